@@ -1,0 +1,50 @@
+"""foveate: from pictures and a question to a trained vision model, and a straight answer on whether to believe it.
+
+    import foveate as fv
+
+    data = fv.load("flowers/")
+    run = fv.train(data, model="resnet18", minutes=5)
+    run.test()
+    run.predict("x.jpg")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foveate.annotations import Label as Label
+    from foveate.data.dataset import Dataset as Dataset
+    from foveate.data.dataset import Sample as Sample
+    from foveate.data.load import load as load
+    from foveate.errors import FoveateError as FoveateError
+    from foveate.experiment import resume as resume
+    from foveate.experiment import train as train
+    from foveate.run import Run as Run
+
+_HOMES = {
+    "Dataset": "foveate.data.dataset",
+    "FoveateError": "foveate.errors",
+    "Label": "foveate.annotations",
+    "Run": "foveate.run",
+    "Sample": "foveate.data.dataset",
+    "load": "foveate.data.load",
+    "resume": "foveate.experiment",
+    "train": "foveate.experiment",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch takes seconds, and `foveate --help` needs none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'foveate' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,207 @@
+"""The commands, thin: each reads its options, calls one function, and prints what came of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveate.console import Terminal
+from foveate.errors import FoveateError, Interrupted, SettingError
+
+if TYPE_CHECKING:
+    from foveate.run import Run
+
+app = typer.Typer(
+    name="foveate",
+    help="From pictures and a question to a trained vision model, and a straight answer on whether to believe it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="The run folder.  [default: runs/digits-quick-N]")] = None,
+) -> None:
+    """Train on the built-in handwritten digits, test once, and write a report: the whole path in a minute."""
+    from foveate.experiment import test, train
+
+    watch = Terminal()
+    run = train("digits", out=out, watch=watch)
+    test(run, watch=watch)
+    _conclude(run, "test")
+
+
+@app.command()
+def train(
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="A folder, a CSV, or a known set's name.")] = None,
+    task: Annotated[str, typer.Option(help="See: foveate tasks.")] = "classification",
+    model: Annotated[str, typer.Option(help="See: foveate models.")] = "quick",
+    epochs: Annotated[float | None, typer.Option(help="How often each picture is seen.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="A time budget, instead of epochs.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same machine, same numbers.")] = 0,
+    lr: Annotated[str | None, typer.Option(help="Peak learning rate, or: find.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.  [default: 128]")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Download published weights to start from.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Published weights in a local file to start from.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where known sets are looked for first.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch a known set that is not here.")] = False,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Is a mirrored picture a good example?")] = None,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although parts share pictures.")] = False,
+    allow_skipped: Annotated[bool, typer.Option("--allow-skipped", help="Train although many are unreadable.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")] = None,
+) -> None:
+    """Split, score baselines, train, validate and report. The test part stays locked: see foveate test."""
+    from foveate import experiment
+
+    watch = Terminal()
+    if resume is not None:
+        if data is not None:
+            raise SettingError("--resume takes a run and no DATA: the run knows its own", where=data)
+        _conclude(experiment.resume(resume, watch=watch), "valid")
+        return
+    if data is None:
+        raise SettingError("DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER.")
+    given = {
+        "task": task,
+        "model": model,
+        "epochs": epochs,
+        "minutes": minutes,
+        "size": size,
+        "seed": seed,
+        "lr": lr,
+        "batch_size": batch_size,
+        "weights": "download" if pretrained else str(weights) if weights else None,
+        "root": str(root) if root else None,
+        "flip": flip,
+        "allow_leak": allow_leak,
+        "allow_skipped": allow_skipped,
+        **_pairs(set_ or []),
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _conclude(experiment.train(data, out=out, watch=watch, download=download, **chosen), "valid")
+
+
+@app.command()
+def test(run: RunFolder) -> None:
+    """Open the locked test part, and write that down."""
+    from foveate import experiment
+    from foveate.run import Run
+
+    opened = Run.open(run)
+    experiment.test(opened, watch=Terminal())
+    _conclude(opened, "test")
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of pictures.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")] = None,
+) -> None:
+    """Say what is in pictures."""
+    from foveate.predicting import predict_paths
+    from foveate.run import Run
+
+    watch = Terminal()
+    answers = predict_paths(Run.open(run), paths, json_file)
+    for answer in answers.told:
+        watch.say(answer)
+    for skipped in answers.skipped:
+        watch.warn(f"skipped {skipped.id}: {skipped.reason}")
+    if answers.skipped and not answers.told:
+        raise FoveateError("none of these pictures could be read", where=paths[0])
+
+
+@app.command()
+def report(run: RunFolder) -> None:
+    """Write report.html again from a run's record."""
+    from foveate import experiment
+    from foveate.run import Run
+
+    Terminal().say(str(experiment.report(Run.open(run))))
+
+
+@app.command()
+def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")]) -> None:
+    """Put runs side by side, best on the validation part first."""
+    from foveate.comparing import compare_runs
+    from foveate.run import Run
+
+    compare_runs([Run.open(run) for run in runs], Terminal())
+
+
+@app.command()
+def models() -> None:
+    """List the models."""
+    from foveate import models
+
+    Terminal().table(("model", "smallest", "", "paper"), [(m.name, f"{m.smallest} px", m.summary, m.paper) for m in models.all()])
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks."""
+    from foveate import tasks
+
+    Terminal().table(("task", "figure", ""), [(t.name, t.primary, t.summary) for t in tasks.all().values()])
+
+
+@app.command()
+def datasets(root: Annotated[Path | None, typer.Option(help="Where to look first.")] = None) -> None:
+    """List the data sets known by name, and where they are."""
+    from foveate.data.load import catalogue
+
+    rows = [(e.name, e.summary, str(e.where or "not here")) for e in catalogue(root)]
+    Terminal().table(("name", "", "found"), rows)
+
+
+def _pairs(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE, the value read as YAML: numbers, true, null and lists mean what they look like."""
+    import yaml
+
+    pairs = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingError(f"KEY=VALUE is expected, got {pair!r}", where="--set")
+        try:
+            pairs[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SettingError(f"the value of {pair!r} cannot be read", where="--set") from None
+    return pairs
+
+
+def _conclude(run: Run, part: str) -> None:
+    """The answer, in a few lines at the end."""
+    from foveate.story import conclusion
+
+    watch = Terminal()
+    for line in conclusion(run, part):
+        watch.say(line)
+
+
+def main() -> None:
+    """The entry point: one clear message and exit code 2 for the user's mistakes, a traceback only for ours."""
+    try:
+        app()
+    except FoveateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stop:
+        print(str(stop), file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, e.g. `foveate models | head`
+        sys.stderr.close()
+        sys.exit(0)
+

@@ -1,0 +1,70 @@
+"""Batches, whole from the cache: one indexed read, augmented as one tensor, no Python object a picture on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foveate.data.augment import Augment
+from foveate.data.draws import Draws, keys, shuffled
+
+
+class Collates(Protocol):
+    """The part of a task that batches need."""
+
+    def collate(self, images: Tensor, truths: Sequence[Any], draws: Draws) -> tuple[tuple[Tensor, ...], Any]: ...
+
+
+class Batches:
+    """The train part as batches, in an order and with an augmentation that depend on (seed, epoch, sample id) alone.
+
+    pixels: (N, S, S, C) uint8; truths: N annotations; ids: N sample ids
+
+    An epoch is cut into batches of nearly equal size (they differ by at most one), so that every picture is seen once
+    an epoch and no small batch at the end spoils batch normalisation.
+    """
+
+    def __init__(
+        self,
+        task: Collates,
+        pixels: NDArray[np.uint8],
+        truths: Sequence[Any],
+        ids: Sequence[str],
+        *,
+        batch_size: int,
+        seed: int,
+        augment: Augment,
+    ):
+        self.task, self.pixels, self.truths = task, torch.from_numpy(pixels), truths
+        self.keys, self.seed, self.augment = keys(ids), seed, augment
+        self.per_epoch = max(1, round(len(ids) / batch_size))
+
+    def __call__(self, start: int, stop: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+        """The batches of steps start..stop-1, counted from the beginning of training."""
+        for step in range(start, stop):
+            epoch, within = divmod(step, self.per_epoch)
+            if within == 0 or step == start:
+                chunks = np.array_split(shuffled(self.keys, self.seed, epoch), self.per_epoch)
+            yield self.batch(chunks[within], epoch)
+
+    def batch(self, rows: NDArray[np.int64], epoch: int) -> tuple[tuple[Tensor, ...], Any]:
+        """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target."""
+        draws = Draws(self.keys[rows], self.seed, epoch)
+        images = self.augment(self.pixels[torch.from_numpy(rows)], draws)
+        return self.task.collate(images.permute(0, 3, 1, 2), [self.truths[row] for row in rows], draws)
+
+
+def in_order(
+    task: Collates, pixels: NDArray[np.uint8], truths: Sequence[Any], ids: Sequence[str], batch_size: int = 500
+) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+    """A part as it is, for validation: no augmentation, and draws (noise, clicks) that depend on the sample alone."""
+    every = keys(ids)
+    for start in range(0, len(ids), batch_size):
+        rows = slice(start, start + batch_size)
+        images = torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2)
+        yield task.collate(images, truths[rows], Draws(every[rows], seed=0))

@@ -1,0 +1,212 @@
+"""A folder per class, with or without train, valid and test above it: cat/1.jpg or train/cat/1.jpg."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from foveate.annotations import Label
+from foveate.data.dataset import Dataset, Part, Skipped
+from foveate.data.formats._layout import (
+    CLASSES_FILE,
+    NOT_UTF8,
+    PART_WORDS,
+    Row,
+    is_hidden,
+    is_named_picture,
+    is_utf8,
+    labelled,
+    part_of,
+    unusable,
+    visible,
+)
+from foveate.data.formats._writing import (
+    count,
+    listed,
+    needs_classes,
+    new_folder,
+    refuse,
+    safe_names,
+    unlabelled,
+    unpaintable,
+    write_classes,
+    write_picture,
+)
+from foveate.data.pictures import FileSource
+from foveate.errors import DataError
+
+NAME = "folder"
+SUMMARY = "a folder per class (cat/1.jpg, dog/2.jpg), with or without train/, valid/ and test/ above them"
+
+# Such names say what a folder holds, not which class; formats with other answers than a class have them.
+_ANSWERS = frozenset({"annotation", "annotations", "label", "labels", "mask", "masks"})
+_NO_CLASSES = _ANSWERS | {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
+_LOOKED_AT = 10_000  # entries in search of one picture, so that a guess stays cheap
+
+
+def sniff(path: Path) -> bool:
+    """Whether there is a folder that holds pictures and could be a class."""
+    try:
+        folders = [inside for part, inside in _class_folders(path) if part or not part_of(inside.name)]
+        return any(_could_be_class(inside) and _holds_picture(inside) for inside in folders)
+    except OSError:
+        return False
+
+
+def read(path: Path) -> Dataset[Label]:
+    """The pictures below each class folder, at any depth. Classes are sorted by name, or as in classes.txt.
+
+    Sample ids are the files' paths from here. Only names are read: what is not a picture although it is
+    called one comes to light when it is decoded. Raises DataError if there are no class folders, no
+    pictures, or only one class.
+    """
+    if not path.is_dir():
+        raise DataError("a folder with a folder per class is expected, this is a file", where=path)
+    folders = _class_folders(path)
+    if not folders:
+        raise DataError(
+            "class folders are expected, found none", where=path, remedy=f"Lay it out as {SUMMARY}."
+        )
+    _refuse_mixture(path, [folder.name for part, folder in folders if part is None])
+    skipped = _outside(path, [folder for _, folder in folders])
+    rows: list[Row] = []
+    for part, folder in folders:
+        inside = folder.relative_to(path).as_posix()
+        if not is_utf8(inside):
+            skipped.append(Skipped(_printable(inside) + "/", NOT_UTF8))
+            continue
+        before = len(rows)
+        for id, file in _pictures(path, folder, skipped):
+            rows.append(Row(id, FileSource(Path(file)), folder.name, None, part))
+        if len(rows) == before:
+            skipped.append(Skipped(inside + "/", "a class folder without pictures"))
+    return labelled(rows, skipped, name=path.name, origin=path, beside=path)
+
+
+def write(dataset: Dataset[Label], path: Path) -> None:
+    """The pictures in a folder per class, below a folder per part if parts are given. Files are copied as
+    they are, pictures in memory become PNG. Cannot hold groups, nor parts for some samples only.
+    """
+    samples = list(dataset)
+    with_part = [sample for sample in samples if sample.part is not None]
+    refuse(path, NAME, unlabelled(dataset))
+    used = {dataset.classes[sample.truth.index] for sample in samples if sample.truth is not None}
+    problems = count("with a group", [sample for sample in samples if sample.group is not None])
+    if with_part and len(with_part) < len(samples):
+        problems += count("without a part beside others with one", [s for s in samples if s.part is None])
+    problems += [f"the class name {name!r}" for name in sorted(used) if not _can_be_folder(name)]
+    if not with_part and len(words := sorted(name for name in used if part_of(name))) > 1:
+        problems.append(f"classes named like parts ({', '.join(words)})")
+    refuse(
+        path,
+        NAME,
+        problems + unpaintable(dataset) + (listed(dataset.classes) if needs_classes(dataset) else []),
+    )
+    with new_folder(dataset, path) as folder:
+        places: list[tuple[str, ...]] = []
+        for sample in samples:
+            assert sample.truth is not None
+            name = dataset.classes[sample.truth.index]
+            places.append((sample.part, name) if sample.part else (name,))
+        for sample, place, file in zip(samples, places, safe_names(dataset, places), strict=True):
+            write_picture(sample, folder.joinpath(*place, file))
+        if needs_classes(dataset):
+            write_classes(dataset, folder)
+
+
+def _class_folders(root: Path) -> list[tuple[Part | None, Path]]:
+    """The folders that stand for classes, each with the part that it lies in. Raises OSError."""
+    folders = [Path(folder.path) for folder in visible(root)[0]]
+    parts = {folder: part_of(folder.name) for folder in folders}
+    if folders and all(parts.values()):
+        return [(parts[folder], Path(inside.path)) for folder in folders for inside in visible(folder)[0]]
+    return [(None, folder) for folder in folders]
+
+
+def _refuse_mixture(root: Path, classes: list[str]) -> None:
+    """Raises DataError where classes are named like parts. One alone may be a class: the train on rails."""
+    parts = [name for name in classes if part_of(name)]
+    if len({part_of(name) for name in parts}) > 1:
+        others = [name for name in classes if not part_of(name)][:5]
+        raise DataError(
+            f"either parts or classes are expected, found both ({', '.join(parts)}; {', '.join(others)})",
+            where=root,
+            remedy=f"Move all class folders into the parts; words for these are {', '.join(PART_WORDS)}.",
+        )
+
+
+def _pictures(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
+    """(id, path) of each usable picture below a class folder; what is not usable is added to `skipped`."""
+    start = len(str(root).rstrip("/")) + 1
+    seen = {_identity(place) for place in (folder, root, *root.parents, *folder.parents)}
+    waiting = [str(folder)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            folders, files = visible(here)
+        except OSError as error:
+            skipped.append(Skipped(_printable(here[start:]) + "/", f"cannot be opened ({error.strerror})"))
+            continue
+        for entry in reversed(folders):
+            if (identity := _identity(entry)) in seen:
+                skipped.append(
+                    Skipped(_printable(entry.path[start:]) + "/", "a link to a folder that is read already")
+                )
+            else:
+                seen.add(identity)
+                waiting.append(entry.path)
+        for entry in files:
+            id = entry.path[start:]
+            if not is_utf8(id):
+                skipped.append(Skipped(_printable(id), NOT_UTF8))
+            elif not is_named_picture(entry.name):
+                skipped.append(Skipped(id, "the ending is not that of a picture"))
+            elif reason := unusable(entry):
+                skipped.append(Skipped(id, reason))
+            else:
+                yield id, entry.path
+
+
+def _outside(root: Path, class_folders: list[Path]) -> list[Skipped]:
+    """Pictures that lie beside the class folders, and so have no class."""
+    places = {root, *(folder.parent for folder in class_folders)}
+    places.update(Path(folder.path) for folder in visible(root)[0] if part_of(folder.name))
+    stray = []
+    for place in sorted(places.difference(class_folders)):
+        for entry in visible(place)[1]:
+            if is_named_picture(entry.name):
+                id = Path(entry.path).relative_to(root).as_posix()
+                stray.append(Skipped(_printable(id), "lies in no class folder"))
+    return stray
+
+
+def _could_be_class(folder: Path) -> bool:
+    inside = {below.name.casefold() for below in visible(folder)[0]}
+    return folder.name.casefold() not in _NO_CLASSES and not inside & _ANSWERS
+
+
+def _holds_picture(folder: Path) -> bool:
+    looked_at = 0
+    for _, folders, files in os.walk(folder):
+        folders.sort()
+        if any(is_named_picture(file) for file in files if not is_hidden(file)):
+            return True
+        looked_at += len(files) + len(folders)
+        if looked_at > _LOOKED_AT:
+            return False
+    return False
+
+
+def _can_be_folder(name: str) -> bool:
+    fits = 0 < len(name.encode(errors="replace")) < 256 and "/" not in name and "\0" not in name
+    return fits and is_utf8(name) and not is_hidden(name) and name != CLASSES_FILE
+
+
+def _identity(path: Path | os.DirEntry[str]) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()

@@ -1,0 +1,215 @@
+"""Picture files as they are found in the wild, read right: upright, 8 bits a channel, grey or colour."""
+
+from __future__ import annotations
+
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+
+from foveate.data.dataset import Image
+from foveate.errors import BadPicture
+
+_JPEG, _PNM = (".jpg", ".jpeg", ".jpe", ".jfif"), (".pbm", ".pgm", ".pnm", ".ppm")
+PICTURE_SUFFIXES = frozenset({".bmp", ".dib", ".gif", ".png", ".tif", ".tiff", ".webp", *_JPEG, *_PNM})
+"""The endings, in lower case, of files that are taken for pictures."""
+
+# Only formats that are pure data. Pillow would otherwise start Ghostscript for a file that begins like EPS.
+# Two of them are named through their plugins, which Pillow does not load by itself.
+_PLUGINS = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", *_PLUGINS)
+
+_MOST_PIXELS = 89_478_485  # Pillow's limit (a quarter of a gibibyte at 24 bits), of which it only warns
+
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
+
+_quiet_lock = Lock()
+_quiet_depth = 0
+_quiet_filters = warnings.catch_warnings()
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A picture file.
+
+    path: where it lies
+    white: the value of a 16-bit grey picture that is shown as white, e.g. 4095 for a 12-bit sensor
+    """
+
+    path: Path
+    white: int = 65535
+
+    def read(self) -> Image:
+        return decode(self.path, self.white)
+
+
+def decode(path: Path | str, white: int = 65535) -> Image:
+    """The picture in a file: (H, W, C) uint8, upright, C = 1 (grey) or 3 (RGB), writable.
+
+    Of an animation the first frame, of a document the first page. Transparent pictures are laid over white,
+    as a page shows them; the colour that is stored under full transparency is arbitrary. CMYK becomes RGB
+    without colour profiles. 16-bit grey is scaled from 0..white to 0..255, floats from 0..1 to 0..255.
+    A float or 32-bit picture of another range is refused: stretching each by its own range would make dark
+    and bright ones look alike.
+
+    Raises BadPicture, with the file and the reason, for whatever is not a readable picture, and for one that
+    announces more than 89,478,485 pixels: a small file can unpack to that and fill the memory.
+    """
+    path = Path(path)
+    with _open(path) as file, _quiet():
+        try:
+            picture = PIL.Image.open(file, formats=_FORMATS)
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise PIL.Image.DecompressionBombError
+            picture.load()
+            return _turn(_levels(picture, white), _orientation(picture))
+        except BadPicture as error:
+            raise BadPicture(error.message, where=path, remedy=error.remedy) from None
+        except PIL.Image.DecompressionBombError:
+            reason = f"a picture of at most {_MOST_PIXELS:,} pixels is expected, this one announces more"
+        except UnidentifiedImageError:
+            reason = (
+                "a picture (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged"
+            )
+        except Exception as error:  # on damaged files Pillow's parsers raise anything at all
+            reason = f"the picture is damaged or cut short ({str(error) or type(error).__name__})"
+        raise BadPicture(reason, where=path)
+
+
+def fit(image: Image, size: int, channels: int) -> Image:
+    """The whole picture resized to (size, size, channels) uint8; it may be stretched, but never cut.
+
+    Bilinear, antialiased when shrinking (Pillow's). Grey is repeated over the channels; colour becomes grey
+    by ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B. A picture that fits already is returned without a copy.
+    Raises BadPicture for other changes of the number of channels, and for a picture without pixels.
+    """
+    if image.shape == (size, size, channels):
+        return image
+    if image.size == 0:
+        raise BadPicture(f"a picture with pixels is expected, got the shape {image.shape}")
+    if image.shape[2] != channels and image.shape[2] != 1:
+        if (image.shape[2], channels) != (3, 1):
+            raise BadPicture(f"a picture of {channels} channels is expected, got {image.shape[2]}")
+        image = np.array(PIL.Image.fromarray(image).convert("L"))[..., None]
+    if image.shape[:2] != (size, size):
+        if image.shape[2] == 3:
+            image = _resize(image, size)
+        else:
+            bands = [_resize(image[..., band], size) for band in range(image.shape[2])]
+            image = np.stack(bands, axis=2)
+    return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+
+
+def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return np.array(PIL.Image.fromarray(image).resize((size, size), PIL.Image.Resampling.BILINEAR))
+
+
+def _open(path: Path) -> BinaryIO:
+    """The file, if it is one and not empty. A pipe or a device would make the reader wait forever."""
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise BadPicture("a picture is expected, this is a folder", where=path)
+        if not stat.S_ISREG(found.st_mode):
+            raise BadPicture("a picture is expected, this is not a regular file", where=path)
+        if found.st_size == 0:
+            raise BadPicture("a picture is expected, this file is empty (0 bytes)", where=path)
+        return path.open("rb")
+    except FileNotFoundError:
+        reason = "a picture is expected, but there is no such file"
+    except PermissionError:
+        reason = "the file may not be read (permission denied)"
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a loop of links, a name too long, a failing disk, a NUL in the name
+        reason = f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
+    raise BadPicture(reason, where=path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow's warnings are off while any thread decodes: what they tell is harmless (a malformed tag) or is
+    raised as an error here. Python's filters are shared by all threads, so the first one in sets them and the
+    last one out resets them.
+    """
+    global _quiet_depth, _quiet_filters
+    with _quiet_lock:
+        if _quiet_depth == 0:
+            _quiet_filters = warnings.catch_warnings()
+            _quiet_filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _quiet_depth += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0:
+                _quiet_filters.__exit__(None, None, None)
+
+
+def _levels(picture: PIL.Image.Image, white: int) -> Image:
+    """Any of Pillow's modes as (H, W, 1 or 3) uint8."""
+    if picture.mode == "F":
+        return _scaled(np.asarray(picture), 1)
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        # Pillow turns such TIFFs over at 8 bits, but not at 16.
+        upside_down = getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+        return _scaled(white - values.astype(np.int64) if upside_down else values, white)
+    if picture.has_transparency_data:
+        grey = picture.mode in ("1", "L", "LA", "La")
+        paper = PIL.Image.new("RGBA", picture.size, "white")
+        picture = PIL.Image.alpha_composite(paper, picture.convert("RGBA")).convert("L" if grey else "RGB")
+    elif picture.mode != "L" and picture.mode != "RGB":
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    image = np.array(picture)
+    return image[..., None] if image.ndim == 2 else image
+
+
+def _scaled(values: NDArray[Any], white: int) -> Image:
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= white):  # so written, NaN is refused too
+        raise BadPicture(
+            f"grey values from 0 to {white} are expected, got {low:g} to {high:g}",
+            remedy="Export the picture with 8 or 16 bits a channel, scaled alike for the whole set.",
+        )
+    return np.rint(values * np.float32(255 / white)).astype(np.uint8)[..., None]
+
+
+def _orientation(picture: PIL.Image.Image) -> int:
+    """EXIF's orientation, 1 (upright) to 8; upright too where the block is damaged, as viewers have it."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _turn(image: Image, orientation: int) -> Image:
+    """(H, W, C) as a person is meant to see it; EXIF 2.3, tag 0x0112."""
+    match orientation:
+        case 2:
+            image = image[:, ::-1]
+        case 3:
+            image = image[::-1, ::-1]
+        case 4:
+            image = image[::-1]
+        case 5:
+            image = image.swapaxes(0, 1)
+        case 6:
+            image = np.rot90(image, -1)
+        case 7:
+            image = image[::-1, ::-1].swapaxes(0, 1)
+        case 8:
+            image = np.rot90(image, 1)
+    return np.ascontiguousarray(image)

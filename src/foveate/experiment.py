@@ -1,0 +1,177 @@
+"""The seven steps, in order: define, collect, split, baseline, train, evaluate, use. Whoever has read this file has
+understood the system."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from foveate import files, models, settings, story, tasks
+from foveate.console import Silent, Watch
+from foveate.data.dataset import Dataset, Part
+from foveate.data.load import load
+from foveate.errors import DataError, Interrupted, RunError
+from foveate.evaluation.intervals import bootstrap, lift
+from foveate.learning import learn
+from foveate.material import Material, collect, reopen
+from foveate.run import Run
+from foveate.settings import Settings
+from foveate.tasks.task import Baseline, Tally, Task
+from foveate.training import checkpoint, device, fit
+from foveate.training.doctor import diagnose
+
+
+def train(
+    data: Any, *, out: str | Path | None = None, watch: Watch | None = None, download: bool = False, **given: Any
+) -> Run:
+    """From pictures to a trained, scored and reported model, in a new run folder. The test part stays locked.
+
+    data: a path, the name of a known set, or a Dataset
+    out: the run folder, which must not exist; by default runs/DATA-MODEL-N
+    given: any of `Settings`
+    Raises FoveateError for whatever is wrong with data or settings, before training where it can be known before.
+    """
+    watch, began = watch or Silent(), time.monotonic()
+    known = data if isinstance(data, Dataset) else None
+    wanted = Settings.of(data=str(data.origin or data.name) if known else str(data), **given)
+    tasks.find(wanted.task)  # 1. define: a wrong name is said before any data is read
+    models.find(wanted.model)
+    dataset = load(known or wanted.data, root=Path(wanted.root) if wanted.root else None, download=download)
+    run = Run.create(Path(out) if out is not None else None, wanted, dataset.name)
+    run.dataset = known
+    try:
+        material = collect(run, dataset, watch)  # 2. collect, 3. split
+        return _learn(run, material, watch, began)
+    except BaseException:
+        run.discard_if_untrained()
+        raise
+
+
+def resume(run: str | Path | Run, *, watch: Watch | None = None) -> Run:
+    """Go on with an interrupted run; it ends with the same weights, bit for bit, as if it had not been interrupted."""
+    watch, began = watch or Silent(), time.monotonic()
+    run = run if isinstance(run, Run) else Run.open(run)
+    if not (run.path / "last.safetensors").is_file():
+        raise RunError(
+            "there is nothing to go on from: it has no last.safetensors",
+            where=run.path,
+            remedy="Train again into another --out.",
+        )
+    return _learn(run, reopen(run, watch), watch, began, again=True)
+
+
+def test(run: Run, *, watch: Watch | None = None) -> Mapping[str, Any]:
+    """Open the locked test part, and write that down. The same weights are tested only once: asked again, the first
+    result is told again, so that nobody can draw until a lucky figure comes."""
+    watch = watch or Silent()
+    run.load()  # damaged weights must not open the test part
+    weights = checkpoint.digest(run.weights)
+    if entry := run.ledger.find(weights):
+        watch.say(f"These weights were tested on {entry.when}; this is that result. A test part is opened once.")
+        return entry.result
+    if before := run.ledger.entries:
+        watch.warn(
+            f"This run's test part was opened {len(before)} time(s) before, for other weights. If what you changed since "
+            "was chosen by those results, this figure is no longer one on unseen pictures."
+        )
+    material = reopen(run, watch)
+    results = _judge(run, material, "test", rivals(run, material))
+    run.ledger.record(weights, results["test"])
+    files.write_json(run.path / "results.json", results)
+    story.tell(run, material)
+    return results["test"]
+
+
+def report(run: Run) -> Path:
+    """Write report.html again from the record. Where the data has gone or changed, it has every figure but no picture."""
+    try:
+        material: Material | None = reopen(run, Silent())
+    except (DataError, RunError):
+        material = None
+    return story.tell(run, material)
+
+
+def _learn(run: Run, material: Material, watch: Watch, began: float, again: bool = False) -> Run:
+    """Steps 4 to 7."""
+    marks = [began, time.monotonic()]
+    guesses = rivals(run, material)  # 4. baseline
+    pixels, truths, _ = material.of("valid")
+    task = material.task
+    watch.baselines({name: task.score(guess(pixels), truths)[task.primary] for name, guess in guesses.items()}, task.primary)
+    marks.append(time.monotonic())
+    outcome = learn(run, material, watch, began, again)  # 5. train
+    if outcome.reason == "interrupted":
+        raise Interrupted(run.path, outcome.progress.step)
+    marks.append(time.monotonic())
+    files.write_json(run.path / "results.json", _record(run, outcome))
+    results = _judge(run, material, "valid", guesses)  # 6. evaluate
+    marks.append(time.monotonic())
+    took = [round(end - start, 2) for start, end in pairwise(marks)]
+    results["seconds"] = dict(zip(("collect", "baseline", "train", "evaluate"), took, strict=True))
+    files.write_json(run.path / "results.json", results)
+    story.tell(run, material)  # 7. use
+    return run
+
+
+def rivals(run: Run, material: Material) -> dict[str, Baseline[Any]]:
+    """The baselines, fitted on the train part."""
+    pixels, truths, _ = material.of("train")
+    return material.task.baselines(pixels, truths, run.settings.seed)
+
+
+def _judge(run: Run, material: Material, part: Part, rivals: dict[str, Baseline[Any]]) -> dict[str, Any]:
+    """Score model and baselines on a part; writes predictions_PART.csv and returns results.json with the part added.
+
+    The lift is over the baseline that was best on the validation part, so that the test part chooses nothing.
+    """
+    task, _ = run.load()
+    pixels, truths, ids = material.of(part)
+    answers = run.answer(pixels)
+    tally = task.tally(answers, truths)
+    results = run.results
+    theirs = {name: task.tally(rival(pixels), truths) for name, rival in rivals.items()}
+    results["baseline"][part] = {name: _figures(task, other) for name, other in theirs.items()}
+    results[part] = _figures(task, tally)
+    if part == "valid":
+        results["best_baseline"] = max(theirs, key=lambda name: results["baseline"]["valid"][name][task.primary]["value"])
+        noisy = task.suspects(answers, truths)
+        verdicts = diagnose(run.curves, figure=task.primary, suspects=None if noisy is None else len(noisy) / len(ids))
+        results["verdicts"] = [verdict.to_json() for verdict in verdicts]
+    best = theirs[results["best_baseline"]]
+    results["lift"][part] = {name: figure.to_json() for name, figure in lift(tally, best, task.figures).items()}
+    told = [(task.tell(truth), task.tell(answer)) for truth, answer in zip(truths, answers, strict=True)]
+    run.write_predictions(part, ids, told, tally)
+    return results
+
+
+def _figures(task: Task[Any], tally: Tally) -> dict[str, Any]:
+    return {name: figure.to_json() for name, figure in bootstrap(tally, task.figures).items()}
+
+
+def _record(run: Run, outcome: fit.Outcome) -> dict[str, Any]:
+    """results.json before anything is scored."""
+    task, net = run.load()
+    best = next(row for row in outcome.progress.rows if row["step"] == outcome.progress.best_step)
+    return {
+        "format": settings.FORMAT,
+        "task": task.name,
+        "model": run.settings.model,
+        "primary": task.primary,
+        "weights": sum(parameter.numel() for parameter in net.parameters()),
+        "ended": outcome.reason,
+        "best_epoch": best["epoch"],
+        "epochs": outcome.progress.rows[-1]["epoch"],
+        "steps": outcome.progress.step,
+        "baseline": {},
+        "lift": {},
+        "valid": None,
+        "test": None,
+        "verdicts": [],
+        "seconds": {},
+        "hardware": device.hardware(),
+        "versions": {name: version(name) for name in ("foveate", "torch", "torchvision", "numpy", "scikit-learn")},
+    }

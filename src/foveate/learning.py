@@ -1,0 +1,139 @@
+"""Step 5: from material and settings to the weights of lowest validation loss."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foveate import models, settings
+from foveate.console import Watch
+from foveate.data.augment import Augment, suited
+from foveate.data.batches import Batches, in_order
+from foveate.errors import Diverged
+from foveate.material import Material
+from foveate.models.classic import published_statistics
+from foveate.models.vision import Vision, pixel_statistics
+from foveate.run import Run, header
+from foveate.settings import Settings
+from foveate.tasks.task import Task
+from foveate.training import checkpoint, device, fit
+from foveate.training.average import Average
+from foveate.training.budget import steps_within
+from foveate.training.lr_finder import find_lr
+from foveate.training.optim import optimizer
+from foveate.training.schedule import over
+
+DEFAULT_PICTURES = 300_000
+"""Pictures shown in all where neither epochs nor minutes are given: few epochs of much data, at most 60 of little."""
+
+
+def learn(run: Run, material: Material, watch: Watch, began: float, again: bool) -> fit.Outcome:
+    """Train, or go on with training (again); leaves config.yaml with every setting resolved, and the weights.
+
+    began: time.monotonic() when the command began, from which --minutes counts
+    """
+    wanted = run.settings
+    where = device.prepare(wanted.seed)
+    amp = device.mixed_precision(where)
+    pixels, truths, ids = material.of("train")
+    valid_pixels, valid_truths, valid_ids = material.of("valid")
+    symmetric = material.pictures.dataset.symmetric if wanted.flip is None else wanted.flip
+    policy = suited(pixels.shape[1], symmetric=symmetric, classes=material.task.classes, kind=wanted.augment)
+    task = _task(material, wanted, policy, truths)
+    net = _net(task, wanted, pixels).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = Batches(
+        task, pixels, truths, ids, batch_size=min(wanted.batch_size, len(ids)), seed=wanted.seed, augment=policy
+    )
+
+    recipe = models.find(wanted.model).recipe(pretrained=wanted.weights is not None)
+    name = wanted.optimizer or recipe.optimizer
+    built = partial(optimizer, name, weight_decay=wanted.weight_decay)
+    lr = wanted.lr or recipe.lr
+    if lr == "find":
+        found = find_lr(net, task.loss, batches, lambda net, lr: built(net, lr=lr), seed=wanted.seed)
+        watch.say(f"learning rate {found.suggestion:.2g}, found by a range test of {len(found.rates)} steps")
+        lr = found.suggestion
+    lr = float(lr)
+    if wanted.minutes is None:
+        epochs = wanted.epochs or min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
+        total = max(1, round(epochs * batches.per_epoch))
+    else:
+        reserve = min(6.0, 6 * wanted.minutes)  # seconds for the final figures and the report
+        left = began + 60 * wanted.minutes - reserve - time.monotonic()
+        trial = partial(built, lr=lr)
+        total = steps_within(left, net, task.loss, batches, trial, validated=len(valid_ids), amp=amp)
+        watch.say(f"{wanted.minutes:g} minutes are enough for {total / batches.per_epoch:.2f} epochs on this machine")
+    resolved = {"optimizer": name, "lr": lr, "epochs": total / batches.per_epoch, "minutes": None, "flip": policy.flip}
+    run.settings = wanted.model_copy(update=resolved)
+    settings.write(run.path / "config.yaml", run.settings)
+
+    plan = fit.Plan(
+        total=total,
+        schedule=over(wanted.schedule, total),
+        seed=wanted.seed,
+        clip=wanted.clip,
+        accumulate=wanted.accumulate,
+        amp=amp,
+        patience=wanted.patience,
+        save_seconds=wanted.save_seconds,
+    )
+    with watch.training(total, batches.per_epoch, task.primary) as tick:
+        outcome = fit.fit(
+            net,
+            task,
+            batches,
+            lambda: in_order(task, valid_pixels, valid_truths, valid_ids),
+            built(net, lr=lr),
+            Average(net, wanted.average) if wanted.average else None,
+            plan,
+            run.path,
+            header(task, net, run.settings),
+            resume=again,
+            watch=tick,
+        )
+    if outcome.reason != "interrupted":
+        _settle(run, valid_pixels, valid_truths)
+    return outcome
+
+
+def _task(material: Material, wanted: Settings, policy: Augment, truths: list[Any]) -> Task[Any]:
+    """The task with the options that this run's settings ask for."""
+    weights = wanted.class_weights
+    if weights == "balanced":
+        counts = np.bincount([stratum for truth in truths for stratum in material.task.strata(truth)])
+        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
+    return type(material.task)(
+        material.task.classes,
+        label_smoothing=wanted.label_smoothing,
+        class_weights=weights,
+        mirror=policy.flip,
+    )
+
+
+def _net(task: Task[Any], wanted: Settings, pixels: Any) -> Vision:
+    """The net with its first weights; normalised by the train part, or as its published weights were."""
+    size, channels = pixels.shape[1], pixels.shape[3]
+    start: models.Weights = None
+    if wanted.weights is not None:
+        start = "download" if wanted.weights == "download" else Path(wanted.weights)
+    backbone = models.build(wanted.model, channels=channels, size=size, weights=start)
+    mean, std = published_statistics(channels) if start else pixel_statistics(pixels)
+    return Vision(task.net(backbone), size=size, mean=mean, std=std)
+
+
+def _settle(run: Run, pixels: Any, truths: list[Any]) -> None:
+    """Let the task choose on the validation part what is chosen after training, and keep it with the best weights."""
+    if not run.weights.is_file():
+        raise Diverged(
+            "no validation loss was a finite number, so there are no weights to keep",
+            where=run.path,
+            remedy="Try a tenth of the learning rate, or --lr find.",
+        )
+    task, net = run.load()
+    task.settle(net, pixels, truths)
+    checkpoint.write(run.weights, net.state_dict(), header(task, net, run.settings))

@@ -1,0 +1,106 @@
+"""The models, found by a scan of this folder: a new architecture is one new file here."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from foveate.errors import SettingError
+from foveate.models.backbone import Backbone
+
+Weights = Path | Literal["download"] | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained unless the user says otherwise; each chosen on validation parts (benchmarks/README.md)."""
+
+    optimizer: str
+    lr: float
+
+
+PLAIN = Recipe("adamw", 1e-3)
+"""For nets without normalisation, in which larger steps kill units."""
+NORMALISED = Recipe("adamw", 5e-3)
+"""For nets with batch normalisation."""
+PRETRAINED = Recipe("adamw", 3e-4)
+"""For published weights, which smaller steps adapt without breaking."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """An architecture that can be asked for by name.
+
+    name: on the command line; "mlp:*" means that anything may follow the colon
+    summary, paper: for people
+    smallest: the least side of a picture in pixels
+    build: (name, channels, size, weights) -> Backbone, with random weights from torch's global generator
+    published: whether there are published weights to start from
+    """
+
+    name: str
+    summary: str
+    paper: str
+    smallest: int
+    build: Callable[[str, int, int, Weights], Backbone]
+    published: bool = False
+    trained: Recipe = NORMALISED
+
+    def recipe(self, *, pretrained: bool) -> Recipe:
+        """How to train it by default."""
+        return PRETRAINED if pretrained else self.trained
+
+    def check(self, size: int, *, weights: bool) -> None:
+        """Raises SettingError for a size, or for weights, that it cannot take."""
+        if weights and not self.published:
+            fit = ", ".join(model.name for model in all() if model.published)
+            raise SettingError(f"there are no published weights for {self.name!r}", where="weights", remedy=f"Use one of: {fit}.")
+        least = max(self.smallest, SMALL + 1) if weights else self.smallest
+        if size < least:
+            fit = ", ".join(model.name for model in all() if model.smallest <= size and (model.published or not weights))
+            raise SettingError(
+                f"{self.name} {'with published weights ' if weights else ''}needs pictures of at least {least} px, got {size}",
+                where="size",
+                remedy=f"Use --size {224 if weights else least}" + (f", or one of: {fit}." if fit and not weights else "."),
+            )
+
+
+SMALL = 64
+"""Up to this side in pixels the classic nets get a stem that fits small pictures, for which there are no weights."""
+
+
+@cache
+def all() -> tuple[Model, ...]:
+    """Every model, in the order of the files' names."""
+    package = "foveate.models"
+    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
+    found = [importlib.import_module(f"{package}.{module.name}") for module in modules]
+    return tuple(model for module in found for model in getattr(module, "MODELS", ()))
+
+
+def find(name: str) -> Model:
+    """The model of that name. Raises SettingError with what there is."""
+    family = f"{name.partition(':')[0]}:*" if ":" in name else name
+    for model in all():
+        if model.name == family:
+            return model
+    names = [model.name for model in all()]
+    near = difflib.get_close_matches(name, names, n=1)
+    raise SettingError(
+        f"no model is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        where="model",
+        remedy=f"Models: {', '.join(names)}.",
+    )
+
+
+def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Backbone:
+    """The named architecture for pictures of (channels, size, size). Raises SettingError if it cannot be."""
+    model = find(name)
+    model.check(size, weights=weights is not None)
+    return model.build(name, channels, size, weights)

@@ -1,0 +1,56 @@
+"""A net that takes pictures as they are: uint8 in, normalised inside, so that preprocessing travels with the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foveate.data.dataset import Image
+from foveate.data.pictures import fit
+
+
+class Vision(nn.Module):
+    """Normalisation, then the body.
+
+    body: (B, C, S, S) float -> output
+    size: S, the side in pixels that it was trained at
+    mean, std: (C,) of the train part, in the units of uint8 pixels
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, body: nn.Module, *, size: int, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.body, self.size, self.channels = body, size, len(mean)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Any:
+        """(B, C, S, S) uint8 -> the body's output."""
+        return self.body((images.float() - self.mean) / self.std)
+
+    def batch(self, images: Sequence[Image]) -> Tensor:
+        """Pictures of any size and kind -> (B, C, S, S) uint8 on the net's device, as training saw them."""
+        fitted = np.stack([fit(image, self.size, self.channels) for image in images])
+        return torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.mean.device)
+
+
+def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of (N, H, W, C) uint8; a constant channel gets a deviation of 1.
+
+    Exact and in little memory: a channel of uint8 is its 256 counts.
+    """
+    values = np.arange(256)
+    means, deviations = [], []
+    for channel in range(pixels.shape[3]):
+        share = np.bincount(pixels[..., channel].ravel(), minlength=256) / max(1, pixels[..., channel].size)
+        mean = float(share @ values)
+        means.append(mean)
+        deviations.append(float(share @ (values - mean) ** 2) ** 0.5 or 1.0)
+    return means, deviations

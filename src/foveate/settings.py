@@ -1,0 +1,122 @@
+"""Everything that can be set for a run, with its default; what `config.yaml` holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from foveate import files
+from foveate.errors import FoveateError, RunError, SettingError
+
+FORMAT = 1
+"""Of the run folder; raised whenever an older foveate could not continue what this one writes."""
+
+
+class Settings(BaseModel):
+    """All settings of a run. None means: chosen from the data and the model, and written down once it is.
+
+    Unknown names are refused, so a typing error can't pass in silence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    format: int = FORMAT
+    data: str = ""
+    root: str | None = None
+    """Where named data sets are looked for first."""
+    task: str = "classification"
+    model: str = "quick"
+    weights: str | None = None
+    """Published weights to start from: a local file, or "download"."""
+    size: int | None = Field(None, ge=1, le=4096)
+    """Side of the pictures in pixels."""
+    seed: int = Field(0, ge=0, lt=2**63)
+
+    epochs: float | None = Field(None, gt=0)
+    minutes: float | None = Field(None, gt=0)
+    """A time budget from the start of the command; it becomes a number of epochs before training begins."""
+    batch_size: int = Field(128, ge=1)
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    lr: float | Literal["find"] | None = Field(None)
+    weight_decay: float = Field(5e-4, ge=0)
+    clip: float | None = Field(None, gt=0)
+    accumulate: int = Field(1, ge=1)
+    average: float | None = Field(None, gt=0, lt=1)
+    """Decay of the running average of the weights; None: no average."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a lower validation loss."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    class_weights: Literal["balanced"] | list[float] | None = None
+
+    augment: Literal["auto", "none", "light", "strong"] = "auto"
+    flip: bool | None = None
+    """Whether a mirrored picture is still a good example of its class."""
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    """Shares of train, valid and test where the data brings no split."""
+    allow_leak: bool = False
+    allow_skipped: bool = False
+    save_seconds: float = Field(10.0, ge=0)
+    """A kill loses at most so much work."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.epochs is not None and self.minutes is not None:
+            raise ValueError("give epochs or minutes, not both")
+        if isinstance(self.lr, float) and self.lr <= 0:
+            raise ValueError("lr is expected to be above 0")
+        if any(share <= 0 for share in self.fractions) or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(f"fractions are expected to be above 0 and to sum to 1, got {self.fractions}")
+        return self
+
+    @classmethod
+    def of(cls, **given: Any) -> Settings:
+        """Validated settings. Raises SettingError in the user's words."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingError(*_first(error)) from None
+
+    def to_yaml(self) -> str:
+        """As config.yaml holds it."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _first(error: ValidationError) -> tuple[str]:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"][:1])
+    if problem["type"] == "extra_forbidden":
+        return (f"there is no setting {name!r}; there are: {', '.join(Settings.model_fields)}",)
+    what = problem["msg"].removeprefix("Value error, ")
+    return (f"{name}: {what}, got {problem['input']!r}" if name else what,)
+
+
+def read(path: Path) -> Settings:
+    """The settings of a run. Raises RunError where there are none, or they are from a newer foveate."""
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        newer = int(given.get("format", 0)) > FORMAT
+    except FileNotFoundError:
+        raise RunError(
+            "this is no run: it has no config.yaml", where=path.parent, remedy="Name a folder that foveate train wrote."
+        ) from None
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise RunError(f"this file cannot be read ({error})", where=path) from None
+    if newer:
+        raise RunError(
+            f"this run has format {given['format']}; this foveate reads up to {FORMAT}",
+            where=path.parent,
+            remedy="Upgrade foveate: pip install --upgrade foveate.",
+        )
+    try:
+        return Settings.of(**given)
+    except FoveateError as error:
+        raise RunError(error.message, where=path) from None
+
+
+def write(path: Path, settings: Settings) -> None:
+    """config.yaml, whole or not at all."""
+    files.write_text(path, settings.to_yaml())

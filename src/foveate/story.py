@@ -1,0 +1,250 @@
+"""A run told as a page, and in a few lines at the end of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foveate import tasks
+from foveate.data.augment import suited
+from foveate.data.dataset import Image, Part
+from foveate.data.draws import Draws, keys
+from foveate.material import Material
+from foveate.report import charts
+from foveate.report.page import write
+from foveate.report.panels import (
+    Bar,
+    Bars,
+    Card,
+    Chart,
+    Code,
+    Gallery,
+    Item,
+    Note,
+    Notes,
+    Page,
+    Panel,
+    Table,
+    Tone,
+)
+from foveate.run import Run
+from foveate.tasks.task import Task
+
+_SHOWN = 50
+"""Rows of skipped samples on the page; all are in data.json."""
+
+
+def tell(run: Run, material: Material | None) -> Path:
+    """Write report.html. Without material (the data has gone or changed) it has every figure but no picture."""
+    results = run.results
+    part: Part = "test" if results["test"] else "valid"
+    task, _ = run.load()
+    sentence, verdict, tone = judgement(run, results, part, task)
+    data = run.data
+    page = Page(
+        title=f"{data['name']} · {results['model']} · foveate",
+        subtitle=f"{data['name']} · {len(task.classes)} classes · {results['model']} · {results['weights']:,} weights",
+        answer=sentence,
+        verdict=verdict,
+        tone=tone,
+        cards=[_card(name, figure, task) for name, figure in results[part].items()],
+        panels=[
+            _against_baselines(results, part, task),
+            Chart("How it learnt", _curve_words(results), charts.learning_curves(run.curves, task.primary)),
+            Notes(
+                "What the curves say",
+                "",
+                [Note(v["name"], v["words"], v["next"], v["tone"]) for v in results["verdicts"]],
+            ),
+            *_answers(run, material, part, task),
+            *_augmented(run, material),
+            *_data(data),
+            _ledger(run),
+            _again(run, results),
+        ],
+    )
+    write(page, run.report_path)
+    return run.report_path
+
+
+def judgement(run: Run, results: Mapping[str, Any], part: Part, task: Task[Any]) -> tuple[str, str, Tone]:
+    """The answer in a sentence, the verdict in a few words, and its tone."""
+    name = results["best_baseline"]
+    rival = results["baseline"][part][name][task.primary]
+    lift = results["lift"][part][task.primary]
+    less = task.primary in task.lower_is_better
+    gain_low, gain_high = (-lift["high"], -lift["low"]) if less else (lift["low"], lift["high"])
+    sentence = (
+        f"This model is {task.claim(results[part], part)}. The best simple baseline, {name}, reaches {rival['value']:.1%}."
+    )
+    if gain_high < 0:
+        return sentence, f"Don't believe in it: the baseline {name} is better.", "bad"
+    if gain_low <= 0:
+        return sentence, f"Careful: it is not clearly better than {name}.", "careful"
+    if run.data["leaks"]:
+        return sentence, "Careful: parts share pictures, so this figure is partly memory.", "careful"
+    if part != "test":
+        return sentence, "Better than every baseline. The test part is still locked.", "plain"
+    if len(run.ledger.entries) > 1:
+        return sentence, f"Careful: the test part was opened {len(run.ledger.entries)} times.", "careful"
+    return sentence, "Believe it: clearly better than every baseline, on pictures it had never seen.", "good"
+
+
+def conclusion(run: Run, part: Part) -> list[str]:
+    """What a command says at its end."""
+    results = run.results
+    task = tasks.find(results["task"])(run.data["classes"])
+    sentence, verdict, _ = judgement(run, results, part, task)
+    lines = ["", sentence, verdict]
+    if part == "valid":
+        lines += [f"{verdict['name']}: {verdict['words']} {verdict['next']}" for verdict in results["verdicts"]]
+    lines += ["", f"report  {run.report_path}"]
+    if results["test"] is None:
+        lines.append(f"test    foveate test {run.path}")
+    return lines
+
+
+# --- panels -----------------------------------------------------------------------------------------------------------
+
+
+def _told(figure: Mapping[str, Any], digits: int = 1) -> str:
+    return "–" if figure["value"] is None else f"{figure['value']:.{digits}%}"
+
+
+def _is_share(name: str) -> bool:
+    return not name.endswith("loss")
+
+
+def _card(name: str, figure: Mapping[str, Any], task: Task[Any]) -> Card:
+    title = name.replace("_", " ") + (" (less is better)" if name in task.lower_is_better else "")
+    if figure["value"] is None:
+        return Card(title, "–")
+    form = ".1%" if _is_share(name) else ".3f"
+    return Card(title, f"{figure['value']:{form}}", f"{figure['low']:{form}} to {figure['high']:{form}}")
+
+
+def _against_baselines(results: Mapping[str, Any], part: Part, task: Task[Any]) -> Bars:
+    rivals = [(name, figures[task.primary], False) for name, figures in results["baseline"][part].items()]
+    rows = sorted(rivals, key=lambda row: row[1]["value"]) + [(results["model"], results[part][task.primary], True)]
+    lift = results["lift"][part][task.primary]
+    return Bars(
+        "Against the simplest things that could work",
+        f"{task.primary.replace('_', ' ').capitalize()} on the {'test' if part == 'test' else 'validation'} part, with 95% "
+        f"intervals. The lift over {results['best_baseline']} is {100 * lift['value']:+.1f} points "
+        f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
+        [
+            Bar(name, figure["value"], figure["low"], figure["high"], _told(figure), model)
+            for name, figure, model in rows
+        ],
+    )
+
+
+def _curve_words(results: Mapping[str, Any]) -> str:
+    return (
+        f"Loss and {results['primary'].replace('_', ' ')} after each epoch. The weights with the lowest validation loss, "
+        f"from epoch {results['best_epoch']:g} of {results['epochs']:g}, were kept. The training figures are of augmented "
+        "pictures, so they can lie below."
+    )
+
+
+def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -> list[Panel]:
+    ids, tally = run.read_predictions(part)
+    picture: Callable[[int], Image | None] = lambda row: None  # noqa: E731
+    if material is not None:
+        samples = {sample.id: sample for sample in material.pictures.dataset}
+        picture = lambda row: samples[ids[row]].source.read()  # noqa: E731
+    return task.panels(tally, ids, picture)
+
+
+def _augmented(run: Run, material: Material | None) -> list[Panel]:
+    """Some train pictures, as they were and as training saw them in three epochs."""
+    if material is None:
+        return []
+    pixels, truths, ids = material.of("train")
+    policy = suited(
+        pixels.shape[1], symmetric=run.settings.flip, classes=material.task.classes, kind=run.settings.augment
+    )
+    step = max(1, len(ids) // 6)
+    items = []
+    for row in range(0, len(ids), step)[:6]:
+        batch = torch.from_numpy(pixels[row : row + 1])
+        items.append(Item(pixels[row], material.task.tell(truths[row]), "as it is"))
+        for epoch in range(2):
+            seen = policy(batch, Draws(keys(ids[row : row + 1]), run.settings.seed, epoch))
+            items.append(Item(seen[0].numpy(), material.task.tell(truths[row]), f"in epoch {epoch + 1}"))
+    done = [f"{name} {value:g}" if value is not True else name for name, value in policy.to_json().items() if value]
+    words = (
+        f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its class."
+        if done
+        else "Pictures were not augmented."
+    )
+    return [Gallery("What training saw", words, items)]
+
+
+def _data(data: Mapping[str, Any]) -> list[Panel]:
+    classes, counts = data["classes"], data["counts"]
+    rows = [[name, *(f"{counts[part][k]:,}" for part in ("train", "valid", "test"))] for k, name in enumerate(classes)]
+    rows.append(["all", *(f"{sum(counts[part]):,}" for part in ("train", "valid", "test"))])
+    notes = [Note("note", note, tone="careful") for note in data["notes"]]
+    notes += [
+        Note("leak, allowed by --allow-leak", f"{leak['reason']}: {', '.join(leak['ids'][:4])}", tone="bad")
+        for leak in data["leaks"][:_SHOWN]
+    ]
+    panels: list[Panel] = [
+        Table("The data", "Pictures of each class in each part.", ["class", "train", "valid", "test"], rows)
+    ]
+    if notes:
+        panels.append(Notes("What to know about the data", "", notes))
+    if skipped := data["skipped"]:
+        words = f"{len(skipped):,} samples could not be used." + (
+            f" The first {_SHOWN} are shown; all are in data.json." if len(skipped) > _SHOWN else ""
+        )
+        panels.append(Table("Skipped", words, ["sample", "reason"], [[s["id"], s["reason"]] for s in skipped[:_SHOWN]], 2))
+    return panels
+
+
+def _ledger(run: Run) -> Panel:
+    entries = run.ledger.entries
+    title = "The test part"
+    if not entries:
+        return Notes(title, f"It is still locked. To open it, once: foveate test {run.path}", [])
+    primary = run.results["primary"]
+    rows = [[e.when, e.weights[:12], _told(e.result[primary])] for e in entries]
+    words = "Opened once, as it should be." if len(entries) == 1 else "Opened more than once: later figures flatter."
+    return Table(title, words, ["opened", "weights (sha256)", primary.replace("_", " ")], rows, 2)
+
+
+def _again(run: Run, results: Mapping[str, Any]) -> Panel:
+    seconds = " · ".join(f"{step} {value:.1f} s" for step, value in results["seconds"].items())
+    versions = " · ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return Code(
+        "How to run it again",
+        f"{results['hardware']}. {seconds}. {versions}. The same seed on the same machine gives the same numbers.",
+        f"{command(run)}\n\n{run.settings.to_yaml()}",
+    )
+
+
+def command(run: Run) -> str:
+    """The command line that gives this run again."""
+    import shlex
+
+    told = run.settings.model_dump(mode="json", exclude_defaults=True)
+    words = ["foveate", "train", told.pop("data")]
+    for name in ("task", "model", "size", "epochs", "lr", "seed", "batch_size", "root"):
+        if name in told:
+            words += [f"--{name.replace('_', '-')}", f"{told.pop(name)}"]
+    for name in ("allow_leak", "allow_skipped"):
+        if told.pop(name, False):
+            words.append(f"--{name.replace('_', '-')}")
+    if (weights := told.pop("weights", None)) is not None:
+        words += ["--pretrained"] if weights == "download" else ["--weights", weights]
+    if (flip := told.pop("flip", None)) is not None:
+        words.append("--flip" if flip else "--no-flip")
+    for name, value in told.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join(words)
+
+

@@ -1,0 +1,132 @@
+"""What a vision problem is: the one seam that everything else is built around."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foveate.data.dataset import Dataset, Image, Sample
+from foveate.data.draws import Draws
+from foveate.models.backbone import Backbone
+from foveate.models.vision import Vision
+from foveate.report.panels import Panel
+
+A = TypeVar("A")
+
+Tally = dict[str, NDArray[Any]]
+"""What was right and wrong, one row a picture: any choice of rows can be scored, so any figure has an interval."""
+
+Baseline = Callable[[Sequence[Image]], list[A]]
+
+
+class Task(ABC, Generic[A]):
+    """One vision problem: what an answer is, how it is learnt, scored, guessed and drawn. Holds no weights.
+
+    A task is made from the names of its classes and its own options, and can tell both again (`options`), so that a
+    checkpoint's header is enough to rebuild it.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    primary: ClassVar[str]
+    """The figure that people quote, e.g. "accuracy"."""
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
+    """Figures of which less is better."""
+
+    def __init__(self, classes: Sequence[str]):
+        self.classes = tuple(classes)
+
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments, apart from `classes`, that build this very task."""
+        return {}
+
+    # --- data ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def audit(self, sample: Sample[A]) -> list[str]:
+        """What is wrong with the truth of this one sample, in words; empty if nothing is."""
+
+    @abstractmethod
+    def strata(self, truth: A) -> Sequence[int]:
+        """The classes in this truth, whose shares a split keeps alike in all parts."""
+
+    @abstractmethod
+    def collate(self, images: Tensor, truths: Sequence[A], draws: Draws) -> tuple[tuple[Tensor, ...], Any]:
+        """(B, C, H, W) uint8 and B truths -> (the net's inputs, the loss's target). Noise, clicks and the like are
+        made here, from `draws` alone."""
+
+    # --- learning -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def net(self, backbone: Backbone) -> nn.Module:
+        """The backbone with this problem's head on it: (B, C, H, W) float -> output."""
+
+    @abstractmethod
+    def loss(self, output: Any, target: Any) -> dict[str, Tensor]:
+        """How wrong, as scalars. "total" is minimised."""
+
+    @abstractmethod
+    def progress(self, output: Any, target: Any) -> float:
+        """The primary figure of one batch, cheaply, for the progress bar and the train curve."""
+
+    def settle(self, net: Vision, images: Sequence[Image], truths: Sequence[A]) -> None:  # noqa: B027
+        """Choose, on the validation part, what is chosen after training (a temperature, thresholds). Optional."""
+
+    # --- answers ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def predict(self, net: Vision, images: Sequence[Image]) -> list[A]:
+        """An answer for each picture, (H, W, C) uint8 of any size, in that picture's own pixels. Never sees truth."""
+
+    @abstractmethod
+    def tally(self, predicted: Sequence[A], truth: Sequence[A]) -> Tally:
+        """Compare answers with truths, one row a picture."""
+
+    @abstractmethod
+    def figures(self, tally: Tally) -> dict[str, float]:
+        """All metrics of a tally."""
+
+    def score(self, predicted: Sequence[A], truth: Sequence[A]) -> dict[str, float]:
+        """All metrics of these answers."""
+        return self.figures(self.tally(predicted, truth))
+
+    def suspects(self, predicted: Sequence[A], truth: Sequence[A]) -> list[int] | None:
+        """Rows whose truth itself looks wrong, surest first; None if this task cannot tell."""
+        del predicted, truth
+        return None
+
+    @abstractmethod
+    def baselines(self, images: NDArray[np.uint8], truths: Sequence[A], seed: int) -> dict[str, Baseline[A]]:
+        """The simplest things that could work, fitted on the train part ((N, S, S, C) uint8), by name."""
+
+    # --- for people ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def words(self, annotation: A) -> dict[str, Any]:
+        """An answer as JSON for people and programs."""
+
+    @abstractmethod
+    def tell(self, annotation: A) -> str:
+        """An answer in a line."""
+
+    @abstractmethod
+    def draw(self, image: Image, annotation: A) -> Image:
+        """The answer drawn into a copy of the picture, (H, W, 3) uint8."""
+
+    @abstractmethod
+    def panels(self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]) -> list[Panel]:
+        """The report's sections that only this task knows; picture(i) is the i-th row's picture if it can be had."""
+
+    @abstractmethod
+    def claim(self, figures: Mapping[str, Any], part: str) -> str:
+        """The answer in a sentence, from the figures of one part (each with value, low, high, n)."""
+
+    @classmethod
+    @abstractmethod
+    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[A]:
+        """A small made-up set that can be learnt in seconds, for the contract tests."""

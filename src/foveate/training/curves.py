@@ -1,0 +1,35 @@
+"""The learning curves: one row each time the model was validated, kept as curves.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foveate import files
+
+Row = dict[str, Any]
+"""step, epoch, train_loss, valid_loss, train_NAME and valid_NAME of the primary figure, lr, seconds."""
+
+
+def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All rows so far, whole or not at all."""
+    text = io.StringIO()
+    if rows:
+        table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    files.write_text(path, text.getvalue())
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of curves.csv as numbers; an empty list where there is none."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: int(value) if name == "step" else float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]

@@ -1,0 +1,242 @@
+"""A training run around the loop: validate, keep the best weights, save what is needed to go on, stop in time."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from foveate.data.batches import Batches
+from foveate.errors import Diverged
+from foveate.training import checkpoint, curves
+from foveate.training.average import Average
+from foveate.training.loop import steps
+
+
+class Learnt(Protocol):
+    """The part of a task that training needs."""
+
+    primary: Any
+
+    def loss(self, output: Any, target: Any) -> dict[str, Tensor]: ...
+    def progress(self, output: Any, target: Any) -> float: ...
+
+
+@dataclass
+class Progress:
+    """All that a run carries from step to step beside tensors; saved with them, so that a resumed run goes on exactly."""
+
+    step: int = 0
+    rows: list[curves.Row] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_step: int = -1
+    loss_sum: float = 0.0  # of the epoch that is under way
+    figure_sum: float = 0.0
+    batches: int = 0
+    seconds: float = 0.0
+
+    @property
+    def since_best(self) -> int:
+        """Validations since the lowest validation loss."""
+        return sum(row["step"] > self.best_step for row in self.rows) if self.rows else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do. total: steps; the rest as in `Settings`."""
+
+    total: int
+    schedule: Callable[[int], float]
+    seed: int
+    clip: float | None
+    accumulate: int
+    amp: torch.dtype | None
+    patience: int | None
+    save_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended: "finished", "patience" or "interrupted"."""
+
+    reason: str
+    progress: Progress
+
+
+def fit(
+    net: nn.Module,
+    task: Learnt,
+    batches: Batches,
+    validation: Callable[[], Iterable[tuple[tuple[Tensor, ...], Any]]],
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
+    plan: Plan,
+    folder: Path,
+    header: dict[str, Any],
+    *,
+    resume: bool = False,
+    watch: Callable[[Progress, dict[str, float]], None] = lambda progress, live: None,
+) -> Outcome:
+    """Train for `plan.total` steps; leaves best.safetensors, last.safetensors, last.json and curves.csv in `folder`.
+
+    header: what best.safetensors must carry to be used; watch is called after each step with the live figures.
+    A first Ctrl-C (or SIGTERM) ends the run at the next step's end with everything saved.
+    """
+    progress = Progress()
+    if resume:
+        tensors, record = checkpoint.read(folder / "last.safetensors")
+        checkpoint.restore_training_state(tensors, record, net, optimizer, average)
+        progress = Progress(**record["progress"])
+    judged = copy.deepcopy(net) if average is not None else net  # whose loss is validated and whose weights are kept
+    began, saved = time.monotonic() - progress.seconds, time.monotonic()
+    if not resume:
+        _save(folder, net, optimizer, average, progress)
+
+    with _stop_asked() as stop_asked:
+        stream = steps(
+            net,
+            task.loss,
+            batches(progress.step, plan.total),
+            optimizer,
+            plan.schedule,
+            start=progress.step,
+            seed=plan.seed,
+            clip=plan.clip,
+            accumulate=plan.accumulate,
+            amp=plan.amp,
+            average=average,
+        )
+        reason = "finished"
+        try:
+            for step in stream:
+                loss = step.losses["total"].item()
+                progress.step = step.number + 1
+                progress.loss_sum += loss
+                progress.figure_sum += task.progress(step.output.detach(), step.target)
+                progress.batches += 1
+                progress.seconds = time.monotonic() - began
+                if progress.step % batches.per_epoch == 0 or progress.step == plan.total:
+                    if average is not None:
+                        judged.load_state_dict(average.state)
+                    _close_epoch(progress, judged, task, validation(), batches.per_epoch, step.lr)
+                    net.train()
+                    curves.write(folder / "curves.csv", progress.rows)
+                    if progress.best_step == progress.step:
+                        checkpoint.write(folder / "best.safetensors", judged.state_dict(), header)
+                    if plan.patience and progress.since_best >= plan.patience:
+                        reason = "patience"
+                watch(progress, {"loss": loss, "lr": step.lr})
+                if stop_asked():
+                    reason = "interrupted" if progress.step < plan.total else reason
+                if reason != "finished":
+                    break
+                if time.monotonic() - saved >= plan.save_seconds:
+                    _save(folder, net, optimizer, average, progress)
+                    saved = time.monotonic()
+        except Diverged as error:
+            raise _explained(error, optimizer, progress, folder) from None
+    _save(folder, net, optimizer, average, progress)
+    return Outcome(reason, progress)
+
+
+def _close_epoch(
+    progress: Progress,
+    net: nn.Module,
+    task: Learnt,
+    validation: Iterable[tuple[tuple[Tensor, ...], Any]],
+    per_epoch: int,
+    lr: float,
+) -> None:
+    valid_loss, valid_figure = validate(net, task, validation)
+    if valid_loss < progress.best_loss:
+        progress.best_loss, progress.best_step = valid_loss, progress.step
+    progress.rows.append(
+        {
+            "step": progress.step,
+            "epoch": round(progress.step / per_epoch, 3),
+            "train_loss": progress.loss_sum / progress.batches,
+            "valid_loss": valid_loss,
+            f"train_{task.primary}": progress.figure_sum / progress.batches,
+            f"valid_{task.primary}": valid_figure,
+            "lr": lr,
+            "seconds": round(progress.seconds, 3),
+        }
+    )
+    progress.loss_sum = progress.figure_sum = 0.0
+    progress.batches = 0
+
+
+@torch.no_grad()
+def validate(
+    net: nn.Module, task: Learnt, batches: Iterable[tuple[tuple[Tensor, ...], Any]]
+) -> tuple[float, float]:
+    """Mean loss and primary figure over the validation part, each picture counting the same."""
+    net.eval()
+    device = next(net.parameters()).device
+    loss = figure = 0.0
+    count = 0
+    for inputs, target in batches:
+        output = net(*(part.to(device) for part in inputs))
+        size = len(inputs[0])
+        loss += task.loss(output, target)["total"].item() * size
+        figure += task.progress(output, target) * size
+        count += size
+    return (loss / count, figure / count) if count else (math.nan, math.nan)
+
+
+def _save(
+    folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None, progress: Progress
+) -> None:
+    tensors, record = checkpoint.training_state(net, optimizer, average)
+    record["progress"] = vars(progress)
+    checkpoint.write(folder / "last.safetensors", tensors, record)
+
+
+def _explained(
+    error: Diverged, optimizer: torch.optim.Optimizer, progress: Progress, folder: Path
+) -> Diverged:
+    lr = max(group["lr"] for group in optimizer.param_groups)
+    kept = (
+        f"The best weights so far (step {progress.best_step}, validation loss {progress.best_loss:.4g}) are kept in "
+        f"{folder / 'best.safetensors'}."
+        if progress.best_step > 0
+        else "It came before the first validation, so there are no good weights yet."
+    )
+    return Diverged(
+        f"{error.message}: training has diverged. The likely cause is a learning rate that is too high (it was {lr:.3g}). {kept}",
+        where=folder,
+        remedy=f"Try --lr {lr / 10:.2g}, or --lr find to have it measured; --set clip=1 tames rare large gradients.",
+    )
+
+
+@contextmanager
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a question that the loop asks between steps, when its state is whole."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(*_: object) -> None:
+        asked.set()
+        for number, handler in before.items():  # a second one takes effect at once
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

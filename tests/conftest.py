@@ -1,0 +1,44 @@
+"""Pictures and runs that tests share. Everything is made here; no test reads data from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 40, 40)}
+
+
+def make_folder(root: Path, each: int = 20, size: int = 16, seed: int = 0) -> Path:
+    """A folder a class, of noisy pictures in that class's colour."""
+    rng = np.random.default_rng(seed)
+    for name, colour in COLOURS.items():
+        (root / name).mkdir(parents=True)
+        for number in range(each):
+            pixels = np.clip(rng.normal(colour, 40, (size, size, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number:03}.png")
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "colours")
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as `folder`, made once; not to be changed."""
+    return make_folder(tmp_path_factory.mktemp("shared") / "colours")
+
+
+@pytest.fixture(scope="session")
+def trained(colours: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A finished run on `colours`, its test part still locked; not to be changed (copy it)."""
+    import foveate as fv
+
+    return fv.train(colours, epochs=4, batch_size=16, out=tmp_path_factory.mktemp("runs") / "run")

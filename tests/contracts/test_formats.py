@@ -1,0 +1,331 @@
+"""The laws that every format obeys. They run over all that is registered, so a new file is tested as it is
+dropped in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from foveate.annotations import Label
+from foveate.data import formats
+from foveate.data.dataset import PARTS, ArraySource, Dataset, Image, Sample
+from foveate.data.pictures import FileSource
+from foveate.errors import BadPicture, DataError
+
+EVERY = pytest.mark.parametrize("format", formats.all().values(), ids=formats.all())
+
+
+def labelled(
+    shapes: list[tuple[int, ...]], classes: tuple[str, ...] = ("cat", "dog", "owl"), parts: bool = True
+) -> Dataset[Label]:
+    rng = np.random.default_rng(len(shapes))
+    samples = [
+        Sample(
+            f"s/{index:03d}",
+            ArraySource(rng.integers(0, 256, (1, *shape), np.uint8), 0),
+            Label(index % len(classes)),
+            None,
+            PARTS[index % 3] if parts else None,
+        )
+        for index, shape in enumerate(shapes)
+    ]
+    return Dataset("example", "classification", classes, samples)
+
+
+def with_samples(dataset: Dataset[Label], **changes: list[object]) -> Dataset[Label]:
+    samples = [
+        replace(sample, **{name: values[index] for name, values in changes.items()})
+        for index, sample in enumerate(dataset)
+    ]
+    return replace(dataset, samples=samples)
+
+
+def from_files(folder: Path) -> Dataset[Label]:
+    """Pictures that lie on disk, in kinds that decoding changes: a palette, EXIF, JPEG, and a name to be
+    wary of.
+    """
+    rng = np.random.default_rng(5)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    samples = []
+    for index, name in enumerate(["-a b.png", "ä/x.jpg", "../up.gif", "/root.PNG", "X.png", "x.png"]):
+        file = folder / f"{index}{Path(name).suffix}"
+        picture = PIL.Image.fromarray(rng.integers(0, 256, (6, 9, 3), np.uint8))
+        (picture.quantize(5) if file.suffix == ".gif" else picture).save(file, exif=exif)
+        samples.append(Sample(name, FileSource(file), Label(index % 2), None, None))
+    return Dataset("files", "classification", ("no", "yes"), samples, origin=folder)
+
+
+GREY, COLOUR = (5, 4, 1), (5, 4, 3)
+EXAMPLES = {
+    "grey, parts": labelled([GREY] * 9),
+    "colour, parts": labelled([COLOUR] * 9),
+    "no parts": labelled([GREY] * 6, parts=False),
+    "parts for some": with_samples(labelled([GREY] * 6), part=["train", None] * 3),
+    "sizes differ": labelled([GREY, COLOUR, (9, 2, 3), (1, 1, 1)] * 3),
+    "groups": with_samples(labelled([GREY] * 6), group=["a", "b", " c ", None, "a", "é,\n"]),
+    "classes out of order": labelled([GREY] * 6, classes=("zebra", "Ass", "ant")),
+    "a class without samples": replace(labelled([GREY] * 6), classes=("cat", "dog", "owl", "unicorn")),
+    "odd class names": labelled([GREY] * 6, classes=(" a", "-b", 'ü \'n; "q",')),
+    "classes named like parts": labelled([GREY] * 6, classes=("test", "train", "other"), parts=False),
+    "a class named like a path": labelled([GREY] * 6, classes=("a/b", "..", "c")),
+    "a class of two lines": labelled([GREY] * 6, classes=("b\nc", "a", "d")),
+    "ids that clash": with_samples(
+        labelled([GREY] * 6, parts=False), id=["a/b.png", "A/B.png", "a/b", "../a/b", "/a/b", "a/./b.jpg"]
+    ),
+    "ids like hidden files": with_samples(
+        labelled([GREY] * 6), id=[".hidden", "__MACOSX/x", "Thumbs.db", "..", "...", "x\0y"]
+    ),
+    "many bands": labelled([(4, 4, 6)] * 6),
+}
+
+
+def content(dataset: Dataset[Label]) -> Counter[tuple[object, ...]]:
+    """All there is, but for the ids and the order, which a format may choose."""
+    return Counter(
+        (
+            dataset.classes[sample.truth.index],
+            sample.part,
+            sample.group,
+            (image := sample.source.read()).shape,
+            image.tobytes(),
+        )
+        for sample in dataset
+        if sample.truth is not None
+    )
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        if file.is_file()
+        else "folder"
+        for file in sorted(folder.rglob("*"))
+    }
+
+
+def held_by(format: formats.Format) -> Dataset[Label]:
+    """An example that a format can hold: grey with parts, which all can."""
+    del format
+    return EXAMPLES["grey, parts"]
+
+
+@EVERY
+@pytest.mark.parametrize("example", [*EXAMPLES, "files"])
+def test_read_gives_back_what_was_written_or_nothing_is_written(
+    format: formats.Format, example: str, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    dataset = EXAMPLES[example] if example in EXAMPLES else from_files(tmp_path / "source")
+    before = tree(tmp_path / "source")
+    try:
+        format.write(dataset, tmp_path / "copy")
+    except DataError as error:
+        assert f"the format {format.NAME!r} cannot hold this data: " in error.message
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["source"]
+        assert dataset is not held_by(format)
+    else:
+        copy = formats.read(tmp_path / "copy")  # sniffed: what a format writes, it alone recognises
+        assert copy.classes == dataset.classes
+        assert copy.skipped == ()
+        assert content(copy) == content(dataset)
+        assert len({sample.id for sample in copy}) == len(dataset)
+        assert copy.origin == tmp_path / "copy"
+        assert content(formats.read(tmp_path / "copy", format.NAME)) == content(dataset)
+    assert tree(tmp_path / "source") == before
+
+
+def test_every_example_but_six_bands_can_be_held_by_some_format(tmp_path: Path) -> None:
+    for number, (example, dataset) in enumerate(EXAMPLES.items()):
+        holders = []
+        for format in formats.all().values():
+            try:
+                format.write(dataset, tmp_path / str(number) / format.NAME)
+                holders.append(format.NAME)
+            except DataError:
+                continue
+        assert holders, example
+
+
+@EVERY
+def test_a_written_copy_is_the_same_each_time(format: formats.Format, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        format.write(held_by(format), tmp_path / name)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    one, again = formats.read(tmp_path / "one"), formats.read(tmp_path / "one")
+    assert [sample.id for sample in one] == [sample.id for sample in again]
+
+
+@EVERY
+def test_converting_twice_loses_nothing(format: formats.Format, tmp_path: Path) -> None:
+    dataset = held_by(format)
+    for other in formats.all().values():
+        format.write(dataset, tmp_path / other.NAME / "first")
+        other.write(formats.read(tmp_path / other.NAME / "first"), tmp_path / other.NAME / "second")
+        assert content(formats.read(tmp_path / other.NAME / "second")) == content(dataset)
+
+
+@EVERY
+def test_nothing_that_exists_is_written_over(format: formats.Format, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("mine")
+    before = tree(tmp_path)
+    for name in ("full", "file", "link"):
+        with pytest.raises(DataError, match="there already"):
+            format.write(held_by(format), tmp_path / name)
+    assert tree(tmp_path) == before
+    (tmp_path / "empty").mkdir()
+    format.write(held_by(format), tmp_path / "empty")
+    assert len(formats.read(tmp_path / "empty")) == 9
+
+
+@EVERY
+def test_nothing_is_written_into_the_data_itself(format: formats.Format, tmp_path: Path) -> None:
+    format.write(held_by(format), tmp_path / "data")
+    before = tree(tmp_path)
+    with pytest.raises(DataError, match="outside the data"):
+        format.write(formats.read(tmp_path / "data"), tmp_path / "data" / "copy")
+    assert tree(tmp_path) == before
+
+
+@dataclass(frozen=True)
+class Torn:
+    """A picture that can be read some times, and then no more, as on a failing disk."""
+
+    times: list[None]
+
+    def read(self) -> Image:
+        if not self.times:
+            raise BadPicture("the disk is gone")
+        self.times.pop()
+        return np.zeros(GREY, np.uint8)
+
+
+@EVERY
+def test_a_write_that_fails_leaves_nothing(format: formats.Format, tmp_path: Path) -> None:
+    for times in range(4):
+        dataset = held_by(format)
+        torn = replace(dataset.samples[-1], source=Torn([None] * times))
+        try:
+            format.write(replace(dataset, samples=[*dataset.samples[:-1], torn]), tmp_path / "copy")
+        except BadPicture:
+            assert list(tmp_path.iterdir()) == []
+        else:
+            shutil.rmtree(tmp_path / "copy")
+
+
+@EVERY
+def test_what_has_no_class_is_not_written(format: formats.Format, tmp_path: Path) -> None:
+    dataset = held_by(format)
+    unknown = replace(dataset, samples=[replace(dataset[0], truth=None), *dataset.samples[1:]])
+    for bad in (unknown, replace(dataset, task="detection")):
+        with pytest.raises(DataError, match="cannot hold"):
+            format.write(bad, tmp_path / "copy")
+
+
+# --- whatever is there, there is one clear error at most -------------------------------------------------------
+
+
+def check_survives(format: formats.Format, path: Path) -> None:
+    """Reading gives data, whose pictures are readable or bad, or one error that names something below the
+    path.
+    """
+    assert format.sniff(path) in (True, False)
+    try:
+        dataset = formats.read(path, format.NAME)
+    except DataError as error:
+        assert str(path) in str(error.where)
+        return
+    assert len({sample.id for sample in dataset}) == len(dataset) > 0
+    for sample in dataset:
+        assert sample.truth is not None
+        assert sample.truth.index < len(dataset.classes)
+        try:
+            assert sample.source.read().dtype == np.uint8
+        except BadPicture:
+            continue
+
+
+@EVERY
+def test_sniffing_never_raises(format: formats.Format, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "circle").symlink_to(tmp_path / "deep")
+    (tmp_path / "garbage").write_bytes(bytes(range(256)) * 9)
+    for name in ("loop", "empty", "deep", "garbage", "missing", "garbage/below"):
+        assert format.sniff(tmp_path / name) is False
+    check_survives(format, tmp_path / "empty")
+    check_survives(format, tmp_path / "deep")
+    check_survives(format, tmp_path / "garbage")
+    with pytest.raises(DataError, match="no such path"):
+        formats.read(tmp_path / "missing", format.NAME)
+
+
+@EVERY
+def test_every_file_may_be_missing_empty_foreign_or_cut(format: formats.Format, tmp_path: Path) -> None:
+    format.write(held_by(format), tmp_path / "good")
+    for file in [
+        file.relative_to(tmp_path / "good") for file in (tmp_path / "good").rglob("*") if file.is_file()
+    ]:
+        data = (tmp_path / "good" / file).read_bytes()
+        for damaged in (
+            None,
+            b"",
+            data[:3],
+            data[: len(data) // 2],
+            data[:-1],
+            data + b"x",
+            b"\0" * 99,
+            b'"\xff',
+        ):
+            shutil.copytree(tmp_path / "good", tmp_path / "bad")
+            (tmp_path / "bad" / file).unlink()
+            if damaged is not None:
+                (tmp_path / "bad" / file).write_bytes(damaged)
+            check_survives(format, tmp_path / "bad")
+            shutil.rmtree(tmp_path / "bad")
+
+
+@EVERY
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    which=st.integers(0, 99),
+    flips=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=3)), max_size=5
+    ),
+)
+def test_any_damage_is_survived(
+    format: formats.Format, tmp_path: Path, which: int, flips: list[tuple[float, bytes]]
+) -> None:
+    good = tmp_path / "good"
+    if not good.exists():
+        format.write(held_by(format), good)
+    files = sorted(file for file in good.rglob("*") if file.is_file())
+    file = files[which % len(files)]
+    data = bytearray(original := file.read_bytes())
+    for place, value in flips:
+        start = int(place**2 * len(data))
+        data[start : start + len(value)] = value
+    file.write_bytes(data)
+    check_survives(format, good)
+    file.write_bytes(original)
+
+
+def test_formats_are_named_and_told_apart() -> None:
+    assert set(formats.all()) >= {"folder", "csv", "idx"}
+    for name, format in formats.all().items():
+        assert name == format.NAME
+        assert format.SUMMARY

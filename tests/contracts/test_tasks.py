@@ -1,0 +1,188 @@
+"""The laws of every task. They run over all that is registered: a new file in tasks/ is tested the day it arrives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from defects import DEFECTS
+
+from foveate import models, tasks
+from foveate.data import cache
+from foveate.data.augment import Augment
+from foveate.data.batches import Batches, in_order
+from foveate.data.draws import Draws, keys
+from foveate.models.vision import Vision, pixel_statistics
+from foveate.training.loop import steps
+from foveate.training.optim import optimizer
+from foveate.training.schedule import over
+
+N = 24
+
+
+class Case:
+    """A task with a set of examples and an untrained net that fits both."""
+
+    def __init__(self, name: str):
+        kind = tasks.find(name)
+        dataset = kind.examples(N, np.random.default_rng(0))
+        size = cache.natural_size(dataset)
+        self.pictures = cache.decode(dataset, size)
+        self.dataset = self.pictures.dataset
+        self.task = kind(dataset.classes)
+        self.images = [sample.source.read() for sample in dataset]
+        self.truths = [sample.truth for sample in dataset]
+        self.ids = [sample.id for sample in dataset]
+        self.size = size
+
+    def net(self) -> Vision:
+        torch.manual_seed(0)
+        pixels = self.pictures.pixels
+        backbone = models.build("quick", channels=pixels.shape[3], size=self.size)
+        mean, std = pixel_statistics(pixels)
+        return Vision(self.task.net(backbone), size=self.size, mean=mean, std=std)
+
+    def batch(self, rows: slice = slice(None)):
+        ids = self.ids[rows]
+        images = torch.from_numpy(self.pictures.pixels[rows]).permute(0, 3, 1, 2)
+        return self.task.collate(images, self.truths[rows], Draws(keys(ids), seed=0))
+
+
+@pytest.fixture(params=sorted(tasks.all()), scope="module")
+def case(request):
+    return Case(request.param)
+
+
+def better(task, mine, other):
+    less = task.primary in task.lower_is_better
+    return mine[task.primary] < other[task.primary] if less else mine[task.primary] > other[task.primary]
+
+
+def test_the_truth_is_perfect_and_beats_every_baseline(case):
+    score = case.task.score(case.truths, case.truths)
+    assert score[case.task.primary] == pytest.approx(0.0 if case.task.primary in case.task.lower_is_better else 1.0)
+    guesses = case.task.baselines(case.pictures.pixels, case.truths, seed=0)
+    assert guesses
+    held_out = type(case.task).examples(40, np.random.default_rng(1))
+    images = [sample.source.read() for sample in held_out]
+    truths = [sample.truth for sample in held_out]
+    weakest = list(guesses)[:2]  # the examples are easy enough for a good baseline to be perfect as well
+    for name in weakest:
+        answers = guesses[name](images)
+        assert len(answers) == len(images)
+        assert better(case.task, case.task.score(truths, truths), case.task.score(answers, truths))
+
+
+def test_prediction_never_sees_the_truth(case):
+    net = case.net()
+    before = case.task.predict(net, case.images)
+    blind = replace(case.dataset, samples=[replace(sample, truth=None) for sample in case.dataset])
+    after = case.task.predict(net, [sample.source.read() for sample in blind])
+    assert before == after
+
+
+def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
+    net = case.net().eval()
+    inputs, target = case.batch(slice(0, 0))
+    loss = case.task.loss(net(*inputs), target)["total"]
+    assert torch.isfinite(loss)
+    assert case.task.predict(net, []) == []
+
+
+def test_order_and_batch_size_change_no_answer(case):
+    net = case.net()
+    together = case.task.predict(net, case.images)
+    alone = [case.task.predict(net, [image])[0] for image in case.images]
+    backwards = case.task.predict(net, case.images[::-1])[::-1]
+    whole = case.task.score(together, case.truths)
+    for other in (alone, backwards):
+        assert case.task.score(other, case.truths) == pytest.approx(whole, abs=1e-5)
+    order = np.random.default_rng(0).permutation(N)
+    shuffled = case.task.score([together[i] for i in order], [case.truths[i] for i in order])
+    assert shuffled == pytest.approx(whole, abs=1e-9)
+
+
+def test_one_batch_can_be_overfitted(case):
+    net = case.net()
+    batches = Batches(
+        case.task, case.pictures.pixels, case.truths, case.ids, batch_size=N, seed=0, augment=Augment()
+    )
+    built = optimizer("adamw", net, lr=5e-3, weight_decay=0.0)
+    for _ in steps(net, case.task.loss, batches(0, 60), built, over("one-cycle", 60)):
+        pass
+    score = case.task.score(case.task.predict(net, case.images), case.truths)
+    assert abs(score[case.task.primary] - (case.task.primary not in case.task.lower_is_better)) < 0.05
+
+
+def test_an_untrained_net_does_not_beat_the_best_baseline(case):
+    held_out = type(case.task).examples(60, np.random.default_rng(2))
+    images, truths = [s.source.read() for s in held_out], [s.truth for s in held_out]
+    score = case.task.score(case.task.predict(case.net(), images), truths)
+    guesses = case.task.baselines(case.pictures.pixels, case.truths, seed=0)
+    best = [case.task.score(guess(images), truths) for guess in guesses.values()]
+    assert not all(better(case.task, score, other) for other in best)
+
+
+def test_the_loss_has_a_gradient_for_every_weight(case):
+    net = case.net()
+    inputs, target = case.batch()
+    case.task.loss(net(*inputs), target)["total"].backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_validation_asks_the_same_question_whatever_the_batch_size(case):
+    net = case.net().eval()
+
+    def mean_loss(size: int) -> float:
+        batches = in_order(case.task, case.pictures.pixels, case.truths, case.ids, size)
+        return sum(case.task.loss(net(*i), t)["total"].item() * len(i[0]) for i, t in batches) / N
+
+    assert mean_loss(5) == pytest.approx(mean_loss(N), rel=1e-5)
+
+
+def test_drawing_changes_pixels_and_leaves_the_picture_alone(case):
+    image = case.images[0].copy()
+    drawn = case.task.draw(image, case.truths[0])
+    assert drawn.ndim == 3
+    assert drawn.shape[2] == 3
+    assert drawn.dtype == np.uint8
+    assert np.array_equal(image, case.images[0])
+    plain = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
+    assert drawn.shape != plain.shape or not np.array_equal(drawn, plain)
+
+
+def test_good_samples_pass_the_audit_and_every_defect_is_found(case):
+    for sample in case.dataset:
+        assert case.task.audit(sample) == []
+    for spoil in DEFECTS[case.task.name].values():
+        assert case.task.audit(spoil(case.dataset[0], case.task))
+
+
+def test_the_options_rebuild_the_task(case):
+    again = type(case.task)(case.task.classes, **case.task.options())
+    assert again.options() == case.task.options()
+    assert again.classes == case.task.classes
+
+
+def test_strata_are_classes(case):
+    for truth in case.truths:
+        assert all(0 <= stratum < len(case.task.classes) for stratum in case.task.strata(truth))
+
+
+def test_answers_can_be_told_and_written(case):
+    import json
+
+    for answer in case.task.predict(case.net(), case.images[:3]):
+        assert isinstance(case.task.tell(answer), str)
+        assert json.loads(json.dumps(case.task.words(answer))) == case.task.words(answer)
+
+
+def test_settling_never_makes_the_validation_loss_worse(case):
+    net = case.net()
+    before = case.task.score(case.task.predict(net, case.images), case.truths)
+    settled = type(case.task)(case.task.classes, **case.task.options())
+    settled.settle(net, case.images, case.truths)
+    after = settled.score(settled.predict(net, case.images), case.truths)
+    assert after[case.task.primary] >= before[case.task.primary] - 1e-9

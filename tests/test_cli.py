@@ -1,0 +1,283 @@
+"""The commands as a user types them: what they print, their exit codes, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveate import cli
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capsys):
+    """Run a command line in this process; returns (exit code, stdout, stderr)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["foveate", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def refused(run_cli):
+    """A command that must end with exit code 2 and one clear error; returns the error."""
+
+    def run(*words: object) -> str:
+        code, _, err = run_cli(*words)
+        assert code == 2, err
+        assert err.startswith("error: "), err
+        assert "Traceback" not in err
+        return err
+
+    return run
+
+
+def test_help_is_fast_and_needs_no_torch():
+    script = "import sys, foveate.cli; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+    done = subprocess.run([sys.executable, "-m", "foveate", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for command in ("demo", "train", "test", "predict", "report", "compare", "models", "tasks", "datasets"):
+        assert command in done.stdout
+
+
+def test_the_whole_path(run_cli, colours, tmp_path):
+    run = tmp_path / "run"
+    code, out, err = run_cli("train", colours, "--epochs", 4, "--batch-size", 16, "--out", run)
+    assert code == 0, err
+    assert "60 pictures of 3 classes" in out
+    assert "majority class" in out
+    assert "test part is still locked" in out
+    assert str(run / "report.html") in out
+    results = json.loads((run / "results.json").read_text())
+    assert results["test"] is None
+    assert not (run / "test_ledger.json").exists()
+
+    code, out, _ = run_cli("test", run)
+    assert code == 0
+    first = json.loads((run / "results.json").read_text())
+    assert first["test"]["accuracy"]["n"] == 9
+    code, again, _ = run_cli("test", run)
+    assert code == 0
+    assert "opened once" in again
+    assert json.loads((run / "results.json").read_text()) == first
+    assert len(json.loads((run / "test_ledger.json").read_text())["entries"]) == 1
+
+    picture = colours / "red" / "000.png"
+    code, out, _ = run_cli("predict", run, picture, colours / "blue", "--json", tmp_path / "answers.json")
+    assert code == 0
+    assert f"{picture}  red" in out
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    assert len(answers["answers"]) == 21
+
+    (run / "report.html").unlink()
+    assert run_cli("report", run)[0] == 0
+    assert (run / "report.html").stat().st_size > 10_000
+    code, out, _ = run_cli("compare", run, run)
+    assert code == 0
+    assert "quick" in out
+
+
+def test_lists(run_cli):
+    for command, words in (
+        ("models", ("mlp", "cnn", "quick", "alexnet", "vgg16", "resnet152")),
+        ("tasks", ("classification", "accuracy")),
+        ("datasets", ("digits", "mnist", "fashion-mnist", "cifar10")),
+    ):
+        code, out, _ = run_cli(command)
+        assert code == 0
+        assert all(word in out for word in words)
+
+
+# --- bad settings -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--task", "clasification"], "did you mean 'classification'"),
+        (["--model", "resnet19"], "resnet18"),
+        (["--epochs", "2", "--minutes", "1"], "not both"),
+        (["--lr", "-1"], "lr"),
+        (["--lr", "fast"], "lr"),
+        (["--epochs", "0"], "epochs"),
+        (["--set", "nonsense=1"], "no setting 'nonsense'"),
+        (["--set", "nonsense"], "KEY=VALUE"),
+        (["--set", "fractions=[0.5, 0.5, 0.5]"], "sum to 1"),
+        (["--size", "2"], "size"),
+        (["--weights", "nothing.pth", "--model", "resnet18"], "nothing.pth"),
+        (["--weights", "nothing.pth"], "quick"),
+    ],
+)
+def test_a_wrong_setting_is_said_and_leaves_nothing_behind(options, says, refused, colours, tmp_path):
+    assert says in refused("train", colours, "--out", tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_exists_is_never_overwritten(refused, trained, colours):
+    before = (trained.path / "best.safetensors").read_bytes()
+    assert "exists already" in refused("train", colours, "--out", trained.path)
+    assert (trained.path / "best.safetensors").read_bytes() == before
+
+
+def test_no_data_and_no_run(refused, tmp_path):
+    assert "DATA is missing" in refused("train")
+    assert "no such run" in refused("test", tmp_path / "nowhere")
+    assert "no config.yaml" in refused("test", tmp_path)
+    assert "nothing to go on from" not in refused("train", "--resume", tmp_path)
+
+
+# --- bad runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    shutil.copytree(trained.path, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_a_run_from_a_newer_version(refused, copied):
+    config = copied / "config.yaml"
+    config.write_text(config.read_text().replace("format: 1", "format: 99"))
+    assert "format 99" in refused("predict", copied, "x.png")
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "bytes", "missing"])
+def test_damaged_weights(damage, refused, copied, colours):
+    weights = copied / "best.safetensors"
+    data = weights.read_bytes()
+    if damage == "missing":
+        weights.unlink()
+    else:
+        spoilt = {
+            "cut": data[: len(data) // 2],
+            "garbage": os.urandom(1000),
+            "empty": b"",
+            "bytes": data[:20] + b"\xff" * 40 + data[60:],
+        }
+        weights.write_bytes(spoilt[damage])
+    message = refused("predict", copied, colours / "red" / "000.png")
+    assert "best.safetensors" in message
+
+
+def test_weights_of_another_format(refused, copied, colours):
+    from safetensors.torch import save_file
+
+    save_file({}, copied / "best.safetensors", {"foveate": json.dumps({"format": 99})})
+    assert "format 99" in refused("predict", copied, colours / "red" / "000.png")
+    save_file({}, copied / "best.safetensors")
+    assert "not written by foveate" in refused("predict", copied, colours / "red" / "000.png")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_place(refused, colours, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "cannot be made" in refused("train", colours, "--out", tmp_path / "run")
+
+
+# --- bad data ---------------------------------------------------------------------------------------------------------
+
+
+def picture(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_no_such_data(refused, tmp_path):
+    assert "nowhere" in refused("train", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refused("train", tmp_path / "empty")
+
+
+def test_one_class_only(refused, tmp_path):
+    for i in range(5):
+        picture(tmp_path / "data" / "cat" / f"{i}.png", i)
+    assert "cat" in refused("train", tmp_path / "data", "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_with_one_picture(refused, folder, tmp_path):
+    picture(folder / "violet" / "only.png")
+    message = refused("train", folder, "--out", tmp_path / "run")
+    assert "violet" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_some_bad_pictures_are_skipped_and_many_stop_the_run(run_cli, refused, folder, tmp_path):
+    (folder / "red" / "broken.png").write_bytes(b"no picture")
+    run = tmp_path / "run"
+    code, out, err = run_cli("train", folder, "--epochs", 1, "--out", run)
+    assert code == 0, err
+    assert "skipped red/broken.png" in out
+    skipped = json.loads((run / "data.json").read_text())["skipped"]
+    assert [s["id"] for s in skipped] == ["red/broken.png"]
+    assert "red/broken.png" in (run / "report.html").read_text()
+
+    for i in range(6):
+        (folder / "red" / f"broken{i}.png").write_bytes(b"no picture")
+    message = refused("train", folder, "--epochs", 1, "--out", tmp_path / "other")
+    assert "7 of 67" in message
+    assert not (tmp_path / "other").exists()
+    assert run_cli("train", folder, "--epochs", 1, "--out", tmp_path / "other", "--allow-skipped")[0] == 0
+
+
+def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(run_cli, refused, folder, tmp_path):
+    data = tmp_path / "parted"
+    for part, names in (("train", range(14)), ("test", range(13, 20))):  # 013 lies in both
+        for colour in ("blue", "green", "red"):
+            (data / part / colour).mkdir(parents=True)
+            for i in names:
+                shutil.copy(folder / colour / f"{i:03}.png", data / part / colour / f"{part}-{i}.png")
+    message = refused("train", data, "--epochs", 1, "--out", tmp_path / "run")
+    assert "train/blue/train-13.png" in message
+    assert "test/blue/test-13.png" in message
+    assert "--allow-leak" in message
+    run = tmp_path / "run"
+    assert run_cli("train", data, "--epochs", 1, "--out", run, "--allow-leak")[0] == 0
+    assert len(json.loads((run / "data.json").read_text())["leaks"]) == 3
+    assert "allow_leak: true" in (run / "config.yaml").read_text()
+
+
+def test_odd_names(run_cli, folder, tmp_path, monkeypatch):
+    for i, name in enumerate(["with space.png", "ünïcödé 日本.png", "-dash.png", "a'b\"c<d>.png", "%s{}.png"]):
+        picture(folder / "red" / name, i)
+    (folder / "red" / "loop").symlink_to(folder / "red")
+    run = tmp_path / "a run"
+    code, _, err = run_cli("train", folder, "--epochs", 1, "--out", run)
+    assert code == 0, err
+    code, out, _ = run_cli("predict", run, "--", folder / "red" / "-dash.png")
+    assert code == 0
+    monkeypatch.chdir(folder / "red")
+    assert run_cli("predict", run, "--", "-dash.png")[0] == 0
+    report = (run / "report.html").read_text()
+    assert "a'b\"c<d>" not in report
+
+
+def test_predicting_what_is_no_picture(refused, run_cli, trained, tmp_path):
+    bad = tmp_path / "x.png"
+    bad.write_bytes(b"")
+    assert "none of these pictures" in refused("predict", trained.path, bad)
+    good = picture(tmp_path / "good.png")
+    code, out, _ = run_cli("predict", trained.path, bad, good)
+    assert code == 0
+    assert "skipped" in out
+    assert str(good) in out
+    (tmp_path / "empty").mkdir()
+    assert "no pictures" in refused("predict", trained.path, tmp_path / "empty")

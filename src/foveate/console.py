@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+LINES = 20
+"""Epochs that are told in a line of their own, at most; curves.csv has them all."""
 
 Tick = Callable[[Any, Mapping[str, float]], None]
 
@@ -91,6 +95,7 @@ class Terminal(Watch):
             TimeRemainingColumn(),
         )
         epochs = total / per_epoch
+        between = math.ceil(epochs / LINES)
         shown = 0
         first: tuple[float, int] | None = None
         with Progress(*columns, console=self.console, transient=True) as bars:
@@ -109,7 +114,7 @@ class Terminal(Watch):
                     figure=f"{figure} {mean:.1%}" if mean is not None else "",
                     speed=f"{speed:.1f} steps/s",
                 )
-                if len(progress.rows) > shown:
+                if len(progress.rows) > shown and (len(progress.rows) % between == 0 or progress.step == total):
                     row = progress.rows[-1]
                     best = "  ← best" if progress.best_step == progress.step else ""
                     self.console.print(

@@ -16,8 +16,7 @@ from foveate.data.augment import Augment, suited
 from foveate.data.batches import Batches, in_order
 from foveate.errors import Diverged
 from foveate.material import Material
-from foveate.models.classic import published_statistics
-from foveate.models.vision import Vision, pixel_statistics
+from foveate.models.vision import Vision, pixel_statistics, published_statistics
 from foveate.run import Run, header
 from foveate.settings import Settings
 from foveate.tasks.task import Task

@@ -50,7 +50,7 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
             remedy=f"Use --task {dataset.task}.",
         )
     task = kind(dataset.classes)
-    size = wanted.size or max(model.smallest, min(cache.natural_size(dataset), 224 if wanted.weights else 128))
+    size = wanted.size or (224 if wanted.weights else max(model.smallest, min(cache.natural_size(dataset), 128)))
     model.check(size, weights=wanted.weights is not None)
     dataset = _audited(task, dataset)
     most_skipped = 1.0 if wanted.allow_skipped else 0.05

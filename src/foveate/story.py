@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from foveate import tasks
@@ -103,7 +104,7 @@ def conclusion(run: Run, part: Part) -> list[str]:
         lines += [f"{verdict['name']}: {verdict['words']} {verdict['next']}" for verdict in results["verdicts"]]
     lines += ["", f"report  {run.report_path}"]
     if results["test"] is None:
-        lines.append(f"test    foveate test {run.path}")
+        lines += ["The test part is still locked. To open it, once:", f"        foveate test {run.path}"]
     return lines
 
 
@@ -160,24 +161,26 @@ def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -
 
 
 def _augmented(run: Run, material: Material | None) -> list[Panel]:
-    """Some train pictures, as they were and as training saw them in three epochs."""
+    """Some train pictures, as they are and as training saw them in three epochs."""
     if material is None:
         return []
     pixels, truths, ids = material.of("train")
     policy = suited(
         pixels.shape[1], symmetric=run.settings.flip, classes=material.task.classes, kind=run.settings.augment
     )
-    step = max(1, len(ids) // 6)
+    rows = np.linspace(0, len(ids) - 1, 8).astype(int)
     items = []
-    for row in range(0, len(ids), step)[:6]:
-        batch = torch.from_numpy(pixels[row : row + 1])
-        items.append(Item(pixels[row], material.task.tell(truths[row]), "as it is"))
-        for epoch in range(2):
-            seen = policy(batch, Draws(keys(ids[row : row + 1]), run.settings.seed, epoch))
-            items.append(Item(seen[0].numpy(), material.task.tell(truths[row]), f"in epoch {epoch + 1}"))
+    for row in dict.fromkeys(rows.tolist()):
+        views = [pixels[row]]
+        for epoch in range(3):
+            draws = Draws(keys(ids[row : row + 1]), run.settings.seed, epoch)
+            views.append(policy(torch.from_numpy(pixels[row : row + 1]), draws)[0].numpy())
+        quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
+        grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
+        items.append(Item(grid[:-1, :-1], material.task.tell(truths[row])))
     done = [f"{name} {value:g}" if value is not True else name for name, value in policy.to_json().items() if value]
     words = (
-        f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its class."
+        f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its class. In each square: the picture as it is at the top left, then as three epochs saw it."
         if done
         else "Pictures were not augmented."
     )

@@ -79,7 +79,7 @@ EXAMPLES = {
     "odd class names": labelled([GREY] * 6, classes=(" a", "-b", 'ü \'n; "q",')),
     "classes named like parts": labelled([GREY] * 6, classes=("test", "train", "other"), parts=False),
     "a class named like a path": labelled([GREY] * 6, classes=("a/b", "..", "c")),
-    "a class of two lines": labelled([GREY] * 6, classes=("b\nc", "a", "d")),
+    "a class of two lines": labelled([GREY] * 6, classes=("a", "b\nc", "d")),
     "ids that clash": with_samples(
         labelled([GREY] * 6, parts=False), id=["a/b.png", "A/B.png", "a/b", "../a/b", "/a/b", "a/./b.jpg"]
     ),
@@ -88,6 +88,7 @@ EXAMPLES = {
     ),
     "many bands": labelled([(4, 4, 6)] * 6),
 }
+COMMON = EXAMPLES["grey, parts"]  # what all formats can hold
 
 
 def content(dataset: Dataset[Label]) -> Counter[tuple[object, ...]]:
@@ -114,12 +115,6 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def held_by(format: formats.Format) -> Dataset[Label]:
-    """An example that a format can hold: grey with parts, which all can."""
-    del format
-    return EXAMPLES["grey, parts"]
-
-
 @EVERY
 @pytest.mark.parametrize("example", [*EXAMPLES, "files"])
 def test_read_gives_back_what_was_written_or_nothing_is_written(
@@ -128,12 +123,15 @@ def test_read_gives_back_what_was_written_or_nothing_is_written(
     (tmp_path / "source").mkdir()
     dataset = EXAMPLES[example] if example in EXAMPLES else from_files(tmp_path / "source")
     before = tree(tmp_path / "source")
+    refusal = None
     try:
         format.write(dataset, tmp_path / "copy")
     except DataError as error:
-        assert f"the format {format.NAME!r} cannot hold this data: " in error.message
+        refusal = error.message
+    if refusal:
+        assert f"the format {format.NAME!r} cannot hold this data: " in refusal
         assert sorted(file.name for file in tmp_path.iterdir()) == ["source"]
-        assert dataset is not held_by(format)
+        assert dataset is not COMMON
     else:
         copy = formats.read(tmp_path / "copy")  # sniffed: what a format writes, it alone recognises
         assert copy.classes == dataset.classes
@@ -145,7 +143,7 @@ def test_read_gives_back_what_was_written_or_nothing_is_written(
     assert tree(tmp_path / "source") == before
 
 
-def test_every_example_but_six_bands_can_be_held_by_some_format(tmp_path: Path) -> None:
+def test_every_example_can_be_held_by_some_format(tmp_path: Path) -> None:
     for number, (example, dataset) in enumerate(EXAMPLES.items()):
         holders = []
         for format in formats.all().values():
@@ -160,7 +158,7 @@ def test_every_example_but_six_bands_can_be_held_by_some_format(tmp_path: Path) 
 @EVERY
 def test_a_written_copy_is_the_same_each_time(format: formats.Format, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        format.write(held_by(format), tmp_path / name)
+        format.write(COMMON, tmp_path / name)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     one, again = formats.read(tmp_path / "one"), formats.read(tmp_path / "one")
     assert [sample.id for sample in one] == [sample.id for sample in again]
@@ -168,7 +166,7 @@ def test_a_written_copy_is_the_same_each_time(format: formats.Format, tmp_path: 
 
 @EVERY
 def test_converting_twice_loses_nothing(format: formats.Format, tmp_path: Path) -> None:
-    dataset = held_by(format)
+    dataset = COMMON
     for other in formats.all().values():
         format.write(dataset, tmp_path / other.NAME / "first")
         other.write(formats.read(tmp_path / other.NAME / "first"), tmp_path / other.NAME / "second")
@@ -184,16 +182,16 @@ def test_nothing_that_exists_is_written_over(format: formats.Format, tmp_path: P
     before = tree(tmp_path)
     for name in ("full", "file", "link"):
         with pytest.raises(DataError, match="there already"):
-            format.write(held_by(format), tmp_path / name)
+            format.write(COMMON, tmp_path / name)
     assert tree(tmp_path) == before
     (tmp_path / "empty").mkdir()
-    format.write(held_by(format), tmp_path / "empty")
+    format.write(COMMON, tmp_path / "empty")
     assert len(formats.read(tmp_path / "empty")) == 9
 
 
 @EVERY
 def test_nothing_is_written_into_the_data_itself(format: formats.Format, tmp_path: Path) -> None:
-    format.write(held_by(format), tmp_path / "data")
+    format.write(COMMON, tmp_path / "data")
     before = tree(tmp_path)
     with pytest.raises(DataError, match="outside the data"):
         format.write(formats.read(tmp_path / "data"), tmp_path / "data" / "copy")
@@ -216,7 +214,7 @@ class Torn:
 @EVERY
 def test_a_write_that_fails_leaves_nothing(format: formats.Format, tmp_path: Path) -> None:
     for times in range(4):
-        dataset = held_by(format)
+        dataset = COMMON
         torn = replace(dataset.samples[-1], source=Torn([None] * times))
         try:
             format.write(replace(dataset, samples=[*dataset.samples[:-1], torn]), tmp_path / "copy")
@@ -228,14 +226,14 @@ def test_a_write_that_fails_leaves_nothing(format: formats.Format, tmp_path: Pat
 
 @EVERY
 def test_what_has_no_class_is_not_written(format: formats.Format, tmp_path: Path) -> None:
-    dataset = held_by(format)
+    dataset = COMMON
     unknown = replace(dataset, samples=[replace(dataset[0], truth=None), *dataset.samples[1:]])
     for bad in (unknown, replace(dataset, task="detection")):
         with pytest.raises(DataError, match="cannot hold"):
             format.write(bad, tmp_path / "copy")
 
 
-# --- whatever is there, there is one clear error at most -------------------------------------------------------
+# --- whatever is there, there is one clear error at most ------------------------------------------
 
 
 def check_survives(format: formats.Format, path: Path) -> None:
@@ -243,10 +241,13 @@ def check_survives(format: formats.Format, path: Path) -> None:
     path.
     """
     assert format.sniff(path) in (True, False)
+    blamed = None
     try:
         dataset = formats.read(path, format.NAME)
     except DataError as error:
-        assert str(path) in str(error.where)
+        blamed = str(error.where)
+    if blamed is not None:
+        assert str(path) in blamed
         return
     assert len({sample.id for sample in dataset}) == len(dataset) > 0
     for sample in dataset:
@@ -276,10 +277,12 @@ def test_sniffing_never_raises(format: formats.Format, tmp_path: Path) -> None:
 
 @EVERY
 def test_every_file_may_be_missing_empty_foreign_or_cut(format: formats.Format, tmp_path: Path) -> None:
-    format.write(held_by(format), tmp_path / "good")
+    format.write(COMMON, tmp_path / "good")
     for file in [
         file.relative_to(tmp_path / "good") for file in (tmp_path / "good").rglob("*") if file.is_file()
     ]:
+        if (tmp_path / "good" / file).is_dir():
+            continue
         data = (tmp_path / "good" / file).read_bytes()
         for damaged in (
             None,
@@ -312,7 +315,7 @@ def test_any_damage_is_survived(
 ) -> None:
     good = tmp_path / "good"
     if not good.exists():
-        format.write(held_by(format), good)
+        format.write(COMMON, good)
     files = sorted(file for file in good.rglob("*") if file.is_file())
     file = files[which % len(files)]
     data = bytearray(original := file.read_bytes())

@@ -18,6 +18,7 @@ from foveate.data.dataset import ArraySource, Dataset, Part, Sample
 from foveate.data.formats import idx
 from foveate.errors import DataError
 
+_SYSTEM = Path("/usr/share/datasets")  # where Debian puts its packages of data
 _DIGITS = tuple("0123456789")
 
 
@@ -47,7 +48,7 @@ def places(root: Path | None = None) -> list[Path]:
     """
     asked = [root] if root is not None else []
     told = [Path(os.environ["FOVEATE_DATA"])] if os.environ.get("FOVEATE_DATA") else []
-    return [place.expanduser() for place in (*asked, *told, _own_folder(), Path("/usr/share/datasets"))]
+    return [place.expanduser() for place in (*asked, *told, _own_folder(), _SYSTEM)]
 
 
 def find(named: Named, root: Path | None = None) -> Path | None:

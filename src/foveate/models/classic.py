@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from foveate.errors import SettingError
@@ -69,6 +68,8 @@ class Residual(Backbone):
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
+    import torchvision.models  # takes a second, which only these nets need to wait for
+
     net: Any = getattr(torchvision.models, name)(weights=None)
     if weights is not None:
         net.load_state_dict(_published(name, weights, net))
@@ -115,6 +116,8 @@ def _for_channels(layer: nn.Conv2d, channels: int, trained: bool) -> nn.Conv2d:
 def _published(name: str, weights: Path | str, net: nn.Module) -> dict[str, Tensor]:
     """The published state of torchvision's net, from a local file or, if asked for, by torchvision's own download."""
     if weights == "download":
+        import torchvision.models
+
         try:
             found = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)  # type: ignore[attr-defined]
         except OSError as error:
@@ -174,11 +177,3 @@ MODELS = (
         for depth in (18, 34, 50, 101, 152)
     ),
 )
-
-
-def published_statistics(channels: int) -> tuple[list[float], list[float]]:
-    """Mean and deviation, in uint8 units, that torchvision's published weights were trained with (ImageNet's)."""
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    if channels == 3:
-        return [255 * m for m in mean], [255 * s for s in std]
-    return [255 * sum(mean) / 3] * channels, [255 * sum(std) / 3] * channels

@@ -54,3 +54,11 @@ def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float
         means.append(mean)
         deviations.append(float(share @ (values - mean) ** 2) ** 0.5 or 1.0)
     return means, deviations
+
+
+def published_statistics(channels: int) -> tuple[list[float], list[float]]:
+    """Mean and deviation, in uint8 units, that torchvision's published weights were trained with (ImageNet's)."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    if channels == 3:
+        return [255 * m for m in mean], [255 * s for s in std]
+    return [255 * sum(mean) / 3] * channels, [255 * sum(std) / 3] * channels

@@ -149,12 +149,6 @@ def _has_columns(table: Path) -> bool:
 
 def _reader(table: Path) -> Any:  # of csv's own type, which has no public name
     data = table.read_bytes()
-    if (place := data.find(b"\0")) >= 0:
-        raise DataError(
-            "text in UTF-8 is expected, got a byte of value 0",
-            where=table,
-            line=data.count(b"\n", 0, place) + 1,
-        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -164,6 +158,12 @@ def _reader(table: Path) -> Any:  # of csv's own type, which has no public name
             line=data.count(b"\n", 0, error.start) + 1,
             remedy="Save the table as UTF-8.",
         ) from None
+    if (place := data.find(b"\0")) >= 0:
+        raise DataError(
+            "text in UTF-8 is expected, got a byte of value 0",
+            where=table,
+            line=data.count(b"\n", 0, place) + 1,
+        )
     delimiter = _delimiter(text[:_LONGEST_HEADER].split("\n", 1)[0])
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
 

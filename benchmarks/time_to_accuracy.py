@@ -84,7 +84,9 @@ def main() -> None:
             for epochs in given.choose:
                 runs = [ours(name, seed, epochs, given.root, tested=False) for seed in given.seeds]
                 told = spread([run["valid"] for run in runs], 4)
-                print(f"{name} {epochs:g} epochs: valid {told}, {spread([r['seconds'] for r in runs], 1)} s", flush=True)
+                print(
+                    f"{name} {epochs:g} epochs: valid {told}, {spread([r['seconds'] for r in runs], 1)} s", flush=True
+                )
             continue
         # Ours before, between and after theirs, so that a machine that slows down slows both.
         mine = [ours(name, seed, EPOCHS[name], given.root) for seed in given.seeds]

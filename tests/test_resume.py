@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -139,7 +138,7 @@ def test_resuming_a_finished_run_changes_nothing(unbroken, tmp_path):
 
 def test_resuming_is_refused_when_the_data_changed(folder, tmp_path):
     run = fv.train(folder, out=tmp_path / "run", **SETTINGS)
-    os.rename(folder / "red" / "000.png", folder / "red" / "new.png")
+    (folder / "red" / "000.png").rename(folder / "red" / "new.png")
     with pytest.raises(RunError, match="the data has changed"):
         fv.resume(run)
     with pytest.raises(RunError, match="the data has changed"):

@@ -1,11 +1,11 @@
 """foveate: from pictures and a question to a trained vision model, and a straight answer on whether to believe it.
 
-    import foveate as fv
+import foveate as fv
 
-    data = fv.load("flowers/")
-    run = fv.train(data, model="resnet18", minutes=5)
-    run.test()
-    run.predict("x.jpg")
+data = fv.load("flowers/")
+run = fv.train(data, model="resnet18", minutes=5)
+run.test()
+run.predict("x.jpg")
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from foveate.console import Terminal
 from foveate.errors import FoveateError, Interrupted, SettingError
 
 if TYPE_CHECKING:
+    from foveate.data.dataset import Part
     from foveate.run import Run
 
 app = typer.Typer(
@@ -107,7 +108,9 @@ def test(run: RunFolder) -> None:
 def predict(
     run: RunFolder,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of pictures.")],
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")
+    ] = None,
 ) -> None:
     """Say what is in pictures."""
     from foveate.predicting import predict_paths
@@ -146,7 +149,9 @@ def models() -> None:
     """List the models."""
     from foveate import models
 
-    Terminal().table(("model", "smallest", "", "paper"), [(m.name, f"{m.smallest} px", m.summary, m.paper) for m in models.all()])
+    Terminal().table(
+        ("model", "smallest", "", "paper"), [(m.name, f"{m.smallest} px", m.summary, m.paper) for m in models.all()]
+    )
 
 
 @app.command()
@@ -182,7 +187,7 @@ def _pairs(given: list[str]) -> dict[str, Any]:
     return pairs
 
 
-def _conclude(run: Run, part: str) -> None:
+def _conclude(run: Run, part: Part) -> None:
     """The answer, in a few lines at the end."""
     from foveate.story import conclusion
 
@@ -204,4 +209,3 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, e.g. `foveate models | head`
         sys.stderr.close()
         sys.exit(0)
-

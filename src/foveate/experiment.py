@@ -101,7 +101,9 @@ def _learn(run: Run, material: Material, watch: Watch, began: float, again: bool
     guesses = rivals(run, material)  # 4. baseline
     pixels, truths, _ = material.of("valid")
     task = material.task
-    watch.baselines({name: task.score(guess(pixels), truths)[task.primary] for name, guess in guesses.items()}, task.primary)
+    watch.baselines(
+        {name: task.score(guess(pixels), truths)[task.primary] for name, guess in guesses.items()}, task.primary
+    )
     marks.append(time.monotonic())
     outcome = learn(run, material, watch, began, again)  # 5. train
     if outcome.reason == "interrupted":
@@ -137,9 +139,12 @@ def _judge(run: Run, material: Material, part: Part, rivals: dict[str, Baseline[
     results["baseline"][part] = {name: _figures(task, other) for name, other in theirs.items()}
     results[part] = _figures(task, tally)
     if part == "valid":
-        results["best_baseline"] = max(theirs, key=lambda name: results["baseline"]["valid"][name][task.primary]["value"])
+        results["best_baseline"] = max(
+            theirs, key=lambda name: results["baseline"]["valid"][name][task.primary]["value"]
+        )
         noisy = task.suspects(answers, truths)
-        verdicts = diagnose(run.curves, figure=task.primary, suspects=None if noisy is None else len(noisy) / len(ids))
+        share = None if noisy is None else len(noisy) / len(ids)
+        verdicts = diagnose(run.curves, figure=task.primary, floor=task.least_loss(), suspects=share)
         results["verdicts"] = [verdict.to_json() for verdict in verdicts]
     best = theirs[results["best_baseline"]]
     results["lift"][part] = {name: figure.to_json() for name, figure in lift(tally, best, task.figures).items()}

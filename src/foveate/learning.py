@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from foveate import models, settings
 from foveate.console import Watch
-from foveate.data.augment import Augment, suited
+from foveate.data.augment import suited
 from foveate.data.batches import Batches, in_order
 from foveate.errors import Diverged
 from foveate.material import Material
@@ -43,7 +42,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     valid_pixels, valid_truths, valid_ids = material.of("valid")
     symmetric = material.pictures.dataset.symmetric if wanted.flip is None else wanted.flip
     policy = suited(pixels.shape[1], symmetric=symmetric, classes=material.task.classes, kind=wanted.augment)
-    task = _task(material, wanted, policy, truths)
+    task = type(material.task).configured(material.task.classes, wanted, truths, mirror=policy.flip)
     net = _net(task, wanted, pixels).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
         task, pixels, truths, ids, batch_size=min(wanted.batch_size, len(ids)), seed=wanted.seed, augment=policy
@@ -98,20 +97,6 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     if outcome.reason != "interrupted":
         _settle(run, valid_pixels, valid_truths)
     return outcome
-
-
-def _task(material: Material, wanted: Settings, policy: Augment, truths: list[Any]) -> Task[Any]:
-    """The task with the options that this run's settings ask for."""
-    weights = wanted.class_weights
-    if weights == "balanced":
-        counts = np.bincount([stratum for truth in truths for stratum in material.task.strata(truth)])
-        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
-    return type(material.task)(
-        material.task.classes,
-        label_smoothing=wanted.label_smoothing,
-        class_weights=weights,
-        mirror=policy.flip,
-    )
 
 
 def _net(task: Task[Any], wanted: Settings, pixels: Any) -> Vision:

@@ -88,9 +88,7 @@ def reopen(run: Run, watch: Watch) -> Material:
     task = tasks.find(wanted.task)(dataset.classes)
     assert wanted.size is not None
     with watch.bar("reading pictures", len(dataset)) as bar:
-        pictures = cache.decode(
-            _audited(task, dataset), wanted.size, most_skipped=1.0, tick=lambda done, _: bar(done)
-        )
+        pictures = cache.decode(_audited(task, dataset), wanted.size, most_skipped=1.0, tick=lambda done, _: bar(done))
     material = _material(task, pictures, split.read(run.path / "split.csv"), tuple(known["notes"]), ())
     if fingerprint(material) != known["fingerprint"]:
         raise RunError(
@@ -117,9 +115,7 @@ def _material(
     leaks: tuple[split.Leak, ...],
 ) -> Material:
     assigned = split.apply(pictures.dataset, parts)
-    rows = {
-        part: np.array([i for i, sample in enumerate(assigned) if sample.part == part], np.int64) for part in PARTS
-    }
+    rows = {part: np.array([i for i, sample in enumerate(assigned) if sample.part == part], np.int64) for part in PARTS}
     return Material(task, pictures, rows, notes, leaks)
 
 

@@ -52,7 +52,11 @@ def predict_paths(run: Run, paths: Sequence[Path], json_file: Path | None = None
     if json_file is not None:
         files.write_json(
             json_file,
-            {"run": str(run.path), "answers": records, "skipped": [{"path": s.id, "reason": s.reason} for s in skipped]},
+            {
+                "run": str(run.path),
+                "answers": records,
+                "skipped": [{"path": s.id, "reason": s.reason} for s in skipped],
+            },
         )
     return Answers(told, skipped)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate import files, models, settings, tasks
-from foveate.data.dataset import Dataset, Image, Part
+from foveate.data.dataset import Dataset, Image, Images, Part
 from foveate.data.pictures import decode
 from foveate.errors import RunError
 from foveate.evaluation.ledger import Ledger
@@ -115,9 +115,7 @@ class Run:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             names = [name for name in rows[0] if name.startswith("tally_")] if rows else []
-            tally = {
-                name.removeprefix("tally_"): np.array([json.loads(row[name]) for row in rows]) for name in names
-            }
+            tally = {name.removeprefix("tally_"): np.array([json.loads(row[name]) for row in rows]) for name in names}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"this file cannot be read ({error})", where=path, remedy="Take it from a backup, or train again."
@@ -141,7 +139,7 @@ class Run:
             self._loaded = (digest, *load_weights(self.weights))
         return self._loaded[1:]
 
-    def answer(self, images: Sequence[Image]) -> list[Any]:
+    def answer(self, images: Images) -> list[Any]:
         """An annotation for each (H, W, C) uint8 picture of any size."""
         task, net = self.load()
         return task.predict(net, images)
@@ -170,7 +168,9 @@ class Run:
         return report(self)
 
     def _repr_html_(self) -> str:
-        return f'<a href="{self.report_path.as_uri()}">{self.path.name}</a>' if self.report_path.exists() else repr(self)
+        return (
+            f'<a href="{self.report_path.as_uri()}">{self.path.name}</a>' if self.report_path.exists() else repr(self)
+        )
 
 
 def header(task: Task[Any], net: Vision, settings: Settings) -> dict[str, Any]:
@@ -202,4 +202,3 @@ def load_weights(path: Path) -> tuple[Task[Any], Vision]:
             remedy="The file was changed or cut; take it from a backup, or train again.",
         ) from None
     return task, net.eval()
-

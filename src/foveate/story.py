@@ -78,9 +78,7 @@ def judgement(run: Run, results: Mapping[str, Any], part: Part, task: Task[Any])
     lift = results["lift"][part][task.primary]
     less = task.primary in task.lower_is_better
     gain_low, gain_high = (-lift["high"], -lift["low"]) if less else (lift["low"], lift["high"])
-    sentence = (
-        f"This model is {task.claim(results[part], part)}. The best simple baseline, {name}, reaches {rival['value']:.1%}."
-    )
+    sentence = f"This model is {task.claim(results[part], part)}. The best simple baseline, {name}, reaches {rival['value']:.1%}."
     if gain_high < 0:
         return sentence, f"Don't believe in it: the baseline {name} is better.", "bad"
     if gain_low <= 0:
@@ -129,7 +127,7 @@ def _card(name: str, figure: Mapping[str, Any], task: Task[Any]) -> Card:
 
 def _against_baselines(results: Mapping[str, Any], part: Part, task: Task[Any]) -> Bars:
     rivals = [(name, figures[task.primary], False) for name, figures in results["baseline"][part].items()]
-    rows = sorted(rivals, key=lambda row: row[1]["value"]) + [(results["model"], results[part][task.primary], True)]
+    rows = [*sorted(rivals, key=lambda row: row[1]["value"]), (results["model"], results[part][task.primary], True)]
     lift = results["lift"][part][task.primary]
     return Bars(
         "Against the simplest things that could work",
@@ -205,7 +203,9 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
         words = f"{len(skipped):,} samples could not be used." + (
             f" The first {_SHOWN} are shown; all are in data.json." if len(skipped) > _SHOWN else ""
         )
-        panels.append(Table("Skipped", words, ["sample", "reason"], [[s["id"], s["reason"]] for s in skipped[:_SHOWN]], 2))
+        panels.append(
+            Table("Skipped", words, ["sample", "reason"], [[s["id"], s["reason"]] for s in skipped[:_SHOWN]], 2)
+        )
     return panels
 
 
@@ -249,5 +249,3 @@ def command(run: Run) -> str:
     for name, value in told.items():
         words += ["--set", f"{name}={value}"]
     return shlex.join(words)
-
-

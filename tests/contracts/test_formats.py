@@ -108,9 +108,7 @@ def content(dataset: Dataset[Label]) -> Counter[tuple[object, ...]]:
 
 def tree(folder: Path) -> dict[str, str]:
     return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        if file.is_file()
-        else "folder"
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "folder"
         for file in sorted(folder.rglob("*"))
     }
 
@@ -278,9 +276,7 @@ def test_sniffing_never_raises(format: formats.Format, tmp_path: Path) -> None:
 @EVERY
 def test_every_file_may_be_missing_empty_foreign_or_cut(format: formats.Format, tmp_path: Path) -> None:
     format.write(COMMON, tmp_path / "good")
-    for file in [
-        file.relative_to(tmp_path / "good") for file in (tmp_path / "good").rglob("*") if file.is_file()
-    ]:
+    for file in [file.relative_to(tmp_path / "good") for file in (tmp_path / "good").rglob("*") if file.is_file()]:
         if (tmp_path / "good" / file).is_dir():
             continue
         data = (tmp_path / "good" / file).read_bytes()
@@ -306,9 +302,7 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(format: formats.Format, 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.integers(0, 99),
-    flips=st.lists(
-        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=3)), max_size=5
-    ),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=3)), max_size=5),
 )
 def test_any_damage_is_survived(
     format: formats.Format, tmp_path: Path, which: int, flips: list[tuple[float, bytes]]

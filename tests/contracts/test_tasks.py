@@ -106,9 +106,7 @@ def test_order_and_batch_size_change_no_answer(case):
 
 def test_one_batch_can_be_overfitted(case):
     net = case.net()
-    batches = Batches(
-        case.task, case.pictures.pixels, case.truths, case.ids, batch_size=N, seed=0, augment=Augment()
-    )
+    batches = Batches(case.task, case.pictures.pixels, case.truths, case.ids, batch_size=N, seed=0, augment=Augment())
     built = optimizer("adamw", net, lr=5e-3, weight_decay=0.0)
     for _ in steps(net, case.task.loss, batches(0, 60), built, over("one-cycle", 60)):
         pass

@@ -56,9 +56,7 @@ def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
     padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     places = set()
     for picture, source in zip(out.numpy(), padded, strict=True):
-        found = [
-            (y, x) for y in range(5) for x in range(5) if np.array_equal(picture, source[y : y + 12, x : x + 12])
-        ]
+        found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(picture, source[y : y + 12, x : x + 12])]
         assert found
         places.add(found[0])
     assert len(places) > 15  # of 25

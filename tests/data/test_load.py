@@ -84,6 +84,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     refused(tmp_path / "flower", "flower", "no such path", "'flowers'", "digits")
     refused(tmp_path / "FLOWRES", "'flowers'")
     refused("digit", "did you mean 'digits'")
+    refused("~nobody-is-called-so/x", "no such path")
     refused("", "got nothing")
     refused(" ", "got nothing")
     refused(tmp_path / "a\0b", "no such path")
@@ -129,14 +130,20 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     refused(odd, "valid UTF-8")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
 def test_permission_denied(tmp_path: Path) -> None:
     lay(tmp_path / "shut" / "set", "a/1.png", "b/2.png")
+    data = load(tmp_path / "shut" / "set")
     (tmp_path / "shut").chmod(0)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)  # the superuser may read everything, so be nobody for a while
     try:
         refused(tmp_path / "shut", "ermission denied", format="folder")
         refused(tmp_path / "shut" / "set", "ermission denied")
+        with pytest.raises(DataError, match=r"cannot be written .*denied"):
+            formats.find("csv").write(data, tmp_path / "shut" / "new")
     finally:
+        os.seteuid(me)
         (tmp_path / "shut").chmod(0o700)
 
 
@@ -144,9 +151,7 @@ def test_permission_denied(tmp_path: Path) -> None:
 
 
 def test_a_folder_per_class(tmp_path: Path) -> None:
-    data = load(
-        lay(tmp_path / "pets", "dog/2.PNG", "dog/1.png", "cat/deep/er/3.png", "cat/4.jpeg", "Owl/5.webp")
-    )
+    data = load(lay(tmp_path / "pets", "dog/2.PNG", "dog/1.png", "cat/deep/er/3.png", "cat/4.jpeg", "Owl/5.webp"))
     assert ids(data) == ["Owl/5.webp", "cat/4.jpeg", "cat/deep/er/3.png", "dog/1.png", "dog/2.PNG"]
     assert data.classes == ("Owl", "cat", "dog")
     assert names(data) == ["Owl", "cat", "cat", "dog", "dog"]
@@ -175,9 +180,7 @@ def test_parts_above_the_classes(tmp_path: Path, words: tuple[str, str, str]) ->
 
 
 def test_a_part_alone_and_two_words_for_one(tmp_path: Path) -> None:
-    assert {sample.part for sample in load(lay(tmp_path / "one", "train/a/1.png", "train/b/2.png"))} == {
-        "train"
-    }
+    assert {sample.part for sample in load(lay(tmp_path / "one", "train/a/1.png", "train/b/2.png"))} == {"train"}
     both = load(lay(tmp_path / "two", "val/a/1.png", "valid/b/1.png"))
     assert {sample.part for sample in both} == {"valid"}
 
@@ -190,7 +193,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 def test_parts_beside_classes_are_refused(tmp_path: Path) -> None:
     lay(tmp_path, "train/a/1.png", "test/b/2.png", "extra/3.png")
-    refused(tmp_path, "either parts or classes", "test, train; extra")
+    refused(tmp_path, "parts or classes", "test, train; extra")
 
 
 def test_what_lies_in_no_class_is_listed(tmp_path: Path) -> None:
@@ -261,6 +264,8 @@ def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     data = load(tmp_path)
     assert ids(data) == ["a/1.png", "b/2.png"]
     assert set(skipped(data)) == {"a/\\udcff.png", "\\udcfe/"}
+    lay(tmp_path / "other", os.fsdecode(b"\xfe/x.txt"), os.fsdecode(b"x.\xfe"))
+    refused(tmp_path / "other", "\\udcfe").message.encode()  # so it can be printed
     for reason in skipped(data).values():
         assert "UTF-8" in reason
 
@@ -384,9 +389,7 @@ def test_paths_from_the_root(tmp_path: Path) -> None:
         (PICTURE, 1, ["UTF-8"]),
     ],
 )
-def test_rows_that_cannot_be_understood(
-    tmp_path: Path, text: str | bytes, line: int, words: list[str]
-) -> None:
+def test_rows_that_cannot_be_understood(tmp_path: Path, text: str | bytes, line: int, words: list[str]) -> None:
     path = table(tmp_path, text)
     error = refused(path, *words)
     assert (error.where, error.line) == (path, line)
@@ -522,6 +525,11 @@ def test_idx_files_that_lie(
     mnist(tmp_path, zipped, **packed)
     error = refused(tmp_path, *words)
     assert name in Path(str(error.where)).name
+
+
+def test_two_files_for_one(tmp_path: Path) -> None:
+    mnist(mnist(tmp_path), infix=".")
+    refused(tmp_path, "one file is expected, found t10k-images-idx3-ubyte and t10k-images.idx3-ubyte")
 
 
 def test_gzip_that_lies(tmp_path: Path) -> None:

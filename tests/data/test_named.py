@@ -39,9 +39,7 @@ def lay_idx(folder: Path, zipped: bool = True) -> Path:
         shape = (10, 28, 28) if "images" in name else (10,)
         data = struct.pack(f">I{len(shape)}I", 0x800 + len(shape), *shape)
         data += values.tobytes() if len(shape) == 1 else values.repeat(28 * 28).tobytes()
-        (folder / f"{name}-ubyte{'.gz' if zipped else ''}").write_bytes(
-            gzip.compress(data) if zipped else data
-        )
+        (folder / f"{name}-ubyte{'.gz' if zipped else ''}").write_bytes(gzip.compress(data) if zipped else data)
     return folder
 
 
@@ -179,9 +177,7 @@ def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     label_names = list(named.NAMED["cifar10"].classes)
     monkeypatch.setattr(CIFAR10, "train_list", sums[:5])
     monkeypatch.setattr(CIFAR10, "test_list", sums[5:])
-    monkeypatch.setattr(
-        CIFAR10, "meta", {**CIFAR10.meta, "md5": put("batches.meta", {"label_names": label_names})}
-    )
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": put("batches.meta", {"label_names": label_names})})
     return pixels.reshape(24, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
@@ -204,8 +200,6 @@ def test_a_download_that_fails_is_one_clear_error(tmp_path: Path, monkeypatch: p
     from torchvision.datasets import MNIST
 
     monkeypatch.setattr(MNIST, "mirrors", [(tmp_path / "nowhere").as_uri() + "/"])
-    refused(
-        "mnist", "could not be fetched", str(tmp_path / "target"), root=tmp_path / "target", download=True
-    )
+    refused("mnist", "could not be fetched", str(tmp_path / "target"), root=tmp_path / "target", download=True)
     (tmp_path / "file").write_text("")
     refused("mnist", "could not be fetched", root=tmp_path / "file" / "below", download=True)

@@ -27,7 +27,7 @@ def problem(n=8, dropout=0.0):
 
 def run(net, batches, name="sgd", lr=0.05, **options):
     built = optimizer(name, net, lr=lr, weight_decay=0.0)
-    return [s for s in steps(net, mean_squares, batches, built, over("constant", 10**6), **options)]
+    return list(steps(net, mean_squares, batches, built, over("constant", 10**6), **options))
 
 
 def test_the_loop_equals_one_written_by_hand():

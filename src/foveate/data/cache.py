@@ -100,15 +100,13 @@ def _read_all(
             yield from zip(chunk, pictures, strict=True)
 
 
-def _read_one(
-    sample: Sample[Any], size: int, channels: int | None
-) -> tuple[Image, str, tuple[int, int]] | BadPicture:
+def _read_one(sample: Sample[Any], size: int, channels: int | None) -> tuple[Image, str, tuple[int, int]] | BadPicture:
     try:
         image = sample.source.read()
     except BadPicture as error:
         return error
     digest = blake2b(str(image.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     height, width, bands = image.shape
     return fit(image, size, channels or bands), digest.hexdigest(), (height, width)
 

@@ -15,6 +15,9 @@ A = TypeVar("A")
 Image = NDArray[np.uint8]
 """A picture in memory: (H, W, C) uint8, C = 1 for grey, 3 for colour, any number for other bands."""
 
+Images = Sequence[Image] | NDArray[np.uint8]
+"""Pictures of any sizes; or (N, H, W, C) uint8, which is a sequence of pictures that happen to be of one size."""
+
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 

@@ -30,9 +30,7 @@ def _mix(counter: Keys) -> Keys:
 
 def keys(ids: Sequence[str]) -> Keys:
     """(N,) uint64, one key for each sample id."""
-    digests = b"".join(
-        blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for id in ids
-    )
+    digests = b"".join(blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for id in ids)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 

@@ -13,8 +13,9 @@ from foveate.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A set that is known by name. where: the folder it was found in, "built in", or None if it is not
-    here.
+    """A set that is known by name.
+
+    where: the folder it was found in, "built in", or None if it is not on this machine
     """
 
     name: str
@@ -31,22 +32,20 @@ def load(
 ) -> Dataset[Any]:
     """The data that `what` says. Nothing is decoded yet.
 
-    what: a dataset, which is returned as it is; a path that exists; a built-in set (`digits`); or a
-    published one
-        (`mnist`, `fashion-mnist`, `cifar10`), which is looked for under root, FOVEATE_DATA, the user's own
+    what: a dataset, which is returned as it is; a path that exists; a built-in set (`digits`); or a published
+        one (`mnist`, `fashion-mnist`, `cifar10`), which is looked for under root, FOVEATE_DATA, the user's
         data folder (~/.local/share/foveate) and /usr/share/datasets
     root: a folder with published sets
     download: whether a published set that is not found may be fetched, into the first of those places
     format: what the path holds, where that cannot be told by looking (see foveate.data.formats)
 
-    `load(dataset.origin)` gives the same data again. Raises DataError for whatever keeps the data from
-    being read.
+    `load(dataset.origin)` gives the same data again. Raises DataError for what cannot be read.
     """
     if isinstance(what, Dataset):
         return what
     if not str(what).strip():
         raise DataError("a path or the name of a set is expected, got nothing", where="data")
-    path = Path(what).expanduser()
+    path = formats.expanded(what)
     if _exists(path):
         return named.dress(formats.read(path, format))
     name = str(what)

@@ -43,12 +43,10 @@ class Named:
 
 
 def places(root: Path | None = None) -> list[Path]:
-    """The folders that are searched, in order: root, FOVEATE_DATA, the user's own data folder, the
-    system's.
-    """
+    """The folders that are searched, in order: root, FOVEATE_DATA, the user's data folder, the system's."""
     asked = [root] if root is not None else []
     told = [Path(os.environ["FOVEATE_DATA"])] if os.environ.get("FOVEATE_DATA") else []
-    return [place.expanduser() for place in (*asked, *told, _own_folder(), _SYSTEM)]
+    return [formats.expanded(place) for place in (*asked, *told, _own_folder(), _SYSTEM)]
 
 
 def find(named: Named, root: Path | None = None) -> Path | None:
@@ -61,9 +59,10 @@ def find(named: Named, root: Path | None = None) -> Path | None:
 
 
 def read(named: Named, root: Path | None = None, download: bool = False) -> Dataset[Label]:
-    """A set from where it lies, else fetched by torchvision into the first of root, FOVEATE_DATA and the
-    user's own data folder if `download` says so. Its origin is its folder. Raises DataError that names all
-    the ways.
+    """A set from where it lies, with its folder as its origin.
+
+    If it lies nowhere and `download` says so, torchvision fetches it into the first of root, FOVEATE_DATA and
+    the user's data folder; else DataError names all the ways.
     """
     folder = find(named, root)
     if folder is None:
@@ -75,8 +74,7 @@ def read(named: Named, root: Path | None = None, download: bool = False) -> Data
 
 
 def dress(dataset: Dataset[Any]) -> Dataset[Any]:
-    """What is known of a published set, added to data that was read from a folder of its name; other data
-    as it is.
+    """What is known of a published set, added to data from a folder of its name; other data as it is.
 
     So the folder alone is enough to read the very same set again.
     """
@@ -138,9 +136,7 @@ def _fetch_idx(folder: str, root: Path) -> Path:
 
 
 def _fetch_cifar10(root: Path) -> Path:
-    """CIFAR-10, whose archive torchvision checks and unpickles, written again as IDX so that no pickle is
-    read after that.
-    """
+    """CIFAR-10 as IDX files; torchvision checks its archive and unpickles it, here and never again."""
     import torchvision
 
     samples: list[Sample[Label]] = []
@@ -158,10 +154,10 @@ def _fetch_cifar10(root: Path) -> Path:
     return root / "cifar10"
 
 
+_TO_WEAR = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker")
+_CLOTHES = (*_TO_WEAR, "Bag", "Ankle boot")
 _UNPACK = "unpack it there with tar xf"
-_PICKLE = (
-    "this is pickle, which foveate never reads; give --download to have torchvision check and convert it"
-)
+_PICKLE = "it is pickle, which foveate never reads; with --download torchvision checks it and it is converted"
 
 NAMED: dict[str, Named] = {
     named.name: named
@@ -178,18 +174,7 @@ NAMED: dict[str, Named] = {
         Named(
             "fashion-mnist",
             "70,000 pieces of clothing, 28x28 grey, 10 classes",
-            (
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ),
+            _CLOTHES,
             True,
             ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "FashionMNIST"),
             {},

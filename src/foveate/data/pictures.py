@@ -77,9 +77,7 @@ def decode(path: Path | str, white: int = 65535) -> Image:
         except PIL.Image.DecompressionBombError:
             reason = f"a picture of at most {_MOST_PIXELS:,} pixels is expected, this one announces more"
         except UnidentifiedImageError:
-            reason = (
-                "a picture (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged"
-            )
+            reason = "a picture (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged"
         except Exception as error:  # on damaged files Pillow's parsers raise anything at all
             reason = f"the picture is damaged or cut short ({str(error) or type(error).__name__})"
         raise BadPicture(reason, where=path)

@@ -73,9 +73,7 @@ def split(
         free = [unit for unit in units if all(given[row] in (None, "train") for row in unit)]
         _refuse_rare(samples, strata, free, classes, parts=1 + len(wanted))
         given = _carved(samples, strata, free, given, wanted, len(classes), most, seed)
-    parts: dict[str, Part] = {
-        sample.id: part or "train" for sample, part in zip(samples, given, strict=True)
-    }
+    parts: dict[str, Part] = {sample.id: part or "train" for sample, part in zip(samples, given, strict=True)}
     notes += _told_apart(samples, strata, hashes, classes)
     notes += _missing(list(parts.values()), strata, classes)
     return Split(parts, tuple(leaks), tuple(notes))
@@ -146,7 +144,7 @@ def _refuse_leaks(leaks: list[Leak], samples: Sequence[Sample[Any]], given: list
 
 def _shares(fractions: tuple[float, float, float], given: set[Part]) -> dict[Part, float]:
     """The parts to carve, each with its share of what they are carved from."""
-    missing = [part for part in ("valid", "test") if part not in given]
+    missing = [part for part in PARTS[1:] if part not in given]
     pool = fractions[0] + sum(fractions[PARTS.index(part)] for part in missing)
     return {part: fractions[PARTS.index(part)] / pool for part in missing}
 
@@ -295,7 +293,7 @@ def read(path: Path) -> dict[str, Part]:
                         line=line,
                         remedy="Take the file from a backup; a split is not to be edited under a run.",
                     )
-                parts[id] = part  # type: ignore[assignment]
+                parts[id] = part
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"this file cannot be read ({error})", where=path) from None
     return parts

@@ -6,15 +6,15 @@ Each is fitted on the train part and answers like any model: (K,) probabilities 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.dataset import Image
+from foveate.data.dataset import Images
 from foveate.data.pictures import fit
 
-Guess = Callable[[Sequence[Image]], NDArray[np.float64]]
+Guess = Callable[[Images], NDArray[np.float64]]
 """Pictures of any size -> (N, K) probabilities."""
 
 SIDE = 16
@@ -25,9 +25,7 @@ MOST_REGRESSED = 5_000
 not competitors, and take seconds."""
 
 
-def fit_baselines(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, seed: int
-) -> dict[str, Guess]:
+def fit_baselines(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, seed: int) -> dict[str, Guess]:
     """All baselines by name, fitted on (N, S, S, C) uint8 and (N,) class indices."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -36,9 +34,9 @@ def fit_baselines(
     shares = np.bincount(labels, minlength=classes) / len(labels)
     size, channels = min(SIDE, images.shape[1]), images.shape[3]
 
-    def small(pictures: Sequence[Image]) -> NDArray[np.float32]:
+    def small(pictures: Images) -> NDArray[np.float32]:
         rows = np.stack([fit(picture, size, channels) for picture in pictures])
-        return rows.reshape(len(rows), -1).astype(np.float32) / 255
+        return rows.reshape(len(rows), -1).astype(np.float32) / np.float32(255)
 
     order = np.random.default_rng(seed).permutation(len(labels))
     near, regressed = order[:MOST_NEIGHBOURS], order[:MOST_REGRESSED]
@@ -49,20 +47,20 @@ def fit_baselines(
         warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are what this baseline is
         regression.fit(features[: len(regressed)], labels[regressed])
 
-    def random_guess(pictures: Sequence[Image]) -> NDArray[np.float64]:
+    def random_guess(pictures: Images) -> NDArray[np.float64]:
         # All classes are equally likely; a tiny draw decides which is named, so that none is favoured.
         draw = 1 + 1e-6 * np.random.default_rng(seed).random((len(pictures), classes))
         return draw / draw.sum(1, keepdims=True)
 
-    def majority(pictures: Sequence[Image]) -> NDArray[np.float64]:
+    def majority(pictures: Images) -> NDArray[np.float64]:
         return np.tile(shares, (len(pictures), 1))
 
-    def nearest_neighbour(pictures: Sequence[Image]) -> NDArray[np.float64]:
+    def nearest_neighbour(pictures: Images) -> NDArray[np.float64]:
         # A single neighbour votes with certainty; one pseudo-count over all classes keeps its log loss finite.
         found = np.eye(classes)[neighbour.predict(small(pictures))]
         return (found + 0.1 / classes) / 1.1
 
-    def logistic_regression(pictures: Sequence[Image]) -> NDArray[np.float64]:
+    def logistic_regression(pictures: Images) -> NDArray[np.float64]:
         probabilities = np.zeros((len(pictures), classes))
         probabilities[:, regression.classes_] = regression.predict_proba(small(pictures))
         return probabilities

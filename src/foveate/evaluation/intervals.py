@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Tally = Mapping[str, NDArray[Any]]
+Tally = dict[str, NDArray[Any]]
 Figures = Callable[[Tally], Mapping[str, float]]
 RESAMPLES = 1000
 

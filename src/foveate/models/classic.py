@@ -119,7 +119,7 @@ def _published(name: str, weights: Path | str, net: nn.Module) -> dict[str, Tens
         import torchvision.models
 
         try:
-            found = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)  # type: ignore[attr-defined]
+            found = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
         except OSError as error:
             raise SettingError(
                 f"the published weights of {name} could not be downloaded ({error})",
@@ -155,7 +155,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise ValueError("it holds no state dict")
         return state
     except FileNotFoundError:
-        raise SettingError("there is no such file of weights", where=path, remedy="Give a local file, or --pretrained.") from None
+        raise SettingError(
+            "there is no such file of weights", where=path, remedy="Give a local file, or --pretrained."
+        ) from None
     except Exception as error:  # what a damaged file raises differs from library to library
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise SettingError(

@@ -60,14 +60,19 @@ class Model:
         """Raises SettingError for a size, or for weights, that it cannot take."""
         if weights and not self.published:
             fit = ", ".join(model.name for model in all() if model.published)
-            raise SettingError(f"there are no published weights for {self.name!r}", where="weights", remedy=f"Use one of: {fit}.")
+            raise SettingError(
+                f"there are no published weights for {self.name!r}", where="weights", remedy=f"Use one of: {fit}."
+            )
         least = max(self.smallest, SMALL + 1) if weights else self.smallest
         if size < least:
-            fit = ", ".join(model.name for model in all() if model.smallest <= size and (model.published or not weights))
+            fit = ", ".join(
+                model.name for model in all() if model.smallest <= size and (model.published or not weights)
+            )
             raise SettingError(
                 f"{self.name} {'with published weights ' if weights else ''}needs pictures of at least {least} px, got {size}",
                 where="size",
-                remedy=f"Use --size {224 if weights else least}" + (f", or one of: {fit}." if fit and not weights else "."),
+                remedy=f"Use --size {224 if weights else least}"
+                + (f", or one of: {fit}." if fit and not weights else "."),
             )
 
 

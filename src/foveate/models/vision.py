@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foveate.data.dataset import Image
+from foveate.data.dataset import Images
 from foveate.data.pictures import fit
 
 
@@ -35,7 +35,7 @@ class Vision(nn.Module):
         """(B, C, S, S) uint8 -> the body's output."""
         return self.body((images.float() - self.mean) / self.std)
 
-    def batch(self, images: Sequence[Image]) -> Tensor:
+    def batch(self, images: Images) -> Tensor:
         """Pictures of any size and kind -> (B, C, S, S) uint8 on the net's device, as training saw them."""
         fitted = np.stack([fit(image, self.size, self.channels) for image in images])
         return torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.mean.device)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foveate.report.panels import Drawing, Key
 
 # What matplotlib draws with -> what the page replaces it by.
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"
@@ -16,81 +18,146 @@ _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _MODEL: "--mode
 
 _STYLE = {
     "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 11,
+    "svg.hashsalt": "foveate",  # else the names in the file differ from run to run
+    "text.parse_math": False,
+    "font.size": 10,
     "text.color": _INK,
     "axes.edgecolor": _LINE,
     "axes.labelcolor": _MUTED,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.titlepad": 10,
     "grid.color": _LINE,
     "grid.linewidth": 0.6,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
+    "xtick.color": _LINE,
+    "ytick.color": _LINE,
     "xtick.labelcolor": _MUTED,
     "ytick.labelcolor": _MUTED,
-    "lines.linewidth": 2,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.8,
     "figure.constrained_layout.use": True,
 }
+WIDE_LOSS = 50
+"""Losses whose largest is this many times their smallest are drawn on a logarithmic scale."""
 
 
-def _svg(figure: Any, name: str) -> str:
+def learning_curves(rows: Sequence[Mapping[str, Any]], figure: str) -> Drawing:
+    """Train and validation loss, and beside them the primary figure, over epochs; the kept weights are marked.
+
+    rows: epoch, train_loss, valid_loss, train_FIGURE and valid_FIGURE; NaN leaves a gap. The weights with the lowest
+    finite validation loss are those that were kept.
+    """
+    losses = [row["valid_loss"] if np.isfinite(row["valid_loss"]) else np.inf for row in rows]
+    best = int(np.argmin(losses)) if rows and np.isfinite(losses).any() else None
+    svgs = [_draw((4.4, 2.9), lambda axis, kind=kind: _curve(axis, rows, kind, best)) for kind in ("loss", figure)]
+    keys = [Key("validation", "model"), Key("training", "other")]
+    if best is None:
+        return Drawing(svgs, f"Loss and {_plain(figure)}: no validation loss was a finite number.", keys)
+    described = (
+        f"Loss and {_plain(figure)} against epochs. The validation loss is {losses[0]:.3g} at epoch "
+        f"{rows[0]['epoch']:g}, lowest at epoch {rows[best]['epoch']:g} with {losses[best]:.3g}, and "
+        f"{rows[-1]['valid_loss']:.3g} at the end."
+    )
+    return Drawing(svgs, described, [*keys, Key(f"the weights that were kept, epoch {rows[best]['epoch']:g}", "kept")])
+
+
+def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | None) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    epochs = np.array([row["epoch"] for row in rows], float)
+    train, valid = (np.array([row[f"{part}_{kind}"] for row in rows], float) for part in ("train", "valid"))
+    marker = "o" if len(rows) < 12 else ""
+    axis.plot(epochs, train, color=_OTHER, marker=marker, ms=3.5, ls=(0, (4, 2)))
+    axis.plot(epochs, valid, color=_MODEL, marker=marker, ms=3.5)
+    if best is not None:
+        axis.axvline(epochs[best], color=_MUTED, lw=0.8, ls=":")
+        axis.plot(epochs[best], valid[best], "o", ms=9, mfc="none", mec=_MODEL, mew=1.8)
+    seen = np.concatenate([train, valid])
+    seen = seen[np.isfinite(seen)]
+    title = _plain(kind)
+    if kind == "loss":
+        if seen.size and seen.min() > 0 and seen.max() > WIDE_LOSS * seen.min():
+            axis.set_yscale("log")
+            title += ", logarithmic"
+    elif seen.size and seen.min() >= 0 and seen.max() <= 1:
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if len(rows) == 1:
+        axis.set(xlim=(epochs[0] - 1, epochs[0] + 1), xticks=epochs, xticklabels=[f"{epochs[0]:g}"])
+    elif rows and epochs[-1] >= 2:
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    axis.set_title(title)
+    axis.set_xlabel("epoch")
+    axis.grid(visible=False, axis="x")
+
+
+def reliability(
+    confidence: NDArray[np.float64], accuracy: NDArray[np.float64], count: NDArray[np.int64]
+) -> Drawing:
+    """Accuracy against confidence, a dot a bin, its area by the pictures in it (Guo et al., 2017).
+
+    confidence, accuracy: (bins,) means, NaN where a bin is empty; count: (bins,) pictures.
+    """
+    some = count > 0
+    sure, right, pictures = confidence[some], accuracy[some], count[some]
+
+    def paint(axis: Any) -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        axis.plot([0, 1], [0, 1], color=_MUTED, lw=1, ls=":")
+        axis.vlines(sure, np.minimum(sure, right), np.maximum(sure, right), color=_OTHER, lw=1.4)
+        axis.scatter(sure, right, s=18 + 300 * pictures / max(1, count.max(initial=1)), color=_MODEL, lw=0)
+        axis.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
+        axis.set(xlabel="how sure the model is", ylabel="how often it is right")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    if not pictures.size:
+        return Drawing([_draw((4.4, 3.6), paint)], "Accuracy against confidence: there is no picture.")
+    worst = int(np.argmax(np.abs(sure - right)))
+    described = (
+        f"Accuracy against confidence, in {pictures.size} groups of pictures. The largest gap is in the group that is "
+        f"{sure[worst]:.0%} sure and {right[worst]:.0%} right."
+    )
+    keys = [Key("pictures of like confidence (larger: more pictures)", "kept"), Key("the gap", "other")]
+    return Drawing([_draw((4.4, 3.6), paint)], described, keys)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a style of the user's own must not change the page
+        mpl.rcParams.update(_STYLE)
+        canvas = Figure(figsize=inches)
+        paint(canvas.subplots())
+        canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _clean(out.getvalue())
+
+
+def _clean(text: str) -> str:
+    """matplotlib's SVG without what a page does not need, in the page's own font and colours."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    # Many charts share one page: names that nothing refers to go, the others get the chart's own name.
+    text = re.sub(r' (?:xmlns(?::\w+)?|version)="[^"]+"', "", text)  # HTML implies them
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.S)  # it would restyle the whole page
+    text = re.sub(r'(<svg\b[^>]*?) width="[^"]+" height="[^"]+"', r'\1 aria-hidden="true"', text, count=1)
+    text = re.sub(r"font-family: [^;\"]+; ", "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]+\)"', "", text)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
-    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
-    text = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", text)
-    text = re.sub(r'<svg ([^>]*?)width="[^"]+" height="[^"]+"', r"<svg \1", text, count=1)
-    text = text.replace("'DejaVu Sans', 'sans-serif'", "inherit").replace("sans-serif", "inherit")
+    text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", text)
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"\s*\n\s*", " ", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
-    return text
-
-
-def learning_curves(rows: Sequence[Mapping[str, Any]], figure: str) -> str:
-    """Train and validation loss, and beside them the primary figure, over epochs; the kept weights are marked."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    epochs = [row["epoch"] for row in rows]
-    losses = [row["valid_loss"] for row in rows]
-    finite = [loss if np.isfinite(loss) else np.inf for loss in losses]
-    best = int(np.argmin(finite)) if rows else 0
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "curves"}):
-        canvas = Figure(figsize=(7.2, 3.1))
-        for axis, kind, title in zip(
-            canvas.subplots(1, 2), ("loss", figure), ("loss", figure.replace("_", " ")), strict=True
-        ):
-            marker = "o" if len(rows) < 12 else ""
-            axis.plot(epochs, [row[f"train_{kind}"] for row in rows], color=_OTHER, marker=marker, ms=3, ls="--")
-            axis.plot(epochs, [row[f"valid_{kind}"] for row in rows], color=_MODEL, marker=marker, ms=3)
-            if rows:
-                axis.plot([epochs[best]], [rows[best][f"valid_{kind}"]], "o", ms=8, mfc="none", mec=_MODEL, mew=2)
-            axis.set_title(title, loc="left", fontsize=11)
-            axis.set_xlabel("epoch")
-            if kind == figure:
-                axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=None))  # type: ignore[attr-defined]
-        return _svg(canvas, "curves")
-
-
-def reliability(confidence: NDArray[np.float64], accuracy: NDArray[np.float64], count: NDArray[np.int64]) -> str:
-    """Accuracy against confidence, a dot a bin, its area by the pictures in it."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    some = count > 0
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "reliability"}):
-        canvas = Figure(figsize=(4.4, 3.6))
-        axis = canvas.subplots()
-        axis.plot([0, 1], [0, 1], color=_MUTED, lw=1, ls=":")
-        size = 20 + 380 * count[some] / max(1, count.max(initial=1))
-        axis.scatter(confidence[some], accuracy[some], s=size, color=_MODEL, alpha=0.75, lw=0)
-        axis.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), xlabel="how sure the model is", ylabel="how often it is right")
-        for side in (axis.xaxis, axis.yaxis):
-            side.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))  # type: ignore[attr-defined]
-        return _svg(canvas, "reliability")
+    return text.strip()

@@ -13,18 +13,34 @@ Tone = Literal["good", "careful", "bad", "plain"]
 
 
 @dataclass(frozen=True)
+class Key:
+    """A line of a legend: a name, and the mark it stands beside."""
+
+    name: str
+    mark: Literal["model", "other", "kept"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What `charts` draws. svgs: set side by side where there is room; described: the same for those who can't see."""
+
+    svgs: Sequence[str]
+    described: str
+    keys: Sequence[Key] = ()
+
+
+@dataclass(frozen=True)
 class Chart:
-    """A drawn chart. svg: from `charts`; described: what it shows, for those who can't see it."""
+    """A drawing with a title."""
 
     title: str
     words: str
-    svg: str
-    described: str = ""
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. Columns from `numbers` on are aligned to the right."""
+    """Rows of text. Columns from `numbers` on are figures: aligned to the right, NaN as a dash, shares with a bar."""
 
     title: str
     words: str
@@ -64,7 +80,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Bar:
-    """A value between 0 and 1 with its interval. told: as text; model: drawn in the model's colour."""
+    """A value of 0 or more with its interval (NaN where there is none). told: as text; model: in the model's colour."""
 
     name: str
     value: float
@@ -76,7 +92,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """Values side by side on one scale from 0 to 1."""
+    """Values side by side on one scale from 0 to 1 (or to the largest), with a close-up where they lie near the model."""
 
     title: str
     words: str

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Label
-from foveate.data.dataset import ArraySource, Dataset, Image, Sample
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
 from foveate.data.draws import Draws
 from foveate.errors import SettingError
 from foveate.evaluation import classification as metrics
@@ -22,6 +22,7 @@ from foveate.models.backbone import Backbone
 from foveate.models.vision import Vision
 from foveate.report import charts
 from foveate.report.panels import Chart, Gallery, Item, Matrix, Panel, Table
+from foveate.settings import Settings
 from foveate.tasks.task import Baseline, Tally, Task
 
 BATCH = 500
@@ -60,6 +61,16 @@ class Classification(Task[Label]):
         self.label_smoothing, self.mirror, self.temperature = label_smoothing, mirror, temperature
         self.class_weights = None if class_weights is None else torch.tensor(list(class_weights))
 
+    @classmethod
+    def configured(
+        cls, classes: Sequence[str], settings: Settings, truths: Sequence[Label], *, mirror: bool
+    ) -> Classification:
+        weights = settings.class_weights
+        if weights == "balanced":  # each class counts the same, however many pictures it has
+            counts = np.maximum(np.bincount([truth.index for truth in truths], minlength=len(classes)), 1)
+            weights = (len(truths) / (len(classes) * counts)).tolist()
+        return cls(classes, label_smoothing=settings.label_smoothing, class_weights=weights, mirror=mirror)
+
     def options(self) -> dict[str, Any]:
         weights = None if self.class_weights is None else self.class_weights.tolist()
         return {
@@ -81,9 +92,7 @@ class Classification(Task[Label]):
     def strata(self, truth: Label) -> Sequence[int]:
         return (truth.index,)
 
-    def collate(
-        self, images: Tensor, truths: Sequence[Label], draws: Draws
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
+    def collate(self, images: Tensor, truths: Sequence[Label], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B,) int64."""
         del draws  # nothing is random in a label
         return (images,), torch.tensor([truth.index for truth in truths], dtype=torch.int64)
@@ -99,14 +108,18 @@ class Classification(Task[Label]):
             return {"total": output.sum() * 0}  # a mean over nothing would be NaN
         weights = None if self.class_weights is None else self.class_weights.to(output)
         target = target.to(output.device)
-        return {
-            "total": F.cross_entropy(output.float(), target, weights, label_smoothing=self.label_smoothing)
-        }
+        return {"total": F.cross_entropy(output.float(), target, weights, label_smoothing=self.label_smoothing)}
+
+    def least_loss(self) -> float:
+        """The entropy of a smoothed label, in nats."""
+        rest = self.label_smoothing / len(self.classes)
+        shares = np.array([1 - self.label_smoothing + rest] + [rest] * (len(self.classes) - 1))
+        return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
 
     def progress(self, output: Tensor, target: Tensor) -> float:
         return (output.argmax(1) == target.to(output.device)).float().mean().item()
 
-    def settle(self, net: Vision, images: Sequence[Image], truths: Sequence[Label]) -> None:
+    def settle(self, net: Vision, images: Images, truths: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so that it cannot overfit."""
         views = self._logits(net, images)
         rows, labels = torch.arange(len(truths)), torch.tensor([truth.index for truth in truths])
@@ -115,11 +128,12 @@ class Classification(Task[Label]):
             probability = (views / temperature).softmax(2).mean(0)[rows, labels]
             return -probability.clamp_min(1e-12).log().mean().item()
 
-        self.temperature = round(min(np.geomspace(0.2, 5, 101), key=log_loss), 4)
+        tried: list[float] = np.geomspace(0.2, 5, 101).round(4).tolist()
+        self.temperature = min(tried, key=log_loss)
 
     # --- answers
 
-    def predict(self, net: Vision, images: Sequence[Image]) -> list[Label]:
+    def predict(self, net: Vision, images: Images) -> list[Label]:
         if not len(images):
             return []
         probabilities = (self._logits(net, images) / self.temperature).softmax(2).mean(0)
@@ -127,7 +141,7 @@ class Classification(Task[Label]):
         return [Label(int(row.argmax()), row / row.sum()) for row in rows]
 
     @torch.no_grad()
-    def _logits(self, net: Vision, images: Sequence[Image]) -> Tensor:
+    def _logits(self, net: Vision, images: Images) -> Tensor:
         """(V, N, K) logits of V views of each picture: as it is and, where that is told to be fair, mirrored."""
         net.eval()
         chunks = []
@@ -151,13 +165,11 @@ class Classification(Task[Label]):
         scores = np.array([label.scores for label in predicted]).reshape(len(predicted), len(self.classes))
         return noise.suspects(scores, np.array([label.index for label in truth], np.int64))
 
-    def baselines(
-        self, images: NDArray[np.uint8], truths: Sequence[Label], seed: int
-    ) -> dict[str, Baseline[Label]]:
+    def baselines(self, images: NDArray[np.uint8], truths: Sequence[Label], seed: int) -> dict[str, Baseline[Label]]:
         labels = np.array([truth.index for truth in truths])
         guesses = fit_baselines(images, labels, len(self.classes), seed)
 
-        def answering(guess: Callable[[Sequence[Image]], NDArray[np.float64]]) -> Baseline[Label]:
+        def answering(guess: Callable[[Images], NDArray[np.float64]]) -> Baseline[Label]:
             return lambda pictures: [Label(int(row.argmax()), row / row.sum()) for row in guess(pictures)]
 
         return {name: answering(guess) for name, guess in guesses.items()}
@@ -190,15 +202,14 @@ class Classification(Task[Label]):
 
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         figure = figures["accuracy"]
-        pictures = f"{figure['n']:,} pictures it had never seen" if part == "test" else f"{figure['n']:,} validation pictures"
+        pictures = (
+            f"{figure['n']:,} pictures it had never seen" if part == "test" else f"{figure['n']:,} validation pictures"
+        )
         return (
-            f"right on {figure['value']:.1%} of {pictures} "
-            f"(95% interval {figure['low']:.1%} to {figure['high']:.1%})"
+            f"right on {figure['value']:.1%} of {pictures} (95% interval {figure['low']:.1%} to {figure['high']:.1%})"
         )
 
-    def panels(
-        self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]
-    ) -> list[Panel]:
+    def panels(self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]) -> list[Panel]:
         rows = [
             [name, f"{row.n:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.1%}"]
             for name, row in zip(self.classes, metrics.per_class(tally, len(self.classes)), strict=True)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foveate.data.dataset import Dataset, Image, Sample
+from foveate.data.dataset import Dataset, Image, Images, Sample
 from foveate.data.draws import Draws
 from foveate.models.backbone import Backbone
 from foveate.models.vision import Vision
 from foveate.report.panels import Panel
+from foveate.settings import Settings
 
 A = TypeVar("A")
 
 Tally = dict[str, NDArray[Any]]
 """What was right and wrong, one row a picture: any choice of rows can be scored, so any figure has an interval."""
 
-Baseline = Callable[[Sequence[Image]], list[A]]
+Baseline = Callable[[Images], list[A]]
 
 
 class Task(ABC, Generic[A]):
@@ -33,13 +34,19 @@ class Task(ABC, Generic[A]):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    primary: ClassVar[str]
+    primary: str
     """The figure that people quote, e.g. "accuracy"."""
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     """Figures of which less is better."""
 
     def __init__(self, classes: Sequence[str]):
         self.classes = tuple(classes)
+
+    @classmethod
+    def configured(cls, classes: Sequence[str], settings: Settings, truths: Sequence[A], *, mirror: bool) -> Self:
+        """The task as a run's settings want it. truths: of the train part; mirror: whether mirroring keeps a truth."""
+        del settings, truths, mirror
+        return cls(classes)
 
     def options(self) -> dict[str, Any]:
         """The keyword arguments, apart from `classes`, that build this very task."""
@@ -70,17 +77,21 @@ class Task(ABC, Generic[A]):
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]:
         """How wrong, as scalars. "total" is minimised."""
 
+    def least_loss(self) -> float:
+        """What the loss of a perfect answer is; not 0 where the truth itself is smoothed."""
+        return 0.0
+
     @abstractmethod
     def progress(self, output: Any, target: Any) -> float:
         """The primary figure of one batch, cheaply, for the progress bar and the train curve."""
 
-    def settle(self, net: Vision, images: Sequence[Image], truths: Sequence[A]) -> None:  # noqa: B027
+    def settle(self, net: Vision, images: Images, truths: Sequence[A]) -> None:
         """Choose, on the validation part, what is chosen after training (a temperature, thresholds). Optional."""
 
     # --- answers ------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def predict(self, net: Vision, images: Sequence[Image]) -> list[A]:
+    def predict(self, net: Vision, images: Images) -> list[A]:
         """An answer for each picture, (H, W, C) uint8 of any size, in that picture's own pixels. Never sees truth."""
 
     @abstractmethod

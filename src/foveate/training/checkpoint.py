@@ -66,7 +66,7 @@ def training_state(
     net: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """All that a training run carries from step to step: tensors, and what is no tensor."""
-    names = {parameter: name for name, parameter in net.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in net.named_parameters()}
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from foveate.training.curves import Row
@@ -27,10 +28,11 @@ class Verdict:
         return asdict(self)
 
 
-def diagnose(rows: Sequence[Row], *, figure: str, suspects: float | None = None) -> list[Verdict]:
+def diagnose(rows: Sequence[Row], *, figure: str, floor: float = 0.0, suspects: float | None = None) -> list[Verdict]:
     """Verdicts on a finished run, most serious first; never empty.
 
     rows: at least one, as in curves.csv; figure: the primary figure's name
+    floor: the least that the loss can be, e.g. the entropy of smoothed labels; what counts is how far above it a loss is
     suspects: the share of validation labels that a confident model contradicts, if that is known
     """
     if len(rows) < 4:
@@ -42,8 +44,8 @@ def diagnose(rows: Sequence[Row], *, figure: str, suspects: float | None = None)
                 "careful",
             )
         ]
-    train = [row["train_loss"] for row in rows]
-    valid = [row["valid_loss"] for row in rows]
+    train = [row["train_loss"] - floor for row in rows]
+    valid = [row["valid_loss"] - floor for row in rows]
     verdicts = [
         _too_high(rows, train, valid),
         _too_low(rows, train, valid),
@@ -72,12 +74,14 @@ def _best(rows: Sequence[Row], valid: Sequence[float]) -> float:
 def _too_high(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
     """Diverged (the train loss ends above where it was), or oscillating: it goes up again and again while it should
     fall. With enough noise the validation loss jumps; the train loss, a mean over an epoch, does not."""
-    ups = sum(after > 1.05 * before for before, after in zip(train, train[1:], strict=False))
+    ups = sum(after > 1.05 * before for before, after in pairwise(train))
     diverged = not math.isfinite(train[-1]) or train[-1] > 1.2 * min(train)
     stuck = min(train) > 0.97 * train[0] and max(valid) > 1.5 * min(valid)
     if not (diverged or stuck or ups >= max(2, len(train) // 4)):
         return None
-    how = "rose again" if diverged else "went up and down" if not stuck else "never fell while the validation loss jumped"
+    how = (
+        "rose again" if diverged else "went up and down" if not stuck else "never fell while the validation loss jumped"
+    )
     return Verdict(
         "learning rate too high",
         f"The training loss {how}: from {train[0]:.3g} to a lowest of {min(train):.3g}, at the end {train[-1]:.3g}. Steps "
@@ -89,7 +93,7 @@ def _too_high(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float
 
 def _too_low(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
     """Falling steadily, in nearly a straight line, and far from done, train and validation alike."""
-    falls = [before - after for before, after in zip(train, train[1:], strict=False)]
+    falls = [before - after for before, after in pairwise(train)]
     total = train[0] - train[-1]
     steady = all(fall > 0 for fall in falls) and max(falls) < 4 * (total / len(falls))
     little = train[-1] > 0.5 * train[0]

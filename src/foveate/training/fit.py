@@ -26,7 +26,8 @@ from foveate.training.loop import steps
 class Learnt(Protocol):
     """The part of a task that training needs."""
 
-    primary: Any
+    @property
+    def primary(self) -> str: ...
 
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]: ...
     def progress(self, output: Any, target: Any) -> float: ...
@@ -177,9 +178,7 @@ def _close_epoch(
 
 
 @torch.no_grad()
-def validate(
-    net: nn.Module, task: Learnt, batches: Iterable[tuple[tuple[Tensor, ...], Any]]
-) -> tuple[float, float]:
+def validate(net: nn.Module, task: Learnt, batches: Iterable[tuple[tuple[Tensor, ...], Any]]) -> tuple[float, float]:
     """Mean loss and primary figure over the validation part, each picture counting the same."""
     net.eval()
     device = next(net.parameters()).device
@@ -202,9 +201,7 @@ def _save(
     checkpoint.write(folder / "last.safetensors", tensors, record)
 
 
-def _explained(
-    error: Diverged, optimizer: torch.optim.Optimizer, progress: Progress, folder: Path
-) -> Diverged:
+def _explained(error: Diverged, optimizer: torch.optim.Optimizer, progress: Progress, folder: Path) -> Diverged:
     lr = max(group["lr"] for group in optimizer.param_groups)
     kept = (
         f"The best weights so far (step {progress.best_step}, validation loss {progress.best_loss:.4g}) are kept in "

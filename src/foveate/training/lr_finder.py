@@ -45,9 +45,7 @@ def find_lr(
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    stream = steps(
-        trial, loss, batches(0, STEPS), optimizer(trial, LOWEST), lambda step: growth**step, seed=seed
-    )
+    stream = steps(trial, loss, batches(0, STEPS), optimizer(trial, LOWEST), lambda step: growth**step, seed=seed)
     try:
         for step in stream:
             mean = 0.9 * mean + 0.1 * step.losses["total"].item()

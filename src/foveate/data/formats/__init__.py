@@ -1,8 +1,7 @@
-"""The formats that labelled pictures come in, found by a scan of this folder: a new format is one new file
-here.
+"""The formats of labelled pictures, found by a scan of this folder: a new format is one new file here.
 
-A format is a module with NAME, SUMMARY (how such data lies on disk, in one line), `sniff`, `read` and
-`write`. Files whose names begin with an underscore are no formats; they hold what several formats share.
+A format is a module with NAME, SUMMARY (in one line, how such data lies on disk), `sniff`, `read`, `write`.
+Files whose names begin with an underscore are no formats; they hold what several formats share.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from foveate.data.dataset import Dataset
-from foveate.data.formats._layout import NOT_UTF8, is_utf8, visible
+from foveate.data.formats._layout import NOT_UTF8, is_utf8, printable, visible
 from foveate.errors import DataError, SettingError
 
 
@@ -28,9 +27,7 @@ class Format(Protocol):
     SUMMARY: str
 
     def sniff(self, path: Path) -> bool:
-        """Whether the data at this path looks like this format. Cheap; False for whatever cannot be looked
-        at.
-        """
+        """Whether the data at this path looks like this format. Cheap; False where nothing can be seen."""
         ...
 
     def read(self, path: Path) -> Dataset[Any]:
@@ -38,8 +35,10 @@ class Format(Protocol):
         ...
 
     def write(self, dataset: Dataset[Any], path: Path) -> None:
-        """A copy of the data in a new folder, whole or not at all. Raises DataError where something stands
-        at the path already, and where the format cannot hold the data, saying what it cannot hold.
+        """A copy of the data in a new folder, whole or not at all.
+
+        Raises DataError where something stands at the path already, and where the format cannot hold the
+        data, naming all that it cannot hold.
         """
         ...
 
@@ -72,7 +71,7 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
     Raises DataError if there is nothing at the path, if no format fits or several do, and for whatever
     keeps the data from being read.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not is_utf8(str(path)):
         raise DataError(NOT_UTF8, where=repr(str(path)), remedy="Rename it.")
     try:
@@ -82,26 +81,30 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
         # Links are kept, since a set is known by the name of its folder; `..` is not, since it is no name.
         return chosen.read(path.resolve() if ".." in path.parts else path.absolute())
     except OSError as error:
-        raise DataError(
-            f"the data cannot be read ({error.strerror or error})", where=error.filename or path
-        ) from None
+        raise DataError(f"the data cannot be read ({error.strerror or error})", where=error.filename or path) from None
+
+
+def expanded(path: Path | str) -> Path:
+    """The path with ~ and ~user replaced by their folders, where there are such."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody is called so
+        return Path(path)
 
 
 def missing(path: Path, names: Iterable[str] = ()) -> DataError:
-    """The error for a path where nothing is. names: what could have been meant besides the path's
-    neighbours.
-    """
+    """The error for a path where nothing is. names: what was perhaps meant, besides the path's neighbours."""
     try:
         beside = [entry.name for entry in path.absolute().parent.iterdir()]
     except OSError:
         beside = []
     known = ", ".join(names)
+    what = "a link that leads nowhere" if path.is_symlink() else "no such path"
+    or_known = f", or one of the sets known by name: {known}" if known else ""
     return DataError(
-        ("a link that leads nowhere" if path.is_symlink() else "no such path")
-        + _near(path.name, [*beside, *names]),
+        what + _near(path.name, [*beside, *names]),
         where=path,
-        remedy="Give a folder or file that exists"
-        + (f", or one of the sets known by name: {known}." if known else "."),
+        remedy=f"Give a folder or file that exists{or_known}.",
     )
 
 
@@ -134,7 +137,7 @@ def _found(path: Path) -> str:
     endings = Counter(Path(file.name).suffix.lower() or "no ending" for file in files)
     kinds = ", ".join(f"{count:,} of {ending}" for ending, count in endings.most_common(3)) or "none"
     names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
-    return f"files: {kinds}; folders: {names}{', ...' if len(folders) > 5 else ''}"
+    return printable(f"files: {kinds}; folders: {names}{', ...' if len(folders) > 5 else ''}")
 
 
 def _near(name: str, names: Iterable[str]) -> str:

@@ -27,9 +27,9 @@ PART_WORDS: dict[str, Part] = {
 CLASSES_FILE = "classes.txt"
 """Beside the data, optional: the class names in the order of their indices, one a line, UTF-8."""
 
-_PICTURE_ENDINGS = tuple(PICTURE_SUFFIXES)
-
 NOT_UTF8 = "the name is expected to be valid UTF-8, this one is not"
+
+_PICTURE_ENDINGS = tuple(PICTURE_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def printable(name: str) -> str:
+    """A name with bytes that are not UTF-8 written out, so that it can be shown and stored."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def visible(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
@@ -99,12 +104,11 @@ def labelled(
     Raises DataError if no row is left, if there are fewer than two classes, or if classes.txt lacks one.
     """
     if not rows:
-        first = (
-            f"; the first of {len(skipped):,} skipped: {skipped[0].id}: {skipped[0].reason}"
-            if skipped
-            else ""
+        first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
+        raise DataError(
+            f"pictures are expected, found none that can be used ({len(skipped):,} skipped{first})",
+            where=origin,
         )
-        raise DataError(f"pictures are expected, found none that can be used{first}", where=origin)
     present = {row.label for row in rows}
     refuse_single(present, origin)
     classes = read_classes(beside) or tuple(sorted(present))

@@ -1,6 +1,4 @@
-"""What writers share: a new folder that appears whole or not at all, safe file names, pictures kept to the
-last bit.
-"""
+"""What writers share: a folder that appears whole or not at all, safe names, pictures kept to the bit."""
 
 from __future__ import annotations
 
@@ -27,14 +25,12 @@ def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
     copied, or if the disk does not take it.
     """
     path = path.absolute()
-    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-        raise DataError("a new or empty folder is expected, something is there already", where=path)
-    if isinstance(dataset.origin, Path) and path.resolve().is_relative_to(dataset.origin.resolve()):
-        raise DataError(
-            "a place outside the data itself is expected", where=path, remedy="Name another folder."
-        )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+            raise DataError("a new or empty folder is expected, something is there already", where=path)
+        if isinstance(dataset.origin, Path) and path.resolve().is_relative_to(dataset.origin.resolve()):
+            raise DataError("a place outside the data itself is expected", where=path)
         partial.mkdir(parents=True)
         yield partial
         partial.replace(path)
@@ -131,8 +127,7 @@ def unpaintable(dataset: Dataset[Any]) -> list[str]:
 def _original(sample: Sample[Any]) -> Path | None:
     """The file that says all there is to say of a picture, or None."""
     source = sample.source
-    if not isinstance(source, FileSource) or source != FileSource(
-        source.path
-    ):  # another white is not in the file
-        return None
-    return source.path if source.path.suffix.lower() in PICTURE_SUFFIXES else None
+    # A white of its own is not in the file, and an ending that nobody knows would hide the copy from readers.
+    if isinstance(source, FileSource) and source == FileSource(source.path):
+        return source.path if source.path.suffix.lower() in PICTURE_SUFFIXES else None
+    return None

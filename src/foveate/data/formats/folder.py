@@ -18,6 +18,7 @@ from foveate.data.formats._layout import (
     is_utf8,
     labelled,
     part_of,
+    printable,
     unusable,
     visible,
 )
@@ -65,16 +66,14 @@ def read(path: Path) -> Dataset[Label]:
         raise DataError("a folder with a folder per class is expected, this is a file", where=path)
     folders = _class_folders(path)
     if not folders:
-        raise DataError(
-            "class folders are expected, found none", where=path, remedy=f"Lay it out as {SUMMARY}."
-        )
+        raise DataError("class folders are expected, found none", where=path, remedy=f"Lay it out as {SUMMARY}.")
     _refuse_mixture(path, [folder.name for part, folder in folders if part is None])
     skipped = _outside(path, [folder for _, folder in folders])
     rows: list[Row] = []
     for part, folder in folders:
         inside = folder.relative_to(path).as_posix()
         if not is_utf8(inside):
-            skipped.append(Skipped(_printable(inside) + "/", NOT_UTF8))
+            skipped.append(Skipped(printable(inside) + "/", NOT_UTF8))
             continue
         before = len(rows)
         for id, file in _pictures(path, folder, skipped):
@@ -85,8 +84,10 @@ def read(path: Path) -> Dataset[Label]:
 
 
 def write(dataset: Dataset[Label], path: Path) -> None:
-    """The pictures in a folder per class, below a folder per part if parts are given. Files are copied as
-    they are, pictures in memory become PNG. Cannot hold groups, nor parts for some samples only.
+    """The pictures in a folder per class, below a folder per part if parts are given.
+
+    Files are copied as they are, pictures in memory become PNG. Cannot hold groups, nor parts for some
+    samples only, nor class names that no folder can have.
     """
     samples = list(dataset)
     with_part = [sample for sample in samples if sample.part is not None]
@@ -98,11 +99,8 @@ def write(dataset: Dataset[Label], path: Path) -> None:
     problems += [f"the class name {name!r}" for name in sorted(used) if not _can_be_folder(name)]
     if not with_part and len(words := sorted(name for name in used if part_of(name))) > 1:
         problems.append(f"classes named like parts ({', '.join(words)})")
-    refuse(
-        path,
-        NAME,
-        problems + unpaintable(dataset) + (listed(dataset.classes) if needs_classes(dataset) else []),
-    )
+    problems += listed(dataset.classes) if needs_classes(dataset) else []
+    refuse(path, NAME, problems + unpaintable(dataset))
     with new_folder(dataset, path) as folder:
         places: list[tuple[str, ...]] = []
         for sample in samples:
@@ -130,7 +128,7 @@ def _refuse_mixture(root: Path, classes: list[str]) -> None:
     if len({part_of(name) for name in parts}) > 1:
         others = [name for name in classes if not part_of(name)][:5]
         raise DataError(
-            f"either parts or classes are expected, found both ({', '.join(parts)}; {', '.join(others)})",
+            printable(f"parts or classes are expected, found both ({', '.join(parts)}; {', '.join(others)})"),
             where=root,
             remedy=f"Move all class folders into the parts; words for these are {', '.join(PART_WORDS)}.",
         )
@@ -146,24 +144,23 @@ def _pictures(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tupl
         try:
             folders, files = visible(here)
         except OSError as error:
-            skipped.append(Skipped(_printable(here[start:]) + "/", f"cannot be opened ({error.strerror})"))
+            skipped.append(Skipped(printable(here[start:]) + "/", f"cannot be opened ({error.strerror})"))
             continue
         for entry in reversed(folders):
             if (identity := _identity(entry)) in seen:
-                skipped.append(
-                    Skipped(_printable(entry.path[start:]) + "/", "a link to a folder that is read already")
-                )
+                reason = "a link to a folder that is read already"
+                skipped.append(Skipped(printable(entry.path[start:]) + "/", reason))
             else:
                 seen.add(identity)
                 waiting.append(entry.path)
         for entry in files:
             id = entry.path[start:]
             if not is_utf8(id):
-                skipped.append(Skipped(_printable(id), NOT_UTF8))
+                skipped.append(Skipped(printable(id), NOT_UTF8))
             elif not is_named_picture(entry.name):
                 skipped.append(Skipped(id, "the ending is not that of a picture"))
-            elif reason := unusable(entry):
-                skipped.append(Skipped(id, reason))
+            elif problem := unusable(entry):
+                skipped.append(Skipped(id, problem))
             else:
                 yield id, entry.path
 
@@ -177,7 +174,7 @@ def _outside(root: Path, class_folders: list[Path]) -> list[Skipped]:
         for entry in visible(place)[1]:
             if is_named_picture(entry.name):
                 id = Path(entry.path).relative_to(root).as_posix()
-                stray.append(Skipped(_printable(id), "lies in no class folder"))
+                stray.append(Skipped(printable(id), "lies in no class folder"))
     return stray
 
 
@@ -206,7 +203,3 @@ def _can_be_folder(name: str) -> bool:
 def _identity(path: Path | os.DirEntry[str]) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _printable(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()

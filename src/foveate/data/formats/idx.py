@@ -30,9 +30,7 @@ SUMMARY = "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and so
 
 _FILE = re.compile(r"(train|valid|t10k|test)-(images|labels)[.-]idx([134])-ubyte(\.gz)?")
 _NAMES: dict[Part, str] = {"train": "train", "valid": "valid", "test": "t10k"}
-_BEST_DEFLATE = (
-    1040  # what a byte can unpack to, at most (zlib's documentation: 1032 and a little for headers)
-)
+_BEST_DEFLATE = 1040  # bytes that one byte can unpack to: 1032 (zlib's documentation) and some for headers
 
 
 def sniff(path: Path) -> bool:
@@ -44,16 +42,12 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset[Label]:
-    """The pictures of all parts as one array a part, their ids "train/00042". Classes are named by their
-    numbers, or by classes.txt.
+    """The pictures, one array a part, with ids like "train/00042". Classes are numbers, or as in classes.txt.
 
-    Raises DataError, naming the file, if one is cut short, too long, of another kind, or does not fit its
-    partner.
+    Raises DataError, naming the file, if one is cut short, too long, of another kind, or without its partner.
     """
     if not path.is_dir():
-        raise DataError(
-            "a folder with IDX files is expected, this is a file", where=path, remedy="Give its folder."
-        )
+        raise DataError("a folder with IDX files is expected, this is a file", where=path, remedy="Give its folder.")
     files = _files(path)
     parts: dict[Part, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     for part in PARTS:
@@ -81,9 +75,10 @@ def read(path: Path) -> Dataset[Label]:
 
 
 def write(dataset: Dataset[Label], path: Path) -> None:
-    """The parts as IDX files, not gzipped, and the class names in classes.txt. Cannot hold groups, samples
-    without a part, more than 256 classes, nor pictures of unequal shapes; the samples' ids become their
-    numbers.
+    """The parts as IDX files, not gzipped, and the class names in classes.txt.
+
+    Cannot hold groups, samples without a part, more than 256 classes, nor pictures of unequal shapes. The
+    samples' ids become their numbers.
     """
     refuse(path, NAME, unlabelled(dataset))
     samples = list(dataset)
@@ -108,18 +103,19 @@ def write(dataset: Dataset[Label], path: Path) -> None:
 
 
 def _files(folder: Path) -> dict[tuple[Part, str], Path]:
-    """The files by part and kind; of a file and its packed twin (torchvision leaves both) the first."""
+    """The files by part and kind. Raises DataError if there are two for one."""
     files: dict[tuple[Part, str], Path] = {}
     words: dict[str, Part] = {"train": "train", "valid": "valid", "t10k": "test", "test": "test"}
-    for entry in visible(folder)[1]:  # sorted, so that a name comes before the same name with .gz
+    for entry in visible(folder)[1]:
         if match := _FILE.fullmatch(entry.name):
-            files.setdefault((words[match[1]], match[2]), Path(entry.path))
+            first = files.setdefault((words[match[1]], match[2]), Path(entry.path))
+            # torchvision leaves the packed file beside the unpacked one, which sorts before it.
+            if entry.name not in (first.name, f"{first.name}.gz"):
+                raise DataError(f"one file is expected, found {first.name} and {entry.name}", where=folder)
     return files
 
 
-def _pair(
-    folder: Path, part: Part, files: dict[tuple[Part, str], Path]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _pair(folder: Path, part: Part, files: dict[tuple[Part, str], Path]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(N, H, W, C) pictures and their (N,) labels."""
     for kind, other in (("images", "labels"), ("labels", "images")):
         if (part, kind) not in files:
@@ -132,9 +128,7 @@ def _pair(
             where=files[part, "labels"],
         )
     if 0 in images.shape[1:]:
-        raise DataError(
-            f"pictures with an area are expected, got {images.shape}", where=files[part, "images"]
-        )
+        raise DataError(f"pictures with an area are expected, got {images.shape}", where=files[part, "images"])
     return (images[..., None] if images.ndim == 3 else images), labels
 
 

@@ -4,9 +4,8 @@ The header names the columns, in any order; capitals, spaces and underscores in 
 
     path:  path, file, filename, image            from the CSV's folder, or absolute
     label: label, class, target, category
-    group: group, patient, subject                pictures of one group never straddle parts; empty means none
-    part:  split, part, set                       train, valid (val, validation) or test; empty means not
-    assigned
+    group: group, patient, subject                one group never straddles parts; empty means none
+    part:  split, part, set                       train, valid (or val) or test; empty means not assigned
 
 Other columns are not read. Fields are parted by commas, semicolons or tabs (RFC 4180); the text is UTF-8.
 """
@@ -188,10 +187,9 @@ def _columns(header: list[str], table: Path) -> dict[str, int]:
         if found:
             columns[column] = found[0]
         elif column in ("path", "label"):
+            there = ", ".join(header)[:300] or "nothing"
             raise DataError(
-                f"a column for the {column} is expected, the header has {', '.join(header) or 'nothing'}"[
-                    :500
-                ],
+                f"a column for the {column} is expected, the header has {there}",
                 where=table,
                 line=1,
                 remedy=f"Name it one of {', '.join(words)} in the first line.",

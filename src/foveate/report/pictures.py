@@ -1,0 +1,36 @@
+"""Pictures as data URIs: small ones exact, to be enlarged by the page; large ones scaled down, so that it stays small."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST = 192
+"""Pixels of the longer side; larger pictures are scaled down."""
+EXACT = 64
+"""Pixels of the longer side; up to this they are kept as they are and shown pixel by pixel."""
+
+
+def is_small(image: NDArray[np.uint8]) -> bool:
+    """Whether its pixels are worth seeing one by one."""
+    return max(image.shape[:2]) <= EXACT
+
+
+def data_uri(image: NDArray[np.uint8]) -> str:
+    """(H, W, C) uint8 as a data URI: PNG for small pictures, JPEG for larger ones. Bands beyond three are not shown."""
+    from PIL import Image
+
+    shown = image[..., 0] if image.shape[2] in (1, 2) else image[..., :3]
+    picture = Image.fromarray(np.ascontiguousarray(shown))
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    if is_small(image):
+        picture.save(out, "PNG", optimize=True)
+        kind = "png"
+    else:
+        picture.save(out, "JPEG", quality=80, optimize=True)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"

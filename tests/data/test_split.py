@@ -48,9 +48,7 @@ def test_every_sample_gets_one_part_and_shares_are_exact():
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), min_size=40, max_size=120), st.integers(0, 5)
-)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), min_size=40, max_size=120), st.integers(0, 5))
 def test_groups_and_equal_pictures_never_straddle(rows, seed):
     labels = [label for label, _ in rows] + [0, 1, 2, 3] * 3  # enough of each class
     groups = [f"g{group}" for _, group in rows] + [None] * 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from foveate.report.panels import Drawing, Key
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"
 _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _MODEL: "--model", _OTHER: "--other"}
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "foveate",  # else the names in the file differ from run to run
     "text.parse_math": False,
@@ -53,7 +54,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], figure: str) -> Drawing:
     """
     losses = [row["valid_loss"] if np.isfinite(row["valid_loss"]) else np.inf for row in rows]
     best = int(np.argmin(losses)) if rows and np.isfinite(losses).any() else None
-    svgs = [_draw((4.4, 2.9), lambda axis, kind=kind: _curve(axis, rows, kind, best)) for kind in ("loss", figure)]
+    svgs = [_draw((4.4, 2.9), partial(_curve, rows=rows, kind=kind, best=best)) for kind in ("loss", figure)]
     keys = [Key("validation", "model"), Key("training", "other")]
     if best is None:
         return Drawing(svgs, f"Loss and {_plain(figure)}: no validation loss was a finite number.", keys)
@@ -94,9 +95,7 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | 
     axis.grid(visible=False, axis="x")
 
 
-def reliability(
-    confidence: NDArray[np.float64], accuracy: NDArray[np.float64], count: NDArray[np.int64]
-) -> Drawing:
+def reliability(confidence: NDArray[np.float64], accuracy: NDArray[np.float64], count: NDArray[np.int64]) -> Drawing:
     """Accuracy against confidence, a dot a bin, its area by the pictures in it (Guo et al., 2017).
 
     confidence, accuracy: (bins,) means, NaN where a bin is empty; count: (bins,) pictures.
@@ -122,7 +121,7 @@ def reliability(
         f"Accuracy against confidence, in {pictures.size} groups of pictures. The largest gap is in the group that is "
         f"{sure[worst]:.0%} sure and {right[worst]:.0%} right."
     )
-    keys = [Key("pictures of like confidence (larger: more pictures)", "kept"), Key("the gap", "other")]
+    keys = [Key("pictures of like confidence; larger: more of them", "dot"), Key("the gap", "gap")]
     return Drawing([_draw((4.4, 3.6), paint)], described, keys)
 
 

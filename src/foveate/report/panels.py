@@ -17,7 +17,7 @@ class Key:
     """A line of a legend: a name, and the mark it stands beside."""
 
     name: str
-    mark: Literal["model", "other", "kept"]
+    mark: Literal["model", "other", "kept", "dot", "gap"]
 
 
 @dataclass(frozen=True)

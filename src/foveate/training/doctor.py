@@ -55,8 +55,12 @@ def diagnose(rows: Sequence[Row], *, figure: str, floor: float = 0.0, suspects: 
     ]
     found = [verdict for verdict in verdicts if verdict is not None]
     names = {verdict.name for verdict in found}
-    if "learning rate too high" in names or "learning rate too low" in names or "overfitting" in names:
-        found = [verdict for verdict in found if verdict.name != "still improving"]
+    silenced = set()
+    if names & {"learning rate too high", "learning rate too low"}:
+        silenced = {"label noise likely", "still improving"}  # a model that has not learnt cannot judge labels
+    elif "overfitting" in names:
+        silenced = {"still improving"}
+    found = [verdict for verdict in found if verdict.name not in silenced]
     return found or [
         Verdict(
             "healthy",
@@ -74,8 +78,9 @@ def _best(rows: Sequence[Row], valid: Sequence[float]) -> float:
 def _too_high(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
     """Diverged (the train loss ends above where it was), or oscillating: it goes up again and again while it should
     fall. With enough noise the validation loss jumps; the train loss, a mean over an epoch, does not."""
-    ups = sum(after > 1.05 * before for before, after in pairwise(train))
-    diverged = not math.isfinite(train[-1]) or train[-1] > 1.2 * min(train)
+    least = 0.03 * max(train)  # what is a jump at the start is noise at the end
+    ups = sum(after > 1.05 * before and after - before > least for before, after in pairwise(train))
+    diverged = not math.isfinite(train[-1]) or (train[-1] > 1.2 * min(train) and train[-1] - min(train) > least)
     stuck = min(train) > 0.97 * train[0] and max(valid) > 1.5 * min(valid)
     if not (diverged or stuck or ups >= max(2, len(train) // 4)):
         return None
@@ -142,7 +147,7 @@ def _still_improving(rows: Sequence[Row], valid: Sequence[float], figure: str) -
     """The lowest validation loss is the last, and the last fifth of the run still brought a clear part of the gain."""
     tail = max(1, len(valid) // 5)
     gain = valid[-1 - tail] - valid[-1]
-    if min(valid) != valid[-1] or gain < 0.03 * valid[-1 - tail]:
+    if min(valid) != valid[-1] or gain < max(0.03 * valid[-1 - tail], 0.01 * valid[0]):
         return None
     name = figure.replace("_", " ")
     return Verdict(

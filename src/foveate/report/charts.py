@@ -67,7 +67,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], figure: str) -> Drawing:
 
 
 def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | None) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     epochs = np.array([row["epoch"] for row in rows], float)
     train, valid = (np.array([row[f"{part}_{kind}"] for row in rows], float) for part in ("train", "valid"))
@@ -85,7 +85,7 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | 
             axis.set_yscale("log")
             title += ", logarithmic"
     elif seen.size and seen.min() >= 0 and seen.max() <= 1:
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     if len(rows) == 1:
         axis.set(xlim=(epochs[0] - 1, epochs[0] + 1), xticks=epochs, xticklabels=[f"{epochs[0]:g}"])
     elif rows and epochs[-1] >= 2:

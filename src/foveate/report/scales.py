@@ -97,7 +97,7 @@ class Cell:
 
 def cells(matrix: Matrix) -> list[tuple[str, int, list[Cell]]]:
     """For each class its name, its number of pictures and its cells. Mistakes are shaded by the square root of their
-    share, since the rare ones are what one looks for."""
+    share, from a quarter on, since the rare ones are what one looks for."""
     rows = []
     for truth, (name, counts) in enumerate(zip(matrix.labels, matrix.counts, strict=True)):
         total = int(counts.sum())
@@ -110,7 +110,7 @@ def cells(matrix: Matrix) -> list[tuple[str, int, list[Cell]]]:
                     Cell(
                         int(count),
                         part,
-                        round(100 * (part if truth == answer else part**0.5), 1),
+                        round(100 * part if truth == answer else 25 + 75 * part**0.5, 1),
                         truth == answer,
                         label,
                     )

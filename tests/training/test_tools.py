@@ -1,0 +1,158 @@
+"""The LR finder, the time budget, checkpoints, memory, and preprocessing that travels with the weights."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import foveate as fv
+from foveate import models, tasks
+from foveate.data import cache
+from foveate.data.augment import Augment
+from foveate.data.batches import Batches
+from foveate.errors import Diverged, RunError
+from foveate.models.vision import Vision, pixel_statistics
+from foveate.training import checkpoint, fit
+from foveate.training.budget import steps_within
+from foveate.training.lr_finder import find_lr
+from foveate.training.optim import optimizer
+from foveate.training.schedule import over
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A task, a net and batches on made-up examples."""
+    dataset = tasks.find("classification").examples(96, np.random.default_rng(0))
+    pictures = cache.decode(dataset, 16)
+    task = tasks.find("classification")(dataset.classes)
+    torch.manual_seed(0)
+    net = Vision(task.net(models.build("quick", channels=1, size=16)), size=16, mean=[60.0], std=[60.0])
+    truths, ids = [s.truth for s in dataset], [s.id for s in dataset]
+    batches = Batches(task, pictures.pixels, truths, ids, batch_size=32, seed=0, augment=Augment())
+    return task, net, batches
+
+
+def adam(net, lr=1e-3):
+    return optimizer("adamw", net, lr=lr, weight_decay=0.0)
+
+
+def test_the_found_rate_lies_below_divergence_and_learns(small):
+    task, net, batches = small
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    found = find_lr(net, task.loss, batches, lambda net, lr: optimizer("sgd", net, lr=lr, weight_decay=0.0))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert 1e-4 < found.suggestion <= 1
+    assert found.rates == sorted(found.rates)
+    assert min(found.losses) < 0.7 * found.losses[0]
+
+
+def test_a_loss_without_any_good_rate_is_said(small):
+    task, net, batches = small
+
+    def hopeless(output, target):
+        return {"total": task.loss(output, target)["total"] * float("nan")}
+
+    with pytest.raises(Diverged, match="even at a learning rate"):
+        find_lr(net, hopeless, batches, lambda net, lr: adam(net, lr))
+
+
+def test_the_budget_predicts_the_time_that_training_takes(small, tmp_path):
+    task, net, batches = small
+    total = steps_within(4.0, net, task.loss, batches, adam, validated=0)
+    plan = fit.Plan(total, over("one-cycle", total), 0, None, 1, None, None, 1e9)
+    began = time.monotonic()
+    fit.fit(net, task, batches, list, adam(net), None, plan, tmp_path, {})
+    assert 0.3 < (time.monotonic() - began) / 2.0 < 3.0  # two of the four seconds went into measuring
+    assert steps_within(0.0, net, task.loss, batches, adam, validated=0) == 1
+
+
+def test_minutes_become_epochs_that_can_be_repeated(colours, tmp_path):
+    run = fv.train(colours, minutes=0.15, batch_size=16, out=tmp_path / "run")
+    assert run.settings.minutes is None
+    assert run.settings.epochs * 3 == pytest.approx(run.results["steps"])
+    assert run.results["steps"] > 3
+
+
+def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tensors = {"a": torch.randn(3, 4).T, "b": torch.tensor(7)}
+    checkpoint.write(path, tensors, {"classes": ["ü", "b"]})
+    again, record = checkpoint.read(path)
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    assert record["classes"] == ["ü", "b"]
+    with pytest.raises(RunError, match="missing"):
+        checkpoint.read(tmp_path / "none")
+    torch.save(tensors, path)  # a pickle
+    with pytest.raises(RunError, match="damaged"):
+        checkpoint.read(path)
+
+
+def test_nan_stops_with_step_cause_and_the_last_good_weights(colours, tmp_path):
+    with pytest.raises(Diverged) as stopped:
+        fv.train(colours, model="mlp", optimizer="sgd", lr=1e6, epochs=4, batch_size=8, out=tmp_path / "run")
+    message = str(stopped.value)
+    assert "step" in message
+    assert "learning rate that is too high" in message
+    assert "--lr find" in message
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_patience_stops_early_and_keeps_the_best(tmp_path, colours):
+    run = fv.train(colours, model="mlp", lr=0.01, epochs=60, patience=3, batch_size=16, schedule="constant",
+                   out=tmp_path / "run")  # fmt: skip
+    losses = [row["valid_loss"] for row in run.curves]
+    assert run.results["ended"] == "patience"
+    assert len(losses) < 60
+    assert losses.index(min(losses)) == len(losses) - 4
+    assert run.results["best_epoch"] == run.curves[losses.index(min(losses))]["epoch"]
+
+
+def test_predict_gives_the_answers_that_were_scored(trained, colours):
+    """Preprocessing travels with the weights: files, arrays and the evaluation agree, picture by picture."""
+    ids, tally = trained.read_predictions("valid")
+    for id, predicted, confidence in zip(ids, tally["predicted"], tally["confidence"], strict=True):
+        answer = trained.predict(colours / id)
+        assert answer["class"] == trained.data["classes"][predicted]
+        assert answer["probability"] == pytest.approx(confidence, abs=1e-5)
+    many = trained.predict([colours / id for id in ids])
+    assert [answer["class"] for answer in many] == [trained.data["classes"][p] for p in tally["predicted"]]
+
+
+def test_pixel_statistics_equal_numpys():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
+    mean, std = pixel_statistics(pixels)
+    np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)))
+    np.testing.assert_allclose(std, pixels.std((0, 1, 2)))
+    assert pixel_statistics(np.zeros((2, 3, 3, 1), np.uint8)) == ([0.0], [1.0])
+
+
+def test_normalisation_comes_from_the_train_part_alone(trained):
+    """Weights carry the mean of train pixels, not of all."""
+    from foveate.console import Silent
+    from foveate.material import reopen
+
+    material = reopen(trained, Silent())
+    _, net = trained.load()
+    mean, std = pixel_statistics(material.of("train")[0])
+    np.testing.assert_allclose(net.mean.flatten().numpy(), mean, rtol=1e-5)
+    np.testing.assert_allclose(net.std.flatten().numpy(), std, rtol=1e-5)
+    assert not np.allclose(mean, pixel_statistics(material.pictures.pixels)[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"class_weights": "balanced"},
+        {"class_weights": [1.0, 2.0, 3.0], "label_smoothing": 0.2},
+        {"average": 0.95, "clip": 1.0, "accumulate": 2},
+        {"schedule": "cosine", "optimizer": "sgd", "lr": 0.05},
+        {"lr": "find", "model": "cnn"},
+        {"augment": "strong", "flip": False, "optimizer": "adam"},
+        {"size": 40, "model": "resnet18", "epochs": 1},
+    ],
+)
+def test_every_setting_trains_scores_and_loads(settings, colours, tmp_path):
+    run = fv.train(colours, out=tmp_path / "run", **{"epochs": 2, "batch_size": 16, **settings})
+    assert run.predict(colours / "red" / "000.png")["class"] in ("blue", "green", "red")
+    assert isinstance(run.settings.lr, float)

@@ -1,6 +1,5 @@
 """Whole or not at all, on a disk that is really full and in a process that is really killed."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -93,4 +92,4 @@ def test_a_kill_leaves_the_old_file_whole(tmp_path, where):
     assert path.read_bytes() == b"old"
     files.write_bytes(path, b"newer")  # over the temporary file that the kill left
     assert path.read_bytes() == b"newer"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

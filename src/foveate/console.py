@@ -39,9 +39,9 @@ class Watch:
         yield lambda done: None
 
     @contextmanager
-    def training(self, total: int, per_epoch: int, figure: str) -> Iterator[Tick]:
+    def training(self, per_epoch: int, figure: str) -> Iterator[Tick]:
         """The progress of training; call it after each step."""
-        del total, per_epoch, figure
+        del per_epoch, figure
         yield lambda progress, live: None
 
 
@@ -84,7 +84,7 @@ class Terminal(Watch):
             yield lambda done: progress.update(job, completed=done)
 
     @contextmanager
-    def training(self, total: int, per_epoch: int, figure: str) -> Iterator[Tick]:
+    def training(self, per_epoch: int, figure: str) -> Iterator[Tick]:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
@@ -94,12 +94,10 @@ class Terminal(Watch):
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
         )
-        epochs = total / per_epoch
-        between = math.ceil(epochs / LINES)
         shown = 0
         first: tuple[float, int] | None = None
         with Progress(*columns, console=self.console, transient=True) as bars:
-            job = bars.add_task("", total=total, loss=float("nan"), figure="", speed="")
+            job = bars.add_task("", total=None, loss=float("nan"), figure="", speed="")
 
             def tick(progress: Any, live: Mapping[str, float]) -> None:
                 nonlocal shown, first
@@ -110,15 +108,18 @@ class Terminal(Watch):
                 bars.update(
                     job,
                     completed=progress.step,
+                    total=progress.total,
                     loss=live["loss"],
                     figure=f"{figure} {mean:.1%}" if mean is not None else "",
                     speed=f"{speed:.1f} steps/s",
                 )
-                if len(progress.rows) > shown and (len(progress.rows) % between == 0 or progress.step == total):
+                epochs = progress.total / per_epoch
+                told = len(progress.rows) % math.ceil(epochs / LINES) == 0 or progress.step >= progress.total
+                if len(progress.rows) > shown and told:
                     row = progress.rows[-1]
                     best = "  ← best" if progress.best_step == progress.step else ""
                     self.console.print(
-                        f"epoch {row['epoch']:>5.4g}/{epochs:.4g}  train {row['train_loss']:.4f} "
+                        f"epoch {row['epoch']:>5.4g} of {epochs:.4g}  train {row['train_loss']:.4f} "
                         f"{row[f'train_{figure}']:6.1%}  valid {row['valid_loss']:.4f} {row[f'valid_{figure}']:6.1%}  "
                         f"{row['seconds']:.0f} s{best}",
                         markup=False,

@@ -19,12 +19,11 @@ from foveate.models.vision import Vision, pixel_statistics, published_statistics
 from foveate.run import Run, header
 from foveate.settings import Settings
 from foveate.tasks.task import Task
-from foveate.training import checkpoint, device, fit
+from foveate.training import checkpoint, device, fit, pace
 from foveate.training.average import Average
-from foveate.training.budget import steps_within
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
-from foveate.training.schedule import over
+from foveate.training.schedule import schedule
 
 DEFAULT_PICTURES = 300_000
 """Pictures shown in all where neither epochs nor minutes are given: few epochs of much data, at most 60 of little."""
@@ -57,22 +56,25 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         watch.say(f"learning rate {found.suggestion:.2g}, found by a range test of {len(found.rates)} steps")
         lr = found.suggestion
     lr = float(lr)
-    if wanted.minutes is None:
-        epochs = wanted.epochs or min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
-        total = max(1, round(epochs * batches.per_epoch))
+    budget = None
+    epochs = wanted.epochs
+    if wanted.minutes is not None:
+        reserve = min(8.0, 8 * wanted.minutes)  # seconds for the final figures and the report
+        budget = max(0.0, 60 * wanted.minutes - reserve - (0.0 if again else time.monotonic() - began))
+        corners = pace.unknown()
+    elif wanted.pace is not None:
+        corners = wanted.pace
     else:
-        reserve = min(6.0, 6 * wanted.minutes)  # seconds for the final figures and the report
-        left = began + 60 * wanted.minutes - reserve - time.monotonic()
-        trial = partial(built, lr=lr)
-        total = steps_within(left, net, task.loss, batches, trial, validated=len(valid_ids), amp=amp)
-        watch.say(f"{wanted.minutes:g} minutes are enough for {total / batches.per_epoch:.2f} epochs on this machine")
-    resolved = {"optimizer": name, "lr": lr, "epochs": total / batches.per_epoch, "minutes": None, "flip": policy.flip}
+        epochs = epochs or min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
+        corners = pace.straight(max(1, round(epochs * batches.per_epoch)))
+    resolved = {"optimizer": name, "lr": lr, "epochs": epochs, "flip": policy.flip}
     run.settings = wanted.model_copy(update=resolved)
     settings.write(run.path / "config.yaml", run.settings)
 
     plan = fit.Plan(
-        total=total,
-        schedule=over(wanted.schedule, total),
+        corners=corners,
+        budget=budget,
+        schedule=schedule(wanted.schedule),
         seed=wanted.seed,
         clip=wanted.clip,
         accumulate=wanted.accumulate,
@@ -80,7 +82,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         patience=wanted.patience,
         save_seconds=wanted.save_seconds,
     )
-    with watch.training(total, batches.per_epoch, task.primary) as tick:
+    with watch.training(batches.per_epoch, task.primary) as tick:
         outcome = fit.fit(
             net,
             task,
@@ -95,6 +97,9 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
             watch=tick,
         )
     if outcome.reason != "interrupted":
+        if wanted.minutes is not None:
+            run.settings = run.settings.model_copy(update={"minutes": None, "pace": outcome.progress.corners})
+            settings.write(run.path / "config.yaml", run.settings)
         _settle(run, valid_pixels, valid_truths)
     return outcome
 

@@ -37,7 +37,9 @@ class Settings(BaseModel):
 
     epochs: float | None = Field(None, gt=0)
     minutes: float | None = Field(None, gt=0)
-    """A time budget from the start of the command; it becomes a number of epochs before training begins."""
+    """A time budget from the start of the command. While it lasts the schedule is fitted to it; then `pace` says how."""
+    pace: list[tuple[int, float]] | None = None
+    """(step, progress) corners of a run that was made by minutes, with which it can be repeated to the bit."""
     batch_size: int = Field(128, ge=1)
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
@@ -64,7 +66,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.epochs is not None and self.minutes is not None:
+        if sum(given is not None for given in (self.epochs, self.minutes, self.pace)) > 1:
             raise ValueError("give epochs or minutes, not both")
         if isinstance(self.lr, float) and self.lr <= 0:
             raise ValueError("lr is expected to be above 0")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-import demo
 import matplotlib as mpl
 import numpy as np
 import pytest
+import report_demo as demo
 
 from foveate.report import charts
 from foveate.report.panels import Drawing
@@ -94,6 +94,6 @@ def test_reliability_tells_the_largest_gap():
 
 def test_the_users_own_style_changes_nothing_and_is_left_alone():
     plain = charts.learning_curves(demo.curves(4), "accuracy")
-    with mpl.rc_context({"axes.facecolor": "black", "font.size": 40, "svg.fonttype": "path"}):
+    with mpl.rc_context({"axes.linewidth": 5, "font.size": 40, "svg.fonttype": "path"}):
         assert charts.learning_curves(demo.curves(4), "accuracy") == plain
         assert mpl.rcParams["font.size"] == 40

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import demo
 import numpy as np
 import pytest
+import report_demo as demo
 
 from foveate.errors import RunError
 from foveate.report.page import render, write

@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from foveate.errors import Diverged, SettingError
+from foveate.training import pace
 from foveate.training.average import Average
 from foveate.training.loop import steps
 from foveate.training.optim import OPTIMIZERS, optimizer
-from foveate.training.schedule import SCHEDULES, over
+from foveate.training.schedule import SCHEDULES, schedule
 
 
 def mean_squares(output, target):
@@ -27,7 +28,7 @@ def problem(n=8, dropout=0.0):
 
 def run(net, batches, name="sgd", lr=0.05, **options):
     built = optimizer(name, net, lr=lr, weight_decay=0.0)
-    return list(steps(net, mean_squares, batches, built, over("constant", 10**6), **options))
+    return list(steps(net, mean_squares, batches, built, lambda step: 1.0, **options))
 
 
 def test_the_loop_equals_one_written_by_hand():
@@ -96,7 +97,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
 def test_stopping_is_break():
     net, batches = problem(6)
     built = optimizer("sgd", net, lr=0.01, weight_decay=0.0)
-    for step in steps(net, mean_squares, batches, built, over("constant", 6)):
+    for step in steps(net, mean_squares, batches, built, lambda step: 1.0):
         if step.number == 2:
             break
     assert step.number == 2
@@ -109,7 +110,7 @@ def test_the_average_follows_the_weights_and_smooths_them():
     built = optimizer("sgd", net, lr=0.05, weight_decay=0.0)
     weight = net[0].weight
     expected = weight.detach().clone().double()
-    for t, _ in enumerate(steps(net, mean_squares, batches, built, over("constant", 30), average=average), 1):
+    for t, _ in enumerate(steps(net, mean_squares, batches, built, lambda step: 1.0, average=average), 1):
         share = 1 - min(0.9, (1 + t) / (10 + t))
         expected += share * (weight.detach().double() - expected)
         seen.append(weight.detach().clone())
@@ -129,13 +130,13 @@ def test_batch_normalisations_statistics_are_averaged_and_its_counter_copied():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_stay_within_zero_and_one_and_no_step_is_wasted(name):
     for total in (1, 2, 10, 1000):
-        factors = [over(name, total)(step) for step in range(total)]
+        factors = [schedule(name)(pace.progress(pace.straight(total), step)) for step in range(total)]
         assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) > 0.99
 
 
 def test_one_cycle_rises_then_falls():
-    factors = [over("one-cycle", 100)(step) for step in range(100)]
+    factors = [schedule("one-cycle")(pace.progress(pace.straight(100), step)) for step in range(100)]
     peak = int(np.argmax(factors))
     assert 15 < peak < 25
     assert np.all(np.diff(factors[:peak]) > 0)
@@ -146,7 +147,7 @@ def test_unknown_names_are_said():
     with pytest.raises(SettingError, match="there are: sgd"):
         optimizer("sgdd", nn.Linear(1, 1), lr=1, weight_decay=0)
     with pytest.raises(SettingError, match="there are: one-cycle"):
-        over("none", 10)
+        schedule("none")
 
 
 def test_biases_are_not_decayed():

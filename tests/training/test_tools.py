@@ -1,4 +1,4 @@
-"""The LR finder, the time budget, checkpoints, memory, and preprocessing that travels with the weights."""
+"""The LR finder, the pace of a time budget, checkpoints, memory, and preprocessing that travels with the weights."""
 
 import time
 
@@ -13,11 +13,9 @@ from foveate.data.augment import Augment
 from foveate.data.batches import Batches
 from foveate.errors import Diverged, RunError
 from foveate.models.vision import Vision, pixel_statistics
-from foveate.training import checkpoint, fit
-from foveate.training.budget import steps_within
+from foveate.training import checkpoint, pace
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
-from foveate.training.schedule import over
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +55,42 @@ def test_a_loss_without_any_good_rate_is_said(small):
         find_lr(net, hopeless, batches, lambda net, lr: adam(net, lr))
 
 
-def test_the_budget_predicts_the_time_that_training_takes(small, tmp_path):
-    task, net, batches = small
-    total = steps_within(4.0, net, task.loss, batches, adam, validated=0)
-    plan = fit.Plan(total, over("one-cycle", total), 0, None, 1, None, None, 1e9)
+def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, tmp_path):
     began = time.monotonic()
-    fit.fit(net, task, batches, list, adam(net), None, plan, tmp_path, {})
-    assert 0.3 < (time.monotonic() - began) / 2.0 < 3.0  # two of the four seconds went into measuring
-    assert steps_within(0.0, net, task.loss, batches, adam, validated=0) == 1
-
-
-def test_minutes_become_epochs_that_can_be_repeated(colours, tmp_path):
-    run = fv.train(colours, minutes=0.15, batch_size=16, out=tmp_path / "run")
+    run = fv.train(colours, minutes=0.15, batch_size=8, out=tmp_path / "run")
+    assert 0.5 * 9 < time.monotonic() - began < 2 * 9
     assert run.settings.minutes is None
-    assert run.settings.epochs * 3 == pytest.approx(run.results["steps"])
-    assert run.results["steps"] > 3
+    assert run.settings.pace[-1] == (run.results["steps"], 1.0)
+    again = fv.train(colours, pace=run.settings.pace, batch_size=8, out=tmp_path / "again")
+    mine, theirs = (checkpoint.read(one.weights)[0] for one in (run, again))
+    assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
+
+
+def test_a_stopwatch_finds_the_pace_and_follows_it():
+    """A machine of 10 steps a second that is twice as slow after step 100: 20 seconds are 100 + 50 steps."""
+    corners, watch, step, seconds = pace.unknown(), pace.Stopwatch(20.0, 0, 0.0), 0, 0.0
+    seen = []
+    while step < corners[-1][0]:
+        seen.append(pace.progress(corners, step))
+        step += 1
+        seconds += 0.1 if step <= 100 else 0.2
+        corners = watch.corrected(corners, step, seconds)
+    assert 18 < seconds < 21.5
+    assert corners[-1] == (step, 1.0)
+    assert np.all(np.diff(seen) > 0)
+    assert seen[-1] > 0.97
+    assert np.max(np.diff(seen[12:])) < 0.02  # no jump in the learning rate
+    assert len(corners) < 15
+
+
+def test_a_budget_that_is_gone_ends_the_run_at_once():
+    watch = pace.Stopwatch(0.0, 0, 0.0)
+    assert watch.corrected(pace.unknown(), 1, 0.1)[-1] == (1, 1.0)
+
+
+def test_the_middle_of_each_step_is_its_progress():
+    assert [pace.progress(pace.straight(4), step) for step in range(4)] == [0.125, 0.375, 0.625, 0.875]
+    assert pace.progress([(0, 0.0), (10, 0.2), (20, 1.0)], 14) == pytest.approx(0.2 + 0.8 * 0.45)
 
 
 def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,9 +45,9 @@ class Batches:
         self.keys, self.seed, self.augment = keys(ids), seed, augment
         self.per_epoch = max(1, round(len(ids) / batch_size))
 
-    def __call__(self, start: int, stop: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
-        """The batches of steps start..stop-1, counted from the beginning of training."""
-        for step in range(start, stop):
+    def __call__(self, start: int = 0) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+        """The batches from step `start` on, counted from the beginning of training, without end."""
+        for step in count(start):
             epoch, within = divmod(step, self.per_epoch)
             if within == 0 or step == start:
                 chunks = np.array_split(shuffled(self.keys, self.seed, epoch), self.per_epoch)

@@ -254,7 +254,9 @@ class Classification(Task[Label]):
         return Gallery(
             "Surest mistakes",
             f"{len(wrong):,} of {len(ids):,} are wrong; these are the wrong answers that the model was surest of. Look "
-            "here first for wrong labels, and for what the model cannot see.",
+            "here first for wrong labels, and for what the model cannot see."
+            if len(wrong)
+            else "There are none.",
             items,
         )
 

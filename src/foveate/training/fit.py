@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from foveate.data.batches import Batches
 from foveate.errors import Diverged
-from foveate.training import checkpoint, curves
+from foveate.training import checkpoint, curves, pace
 from foveate.training.average import Average
 from foveate.training.loop import steps
 
@@ -45,6 +45,12 @@ class Progress:
     figure_sum: float = 0.0
     batches: int = 0
     seconds: float = 0.0
+    corners: pace.Corners = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Steps in all, as far as it is known."""
+        return self.corners[-1][0]
 
     @property
     def since_best(self) -> int:
@@ -54,10 +60,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do. total: steps; the rest as in `Settings`."""
+    """What a run is to do.
 
-    total: int
-    schedule: Callable[[int], float]
+    corners: how it progresses (see `pace`); budget: seconds of training after which it must end, or None
+    schedule: progress -> learning rate factor; the rest as in `Settings`
+    """
+
+    corners: pace.Corners
+    budget: float | None
+    schedule: Callable[[float], float]
     seed: int
     clip: float | None
     accumulate: int
@@ -88,28 +99,30 @@ def fit(
     resume: bool = False,
     watch: Callable[[Progress, dict[str, float]], None] = lambda progress, live: None,
 ) -> Outcome:
-    """Train for `plan.total` steps; leaves best.safetensors, last.safetensors, last.json and curves.csv in `folder`.
+    """Train as planned; leaves best.safetensors, last.safetensors and curves.csv in `folder`.
 
     header: what best.safetensors must carry to be used; watch is called after each step with the live figures.
     A first Ctrl-C (or SIGTERM) ends the run at the next step's end with everything saved.
     """
-    progress = Progress()
+    progress = Progress(corners=plan.corners)
     if resume:
         tensors, record = checkpoint.read(folder / "last.safetensors")
         checkpoint.restore_training_state(tensors, record, net, optimizer, average)
         progress = Progress(**record["progress"])
     judged = copy.deepcopy(net) if average is not None else net  # whose loss is validated and whose weights are kept
+    progress.corners = [(int(step), done) for step, done in progress.corners]
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     if not resume:
         _save(folder, net, optimizer, average, progress)
+    stopwatch = None if plan.budget is None else pace.Stopwatch(plan.budget, progress.step, progress.seconds)
 
     with _stop_asked() as stop_asked:
         stream = steps(
             net,
             task.loss,
-            batches(progress.step, plan.total),
+            batches(progress.step),
             optimizer,
-            plan.schedule,
+            lambda step: plan.schedule(pace.progress(progress.corners, step)),
             start=progress.step,
             seed=plan.seed,
             clip=plan.clip,
@@ -119,14 +132,17 @@ def fit(
         )
         reason = "finished"
         try:
-            for step in stream:
+            while progress.step < progress.total:
+                step = next(stream)
                 loss = step.losses["total"].item()
                 progress.step = step.number + 1
                 progress.loss_sum += loss
                 progress.figure_sum += task.progress(step.output.detach(), step.target)
                 progress.batches += 1
                 progress.seconds = time.monotonic() - began
-                if progress.step % batches.per_epoch == 0 or progress.step == plan.total:
+                if stopwatch is not None:
+                    progress.corners = stopwatch.corrected(progress.corners, progress.step, progress.seconds)
+                if progress.step % batches.per_epoch == 0 or progress.step >= progress.total:
                     if average is not None:
                         judged.load_state_dict(average.state)
                     _close_epoch(progress, judged, task, validation(), batches.per_epoch, step.lr)
@@ -138,7 +154,7 @@ def fit(
                         reason = "patience"
                 watch(progress, {"loss": loss, "lr": step.lr})
                 if stop_asked():
-                    reason = "interrupted" if progress.step < plan.total else reason
+                    reason = "interrupted" if progress.step < progress.total else reason
                 if reason != "finished":
                     break
                 if time.monotonic() - saved >= plan.save_seconds:

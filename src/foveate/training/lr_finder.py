@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -45,7 +46,9 @@ def find_lr(
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    stream = steps(trial, loss, batches(0, STEPS), optimizer(trial, LOWEST), lambda step: growth**step, seed=seed)
+    stream = steps(
+        trial, loss, islice(batches(), STEPS), optimizer(trial, LOWEST), lambda step: growth**step, seed=seed
+    )
     try:
         for step in stream:
             mean = 0.9 * mean + 0.1 * step.losses["total"].item()

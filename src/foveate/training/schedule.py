@@ -23,15 +23,15 @@ def cosine(progress: float, warm_up: float = 0.05) -> float:
 
 def constant(progress: float) -> float:
     """The peak, always."""
-    return 1.0 if progress <= 1 else 0.0
+    del progress
+    return 1.0
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {"one-cycle": one_cycle, "cosine": cosine, "constant": constant}
 
 
-def over(name: str, steps: int) -> Callable[[int], float]:
-    """The schedule as a function of the step number, for a run of `steps` steps. No step has a rate of zero."""
+def schedule(name: str) -> Callable[[float], float]:
+    """The named schedule. Progress in (0, 1) gives a factor above 0: no step is wasted."""
     if name not in SCHEDULES:
         raise SettingError(f"no schedule is called {name!r}; there are: {', '.join(SCHEDULES)}", where="schedule")
-    shape = SCHEDULES[name]
-    return lambda step: shape((step + 0.5) / steps)
+    return SCHEDULES[name]

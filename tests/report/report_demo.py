@@ -1,4 +1,4 @@
-"""Pages to test and to look at: `python tests/report/demo.py FOLDER` writes them there. Digits are scikit-learn's."""
+"""Pages to test and to look at: `python tests/report/report_demo.py FOLDER` writes them there. Digits are scikit-learn's."""
 
 from __future__ import annotations
 

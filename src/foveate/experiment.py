@@ -20,7 +20,7 @@ from foveate.learning import learn
 from foveate.material import Material, collect, reopen
 from foveate.run import Run
 from foveate.settings import Settings
-from foveate.tasks.task import Baseline, Tally, Task
+from foveate.tasks.task import Tally, Task
 from foveate.training import checkpoint, device, fit
 from foveate.training.doctor import diagnose
 
@@ -79,7 +79,7 @@ def test(run: Run, *, watch: Watch | None = None) -> Mapping[str, Any]:
             "was chosen by those results, this figure is no longer one on unseen pictures."
         )
     material = reopen(run, watch)
-    results = _judge(run, material, "test", rivals(run, material))
+    results = _judge(run, material, "test", _rivals(run, material, "test"))
     run.ledger.record(weights, results["test"])
     files.write_json(run.path / "results.json", results)
     story.tell(run, material)
@@ -98,19 +98,16 @@ def report(run: Run) -> Path:
 def _learn(run: Run, material: Material, watch: Watch, began: float, again: bool = False) -> Run:
     """Steps 4 to 7."""
     marks = [began, time.monotonic()]
-    guesses = rivals(run, material)  # 4. baseline
-    pixels, truths, _ = material.of("valid")
-    task = material.task
-    watch.baselines(
-        {name: task.score(guess(pixels), truths)[task.primary] for name, guess in guesses.items()}, task.primary
-    )
+    theirs = _rivals(run, material, "valid")  # 4. baseline
+    primary = material.task.primary
+    watch.baselines({name: material.task.figures(tally)[primary] for name, tally in theirs.items()}, primary)
     marks.append(time.monotonic())
     outcome = learn(run, material, watch, began, again)  # 5. train
     if outcome.reason == "interrupted":
         raise Interrupted(run.path, outcome.progress.step)
     marks.append(time.monotonic())
     files.write_json(run.path / "results.json", _record(run, outcome))
-    results = _judge(run, material, "valid", guesses)  # 6. evaluate
+    results = _judge(run, material, "valid", theirs)  # 6. evaluate
     marks.append(time.monotonic())
     took = [round(end - start, 2) for start, end in pairwise(marks)]
     results["seconds"] = dict(zip(("collect", "baseline", "train", "evaluate"), took, strict=True))
@@ -119,13 +116,15 @@ def _learn(run: Run, material: Material, watch: Watch, began: float, again: bool
     return run
 
 
-def rivals(run: Run, material: Material) -> dict[str, Baseline[Any]]:
-    """The baselines, fitted on the train part."""
+def _rivals(run: Run, material: Material, part: Part) -> dict[str, Tally]:
+    """What the baselines, fitted on the train part, get right and wrong on another."""
     pixels, truths, _ = material.of("train")
-    return material.task.baselines(pixels, truths, run.settings.seed)
+    answers = material.task.baselines(pixels, truths, run.settings.seed)
+    pixels, truths, _ = material.of(part)
+    return {name: material.task.tally(given, truths) for name, given in answers(pixels).items()}
 
 
-def _judge(run: Run, material: Material, part: Part, rivals: dict[str, Baseline[Any]]) -> dict[str, Any]:
+def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -> dict[str, Any]:
     """Score model and baselines on a part; writes predictions_PART.csv and returns results.json with the part added.
 
     The lift is over the baseline that was best on the validation part, so that the test part chooses nothing.
@@ -135,13 +134,12 @@ def _judge(run: Run, material: Material, part: Part, rivals: dict[str, Baseline[
     answers = run.answer(pixels)
     tally = task.tally(answers, truths)
     results = run.results
-    theirs = {name: task.tally(rival(pixels), truths) for name, rival in rivals.items()}
     results["baseline"][part] = {name: _figures(task, other) for name, other in theirs.items()}
     results[part] = _figures(task, tally)
     if part == "valid":
-        results["best_baseline"] = max(
-            theirs, key=lambda name: results["baseline"]["valid"][name][task.primary]["value"]
-        )
+        sign = -1 if task.primary in task.lower_is_better else 1
+        figures = {name: sign * task.figures(other)[task.primary] for name, other in theirs.items()}
+        results["best_baseline"] = max(figures, key=lambda name: figures[name])
         noisy = task.suspects(answers, truths)
         share = None if noisy is None else len(noisy) / len(ids)
         verdicts = diagnose(run.curves, figure=task.primary, floor=task.least_loss(), suspects=share)

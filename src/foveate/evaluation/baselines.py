@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from foveate.data.dataset import Images
 from foveate.data.pictures import fit
 
-Guess = Callable[[Images], NDArray[np.float64]]
-"""Pictures of any size -> (N, K) probabilities."""
+Answers = Callable[[Images], dict[str, NDArray[np.float64]]]
+"""Pictures of any size -> (N, K) probabilities of each baseline by its name."""
 
 SIDE = 16
 """Pixels of the small pictures that nearest neighbour and logistic regression look at."""
@@ -25,8 +25,8 @@ MOST_REGRESSED = 5_000
 not competitors, and take seconds."""
 
 
-def fit_baselines(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, seed: int) -> dict[str, Guess]:
-    """All baselines by name, fitted on (N, S, S, C) uint8 and (N,) class indices."""
+def fit_baselines(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, seed: int) -> Answers:
+    """All baselines, fitted on (N, S, S, C) uint8 and (N,) class indices."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -39,35 +39,27 @@ def fit_baselines(images: NDArray[np.uint8], labels: NDArray[np.int64], classes:
         return rows.reshape(len(rows), -1).astype(np.float32) / np.float32(255)
 
     order = np.random.default_rng(seed).permutation(len(labels))
-    near, regressed = order[:MOST_NEIGHBOURS], order[:MOST_REGRESSED]
+    near = order[:MOST_NEIGHBOURS]
     features = small(images[near])
     neighbour = KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(features, labels[near])
     regression = LogisticRegression(max_iter=60)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are what this baseline is
-        regression.fit(features[: len(regressed)], labels[regressed])
+        regression.fit(features[:MOST_REGRESSED], labels[near[:MOST_REGRESSED]])
 
-    def random_guess(pictures: Images) -> NDArray[np.float64]:
+    def answer(pictures: Images) -> dict[str, NDArray[np.float64]]:
+        seen, count = small(pictures), len(pictures)
         # All classes are equally likely; a tiny draw decides which is named, so that none is favoured.
-        draw = 1 + 1e-6 * np.random.default_rng(seed).random((len(pictures), classes))
-        return draw / draw.sum(1, keepdims=True)
+        draw = 1 + 1e-6 * np.random.default_rng(seed).random((count, classes))
+        # A single neighbour votes with certainty; a tenth of a vote spread over all classes keeps its log loss finite.
+        found = np.eye(classes)[neighbour.predict(seen)]
+        regressed = np.zeros((count, classes))
+        regressed[:, regression.classes_] = regression.predict_proba(seen)
+        return {
+            "random guess": draw / draw.sum(1, keepdims=True),
+            "majority class": np.tile(shares, (count, 1)),
+            "nearest neighbour": (found + 0.1 / classes) / 1.1,
+            "logistic regression": regressed,
+        }
 
-    def majority(pictures: Images) -> NDArray[np.float64]:
-        return np.tile(shares, (len(pictures), 1))
-
-    def nearest_neighbour(pictures: Images) -> NDArray[np.float64]:
-        # A single neighbour votes with certainty; one pseudo-count over all classes keeps its log loss finite.
-        found = np.eye(classes)[neighbour.predict(small(pictures))]
-        return (found + 0.1 / classes) / 1.1
-
-    def logistic_regression(pictures: Images) -> NDArray[np.float64]:
-        probabilities = np.zeros((len(pictures), classes))
-        probabilities[:, regression.classes_] = regression.predict_proba(small(pictures))
-        return probabilities
-
-    return {
-        "random guess": random_guess,
-        "majority class": majority,
-        "nearest neighbour": nearest_neighbour,
-        "logistic regression": logistic_regression,
-    }
+    return answer

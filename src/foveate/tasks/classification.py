@@ -23,7 +23,7 @@ from foveate.models.vision import Vision
 from foveate.report import charts
 from foveate.report.panels import Chart, Gallery, Item, Matrix, Panel, Table
 from foveate.settings import Settings
-from foveate.tasks.task import Baseline, Tally, Task
+from foveate.tasks.task import Rivals, Tally, Task
 
 BATCH = 500
 """Pictures that are answered at once."""
@@ -137,8 +137,7 @@ class Classification(Task[Label]):
         if not len(images):
             return []
         probabilities = (self._logits(net, images) / self.temperature).softmax(2).mean(0)
-        rows = probabilities.double().cpu().numpy()
-        return [Label(int(row.argmax()), row / row.sum()) for row in rows]
+        return _labels(probabilities.double().cpu().numpy())
 
     @torch.no_grad()
     def _logits(self, net: Vision, images: Images) -> Tensor:
@@ -165,14 +164,10 @@ class Classification(Task[Label]):
         scores = np.array([label.scores for label in predicted]).reshape(len(predicted), len(self.classes))
         return noise.suspects(scores, np.array([label.index for label in truth], np.int64))
 
-    def baselines(self, images: NDArray[np.uint8], truths: Sequence[Label], seed: int) -> dict[str, Baseline[Label]]:
+    def baselines(self, images: NDArray[np.uint8], truths: Sequence[Label], seed: int) -> Rivals[Label]:
         labels = np.array([truth.index for truth in truths])
-        guesses = fit_baselines(images, labels, len(self.classes), seed)
-
-        def answering(guess: Callable[[Images], NDArray[np.float64]]) -> Baseline[Label]:
-            return lambda pictures: [Label(int(row.argmax()), row / row.sum()) for row in guess(pictures)]
-
-        return {name: answering(guess) for name, guess in guesses.items()}
+        answer = fit_baselines(images, labels, len(self.classes), seed)
+        return lambda pictures: {name: _labels(rows) for name, rows in answer(pictures).items()}
 
     # --- for people
 
@@ -272,6 +267,11 @@ class Classification(Task[Label]):
             Sample(f"example-{i}", ArraySource(pixels, i), Label(int(quarter))) for i, quarter in enumerate(quarters)
         ]
         return Dataset("examples", cls.name, ("top left", "top right", "bottom left", "bottom right"), samples)
+
+
+def _labels(probabilities: NDArray[np.float64]) -> list[Label]:
+    """(N, K) -> the most likely class of each row."""
+    return [Label(int(row.argmax()), row / row.sum()) for row in probabilities]
 
 
 class LastMap(nn.Module):

@@ -22,7 +22,8 @@ A = TypeVar("A")
 Tally = dict[str, NDArray[Any]]
 """What was right and wrong, one row a picture: any choice of rows can be scored, so any figure has an interval."""
 
-Baseline = Callable[[Images], list[A]]
+Rivals = Callable[[Images], dict[str, list[A]]]
+"""Pictures -> the answers of each baseline, by its name."""
 
 
 class Task(ABC, Generic[A]):
@@ -112,8 +113,8 @@ class Task(ABC, Generic[A]):
         return None
 
     @abstractmethod
-    def baselines(self, images: NDArray[np.uint8], truths: Sequence[A], seed: int) -> dict[str, Baseline[A]]:
-        """The simplest things that could work, fitted on the train part ((N, S, S, C) uint8), by name."""
+    def baselines(self, images: NDArray[np.uint8], truths: Sequence[A], seed: int) -> Rivals[A]:
+        """The simplest things that could work, fitted on the train part, (N, S, S, C) uint8."""
 
     # --- for people ---------------------------------------------------------------------------------------------
 

@@ -13,11 +13,12 @@ from foveate.training.memory import keep_freed_memory
 def prepare(seed: int) -> torch.device:
     """The best device of this machine, with deterministic algorithms chosen and the global seed set."""
     keep_freed_memory()
+    torch.manual_seed(seed)
+    if not torch.cuda.is_available():
+        return torch.device("cpu")  # whose kernels give the same bits for the same number of threads
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA asks for before it is deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a guard against bugs that costs a pass over memory
-    torch.manual_seed(seed)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda")
 
 
 def mixed_precision(device: torch.device) -> torch.dtype | None:

@@ -35,7 +35,8 @@ def progress(corners: Sequence[tuple[int, float]], step: int) -> float:
 
 
 def _on_line(corners: Sequence[tuple[int, float]], steps: float) -> float:
-    return float(np.interp(steps, *zip(*corners, strict=True)))
+    known, done = zip(*corners, strict=True)
+    return float(np.interp(steps, known, done))
 
 
 class Stopwatch:

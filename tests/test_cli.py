@@ -269,6 +269,16 @@ def test_odd_names(run_cli, folder, tmp_path, monkeypatch):
     assert "a'b\"c<d>" not in report
 
 
+def test_a_name_that_is_no_unicode_can_be_told(trained, tmp_path):
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    picture(tmp_path / "x.png")
+    os.rename(os.fsencode(tmp_path / "x.png"), raw)  # noqa: PTH104 - bytes
+    command = [sys.executable, "-m", "foveate", "predict", str(trained.path), os.fsdecode(raw)]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    assert done.returncode == 0, done.stderr
+    assert b"caf" in done.stdout
+
+
 def test_predicting_what_is_no_picture(refused, run_cli, trained, tmp_path):
     bad = tmp_path / "x.png"
     bad.write_bytes(b"")

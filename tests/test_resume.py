@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -120,6 +121,36 @@ def test_ctrl_c_leaves_a_run_that_resumes(colours, unbroken, tmp_path, monkeypat
     monkeypatch.undo()
     assert checkpoint.read(out / "last.safetensors")[1]["progress"]["step"] == 12
     same_run(fv.resume(out).path, unbroken)
+
+
+def test_a_disk_that_fills_up_loses_nothing(colours, unbroken, tmp_path, monkeypatch):
+    """A small disk, really full: the run stops with the reason, its last checkpoint survives, and it goes on later."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        from foveate.training import fit
+
+        original = fit.steps
+
+        def filling(*args, **kwargs):
+            for step in original(*args, **kwargs):
+                if step.number == 11:
+                    with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+                        while True:
+                            filler.write(bytes(4096))
+                yield step
+
+        monkeypatch.setattr(fit, "steps", filling)
+        with pytest.raises(RunError, match="disk is full"):
+            fv.train(colours, out=disk / "run", **SETTINGS)
+        monkeypatch.undo()
+        assert checkpoint.read(disk / "run" / "last.safetensors")[1]["progress"]["step"] == 11
+        (disk / "filler").unlink()
+        same_run(fv.resume(disk / "run").path, unbroken)
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(colours, unbroken, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,6 +199,9 @@ def _conclude(run: Run, part: Part) -> None:
 
 def main() -> None:
     """The entry point: one clear message and exit code 2 for the user's mistakes, a traceback only for ours."""
+    for stream in (sys.stdout, sys.stderr):  # a file's name need not be Unicode, and is told all the same
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except FoveateError as error:

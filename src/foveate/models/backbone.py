@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of red, green and blue, pixels counted from 0 to 1."""
+
+IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What all of torchvision's published weights were trained with."""
+
 
 class Backbone(nn.Module):
     """Turns (B, C, H, W) float into a list of feature maps, fine to coarse.
 
     channels: of each map; strides: picture pixels to one pixel of each map
+    statistics: what the pictures that its published weights were trained on were normalised by
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
+    statistics: Statistics = IMAGENET
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i])."""
+        """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i]): at most that, rounded up;
+        at most two pixels less, where a convolution is not padded or a pooling rounds down."""
         raise NotImplementedError
 
     def classifier(self, classes: int) -> nn.Module:
         """From the last map to (B, K) logits. Where a paper has its own classifier, its architecture overrides this
         mean over the map and one linear layer (Lin et al., "Network in network", 2014)."""
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes))
+
+
+def parameters(*modules: nn.Module) -> int:
+    """How many weights these modules have, each counted once."""
+    return sum({id(weight): weight.numel() for module in modules for weight in module.parameters()}.values())

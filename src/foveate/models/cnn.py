@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
-from foveate.models.registry import PLAIN, Model, Weights
+from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
 
 
 class CNN(Backbone):
@@ -35,8 +35,10 @@ class CNN(Backbone):
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> CNN:
-    del name, weights
-    return CNN(channels, size)
+    del weights
+    net = CNN(channels, size)
+    refuse_if_huge(name, 64 * net.side**2 * 128, size)
+    return net
 
 
 MODELS = (

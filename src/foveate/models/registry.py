@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from foveate.errors import SettingError
-from foveate.models.backbone import Backbone
+
+if TYPE_CHECKING:
+    from foveate.models.backbone import Backbone
 
 Weights = Path | Literal["download"] | None
 
@@ -32,6 +34,12 @@ NORMALISED = Recipe("adamw", 5e-3)
 PRETRAINED = Recipe("adamw", 3e-4)
 """For published weights, which smaller steps adapt without breaking."""
 
+SMALL = 64
+"""Up to this side in pixels the classic nets get a stem that fits small pictures, for which there are no weights."""
+
+MOST_WEIGHTS = 10**9
+"""Of one model: 4 GB, and twice that again for an optimizer. More is a mistake in size or widths."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -42,6 +50,10 @@ class Model:
     smallest: the least side of a picture in pixels
     build: (name, channels, size, weights) -> Backbone, with random weights from torch's global generator
     published: whether there are published weights to start from
+    smallest_published: the least side in pixels with them
+    trained: how it is trained by default
+    example: for a name with a star: one that can be built
+    verify: (name) -> anything; raises SettingError for what cannot follow the colon, before any data is read
     """
 
     name: str
@@ -50,11 +62,18 @@ class Model:
     smallest: int
     build: Callable[[str, int, int, Weights], Backbone]
     published: bool = False
+    smallest_published: int = SMALL + 1
     trained: Recipe = NORMALISED
+    example: str | None = None
+    verify: Callable[[str], object] | None = None
 
     def recipe(self, *, pretrained: bool) -> Recipe:
         """How to train it by default."""
         return PRETRAINED if pretrained else self.trained
+
+    def least(self, *, weights: bool) -> int:
+        """The smallest side in pixels, with published weights or without."""
+        return self.smallest_published if weights else self.smallest
 
     def check(self, size: int, *, weights: bool) -> None:
         """Raises SettingError for a size, or for weights, that it cannot take."""
@@ -63,21 +82,18 @@ class Model:
             raise SettingError(
                 f"there are no published weights for {self.name!r}", where="weights", remedy=f"Use one of: {fit}."
             )
-        least = max(self.smallest, SMALL + 1) if weights else self.smallest
+        least = self.least(weights=weights)
         if size < least:
             fit = ", ".join(
-                model.name for model in all() if model.smallest <= size and (model.published or not weights)
+                model.name
+                for model in all()
+                if (model.published or not weights) and model.least(weights=weights) <= size
             )
             raise SettingError(
                 f"{self.name} {'with published weights ' if weights else ''}needs pictures of at least {least} px, got {size}",
                 where="size",
-                remedy=f"Use --size {224 if weights else least}"
-                + (f", or one of: {fit}." if fit and not weights else "."),
+                remedy=f"Use --size {224 if weights else least}" + (f", or one of: {fit}." if fit else "."),
             )
-
-
-SMALL = 64
-"""Up to this side in pixels the classic nets get a stem that fits small pictures, for which there are no weights."""
 
 
 @cache
@@ -89,23 +105,44 @@ def all() -> tuple[Model, ...]:
     return tuple(model for module in found for model in getattr(module, "MODELS", ()))
 
 
+def names() -> list[str]:
+    """A name of each model that `build` takes; where anything may follow a colon, an example."""
+    return [model.example or model.name for model in all()]
+
+
 def find(name: str) -> Model:
     """The model of that name. Raises SettingError with what there is."""
     family = f"{name.partition(':')[0]}:*" if ":" in name else name
     for model in all():
         if model.name == family:
+            if model.verify:
+                model.verify(name)
             return model
-    names = [model.name for model in all()]
-    near = difflib.get_close_matches(name, names, n=1)
+    known = [model.name for model in all()]
+    near = difflib.get_close_matches(name, known, n=1)
     raise SettingError(
         f"no model is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
         where="model",
-        remedy=f"Models: {', '.join(names)}.",
+        remedy=f"Models: {', '.join(known)}.",
     )
 
 
 def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Backbone:
-    """The named architecture for pictures of (channels, size, size). Raises SettingError if it cannot be."""
+    """The named architecture for pictures of (channels, size, size). Raises SettingError if it cannot be.
+
+    weights: None for random ones from torch's global generator; the path of published ones in a .safetensors file, or in
+        a .pth file of tensors alone; or "download", the only way that leads to the network
+    """
     model = find(name)
     model.check(size, weights=weights is not None)
     return model.build(name, channels, size, weights)
+
+
+def refuse_if_huge(name: str, weights: int, size: int) -> None:
+    """Raises SettingError for a net that no common machine holds, instead of filling its memory."""
+    if weights > MOST_WEIGHTS:
+        raise SettingError(
+            f"{name} at {size} px would have {weights:,} weights; at most {MOST_WEIGHTS:,} are expected",
+            where="model",
+            remedy="Use a smaller --size, or a model whose weights do not grow with it, like quick.",
+        )

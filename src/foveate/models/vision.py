@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foveate.data.dataset import Images
 from foveate.data.pictures import fit
+from foveate.models.backbone import IMAGENET, Statistics
 
 
 class Vision(nn.Module):
@@ -56,9 +57,12 @@ def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float
     return means, deviations
 
 
-def published_statistics(channels: int) -> tuple[list[float], list[float]]:
-    """Mean and deviation, in uint8 units, that torchvision's published weights were trained with (ImageNet's)."""
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+def published_statistics(channels: int, statistics: Statistics = IMAGENET) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel, in uint8 units, that published weights were trained with.
+
+    statistics: of the backbone. Pictures that are not of three colours get the mean over the colours in every channel.
+    """
+    mean, std = statistics
     if channels == 3:
         return [255 * m for m in mean], [255 * s for s in std]
     return [255 * sum(mean) / 3] * channels, [255 * sum(std) / 3] * channels

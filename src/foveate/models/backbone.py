@@ -23,8 +23,8 @@ class Backbone(nn.Module):
     statistics: Statistics = IMAGENET
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i]): at most that, rounded up;
-        at most two pixels less, where a convolution is not padded or a pooling rounds down."""
+        """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i]): at most that, rounded up,
+        and less than three pixels less, where convolutions are not padded or pooling rounds down."""
         raise NotImplementedError
 
     def classifier(self, classes: int) -> nn.Module:

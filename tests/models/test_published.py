@@ -1,0 +1,119 @@
+"""Files of weights that come from anywhere: read, or refused with what is wrong; never run."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from foveate import models
+from foveate.errors import SettingError
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "net.pth"
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), path)
+    return path
+
+
+def build(path, name="resnet18"):
+    return models.build(name, channels=3, size=67, weights=path)
+
+
+def test_weights_of_another_net_are_refused_with_what_does_not_match(file):
+    with pytest.raises(SettingError, match="not the published weights of resnet34: 9. tensors are missing, 0 are unk"):
+        build(file, "resnet34")
+    with pytest.raises(SettingError, match=r"of alexnet: 16 tensors are missing.*e\.g\. classifier"):
+        build(file, "alexnet")
+
+
+def test_a_tensor_of_another_shape_is_named(file, tmp_path):
+    state = torch.load(file, weights_only=True)
+    state["fc.weight"] = state["fc.weight"][:10]
+    save_file(state, tmp_path / "ten.safetensors")
+    with pytest.raises(SettingError, match=r"1 have another shape, e\.g\. fc\.weight") as refused:
+        build(tmp_path / "ten.safetensors")
+    assert refused.value.where == tmp_path / "ten.safetensors"
+
+
+@pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors", "empty.pth", "empty.safetensors", "picture.pt"])
+def test_damaged_files_are_refused_by_name(file, tmp_path, name):
+    path, whole = tmp_path / name, file
+    if name == "cut.safetensors":
+        whole = tmp_path / "whole.safetensors"
+        save_file(torch.load(file, weights_only=True), whole)
+    content = {"cut": whole.read_bytes()[:100_000], "empty": b"", "picture": b"\x89PNG\r\n\x1a\n" * 9}
+    path.write_bytes(content[path.stem])
+    with pytest.raises(SettingError, match=rf"{name}: these weights cannot be read safely \(.+\)"):
+        build(path)
+
+
+def test_what_holds_no_weights_is_refused(tmp_path):
+    save_file({}, tmp_path / "none.safetensors")
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    torch.save({"epoch": 3}, tmp_path / "number.pth")
+    (tmp_path / "folder.pth").mkdir()
+    for path in tmp_path.iterdir():
+        with pytest.raises(SettingError, match=path.name):
+            build(path)
+    with pytest.raises(SettingError, match=r"gone\.pth: there is no such file"):
+        build(tmp_path / "gone.pth")
+
+
+def test_code_in_a_pickle_is_never_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    for save in (lambda path: path.write_bytes(pickle.dumps(Evil())), lambda path: torch.save({"a": Evil()}, path)):
+        save(tmp_path / "evil.pth")
+        with pytest.raises(SettingError, match="cannot be read safely"):
+            build(tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """torch's own cache of downloads, empty; and no way to the network: a proxy at a port where nothing listens."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    (tmp_path / "home/hub/checkpoints").mkdir(parents=True)
+    url = torchvision.models.get_model_weights("resnet18").DEFAULT.url
+    return tmp_path / "home/hub/checkpoints" / Path(url).name
+
+
+def test_a_download_comes_from_torchs_cache_if_it_is_there(file, cache):
+    cache.write_bytes(file.read_bytes())
+    mine, given = build("download"), build(file)
+    assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), given.parameters(), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of the pickle that it then refuses
+def test_a_damaged_or_evil_cache_is_refused_by_name(cache, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    for content in (b"", b"<html>502</html>", pickle.dumps({"a": Evil()})):
+        cache.write_bytes(content)
+        with pytest.raises(SettingError, match=f"{cache.name}: the published weights of resnet18 could not be had"):
+            build("download")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there the system's proxy settings come first")
+def test_without_a_network_a_download_fails_with_the_way_out(cache):
+    with pytest.raises(SettingError, match="could not be had") as refused:
+        build("download")
+    assert "--weights FILE" in refused.value.remedy
+    assert cache.name in str(refused.value)
+    assert not cache.exists()

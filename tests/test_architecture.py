@@ -14,7 +14,7 @@ import foveate
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
     "errors", "files", "annotations", "data", "evaluation", "report", "models", "training", "settings", "tasks",
-    "console", "run", "material", "story", "learning", "experiment", "predicting", "comparing", "cli", "__main__",
+    "console", "run", "material", "learning", "story", "experiment", "predicting", "comparing", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -10,7 +10,13 @@ run.predict("x.jpg")
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Between two parallel regions torch's OpenMP threads spin, by default for milliseconds. On a machine with other work that
+# burns the very cores they wait for: two runs side by side took twice as long as they do with this (see
+# benchmarks/README.md). It is read once, when torch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from foveate.annotations import Label as Label

@@ -11,7 +11,7 @@ import torch
 
 from foveate import models, settings
 from foveate.console import Watch
-from foveate.data.augment import suited
+from foveate.data.augment import Augment, suited
 from foveate.data.batches import Batches, in_order
 from foveate.errors import Diverged
 from foveate.material import Material
@@ -39,8 +39,10 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     amp = device.mixed_precision(where)
     pixels, truths, ids = material.of("train")
     valid_pixels, valid_truths, valid_ids = material.of("valid")
-    symmetric = material.pictures.dataset.symmetric if wanted.flip is None else wanted.flip
-    policy = suited(pixels.shape[1], symmetric=symmetric, classes=material.task.classes, kind=wanted.augment)
+    epochs = wanted.epochs
+    if epochs is None and wanted.minutes is None and wanted.pace is None:
+        epochs = min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
+    policy = augmentation(run.settings.model_copy(update={"epochs": epochs}), material)
     task = type(material.task).configured(material.task.classes, wanted, truths, mirror=policy.flip)
     net = _net(task, wanted, pixels).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
@@ -57,7 +59,6 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         lr = found.suggestion
     lr = float(lr)
     budget = None
-    epochs = wanted.epochs
     if wanted.minutes is not None:
         reserve = min(8.0, 8 * wanted.minutes)  # seconds for the final figures and the report
         budget = max(0.0, 60 * wanted.minutes - reserve - (0.0 if again else time.monotonic() - began))
@@ -65,8 +66,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     elif wanted.pace is not None:
         corners = wanted.pace
     else:
-        epochs = epochs or min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
-        corners = pace.straight(max(1, round(epochs * batches.per_epoch)))
+        corners = pace.straight(max(1, round((epochs or 1) * batches.per_epoch)))
     resolved = {"optimizer": name, "lr": lr, "epochs": epochs, "flip": policy.flip}
     run.settings = wanted.model_copy(update=resolved)
     settings.write(run.path / "config.yaml", run.settings)
@@ -102,6 +102,17 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
             settings.write(run.path / "config.yaml", run.settings)
         _settle(run, valid_pixels, valid_truths)
     return outcome
+
+
+def augmentation(wanted: Settings, material: Material) -> Augment:
+    """What is done to train pictures in a run with these settings."""
+    return suited(
+        material.pictures.pixels.shape[1],
+        symmetric=material.pictures.dataset.symmetric if wanted.flip is None else wanted.flip,
+        classes=material.task.classes,
+        kind=wanted.augment,
+        epochs=wanted.epochs,
+    )
 
 
 def _net(task: Task[Any], wanted: Settings, pixels: Any) -> Vision:

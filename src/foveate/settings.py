@@ -54,7 +54,7 @@ class Settings(BaseModel):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     class_weights: Literal["balanced"] | list[float] | None = None
 
-    augment: Literal["auto", "none", "light", "strong"] = "auto"
+    augment: Literal["auto", "none", "strong"] = "auto"
     flip: bool | None = None
     """Whether a mirrored picture is still a good example of its class."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)

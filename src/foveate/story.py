@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from foveate import tasks
-from foveate.data.augment import suited
 from foveate.data.dataset import Image, Part
 from foveate.data.draws import Draws, keys
+from foveate.learning import augmentation
 from foveate.material import Material
 from foveate.report import charts
 from foveate.report.page import write
@@ -163,9 +163,7 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
     if material is None:
         return []
     pixels, truths, ids = material.of("train")
-    policy = suited(
-        pixels.shape[1], symmetric=run.settings.flip, classes=material.task.classes, kind=run.settings.augment
-    )
+    policy = augmentation(run.settings, material)
     rows = np.linspace(0, len(ids) - 1, 8).astype(int)
     items = []
     for row in dict.fromkeys(rows.tolist()):

@@ -104,3 +104,5 @@ def test_small_pictures_are_shifted_and_large_ones_zoomed():
     assert large.zoom > 0
     assert suited(28, symmetric=True, classes=("a", "b"), kind="none") == Augment()
     assert suited(28, symmetric=True, classes=("a", "b"), kind="strong").erase > 0
+    assert suited(28, symmetric=True, classes=("a", "b"), epochs=4) == Augment(flip=True)
+    assert suited(28, symmetric=True, classes=("a", "b"), epochs=8).shift == 1

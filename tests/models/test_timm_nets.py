@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -112,6 +113,6 @@ def test_without_timm_it_says_how_to_get_it(monkeypatch):
 def test_a_download_that_fails_is_one_clear_error(tmp_path):
     """In a process of its own: the hub's client reads at import whether it may use the network."""
     code = f"from foveate import models; models.build('timm:{CNN}', channels=3, size=64, weights='download')"
-    env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert f"SettingError: weights: the published weights of timm:{CNN} could not be had" in done.stderr

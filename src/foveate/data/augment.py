@@ -55,8 +55,21 @@ class Augment:
         return asdict(self)
 
 
-def suited(size: int, *, symmetric: bool | None, classes: tuple[str, ...], kind: str = "auto") -> Augment:
-    """The policy that suits pictures of `size` pixels; kind is "auto", "none", "light" or "strong".
+FEW_EPOCHS = 5
+"""Up to so many, small pictures are not shifted: a picture that is seen a few times only need not be varied."""
+
+
+def suited(
+    size: int,
+    *,
+    symmetric: bool | None,
+    classes: tuple[str, ...],
+    kind: str = "auto",
+    epochs: float | None = None,
+) -> Augment:
+    """The policy that suits pictures of `size` pixels; kind is "auto", "none" or "strong".
+
+    epochs: of the run, where they are known
 
     symmetric says whether a mirrored picture is still a good example of its class. Where nobody said (None) it is
     assumed, unless the classes are named like characters, or tell left from right.
@@ -66,7 +79,8 @@ def suited(size: int, *, symmetric: bool | None, classes: tuple[str, ...], kind:
     if symmetric is None:
         words = {word for name in classes for word in name.lower().replace("-", " ").replace("_", " ").split()}
         symmetric = not (all(len(name) <= 1 or name.isdigit() for name in classes) or words & {"left", "right"})
-    policy = Augment(shift=max(1, round(size / 24)), flip=symmetric)
+    shift = 0 if epochs is not None and epochs <= FEW_EPOCHS and kind == "auto" else max(1, round(size / 24))
+    policy = Augment(shift=shift, flip=symmetric)
     if size > SMALL:
         policy = replace(policy, shift=0, zoom=0.25, colour=0.2)
     if kind == "strong":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,20 @@ def test_the_whole_path(run_cli, colours, tmp_path):
     code, out, _ = run_cli("compare", run, run)
     assert code == 0
     assert "quick" in out
+
+
+def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", str(colours), "--epochs", "100000", "--batch-size", "16", "--out", str(run)]
+    child = subprocess.Popen([sys.executable, "-m", "foveate", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (run / "curves.csv").exists():
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert f"go on with: foveate train --resume {run}" in err.decode()
+    assert (run / "last.safetensors").exists()
 
 
 def test_lists(run_cli):

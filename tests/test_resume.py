@@ -161,6 +161,27 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(colours, u
     )
 
 
+def test_a_kill_between_summed_batches_loses_no_gradient(colours, tmp_path, monkeypatch):
+    from foveate.training import fit
+
+    settings = {**SETTINGS, "accumulate": 3}
+    whole = fv.train(colours, out=tmp_path / "whole", **settings)
+    original = fit.steps
+
+    def stopped_at_seven(*args, **kwargs):
+        for step in original(*args, **kwargs):
+            if step.number == 7:
+                raise ZeroDivisionError
+            yield step
+
+    monkeypatch.setattr(fit, "steps", stopped_at_seven)
+    with pytest.raises(ZeroDivisionError):
+        fv.train(colours, out=tmp_path / "run", **settings)
+    monkeypatch.undo()
+    assert checkpoint.read(tmp_path / "run" / "last.safetensors")[1]["progress"]["step"] == 6
+    same_run(fv.resume(tmp_path / "run").path, whole.path)
+
+
 def test_resuming_a_finished_run_changes_nothing(unbroken, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(unbroken, copy)

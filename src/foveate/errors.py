@@ -46,8 +46,11 @@ class Diverged(FoveateError):
     """The loss or the gradient is no longer a finite number."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """The user stopped a run that can go on later. path: its folder; step: how far it came."""
+class Interrupted(Exception):
+    """The user stopped a run that can go on later. path: its folder; step: how far it came.
+
+    No KeyboardInterrupt, which says that work was cut in the middle: this one was brought to a good end.
+    """
 
     def __init__(self, path: Path, step: int):
         super().__init__(f"interrupted at step {step:,}; go on with: foveate train --resume {path}")

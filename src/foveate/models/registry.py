@@ -21,18 +21,18 @@ Weights = Path | Literal["download"] | None
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained unless the user says otherwise; each chosen on validation parts (benchmarks/README.md)."""
+    """How a model is trained unless the user says otherwise. A start, not an optimum: --lr find measures."""
 
     optimizer: str
     lr: float
 
 
 PLAIN = Recipe("adamw", 1e-3)
-"""For nets without normalisation, in which larger steps kill units."""
+"""For nets without normalisation, in which larger steps kill units: Adam's customary rate."""
 NORMALISED = Recipe("adamw", 5e-3)
-"""For nets with batch normalisation."""
+"""For nets with batch normalisation: chosen on Fashion-MNIST's validation part with `quick` (benchmarks/README.md)."""
 PRETRAINED = Recipe("adamw", 3e-4)
-"""For published weights, which smaller steps adapt without breaking."""
+"""For published weights, which smaller steps adapt without breaking; customary."""
 
 SMALL = 64
 """Up to this side in pixels the classic nets get a stem that fits small pictures, for which there are no weights."""

@@ -111,6 +111,7 @@ def fit(
         progress = Progress(**record["progress"])
     judged = copy.deepcopy(net) if average is not None else net  # whose loss is validated and whose weights are kept
     progress.corners = [(int(step), done) for step, done in progress.corners]
+    first = progress.step
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     if not resume:
         _save(folder, net, optimizer, average, progress)
@@ -133,6 +134,17 @@ def fit(
         reason = "finished"
         try:
             while progress.step < progress.total:
+                if plan.patience and progress.since_best >= plan.patience:
+                    reason = "patience"
+                    break
+                # Between batches whose gradients are being summed there is nothing that could be gone on from.
+                whole = progress.step % plan.accumulate == 0
+                if whole and stop_asked():
+                    reason = "interrupted"
+                    break
+                if whole and time.monotonic() - saved >= plan.save_seconds and progress.step > first:
+                    _save(folder, net, optimizer, average, progress)
+                    saved = time.monotonic()
                 step = next(stream)
                 loss = step.losses["total"].item()
                 progress.step = step.number + 1
@@ -150,16 +162,7 @@ def fit(
                     curves.write(folder / "curves.csv", progress.rows)
                     if progress.best_step == progress.step:
                         checkpoint.write(folder / "best.safetensors", judged.state_dict(), header)
-                    if plan.patience and progress.since_best >= plan.patience:
-                        reason = "patience"
                 watch(progress, {"loss": loss, "lr": step.lr})
-                if stop_asked():
-                    reason = "interrupted" if progress.step < progress.total else reason
-                if reason != "finished":
-                    break
-                if time.monotonic() - saved >= plan.save_seconds:
-                    _save(folder, net, optimizer, average, progress)
-                    saved = time.monotonic()
         except Diverged as error:
             raise _explained(error, optimizer, progress, folder) from None
     _save(folder, net, optimizer, average, progress)

@@ -122,7 +122,7 @@ def _net(task: Task[Any], wanted: Settings, pixels: Any) -> Vision:
     if wanted.weights is not None:
         start = "download" if wanted.weights == "download" else Path(wanted.weights)
     backbone = models.build(wanted.model, channels=channels, size=size, weights=start)
-    mean, std = published_statistics(channels) if start else pixel_statistics(pixels)
+    mean, std = published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)
     return Vision(task.net(backbone), size=size, mean=mean, std=std)
 
 

@@ -2,8 +2,7 @@
 
 On pictures up to 64 pixels a side their first layers, made for 224, would leave nothing to look at. There they get a
 stem that fits: for ResNet a 3x3 convolution without stride and no max-pooling, as He et al. did on CIFAR-10; for VGG no
-first max-pooling; for AlexNet a 5x5 convolution without stride instead of 11x11 with stride 4. AlexNet and VGG then
-also look at the last map as it is, and do not first stretch it to the 6x6 or 7x7 pixels that it would have at 224.
+first max-pooling; for AlexNet a 5x5 convolution without stride instead of 11x11 with stride 4.
 """
 
 from __future__ import annotations
@@ -89,8 +88,6 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
             net.features[pool] = nn.Identity()
         net.features[0] = _first(net.features[0], channels, None, fill)
         stride = 16 if small else 32
-    if small:
-        _shrink_end(net, size)
     return Stacked(net, stride)
 
 
@@ -149,25 +146,6 @@ def _draw(new: nn.Conv2d, old: nn.Conv2d) -> None:
 
 def _leave(new: nn.Conv2d, old: nn.Conv2d) -> None:
     del new, old
-
-
-def _shrink_end(net: Any, size: int) -> None:
-    """Let the classifier see the last map as it is. A stretched map shows it each number many times over: for VGG at
-    28 px, 49 times, through 100 million weights that 2 million replace."""
-    side = size
-    for layer in net.features:
-        if isinstance(layer, nn.MaxPool2d):  # no other layer of these stems changes the size
-            side = (side - layer.kernel_size) // layer.stride + 1  # type: ignore[operator]
-    published_side = net.avgpool.output_size[0]
-    if side >= published_side:
-        return
-    index, old = next((i, layer) for i, layer in enumerate(net.classifier) if isinstance(layer, nn.Linear))
-    new = nn.Linear(old.in_features // published_side**2 * side**2, old.out_features)
-    with torch.no_grad():
-        # One weight stands for (published_side / side)**2 that saw the same number: it has the deviation of their sum.
-        new.weight.normal_().mul_(old.weight.std() * (published_side / side))
-        new.bias.copy_(old.bias)
-    net.avgpool, net.classifier[index] = nn.AdaptiveAvgPool2d(side), new
 
 
 _ALEX, _VGG, _HE = "Krizhevsky, Sutskever and Hinton, 2012", "Simonyan and Zisserman, 2015", "He et al., 2016"

@@ -25,7 +25,7 @@ from typing import Any
 from foveate.data.load import catalogue
 from foveate.training.device import hardware
 
-EPOCHS = {"fashion-mnist": 4, "mnist": 3}
+EPOCHS = {"fashion-mnist": 5, "mnist": 3}
 TORCHVISION = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
 PLAIN_EPOCHS = 10
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-# Between two parallel regions torch's OpenMP threads spin, by default for milliseconds. On a machine with other work that
-# burns the very cores they wait for: two runs side by side took twice as long as they do with this (see
-# benchmarks/README.md). It is read once, when torch is imported.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Between two parallel regions torch's OpenMP threads spin, by default for milliseconds. Alone on a machine that is a fifth
+# faster than sleeping; beside other work it burns the very cores that they wait for, and is twice as slow or worse
+# (benchmarks/README.md). The setting is read once, when torch is imported, and changes no result.
+if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.7 * (os.cpu_count() or 1):
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from foveate.annotations import Label as Label

@@ -25,6 +25,15 @@ def make_folder(root: Path, each: int = 20, size: int = 16, seed: int = 0) -> Pa
     return root
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Decoded pictures are kept in a place of the tests', by processes that they start as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOVEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("FOVEATE_CACHE_GB", raising=False)
+        yield
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return make_folder(tmp_path / "colours")

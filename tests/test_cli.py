@@ -306,3 +306,70 @@ def test_predicting_what_is_no_picture(refused, run_cli, trained, tmp_path):
     assert str(good) in out
     (tmp_path / "empty").mkdir()
     assert "no pictures" in refused("predict", trained.path, tmp_path / "empty")
+
+
+# --- audit, convert, split ----------------------------------------------------------------------------------------------
+
+
+def test_audit_tells_writes_and_repairs(run_cli, folder, tmp_path):
+    (folder / "red" / "copy.png").write_bytes((folder / "blue" / "000.png").read_bytes())
+    (folder / "red" / "broken.png").write_bytes(b"\x89PNG no")
+    (folder / "red" / "named.jpg").write_bytes((folder / "red" / "001.png").read_bytes())
+    code, out, err = run_cli(
+        "audit", folder, "--json", tmp_path / "a.json", "--html", tmp_path / "a.html", "--fix", tmp_path / "b"
+    )
+    assert code == 0, err
+    for told in ("same picture twice", "same picture, other label", "cannot be used", "wrong ending"):
+        assert told in out
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert {"red/copy.png", "blue/000.png"} in [set(f["ids"]) for f in record["findings"]]
+    page = (tmp_path / "a.html").read_text()
+    assert "data:image/png" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    code, out, err = run_cli("audit", tmp_path / "b", "--html", tmp_path / "b.html")
+    assert code == 0, err
+    assert "same picture" not in out
+    assert "broken.png" in (tmp_path / "b.repairs.csv").read_text()
+
+
+def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(run_cli, folder, tmp_path):
+    for part, names in (("train", range(14)), ("test", range(14, 20))):
+        for colour in ("blue", "green", "red"):
+            for number in names:
+                target = tmp_path / "parts" / part / colour / f"{number}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((folder / colour / f"{number:03}.png").read_bytes())
+    (tmp_path / "parts/test/red/leak.png").write_bytes((folder / "red/000.png").read_bytes())
+    code, out, err = run_cli("audit", tmp_path / "parts", "--html", tmp_path / "a.html")
+    assert code == 1, err
+    assert "leak between parts" in out
+    code, out, err = run_cli("train", tmp_path / "parts", "--out", tmp_path / "run")
+    assert code == 2
+    assert "train/red/0.png (train)" in err
+    assert "test/red/leak.png (test)" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(run_cli, folder, tmp_path):
+    code, out, err = run_cli("convert", folder, tmp_path / "table", "--format", "csv")
+    assert code == 0, err
+    assert "60 pictures of 3 classes" in out
+    code, out, err = run_cli("convert", folder, tmp_path / "boxes", "--format", "yolo")
+    assert code == 2
+    assert "annotations for classification" in err
+    assert not (tmp_path / "boxes").exists()
+
+
+def test_a_split_is_made_used_and_refused_on_changed_data(run_cli, folder, tmp_path):
+    code, _, err = run_cli("split", folder, "--out", tmp_path / "split.csv", "--group-by", r"\d(\d)\.")
+    assert code == 0, err
+    train = ["train", folder, "--split", tmp_path / "split.csv", "--epochs", "1", "--batch-size", "16"]
+    assert run_cli(*train, "--out", tmp_path / "run")[0] == 0
+    made = (tmp_path / "split.csv").read_text()
+    parts = [line.rsplit(",", 2)[1] for line in made.splitlines()[1:]]
+    used = [line.rsplit(",", 2)[1] for line in (tmp_path / "run/split.csv").read_text().splitlines()[1:]]
+    assert used == parts
+    (folder / "red" / "000.png").write_bytes((folder / "blue" / "001.png").read_bytes())
+    code, _, err = run_cli(*train, "--out", tmp_path / "other")
+    assert code == 2
+    assert "0 new samples, 0 gone, 1 changed, e.g. red/000.png (changed)" in err

@@ -25,6 +25,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder, a file, or a known set's name.")]
+Root = Annotated[Path | None, typer.Option(help="Where known sets are looked for first.")]
+Format = Annotated[str | None, typer.Option("--format", help="What DATA is, where that cannot be told by looking.")]
+GroupBy = Annotated[
+    str | None, typer.Option(metavar="HOW", help="What stays together: folder:N, or a regular expression on names.")
+]
+TimeBy = Annotated[
+    str | None, typer.Option(metavar="HOW", help="Test on the latest: exif, data (a column), or an expression.")
+]
+Fold = Annotated[str | None, typer.Option(metavar="I/K", help="Test on the I-th of K equal parts, from 1.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")]
 
 
@@ -56,11 +66,19 @@ def train(
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Download published weights to start from.")] = False,
     weights: Annotated[Path | None, typer.Option(help="Published weights in a local file to start from.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Where known sets are looked for first.")] = None,
+    root: Root = None,
+    format: Format = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch a known set that is not here.")] = False,
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Is a mirrored picture a good example?")] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although parts share pictures.")] = False,
     allow_skipped: Annotated[bool, typer.Option("--allow-skipped", help="Train although many are unreadable.")] = False,
+    allow_errors: Annotated[
+        bool, typer.Option("--allow-errors", help="Train although the audit finds errors.")
+    ] = False,
+    group_by: GroupBy = None,
+    time_by: TimeBy = None,
+    fold: Fold = None,
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="A split that foveate split wrote.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")] = None,
 ) -> None:
     """Split, score baselines, train, validate and report. The test part stays locked: see foveate test."""
@@ -88,6 +106,12 @@ def train(
         "flip": flip,
         "allow_leak": allow_leak,
         "allow_skipped": allow_skipped,
+        "allow_errors": allow_errors,
+        "data_format": format,
+        "group_by": group_by,
+        "time_by": time_by,
+        "fold": fold,
+        "split": str(split) if split else None,
         **_pairs(set_ or []),
     }
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -143,6 +167,97 @@ def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", hel
     from foveate.run import Run
 
     compare_runs([Run.open(run) for run in runs], Terminal())
+
+
+@app.command()
+def audit(
+    data: Data,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also find labels that are probably wrong: takes minutes.")
+    ] = False,
+    fix: Annotated[Path | None, typer.Option(metavar="DST", help="Write a repaired copy here.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every finding here.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="The page.  [default: audit-DATA.html]")
+    ] = None,
+    format: Format = None,
+    root: Root = None,
+    seed: Annotated[int, typer.Option(help="Of the nets that --deep trains.")] = 0,
+) -> None:
+    """Say what is wrong with labelled pictures. Exit code 1 where there are errors."""
+    from foveate import auditing, files
+    from foveate.data.load import load
+
+    watch = Terminal()
+    found = auditing.look(load(data, root=root, format=format), watch, deep=deep, seed=seed)
+    auditing.tell(found, watch)
+    page = page or Path(f"audit-{found.audit.dataset.name}.html")
+    auditing.write_page(found, page)
+    watch.say(f"\npage    {page}")
+    if json_file is not None:
+        files.write_json(json_file, auditing.to_json(found))
+    if fix is not None:
+        repairs = auditing.fix(found, fix, format)
+        watch.say(f"copy    {fix}, {len(repairs):,} repairs, listed in {fix}.repairs.csv")
+    if found.audit.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def split(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the split.")],
+    seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
+    group_by: GroupBy = None,
+    time_by: TimeBy = None,
+    fold: Fold = None,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Although parts share pictures.")] = False,
+    format: Format = None,
+    root: Root = None,
+) -> None:
+    """Write a split into a file, for foveate train --split FILE. It is refused once the data under it changes."""
+    from foveate import material
+    from foveate.data.load import load
+    from foveate.settings import Settings
+
+    watch = Terminal()
+    wanted = Settings.of(seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak)
+    watch.say(material.write_split(load(data, root=root, format=format), out, watch, wanted))
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A folder, a file, or a known set's name.")],
+    place: Annotated[Path, typer.Argument(metavar="DST", help="A new folder.")],
+    format: Annotated[str, typer.Option("--format", help="The format to write. See: foveate formats.")],
+    given: Annotated[str | None, typer.Option("--from", help="The format of SRC, where it cannot be told.")] = None,
+    leave: Annotated[
+        list[str] | None, typer.Option("--without", metavar="WHAT", help="What to leave out, if DST cannot hold it.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Write labelled pictures in another format. What that cannot hold is told, and nothing is written."""
+    from foveate.data import formats, views
+    from foveate.data.load import load
+
+    watch = Terminal()
+    target = formats.find(format)
+    dataset = load(source, root=root, format=given)
+    target.write(views.without(dataset, leave or []), place)
+    watch.say(f"{len(dataset):,} pictures of {len(dataset.classes):,} classes, written to {place} as {format}")
+    for note in dataset.notes:
+        watch.warn(note)
+    for skipped in dataset.skipped:
+        watch.warn(f"left out {skipped.id}: {skipped.reason}")
+
+
+@app.command()
+def formats() -> None:
+    """List the formats of labelled pictures that are read and written."""
+    from foveate.data import formats
+
+    rows = [(name, " ".join(one.TASKS), one.SUMMARY) for name, one in sorted(formats.all().items())]
+    Terminal().table(("format", "for", ""), rows)
 
 
 @app.command()

@@ -40,7 +40,8 @@ def train(
     wanted = Settings.of(data=str(data.origin or data.name) if known else str(data), **given)
     tasks.find(wanted.task)  # 1. define: a wrong name is said before any data is read
     models.find(wanted.model)
-    dataset = load(known or wanted.data, root=Path(wanted.root) if wanted.root else None, download=download)
+    root = Path(wanted.root) if wanted.root else None
+    dataset = load(known or wanted.data, root=root, download=download, format=wanted.data_format)
     run = Run.create(Path(out) if out is not None else None, wanted, dataset.name)
     run.dataset = known
     try:

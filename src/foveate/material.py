@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 
 from foveate import files, models, settings, tasks
 from foveate.console import Watch
-from foveate.data import cache, split
+from foveate.data import cache, grouping, split, split_file, views
+from foveate.data.audit import LEAK, UNUSABLE, Audit, Kind, audit, duplicates
 from foveate.data.dataset import PARTS, Dataset, Part, Skipped
 from foveate.data.load import load
-from foveate.errors import RunError, SettingError
+from foveate.data.rows import Rows
+from foveate.errors import DataError, RunError
 from foveate.run import Run
+from foveate.settings import Settings
 from foveate.tasks.task import Task
 
 
@@ -33,47 +37,57 @@ class Material:
     notes: tuple[str, ...]
     leaks: tuple[split.Leak, ...]
 
-    def of(self, part: Part) -> tuple[NDArray[np.uint8], list[Any], list[str]]:
-        """Pixels (N, S, S, C) uint8, truths and ids of one part."""
+    def of(self, part: Part) -> tuple[Rows, list[Any], list[str]]:
+        """Pixels (N, S, S, C) uint8, taken as they are asked for, truths and ids of one part."""
         rows, samples = self.parts[part], self.pictures.dataset.samples
-        return self.pictures.pixels[rows], [samples[r].truth for r in rows], [samples[r].id for r in rows]
+        return Rows(self.pictures.pixels, rows), [samples[r].truth for r in rows], [samples[r].id for r in rows]
 
 
 def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
     """Decode every picture once, find what is wrong, and split; leaves config.yaml, data.json and split.csv."""
     wanted = run.settings
     kind, model = tasks.find(wanted.task), models.find(wanted.model)
-    if dataset.task != wanted.task:
-        raise SettingError(
-            f"these annotations are for the task {dataset.task!r}, not {wanted.task!r}",
-            where=wanted.data,
-            remedy=f"Use --task {dataset.task}.",
-        )
+    dataset = views.for_task(dataset, wanted.task)
     task = kind(dataset.classes)
     size = wanted.size or (224 if wanted.weights else max(model.smallest, min(cache.natural_size(dataset), 128)))
     model.check(size, weights=wanted.weights is not None)
     dataset = _audited(task, dataset)
     most_skipped = 1.0 if wanted.allow_skipped else 0.05
     with watch.bar("reading pictures", len(dataset)) as bar:
-        pictures = cache.decode(dataset, size, most_skipped=most_skipped, tick=lambda done, _: bar(done))
-    samples = pictures.dataset.samples
+        pictures = cache.decode(
+            dataset, size, most_skipped=most_skipped, tick=lambda done, _: bar(done), tell=watch.warn
+        )
+    watch.say("looking for faults and copies")
+    found = audit(pictures.dataset, pictures.hashes, pictures.looks)
+    _refuse_errors(found, wanted)
+    samples = grouped(pictures.dataset, wanted.group_by).samples
+    if wanted.split is not None:
+        path = Path(wanted.split)
+        samples = split_file.apply(
+            replace(pictures.dataset, samples=samples), pictures.hashes, split_file.read(path), path
+        ).samples
     made = split.split(
         samples,
         [task.strata(sample.truth) for sample in samples],
-        pictures.hashes,
+        found.alike.clusters.tolist(),
         classes=dataset.classes,
         fractions=wanted.fractions,
         seed=wanted.seed,
         allow_leak=wanted.allow_leak,
+        times=grouping.timed(samples, wanted.time_by) if wanted.time_by else None,
+        fold=_fold(wanted.fold),
     )
     run.settings = wanted.model_copy(update={"size": size})
     settings.write(run.path / "config.yaml", run.settings)
-    split.write(run.path / "split.csv", samples, made)
-    material = _material(task, pictures, made.parts, made.notes, made.leaks)
-    files.write_json(run.path / "data.json", _data_record(material))
+    split_file.write(run.path / "split.csv", samples, pictures.hashes, made.parts)
+    notes = (*dataset.notes, *made.notes)
+    material = _material(task, pictures, made.parts, notes, made.leaks)
+    files.write_json(run.path / "data.json", _data_record(material, found))
     watch.say(_counts(material))
-    for note in made.notes:
+    for note in notes:
         watch.warn(note)
+    for fault in (kind for kind in found.kinds if kind.severity != "note" and kind.check != "cannot be used"):
+        watch.warn(f"{fault.check}: {_told(fault)}")
     for skipped in pictures.dataset.skipped[:5]:
         watch.warn(f"skipped {skipped.id}: {skipped.reason}")
     if len(pictures.dataset.skipped) > 5:
@@ -81,15 +95,82 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
     return material
 
 
+def _told(fault: Kind) -> str:
+    """One kind of fault in a line: in how many samples, and one of them."""
+    first = fault.findings[0]
+    many = f"{fault.samples:,} samples, e.g. " if fault.samples > 1 else ""
+    return f"{many}{', '.join(first.ids[:2])}{': ' if first.ids else ''}{first.reason}"
+
+
+def _refuse_errors(found: Audit, wanted: Settings) -> None:
+    """Errors stop a run before it begins. Leaks are the split's to refuse, what cannot be read is the cache's: each has a
+    switch of its own."""
+    errors = [kind for kind in found.kinds if kind.severity == "error" and kind.check not in (LEAK, UNUSABLE)]
+    if errors and not wanted.allow_errors:
+        told = "".join(f"\n    {kind.check}: {_told(kind)}" for kind in errors)
+        raise DataError(
+            f"the audit finds errors:{told}",
+            where=str(found.dataset.origin or found.dataset.name),
+            remedy="See them all with: foveate audit DATA. Repair them (--fix writes a repaired copy), or pass --allow-errors "
+            "to go on; the record will say so.",
+        )
+
+
+def grouped(dataset: Dataset[Any], by: str | None) -> Dataset[Any]:
+    """The data with the groups that its names tell, or as it is."""
+    return dataset if by is None else replace(dataset, samples=grouping.grouped(dataset.samples, by))
+
+
+def _fold(told: str | None) -> tuple[int, int] | None:
+    """ "2/5" -> (1, 5): the second of five, counted from 0."""
+    if told is None:
+        return None
+    tested, count = map(int, told.split("/"))
+    return tested - 1, count
+
+
+def write_split(dataset: Dataset[Any], path: Path, watch: Watch, wanted: Settings) -> str:
+    """Leaves the split that a run with these settings would make; returns what to say of it."""
+    if path.exists():
+        raise RunError("this file exists already and would be overwritten", where=path, remedy="Name another --out.")
+    with watch.bar("looking at pictures", len(dataset)) as bar:
+        seen = cache.survey(dataset, tick=lambda done, _: bar(done), tell=watch.warn)
+    samples = grouped(seen.dataset, wanted.group_by).samples
+    made = split.split(
+        samples,
+        [sample.truth.present() if sample.truth is not None else () for sample in samples],
+        duplicates.find(seen.hashes, seen.looks).clusters.tolist(),
+        classes=dataset.classes,
+        fractions=wanted.fractions,
+        seed=wanted.seed,
+        allow_leak=wanted.allow_leak,
+        times=grouping.timed(samples, wanted.time_by) if wanted.time_by else None,
+        fold=_fold(wanted.fold),
+    )
+    split_file.write(path, samples, seen.hashes, made.parts)
+    for note in made.notes:
+        watch.warn(note)
+    counts = Counter(made.parts.values())
+    return f"{path}: " + ", ".join(f"{counts[part]:,} {part}" for part in PARTS)
+
+
 def reopen(run: Run, watch: Watch) -> Material:
     """The same material as when the run began, from its origin. Raises RunError if the data under it has changed."""
     wanted, known = run.settings, run.data
-    dataset = run.dataset or load(wanted.data, root=Path(wanted.root) if wanted.root else None)
+    dataset = run.dataset or load(
+        wanted.data, root=Path(wanted.root) if wanted.root else None, format=wanted.data_format
+    )
+    dataset = views.for_task(dataset, wanted.task)
     task = tasks.find(wanted.task)(dataset.classes)
     assert wanted.size is not None
     with watch.bar("reading pictures", len(dataset)) as bar:
-        pictures = cache.decode(_audited(task, dataset), wanted.size, most_skipped=1.0, tick=lambda done, _: bar(done))
-    material = _material(task, pictures, split.read(run.path / "split.csv"), tuple(known["notes"]), ())
+        pictures = cache.decode(
+            _audited(task, dataset), wanted.size, most_skipped=1.0, tick=lambda done, _: bar(done), tell=watch.warn
+        )
+    rows = split_file.read(run.path / "split.csv")
+    parts = {id: row.part for id, row in rows.items()}
+    split_file.apply(pictures.dataset, pictures.hashes, rows, run.path / "split.csv")
+    material = _material(task, pictures, parts, tuple(known["notes"]), ())
     if fingerprint(material) != known["fingerprint"]:
         raise RunError(
             "the data has changed since this run began, so its split and figures no longer fit",
@@ -114,8 +195,8 @@ def _material(
     notes: tuple[str, ...],
     leaks: tuple[split.Leak, ...],
 ) -> Material:
-    assigned = split.apply(pictures.dataset, parts)
-    rows = {part: np.array([i for i, sample in enumerate(assigned) if sample.part == part], np.int64) for part in PARTS}
+    given = [parts[sample.id] for sample in pictures.dataset]
+    rows = {part: np.array([row for row, own in enumerate(given) if own == part], np.int64) for part in PARTS}
     return Material(task, pictures, rows, notes, leaks)
 
 
@@ -128,7 +209,7 @@ def fingerprint(material: Material) -> str:
     return digest.hexdigest()
 
 
-def _data_record(material: Material) -> dict[str, Any]:
+def _data_record(material: Material, found: Audit) -> dict[str, Any]:
     dataset, parts = material.pictures.dataset, material.parts
     counts = {
         part: np.bincount(
@@ -146,7 +227,16 @@ def _data_record(material: Material) -> dict[str, Any]:
         "notes": list(material.notes),
         "leaks": [{"ids": list(leak.ids), "parts": list(leak.parts), "reason": leak.reason} for leak in material.leaks],
         "skipped": [{"id": skipped.id, "reason": skipped.reason} for skipped in dataset.skipped],
-        "hashes": dict(zip((sample.id for sample in dataset), material.pictures.hashes, strict=True)),
+        "audit": [
+            {
+                "severity": k.severity,
+                "check": k.check,
+                "samples": k.samples,
+                "first": _told(k),
+                "remedy": k.findings[0].remedy,
+            }
+            for k in found.kinds
+        ],
     }
 
 

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     data: str = ""
     root: str | None = None
     """Where named data sets are looked for first."""
+    data_format: str | None = None
+    """What the data is, where that cannot be told by looking."""
     task: str = "classification"
     model: str = "quick"
     weights: str | None = None
@@ -59,8 +61,17 @@ class Settings(BaseModel):
     """Whether a mirrored picture is still a good example of its class."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     """Shares of train, valid and test where the data brings no split."""
+    group_by: str | None = None
+    """What stays together: "folder:N", or a regular expression on the sample's id."""
+    time_by: str | None = None
+    """Split by time: "exif", "data" (as the data tells it), or a regular expression on the sample's id."""
+    fold: str | None = Field(None, pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")
+    """I/K: the I-th of K equal parts is the test part, the next one the valid part."""
+    split: str | None = None
+    """A split.csv to use."""
     allow_leak: bool = False
     allow_skipped: bool = False
+    allow_errors: bool = False
     save_seconds: float = Field(10.0, ge=0)
     """A kill loses at most so much work."""
 
@@ -68,6 +79,12 @@ class Settings(BaseModel):
     def _consistent(self) -> Self:
         if sum(given is not None for given in (self.epochs, self.minutes, self.pace)) > 1:
             raise ValueError("give epochs or minutes, not both")
+        if self.fold is not None:
+            tested, count = map(int, self.fold.split("/"))
+            if not (count >= 3 and tested <= count):
+                raise ValueError(f"fold is expected to be I/K with K of 3 or more and I up to K, got {self.fold}")
+        if sum(given is not None for given in (self.fold, self.time_by, self.split)) > 1:
+            raise ValueError("give one of fold, time_by and split")
         if isinstance(self.lr, float) and self.lr <= 0:
             raise ValueError("lr is expected to be above 0")
         if any(share <= 0 for share in self.fractions) or abs(sum(self.fractions) - 1) > 1e-6:

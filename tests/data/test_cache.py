@@ -48,7 +48,8 @@ def test_equal_pictures_have_equal_hashes_whatever_the_file(tmp_path):
     samples = [Sample(name, FileSource(tmp_path / name), Label(0)) for name in ("a.png", "b.bmp", "c.png")]
     pictures = cache.decode(Dataset("set", "classification", ("a", "b"), samples), 8)
     assert pictures.hashes[0] == pictures.hashes[1] != pictures.hashes[2]
-    assert pictures.sides.tolist() == [[9, 7]] * 3
+    assert pictures.looks["height"].tolist() == [9] * 3
+    assert pictures.looks["width"].tolist() == [7] * 3
     assert np.array_equal(decode(tmp_path / "a.png"), pixels)
 
 

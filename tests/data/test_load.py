@@ -105,8 +105,6 @@ def test_what_is_no_data(tmp_path: Path) -> None:
         (lay(tmp_path / "bare", "a/x.txt", "b/x.txt"), "folders: a/, b/"),
         (lay(tmp_path / "kaggle", "train/1.png", "test/2.png"), "folders: test/, train/"),
         (lay(tmp_path / "yolo", "images/train/1.png", "labels/train/1.txt"), "folders: images/, labels/"),
-        (lay(tmp_path / "pairs", "image/1.png", "label/1.png"), "folders: image/, label/"),
-        (lay(tmp_path / "nuclei", "x/images/1.png", "x/masks/1.png"), "folders: x/"),
         (lay(tmp_path, "one.png") / "one.png", "a single file (one.png)"),
         (lay(tmp_path, "set.tar.gz") / "set.tar.gz", "unpack it"),
     ):

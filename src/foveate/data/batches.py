@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foveate.data.augment import Augment
 from foveate.data.draws import Draws, keys, shuffled
+from foveate.data.rows import Pixels
 
 
 class Collates(Protocol):
@@ -33,7 +34,7 @@ class Batches:
     def __init__(
         self,
         task: Collates,
-        pixels: NDArray[np.uint8],
+        pixels: Pixels,
         truths: Sequence[Any],
         ids: Sequence[str],
         *,
@@ -41,7 +42,7 @@ class Batches:
         seed: int,
         augment: Augment,
     ):
-        self.task, self.pixels, self.truths = task, torch.from_numpy(pixels), truths
+        self.task, self.pixels, self.truths = task, pixels, truths
         self.keys, self.seed, self.augment = keys(ids), seed, augment
         self.per_epoch = max(1, round(len(ids) / batch_size))
 
@@ -56,16 +57,16 @@ class Batches:
     def batch(self, rows: NDArray[np.int64], epoch: int) -> tuple[tuple[Tensor, ...], Any]:
         """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target."""
         draws = Draws(self.keys[rows], self.seed, epoch)
-        images = self.augment(self.pixels[torch.from_numpy(rows)], draws)
+        images = self.augment(torch.from_numpy(self.pixels[rows]), draws)
         return self.task.collate(images.permute(0, 3, 1, 2), [self.truths[row] for row in rows], draws)
 
 
 def in_order(
-    task: Collates, pixels: NDArray[np.uint8], truths: Sequence[Any], ids: Sequence[str], batch_size: int = 500
+    task: Collates, pixels: Pixels, truths: Sequence[Any], ids: Sequence[str], batch_size: int = 500
 ) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
     """A part as it is, for validation: no augmentation, and draws (noise, clicks) that depend on the sample alone."""
     every = keys(ids)
     for start in range(0, len(ids), batch_size):
         rows = slice(start, start + batch_size)
-        images = torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2)
-        yield task.collate(images, truths[rows], Draws(every[rows], seed=0))
+        images = torch.from_numpy(pixels[np.arange(len(ids))[rows]])  # by an array of rows: a copy, which torch may own
+        yield task.collate(images.permute(0, 3, 1, 2), truths[rows], Draws(every[rows], seed=0))

@@ -50,6 +50,7 @@ class Sample(Generic[A]):
     truth: the annotation, or None where there is none
     group: samples of one group (a patient, a video, a place) never straddle parts
     part: the part that the data itself assigns, or None
+    time: when it was taken, as the data tells it, or None
     """
 
     id: str
@@ -57,6 +58,7 @@ class Sample(Generic[A]):
     truth: A | None = None
     group: str | None = None
     part: Part | None = None
+    time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class Dataset(Generic[A]):
     origin: where it was read from, so that a run can be repeated and resumed; None for data built in memory
     symmetric: True if a mirrored picture is as good an example of its class, False if not (digits, letters),
         None if nobody said
+    notes: what the reader had to decide and the user should know, e.g. that boxes were counted from 0
+    colours: of the classes, (K, 3) RGB, where the data has them (a palette)
+    format: the name of the format that it was read from, see `data.formats`
     """
 
     name: str
@@ -88,6 +93,9 @@ class Dataset(Generic[A]):
     skipped: tuple[Skipped, ...] = ()
     origin: Path | str | None = None
     symmetric: bool | None = None
+    notes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] | None = None
+    format: str | None = None
 
     def __len__(self) -> int:
         return len(self.samples)

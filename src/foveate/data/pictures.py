@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import stat
+import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -18,6 +20,9 @@ from PIL import TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from foveate.data.dataset import Image
 from foveate.errors import BadPicture
+
+T = TypeVar("T")
+V = TypeVar("V", bound=np.generic)
 
 _JPEG, _PNM = (".jpg", ".jpeg", ".jpe", ".jfif"), (".pbm", ".pgm", ".pnm", ".ppm")
 PICTURE_SUFFIXES = frozenset({".bmp", ".dib", ".gif", ".png", ".tif", ".tiff", ".webp", *_JPEG, *_PNM})
@@ -49,11 +54,34 @@ class FileSource:
     white: int = 65535
 
     def read(self) -> Image:
-        return decode(self.path, self.white)
+        return examine(self.path, self.white)[0]
+
+    def examine(self) -> tuple[Image, Facts]:
+        """The picture, and what its file says of itself."""
+        return examine(self.path, self.white)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a picture file says of itself.
+
+    format: Pillow's name of what it is, whatever its ending says, e.g. "JPEG"
+    mode: Pillow's name of how its pixels are stored, e.g. "RGBA", "I;16"
+    orientation: EXIF's, 1 (upright) to 8
+    """
+
+    format: str
+    mode: str
+    orientation: int = 1
 
 
 def decode(path: Path | str, white: int = 65535) -> Image:
-    """The picture in a file: (H, W, C) uint8, upright, C = 1 (grey) or 3 (RGB), writable.
+    """`examine` without the facts."""
+    return examine(path, white)[0]
+
+
+def examine(path: Path | str, white: int = 65535) -> tuple[Image, Facts]:
+    """The picture in a file, (H, W, C) uint8, upright, C = 1 (grey) or 3 (RGB), writable; and what the file says.
 
     Of an animation the first frame, of a document the first page. Transparent pictures are laid over white,
     as a page shows them; the colour that is stored under full transparency is arbitrary. CMYK becomes RGB
@@ -64,23 +92,67 @@ def decode(path: Path | str, white: int = 65535) -> Image:
     Raises BadPicture, with the file and the reason, for whatever is not a readable picture, and for one that
     announces more than 89,478,485 pixels: a small file can unpack to that and fill the memory.
     """
+    return loaded(path, lambda picture: _examined(picture, white))
+
+
+def examine_bytes(data: bytes, where: Path | str) -> tuple[Image, Facts]:
+    """The same of the bytes of a file that lies within another one. where: what an error names."""
+    return _loaded(BytesIO(data), where, lambda picture: _examined(picture, 65535))
+
+
+def loaded(path: Path | str, take: Callable[[PIL.Image.Image], T]) -> T:
+    """What `take` makes of the picture in a file, as Pillow decodes it. Raises BadPicture as `examine` does."""
     path = Path(path)
-    with _open(path) as file, _quiet():
+    with _open(path) as file:
+        return _loaded(file, path, take)
+
+
+def size(path: Path | str) -> tuple[int, int]:
+    """Height and width of the picture in a file, upright. Only the header is read. Raises BadPicture as `examine` does."""
+    path = Path(path)
+    with _open(path) as file:
+        found = _opened(file, path, lambda picture: None if _may_turn_late(picture, file) else _size(picture))
+    if found is None:
+        height, width = examine(path)[0].shape[:2]
+        return height, width
+    return found
+
+
+def upright(values: NDArray[V], picture: PIL.Image.Image) -> NDArray[V]:
+    """(H, W, ...) values of a picture's pixels, turned as its EXIF block says."""
+    return _turn(values, _orientation(picture))
+
+
+def _loaded(file: BinaryIO, where: Path | str, take: Callable[[PIL.Image.Image], T]) -> T:
+    def decoded(picture: PIL.Image.Image) -> T:
+        picture.load()
+        return take(picture)
+
+    return _opened(file, where, decoded)
+
+
+def _opened(file: BinaryIO, where: Path | str, take: Callable[[PIL.Image.Image], T]) -> T:
+    """The same before anything is decoded."""
+    with _quiet():
         try:
             picture = PIL.Image.open(file, formats=_FORMATS)
             if picture.width * picture.height > _MOST_PIXELS:
                 raise PIL.Image.DecompressionBombError
-            picture.load()
-            return _turn(_levels(picture, white), _orientation(picture))
+            return take(picture)
         except BadPicture as error:
-            raise BadPicture(error.message, where=path, remedy=error.remedy) from None
+            raise BadPicture(error.message, where=where, remedy=error.remedy) from None
         except PIL.Image.DecompressionBombError:
             reason = f"a picture of at most {_MOST_PIXELS:,} pixels is expected, this one announces more"
         except UnidentifiedImageError:
             reason = "a picture (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged"
         except Exception as error:  # on damaged files Pillow's parsers raise anything at all
             reason = f"the picture is damaged or cut short ({str(error) or type(error).__name__})"
-        raise BadPicture(reason, where=path)
+        raise BadPicture(reason, where=where)
+
+
+def _examined(picture: PIL.Image.Image, white: int) -> tuple[Image, Facts]:
+    facts = Facts(picture.format or "", picture.mode, _orientation(picture))
+    return _turn(_levels(picture, white), facts.orientation), facts
 
 
 def fit(image: Image, size: int, channels: int) -> Image:
@@ -188,13 +260,36 @@ def _scaled(values: NDArray[Any], white: int) -> Image:
 def _orientation(picture: PIL.Image.Image) -> int:
     """EXIF's orientation, 1 (upright) to 8; upright too where the block is damaged, as viewers have it."""
     try:
-        return int(picture.getexif().get(_ORIENTATION, 1))
+        # Not PNG's own, which would decode the picture in search of the block.
+        return int(PIL.Image.Image.getexif(picture).get(_ORIENTATION, 1))
     except Exception:
         return 1
 
 
-def _turn(image: Image, orientation: int) -> Image:
-    """(H, W, C) as a person is meant to see it; EXIF 2.3, tag 0x0112."""
+def _size(picture: PIL.Image.Image) -> tuple[int, int]:
+    """Height and width, upright. Of a TIFF Pillow knows that before it is decoded."""
+    width, height = picture.size
+    return (width, height) if picture.format != "TIFF" and _orientation(picture) in (5, 6, 7, 8) else (height, width)
+
+
+def _may_turn_late(picture: PIL.Image.Image, file: BinaryIO) -> bool:
+    """Whether a PNG has a block after its pixels that can say how it is turned. Hardly any has."""
+    if picture.format != "PNG":
+        return False
+    pixels = False
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        start = file.read(min(length, 21))
+        if pixels and (kind == b"eXIf" or start.startswith((b"Raw profile type exif", b"XML:com.adobe.xmp"))):
+            return True
+        pixels = pixels or kind == b"IDAT"
+        file.seek(length - len(start) + 4, 1)
+    return False
+
+
+def _turn(image: NDArray[V], orientation: int) -> NDArray[V]:
+    """(H, W, ...) as a person is meant to see it; EXIF 2.3, tag 0x0112."""
     match orientation:
         case 2:
             image = image[:, ::-1]

@@ -1,28 +1,23 @@
-"""Train, valid and test: stratified, by group, without a leak, and the same for the same seed whatever the order."""
+"""Train, valid and test: stratified, by group or by time, without a leak, and the same for the same seed whatever the order."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from foveate import files
-from foveate.data.dataset import PARTS, Dataset, Part, Sample
+from foveate.data.dataset import PARTS, Part, Sample
 from foveate.data.draws import Draws, keys
-from foveate.errors import DataError, RunError
-
-A = TypeVar("A")
+from foveate.errors import DataError
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Samples that are one (the same picture, or the same group) but lie in several parts."""
+    """Samples that are one (copies of a picture, or the same group) but lie in several parts."""
 
     ids: tuple[str, ...]
     parts: tuple[Part, ...]
@@ -41,40 +36,53 @@ class Split:
 def split(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
-    hashes: Sequence[str],
+    alike: Sequence[Hashable],
     *,
     classes: Sequence[str],
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
     most: int = 5000,
     seed: int = 0,
     allow_leak: bool = False,
+    times: Sequence[str] | None = None,
+    fold: tuple[int, int] | None = None,
 ) -> Split:
     """Give each sample a part.
 
-    strata: the classes in each sample; hashes: of each picture: equal hashes are the same picture
+    strata: the classes in each sample; alike: a mark for each picture, equal for copies of one
     fractions: of train, valid and test; a part that we carve holds at most `most` samples, since a larger one makes its
         figures hardly surer, while the train part can use them
+    times: when each sample was taken, in an order that text has: the test part is then the latest, train the earliest
+    fold: (i, k): the i-th of k equal parts, from 0, is the test part, the next one the valid part, the rest train
 
-    A part that the data assigns is kept; parts that it lacks are carved from its train part. Pictures that are equal and
-    samples of one group stay together. Raises DataError on leaks (unless allowed), on a class too rare to be split, and
-    where there are fewer than two classes.
+    A part that the data assigns is kept; parts that it lacks are carved from its train part. Copies of a picture and samples
+    of one group stay together. Raises DataError on leaks (unless allowed), on a class too rare to be split, where
+    there are fewer than two classes, and where the data's own parts stand against `times` or `fold`.
     """
     _refuse_few_classes(classes, strata)
-    units = _units(samples, hashes)
+    units = units_of(samples, alike)
     given: list[Part | None] = [sample.part for sample in samples]
     notes: list[str] = []
+    if any(given) and (times is not None or fold is not None):
+        raise DataError(
+            "the data assigns parts of its own, so it cannot be split by time or into folds",
+            remedy="Remove the parts from the data, or leave out that setting.",
+        )
     if any(given):
         notes += _complete(samples, given)
     leaks = _leaks(samples, units, given)
     if leaks and not allow_leak:
         _refuse_leaks(leaks, samples, given)
     wanted = _shares(fractions, {part for part in given if part})
-    if wanted:
+    if fold is not None:
+        _refuse_rare(samples, strata, units, classes, parts=fold[1])
+        given = _folded(samples, strata, units, fold, len(classes), seed)
+    elif times is not None:
+        given = _in_time(samples, units, times, fractions)
+    elif wanted:
         free = [unit for unit in units if all(given[row] in (None, "train") for row in unit)]
         _refuse_rare(samples, strata, free, classes, parts=1 + len(wanted))
         given = _carved(samples, strata, free, given, wanted, len(classes), most, seed)
     parts: dict[str, Part] = {sample.id: part or "train" for sample, part in zip(samples, given, strict=True)}
-    notes += _told_apart(samples, strata, hashes, classes)
     notes += _missing(list(parts.values()), strata, classes)
     return Split(parts, tuple(leaks), tuple(notes))
 
@@ -82,7 +90,7 @@ def split(
 # --- units: what must stay together -----------------------------------------------------------------------------------
 
 
-def _units(samples: Sequence[Sample[Any]], hashes: Sequence[str]) -> list[list[int]]:
+def units_of(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[list[int]]:
     """Rows that share a group or a picture, directly or through others (union-find), in an order free of the rows'."""
     parent = list(range(len(samples)))
 
@@ -92,9 +100,9 @@ def _units(samples: Sequence[Sample[Any]], hashes: Sequence[str]) -> list[list[i
             row = parent[row]
         return row
 
-    first: dict[tuple[str, str], int] = {}
-    for row, (sample, digest) in enumerate(zip(samples, hashes, strict=True)):
-        marks = [("picture", digest)] if sample.group is None else [("picture", digest), ("group", sample.group)]
+    first: dict[tuple[str, Hashable], int] = {}
+    for row, (sample, picture) in enumerate(zip(samples, alike, strict=True)):
+        marks = [("picture", picture)] if sample.group is None else [("picture", picture), ("group", sample.group)]
         for mark in marks:
             parent[root(row)] = root(first.setdefault(mark, row))
     units = defaultdict(list)
@@ -122,7 +130,7 @@ def _leaks(samples: Sequence[Sample[Any]], units: list[list[int]], given: list[P
         parts = tuple(part for part in PARTS if any(given[row] == part for row in unit))
         if len(parts) > 1:
             groups = {samples[row].group for row in unit} - {None}
-            reason = f"group {sorted(map(str, groups))[0]}" if groups else "the same picture"
+            reason = f"group {sorted(map(str, groups))[0]}" if groups else "the same picture, or nearly"
             leaks.append(Leak(tuple(samples[row].id for row in unit), parts, reason))
     return leaks
 
@@ -159,32 +167,118 @@ def _carved(
     most: int,
     seed: int,
 ) -> list[Part | None]:
-    """Units go, biggest first, to the part that lacks their classes most, so the shares of all classes come out alike."""
-    counts = Counter(stratum for unit in units for row in unit for stratum in strata[row])
     total = sum(len(unit) for unit in units)
     shares = {part: min(share, most / total) for part, share in wanted.items()}
-    shares["train"] = 1 - sum(shares.values())
     order: list[Part] = ["train", *wanted]
-    lacking = _quotas(counts, [shares[part] for part in order], classes)
-
-    key = keys([samples[min(unit, key=lambda row: samples[row].id)].id for unit in units])
-    draw = Draws(key, seed).uniform(1)[:, 0]
+    each = [1 - sum(shares.values()), *shares.values()]
     given = list(given)
-    for index in sorted(range(len(units)), key=lambda i: (-len(units[i]), draw[i])):
-        unit = units[index]
-        tally = np.bincount([stratum for row in unit for stratum in strata[row]], minlength=classes)
-        need = lacking @ tally if tally.any() else lacking.sum(1)
-        best = int(np.argmax(need))
-        lacking[best] -= tally
+    for unit, place in zip(units, dealt(samples, strata, units, each, classes, seed), strict=True):
         for row in unit:
-            given[row] = order[best]
+            given[row] = order[place]
     return given
+
+
+def _folded(
+    samples: Sequence[Sample[Any]],
+    strata: Sequence[Sequence[int]],
+    units: list[list[int]],
+    fold: tuple[int, int],
+    classes: int,
+    seed: int,
+) -> list[Part | None]:
+    tested, count = fold
+    role: dict[int, Part] = {tested: "test", (tested + 1) % count: "valid"}
+    given: list[Part | None] = [None] * len(samples)
+    for unit, place in zip(units, dealt(samples, strata, units, [1 / count] * count, classes, seed), strict=True):
+        for row in unit:
+            given[row] = role.get(place, "train")
+    return given
+
+
+def _in_time(
+    samples: Sequence[Sample[Any]], units: list[list[int]], times: Sequence[str], fractions: tuple[float, float, float]
+) -> list[Part | None]:
+    """The latest units are the test part, those before them the valid part. A unit is as late as its latest sample."""
+    given: list[Part | None] = [None] * len(samples)
+    latest = [max(times[row] for row in unit) for unit in units]
+    order = sorted(range(len(units)), key=lambda i: (latest[i], samples[units[i][0]].id))
+    ends = np.cumsum(fractions) * len(samples)
+    done, part = 0, 0
+    for index, unit in enumerate(order):
+        # What was taken at one moment is not torn apart: the next part begins with the next moment.
+        new = index == 0 or latest[unit] != latest[order[index - 1]]
+        while new and part < 2 and done >= ends[part] - 0.5:
+            part += 1
+        for row in units[unit]:
+            given[row] = PARTS[part]
+        done += len(units[unit])
+    if missing := [part for part in PARTS if part not in given]:
+        raise DataError(
+            f"a split by time leaves nothing for {' and '.join(missing)}: too many samples were taken at one moment",
+            remedy="Split by something else, or give finer times.",
+        )
+    return given
+
+
+def dealt(
+    samples: Sequence[Sample[Any]],
+    strata: Sequence[Sequence[int]],
+    units: list[list[int]],
+    shares: list[float],
+    classes: int,
+    seed: int,
+) -> list[int]:
+    """A place out of len(shares) for each unit (rows that stay together), so that the shares of all classes come out alike.
+
+    Iterative stratification (Sechidis et al., "On the stratification of multi-label data", 2011): the class of which fewest
+    samples are left goes first, each of its units to the place that lacks it most. Units of several samples, which are hardest to
+    fit, go before all others, biggest first.
+    """
+    tallies = [Counter(k for row in unit for k in strata[row]) for unit in units]
+    left = np.zeros(classes, np.int64)
+    for tally in tallies:
+        for k, count in tally.items():
+            left[k] += count
+    lacking = _quotas(Counter(dict(enumerate(left.tolist()))), shares, classes)
+    weights = 1 / np.maximum(left, 1)  # a rare class's want counts more: it is harder to put right later
+    room = np.array(shares) * sum(map(len, units))
+    key = keys([samples[min(unit, key=lambda row: samples[row].id)].id for unit in units])
+    order = np.argsort(Draws(key, seed).uniform(1)[:, 0], kind="stable").tolist()
+    places = [-1] * len(units)
+
+    def put(index: int, wants: NDArray[np.float64]) -> None:
+        """Into the place that wants it most; among equals, the one with most room."""
+        best = places[index] = int(np.lexsort((-room, -wants))[0])
+        room[best] -= len(units[index])
+        for k, count in tallies[index].items():
+            lacking[best, k] -= count
+            left[k] -= count
+
+    for index in sorted((i for i in order if len(units[i]) > 1), key=lambda i: -len(units[i])):
+        ks = sorted(tallies[index])
+        put(index, (lacking[:, ks] * weights[ks]) @ [tallies[index][k] for k in ks] if ks else room.copy())
+    having: dict[int, list[int]] = defaultdict(list)
+    for index in order:
+        if places[index] < 0:
+            for k in tallies[index]:
+                having[k].append(index)
+    while having:
+        k = min(having, key=lambda k: (left[k], k))
+        for index in having.pop(k):
+            if places[index] < 0:
+                put(index, lacking[:, k].copy())
+    for index in order:
+        if places[index] < 0:
+            put(index, room.copy())
+    return places
 
 
 def _quotas(counts: Counter[int], shares: list[float], classes: int) -> np.ndarray:
     """(parts, K): how many of each class a part should get, by largest remainder, at least one where there are enough."""
     quotas = np.zeros((len(shares), classes))
     for k, count in counts.items():
+        if not count:
+            continue
         exact = np.array(shares) * count
         whole = np.floor(exact)
         for part in np.argsort(-(exact - whole), kind="stable")[: int(count - whole.sum())]:
@@ -232,22 +326,6 @@ def _refuse_rare(
             )
 
 
-def _told_apart(
-    samples: Sequence[Sample[Any]], strata: Sequence[Sequence[int]], hashes: Sequence[str], classes: Sequence[str]
-) -> list[str]:
-    """The same picture with different labels."""
-    labels: dict[str, dict[tuple[int, ...], str]] = defaultdict(dict)
-    for sample, row, digest in zip(samples, strata, hashes, strict=True):
-        labels[digest].setdefault(tuple(sorted(row)), sample.id)
-    torn = [found for found in labels.values() if len(found) > 1]
-    if not torn:
-        return []
-    shown = "; ".join(
-        " and ".join(f"{id} ({', '.join(classes[k] for k in row)})" for row, id in found.items()) for found in torn[:3]
-    )
-    return [f"{len(torn):,} pictures occur with different labels, e.g. {shown}"]
-
-
 def _missing(parts: Sequence[Part], strata: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
     seen = {part: set[int]() for part in PARTS}
     for part, row in zip(parts, strata, strict=True):
@@ -265,49 +343,3 @@ def _missing(parts: Sequence[Part], strata: Sequence[Sequence[int]], classes: Se
         for part in ("valid", "test")
         if (absent := seen["train"] - seen[part])
     ]
-
-
-# --- split.csv --------------------------------------------------------------------------------------------------------
-
-
-def write(path: Path, samples: Sequence[Sample[Any]], made: Split) -> None:
-    """Columns id, group, part."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "group", "part"])
-    table.writerows([sample.id, sample.group or "", made.parts[sample.id]] for sample in samples)
-    files.write_text(path, text.getvalue())
-
-
-def read(path: Path) -> dict[str, Part]:
-    """id -> part. Raises RunError with the line that is wrong."""
-    parts: dict[str, Part] = {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for line, row in enumerate(csv.DictReader(file), 2):
-                part, id = row.get("part"), row.get("id")
-                if part not in PARTS or id is None or id in parts:
-                    raise RunError(
-                        f"a new id and a part out of {', '.join(PARTS)} are expected, got {id!r} and {part!r}",
-                        where=path,
-                        line=line,
-                        remedy="Take the file from a backup; a split is not to be edited under a run.",
-                    )
-                parts[id] = part
-    except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"this file cannot be read ({error})", where=path) from None
-    return parts
-
-
-def apply(dataset: Dataset[A], parts: dict[str, Part]) -> Dataset[A]:
-    """The dataset with its parts set. Raises RunError if it does not hold exactly the samples that were split."""
-    ids = {sample.id for sample in dataset}
-    if ids != parts.keys():
-        new, gone = sorted(ids - parts.keys()), sorted(parts.keys() - ids)
-        examples = ", ".join([f"{id} (new)" for id in new[:2]] + [f"{id} (gone)" for id in gone[:2]])
-        raise RunError(
-            f"the data has changed since it was split: {len(new):,} new samples, {len(gone):,} gone, e.g. {examples}",
-            where=str(dataset.origin or dataset.name),
-            remedy="Bring the data back as it was, or train again into another --out.",
-        )
-    return replace(dataset, samples=[replace(sample, part=parts[sample.id]) for sample in dataset])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from foveate.data.dataset import Images
 from foveate.data.pictures import fit
+from foveate.data.rows import Pixels
 
 Answers = Callable[[Images], dict[str, NDArray[np.float64]]]
 """Pictures of any size -> (N, K) probabilities of each baseline by its name."""
@@ -25,7 +26,7 @@ MOST_REGRESSED = 5_000
 not competitors, and take seconds."""
 
 
-def fit_baselines(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, seed: int) -> Answers:
+def fit_baselines(images: Pixels, labels: NDArray[np.int64], classes: int, seed: int) -> Answers:
     """All baselines, fitted on (N, S, S, C) uint8 and (N,) class indices."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -40,7 +41,7 @@ def fit_baselines(images: NDArray[np.uint8], labels: NDArray[np.int64], classes:
 
     order = np.random.default_rng(seed).permutation(len(labels))
     near = order[:MOST_NEIGHBOURS]
-    features = small(images[near])
+    features = small([images[row] for row in near.tolist()])  # one by one, so that the set is not copied
     neighbour = KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(features, labels[near])
     regression = LogisticRegression(max_iter=60)
     with warnings.catch_warnings():

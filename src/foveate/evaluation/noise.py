@@ -29,3 +29,20 @@ def suspects(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> l
     unlikely = rank >= 2 if classes > 2 else own < 0.1 * top
     rows = np.flatnonzero((best != labels) & (top >= confidence[best]) & unlikely)
     return [int(row) for row in rows[np.argsort(own[rows] - top[rows], kind="stable")]]
+
+
+def doubt(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) from -1 to 1: the most likely other class's probability less the label's own (the normalised margin of Northcutt
+    et al., 2021, turned round). Sorted by it, the labels that look most wrong come first."""
+    rows = np.arange(len(labels))
+    own, rest = probabilities[rows, labels], probabilities.copy()
+    rest[rows, labels] = -np.inf
+    return rest.max(1) - own if len(labels) else np.zeros(0)
+
+
+def ambiguity(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) from 0 to 1: the second most likely class's probability over the first's. Near 1 it could be either."""
+    if not len(probabilities):
+        return np.zeros(0)
+    second, first = np.sort(probabilities, 1)[:, -2:].T
+    return second / np.maximum(first, 1e-12)

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.data.dataset import Images
 from foveate.data.pictures import fit
+from foveate.data.rows import Pixels
 from foveate.models.backbone import IMAGENET, Statistics
+
+_AT_ONCE = 200  # pictures that are counted at once
 
 
 class Vision(nn.Module):
@@ -42,15 +44,19 @@ class Vision(nn.Module):
         return torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.mean.device)
 
 
-def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel of (N, H, W, C) uint8; a constant channel gets a deviation of 1.
 
-    Exact and in little memory: a channel of uint8 is its 256 counts.
+    Exact and in little memory: a channel of uint8 is its 256 counts, which are taken some pictures at a time.
     """
-    values = np.arange(256)
+    values, counts = np.arange(256), np.zeros((pixels.shape[3], 256), np.int64)
+    for start in range(0, len(pixels), _AT_ONCE):
+        some = pixels[start : start + _AT_ONCE]
+        for channel, count in enumerate(counts):
+            count += np.bincount(some[..., channel].ravel(), minlength=256)
     means, deviations = [], []
-    for channel in range(pixels.shape[3]):
-        share = np.bincount(pixels[..., channel].ravel(), minlength=256) / max(1, pixels[..., channel].size)
+    for count in counts:
+        share = count / max(1, count.sum())
         mean = float(share @ values)
         means.append(mean)
         deviations.append(float(share @ (values - mean) ** 2) ** 0.5 or 1.0)

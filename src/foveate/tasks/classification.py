@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from foveate.annotations import Label
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
 from foveate.data.draws import Draws
+from foveate.data.rows import Pixels
 from foveate.errors import SettingError
 from foveate.evaluation import classification as metrics
 from foveate.evaluation import noise
@@ -164,7 +165,7 @@ class Classification(Task[Label]):
         scores = np.array([label.scores for label in predicted]).reshape(len(predicted), len(self.classes))
         return noise.suspects(scores, np.array([label.index for label in truth], np.int64))
 
-    def baselines(self, images: NDArray[np.uint8], truths: Sequence[Label], seed: int) -> Rivals[Label]:
+    def baselines(self, images: Pixels, truths: Sequence[Label], seed: int) -> Rivals[Label]:
         labels = np.array([truth.index for truth in truths])
         answer = fit_baselines(images, labels, len(self.classes), seed)
         return lambda pictures: {name: _labels(rows) for name, rows in answer(pictures).items()}

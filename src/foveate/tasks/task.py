@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foveate.data.dataset import Dataset, Image, Images, Sample
 from foveate.data.draws import Draws
+from foveate.data.rows import Pixels
 from foveate.models.backbone import Backbone
 from foveate.models.vision import Vision
 from foveate.report.panels import Panel
@@ -113,8 +114,9 @@ class Task(ABC, Generic[A]):
         return None
 
     @abstractmethod
-    def baselines(self, images: NDArray[np.uint8], truths: Sequence[A], seed: int) -> Rivals[A]:
-        """The simplest things that could work, fitted on the train part, (N, S, S, C) uint8."""
+    def baselines(self, images: Pixels, truths: Sequence[A], seed: int) -> Rivals[A]:
+        """The simplest things that could work, fitted on the train part, (N, S, S, C) uint8, which may be too large to
+        be taken at once."""
 
     # --- for people ---------------------------------------------------------------------------------------------
 

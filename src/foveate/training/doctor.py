@@ -76,16 +76,23 @@ def _best(rows: Sequence[Row], valid: Sequence[float]) -> float:
 
 
 def _too_high(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
-    """Diverged (the train loss ends above where it was), or oscillating: it goes up again and again while it should
-    fall. With enough noise the validation loss jumps; the train loss, a mean over an epoch, does not."""
+    """Diverged (the train loss ends above where it was), thrown far up once and never recovered, or oscillating: it goes
+    up again and again while it should fall. With enough noise the validation loss jumps; the train loss, a mean over an epoch, does not."""
     least = 0.03 * max(train)  # what is a jump at the start is noise at the end
     ups = sum(after > 1.05 * before and after - before > least for before, after in pairwise(train))
     diverged = not math.isfinite(train[-1]) or (train[-1] > 1.2 * min(train) and train[-1] - min(train) > least)
     stuck = min(train) > 0.97 * train[0] and max(valid) > 1.5 * min(valid)
-    if not (diverged or stuck or ups >= max(2, len(train) // 4)):
+    thrown = max(train) > 1.3 * train[0] and train[-1] > 0.7 * train[0]
+    if not (diverged or stuck or thrown or ups >= max(2, len(train) // 4)):
         return None
     how = (
-        "rose again" if diverged else "went up and down" if not stuck else "never fell while the validation loss jumped"
+        "rose again"
+        if diverged
+        else "never fell while the validation loss jumped"
+        if stuck
+        else f"was thrown up to {max(train):.3g} and stayed high"
+        if thrown
+        else "went up and down"
     )
     return Verdict(
         "learning rate too high",
@@ -115,10 +122,13 @@ def _too_low(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]
 
 
 def _overfitting(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
-    """The validation loss has turned up for good while the train loss went on falling."""
+    """The validation loss has turned up for good while the train loss went on falling. A rise of a small share of where
+    learning began is noise, however small the loss has become."""
     turn = valid.index(min(valid))
     after = valid[turn + 1 :]
-    if len(after) < 2 or sum(after[-3:]) / len(after[-3:]) < 1.05 * valid[turn] or train[-1] > 0.95 * train[turn]:
+    if len(after) < 2 or train[-1] > 0.95 * train[turn]:
+        return None
+    if sum(after[-3:]) / len(after[-3:]) < valid[turn] + max(0.05 * valid[turn], 0.02 * max(train)):
         return None
     return Verdict(
         "overfitting",

@@ -1,6 +1,6 @@
 """The formats of labelled pictures, found by a scan of this folder: a new format is one new file here.
 
-A format is a module with NAME, SUMMARY (in one line, how such data lies on disk), `sniff`, `read`, `write`.
+A format is a module with NAME, SUMMARY (in one line, how such data lies on disk), TASKS, `sniff`, `read`, `write`.
 Files whose names begin with an underscore are no formats; they hold what several formats share.
 """
 
@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -25,6 +26,8 @@ class Format(Protocol):
 
     NAME: str
     SUMMARY: str
+    TASKS: tuple[str, ...]
+    """The tasks whose annotations it can hold, see `annotations.KINDS`."""
 
     def sniff(self, path: Path) -> bool:
         """Whether the data at this path looks like this format. Cheap; False where nothing can be seen."""
@@ -79,7 +82,7 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
             raise missing(path)
         chosen = find(format) if format is not None else _sniffed(path)
         # Links are kept, since a set is known by the name of its folder; `..` is not, since it is no name.
-        return chosen.read(path.resolve() if ".." in path.parts else path.absolute())
+        return replace(chosen.read(path.resolve() if ".." in path.parts else path.absolute()), format=chosen.NAME)
     except OSError as error:
         raise DataError(f"the data cannot be read ({error.strerror or error})", where=error.filename or path) from None
 

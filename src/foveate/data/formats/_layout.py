@@ -41,6 +41,7 @@ class Row:
     label: str
     group: str | None = None
     part: Part | None = None
+    time: str | None = None
 
 
 def part_of(word: str) -> Part | None:
@@ -119,7 +120,7 @@ def labelled(
             remedy="Add it to the file, or remove the file to have the classes sorted by name.",
         )
     labels = {label: Label(index) for index, label in enumerate(classes)}
-    samples = [Sample(row.id, row.source, labels[row.label], row.group, row.part) for row in rows]
+    samples = [Sample(row.id, row.source, labels[row.label], row.group, row.part, row.time) for row in rows]
     return Dataset(name, "classification", classes, samples, tuple(skipped), origin)
 
 

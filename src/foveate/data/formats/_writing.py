@@ -52,16 +52,24 @@ def refuse(path: Path, name: str, problems: list[str]) -> None:
         )
 
 
-def unlabelled(dataset: Dataset[Any]) -> list[str]:
-    """What keeps data from being written with one class a picture."""
-    if dataset.task != "classification":
-        return [f"the annotations of {dataset.task}, where one class a picture is expected"]
-    return count("without a class", [sample for sample in dataset if sample.truth is None])
+def unlabelled(dataset: Dataset[Any], tasks: tuple[str, ...]) -> list[str]:
+    """What keeps data from being written in a format for these tasks: annotations of another kind, or none."""
+    if dataset.task not in tasks:
+        return [f"annotations for {dataset.task} (it holds those for {' and '.join(tasks)})"]
+    return count("without an annotation", [sample for sample in dataset if sample.truth is None])
 
 
 def count(what: str, samples: list[Sample[Any]]) -> list[str]:
     """One line of a refusal, or none if there are no such samples."""
     return [f"{len(samples):,} samples {what} (such as {samples[0].id!r})"] if samples else []
+
+
+def told_besides(dataset: Dataset[Any], *what: str) -> list[str]:
+    """Lines of a refusal for a format without a place for these: "group", "time"."""
+    problems = []
+    for each in what:
+        problems += count(f"with a {each}", [sample for sample in dataset if getattr(sample, each) is not None])
+    return problems
 
 
 def listed(classes: tuple[str, ...]) -> list[str]:
@@ -77,7 +85,7 @@ def write_classes(dataset: Dataset[Any], folder: Path) -> None:
 
 def needs_classes(dataset: Dataset[Any]) -> bool:
     """Whether a reader that sorts the class names it meets would come to other indices."""
-    present = {dataset.classes[sample.truth.index] for sample in dataset if sample.truth is not None}
+    present = {dataset.classes[k] for sample in dataset if sample.truth is not None for k in sample.truth.present()}
     return tuple(sorted(present)) != dataset.classes
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from foveate.annotations import Label
 from foveate.data.dataset import Dataset, Part, Skipped
+from foveate.data.formats import labelme
 from foveate.data.formats._layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -19,9 +18,9 @@ from foveate.data.formats._layout import (
     labelled,
     part_of,
     printable,
-    unusable,
     visible,
 )
+from foveate.data.formats._walk import holds_picture, pictures
 from foveate.data.formats._writing import (
     count,
     listed,
@@ -29,6 +28,7 @@ from foveate.data.formats._writing import (
     new_folder,
     refuse,
     safe_names,
+    told_besides,
     unlabelled,
     unpaintable,
     write_classes,
@@ -39,18 +39,30 @@ from foveate.errors import DataError
 
 NAME = "folder"
 SUMMARY = "a folder per class (cat/1.jpg, dog/2.jpg), with or without train/, valid/ and test/ above them"
+TASKS = ("classification",)
 
 # Such names say what a folder holds, not which class; formats with other answers than a class have them.
-_ANSWERS = frozenset({"annotation", "annotations", "label", "labels", "mask", "masks"})
-_NO_CLASSES = _ANSWERS | {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
-_LOOKED_AT = 10_000  # entries in search of one picture, so that a guess stays cheap
+_ANSWERS = frozenset(
+    {"annotation", "annotations", "label", "labels", "mask", "masks", "segmentationclass", "segmentationobject"}
+)
+_NO_CLASSES = _ANSWERS | {"data", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
+_LOOKED_AT = 100  # folders in search of one that is none of a class
 
 
 def sniff(path: Path) -> bool:
     """Whether there is a folder that holds pictures and could be a class."""
     try:
-        folders = [inside for part, inside in _class_folders(path) if part or not part_of(inside.name)]
-        return any(_could_be_class(inside) and _holds_picture(inside) for inside in folders)
+        # "train2017" is a part of COCO's, and nobody's class.
+        folders = [
+            inside for part, inside in _class_folders(path) if part or not part_of(inside.name.rstrip("-_0123456789"))
+        ]
+        # Of pictures with masks of their own one may lack them, and would look like a class.
+        if any((inside / "images").is_dir() and (inside / "masks").is_dir() for inside in folders[:_LOOKED_AT]):
+            return False
+        # Outlines beside the pictures say more of them than their folder's name.
+        return any(
+            _could_be_class(inside) and holds_picture(inside) and not labelme.sniff(inside) for inside in folders
+        )
     except OSError:
         return False
 
@@ -76,7 +88,7 @@ def read(path: Path) -> Dataset[Label]:
             skipped.append(Skipped(printable(inside) + "/", NOT_UTF8))
             continue
         before = len(rows)
-        for id, file in _pictures(path, folder, skipped):
+        for id, file in pictures(path, folder, skipped):
             rows.append(Row(id, FileSource(Path(file)), folder.name, None, part))
         if len(rows) == before:
             skipped.append(Skipped(inside + "/", "a class folder without pictures"))
@@ -91,9 +103,9 @@ def write(dataset: Dataset[Label], path: Path) -> None:
     """
     samples = list(dataset)
     with_part = [sample for sample in samples if sample.part is not None]
-    refuse(path, NAME, unlabelled(dataset))
+    refuse(path, NAME, unlabelled(dataset, TASKS))
     used = {dataset.classes[sample.truth.index] for sample in samples if sample.truth is not None}
-    problems = count("with a group", [sample for sample in samples if sample.group is not None])
+    problems = told_besides(dataset, "group", "time")
     if with_part and len(with_part) < len(samples):
         problems += count("without a part beside others with one", [s for s in samples if s.part is None])
     problems += [f"the class name {name!r}" for name in sorted(used) if not _can_be_folder(name)]
@@ -134,37 +146,6 @@ def _refuse_mixture(root: Path, classes: list[str]) -> None:
         )
 
 
-def _pictures(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
-    """(id, path) of each usable picture below a class folder; what is not usable is added to `skipped`."""
-    start = len(str(root).rstrip("/")) + 1
-    seen = {_identity(place) for place in (folder, root, *root.parents, *folder.parents)}
-    waiting = [str(folder)]
-    while waiting:
-        here = waiting.pop()
-        try:
-            folders, files = visible(here)
-        except OSError as error:
-            skipped.append(Skipped(printable(here[start:]) + "/", f"cannot be opened ({error.strerror})"))
-            continue
-        for entry in reversed(folders):
-            if (identity := _identity(entry)) in seen:
-                reason = "a link to a folder that is read already"
-                skipped.append(Skipped(printable(entry.path[start:]) + "/", reason))
-            else:
-                seen.add(identity)
-                waiting.append(entry.path)
-        for entry in files:
-            id = entry.path[start:]
-            if not is_utf8(id):
-                skipped.append(Skipped(printable(id), NOT_UTF8))
-            elif not is_named_picture(entry.name):
-                skipped.append(Skipped(id, "the ending is not that of a picture"))
-            elif problem := unusable(entry):
-                skipped.append(Skipped(id, problem))
-            else:
-                yield id, entry.path
-
-
 def _outside(root: Path, class_folders: list[Path]) -> list[Skipped]:
     """Pictures that lie beside the class folders, and so have no class."""
     places = {root, *(folder.parent for folder in class_folders)}
@@ -183,23 +164,6 @@ def _could_be_class(folder: Path) -> bool:
     return folder.name.casefold() not in _NO_CLASSES and not inside & _ANSWERS
 
 
-def _holds_picture(folder: Path) -> bool:
-    looked_at = 0
-    for _, folders, files in os.walk(folder):
-        folders.sort()
-        if any(is_named_picture(file) for file in files if not is_hidden(file)):
-            return True
-        looked_at += len(files) + len(folders)
-        if looked_at > _LOOKED_AT:
-            return False
-    return False
-
-
 def _can_be_folder(name: str) -> bool:
     fits = 0 < len(name.encode(errors="replace")) < 256 and "/" not in name and "\0" not in name
     return fits and is_utf8(name) and not is_hidden(name) and name != CLASSES_FILE
-
-
-def _identity(path: Path | os.DirEntry[str]) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from foveate.annotations import Label
 from foveate.data.dataset import PARTS, ArraySource, Dataset, Part, Sample
 from foveate.data.formats._layout import CLASSES_FILE, read_classes, refuse_single, visible
-from foveate.data.formats._writing import count, listed, new_folder, refuse, unlabelled, write_classes
+from foveate.data.formats._writing import count, listed, new_folder, refuse, told_besides, unlabelled, write_classes
 from foveate.errors import DataError
 
 NAME = "idx"
 SUMMARY = "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and so on, as MNIST is published"
+TASKS = ("classification",)
 
 _FILE = re.compile(r"(train|valid|t10k|test)-(images|labels)[.-]idx([134])-ubyte(\.gz)?")
 _NAMES: dict[Part, str] = {"train": "train", "valid": "valid", "test": "t10k"}
@@ -80,9 +81,9 @@ def write(dataset: Dataset[Label], path: Path) -> None:
     Cannot hold groups, samples without a part, more than 256 classes, nor pictures of unequal shapes. The
     samples' ids become their numbers.
     """
-    refuse(path, NAME, unlabelled(dataset))
+    refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
-    problems = count("with a group", [sample for sample in samples if sample.group is not None])
+    problems = told_besides(dataset, "group", "time")
     problems += count("without a part", [sample for sample in samples if sample.part is None])
     problems += [f"{len(dataset.classes)} classes (256 at most)"] if len(dataset.classes) > 256 else []
     shapes = {sample.source.read().shape for sample in samples}

@@ -1,0 +1,40 @@
+"""Some rows of many pictures, taken when they are asked for, so that no part of a large set is ever copied as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data.dataset import Image
+
+
+class Rows(Sequence[Image]):
+    """The pictures of one part: (M, S, S, C) uint8, of which only what is indexed lies in memory.
+
+    pixels: (N, S, S, C) uint8, mostly a file that is mapped; rows: (M,) which of them
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64]):
+        self.pixels, self.rows = pixels, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.pixels.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload  # type: ignore[override]
+    def __getitem__(self, which: int) -> Image: ...
+    @overload
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    def __getitem__(self, which: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """One picture, not copied and not to be written to; or several, as an array of their own."""
+        return self.pixels[self.rows[which]]
+
+
+Pixels = NDArray[np.uint8] | Rows
+"""(N, S, S, C) uint8: in memory, or taken from a file row by row."""

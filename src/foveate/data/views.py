@@ -1,0 +1,109 @@
+"""The same data with less in it: what a task does not ask for, or a format cannot hold, left out on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from foveate.annotations import Boxes, Instances, RunLengths
+from foveate.data.dataset import Dataset
+from foveate.errors import DataError, SettingError
+from foveate.ops import rle
+
+Change = Callable[[Any], Any]
+
+
+def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
+    """The data as this task wants its truths: outlined things serve detection by their boxes. Raises SettingError if
+    the annotations cannot serve it."""
+    if dataset.task == task:
+        return dataset
+    if (dataset.task, task) == ("instance", "detection"):
+        return without(dataset, ["outlines"])
+    raise SettingError(
+        f"these annotations are for the task {dataset.task!r}, not {task!r}",
+        where=str(dataset.origin or dataset.name),
+        remedy=f"Use --task {dataset.task}.",
+    )
+
+
+def without(dataset: Dataset[Any], what: Sequence[str]) -> Dataset[Any]:
+    """The data without some of what they hold: see LEAVES. Raises SettingError for another word."""
+    for word in what:
+        if word not in LEAVES:
+            raise SettingError(
+                f"nothing is called {word!r}", where="without", remedy=f"It can be: {', '.join(LEAVES)}."
+            )
+        dataset = LEAVES[word](dataset)
+    return dataset
+
+
+def _outlines(dataset: Dataset[Any]) -> Dataset[Any]:
+    if dataset.task != "instance":
+        return dataset
+    return replace(_truths(dataset, lambda truth: truth.boxes), task="detection")
+
+
+def _flag(name: str) -> Callable[[Dataset[Any]], Dataset[Any]]:
+    """Without the boxes that are flagged so."""
+
+    def change(truth: Any) -> Any:
+        if not isinstance(truth, Boxes | Instances):
+            return truth
+        return truth[~getattr(truth.boxes if isinstance(truth, Instances) else truth, name)]
+
+    return lambda dataset: _truths(dataset, change)
+
+
+def _own_boxes(truth: Any) -> Any:
+    """Each thing in the box that its shape just fills."""
+    if not isinstance(truth, Instances):
+        return truth
+    corners = truth.boxes.corners.copy()
+    for row, shape in enumerate(truth.shapes):
+        if shape is not None:
+            corners[row] = shape.bounds()
+    return Instances(replace(truth.boxes, corners=corners), truth.shapes)
+
+
+def _polygons(dataset: Dataset[Any]) -> Dataset[Any]:
+    """Outlines as the pixels inside them."""
+
+    def change(truth: Any) -> Any:
+        if not isinstance(truth, Instances):
+            return truth
+        if truth.boxes.size is None:
+            raise DataError(
+                "the picture's size is expected with each annotation, to turn outlines into pixels; it is not told",
+                where=str(dataset.origin or dataset.name),
+            )
+        size = truth.boxes.size
+        masks = [RunLengths(rle.encode(mask), size) for mask in truth.masks(size)]
+        return _own_boxes(Instances(truth.boxes, tuple(masks)))
+
+    return _truths(dataset, change)
+
+
+def _truths(dataset: Dataset[Any], change: Change) -> Dataset[Any]:
+    samples = [s if s.truth is None else replace(s, truth=change(s.truth)) for s in dataset]
+    return replace(dataset, samples=samples)
+
+
+def _fields(**given: Any) -> Callable[[Dataset[Any]], Dataset[Any]]:
+    return lambda dataset: replace(dataset, samples=[replace(sample, **given) for sample in dataset])
+
+
+LEAVES: dict[str, Callable[[Dataset[Any]], Dataset[Any]]] = {
+    "parts": _fields(part=None),
+    "groups": _fields(group=None),
+    "times": _fields(time=None),
+    "crowds": _flag("crowd"),
+    "difficult": _flag("difficult"),
+    "outlines": _outlines,
+    "polygons": _polygons,
+    "boxes": lambda dataset: _truths(dataset, _own_boxes),
+    "colours": lambda dataset: replace(dataset, colours=None),
+}
+"""What can be left out: parts, groups and times; crowds and difficult boxes; outlines (their boxes stay); polygons (their
+pixels stay); boxes that differ from their outline (the outline's own are taken); colours of classes."""

@@ -40,8 +40,8 @@ class Settings(BaseModel):
     epochs: float | None = Field(None, gt=0)
     minutes: float | None = Field(None, gt=0)
     """A time budget from the start of the command. While it lasts the schedule is fitted to it; then `pace` says how."""
-    pace: list[tuple[int, float]] | None = None
-    """(step, progress) corners of a run that was made by minutes, with which it can be repeated to the bit."""
+    pace: list[tuple[int, float, int]] | None = None
+    """The corners (see `training.pace`) of a run that was made by minutes, with which it can be repeated to the bit."""
     batch_size: int = Field(128, ge=1)
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"

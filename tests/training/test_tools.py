@@ -60,7 +60,7 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
     run = fv.train(colours, minutes=0.15, batch_size=8, out=tmp_path / "run")
     assert 0.5 * 9 < time.monotonic() - began < 2 * 9
     assert run.settings.minutes is None
-    assert run.settings.pace[-1] == (run.results["steps"], 1.0)
+    assert run.settings.pace[-1][2] == run.results["steps"]
     again = fv.train(colours, pace=run.settings.pace, batch_size=8, out=tmp_path / "again")
     mine, theirs = (checkpoint.read(one.weights)[0] for one in (run, again))
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
@@ -70,13 +70,14 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
     """A machine of 10 steps a second that is twice as slow after step 100: 20 seconds are 100 + 50 steps."""
     corners, watch, step, seconds = pace.unknown(), pace.Stopwatch(20.0, 0, 0.0), 0, 0.0
     seen = []
-    while step < corners[-1][0]:
+    while step < corners[-1][2]:
         seen.append(pace.progress(corners, step))
         step += 1
         seconds += 0.1 if step <= 100 else 0.2
         corners = watch.corrected(corners, step, seconds)
     assert 18 < seconds < 21.5
-    assert corners[-1] == (step, 1.0)
+    assert corners[-1][2] == step
+    assert [pace.progress(corners, step) for step in range(step)] == seen  # to the bit, though corners came later
     assert np.all(np.diff(seen) > 0)
     assert seen[-1] > 0.97
     assert np.max(np.diff(seen[12:])) < 0.02  # no jump in the learning rate
@@ -85,12 +86,12 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
 
 def test_a_budget_that_is_gone_ends_the_run_at_once():
     watch = pace.Stopwatch(0.0, 0, 0.0)
-    assert watch.corrected(pace.unknown(), 1, 0.1)[-1] == (1, 1.0)
+    assert watch.corrected(pace.unknown(), 1, 0.1)[-1][2] == 1
 
 
 def test_the_middle_of_each_step_is_its_progress():
     assert [pace.progress(pace.straight(4), step) for step in range(4)] == [0.125, 0.375, 0.625, 0.875]
-    assert pace.progress([(0, 0.0), (10, 0.2), (20, 1.0)], 14) == pytest.approx(0.2 + 0.8 * 0.45)
+    assert pace.progress([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(0.2 + 0.8 * 0.45)
 
 
 def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):

@@ -50,7 +50,7 @@ class Progress:
     @property
     def total(self) -> int:
         """Steps in all, as far as it is known."""
-        return self.corners[-1][0]
+        return self.corners[-1][2]
 
     @property
     def since_best(self) -> int:
@@ -110,7 +110,7 @@ def fit(
         checkpoint.restore_training_state(tensors, record, net, optimizer, average)
         progress = Progress(**record["progress"])
     judged = copy.deepcopy(net) if average is not None else net  # whose loss is validated and whose weights are kept
-    progress.corners = [(int(step), done) for step, done in progress.corners]
+    progress.corners = [(int(step), done, int(total)) for step, done, total in progress.corners]
     first = progress.step
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     if not resume:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-Corners = list[tuple[int, float]]
-"""(step, progress) pairs, rising in both; the last is (total steps, 1.0)."""
+Corners = list[tuple[int, float, int]]
+"""(step, progress, total): from this step and progress on in a straight line, so as to be done after `total` steps, up to the
+next corner's step. So what was passed is computed from the same numbers ever after: a line through the corners alone would
+come out otherwise in the last bit once another corner lies on it."""
 
 FIRST_CHECK, BETWEEN_CHECKS = 1.0, 2.0  # seconds
 _LEAST_STEPS = 4
@@ -21,7 +21,7 @@ _TOLERANCE = 0.03  # of the remaining steps: less is noise, and not worth a corn
 
 def straight(total: int) -> Corners:
     """From nothing to all in `total` steps."""
-    return [(0, 0.0), (total, 1.0)]
+    return [(0, 0.0, total)]
 
 
 def unknown() -> Corners:
@@ -29,14 +29,14 @@ def unknown() -> Corners:
     return straight(10**9)
 
 
-def progress(corners: Sequence[tuple[int, float]], step: int) -> float:
+def progress(corners: Sequence[tuple[int, float, int]], step: int) -> float:
     """The progress in the middle of a step, in (0, 1)."""
     return _on_line(corners, step + 0.5)
 
 
-def _on_line(corners: Sequence[tuple[int, float]], steps: float) -> float:
-    known, done = zip(*corners, strict=True)
-    return float(np.interp(steps, known, done))
+def _on_line(corners: Sequence[tuple[int, float, int]], steps: float) -> float:
+    first, done, total = next(corner for corner in reversed(corners) if corner[0] <= steps)
+    return done + (1 - done) * (steps - first) / (total - first)
 
 
 class Stopwatch:
@@ -62,9 +62,7 @@ class Stopwatch:
         self.seconds_a_step = measured if early else 0.7 * self.seconds_a_step + 0.3 * measured
         self.last = (step, seconds)
         left = max(0, int((self.budget - seconds) / self.seconds_a_step))
-        total = corners[-1][0]
+        total = corners[-1][2]
         if abs(step + left - total) <= _TOLERANCE * max(1, total - step):
             return corners
-        if left == 0:
-            return [*corners[:-1], (step, 1.0)]
-        return [*corners[:-1], (step, _on_line(corners, step)), (step + left, 1.0)]
+        return [*corners, (step, _on_line(corners, step), step + left)]

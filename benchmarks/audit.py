@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from foveate.annotations import Instances, Label, Polygon
-from foveate.data import formats, looks
+from foveate.data import formats
 from foveate.data.audit import audit, duplicates
 from foveate.data.cache import survey
 from foveate.data.dataset import ArraySource, Dataset, Sample
@@ -31,9 +31,9 @@ from foveate.data.dataset import ArraySource, Dataset, Sample
 RATE = 0.05
 
 
-def see(dataset: Dataset[Any]) -> tuple[list[str], Any]:
-    seen = [looks.see(sample) for sample in dataset]
-    return [one.digest for one in seen], looks.stack([one.look for one in seen])
+def see(dataset: Dataset[Any]) -> tuple[tuple[str, ...], Any]:
+    seen = survey(dataset)
+    return seen.hashes, seen.looks
 
 
 def in_memory(dataset: Dataset[Any]) -> Dataset[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,27 @@ def judgement(run: Run, results: Mapping[str, Any], part: Part, task: Task[Any])
     if gain_low <= 0:
         return sentence, f"Careful: it is not clearly better than {name}.", "careful"
     if run.data["leaks"]:
-        return sentence, "Careful: parts share pictures, so this figure is partly memory.", "careful"
+        return sentence, f"Careful: {_shared(run, part, task)}.", "careful"
     if part != "test":
         return sentence, "Better than every baseline. The test part is still locked.", "plain"
     if len(run.ledger.entries) > 1:
         return sentence, f"Careful: the test part was opened {len(run.ledger.entries)} times.", "careful"
     return sentence, "Believe it: clearly better than every baseline, on pictures it had never seen.", "good"
+
+
+def _shared(run: Run, part: Part, task: Task[Any]) -> str:
+    """How many pictures of a part lie in another part too, and the figure without them."""
+    leaked = {id for leak in run.data["leaks"] if part in leak["parts"] for id in leak["ids"]}
+    ids, tally = run.read_predictions(part)
+    alone = np.array([id not in leaked for id in ids], bool)
+    share = f"{len(ids) - alone.sum():,} of {len(ids):,} {'test' if part == 'test' else 'validation'} pictures"
+    if alone.all():
+        return f"parts share pictures, though none of the {share.split(' of ')[1]}"
+    told = f"{share} belong with pictures of another part, so the figure is partly memory"
+    if not alone.any():
+        return told
+    figure = task.figures({name: rows[alone] for name, rows in tally.items()})[task.primary]
+    return f"{told}. Without them: {task.primary.replace('_', ' ')} {figure:.1%}"
 
 
 def conclusion(run: Run, part: Part) -> list[str]:
@@ -195,6 +211,10 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
     panels: list[Panel] = [
         Table("The data", "Pictures of each class in each part.", ["class", "train", "valid", "test"], rows)
     ]
+    if found := data["audit"]:
+        told = [[f["check"], f["severity"], f["first"], f"{f['samples']:,}" if f["samples"] else "–"] for f in found]
+        words = f"Before anything was learnt. See each with: foveate audit {shlex.quote(str(data['origin'] or data['name']))}"
+        panels.append(Table("What the audit found", words, ["what", "severity", "for example", "samples"], told, 3))
     if notes:
         panels.append(Notes("What to know about the data", "", notes))
     if skipped := data["skipped"]:
@@ -230,14 +250,28 @@ def _again(run: Run, results: Mapping[str, Any]) -> Panel:
 
 def command(run: Run) -> str:
     """The command line that gives this run again."""
-    import shlex
-
     told = run.settings.model_dump(mode="json", exclude_defaults=True)
     words = ["foveate", "train", told.pop("data")]
-    for name in ("task", "model", "size", "epochs", "lr", "seed", "batch_size", "root"):
+    options = (
+        "task",
+        "model",
+        "size",
+        "epochs",
+        "lr",
+        "seed",
+        "batch_size",
+        "root",
+        "group_by",
+        "time_by",
+        "fold",
+        "split",
+    )
+    if "data_format" in told:
+        words += ["--format", told.pop("data_format")]
+    for name in options:
         if name in told:
             words += [f"--{name.replace('_', '-')}", f"{told.pop(name)}"]
-    for name in ("allow_leak", "allow_skipped"):
+    for name in ("allow_leak", "allow_skipped", "allow_errors"):
         if told.pop(name, False):
             words.append(f"--{name.replace('_', '-')}")
     if (weights := told.pop("weights", None)) is not None:

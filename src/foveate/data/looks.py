@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from foveate.data.dataset import Image, Sample, Source
+from foveate.data.dataset import Image, Source
 from foveate.data.pictures import Facts
 
 THUMB = 32
@@ -42,21 +40,6 @@ LOOK = np.dtype(
 
 NO_FILE = Facts("", "")
 """Of a picture that lies in memory."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A picture that could be read: its pixels, a content hash of them, and its row of LOOK."""
-
-    image: Image
-    digest: str
-    look: NDArray[Any]
-
-
-def see(sample: Sample[Any]) -> Seen:
-    """Decode a sample and look at it. Raises BadPicture if it cannot be read."""
-    image, facts = examine(sample.source)
-    return Seen(image, content(image), look(image, facts))
 
 
 def examine(source: Source) -> tuple[Image, Facts]:
@@ -173,8 +156,3 @@ class Looker:
         for name in ("format", "mode", "orientation"):
             rows[name] = [getattr(facts, name) for facts in self._facts]
         return rows
-
-
-def stack(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """(N,) of LOOK."""
-    return np.array([row[()] for row in rows], LOOK) if len(rows) else np.zeros(0, LOOK)

@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 
 from foveate.annotations import Boxes, Captions, Instances, Label, Mask, Polygon, RunLengths
-from foveate.data import looks
 from foveate.data.audit import Audit, audit
+from foveate.data.cache import survey
 from foveate.data.dataset import ArraySource, Dataset, Image, Sample
 from foveate.ops import rle
 
@@ -89,8 +89,8 @@ def source(image: Image) -> ArraySource:
 
 def audited(data: Dataset[Any]) -> Audit:
     """The audit of a set in memory, each picture seen as the cache sees it."""
-    seen = [looks.see(sample) for sample in data]
-    return audit(data, [one.digest for one in seen], looks.stack([one.look for one in seen]))
+    seen = survey(data)
+    return audit(seen.dataset, seen.hashes, seen.looks)
 
 
 # --- faults --------------------------------------------------------------------------------------------------------------

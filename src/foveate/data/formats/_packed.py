@@ -51,7 +51,7 @@ def unrepeated(packed: list[Packed], folder: Path, notes: list[str]) -> list[Pac
     if not repeated:
         return packed
     notes.append(f"shards repeat keys (such as {repeated[0]}), so the shard's name was put before every one")
-    return [replace(one, id=f"{one.shard.relative_to(folder).with_suffix('').as_posix()}/{one.id}") for one in packed]
+    return [replace(one, id=f"{one.shard.relative_to(folder).as_posix()}/{one.id}") for one in packed]
 
 
 def key_of(member: Member) -> tuple[str, str]:

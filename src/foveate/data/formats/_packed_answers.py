@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Captions, Label
 from foveate.data.formats._beside import LARGEST_NUMBER
-from foveate.data.formats._json import as_numbers
+from foveate.data.formats._json import as_numbers, refuse_constant
 from foveate.data.formats._layout import is_utf8
 
 Answer = Label | Captions | Boxes
@@ -125,12 +125,15 @@ def _size(value: object) -> tuple[int, int] | None:
 
 
 def _record(data: bytes) -> dict[str, Any]:
+    text = _text(data)
     try:
-        record = json.loads(_text(data), parse_constant=_refuse)
+        record = json.loads(text, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"JSON is expected, this is damaged ({error})") from None
     except RecursionError:
         raise ValueError("JSON is expected, this is nested too deep to be data") from None
+    except ValueError as error:
+        raise ValueError(f"JSON is expected, but a number in it cannot be read ({error})") from None
     if not isinstance(record, dict):
         raise ValueError(f"a JSON object is expected, got {reprlib.repr(record)}")
     return record
@@ -145,10 +148,6 @@ def _text(data: bytes) -> str:
 
 def _bytes(record: dict[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode()
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"numbers are expected, got {constant}")
 
 
 _READERS: dict[tuple[str, str], Callable[[bytes], Answer | None]] = {

@@ -7,15 +7,17 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from foveate.data.dataset import Image
-from foveate.data.formats._layout import printable
+from foveate.data.formats._layout import printable, unusable
 from foveate.data.pictures import Facts, examine_bytes
 from foveate.errors import BadPicture, DataError
 
 _PACKED = {b"\x1f\x8b": "gzip -d", b"BZh": "bzip2 -d", b"\xfd7zXZ": "xz -d", b"\x28\xb5\x2f\xfd": "zstd -d"}
 _CHUNK = 1 << 20  # bytes
+_LARGEST_PICTURE = 1 << 30  # bytes
+_LONGEST_HEADER = 1 << 16  # bytes; long names and what else a file system tells of a file are far below
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PackedSource:
-    """A picture file in an archive. shard: the archive"""
+    """A picture file in an archive. path: the archive"""
 
-    shard: Path
+    path: Path
     member: Member
 
     def read(self) -> Image:
@@ -39,17 +41,20 @@ class PackedSource:
 
     def examine(self) -> tuple[Image, Facts]:
         """The picture, and what its file says of itself. Raises BadPicture."""
-        return examine_bytes(self.data(), f"{self.shard}/{self.member.name}")
+        return examine_bytes(self.data(), f"{self.path}/{self.member.name}")
 
     def data(self) -> bytes:
-        """The file's bytes. Raises BadPicture if they are no longer there."""
+        """The file's bytes. Raises BadPicture if they are no longer there, or too many for a picture."""
+        if self.member.size > _LARGEST_PICTURE:
+            reason = f"a picture of at most {_LARGEST_PICTURE:,} bytes is expected, this one has {self.member.size:,}"
+            raise BadPicture(reason, where=f"{self.path}/{self.member.name}")
         try:
-            with self.shard.open("rb") as file:
+            with self.path.open("rb") as file:
                 data = bytes_of(file, self.member)
         except OSError as error:
-            raise BadPicture(f"the shard cannot be read ({error.strerror or error})", where=self.shard) from None
+            raise BadPicture(f"the shard cannot be read ({error.strerror or error})", where=self.path) from None
         if len(data) < self.member.size:
-            raise BadPicture("the shard was cut short since it was looked through", where=self.shard)
+            raise BadPicture("the shard was cut short since it was looked through", where=self.path)
         return data
 
 
@@ -62,9 +67,11 @@ def bytes_of(file: BinaryIO, member: Member) -> bytes:
 def members(shard: Path) -> Iterator[Member]:
     """The files in an archive, in order. Only headers are read.
 
-    Raises DataError, naming the archive, for one that is compressed, damaged or cut short, and for links, devices,
-    and names that lead out of it. Raises OSError if it cannot be opened.
+    Raises DataError, naming the archive, for one that is no file, compressed, damaged or cut short, and for links,
+    devices, and names that lead out of it. Raises OSError if it cannot be opened.
     """
+    if reason := unusable(shard):
+        raise DataError(f"a tar archive is expected, but {reason}", where=shard)
     with shard.open("rb") as file:
         start = file.read(8)
         for magic, remedy in _PACKED.items():
@@ -94,7 +101,7 @@ def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _members(file: BinaryIO, shard: Path) -> Iterator[Member]:
-    with tarfile.open(fileobj=file, mode="r:") as archive:
+    with tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:", encoding="utf-8") as archive:
         end = 0
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # or it would keep them all
@@ -110,6 +117,20 @@ def _members(file: BinaryIO, shard: Path) -> Iterator[Member]:
                 raise DataError(f"names within the archive are expected, got {printable(info.name)!r}", where=shard)
             yield Member(info.name, info.offset_data, info.size)
         _check_end(file, archive.offset)
+
+
+class _Headers:
+    """An archive, for tarfile to read headers from: it would take one of any length into memory, and search in it for
+    minutes.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, count: int) -> bytes:
+        if count > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {count:,} bytes")
+        return self._read(count)
 
 
 def _check_end(file: BinaryIO, offset: int) -> None:

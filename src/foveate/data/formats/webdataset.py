@@ -9,6 +9,7 @@
 
 classes.txt beside the shards names the classes in the order of their numbers. A part is told by the shard's name
 (train-000000.tar) or the folder that it lies in. Shards are read where they lie, so they must not be compressed.
+Samples are known by their keys; where shards repeat these, by the shard and the key.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 
 from foveate.annotations import Boxes, Label
 from foveate.data.dataset import PARTS, Dataset, Sample, Skipped
+from foveate.data.formats._beside import LARGEST_NUMBER
 from foveate.data.formats._layout import (
     CLASSES_FILE,
     is_utf8,
@@ -68,7 +70,7 @@ def sniff(path: Path) -> bool:
     looked into, numbered as shards are: then reading says what is wrong with it.
     """
     try:
-        shards = _shards(path)
+        shards, _ = _shards(path)
         if not shards:
             return False
         try:
@@ -87,18 +89,18 @@ def read(path: Path) -> Dataset[Any]:
     is compressed, damaged, cut short, or holds links or names that lead out of it, and for answers that cannot be
     understood.
     """
-    shards = _shards(path)
+    shards, unread = _shards(path)
     if not shards:
         raise DataError("tar archives are expected, found none", where=path, remedy=f"Lay the data out as {SUMMARY}.")
     folder = path if path.is_dir() else path.parent
     skipped: list[Skipped] = []
-    notes: list[str] = []
+    notes = [printable(f"beside the shards, these were not read: {', '.join(unread)}")] if unread else []
     packed = unrepeated([one for shard in shards for one in looked_through(shard, folder, skipped)], folder, notes)
     endings = Counter(ending for one in packed for ending in one.files)
     task = _task(packed, endings, path)
-    if unread := sorted(ending for ending in endings if ending not in ENDINGS[task] and not is_picture(ending)):
-        told = ", ".join(f".{ending} ({endings[ending]:,})" for ending in unread[:5])
-        notes.append(printable(f"files in the shards that were not read: {told}{', ...' if len(unread) > 5 else ''}"))
+    if others := sorted(ending for ending in endings if ending not in ENDINGS[task] and not is_picture(ending)):
+        told = ", ".join(f".{ending} ({endings[ending]:,})" for ending in others[:5])
+        notes.append(printable(f"files in the shards that were not read: {told}{', ...' if len(others) > 5 else ''}"))
     samples: list[Sample[Any]] = []
     for shard, inside in groupby(packed, key=lambda one: one.shard):
         with shard.open("rb") as file:
@@ -124,10 +126,13 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     problems = told_besides(dataset, "group", "time")
     problems += count("with text that is no UTF-8", [s for s in samples if not all(map(is_utf8, _texts(s)))])
     problems += count("with scores", [s for s in samples if s.truth is not None and _has_scores(s.truth)])
+    problems += count("with a number beyond 1,000,000,000", [s for s in samples if not _within(s)])
     problems += ["the colours of the classes"] if dataset.colours else []
+    problems += [f"the class name {name!r}, which is not UTF-8" for name in dataset.classes if not is_utf8(name)]
     repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
     problems += [f"two classes of the name {name!r}" for name in sorted(repeated)]
-    refuse(path, NAME, problems + listed(dataset.classes) + unpaintable(dataset))
+    unpacked = replace(dataset, samples=[s for s in samples if not isinstance(s.source, PackedSource)])
+    refuse(path, NAME, problems + listed(dataset.classes) + unpaintable(unpacked))
     places: list[tuple[str, ...]] = [(sample.part,) if sample.part else () for sample in samples]
     named = list(zip(samples, file_stems(dataset, places), strict=True))
     with new_folder(dataset, path) as folder:
@@ -145,17 +150,25 @@ def write(dataset: Dataset[Any], path: Path) -> None:
             write_classes(dataset, folder)
 
 
-def _shards(path: Path) -> list[Path]:
-    """The archives at a path, or in a folder and those of the parts in it: the compressed ones if there are no others,
-    so that reading can say what to do. Raises OSError.
+def _shards(path: Path) -> tuple[list[Path], list[str]]:
+    """The archives at a path, or in a folder and those of the parts in it, and the names of folders and archives that
+    are left: compressed ones are archives only if there are no others, so that reading can say what to do.
+    Raises OSError.
     """
     if path.is_file():
-        return [path] if path.name.lower().endswith((".tar", *_COMPRESSED)) else []
+        return ([path] if path.name.lower().endswith((".tar", *_COMPRESSED)) else []), []
     folders, files = visible(path)
-    entries = files + [file for folder in folders if part_of(folder.name) for file in visible(folder.path)[1]]
-    found = [Path(entry.path) for entry in entries if entry.is_file()]
-    plain = [file for file in found if file.name.lower().endswith(".tar")]
-    return plain or [file for file in found if file.name.lower().endswith(_COMPRESSED)]
+    left = [f"{folder.name}/" for folder in folders if not part_of(folder.name)]
+    for folder in folders:
+        if part_of(folder.name):
+            below, inside = visible(folder.path)
+            left += [f"{folder.name}/{one.name}/" for one in below]
+            files += inside
+    plain = [Path(file.path) for file in files if file.name.lower().endswith(".tar")]
+    packed = [Path(file.path) for file in files if file.name.lower().endswith(_COMPRESSED)]
+    if not plain:
+        return packed, left
+    return plain, left + [file.relative_to(path).as_posix() for file in packed]
 
 
 def _has_sample(shard: Path) -> bool:
@@ -180,7 +193,9 @@ def _task(packed: list[Packed], endings: Counter[str], path: Path) -> str:
     try:
         return task_of(endings, data)
     except ValueError as error:
-        raise DataError(str(error), where=path if first is None else first.shard) from None
+        if first is None:
+            raise DataError(str(error), where=path) from None
+        raise DataError(f"{first.files['json'].name!r}: {error}", where=first.shard) from None
 
 
 def _sample(one: Packed, task: str, file: BinaryIO, skipped: list[Skipped]) -> Sample[Any] | None:
@@ -238,6 +253,16 @@ def _renumbered(sample: Sample[Any], numbers: Sequence[int]) -> Sample[Any]:
 
 def _texts(sample: Sample[Any]) -> tuple[str, ...]:
     return getattr(sample.truth, "texts", ())
+
+
+def _within(sample: Sample[Any]) -> bool:
+    """Whether all numbers of its answer are such as are read again."""
+    match sample.truth:
+        case Boxes(corners=corners, size=size):
+            return bool((np.abs(corners) <= LARGEST_NUMBER).all()) and (
+                size is None or 0 < min(size) <= max(size) <= LARGEST_NUMBER
+            )
+    return True
 
 
 def _has_scores(truth: Answer) -> bool:

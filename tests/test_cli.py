@@ -268,6 +268,10 @@ def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(run_cli, r
     run = tmp_path / "run"
     assert run_cli("train", data, "--epochs", 1, "--out", run, "--allow-leak")[0] == 0
     assert len(json.loads((run / "data.json").read_text())["leaks"]) == 3
+    code, out, _ = run_cli("test", run)
+    assert "3 of 21 test pictures belong with pictures of another part" in out
+    assert "Without them: accuracy" in out
+    assert "What the audit found" in (run / "report.html").read_text()
     assert "allow_leak: true" in (run / "config.yaml").read_text()
 
 

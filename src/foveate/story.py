@@ -80,12 +80,13 @@ def judgement(run: Run, results: Mapping[str, Any], part: Part, task: Task[Any])
     less = task.primary in task.lower_is_better
     gain_low, gain_high = (-lift["high"], -lift["low"]) if less else (lift["low"], lift["high"])
     sentence = f"This model is {task.claim(results[part], part)}. The best simple baseline, {name}, reaches {rival['value']:.1%}."
+    leak = f"{_shared(run, part, task)}." if run.data["leaks"] else ""
     if gain_high < 0:
-        return sentence, f"Don't believe in it: the baseline {name} is better.", "bad"
+        return sentence, f"Don't believe in it: the baseline {name} is better. {leak}".strip(), "bad"
     if gain_low <= 0:
-        return sentence, f"Careful: it is not clearly better than {name}.", "careful"
-    if run.data["leaks"]:
-        return sentence, f"Careful: {_shared(run, part, task)}.", "careful"
+        return sentence, f"Careful: it is not clearly better than {name}. {leak}".strip(), "careful"
+    if leak:
+        return sentence, f"Careful. {leak}", "careful"
     if part != "test":
         return sentence, "Better than every baseline. The test part is still locked.", "plain"
     if len(run.ledger.entries) > 1:
@@ -100,7 +101,7 @@ def _shared(run: Run, part: Part, task: Task[Any]) -> str:
     alone = np.array([id not in leaked for id in ids], bool)
     share = f"{len(ids) - alone.sum():,} of {len(ids):,} {'test' if part == 'test' else 'validation'} pictures"
     if alone.all():
-        return f"parts share pictures, though none of the {share.split(' of ')[1]}"
+        return f"Other parts share pictures; none of the {share.split(' of ')[1]} is among them"
     told = f"{share} belong with pictures of another part, so the figure is partly memory"
     if not alone.any():
         return told

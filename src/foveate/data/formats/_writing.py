@@ -11,6 +11,7 @@ from typing import Any
 
 import PIL.Image
 
+from foveate.data import views
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.formats._layout import CLASSES_FILE, is_hidden
 from foveate.data.pictures import PICTURE_SUFFIXES, FileSource
@@ -48,7 +49,7 @@ def refuse(path: Path, name: str, problems: list[str]) -> None:
         raise DataError(
             f"the format {name!r} cannot hold this data: {'; '.join(problems)}",
             where=path,
-            remedy="Choose another format, or leave that out of the data first.",
+            remedy=f"Choose another format, or leave that out: --without {' or '.join(views.LEAVES)}.",
         )
 
 

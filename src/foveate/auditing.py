@@ -57,7 +57,7 @@ def look(dataset: Dataset[Any], watch: Watch, *, deep: bool = False, seed: int =
 def tell(audited: Audited, watch: Watch) -> None:
     """The summary: a line for each kind of fault, errors first."""
     found, dataset = audited.audit, audited.audit.dataset
-    classes = f" of {len(dataset.classes)} classes" if dataset.classes else ""
+    classes = f" of {len(dataset.classes)} class{'es' * (len(dataset.classes) != 1)}" if dataset.classes else ""
     watch.say(f"{dataset.name}: {len(dataset):,} pictures{classes}, for {dataset.task}")
     for note in dataset.notes:
         watch.warn(note)

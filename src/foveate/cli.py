@@ -244,7 +244,8 @@ def convert(
     target = formats.find(format)
     dataset = load(source, root=root, format=given)
     target.write(views.without(dataset, leave or []), place)
-    watch.say(f"{len(dataset):,} pictures of {len(dataset.classes):,} classes, written to {place} as {format}")
+    classes = f" of {len(dataset.classes):,} class{'es' * (len(dataset.classes) != 1)}" if dataset.classes else ""
+    watch.say(f"{len(dataset):,} pictures{classes}, written to {place} as {format}")
     for note in dataset.notes:
         watch.warn(note)
     for skipped in dataset.skipped:

@@ -16,6 +16,8 @@ from foveate.data import formats
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError
 
+Files = dict[str, str | bytes]
+
 
 def png(shade: int = 0) -> bytes:
     buffer = io.BytesIO()

@@ -5,6 +5,7 @@ for each of a million objects would take minutes.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as brief
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Boxes, Polygon, RunLengths, Shape
 from foveate.data.formats._json import are_numbers, no_collection, optional_text, senseless, size_in, text_in
 from foveate.data.formats._json_lists import read_lists
+from foveate.data.formats._layout import printable
 from foveate.errors import DataError
 from foveate.ops import rle
 
@@ -63,7 +65,8 @@ def parse(file: Path, classes: dict[str, int]) -> tuple[list[Record], list[str]]
 class _Columns:
     """What a file says.
 
-    images: name, group, time and size of each picture; image_rows: their places by id; names: of categories by id
+    images: name, group, time and size of each picture; image_rows: their places by id; names: of categories by id;
+    named: the same names
 
     A row for each annotation: ids, image_ids, category_ids, crowd, shapes (a shape, its outlines as a range of `ends`, or
     None), boxes (left, top, width, height in turn). boxless: rows whose box is yet to be taken from their shape.
@@ -74,6 +77,7 @@ class _Columns:
     images: list[tuple[str, str | None, str | None, tuple[int, int] | None]] = field(default_factory=list)
     image_rows: dict[Any, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
     ids: list[Any] = field(default_factory=list)
     image_ids: list[Any] = field(default_factory=list)
     category_ids: list[Any] = field(default_factory=list)
@@ -89,7 +93,7 @@ class _Columns:
 
     def add_image(self, image: dict[str, Any]) -> None:
         self.image_keys.update(image)
-        if not isinstance(id := image.get("id"), int | str):
+        if type(id := image.get("id")) not in (int, str):
             raise DataError(f"a number or a text is expected as id of an image record, got {brief(id)}")
         if self.image_rows.setdefault(id, len(self.images)) != len(self.images):
             raise DataError(f"one image record an id is expected, {brief(id)} has two")
@@ -103,11 +107,12 @@ class _Columns:
         if type(id) is not int:
             raise DataError(f"a whole number is expected as id of a category, got {brief(id)}")
         name = text_in(category.get("name"), f"name of category {brief(id)}", self.file)
-        if id in self.names or name in self.names.values():
+        if id in self.names or name in self.named:
             twice = f"the id {brief(id)}" if id in self.names else repr(name)
             remedy = "Rename one, or give both one category if they are the same."
             raise DataError(f"each category is expected once, {twice} is there twice", remedy=remedy)
         self.names[id] = name
+        self.named.add(name)
 
     def add_annotation(self, annotation: dict[str, Any]) -> None:
         self.annotation_keys.update(annotation)
@@ -205,14 +210,11 @@ class _Columns:
 
     def rows(self, ids: list[Any], known: dict[Any, int], what: str) -> NDArray[np.int64]:
         """The place of each id. Raises DataError for the first that is not known."""
-        row = 0
-        try:
-            places = []
-            for row, id in enumerate(ids):  # noqa: B007  the row is for the error
-                places.append(known[id])
-        except (KeyError, TypeError):  # a list is no key of a dict
-            expected = f"the {what}_id of a listed {what} is expected"
-            raise self.wrong(self.ids[row], f"{expected}, got {brief(ids[row])}") from None
+        places = []
+        for row, id in enumerate(ids):
+            if type(id) in (bool, dict, list) or id not in known:  # true would be taken for 1
+                raise self.wrong(self.ids[row], f"the {what}_id of a listed {what} is expected, got {brief(id)}")
+            places.append(known[id])
         return np.array(places, np.int64)
 
     def all_shapes(self) -> list[Shape | None]:
@@ -230,6 +232,12 @@ class _Columns:
     def notes(self) -> list[str]:
         """What had to be decided."""
         notes = []
+        ids = Counter(id for id in self.ids if type(id) in (int, str))
+        if again := [id for id, times in ids.items() if times > 1]:
+            notes.append(
+                f"{len(again):,} ids of annotations are there more than once (such as {brief(again[0])}); "
+                "each of these annotations is read"
+            )
         if self.boxless:
             notes.append(
                 f"{len(self.boxless):,} annotations have no bbox and take the bounds of their segmentation "
@@ -248,7 +256,7 @@ class _Columns:
         ):
             if unread:
                 notes.append(f"not read of {what}: {', '.join(map(brief, sorted(unread)[:9]))}")
-        return [f"{self.file.name}: {note}" for note in notes]
+        return [f"{printable(self.file.name)}: {note}" for note in notes]
 
     def wrong(self, id: Any, message: str) -> DataError:
         return DataError(f"annotation {brief(id)}: {message}", where=self.file)

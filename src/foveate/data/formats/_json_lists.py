@@ -8,21 +8,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from foveate.data.formats._json import explained, no_collection, refuse_constant, text_of
+from foveate.data.formats._json import explained, no_collection, refuse_constant, text_of, without_twins
 from foveate.errors import DataError
 
 Taker = Callable[[dict[str, Any]], None]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SIGNS = {sign: re.compile(rf"[ \t\n\r]*{re.escape(sign)}[ \t\n\r]*") for sign in "{}[]:,"}
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(parse_constant=refuse_constant).scan_once  # type: ignore[attr-defined]
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=without_twins)
+_scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
 
 
 def read_lists(path: Path, takers: Mapping[str, Taker]) -> None:
     """Reads an object of lists of objects. takers: by the list's key, what to give its objects to, in their order.
 
     Other keys are passed over. Raises DataError, with the line, for what is no JSON; if a key is missing, there twice, or
-    holds something else; and what a taker raises.
+    holds something else; if an object has a key twice; and what a taker raises.
     """
     text = text_of(path)
     cursor = _Cursor(text)
@@ -31,26 +32,26 @@ def read_lists(path: Path, takers: Mapping[str, Taker]) -> None:
     with no_collection(), explained(path, text):
         if not cursor.passes("{"):
             cursor.value()  # is it JSON at all?
-            raise DataError(f"an object with {keys} is expected, got something else", where=path)
+            raise DataError(f"an object with {keys} is expected, got something else")
         more = not cursor.passes("}")
         while more:
             key = cursor.key()
             if key not in takers:
                 cursor.value()
             elif key in seen:
-                raise DataError(f"the key {key!r} is expected once, it is there twice", where=path, line=cursor.line())
+                raise DataError(f"the key {key!r} is expected once, it is there twice", line=cursor.line())
             else:
                 seen.add(key)
-                _take_list(path, cursor, key, takers[key])
+                _take_list(cursor, key, takers[key])
             more = cursor.goes_on("}")
         cursor.end()
     if missing := [repr(key) for key in takers if key not in seen]:
         raise DataError(f"an object with {keys} is expected, it has no {' and no '.join(missing)}", where=path)
 
 
-def _take_list(path: Path, cursor: _Cursor, key: str, take: Taker) -> None:
+def _take_list(cursor: _Cursor, key: str, take: Taker) -> None:
     if not cursor.passes("["):
-        raise DataError(f"a list is expected under {key!r}", where=path, line=cursor.line())
+        raise DataError(f"a list is expected under {key!r}", line=cursor.line())
     more = not cursor.passes("]")
     while more:
         record = cursor.value()
@@ -60,7 +61,7 @@ def _take_list(path: Path, cursor: _Cursor, key: str, take: Taker) -> None:
                 raise DataError(f"a list of objects is expected under {key!r}")
             take(record)
         except DataError as error:
-            raise DataError(error.message, where=path, line=cursor.line(start), remedy=error.remedy) from None
+            raise DataError(error.message, line=cursor.line(start), remedy=error.remedy) from None
         more = cursor.goes_on("]")
 
 
@@ -92,6 +93,8 @@ class _Cursor:
             value, self.place = _scan(self.text, self.place)
         except StopIteration:
             raise json.JSONDecodeError("expecting a value", self.text, self.place) from None
+        except DataError as error:
+            raise DataError(error.message, line=self.line(), remedy=error.remedy) from None
         return value
 
     def key(self) -> str:

@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def things_in(content: dict[str, Any], file: Path, left_out: Counter[str]) -> li
         label = text_in(shape.get("label"), f"label of {what}", file)
         kind = text_in(shape.get("shape_type", "polygon"), f"shape_type of {what}", file)
         if kind not in ("polygon", "circle", "rectangle"):
-            left_out[f"shapes of the kind {kind!r} that are left out"] += 1
+            left_out[f"shapes of the kind {brief(kind)} that are left out"] += 1
             continue
         points = _points(shape, what, file)
         if kind == "polygon" and len(points) < 3:

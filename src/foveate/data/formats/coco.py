@@ -25,7 +25,16 @@ from foveate.data.dataset import Dataset, Part, Sample, Skipped
 from foveate.data.formats._coco_parts import KEYS, Record, parse
 from foveate.data.formats._coco_writing import content, differing
 from foveate.data.formats._json import has_keys
-from foveate.data.formats._layout import PART_WORDS, is_named_picture, part_of, printable, unusable, visible
+from foveate.data.formats._layout import (
+    NOT_UTF8,
+    PART_WORDS,
+    is_named_picture,
+    is_utf8,
+    part_of,
+    printable,
+    unusable,
+    visible,
+)
 from foveate.data.formats._paths import inside, inside_id
 from foveate.data.formats._things import unwritable
 from foveate.data.formats._writing import count, new_folder, refuse, safe_names, unlabelled, unpaintable, write_picture
@@ -40,6 +49,7 @@ _NAMED = re.compile(r"instances.*\.json|.*\.coco\.json", re.IGNORECASE)
 _MOST_FILES = 20  # of other names; where there are more, they are no COCO but one for each picture
 _LOOKED_FOR = 50  # pictures, to find their folder
 _HOLDERS = ("data", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures")  # they may hold folders
+_LABELS = ("annotation", "annotations", "json", "labels")  # folders of files with labels, beside those of pictures
 _REST = "images"  # where pictures of no part are written
 
 
@@ -52,7 +62,8 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset[Any]:
-    """One sample an image record, its id being the file name behind its folder. Classes in the order of category ids.
+    """One sample an image record, its id being the file name behind its folder. Classes in the order of category ids;
+    with several files, those of the first one first, and a class is the same where its name is.
 
     It is "instance" if any annotation has a segmentation, else "detection". A single file is read without parts.
     Pictures that are not there are skipped and listed. Raises DataError, with the annotation's id, for one that has no
@@ -66,7 +77,8 @@ def read(path: Path) -> Dataset[Any]:
         records, own_notes = parse(file, classes)
         notes += own_notes
         if known and len(classes) > known:
-            notes.append(f"{file.name} has categories that the files before it lack; all are taken together")
+            name = printable(file.name)
+            notes.append(f"{name} has categories that the files before it lack; all are taken together")
         top, folder = _pictures_of(file, [record.written for record in records], path)
         for record in records:
             written = inside_id(folder, record.written, where=file, root=top)
@@ -82,8 +94,8 @@ def read(path: Path) -> Dataset[Any]:
     samples: list[Sample[Any]] = []
     skipped: list[Skipped] = []
     for id, (_, picture, part, record) in found.items():
-        if reason := unusable(picture):
-            skipped.append(Skipped(id, reason))
+        if reason := unusable(picture) if is_utf8(id) else NOT_UTF8:
+            skipped.append(Skipped(printable(id), reason))
         else:
             truth = Instances(record.boxes, record.shapes) if things else record.boxes
             samples.append(Sample(id, FileSource(picture), truth, record.group, part, record.time))
@@ -165,7 +177,9 @@ def _pictures_of(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
     """The folder that ids begin from, and below it the one that a file's names begin from: where most of some of them are
     found, of the file's own part if there is one. Numbered pictures may be called the same in each part.
     """
-    bases = [one for one in (file.parent, file.parent.parent) if path.is_file() or one.is_relative_to(path)]
+    beside = file.parent.name.casefold() in _LABELS  # of a single file; what lies beside another folder is another set
+    above = [file.parent.parent] if (beside if path.is_file() else file.parent != path) else []
+    bases = [file.parent, *above]
     some = names[:: max(1, len(names) // _LOOKED_FOR)][:_LOOKED_FOR]
     part = _part_in(file.stem)
     best, best_fit = (path if path.is_dir() else file.parent, file.parent), (0, 0)
@@ -213,7 +227,7 @@ def _without_record(pictures: list[Path]) -> list[str]:
     others = [
         entry.name
         for folder in sorted(names)
-        if folder.is_dir()
+        if os.path.isdir(folder)  # noqa: PTH112  Path's raises for long names
         for entry in visible(folder)[1]
         if is_named_picture(entry.name) and entry.name not in names[folder]
     ]

@@ -1,6 +1,6 @@
 """LabelMe: a JSON file beside each picture, with what was drawn on it (github.com/wkentaro/labelme).
 
-    images/1.jpg, images/1.json, ...      in any folders; those named train, valid and test are the parts
+    images/1.jpg, images/1.json, ...      in any folders; if all are named train, valid or test, they are the parts
 
 Outlines of one label and one group_id are one thing. The flags "crowd" and "difficult" of a shape are read; so are the
 keys "group" and "time" of a file, which LabelMe keeps although it has no use for them.
@@ -127,15 +127,15 @@ def read(path: Path) -> Dataset[Any]:
         raise DataError(f"{what} are expected, found none ({len(skipped):,} skipped{first})", where=path)
     outlined = any(thing.outlines for _, page in pages.values() for thing in page.things)
     indices = {name: index for index, name in enumerate(classes)}
-    parts = _parts(files, path)
+    parts, notes = _parts(files, path)
+    notes += [f"{what}: {number:,}" for what, number in sorted(left_out.items())]
     samples = []
     for id, (file, page) in pages.items():
         group, time = page.told
         part = parts.get(file.relative_to(path).parts[0])
         samples.append(Sample(id, page.source, _truth(page, indices, outlined), group, part, time))
-    notes = tuple(f"{what}: {number:,}" for what, number in sorted(left_out.items()))
     task = "instance" if outlined else "detection"
-    return Dataset(path.name, task, classes, samples, tuple(skipped), path, notes=notes)
+    return Dataset(path.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:
@@ -186,7 +186,7 @@ def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in sorted(names):
-            if is_hidden(name) or name == CLASSES_FILE:
+            if is_hidden(name) or (name == CLASSES_FILE and folder == root):
                 continue
             id = (folder / name).relative_to(root).as_posix()
             if not is_utf8(id):
@@ -229,10 +229,13 @@ def _truth(page: _Page, indices: dict[str, int], outlined: bool) -> Boxes | Inst
     return Instances(boxes, shapes) if outlined else boxes
 
 
-def _parts(files: list[Path], root: Path) -> dict[str, Part | None]:
-    """The part that each folder in `root` means: none at all, unless all of them do."""
-    tops = {file.relative_to(root).parts[0] for file in files if file.parent != root}
-    return {top: part_of(top) for top in tops} if all(map(part_of, tops)) else {}
+def _parts(files: list[Path], root: Path) -> tuple[dict[str, Part | None], list[str]]:
+    """The part that each folder in `root` means, and notes: none at all, unless all of them do."""
+    tops = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
+    named, others = [top for top in tops if part_of(top)], [top for top in tops if not part_of(top)]
+    if named and others:
+        return {}, [f"not taken for parts, as not all folders are some: {', '.join(named)} (beside {others[0]})"]
+    return {top: part_of(top) for top in named}, []
 
 
 def _differs(sample: Sample[Any]) -> bool:

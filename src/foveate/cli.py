@@ -288,6 +288,29 @@ def datasets(root: Annotated[Path | None, typer.Option(help="Where to look first
     Terminal().table(("name", "", "found"), rows)
 
 
+@app.command()
+def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False) -> None:
+    """List the decoded pictures that are kept for later runs."""
+    from foveate.data import store
+
+    watch, place = Terminal(), store.root()
+    try:
+        if clear:
+            watch.say(f"{store.in_words(store.clear())} freed in {place}")
+            return
+        kept = store.entries()
+    except OSError as error:
+        raise FoveateError(f"the cache cannot be used ({error.strerror})", where=place) from None
+    if not kept:
+        watch.say(f"no decoded pictures are kept in {place}")
+        return
+    watch.table(("data", "pictures", "size", "takes", "last used"), [store.row(entry) for entry in kept])
+    total, most = sum(entry.size for entry in kept), store.most_bytes()
+    watch.say(
+        f"{store.in_words(total)} of at most {store.in_words(most)} (FOVEATE_CACHE_GB), in {place} (FOVEATE_CACHE)"
+    )
+
+
 def _pairs(given: list[str]) -> dict[str, Any]:
     """KEY=VALUE, the value read as YAML: numbers, true, null and lists mean what they look like."""
     import yaml

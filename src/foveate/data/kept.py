@@ -111,7 +111,7 @@ def _record(data: mmap.mmap) -> tuple[Record, int, bytes]:
         skipped = {int(place): str(reason) for place, reason in told["skipped"]}
         shape = (count, size, size, channels)
         return Record(told["name"], str(told["data"]), int(told["samples"]), shape, skipped), begin, checksum
-    except (struct.error, KeyError, TypeError) as error:
+    except (struct.error, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 

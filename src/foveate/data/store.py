@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,18 @@ class Entry:
 
 
 def root() -> Path:
-    """The folder for pictures in FOVEATE_CACHE, else in XDG_CACHE_HOME/foveate, else in ~/.cache/foveate."""
-    if told := os.environ.get("FOVEATE_CACHE"):
-        place = Path(told).expanduser()
-    else:
-        place = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "foveate"
-    return place.absolute() / "pictures"
+    """The folder for pictures in FOVEATE_CACHE, else in XDG_CACHE_HOME/foveate, else in ~/.cache/foveate.
+
+    Raises SettingError if there is no such home.
+    """
+    told = os.environ.get("FOVEATE_CACHE")
+    try:
+        place = Path(told or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError as error:
+        raise SettingError(
+            f"a folder is expected, got {told or '~/.cache'!r} ({error})", where="FOVEATE_CACHE"
+        ) from None
+    return (place if told else place / "foveate").absolute() / "pictures"
 
 
 def key(samples: Sequence[Sample[Any]]) -> str | None:
@@ -239,25 +246,28 @@ def make_room(wanted: int) -> None:
         taken, free = taken - entry.size, free + entry.size
 
 
-def sweep() -> None:
-    """Remove files in the making whose makers are gone: nobody holds their locks."""
+def sweep() -> int:
+    """Remove files in the making whose makers are gone: nobody holds their locks. Returns the bytes that were freed."""
+    freed = 0
     for path in _files(".partial"):
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_RDWR)
             try:
                 if _try_lock(descriptor) and _stands(descriptor, path):
+                    freed += os.fstat(descriptor).st_size
                     path.unlink()
             finally:
                 os.close(descriptor)
+    return freed
 
 
-def clear() -> list[Entry]:
-    """Remove all but what is just being made. Returns what was removed."""
-    sweep()
-    gone = entries()
-    for entry in gone:
+def clear() -> int:
+    """Remove all but what is just being made. Returns the bytes that were freed."""
+    freed = sweep()
+    for entry in entries():
         entry.path.unlink(missing_ok=True)
-    return gone
+        freed += entry.size
+    return freed
 
 
 def _files(suffix: str) -> list[Path]:
@@ -265,6 +275,13 @@ def _files(suffix: str) -> list[Path]:
         return sorted(path for path in root().iterdir() if path.suffix == suffix and _NAME.fullmatch(path.name))
     except FileNotFoundError:
         return []
+
+
+def row(entry: Entry) -> tuple[str, ...]:
+    """What a person is told of a file: data, pictures, their size, bytes, when last used."""
+    count, side = ("", "") if entry.shape is None else (f"{entry.shape[0]:,}", f"{entry.shape[1]} px")
+    used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+    return entry.data, count, "no pixels" if side == "0 px" else side, in_words(entry.size), used
 
 
 def in_words(count: float) -> str:

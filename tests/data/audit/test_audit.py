@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from made import CLEAN, FAULTS, audited, labels, spoilt
 
+from foveate.data import formats
+from foveate.data.audit import audit
 from foveate.data.audit.repair import repaired
+from foveate.data.cache import survey
 from foveate.data.dataset import Dataset, Skipped
 
 
@@ -42,6 +45,14 @@ def test_a_clean_set_is_not_repaired(name):
     assert repairs == []
     assert [sample.id for sample in dataset] == [sample.id for sample in before]
     assert dataset.classes == before.classes
+
+
+def test_a_set_is_judged_alike_in_files_and_in_archives(tmp_path):
+    for name in ("folder", "csv", "webdataset"):
+        formats.find(name).write(labels(), tmp_path / name)
+        seen = survey(formats.read(tmp_path / name))
+        found = audit(seen.dataset, seen.hashes, seen.looks).findings
+        assert [(f.check, f.reason) for f in found if f.severity != "note"] == []
 
 
 def test_few_unusable_samples_are_a_warning_and_many_an_error():

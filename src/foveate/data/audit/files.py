@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from foveate.data.audit.finding import Finding
 from foveate.data.dataset import Dataset
+from foveate.data.pictures import FileSource
 
 MOST_SKIPPED = 0.05
 """The share of samples that may be unusable; above it the set as a whole is in doubt."""
@@ -36,7 +36,7 @@ def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
     for sample, format, mode, orientation in zip(
         dataset, looks["format"].tolist(), looks["mode"].tolist(), looks["orientation"].tolist(), strict=True
     ):
-        path: Path | None = getattr(sample.source, "path", None)
+        path = sample.source.path if isinstance(sample.source, FileSource) else None  # not an archive's
         if format and path is not None and path.suffix.lower() not in _ENDINGS.get(format, {path.suffix.lower()}):
             yield Finding(
                 "warning",

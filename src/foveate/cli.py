@@ -306,9 +306,8 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of the
         return
     watch.table(("data", "pictures", "size", "takes", "last used"), [store.row(entry) for entry in kept])
     total, most = sum(entry.size for entry in kept), store.most_bytes()
-    watch.say(
-        f"{store.in_words(total)} of at most {store.in_words(most)} (FOVEATE_CACHE_GB), in {place} (FOVEATE_CACHE)"
-    )
+    watch.say(f"\n{store.in_words(total)} of at most {store.in_words(most)}; FOVEATE_CACHE_GB changes that")
+    watch.say(f"in {place}; FOVEATE_CACHE changes that")
 
 
 def _pairs(given: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from foveate import files, models, settings, tasks
 from foveate.console import Watch
 from foveate.data import cache, grouping, split, split_file, views
 from foveate.data.audit import LEAK, UNUSABLE, Audit, Kind, audit, duplicates
-from foveate.data.dataset import PARTS, Dataset, Part, Skipped
+from foveate.data.dataset import PARTS, Dataset, Part, Sample, Skipped
 from foveate.data.load import load
 from foveate.data.rows import Rows
 from foveate.errors import DataError, RunError
@@ -66,17 +67,7 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
         samples = split_file.apply(
             replace(pictures.dataset, samples=samples), pictures.hashes, split_file.read(path), path
         ).samples
-    made = split.split(
-        samples,
-        [task.strata(sample.truth) for sample in samples],
-        found.alike.clusters.tolist(),
-        classes=dataset.classes,
-        fractions=wanted.fractions,
-        seed=wanted.seed,
-        allow_leak=wanted.allow_leak,
-        times=grouping.timed(samples, wanted.time_by) if wanted.time_by else None,
-        fold=_fold(wanted.fold),
-    )
+    made = _split(samples, dataset.classes, found.alike, wanted)
     run.settings = wanted.model_copy(update={"size": size})
     settings.write(run.path / "config.yaml", run.settings)
     split_file.write(run.path / "split.csv", samples, pictures.hashes, made.parts)
@@ -121,6 +112,22 @@ def grouped(dataset: Dataset[Any], by: str | None) -> Dataset[Any]:
     return dataset if by is None else replace(dataset, samples=grouping.grouped(dataset.samples, by))
 
 
+def _split(
+    samples: Sequence[Sample[Any]], classes: Sequence[str], alike: duplicates.Alike, wanted: Settings
+) -> split.Split:
+    return split.split(
+        samples,
+        [sample.truth.present() if sample.truth is not None else () for sample in samples],
+        alike.clusters.tolist(),
+        classes=classes,
+        fractions=wanted.fractions,
+        seed=wanted.seed,
+        allow_leak=wanted.allow_leak,
+        times=grouping.timed(samples, wanted.time_by) if wanted.time_by else None,
+        fold=_fold(wanted.fold),
+    )
+
+
 def _fold(told: str | None) -> tuple[int, int] | None:
     """ "2/5" -> (1, 5): the second of five, counted from 0."""
     if told is None:
@@ -136,17 +143,7 @@ def write_split(dataset: Dataset[Any], path: Path, watch: Watch, wanted: Setting
     with watch.bar("looking at pictures", len(dataset)) as bar:
         seen = cache.survey(dataset, tick=lambda done, _: bar(done), tell=watch.warn)
     samples = grouped(seen.dataset, wanted.group_by).samples
-    made = split.split(
-        samples,
-        [sample.truth.present() if sample.truth is not None else () for sample in samples],
-        duplicates.find(seen.hashes, seen.looks).clusters.tolist(),
-        classes=dataset.classes,
-        fractions=wanted.fractions,
-        seed=wanted.seed,
-        allow_leak=wanted.allow_leak,
-        times=grouping.timed(samples, wanted.time_by) if wanted.time_by else None,
-        fold=_fold(wanted.fold),
-    )
+    made = _split(samples, dataset.classes, duplicates.find(seen.hashes, seen.looks), wanted)
     split_file.write(path, samples, seen.hashes, made.parts)
     for note in made.notes:
         watch.warn(note)
@@ -213,7 +210,7 @@ def _data_record(material: Material, found: Audit) -> dict[str, Any]:
     dataset, parts = material.pictures.dataset, material.parts
     counts = {
         part: np.bincount(
-            [stratum for row in rows for stratum in material.task.strata(dataset[row].truth)],
+            [k for row in rows if (truth := dataset[row].truth) is not None for k in truth.present()],
             minlength=len(dataset.classes),
         ).tolist()
         for part, rows in parts.items()

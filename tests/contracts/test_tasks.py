@@ -162,9 +162,9 @@ def test_the_options_rebuild_the_task(case):
     assert again.classes == case.task.classes
 
 
-def test_strata_are_classes(case):
+def test_what_is_present_are_classes(case):
     for truth in case.truths:
-        assert all(0 <= stratum < len(case.task.classes) for stratum in case.task.strata(truth))
+        assert all(0 <= k < len(case.task.classes) for k in truth.present())
 
 
 def test_answers_can_be_told_and_written(case):

@@ -90,9 +90,6 @@ class Classification(Task[Label]):
             return [f"its label is class {sample.truth.index}, but there are only {len(self.classes)} classes"]
         return []
 
-    def strata(self, truth: Label) -> Sequence[int]:
-        return (truth.index,)
-
     def collate(self, images: Tensor, truths: Sequence[Label], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B,) int64."""
         del draws  # nothing is random in a label

@@ -61,10 +61,6 @@ class Task(ABC, Generic[A]):
         """What is wrong with the truth of this one sample, in words; empty if nothing is."""
 
     @abstractmethod
-    def strata(self, truth: A) -> Sequence[int]:
-        """The classes in this truth, whose shares a split keeps alike in all parts."""
-
-    @abstractmethod
     def collate(self, images: Tensor, truths: Sequence[A], draws: Draws) -> tuple[tuple[Tensor, ...], Any]:
         """(B, C, H, W) uint8 and B truths -> (the net's inputs, the loss's target). Noise, clicks and the like are
         made here, from `draws` alone."""

@@ -46,7 +46,7 @@ def demo(
     from foveate.experiment import test, train
 
     watch = Terminal()
-    run = train("digits", out=out, watch=watch)
+    run = train("digits", out=out, watch=watch, size=24, epochs=30)  # chosen on the validation part
     test(run, watch=watch)
     _conclude(run, "test")
 

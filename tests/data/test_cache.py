@@ -99,7 +99,7 @@ def test_the_natural_size_is_the_median_of_the_longer_sides():
 # --- kept on disk -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """A cache of the test's own."""
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
@@ -166,7 +166,7 @@ def test_what_is_kept_is_what_was_decoded(place, tmp_path, decoded, shape, count
     assert name.endswith("-4x0.pictures")
 
 
-def test_what_is_kept_cannot_be_written_to(place, tmp_path):
+def test_what_is_kept_cannot_be_written_to(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1)] * 2)
     for pictures in (cache.decode(whole, 4), cache.decode(whole, 4)):
         with pytest.raises(ValueError, match="read-only"):
@@ -190,10 +190,11 @@ def test_a_survey_takes_what_is_there_at_any_size(place, tmp_path, decoded):
     pictures = cache.decode(whole, 4)
     seen = cache.survey(whole)
     assert decoded == [3]
-    assert (seen.hashes, seen.looks.tolist()) == (pictures.hashes, pictures.looks.tolist())
+    assert seen.hashes == pictures.hashes
+    assert np.array_equal(seen.looks, pictures.looks)
     other = files(tmp_path / "other", [noise(6, 6, 1, seed=i) for i in range(3)])
     seen = cache.survey(other)
-    assert cache.survey(other).looks.tolist() == seen.looks.tolist()
+    assert np.array_equal(cache.survey(other).looks, seen.looks)
     assert decoded == [3, 3]
     assert [name for name in kept(place) if name.endswith("-0x0.pictures")]
 
@@ -224,15 +225,15 @@ def renamed(path, whole):
     return replace(whole, samples=[replace(whole[0], source=FileSource(new)), *whole.samples[1:]])
 
 
-def known_by_another_id(path, whole):
+def known_by_another_id(_, whole):
     return replace(whole, samples=[replace(whole[0], id="new"), *whole.samples[1:]])
 
 
-def one_less(path, whole):
+def one_less(_, whole):
     return replace(whole, samples=whole.samples[1:])
 
 
-def in_another_order(path, whole):
+def in_another_order(_, whole):
     return replace(whole, samples=whole.samples[::-1])
 
 
@@ -244,7 +245,7 @@ def shown_otherwise(path, whole):
     "change",
     [changed, touched, swapped_with_its_times, renamed, known_by_another_id, one_less, in_another_order, shown_otherwise],
 )  # fmt: skip
-def test_whatever_changes_is_decoded_again(place, tmp_path, decoded, change):
+def test_whatever_changes_is_decoded_again(tmp_path, decoded, change):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     cache.decode(whole, 4)
     other = change(whole[0].source.path, whole)
@@ -253,7 +254,7 @@ def test_whatever_changes_is_decoded_again(place, tmp_path, decoded, change):
     assert np.array_equal(cache.decode(other, 4).pixels, in_memory(other, 4).pixels)
 
 
-def test_removed_pictures_are_skipped_though_they_were_kept(place, tmp_path):
+def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     cache.decode(whole, 4)
     whole[1].source.path.unlink()
@@ -263,7 +264,7 @@ def test_removed_pictures_are_skipped_though_they_were_kept(place, tmp_path):
     ]
 
 
-def test_names_truths_and_parts_are_the_sets_own_not_the_caches(place, tmp_path, decoded):
+def test_names_truths_and_parts_are_the_sets_own_not_the_caches(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     cache.decode(whole, 4)
     other = replace(whole, name="other", samples=[replace(s, truth=Label(1), part="test") for s in whole])
@@ -271,7 +272,7 @@ def test_names_truths_and_parts_are_the_sets_own_not_the_caches(place, tmp_path,
     assert decoded == [3]
 
 
-def test_grey_pictures_before_colour_are_widened_in_the_file(place, tmp_path, monkeypatch):
+def test_grey_pictures_before_colour_are_widened_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("foveate.data.kept._STEP", 1000)  # so that there are many steps, and a last one that is shorter
     arrays = [noise(9, 9, 1, seed=i) for i in range(150)] + [noise(9, 9, 3), noise(9, 9, 1, seed=200)]
     whole = files(tmp_path / "data", arrays)
@@ -331,7 +332,7 @@ def test_pictures_in_memory_stay_there(place):
     assert not place.exists()
 
 
-def test_pictures_within_shards_are_kept(place, tmp_path, decoded):
+def test_pictures_within_shards_are_kept(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(4)])
     formats.find("webdataset").write(whole, tmp_path / "shards")
     shards = formats.read(tmp_path / "shards")
@@ -410,7 +411,7 @@ def test_a_full_disk_leaves_nothing_half_done(place, tmp_path, monkeypatch, afte
     assert len(calls) == after + 1
 
 
-def test_a_disk_that_writes_less_than_it_was_given_is_given_the_rest(place, tmp_path, monkeypatch):
+def test_a_disk_that_writes_less_than_it_was_given_is_given_the_rest(tmp_path, monkeypatch):
     whole = files(tmp_path / "data", [noise(8, 8, 3, seed=i) for i in range(5)])
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda handle, data, offset: pwrite(handle, data[:100], offset))

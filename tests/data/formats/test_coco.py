@@ -516,13 +516,13 @@ def test_boxes_are_loaded_by_pycocotools_without_shapes(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_area_of_an_outline_is_that_of_its_pixels(tmp_path: Path) -> None:
-    pieces = [np.array(SQUARE).reshape(-1, 2) - shift for shift in (0, 12)]
+    pieces = [np.array(SQUARE).reshape(-1, 2) + shift for shift in ((0, 0), (-20, 12))]
     shapes = [Polygon((pieces[0],)), Polygon(tuple(pieces)), Polygon((np.array(TRIANGLE).reshape(-1, 2),))]
     corners = np.array([shape.bounds() for shape in shapes])
     coco.write(made(Instances(Boxes(corners, np.zeros(3, int)), shapes)), tmp_path / "copy")
     theirs = COCO(str(tmp_path / "copy" / "instances.json"))
     counted = [int(oracle.area(theirs.annToRLE(a))) for a in theirs.anns.values()]
-    assert counted[:2] == [100, 200 - 5 * 3]  # cut off at the left... see below
+    assert counted[:2] == [100, 200]
     assert [a["area"] for a in theirs.anns.values()] == [100, 200, 203.5]
     assert abs(counted[2] - 203.5) < 10
 
@@ -614,6 +614,13 @@ def test_wrong_values_are_named_by_file_and_line(tmp_path: Path, text: str, line
     error = refused(usual(tmp_path, text), *words)
     assert (error.where, error.line) == (tmp_path / "instances.json", line)
     assert len(str(error)) < 1000
+
+
+@pytest.mark.parametrize("wrong", [{"bbox": [1, 2, 3, 1e12]}, {"segmentation": [TRIANGLE, [*SQUARE[:-1], 1e12]]}])
+def test_the_wrong_one_of_several_is_named(tmp_path: Path, wrong: Record) -> None:
+    around = [thing(id, segmentation=[SQUARE, TRIANGLE]) for id in (5, 6, 8)]
+    bad = thing(7, **{"segmentation": [SQUARE], **wrong})
+    refused(usual(tmp_path, document(*around[:2], bad, around[2])), "annotation 7", NUMBERS)
 
 
 @pytest.mark.parametrize(
@@ -749,14 +756,16 @@ def test_a_huge_file_of_another_kind_is_no_trouble(tmp_path: Path, start: bytes)
 
 
 def many(count: int) -> Iterator[str]:
-    """The text of a file of so many things, in pieces: ten a picture, half of them with an outline of twenty corners."""
+    """The text of a file of so many things, in pieces: ten a picture, half of them with an outline of twenty corners. Those
+    of a picture are far apart. The left side of each box is its number.
+    """
     yield '{"categories": [{"id": 1, "name": "cat"}], "images": ['
     yield ",".join(f'{{"id": {i}, "file_name": "{i}.png", "width": 40, "height": 30}}' for i in range(count // 10))
     yield '], "annotations": ['
     outline = ", ".join(f"{i}.25" for i in range(40))
     for i in range(count):
         shape = f', "segmentation": [[{outline}]]' if i % 2 else ""
-        yield f'{"," if i else ""}{{"id": {i}, "image_id": {i // 10}, "category_id": 1, "bbox": [1, 2.5, 3, 4]{shape}}}'
+        yield f'{"," if i else ""}{{"id": {i}, "image_id": {i % (count // 10)}, "category_id": 1, "bbox": [{i}, 2.5, 3, 4]{shape}}}'
     yield "]}"
 
 
@@ -769,6 +778,8 @@ def test_a_hundred_thousand_things_are_read_in_seconds(tmp_path: Path) -> None:
     records, notes = parse(tmp_path / "instances.json", {})
     assert time.perf_counter() - begun < 4  # a quarter of this here: room for busy machines
     assert (len(records), sum(len(record.boxes) for record in records), notes) == (10_000, 100_000, [])
+    assert records[7].boxes.corners[:, 0].tolist() == list(range(7, 100_000, 10_000))  # in the file's order
+    assert [shape is not None for shape in records[7].shapes] == [True] * 10
     del records
     lay(tmp_path, {"instances.json": "".join(many(10_000))})
     tracemalloc.start()

@@ -11,6 +11,7 @@ from foveate.data.audit import audit
 from foveate.data.audit.repair import repaired
 from foveate.data.cache import survey
 from foveate.data.dataset import Dataset, Skipped
+from foveate.data.load import load
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -53,6 +54,10 @@ def test_a_set_is_judged_alike_in_files_and_in_archives(tmp_path):
         seen = survey(formats.read(tmp_path / name))
         found = audit(seen.dataset, seen.hashes, seen.looks).findings
         assert [(f.check, f.reason) for f in found if f.severity != "note"] == []
+
+
+def test_the_built_in_digits_have_no_fault_but_their_size():
+    assert [(f.check, f.ids) for f in audited(load("digits")).findings if f.severity != "note"] == []
 
 
 def test_few_unusable_samples_are_a_warning_and_many_an_error():

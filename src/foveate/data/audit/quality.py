@@ -23,6 +23,8 @@ FAR = 5.0
 """Robust standard deviations (1.4826 times the median deviation) from the set's middle that make an outlier."""
 SOFT = 3.7
 """The same for sharpness, which varies little among pictures of one kind."""
+FINE = 16
+"""Pixels of the shorter side below which every edge is soft."""
 _NOTHING = 0.5  # the deviation up to which a picture is blank whatever its brightness
 _LEAST = 20  # pictures that a middle is told from
 
@@ -66,7 +68,8 @@ def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
         ("note", "brighter than the rest", high & ~bright, looks["brightness"], "far brighter than the middle", _LOOK),
     ]  # fmt: skip
     sharpness = np.log(np.maximum(looks["sharpness"], 1e-3))
-    blurred, _ = far(sharpness, 0.1, ~blank, SOFT)
+    fine = np.minimum(looks["height"], looks["width"]) >= FINE
+    blurred, _ = far(sharpness, 0.1, ~blank & fine, SOFT)
     faults.append(("warning", "blurred", blurred, -sharpness, "far less sharp than the set's middle", _LOOK))
     size = np.log(np.maximum(looks["height"], 1) * np.maximum(looks["width"], 1).astype(float))
     small, large = far(size, 0.05)

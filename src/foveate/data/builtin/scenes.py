@@ -66,8 +66,9 @@ def draw(id: str) -> tuple[Image, list[Thing]]:
     scans = _scans()[part]
     things: list[Thing] = []
     for _ in range(int(draws.uniform(1)[0, 0] * (MOST + 1))):
-        which, tint = draws.uniform(2)[0]
-        digit, scan = scans[int(which * len(scans))]
+        kind, which, tint = draws.uniform(3)[0]
+        digit = int(kind * len(scans))
+        scan = scans[digit][int(which * len(scans[digit]))]
         colour = colours[int(tint * len(colours))]
         ink = _placed(scan, colour, things, draws)
         if ink is not None:
@@ -79,19 +80,21 @@ def draw(id: str) -> tuple[Image, list[Thing]]:
 
 
 @cache
-def _scans() -> dict[str, list[tuple[int, NDArray[np.float64]]]]:
-    """Of each part: the class and the ink, (8, 8) from 0 to 1, of its own scans."""
+def _scans() -> dict[str, list[list[NDArray[np.float64]]]]:
+    """Of each part, for each class: the ink of its own scans, (8, 8) from 0 to 1."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    every = [(int(k), image / 16) for k, image in zip(digits.target, digits.images, strict=True)]
     # By the draws, not in order: neighbours in the set are by one hand.
-    order = np.argsort(Draws(keys([f"scan/{i}" for i in range(len(every))]), 0).uniform(1)[:, 0], kind="stable")
+    order = np.argsort(Draws(keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[:, 0], kind="stable")
     shares = np.cumsum([0, *PARTS.values()]) / sum(PARTS.values())
-    cuts = np.rint(shares * len(every)).astype(int)
-    return {
-        part: [every[i] for i in order[start:end]] for part, start, end in zip(PARTS, cuts[:-1], cuts[1:], strict=True)
-    }
+    scans: dict[str, list[list[NDArray[np.float64]]]] = {part: [] for part in PARTS}
+    for digit in range(10):
+        own = order[digits.target[order] == digit]
+        cuts = np.rint(shares * len(own)).astype(int)
+        for part, start, end in zip(PARTS, cuts[:-1], cuts[1:], strict=True):
+            scans[part].append([digits.images[i] / 16 for i in own[start:end]])
+    return scans
 
 
 def _ground(draws: Draws) -> tuple[NDArray[np.float64], list[str]]:

@@ -158,7 +158,7 @@ class RunLengths:
         return rle.decode(self.counts, self.size)
 
     def bounds(self) -> tuple[float, float, float, float]:
-        return mask_bounds(rle.decode(self.counts, self.size))
+        return rle.bounds(self.counts, self.size)
 
 
 class Pixels(Protocol):

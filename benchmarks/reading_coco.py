@@ -3,7 +3,7 @@
     python benchmarks/reading_coco.py INSTANCES.json PICTURES/ [--images 118287]
 
 From a small file, repeated until it has as many image records as COCO's train2017, a large one is made in a temporary
-folder, with a link for each picture. It is recognised and read; prints seconds and the peak memory of the whole process.
+folder, with a hard link for each picture. It is recognised and read; prints seconds and the peak memory of the whole process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import tempfile
 import time
 from itertools import count
@@ -26,13 +27,14 @@ def repeat(instances: Path, pictures: Path, folder: Path, images: int) -> int:
     for annotation in small["annotations"]:
         drawn.setdefault(annotation["image_id"], []).append(annotation)
     (folder / "images").mkdir()
+    shutil.copytree(pictures, folder / ".once")
     ids, objects = range(images), count()
     records = [small["images"][id % len(small["images"])] for id in ids]
     with (folder / "instances.json").open("w", encoding="utf-8") as file:
         file.write('{"images": [')
         for id, record in zip(ids, records, strict=True):
             name = f"{id:012}{Path(record['file_name']).suffix}"
-            (folder / "images" / name).symlink_to((pictures / record["file_name"]).absolute())
+            (folder / "images" / name).hardlink_to(folder / ".once" / record["file_name"])
             file.write(", " * (id > 0) + json.dumps({**record, "id": id, "file_name": name}))
         file.write('], "annotations": [')
         comma = ""

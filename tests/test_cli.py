@@ -70,7 +70,7 @@ def test_the_whole_path(run_cli, colours, tmp_path):
     assert results["test"] is None
     assert not (run / "test_ledger.json").exists()
 
-    code, out, _ = run_cli("test", run)
+    _, out, _ = run_cli("test", run)
     assert code == 0
     first = json.loads((run / "results.json").read_text())
     assert first["test"]["accuracy"]["n"] == 9
@@ -268,7 +268,7 @@ def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(run_cli, r
     run = tmp_path / "run"
     assert run_cli("train", data, "--epochs", 1, "--out", run, "--allow-leak")[0] == 0
     assert len(json.loads((run / "data.json").read_text())["leaks"]) == 3
-    code, out, _ = run_cli("test", run)
+    _, out, _ = run_cli("test", run)
     assert "3 of 21 test pictures belong with pictures of another part" in out
     assert "Without them: accuracy" in out
     assert "What the audit found" in (run / "report.html").read_text()
@@ -377,3 +377,38 @@ def test_a_split_is_made_used_and_refused_on_changed_data(run_cli, folder, tmp_p
     code, _, err = run_cli(*train, "--out", tmp_path / "other")
     assert code == 2
     assert "0 new samples, 0 gone, 1 changed, e.g. red/000.png (changed)" in err
+
+
+# --- the cache ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_is_listed_and_removed(run_cli, refused, folder, tmp_path, monkeypatch):
+    from foveate.data import cache
+    from foveate.data.load import load
+
+    place = tmp_path / "cache" / "pictures"
+    monkeypatch.setenv("FOVEATE_CACHE", str(place.parent))
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run_cli("cache")
+    assert (code, out) == (0, f"no decoded pictures are kept in {place}\n")
+    cache.decode(load(folder), 16)
+    cache.survey(load(folder.rename(tmp_path / "[red]odd")))
+    code, out, err = run_cli("cache")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["data", "pictures", "size", "takes", "last", "used"]
+    assert lines[1][:4] == ["colours", "60", "16", "px"]
+    assert lines[2][:4] == ["[red]odd", "60", "no", "pixels"]
+    taken = sum(path.stat().st_size for path in place.iterdir())
+    assert f"{taken / 1e3:.1f} kB of at most 20.0 GB; FOVEATE_CACHE_GB changes that" in out
+    assert f"in {place}; FOVEATE_CACHE changes that" in out
+    assert len(list(place.iterdir())) == 2
+    code, out, _ = run_cli("cache", "--clear")
+    assert (code, out) == (0, f"{taken / 1e3:.1f} kB freed in {place}\n")
+    assert list(place.iterdir()) == []
+    assert run_cli("cache", "--clear")[1] == f"0.0 kB freed in {place}\n"
+
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    for words in (["cache"], ["cache", "--clear"]):
+        assert "the cache cannot be used (Not a directory)" in refused(*words)

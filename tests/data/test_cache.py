@@ -12,6 +12,7 @@ from foveate.annotations import Label
 from foveate.data import cache, decoding, formats
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.pictures import FileSource, decode, examine_bytes
+from foveate.data.rows import Rows
 from foveate.errors import DataError, SettingError
 
 
@@ -487,3 +488,23 @@ def test_a_home_that_does_not_exist_is_a_wrong_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE", "~nobody-of-that-name/cache")
     with pytest.raises(SettingError, match="a folder is expected, got '~nobody-of-that-name/cache'"):
         cache.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_taken_when_they_are_asked_for():
+    pixels = noise(9, 4, 4, 3)
+    rows = Rows(pixels, np.array([5, 0, 5, 8]))
+    assert (len(rows), rows.shape) == (4, (4, 4, 4, 3))
+    assert np.array_equal(rows[1], pixels[0])
+    assert rows[1].base is not None  # a view, no copy
+    assert np.array_equal(rows[1:3], pixels[[0, 5]])
+    assert np.array_equal(rows[np.array([3, 3])], pixels[[8, 8]])
+    assert np.array_equal(np.stack(list(rows)), pixels[[5, 0, 5, 8]])
+    taken = rows[np.array([0])]
+    taken[:] = 0
+    assert pixels[5].any()
+    assert Rows(pixels, np.array([], np.int64)).shape == (0, 4, 4, 3)
+    with pytest.raises(IndexError):
+        rows[4]

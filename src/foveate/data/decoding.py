@@ -115,6 +115,7 @@ def _pays(sources: Sequence[Source]) -> bool:
 # --- processes --------------------------------------------------------------------------------------------------------
 
 # Not multiprocessing's own: it would run the user's script again in each process, or fork one in which torch has threads.
+# With -P, or a json.py in the folder where the command is given would be taken for Python's.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from foveate.data.decoding import serve; serve(int(sys.argv[1]))"
@@ -126,9 +127,10 @@ class _Worker:
 
     def __init__(self) -> None:
         self.line, theirs = Pipe()
+        places = [place for place in sys.path if isinstance(place, str)]  # others may stand there, and mean nothing
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, str(theirs.fileno()), json.dumps(sys.path)],
+                [sys.executable, "-P", "-c", _START, str(theirs.fileno()), json.dumps(places)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -141,9 +141,10 @@ def _refuse_leaks(leaks: list[Leak], samples: Sequence[Sample[Any]], given: list
         f"\n    {leak.reason}: " + ", ".join(f"{id} ({part_of[id]})" for id in leak.ids[:4]) for leak in leaks[:5]
     )
     more = f"\n    ... and {len(leaks) - 5:,} more" if len(leaks) > 5 else ""
+    many = "one picture or group lies" if len(leaks) == 1 else f"{len(leaks):,} pictures or groups lie"
     raise DataError(
-        f"{len(leaks):,} pictures or groups lie in more than one part, so a score would partly be memory:{shown}{more}",
-        remedy="Remove all but one of each, or pass --allow-leak to go on; the record and the report will say so.",
+        f"{many} in more than one part, so a score would partly be memory:{shown}{more}",
+        remedy="Remove all but one of each (foveate audit DATA --fix COPY does that), or pass --allow-leak to go on; the record and the report will say so.",
     )
 
 

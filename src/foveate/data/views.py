@@ -24,7 +24,7 @@ def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
     raise SettingError(
         f"these annotations are for the task {dataset.task!r}, not {task!r}",
         where=str(dataset.origin or dataset.name),
-        remedy=f"Use --task {dataset.task}.",
+        remedy=f"Use --task {dataset.task} if `foveate tasks` lists it; until then these data can be audited, split and converted.",
     )
 
 

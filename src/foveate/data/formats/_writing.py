@@ -49,7 +49,7 @@ def refuse(path: Path, name: str, problems: list[str]) -> None:
         raise DataError(
             f"the format {name!r} cannot hold this data: {'; '.join(problems)}",
             where=path,
-            remedy=f"Choose another format, or leave it out with --without ({', '.join(views.LEAVES)}).",
+            remedy=f"Choose another format (see: foveate formats), or leave it out with --without ({', '.join(views.LEAVES)}).",
         )
 
 

@@ -78,7 +78,8 @@ def near_pairs(
     thumbs: NDArray[np.uint8], tick: Callable[[int, int], None] = lambda done, total: None
 ) -> NDArray[np.int64]:
     """(N, 32, 32) grey pictures, no two the same -> (M, 2) rows that are near-copies, the lower row first."""
-    structured = np.flatnonzero(thumbs.reshape(len(thumbs), -1).std(1) >= _FLAT)
+    chunks = [thumbs[start : start + _CHUNK] for start in range(0, len(thumbs), _CHUNK)]
+    structured = np.flatnonzero(np.concatenate([[], *(some.std((1, 2), dtype=np.float32) for some in chunks)]) >= _FLAT)
     if len(structured) < 2:
         return np.zeros((0, 2), np.int64)
     thumbs = thumbs[structured]

@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import refusing
 
 from foveate.annotations import Captions
 from foveate.data import formats
@@ -47,12 +48,7 @@ def texts(data: Dataset[Captions]) -> dict[str, tuple[str, ...]]:
     return {sample.id: sample.truth.texts for sample in data}
 
 
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "captions")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
+refused = refusing("captions")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as oracle
 from pycocotools.coco import COCO
+from reading import boxes, named, refusing, skipped
 
 from foveate.annotations import Boxes, Instances, Polygon, RunLengths, boxes_of
 from foveate.data import formats
@@ -91,25 +92,7 @@ def read(path: Path, format: str | None = None) -> Dataset[Any]:
     return data
 
 
-def boxes(data: Dataset[Any]) -> dict[str, list[list[float]]]:
-    return {sample.id: boxes_of(sample.truth).corners.tolist() for sample in data}
-
-
-def named(data: Dataset[Any]) -> dict[str, list[str]]:
-    """The classes of the things in each picture, by name."""
-    return {sample.id: [data.classes[k] for k in boxes_of(sample.truth).classes] for sample in data}
-
-
-def skipped(data: Dataset[Any]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
-
-
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "coco")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
+refused = refusing("coco")
 
 
 # --- what a thing is ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import refusing, skipped
 
 from foveate.annotations import ArrayPixels, Boxes, Cutout, Instances, Polygon, RunLengths, Shape
 from foveate.data import formats
@@ -48,16 +49,7 @@ def read(path: Path) -> Dataset[Instances]:
     return data
 
 
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "instance-masks")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
-
-
-def skipped(data: Dataset[Instances]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
+refused = refusing("instance-masks")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

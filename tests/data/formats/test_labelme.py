@@ -17,6 +17,7 @@ import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import boxes, named, refusing, skipped
 
 from foveate.annotations import Boxes, Instances, Polygon, RunLengths, boxes_of
 from foveate.data import formats
@@ -78,30 +79,12 @@ def read(path: Path) -> Dataset[Any]:
     return data
 
 
-def boxes(data: Dataset[Any]) -> dict[str, list[list[float]]]:
-    return {sample.id: boxes_of(sample.truth).corners.tolist() for sample in data}
-
-
 def outlines(data: Dataset[Any], row: int = 0) -> list[list[Any] | None]:
     """The outlines of each thing in a picture, None where there is only a box."""
     return [one and [outline.tolist() for outline in one.outlines] for one in data[row].truth.shapes]
 
 
-def named(data: Dataset[Any]) -> dict[str, list[str]]:
-    """The classes of the things in each picture, by name."""
-    return {sample.id: [data.classes[k] for k in boxes_of(sample.truth).classes] for sample in data}
-
-
-def skipped(data: Dataset[Any]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
-
-
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "labelme")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
+refused = refusing("labelme")
 
 
 # --- which shapes are things ------------------------------------------------------------------------------------------

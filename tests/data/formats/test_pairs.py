@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from reading import skipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,10 +60,6 @@ def refused(path: Path, *words: str, table: str | None = None) -> DataError:
     for word in words:
         assert word in str(caught.value)
     return caught.value
-
-
-def skipped(data: Dataset[Mask]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
 
 
 # --- what a value means -----------------------------------------------------------------------------------------------

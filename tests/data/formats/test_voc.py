@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import refusing, skipped
 
 from foveate.annotations import Boxes
 from foveate.data import formats
@@ -58,16 +59,7 @@ def boxes(data: Dataset[Boxes]) -> dict[str, list[tuple[float, ...]]]:
     return {sample.id: [tuple(box) for box in sample.truth.corners.tolist()] for sample in data}
 
 
-def skipped(data: Dataset[Boxes]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
-
-
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "voc")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
+refused = refusing("voc")
 
 
 # --- what a box is --------------------------------------------------------------------------------

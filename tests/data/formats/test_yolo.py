@@ -15,6 +15,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import refusing, skipped
 
 from foveate.annotations import Boxes, Instances, Polygon, RunLengths
 from foveate.data import formats
@@ -61,16 +62,7 @@ def parts(data: Dataset[Any]) -> dict[str, str | None]:
     return {sample.id: sample.part for sample in data}
 
 
-def skipped(data: Dataset[Any]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
-
-
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "yolo")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
+refused = refusing("yolo")
 
 
 # --- what a line says -----------------------------------------------------------------------------

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import PIL.Image
-import pytest
+from reading import refusing
 
 from foveate.annotations import Label
 from foveate.data import formats
 from foveate.data.dataset import Dataset
-from foveate.errors import DataError
 
 Files = dict[str, str | bytes]
 
@@ -65,13 +64,4 @@ def shades(data: Dataset[Any]) -> list[int]:
     return [int(sample.source.read()[0, 0, 0]) for sample in data]
 
 
-def skipped(data: Dataset[Any]) -> dict[str, str]:
-    return {one.id: one.reason for one in data.skipped}
-
-
-def refused(path: Path, *words: str) -> DataError:
-    with pytest.raises(DataError) as caught:
-        formats.read(path, "webdataset")
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value
+refused = refusing("webdataset")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from reading import skipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import skipped
 
 from foveate.annotations import IGNORE, Mask
 from foveate.data import formats

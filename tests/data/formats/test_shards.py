@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tars import PICTURE, TWO, Files, boxes, ids, png, put, read, refused, shades, skipped, tar
+from reading import skipped
+from tars import PICTURE, TWO, Files, boxes, ids, png, put, read, refused, shades, tar
 
 from foveate.data import formats
 from foveate.data.formats import _shards, webdataset

@@ -14,7 +14,8 @@ import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tars import PICTURE, TWO, Files, boxes, ids, names, png, put, read, refused, shades, skipped, tar
+from reading import skipped
+from tars import PICTURE, TWO, Files, boxes, ids, names, png, put, read, refused, shades, tar
 
 from foveate.annotations import Boxes, Captions, Label
 from foveate.data import formats

@@ -14,6 +14,7 @@ from foveate.annotations import boxes_of
 from foveate.console import Watch
 from foveate.data import cache, formats
 from foveate.data.audit import Audit, Kind, audit
+from foveate.data.audit.finding import SEVERITIES
 from foveate.data.audit.repair import Repair, repaired
 from foveate.data.dataset import Dataset, Image
 from foveate.errors import BadPicture
@@ -78,17 +79,17 @@ def _example(kind: Kind) -> str:
 
 
 def _verdict(found: Audit) -> tuple[str, str, Tone]:
-    counts = {
-        severity: sum(f.severity == severity for f in found.findings) for severity in ("error", "warning", "note")
-    }
+    errors, warnings = found.count("error"), found.count("warning")
     told = " and ".join(
-        f"{count:,} {name}{'s' if count > 1 else ''}" for name, count in counts.items() if count and name != "note"
+        f"{count:,} {name}{'s' if count > 1 else ''}"
+        for name, count in (("error", errors), ("warning", warnings))
+        if count
     )
     sentence = f"{told or 'No fault'} in {len(found.dataset):,} pictures."
     sentence = sentence[0].upper() + sentence[1:]
-    if counts["error"]:
+    if errors:
         return sentence, "Repair the errors first: a figure from these data would not mean what it says.", "bad"
-    if counts["warning"]:
+    if warnings:
         return sentence, "It can be trained on. Look at the warnings.", "careful"
     return sentence, "Nothing stands against training on it.", "good"
 
@@ -117,7 +118,7 @@ def to_json(audited: Audited) -> dict[str, Any]:
 
 
 def fix(audited: Audited, place: Path, format: str | None = None) -> list[Repair]:
-    """Write a repaired copy, in the data's own format or another one, with repairs.csv in it, and tell each repair."""
+    """Write a repaired copy, in the data's own format or another one, and PLACE.repairs.csv beside it with a line for each."""
     import csv
     import io
 
@@ -155,9 +156,8 @@ def write_page(audited: Audited, path: Path) -> None:
     panels += [_gallery(kind, dataset, rows) for kind in audited.kinds]
     if audited.deep is not None:
         panels += _deep(audited)
-    counts = [sum(f.severity == severity for f in found.findings) for severity in ("error", "warning", "note")]
     cards = [Card("pictures", f"{len(dataset):,}"), Card("left out", f"{len(dataset.skipped):,}")]
-    cards += [Card(name, f"{count:,}") for name, count in zip(("errors", "warnings", "notes"), counts, strict=True)]
+    cards += [Card(f"{severity}s", f"{found.count(severity):,}") for severity in SEVERITIES]
     page = Page(
         title=f"{dataset.name} · audit · foveate",
         subtitle=f"audit of {dataset.name} · {len(dataset.classes)} classes · {dataset.task}",

@@ -16,6 +16,7 @@ from foveate.data.audit.finding import Finding
 from foveate.data.augment import suited
 from foveate.data.batches import Batches
 from foveate.data.cache import Pictures
+from foveate.data.rows import Rows
 from foveate.data.split import dealt, units_of
 from foveate.errors import SettingError
 from foveate.evaluation import noise
@@ -143,17 +144,18 @@ def _ask(
     epochs = min(30, max(3, round(SHOWN / len(train))))
     policy = suited(pixels.shape[1], symmetric=dataset.symmetric, classes=dataset.classes, epochs=epochs)
     task = Classification(dataset.classes, label_smoothing=0.1, mirror=policy.flip)
+    shown = Rows(pixels, train)  # taken as they are asked for, so that a large set is never copied
     ids = [dataset[int(row)].id for row in train]
     truths = [dataset[int(row)].truth for row in train]
     size, channels = pixels.shape[1], pixels.shape[3]
-    mean, std = pixel_statistics(pixels[train])
+    mean, std = pixel_statistics(shown)
     net = Vision(task.net(models.build(model, channels=channels, size=size)), size=size, mean=mean, std=std).to(where)
-    batches = Batches(task, pixels[train], truths, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy)
+    batches = Batches(task, shown, truths, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy)
     total = max(1, epochs * batches.per_epoch)
     recipe = models.find(model).recipe(pretrained=False)
     factor = schedule("one-cycle")
     trained = optimizer(recipe.optimizer, net, lr=recipe.lr, weight_decay=5e-4)
     for step in islice(steps(net, task.loss, batches(), trained, lambda n: factor(n / total), seed=seed), total):
         tick((step.number + 1) / total)
-    answers: Sequence[Label] = task.predict(net, pixels[held])
+    answers: Sequence[Label] = task.predict(net, Rows(pixels, held))
     return np.array([answer.scores for answer in answers]).reshape(len(held), len(dataset.classes))

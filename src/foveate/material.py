@@ -77,7 +77,7 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
     watch.say(_counts(material))
     for note in notes:
         watch.warn(note)
-    for fault in (kind for kind in found.kinds if kind.severity != "note" and kind.check != "cannot be used"):
+    for fault in (kind for kind in found.kinds if kind.severity != "note" and kind.check != UNUSABLE):
         watch.warn(f"{fault.check}: {_told(fault)}")
     for skipped in pictures.dataset.skipped[:5]:
         watch.warn(f"skipped {skipped.id}: {skipped.reason}")

@@ -83,13 +83,6 @@ class Classification(Task[Label]):
 
     # --- data
 
-    def audit(self, sample: Sample[Label]) -> list[str]:
-        if sample.truth is None:
-            return ["it has no label"]
-        if sample.truth.index >= len(self.classes):
-            return [f"its label is class {sample.truth.index}, but there are only {len(self.classes)} classes"]
-        return []
-
     def collate(self, images: Tensor, truths: Sequence[Label], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B,) int64."""
         del draws  # nothing is random in a label

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foveate.data.audit import labels
 from foveate.data.dataset import Dataset, Image, Images, Sample
 from foveate.data.draws import Draws
 from foveate.data.rows import Pixels
@@ -56,9 +57,9 @@ class Task(ABC, Generic[A]):
 
     # --- data ---------------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def audit(self, sample: Sample[A]) -> list[str]:
         """What is wrong with the truth of this one sample, in words; empty if nothing is."""
+        return [finding.reason for finding in labels.of_one(sample, len(self.classes))]
 
     @abstractmethod
     def collate(self, images: Tensor, truths: Sequence[A], draws: Draws) -> tuple[tuple[Tensor, ...], Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Mask
 from foveate.data.audit import balance, duplicates, files, labels, quality, representative
-from foveate.data.audit.finding import Finding, Kind, kinds
+from foveate.data.audit.finding import Finding, Kind, Severity, kinds
 from foveate.data.dataset import PARTS, Dataset
 
 __all__ = ["LEAK", "UNUSABLE", "Audit", "Finding", "Kind", "audit"]
@@ -39,6 +39,10 @@ class Audit:
     def kinds(self) -> list[Kind]:
         """The findings by check, what matters most first."""
         return kinds(self.findings)
+
+    def count(self, severity: Severity) -> int:
+        """How many findings are of this severity."""
+        return sum(finding.severity == severity for finding in self.findings)
 
     @property
     def errors(self) -> list[Finding]:

@@ -112,6 +112,14 @@ def labelled(
         )
     present = {row.label for row in rows}
     refuse_single(present, origin)
+    classes = in_order(present, beside)
+    labels = {label: Label(index) for index, label in enumerate(classes)}
+    samples = [Sample(row.id, row.source, labels[row.label], row.group, row.part, row.time) for row in rows]
+    return Dataset(name, "classification", classes, samples, tuple(skipped), origin)
+
+
+def in_order(present: set[str], beside: Path) -> tuple[str, ...]:
+    """The classes as `beside`/classes.txt has them, or else those that occur, by name. Raises DataError if it lacks one."""
     classes = read_classes(beside) or tuple(sorted(present))
     if unknown := sorted(present.difference(classes)):
         raise DataError(
@@ -119,9 +127,7 @@ def labelled(
             where=beside / CLASSES_FILE,
             remedy="Add it to the file, or remove the file to have the classes sorted by name.",
         )
-    labels = {label: Label(index) for index, label in enumerate(classes)}
-    samples = [Sample(row.id, row.source, labels[row.label], row.group, row.part, row.time) for row in rows]
-    return Dataset(name, "classification", classes, samples, tuple(skipped), origin)
+    return classes
 
 
 def refuse_single(present: set[str], origin: Path) -> None:

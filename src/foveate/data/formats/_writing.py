@@ -73,6 +73,12 @@ def told_besides(dataset: Dataset[Any], *what: str) -> list[str]:
     return problems
 
 
+def part_for_some(dataset: Dataset[Any]) -> list[str]:
+    """A line of a refusal for a format in which all samples have a part or none."""
+    without = [sample for sample in dataset if sample.part is None]
+    return count("without a part beside others with one", without) if len(without) < len(dataset) else []
+
+
 def listed(classes: tuple[str, ...]) -> list[str]:
     """What keeps class names from being lines of classes.txt."""
     return [f"the class name {name!r}" for name in classes if not name or "\n" in name or "\r" in name]

@@ -10,7 +10,7 @@ from foveate.annotations import Polygon, boxes_of
 from foveate.data.dataset import Dataset, Sample
 from foveate.data.formats._beside import LARGEST_NUMBER, size_of
 from foveate.data.formats._things import shapes_of, unwritable
-from foveate.data.formats._writing import count, told_besides
+from foveate.data.formats._writing import count, part_for_some, told_besides
 from foveate.data.formats._yolo_lines import in_pixels
 
 _EQUAL = 1e-5  # pixels by which a box may miss the bounds of its outline
@@ -21,10 +21,9 @@ Places = list[list[float]]  # the numbers of each line, without the class
 def problems_of(dataset: Dataset[Any]) -> list[str]:
     """What the format cannot hold, but for what depends on the pictures' sizes."""
     samples = list(dataset)
-    without = [sample for sample in samples if sample.part is None]
     problems = unwritable(dataset) + [f"the class name {name!r}" for name in dataset.classes if not name]
     problems += told_besides(dataset, "group", "time")
-    problems += count("without a part beside others with one", without) if len(without) < len(samples) else []
+    problems += part_for_some(dataset)
     problems += count("with a crowd", [sample for sample in samples if boxes_of(sample.truth).crowd.any()])
     problems += count("with a difficult box", [sample for sample in samples if boxes_of(sample.truth).difficult.any()])
     masks = [s for s in samples if any(not isinstance(shape, Polygon | None) for shape in shapes_of(s))]

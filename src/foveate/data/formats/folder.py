@@ -22,10 +22,10 @@ from foveate.data.formats._layout import (
 )
 from foveate.data.formats._walk import holds_picture, pictures
 from foveate.data.formats._writing import (
-    count,
     listed,
     needs_classes,
     new_folder,
+    part_for_some,
     refuse,
     safe_names,
     told_besides,
@@ -106,8 +106,7 @@ def write(dataset: Dataset[Label], path: Path) -> None:
     refuse(path, NAME, unlabelled(dataset, TASKS))
     used = {dataset.classes[sample.truth.index] for sample in samples if sample.truth is not None}
     problems = told_besides(dataset, "group", "time")
-    if with_part and len(with_part) < len(samples):
-        problems += count("without a part beside others with one", [s for s in samples if s.part is None])
+    problems += part_for_some(dataset)
     problems += [f"the class name {name!r}" for name in sorted(used) if not _can_be_folder(name)]
     if not with_part and len(words := sorted(name for name in used if part_of(name))) > 1:
         problems.append(f"classes named like parts ({', '.join(words)})")

@@ -33,6 +33,7 @@ from foveate.data.formats._writing import (
     count,
     listed,
     new_folder,
+    part_for_some,
     refuse,
     told_besides,
     unlabelled,
@@ -102,9 +103,7 @@ def write(dataset: Dataset[Instances], path: Path) -> None:
     refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
     problems = told_besides(dataset, "group", "time")
-    without_part = [sample for sample in samples if sample.part is None]
-    if len(without_part) < len(samples):
-        problems += count("without a part beside others with one", without_part)
+    problems += part_for_some(dataset)
     problems += [f"{len(dataset.classes):,} classes (it holds one)"] if len(dataset.classes) != 1 else []
     problems += ["the colours of the classes"] if dataset.colours else []
     problems += _unholdable(samples)

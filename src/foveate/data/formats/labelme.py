@@ -25,12 +25,12 @@ from foveate.data.formats._labelme_shapes import EmbeddedSource, Thing, things_i
 from foveate.data.formats._layout import (
     CLASSES_FILE,
     NOT_UTF8,
+    in_order,
     is_hidden,
     is_named_picture,
     is_utf8,
     part_of,
     printable,
-    read_classes,
     unusable,
 )
 from foveate.data.formats._paths import inside_id
@@ -41,6 +41,7 @@ from foveate.data.formats._writing import (
     listed,
     needs_classes,
     new_folder,
+    part_for_some,
     refuse,
     unlabelled,
     unpaintable,
@@ -114,13 +115,7 @@ def read(path: Path) -> Dataset[Any]:
         if is_named_picture(id) and id not in pages and id not in reasons:
             skipped.append(Skipped(id, "no JSON file says what is in it"))
     present = {thing.label for _, page in pages.values() for thing in page.things}
-    classes = read_classes(path) or tuple(sorted(present))
-    if unknown := sorted(present.difference(classes)):
-        raise DataError(
-            f"a name for each class is expected, {unknown[0]!r} is missing",
-            where=path / CLASSES_FILE,
-            remedy="Add it to the file, or remove the file to have the classes sorted by name.",
-        )
+    classes = in_order(present, path)
     if not pages or not classes:
         first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
         what = "things with a label" if pages else "pictures with a LabelMe file"
@@ -146,8 +141,7 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     """
     refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
-    without_part = [sample for sample in samples if sample.part is None]
-    problems = [] if len(without_part) == len(samples) else count("without a part beside others with one", without_part)
+    problems = part_for_some(dataset)
     masked = [s for s in samples if any(x is not None and not isinstance(x, Polygon) for x in shapes_of(s))]
     problems += count("with masks that are no outlines", masked)
     problems += count("with boxes that are not the bounds of their outlines", [s for s in samples if _differs(s)])

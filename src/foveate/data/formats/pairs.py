@@ -26,6 +26,7 @@ from foveate.data.formats._walk import holds_picture, pictures
 from foveate.data.formats._writing import (
     count,
     new_folder,
+    part_for_some,
     refuse,
     told_besides,
     unlabelled,
@@ -119,9 +120,7 @@ def write(dataset: Dataset[Mask], path: Path) -> None:
     refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
     problems = told_besides(dataset, "group", "time")
-    without_part = [sample for sample in samples if sample.part is None]
-    if len(without_part) < len(samples):
-        problems += count("without a part beside others with one", without_part)
+    problems += part_for_some(dataset)
     problems += count("with pixels of no class", [s for s in samples if not _fits(s, len(dataset.classes))])
     problems += [f"{len(dataset.classes):,} classes (1 to 65,535)"] if not 0 < len(dataset.classes) < 65536 else []
     refuse(path, NAME, problems + unnameable(dataset.classes) + unpaintable(dataset))

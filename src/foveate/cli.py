@@ -54,14 +54,18 @@ def demo(
 @app.command()
 def train(
     data: Annotated[str | None, typer.Argument(metavar="DATA", help="A folder, a CSV, or a known set's name.")] = None,
-    task: Annotated[str, typer.Option(help="See: foveate tasks.")] = "classification",
-    model: Annotated[str, typer.Option(help="See: foveate models.")] = "quick",
+    task: Annotated[str | None, typer.Option(help="See: foveate tasks.  [default: what DATA is for]")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="See: foveate models.  [default: quick, or what the task prefers]")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="How often each picture is seen.")] = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget, instead of epochs.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same machine, same numbers.")] = 0,
     lr: Annotated[str | None, typer.Option(help="Peak learning rate, or: find.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.  [default: 128]")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Pictures a step.  [default: 128, or what the task prefers]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Download published weights to start from.")] = False,
@@ -132,22 +136,27 @@ def test(run: RunFolder) -> None:
 @app.command()
 def predict(
     run: RunFolder,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of pictures.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, videos, or folders of them.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")
     ] = None,
+    coco_file: Annotated[
+        Path | None, typer.Option("--coco", metavar="FILE", help="Write boxes here, with scores, as COCO has them.")
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw each answer into a copy of its picture, here.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(metavar="PX", min=1, help="Cut larger pictures into overlapping squares of this side.")
+    ] = None,
 ) -> None:
     """Say what is in pictures."""
-    from foveate.predicting import predict_paths
+    from foveate.predicting import Outputs, predict_paths
     from foveate.run import Run
 
     watch = Terminal()
-    answers = predict_paths(Run.open(run), paths, json_file)
-    for answer in answers.told:
-        watch.say(answer)
-    for skipped in answers.skipped:
-        watch.warn(f"skipped {skipped.id}: {skipped.reason}")
-    if answers.skipped and not answers.told:
+    answers = predict_paths(Run.open(run), paths, Outputs(json_file, coco_file, draw), tile=tile, watch=watch)
+    if answers.skipped and not answers.count:
         raise FoveateError("none of these pictures could be read", where=paths[0])
 
 

@@ -12,15 +12,16 @@ from typing import Any
 
 from foveate import files, models, settings, story, tasks
 from foveate.console import Silent, Watch
+from foveate.data import views
 from foveate.data.dataset import Dataset, Part
 from foveate.data.load import load
 from foveate.errors import DataError, Interrupted, RunError
-from foveate.evaluation.intervals import bootstrap, lift
+from foveate.evaluation.intervals import Figure, bootstrap, lift, resampled
 from foveate.learning import learn
 from foveate.material import Material, collect, reopen
 from foveate.run import Run
 from foveate.settings import Settings
-from foveate.tasks.task import Tally, Task
+from foveate.tasks.task import Tally
 from foveate.training import checkpoint, device, fit
 from foveate.training.doctor import diagnose
 
@@ -37,11 +38,14 @@ def train(
     """
     watch, began = watch or Silent(), time.monotonic()
     known = data if isinstance(data, Dataset) else None
-    wanted = Settings.of(data=str(data.origin or data.name) if known else str(data), **given)
-    tasks.find(wanted.task)  # 1. define: a wrong name is said before any data is read
+    given["data"] = str(data) if known is None else str(known.origin or known.name)
+    wanted = Settings.of(**given)
+    tasks.find(wanted.task)  # a wrong name is said before any data is read
     models.find(wanted.model)
     root = Path(wanted.root) if wanted.root else None
-    dataset = load(known or wanted.data, root=root, download=download, format=wanted.data_format)
+    dataset = load(wanted.data if known is None else known, root=root, download=download, format=wanted.data_format)
+    kind = tasks.find(given.get("task") or views.suited(dataset, tasks.all()))  # 1. define
+    wanted = Settings.of(**{**kind.preferred, **given, "task": kind.name})
     run = Run.create(Path(out) if out is not None else None, wanted, dataset.name)
     run.dataset = known
     try:
@@ -121,8 +125,11 @@ def _rivals(run: Run, material: Material, part: Part) -> dict[str, Tally]:
     """What the baselines, fitted on the train part, get right and wrong on another."""
     pixels, truths, _ = material.of("train")
     answers = material.task.baselines(pixels, truths, run.settings.seed)
-    pixels, truths, _ = material.of(part)
-    return {name: material.task.tally(given, truths) for name, given in answers(pixels).items()}
+    pixels, _, _ = material.of(part)
+    truths = material.truths(part)
+    return {
+        name: material.task.tally(material.restored(part, given), truths) for name, given in answers(pixels).items()
+    }
 
 
 def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -> dict[str, Any]:
@@ -131,29 +138,30 @@ def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -
     The lift is over the baseline that was best on the validation part, so that the test part chooses nothing.
     """
     task, _ = run.load()
-    pixels, truths, ids = material.of(part)
-    answers = run.answer(pixels)
+    pixels, _, ids = material.of(part)
+    truths, answers = material.truths(part), material.restored(part, run.answer(pixels))
     tally = task.tally(answers, truths)
     results = run.results
-    results["baseline"][part] = {name: _figures(task, other) for name, other in theirs.items()}
-    results[part] = _figures(task, tally)
+    mine = resampled(len(ids), task.scorer(tally))
+    rivals = {name: resampled(len(ids), task.scorer(other)) for name, other in theirs.items()}
+    results["baseline"][part] = {name: _figures(bootstrap(rival)) for name, rival in rivals.items()}
+    results[part] = _figures(bootstrap(mine))
     if part == "valid":
         sign = -1 if task.primary in task.lower_is_better else 1
-        figures = {name: sign * task.figures(other)[task.primary] for name, other in theirs.items()}
+        figures = {name: sign * rival.value[task.primary] for name, rival in rivals.items()}
         results["best_baseline"] = max(figures, key=lambda name: figures[name])
         noisy = task.suspects(answers, truths)
         share = None if noisy is None else len(noisy) / len(ids)
         verdicts = diagnose(run.curves, figure=task.primary, floor=task.least_loss(), suspects=share)
         results["verdicts"] = [verdict.to_json() for verdict in verdicts]
-    best = theirs[results["best_baseline"]]
-    results["lift"][part] = {name: figure.to_json() for name, figure in lift(tally, best, task.figures).items()}
+    results["lift"][part] = _figures(lift(mine, rivals[results["best_baseline"]]))
     told = [(task.tell(truth), task.tell(answer)) for truth, answer in zip(truths, answers, strict=True)]
     run.write_predictions(part, ids, told, tally)
     return results
 
 
-def _figures(task: Task[Any], tally: Tally) -> dict[str, Any]:
-    return {name: figure.to_json() for name, figure in bootstrap(tally, task.figures).items()}
+def _figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    return {name: figure.to_json() for name, figure in figures.items()}
 
 
 def _record(run: Run, outcome: fit.Outcome) -> dict[str, Any]:

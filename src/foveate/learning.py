@@ -11,8 +11,7 @@ import torch
 
 from foveate import models, settings
 from foveate.console import Watch
-from foveate.data.augment import Augment, suited
-from foveate.data.batches import Batches, in_order
+from foveate.data.batches import Batches, Policy, in_order
 from foveate.errors import Diverged
 from foveate.material import Material
 from foveate.models.vision import Vision, pixel_statistics, published_statistics
@@ -36,7 +35,8 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     """
     wanted = run.settings
     where = device.prepare(wanted.seed)
-    amp = device.mixed_precision(where)
+    recipe = models.find(wanted.model).recipe(pretrained=wanted.weights is not None)
+    half = device.half_pays(where, on_cpu=recipe.half) if wanted.half is None else wanted.half
     pixels, truths, ids = material.of("train")
     valid_pixels, valid_truths, valid_ids = material.of("valid")
     epochs = wanted.epochs
@@ -49,7 +49,6 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         task, pixels, truths, ids, batch_size=min(wanted.batch_size, len(ids)), seed=wanted.seed, augment=policy
     )
 
-    recipe = models.find(wanted.model).recipe(pretrained=wanted.weights is not None)
     name = wanted.optimizer or recipe.optimizer
     built = partial(optimizer, name, weight_decay=wanted.weight_decay)
     lr = wanted.lr or recipe.lr
@@ -67,7 +66,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         corners = wanted.pace
     else:
         corners = pace.straight(max(1, round((epochs or 1) * batches.per_epoch)))
-    resolved = {"optimizer": name, "lr": lr, "epochs": epochs, "flip": policy.flip}
+    resolved = {"optimizer": name, "lr": lr, "epochs": epochs, "flip": policy.flip, "half": half}
     run.settings = wanted.model_copy(update=resolved)
     settings.write(run.path / "config.yaml", run.settings)
 
@@ -78,7 +77,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         seed=wanted.seed,
         clip=wanted.clip,
         accumulate=wanted.accumulate,
-        amp=amp,
+        amp=torch.bfloat16 if half else None,
         patience=wanted.patience,
         save_seconds=wanted.save_seconds,
     )
@@ -104,9 +103,9 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     return outcome
 
 
-def augmentation(wanted: Settings, material: Material) -> Augment:
+def augmentation(wanted: Settings, material: Material) -> Policy:
     """What is done to train pictures in a run with these settings."""
-    return suited(
+    return material.task.augmentation(
         material.pictures.pixels.shape[1],
         symmetric=material.pictures.dataset.symmetric if wanted.flip is None else wanted.flip,
         classes=material.task.classes,

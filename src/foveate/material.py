@@ -18,6 +18,7 @@ from foveate.data import cache, grouping, split, split_file, views
 from foveate.data.audit import LEAK, UNUSABLE, Audit, Kind, audit, duplicates
 from foveate.data.dataset import PARTS, Dataset, Part, Sample, Skipped
 from foveate.data.load import load
+from foveate.data.pictures import inside
 from foveate.data.rows import Rows
 from foveate.errors import DataError, RunError
 from foveate.run import Run
@@ -39,9 +40,31 @@ class Material:
     leaks: tuple[split.Leak, ...]
 
     def of(self, part: Part) -> tuple[Rows, list[Any], list[str]]:
-        """Pixels (N, S, S, C) uint8, taken as they are asked for, truths and ids of one part."""
+        """Pixels (N, S, S, C) uint8, taken as they are asked for, truths in these pixels, and ids of one part."""
         rows, samples = self.parts[part], self.pictures.dataset.samples
-        return Rows(self.pictures.pixels, rows), [samples[r].truth for r in rows], [samples[r].id for r in rows]
+        truths, ids = self.truths(part), [samples[r].id for r in rows]
+        if not self.task.letterbox:
+            return Rows(self.pictures.pixels, rows), truths, ids
+        sizes, fitted = self._sizes(part)
+        truths = [self.task.resized(*given) for given in zip(truths, sizes, fitted, strict=True)]
+        return Rows(self.pictures.pixels, rows, np.array(fitted, np.int64).reshape(-1, 2)), truths, ids
+
+    def truths(self, part: Part) -> list[Any]:
+        """In the pixels of the pictures as they lie on disk."""
+        return [self.pictures.dataset[row].truth for row in self.parts[part]]
+
+    def restored(self, part: Part, answers: Sequence[Any]) -> list[Any]:
+        """Answers for what `of` gives, in the pixels of the pictures as they lie on disk."""
+        if not self.task.letterbox:
+            return list(answers)
+        sizes, fitted = self._sizes(part)
+        return [self.task.resized(*given) for given in zip(answers, fitted, sizes, strict=True)]
+
+    def _sizes(self, part: Part) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Height and width of each picture as it lies on disk, and of what of its letterbox it fills."""
+        looks = self.pictures.looks[self.parts[part]]
+        sizes = list(zip(looks["height"].tolist(), looks["width"].tolist(), strict=True))
+        return sizes, [inside(*size, self.pictures.pixels.shape[1]) for size in sizes]
 
 
 def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
@@ -50,13 +73,26 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
     kind, model = tasks.find(wanted.task), models.find(wanted.model)
     dataset = views.for_task(dataset, wanted.task)
     task = kind(dataset.classes)
-    size = wanted.size or (224 if wanted.weights else max(model.smallest, min(cache.natural_size(dataset), 128)))
+    if not len(dataset):
+        raise DataError(
+            "there is no picture in these data",
+            where=str(dataset.origin or dataset.name),
+            remedy="Name another folder, or see what was left out: foveate audit DATA.",
+        )
+    size = wanted.size or (
+        224 if wanted.weights else max(model.smallest, min(cache.natural_size(dataset), kind.largest))
+    )
     model.check(size, weights=wanted.weights is not None)
     dataset = _audited(task, dataset)
     most_skipped = 1.0 if wanted.allow_skipped else 0.05
     with watch.bar("reading pictures", len(dataset)) as bar:
         pictures = cache.decode(
-            dataset, size, most_skipped=most_skipped, tick=lambda done, _: bar(done), tell=watch.warn
+            dataset,
+            size,
+            letterbox=task.letterbox,
+            most_skipped=most_skipped,
+            tick=lambda done, _: bar(done),
+            tell=watch.warn,
         )
     watch.say("looking for faults and copies")
     found = audit(pictures.dataset, pictures.hashes, pictures.looks)
@@ -67,7 +103,10 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
         samples = split_file.apply(
             replace(pictures.dataset, samples=samples), pictures.hashes, split_file.read(path), path
         ).samples
-    made = _split(samples, dataset.classes, found.alike, wanted)
+    made = _split(samples, dataset.classes, found.alike, wanted, lone_class=task.lone_class)
+    by_id = {sample.id: sample.truth for sample in samples}
+    for part in PARTS:
+        task.check(part, [by_id[id] for id, own in made.parts.items() if own == part])
     run.settings = wanted.model_copy(update={"size": size})
     settings.write(run.path / "config.yaml", run.settings)
     split_file.write(run.path / "split.csv", samples, pictures.hashes, made.parts)
@@ -113,7 +152,12 @@ def grouped(dataset: Dataset[Any], by: str | None) -> Dataset[Any]:
 
 
 def _split(
-    samples: Sequence[Sample[Any]], classes: Sequence[str], alike: duplicates.Alike, wanted: Settings
+    samples: Sequence[Sample[Any]],
+    classes: Sequence[str],
+    alike: duplicates.Alike,
+    wanted: Settings,
+    *,
+    lone_class: bool,
 ) -> split.Split:
     return split.split(
         samples,
@@ -125,6 +169,7 @@ def _split(
         allow_leak=wanted.allow_leak,
         times=grouping.timed(samples, wanted.time_by) if wanted.time_by else None,
         fold=_fold(wanted.fold),
+        lone_class=lone_class,
     )
 
 
@@ -143,7 +188,9 @@ def write_split(dataset: Dataset[Any], path: Path, watch: Watch, wanted: Setting
     with watch.bar("looking at pictures", len(dataset)) as bar:
         seen = cache.survey(dataset, tick=lambda done, _: bar(done), tell=watch.warn)
     samples = grouped(seen.dataset, wanted.group_by).samples
-    made = _split(samples, dataset.classes, duplicates.find(seen.hashes, seen.looks), wanted)
+    kind = tasks.all().get(dataset.task)
+    lone_class = kind is None or kind.lone_class
+    made = _split(samples, dataset.classes, duplicates.find(seen.hashes, seen.looks), wanted, lone_class=lone_class)
     split_file.write(path, samples, seen.hashes, made.parts)
     for note in made.notes:
         watch.warn(note)
@@ -162,7 +209,12 @@ def reopen(run: Run, watch: Watch) -> Material:
     assert wanted.size is not None
     with watch.bar("reading pictures", len(dataset)) as bar:
         pictures = cache.decode(
-            _audited(task, dataset), wanted.size, most_skipped=1.0, tick=lambda done, _: bar(done), tell=watch.warn
+            _audited(task, dataset),
+            wanted.size,
+            letterbox=task.letterbox,
+            most_skipped=1.0,
+            tick=lambda done, _: bar(done),
+            tell=watch.warn,
         )
     rows = split_file.read(run.path / "split.csv")
     parts = {id: row.part for id, row in rows.items()}
@@ -220,6 +272,7 @@ def _data_record(material: Material, found: Audit) -> dict[str, Any]:
         "origin": str(dataset.origin) if dataset.origin is not None else None,
         "fingerprint": fingerprint(material),
         "classes": list(dataset.classes),
+        "pictures": {part: len(rows) for part, rows in parts.items()},
         "counts": counts,
         "notes": list(material.notes),
         "leaks": [{"ids": list(leak.ids), "parts": list(leak.parts), "reason": leak.reason} for leak in material.leaks],

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from foveate import files, models, settings, tasks
@@ -114,8 +113,9 @@ class Run:
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
+            column = tasks.find(self.settings.task)(self.data["classes"]).column
             names = [name for name in rows[0] if name.startswith("tally_")] if rows else []
-            tally = {name.removeprefix("tally_"): np.array([json.loads(row[name]) for row in rows]) for name in names}
+            tally = {name.removeprefix("tally_"): column([json.loads(row[name]) for row in rows]) for name in names}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"this file cannot be read ({error})", where=path, remedy="Take it from a backup, or train again."
@@ -139,21 +139,24 @@ class Run:
             self._loaded = (digest, *load_weights(self.weights))
         return self._loaded[1:]
 
-    def answer(self, images: Images) -> list[Any]:
-        """An annotation for each (H, W, C) uint8 picture of any size."""
+    def answer(self, images: Images, tile: int | None = None) -> list[Any]:
+        """An annotation for each (H, W, C) uint8 picture of any size. tile: pixels of the squares that larger pictures are
+        cut into, where the task can."""
         task, net = self.load()
-        return task.predict(net, images)
+        if tile is None:
+            return task.predict(net, images)
+        return [task.predict_tiled(net, image, tile) for image in images]
 
-    def predict(self, what: str | Path | Image | Sequence[str | Path | Image]) -> Any:
+    def predict(self, what: str | Path | Image | Sequence[str | Path | Image], *, tile: int | None = None) -> Any:
         """The answer for a picture file or array as a dict of plain values, or a list of them for a list.
 
         Raises BadPicture for a file that cannot be read.
         """
         if isinstance(what, str | Path) or hasattr(what, "shape"):
-            return self.predict([what])[0]  # type: ignore[list-item]
+            return self.predict([what], tile=tile)[0]  # type: ignore[list-item]
         task, _ = self.load()
         images = [decode(Path(one)) if isinstance(one, str | Path) else one for one in what]
-        return [task.words(answer) for answer in self.answer(images)]
+        return [task.words(answer) for answer in self.answer(images, tile)]
 
     def test(self) -> Mapping[str, Any]:
         """Open the locked test part, write that down, and return its figures. The same weights are tested only once."""

@@ -47,6 +47,8 @@ class Settings(BaseModel):
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     lr: float | Literal["find"] | None = Field(None)
     weight_decay: float = Field(5e-4, ge=0)
+    half: bool | None = None
+    """Whether to train in bfloat16, with weights and answers in float32; None: where it is measured to pay."""
     clip: float | None = Field(None, gt=0)
     accumulate: int = Field(1, ge=1)
     average: float | None = Field(None, gt=0, lt=1)

@@ -33,6 +33,7 @@ from foveate.report.panels import (
     Tone,
 )
 from foveate.run import Run
+from foveate.settings import Settings
 from foveate.tasks.task import Task
 
 _SHOWN = 50
@@ -180,30 +181,33 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
     if material is None:
         return []
     pixels, truths, ids = material.of("train")
-    policy = augmentation(run.settings, material)
-    rows = np.linspace(0, len(ids) - 1, 8).astype(int)
+    policy, task = augmentation(run.settings, material), material.task
+    rows = np.unique(np.linspace(0, len(ids) - 1, 8).astype(int))
+    shown, known = torch.from_numpy(pixels[rows]), [truths[row] for row in rows]
+    epochs = [([*shown.numpy()], known)]
+    for epoch in range(3):
+        draws = Draws(keys([ids[row] for row in rows]), run.settings.seed, epoch)
+        seen, moved = policy.batch(shown, known, draws, 0.0)
+        epochs.append(([*seen.numpy()], list(moved)))
     items = []
-    for row in dict.fromkeys(rows.tolist()):
-        views = [pixels[row]]
-        for epoch in range(3):
-            draws = Draws(keys(ids[row : row + 1]), run.settings.seed, epoch)
-            views.append(policy(torch.from_numpy(pixels[row : row + 1]), draws)[0].numpy())
+    for place, row in enumerate(rows):
+        views = [task.draw(images[place], own[place]) if task.letterbox else images[place] for images, own in epochs]
         quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
         grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
-        items.append(Item(grid[:-1, :-1], material.task.tell(truths[row])))
+        items.append(Item(grid[:-1, :-1], task.tell(truths[row])))
     done = [f"{name} {value:g}" if value is not True else name for name, value in policy.to_json().items() if value]
     words = (
-        f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its class. In each square: the picture as it is at the top left, then as three epochs saw it."
+        f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its truth. In each square: the picture as it is at the top left, then as three epochs saw it."
         if done
         else "Pictures were not augmented."
     )
-    return [Gallery("What training saw", words, items)]
+    return [Gallery("What training saw", words, items[: 4 if task.letterbox else None], large=task.letterbox)]
 
 
 def _data(data: Mapping[str, Any]) -> list[Panel]:
     classes, counts = data["classes"], data["counts"]
     rows = [[name, *(f"{counts[part][k]:,}" for part in ("train", "valid", "test"))] for k, name in enumerate(classes)]
-    rows.append(["all", *(f"{sum(counts[part]):,}" for part in ("train", "valid", "test"))])
+    rows.append(["all", *(f"{data['pictures'][part]:,}" for part in ("train", "valid", "test"))])
     notes = [Note("note", note, tone="careful") for note in data["notes"]]
     notes += [
         Note("leak, allowed by --allow-leak", f"{leak['reason']}: {', '.join(leak['ids'][:4])}", tone="bad")
@@ -251,7 +255,8 @@ def _again(run: Run, results: Mapping[str, Any]) -> Panel:
 
 def command(run: Run) -> str:
     """The command line that gives this run again."""
-    told = run.settings.model_dump(mode="json", exclude_defaults=True)
+    usual = Settings.of(**tasks.find(run.settings.task).preferred).model_dump(mode="json")
+    told = {name: value for name, value in run.settings.model_dump(mode="json").items() if value != usual[name]}
     words = ["foveate", "train", told.pop("data")]
     options = (
         "task",

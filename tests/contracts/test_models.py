@@ -20,19 +20,12 @@ from foveate import models
 from foveate.errors import SettingError
 from foveate.models.vision import Vision
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAMES = models.names()
 DEEPER = {"vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152"}
 FAMILIES = [name for name in NAMES if name not in DEEPER]
 CHANNELS, CLASSES = 3, 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Pictures are small here and the suite runs on all cores: threads that wait for each other only cost."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def side(name: str) -> int:

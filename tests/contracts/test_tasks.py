@@ -78,7 +78,7 @@ def test_prediction_never_sees_the_truth(case):
     before = case.task.predict(net, case.images)
     blind = replace(case.dataset, samples=[replace(sample, truth=None) for sample in case.dataset])
     after = case.task.predict(net, [sample.source.read() for sample in blind])
-    assert before == after
+    assert [case.task.words(answer) for answer in before] == [case.task.words(answer) for answer in after]
 
 
 def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
@@ -96,10 +96,10 @@ def test_order_and_batch_size_change_no_answer(case):
     backwards = case.task.predict(net, case.images[::-1])[::-1]
     whole = case.task.score(together, case.truths)
     for other in (alone, backwards):
-        assert case.task.score(other, case.truths) == pytest.approx(whole, abs=1e-5)
+        assert case.task.score(other, case.truths) == pytest.approx(whole, abs=1e-5, nan_ok=True)
     order = np.random.default_rng(0).permutation(N)
     shuffled = case.task.score([together[i] for i in order], [case.truths[i] for i in order])
-    assert shuffled == pytest.approx(whole, abs=1e-9)
+    assert shuffled == pytest.approx(whole, abs=1e-9, nan_ok=True)
 
 
 def test_one_batch_can_be_overfitted(case):

@@ -38,6 +38,13 @@ def test_outlined_things_serve_detection_by_their_boxes():
     assert views.for_task(made, "detection") is made
 
 
+def test_the_task_is_the_one_that_the_annotations_are_for_or_can_serve():
+    assert views.suited(things(), ["classification", "detection", "instance"]) == "instance"
+    assert views.suited(things(), ["classification", "detection"]) == "detection"
+    with pytest.raises(SettingError, match="'instance', which cannot be trained yet"):
+        views.suited(things(), ["classification"])
+
+
 @pytest.mark.parametrize("task", ["classification", "semantic", "text_to_image"])
 def test_what_cannot_serve_a_task_is_refused_with_the_one_that_fits(task):
     with pytest.raises(SettingError, match="--task instance"):

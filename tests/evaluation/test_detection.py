@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from foveate.annotations import Boxes
 from foveate.evaluation import detection
-from foveate.evaluation.intervals import bootstrap
+from foveate.evaluation.intervals import bootstrap, resampled
 from foveate.ops import boxes as ops
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large", None, None, "recall")
@@ -170,6 +170,7 @@ def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
     rows = rng.integers(0, 40, 40)
     chosen = {name: column[rows] for name, column in tally.items()}
     assert detection.figures(chosen, 3) == ours([predicted[r] for r in rows], [truth[r] for r in rows], 3)
+    assert detection.Scorer(tally, 3).figures(rows) == pytest.approx(detection.figures(chosen, 3), abs=1e-12)
 
 
 def test_a_thousand_pictures_get_an_interval_in_seconds():
@@ -177,7 +178,7 @@ def test_a_thousand_pictures_get_an_interval_in_seconds():
     predicted, truth = zip(*[scene(rng, 3) for _ in range(200)], strict=True)
     tally = detection.tally(predicted, truth)
     began = time.perf_counter()
-    figure = bootstrap(tally, lambda rows: detection.figures(rows, 3), resamples=50)["map"]
+    figure = bootstrap(resampled(len(truth), detection.Scorer(tally, 3).figures))["map"]
     assert figure.low < figure.value < figure.high
     assert time.perf_counter() - began < 5
 

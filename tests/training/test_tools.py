@@ -13,7 +13,7 @@ from foveate.data.augment import Augment
 from foveate.data.batches import Batches
 from foveate.errors import Diverged, RunError
 from foveate.models.vision import Vision, pixel_statistics
-from foveate.training import checkpoint, pace
+from foveate.training import checkpoint, device, pace
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
 
@@ -160,6 +160,15 @@ def test_normalisation_comes_from_the_train_part_alone(trained):
     assert not np.allclose(mean, pixel_statistics(material.pictures.pixels)[0], rtol=1e-4)
 
 
+def test_whether_to_train_in_bfloat16_is_measured_once_and_written_down(trained, monkeypatch):
+    cpu = torch.device("cpu")
+    assert trained.settings.half is False  # `quick` does not gain by it
+    for faster, pays in ((0.5, True), (0.9, False), (1.6, False)):
+        monkeypatch.setattr(device, "_seconds", lambda dtype, faster=faster: faster if dtype == torch.bfloat16 else 1.0)
+        assert device.half_pays(cpu, on_cpu=True) is pays
+        assert device.half_pays(cpu, on_cpu=False) is False
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -170,6 +179,7 @@ def test_normalisation_comes_from_the_train_part_alone(trained):
         {"lr": "find", "model": "cnn"},
         {"augment": "strong", "flip": False, "optimizer": "adam"},
         {"size": 40, "model": "resnet18", "epochs": 1},
+        {"half": True},
     ],
 )
 def test_every_setting_trains_scores_and_loads(settings, colours, tmp_path):

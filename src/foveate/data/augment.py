@@ -6,6 +6,7 @@ policy is chosen from it (`suited`): a mirrored 3 is no 3, and on 28 pixels a sh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -50,6 +51,13 @@ class Augment:
         if self.erase:
             images = _erase(images, self.erase, draws)
         return images
+
+    def batch(
+        self, images: Tensor, truths: Sequence[Any], draws: Draws, progress: float
+    ) -> tuple[Tensor, Sequence[Any]]:
+        """The same with truths, which stay as they are."""
+        del progress
+        return self(images, draws), truths
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

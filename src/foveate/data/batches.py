@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -11,15 +11,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveate.data.augment import Augment
 from foveate.data.draws import Draws, keys, shuffled
 from foveate.data.rows import Pixels
+
+_PIXELS_AT_ONCE = 500 * 64 * 64
+"""Of a validation batch: a net's maps take some hundred times that in memory."""
 
 
 class Collates(Protocol):
     """The part of a task that batches need."""
 
     def collate(self, images: Tensor, truths: Sequence[Any], draws: Draws) -> tuple[tuple[Tensor, ...], Any]: ...
+
+
+class Policy(Protocol):
+    """What is done to train pictures, and with them to their truths.
+
+    flip: whether pictures are mirrored
+    """
+
+    @property
+    def flip(self) -> bool: ...
+
+    def batch(
+        self, images: Tensor, truths: Sequence[Any], draws: Draws, progress: float
+    ) -> tuple[Tensor, Sequence[Any]]:
+        """(B, S, S, C) uint8 and B truths, as they are shown when a run is so far (0 to 1)."""
+        ...
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 class Batches:
@@ -40,32 +60,38 @@ class Batches:
         *,
         batch_size: int,
         seed: int,
-        augment: Augment,
+        augment: Policy,
     ):
         self.task, self.pixels, self.truths = task, pixels, truths
         self.keys, self.seed, self.augment = keys(ids), seed, augment
         self.per_epoch = max(1, round(len(ids) / batch_size))
 
-    def __call__(self, start: int = 0) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
-        """The batches from step `start` on, counted from the beginning of training, without end."""
+    def __call__(
+        self, start: int = 0, progress: Callable[[int], float] = lambda step: 0.0
+    ) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+        """The batches from step `start` on, counted from the beginning of training, without end.
+
+        progress: step -> how far the run is, from 0 to 1: some policies do less towards the end
+        """
         for step in count(start):
             epoch, within = divmod(step, self.per_epoch)
             if within == 0 or step == start:
                 chunks = np.array_split(shuffled(self.keys, self.seed, epoch), self.per_epoch)
-            yield self.batch(chunks[within], epoch)
+            yield self.batch(chunks[within], epoch, progress(step))
 
-    def batch(self, rows: NDArray[np.int64], epoch: int) -> tuple[tuple[Tensor, ...], Any]:
+    def batch(self, rows: NDArray[np.int64], epoch: int, progress: float = 0.0) -> tuple[tuple[Tensor, ...], Any]:
         """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target."""
         draws = Draws(self.keys[rows], self.seed, epoch)
-        images = self.augment(torch.from_numpy(self.pixels[rows]), draws)
-        return self.task.collate(images.permute(0, 3, 1, 2), [self.truths[row] for row in rows], draws)
+        plain = torch.from_numpy(self.pixels[rows])
+        images, truths = self.augment.batch(plain, [self.truths[row] for row in rows], draws, progress)
+        return self.task.collate(images.permute(0, 3, 1, 2), truths, draws)
 
 
 def in_order(
-    task: Collates, pixels: Pixels, truths: Sequence[Any], ids: Sequence[str], batch_size: int = 500
+    task: Collates, pixels: Pixels, truths: Sequence[Any], ids: Sequence[str], batch_size: int | None = None
 ) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
     """A part as it is, for validation: no augmentation, and draws (noise, clicks) that depend on the sample alone."""
-    every = keys(ids)
+    every, batch_size = keys(ids), batch_size or max(1, _PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
     for start in range(0, len(ids), batch_size):
         rows = slice(start, start + batch_size)
         images = torch.from_numpy(pixels[np.arange(len(ids))[rows]])  # by an array of rows: a copy, which torch may own

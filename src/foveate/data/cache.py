@@ -85,6 +85,7 @@ def decode(
     size: int,
     *,
     channels: int | None = None,
+    letterbox: bool = False,
     most_skipped: float = 0.05,
     tick: Tick = lambda done, total: None,
     tell: Tell = lambda words: None,
@@ -92,12 +93,13 @@ def decode(
     """Every picture of the set at size x size: from the cache if it has them, else decoded and kept there.
 
     channels: of the result; None takes 1 if all pictures are grey, else 3 (or what the pictures have, if more)
+    letterbox: keeps the aspect of each, see `pictures.fit`
     most_skipped: the share of unreadable pictures above which DataError is raised
 
     Pictures that lie in memory already stay there, and all do if the cache cannot be written and memory is large enough;
     that is told. Raises DataError if it is not, and if the cache lies within the data.
     """
-    kept = _kept(dataset, Wanted(size, channels), tick, tell)
+    kept = _kept(dataset, Wanted(size, channels, letterbox=letterbox), tick, tell)
     whole, hashes = _readable(dataset, kept, most_skipped)
     return Pictures(whole, hashes, kept.looks, kept.pixels)
 
@@ -132,7 +134,7 @@ def _kept(dataset: Dataset[Any], wanted: Wanted, tick: Tick, tell: Tell) -> Kept
     if key is None:
         return _in_memory(dataset, replace(wanted, looks=wanted.size == 0), tick)
     _refuse_within(dataset)
-    path = store.place(key, wanted.size, wanted.channels)
+    path = store.place(key, wanted.size, wanted.channels, wanted.letterbox)
     try:
         for there in [path] if wanted.size else store.all_sizes(key):
             if found := _recalled(there, dataset, wanted, tick):

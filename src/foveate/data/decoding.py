@@ -51,11 +51,13 @@ class Wanted:
     size: S, its side in pixels; 0 keeps no pixels
     channels: that it gets; None leaves it as many as it has
     looks: whether it is looked at, see `looks.LOOK`
+    letterbox: keeps its aspect, see `pictures.fit`
     """
 
     size: int
     channels: int | None = None
     looks: bool = True
+    letterbox: bool = False
 
 
 Reader = Callable[[Sequence[Source], Wanted], Chunk]
@@ -70,7 +72,7 @@ def read_chunk(sources: Sequence[Source], wanted: Wanted) -> Chunk:
     for place, source in enumerate(sources):
         try:
             image, facts = looks.examine(source)
-            fitted = fit(image, wanted.size, wanted.channels or image.shape[2]) if wanted.size else image[:0, :0, :1]
+            fitted = _fitted(image, wanted)
         except BadPicture as error:
             bad.append((place, error.message))
             continue
@@ -79,6 +81,12 @@ def read_chunk(sources: Sequence[Source], wanted: Wanted) -> Chunk:
         if wanted.looks:
             seen.add(image, facts)
     return Chunk(len(sources), images, b"".join(hashes), seen.rows(), bad)
+
+
+def _fitted(image: Image, wanted: Wanted) -> Image:
+    if not wanted.size:
+        return image[:0, :0, :1]
+    return fit(image, wanted.size, wanted.channels or image.shape[2], letterbox=wanted.letterbox)
 
 
 def read_all(sources: Sequence[Source], wanted: Wanted) -> Iterator[Chunk]:

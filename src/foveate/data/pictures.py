@@ -155,8 +155,19 @@ def _examined(picture: PIL.Image.Image, white: int) -> tuple[Image, Facts]:
     return _turn(_levels(picture, white), facts.orientation), facts
 
 
-def fit(image: Image, size: int, channels: int) -> Image:
-    """The whole picture resized to (size, size, channels) uint8; it may be stretched, but never cut.
+PADDING = 114
+"""Grey of what a letterboxed picture does not fill: near the mean of most pictures, so that it makes no strong edge."""
+
+
+def inside(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width that a picture has once its longer side is `size` pixels and its aspect is kept."""
+    longer = max(height, width)
+    return max(1, round(height * size / longer)), max(1, round(width * size / longer))
+
+
+def fit(image: Image, size: int, channels: int, *, letterbox: bool = False) -> Image:
+    """The whole picture resized to (size, size, channels) uint8, never cut: stretched; or, as a letterbox, with its aspect
+    kept, at the top left, on grey.
 
     Bilinear, antialiased when shrinking (Pillow's). Grey is repeated over the channels; colour becomes grey
     by ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B. A picture that fits already is returned without a copy.
@@ -170,17 +181,32 @@ def fit(image: Image, size: int, channels: int) -> Image:
         if (image.shape[2], channels) != (3, 1):
             raise BadPicture(f"a picture of {channels} channels is expected, got {image.shape[2]}")
         image = np.array(PIL.Image.fromarray(image).convert("L"))[..., None]
-    if image.shape[:2] != (size, size):
-        if image.shape[2] == 3:
-            image = _resize(image, size)
-        else:
-            bands = [_resize(image[..., band], size) for band in range(image.shape[2])]
-            image = np.stack(bands, axis=2)
-    return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+    image = resize(image, inside(image.shape[0], image.shape[1], size) if letterbox else (size, size))
+    image = image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+    return padded(image, size, size)
 
 
-def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    return np.array(PIL.Image.fromarray(image).resize((size, size), PIL.Image.Resampling.BILINEAR))
+def padded(image: Image, height: int, width: int) -> Image:
+    """The picture at the top left of (height, width, C), on grey."""
+    if image.shape[:2] == (height, width):
+        return image
+    canvas = np.full((height, width, image.shape[2]), PADDING, np.uint8)
+    canvas[: image.shape[0], : image.shape[1]] = image
+    return canvas
+
+
+def resize(image: Image, shape: tuple[int, int]) -> Image:
+    """(H, W, C) uint8 -> (*shape, C). Bilinear, antialiased when shrinking (Pillow's)."""
+    if image.shape[:2] == shape:
+        return image
+    if image.shape[2] == 3:
+        return _resized(image, shape)
+    return np.stack([_resized(image[..., band], shape) for band in range(image.shape[2])], axis=2)
+
+
+def _resized(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    picture = PIL.Image.fromarray(np.ascontiguousarray(image))
+    return np.array(picture.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR))
 
 
 def _open(path: Path) -> BinaryIO:

@@ -8,17 +8,18 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.dataset import Image
+from foveate.data.dataset import Image, Images
 
 
 class Rows(Sequence[Image]):
     """The pictures of one part: (M, S, S, C) uint8, of which only what is indexed lies in memory.
 
     pixels: (N, S, S, C) uint8, mostly a file that is mapped; rows: (M,) which of them
+    sizes: (M, 2) height and width of what letterboxed pictures fill: one picture alone is taken without its padding
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64]):
-        self.pixels, self.rows = pixels, rows
+    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], sizes: NDArray[np.int64] | None = None):
+        self.pixels, self.rows, self.sizes = pixels, rows, sizes
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -30,10 +31,18 @@ class Rows(Sequence[Image]):
     @overload  # type: ignore[override]
     def __getitem__(self, which: int) -> Image: ...
     @overload
-    def __getitem__(self, which: slice | NDArray[np.int64]) -> NDArray[np.uint8]: ...
-    def __getitem__(self, which: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """One picture, not copied and not to be written to; or several, as an array of their own."""
-        return self.pixels[self.rows[which]]
+    def __getitem__(self, which: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    @overload
+    def __getitem__(self, which: slice) -> Images: ...
+    def __getitem__(self, which: int | slice | NDArray[np.int64]) -> Images:
+        """One picture, not copied and not to be written to; or several, as an array of their own. Where pictures are
+        letterboxed, a slice gives a list of them without padding, and an array of rows the padded ones."""
+        if self.sizes is None or isinstance(which, np.ndarray):
+            return self.pixels[self.rows[which]]
+        if isinstance(which, slice):
+            return [self[row] for row in range(*which.indices(len(self)))]
+        height, width = self.sizes[which]
+        return self.pixels[self.rows[which], :height, :width]
 
 
 Pixels = NDArray[np.uint8] | Rows

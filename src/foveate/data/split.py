@@ -45,6 +45,7 @@ def split(
     allow_leak: bool = False,
     times: Sequence[str] | None = None,
     fold: tuple[int, int] | None = None,
+    lone_class: bool = False,
 ) -> Split:
     """Give each sample a part.
 
@@ -53,12 +54,14 @@ def split(
         figures hardly surer, while the train part can use them
     times: when each sample was taken, in an order that text has: the test part is then the latest, train the earliest
     fold: (i, k): the i-th of k equal parts, from 0, is the test part, the next one the valid part, the rest train
+    lone_class: whether there is something to learn where all is of one class
 
     A part that the data assigns is kept; parts that it lacks are carved from its train part. Copies of a picture and samples
     of one group stay together. Raises DataError on leaks (unless allowed), on a class too rare to be split, where
     there are fewer than two classes, and where the data's own parts stand against `times` or `fold`.
     """
-    _refuse_few_classes(classes, strata)
+    if not lone_class:
+        _refuse_few_classes(classes, strata)
     units = units_of(samples, alike)
     given: list[Part | None] = [sample.part for sample in samples]
     notes: list[str] = []

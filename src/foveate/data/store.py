@@ -33,7 +33,7 @@ from foveate.errors import SettingError
 MOST_GB = 20.0
 """Gigabytes (10^9 bytes) that all files may take together, where FOVEATE_CACHE_GB says nothing."""
 
-_NAME = re.compile(r"[0-9a-f]{32}-\d+x\d+\.(pictures|partial)")  # nothing else is ever touched
+_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(pictures|partial)")  # nothing else is ever touched
 
 
 class NoRoom(Exception):
@@ -106,9 +106,9 @@ def _stamp(path: Path) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
-def place(key: str, size: int, channels: int | None) -> Path:
+def place(key: str, size: int, channels: int | None, letterbox: bool = False) -> Path:
     """Where these pictures are kept at this size; channels None: as many as they have."""
-    return root() / f"{key}-{size}x{channels or 0}.pictures"
+    return root() / f"{key}-{size}{'letterbox' * letterbox}x{channels or 0}.pictures"
 
 
 def all_sizes(key: str) -> list[Path]:

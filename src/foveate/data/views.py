@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +14,29 @@ from foveate.ops import rle
 Change = Callable[[Any], Any]
 
 
+SERVES = {("instance", "detection"): ["outlines"]}
+"""What is left out so that annotations for one task serve another."""
+
+
+def suited(dataset: Dataset[Any], tasks: Container[str]) -> str:
+    """Of these tasks the one that the annotations are for, or that they can serve. Raises SettingError if there is none."""
+    for task in (dataset.task, *(other for own, other in SERVES if own == dataset.task)):
+        if task in tasks:
+            return task
+    raise SettingError(
+        f"these annotations are for the task {dataset.task!r}, which cannot be trained yet",
+        where=str(dataset.origin or dataset.name),
+        remedy="They can be audited, split and converted.",
+    )
+
+
 def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
     """The data as this task wants its truths: outlined things serve detection by their boxes. Raises SettingError if
     the annotations cannot serve it."""
     if dataset.task == task:
         return dataset
-    if (dataset.task, task) == ("instance", "detection"):
-        return without(dataset, ["outlines"])
+    if (dataset.task, task) in SERVES:
+        return without(dataset, SERVES[dataset.task, task])
     raise SettingError(
         f"these annotations are for the task {dataset.task!r}, not {task!r}",
         where=str(dataset.origin or dataset.name),

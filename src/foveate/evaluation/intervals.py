@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tally = dict[str, NDArray[Any]]
-Figures = Callable[[Tally], Mapping[str, float]]
+Score = Callable[[NDArray[np.int64] | None], Mapping[str, float]]
+"""Rows of pictures -> figures on these, each picture counting as often as it stands there; None: each once."""
+
 RESAMPLES = 1000
 
 
@@ -27,61 +28,57 @@ class Figure:
         return asdict(self)
 
 
-def bootstrap(
-    tally: Tally, figures: Figures, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
-) -> dict[str, Figure]:
-    """Percentile bootstrap over the rows of a tally (Efron and Tibshirani, 1993).
+@dataclass(frozen=True)
+class Resampled:
+    """Figures on n pictures, and on each of many draws of n of them with replacement."""
+
+    n: int
+    value: Mapping[str, float]
+    drawn: Sequence[Mapping[str, float]]
+
+
+def resampled(n: int, score: Score, *, resamples: int = RESAMPLES, seed: int = 0) -> Resampled:
+    """Score n pictures as they are and as drawn; with one seed two models are scored on the same draws."""
+    rng = np.random.default_rng(seed)
+    drawn = [score(rng.integers(0, n, n)) for _ in range(resamples if n else 0)]
+    return Resampled(n, score(None), drawn)
+
+
+def bootstrap(found: Resampled, *, level: float = 0.95) -> dict[str, Figure]:
+    """Percentile bootstrap over pictures (Efron and Tibshirani, 1993).
 
     Where every picture is right (or every one wrong), all resamples are alike, and an interval without width would claim
     certainty. A figure that is 0 or 1 in all resamples gets the exact binomial bound on its open side instead: n
     successes out of n leave a rate of 0.025 ** (1 / n) possible (Clopper and Pearson, 1934).
     """
-    n = _rows(tally)
-    drawn = [figures(_take(tally, rows)) for rows in _resamples(n, resamples, seed)]
     result = {}
-    for name, value in figures(tally).items():
-        low, high = _percentiles([one[name] for one in drawn], level)
-        if n and low == high == value and value in (0.0, 1.0):
-            possible = ((1 - level) / 2) ** (1 / n)
+    for name, value in found.value.items():
+        low, high = _percentiles([one[name] for one in found.drawn], level)
+        if found.n and low == high == value and value in (0.0, 1.0):
+            possible = ((1 - level) / 2) ** (1 / found.n)
             low, high = (possible, 1.0) if value == 1.0 else (0.0, 1 - possible)
-        result[name] = Figure(value, low, high, n)
+        result[name] = Figure(value, low, high, found.n)
     return result
 
 
-def lift(
-    tally: Tally, baseline: Tally, figures: Figures, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
-) -> dict[str, Figure]:
+def lift(mine: Resampled, theirs: Resampled, *, level: float = 0.95) -> dict[str, Figure]:
     """Each figure of a model minus that of a baseline on the same pictures, both drawn with the same rows each time: what
     the two find hard alike cancels out, so a difference can be sure where both figures are not."""
-    n = _rows(tally)
-    if _rows(baseline) != n:
-        raise ValueError(f"the same pictures are expected in both tallies, got {n} and {_rows(baseline)}")
-    drawn = []
-    for rows in _resamples(n, resamples, seed):
-        mine, theirs = figures(_take(tally, rows)), figures(_take(baseline, rows))
-        drawn.append({name: mine[name] - theirs[name] for name in mine})
-    mine, theirs = figures(tally), figures(baseline)
+    if mine.n != theirs.n:
+        raise ValueError(f"the same pictures are expected on both sides, got {mine.n} and {theirs.n}")
     return {
-        name: Figure(mine[name] - theirs[name], *_percentiles([one[name] for one in drawn], level), n) for name in mine
+        name: Figure(
+            value - theirs.value[name],
+            *_percentiles([a[name] - b[name] for a, b in zip(mine.drawn, theirs.drawn, strict=True)], level),
+            mine.n,
+        )
+        for name, value in mine.value.items()
     }
 
 
-def _rows(tally: Tally) -> int:
-    return len(next(iter(tally.values())))
-
-
-def _take(tally: Tally, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    return {name: column[rows] for name, column in tally.items()}
-
-
-def _resamples(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    rng = np.random.default_rng(seed)
-    for _ in range(resamples if n else 0):
-        yield rng.integers(0, n, n)
-
-
 def _percentiles(values: list[float], level: float) -> tuple[float, float]:
-    if not values:
+    known = [value for value in values if value == value]  # some draws may hold no picture that a figure is of
+    if not known:
         return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

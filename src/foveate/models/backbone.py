@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from foveate.models.detector import Detector
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of red, green and blue, pixels counted from 0 to 1."""
 
@@ -15,11 +17,13 @@ class Backbone(nn.Module):
     """Turns (B, C, H, W) float into a list of feature maps, fine to coarse.
 
     channels: of each map; strides: picture pixels to one pixel of each map
+    flexible: whether it takes pictures of other sizes, and of any aspect, than it was built for
     statistics: what the pictures that its published weights were trained on were normalised by
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
+    flexible: bool = False
     statistics: Statistics = IMAGENET
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -31,6 +35,10 @@ class Backbone(nn.Module):
         """From the last map to (B, K) logits. Where a paper has its own classifier, its architecture overrides this
         mean over the map and one linear layer (Lin et al., "Network in network", 2014)."""
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes))
+
+    def detector(self, classes: int) -> nn.Module:
+        """From the maps to what `detector.Found` says. Where a paper has its own, its architecture overrides this one."""
+        return Detector(self.channels, self.strides, classes)
 
 
 def parameters(*modules: nn.Module) -> int:

@@ -45,6 +45,8 @@ class Stacked(Backbone):
 class Residual(Backbone):
     """A ResNet: a pyramid of four maps."""
 
+    flexible = True
+
     def __init__(self, net: Any, first_stride: int):
         super().__init__()
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)

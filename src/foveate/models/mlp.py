@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from foveate.errors import SettingError
 from foveate.models.backbone import Backbone
-from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
+from foveate.models.registry import PLAIN, Model, Weights, all, refuse_if_huge
 
 DEFAULT = (256, 256)
 
@@ -32,6 +32,14 @@ class MLP(Backbone):
     def classifier(self, classes: int) -> nn.Module:
         """One linear layer."""
         return nn.Sequential(nn.Flatten(), nn.Linear(self.channels[-1], classes))
+
+    def detector(self, classes: int) -> nn.Module:
+        """None: what was where is lost in its first layer."""
+        del classes
+        fit = ", ".join(model.name for model in all() if not model.name.startswith("mlp"))
+        raise SettingError(
+            "mlp has no map of places, so it cannot tell boxes", where="model", remedy=f"Use one of: {fit}."
+        )
 
 
 def _widths(name: str) -> tuple[int, ...]:

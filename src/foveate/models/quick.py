@@ -28,6 +28,8 @@ def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1, po
 class Quick(Backbone):
     """channels: of the picture; size: its side in pixels, at least 8. Three maps, of 32, 64 and 128 channels."""
 
+    flexible = True
+
     def __init__(self, channels: int, size: int):
         super().__init__()
         halvings = max(0, math.ceil(math.log2(size / LARGEST_MAP)))

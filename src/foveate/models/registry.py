@@ -25,6 +25,8 @@ class Recipe:
 
     optimizer: str
     lr: float
+    half: bool = False
+    """Whether bfloat16 pays on a CPU that has instructions for it: not for small maps of few channels (benchmarks/README.md)."""
 
 
 PLAIN = Recipe("adamw", 1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -125,6 +126,43 @@ def reliability(confidence: NDArray[np.float64], accuracy: NDArray[np.float64], 
     return Drawing([_draw((4.4, 3.6), paint)], described, keys)
 
 
+LONGEST = 32
+"""Characters of a name in a chart."""
+_SHADES = (_MODEL, _OTHER, _INK, _MUTED)
+
+
+def precision_recall(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Drawing:
+    """Precision against recall, a line a class: {name: (recall, precision)}, from the surest answer to the least sure."""
+
+    def paint(axis: Any) -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        for number, (recall, precision) in enumerate(curves.values()):
+            style = "-" if number < len(_SHADES) else "--"
+            axis.plot(recall, precision, color=_SHADES[number % len(_SHADES)], ls=style)
+        if curves:
+            axis.legend(
+                axis.lines,
+                [_legible(name) for name in curves],
+                loc="lower left",
+                frameon=False,
+                labelcolor=_INK,
+                fontsize=9,
+            )
+        axis.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: true boxes found", ylabel="precision: answers right")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    ends = [f"{name} ends at a recall of {recall[-1]:.0%}" for name, (recall, _) in curves.items() if len(recall)]
+    return Drawing([_draw((5.4, 3.6), paint)], f"Precision against recall. {'; '.join(ends) or 'No box was found'}.")
+
+
+def _legible(name: str) -> str:
+    """A name as matplotlib can take it: cut, and without what is no Unicode."""
+    name = name.encode("utf-8", "backslashreplace").decode()
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
 def _plain(name: str) -> str:
     return name.replace("_", " ")
 
@@ -134,7 +172,8 @@ def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
     from matplotlib.figure import Figure
 
     out = io.StringIO()
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph ")  # of names in other scripts: the page's own font has them
         mpl.rcdefaults()  # a style of the user's own must not change the page
         mpl.rcParams.update(_STYLE)
         canvas = Figure(figsize=inches)

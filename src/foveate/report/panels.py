@@ -71,11 +71,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side."""
+    """Pictures side by side; large: fewer in a row, in which more can be seen."""
 
     title: str
     words: str
     items: Sequence[Item]
+    large: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 192
-"""Pixels of the longer side; larger pictures are scaled down."""
+LARGEST, LARGE = 192, 640
+"""Pixels of the longer side; larger pictures are scaled down. The second is for those that are shown large."""
 EXACT = 64
 """Pixels of the longer side; up to this they are kept as they are and shown pixel by pixel."""
 
@@ -19,13 +19,14 @@ def is_small(image: NDArray[np.uint8]) -> bool:
     return max(image.shape[:2]) <= EXACT
 
 
-def data_uri(image: NDArray[np.uint8]) -> str:
+def data_uri(image: NDArray[np.uint8], large: bool = False) -> str:
     """(H, W, C) uint8 as a data URI: PNG for small pictures, JPEG for larger ones. Bands beyond three are not shown."""
     from PIL import Image
 
     shown = image[..., 0] if image.shape[2] in (1, 2) else image[..., :3]
     picture = Image.fromarray(np.ascontiguousarray(shown))
-    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    most = LARGE if large else LARGEST
+    picture.thumbnail((most, most), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     if is_small(image):
         picture.save(out, "PNG", optimize=True)

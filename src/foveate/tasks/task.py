@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.data.audit import labels
-from foveate.data.dataset import Dataset, Image, Images, Sample
+from foveate.data.augment import suited
+from foveate.data.batches import Policy
+from foveate.data.dataset import Dataset, Image, Images, Part, Sample
 from foveate.data.draws import Draws
 from foveate.data.rows import Pixels
+from foveate.errors import SettingError
+from foveate.evaluation.intervals import Score
 from foveate.models.backbone import Backbone
 from foveate.models.vision import Vision
 from foveate.report.panels import Panel
@@ -41,6 +45,14 @@ class Task(ABC, Generic[A]):
     """The figure that people quote, e.g. "accuracy"."""
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     """Figures of which less is better."""
+    preferred: ClassVar[Mapping[str, Any]] = {}
+    """Settings that suit this problem better than the general ones, where the user gives none."""
+    letterbox: ClassVar[bool] = False
+    """Whether pictures keep their aspect on the way to the training size, and truths are brought to it with them."""
+    lone_class: ClassVar[bool] = False
+    """Whether there is something to learn where all is of one class."""
+    largest: ClassVar[int] = 128
+    """Side in pixels that larger pictures are trained at, where the user gives none."""
 
     def __init__(self, classes: Sequence[str]):
         self.classes = tuple(classes)
@@ -60,6 +72,22 @@ class Task(ABC, Generic[A]):
     def audit(self, sample: Sample[A]) -> list[str]:
         """What is wrong with the truth of this one sample, in words; empty if nothing is."""
         return [finding.reason for finding in labels.of_one(sample, len(self.classes))]
+
+    def check(self, part: Part, truths: Sequence[A]) -> None:
+        """Raises DataError if nothing could be learnt or scored on the truths of this part. Before training."""
+
+    @staticmethod
+    def resized(annotation: A, before: tuple[int, int], after: tuple[int, int]) -> A:
+        """The annotation of a picture of one height and width, once it is resized to others."""
+        del before, after
+        return annotation
+
+    @classmethod
+    def augmentation(
+        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
+    ) -> Policy:
+        """What suits train pictures of that size, see `augment.suited`."""
+        return suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs)
 
     @abstractmethod
     def collate(self, images: Tensor, truths: Sequence[A], draws: Draws) -> tuple[tuple[Tensor, ...], Any]:
@@ -81,8 +109,9 @@ class Task(ABC, Generic[A]):
         return 0.0
 
     @abstractmethod
-    def progress(self, output: Any, target: Any) -> float:
-        """The primary figure of one batch, cheaply, for the progress bar and the train curve."""
+    def progress(self, output: Any, target: Any, *, glance: bool) -> float:
+        """The primary figure of one batch, for the learning curves. glance: of a few of its pictures, where all would take
+        more than a small share of a step's time."""
 
     def settle(self, net: Vision, images: Images, truths: Sequence[A]) -> None:
         """Choose, on the validation part, what is chosen after training (a temperature, thresholds). Optional."""
@@ -93,13 +122,31 @@ class Task(ABC, Generic[A]):
     def predict(self, net: Vision, images: Images) -> list[A]:
         """An answer for each picture, (H, W, C) uint8 of any size, in that picture's own pixels. Never sees truth."""
 
+    def predict_tiled(self, net: Vision, image: Image, side: int) -> A:
+        """The answer for a picture that is larger than the net looks at, from overlapping squares of `side` pixels. Raises
+        SettingError if this task answers for whole pictures."""
+        del net, image, side
+        raise SettingError(f"the task {self.name} answers for whole pictures", where="tile", remedy="Leave out --tile.")
+
+    def shown(self, answer: A) -> A:
+        """What of an answer is worth a person's look."""
+        return answer
+
     @abstractmethod
     def tally(self, predicted: Sequence[A], truth: Sequence[A]) -> Tally:
         """Compare answers with truths, one row a picture."""
 
+    def column(self, values: list[Any]) -> NDArray[Any]:
+        """One column of a tally from plain values, a row a picture."""
+        return np.array(values)
+
     @abstractmethod
     def figures(self, tally: Tally) -> dict[str, float]:
         """All metrics of a tally."""
+
+    def scorer(self, tally: Tally) -> Score:
+        """The same for any choice of a tally's rows."""
+        return lambda rows: self.figures(tally if rows is None else {name: one[rows] for name, one in tally.items()})
 
     def score(self, predicted: Sequence[A], truth: Sequence[A]) -> dict[str, float]:
         """All metrics of these answers."""

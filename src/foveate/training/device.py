@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 
 import torch
 
@@ -21,9 +22,24 @@ def prepare(seed: int) -> torch.device:
     return torch.device("cuda")
 
 
-def mixed_precision(device: torch.device) -> torch.dtype | None:
-    """bfloat16 on a GPU that has it. Not on a CPU: measured, it lost (benchmarks/README.md)."""
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
+def half_pays(device: torch.device, *, on_cpu: bool) -> bool:
+    """Whether to train in bfloat16: on a GPU that has it; on a CPU only nets that gain there (on_cpu), and only where a
+    product of matrices is clearly faster so, which is measured in a tenth of a second: what a processor says of itself
+    does not tell (benchmarks/README.md)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return on_cpu and _seconds(torch.bfloat16) < 0.7 * _seconds(torch.float32)
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    """Of a product of matrices, the best of five."""
+    one = torch.ones(1024, 1024, dtype=dtype)
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        one @ one
+        taken.append(time.perf_counter() - began)
+    return min(taken)
 
 
 def hardware() -> str:

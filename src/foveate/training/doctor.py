@@ -39,7 +39,7 @@ def diagnose(rows: Sequence[Row], *, figure: str, floor: float = 0.0, suspects: 
         return [
             Verdict(
                 "too short to judge",
-                f"There are only {len(rows)} validation points; curves need at least four to be read.",
+                f"There {'is' if len(rows) == 1 else 'are'} only {len(rows)} validation point{'s' * (len(rows) != 1)}; curves need at least four to be read.",
                 "Give it more epochs (--epochs) or minutes (--minutes).",
                 "careful",
             )

@@ -30,7 +30,7 @@ class Learnt(Protocol):
     def primary(self) -> str: ...
 
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]: ...
-    def progress(self, output: Any, target: Any) -> float: ...
+    def progress(self, output: Any, target: Any, *, glance: bool) -> float: ...
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Progress:
     loss_sum: float = 0.0  # of the epoch that is under way
     figure_sum: float = 0.0
     batches: int = 0
+    figured: int = 0  # of these, batches in which there was something to be scored
     seconds: float = 0.0
     corners: pace.Corners = field(default_factory=list)
 
@@ -117,13 +118,16 @@ def fit(
         _save(folder, net, optimizer, average, progress)
     stopwatch = None if plan.budget is None else pace.Stopwatch(plan.budget, progress.step, progress.seconds)
 
+    def how_far(step: int) -> float:
+        return pace.progress(progress.corners, step)
+
     with _stop_asked() as stop_asked:
         stream = steps(
             net,
             task.loss,
-            batches(progress.step),
+            batches(progress.step, how_far),
             optimizer,
-            lambda step: plan.schedule(pace.progress(progress.corners, step)),
+            lambda step: plan.schedule(how_far(step)),
             start=progress.step,
             seed=plan.seed,
             clip=plan.clip,
@@ -149,8 +153,12 @@ def fit(
                 loss = step.losses["total"].item()
                 progress.step = step.number + 1
                 progress.loss_sum += loss
-                progress.figure_sum += task.progress(step.output.detach(), step.target)
                 progress.batches += 1
+                with torch.no_grad():
+                    figure = task.progress(step.output, step.target, glance=True)
+                if not math.isnan(figure):
+                    progress.figure_sum += figure
+                    progress.figured += 1
                 progress.seconds = time.monotonic() - began
                 if stopwatch is not None:
                     progress.corners = stopwatch.corrected(progress.corners, progress.step, progress.seconds)
@@ -186,14 +194,14 @@ def _close_epoch(
             "epoch": round(progress.step / per_epoch, 3),
             "train_loss": progress.loss_sum / progress.batches,
             "valid_loss": valid_loss,
-            f"train_{task.primary}": progress.figure_sum / progress.batches,
+            f"train_{task.primary}": progress.figure_sum / progress.figured if progress.figured else math.nan,
             f"valid_{task.primary}": valid_figure,
             "lr": lr,
             "seconds": round(progress.seconds, 3),
         }
     )
     progress.loss_sum = progress.figure_sum = 0.0
-    progress.batches = 0
+    progress.batches = progress.figured = 0
 
 
 @torch.no_grad()
@@ -202,14 +210,17 @@ def validate(net: nn.Module, task: Learnt, batches: Iterable[tuple[tuple[Tensor,
     net.eval()
     device = next(net.parameters()).device
     loss = figure = 0.0
-    count = 0
+    count = figured = 0
     for inputs, target in batches:
         output = net(*(part.to(device) for part in inputs))
         size = len(inputs[0])
         loss += task.loss(output, target)["total"].item() * size
-        figure += task.progress(output, target) * size
         count += size
-    return (loss / count, figure / count) if count else (math.nan, math.nan)
+        reached = task.progress(output, target, glance=False)
+        if not math.isnan(reached):
+            figure += reached * size
+            figured += size
+    return loss / count if count else math.nan, figure / figured if figured else math.nan
 
 
 def _save(

@@ -1,0 +1,221 @@
+"""Object detection: how good in how many minutes, and how many milliseconds a picture.
+
+    python benchmarks/detection.py good DATA --size 320 --minutes 12 --seeds 0 1 2
+    python benchmarks/detection.py overfit DATA --size 416 --minutes 12
+    python benchmarks/detection.py speed
+
+`good` runs `foveate train` and `foveate test` as a user does, a process each, and tells the test part's figures and the seconds of
+the processes, start-up included. `overfit` trains on pictures and validates on the very same ones: what it can't learn by heart is wired
+wrongly. `speed` times the net alone, forwards and backwards, and `Run.answer`-like prediction on random
+pictures, on one core and on two, and relates training to what the machine reaches in a product of matrices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHOWN = ("map50", "map", "map75", "recall")
+
+
+def good(data: str, size: int | None, minutes: list[float], seeds: list[int], more: list[str]) -> None:
+    """Train and test with each budget and seed."""
+    for budget in minutes:
+        rows = []
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                run = Path(folder) / "run"
+                options = ["--task", "detection", "--minutes", f"{budget}", "--seed", f"{seed}", "--out", str(run)]
+                options += ["--size", f"{size}"] if size else []
+                trained = _seconds("train", data, *options, *more)
+                tested = _seconds("test", str(run))
+                results = json.loads((run / "results.json").read_text())
+            figures = {name: results["test"][name]["value"] for name in SHOWN}
+            best = max(figure[results["primary"]]["value"] for figure in results["baseline"]["test"].values())
+            rows.append({**figures, "baseline": best, "train": trained, "test": tested, "epochs": results["epochs"]})
+            print(f"{budget:g} min, seed {seed}: {_told(rows[-1])}", flush=True)
+        if len(rows) > 1:
+            middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+            print(f"{budget:g} min, median of {len(rows)}: {_told(middle)}", flush=True)
+
+
+def overfit(data: str, size: int, minutes: float, model: str) -> None:
+    """Learn a set by heart: the same pictures are train, valid and test."""
+    import foveate as fv
+
+    dataset = fv.load(data)
+    samples = [
+        replace(sample, id=f"{part}/{sample.id}", part=part)
+        for part in ("train", "valid", "test")
+        for sample in dataset
+    ]
+    whole = replace(dataset, samples=samples, origin=None)
+    with tempfile.TemporaryDirectory() as folder:
+        run = fv.train(
+            whole, task="detection", model=model, out=Path(folder) / "run", size=size, minutes=minutes, augment="none",
+            allow_leak=True, allow_errors=True,
+        )  # fmt: skip
+        figures = {name: run.results["valid"][name]["value"] for name in (*SHOWN, "map_small")}
+        print(_told({**figures, **run.results["seconds"], "epochs": run.results["epochs"]}), flush=True)
+
+
+def _told(row: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" if value < 1 else f"{name} {value:.1f}" for name, value in row.items())
+
+
+def _seconds(*words: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "foveate", *words], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def speed(sizes: list[int], models: list[str]) -> None:
+    """Milliseconds a picture."""
+    import torch
+
+    from foveate import models as registry
+    from foveate.data.mosaic import Composed
+    from foveate.models.vision import Vision
+    from foveate.tasks.detection import Detection
+    from foveate.training import device
+
+    task = Detection(["a", "b", "c"])
+    rng = np.random.default_rng(0)
+    for cores in (1, 2):
+        torch.set_num_threads(cores)
+        matrix = {kind: _matrix_speed(kind) for kind in (torch.float32, torch.bfloat16)}
+        told = ", ".join(f"{str(kind).split('.')[1]} {rate / 1e9:.0f} GFLOP/s" for kind, rate in matrix.items())
+        print(f"{cores} core(s), product of 2048 x 2048 matrices: {told}", flush=True)
+        for name in models:
+            recipe = registry.find(name).recipe(pretrained=False)
+            half = torch.bfloat16 if device.half_pays(torch.device("cpu"), on_cpu=recipe.half) else None
+            for size in sizes:
+                torch.manual_seed(0)
+                backbone = registry.build(name, channels=3, size=size)
+                net = Vision(task.net(backbone), size=size, mean=[110.0] * 3, std=[60.0] * 3)
+                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                batch = _batch(rng, size)
+                trained, work = _training(net, task, batch, half)
+                pictures = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(8)]
+                net.eval()
+                alone = _median(lambda net=net, pictures=pictures: task.predict(net, pictures[:1]))
+                many = _median(lambda net=net, pictures=pictures: task.predict(net, pictures)) / len(pictures)
+                composed = Composed(True, 0.5, 0.2, 0.2, 0.5)
+                share = work / trained / matrix[half or torch.float32]
+                weights = sum(weight.numel() for weight in net.parameters())
+                print(
+                    f"{name} {size} px, {weights / 1e6:.2f} M weights, {work / 6e9:.2f} G multiply-adds: training "
+                    f"{1e3 * trained:.1f} ms a picture ({str(half or torch.float32).split('.')[1]}; {share:.0%} of the product of "
+                    f"matrices), augmentation {1e3 * _augmenting(composed, batch):.1f}, answering {1e3 * alone:.1f} alone, "
+                    f"{1e3 * many:.1f} of {len(pictures)}",
+                    flush=True,
+                )
+
+
+def _matrix_speed(kind: Any) -> float:
+    import torch
+
+    one = torch.randn(2048, 2048).to(kind)
+    return float(2 * 2048**3 / _median(lambda: one @ one))
+
+
+def _batch(rng: np.random.Generator, size: int) -> tuple[Any, list[Any]]:
+    """16 pictures of noise, ten boxes in each."""
+    import torch
+
+    from foveate.annotations import Boxes
+
+    truths = []
+    for _ in range(16):
+        low = rng.uniform(0, 0.8 * size, (10, 2))
+        corners = np.concatenate([low, low + rng.uniform(0.05, 0.2, (10, 2)) * size], 1)
+        truths.append(Boxes(corners, rng.integers(0, 3, 10), size=(size, size)))
+    return torch.from_numpy(rng.integers(0, 255, (16, 3, size, size), dtype=np.uint8)), truths
+
+
+def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> tuple[float, float]:
+    """Seconds a picture of forward, loss, backward and update; and operations a picture: six for each multiply-add."""
+    import torch
+
+    from foveate.data.draws import Draws, keys
+    from foveate.training.optim import optimizer
+
+    images, truths = batch
+    inputs, target = task.collate(images, truths, Draws(keys([f"{row}" for row in range(16)]), seed=0))
+    built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
+    work = [0]
+    hooks = [
+        module.register_forward_hook(lambda m, _, out: work.append(out.numel() * m.weight[0].numel()))
+        for module in net.modules()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
+    ]
+    net.eval()
+    with torch.no_grad():
+        net(inputs[0][:1])
+    for hook in hooks:
+        hook.remove()
+    net.train()
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=half, enabled=half is not None):
+            loss = task.loss(net(*inputs), target)["total"]
+        loss.backward()
+        built.step()
+        built.zero_grad()
+
+    return _median(step) / len(images), 6.0 * sum(work)
+
+
+def _augmenting(policy: Any, batch: tuple[Any, list[Any]]) -> float:
+    from foveate.data.draws import Draws, keys
+
+    images = batch[0].permute(0, 2, 3, 1).contiguous()
+    draws = Draws(keys([f"{row}" for row in range(16)]), seed=0)
+    return _median(lambda: policy.batch(images, batch[1], draws, 0.0)) / len(images)
+
+
+def _median(work: Callable[[], object], times: int = 9) -> float:
+    """Seconds, after two calls that are not counted."""
+    taken = []
+    for turn in range(times + 2):
+        began = time.perf_counter()
+        work()
+        if turn > 1:
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    one = kinds.add_parser("good")
+    one.add_argument("data")
+    one.add_argument("--size", type=int)
+    one.add_argument("--minutes", type=float, nargs="+", default=[12.0])
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    whole = kinds.add_parser("overfit")
+    whole.add_argument("data")
+    whole.add_argument("--size", type=int, default=416)
+    whole.add_argument("--minutes", type=float, default=12.0)
+    whole.add_argument("--model", default="yolo")
+    other = kinds.add_parser("speed")
+    other.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
+    other.add_argument("--models", nargs="+", default=["yolo", "yolo:s", "quick"])
+    given, more = parser.parse_known_args()
+    if given.kind == "good":
+        good(given.data, given.size, given.minutes, given.seeds, more)
+    elif given.kind == "overfit":
+        overfit(given.data, given.size, given.minutes, given.model)
+    else:
+        speed(given.sizes, given.models)

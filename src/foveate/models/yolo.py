@@ -1,0 +1,96 @@
+"""A small residual backbone for detection on a processor without a GPU: maps at strides 8, 16 and 32, up to three million weights.
+
+Redmon and Farhadi, "YOLOv3", 2018 (strided convolutions with residual blocks between them, He et al., 2016); widths and
+depths chosen for few pictures and few minutes: most of the work is left to the coarse maps (benchmarks/README.md).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from foveate.errors import SettingError
+from foveate.models.backbone import Backbone
+from foveate.models.registry import Model, Recipe, Weights
+
+SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "n": ((16, 32, 64, 128, 192), (0, 1, 2, 1)),
+    "s": ((24, 48, 96, 192, 320), (1, 1, 2, 1)),
+    "m": ((32, 64, 128, 256, 512), (1, 2, 3, 2)),
+}
+"""Channels of the five stages, of strides 2, 4, 8, 16 and 32, and residual blocks in the last four."""
+
+
+class Yolo(Backbone):
+    """channels: of the picture; widths, depths: as in SIZES. Three maps."""
+
+    strides = (8, 16, 32)
+    flexible = True
+
+    def __init__(self, channels: int, widths: tuple[int, ...], depths: tuple[int, ...]):
+        super().__init__()
+        self.stem = _convolution(channels, widths[0], 4, 2)
+        self.stages = nn.ModuleList()
+        for before, width, depth in zip(widths, widths[1:], depths, strict=False):
+            self.stages.append(
+                nn.Sequential(_convolution(before, width, 3, 2), *(Residual(width) for _ in range(depth)))
+            )
+        self.channels = tuple(widths[2:])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, C, H, W) -> maps of strides 8, 16 and 32."""
+        x, maps = self.stem(images), []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps[1:]
+
+
+class Residual(nn.Module):
+    """x + two convolutions of x, with half the channels between them."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.branch = nn.Sequential(_convolution(width, width // 2), _convolution(width // 2, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.branch(x)
+        return out
+
+
+def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, stride, (kernel - 1) // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _build(name: str, channels: int, size: int, weights: Weights) -> Yolo:
+    del size, weights
+    _verify(name)
+    return Yolo(channels, *SIZES[name.partition(":")[2] or "n"])
+
+
+def _verify(name: str) -> None:
+    size = name.partition(":")[2]
+    if size and size not in SIZES:
+        raise SettingError(f"yolo has no size {size!r}", where="model", remedy="Sizes: yolo:n, yolo:s, yolo:m.")
+
+
+_TRAINED = Recipe("adamw", 8e-3, half=True)
+
+MODELS = (
+    Model(
+        "yolo", "small residual net at strides 8, 16 and 32, for boxes", "Redmon, 2018", 32, _build, trained=_TRAINED
+    ),
+    Model(
+        "yolo:*",
+        "the same larger: yolo:s, yolo:m",
+        "Redmon, 2018",
+        32,
+        _build,
+        example="yolo:s",
+        verify=_verify,
+        trained=_TRAINED,
+    ),
+)

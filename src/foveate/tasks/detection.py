@@ -1,0 +1,300 @@
+"""What is in the picture, and where: a box of one class out of K around each thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foveate.annotations import Boxes
+from foveate.data.augment import suited
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
+from foveate.data.draws import Draws
+from foveate.data.mosaic import Composed
+from foveate.data.pictures import fit, inside, padded, resize
+from foveate.data.rows import Pixels
+from foveate.errors import DataError, SettingError
+from foveate.evaluation import detection as metrics
+from foveate.evaluation.box_baselines import fit_baselines
+from foveate.evaluation.intervals import Score
+from foveate.models.backbone import Backbone
+from foveate.models.detector import Found, Truth
+from foveate.models.vision import Vision
+from foveate.ops.tiles import tiles
+from foveate.report import drawing
+from foveate.report.box_panels import box_panels
+from foveate.report.panels import Panel
+from foveate.settings import Settings
+from foveate.tasks.task import Rivals, Tally, Task
+
+PIXELS_AT_ONCE = 20 * 320 * 320
+"""Of pictures that are answered at once."""
+LEAST_SCORE = 0.01
+"""Below it a candidate is not worth ranking."""
+CANDIDATES, MOST = 1500, 500
+"""Of a picture: how many are compared with each other, and how many boxes are left at most."""
+GLANCED = 1
+"""Pictures of a train batch that its figure is of: more would take a tenth of the time, and an epoch has many batches."""
+OVERLAP = 0.6
+"""Of two boxes of a class that overlap by more (IoU), the surer one stays."""
+UNSURE = 0.3
+"""The score from which on a box is shown, where the validation part has no box of its class to choose by."""
+
+
+class Detection(Task[Boxes]):
+    """Boxes by one pass of the net (Redmon et al., "You only look once", 2016).
+
+    thresholds: K scores from which on a box of that class is shown; chosen on the validation part
+    objects: true boxes of a train picture in the mean, see `detector.Truth`
+    """
+
+    name = "detection"
+    summary = "a box and a class for each thing"
+    primary = "map50"
+    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 16, "average": 0.998, "model": "yolo"}
+    letterbox = True
+    lone_class = True
+    largest = 640
+
+    def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None, objects: float = 1.0):
+        super().__init__(classes)
+        if thresholds is not None and len(thresholds) != len(classes):
+            raise SettingError(
+                f"{len(classes)} thresholds are expected, one a class, got {len(thresholds)}", where="thresholds"
+            )
+        self.thresholds = np.full(len(classes), UNSURE) if thresholds is None else np.array(thresholds, float)
+        self.objects = objects
+
+    @classmethod
+    def configured(
+        cls, classes: Sequence[str], settings: Settings, truths: Sequence[Boxes], *, mirror: bool
+    ) -> Detection:
+        del settings, mirror
+        demanded = [int((~(truth.crowd | truth.difficult)).sum()) for truth in truths]
+        return cls(classes, objects=max(1.0, round(float(np.mean(demanded)), 3)))
+
+    def options(self) -> dict[str, Any]:
+        return {"thresholds": self.thresholds.tolist(), "objects": self.objects}
+
+    # --- data
+
+    def check(self, part: Part, truths: Sequence[Boxes]) -> None:
+        if not any((~(truth.crowd | truth.difficult)).any() for truth in truths):
+            raise DataError(
+                f"no picture of the {part} part has a box that is demanded, so nothing can be "
+                + ("learnt" if part == "train" else "scored"),
+                remedy="Draw boxes, put pictures with boxes into that part, or see what was read: foveate audit DATA.",
+            )
+
+    @staticmethod
+    def resized(annotation: Boxes, before: tuple[int, int], after: tuple[int, int]) -> Boxes:
+        down, across = after[0] / before[0], after[1] / before[1]
+        corners = annotation.corners * [across, down, across, down]
+        flags = annotation.crowd, annotation.difficult
+        return Boxes(corners, annotation.classes, annotation.scores, *flags, size=after)
+
+    @classmethod
+    def augmentation(
+        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
+    ) -> Composed:
+        if kind == "none":
+            return Composed()
+        flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
+        if kind == "strong":
+            return Composed(flip, scale=0.8, stretch=0.3, colour=0.3, mosaic=0.8, until=0.85)
+        return Composed(flip, scale=0.5, stretch=0.2, colour=0.2, mosaic=0.5, until=0.8)
+
+    def collate(self, images: Tensor, truths: Sequence[Boxes], draws: Draws) -> tuple[tuple[Tensor, ...], Truth]:
+        """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), the boxes as tensors."""
+        del draws  # nothing is random in a box
+        boxes = [torch.from_numpy(truth.corners).float() for truth in truths]
+        classes = [torch.from_numpy(truth.classes) for truth in truths]
+        spared = [torch.from_numpy(truth.crowd | truth.difficult) for truth in truths]
+        return (images,), Truth(boxes, classes, spared, self.objects)
+
+    # --- learning
+
+    def net(self, backbone: Backbone) -> nn.Module:
+        return nn.Sequential(backbone, backbone.detector(len(self.classes)))
+
+    def loss(self, output: Found, target: Truth) -> dict[str, Tensor]:
+        return output.losses(target)
+
+    def progress(self, output: Found, target: Truth, *, glance: bool) -> float:
+        corners, scores = output.candidates()
+        many = GLANCED if glance else len(scores)
+        return metrics.quick_map50(select(corners[:many], scores[:many]), _known(target)[:many], len(self.classes))
+
+    def settle(self, net: Vision, images: Images, truths: Sequence[Boxes]) -> None:
+        """Choose for each class the score of best F1 at an IoU of 0.5."""
+        self.thresholds = metrics.best_thresholds(
+            self.tally(self.predict(net, images), truths), len(self.classes), UNSURE
+        )
+
+    # --- answers
+
+    @torch.no_grad()
+    def predict(self, net: Vision, images: Images) -> list[Boxes]:
+        """All boxes with a score of LEAST_SCORE or more; `shown` are those that are worth a look."""
+        net.eval()
+        answers: list[Boxes | None] = [None] * len(images)
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for row in range(len(images)):
+            shapes.setdefault(_canvas(net, images[row].shape[:2]), []).append(row)
+        for shape, rows in shapes.items():
+            at_once = max(1, PIXELS_AT_ONCE // (shape[0] * shape[1]))
+            for start in range(0, len(rows), at_once):
+                some = rows[start : start + at_once]
+                batch = np.stack([_laid(images[row], net, shape) for row in some])
+                found = net(torch.from_numpy(batch).permute(0, 3, 1, 2).to(net.mean.device))
+                for row, boxes in zip(some, select(*found.candidates()), strict=True):
+                    size = (images[row].shape[0], images[row].shape[1])
+                    fitted = inside(*size, net.size)
+                    corners = boxes.corners.clip(0, [fitted[1], fitted[0]] * 2)
+                    own = Boxes(corners, boxes.classes, boxes.scores, size=fitted)
+                    answers[row] = self.resized(own, fitted, size)
+        return [answer for answer in answers if answer is not None]
+
+    def predict_tiled(self, net: Vision, image: Image, side: int) -> Boxes:
+        """From the picture as a whole and from its tiles; what is cut by the edge of a tile is left to its neighbour."""
+        from torchvision.ops import batched_nms
+
+        if side < net.size // 4:
+            raise SettingError(f"tiles of at least {net.size // 4} px are expected, got {side}", where="tile")
+        height, width = image.shape[:2]
+        found = self.predict(net, [image])
+        places = tiles(height, width, side)
+        if len(places) > 1:
+            pieces = [image[top:bottom, left:right] for left, top, right, bottom in places]
+            whole = np.array([0, 0, width, height])
+            for place, boxes in zip(places, self.predict(net, pieces), strict=True):
+                corners = boxes.corners + [place[0], place[1]] * 2
+                edge = np.array(place)
+                cut = ((np.abs(corners - edge) < 0.01 * side) & (edge != whole)).any(1)
+                found.append(Boxes(corners, boxes.classes, boxes.scores)[~cut])
+        corners, classes = (np.concatenate([getattr(one, name) for one in found]) for name in ("corners", "classes"))
+        scores = np.concatenate([one.scores for one in found if one.scores is not None])
+        given = (torch.from_numpy(values) for values in (corners, scores, classes))
+        kept = batched_nms(*given, OVERLAP).numpy()
+        return Boxes(corners[kept], classes[kept], scores[kept], size=(height, width))
+
+    def shown(self, answer: Boxes) -> Boxes:
+        """The boxes that reach their class's threshold; of a truth all."""
+        return answer if answer.scores is None else answer[answer.scores >= self.thresholds[answer.classes]]
+
+    def tally(self, predicted: Sequence[Boxes], truth: Sequence[Boxes]) -> Tally:
+        return metrics.tally(predicted, truth)
+
+    def figures(self, tally: Tally) -> dict[str, float]:
+        return metrics.figures(tally, len(self.classes))
+
+    def scorer(self, tally: Tally) -> Score:
+        return metrics.Scorer(tally, len(self.classes)).figures
+
+    def column(self, values: list[Any]) -> NDArray[Any]:
+        return metrics.column(values)
+
+    def baselines(self, images: Pixels, truths: Sequence[Boxes], seed: int) -> Rivals[Boxes]:
+        return fit_baselines(images, truths, len(self.classes), seed)
+
+    # --- for people
+
+    def words(self, annotation: Boxes) -> dict[str, Any]:
+        told = []
+        shown = self.shown(annotation)
+        for row, (corners, k) in enumerate(zip(shown.corners.tolist(), shown.classes.tolist(), strict=True)):
+            one: dict[str, Any] = {"class": self.classes[k], "box": [round(at, 2) for at in corners]}
+            if shown.scores is not None:
+                one["score"] = round(float(shown.scores[row]), 6)
+            one |= {flag: True for flag in ("crowd", "difficult") if getattr(shown, flag)[row]}
+            told.append(one)
+        return {"boxes": told}
+
+    def tell(self, annotation: Boxes) -> str:
+        counts = np.bincount(self.shown(annotation).classes, minlength=len(self.classes))
+        return (
+            ", ".join(f"{count} {name}" for name, count in zip(self.classes, counts, strict=True) if count) or "nothing"
+        )
+
+    def draw(self, image: Image, annotation: Boxes) -> Image:
+        """Each box that is shown in its class's colour, with its name and score; small pictures are enlarged."""
+        shown = self.shown(annotation)
+        captions = [self.classes[k] for k in shown.classes]
+        if shown.scores is not None:
+            captions = [f"{name} {score:.0%}" for name, score in zip(captions, shown.scores, strict=True)]
+        return drawing.boxes(image, shown.corners, [drawing.colour(int(k)) for k in shown.classes], captions)
+
+    def claim(self, figures: Mapping[str, Any], part: str) -> str:
+        figure = figures["map50"]
+        pictures = f"{figure['n']:,} test pictures" if part == "test" else f"{figure['n']:,} validation pictures"
+        return (
+            f"at {figure['value']:.1%} mean average precision on {pictures} (95% interval {figure['low']:.1%} to "
+            f"{figure['high']:.1%}), where a box counts that overlaps a true one by half"
+        )
+
+    def panels(self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]) -> list[Panel]:
+        return box_panels(tally, ids, picture, self.classes, self.thresholds)
+
+    @classmethod
+    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[Boxes]:
+        """32 x 32 grey noise with a bright square and a dark bar, each left out now and then."""
+        pixels = rng.integers(90, 130, (count, 32, 32, 1), dtype=np.uint8)
+        samples = []
+        for row, picture in enumerate(pixels):
+            corners, classes = [], []
+            for k, (height, width, value) in enumerate(((8, 8, 240), (14, 6, 0))):
+                if row % 5 == 3 + k:
+                    continue
+                left, top = 16 * (k ^ (row % 2)) + int(rng.choice((1, 5))), int(rng.choice((1, 9, 17)))
+                picture[top : top + height, left : left + width] = value
+                corners.append((left, top, left + width, top + height))
+                classes.append(k)
+            truth = Boxes(np.array(corners, float), np.array(classes, np.int64), size=(32, 32))
+            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), truth))
+        return Dataset("examples", cls.name, ("square", "bar"), samples)
+
+
+def _known(truth: Truth) -> list[Boxes]:
+    """As annotations again, in pixels of the input."""
+    rows = zip(truth.boxes, truth.classes, truth.spared, strict=True)
+    return [Boxes(box.double().numpy(), k.numpy(), difficult=spared.numpy()) for box, k, spared in rows]
+
+
+def _canvas(net: Vision, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of what the net is shown: the picture at its size, and no more padding than its strides ask for."""
+    backbone: Any = net.body[0]  # type: ignore[index]
+    if not backbone.flexible:
+        return net.size, net.size
+    step = backbone.strides[-1]
+    height, width = inside(shape[0], shape[1], net.size)
+    return min(net.size, -(-height // step) * step), min(net.size, -(-width // step) * step)
+
+
+def _laid(image: Image, net: Vision, shape: tuple[int, int]) -> Image:
+    """The picture at the net's size, at the top left of a canvas of this shape."""
+    fitted = fit(
+        resize(image, inside(image.shape[0], image.shape[1], net.size)), net.size, net.channels, letterbox=True
+    )
+    return padded(fitted[: shape[0], : shape[1]], *shape)
+
+
+def select(corners: Tensor, scores: Tensor) -> list[Boxes]:
+    """(B, A, 4) and (B, A, K) -> the boxes of each picture, surest first: of those of a class that overlap, the surest
+    (non-maximum suppression, all classes at once)."""
+    from torchvision.ops import batched_nms
+
+    classes = scores.shape[2]
+    best, which = scores.flatten(1).topk(min(CANDIDATES, scores.shape[1] * classes), 1)
+    found = []
+    for row in range(len(scores)):
+        likely = best[row] >= LEAST_SCORE
+        score, flat = best[row, likely], which[row, likely]
+        k, own = flat % classes, corners[row, flat // classes]
+        low = own.min() if len(own) else 0  # classes are told apart by moving boxes, which expects none below 0
+        kept = batched_nms(own - low, score, k, OVERLAP)[:MOST]
+        found.append(Boxes(own[kept].cpu().numpy(), k[kept].cpu().numpy(), score[kept].cpu().numpy()))
+    return found

@@ -1,0 +1,66 @@
+"""Every registered model can be asked for boxes: it gives a detector that learns, or says which models do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from foveate import models
+from foveate.errors import SettingError
+from foveate.models.detector import Truth
+
+NAMES = models.names()
+
+
+def needs(name: str) -> None:
+    if name.startswith("timm:"):
+        pytest.importorskip("timm")
+
+
+def answered(name: str):
+    """At its smallest size, for two pictures with an object each: (net, losses)."""
+    torch.manual_seed(0)
+    size = models.find(name).smallest
+    backbone = models.build(name, channels=3, size=size)
+    net = nn.Sequential(backbone, backbone.detector(2)).train()
+    boxes = [torch.tensor([[0.0, 0.0, 0.6, 0.7]]) * size, torch.tensor([[0.3, 0.2, 1.0, 1.0]]) * size]
+    spared = [torch.zeros(1, dtype=torch.bool)] * 2
+    truth = Truth(boxes, [torch.tensor([0]), torch.tensor([1])], spared)
+    return net, net(torch.randn(2, 3, size, size)).losses(truth)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("mlp")])
+def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
+    needs(name)
+    net, losses = answered(name)
+    assert torch.isfinite(losses["total"])
+    losses["total"].backward()
+    for weight, parameter in net.named_parameters():
+        assert parameter.grad is not None, weight
+        assert torch.isfinite(parameter.grad).all(), weight
+        assert parameter.grad.abs().sum() > 0, weight
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("mlp")])
+def test_a_model_without_places_refuses_and_names_those_that_fit(name):
+    with pytest.raises(SettingError, match="mlp") as refused:
+        answered(name)
+    for other in ("quick", "yolo", "resnet18"):
+        assert other in refused.value.remedy
+    assert "mlp" not in refused.value.remedy
+
+
+@pytest.mark.parametrize("name", ["yolo:x", "yolo:N", "yolo:n:s", "yolo-2016:n", "yolo: n"])
+def test_a_size_that_is_not_there_is_refused(name):
+    with pytest.raises(SettingError) as refused:
+        models.find(name)
+    assert refused.value.where == "model"
+    assert "yolo" in refused.value.remedy
+    with pytest.raises(SettingError):
+        models.build(name, channels=3, size=64)
+
+
+@pytest.mark.parametrize("name", ["yolo", "yolo:n", "yolo:s", "yolo:m"])
+def test_the_sizes_of_yolo_are_found(name):
+    assert models.find(name).smallest == 32

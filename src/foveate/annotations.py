@@ -102,6 +102,11 @@ class Boxes:
         scores = None if self.scores is None else self.scores[rows]
         return Boxes(self.corners[rows], self.classes[rows], scores, self.crowd[rows], self.difficult[rows], self.size)
 
+    @property
+    def spared(self) -> NDArray[np.bool_]:
+        """(N,) bool: what is neither demanded nor punished."""
+        return self.crowd | self.difficult
+
     def present(self) -> tuple[int, ...]:
         """The classes in this answer, each once, in order."""
         return tuple(np.unique(self.classes).tolist())

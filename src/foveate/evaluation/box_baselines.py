@@ -52,7 +52,7 @@ def fit_baselines(images: Pixels, truths: Sequence[Boxes], classes: int, seed: i
 
 def _shares(truth: Boxes, shape: tuple[int, ...]) -> Boxes:
     """The demanded boxes as shares of the picture's sides, each of score 1."""
-    kept = truth[~(truth.crowd | truth.difficult)]
+    kept = truth[~truth.spared]
     return Boxes(kept.corners / _sides(shape), kept.classes, np.ones(len(kept)))
 
 

@@ -37,7 +37,7 @@ class Mistake:
 def mistakes(found: Boxes, true: Boxes) -> list[Mistake]:
     """All of one picture. found: what is shown, with scores. Boxes on what is spared (crowds, difficult) are no mistakes."""
     assert found.scores is not None
-    spared = true.crowd | true.difficult
+    spared = true.spared
     overlap = iou(found.corners, true.corners, true.crowd)
     order = np.argsort(-found.scores, kind="stable")
     right = _right(overlap, found.classes, true.classes, order, spared)

@@ -66,7 +66,7 @@ def quick_map50(predicted: Sequence[Boxes], truth: Sequence[Boxes], classes: int
     for own, demanded in zip(predicted, truth, strict=True):
         assert own.scores is not None
         by_score = np.argsort(-own.scores, kind="stable")
-        demanded = demanded[~(demanded.crowd | demanded.difficult)]
+        demanded = demanded[~demanded.spared]
         fits = ops.iou(own.corners[by_score], demanded.corners) >= THRESHOLDS[0]
         fits &= own.classes[by_score, None] == demanded.classes[None]
         hit = np.zeros(len(own), bool)
@@ -162,7 +162,7 @@ def _matched(found: Boxes, true: Boxes) -> dict[str, NDArray[Any]]:
     scores = np.ones(len(found)) if found.scores is None else found.scores
     kept = _surest(scores, found.classes)
     corners, scores, classes = found.corners[kept], scores[kept], found.classes[kept]
-    spared = true.crowd | true.difficult
+    spared = true.spared
     areas, found_areas = ops.area(true.corners), ops.area(corners)
     hits = np.zeros((len(kept), len(SIZES)), np.int64)
     ignored = np.zeros_like(hits)

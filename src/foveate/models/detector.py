@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foveate.models.convolution import convolution
 from foveate.ops.assignment import places_in, task_aligned
 
 LEVELS = 3
@@ -123,9 +124,9 @@ class Detector(nn.Module):
         super().__init__()
         self.used = used(strides)
         self.strides = [strides[level] for level in self.used]
-        self.lateral = nn.ModuleList([_convolution(channels[level], width, 1) for level in self.used])
-        self.smooth = nn.ModuleList([_convolution(width, width) for _ in self.used])
-        self.class_branch, self.box_branch = _convolution(width, width), _convolution(width, width)
+        self.lateral = nn.ModuleList([convolution(channels[level], width, 1) for level in self.used])
+        self.smooth = nn.ModuleList([convolution(width, width) for _ in self.used])
+        self.class_branch, self.box_branch = convolution(width, width), convolution(width, width)
         self.scores, self.distances = nn.Conv2d(width, classes, 1), nn.Conv2d(width, 4, 1)
         nn.init.normal_(self.scores.weight, std=0.01)
         nn.init.constant_(self.scores.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
@@ -159,9 +160,3 @@ def used(strides: Sequence[int]) -> list[int]:
 def _rows(level: Tensor) -> Tensor:
     """(B, N, H, W) -> (B, H * W, N)."""
     return level.flatten(2).transpose(1, 2)
-
-
-def _convolution(channels: int, width: int, kernel: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, kernel, 1, kernel // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-    )

@@ -12,17 +12,12 @@ import math
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
+from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Weights
 
 WIDTHS = (32, 64, 128)
 LARGEST_MAP = 20
 """Pixels a side of the stem's map, at most."""
-
-
-def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1, pooled: bool = False) -> nn.Sequential:
-    convolution = nn.Conv2d(channels, width, kernel, stride, (kernel - 1) // 2, bias=False)
-    pool = [nn.MaxPool2d(2)] if pooled else []  # before the normalisation, which then has a quarter of the work
-    return nn.Sequential(convolution, *pool, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 class Quick(Backbone):
@@ -36,11 +31,11 @@ class Quick(Backbone):
         widths = [max(8, WIDTHS[0] >> left) for left in reversed(range(max(1, halvings)))]
         layers = []
         for width in widths:
-            layers.append(_convolution(channels, width, 4, 2) if halvings else _convolution(channels, width))
+            layers.append(convolution(channels, width, 4, 2) if halvings else convolution(channels, width))
             channels = width
         self.stages = nn.ModuleList([nn.Sequential(*layers)])
         for width in WIDTHS[1:]:
-            self.stages.append(nn.Sequential(_convolution(channels, width, pooled=True), _convolution(width, width)))
+            self.stages.append(nn.Sequential(convolution(channels, width, pooled=True), convolution(width, width)))
             channels = width
         self.channels = WIDTHS
         self.strides = tuple(2 ** (halvings + depth) for depth in range(len(WIDTHS)))

@@ -51,9 +51,7 @@ def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
     """
     values, counts = np.arange(256), np.zeros((pixels.shape[3], 256), np.int64)
     for start in range(0, len(pixels), _AT_ONCE):
-        some = pixels[
-            start : start + _AT_ONCE
-        ]  # pictures, or where they are letterboxed a list of such without padding
+        some = pixels[start : start + _AT_ONCE]  # where pictures are letterboxed, a list of them without padding
         flat = np.concatenate([picture.reshape(-1, picture.shape[-1]) for picture in some])
         for channel, count in enumerate(counts):
             count += np.bincount(flat[:, channel], minlength=256)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from foveate.errors import SettingError
 from foveate.models.backbone import Backbone
+from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Recipe, Weights
 
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -28,11 +29,11 @@ class Yolo(Backbone):
 
     def __init__(self, channels: int, widths: tuple[int, ...], depths: tuple[int, ...]):
         super().__init__()
-        self.stem = _convolution(channels, widths[0], 4, 2)
+        self.stem = convolution(channels, widths[0], 4, 2)
         self.stages = nn.ModuleList()
         for before, width, depth in zip(widths, widths[1:], depths, strict=False):
             self.stages.append(
-                nn.Sequential(_convolution(before, width, 3, 2), *(Residual(width) for _ in range(depth)))
+                nn.Sequential(convolution(before, width, 3, 2), *(Residual(width) for _ in range(depth)))
             )
         self.channels = tuple(widths[2:])
 
@@ -50,19 +51,11 @@ class Residual(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.branch = nn.Sequential(_convolution(width, width // 2), _convolution(width // 2, width))
+        self.branch = nn.Sequential(convolution(width, width // 2), convolution(width // 2, width))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.branch(x)
         return out
-
-
-def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, kernel, stride, (kernel - 1) // 2, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-    )
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Yolo:

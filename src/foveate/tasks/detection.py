@@ -15,7 +15,7 @@ from foveate.data.augment import suited
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
 from foveate.data.draws import Draws
 from foveate.data.mosaic import Composed
-from foveate.data.pictures import fit, inside, padded, resize
+from foveate.data.pictures import fit, inside
 from foveate.data.rows import Pixels
 from foveate.errors import DataError, SettingError
 from foveate.evaluation import detection as metrics
@@ -74,7 +74,7 @@ class Detection(Task[Boxes]):
         cls, classes: Sequence[str], settings: Settings, truths: Sequence[Boxes], *, mirror: bool
     ) -> Detection:
         del settings, mirror
-        demanded = [int((~(truth.crowd | truth.difficult)).sum()) for truth in truths]
+        demanded = [int((~truth.spared).sum()) for truth in truths]
         return cls(classes, objects=max(1.0, round(float(np.mean(demanded)), 3)))
 
     def options(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Detection(Task[Boxes]):
     # --- data
 
     def check(self, part: Part, truths: Sequence[Boxes]) -> None:
-        if not any((~(truth.crowd | truth.difficult)).any() for truth in truths):
+        if not any((~truth.spared).any() for truth in truths):
             raise DataError(
                 f"no picture of the {part} part has a box that is demanded, so nothing can be "
                 + ("learnt" if part == "train" else "scored"),
@@ -113,7 +113,7 @@ class Detection(Task[Boxes]):
         del draws  # nothing is random in a box
         boxes = [torch.from_numpy(truth.corners).float() for truth in truths]
         classes = [torch.from_numpy(truth.classes) for truth in truths]
-        spared = [torch.from_numpy(truth.crowd | truth.difficult) for truth in truths]
+        spared = [torch.from_numpy(truth.spared) for truth in truths]
         return (images,), Truth(boxes, classes, spared, self.objects)
 
     # --- learning
@@ -276,10 +276,7 @@ def _canvas(net: Vision, shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _laid(image: Image, net: Vision, shape: tuple[int, int]) -> Image:
     """The picture at the net's size, at the top left of a canvas of this shape."""
-    fitted = fit(
-        resize(image, inside(image.shape[0], image.shape[1], net.size)), net.size, net.channels, letterbox=True
-    )
-    return padded(fitted[: shape[0], : shape[1]], *shape)
+    return fit(image, net.size, net.channels, letterbox=True)[: shape[0], : shape[1]]
 
 
 def select(corners: Tensor, scores: Tensor) -> list[Boxes]:

@@ -102,8 +102,9 @@ class Grid:
                 weight[row, cell] = 0.0
             boxes, classes = boxes[~spared].to(self.boxes), classes[~spared]
             middle = (boxes[:, :2] + boxes[:, 2:]) / 2 * (CELLS / self.size)
-            at = middle.long().clamp(0, CELLS - 1)
-            for cell, group in _firsts(self._cells(boxes)):
+            cells = self._cells(boxes)
+            at = torch.stack([cells % CELLS, cells // CELLS], 1)
+            for cell, group in _firsts(cells):
                 overlap = box_iou(corners[row, cell], boxes[group : group + 1])[:, 0]
                 which = int(overlap.argmax())
                 own = self.boxes[row, cell, which]

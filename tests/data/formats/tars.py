@@ -26,6 +26,7 @@ def png(shade: int = 0) -> bytes:
 
 PICTURE = png()
 TWO: Files = {"a.png": PICTURE, "a.cls": "0", "b.png": png(9), "b.cls": "1"}
+LONG = "ordner/" * 30 + "ü" * 120
 
 
 def tar(path: Path, files: Files, format: int = tarfile.PAX_FORMAT) -> Path:

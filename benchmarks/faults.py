@@ -1,0 +1,104 @@
+"""Ways to spoil a picture, a box or an outline: what the benchmark of the audit plants into real sets."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from foveate.annotations import Instances, Polygon
+from foveate.data.dataset import ArraySource, Sample
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def jpeg(image: np.ndarray) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=50)
+    return np.array(Image.open(file))
+
+
+def half(image: np.ndarray) -> np.ndarray:
+    return np.array(Image.fromarray(image).resize((image.shape[1] // 2, image.shape[0] // 2), Image.Resampling.BICUBIC))
+
+
+def crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """5% of each side cut away, at a random place, at least a pixel."""
+    cut = [max(1, round(0.05 * side)) for side in image.shape[:2]]
+    top, left = (int(rng.integers(0, c + 1)) for c in cut)
+    return image[top : top + image.shape[0] - cut[0], left : left + image.shape[1] - cut[1]]
+
+
+def brighter(image: np.ndarray) -> np.ndarray:
+    return np.clip(image * 1.2, 0, 255).astype(np.uint8)
+
+
+def redrawn(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Sample[Any]], Sample[Any]]:
+    return lambda sample: replace(
+        sample, source=ArraySource(np.ascontiguousarray(change(sample.source.read()))[None], 0)
+    )
+
+
+# --- boxes and outlines -----------------------------------------------------------------------------------------------
+
+
+Move = Callable[[np.ndarray, tuple[int, int]], None]
+
+
+def moved(change: Move) -> Callable[[Sample[Any]], Sample[Any] | None]:
+    """One box of the sample changed in place."""
+
+    def spoil(sample: Sample[Any]) -> Sample[Any] | None:
+        truth = sample.truth.boxes if isinstance(sample.truth, Instances) else sample.truth
+        if not len(truth):
+            return None
+        corners = truth.corners.copy()
+        change(corners[0], truth.size)
+        made = replace(truth, corners=corners)
+        return replace(
+            sample, truth=Instances(made, sample.truth.shapes) if isinstance(sample.truth, Instances) else made
+        )
+
+    return spoil
+
+
+def swap(box: np.ndarray, _: tuple[int, int]) -> None:
+    box[:] = box[[2, 3, 0, 1]]
+
+
+def flatten(box: np.ndarray, _: tuple[int, int]) -> None:
+    box[2] = box[0]
+
+
+def away(box: np.ndarray, size: tuple[int, int]) -> None:
+    box[[0, 2]] += size[1]
+
+
+def beyond(box: np.ndarray, size: tuple[int, int]) -> None:
+    box[2] = size[1] + 20
+
+
+def shrink(box: np.ndarray, _: tuple[int, int]) -> None:
+    box[2:] = box[:2] + 1
+
+
+def doubled(sample: Sample[Any]) -> Sample[Any] | None:
+    truth = sample.truth
+    return replace(sample, truth=truth[np.r_[np.arange(len(truth)), 0]]) if len(truth) else None
+
+
+def knotted(sample: Sample[Any]) -> Sample[Any] | None:
+    """Two corners of an outline exchanged, a quarter of it apart."""
+    shapes = list(sample.truth.shapes)
+    for row, shape in enumerate(shapes):
+        if isinstance(shape, Polygon) and len(shape.outlines[0]) >= 12:
+            outline = shape.outlines[0].copy()
+            a, b = 1, len(outline) // 2
+            outline[[a, b]] = outline[[b, a]]
+            shapes[row] = Polygon((outline, *shape.outlines[1:]))
+            return replace(sample, truth=Instances(sample.truth.boxes, tuple(shapes)))
+    return None

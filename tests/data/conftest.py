@@ -1,0 +1,25 @@
+"""Shared by the tests of data."""
+
+import pytest
+
+from foveate.data import decoding
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pictures"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How many pictures were decoded in each call for all of a set, in a list that grows."""
+    counts, read_all = [], decoding.read_all
+
+    def counting(sources, wanted):
+        counts.append(len(sources))
+        return read_all(sources, wanted)
+
+    monkeypatch.setattr(decoding, "read_all", counting)
+    return counts

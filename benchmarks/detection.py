@@ -15,16 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from measure import foveate, median, over, told
 
 SHOWN = ("map50", "map", "map75", "recall")
 
@@ -38,46 +36,35 @@ def good(data: str, size: int | None, minutes: list[float], seeds: list[int], mo
                 run = Path(folder) / "run"
                 options = ["--task", "detection", "--minutes", f"{budget}", "--seed", f"{seed}", "--out", str(run)]
                 options += ["--size", f"{size}"] if size else []
-                trained = _seconds("train", data, *options, *more)
-                tested = _seconds("test", str(run))
+                trained = foveate("train", data, *options, *more)
+                tested = foveate("test", str(run))
                 results = json.loads((run / "results.json").read_text())
             figures = {name: results["test"][name]["value"] for name in SHOWN}
             best = max(figure[results["primary"]]["value"] for figure in results["baseline"]["test"].values())
             rows.append({**figures, "baseline": best, "train": trained, "test": tested, "epochs": results["epochs"]})
-            print(f"{budget:g} min, seed {seed}: {_told(rows[-1])}", flush=True)
+            print(f"{budget:g} min, seed {seed}: {told(rows[-1])}", flush=True)
         if len(rows) > 1:
-            middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
-            print(f"{budget:g} min, median of {len(rows)}: {_told(middle)}", flush=True)
+            print(f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
 
 
-def overfit(data: str, size: int, minutes: float, model: str) -> None:
-    """Learn a set by heart: the same pictures are train, valid and test."""
+def overfit(data: str, size: int, minutes: float, model: str, batch: int) -> None:
+    """Learn a set by heart: the same pictures are train (four times, so that they are validated on less often), valid and test."""
     import foveate as fv
 
     dataset = fv.load(data)
     samples = [
-        replace(sample, id=f"{part}/{sample.id}", part=part)
-        for part in ("train", "valid", "test")
+        replace(sample, id=f"{place}/{sample.id}", part=part)
+        for place, part in enumerate(["train"] * 4 + ["valid", "test"])
         for sample in dataset
     ]
     whole = replace(dataset, samples=samples, origin=None)
     with tempfile.TemporaryDirectory() as folder:
         run = fv.train(
             whole, task="detection", model=model, out=Path(folder) / "run", size=size, minutes=minutes, augment="none",
-            allow_leak=True, allow_errors=True,
+            batch_size=batch, allow_leak=True, allow_errors=True,
         )  # fmt: skip
         figures = {name: run.results["valid"][name]["value"] for name in (*SHOWN, "map_small")}
-        print(_told({**figures, **run.results["seconds"], "epochs": run.results["epochs"]}), flush=True)
-
-
-def _told(row: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3f}" if value < 1 else f"{name} {value:.1f}" for name, value in row.items())
-
-
-def _seconds(*words: str) -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "foveate", *words], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+        print(told({**figures, **run.results["seconds"], "epochs": run.results["epochs"]}), flush=True)
 
 
 def speed(sizes: list[int], models: list[str]) -> None:
@@ -109,8 +96,8 @@ def speed(sizes: list[int], models: list[str]) -> None:
                 trained, work = _training(net, task, batch, half)
                 pictures = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(8)]
                 net.eval()
-                alone = _median(lambda net=net, pictures=pictures: task.predict(net, pictures[:1]))
-                many = _median(lambda net=net, pictures=pictures: task.predict(net, pictures)) / len(pictures)
+                alone = median(lambda net=net, pictures=pictures: task.predict(net, pictures[:1]))
+                many = median(lambda net=net, pictures=pictures: task.predict(net, pictures)) / len(pictures)
                 composed = Composed(True, 0.5, 0.2, 0.2, 0.5)
                 share = work / trained / matrix[half or torch.float32]
                 weights = sum(weight.numel() for weight in net.parameters())
@@ -127,7 +114,7 @@ def _matrix_speed(kind: Any) -> float:
     import torch
 
     one = torch.randn(2048, 2048).to(kind)
-    return float(2 * 2048**3 / _median(lambda: one @ one))
+    return float(2 * 2048**3 / median(lambda: one @ one))
 
 
 def _batch(rng: np.random.Generator, size: int) -> tuple[Any, list[Any]]:
@@ -174,7 +161,7 @@ def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> t
         built.step()
         built.zero_grad()
 
-    return _median(step) / len(images), 6.0 * sum(work)
+    return median(step) / len(images), 6.0 * sum(work)
 
 
 def _augmenting(policy: Any, batch: tuple[Any, list[Any]]) -> float:
@@ -182,18 +169,7 @@ def _augmenting(policy: Any, batch: tuple[Any, list[Any]]) -> float:
 
     images = batch[0].permute(0, 2, 3, 1).contiguous()
     draws = Draws(keys([f"{row}" for row in range(16)]), seed=0)
-    return _median(lambda: policy.batch(images, batch[1], draws, 0.0)) / len(images)
-
-
-def _median(work: Callable[[], object], times: int = 9) -> float:
-    """Seconds, after two calls that are not counted."""
-    taken = []
-    for turn in range(times + 2):
-        began = time.perf_counter()
-        work()
-        if turn > 1:
-            taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return median(lambda: policy.batch(images, batch[1], draws, 0.0)) / len(images)
 
 
 if __name__ == "__main__":
@@ -209,6 +185,7 @@ if __name__ == "__main__":
     whole.add_argument("--size", type=int, default=416)
     whole.add_argument("--minutes", type=float, default=12.0)
     whole.add_argument("--model", default="yolo")
+    whole.add_argument("--batch", type=int, default=8)
     other = kinds.add_parser("speed")
     other.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
     other.add_argument("--models", nargs="+", default=["yolo", "yolo:s", "quick"])
@@ -216,6 +193,6 @@ if __name__ == "__main__":
     if given.kind == "good":
         good(given.data, given.size, given.minutes, given.seeds, more)
     elif given.kind == "overfit":
-        overfit(given.data, given.size, given.minutes, given.model)
+        overfit(given.data, given.size, given.minutes, given.model, given.batch)
     else:
         speed(given.sizes, given.models)

@@ -15,38 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveate import cli
-
-
-@pytest.fixture
-def run_cli(monkeypatch, capsys):
-    """Run a command line in this process; returns (exit code, stdout, stderr)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["foveate", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
-
-
-@pytest.fixture
-def refused(run_cli):
-    """A command that must end with exit code 2 and one clear error; returns the error."""
-
-    def run(*words: object) -> str:
-        code, _, err = run_cli(*words)
-        assert code == 2, err
-        assert err.startswith("error: "), err
-        assert "Traceback" not in err
-        return err
-
-    return run
+from command_line import refused, run_cli
 
 
 def test_help_is_fast_and_needs_no_torch():
@@ -58,7 +27,7 @@ def test_help_is_fast_and_needs_no_torch():
         assert command in done.stdout
 
 
-def test_the_whole_path(run_cli, colours, tmp_path):
+def test_the_whole_path(colours, tmp_path):
     run = tmp_path / "run"
     code, out, err = run_cli("train", colours, "--epochs", 4, "--batch-size", 16, "--out", run)
     assert code == 0, err
@@ -109,7 +78,7 @@ def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
     assert (run / "last.safetensors").exists()
 
 
-def test_lists(run_cli):
+def test_lists():
     for command, words in (
         ("models", ("mlp", "cnn", "quick", "alexnet", "vgg16", "resnet152")),
         ("tasks", ("classification", "accuracy")),
@@ -140,18 +109,18 @@ def test_lists(run_cli):
         (["--weights", "nothing.pth"], "quick"),
     ],
 )
-def test_a_wrong_setting_is_said_and_leaves_nothing_behind(options, says, refused, colours, tmp_path):
+def test_a_wrong_setting_is_said_and_leaves_nothing_behind(options, says, colours, tmp_path):
     assert says in refused("train", colours, "--out", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_exists_is_never_overwritten(refused, trained, colours):
+def test_a_run_that_exists_is_never_overwritten(trained, colours):
     before = (trained.path / "best.safetensors").read_bytes()
     assert "exists already" in refused("train", colours, "--out", trained.path)
     assert (trained.path / "best.safetensors").read_bytes() == before
 
 
-def test_no_data_and_no_run(refused, tmp_path):
+def test_no_data_and_no_run(tmp_path):
     assert "DATA is missing" in refused("train")
     assert "no such run" in refused("test", tmp_path / "nowhere")
     assert "no config.yaml" in refused("test", tmp_path)
@@ -167,14 +136,14 @@ def copied(trained, tmp_path):
     return tmp_path / "copy"
 
 
-def test_a_run_from_a_newer_version(refused, copied):
+def test_a_run_from_a_newer_version(copied):
     config = copied / "config.yaml"
     config.write_text(config.read_text().replace("format: 1", "format: 99"))
     assert "format 99" in refused("predict", copied, "x.png")
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "bytes", "missing"])
-def test_damaged_weights(damage, refused, copied, colours):
+def test_damaged_weights(damage, copied, colours):
     weights = copied / "best.safetensors"
     data = weights.read_bytes()
     if damage == "missing":
@@ -191,7 +160,7 @@ def test_damaged_weights(damage, refused, copied, colours):
     assert "best.safetensors" in message
 
 
-def test_weights_of_another_format(refused, copied, colours):
+def test_weights_of_another_format(copied, colours):
     from safetensors.torch import save_file
 
     save_file({}, copied / "best.safetensors", {"foveate": json.dumps({"format": 99})})
@@ -201,7 +170,7 @@ def test_weights_of_another_format(refused, copied, colours):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_place(refused, colours, tmp_path):
+def test_a_read_only_place(colours, tmp_path):
     tmp_path.chmod(0o500)
     assert "cannot be made" in refused("train", colours, "--out", tmp_path / "run")
 
@@ -216,27 +185,27 @@ def picture(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def test_no_such_data(refused, tmp_path):
+def test_no_such_data(tmp_path):
     assert "nowhere" in refused("train", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "empty" in refused("train", tmp_path / "empty")
 
 
-def test_one_class_only(refused, tmp_path):
+def test_one_class_only(tmp_path):
     for i in range(5):
         picture(tmp_path / "data" / "cat" / f"{i}.png", i)
     assert "cat" in refused("train", tmp_path / "data", "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_class_with_one_picture(refused, folder, tmp_path):
+def test_a_class_with_one_picture(folder, tmp_path):
     picture(folder / "violet" / "only.png")
     message = refused("train", folder, "--out", tmp_path / "run")
     assert "violet" in message
     assert not (tmp_path / "run").exists()
 
 
-def test_some_bad_pictures_are_skipped_and_many_stop_the_run(run_cli, refused, folder, tmp_path):
+def test_some_bad_pictures_are_skipped_and_many_stop_the_run(folder, tmp_path):
     (folder / "red" / "broken.png").write_bytes(b"no picture")
     run = tmp_path / "run"
     code, out, err = run_cli("train", folder, "--epochs", 1, "--out", run)
@@ -254,7 +223,7 @@ def test_some_bad_pictures_are_skipped_and_many_stop_the_run(run_cli, refused, f
     assert run_cli("train", folder, "--epochs", 1, "--out", tmp_path / "other", "--allow-skipped")[0] == 0
 
 
-def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(run_cli, refused, folder, tmp_path):
+def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(folder, tmp_path):
     data = tmp_path / "parted"
     for part, names in (("train", range(14)), ("test", range(13, 20))):  # 013 lies in both
         for colour in ("blue", "green", "red"):
@@ -275,7 +244,7 @@ def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(run_cli, r
     assert "allow_leak: true" in (run / "config.yaml").read_text()
 
 
-def test_odd_names(run_cli, folder, tmp_path, monkeypatch):
+def test_odd_names(folder, tmp_path, monkeypatch):
     for i, name in enumerate(["with space.png", "ünïcödé 日本.png", "-dash.png", "a'b\"c<d>.png", "%s{}.png"]):
         picture(folder / "red" / name, i)
     (folder / "red" / "loop").symlink_to(folder / "red")
@@ -299,7 +268,7 @@ def test_a_name_that_is_no_unicode_can_be_told(trained, tmp_path):
     assert b"caf" in done.stdout
 
 
-def test_predicting_what_is_no_picture(refused, run_cli, trained, tmp_path):
+def test_predicting_what_is_no_picture(trained, tmp_path):
     bad = tmp_path / "x.png"
     bad.write_bytes(b"")
     assert "none of these pictures" in refused("predict", trained.path, bad)
@@ -315,7 +284,7 @@ def test_predicting_what_is_no_picture(refused, run_cli, trained, tmp_path):
 # --- audit, convert, split ----------------------------------------------------------------------------------------------
 
 
-def test_audit_tells_writes_and_repairs(run_cli, folder, tmp_path):
+def test_audit_tells_writes_and_repairs(folder, tmp_path):
     (folder / "red" / "copy.png").write_bytes((folder / "blue" / "000.png").read_bytes())
     (folder / "red" / "broken.png").write_bytes(b"\x89PNG no")
     (folder / "red" / "named.jpg").write_bytes((folder / "red" / "001.png").read_bytes())
@@ -336,7 +305,7 @@ def test_audit_tells_writes_and_repairs(run_cli, folder, tmp_path):
     assert "broken.png" in (tmp_path / "b.repairs.csv").read_text()
 
 
-def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(run_cli, folder, tmp_path):
+def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(folder, tmp_path):
     for part, names in (("train", range(14)), ("test", range(14, 20))):
         for colour in ("blue", "green", "red"):
             for number in names:
@@ -354,7 +323,7 @@ def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(run_cli, fol
     assert not (tmp_path / "run").exists()
 
 
-def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(run_cli, folder, tmp_path):
+def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(folder, tmp_path):
     code, out, err = run_cli("convert", folder, tmp_path / "table", "--format", "csv")
     assert code == 0, err
     assert "60 pictures of 3 classes" in out
@@ -364,7 +333,7 @@ def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(run_cli
     assert not (tmp_path / "boxes").exists()
 
 
-def test_a_split_is_made_used_and_refused_on_changed_data(run_cli, folder, tmp_path):
+def test_a_split_is_made_used_and_refused_on_changed_data(folder, tmp_path):
     code, _, err = run_cli("split", folder, "--out", tmp_path / "split.csv", "--group-by", r"\d(\d)\.")
     assert code == 0, err
     train = ["train", folder, "--split", tmp_path / "split.csv", "--epochs", "1", "--batch-size", "16"]
@@ -382,7 +351,7 @@ def test_a_split_is_made_used_and_refused_on_changed_data(run_cli, folder, tmp_p
 # --- the cache ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_kept_is_listed_and_removed(run_cli, refused, folder, tmp_path, monkeypatch):
+def test_what_is_kept_is_listed_and_removed(folder, tmp_path, monkeypatch):
     from foveate.data import cache
     from foveate.data.load import load
 

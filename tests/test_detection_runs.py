@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,36 +16,13 @@ from pycocotools.coco import COCO
 
 import boxes_demo
 import foveate as fv
-from foveate import cli
+from command_line import refused, run_cli
 from foveate.data.load import load
 from foveate.data.pictures import decode
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 cv2 = pytest.importorskip("cv2")
-
-
-def command(*words: object) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of a command line, run in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.setattr(sys, "argv", ["foveate", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-    return code, out.getvalue(), err.getvalue()
-
-
-def refused(*words: object) -> str:
-    """The error of a command that must end with exit code 2; it is told in one line and a remedy."""
-    code, _, err = command(*words)
-    assert code == 2, err
-    error = err[err.index("error: ") :]
-    assert len(error.splitlines()) <= 2, error
-    assert "Traceback" not in err
-    return error
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +35,10 @@ def told(things: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """A run that is trained and tested, and what either command said; not to be changed."""
     out = tmp_path_factory.mktemp("runs") / "run"
     words = ["--task", "detection", "--model", "quick", "--epochs", 10, "--batch-size", 8, "--size", 48]
-    code, trained, err = command("train", things, *words, "--out", out)
+    code, trained, err = run_cli("train", things, *words, "--out", out)
     assert code == 0, err
     assert json.loads((out / "results.json").read_text())["test"] is None
-    code, tested, err = command("test", out)
+    code, tested, err = run_cli("test", out)
     assert code == 0, err
     return out, trained, tested
 
@@ -111,7 +87,7 @@ def test_the_report_is_written_again_with_the_class_table_and_the_mistakes(run, 
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / "report.html").unlink()
-    code, out, err = command("report", copy)
+    code, out, err = run_cli("report", copy)
     assert code == 0, err
     page = (copy / "report.html").read_text()
     for words in ("Class by class", "What goes wrong", "AP50", "square", "bar", "wrong class", "missed"):
@@ -139,7 +115,7 @@ def test_the_figures_are_those_of_predicting_the_original_files(part, run, thing
 
 
 def test_json_says_what_python_says(run, pictures, things, tmp_path):
-    code, out, err = command("predict", run, things / "images", "--json", tmp_path / "answers.json")
+    code, out, err = run_cli("predict", run, things / "images", "--json", tmp_path / "answers.json")
     assert code == 0, err
     answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
     assert [one["path"] for one in answers] == [str(path) for path in pictures]
@@ -152,7 +128,7 @@ def test_json_says_what_python_says(run, pictures, things, tmp_path):
 
 def test_coco_is_read_by_pycocotools_and_holds_the_same_boxes(run, pictures, tmp_path):
     files = tmp_path / "answers.json", tmp_path / "coco.json"
-    code, _, err = command("predict", run, *pictures[:9], "--json", files[0], "--coco", files[1])
+    code, _, err = run_cli("predict", run, *pictures[:9], "--json", files[0], "--coco", files[1])
     assert code == 0, err
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(files[1]))
@@ -176,7 +152,7 @@ def test_drawings_have_names_of_their_own(run, pictures, tmp_path):
         (tmp_path / folder).mkdir()
         shutil.copy(pictures[0], tmp_path / folder / "same.png")
     words = ["predict", run, tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "new" / "drawn"]
-    code, _, err = command(*words, "--json", tmp_path / "answers.json")
+    code, _, err = run_cli(*words, "--json", tmp_path / "answers.json")
     assert code == 0, err
     drawn = [one["drawn"] for one in json.loads((tmp_path / "answers.json").read_text())["answers"]]
     assert len(set(drawn)) == 2
@@ -193,7 +169,7 @@ def test_tiles_are_taken_by_predict_and_too_small_ones_refused(run, pictures, tm
     rows = [np.concatenate([np.array(Image.open(path)) for path in pictures[n:9:3]], 1) for n in (0, 0)]
     large = tmp_path / "large.png"
     Image.fromarray(np.concatenate(rows)).save(large)
-    code, out, err = command("predict", run, large, "--tile", 48)
+    code, out, err = run_cli("predict", run, large, "--tile", 48)
     assert code == 0, err
     assert f"{large}  " in out
     assert "at least 12 px" in refused("predict", run, large, "--tile", 11)
@@ -222,7 +198,7 @@ def film(path: Path, pictures: list[Path], count: int = 5) -> Path:
 def test_every_frame_of_a_video_is_answered_and_drawn(run, pictures, tmp_path):
     path = film(tmp_path / "film.avi", pictures)
     words = ["--json", tmp_path / "answers.json", "--draw", tmp_path / "drawn", "--coco", tmp_path / "coco.json"]
-    code, _, err = command("predict", run, path, *words)
+    code, _, err = run_cli("predict", run, path, *words)
     assert code == 0, err
     answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
     assert [one["path"] for one in answers] == [f"{path}#{number:06d}" for number in range(5)]
@@ -239,7 +215,7 @@ def test_a_damaged_video_is_skipped_and_told_and_alone_it_is_an_error(kind, run,
     bad.write_bytes({"none": b"no video at all" * 50, "empty": b"", "broken off": whole[: len(whole) // 2]}[kind])
     for picture in pictures[:2]:
         shutil.copy(picture, folder)
-    code, out, err = command("predict", run, folder, "--json", tmp_path / "answers.json")
+    code, out, err = run_cli("predict", run, folder, "--json", tmp_path / "answers.json")
     assert code == 0, err
     written = json.loads((tmp_path / "answers.json").read_text())
     assert [one["path"] for one in written["skipped"]] == [str(bad)]

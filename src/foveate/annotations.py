@@ -193,7 +193,7 @@ class Cutout:
 
     def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         mask = self.pixels.read() != 0
-        _same_size(mask.shape, size)
+        _same_size(mask.shape, size, self.path)
         return mask
 
     def bounds(self) -> tuple[float, float, float, float]:
@@ -298,8 +298,9 @@ def mask_bounds(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _same_size(own: Sequence[int], asked: tuple[int, int]) -> None:
+def _same_size(own: Sequence[int], asked: tuple[int, int], where: Path | None = None) -> None:
     if tuple(own) != tuple(asked):
         raise FoveateError(
-            f"a mask of {asked[1]} x {asked[0]} pixels is expected, as its picture has, got {own[1]} x {own[0]}"
+            f"a mask of {asked[1]} x {asked[0]} pixels is expected, as its picture has, got {own[1]} x {own[0]}",
+            where=where,
         )

@@ -146,6 +146,9 @@ def predict(
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw each answer into a copy of its picture, here.")
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each answer's masks here, as label pictures.")
+    ] = None,
     tile: Annotated[
         int | None, typer.Option(metavar="PX", min=1, help="Cut larger pictures into overlapping squares of this side.")
     ] = None,
@@ -155,7 +158,8 @@ def predict(
     from foveate.run import Run
 
     watch = Terminal()
-    answers = predict_paths(Run.open(run), paths, Outputs(json_file, coco_file, draw), tile=tile, watch=watch)
+    outputs = Outputs(json_file, coco_file, draw, masks)
+    answers = predict_paths(Run.open(run), paths, outputs, tile=tile, watch=watch)
     if answers.skipped and not answers.count:
         raise FoveateError("none of these pictures could be read", where=paths[0])
 

@@ -152,7 +152,7 @@ def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -
         results["best_baseline"] = max(figures, key=lambda name: figures[name])
         noisy = task.suspects(answers, truths)
         share = None if noisy is None else len(noisy) / len(ids)
-        verdicts = diagnose(run.curves, figure=task.primary, floor=task.least_loss(), suspects=share)
+        verdicts = diagnose(run.curves, figure=task.followed, floor=task.least_loss(), suspects=share)
         results["verdicts"] = [verdict.to_json() for verdict in verdicts]
     results["lift"][part] = _figures(lift(mine, rivals[results["best_baseline"]]))
     told = [(task.tell(truth), task.tell(answer)) for truth, answer in zip(truths, answers, strict=True)]

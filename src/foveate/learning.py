@@ -43,7 +43,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     if epochs is None and wanted.minutes is None and wanted.pace is None:
         epochs = min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
     policy = augmentation(run.settings.model_copy(update={"epochs": epochs}), material)
-    task = type(material.task).configured(material.task.classes, wanted, truths, mirror=policy.flip)
+    task = type(material.task).configured(material.pictures.dataset, wanted, truths, mirror=policy.flip)
     net = _net(task, wanted, pixels).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
         task, pixels, truths, ids, batch_size=min(wanted.batch_size, len(ids)), seed=wanted.seed, augment=policy
@@ -81,7 +81,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         patience=wanted.patience,
         save_seconds=wanted.save_seconds,
     )
-    with watch.training(batches.per_epoch, task.primary) as tick:
+    with watch.training(batches.per_epoch, task.followed) as tick:
         outcome = fit.fit(
             net,
             task,

@@ -25,6 +25,8 @@ from foveate.run import Run
 from foveate.settings import Settings
 from foveate.tasks.task import Task
 
+_STRIDE = 32  # of most nets' coarsest map
+
 
 @dataclass(frozen=True)
 class Material:
@@ -51,7 +53,9 @@ class Material:
 
     def truths(self, part: Part) -> list[Any]:
         """In the pixels of the pictures as they lie on disk."""
-        return [self.pictures.dataset[row].truth for row in self.parts[part]]
+        sizes, _ = self._sizes(part)
+        truths = [self.pictures.dataset[row].truth for row in self.parts[part]]
+        return [self.task.fitted(*given) for given in zip(truths, sizes, strict=True)]
 
     def restored(self, part: Part, answers: Sequence[Any]) -> list[Any]:
         """Answers for what `of` gives, in the pixels of the pictures as they lie on disk."""
@@ -79,9 +83,7 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
             where=str(dataset.origin or dataset.name),
             remedy="Name another folder, or see what was left out: foveate audit DATA.",
         )
-    size = wanted.size or (
-        224 if wanted.weights else max(model.smallest, min(cache.natural_size(dataset), kind.largest))
-    )
+    size = wanted.size or max(model.smallest, 224 if wanted.weights else _size(dataset, kind))
     model.check(size, weights=wanted.weights is not None)
     dataset = _audited(task, dataset)
     most_skipped = 1.0 if wanted.allow_skipped else 0.05
@@ -123,6 +125,14 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
     if len(pictures.dataset.skipped) > 5:
         watch.warn(f"... and {len(pictures.dataset.skipped) - 5:,} more; all are listed in data.json")
     return material
+
+
+def _size(dataset: Dataset[Any], kind: type[Task[Any]]) -> int:
+    """Pixels a side that these pictures are trained at: most of them as they are, up to the task's largest."""
+    if not kind.letterbox:
+        return min(cache.natural_size(dataset), kind.largest)
+    # Smaller ones lie in a larger canvas for nothing, and whole strides lose no line of it.
+    return min(-(-cache.natural_size(dataset, 0.95) // _STRIDE) * _STRIDE, kind.largest)
 
 
 def _told(fault: Kind) -> str:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+
 from foveate import files
-from foveate.annotations import Boxes, Instances, boxes_of
+from foveate.annotations import KINDS, Boxes, Instances, Mask
 from foveate.console import Silent, Watch
 from foveate.data import video
 from foveate.data.dataset import Image, Skipped
+from foveate.data.formats._coco_writing import things
 from foveate.data.pictures import PICTURE_SUFFIXES, decode
 from foveate.errors import BadPicture, FoveateError, RunError, SettingError
 from foveate.run import Run
@@ -26,13 +29,14 @@ _AT_ONCE, _BYTES_AT_ONCE = 64, 1 << 28
 class Outputs:
     """What is left beside what is said.
 
-    json_file: all answers; coco_file: boxes as COCO has them, with scores; drawn: a folder for each picture with its answer
-    in it, which must not exist or be empty
+    json_file: all answers; coco_file: boxes, and masks as run lengths, as COCO has them, with scores; drawn: a folder for each picture with its answer
+    in it; masks: a folder for label pictures. Folders must not exist or be empty
     """
 
     json_file: Path | None = None
     coco_file: Path | None = None
     drawn: Path | None = None
+    masks: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,15 @@ def predict_paths(
     """
     watch = watch or Silent()
     task, _ = run.load()
-    _make_ready(outputs)
+    _check(task, outputs)
+    for folder, option in ((outputs.drawn, "--draw"), (outputs.masks, "--masks")):
+        if folder is not None:
+            _make_ready(folder, option)
     records: list[dict[str, Any]] = []
     coco = _Coco(task) if outputs.coco_file is not None else None
     skipped: list[Skipped] = []
     waiting: list[tuple[str, Image]] = []
-    names: set[str] = set()
+    names = _Names()
 
     def flush() -> None:
         for (name, image), answer in zip(waiting, run.answer([image for _, image in waiting], tile), strict=True):
@@ -64,8 +71,12 @@ def predict_paths(
             watch.say(f"{name}  {task.tell(answer)}")
             if coco is not None:
                 coco.add(name, image, answer)
+            stem = names.of(name)
             if outputs.drawn is not None:
-                record["drawn"] = _draw(outputs.drawn, name, task.draw(image, task.shown(answer)), names)
+                record["drawn"] = f"{stem}.png"
+                _write(PIL.Image.fromarray(task.draw(image, task.shown(answer))), outputs.drawn / record["drawn"])
+            if outputs.masks is not None:
+                record["masks"] = _stencilled(task, answer, outputs.masks, stem)
             records.append(record)
         waiting.clear()
 
@@ -81,25 +92,41 @@ def predict_paths(
         flush()
     if outputs.json_file is not None:
         told = [{"path": one.id, "reason": one.reason} for one in skipped]
-        files.write_json(outputs.json_file, {"run": str(run.path), "answers": records, "skipped": told})
+        files.write_json(
+            outputs.json_file, {"run": str(run.path), "classes": task.classes, "answers": records, "skipped": told}
+        )
     if coco is not None and outputs.coco_file is not None:
         files.write_json(outputs.coco_file, coco.content())
     return Answers(len(records), skipped)
 
 
-def _make_ready(outputs: Outputs) -> None:
-    if outputs.drawn is None:
-        return
+def _check(task: Task[Any], outputs: Outputs) -> None:
+    """Raises SettingError for what this task's answers cannot be written as, before any is given."""
+    kind = KINDS.get(task.name)
+    for wanted, option, kinds in (
+        (outputs.coco_file, "--coco", (Boxes, Instances)),
+        (outputs.masks, "--masks", (Mask, Instances)),
+    ):
+        if wanted is not None and kind not in kinds:
+            what = "boxes" if option == "--coco" else "masks"
+            raise SettingError(
+                f"the task {task.name} answers without {what}", where=option, remedy="Use --json instead."
+            )
+    if outputs.masks is not None and outputs.masks == outputs.drawn:
+        raise SettingError("two folders are expected, got one for both", where="--masks and --draw")
+
+
+def _make_ready(folder: Path, option: str) -> None:
     try:
-        outputs.drawn.mkdir(parents=True, exist_ok=True)
-        taken = any(outputs.drawn.iterdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
     except OSError as error:
-        raise RunError(f"this folder cannot be used ({error.strerror})", where=outputs.drawn) from None
+        raise RunError(f"this folder cannot be used ({error.strerror})", where=folder) from None
     if taken:
         raise RunError(
             "this folder is not empty, and pictures in it could be overwritten",
-            where=outputs.drawn,
-            remedy="Name a new folder with --draw.",
+            where=folder,
+            remedy=f"Name a new folder with {option}.",
         )
 
 
@@ -132,25 +159,44 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         yield from sorted(found)
 
 
-def _draw(folder: Path, name: str, image: Image, taken: set[str]) -> str:
-    """Write a picture under a name of its own; returns it."""
-    from PIL import Image as Pillow
+class _Names:
+    """A file's name for each picture, without ending, each given once."""
 
-    path, _, frame = name.partition("#")
-    stem = f"{Path(path).stem}-{frame}" if frame else Path(path).stem
-    number, unique = 1, stem
-    while unique in taken:
-        number += 1
-        unique = f"{stem}-{number}"
-    taken.add(unique)
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def of(self, name: str) -> str:
+        path, _, frame = name.partition("#")
+        stem = f"{Path(path).stem}-{frame}" if frame else Path(path).stem
+        number, unique = 1, stem
+        while unique in self.taken:
+            number += 1
+            unique = f"{stem}-{number}"
+        self.taken.add(unique)
+        return unique
+
+
+def _stencilled(task: Task[Any], answer: Any, folder: Path, stem: str) -> list[str]:
+    """Write an answer's label pictures; returns their names."""
+    written = []
+    for stencil in task.stencils(task.shown(answer)):
+        picture = PIL.Image.fromarray(stencil.values)
+        if stencil.palette is not None:
+            picture.putpalette([part for colour in stencil.palette for part in colour])
+        written.append(f"{stem}{stencil.name}.png")
+        _write(picture, folder / written[-1])
+    return written
+
+
+def _write(picture: PIL.Image.Image, path: Path) -> None:
     out = io.BytesIO()
-    Pillow.fromarray(image).save(out, "PNG")
-    files.write_bytes(folder / f"{unique}.png", out.getvalue())
-    return f"{unique}.png"
+    picture.save(out, "PNG")
+    path.parent.mkdir(exist_ok=True)
+    files.write_bytes(path, out.getvalue())
 
 
 class _Coco:
-    """Answers as the content of a COCO file: its annotations, each with its score."""
+    """Answers as the content of a COCO file."""
 
     def __init__(self, task: Task[Any]):
         self.task = task
@@ -158,30 +204,10 @@ class _Coco:
         self.annotations: list[dict[str, Any]] = []
 
     def add(self, name: str, image: Image, answer: Any) -> None:
-        shown = self.task.shown(answer)
-        if not isinstance(shown, Boxes | Instances):
-            raise SettingError(
-                f"the task {self.task.name} answers without boxes", where="--coco", remedy="Use --json instead."
-            )
         height, width = image.shape[:2]
         self.images.append({"id": len(self.images) + 1, "file_name": name, "width": width, "height": height})
-        boxes = boxes_of(shown)
-        scores = [1.0] * len(boxes) if boxes.scores is None else boxes.scores.tolist()
-        for (left, top, right, bottom), k, score in zip(
-            boxes.corners.tolist(), boxes.classes.tolist(), scores, strict=True
-        ):
-            wide, high = right - left, bottom - top
-            self.annotations.append(
-                {
-                    "id": len(self.annotations) + 1,
-                    "image_id": len(self.images),
-                    "category_id": k + 1,
-                    "bbox": [round(at, 2) for at in (left, top, wide, high)],
-                    "area": round(wide * high, 2),
-                    "iscrowd": 0,
-                    "score": round(score, 6),
-                }
-            )
+        for thing in things(self.task.shown(answer), (height, width)):
+            self.annotations.append({"id": len(self.annotations) + 1, "image_id": len(self.images), **thing})
 
     def content(self) -> dict[str, Any]:
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(self.task.classes)]

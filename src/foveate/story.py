@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from foveate import tasks
 from foveate.data.dataset import Image, Part
 from foveate.data.draws import Draws, keys
+from foveate.data.pictures import resize
 from foveate.learning import augmentation
 from foveate.material import Material
 from foveate.report import charts
@@ -56,7 +57,9 @@ def tell(run: Run, material: Material | None) -> Path:
         cards=[_card(name, figure, task) for name, figure in results[part].items()],
         panels=[
             _against_baselines(results, part, task),
-            Chart("How it learnt", _curve_words(results), charts.learning_curves(run.curves, task.primary)),
+            Chart(
+                "How it learnt", _curve_words(results, task.followed), charts.learning_curves(run.curves, task.followed)
+            ),
             Notes(
                 "What the curves say",
                 "",
@@ -159,9 +162,9 @@ def _against_baselines(results: Mapping[str, Any], part: Part, task: Task[Any]) 
     )
 
 
-def _curve_words(results: Mapping[str, Any]) -> str:
+def _curve_words(results: Mapping[str, Any], followed: str) -> str:
     return (
-        f"Loss and {results['primary'].replace('_', ' ')} after each epoch. The weights with the lowest validation loss, "
+        f"Loss and {followed.replace('_', ' ')} after each epoch. The weights with the lowest validation loss, "
         f"from epoch {results['best_epoch']:g} of {results['epochs']:g}, were kept. The training figures are of augmented "
         "pictures, so they can lie below."
     )
@@ -169,11 +172,17 @@ def _curve_words(results: Mapping[str, Any]) -> str:
 
 def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -> list[Panel]:
     ids, tally = run.read_predictions(part)
-    picture: Callable[[int], Image | None] = lambda row: None  # noqa: E731
-    if material is not None:
-        samples = {sample.id: sample for sample in material.pictures.dataset}
-        picture = lambda row: samples[ids[row]].source.read()  # noqa: E731
-    return task.panels(tally, ids, picture)
+    samples = {} if material is None else {sample.id: sample for sample in material.pictures.dataset}
+
+    def picture(row: int) -> Image | None:
+        return samples[ids[row]].source.read() if samples else None
+
+    def pair(row: int) -> tuple[Any, Any]:
+        sample = samples[ids[row]]
+        image = sample.source.read()
+        return run.answer([image])[0], task.fitted(sample.truth, (image.shape[0], image.shape[1]))
+
+    return task.panels(tally, ids, picture, pair)
 
 
 def _augmented(run: Run, material: Material | None) -> list[Panel]:
@@ -192,6 +201,7 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
     items = []
     for place, row in enumerate(rows):
         views = [task.draw(images[place], own[place]) if task.letterbox else images[place] for images, own in epochs]
+        views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may show pieces
         quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
         grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
         items.append(Item(grid[:-1, :-1], task.tell(truths[row])))

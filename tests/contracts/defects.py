@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from foveate.annotations import Boxes, Label
+from foveate.annotations import Boxes, Instances, Label, Mask
 
 DEFECTS = {
     "classification": {
@@ -17,6 +17,18 @@ DEFECTS = {
         "no boxes told": lambda sample, task: replace(sample, truth=None),
         "a class that does not exist": lambda sample, task: replace(
             sample, truth=Boxes(np.array([[1.0, 1, 5, 5]]), np.array([len(task.classes)]))
+        ),
+    },
+    "semantic": {
+        "no mask": lambda sample, task: replace(sample, truth=None),
+        "a class that does not exist": lambda sample, task: replace(
+            sample, truth=Mask(sample.truth.pixels, None, (0, len(task.classes)))
+        ),
+    },
+    "instance": {
+        "nothing told": lambda sample, task: replace(sample, truth=None),
+        "a class that does not exist": lambda sample, task: replace(
+            sample, truth=Instances(Boxes(np.array([[1.0, 1, 5, 5]]), np.array([len(task.classes)])), (None,))
         ),
     },
 }

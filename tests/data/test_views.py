@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from foveate.annotations import Boxes, Instances, Label, Polygon, RunLengths
+from foveate.annotations import IGNORE, Boxes, Instances, Label, Mask, Polygon, RunLengths
 from foveate.data import views
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError, SettingError
@@ -41,11 +41,12 @@ def test_outlined_things_serve_detection_by_their_boxes():
 def test_the_task_is_the_one_that_the_annotations_are_for_or_can_serve():
     assert views.suited(things(), ["classification", "detection", "instance"]) == "instance"
     assert views.suited(things(), ["classification", "detection"]) == "detection"
+    assert views.suited(things(), ["classification", "semantic"]) == "semantic"
     with pytest.raises(SettingError, match="'instance', which cannot be trained yet"):
         views.suited(things(), ["classification"])
 
 
-@pytest.mark.parametrize("task", ["classification", "semantic", "text_to_image"])
+@pytest.mark.parametrize("task", ["classification", "text_to_image"])
 def test_what_cannot_serve_a_task_is_refused_with_the_one_that_fits(task):
     with pytest.raises(SettingError, match="--task instance"):
         views.for_task(things(), task)
@@ -67,8 +68,108 @@ def test_each_word_leaves_out_what_it_says():
 def test_an_unknown_word_and_a_missing_size_are_errors():
     with pytest.raises(SettingError, match="It can be: parts, groups"):
         views.without(things(), ["everything"])
-    data = things()
+    for word in ("polygons", "things"):
+        with pytest.raises(DataError, match="size is expected"):
+            views.without(unsized(things()), [word])
+
+
+def unsized(data):
     truth = data[0].truth
-    unsized = replace(data, samples=[replace(data[0], truth=Instances(replace(truth.boxes, size=None), truth.shapes))])
+    return replace(data, samples=[replace(data[0], truth=Instances(replace(truth.boxes, size=None), truth.shapes))])
+
+
+# --- things as the classes of pixels ----------------------------------------------------------------------------------
+
+
+def boxed(*rows, size=SIZE, **given):
+    """Things without an outline, which fill their boxes: (left, top, right, bottom, class)."""
+    corners = np.array([row[:4] for row in rows], float).reshape(-1, 4)
+    boxes = Boxes(corners, np.array([row[4] for row in rows], int), size=size, **given)
+    return Instances(boxes, (None,) * len(rows))
+
+
+def pixels(truth):
+    return views.for_task(dataset(truth, "instance"), "semantic")[0].truth.pixels.read()
+
+
+def test_outlined_things_serve_semantic_segmentation_by_the_classes_of_their_pixels():
+    data = things()
+    made = views.for_task(data, "semantic")
+    assert made.task == "semantic"
+    assert made.classes == ("background", "a", "b")
+    assert isinstance(made[0].truth, Mask)
+    assert made[1].truth is None
+    assert [replace(sample, truth=None) for sample in made] == [replace(sample, truth=None) for sample in data]
+    assert views.for_task(made, "semantic") is made
+    assert views.without(data, ["things"]).classes == made.classes
+    assert (data.task, data.classes) == ("instance", ("a", "b"))
+    assert isinstance(data[0].truth, Instances)
+
+
+def test_the_background_is_0_and_each_class_one_more_than_it_was():
+    expected = np.zeros(SIZE, int)
+    expected[2:5, 1:9], expected[10:20, 20:30] = 1, 2
+    found = pixels(boxed((1, 2, 9, 5, 0), (20, 10, 30, 20, 1)))
+    assert np.array_equal(found, expected)
+    assert found.dtype == np.int32
+
+
+def test_a_thing_has_the_pixels_of_its_outline_not_of_its_box():
+    truth = Instances(Boxes(np.array([(0.0, 0, 30, 20)]), np.array([1]), size=SIZE), (TRIANGLE,))
+    assert np.array_equal(pixels(truth), 2 * TRIANGLE.mask(SIZE))
+
+
+def test_a_picture_without_things_is_background_and_one_that_is_filled_has_none():
+    assert not pixels(boxed()).any()
+    mask = views.for_task(dataset(boxed((0, 0, 30, 20, 1)), "instance"), "semantic")[0].truth
+    assert (mask.pixels.read() == 2).all()
+    assert mask.present() == (2,)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_where_things_lie_on_each_other_the_smaller_one_is_seen_in_any_order(order):
+    rows = [(0, 0, 20, 20, 0), (5, 5, 15, 15, 1), (7, 7, 8, 8, 0)]
+    expected = np.zeros(SIZE, int)
+    expected[0:20, 0:20], expected[5:15, 5:15], expected[7, 7] = 1, 2, 1
+    assert np.array_equal(pixels(boxed(*(rows[row] for row in order))), expected)
+
+
+@pytest.mark.parametrize("flag", ["crowd", "difficult"])
+def test_crowds_and_what_is_difficult_are_classes_that_nobody_labelled(flag):
+    """But not where a smaller thing lies on them, of which somebody was sure."""
+    truth = boxed((0, 0, 20, 20, 0), (5, 5, 15, 15, 1), (7, 7, 9, 9, 1), **{flag: np.array([True, False, True])})
+    expected = np.zeros(SIZE, int)
+    expected[0:20, 0:20], expected[5:15, 5:15], expected[7:9, 7:9] = IGNORE, 2, IGNORE
+    assert np.array_equal(pixels(truth), expected)
+
+
+def test_colours_of_classes_stay_with_them_and_the_background_is_black():
+    data = replace(dataset(boxed((0, 0, 9, 9, 1)), "instance"), colours=((255, 0, 0), (0, 0, 255)))
+    assert views.for_task(data, "semantic").colours == ((0, 0, 0), (255, 0, 0), (0, 0, 255))
+    assert views.for_task(replace(data, colours=None), "semantic").colours is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "ground"),
+    [
+        (("a", "background"), "background 2"),
+        (("background 2", "background"), "background 3"),
+        (("Background", "nothing"), "background"),
+    ],
+)
+def test_a_class_that_is_called_background_stays_one_of_its_own(classes, ground):
+    made = views.for_task(replace(dataset(boxed((0, 0, 9, 9, 1)), "instance"), classes=classes), "semantic")
+    assert made.classes[1:] == classes
+    assert made.classes[0] == ground
+    assert len(set(made.classes)) == len(made.classes)
+    assert made[0].truth.present() == (0, 2)
+
+
+def test_without_the_pictures_size_outlines_become_no_pixels_and_that_is_said_at_once():
     with pytest.raises(DataError, match="size is expected"):
-        views.without(unsized, ["polygons"])
+        views.for_task(unsized(things()), "semantic")
+
+
+def test_other_truths_have_no_things_to_leave_out():
+    plain = dataset(Label(1), "classification")
+    assert views.without(plain, ["things"]) is plain

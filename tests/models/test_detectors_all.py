@@ -30,7 +30,7 @@ def answered(name: str):
     return net, net(torch.randn(2, 3, size, size)).losses(truth)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("mlp")])
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("mlp", "unet"))])
 def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
     needs(name)
     net, losses = answered(name)
@@ -49,6 +49,14 @@ def test_a_model_without_places_refuses_and_names_those_that_fit(name):
     for other in ("quick", "yolo", "resnet18"):
         assert other in refused.value.remedy
     assert "mlp" not in refused.value.remedy
+    assert "unet" not in refused.value.remedy
+
+
+@pytest.mark.parametrize(("name", "fits"), [("unet", "yolo"), ("unet:4x2", "yolo"), ("unet:resnet18", "resnet18")])
+def test_a_u_net_refuses_boxes_and_names_the_net_that_fits(name, fits):
+    with pytest.raises(SettingError, match="U-Net") as refused:
+        answered(name)
+    assert f"--model {fits}." in refused.value.remedy
 
 
 @pytest.mark.parametrize("name", ["yolo:x", "yolo:N", "yolo:n:s", "yolo-2016:n", "yolo: n"])

@@ -97,3 +97,19 @@ def test_the_users_own_style_changes_nothing_and_is_left_alone():
     with mpl.rc_context({"axes.linewidth": 5, "font.size": 40, "svg.fonttype": "path"}):
         assert charts.learning_curves(demo.curves(4), "accuracy") == plain
         assert mpl.rcParams["font.size"] == 40
+
+
+def test_a_logarithmic_scale_is_labelled_in_plain_numbers():
+    rows = [
+        {
+            "epoch": float(epoch),
+            "train_loss": loss,
+            "valid_loss": 2 * loss,
+            "train_accuracy": 0.5,
+            "valid_accuracy": 0.5,
+        }
+        for epoch, loss in enumerate((100.0, 10.0, 1.0, 0.1), 1)
+    ]
+    (svg, *_) = charts.learning_curves(rows, "accuracy").svgs
+    assert "mathdefault" not in svg
+    assert ">10<" in svg

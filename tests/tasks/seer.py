@@ -7,6 +7,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
+from foveate.models.backbone import Backbone
 from foveate.models.vision import Vision
 
 
@@ -20,7 +21,7 @@ class Given:
         return self.corners, self.scores
 
 
-class Pass(nn.Module):
+class Pass(Backbone):
     """A backbone that hands pictures through. shapes: of all batches that it was shown."""
 
     strides = (8, 16, 32)

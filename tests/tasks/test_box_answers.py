@@ -22,11 +22,11 @@ SIZES = [(64, 64), (32, 32), (128, 128), (64, 33), (200, 130), (31, 400), (1, 1)
 @pytest.mark.parametrize("flexible", [True, False])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_candidates_come_back_in_the_pictures_own_pixels(height, width, flexible):
-    """The picture fills the top left of the canvas, its longer side 64 pixels; what lies beyond it is cut off."""
+    """The picture fills the top left of the canvas, its longer side 64 pixels at most; what lies beyond it is cut off."""
     corners = [[8.0, 4.0, 24.0, 20.0], [-5.0, -5.0, 100.0, 100.0]]
     head = Fixed(corners, [[0.9, 0.0], [0.0, 0.8]])
     answer = TASK.predict(net(head, flexible=flexible), [picture(height, width)])[0]
-    filled = [max(1, round(side * 64 / max(height, width))) for side in (height, width)]
+    filled = [max(1, round(side * 64 / max(height, width, 64))) for side in (height, width)]
     across, down = width / filled[1], height / filled[0]
     clipped = [np.clip(box, 0, [filled[1], filled[0]] * 2) * [across, down, across, down] for box in corners]
     assert answer.corners == pytest.approx(np.array(clipped), abs=1e-9 * max(height, width))

@@ -10,6 +10,7 @@ import torch
 from seer import Fixed, Seer, net, picture
 
 from foveate.annotations import Boxes
+from foveate.data.dataset import Dataset
 from foveate.data.draws import Draws, keys
 from foveate.errors import SettingError
 from foveate.settings import Settings
@@ -141,7 +142,7 @@ def test_objects_are_counted_over_the_train_part_without_what_is_spared():
         return Boxes(np.tile(CORNERS[0], (count, 1)), np.zeros(count, int), difficult=difficult)
 
     def objects(*truths: Boxes) -> float:
-        return Detection.configured(CLASSES, Settings(), truths, mirror=True).objects
+        return Detection.configured(Dataset("", "detection", CLASSES, ()), Settings(), truths, mirror=True).objects
 
     assert objects(truth(4), truth(5, spared=2)) == 3.5
     assert objects(truth(0), truth(0)) == 1.0  # nothing is divided by nothing

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,7 @@ class Augment:
     zoom: float = 0.0
     colour: float = 0.0
     erase: float = 0.0
+    repeats: ClassVar[int] = 1
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """(B, H, W, C) uint8 in, the same out."""

@@ -27,11 +27,14 @@ class Collates(Protocol):
 class Policy(Protocol):
     """What is done to train pictures, and with them to their truths.
 
-    flip: whether pictures are mirrored
+    flip: whether pictures are mirrored; repeats: how often each is shown in an epoch, as something else each time
     """
 
     @property
     def flip(self) -> bool: ...
+
+    @property
+    def repeats(self) -> int: ...
 
     def batch(
         self, images: Tensor, truths: Sequence[Any], draws: Draws, progress: float
@@ -47,8 +50,8 @@ class Batches:
 
     pixels: (N, S, S, C) uint8; truths: N annotations; ids: N sample ids
 
-    An epoch is cut into batches of nearly equal size (they differ by at most one), so that every picture is seen once
-    an epoch and no small batch at the end spoils batch normalisation.
+    An epoch is cut into batches of nearly equal size (they differ by at most one), so that every picture is seen as often
+    as any other and no small batch at the end spoils batch normalisation.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class Batches:
         augment: Policy,
     ):
         self.task, self.pixels, self.truths = task, pixels, truths
-        self.keys, self.seed, self.augment = keys(ids), seed, augment
-        self.per_epoch = max(1, round(len(ids) / batch_size))
+        again = [f"{id}#{number}" for number in range(1, augment.repeats) for id in ids]
+        self.keys, self.seed, self.augment = keys([*ids, *again]), seed, augment
+        self.per_epoch = max(1, round(len(self.keys) / batch_size))
 
     def __call__(
         self, start: int = 0, progress: Callable[[int], float] = lambda step: 0.0
@@ -80,8 +84,10 @@ class Batches:
             yield self.batch(chunks[within], epoch, progress(step))
 
     def batch(self, rows: NDArray[np.int64], epoch: int, progress: float = 0.0) -> tuple[tuple[Tensor, ...], Any]:
-        """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target."""
+        """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target. Rows beyond the last
+        sample begin again with the first."""
         draws = Draws(self.keys[rows], self.seed, epoch)
+        rows = rows % len(self.truths)
         plain = torch.from_numpy(self.pixels[rows])
         images, truths = self.augment.batch(plain, [self.truths[row] for row in rows], draws, progress)
         return self.task.collate(images.permute(0, 3, 1, 2), truths, draws)

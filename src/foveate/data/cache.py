@@ -69,15 +69,15 @@ class Pictures(Survey[A]):
     pixels: NDArray[np.uint8]
 
 
-def natural_size(dataset: Dataset[Any]) -> int:
-    """The median of the pictures' longer sides, in pixels, from an even sample of them."""
+def natural_size(dataset: Dataset[Any], share: float = 0.5) -> int:
+    """The longer side in pixels that this share of the pictures does not exceed, from an even sample of them."""
     sides = []
     for sample in dataset.samples[:: max(1, len(dataset) // _PROBED)]:
         try:
             sides.append(_longer_side(sample.source))
         except BadPicture:
             continue  # it is counted and listed when the whole set is decoded
-    return int(np.median(sides)) if sides else 0
+    return int(np.quantile(sides, share)) if sides else 0
 
 
 def decode(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from foveate.data.looks import LOOK
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the file, or what is computed of a picture, comes out otherwise than before."""
 
 HASH = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +54,7 @@ class Composed:
     colour: float = 0.0
     mosaic: float = 0.0
     until: float = 1.0
+    repeats: ClassVar[int] = 1
 
     def batch(
         self, images: Tensor, truths: Sequence[Boxes], draws: Draws, progress: float

@@ -160,14 +160,15 @@ PADDING = 114
 
 
 def inside(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width that a picture has once its longer side is `size` pixels and its aspect is kept."""
-    longer = max(height, width)
+    """Height and width that a picture has in a letterbox: its longer side is `size` pixels at most, its aspect is kept, and
+    what is smaller stays as it is, since enlarging tells nothing new and costs time."""
+    longer = max(height, width, size)
     return max(1, round(height * size / longer)), max(1, round(width * size / longer))
 
 
 def fit(image: Image, size: int, channels: int, *, letterbox: bool = False) -> Image:
     """The whole picture resized to (size, size, channels) uint8, never cut: stretched; or, as a letterbox, with its aspect
-    kept, at the top left, on grey.
+    kept and never enlarged, at the top left, on grey.
 
     Bilinear, antialiased when shrinking (Pillow's). Grey is repeated over the channels; colour becomes grey
     by ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B. A picture that fits already is returned without a copy.

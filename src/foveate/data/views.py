@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
-from foveate.annotations import Boxes, Instances, RunLengths
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.annotations import IGNORE, Boxes, Instances, Mask, RunLengths
+from foveate.data import rasters
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError, SettingError
 from foveate.ops import rle
@@ -14,7 +19,7 @@ from foveate.ops import rle
 Change = Callable[[Any], Any]
 
 
-SERVES = {("instance", "detection"): ["outlines"]}
+SERVES = {("instance", "detection"): ["outlines"], ("instance", "semantic"): ["things"]}
 """What is left out so that annotations for one task serve another."""
 
 
@@ -31,7 +36,8 @@ def suited(dataset: Dataset[Any], tasks: Container[str]) -> str:
 
 
 def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
-    """The data as this task wants its truths: outlined things serve detection by their boxes. Raises SettingError if
+    """The data as this task wants its truths: outlined things serve detection by their boxes, and
+    semantic segmentation by their classes. Raises SettingError if
     the annotations cannot serve it."""
     if dataset.task == task:
         return dataset
@@ -59,6 +65,39 @@ def _outlines(dataset: Dataset[Any]) -> Dataset[Any]:
     if dataset.task != "instance":
         return dataset
     return replace(_truths(dataset, lambda truth: truth.boxes), task="detection")
+
+
+def _things(dataset: Dataset[Any]) -> Dataset[Any]:
+    if dataset.task != "instance":
+        return dataset
+    named = ("background" if number == 1 else f"background {number}" for number in count(1))
+    ground = next(name for name in named if name not in dataset.classes)
+    colours = dataset.colours and ((0, 0, 0), *dataset.colours)
+    classes = (ground, *dataset.classes)
+    painted = _truths(dataset, lambda truth: Mask(PaintedPixels(truth, _size_of(truth, dataset)), None))
+    return replace(painted, task="semantic", classes=classes, colours=colours)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaintedPixels:
+    """1 + the class of the thing at each pixel, 0 where nothing is, IGNORE in crowds and where it is difficult to say."""
+
+    things: Instances
+    size: tuple[int, int]
+
+    def read(self) -> NDArray[np.int32]:
+        boxes = self.things.boxes
+        classes = np.where(boxes.spared, IGNORE, boxes.classes + 1).astype(np.int32)
+        return np.concatenate([np.zeros(1, np.int32), classes])[rasters.numbered(self.things, self.size)]
+
+
+def _size_of(truth: Instances, dataset: Dataset[Any]) -> tuple[int, int]:
+    if truth.boxes.size is None:
+        raise DataError(
+            "the picture's size is expected with each annotation, to turn outlines into pixels; it is not told",
+            where=str(dataset.origin or dataset.name),
+        )
+    return truth.boxes.size
 
 
 def _flag(name: str) -> Callable[[Dataset[Any]], Dataset[Any]]:
@@ -89,12 +128,7 @@ def _polygons(dataset: Dataset[Any]) -> Dataset[Any]:
     def change(truth: Any) -> Any:
         if not isinstance(truth, Instances):
             return truth
-        if truth.boxes.size is None:
-            raise DataError(
-                "the picture's size is expected with each annotation, to turn outlines into pixels; it is not told",
-                where=str(dataset.origin or dataset.name),
-            )
-        size = truth.boxes.size
+        size = _size_of(truth, dataset)
         masks = [RunLengths(rle.encode(mask), size) for mask in truth.masks(size)]
         return _own_boxes(Instances(truth.boxes, tuple(masks)))
 
@@ -117,9 +151,10 @@ LEAVES: dict[str, Callable[[Dataset[Any]], Dataset[Any]]] = {
     "crowds": _flag("crowd"),
     "difficult": _flag("difficult"),
     "outlines": _outlines,
+    "things": _things,
     "polygons": _polygons,
     "boxes": lambda dataset: _truths(dataset, _own_boxes),
     "colours": lambda dataset: replace(dataset, colours=None),
 }
-"""What can be left out: parts, groups and times; crowds and difficult boxes; outlines (their boxes stay); polygons (their
-pixels stay); boxes that differ from their outline (the outline's own are taken); colours of classes."""
+"""What can be left out: parts, groups and times; crowds and difficult boxes; outlines (their boxes stay); things (the class of
+each pixel stays); polygons (their pixels stay); boxes that differ from their outline (the outline's own are taken); colours of classes."""

@@ -7,7 +7,7 @@ happens within a picture, so it is done once; a resample only sorts the boxes an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,17 +33,43 @@ SIZES: dict[str, tuple[float, float]] = {
 _BITS = 1 << np.arange(len(THRESHOLDS))
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The things of one picture: D that were found, T that are true, how far they overlap, and how large they are.
+
+    overlap: (D, T) IoU; areas: (T,) and found_areas: (D,) square pixels
+    """
+
+    found: Boxes
+    true: Boxes
+    overlap: NDArray[np.float64]
+    found_areas: NDArray[np.float64]
+    areas: NDArray[np.float64]
+
+    @classmethod
+    def boxes(cls, found: Boxes, true: Boxes) -> Compared:
+        """Of boxes."""
+        overlap = ops.iou(found.corners, true.corners, true.crowd)
+        return cls(found, true, overlap, ops.area(found.corners), ops.area(true.corners))
+
+
 def tally(predicted: Sequence[Boxes], truth: Sequence[Boxes]) -> dict[str, NDArray[Any]]:
-    """Matches answers with truths. Each column has a list a picture, of its D boxes found or its T true ones.
+    """Matches boxes with true ones; see `matched`."""
+    return matched(map(Compared.boxes, predicted, truth))
+
+
+def matched(compared: Iterable[Compared], most: int = MOST) -> dict[str, NDArray[Any]]:
+    """Matches answers with truths. Each column has a list a picture, of its D things found or its T true ones.
 
     scores, classes: (D,); hits, ignored: (D, 4) for each of SIZES a bit for each of THRESHOLDS
     truths: (T,) classes; counted: (T, 4) whether it is demanded, for each of SIZES
     corners: (D, 4) and true_corners: (T, 4), in pixels; crowds: (T,)
+    most: things of a class that count in a picture, the surest first
     """
     names = ("scores", "classes", "hits", "ignored", "truths", "counted", "corners", "true_corners", "crowds")
     rows: dict[str, list[Any]] = {name: [] for name in names}
-    for found, true in zip(predicted, truth, strict=True):
-        for name, values in _matched(found, true).items():
+    for pair in compared:
+        for name, values in _matched(pair, most).items():
             rows[name].append(values.tolist())
     return {name: column(values) for name, values in rows.items()}
 
@@ -158,25 +184,24 @@ def column(lists: Sequence[Any]) -> NDArray[Any]:
     return made
 
 
-def _matched(found: Boxes, true: Boxes) -> dict[str, NDArray[Any]]:
+def _matched(one: Compared, most: int) -> dict[str, NDArray[Any]]:
+    found, true, areas = one.found, one.true, one.areas
     scores = np.ones(len(found)) if found.scores is None else found.scores
-    kept = _surest(scores, found.classes)
+    kept = _surest(scores, found.classes, most)
     corners, scores, classes = found.corners[kept], scores[kept], found.classes[kept]
-    spared = true.spared
-    areas, found_areas = ops.area(true.corners), ops.area(corners)
+    spared, found_areas, overlaps = true.spared, one.found_areas[kept], one.overlap[kept]
     hits = np.zeros((len(kept), len(SIZES)), np.int64)
     ignored = np.zeros_like(hits)
     counted = np.zeros((len(true), len(SIZES)), bool)
-    for size, (least, most) in enumerate(SIZES.values()):
-        counted[:, size] = ~spared & (areas >= least) & (areas <= most)
-        outside = (found_areas < least) | (found_areas > most)
+    for size, (smallest, largest) in enumerate(SIZES.values()):
+        counted[:, size] = ~spared & (areas >= smallest) & (areas <= largest)
+        outside = (found_areas < smallest) | (found_areas > largest)
         for k in np.unique(classes):
             mine = np.flatnonzero(classes == k)
             # Those that are demanded first: only if none fits may a box be put down to one that is spared.
             theirs = np.flatnonzero(true.classes == k)
             theirs = theirs[np.argsort(~counted[theirs, size], kind="stable")]
-            overlap = ops.iou(corners[mine], true.corners[theirs], true.crowd[theirs])
-            taken = _assigned(overlap, ~counted[theirs, size], true.crowd[theirs])
+            taken = _assigned(overlaps[np.ix_(mine, theirs)], ~counted[theirs, size], true.crowd[theirs])
             hit = taken >= 0
             unasked = np.zeros_like(hit)
             if len(theirs):
@@ -190,14 +215,14 @@ def _matched(found: Boxes, true: Boxes) -> dict[str, NDArray[Any]]:
     }  # fmt: skip
 
 
-def _surest(scores: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of at most MOST boxes of each class, surest first."""
+def _surest(scores: NDArray[np.float64], classes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Rows of at most so many boxes of each class, surest first."""
     order = np.argsort(-scores, kind="stable")
     rank = np.zeros(len(order), np.int64)
     for k in np.unique(classes):
         of_class = classes[order] == k
         rank[of_class] = np.arange(of_class.sum())
-    return order[rank < MOST]
+    return order[rank < most]
 
 
 def _assigned(overlap: NDArray[np.float64], spared: NDArray[np.bool_], crowd: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from foveate.models.detector import Detector
+from foveate.models.segmenter import Segmenter
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of red, green and blue, pixels counted from 0 to 1."""
@@ -39,6 +40,10 @@ class Backbone(nn.Module):
     def detector(self, classes: int) -> nn.Module:
         """From the maps to what `detector.Found` says. Where a paper has its own, its architecture overrides this one."""
         return Detector(self.channels, self.strides, classes)
+
+    def segmenter(self, outputs: int) -> nn.Module:
+        """From the maps to (B, outputs, h, w) at about the picture's own height and width. A U-Net overrides it."""
+        return Segmenter(self.channels, self.strides, outputs)
 
 
 def parameters(*modules: nn.Module) -> int:

@@ -34,12 +34,20 @@ class MLP(Backbone):
         return nn.Sequential(nn.Flatten(), nn.Linear(self.channels[-1], classes))
 
     def detector(self, classes: int) -> nn.Module:
-        """None: what was where is lost in its first layer."""
         del classes
-        fit = ", ".join(model.name for model in all() if not model.name.startswith("mlp"))
-        raise SettingError(
-            "mlp has no map of places, so it cannot tell boxes", where="model", remedy=f"Use one of: {fit}."
-        )
+        raise _placeless("boxes", ("mlp", "unet"))
+
+    def segmenter(self, outputs: int) -> nn.Module:
+        del outputs
+        raise _placeless("masks", ("mlp",))
+
+
+def _placeless(what: str, others: tuple[str, ...]) -> SettingError:
+    """What was where is lost in its first layer."""
+    fit = ", ".join(model.name for model in all() if not model.name.startswith(others))
+    return SettingError(
+        f"mlp has no map of places, so it cannot tell {what}", where="model", remedy=f"Use one of: {fit}."
+    )
 
 
 def _widths(name: str) -> tuple[int, ...]:

@@ -55,7 +55,8 @@ class Model:
     smallest_published: the least side in pixels with them
     trained: how it is trained by default
     example: for a name with a star: one that can be built
-    verify: (name) -> anything; raises SettingError for what cannot follow the colon, before any data is read
+    verify: (name) -> the model as it is under this very name, or anything else where that makes no difference; raises
+        SettingError for what cannot follow the colon, before any data is read
     """
 
     name: str
@@ -117,9 +118,8 @@ def find(name: str) -> Model:
     family = f"{name.partition(':')[0]}:*" if ":" in name else name
     for model in all():
         if model.name == family:
-            if model.verify:
-                model.verify(name)
-            return model
+            own = model.verify(name) if model.verify else None
+            return own if isinstance(own, Model) else model
     known = [model.name for model in all()]
     near = difflib.get_close_matches(name, known, n=1)
     raise SettingError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from foveate.data.dataset import Images
-from foveate.data.pictures import fit
+from foveate.data.pictures import fit, inside
 from foveate.data.rows import Pixels
-from foveate.models.backbone import IMAGENET, Statistics
+from foveate.models.backbone import IMAGENET, Backbone, Statistics
 
 _AT_ONCE = 200  # pictures that are counted at once
 
@@ -42,6 +42,29 @@ class Vision(nn.Module):
         """Pictures of any size and kind -> (B, C, S, S) uint8 on the net's device, as training saw them."""
         fitted = np.stack([fit(image, self.size, self.channels) for image in images])
         return torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.mean.device)
+
+    def canvases(self, images: Images, pixels: int) -> Iterator[tuple[list[int], Tensor]]:
+        """Pictures of any size with their aspect kept, some of one shape at a time: which ones, and (b, C, h, w) uint8 on the
+        net's device, each at the top left of a canvas with no more padding than the strides ask for. pixels: of a batch."""
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for row in range(len(images)):
+            shapes.setdefault(self.canvas(images[row].shape), []).append(row)
+        for shape, rows in shapes.items():
+            at_once = max(1, pixels // (shape[0] * shape[1]))
+            for start in range(0, len(rows), at_once):
+                some = rows[start : start + at_once]
+                laid = [fit(images[row], self.size, self.channels, letterbox=True) for row in some]
+                batch = np.stack([picture[: shape[0], : shape[1]] for picture in laid])
+                yield some, torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.mean.device)
+
+    def canvas(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of what is shown of a picture of this shape."""
+        backbone = next(module for module in self.modules() if isinstance(module, Backbone))
+        if not backbone.flexible:
+            return self.size, self.size
+        step = backbone.strides[-1]
+        height, width = inside(shape[0], shape[1], self.size)
+        return min(self.size, -(-height // step) * step), min(self.size, -(-width // step) * step)
 
 
 def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:

@@ -1,4 +1,4 @@
-"""A small residual backbone for detection on a processor without a GPU: maps at strides 8, 16 and 32, up to three million weights.
+"""A small residual backbone for a processor without a GPU: maps at strides 2 to 32, up to three million weights.
 
 Redmon and Farhadi, "YOLOv3", 2018 (strided convolutions with residual blocks between them, He et al., 2016); widths and
 depths chosen for few pictures and few minutes: most of the work is left to the coarse maps (benchmarks/README.md).
@@ -22,9 +22,9 @@ SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 
 
 class Yolo(Backbone):
-    """channels: of the picture; widths, depths: as in SIZES. Three maps."""
+    """channels: of the picture; widths, depths: as in SIZES. Five maps."""
 
-    strides = (8, 16, 32)
+    strides = (2, 4, 8, 16, 32)
     flexible = True
 
     def __init__(self, channels: int, widths: tuple[int, ...], depths: tuple[int, ...]):
@@ -35,15 +35,14 @@ class Yolo(Backbone):
             self.stages.append(
                 nn.Sequential(convolution(before, width, 3, 2), *(Residual(width) for _ in range(depth)))
             )
-        self.channels = tuple(widths[2:])
+        self.channels = tuple(widths)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> maps of strides 8, 16 and 32."""
-        x, maps = self.stem(images), []
+        """(B, C, H, W) -> maps of strides 2, 4, 8, 16 and 32."""
+        maps = [self.stem(images)]
         for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps[1:]
+            maps.append(stage(maps[-1]))
+        return maps
 
 
 class Residual(nn.Module):
@@ -73,9 +72,7 @@ def _verify(name: str) -> None:
 _TRAINED = Recipe("adamw", 8e-3, half=True)
 
 MODELS = (
-    Model(
-        "yolo", "small residual net at strides 8, 16 and 32, for boxes", "Redmon, 2018", 32, _build, trained=_TRAINED
-    ),
+    Model("yolo", "small residual net of five maps, for boxes and masks", "Redmon, 2018", 32, _build, trained=_TRAINED),
     Model(
         "yolo:*",
         "the same larger: yolo:s, yolo:m",

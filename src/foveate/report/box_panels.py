@@ -38,8 +38,8 @@ def box_panels(
     shown = [(found[_sure(found, thresholds)], true) for found, true in pairs]
     wrong = [mistakes(*pair) for pair in shown]
     return [
-        _by_class(rows, classes, thresholds),
-        _curves(rows, classes),
+        by_class(rows, classes, thresholds),
+        curves(rows, classes),
         _kinds(wrong, sum(len(found) for found, _ in shown)),
         _whole(shown, wrong, ids, picture, classes),
         *_close(shown, wrong, ids, picture, classes),
@@ -51,7 +51,10 @@ def _sure(found: Boxes, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
     return found.scores >= thresholds[found.classes]
 
 
-def _by_class(rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thresholds: NDArray[np.float64]) -> Table:
+def by_class(
+    rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thresholds: NDArray[np.float64], thing: str = "box"
+) -> Table:
+    """The figures of each class. thing: what is found, "box" or "mask"."""
     told = [
         [
             name,
@@ -63,10 +66,10 @@ def _by_class(rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thre
     ]
     return Table(
         "Class by class",
-        "AP50 is the average precision over all scores where a box counts that overlaps a true one by half (IoU 0.5), AP the "
-        "mean over overlaps from 0.5 to 0.95. Precision and recall are of the boxes that are shown: those whose score "
-        "reaches the threshold, chosen on the validation part.",
-        ["class", "boxes", "AP50", "AP", "precision", "recall", "threshold"],
+        f"AP50 is the average precision over all scores where a {thing} counts that overlaps a true one by half (IoU 0.5), AP "
+        f"the mean over overlaps from 0.5 to 0.95. Precision and recall are of the {thing}{'es' if thing == 'box' else 's'} that "
+        "are shown: those whose score reaches the threshold, chosen on the validation part.",
+        ["class", "true ones", "AP50", "AP", "precision", "recall", "threshold"],
         told,
     )
 
@@ -75,12 +78,13 @@ def _share(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1%}"
 
 
-def _curves(rows: Sequence[metrics.ClassFigures], classes: Sequence[str]) -> Chart:
+def curves(rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thing: str = "box") -> Chart:
+    """Precision against recall."""
     frequent = sorted((k for k, row in enumerate(rows) if row.n), key=lambda k: -rows[k].n)[:MOST_CURVES]
     named = {classes[k]: rows[k].curve for k in frequent}
     return Chart(
         "Fewer misses, more false alarms",
-        "Each curve goes from the surest box to the least sure: to the right are more of the true boxes found, downwards "
+        f"Each curve goes from the surest {thing} to the least sure: to the right are more of the true ones found, downwards "
         "are more of the answers false. The higher and the further right, the better.",
         charts.precision_recall(named),
     )

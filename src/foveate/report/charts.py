@@ -84,6 +84,7 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | 
     if kind == "loss":
         if seen.size and seen.min() > 0 and seen.max() > WIDE_LOSS * seen.min():
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # its own is TeX, which the page does not set
             title += ", logarithmic"
     elif seen.size and seen.min() >= 0 and seen.max() <= 1:
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")

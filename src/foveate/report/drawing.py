@@ -1,4 +1,4 @@
-"""Boxes drawn into pictures, in colours that tell classes apart."""
+"""Boxes and masks drawn into pictures, in colours that tell classes apart."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def boxes(
     from PIL import Image as Pillow
     from PIL import ImageDraw, ImageFont
 
-    rgb = np.repeat(image[..., :1], 3, 2) if image.shape[2] < 3 else image[..., :3]
-    times = max(1, LEGIBLE // max(image.shape[:2]))
-    canvas = Pillow.fromarray(np.ascontiguousarray(rgb.repeat(times, 0).repeat(times, 1)))
+    plain = legible(rgb(image))
+    times = plain.shape[0] // image.shape[0]
+    canvas = Pillow.fromarray(np.ascontiguousarray(plain))
     draw = ImageDraw.Draw(canvas)
     width = max(2, round(max(canvas.size) / 300))
     font = ImageFont.load_default(max(11, round(max(canvas.size) / 45)))
@@ -66,3 +66,73 @@ def _name(draw: Any, font: Any, caption: str, ink: Colour, corner: tuple[int, in
     draw.rectangle((*at, at[0] + width + 4, at[1] + height + 3), fill=ink)
     light = 0.299 * ink[0] + 0.587 * ink[1] + 0.114 * ink[2] < 150
     draw.text((at[0] + 2, at[1]), caption, fill=(255, 255, 255) if light else (0, 0, 0), font=font)
+
+
+OPACITY = 0.55
+"""Of a class's colour over the picture."""
+
+
+def rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, C) uint8 -> (H, W, 3): grey as grey, of more bands the first three."""
+    return np.repeat(image[..., :1], 3, 2) if image.shape[2] < 3 else image[..., :3]
+
+
+def legible(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarged by a whole number where it is small; a copy."""
+    times = max(1, LEGIBLE // max(image.shape[:2]))
+    return image.repeat(times, 0).repeat(times, 1)
+
+
+def painted(image: NDArray[np.uint8], ink: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(H, W, C) -> (H, W, 3): ink, (H, W, 3), over the picture's grey where it is to be, and the picture as it is elsewhere."""
+    plain = rgb(image)
+    grey = plain.mean(2, keepdims=True)
+    mixed = (1 - OPACITY) * grey + OPACITY * ink
+    return np.where(where[..., None], mixed.round().astype(np.uint8), plain)
+
+
+def classes(image: NDArray[np.uint8], values: NDArray[np.integer], colours: Sequence[Colour]) -> NDArray[np.uint8]:
+    """(H, W, C) and (H, W) classes, -1 where there is none -> (H', W', 3), each class in its colour, enlarged where small.
+    A letterbox is shown without its padding: what lies at its top left, as large as its classes."""
+    image = image[: values.shape[0], : values.shape[1]]
+    ink = np.array(colours, np.uint8)[np.maximum(values, 0)]
+    return legible(painted(image, ink, values >= 0))
+
+
+def things(
+    image: NDArray[np.uint8], ids: NDArray[np.integer], kinds: NDArray[np.int64], *, ink: Colour | None = None
+) -> NDArray[np.uint8]:
+    """(H, W, C) and (H, W) numbers of things from 1 on -> (H', W', 3), each tinted and edged in the colour of its kind, (N,), or
+    edged alone, in one ink; enlarged where small."""
+    image = image[: ids.shape[0], : ids.shape[1]]  # without the padding of a letterbox
+    plain = legible(rgb(image))
+    times = plain.shape[0] // image.shape[0]
+    ids = ids.repeat(times, 0).repeat(times, 1)
+    colours = np.array([(0, 0, 0), *(colour(int(k)) for k in kinds)], np.uint8)[ids]
+    padded = np.pad(ids, 1, mode="edge")
+    around = [padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]]
+    edges = (ids > 0) & np.any([other != ids for other in around], 0)
+    tinted = plain if ink else painted(plain, colours, ids > 0)
+    return np.where(edges[..., None], np.array(ink, np.uint8) if ink else colours, tinted)
+
+
+def legend(names: Sequence[str], colours: Sequence[Colour], width: int) -> NDArray[np.uint8]:
+    """(H, width, 3) on white: a swatch of each colour with its name."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw, ImageFont
+
+    size = max(11, width // 45)
+    font = ImageFont.load_default(size)
+    places, across, down = [], 4, 4
+    for name in names:
+        wide = round(font.getlength(name)) + 2 * size
+        if across > 4 and across + wide > width:
+            across, down = 4, down + round(1.5 * size)
+        places.append((across, down))
+        across += wide + size
+    canvas = Pillow.new("RGB", (width, down + round(1.5 * size)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for name, ink, (left, top) in zip(names, colours, places, strict=False):
+        draw.rectangle((left, top, left + size, top + size), fill=tuple(ink), outline=(90, 90, 90))
+        draw.text((left + round(1.4 * size), top - 1), name, fill=(40, 40, 40), font=font)
+    return np.asarray(canvas)

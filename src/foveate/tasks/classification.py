@@ -64,9 +64,9 @@ class Classification(Task[Label]):
 
     @classmethod
     def configured(
-        cls, classes: Sequence[str], settings: Settings, truths: Sequence[Label], *, mirror: bool
+        cls, dataset: Dataset[Label], settings: Settings, truths: Sequence[Label], *, mirror: bool
     ) -> Classification:
-        weights = settings.class_weights
+        classes, weights = dataset.classes, settings.class_weights
         if weights == "balanced":  # each class counts the same, however many pictures it has
             counts = np.maximum(np.bincount([truth.index for truth in truths], minlength=len(classes)), 1)
             weights = (len(truths) / (len(classes) * counts)).tolist()
@@ -194,7 +194,14 @@ class Classification(Task[Label]):
             f"right on {figure['value']:.1%} of {pictures} (95% interval {figure['low']:.1%} to {figure['high']:.1%})"
         )
 
-    def panels(self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]) -> list[Panel]:
+    def panels(
+        self,
+        tally: Tally,
+        ids: Sequence[str],
+        picture: Callable[[int], Image | None],
+        pair: Callable[[int], tuple[Label, Label]],
+    ) -> list[Panel]:
+        del pair  # labels are in the tally
         rows = [
             [name, f"{row.n:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.1%}"]
             for name, row in zip(self.classes, metrics.per_class(tally, len(self.classes)), strict=True)

@@ -15,7 +15,7 @@ from foveate.data.augment import suited
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
 from foveate.data.draws import Draws
 from foveate.data.mosaic import Composed
-from foveate.data.pictures import fit, inside
+from foveate.data.pictures import inside
 from foveate.data.rows import Pixels
 from foveate.errors import DataError, SettingError
 from foveate.evaluation import detection as metrics
@@ -71,11 +71,11 @@ class Detection(Task[Boxes]):
 
     @classmethod
     def configured(
-        cls, classes: Sequence[str], settings: Settings, truths: Sequence[Boxes], *, mirror: bool
+        cls, dataset: Dataset[Boxes], settings: Settings, truths: Sequence[Boxes], *, mirror: bool
     ) -> Detection:
         del settings, mirror
         demanded = [int((~truth.spared).sum()) for truth in truths]
-        return cls(classes, objects=max(1.0, round(float(np.mean(demanded)), 3)))
+        return cls(dataset.classes, objects=max(1.0, round(float(np.mean(demanded)), 3)))
 
     def options(self) -> dict[str, Any]:
         return {"thresholds": self.thresholds.tolist(), "objects": self.objects}
@@ -142,29 +142,20 @@ class Detection(Task[Boxes]):
         """All boxes with a score of LEAST_SCORE or more; `shown` are those that are worth a look."""
         net.eval()
         answers: list[Boxes | None] = [None] * len(images)
-        shapes: dict[tuple[int, int], list[int]] = {}
-        for row in range(len(images)):
-            shapes.setdefault(_canvas(net, images[row].shape[:2]), []).append(row)
-        for shape, rows in shapes.items():
-            at_once = max(1, PIXELS_AT_ONCE // (shape[0] * shape[1]))
-            for start in range(0, len(rows), at_once):
-                some = rows[start : start + at_once]
-                batch = np.stack([_laid(images[row], net, shape) for row in some])
-                found = net(torch.from_numpy(batch).permute(0, 3, 1, 2).to(net.mean.device))
-                for row, boxes in zip(some, select(*found.candidates()), strict=True):
-                    size = (images[row].shape[0], images[row].shape[1])
-                    fitted = inside(*size, net.size)
-                    corners = boxes.corners.clip(0, [fitted[1], fitted[0]] * 2)
-                    own = Boxes(corners, boxes.classes, boxes.scores, size=fitted)
-                    answers[row] = self.resized(own, fitted, size)
+        for rows, batch in net.canvases(images, PIXELS_AT_ONCE):
+            for row, boxes in zip(rows, select(*net(batch).candidates()), strict=True):
+                size = (images[row].shape[0], images[row].shape[1])
+                fitted = inside(*size, net.size)
+                corners = boxes.corners.clip(0, [fitted[1], fitted[0]] * 2)
+                own = Boxes(corners, boxes.classes, boxes.scores, size=fitted)
+                answers[row] = self.resized(own, fitted, size)
         return [answer for answer in answers if answer is not None]
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> Boxes:
         """From the picture as a whole and from its tiles; what is cut by the edge of a tile is left to its neighbour."""
         from torchvision.ops import batched_nms
 
-        if side < net.size // 4:
-            raise SettingError(f"tiles of at least {net.size // 4} px are expected, got {side}", where="tile")
+        self.check_tile(net, side)
         height, width = image.shape[:2]
         found = self.predict(net, [image])
         places = tiles(height, width, side)
@@ -236,7 +227,14 @@ class Detection(Task[Boxes]):
             f"{figure['high']:.1%}), where a box counts that overlaps a true one by half"
         )
 
-    def panels(self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]) -> list[Panel]:
+    def panels(
+        self,
+        tally: Tally,
+        ids: Sequence[str],
+        picture: Callable[[int], Image | None],
+        pair: Callable[[int], tuple[Boxes, Boxes]],
+    ) -> list[Panel]:
+        del pair  # boxes are in the tally
         return box_panels(tally, ids, picture, self.classes, self.thresholds)
 
     @classmethod
@@ -262,21 +260,6 @@ def _known(truth: Truth) -> list[Boxes]:
     """As annotations again, in pixels of the input."""
     rows = zip(truth.boxes, truth.classes, truth.spared, strict=True)
     return [Boxes(box.double().numpy(), k.numpy(), difficult=spared.numpy()) for box, k, spared in rows]
-
-
-def _canvas(net: Vision, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width of what the net is shown: the picture at its size, and no more padding than its strides ask for."""
-    backbone: Any = net.body[0]  # type: ignore[index]
-    if not backbone.flexible:
-        return net.size, net.size
-    step = backbone.strides[-1]
-    height, width = inside(shape[0], shape[1], net.size)
-    return min(net.size, -(-height // step) * step), min(net.size, -(-width // step) * step)
-
-
-def _laid(image: Image, net: Vision, shape: tuple[int, int]) -> Image:
-    """The picture at the net's size, at the top left of a canvas of this shape."""
-    return fit(image, net.size, net.channels, letterbox=True)[: shape[0], : shape[1]]
 
 
 def select(corners: Tensor, scores: Tensor) -> list[Boxes]:

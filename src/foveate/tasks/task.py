@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -32,6 +33,15 @@ Rivals = Callable[[Images], dict[str, list[A]]]
 """Pictures -> the answers of each baseline, by its name."""
 
 
+@dataclass(frozen=True)
+class Stencil:
+    """A label picture. name: what is added to its picture's; values: (H, W), of 8 bits or 16; palette: (K, 3) RGB of 0 to K-1"""
+
+    name: str
+    values: NDArray[np.uint8] | NDArray[np.uint16]
+    palette: Sequence[tuple[int, int, int]] | None = None
+
+
 class Task(ABC, Generic[A]):
     """One vision problem: what an answer is, how it is learnt, scored, guessed and drawn. Holds no weights.
 
@@ -58,10 +68,15 @@ class Task(ABC, Generic[A]):
         self.classes = tuple(classes)
 
     @classmethod
-    def configured(cls, classes: Sequence[str], settings: Settings, truths: Sequence[A], *, mirror: bool) -> Self:
-        """The task as a run's settings want it. truths: of the train part; mirror: whether mirroring keeps a truth."""
+    def configured(cls, dataset: Dataset[A], settings: Settings, truths: Sequence[A], *, mirror: bool) -> Self:
+        """The task as a run's data and settings want it. truths: of the train part; mirror: whether mirroring keeps a truth."""
         del settings, truths, mirror
-        return cls(classes)
+        return cls(dataset.classes)
+
+    @property
+    def followed(self) -> str:
+        """The figure that learning curves show: the primary one, or another where that takes too long for every batch."""
+        return self.primary
 
     def options(self) -> dict[str, Any]:
         """The keyword arguments, apart from `classes`, that build this very task."""
@@ -75,6 +90,12 @@ class Task(ABC, Generic[A]):
 
     def check(self, part: Part, truths: Sequence[A]) -> None:
         """Raises DataError if nothing could be learnt or scored on the truths of this part. Before training."""
+
+    def fitted(self, truth: A, size: tuple[int, int]) -> A:
+        """A truth as it can be scored, where it does not fit its picture's height and width or its classes and the user allowed
+        errors."""
+        del size
+        return truth
 
     @staticmethod
     def resized(annotation: A, before: tuple[int, int], after: tuple[int, int]) -> A:
@@ -110,7 +131,7 @@ class Task(ABC, Generic[A]):
 
     @abstractmethod
     def progress(self, output: Any, target: Any, *, glance: bool) -> float:
-        """The primary figure of one batch, for the learning curves. glance: of a few of its pictures, where all would take
+        """The followed figure of one batch, for the learning curves. glance: of a few of its pictures, where all would take
         more than a small share of a step's time."""
 
     def settle(self, net: Vision, images: Images, truths: Sequence[A]) -> None:
@@ -127,6 +148,12 @@ class Task(ABC, Generic[A]):
         SettingError if this task answers for whole pictures."""
         del net, image, side
         raise SettingError(f"the task {self.name} answers for whole pictures", where="tile", remedy="Leave out --tile.")
+
+    @staticmethod
+    def check_tile(net: Vision, side: int) -> None:
+        """Raises SettingError for tiles that show too little."""
+        if side < net.size // 4:
+            raise SettingError(f"tiles of at least {net.size // 4} px are expected, got {side}", where="tile")
 
     def shown(self, answer: A) -> A:
         """What of an answer is worth a person's look."""
@@ -176,9 +203,21 @@ class Task(ABC, Generic[A]):
     def draw(self, image: Image, annotation: A) -> Image:
         """The answer drawn into a copy of the picture, (H, W, 3) uint8."""
 
+    def stencils(self, answer: A) -> list[Stencil]:
+        """The answer as label pictures. Raises SettingError if this task has none."""
+        del answer
+        raise SettingError(f"the task {self.name} answers without masks", where="--masks", remedy="Use --json instead.")
+
     @abstractmethod
-    def panels(self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None]) -> list[Panel]:
-        """The report's sections that only this task knows; picture(i) is the i-th row's picture if it can be had."""
+    def panels(
+        self,
+        tally: Tally,
+        ids: Sequence[str],
+        picture: Callable[[int], Image | None],
+        pair: Callable[[int], tuple[A, A]],
+    ) -> list[Panel]:
+        """The report's sections that only this task knows. picture(i): the i-th row's picture if it can be had, and if so
+        pair(i): what was answered there, and what is true."""
 
     @abstractmethod
     def claim(self, figures: Mapping[str, Any], part: str) -> str:

@@ -27,7 +27,7 @@ class Learnt(Protocol):
     """The part of a task that training needs."""
 
     @property
-    def primary(self) -> str: ...
+    def followed(self) -> str: ...
 
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]: ...
     def progress(self, output: Any, target: Any, *, glance: bool) -> float: ...
@@ -165,7 +165,7 @@ def fit(
                 if progress.step % batches.per_epoch == 0 or progress.step >= progress.total:
                     if average is not None:
                         judged.load_state_dict(average.state)
-                    _close_epoch(progress, judged, task, validation(), batches.per_epoch, step.lr)
+                    _close_epoch(progress, judged, task, validation(), batches.per_epoch, step.lr, plan.amp)
                     net.train()
                     curves.write(folder / "curves.csv", progress.rows)
                     if progress.best_step == progress.step:
@@ -184,8 +184,9 @@ def _close_epoch(
     validation: Iterable[tuple[tuple[Tensor, ...], Any]],
     per_epoch: int,
     lr: float,
+    amp: torch.dtype | None,
 ) -> None:
-    valid_loss, valid_figure = validate(net, task, validation)
+    valid_loss, valid_figure = validate(net, task, validation, amp)
     if valid_loss < progress.best_loss:
         progress.best_loss, progress.best_step = valid_loss, progress.step
     progress.rows.append(
@@ -194,8 +195,8 @@ def _close_epoch(
             "epoch": round(progress.step / per_epoch, 3),
             "train_loss": progress.loss_sum / progress.batches,
             "valid_loss": valid_loss,
-            f"train_{task.primary}": progress.figure_sum / progress.figured if progress.figured else math.nan,
-            f"valid_{task.primary}": valid_figure,
+            f"train_{task.followed}": progress.figure_sum / progress.figured if progress.figured else math.nan,
+            f"valid_{task.followed}": valid_figure,
             "lr": lr,
             "seconds": round(progress.seconds, 3),
         }
@@ -205,16 +206,22 @@ def _close_epoch(
 
 
 @torch.no_grad()
-def validate(net: nn.Module, task: Learnt, batches: Iterable[tuple[tuple[Tensor, ...], Any]]) -> tuple[float, float]:
-    """Mean loss and primary figure over the validation part, each picture counting the same."""
+def validate(
+    net: nn.Module,
+    task: Learnt,
+    batches: Iterable[tuple[tuple[Tensor, ...], Any]],
+    amp: torch.dtype | None = None,
+) -> tuple[float, float]:
+    """Mean loss and primary figure over the validation part, each picture counting the same. amp: as in `loop.steps`."""
     net.eval()
     device = next(net.parameters()).device
     loss = figure = 0.0
     count = figured = 0
     for inputs, target in batches:
-        output = net(*(part.to(device) for part in inputs))
-        size = len(inputs[0])
-        loss += task.loss(output, target)["total"].item() * size
+        with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
+            output = net(*(part.to(device) for part in inputs))
+            size = len(inputs[0])
+            loss += task.loss(output, target)["total"].item() * size
         count += size
         reached = task.progress(output, target, glance=False)
         if not math.isnan(reached):

@@ -76,7 +76,7 @@ def test_a_picture_without_things_and_a_thing_without_pixels(tmp_path: Path) -> 
     lay(tmp_path, "void", mask(0, 0, 0, 0))
     data = read(tmp_path)
     assert [len(sample.truth) for sample in data] == [0, 1]
-    assert data[0].truth.boxes.size is None
+    assert data[0].truth.boxes.size == SIZE  # of the picture, which nothing else tells
     assert data[1].truth.boxes.corners.tolist() == [[0, 0, 0, 0]]
 
 

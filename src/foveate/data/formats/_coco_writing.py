@@ -19,7 +19,7 @@ def content(dataset: Dataset[Any], rows: list[int], names: list[str]) -> dict[st
         height, width = size = picture_size(sample)
         image = {"id": row + 1, "file_name": names[row], "width": width, "height": height}
         images.append({**image, **told_of(sample)})
-        for thing in _things(sample, size):
+        for thing in things(sample.truth, size):
             annotations.append({"id": len(annotations) + 1, "image_id": row + 1, **thing})
     return {
         "info": {"description": dataset.name},
@@ -32,18 +32,26 @@ def content(dataset: Dataset[Any], rows: list[int], names: list[str]) -> dict[st
 def differing(sample: Sample[Any]) -> bool:
     """Whether run lengths are of another size than the picture is said to have."""
     size = boxes_of(sample.truth).size
-    return size is not None and any(isinstance(x, RunLengths) and tuple(x.size) != size for x in shapes_of(sample))
+    return size is not None and any(
+        isinstance(x, RunLengths) and tuple(x.size) != size for x in shapes_of(sample.truth)
+    )
 
 
-def _things(sample: Sample[Any], size: tuple[int, int]) -> list[dict[str, Any]]:
-    boxes, things = boxes_of(sample.truth), []
-    columns = (boxes.corners.tolist(), boxes.classes.tolist(), boxes.crowd.tolist(), shapes_of(sample))
-    for (left, top, right, bottom), category, crowd, shape in zip(*columns, strict=True):
+def things(truth: Any, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """The annotations of one picture with boxes or outlined things, without ids; of answers each with its score. size: of the
+    picture."""
+    boxes, told = boxes_of(truth), []
+    columns = (boxes.corners.tolist(), boxes.classes.tolist(), boxes.crowd.tolist(), shapes_of(truth))
+    for row, ((left, top, right, bottom), category, crowd, shape) in enumerate(zip(*columns, strict=True)):
         width, height = right - left, bottom - top
         segmentation, area = _segmentation(shape, size) if shape else ([], abs(width * height))
         thing = {"category_id": category + 1, "bbox": [left, top, width, height], "area": area, "iscrowd": int(crowd)}
-        things.append(thing if sample.truth is boxes else {**thing, "segmentation": segmentation})
-    return things
+        if truth is not boxes:
+            thing["segmentation"] = segmentation
+        if boxes.scores is not None:
+            thing["score"] = round(float(boxes.scores[row]), 6)
+        told.append(thing)
+    return told
 
 
 def _segmentation(shape: Shape, size: tuple[int, int]) -> tuple[Any, float]:

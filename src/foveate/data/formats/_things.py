@@ -13,9 +13,9 @@ from foveate.data.formats._layout import is_utf8
 from foveate.data.formats._writing import count
 
 
-def shapes_of(sample: Sample[Any]) -> tuple[Shape | None, ...]:
+def shapes_of(truth: Any) -> tuple[Shape | None, ...]:
     """The shapes, one a box; None for each where the truth is boxes alone."""
-    return sample.truth.shapes if isinstance(sample.truth, Instances) else (None,) * len(boxes_of(sample.truth))
+    return truth.shapes if isinstance(truth, Instances) else (None,) * len(boxes_of(truth))
 
 
 def picture_size(sample: Sample[Any]) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def unwritable(dataset: Dataset[Any]) -> list[str]:
     problems += [f"the class name {name!r}, which is not UTF-8" for name in dataset.classes if not is_utf8(name)]
     twice = {name for name in dataset.classes if dataset.classes.count(name) > 1}
     problems += [f"two classes of the name {name!r}" for name in sorted(twice)]
-    if dataset.task == "instance" and not any(shape is not None for s in samples for shape in shapes_of(s)):
+    if dataset.task == "instance" and not any(shape is not None for s in samples for shape in shapes_of(s.truth)):
         problems.append("things of which none has a shape (they would be read as boxes)")
     problems += count("with scores", [s for s in samples if boxes_of(s.truth).scores is not None])
     problems += count("with numbers beyond 1,000,000,000", [s for s in samples if not _within(s)])
@@ -48,5 +48,7 @@ def unwritable(dataset: Dataset[Any]) -> list[str]:
 def _within(sample: Sample[Any]) -> bool:
     corners = boxes_of(sample.truth).corners
     numbers = [corners, corners[:, 2:] - corners[:, :2]]
-    numbers += [outline for shape in shapes_of(sample) if isinstance(shape, Polygon) for outline in shape.outlines]
+    numbers += [
+        outline for shape in shapes_of(sample.truth) if isinstance(shape, Polygon) for outline in shape.outlines
+    ]
     return all((np.abs(each) <= LARGEST_NUMBER).all() for each in numbers)

@@ -26,9 +26,9 @@ def problems_of(dataset: Dataset[Any]) -> list[str]:
     problems += part_for_some(dataset)
     problems += count("with a crowd", [sample for sample in samples if boxes_of(sample.truth).crowd.any()])
     problems += count("with a difficult box", [sample for sample in samples if boxes_of(sample.truth).difficult.any()])
-    masks = [s for s in samples if any(not isinstance(shape, Polygon | None) for shape in shapes_of(s))]
+    masks = [s for s in samples if any(not isinstance(shape, Polygon | None) for shape in shapes_of(s.truth))]
     problems += count("with a mask of pixels", masks)
-    polygons = [[shape for shape in shapes_of(s) if isinstance(shape, Polygon)] for s in samples]
+    polygons = [[shape for shape in shapes_of(s.truth) if isinstance(shape, Polygon)] for s in samples]
     several = [s for s, each in zip(samples, polygons, strict=True) if any(len(shape.outlines) > 1 for shape in each)]
     problems += count("with an outline of several pieces", several)
     return problems + count("with a box that is not the bounds of its outline", list(filter(_has_own_box, samples)))
@@ -50,7 +50,7 @@ def places_in(samples: list[Sample[Any]]) -> tuple[list[Places], list[str]]:
 def _places(sample: Sample[Any], size: tuple[int, int]) -> Places:
     sides = np.array([size[1], size[0]], float)
     places = []
-    for corners, shape in zip(boxes_of(sample.truth).corners, shapes_of(sample), strict=True):
+    for corners, shape in zip(boxes_of(sample.truth).corners, shapes_of(sample.truth), strict=True):
         if isinstance(shape, Polygon):
             points = shape.outlines[0]
         else:
@@ -62,5 +62,5 @@ def _places(sample: Sample[Any], size: tuple[int, int]) -> Places:
 def _has_own_box(sample: Sample[Any]) -> bool:
     return any(
         isinstance(shape, Polygon) and np.abs(np.subtract(shape.bounds(), corners)).max() > _EQUAL
-        for shape, corners in zip(shapes_of(sample), boxes_of(sample.truth).corners, strict=True)
+        for shape, corners in zip(shapes_of(sample.truth), boxes_of(sample.truth).corners, strict=True)
     )

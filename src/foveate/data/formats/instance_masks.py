@@ -6,6 +6,7 @@ of one class, which classes.txt names in its only line; without it, it is called
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Cutout, Instances, RunLengths, Shape, mask_bounds
 from foveate.data.dataset import Dataset, Part, Sample, Skipped
+from foveate.data.formats._beside import size_of
 from foveate.data.formats._labelpictures import StoredPixels
 from foveate.data.formats._labelscan import each
 from foveate.data.formats._layout import (
@@ -152,8 +154,13 @@ def _sample(root: Path, part: Part | None, folder: Path) -> tuple[Sample[Instanc
     for one in skipped:
         if is_named_picture(one.id):  # a thing would be missing
             return None, [Skipped(id, f"{one.id}: {one.reason}")]
+    photo = FileSource(Path(photos[0][1]))
     try:
-        return Sample(id, FileSource(Path(photos[0][1])), _things(masks), None, part), skipped
+        things = _things(masks)
+        if not masks:
+            size = size_of(Sample(id, photo))
+            things = Instances(replace(things.boxes, size=size), ())
+        return Sample(id, photo, things, None, part), skipped
     except BadPicture as error:
         return None, [Skipped(id, f"{Path(str(error.where)).relative_to(root).as_posix()}: {error.message}")]
 

@@ -142,7 +142,7 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
     problems = part_for_some(dataset)
-    masked = [s for s in samples if any(x is not None and not isinstance(x, Polygon) for x in shapes_of(s))]
+    masked = [s for s in samples if any(x is not None and not isinstance(x, Polygon) for x in shapes_of(s.truth))]
     problems += count("with masks that are no outlines", masked)
     problems += count("with boxes that are not the bounds of their outlines", [s for s in samples if _differs(s)])
     turned = [s for s in samples if (boxes_of(s.truth).corners[:, :2] > boxes_of(s.truth).corners[:, 2:]).any()]
@@ -233,14 +233,14 @@ def _parts(files: list[Path], root: Path) -> tuple[dict[str, Part | None], list[
 
 
 def _differs(sample: Sample[Any]) -> bool:
-    pairs = zip(shapes_of(sample), boxes_of(sample.truth).corners, strict=True)
+    pairs = zip(shapes_of(sample.truth), boxes_of(sample.truth).corners, strict=True)
     return any(isinstance(shape, Polygon) and (abs(shape.bounds() - box) > _EXACT).any() for shape, box in pairs)
 
 
 def _content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> dict[str, Any]:
     boxes = boxes_of(sample.truth)
     drawn: list[dict[str, Any]] = []
-    for row, shape in enumerate(shapes_of(sample)):
+    for row, shape in enumerate(shapes_of(sample.truth)):
         outlines = [outline.tolist() for outline in shape.outlines] if isinstance(shape, Polygon) else []
         flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
         for points in outlines or [boxes.corners[row].reshape(2, 2).tolist()]:

@@ -1,0 +1,227 @@
+"""Segmentation: how good in how many minutes, how many milliseconds a picture, and in how much memory.
+
+    python benchmarks/segmentation.py membranes DATA --minutes 5 --folds 0 1 2 3 4 --seeds 0 1 2
+    python benchmarks/segmentation.py good DATA --task instance --minutes 15 --seeds 0 1 2
+    python benchmarks/segmentation.py speed
+    python benchmarks/segmentation.py large
+
+`membranes` is five-fold: every fifth picture, from the K-th on, is tested on, once each; of the others three choose the weights.
+It trains by `foveate.train` (settings follow as --lr 0.01 --augment strong), and tells IoU, boundary F1 and Rand score of the test pictures; `smp_unet.py` tells
+the same of another library's net. `good` runs `foveate train` and `foveate test` and tells the test part's figures. `large`
+segments a picture of 10,000 x 10,000 px by tiles, and tells the peak of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from measure import foveate, median, over, told
+
+CELL, MEMBRANE = 1, 0
+"""Classes of the membranes' labels, 255 and 0."""
+
+
+def membranes(data: str, minutes: float, folds: Sequence[int], seeds: Sequence[int], more: dict[str, Any]) -> None:
+    """Train and test on each fold with each seed."""
+    import foveate as fv
+
+    dataset = fv.load(data)
+    samples = sorted(dataset, key=lambda sample: int(re.findall(r"\d+", sample.id)[-1]))
+    rows = []
+    for seed in seeds:
+        for fold in folds:
+            rest = [place for place in range(len(samples)) if place % 5 != fold]
+            parts = dict.fromkeys(rest, "train") | dict.fromkeys(rest[4::8], "valid")
+            parted = [replace(sample, part=parts.get(place, "test")) for place, sample in enumerate(samples)]
+            began = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                given = replace(dataset, samples=parted, origin=None)
+                run = fv.train(given, out=Path(folder) / "run", minutes=minutes, seed=seed, **more)
+                seconds = time.perf_counter() - began
+                tested = [sample for sample in parted if sample.part == "test"]
+                answers = run.answer([sample.source.read() for sample in tested])
+                pairs = [(a.pixels.read(), s.truth.pixels.read()) for a, s in zip(answers, tested, strict=True)]
+                rows.append({**score(pairs), "seconds": seconds, "epochs": run.results["epochs"]})
+            print(f"seed {seed}, fold {fold}: {told(rows[-1])}", flush=True)
+        own = rows[-len(folds) :]
+        print(f"seed {seed}, mean of {len(folds)} folds: {told(over(own, statistics.fmean))}", flush=True)
+    if len(seeds) > 1:
+        means = [over(rows[at : at + len(folds)], statistics.fmean) for at in range(0, len(rows), len(folds))]
+        print(f"median of {len(seeds)} seeds: {told(over(means, statistics.median))}", flush=True)
+
+
+def score(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float]:
+    """Of answers and truths, (H, W) of CELL and MEMBRANE each."""
+    from foveate.evaluation import semantic
+
+    scorer = semantic.Scorer(semantic.tally([semantic.row(found, true, 2) for found, true in pairs]), 2)
+    classes = scorer.per_class()
+    return {
+        "cell IoU": classes[CELL].iou,
+        "membrane IoU": classes[MEMBRANE].iou,
+        "boundary F1": scorer.figures()["boundary_f1"],
+        "Rand": statistics.fmean(rand(found == CELL, true == CELL) for found, true in pairs),
+    }
+
+
+def rand(found: Any, true: Any) -> float:
+    """The foreground-restricted Rand score (Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation
+    algorithms for connectomics", 2015): cells are connected patches; of pairs of pixels that lie in one true cell, and
+    of those that lie in one found one, how many are the same. What was found to be membrane counts as one patch more. The
+    challenge's own program thins borders first, and takes the best of many thresholds; this one does neither."""
+    from scipy.ndimage import label
+    from scipy.sparse import coo_array
+
+    one, other = label(found)[0][true], label(true)[0][true]
+    shares = coo_array((np.ones(len(one)), (one, other))).tocsr() / max(1, len(one))
+    both = shares.multiply(shares).sum()
+    return float(2 * both / ((shares.sum(0) ** 2).sum() + (shares.sum(1) ** 2).sum()))
+
+
+def good(data: str, task: str, minutes: Sequence[float], seeds: Sequence[int], more: Sequence[str]) -> None:
+    """Train and test with each budget and seed."""
+    for budget in minutes:
+        rows = []
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                run = Path(folder) / "run"
+                trained = foveate(
+                    "train", data, "--task", task, "--minutes", budget, "--seed", seed, "--out", run, *more
+                )
+                foveate("test", run)
+                results = json.loads((run / "results.json").read_text())
+            primary = results["primary"]
+            figures = {n: figure["value"] for n, figure in results["test"].items() if figure["value"] is not None}
+            rivals = {name: figure[primary]["value"] for name, figure in results["baseline"]["test"].items()}
+            rows.append({**figures, **rivals, "seconds": trained, "epochs": results["epochs"]})
+            print(f"{budget:g} min, seed {seed}: {told(rows[-1])}", flush=True)
+        if len(rows) > 1:
+            print(f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
+
+
+def speed(sizes: Sequence[int], models: Sequence[str]) -> None:
+    """Milliseconds a picture of answering, and of a step of training with its loss; a process a line, for its peak of memory."""
+    for cores in (1, 2):
+        for model in models:
+            for size in sizes:
+                subprocess.run([sys.executable, __file__, "_speed", model, f"{size}", f"{cores}"], check=True)
+
+
+def _speed(model: str, size: int, cores: int) -> None:
+    import torch
+
+    from foveate import models as registry
+    from foveate.data import rasters
+    from foveate.data.draws import Draws, keys
+    from foveate.models.vision import Vision
+    from foveate.tasks.semantic import Semantic
+    from foveate.training import device
+    from foveate.training.optim import optimizer
+
+    torch.set_num_threads(cores)
+    rng, task, batch = np.random.default_rng(0), Semantic(["a", "b"]), 8
+    half = device.half_pays(torch.device("cpu"), on_cpu=registry.find(model).recipe(pretrained=False).half)
+    net = Vision(task.net(registry.build(model, channels=3, size=size)), size=size, mean=[110.0] * 3, std=[60.0] * 3)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pictures = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(batch)]
+    answering = median(lambda: task.predict(net, pictures[:1]))
+    answered = _peak()
+    truths = [rasters.mask(rng.integers(0, 2, (size, size))) for _ in pictures]
+    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    inputs, target = task.collate(images, truths, Draws(keys([f"{row}" for row in range(batch)]), seed=0))
+    built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
+    net.train()
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            loss = task.loss(net(*inputs), target)["total"]
+        loss.backward()
+        built.step()
+        built.zero_grad()
+
+    training = median(step) / batch
+    print(
+        f"{model} {size} px, {cores} core(s), {sum(w.numel() for w in net.parameters()) / 1e6:.2f} M weights: answering "
+        f"{1e3 * answering:.0f} ms (peak {answered:.2f} GB), training {1e3 * training:.0f} ms a picture in batches of {batch} "
+        f"({'bfloat16' if half else 'float32'}, peak {_peak():.2f} GB)",
+        flush=True,
+    )
+
+
+def large(side: int, tile: int) -> None:
+    """A picture of side x side px, by tiles."""
+    import torch
+
+    from foveate import models as registry
+    from foveate.models.vision import Vision
+    from foveate.tasks.semantic import Semantic
+
+    task = Semantic(["a", "b"])
+    net = Vision(
+        task.net(registry.build("unet:yolo", channels=3, size=tile)), size=tile, mean=[110.0] * 3, std=[60.0] * 3
+    )
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    picture = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    before, began = _peak(), time.perf_counter()
+    task.predict_tiled(net, picture, tile)
+    print(
+        f"{side} x {side} px by tiles of {tile}: {time.perf_counter() - began:.0f} s, peak {_peak():.2f} GB, {before:.2f} GB of it "
+        "with the picture alone"
+    )
+
+
+def _peak() -> float:
+    """Gigabytes that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["_speed"]:
+        _speed(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        sys.exit()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    one = kinds.add_parser("membranes")
+    one.add_argument("data")
+    one.add_argument("--minutes", type=float, default=5.0)
+    one.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    other = kinds.add_parser("good")
+    other.add_argument("data")
+    other.add_argument("--task", required=True)
+    other.add_argument("--minutes", type=float, nargs="+", default=[15.0])
+    other.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    times = kinds.add_parser("speed")
+    times.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    times.add_argument("--models", nargs="+", default=["unet:yolo", "unet:resnet18", "unet:16x4"])
+    huge = kinds.add_parser("large")
+    huge.add_argument("--side", type=int, default=10_000)
+    huge.add_argument("--tile", type=int, default=512)
+    given, more = parser.parse_known_args()
+    match given.kind:
+        case "membranes":
+            options = dict(
+                zip((word.removeprefix("--") for word in more[::2]), map(yaml.safe_load, more[1::2]), strict=True)
+            )
+            membranes(given.data, given.minutes, given.folds, given.seeds, options)
+        case "good":
+            good(given.data, given.task, given.minutes, given.seeds, more)
+        case "speed":
+            speed(given.sizes, given.models)
+        case "large":
+            large(given.side, given.tile)

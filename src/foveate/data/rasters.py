@@ -1,0 +1,84 @@
+"""Truths that say something of each pixel, as arrays: which class, or which thing; and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.annotations import ArrayPixels, Boxes, Instances, Mask, Shape
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """The pixels of one number in a picture that numbers all its things. box: (rows, columns) that hold them all."""
+
+    ids: NDArray[np.int32]
+    number: int
+    box: tuple[slice, slice]
+
+    def mask(self, size: Size) -> NDArray[np.bool_]:
+        mask = np.zeros(size, bool)
+        mask[self.box] = self.ids[self.box] == self.number
+        return mask
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        rows, columns = self.box
+        return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
+
+
+def nearest(values: NDArray[np.integer], size: Size) -> NDArray[np.integer]:
+    """(H, W) -> (*size): each pixel as the one that its middle falls on."""
+    if values.shape == size:
+        return values
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64) for new, old in zip(size, values.shape, strict=True)
+    )
+    return values[rows[:, None], columns]
+
+
+def compact(values: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The same whole numbers (-1 among them) in as few bytes as hold them: training keeps all of them in memory."""
+    most = int(values.max(initial=0))
+    return values.astype(np.int8 if most < 2**7 else np.int16 if most < 2**15 else np.int32)
+
+
+def mask(values: NDArray[np.integer]) -> Mask:
+    """Classes, (H, W), as an annotation, in as few bytes as they need."""
+    return Mask(ArrayPixels(compact(values)))  # type: ignore[arg-type]
+
+
+def numbered(things: Instances, size: Size) -> NDArray[np.integer]:
+    """(H, W): 1 for the pixels of the first thing, 2 for those of the second, ..., 0 where nothing is. Of things that lie
+    on each other the smaller one is seen."""
+    shapes = things.shapes
+    if shapes and all(isinstance(shape, Region) and shape.ids is shapes[0].ids for shape in shapes):  # type: ignore[union-attr]
+        ids: NDArray[np.int32] = shapes[0].ids  # type: ignore[union-attr]
+        row_of = np.zeros(int(ids.max()) + 1, np.int32)
+        row_of[[shape.number for shape in shapes]] = np.arange(1, len(shapes) + 1)  # type: ignore[union-attr]
+        return row_of[ids]
+    ids = np.zeros(size, np.int32)
+    places = [np.flatnonzero(things[np.array([row])].masks(size)) for row in range(len(things))]
+    for row in sorted(range(len(things)), key=lambda row: -len(places[row])):
+        ids.ravel()[places[row]] = row + 1
+    return ids
+
+
+def things(ids: NDArray[np.integer], like: Boxes) -> Instances:
+    """The inverse: each number that occurs is a thing, with class, score and flags of that row of `like`; numbers that do
+    not occur are left out."""
+    from scipy.ndimage import find_objects
+
+    found = find_objects(ids.astype(np.int32))
+    numbers = [number for number, box in enumerate(found, 1) if box is not None]
+    shapes: list[Shape] = [Region(ids, number, found[number - 1]) for number in numbers]  # type: ignore[arg-type]
+    rows = np.array(numbers, np.int64) - 1
+    corners = np.array([shape.bounds() for shape in shapes]).reshape(-1, 4)
+    scores = None if like.scores is None else like.scores[rows]
+    height, width = ids.shape
+    boxes = Boxes(corners, like.classes[rows], scores, like.crowd[rows], like.difficult[rows], (height, width))
+    return Instances(boxes, tuple(shapes))

@@ -1,0 +1,107 @@
+"""Metrics of instance segmentation: COCO's average precision with masks in place of boxes, panoptic quality, and counts.
+
+Kirillov et al., "Panoptic segmentation", 2019. Average precision is that of `evaluation.detection`: a thing that was found is a
+hit if the pixels that it shares with a true one, by those that either has, are enough of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.annotations import Instances
+from foveate.evaluation import detection
+from foveate.evaluation.detection import Compared
+
+Tally = Mapping[str, NDArray[Any]]
+
+MOST = 1000
+"""Things of a class that count in a picture. COCO's 100 is for photographs: a slide can show many more cells."""
+
+
+def compared(found: Instances, true: Instances, size: tuple[int, int]) -> Compared:
+    """How far the masks of one picture overlap."""
+    one, other = _flat(found, size), _flat(true, size)
+    common = (one @ other.T).toarray().astype(np.float64)
+    own, areas = (masks.sum(1).astype(np.float64).reshape(-1) for masks in (one, other))
+    union = np.where(true.boxes.crowd[None], own[:, None], own[:, None] + areas[None] - common)
+    overlap = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return Compared(found.boxes, true.boxes, overlap, own, areas)
+
+
+def _flat(things: Instances, size: tuple[int, int]) -> Any:
+    """(N, H * W) sparse, of 0 and 1: so that all overlaps are one product."""
+    from scipy.sparse import csr_array
+
+    places = [np.flatnonzero(things[np.array([row])].masks(size)[0]) for row in range(len(things))]
+    ends = np.cumsum([0, *map(len, places)])
+    joined = np.concatenate([*places, np.zeros(0, np.int64)])
+    return csr_array((np.ones(len(joined), np.int32), joined, ends), (len(things), size[0] * size[1]))
+
+
+def tally(pairs: Sequence[Compared], thresholds: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """The columns of `detection.matched`, and of what is shown, as its score reaches the threshold of its class:
+
+    quality: of each class that occurs: itself, hits, the sum of their IoU, false alarms, misses
+    counts: how many things are shown, and how many there are
+    """
+    columns = detection.matched(pairs, MOST)
+    rows = [_quality(pair, thresholds) for pair in pairs]
+    columns["quality"] = detection.column([quality for quality, _ in rows])
+    columns["counts"] = detection.column([list(counts) for _, counts in rows])
+    return columns
+
+
+def _quality(pair: Compared, thresholds: NDArray[np.float64]) -> tuple[list[list[float]], tuple[int, int]]:
+    scores = np.ones(len(pair.found)) if pair.found.scores is None else pair.found.scores
+    order = np.argsort(-scores, kind="stable")
+    shown = order[scores[order] >= thresholds[pair.found.classes[order]]]
+    found, overlap = pair.found.classes[shown], pair.overlap[shown]
+    true, spared = pair.true.classes, pair.true.spared
+    fits = np.where(found[:, None] == true[None], overlap, 0.0)
+    taken = np.zeros(len(true), bool)
+    hit = np.zeros(len(shown))
+    for row in np.flatnonzero((fits > 0.5).any(1)) if fits.size else []:
+        free = np.where(taken | spared, 0.0, fits[row])
+        best = int(free.argmax())
+        if free[best] > 0.5:
+            taken[best], hit[row] = True, free[best]
+    # What lies on something that is spared is no false alarm.
+    excused = (hit == 0) & ((fits[:, spared] > 0.5).any(1) if spared.any() else np.zeros(len(shown), bool))
+    quality = []
+    for k in np.union1d(found, true[~spared]).astype(int).tolist():
+        mine = hit[(found == k) & ~excused]
+        right = int((mine > 0).sum())
+        missed = int(((true == k) & ~spared & ~taken).sum())
+        quality.append([k, right, round(float(mine.sum()), 6), len(mine) - right, missed])
+    return quality, (int((~excused).sum()), int((~spared).sum()))
+
+
+class Scorer:
+    """A tally, so that any choice of its pictures is scored quickly."""
+
+    def __init__(self, tally: Tally, classes: int):
+        self.average = detection.Scorer(tally, classes)
+        self.quality = np.zeros((len(tally["quality"]), classes, 4))
+        for row, each in enumerate(tally["quality"]):
+            for k, *values in each:
+                self.quality[row, int(k)] = values
+        self.counts = np.array([list(one) for one in tally["counts"]], np.int64).reshape(-1, 2)
+
+    def figures(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
+        """Those of `detection.figures`, and pq: panoptic quality, the mean over classes; count_error: by how many things the
+        number shown is off, in the mean, as a share of the mean number of true ones."""
+        chosen = slice(None) if rows is None else rows
+        right, overlap, false, missed = self.quality[chosen].sum(0).T
+        whole = right + (false + missed) / 2
+        quality = np.divide(overlap, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+        shown, true = self.counts[chosen].T
+        known = quality[~np.isnan(quality)]
+        return {
+            **self.average.figures(rows),
+            "pq": float(known.mean()) if len(known) else float("nan"),
+            "count_error": float(np.abs(shown - true).sum() / true.sum()) if true.sum() else float("nan"),
+        }

@@ -1,0 +1,161 @@
+"""An answer for each pixel, from feature maps: coarse ones are enlarged step by step, and joined by finer ones.
+
+Ronneberger, Fischer and Brox, "U-Net: Convolutional networks for biomedical image segmentation", 2015: what a pixel shows is
+known by the coarse maps, where exactly it ends by the fine ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foveate.annotations import IGNORE
+from foveate.models.convolution import convolution
+
+WIDEST, NARROWEST = 256, 16
+"""Channels of a joined map."""
+ODD = 2
+"""Pixels that an answer can be off by where odd sides were halved; by more where a net does not pad, whose answer is stretched."""
+FOCUS = 1.0
+"""How much less a pixel counts that is nearly right already (Lin et al., "Focal loss", 2017; benchmarks/README.md)."""
+
+
+class Decoder(nn.Module):
+    """Maps, fine to coarse -> joined maps, fine to coarse, the finest of stride 2 or less: the largest map of all would take half
+    of the time (benchmarks/README.md).
+
+    channels, strides: of the given maps, of which those of one stride count by the last alone
+    channels, strides (attributes): of the joined maps; the coarsest is the given one
+    """
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int]):
+        super().__init__()
+        self.used = sorted({stride: level for level, stride in enumerate(strides)}.values())
+        coarsest = self.used[-1]
+        widths, steps = [channels[coarsest]], [strides[coarsest]]
+        self.joins = nn.ModuleList()
+        for level in self.used[-2::-1]:
+            width = min(channels[level], WIDEST)
+            self.joins.append(convolution(widths[-1] + channels[level], width))
+            widths.append(width)
+            steps.append(strides[level])
+        self.times = [before / after for before, after in pairwise(steps)]
+        self.enlarged = nn.ModuleList()  # beyond the finest map
+        while steps[-1] > 2:
+            width = max(NARROWEST, min(WIDEST, widths[-1] // 2))
+            self.enlarged.append(convolution(widths[-1], width))
+            widths.append(width)
+            steps.append(-(-steps[-1] // 2))
+        self.channels, self.strides = tuple(widths[::-1]), tuple(steps[::-1])
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        joined = [maps[self.used[-1]]]
+        for join, level, times in zip(self.joins, self.used[-2::-1], self.times, strict=True):
+            finer = maps[level]
+            coarse = F.interpolate(joined[-1], scale_factor=times)
+            joined.append(join(torch.cat([reaching(coarse, finer), finer], 1)))
+        for layer in self.enlarged:
+            joined.append(layer(F.interpolate(joined[-1], scale_factor=2.0)))
+        return joined[::-1]
+
+
+def reaching(coarse: Tensor, finer: Tensor) -> Tensor:
+    """An enlarged map, as large as the finer one: its last lines again where that is larger, as where odd sides were halved. To
+    stretch it instead would move what it shows by up to a pixel."""
+    down, across = (new - old for new, old in zip(finer.shape[2:], coarse.shape[2:], strict=True))
+    if down > 0 or across > 0:
+        coarse = F.pad(coarse, (0, max(0, across), 0, max(0, down)), mode="replicate")
+    return coarse[:, :, : finer.shape[2], : finer.shape[3]]
+
+
+class Segmenter(nn.Module):
+    """Maps -> (B, outputs, h, w), by a decoder and the sum of what each joined map says."""
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
+        super().__init__()
+        self.decoder = Decoder(channels, strides)
+        self.said = Summed(self.decoder.channels, self.decoder.strides, outputs)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        logits: Tensor = self.said(self.decoder(maps))
+        return logits
+
+
+class Summed(nn.Module):
+    """Joined maps, fine to coarse -> (B, outputs, H, W): a linear layer at each place of each, enlarged and added (Long, Shelhamer
+    and Darrell, "Fully convolutional networks", 2015). So what something is need not pass through the few channels of the finest
+    maps, which tell where it ends (benchmarks/README.md). A place of the finest map speaks for each of its pixels (Shi et al.,
+    "Real-time single image super-resolution", 2016)."""
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
+        super().__init__()
+        outs = [outputs * strides[0] ** 2, *[outputs] * (len(channels) - 1)]
+        self.layers = nn.ModuleList([nn.Conv2d(width, out, 1) for width, out in zip(channels, outs, strict=True)])
+        self.stride, self.times = strides[0], [after / before for before, after in pairwise(strides)]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        said = [layer(one) for layer, one in zip(self.layers, maps, strict=True)]
+        logits = said.pop()
+        for finer, times in zip(reversed(said), reversed(self.times), strict=True):
+            logits = reaching(F.interpolate(logits, scale_factor=times, mode="bilinear"), finer)
+            logits = finer + logits.repeat_interleave(finer.shape[1] // logits.shape[1], 1)
+        return F.pixel_shuffle(logits, self.stride)
+
+
+class Finest(nn.Module):
+    """The finest map alone -> (B, outputs, H, W), as the U-Net paper has it."""
+
+    def __init__(self, channels: int, outputs: int):
+        super().__init__()
+        self.last = nn.Conv2d(channels, outputs, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        logits: Tensor = self.last(maps[0])
+        return logits
+
+
+class Segmentation(nn.Module):
+    """backbone: pictures -> maps; head: maps -> (B, outputs, h, w)."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, outputs, H, W), exactly."""
+        found: Tensor = self.head(self.backbone(images))
+        if max(abs(new - old) for new, old in zip(images.shape[2:], found.shape[2:], strict=True)) <= ODD:
+            return reaching(found, images)
+        return F.interpolate(found, size=images.shape[2:], mode="bilinear")
+
+
+def pixel_losses(output: Tensor, target: Tensor, class_weights: Tensor | None = None) -> dict[str, Tensor]:
+    """(B, K, H, W) logits and (B, H, W) int64, IGNORE among them -> the mean over pictures of focal cross-entropy and of 1 -
+    Dice over the classes that a picture shows (Milletari et al., "V-Net", 2016). Each picture counts the same, however many of
+    its pixels are labelled, so that how pictures are cut into batches changes nothing.
+
+    class_weights: (K,) factors on each pixel's cross-entropy, by which the mean is not divided"""
+    batch, classes = output.shape[:2]
+    if not batch:
+        return {"focal": output.sum() * 0, "dice": output.sum() * 0}
+    target = target.to(output.device)
+    known = (target != IGNORE).flatten(1).float()
+    flat = target.clamp(min=0).flatten(1)
+    logs = output.flatten(2).float().log_softmax(1)
+    own = logs.gather(1, flat[:, None])[:, 0] * known  # of each pixel's true class
+    weighted = own * (1 - own.exp()) ** FOCUS
+    if class_weights is not None:
+        weighted = weighted * class_weights.to(own)[flat]
+    focal = -weighted.sum(1) / known.sum(1).clamp(min=1)
+    # Sums over each class's true pixels, without a picture of ones and zeros for each class.
+    nothing = own.new_zeros(batch, classes)
+    right = nothing.scatter_add(1, flat, own.exp() * known)
+    true = nothing.scatter_add(1, flat, known)
+    dice = 2 * right / (torch.einsum("bkp,bp->bk", logs.exp(), known) + true).clamp(min=1e-6)
+    present = true > 0
+    missed = ((1 - dice) * present).sum(1) / present.sum(1).clamp(min=1)
+    return {"focal": focal.mean(), "dice": missed.mean()}

@@ -1,0 +1,121 @@
+"""The report's sections about classes of pixels: class by class, what is taken for what, and where answers and truth differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.annotations import IGNORE, Mask
+from foveate.evaluation.semantic import Scorer
+from foveate.report import drawing
+from foveate.report.panels import Bar, Bars, Gallery, Item, Matrix, Panel, Table
+
+WORST = 5
+"""Pictures that are shown."""
+MOST_CLASSES = 30
+"""That are set against each other: those with most pixels."""
+WRONG: drawing.Colour = (214, 40, 40)
+_SIDE = 400  # pixels of a picture on the page, at most
+
+
+def mask_panels(
+    scorer: Scorer,
+    ids: Sequence[str],
+    picture: Callable[[int], NDArray[np.uint8] | None],
+    pair: Callable[[int], tuple[Mask, Mask]],
+    classes: Sequence[str],
+    colours: Sequence[drawing.Colour],
+) -> list[Panel]:
+    """scorer: of the tally of these pictures."""
+    pixels = scorer.confusion()
+    frequent = np.sort(np.argsort(-pixels.sum(1), kind="stable")[:MOST_CLASSES])
+    names = [classes[k] for k in frequent]
+    rest = "" if len(frequent) == len(classes) else f" Of {len(classes)} classes the {len(frequent)} with most pixels."
+    return [
+        _bars(scorer, classes),
+        _table(scorer, classes),
+        Matrix(
+            "What is taken for what",
+            f"Pixels: each row is a true class, each column an answer.{rest}",
+            pixels[np.ix_(frequent, frequent)],
+            names,
+        ),
+        *_worst(scorer, ids, picture, pair, classes, colours),
+    ]
+
+
+def _bars(scorer: Scorer, classes: Sequence[str]) -> Bars:
+    rows = [(name, one.iou) for name, one in zip(classes, scorer.per_class(), strict=True) if one.iou == one.iou]
+    rows.sort(key=lambda row: row[1])
+    nothing = float("nan")
+    return Bars(
+        "How well each class is found",
+        "IoU: of the pixels that are of this class or are called so, the share that are both.",
+        [Bar(name, value, nothing, nothing, f"{value:.1%}", True) for name, value in rows],
+    )
+
+
+def _table(scorer: Scorer, classes: Sequence[str]) -> Table:
+    told = [
+        [
+            name,
+            *(
+                "–" if value != value else f"{value:.1%}"
+                for value in (one.share, one.iou, one.precision, one.recall, one.boundary_f1)
+            ),
+        ]
+        for name, one in zip(classes, scorer.per_class(), strict=True)
+    ]
+    return Table(
+        "Class by class",
+        "Recall: of this class's pixels, the share that was found. Precision: of the pixels called so, the share that are. "
+        "Boundary F1: the same of its edges alone, which may be off by 0.75% of the picture's diagonal.",
+        ["class", "of all", "IoU", "precision", "recall", "boundary F1"],
+        told,
+    )
+
+
+def _worst(
+    scorer: Scorer,
+    ids: Sequence[str],
+    picture: Callable[[int], NDArray[np.uint8] | None],
+    pair: Callable[[int], tuple[Mask, Mask]],
+    classes: Sequence[str],
+    colours: Sequence[drawing.Colour],
+) -> list[Panel]:
+    """Picture, truth, answer and difference of those with the lowest mean IoU."""
+    each = [(scorer.figures(np.array([row]))["miou"], row) for row in range(len(ids))]
+    items = []
+    for figure, row in sorted((figure, row) for figure, row in each if figure == figure)[:WORST]:
+        image = picture(row)
+        if image is None:
+            continue
+        found, true = (mask.pixels.read() for mask in pair(row))
+        wrong = (found != true) & (true != IGNORE)
+        ink = np.broadcast_to(np.array(WRONG, np.uint8), (*wrong.shape, 3))
+        views = (drawing.legible(drawing.rgb(image)), drawing.classes(image, true, colours), drawing.classes(image, found, colours),
+                 drawing.legible(drawing.painted(image, ink, wrong)))  # fmt: skip
+        grid = squared(views)
+        grid = np.concatenate([grid, drawing.legend(classes[:MOST_CLASSES], colours, grid.shape[1])])
+        items.append(
+            Item(
+                grid,
+                f"{figure:.1%} mean IoU, {wrong.sum() / max(1, (true != IGNORE).sum()):.1%} of the pixels wrong",
+                ids[row],
+                "bad",
+            )
+        )
+    words = (
+        "Those with the lowest mean IoU. In each square: the picture and the truth above, the answer and, in red, where the two "
+        "differ below."
+    )
+    return [Gallery("The worst pictures", words, items, large=True)] if items else []
+
+
+def squared(views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Four pictures of one size, at most _SIDE pixels a side each, as one: two above, two below."""
+    step = -(-max(views[0].shape[:2]) // _SIDE)
+    frame = [np.pad(view[::step, ::step], ((0, 4), (0, 4), (0, 0)), constant_values=255) for view in views]
+    return np.concatenate([np.concatenate(frame[:2], 1), np.concatenate(frame[2:], 1)])

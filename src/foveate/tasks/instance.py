@@ -1,0 +1,357 @@
+"""Which pixels are of which thing: a class and a mask for each, also where they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foveate.annotations import IGNORE, Boxes, Instances, Shape
+from foveate.data import rasters
+from foveate.data.augment import suited
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
+from foveate.data.draws import Draws
+from foveate.data.pictures import inside
+from foveate.data.rows import Pixels
+from foveate.data.warp import Warped, pieces
+from foveate.errors import DataError, SettingError
+from foveate.evaluation import detection
+from foveate.evaluation import instance as metrics
+from foveate.evaluation.intervals import Score
+from foveate.evaluation.thing_baselines import fit_baselines
+from foveate.models.backbone import Backbone
+from foveate.models.segmenter import Segmentation, pixel_losses
+from foveate.models.vision import Vision
+from foveate.ops import centres, rle
+from foveate.ops.tiles import tiles
+from foveate.report import drawing
+from foveate.report.panels import Panel
+from foveate.report.thing_panels import thing_panels
+from foveate.tasks.task import Rivals, Stencil, Tally, Task
+
+PIXELS_AT_ONCE = 2**21
+"""Of pictures that are answered at once."""
+UNIT = 8.0
+"""Pixels that offsets are counted in, so that a net's first answers are of the right order."""
+BLURS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+"""Pixels that votes are spread over: those that are tried on the validation part."""
+UNSURE = 0.3
+"""The score from which on a thing is shown, where the validation part has none of its class to choose by."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a net is taught, of B pictures of (H, W).
+
+    classes: (B, H, W) int64, 0 where no thing is, 1 + its class where one is, IGNORE where that is not to be learnt
+    offsets: (B, 2, H, W) in UNITs to the middle of a pixel's thing
+    shares: (B, H, W) what an offset counts: each thing the same, and 1 in all in a picture with things
+    """
+
+    classes: Tensor
+    offsets: Tensor
+    shares: Tensor
+
+
+class Instance(Task[Instances]):
+    """Things told apart by their middles, which their pixels vote for, on a U-Net (see `ops.centres`).
+
+    thresholds: K scores from which on a thing of that class is shown; blur: pixels that votes are spread over. Both are chosen
+    on the validation part
+    """
+
+    name = "instance"
+    summary = "a class and the pixels of each thing"
+    primary = "map50"
+    lower_is_better = frozenset({"count_error"})
+    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:yolo"}
+    letterbox = True
+    lone_class = True
+    largest = 512
+
+    def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None, blur: float = 2.0):
+        super().__init__(classes)
+        if thresholds is not None and len(thresholds) != len(classes):
+            raise SettingError(
+                f"{len(classes)} thresholds are expected, one a class, got {len(thresholds)}", where="thresholds"
+            )
+        self.thresholds = np.full(len(classes), UNSURE) if thresholds is None else np.array(thresholds, float)
+        self.blur = blur
+
+    @property
+    def followed(self) -> str:
+        return "pixel_iou"
+
+    def options(self) -> dict[str, Any]:
+        return {"thresholds": self.thresholds.tolist(), "blur": self.blur}
+
+    # --- data
+
+    def check(self, part: Part, truths: Sequence[Instances]) -> None:
+        if not any((~truth.boxes.spared).any() for truth in truths):
+            raise DataError(
+                f"no picture of the {part} part has a thing that is demanded, so nothing can be "
+                + ("learnt" if part == "train" else "scored"),
+                remedy="Outline some, put pictures with things into that part, or see what was read: foveate audit DATA.",
+            )
+
+    @staticmethod
+    def resized(annotation: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
+        ids = rasters.nearest(rasters.numbered(annotation, before), after)
+        return rasters.things(rasters.compact(ids), annotation.boxes)
+
+    @classmethod
+    def augmentation(
+        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
+    ) -> Warped[Instances]:
+        flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
+        return Warped(_numbers, _renumbered, **pieces(size, kind, flip))
+
+    def collate(self, images: Tensor, truths: Sequence[Instances], draws: Draws) -> tuple[tuple[Tensor, ...], Truth]:
+        """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), what is to be learnt at each pixel."""
+        del draws  # nothing is random in a mask
+        shape = (len(truths), *images.shape[2:])
+        classes, shares = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        offsets = np.zeros((shape[0], 2, *shape[1:]), np.float32)
+        for row, truth in enumerate(truths):
+            ids, boxes = _numbers(truth), truth.boxes
+            height, width = ids.shape
+            here = row, slice(0, height), slice(0, width)
+            named = np.where(boxes.spared, IGNORE, boxes.classes + 1)
+            classes[here] = np.concatenate([[0], named])[ids]
+            places, area = centres.middles(ids, len(boxes))
+            learnt = np.where(boxes.spared, 0, area)
+            offsets[row, :, :height, :width] = centres.offsets(ids, places) / UNIT
+            share = np.where(learnt > 0, 1 / np.maximum(area, 1), 0) / max(1, (learnt > 0).sum())
+            shares[here] = np.concatenate([[0], share])[ids]
+        target = Truth(*(torch.from_numpy(column) for column in (classes, offsets, shares)))
+        return (images,), target
+
+    # --- learning
+
+    def net(self, backbone: Backbone) -> nn.Module:
+        head = backbone.segmenter(len(self.classes) + 1 + 2)
+        return Segmentation(backbone, head)
+
+    def loss(self, output: Tensor, target: Truth) -> dict[str, Tensor]:
+        """(B, 1 + K + 2, H, W) -> those of the classes (`segmenter.pixel_losses`), and offset: how far votes are off in the mean, in
+        UNITs, each thing the same."""
+        target = replace(target, **{name: getattr(target, name).to(output.device) for name in vars(target)})
+        logits, offsets = _parted(output.float())
+        losses = pixel_losses(logits, target.classes)
+        away = (offsets - target.offsets).square().sum(1).add(1e-6).sqrt()
+        losses["offset"] = (away * target.shares).sum() / max(1, len(output))
+        return {"total": torch.stack(list(losses.values())).sum(), **losses}
+
+    def progress(self, output: Tensor, target: Truth, *, glance: bool) -> float:
+        """pixel_iou: share of the batch's pixels of things, or of its first picture's, that are named right, of those that are or are named so:
+        the figure itself would take longer than a step."""
+        found = output[: 1 if glance else None, : len(self.classes) + 1].argmax(1)
+        true = target.classes[: 1 if glance else None].to(found.device)
+        either = ((found > 0) | (true > 0)) & (true != IGNORE)
+        return ((found == true) & either).sum().item() / max(1, either.sum().item())
+
+    def settle(self, net: Vision, images: Images, truths: Sequence[Instances]) -> None:
+        """Choose the blur that gives the best figure, then for each class the score of best F1 at an IoU of 0.5."""
+        found = {}
+        for blur in BLURS:
+            answers = self._found(net, images, blur)
+            pairs = [metrics.compared(*pair, _size(pair[1])) for pair in zip(answers, truths, strict=True)]
+            tally = metrics.tally(pairs, self.thresholds)
+            figure = metrics.Scorer(tally, len(self.classes)).figures()[self.primary]
+            found[blur] = (figure if figure == figure else 0.0, tally)
+        self.blur = max(BLURS, key=lambda blur: found[blur][0])
+        self.thresholds = detection.best_thresholds(found[self.blur][1], len(self.classes), UNSURE)
+
+    # --- answers
+
+    def predict(self, net: Vision, images: Images) -> list[Instances]:
+        """All things; `shown` are those that are worth a look."""
+        return self._found(net, images, self.blur)
+
+    @torch.no_grad()
+    def _found(self, net: Vision, images: Images, blur: float) -> list[Instances]:
+        net.eval()
+        answers: list[Instances | None] = [None] * len(images)
+        for rows, batch in net.canvases(images, PIXELS_AT_ONCE):
+            logits, offsets = _parted(net(batch).float())
+            parts = (logits.softmax(1), offsets * UNIT)
+            for row, *maps in zip(rows, *(part.cpu().numpy() for part in parts), strict=True):
+                size = (images[row].shape[0], images[row].shape[1])
+                height, width = inside(*size, net.size)
+                own = _things([one[..., :height, :width] for one in maps], blur)
+                answers[row] = self.resized(own, (height, width), size)
+        return [answer for answer in answers if answer is not None]
+
+    def predict_tiled(self, net: Vision, image: Image, side: int) -> Instances:
+        """From overlapping tiles and the picture as a whole. What is cut by the edge of a tile is left to its neighbour, or to the
+        whole; what lies mostly where a surer thing is, or one from a tile, is that thing seen again."""
+        self.check_tile(net, side)
+        height, width = image.shape[:2]
+        whole = np.array([0, 0, width, height])
+        places = tiles(height, width, side)
+        seen: list[tuple[bool, float, Shape, int, tuple[int, int, int, int]]] = []
+        for left, top, right, bottom in places if len(places) > 1 else []:
+            (things,) = self.predict(net, [image[top:bottom, left:right]])
+            edge = np.array([left, top, right, bottom])
+            cut = ((np.abs(things.boxes.corners + [left, top] * 2 - edge) < 2) & (edge != whole)).any(1)
+            seen += [(True, *thing, (left, top, right, bottom)) for thing in _each(things[~cut])]
+        (things,) = self.predict(net, [image])
+        seen += [(False, *thing, (0, 0, width, height)) for thing in _each(things)]
+        ids, kept = np.zeros((height, width), np.int32), []
+        for _, score, shape, k, (left, top, right, bottom) in sorted(seen, key=lambda one: one[:2], reverse=True):
+            mask, under = shape.mask((bottom - top, right - left)), ids[top:bottom, left:right]
+            free = mask & (under == 0)
+            if 2 * free.sum() > mask.sum():
+                kept.append((score, k))
+                under[free] = len(kept)
+        scores, classes = np.array(kept).reshape(-1, 2).T
+        return rasters.things(ids, Boxes(np.zeros((len(kept), 4)), classes.astype(np.int64), scores))
+
+    def shown(self, answer: Instances) -> Instances:
+        """The things that reach their class's threshold; of a truth all."""
+        boxes = answer.boxes
+        return answer if boxes.scores is None else answer[boxes.scores >= self.thresholds[boxes.classes]]
+
+    def tally(self, predicted: Sequence[Instances], truth: Sequence[Instances]) -> Tally:
+        pairs = [metrics.compared(*pair, _size(pair[1])) for pair in zip(predicted, truth, strict=True)]
+        return metrics.tally(pairs, self.thresholds)
+
+    def column(self, values: list[Any]) -> NDArray[Any]:
+        return detection.column(values)
+
+    def figures(self, tally: Tally) -> dict[str, float]:
+        return metrics.Scorer(tally, len(self.classes)).figures()
+
+    def scorer(self, tally: Tally) -> Score:
+        return metrics.Scorer(tally, len(self.classes)).figures
+
+    def baselines(self, images: Pixels, truths: Sequence[Instances], seed: int) -> Rivals[Instances]:
+        return fit_baselines(images, truths, len(self.classes), seed)
+
+    # --- for people
+
+    def words(self, annotation: Instances) -> dict[str, Any]:
+        """Of each thing class, box, pixels and mask, which is COCO's compressed run lengths."""
+        shown, told = self.shown(annotation), []
+        boxes = shown.boxes
+        for row, (corners, k) in enumerate(zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)):
+            runs = rle.encode(shown[np.array([row])].masks(_size(shown))[0])
+            one: dict[str, Any] = {"class": self.classes[k], "box": [round(at, 2) for at in corners]}
+            if boxes.scores is not None:
+                one["score"] = round(float(boxes.scores[row]), 6)
+            one |= {"pixels": rle.area(runs), "mask": rle.to_text(runs)}
+            one |= {flag: True for flag in ("crowd", "difficult") if getattr(boxes, flag)[row]}
+            told.append(one)
+        return {"things": told}
+
+    def tell(self, annotation: Instances) -> str:
+        counts = np.bincount(self.shown(annotation).boxes.classes, minlength=len(self.classes))
+        return (
+            ", ".join(f"{count} {name}" for name, count in zip(self.classes, counts, strict=True) if count) or "nothing"
+        )
+
+    def draw(self, image: Image, annotation: Instances) -> Image:
+        """Each thing that is shown in its class's colour with an edge, or, where there is one class, in a colour of its own."""
+        shown = self.shown(annotation)
+        own = shown.boxes.classes if len(self.classes) > 1 else np.arange(len(shown))
+        return drawing.things(image, rasters.numbered(shown, image.shape[:2]), own)
+
+    def stencils(self, answer: Instances) -> list[Stencil]:
+        """A picture for each thing, white on black."""
+        masks = answer.masks(_size(answer))
+        named = zip(masks, answer.boxes.classes.tolist(), strict=True)
+        return [
+            Stencil(f"/{number:04d}-{_plain(self.classes[k])}", mask.astype(np.uint8) * np.uint8(255))
+            for number, (mask, k) in enumerate(named, 1)
+        ]
+
+    def claim(self, figures: Mapping[str, Any], part: str) -> str:
+        figure = figures["map50"]
+        pictures = f"{figure['n']:,} test pictures" if part == "test" else f"{figure['n']:,} validation pictures"
+        return (
+            f"at {figure['value']:.1%} mean average precision on {pictures} (95% interval {figure['low']:.1%} to "
+            f"{figure['high']:.1%}), where a mask counts that overlaps a true one by half"
+        )
+
+    def panels(
+        self,
+        tally: Tally,
+        ids: Sequence[str],
+        picture: Callable[[int], Image | None],
+        pair: Callable[[int], tuple[Instances, Instances]],
+    ) -> list[Panel]:
+        def both(row: int) -> tuple[Instances, Instances]:
+            found, true = pair(row)
+            return self.shown(found), true
+
+        return thing_panels(tally, ids, picture, both, self.classes, self.thresholds)
+
+    @classmethod
+    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[Instances]:
+        """32 x 32 grey noise with a bright square and dark bars, two of which touch now and then."""
+        pixels = rng.integers(90, 130, (count, 32, 32, 1), dtype=np.uint8)
+        samples = []
+        for row, picture in enumerate(pixels):
+            ids, classes = np.zeros((32, 32), np.int32), []
+            for k, (height, width, value) in enumerate(((10, 10, 240), (12, 8, 0))):
+                if row % 5 == 3 + k:
+                    continue
+                left, top = 16 * (k ^ (row % 2)) + int(rng.choice((1, 5))), int(rng.choice((1, 9, 17)))
+                picture[top : top + height, left : left + width] = value
+                classes.append(k)
+                ids[top : top + height, left : left + width] = len(classes)
+            boxes = Boxes(np.zeros((len(classes), 4)), np.array(classes, np.int64))
+            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), rasters.things(ids, boxes)))
+        return Dataset("examples", cls.name, ("square", "bar"), samples)
+
+
+def _numbers(truth: Instances) -> NDArray[np.integer]:
+    return rasters.numbered(truth, _size(truth))
+
+
+def _renumbered(truth: Instances, ids: NDArray[np.integer]) -> Instances:
+    return rasters.things(rasters.compact(ids), truth.boxes)
+
+
+def _size(things: Instances) -> tuple[int, int]:
+    """Of the picture."""
+    if things.boxes.size is None:
+        raise DataError("the picture's size is expected with each annotation, to turn outlines into pixels")
+    return things.boxes.size
+
+
+def _each(things: Instances) -> Iterator[tuple[float, Shape, int]]:
+    """Score, shape and class of each thing found."""
+    assert things.boxes.scores is not None
+    for score, shape, k in zip(things.boxes.scores, things.shapes, things.boxes.classes, strict=True):
+        assert shape is not None
+        yield float(score), shape, int(k)
+
+
+def _plain(name: str) -> str:
+    """A class's name as part of a file's."""
+    return "".join(c if c.isalnum() else "-" for c in name) or "thing"
+
+
+def _parted(output: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 1 + K + 2, H, W) -> logits of the classes, and offsets (B, 2, H, W)."""
+    return output[:, :-2], output[:, -2:]
+
+
+def _things(maps: Sequence[NDArray[np.float32]], blur: float) -> Instances:
+    """(1 + K, H, W) probabilities and (2, H, W) pixels to the middle -> things with scores: how well their pixels agree on their
+    middle, times how sure they are in the mean that they are of their class."""
+    shares, to_middle = maps
+    ids, agreed = centres.grouped(to_middle, shares[0] < 0.5, blur)
+    count = len(agreed)
+    flat = ids.ravel()
+    area = np.bincount(flat, minlength=count + 1)[1:]
+    summed = np.stack([np.bincount(flat, share.ravel(), count + 1)[1:] for share in shares[1:]], 1)
+    sure = summed.astype(np.float64) / np.maximum(area, 1)[:, None]
+    return rasters.things(ids, Boxes(np.zeros((count, 4)), sure.argmax(1), agreed * sure.max(1)))

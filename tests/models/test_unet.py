@@ -1,0 +1,227 @@
+"""The U-Net: the paper's numbers, its names, and an answer that goes where the picture goes."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from foveate import models
+from foveate.errors import SettingError
+from foveate.models.backbone import parameters
+from foveate.models.registry import MOST_WEIGHTS, NORMALISED, PLAIN
+from foveate.models.segmenter import Segmentation
+
+ENCODERS = [name for name in models.names() if name.partition(":")[0] not in ("mlp", "unet")]
+
+
+def needs(name: str) -> None:
+    if "timm:" in name:
+        pytest.importorskip("timm")
+
+
+def built(name: str, channels: int = 1, size: int = 16, outputs: int = 2, seed: int = 0) -> Segmentation:
+    torch.manual_seed(seed)
+    backbone = models.build(name, channels=channels, size=size)
+    return Segmentation(backbone, backbone.segmenter(outputs)).eval()
+
+
+def convolutions(net: nn.Module) -> list[nn.Module]:
+    return [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+
+
+# --- the paper's ------------------------------------------------------------------------------------------------------
+
+
+def test_it_has_the_papers_23_convolutional_layers_and_31_million_weights():
+    with torch.device("meta"):
+        net = built("unet")
+    assert net.backbone.channels == (64, 128, 256, 512, 1024)
+    assert net.backbone.strides == (1, 2, 4, 8, 16)
+    layers = convolutions(net)
+    kinds = [(type(layer).__name__, layer.kernel_size[0]) for layer in layers]
+    assert len(layers) == 23
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        ("Conv2d", 3): 18, ("ConvTranspose2d", 2): 4, ("Conv2d", 1): 1,
+    }  # fmt: skip
+    down = [(1, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512), (512, 1024)]
+    up = [(1024, 512), (512, 512), (512, 256), (256, 256), (256, 128), (128, 128), (128, 64), (64, 64)]
+    threes = [*down, (1024, 1024), *up]
+    twos = [(1024, 512), (512, 256), (256, 128), (128, 64)]
+    weights = sum(9 * a * b + b for a, b in threes) + sum(4 * a * b + b for a, b in twos) + 64 * 2 + 2
+    assert parameters(net) == weights == 31_030_658
+
+
+def test_no_other_layer_has_weights_and_dropout_is_where_the_contracting_path_ends():
+    net = built("unet:2x2")
+    assert sum(len(list(layer.parameters())) for layer in convolutions(net)) == len(list(net.parameters()))
+    images = torch.randn(1, 1, 16, 16)
+    net.backbone.dropout = nn.Identity()
+    with torch.no_grad():
+        plain = net.backbone(images)
+        net.backbone.dropout = nn.Threshold(torch.inf, 0.0)  # as if all were dropped
+        dropped = net.backbone(images)
+    assert not dropped[-1].any()
+    assert plain[-1].any()
+    assert not torch.equal(plain[0], dropped[0])
+
+
+def test_its_first_weights_are_drawn_after_he():
+    """Deviation sqrt(2 / inputs of a unit), so that a unit's answer is as large as its inputs; no bias."""
+    for layer in convolutions(built("unet:32x2").backbone):
+        assert not layer.bias.any()
+        inputs = layer.weight[0].numel()  # of torch's fan in; of an enlarging one too
+        assert layer.weight.std().item() == pytest.approx((2 / inputs) ** 0.5, rel=0.15)
+
+
+@pytest.mark.parametrize(("width", "depth"), [(1, 1), (1, 9), (3, 2), (16, 3), (8, 4)])
+def test_width_and_depth_are_what_the_name_says(width, depth):
+    for name in (f"unet:{width}x{depth}", f"unet:{width}") if depth == 4 else (f"unet:{width}x{depth}",):
+        model = models.find(name)
+        assert model.smallest == 2**depth
+        assert model.trained == PLAIN
+        assert not model.published
+        with torch.device("meta"):
+            backbone = models.build(name, channels=5, size=2**depth)
+            maps = backbone.eval()(torch.zeros(1, 5, 2**depth, 2**depth))
+        assert backbone.channels == tuple(width * 2**level for level in range(depth + 1))
+        assert backbone.strides == tuple(2**level for level in range(depth + 1))
+        assert [tuple(found.shape[1:]) for found in maps] == [
+            (width * 2**level, 2 ** (depth - level), 2 ** (depth - level)) for level in range(depth + 1)
+        ]
+        with pytest.raises(SettingError, match=f"at least {2**depth} px"):
+            models.build(name, channels=1, size=2**depth - 1)
+
+
+def test_what_is_not_refused_as_huge_has_no_more_weights_than_that():
+    for width, depth in product((1, 64, 360, 370, 1000, 9999), (1, 4, 6, 9)):
+        name, about = f"unet:{width}x{depth}", 30 * width**2 * 4**depth  # most of them in the deepest two layers
+        with torch.device("meta"):  # neither memory nor time, whatever is built
+            if about > 1.1 * MOST_WEIGHTS:
+                with pytest.raises(SettingError, match="at most 1,000,000,000"):
+                    models.build(name, channels=3, size=512)
+            elif about < 0.9 * MOST_WEIGHTS:
+                assert parameters(models.build(name, channels=3, size=512)) < MOST_WEIGHTS
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+WRONG = [
+    "unet:0", "unet:-1", "unet:16x0", "unet:16x10", "unet:x3", "unet:16x", "unet:16X3", "unet: 16", "unet:１６", "unet:16x3\n",
+    "unet:99999", "unet:3.5", "unet:resnet", "unet:yolo:x", "unet:mlp", "unet:mlp:30", "unet:unet", "unet:unet:16",
+    "unet:unet:resnet18", "unet:quick:", "unet::", "unet:*", "unet:../x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_follow_the_colon_is_refused_with_what_can(name):
+    for ask in (models.find, lambda name: models.build(name, channels=3, size=64)):
+        with pytest.raises(SettingError) as refused:
+            ask(name)
+        assert refused.value.where == "model"
+        assert all(example in refused.value.remedy for example in ("unet:16)", "unet:16x3", "unet:resnet18"))
+
+
+def test_a_name_nearly_right_is_recognised():
+    with pytest.raises(SettingError, match="did you mean 'resnet"):
+        models.find("unet:resnet1")
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_with_an_encoder_it_is_trained_started_and_limited_as_that_is(name):
+    needs(name)
+    model, inner = models.find(f"unet:{name}"), models.find(name)
+    for weights in (False, True):
+        assert model.recipe(pretrained=weights) == inner.recipe(pretrained=weights)
+        assert model.least(weights=weights) == inner.least(weights=weights)
+    assert (model.published, model.smallest) == (inner.published, inner.smallest)
+    assert "Ronneberger" in model.paper
+    with pytest.raises(SettingError, match=f"at least {inner.smallest} px"):
+        models.build(f"unet:{name}", channels=3, size=inner.smallest - 1)
+
+
+def test_resnet18_as_an_encoder_in_numbers():
+    model = models.find("unet:resnet18")
+    assert (model.smallest, model.smallest_published, model.published, model.trained) == (8, 65, True, NORMALISED)
+    assert models.find("unet:cnn").trained == PLAIN
+    assert models.find("unet:yolo:s").trained.half
+    assert not models.find("unet:16x3").published
+
+
+def test_what_is_asked_for_under_one_name_changes_no_other():
+    before = models.all(), models.names(), models.find("unet")
+    models.find("unet:resnet18"), models.find("unet:4x1")
+    assert (models.all(), models.names(), models.find("unet")) == before
+    assert models.find("unet:8x1").smallest == 2
+    assert models.find("unet").smallest == models.find("unet:64").smallest == 16
+
+
+def test_published_weights_are_the_encoders(tmp_path):
+    from torchvision.models import resnet18
+
+    torch.save(resnet18().state_dict(), tmp_path / "net.pth")
+    given = {"channels": 3, "size": 67, "weights": tmp_path / "net.pth"}
+    whole, alone = models.build("unet:resnet18", **given), models.build("resnet18", **given)
+    theirs = alone.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in whole.encoder.state_dict().items())
+    assert whole.statistics == alone.statistics
+    with pytest.raises(SettingError, match="no published weights"):
+        models.build("unet:16x3", **given)
+    with pytest.raises(SettingError, match="no published weights"):
+        models.build("unet:yolo", **given)
+
+
+# --- pixels -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("name", ["unet:2x3", "unet:quick", "unet:yolo", "yolo"])
+@torch.no_grad()
+def test_the_answer_is_exactly_of_the_pictures_size(name, channels):
+    net = built(name, channels, size=32, outputs=7)
+    for shape in ((32, 32), (33, 33), (47, 64), (64, 35), (101, 39), (32, 200)):
+        assert net(torch.randn(2, channels, *shape)).shape == (2, 7, *shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "edge"), [("unet:2x2", 160, 48), ("unet:3x1", 64, 16), ("unet:quick", 160, 48), ("quick", 160, 48)]
+)
+@torch.no_grad()
+def test_a_moved_picture_has_a_moved_answer(name, side, edge):
+    """By the coarsest stride, and away from the edges; by less it would be other pixels that are joined."""
+    net = built(name)
+    step = net.backbone.strides[-1]
+    picture = torch.randn(1, 1, side + step, side + step)
+    here, there = net(picture[..., :side, :side]), net(picture[..., step:, step:])
+    stays, moves = (answer[..., edge:-edge, edge:-edge] for answer in (here, there.roll((step, step), (2, 3))))
+    torch.testing.assert_close(stays, moves, rtol=1e-4, atol=1e-5)
+    assert (stays - there[..., edge:-edge, edge:-edge]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("unet:2x2", 4),
+        *(pytest.param("unet:2x2", cut) for cut in (1, 2, 3)),
+        ("unet:quick", 4),
+        *(pytest.param("unet:quick", cut) for cut in (1, 2, 3)),
+    ],
+)
+@torch.no_grad()
+def test_what_is_cut_off_at_the_far_edges_changes_nothing_at_the_near_ones(name, cut):
+    """So sizes that the strides do not divide are answered as well as others: no map lies beside the one it is joined to."""
+    net, picture = built(name), torch.randn(1, 1, 128, 128)
+    whole, part = net(picture), net(picture[..., : 128 - cut, : 128 - cut])
+    torch.testing.assert_close(part[..., :64, :64], whole[..., :64, :64], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["unet:2x2", "unet:quick", "quick"])
+@torch.no_grad()
+def test_weights_round_trip_through_safetensors(name):
+    net, other, images = built(name), built(name, seed=1), torch.randn(2, 1, 21, 16)
+    assert not torch.allclose(net(images), other(images))
+    other.load_state_dict(load(save({key: value.contiguous() for key, value in net.state_dict().items()})))
+    assert torch.equal(net(images), other(images))

@@ -189,7 +189,7 @@ class Classification(Task[Label]):
 
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         figure = figures["accuracy"]
-        pictures = f"{figure['n']:,} test pictures" if part == "test" else f"{figure['n']:,} validation pictures"
+        pictures = self.pictures(figure, part)
         return (
             f"right on {figure['value']:.1%} of {pictures} (95% interval {figure['low']:.1%} to {figure['high']:.1%})"
         )

@@ -221,7 +221,7 @@ class Detection(Task[Boxes]):
 
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         figure = figures["map50"]
-        pictures = f"{figure['n']:,} test pictures" if part == "test" else f"{figure['n']:,} validation pictures"
+        pictures = self.pictures(figure, part)
         return (
             f"at {figure['value']:.1%} mean average precision on {pictures} (95% interval {figure['low']:.1%} to "
             f"{figure['high']:.1%}), where a box counts that overlaps a true one by half"

@@ -158,35 +158,34 @@ class Instance(Task[Instances]):
 
     def settle(self, net: Vision, images: Images, truths: Sequence[Instances]) -> None:
         """Choose the blur that gives the best figure, then for each class the score of best F1 at an IoU of 0.5."""
-        found = {}
-        for blur in BLURS:
-            answers = self._found(net, images, blur)
-            pairs = [metrics.compared(*pair, _size(pair[1])) for pair in zip(answers, truths, strict=True)]
-            tally = metrics.tally(pairs, self.thresholds)
-            figure = metrics.Scorer(tally, len(self.classes)).figures()[self.primary]
-            found[blur] = (figure if figure == figure else 0.0, tally)
-        self.blur = max(BLURS, key=lambda blur: found[blur][0])
-        self.thresholds = detection.best_thresholds(found[self.blur][1], len(self.classes), UNSURE)
+        pairs: dict[float, list[detection.Compared]] = {blur: [] for blur in BLURS}
+        for row, answers in self._found(net, images, BLURS):
+            for blur, answer in zip(BLURS, answers, strict=True):
+                pairs[blur].append(metrics.compared(answer, truths[row], _size(truths[row])))
+        tallies = {blur: metrics.tally(compared, self.thresholds) for blur, compared in pairs.items()}
+        figures = {blur: self.figures(tally)[self.primary] for blur, tally in tallies.items()}
+        self.blur = max(BLURS, key=lambda blur: np.nan_to_num(figures[blur]))
+        self.thresholds = detection.best_thresholds(tallies[self.blur], len(self.classes), UNSURE)
 
     # --- answers
 
     def predict(self, net: Vision, images: Images) -> list[Instances]:
         """All things; `shown` are those that are worth a look."""
-        return self._found(net, images, self.blur)
+        found = {row: answer for row, (answer,) in self._found(net, images, [self.blur])}
+        return [found[row] for row in range(len(images))]
 
     @torch.no_grad()
-    def _found(self, net: Vision, images: Images, blur: float) -> list[Instances]:
+    def _found(self, net: Vision, images: Images, blurs: Sequence[float]) -> Iterator[tuple[int, list[Instances]]]:
+        """Each picture's row, in any order, with an answer for each blur: the net is asked once."""
         net.eval()
-        answers: list[Instances | None] = [None] * len(images)
         for rows, batch in net.canvases(images, PIXELS_AT_ONCE):
             logits, offsets = _parted(net(batch).float())
             parts = (logits.softmax(1), offsets * UNIT)
             for row, *maps in zip(rows, *(part.cpu().numpy() for part in parts), strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = inside(*size, net.size)
-                own = _things([one[..., :height, :width] for one in maps], blur)
-                answers[row] = self.resized(own, (height, width), size)
-        return [answer for answer in answers if answer is not None]
+                own = [one[..., :height, :width] for one in maps]
+                yield row, [self.resized(_things(own, blur), (height, width), size) for blur in blurs]
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> Instances:
         """From overlapping tiles and the picture as a whole. What is cut by the edge of a tile is left to its neighbour, or to the
@@ -273,7 +272,7 @@ class Instance(Task[Instances]):
 
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         figure = figures["map50"]
-        pictures = f"{figure['n']:,} test pictures" if part == "test" else f"{figure['n']:,} validation pictures"
+        pictures = self.pictures(figure, part)
         return (
             f"at {figure['value']:.1%} mean average precision on {pictures} (95% interval {figure['low']:.1%} to "
             f"{figure['high']:.1%}), where a mask counts that overlaps a true one by half"

@@ -104,9 +104,8 @@ class Semantic(Task[Mask]):
         values = truth.pixels.read()
         if values.shape == size and values.max(initial=0) < len(self.classes):
             return truth
-        return rasters.mask(
-            np.where(rasters.nearest(values, size) < len(self.classes), rasters.nearest(values, size), IGNORE)
-        )
+        stretched = rasters.nearest(values, size)
+        return rasters.mask(np.where(stretched < len(self.classes), stretched, IGNORE))
 
     @staticmethod
     def resized(annotation: Mask, before: tuple[int, int], after: tuple[int, int]) -> Mask:
@@ -238,7 +237,7 @@ class Semantic(Task[Mask]):
 
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         figure = figures["miou"]
-        pictures = f"{figure['n']:,} test pictures" if part == "test" else f"{figure['n']:,} validation pictures"
+        pictures = self.pictures(figure, part)
         return (
             f"at {figure['value']:.1%} mean IoU on {pictures} (95% interval {figure['low']:.1%} to {figure['high']:.1%}): "
             "of the pixels that are a class or are called so, the share that are both"

@@ -219,6 +219,11 @@ class Task(ABC, Generic[A]):
         """The report's sections that only this task knows. picture(i): the i-th row's picture if it can be had, and if so
         pair(i): what was answered there, and what is true."""
 
+    @staticmethod
+    def pictures(figure: Mapping[str, Any], part: str) -> str:
+        """How many pictures of which part a figure is of, for a claim."""
+        return f"{figure['n']:,} {'test' if part == 'test' else 'validation'} pictures"
+
     @abstractmethod
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         """The answer in a sentence, from the figures of one part (each with value, low, high, n)."""

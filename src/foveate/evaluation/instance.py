@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.evaluation import detection
-from foveate.evaluation.detection import Compared
+from foveate.evaluation.matching import Compared
 
 Tally = Mapping[str, NDArray[Any]]
 

@@ -23,6 +23,7 @@ from foveate.errors import DataError, SettingError
 from foveate.evaluation import detection
 from foveate.evaluation import instance as metrics
 from foveate.evaluation.intervals import Score
+from foveate.evaluation.matching import Compared
 from foveate.evaluation.thing_baselines import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
@@ -158,7 +159,7 @@ class Instance(Task[Instances]):
 
     def settle(self, net: Vision, images: Images, truths: Sequence[Instances]) -> None:
         """Choose the blur that gives the best figure, then for each class the score of best F1 at an IoU of 0.5."""
-        pairs: dict[float, list[detection.Compared]] = {blur: [] for blur in BLURS}
+        pairs: dict[float, list[Compared]] = {blur: [] for blur in BLURS}
         for row, answers in self._found(net, images, BLURS):
             for blur, answer in zip(BLURS, answers, strict=True):
                 pairs[blur].append(metrics.compared(answer, truths[row], _size(truths[row])))

@@ -1,0 +1,181 @@
+"""Commands that make a run, and those on runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveate.commands.options import Fold, Format, GroupBy, Root, TimeBy
+from foveate.console import Terminal
+from foveate.errors import FoveateError, SettingError
+
+if TYPE_CHECKING:
+    from foveate.data.dataset import Part
+    from foveate.run import Run
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")]
+
+
+def demo(
+    out: Annotated[Path | None, typer.Option(help="The run folder.  [default: runs/digits-quick-N]")] = None,
+) -> None:
+    """Train on the built-in handwritten digits, test once, and write a report: the whole path in a minute."""
+    from foveate.experiment import test, train
+
+    watch = Terminal()
+    run = train("digits", out=out, watch=watch, size=24, epochs=30)  # chosen on the validation part
+    test(run, watch=watch)
+    _conclude(run, "test")
+
+
+def train(
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="A folder, a CSV, or a known set's name.")] = None,
+    task: Annotated[str | None, typer.Option(help="See: foveate tasks.  [default: what DATA is for]")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="See: foveate models.  [default: quick, or what the task prefers]")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="How often each picture is seen.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="A time budget, instead of epochs.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same machine, same numbers.")] = 0,
+    lr: Annotated[str | None, typer.Option(help="Peak learning rate, or: find.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Pictures a step.  [default: 128, or what the task prefers]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Download published weights to start from.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Published weights in a local file to start from.")] = None,
+    root: Root = None,
+    format: Format = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch a known set that is not here.")] = False,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Is a mirrored picture a good example?")] = None,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although parts share pictures.")] = False,
+    allow_skipped: Annotated[bool, typer.Option("--allow-skipped", help="Train although many are unreadable.")] = False,
+    allow_errors: Annotated[
+        bool, typer.Option("--allow-errors", help="Train although the audit finds errors.")
+    ] = False,
+    group_by: GroupBy = None,
+    time_by: TimeBy = None,
+    fold: Fold = None,
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="A split that foveate split wrote.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")] = None,
+) -> None:
+    """Split, score baselines, train, validate and report. The test part stays locked: see foveate test."""
+    from foveate import experiment
+
+    watch = Terminal()
+    if resume is not None:
+        if data is not None:
+            raise SettingError("--resume takes a run and no DATA: the run knows its own", where=data)
+        _conclude(experiment.resume(resume, watch=watch), "valid")
+        return
+    if data is None:
+        raise SettingError("DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER.")
+    given = {
+        "task": task,
+        "model": model,
+        "epochs": epochs,
+        "minutes": minutes,
+        "size": size,
+        "seed": seed,
+        "lr": lr,
+        "batch_size": batch_size,
+        "weights": "download" if pretrained else str(weights) if weights else None,
+        "root": str(root) if root else None,
+        "flip": flip,
+        "allow_leak": allow_leak,
+        "allow_skipped": allow_skipped,
+        "allow_errors": allow_errors,
+        "data_format": format,
+        "group_by": group_by,
+        "time_by": time_by,
+        "fold": fold,
+        "split": str(split) if split else None,
+        **_pairs(set_ or []),
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _conclude(experiment.train(data, out=out, watch=watch, download=download, **chosen), "valid")
+
+
+def test(run: RunFolder) -> None:
+    """Open the locked test part, and write that down."""
+    from foveate import experiment
+    from foveate.run import Run
+
+    opened = Run.open(run)
+    experiment.test(opened, watch=Terminal())
+    _conclude(opened, "test")
+
+
+def predict(
+    run: RunFolder,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, videos, or folders of them.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")
+    ] = None,
+    coco_file: Annotated[
+        Path | None, typer.Option("--coco", metavar="FILE", help="Write boxes here, with scores, as COCO has them.")
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw each answer into a copy of its picture, here.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each answer's masks here, as label pictures.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(metavar="PX", min=1, help="Cut larger pictures into overlapping squares of this side.")
+    ] = None,
+) -> None:
+    """Say what is in pictures."""
+    from foveate.predicting import Outputs, predict_paths
+    from foveate.run import Run
+
+    watch = Terminal()
+    outputs = Outputs(json_file, coco_file, draw, masks)
+    answers = predict_paths(Run.open(run), paths, outputs, tile=tile, watch=watch)
+    if answers.skipped and not answers.count:
+        raise FoveateError("none of these pictures could be read", where=paths[0])
+
+
+def report(run: RunFolder) -> None:
+    """Write report.html again from a run's record."""
+    from foveate import experiment
+    from foveate.run import Run
+
+    Terminal().say(str(experiment.report(Run.open(run))))
+
+
+def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")]) -> None:
+    """Put runs side by side, best on the validation part first."""
+    from foveate.comparing import compare_runs
+    from foveate.run import Run
+
+    compare_runs([Run.open(run) for run in runs], Terminal())
+
+
+def _pairs(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE, the value read as YAML: numbers, true, null and lists mean what they look like."""
+    import yaml
+
+    pairs = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingError(f"KEY=VALUE is expected, got {pair!r}", where="--set")
+        try:
+            pairs[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SettingError(f"the value of {pair!r} cannot be read", where="--set") from None
+    return pairs
+
+
+def _conclude(run: Run, part: Part) -> None:
+    """The answer, in a few lines at the end."""
+    from foveate.story import conclusion
+
+    watch = Terminal()
+    for line in conclusion(run, part):
+        watch.say(line)

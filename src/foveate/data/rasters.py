@@ -1,13 +1,16 @@
-"""Truths that say something of each pixel, as arrays: which class, or which thing; and back."""
+"""Truths that say something of each pixel, as arrays: which class, or which thing; and back; and what tiles found, joined."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import ArrayPixels, Boxes, Instances, Mask, Shape
+from foveate.ops.tiles import Tile
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -82,3 +85,28 @@ def things(ids: NDArray[np.integer], like: Boxes) -> Instances:
     height, width = ids.shape
     boxes = Boxes(corners, like.classes[rows], scores, like.crowd[rows], like.difficult[rows], (height, width))
     return Instances(boxes, tuple(shapes))
+
+
+def joined(tiled: Sequence[tuple[Tile, Instances]], whole: Instances, size: Size) -> Instances:
+    """What was found in tiles of a picture, and in it as a whole, each thing once: what lies mostly where a surer thing is, or
+    one from a tile, is that thing seen again. All have scores."""
+    from_tiles = [(*thing, tile) for tile, found in tiled for thing in _each(found)]
+    from_whole = [(*thing, (0, 0, size[1], size[0])) for thing in _each(whole)]
+    in_turn = [one for seen in (from_tiles, from_whole) for one in sorted(seen, key=itemgetter(0), reverse=True)]
+    ids, kept = np.zeros(size, np.int32), []
+    for score, shape, k, (left, top, right, bottom) in in_turn:
+        mask, under = shape.mask((bottom - top, right - left)), ids[top:bottom, left:right]
+        free = mask & (under == 0)
+        if 2 * free.sum() > mask.sum():
+            kept.append((score, k))
+            under[free] = len(kept)
+    scores, classes = np.array(kept).reshape(-1, 2).T
+    return things(ids, Boxes(np.zeros((len(kept), 4)), classes.astype(np.int64), scores))
+
+
+def _each(found: Instances) -> Iterator[tuple[float, Shape, int]]:
+    """Score, shape and class of each thing found."""
+    assert found.boxes.scores is not None
+    for score, shape, k in zip(found.boxes.scores, found.shapes, found.boxes.classes, strict=True):
+        assert shape is not None
+        yield float(score), shape, int(k)

@@ -24,7 +24,7 @@ from foveate.evaluation.intervals import Score
 from foveate.models.backbone import Backbone
 from foveate.models.detector import Found, Truth
 from foveate.models.vision import Vision
-from foveate.ops.tiles import tiles
+from foveate.ops.tiles import cut, tiles
 from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
@@ -161,12 +161,10 @@ class Detection(Task[Boxes]):
         places = tiles(height, width, side)
         if len(places) > 1:
             pieces = [image[top:bottom, left:right] for left, top, right, bottom in places]
-            whole = np.array([0, 0, width, height])
             for place, boxes in zip(places, self.predict(net, pieces), strict=True):
                 corners = boxes.corners + [place[0], place[1]] * 2
-                edge = np.array(place)
-                cut = ((np.abs(corners - edge) < 0.01 * side) & (edge != whole)).any(1)
-                found.append(Boxes(corners, boxes.classes, boxes.scores)[~cut])
+                lost = cut(corners, place, (height, width), 0.01 * side)
+                found.append(Boxes(corners, boxes.classes, boxes.scores)[~lost])
         corners, classes = (np.concatenate([getattr(one, name) for one in found]) for name in ("corners", "classes"))
         scores = np.concatenate([one.scores for one in found if one.scores is not None])
         given = (torch.from_numpy(values) for values in (corners, scores, classes))

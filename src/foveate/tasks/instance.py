@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foveate.annotations import IGNORE, Boxes, Instances, Shape
+from foveate.annotations import IGNORE, Boxes, Instances
 from foveate.data import rasters
 from foveate.data.augment import suited
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
@@ -29,7 +29,7 @@ from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
 from foveate.models.vision import Vision
 from foveate.ops import centres, rle
-from foveate.ops.tiles import tiles
+from foveate.ops.tiles import cut, tiles
 from foveate.report import drawing
 from foveate.report.panels import Panel
 from foveate.report.thing_panels import thing_panels
@@ -189,29 +189,19 @@ class Instance(Task[Instances]):
                 yield row, [self.resized(_things(own, blur), (height, width), size) for blur in blurs]
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> Instances:
-        """From overlapping tiles and the picture as a whole. What is cut by the edge of a tile is left to its neighbour, or to the
-        whole; what lies mostly where a surer thing is, or one from a tile, is that thing seen again."""
+        """From overlapping tiles and the picture as a whole (see `rasters.joined`). What is cut by the edge of a tile is left to its
+        neighbour, or to the whole."""
         self.check_tile(net, side)
         height, width = image.shape[:2]
-        whole = np.array([0, 0, width, height])
         places = tiles(height, width, side)
-        seen: list[tuple[bool, float, Shape, int, tuple[int, int, int, int]]] = []
-        for left, top, right, bottom in places if len(places) > 1 else []:
+        seen = []
+        for place in places if len(places) > 1 else []:
+            left, top, right, bottom = place
             (things,) = self.predict(net, [image[top:bottom, left:right]])
-            edge = np.array([left, top, right, bottom])
-            cut = ((np.abs(things.boxes.corners + [left, top] * 2 - edge) < 2) & (edge != whole)).any(1)
-            seen += [(True, *thing, (left, top, right, bottom)) for thing in _each(things[~cut])]
-        (things,) = self.predict(net, [image])
-        seen += [(False, *thing, (0, 0, width, height)) for thing in _each(things)]
-        ids, kept = np.zeros((height, width), np.int32), []
-        for _, score, shape, k, (left, top, right, bottom) in sorted(seen, key=lambda one: one[:2], reverse=True):
-            mask, under = shape.mask((bottom - top, right - left)), ids[top:bottom, left:right]
-            free = mask & (under == 0)
-            if 2 * free.sum() > mask.sum():
-                kept.append((score, k))
-                under[free] = len(kept)
-        scores, classes = np.array(kept).reshape(-1, 2).T
-        return rasters.things(ids, Boxes(np.zeros((len(kept), 4)), classes.astype(np.int64), scores))
+            lost = cut(things.boxes.corners + [left, top] * 2, place, (height, width), 2)
+            seen.append((place, things[~lost]))
+        (whole,) = self.predict(net, [image])
+        return rasters.joined(seen, whole, (height, width))
 
     def shown(self, answer: Instances) -> Instances:
         """The things that reach their class's threshold; of a truth all."""
@@ -324,14 +314,6 @@ def _size(things: Instances) -> tuple[int, int]:
     if things.boxes.size is None:
         raise DataError("the picture's size is expected with each annotation, to turn outlines into pixels")
     return things.boxes.size
-
-
-def _each(things: Instances) -> Iterator[tuple[float, Shape, int]]:
-    """Score, shape and class of each thing found."""
-    assert things.boxes.scores is not None
-    for score, shape, k in zip(things.boxes.scores, things.shapes, things.boxes.classes, strict=True):
-        assert shape is not None
-        yield float(score), shape, int(k)
 
 
 def _plain(name: str) -> str:

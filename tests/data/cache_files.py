@@ -31,6 +31,22 @@ def files(root, arrays, name="set"):
     return Dataset(name, "classification", ("a", "b"), samples, origin=root)
 
 
+def pictures(folder, count=3, size=8):
+    """A folder of picture files."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        pixels = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:04}.png")
+    return folder
+
+
+def listed(folder):
+    """The set of these files."""
+    samples = [Sample(path.name, FileSource(path), Label(0)) for path in sorted(folder.iterdir())]
+    return Dataset(folder.name, "classification", ("a",), samples)
+
+
 def kept(place):
     return sorted(path.name for path in place.iterdir())
 

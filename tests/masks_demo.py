@@ -21,6 +21,7 @@ VOID = 255
 
 Shapes = Sequence[tuple[int, int]]
 """(height, width) of the pictures, which take turns."""
+SQUARE: Shapes = ((48, 48),)
 Change = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 """(row, picture, classes) -> what is written of them; of None nothing."""
 

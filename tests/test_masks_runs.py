@@ -6,8 +6,6 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +24,6 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # pycocotools' own
 ]
-
-SQUARE = ((48, 48),)
 
 
 def trained_and_tested(data: Path, out: Path, *words: object) -> Path:
@@ -51,14 +47,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classes(place: Path) -> Path:
     """A run of `semantic`, on label pictures with a palette with holes."""
     return trained_and_tested(
-        masks_demo.write_pairs(place / "pairs", 20, shapes=SQUARE), place / "classes", "--epochs", 3
+        masks_demo.write_pairs(place / "pairs", 20, shapes=masks_demo.SQUARE), place / "classes", "--epochs", 3
     )
 
 
 @pytest.fixture(scope="module")
 def things(place: Path) -> Path:
     """A run of `instance`, on outlines of two classes that overlap."""
-    data = masks_demo.write_coco(place / "coco", 40, shapes=SQUARE)
+    data = masks_demo.write_coco(place / "coco", 40, shapes=masks_demo.SQUARE)
     return trained_and_tested(data, place / "things", "--epochs", 12)
 
 
@@ -130,63 +126,6 @@ def test_the_figures_are_those_of_predicting_the_original_files(name, data, part
     for figure, value in found.items():
         known = np.nan if told[figure]["value"] is None else told[figure]["value"]
         assert known == pytest.approx(value, abs=1e-9, nan_ok=True), figure
-
-
-@pytest.fixture
-def short(tmp_path, monkeypatch) -> Callable[..., Path]:
-    """A run of one epoch that must come to its end, and answer."""
-    hurry(monkeypatch)
-
-    def run(data: Path, *words: object) -> fv.Run:
-        code, _, err = run_cli("train", data, "--epochs", 1, "--batch-size", 4, *words, "--out", tmp_path / "run")
-        assert code == 0, err
-        first = next(path for path in sorted(data.rglob("*.png")) if path.parent.name == "images")
-        out = tmp_path / "masks", tmp_path / "drawn"
-        code, said, err = run_cli("predict", tmp_path / "run", first, "--masks", out[0], "--draw", out[1])
-        assert code == 0, err
-        assert f"{first}  " in said
-        return fv.Run.open(tmp_path / "run")
-
-    return run
-
-
-PLAIN = ("--model", "unet:4x2", "--size", 32)
-CHOICES = {
-    "classes": ("pairs", PLAIN),
-    "classes, an encoder": ("pairs", ("--model", "unet:resnet18", "--size", 32)),
-    "classes, balanced": ("pairs", (*PLAIN, "--set", "class_weights=balanced")),
-    "16 bits of grey, an odd size": ("grey", ("--model", "unet:4x2", "--size", 37)),
-    "outlines": ("coco", PLAIN),
-    "a mask a thing, an odd size": ("cells", ("--model", "quick", "--size", 33, "--set", "augment=strong")),
-    "outlines as classes": ("coco", (*PLAIN, "--task", "semantic")),
-}
-WRITERS = {
-    "pairs": masks_demo.write_pairs,
-    "grey": partial(masks_demo.write_pairs, grey16=True),
-    "coco": masks_demo.write_coco,
-    "cells": masks_demo.write_cells,
-}
-
-
-@pytest.mark.parametrize(
-    "choice", [pytest.param(name, marks=pytest.mark.slow) if "encoder" in name else name for name in CHOICES]
-)
-def test_other_data_models_and_sizes_come_to_their_end(choice, short, tmp_path):
-    """With a ResNet as its encoder slow: 14 million weights are written several times."""
-    kind, words = CHOICES[choice]
-    run = short(WRITERS[kind](tmp_path / "data", 10, shapes=SQUARE), *words)
-    semantic = kind in ("pairs", "grey") or "--task" in words
-    assert run.settings.task == ("semantic" if semantic else "instance")
-    assert run.load()[1].channels == (1 if kind == "grey" else 3)
-    for name in ("miou", "dice", "pixel_accuracy", "boundary_f1") if semantic else ("map50", "map", "pq"):
-        assert 0 <= run.results["valid"][name]["value"] <= 1
-    if "--task" in words:
-        assert run.data["classes"] == ["background", "square", "bar"]
-
-
-@pytest.mark.parametrize("kind", ["pairs", "coco"])
-def test_pictures_that_are_not_square_come_to_their_end(kind, short, tmp_path):
-    short(WRITERS[kind](tmp_path / "data", 10), *PLAIN)
 
 
 # --- predict ----------------------------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def large(side: int, tile: int) -> None:
 
     task = Semantic(["a", "b"])
     net = Vision(
-        task.net(registry.build("unet:yolo", channels=3, size=tile)), size=tile, mean=[110.0] * 3, std=[60.0] * 3
+        task.net(registry.build("unet:pyramid", channels=3, size=tile)), size=tile, mean=[110.0] * 3, std=[60.0] * 3
     )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     picture = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
@@ -208,7 +208,7 @@ if __name__ == "__main__":
     other.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     times = kinds.add_parser("speed")
     times.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
-    times.add_argument("--models", nargs="+", default=["unet:yolo", "unet:resnet18", "unet:16x4"])
+    times.add_argument("--models", nargs="+", default=["unet:pyramid", "unet:resnet18", "unet:16x4"])
     huge = kinds.add_parser("large")
     huge.add_argument("--side", type=int, default=10_000)
     huge.add_argument("--tile", type=int, default=512)

@@ -144,7 +144,7 @@ MODELS = (
         2**DEPTH,
         _build,
         trained=PLAIN,
-        example="unet:yolo",
+        example="unet:pyramid",
         verify=_of,
     ),
 )

@@ -70,7 +70,7 @@ class Instance(Task[Instances]):
     summary = "a class and the pixels of each thing"
     primary = "map50"
     lower_is_better = frozenset({"count_error"})
-    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:yolo"}
+    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:pyramid"}
     letterbox = True
     lone_class = True
     largest = 512

@@ -54,7 +54,7 @@ class Semantic(Task[Mask]):
     name = "semantic"
     summary = "a class for each pixel"
     primary = "miou"
-    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:yolo"}
+    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:pyramid"}
     letterbox = True
     largest = 512
 

@@ -285,6 +285,7 @@ KINDS: dict[str, type] = {
     "detection": Boxes,
     "instance": Instances,
     "semantic": Mask,
+    "promptable": Instances,
     "text_to_image": Captions,
 }
 """What the truth of each task is."""

@@ -125,11 +125,9 @@ def _rivals(run: Run, material: Material, part: Part) -> dict[str, Tally]:
     """What the baselines, fitted on the train part, get right and wrong on another."""
     pixels, truths, _ = material.of("train")
     answers = material.task.baselines(pixels, truths, run.settings.seed)
-    pixels, _, _ = material.of(part)
-    truths = material.truths(part)
-    return {
-        name: material.task.tally(material.restored(part, given), truths) for name, given in answers(pixels).items()
-    }
+    pixels, fitted, _ = material.of(part)
+    truths, given = material.truths(part), answers(material.task.asked(pixels, fitted))
+    return {name: material.task.tally(material.restored(part, theirs), truths) for name, theirs in given.items()}
 
 
 def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -> dict[str, Any]:
@@ -138,8 +136,8 @@ def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -
     The lift is over the baseline that was best on the validation part, so that the test part chooses nothing.
     """
     task, _ = run.load()
-    pixels, _, ids = material.of(part)
-    truths, answers = material.truths(part), material.restored(part, run.answer(pixels))
+    pixels, fitted, ids = material.of(part)
+    truths, answers = material.truths(part), material.restored(part, run.answer(task.asked(pixels, fitted)))
     tally = task.tally(answers, truths)
     results = run.results
     mine = resampled(len(ids), task.scorer(tally))

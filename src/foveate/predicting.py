@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 
 from foveate import files
 from foveate.annotations import KINDS, Boxes, Instances, Mask
 from foveate.console import Silent, Watch
-from foveate.data import video
+from foveate.data import rasters, video
 from foveate.data.dataset import Image, Skipped
 from foveate.data.formats._coco_writing import things
 from foveate.data.pictures import PICTURE_SUFFIXES, decode
 from foveate.errors import BadPicture, FoveateError, RunError, SettingError
+from foveate.models.seer import Box
+from foveate.ops.clicks import Click
 from foveate.run import Run
 from foveate.tasks.task import Task
 
@@ -40,6 +43,14 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """What is pointed at, in pixels of each picture: clicks as (x, y, inside), and left, top, right, bottom."""
+
+    clicks: Sequence[Click] = ()
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
 class Answers:
     """count: of the pictures that were answered; skipped: what could not be read."""
 
@@ -48,11 +59,20 @@ class Answers:
 
 
 def predict_paths(
-    run: Run, paths: Sequence[Path], outputs: Outputs = Outputs(), *, tile: int | None = None, watch: Watch | None = None
-) -> Answers:  # fmt: skip
+    run: Run,
+    paths: Sequence[Path],
+    outputs: Outputs = Outputs(),
+    *,
+    tile: int | None = None,
+    prompt: Prompt | None = None,
+    watch: Watch | None = None,
+) -> Answers:
     """Answer for each picture, and say so as soon as it is known; a folder means all pictures and videos in it, a video all
     its frames. What can't be read is skipped, and told. tile: pixels of the squares that larger pictures are cut into.
+    prompt: what is asked for in each, where not everything is.
     """
+    if prompt is not None and tile is not None:
+        raise SettingError("one of a tile's side and a prompt is expected, got both", where="--tile")
     watch = watch or Silent()
     task, _ = run.load()
     _check(task, outputs)
@@ -66,7 +86,9 @@ def predict_paths(
     names = _Names()
 
     def flush() -> None:
-        for (name, image), answer in zip(waiting, run.answer([image for _, image in waiting], tile), strict=True):
+        images = [image for _, image in waiting]
+        answers = run.answer(images, tile) if prompt is None else [_pointed(run, image, prompt) for image in images]
+        for (name, image), answer in zip(waiting, answers, strict=True):
             record = {"path": name, **task.words(answer)}
             watch.say(f"{name}  {task.tell(answer)}")
             if coco is not None:
@@ -98,6 +120,12 @@ def predict_paths(
     if coco is not None and outputs.coco_file is not None:
         files.write_json(outputs.coco_file, coco.content())
     return Answers(len(records), skipped)
+
+
+def _pointed(run: Run, image: Image, prompt: Prompt) -> Instances:
+    seer = run.on(image)
+    mask = seer.point(prompt.clicks, prompt.box)
+    return rasters.layered(mask[None], np.array([seer.sure]))
 
 
 def _check(task: Task[Any], outputs: Outputs) -> None:

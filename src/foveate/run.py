@@ -19,6 +19,7 @@ from foveate.data.dataset import Dataset, Image, Images, Part
 from foveate.data.pictures import decode
 from foveate.errors import RunError
 from foveate.evaluation.ledger import Ledger
+from foveate.models.seer import Seer
 from foveate.models.vision import Vision
 from foveate.settings import Settings
 from foveate.tasks.task import Task
@@ -157,6 +158,12 @@ class Run:
         task, _ = self.load()
         images = [decode(Path(one)) if isinstance(one, str | Path) else one for one in what]
         return [task.words(answer) for answer in self.answer(images, tile)]
+
+    def on(self, what: str | Path | Image) -> Seer:
+        """A picture file or array, looked at once, to be pointed at: seer.click(120, 80). Raises SettingError if this run's task has no
+        use for it, BadPicture for a file that cannot be read."""
+        task, net = self.load()
+        return task.on(net, decode(Path(what)) if isinstance(what, str | Path) else what)
 
     def test(self) -> Mapping[str, Any]:
         """Open the locked test part, write that down, and return its figures. The same weights are tested only once."""

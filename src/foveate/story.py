@@ -135,7 +135,7 @@ def _told(figure: Mapping[str, Any], digits: int = 1) -> str:
 
 
 def _is_share(name: str) -> bool:
-    return not name.endswith("loss")
+    return not name.endswith(("loss", "clicks")) or name.startswith("within")
 
 
 def _card(name: str, figure: Mapping[str, Any], task: Task[Any]) -> Card:
@@ -180,7 +180,8 @@ def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -
     def pair(row: int) -> tuple[Any, Any]:
         sample = samples[ids[row]]
         image = sample.source.read()
-        return run.answer([image])[0], task.fitted(sample.truth, (image.shape[0], image.shape[1]))
+        truth = task.fitted(sample.truth, (image.shape[0], image.shape[1]))
+        return run.answer(task.asked([image], [truth]))[0], truth
 
     return task.panels(tally, ids, picture, pair)
 

@@ -32,3 +32,4 @@ DEFECTS = {
         ),
     },
 }
+DEFECTS["promptable"] = DEFECTS["instance"]

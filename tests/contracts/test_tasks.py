@@ -44,6 +44,10 @@ class Case:
         mean, std = pixel_statistics(pixels)
         return Vision(self.task.net(backbone), size=self.size, mean=mean, std=std)
 
+    def answers(self, net: Vision, rows: slice = slice(None)):
+        """To what is asked where answers are scored."""
+        return self.task.predict(net, self.task.asked(self.images[rows], self.truths[rows]))
+
     def batch(self, rows: slice = slice(None)):
         ids = self.ids[rows]
         images = torch.from_numpy(self.pictures.pixels[rows]).permute(0, 3, 1, 2)
@@ -66,7 +70,7 @@ def test_the_truth_is_perfect_and_beats_every_baseline(case):
     held_out = type(case.task).examples(40, np.random.default_rng(1))
     images = [sample.source.read() for sample in held_out]
     truths = [sample.truth for sample in held_out]
-    given = case.task.baselines(case.pictures.pixels, case.truths, seed=0)(images)
+    given = case.task.baselines(case.pictures.pixels, case.truths, seed=0)(case.task.asked(images, truths))
     assert len(given) >= 2
     for answers in list(given.values())[:2]:  # the examples are easy enough for a good baseline to be perfect as well
         assert len(answers) == len(images)
@@ -91,9 +95,9 @@ def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
 
 def test_order_and_batch_size_change_no_answer(case):
     net = case.net()
-    together = case.task.predict(net, case.images)
-    alone = [case.task.predict(net, [image])[0] for image in case.images]
-    backwards = case.task.predict(net, case.images[::-1])[::-1]
+    together = case.answers(net)
+    alone = [case.answers(net, slice(row, row + 1))[0] for row in range(N)]
+    backwards = case.answers(net, slice(None, None, -1))[::-1]
     whole = case.task.score(together, case.truths)
     for other in (alone, backwards):
         assert case.task.score(other, case.truths) == pytest.approx(whole, abs=1e-5, nan_ok=True)
@@ -108,15 +112,15 @@ def test_one_batch_can_be_overfitted(case):
     built = optimizer("adamw", net, lr=5e-3, weight_decay=0.0)
     for _ in steps(net, case.task.loss, islice(batches(), 60), built, lambda step: 1 - step / 60):
         pass
-    score = case.task.score(case.task.predict(net, case.images), case.truths)
+    score = case.task.score(case.answers(net), case.truths)
     assert abs(score[case.task.primary] - (case.task.primary not in case.task.lower_is_better)) < 0.05
 
 
 def test_an_untrained_net_does_not_beat_the_best_baseline(case):
     held_out = type(case.task).examples(60, np.random.default_rng(2))
     images, truths = [s.source.read() for s in held_out], [s.truth for s in held_out]
-    score = case.task.score(case.task.predict(case.net(), images), truths)
-    given = case.task.baselines(case.pictures.pixels, case.truths, seed=0)(images)
+    score = case.task.score(case.task.predict(case.net(), case.task.asked(images, truths)), truths)
+    given = case.task.baselines(case.pictures.pixels, case.truths, seed=0)(case.task.asked(images, truths))
     best = [case.task.score(answers, truths) for answers in given.values()]
     assert not all(better(case.task, score, other) for other in best)
 
@@ -170,15 +174,16 @@ def test_what_is_present_are_classes(case):
 def test_answers_can_be_told_and_written(case):
     import json
 
-    for answer in case.task.predict(case.net(), case.images[:3]):
+    net = case.net()
+    for answer in [*case.task.predict(net, case.images[:3]), *case.answers(net, slice(3))]:
         assert isinstance(case.task.tell(answer), str)
         assert json.loads(json.dumps(case.task.words(answer))) == case.task.words(answer)
 
 
 def test_settling_never_makes_the_validation_loss_worse(case):
     net = case.net()
-    before = case.task.score(case.task.predict(net, case.images), case.truths)
+    before = case.task.score(case.answers(net), case.truths)
     settled = type(case.task)(case.task.classes, **case.task.options())
     settled.settle(net, case.images, case.truths)
-    after = settled.score(settled.predict(net, case.images), case.truths)
+    after = settled.score(settled.predict(net, settled.asked(case.images, case.truths)), case.truths)
     assert after[case.task.primary] >= before[case.task.primary] - 1e-9

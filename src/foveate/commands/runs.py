@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from foveate.errors import FoveateError, SettingError
 
 if TYPE_CHECKING:
     from foveate.data.dataset import Part
+    from foveate.predicting import Prompt
     from foveate.run import Run
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")]
@@ -128,6 +130,12 @@ def predict(
     tile: Annotated[
         int | None, typer.Option(metavar="PX", min=1, help="Cut larger pictures into overlapping squares of this side.")
     ] = None,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y", help="A pixel of what is meant, for promptable runs; again for more."),
+    ] = None,
+    outside: Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel that is not of it.")] = None,
+    box: Annotated[str | None, typer.Option(metavar="L,T,R,B", help="A box around what is meant.")] = None,
 ) -> None:
     """Say what is in pictures."""
     from foveate.predicting import Outputs, predict_paths
@@ -135,7 +143,9 @@ def predict(
 
     watch = Terminal()
     outputs = Outputs(json_file, coco_file, draw, masks)
-    answers = predict_paths(Run.open(run), paths, outputs, tile=tile, watch=watch)
+    answers = predict_paths(
+        Run.open(run), paths, outputs, tile=tile, prompt=_prompt(point or [], outside or [], box), watch=watch
+    )
     if answers.skipped and not answers.count:
         raise FoveateError("none of these pictures could be read", where=paths[0])
 
@@ -154,6 +164,28 @@ def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", hel
     from foveate.run import Run
 
     compare_runs([Run.open(run) for run in runs], Terminal())
+
+
+def _prompt(points: list[str], outside: list[str], box: str | None) -> Prompt | None:
+    from foveate.predicting import Prompt
+
+    clicks = [
+        (*_numbers(told, 2, option), inside)
+        for option, inside, all_told in (("--point", True, points), ("--outside", False, outside))
+        for told in all_told
+    ]
+    around = None if box is None else _numbers(box, 4, "--box")
+    return Prompt(clicks, around) if clicks or around else None  # type: ignore[arg-type]
+
+
+def _numbers(told: str, count: int, option: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, told.split(",")))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise SettingError(f"{count} numbers with commas between them are expected, got {told!r}", where=option)
+    return numbers
 
 
 def _pairs(given: list[str]) -> dict[str, Any]:

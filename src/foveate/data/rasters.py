@@ -9,7 +9,9 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import ArrayPixels, Boxes, Instances, Mask, Shape
+from foveate.annotations import ArrayPixels, Boxes, Instances, Mask, RunLengths, Shape, mask_bounds
+from foveate.errors import DataError
+from foveate.ops import rle
 from foveate.ops.tiles import Tile
 
 Size = tuple[int, int]
@@ -85,6 +87,36 @@ def things(ids: NDArray[np.integer], like: Boxes) -> Instances:
     height, width = ids.shape
     boxes = Boxes(corners, like.classes[rows], scores, like.crowd[rows], like.difficult[rows], (height, width))
     return Instances(boxes, tuple(shapes))
+
+
+def layered(masks: NDArray[np.bool_], scores: NDArray[np.float64] | None = None) -> Instances:
+    """(N, H, W) -> N things of the first class, which may lie on each other."""
+    size = (masks.shape[1], masks.shape[2])
+    corners = np.array([mask_bounds(mask) for mask in masks]).reshape(-1, 4)
+    boxes = Boxes(corners, np.zeros(len(masks), np.int64), scores, size=size)
+    return Instances(boxes, tuple(RunLengths(rle.encode(mask), size) for mask in masks))
+
+
+def size(things: Instances) -> Size:
+    """Of their picture. Raises DataError where it is not told."""
+    if things.boxes.size is None:
+        raise DataError("the picture's size is expected with each annotation, to turn outlines into pixels")
+    return things.boxes.size
+
+
+def numbers(truth: Instances) -> NDArray[np.integer]:
+    """As `numbered`, at its picture's own size."""
+    return numbered(truth, size(truth))
+
+
+def renumbered(truth: Instances, ids: NDArray[np.integer]) -> Instances:
+    """The things of a truth where their numbers lie now."""
+    return things(compact(ids), truth.boxes)
+
+
+def resized(annotation: Instances, before: Size, after: Size) -> Instances:
+    """The things of a picture of one size once it is of another."""
+    return renumbered(annotation, nearest(numbered(annotation, before), after))
 
 
 def joined(tiled: Sequence[tuple[Tile, Instances]], whole: Instances, size: Size) -> Instances:

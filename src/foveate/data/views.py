@@ -19,7 +19,11 @@ from foveate.ops import rle
 Change = Callable[[Any], Any]
 
 
-SERVES = {("instance", "detection"): ["outlines"], ("instance", "semantic"): ["things"]}
+SERVES: dict[tuple[str, str], list[str]] = {
+    ("instance", "detection"): ["outlines"],
+    ("instance", "semantic"): ["things"],
+    ("instance", "promptable"): [],
+}
 """What is left out so that annotations for one task serve another."""
 
 
@@ -36,13 +40,13 @@ def suited(dataset: Dataset[Any], tasks: Container[str]) -> str:
 
 
 def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
-    """The data as this task wants its truths: outlined things serve detection by their boxes, and
-    semantic segmentation by their classes. Raises SettingError if
+    """The data as this task wants its truths: outlined things serve detection by their boxes,
+    semantic segmentation by their classes, and prompts as they are. Raises SettingError if
     the annotations cannot serve it."""
     if dataset.task == task:
         return dataset
     if (dataset.task, task) in SERVES:
-        return without(dataset, SERVES[dataset.task, task])
+        return replace(without(dataset, SERVES[dataset.task, task]), task=task)
     raise SettingError(
         f"these annotations are for the task {dataset.task!r}, not {task!r}",
         where=str(dataset.origin or dataset.name),

@@ -34,9 +34,13 @@ class Vision(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
-    def forward(self, images: Tensor) -> Any:
-        """(B, C, S, S) uint8 -> the body's output."""
-        return self.body((images.float() - self.mean) / self.std)
+    def forward(self, images: Tensor, *others: Tensor) -> Any:
+        """(B, C, S, S) uint8, and what else the body is asked by -> the body's output."""
+        return self.body(self.normalised(images), *others)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 -> float, as the body takes them."""
+        return (images.float() - self.mean) / self.std
 
     def batch(self, images: Images) -> Tensor:
         """Pictures of any size and kind -> (B, C, S, S) uint8 on the net's device, as training saw them."""

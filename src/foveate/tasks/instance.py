@@ -103,15 +103,14 @@ class Instance(Task[Instances]):
 
     @staticmethod
     def resized(annotation: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
-        ids = rasters.nearest(rasters.numbered(annotation, before), after)
-        return rasters.things(rasters.compact(ids), annotation.boxes)
+        return rasters.resized(annotation, before, after)
 
     @classmethod
     def augmentation(
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Instances]:
         flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
-        return Warped(_numbers, _renumbered, **pieces(size, kind, flip))
+        return Warped(rasters.numbers, rasters.renumbered, **pieces(size, kind, flip))
 
     def collate(self, images: Tensor, truths: Sequence[Instances], draws: Draws) -> tuple[tuple[Tensor, ...], Truth]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), what is to be learnt at each pixel."""
@@ -120,7 +119,7 @@ class Instance(Task[Instances]):
         classes, shares = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         offsets = np.zeros((shape[0], 2, *shape[1:]), np.float32)
         for row, truth in enumerate(truths):
-            ids, boxes = _numbers(truth), truth.boxes
+            ids, boxes = rasters.numbers(truth), truth.boxes
             height, width = ids.shape
             here = row, slice(0, height), slice(0, width)
             named = np.where(boxes.spared, IGNORE, boxes.classes + 1)
@@ -162,7 +161,7 @@ class Instance(Task[Instances]):
         pairs: dict[float, list[Compared]] = {blur: [] for blur in BLURS}
         for row, answers in self._found(net, images, BLURS):
             for blur, answer in zip(BLURS, answers, strict=True):
-                pairs[blur].append(metrics.compared(answer, truths[row], _size(truths[row])))
+                pairs[blur].append(metrics.compared(answer, truths[row], rasters.size(truths[row])))
         tallies = {blur: metrics.tally(compared, self.thresholds) for blur, compared in pairs.items()}
         figures = {blur: self.figures(tally)[self.primary] for blur, tally in tallies.items()}
         self.blur = max(BLURS, key=lambda blur: np.nan_to_num(figures[blur]))
@@ -209,7 +208,7 @@ class Instance(Task[Instances]):
         return answer if boxes.scores is None else answer[boxes.scores >= self.thresholds[boxes.classes]]
 
     def tally(self, predicted: Sequence[Instances], truth: Sequence[Instances]) -> Tally:
-        pairs = [metrics.compared(*pair, _size(pair[1])) for pair in zip(predicted, truth, strict=True)]
+        pairs = [metrics.compared(*pair, rasters.size(pair[1])) for pair in zip(predicted, truth, strict=True)]
         return metrics.tally(pairs, self.thresholds)
 
     def column(self, values: list[Any]) -> NDArray[Any]:
@@ -231,7 +230,7 @@ class Instance(Task[Instances]):
         shown, told = self.shown(annotation), []
         boxes = shown.boxes
         for row, (corners, k) in enumerate(zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)):
-            runs = rle.encode(shown[np.array([row])].masks(_size(shown))[0])
+            runs = rle.encode(shown[np.array([row])].masks(rasters.size(shown))[0])
             one: dict[str, Any] = {"class": self.classes[k], "box": [round(at, 2) for at in corners]}
             if boxes.scores is not None:
                 one["score"] = round(float(boxes.scores[row]), 6)
@@ -254,7 +253,7 @@ class Instance(Task[Instances]):
 
     def stencils(self, answer: Instances) -> list[Stencil]:
         """A picture for each thing, white on black."""
-        masks = answer.masks(_size(answer))
+        masks = answer.masks(rasters.size(answer))
         named = zip(masks, answer.boxes.classes.tolist(), strict=True)
         return [
             Stencil(f"/{number:04d}-{_plain(self.classes[k])}", mask.astype(np.uint8) * np.uint8(255))
@@ -299,21 +298,6 @@ class Instance(Task[Instances]):
             boxes = Boxes(np.zeros((len(classes), 4)), np.array(classes, np.int64))
             samples.append(Sample(f"example-{row}", ArraySource(pixels, row), rasters.things(ids, boxes)))
         return Dataset("examples", cls.name, ("square", "bar"), samples)
-
-
-def _numbers(truth: Instances) -> NDArray[np.integer]:
-    return rasters.numbered(truth, _size(truth))
-
-
-def _renumbered(truth: Instances, ids: NDArray[np.integer]) -> Instances:
-    return rasters.things(rasters.compact(ids), truth.boxes)
-
-
-def _size(things: Instances) -> tuple[int, int]:
-    """Of the picture."""
-    if things.boxes.size is None:
-        raise DataError("the picture's size is expected with each annotation, to turn outlines into pixels")
-    return things.boxes.size
 
 
 def _plain(name: str) -> str:

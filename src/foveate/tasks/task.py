@@ -20,6 +20,7 @@ from foveate.data.rows import Pixels
 from foveate.errors import SettingError
 from foveate.evaluation.intervals import Score
 from foveate.models.backbone import Backbone
+from foveate.models.seer import Seer
 from foveate.models.vision import Vision
 from foveate.report.panels import Panel
 from foveate.settings import Settings
@@ -142,6 +143,21 @@ class Task(ABC, Generic[A]):
     @abstractmethod
     def predict(self, net: Vision, images: Images) -> list[A]:
         """An answer for each picture, (H, W, C) uint8 of any size, in that picture's own pixels. Never sees truth."""
+
+    def asked(self, images: Images, truths: Sequence[A]) -> Images:
+        """What `predict` and the baselines are asked so that the answers can be scored: by default the pictures alone. Where a question
+        is more than a picture (clicks on things, words), it is made from the truths here."""
+        del truths
+        return images
+
+    def on(self, net: Vision, image: Image) -> Seer:
+        """The picture, to be pointed at. Raises SettingError if this task answers for pictures."""
+        del net, image
+        raise SettingError(
+            f"the task {self.name} answers for pictures, without prompts",
+            where="point or box",
+            remedy="Leave them out, or train with --task promptable.",
+        )
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> A:
         """The answer for a picture that is larger than the net looks at, from overlapping squares of `side` pixels. Raises

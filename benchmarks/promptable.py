@@ -1,0 +1,161 @@
+"""Pointing at things: how good after so many clicks on kinds of things never seen, and how long an answer takes.
+
+    python benchmarks/promptable.py unseen --minutes 12 --seeds 0 1 2 --nuclei DATA
+    python benchmarks/promptable.py speed
+
+`unseen` trains on scenes that show digits 0 to 6 alone, and points at the 7s, 8s and 9s of the test part's scenes, in which other digits
+stand too; with --nuclei also at the nuclei of that data's test part, which nothing was trained on. GrabCut (Rother et al., 2004; OpenCV,
+the extra `video`) gets the same person's clicks: the first one by a square of the usual side around it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from measure import median, over, told
+
+SEEN = range(7)
+PICTURES = {"train": 1000, "valid": 200, "test": 300}
+
+
+def scenes() -> Any:
+    """Of train and valid part those that show none but SEEN, drawn until there are enough; the test part's ask for the others alone."""
+    from foveate.annotations import Boxes
+    from foveate.data import rasters
+    from foveate.data.builtin import scenes as source
+    from foveate.data.dataset import ArraySource, Dataset, Sample
+
+    samples = []
+    for part, wanted in PICTURES.items():
+        kept = 0
+        for number in itertools.count():
+            picture, things = source.draw(f"{part}/{number:04d}")
+            digits = np.array([thing.digit for thing in things], np.int64)
+            unseen = ~np.isin(digits, SEEN)
+            if kept == wanted:
+                break
+            if unseen.any() and part != "test":
+                continue
+            ids = np.zeros(picture.shape[:2], np.int32)
+            for row, thing in enumerate(things, 1):
+                ids[thing.mask] = row
+            like = Boxes(np.zeros((len(things), 4)), 0 * digits, difficult=~unseen if part == "test" else None)
+            truth = rasters.things(ids, like)
+            samples.append(Sample(f"{part}/{number:04d}", ArraySource(picture[None], 0), truth, None, part))
+            kept += 1
+    return Dataset("scenes", "promptable", ("digit",), samples, symmetric=False)
+
+
+def unseen(minutes: float, seeds: Sequence[int], nuclei: str | None, more: dict[str, Any]) -> None:
+    import foveate as fv
+
+    data, rows = scenes(), []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            run = fv.train(data, out=Path(folder) / "run", minutes=minutes, seed=seed, **more)
+            row: dict[str, Any] = {"seconds": time.perf_counter() - began}
+            row |= {name: figure["value"] for name, figure in run.test().items()}
+            for name, figures in run.results["baseline"]["test"].items():
+                row |= {f"{name} {key}": figures[key]["value"] for key in ("iou_1", "iou_3")}
+            if nuclei is not None:
+                row |= {f"nuclei {name}": value for name, value in elsewhere(run, nuclei).items()}
+        rows.append(row)
+        print(f"{minutes:g} min, seed {seed}: {told(row)}", flush=True)
+    if len(rows) > 1:
+        print(f"{minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
+    print(f"GrabCut: {told(grabcut([sample for sample in data if sample.part == 'test']))}", flush=True)
+
+
+def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
+    """Figures on every fourth picture of nuclei."""
+    from foveate.data.load import load
+
+    task, net = run.load()
+    samples = [sample for sample in load(nuclei) if sample.truth is not None][::4]
+    images = [sample.source.read() for sample in samples]
+    truths = [task.fitted(sample.truth, image.shape[:2]) for sample, image in zip(samples, images, strict=True)]
+    truths = [
+        replace(truth, boxes=replace(truth.boxes, size=image.shape[:2]))
+        for truth, image in zip(truths, images, strict=True)
+    ]
+    return task.score(task.predict(net, task.asked(images, truths)), truths)
+
+
+def grabcut(samples: Sequence[Any]) -> dict[str, float]:
+    import cv2
+
+    from foveate.evaluation import pointing
+    from foveate.tasks.promptable import _by_hand
+
+    truths = [sample.truth for sample in samples]
+    areas = [mask.sum() for truth in truths for mask in truth.masks(truth.boxes.size)]
+    side = 1.5 * float(np.sqrt(np.median(areas)) * 2)
+
+    def cut(image: Any, clicks: Sequence[Any]) -> Any:
+        x, y, _ = clicks[0]
+        labels = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
+        top, left = max(0, int(y - side / 2)), max(0, int(x - side / 2))
+        labels[top : int(y + side / 2) + 1, left : int(x + side / 2) + 1] = cv2.GC_PR_FGD
+        for column, row, inside in clicks:
+            cv2.circle(labels, (int(column), int(row)), 2, int(cv2.GC_FGD if inside else cv2.GC_BGD), -1)
+        cv2.setRNGSeed(0)
+        cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+        return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+
+    answers = [_by_hand(cut, sample.source.read(), sample.truth) for sample in samples]
+    return pointing.Scorer(pointing.tally(answers, truths, [truth.boxes.size for truth in truths])).figures()
+
+
+def speed(sizes: Sequence[int]) -> None:
+    import torch
+
+    from foveate import models
+    from foveate.models.seer import Seer
+    from foveate.models.vision import Vision
+    from foveate.tasks.promptable import Promptable
+
+    rng = np.random.default_rng(0)
+    for cores, size in itertools.product((1, 2), sizes):
+        torch.set_num_threads(cores)
+        body = Promptable(["a"]).net(models.build("pyramid", channels=3, size=size))
+        net = Vision(body, size=size, mean=[110.0] * 3, std=[60.0] * 3).to(memory_format=torch.channels_last)
+        image = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
+        looking = median(lambda net=net, image=image: Seer(net, image))
+        seer = Seer(net, image)
+        answering = median(lambda seer=seer, size=size: (seer.forget(), seer.click(size / 2, size / 3)))
+        weights = sum(weight.numel() for weight in net.parameters())
+        print(
+            f"{size} px, {cores} core(s), {weights / 1e6:.2f} M weights: looking {1e3 * looking:.1f} ms, a click {1e3 * answering:.1f} ms"
+        )
+
+
+if __name__ == "__main__":
+    import yaml
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    one = kinds.add_parser("unseen")
+    one.add_argument("--minutes", type=float, default=12.0)
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    one.add_argument("--nuclei")
+    other = kinds.add_parser("speed")
+    other.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512])
+    given, more = parser.parse_known_args()
+    if given.kind == "speed":
+        speed(given.sizes)
+    else:
+        options = dict(
+            zip((word.removeprefix("--") for word in more[::2]), map(yaml.safe_load, more[1::2]), strict=True)
+        )
+        unseen(given.minutes, given.seeds, given.nuclei, options)

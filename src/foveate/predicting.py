@@ -160,7 +160,7 @@ def _make_ready(folder: Path, option: str) -> None:
 
 def _pictures(paths: Sequence[Path], skip: Callable[[str, BadPicture], None]) -> Iterator[tuple[str, Image]]:
     """Each picture with its name; that of a frame tells its video and its number, from 0."""
-    for path in _files(paths):
+    for path in picture_files(paths):
         try:
             if path.suffix.lower() not in video.VIDEO_SUFFIXES:
                 yield str(path), decode(path)
@@ -171,7 +171,8 @@ def _pictures(paths: Sequence[Path], skip: Callable[[str, BadPicture], None]) ->
             skip(str(path), error)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def picture_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """These files, and all pictures and videos in these folders. Raises FoveateError for a folder without any."""
     for path in paths:
         if not path.is_dir():
             yield path  # a path that does not exist is told by decode

@@ -150,6 +150,26 @@ def predict(
         raise FoveateError("none of these pictures could be read", where=paths[0])
 
 
+def label(
+    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures.")],
+    run: Annotated[Path, typer.Option("--with", metavar="RUN", help="A folder that foveate train wrote.")],
+    out: Annotated[Path, typer.Option(metavar="DST", help="A new folder.")],
+    format: Annotated[
+        str | None,
+        typer.Option("--format", help="What to write. See: foveate formats.  [default: what suits the task]"),
+    ] = None,
+) -> None:
+    """Let a run propose labels, for a person to correct and foveate train to take."""
+    from foveate.labelling import label
+    from foveate.run import Run
+
+    watch = Terminal()
+    proposals = label(Run.open(run), pictures, out, format=format, watch=watch)
+    for one in proposals[:5]:
+        watch.say(f"{one.id}  {one.told}" + ("" if math.isnan(one.sure) else f"  (sure by {one.sure:.0%})"))
+    watch.say(f"\n{len(proposals):,} pictures labelled in {out}; all of them, least sure first, in {out}.proposals.csv")
+
+
 def report(run: RunFolder) -> None:
     """Write report.html again from a run's record."""
     from foveate import experiment

@@ -69,6 +69,7 @@ class Promptable(Task[Answer]):
     preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "pyramid"}
     letterbox = True
     lone_class = True
+    names_classes = False
     largest = 512
 
     # --- data

@@ -62,6 +62,8 @@ class Task(ABC, Generic[A]):
     """Whether pictures keep their aspect on the way to the training size, and truths are brought to it with them."""
     lone_class: ClassVar[bool] = False
     """Whether there is something to learn where all is of one class."""
+    names_classes: ClassVar[bool] = True
+    """Whether an answer says of which class something is."""
     largest: ClassVar[int] = 128
     """Side in pixels that larger pictures are trained at, where the user gives none."""
 

@@ -182,6 +182,22 @@ def test_several_at_once_are_one_question():
     assert together.shape == one.size
 
 
+@pytest.mark.parametrize("shape", [(40, 56, 3), (200, 90, 3)])
+def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
+    one = seer(shape)
+    mask = np.zeros(shape[:2], bool)
+    mask[5:20, 10:30] = True
+    one.click(1, 1)
+    one.begin(mask)
+    assert not one.clicks
+    near = one.masks(one.earlier)[0]
+    assert (near != mask).sum() <= 2 * (15 + 20)  # but for its edge, where the net sees a smaller picture
+    one.click(3, 3, inside=False)
+    for wrong in (mask[:-1], mask[None], mask.T):
+        with pytest.raises(SettingError, match=r"a mask of .* is expected"):
+            one.begin(wrong)
+
+
 @pytest.mark.parametrize("at", [(-1, 5), (5, -0.1), (56, 5), (5, 40), (float("nan"), 5), (5, float("inf"))])
 def test_a_click_outside_of_the_picture_is_refused(at):
     one = seer()

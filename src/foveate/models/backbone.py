@@ -46,6 +46,20 @@ class Backbone(nn.Module):
         return Segmenter(self.channels, self.strides, outputs)
 
 
+class Staged(Backbone):
+    """stages: one after the other, each of which gives a map."""
+
+    stages: nn.ModuleList
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, C, H, W) -> a map of each stage, fine to coarse."""
+        x, maps = images, []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
 def parameters(*modules: nn.Module) -> int:
     """How many weights these modules have, each counted once."""
     return sum({id(weight): weight.numel() for module in modules for weight in module.parameters()}.values())

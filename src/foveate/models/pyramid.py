@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
-from foveate.models.backbone import Backbone
+from foveate.models.backbone import Staged
 from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Recipe, Weights
 
 WIDTHS = (16, 32, 96, 96, 96)
 
 
-class Pyramid(Backbone):
+class Pyramid(Staged):
     """channels: of the picture. Five maps."""
 
     channels = WIDTHS
@@ -31,14 +31,6 @@ class Pyramid(Backbone):
         self.stages = nn.ModuleList([convolution(channels, fine, 4, 2), convolution(fine, coarser, 4, 2)])
         for before, width in pairwise((coarser, *others)):
             self.stages.append(nn.Sequential(convolution(before, width, pooled=True), convolution(width, width)))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> maps of strides 2, 4, 8, 16 and 32."""
-        x, maps = images, []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Pyramid:

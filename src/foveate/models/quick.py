@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor, nn
+from torch import nn
 
-from foveate.models.backbone import Backbone
+from foveate.models.backbone import Staged
 from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Weights
 
@@ -20,7 +20,7 @@ LARGEST_MAP = 20
 """Pixels a side of the stem's map, at most."""
 
 
-class Quick(Backbone):
+class Quick(Staged):
     """channels: of the picture; size: its side in pixels, at least 8. Three maps, of 32, 64 and 128 channels."""
 
     flexible = True
@@ -39,14 +39,6 @@ class Quick(Backbone):
             channels = width
         self.channels = WIDTHS
         self.strides = tuple(2 ** (halvings + depth) for depth in range(len(WIDTHS)))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> three maps, fine to coarse."""
-        x, maps = images, []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
 
     def classifier(self, classes: int) -> nn.Module:
         """The strongest answer anywhere in the last map counts: global maximum, then one linear layer."""

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from foveate.data.dataset import Image
 from foveate.data.pictures import inside
+from foveate.data.rasters import nearest
 from foveate.errors import SettingError
 from foveate.models.prompted import NO_CLICK, Prompted, Prompts, Round
 from foveate.models.vision import Vision
 from foveate.ops.clicks import Click
 
+KNOWN = 4.0
+"""The logit of a pixel that is known."""
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
@@ -45,6 +48,20 @@ class Seer:
         self.outline: Box | None = None
         self.earlier: Tensor | None = None
         self.sure = float("nan")
+
+    def begin(self, mask: NDArray[np.bool_]) -> None:
+        """Begin with a mask that is nearly right, (H, W), such as another run's answer, to be corrected by clicks. Raises SettingError
+        for one of another size."""
+        if mask.shape != self.size:
+            told = [" x ".join(map(str, shape[::-1])) for shape in (self.size, mask.shape)]
+            raise SettingError(
+                f"a mask of {told[0]} pixels is expected, as the picture has, got {told[1]}", where="mask"
+            )
+        self.forget()
+        height, width = self.shown
+        there = nearest(mask.astype(np.uint8), self.shown) > 0
+        self.earlier = torch.zeros(1, *self.canvas, device=self.maps[0].device)
+        self.earlier[0, :height, :width] = torch.from_numpy(np.where(there, KNOWN, -KNOWN))
 
     def click(self, x: float, y: float, *, inside: bool = True) -> NDArray[np.bool_]:
         """Point at a pixel of the thing, or at one that is not of it. Raises SettingError outside of the picture, and where a pixel is

@@ -9,7 +9,7 @@ import torch
 from foveate import models
 from foveate.errors import SettingError
 from foveate.models import prompted
-from foveate.models.prompted import CANDIDATES, NO_CLICK, ROUNDS, Prompted, Prompts, Round
+from foveate.models.prompted import CANDIDATES, DRAWS, NO_CLICK, ROUNDS, Prompted, Prompts, Round
 from foveate.models.seer import Seer
 from foveate.models.vision import Vision
 
@@ -88,23 +88,42 @@ def test_prompts_are_drawn_where_they_were_given():
         assert prompted._drawn(told, (64, 32), shape)[0].max() > 0.5
 
 
-def test_a_drawn_click_is_wrong_and_each_wrong_pixel_is_as_likely():
+def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_likely():
     rng = np.random.default_rng(0)
-    wrong = torch.from_numpy(rng.random((1, 5, 7)) < 0.3)
-    targets = torch.from_numpy(rng.random((1, 5, 7)) < 0.5)
-    many = 4000
-    draws = torch.from_numpy(rng.random(many)).float()
+    wrong = torch.zeros(1, 9, 12, dtype=torch.bool)
+    wrong[0, 2:7, 1:6] = wrong[0, 8, 11] = True  # depths 1, 2 and 3, and one of 1
+    targets = torch.from_numpy(rng.random((1, 9, 12)) < 0.5)
+    many = 6000
+    draws = torch.from_numpy(rng.random((many, 2))).float()
     clicks = prompted._drawn_click(wrong.expand(many, -1, -1), targets.expand(many, -1, -1), draws)
     columns, rows = (clicks[:, :2] - 0.5).long().unbind(1)
     assert wrong[0, rows, columns].all()
     assert torch.equal(clicks[:, 2], targets[0, rows, columns].float())
-    counts = torch.bincount(rows * 7 + columns, minlength=35)[wrong.flatten()]
-    assert counts.min() > 0.7 * many / wrong.sum()
+    counts = torch.zeros(9, 12).index_put((rows, columns), torch.ones(many), accumulate=True) / many
+    shares = {"edge": 1 / 3 / 26, "ring": 1 / 3 / 26 + 1 / 3 / 9, "middle": 1 / 3 / 26 + 1 / 3 / 9 + 1 / 3}
+    assert counts[4, 3] == pytest.approx(shares["middle"], rel=0.1)
+    assert counts[3:6, 2:5].sum() - counts[4, 3] == pytest.approx(8 * shares["ring"], rel=0.1)
+    assert counts[8, 11] == pytest.approx(shares["edge"], rel=0.4)
 
 
 def test_no_click_where_nothing_is_wrong():
     nothing = torch.zeros(2, 4, 4, dtype=torch.bool)
-    assert (prompted._drawn_click(nothing, nothing, torch.tensor([0.0, 0.999]))[:, 2] == NO_CLICK).all()
+    draws = torch.tensor([[0.0, 0], [0.999, 0.999]])
+    assert (prompted._drawn_click(nothing, nothing, draws)[:, 2] == NO_CLICK).all()
+
+
+def test_a_colour_is_as_near_as_that_of_the_nearest_click_of_its_kind():
+    images = torch.zeros(1, 3, 4, 6)
+    images[:, :, :, 3:] = 2.0
+    clicks = torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 0], [0, 0, NO_CLICK]]])
+    inside, outside = prompted._same_tone(images, clicks)[0]
+    far = float(np.exp(-4 / (2 * prompted.TONE**2)))
+    assert torch.allclose(inside[:, :3], torch.ones(4, 3))
+    assert torch.allclose(inside[:, 3:], torch.full((4, 3), far))
+    assert torch.allclose(outside, inside.flip(1))
+    both = prompted._same_tone(images, torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 1]]]))[0]
+    assert torch.allclose(both[0], torch.ones(4, 6))
+    assert not both[1].any()
 
 
 def test_boxes_hold_their_things_but_for_a_tenth():
@@ -123,7 +142,7 @@ def test_training_points_so_often_and_again_where_it_was_wrong():
     net = built().train()
     targets = torch.zeros(4, 64, 64, dtype=torch.bool)
     targets[:3, 10:30, 20:40] = True
-    answers = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, ROUNDS + 5))
+    answers = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS))
     assert len(answers) == ROUNDS
     losses = prompted.prompt_losses(answers, targets)
     assert all(torch.isfinite(loss) for loss in losses.values())

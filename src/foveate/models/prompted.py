@@ -29,10 +29,16 @@ NEAR = 3.0
 """Pixels that a click is spread over (standard deviation)."""
 ALIKE = 16
 """Numbers by which two places are compared."""
+TONE = 0.5
+"""How far two colours are apart that are hardly alike, in standard deviations of the data's."""
 BOXED = 0.25
 """The share of things that training first points at by a box."""
 LOOSE = 0.1
 """Of a box's side: how far its edges may be off."""
+DEEP = 8
+"""Pixels from its edge from which on a place in a region counts as equally deep."""
+DRAWS = 2 * ROUNDS + 5
+"""Numbers that a step of training needs for each thing: two a click, whether there is a box, and where its edges are."""
 NO_CLICK = -1.0
 """In place of 1 for inside and 0 for outside, where rows of clicks are of different length."""
 
@@ -75,27 +81,30 @@ class Prompted(nn.Module):
         self.levels, channels = levels, [backbone.channels[level] for level in levels]
         strides = [backbone.strides[level] for level in levels]
         self.compared = nn.ModuleList(nn.Conv2d(own, ALIKE, 1) for own in channels)
-        # Clicks inside and outside, box, earlier mask, and how alike to what was clicked inside and outside.
-        self.fused = nn.ModuleList(convolution(own + 6, own) for own in channels)
+        # Clicks inside and outside, box, earlier mask; how alike features and colour are to what was clicked inside and outside.
+        self.fused = nn.ModuleList(convolution(own + 8, own) for own in channels)
         self.decoder = Decoder(channels, strides)
         self.candidates = Summed(self.decoder.channels, self.decoder.strides, CANDIDATES)
         self.judged = min(len(self.decoder.strides) - 1, sum(stride < 8 for stride in self.decoder.strides))
         self.sure = nn.Sequential(nn.Linear(self.decoder.channels[self.judged] + 2, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) float -> maps, which any number of prompts can be asked of."""
+        """(B, C, H, W) float -> the picture and its maps, which any number of prompts can be asked of."""
         maps = self.backbone(images)
-        return [maps[level] for level in self.levels]
+        return [images, *(maps[level] for level in self.levels)]
 
     def decode(self, maps: Sequence[Tensor], prompts: Prompts) -> Round:
-        """Maps of B pictures, prompts of N things in them."""
+        """What `encode` says of B pictures, prompts of N things in them."""
         size = (prompts.masks.shape[1], prompts.masks.shape[2])
+        images, *maps = maps
+        tones = _same_tone(images[prompts.rows].float(), prompts.clicks)
         fused = []
         for whole, compared, fuse in zip(maps, self.compared, self.fused, strict=True):
             own = whole[prompts.rows]
             shape = (own.shape[2], own.shape[3])
             told = [*_drawn(prompts, size, shape), *_alike(compared(own).float(), prompts.clicks, size)]
-            fused.append(fuse(torch.cat([own, torch.stack(told, 1).to(own.dtype)], 1)))
+            beside = [torch.stack(told, 1), F.adaptive_avg_pool2d(tones, shape)]
+            fused.append(fuse(torch.cat([own, *(one.to(own.dtype) for one in beside)], 1)))
         joined = self.decoder(fused)
         masks = self.candidates(joined).float()[:, :, : size[0], : size[1]]
         if masks.shape[2:] != size:
@@ -105,19 +114,19 @@ class Prompted(nn.Module):
     def forward(self, images: Tensor, targets: Tensor, draws: Tensor) -> list[Round]:
         """A thing in each picture, pointed at ROUNDS times as a person would who knows it.
 
-        images: (B, C, H, W) float; targets: (B, H, W) bool; draws: (B, ROUNDS + 5) uniform in [0, 1)
+        images: (B, C, H, W) float; targets: (B, H, W) bool; draws: (B, DRAWS) uniform in [0, 1)
         """
         batch = len(images)
         if not batch:
             return [Round(images.new_zeros(0, CANDIDATES, *images.shape[2:]), images.new_zeros(0, CANDIDATES))]
         maps = self.encode(images)
-        boxes = _boxes(targets, draws[:, ROUNDS + 1 :]) * (draws[:, ROUNDS] < BOXED)[:, None]
+        boxes = _boxes(targets, draws[:, -4:]) * (draws[:, -5] < BOXED)[:, None]
         clicks = targets.new_zeros((batch, 0, 3), dtype=torch.float32)
         masks = torch.zeros(targets.shape, device=targets.device)
         answers: list[Round] = []
         for number in range(ROUNDS):
             wrong = targets != (masks > 0)
-            click = _drawn_click(wrong, targets, draws[:, number])
+            click = _drawn_click(wrong, targets, draws[:, 2 * number : 2 * number + 2])
             if not number:
                 click[:, 2] = torch.where(boxes.any(1), NO_CLICK, click[:, 2])
             clicks = torch.cat([clicks, click[:, None]], 1)
@@ -161,25 +170,42 @@ def _drawn(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]) -> l
 
 
 def _alike(compared: Tensor, clicks: Tensor, size: tuple[int, int]) -> list[Tensor]:
-    """(N, E, h, w) and (N, P, 3) -> how alike each place is to the places clicked inside, and to those outside: (N, h, w) cosines, 0
-    where there are none."""
+    """(N, E, h, w) and (N, P, 3) -> the cosine of each place with that of the places clicked inside which is most like it, and so of those
+    outside: (N, h, w), -1 where there are none."""
     unit = F.normalize(compared, dim=1)
     scale = torch.tensor([size[1], size[0]], device=clicks.device)
     places = (2 * clicks[:, :, :2] / scale - 1)[:, :, None]
     there = F.grid_sample(unit, places, padding_mode="border", align_corners=False)[..., 0]  # (N, E, P)
-    told = []
-    for wanted in (1.0, 0.0):
-        chosen = (clicks[:, :, 2] == wanted).float()
-        mean = (there * chosen[:, None]).sum(2) / chosen.sum(1, keepdim=True).clamp(min=1)
-        told.append(torch.einsum("nehw,ne->nhw", unit, mean))
-    return told
+    return _most(torch.einsum("nehw,nep->nphw", unit, there), clicks, -1.0)
+
+
+def _same_tone(images: Tensor, clicks: Tensor) -> Tensor:
+    """(N, C, H, W) float and (N, P, 3) -> (N, 2, H, W): from 0 to 1, how near each pixel's colour is to that of a pixel clicked inside,
+    and outside. What a flood fill goes by."""
+    height, width = images.shape[2:]
+    columns, rows = (clicks[:, :, axis].long().clamp(0, side - 1) for axis, side in ((0, width), (1, height)))
+    there = images.flatten(2).gather(2, (rows * width + columns)[:, None].expand(-1, images.shape[1], -1))
+    apart = (images[:, :, None] - there[..., None, None]).square().mean(1)  # (N, P, H, W)
+    return torch.stack(_most((-apart / (2 * TONE**2)).exp(), clicks, 0.0), 1)
+
+
+def _most(alike: Tensor, clicks: Tensor, none: float) -> list[Tensor]:
+    """(N, P, h, w) -> the largest over the clicks inside, and over those outside, (N, h, w) each."""
+    kinds = [(clicks[:, :, 2] == wanted)[:, :, None, None] for wanted in (1.0, 0.0)]
+    return [alike.masked_fill(~kind, none).amax(1) for kind in kinds]
 
 
 def _drawn_click(wrong: Tensor, targets: Tensor, draws: Tensor) -> Tensor:
-    """(B, H, W) bool, the same, (B,) -> (B, 3): a pixel of those that are wrong, each as likely; no click where none is."""
-    width = wrong.shape[2]
-    counts = wrong.flatten(1).cumsum(1)
-    chosen = (draws.to(counts.device) * counts[:, -1]).long()
+    """(B, H, W) bool, the same, (B, 2) -> (B, 3): a pixel of those that are wrong, no click where none is. People click into the
+    middle of things, more or less: how deep it lies at least is drawn first, then which of those that lie so deep."""
+    draws, width = draws.to(wrong.device), wrong.shape[2]
+    inner, depth = wrong.float(), wrong.float()
+    for _ in range(DEEP - 1):
+        inner = -F.max_pool2d(-F.pad(inner, (1, 1, 1, 1)), 3, 1)
+        depth = depth + inner
+    least = (draws[:, 0] * depth.flatten(1).amax(1)).floor() + 1
+    counts = (depth >= least[:, None, None]).flatten(1).cumsum(1)
+    chosen = (draws[:, 1] * counts[:, -1]).long()
     place = torch.searchsorted(counts, chosen[:, None] + 1)[:, 0].clamp(max=counts.shape[1] - 1)
     kind = targets.flatten(1).gather(1, place[:, None])[:, 0].float()
     kind = torch.where(counts[:, -1] > 0, kind, NO_CLICK)

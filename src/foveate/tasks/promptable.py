@@ -24,7 +24,7 @@ from foveate.evaluation.detection import column
 from foveate.evaluation.intervals import Score
 from foveate.evaluation.pointing import CLICKS, Pointed
 from foveate.models.backbone import Backbone
-from foveate.models.prompted import ROUNDS, Prompted, Round, prompt_losses
+from foveate.models.prompted import DRAWS, Prompted, Round, prompt_losses
 from foveate.models.seer import Seer
 from foveate.models.vision import Vision
 from foveate.ops import rle
@@ -100,7 +100,7 @@ class Promptable(Task[Answer]):
     def collate(self, images: Tensor, truths: Sequence[Answer], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> (the same, one thing's mask a picture, (B, H, W) bool, draws for the clicks), the masks. Which thing,
         and where it is clicked, is drawn."""
-        which, draw = draws.uniform(1)[:, 0], draws.uniform(ROUNDS + 5)
+        which, draw = draws.uniform(1)[:, 0], draws.uniform(DRAWS)
         targets = np.zeros((len(truths), *images.shape[2:]), bool)
         for target, truth, share in zip(targets, truths, which, strict=True):
             assert isinstance(truth, Instances)

@@ -96,7 +96,7 @@ def grabcut(samples: Sequence[Any]) -> dict[str, float]:
     import cv2
 
     from foveate.evaluation import pointing
-    from foveate.tasks.promptable import _by_hand
+    from foveate.evaluation.click_baselines import pointed
 
     truths = [sample.truth for sample in samples]
     areas = [mask.sum() for truth in truths for mask in truth.masks(truth.boxes.size)]
@@ -113,7 +113,7 @@ def grabcut(samples: Sequence[Any]) -> dict[str, float]:
         cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
         return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
-    answers = [_by_hand(cut, sample.source.read(), sample.truth) for sample in samples]
+    answers = [pointed(cut, sample.source.read(), sample.truth) for sample in samples]
     return pointing.Scorer(pointing.tally(answers, truths, [truth.boxes.size for truth in truths])).figures()
 
 

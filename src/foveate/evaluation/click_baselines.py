@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances
 from foveate.data.dataset import Image
 from foveate.data.rows import Pixels
-from foveate.evaluation.pointing import overlaps
+from foveate.evaluation.pointing import Pointed, chosen, overlaps, rounds
 from foveate.ops.clicks import Click, next_click
 
 Cut = Callable[[Image, Sequence[Click]], NDArray[np.bool_]]
@@ -48,6 +48,13 @@ def fit_baselines(images: Pixels, truths: Sequence[Instances], seed: int) -> dic
         "flood fill": lambda image, clicks: flood(image, clicks, tolerance),
         "a disk of the usual size": lambda image, clicks: disk(image.shape, clicks, radius),
     }
+
+
+def pointed(cut: Cut, image: Image, truth: Instances) -> Pointed:
+    """What is answered of each thing, by clicks alone."""
+    rows = chosen(truth)
+    true = truth[rows].masks((image.shape[0], image.shape[1]))
+    return Pointed(rows, tuple(rounds(true, lambda clicks, _: (np.stack([cut(image, own) for own in clicks]), None))))
 
 
 def flood(image: Image, clicks: Sequence[Click], tolerance: float) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
+from foveate.data import rasters
 from foveate.evaluation.detection import column
+from foveate.ops.clicks import Click, next_click
 
 CLICKS = 5
 """Clicks that a thing gets."""
@@ -34,6 +36,22 @@ def chosen(truth: Instances) -> NDArray[np.int64]:
     """The rows that are pointed at, of those that are neither crowds nor difficult."""
     rows = np.flatnonzero(~truth.boxes.spared)
     return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(int)]
+
+
+def rounds(
+    true: NDArray[np.bool_], cut: Callable[[Sequence[Sequence[Click]], Any], tuple[NDArray[np.bool_], Any]]
+) -> Iterator[Instances]:
+    """(N, H, W) true masks -> the N things after each of CLICKS clicks, each where the last mask is most wrong; one that is right gets no
+    further click. cut: the clicks of each thing, and what it left the last time -> masks, and what it leaves"""
+    clicks: list[list[Click]] = [[] for _ in true]
+    found, left = np.zeros_like(true), None
+    for _ in range(CLICKS):
+        for own, *masks in zip(clicks, true, found, strict=True):
+            if click := next_click(*masks):
+                own.append(click)
+        if len(true):
+            found, left = cut(clicks, left)
+        yield rasters.layered(found)
 
 
 def tally(answers: Sequence[Pointed], truths: Sequence[Instances], sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from foveate.data.rows import Pixels
 from foveate.data.warp import Warped, pieces
 from foveate.errors import DataError
 from foveate.evaluation import pointing
-from foveate.evaluation.click_baselines import fit_baselines
+from foveate.evaluation.click_baselines import fit_baselines, pointed
 from foveate.evaluation.detection import column
 from foveate.evaluation.intervals import Score
 from foveate.evaluation.pointing import CLICKS, Pointed
@@ -28,7 +28,7 @@ from foveate.models.prompted import DRAWS, Prompted, Round, prompt_losses
 from foveate.models.seer import Seer
 from foveate.models.vision import Vision
 from foveate.ops import rle
-from foveate.ops.clicks import Click, next_click
+from foveate.ops.clicks import Click
 from foveate.report import drawing
 from foveate.report.panels import Panel
 from foveate.report.point_panels import point_panels
@@ -157,7 +157,7 @@ class Promptable(Task[Answer]):
             answer = seer.ask(clicks, [None] * len(clicks), earlier).best()
             return seer.masks(answer), answer
 
-        return Pointed(rows, tuple(_rounds(true, cut)))
+        return Pointed(rows, tuple(pointing.rounds(true, cut)))
 
     def _everything(self, net: Vision, image: Image) -> Instances:
         height, width = image.shape[:2]
@@ -201,7 +201,7 @@ class Promptable(Task[Answer]):
         def answers(asked: Images) -> dict[str, list[Answer]]:
             assert isinstance(asked, Asked)
             return {
-                name: [_by_hand(cut, *one) for one in zip(asked, asked.truths, strict=True)]
+                name: [pointed(cut, *one) for one in zip(asked, asked.truths, strict=True)]
                 for name, cut in rivals.items()
             }
 
@@ -275,28 +275,6 @@ class Promptable(Task[Answer]):
             truth = rasters.things(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
             samples.append(Sample(f"example-{row}", ArraySource(pixels, row), truth))
         return Dataset("examples", cls.name, ("square", "bar"), samples)
-
-
-def _rounds(
-    true: NDArray[np.bool_],
-    cut: Callable[[Sequence[Sequence[Click]], Tensor | None], tuple[NDArray[np.bool_], Tensor | None]],
-) -> Iterator[Instances]:
-    """(N, H, W) true masks -> the N things after each of CLICKS clicks. What is right needs no further click."""
-    clicks: list[list[Click]] = [[] for _ in true]
-    found, earlier = np.zeros_like(true), None
-    for _ in range(CLICKS):
-        for own, *masks in zip(clicks, true, found, strict=True):
-            if click := next_click(*masks):
-                own.append(click)
-        if len(true):
-            found, earlier = cut(clicks, earlier)
-        yield rasters.layered(found)
-
-
-def _by_hand(cut: Callable[[Image, Sequence[Click]], NDArray[np.bool_]], image: Image, truth: Instances) -> Pointed:
-    rows = pointing.chosen(truth)
-    true = truth[rows].masks((image.shape[0], image.shape[1]))
-    return Pointed(rows, tuple(_rounds(true, lambda clicks, _: (np.stack([cut(image, own) for own in clicks]), None))))
 
 
 def _stretched(things: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:

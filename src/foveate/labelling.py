@@ -15,13 +15,12 @@ from foveate import files
 from foveate.annotations import Boxes, Instances, Label, Mask, boxes_of
 from foveate.console import Silent, Watch
 from foveate.data import formats
-from foveate.data.dataset import Dataset, Sample, Skipped
+from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.pictures import PICTURE_SUFFIXES, FileSource, decode
 from foveate.errors import BadPicture, DataError, RunError
-from foveate.predicting import picture_files
+from foveate.predicting import at_once, picture_files
 from foveate.run import Run
 
-_AT_ONCE = 64
 PROPOSED: dict[type, tuple[str, str]] = {
     Label: ("classification", "folder"),
     Boxes: ("detection", "coco"),
@@ -57,18 +56,15 @@ def label(
     task, _ = run.load()
     samples: list[Sample[Any]] = []
     proposals: list[Proposal] = []
-    skipped: list[Skipped] = []
-    kind: type = Label
-    for paths, images in _read(pictures, skipped):
-        for path, image, answer in zip(paths, images, run.answer(images), strict=True):
+    for some in at_once(_read(pictures, watch)):
+        for (path, image), answer in zip(some, run.answer([image for _, image in some]), strict=True):
             id = path.relative_to(pictures).as_posix() if pictures.is_dir() else path.name
-            shown, kind = task.shown(answer), type(task.shown(answer))
+            shown = task.shown(answer)
             proposals.append(Proposal(id, sureness(answer, shown), task.tell(answer)))
             samples.append(Sample(id, FileSource(path), as_truth(shown, (image.shape[0], image.shape[1]))))
-    for one in skipped:
-        watch.warn(f"skipped {one.id}: {one.reason}")
     if not samples:
         raise DataError("none of these pictures could be read", where=pictures)
+    kind = type(samples[0].truth)
     if kind in (Boxes, Instances) and not any(one.truth is not None and one.truth.present() for one in samples):
         raise DataError(
             "nothing was found in any of these pictures, so there is nothing to propose",
@@ -89,24 +85,15 @@ def label(
     return proposals
 
 
-def _read(pictures: Path, skipped: list[Skipped]) -> Iterator[tuple[list[Path], list[Any]]]:
-    """Some pictures at a time; what cannot be read joins `skipped`."""
-    paths: list[Path] = []
-    images: list[Any] = []
+def _read(pictures: Path, watch: Watch) -> Iterator[tuple[Path, Image]]:
+    """Each picture; what cannot be read is told."""
     for path in picture_files([pictures]):
         if path.suffix.lower() not in PICTURE_SUFFIXES and pictures.is_dir():
             continue  # a video: its frames are no files that could be labelled
         try:
-            images.append(decode(path))
+            yield path, decode(path)
         except BadPicture as error:
-            skipped.append(Skipped(str(path), error.message))
-            continue
-        paths.append(path)
-        if len(paths) == _AT_ONCE:
-            yield paths, images
-            paths, images = [], []
-    if paths:
-        yield paths, images
+            watch.warn(f"skipped {path}: {error.message}")
 
 
 def as_truth(shown: Any, size: tuple[int, int]) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -24,6 +24,8 @@ from foveate.models.seer import Box
 from foveate.ops.clicks import Click
 from foveate.run import Run
 from foveate.tasks.task import Task
+
+T = TypeVar("T")
 
 _AT_ONCE, _BYTES_AT_ONCE = 64, 1 << 28
 
@@ -82,10 +84,13 @@ def predict_paths(
     records: list[dict[str, Any]] = []
     coco = _Coco(task) if outputs.coco_file is not None else None
     skipped: list[Skipped] = []
-    waiting: list[tuple[str, Image]] = []
     names = _Names()
 
-    def flush() -> None:
+    def skip(name: str, error: BadPicture) -> None:
+        skipped.append(Skipped(name, error.message))
+        watch.warn(f"skipped {name}: {error.message}")
+
+    for waiting in at_once(_pictures(paths, skip)):
         images = [image for _, image in waiting]
         answers = run.answer(images, tile) if prompt is None else [_pointed(run, image, prompt) for image in images]
         for (name, image), answer in zip(waiting, answers, strict=True):
@@ -100,18 +105,6 @@ def predict_paths(
             if outputs.masks is not None:
                 record["masks"] = _stencilled(task, answer, outputs.masks, stem)
             records.append(record)
-        waiting.clear()
-
-    def skip(name: str, error: BadPicture) -> None:
-        skipped.append(Skipped(name, error.message))
-        watch.warn(f"skipped {name}: {error.message}")
-
-    for name, image in _pictures(paths, skip):
-        waiting.append((name, image))
-        if len(waiting) == _AT_ONCE or sum(image.nbytes for _, image in waiting) > _BYTES_AT_ONCE:
-            flush()
-    if waiting:
-        flush()
     if outputs.json_file is not None:
         told = [{"path": one.id, "reason": one.reason} for one in skipped]
         files.write_json(
@@ -120,6 +113,18 @@ def predict_paths(
     if coco is not None and outputs.coco_file is not None:
         files.write_json(outputs.coco_file, coco.content())
     return Answers(len(records), skipped)
+
+
+def at_once(pictures: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image]]]:
+    """As many at a time as are answered together, large ones fewer, so that they fit into memory."""
+    waiting: list[tuple[T, Image]] = []
+    for one in pictures:
+        waiting.append(one)
+        if len(waiting) == _AT_ONCE or sum(image.nbytes for _, image in waiting) > _BYTES_AT_ONCE:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
 
 
 def _pointed(run: Run, image: Image, prompt: Prompt) -> Instances:

@@ -134,15 +134,11 @@ def _told(figure: Mapping[str, Any], digits: int = 1) -> str:
     return "–" if figure["value"] is None else f"{figure['value']:.{digits}%}"
 
 
-def _is_share(name: str) -> bool:
-    return not name.endswith(("loss", "clicks")) or name.startswith("within")
-
-
 def _card(name: str, figure: Mapping[str, Any], task: Task[Any]) -> Card:
     title = name.replace("_", " ") + (" (less is better)" if name in task.lower_is_better else "")
     if figure["value"] is None:
         return Card(title, "–")
-    form = ".1%" if _is_share(name) else ".3f"
+    form = ".3f" if name in task.not_shares else ".1%"
     return Card(title, f"{figure['value']:{form}}", f"{figure['low']:{form}} to {figure['high']:{form}}")
 
 

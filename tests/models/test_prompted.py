@@ -78,12 +78,12 @@ def test_prompts_are_drawn_where_they_were_given():
     told = prompts(
         1, (64, 32), clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]), boxes=torch.tensor([[4.0, 16, 12, 48]])
     )
-    inside, outside, box, earlier = prompted._drawn(told, (64, 32), (32, 16))
+    inside, outside, box = prompted._drawn(told, (64, 32), (32, 16))
     assert np.unravel_index(inside[0].argmax().item(), (32, 16)) == (20, 4)
     assert np.unravel_index(outside[0].argmax().item(), (32, 16)) == (5, 10)
     assert box[0].nonzero().min(0).values.tolist() == [8, 2]
     assert box[0].nonzero().max(0).values.tolist() == [23, 5]
-    assert not earlier.any()
+    assert not prompted._beside(torch.zeros(1, 3, 64, 32), told)[:, 0].any()
     for shape in ((2, 1), (1, 1)):  # coarser than a click is wide
         assert prompted._drawn(told, (64, 32), shape)[0].max() > 0.5
 

@@ -10,7 +10,7 @@ from test_page import Walk
 from foveate.annotations import IGNORE, Mask
 from foveate.evaluation import semantic
 from foveate.report import drawing
-from foveate.report.mask_panels import MOST_CLASSES, WORST, WRONG, mask_panels, squared
+from foveate.report.mask_panels import MOST_CLASSES, WORST, WRONG, mask_panels
 from foveate.report.page import render
 from foveate.report.panels import Bars, Gallery, Matrix, Page, Table
 
@@ -92,7 +92,7 @@ def test_picture_truth_answer_and_difference_stand_in_a_square():
     plain = grey((400, 300, 3))
     red = drawing.painted(plain, plain * 0 + np.array(WRONG, np.uint8), (pair[0] != pair[1]) & (pair[1] != IGNORE))
     views = (plain, drawing.classes(plain, pair[1], colours), drawing.classes(plain, pair[0], colours), red)
-    grid = squared(views)
+    grid = drawing.squared(views)
     assert np.array_equal(item.image[: len(grid)], grid)
     legend = drawing.legend(("ground", "cat", "dog"), colours, grid.shape[1])
     assert np.array_equal(item.image[len(grid) :], legend)
@@ -103,7 +103,7 @@ def test_picture_truth_answer_and_difference_stand_in_a_square():
 @pytest.mark.parametrize("shape", [(1, 1), (7, 400), (400, 401), (900, 5), (1300, 801)])
 def test_four_pictures_of_any_size_are_one_of_no_more_than_a_page_holds(shape):
     views = [np.full((*shape, 3), value, np.uint8) for value in (10, 20, 30, 40)]
-    made = squared(views)
+    made = drawing.squared(views)
     height, width = made.shape[0] // 2, made.shape[1] // 2
     assert made.shape == (2 * height, 2 * width, 3)
     assert max(height, width) <= 404

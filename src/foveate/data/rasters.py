@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,19 @@ def renumbered(truth: Instances, ids: NDArray[np.integer]) -> Instances:
 def resized(annotation: Instances, before: Size, after: Size) -> Instances:
     """The things of a picture of one size once it is of another."""
     return renumbered(annotation, nearest(numbered(annotation, before), after))
+
+
+def told(things: Instances) -> list[dict[str, Any]]:
+    """Of each thing, as JSON: box, score, pixels, mask (COCO's compressed run lengths), and its flags."""
+    boxes, all_told = things.boxes, []
+    for row, corners in enumerate(boxes.corners.tolist()):
+        runs = rle.encode(things[np.array([row])].masks(size(things))[0])
+        one: dict[str, Any] = {"box": [round(at, 2) for at in corners]}
+        if boxes.scores is not None:
+            one["score"] = round(float(boxes.scores[row]), 6)
+        one |= {"pixels": rle.area(runs), "mask": rle.to_text(runs)}
+        all_told.append(one | {flag: True for flag in ("crowd", "difficult") if getattr(boxes, flag)[row]})
+    return all_told
 
 
 def joined(tiled: Sequence[tuple[Tile, Instances]], whole: Instances, size: Size) -> Instances:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes
+from foveate.errors import SettingError
 from foveate.evaluation.matching import BITS, MOST, SIZES, THRESHOLDS, Compared, match
 from foveate.ops import boxes as ops
 
@@ -123,6 +124,14 @@ def per_class(tally: Tally, classes: int, thresholds: NDArray[np.float64]) -> li
             )
         )
     return rows
+
+
+def thresholds(classes: int, given: Sequence[float] | None, usual: float) -> NDArray[np.float64]:
+    """(K,) scores from which on things are shown, as given, or the usual one for each class. Raises SettingError where they are not one a
+    class."""
+    if given is not None and len(given) != classes:
+        raise SettingError(f"{classes} thresholds are expected, one a class, got {len(given)}", where="thresholds")
+    return np.full(classes, usual) if given is None else np.array(given, float)
 
 
 def best_thresholds(tally: Tally, classes: int, otherwise: float) -> NDArray[np.float64]:

@@ -97,14 +97,15 @@ class Prompted(nn.Module):
         """What `encode` says of B pictures, prompts of N things in them."""
         size = (prompts.masks.shape[1], prompts.masks.shape[2])
         images, *maps = maps
-        tones = _same_tone(images[prompts.rows].float(), prompts.clicks)
+        beside = _beside(images[prompts.rows].float(), prompts)
         fused = []
         for whole, compared, fuse in zip(maps, self.compared, self.fused, strict=True):
             own = whole[prompts.rows]
             shape = (own.shape[2], own.shape[3])
-            told = [*_drawn(prompts, size, shape), *_alike(compared(own).float(), prompts.clicks, size)]
-            beside = [torch.stack(told, 1), F.adaptive_avg_pool2d(tones, shape)]
-            fused.append(fuse(torch.cat([own, *(one.to(own.dtype) for one in beside)], 1)))
+            mask, *tones = F.adaptive_avg_pool2d(beside, shape).unbind(1)
+            alike = _alike(compared(own).float(), prompts.clicks, size)
+            told = torch.stack([*_drawn(prompts, size, shape), mask, *alike, *tones], 1)
+            fused.append(fuse(torch.cat([own, told.to(own.dtype)], 1)))
         joined = self.decoder(fused)
         masks = self.candidates(joined).float()[:, :, : size[0], : size[1]]
         if masks.shape[2:] != size:
@@ -146,14 +147,13 @@ class Prompted(nn.Module):
 
 
 def _drawn(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]) -> list[Tensor]:
-    """Clicks inside, clicks outside, box and earlier mask, each (N, h, w) from 0 to 1, but the mask from -1 to 1."""
+    """Clicks inside, clicks outside and box, each (N, h, w) from 0 to 1."""
     device = prompts.clicks.device
     rows, columns = (
         (torch.arange(new, device=device) + 0.5) * (old / new) for new, old in zip(shape, size, strict=True)
     )
-    spread = (
-        2 * max(NEAR, size[0] / shape[0] / 2) ** 2
-    )  # a click between two places of a coarse map is seen all the same
+    # So wide that a click between two places of a coarse map is seen all the same.
+    spread = 2 * max(NEAR, size[0] / shape[0] / 2) ** 2
     x, y, kind = prompts.clicks.unbind(2)
     down = (-((rows - y[..., None]) ** 2) / spread).exp()
     along = (-((columns - x[..., None]) ** 2) / spread).exp()
@@ -165,8 +165,13 @@ def _drawn(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]) -> l
     told.append(
         ((rows >= top) & (rows < bottom)).float()[:, :, None] * ((columns >= left) & (columns < right)).float()[:, None]
     )
-    told.append(F.adaptive_avg_pool2d((prompts.masks.float() / 2).tanh()[:, None], shape)[:, 0])
     return told
+
+
+def _beside(images: Tensor, prompts: Prompts) -> Tensor:
+    """(N, C, H, W) float -> (N, 3, H, W): the earlier mask from -1 to 1, and `_same_tone`."""
+    earlier = (prompts.masks.float() / 2).tanh()[:, None]
+    return torch.cat([earlier, _same_tone(images, prompts.clicks)], 1)
 
 
 def _alike(compared: Tensor, clicks: Tensor, size: tuple[int, int]) -> list[Tensor]:

@@ -24,6 +24,10 @@ MOST_NAMES = 200
 """Boxes in a picture beyond which captions would hide what they name."""
 
 
+SQUARED = 400
+"""Pixels a side of each of four pictures in one, at most."""
+
+
 def colour(index: int) -> Colour:
     """Of a class."""
     return COLOURS[index % len(COLOURS)]
@@ -136,3 +140,10 @@ def legend(names: Sequence[str], colours: Sequence[Colour], width: int) -> NDArr
         draw.rectangle((left, top, left + size, top + size), fill=tuple(ink), outline=(90, 90, 90))
         draw.text((left + round(1.4 * size), top - 1), name, fill=(40, 40, 40), font=font)
     return np.asarray(canvas)
+
+
+def squared(views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Four pictures of one size, at most SQUARED pixels a side each, as one: two above, two below."""
+    step = -(-max(views[0].shape[:2]) // SQUARED)
+    frame = [np.pad(view[::step, ::step], ((0, 4), (0, 4), (0, 0)), constant_values=255) for view in views]
+    return np.concatenate([np.concatenate(frame[:2], 1), np.concatenate(frame[2:], 1)])

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from foveate.annotations import IGNORE, Mask
 from foveate.evaluation.semantic import Scorer
 from foveate.report import drawing
-from foveate.report.panels import Bar, Bars, Gallery, Item, Matrix, Panel, Table
+from foveate.report.panels import Bars, Gallery, Item, Matrix, Panel, Table, shares
 
 WORST = 5
 """Pictures that are shown."""
 MOST_CLASSES = 30
 """That are set against each other: those with most pixels."""
 WRONG: drawing.Colour = (214, 40, 40)
-_SIDE = 400  # pixels of a picture on the page, at most
 
 
 def mask_panels(
@@ -49,11 +48,10 @@ def mask_panels(
 def _bars(scorer: Scorer, classes: Sequence[str]) -> Bars:
     rows = [(name, one.iou) for name, one in zip(classes, scorer.per_class(), strict=True) if one.iou == one.iou]
     rows.sort(key=lambda row: row[1])
-    nothing = float("nan")
-    return Bars(
+    return shares(
         "How well each class is found",
         "IoU: of the pixels that are of this class or are called so, the share that are both.",
-        [Bar(name, value, nothing, nothing, f"{value:.1%}", True) for name, value in rows],
+        rows,
     )
 
 
@@ -97,7 +95,7 @@ def _worst(
         ink = np.broadcast_to(np.array(WRONG, np.uint8), (*wrong.shape, 3))
         views = (drawing.legible(drawing.rgb(image)), drawing.classes(image, true, colours), drawing.classes(image, found, colours),
                  drawing.legible(drawing.painted(image, ink, wrong)))  # fmt: skip
-        grid = squared(views)
+        grid = drawing.squared(views)
         grid = np.concatenate([grid, drawing.legend(classes[:MOST_CLASSES], colours, grid.shape[1])])
         items.append(
             Item(
@@ -112,10 +110,3 @@ def _worst(
         "differ below."
     )
     return [Gallery("The worst pictures", words, items, large=True)] if items else []
-
-
-def squared(views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Four pictures of one size, at most _SIDE pixels a side each, as one: two above, two below."""
-    step = -(-max(views[0].shape[:2]) // _SIDE)
-    frame = [np.pad(view[::step, ::step], ((0, 4), (0, 4), (0, 0)), constant_values=255) for view in views]
-    return np.concatenate([np.concatenate(frame[:2], 1), np.concatenate(frame[2:], 1)])

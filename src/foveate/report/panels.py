@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -151,3 +152,8 @@ class Page:
     tone: Tone
     cards: Sequence[Card] = ()
     panels: Sequence[Panel] = field(default_factory=tuple)
+
+
+def shares(title: str, words: str, rows: Sequence[tuple[str, float]]) -> Bars:
+    """Bars of names and shares, without intervals."""
+    return Bars(title, words, [Bar(name, value, math.nan, math.nan, f"{value:.1%}", True) for name, value in rows])

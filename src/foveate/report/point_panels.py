@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances
 from foveate.evaluation.pointing import CLICKS, ENOUGH, Pointed, needed
 from foveate.report import drawing
-from foveate.report.mask_panels import squared
-from foveate.report.panels import Bar, Bars, Gallery, Item, Panel
+from foveate.report.panels import Gallery, Item, Panel, shares
 
 WORST = 6
 """Things that are shown."""
-_NOTHING = float("nan")
 
 
 def point_panels(
@@ -42,26 +40,22 @@ def point_panels(
         for count in range(1, CLICKS + 1)
     ]
     panels: list[Panel] = [
-        _bars(
+        shares(
             "What a click is worth",
             "Mean IoU of mask and truth. Each click falls where the last mask was most wrong.",
             growth,
         ),
-        _bars("How soon a mask is good", f"The share of things at an IoU of {ENOUGH:.0%} or more.", enough),
+        shares("How soon a mask is good", f"The share of things at an IoU of {ENOUGH:.0%} or more.", enough),
     ]
     if len(by_class) > 1:
         panels.append(
-            _bars(
+            shares(
                 "After one click, by class",
                 "Mean IoU. Classes are not learnt: this tells which things are hard.",
                 sorted(by_class, key=lambda one: one[1]),
             )
         )
     return [*panels, *_worst(each, ious, ids, picture, pair, classes)]
-
-
-def _bars(title: str, words: str, rows: Sequence[tuple[str, float]]) -> Bars:
-    return Bars(title, words, [Bar(name, value, _NOTHING, _NOTHING, f"{value:.1%}", True) for name, value in rows])
 
 
 def _worst(
@@ -85,7 +79,7 @@ def _worst(
         shown = [true[answer.rows[one]], answer.after[0][one], answer.after[-1][one]]
         views = [drawing.legible(drawing.rgb(image)), *(_drawn(image, own) for own in shown)]
         told = f"{classes[k]}: IoU {ious[place, 0]:.0%} after one click, {ious[place, -1]:.0%} after {CLICKS}"
-        items.append(Item(squared(views), told, ids[row], "bad"))
+        items.append(Item(drawing.squared(views), told, ids[row], "bad"))
     words = (
         "Those whose mask was least right after one click. In each square: the picture and the true mask above; the mask after one click "
         f"and after {CLICKS} below."

@@ -13,14 +13,12 @@ from foveate.data import rasters
 from foveate.evaluation import detection
 from foveate.report import drawing
 from foveate.report.box_panels import by_class, curves
-from foveate.report.mask_panels import squared
-from foveate.report.panels import Bar, Bars, Gallery, Item, Panel
+from foveate.report.panels import Gallery, Item, Panel, shares
 
 WORST = 5
 """Pictures that are shown, those with most things that are wrong."""
 MISSED: drawing.Colour = (214, 40, 40)
 FALSE: drawing.Colour = (0, 120, 215)
-_NOTHING = float("nan")
 
 
 def thing_panels(
@@ -37,10 +35,10 @@ def thing_panels(
         ((name, row.ap50) for name, row in zip(classes, rows, strict=True) if row.n), key=lambda one: one[1]
     )
     return [
-        Bars(
+        shares(
             "How well each class is found",
             "Average precision where a mask counts that overlaps a true one by half.",
-            [Bar(name, value, _NOTHING, _NOTHING, f"{value:.1%}", True) for name, value in scored],
+            scored,
         ),
         by_class(rows, classes, thresholds, "mask"),
         curves(rows, classes, "mask"),
@@ -73,7 +71,7 @@ def _worst(
         theirs = drawing.things(image, rasters.numbered(found, size), found.boxes.classes, ink=FALSE)
         plain = views[0]
         views.append(np.where((theirs != plain).any(2, keepdims=True), theirs, edges))
-        items.append(Item(squared(views), f"{missed:,.0f} missed, {false:,.0f} false", ids[row], "bad"))
+        items.append(Item(drawing.squared(views), f"{missed:,.0f} missed, {false:,.0f} false", ids[row], "bad"))
     words = (
         "Those with most things missed or false: nothing true overlaps by half. In each square: the picture and the true things "
         "above; what was found, and both outlines, below: red the true ones, blue those that were found."

@@ -43,6 +43,7 @@ class Classification(Task[Label]):
     summary = "one class a picture"
     primary = "accuracy"
     lower_is_better = frozenset({"log_loss", "calibration_error"})
+    not_shares = frozenset({"log_loss"})
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from foveate.data.draws import Draws
 from foveate.data.mosaic import Composed
 from foveate.data.pictures import inside
 from foveate.data.rows import Pixels
-from foveate.errors import DataError, SettingError
+from foveate.errors import DataError
 from foveate.evaluation import detection as metrics
 from foveate.evaluation.box_baselines import fit_baselines
 from foveate.evaluation.intervals import Score
@@ -62,11 +62,7 @@ class Detection(Task[Boxes]):
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None, objects: float = 1.0):
         super().__init__(classes)
-        if thresholds is not None and len(thresholds) != len(classes):
-            raise SettingError(
-                f"{len(classes)} thresholds are expected, one a class, got {len(thresholds)}", where="thresholds"
-            )
-        self.thresholds = np.full(len(classes), UNSURE) if thresholds is None else np.array(thresholds, float)
+        self.thresholds = metrics.thresholds(len(classes), thresholds, UNSURE)
         self.objects = objects
 
     @classmethod

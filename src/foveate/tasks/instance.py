@@ -19,7 +19,7 @@ from foveate.data.draws import Draws
 from foveate.data.pictures import inside
 from foveate.data.rows import Pixels
 from foveate.data.warp import Warped, pieces
-from foveate.errors import DataError, SettingError
+from foveate.errors import DataError
 from foveate.evaluation import detection
 from foveate.evaluation import instance as metrics
 from foveate.evaluation.intervals import Score
@@ -28,7 +28,7 @@ from foveate.evaluation.thing_baselines import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
 from foveate.models.vision import Vision
-from foveate.ops import centres, rle
+from foveate.ops import centres
 from foveate.ops.tiles import cut, tiles
 from foveate.report import drawing
 from foveate.report.panels import Panel
@@ -77,11 +77,7 @@ class Instance(Task[Instances]):
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None, blur: float = 2.0):
         super().__init__(classes)
-        if thresholds is not None and len(thresholds) != len(classes):
-            raise SettingError(
-                f"{len(classes)} thresholds are expected, one a class, got {len(thresholds)}", where="thresholds"
-            )
-        self.thresholds = np.full(len(classes), UNSURE) if thresholds is None else np.array(thresholds, float)
+        self.thresholds = detection.thresholds(len(classes), thresholds, UNSURE)
         self.blur = blur
 
     @property
@@ -227,17 +223,9 @@ class Instance(Task[Instances]):
 
     def words(self, annotation: Instances) -> dict[str, Any]:
         """Of each thing class, box, pixels and mask, which is COCO's compressed run lengths."""
-        shown, told = self.shown(annotation), []
-        boxes = shown.boxes
-        for row, (corners, k) in enumerate(zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)):
-            runs = rle.encode(shown[np.array([row])].masks(rasters.size(shown))[0])
-            one: dict[str, Any] = {"class": self.classes[k], "box": [round(at, 2) for at in corners]}
-            if boxes.scores is not None:
-                one["score"] = round(float(boxes.scores[row]), 6)
-            one |= {"pixels": rle.area(runs), "mask": rle.to_text(runs)}
-            one |= {flag: True for flag in ("crowd", "difficult") if getattr(boxes, flag)[row]}
-            told.append(one)
-        return {"things": told}
+        shown = self.shown(annotation)
+        told = zip(shown.boxes.classes.tolist(), rasters.told(shown), strict=True)
+        return {"things": [{"class": self.classes[k], **one} for k, one in told]}
 
     def tell(self, annotation: Instances) -> str:
         counts = np.bincount(self.shown(annotation).boxes.classes, minlength=len(self.classes))

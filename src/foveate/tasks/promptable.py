@@ -27,7 +27,6 @@ from foveate.models.backbone import Backbone
 from foveate.models.prompted import DRAWS, Prompted, Round, prompt_losses
 from foveate.models.seer import Seer
 from foveate.models.vision import Vision
-from foveate.ops import rle
 from foveate.ops.clicks import Click
 from foveate.report import drawing
 from foveate.report.panels import Panel
@@ -65,7 +64,7 @@ class Promptable(Task[Answer]):
     name = "promptable"
     summary = "the pixels of what is pointed at"
     primary = "iou_1"
-    lower_is_better = frozenset({"mean_clicks"})
+    lower_is_better = not_shares = frozenset({"mean_clicks"})
     preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "pyramid"}
     letterbox = True
     lone_class = True
@@ -211,15 +210,7 @@ class Promptable(Task[Answer]):
 
     def words(self, annotation: Answer) -> dict[str, Any]:
         """Of each thing its box, pixels and mask, which is COCO's compressed run lengths."""
-        things = self.shown(annotation)
-        told = []
-        for row, corners in enumerate(things.boxes.corners.tolist()):
-            runs = rle.encode(things[np.array([row])].masks(rasters.size(things))[0])
-            one: dict[str, Any] = {"box": [round(at, 2) for at in corners]}
-            if things.boxes.scores is not None:
-                one["score"] = round(float(things.boxes.scores[row]), 6)
-            told.append({**one, "pixels": rle.area(runs), "mask": rle.to_text(runs)})
-        return {"things": told}
+        return {"things": rasters.told(self.shown(annotation))}
 
     def tell(self, annotation: Answer) -> str:
         things = self.shown(annotation)

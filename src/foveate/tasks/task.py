@@ -56,6 +56,8 @@ class Task(ABC, Generic[A]):
     """The figure that people quote, e.g. "accuracy"."""
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     """Figures of which less is better."""
+    not_shares: ClassVar[frozenset[str]] = frozenset()
+    """Figures that are told as numbers, not in percent."""
     preferred: ClassVar[Mapping[str, Any]] = {}
     """Settings that suit this problem better than the general ones, where the user gives none."""
     letterbox: ClassVar[bool] = False

@@ -186,9 +186,11 @@ def test_a_box_without_area_beside_a_place_without_area_leaves_all_qualities_fin
     assert (box == 1).any()
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_thousand_boxes_at_640_pixels_take_a_moment():
+    """17 million pairs, each a dozen operations. On one thread, whose own time it is: two that wait for a busy core count the wait."""
     given_ = scene(1, 2000, side=640, classes=80)
-    began = time.process_time()
+    began = time.thread_time()
     box, _ = task_aligned(*given_)
-    assert time.process_time() - began < 10  # of the processors' time: 17 million pairs, each a dozen operations
+    assert time.thread_time() - began < 15  # a tenth of this here: room for slow machines
     assert len(box) == 6400 + 1600 + 400

@@ -19,7 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    runs.demo, runs.train, runs.test, runs.predict, runs.label, runs.report, runs.compare,
+    runs.demo, runs.train, runs.test, runs.predict, runs.generate, runs.label, runs.report, runs.compare,
     data.audit, data.split, data.convert,
     lists.formats, lists.models, lists.tasks, lists.datasets, lists.cache,
 ):  # fmt: skip

@@ -84,6 +84,7 @@ def test(run: Run, *, watch: Watch | None = None) -> Mapping[str, Any]:
             "was chosen by those results, this figure is no longer one on unseen pictures."
         )
     material = reopen(run, watch)
+    run.recall(material.task)
     results = _judge(run, material, "test", _rivals(run, material, "test"))
     run.ledger.record(weights, results["test"])
     files.write_json(run.path / "results.json", results)
@@ -103,6 +104,7 @@ def report(run: Run) -> Path:
 def _learn(run: Run, material: Material, watch: Watch, began: float, again: bool = False) -> Run:
     """Steps 4 to 7."""
     marks = [began, time.monotonic()]
+    _study(run, material, watch)
     theirs = _rivals(run, material, "valid")  # 4. baseline
     primary = material.task.primary
     watch.baselines({name: material.task.figures(tally)[primary] for name, tally in theirs.items()}, primary)
@@ -121,10 +123,21 @@ def _learn(run: Run, material: Material, watch: Watch, began: float, again: bool
     return run
 
 
+def _study(run: Run, material: Material, watch: Watch) -> None:
+    """Let the task learn what scoring needs to know, once; leaves referee.safetensors where there is something."""
+    if not run.studied.is_file():
+        pixels, truths, _ = material.of("train")
+        tensors, record = material.task.study(pixels, truths, run.settings.seed, watch.say)
+        if tensors:
+            checkpoint.write(run.studied, tensors, record)
+    run.recall(material.task)
+
+
 def _rivals(run: Run, material: Material, part: Part) -> dict[str, Tally]:
     """What the baselines, fitted on the train part, get right and wrong on another."""
     pixels, truths, _ = material.of("train")
     answers = material.task.baselines(pixels, truths, run.settings.seed)
+    material = material.judged(part)
     pixels, fitted, _ = material.of(part)
     truths, given = material.truths(part), answers(material.task.asked(pixels, fitted))
     return {name: material.task.tally(material.restored(part, theirs), truths) for name, theirs in given.items()}
@@ -136,6 +149,7 @@ def _judge(run: Run, material: Material, part: Part, theirs: dict[str, Tally]) -
     The lift is over the baseline that was best on the validation part, so that the test part chooses nothing.
     """
     task, _ = run.load()
+    material = material.judged(part)
     pixels, fitted, ids = material.of(part)
     truths, answers = material.truths(part), material.restored(part, run.answer(task.asked(pixels, fitted)))
     tally = task.tally(answers, truths)

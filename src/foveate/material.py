@@ -17,6 +17,7 @@ from foveate.console import Watch
 from foveate.data import cache, grouping, split, split_file, views
 from foveate.data.audit import LEAK, UNUSABLE, Audit, Kind, audit, duplicates
 from foveate.data.dataset import PARTS, Dataset, Part, Sample, Skipped
+from foveate.data.draws import keys, shuffled
 from foveate.data.load import load
 from foveate.data.pictures import inside
 from foveate.data.rows import Rows
@@ -40,6 +41,14 @@ class Material:
     parts: dict[Part, NDArray[np.int64]]
     notes: tuple[str, ...]
     leaks: tuple[split.Leak, ...]
+
+    def judged(self, part: Part) -> Material:
+        """The same with only those pictures of a part that are judged. Which ones is drawn from their ids."""
+        rows, most = self.parts[part], self.task.most_judged
+        if most is None or len(rows) <= most:
+            return self
+        kept = shuffled(keys([self.pictures.dataset[row].id for row in rows]), 0, 0)[:most]
+        return replace(self, parts={**self.parts, part: rows[np.sort(kept)]})
 
     def of(self, part: Part) -> tuple[Rows, list[Any], list[str]]:
         """Pixels (N, S, S, C) uint8, taken as they are asked for, truths in these pixels, and ids of one part."""

@@ -80,7 +80,7 @@ def predict_paths(
     _check(task, outputs)
     for folder, option in ((outputs.drawn, "--draw"), (outputs.masks, "--masks")):
         if folder is not None:
-            _make_ready(folder, option)
+            make_ready(folder, option)
     records: list[dict[str, Any]] = []
     coco = _Coco(task) if outputs.coco_file is not None else None
     skipped: list[Skipped] = []
@@ -101,7 +101,7 @@ def predict_paths(
             stem = names.of(name)
             if outputs.drawn is not None:
                 record["drawn"] = f"{stem}.png"
-                _write(PIL.Image.fromarray(task.draw(image, task.shown(answer))), outputs.drawn / record["drawn"])
+                write_picture(task.draw(image, task.shown(answer)), outputs.drawn / record["drawn"])
             if outputs.masks is not None:
                 record["masks"] = _stencilled(task, answer, outputs.masks, stem)
             records.append(record)
@@ -149,7 +149,8 @@ def _check(task: Task[Any], outputs: Outputs) -> None:
         raise SettingError("two folders are expected, got one for both", where="--masks and --draw")
 
 
-def _make_ready(folder: Path, option: str) -> None:
+def make_ready(folder: Path, option: str) -> None:
+    """A new folder, or an empty one. Raises RunError where it is not."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
@@ -220,6 +221,11 @@ def _stencilled(task: Task[Any], answer: Any, folder: Path, stem: str) -> list[s
         written.append(f"{stem}{stencil.name}.png")
         _write(picture, folder / written[-1])
     return written
+
+
+def write_picture(image: Image, path: Path) -> None:
+    """(H, W, C) uint8 of one channel or three, as PNG."""
+    _write(PIL.Image.fromarray(image[..., 0] if image.shape[2] == 1 else image[..., :3]), path)
 
 
 def _write(picture: PIL.Image.Image, path: Path) -> None:

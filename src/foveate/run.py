@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from foveate import files, models, settings, tasks
 from foveate.data.dataset import Dataset, Image, Images, Part
+from foveate.data.draws import Draws, keys
 from foveate.data.pictures import decode
 from foveate.errors import RunError
 from foveate.evaluation.ledger import Ledger
@@ -88,6 +90,10 @@ class Run:
         return self.path / "best.safetensors"
 
     @property
+    def studied(self) -> Path:
+        return self.path / "referee.safetensors"
+
+    @property
     def report_path(self) -> Path:
         return self.path / "report.html"
 
@@ -126,7 +132,7 @@ class Run:
     def discard_if_untrained(self) -> None:
         """Remove what a run left that ended before its first step, so that the same command can be given again."""
         if not (self.path / "last.safetensors").exists():
-            for name in ("config.yaml", "data.json", "split.csv"):
+            for name in ("config.yaml", "data.json", "split.csv", self.studied.name):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # something else lies there, and stays
                 self.path.rmdir()
@@ -138,7 +144,13 @@ class Run:
         digest = checkpoint.digest(self.weights) if self.weights.is_file() else ""
         if self._loaded is None or self._loaded[0] != digest:
             self._loaded = (digest, *load_weights(self.weights))
+            self.recall(self._loaded[1])
         return self._loaded[1:]
+
+    def recall(self, task: Task[Any]) -> None:
+        """Tell a task what it found when it studied the train part, if anything."""
+        if self.studied.is_file():
+            task.recall(*checkpoint.read(self.studied))
 
     def answer(self, images: Images, tile: int | None = None) -> list[Any]:
         """An annotation for each (H, W, C) uint8 picture of any size. tile: pixels of the squares that larger pictures are
@@ -164,6 +176,25 @@ class Run:
         use for it, BadPicture for a file that cannot be read."""
         task, net = self.load()
         return task.on(net, decode(Path(what)) if isinstance(what, str | Path) else what)
+
+    def generate(
+        self, text: str, n: int = 1, *, seed: int = 0, guidance: float | None = None, steps: int | None = None
+    ) -> list[Image]:
+        """n pictures of what is said, (S, S, C) uint8. The i-th of a text and seed is always the same. Raises SettingError for words that
+        are not known, or if this run's task makes no pictures."""
+        return [stages[-1] for stages in self.stages([text] * n, seed=seed, guidance=guidance, steps=steps)]
+
+    def stages(
+        self, texts: Sequence[str], *, seed: int = 0, guidance: float | None = None, steps: int | None = None
+    ) -> Iterator[list[Image]]:
+        """For each text all that noise is on its way to a picture. Texts that are there twice give different pictures."""
+        task, net = self.load()
+        counts: Counter[str] = Counter()
+        names = []
+        for text in texts:
+            names.append(f"{text}#{counts[text]}")
+            counts[text] += 1
+        return task.generate(net, texts, Draws(keys(names), seed), guidance=guidance, steps=steps)
 
     def test(self) -> Mapping[str, Any]:
         """Open the locked test part, write that down, and return its figures. The same weights are tested only once."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from foveate.annotations import Boxes, Instances, Label, Mask
+from foveate.annotations import Boxes, Captions, Instances, Label, Mask
 
 DEFECTS = {
     "classification": {
@@ -31,5 +31,11 @@ DEFECTS = {
             sample, truth=Instances(Boxes(np.array([[1.0, 1, 5, 5]]), np.array([len(task.classes)])), (None,))
         ),
     },
+}
+DEFECTS["text_to_image"] = {
+    "no caption": lambda sample, task: replace(sample, truth=None),
+    "an empty caption": lambda sample, task: replace(sample, truth=Captions(("",))),
+    "a caption without words": lambda sample, task: replace(sample, truth=Captions(("...",))),
+    "a label": lambda sample, task: replace(sample, truth=Label(0)),
 }
 DEFECTS["promptable"] = DEFECTS["instance"]

@@ -52,7 +52,7 @@ def test_what_is_said_to_be_there_is_seen_there(drawn):
 
 
 def test_no_scan_is_in_two_parts():
-    scans = scenes._scans()
+    scans = scenes.scans()
     seen = [{ink.tobytes() for inks in scans[part] for ink in inks} for part in scenes.PARTS]
     assert not seen[0] & seen[1]
     assert not (seen[0] | seen[1]) & seen[2]

@@ -150,6 +150,25 @@ def predict(
         raise FoveateError("none of these pictures could be read", where=paths[0])
 
 
+def generate(
+    run: RunFolder,
+    prompts: Annotated[list[str], typer.Argument(metavar="WORDS...", help="What to show; in quotes.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Pictures of each.")] = 4,
+    seed: Annotated[int, typer.Option(help="Same seed, same words, same pictures.")] = 0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(min=0, max=20, help="How much words count; 1: as learnt.  [default: best on the validation part]"),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="From noise to picture.  [default: 20]")] = None,
+) -> None:
+    """Make pictures from words."""
+    from foveate.generating import generate
+    from foveate.run import Run
+
+    generate(Run.open(run), prompts, out, n=n, seed=seed, guidance=guidance, steps=steps, watch=Terminal())
+
+
 def label(
     pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures.")],
     run: Annotated[Path, typer.Option("--with", metavar="RUN", help="A folder that foveate train wrote.")],

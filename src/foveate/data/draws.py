@@ -63,6 +63,14 @@ class Draws:
             bits = _mix(self._state[:, None] + steps * np.uint64(_GOLDEN))
         return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
+    def normal(self, count: int) -> NDArray[np.float32]:
+        """(B, count) float32 of mean 0 and deviation 1 (Box and Muller, "A note on the generation of random normal deviates", 1958)."""
+        half = (count + 1) // 2
+        drawn = self.uniform(2 * half)
+        length = np.sqrt(-2 * np.log1p(-drawn[:, :half]))  # of 1 - u: u can be 0
+        angle = np.float32(2 * np.pi) * drawn[:, half:]
+        return np.concatenate([length * np.cos(angle), length * np.sin(angle)], 1)[:, :count]
+
 
 def shuffled(keys: Keys, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of one epoch: a permutation of 0..N-1 that depends on the samples, the seed and the epoch."""

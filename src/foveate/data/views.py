@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import IGNORE, Boxes, Instances, Mask, RunLengths
-from foveate.data import rasters
+from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, RunLengths
+from foveate.data import rasters, words
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError, SettingError
 from foveate.ops import rle
@@ -23,6 +23,7 @@ SERVES: dict[tuple[str, str], list[str]] = {
     ("instance", "detection"): ["outlines"],
     ("instance", "semantic"): ["things"],
     ("instance", "promptable"): [],
+    ("classification", "text_to_image"): ["labels"],
 }
 """What is left out so that annotations for one task serve another."""
 
@@ -41,7 +42,7 @@ def suited(dataset: Dataset[Any], tasks: Container[str]) -> str:
 
 def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
     """The data as this task wants its truths: outlined things serve detection by their boxes,
-    semantic segmentation by their classes, and prompts as they are. Raises SettingError if
+    semantic segmentation by their classes, and prompts as they are; names of classes are captions. Raises SettingError if
     the annotations cannot serve it."""
     if dataset.task == task:
         return dataset
@@ -80,6 +81,18 @@ def _things(dataset: Dataset[Any]) -> Dataset[Any]:
     classes = (ground, *dataset.classes)
     painted = _truths(dataset, lambda truth: Mask(PaintedPixels(truth, _size_of(truth, dataset)), None))
     return replace(painted, task="semantic", classes=classes, colours=colours)
+
+
+def _labels(dataset: Dataset[Any]) -> Dataset[Any]:
+    """A class by its name in words, in several wordings."""
+    if dataset.task != "classification":
+        return dataset
+    captions = [Captions(words.wordings(name)) for name in dataset.classes]
+
+    def change(truth: Any) -> Any:  # a class that does not exist stays, for the audit to find
+        return captions[truth.index] if isinstance(truth, Label) and truth.index < len(captions) else truth
+
+    return replace(_truths(dataset, change), task="text_to_image", classes=())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,11 +167,13 @@ LEAVES: dict[str, Callable[[Dataset[Any]], Dataset[Any]]] = {
     "times": _fields(time=None),
     "crowds": _flag("crowd"),
     "difficult": _flag("difficult"),
+    "labels": _labels,
     "outlines": _outlines,
     "things": _things,
     "polygons": _polygons,
     "boxes": lambda dataset: _truths(dataset, _own_boxes),
     "colours": lambda dataset: replace(dataset, colours=None),
 }
-"""What can be left out: parts, groups and times; crowds and difficult boxes; outlines (their boxes stay); things (the class of
+"""What can be left out: parts, groups and times; crowds and difficult boxes; labels (captions from their names
+stay); outlines (their boxes stay); things (the class of
 each pixel stays); polygons (their pixels stay); boxes that differ from their outline (the outline's own are taken); colours of classes."""

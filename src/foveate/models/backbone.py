@@ -17,11 +17,12 @@ IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Backbone(nn.Module):
     """Turns (B, C, H, W) float into a list of feature maps, fine to coarse.
 
-    channels: of each map; strides: picture pixels to one pixel of each map
+    pictures: channels of the pictures; channels: of each map; strides: picture pixels to one pixel of each map
     flexible: whether it takes pictures of other sizes, and of any aspect, than it was built for
     statistics: what the pictures that its published weights were trained on were normalised by
     """
 
+    pictures: int
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     flexible: bool = False

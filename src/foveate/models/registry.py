@@ -137,7 +137,9 @@ def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Ba
     """
     model = find(name)
     model.check(size, weights=weights is not None)
-    return model.build(name, channels, size, weights)
+    backbone = model.build(name, channels, size, weights)
+    backbone.pictures = channels
+    return backbone
 
 
 def refuse_if_huge(name: str, weights: int, size: int) -> None:

@@ -81,6 +81,18 @@ def rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(image[..., :1], 3, 2) if image.shape[2] < 3 else image[..., :3]
 
 
+def captioned(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """A copy with a strip under it that has the text in it, (H + 14, W, 3)."""
+    from PIL import Image, ImageDraw
+
+    colours = rgb(image)
+    height, width = colours.shape[:2]
+    canvas = Image.new("RGB", (width, height + 14), "white")
+    canvas.paste(Image.fromarray(np.ascontiguousarray(colours)), (0, 0))
+    ImageDraw.Draw(canvas).text((2, height + 1), text, fill="black")
+    return np.asarray(canvas)
+
+
 def legible(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Enlarged by a whole number where it is small; a copy."""
     times = max(1, LEGIBLE // max(image.shape[:2]))

@@ -21,7 +21,7 @@ from foveate.evaluation import noise
 from foveate.evaluation.baselines import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.vision import Vision
-from foveate.report import charts
+from foveate.report import charts, drawing
 from foveate.report.panels import Chart, Gallery, Item, Matrix, Panel, Table
 from foveate.settings import Settings
 from foveate.tasks.task import Rivals, Tally, Task
@@ -178,15 +178,7 @@ class Classification(Task[Label]):
 
     def draw(self, image: Image, annotation: Label) -> Image:
         """A strip under the picture with the class's name in it."""
-        from PIL import Image as Pillow
-        from PIL import ImageDraw
-
-        colour = np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3]
-        height, width = colour.shape[:2]
-        canvas = Pillow.new("RGB", (width, height + 14), "white")
-        canvas.paste(Pillow.fromarray(np.ascontiguousarray(colour)), (0, 0))
-        ImageDraw.Draw(canvas).text((2, height + 1), self.classes[annotation.index], fill="black")
-        return np.asarray(canvas)
+        return drawing.captioned(image, self.classes[annotation.index])
 
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         figure = figures["accuracy"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -68,6 +68,9 @@ class Task(ABC, Generic[A]):
     """Whether an answer says of which class something is."""
     largest: ClassVar[int] = 128
     """Side in pixels that larger pictures are trained at, where the user gives none."""
+
+    most_judged: ClassVar[int | None] = None
+    """Pictures of a part that are judged, where an answer takes long; which ones is drawn."""
 
     def __init__(self, classes: Sequence[str]):
         self.classes = tuple(classes)
@@ -142,6 +145,18 @@ class Task(ABC, Generic[A]):
     def settle(self, net: Vision, images: Images, truths: Sequence[A]) -> None:
         """Choose, on the validation part, what is chosen after training (a temperature, thresholds). Optional."""
 
+    def study(
+        self, images: Pixels, truths: Sequence[A], seed: int, say: Callable[[str], None] = lambda line: None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What has to be learnt of the train part before answers can be scored, where an answer and its truth do not say how good it is
+        (a referee that reads pictures): tensors, and a record as JSON, which the run keeps. Nothing by default. say: tells a
+        person what takes time"""
+        del images, truths, seed, say
+        return {}, {}
+
+    def recall(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Take what `study` found. Before anything is settled or scored."""
+
     # --- answers ------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -161,6 +176,24 @@ class Task(ABC, Generic[A]):
             f"the task {self.name} answers for pictures, without prompts",
             where="point or box",
             remedy="Leave them out, or train with --task promptable.",
+        )
+
+    def generate(
+        self,
+        net: Vision,
+        texts: Sequence[str],
+        draws: Draws,
+        *,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Iterator[list[Image]]:
+        """For each text all that noise is on its way to a picture, the picture last, (S, S, C) uint8 each. draws: a row a text.
+        Raises SettingError for words that are not known, or if this task makes no pictures."""
+        del net, texts, draws, guidance, steps
+        raise SettingError(
+            f"the task {self.name} answers for pictures and makes none",
+            where="generate",
+            remedy="Train with --task text_to_image.",
         )
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> A:

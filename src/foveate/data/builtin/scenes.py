@@ -63,12 +63,12 @@ def draw(id: str) -> tuple[Image, list[Thing]]:
     part = id.split("/")[0]
     draws = Draws(keys([f"scenes/{id}"]), 0)
     picture, colours = _ground(draws)
-    scans = _scans()[part]
+    own = scans()[part]
     things: list[Thing] = []
     for _ in range(int(draws.uniform(1)[0, 0] * (MOST + 1))):
         kind, which, tint = draws.uniform(3)[0]
-        digit = int(kind * len(scans))
-        scan = scans[digit][int(which * len(scans[digit]))]
+        digit = int(kind * len(own))
+        scan = own[digit][int(which * len(own[digit]))]
         colour = colours[int(tint * len(colours))]
         ink = _placed(scan, colour, things, draws)
         if ink is not None:
@@ -80,7 +80,7 @@ def draw(id: str) -> tuple[Image, list[Thing]]:
 
 
 @cache
-def _scans() -> dict[str, list[list[NDArray[np.float64]]]]:
+def scans() -> dict[str, list[list[NDArray[np.float64]]]]:
     """Of each part, for each class: the ink of its own scans, (8, 8) from 0 to 1."""
     from sklearn.datasets import load_digits
 
@@ -88,13 +88,13 @@ def _scans() -> dict[str, list[list[NDArray[np.float64]]]]:
     # By the draws, not in order: neighbours in the set are by one hand.
     order = np.argsort(Draws(keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[:, 0], kind="stable")
     shares = np.cumsum([0, *PARTS.values()]) / sum(PARTS.values())
-    scans: dict[str, list[list[NDArray[np.float64]]]] = {part: [] for part in PARTS}
+    parted: dict[str, list[list[NDArray[np.float64]]]] = {part: [] for part in PARTS}
     for digit in range(10):
         own = order[digits.target[order] == digit]
         cuts = np.rint(shares * len(own)).astype(int)
         for part, start, end in zip(PARTS, cuts[:-1], cuts[1:], strict=True):
-            scans[part].append([digits.images[i] / 16 for i in own[start:end]])
-    return scans
+            parted[part].append([digits.images[i] / 16 for i in own[start:end]])
+    return parted
 
 
 def _ground(draws: Draws) -> tuple[NDArray[np.float64], list[str]]:

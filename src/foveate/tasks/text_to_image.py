@@ -1,0 +1,341 @@
+"""From words to a picture: noise that a net leads to what the words say."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foveate.annotations import Captions
+from foveate.data.augment import Augment
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
+from foveate.data.draws import Draws, keys
+from foveate.data.pictures import fit
+from foveate.data.rows import Pixels
+from foveate.data.words import NOTHING, Vocabulary, cut
+from foveate.errors import DataError
+from foveate.evaluation import drawn
+from foveate.evaluation.drawn import Drawn
+from foveate.evaluation.drawn_baselines import fit_baselines
+from foveate.evaluation.intervals import Score
+from foveate.models.backbone import Backbone
+from foveate.models.painter import Painter, paint, pixels
+from foveate.models.vision import Vision
+from foveate.report import drawing
+from foveate.report.drawn_panels import drawn_panels
+from foveate.report.panels import Panel
+from foveate.settings import Settings
+from foveate.tasks.task import Rivals, Tally, Task
+from foveate.training import referee
+from foveate.training.referee import Referee
+
+FREE = 0.1
+"""The share of train pictures that are shown without their words, so that the net knows where none lead (Ho and Salimans, 2021)."""
+STEPS = 20
+GUIDANCES = (1.0, 1.5, 2.0, 3.0)
+"""Of which the one is taken that is best on the validation part."""
+TRIED = 200
+"""Pictures that each is tried on."""
+AT_ONCE = 64
+
+Answer = Captions | Drawn
+
+
+@dataclass(frozen=True)
+class Asked(Sequence[Image]):
+    """Pictures, each with words to make one from."""
+
+    images: Images
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.images[row]
+
+
+class TextToImage(Task[Answer]):
+    """Flow matching under classifier-free guidance. See `models.painter`; how pictures are judged is in `evaluation.drawn`.
+
+    words, longest: the vocabulary of the train captions
+    guidance, steps: how pictures are made where nothing else is asked; the first is chosen on the validation part
+    """
+
+    name = "text_to_image"
+    summary = "a picture of what is said"
+    primary = "likeness"
+    lower_is_better = frozenset({"kernel_distance", "copies"})
+    not_shares = frozenset({"kernel_distance", "diversity"})
+    preferred: ClassVar[Mapping[str, Any]] = {"model": "sketch", "average": 0.999, "clip": 1.0, "schedule": "cosine"}
+    lone_class = True
+    names_classes = False
+    largest = 64
+    most_judged = 500
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        words: Sequence[str] = (),
+        longest: int = 0,
+        guidance: float = 2.0,
+        steps: int = STEPS,
+    ):
+        super().__init__(classes)
+        self.vocabulary = Vocabulary(tuple(words), longest)
+        self.guidance, self.steps = guidance, steps
+        self.referee: Referee | None = None
+
+    @classmethod
+    def configured(
+        cls, dataset: Dataset[Answer], settings: Settings, truths: Sequence[Answer], *, mirror: bool
+    ) -> TextToImage:
+        del settings, mirror
+        vocabulary = Vocabulary.of([text for truth in _captions(truths) for text in truth.texts])
+        return cls(dataset.classes, words=vocabulary.words, longest=vocabulary.longest)
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "words": list(self.vocabulary.words),
+            "longest": self.vocabulary.longest,
+            "guidance": self.guidance,
+            "steps": self.steps,
+        }
+
+    # --- data
+
+    def audit(self, sample: Sample[Answer]) -> list[str]:
+        found = super().audit(sample)
+        if not found and not (isinstance(sample.truth, Captions) and all(map(cut, sample.truth.texts))):
+            return ["a caption with words in it is expected"]
+        return found
+
+    def check(self, part: Part, truths: Sequence[Answer]) -> None:
+        if part == "train" and not truths:
+            raise DataError(
+                "no picture of the train part has a caption", remedy="See what was read: foveate audit DATA."
+            )
+
+    @classmethod
+    def augmentation(
+        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
+    ) -> Augment:
+        del size, classes, epochs  # what is done to train pictures would be seen in those that are made
+        return Augment(flip=bool(symmetric) and kind != "none")  # unless it is told: words may say left and right
+
+    def collate(self, images: Tensor, truths: Sequence[Answer], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
+        """(B, C, H, W) uint8 -> (the same, noise like it, (B,) moments from 0 to 1, (B, L) words), the moments. Noise, moment, and one
+        of the wordings or none are drawn."""
+        which, free, moment = draws.uniform(3).T
+        noise = torch.from_numpy(draws.normal(images[0].numel() if len(images) else 0)).reshape(images.shape)
+        texts = [
+            truth.texts[int(share * len(truth.texts))] for truth, share in zip(_captions(truths), which, strict=True)
+        ]
+        words = self.vocabulary.read(texts)
+        words[free < FREE] = NOTHING
+        moments = torch.from_numpy(moment.copy())
+        return (images, noise, moments, torch.from_numpy(words)), moments
+
+    # --- learning
+
+    def net(self, backbone: Backbone) -> nn.Module:
+        return Painter(backbone, len(self.vocabulary.words), self.vocabulary.longest)
+
+    def loss(self, output: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
+        """What the net says and the true direction, (B, C, H, W) each -> their mean squared difference."""
+        said, true = output
+        return {"total": F.mse_loss(said.float(), true) if len(target) else said.sum() * 0}
+
+    @property
+    def followed(self) -> str:
+        return "explained"
+
+    def progress(self, output: tuple[Tensor, Tensor], target: Tensor, *, glance: bool) -> float:
+        """explained: the share of the direction's variance that is foreseen; noise never can be, so it stays below 1."""
+        del target, glance
+        said, true = output
+        return 1 - (F.mse_loss(said.float(), true) / true.square().mean()).item()
+
+    def settle(self, net: Vision, images: Images, truths: Sequence[Answer]) -> None:
+        """Choose the guidance of most likeness."""
+        asked = self.asked(images[:TRIED], truths[:TRIED])
+
+        def likeness(guidance: float) -> float:
+            self.guidance = guidance
+            return self.score(self.predict(net, asked), truths[:TRIED])[self.primary]
+
+        self.guidance = max(GUIDANCES, key=likeness)
+
+    def study(
+        self, images: Pixels, truths: Sequence[Answer], seed: int, say: Callable[[str], None] = lambda line: None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        say("a referee learns to read the train pictures")
+        return referee.taught(images, _captions(truths), seed).kept()
+
+    def recall(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        self.referee = Referee.again(tensors, record)
+
+    # --- answers
+
+    def asked(self, images: Images, truths: Sequence[Answer]) -> Images:
+        """The wording is drawn from the picture, so that all are used and a picture is always asked for in the same words."""
+        share = Draws(_keys(images), 0, 1).uniform(1)[:, 0]
+        return Asked(
+            images, [one.texts[int(u * len(one.texts))] for one, u in zip(_captions(truths), share, strict=True)]
+        )
+
+    def predict(self, net: Vision, images: Images) -> list[Answer]:
+        """A picture of what is said, of `asked`; for mere pictures one from no words."""
+        texts = images.texts if isinstance(images, Asked) else [""] * len(images)
+        made = [stages[-1] for stages in self._made(net, texts, Draws(_keys(images), 0))]
+        reals = images if isinstance(images, Asked) else [None] * len(images)
+        return [Drawn(one, text, real) for one, text, real in zip(made, texts, reals, strict=True)]
+
+    def generate(
+        self,
+        net: Vision,
+        texts: Sequence[str],
+        draws: Draws,
+        *,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Iterator[list[Image]]:
+        for text in texts:
+            self.vocabulary.check(text)
+        return self._made(net, texts, draws, guidance, steps, whole=True)
+
+    def _made(
+        self,
+        net: Vision,
+        texts: Sequence[str],
+        draws: Draws,
+        guidance: float | None = None,
+        steps: int | None = None,
+        *,
+        whole: bool = False,
+    ) -> Iterator[list[Image]]:
+        """For each text the picture, from the noise that is drawn for it; whole: with all that it was on the way."""
+        size, where = (net.channels, net.size, net.size), net.mean.device
+        noise = torch.from_numpy(draws.normal(int(np.prod(size))))
+        words = torch.from_numpy(self.vocabulary.read(texts))
+        guidance = self.guidance if guidance is None else guidance
+        for start in range(0, len(texts), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            first = noise[rows].reshape(-1, *size).to(where)
+            on_way = paint(net, first, words[rows].to(where), guidance=guidance, steps=steps or self.steps)
+            kept = [pixels(net, x) for x in on_way] if whole else [pixels(net, deque(on_way, 1)[0])]
+            for row in range(len(first)):
+                yield [stage[row].numpy() for stage in kept]
+
+    def tally(self, predicted: Sequence[Answer], truth: Sequence[Answer]) -> Tally:
+        judge = self.referee
+        assert judge is not None, "study comes before scoring"
+        told = referee.told(judge.vocabulary, _captions(truth))
+        made = [answer for answer in predicted if isinstance(answer, Drawn)]
+        if len(made) < len(predicted) or not made:  # a truth as the answer
+            own, nothing = np.zeros((len(told), 1)), np.full(len(told), np.nan)
+            same = {"told": told, "read": told, "read_real": told, "features": own, "real_features": own}
+            return {**same, "near": nothing, "near_real": nothing, "half": np.zeros(len(told), np.int64)}
+        read, features = judge.read([one.picture for one in made])
+        reals = [one.picture if one.real is None else one.real for one in made]
+        read_real, real = judge.read(reals)
+        return {
+            "told": told,
+            "read": read,
+            "read_real": read_real,
+            "features": features.round(4),
+            "real_features": real.round(4),
+            "near": judge.nearness(features).round(4),
+            "near_real": judge.nearness(real).round(4),
+            "half": (_keys(reals) % 2).astype(np.int64),
+        }
+
+    def figures(self, tally: Tally) -> dict[str, float]:
+        return drawn.Scorer(tally).figures()
+
+    def scorer(self, tally: Tally) -> Score:
+        return drawn.Scorer(tally).figures
+
+    def baselines(self, images: Pixels, truths: Sequence[Answer], seed: int) -> Rivals[Answer]:
+        rivals = fit_baselines(images, _captions(truths), seed)
+
+        def answers(asked: Images) -> dict[str, list[Answer]]:
+            assert isinstance(asked, Asked)
+            return {
+                name: [Drawn(one, text, real) for one, text, real in zip(made, asked.texts, asked, strict=True)]
+                for name, made in rivals(asked.texts).items()
+            }
+
+        return answers
+
+    # --- for people
+
+    def words(self, annotation: Answer) -> dict[str, Any]:
+        if isinstance(annotation, Captions):
+            return {"texts": list(annotation.texts)}
+        return {"text": annotation.text, "picture": blake2b(annotation.picture.tobytes(), digest_size=8).hexdigest()}
+
+    def tell(self, annotation: Answer) -> str:
+        return (annotation.texts[0] if isinstance(annotation, Captions) else annotation.text) or "no words"
+
+    def draw(self, image: Image, annotation: Answer) -> Image:
+        """A strip under the picture with the words in it; where one was made from them, it is beside it."""
+        if isinstance(annotation, Drawn):
+            beside = fit(annotation.picture, max(image.shape[:2]), image.shape[2])
+            plain = np.zeros((len(beside), image.shape[1], image.shape[2]), np.uint8)
+            plain[: len(image)] = image
+            image = np.concatenate([plain, beside], 1)
+        return drawing.captioned(image, self.tell(annotation))
+
+    def claim(self, figures: Mapping[str, Any], part: str) -> str:
+        like, right, real = figures["likeness"], figures["prompt_accuracy"], figures["real_accuracy"]
+        return (
+            f"at a likeness of {like['value']:.1%} to {self.pictures(like, part)} with their words (95% interval {like['low']:.1%} to "
+            f"{like['high']:.1%}; two halves of the real ones are at {figures['real_likeness']['value']:.1%}); a net that reads "
+            f"{real['value']:.1%} of the real ones right reads what was asked in {right['value']:.1%} of those that were made"
+        )
+
+    def panels(
+        self,
+        tally: Tally,
+        ids: Sequence[str],
+        picture: Callable[[int], Image | None],
+        pair: Callable[[int], tuple[Answer, Answer]],
+    ) -> list[Panel]:
+        return drawn_panels(tally, ids, picture, pair, self._read)
+
+    def _read(self, numbers: Sequence[int]) -> str:
+        """What the referee reads, in words."""
+        return "" if self.referee is None else self.referee.vocabulary.tell(numbers)
+
+    @classmethod
+    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[Answer]:
+        """8 x 8 grey pictures, dark above and bright below or the other way round."""
+        pixels = rng.integers(20, 50, (count, 8, 8, 1), dtype=np.uint8)
+        samples: list[Sample[Answer]] = []
+        for row, picture in enumerate(pixels):
+            below = row % 2
+            edge = int(rng.integers(3, 6))
+            picture[edge:] += 180 * below
+            picture[:edge] += 180 * (1 - below)
+            texts = ("light below", "dark above") if below else ("light above", "dark below")
+            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), Captions(texts)))
+        return Dataset("examples", cls.name, (), samples)
+
+
+def _captions(truths: Sequence[Answer]) -> list[Captions]:
+    return [truth for truth in truths if isinstance(truth, Captions)]
+
+
+def _keys(images: Images) -> NDArray[np.uint64]:
+    """Of the pictures' pixels, so that what is drawn for one depends on nothing else."""
+    return keys([blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8).hexdigest() for image in images])

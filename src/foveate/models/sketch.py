@@ -6,33 +6,23 @@ would take most of the time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foveate.models.backbone import Backbone
-from foveate.models.painter import Norm
+from foveate.models.painter import Residual
 from foveate.models.registry import Model, Recipe, Weights
 
 WIDTHS = (64, 128)
-
-
-class Residual(nn.Module):
-    """Normalisation, SiLU, convolution, twice, added to what came in (He et al., "Identity mappings", 2016)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        parts = [(Norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)) for _ in range(2)]
-        self.layers = nn.Sequential(*(part for layer in parts for part in layer))
-
-    def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = self.layers(x)
-        return x + added
 
 
 class Sketch(Backbone):
     """channels: of the picture; size: its side in pixels. Two maps, of 64 and 128 channels."""
 
     flexible = True
+    bends = WIDTHS
 
     def __init__(self, channels: int, size: int):
         super().__init__()
@@ -44,12 +34,12 @@ class Sketch(Backbone):
         self.coarse = Residual(coarse)
         self.channels, self.strides = WIDTHS, (self.cut, 2 * self.cut)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> (B, 64, H / 2, W / 2), (B, 128, H / 4, W / 4)."""
+    def forward(self, images: Tensor, bends: Sequence[Tensor | None] = (None, None)) -> list[Tensor]:
+        """(B, C, H, W), and (B, 2 c) of scales and shifts for each map -> (B, 64, H / 2, W / 2), (B, 128, H / 4, W / 4)."""
         down, across = (-side % self.cut for side in images.shape[2:])
         squares = F.pixel_unshuffle(F.pad(images, (0, across, 0, down)), self.cut)
-        fine = self.fine(self.stem(squares))
-        return [fine, self.coarse(self.halve(fine))]
+        fine = self.fine(self.stem(squares), bends[0])
+        return [fine, self.coarse(self.halve(fine), bends[1])]
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Sketch:

@@ -40,9 +40,9 @@ from foveate.training.referee import Referee
 FREE = 0.1
 """The share of train pictures that are shown without their words, so that the net knows where none lead (Ho and Salimans, 2021)."""
 STEPS = 20
-GUIDANCES = (1.0, 1.5, 2.0, 3.0)
+GUIDANCES = (1.0, 2.0, 3.0)
 """Of which the one is taken that is best on the validation part."""
-TRIED = 200
+TRIED = 150
 """Pictures that each is tried on."""
 AT_ONCE = 64
 

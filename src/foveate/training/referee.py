@@ -29,10 +29,10 @@ from foveate.training.optim import optimizer
 from foveate.training.schedule import schedule
 
 BATCH = 128
-SHOWN = 200_000
+SHOWN = 100_000
 """Pictures that it learns from: few epochs of much data, at most EPOCHS of little."""
 EPOCHS = 60
-KNOWN = 50_000
+KNOWN = 20_000
 """Train pictures that others are compared with, at most: the first of a drawn order."""
 NEIGHBOURS = 50
 _AT_ONCE = 250

@@ -84,7 +84,7 @@ def test(run: Run, *, watch: Watch | None = None) -> Mapping[str, Any]:
             "was chosen by those results, this figure is no longer one on unseen pictures."
         )
     material = reopen(run, watch)
-    run.recall(material.task)
+    _study(run, material, watch)
     results = _judge(run, material, "test", _rivals(run, material, "test"))
     run.ledger.record(weights, results["test"])
     files.write_json(run.path / "results.json", results)
@@ -129,7 +129,7 @@ def _study(run: Run, material: Material, watch: Watch) -> None:
         pixels, truths, _ = material.of("train")
         tensors, record = material.task.study(pixels, truths, run.settings.seed, watch.say)
         if tensors:
-            checkpoint.write(run.studied, tensors, record)
+            run.keep_studied(tensors, record)
     run.recall(material.task)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import Tensor
 
 from foveate import files, models, settings, tasks
 from foveate.data.dataset import Dataset, Image, Images, Part
@@ -148,9 +149,14 @@ class Run:
         return self._loaded[1:]
 
     def recall(self, task: Task[Any]) -> None:
-        """Tell a task what it found when it studied the train part, if anything."""
+        """Tell a task what was studied of the train part, if anything."""
         if self.studied.is_file():
             task.recall(*checkpoint.read(self.studied))
+
+    def keep_studied(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+        """Leaves referee.safetensors, for all that is loaded from now on."""
+        checkpoint.write(self.studied, dict(tensors), dict(record))
+        self._loaded = None
 
     def answer(self, images: Images, tile: int | None = None) -> list[Any]:
         """An annotation for each (H, W, C) uint8 picture of any size. tile: pixels of the squares that larger pictures are

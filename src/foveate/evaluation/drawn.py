@@ -50,11 +50,13 @@ class Scorer:
         self.alike = (slots[:, None] == slots[None]).mean(2) if len(told) else np.zeros((0, 0))
         between = {"made": _squared(made, made), "real": _squared(real, real), "cross": _squared(made, real)}
         apart = ~np.eye(len(told), dtype=bool)
-        # One width for all models that are judged on these pictures: the usual distance between real ones.
-        width = float(np.median(between["real"][apart])) if len(told) > 1 else 1.0
-        self.kernels = {name: np.exp(-squared / (width or 1.0)) * apart for name, squared in between.items()}
         same = (self.alike == 1) & apart
-        self.same = (same if same.sum() >= len(told) else apart).astype(np.float64)
+        same = same if same.sum() >= len(told) else apart
+        # One width for all models that are judged on these pictures: the usual distance between real ones of the same words, else one
+        # picture for each word would look like all of them.
+        width = float(np.median(between["real"][same])) if same.any() else 1.0
+        self.kernels = {name: np.exp(-squared / (width or 1.0)) * apart for name, squared in between.items()}
+        self.same = same.astype(np.float64)
         self.between, self.apart = between, apart.astype(np.float64)
 
     def figures(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foveate.models.segmenter import reaching
+
 if TYPE_CHECKING:
     from foveate.models.backbone import Backbone
     from foveate.models.vision import Vision
@@ -66,9 +68,9 @@ class Painter(nn.Module):
         inside, bends = bends[: -len(self.blocks)], bends[-len(self.blocks) :]
         maps = self.backbone(x, inside) if inside else self.backbone(x)
         maps = [maps[level] for level in self.used]
-        down, across = maps[0].shape[2:]
-        room = (0, across * self.stride - x.shape[3], 0, down * self.stride - x.shape[2])
-        maps[0] = torch.cat([maps[0], F.pixel_unshuffle(F.pad(x, room), self.stride).to(maps[0].dtype)], 1)
+        over = [-side % self.stride for side in x.shape[2:]]
+        squares = F.pixel_unshuffle(F.pad(x, (0, over[1], 0, over[0])), self.stride)
+        maps[0] = torch.cat([reaching(maps[0], squares), squares.to(maps[0].dtype)], 1)
         coarse = self.lateral[-1](maps[-1])
         seen = self.attend(coarse.flatten(2).transpose(1, 2), told)
         found = self.blocks[-1](seen.transpose(1, 2).reshape(coarse.shape), bends[-1])

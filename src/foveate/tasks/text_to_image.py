@@ -75,7 +75,13 @@ class TextToImage(Task[Answer]):
     primary = "likeness"
     lower_is_better = frozenset({"kernel_distance", "copies"})
     not_shares = frozenset({"kernel_distance", "diversity"})
-    preferred: ClassVar[Mapping[str, Any]] = {"model": "sketch", "average": 0.999, "clip": 1.0, "schedule": "cosine"}
+    preferred: ClassVar[Mapping[str, Any]] = {
+        "model": "sketch",
+        "batch_size": 64,
+        "average": 0.999,
+        "clip": 1.0,
+        "schedule": "cosine",
+    }
     lone_class = True
     names_classes = False
     largest = 64

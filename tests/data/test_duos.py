@@ -1,0 +1,56 @@
+"""The built-in pictures of two digits: what is said of them is what they show."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from foveate.data import load
+from foveate.data.builtin import duos
+from foveate.data.builtin.scenes import COLOURS
+
+
+@pytest.fixture(scope="module")
+def data():
+    return duos.read()
+
+
+def test_parts_and_captions(data):
+    assert {part: len(data.part(part)) for part in duos.PARTS} == duos.PARTS
+    form = re.compile(r"a (\w+) (\d) (left of|right of|above|below) a (\w+) (\d)")
+    opposite = {"left of": "right of", "above": "below"}
+    seen = set()
+    for sample in data:
+        there, back = (form.fullmatch(text) for text in sample.truth.texts)
+        assert back.groups() == (*there.groups()[3:], opposite[there[3]], *there.groups()[:2])
+        seen.add(there.groups())
+    for place, count in ((0, len(duos.INKS)), (1, 10), (2, 2), (3, len(duos.INKS)), (4, 10)):
+        assert len({words[place] for words in seen}) == count
+
+
+def test_each_is_a_function_of_its_id(data):
+    assert data.classes == ()
+    again = duos.read()
+    assert all(np.array_equal(again[row].source.read(), data[row].source.read()) for row in range(0, 9000, 500))
+    assert load.load("duos").task == "text_to_image"
+
+
+def test_colours_lie_where_it_is_said(data):
+    """The middle of the pixels that are nearest to each of the two colours."""
+    checked = 0
+    for sample in list(data)[:300]:
+        first, _, relation, second, _ = re.fullmatch(
+            r"a (\w+) (\d) (left of|above) a (\w+) (\d)", sample.truth.texts[0]
+        ).groups()
+        if first == second:
+            continue
+        picture = sample.source.read().astype(float)
+        middles = []
+        for colour in (first, second):
+            near = np.linalg.norm(picture - np.array(COLOURS[colour]), axis=2) < 60
+            middles.append(np.argwhere(near).mean(0)[0 if relation == "above" else 1])
+        assert middles[0] + 3 < middles[1], sample
+        checked += 1
+    assert checked > 200

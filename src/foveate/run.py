@@ -184,7 +184,7 @@ def header(task: Task[Any], net: Vision, settings: Settings) -> dict[str, Any]:
         "task": task.name,
         "classes": list(task.classes),
         "options": task.options(),
-        "model": settings.model,
+        "model": models.portable(settings.model),
         "size": net.size,
         "channels": net.channels,
     }

@@ -18,11 +18,11 @@ def colours(seed: int = 0, shape: tuple[int, ...] = (40, 56, 3)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def tokenizer(folder: Path, limit: int = 24) -> None:
-    """Of letters: each is a token, and another one at a word's end."""
+def tokenizer(folder: Path, limit: int = 24, words: int = 0) -> None:
+    """Of letters: each is a token, and another one at a word's end. words: that are known besides"""
     letters = [chr(code) for code in range(33, 127)]
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters), "ca", "cat</w>"]
-    vocab = {word: number for number, word in enumerate(words)}
+    known = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters), "ca", "cat</w>"]
+    vocab = {word: number for number, word in enumerate([*known, *map(str, range(100, 100 + words))])}
     made = transformers.CLIPTokenizer(vocab=vocab, merges=[("c", "a"), ("ca", "t</w>")], model_max_length=limit)
     made.save_pretrained(folder)
 

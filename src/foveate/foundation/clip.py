@@ -63,9 +63,10 @@ class Clip:
         told = reference.described(folder, "clip")
         transformers = folders.library("transformers", "clip:DIR")
         self.net = folders.net(transformers.CLIPModel, folder, told)
-        self.tokenizer = folders.part(transformers.CLIPTokenizer, folder)
+        words = self.net.config.text_config
+        self.tokenizer = folders.tokenizer(transformers.CLIPTokenizer, folder, words.vocab_size)
         self.processor = folders.part(transformers.CLIPImageProcessor, folder)
-        self.limit: int = self.net.config.text_config.max_position_embeddings
+        self.limit: int = words.max_position_embeddings
 
     @torch.no_grad()
     def pictures(self, images: Images) -> Tensor:

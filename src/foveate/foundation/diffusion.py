@@ -48,7 +48,7 @@ class Diffusion:
         files = [path for part, stem in stems.items() for path in folders.weights(folder / part, stem)]
         folders.refuse_if_too_large(files, folder)
         words = folders.net(transformers.CLIPTextModel, folder / "text_encoder", described)
-        tokenizer = folders.part(transformers.CLIPTokenizer, folder / "tokenizer")
+        tokenizer = folders.tokenizer(transformers.CLIPTokenizer, folder / "tokenizer", words.config.vocab_size)
         given = {"local_files_only": True}
         read = {**given, "use_safetensors": True, "low_cpu_mem_usage": False}
         try:

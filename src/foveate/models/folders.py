@@ -44,8 +44,7 @@ def library(name: str, what: str) -> Any:
 
 def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """What a JSON file of a folder says. Raises SettingError where there is no such folder, no such file, or no such content."""
-    if not folder.is_dir():
-        raise SettingError("there is no such folder", where=folder, remedy="Name a folder of a published model.")
+    refuse_if_missing(folder)
     path = folder / name
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -62,6 +61,12 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
     return told
 
 
+def refuse_if_missing(folder: Path) -> None:
+    """Raises SettingError where there is no such folder."""
+    if not folder.is_dir():
+        raise SettingError("there is no such folder", where=folder, remedy="Name a folder of a published model.")
+
+
 def described(told: dict[str, Any]) -> dict[str, Any]:
     """What of a config.json describes the net."""
     return {key: value for key, value in told.items() if key not in _NOT_OF_THE_NET}
@@ -70,6 +75,7 @@ def described(told: dict[str, Any]) -> dict[str, Any]:
 def weights(folder: Path, stem: str = "model") -> list[Path]:
     """The safetensors files of a net, one or as many as its index names. Raises SettingError where there are none; pickled weights
     are told apart, and never opened."""
+    refuse_if_missing(folder)
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
         try:
@@ -175,6 +181,28 @@ def part(kind: Any, folder: Path) -> Any:
             where=folder,
             remedy="Fetch the folder again, whole: with its tokenizer and preprocessor files.",
         ) from None
+
+
+def tokenizer(kind: Any, folder: Path, known: int) -> Any:
+    """A tokenizer of that class for a net that knows so many tokens. Raises SettingError where its files are missing, for which the
+    library would take an empty vocabulary, and for more tokens than the net has."""
+    refuse_if_missing(folder)
+    if not (folder / "tokenizer.json").is_file() and not all(
+        (folder / name).is_file() for name in ("vocab.json", "merges.txt")
+    ):
+        raise SettingError(
+            "this folder has no tokenizer.json, nor vocab.json and merges.txt, to read words with",
+            where=folder,
+            remedy="Fetch the folder again, whole.",
+        )
+    made = part(kind, folder)
+    if len(made) > known:
+        raise SettingError(
+            f"a tokenizer of at most {known:,} tokens is expected, as its net has, got {len(made):,}",
+            where=folder,
+            remedy="Fetch the folder again, whole.",
+        )
+    return made
 
 
 def tensors(files: Sequence[Path]) -> dict[str, Tensor]:

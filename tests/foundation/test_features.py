@@ -12,8 +12,10 @@ from safetensors.torch import save_file
 
 import foveate as fv
 from command_line import hurry, refused, run_cli
-from foveate import models
+from foveate import models, tasks
+from foveate.data.draws import Draws, keys
 from foveate.errors import SettingError
+from foveate.models.vision import Vision
 from foveate.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -117,6 +119,28 @@ def test_the_encoder_of_a_unet_is_frozen_and_its_other_half_learns(vit):
     assert {key: value.shape for key, value in again.state_dict().items()} == {
         key: value.shape for key, value in net.state_dict().items()
     }
+
+
+@pytest.mark.parametrize("name", sorted({"detection", "instance", "promptable", "semantic"} & set(tasks.all())))
+def test_every_task_learns_on_a_frozen_backbone(name, vit):
+    """One step on a batch: what is on the features is moved, they are not."""
+    dataset = tasks.find(name).examples(8, np.random.default_rng(0))
+    task = tasks.find(name)(dataset.classes)
+    backbone = models.build(f"hf:{vit[0]}", channels=1, size=32, weights=vit[0])
+    backbone.freeze()
+    net = Vision(task.net(backbone), size=32, mean=[120.0], std=[60.0])
+    pixels = np.stack([sample.source.read() for sample in dataset])
+    inputs, target = task.collate(
+        torch.from_numpy(pixels).permute(0, 3, 1, 2),
+        [sample.truth for sample in dataset],
+        Draws(keys([sample.id for sample in dataset]), seed=0),
+    )
+    loss = task.loss(net.train()(*inputs), target)["total"]
+    loss.backward()
+    assert torch.isfinite(loss)
+    moved = [weight for weight in net.parameters() if weight.grad is not None and weight.grad.abs().sum() > 0]
+    assert moved
+    assert not {id(weight) for weight in moved} & {id(weight) for weight in backbone.parameters()}
 
 
 def test_random_weights_cannot_be_frozen(colours, tmp_path):

@@ -145,13 +145,20 @@ def test_more_memory_than_there_is_is_said_before_it_is_taken(clip, monkeypatch)
         opened(clip[0])
 
 
-def test_memory_is_read_from_the_system(tmp_path):
-    path = tmp_path / "meminfo"
+def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
+    path, group = tmp_path / "meminfo", tmp_path / "group"
     path.write_text("MemTotal:  900 kB\nMemAvailable:    512 kB\n")
-    assert folders.available(path) == 512 * 1024
+    assert folders.available(path, group) == 512 * 1024
+    group.mkdir()
+    (group / "memory.max").write_text("100000\n")
+    (group / "memory.current").write_text("60000\n")
+    (group / "memory.stat").write_text("anon 50000\ninactive_file 7000\n")
+    assert folders.available(path, group) == 47_000
+    (group / "memory.max").write_text("max\n")
+    assert folders.available(path, group) == 512 * 1024
     path.write_text("nothing of the kind")
-    assert folders.available(path) is None
-    assert folders.available(tmp_path / "missing") is None
+    assert folders.available(path, group) is None
+    assert folders.available(tmp_path / "missing", group) is None
 
 
 def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):

@@ -129,13 +129,24 @@ def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
         )
 
 
-def available(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Bytes of memory that a process can have without others being pushed out, or None where the system does not say."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
+def available(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes of memory that a process can have without others being pushed out, or None where the system does not say.
+
+    group: of the control group that a container is limited by (cgroup v2), where there is one
+    """
+    found = []
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        found.append(1024 * _table(meminfo)["MemAvailable:"])
+    with contextlib.suppress(OSError, ValueError, KeyError):  # without a limit its file says "max"
+        most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        found.append(most - used + _table(group / "memory.stat")["inactive_file"])
+    return min(found, default=None)
+
+
+def _table(path: Path) -> dict[str, int]:
+    """A name and a number a line."""
+    lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+    return {line[0]: int(line[1]) for line in lines if len(line) > 1}
 
 
 def net(kind: Any, folder: Path, told: dict[str, Any], **given: Any) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tiny_models
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import foveate as fv
 from command_line import refused, run_cli
@@ -140,6 +142,19 @@ def test_prompts_that_make_no_sense_are_refused(known, tmp_path):
         ("--tile", "64"): "answers for whole pictures",
     }.items():
         assert said in refused("predict", known[0], tmp_path / "x.png", *words), words
+
+
+def test_the_net_for_pictures_is_taken_out_of_one_for_videos(sam2, tmp_path):
+    """As SAM 2 is published: with a memory of earlier pictures, which is left where it is."""
+    shutil.copytree(sam2[0], tmp_path / "video")
+    path = tmp_path / "video" / "config.json"
+    told = json.loads(path.read_text())
+    more = {"model_type": "sam2_video", "num_maskmem": 7, "memory_attention_hidden_size": 32}
+    path.write_text(json.dumps({**told, **more}))
+    state = load_file(sam2[0] / "model.safetensors")
+    save_file({**state, "memory_attention.layer_norm.weight": torch.ones(32)}, tmp_path / "video" / "model.safetensors")
+    found = [foundation.open(f"sam2:{at}").on(PICTURE).click(30, 20) for at in (sam2[0], tmp_path / "video")]
+    assert np.array_equal(*found)
 
 
 def test_a_processor_of_another_size_is_refused(tmp_path):

@@ -138,7 +138,7 @@ def predict(
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(metavar="X,Y", help="A pixel of what is meant, for promptable runs; again for more."),
+        typer.Option(metavar="X,Y", help="A pixel of what is meant, for promptable runs and sam; again for more."),
     ] = None,
     outside: Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel that is not of it.")] = None,
     box: Annotated[str | None, typer.Option(metavar="L,T,R,B", help="A box around what is meant.")] = None,

@@ -121,7 +121,7 @@ def speed(sizes: Sequence[int]) -> None:
     import torch
 
     from foveate import models
-    from foveate.models.seer import Seer
+    from foveate.models.seer import NetSeer
     from foveate.models.vision import Vision
     from foveate.tasks.promptable import Promptable
 
@@ -131,8 +131,8 @@ def speed(sizes: Sequence[int]) -> None:
         body = Promptable(["a"]).net(models.build("pyramid", channels=3, size=size))
         net = Vision(body, size=size, mean=[110.0] * 3, std=[60.0] * 3).to(memory_format=torch.channels_last)
         image = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
-        looking = median(lambda net=net, image=image: Seer(net, image))
-        seer = Seer(net, image)
+        looking = median(lambda net=net, image=image: NetSeer(net, image))
+        seer = NetSeer(net, image)
         answering = median(lambda seer=seer, size=size: (seer.forget(), seer.click(size / 2, size / 3)))
         weights = sum(weight.numel() for weight in net.parameters())
         print(

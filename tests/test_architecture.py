@@ -14,8 +14,8 @@ import foveate
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
     "errors", "files", "ops", "annotations", "data", "evaluation", "report", "models", "training", "settings", "tasks",
-    "console", "run", "material", "learning", "story", "deep", "auditing", "experiment", "predicting", "labelling",
-    "generating", "comparing",
+    "answering", "foundation", "console", "run", "material", "learning", "story", "deep", "auditing", "experiment",
+    "predicting", "labelling", "generating", "comparing",
     "commands", "cli", "__main__",
 )  # fmt: skip
 

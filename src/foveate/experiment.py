@@ -41,7 +41,7 @@ def train(
     given["data"] = str(data) if known is None else str(known.origin or known.name)
     wanted = Settings.of(**given)
     tasks.find(wanted.task)  # a wrong name is said before any data is read
-    models.find(wanted.model)
+    given["weights"] = models.start(wanted.model, wanted.weights, frozen=wanted.freeze)
     root = Path(wanted.root) if wanted.root else None
     dataset = load(wanted.data if known is None else known, root=root, download=download, format=wanted.data_format)
     kind = tasks.find(given.get("task") or views.suited(dataset, tasks.all()))  # 1. define

@@ -1,4 +1,4 @@
-"""Labels proposed by a run, as data for a person to correct: the least sure ones first."""
+"""Labels proposed by a run or a foundation model, as data for a person to correct: the least sure ones first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 
 from foveate import files
 from foveate.annotations import Boxes, Instances, Label, Mask, boxes_of
+from foveate.answering import Answering
 from foveate.console import Silent, Watch
 from foveate.data import formats
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.pictures import PICTURE_SUFFIXES, FileSource, decode
 from foveate.errors import BadPicture, DataError, RunError
 from foveate.predicting import at_once, picture_files
-from foveate.run import Run
 
 PROPOSED: dict[type, tuple[str, str]] = {
     Label: ("classification", "folder"),
@@ -41,10 +41,10 @@ class Proposal:
 
 
 def label(
-    run: Run, pictures: Path, out: Path, *, format: str | None = None, watch: Watch | None = None
+    model: Answering, pictures: Path, out: Path, *, format: str | None = None, watch: Watch | None = None
 ) -> list[Proposal]:
-    """Write what a run says of all pictures of a folder as labelled data in a new place, and beside it OUT.proposals.csv: each
-    picture, least sure first. Where a run names no classes, all that it finds is a `thing`.
+    """Write what a model says of all pictures of a folder as labelled data in a new place, and beside it OUT.proposals.csv: each
+    picture, least sure first. Where it names no classes, all that it finds is a `thing`.
 
     Raises DataError where there is no picture that can be read, and for what the format cannot hold.
     """
@@ -53,11 +53,11 @@ def label(
     for path in (out, listed):
         if path.exists():
             raise RunError("this exists already and would be overwritten", where=path, remedy="Name another --out.")
-    task, _ = run.load()
+    task = model.task
     samples: list[Sample[Any]] = []
     proposals: list[Proposal] = []
     for some in at_once(_read(pictures, watch)):
-        for (path, image), answer in zip(some, run.answer([image for _, image in some]), strict=True):
+        for (path, image), answer in zip(some, model.answer([image for _, image in some]), strict=True):
             id = path.relative_to(pictures).as_posix() if pictures.is_dir() else path.name
             shown = task.shown(answer)
             proposals.append(Proposal(id, sureness(answer, shown), task.tell(answer)))

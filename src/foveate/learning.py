@@ -35,7 +35,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     """
     wanted = run.settings
     where = device.prepare(wanted.seed)
-    recipe = models.find(wanted.model).recipe(pretrained=wanted.weights is not None)
+    recipe = models.find(wanted.model).recipe(pretrained=wanted.weights is not None, frozen=wanted.freeze)
     half = device.half_pays(where, on_cpu=recipe.half) if wanted.half is None else wanted.half
     pixels, truths, ids = material.of("train")
     valid_pixels, valid_truths, valid_ids = material.of("valid")
@@ -121,6 +121,8 @@ def _net(task: Task[Any], wanted: Settings, pixels: Any) -> Vision:
     if wanted.weights is not None:
         start = "download" if wanted.weights == "download" else Path(wanted.weights)
     backbone = models.build(wanted.model, channels=channels, size=size, weights=start)
+    if wanted.freeze:
+        backbone.freeze()
     mean, std = published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)
     return Vision(task.net(backbone), size=size, mean=mean, std=std)
 

@@ -14,6 +14,7 @@ import PIL.Image
 
 from foveate import files
 from foveate.annotations import KINDS, Boxes, Instances, Mask
+from foveate.answering import Answering
 from foveate.console import Silent, Watch
 from foveate.data import rasters, video
 from foveate.data.dataset import Image, Skipped
@@ -22,7 +23,6 @@ from foveate.data.pictures import PICTURE_SUFFIXES, decode
 from foveate.errors import BadPicture, FoveateError, RunError, SettingError
 from foveate.models.seer import Box
 from foveate.ops.clicks import Click
-from foveate.run import Run
 from foveate.tasks.task import Task
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class Answers:
 
 
 def predict_paths(
-    run: Run,
+    model: Answering,
     paths: Sequence[Path],
     outputs: Outputs = Outputs(),
     *,
@@ -76,7 +76,7 @@ def predict_paths(
     if prompt is not None and tile is not None:
         raise SettingError("one of a tile's side and a prompt is expected, got both", where="--tile")
     watch = watch or Silent()
-    task, _ = run.load()
+    task = model.task
     _check(task, outputs)
     for folder, option in ((outputs.drawn, "--draw"), (outputs.masks, "--masks")):
         if folder is not None:
@@ -92,7 +92,7 @@ def predict_paths(
 
     for waiting in at_once(_pictures(paths, skip)):
         images = [image for _, image in waiting]
-        answers = run.answer(images, tile) if prompt is None else [_pointed(run, image, prompt) for image in images]
+        answers = model.answer(images, tile) if prompt is None else [_pointed(model, image, prompt) for image in images]
         for (name, image), answer in zip(waiting, answers, strict=True):
             record = {"path": name, **task.words(answer)}
             watch.say(f"{name}  {task.tell(answer)}")
@@ -108,7 +108,7 @@ def predict_paths(
     if outputs.json_file is not None:
         told = [{"path": one.id, "reason": one.reason} for one in skipped]
         files.write_json(
-            outputs.json_file, {"run": str(run.path), "classes": task.classes, "answers": records, "skipped": told}
+            outputs.json_file, {"run": model.name, "classes": task.classes, "answers": records, "skipped": told}
         )
     if coco is not None and outputs.coco_file is not None:
         files.write_json(outputs.coco_file, coco.content())
@@ -127,8 +127,8 @@ def at_once(pictures: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image
         yield waiting
 
 
-def _pointed(run: Run, image: Image, prompt: Prompt) -> Instances:
-    seer = run.on(image)
+def _pointed(model: Answering, image: Image, prompt: Prompt) -> Instances:
+    seer = model.look(image)
     mask = seer.point(prompt.clicks, prompt.box)
     return rasters.layered(mask[None], np.array([seer.sure]))
 

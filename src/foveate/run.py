@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate import files, models, settings, tasks
+from foveate.answering import Answering
 from foveate.data.dataset import Dataset, Image, Images, Part
 from foveate.data.draws import Draws, keys
-from foveate.data.pictures import decode
 from foveate.errors import RunError
 from foveate.evaluation.ledger import Ledger
 from foveate.models.seer import Seer
@@ -30,7 +30,7 @@ from foveate.training import checkpoint, curves
 
 
 @dataclass
-class Run:
+class Run(Answering):
     """The record of one training, in `path`. See docs/architecture.md for its files.
 
     dataset: the data, where it was built in memory and so cannot be read again from its origin
@@ -69,6 +69,16 @@ class Run:
         if not path.is_dir():
             raise RunError("no such run", where=path, remedy="Runs are written by: foveate train DATA --out RUN.")
         return cls(path, settings.read(path / "config.yaml"))
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return str(self.path)
+
+    @property
+    def task(self) -> Task[Any]:
+        """The task as its best weights answer it."""
+        return self.load()[0]
 
     # --- records
 
@@ -159,29 +169,14 @@ class Run:
         self._loaded = None
 
     def answer(self, images: Images, tile: int | None = None) -> list[Any]:
-        """An annotation for each (H, W, C) uint8 picture of any size. tile: pixels of the squares that larger pictures are
-        cut into, where the task can."""
         task, net = self.load()
         if tile is None:
             return task.predict(net, images)
         return [task.predict_tiled(net, image, tile) for image in images]
 
-    def predict(self, what: str | Path | Image | Sequence[str | Path | Image], *, tile: int | None = None) -> Any:
-        """The answer for a picture file or array as a dict of plain values, or a list of them for a list.
-
-        Raises BadPicture for a file that cannot be read.
-        """
-        if isinstance(what, str | Path) or hasattr(what, "shape"):
-            return self.predict([what], tile=tile)[0]  # type: ignore[list-item]
-        task, _ = self.load()
-        images = [decode(Path(one)) if isinstance(one, str | Path) else one for one in what]
-        return [task.words(answer) for answer in self.answer(images, tile)]
-
-    def on(self, what: str | Path | Image) -> Seer:
-        """A picture file or array, looked at once, to be pointed at: seer.click(120, 80). Raises SettingError if this run's task has no
-        use for it, BadPicture for a file that cannot be read."""
+    def look(self, image: Image) -> Seer:
         task, net = self.load()
-        return task.on(net, decode(Path(what)) if isinstance(what, str | Path) else what)
+        return task.on(net, image)
 
     def generate(
         self, text: str, n: int = 1, *, seed: int = 0, guidance: float | None = None, steps: int | None = None
@@ -226,7 +221,7 @@ def header(task: Task[Any], net: Vision, settings: Settings) -> dict[str, Any]:
         "task": task.name,
         "classes": list(task.classes),
         "options": task.options(),
-        "model": settings.model,
+        "model": models.portable(settings.model),
         "size": net.size,
         "channels": net.channels,
     }

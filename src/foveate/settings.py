@@ -32,7 +32,9 @@ class Settings(BaseModel):
     task: str = "classification"
     model: str = "quick"
     weights: str | None = None
-    """Published weights to start from: a local file, or "download"."""
+    """Published weights to start from: a local file, "download", or the folder of a model hf:DIR."""
+    freeze: bool = False
+    """Whether these weights stay as they are, and only what is on them is trained: a linear probe, for classes."""
     size: int | None = Field(None, ge=1, le=4096)
     """Side of the pictures in pixels."""
     seed: int = Field(0, ge=0, lt=2**63)

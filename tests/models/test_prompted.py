@@ -10,7 +10,7 @@ from foveate import models
 from foveate.errors import SettingError
 from foveate.models import prompted
 from foveate.models.prompted import CANDIDATES, DRAWS, NO_CLICK, ROUNDS, Prompted, Prompts, Round
-from foveate.models.seer import Seer
+from foveate.models.seer import NetSeer
 from foveate.models.vision import Vision
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -168,9 +168,9 @@ def test_a_perfect_answer_costs_nothing_and_one_good_candidate_most_of_it():
 # --- one picture, looked at once --------------------------------------------------------------------------------------
 
 
-def seer(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> Seer:
+def seer(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> NetSeer:
     net = Vision(built(size=size), size=size, mean=[110.0] * 3, std=[60.0] * 3)
-    return Seer(net, np.random.default_rng(0).integers(0, 255, shape, np.uint8))
+    return NetSeer(net, np.random.default_rng(0).integers(0, 255, shape, np.uint8))
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (64, 64, 3), (200, 90, 3), (1, 1, 3), (7, 300, 3)])

@@ -13,11 +13,17 @@ from foveate.console import Terminal
 from foveate.errors import FoveateError, SettingError
 
 if TYPE_CHECKING:
+    from foveate.answering import Answering
     from foveate.data.dataset import Part
     from foveate.predicting import Prompt
     from foveate.run import Run
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")]
+ANSWERS = "A folder that foveate train wrote, or clip:DIR, sam:DIR, sam2:DIR."
+Classes = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="What clip is to tell apart, in words with commas between them.")
+]
+Fetch = Annotated[bool, typer.Option("--download", help="Fetch a foundation model that is not here.")]
 
 
 def demo(
@@ -113,7 +119,7 @@ def test(run: RunFolder) -> None:
 
 
 def predict(
-    run: RunFolder,
+    run: Annotated[str, typer.Argument(metavar="RUN", help=ANSWERS)],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, videos, or folders of them.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")
@@ -132,20 +138,20 @@ def predict(
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(metavar="X,Y", help="A pixel of what is meant, for promptable runs; again for more."),
+        typer.Option(metavar="X,Y", help="A pixel of what is meant, for promptable runs and sam; again for more."),
     ] = None,
     outside: Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel that is not of it.")] = None,
     box: Annotated[str | None, typer.Option(metavar="L,T,R,B", help="A box around what is meant.")] = None,
+    classes: Classes = None,
+    download: Fetch = False,
 ) -> None:
     """Say what is in pictures."""
     from foveate.predicting import Outputs, predict_paths
-    from foveate.run import Run
 
     watch = Terminal()
     outputs = Outputs(json_file, coco_file, draw, masks)
-    answers = predict_paths(
-        Run.open(run), paths, outputs, tile=tile, prompt=_prompt(point or [], outside or [], box), watch=watch
-    )
+    prompt = _prompt(point or [], outside or [], box)
+    answers = predict_paths(_opened(run, classes, download), paths, outputs, tile=tile, prompt=prompt, watch=watch)
     if answers.skipped and not answers.count:
         raise FoveateError("none of these pictures could be read", where=paths[0])
 
@@ -171,19 +177,20 @@ def generate(
 
 def label(
     pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures.")],
-    run: Annotated[Path, typer.Option("--with", metavar="RUN", help="A folder that foveate train wrote.")],
+    run: Annotated[str, typer.Option("--with", metavar="RUN", help=ANSWERS)],
     out: Annotated[Path, typer.Option(metavar="DST", help="A new folder.")],
     format: Annotated[
         str | None,
         typer.Option("--format", help="What to write. See: foveate formats.  [default: what suits the task]"),
     ] = None,
+    classes: Classes = None,
+    download: Fetch = False,
 ) -> None:
-    """Let a run propose labels, for a person to correct and foveate train to take."""
+    """Let a run or a foundation model propose labels, for a person to correct and foveate train to take."""
     from foveate.labelling import label
-    from foveate.run import Run
 
     watch = Terminal()
-    proposals = label(Run.open(run), pictures, out, format=format, watch=watch)
+    proposals = label(_opened(run, classes, download), pictures, out, format=format, watch=watch)
     for one in proposals[:5]:
         watch.say(f"{one.id}  {one.told}" + ("" if math.isnan(one.sure) else f"  (sure by {one.sure:.0%})"))
     watch.say(f"\n{len(proposals):,} pictures labelled in {out}; all of them, least sure first, in {out}.proposals.csv")
@@ -203,6 +210,19 @@ def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", hel
     from foveate.run import Run
 
     compare_runs([Run.open(run) for run in runs], Terminal())
+
+
+def _opened(told: str, classes: str | None, download: bool) -> Answering:
+    """A run, or the foundation model that is told."""
+    from foveate import foundation
+    from foveate.run import Run
+
+    if foundation.refers(told):
+        return foundation.open(told, classes=None if classes is None else classes.split(","), download=download)
+    for given, option in ((classes, "--classes"), (download, "--download")):
+        if given:
+            raise SettingError("this is for foundation models: a run knows its own classes", where=option)
+    return Run.open(told)
 
 
 def _prompt(points: list[str], outside: list[str], box: str | None) -> Prompt | None:

@@ -6,3 +6,5 @@ from foveate.models.registry import all as all
 from foveate.models.registry import build as build
 from foveate.models.registry import find as find
 from foveate.models.registry import names as names
+from foveate.models.registry import portable as portable
+from foveate.models.registry import start as start

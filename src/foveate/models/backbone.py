@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from foveate.models.detector import Detector
@@ -30,6 +32,15 @@ class Backbone(nn.Module):
     flexible: bool = False
     bends: tuple[int, ...] = ()
     statistics: Statistics = IMAGENET
+    frozen: bool = False
+
+    def freeze(self) -> None:
+        """Keep its weights, and the running figures of its normalisations, as they are, whatever is trained on its maps."""
+        self.frozen = True
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i]): at most that, rounded up,

@@ -35,6 +35,8 @@ NORMALISED = Recipe("adamw", 5e-3)
 """For nets with batch normalisation: chosen on Fashion-MNIST's validation part with `quick` (benchmarks/README.md)."""
 PRETRAINED = Recipe("adamw", 3e-4)
 """For published weights, which smaller steps adapt without breaking; customary."""
+FROZEN = Recipe("adamw", 5e-3)
+"""For a head alone, on features that stay as they are: nothing can be broken; customary."""
 
 SMALL = 64
 """Up to this side in pixels the classic nets get a stem that fits small pictures, for which there are no weights."""
@@ -57,6 +59,8 @@ class Model:
     example: for a name with a star: one that can be built
     verify: (name) -> the model as it is under this very name, or anything else where that makes no difference; raises
         SettingError for what cannot follow the colon, before any data is read
+    folder: as it stands in the name, where that says which weights it always starts from
+    definition: what may stand for that folder in the name, so that the net can be built again without it
     """
 
     name: str
@@ -69,10 +73,12 @@ class Model:
     trained: Recipe = NORMALISED
     example: str | None = None
     verify: Callable[[str], object] | None = None
+    folder: str | None = None
+    definition: str | None = None
 
-    def recipe(self, *, pretrained: bool) -> Recipe:
+    def recipe(self, *, pretrained: bool, frozen: bool = False) -> Recipe:
         """How to train it by default."""
-        return PRETRAINED if pretrained else self.trained
+        return FROZEN if frozen else PRETRAINED if pretrained else self.trained
 
     def least(self, *, weights: bool) -> int:
         """The smallest side in pixels, with published weights or without."""
@@ -109,8 +115,8 @@ def all() -> tuple[Model, ...]:
 
 
 def names() -> list[str]:
-    """A name of each model that `build` takes; where anything may follow a colon, an example."""
-    return [model.example or model.name for model in all()]
+    """A name of each model that `build` takes; where anything may follow a colon, an example, if there is one everywhere."""
+    return [model.example or model.name for model in all() if model.example or not model.name.endswith("*")]
 
 
 def find(name: str) -> Model:
@@ -140,6 +146,35 @@ def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Ba
     backbone = model.build(name, channels, size, weights)
     backbone.pictures = channels
     return backbone
+
+
+def portable(name: str) -> str:
+    """A name of the same net that needs no folder beside the weights it was trained to."""
+    model = find(name)
+    if model.folder is None or model.definition is None:
+        return name
+    return name.removesuffix(model.folder) + model.definition
+
+
+def start(name: str, weights: str | None, *, frozen: bool) -> str | None:
+    """What a model of that name starts from: the weights that the user names, or the folder that its own name does.
+
+    Raises SettingError where both are given, and where random weights are to be frozen.
+    """
+    folder = find(name).folder
+    if folder is not None and weights not in (None, folder):
+        raise SettingError(
+            f"{name} holds its own weights, got {weights} as well",
+            where="weights",
+            remedy="Leave out --pretrained and --weights.",
+        )
+    if frozen and weights is None and folder is None:
+        raise SettingError(
+            f"published weights are expected to be frozen, but {name} starts from random ones, whose features teach nothing",
+            where="freeze",
+            remedy="Give --pretrained, --weights FILE or --model hf:DIR.",
+        )
+    return folder if weights is None else weights
 
 
 def refuse_if_huge(name: str, weights: int, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,22 +25,18 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 
-class Seer:
+class Seer(ABC):
     """seer = run.on(image); seer.click(120, 80); seer.click(10, 10, inside=False)
 
     Each of these gives the mask of what is meant, (H, W) bool in the picture's own pixels; together they are one question, until
-    `forget`. sure: what IoU the last answer is estimated to have.
+    `forget`. What looks at pictures (`NetSeer`, a foundation model) says how it is asked.
+
+    size: height and width of the picture
+    sure: what IoU the last answer is estimated to have
     """
 
-    @torch.no_grad()
-    def __init__(self, net: Vision, image: Image):
-        assert isinstance(net.body, Prompted)
-        net.eval()
-        self.body, self.size = net.body, (image.shape[0], image.shape[1])
-        self.shown = inside(*self.size, net.size)
-        ((_, canvas),) = net.canvases([image], 1)
-        self.canvas = (canvas.shape[2], canvas.shape[3])
-        self.maps = self.body.encode(net.normalised(canvas))
+    def __init__(self, size: tuple[int, int]):
+        self.size = size
         self.forget()
 
     def forget(self) -> None:
@@ -58,10 +55,7 @@ class Seer:
                 f"a mask of {told[0]} pixels is expected, as the picture has, got {told[1]}", where="mask"
             )
         self.forget()
-        height, width = self.shown
-        there = nearest(mask.astype(np.uint8), self.shown) > 0
-        self.earlier = torch.zeros(1, *self.canvas, device=self.maps[0].device)
-        self.earlier[0, :height, :width] = torch.from_numpy(np.where(there, KNOWN, -KNOWN))
+        self.earlier = self.known(mask)
 
     def click(self, x: float, y: float, *, inside: bool = True) -> NDArray[np.bool_]:
         """Point at a pixel of the thing, or at one that is not of it. Raises SettingError outside of the picture, and where a pixel is
@@ -101,11 +95,46 @@ class Seer:
         self.earlier, self.sure = answer.best(), float(answer.sure.max().sigmoid())
         return self.masks(self.earlier)[0]
 
-    @torch.no_grad()
+    @abstractmethod
+    def known(self, mask: NDArray[np.bool_]) -> Tensor:
+        """(H, W) -> (1, h, w) logits of an earlier answer, as `ask` takes them."""
+
+    @abstractmethod
     def ask(
         self, clicks: Sequence[Sequence[Click]], boxes: Sequence[Box | None], earlier: Tensor | None = None
     ) -> Round:
         """Of N things at once, each with its clicks and its box, in the picture's pixels. earlier: (N, h, w) logits"""
+
+    @abstractmethod
+    def masks(self, logits: Tensor) -> NDArray[np.bool_]:
+        """(N, h, w) -> (N, H, W) in the picture's pixels."""
+
+
+class NetSeer(Seer):
+    """A net of our own that has looked at a picture."""
+
+    @torch.no_grad()
+    def __init__(self, net: Vision, image: Image):
+        assert isinstance(net.body, Prompted)
+        super().__init__((image.shape[0], image.shape[1]))
+        net.eval()
+        self.body = net.body
+        self.shown = inside(*self.size, net.size)
+        ((_, canvas),) = net.canvases([image], 1)
+        self.canvas = (canvas.shape[2], canvas.shape[3])
+        self.maps = self.body.encode(net.normalised(canvas))
+
+    def known(self, mask: NDArray[np.bool_]) -> Tensor:
+        height, width = self.shown
+        there = nearest(mask.astype(np.uint8), self.shown) > 0
+        logits = torch.zeros(1, *self.canvas, device=self.maps[0].device)
+        logits[0, :height, :width] = torch.from_numpy(np.where(there, KNOWN, -KNOWN))
+        return logits
+
+    @torch.no_grad()
+    def ask(
+        self, clicks: Sequence[Sequence[Click]], boxes: Sequence[Box | None], earlier: Tensor | None = None
+    ) -> Round:
         count, most = len(clicks), max(1, *map(len, clicks)) if clicks else 1
         down, along = (new / old for new, old in zip(self.shown, self.size, strict=True))
         laid = np.full((count, most, 3), NO_CLICK, np.float32)
@@ -124,7 +153,6 @@ class Seer:
         return self.body.decode(self.maps, prompts)
 
     def masks(self, logits: Tensor) -> NDArray[np.bool_]:
-        """(N, h, w) -> (N, H, W) in the picture's pixels."""
         height, width = self.shown
         own = logits[:, :height, :width]
         if self.shown != self.size:

@@ -75,6 +75,10 @@ class Encoded(Backbone):
         self.channels, self.strides = self.decoder.channels, self.decoder.strides
         self.flexible, self.statistics = encoder.flexible, encoder.statistics
 
+    def freeze(self) -> None:
+        """The encoder; there are no published weights for the other half."""
+        self.encoder.freeze()
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, C, H, W) -> the joined maps, fine to coarse."""
         maps: list[Tensor] = self.decoder(self.encoder(images))

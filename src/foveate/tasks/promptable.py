@@ -25,7 +25,7 @@ from foveate.evaluation.intervals import Score
 from foveate.evaluation.pointing import CLICKS, Pointed
 from foveate.models.backbone import Backbone
 from foveate.models.prompted import DRAWS, Prompted, Round, prompt_losses
-from foveate.models.seer import Seer
+from foveate.models.seer import NetSeer, Seer
 from foveate.models.vision import Vision
 from foveate.ops.clicks import Click
 from foveate.report import drawing
@@ -142,14 +142,14 @@ class Promptable(Task[Answer]):
         """What is pointed at, of `asked`; of mere pictures whatever a click on one of a grid's places finds, each thing once."""
         if isinstance(images, Asked):
             return [self._pointed(net, image, images.truths[row]) for row, image in enumerate(images)]
-        return [self._everything(net, image) for image in images]
+        return [everything(NetSeer(net, image)) for image in images]
 
     def on(self, net: Vision, image: Image) -> Seer:
-        return Seer(net, image)
+        return NetSeer(net, image)
 
     def _pointed(self, net: Vision, image: Image, truth: Instances) -> Pointed:
         """Each thing of the truth, clicked where the last answer was most wrong."""
-        seer, rows = Seer(net, image), pointing.chosen(truth)
+        seer, rows = NetSeer(net, image), pointing.chosen(truth)
         true = truth[rows].masks((image.shape[0], image.shape[1]))
 
         def cut(clicks: Sequence[Sequence[Click]], earlier: Tensor | None) -> tuple[NDArray[np.bool_], Tensor]:
@@ -157,21 +157,6 @@ class Promptable(Task[Answer]):
             return seer.masks(answer), answer
 
         return Pointed(rows, tuple(pointing.rounds(true, cut)))
-
-    def _everything(self, net: Vision, image: Image) -> Instances:
-        height, width = image.shape[:2]
-        seer = Seer(net, image)
-        at = [
-            ((column + 0.5) * width / GRID, (row + 0.5) * height / GRID)
-            for row in range(GRID)
-            for column in range(GRID)
-        ]
-        masks, scores = [], []
-        for row in range(0, len(at), GRID):  # a line of the grid at a time, to hold few masks
-            answer = seer.ask([[(x, y, True)] for x, y in at[row : row + GRID]], [None] * GRID)
-            masks.append(seer.masks(answer.best()))
-            scores.append(answer.sure.max(1).values.sigmoid().cpu().numpy())
-        return _once(np.concatenate(masks), np.concatenate(scores).astype(np.float64))
 
     def shown(self, answer: Answer) -> Instances:
         """The things as they were answered last."""
@@ -271,6 +256,18 @@ class Promptable(Task[Answer]):
 def _stretched(things: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
     masks = [rasters.nearest(mask.astype(np.uint8), after) > 0 for mask in things.masks(before)]
     return rasters.layered(np.stack(masks) if masks else np.zeros((0, *after), bool), things.boxes.scores)
+
+
+def everything(seer: Seer) -> Instances:
+    """Whatever a click on one of a grid's places finds, each thing once, surest first."""
+    height, width = seer.size
+    at = [((column + 0.5) * width / GRID, (row + 0.5) * height / GRID) for row in range(GRID) for column in range(GRID)]
+    masks, scores = [], []
+    for row in range(0, len(at), GRID):  # a line of the grid at a time, to hold few masks
+        answer = seer.ask([[(x, y, True)] for x, y in at[row : row + GRID]], [None] * GRID)
+        masks.append(seer.masks(answer.best()))
+        scores.append(answer.sure.max(1).values.sigmoid().cpu().numpy())
+    return _once(np.concatenate(masks), np.concatenate(scores).astype(np.float64))
 
 
 def _once(masks: NDArray[np.bool_], scores: NDArray[np.float64]) -> Instances:

@@ -1,0 +1,137 @@
+"""Stable Diffusion: pictures from words.
+
+Rombach et al., "High-resolution image synthesis with latent diffusion models", 2022. Only the parts that are needed are loaded, each by its own
+class: what model_index.json names is compared, never imported. There is no filter on what is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foveate.errors import SettingError
+from foveate.foundation import reference
+from foveate.models import folders
+from foveate.models.published import reason
+
+PARTS = {
+    "vae": "AutoencoderKL",
+    "text_encoder": "CLIPTextModel",
+    "tokenizer": "CLIPTokenizer",
+    "unet": "UNet2DConditionModel",
+    "scheduler": "",
+}
+"""What is needed, and of which class; any scheduler that diffusers has for such nets."""
+
+
+class Diffusion:
+    """A Stable Diffusion folder of diffusers, frozen, or the name of one on the hub, which is fetched with download alone.
+
+    Raises SettingError for a folder that holds no such model, whose weights are pickled, or that memory is too small for.
+    """
+
+    def __init__(self, place: str | Path, *, download: bool = False):
+        place = str(place).removeprefix("diffusion:")
+        folder = reference.folder(reference.Reference("diffusion", place), download=download)
+        index = folders.read_json(folder, "model_index.json")
+        scheduler = _checked(folder, index)
+        diffusers = folders.library("diffusers", "diffusion:DIR")
+        transformers = folders.library("transformers", "diffusion:DIR")
+        described = folders.read_json(folder / "text_encoder")
+        stems = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+        files = [path for part, stem in stems.items() for path in folders.weights(folder / part, stem)]
+        folders.refuse_if_too_large(files, folder)
+        words = folders.net(transformers.CLIPTextModel, folder / "text_encoder", described)
+        tokenizer = folders.tokenizer(transformers.CLIPTokenizer, folder / "tokenizer", words.config.vocab_size)
+        given = {"local_files_only": True}
+        read = {**given, "use_safetensors": True, "low_cpu_mem_usage": False}
+        try:
+            with folders.quiet():
+                self.pipeline = diffusers.StableDiffusionPipeline(
+                    vae=diffusers.AutoencoderKL.from_pretrained(folder / "vae", **read).float(),
+                    text_encoder=words,
+                    tokenizer=tokenizer,
+                    unet=diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **read).float(),
+                    scheduler=getattr(diffusers, scheduler).from_pretrained(folder / "scheduler", **given),
+                    safety_checker=None,
+                    feature_extractor=None,
+                    requires_safety_checker=False,
+                )
+        except Exception as error:  # the library has many ways to say that something does not fit
+            raise SettingError(
+                f"no pipeline can be made of this folder ({reason(error)})",
+                where=folder,
+                remedy="Fetch it again, whole.",
+            ) from None
+        self.pipeline.set_progress_bar_config(disable=True)
+        self.limit: int = min(tokenizer.model_max_length, words.config.max_position_embeddings)
+
+    @torch.no_grad()
+    def pictures(
+        self, texts: Sequence[str], count: int = 1, *, seed: int = 0, guidance: float = 7.5, steps: int = 50
+    ) -> list[NDArray[np.uint8]]:
+        """count pictures of each text, one text after the other, (H, W, 3) uint8.
+
+        guidance: how much more a picture is drawn to its words than one without any (Ho and Salimans, 2022); 1 for no more
+        Each picture's noise is a function of (seed, its number), so that it stays the same however many are asked for.
+        Raises SettingError for a text of more tokens than the model reads, before anything is made.
+        """
+        self._check(texts, count, steps)
+        made = []
+        for number, text in enumerate(text for text in texts for _ in range(count)):
+            with folders.quiet():
+                found = self.pipeline(
+                    text,
+                    num_inference_steps=steps,
+                    guidance_scale=guidance,
+                    generator=generator(seed, number),
+                    output_type="np",
+                ).images[0]
+            made.append(np.rint(found * 255).astype(np.uint8))
+        return made
+
+    def _check(self, texts: Sequence[str], count: int, steps: int) -> None:
+        for what, value in (("count", count), ("steps", steps)):
+            if value < 1:
+                raise SettingError(f"1 or more are expected, got {value}", where=what)
+        with folders.quiet():
+            lengths = [len(self.pipeline.tokenizer(text)["input_ids"]) for text in texts]
+        for text, length in zip(texts, lengths, strict=True):
+            if length > self.limit:
+                raise SettingError(
+                    f"a text of at most {self.limit} tokens is expected, start and end included, got {length:,}: {text[:40]!r}",
+                    where="text",
+                    remedy="Say it shorter.",
+                )
+
+
+def generator(seed: int, number: int) -> torch.Generator:
+    """The draws of one picture."""
+    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def _checked(folder: Path, index: dict[str, Any]) -> str:
+    """The scheduler's class. Raises SettingError if this is another kind of pipeline, or has other parts."""
+    schedulers = folders.library("diffusers.schedulers", "diffusion:DIR").KarrasDiffusionSchedulers
+    (wanted,) = reference.FAMILIES["diffusion"].types
+    if index.get("_class_name") != wanted:
+        raise SettingError(
+            f"a {wanted} is expected, its model_index.json says {index.get('_class_name')!r}", where=folder
+        )
+    for part, kind in PARTS.items():
+        told = index.get(part)
+        found = told[1] if isinstance(told, list) and len(told) == 2 else None
+        known = {kind, f"{kind}Fast"} if kind else {one.name for one in schedulers}
+        if found not in known:
+            raise SettingError(
+                f"a {kind or 'scheduler of diffusers'} is expected as its {part}, its model_index.json says {found!r}",
+                where=folder,
+            )
+    return str(index["scheduler"][1])

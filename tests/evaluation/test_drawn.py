@@ -18,43 +18,43 @@ def tally(rng, count: int, words: int = 3, **given):
     return {**columns, **given}
 
 
-def distance(made, real, told, width):
-    """The unbiased joint distance, pair by pair."""
-    total = weight = 0.0
+def likeness(made, real, told):
+    """Pair by pair."""
+    within = across = 0.0
     for i in range(len(told)):
         for j in range(len(told)):
-            if i == j:
+            if i == j or told[i, 1] != told[j, 1]:  # the first word is in all captions and says nothing
                 continue
-            alike = float(told[i, 1] == told[j, 1])  # the first word is in all captions and says nothing
-            k = [
-                np.exp(-((a - b) ** 2).sum() / width)
-                for a, b in ((made[i], made[j]), (real[i], real[j]), (made[i], real[j]))
-            ]
-            total += alike * (k[0] + k[1] - 2 * k[2])
-            weight += alike
-    return total / weight
+            within += np.linalg.norm(made[i] - made[j]) + np.linalg.norm(real[i] - real[j])
+            across += 2 * np.linalg.norm(made[i] - real[j])
+    return within / across
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_likeness_is_the_sum_over_pairs(seed):
+def test_likeness_is_the_ratio_of_sums_over_pairs(seed):
     rng = np.random.default_rng(seed)
     given = tally(rng, 20)
     given["features"] = given["real_features"] + rng.normal(size=(20, 5))
-    real = given["real_features"]
-    pairs = [
-        ((real[i] - real[j]) ** 2).sum()
-        for i in range(20)
-        for j in range(20)
-        if i != j and given["told"][i, 1] == given["told"][j, 1]
-    ]
-    expected = 1 - distance(given["features"], real, given["told"], np.median(pairs))
+    expected = likeness(given["features"], given["real_features"], given["told"])
     assert Scorer(given).figures()["likeness"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_likeness_falls_with_the_distance_whatever_else_is_far():
+    rng = np.random.default_rng(6)
+    given = tally(rng, 100)
+    found = [
+        Scorer({**given, "features": given["real_features"] + far}).figures()["likeness"] for far in (0, 1, 3, 10, 100)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] < 0.05
+    noise = {**given, "features": 1000 * rng.normal(size=(100, 5))}
+    assert Scorer(noise).figures()["likeness"] < 0.8
 
 
 def test_real_pictures_are_perfect():
     figures = Scorer(tally(np.random.default_rng(0), 60)).figures()
     assert figures["likeness"] == pytest.approx(1, abs=1e-12)
-    assert figures["kernel_distance"] == pytest.approx(0, abs=1e-12)
+    assert figures["picture_likeness"] == pytest.approx(1, abs=1e-12)
     assert figures["diversity"] == pytest.approx(1)
     assert figures["prompt_accuracy"] == figures["word_accuracy"] == figures["real_accuracy"] == pytest.approx(1)
     assert figures["real_likeness"] == pytest.approx(1, abs=0.1)
@@ -67,7 +67,7 @@ def test_fine_pictures_of_something_else_are_seen_through():
     order = rng.permutation(200)
     given["features"], given["read"] = given["real_features"][order], given["told"][order]
     figures = Scorer(given).figures()
-    assert abs(figures["kernel_distance"]) < 0.02
+    assert figures["picture_likeness"] == pytest.approx(1, abs=0.02)
     assert figures["likeness"] < 0.8
     assert figures["prompt_accuracy"] < 0.5
 

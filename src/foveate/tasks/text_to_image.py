@@ -73,8 +73,8 @@ class TextToImage(Task[Answer]):
     name = "text_to_image"
     summary = "a picture of what is said"
     primary = "likeness"
-    lower_is_better = frozenset({"kernel_distance", "copies"})
-    not_shares = frozenset({"kernel_distance", "diversity"})
+    lower_is_better = frozenset({"copies"})
+    not_shares = frozenset({"diversity"})
     preferred: ClassVar[Mapping[str, Any]] = {
         "model": "sketch",
         "batch_size": 64,

@@ -53,7 +53,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         assert "baselines, validation likeness: noise" in said
         code, said, err = run_cli("test", path)
         assert code == 0, err
-        assert "reads what was asked in" in said
+        assert "what was asked is read in" in said
     return fv.Run.open(path)
 
 

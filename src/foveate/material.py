@@ -313,4 +313,7 @@ def _counts(material: Material) -> str:
     dataset = material.pictures.dataset
     parts = ", ".join(f"{len(material.parts[part]):,} {part}" for part in PARTS)
     _, side, _, channels = material.pictures.pixels.shape
-    return f"{dataset.name}: {len(dataset):,} pictures of {len(dataset.classes)} classes ({parts}), {side} px, {'grey' if channels == 1 else 'colour'}"
+    of = f" of {len(dataset.classes)} classes" if dataset.classes else ""
+    return (
+        f"{dataset.name}: {len(dataset):,} pictures{of} ({parts}), {side} px, {'grey' if channels == 1 else 'colour'}"
+    )

@@ -50,7 +50,7 @@ def tell(run: Run, material: Material | None) -> Path:
     data = run.data
     page = Page(
         title=f"{data['name']} · {results['model']} · foveate",
-        subtitle=f"{data['name']} · {len(task.classes)} classes · {results['model']} · {results['weights']:,} weights",
+        subtitle=f"{data['name']} · {_classes(task)}{results['model']} · {results['weights']:,} weights",
         answer=sentence,
         verdict=verdict,
         tone=tone,
@@ -74,6 +74,10 @@ def tell(run: Run, material: Material | None) -> Path:
     )
     write(page, run.report_path)
     return run.report_path
+
+
+def _classes(task: Task[Any]) -> str:
+    return f"{len(task.classes)} classes · " if task.classes else ""
 
 
 def judgement(run: Run, results: Mapping[str, Any], part: Part, task: Task[Any]) -> tuple[str, str, Tone]:

@@ -305,9 +305,9 @@ class TextToImage(Task[Answer]):
     def claim(self, figures: Mapping[str, Any], part: str) -> str:
         like, right, real = figures["likeness"], figures["prompt_accuracy"], figures["real_accuracy"]
         return (
-            f"at a likeness of {like['value']:.1%} to {self.pictures(like, part)} with their words (95% interval {like['low']:.1%} to "
-            f"{like['high']:.1%}; two halves of the real ones are at {figures['real_likeness']['value']:.1%}); a net that reads "
-            f"{real['value']:.1%} of the real ones right reads what was asked in {right['value']:.1%} of those that were made"
+            f"at a likeness of {like['value']:.1%} to {self.pictures(like, part)} of the same words (95% interval {like['low']:.1%} to "
+            f"{like['high']:.1%}; real ones {figures['real_likeness']['value']:.1%} among themselves), and what was asked is read in "
+            f"{right['value']:.1%} of what it made (in {real['value']:.1%} of real ones)"
         )
 
     def panels(

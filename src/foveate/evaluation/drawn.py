@@ -46,17 +46,20 @@ class Scorer:
         self.tally = tally
         told = np.asarray(tally["told"])
         made, real = (np.asarray(tally[name], np.float64) for name in ("features", "real_features"))
-        self.right, self.right_real = (tally[name] == told for name in ("read", "read_real"))
-        self.varying = (told != told[:1]).any(0) if len(told) else np.zeros(told.shape[1:], bool)
-        slots = told[:, self.varying] if self.varying.any() else told
-        self.alike = (slots[:, None] == slots[None]).mean(2) if len(told) else np.zeros((0, 0))
-        apart = ~np.eye(
-            len(told), dtype=bool
-        )  # no picture is compared with itself, nor with the real one of its own words
-        self.between = {"made": _distances(made, made), "real": _distances(real, real), "cross": _distances(made, real)}
-        self.apart, self.joint = apart.astype(np.float64), self.alike * apart
-        same = (self.alike == 1) & apart
-        self.same = (same if same.sum() >= len(told) else apart).astype(np.float64)
+        varying = (told != told[:1]).any(0) if len(told) else np.zeros(told.shape[1:], bool)
+        varying = varying if varying.any() else np.ones_like(varying)
+        alike = (told[:, None, varying] == told[None][:, :, varying]).mean(2) if len(told) else np.zeros((0, 0))
+        right, right_real = (tally[name] == told for name in ("read", "read_real"))
+        self.shares = {
+            "prompt_accuracy": right.all(1), "word_accuracy": right[:, varying].mean(1), "real_accuracy": right_real.all(1)
+        }  # fmt: skip
+        apart = 1.0 - np.eye(len(told))  # no picture is compared with itself, nor with the real one of its own words
+        joint, same = alike * apart, (alike == 1) * apart
+        same = same if same.sum() >= len(told) else apart
+        between = {"made": _distances(made, made), "real": _distances(real, real), "cross": _distances(made, real)}
+        # Weighted once, since a thousand resamples are scored: the pairs of each kind, and how far apart they are.
+        self.pairs = {"joint": joint, "apart": apart, "same": same}
+        self.far = {kind: {of: pairs * far for of, far in between.items()} for kind, pairs in self.pairs.items()}
 
     def figures(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
         """likeness: how far apart made ones are among themselves and real ones among themselves, against how far made ones are from real ones,
@@ -75,34 +78,31 @@ class Scorer:
         near, near_real = (
             self.tally[name] if rows is None else self.tally[name][rows] for name in ("near", "near_real")
         )
-        share = weights / weights.sum()
+        shares = {name: float(weights @ right / weights.sum()) for name, right in self.shares.items()}
+        same = {of: weights @ self.far["same"][of] @ weights for of in ("made", "real")}
+        known = np.isfinite(near_real).all()
         return {
-            "likeness": self._likeness(weights, self.joint),
-            "prompt_accuracy": float(share @ self.right.all(1)),
-            "word_accuracy": float(share @ (self.right[:, self.varying] if self.varying.any() else self.right).mean(1)),
-            "picture_likeness": self._likeness(weights, self.apart),
-            "diversity": _ratio(
-                weights @ (self.same * self.between["made"]) @ weights,
-                weights @ (self.same * self.between["real"]) @ weights,
-            ),
-            "copies": float((near < np.quantile(near_real, RARE)).mean())
-            if np.isfinite(near_real).all()
-            else float("nan"),
+            "likeness": self._likeness(weights, "joint"),
+            "prompt_accuracy": shares["prompt_accuracy"],
+            "word_accuracy": shares["word_accuracy"],
+            "picture_likeness": self._likeness(weights, "apart"),
+            "diversity": _ratio(same["made"], same["real"]),
+            "copies": float((near < np.quantile(near_real, RARE)).mean()) if known else float("nan"),
             "real_likeness": self._among_real(some, others),
-            "real_accuracy": float(share @ self.right_real.all(1)),
+            "real_accuracy": shares["real_accuracy"],
         }
 
-    def _likeness(self, weights: Matrix, pairs: Matrix) -> float:
+    def _likeness(self, weights: Matrix, kind: str) -> float:
         """1 minus the coefficient of inhomogeneity of Szekely and Rizzo (2013, section 3)."""
-        made, real, cross = (weights @ (pairs * self.between[name]) @ weights for name in ("made", "real", "cross"))
-        if not weights @ pairs @ weights:
+        if not weights @ self.pairs[kind] @ weights:
             return float("nan")
+        made, real, cross = (weights @ self.far[kind][of] @ weights for of in ("made", "real", "cross"))
         return float((made + real) / (2 * cross)) if cross else 1.0
 
     def _among_real(self, some: Matrix, others: Matrix) -> float:
-        far = self.joint * self.between["real"]
-        within = sum(_ratio(half @ far @ half, half @ self.joint @ half) for half in (some, others))
-        return _ratio(within, 2 * _ratio(some @ far @ others, some @ self.joint @ others))
+        pairs, far = self.pairs["joint"], self.far["joint"]["real"]
+        within = sum(_ratio(half @ far @ half, half @ pairs @ half) for half in (some, others))
+        return _ratio(within, 2 * _ratio(some @ far @ others, some @ pairs @ others))
 
 
 FIGURES = (

@@ -153,6 +153,17 @@ def test_a_run_of_another_task_makes_no_pictures(trained, tmp_path):
     assert "--task text_to_image" in error
 
 
+def test_it_answers_for_no_picture(run, data, tmp_path):
+    for words in (
+        ("predict", run.path, data / "00.png"),
+        ("label", data, "--with", run.path, "--out", tmp_path / "new"),
+    ):
+        error = refused(*words)
+        assert "makes pictures from words, and answers for none" in error
+        assert "foveate generate" in error
+    assert not (tmp_path / "new").exists()
+
+
 def test_names_of_classes_are_captions(colours, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = fv.train(colours, out=tmp_path / "run", **{**FEW, "epochs": 1})

@@ -19,7 +19,7 @@ from foveate.data import formats
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.pictures import PICTURE_SUFFIXES, FileSource, decode
 from foveate.errors import BadPicture, DataError, RunError
-from foveate.predicting import at_once, picture_files
+from foveate.predicting import at_once, picture_files, refuse_from_words
 
 PROPOSED: dict[type, tuple[str, str]] = {
     Label: ("classification", "folder"),
@@ -54,6 +54,7 @@ def label(
         if path.exists():
             raise RunError("this exists already and would be overwritten", where=path, remedy="Name another --out.")
     task = model.task
+    refuse_from_words(task)
     samples: list[Sample[Any]] = []
     proposals: list[Proposal] = []
     for some in at_once(_read(pictures, watch)):

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 from foveate import files
-from foveate.annotations import KINDS, Boxes, Instances, Mask
+from foveate.annotations import KINDS, Boxes, Captions, Instances, Mask
 from foveate.answering import Answering
 from foveate.console import Silent, Watch
 from foveate.data import rasters, video
@@ -133,8 +133,19 @@ def _pointed(model: Answering, image: Image, prompt: Prompt) -> Instances:
     return rasters.layered(mask[None], np.array([seer.sure]))
 
 
+def refuse_from_words(task: Task[Any]) -> None:
+    """Raises SettingError for a task whose questions are words: it has no answer for a picture."""
+    if KINDS.get(task.name) is Captions:
+        raise SettingError(
+            f"the task {task.name} makes pictures from words, and answers for none",
+            where="RUN",
+            remedy="Use: foveate generate RUN WORDS --out DIR.",
+        )
+
+
 def _check(task: Task[Any], outputs: Outputs) -> None:
     """Raises SettingError for what this task's answers cannot be written as, before any is given."""
+    refuse_from_words(task)
     kind = KINDS.get(task.name)
     for wanted, option, kinds in (
         (outputs.coco_file, "--coco", (Boxes, Instances)),

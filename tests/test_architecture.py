@@ -15,7 +15,7 @@ ROOT = Path(foveate.__file__).parent
 ROOMS = (
     "errors", "files", "ops", "annotations", "data", "evaluation", "report", "models", "training", "settings", "tasks",
     "console", "run", "material", "learning", "story", "deep", "auditing", "experiment", "predicting", "labelling", "comparing",
-    "commands", "cli", "__main__",
+    "teaching", "commands", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from foveate import models
 from foveate.data.builtin import digits as builtin
 from foveate.data.draws import keys, shuffled
+from foveate.models.vision import Vision, pixel_statistics
 from foveate.tasks.classification import Classification
 from foveate.training.loop import Step, steps
 from foveate.training.optim import optimizer
@@ -27,6 +28,20 @@ def network(name: str, inputs: int, outputs: int, seed: int = 0) -> nn.Module:
     """foveate's own MLP, for `inputs` numbers instead of a picture: (B, inputs, 1, 1) -> (B, outputs). name: mlp:4-4"""
     torch.manual_seed(seed)
     return Classification([str(k) for k in range(outputs)]).net(models.build(name, channels=inputs, size=1))
+
+
+def seeing(name: str, images: NDArray[np.uint8], seed: int = 0) -> Vision:
+    """foveate's own model of that name for ten classes of (N, S, S) pictures like these, uint8 in and normalised inside."""
+    torch.manual_seed(seed)
+    size = images.shape[1]
+    body = Classification([str(k) for k in range(10)]).net(models.build(name, channels=1, size=size))
+    mean, std = pixel_statistics(images[..., None])
+    return Vision(body, size=size, mean=mean, std=std)
+
+
+def as_input(images: NDArray[np.uint8]) -> Tensor:
+    """(N, S, S) -> (N, 1, S, S), as a net takes them."""
+    return torch.from_numpy(images)[:, None]
 
 
 def learn(

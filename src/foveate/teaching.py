@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import importlib
 import importlib.util
 import json
 import os
@@ -29,7 +28,7 @@ from typing import Any
 from foveate import files
 from foveate.errors import DataError, FoveateError, SettingError
 
-FOLDER = Path(__file__).parent / "lessons"
+FOLDER = _HOUSE = Path(__file__).parent / "lessons"
 _TITLE = re.compile(r"Lesson (\d+): (.+)\n\n(.+?)\n*", re.S)
 _PATIENCE = 60.0
 """Seconds that marimo's server may take to begin; on busy machines its imports take many."""
@@ -161,7 +160,11 @@ def write_site(folder: Path, say: Callable[[str], None]) -> None:
 
 def _run(lesson: Lesson) -> tuple[Sequence[Any], str]:
     """What its cells show, and its poster."""
-    notebook = importlib.import_module(f"foveate.lessons.{lesson.name}")
+    spec = importlib.util.spec_from_file_location(f"lesson_{lesson.name}", lesson.path)
+    assert spec is not None  # it is a file of Python
+    assert spec.loader is not None
+    notebook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(notebook)
     outputs, names = notebook.app.run()
     if "poster" not in names:
         raise DataError("a picture named `poster` is expected for the index", where=lesson.path)
@@ -235,7 +238,7 @@ def _templates() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(_HOUSE),
         autoescape=False,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,7 +12,6 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from hashlib import blake2b
 from html import escape
 from typing import Any
 
@@ -21,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.report.charts import COLOURS, drawn
-from foveate.report.page import own_ids
 
 MODEL, OTHER, INK, MUTED, LINE = (COLOURS[name] for name in ("model", "other", "ink", "muted", "line"))
 
@@ -31,8 +29,7 @@ def picture(paint: Callable[[Any], None], described: str, inches: tuple[float, f
 
     described: the same in words, for those who can't see it; inches: 4.4 wide fills a phone with legible letters.
     """
-    svg = drawn(inches, paint)
-    svg = own_ids(svg, f"p{blake2b(svg.encode(), digest_size=4).hexdigest()}")  # many pictures share a page
+    svg = drawn(inches, paint)  # its ids are hashes of what they name, so many can share a page
     wide = f' style="--wide: {inches[0]:g}"'
     return f'<div class="picture" role="img" aria-label="{escape(described)}"{wide}>{svg}</div>'
 
@@ -71,6 +68,31 @@ def regions(axis: Any, shares: NDArray[np.floating], extent: Sequence[float]) ->
 
 def _channels(colour: str) -> NDArray[np.float64]:
     return np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+
+
+def signed(axis: Any, values: NDArray[np.floating], most: float = 1.0) -> None:
+    """(H, W) values, cell by cell: the model's colour above zero, the other below, full at `most`."""
+    _cells(axis, np.where(values[..., None] > 0, _channels(MODEL), _channels(OTHER)), np.abs(values) / most)
+
+
+def ink(axis: Any, image: NDArray[np.uint8]) -> None:
+    """(H, W) uint8, pixel by pixel, as ink on the page: 255 is all ink."""
+    _cells(axis, np.broadcast_to(_channels(INK), (*image.shape, 3)), image / 255)
+
+
+def heat(axis: Any, shares: NDArray[np.floating]) -> None:
+    """(H, W) shares from 0 to 1, the first row at the bottom: the more, the more of the other colour."""
+    _cells(axis, np.broadcast_to(_channels(OTHER), (*shares.shape, 3)), 0.04 + 0.9 * shares**0.6)
+    axis.set(ylim=(0, shares.shape[0]), aspect="auto")
+
+
+def _cells(axis: Any, colours: NDArray[np.float64], opacity: NDArray[np.floating]) -> None:
+    # As vectors, not as a picture: so the page's own colours, in light and dark, take the place of ours.
+    pixels = np.concatenate([colours, np.clip(opacity, 0, 1)[..., None]], 2)
+    small = opacity.shape[0] <= 12
+    axis.pcolormesh(pixels, edgecolors=LINE if small else "none", linewidth=0.4)
+    axis.set(xlim=(0, opacity.shape[1]), ylim=(opacity.shape[0], 0), aspect="equal")
+    axis.grid(visible=False)
 
 
 def points(axis: Any, places: NDArray[np.floating], labels: NDArray[np.integer], size: float = 22) -> None:

@@ -12,6 +12,7 @@ with app.setup:
     import numpy as np
     import torch
     import torch.nn.functional as F
+    from matplotlib.patches import Rectangle
 
     from foveate.lessons import _pictures as show
     from foveate.lessons._learning import as_input, cross_entropy, digits, learn, right, seeing
@@ -68,22 +69,13 @@ def _():
         windows = np.lib.stride_tricks.sliding_window_view(x, (size, size))
         return (windows * w).sum((2, 3))
 
-    def signed(axis, values, most=1.0):
-        """Blue above zero, orange below, by how far."""
-        shades = np.zeros((*values.shape, 4))
-        for colour, some in ((show.MODEL, values > 0), (show.OTHER, values < 0)):
-            shades[some, :3] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        shades[..., 3] = np.clip(np.abs(values) / most, 0, 1)
-        axis.pcolormesh(shades, edgecolors=show.LINE, linewidth=0.4)
-        axis.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0), aspect="equal")
-
     place = show.slider(range(36), 14)
     kind = mo.ui.radio(list(FILTERS), value="left–right edges")
-    return FILTERS, X, images, kind, labels, place, signed, slid
+    return FILTERS, X, images, kind, labels, place, slid
 
 
 @app.cell
-def _(FILTERS, X, kind, place, signed, slid):
+def _(FILTERS, X, kind, place, slid):
     def at_work(place, kind):
         i, j = divmod(place, 6)
         w, found = FILTERS[kind], slid(X, FILTERS[kind])
@@ -91,14 +83,14 @@ def _(FILTERS, X, kind, place, signed, slid):
 
         def paint(figure):
             picture, window, output = figure.subplots(1, 3, width_ratios=(8, 5, 8))
-            signed(picture, X)
+            show.signed(picture, X)
             picture.add_patch(box(j, i, 3))
             show.bare(picture, "picture x")
-            signed(window, w, most=0.7)
+            show.signed(window, w, most=0.7)
             for row, column in np.ndindex(3, 3):
                 window.text(column + 0.5, row + 0.5, f"{w[row, column]:.2g}", ha="center", va="center", fontsize=7.5)
             show.bare(window, "filter w")
-            signed(output, so_far)
+            show.signed(output, so_far)
             output.add_patch(box(j, i, 1))
             show.bare(output, f"y[{i}, {j}] = {found[i, j]:.2f}")
 
@@ -106,8 +98,6 @@ def _(FILTERS, X, kind, place, signed, slid):
         return show.picture(paint, words, (5.2, 2.1))
 
     def box(left, top, size):
-        from matplotlib.patches import Rectangle
-
         return Rectangle((left, top), size, size, fill=False, ec=show.INK, lw=2)
 
     show.Moving(at_work, {"place of the window": place, "filter": kind})
@@ -167,7 +157,7 @@ def _():
 
 
 @app.cell
-def _(X, kernel, padding, signed, stride):
+def _(X, kernel, padding, stride):
     def outputs(n, k, s, p):
         """How many places the window has along n pixels."""
         return (n + 2 * p - k) // s + 1
@@ -177,7 +167,7 @@ def _(X, kernel, padding, signed, stride):
 
         def paint(figure):
             axis = figure.subplots()
-            signed(axis, np.pad(X, p) * 0.6)
+            show.signed(axis, np.pad(X, p) * 0.6)
             at = np.arange(n) * s + k / 2
             axis.plot(*(grid.ravel() for grid in np.meshgrid(at, at)), "o", color=show.INK, ms=5)
             axis.plot([0, k, k, 0, 0], [0, 0, k, k, 0], color=show.INK, lw=2, clip_on=False)
@@ -223,12 +213,12 @@ def _():
 
 @app.cell
 def _():
-    shift = show.slider([0, 1, 2, 3], 0)
+    shift = show.slider([0, 1, 2, 3], 1)
     return (shift,)
 
 
 @app.cell
-def _(FILTERS, images, shift, signed, slid):
+def _(FILTERS, images, shift, slid):
     def edges(x):
         """(8, 8), moved to the right by none to some pixels, within 8 x 14 -> its rising edges, (8, 12)."""
         return np.maximum(slid(np.pad(x, ((1, 1), (0, 0))), FILTERS["left–right edges"]), 0)
@@ -249,9 +239,9 @@ def _(FILTERS, images, shift, signed, slid):
 
         def paint(figure):
             axes = figure.subplots(2, 1)
-            signed(axes[0], there)
+            show.signed(axes[0], there)
             show.bare(axes[0], f"edges: {change(here, there):.0%} changed")
-            signed(axes[1], pooled(there))
+            show.signed(axes[1], pooled(there))
             show.bare(axes[1], f"pooled: {change(pooled(here), pooled(there)):.0%} changed")
 
         return show.picture(paint, f"Edges of a digit moved by {shift} pixels, and the same pooled", (3.2, 4.6))
@@ -307,16 +297,16 @@ def _(images, labels):
 
 
 @app.cell
-def _(LEARNT, MAPS, images, signed, which):
+def _(LEARNT, MAPS, images, which):
     def learnt(which):
         def paint(figure):
             axes = figure.subplots(2, 5, width_ratios=(1, 1, 1, 1, 1))
-            signed(axes[1, 0], LEARNT[which - 1], most=float(np.abs(LEARNT).max()))
+            show.signed(axes[1, 0], LEARNT[which - 1], most=float(np.abs(LEARNT).max()))
             show.bare(axes[1, 0], f"filter {which}")
             axes[0, 0].axis("off")
             for column in range(4):
-                signed(axes[0, column + 1], images[column] / 255.0)
-                signed(axes[1, column + 1], MAPS[column, which - 1], most=float(MAPS.max()) / 2)
+                show.signed(axes[0, column + 1], images[column] / 255.0)
+                show.signed(axes[1, column + 1], MAPS[column, which - 1], most=float(MAPS.max()) / 2)
                 show.bare(axes[0, column + 1])
                 show.bare(axes[1, column + 1])
 
@@ -353,12 +343,12 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(FILTERS, X, signed, slid):
+def _(FILTERS, X, slid):
     def on_the_index(figure):
         for axis, values in zip(
             figure.subplots(1, 3), (X, FILTERS["left–right edges"], slid(X, FILTERS["left–right edges"])), strict=True
         ):
-            signed(axis, values)
+            show.signed(axis, values)
             show.bare(axis)
 
     poster = show.picture(on_the_index, "A digit, a filter, and the edges that it finds", (4.8, 1.9))

@@ -60,7 +60,7 @@ def _():
 @app.cell
 def _(SHIFTS, VALID, labels):
     SHOWN = {str(digit): int(np.flatnonzero(labels[VALID] == digit)[0]) + VALID.start for digit in (3, 4, 7, 0)}
-    v = show.slider(SHIFTS, 0)
+    v = show.slider(SHIFTS, 2)
     digit = mo.ui.radio(list(SHOWN), value="3", inline=True)
     return SHOWN, digit, v
 
@@ -84,10 +84,7 @@ def _(SAID, SHIFTS, SHOWN, digit, images, placed, v):
 
         def paint(figure):
             picture, *charts = figure.subplots(1, 3, width_ratios=(1.25, 1, 1))
-            shades = np.zeros((16, 16, 4))
-            shades[..., :3], shades[..., 3] = 0.1, canvas / 255
-            picture.pcolormesh(shades, edgecolors="none")
-            picture.set(xlim=(0, 16), ylim=(16, 0), aspect="equal")
+            show.ink(picture, canvas)
             show.bare(picture, f"moved by {v}")
             for axis, name in zip(charts, ("MLP", "CNN"), strict=True):
                 said = SAID[name, digit][SHIFTS.index(v)]
@@ -129,7 +126,7 @@ def _(NETS, SHIFTS, TRUTH, VALID, images, placed):
             axis.plot(SHIFTS, CURVES[name], "o-", color=colour, ms=5)
             axis.text(4.2, CURVES[name][-1], name, color=colour, va="center", weight="bold")
         axis.axhline(0.1, color=show.MUTED, lw=1, ls=":")
-        axis.text(-4, 0.115, "by chance", color=show.MUTED, fontsize=9)
+        axis.text(0, 0.03, "by chance", ha="center", color=show.MUTED, fontsize=9)
         axis.set(ylim=(0, 1.03), xticks=SHIFTS, xlabel="shift v in pixels")
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.set_title("digits that are right")
@@ -195,7 +192,7 @@ def _(SHIFTS, images, placed):
     assert strongest < 1e-3, "its largest value is the same wherever it is"
     show.claim(
         "Move the picture, and its feature map moves along. The largest value in it stays the same.",
-        f"50 digits, 8 filters, 9 shifts: the largest differences are {same:.0e} and {strongest:.0e}, of pixels up to 255.",
+        f"50 digits, 8 filters, 9 shifts: the largest differences are {same:g} and {strongest:g}, of pixels up to 255.",
     )
     return
 
@@ -246,9 +243,7 @@ def _(NETS):
 def _():
     show.formula(
         "MLP: a weight for each pixel and each neuron<br>CNN: a weight for each pixel <i>of the filter</i>",
-        show.line_of(mlp.MLP, "layers += [nn.Linear")
-        + "\n"
-        + show.line_of(quick.Quick, "layers.append(convolution").split(" if ")[0],
+        show.line_of(mlp.MLP, "layers += [nn.Linear") + "\n" + show.line_of(quick.Quick, "layers.append(convolution"),
     )
     return
 

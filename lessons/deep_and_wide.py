@@ -8,6 +8,8 @@ import marimo
 app = marimo.App(app_title="Deep, wide, and enough examples", css_file="_style.css")
 
 with app.setup:
+    from bisect import bisect
+
     import marimo as mo
     import numpy as np
     import torch
@@ -65,8 +67,12 @@ def _():
 
     def shaped(depth):
         """The network of that many equal hidden layers whose number of weights comes nearest to the budget."""
-        nets = (network("mlp:" + "-".join([str(n)] * depth), 2, 2) for n in range(4, 260))
-        return min(nets, key=lambda net: abs(parameters(net) - BUDGET))
+
+        def stack(n):
+            return network("mlp:" + "-".join([str(n)] * depth), 2, 2)
+
+        above = bisect(range(260), BUDGET, lo=2, key=lambda n: parameters(stack(n)))
+        return min(stack(above - 1), stack(above), key=lambda net: abs(parameters(net) - BUDGET))
 
     def width(net):
         return next(layer for layer in net.modules() if isinstance(layer, torch.nn.Linear)).out_features

@@ -236,7 +236,7 @@ def _moving(output: Any, key: str) -> str:
 
 
 def _packed(frames: Sequence[str]) -> dict[str, Any]:
-    """Frames of HTML, each as numbers of its tags among all that there are: they have most in common (a tenth of the size)."""
+    """Frames of HTML, each as numbers of its tags among all that there are: they have most in common (a page has a third to a fifth of the size)."""
     words: dict[str, int] = {}
     rows = [[words.setdefault(tag, len(words)) for tag in re.findall(r"^[^<]+|<[^<]*", frame)] for frame in frames]
     return {"words": list(words), "frames": rows}

@@ -284,7 +284,7 @@ def _(SEEN, STACKS):
     def on_the_index(figure):
         for axis, layers in zip(figure.subplots(1, 2), (1, 5), strict=True):
             show.regions(axis, STACKS[layers]["plane"], (-1.1, 1.1, -1.1, 1.1))
-            show.points(axis, SEEN[0][:, :, 0, 0].numpy()[::2], SEEN[1].numpy()[::2], 9)
+            show.points(axis, SEEN[0][:, :, 0, 0].numpy()[:250], SEEN[1].numpy()[:250], 9)
             show.bare(axis)
 
     poster = show.picture(on_the_index, "Two spirals, told apart by a shallow and by a deeper network", (4.8, 2.5))

@@ -60,7 +60,7 @@ def _():
 @app.cell
 def _(SHIFTS, VALID, labels):
     SHOWN = {str(digit): int(np.flatnonzero(labels[VALID] == digit)[0]) + VALID.start for digit in (3, 4, 7, 0)}
-    v = show.slider(SHIFTS, 2)
+    v = show.slider(SHIFTS, 3)
     digit = mo.ui.radio(list(SHOWN), value="3", inline=True)
     return SHOWN, digit, v
 
@@ -255,8 +255,8 @@ def _():
 
     - An MLP knows a thing only where it was shown it.
     - A convolution treats all places alike, so a shift of the picture is only a shift of its map; a maximum over the map forgets even that.
-    - Knowledge that is built in need not be learnt: fewer weights, fewer examples. (Other changes are not built in: turn a digit
-      by 90° and both networks fail. That is what augmentation is for.)
+    - Knowledge that is built in need not be learnt: fewer weights, fewer examples. (A turn, for instance, is not
+      built in. That is what augmentation is for.)
 
     LeCun et al., "Gradient-based learning applied to document recognition", 1998. Lin, Chen and Yan, "Network in network", 2014, for pooling over the
     whole map. Zhang, "Making convolutional networks shift-invariant again", 2019, for why real ones hold only nearly.

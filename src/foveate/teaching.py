@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -109,6 +110,8 @@ def serve(lesson: Lesson, say: Callable[[str], None], *, browser: bool = True) -
         stdout=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
+    # Whoever ends us by a signal would leave the server behind: it is a process of its own.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         _wait(server, address)
         say(f"{lesson.title}: {address}  (Ctrl-C ends it)")
@@ -120,6 +123,7 @@ def serve(lesson: Lesson, say: Callable[[str], None], *, browser: bool = True) -
     finally:
         server.terminate()
         server.wait()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait(server: subprocess.Popen[bytes], address: str) -> None:

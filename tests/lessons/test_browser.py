@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -40,9 +42,13 @@ def served(name: str):
     words = [sys.executable, "-m", "foveate", "lesson", name, "--no-open"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         try:
-            yield re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
+            address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
+            yield address
         finally:
             server.terminate()
+            server.wait()
+    with pytest.raises(urllib.error.URLError):  # marimo's server, a process of its own, has ended with it
+        urllib.request.urlopen(address, timeout=10)
 
 
 def watched(browser):

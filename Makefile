@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test lessons check format clean
 
 # The main job on the built-in handwritten digits: trained, compared, tested once, reported.
 demo: $(VENV)/.user
@@ -12,6 +12,10 @@ demo: $(VENV)/.user
 # The whole test suite, on all cores.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
+
+# All lessons as pages that need no Python; the first is build/lessons/index.html.
+lessons: $(VENV)/.dev
+	$(BIN)/foveate lesson --site build/lessons
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -15,8 +15,7 @@ ROOT = Path(foveate.__file__).parent
 ROOMS = (
     "errors", "files", "ops", "annotations", "data", "evaluation", "report", "models", "training", "settings", "tasks",
     "answering", "foundation", "console", "run", "material", "learning", "story", "deep", "auditing", "experiment",
-    "predicting", "labelling", "generating", "comparing",
-    "commands", "cli", "__main__",
+    "predicting", "labelling", "generating", "comparing", "teaching", "commands", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from foveate.commands import data, lists, runs
+from foveate.commands import data, lessons, lists, runs
 from foveate.errors import FoveateError, Interrupted
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 for command in (
     runs.demo, runs.train, runs.test, runs.predict, runs.generate, runs.label, runs.report, runs.compare,
     data.audit, data.split, data.convert,
+    lessons.lesson,
     lists.formats, lists.models, lists.tasks, lists.datasets, lists.cache,
 ):  # fmt: skip
     app.command()(command)

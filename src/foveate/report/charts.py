@@ -17,6 +17,8 @@ from foveate.report.panels import Drawing, Key
 # What matplotlib draws with -> what the page replaces it by.
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"
 _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _MODEL: "--model", _OTHER: "--other"}
+COLOURS = {variable.removeprefix("--"): colour for colour, variable in _VARIABLES.items()}
+"""What else is drawn by `drawn` takes these, by the names of the page's variables."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -169,6 +171,11 @@ def _plain(name: str) -> str:
 
 
 def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
+    return drawn(inches, lambda figure: paint(figure.subplots()))
+
+
+def drawn(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
+    """What `paint` draws on a matplotlib figure of this size, as SVG for a page with our variables of colour."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -177,9 +184,9 @@ def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
         warnings.filterwarnings("ignore", "Glyph ")  # of names in other scripts: the page's own font has them
         mpl.rcdefaults()  # a style of the user's own must not change the page
         mpl.rcParams.update(_STYLE)
-        canvas = Figure(figsize=inches)
-        paint(canvas.subplots())
-        canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure = Figure(figsize=inches)
+        paint(figure)
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _clean(out.getvalue())
 
 

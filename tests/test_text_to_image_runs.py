@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image
 
 import foveate as fv
+from captions_demo import write_captions
 from command_line import hurry, refused, run_cli
 from foveate.data.draws import Draws, keys
 from killing import killed_and_resumed
@@ -17,24 +17,6 @@ from killing import killed_and_resumed
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FEW = {"task": "text_to_image", "epochs": 4, "batch_size": 8, "average": 0.9}
-
-
-def write_captions(folder: Path, count: int = 40) -> Path:
-    """Pictures of a light half above or below, each with two wordings."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    rows = [["file_name", "text"]]
-    for number in range(count):
-        below, edge = number % 2, int(rng.integers(4, 9))
-        picture = rng.integers(20, 50, (12, 12, 3), dtype=np.uint8)
-        half = picture[edge:] if below else picture[:edge]
-        half += 180
-        Image.fromarray(picture).save(folder / f"{number:02}.png")
-        there, other = ("below", "above") if below else ("above", "below")
-        rows += [[f"{number:02}.png", f"light {there}"], [f"{number:02}.png", f"dark {other}"]]
-    with (folder / "metadata.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ def train(
     dataset = load(wanted.data if known is None else known, root=root, download=download, format=wanted.data_format)
     kind = tasks.find(given.get("task") or views.suited(dataset, tasks.all()))  # 1. define
     wanted = Settings.of(**{**kind.preferred, **given, "task": kind.name})
+    kind.check_settings(wanted)
     run = Run.create(Path(out) if out is not None else None, wanted, dataset.name)
     run.dataset = known
     try:

@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from foveate import files, models, settings, tasks
 from foveate.answering import Answering
 from foveate.data.dataset import Dataset, Image, Images, Part
 from foveate.data.draws import Draws, keys
+from foveate.data.words import numbered
 from foveate.errors import RunError
 from foveate.evaluation.ledger import Ledger
 from foveate.models.seer import Seer
@@ -190,12 +190,7 @@ class Run(Answering):
     ) -> Iterator[list[Image]]:
         """For each text all that noise is on its way to a picture. Texts that are there twice give different pictures."""
         task, net = self.load()
-        counts: Counter[str] = Counter()
-        names = []
-        for text in texts:
-            names.append(f"{text}#{counts[text]}")
-            counts[text] += 1
-        return task.generate(net, texts, Draws(keys(names), seed), guidance=guidance, steps=steps)
+        return task.generate(net, texts, Draws(keys(numbered(texts)), seed), guidance=guidance, steps=steps)
 
     def test(self) -> Mapping[str, Any]:
         """Open the locked test part, write that down, and return its figures. The same weights are tested only once."""

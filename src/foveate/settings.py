@@ -35,6 +35,8 @@ class Settings(BaseModel):
     """Published weights to start from: a local file, "download", or the folder of a model hf:DIR."""
     freeze: bool = False
     """Whether these weights stay as they are, and only what is on them is trained: a linear probe, for classes."""
+    text_encoder: str | None = None
+    """clip:DIR, a folder of CLIP that reads the words, frozen, in place of a vocabulary of the captions; for text_to_image."""
     size: int | None = Field(None, ge=1, le=4096)
     """Side of the pictures in pixels."""
     seed: int = Field(0, ge=0, lt=2**63)

@@ -16,7 +16,8 @@ from command_line import hurry, refused, run_cli
 from foveate import foundation
 from foveate.errors import BadPicture
 from foveate.foundation import clip as clips
-from foveate.foundation import reference
+from foveate.models import reference
+from foveate.models.clip import Clip
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PICTURES = [tiny_models.colours(0), tiny_models.colours(1, (33, 90, 3)), tiny_models.colours(2, (64, 20, 1))]
@@ -55,7 +56,7 @@ def test_templates_are_averaged_as_directions(clip):
 @torch.no_grad()
 def test_texts_give_the_librarys_features_and_tokens(clip):
     folder, net = clip
-    encoder, texts = clips.Clip(folder), ["a cat", "a black dog there", ""]
+    encoder, texts = Clip(folder), ["a cat", "a black dog there", ""]
     found = encoder.texts(texts)
     given = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
     wanted = net.text_model(**given).last_hidden_state
@@ -69,7 +70,7 @@ def test_texts_give_the_librarys_features_and_tokens(clip):
 
 def test_a_text_that_is_too_long_is_counted_and_refused(clip):
     with pytest.raises(fv.FoveateError, match=r"at most 48 tokens is expected, start and end included, got 50,002"):
-        clips.Clip(clip[0]).texts(["a cat", "hello " * 10_000])
+        Clip(clip[0]).texts(["a cat", "hello " * 10_000])
 
 
 def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monkeypatch):

@@ -16,8 +16,7 @@ from safetensors.torch import load_file, save_file
 from command_line import refused
 from foveate import foundation, models
 from foveate.errors import SettingError
-from foveate.foundation import reference
-from foveate.models import folders
+from foveate.models import folders, reference
 
 
 class Trap:

@@ -27,10 +27,10 @@ def tokenizer(folder: Path, limit: int = 24, words: int = 0) -> None:
     made.save_pretrained(folder)
 
 
-def text_config(limit: int = 24) -> dict[str, Any]:
+def text_config(limit: int = 24, hidden: int = 16) -> dict[str, Any]:
     return {
         "vocab_size": 192,
-        "hidden_size": 16,
+        "hidden_size": hidden,
         "intermediate_size": 32,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
@@ -42,11 +42,11 @@ def text_config(limit: int = 24) -> dict[str, Any]:
     }
 
 
-def clip(folder: Path, limit: int = 48) -> Any:
-    torch.manual_seed(0)
+def clip(folder: Path, limit: int = 48, hidden: int = 16, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
     vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = transformers.CLIPConfig(
-        text_config=text_config(limit),
+        text_config=text_config(limit, hidden),
         vision_config={**vision, "image_size": 32, "patch_size": 8, "projection_dim": 12},
         projection_dim=12,
     )

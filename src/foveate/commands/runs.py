@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,22 +158,31 @@ def predict(
 
 
 def generate(
-    run: RunFolder,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A folder that foveate train wrote, or diffusion:DIR.")],
     prompts: Annotated[list[str], typer.Argument(metavar="WORDS...", help="What to show; in quotes.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Pictures of each.")] = 4,
     seed: Annotated[int, typer.Option(help="Same seed, same words, same pictures.")] = 0,
     guidance: Annotated[
         float | None,
-        typer.Option(min=0, max=20, help="How much words count; 1: as learnt.  [default: best on the validation part]"),
+        typer.Option(
+            min=0,
+            max=20,
+            help="How much words count; 1: as learnt.  [default: best on the validation part; 7.5 for diffusion]",
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="From noise to picture.  [default: 20]")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="From noise to picture.  [default: 20; 50 for diffusion]"),
+    ] = None,
+    download: Fetch = False,
 ) -> None:
     """Make pictures from words."""
+    from foveate import foundation
     from foveate.generating import generate
-    from foveate.run import Run
 
-    generate(Run.open(run), prompts, out, n=n, seed=seed, guidance=guidance, steps=steps, watch=Terminal())
+    maker = foundation.maker(run, download=download) if foundation.refers(run) else _run(run, {"--download": download})
+    generate(maker, prompts, out, n=n, seed=seed, guidance=guidance, steps=steps, watch=Terminal())
 
 
 def label(
@@ -215,13 +225,19 @@ def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", hel
 def _opened(told: str, classes: str | None, download: bool) -> Answering:
     """A run, or the foundation model that is told."""
     from foveate import foundation
-    from foveate.run import Run
 
     if foundation.refers(told):
         return foundation.open(told, classes=None if classes is None else classes.split(","), download=download)
-    for given, option in ((classes, "--classes"), (download, "--download")):
+    return _run(told, {"--classes": classes, "--download": download})
+
+
+def _run(told: str, others: Mapping[str, Any]) -> Run:
+    """A run; others: options that are for foundation models alone."""
+    from foveate.run import Run
+
+    for option, given in others.items():
         if given:
-            raise SettingError("this is for foundation models: a run knows its own classes", where=option)
+            raise SettingError("this is for foundation models: a run knows its own classes and words", where=option)
     return Run.open(told)
 
 

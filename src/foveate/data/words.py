@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,32 @@ def cut(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.lower())
 
 
+class Reader(Protocol):
+    """What brings words to a net: a vocabulary, or a text encoder (`models.text_encoder`).
+
+    known: words that it tells apart by number, or 0; longest: words or tokens of a text at most; width: numbers that it tells each by, or 0
+    """
+
+    @property
+    def known(self) -> int: ...
+    @property
+    def longest(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+
+    def read(self, texts: Sequence[str]) -> NDArray[Any]:
+        """(N, L) numbers, or (N, L, width); 0 where there is no word. What cannot be read is left out."""
+        ...
+
+    def check(self, text: str) -> None:
+        """Raises SettingError for a text of which something would be left out, or that is empty."""
+        ...
+
+    def options(self) -> dict[str, Any]:
+        """What builds it again, for a run's header."""
+        ...
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """All words that a set's captions have. A word's number is its place here, from 1; see NOTHING.
@@ -36,12 +64,20 @@ class Vocabulary:
 
     words: tuple[str, ...]
     longest: int
+    width: ClassVar[int] = 0
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Vocabulary:
         """Of these captions, in alphabetical order."""
         cuts = [cut(text)[:MOST_WORDS] for text in texts]
         return cls(tuple(sorted(set(chain.from_iterable(cuts)))), max(map(len, cuts), default=0))
+
+    @property
+    def known(self) -> int:
+        return len(self.words)
+
+    def options(self) -> dict[str, Any]:
+        return {"words": list(self.words), "longest": self.longest}
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -82,6 +118,16 @@ class Vocabulary:
 
     def _some(self, most: int = 40) -> str:
         return ", ".join(self.words[:most]) + (", ..." if len(self.words) > most else "")
+
+
+def numbered(texts: Sequence[str]) -> list[str]:
+    """Each text and how often it came before, as what is drawn for it is named: "a cat#0", "a cat#1"."""
+    counts: Counter[str] = Counter()
+    names = []
+    for text in texts:
+        names.append(f"{text}#{counts[text]}")
+        counts[text] += 1
+    return names
 
 
 def wordings(name: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from foveate.errors import SettingError
 
 if TYPE_CHECKING:
     from foveate.answering import Answering
+    from foveate.foundation.diffusion import Diffusion
 
 
 def open(told: str, *, classes: Sequence[str] | None = None, download: bool = False) -> Answering:
@@ -25,7 +26,9 @@ def open(told: str, *, classes: Sequence[str] | None = None, download: bool = Fa
     Raises SettingError for a folder that holds no such model, or none that can be read without running it, or a larger one than
     there is memory for.
     """
-    from foveate.foundation import clip, reference, sam
+    from foveate.foundation import clip, sam
+    from foveate.models import reference
+    from foveate.models.clip import Clip
 
     meant = reference.parse(told)
     if meant is None:
@@ -35,11 +38,11 @@ def open(told: str, *, classes: Sequence[str] | None = None, download: bool = Fa
         raise SettingError(
             "a diffusion model makes pictures, and answers for none",
             where=told,
-            remedy="Use foundation.diffusion.Diffusion from Python.",
+            remedy=f'Try: foveate generate {told} "a red square" --out DIR.',
         )
     if meant.family == "clip":
         wanted = clip.checked(classes)  # said before anything is loaded
-        return clip.ZeroShot(told, clip.Clip(reference.folder(meant, download=download)), wanted)
+        return clip.ZeroShot(told, Clip(reference.folder(meant, download=download)), wanted)
     if classes is not None:
         raise SettingError(
             f"{meant.family} finds things without naming them", where="classes", remedy="Leave them out."
@@ -47,8 +50,23 @@ def open(told: str, *, classes: Sequence[str] | None = None, download: bool = Fa
     return sam.Segmenter(told, *sam.load(reference.folder(meant, download=download), meant.family))
 
 
+def maker(told: str, *, download: bool = False) -> Diffusion:
+    """The model that "diffusion:DIR" means, ready to make pictures as a run does. Raises SettingError for other kinds, and as `open`."""
+    from foveate.foundation.diffusion import Diffusion
+    from foveate.models import reference
+
+    meant = reference.parse(told)
+    if meant is None or meant.family != "diffusion":
+        raise SettingError(
+            f"diffusion:DIR is expected, got {told!r}, which makes no pictures",
+            where="model",
+            remedy="Others answer for pictures: foveate predict.",
+        )
+    return Diffusion(meant.place, download=download)
+
+
 def refers(told: str) -> bool:
     """Whether this names a foundation model, and not a run's folder. Raises SettingError for an unknown family."""
-    from foveate.foundation import reference
+    from foveate.models import reference
 
     return reference.parse(told) is not None

@@ -1,14 +1,11 @@
-"""CLIP: pictures and texts as points in one space, in which what belongs together is near.
+"""CLIP as a classifier: a picture is asked which of some words it is nearest to, without any training.
 
-Radford et al., "Learning transferable visual models from natural language supervision", 2021. So a picture can be asked which of
-some words it is nearest to, without any training.
+Radford et al., "Learning transferable visual models from natural language supervision", 2021; the net is in `models.clip`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,9 +16,7 @@ from foveate.annotations import Label
 from foveate.answering import Answering
 from foveate.data.dataset import Image, Images
 from foveate.errors import SettingError
-from foveate.foundation import reference
-from foveate.foundation.colour import colour
-from foveate.models import folders
+from foveate.models.clip import Clip
 from foveate.models.seer import Seer
 from foveate.tasks.classification import Classification
 
@@ -36,65 +31,6 @@ TEMPLATES = (
     "a photo of the small {}.",
 )
 """The usual one, and the seven that CLIP's authors chose for ImageNet (notebooks/Prompt_Engineering_for_ImageNet.ipynb)."""
-_AT_ONCE = 32
-
-
-@dataclass(frozen=True)
-class Texts:
-    """What N texts mean.
-
-    features: (N, D) float32, in the space of the pictures; not of unit length
-    tokens: (N, L, E) float32, of each token as it stands in its text, the start included
-    mask: (N, L) bool, where a text has a token
-    """
-
-    features: Tensor
-    tokens: Tensor
-    mask: Tensor
-
-
-class Clip:
-    """CLIP from a folder of transformers, frozen. Raises SettingError for a folder that holds no such model.
-
-    limit: tokens that a text may have, its start and end included
-    """
-
-    def __init__(self, folder: Path):
-        told = reference.described(folder, "clip")
-        transformers = folders.library("transformers", "clip:DIR")
-        self.net = folders.net(transformers.CLIPModel, folder, told)
-        words = self.net.config.text_config
-        self.tokenizer = folders.tokenizer(transformers.CLIPTokenizer, folder, words.vocab_size)
-        self.processor = folders.part(transformers.CLIPImageProcessor, folder)
-        self.limit: int = words.max_position_embeddings
-
-    @torch.no_grad()
-    def pictures(self, images: Images) -> Tensor:
-        """Pictures of any size, (H, W, C) uint8 -> (N, D) float32; not of unit length."""
-        chunks = []
-        for start in range(0, len(images), _AT_ONCE):
-            some = [colour(image) for image in images[start : start + _AT_ONCE]]
-            given = self.processor(images=some, input_data_format="channels_last", return_tensors="pt")
-            chunks.append(self.net.get_image_features(given["pixel_values"]).pooler_output)
-        return torch.cat(chunks) if chunks else torch.zeros(0, self.net.config.projection_dim)
-
-    @torch.no_grad()
-    def texts(self, texts: Sequence[str]) -> Texts:
-        """Raises SettingError for a text of more than `limit` tokens: what is cut off would be left out in silence."""
-        with folders.quiet():
-            counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
-        for text, count in zip(texts, counts, strict=True):
-            if count > self.limit:
-                raise SettingError(
-                    f"a text of at most {self.limit} tokens is expected, start and end included, got {count:,}: "
-                    f"{text[:40]!r}" + ("..." if len(text) > 40 else ""),
-                    where="text",
-                    remedy="Say it shorter.",
-                )
-        given = self.tokenizer(list(texts), padding=True, return_tensors="pt")
-        ids, mask = given["input_ids"], given["attention_mask"]
-        found = self.net.get_text_features(input_ids=ids, attention_mask=mask)
-        return Texts(found.pooler_output, found.last_hidden_state, mask.bool())
 
 
 class ZeroShot(Answering):

@@ -7,17 +7,18 @@ class: what model_index.json names is compared, never imported. There is no filt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from foveate.data.dataset import Image
+from foveate.data.words import numbered
 from foveate.errors import SettingError
-from foveate.foundation import reference
-from foveate.models import folders
+from foveate.models import folders, reference
 from foveate.models.published import reason
 
 PARTS = {
@@ -28,6 +29,10 @@ PARTS = {
     "scheduler": "",
 }
 """What is needed, and of which class; any scheduler that diffusers has for such nets."""
+
+
+GUIDANCE, STEPS = 7.5, 50
+"""The customary ones, which are diffusers' own, too."""
 
 
 class Diffusion:
@@ -72,48 +77,89 @@ class Diffusion:
         self.pipeline.set_progress_bar_config(disable=True)
         self.limit: int = min(tokenizer.model_max_length, words.config.max_position_embeddings)
 
-    @torch.no_grad()
     def pictures(
-        self, texts: Sequence[str], count: int = 1, *, seed: int = 0, guidance: float = 7.5, steps: int = 50
-    ) -> list[NDArray[np.uint8]]:
-        """count pictures of each text, one text after the other, (H, W, 3) uint8.
+        self,
+        texts: Sequence[str],
+        count: int = 1,
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> list[Image]:
+        """count pictures of each text, one text after the other, (H, W, 3) uint8; see `stages`."""
+        if count < 1:
+            raise SettingError(f"1 or more are expected, got {count}", where="count")
+        asked = [text for text in texts for _ in range(count)]
+        return [stages[-1] for stages in self.stages(asked, seed=seed, guidance=guidance, steps=steps)]
 
-        guidance: how much more a picture is drawn to its words than one without any (Ho and Salimans, 2022); 1 for no more
-        Each picture's noise is a function of (seed, its number), so that it stays the same however many are asked for.
-        Raises SettingError for a text of more tokens than the model reads, before anything is made.
+    def stages(
+        self, texts: Sequence[str], *, seed: int = 0, guidance: float | None = None, steps: int | None = None
+    ) -> Iterator[Sequence[Image]]:
+        """For each text what its noise is after each step, the picture last, (H, W, 3) uint8 each.
+
+        guidance: how much more a picture is drawn to its words than one without any (Ho and Salimans, 2022), by default 7.5; 1 for no more
+        steps: by default 50
+        The i-th picture of a text and seed is always the same, whatever else is asked for.
+        Raises SettingError for a text that is empty, or of more tokens than the model reads, before anything is made.
         """
-        self._check(texts, count, steps)
-        made = []
-        for number, text in enumerate(text for text in texts for _ in range(count)):
-            with folders.quiet():
-                found = self.pipeline(
-                    text,
-                    num_inference_steps=steps,
-                    guidance_scale=guidance,
-                    generator=generator(seed, number),
-                    output_type="np",
-                ).images[0]
-            made.append(np.rint(found * 255).astype(np.uint8))
-        return made
+        guidance, steps = GUIDANCE if guidance is None else guidance, STEPS if steps is None else steps
+        self._check(texts, guidance, steps)
+        return (
+            self._made(text, generator(seed, name), guidance, steps)
+            for text, name in zip(texts, numbered(texts), strict=True)
+        )
 
-    def _check(self, texts: Sequence[str], count: int, steps: int) -> None:
-        for what, value in (("count", count), ("steps", steps)):
+    @torch.no_grad()
+    def _made(self, text: str, draws: torch.Generator, guidance: float, steps: int) -> OnWay:
+        latents: list[Tensor] = []
+
+        def keep(_pipeline: Any, _step: int, _time: Any, now: dict[str, Tensor]) -> dict[str, Tensor]:
+            latents.append(now["latents"])
+            return {}
+
+        given = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "latent"}
+        with folders.quiet():
+            self.pipeline(text, generator=draws, callback_on_step_end=keep, **given)
+        return OnWay(self.pipeline, latents)
+
+    def _check(self, texts: Sequence[str], guidance: float, steps: int) -> None:
+        for what, value in (("guidance", guidance), ("steps", steps)):  # below 1, diffusers would take guidance for 1
             if value < 1:
-                raise SettingError(f"1 or more are expected, got {value}", where=what)
+                raise SettingError(f"1 or more are expected, got {value:g}", where=what)
+        if not all(text.strip() for text in texts):
+            raise SettingError("words are expected, got none", where="prompt")
         with folders.quiet():
             lengths = [len(self.pipeline.tokenizer(text)["input_ids"]) for text in texts]
         for text, length in zip(texts, lengths, strict=True):
             if length > self.limit:
                 raise SettingError(
                     f"a text of at most {self.limit} tokens is expected, start and end included, got {length:,}: {text[:40]!r}",
-                    where="text",
+                    where="prompt",
                     remedy="Say it shorter.",
                 )
 
 
-def generator(seed: int, number: int) -> torch.Generator:
+class OnWay(Sequence[Image]):
+    """What noise is after each step, each decoded when it is looked at: that takes as long as a step."""
+
+    def __init__(self, pipeline: Any, latents: Sequence[Tensor]):
+        self.pipeline, self.latents = pipeline, latents
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @torch.no_grad()
+    def __getitem__(self, at: Any) -> Any:
+        """(H, W, 3) uint8, as diffusers' own pipeline makes it of its last latents."""
+        vae = self.pipeline.vae
+        found = vae.decode(self.latents[at] / vae.config.scaling_factor, return_dict=False)[0]
+        picture = self.pipeline.image_processor.postprocess(found, output_type="np")[0]
+        return np.rint(picture * 255).astype(np.uint8)
+
+
+def generator(seed: int, name: str) -> torch.Generator:
     """The draws of one picture."""
-    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 

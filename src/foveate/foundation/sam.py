@@ -20,9 +20,8 @@ from foveate.answering import Answering
 from foveate.data.dataset import Image, Images
 from foveate.data.rasters import nearest
 from foveate.errors import SettingError
-from foveate.foundation import reference
-from foveate.foundation.colour import colour
-from foveate.models import folders
+from foveate.models import folders, reference
+from foveate.models.colour import colour
 from foveate.models.prompted import Round
 from foveate.models.seer import Box, Seer
 from foveate.ops.clicks import Click

@@ -33,12 +33,12 @@ NARROWEST = 32
 
 
 class Painter(nn.Module):
-    """backbone: sees the noisy picture; words: of the vocabulary; longest: L, words in a prompt at most"""
+    """backbone: sees the noisy picture; words, longest, width: see `Prompt`"""
 
-    def __init__(self, backbone: Backbone, words: int, longest: int):
+    def __init__(self, backbone: Backbone, words: int, longest: int, width: int = 0):
         super().__init__()
         self.backbone, channels = backbone, backbone.pictures
-        self.prompt = Prompt(words, longest)
+        self.prompt = Prompt(words, longest, width)
         self.moment = nn.Sequential(nn.Linear(2 * WAVES, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH))
         used = sorted({stride: level for level, stride in enumerate(backbone.strides)}.values())
         self.used, self.stride = used, backbone.strides[used[0]]
@@ -54,16 +54,17 @@ class Painter(nn.Module):
         nn.init.zeros_(self.last.weight)
 
     def forward(self, images: Tensor, noise: Tensor, moment: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) normalised pictures, noise like them, (B,) from 0 to 1, (B, L) numbers of words -> the direction that the net says,
-        and the true one, (B, C, H, W) each."""
+        """(B, C, H, W) normalised pictures, noise like them, (B,) from 0 to 1, words as `Prompt` takes them -> the direction that the
+        net says, and the true one, (B, C, H, W) each."""
         t = moment[:, None, None, None]
         return self.velocity((1 - t) * noise + t * images, moment, words), images - noise
 
     def velocity(self, x: Tensor, moment: Tensor, words: Tensor) -> Tensor:
         """(B, C, H, W) between noise and picture, at moments (B,) -> which way each pixel has to go, (B, C, H, W)."""
         waves = moment[:, None] * torch.exp(torch.linspace(0, math.log(1000), WAVES, device=x.device))
-        told = self.prompt(words)
-        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1)) + told.mean(1))
+        told, there = self.prompt(words)
+        whole = told.mean(1) if there is None else (told * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1)) + whole)
         bends = [bend(condition) for bend in self.bends]
         inside, bends = bends[: -len(self.blocks)], bends[-len(self.blocks) :]
         maps = self.backbone(x, inside) if inside else self.backbone(x)
@@ -72,7 +73,7 @@ class Painter(nn.Module):
         squares = F.pixel_unshuffle(F.pad(x, (0, over[1], 0, over[0])), self.stride)
         maps[0] = torch.cat([reaching(maps[0], squares), squares.to(maps[0].dtype)], 1)
         coarse = self.lateral[-1](maps[-1])
-        seen = self.attend(coarse.flatten(2).transpose(1, 2), told)
+        seen = self.attend(coarse.flatten(2).transpose(1, 2), told, there)
         found = self.blocks[-1](seen.transpose(1, 2).reshape(coarse.shape), bends[-1])
         for level in reversed(range(len(maps) - 1)):
             finer = self.lateral[level](maps[level])
@@ -82,11 +83,14 @@ class Painter(nn.Module):
 
 
 class Prompt(nn.Module):
-    """(B, L) numbers of words -> (B, L, WIDTH): each word as the others make it mean."""
+    """Each word as the others make it mean.
 
-    def __init__(self, words: int, longest: int):
+    words: of the vocabulary; longest: L, words in a prompt at most; width: E, where words come as so many numbers each from a text encoder
+    """
+
+    def __init__(self, words: int, longest: int, width: int = 0):
         super().__init__()
-        self.words = nn.Embedding(words + 1, WIDTH)
+        self.words = nn.Linear(width, WIDTH) if width else nn.Embedding(words + 1, WIDTH)
         self.places = nn.Parameter(0.02 * torch.randn(longest, WIDTH))
         self.looks = nn.ModuleList(Attention(WIDTH) for _ in range(LAYERS))
         self.each = nn.ModuleList(
@@ -94,12 +98,19 @@ class Prompt(nn.Module):
             for _ in range(LAYERS)
         )
 
-    def forward(self, words: Tensor) -> Tensor:
-        told: Tensor = self.words(words) + self.places
+    def forward(self, words: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, L) numbers of a vocabulary -> (B, L, WIDTH), and None: what follows a text's end is a word like others. Or (B, L', E) of a text
+        encoder, zeros after a text's end -> (B, L', WIDTH), and (B, L') where it has words; one without any has the first, which so learns
+        to stand for nothing."""
+        there = None
+        if words.ndim == 3:
+            there = words.any(2)
+            there[:, 0] = True
+        told: Tensor = self.words(words) + self.places[: words.shape[1]]
         for look, each in zip(self.looks, self.each, strict=True):
-            told = look(told)
+            told = look(told, there=there)
             told = told + each(told)
-        return told
+        return told, there
 
 
 class Norm(nn.Module):
@@ -144,8 +155,8 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, x: Tensor, words: Tensor | None = None) -> Tensor:
-        """(B, N, width), and (B, L, words) -> (B, N, width)."""
+    def forward(self, x: Tensor, words: Tensor | None = None, there: Tensor | None = None) -> Tensor:
+        """(B, N, width), and (B, L, words) -> (B, N, width). there: (B, M) which of the last M, of words or places, can be looked at"""
         flat = self.norm(x)
         known = self.known(flat)
         if self.told is not None:
@@ -153,8 +164,11 @@ class Attention(nn.Module):
         ask, key, value = (
             part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (self.ask(flat), *known.chunk(2, 2))
         )
-        shares = (ask @ key.transpose(2, 3) / math.sqrt(ask.shape[3])).softmax(3)
-        added: Tensor = self.out((shares @ value).transpose(1, 2).flatten(2))
+        near = ask @ key.transpose(2, 3) / math.sqrt(ask.shape[3])
+        if there is not None:
+            seen = F.pad(there, (near.shape[3] - there.shape[1], 0), value=True)
+            near = near.masked_fill(~seen[:, None, None], -math.inf)
+        added: Tensor = self.out((near.softmax(3) @ value).transpose(1, 2).flatten(2))
         return x + added
 
 
@@ -162,7 +176,7 @@ class Attention(nn.Module):
 def paint(net: Vision, noise: Tensor, words: Tensor, *, guidance: float, steps: int) -> Iterator[Tensor]:
     """Noise on its way to pictures: (B, C, H, W) normalised, as it is and after each of the steps (Euler's).
 
-    words: (B, L); guidance: how much further to go where the words lead than where none lead (Ho and Salimans, "Classifier-free
+    words: as `Prompt` takes them; guidance: how much further to go where the words lead than where none lead (Ho and Salimans, "Classifier-free
     diffusion guidance", 2021); 1: not further
     """
     painter = net.body

@@ -81,6 +81,16 @@ class Task(ABC, Generic[A]):
         del settings, truths, mirror
         return cls(dataset.classes)
 
+    @classmethod
+    def check_settings(cls, settings: Settings) -> None:
+        """Raises SettingError for what this problem cannot do. Before any picture is read."""
+        if settings.text_encoder is not None:
+            raise SettingError(
+                f"the task {cls.name} reads no words",
+                where="text_encoder",
+                remedy="Leave it out, or train with --task text_to_image.",
+            )
+
     @property
     def followed(self) -> str:
         """The figure that learning curves show: the primary one, or another where that takes too long for every batch."""

@@ -20,14 +20,16 @@ from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Samp
 from foveate.data.draws import Draws, keys
 from foveate.data.pictures import fit
 from foveate.data.rows import Pixels
-from foveate.data.words import NOTHING, Vocabulary, cut
+from foveate.data.words import NOTHING, Reader, Vocabulary, cut
 from foveate.errors import DataError
 from foveate.evaluation import drawn
 from foveate.evaluation.drawn import Drawn
 from foveate.evaluation.drawn_baselines import fit_baselines
 from foveate.evaluation.intervals import Score
+from foveate.models import text_encoder as text_encoders
 from foveate.models.backbone import Backbone
 from foveate.models.painter import Painter, paint, pixels
+from foveate.models.text_encoder import TextEncoder
 from foveate.models.vision import Vision
 from foveate.report import drawing
 from foveate.report.drawn_panels import drawn_panels
@@ -66,7 +68,7 @@ class Asked(Sequence[Image]):
 class TextToImage(Task[Answer]):
     """Flow matching under classifier-free guidance. See `models.painter`; how pictures are judged is in `evaluation.drawn`.
 
-    words, longest: the vocabulary of the train captions
+    words, longest: the vocabulary of the train captions; or text_encoder: what describes the CLIP that reads words instead
     guidance, steps: how pictures are made where nothing else is asked; the first is chosen on the validation part
     """
 
@@ -93,11 +95,12 @@ class TextToImage(Task[Answer]):
         *,
         words: Sequence[str] = (),
         longest: int = 0,
+        text_encoder: Mapping[str, Any] | None = None,
         guidance: float = 2.0,
         steps: int = STEPS,
     ):
         super().__init__(classes)
-        self.vocabulary = Vocabulary(tuple(words), longest)
+        self.reader: Reader = TextEncoder(**text_encoder) if text_encoder else Vocabulary(tuple(words), longest)
         self.guidance, self.steps = guidance, steps
         self.referee: Referee | None = None
 
@@ -105,17 +108,23 @@ class TextToImage(Task[Answer]):
     def configured(
         cls, dataset: Dataset[Answer], settings: Settings, truths: Sequence[Answer], *, mirror: bool
     ) -> TextToImage:
-        del settings, mirror
-        vocabulary = Vocabulary.of([text for truth in _captions(truths) for text in truth.texts])
-        return cls(dataset.classes, words=vocabulary.words, longest=vocabulary.longest)
+        del mirror
+        texts = [text for truth in _captions(truths) for text in truth.texts]
+        made = cls(dataset.classes)
+        if settings.text_encoder is None:
+            made.reader = Vocabulary.of(texts)
+        else:
+            made.reader = encoder = TextEncoder.of(settings.text_encoder)
+            encoder.keep(texts)  # here, once: never in the loop
+        return made
+
+    @classmethod
+    def check_settings(cls, settings: Settings) -> None:
+        if settings.text_encoder is not None:
+            text_encoders.check(settings.text_encoder)
 
     def options(self) -> dict[str, Any]:
-        return {
-            "words": list(self.vocabulary.words),
-            "longest": self.vocabulary.longest,
-            "guidance": self.guidance,
-            "steps": self.steps,
-        }
+        return {**self.reader.options(), "guidance": self.guidance, "steps": self.steps}
 
     # --- data
 
@@ -139,14 +148,14 @@ class TextToImage(Task[Answer]):
         return Augment(flip=bool(symmetric) and kind != "none")  # unless it is told: words may say left and right
 
     def collate(self, images: Tensor, truths: Sequence[Answer], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
-        """(B, C, H, W) uint8 -> (the same, noise like it, (B,) moments from 0 to 1, (B, L) words), the moments. Noise, moment, and one
-        of the wordings or none are drawn."""
+        """(B, C, H, W) uint8 -> (the same, noise like it, (B,) moments from 0 to 1, words as `reader` reads them), the moments. Noise,
+        moment, and one of the wordings or none are drawn."""
         which, free, moment = draws.uniform(3).T
         noise = torch.from_numpy(draws.normal(images[0].numel() if len(images) else 0)).reshape(images.shape)
         texts = [
             truth.texts[int(share * len(truth.texts))] for truth, share in zip(_captions(truths), which, strict=True)
         ]
-        words = self.vocabulary.read(texts)
+        words = self.reader.read(texts)
         words[free < FREE] = NOTHING
         moments = torch.from_numpy(moment.copy())
         return (images, noise, moments, torch.from_numpy(words)), moments
@@ -154,7 +163,7 @@ class TextToImage(Task[Answer]):
     # --- learning
 
     def net(self, backbone: Backbone) -> nn.Module:
-        return Painter(backbone, len(self.vocabulary.words), self.vocabulary.longest)
+        return Painter(backbone, self.reader.known, self.reader.longest, self.reader.width)
 
     def loss(self, output: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
         """What the net says and the true direction, (B, C, H, W) each -> their mean squared difference."""
@@ -215,8 +224,8 @@ class TextToImage(Task[Answer]):
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Iterator[list[Image]]:
-        for text in texts:
-            self.vocabulary.check(text)
+        for text in dict.fromkeys(texts):
+            self.reader.check(text)
         return self._made(net, texts, draws, guidance, steps, whole=True)
 
     def _made(
@@ -232,12 +241,12 @@ class TextToImage(Task[Answer]):
         """For each text the picture, from the noise that is drawn for it; whole: with all that it was on the way."""
         size, where = (net.channels, net.size, net.size), net.mean.device
         noise = torch.from_numpy(draws.normal(int(np.prod(size))))
-        words = torch.from_numpy(self.vocabulary.read(texts))
         guidance = self.guidance if guidance is None else guidance
         for start in range(0, len(texts), AT_ONCE):
             rows = slice(start, start + AT_ONCE)
             first = noise[rows].reshape(-1, *size).to(where)
-            on_way = paint(net, first, words[rows].to(where), guidance=guidance, steps=steps or self.steps)
+            words = torch.from_numpy(self.reader.read(texts[rows])).to(where)
+            on_way = paint(net, first, words, guidance=guidance, steps=steps or self.steps)
             kept = [pixels(net, x) for x in on_way] if whole else [pixels(net, deque(on_way, 1)[0])]
             for row in range(len(first)):
                 yield [stage[row].numpy() for stage in kept]

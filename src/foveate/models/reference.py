@@ -46,6 +46,10 @@ FAMILIES = {
 }  # fmt: skip
 
 
+_USER = {"diffusion": "generate"}
+"""The command that takes a family, where it is not predict."""
+
+
 @dataclass(frozen=True)
 class Reference:
     """family: one of FAMILIES; place: a folder, or OWNER/NAME as on the hub"""
@@ -93,7 +97,8 @@ def folder(meant: Reference, *, download: bool) -> Path:
     raise SettingError(
         "there is no such folder, and nothing of that name was fetched before",
         where=meant.place,
-        remedy="Name a folder, or fetch it from the hub with --download.",
+        remedy=f"Name a folder, or fetch it from the hub: foveate {_USER.get(meant.family, 'predict')} {meant.family}:{meant.place} ... "
+        "--download.",
     )
 
 

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from foveate.annotations import Captions
 from foveate.data.augment import Augment
-from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
 from foveate.data.draws import Draws, keys
 from foveate.data.pictures import fit
 from foveate.data.rows import Pixels
 from foveate.data.words import NOTHING, Reader, Vocabulary, cut
-from foveate.errors import DataError
 from foveate.evaluation import drawn
 from foveate.evaluation.drawn import Drawn
 from foveate.evaluation.drawn_baselines import fit_baselines
@@ -133,12 +132,6 @@ class TextToImage(Task[Answer]):
         if not found and not (isinstance(sample.truth, Captions) and all(map(cut, sample.truth.texts))):
             return ["a caption with words in it is expected"]
         return found
-
-    def check(self, part: Part, truths: Sequence[Answer]) -> None:
-        if part == "train" and not truths:
-            raise DataError(
-                "no picture of the train part has a caption", remedy="See what was read: foveate audit DATA."
-            )
 
     @classmethod
     def augmentation(

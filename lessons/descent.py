@@ -350,8 +350,8 @@ def _():
     ## Find the rate without guessing
 
     Nobody knows the curvature of a real network. Leslie Smith's **range test** (2017) asks the network itself: train a copy for 100 steps while the
-    rate grows from far too small to far too large. The loss falls, then blows up. foveate takes a tenth of the rate at the lowest point:
-    `--lr find`.
+    rate grows from far too small to far too large. The loss falls, then blows up. With
+    `--lr find` foveate takes a tenth of the rate at the lowest point.
 
     Left, the test on a small network that reads digits. Right, a fresh network trained for 60 steps with *your* rate.
     """)
@@ -416,7 +416,7 @@ def _(FOUND, RUNS, yours):
     def range_test(axis, lw=2.4):
         axis.plot(FOUND.rates, FOUND.losses, color=show.MODEL, lw=lw)
         axis.set_xscale("log")
-        axis.set(ylim=(0, 4), xticks=[1e-4, 1e-2, 1], xticklabels=["0.0001", "0.01", "1"])
+        axis.set(ylim=(0, 4), xticks=[1e-4, 1e-2, 1], xticklabels=["10⁻⁴", "10⁻²", "1"])
         axis.minorticks_off()
 
     def tested(yours):

@@ -82,6 +82,12 @@ def test_a_name_is_no_formula():
     assert "a$ &lt;b&gt;$&amp;" in drawing.svgs[1]
 
 
+def test_what_is_written_keeps_its_decimals():
+    svg = charts.drawn((2, 2), lambda figure: figure.subplots().set_title("rate 0.00125"))
+    assert "rate 0.00125" in svg
+    assert not re.search(r"<[^>]*\d\.\d{3}", svg)
+
+
 def test_reliability_tells_the_largest_gap():
     confidence, accuracy = np.array([NAN, 0.6, 0.9]), np.array([NAN, 0.3, 0.88])
     drawing = charts.reliability(confidence, accuracy, np.array([0, 10, 200]))

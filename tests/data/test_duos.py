@@ -19,13 +19,9 @@ def data():
 
 def test_parts_and_captions(data):
     assert {part: len(data.part(part)) for part in duos.PARTS} == duos.PARTS
-    form = re.compile(r"a (\w+) (\d) (left of|right of|above|below) a (\w+) (\d)")
-    opposite = {"left of": "right of", "above": "below"}
-    seen = set()
-    for sample in data:
-        there, back = (form.fullmatch(text) for text in sample.truth.texts)
-        assert back.groups() == (*there.groups()[3:], opposite[there[3]], *there.groups()[:2])
-        seen.add(there.groups())
+    form = re.compile(r"a (\w+) (\d) (left of|above) a (\w+) (\d)")
+    seen = {form.fullmatch(sample.truth.texts[0]).groups() for sample in data}
+    assert all(len(sample.truth.texts) == 1 for sample in data)
     for place, count in ((0, len(duos.INKS)), (1, 10), (2, 2), (3, len(duos.INKS)), (4, 10)):
         assert len({words[place] for words in seen}) == count
 

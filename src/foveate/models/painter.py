@@ -27,8 +27,9 @@ WIDTH = 192
 """Numbers that a word, a moment and a whole prompt are told by."""
 HEADS = 4
 LAYERS = 2
-"""Of the words' transformer."""
-WAVES = 32
+"""Of the words' transformer, and of the looks that the coarsest map takes at them."""
+WAVES, PLACES = 32, 6
+"""Frequencies that a moment, and a place along each side, are told by."""
 NARROWEST = 32
 
 
@@ -47,7 +48,8 @@ class Painter(nn.Module):
         given[0] += channels * self.stride**2  # the noisy pixels themselves: what is to be taken away is in them
         self.lateral = nn.ModuleList(nn.Conv2d(before, width, 1) for before, width in zip(given, own, strict=True))
         self.up = nn.ModuleList(nn.Conv2d(before, width, 1) for width, before in pairwise(own))
-        self.attend = Attention(own[-1], WIDTH)
+        self.looks = nn.ModuleList(Attention(own[-1], WIDTH) for _ in range(LAYERS))
+        self.where = nn.Linear(4 * PLACES, own[-1])
         self.blocks = nn.ModuleList(Residual(width) for width in own)
         self.bends = nn.ModuleList(nn.Linear(WIDTH, 2 * width) for width in (*backbone.bends, *own))
         self.last = nn.Conv2d(own[0], channels * self.stride**2, 3, padding=1)
@@ -63,8 +65,7 @@ class Painter(nn.Module):
         """(B, C, H, W) between noise and picture, at moments (B,) -> which way each pixel has to go, (B, C, H, W)."""
         waves = moment[:, None] * torch.exp(torch.linspace(0, math.log(1000), WAVES, device=x.device))
         told, there = self.prompt(words)
-        whole = told.mean(1) if there is None else (told * there[..., None]).sum(1) / there.sum(1, keepdim=True)
-        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1)) + whole)
+        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1)) + self.prompt.whole(told, there))
         bends = [bend(condition) for bend in self.bends]
         inside, bends = bends[: -len(self.blocks)], bends[-len(self.blocks) :]
         maps = self.backbone(x, inside) if inside else self.backbone(x)
@@ -73,13 +74,24 @@ class Painter(nn.Module):
         squares = F.pixel_unshuffle(F.pad(x, (0, over[1], 0, over[0])), self.stride)
         maps[0] = torch.cat([reaching(maps[0], squares), squares.to(maps[0].dtype)], 1)
         coarse = self.lateral[-1](maps[-1])
-        seen = self.attend(coarse.flatten(2).transpose(1, 2), told, there)
+        down, across = coarse.shape[2:]
+        seen = coarse.flatten(2).transpose(1, 2) + self.where(_places(down, across, x.device))
+        for look in self.looks:
+            seen = look(seen, told, there)
         found = self.blocks[-1](seen.transpose(1, 2).reshape(coarse.shape), bends[-1])
         for level in reversed(range(len(maps) - 1)):
             finer = self.lateral[level](maps[level])
             found = self.blocks[level](F.interpolate(self.up[level](found), finer.shape[2:]) + finer, bends[level])
         out: Tensor = F.pixel_shuffle(self.last(found), self.stride)
         return out[:, :, : x.shape[2], : x.shape[3]].float()
+
+
+def _places(down: int, across: int, device: torch.device) -> Tensor:
+    """(down * across, 4 PLACES) waves over each side of a map: to left and right all looks alike."""
+    waves = math.pi * 2.0 ** torch.arange(PLACES, device=device)
+    sides = [(torch.arange(side, device=device) + 0.5)[:, None] / side * waves for side in (down, across)]
+    rows, columns = (torch.cat([side.sin(), side.cos()], 1) for side in sides)
+    return torch.cat([rows.repeat_interleave(across, 0), columns.repeat(down, 1)], 1)
 
 
 class Prompt(nn.Module):
@@ -97,6 +109,15 @@ class Prompt(nn.Module):
             nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
             for _ in range(LAYERS)
         )
+        self.sum = nn.Linear(longest * WIDTH, WIDTH)
+
+    def whole(self, told: Tensor, there: Tensor | None) -> Tensor:
+        """What `forward` gives -> (B, WIDTH): all of it at once. No mean: which word stands where is what makes a 3 red and a 7 blue."""
+        if there is not None:
+            told = told * there[..., None]
+        rest = self.places.shape[0] - told.shape[1]
+        whole: Tensor = self.sum(F.pad(told, (0, 0, 0, rest)).flatten(1))
+        return whole
 
     def forward(self, words: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, L) numbers of a vocabulary -> (B, L, WIDTH), and None: what follows a text's end is a word like others. Or (B, L', E) of a text

@@ -21,15 +21,15 @@ SUMMARY = "9,000 pictures of two coloured digits, 32x32, with captions that say 
 SIDE = 32
 PARTS: dict[Part, int] = {"train": 8000, "valid": 500, "test": 500}
 INKS = ("red", "yellow", "green", "blue", "white")
-RELATIONS = (("left of", "right of"), ("above", "below"))
-"""Of the first digit to the second, and of the second to the first."""
+RELATIONS = ("left of", "above")
+"""Of the first digit to the second."""
 _SIDES = (12, 16)  # pixels of a digit
 _ASKEW = 4  # pixels that the second may lie off the first, across the direction that is told
 _DRAWS = 4 + 2 * 6
 
 
 def read() -> Dataset[Captions]:
-    """9,000 samples in parts, each with two wordings: from its left or upper digit, and from the other."""
+    """9,000 samples in parts, each with a caption that begins with its left or upper digit."""
     ids = [(f"{part}/{index:04d}", part) for part, count in PARTS.items() for index in range(count)]
     draws = Draws(keys([f"duos/{id}" for id, _ in ids]), 0).uniform(_DRAWS)
     rows = np.empty((len(ids), SIDE, SIDE, 3), np.uint8)
@@ -59,6 +59,4 @@ def _drawn(part: Part, draws: NDArray[np.float32]) -> tuple[Image, Captions]:
         region = picture[top : top + side, left : left + side]
         region += np.clip(1.3 * ink - 0.15, 0, 1)[..., None] * (np.array(COLOURS[colour]) - region)
         things.append(f"a {colour} {digit}")
-    there, back = RELATIONS[relation]
-    texts = (f"{things[0]} {there} {things[1]}", f"{things[1]} {back} {things[0]}")
-    return np.rint(picture).astype(np.uint8), Captions(texts)
+    return np.rint(picture).astype(np.uint8), Captions((f"{things[0]} {RELATIONS[relation]} {things[1]}",))

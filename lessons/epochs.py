@@ -91,7 +91,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Press play. Below the curves are six of the digits with a wrong label, and what the network says they are.
+    Move the slider, or press play. Below the curves are six of the digits with a wrong label, and what the network says they are.
     """)
     return
 

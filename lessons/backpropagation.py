@@ -125,7 +125,7 @@ def _():
     fast as the second, then the third turns 2 · 3 times as fast as the first. Rates along a chain **multiply**. That is the **chain rule**.
 
     So walk forward once and write down every value. Then walk back from the loss. At each node, multiply the blame that
-    arrives by the **local factor**: how much *this* node's output changes with *its* input. Press play.
+    arrives by the **local factor**: how much *this* node's output changes with *its* input. Move the slider, or press play.
     """)
     return
 

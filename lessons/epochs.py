@@ -1,6 +1,6 @@
 """Lesson 8: Stop before it learns by heart
 
-The training loss falls and falls. The truth gets worse. How to see it, and when to stop.
+The training loss falls and falls, but new pictures are judged worse. How to see it, and when to stop.
 """
 
 import marimo
@@ -91,7 +91,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Press play. Below the curves are six of the digits with a wrong label, and what the network says they are.
+    Move the slider, or press play. Below the curves are six of the digits with a wrong label, and what the network says they are.
     """)
     return
 
@@ -372,7 +372,7 @@ def _(BEST, VALIDATED, curves):
         axis = figure.subplots()
         curves(axis, width=3.4)
         axis.axvline(BEST + 1, color=show.MUTED, lw=1.2, ls=":")
-        axis.text(BEST + 2.2, VALIDATED[BEST] * 0.62, "stop here", fontsize=13, weight="bold", color=show.MODEL)
+        axis.text(BEST + 2.2, VALIDATED[BEST] * 1.7, "stop here", fontsize=13, weight="bold", color=show.MODEL)
         axis.set(xticks=[], yticks=[])
 
     poster = show.picture(on_the_index, "Two curves fall together, then part; the lowest point is ringed", (4.4, 2.6))

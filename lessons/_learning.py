@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate import models
+from foveate.annotations import Label
+from foveate.console import Watch
 from foveate.data.builtin import digits as builtin
+from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.draws import keys, shuffled
 from foveate.models.vision import Vision, pixel_statistics
 from foveate.tasks.classification import Classification
@@ -111,6 +114,36 @@ def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     chosen = [data.samples[row] for row in order]
     images = np.stack([sample.source.read()[..., 0] for sample in chosen])
     return images, np.array([sample.truth.index for sample in chosen])
+
+
+def bundle(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    name: str = "digits",
+    classes: tuple[str, ...] = tuple("0123456789"),
+    parts: Any = None,
+) -> Dataset[Label]:
+    """(N, S, S) and (N,) as data that foveate takes. parts: of each picture, where the data is to bring a split of its own."""
+    rows = np.ascontiguousarray(images)[..., None]
+    samples = [
+        Sample(f"{k:04d}", ArraySource(rows, k), Label(int(label)), part=None if parts is None else parts[k])
+        for k, label in enumerate(labels)
+    ]
+    return Dataset(name, "classification", classes, samples, symmetric=False)
+
+
+class Heard(Watch):
+    """Keeps what foveate says while it works, as the terminal shows it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(f"! {text}")
 
 
 cross_entropy = partial(Classification.loss, Classification(["0", "1"]))

@@ -183,6 +183,11 @@ def line_of(thing: Any, part: str, lines: int = 1) -> str:
     raise ValueError(f"{part!r} is not in the source of {thing!r}")
 
 
+def said(command: str, text: str) -> str:
+    """What was called, and the very words that foveate answered."""
+    return f'<div class="said"><pre><code>{escape(command)}</code></pre><pre>{escape(text)}</pre></div>'
+
+
 def claim(text: str, measured: str) -> mo.Html:
     """What was shown, after it has been asserted in the same cell. text, measured: HTML"""
     return show(

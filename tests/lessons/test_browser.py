@@ -99,5 +99,5 @@ def test_a_page_moves_without_python(browser, tmp_path: Path, monkeypatch):
     page.get_by_label("a", exact=True).check()
     assert stage.inner_text() == "4a"
     page.get_by_label("b", exact=True).check()
-    assert stage.inner_text() == "4b"
+    assert stage.inner_text() == "4b", "a radio leaves its place to the one that is chosen after it"
     assert wrong == []

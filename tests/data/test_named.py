@@ -139,12 +139,12 @@ def test_what_is_packed_or_pickled_is_pointed_at_and_not_opened(tmp_path: Path) 
 def test_the_catalogue(tmp_path: Path) -> None:
     lay_idx(tmp_path / "mnist")
     entries = {entry.name: entry for entry in catalogue(tmp_path)}
-    assert list(entries) == ["digits", "scenes", "mnist", "fashion-mnist", "cifar10"]
+    assert list(entries) == ["digits", "duos", "scenes", "mnist", "fashion-mnist", "cifar10"]
     assert entries["digits"].where == "built in"
     assert entries["mnist"].where == tmp_path / "mnist"
     assert entries["cifar10"].where is None
     for entry in entries.values():
-        assert "10 classes" in entry.summary
+        assert ("captions" if entry.name == "duos" else "10 classes") in entry.summary
 
 
 # --- torchvision fetches; what it would fetch lies there already, so there is no network in these ---

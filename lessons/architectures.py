@@ -166,7 +166,7 @@ def _():
 
 @app.cell
 def _(NETS):
-    which = mo.ui.radio(list(NETS), value="U-Net", inline=True)
+    which = mo.ui.radio(list(NETS), value="U-Net")
     number = show.slider(range(1, 11), 9)
     return number, which
 

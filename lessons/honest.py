@@ -534,6 +534,14 @@ def _(INTERVALS):
 
 
 @app.cell(hide_code=True)
+def _():
+    mo.md("""
+    ## All four
+    """)
+    return
+
+
+@app.cell(hide_code=True)
 def _(ELSEWHERE, LEAK_TOLD, LEAK_TRUE, SAME, TUNED_TOLD, TUNED_TRUE, balanced, mine):
     FOUR = {
         "leak": (LEAK_TOLD, LEAK_TRUE),
@@ -554,7 +562,6 @@ def _(ELSEWHERE, LEAK_TOLD, LEAK_TRUE, SAME, TUNED_TOLD, TUNED_TRUE, balanced, m
 
     poster = show.picture(all_four, "Four mistakes: what was told, and what is true", (4.4, 2.4))
     show.show(
-        "<h2>All four</h2>",
         poster,
         show.caption(
             '<span class="other">What was told</span>, and <span class="model">what is true</span>. (Without a baseline: right in the mean of both classes.)'

@@ -249,7 +249,7 @@ def _(
         at, loss = zip(*LOSSES, strict=True)
         axis.plot(at, loss, "o-", color=show.MODEL, ms=5, lw=2)
         axis.axvline(FROM, color=show.OTHER, lw=2, ls=(0, (4, 2)))
-        axis.text(FROM + 2, max(loss) * 0.9, f"killed at step {FROM}", color=show.OTHER, weight="bold")
+        axis.text(FROM + 2, max(loss) * 0.9, f"cut off; saved at step {FROM}", color=show.OTHER, weight="bold")
         axis.set(ylim=(0, None), xlabel="steps")
         axis.set_title("training loss: no seam to be seen")
 
@@ -317,7 +317,7 @@ def _(
         ),
         7: (
             'run = fv.resume("runs/digits")   # after the lights went out',
-            show.picture(cut_and_gone_on, f"Loss of a run that was killed at step {FROM} and went on", (4.8, 2.2)),
+            show.picture(cut_and_gone_on, f"Loss of a run that was cut off after step {FROM} and went on", (4.8, 2.2)),
             f"Cut off by an error in the middle, and gone on from step {FROM}, the last one saved: every weight equals that of the run that was never stopped, to the last bit. Chance is a function of the seed, the epoch and the picture, so there is no state to lose.",
         ),
         8: (
@@ -366,7 +366,7 @@ def _(BITS, DOUBLE, FROM, TOLD, TOLD_2, TRUE, TRUE_2):
     assert FROM > 0, "the run was stopped in the middle"
     assert BITS, "gone on after the lights went out, it ends with the same bits"
     show.claim(
-        "The script flattered itself. The copies are found, and a killed run ends with the same bits.",
+        "The script flattered itself. The copies are found, and a run that was cut off ends with the same bits.",
         f"{TOLD:.1%} told, {TRUE:.1%} true, without copies {TOLD_2:.1%} and {TRUE_2:.1%}; {DOUBLE} of 200 copies found; stopped at step {FROM} and gone on: every weight is equal.",
     )
     return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import count as every
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foveate import models
+from foveate import models, tasks
 from foveate.annotations import Label
 from foveate.console import Watch
+from foveate.data.augment import Augment
+from foveate.data.batches import Batches
 from foveate.data.builtin import digits as builtin
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.draws import keys, shuffled
 from foveate.models.vision import Vision, pixel_statistics
+from foveate.settings import Settings
 from foveate.tasks.classification import Classification
+from foveate.tasks.task import Task
 from foveate.training.loop import Step, steps
 from foveate.training.optim import optimizer
 from foveate.training.schedule import schedule
@@ -87,6 +92,35 @@ def _batches(
                 return
             yield (inputs[rows],), target[rows]
             done += 1
+
+
+def taught(
+    dataset: Dataset[Any],
+    model: str,
+    *,
+    count: int,
+    lr: float,
+    batch: int,
+    clip: float | None = None,
+    rates: str = "one-cycle",
+    seed: int = 0,
+) -> tuple[Task[Any], Vision]:
+    """The dataset's own task and a net for it after `count` steps, whatever the task is. Pictures are square and of one size."""
+    truths = [sample.truth for sample in dataset]
+    pixels = np.stack([sample.source.read() for sample in dataset])
+    size, channels = pixels.shape[2:]
+    task = tasks.find(dataset.task).configured(dataset, Settings(), truths, mirror=False)
+    torch.manual_seed(seed)
+    backbone = models.build(model, channels=channels, size=size)
+    mean, std = pixel_statistics(pixels)
+    net = Vision(task.net(backbone), size=size, mean=mean, std=std)
+    ids = [sample.id for sample in dataset]
+    batches = Batches(task, pixels, truths, ids, batch_size=batch, seed=seed, augment=Augment())
+    built, factor = optimizer("adamw", net, lr=lr, weight_decay=0.0), schedule(rates)
+    progress = [factor((step + 0.5) / count) for step in range(count)]
+    for _ in steps(net, task.loss, islice(batches(), count), built, progress.__getitem__, seed=seed, clip=clip):
+        pass
+    return task, net
 
 
 def squared(output: Tensor, target: Tensor) -> dict[str, Tensor]:

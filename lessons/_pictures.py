@@ -118,6 +118,24 @@ def pixels(image: NDArray[np.uint8], described: str, width: int = 160) -> str:
     return f'<img class="pixels" src="{uri}" alt="{escape(described)}" style="width: {width}px">'
 
 
+def tiles(*pictures: tuple[NDArray[np.uint8], str, str]) -> str:
+    """Pictures in a grid, two a row on a phone: (H, W, 3) uint8, the same in words, and what stands below it as HTML."""
+    cells = [
+        f"<figure>{_image(image, described)}<figcaption>{below}</figcaption></figure>"
+        for image, described, below in pictures
+    ]
+    return f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def _image(image: NDArray[np.uint8], described: str) -> str:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(image).quantize(96).save(out, "PNG", optimize=True)  # a page brings hundreds of them
+    uri = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return f'<img src="{uri}" alt="{escape(described)}">'
+
+
 class Moving(mo.Html):
     """A picture that the reader moves.
 

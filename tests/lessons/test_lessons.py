@@ -16,7 +16,9 @@ from command_line import refused, run_cli
 from foveate import teaching
 
 LIMIT = 30
-"""Seconds of processor that a lesson may take."""
+"""Seconds of processor that a lesson may take, alone."""
+SHARED = 1.5
+"""What a second of work counts where other tests share the core's units."""
 
 SMALL = '''"""Lesson {number}: Lesson {name}
 
@@ -73,7 +75,7 @@ def test_a_lesson_proves_its_claims_within_its_time(lesson):
     done = subprocess.run([sys.executable, lesson.path], capture_output=True, text=True, timeout=20 * LIMIT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < LIMIT
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SHARED * LIMIT
 
 
 @pytest.mark.parametrize("lesson", teaching.all(), ids=lambda lesson: lesson.name)

@@ -357,7 +357,7 @@ def _():
     The other way round: words in, a picture out. It begins as noise. The network says which way each pixel has to go, ten times
     (**flow matching**). Choose the words. Other noise, another picture of the same words.
 
-    In these few seconds it learns thumbnails of 8 × 8 pixels, enough for a sky and some spots below it. `foveate train duos` takes minutes, and draws digits.
+    In these few seconds it learns thumbnails of 8 × 8 pixels, enough for a sky and some spots below it. `foveate train mnist --task text_to_image` takes minutes, and draws digits.
     """)
     return
 

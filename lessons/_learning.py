@@ -109,7 +109,7 @@ def taught(
     truths = [sample.truth for sample in dataset]
     pixels = np.stack([sample.source.read() for sample in dataset])
     size, channels = pixels.shape[2:]
-    task = tasks.find(dataset.task).configured(dataset, Settings(), truths, mirror=False)
+    task = tasks.find(dataset.task).configured(dataset, Settings.of(), truths, mirror=False)
     torch.manual_seed(seed)
     backbone = models.build(model, channels=channels, size=size)
     mean, std = pixel_statistics(pixels)

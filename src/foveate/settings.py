@@ -47,7 +47,7 @@ class Settings(BaseModel):
     pace: list[tuple[int, float, int]] | None = None
     """The corners (see `training.pace`) of a run that was made by minutes, with which it can be repeated to the bit."""
     batch_size: int = Field(128, ge=1)
-    optimizer: Literal["sgd", "adam", "adamw"] | None = None
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] | None = None
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     lr: float | Literal["find"] | None = Field(None)
     weight_decay: float = Field(5e-4, ge=0)

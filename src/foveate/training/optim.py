@@ -6,11 +6,13 @@ import torch
 from torch import nn
 
 from foveate.errors import SettingError
+from foveate.training.muon import Muon
 
 OPTIMIZERS = {
     "sgd": "stochastic gradient descent with Nesterov momentum 0.9",
     "adam": "Adam (Kingma and Ba, 2015), weight decay added to the gradient",
     "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter, 2019)",
+    "muon": "orthogonal steps of weight matrices, AdamW for the rest (Jordan et al., 2024)",
 }
 
 
@@ -24,10 +26,12 @@ def optimizer(name: str, net: nn.Module, *, lr: float, weight_decay: float) -> t
         raise SettingError(f"no optimizer is called {name!r}; there are: {', '.join(OPTIMIZERS)}", where="optimizer")
     trained = [p for p in net.parameters() if p.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+    built: torch.optim.Optimizer
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
-    built: torch.optim.Optimizer
-    if name == "sgd":
+    if name == "muon":
+        built = Muon(matrices, vectors, lr=lr, weight_decay=weight_decay)
+    elif name == "sgd":
         built = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
     else:
         built = (torch.optim.Adam if name == "adam" else torch.optim.AdamW)(groups, lr=lr, fused=True)

@@ -102,6 +102,12 @@ class Boxes:
         scores = None if self.scores is None else self.scores[rows]
         return Boxes(self.corners[rows], self.classes[rows], scores, self.crowd[rows], self.difficult[rows], self.size)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Boxes], size: tuple[int, int] | None) -> Boxes:
+        """The boxes of some truths as those of one picture."""
+        names = ("corners", "classes", "crowd", "difficult")
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}, size=size)
+
     @property
     def spared(self) -> NDArray[np.bool_]:
         """(N,) bool: what is neither demanded nor punished."""

@@ -12,7 +12,7 @@ from warped import COUNT, SIDE, Told, draws, placed, policy, where
 
 from foveate.annotations import Boxes, mask_bounds
 from foveate.data import rasters
-from foveate.data.warp import KNOTS, WHOLE, Warped, pieces
+from foveate.data.warp import KNOTS, WHOLE, Warped, _bent, pieces
 
 # --- how much ---------------------------------------------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ def test_turns_and_scales_fill_the_range_that_is_said():
 def test_a_bend_moves_its_knots_by_what_it_says_and_never_folds_a_picture(kind, size):
     """Each corner of a piece is a knot; 100 pieces have 800 such moves."""
     made = policy(**pieces(size, kind, False))
-    moves = made._bent(100, draws(100))
+    moves = made.bend * _bent(torch.from_numpy(draws(100).uniform(96)), size)
     corners = moves[:, :: size - 1, :: size - 1]
     assert corners.shape == (100, 2, 2, 2)
     assert corners.std().item() == pytest.approx(made.bend, rel=0.1)
@@ -75,7 +75,7 @@ def numbered(things):
 
 
 def things(crop, **given):
-    return Warped(numbered, lambda truth, numbers: rasters.things(numbers, truth.boxes), crop, **given)
+    return Warped(numbered, rasters.laid, crop, **given)
 
 
 @pytest.mark.parametrize("crop", [12, 48, 60])
@@ -145,4 +145,4 @@ def test_strong_does_more_of_everything():
 def test_a_policy_is_written_down_and_read_back():
     made = policy(**pieces(512, "strong", True))
     told = json.loads(json.dumps(made.to_json()))
-    assert Warped(made.read, made.made, **told) == made
+    assert Warped(made.read, made.laid, **told) == made

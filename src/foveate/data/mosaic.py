@@ -77,7 +77,7 @@ class Composed:
             found = []
             for room, source, draw in zip(rooms, sources, others, strict=False):
                 found.append(self._lay(canvas[row], room, images[source], truths[source], draw[row]))
-            boxes.append(_joined(found, (side, side)))
+            boxes.append(Boxes.joined(found, (side, side)))
         if self.colour:
             canvas = Augment(colour=self.colour)(canvas, draws)
         return canvas, boxes
@@ -143,14 +143,3 @@ def _moved(truth: Boxes, down: Along, across: Along, mirrored: bool) -> Boxes:
     kept = seen > 0
     difficult = truth.difficult | (seen < LEAST_SEEN)
     return Boxes(corners, truth.classes, None, truth.crowd, difficult)[kept]
-
-
-def _joined(pieces: Sequence[Boxes], size: tuple[int, int]) -> Boxes:
-    return Boxes(
-        np.concatenate([piece.corners for piece in pieces]),
-        np.concatenate([piece.classes for piece in pieces]),
-        None,
-        np.concatenate([piece.crowd for piece in pieces]),
-        np.concatenate([piece.difficult for piece in pieces]),
-        size,
-    )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import ArrayPixels, Boxes, Instances, Mask, RunLengths, Shape, mask_bounds
+from foveate.data.warp import Piece
 from foveate.errors import DataError
 from foveate.ops import rle
 from foveate.ops.tiles import Tile
@@ -113,6 +114,24 @@ def numbers(truth: Instances) -> NDArray[np.integer]:
 def renumbered(truth: Instances, ids: NDArray[np.integer]) -> Instances:
     """The things of a truth where their numbers lie now."""
     return things(compact(ids), truth.boxes)
+
+
+def laid(pieces: Sequence[Piece[Instances]], side: int) -> Instances:
+    """The things of some truths where their numbers lie now, in a picture of (side, side)."""
+    ids, boxes = np.zeros((side, side), np.int32), [piece.truth.boxes for piece in pieces]
+    for (_, numbers, top, left), before in zip(pieces, np.cumsum([0, *map(len, boxes)]), strict=False):
+        height, width = numbers.shape
+        ids[top : top + height, left : left + width] = np.where(numbers > 0, numbers + before, 0)
+    return things(compact(ids), Boxes.joined(boxes, (side, side)))
+
+
+def laid_mask(pieces: Sequence[Piece[Mask]], side: int) -> Mask:
+    """The same of classes."""
+    values = np.empty((side, side), np.int32)
+    for _, numbers, top, left in pieces:
+        height, width = numbers.shape
+        values[top : top + height, left : left + width] = numbers
+    return mask(values)
 
 
 def resized(annotation: Instances, before: Size, after: Size) -> Instances:

@@ -45,6 +45,6 @@ MODELS = (
         "Jordan, 2024",
         32,
         _build,
-        trained=Recipe("adamw", 3e-3, half=True),
+        trained=Recipe("muon", 3e-3, half=True),
     ),
 )

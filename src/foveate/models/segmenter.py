@@ -14,10 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foveate.annotations import IGNORE
-from foveate.models.convolution import convolution
+from foveate.models.convolution import Residual, convolution
 
 WIDEST, NARROWEST = 256, 16
 """Channels of a joined map."""
+EDGES = 4
+"""Channels that the finest maps speak through: where something ends needs few, and what it is they do not know."""
 ODD = 2
 """Pixels that an answer can be off by where odd sides were halved; by more where a net does not pad, whose answer is stretched."""
 FOCUS = 1.0
@@ -26,7 +28,8 @@ FOCUS = 1.0
 
 class Decoder(nn.Module):
     """Maps, fine to coarse -> joined maps, fine to coarse, the finest of stride 2 or less: the largest map of all would take half
-    of the time (benchmarks/README.md).
+    of the time (benchmarks/README.md). Coarse ones, down to a quarter of the coarsest one's stride, are thought about
+    twice more once they are joined, which costs little there.
 
     channels, strides: of the given maps, of which those of one stride count by the last alone
     channels, strides (attributes): of the joined maps; the coarsest is the given one
@@ -44,7 +47,8 @@ class Decoder(nn.Module):
             # networks for object detection", 2017; benchmarks/README.md).
             self.up.append(nn.Conv2d(widths[-1], width, 1))
             self.lateral.append(nn.Conv2d(channels[level], width, 1))
-            self.joins.append(convolution(width, width))
+            more = [Residual(width, width) for _ in range(2)] if 4 * strides[level] >= strides[coarsest] else []
+            self.joins.append(nn.Sequential(convolution(width, width), *more))
             widths.append(width)
             steps.append(strides[level])
         self.times = [before / after for before, after in pairwise(steps)]
@@ -97,13 +101,18 @@ class Summed(nn.Module):
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
         super().__init__()
-        outs = [outputs * strides[0] ** 2, *[outputs] * (len(channels) - 1)]
-        self.layers = nn.ModuleList([nn.Conv2d(width, out, 1) for width, out in zip(channels, outs, strict=True)])
         self.stride, self.times = strides[0], [after / before for before, after in pairwise(strides)]
+        layers = []
+        for level, (width, stride) in enumerate(zip(channels, strides, strict=True)):
+            few = min(EDGES, outputs) if 8 * stride <= strides[-1] else outputs
+            own = self.stride if level == 0 else 1
+            more = [nn.Conv2d(few, outputs, 1)] if few < outputs else []
+            layers.append(nn.Sequential(nn.Conv2d(width, few * own**2, 1), nn.PixelShuffle(own), *more))
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        finest, *coarser = (layer(one) for layer, one in zip(self.layers, maps, strict=True))
-        logits: Tensor = F.pixel_shuffle(finest, self.stride)
+        logits: Tensor
+        logits, *coarser = (layer(one) for layer, one in zip(self.layers, maps, strict=True))
         if coarser:
             said = coarser.pop()
             for finer, times in zip(reversed(coarser), reversed(self.times[1:]), strict=True):

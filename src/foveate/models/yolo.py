@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from foveate.errors import SettingError
 from foveate.models.backbone import Backbone
-from foveate.models.convolution import convolution
+from foveate.models.convolution import Residual, convolution
 from foveate.models.registry import Model, Recipe, Weights
 
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -33,7 +33,7 @@ class Yolo(Backbone):
         self.stages = nn.ModuleList()
         for before, width, depth in zip(widths, widths[1:], depths, strict=False):
             self.stages.append(
-                nn.Sequential(convolution(before, width, 3, 2), *(Residual(width) for _ in range(depth)))
+                nn.Sequential(convolution(before, width, 3, 2), *(Residual(width, width // 2) for _ in range(depth)))
             )
         self.channels = tuple(widths)
 
@@ -43,18 +43,6 @@ class Yolo(Backbone):
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps
-
-
-class Residual(nn.Module):
-    """x + two convolutions of x, with half the channels between them."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.branch = nn.Sequential(convolution(width, width // 2), convolution(width // 2, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.branch(x)
-        return out
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Yolo:
@@ -69,7 +57,7 @@ def _verify(name: str) -> None:
         raise SettingError(f"yolo has no size {size!r}", where="model", remedy="Sizes: yolo:n, yolo:s, yolo:m.")
 
 
-_TRAINED = Recipe("adamw", 8e-3, half=True)
+_TRAINED = Recipe("muon", 3e-3, half=True)
 
 MODELS = (
     Model("yolo", "small residual net of five maps, for boxes and masks", "Redmon, 2018", 32, _build, trained=_TRAINED),

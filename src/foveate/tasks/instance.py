@@ -70,7 +70,7 @@ class Instance(Task[Instances]):
     summary = "a class and the pixels of each thing"
     primary = "map50"
     lower_is_better = frozenset({"count_error"})
-    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:pyramid"}
+    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 4, "average": 0.999, "model": "unet:pyramid"}
     letterbox = True
     lone_class = True
     largest = 512
@@ -106,7 +106,7 @@ class Instance(Task[Instances]):
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Instances]:
         flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
-        return Warped(rasters.numbers, rasters.renumbered, **pieces(size, kind, flip))
+        return Warped(rasters.numbers, rasters.laid, **pieces(size, kind, flip))
 
     def collate(self, images: Tensor, truths: Sequence[Instances], draws: Draws) -> tuple[tuple[Tensor, ...], Truth]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), what is to be learnt at each pixel."""

@@ -94,7 +94,7 @@ class Promptable(Task[Answer]):
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Instances]:
         del symmetric, classes, epochs  # what a thing is called is not asked for: it is one in a mirror too
-        return Warped(rasters.numbers, rasters.renumbered, **pieces(size, kind, flip=kind != "none"))
+        return Warped(rasters.numbers, rasters.laid, **pieces(size, kind, flip=kind != "none"))
 
     def collate(self, images: Tensor, truths: Sequence[Answer], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> (the same, one thing's mask a picture, (B, H, W) bool, draws for the clicks), the masks. Which thing,

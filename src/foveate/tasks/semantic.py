@@ -54,7 +54,7 @@ class Semantic(Task[Mask]):
     name = "semantic"
     summary = "a class for each pixel"
     primary = "miou"
-    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "unet:pyramid"}
+    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 4, "average": 0.999, "model": "unet:pyramid"}
     letterbox = True
     largest = 512
 
@@ -117,7 +117,7 @@ class Semantic(Task[Mask]):
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Mask]:
         flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
-        return Warped(_values, lambda _, values: rasters.mask(values), **pieces(size, kind, flip))
+        return Warped(_values, rasters.laid_mask, **pieces(size, kind, flip))
 
     def collate(self, images: Tensor, truths: Sequence[Mask], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B, H, W) int64 with IGNORE beyond each picture."""

@@ -56,7 +56,7 @@ def test_what_is_learnt_is_the_straight_line_from_noise_to_picture():
     _, true = painter(images, noise, torch.tensor([0.0, 0.25]), torch.zeros(2, 5, dtype=torch.int64))
     assert torch.equal(true, images - noise)
     assert torch.equal(seen[0][0], noise[0])
-    assert torch.allclose(seen[0][1], noise[1] + 0.25 * true[1])
+    assert torch.allclose(seen[0][1], noise[1] + 0.25 * true[1], atol=1e-6)
 
 
 def flow(velocity) -> Vision:
@@ -78,7 +78,7 @@ def test_more_steps_come_nearer_to_a_curved_flow():
     start, words = torch.ones(1, 3, 16, 16), torch.ones(1, 5, dtype=torch.int64)
     ends = [
         list(paint(flow(lambda x, moment, words: x), start, words, guidance=1.0, steps=n))[-1][0, 0, 0, 0]
-        for n in (10, 20, 40)
+        for n in (40, 80, 160)
     ]
     errors = [float(torch.e - end) for end in ends]
     assert errors[0] / errors[1] == pytest.approx(2, abs=0.15)

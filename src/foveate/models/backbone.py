@@ -22,7 +22,7 @@ class Backbone(nn.Module):
     pictures: channels of the pictures; channels: of each map; strides: picture pixels to one pixel of each map
     flexible: whether it takes pictures of other sizes, and of any aspect, than it was built for
     bends: channels of the maps inside it that may be scaled and shifted by what else is known (Perez et al., "FiLM", 2018); where there are
-        any, `forward` takes a (B, 2 channels) of scales and shifts for each
+        any, `forward` takes a (B, 2 channels, h, w) of scales and shifts for each
     statistics: what the pictures that its published weights were trained on were normalised by
     """
 

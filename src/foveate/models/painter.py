@@ -2,8 +2,8 @@
 
 Between noise x0 and a picture x1 lies a straight line, x_t = (1 - t) x0 + t x1. The net learns its direction, x1 - x0, from x_t, t and the
 words; to make a picture, noise follows what the net says from t = 0 to 1 (Lipman et al., "Flow matching for generative modeling",
-2023; Liu et al., "Flow straight and fast", 2023). The words are read by a small transformer that learns with it, and the
-picture's coarsest map attends to them (Vaswani et al., "Attention is all you need", 2017).
+2023; Liu et al., "Flow straight and fast", 2023). The words are read by a small transformer that learns with it, and each
+place of the picture attends to them (Vaswani et al., "Attention is all you need", 2017), so that it is told of what is to be there.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ WIDTH = 192
 """Numbers that a word, a moment and a whole prompt are told by."""
 HEADS = 4
 LAYERS = 2
-"""Of the words' transformer, and of the looks that the coarsest map takes at them."""
+"""Of the words' transformer."""
 WAVES, PLACES = 32, 6
 """Frequencies that a moment, and a place along each side, are told by."""
+EARLIER = 8
+"""The odds of a share to the odds of its moment."""
 NARROWEST = 32
 
 
@@ -48,10 +50,11 @@ class Painter(nn.Module):
         given[0] += channels * self.stride**2  # the noisy pixels themselves: what is to be taken away is in them
         self.lateral = nn.ModuleList(nn.Conv2d(before, width, 1) for before, width in zip(given, own, strict=True))
         self.up = nn.ModuleList(nn.Conv2d(before, width, 1) for width, before in pairwise(own))
-        self.looks = nn.ModuleList(Attention(own[-1], WIDTH) for _ in range(LAYERS))
-        self.where = nn.Linear(4 * PLACES, own[-1])
-        self.blocks = nn.ModuleList(Residual(width) for width in own)
-        self.bends = nn.ModuleList(nn.Linear(WIDTH, 2 * width) for width in (*backbone.bends, *own))
+        self.layout = Layout()
+        self.where, self.look = nn.Linear(4 * PLACES, own[-1]), Attention(own[-1])
+        bent = (*own, own[-1])  # twice at the coarsest map, where it costs least to see far
+        self.blocks = nn.ModuleList(Residual(width) for width in bent)
+        self.bends = nn.ModuleList(nn.Linear(WIDTH, 2 * width) for width in (*backbone.bends, *bent))
         self.last = nn.Conv2d(own[0], channels * self.stride**2, 3, padding=1)
         nn.init.zeros_(self.last.weight)
 
@@ -65,25 +68,33 @@ class Painter(nn.Module):
         """(B, C, H, W) between noise and picture, at moments (B,) -> which way each pixel has to go, (B, C, H, W)."""
         waves = moment[:, None] * torch.exp(torch.linspace(0, math.log(1000), WAVES, device=x.device))
         told, there = self.prompt(words)
-        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1)) + self.prompt.whole(told, there))
-        bends = [bend(condition) for bend in self.bends]
+        grid = [-(-side // self.backbone.strides[-1]) for side in x.shape[2:]]
+        layout = self.layout(told, there, self.prompt.whole(told, there), *grid)
+        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1))[:, None] + layout)
+        bends = [bend(condition).transpose(1, 2).unflatten(2, grid) for bend in self.bends]
         inside, bends = bends[: -len(self.blocks)], bends[-len(self.blocks) :]
         maps = self.backbone(x, inside) if inside else self.backbone(x)
         maps = [maps[level] for level in self.used]
         over = [-side % self.stride for side in x.shape[2:]]
         squares = F.pixel_unshuffle(F.pad(x, (0, over[1], 0, over[0])), self.stride)
         maps[0] = torch.cat([reaching(maps[0], squares), squares.to(maps[0].dtype)], 1)
-        coarse = self.lateral[-1](maps[-1])
-        down, across = coarse.shape[2:]
-        seen = coarse.flatten(2).transpose(1, 2) + self.where(_places(down, across, x.device))
-        for look in self.looks:
-            seen = look(seen, told, there)
-        found = self.blocks[-1](seen.transpose(1, 2).reshape(coarse.shape), bends[-1])
+        found = self.lateral[-1](maps[-1])
+        down, across = found.shape[2:]
+        seen = self.look(found.flatten(2).transpose(1, 2) + self.where(_places(down, across, x.device)))
+        found = seen.transpose(1, 2).reshape(found.shape)
+        for block, bend in zip(self.blocks[-2:], bends[-2:], strict=True):
+            found = block(found, bend)
         for level in reversed(range(len(maps) - 1)):
             finer = self.lateral[level](maps[level])
             found = self.blocks[level](F.interpolate(self.up[level](found), finer.shape[2:]) + finer, bends[level])
         out: Tensor = F.pixel_shuffle(self.last(found), self.stride)
         return out[:, :, : x.shape[2], : x.shape[3]].float()
+
+
+def early(share: Tensor) -> Tensor:
+    """(N,) from 0 to 1 -> moments from 0 to 1, more of them near noise: what a picture is to show is settled when little of it can be seen, the
+    sooner the stronger it is against the noise (Esser et al., "Scaling rectified flow transformers", 2024, equation 23)."""
+    return share / (share + EARLIER * (1 - share))
 
 
 def _places(down: int, across: int, device: torch.device) -> Tensor:
@@ -92,6 +103,22 @@ def _places(down: int, across: int, device: torch.device) -> Tensor:
     sides = [(torch.arange(side, device=device) + 0.5)[:, None] / side * waves for side in (down, across)]
     rows, columns = (torch.cat([side.sin(), side.cos()], 1) for side in sides)
     return torch.cat([rows.repeat_interleave(across, 0), columns.repeat(down, 1)], 1)
+
+
+class Layout(nn.Module):
+    """What each place of a picture is to show: it asks the words by where it lies and by all that is said. A condition for each place, not one
+    for the picture (Park et al., "Semantic image synthesis with spatially-adaptive normalization", 2019), has each digit's own words at hand
+    where that digit comes to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where, self.norm, self.look = nn.Linear(4 * PLACES, WIDTH), nn.LayerNorm(WIDTH), Attention(WIDTH)
+
+    def forward(self, told: Tensor, there: Tensor | None, whole: Tensor, down: int, across: int) -> Tensor:
+        """What `Prompt` gives, (B, L, WIDTH), (B, L) and (B, WIDTH) -> (B, down * across, WIDTH)."""
+        asking = F.gelu(self.where(_places(down, across, told.device)) + whole[:, None])
+        found: Tensor = self.look(asking, self.norm(told), there)
+        return found
 
 
 class Prompt(nn.Module):
@@ -148,7 +175,7 @@ class Norm(nn.Module):
 
 class Residual(nn.Module):
     """Normalisation, SiLU, convolution, twice, added to what came in (He et al., "Identity mappings in deep residual networks", 2016);
-    a condition can scale and shift it between the two (Perez et al., "FiLM", 2018)."""
+    a condition can scale and shift each place between the two (Perez et al., "FiLM", 2018)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -156,39 +183,34 @@ class Residual(nn.Module):
         self.norm, self.second = Norm(width), nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, bend: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), and (B, 2 C) of scales and shifts -> (B, C, H, W)."""
+        """(B, C, H, W), and (B, 2 C, h, w) of scales and shifts, each for the nearest places -> (B, C, H, W)."""
         found = self.norm(self.first(x))
         if bend is not None:
-            scale, shift = bend[:, :, None, None].chunk(2, 1)
+            scale, shift = F.interpolate(bend, x.shape[2:]).chunk(2, 1)
             found = found * (1 + scale) + shift
         added: Tensor = self.second(F.silu(found))
         return x + added
 
 
 class Attention(nn.Module):
-    """Each place of a sequence looks at all others, and at the words where `words` says how many numbers each has. Written out: for so few
-    places it takes a third of the time of torch's own on a processor."""
+    """Each of a sequence looks at all of it, or at words where there are any. Written out: for so few it takes a third of the time of
+    torch's own on a processor."""
 
-    def __init__(self, width: int, words: int = 0):
+    def __init__(self, width: int):
         super().__init__()
         self.norm, self.ask, self.known = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.told = nn.Linear(words, 2 * width) if words else None
         self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor, words: Tensor | None = None, there: Tensor | None = None) -> Tensor:
-        """(B, N, width), and (B, L, words) -> (B, N, width). there: (B, M) which of the last M, of words or places, can be looked at"""
+        """(B, N, width), and (B, L, width) -> (B, N, width). there: which can be looked at, (B, L) or (B, N)"""
         flat = self.norm(x)
-        known = self.known(flat)
-        if self.told is not None:
-            known = torch.cat([known, self.told(words)], 1)
+        known = self.known(flat if words is None else words)
         ask, key, value = (
             part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (self.ask(flat), *known.chunk(2, 2))
         )
         near = ask @ key.transpose(2, 3) / math.sqrt(ask.shape[3])
         if there is not None:
-            seen = F.pad(there, (near.shape[3] - there.shape[1], 0), value=True)
-            near = near.masked_fill(~seen[:, None, None], -math.inf)
+            near = near.masked_fill(~there[:, None, None], -math.inf)
         added: Tensor = self.out((near.softmax(3) @ value).transpose(1, 2).flatten(2))
         return x + added
 
@@ -205,13 +227,13 @@ def paint(net: Vision, noise: Tensor, words: Tensor, *, guidance: float, steps: 
     net.eval()
     x, nothing = noise, torch.zeros_like(words)
     yield x
-    for step in range(steps):
-        moment = torch.full((len(x),), step / steps, device=x.device)
+    for now, then in pairwise(early(torch.linspace(0, 1, steps + 1, device=x.device))):
+        moment = now.expand(len(x))
         way = painter.velocity(x, moment, words)
         if guidance != 1:
             free = painter.velocity(x, moment, nothing)
             way = free + guidance * (way - free)
-        x = x + way / steps
+        x = x + (then - now) * way
         yield x
 
 

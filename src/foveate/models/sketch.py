@@ -35,7 +35,7 @@ class Sketch(Backbone):
         self.channels, self.strides = WIDTHS, (self.cut, 2 * self.cut)
 
     def forward(self, images: Tensor, bends: Sequence[Tensor | None] = (None, None)) -> list[Tensor]:
-        """(B, C, H, W), and (B, 2 c) of scales and shifts for each map -> (B, 64, H / 2, W / 2), (B, 128, H / 4, W / 4)."""
+        """(B, C, H, W), and (B, 2 c, h, w) of scales and shifts for each map -> (B, 64, H / 2, W / 2), (B, 128, H / 4, W / 4)."""
         down, across = (-side % self.cut for side in images.shape[2:])
         squares = F.pixel_unshuffle(F.pad(images, (0, across, 0, down)), self.cut)
         fine = self.fine(self.stem(squares), bends[0])

@@ -27,7 +27,7 @@ from foveate.evaluation.drawn_baselines import fit_baselines
 from foveate.evaluation.intervals import Score
 from foveate.models import text_encoder as text_encoders
 from foveate.models.backbone import Backbone
-from foveate.models.painter import Painter, paint, pixels
+from foveate.models.painter import Painter, early, paint, pixels
 from foveate.models.text_encoder import TextEncoder
 from foveate.models.vision import Vision
 from foveate.report import drawing
@@ -78,7 +78,7 @@ class TextToImage(Task[Answer]):
     not_shares = frozenset({"diversity"})
     preferred: ClassVar[Mapping[str, Any]] = {
         "model": "sketch",
-        "batch_size": 64,
+        "batch_size": 32,
         "average": 0.999,
         "clip": 1.0,
         "schedule": "cosine",
@@ -150,7 +150,7 @@ class TextToImage(Task[Answer]):
         ]
         words = self.reader.read(texts)
         words[free < FREE] = NOTHING
-        moments = torch.from_numpy(moment.copy())
+        moments = early(torch.from_numpy(moment.copy()))
         return (images, noise, moments, torch.from_numpy(words)), moments
 
     # --- learning

@@ -54,6 +54,6 @@ MODELS = (
         "He et al., 2016",
         8,
         _build,
-        trained=Recipe("adamw", 2e-3, half=True),
+        trained=Recipe("muon", 3e-3, half=True),
     ),
 )

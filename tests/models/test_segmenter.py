@@ -15,7 +15,17 @@ from foveate import models
 from foveate.annotations import IGNORE
 from foveate.errors import SettingError
 from foveate.models import segmenter
-from foveate.models.segmenter import FOCUS, NARROWEST, WIDEST, Decoder, Segmentation, Segmenter, pixel_losses
+from foveate.models.segmenter import (
+    EDGES,
+    FOCUS,
+    NARROWEST,
+    WIDEST,
+    Decoder,
+    Segmentation,
+    Segmenter,
+    Summed,
+    pixel_losses,
+)
 
 DEEPER = ("vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152")
 """They differ from others of their family in depth alone."""
@@ -99,6 +109,18 @@ def test_each_map_that_is_used_makes_a_difference_and_of_one_stride_the_last():
     for level in range(4):
         changed = [found + (row == level) for row, found in enumerate(maps)]
         assert torch.equal(head(changed), before) == (level == 1)
+
+
+@pytest.mark.parametrize(("strides", "few"), [((2, 4, 8, 16, 32), 2), ((2, 4, 8, 16), 1), ((2, 4, 8), 0), ((2,), 0)])
+def test_the_finest_maps_speak_through_few_numbers_where_much_coarser_ones_say_what_it_is(strides, few):
+    """The directions that an answer of 10 classes can take at a pixel, when a map changes."""
+    torch.manual_seed(0)
+    head = Summed([12] * len(strides), strides, 10)
+    maps = [torch.randn(1, 12, 64 // stride, 64 // stride) for stride in strides]
+    for level, stride in enumerate(strides):
+        other = [*maps[:level], torch.randn(1, 12, 64 // stride, 64 // stride), *maps[level + 1 :]]
+        moved = (head(other) - head(maps))[0].flatten(1)[:, ::7].detach()
+        assert torch.linalg.matrix_rank(moved, rtol=1e-4) == min(EDGES if level < few else 10, (64 // stride) ** 2)
 
 
 def test_what_is_smaller_than_its_picture_is_enlarged_about_the_middle():

@@ -43,7 +43,7 @@ class Muon(torch.optim.Optimizer):
                 alike[weight.shape].append(weight)
         for shape, weights in alike.items():
             grads = [weight.grad for weight in weights if weight.grad is not None]
-            momenta = [self.state[weight].setdefault("momentum", torch.zeros_like(weight)) for weight in weights]
+            momenta = [self._momentum(weight) for weight in weights]
             torch._foreach_mul_(momenta, MOMENTUM)
             torch._foreach_add_(momenta, grads)
             ahead = torch._foreach_add(grads, momenta, alpha=MOMENTUM)  # Nesterov's
@@ -57,6 +57,13 @@ class Muon(torch.optim.Optimizer):
                 weight.add_(way.view(last[0].shape).movedim(-1, 1), alpha=-length)
         if self.adamw is not None:
             self.adamw.step()
+
+    def _momentum(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        momentum: Tensor = state["momentum"]
+        return momentum
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

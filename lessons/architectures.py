@@ -23,9 +23,8 @@ with app.setup:
     from foveate.lessons._learning import as_input, cross_entropy, digits, learn, right
     from foveate.models import unet
     from foveate.models.backbone import Backbone, parameters
-    from foveate.models.convolution import convolution
+    from foveate.models.convolution import Residual, convolution
     from foveate.models.vision import Vision, pixel_statistics
-    from foveate.models.yolo import Residual
 
 
 @app.cell(hide_code=True)
@@ -483,7 +482,7 @@ def _(TRAIN, TRUTH, VALID, images):
         """A net of so many blocks for the digits. Both kinds begin with the same weights."""
         torch.manual_seed(0)
         end = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)]
-        body = nn.Sequential(convolution(1, 16), *(kind(16) for _ in range(blocks)), *end)
+        body = nn.Sequential(convolution(1, 16), *(kind(16, 8) for _ in range(blocks)), *end)
         mean, std = pixel_statistics(images[TRAIN][..., None])
         return Vision(body, size=8, mean=mean, std=std)
 

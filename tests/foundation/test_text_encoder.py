@@ -163,10 +163,9 @@ def test_a_clip_that_has_gone_or_is_another_one_is_told(run, encoder_folder, tmp
         away.rename(encoder_folder)
 
 
-def test_stopped_and_resumed_to_the_same_bit_and_with_no_other_clip(data, clip, tmp_path, monkeypatch):
+def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
     hurry(monkeypatch)
-    folder = shutil.copytree(clip[0], tmp_path / "clip")
-    given = {**FEW, "save_seconds": 0.0, "text_encoder": f"clip:{folder}"}
+    given = {**FEW, "save_seconds": 0.0, "text_encoder": f"clip:{clip[0]}"}
     unbroken = fv.train(data, out=tmp_path / "unbroken", **given)
 
     def broken(*args, **kwargs):
@@ -179,12 +178,6 @@ def test_stopped_and_resumed_to_the_same_bit_and_with_no_other_clip(data, clip, 
         patch.setattr(fit, "steps", broken)
         with pytest.raises(KeyboardInterrupt):
             fv.train(data, out=tmp_path / "run", **given)
-    shutil.rmtree(folder)
-    folder.mkdir()
-    tiny_models.clip(folder, seed=1)
-    with pytest.raises(RunError, match="began with another CLIP"):
-        fv.resume(tmp_path / "run")
-    shutil.copytree(clip[0], folder, dirs_exist_ok=True)
     resumed = fv.resume(tmp_path / "run")
     mine, its = checkpoint.read(resumed.weights)[0], checkpoint.read(unbroken.weights)[0]
     assert mine.keys() == its.keys()

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import ArrayPixels, Boxes, Instances, Mask, RunLengths, Shape, mask_bounds
-from foveate.data.warp import Piece
 from foveate.errors import DataError
 from foveate.ops import rle
 from foveate.ops.tiles import Tile
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +36,15 @@ class Region:
     def bounds(self) -> tuple[float, float, float, float]:
         rows, columns = self.box
         return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
+
+
+class Piece(NamedTuple, Generic[A]):
+    """What is shown of one truth. numbers: (h, w), what each pixel is; top, left: where they lie in what is shown in all"""
+
+    truth: A
+    numbers: NDArray[np.integer]
+    top: int
+    left: int
 
 
 def nearest(values: NDArray[np.integer], size: Size) -> NDArray[np.integer]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from foveate.data.augment import Augment
 from foveate.data.draws import Draws
+from foveate.data.rasters import Piece
 
 A = TypeVar("A")
 
@@ -28,15 +29,6 @@ KNOTS = 4
 convolutional neural networks", 2003; the U-Net paper has 3)."""
 SMALLER = 1.6
 """Times that pictures are smaller in a mosaic: between 1.28 and twice, at a scale of 0.25."""
-
-
-class Piece(NamedTuple, Generic[A]):
-    """What is shown of one truth. numbers: (h, w), what each pixel is; top, left: where they lie in what is shown in all"""
-
-    truth: A
-    numbers: NDArray[np.integer]
-    top: int
-    left: int
 
 
 @dataclass(frozen=True)

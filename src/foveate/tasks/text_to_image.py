@@ -21,7 +21,6 @@ from foveate.data.draws import Draws, keys
 from foveate.data.pictures import fit
 from foveate.data.rows import Pixels
 from foveate.data.words import NOTHING, Reader, Vocabulary, cut
-from foveate.errors import RunError
 from foveate.evaluation import drawn
 from foveate.evaluation.drawn import Drawn
 from foveate.evaluation.drawn_baselines import fit_baselines
@@ -189,23 +188,10 @@ class TextToImage(Task[Answer]):
         self, images: Pixels, truths: Sequence[Answer], seed: int, say: Callable[[str], None] = lambda line: None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         say("a referee learns to read the train pictures")
-        tensors, record = referee.taught(images, _captions(truths), seed).kept()
-        return tensors, {**record, "read_by": self._reading}
+        return referee.taught(images, _captions(truths), seed).kept()
 
     def recall(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        if record["read_by"] != self._reading:
-            raise RunError(
-                "this run began with another CLIP to read its words",
-                where="text_encoder",
-                remedy="Put that one back into its folder, or train again into another --out.",
-            )
         self.referee = Referee.again(tensors, record)
-
-    @property
-    def _reading(self) -> str | None:
-        """Digest of what reads the words, where that is no part of the run."""
-        digest: str | None = self.reader.options().get("text_encoder", {}).get("digest")
-        return digest
 
     # --- answers
 

@@ -101,24 +101,20 @@ def taught(
     count: int,
     lr: float,
     batch: int,
-    clip: float | None = None,
-    rates: str = "one-cycle",
-    seed: int = 0,
 ) -> tuple[Task[Any], Vision]:
     """The dataset's own task and a net for it after `count` steps, whatever the task is. Pictures are square and of one size."""
     truths = [sample.truth for sample in dataset]
     pixels = np.stack([sample.source.read() for sample in dataset])
     size, channels = pixels.shape[2:]
     task = tasks.find(dataset.task).configured(dataset, Settings.of(), truths, mirror=False)
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     backbone = models.build(model, channels=channels, size=size)
     mean, std = pixel_statistics(pixels)
     net = Vision(task.net(backbone), size=size, mean=mean, std=std)
     ids = [sample.id for sample in dataset]
-    batches = Batches(task, pixels, truths, ids, batch_size=batch, seed=seed, augment=Augment())
-    built, factor = optimizer("adamw", net, lr=lr, weight_decay=0.0), schedule(rates)
-    progress = [factor((step + 0.5) / count) for step in range(count)]
-    for _ in steps(net, task.loss, islice(batches(), count), built, progress.__getitem__, seed=seed, clip=clip):
+    batches = Batches(task, pixels, truths, ids, batch_size=batch, seed=0, augment=Augment())
+    built, factor = optimizer("adamw", net, lr=lr, weight_decay=0.0), schedule("one-cycle")
+    for _ in steps(net, task.loss, islice(batches(), count), built, lambda step: factor((step + 0.5) / count)):
         pass
     return task, net
 

@@ -6,9 +6,7 @@ page all its positions were painted before, and a few lines of JavaScript flip t
 
 from __future__ import annotations
 
-import base64
 import inspect
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.report.charts import COLOURS, drawn
+from foveate.report.pictures import embedded
 
 MODEL, OTHER, INK, MUTED, LINE = (COLOURS[name] for name in ("model", "other", "ink", "muted", "line"))
 
@@ -112,28 +111,19 @@ def pixels(image: NDArray[np.uint8], described: str, width: int = 160) -> str:
     """(H, W) or (H, W, 3) uint8, pixel by pixel, width: on the page, in pixels of CSS."""
     from PIL import Image
 
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG")
-    uri = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    uri = embedded(Image.fromarray(image), "PNG")
     return f'<img class="pixels" src="{uri}" alt="{escape(described)}" style="width: {width}px">'
 
 
 def tiles(*pictures: tuple[NDArray[np.uint8], str, str]) -> str:
     """Pictures in a grid, two a row on a phone: (H, W, 3) uint8, the same in words, and what stands below it as HTML."""
-    cells = [
-        f"<figure>{_image(image, described)}<figcaption>{below}</figcaption></figure>"
-        for image, described, below in pictures
-    ]
-    return f'<div class="tiles">{"".join(cells)}</div>'
-
-
-def _image(image: NDArray[np.uint8], described: str) -> str:
     from PIL import Image
 
-    out = io.BytesIO()
-    Image.fromarray(image).quantize(96).save(out, "PNG", optimize=True)  # a page brings hundreds of them
-    uri = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
-    return f'<img src="{uri}" alt="{escape(described)}">'
+    cells = []
+    for image, described, below in pictures:
+        uri = embedded(Image.fromarray(image).quantize(96), "PNG")  # in few colours, as a page brings hundreds of them
+        cells.append(f'<figure><img src="{uri}" alt="{escape(described)}"><figcaption>{below}</figcaption></figure>')
+    return f'<div class="tiles">{"".join(cells)}</div>'
 
 
 class Moving(mo.Html):

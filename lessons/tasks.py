@@ -286,13 +286,13 @@ def _(LEARNT, QUESTIONS, SHOWN):
     def source(name):
         kind = type(LEARNT[name][0])
         lines = [show.line_of(ALIAS[name], "Answer = ")] if name in ALIAS else []
-        lines.append(show.line_of(kind, f"class {kind.__name__}"))
-        lines += ["    " + show.line_of(kind, "primary = ")]
         lines += [
+            show.line_of(kind, f"class {kind.__name__}"),
+            "    " + show.line_of(kind, "primary = "),
             show.line_of(kind.net, "def net("),
             *("    " + show.line_of(kind.net, part) for part in NETS.get(name, ("return ",))),
         ]
-        return "\n".join([*lines[:-1], lines[-1]])
+        return "\n".join(lines)
 
     task_name = mo.ui.radio(list(QUESTIONS), value="instance", inline=True)
     of_scene = show.slider(range(1, SHOWN + 1), 2)
@@ -562,10 +562,9 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(answered):
+def _(QUESTIONS, answered):
     def on_the_index(figure):
-        names = ("classification", "detection", "semantic", "instance", "text_to_image", "promptable")
-        for axis, name in zip(figure.subplots(2, 3).flat, names, strict=True):
+        for axis, name in zip(figure.subplots(2, 3).flat, QUESTIONS, strict=True):
             answer = answered(name, 1)[0][0]
             axis.imshow(answer[: answer.shape[1]])
             show.bare(axis)

@@ -26,7 +26,8 @@ def built(name: str = "sketch", size: int = 16, channels: int = 3) -> Painter:
 def test_a_direction_for_each_pixel_by_any_backbone(name, size, channels):
     painter = built(name, size, channels)
     x = torch.randn(2, channels, size, size)
-    found = painter.velocity(x, torch.tensor([0.0, 1.0]), torch.zeros(2, 5, dtype=torch.int64))
+    layout = painter.planned(torch.zeros(2, 5, dtype=torch.int64), x.shape[2:])
+    found = painter.velocity(x, torch.tensor([0.0, 1.0]), layout)
     assert found.shape == x.shape
     assert found.dtype == torch.float32
     assert torch.isfinite(found).all()
@@ -36,7 +37,7 @@ def test_moment_words_and_their_order_change_the_direction():
     painter, x = built(), torch.randn(1, 3, 16, 16)
 
     def said(moment: float, *words: int) -> torch.Tensor:
-        return painter.velocity(x, torch.tensor([moment]), torch.tensor([words]))
+        return painter.velocity(x, torch.tensor([moment]), painter.planned(torch.tensor([words]), x.shape[2:]))
 
     first = said(0.5, 1, 2, 3, 0, 0)
     for other in (
@@ -62,6 +63,7 @@ def test_what_is_learnt_is_the_straight_line_from_noise_to_picture():
 def flow(velocity) -> Vision:
     net = Vision(built(), size=16, mean=[100.0] * 3, std=[50.0] * 3)
     net.body.velocity = velocity
+    net.body.planned = lambda words, size: words
     return net
 
 

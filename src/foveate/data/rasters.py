@@ -120,11 +120,6 @@ def numbers(truth: Instances) -> NDArray[np.integer]:
     return numbered(truth, size(truth))
 
 
-def renumbered(truth: Instances, ids: NDArray[np.integer]) -> Instances:
-    """The things of a truth where their numbers lie now."""
-    return things(compact(ids), truth.boxes)
-
-
 def laid(pieces: Sequence[Piece[Instances]], side: int) -> Instances:
     """The things of some truths where their numbers lie now, in a picture of (side, side)."""
     ids, boxes = np.zeros((side, side), np.int32), [piece.truth.boxes for piece in pieces]
@@ -145,7 +140,7 @@ def laid_mask(pieces: Sequence[Piece[Mask]], side: int) -> Mask:
 
 def resized(annotation: Instances, before: Size, after: Size) -> Instances:
     """The things of a picture of one size once it is of another."""
-    return renumbered(annotation, nearest(numbered(annotation, before), after))
+    return things(compact(nearest(numbered(annotation, before), after)), annotation.boxes)
 
 
 def told(things: Instances) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ place of the picture attends to them (Vaswani et al., "Attention is all you need
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -62,16 +62,21 @@ class Painter(nn.Module):
         """(B, C, H, W) normalised pictures, noise like them, (B,) from 0 to 1, words as `Prompt` takes them -> the direction that the
         net says, and the true one, (B, C, H, W) each."""
         t = moment[:, None, None, None]
-        return self.velocity((1 - t) * noise + t * images, moment, words), images - noise
+        layout = self.planned(words, images.shape[2:])
+        return self.velocity((1 - t) * noise + t * images, moment, layout), images - noise
 
-    def velocity(self, x: Tensor, moment: Tensor, words: Tensor) -> Tensor:
-        """(B, C, H, W) between noise and picture, at moments (B,) -> which way each pixel has to go, (B, C, H, W)."""
-        waves = moment[:, None] * torch.exp(torch.linspace(0, math.log(1000), WAVES, device=x.device))
+    def planned(self, words: Tensor, size: Sequence[int]) -> Tensor:
+        """What each place of (B, C, *size) is to show, by the words as `Prompt` takes them: (B, h, w, WIDTH), the same at every moment."""
         told, there = self.prompt(words)
-        grid = [-(-side // self.backbone.strides[-1]) for side in x.shape[2:]]
-        layout = self.layout(told, there, self.prompt.whole(told, there), *grid)
-        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1))[:, None] + layout)
-        bends = [bend(condition).transpose(1, 2).unflatten(2, grid) for bend in self.bends]
+        grid = [-(-side // self.backbone.strides[-1]) for side in size]
+        layout: Tensor = self.layout(told, there, self.prompt.whole(told, there), *grid)
+        return layout.unflatten(1, grid)
+
+    def velocity(self, x: Tensor, moment: Tensor, layout: Tensor) -> Tensor:
+        """(B, C, H, W) between noise and picture, at moments (B,), and what is `planned` -> which way each pixel has to go, (B, C, H, W)."""
+        waves = moment[:, None] * torch.exp(torch.linspace(0, math.log(1000), WAVES, device=x.device))
+        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1))[:, None, None] + layout)
+        bends = [bend(condition).permute(0, 3, 1, 2) for bend in self.bends]
         inside, bends = bends[: -len(self.blocks)], bends[-len(self.blocks) :]
         maps = self.backbone(x, inside) if inside else self.backbone(x)
         maps = [maps[level] for level in self.used]
@@ -225,12 +230,13 @@ def paint(net: Vision, noise: Tensor, words: Tensor, *, guidance: float, steps: 
     painter = net.body
     assert isinstance(painter, Painter)
     net.eval()
-    x, nothing = noise, torch.zeros_like(words)
+    x, asked = noise, painter.planned(words, noise.shape[2:])
+    nothing = None if guidance == 1 else painter.planned(torch.zeros_like(words), noise.shape[2:])
     yield x
     for now, then in pairwise(early(torch.linspace(0, 1, steps + 1, device=x.device))):
         moment = now.expand(len(x))
-        way = painter.velocity(x, moment, words)
-        if guidance != 1:
+        way = painter.velocity(x, moment, asked)
+        if nothing is not None:
             free = painter.velocity(x, moment, nothing)
             way = free + guidance * (way - free)
         x = x + (then - now) * way

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LARGEST, LARGE = 192, 640
 """Pixels of the longer side; larger pictures are scaled down. The second is for those that are shown large."""
@@ -21,17 +25,17 @@ def is_small(image: NDArray[np.uint8]) -> bool:
 
 def data_uri(image: NDArray[np.uint8], large: bool = False) -> str:
     """(H, W, C) uint8 as a data URI: PNG for small pictures, JPEG for larger ones. Bands beyond three are not shown."""
-    from PIL import Image
+    import PIL.Image
 
     shown = image[..., 0] if image.shape[2] in (1, 2) else image[..., :3]
-    picture = Image.fromarray(np.ascontiguousarray(shown))
+    picture = PIL.Image.fromarray(np.ascontiguousarray(shown))
     most = LARGE if large else LARGEST
-    picture.thumbnail((most, most), Image.Resampling.LANCZOS)
+    picture.thumbnail((most, most), PIL.Image.Resampling.LANCZOS)
+    return embedded(picture, "PNG") if is_small(image) else embedded(picture, "JPEG", quality=80)
+
+
+def embedded(picture: Image, kind: str, **how: Any) -> str:
+    """A picture of Pillow's as a data URI, saved as it says there."""
     out = io.BytesIO()
-    if is_small(image):
-        picture.save(out, "PNG", optimize=True)
-        kind = "png"
-    else:
-        picture.save(out, "JPEG", quality=80, optimize=True)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"
+    picture.save(out, kind, optimize=True, **how)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -37,12 +37,12 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         assert closure is None, "the loss is computed before"
         group = self.param_groups[0]
-        alike: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)  # shapes alike are done at once
+        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)  # shapes alike are done at once
         for weight in group["params"]:
             if weight.grad is not None:
-                alike[weight.shape].append(weight)
-        for shape, weights in alike.items():
-            grads = [weight.grad for weight in weights if weight.grad is not None]
+                alike[weight.shape].append((weight, weight.grad))
+        for shape, pairs in alike.items():
+            weights, grads = map(list, zip(*pairs, strict=True))
             momenta = [self._momentum(weight) for weight in weights]
             torch._foreach_mul_(momenta, MOMENTUM)
             torch._foreach_add_(momenta, grads)

@@ -26,9 +26,9 @@ def optimizer(name: str, net: nn.Module, *, lr: float, weight_decay: float) -> t
         raise SettingError(f"no optimizer is called {name!r}; there are: {', '.join(OPTIMIZERS)}", where="optimizer")
     trained = [p for p in net.parameters() if p.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-    built: torch.optim.Optimizer
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
+    built: torch.optim.Optimizer
     if name == "muon":
         built = Muon(matrices, vectors, lr=lr, weight_decay=weight_decay)
     elif name == "sgd":

@@ -5,9 +5,9 @@
     python benchmarks/detection.py speed
 
 `good` runs `foveate train` and `foveate test` as a user does, a process each, and tells the test part's figures and the seconds of
-the processes, start-up included. `overfit` trains on pictures and validates on the very same ones: what it can't learn by heart is wired
-wrongly. `speed` times the net alone, forwards and backwards, and `Run.answer`-like prediction on random
-pictures, on one core and on two, and relates training to what the machine reaches in a product of matrices.
+the processes, start-up included. `overfit` trains on pictures (on their masks with --task instance) and validates on the very same
+ones: what it can't learn by heart is wired wrongly. `speed` times the net alone, forwards and backwards, and `Run.answer`-like
+prediction on random pictures, on one core and on two, and relates training to what the machine reaches in a product of matrices.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def good(data: str, size: int | None, minutes: list[float], seeds: list[int], mo
             print(f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
 
 
-def overfit(data: str, size: int, minutes: float, model: str, batch: int) -> None:
+def overfit(data: str, task: str, size: int, minutes: float, batch: int) -> None:
     """Learn a set by heart: the same pictures are train (four times, so that they are validated on less often), valid and test."""
     import foveate as fv
 
@@ -60,7 +60,7 @@ def overfit(data: str, size: int, minutes: float, model: str, batch: int) -> Non
     whole = replace(dataset, samples=samples, origin=None)
     with tempfile.TemporaryDirectory() as folder:
         run = fv.train(
-            whole, task="detection", model=model, out=Path(folder) / "run", size=size, minutes=minutes, augment="none",
+            whole, task=task, out=Path(folder) / "run", size=size, minutes=minutes, augment="none",
             batch_size=batch, allow_leak=True, allow_errors=True,
         )  # fmt: skip
         figures = {name: run.results["valid"][name]["value"] for name in (*SHOWN, "map_small")}
@@ -184,7 +184,7 @@ if __name__ == "__main__":
     whole.add_argument("data")
     whole.add_argument("--size", type=int, default=416)
     whole.add_argument("--minutes", type=float, default=12.0)
-    whole.add_argument("--model", default="yolo")
+    whole.add_argument("--task", default="detection")
     whole.add_argument("--batch", type=int, default=8)
     other = kinds.add_parser("speed")
     other.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
@@ -193,6 +193,6 @@ if __name__ == "__main__":
     if given.kind == "good":
         good(given.data, given.size, given.minutes, given.seeds, more)
     elif given.kind == "overfit":
-        overfit(given.data, given.size, given.minutes, given.model, given.batch)
+        overfit(given.data, given.task, given.size, given.minutes, given.batch)
     else:
         speed(given.sizes, given.models)

@@ -156,8 +156,8 @@ def write_page(audited: Audited, path: Path) -> None:
     panels += [_gallery(kind, dataset, rows) for kind in audited.kinds]
     if audited.deep is not None:
         panels += _deep(audited)
-    cards = [Card("pictures", f"{len(dataset):,}"), Card("left out", f"{len(dataset.skipped):,}")]
-    cards += [Card(f"{severity}s", f"{found.count(severity):,}") for severity in SEVERITIES]
+    cards = [Card("Pictures", f"{len(dataset):,}"), Card("Left out", f"{len(dataset.skipped):,}")]
+    cards += [Card(f"{severity.capitalize()}s", f"{found.count(severity):,}") for severity in SEVERITIES]
     page = Page(
         title=f"{dataset.name} · audit · foveate",
         subtitle=f"audit of {dataset.name} · {len(dataset.classes)} classes · {dataset.task}",

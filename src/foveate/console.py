@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from foveate.evaluation.figure_names import written
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -64,7 +66,7 @@ class Terminal(Watch):
 
     def baselines(self, figures: Mapping[str, float], name: str) -> None:
         told = ", ".join(f"{who} {value:.1%}" for who, value in figures.items())
-        self.console.print(f"baselines, validation {name.replace('_', ' ')}: {told}", markup=False)
+        self.console.print(f"baselines, validation {written(name)}: {told}", markup=False)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table

@@ -14,6 +14,7 @@ from foveate import tasks
 from foveate.data.dataset import Image, Part
 from foveate.data.draws import Draws, keys
 from foveate.data.pictures import resize
+from foveate.evaluation.figure_names import headed, written
 from foveate.learning import augmentation
 from foveate.material import Material
 from foveate.report import charts
@@ -114,7 +115,7 @@ def _shared(run: Run, part: Part, task: Task[Any]) -> str:
     if not alone.any():
         return told
     figure = task.figures({name: rows[alone] for name, rows in tally.items()})[task.primary]
-    return f"{told}. Without them: {task.primary.replace('_', ' ')} {figure:.1%}"
+    return f"{told}. Without them: {written(task.primary)} {figure:.1%}"
 
 
 def conclusion(run: Run, part: Part) -> list[str]:
@@ -139,7 +140,7 @@ def _told(figure: Mapping[str, Any], digits: int = 1) -> str:
 
 
 def _card(name: str, figure: Mapping[str, Any], task: Task[Any]) -> Card:
-    title = name.replace("_", " ") + (" (less is better)" if name in task.lower_is_better else "")
+    title = headed(name) + (" (less is better)" if name in task.lower_is_better else "")
     if figure["value"] is None:
         return Card(title, "–")
     form = ".3f" if name in task.not_shares else ".1%"
@@ -152,7 +153,7 @@ def _against_baselines(results: Mapping[str, Any], part: Part, task: Task[Any]) 
     lift = results["lift"][part][task.primary]
     return Bars(
         "Against the simplest things that could work",
-        f"{task.primary.replace('_', ' ').capitalize()} on the {'test' if part == 'test' else 'validation'} part, with 95% "
+        f"{headed(task.primary)} on the {'test' if part == 'test' else 'validation'} part, with 95% "
         f"intervals. The lift over {results['best_baseline']} is {100 * lift['value']:+.1f} points "
         f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
         [
@@ -164,7 +165,7 @@ def _against_baselines(results: Mapping[str, Any], part: Part, task: Task[Any]) 
 
 def _curve_words(results: Mapping[str, Any], followed: str) -> str:
     return (
-        f"Loss and {followed.replace('_', ' ')} after each epoch. The weights with the lowest validation loss, "
+        f"Loss and {written(followed)} after each epoch. The weights with the lowest validation loss, "
         f"from epoch {results['best_epoch']:g} of {results['epochs']:g}, were kept. The training figures are of augmented "
         "pictures, so they can lie below."
     )
@@ -251,7 +252,7 @@ def _ledger(run: Run) -> Panel:
     primary = run.results["primary"]
     rows = [[e.when, e.weights[:12], _told(e.result[primary])] for e in entries]
     words = "Opened once, as it should be." if len(entries) == 1 else "Opened more than once: later figures flatter."
-    return Table(title, words, ["opened", "weights (sha256)", primary.replace("_", " ")], rows, 2)
+    return Table(title, words, ["opened", "weights (sha256)", written(primary)], rows, 2)
 
 
 def _again(run: Run, results: Mapping[str, Any]) -> Panel:

@@ -99,11 +99,11 @@ def page(names: list[str] | None = None, epochs: int = 24, mistakes: int = 6, te
         verdict="Careful: it is not clearly better than nearest neighbour." if tested else "The test part is locked.",
         tone="careful" if tested else "plain",
         cards=[
-            Card("accuracy", "98.5%", "96.9% to 99.6%"),
-            Card("balanced accuracy", "98.4%", "96.7% to 99.6%"),
-            Card("macro F1", "nan%", "no interval"),
-            Card("log loss (less is better)", "0.061", "0.021 to 0.112"),
-            Card("calibration error (less is better)", "0.8%", "0.4% to 1.9%"),
+            Card("Accuracy", "98.5%", "96.9% to 99.6%"),
+            Card("Balanced accuracy", "98.4%", "96.7% to 99.6%"),
+            Card("Macro F1", "nan%", "no interval"),
+            Card("Log loss (less is better)", "0.061", "0.021 to 0.112"),
+            Card("Calibration error (less is better)", "0.8%", "0.4% to 1.9%"),
         ],
         panels=[
             Bars(

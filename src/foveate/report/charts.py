@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.evaluation.figure_names import written
 from foveate.report.panels import Drawing, Key
 
 # What matplotlib draws with -> what the page replaces it by.
@@ -60,9 +61,9 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], figure: str) -> Drawing:
     svgs = [_draw((4.4, 2.9), partial(_curve, rows=rows, kind=kind, best=best)) for kind in ("loss", figure)]
     keys = [Key("validation", "model"), Key("training", "other")]
     if best is None:
-        return Drawing(svgs, f"Loss and {_plain(figure)}: no validation loss was a finite number.", keys)
+        return Drawing(svgs, f"Loss and {written(figure)}: no validation loss was a finite number.", keys)
     described = (
-        f"Loss and {_plain(figure)} against epochs. The validation loss is {losses[0]:.3g} at epoch "
+        f"Loss and {written(figure)} against epochs. The validation loss is {losses[0]:.3g} at epoch "
         f"{rows[0]['epoch']:g}, lowest at epoch {rows[best]['epoch']:g} with {losses[best]:.3g}, and "
         f"{rows[-1]['valid_loss']:.3g} at the end."
     )
@@ -82,7 +83,7 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | 
         axis.plot(epochs[best], valid[best], "o", ms=9, mfc="none", mec=_MODEL, mew=1.8)
     seen = np.concatenate([train, valid])
     seen = seen[np.isfinite(seen)]
-    title = _plain(kind)
+    title = written(kind)
     if kind == "loss":
         if seen.size and seen.min() > 0 and seen.max() > WIDE_LOSS * seen.min():
             axis.set_yscale("log")
@@ -147,27 +148,24 @@ def precision_recall(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.
             axis.legend(
                 axis.lines,
                 [_legible(name) for name in curves],
-                loc="lower left",
+                loc="upper left",
+                bbox_to_anchor=(1.02, 1.0),  # beside the curves, which may go anywhere
                 frameon=False,
                 labelcolor=_INK,
                 fontsize=9,
             )
-        axis.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: true boxes found", ylabel="precision: answers right")
+        axis.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: true ones found", ylabel="precision: answers right")
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
     ends = [f"{name} ends at a recall of {recall[-1]:.0%}" for name, (recall, _) in curves.items() if len(recall)]
-    return Drawing([_draw((5.4, 3.6), paint)], f"Precision against recall. {'; '.join(ends) or 'No box was found'}.")
+    return Drawing([_draw((6.2, 3.6), paint)], f"Precision against recall. {'; '.join(ends) or 'Nothing was found'}.")
 
 
 def _legible(name: str) -> str:
     """A name as matplotlib can take it: cut, and without what is no Unicode."""
     name = name.encode("utf-8", "backslashreplace").decode()
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:

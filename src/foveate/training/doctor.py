@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from foveate.evaluation.figure_names import written
 from foveate.training.curves import Row
 
 
@@ -159,11 +160,10 @@ def _still_improving(rows: Sequence[Row], valid: Sequence[float], figure: str) -
     gain = valid[-1 - tail] - valid[-1]
     if min(valid) != valid[-1] or gain < max(0.03 * valid[-1 - tail], 0.01 * valid[0]):
         return None
-    name = figure.replace("_", " ")
     return Verdict(
         "still improving",
         f"The validation loss was still falling at the end ({valid[-1 - tail]:.3g} to {valid[-1]:.3g} over the last "
-        f"{tail} epochs; {name} {rows[-1][f'valid_{figure}']:.1%}).",
+        f"{tail} epochs; {written(figure)} {rows[-1][f'valid_{figure}']:.1%}).",
         f"Train longer: --epochs {2 * math.ceil(rows[-1]['epoch'])}.",
         "careful",
     )

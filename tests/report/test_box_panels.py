@@ -238,8 +238,8 @@ def test_the_surroundings_of_a_mistake_are_cut_from_the_right_place():
 def test_curves_of_precision_and_recall():
     nothing, one, some = np.zeros(0), np.ones(1), np.array([0.1, 0.2, 0.4])
     cases = {
-        "No box was found": {},
-        "No box was found.": {"cat": (nothing, nothing)},
+        "Nothing was found": {},
+        "Nothing was found.": {"cat": (nothing, nothing)},
         "dog ends at a recall of 40%": {"cat": (nothing, nothing), "dog": (some, some)},
         "cat ends at a recall of 100%": {"cat": (one, one)},
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from foveate.console import Watch
 from foveate.errors import RunError
+from foveate.evaluation.figure_names import written
 from foveate.run import Run
 from foveate.tasks import find
 
@@ -36,7 +37,8 @@ def compare_runs(runs: Sequence[Run], watch: Watch) -> None:
                 _told(record["test"][primary]) if record["test"] else "locked",
             )
         )
-    watch.table(("run", "model", "weights", "training", f"valid {primary}", "lift", f"test {primary}"), rows)
+    told = written(primary)
+    watch.table(("run", "model", "weights", "training", f"valid {told}", "lift", f"test {told}"), rows)
     if len({run.data["fingerprint"] for run in runs}) > 1:
         watch.warn("These runs saw different data, so their figures do not compare.")
     elif len({(run.path / "split.csv").read_bytes() for run in runs}) > 1:

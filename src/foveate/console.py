@@ -112,7 +112,7 @@ class Terminal(Watch):
                     completed=progress.step,
                     total=progress.total,
                     loss=live["loss"],
-                    figure=f"{figure} {mean:.1%}" if mean is not None else "",
+                    figure=f"{written(figure)} {mean:.1%}" if mean is not None else "",
                     speed=f"{speed:.1f} steps/s",
                 )
                 epochs = progress.total / per_epoch

@@ -19,7 +19,8 @@ def things(masks, classes=None, scores=None, **flags):
 
 
 def tallied(pairs, classes, size, least=0.0):
-    return instance.tally([instance.compared(*pair, size) for pair in pairs], np.full(classes, least))
+    shown = [instance.shown(found, np.full(classes, least)) for found, _ in pairs]
+    return instance.tally([instance.compared(*pair, size) for pair in pairs], shown)
 
 
 def figures(pairs, classes, size, least=0.0):

@@ -112,7 +112,7 @@ def test_a_crowd_excuses_its_own_class_alone():
 def test_what_is_below_the_threshold_of_its_class_is_not_shown():
     found = things([BIG, DOT], [0, 1], [0.5, 0.5])
     compared = [instance.compared(found, things([BIG, DOT], [0, 1]), SIZE)]
-    tally = instance.tally(compared, np.array([0.5, 0.51]))
+    tally = instance.tally(compared, [instance.shown(found, np.array([0.5, 0.51]))])
     assert [list(row) for row in tally["quality"][0]] == [[0, 1, 1.0, 0, 0], [1, 0, 0.0, 0, 1]]
     assert list(tally["counts"][0]) == [1, 2]
     assert instance.Scorer(tally, 2).figures()["map"] == 1  # which asks for no threshold

@@ -40,8 +40,9 @@ NOTHING, NO_ANSWER = things(), things(scores=[])
 def page_of(pairs, classes=("cat", "dog"), picture=None, least=0.3):
     """Panels by their title, and the page."""
     thresholds = np.full(len(classes), least)
-    tally = instance.tally([instance.compared(*pair, SIZE) for pair in pairs], thresholds)
-    shown = [(found[found.boxes.scores >= least], true) for found, true in pairs]
+    rows = [instance.shown(found, thresholds) for found, _ in pairs]
+    tally = instance.tally([instance.compared(*pair, SIZE) for pair in pairs], rows)
+    shown = [(found[own], true) for own, (found, true) in zip(rows, pairs, strict=True)]
     panels = thing_panels(
         tally,
         [f"{row}.png" for row in range(len(pairs))],

@@ -143,6 +143,17 @@ def resized(annotation: Instances, before: Size, after: Size) -> Instances:
     return things(compact(nearest(numbered(annotation, before), after)), annotation.boxes)
 
 
+def surest(found: Instances) -> NDArray[np.bool_]:
+    """(N,) whether it is the surest of what is said of its shape, which can be said to be of more than one class."""
+    scores = found.boxes.scores
+    if scores is None:
+        return np.ones(len(found), bool)
+    first: dict[int, int] = {}
+    for row in np.argsort(-scores, kind="stable").tolist():
+        first.setdefault(id(found.shapes[row]), row)
+    return np.isin(np.arange(len(found)), list(first.values()))
+
+
 def told(things: Instances) -> list[dict[str, Any]]:
     """Of each thing, as JSON: box, score, pixels, mask (COCO's compressed run lengths), and its flags."""
     boxes, all_told = things.boxes, []

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
+from foveate.data import rasters
 from foveate.evaluation import detection
 from foveate.evaluation.matching import Compared
 
@@ -42,35 +43,41 @@ def _flat(things: Instances, size: tuple[int, int]) -> Any:
     return csr_array((np.ones(len(joined), np.int32), joined, ends), (len(things), size[0] * size[1]))
 
 
-def tally(pairs: Sequence[Compared], thresholds: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """The columns of `detection.matched`, and of what is shown, as its score reaches the threshold of its class:
+def shown(found: Instances, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether a thing's score reaches the threshold of its class, and no surer one is the same shape. Of truths all."""
+    boxes = found.boxes
+    return rasters.surest(found) & (boxes.scores is None or boxes.scores >= thresholds[boxes.classes])
+
+
+def tally(pairs: Sequence[Compared], shown: Sequence[NDArray[np.bool_]]) -> dict[str, NDArray[Any]]:
+    """The columns of `detection.matched`, and of those things of each picture that are shown:
 
     quality: of each class that occurs: itself, hits, the sum of their IoU, false alarms, misses
     counts: how many things are shown, and how many there are
     """
     columns = detection.matched(pairs, MOST)
-    rows = [_quality(pair, thresholds) for pair in pairs]
+    rows = [_quality(*one) for one in zip(pairs, shown, strict=True)]
     columns["quality"] = detection.column([quality for quality, _ in rows])
     columns["counts"] = detection.column([list(counts) for _, counts in rows])
     return columns
 
 
-def _quality(pair: Compared, thresholds: NDArray[np.float64]) -> tuple[list[list[float]], tuple[int, int]]:
+def _quality(pair: Compared, shown: NDArray[np.bool_]) -> tuple[list[list[float]], tuple[int, int]]:
     scores = np.ones(len(pair.found)) if pair.found.scores is None else pair.found.scores
     order = np.argsort(-scores, kind="stable")
-    shown = order[scores[order] >= thresholds[pair.found.classes[order]]]
-    found, overlap = pair.found.classes[shown], pair.overlap[shown]
+    order = order[shown[order]]
+    found, overlap = pair.found.classes[order], pair.overlap[order]
     true, spared = pair.true.classes, pair.true.spared
     fits = np.where(found[:, None] == true[None], overlap, 0.0)
     taken = np.zeros(len(true), bool)
-    hit = np.zeros(len(shown))
+    hit = np.zeros(len(order))
     for row in np.flatnonzero((fits > 0.5).any(1)) if fits.size else []:
         free = np.where(taken | spared, 0.0, fits[row])
         best = int(free.argmax())
         if free[best] > 0.5:
             taken[best], hit[row] = True, free[best]
     # What lies on something that is spared is no false alarm.
-    excused = (hit == 0) & ((fits[:, spared] > 0.5).any(1) if spared.any() else np.zeros(len(shown), bool))
+    excused = (hit == 0) & ((fits[:, spared] > 0.5).any(1) if spared.any() else np.zeros(len(order), bool))
     quality = []
     for k in np.union1d(found, true[~spared]).astype(int).tolist():
         mine = hit[(found == k) & ~excused]

@@ -23,7 +23,6 @@ from foveate.errors import DataError
 from foveate.evaluation import detection
 from foveate.evaluation import instance as metrics
 from foveate.evaluation.intervals import Score
-from foveate.evaluation.matching import Compared
 from foveate.evaluation.thing_baselines import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
@@ -41,6 +40,8 @@ UNIT = 8.0
 """Pixels that offsets are counted in, so that a net's first answers are of the right order."""
 BLURS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Pixels that votes are spread over: those that are tried on the validation part."""
+LEAST_SCORE = 0.01
+"""A thing is told as each class that reaches it, as detectors do: it may be a 3, or less likely an 8. What is shown is the surest."""
 UNSURE = 0.3
 """The score from which on a thing is shown, where the validation part has none of its class to choose by."""
 
@@ -154,11 +155,11 @@ class Instance(Task[Instances]):
 
     def settle(self, net: Vision, images: Images, truths: Sequence[Instances]) -> None:
         """Choose the blur that gives the best figure, then for each class the score of best F1 at an IoU of 0.5."""
-        pairs: dict[float, list[Compared]] = {blur: [] for blur in BLURS}
+        pairs: dict[float, list[tuple[Instances, Instances]]] = {blur: [] for blur in BLURS}
         for row, answers in self._found(net, images, BLURS):
             for blur, answer in zip(BLURS, answers, strict=True):
-                pairs[blur].append(metrics.compared(answer, truths[row], rasters.size(truths[row])))
-        tallies = {blur: metrics.tally(compared, self.thresholds) for blur, compared in pairs.items()}
+                pairs[blur].append((answer, truths[row]))
+        tallies = {blur: self.tally(*zip(*answered, strict=True)) for blur, answered in pairs.items()}
         figures = {blur: self.figures(tally)[self.primary] for blur, tally in tallies.items()}
         self.blur = max(BLURS, key=lambda blur: np.nan_to_num(figures[blur]))
         self.thresholds = detection.best_thresholds(tallies[self.blur], len(self.classes), UNSURE)
@@ -181,7 +182,7 @@ class Instance(Task[Instances]):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = inside(*size, net.size)
                 own = [one[..., :height, :width] for one in maps]
-                yield row, [self.resized(_things(own, blur), (height, width), size) for blur in blurs]
+                yield row, [_things(own, blur, size) for blur in blurs]
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> Instances:
         """From overlapping tiles and the picture as a whole (see `rasters.joined`). What is cut by the edge of a tile is left to its
@@ -199,13 +200,12 @@ class Instance(Task[Instances]):
         return rasters.joined(seen, whole, (height, width))
 
     def shown(self, answer: Instances) -> Instances:
-        """The things that reach their class's threshold; of a truth all."""
-        boxes = answer.boxes
-        return answer if boxes.scores is None else answer[boxes.scores >= self.thresholds[boxes.classes]]
+        """The things that reach their class's threshold, each once, as what it most likely is; of a truth all."""
+        return answer if answer.boxes.scores is None else answer[metrics.shown(answer, self.thresholds)]
 
     def tally(self, predicted: Sequence[Instances], truth: Sequence[Instances]) -> Tally:
         pairs = [metrics.compared(*pair, rasters.size(pair[1])) for pair in zip(predicted, truth, strict=True)]
-        return metrics.tally(pairs, self.thresholds)
+        return metrics.tally(pairs, [metrics.shown(found, self.thresholds) for found in predicted])
 
     def column(self, values: list[Any]) -> NDArray[Any]:
         return detection.column(values)
@@ -298,14 +298,20 @@ def _parted(output: Tensor) -> tuple[Tensor, Tensor]:
     return output[:, :-2], output[:, -2:]
 
 
-def _things(maps: Sequence[NDArray[np.float32]], blur: float) -> Instances:
-    """(1 + K, H, W) probabilities and (2, H, W) pixels to the middle -> things with scores: how well their pixels agree on their
-    middle, times how sure they are in the mean that they are of their class."""
+def _things(maps: Sequence[NDArray[np.float32]], blur: float, size: tuple[int, int]) -> Instances:
+    """(1 + K, h, w) probabilities and (2, h, w) pixels to the middle -> things in a picture of that (height, width), each as every
+    class that it may be. A score is how well the thing's pixels agree on their middle, times how sure they are of the class in the
+    mean."""
     shares, to_middle = maps
     ids, agreed = centres.grouped(to_middle, shares[0] < 0.5, blur)
     count = len(agreed)
-    flat = ids.ravel()
-    area = np.bincount(flat, minlength=count + 1)[1:]
-    summed = np.stack([np.bincount(flat, share.ravel(), count + 1)[1:] for share in shares[1:]], 1)
-    sure = summed.astype(np.float64) / np.maximum(area, 1)[:, None]
-    return rasters.things(ids, Boxes(np.zeros((count, 4)), sure.argmax(1), agreed * sure.max(1)))
+    area = np.bincount(ids.ravel(), minlength=count + 1)[1:]
+    summed = np.stack([np.bincount(ids.ravel(), share.ravel(), count + 1)[1:] for share in shares[1:]], 1)
+    numbered = Boxes(np.zeros((count, 4)), np.arange(count))
+    found = rasters.things(rasters.compact(rasters.nearest(ids, size)), numbered)  # those of which a pixel is left
+    number = found.boxes.classes
+    scores = (agreed / np.maximum(area, 1))[number, None] * summed[number]
+    best = np.arange(scores.shape[1]) == scores.argmax(1)[:, None]
+    row, k = np.nonzero(best | (scores >= LEAST_SCORE))
+    boxes = Boxes(found.boxes.corners[row], k, scores[row, k], size=size)
+    return Instances(boxes, tuple(found.shapes[each] for each in row))

@@ -174,3 +174,16 @@ def test_many_things_are_numbered_as_they_are():
     found = rasters.things(ids, like)
     assert len(found) == 40_000
     assert np.array_equal(rasters.numbered(found, ids.shape), ids)
+
+
+# --- guesses ----------------------------------------------------------------------------------------------------------
+
+
+def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
+    one, other = runs(np.ones((2, 3, 3), bool), (3, 3)).shapes
+    scores = np.array([0.2, 0.9, 0.5, 0.5, 0.1, 0.1])
+    boxes = Boxes(np.zeros((6, 4)), np.arange(6), scores)
+    kept = rasters.surest(Instances(boxes, (one, one, other, other, None, None)))
+    assert kept.tolist() == [False, True, True, False, True, True]
+    assert rasters.surest(Instances(Boxes(np.zeros((2, 4)), np.arange(2)), (one, one))).all()  # truths
+    assert rasters.surest(Instances(boxes[:0], ())).tolist() == []

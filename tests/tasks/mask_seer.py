@@ -73,13 +73,13 @@ class Logits(nn.Module):
 class Things(nn.Module):
     """What `Instance` expects of two classes: patches of red and of green are things of class 0, of blue those of class 1.
 
-    sure: how likely their class is, by colour; scatter: pixels that a third of the votes are off to the left, another third to
+    sure: how likely their class is, by colour, and doubt: how likely the other class is; scatter: pixels that a third of the votes are off to the left, another third to
     the right
     """
 
-    def __init__(self, sure: tuple[float, float, float] = (1.0, 1.0, 1.0), scatter: int = 0):
+    def __init__(self, sure: tuple[float, float, float] = (1.0, 1.0, 1.0), scatter: int = 0, doubt: float = 0.0):
         super().__init__()
-        self.sure, self.scatter = sure, scatter
+        self.sure, self.scatter, self.doubt = sure, scatter, doubt
 
     def forward(self, images: Tensor) -> Tensor:
         colours = seen(images)
@@ -94,7 +94,8 @@ class Things(nn.Module):
                     offsets[row, 1, down, across] = int(np.median(across)) - across
                     offsets[row, 1, down, across] += self.scatter * ((down + across) % 3 - 1)
         likely = torch.tensor((1e-9, *self.sure)).clamp(max=1 - 1e-9)[colours]
-        named = nn.functional.one_hot(torch.tensor([0, 1, 1, 2])[colours], 3)[..., 1:] * likely[..., None]
+        named = nn.functional.one_hot(torch.tensor([0, 1, 1, 2])[colours], 3)[..., 1:]
+        named = named * likely[..., None] + (1 - named) * self.doubt * (colours > 0)[..., None]
         shares = torch.cat([1 - named.sum(-1, keepdim=True), named], -1).clamp(min=1e-9).permute(0, 3, 1, 2)
         return torch.cat([shares.log(), torch.from_numpy(offsets / UNIT).float()], 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from mask_seer import COLD, SCENE, Things, coloured, enlarged, fitted, painted, 
 from pycocotools import mask as coco_masks
 from seer import net
 
+from foveate.annotations import Instances
 from foveate.data import rasters
 from foveate.data.draws import Draws, keys
 from foveate.errors import DataError, SettingError
 from foveate.ops import rle
 from foveate.ops.centres import LEAST
 from foveate.tasks import instance
-from foveate.tasks.instance import BLURS, UNSURE, Instance
+from foveate.tasks.instance import BLURS, LEAST_SCORE, UNSURE, Instance
 
 CLASSES = ("warm", "cold")
 TASK = Instance(CLASSES)
@@ -191,6 +193,40 @@ def test_what_reaches_its_classs_own_threshold_is_shown():
     assert Instance(CLASSES, thresholds=[0.99, 0.65]).shown(answer).boxes.classes.tolist() == [1, 1]
     given = truth(SCENE)
     assert TASK.shown(given) is given
+
+
+@pytest.mark.parametrize(("doubt", "guesses"), [(0.3, 2), (LEAST_SCORE * 1.01, 2), (LEAST_SCORE * 0.99, 1)])
+def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, guesses):
+    (answer,) = TASK.predict(net(Things(sure=(0.6, 0.6, 0.6), doubt=doubt)), [coloured(SCENE)])
+    assert len(answer) == 5 * guesses
+    scores = {0.6: parted(SCENE), doubt: {mask: 1 - k for mask, k in parted(SCENE).items()}}
+    for wanted, expected in list(scores.items())[:guesses]:
+        assert told(answer[np.isclose(answer.boxes.scores, wanted)]) == expected
+    for thresholds in ([0.0, 0.0], [0.5, 0.5]):
+        assert told(Instance(CLASSES, thresholds=thresholds).shown(answer)) == parted(SCENE)
+    assert len(Instance(CLASSES, thresholds=[0.7, 0.7]).shown(answer)) == 0
+
+
+def test_a_thing_that_no_class_is_likely_for_is_told_as_its_likeliest():
+    shares = np.full((201, 6, 6), 0.004, np.float32)
+    shares[0], shares[151] = 0.196, 0.008
+    found = instance._things((shares, np.zeros((2, 6, 6), np.float32)), 50.0, (12, 12))
+    assert found.boxes.classes.tolist() == [150]
+    assert found.boxes.scores.max() < LEAST_SCORE
+
+
+def test_a_second_guess_that_is_right_counts_in_average_precision_and_in_nothing_else():
+    head, task = Things(sure=(0.6, 0.6, 0.6), doubt=0.3), Instance(CLASSES, thresholds=[0.0, 0.0])
+    (answer,) = task.predict(net(head), [coloured(SCENE)])
+    wrong = truth(SCENE)
+    wrong = Instances(replace(wrong.boxes, classes=1 - wrong.boxes.classes), wrong.shapes)
+    single = task.shown(answer)
+    for true, guessed, alone in ((wrong, 0.5, 0.0), (truth(SCENE), 1.0, 1.0)):
+        with_guess, without = (task.score([found], [true]) for found in (answer, single))
+        assert without["map50"] == pytest.approx(alone)
+        assert with_guess["map50"] >= max(alone, 0.3)
+        assert with_guess["pq"] == without["pq"] == guessed * 2 - 1
+        assert with_guess["count_error"] == without["count_error"] == 0
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own

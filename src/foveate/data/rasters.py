@@ -144,14 +144,14 @@ def resized(annotation: Instances, before: Size, after: Size) -> Instances:
 
 
 def surest(found: Instances) -> NDArray[np.bool_]:
-    """(N,) whether it is the surest of what is said of its shape, which can be said to be of more than one class."""
-    scores = found.boxes.scores
-    if scores is None:
-        return np.ones(len(found), bool)
-    first: dict[int, int] = {}
-    for row in np.argsort(-scores, kind="stable").tolist():
-        first.setdefault(id(found.shapes[row]), row)
-    return np.isin(np.arange(len(found)), list(first.values()))
+    """(N,) whether each is the surest of those that share one shape, which may be of more classes than one. Of truths all are."""
+    kept, scores, seen = np.ones(len(found), bool), found.boxes.scores, set()
+    if scores is not None:
+        for row in np.argsort(-scores, kind="stable").tolist():
+            shape = found.shapes[row]
+            kept[row] = shape is None or id(shape) not in seen
+            seen.add(id(shape))
+    return kept
 
 
 def told(things: Instances) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -187,3 +188,22 @@ def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
     assert kept.tolist() == [False, True, True, False, True, True]
     assert rasters.surest(Instances(Boxes(np.zeros((2, 4)), np.arange(2)), (one, one))).all()  # truths
     assert rasters.surest(Instances(boxes[:0], ())).tolist() == []
+
+
+@settings(deadline=None)
+@given(before=SIZES, after=SIZES, seed=st.integers(0, 99))
+def test_guesses_about_one_thing_are_still_about_one_thing_at_another_size(before, after, seed):
+    rng = np.random.default_rng(seed)
+    single = rasters.things(painted(rng, before), Boxes(np.zeros((6, 4)), np.arange(6), rng.random(6)))
+    rows = rng.permutation(np.repeat(np.arange(len(single)), rng.integers(1, 4, len(single))))
+    guesses = Instances(replace(single.boxes[rows], classes=rng.integers(0, 9, len(rows))), single[rows].shapes)
+    alone, found = (rasters.resized(one, before, after) for one in (single, guesses))
+    known = {float(score): mask for score, mask in zip(alone.boxes.scores, alone.masks(after), strict=True)}
+    kept = np.isin(guesses.boxes.scores, list(known))
+    assert found.boxes.classes.tolist() == guesses.boxes.classes[kept].tolist()
+    assert found.boxes.scores.tolist() == guesses.boxes.scores[kept].tolist()
+    for score, mask, corners in zip(found.boxes.scores, found.masks(after), found.boxes.corners, strict=True):
+        assert np.array_equal(mask, known[float(score)])
+        assert corners.tolist() == list(mask_bounds(mask))
+    assert len({id(shape) for shape in found.shapes}) == len(alone)
+    assert rasters.surest(found).sum() == len(alone)

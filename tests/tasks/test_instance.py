@@ -210,7 +210,7 @@ def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, 
 def test_a_thing_that_no_class_is_likely_for_is_told_as_its_likeliest():
     shares = np.full((201, 6, 6), 0.004, np.float32)
     shares[0], shares[151] = 0.196, 0.008
-    found = instance._things((shares, np.zeros((2, 6, 6), np.float32)), 50.0, (12, 12))
+    found = instance._things((shares, np.zeros((2, 6, 6), np.float32)), 50.0)
     assert found.boxes.classes.tolist() == [150]
     assert found.boxes.scores.max() < LEAST_SCORE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -139,19 +139,32 @@ def laid_mask(pieces: Sequence[Piece[Mask]], side: int) -> Mask:
 
 
 def resized(annotation: Instances, before: Size, after: Size) -> Instances:
-    """The things of a picture of one size once it is of another."""
-    return things(compact(nearest(numbered(annotation, before), after)), annotation.boxes)
+    """The things of a picture of one size once it is of another. What shares a shape, as guesses about one thing do, still does."""
+    _, first, shape_of = np.unique(_shape_of(annotation), return_index=True, return_inverse=True)
+    ids = compact(nearest(numbered(annotation[first], before), after))
+    apart = things(ids, Boxes(np.zeros((len(first), 4)), np.arange(len(first))))
+    left = {int(number): place for place, number in enumerate(apart.boxes.classes)}
+    kept = np.array([row for row, number in enumerate(shape_of.tolist()) if number in left], np.int64)
+    where = [left[number] for number in shape_of[kept].tolist()]
+    boxes = replace(annotation.boxes[kept], corners=apart.boxes.corners[where], size=after)
+    return Instances(boxes, tuple(apart.shapes[place] for place in where))
 
 
 def surest(found: Instances) -> NDArray[np.bool_]:
     """(N,) whether each is the surest of those that share one shape, which may be of more classes than one. Of truths all are."""
-    kept, scores, seen = np.ones(len(found), bool), found.boxes.scores, set()
-    if scores is not None:
-        for row in np.argsort(-scores, kind="stable").tolist():
-            shape = found.shapes[row]
-            kept[row] = shape is None or id(shape) not in seen
-            seen.add(id(shape))
+    if found.boxes.scores is None:
+        return np.ones(len(found), bool)
+    order = np.argsort(-found.boxes.scores, kind="stable")
+    kept = np.zeros(len(found), bool)
+    kept[order[np.unique(_shape_of(found)[order], return_index=True)[1]]] = True
     return kept
+
+
+def _shape_of(things: Instances) -> NDArray[np.int64]:
+    """(N,) numbers that are the same where things are of one shape. A thing without a shape has its own, which is its box."""
+    number: dict[int, int] = {}
+    told = [-row - 1 if shape is None else id(shape) for row, shape in enumerate(things.shapes)]
+    return np.array([number.setdefault(one, len(number)) for one in told], np.int64)
 
 
 def told(things: Instances) -> list[dict[str, Any]]:

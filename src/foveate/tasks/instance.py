@@ -182,7 +182,7 @@ class Instance(Task[Instances]):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = inside(*size, net.size)
                 own = [one[..., :height, :width] for one in maps]
-                yield row, [_things(own, blur, size) for blur in blurs]
+                yield row, [self.resized(_things(own, blur), (height, width), size) for blur in blurs]
 
     def predict_tiled(self, net: Vision, image: Image, side: int) -> Instances:
         """From overlapping tiles and the picture as a whole (see `rasters.joined`). What is cut by the edge of a tile is left to its
@@ -298,20 +298,17 @@ def _parted(output: Tensor) -> tuple[Tensor, Tensor]:
     return output[:, :-2], output[:, -2:]
 
 
-def _things(maps: Sequence[NDArray[np.float32]], blur: float, size: tuple[int, int]) -> Instances:
-    """(1 + K, h, w) probabilities and (2, h, w) pixels to the middle -> things in a picture of that (height, width), each as every
-    class that it may be. A score is how well the thing's pixels agree on their middle, times how sure they are of the class in the
-    mean."""
+def _things(maps: Sequence[NDArray[np.float32]], blur: float) -> Instances:
+    """(1 + K, H, W) probabilities and (2, H, W) pixels to the middle -> things, each as every class that it may be. A score is how
+    well the thing's pixels agree on their middle, times how sure they are of the class in the mean."""
     shares, to_middle = maps
     ids, agreed = centres.grouped(to_middle, shares[0] < 0.5, blur)
     count = len(agreed)
     area = np.bincount(ids.ravel(), minlength=count + 1)[1:]
     summed = np.stack([np.bincount(ids.ravel(), share.ravel(), count + 1)[1:] for share in shares[1:]], 1)
-    numbered = Boxes(np.zeros((count, 4)), np.arange(count))
-    found = rasters.things(rasters.compact(rasters.nearest(ids, size)), numbered)  # those of which a pixel is left
-    number = found.boxes.classes
-    scores = (agreed / np.maximum(area, 1))[number, None] * summed[number]
-    best = np.arange(scores.shape[1]) == scores.argmax(1)[:, None]
+    scores = (agreed / np.maximum(area, 1))[:, None] * summed
+    found = rasters.things(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
+    best = np.arange(scores.shape[1]) == found.boxes.classes[:, None]
     row, k = np.nonzero(best | (scores >= LEAST_SCORE))
-    boxes = Boxes(found.boxes.corners[row], k, scores[row, k], size=size)
+    boxes = Boxes(found.boxes.corners[row], k, scores[row, k], size=ids.shape)
     return Instances(boxes, tuple(found.shapes[each] for each in row))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outlined import BIG, CASES, DOT, HALF, SIZE, box, figures, tallied, things
 
-from foveate.annotations import Boxes
+from foveate.annotations import Boxes, Instances
 from foveate.data import rasters
-from foveate.evaluation import instance
+from foveate.evaluation import detection, instance
 
 ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes": st.integers(1, 3)}
 
@@ -128,3 +130,17 @@ def test_of_two_found_on_one_true_thing_the_surer_one_is_its_hit():
     found = things([BIG, box(0, 0, 40, 39)], scores=[0.3, 0.9])
     (row,) = tallied([(found, things([BIG]))], 1, SIZE)["quality"]
     assert row == [[0, 1, 0.975, 1, 0]]
+
+
+def test_precision_and_recall_are_of_what_is_shown_where_a_thing_is_one_class_alone():
+    """A guess above its class's threshold, about what is surer to be of another class, is no false alarm."""
+    true, single = things([BIG, DOT], [0, 1]), things([BIG, DOT], [0, 1], [0.9, 0.8])
+    boxes = replace(single.boxes[np.array([0, 1, 0])], classes=np.array([0, 1, 1]), scores=np.array([0.9, 0.8, 0.7]))
+    guessed = Instances(boxes, (*single.shapes, single.shapes[0]))
+    for found, misread in ((guessed, detection.per_class), (single, instance.per_class)):
+        tally = tallied([(found, true)], 2, SIZE)
+        rows = instance.per_class(tally, 2, np.zeros(2))
+        assert [(row.precision, row.recall, row.ap50) for row in rows] == [(1, 1, 1)] * 2
+        assert misread(tally, 2, np.zeros(2))[1].precision == (0.5 if found is guessed else 1)
+    (nothing,) = instance.per_class(tallied([(things([], scores=[]), things([]))], 1, SIZE), 1, np.zeros(1))
+    assert np.isnan([nothing.precision, nothing.recall]).all()

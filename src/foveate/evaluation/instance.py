@@ -7,6 +7,7 @@ hit if the pixels that it shares with a true one, by those that either has, are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,3 +113,16 @@ class Scorer:
             "pq": float(known.mean()) if len(known) else float("nan"),
             "count_error": float(np.abs(shown - true).sum() / true.sum()) if true.sum() else float("nan"),
         }
+
+
+def per_class(tally: Tally, classes: int, thresholds: NDArray[np.float64]) -> list[detection.ClassFigures]:
+    """Those of `detection.per_class`; precision and recall are of what is shown, where a thing is one class alone."""
+    right, _, false, missed = Scorer(tally, classes).quality.sum(0).T
+    precision, recall = (
+        np.divide(right, whole, out=np.full(classes, np.nan), where=whole > 0)
+        for whole in (right + false, right + missed)
+    )
+    return [
+        replace(row, precision=float(precision[k]), recall=float(recall[k]))
+        for k, row in enumerate(detection.per_class(tally, classes, thresholds))
+    ]

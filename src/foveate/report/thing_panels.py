@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.data import rasters
-from foveate.evaluation import detection
+from foveate.evaluation import instance
 from foveate.report import drawing
 from foveate.report.box_panels import by_class, curves
 from foveate.report.panels import Gallery, Item, Panel, shares
@@ -30,7 +30,7 @@ def thing_panels(
     thresholds: NDArray[np.float64],
 ) -> list[Panel]:
     """From a tally of `evaluation.instance`; pair: what is shown of a picture's answer, and what is true."""
-    rows = detection.per_class(tally, len(classes), thresholds)
+    rows = instance.per_class(tally, len(classes), thresholds)
     scored = sorted(
         ((name, row.ap50) for name, row in zip(classes, rows, strict=True) if row.n), key=lambda one: one[1]
     )

@@ -13,6 +13,7 @@ import foveate as fv
 import masks_demo
 from command_line import hurry, refused, run_cli
 from foveate.annotations import IGNORE
+from foveate.tasks.semantic import Semantic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -265,3 +266,17 @@ def test_a_folder_with_a_mask_that_cannot_be_read_is_skipped_and_counted(tmp_pat
     (data / "001" / "masks" / "1.png").write_bytes(b"no picture")
     run, _ = finite(data, tmp_path, "--allow-skipped")
     assert list(skipped(run)) == ["001"]
+
+
+@pytest.mark.parametrize(
+    ("side", "words", "told"), [(96, (), True), (64, (), False), (96, ("--size", 32), False)], ids=str
+)
+def test_pictures_that_lose_more_than_half_of_their_size_are_told_of(tmp_path, monkeypatch, side, words, told):
+    monkeypatch.setattr(Semantic, "largest", 32)
+    data = masks_demo.write_pairs(tmp_path / "data", N, shapes=((side // 2, side),), parts=PARTS)
+    line = ("train", data, "--model", "unet:4x2", "--epochs", 1, "--batch-size", 4, *words, "--out", tmp_path / "run")
+    code, out, err = run_cli(*line)
+    assert code == 0, err
+    note = "pictures of about 96 px are reduced to 32: what is smaller than 3 px in them is lost; --size 96 keeps more"
+    assert (note in out) == told
+    assert any(note in one for one in fv.Run.open(tmp_path / "run").data["notes"]) == told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def collect(run: Run, dataset: Dataset[Any], watch: Watch) -> Material:
     run.settings = wanted.model_copy(update={"size": size})
     settings.write(run.path / "config.yaml", run.settings)
     split_file.write(run.path / "split.csv", samples, pictures.hashes, made.parts)
-    notes = (*dataset.notes, *made.notes)
+    notes = (*dataset.notes, *made.notes, *([] if wanted.size else _reduced(task, pictures)))
     material = _material(task, pictures, made.parts, notes, made.leaks)
     files.write_json(run.path / "data.json", _data_record(material, found))
     watch.say(_counts(material))
@@ -142,6 +142,17 @@ def _size(dataset: Dataset[Any], kind: type[Task[Any]]) -> int:
         return min(cache.natural_size(dataset), kind.largest)
     # Smaller ones lie in a larger canvas for nothing, and whole strides lose no line of it.
     return min(-(-cache.natural_size(dataset, 0.95) // _STRIDE) * _STRIDE, kind.largest)
+
+
+def _reduced(task: Task[Any], pictures: cache.Pictures[Any]) -> Iterator[str]:
+    """A note, where things have a place and a size and most pictures lose more than half of theirs."""
+    longest = np.maximum(pictures.looks["height"], pictures.looks["width"])
+    usual, size = int(np.median(longest)), pictures.pixels.shape[1]
+    if task.letterbox and usual > 2 * size:
+        yield (
+            f"pictures of about {usual:,} px are reduced to {size}: what is smaller than {usual / size:.0f} px in them is lost; "
+            f"--size {min(settings.LARGEST, -(-usual // _STRIDE) * _STRIDE)} keeps more, and takes longer"
+        )
 
 
 def _told(fault: Kind) -> str:

@@ -13,6 +13,8 @@ from foveate.errors import FoveateError, RunError, SettingError
 
 FORMAT = 1
 """Of the run folder; raised whenever an older foveate could not continue what this one writes."""
+LARGEST = 4096
+"""Pixels a side of the pictures that can be trained on: a validation picture is answered as a whole."""
 
 
 class Settings(BaseModel):
@@ -37,7 +39,7 @@ class Settings(BaseModel):
     """Whether these weights stay as they are, and only what is on them is trained: a linear probe, for classes."""
     text_encoder: str | None = None
     """clip:DIR, a folder of CLIP that reads the words, frozen, in place of a vocabulary of the captions; for text_to_image."""
-    size: int | None = Field(None, ge=1, le=4096)
+    size: int | None = Field(None, ge=1, le=LARGEST)
     """Side of the pictures in pixels."""
     seed: int = Field(0, ge=0, lt=2**63)
 

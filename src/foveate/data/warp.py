@@ -78,7 +78,7 @@ class Warped(Generic[A]):
         for rows, step, side, (top, left) in each:
             sources = (rows + step) % max(1, batch)
             numbers = torch.from_numpy(draws.uniform(6 + 3 * 2 * KNOTS**2 * (self.bend > 0)))[rows]
-            shown, nearest = self._shown(images[sources], [rasters[row] for row in sources], numbers, side)
+            shown, nearest = self._shown(images, sources, [rasters[row] for row in sources], numbers, side)
             canvas[rows, top : top + side, left : left + side] = shown
             for row, source, (down, across) in zip(rows.tolist(), sources.tolist(), nearest, strict=True):
                 raster = rasters[source]
@@ -89,18 +89,27 @@ class Warped(Generic[A]):
         return canvas, [self.laid(own, self.crop) for own in pieces]
 
     def _shown(
-        self, images: Tensor, rasters: Sequence[NDArray[np.integer]], numbers: Tensor, side: int
+        self,
+        images: Tensor,
+        sources: NDArray[np.int64],
+        rasters: Sequence[NDArray[np.integer]],
+        numbers: Tensor,
+        side: int,
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        """(N, side, side, C) uint8, and (N, 2, side, side): which row and column each of their pixels is nearest to. numbers: drawn ones"""
+        """Pieces of the pictures `sources`, (N, side, side, C) uint8, and (N, 2, side, side): which row and column each of their pixels is
+        nearest to. rasters: (N) what each of their pixels is; numbers: drawn ones"""
         sizes = torch.tensor([raster.shape for raster in rasters], dtype=torch.float32).reshape(-1, 2)
         places = self._places(sizes, numbers, side)
-        canvas = images.shape[1]
         own = torch.minimum(places, sizes[:, None, None] - 0.5)  # or the canvas would be mixed in at the far edges
-        floats = images.permute(0, 3, 1, 2).float()
-        shown = F.grid_sample(floats, (2 * own / canvas - 1).flip(-1), padding_mode="border", align_corners=False)
+        if self.repeats == 1:
+            shown = _sampled(images[sources], own)
+        else:
+            shown = images.new_empty(len(sources), side, side, images.shape[3])
+            for row, source in enumerate(sources):
+                shown[row] = _sampled(*_window(images[source], own[row]))[0]
         # Half open as pixels are; a mirrored place can be the far edge itself.
         nearest = places.floor().to(torch.int64).numpy()
-        return shown.round_().to(torch.uint8).permute(0, 2, 3, 1), np.moveaxis(nearest, -1, 1)
+        return shown, np.moveaxis(nearest, -1, 1)
 
     def _places(self, sizes: Tensor, numbers: Tensor, side: int) -> Tensor:
         """(N, side, side, 2): row and column in the picture that each pixel of the piece shows, between pixels."""
@@ -137,6 +146,22 @@ class Warped(Generic[A]):
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name not in ("read", "laid")}
+
+
+def _sampled(images: Tensor, places: Tensor) -> Tensor:
+    """(N, H, W, C) uint8 and (N, h, w, 2) rows and columns between pixels -> (N, h, w, C) uint8, interpolated."""
+    grid = 2 * places / torch.tensor(images.shape[1:3]) - 1
+    floats = images.permute(0, 3, 1, 2).float()
+    shown = F.grid_sample(floats, grid.flip(-1), padding_mode="border", align_corners=False)
+    return shown.round_().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _window(image: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """What of a large (H, W, C) picture these (h, w, 2) places need, (1, ...) each: the whole as floats would be four times as large."""
+    flat = places.flatten(0, 1)
+    top, left = (flat.amin(0).floor().long() - 1).clamp(min=0).tolist()
+    bottom, right = (flat.amax(0).ceil().long() + 1).tolist()
+    return image[None, top:bottom, left:right], (places - torch.tensor([top, left]))[None]
 
 
 def _bent(numbers: Tensor, side: int) -> Tensor:

@@ -74,8 +74,11 @@ def numbered(things: Instances, size: Size) -> NDArray[np.integer]:
     shapes = things.shapes
     if shapes and all(isinstance(shape, Region) and shape.ids is shapes[0].ids for shape in shapes):  # type: ignore[union-attr]
         ids: NDArray[np.int32] = shapes[0].ids  # type: ignore[union-attr]
-        row_of = np.zeros(int(ids.max()) + 1, np.int32)
-        row_of[[shape.number for shape in shapes]] = np.arange(1, len(shapes) + 1)  # type: ignore[union-attr]
+        own, most = [shape.number for shape in shapes], int(ids.max())  # type: ignore[union-attr]
+        if own == list(range(1, most + 1)):
+            return ids
+        row_of = np.zeros(most + 1, np.int32)
+        row_of[own] = np.arange(1, len(shapes) + 1)
         return row_of[ids]
     ids = np.zeros(size, np.int32)
     places = [np.flatnonzero(things[np.array([row])].masks(size)) for row in range(len(things))]

@@ -205,6 +205,11 @@ def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, 
     for thresholds in ([0.0, 0.0], [0.5, 0.5]):
         assert told(Instance(CLASSES, thresholds=thresholds).shown(answer)) == parted(SCENE)
     assert len(Instance(CLASSES, thresholds=[0.7, 0.7]).shown(answer)) == 0
+    warm = Instance(CLASSES, thresholds=[0.0, 0.7]).shown(
+        answer
+    )  # nothing reaches the other threshold, whatever is surest
+    assert set(warm.boxes.classes.tolist()) == {0}
+    assert len(warm) == (5 if guesses == 2 else 3)
 
 
 def test_a_thing_that_no_class_is_likely_for_is_told_as_its_likeliest():

@@ -45,9 +45,12 @@ def _flat(things: Instances, size: tuple[int, int]) -> Any:
 
 
 def shown(found: Instances, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether a thing's score reaches the threshold of its class, and no surer one is the same shape. Of truths all."""
-    boxes = found.boxes
-    return rasters.surest(found) & (boxes.scores is None or boxes.scores >= thresholds[boxes.classes])
+    """(N,) whether a thing's score reaches the threshold of its class, and it is the surest of one shape that does. Of truths all."""
+    kept, boxes = np.ones(len(found), bool), found.boxes
+    if boxes.scores is not None:
+        kept = boxes.scores >= thresholds[boxes.classes]
+        kept[kept] = rasters.surest(found[kept])
+    return kept
 
 
 def tally(pairs: Sequence[Compared], shown: Sequence[NDArray[np.bool_]]) -> dict[str, NDArray[Any]]:

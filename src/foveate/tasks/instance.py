@@ -41,7 +41,7 @@ UNIT = 8.0
 BLURS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Pixels that votes are spread over: those that are tried on the validation part."""
 LEAST_SCORE = 0.01
-"""A thing is told as each class that reaches it, as detectors do: it may be a 3, or less likely an 8. What is shown is the surest."""
+"""A thing is told as each class that reaches it, as detectors do: it may be a 3, or less likely an 8. It is shown once."""
 UNSURE = 0.3
 """The score from which on a thing is shown, where the validation part has none of its class to choose by."""
 
@@ -200,7 +200,7 @@ class Instance(Task[Instances]):
         return rasters.joined(seen, whole, (height, width))
 
     def shown(self, answer: Instances) -> Instances:
-        """The things that reach their class's threshold, each once, as what it most likely is; of a truth all."""
+        """The things that reach their class's threshold, each once, as the surest class that does; of a truth all."""
         return answer if answer.boxes.scores is None else answer[metrics.shown(answer, self.thresholds)]
 
     def tally(self, predicted: Sequence[Instances], truth: Sequence[Instances]) -> Tally:

@@ -141,7 +141,11 @@ def _size(dataset: Dataset[Any], kind: type[Task[Any]]) -> int:
     if not kind.letterbox:
         return min(cache.natural_size(dataset), kind.largest)
     # Smaller ones lie in a larger canvas for nothing, and whole strides lose no line of it.
-    return min(-(-cache.natural_size(dataset, 0.95) // _STRIDE) * _STRIDE, kind.largest)
+    return min(_whole_strides(cache.natural_size(dataset, 0.95)), kind.largest)
+
+
+def _whole_strides(pixels: int) -> int:
+    return -(-pixels // _STRIDE) * _STRIDE
 
 
 def _reduced(task: Task[Any], pictures: cache.Pictures[Any]) -> Iterator[str]:
@@ -151,7 +155,7 @@ def _reduced(task: Task[Any], pictures: cache.Pictures[Any]) -> Iterator[str]:
     if task.letterbox and usual > 2 * size:
         yield (
             f"pictures of about {usual:,} px are reduced to {size}: what is smaller than {usual / size:.0f} px in them is lost; "
-            f"--size {min(settings.LARGEST, -(-usual // _STRIDE) * _STRIDE)} keeps more, and takes longer"
+            f"--size {min(settings.LARGEST, _whole_strides(usual))} keeps more, and takes longer"
         )
 
 

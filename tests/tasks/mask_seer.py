@@ -73,8 +73,8 @@ class Logits(nn.Module):
 class Things(nn.Module):
     """What `Instance` expects of two classes: patches of red and of green are things of class 0, of blue those of class 1.
 
-    sure: how likely their class is, by colour, and doubt: how likely the other class is; scatter: pixels that a third of the votes are off to the left, another third to
-    the right
+    sure: how likely their class is, by colour, and doubt: how likely the other class is; scatter: pixels that a third of the
+    votes are off to the left, another third to the right
     """
 
     def __init__(self, sure: tuple[float, float, float] = (1.0, 1.0, 1.0), scatter: int = 0, doubt: float = 0.0):

@@ -205,9 +205,8 @@ def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, 
     for thresholds in ([0.0, 0.0], [0.5, 0.5]):
         assert told(Instance(CLASSES, thresholds=thresholds).shown(answer)) == parted(SCENE)
     assert len(Instance(CLASSES, thresholds=[0.7, 0.7]).shown(answer)) == 0
-    warm = Instance(CLASSES, thresholds=[0.0, 0.7]).shown(
-        answer
-    )  # nothing reaches the other threshold, whatever is surest
+    # Nothing reaches the other threshold, whatever is surest.
+    warm = Instance(CLASSES, thresholds=[0.0, 0.7]).shown(answer)
     assert set(warm.boxes.classes.tolist()) == {0}
     assert len(warm) == (5 if guesses == 2 else 3)
 
@@ -226,11 +225,11 @@ def test_a_second_guess_that_is_right_counts_in_average_precision_and_in_nothing
     wrong = truth(SCENE)
     wrong = Instances(replace(wrong.boxes, classes=1 - wrong.boxes.classes), wrong.shapes)
     single = task.shown(answer)
-    for true, guessed, alone in ((wrong, 0.5, 0.0), (truth(SCENE), 1.0, 1.0)):
+    for true, alone in ((wrong, 0.0), (truth(SCENE), 1.0)):
         with_guess, without = (task.score([found], [true]) for found in (answer, single))
         assert without["map50"] == pytest.approx(alone)
         assert with_guess["map50"] >= max(alone, 0.3)
-        assert with_guess["pq"] == without["pq"] == guessed * 2 - 1
+        assert with_guess["pq"] == without["pq"] == alone
         assert with_guess["count_error"] == without["count_error"] == 0
 
 

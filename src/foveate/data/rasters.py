@@ -143,12 +143,12 @@ def laid_mask(pieces: Sequence[Piece[Mask]], side: int) -> Mask:
 
 def resized(annotation: Instances, before: Size, after: Size) -> Instances:
     """The things of a picture of one size once it is of another. What shares a shape, as guesses about one thing do, still does."""
-    _, first, shape_of = np.unique(_shape_of(annotation), return_index=True, return_inverse=True)
+    first, shape_of = distinct(annotation)
     ids = compact(nearest(numbered(annotation[first], before), after))
     apart = things(ids, Boxes(np.zeros((len(first), 4)), np.arange(len(first))))
-    left = {int(number): place for place, number in enumerate(apart.boxes.classes)}
-    kept = np.array([row for row, number in enumerate(shape_of.tolist()) if number in left], np.int64)
-    where = [left[number] for number in shape_of[kept].tolist()]
+    left = apart.boxes.classes  # the shapes of which there is a pixel still, in order
+    kept = np.isin(shape_of, left)
+    where = np.searchsorted(left, shape_of[kept])
     boxes = replace(annotation.boxes[kept], corners=apart.boxes.corners[where], size=after)
     return Instances(boxes, tuple(apart.shapes[place] for place in where))
 
@@ -159,15 +159,17 @@ def surest(found: Instances) -> NDArray[np.bool_]:
         return np.ones(len(found), bool)
     order = np.argsort(-found.boxes.scores, kind="stable")
     kept = np.zeros(len(found), bool)
-    kept[order[np.unique(_shape_of(found)[order], return_index=True)[1]]] = True
+    kept[order[distinct(found[order])[0]]] = True
     return kept
 
 
-def _shape_of(things: Instances) -> NDArray[np.int64]:
-    """(N,) numbers that are the same where things are of one shape. A thing without a shape has its own, which is its box."""
+def distinct(things: Instances) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(M,) the first thing of each shape, and (N,) which of these M shapes each thing has. A thing without a shape has its own, which is
+    its box."""
     number: dict[int, int] = {}
     told = [-row - 1 if shape is None else id(shape) for row, shape in enumerate(things.shapes)]
-    return np.array([number.setdefault(one, len(number)) for one in told], np.int64)
+    shape_of = np.array([number.setdefault(one, len(number)) for one in told], np.int64)
+    return np.unique(shape_of, return_index=True)[1], shape_of
 
 
 def told(things: Instances) -> list[dict[str, Any]]:

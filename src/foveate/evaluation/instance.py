@@ -26,9 +26,11 @@ MOST = 1000
 
 def compared(found: Instances, true: Instances, size: tuple[int, int]) -> Compared:
     """How far the masks of one picture overlap."""
-    one, other = _flat(found, size), _flat(true, size)
-    common = (one @ other.T).toarray().astype(np.float64)
+    first, shape_of = rasters.distinct(found)
+    one, other = _flat(found[first], size), _flat(true, size)
+    common = (one @ other.T).toarray().astype(np.float64)[shape_of]
     own, areas = (masks.sum(1).astype(np.float64).reshape(-1) for masks in (one, other))
+    own = own[shape_of]
     union = np.where(true.boxes.crowd[None], own[:, None], own[:, None] + areas[None] - common)
     overlap = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
     return Compared(found.boxes, true.boxes, overlap, own, areas)

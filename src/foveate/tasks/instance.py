@@ -23,6 +23,7 @@ from foveate.errors import DataError
 from foveate.evaluation import detection
 from foveate.evaluation import instance as metrics
 from foveate.evaluation.intervals import Score
+from foveate.evaluation.matching import Compared
 from foveate.evaluation.thing_baselines import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
@@ -155,12 +156,12 @@ class Instance(Task[Instances]):
 
     def settle(self, net: Vision, images: Images, truths: Sequence[Instances]) -> None:
         """Choose the blur that gives the best figure, then for each class the score of best F1 at an IoU of 0.5."""
-        pairs: dict[float, list[tuple[Instances, Instances]]] = {blur: [] for blur in BLURS}
+        pairs: dict[float, list[Compared]] = {blur: [] for blur in BLURS}
         for row, answers in self._found(net, images, BLURS):
             for blur, answer in zip(BLURS, answers, strict=True):
-                pairs[blur].append((answer, truths[row]))
-        tallies = {blur: self.tally(*zip(*answered, strict=True)) for blur, answered in pairs.items()}
-        figures = {blur: self.figures(tally)[self.primary] for blur, tally in tallies.items()}
+                pairs[blur].append(metrics.compared(answer, truths[row], rasters.size(truths[row])))
+        tallies = {blur: detection.matched(compared, metrics.MOST) for blur, compared in pairs.items()}
+        figures = {blur: detection.figures(tally, len(self.classes))[self.primary] for blur, tally in tallies.items()}
         self.blur = max(BLURS, key=lambda blur: np.nan_to_num(figures[blur]))
         self.thresholds = detection.best_thresholds(tallies[self.blur], len(self.classes), UNSURE)
 

@@ -163,8 +163,13 @@ def test_normalisation_comes_from_the_train_part_alone(trained):
 def test_whether_to_train_in_bfloat16_is_measured_once_and_written_down(trained, monkeypatch):
     cpu = torch.device("cpu")
     assert trained.settings.half is False  # `quick` does not gain by it
-    for faster, pays in ((0.5, True), (0.9, False), (1.6, False)):
-        monkeypatch.setattr(device, "_seconds", lambda dtype, faster=faster: faster if dtype == torch.bfloat16 else 1.0)
+    for share, pays in ((0.5, True), (0.9, False), (1.6, False)):
+        slowed = iter([4.0] * 100 + [1.0] * 100)  # by other work, which ends half way
+
+        def seconds(one, share=share, slowed=slowed):
+            return next(slowed) * (share if one.dtype == torch.bfloat16 else 1.0)
+
+        monkeypatch.setattr(device, "_seconds", seconds)
         assert device.half_pays(cpu, on_cpu=True) is pays
         assert device.half_pays(cpu, on_cpu=False) is False
 

@@ -28,18 +28,23 @@ def half_pays(device: torch.device, *, on_cpu: bool) -> bool:
     does not tell (benchmarks/README.md)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return on_cpu and _seconds(torch.bfloat16) < 0.7 * _seconds(torch.float32)
+    return on_cpu and _time_in_half() < 0.7
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """Of a product of matrices, the best of five."""
-    one = torch.ones(1024, 1024, dtype=dtype)
-    taken = []
-    for _ in range(5):
-        began = time.perf_counter()
-        one @ one
-        taken.append(time.perf_counter() - began)
-    return min(taken)
+def _time_in_half() -> float:
+    """The time of a product of matrices in bfloat16, as a share of that in full precision: the best of a hundred each, which take turns, so
+    that other work on the machine, which comes and goes, slows both."""
+    pair = [torch.ones(384, 384, dtype=dtype) for dtype in (torch.bfloat16, torch.float32)]
+    taken = [[_seconds(one) for one in pair] for _ in range(100)]
+    half, full = map(min, zip(*taken, strict=True))
+    return half / full
+
+
+def _seconds(one: torch.Tensor) -> float:
+    """Of a matrix multiplied with itself."""
+    began = time.perf_counter()
+    one @ one
+    return time.perf_counter() - began
 
 
 def hardware() -> str:

@@ -125,6 +125,10 @@ class Shape(Protocol):
         """(H, W) bool for a picture of this height and width. Raises FoveateError if the shape is of another size."""
         ...
 
+    def places(self, size: tuple[int, int]) -> NDArray[np.int64]:
+        """(M,) row * W + column of its pixels, in any order: what `mask` tells, in little memory for a small thing."""
+        ...
+
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, top, right, bottom; all zero where there is no pixel."""
         ...
@@ -147,6 +151,9 @@ class Polygon:
     def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         return polygons.fill(self.outlines, size)
 
+    def places(self, size: tuple[int, int]) -> NDArray[np.int64]:
+        return np.flatnonzero(self.mask(size))
+
     def bounds(self) -> tuple[float, float, float, float]:
         return polygons.bounds(self.outlines)
 
@@ -167,6 +174,10 @@ class RunLengths:
     def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         _same_size(self.size, size)
         return rle.decode(self.counts, self.size)
+
+    def places(self, size: tuple[int, int]) -> NDArray[np.int64]:
+        _same_size(self.size, size)
+        return rle.places(self.counts, self.size)
 
     def bounds(self) -> tuple[float, float, float, float]:
         return rle.bounds(self.counts, self.size)
@@ -202,6 +213,9 @@ class Cutout:
         _same_size(mask.shape, size, self.path)
         return mask
 
+    def places(self, size: tuple[int, int]) -> NDArray[np.int64]:
+        return np.flatnonzero(self.mask(size))
+
     def bounds(self) -> tuple[float, float, float, float]:
         return mask_bounds(self.pixels.read() != 0)
 
@@ -233,13 +247,26 @@ class Instances:
     def masks(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """(N, H, W) bool for a picture of this height and width. A thing without a shape fills its box."""
         masks = np.zeros((len(self), *size), bool)
-        for row, (shape, corners) in enumerate(zip(self.shapes, self.boxes.corners, strict=True)):
+        for mask, shape, (rows, columns) in zip(masks, self.shapes, self._filled(size), strict=True):
             if shape is not None:
-                masks[row] = shape.mask(size)
+                mask[:] = shape.mask(size)
             else:
-                left, top, right, bottom = np.clip(np.rint(corners), 0, [size[1], size[0]] * 2).astype(int)
-                masks[row, top:bottom, left:right] = True
+                mask[rows, columns] = True
         return masks
+
+    def places(self, size: tuple[int, int]) -> list[NDArray[np.int64]]:
+        """The same as row * W + column of each thing's pixels, in any order: see `Shape.places`."""
+        return [
+            (np.arange(size[0])[rows, None] * size[1] + np.arange(size[1])[columns]).ravel()
+            if shape is None
+            else shape.places(size)
+            for shape, (rows, columns) in zip(self.shapes, self._filled(size), strict=True)
+        ]
+
+    def _filled(self, size: tuple[int, int]) -> list[tuple[slice, slice]]:
+        """Rows and columns of each box."""
+        whole = np.clip(np.rint(self.boxes.corners), 0, [size[1], size[0]] * 2).astype(int).tolist()
+        return [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in whole]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveate.annotations import IGNORE, Boxes, Instances, Polygon, RunLengths, mask_bounds
+from foveate.annotations import IGNORE, ArrayPixels, Boxes, Cutout, Instances, Polygon, RunLengths, mask_bounds
 from foveate.data import rasters
 from foveate.ops import rle
 
@@ -106,6 +106,18 @@ def test_of_things_that_lie_on_each_other_the_smaller_one_is_seen(seed, size, co
         there = [row for row, mask in enumerate(masks) if mask[place]]
         seen = min(there, key=lambda row: (masks[row].sum(), -row), default=-1)
         assert found[place] == seen + 1
+
+
+def test_the_places_of_things_of_any_kind_are_those_of_their_masks():
+    size, values = (9, 12), np.zeros((9, 12), np.int32)
+    values[2:5, 3:9], values[4:, 0] = 1, 2
+    regions = rasters.things(values, Boxes(np.zeros((2, 4)), np.zeros(2, np.int64))).shapes
+    outline = Polygon((np.array([[1.0, 1], [7, 2], [4, 8]]),))
+    others = outline, RunLengths(rle.encode(values == 1), size), Cutout(ArrayPixels(values)), None, None
+    corners = np.array([[0, 0, 1, 1]] * 5 + [[1.6, 2.4, 4, 20], [5, 5, 5, 9]])
+    mixed = Instances(Boxes(corners, np.arange(7), size=size), (*regions, *others))
+    for places, mask in zip(mixed.places(size), mixed.masks(size), strict=True):
+        assert np.array_equal(np.sort(places), np.flatnonzero(mask))
 
 
 def test_outlines_boxes_and_run_lengths_may_be_mixed():

@@ -38,6 +38,9 @@ def test_the_same_as_pycocotools(mask: np.ndarray) -> None:
     assert np.array_equal(rle.decode(counts, mask.shape), mask)
     assert rle.area(counts) == mask.sum()
     assert rle.bounds(counts, mask.shape) == mask_bounds(mask)
+    places = np.flatnonzero(mask)
+    assert np.array_equal(rle.of_places(np.random.default_rng(0).permutation(places), mask.shape), counts)
+    assert np.array_equal(np.sort(rle.places(counts, mask.shape)), places)
     left, top, width, height = oracle.toBbox(oracle.encode(np.asfortranarray(mask.astype(np.uint8))))
     if mask.any():
         assert rle.bounds(counts, mask.shape) == (left, top, left + width, top + height)
@@ -57,7 +60,10 @@ def test_the_ends() -> None:
         assert np.array_equal(rle.decode(rle.from_text(text_of(mask), mask.shape), mask.shape), mask)
     assert rle.bounds(rle.encode(np.zeros((3, 4), bool)), (3, 4)) == (0, 0, 0, 0)
     for shape in ((0, 0), (0, 5), (5, 0)):
-        assert rle.decode(rle.encode(np.zeros(shape, bool)), shape).shape == shape
+        runs = rle.encode(np.zeros(shape, bool))
+        assert rle.decode(runs, shape).shape == shape
+        assert np.array_equal(rle.of_places(np.zeros(0, np.int64), shape), runs)
+        assert rle.places(runs, shape).shape == (0,)
         assert len(rle.from_text("", shape)) == 0
 
 

@@ -33,6 +33,11 @@ class Region:
         mask[self.box] = self.ids[self.box] == self.number
         return mask
 
+    def places(self, size: Size) -> NDArray[np.int64]:
+        rows, columns = self.box
+        down, across = np.nonzero(self.ids[self.box] == self.number)
+        return (down + rows.start) * size[1] + across + columns.start
+
     def bounds(self) -> tuple[float, float, float, float]:
         rows, columns = self.box
         return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
@@ -81,7 +86,7 @@ def numbered(things: Instances, size: Size) -> NDArray[np.integer]:
         row_of[own] = np.arange(1, len(shapes) + 1)
         return row_of[ids]
     ids = np.zeros(size, np.int32)
-    places = [np.flatnonzero(things[np.array([row])].masks(size)) for row in range(len(things))]
+    places = things.places(size)
     for row in sorted(range(len(things)), key=lambda row: -len(places[row])):
         ids.ravel()[places[row]] = row + 1
     return ids
@@ -175,8 +180,8 @@ def distinct(things: Instances) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def told(things: Instances) -> list[dict[str, Any]]:
     """Of each thing, as JSON: box, score, pixels, mask (COCO's compressed run lengths), and its flags."""
     boxes, all_told = things.boxes, []
-    for row, corners in enumerate(boxes.corners.tolist()):
-        runs = rle.encode(things[np.array([row])].masks(size(things))[0])
+    for row, (corners, places) in enumerate(zip(boxes.corners.tolist(), things.places(size(things)), strict=True)):
+        runs = rle.of_places(places, size(things))
         one: dict[str, Any] = {"box": [round(at, 2) for at in corners]}
         if boxes.scores is not None:
             one["score"] = round(float(boxes.scores[row]), 6)
@@ -193,11 +198,11 @@ def joined(tiled: Sequence[tuple[Tile, Instances]], whole: Instances, size: Size
     in_turn = [one for seen in (from_tiles, from_whole) for one in sorted(seen, key=itemgetter(0), reverse=True)]
     ids, kept = np.zeros(size, np.int32), []
     for score, shape, k, (left, top, right, bottom) in in_turn:
-        mask, under = shape.mask((bottom - top, right - left)), ids[top:bottom, left:right]
-        free = mask & (under == 0)
-        if 2 * free.sum() > mask.sum():
+        down, across = np.divmod(shape.places((bottom - top, right - left)), right - left)
+        free = ids[down + top, across + left] == 0
+        if 2 * free.sum() > len(free):
             kept.append((score, k))
-            under[free] = len(kept)
+            ids[down[free] + top, across[free] + left] = len(kept)
     scores, classes = np.array(kept).reshape(-1, 2).T
     return things(ids, Boxes(np.zeros((len(kept), 4)), classes.astype(np.int64), scores))
 

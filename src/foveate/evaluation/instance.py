@@ -40,7 +40,7 @@ def _flat(things: Instances, size: tuple[int, int]) -> Any:
     """(N, H * W) sparse, of 0 and 1: so that all overlaps are one product."""
     from scipy.sparse import csr_array
 
-    places = [np.flatnonzero(things[np.array([row])].masks(size)[0]) for row in range(len(things))]
+    places = things.places(size)
     ends = np.cumsum([0, *map(len, places)])
     joined = np.concatenate([*places, np.zeros(0, np.int64)])
     return csr_array((np.ones(len(joined), np.int32), joined, ends), (len(things), size[0] * size[1]))

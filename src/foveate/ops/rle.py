@@ -23,6 +23,26 @@ def encode(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.concatenate(([0], runs)) if flat.size and flat[0] else runs
 
 
+def of_places(places: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
+    """The same of a mask that is told by the places of its pixels, (M,) row * W + column in any order: so the picture need not be gone
+    through for each of its many small things."""
+    height, width = size
+    down = np.sort(places % max(1, width) * height + places // max(1, width))
+    ends = np.flatnonzero(np.diff(down, append=-1) != 1)
+    starts = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
+    edges = np.stack([down[starts], down[ends] + 1], 1).ravel()
+    runs = np.diff(np.concatenate(([0], edges, [height * width])))
+    return runs[:-1] if len(edges) and edges[-1] == height * width else runs
+
+
+def places(counts: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
+    """The inverse: (M,) row * W + column of the pixels inside, column by column."""
+    lengths, height = counts[1::2], size[0]
+    starts = np.cumsum(counts)[1::2] - lengths
+    down = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return down % max(1, height) * size[1] + down // max(1, height)
+
+
 def decode(counts: NDArray[np.int64], size: Size) -> NDArray[np.bool_]:
     """The run lengths, as checked by `checked` -> (H, W) bool."""
     values = np.arange(len(counts)) % 2 == 1

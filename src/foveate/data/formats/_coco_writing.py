@@ -59,5 +59,5 @@ def _segmentation(shape: Shape, size: tuple[int, int]) -> tuple[Any, float]:
     if isinstance(shape, Polygon):
         area = sum(polygons.area(outline) for outline in shape.outlines)
         return [outline.ravel().tolist() for outline in shape.outlines], area
-    runs = shape.counts if isinstance(shape, RunLengths) else rle.encode(shape.mask(size))
+    runs = shape.counts if isinstance(shape, RunLengths) else rle.of_places(shape.places(size), size)
     return {"size": list(size), "counts": rle.to_text(runs)}, rle.area(runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,12 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
     recipe = models.find(wanted.model).recipe(pretrained=wanted.weights is not None, frozen=wanted.freeze)
     half = device.half_pays(where, on_cpu=recipe.half) if wanted.half is None else wanted.half
     pixels, truths, ids = material.of("train")
-    valid_pixels, valid_truths, valid_ids = material.of("valid")
     epochs = wanted.epochs
     if epochs is None and wanted.minutes is None and wanted.pace is None:
         epochs = min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
     policy = augmentation(run.settings.model_copy(update={"epochs": epochs}), material)
     task = type(material.task).configured(material.pictures.dataset, wanted, truths, mirror=policy.flip)
+    valid = task.cut(*material.of("valid"))
     net = _net(task, wanted, pixels).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
         task, pixels, truths, ids, batch_size=min(wanted.batch_size, len(ids)), seed=wanted.seed, augment=policy
@@ -86,7 +87,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
             net,
             task,
             batches,
-            lambda: in_order(task, valid_pixels, valid_truths, valid_ids),
+            lambda: in_order(task, *valid),
             built(net, lr=lr),
             Average(net, wanted.average) if wanted.average else None,
             plan,
@@ -99,7 +100,7 @@ def learn(run: Run, material: Material, watch: Watch, began: float, again: bool)
         if wanted.minutes is not None:
             run.settings = run.settings.model_copy(update={"minutes": None, "pace": outcome.progress.corners})
             settings.write(run.path / "config.yaml", run.settings)
-        _settle(run, valid_pixels, valid_truths)
+        _settle(run, *valid[:2])
     return outcome
 
 
@@ -127,7 +128,7 @@ def _net(task: Task[Any], wanted: Settings, pixels: Any) -> Vision:
     return Vision(task.net(backbone), size=size, mean=mean, std=std)
 
 
-def _settle(run: Run, pixels: Any, truths: list[Any]) -> None:
+def _settle(run: Run, pixels: Any, truths: Sequence[Any]) -> None:
     """Let the task choose on the validation part what is chosen after training, and keep it with the best weights."""
     if not run.weights.is_file():
         raise Diverged(

@@ -13,7 +13,7 @@ from foveate.errors import FoveateError, RunError, SettingError
 
 FORMAT = 1
 """Of the run folder; raised whenever an older foveate could not continue what this one writes."""
-LARGEST = 4096
+LARGEST = 16384
 """Pixels a side of the pictures that can be trained on: a validation picture is answered as a whole."""
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from foveate import tasks
 from foveate.data.dataset import Image, Part
@@ -194,8 +193,8 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
     pixels, truths, ids = material.of("train")
     policy, task = augmentation(run.settings, material), material.task
     rows = np.unique(np.linspace(0, len(ids) - 1, 8).astype(int))
-    shown, known = torch.from_numpy(pixels[rows]), [truths[row] for row in rows]
-    epochs = [([*shown.numpy()], known)]
+    shown, known = pixels[rows], [truths[row] for row in rows]
+    epochs = [([*shown], known)]
     for epoch in range(3):
         draws = Draws(keys([ids[row] for row in rows]), run.settings.seed, epoch)
         seen, moved = policy.batch(shown, known, draws, 0.0)

@@ -25,7 +25,9 @@ class Noted:
 
     def batch(self, images, truths, draws, progress):
         drawn = draws.uniform(1)[:, 0].tolist()
-        return images, [(truth, draw, progress) for truth, draw in zip(truths, drawn, strict=True)]
+        return torch.as_tensor(np.array(images)), [
+            (truth, draw, progress) for truth, draw in zip(truths, drawn, strict=True)
+        ]
 
     def to_json(self):
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -122,6 +123,38 @@ def test_what_is_done_depends_on_seed_epoch_and_id_alone(name):
             other, numbers = EVERY[name].batch(images[rows.copy()], [truths[row] for row in rows], shown, 0.9)
             assert torch.equal(other, out[rows.copy()])
             assert all(np.array_equal(one, moved[row]) for one, row in zip(numbers, rows, strict=True))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_piece_of_a_picture_that_lies_on_disk_is_that_of_the_picture_in_memory(name):
+    """To a rounding of colours, as places are told from another corner."""
+    images, truths = placed()
+    lazy = [Noted(image[:height, :width].numpy()) for image, (height, width) in zip(images, SHAPES, strict=True)]
+    out, moved = EVERY[name].batch(images, truths, draws(seed=3), 0.0)
+    read, same = replace(EVERY[name], repeats=2).batch(lazy, truths, draws(seed=3), 0.0)
+    assert (read.int() - out.int()).abs().max() <= (0 if name in EXACT else 1)
+    assert all(np.array_equal(one, other) for one, other in zip(moved, same, strict=True))
+
+
+def test_no_more_is_read_of_a_picture_than_its_piece():
+    pixels = np.zeros((500, 400, 3), np.uint8)
+    pictures = [Noted(pixels) for _ in range(20)]
+    truth = np.zeros((500, 400), np.uint8)
+    policy(20, repeats=4, scale=0.25).batch(pictures, [truth] * 20, draws(20), 0.0)
+    assert all(picture.read <= (1.25 * 20 + 3) ** 2 for picture in pictures)
+    assert {picture.read > 0 for picture in pictures} == {True}
+
+
+class Noted:
+    """A picture that counts the pixels that are read of it."""
+
+    def __init__(self, pixels):
+        self.pixels, self.shape, self.read = pixels, pixels.shape, 0
+
+    def __getitem__(self, which):
+        found = self.pixels[which]
+        self.read += found.shape[0] * found.shape[1]
+        return found
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "nothing"])

@@ -144,6 +144,19 @@ def test_an_edge_may_be_off_by_a_pixel_or_by_a_share_of_the_diagonal(side, off, 
     assert figures([(np.roll(true, off, 1)[:, off:], true[:, off:])], 2)["boundary_f1"] == float(right)
 
 
+@pytest.mark.parametrize("side", [1, 3, 16, 90])
+def test_a_picture_gone_through_in_blocks_is_scored_as_at_once(side, monkeypatch):
+    """Edges may be off by 3 pixels here, so that they are found beyond a block, too."""
+    rng = np.random.default_rng(side)
+    found, true = (np.kron(rng.integers(0, 3, (20, 5)), np.ones((20, 20), int))[:, :90] for _ in range(2))
+    found = np.roll(found, (2, -3), (0, 1))
+    true[50:60, 20:70] = IGNORE
+    whole = semantic.row(found, true, 3)
+    assert [0 < right < count for _, count, right, _, _ in whole["edges"]] == [True] * 3
+    monkeypatch.setattr(semantic, "_BLOCK", side)
+    assert semantic.row(found, true, 3) == whole
+
+
 def test_what_nobody_labelled_has_no_edge():
     true = np.zeros((9, 9), int)
     true[:, 4:6], true[:, 6:] = IGNORE, 1

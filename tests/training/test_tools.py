@@ -139,7 +139,10 @@ def test_predict_gives_the_answers_that_were_scored(trained, colours):
     assert [answer["class"] for answer in many] == [trained.data["classes"][p] for p in tally["predicted"]]
 
 
-def test_pixel_statistics_equal_numpys():
+@pytest.mark.parametrize("at_once", [1, 20, 100, 2**22])
+def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
+    """Also of pictures so large that few lines of one are counted at once."""
+    monkeypatch.setattr("foveate.models.vision._AT_ONCE", at_once)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
     mean, std = pixel_statistics(pixels)
     np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)))

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foveate.data.dataset import Images
 from foveate.data.draws import Draws
 
 SMALL = 64
@@ -54,11 +55,11 @@ class Augment:
         return images
 
     def batch(
-        self, images: Tensor, truths: Sequence[Any], draws: Draws, progress: float
+        self, images: Images, truths: Sequence[Any], draws: Draws, progress: float
     ) -> tuple[Tensor, Sequence[Any]]:
         """The same with truths, which stay as they are."""
         del progress
-        return self(images, draws), truths
+        return self(torch.as_tensor(images), draws), truths
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

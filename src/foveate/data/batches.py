@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foveate.data.dataset import Images
 from foveate.data.draws import Draws, keys, shuffled
 from foveate.data.rows import Pixels
 
@@ -37,9 +38,10 @@ class Policy(Protocol):
     def repeats(self) -> int: ...
 
     def batch(
-        self, images: Tensor, truths: Sequence[Any], draws: Draws, progress: float
+        self, images: Images, truths: Sequence[Any], draws: Draws, progress: float
     ) -> tuple[Tensor, Sequence[Any]]:
-        """(B, S, S, C) uint8 and B truths, as they are shown when a run is so far (0 to 1)."""
+        """(B, S, S, C) uint8 and B truths, as they are shown when a run is so far (0 to 1). Where `repeats` is more than 1, a list of
+        pictures, (h, w, C) each, which lie on disk until they are read."""
         ...
 
     def to_json(self) -> dict[str, Any]: ...
@@ -88,7 +90,8 @@ class Batches:
         sample begin again with the first."""
         draws = Draws(self.keys[rows], self.seed, epoch)
         rows = rows % len(self.truths)
-        plain = torch.from_numpy(self.pixels[rows])
+        pieces = self.augment.repeats > 1  # of each picture few pixels are read then
+        plain = [self.pixels[int(row)] for row in rows] if pieces else self.pixels[rows]
         images, truths = self.augment.batch(plain, [self.truths[row] for row in rows], draws, progress)
         return self.task.collate(images.permute(0, 3, 1, 2), truths, draws)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from foveate.annotations import Boxes
 from foveate.data.augment import Augment
+from foveate.data.dataset import Images
 from foveate.data.draws import Draws
 from foveate.data.pictures import PADDING
 from foveate.ops.boxes import area
@@ -57,15 +58,16 @@ class Composed:
     repeats: ClassVar[int] = 1
 
     def batch(
-        self, images: Tensor, truths: Sequence[Boxes], draws: Draws, progress: float
+        self, images: Images, truths: Sequence[Boxes], draws: Draws, progress: float
     ) -> tuple[Tensor, list[Boxes]]:
         """(B, S, S, C) uint8, each picture at the top left and as large as its truth's `size`, and B truths in these
         pixels; the same out, the pictures anywhere. progress: of the run, from 0 to 1."""
-        batch, side = len(images), images.shape[1]
+        plain, batch = torch.as_tensor(images), len(images)
+        side = plain.shape[1]
         chosen = draws.uniform(3)
         four = (chosen[:, 0] < self.mosaic) & (progress < self.until)
         others = [draws.uniform(_DRAWS) for _ in range(4)]
-        canvas = torch.full_like(images, PADDING)
+        canvas = torch.full_like(plain, PADDING)
         boxes = []
         for row in range(batch):
             rooms, sources = [((0, side), (0, side))], [row]
@@ -76,7 +78,7 @@ class Composed:
                 sources = [(row + step) % batch for step in range(4)]
             found = []
             for room, source, draw in zip(rooms, sources, others, strict=False):
-                found.append(self._lay(canvas[row], room, images[source], truths[source], draw[row]))
+                found.append(self._lay(canvas[row], room, plain[source], truths[source], draw[row]))
             boxes.append(Boxes.joined(found, (side, side)))
         if self.colour:
             canvas = Augment(colour=self.colour)(canvas, draws)

@@ -176,15 +176,30 @@ def fit(image: Image, size: int, channels: int, *, letterbox: bool = False) -> I
     """
     if image.shape == (size, size, channels):
         return image
+    if not letterbox:
+        return _of_channels(resize(_convertible(image, channels), (size, size)), channels)
+    return padded(reduced(image, size, channels), size, size)
+
+
+def reduced(image: Image, size: int, channels: int) -> Image:
+    """What a letterbox of that size shows, without the padding. Raises as `fit` does."""
+    image = _convertible(image, channels)
+    return _of_channels(resize(image, inside(image.shape[0], image.shape[1], size)), channels)
+
+
+def _convertible(image: Image, channels: int) -> Image:
+    """With as many channels, or with one."""
     if image.size == 0:
         raise BadPicture(f"a picture with pixels is expected, got the shape {image.shape}")
-    if image.shape[2] != channels and image.shape[2] != 1:
-        if (image.shape[2], channels) != (3, 1):
-            raise BadPicture(f"a picture of {channels} channels is expected, got {image.shape[2]}")
-        image = np.array(PIL.Image.fromarray(image).convert("L"))[..., None]
-    image = resize(image, inside(image.shape[0], image.shape[1], size) if letterbox else (size, size))
-    image = image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
-    return padded(image, size, size)
+    if image.shape[2] in (channels, 1):
+        return image
+    if (image.shape[2], channels) != (3, 1):
+        raise BadPicture(f"a picture of {channels} channels is expected, got {image.shape[2]}")
+    return np.array(PIL.Image.fromarray(image).convert("L"))[..., None]
+
+
+def _of_channels(image: Image, channels: int) -> Image:
+    return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
 
 
 def padded(image: Image, height: int, width: int) -> Image:

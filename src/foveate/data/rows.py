@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Image, Images
+from foveate.ops.tiles import Tile
 
 
 class Rows(Sequence[Image]):
@@ -43,6 +44,36 @@ class Rows(Sequence[Image]):
             return [self[row] for row in range(*which.indices(len(self)))]
         height, width = self.sizes[which]
         return self.pixels[self.rows[which], :height, :width]
+
+
+class Squares(Rows):
+    """Squares cut out of letterboxed pictures: (M, side, side, C) uint8.
+
+    places: (M,) which of the pictures each is cut out of, and where, which is less than the square where the picture is smaller
+    """
+
+    def __init__(self, pictures: Rows, places: Sequence[tuple[int, Tile]], side: int):
+        rows = pictures.rows[np.array([row for row, _ in places], np.int64)]
+        self.side, self.corners = side, [(left, top) for _, (left, top, _, _) in places]
+        sizes = np.array([(bottom - top, right - left) for _, (left, top, right, bottom) in places], np.int64)
+        super().__init__(pictures.pixels, rows, sizes.reshape(-1, 2))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), self.side, self.side, self.pixels.shape[3])
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, slice):
+            return super().__getitem__(which)
+        if isinstance(which, np.ndarray):
+            return np.stack([self._square(row) for row in which])
+        assert self.sizes is not None
+        height, width = self.sizes[which]
+        return self._square(which)[:height, :width]
+
+    def _square(self, which: int) -> Image:
+        left, top = self.corners[which]
+        return self.pixels[self.rows[which], top : top + self.side, left : left + self.side]
 
 
 Pixels = NDArray[np.uint8] | Rows

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate.data.augment import Augment
+from foveate.data.dataset import Image, Images
 from foveate.data.draws import Draws
 from foveate.data.rasters import Piece
 
@@ -61,15 +62,16 @@ class Warped(Generic[A]):
     mosaic: float = 0.0
     until: float = 1.0
 
-    def batch(self, images: Tensor, truths: Sequence[A], draws: Draws, progress: float) -> tuple[Tensor, list[A]]:
-        """(B, S, S, C) uint8, each picture at the top left and as large as its truth, and B truths; (B, crop, crop, C) and
-        B truths of the same size out."""
+    def batch(self, images: Images, truths: Sequence[A], draws: Draws, progress: float) -> tuple[Tensor, list[A]]:
+        """(B, S, S, C) uint8, each picture at the top left and as large as its truth (or, where it is shown in pieces, a list of them
+        without padding), and B truths; (B, crop, crop, C) and B truths of the same size out."""
         rasters, batch = [self.read(truth) for truth in truths], len(truths)
         four = np.zeros(batch, bool)
         if self.mosaic and progress < self.until and batch >= 4:
             four = draws.uniform(1)[:, 0] < self.mosaic
         pieces: list[list[Piece[A]]] = [[] for _ in truths]
-        canvas = images.new_empty(batch, self.crop, self.crop, images.shape[3])
+        plain = images if self.repeats > 1 else torch.as_tensor(images)
+        canvas = torch.empty(batch, self.crop, self.crop, images[0].shape[2], dtype=torch.uint8)
         half = (self.crop + 1) // 2
         corners = [(top, left) for top in (0, self.crop - half) for left in (0, self.crop - half)]
         # Neighbours in the batch, whose order is drawn anew in each epoch.
@@ -78,7 +80,7 @@ class Warped(Generic[A]):
         for rows, step, side, (top, left) in each:
             sources = (rows + step) % max(1, batch)
             numbers = torch.from_numpy(draws.uniform(6 + 3 * 2 * KNOTS**2 * (self.bend > 0)))[rows]
-            shown, nearest = self._shown(images, sources, [rasters[row] for row in sources], numbers, side)
+            shown, nearest = self._shown(plain, sources, [rasters[row] for row in sources], numbers, side)
             canvas[rows, top : top + side, left : left + side] = shown
             for row, source, (down, across) in zip(rows.tolist(), sources.tolist(), nearest, strict=True):
                 raster = rasters[source]
@@ -90,7 +92,7 @@ class Warped(Generic[A]):
 
     def _shown(
         self,
-        images: Tensor,
+        images: Images | Tensor,
         sources: NDArray[np.int64],
         rasters: Sequence[NDArray[np.integer]],
         numbers: Tensor,
@@ -101,12 +103,10 @@ class Warped(Generic[A]):
         sizes = torch.tensor([raster.shape for raster in rasters], dtype=torch.float32).reshape(-1, 2)
         places = self._places(sizes, numbers, side)
         own = torch.minimum(places, sizes[:, None, None] - 0.5)  # or the canvas would be mixed in at the far edges
-        if self.repeats == 1:
+        if isinstance(images, Tensor):
             shown = _sampled(images[sources], own)
         else:
-            shown = images.new_empty(len(sources), side, side, images.shape[3])
-            for row, source in enumerate(sources):
-                shown[row] = _sampled(*_window(images[source], own[row]))[0]
+            shown = torch.cat([_sampled(*_window(images[source], own[row])) for row, source in enumerate(sources)])
         # Half open as pixels are; a mirrored place can be the far edge itself.
         nearest = places.floor().to(torch.int64).numpy()
         return shown, np.moveaxis(nearest, -1, 1)
@@ -156,12 +156,12 @@ def _sampled(images: Tensor, places: Tensor) -> Tensor:
     return shown.round_().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _window(image: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """What of a large (H, W, C) picture these (h, w, 2) places need, (1, ...) each: the whole as floats would be four times as large."""
+def _window(image: Image, places: Tensor) -> tuple[Tensor, Tensor]:
+    """What of a large (H, W, C) picture these (h, w, 2) places need, (1, ...) each."""
     flat = places.flatten(0, 1)
     top, left = (flat.amin(0).floor().long() - 1).clamp(min=0).tolist()
     bottom, right = (flat.amax(0).ceil().long() + 1).tolist()
-    return image[None, top:bottom, left:right], (places - torch.tensor([top, left]))[None]
+    return torch.from_numpy(np.array(image[top:bottom, left:right]))[None], (places - torch.tensor([top, left]))[None]
 
 
 def _bent(numbers: Tensor, side: int) -> Tensor:

@@ -8,7 +8,8 @@ segmentation?", 2013.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ Tally = Mapping[str, NDArray[Any]]
 
 NEAR = 0.0075
 """How far an edge may be off, as a share of the picture's diagonal; a pixel at least."""
+_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,10 @@ def row(found: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> 
     known = true != IGNORE
     if (found[known] < 0).any():
         raise ValueError("an answer is expected to name a class at each pixel that is labelled")
-    pairs = np.bincount(true[known].astype(np.int64) * classes + found[known], minlength=classes**2)
+    pairs = np.zeros(classes**2, np.int64)
+    for here in _blocks(true.shape):
+        own = known[here]
+        pairs += np.bincount(true[here][own].astype(np.int64) * classes + found[here][own], minlength=classes**2)
     cells = np.flatnonzero(pairs)
     edges = []
     for k in np.unique(np.concatenate([cells // classes, cells % classes])).tolist():
@@ -83,8 +88,23 @@ def _near(edges: NDArray[np.bool_], others: NDArray[np.bool_]) -> tuple[int, int
     count = int(edges.sum())
     if not count or not others.any():
         return count, 0
-    far = max(1.0, NEAR * float(np.hypot(*edges.shape)))
-    return count, int((distance_transform_edt(~others)[edges] <= far).sum())
+    far, right = max(1.0, NEAR * float(np.hypot(*edges.shape))), 0
+    for here in _blocks(edges.shape):
+        around = tuple(slice(max(0, own.start - math.ceil(far)), own.stop + math.ceil(far)) for own in here)
+        if edges[here].any() and others[around].any():
+            inner = tuple(
+                slice(own.start - wide.start, own.stop - wide.start) for own, wide in zip(here, around, strict=True)
+            )
+            right += int((distance_transform_edt(~others[around])[inner][edges[here]] <= far).sum())
+    return count, right
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """(rows, columns) that a picture is gone through by, as to count takes many bytes a pixel."""
+    height, width = shape
+    for top in range(0, height, _BLOCK):
+        for left in range(0, width, _BLOCK):
+            yield slice(top, min(height, top + _BLOCK)), slice(left, min(width, left + _BLOCK))
 
 
 class Scorer:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.data.dataset import Images
-from foveate.data.pictures import fit, inside
+from foveate.data.pictures import fit, inside, padded, reduced
 from foveate.data.rows import Pixels
 from foveate.models.backbone import IMAGENET, Backbone, Statistics
 
-_AT_ONCE = 200  # pictures that are counted at once
+_AT_ONCE = 2**22  # pixels that are counted at once
 
 
 class Vision(nn.Module):
@@ -57,8 +58,8 @@ class Vision(nn.Module):
             at_once = max(1, pixels // (shape[0] * shape[1]))
             for start in range(0, len(rows), at_once):
                 some = rows[start : start + at_once]
-                laid = [fit(images[row], self.size, self.channels, letterbox=True) for row in some]
-                batch = np.stack([picture[: shape[0], : shape[1]] for picture in laid])
+                laid = [padded(reduced(images[row], self.size, self.channels), *shape) for row in some]
+                batch = np.stack(laid)
                 yield some, torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.mean.device)
 
     def canvas(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -77,9 +78,7 @@ def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
     Exact and in little memory: a channel of uint8 is its 256 counts, which are taken some pictures at a time.
     """
     values, counts = np.arange(256), np.zeros((pixels.shape[3], 256), np.int64)
-    for start in range(0, len(pixels), _AT_ONCE):
-        some = pixels[start : start + _AT_ONCE]  # where pictures are letterboxed, a list of them without padding
-        flat = np.concatenate([picture.reshape(-1, picture.shape[-1]) for picture in some])
+    for flat in _blocks(pixels):
         for channel, count in enumerate(counts):
             count += np.bincount(flat[:, channel], minlength=256)
     means, deviations = [], []
@@ -89,6 +88,19 @@ def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
         means.append(mean)
         deviations.append(float(share @ (values - mean) ** 2) ** 0.5 or 1.0)
     return means, deviations
+
+
+def _blocks(pixels: Pixels) -> Iterator[NDArray[np.uint8]]:
+    """All pixels, (M, C) at a time."""
+    count, height, width, channels = pixels.shape
+    many = max(1, _AT_ONCE // (height * width))
+    for start in range(0, count, many):
+        some = pixels[start : start + many]  # where pictures are letterboxed, a list of them without padding
+        if many > 1:
+            yield np.concatenate([picture.reshape(-1, channels) for picture in some])
+        else:
+            flat = some[0].reshape(-1, channels)
+            yield from (flat[first : first + _AT_ONCE] for first in range(0, len(flat), _AT_ONCE))
 
 
 def published_statistics(channels: int, statistics: Statistics = IMAGENET) -> tuple[list[float], list[float]]:

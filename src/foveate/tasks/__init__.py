@@ -6,6 +6,7 @@ import difflib
 import importlib
 import pkgutil
 from functools import cache
+from inspect import isabstract
 from typing import Any
 
 from foveate.errors import SettingError
@@ -18,7 +19,7 @@ def all() -> dict[str, type[Task[Any]]]:
     found: dict[str, type[Task[Any]]] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, type) and issubclass(value, Task) and value is not Task:
+            if isinstance(value, type) and issubclass(value, Task) and not isabstract(value):
                 found[value.name] = value
     return dict(sorted(found.items()))
 

@@ -16,7 +16,7 @@ from foveate.data import rasters
 from foveate.data.augment import suited
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
 from foveate.data.draws import Draws
-from foveate.data.pictures import inside
+from foveate.data.pictures import inside, reduced
 from foveate.data.rows import Pixels
 from foveate.data.warp import Warped, pieces
 from foveate.errors import DataError
@@ -29,11 +29,12 @@ from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
 from foveate.models.vision import Vision
 from foveate.ops import centres
-from foveate.ops.tiles import cut, tiles
+from foveate.ops.tiles import Tile, cut, tiles
 from foveate.report import drawing
 from foveate.report.panels import Panel
 from foveate.report.thing_panels import thing_panels
-from foveate.tasks.task import Rivals, Stencil, Tally, Task
+from foveate.tasks.pixelwise import WHOLE, Pixelwise
+from foveate.tasks.task import Rivals, Stencil, Tally
 
 PIXELS_AT_ONCE = 2**21
 """Of pictures that are answered at once."""
@@ -61,7 +62,7 @@ class Truth:
     shares: Tensor
 
 
-class Instance(Task[Instances]):
+class Instance(Pixelwise[Instances]):
     """Things told apart by their middles, which their pixels vote for, on a U-Net (see `ops.centres`).
 
     thresholds: K scores from which on a thing of that class is shown; blur: pixels that votes are spread over. Both are chosen
@@ -73,9 +74,7 @@ class Instance(Task[Instances]):
     primary = "map50"
     lower_is_better = frozenset({"count_error"})
     preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 4, "average": 0.999, "model": "unet:pyramid"}
-    letterbox = True
     lone_class = True
-    largest = 512
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None, blur: float = 2.0):
         super().__init__(classes)
@@ -102,6 +101,11 @@ class Instance(Task[Instances]):
     @staticmethod
     def resized(annotation: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
         return rasters.resized(annotation, before, after)
+
+    @staticmethod
+    def window(truth: Instances, tile: Tile) -> Instances:
+        left, top, right, bottom = tile
+        return rasters.things(rasters.compact(rasters.numbers(truth)[top:bottom, left:right]), truth.boxes)
 
     @classmethod
     def augmentation(
@@ -167,7 +171,7 @@ class Instance(Task[Instances]):
 
     # --- answers
 
-    def predict(self, net: Vision, images: Images) -> list[Instances]:
+    def predict_whole(self, net: Vision, images: Images) -> list[Instances]:
         """All things; `shown` are those that are worth a look."""
         found = {row: answer for row, (answer,) in self._found(net, images, [self.blur])}
         return [found[row] for row in range(len(images))]
@@ -194,11 +198,14 @@ class Instance(Task[Instances]):
         seen = []
         for place in places if len(places) > 1 else []:
             left, top, right, bottom = place
-            (things,) = self.predict(net, [image[top:bottom, left:right]])
+            (things,) = self.predict_whole(net, [image[top:bottom, left:right]])
             lost = cut(things.boxes.corners + [left, top] * 2, place, (height, width), 2)
             seen.append((place, things[~lost]))
-        (whole,) = self.predict(net, [image])
-        return rasters.joined(seen, whole, (height, width))
+        whole = reduced(image, min(net.size, WHOLE), net.channels)
+        (things,) = self.predict_whole(net, [whole])
+        return rasters.joined(
+            seen, self.resized(things, (whole.shape[0], whole.shape[1]), (height, width)), (height, width)
+        )
 
     def shown(self, answer: Instances) -> Instances:
         """The things that reach their class's threshold, each once, as the surest class that does; of a truth all."""

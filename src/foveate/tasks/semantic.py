@@ -29,12 +29,13 @@ from foveate.evaluation.mask_baselines import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.segmenter import Segmentation, pixel_losses
 from foveate.models.vision import Vision
-from foveate.ops.tiles import tiles
+from foveate.ops.tiles import Tile, tiles
 from foveate.report import drawing
 from foveate.report.mask_panels import mask_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.tasks.task import Rivals, Stencil, Tally, Task
+from foveate.tasks.pixelwise import Pixelwise
+from foveate.tasks.task import Rivals, Stencil, Tally
 
 LOGITS_AT_ONCE = 2**23
 """Of pictures that are answered at once: pixels times classes."""
@@ -44,7 +45,7 @@ VOID = 255
 Colours = Sequence[tuple[int, int, int]]
 
 
-class Semantic(Task[Mask]):
+class Semantic(Pixelwise[Mask]):
     """A class at each pixel (Long, Shelhamer and Darrell, "Fully convolutional networks", 2015).
 
     class_weights: K factors on the cross-entropy, e.g. to weigh rare classes up
@@ -55,8 +56,6 @@ class Semantic(Task[Mask]):
     summary = "a class for each pixel"
     primary = "miou"
     preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 4, "average": 0.999, "model": "unet:pyramid"}
-    letterbox = True
-    largest = 512
 
     def __init__(
         self, classes: Sequence[str], *, class_weights: Sequence[float] | None = None, colours: Colours | None = None
@@ -112,6 +111,11 @@ class Semantic(Task[Mask]):
         del before  # the mask's own
         return rasters.mask(rasters.nearest(annotation.pixels.read(), after))
 
+    @staticmethod
+    def window(truth: Mask, tile: Tile) -> Mask:
+        left, top, right, bottom = tile
+        return rasters.mask(truth.pixels.read()[top:bottom, left:right])
+
     @classmethod
     def augmentation(
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
@@ -149,7 +153,7 @@ class Semantic(Task[Mask]):
     # --- answers
 
     @torch.no_grad()
-    def predict(self, net: Vision, images: Images) -> list[Mask]:
+    def predict_whole(self, net: Vision, images: Images) -> list[Mask]:
         net.eval()
         answers: list[Mask | None] = [None] * len(images)
         for rows, batch in net.canvases(images, LOGITS_AT_ONCE // len(self.classes)):

@@ -16,7 +16,7 @@ from foveate.data.augment import suited
 from foveate.data.batches import Policy
 from foveate.data.dataset import Dataset, Image, Images, Part, Sample
 from foveate.data.draws import Draws
-from foveate.data.rows import Pixels
+from foveate.data.rows import Pixels, Rows
 from foveate.errors import SettingError
 from foveate.evaluation.intervals import Score
 from foveate.models.backbone import Backbone
@@ -132,6 +132,10 @@ class Task(ABC, Generic[A]):
     def collate(self, images: Tensor, truths: Sequence[A], draws: Draws) -> tuple[tuple[Tensor, ...], Any]:
         """(B, C, H, W) uint8 and B truths -> (the net's inputs, the loss's target). Noise, clicks and the like are
         made here, from `draws` alone."""
+
+    def cut(self, pixels: Rows, truths: Sequence[A], ids: Sequence[str]) -> tuple[Rows, Sequence[A], Sequence[str]]:
+        """A part as a net is asked about it to judge its weights: in pieces, where pictures are too large for it."""
+        return pixels, truths, ids
 
     # --- learning -----------------------------------------------------------------------------------------------
 

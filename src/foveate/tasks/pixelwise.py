@@ -1,0 +1,62 @@
+"""What problems have in common whose answer says something of each pixel: a large picture is learnt and answered in pieces."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TypeVar
+
+from foveate.data.dataset import Image, Images
+from foveate.data.pictures import reduced
+from foveate.data.rows import Rows, Squares
+from foveate.errors import SettingError
+from foveate.models.vision import Vision
+from foveate.ops.tiles import Tile, tiles
+from foveate.tasks.task import Task
+
+A = TypeVar("A")
+
+WHOLE = 2048
+"""Pixels a side of what a net is shown at once: its maps of that take a gigabyte or more. See benchmarks/README.md."""
+
+
+class Pixelwise(Task[A]):
+    letterbox = True
+    largest = 512
+
+    @staticmethod
+    @abstractmethod
+    def window(truth: A, tile: Tile) -> A:
+        """What of a truth lies in a tile of its picture, in the tile's own pixels."""
+
+    @abstractmethod
+    def predict_whole(self, net: Vision, images: Images) -> list[A]:
+        """As `predict`, each picture at once."""
+
+    def cut(self, pixels: Rows, truths: Sequence[A], ids: Sequence[str]) -> tuple[Rows, Sequence[A], Sequence[str]]:
+        if max(pixels.shape[1:3]) <= WHOLE:
+            return pixels, truths, ids
+        sizes = [pixels[row].shape for row in range(len(ids))]
+        places = [(row, tile) for row, (h, w, _) in enumerate(sizes) for tile in tiles(h, w, WHOLE, overlap=0.0)]
+        squares = Squares(pixels, places, WHOLE)
+        named = [f"{ids[row]} at {left}, {top}" for row, (left, top, _, _) in places]
+        return squares, [self.window(truths[row], tile) for row, tile in places], named
+
+    def predict(self, net: Vision, images: Images) -> list[A]:
+        """Pictures that are too large to be shown at once are answered from tiles."""
+        large = [max(net.canvas(image.shape)) > WHOLE for image in images]
+        small = [image for image, tiled in zip(images, large, strict=True) if not tiled]
+        whole = iter(self.predict_whole(net, small))
+        return [self._tiled(net, one) if tiled else next(whole) for one, tiled in zip(images, large, strict=True)]
+
+    def _tiled(self, net: Vision, image: Image) -> A:
+        """At the size that training saw it at."""
+        shown = reduced(image, net.size, net.channels)
+        height, width, _ = shown.shape
+        return self.resized(self.predict_tiled(net, shown, WHOLE), (height, width), (image.shape[0], image.shape[1]))
+
+    @staticmethod
+    def check_tile(net: Vision, side: int) -> None:
+        least = min(net.size, WHOLE) // 4
+        if side < least:
+            raise SettingError(f"tiles of at least {least} px are expected, got {side}", where="tile")

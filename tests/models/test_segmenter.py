@@ -18,13 +18,16 @@ from foveate.models import segmenter
 from foveate.models.segmenter import (
     EDGES,
     FOCUS,
+    MANY,
     NARROWEST,
     WIDEST,
     Decoder,
+    Finest,
     Segmentation,
     Segmenter,
     Summed,
     pixel_losses,
+    seen,
 )
 
 DEEPER = ("vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152")
@@ -57,18 +60,56 @@ def test_every_model_answers_at_the_pictures_own_size(name):
                 assert built(other).shape == (1, outputs, size + 1, 2 * size + 5)
 
 
+@pytest.mark.parametrize("outputs", [3, MANY])
 @pytest.mark.parametrize("name", COMPUTED)
-def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
+def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name, outputs):
     torch.manual_seed(0)
     size = models.find(name).smallest
-    built = net(name, size).train()
+    built = net(name, size, outputs).train()
     target = torch.randint(0, 3, (2, size, size))
-    losses = pixel_losses(built(torch.randn(2, 3, size, size)), target)
+    losses = pixel_losses(*seen(built(torch.randn(2, 3, size, size)), target))
     sum(losses.values()).backward()
     for weight, parameter in built.named_parameters():
         assert parameter.grad is not None, weight
         assert torch.isfinite(parameter.grad).all(), weight
         assert parameter.grad.abs().sum() > 0, weight
+
+
+@pytest.mark.parametrize("size", [64, 67])
+@pytest.mark.parametrize("name", ["unet:4x2", "unet:pyramid", "unet:quick", "yolo", "resnet18", "alexnet"])
+def test_in_training_one_pixel_of_every_four_is_answered_as_all_are_and_each_in_its_turn(name, size):
+    """Of odd sides the last line may come out otherwise, where it is the one before again."""
+    torch.manual_seed(0)
+    built, images = net(name, size, MANY).eval(), torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        whole = built(images)
+        built.training = True  # and no layer in it
+        met = set()
+        for _ in range(30):
+            thinned = built(images)
+            logits, same = seen(thinned, whole)
+            assert logits.shape == same.shape
+            even = slice(0, size // 2)
+            torch.testing.assert_close(logits[..., even, even], same[..., even, even])
+            met.add(thinned.which)
+    assert met == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+@pytest.mark.parametrize(("outputs", "answered"), [(MANY - 1, (64, 64)), (MANY, (32, 32))])
+def test_of_few_outputs_all_pixels_are_answered_for_in_training_too(outputs, answered):
+    built = net("unet:quick", 64, outputs).train()
+    logits, _ = seen(built(torch.randn(2, 3, 64, 64)), torch.zeros(2, 64, 64))
+    assert logits.shape == (2, outputs, *answered)
+
+
+def test_a_picture_of_one_line_is_answered_in_training_too():
+    built = Segmentation(torch.nn.Sequential(), Finest(3, MANY)).train()
+    built.backbone.forward = lambda images: [images]
+    for shape in ((1, 9), (8, 1), (1, 1)):
+        for _ in range(9):
+            logits, target = seen(built(torch.randn(2, 3, *shape)), torch.zeros(2, *shape))
+            assert logits.shape[2:] == target.shape[1:]
+            assert target.numel()
 
 
 @pytest.mark.parametrize("name", MLPS)
@@ -132,7 +173,7 @@ def test_what_is_smaller_than_its_picture_is_enlarged_about_the_middle():
             del images
             return ramp
 
-    found = Segmentation(Given(), torch.nn.Identity())(torch.zeros(1, 3, 16, 32))
+    found = Segmentation(Given(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
     expected = ((torch.arange(32) + 0.5) / 4 - 0.5).clamp(0, 7)
     torch.testing.assert_close(found, expected.expand(1, 1, 16, 32))
 

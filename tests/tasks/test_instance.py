@@ -16,6 +16,7 @@ from foveate.annotations import Instances
 from foveate.data import rasters
 from foveate.data.draws import Draws, keys
 from foveate.errors import DataError, SettingError
+from foveate.models.segmenter import Thinned
 from foveate.ops import rle
 from foveate.ops.centres import LEAST
 from foveate.tasks import instance
@@ -119,6 +120,25 @@ def test_a_batch_teaches_each_thing_with_its_class_and_spares_what_is_spared():
 
 
 # --- chosen on the validation part ------------------------------------------------------------------------------------
+
+
+def test_what_one_pixel_in_four_costs_is_in_the_mean_what_all_of_them_cost():
+    """Each thing counts the same, as in a whole picture, however few of its pixels are asked for."""
+    values = painted((12, 16), (1, 1, 6, 5, 1), (9, 3, 10, 4, 2), (8, 7, 15, 11, 3))
+    images = torch.zeros(2, 3, 12, 16, dtype=torch.uint8)
+    _, target = TASK.collate(images, [truth(values), truth(np.roll(values, 1, 1))], Draws(keys(["a", "b"]), 0))
+    torch.manual_seed(0)
+    output = torch.randn(2, 5, 12, 16)
+    whole = TASK.loss(output, target)
+    thinned = [
+        TASK.loss(Thinned(output[..., row::2, column::2], (row, column)), target) for row in (0, 1) for column in (0, 1)
+    ]
+    for part in ("offset", "focal"):
+        torch.testing.assert_close(torch.stack([one[part] for one in thinned]).mean(), whole[part])
+    assert TASK.progress(Thinned(output[..., ::2, 1::2], (0, 1)), target, glance=False) == pytest.approx(
+        ((output[:, :3].argmax(1) == target.classes) & (target.classes > 0))[..., ::2, 1::2].sum()
+        / ((output[:, :3].argmax(1) > 0) | (target.classes > 0))[..., ::2, 1::2].sum()
+    )
 
 
 def settled(head: Things, values: np.ndarray, task: Instance | None = None) -> tuple[Instance, list[float]]:

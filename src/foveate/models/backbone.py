@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from foveate.models.detector import Detector
-from foveate.models.segmenter import Segmenter
+from foveate.models.segmenter import Head, Segmenter
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of red, green and blue, pixels counted from 0 to 1."""
@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         """From the maps to what `detector.Found` says. Where a paper has its own, its architecture overrides this one."""
         return Detector(self.channels, self.strides, classes)
 
-    def segmenter(self, outputs: int) -> nn.Module:
+    def segmenter(self, outputs: int) -> Head:
         """From the maps to (B, outputs, h, w) at about the picture's own height and width. A U-Net overrides it."""
         return Segmenter(self.channels, self.strides, outputs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import NoReturn
 
 from torch import Tensor, nn
 
@@ -37,7 +38,7 @@ class MLP(Backbone):
         del classes
         raise _placeless("boxes", ("mlp", "unet"))
 
-    def segmenter(self, outputs: int) -> nn.Module:
+    def segmenter(self, outputs: int) -> NoReturn:
         del outputs
         raise _placeless("masks", ("mlp",))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,14 @@ WIDEST, NARROWEST = 256, 16
 """Channels of a joined map."""
 EDGES = 4
 """Channels that the finest maps speak through: where something ends needs few, and what it is they do not know."""
+MANY = 32
+"""Outputs from which on training asks for one pixel in four."""
 ODD = 2
 """Pixels that an answer can be off by where odd sides were halved; by more where a net does not pad, whose answer is stretched."""
+Place = tuple[int, int]
+"""Row and column of a pixel of every 2 x 2, 0 or 1."""
+Size = tuple[int, int]
+"""(height, width) in pixels."""
 FOCUS = 1.0
 """How much less a pixel counts that is nearly right already (Lin et al., "Focal loss", 2017; benchmarks/README.md)."""
 
@@ -80,11 +87,23 @@ def reaching(coarse: Tensor, finer: Tensor) -> Tensor:
     return coarse[:, :, : finer.shape[2], : finer.shape[3]]
 
 
-class Segmenter(nn.Module):
+class Head(nn.Module):
+    """Maps -> (B, outputs, h, w)."""
+
+    def __init__(self, outputs: int):
+        super().__init__()
+        self.outputs = outputs
+
+    def thinned(self, maps: Sequence[Tensor], which: Place) -> tuple[Tensor, Size]:
+        """Of one pixel of every 2 x 2, (B, outputs, h / 2, w / 2), and h and w."""
+        raise NotImplementedError
+
+
+class Segmenter(Head):
     """Maps -> (B, outputs, h, w), by a decoder and the sum of what each joined map says."""
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
-        super().__init__()
+        super().__init__(outputs)
         self.decoder = Decoder(channels, strides)
         self.said = Summed(self.decoder.channels, self.decoder.strides, outputs)
 
@@ -92,15 +111,18 @@ class Segmenter(nn.Module):
         logits: Tensor = self.said(self.decoder(maps))
         return logits
 
+    def thinned(self, maps: Sequence[Tensor], which: Place) -> tuple[Tensor, Size]:
+        return self.said.thinned(self.decoder(maps), which)
 
-class Summed(nn.Module):
+
+class Summed(Head):
     """Joined maps, fine to coarse -> (B, outputs, H, W): a linear layer at each place of each, enlarged and added (Long, Shelhamer
     and Darrell, "Fully convolutional networks", 2015). So what something is need not pass through the few channels of the finest
     maps, which tell where it ends (benchmarks/README.md). A place of the finest map speaks for each of its pixels (Shi et al.,
     "Real-time single image super-resolution", 2016)."""
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
-        super().__init__()
+        super().__init__(outputs)
         self.stride, self.times = strides[0], [after / before for before, after in pairwise(strides)]
         layers = []
         for level, (width, stride) in enumerate(zip(channels, strides, strict=True)):
@@ -111,41 +133,89 @@ class Summed(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        logits: Tensor
-        logits, *coarser = (layer(one) for layer, one in zip(self.layers, maps, strict=True))
+        return self._added(self.layers[0](maps[0]), maps, self.times[0] * self.stride if self.times else 1)
+
+    def thinned(self, maps: Sequence[Tensor], which: Place) -> tuple[Tensor, Size]:
+        layer, finest = self.layers[0], maps[0]
+        assert isinstance(layer, nn.Sequential)
+        if self.stride == 1:
+            logits = layer(_thin(finest, which))
+        else:  # what PixelShuffle would lay there
+            logits = layer[2:](layer[0](finest)[:, 2 * which[0] + which[1] :: 4])
+        size = finest.shape[2] * self.stride, finest.shape[3] * self.stride
+        return self._added(logits, maps, self.times[0] * self.stride / 2 if self.times else 1), size
+
+    def _added(self, logits: Tensor, maps: Sequence[Tensor], times: float) -> Tensor:
+        """The finest map's answer, and that of the coarser ones so many times as large as the next finest is."""
+        coarser = [layer(one) for layer, one in zip(self.layers[1:], maps[1:], strict=True)]
         if coarser:
             said = coarser.pop()
-            for finer, times in zip(reversed(coarser), reversed(self.times[1:]), strict=True):
-                said = reaching(F.interpolate(said, scale_factor=times, mode="bilinear"), finer) + finer
-            logits = logits + reaching(F.interpolate(said, scale_factor=self.times[0] * self.stride), logits)
+            for finer, larger in zip(reversed(coarser), reversed(self.times[1:]), strict=True):
+                said = reaching(F.interpolate(said, scale_factor=larger, mode="bilinear"), finer) + finer
+            logits = logits + reaching(F.interpolate(said, scale_factor=times), logits)
         return logits
 
 
-class Finest(nn.Module):
+class Finest(Head):
     """The finest map alone -> (B, outputs, H, W), as the U-Net paper has it."""
 
     def __init__(self, channels: int, outputs: int):
-        super().__init__()
+        super().__init__(outputs)
         self.last = nn.Conv2d(channels, outputs, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         logits: Tensor = self.last(maps[0])
         return logits
 
+    def thinned(self, maps: Sequence[Tensor], which: Place) -> tuple[Tensor, Size]:
+        return self.last(_thin(maps[0], which)), (maps[0].shape[2], maps[0].shape[3])
+
+
+class Thinned(NamedTuple):
+    """What a net says of one pixel of every 2 x 2, (B, outputs, h, w), and of which."""
+
+    logits: Tensor
+    which: Place
+
+
+def _thin(pixels: Tensor, which: Place) -> Tensor:
+    """(..., H, W) -> one pixel of every 2 x 2."""
+    return pixels[..., which[0] :: 2, which[1] :: 2]
+
+
+def seen(output: Tensor | Thinned, *truths: Tensor) -> tuple[Tensor, ...]:
+    """Logits, and what of (..., H, W) truths they are about."""
+    if isinstance(output, Thinned):
+        return output.logits, *(_thin(truth, output.which) for truth in truths)
+    return output, *truths
+
 
 class Segmentation(nn.Module):
-    """backbone: pictures -> maps; head: maps -> (B, outputs, h, w)."""
+    """backbone: pictures -> maps; head: maps -> (B, outputs, h, w).
 
-    def __init__(self, backbone: nn.Module, head: nn.Module):
+    Where there are MANY outputs, one pixel of every 2 x 2 is answered for in training, another at each step: neighbours tell a net little
+    that is new, and answers at every pixel, with their gradients, would take most of a step (benchmarks/README.md)."""
+
+    def __init__(self, backbone: nn.Module, head: Head):
         super().__init__()
         self.backbone, self.head = backbone, head
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, outputs, H, W), exactly."""
-        found: Tensor = self.head(self.backbone(images))
-        if max(abs(new - old) for new, old in zip(images.shape[2:], found.shape[2:], strict=True)) <= ODD:
-            return reaching(found, images)
-        return F.interpolate(found, size=images.shape[2:], mode="bilinear")
+    def forward(self, images: Tensor) -> Tensor | Thinned:
+        """(B, C, H, W) -> (B, outputs, H, W), exactly; in training it may be thinned."""
+        maps, size = self.backbone(images), images.shape[2:]
+        thinned = self.training and self.head.outputs >= MANY
+        if thinned:
+            row, column = (int(torch.randint(min(2, side), ())) for side in size)
+            logits, whole = self.head.thinned(maps, (row, column))
+            if _fits(whole, size):
+                return Thinned(reaching(logits, _thin(images, (row, column))), (row, column))
+        found = self.head(maps)
+        found = reaching(found, images) if _fits(found.shape[2:], size) else F.interpolate(found, size, mode="bilinear")
+        return Thinned(_thin(found, (row, column)), (row, column)) if thinned else found
+
+
+def _fits(size: Sequence[int], wanted: Sequence[int]) -> bool:
+    return max(abs(new - old) for new, old in zip(wanted, size, strict=True)) <= ODD
 
 
 def pixel_losses(output: Tensor, target: Tensor, class_weights: Tensor | None = None) -> dict[str, Tensor]:

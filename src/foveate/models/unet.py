@@ -18,7 +18,7 @@ from foveate.errors import SettingError
 from foveate.models import registry
 from foveate.models.backbone import Backbone
 from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
-from foveate.models.segmenter import Decoder, Finest, Summed, reaching
+from foveate.models.segmenter import Decoder, Finest, Head, Summed, reaching
 
 WIDTH, DEPTH = 64, 4
 """Of the paper: channels of the finest map, and halvings."""
@@ -57,7 +57,7 @@ class UNet(Backbone):
             maps.append(block(torch.cat([finer, reaching(enlarge(maps[-1]), finer)], 1)))
         return maps[::-1]
 
-    def segmenter(self, outputs: int) -> nn.Module:
+    def segmenter(self, outputs: int) -> Head:
         return Finest(self.channels[0], outputs)
 
     def detector(self, classes: int) -> nn.Module:
@@ -84,7 +84,7 @@ class Encoded(Backbone):
         maps: list[Tensor] = self.decoder(self.encoder(images))
         return maps
 
-    def segmenter(self, outputs: int) -> nn.Module:
+    def segmenter(self, outputs: int) -> Head:
         return Summed(self.channels, self.strides, outputs)
 
     def detector(self, classes: int) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from foveate.evaluation.intervals import Score
 from foveate.evaluation.matching import Compared
 from foveate.evaluation.thing_baselines import fit_baselines
 from foveate.models.backbone import Backbone
-from foveate.models.segmenter import Segmentation, pixel_losses
+from foveate.models.segmenter import Segmentation, Thinned, pixel_losses, seen
 from foveate.models.vision import Vision
 from foveate.ops import centres
 from foveate.ops.tiles import Tile, cut, tiles
@@ -140,21 +140,24 @@ class Instance(Pixelwise[Instances]):
         head = backbone.segmenter(len(self.classes) + 1 + 2)
         return Segmentation(backbone, head)
 
-    def loss(self, output: Tensor, target: Truth) -> dict[str, Tensor]:
+    def loss(self, output: Tensor | Thinned, target: Truth) -> dict[str, Tensor]:
         """(B, 1 + K + 2, H, W) -> those of the classes (`segmenter.pixel_losses`), and offset: how far votes are off in the mean, in
         UNITs, each thing the same."""
-        target = replace(target, **{name: getattr(target, name).to(output.device) for name in vars(target)})
-        logits, offsets = _parted(output.float())
-        losses = pixel_losses(logits, target.classes)
-        away = (offsets - target.offsets).square().sum(1).add(1e-6).sqrt()
-        losses["offset"] = (away * target.shares).sum() / max(1, len(output))
+        said, *truths = seen(output, target.classes, target.offsets, target.shares)
+        classes, true, shares = (truth.to(said.device) for truth in truths)
+        logits, offsets = _parted(said.float())
+        losses = pixel_losses(logits, classes)
+        away = (offsets - true).square().sum(1).add(1e-6).sqrt()
+        each = target.shares.numel() / max(1, shares.numel())  # pixels that one speaks for
+        losses["offset"] = each * (away * shares).sum() / max(1, len(said))
         return {"total": torch.stack(list(losses.values())).sum(), **losses}
 
-    def progress(self, output: Tensor, target: Truth, *, glance: bool) -> float:
+    def progress(self, output: Tensor | Thinned, target: Truth, *, glance: bool) -> float:
         """pixel_iou: share of the batch's pixels of things, or of its first picture's, that are named right, of those that are or are named so:
         the figure itself would take longer than a step."""
-        found = output[: 1 if glance else None, : len(self.classes) + 1].argmax(1)
-        true = target.classes[: 1 if glance else None].to(found.device)
+        logits, classes = (part[: 1 if glance else None] for part in seen(output, target.classes))
+        found = logits[:, : len(self.classes) + 1].argmax(1)
+        true = classes.to(found.device)
         either = ((found > 0) | (true > 0)) & (true != IGNORE)
         return ((found == true) & either).sum().item() / max(1, either.sum().item())
 

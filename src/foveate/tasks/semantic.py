@@ -27,7 +27,7 @@ from foveate.evaluation.detection import column
 from foveate.evaluation.intervals import Score
 from foveate.evaluation.mask_baselines import fit_baselines
 from foveate.models.backbone import Backbone
-from foveate.models.segmenter import Segmentation, pixel_losses
+from foveate.models.segmenter import Segmentation, Thinned, pixel_losses, seen
 from foveate.models.vision import Vision
 from foveate.ops.tiles import Tile, tiles
 from foveate.report import drawing
@@ -137,14 +137,16 @@ class Semantic(Pixelwise[Mask]):
     def net(self, backbone: Backbone) -> nn.Module:
         return Segmentation(backbone, backbone.segmenter(len(self.classes)))
 
-    def loss(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def loss(self, output: Tensor | Thinned, target: Tensor) -> dict[str, Tensor]:
         """(B, K, H, W) logits and (B, H, W) int64 -> see `segmenter.pixel_losses`."""
-        losses = pixel_losses(output, target, self.class_weights)
+        logits, true = seen(output, target)
+        losses = pixel_losses(logits, true, self.class_weights)
         return {"total": losses["focal"] + losses["dice"], **losses}
 
-    def progress(self, output: Tensor, target: Tensor, *, glance: bool) -> float:
+    def progress(self, output: Tensor | Thinned, target: Tensor, *, glance: bool) -> float:
         """mIoU of the batch, or of its first picture."""
-        found, target = output[: 1 if glance else None].argmax(1), target[: 1 if glance else None].to(output.device)
+        logits, target = (part[: 1 if glance else None] for part in seen(output, target))
+        found, target = logits.argmax(1), target.to(logits.device)
         known, classes = target != IGNORE, len(self.classes)
         cells = torch.bincount(target[known] * classes + found[known], minlength=classes**2).view(classes, classes)
         right, either = cells.diag(), cells.sum(0) + cells.sum(1) - cells.diag()

@@ -12,7 +12,7 @@ import numpy as np
 from foveate import tasks
 from foveate.data.dataset import Image, Part
 from foveate.data.draws import Draws, keys
-from foveate.data.pictures import resize
+from foveate.data.pictures import reduced, resize
 from foveate.evaluation.figure_names import headed, written
 from foveate.learning import augmentation
 from foveate.material import Material
@@ -39,6 +39,8 @@ from foveate.tasks.task import Task
 
 _SHOWN = 50
 """Rows of skipped samples on the page; all are in data.json."""
+_LARGEST = 1000
+"""Pixels a side that what is drawn into pictures is drawn at, at most: a page shows fewer."""
 
 
 def tell(run: Run, material: Material | None) -> Path:
@@ -175,15 +177,25 @@ def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -
     samples = {} if material is None else {sample.id: sample for sample in material.pictures.dataset}
 
     def picture(row: int) -> Image | None:
-        return samples[ids[row]].source.read() if samples else None
+        return _legible(task, samples[ids[row]].source.read())[0] if samples else None
 
     def pair(row: int) -> tuple[Any, Any]:
         sample = samples[ids[row]]
         image = sample.source.read()
         truth = task.fitted(sample.truth, (image.shape[0], image.shape[1]))
-        return run.answer(task.asked([image], [truth]))[0], truth
+        _, *both = _legible(task, image, *run.answer(task.asked([image], [truth])), truth)
+        return both[0], both[1]
 
     return task.panels(tally, ids, picture, pair)
+
+
+def _legible(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
+    """A picture and annotations of it, no larger than a page shows."""
+    if not task.letterbox or max(image.shape) <= _LARGEST:
+        return image, *annotations
+    small = reduced(image, _LARGEST, image.shape[2])
+    before, after = (image.shape[0], image.shape[1]), (small.shape[0], small.shape[1])
+    return small, *(task.resized(annotation, before, after) for annotation in annotations)
 
 
 def _augmented(run: Run, material: Material | None) -> list[Panel]:
@@ -192,8 +204,9 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
         return []
     pixels, truths, ids = material.of("train")
     policy, task = augmentation(run.settings, material), material.task
-    rows = np.unique(np.linspace(0, len(ids) - 1, 8).astype(int))
-    shown, known = pixels[rows], [truths[row] for row in rows]
+    rows = np.unique(np.linspace(0, len(ids) - 1, 4 if task.letterbox else 8).astype(int))
+    known = [truths[row] for row in rows]
+    shown = [pixels[int(row)] for row in rows] if policy.repeats > 1 else pixels[rows]
     epochs = [([*shown], known)]
     for epoch in range(3):
         draws = Draws(keys([ids[row] for row in rows]), run.settings.seed, epoch)
@@ -201,7 +214,8 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
         epochs.append(([*seen.numpy()], list(moved)))
     items = []
     for place, row in enumerate(rows):
-        views = [task.draw(images[place], own[place]) if task.letterbox else images[place] for images, own in epochs]
+        pairs = [_legible(task, images[place], own[place]) for images, own in epochs]
+        views = [task.draw(image, own) if task.letterbox else image for image, own in pairs]
         views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may show pieces
         quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
         grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
@@ -212,7 +226,7 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
         if done
         else "Pictures were not augmented."
     )
-    return [Gallery("What training saw", words, items[: 4 if task.letterbox else None], large=task.letterbox)]
+    return [Gallery("What training saw", words, items, large=task.letterbox)]
 
 
 def _data(data: Mapping[str, Any]) -> list[Panel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,7 @@ def _masks(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
     def one(row: int) -> list[Finding]:
         return list(_mask(dataset[row], looks[row], len(dataset.classes)))
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # few, as each holds a whole mask
         for found in pool.map(one, [r for r in range(len(dataset)) if isinstance(dataset[r].truth, Mask)]):
             yield from found
 

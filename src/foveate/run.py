@@ -129,12 +129,12 @@ class Run(Answering):
         """The ids and the tally of predictions_PART.csv. Raises RunError if it is missing or damaged."""
         path = self.path / f"predictions_{part}.csv"
         try:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8") as file, _long_fields():
                 rows = list(csv.DictReader(file))
             column = tasks.find(self.settings.task)(self.data["classes"]).column
             names = [name for name in rows[0] if name.startswith("tally_")] if rows else []
             tally = {name.removeprefix("tally_"): column([json.loads(row[name]) for row in rows]) for name in names}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise RunError(
                 f"this file cannot be read ({error})", where=path, remedy="Take it from a backup, or train again."
             ) from None
@@ -239,3 +239,13 @@ def load_weights(path: Path) -> tuple[Task[Any], Vision]:
             remedy="The file was changed or cut; take it from a backup, or train again.",
         ) from None
     return task, net.eval()
+
+
+@contextlib.contextmanager
+def _long_fields() -> Iterator[None]:
+    """What is said of thousands of things in one picture is longer than Python lets a field be."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

@@ -139,6 +139,26 @@ def test_three_hundred_things_that_touch_in_no_time():
     assert time.perf_counter() - began < 2
 
 
+def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing():
+    """A net that has learnt little finds a middle nearly everywhere. Were each compared with all, four times as many took sixteen
+    times as long."""
+    rng = np.random.default_rng(0)
+    here = np.indices((200, 200)) + 0.5
+    away = (np.clip(here + 3 * rng.normal(size=(2, 200, 200)), 0.5, 199.5) - here).astype(np.float32)
+    alone, sure = centres.grouped(away, np.ones((200, 200), bool), 1.0)
+    assert sure.size > 300
+    large = np.zeros((2, 200, 5 * 220), np.float32)
+    inside = np.zeros((200, 5 * 220), bool)
+    for place in range(0, 1100, 220):
+        large[:, :, place : place + 200], inside[:, place : place + 200] = away, True
+    began = time.perf_counter()
+    ids, many = centres.grouped(large, inside, 1.0)
+    assert time.perf_counter() - began < 5
+    assert many.size == 5 * sure.size
+    for place in range(0, 1100, 220):
+        assert same(ids[:, place : place + 200], alone)
+
+
 @pytest.mark.parametrize(("down", "across"), [(4, 4), (3, 5), (5, 5), (8, 4)])
 def test_small_things_side_by_side_stay_apart(down, across):
     ids = (np.arange(30).reshape(5, 6) + 1).repeat(down, 0).repeat(across, 1)

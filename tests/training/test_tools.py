@@ -1,5 +1,7 @@
 """The LR finder, the pace of a time budget, checkpoints, memory, and preprocessing that travels with the weights."""
 
+import csv
+import shutil
 import time
 
 import numpy as np
@@ -137,6 +139,16 @@ def test_predict_gives_the_answers_that_were_scored(trained, colours):
         assert answer["probability"] == pytest.approx(confidence, abs=1e-5)
     many = trained.predict([colours / id for id in ids])
     assert [answer["class"] for answer in many] == [trained.data["classes"][p] for p in tally["predicted"]]
+
+
+def test_what_is_said_of_thousands_of_things_in_a_picture_is_read_again(trained, tmp_path):
+    run = fv.Run.open(shutil.copytree(trained.path, tmp_path / "run"))
+    limit = csv.field_size_limit()
+    run.write_predictions("valid", ["a", "b"], [("x", "y")] * 2, {"many": np.zeros((2, 100_000))})
+    ids, tally = run.read_predictions("valid")
+    assert ids == ["a", "b"]
+    assert tally["many"].shape == (2, 100_000)
+    assert csv.field_size_limit() == limit
 
 
 @pytest.mark.parametrize("at_once", [1, 20, 100, 2**22])

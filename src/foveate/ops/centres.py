@@ -91,13 +91,18 @@ def _peaks(density: NDArray[np.float32], blur: float) -> NDArray[np.float64]:
 
 def _apart(places: NDArray[np.float64], area: NDArray[np.int64], density: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which middles are not one with a denser one, by their order."""
-    kept = area > 0
+    from scipy.spatial import cKDTree
+
+    kept, tree, largest = area > 0, cKDTree(places), area.max()
     height = density[tuple(places.astype(np.int64).T)]
     along = np.linspace(0, 1, 9)[:, None, None]
     for row in np.arange(len(places)):
         if not kept[row]:
             continue
-        others = np.arange(row + 1, len(places))[kept[row + 1 :]]
+        # No further one can be one with it. Of all others it would be hours on a slide with thousands of cells.
+        around = tree.query_ball_point(places[row], np.sqrt(max(2.1, area[row] + largest)), return_sorted=True)
+        others = np.array(around, np.int64)
+        others = others[(others > row) & kept[others]]
         away = ((places[others] - places[row]) ** 2).sum(1)
         # Cells that touch are one: votes that fall on the line between them went to both.
         one = away < np.maximum(2.1, TOGETHER**2 * np.maximum(area[row], area[others]))

@@ -183,8 +183,9 @@ def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -
         sample = samples[ids[row]]
         image = sample.source.read()
         truth = task.fitted(sample.truth, (image.shape[0], image.shape[1]))
-        _, *both = _legible(task, image, *run.answer(task.asked([image], [truth])), truth)
-        return both[0], both[1]
+        (answer,) = run.answer(task.asked([image], [truth]))
+        _, answer, truth = _legible(task, image, answer, truth)
+        return answer, truth
 
     return task.panels(tally, ids, picture, pair)
 

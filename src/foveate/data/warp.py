@@ -71,7 +71,8 @@ class Warped(Generic[A]):
             four = draws.uniform(1)[:, 0] < self.mosaic
         pieces: list[list[Piece[A]]] = [[] for _ in truths]
         plain = images if self.repeats > 1 else torch.as_tensor(images)
-        canvas = torch.empty(batch, self.crop, self.crop, images[0].shape[2], dtype=torch.uint8)
+        channels = plain.shape[3] if isinstance(plain, Tensor) else images[0].shape[2]
+        canvas = torch.empty(batch, self.crop, self.crop, channels, dtype=torch.uint8)
         half = (self.crop + 1) // 2
         corners = [(top, left) for top in (0, self.crop - half) for left in (0, self.crop - half)]
         # Neighbours in the batch, whose order is drawn anew in each epoch.

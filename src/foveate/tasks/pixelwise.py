@@ -21,6 +21,8 @@ WHOLE = 2048
 
 
 class Pixelwise(Task[A]):
+    """Answers that are as large as their picture, so that a piece of the one belongs to a piece of the other."""
+
     letterbox = True
     largest = 512
 

@@ -59,7 +59,7 @@ def oracle(pairs, classes, size):
         known.createIndex()
         given.createIndex()
         judge = Oracle(known, known.loadRes(answers) if answers else given, "segm")
-        judge.params.maxDets = [1, 10, 1000]
+        judge.params.maxDets = [1, 10, instance.MOST]
         judge.evaluate()
         judge.accumulate()
     precision, recall = judge.eval["precision"][..., -1], judge.eval["recall"][..., -1]  # (T, R, K, A) and (T, K, A)
@@ -94,7 +94,13 @@ def test_more_than_a_hundred_things_of_a_class_count():
     agree([(things(dots(140), scores=rng.random(140)), things(dots(120)))], 1, SIZE)
 
 
-def test_no_more_than_a_thousand_things_of_a_class_count_the_surest_first():
+def test_thousands_of_things_in_a_picture_count():
+    many = dots(1300)
+    assert figures([(things(many, scores=np.linspace(1, 0, 1300)), things(many))], 1, SIZE)["map"] == pytest.approx(1)
+
+
+def test_no_more_than_so_many_things_of_a_class_count_the_surest_first(monkeypatch):
+    monkeypatch.setattr("foveate.evaluation.instance.MOST", 1000)
     true, masks = things(dots(1050)), dots(1100)
     made = figures([(things(masks, scores=np.linspace(1, 0, 1100)), true)], 1, SIZE)
     assert made["recall"] == pytest.approx(1000 / 1050)

@@ -20,8 +20,8 @@ from foveate.evaluation.matching import Compared
 
 Tally = Mapping[str, NDArray[Any]]
 
-MOST = 1000
-"""Things of a class that count in a picture. COCO's 100 is for photographs: a slide can show many more cells."""
+MOST = 100_000
+"""Things of a class that count in a picture. COCO's 100 is for photographs: a slide can show thousands of cells."""
 
 
 def compared(found: Instances, true: Instances, size: tuple[int, int]) -> Compared:

@@ -98,11 +98,12 @@ def _assigned(overlap: NDArray[np.float64], spared: NDArray[np.bool_], crowd: ND
     taken = np.full((len(overlap), len(THRESHOLDS)), -1, np.int64)
     free = np.ones((len(THRESHOLDS), overlap.shape[1]), bool)
     for row in np.flatnonzero((overlap >= THRESHOLDS[0]).any(1)):  # most boxes found fit nothing at all
-        fits = (free | crowd) & (overlap[row] >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None])
-        demanded = fits & ~spared
+        near = np.flatnonzero(overlap[row] >= THRESHOLDS[0])  # few of thousands
+        fits = (free[:, near] | crowd[near]) & (overlap[row, near] >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None])
+        demanded = fits & ~spared[near]
         fits = np.where(demanded.any(1)[:, None], demanded, fits)
-        backwards = np.where(fits, overlap[row], -1.0)[:, ::-1]  # so that of equals the last is taken
-        best = overlap.shape[1] - 1 - backwards.argmax(1)
+        backwards = np.where(fits, overlap[row, near], -1.0)[:, ::-1]  # so that of equals the last is taken
+        best = near[len(near) - 1 - backwards.argmax(1)]
         some = fits.any(1)
         taken[row, some] = best[some]
         free[some, best[some]] = False

@@ -177,20 +177,20 @@ def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -
     samples = {} if material is None else {sample.id: sample for sample in material.pictures.dataset}
 
     def picture(row: int) -> Image | None:
-        return _legible(task, samples[ids[row]].source.read())[0] if samples else None
+        return _for_page(task, samples[ids[row]].source.read())[0] if samples else None
 
     def pair(row: int) -> tuple[Any, Any]:
         sample = samples[ids[row]]
         image = sample.source.read()
         truth = task.fitted(sample.truth, (image.shape[0], image.shape[1]))
         (answer,) = run.answer(task.asked([image], [truth]))
-        _, answer, truth = _legible(task, image, answer, truth)
+        _, answer, truth = _for_page(task, image, answer, truth)
         return answer, truth
 
     return task.panels(tally, ids, picture, pair)
 
 
-def _legible(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
+def _for_page(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
     """A picture and annotations of it, no larger than a page shows."""
     if not task.letterbox or max(image.shape) <= _LARGEST:
         return image, *annotations
@@ -215,7 +215,7 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
         epochs.append(([*seen.numpy()], list(moved)))
     items = []
     for place, row in enumerate(rows):
-        pairs = [_legible(task, images[place], own[place]) for images, own in epochs]
+        pairs = [_for_page(task, images[place], own[place]) for images, own in epochs]
         views = [task.draw(image, own) if task.letterbox else image for image, own in pairs]
         views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may show pieces
         quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]

@@ -6,6 +6,7 @@ known by the coarse maps, where exactly it ends by the fine ones.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -87,16 +88,16 @@ def reaching(coarse: Tensor, finer: Tensor) -> Tensor:
     return coarse[:, :, : finer.shape[2], : finer.shape[3]]
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Maps -> (B, outputs, h, w)."""
 
     def __init__(self, outputs: int):
         super().__init__()
         self.outputs = outputs
 
+    @abstractmethod
     def thinned(self, maps: Sequence[Tensor], which: Place) -> tuple[Tensor, Size]:
         """Of one pixel of every 2 x 2, (B, outputs, h / 2, w / 2), and h and w."""
-        raise NotImplementedError
 
 
 class Segmenter(Head):
@@ -133,7 +134,7 @@ class Summed(Head):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        return self._added(self.layers[0](maps[0]), maps, self.times[0] * self.stride if self.times else 1)
+        return self._added(self.layers[0](maps[0]), maps)
 
     def thinned(self, maps: Sequence[Tensor], which: Place) -> tuple[Tensor, Size]:
         layer, finest = self.layers[0], maps[0]
@@ -143,16 +144,16 @@ class Summed(Head):
         else:  # what PixelShuffle would lay there
             logits = layer[2:](layer[0](finest)[:, 2 * which[0] + which[1] :: 4])
         size = finest.shape[2] * self.stride, finest.shape[3] * self.stride
-        return self._added(logits, maps, self.times[0] * self.stride / 2 if self.times else 1), size
+        return self._added(logits, maps, step=2), size
 
-    def _added(self, logits: Tensor, maps: Sequence[Tensor], times: float) -> Tensor:
-        """The finest map's answer, and that of the coarser ones so many times as large as the next finest is."""
+    def _added(self, logits: Tensor, maps: Sequence[Tensor], step: int = 1) -> Tensor:
+        """The finest map's answer, of one pixel in each `step` x `step`, and that of the coarser ones."""
         coarser = [layer(one) for layer, one in zip(self.layers[1:], maps[1:], strict=True)]
         if coarser:
             said = coarser.pop()
-            for finer, larger in zip(reversed(coarser), reversed(self.times[1:]), strict=True):
-                said = reaching(F.interpolate(said, scale_factor=larger, mode="bilinear"), finer) + finer
-            logits = logits + reaching(F.interpolate(said, scale_factor=times), logits)
+            for finer, times in zip(reversed(coarser), reversed(self.times[1:]), strict=True):
+                said = reaching(F.interpolate(said, scale_factor=times, mode="bilinear"), finer) + finer
+            logits = logits + reaching(F.interpolate(said, scale_factor=self.times[0] * self.stride / step), logits)
         return logits
 
 
@@ -202,20 +203,26 @@ class Segmentation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | Thinned:
         """(B, C, H, W) -> (B, outputs, H, W), exactly; in training it may be thinned."""
-        maps, size = self.backbone(images), images.shape[2:]
-        thinned = self.training and self.head.outputs >= MANY
-        if thinned:
-            row, column = (int(torch.randint(min(2, side), ())) for side in size)
-            logits, whole = self.head.thinned(maps, (row, column))
-            if _fits(whole, size):
-                return Thinned(reaching(logits, _thin(images, (row, column))), (row, column))
-        found = self.head(maps)
-        found = reaching(found, images) if _fits(found.shape[2:], size) else F.interpolate(found, size, mode="bilinear")
-        return Thinned(_thin(found, (row, column)), (row, column)) if thinned else found
+        maps = self.backbone(images)
+        if not self.training or self.head.outputs < MANY:
+            return self._whole(maps, images)
+        row, column = (int(torch.randint(min(2, side), ())) for side in images.shape[2:])
+        which = row, column
+        logits, size = self.head.thinned(maps, which)
+        fits = _fits(size, images)
+        return Thinned(
+            reaching(logits, _thin(images, which)) if fits else _thin(self._whole(maps, images), which), which
+        )
+
+    def _whole(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
+        found: Tensor = self.head(maps)
+        if _fits(found.shape[2:], images):
+            return reaching(found, images)
+        return F.interpolate(found, size=images.shape[2:], mode="bilinear")
 
 
-def _fits(size: Sequence[int], wanted: Sequence[int]) -> bool:
-    return max(abs(new - old) for new, old in zip(wanted, size, strict=True)) <= ODD
+def _fits(size: Sequence[int], images: Tensor) -> bool:
+    return max(abs(new - old) for new, old in zip(images.shape[2:], size, strict=True)) <= ODD
 
 
 def pixel_losses(output: Tensor, target: Tensor, class_weights: Tensor | None = None) -> dict[str, Tensor]:

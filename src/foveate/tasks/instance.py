@@ -103,9 +103,11 @@ class Instance(Pixelwise[Instances]):
         return rasters.resized(annotation, before, after)
 
     @staticmethod
-    def window(truth: Instances, tile: Tile) -> Instances:
-        left, top, right, bottom = tile
-        return rasters.things(rasters.compact(rasters.numbers(truth)[top:bottom, left:right]), truth.boxes)
+    def windows(truth: Instances, places: Sequence[Tile]) -> list[Instances]:
+        ids, boxes = rasters.numbers(truth), truth.boxes
+        return [
+            rasters.things(rasters.compact(ids[top:bottom, left:right]), boxes) for left, top, right, bottom in places
+        ]
 
     @classmethod
     def augmentation(

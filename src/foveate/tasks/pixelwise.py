@@ -28,8 +28,8 @@ class Pixelwise(Task[A]):
 
     @staticmethod
     @abstractmethod
-    def window(truth: A, tile: Tile) -> A:
-        """What of a truth lies in a tile of its picture, in the tile's own pixels."""
+    def windows(truth: A, places: Sequence[Tile]) -> list[A]:
+        """What of a truth lies in each of some tiles of its picture, in the tile's own pixels."""
 
     @abstractmethod
     def predict_whole(self, net: Vision, images: Images) -> list[A]:
@@ -39,10 +39,11 @@ class Pixelwise(Task[A]):
         if max(pixels.shape[1:3]) <= WHOLE:
             return pixels, truths, ids
         sizes = [pixels[row].shape for row in range(len(ids))]
-        places = [(row, tile) for row, (h, w, _) in enumerate(sizes) for tile in tiles(h, w, WHOLE, overlap=0.0)]
-        squares = Squares(pixels, places, WHOLE)
+        own = [tiles(height, width, WHOLE, overlap=0.0) for height, width, _ in sizes]
+        places = [(row, tile) for row, each in enumerate(own) for tile in each]
         named = [f"{ids[row]} at {left}, {top}" for row, (left, top, _, _) in places]
-        return squares, [self.window(truths[row], tile) for row, tile in places], named
+        cut = [piece for truth, each in zip(truths, own, strict=True) for piece in self.windows(truth, each)]
+        return Squares(pixels, places, WHOLE), cut, named
 
     def predict(self, net: Vision, images: Images) -> list[A]:
         """Pictures that are too large to be shown at once are answered from tiles."""

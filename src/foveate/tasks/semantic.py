@@ -112,9 +112,9 @@ class Semantic(Pixelwise[Mask]):
         return rasters.mask(rasters.nearest(annotation.pixels.read(), after))
 
     @staticmethod
-    def window(truth: Mask, tile: Tile) -> Mask:
-        left, top, right, bottom = tile
-        return rasters.mask(truth.pixels.read()[top:bottom, left:right])
+    def windows(truth: Mask, places: Sequence[Tile]) -> list[Mask]:
+        values = truth.pixels.read()
+        return [rasters.mask(values[top:bottom, left:right]) for left, top, right, bottom in places]
 
     @classmethod
     def augmentation(

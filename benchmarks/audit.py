@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from faults import away, beyond, brighter, crop, doubled, flatten, half, jpeg, knotted, moved, redrawn, shrink, swap
+from foveate import formats
 from foveate.annotations import Label
-from foveate.data import formats
-from foveate.data.audit import audit, duplicates
-from foveate.data.cache import survey
+from foveate.audit import audit, duplicates
+from foveate.data.cache.decoding import survey
 from foveate.data.dataset import ArraySource, Dataset, Sample
 
 RATE = 0.05
@@ -171,8 +171,8 @@ def files(root: Path) -> None:
 
 def labels(root: Path, count: int) -> None:
     """5% of CIFAR-10 train labels flipped to another class; how many are in the first tenth of the list by doubt."""
-    from foveate.data.cache import decode
-    from foveate.deep import look_deep
+    from foveate.audit.label_errors import look_deep
+    from foveate.data.cache.decoding import decode
 
     dataset = formats.read(root / "cifar10")
     dataset = replace(dataset, samples=[replace(s, part=None) for s in dataset if s.part == "train"])

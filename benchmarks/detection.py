@@ -72,8 +72,8 @@ def speed(sizes: list[int], models: list[str]) -> None:
     import torch
 
     from foveate import models as registry
-    from foveate.data.mosaic import Composed
-    from foveate.models.vision import Vision
+    from foveate.data.augment.boxes import Composed
+    from foveate.models.model import Vision
     from foveate.tasks.detection import Detection
     from foveate.training import device
 
@@ -135,7 +135,7 @@ def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> t
     """Seconds a picture of forward, loss, backward and update; and operations a picture: six for each multiply-add."""
     import torch
 
-    from foveate.data.draws import Draws, keys
+    from foveate.data.rng import Draws, keys
     from foveate.training.optim import optimizer
 
     images, truths = batch
@@ -165,7 +165,7 @@ def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> t
 
 
 def _augmenting(policy: Any, batch: tuple[Any, list[Any]]) -> float:
-    from foveate.data.draws import Draws, keys
+    from foveate.data.rng import Draws, keys
 
     images = batch[0].permute(0, 2, 3, 1).contiguous()
     draws = Draws(keys([f"{row}" for row in range(16)]), seed=0)

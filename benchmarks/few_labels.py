@@ -64,7 +64,7 @@ def proposed(run: Any, rest: Sequence[Any], folder: Path) -> list[tuple[float, A
 
     import foveate as fv
     from foveate.annotations import Label
-    from foveate.labelling import label
+    from foveate.inference.label import label
 
     (folder / "rest").mkdir()
     for number, sample in enumerate(rest):

@@ -33,11 +33,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from foveate import tasks
-from foveate.data import cache, formats
-from foveate.data.augment import Augment
+from foveate import formats, tasks
+from foveate.data.augment.images import Augment
 from foveate.data.batches import Batches
-from foveate.data.pictures import PICTURE_SUFFIXES
+from foveate.data.cache import decoding
+from foveate.data.images import PICTURE_SUFFIXES
 from foveate.training.device import hardware
 
 BATCH = 128
@@ -71,7 +71,7 @@ def passed(batches: Iterable[Tensor], count: int) -> float:
 def epochs_of_ours(place: Path, size: int) -> Callable[[bool], Iterator[Tensor]]:
     """Everything before the first batch. Returns what gives an epoch's batches, as float32 or uint8."""
     dataset = formats.read(place)
-    pictures = cache.decode(dataset, size)
+    pictures = decoding.decode(dataset, size)
     truths, ids = [sample.truth for sample in pictures.dataset], [sample.id for sample in pictures.dataset]
     task = tasks.find("classification")(dataset.classes)
     batches = Batches(task, pictures.pixels, truths, ids, batch_size=BATCH, seed=0, augment=Augment())

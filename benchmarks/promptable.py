@@ -31,7 +31,7 @@ PICTURES = {"train": 1000, "valid": 200, "test": 300}
 def scenes() -> Any:
     """Of train and valid part those that show none but SEEN, drawn until there are enough; the test part's ask for the others alone."""
     from foveate.annotations import Boxes
-    from foveate.data import rasters
+    from foveate.data import label_maps
     from foveate.data.builtin import scenes as source
     from foveate.data.dataset import ArraySource, Dataset, Sample
 
@@ -50,7 +50,7 @@ def scenes() -> Any:
             for row, thing in enumerate(things, 1):
                 ids[thing.mask] = row
             like = Boxes(np.zeros((len(things), 4)), 0 * digits, difficult=~unseen if part == "test" else None)
-            truth = rasters.things(ids, like)
+            truth = label_maps.things(ids, like)
             samples.append(Sample(f"{part}/{number:04d}", ArraySource(picture[None], 0), truth, None, part))
             kept += 1
     return Dataset("scenes", "promptable", ("digit",), samples, symmetric=False)
@@ -95,8 +95,8 @@ def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
 def grabcut(samples: Sequence[Any]) -> dict[str, float]:
     import cv2
 
-    from foveate.evaluation import pointing
-    from foveate.evaluation.click_baselines import pointed
+    from foveate.metrics import interactive
+    from foveate.metrics.baselines.clicks import pointed
 
     truths = [sample.truth for sample in samples]
     areas = [mask.sum() for truth in truths for mask in truth.masks(truth.boxes.size)]
@@ -114,15 +114,15 @@ def grabcut(samples: Sequence[Any]) -> dict[str, float]:
         return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
     answers = [pointed(cut, sample.source.read(), sample.truth) for sample in samples]
-    return pointing.Scorer(pointing.tally(answers, truths, [truth.boxes.size for truth in truths])).figures()
+    return interactive.Scorer(interactive.tally(answers, truths, [truth.boxes.size for truth in truths])).figures()
 
 
 def speed(sizes: Sequence[int]) -> None:
     import torch
 
     from foveate import models
-    from foveate.models.seer import NetSeer
-    from foveate.models.vision import Vision
+    from foveate.models.interactive import NetSeer
+    from foveate.models.model import Vision
     from foveate.tasks.promptable import Promptable
 
     rng = np.random.default_rng(0)

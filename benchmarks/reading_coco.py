@@ -17,7 +17,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from foveate.data import formats
+from foveate import formats
 
 
 def repeat(instances: Path, pictures: Path, folder: Path, images: int) -> int:

@@ -67,7 +67,7 @@ def membranes(data: str, minutes: float, folds: Sequence[int], seeds: Sequence[i
 
 def score(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float]:
     """Of answers and truths, (H, W) of CELL and MEMBRANE each."""
-    from foveate.evaluation import semantic
+    from foveate.metrics import semantic
 
     scorer = semantic.Scorer(semantic.tally([semantic.row(found, true, 2) for found, true in pairs]), 2)
     classes = scorer.per_class()
@@ -126,9 +126,9 @@ def _speed(model: str, size: int, cores: int) -> None:
     import torch
 
     from foveate import models as registry
-    from foveate.data import rasters
-    from foveate.data.draws import Draws, keys
-    from foveate.models.vision import Vision
+    from foveate.data import label_maps
+    from foveate.data.rng import Draws, keys
+    from foveate.models.model import Vision
     from foveate.tasks.semantic import Semantic
     from foveate.training import device
     from foveate.training.optim import optimizer
@@ -141,7 +141,7 @@ def _speed(model: str, size: int, cores: int) -> None:
     pictures = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(batch)]
     answering = median(lambda: task.predict(net, pictures[:1]))
     answered = _peak()
-    truths = [rasters.mask(rng.integers(0, 2, (size, size))) for _ in pictures]
+    truths = [label_maps.mask(rng.integers(0, 2, (size, size))) for _ in pictures]
     images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
     inputs, target = task.collate(images, truths, Draws(keys([f"{row}" for row in range(batch)]), seed=0))
     built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
@@ -168,7 +168,7 @@ def large(side: int, tile: int) -> None:
     import torch
 
     from foveate import models as registry
-    from foveate.models.vision import Vision
+    from foveate.models.model import Vision
     from foveate.tasks.semantic import Semantic
 
     task = Semantic(["a", "b"])

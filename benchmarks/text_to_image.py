@@ -71,8 +71,8 @@ def speed() -> None:
     import torch
 
     from foveate import models
-    from foveate.data.draws import keys
-    from foveate.models.vision import Vision
+    from foveate.data.rng import keys
+    from foveate.models.model import Vision
     from foveate.tasks.text_to_image import TextToImage
 
     for size, channels in ((28, 1), (32, 3), (64, 3)):
@@ -87,7 +87,7 @@ def speed() -> None:
 
 
 def made(task: Any, net: Any, of: Any, guidance: float) -> None:
-    from foveate.data.draws import Draws
+    from foveate.data.rng import Draws
 
     list(task.generate(net, ["a 7"] * 64, Draws(of, 0), guidance=guidance))
 

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from foveate.data.dataset import Sample as Sample
     from foveate.data.load import load as load
     from foveate.errors import FoveateError as FoveateError
-    from foveate.experiment import resume as resume
-    from foveate.experiment import train as train
-    from foveate.run import Run as Run
+    from foveate.experiment.pipeline import resume as resume
+    from foveate.experiment.pipeline import train as train
+    from foveate.experiment.run import Run as Run
 
 _HOMES = {
     "Dataset": "foveate.data.dataset",
     "FoveateError": "foveate.errors",
     "Label": "foveate.annotations",
-    "Run": "foveate.run",
+    "Run": "foveate.experiment.run",
     "Sample": "foveate.data.dataset",
     "load": "foveate.data.load",
-    "resume": "foveate.experiment",
-    "train": "foveate.experiment",
+    "resume": "foveate.experiment.pipeline",
+    "train": "foveate.experiment.pipeline",
 }
 
 __all__ = sorted(_HOMES)

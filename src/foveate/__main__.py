@@ -1,5 +1,5 @@
 """python -m foveate"""
 
-from foveate.cli import main
+from foveate.cli.main import main
 
 main()

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from foveate import files
+from foveate import atomic_io
 from foveate.errors import FoveateError, RunError, SettingError
 
 FORMAT = 1
@@ -146,4 +146,4 @@ def read(path: Path) -> Settings:
 
 def write(path: Path, settings: Settings) -> None:
     """config.yaml, whole or not at all."""
-    files.write_text(path, settings.to_yaml())
+    atomic_io.write_text(path, settings.to_yaml())

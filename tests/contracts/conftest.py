@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from examples import common
 
-from foveate.data import formats
+from foveate import formats
 from foveate.data.dataset import Dataset
+from helpers.format_examples import common
 
 
 @pytest.fixture

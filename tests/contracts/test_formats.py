@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from examples import BOXED, EVERY, EXAMPLES, GREY, can_hold
 
+from foveate import formats
 from foveate.annotations import IGNORE, KINDS, Boxes, Captions, Instances, Label, Mask, Polygon
-from foveate.data import formats
 from foveate.data.dataset import Dataset, Image, Sample
-from foveate.data.pictures import FileSource
+from foveate.data.images import FileSource
 from foveate.errors import BadPicture, DataError
+from helpers.format_examples import BOXED, EVERY, EXAMPLES, GREY, can_hold
 
 
 def from_files(folder: Path) -> Dataset[Label]:

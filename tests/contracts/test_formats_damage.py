@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import EVERY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foveate import formats
 from foveate.annotations import KINDS
-from foveate.data import formats
 from foveate.data.dataset import Dataset
 from foveate.errors import BadPicture, DataError
+from helpers.format_examples import EVERY
 
 
 def check_survives(format: formats.Format, path: Path) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.vision import Vision
+from foveate.models.model import Vision
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

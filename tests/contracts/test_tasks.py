@@ -8,17 +8,17 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from defects import DEFECTS
 
 from foveate import models, tasks
-from foveate.data import cache
-from foveate.data.augment import Augment
+from foveate.data.augment.images import Augment
 from foveate.data.batches import Batches, in_order
-from foveate.data.draws import Draws, keys
-from foveate.models.vision import Vision, pixel_statistics
+from foveate.data.cache import decoding
+from foveate.data.rng import Draws, keys
+from foveate.models.model import Vision, pixel_statistics
 from foveate.settings import Settings
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
+from helpers.defects import DEFECTS
 
 N = 24
 STEPS = {"text_to_image": 120}
@@ -33,8 +33,8 @@ class Case:
     def __init__(self, name: str):
         kind = tasks.find(name)
         dataset = kind.examples(N, np.random.default_rng(0))
-        size = cache.natural_size(dataset)
-        self.pictures = cache.decode(dataset, size)
+        size = decoding.natural_size(dataset)
+        self.pictures = decoding.decode(dataset, size)
         self.dataset = self.pictures.dataset
         self.truths = [sample.truth for sample in dataset]
         self.task = kind.configured(dataset, Settings(), self.truths, mirror=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from foveate.data import decoding
+from foveate.data.cache import workers
 
 
 @pytest.fixture
@@ -15,11 +15,11 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def decoded(monkeypatch):
     """How many pictures were decoded in each call for all of a set, in a list that grows."""
-    counts, read_all = [], decoding.read_all
+    counts, read_all = [], workers.read_all
 
     def counting(sources, wanted):
         counts.append(len(sources))
         return read_all(sources, wanted)
 
-    monkeypatch.setattr(decoding, "read_all", counting)
+    monkeypatch.setattr(workers, "read_all", counting)
     return counts

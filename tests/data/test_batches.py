@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from foveate.data.batches import Batches, in_order
-from foveate.data.draws import Draws, keys
+from foveate.data.rng import Draws, keys
 
 IDS = [f"picture {row}" for row in range(7)]
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_files import dataset, files, in_memory, kept, noise, same
 from PIL import Image
 
+from foveate import formats
 from foveate.annotations import Label
-from foveate.data import cache, formats
-from foveate.data.pictures import FileSource, examine_bytes
+from foveate.data.cache import decoding
+from foveate.data.images import FileSource, examine_bytes
 from foveate.errors import DataError
+from helpers.cache_files import dataset, files, in_memory, kept, noise, same
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("count", [1, 2, 150])
 def test_what_is_kept_is_what_was_decoded(place, tmp_path, decoded, shape, count):
     whole = files(tmp_path / "data", [noise(*shape, seed=i) for i in range(count)])
-    first, ticks = cache.decode(whole, 4), []
-    again = cache.decode(whole, 4, tick=lambda *seen: ticks.append(seen))
+    first, ticks = decoding.decode(whole, 4), []
+    again = decoding.decode(whole, 4, tick=lambda *seen: ticks.append(seen))
     assert decoded == [count]
     assert ticks == [(count, count)]
     same(first, again)
@@ -37,33 +38,33 @@ def test_what_is_kept_is_what_was_decoded(place, tmp_path, decoded, shape, count
 
 def test_what_is_kept_cannot_be_written_to(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1)] * 2)
-    for pictures in (cache.decode(whole, 4), cache.decode(whole, 4)):
+    for pictures in (decoding.decode(whole, 4), decoding.decode(whole, 4)):
         with pytest.raises(ValueError, match="read-only"):
             pictures.pixels[0] = 1
 
 
 def test_another_size_or_other_channels_are_another_file(place, tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(6, 6, 3, seed=i) for i in range(3)])
-    assert cache.decode(whole, 4).pixels.shape == (3, 4, 4, 3)
-    assert cache.decode(whole, 5).pixels.shape == (3, 5, 5, 3)
-    assert cache.decode(whole, 4, channels=1).pixels.shape == (3, 4, 4, 1)
-    assert cache.decode(whole, 4, channels=3).pixels.shape == (3, 4, 4, 3)
+    assert decoding.decode(whole, 4).pixels.shape == (3, 4, 4, 3)
+    assert decoding.decode(whole, 5).pixels.shape == (3, 5, 5, 3)
+    assert decoding.decode(whole, 4, channels=1).pixels.shape == (3, 4, 4, 1)
+    assert decoding.decode(whole, 4, channels=3).pixels.shape == (3, 4, 4, 3)
     assert [name[33:] for name in kept(place)] == ["4x0.pictures", "4x1.pictures", "4x3.pictures", "5x0.pictures"]
     for size, channels in ((4, None), (5, None), (4, 1), (4, 3)):
-        cache.decode(whole, size, channels=channels)
+        decoding.decode(whole, size, channels=channels)
     assert decoded == [3] * 4
 
 
 def test_a_survey_takes_what_is_there_at_any_size(place, tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(6, 6, 3, seed=i) for i in range(3)])
-    pictures = cache.decode(whole, 4)
-    seen = cache.survey(whole)
+    pictures = decoding.decode(whole, 4)
+    seen = decoding.survey(whole)
     assert decoded == [3]
     assert seen.hashes == pictures.hashes
     assert np.array_equal(seen.looks, pictures.looks)
     other = files(tmp_path / "other", [noise(6, 6, 1, seed=i) for i in range(3)])
-    seen = cache.survey(other)
-    assert np.array_equal(cache.survey(other).looks, seen.looks)
+    seen = decoding.survey(other)
+    assert np.array_equal(decoding.survey(other).looks, seen.looks)
     assert decoded == [3, 3]
     assert [name for name in kept(place) if name.endswith("-0x0.pictures")]
 
@@ -116,18 +117,18 @@ def shown_otherwise(path, whole):
 )  # fmt: skip
 def test_whatever_changes_is_decoded_again(tmp_path, decoded, change):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
-    cache.decode(whole, 4)
+    decoding.decode(whole, 4)
     other = change(whole[0].source.path, whole)
-    same(cache.decode(other, 4), cache.decode(other, 4))
+    same(decoding.decode(other, 4), decoding.decode(other, 4))
     assert decoded == [3, len(other)]
-    assert np.array_equal(cache.decode(other, 4).pixels, in_memory(other, 4).pixels)
+    assert np.array_equal(decoding.decode(other, 4).pixels, in_memory(other, 4).pixels)
 
 
 def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
-    cache.decode(whole, 4)
+    decoding.decode(whole, 4)
     whole[1].source.path.unlink()
-    pictures = cache.decode(whole, 4, most_skipped=0.5)
+    pictures = decoding.decode(whole, 4, most_skipped=0.5)
     assert [(s.id, s.reason) for s in pictures.dataset.skipped] == [
         ("001.png", "a picture is expected, but there is no such file")
     ]
@@ -135,37 +136,39 @@ def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
 
 def test_names_truths_and_parts_are_the_sets_own_not_the_caches(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
-    cache.decode(whole, 4)
+    decoding.decode(whole, 4)
     other = replace(whole, name="other", samples=[replace(s, truth=Label(1), part="test") for s in whole])
-    assert [(s.truth, s.part) for s in cache.decode(other, 4).dataset] == [(Label(1), "test")] * 3
+    assert [(s.truth, s.part) for s in decoding.decode(other, 4).dataset] == [(Label(1), "test")] * 3
     assert decoded == [3]
 
 
 def test_grey_pictures_before_colour_are_widened_in_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("foveate.data.kept._STEP", 1000)  # so that there are many steps, and a last one that is shorter
+    monkeypatch.setattr(
+        "foveate.data.cache.file._STEP", 1000
+    )  # so that there are many steps, and a last one that is shorter
     arrays = [noise(9, 9, 1, seed=i) for i in range(150)] + [noise(9, 9, 3), noise(9, 9, 1, seed=200)]
     whole = files(tmp_path / "data", arrays)
-    first = cache.decode(whole, 9)
+    first = decoding.decode(whole, 9)
     assert first.pixels.shape == (152, 9, 9, 3)
     for array, row in zip(arrays, first.pixels, strict=True):
         assert np.array_equal(row, np.broadcast_to(array, (9, 9, 3)))
-    same(first, cache.decode(whole, 9))
+    same(first, decoding.decode(whole, 9))
 
 
 def test_an_unreadable_picture_is_remembered_but_tried_again(place, tmp_path, decoded, monkeypatch):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     good = whole[0].source.path.read_bytes()
     whole[0].source.path.write_bytes(b"x")
-    first = cache.decode(whole, 4, most_skipped=0.5)
+    first = decoding.decode(whole, 4, most_skipped=0.5)
     assert [s.id for s in first.dataset.skipped] == ["000.png"]
-    same(first, cache.decode(whole, 4, most_skipped=0.5))
+    same(first, decoding.decode(whole, 4, most_skipped=0.5))
     assert decoded == [3]
     with pytest.raises(DataError, match="1 of 3 samples cannot be used"):
-        cache.decode(whole, 4)
+        decoding.decode(whole, 4)
     assert decoded == [3]
     with monkeypatch.context() as patch:  # the disk is there again; nothing about the file has changed
         patch.setattr(FileSource, "examine", lambda source: examine_bytes(good, source.path))
-        assert len(cache.decode(whole, 4).hashes) == 3
+        assert len(decoding.decode(whole, 4).hashes) == 3
     assert decoded == [3, 3]
     assert len(kept(place)) == 1
 
@@ -175,7 +178,7 @@ def test_a_set_of_which_nothing_can_be_read_is_not_kept(place, tmp_path):
     whole[0].source.path.write_bytes(b"x")
     for _ in range(2):
         with pytest.raises(DataError, match="1 of 1"):
-            cache.decode(whole, 4, most_skipped=1.0)
+            decoding.decode(whole, 4, most_skipped=1.0)
         assert kept(place) == []
 
 
@@ -191,13 +194,13 @@ def test_bands_that_do_not_agree_leave_no_file(place, tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1)] * 2)
     samples = [replace(s, source=Bands(s.source.path, 3 + i)) for i, s in enumerate(whole)]
     with pytest.raises(DataError, match="more bands"):
-        cache.decode(replace(whole, samples=samples), 4)
+        decoding.decode(replace(whole, samples=samples), 4)
     assert kept(place) == []
 
 
 def test_pictures_in_memory_stay_there(place):
-    cache.decode(dataset([noise(4, 4, 1)] * 2), 4)
-    cache.survey(dataset([noise(4, 4, 1)] * 2))
+    decoding.decode(dataset([noise(4, 4, 1)] * 2), 4)
+    decoding.survey(dataset([noise(4, 4, 1)] * 2))
     assert not place.exists()
 
 
@@ -205,10 +208,10 @@ def test_pictures_within_shards_are_kept(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(4)])
     formats.find("webdataset").write(whole, tmp_path / "shards")
     shards = formats.read(tmp_path / "shards")
-    first = cache.decode(shards, 4)
-    same(first, cache.decode(shards, 4))
-    assert np.array_equal(first.pixels, cache.decode(whole, 4).pixels)
+    first = decoding.decode(shards, 4)
+    same(first, decoding.decode(shards, 4))
+    assert np.array_equal(first.pixels, decoding.decode(whole, 4).pixels)
     assert decoded == [4, 4]
     os.utime(tmp_path / "shards" / "data-000000.tar")
-    cache.decode(formats.read(tmp_path / "shards"), 4)
+    decoding.decode(formats.read(tmp_path / "shards"), 4)
     assert decoded == [4, 4, 4]

@@ -2,22 +2,22 @@
 
 import numpy as np
 import pytest
-from cache_files import dataset, noise
 from PIL import Image
 
 from foveate.annotations import Label
-from foveate.data import cache
+from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset, Sample
-from foveate.data.pictures import FileSource, decode
-from foveate.data.rows import Rows
+from foveate.data.images import FileSource, decode
+from foveate.data.subset import Rows
 from foveate.errors import DataError
+from helpers.cache_files import dataset, noise
 
 pytestmark = pytest.mark.usefixtures("place")
 
 
 def test_pictures_of_the_right_size_are_taken_as_they_are():
     arrays = [noise(8, 8, 1, seed=i) for i in range(200)]
-    pictures = cache.decode(dataset(arrays), 8)
+    pictures = decoding.decode(dataset(arrays), 8)
     assert np.array_equal(pictures.pixels, np.stack(arrays))
     assert pictures.pixels.dtype == np.uint8
     assert len(set(pictures.hashes)) == 200
@@ -26,7 +26,7 @@ def test_pictures_of_the_right_size_are_taken_as_they_are():
 def test_grey_among_colour_is_repeated_and_colour_after_grey_is_kept():
     grey, colour = noise(6, 6, 1), noise(6, 6, 3)
     for arrays in ([grey, colour], [colour, grey]):
-        pictures = cache.decode(dataset(arrays), 6)
+        pictures = decoding.decode(dataset(arrays), 6)
         assert pictures.pixels.shape == (2, 6, 6, 3)
         for array, row in zip(arrays, pictures.pixels, strict=True):
             assert np.array_equal(row, np.broadcast_to(array, (6, 6, 3)))
@@ -34,7 +34,7 @@ def test_grey_among_colour_is_repeated_and_colour_after_grey_is_kept():
 
 def test_bands_that_do_not_agree_are_refused():
     with pytest.raises(DataError, match="more bands"):
-        cache.decode(dataset([noise(6, 6, 3), noise(6, 6, 5)]), 6)
+        decoding.decode(dataset([noise(6, 6, 3), noise(6, 6, 5)]), 6)
 
 
 def test_equal_pictures_have_equal_hashes_whatever_the_file(tmp_path):
@@ -43,7 +43,7 @@ def test_equal_pictures_have_equal_hashes_whatever_the_file(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "b.bmp")
     Image.fromarray(pixels[:, ::-1]).save(tmp_path / "c.png")
     samples = [Sample(name, FileSource(tmp_path / name), Label(0)) for name in ("a.png", "b.bmp", "c.png")]
-    pictures = cache.decode(Dataset("set", "classification", ("a", "b"), samples), 8)
+    pictures = decoding.decode(Dataset("set", "classification", ("a", "b"), samples), 8)
     assert pictures.hashes[0] == pictures.hashes[1] != pictures.hashes[2]
     assert pictures.looks["height"].tolist() == [9] * 3
     assert pictures.looks["width"].tolist() == [7] * 3
@@ -52,7 +52,7 @@ def test_equal_pictures_have_equal_hashes_whatever_the_file(tmp_path):
 
 def test_a_turned_picture_is_another_picture_though_its_bytes_are_the_same():
     flat = noise(2, 8, 1)
-    pictures = cache.decode(dataset([flat, flat.reshape(8, 2, 1)]), 4)
+    pictures = decoding.decode(dataset([flat, flat.reshape(8, 2, 1)]), 4)
     assert pictures.hashes[0] != pictures.hashes[1]
 
 
@@ -63,7 +63,7 @@ def test_the_unreadable_are_skipped_with_a_reason_up_to_a_share(tmp_path):
     samples = [Sample(f"{i:02}.png", FileSource(tmp_path / f"{i:02}.png"), Label(0)) for i in range(40)]
     whole = Dataset("set", "classification", ("a", "b"), samples)
     ticks = []
-    pictures = cache.decode(whole, 8, tick=lambda *seen: ticks.append(seen))
+    pictures = decoding.decode(whole, 8, tick=lambda *seen: ticks.append(seen))
     assert [skipped.id for skipped in pictures.dataset.skipped] == ["07.png"]
     assert [sample.id for sample in pictures.dataset] == [f"{i:02}.png" for i in range(40) if i != 7]
     assert np.array_equal(pictures.pixels[7], decode(tmp_path / "08.png"))
@@ -71,20 +71,20 @@ def test_the_unreadable_are_skipped_with_a_reason_up_to_a_share(tmp_path):
     for i in range(3):
         (tmp_path / f"{i:02}.png").write_bytes(b"x")
     with pytest.raises(DataError, match="4 of 40") as refused:
-        cache.decode(whole, 8)
+        decoding.decode(whole, 8)
     assert "--allow-skipped" in str(refused.value)
-    assert len(cache.decode(whole, 8, most_skipped=1.0).hashes) == 36
+    assert len(decoding.decode(whole, 8, most_skipped=1.0).hashes) == 36
 
 
 def test_nothing_readable_is_refused_even_when_skipping_is_allowed(tmp_path):
     samples = [Sample("a", FileSource(tmp_path / "a.png"), Label(0))]
     with pytest.raises(DataError, match="1 of 1"):
-        cache.decode(Dataset("set", "classification", ("a",), samples), 8, most_skipped=1.0)
+        decoding.decode(Dataset("set", "classification", ("a",), samples), 8, most_skipped=1.0)
 
 
 def test_the_natural_size_is_the_median_of_the_longer_sides():
-    assert cache.natural_size(dataset([noise(10, 20, 1), noise(30, 5, 1), noise(7, 7, 1)])) == 20
-    assert cache.natural_size(dataset([])) == 0
+    assert decoding.natural_size(dataset([noise(10, 20, 1), noise(30, 5, 1), noise(7, 7, 1)])) == 20
+    assert decoding.natural_size(dataset([])) == 0
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

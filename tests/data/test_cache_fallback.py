@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cache_files import files, in_memory, kept, noise, same
 
-from foveate.data import cache
+from foveate.data.cache import decoding
 from foveate.errors import DataError, SettingError
+from helpers.cache_files import files, in_memory, kept, noise, same
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -20,7 +20,7 @@ def test_a_cache_within_the_data_is_refused(tmp_path, monkeypatch, inside):
     if inside == "link":
         (tmp_path / "link").symlink_to(tmp_path / "data")
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / ("link" if inside == "link" else f"data/{inside}")))
-    for work in (lambda: cache.decode(whole, 4), lambda: cache.survey(whole)):
+    for work in (lambda: decoding.decode(whole, 4), lambda: decoding.survey(whole)):
         with pytest.raises(DataError, match="a cache outside the data is expected") as caught:
             work()
         assert caught.value.where == tmp_path / "data"
@@ -31,7 +31,7 @@ def test_a_cache_within_the_data_is_refused(tmp_path, monkeypatch, inside):
 def falls_back(whole, place, *words):
     """The set is decoded all the same, that is told once, and nothing is left in the place."""
     told = []
-    pictures = cache.decode(whole, 4, tell=told.append)
+    pictures = decoding.decode(whole, 4, tell=told.append)
     assert np.array_equal(pictures.pixels, in_memory(whole, 4).pixels)
     assert pictures.looks["format"].tolist() == ["PNG"] * len(whole)
     assert len(told) == 1, told
@@ -53,11 +53,11 @@ def test_grey_pictures_need_a_third_of_the_room(place, tmp_path, monkeypatch):
     whole = files(tmp_path / "data", [noise(60, 60, 1, seed=i) for i in range(3)])
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0.00002")
     told = []
-    cache.decode(whole, 60, tell=told.append)
+    decoding.decode(whole, 60, tell=told.append)
     assert told == []
     assert len(kept(place)) == 1
     falls_back_colour = files(tmp_path / "colour", [noise(60, 60, 3, seed=i) for i in range(3)])
-    cache.decode(falls_back_colour, 60, tell=told.append)
+    decoding.decode(falls_back_colour, 60, tell=told.append)
     assert "the cache may take 20.0 kB" in told[0]
 
 
@@ -81,9 +81,9 @@ def test_a_disk_that_writes_less_than_it_was_given_is_given_the_rest(tmp_path, m
     whole = files(tmp_path / "data", [noise(8, 8, 3, seed=i) for i in range(5)])
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda handle, data, offset: pwrite(handle, data[:100], offset))
-    first = cache.decode(whole, 8)
+    first = decoding.decode(whole, 8)
     assert np.array_equal(first.pixels, in_memory(whole, 8).pixels)
-    same(first, cache.decode(whole, 8))
+    same(first, decoding.decode(whole, 8))
 
 
 def test_a_disk_without_room_is_told_beforehand(place, tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_place_that_cannot_be_made_is_told(place, tmp_path):
 def test_a_place_where_nobody_may_write_is_told_and_what_is_there_is_used(place, tmp_path, monkeypatch, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(3)])
     other = files(tmp_path / "other", [noise(4, 4, 3, seed=i) for i in range(4)])
-    first = cache.decode(whole, 4)
+    first = decoding.decode(whole, 4)
     real, utime = os.open, os.utime
 
     def refusing(path, flags, *rest, **more):
@@ -118,9 +118,9 @@ def test_a_place_where_nobody_may_write_is_told_and_what_is_there_is_used(place,
 
     monkeypatch.setattr(os, "open", refusing)
     monkeypatch.setattr(os, "utime", refused)
-    same(first, cache.decode(whole, 4))
+    same(first, decoding.decode(whole, 4))
     told = []
-    cache.decode(other, 4, tell=told.append)
+    decoding.decode(other, 4, tell=told.append)
     assert "cannot be used (Permission denied)" in told[0]
     assert decoded == [3, 4]
 
@@ -129,11 +129,11 @@ def test_pictures_that_fit_neither_disk_nor_memory_are_refused(place, tmp_path, 
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(3)])
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0")
     (tmp_path / "meminfo").write_text("MemTotal: 8 kB\nMemAvailable:      6 kB\n")
-    monkeypatch.setattr(cache, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(decoding, "_MEMORY", tmp_path / "meminfo")
     with pytest.raises(
         DataError, match=r"the 3 decoded pictures take .*, too much for the 6\.1 kB of free memory"
     ) as caught:
-        cache.decode(whole, 4)
+        decoding.decode(whole, 4)
     assert "FOVEATE_CACHE_GB" in str(caught.value.remedy)
     for text in ("", "MemAvailable:\n", "MemAvailable: much\n"):
         (tmp_path / "meminfo").write_text(text)
@@ -144,7 +144,7 @@ def test_pictures_that_fit_neither_disk_nor_memory_are_refused(place, tmp_path, 
 def test_a_bound_that_is_no_number_is_a_wrong_setting(place, tmp_path, monkeypatch, told):
     monkeypatch.setenv("FOVEATE_CACHE_GB", told)
     with pytest.raises(SettingError, match="a number of gigabytes, 0 or more, is expected") as caught:
-        cache.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)
+        decoding.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)
     assert caught.value.where == "FOVEATE_CACHE_GB"
     assert kept(place) == []
 
@@ -152,4 +152,4 @@ def test_a_bound_that_is_no_number_is_a_wrong_setting(place, tmp_path, monkeypat
 def test_a_home_that_does_not_exist_is_a_wrong_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE", "~nobody-of-that-name/cache")
     with pytest.raises(SettingError, match="a folder is expected, got '~nobody-of-that-name/cache'"):
-        cache.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)
+        decoding.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from load_files import PICTURE, ids, lay, names, refused, skipped
 
 from foveate.data.load import load
 from foveate.errors import FoveateError
+from helpers.load_files import PICTURE, ids, lay, names, refused, skipped
 
 
 def table(folder: Path, text: str | bytes, name: str = "list.csv") -> Path:

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from load_files import PICTURE, ids, lay, names, refused, skipped
 
 from foveate.data.load import load
 from foveate.errors import BadPicture
+from helpers.load_files import PICTURE, ids, lay, names, refused, skipped
 
 
 def test_a_folder_per_class(tmp_path: Path) -> None:

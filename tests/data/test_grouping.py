@@ -7,8 +7,8 @@ import PIL.Image
 import pytest
 
 from foveate.data.dataset import ArraySource, Sample
-from foveate.data.grouping import grouped, timed
-from foveate.data.pictures import FileSource
+from foveate.data.images import FileSource
+from foveate.data.split.grouping import grouped, timed
 from foveate.errors import DataError, SettingError
 
 PIXELS = ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)

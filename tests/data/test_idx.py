@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from load_files import PICTURE, ids, lay, refused
 
-from foveate.data import formats
+from foveate import formats
 from foveate.data.load import load
+from helpers.load_files import PICTURE, ids, lay, refused
 
 
 def idx(values: np.ndarray, kind: int = 8) -> bytes:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foveate.annotations import Boxes
-from foveate.data import cache
+from foveate.data.cache import decoding
 from foveate.data.dataset import ArraySource, Dataset, Sample
-from foveate.data.pictures import PADDING, FileSource, fit, inside, padded, resize
-from foveate.data.rows import Rows
+from foveate.data.images import PADDING, FileSource, fit, inside, padded, resize
+from foveate.data.subset import Rows
 from foveate.errors import BadPicture
-from foveate.material import Material
+from foveate.experiment.prepare import Material
 from foveate.tasks.detection import Detection
 
 SHAPES = [(1, 1), (1, 2), (50, 8000), (8000, 50), (64, 64), (63, 64), (65, 64), (100, 37), (3, 5), (200, 201)]
@@ -120,7 +120,7 @@ def test_letterboxed_and_stretched_pictures_of_the_same_files_do_not_mix(place, 
     whole = files(tmp_path / "data", [(10, 20), (20, 10), (16, 16)])
     for _ in range(2):  # decoded, then from the cache
         for letterbox in (first, not first):
-            made = cache.decode(whole, 16, letterbox=letterbox)
+            made = decoding.decode(whole, 16, letterbox=letterbox)
             for sample, pixels in zip(whole, made.pixels, strict=True):
                 assert np.array_equal(pixels, fit(sample.source.read(), 16, 3, letterbox=letterbox))
     assert [path.name[32:] for path in sorted(place.iterdir())] == ["-16letterboxx0.pictures", "-16x0.pictures"]
@@ -129,8 +129,8 @@ def test_letterboxed_and_stretched_pictures_of_the_same_files_do_not_mix(place, 
 
 def test_a_survey_is_content_with_letterboxed_pictures(place, tmp_path):
     whole = files(tmp_path / "data", [(10, 20), (8, 8)])
-    made = cache.decode(whole, 16, letterbox=True)
-    seen = cache.survey(whole)
+    made = decoding.decode(whole, 16, letterbox=True)
+    seen = decoding.survey(whole)
     assert seen.hashes == made.hashes
     assert list(zip(seen.looks["height"], seen.looks["width"], strict=True)) == [(10, 20), (8, 8)]
     assert len(list(place.iterdir())) == 1
@@ -164,7 +164,7 @@ def test_without_sizes_every_way_gives_whole_pictures():
 
 
 def material(whole, size):
-    made = cache.decode(whole, size, letterbox=True)
+    made = decoding.decode(whole, size, letterbox=True)
     parts = {"train": np.arange(len(whole)), "valid": np.zeros(0, np.int64), "test": np.array([len(whole) - 1, 0])}
     return Material(Detection(whole.classes), made, parts, (), ())
 

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from load_files import lay, refused
 
-from foveate.data import formats
+from foveate import formats
 from foveate.data.load import load
 from foveate.errors import DataError, SettingError
+from helpers.load_files import lay, refused
 
 
 def test_a_dataset_is_returned_as_it_is(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveate.annotations import mask_bounds
-from foveate.data import views
+from foveate.data import task_views
 from foveate.data.builtin import scenes
 from foveate.data.load import load
 
@@ -28,7 +28,7 @@ def test_the_set_serves_things_and_boxes():
     assert counts.min() > 0.08 * len(data)  # empty ones among them
     kinds = np.bincount(np.concatenate([sample.truth.boxes.classes for sample in data]), minlength=10)
     assert kinds.min() > 0.8 * kinds.mean()
-    boxes = views.for_task(data, "detection")
+    boxes = task_views.for_task(data, "detection")
     assert [len(sample.truth) for sample in boxes] == [len(sample.truth) for sample in data]
     sample = data[7]
     picture, things = scenes.draw(sample.id)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.annotations import Label
-from foveate.data import split
 from foveate.data.dataset import ArraySource, Sample
+from foveate.data.split import assign
 from foveate.errors import DataError
 
 PIXELS = ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)
@@ -29,7 +29,7 @@ def make(rows, hashes=None, classes=None, **options):
     strata = [(row.truth.index,) for row in rows]
     hashes = hashes or [str(i) for i in range(len(rows))]
     classes = classes or [f"class {k}" for k in range(max(s[0] for s in strata) + 1)]
-    return split.split(rows, strata, hashes, classes=classes, **options)
+    return assign.split(rows, strata, hashes, classes=classes, **options)
 
 
 def counts(rows, made, classes):
@@ -161,7 +161,7 @@ def test_several_strata_a_sample_as_detection_has():
     rng = np.random.default_rng(0)
     rows = samples([0] * 1000)
     strata = [tuple(k for k in range(4) if rng.random() < (0.8, 0.4, 0.2, 0.1)[k]) for _ in rows]
-    made = split.split(rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"])
+    made = assign.split(rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"])
     for k in range(4):
         for part, wanted in (("train", 0.7), ("valid", 0.15), ("test", 0.15)):
             share = np.mean([made.parts[row.id] == part for row, has in zip(rows, strata, strict=True) if k in has])
@@ -174,7 +174,7 @@ def test_every_class_keeps_its_share_within_a_point_where_counts_allow():
     rows = samples([0] * 3000)
     chance = np.geomspace(0.5, 0.05, 12)
     strata = [tuple(np.flatnonzero(rng.random(12) < chance).tolist()) for _ in rows]
-    made = split.split(rows, strata, list(range(3000)), classes=[str(k) for k in range(12)])
+    made = assign.split(rows, strata, list(range(3000)), classes=[str(k) for k in range(12)])
     for k in range(12):
         parts = [made.parts[row.id] for row, has in zip(rows, strata, strict=True) if k in has]
         shares = [parts.count(part) / len(parts) for part in ("train", "valid", "test")]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from foveate.annotations import Label
-from foveate.data import split_file
 from foveate.data.dataset import ArraySource, Dataset, Sample
+from foveate.data.split import file
 from foveate.errors import RunError
 
 PIXELS = ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)
@@ -25,8 +25,8 @@ ODD = ["a,b", 'c"d', "e\nf", " g ", "ü日", "=1"]
 def test_the_file_round_trips_whatever_the_names(tmp_path):
     rows = samples(ODD)
     parts = dict(zip(ODD, ["train", "valid", "test"] * 2, strict=True))
-    split_file.write(tmp_path / "split.csv", rows, [f"h{i}" for i in range(6)], parts)
-    read = split_file.read(tmp_path / "split.csv")
+    file.write(tmp_path / "split.csv", rows, [f"h{i}" for i in range(6)], parts)
+    read = file.read(tmp_path / "split.csv")
     assert {id: row.part for id, row in read.items()} == parts
     assert [row.content for row in read.values()] == [f"h{i}" for i in range(6)]
 
@@ -43,19 +43,19 @@ def test_the_file_round_trips_whatever_the_names(tmp_path):
 def test_a_damaged_file_is_refused_with_its_line(tmp_path, text):
     (tmp_path / "split.csv").write_text(text)
     with pytest.raises(RunError, match=r"split.csv:[23]: a new id"):
-        split_file.read(tmp_path / "split.csv")
+        file.read(tmp_path / "split.csv")
 
 
 def test_other_data_are_refused_with_what_changed(tmp_path):
     rows = samples(ODD)
     dataset = Dataset("d", "classification", ("a", "b"), rows)
-    made = {row.id: split_file.Row("train", f"h{i}") for i, row in enumerate(rows)}
+    made = {row.id: file.Row("train", f"h{i}") for i, row in enumerate(rows)}
     hashes = [f"h{i}" for i in range(6)]
-    assert [row.part for row in split_file.apply(dataset, hashes, made, tmp_path)] == ["train"] * 6
+    assert [row.part for row in file.apply(dataset, hashes, made, tmp_path)] == ["train"] * 6
     fewer = replace(dataset, samples=rows[1:])
     with pytest.raises(RunError, match="0 new samples, 1 gone, 0 changed"):
-        split_file.apply(fewer, hashes[1:], made, tmp_path)
+        file.apply(fewer, hashes[1:], made, tmp_path)
     with pytest.raises(RunError, match=r"0 new samples, 0 gone, 1 changed, e.g. a,b \(changed\)"):
-        split_file.apply(dataset, ["other", *hashes[1:]], made, tmp_path)
+        file.apply(dataset, ["other", *hashes[1:]], made, tmp_path)
     with pytest.raises(RunError, match="1 new samples"):
-        split_file.apply(dataset, hashes, dict(list(made.items())[1:]), tmp_path)
+        file.apply(dataset, hashes, dict(list(made.items())[1:]), tmp_path)

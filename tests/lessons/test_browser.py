@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from foveate import teaching
+from foveate.lessons import site
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -62,7 +62,7 @@ def watched(browser):
 
 @pytest.mark.parametrize("name", ["perceptron", "convolution", "invariance"])
 def test_a_live_lesson_moves_with_its_slider(browser, name):
-    claims = teaching.find(name).path.read_text("utf-8").count("show.claim(")
+    claims = site.find(name).path.read_text("utf-8").count("show.claim(")
     with served(name) as address:
         page, wrong = watched(browser)
         page.goto(address)
@@ -85,10 +85,10 @@ def test_a_page_moves_without_python(browser, tmp_path: Path, monkeypatch):
     from test_lessons import SMALL
 
     (tmp_path / "tiny.py").write_text(SMALL.format(number=1, name="tiny", offered=2), "utf-8")
-    monkeypatch.setattr(teaching, "FOLDER", tmp_path)
-    teaching.all.cache_clear()
-    teaching.write(teaching.find("tiny"), tmp_path / "tiny.html")
-    teaching.all.cache_clear()
+    monkeypatch.setattr(site, "FOLDER", tmp_path)
+    site.all.cache_clear()
+    site.write(site.find("tiny"), tmp_path / "tiny.html")
+    site.all.cache_clear()
     page, wrong = watched(browser)
     page.goto((tmp_path / "tiny.html").as_uri())
     stage = page.locator(".stage")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import foveate
-from command_line import refused, run_cli
-from foveate import teaching
+from foveate.lessons import site
+from helpers.command_line import refused, run_cli
 
 LIMIT = 30
 """Seconds of processor that a lesson may take, alone."""
@@ -62,14 +62,14 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for number, name in ((2, "second"), (1, "first")):
         (folder / f"{name}.py").write_text(SMALL.format(number=number, name=name, offered=number), "utf-8")
-    monkeypatch.setattr(teaching, "FOLDER", folder)
-    teaching.all.cache_clear()
+    monkeypatch.setattr(site, "FOLDER", folder)
+    site.all.cache_clear()
     yield tmp_path
-    teaching.all.cache_clear()
+    site.all.cache_clear()
 
 
 @pytest.mark.slow  # trains what it talks of
-@pytest.mark.parametrize("lesson", teaching.all(), ids=lambda lesson: lesson.name)
+@pytest.mark.parametrize("lesson", site.all(), ids=lambda lesson: lesson.name)
 def test_a_lesson_proves_its_claims_within_its_time(lesson):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, lesson.path], capture_output=True, text=True, timeout=20 * LIMIT)
@@ -78,7 +78,7 @@ def test_a_lesson_proves_its_claims_within_its_time(lesson):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SHARED * LIMIT
 
 
-@pytest.mark.parametrize("lesson", teaching.all(), ids=lambda lesson: lesson.name)
+@pytest.mark.parametrize("lesson", site.all(), ids=lambda lesson: lesson.name)
 def test_a_lesson_claims_something_and_can_be_moved(lesson):
     nodes = list(ast.walk(ast.parse(lesson.path.read_text("utf-8"))))
     called = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
@@ -91,9 +91,9 @@ def test_a_lesson_claims_something_and_can_be_moved(lesson):
 
 
 def test_lessons_are_numbered_without_gaps_that_two_share():
-    numbers = [lesson.number for lesson in teaching.all()]
+    numbers = [lesson.number for lesson in site.all()]
     assert len(set(numbers)) == len(numbers)
-    assert {"perceptron", "convolution", "invariance"} <= {lesson.name for lesson in teaching.all()}
+    assert {"perceptron", "convolution", "invariance"} <= {lesson.name for lesson in site.all()}
 
 
 def test_foveate_itself_needs_no_lesson():
@@ -106,7 +106,7 @@ def test_foveate_itself_needs_no_lesson():
 def test_they_are_listed():
     code, out, _ = run_cli("lesson")
     assert code == 0
-    assert all(lesson.name in out for lesson in teaching.all())
+    assert all(lesson.name in out for lesson in site.all())
 
 
 def test_an_unknown_one_is_refused_with_the_nearest():
@@ -119,8 +119,8 @@ def test_options_that_cannot_go_together_are_refused(tmp_path):
 
 
 def test_without_marimo_the_extra_is_told(monkeypatch, tmp_path):
-    find = teaching.importlib.util.find_spec
-    monkeypatch.setattr(teaching.importlib.util, "find_spec", lambda name: None if name == "marimo" else find(name))
+    find = site.importlib.util.find_spec
+    monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: None if name == "marimo" else find(name))
     for words in (["perceptron"], ["perceptron", "--html", tmp_path / "x.html"], ["--site", tmp_path / "site"]):
         assert 'pip install "foveate[lessons]"' in refused("lesson", *words)
     assert not list(tmp_path.iterdir())
@@ -170,12 +170,12 @@ def test_a_claim_that_does_not_hold_leaves_no_page(small):
         path.read_text("utf-8").replace("    poster =", "    assert 1 == 2, 'what is claimed'\n    poster =")
     )
     with pytest.raises(AssertionError, match="what is claimed"):
-        teaching.write(teaching.find("first"), small / "page.html")
+        site.write(site.find("first"), small / "page.html")
     assert not (small / "page.html").exists()
 
 
 def test_a_line_of_code_that_is_not_there_is_not_shown():
-    from foveate.lessons import _pictures as show
+    from foveate.lessons import drawings as show
     from foveate.training import loop
 
     assert "backward()" in show.line_of(loop.steps, ".backward()")

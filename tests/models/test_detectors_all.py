@@ -8,7 +8,7 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.detector import Truth
+from foveate.models.heads.detection import Truth
 
 NAMES = models.names()
 

@@ -12,8 +12,8 @@ from torch import nn
 from foveate import models
 from foveate.errors import SettingError
 from foveate.models.backbone import parameters
+from foveate.models.heads.segmentation import Segmentation
 from foveate.models.registry import MOST_WEIGHTS, NORMALISED, PLAIN
-from foveate.models.segmenter import Segmentation
 
 ENCODERS = [name for name in models.names() if name.partition(":")[0] not in ("mlp", "unet")]
 

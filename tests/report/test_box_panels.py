@@ -6,17 +6,17 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-import report_demo as demo
 from PIL import Image
 from test_page import Walk
 
 from foveate.annotations import Boxes
-from foveate.evaluation import detection
-from foveate.evaluation.box_errors import KINDS
+from foveate.metrics import detection
+from foveate.metrics.box_errors import KINDS
 from foveate.report import charts, drawing
 from foveate.report.box_panels import MOST_CURVES, OF_EACH_KIND, WORST, box_panels
 from foveate.report.page import render
 from foveate.report.panels import Gallery, Page
+from helpers import report_demo as demo
 
 RED = (200, 0, 0)
 

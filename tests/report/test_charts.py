@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
-import report_demo as demo
 
 from foveate.report import charts
 from foveate.report.panels import Drawing
+from helpers import report_demo as demo
 
 NAN = float("nan")
 

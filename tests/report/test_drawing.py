@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import report_demo as demo
 from scipy.ndimage import binary_erosion
 
 from foveate.report import drawing
+from helpers import report_demo as demo
 
 INKS = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
 

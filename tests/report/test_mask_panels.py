@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import report_demo as demo
 from test_page import Walk
 
 from foveate.annotations import IGNORE, Mask
-from foveate.evaluation import semantic
+from foveate.metrics import semantic
 from foveate.report import drawing
 from foveate.report.mask_panels import MOST_CLASSES, WORST, WRONG, mask_panels
 from foveate.report.page import render
 from foveate.report.panels import Bars, Gallery, Matrix, Page, Table
+from helpers import report_demo as demo
 
 TITLES = ["How well each class is found", "Class by class", "What is taken for what", "The worst pictures"]
 

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import report_demo as demo
 
 from foveate.errors import RunError
 from foveate.report.page import render, write
 from foveate.report.panels import Gallery, Item, Matrix, Page, Table
+from helpers import report_demo as demo
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

@@ -7,14 +7,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from seer import Fixed, Seer, net, picture
 
 from foveate.annotations import Boxes
 from foveate.data.dataset import Dataset
-from foveate.data.draws import Draws, keys
+from foveate.data.rng import Draws, keys
 from foveate.errors import SettingError
 from foveate.settings import Settings
 from foveate.tasks.detection import UNSURE, Detection
+from helpers.box_oracle import Fixed, Seer, net, picture
 
 CLASSES = ("red", "green", "blue")
 CORNERS = np.array([[1.25, 2, 10, 12], [20, 20, 30.123456, 40], [3, 3, 9, 9]])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from seer import Seer, net, picture, told
 
 from foveate.errors import SettingError
 from foveate.tasks.classification import Classification
 from foveate.tasks.detection import Detection
+from helpers.box_oracle import Seer, net, picture, told
 
 TASK = Detection(("red", "green"))
 SIDE = 64

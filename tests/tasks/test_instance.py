@@ -8,19 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mask_seer import COLD, SCENE, Things, coloured, enlarged, fitted, painted, parted, told, truth
 from pycocotools import mask as coco_masks
-from seer import net
 
 from foveate.annotations import Instances
-from foveate.data import rasters
-from foveate.data.draws import Draws, keys
+from foveate.data import label_maps
+from foveate.data.rng import Draws, keys
 from foveate.errors import DataError, SettingError
-from foveate.models.segmenter import Thinned
+from foveate.models.heads.segmentation import Thinned
 from foveate.ops import rle
-from foveate.ops.centres import LEAST
+from foveate.ops.centre_voting import LEAST
 from foveate.tasks import instance
 from foveate.tasks.instance import BLURS, LEAST_SCORE, UNSURE, Instance
+from helpers.box_oracle import net
+from helpers.mask_oracle import COLD, SCENE, Things, coloured, enlarged, fitted, painted, parted, told, truth
 
 CLASSES = ("warm", "cold")
 TASK = Instance(CLASSES)
@@ -271,9 +271,9 @@ def test_words_hold_masks_that_pycocotools_reads():
 
 @pytest.mark.parametrize(("row", "column"), [(3, 2), (8, 25), (45, 45), (20, 20), (63, 63)])
 def test_words_change_with_any_one_pixel(row, column):
-    before, ids = truth(SCENE), rasters.numbered(truth(SCENE), (64, 64)).copy()
+    before, ids = truth(SCENE), label_maps.numbered(truth(SCENE), (64, 64)).copy()
     ids[row, column] = 0 if ids[row, column] else 1
-    assert TASK.words(rasters.things(ids, before.boxes)) != TASK.words(before)
+    assert TASK.words(label_maps.things(ids, before.boxes)) != TASK.words(before)
     assert TASK.words(truth(SCENE)) == TASK.words(before)
 
 

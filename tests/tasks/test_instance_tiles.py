@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mask_seer import SCENE, Things, coloured, painted, parted, told
-from seer import net
 
 from foveate.annotations import Instances
 from foveate.errors import SettingError
 from foveate.tasks.instance import Instance
+from helpers.box_oracle import net
+from helpers.mask_oracle import SCENE, Things, coloured, painted, parted, told
 
 TASK = Instance(("warm", "cold"))
 SIDE = 64

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mask_seer import Classes, Things, blocks, coloured, painted, parted, told, truth
-from seer import net
 
 import foveate as fv
-import masks_demo
-from command_line import hurry
 from foveate.annotations import IGNORE
-from foveate.data import rasters
-from foveate.data.rows import Rows
+from foveate.data import label_maps
+from foveate.data.subset import Rows
 from foveate.errors import SettingError
-from foveate.models.vision import Vision
+from foveate.models.model import Vision
 from foveate.tasks import pixelwise
 from foveate.tasks.instance import UNSURE, Instance
 from foveate.tasks.semantic import Semantic
+from helpers import masks_demo
+from helpers.box_oracle import net
+from helpers.command_line import hurry
+from helpers.mask_oracle import Classes, Things, blocks, coloured, painted, parted, told, truth
 
 SIDE = 64
 SHAPES = [(100, 130), (130, 20), (64, 64), (1, 97), (30, 40)]
@@ -115,7 +115,9 @@ def places(ids):
 def test_squares_show_every_pixel_with_its_class():
     values = colours()
     values[0][:20, :20] = IGNORE
-    pixels, pieces, ids = cut(SEMANTIC, [rasters.mask(own) for own in values], [np.maximum(own, 0) for own in values])
+    pixels, pieces, ids = cut(
+        SEMANTIC, [label_maps.mask(own) for own in values], [np.maximum(own, 0) for own in values]
+    )
     seen = [np.zeros(own.shape, bool) for own in values]
     padded = pixels[np.arange(len(ids))]
     for number, (row, left, top) in enumerate(places(ids)):
@@ -136,13 +138,13 @@ def test_squares_show_the_parts_of_things_that_lie_in_them():
     values = [painted((100, 130), (40, 40, 60, 60, 1), (5, 5, 15, 15, 3)), painted((20, 20), (1, 1, 4, 4, 2))]
     _, pieces, ids = cut(INSTANCE, [truth(own) for own in values], values)
     for piece, (row, left, top) in zip(pieces, places(ids), strict=True):
-        height, width = rasters.size(piece)
+        height, width = label_maps.size(piece)
         assert told(piece) == parted(values[row][top : top + height, left : left + width])
 
 
 def test_pictures_that_can_be_shown_at_once_stay_as_they_are():
     values = colours()[2:3]
-    given = pictures(values, SIDE), [rasters.mask(values[0])], ["p0"]
+    given = pictures(values, SIDE), [label_maps.mask(values[0])], ["p0"]
     assert all(one is other for one, other in zip(SEMANTIC.cut(*given), given, strict=True))
 
 

@@ -7,17 +7,17 @@ import json
 import numpy as np
 import pytest
 import torch
-from mask_seer import SURE, Classes, Logits, blocks, coloured, enlarged, fitted
-from seer import net
 from sklearn.utils.class_weight import compute_class_weight
 
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import Dataset
-from foveate.data.draws import Draws, keys
+from foveate.data.rng import Draws, keys
 from foveate.errors import DataError, SettingError
 from foveate.settings import Settings
 from foveate.tasks import semantic
 from foveate.tasks.semantic import Semantic
+from helpers.box_oracle import net
+from helpers.mask_oracle import SURE, Classes, Logits, blocks, coloured, enlarged, fitted
 
 CLASSES = ("ground", "red", "green", "blue")
 TASK = Semantic(CLASSES)

@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from mask_seer import Classes, Logits, blocks, coloured, enlarged, fitted
-from seer import net
 
 from foveate.errors import SettingError
 from foveate.tasks.semantic import Semantic
+from helpers.box_oracle import net
+from helpers.mask_oracle import Classes, Logits, blocks, coloured, enlarged, fitted
 
 TASK = Semantic(("ground", "red", "green", "blue"))
 SIDE = 64

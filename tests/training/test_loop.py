@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from foveate.errors import Diverged, SettingError
-from foveate.training import pace
-from foveate.training.average import Average
+from foveate.training import time_budget
+from foveate.training.ema import Average
 from foveate.training.loop import steps
 from foveate.training.optim import OPTIMIZERS, optimizer
 from foveate.training.schedule import SCHEDULES, schedule
@@ -130,13 +130,13 @@ def test_batch_normalisations_statistics_are_averaged_and_its_counter_copied():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_stay_within_zero_and_one_and_no_step_is_wasted(name):
     for total in (1, 2, 10, 1000):
-        factors = [schedule(name)(pace.progress(pace.straight(total), step)) for step in range(total)]
+        factors = [schedule(name)(time_budget.progress(time_budget.straight(total), step)) for step in range(total)]
         assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) > 0.99
 
 
 def test_one_cycle_rises_then_falls():
-    factors = [schedule("one-cycle")(pace.progress(pace.straight(100), step)) for step in range(100)]
+    factors = [schedule("one-cycle")(time_budget.progress(time_budget.straight(100), step)) for step in range(100)]
     peak = int(np.argmax(factors))
     assert 15 < peak < 25
     assert np.all(np.diff(factors[:peak]) > 0)

@@ -10,12 +10,12 @@ import torch
 
 import foveate as fv
 from foveate import models, tasks
-from foveate.data import cache
-from foveate.data.augment import Augment
+from foveate.data.augment.images import Augment
 from foveate.data.batches import Batches
+from foveate.data.cache import decoding
 from foveate.errors import Diverged, RunError
-from foveate.models.vision import Vision, pixel_statistics
-from foveate.training import checkpoint, device, pace
+from foveate.models.model import Vision, pixel_statistics
+from foveate.training import checkpoint, device, time_budget
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
 
@@ -24,7 +24,7 @@ from foveate.training.optim import optimizer
 def small():
     """A task, a net and batches on made-up examples."""
     dataset = tasks.find("classification").examples(96, np.random.default_rng(0))
-    pictures = cache.decode(dataset, 16)
+    pictures = decoding.decode(dataset, 16)
     task = tasks.find("classification")(dataset.classes)
     torch.manual_seed(0)
     net = Vision(task.net(models.build("quick", channels=1, size=16)), size=16, mean=[60.0], std=[60.0])
@@ -70,16 +70,18 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
 
 def test_a_stopwatch_finds_the_pace_and_follows_it():
     """A machine of 10 steps a second that is twice as slow after step 100: 20 seconds are 100 + 50 steps."""
-    corners, watch, step, seconds = pace.unknown(), pace.Stopwatch(20.0, 0, 0.0), 0, 0.0
+    corners, watch, step, seconds = time_budget.unknown(), time_budget.Stopwatch(20.0, 0, 0.0), 0, 0.0
     seen = []
     while step < corners[-1][2]:
-        seen.append(pace.progress(corners, step))
+        seen.append(time_budget.progress(corners, step))
         step += 1
         seconds += 0.1 if step <= 100 else 0.2
         corners = watch.corrected(corners, step, seconds)
     assert 18 < seconds < 21.5
     assert corners[-1][2] == step
-    assert [pace.progress(corners, step) for step in range(step)] == seen  # to the bit, though corners came later
+    assert [
+        time_budget.progress(corners, step) for step in range(step)
+    ] == seen  # to the bit, though corners came later
     assert np.all(np.diff(seen) > 0)
     assert seen[-1] > 0.97
     assert np.max(np.diff(seen[12:])) < 0.02  # no jump in the learning rate
@@ -87,13 +89,13 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
 
 
 def test_a_budget_that_is_gone_ends_the_run_at_once():
-    watch = pace.Stopwatch(0.0, 0, 0.0)
-    assert watch.corrected(pace.unknown(), 1, 0.1)[-1][2] == 1
+    watch = time_budget.Stopwatch(0.0, 0, 0.0)
+    assert watch.corrected(time_budget.unknown(), 1, 0.1)[-1][2] == 1
 
 
 def test_the_middle_of_each_step_is_its_progress():
-    assert [pace.progress(pace.straight(4), step) for step in range(4)] == [0.125, 0.375, 0.625, 0.875]
-    assert pace.progress([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(0.2 + 0.8 * 0.45)
+    assert [time_budget.progress(time_budget.straight(4), step) for step in range(4)] == [0.125, 0.375, 0.625, 0.875]
+    assert time_budget.progress([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(0.2 + 0.8 * 0.45)
 
 
 def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):
@@ -154,7 +156,7 @@ def test_what_is_said_of_thousands_of_things_in_a_picture_is_read_again(trained,
 @pytest.mark.parametrize("at_once", [1, 20, 100, 2**22])
 def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
     """Also of pictures so large that few lines of one are counted at once."""
-    monkeypatch.setattr("foveate.models.vision._AT_ONCE", at_once)
+    monkeypatch.setattr("foveate.models.model._AT_ONCE", at_once)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
     mean, std = pixel_statistics(pixels)
     np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)))
@@ -164,8 +166,8 @@ def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
 
 def test_normalisation_comes_from_the_train_part_alone(trained):
     """Weights carry the mean of train pixels, not of all."""
-    from foveate.console import Silent
-    from foveate.material import reopen
+    from foveate.cli.console import Silent
+    from foveate.experiment.prepare import reopen
 
     material = reopen(trained, Silent())
     _, net = trained.load()

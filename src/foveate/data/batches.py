@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate.data.dataset import Images
-from foveate.data.draws import Draws, keys, shuffled
-from foveate.data.rows import Pixels
+from foveate.data.rng import Draws, keys, shuffled
+from foveate.data.subset import Pixels
 
 _PIXELS_AT_ONCE = 500 * 64 * 64
 """Of a validation batch: a net's maps take some hundred times that in memory."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foveate.data import builtin, formats, named
+from foveate import formats
+from foveate.data import builtin, catalog
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError
 
@@ -37,7 +38,7 @@ def load(
         data folder (~/.local/share/foveate) and /usr/share/datasets
     root: a folder with published sets
     download: whether a published set that is not found may be fetched, into the first of those places
-    format: what the path holds, where that cannot be told by looking (see foveate.data.formats)
+    format: what the path holds, where that cannot be told by looking (see foveate.formats)
 
     `load(dataset.origin)` gives the same data again. Raises DataError for what cannot be read.
     """
@@ -47,19 +48,19 @@ def load(
         raise DataError("a path or the name of a set is expected, got nothing", where="data")
     path = formats.expanded(what)
     if _exists(path):
-        return named.dress(formats.read(path, format))
+        return catalog.dress(formats.read(path, format))
     name = str(what)
     if name in builtin.all():
         return builtin.all()[name].read()
-    if name in named.NAMED:
-        return named.read(named.NAMED[name], root, download)
-    raise formats.missing(path, [*builtin.all(), *named.NAMED])
+    if name in catalog.NAMED:
+        return catalog.read(catalog.NAMED[name], root, download)
+    raise formats.missing(path, [*builtin.all(), *catalog.NAMED])
 
 
 def catalogue(root: Path | None = None) -> list[Entry]:
     """The sets that are known by name, the built-in ones first."""
     inside = [Entry(name, one.SUMMARY, "built in") for name, one in builtin.all().items()]
-    return inside + [Entry(name, one.summary, named.find(one, root)) for name, one in named.NAMED.items()]
+    return inside + [Entry(name, one.summary, catalog.find(one, root)) for name, one in catalog.NAMED.items()]
 
 
 def _exists(path: Path) -> bool:

@@ -6,8 +6,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from foveate.models.detector import Detector
-from foveate.models.segmenter import Head, Segmenter
+from foveate.models.heads.detection import Detector
+from foveate.models.heads.segmentation import Head, Segmenter
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of red, green and blue, pixels counted from 0 to 1."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from foveate.data.dataset import Images
 from foveate.errors import SettingError
-from foveate.models import folders, reference
+from foveate.models import hf_folder, model_ref
 from foveate.models.colour import colour
 
 _AT_ONCE = 32
@@ -41,12 +41,12 @@ class Clip:
     """
 
     def __init__(self, folder: Path):
-        told = reference.described(folder, "clip")
-        transformers = folders.library("transformers", "clip:DIR")
-        self.net = folders.net(transformers.CLIPModel, folder, told)
+        told = model_ref.described(folder, "clip")
+        transformers = hf_folder.library("transformers", "clip:DIR")
+        self.net = hf_folder.net(transformers.CLIPModel, folder, told)
         words = self.net.config.text_config
-        self.tokenizer = folders.tokenizer(transformers.CLIPTokenizer, folder, words.vocab_size)
-        self.processor = folders.part(transformers.CLIPImageProcessor, folder)
+        self.tokenizer = hf_folder.tokenizer(transformers.CLIPTokenizer, folder, words.vocab_size)
+        self.processor = hf_folder.part(transformers.CLIPImageProcessor, folder)
         self.limit: int = words.max_position_embeddings
 
     @torch.no_grad()
@@ -64,7 +64,7 @@ class Clip:
         """whole: whether a text that is too long is refused, as by `check`; otherwise its end is not read"""
         if whole:
             self.check(texts)
-        with folders.quiet():
+        with hf_folder.quiet():
             given = self.tokenizer(
                 list(texts), padding=True, truncation=True, max_length=self.limit, return_tensors="pt"
             )
@@ -74,7 +74,7 @@ class Clip:
 
     def check(self, texts: Sequence[str]) -> None:
         """Raises SettingError for a text of more than `limit` tokens: what is cut off would be left out in silence."""
-        with folders.quiet():
+        with hf_folder.quiet():
             counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
         for text, count in zip(texts, counts, strict=True):
             if count > self.limit:

@@ -108,8 +108,8 @@ class Model:
 @cache
 def all() -> tuple[Model, ...]:
     """Every model, in the order of the files' names."""
-    package = "foveate.models"
-    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
+    package = "foveate.models.backbones"
+    modules = pkgutil.iter_modules([str(Path(__file__).parent / "backbones")])
     found = [importlib.import_module(f"{package}.{module.name}") for module in modules]
     return tuple(model for module in found for model in getattr(module, "MODELS", ()))
 

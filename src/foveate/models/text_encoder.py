@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import RunError, SettingError
-from foveate.models import reference
+from foveate.models import model_ref
 from foveate.models.clip import Clip
 
 MOST_KEPT = 2 * 2**30
@@ -116,7 +116,7 @@ class TextEncoder:
 
 def check(place: str) -> None:
     """Raises SettingError if this is not "clip:DIR" of a folder that is there and describes a CLIP. Loads nothing."""
-    reference.described(reference.folder(_meant(place), download=False), "clip")
+    model_ref.described(model_ref.folder(_meant(place), download=False), "clip")
 
 
 def _ordered(texts: Sequence[str]) -> list[str]:
@@ -124,8 +124,8 @@ def _ordered(texts: Sequence[str]) -> list[str]:
     return sorted({text for text in texts if text.strip()}, key=lambda text: (len(text), text))
 
 
-def _meant(place: str) -> reference.Reference:
-    meant = reference.parse(place)
+def _meant(place: str) -> model_ref.Reference:
+    meant = model_ref.parse(place)
     if meant is None or meant.family != "clip":
         raise SettingError(f"clip:DIR is expected, got {place!r}", where="text_encoder")
     return meant
@@ -138,7 +138,7 @@ def _whole(place: str) -> str:
 
 
 def _opened(place: str) -> Clip:
-    clip = Clip(reference.folder(_meant(place), download=False))
+    clip = Clip(model_ref.folder(_meant(place), download=False))
     del clip.net.vision_model  # half of its weights or more
     return clip
 

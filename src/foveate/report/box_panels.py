@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes
-from foveate.evaluation import detection as metrics
-from foveate.evaluation.box_errors import KINDS, Mistake, mistakes
+from foveate.metrics import detection as metrics
+from foveate.metrics.box_errors import KINDS, Mistake, mistakes
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, Gallery, Item, Panel, Table
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.evaluation.figure_names import written
+from foveate.metrics.names import written
 from foveate.report.panels import Drawing, Key
 
 # What matplotlib draws with -> what the page replaces it by.

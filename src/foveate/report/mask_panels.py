@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import IGNORE, Mask
-from foveate.evaluation.semantic import Scorer
+from foveate.metrics.semantic import Scorer
 from foveate.report import drawing
 from foveate.report.panels import Bars, Gallery, Item, Matrix, Panel, Table, shares
 

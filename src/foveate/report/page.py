@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from foveate import files
-from foveate.report import pictures, scales
+from foveate import atomic_io
+from foveate.report import embedding, scales
 from foveate.report.panels import Page
 
 
@@ -20,7 +20,7 @@ def render(page: Page) -> str:
 
 def write(page: Page, path: Path) -> None:
     """Write the HTML, whole or not at all. Raises RunError where that cannot be done."""
-    files.write_text(path, render(page))
+    atomic_io.write_text(path, render(page))
 
 
 @cache
@@ -35,7 +35,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "kind": lambda panel: type(panel).__name__,
         "own_ids": own_ids,
-        "uri": pictures.data_uri,
+        "uri": embedding.data_uri,
         "figure": scales.figure,
         "share": scales.share,
         "cells": scales.cells,
@@ -44,7 +44,7 @@ def _environment() -> Environment:
         "full_scale": scales.full_scale,
         "tick": scales.tick,
     }
-    environment.tests |= {"small": pictures.is_small, "known": scales.known}
+    environment.tests |= {"small": embedding.is_small, "known": scales.known}
     environment.globals["largest_matrix"] = scales.LARGEST_MATRIX
     return environment
 

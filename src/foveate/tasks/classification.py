@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from foveate.annotations import Label
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
-from foveate.data.draws import Draws
-from foveate.data.rows import Pixels
+from foveate.data.rng import Draws
+from foveate.data.subset import Pixels
 from foveate.errors import SettingError
-from foveate.evaluation import classification as metrics
-from foveate.evaluation import noise
-from foveate.evaluation.baselines import fit_baselines
+from foveate.metrics import classification as metrics
+from foveate.metrics import label_errors
+from foveate.metrics.baselines.classification import fit_baselines
 from foveate.models.backbone import Backbone
-from foveate.models.vision import Vision
+from foveate.models.model import Vision
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, Gallery, Item, Matrix, Panel, Table
 from foveate.settings import Settings
@@ -155,7 +155,7 @@ class Classification(Task[Label]):
 
     def suspects(self, predicted: Sequence[Label], truth: Sequence[Label]) -> list[int]:
         scores = np.array([label.scores for label in predicted]).reshape(len(predicted), len(self.classes))
-        return noise.suspects(scores, np.array([label.index for label in truth], np.int64))
+        return label_errors.suspects(scores, np.array([label.index for label in truth], np.int64))
 
     def baselines(self, images: Pixels, truths: Sequence[Label], seed: int) -> Rivals[Label]:
         labels = np.array([truth.index for truth in truths])

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Boxes
-from foveate.data.augment import suited
+from foveate.data.augment.boxes import Composed
+from foveate.data.augment.images import suited
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
-from foveate.data.draws import Draws
-from foveate.data.mosaic import Composed
-from foveate.data.pictures import inside
-from foveate.data.rows import Pixels
+from foveate.data.images import inside
+from foveate.data.rng import Draws
+from foveate.data.subset import Pixels
 from foveate.errors import DataError
-from foveate.evaluation import detection as metrics
-from foveate.evaluation.box_baselines import fit_baselines
-from foveate.evaluation.intervals import Score
+from foveate.metrics import detection as metrics
+from foveate.metrics.baselines.boxes import fit_baselines
+from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.detector import Found, Truth
-from foveate.models.vision import Vision
+from foveate.models.heads.detection import Found, Truth
+from foveate.models.model import Vision
 from foveate.ops.tiles import cut, tiles
 from foveate.report import drawing
 from foveate.report.box_panels import box_panels

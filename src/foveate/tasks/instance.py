@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import IGNORE, Boxes, Instances
-from foveate.data import rasters
-from foveate.data.augment import suited
+from foveate.data import label_maps
+from foveate.data.augment.images import suited
+from foveate.data.augment.masks import Warped, pieces
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
-from foveate.data.draws import Draws
-from foveate.data.pictures import inside, reduced
-from foveate.data.rows import Pixels
-from foveate.data.warp import Warped, pieces
+from foveate.data.images import inside, reduced
+from foveate.data.rng import Draws
+from foveate.data.subset import Pixels
 from foveate.errors import DataError
-from foveate.evaluation import detection
-from foveate.evaluation import instance as metrics
-from foveate.evaluation.intervals import Score
-from foveate.evaluation.matching import Compared
-from foveate.evaluation.thing_baselines import fit_baselines
+from foveate.metrics import detection
+from foveate.metrics import instance as metrics
+from foveate.metrics.baselines.instances import fit_baselines
+from foveate.metrics.intervals import Score
+from foveate.metrics.matching import Compared
 from foveate.models.backbone import Backbone
-from foveate.models.segmenter import Segmentation, Thinned, pixel_losses, seen
-from foveate.models.vision import Vision
-from foveate.ops import centres
+from foveate.models.heads.segmentation import Segmentation, Thinned, pixel_losses, seen
+from foveate.models.model import Vision
+from foveate.ops import centre_voting
 from foveate.ops.tiles import Tile, cut, tiles
 from foveate.report import drawing
+from foveate.report.instance_panels import thing_panels
 from foveate.report.panels import Panel
-from foveate.report.thing_panels import thing_panels
 from foveate.tasks.pixelwise import WHOLE, Pixelwise
 from foveate.tasks.task import Rivals, Stencil, Tally
 
@@ -100,13 +100,14 @@ class Instance(Pixelwise[Instances]):
 
     @staticmethod
     def resized(annotation: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
-        return rasters.resized(annotation, before, after)
+        return label_maps.resized(annotation, before, after)
 
     @staticmethod
     def windows(truth: Instances, places: Sequence[Tile]) -> list[Instances]:
-        ids, boxes = rasters.numbers(truth), truth.boxes
+        ids, boxes = label_maps.numbers(truth), truth.boxes
         return [
-            rasters.things(rasters.compact(ids[top:bottom, left:right]), boxes) for left, top, right, bottom in places
+            label_maps.things(label_maps.compact(ids[top:bottom, left:right]), boxes)
+            for left, top, right, bottom in places
         ]
 
     @classmethod
@@ -114,7 +115,7 @@ class Instance(Pixelwise[Instances]):
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Instances]:
         flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
-        return Warped(rasters.numbers, rasters.laid, **pieces(size, kind, flip))
+        return Warped(label_maps.numbers, label_maps.laid, **pieces(size, kind, flip))
 
     def collate(self, images: Tensor, truths: Sequence[Instances], draws: Draws) -> tuple[tuple[Tensor, ...], Truth]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), what is to be learnt at each pixel."""
@@ -123,14 +124,14 @@ class Instance(Pixelwise[Instances]):
         classes, shares = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         offsets = np.zeros((shape[0], 2, *shape[1:]), np.float32)
         for row, truth in enumerate(truths):
-            ids, boxes = rasters.numbers(truth), truth.boxes
+            ids, boxes = label_maps.numbers(truth), truth.boxes
             height, width = ids.shape
             here = row, slice(0, height), slice(0, width)
             named = np.where(boxes.spared, IGNORE, boxes.classes + 1)
             classes[here] = np.concatenate([[0], named])[ids]
-            places, area = centres.middles(ids, len(boxes))
+            places, area = centre_voting.middles(ids, len(boxes))
             learnt = np.where(boxes.spared, 0, area)
-            offsets[row, :, :height, :width] = centres.offsets(ids, places) / UNIT
+            offsets[row, :, :height, :width] = centre_voting.offsets(ids, places) / UNIT
             share = np.where(learnt > 0, 1 / np.maximum(area, 1), 0) / max(1, (learnt > 0).sum())
             shares[here] = np.concatenate([[0], share])[ids]
         target = Truth(*(torch.from_numpy(column) for column in (classes, offsets, shares)))
@@ -168,7 +169,7 @@ class Instance(Pixelwise[Instances]):
         pairs: dict[float, list[Compared]] = {blur: [] for blur in BLURS}
         for row, answers in self._found(net, images, BLURS):
             for blur, answer in zip(BLURS, answers, strict=True):
-                pairs[blur].append(metrics.compared(answer, truths[row], rasters.size(truths[row])))
+                pairs[blur].append(metrics.compared(answer, truths[row], label_maps.size(truths[row])))
         tallies = {blur: detection.matched(compared, metrics.MOST) for blur, compared in pairs.items()}
         figures = {blur: detection.figures(tally, len(self.classes))[self.primary] for blur, tally in tallies.items()}
         self.blur = max(BLURS, key=lambda blur: np.nan_to_num(figures[blur]))
@@ -208,7 +209,7 @@ class Instance(Pixelwise[Instances]):
             seen.append((place, things[~lost]))
         whole = reduced(image, min(net.size, WHOLE), net.channels)
         (things,) = self.predict_whole(net, [whole])
-        return rasters.joined(
+        return label_maps.joined(
             seen, self.resized(things, (whole.shape[0], whole.shape[1]), (height, width)), (height, width)
         )
 
@@ -217,7 +218,7 @@ class Instance(Pixelwise[Instances]):
         return answer if answer.boxes.scores is None else answer[metrics.shown(answer, self.thresholds)]
 
     def tally(self, predicted: Sequence[Instances], truth: Sequence[Instances]) -> Tally:
-        pairs = [metrics.compared(*pair, rasters.size(pair[1])) for pair in zip(predicted, truth, strict=True)]
+        pairs = [metrics.compared(*pair, label_maps.size(pair[1])) for pair in zip(predicted, truth, strict=True)]
         return metrics.tally(pairs, [metrics.shown(found, self.thresholds) for found in predicted])
 
     def column(self, values: list[Any]) -> NDArray[Any]:
@@ -237,7 +238,7 @@ class Instance(Pixelwise[Instances]):
     def words(self, annotation: Instances) -> dict[str, Any]:
         """Of each thing class, box, pixels and mask, which is COCO's compressed run lengths."""
         shown = self.shown(annotation)
-        told = zip(shown.boxes.classes.tolist(), rasters.told(shown), strict=True)
+        told = zip(shown.boxes.classes.tolist(), label_maps.told(shown), strict=True)
         return {"things": [{"class": self.classes[k], **one} for k, one in told]}
 
     def tell(self, annotation: Instances) -> str:
@@ -250,11 +251,11 @@ class Instance(Pixelwise[Instances]):
         """Each thing that is shown in its class's colour with an edge, or, where there is one class, in a colour of its own."""
         shown = self.shown(annotation)
         own = shown.boxes.classes if len(self.classes) > 1 else np.arange(len(shown))
-        return drawing.things(image, rasters.numbered(shown, image.shape[:2]), own)
+        return drawing.things(image, label_maps.numbered(shown, image.shape[:2]), own)
 
     def stencils(self, answer: Instances) -> list[Stencil]:
         """A picture for each thing, white on black."""
-        masks = answer.masks(rasters.size(answer))
+        masks = answer.masks(label_maps.size(answer))
         named = zip(masks, answer.boxes.classes.tolist(), strict=True)
         return [
             Stencil(f"/{number:04d}-{_plain(self.classes[k])}", mask.astype(np.uint8) * np.uint8(255))
@@ -297,7 +298,7 @@ class Instance(Pixelwise[Instances]):
                 classes.append(k)
                 ids[top : top + height, left : left + width] = len(classes)
             boxes = Boxes(np.zeros((len(classes), 4)), np.array(classes, np.int64))
-            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), rasters.things(ids, boxes)))
+            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), label_maps.things(ids, boxes)))
         return Dataset("examples", cls.name, ("square", "bar"), samples)
 
 
@@ -315,12 +316,12 @@ def _things(maps: Sequence[NDArray[np.float32]], blur: float) -> Instances:
     """(1 + K, H, W) probabilities and (2, H, W) pixels to the middle -> things, each as every class that it may be. A score is how
     well the thing's pixels agree on their middle, times how sure they are of the class in the mean."""
     shares, to_middle = maps
-    ids, agreed = centres.grouped(to_middle, shares[0] < 0.5, blur)
+    ids, agreed = centre_voting.grouped(to_middle, shares[0] < 0.5, blur)
     count = len(agreed)
     area = np.bincount(ids.ravel(), minlength=count + 1)[1:]
     summed = np.stack([np.bincount(ids.ravel(), share.ravel(), count + 1)[1:] for share in shares[1:]], 1)
     scores = (agreed / np.maximum(area, 1))[:, None] * summed
-    found = rasters.things(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
+    found = label_maps.things(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
     best = np.arange(scores.shape[1]) == found.boxes.classes[:, None]
     row, k = np.nonzero(best | (scores >= LEAST_SCORE))
     boxes = Boxes(found.boxes.corners[row], k, scores[row, k], size=ids.shape)

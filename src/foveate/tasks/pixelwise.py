@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from foveate.data.dataset import Image, Images
-from foveate.data.pictures import reduced
-from foveate.data.rows import Rows, Squares
+from foveate.data.images import reduced
+from foveate.data.subset import Rows, Squares
 from foveate.errors import SettingError
-from foveate.models.vision import Vision
+from foveate.models.model import Vision
 from foveate.ops.tiles import Tile, tiles
 from foveate.tasks.task import Task
 

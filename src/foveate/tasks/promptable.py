@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import rasters
+from foveate.data import label_maps
+from foveate.data.augment.masks import Warped, pieces
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
-from foveate.data.draws import Draws
-from foveate.data.rows import Pixels
-from foveate.data.warp import Warped, pieces
+from foveate.data.rng import Draws
+from foveate.data.subset import Pixels
 from foveate.errors import DataError
-from foveate.evaluation import pointing
-from foveate.evaluation.click_baselines import fit_baselines, pointed
-from foveate.evaluation.detection import column
-from foveate.evaluation.intervals import Score
-from foveate.evaluation.pointing import CLICKS, Pointed
+from foveate.metrics import interactive
+from foveate.metrics.baselines.clicks import fit_baselines, pointed
+from foveate.metrics.detection import column
+from foveate.metrics.interactive import CLICKS, Pointed
+from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.prompted import DRAWS, Prompted, Round, prompt_losses
-from foveate.models.seer import NetSeer, Seer
-from foveate.models.vision import Vision
+from foveate.models.heads.promptable import DRAWS, Prompted, Round, prompt_losses
+from foveate.models.interactive import NetSeer, Seer
+from foveate.models.model import Vision
 from foveate.ops.clicks import Click
 from foveate.report import drawing
+from foveate.report.click_panels import point_panels
 from foveate.report.panels import Panel
-from foveate.report.point_panels import point_panels
 from foveate.tasks.task import Rivals, Stencil, Tally, Task
 
 GRID = 8
@@ -87,14 +87,14 @@ class Promptable(Task[Answer]):
             return annotation
         if isinstance(annotation, Pointed):
             return replace(annotation, after=tuple(_stretched(one, before, after) for one in annotation.after))
-        return rasters.resized(annotation, before, after)
+        return label_maps.resized(annotation, before, after)
 
     @classmethod
     def augmentation(
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Instances]:
         del symmetric, classes, epochs  # what a thing is called is not asked for: it is one in a mirror too
-        return Warped(rasters.numbers, rasters.laid, **pieces(size, kind, flip=kind != "none"))
+        return Warped(label_maps.numbers, label_maps.laid, **pieces(size, kind, flip=kind != "none"))
 
     def collate(self, images: Tensor, truths: Sequence[Answer], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> (the same, one thing's mask a picture, (B, H, W) bool, draws for the clicks), the masks. Which thing,
@@ -105,7 +105,7 @@ class Promptable(Task[Answer]):
             assert isinstance(truth, Instances)
             rows = np.flatnonzero(~truth.boxes.spared)
             if len(rows):
-                height, width = size = rasters.size(truth)
+                height, width = size = label_maps.size(truth)
                 target[:height, :width] = truth[rows[[int(share * len(rows))]]].masks(size)[0]
         masks = torch.from_numpy(targets)
         return (images, masks, torch.from_numpy(draw)), masks
@@ -130,7 +130,9 @@ class Promptable(Task[Answer]):
         known = target.flatten(1).any(1).cpu().numpy()
         found = (output[-1].best() > 0).cpu().numpy()
         return (
-            float(pointing.overlaps(found[known], target.cpu().numpy()[known]).mean()) if known.any() else float("nan")
+            float(interactive.overlaps(found[known], target.cpu().numpy()[known]).mean())
+            if known.any()
+            else float("nan")
         )
 
     # --- answers
@@ -149,14 +151,14 @@ class Promptable(Task[Answer]):
 
     def _pointed(self, net: Vision, image: Image, truth: Instances) -> Pointed:
         """Each thing of the truth, clicked where the last answer was most wrong."""
-        seer, rows = NetSeer(net, image), pointing.chosen(truth)
+        seer, rows = NetSeer(net, image), interactive.chosen(truth)
         true = truth[rows].masks((image.shape[0], image.shape[1]))
 
         def cut(clicks: Sequence[Sequence[Click]], earlier: Tensor | None) -> tuple[NDArray[np.bool_], Tensor]:
             answer = seer.ask(clicks, [None] * len(clicks), earlier).best()
             return seer.masks(answer), answer
 
-        return Pointed(rows, tuple(pointing.rounds(true, cut)))
+        return Pointed(rows, tuple(interactive.rounds(true, cut)))
 
     def shown(self, answer: Answer) -> Instances:
         """The things as they were answered last."""
@@ -165,19 +167,19 @@ class Promptable(Task[Answer]):
     def tally(self, predicted: Sequence[Answer], truth: Sequence[Answer]) -> Tally:
         true = [one for one in truth if isinstance(one, Instances)]
         known = [
-            answer if isinstance(answer, Pointed) else Pointed(rows := pointing.chosen(own), (own[rows],) * CLICKS)
+            answer if isinstance(answer, Pointed) else Pointed(rows := interactive.chosen(own), (own[rows],) * CLICKS)
             for answer, own in zip(predicted, true, strict=True)
         ]
-        return pointing.tally(known, true, [rasters.size(one) for one in true])
+        return interactive.tally(known, true, [label_maps.size(one) for one in true])
 
     def column(self, values: list[Any]) -> NDArray[Any]:
         return column(values)
 
     def figures(self, tally: Tally) -> dict[str, float]:
-        return pointing.Scorer(tally).figures()
+        return interactive.Scorer(tally).figures()
 
     def scorer(self, tally: Tally) -> Score:
-        return pointing.Scorer(tally).figures
+        return interactive.Scorer(tally).figures
 
     def baselines(self, images: Pixels, truths: Sequence[Answer], seed: int) -> Rivals[Answer]:
         rivals = fit_baselines(images, [truth for truth in truths if isinstance(truth, Instances)], seed)
@@ -195,24 +197,24 @@ class Promptable(Task[Answer]):
 
     def words(self, annotation: Answer) -> dict[str, Any]:
         """Of each thing its box, pixels and mask, which is COCO's compressed run lengths."""
-        return {"things": rasters.told(self.shown(annotation))}
+        return {"things": label_maps.told(self.shown(annotation))}
 
     def tell(self, annotation: Answer) -> str:
         things = self.shown(annotation)
         if len(things) == 1 and things.boxes.scores is not None:
-            area = int(things.masks(rasters.size(things)).sum())
+            area = int(things.masks(label_maps.size(things)).sum())
             return f"a thing of {area:,} pixels, IoU estimated at {things.boxes.scores[0]:.0%}"
         return f"{len(things)} thing{'' if len(things) == 1 else 's'}"
 
     def draw(self, image: Image, annotation: Answer) -> Image:
         """Each thing in a colour of its own, with an edge."""
         things = self.shown(annotation)
-        return drawing.things(image, rasters.numbered(things, image.shape[:2]), np.arange(len(things)))
+        return drawing.things(image, label_maps.numbered(things, image.shape[:2]), np.arange(len(things)))
 
     def stencils(self, answer: Answer) -> list[Stencil]:
         """A picture for each thing, white on black."""
         things = self.shown(answer)
-        masks = things.masks(rasters.size(things))
+        masks = things.masks(label_maps.size(things))
         return [
             Stencil(f"/{number:04d}", mask.astype(np.uint8) * np.uint8(255)) for number, mask in enumerate(masks, 1)
         ]
@@ -248,14 +250,14 @@ class Promptable(Task[Answer]):
             for part in (top, top + 8):
                 picture[part : part + 6, left : left + 8] = 30
                 ids[part : part + 6, left : left + 8] = 2
-            truth = rasters.things(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
+            truth = label_maps.things(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
             samples.append(Sample(f"example-{row}", ArraySource(pixels, row), truth))
         return Dataset("examples", cls.name, ("square", "bar"), samples)
 
 
 def _stretched(things: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
-    masks = [rasters.nearest(mask.astype(np.uint8), after) > 0 for mask in things.masks(before)]
-    return rasters.layered(np.stack(masks) if masks else np.zeros((0, *after), bool), things.boxes.scores)
+    masks = [label_maps.nearest(mask.astype(np.uint8), after) > 0 for mask in things.masks(before)]
+    return label_maps.layered(np.stack(masks) if masks else np.zeros((0, *after), bool), things.boxes.scores)
 
 
 def everything(seer: Seer) -> Instances:
@@ -276,7 +278,7 @@ def _once(masks: NDArray[np.bool_], scores: NDArray[np.float64]) -> Instances:
     for row in np.argsort(-scores, kind="stable"):
         if scores[row] < SURE or not masks[row].any():
             continue
-        same = pointing.overlaps(masks[kept], np.broadcast_to(masks[row], masks[kept].shape))
+        same = interactive.overlaps(masks[kept], np.broadcast_to(masks[row], masks[kept].shape))
         if not (same > SAME).any():
             kept.append(int(row))
-    return rasters.layered(masks[kept], scores[kept])
+    return label_maps.layered(masks[kept], scores[kept])

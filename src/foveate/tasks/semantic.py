@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import IGNORE, Mask
-from foveate.data import rasters
-from foveate.data.augment import suited
+from foveate.data import label_maps
+from foveate.data.augment.images import suited
+from foveate.data.augment.masks import Warped, pieces
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
-from foveate.data.draws import Draws
-from foveate.data.pictures import inside
-from foveate.data.rows import Pixels
-from foveate.data.warp import Warped, pieces
+from foveate.data.images import inside
+from foveate.data.rng import Draws
+from foveate.data.subset import Pixels
 from foveate.errors import DataError, SettingError
-from foveate.evaluation import semantic as metrics
-from foveate.evaluation.detection import column
-from foveate.evaluation.intervals import Score
-from foveate.evaluation.mask_baselines import fit_baselines
+from foveate.metrics import semantic as metrics
+from foveate.metrics.baselines.masks import fit_baselines
+from foveate.metrics.detection import column
+from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.segmenter import Segmentation, Thinned, pixel_losses, seen
-from foveate.models.vision import Vision
+from foveate.models.heads.segmentation import Segmentation, Thinned, pixel_losses, seen
+from foveate.models.model import Vision
 from foveate.ops.tiles import Tile, tiles
 from foveate.report import drawing
 from foveate.report.mask_panels import mask_panels
@@ -103,25 +103,25 @@ class Semantic(Pixelwise[Mask]):
         values = truth.pixels.read()
         if values.shape == size and values.max(initial=0) < len(self.classes):
             return truth
-        stretched = rasters.nearest(values, size)
-        return rasters.mask(np.where(stretched < len(self.classes), stretched, IGNORE))
+        stretched = label_maps.nearest(values, size)
+        return label_maps.mask(np.where(stretched < len(self.classes), stretched, IGNORE))
 
     @staticmethod
     def resized(annotation: Mask, before: tuple[int, int], after: tuple[int, int]) -> Mask:
         del before  # the mask's own
-        return rasters.mask(rasters.nearest(annotation.pixels.read(), after))
+        return label_maps.mask(label_maps.nearest(annotation.pixels.read(), after))
 
     @staticmethod
     def windows(truth: Mask, places: Sequence[Tile]) -> list[Mask]:
         values = truth.pixels.read()
-        return [rasters.mask(values[top:bottom, left:right]) for left, top, right, bottom in places]
+        return [label_maps.mask(values[top:bottom, left:right]) for left, top, right, bottom in places]
 
     @classmethod
     def augmentation(
         cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
     ) -> Warped[Mask]:
         flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
-        return Warped(_values, rasters.laid_mask, **pieces(size, kind, flip))
+        return Warped(_values, label_maps.laid_mask, **pieces(size, kind, flip))
 
     def collate(self, images: Tensor, truths: Sequence[Mask], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B, H, W) int64 with IGNORE beyond each picture."""
@@ -163,7 +163,7 @@ class Semantic(Pixelwise[Mask]):
             for row, classes in zip(rows, found, strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = inside(*size, net.size)
-                answers[row] = rasters.mask(rasters.nearest(classes[:height, :width], size))
+                answers[row] = label_maps.mask(label_maps.nearest(classes[:height, :width], size))
         return [answer for answer in answers if answer is not None]
 
     @torch.no_grad()
@@ -185,7 +185,7 @@ class Semantic(Pixelwise[Mask]):
             for (left, _, right, _), shares in zip(places, self._shares(net, image, places), strict=True):
                 strip[:, :, left:right] += shares * _window(shares.shape[1:])
         found[start:] = strip.argmax(0)
-        return rasters.mask(found)
+        return label_maps.mask(found)
 
     def _shares(
         self, net: Vision, image: Image, places: Sequence[tuple[int, int, int, int]]
@@ -223,7 +223,7 @@ class Semantic(Pixelwise[Mask]):
         counts = _counts(annotation, len(self.classes))
         shares = {self.classes[k]: round(float(counts[k] / counts.sum()), 6) for k in np.flatnonzero(counts)}
         values = annotation.pixels.read()
-        pixels = f"{values.shape}".encode() + rasters.compact(values).tobytes()
+        pixels = f"{values.shape}".encode() + label_maps.compact(values).tobytes()
         return {"shares": shares, "pixels": hashlib.blake2b(pixels, digest_size=8).hexdigest()}
 
     def tell(self, annotation: Mask) -> str:

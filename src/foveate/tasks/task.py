@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foveate.data.audit import labels
-from foveate.data.augment import suited
+from foveate.audit import labels
+from foveate.data.augment.images import suited
 from foveate.data.batches import Policy
 from foveate.data.dataset import Dataset, Image, Images, Part, Sample
-from foveate.data.draws import Draws
-from foveate.data.rows import Pixels, Rows
+from foveate.data.rng import Draws
+from foveate.data.subset import Pixels, Rows
 from foveate.errors import SettingError
-from foveate.evaluation.intervals import Score
+from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.seer import Seer
-from foveate.models.vision import Vision
+from foveate.models.interactive import Seer
+from foveate.models.model import Vision
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 

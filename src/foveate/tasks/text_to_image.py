@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Captions
-from foveate.data.augment import Augment
+from foveate.data.augment.images import Augment
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
-from foveate.data.draws import Draws, keys
-from foveate.data.pictures import fit
-from foveate.data.rows import Pixels
-from foveate.data.words import NOTHING, Reader, Vocabulary, cut
-from foveate.evaluation import drawn
-from foveate.evaluation.drawn import Drawn
-from foveate.evaluation.drawn_baselines import fit_baselines
-from foveate.evaluation.intervals import Score
+from foveate.data.images import fit
+from foveate.data.rng import Draws, keys
+from foveate.data.subset import Pixels
+from foveate.data.vocabulary import NOTHING, Reader, Vocabulary, cut
+from foveate.metrics import generation
+from foveate.metrics.baselines.generation import fit_baselines
+from foveate.metrics.generation import Drawn
+from foveate.metrics.intervals import Score
 from foveate.models import text_encoder as text_encoders
 from foveate.models.backbone import Backbone
-from foveate.models.painter import Painter, early, paint, pixels
+from foveate.models.heads.flow_matching import Painter, early, paint, pixels
+from foveate.models.model import Vision
 from foveate.models.text_encoder import TextEncoder
-from foveate.models.vision import Vision
 from foveate.report import drawing
-from foveate.report.drawn_panels import drawn_panels
+from foveate.report.generation_panels import drawn_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.task import Rivals, Tally, Task
-from foveate.training import referee
-from foveate.training.referee import Referee
+from foveate.training import caption_evaluator
+from foveate.training.caption_evaluator import Referee
 
 FREE = 0.1
 """The share of train pictures that are shown without their words, so that the net knows where none lead (Ho and Salimans, 2021)."""
@@ -188,7 +188,7 @@ class TextToImage(Task[Answer]):
         self, images: Pixels, truths: Sequence[Answer], seed: int, say: Callable[[str], None] = lambda line: None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         say("a referee learns to read the train pictures")
-        return referee.taught(images, _captions(truths), seed).kept()
+        return caption_evaluator.taught(images, _captions(truths), seed).kept()
 
     def recall(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         self.referee = Referee.again(tensors, record)
@@ -248,7 +248,7 @@ class TextToImage(Task[Answer]):
     def tally(self, predicted: Sequence[Answer], truth: Sequence[Answer]) -> Tally:
         judge = self.referee
         assert judge is not None, "study comes before scoring"
-        told = referee.told(judge.vocabulary, _captions(truth))
+        told = caption_evaluator.told(judge.vocabulary, _captions(truth))
         made = [answer for answer in predicted if isinstance(answer, Drawn)]
         if len(made) < len(predicted) or not made:  # a truth as the answer
             own, nothing = np.zeros((len(told), 1)), np.full(len(told), np.nan)
@@ -269,10 +269,10 @@ class TextToImage(Task[Answer]):
         }
 
     def figures(self, tally: Tally) -> dict[str, float]:
-        return drawn.Scorer(tally).figures()
+        return generation.Scorer(tally).figures()
 
     def scorer(self, tally: Tally) -> Score:
-        return drawn.Scorer(tally).figures
+        return generation.Scorer(tally).figures
 
     def baselines(self, images: Pixels, truths: Sequence[Answer], seed: int) -> Rivals[Answer]:
         rivals = fit_baselines(images, _captions(truths), seed)

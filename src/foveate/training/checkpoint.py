@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from foveate import files
+from foveate import atomic_io
 from foveate.errors import RunError
-from foveate.training.average import Average
+from foveate.training.ema import Average
 
 FORMAT = 1
 """Raised whenever an older foveate could not read what this one writes."""
@@ -27,7 +27,7 @@ FORMAT = 1
 def write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
     """tensors and record (anything that JSON holds) in one file. Raises RunError; the previous file then survives."""
     header = {"foveate": json.dumps({"format": FORMAT, **record})}
-    files.write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+    atomic_io.write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foveate import files
+from foveate import atomic_io
 
 Row = dict[str, Any]
 """step, epoch, train_loss, valid_loss, train_NAME and valid_NAME of the primary figure, lr, seconds."""
@@ -21,7 +21,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-    files.write_text(path, text.getvalue())
+    atomic_io.write_text(path, text.getvalue())
 
 
 def read(path: Path) -> list[Row]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from foveate.evaluation.figure_names import written
+from foveate.metrics.names import written
 from foveate.training.curves import Row
 
 

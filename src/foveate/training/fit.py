@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from foveate.data.batches import Batches
 from foveate.errors import Diverged
-from foveate.training import checkpoint, curves, pace
-from foveate.training.average import Average
+from foveate.training import checkpoint, curves, time_budget
+from foveate.training.ema import Average
 from foveate.training.loop import steps
 
 
@@ -46,7 +46,7 @@ class Progress:
     batches: int = 0
     figured: int = 0  # of these, batches in which there was something to be scored
     seconds: float = 0.0
-    corners: pace.Corners = field(default_factory=list)
+    corners: time_budget.Corners = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -67,7 +67,7 @@ class Plan:
     schedule: progress -> learning rate factor; the rest as in `Settings`
     """
 
-    corners: pace.Corners
+    corners: time_budget.Corners
     budget: float | None
     schedule: Callable[[float], float]
     seed: int
@@ -116,10 +116,10 @@ def fit(
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     if not resume:
         _save(folder, net, optimizer, average, progress)
-    stopwatch = None if plan.budget is None else pace.Stopwatch(plan.budget, progress.step, progress.seconds)
+    stopwatch = None if plan.budget is None else time_budget.Stopwatch(plan.budget, progress.step, progress.seconds)
 
     def how_far(step: int) -> float:
-        return pace.progress(progress.corners, step)
+        return time_budget.progress(progress.corners, step)
 
     with _stop_asked() as stop_asked:
         stream = steps(

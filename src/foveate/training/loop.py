@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foveate.data.draws import seed_of
+from foveate.data.rng import seed_of
 from foveate.errors import Diverged
-from foveate.training.average import Average
+from foveate.training.ema import Average
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Captions
 from foveate.data.builtin.scenes import COLOURS, scans
 from foveate.data.dataset import ArraySource, Dataset, Image, Part, Sample
-from foveate.data.draws import Draws, keys
+from foveate.data.rng import Draws, keys
 
 NAME = "duos"
 SUMMARY = "9,000 pictures of two coloured digits, 32x32, with captions that say which, what colour and where; built in"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Instances, RunLengths, mask_bounds
 from foveate.data.dataset import ArraySource, Dataset, Image, Part, Sample
-from foveate.data.draws import Draws, keys
+from foveate.data.rng import Draws, keys
 from foveate.ops import rle
 
 NAME = "scenes"

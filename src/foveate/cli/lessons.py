@@ -1,0 +1,41 @@
+"""The lessons: listed, opened in the browser, or written as pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveate.cli.console import Terminal
+from foveate.errors import SettingError
+
+
+def lesson(
+    name: Annotated[str | None, typer.Argument(help="Which; without it they are listed.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as one page that needs no Python, instead.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--site", help="Write all of them, and an index, into this folder.")
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Serve it, but open no browser.")] = False,
+) -> None:
+    """Open a lesson: why it works, on live numbers, with pictures that you move."""
+    from foveate.lessons import site
+
+    watch = Terminal()
+    if folder is not None:
+        if name is not None or html is not None:
+            raise SettingError("--site writes all lessons, so it goes without a name and without --html", where="site")
+        site.write_site(folder, watch.say)
+    elif name is None:
+        if html is not None:
+            raise SettingError(
+                "a lesson's name is expected beside --html", where="html", remedy="foveate lesson lists them."
+            )
+        watch.table(("lesson", "", ""), [(one.name, one.title, one.summary) for one in site.all()])
+        watch.say("\nopen one with: foveate lesson NAME")
+    elif html is not None:
+        site.write(site.find(name), html)
+        watch.say(str(html))
+    else:
+        site.serve(site.find(name), watch.say, browser=not no_open)

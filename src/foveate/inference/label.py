@@ -1,0 +1,122 @@
+"""Labels proposed by a run or a foundation model, as data for a person to correct: the least sure ones first."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foveate import atomic_io, formats
+from foveate.annotations import Boxes, Instances, Label, Mask, boxes_of
+from foveate.cli.console import Silent, Watch
+from foveate.data.dataset import Dataset, Image, Sample
+from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
+from foveate.errors import BadPicture, DataError, RunError
+from foveate.inference.predict import at_once, picture_files, refuse_from_words
+from foveate.inference.predictor import Answering
+
+PROPOSED: dict[type, tuple[str, str]] = {
+    Label: ("classification", "folder"),
+    Boxes: ("detection", "coco"),
+    Instances: ("instance", "coco"),
+    Mask: ("semantic", "pairs"),
+}
+"""Of each kind of answer: the task that it is a truth of, and the format it is written in where none is named."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """id: of a picture; sure: how sure the least sure part of its answer is, from 0 to 1, nan where that cannot be told; told: the
+    answer in a line"""
+
+    id: str
+    sure: float
+    told: str
+
+
+def label(
+    model: Answering, pictures: Path, out: Path, *, format: str | None = None, watch: Watch | None = None
+) -> list[Proposal]:
+    """Write what a model says of all pictures of a folder as labelled data in a new place, and beside it OUT.proposals.csv: each
+    picture, least sure first. Where it names no classes, all that it finds is a `thing`.
+
+    Raises DataError where there is no picture that can be read, and for what the format cannot hold.
+    """
+    watch = watch or Silent()
+    listed = out.with_name(f"{out.name}.proposals.csv")
+    for path in (out, listed):
+        if path.exists():
+            raise RunError("this exists already and would be overwritten", where=path, remedy="Name another --out.")
+    task = model.task
+    refuse_from_words(task)
+    samples: list[Sample[Any]] = []
+    proposals: list[Proposal] = []
+    for some in at_once(_read(pictures, watch)):
+        for (path, image), answer in zip(some, model.answer([image for _, image in some]), strict=True):
+            id = path.relative_to(pictures).as_posix() if pictures.is_dir() else path.name
+            shown = task.shown(answer)
+            proposals.append(Proposal(id, sureness(answer, shown), task.tell(answer)))
+            samples.append(Sample(id, FileSource(path), as_truth(shown, (image.shape[0], image.shape[1]))))
+    if not samples:
+        raise DataError("none of these pictures could be read", where=pictures)
+    kind = type(samples[0].truth)
+    if kind in (Boxes, Instances) and not any(one.truth is not None and one.truth.present() for one in samples):
+        raise DataError(
+            "nothing was found in any of these pictures, so there is nothing to propose",
+            where=pictures,
+            remedy="Look at what it sees: foveate predict RUN PICTURES --draw DIR.",
+        )
+    name, usual = PROPOSED[kind]
+    classes = task.classes if task.names_classes else ("thing",)
+    colours = tuple(map(tuple, task.options().get("colours", ()))) or None
+    dataset = Dataset(out.name, name, classes, samples, colours=colours)
+    formats.find(format or usual).write(dataset, out)
+    proposals.sort(key=lambda one: one.sure)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["id", "sure", "answer"])
+    table.writerows([one.id, "" if np.isnan(one.sure) else f"{one.sure:.6f}", one.told] for one in proposals)
+    atomic_io.write_text(listed, text.getvalue())
+    return proposals
+
+
+def _read(pictures: Path, watch: Watch) -> Iterator[tuple[Path, Image]]:
+    """Each picture; what cannot be read is told."""
+    for path in picture_files([pictures]):
+        if path.suffix.lower() not in PICTURE_SUFFIXES and pictures.is_dir():
+            continue  # a video: its frames are no files that could be labelled
+        try:
+            yield path, decode(path)
+        except BadPicture as error:
+            watch.warn(f"skipped {path}: {error.message}")
+
+
+def as_truth(shown: Any, size: tuple[int, int]) -> Any:
+    """The same without scores. size: of the picture"""
+    if isinstance(shown, Label):
+        return Label(shown.index)
+    if isinstance(shown, Boxes):
+        return replace(shown, scores=None, size=size)
+    if isinstance(shown, Instances):
+        return replace(shown, boxes=as_truth(shown.boxes, size))
+    return shown
+
+
+def sureness(answer: Any, shown: Any) -> float:
+    """Of the least sure part: of what is shown, and that what is not shown is not there."""
+    if isinstance(shown, Label):
+        return float("nan") if shown.scores is None else float(shown.scores[shown.index])
+    if not isinstance(shown, Boxes | Instances):
+        return float("nan")
+    kept, every = _scores(boxes_of(shown)), _scores(boxes_of(answer))
+    left_out = sorted(every, reverse=True)[len(kept) :]
+    return min([*kept, *(1 - score for score in left_out)], default=1.0)
+
+
+def _scores(boxes: Boxes) -> Sequence[float]:
+    return [] if boxes.scores is None else boxes.scores.tolist()

@@ -1,0 +1,1 @@
+"""Lessons: marimo notebooks, one idea each, and the pages made from them. They import foveate; nothing imports them."""

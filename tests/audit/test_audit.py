@@ -1,0 +1,105 @@
+"""Every planted fault is found where it was planted; a clean set is called clean; a repaired one has no errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foveate import formats
+from foveate.audit import audit
+from foveate.audit.repair import repaired
+from foveate.data.cache.decoding import survey
+from foveate.data.dataset import Dataset, Skipped
+from foveate.data.load import load
+from helpers.planted import CLEAN, FAULTS, audited, labels, spoilt
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found_where_it_is(name):
+    make, check, ids = FAULTS[name]
+    found = [finding for finding in audited(make()).findings if finding.check == check]
+    assert found, f"{check!r} is not among {sorted({f.check for f in audited(make()).findings})}"
+    assert {id for finding in found for id in finding.ids} == ids
+    assert all(finding.reason and finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_set_is_called_clean(name):
+    told = [(f.check, f.ids, f.reason) for f in audited(CLEAN[name]()).findings if f.severity != "note"]
+    assert told == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_repaired_has_no_errors_that_a_program_can_mend(name):
+    before = audited(FAULTS[name][0]())
+    dataset, repairs = repaired(before)
+    after = audited(dataset)
+    left = {finding.check for finding in after.errors} - {"class missing from a part"}  # only new pictures mend that
+    assert left == set()
+    assert repairs or not before.errors or FAULTS[name][1] == "class missing from a part"
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_set_is_not_repaired(name):
+    before = CLEAN[name]()
+    dataset, repairs = repaired(audited(before))
+    assert repairs == []
+    assert [sample.id for sample in dataset] == [sample.id for sample in before]
+    assert dataset.classes == before.classes
+
+
+def test_a_set_is_judged_alike_in_files_and_in_archives(tmp_path):
+    for name in ("folder", "csv", "webdataset"):
+        formats.find(name).write(labels(), tmp_path / name)
+        seen = survey(formats.read(tmp_path / name))
+        found = audit(seen.dataset, seen.hashes, seen.looks).findings
+        assert [(f.check, f.reason) for f in found if f.severity != "note"] == []
+
+
+def test_the_built_in_digits_have_no_fault_but_their_size():
+    assert [(f.check, f.ids) for f in audited(load("digits")).findings if f.severity != "note"] == []
+
+
+def test_few_unusable_samples_are_a_warning_and_many_an_error():
+    few = Dataset("few", "classification", ("cat", "dog"), labels().samples, (Skipped("x", "it is cut short"),))
+    many = Dataset("many", "classification", ("cat", "dog"), labels().samples[:50], (Skipped("x", "cut"),) * 9)
+    assert {(f.severity, f.ids) for f in audited(few).findings if f.check == "cannot be used"} == {("warning", ("x",))}
+    assert {f.severity for f in audited(many).findings if f.check == "cannot be used"} == {"error"}
+
+
+def test_an_empty_set_and_one_picture_have_nothing_to_tell():
+    empty = Dataset("empty", "classification", ("cat", "dog"), [])
+    assert {f.check for f in audited(empty).findings} <= {"unused class"}
+    one = Dataset("one", "classification", ("cat", "dog"), labels().samples[:1])
+    assert not audited(one).errors
+
+
+def test_kinds_put_errors_first_and_count_samples_once():
+    data = spoilt(spoilt(FAULTS["a picture in two parts"][0](), 50, truth=None), 51, truth=None)
+    kinds = audited(data).kinds
+    severities = [kind.severity for kind in kinds]
+    assert severities == sorted(severities, key=["error", "warning", "note"].index)
+    assert {kind.check: kind.samples for kind in kinds}["no annotation"] == 2
+
+
+def test_parts_that_differ_are_told_apart_and_parts_that_do_not_are_not():
+    data = labels(400, parts=["train"] * 280 + ["test"] * 120)
+    assert not [f for f in audited(data).findings if "parts" in f.check]
+    darker = [s if s.part == "train" else spoilt(data, i, source=_darker(s))[i] for i, s in enumerate(data)]
+    found = {f.check for f in audited(Dataset("d", "classification", data.classes, darker)).findings}
+    assert {"parts look different", "drift between parts"} <= found
+
+
+def _darker(sample):
+    from helpers.planted import source
+
+    return source((sample.source.read() * 0.6).astype(np.uint8))
+
+
+def test_the_p_value_of_two_equal_samples_is_uniform_enough():
+    from foveate.audit.representative import two_samples
+
+    rng = np.random.default_rng(0)
+    values = [two_samples(rng.normal(size=(80, 5)), rng.normal(size=(80, 5)), seed)[1] for seed in range(60)]
+    assert np.mean(np.array(values) < 0.05) < 0.2
+    assert two_samples(rng.normal(size=(80, 5)), rng.normal(2, size=(80, 5)), 0)[1] < 1e-6

@@ -1,0 +1,82 @@
+"""The commands as a user types them: the whole path, an interrupt, help and lists."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+from helpers.command_line import run_cli
+
+
+def test_help_is_fast_and_needs_no_torch():
+    script = "import sys, foveate.cli.main; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+    done = subprocess.run([sys.executable, "-m", "foveate", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for command in ("demo", "train", "test", "predict", "report", "compare", "models", "tasks", "datasets"):
+        assert command in done.stdout
+
+
+def test_the_whole_path(colours, tmp_path):
+    run = tmp_path / "run"
+    code, out, err = run_cli("train", colours, "--epochs", 4, "--batch-size", 16, "--out", run)
+    assert code == 0, err
+    assert "60 pictures of 3 classes" in out
+    assert "majority class" in out
+    assert "test part is still locked" in out
+    assert str(run / "report.html") in out
+    results = json.loads((run / "results.json").read_text())
+    assert results["test"] is None
+    assert not (run / "test_ledger.json").exists()
+
+    _, out, _ = run_cli("test", run)
+    assert code == 0
+    first = json.loads((run / "results.json").read_text())
+    assert first["test"]["accuracy"]["n"] == 9
+    code, again, _ = run_cli("test", run)
+    assert code == 0
+    assert "opened once" in again
+    assert json.loads((run / "results.json").read_text()) == first
+    assert len(json.loads((run / "test_ledger.json").read_text())["entries"]) == 1
+
+    picture = colours / "red" / "000.png"
+    code, out, _ = run_cli("predict", run, picture, colours / "blue", "--json", tmp_path / "answers.json")
+    assert code == 0
+    assert f"{picture}  red" in out
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    assert len(answers["answers"]) == 21
+
+    (run / "report.html").unlink()
+    assert run_cli("report", run)[0] == 0
+    assert (run / "report.html").stat().st_size > 10_000
+    code, out, _ = run_cli("compare", run, run)
+    assert code == 0
+    assert "quick" in out
+
+
+def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", str(colours), "--epochs", "100000", "--batch-size", "16", "--out", str(run)]
+    child = subprocess.Popen([sys.executable, "-m", "foveate", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (run / "curves.csv").exists():
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert f"go on with: foveate train --resume {run}" in err.decode()
+    assert (run / "last.safetensors").exists()
+
+
+def test_lists():
+    for command, words in (
+        ("models", ("mlp", "cnn", "quick", "alexnet", "vgg16", "resnet152")),
+        ("tasks", ("classification", "accuracy")),
+        ("datasets", ("digits", "mnist", "fashion-mnist", "cifar10")),
+    ):
+        code, out, _ = run_cli(command)
+        assert code == 0
+        assert all(word in out for word in words)

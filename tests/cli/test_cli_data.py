@@ -1,0 +1,103 @@
+"""The commands on data as a user types them: audit, convert, split, and what is kept."""
+
+from __future__ import annotations
+
+import json
+
+from helpers.command_line import refused, run_cli
+
+
+def test_audit_tells_writes_and_repairs(folder, tmp_path):
+    (folder / "red" / "copy.png").write_bytes((folder / "blue" / "000.png").read_bytes())
+    (folder / "red" / "broken.png").write_bytes(b"\x89PNG no")
+    (folder / "red" / "named.jpg").write_bytes((folder / "red" / "001.png").read_bytes())
+    code, out, err = run_cli(
+        "audit", folder, "--json", tmp_path / "a.json", "--html", tmp_path / "a.html", "--fix", tmp_path / "b"
+    )
+    assert code == 0, err
+    for told in ("same picture twice", "same picture, other label", "cannot be used", "wrong ending"):
+        assert told in out
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert {"red/copy.png", "blue/000.png"} in [set(f["ids"]) for f in record["findings"]]
+    page = (tmp_path / "a.html").read_text()
+    assert "data:image/png" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    code, out, err = run_cli("audit", tmp_path / "b", "--html", tmp_path / "b.html")
+    assert code == 0, err
+    assert "same picture" not in out
+    assert "broken.png" in (tmp_path / "b.repairs.csv").read_text()
+
+
+def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(folder, tmp_path):
+    for part, names in (("train", range(14)), ("test", range(14, 20))):
+        for colour in ("blue", "green", "red"):
+            for number in names:
+                target = tmp_path / "parts" / part / colour / f"{number}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((folder / colour / f"{number:03}.png").read_bytes())
+    (tmp_path / "parts/test/red/leak.png").write_bytes((folder / "red/000.png").read_bytes())
+    code, out, err = run_cli("audit", tmp_path / "parts", "--html", tmp_path / "a.html")
+    assert code == 1, err
+    assert "leak between parts" in out
+    code, out, err = run_cli("train", tmp_path / "parts", "--out", tmp_path / "run")
+    assert code == 2
+    assert "train/red/0.png (train)" in err
+    assert "test/red/leak.png (test)" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(folder, tmp_path):
+    code, out, err = run_cli("convert", folder, tmp_path / "table", "--format", "csv")
+    assert code == 0, err
+    assert "60 pictures of 3 classes" in out
+    code, out, err = run_cli("convert", folder, tmp_path / "boxes", "--format", "yolo")
+    assert code == 2
+    assert "annotations for classification" in err
+    assert not (tmp_path / "boxes").exists()
+
+
+def test_a_split_is_made_used_and_refused_on_changed_data(folder, tmp_path):
+    code, _, err = run_cli("split", folder, "--out", tmp_path / "split.csv", "--group-by", r"\d(\d)\.")
+    assert code == 0, err
+    train = ["train", folder, "--split", tmp_path / "split.csv", "--epochs", "1", "--batch-size", "16"]
+    assert run_cli(*train, "--out", tmp_path / "run")[0] == 0
+    made = (tmp_path / "split.csv").read_text()
+    parts = [line.rsplit(",", 2)[1] for line in made.splitlines()[1:]]
+    used = [line.rsplit(",", 2)[1] for line in (tmp_path / "run/split.csv").read_text().splitlines()[1:]]
+    assert used == parts
+    (folder / "red" / "000.png").write_bytes((folder / "blue" / "001.png").read_bytes())
+    code, _, err = run_cli(*train, "--out", tmp_path / "other")
+    assert code == 2
+    assert "0 new samples, 0 gone, 1 changed, e.g. red/000.png (changed)" in err
+
+
+def test_what_is_kept_is_listed_and_removed(folder, tmp_path, monkeypatch):
+    from foveate.data.cache import decoding
+    from foveate.data.load import load
+
+    place = tmp_path / "cache" / "pictures"
+    monkeypatch.setenv("FOVEATE_CACHE", str(place.parent))
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run_cli("cache")
+    assert (code, out) == (0, f"no decoded pictures are kept in {place}\n")
+    decoding.decode(load(folder), 16)
+    decoding.survey(load(folder.rename(tmp_path / "[red]odd")))
+    code, out, err = run_cli("cache")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["data", "pictures", "size", "takes", "last", "used"]
+    assert lines[1][:4] == ["colours", "60", "16", "px"]
+    assert lines[2][:4] == ["[red]odd", "60", "no", "pixels"]
+    taken = sum(path.stat().st_size for path in place.iterdir())
+    assert f"{taken / 1e3:.1f} kB of at most 20.0 GB; FOVEATE_CACHE_GB changes that" in out
+    assert f"in {place}; FOVEATE_CACHE changes that" in out
+    assert len(list(place.iterdir())) == 2
+    code, out, _ = run_cli("cache", "--clear")
+    assert (code, out) == (0, f"{taken / 1e3:.1f} kB freed in {place}\n")
+    assert list(place.iterdir()) == []
+    assert run_cli("cache", "--clear")[1] == f"0.0 kB freed in {place}\n"
+
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    for words in (["cache"], ["cache", "--clear"]):
+        assert "the cache cannot be used (Not a directory)" in refused(*words)

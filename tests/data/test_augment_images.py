@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+from foveate.data.augment.images import Augment, suited
+from foveate.data.rng import Draws, keys
+
+IDS = [f"{i}" for i in range(64)]
+
+
+def pictures(size=12, channels=3):
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, size, size, channels), dtype=np.uint8))
+
+
+EVERY = {
+    "flip": Augment(flip=True),
+    "shift": Augment(shift=2),
+    "zoom": Augment(zoom=0.3),
+    "colour": Augment(colour=0.3),
+    "erase": Augment(erase=1.0),
+    "all": Augment(shift=1, flip=True, zoom=0.2, colour=0.2, erase=0.5),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_same_kind_out_source_untouched_and_each_picture_by_its_own_draws(name, channels):
+    images = pictures(channels=channels)
+    kept = images.clone()
+    out = EVERY[name](images, Draws(keys(IDS), 0))
+    assert out.shape == images.shape
+    assert out.dtype == torch.uint8
+    assert torch.equal(images, kept)
+    assert not torch.equal(out, images)
+    one = EVERY[name](images[7:8], Draws(keys(IDS[7:8]), 0))
+    assert torch.equal(one[0], out[7])
+
+
+def test_nothing_is_done_unless_asked():
+    images = pictures()
+    assert Augment()(images, Draws(keys(IDS), 0)) is images
+
+
+def test_a_flip_is_the_picture_or_its_mirror_about_half_the_time():
+    images = pictures()
+    out = Augment(flip=True)(images, Draws(keys(IDS), 0))
+    mirrored = [torch.equal(o, i.flip(1)) for o, i in zip(out, images, strict=True)]
+    same = [torch.equal(o, i) for o, i in zip(out, images, strict=True)]
+    assert all(m != s for m, s in zip(mirrored, same, strict=True))
+    assert 16 < sum(mirrored) < 48
+
+
+def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
+    images = pictures(channels=1)
+    out = Augment(shift=2)(images, Draws(keys(IDS), 0))
+    padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    places = set()
+    for picture, source in zip(out.numpy(), padded, strict=True):
+        found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(picture, source[y : y + 12, x : x + 12])]
+        assert found
+        places.add(found[0])
+    assert len(places) > 15  # of 25
+
+
+def test_a_zoom_shows_a_part_of_the_picture():
+    ramp = torch.arange(64, dtype=torch.uint8).mul(4).view(1, 1, 64, 1).expand(64, 64, 64, 1)
+    out = Augment(zoom=0.5)(ramp, Draws(keys(IDS), 0)).float()
+    seen = (out[:, 0, -1, 0] - out[:, 0, 0, 0]) / 252
+    assert seen.min() > 0.45
+    assert seen.max() <= 1.0
+    assert seen.max() - seen.min() > 0.3
+
+
+def test_erasing_paints_one_box_over_the_stated_share():
+    images = pictures(size=20)
+    out = Augment(erase=0.5)(images, Draws(keys(IDS), 0))
+    changed = (out != images).any(3)
+    touched = changed.flatten(1).any(1)
+    assert 16 < touched.sum() < 48
+    assert changed[touched].float().mean((1, 2)).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("classes", "symmetric", "flip"),
+    [
+        (("cat", "dog"), None, True),
+        (("0", "1", "10"), None, False),
+        (("a", "b"), None, False),
+        (("left turn", "right turn"), None, False),
+        (("left_hand", "other"), None, False),
+        (("cat", "dog"), False, False),
+        (("0", "1"), True, True),
+    ],
+)
+def test_mirroring_suits_the_data(classes, symmetric, flip):
+    assert suited(32, symmetric=symmetric, classes=classes).flip is flip
+
+
+def test_small_pictures_are_shifted_and_large_ones_zoomed():
+    small, large = (suited(size, symmetric=True, classes=("a", "b")) for size in (28, 128))
+    assert small.shift == 1
+    assert small.zoom == 0
+    assert large.shift == 0
+    assert large.zoom > 0
+    assert suited(28, symmetric=True, classes=("a", "b"), kind="none") == Augment()
+    assert suited(28, symmetric=True, classes=("a", "b"), kind="strong").erase > 0
+    assert suited(28, symmetric=True, classes=("a", "b"), epochs=4) == Augment(flip=True)
+    assert suited(28, symmetric=True, classes=("a", "b"), epochs=8).shift == 1

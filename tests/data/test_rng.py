@@ -1,0 +1,56 @@
+import numpy as np
+from scipy import stats
+
+from foveate.data.rng import Draws, keys, seed_of, shuffled
+
+IDS = [f"sample-{i}" for i in range(2000)]
+
+
+def test_a_draw_depends_on_the_sample_and_not_on_its_place_or_batch():
+    whole = Draws(keys(IDS), seed=3, epoch=5).uniform(4)
+    part = Draws(keys(IDS[700:710]), seed=3, epoch=5).uniform(4)
+    backwards = Draws(keys(IDS[::-1]), seed=3, epoch=5).uniform(4)
+    assert np.array_equal(whole[700:710], part)
+    assert np.array_equal(whole, backwards[::-1])
+
+
+def test_draws_in_parts_are_the_draws_at_once():
+    draws = Draws(keys(IDS), seed=0)
+    parts = np.hstack([draws.uniform(1), draws.uniform(3)])
+    assert np.array_equal(parts, Draws(keys(IDS), seed=0).uniform(4))
+
+
+def test_seed_epoch_and_sample_each_change_the_draw():
+    base = Draws(keys(IDS), 0, 0).uniform(1)
+    assert (base != Draws(keys(IDS), 1, 0).uniform(1)).mean() > 0.99
+    assert (base != Draws(keys(IDS), 0, 1).uniform(1)).mean() > 0.99
+    assert len(np.unique(base)) > 1990
+
+
+def test_draws_are_uniform_and_independent():
+    draws = Draws(keys(IDS), seed=1).uniform(8)
+    assert draws.dtype == np.float32
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    assert stats.kstest(draws.ravel(), "uniform").pvalue > 0.001
+    assert np.abs(np.corrcoef(draws.T) - np.eye(8)).max() < 0.1
+    following = np.corrcoef(Draws(keys(IDS), 1, 0).uniform(1)[:, 0], Draws(keys(IDS), 1, 1).uniform(1)[:, 0])
+    assert abs(following[0, 1]) < 0.1
+
+
+def test_shuffling_is_a_permutation_that_changes_from_epoch_to_epoch():
+    first, second = shuffled(keys(IDS), 0, 0), shuffled(keys(IDS), 0, 1)
+    assert sorted(first) == list(range(len(IDS)))
+    assert (first == second).mean() < 0.01
+    assert np.array_equal(first, shuffled(keys(IDS), 0, 0))
+
+
+def test_keys_of_no_and_of_odd_names():
+    assert keys([]).shape == (0,)
+    assert len(set(keys(["", "ä", "\udce4", "日本", "-x"]).tolist())) == 5
+
+
+def test_near_seeds_are_far_apart():
+    assert len({seed_of(a, b) for a in range(50) for b in range(50)}) == 2500
+    assert seed_of(1, 2) != seed_of(2, 1)
+    assert all(0 <= seed_of(a) < 2**63 for a in range(100))

@@ -1,0 +1,181 @@
+"""Boxes as they should not be: each either trains to finite figures or is refused with what to do, never a traceback."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from foveate import formats
+from foveate.annotations import Boxes
+from foveate.data.dataset import ArraySource, Dataset, Sample
+from foveate.errors import FoveateError
+from foveate.experiment.run import Run
+from foveate.tasks.detection import UNSURE
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SIDE, N = 32, 15
+PARTS = ["train"] * 9 + ["valid"] * 3 + ["test"] * 3
+RNG = np.random.default_rng(1)
+
+Rows = list[tuple[int, int, int, int, int]]
+"""Of one picture: left, top, right, bottom and class of each box."""
+
+
+def some(count: int, classes: tuple[int, ...] = (0, 1), side: int = 8) -> Rows:
+    low = RNG.integers(0, SIDE - side + 1, (count, 2)).tolist()
+    return [(left, top, left + side, top + side, classes[n % len(classes)]) for n, (left, top) in enumerate(low)]
+
+
+def made(
+    truths: list[Rows],
+    *,
+    parts: list[str] | None = None,
+    shapes: dict[int, tuple[int, int]] | None = None,
+    classes: tuple[str, ...] = ("one", "two"),
+) -> Dataset[Boxes]:
+    """Noise with these boxes. shapes: of pictures that are not SIDE x SIDE, by their row."""
+    samples = []
+    for row, rows in enumerate(truths):
+        shape = (shapes or {}).get(row, (SIDE, SIDE))
+        pixels = RNG.integers(0, 255, (1, *shape, 3), dtype=np.uint8)
+        corners = np.array([one[:4] for one in rows], float).reshape(-1, 4)
+        truth = Boxes(corners, np.array([one[4] for one in rows], int), size=shape)
+        samples.append(Sample(f"{row:03}.png", ArraySource(pixels, 0), truth, part=parts[row] if parts else None))
+    return Dataset("made", "detection", classes, samples)
+
+
+def train(data: Dataset[Boxes] | Path, tmp_path: Path, **given) -> Run:
+    given = {"model": "quick", "epochs": 1, "batch_size": 8, **given}
+    return fv.train(data, task="detection", out=tmp_path / "run", **given)
+
+
+def finite(run: Run, part: str = "valid") -> None:
+    results = run.results
+    for figures in (results[part], *results["baseline"][part].values()):
+        for name in ("map", "map50", "recall"):
+            assert all(math.isfinite(figures[name][key]) for key in ("value", "low", "high")), name
+            assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
+    assert all(math.isfinite(float(row[name])) for row in run.curves for name in ("train_loss", "valid_loss"))
+    task, _ = run.load()
+    assert ((task.thresholds >= 0) & (task.thresholds <= 1)).all()
+    assert run.report_path.stat().st_size > 10_000
+
+
+def refused(data: Dataset[Boxes] | Path, tmp_path: Path, says: str, **given) -> FoveateError:
+    """One error with what to do, before training; the same command can be given again."""
+    with pytest.raises(FoveateError, match=says) as error:
+        train(data, tmp_path, **given)
+    assert error.value.remedy
+    assert not (tmp_path / "run").exists()
+    return error.value
+
+
+def attempt(data: Dataset[Boxes], tmp_path: Path, **given) -> Run | FoveateError:
+    try:
+        return train(data, tmp_path, **given)
+    except FoveateError as error:
+        return error
+
+
+WIDE = [(100, 5, 4000, 40, 0), (5000, 1, 5050, 30, 1)]
+TRAINABLE = {
+    "one class": made([some(2, (0,)) for _ in range(N)], classes=("one",)),
+    "some pictures without a box": made([some(2) if row % 3 else [] for row in range(N)]),
+    "2,000 boxes in a picture": made([some(2000, side=3) if row == 0 else some(2) for row in range(N)]),
+    "boxes of one pixel": made([some(4, side=1) for _ in range(N)]),
+    "all boxes in one place": made([[(5, 5, 20, 20, row % 2)] for row in range(N)]),
+    "all boxes in one place, of two classes": made([[(5, 5, 20, 20, 0), (5, 5, 20, 20, 1)]] * N),
+    "boxes as large as their picture": made([[(0, 0, SIDE, SIDE, row % 2)] for row in range(N)]),
+    "boxes that leave their picture": made([[(-5, -5, 10, 10, 0), (20, 20, 40, 40, 1)]] * N),
+    "a picture of 8000 x 50 pixels": made([WIDE, *(some(2) for _ in range(N - 1))], shapes={0: (50, 8000)}),
+    "a picture of 50 x 8000 pixels": made(
+        [[(5, 100, 40, 4000, 0)], *(some(2) for _ in range(N - 1))], shapes={0: (8000, 50)}
+    ),
+    "a picture of one pixel": made([[(0, 0, 1, 1, 0)], *(some(2) for _ in range(N - 1))], shapes={0: (1, 1)}),
+}
+
+
+@pytest.mark.parametrize("case", TRAINABLE)
+def test_it_trains_to_finite_figures(case, tmp_path):
+    run = train(TRAINABLE[case], tmp_path)
+    finite(run)
+    run.test()
+    finite(run, "test")
+
+
+@pytest.mark.parametrize("model", ["yolo", "yolo-2016"])
+@pytest.mark.parametrize("case", ["2,000 boxes in a picture", "boxes of one pixel", "a picture of 8000 x 50 pixels"])
+def test_other_detectors_train_to_finite_figures_too(case, model, tmp_path):
+    finite(train(TRAINABLE[case], tmp_path, model=model))
+
+
+def test_no_boxes_at_all_are_refused(tmp_path):
+    refused(made([[]] * N), tmp_path, "box")
+
+
+def test_no_classes_at_all_are_refused(tmp_path):
+    refused(made([[]] * N, classes=()), tmp_path, "class|box")
+
+
+def test_a_class_without_a_box_is_said_by_its_name_or_does_no_harm(tmp_path):
+    """Many files list more classes than they show: COCO's categories."""
+    end = attempt(made([some(2, (0, 1)) for _ in range(N)], classes=("one", "two", "three")), tmp_path)
+    if isinstance(end, FoveateError):
+        assert "three" in end.message
+        assert end.remedy
+    else:
+        finite(end)
+
+
+def test_a_class_that_only_the_validation_part_has_is_refused(tmp_path):
+    data = made([some(2, (0, 1)) if part == "valid" else some(2, (0,)) for part in PARTS], parts=PARTS)
+    refused(data, tmp_path, "the train part has no picture of 'two'")
+    refused(data, tmp_path, "'two' occurs in valid or test but not in train", allow_errors=True)
+
+
+def test_a_class_that_the_validation_part_lacks_gets_the_threshold_by_default(tmp_path):
+    data = made([some(2, (0,)) if part == "valid" else some(2, (0, 1)) for part in PARTS], parts=PARTS)
+    end = attempt(data, tmp_path, allow_errors=True)
+    if isinstance(end, FoveateError):
+        assert "two" in end.message
+        assert end.remedy
+    else:
+        finite(end)
+        assert end.load()[0].thresholds[1] == UNSURE
+
+
+@pytest.mark.parametrize("empty", ["valid", "test"])
+def test_a_part_without_a_box_is_told_without_a_traceback(empty, tmp_path):
+    """There average precision is no number: it is told as that, or the data is refused."""
+    data = made([[] if part == empty else some(2) for part in PARTS], parts=PARTS)
+    end = attempt(data, tmp_path, allow_errors=True)
+    if isinstance(end, FoveateError):
+        assert end.remedy
+    else:
+        figures = end.test() if empty == "test" else end.results["valid"]
+        assert figures["map50"]["value"] is None
+        assert end.report_path.stat().st_size > 10_000
+
+
+def test_only_spared_boxes_are_as_good_as_none(tmp_path):
+    """Truths that nothing is demanded of: there is nothing to learn or to score."""
+    data = made([some(2) for _ in range(N)])
+    for sample in data.samples:
+        object.__setattr__(sample.truth, "crowd", np.ones(2, bool))
+    refused(data, tmp_path, "box")
+
+
+@pytest.mark.parametrize("format", ["coco", "voc"])
+def test_no_boxes_in_a_folder_are_refused_as_well(format, tmp_path):
+    formats.find(format).write(made([[]] * N), tmp_path / "data")
+    refused(tmp_path / "data", tmp_path, "box|class|annotation|annotated")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_pictures_are_refused(count, tmp_path):
+    refused(made([some(2) for _ in range(count)]), tmp_path, "picture|sample")

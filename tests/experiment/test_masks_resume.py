@@ -1,0 +1,22 @@
+"""Runs on masks that are killed and go on: the same bits, with pictures that are turned, bent and cut, and averaged weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers import masks_demo
+from helpers.command_line import hurry
+from helpers.killing import killed_and_resumed
+
+WRITERS = {"semantic": masks_demo.write_pairs, "instance": masks_demo.write_coco}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("task", WRITERS)
+def test_a_killed_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch):
+    """Slow: a process of its own is trained and killed. One thread, as the bits depend on how many there are."""
+    hurry(monkeypatch)
+    settings = {"task": task, "model": "quick", "epochs": 4, "batch_size": 4, "size": 32, "average": 0.9}
+    data = WRITERS[task](tmp_path / "data", 20, shapes=((48, 48),))
+    killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0, "augment": "strong"})

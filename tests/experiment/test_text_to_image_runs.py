@@ -1,0 +1,176 @@
+"""Pictures from words, as a user makes them: train on labels and on captions, test, generate, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import foveate as fv
+from foveate.data.rng import Draws, keys
+from helpers.captions_demo import write_captions
+from helpers.command_line import hurry, refused, run_cli
+from helpers.killing import killed_and_resumed
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+FEW = {"task": "text_to_image", "epochs": 4, "batch_size": 8, "average": 0.9}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_captions(tmp_path_factory.mktemp("captioned") / "data")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
+    path = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        code, said, err = run_cli("train", data, "--epochs", 60, "--batch-size", 8, "--out", path)
+        assert code == 0, err
+        assert "a referee learns to read the train pictures" in said
+        assert "baselines, validation likeness: noise" in said
+        code, said, err = run_cli("test", path)
+        assert code == 0, err
+        assert "what was asked is read in" in said
+    return fv.Run.open(path)
+
+
+def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(run):
+    assert run.settings.task == "text_to_image"
+    assert run.settings.model == "sketch"
+    for part in ("valid", "test"):
+        figures = run.results[part]
+        assert {"likeness", "prompt_accuracy", "real_accuracy", "real_likeness", "diversity", "copies"} <= set(figures)
+        assert figures["likeness"]["low"] <= figures["likeness"]["value"] <= figures["likeness"]["high"]
+        assert figures["prompt_accuracy"]["value"] > 0.8
+        baselines = run.results["baseline"][part]
+        assert set(baselines) == {"noise", "mean picture", "mean of the same words"}
+        assert baselines["noise"]["likeness"]["value"] < figures["likeness"]["value"]
+    page = run.report_path.read_text()
+    for title in (
+        "From words to pictures",
+        "What is hard to say in pictures",
+        "Read as something else",
+        "Nearest to a train picture",
+    ):
+        assert title in page
+    assert "How it learnt" in page
+    assert "explained" in page
+
+
+def test_pictures_a_sheet_and_a_strip(run, tmp_path):
+    out = tmp_path / "made"
+    code, said, err = run_cli(
+        "generate", run.path, "light below", "Dark below!", "-n", 3, "--seed", 1, "--steps", 5, "--out", out
+    )
+    assert code == 0, err
+    assert "6 pictures in" in said
+    names = [
+        f"{line}-{words}-000{k}.png" for line, words in (("01", "light-below"), ("02", "dark-below")) for k in (1, 2, 3)
+    ]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "sheet.png", "strip.png"])
+    pictures = [np.asarray(Image.open(out / name)) for name in names]
+    assert {picture.shape for picture in pictures} == {(12, 12, 3)}
+    assert all(picture[8:].mean() > picture[:4].mean() for picture in pictures[:3])
+    assert all(picture[8:].mean() < picture[:4].mean() for picture in pictures[3:])
+    with Image.open(out / "strip.png") as strip, Image.open(out / "sheet.png") as sheet:
+        assert strip.width > 8 * 90
+        assert sheet.height > 2 * 90
+
+
+def test_python_gives_the_same_pictures_whatever_else_is_asked_for(run, tmp_path):
+    run_cli("generate", run.path, "light below", "-n", 2, "--seed", 7, "--out", tmp_path / "made")
+    first, second = run.generate("light below", 2, seed=7)
+    assert np.array_equal(first, np.asarray(Image.open(tmp_path / "made" / "01-light-below-0001.png")))
+    assert np.array_equal(second, np.asarray(Image.open(tmp_path / "made" / "01-light-below-0002.png")))
+    assert not np.array_equal(first, second)
+    (alone,) = run.generate("light below", seed=7)
+    assert np.abs(alone.astype(int) - first).max() <= 1  # another batch may round otherwise
+    assert not np.array_equal(first, run.generate("light below", seed=8)[0])
+    assert not np.array_equal(first, run.generate("light below", seed=7, guidance=1.0 + run.load()[0].guidance)[0])
+
+
+def test_what_noise_is_on_its_way(run):
+    (stages,) = run.stages(["light above"], steps=6)
+    assert len(stages) == 7
+    noise = Draws(keys(["light above#0"]), 0).normal(3 * 12 * 12).reshape(3, 12, 12)
+    _, net = run.load()
+    expected = noise * net.std[0].numpy() + net.mean[0].numpy()
+    assert np.abs(stages[0].transpose(2, 0, 1) - expected.clip(0, 255)).max() <= 0.5 + 1e-3
+    assert np.array_equal(stages[-1], run.generate("light above", steps=6)[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("gren light",), "no caption that was learnt has 'gren' in it"),
+        (("ligt above",), "Did you mean 'light'?"),
+        (("",), "words are expected, got none"),
+        (("light " * 10_000,), "at most 2 words are expected, as in the captions that were learnt, got 10,000"),
+        (("light above", "--steps", "0"), "--steps"),
+        (("light above", "-n", "0"), "-n"),
+    ],
+)
+def test_prompts_that_make_no_sense_are_refused(run, tmp_path, words, told):
+    out = tmp_path / "made"
+    code, _, err = run_cli("generate", run.path, *words, "--out", out)
+    assert code == 2
+    assert told in err
+    assert "Traceback" not in err
+    assert not out.exists()
+
+
+def test_nothing_is_overwritten(run, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "not empty" in refused("generate", run.path, "light above", "--out", tmp_path)
+
+
+def test_a_run_of_another_task_makes_no_pictures(trained, tmp_path):
+    error = refused("generate", trained.path, "red", "--out", tmp_path / "made")
+    assert "the task classification answers for pictures and makes none" in error
+    assert "--task text_to_image" in error
+
+
+def test_it_answers_for_no_picture(run, data, tmp_path):
+    for words in (
+        ("predict", run.path, data / "00.png"),
+        ("label", data, "--with", run.path, "--out", tmp_path / "new"),
+    ):
+        error = refused(*words)
+        assert "makes pictures from words, and answers for none" in error
+        assert "foveate generate" in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_names_of_classes_are_captions(colours, tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    run = fv.train(colours, out=tmp_path / "run", **{**FEW, "epochs": 1})
+    (picture,) = run.generate("a picture of red", steps=2)
+    assert picture.shape == (16, 16, 3)
+    assert run.data["classes"] == []
+
+
+def test_a_mirrored_picture_is_shown_only_where_it_is_told(data, tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    run = fv.train(data, out=tmp_path / "run", **{**FEW, "epochs": 1})
+    assert run.settings.flip is False
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_to_the_same_bit(data, tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    settings = {**FEW, "half": True}  # each process would measure anew whether it pays
+    killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0})
+
+
+def test_a_referee_that_has_gone_is_taught_again(data, tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    run = fv.train(data, out=tmp_path / "run", **{**FEW, "epochs": 1})
+    before = run.studied.read_bytes()
+    run.studied.unlink()
+    assert run_cli("test", run.path)[0] == 0
+    assert run.studied.read_bytes() == before

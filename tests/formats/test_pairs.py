@@ -1,0 +1,266 @@
+"""Pairs of pictures and label pictures as people have them: which belong together, what is written or survived."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from foveate import formats
+from foveate.annotations import IGNORE, Mask
+from foveate.data.dataset import ArraySource, Dataset, Sample
+from foveate.errors import BadPicture, DataError
+from helpers.format_reading import skipped
+from helpers.pairs_files import VOC, pair, pixels, read, refused, save
+
+# --- which belong together --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("photos", "masks"),
+    [
+        ("image", "label"),
+        ("images", "masks"),
+        ("imgs", "labels"),
+        ("JPEGImages", "SegmentationClass"),
+        ("Images", "Mask"),
+        ("img", "MASKS"),
+    ],
+)
+def test_what_the_folders_are_called(tmp_path: Path, photos: str, masks: str) -> None:
+    data = read(pair(tmp_path, [[0, 1]], photos=photos, masks=masks))
+    assert [sample.id for sample in data] == [f"{photos}/0.png"]
+    assert data[0].part is None
+
+
+@pytest.mark.parametrize("place", ["{part}/{side}", "{side}/{part}"])
+def test_parts_above_or_below(tmp_path: Path, place: str) -> None:
+    for word in ("train", "Val", "testing"):
+        photos, masks = (place.format(part=word, side=side) for side in ("images", "masks"))
+        pair(tmp_path, [[0, 1]], photos=photos, masks=masks)
+    data = read(tmp_path)
+    assert sorted(sample.part for sample in data) == ["test", "train", "valid"]
+    assert skipped(data) == {}
+
+
+def test_endings_may_differ_and_labels_may_have_a_suffix(tmp_path: Path) -> None:
+    for photo, label in (
+        ("1.jpg", "1.png"),
+        ("2.png", "2_mask.gif"),
+        ("3.png", "3_L.png"),
+        ("4.bmp", "4-label.tif"),
+        ("deep/er/5.png", "deep/er/5_GT.png"),
+        ("a.b.png", "a.b_seg.png"),
+        ("x.png", "x.png"),
+        ("x_mask.png", "x_mask.png"),  # a picture so called, not the label of x
+    ):
+        save(tmp_path / "images" / photo, [[0]])
+        save(tmp_path / "masks" / label, [[0, 1]])
+    data = read(tmp_path)
+    assert len(data) == 8
+    assert skipped(data) == {}
+    assert {s.id: s.truth.path.name for s in data}["images/x_mask.png"] == "x_mask.png"
+    assert "JPEG" not in " ".join(data.notes)
+
+
+def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
+    pair(tmp_path, [[0, 1]], [[0, 1]])
+    for file in ("images/lone.png", "images/1.tif", "masks/alone.png", "masks/0_mask.png", "masks/1.bmp"):
+        save(tmp_path / file, [[0]])
+    (tmp_path / "masks" / "notes.txt").write_text("x")
+    (tmp_path / "masks" / "empty.png").touch()
+    data = read(tmp_path)
+    assert [sample.id for sample in data] == ["images/0.png", "images/1.png"]
+    assert data[1].truth.path.name == "1.bmp"  # sorted by name
+    assert skipped(data) == {
+        "images/1.tif": "has the name of images/1.png",
+        "images/lone.png": "no label picture has its name",
+        "masks/1.png": "has the name of masks/1.bmp",
+        "masks/0_mask.png": "no picture has its name",
+        "masks/alone.png": "no picture has its name",
+        "masks/notes.txt": "the ending is not that of a picture",
+        "masks/empty.png": "the file is empty (0 bytes)",
+    }
+
+
+def test_a_label_picture_that_cannot_be_read(tmp_path: Path) -> None:
+    pair(tmp_path, [[0, 1]], [[0, 1]])
+    cut = (tmp_path / "masks" / "1.png").read_bytes()[:45]
+    (tmp_path / "masks" / "1.png").write_bytes(cut)
+    for table in (None, "value,name\n0,a\n1,b\n"):
+        data = read(tmp_path, table)
+        assert [sample.id for sample in data] == ["images/0.png"]
+        assert "masks/1.png: the picture is damaged" in skipped(data)["images/1.png"]
+    (tmp_path / "masks" / "0.png").write_bytes(cut)
+    refused(tmp_path, "that can be read are expected", "masks/1.png")
+    (tmp_path / "classes.csv").unlink()
+    refused(tmp_path, "none that can be read", "0.png")
+
+
+def test_a_file_that_changes_after_it_was_looked_at(tmp_path: Path) -> None:
+    data = read(pair(tmp_path, [[0, 1]]))
+    save(tmp_path / "masks" / "0.png", [[1, 9]])
+    assert pixels(data) == [[1, 2]]
+    (tmp_path / "masks" / "0.png").unlink()
+    with pytest.raises(BadPicture, match="no such file"):
+        pixels(data)
+
+
+def test_no_pairs(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.png", [[0]])
+    save(tmp_path / "masks" / "b.png", [[0]])
+    refused(tmp_path, "none with the same name", "images/a.png")
+    with pytest.raises(DataError, match="such as images/ and masks/"):
+        formats.read(tmp_path / "images", "pairs")
+    with pytest.raises(DataError, match="such as images/ and masks/"):
+        formats.read(tmp_path / "images" / "a.png", "pairs")
+
+
+def test_label_pictures_as_jpeg_are_warned_of(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "0.png", [[0]])
+    save(tmp_path / "masks" / "0.jpg", np.zeros((8, 8)))
+    assert "1 label pictures are JPEG (such as 0.jpg)" in read(tmp_path).notes[0]
+
+
+def test_what_is_laid_out_so_and_what_is_not(tmp_path: Path) -> None:
+    def fits(path: Path) -> list[str]:
+        return [name for name, format in formats.all().items() if format.sniff(path)]
+
+    assert fits(pair(tmp_path / "pairs", [[0]])) == ["pairs"]
+    assert fits(pair(tmp_path / "voc", [[0]], photos="JPEGImages", masks="SegmentationClass")) == ["pairs"]
+    assert fits(pair(tmp_path / "parts", [[0]], photos="train/images", masks="train/masks")) == ["pairs"]
+    (tmp_path / "pairs" / "classes.csv").write_text("value,name\n0,a\n")
+    assert fits(tmp_path / "pairs") == ["pairs"]
+    (tmp_path / "yolo" / "labels").mkdir(parents=True)
+    (tmp_path / "yolo" / "labels" / "0.txt").write_text("0 0.5 0.5 0.1 0.1")
+    save(tmp_path / "yolo" / "images" / "0.png", [[0]])
+    assert "pairs" not in fits(tmp_path / "yolo")
+    save(tmp_path / "yolo" / "masks" / "0.png", [[0]])
+    assert "pairs" in fits(tmp_path / "yolo")
+    save(tmp_path / "pairs" / "labels" / "0.png", [[0]])
+    refused(tmp_path / "pairs", "one folder is expected, found labels and masks")
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def made(*masks: object, classes: tuple[str, ...] = ("a", "b"), **given: object) -> Dataset[Mask]:
+    rows = np.zeros((len(masks), 4, 6, 3), np.uint8)
+    samples = [Sample(f"s/{i}", ArraySource(rows, i), Mask.of(np.array(mask))) for i, mask in enumerate(masks)]
+    return Dataset("made", "semantic", classes, samples, **given)
+
+
+def written(dataset: Dataset[Mask], path: Path) -> PIL.Image.Image:
+    """The first label picture, as anyone would open it."""
+    formats.find("pairs").write(dataset, path)
+    return PIL.Image.open(path / "masks" / "s-0.png")
+
+
+def test_written_as_grey(tmp_path: Path) -> None:
+    picture = written(made([[0, 1, IGNORE]]), tmp_path / "x")
+    assert picture.mode == "L"
+    assert np.asarray(picture).tolist() == [[0, 1, 255]]
+    assert (tmp_path / "x" / "classes.csv").read_text() == '"value","name"\n"0","a"\n"1","b"\n"255","ignore"\n'
+
+
+def test_written_with_a_palette(tmp_path: Path) -> None:
+    picture = written(made([[0, 1, IGNORE]], colours=((1, 2, 3), (255, 0, 0))), tmp_path / "x")
+    assert picture.mode == "P"
+    assert np.asarray(picture).tolist() == [[0, 1, 255]]
+    assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [255, 0, 0], [224, 224, 192]]]
+
+
+@pytest.mark.parametrize(("count", "mode", "void"), [(255, "L", 255), (256, "I;16", 65535), (1000, "I;16", 65535)])
+def test_written_with_as_many_bits_as_it_takes(tmp_path: Path, count: int, mode: str, void: int) -> None:
+    last = count - 1
+    dataset = made([[0, last, IGNORE]], classes=tuple(f"c{i}" for i in range(count)))
+    picture = written(dataset, tmp_path / "x")
+    assert picture.mode == mode
+    assert np.asarray(picture).tolist() == [[0, last, void]]
+    assert pixels(read(tmp_path / "x")) == [[0, last, IGNORE]]
+
+
+def test_written_names_never_clash(tmp_path: Path) -> None:
+    dataset = made(*[[[i % 2]] for i in range(6)])
+    ids = ["a.png", "a.jpg", "A", "a_mask", "train/a", "b" * 400]
+    samples = [replace(sample, id=id) for sample, id in zip(dataset, ids, strict=True)]
+    formats.find("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
+    data = read(tmp_path / "x")
+    assert (len(data), skipped(data)) == (6, {})
+    assert {sample.part for sample in data} == {None}
+
+
+def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
+    dataset = made([[0, 1]], [[0, 2]], [[0, -2]], classes=("ignore", "b\0"))
+    changes = [{"group": "g"}, {"part": "train"}, {"time": "noon"}]
+    samples = [replace(sample, **change) for sample, change in zip(dataset, changes, strict=True)]
+    with pytest.raises(DataError) as caught:
+        formats.find("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
+    for words in (
+        "1 samples with a group (such as 's/0')",
+        "1 samples with a time (such as 's/2')",
+        "2 samples without a part beside others with one (such as 's/0')",
+        "2 samples with pixels of no class (such as 's/1')",
+        "the class name 'ignore'",
+        "the class name 'b\\x00'",
+    ):
+        assert words in caught.value.message
+    for classes in ((), (" ",), ("a", "a"), tuple(map(str, range(65536)))):
+        with pytest.raises(DataError, match="cannot hold"):
+            formats.find("pairs").write(made([[IGNORE]], classes=classes), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- whatever is there ------------------------------------------------------------------------------------------------
+
+
+def check_survives(path: Path) -> None:
+    blamed = None
+    try:
+        data = formats.read(path, "pairs")
+    except DataError as error:
+        blamed = str(error.where)
+    if blamed is not None:
+        assert str(path) in blamed
+        return
+    for sample in data:
+        assert set(sample.truth.present()) <= set(range(len(data.classes)))
+        values = sample.truth.pixels.read()
+        assert IGNORE <= values.min() <= values.max() <= len(data.classes)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=st.text(alphabet='value,nm\n"\r;r\tgb\0 0125é\ud800', max_size=80) | st.binary(max_size=60))
+def test_any_table_is_classes_or_one_error(tmp_path: Path, table: str | bytes) -> None:
+    pair(tmp_path, [[0, 1, 2]], [[(0, 0, 0), (1, 2, 5)]])
+    data = table if isinstance(table, bytes) else table.encode(errors="surrogatepass")
+    for head in (b"", b"value,name\n", b"name,r,g,b\n"):
+        (tmp_path / "classes.csv").write_bytes(head + data)
+        check_survives(tmp_path)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    palette=st.none() | st.just(VOC),
+    ending=st.sampled_from(["png", "gif", "bmp", "tif", "ppm"]),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+    cut=st.floats(0.3, 1),
+)
+def test_any_damage_to_a_label_picture_is_survived(
+    tmp_path: Path, palette: list[int] | None, ending: str, flips: list[tuple[float, int]], cut: float
+) -> None:
+    save(tmp_path / "images" / "0.png", [[0]])
+    palette = None if ending == "ppm" else palette
+    for old in (tmp_path / "masks").glob("*"):
+        old.unlink()
+    file = save(tmp_path / "masks" / f"0.{ending}", np.arange(60).reshape(6, 10) % 3, palette=palette)
+    data = bytearray(file.read_bytes())
+    for place, value in flips:
+        data[int(place * len(data))] = value
+    file.write_bytes(data[: max(1, int(cut * len(data)))])
+    check_survives(tmp_path)

@@ -1,0 +1,140 @@
+"""Pictures of sets in the manner of Pascal VOC: which is meant, in which part, what is listed as not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from foveate import formats
+from helpers.format_reading import skipped
+from helpers.voc_files import PICTURE, lay, refused, thing, usual, xml
+
+
+@pytest.mark.parametrize(
+    ("annotations", "pictures"),
+    [("Annotations", "JPEGImages"), ("annotations", "images"), ("ANNOTATIONS", "Images"), ("", ""), ("", "images")],
+)
+def test_layouts(tmp_path: Path, annotations: str, pictures: str) -> None:
+    page = xml(thing(), filename="a.png")
+    lay(tmp_path / annotations, {"a.xml": page, "README.txt": "x"})
+    lay(tmp_path / pictures, {"a.png": PICTURE})
+    data = formats.read(tmp_path)
+    assert [sample.id for sample in data] == [f"{pictures}/a.png".lstrip("/")]
+    assert (data.skipped, data.notes, data[0].part) == ((), (), None)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "{part}/{stem}.xml {part}/{stem}.png",
+        "{part}/Annotations/{stem}.xml {part}/JPEGImages/{stem}.png",
+        "annotations/{part}/{stem}.xml images/{part}/{stem}.png",
+        "annotations/{part}/{stem}.xml images/{stem}.png",
+    ],
+)
+def test_folders_may_say_the_part(tmp_path: Path, layout: str) -> None:
+    for part, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        page, picture = layout.format(part=part, stem=stem).split()
+        lay(tmp_path, {page: xml(thing()), picture: PICTURE})
+    data = formats.read(tmp_path)
+    assert {Path(sample.id).stem: sample.part for sample in data} == {"a": "train", "b": "valid", "c": "test"}
+    assert data.skipped == ()
+
+
+def test_lists_say_the_part(tmp_path: Path) -> None:
+    usual(tmp_path, **{stem: xml(thing()) for stem in ("a", "b b", "c", "d", "e")})
+    lay(
+        tmp_path,
+        {
+            "ImageSets/Main/train.txt": "a  1\r\nb b\r\n\r\na -1\r\n",
+            "ImageSets/Main/val.txt": "c.png",
+            "ImageSets/Main/trainval.txt": "a\nb b\nc\n",
+            "ImageSets/Main/test.txt": "\ufeffd  0\nnobody\n",
+            "ImageSets/Main/cat_train.txt": "c  1\nd -1\n",
+        },
+    )
+    data = formats.read(tmp_path)
+    assert [sample.part for sample in data] == ["train", "train", "valid", "test", None]
+    assert skipped(data) == {
+        "nobody": "named by test.txt, line 2, but neither a picture nor an XML file of that name is there"
+    }
+
+
+def test_trainval_alone_is_for_training(tmp_path: Path) -> None:
+    usual(tmp_path, a=xml(thing()), b=xml(thing()))
+    lay(tmp_path, {"imagesets/main/trainval.txt": "a\n", "imagesets/main/test.txt": "b\n"})
+    assert [sample.part for sample in formats.read(tmp_path)] == ["train", "test"]
+
+
+def test_a_picture_in_two_parts_is_a_leak(tmp_path: Path) -> None:
+    usual(tmp_path, a=xml(thing()), b=xml(thing()))
+    lay(tmp_path, {"ImageSets/Main/train.txt": "b\na\n", "ImageSets/Main/val.txt": "\na\n"})
+    error = refused(tmp_path, "one part is expected for 'a'", "train.txt (line 2)", "leak")
+    assert (error.where, error.line) == (tmp_path / "ImageSets/Main/val.txt", 2)
+
+
+def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
+    usual(tmp_path, a=xml(thing()))
+    lay(
+        tmp_path,
+        {
+            "JPEGImages/alone.png": PICTURE,
+            "JPEGImages/notes.heic": "x",
+            "JPEGImages/deep/x.png": PICTURE,
+            "Annotations/b.xml": xml(thing(), filename="else.jpg"),
+            "Annotations/empty.xml": xml(thing()),
+            "JPEGImages/empty.png": b"",
+            "JPEGImages/.DS_Store": "x",
+        },
+    )
+    assert skipped(formats.read(tmp_path)) == {
+        "Annotations/b.xml": "its picture 'else.jpg' is not there",
+        "JPEGImages/alone.png": "no XML file is there for it",
+        "JPEGImages/notes.heic": "the ending is not that of a picture",
+        "JPEGImages/deep/": "a folder among the pictures, which is not read",
+        "JPEGImages/empty.png": "the file is empty (0 bytes)",
+    }
+
+
+def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    lay(usual(tmp_path, a=xml(thing())), {f"Annotations/{odd}.xml": "", f"JPEGImages/{odd}.png": PICTURE})
+    reasons = skipped(formats.read(tmp_path))
+    assert set(reasons) == {"Annotations/\\udcff.xml", "JPEGImages/\\udcff.png"}
+    assert all("UTF-8" in reason for reason in reasons.values())
+
+
+def test_the_picture_is_the_one_that_is_named_or_else_the_namesake(tmp_path: Path) -> None:
+    pages = {"a": "other.png", "b": "gone.jpg", "c": "c", "d": "copied.png", "copied": "copied.png"}
+    for stem, filename in pages.items():
+        lay(tmp_path, {f"Annotations/{stem}.xml": xml(thing(), filename=filename)})
+    for name in ("other.png", "b.PNG", "c.jpg", "d.png", "copied.png"):
+        lay(tmp_path, {f"JPEGImages/{name}": PICTURE})
+    data = formats.read(tmp_path)
+    assert [sample.id for sample in data] == [
+        f"JPEGImages/{n}" for n in sorted(("other.png", "b.PNG", "c.jpg", "d.png", "copied.png"))
+    ]
+    (note,) = data.notes
+    assert note.startswith("3 XML files are not called like the <filename> in them (such as a.xml names 'other.png'")
+
+
+def test_pictures_that_cannot_be_told_apart(tmp_path: Path) -> None:
+    lay(usual(tmp_path / "two", a=xml(thing())), {"JPEGImages/a.jpg": PICTURE})
+    assert refused(tmp_path / "two", "found a.jpg and a.png").where == tmp_path / "two/Annotations/a.xml"
+    page = xml(thing(), filename="x.png")
+    lay(tmp_path / "one", {"a.xml": page, "b.xml": page, "x.png": PICTURE})
+    assert refused(tmp_path / "one", "one XML file is expected for x.png, a.xml").where == tmp_path / "one" / "b.xml"
+    lay(tmp_path / "same", {"a.xml": page, "a.XML": page, "x.png": PICTURE})
+    refused(tmp_path / "same", "one XML file is expected, a.XML is another")
+    lay(usual(tmp_path / "twins", a=xml(thing())), {"annotations/a.xml": page})
+    refused(tmp_path / "twins", "one folder is expected, found Annotations and annotations")
+
+
+@pytest.mark.parametrize(
+    "filename", ["../../secret.png", "/etc/x.png", "..\\..\\x.png", "C:\\x.png", "sub/../../x.png"]
+)
+def test_a_picture_outside_the_data_is_refused(tmp_path: Path, filename: str) -> None:
+    error = refused(usual(tmp_path, a=xml(thing(), filename=filename)), "within the data's folder")
+    assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", 1)

@@ -1,0 +1,176 @@
+"""Answers in shards as people have them: classes, words and boxes, and which are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from foveate import formats
+from foveate.annotations import Captions
+from foveate.errors import DataError
+from foveate.formats import webdataset
+from helpers.format_reading import skipped
+from helpers.tars import PICTURE, TWO, Files, boxes, read, refused, tar
+
+# --- the answers ------------------------------------------------------------------------------------------------------
+
+
+def test_words(tmp_path: Path) -> None:
+    texts = ["a cat", " é \n\n", "", "\ufeffx", "日本 \u2028"]
+    files: Files = {}
+    for number, text in enumerate(texts):
+        files |= {f"{number}.png": PICTURE, f"{number}.txt": text}
+    files |= {"many.png": PICTURE, "many.json": json.dumps({"captions": ["a", "b"], "caption": "c", "url": 5})}
+    data = read(tar(tmp_path / "x.tar", files))
+    assert (data.task, data.classes) == ("text_to_image", ())
+    assert [sample.truth.texts for sample in data] == [*((text,) for text in texts), ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("record", "texts"),
+    [
+        ({"caption": "a"}, ("a",)),
+        ({"text": "a", "boxed": 1}, ("a",)),
+        ({"text": ["a", "b"]}, ("a", "b")),
+        ({"captions": []}, ()),
+        ({"text": "t", "caption": "c"}, ("c",)),
+    ],
+)
+def test_words_in_json(tmp_path: Path, record: dict[str, object], texts: tuple[str, ...]) -> None:
+    data = read(tar(tmp_path / "x.tar", {"a.png": PICTURE, "a.json": json.dumps(record)}))
+    assert (data.task, data[0].truth) == ("text_to_image", Captions(texts))
+
+
+def test_boxes_of_numbered_classes(tmp_path: Path) -> None:
+    files: Files = {
+        "a.png": PICTURE,
+        "a.json": boxes([[0, 1, 2.5, 3], [9, 9, -2, 2]], [7, 3], crowd=[True, False], size=[3, 4]),
+        "b.png": PICTURE,
+        "b.json": boxes([], []),
+        "c.png": PICTURE,
+        "c.json": boxes([[1, 1, 2, 2]], [7], difficult=[True], other=None),
+        "d.png": PICTURE,
+        "d.json": "{}",
+    }
+    data = read(tar(tmp_path / "x.tar", files))
+    assert (data.task, data.classes) == ("detection", ("3", "7"))
+    first, empty, last = (sample.truth for sample in data)
+    assert first.corners.tolist() == [[0, 1, 2.5, 3], [9, 9, -2, 2]]
+    assert (first.classes.tolist(), first.crowd.tolist(), first.size) == ([1, 0], [True, False], (3, 4))
+    assert (len(empty), empty.size) == (0, None)
+    assert (last.classes.tolist(), last.difficult.tolist(), last.crowd.tolist()) == ([1], [True], [False])
+    assert skipped(data) == {"d": "there is no answer for it, in a file of .json"}
+
+
+def test_a_class_comes_before_words_and_words_before_json(tmp_path: Path) -> None:
+    other: Files = {"a.txt": "x", "a.json": boxes([], []), "b.txt": "y"}
+    data = read(tar(tmp_path / "x.tar", {**TWO, **other}))
+    assert data.task == "classification"
+    assert data.notes == ("files in the shards that were not read: .json (1), .txt (2)",)
+    words = {name: content for name, content in {**TWO, **other}.items() if not name.endswith("cls")}
+    assert read(tar(tmp_path / "y.tar", words)).task == "text_to_image"
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "words"),
+    [
+        ("cls", "", "the number of a class is expected, got ''"),
+        ("cls", "cat", "got 'cat'"),
+        ("cls", "-1", "got '-1'"),
+        ("cls", "1.0", "got '1.0'"),
+        ("cls", "1 2", "got '1 2'"),
+        ("cls", "9" * 10, "the number of a class"),
+        ("cls", "9" * 5000, "the number of a class"),
+        ("cls", "٣", "the number of a class"),
+        ("cls", b"\xff", "the number of a class"),
+        ("txt", b"caf\xe9", "text in UTF-8 is expected"),
+        ("json", '{"boxes": [', "JSON is expected, this is damaged"),
+        ("json", "", "JSON is expected, this is damaged"),
+        ("json", b'{"boxes": "\xff"}', "text in UTF-8 is expected"),
+        ("json", "[" * 100_000, "nested too deep"),
+        ("json", "[]", "a JSON object is expected, got []"),
+        ("json", '{"boxes": NaN}', "a number in it cannot be read (NaN)"),
+        ("json", '{"boxes": 1' + "0" * 5000 + "}", "a number in it cannot be read"),
+        ("json", '{"other": 1, "keys": 2}', "boxes or captions are expected in the .json files, the first has other, keys"),
+        ("json", '{"text": "\\ud800"}', "a text or a list of texts is expected as text"),
+        ("json", '{"captions": [1]}', "a list of texts is expected as captions, got [1]"),
+        ("json", boxes({}, []), "boxes of four numbers"),
+        ("json", boxes([[1, 2, 3]], [0]), "boxes of four numbers"),
+        ("json", boxes([[1, 2, 3, "4"]], [0]), "finite numbers"),
+        ("json", boxes([[1, 2, 3, True]], [0]), "finite numbers"),
+        ("json", boxes([[1, 2, 3, 1e10]], [0]), "none beyond 1,000,000,000"),
+        ("json", boxes([[1, 2, 3, 10**400]], [0]), "finite numbers"),
+        ("json", boxes([[1, 2, 3, 4]], [0, 1]), "as many classes as boxes"),
+        ("json", boxes([[1, 2, 3, 4]], ["cat"]), "the numbers of classes"),
+        ("json", boxes([[1, 2, 3, 4]], [-1]), "the numbers of classes"),
+        ("json", boxes([[1, 2, 3, 4]], [True]), "the numbers of classes"),
+        ("json", boxes([[1, 2, 3, 4]], [10**30]), "the numbers of classes"),
+        ("json", '{"boxes": []}', "the numbers of classes"),
+        ("json", boxes([[1, 2, 3, 4]], [0], crowd=[]), "as many crowd as boxes"),
+        ("json", boxes([[1, 2, 3, 4]], [0], difficult=[1]), "true or false is expected as difficult"),
+        ("json", boxes([], [], size=[3]), "height and width are expected as size, got [3]"),
+        ("json", boxes([], [], size=[0, 4]), "height and width"),
+        ("json", boxes([], [], size=[3.0, 4]), "height and width"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_cannot_be_understood_is_named_with_its_shard(
+    tmp_path: Path, ending: str, content: str | bytes, words: str
+) -> None:
+    tar(tmp_path / "x-000000.tar", {"a.png": PICTURE, f"c.{ending}": content, "c.png": PICTURE})
+    path = tar(tmp_path / "x-000001.tar", {"d.png": PICTURE, f"deep/d.{ending}": content, "deep/d.png": PICTURE})
+    good = {"cls": "1", "txt": "x", "json": '{"boxes": [], "classes": []}'}[ending]
+    assert refused(tmp_path, f"'c.{ending}': ", words).where == tmp_path / "x-000000.tar"
+    tar(tmp_path / "x-000000.tar", {"a.png": PICTURE, f"a.{ending}": good})
+    if "captions" in words or "text" in str(content):  # among boxes that is no answer, but no mistake either
+        return
+    assert refused(tmp_path, f"'deep/d.{ending}': ", words.partition(", the first")[0][:30]).where == path
+
+
+def test_an_answer_of_absurd_length_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webdataset, "_LONGEST_ANSWER", 10)
+    path = tar(tmp_path / "x.tar", {**TWO, "c.png": PICTURE, "c.cls": " " * 10 + "1"})
+    assert refused(path, "at most 10 bytes", "'c.cls' has 11").where == path
+
+
+def test_nothing_to_learn_from(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    refused(tmp_path / "none", "tar archives are expected, found none", "train-000000.tar")
+    refused(tar(tmp_path / "a.tar", {"a.png": PICTURE}), "files of .cls, .txt or .json are expected", "found none")
+    refused(tar(tmp_path / "b.tar", {"a.cls": "1"}), "found none; a: one picture is expected, found 0")
+    refused(tar(tmp_path / "c.tar", {}), "found none")  # an empty archive: two blocks of zeros
+
+
+# --- any JSON is an answer or one error --------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    record=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["boxes", "classes", "crowd", "difficult", "size", "captions", "caption", "text"]),
+                inner,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_json_is_an_answer_or_one_error(tmp_path: Path, record: object) -> None:
+    path = tar(tmp_path / "x.tar", {"a.png": PICTURE, "a.json": json.dumps(record)})
+    try:
+        found = formats.read(path, "webdataset")
+    except DataError as error:
+        blamed = error.where
+    else:
+        blamed = None
+    if blamed is not None:
+        assert blamed == path
+        return
+    assert found.task in ("detection", "text_to_image")
+    assert len(found) == 1

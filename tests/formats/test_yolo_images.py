@@ -1,0 +1,203 @@
+"""Pictures of sets in YOLO's manner: where they lie, in which part, what is listed as not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foveate import formats
+from foveate.data.dataset import Dataset
+from foveate.formats import yolo
+from helpers.format_reading import skipped
+from helpers.yolo_files import LINE, LINE_BOX, NAMES, PICTURE, lay, refused, usual
+
+
+def parted(root: Path, **description: str) -> Path:
+    """A picture a part, as images/train/a.png, with data.yaml as given."""
+    for part, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        lay(root, {f"images/{part}/{stem}.png": PICTURE, f"labels/{part}/{stem}.txt": LINE})
+    return lay(root, {"data.yaml": NAMES + "".join(f"{key}: {value}\n" for key, value in description.items())})
+
+
+def parts(data: Dataset[Any]) -> dict[str, str | None]:
+    return {sample.id: sample.part for sample in data}
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("images/{part}/{stem}.png labels/{part}/{stem}.txt", {"data.yaml": NAMES}),
+        ("images/{part}/deep/{stem}.png labels/{part}/deep/{stem}.txt", {"classes.txt": "cat\ndog\n"}),
+        ("{part}/images/{stem}.png {part}/labels/{stem}.txt", {"obj.names": " cat \r\ndog\r\n\r\n"}),
+        ("{part}/{stem}.png {part}/{stem}.txt", {"{part}/_darknet.labels": "cat\ndog\n"}),
+        ("images/{part}/{stem}.png labels/{part}/{stem}.txt", {"labels/classes.txt": "cat\ndog\n"}),
+    ],
+)
+def test_folders_may_say_the_part(tmp_path: Path, layout: str, names: dict[str, str | bytes]) -> None:
+    for part, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        image, text = layout.format(part=part, stem=stem).split()
+        lay(tmp_path, {image: PICTURE, text: LINE, **{key.format(part=part): value for key, value in names.items()}})
+    data = formats.read(tmp_path)
+    assert {Path(sample.id).stem: sample.part for sample in data} == {"a": "train", "b": "valid", "c": "test"}
+    assert all(sample.truth.corners.tolist() == [list(LINE_BOX)] for sample in data)
+    assert (data.classes, data.skipped, data.notes) == (("cat", "dog"), (), ())
+
+
+def test_no_parts(tmp_path: Path) -> None:
+    for root, files in (
+        ("two folders", {"images/a.png": PICTURE, "labels/a.txt": LINE}),
+        ("side by side", {"a.png": PICTURE, "a.txt": LINE, "LICENSE": "x"}),
+        ("below", {"images/some/a.png": PICTURE, "labels/some/a.txt": LINE}),
+    ):
+        data = formats.read(lay(tmp_path / root, {**files, "classes.txt": "cat\ndog\n"}))
+        assert set(parts(data).values()) == {None}
+        assert [len(sample.truth) for sample in data] == [1] * len(data)
+        assert data.skipped == ()
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"train": "images/train", "val": "images/val", "test": "images/test"},
+        {"path": ".", "train": "./images/train/", "valid": "[images/val]", "test": "images/test"},
+        {"path": "images", "train": "train", "val": "val", "test": "test"},
+        {"train": "{root}/images/train", "val": "{root}/images/val", "test": "images\\test"},
+        {"path": "{root}", "train": "images/train", "val": "images/val", "test": "images/test"},
+    ],
+)
+def test_the_description_says_the_parts(tmp_path: Path, description: dict[str, str]) -> None:
+    root = parted(tmp_path / "set", **{key: value.format(root=tmp_path / "set") for key, value in description.items()})
+    expected = {"images/train/a.png": "train", "images/val/b.png": "valid", "images/test/c.png": "test"}
+    for path in (root, root / "data.yaml"):
+        data = formats.read(path)
+        assert parts(data) == expected
+        assert (data.name, data.origin, data.skipped, data.notes) == ("set", path, (), ())
+
+
+@pytest.mark.parametrize("base", ["../datasets/set", "/content/set", "C:/data", "nowhere"])
+def test_a_path_of_another_machine(tmp_path: Path, base: str) -> None:
+    data = formats.read(parted(tmp_path, path=base, train="images/train", val="images/val", test="images/test"))
+    assert len(data) == 3
+    assert len(data.notes) == 3
+    assert "'images/train' for train; images/train/ beside it was taken" in data.notes[0]
+
+
+def test_roboflow_writes_from_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    lay(tmp_path, {"train/images/a.png": PICTURE, "train/labels/a.txt": LINE})
+    lay(tmp_path, {"data.yaml": NAMES + "train: ../train/images\nval: ../valid/images\ntest:\n"})
+    data = formats.read(tmp_path)
+    assert parts(data) == {"train/images/a.png": "train"}
+    assert skipped(data) == {"../valid/images": "named for val by data.yaml, but it is not there"}
+
+
+def test_lists_of_pictures(tmp_path: Path) -> None:
+    root = parted(tmp_path / "set", train="train.txt", val="[lists/val.txt, images/test]")
+    lay(
+        root,
+        {
+            "train.txt": f"./images/train/a.png\n\n{root}/images/train/a.png\nimages/train/gone.png\nimages/train/x.heic\n",
+            "lists/val.txt": "../images/val/b.png\r\n",
+            "images/val/extra.png": PICTURE,
+        },
+    )
+    data = formats.read(root)
+    assert parts(data) == {"images/train/a.png": "train", "images/val/b.png": "valid", "images/test/c.png": "valid"}
+    assert skipped(data) == {
+        "images/train/gone.png": "there is no such file (train.txt, line 4)",
+        "images/train/x.heic": "the ending is not that of a picture",
+        "images/val/extra.png": "data.yaml names no part that it is in",
+    }
+
+
+def test_a_picture_in_two_parts_is_a_leak(tmp_path: Path) -> None:
+    error = refused(
+        parted(tmp_path, train="images", val="images/val"), "images/val/b.png", "in train and in valid", "leak"
+    )
+    assert (error.where, error.line) == (tmp_path / "data.yaml", 3)
+    lay(parted(tmp_path, train="images/train", val="val.txt"), {"val.txt": "images/val/b.png\nimages/train/a.png\n"})
+    error = refused(tmp_path, "leak")
+    assert (error.where, error.line) == (tmp_path / "val.txt", 2)
+
+
+@pytest.mark.parametrize("key", ["train", "val"])
+@pytest.mark.parametrize("written", ["../secret", "../../x/images", "/etc", "images/../../secret", "C:\\x"])
+def test_paths_that_leave_the_data_are_refused(tmp_path: Path, key: str, written: str) -> None:
+    lay(tmp_path, {"secret/images/a.png": PICTURE, "secret/labels/a.txt": LINE})
+    description = {"train": "images/train", "val": "images/val", "test": "images/test", key: written}
+    parted(tmp_path / "set", **description)
+    error = refused(tmp_path / "set", "expected")
+    assert error.where == tmp_path / "set" / "data.yaml"
+    assert error.line == (2 if key == "train" else 3)
+    lay(
+        parted(tmp_path / "set", train="images/train", val="v.txt"),
+        {"set/v.txt": f"images/val/b.png\n{written}/a.png\n"},
+    )
+    lay(tmp_path / "set", {"v.txt": f"images/val/b.png\n{written}/a.png\n"})
+    error = refused(tmp_path / "set", "within the data's folder")
+    assert (error.where, error.line) == (tmp_path / "set" / "v.txt", 2)
+
+
+def test_what_has_no_partner(tmp_path: Path) -> None:
+    lay(
+        usual(tmp_path),
+        {
+            "images/empty.png": PICTURE,
+            "labels/empty.txt": "",
+            "images/bare.png": PICTURE,
+            "images/damaged.png": PICTURE[:20],
+            "labels/damaged.txt": LINE,
+            "images/nothing.png": b"",
+            "labels/nothing.txt": LINE,
+            "images/x.heic": "x",
+            "labels/alone.txt": "anything",
+            "labels/deep/er/alone.txt": LINE,
+            "labels/classes.txt": "cat\ndog\n",
+            "labels/.hidden/x.txt": LINE,
+        },
+    )
+    data = formats.read(tmp_path)
+    assert {Path(sample.id).stem: len(sample.truth) for sample in data} == {"a": 1, "bare": 0, "empty": 0}
+    assert data.notes == ("1 pictures have no text file, so nothing is in them (such as images/bare.png)",)
+    reasons = skipped(data)
+    assert reasons.pop("images/damaged.png").startswith("the picture is damaged") or "none or is damaged" in str(
+        data.skipped
+    )
+    assert reasons == {
+        "images/nothing.png": "the file is empty (0 bytes)",
+        "images/x.heic": "the ending is not that of a picture",
+        "labels/alone.txt": "no picture is called like this text file",
+        "labels/deep/er/alone.txt": "no picture is called like this text file",
+    }
+
+
+def test_the_last_folder_called_images_has_a_twin_called_labels(tmp_path: Path) -> None:
+    files = {"images/x/images/a.png": PICTURE, "images/x/labels/a.txt": LINE, "labels/x/images/a.txt": "wrong"}
+    data = formats.read(lay(tmp_path, {**files, "data.yaml": NAMES + "train: images\n"}))
+    assert len(data[0].truth) == 1
+
+
+def test_links_in_circles_and_pipes(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "images" / "self").symlink_to(tmp_path / "images")
+    (tmp_path / "labels" / "self").symlink_to(tmp_path / "labels")
+    assert list(parts(formats.read(tmp_path))) == ["images/a.png"]
+    os.mkfifo(tmp_path / "labels" / "pipe.txt")
+    lay(tmp_path, {"images/pipe.png": PICTURE})
+    refused(tmp_path, "pipe.txt", "a folder or a device")
+    (tmp_path / "data.yaml").unlink()
+    os.mkfifo(tmp_path / "data.yaml")
+    assert yolo.sniff(tmp_path)
+
+
+def test_nothing_to_learn_from(tmp_path: Path) -> None:
+    refused(lay(tmp_path / "a", {"data.yaml": NAMES}), "pictures are expected, found none")
+    refused(
+        lay(tmp_path / "b", {"data.yaml": NAMES, "images/a.png": b""}), "1 skipped; images/a.png: the file is empty"
+    )
+    refused(lay(tmp_path / "c", {"data.yaml": NAMES, "images/a.png": PICTURE}), "a text file", "such as labels/a.txt")
+    refused(lay(tmp_path / "d", {"x.csv": "x"}) / "x.csv", "this is another file")
+    damaged = {"data.yaml": NAMES, "images/a.png": PICTURE[:9], "labels/a.txt": LINE}
+    refused(lay(tmp_path / "e", damaged), "found none that can be used (1 skipped; images/a.png: ")

@@ -1,0 +1,40 @@
+"""The commands as a user types them, run in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+
+import pytest
+
+from foveate.cli import main
+from foveate.metrics import intervals
+
+
+def run_cli(*words: object) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command line."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["foveate", *map(str, words)])
+        try:
+            main.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+    return code, out.getvalue(), err.getvalue()
+
+
+def refused(*words: object) -> str:
+    """The error of a command that must end with exit code 2; it is told in one line, what belongs to it is indented."""
+    code, _, err = run_cli(*words)
+    assert code == 2, err
+    error = err[err.index("error: ") :]
+    assert all(line.startswith("  ") for line in error.splitlines()[1:]), error
+    assert "Traceback" not in err
+    return error
+
+
+def hurry(patch: pytest.MonkeyPatch) -> None:
+    """Intervals from few resamples, which of tiny runs take longer than all the rest."""
+    patch.setitem(intervals.resampled.__kwdefaults__, "resamples", 40)

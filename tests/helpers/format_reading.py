@@ -1,0 +1,42 @@
+"""What tests of readers ask again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foveate import formats
+from foveate.annotations import boxes_of
+from foveate.data.dataset import Dataset
+from foveate.errors import DataError
+
+
+def boxes(data: Dataset[Any]) -> dict[str, list[list[float]]]:
+    """The corners of the things in each picture."""
+    return {sample.id: boxes_of(sample.truth).corners.tolist() for sample in data}
+
+
+def named(data: Dataset[Any]) -> dict[str, list[str]]:
+    """The classes of the things in each picture, by name."""
+    return {sample.id: [data.classes[k] for k in boxes_of(sample.truth).classes] for sample in data}
+
+
+def skipped(data: Dataset[Any]) -> dict[str, str]:
+    """The reason for each sample that was left out."""
+    return {one.id: one.reason for one in data.skipped}
+
+
+def refusing(format: str) -> Callable[..., DataError]:
+    """A function that reads a path in this format, expects one error with all of the words in it, and returns that."""
+
+    def refused(path: Path, *words: str) -> DataError:
+        with pytest.raises(DataError) as caught:
+            formats.read(path, format)
+        for word in words:
+            assert word in str(caught.value)
+        return caught.value
+
+    return refused

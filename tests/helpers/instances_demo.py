@@ -1,0 +1,87 @@
+"""Outlined things to score: random ones that lie on each other, and those at the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foveate.annotations import ArrayPixels, Boxes, Cutout, Instances, mask_bounds
+from foveate.metrics import instance
+
+
+def things(masks, classes=None, scores=None, **flags):
+    """From (N, H, W) masks, which may lie on each other."""
+    corners = np.array([mask_bounds(mask) for mask in masks]).reshape(-1, 4)
+    named = np.zeros(len(masks), int) if classes is None else np.array(classes, int)
+    scores = None if scores is None else np.array(scores, float)
+    return Instances(
+        Boxes(corners, named, scores, **flags), [Cutout(ArrayPixels(mask.astype(np.int32))) for mask in masks]
+    )
+
+
+def tallied(pairs, classes, size, least=0.0):
+    shown = [instance.shown(found, np.full(classes, least)) for found, _ in pairs]
+    return instance.tally([instance.compared(*pair, size) for pair in pairs], shown)
+
+
+def figures(pairs, classes, size, least=0.0):
+    return instance.Scorer(tallied(pairs, classes, size, least), classes).figures()
+
+
+SIZE = (60, 50)
+
+
+def box(top, left, bottom, right, size=SIZE):
+    mask = np.zeros(size, bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+BIG, HALF, DOT, NOTHING = box(0, 0, 40, 40), box(0, 0, 40, 20), box(7, 7, 8, 8), box(0, 0, 0, 0)
+RING = BIG & ~box(10, 10, 30, 30)
+CASES = {
+    "nothing there, nothing found": (things([], scores=[]), things([])),
+    "nothing there": (things([BIG], scores=[0.9]), things([])),
+    "nothing found": (things([], scores=[]), things([BIG])),
+    "exactly half": (things([HALF], scores=[0.9]), things([BIG])),
+    "a true thing without a pixel": (things([NOTHING, BIG], scores=[0.9, 0.8]), things([NOTHING, BIG])),
+    "nothing but things without pixels": (things([NOTHING], scores=[0.9]), things([NOTHING])),
+    "two wholly on each other": (things([BIG, BIG], scores=[0.9, 0.9]), things([BIG, BIG])),
+    "two of two classes on each other": (things([BIG, BIG], [1, 0], [0.9, 0.8]), things([BIG, BIG], [0, 1])),
+    "a pixel each": (things([DOT, box(9, 9, 10, 10)], scores=[0.9, 0.8]), things([DOT, box(8, 9, 9, 10)])),
+    "a box for a ring": (things([BIG], scores=[0.9]), things([RING])),
+    "found within a crowd": (things([DOT, HALF], scores=[0.9, 0.8]), things([BIG], crowd=np.array([True]))),
+    "a thing on a crowd": (things([HALF, DOT], scores=[0.9, 0.8]), things([HALF, BIG], crowd=np.array([False, True]))),
+    "only difficult": (things([BIG, BIG], scores=[0.9, 0.8]), things([BIG], difficult=np.array([True]))),
+    "on the edge between two sizes": (things([box(0, 0, 32, 32)], scores=[0.9]), things([box(0, 0, 32, 32)])),
+}
+
+
+def dots(count):
+    """(count, H, W) of a pixel each."""
+    masks = np.zeros((count, *SIZE), bool)
+    masks[np.arange(count), *np.divmod(np.arange(count), SIZE[1])] = True
+    return masks
+
+
+def blobs(rng, count, size):
+    """(count, H, W) discs and boxes of all sizes that COCO tells apart, on each other and beyond the picture."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    masks = np.zeros((count, *size), bool)
+    for mask in masks:
+        middle, reach = rng.uniform(0, size), rng.choice([0.7, 5, 14, 40, 90])
+        away = np.stack([y - middle[0], x - middle[1]])
+        mask[:] = np.hypot(*away) < reach if rng.random() < 0.5 else np.abs(away).max(0) < reach
+    return masks
+
+
+def overlapping(rng, classes, size=(150, 170), ties=False):
+    """True things on each other, crowds and difficult ones; answers near them, twice, elsewhere and without pixels."""
+    true = blobs(rng, int(rng.integers(0, 7)), size)
+    kinds = rng.integers(0, classes, len(true))
+    flags = {flag: rng.random(len(true)) < 0.15 for flag in ("crowd", "difficult")}
+    rows = rng.integers(0, len(true), rng.integers(0, 10)) if len(true) else np.zeros(0, int)
+    near = [np.roll(true[row], rng.integers(-3, 4, 2), (0, 1)) for row in rows]
+    found = np.concatenate([np.array(near, bool).reshape(-1, *size), blobs(rng, 2, size), np.zeros((1, *size), bool)])
+    named = np.where(rng.random(len(found)) < 0.2, rng.integers(0, classes, len(found)), np.r_[kinds[rows], [0, 0, 0]])
+    scores = rng.choice([0.2, 0.5, 0.9], len(found)) if ties else rng.random(len(found))
+    return things(found, named, scores), things(true, kinds, **flags)

@@ -1,0 +1,63 @@
+"""Shared by the tests of warped pictures: colours and numbers that both tell the place that they came from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from foveate.data.augment.masks import Warped
+from foveate.data.rng import Draws, keys
+
+SIDE = 48
+SHAPES = [(48, 48), (48, 31), (20, 48), (48, 1), (1, 48), (33, 17)]
+COUNT = len(SHAPES)
+
+
+class Told:
+    """Draws that a test chooses: zoom, turn, mirror, quarter, down, across."""
+
+    def __init__(self, count, **given):
+        drawn = {"zoom": 0.5, "turn": 0.5, "mirror": 0.9, "quarter": 0.0, "down": 0.5, "across": 0.5} | given
+        self.values = np.tile(np.array(list(drawn.values()), np.float32), (count, 1))
+
+    def uniform(self, count):
+        assert count == 6
+        return self.values
+
+
+def policy(crop=SIDE, **given):
+    """Truths are the numbers themselves."""
+    return Warped(read=lambda truth: truth, laid=laid, crop=crop, **given)
+
+
+def laid(pieces, side):
+    numbers = np.empty((side, side), pieces[0].numbers.dtype)
+    for piece in pieces:
+        height, width = piece.numbers.shape
+        numbers[piece.top : piece.top + height, piece.left : piece.left + width] = piece.numbers
+    return numbers
+
+
+def placed(shapes=SHAPES, side=SIDE, padding=255):
+    """Pictures whose colours tell 4 times the row, 4 times the column, and that they are no padding; and the number of each pixel."""
+    images = torch.full((len(shapes), side, side, 3), padding, dtype=torch.uint8)
+    truths = []
+    for image, (height, width) in zip(images, shapes, strict=True):
+        image[:height, :width, 0] = 4 * torch.arange(height)[:, None]
+        image[:height, :width, 1] = 4 * torch.arange(width)
+        image[:height, :width, 2] = 0
+        truths.append(np.arange(height * width, dtype=np.int32).reshape(height, width))
+    return images, truths
+
+
+def ids(count):
+    return keys([f"{row}" for row in range(count)])
+
+
+def draws(count=COUNT, seed=0, epoch=0):
+    return Draws(ids(count), seed, epoch)
+
+
+def where(numbers, width):
+    """(h, w, 2) row and column of the source that each pixel says it is."""
+    return np.stack(np.divmod(numbers, width), -1)

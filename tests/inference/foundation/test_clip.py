@@ -1,0 +1,137 @@
+"""CLIP: classes that it was never trained on, and what texts mean; the library's own figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import foveate as fv
+from foveate.errors import BadPicture
+from foveate.inference import foundation
+from foveate.inference.foundation import clip as clips
+from foveate.models import model_ref
+from foveate.models.clip import Clip
+from helpers import tiny_models
+from helpers.command_line import hurry, refused, run_cli
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+PICTURES = [tiny_models.colours(0), tiny_models.colours(1, (33, 90, 3)), tiny_models.colours(2, (64, 20, 1))]
+
+
+@torch.no_grad()
+def direct(folder, net, texts, images=PICTURES):
+    """(pictures, texts) logits as the library gives them."""
+    tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
+    processor = tiny_models.transformers.CLIPImageProcessor.from_pretrained(folder)
+    colour = [np.repeat(image, 3, 2) if image.shape[2] == 1 else image for image in images]
+    return net(**tokenizer(texts, padding=True, return_tensors="pt"), **processor(colour, return_tensors="pt"))
+
+
+def test_with_one_template_the_scores_are_the_librarys(clip, monkeypatch):
+    folder, net = clip
+    monkeypatch.setattr(clips, "TEMPLATES", ("a photo of a {}.",))
+    model = foundation.open(f"clip:{folder}", classes=["cat", " dog "])
+    wanted = direct(folder, net, ["a photo of a cat.", "a photo of a dog."]).logits_per_image.softmax(1)
+    answers = model.answer(PICTURES)
+    torch.testing.assert_close(torch.tensor(np.stack([one.scores for one in answers])).float(), wanted)
+    assert [one.index for one in answers] == wanted.argmax(1).tolist()
+    assert model.task.classes == ("cat", "dog")
+
+
+def test_templates_are_averaged_as_directions(clip):
+    folder, net = clip
+    model = foundation.open(f"clip:{folder}", classes=["cat", "dog"])
+    found = direct(folder, net, [one.format(name) for name in ("cat", "dog") for one in clips.TEMPLATES])
+    meant = torch.nn.functional.normalize(found.text_embeds.reshape(2, -1, 12).mean(1), dim=1)
+    wanted = (net.logit_scale.exp() * found.image_embeds @ meant.T).softmax(1)
+    scores = torch.tensor(np.stack([one.scores for one in model.answer(PICTURES)])).float()
+    torch.testing.assert_close(scores, wanted)
+
+
+@torch.no_grad()
+def test_texts_give_the_librarys_features_and_tokens(clip):
+    folder, net = clip
+    encoder, texts = Clip(folder), ["a cat", "a black dog there", ""]
+    found = encoder.texts(texts)
+    given = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
+    wanted = net.text_model(**given).last_hidden_state
+    torch.testing.assert_close(found.tokens, wanted)
+    torch.testing.assert_close(found.features, net.get_text_features(**given).pooler_output)
+    assert found.mask.sum(1).tolist() == [4, 16, 2]
+    alone = encoder.texts(texts[:1])
+    torch.testing.assert_close(found.tokens[0, :4], alone.tokens[0])
+    assert not any(weight.requires_grad for weight in encoder.net.parameters())
+
+
+def test_a_text_that_is_too_long_is_counted_and_refused(clip):
+    with pytest.raises(fv.FoveateError, match=r"at most 48 tokens is expected, start and end included, got 50,002"):
+        Clip(clip[0]).texts(["a cat", "hello " * 10_000])
+
+
+def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monkeypatch):
+    folder, _ = clip
+    told = f"clip:{folder}"
+    pictures = sorted(colours.rglob("*.png"))[:30]
+    heap = tmp_path / "heap"
+    heap.mkdir()
+    for number, path in enumerate(pictures):
+        (heap / f"{number}.png").write_bytes(path.read_bytes())
+    code, said, err = run_cli("predict", told, heap, "--classes", "cat, dog", "--json", tmp_path / "a.json")
+    assert code == 0, err
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written["classes"] == ["cat", "dog"]
+    (first, *_) = written["answers"]
+    assert first["class"] in ("cat", "dog")
+    assert first["probability"] >= 0.5
+    assert f"{first['path']}  {first['class']}" in said
+    out = tmp_path / "proposed"
+    code, _, err = run_cli("label", heap, "--with", told, "--classes", "cat,dog", "--out", out)
+    assert code == 0, err
+    answers = {one["path"].rpartition("/")[2]: one["class"] for one in written["answers"]}
+    with out.with_name("proposed.proposals.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["id"]: row["answer"].split()[0] for row in rows} == answers
+    read = fv.load(out)
+    assert {sample.source.path.name: read.classes[sample.truth.index] for sample in read} == answers
+    if len(read.classes) == 2:
+        hurry(monkeypatch)
+        words = ("--epochs", 1, "--allow-leak", "--allow-errors", "--out", tmp_path / "run")
+        code, _, err = run_cli("train", out, *words)
+        assert code == 0, err
+
+
+def test_classes_that_cannot_be_told_apart_are_refused(clip, tmp_path):
+    told = f"clip:{clip[0]}"
+    Image.fromarray(PICTURES[0]).save(tmp_path / "x.png")
+    for words, said in {
+        (): "two or more classes are expected, none of them empty, got none",
+        ("--classes", ""): "two or more classes are expected",
+        ("--classes", "cat"): "got 'cat'",
+        ("--classes", "cat,,dog"): "none of them empty, got 'cat', '', 'dog'",
+        ("--classes", "cat,dog, cat"): "each class is expected once, got 'cat' more often",
+        ("--classes", "cat," + "d" * 60): "at most 48 tokens is expected",
+        ("--classes", "cat,dog", "--point", "3,3"): "without prompts",
+        ("--classes", "cat,dog", "--tile", "64"): "answers for whole pictures",
+    }.items():
+        assert said in refused("predict", told, tmp_path / "x.png", *words), words
+    with pytest.raises(BadPicture, match="got 4 channels"):
+        foundation.open(told, classes=["a", "b"]).answer([tiny_models.colours(0, (9, 9, 4))])
+
+
+def test_it_asks_nobody_to_know_what_is_meant(tmp_path):
+    assert model_ref.parse("runs/cats") is None
+    assert model_ref.parse("clip:some/where") == model_ref.Reference("clip", "some/where")
+    (tmp_path / "clip:x").mkdir()
+    assert model_ref.parse(str(tmp_path / "clip:x")) is None
+    assert "no kind of foundation model is called 'blip'" in refused("predict", "blip:x", tmp_path)
+    assert "a folder is expected after clip:" in refused("predict", "clip:", tmp_path)
+
+
+def test_options_of_foundation_models_are_refused_for_runs(trained, tmp_path):
+    assert "a run knows its own classes" in refused("predict", trained.path, tmp_path, "--classes", "a,b")
+    assert "--download" in refused("predict", trained.path, tmp_path, "--download")

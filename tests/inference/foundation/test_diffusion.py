@@ -1,0 +1,155 @@
+"""Stable Diffusion from a folder: diffusers' own pictures, each a function of seed and number, and no part that was not asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveate.errors import SettingError
+from foveate.inference.foundation import diffusion as diffusions
+from foveate.inference.foundation.diffusion import Diffusion, generator
+from helpers.command_line import refused, run_cli
+
+diffusers = pytest.importorskip("diffusers")
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def model(diffusion):
+    return Diffusion(diffusion[0])
+
+
+def test_pictures_are_those_of_diffusers(diffusion, model):
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(diffusion[0], low_cpu_mem_usage=False)
+    pipeline.set_progress_bar_config(disable=True)
+    found = model.pictures(["a cat", "a dog"], seed=3, steps=3, guidance=4.0)
+    for number, text in enumerate(["a cat", "a dog"]):
+        given = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np"}
+        (wanted,) = pipeline(text, generator=generator(3, f"{text}#0"), **given).images
+        assert found[number].shape == (16, 16, 3)
+        assert found[number].dtype == np.uint8
+        assert np.array_equal(found[number], np.rint(wanted * 255).astype(np.uint8))
+        assert found[number].std() > 5
+
+
+def test_a_picture_depends_on_text_seed_and_number_alone(model):
+    three = model.pictures(["a cat"], 3, steps=2)
+    assert np.array_equal(model.pictures(["a cat"], 2, steps=2), three[:2])
+    assert not np.array_equal(three[0], three[1])
+    assert not np.array_equal(model.pictures(["a cat"], seed=1, steps=2)[0], three[0])
+    others = model.pictures(["a dog", "a cat", "a cat"], steps=2)
+    assert not np.array_equal(others[0], three[0])
+    assert np.array_equal(others[1:], three[:2])
+
+
+def test_what_noise_is_on_its_way_ends_in_the_picture(model):
+    (stages,) = model.stages(["a cat"], steps=4)
+    assert len(stages) == 4
+    assert np.array_equal(stages[-1], model.pictures(["a cat"], steps=4)[0])
+    far = [np.abs(stage.astype(int) - stages[-1]).mean() for stage in stages]
+    assert far == sorted(far, reverse=True)
+    assert far[0] > 1
+
+
+def test_the_command_makes_pictures_a_sheet_and_a_strip(diffusion, model, tmp_path):
+    out, told = tmp_path / "made", f"diffusion:{diffusion[0]}"
+    words = ("-n", 2, "--seed", 1, "--guidance", 4, "--steps", 3)
+    code, said, err = run_cli("generate", told, "a red square", "a cat", *words, "--out", out)
+    assert code == 0, err
+    assert "4 pictures in" in said
+    names = [f"{line}-{stem}-000{k}.png" for line, stem in (("01", "a-red-square"), ("02", "a-cat")) for k in (1, 2)]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "sheet.png", "strip.png"])
+    wanted = model.pictures(["a red square", "a cat"], 2, seed=1, guidance=4.0, steps=3)
+    for name, picture in zip(names, wanted, strict=True):
+        assert np.array_equal(np.asarray(Image.open(out / name)), picture)
+    with Image.open(out / "strip.png") as strip:
+        assert strip.width > 8 * 90
+
+
+def test_unset_means_the_models_own(model, monkeypatch):
+    monkeypatch.setattr(diffusions, "STEPS", 2)
+    found = model.pictures(["a cat"])
+    assert np.array_equal(found, model.pictures(["a cat"], guidance=7.5, steps=2))
+    assert not np.array_equal(found, model.pictures(["a cat"], guidance=1.0, steps=2))
+
+
+def test_what_the_command_cannot_make_is_refused(diffusion, clip, trained, tmp_path):
+    told, out = f"diffusion:{diffusion[0]}", tmp_path / "made"
+    for words, said in {
+        (told, " "): "prompt: words are expected, got none",
+        (told, "word " * 100): "at most 24 tokens is expected",
+        (told, "a cat", "--guidance", "0.5"): "guidance: 1 or more are expected, got 0.5",
+        (f"clip:{clip[0]}", "a cat"): "which makes no pictures",
+        ("diffusion:nowhere", "a cat"): "there is no such folder",
+        ("diffusion:no/where", "a cat"): "foveate generate diffusion:no/where ... --download",
+        (trained.path, "a cat", "--download"): "this is for foundation models",
+    }.items():
+        assert said in refused("generate", *words, "--out", out), words
+    assert not out.exists()
+
+
+def test_what_cannot_be_made_is_said_before_anything_is(model):
+    for given, told in {
+        (("word " * 10_000,), 1, 5): "at most 24 tokens is expected, start and end included, got 40,002",
+        (("a cat",), 0, 5): "count: 1 or more are expected, got 0",
+        (("a cat",), 1, 0): "steps: 1 or more are expected, got 0",
+    }.items():
+        texts, count, steps = given
+        with pytest.raises(SettingError, match=told):
+            model.pictures(texts, count, steps=steps)
+
+
+def changed(folder, tmp_path, **entries):
+    copy = tmp_path / "changed"
+    shutil.copytree(folder, copy)
+    index = json.loads((copy / "model_index.json").read_text())
+    (copy / "model_index.json").write_text(json.dumps({**index, **entries}))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        (
+            {"_class_name": "FluxPipeline"},
+            "a StableDiffusionPipeline is expected, its model_index.json says 'FluxPipeline'",
+        ),
+        ({"vae": ["os", "system"]}, "a AutoencoderKL is expected as its vae, its model_index.json says 'system'"),
+        ({"scheduler": ["diffusers", "FluxPipeline"]}, "a scheduler of diffusers is expected as its scheduler"),
+        ({"unet": None}, "a UNet2DConditionModel is expected as its unet, its model_index.json says None"),
+    ],
+)
+def test_other_parts_are_refused_by_name(diffusion, tmp_path, entries, told):
+    with pytest.raises(SettingError, match=told):
+        Diffusion(changed(diffusion[0], tmp_path, **entries))
+
+
+def test_a_filter_in_the_folder_is_not_loaded(diffusion, tmp_path):
+    copy = changed(diffusion[0], tmp_path, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"])
+    assert Diffusion(f"diffusion:{copy}").pipeline.safety_checker is None
+
+
+def test_missing_and_pickled_parts_are_refused(diffusion, tmp_path):
+    copy = changed(diffusion[0], tmp_path)
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(
+        SettingError, match=r"unet: its weights are in diffusion_pytorch_model\.bin, a kind of file that can"
+    ):
+        Diffusion(copy)
+    shutil.rmtree(copy / "unet")
+    with pytest.raises(SettingError, match="unet: there is no such folder"):
+        Diffusion(copy)
+    with pytest.raises(SettingError, match=r"it has no model_index\.json"):
+        Diffusion(tmp_path)
+
+
+def test_it_says_that_it_answers_for_no_picture(diffusion):
+    from foveate.inference import foundation
+
+    with pytest.raises(SettingError, match="makes pictures, and answers for none"):
+        foundation.open(f"diffusion:{diffusion[0]}")

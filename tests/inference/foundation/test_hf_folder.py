@@ -1,0 +1,202 @@
+"""Folders that hold no such model, or none that can be read without running it: one clear error each, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from foveate import models
+from foveate.errors import SettingError
+from foveate.inference import foundation
+from foveate.models import hf_folder, model_ref
+from helpers import tiny_models
+from helpers.command_line import refused
+
+
+class Trap:
+    """Writes a file where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.fixture
+def copy(clip, tmp_path):
+    shutil.copytree(clip[0], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def opened(folder, family="clip"):
+    return foundation.open(f"{family}:{folder}", classes=["cat", "dog"] if family == "clip" else None)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.ckpt"])
+def test_pickled_weights_are_refused_and_never_unpickled(copy, tmp_path, name):
+    (copy / "model.safetensors").unlink()
+    trap = tmp_path / "sprung"
+    (copy / name).write_bytes(pickle.dumps(Trap(trap)))
+    with pytest.raises(SettingError, match=rf"its weights are in {name}, a kind of file that can hold code") as told:
+        opened(copy)
+    assert "convert them" in told.value.remedy
+    with pytest.raises(SettingError, match="hold code"):
+        hf_folder.weights(copy)
+    assert not trap.exists()
+    pickle.loads(pickle.dumps(Trap(trap)))  # the trap works
+    assert trap.exists()
+
+
+def test_pickles_beside_safetensors_are_left_alone(copy, tmp_path):
+    trap = tmp_path / "sprung"
+    for name in ("pytorch_model.bin", ".metadata", "adapter_model.bin"):
+        (copy / name).write_bytes(pickle.dumps(Trap(trap)))
+    (copy / "adapter_config.json").write_text('{"base_model_name_or_path": "/nowhere", "peft_type": "LORA"}')
+    opened(copy)
+    assert not trap.exists()
+
+
+def test_a_config_cannot_lead_elsewhere(copy):
+    """Code of the folder's own, another file of weights, another kernel: what says so is not read."""
+    told = json.loads((copy / "config.json").read_text())
+    told |= {
+        "auto_map": {"AutoModel": "evil.Model"},
+        "transformers_weights": "../other.safetensors",
+        "attn_implementation": "somebody/kernel",
+        "quantization_config": {"quant_method": "bitsandbytes"},
+    }
+    (copy / "config.json").write_text(json.dumps(told))
+    (copy / "evil.py").write_text("raise SystemExit")
+    assert opened(copy).clip.net.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda at: shutil.rmtree(at), "there is no such folder"),
+        (lambda at: (at / "config.json").unlink(), r"this folder holds no such model: it has no config\.json"),
+        (lambda at: (at / "config.json").write_text("{"), r"config\.json: this file cannot be read"),
+        (lambda at: (at / "config.json").write_text("[]"), r"config\.json: this file cannot be read"),
+        (lambda at: (at / "config.json").write_text('{"model_type": "bert"}'), "type clip is expected, its config.json says 'bert'"),
+        (lambda at: (at / "model.safetensors").unlink(), r"this folder holds no weights: model\.safetensors is missing"),
+        (lambda at: (at / "model.safetensors").write_bytes(b"\x08"), "these weights are damaged"),
+        (lambda at: [one.unlink() for one in (at / "tokenizer.json", at / "tokenizer_config.json")], r"no tokenizer\.json, nor vocab\.json"),
+        (lambda at: tiny_models.tokenizer(at, words=200), "at most 192 tokens is expected, as its net has, got 392"),
+        (lambda at: (at / "preprocessor_config.json").unlink(), "no CLIPImageProcessor can be made of this folder"),
+        (lambda at: (at / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b.safetensors"}}'), "this index names no"),
+        (lambda at: (at / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b.safetensors"}}'), r"b\.safetensors is missing"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_not_whole_is_refused(copy, spoil, told):
+    spoil(copy)
+    with pytest.raises(SettingError, match=told):
+        opened(copy)
+
+
+def test_weights_of_another_net_are_refused(copy):
+    state = load_file(copy / "model.safetensors")
+    save_file(
+        {key: value for key, value in state.items() if "visual_projection" not in key}, copy / "model.safetensors"
+    )
+    with pytest.raises(
+        SettingError, match=r"1 tensors are missing or of another shape, e\.g\. visual_projection\.weight"
+    ):
+        opened(copy)
+
+
+def test_another_family_is_named(clip, sam):
+    with pytest.raises(SettingError, match=r"type sam2 is expected, its config\.json says 'sam'") as told:
+        opened(sam[0], "sam2")
+    assert told.value.remedy == f"Use sam:{sam[0]}."
+    with pytest.raises(SettingError, match=r"type sam is expected, its config\.json says 'clip'"):
+        opened(clip[0], "sam")
+
+
+def test_weights_in_several_files_are_one_net(clip, copy):
+    state = load_file(copy / "model.safetensors")
+    half = len(state) // 2
+    names = {
+        "model-00001-of-00002.safetensors": list(state)[:half],
+        "model-00002-of-00002.safetensors": list(state)[half:],
+    }
+    for name, keys in names.items():
+        save_file({key: state[key] for key in keys}, copy / name)
+    index = {"weight_map": {key: name for name, keys in names.items() for key in keys}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    (copy / "model.safetensors").unlink()
+    picture = [tiny_models.colours()]
+    torch.testing.assert_close(opened(copy).clip.pictures(picture), opened(clip[0]).clip.pictures(picture))
+
+
+def test_more_memory_than_there_is_is_said_before_it_is_taken(clip, monkeypatch):
+    monkeypatch.setattr(hf_folder, "available", lambda: 10_000)
+    monkeypatch.setattr(hf_folder, "tensors", lambda files: pytest.fail("it was loaded"))
+    with pytest.raises(
+        SettingError, match=r"about 0\.0 GB of memory are needed to load 1\d,\d{3} weights, 0\.0 GB are available"
+    ):
+        opened(clip[0])
+
+
+def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
+    path, group = tmp_path / "meminfo", tmp_path / "group"
+    path.write_text("MemTotal:  900 kB\nMemAvailable:    512 kB\n")
+    assert hf_folder.available(path, group) == 512 * 1024
+    group.mkdir()
+    (group / "memory.max").write_text("100000\n")
+    (group / "memory.current").write_text("60000\n")
+    (group / "memory.stat").write_text("anon 50000\ninactive_file 7000\n")
+    assert hf_folder.available(path, group) == 47_000
+    (group / "memory.max").write_text("max\n")
+    assert hf_folder.available(path, group) == 512 * 1024
+    path.write_text("nothing of the kind")
+    assert hf_folder.available(path, group) is None
+    assert hf_folder.available(tmp_path / "missing", group) is None
+
+
+def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    told = refused("predict", "clip:openai/clip-vit-base-patch32", tmp_path, "--classes", "cat,dog")
+    assert "there is no such folder, and nothing of that name was fetched before" in told
+    assert "--download" in told
+    assert "there is no such folder" in refused("predict", "sam:./some/where", tmp_path)
+
+
+def test_with_download_safetensors_and_words_alone_are_fetched(clip, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+
+    def fetched(name, *, allow_patterns, local_files_only):
+        asked.append((name, local_files_only))
+        assert all(one.endswith((".json", ".safetensors", ".txt")) for one in allow_patterns)
+        return str(clip[0])
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    meant = model_ref.Reference("clip", "some/body")
+    assert model_ref.folder(meant, download=True) == clip[0]
+    assert asked == [("some/body", False)]
+
+    def fails(*_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(SettingError, match=r"could not be fetched \(no route\)"):
+        model_ref.folder(meant, download=True)
+
+
+def test_without_the_libraries_it_says_how_to_get_them(clip, vit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    for call in (lambda: opened(clip[0]), lambda: models.find(f"hf:{vit[0]}")):
+        with pytest.raises(SettingError, match="needs transformers, which is not installed") as told:
+            call()
+        assert told.value.remedy == "pip install 'foveate[foundation]'"

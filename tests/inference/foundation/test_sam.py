@@ -1,0 +1,165 @@
+"""SAM and SAM 2, asked as a run is: the library's own masks, from Python and from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import foveate as fv
+from foveate.inference import foundation
+from foveate.ops import rle
+from foveate.tasks import promptable
+from helpers import tiny_models
+from helpers.command_line import refused, run_cli
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+PICTURE = tiny_models.colours()
+
+
+@pytest.fixture(params=["sam", "sam2"])
+def known(request):
+    """What it is asked for by, the library's own net, and its processor."""
+    folder, net = request.getfixturevalue(request.param)
+    kind = "SamProcessor" if request.param == "sam" else "Sam2Processor"
+    images = getattr(tiny_models.transformers, kind.replace("Processor", "ImageProcessor")).from_pretrained(folder)
+    return f"{request.param}:{folder}", net, getattr(tiny_models.transformers, kind)(images)
+
+
+@torch.no_grad()
+def direct(net, processor, **prompts):
+    """Masks, (3, H, W), and their estimates, as the library gives them, surest first."""
+    given = processor(images=PICTURE, return_tensors="pt", **prompts)
+    asked = {key: value for key, value in given.items() if key in ("pixel_values", "input_labels")}
+    asked |= {key: given[key].float() for key in ("input_points", "input_boxes") if key in given}
+    found = net(**asked, multimask_output=True)
+    sizes = [given["original_sizes"]] + ([given["reshaped_input_sizes"]] if "reshaped_input_sizes" in given else [])
+    (masks,) = processor.image_processor.post_process_masks([found.pred_masks[0]], *sizes)
+    order = found.iou_scores[0, 0].sort(descending=True).indices
+    return masks[0][order].numpy(), found.iou_scores[0, 0][order]
+
+
+def test_clicks_and_boxes_give_the_librarys_masks(known):
+    told, net, processor = known
+    seer = foundation.open(told).on(PICTURE)
+    masks, estimates = direct(net, processor, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]])
+    answer = seer.ask([[(30, 20, True), (5, 7, False)]], [None])
+    found = np.stack([seer.masks(answer.masks[:, number])[0] for number in range(3)])
+    assert found.shape == (3, 40, 56)
+    assert 0 < found.mean() < 1
+    assert np.array_equal(found, masks)
+    torch.testing.assert_close(answer.sure[0].sigmoid(), estimates.clamp(1e-6, 1 - 1e-6), atol=1e-5, rtol=1e-5)
+    assert np.array_equal(seer.point([(30, 20, True), (5, 7, False)]), masks[0])
+    seer.forget()
+    masks, _ = direct(net, processor, input_boxes=[[[3.0, 4.0, 40.0, 30.0]]])
+    assert np.array_equal(seer.box(3, 4, 40, 30), masks[0])
+
+
+def test_the_answer_before_is_part_of_the_next_question(known):
+    told, net, processor = known
+    seer = foundation.open(told).on(PICTURE)
+    seer.click(30, 20)
+    earlier = seer.earlier
+    given = processor(images=PICTURE, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]], return_tensors="pt")
+    with torch.no_grad():
+        found = net(
+            pixel_values=given["pixel_values"],
+            input_points=given["input_points"].float(),
+            input_labels=given["input_labels"],
+            input_masks=earlier[:, None],
+        )
+    seer.click(5, 7, inside=False)
+    torch.testing.assert_close(seer.earlier[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()])
+    mask = np.zeros(PICTURE.shape[:2], bool)
+    mask[10:20, 10:30] = True
+    seer.begin(mask)
+    inside = seer.masks(seer.earlier)[0]
+    assert (inside & mask).sum() > 0.7 * (inside | mask).sum()
+    with pytest.raises(fv.FoveateError, match="a mask of 56 x 40 pixels is expected"):
+        seer.begin(mask[:10])
+
+
+def test_many_questions_at_once_are_answered_as_one_by_one(known):
+    seer = foundation.open(known[0]).on(PICTURE)
+    clicks, boxes = (
+        [[(3, 3, True)], [], [(9, 9, True), (1, 1, False)], [(20, 5, True)]],
+        [None, (1, 1, 9, 9), None, None],
+    )
+    together = seer.ask(clicks, boxes)
+    for row in range(4):
+        alone = seer.ask(clicks[row : row + 1], boxes[row : row + 1])
+        torch.testing.assert_close(together.masks[row], alone.masks[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(together.sure[row], alone.sure[0], atol=1e-4, rtol=1e-4)
+
+
+def test_the_command_points_and_writes_what_a_run_does(known, tmp_path):
+    told = known[0]
+    Image.fromarray(PICTURE).save(tmp_path / "x.png")
+    outputs = ("--json", tmp_path / "a.json", "--draw", tmp_path / "drawn", "--masks", tmp_path / "masks")
+    words = ("--point", "30,20", "--outside", "5,7", "--box", "3,4,50,30")
+    code, said, err = run_cli("predict", told, tmp_path / "x.png", *words, *outputs)
+    assert code == 0, err
+    assert "IoU estimated at" in said
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written["run"] == told
+    ((thing,),) = [one["things"] for one in written["answers"]]
+    mask = foundation.open(told).on(tmp_path / "x.png").point([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
+    assert np.array_equal(rle.decode(rle.from_text(thing["mask"], (40, 56)), (40, 56)), mask)
+    (stencil,) = (tmp_path / "masks").rglob("*.png")
+    assert np.array_equal(np.asarray(Image.open(stencil)) > 0, mask)
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == 1
+
+
+def test_without_a_prompt_a_grid_finds_things_that_can_be_labels(known, tmp_path, monkeypatch):
+    monkeypatch.setattr(promptable, "SURE", 0.0)  # random weights are sure of nothing
+    monkeypatch.setattr(promptable, "GRID", 3)
+    heap = tmp_path / "heap"
+    heap.mkdir()
+    for number in range(2):
+        Image.fromarray(tiny_models.colours(number, (30, 40, 1))[..., 0]).save(heap / f"{number}.png")
+    code, said, err = run_cli("label", heap, "--with", known[0], "--out", tmp_path / "proposed")
+    assert code == 0, err
+    assert "2 pictures labelled" in said
+    assert (tmp_path / "proposed.proposals.csv").read_text().startswith("id,sure,answer\n")
+    read = fv.load(tmp_path / "proposed", format="coco")
+    assert read.classes == ("thing",)
+    answers = foundation.open(known[0]).predict(sorted(heap.glob("*.png")))
+    assert [len(sample.truth) for sample in read] == [len(answer["things"]) for answer in answers]
+
+
+def test_prompts_that_make_no_sense_are_refused(known, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "x.png")
+    for words, said in {
+        ("--point", "56,3"): "a pixel of a picture of 56 x 40 is expected, got 56,3",
+        ("--box", "60,3,70,9"): "left, top, right and bottom are expected",
+        ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is said to be inside and outside",
+        ("--classes", "cat,dog"): "finds things without naming them",
+        ("--tile", "64"): "answers for whole pictures",
+    }.items():
+        assert said in refused("predict", known[0], tmp_path / "x.png", *words), words
+
+
+def test_the_net_for_pictures_is_taken_out_of_one_for_videos(sam2, tmp_path):
+    """As SAM 2 is published: with a memory of earlier pictures, which is left where it is."""
+    shutil.copytree(sam2[0], tmp_path / "video")
+    path = tmp_path / "video" / "config.json"
+    told = json.loads(path.read_text())
+    more = {"model_type": "sam2_video", "num_maskmem": 7, "memory_attention_hidden_size": 32}
+    path.write_text(json.dumps({**told, **more}))
+    state = load_file(sam2[0] / "model.safetensors")
+    save_file({**state, "memory_attention.layer_norm.weight": torch.ones(32)}, tmp_path / "video" / "model.safetensors")
+    found = [foundation.open(f"sam2:{at}").on(PICTURE).click(30, 20) for at in (sam2[0], tmp_path / "video")]
+    assert np.array_equal(*found)
+
+
+def test_a_processor_of_another_size_is_refused(tmp_path):
+    tiny_models.sam(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(path.read_text().replace('"longest_edge": 64', '"longest_edge": 96'))
+    with pytest.raises(fv.FoveateError, match="takes pictures of 64 px, its preprocessor makes some of 96 px"):
+        foundation.open(f"sam:{tmp_path}")

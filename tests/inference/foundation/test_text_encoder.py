@@ -1,0 +1,202 @@
+"""Pictures from words that a frozen CLIP reads: its own numbers, kept; runs that know words which no caption had."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import foveate as fv
+from foveate.errors import RunError, SettingError
+from foveate.models import text_encoder as encoders
+from foveate.models.heads.flow_matching import Prompt
+from foveate.models.text_encoder import TextEncoder
+from foveate.training import checkpoint, fit
+from foveate.training.loop import steps
+from helpers import tiny_models
+from helpers.captions_demo import write_captions
+from helpers.command_line import hurry, refused, run_cli
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+FEW = {"task": "text_to_image", "epochs": 2, "batch_size": 8, "average": 0.9}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_captions(tmp_path_factory.mktemp("captioned") / "data")
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(clip, tmp_path_factory):
+    """A copy that may be moved away."""
+    return shutil.copytree(clip[0], tmp_path_factory.mktemp("encoders") / "clip")
+
+
+@pytest.fixture(scope="module")
+def run(data, encoder_folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        given = (
+            "--batch-size",
+            8,
+            "--epochs",
+            8,
+            "--set",
+            "average=0.9",
+            "--set",
+            f"text_encoder=clip:{encoder_folder}",
+        )
+        code, _, err = run_cli("train", data, *given, "--out", path)
+        assert code == 0, err
+    return fv.Run.open(path)
+
+
+@torch.no_grad()
+def test_tokens_are_the_librarys_and_what_follows_is_zero(clip):
+    folder, net = clip
+    encoder, texts = TextEncoder.of(f"clip:{folder}"), ["a cat", "", "a black dog there", "a cat"]
+    found = encoder.read(texts)
+    assert found.shape == (4, 16, 16)
+    assert found.dtype == np.float32
+    tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
+    for row, text in zip(found, texts, strict=True):
+        wanted = net.text_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0].numpy() if text else []
+        np.testing.assert_allclose(row[: len(wanted)], np.reshape(wanted, (-1, 16)), atol=1e-5)
+        assert not row[len(wanted) :].any()
+    assert np.array_equal(found[0], found[3])
+    assert encoder.read([""]).shape == (1, 1, 16)
+    assert encoder.read([]).shape == (0, 1, 16)
+
+
+def test_each_text_is_read_once_and_to_the_same_bits_in_any_order(clip, monkeypatch):
+    texts = [f"a {word} {other}" for word in ("cat", "dog") for other in ("above", "below", "there")]
+    one, other = TextEncoder.of(f"clip:{clip[0]}"), TextEncoder.of(f"clip:{clip[0]}")
+    one.keep(texts)
+    other.keep(texts[::-1])
+    assert np.array_equal(one.read(texts), other.read(texts))
+    monkeypatch.setattr(one.clip, "texts", None)  # would fail
+    assert one.read(texts[2:4]).shape == (2, 11, 16)
+    monkeypatch.setattr(encoders, "MOST_KEPT", 0)
+    full = TextEncoder.of(f"clip:{clip[0]}")
+    np.testing.assert_allclose(full.read(texts), one.read(texts), atol=1e-5)
+    assert not full._kept
+
+
+def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for(clip):
+    encoder = TextEncoder.of(f"clip:{clip[0]}")
+    assert encoder.read(["hello " * 100]).shape == (1, 48, 16)
+    with pytest.raises(SettingError, match="at most 48 tokens is expected, start and end included, got 502"):
+        encoder.check("hello " * 100)
+    with pytest.raises(SettingError, match="words are expected, got none"):
+        encoder.check(" ")
+
+
+def test_what_follows_a_text_changes_nothing_and_no_words_are_learnt():
+    torch.manual_seed(0)
+    prompt = Prompt(0, 9, 16)
+    for look in prompt.looks:  # which begin with zeros
+        torch.nn.init.normal_(look.out.weight, std=0.5)
+    words = torch.randn(2, 4, 16)
+    words[1] = 0
+    told, there = prompt(words)
+    longer, also = prompt(torch.cat([words, torch.zeros(2, 5, 16)], 1))
+    assert there.tolist() == [[True] * 4, [True, False, False, False]]
+    assert torch.equal(also[:, :4], there)
+    assert not also[:, 4:].any()
+    torch.testing.assert_close(longer[:, :4][there], told[there])
+    told[1, 0].sum().backward()
+    assert prompt.words.bias.grad.any()
+
+
+def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folder, tmp_path):
+    assert run.settings.text_encoder == f"clip:{encoder_folder}"
+    assert {"likeness", "prompt_accuracy"} <= set(run.results["valid"])
+    code, said, err = run_cli(
+        "generate", run.path, "a turquoise cat!", "-n", 2, "--steps", 3, "--out", tmp_path / "made"
+    )
+    assert code == 0, err
+    assert "2 pictures in" in said
+    first = run.generate("a turquoise cat", steps=3)[0]
+    assert first.shape == (12, 12, 3)
+    assert np.array_equal(first, run.generate("a turquoise cat", steps=3)[0])
+    task, net = run.load()
+    noise = fv.data.draws.Draws(fv.data.draws.keys(["x"]), 0)
+    one, other = (next(task.generate(net, [text], noise))[-1].astype(int) for text in ("light above", "zebra"))
+    assert np.abs(one - other).max() > 1  # by the words alone
+    assert "at most 48 tokens" in refused("generate", run.path, "word " * 100, "--out", tmp_path / "none")
+    assert "words are expected" in refused("generate", run.path, "", "--out", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_run_holds_no_weight_of_clip_and_says_where_it_was(run, encoder_folder):
+    tensors, record = checkpoint.read(run.weights)
+    assert tensors["body.prompt.words.weight"].shape == (192, 16)
+    assert not [name for name in tensors if "token_embedding" in name or "text_model" in name]
+    told = record["options"]["text_encoder"]
+    assert (told["place"], told["width"], told["longest"]) == (f"clip:{encoder_folder.resolve()}", 16, 48)
+    assert "words" not in record["options"]
+
+
+def test_a_clip_that_has_gone_or_is_another_one_is_told(run, encoder_folder, tmp_path):
+    def told() -> str:
+        return refused("generate", run.path, "a cat", "--out", tmp_path / "made")
+
+    away = encoder_folder.with_name("away")
+    encoder_folder.rename(away)
+    try:
+        assert "there is no such folder" in told()
+        assert "put the folder back there" in told()
+        encoder_folder.mkdir()
+        tiny_models.clip(encoder_folder, hidden=24)
+        assert "16 numbers a token are expected, got 24" in told()
+        shutil.rmtree(encoder_folder)
+        encoder_folder.mkdir()
+        tiny_models.clip(encoder_folder, seed=1)
+        assert "its weights are others" in told()
+        with pytest.raises(RunError, match="not the CLIP that read this run's words"):
+            fv.Run.open(run.path).generate("a cat")
+    finally:
+        shutil.rmtree(encoder_folder, ignore_errors=True)
+        away.rename(encoder_folder)
+
+
+def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    given = {**FEW, "save_seconds": 0.0, "half": True, "text_encoder": f"clip:{clip[0]}"}
+    unbroken = fv.train(data, out=tmp_path / "unbroken", **given)
+
+    def broken(*args, **kwargs):
+        for step in steps(*args, **kwargs):
+            if step.number == 5:
+                raise KeyboardInterrupt
+            yield step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "steps", broken)
+        with pytest.raises(KeyboardInterrupt):
+            fv.train(data, out=tmp_path / "run", **given)
+    resumed = fv.resume(tmp_path / "run")
+    mine, its = checkpoint.read(resumed.weights)[0], checkpoint.read(unbroken.weights)[0]
+    assert mine.keys() == its.keys()
+    assert all(torch.equal(value, its[name]) for name, value in mine.items())
+
+
+def test_what_reads_no_words_is_refused_before_any_picture_is_read(data, colours, clip, sam, tmp_path):
+    for words, said in {
+        (
+            colours,
+            "--set",
+            f"text_encoder=clip:{clip[0]}",
+            "--task",
+            "classification",
+        ): "the task classification reads no words",
+        (data, "--set", "text_encoder=clip:nowhere"): "there is no such folder",
+        (data, "--set", f"text_encoder=clip:{sam[0]}"): "a model of type clip is expected, its config.json says 'sam'",
+        (data, "--set", f"text_encoder=sam:{sam[0]}"): "clip:DIR is expected, got 'sam:",
+        (data, "--set", "text_encoder=bert"): "clip:DIR is expected, got 'bert'",
+    }.items():
+        assert said in refused("train", *words, "--out", tmp_path / "run"), words
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,139 @@
+"""Labels that a run proposes: data that foveate reads, trains on and audits, the least sure pictures first."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import foveate as fv
+from foveate.annotations import Boxes, Instances, Label, Mask
+from foveate.data import label_maps
+from foveate.inference.label import sureness
+from foveate.tasks import promptable
+from helpers import masks_demo
+from helpers.command_line import hurry, refused, run_cli
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def proposals(out: Path) -> list[dict[str, str]]:
+    with out.with_name(f"{out.name}.proposals.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def heap(colours: Path, tmp_path: Path) -> Path:
+    """Pictures of two folders that nobody labelled, and what is no picture."""
+    heap = tmp_path / "heap"
+    (heap / "more").mkdir(parents=True)
+    for number, path in enumerate(sorted(colours.rglob("*.png"))[::5]):
+        (heap / ("more" if number % 2 else "") / f"{number}.png").write_bytes(path.read_bytes())
+    (heap / "broken.png").write_bytes(b"no picture")
+    return heap
+
+
+def test_classes_are_proposed_and_trained_on(trained, heap, tmp_path, monkeypatch):
+    out = tmp_path / "proposed"
+    code, said, err = run_cli("label", heap, "--with", trained.path, "--out", out)
+    assert code == 0, err
+    assert "12 pictures labelled in" in said
+    assert f"skipped {heap / 'broken.png'}" in said
+    read = fv.load(out)
+    assert set(read.classes) <= {"blue", "green", "red"}
+    names = [sample.source.path.name for sample in read]
+    answers = {Path(row["id"]).name: row["answer"] for row in proposals(out)}
+    assert sorted(names) == sorted(answers)
+    for sample, name in zip(read, names, strict=True):
+        assert answers[name].startswith(read.classes[sample.truth.index])
+        assert sample.source.path.read_bytes() == next(heap.rglob(name)).read_bytes()
+    sure = [float(row["sure"]) for row in proposals(out)]
+    assert sure == sorted(sure)
+    assert all(1 / 3 <= one <= 1 for one in sure)
+    hurry(monkeypatch)
+    code, _, err = run_cli("train", out, "--epochs", 1, "--allow-leak", "--allow-errors", "--out", tmp_path / "again")
+    assert code == 0, err
+
+
+KINDS = {
+    "instance": (masks_demo.write_coco, "coco"),
+    "semantic": (masks_demo.write_pairs, "pairs"),
+    "promptable": (masks_demo.write_coco, "coco"),
+    "detection": (masks_demo.write_coco, "coco"),
+}
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_whatever_a_run_answers_can_be_read_as_labels(task, tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    data = KINDS[task][0](tmp_path / "data", 10, shapes=masks_demo.SQUARE)
+    run = fv.train(data, task=task, model="quick", epochs=1, batch_size=4, size=32, out=tmp_path / "run")
+    monkeypatch.setattr(promptable, "SURE", 0.0)  # one epoch makes nobody sure
+    heap = tmp_path / "heap"
+    heap.mkdir()
+    for number in range(3):
+        Image.fromarray(masks_demo.made(3, seed=9)[number][0]).save(heap / f"{number}.png")
+    out = tmp_path / "proposed"
+    code, _, err = run_cli("label", heap, "--with", run.path, "--out", out)
+    assert code == 0, err
+    read = fv.load(out, format=KINDS[task][1])
+    assert len(read) == len(proposals(out)) == 3
+    for sample in read:
+        size = sample.source.read().shape[:2]
+        if isinstance(sample.truth, Mask):
+            assert sample.truth.pixels.read().shape == size
+        else:
+            boxes = sample.truth.boxes if isinstance(sample.truth, Instances) else sample.truth
+            assert boxes.scores is None
+            assert (boxes.corners[:, 2:] <= size[::-1]).all()
+    if task == "promptable":
+        assert read.classes == ("thing",)
+
+
+def test_where_nothing_is_found_that_is_said(tmp_path, monkeypatch):
+    hurry(monkeypatch)
+    data = masks_demo.write_coco(tmp_path / "data", 10, shapes=masks_demo.SQUARE)
+    run = fv.train(data, task="promptable", model="quick", epochs=1, batch_size=4, size=32, out=tmp_path / "run")
+    monkeypatch.setattr(promptable, "SURE", 1.1)
+    told = refused("label", data, "--with", run.path, "--out", tmp_path / "new")
+    assert "nothing was found in any of these pictures" in told
+
+
+def test_nothing_is_overwritten_and_no_picture_is_an_error(trained, heap, tmp_path):
+    out = tmp_path / "proposed"
+    out.with_name("proposed.proposals.csv").write_text("mine")
+    assert "would be overwritten" in refused("label", heap, "--with", trained.path, "--out", out)
+    assert not out.exists()
+    out.mkdir()
+    assert "would be overwritten" in refused("label", heap, "--with", trained.path, "--out", out)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"no picture")
+    told = refused("label", tmp_path / "bad", "--with", trained.path, "--out", tmp_path / "new")
+    assert "none of these pictures could be read" in told
+    (tmp_path / "empty").mkdir()
+    told = refused("label", tmp_path / "empty", "--with", trained.path, "--out", tmp_path / "new")
+    assert "there are no pictures in this folder" in told
+    told = refused("label", heap, "--with", tmp_path / "heap", "--out", tmp_path / "new")
+    assert "this is no run" in told
+
+
+def test_what_a_format_cannot_hold_is_told_and_nothing_is_left(trained, heap, tmp_path):
+    out = tmp_path / "proposed"
+    refused("label", heap, "--with", trained.path, "--out", out, "--format", "coco")
+    assert not out.exists()
+    assert not out.with_name("proposed.proposals.csv").exists()
+
+
+def test_an_answer_is_as_sure_as_its_least_sure_part():
+    assert sureness(*[Label(1, np.array([0.2, 0.7, 0.1]))] * 2) == pytest.approx(0.7)
+    boxes = Boxes(np.array([[0.0, 0, 2, 2]] * 3), np.zeros(3, int), np.array([0.9, 0.4, 0.8]))
+    assert sureness(boxes, boxes[np.array([0, 2])]) == pytest.approx(0.6)  # that the box at 0.4 is not there
+    assert sureness(boxes, boxes) == pytest.approx(0.4)
+    assert sureness(boxes[:0], boxes[:0]) == 1
+    things = label_maps.layered(np.ones((1, 2, 2), bool), np.array([0.75]))
+    assert sureness(things, things) == pytest.approx(0.75)
+    assert math.isnan(sureness(*[Mask.of(np.zeros((2, 2), int))] * 2))

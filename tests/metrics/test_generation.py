@@ -1,0 +1,113 @@
+"""Figures of pictures that were made from words, against sums over pairs written out, and against what can't fool them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foveate.metrics.generation import FIGURES, Scorer
+
+
+def tally(rng, count: int, words: int = 3, **given):
+    told = np.stack([np.full(count, 9), rng.integers(1, 1 + words, count)], 1)
+    real = rng.normal(size=(count, 5)) + 3 * told[:, 1:]
+    columns = {
+        "told": told, "read": told, "read_real": told, "features": real, "real_features": real,
+        "near": rng.random(count), "near_real": rng.random(count), "half": rng.integers(0, 2, count),
+    }  # fmt: skip
+    return {**columns, **given}
+
+
+def likeness(made, real, told):
+    """Pair by pair."""
+    energy, apart = [], []
+    for i in range(len(told)):
+        for j in range(len(told)):
+            if i == j:
+                continue
+            apart.append(np.linalg.norm(real[i] - real[j]))
+            if told[i, 1] == told[j, 1]:  # the first word is in all captions and says nothing
+                within = np.linalg.norm(made[i] - made[j]) + np.linalg.norm(real[i] - real[j])
+                energy.append(2 * np.linalg.norm(made[i] - real[j]) - within)
+    return 1 / (1 + np.mean(energy) / np.mean(apart))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_likeness_is_the_mean_over_pairs(seed):
+    rng = np.random.default_rng(seed)
+    given = tally(rng, 20)
+    given["features"] = given["real_features"] + rng.normal(size=(20, 5))
+    expected = likeness(given["features"], given["real_features"], given["told"])
+    assert Scorer(given).figures()["likeness"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_likeness_falls_with_the_distance_whatever_else_is_far():
+    rng = np.random.default_rng(6)
+    given = tally(rng, 100)
+    found = [
+        Scorer({**given, "features": given["real_features"] + far}).figures()["likeness"] for far in (0, 1, 3, 10, 100)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] < 0.05
+    noise = {**given, "features": 1000 * rng.normal(size=(100, 5))}
+    assert Scorer(noise).figures()["likeness"] < 0.05
+
+
+def test_real_pictures_are_perfect():
+    figures = Scorer(tally(np.random.default_rng(0), 60)).figures()
+    assert figures["likeness"] == pytest.approx(1, abs=1e-12)
+    assert figures["picture_likeness"] == pytest.approx(1, abs=1e-12)
+    assert figures["diversity"] == pytest.approx(1)
+    assert figures["prompt_accuracy"] == figures["word_accuracy"] == figures["real_accuracy"] == pytest.approx(1)
+    assert figures["real_likeness"] == pytest.approx(1, abs=0.1)
+
+
+def test_fine_pictures_of_something_else_are_seen_through():
+    """The very same pictures, dealt out to other words: alone they are perfect, with their words they are not."""
+    rng = np.random.default_rng(1)
+    given = tally(rng, 200)
+    order = rng.permutation(200)
+    given["features"], given["read"] = given["real_features"][order], given["told"][order]
+    figures = Scorer(given).figures()
+    assert figures["picture_likeness"] == pytest.approx(1, abs=0.02)
+    assert figures["likeness"] < 0.8
+    assert figures["prompt_accuracy"] < 0.5
+
+
+def test_one_picture_for_each_word_is_seen_through():
+    given = tally(np.random.default_rng(2), 200)
+    means = {k: given["real_features"][given["told"][:, 1] == k].mean(0) for k in (1, 2, 3)}
+    given["features"] = np.stack([means[k] for k in given["told"][:, 1]])
+    figures = Scorer(given).figures()
+    assert figures["prompt_accuracy"] == 1
+    assert figures["diversity"] == pytest.approx(0, abs=1e-9)
+    assert figures["likeness"] < 0.9
+
+
+def test_copies_are_told():
+    rng = np.random.default_rng(3)
+    given = tally(rng, 100)
+    assert Scorer({**given, "near": np.zeros(100)}).figures()["copies"] == 1
+    assert Scorer({**given, "near": given["near_real"]}).figures()["copies"] == pytest.approx(0.01)
+
+
+def test_a_choice_of_rows_is_those_rows_with_their_weights():
+    rng = np.random.default_rng(4)
+    given = tally(rng, 30)
+    given["features"] = given["real_features"] + 1
+    scorer = Scorer(given)
+    assert scorer.figures(np.arange(30)) == pytest.approx(scorer.figures(), nan_ok=True)
+    once = rng.permutation(30)[:20]
+    alone = Scorer({name: column[once] for name, column in given.items()})
+    for name in ("prompt_accuracy", "copies", "diversity"):
+        assert scorer.figures(once)[name] == pytest.approx(alone.figures()[name])
+    twice = scorer.figures(np.repeat(once, 2))  # a picture is never compared with itself, however often it is drawn
+    assert twice == pytest.approx(scorer.figures(once))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_none_one_and_two_pictures(count):
+    figures = Scorer(tally(np.random.default_rng(5), count)).figures()
+    assert set(figures) == set(FIGURES)
+    assert all(np.isfinite(value) or np.isnan(value) for value in figures.values())
+    assert np.isnan(figures["likeness"]) or count == 2

@@ -1,0 +1,243 @@
+"""The net that is pointed at: what it is told, what it answers, and what it is taught."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from foveate import models
+from foveate.errors import SettingError
+from foveate.models.heads import promptable
+from foveate.models.heads.promptable import CANDIDATES, DRAWS, NO_CLICK, ROUNDS, Prompted, Prompts, Round
+from foveate.models.interactive import NetSeer
+from foveate.models.model import Vision
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def built(name: str = "pyramid", size: int = 64, channels: int = 3) -> Prompted:
+    torch.manual_seed(0)
+    return Prompted(models.build(name, channels=channels, size=size)).eval()
+
+
+def prompts(count: int, size: tuple[int, int], **given: torch.Tensor) -> Prompts:
+    plain = {
+        "rows": torch.zeros(count, dtype=torch.int64),
+        "clicks": torch.full((count, 1, 3), NO_CLICK),
+        "boxes": torch.zeros(count, 4),
+        "masks": torch.zeros(count, *size),
+    }
+    return Prompts(**{**plain, **given})
+
+
+@pytest.mark.parametrize("name", ["pyramid", "quick", "yolo", "resnet18", "unet:4x2", "unet:quick"])
+@pytest.mark.parametrize("size", [(64, 64), (32, 96), (63, 65)])
+def test_an_answer_is_as_large_as_its_picture(name, size):
+    net = built(name)
+    if not net.backbone.flexible and size != (64, 64):
+        pytest.skip("this backbone takes pictures of one size")
+    answer = net.decode(net.encode(torch.randn(2, 3, *size)), prompts(3, size, rows=torch.tensor([0, 1, 1])))
+    assert answer.masks.shape == (3, CANDIDATES, *size)
+    assert answer.sure.shape == (3, CANDIDATES)
+    assert answer.best().shape == (3, *size)
+
+
+def test_the_best_is_the_candidate_of_the_highest_estimate():
+    masks = torch.arange(2 * 3 * 4.0).view(2, 3, 2, 2)
+    best = Round(masks, torch.tensor([[0.0, 2, 1], [3, 2, 1]])).best()
+    assert torch.equal(best, torch.stack([masks[0, 1], masks[1, 0]]))
+
+
+def test_each_question_is_answered_alone():
+    """Of the same picture, or of others; and rows of fewer clicks are the same as alone."""
+    net, images = built(), torch.randn(2, 3, 64, 64)
+    clicks = torch.tensor([[[10.0, 12, 1], [50, 40, 0]], [[30, 30, 1], [0, 0, NO_CLICK]]])
+    together = net.decode(net.encode(images), prompts(2, (64, 64), rows=torch.arange(2), clicks=clicks))
+    for row, own in enumerate((clicks[:1], clicks[1:, :1])):
+        alone = net.decode(net.encode(images[row : row + 1]), prompts(1, (64, 64), clicks=own))
+        assert torch.allclose(alone.masks[0], together.masks[row], atol=1e-4)
+        assert torch.allclose(alone.sure[0], together.sure[row], atol=1e-4)
+
+
+@pytest.mark.parametrize("told", ["clicks inside", "clicks outside", "boxes", "masks"])
+def test_whatever_is_told_changes_the_answer(told):
+    net = built()
+    maps = net.encode(torch.randn(1, 3, 64, 64))
+    given = {
+        "clicks inside": {"clicks": torch.tensor([[[20.0, 30, 1]]])},
+        "clicks outside": {"clicks": torch.tensor([[[20.0, 30, 0]]])},
+        "boxes": {"boxes": torch.tensor([[10.0, 10, 30, 40]])},
+        "masks": {"masks": torch.randn(1, 64, 64)},
+    }[told]
+    before, after = (net.decode(maps, prompts(1, (64, 64), **own)).masks for own in ({}, given))
+    assert not torch.allclose(before, after, atol=1e-5)
+
+
+def test_prompts_are_drawn_where_they_were_given():
+    told = prompts(
+        1, (64, 32), clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]), boxes=torch.tensor([[4.0, 16, 12, 48]])
+    )
+    inside, outside, box = promptable._drawn(told, (64, 32), (32, 16))
+    assert np.unravel_index(inside[0].argmax().item(), (32, 16)) == (20, 4)
+    assert np.unravel_index(outside[0].argmax().item(), (32, 16)) == (5, 10)
+    assert box[0].nonzero().min(0).values.tolist() == [8, 2]
+    assert box[0].nonzero().max(0).values.tolist() == [23, 5]
+    assert not promptable._beside(torch.zeros(1, 3, 64, 32), told)[:, 0].any()
+    for shape in ((2, 1), (1, 1)):  # coarser than a click is wide
+        assert promptable._drawn(told, (64, 32), shape)[0].max() > 0.5
+
+
+def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_likely():
+    rng = np.random.default_rng(0)
+    wrong = torch.zeros(1, 9, 12, dtype=torch.bool)
+    wrong[0, 2:7, 1:6] = wrong[0, 8, 11] = True  # depths 1, 2 and 3, and one of 1
+    targets = torch.from_numpy(rng.random((1, 9, 12)) < 0.5)
+    many = 6000
+    draws = torch.from_numpy(rng.random((many, 2))).float()
+    clicks = promptable._drawn_click(wrong.expand(many, -1, -1), targets.expand(many, -1, -1), draws)
+    columns, rows = (clicks[:, :2] - 0.5).long().unbind(1)
+    assert wrong[0, rows, columns].all()
+    assert torch.equal(clicks[:, 2], targets[0, rows, columns].float())
+    counts = torch.zeros(9, 12).index_put((rows, columns), torch.ones(many), accumulate=True) / many
+    shares = {"edge": 1 / 3 / 26, "ring": 1 / 3 / 26 + 1 / 3 / 9, "middle": 1 / 3 / 26 + 1 / 3 / 9 + 1 / 3}
+    assert counts[4, 3] == pytest.approx(shares["middle"], rel=0.1)
+    assert counts[3:6, 2:5].sum() - counts[4, 3] == pytest.approx(8 * shares["ring"], rel=0.1)
+    assert counts[8, 11] == pytest.approx(shares["edge"], rel=0.4)
+
+
+def test_no_click_where_nothing_is_wrong():
+    nothing = torch.zeros(2, 4, 4, dtype=torch.bool)
+    draws = torch.tensor([[0.0, 0], [0.999, 0.999]])
+    assert (promptable._drawn_click(nothing, nothing, draws)[:, 2] == NO_CLICK).all()
+
+
+def test_a_colour_is_as_near_as_that_of_the_nearest_click_of_its_kind():
+    images = torch.zeros(1, 3, 4, 6)
+    images[:, :, :, 3:] = 2.0
+    clicks = torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 0], [0, 0, NO_CLICK]]])
+    inside, outside = promptable._same_tone(images, clicks)[0]
+    far = float(np.exp(-4 / (2 * promptable.TONE**2)))
+    assert torch.allclose(inside[:, :3], torch.ones(4, 3))
+    assert torch.allclose(inside[:, 3:], torch.full((4, 3), far))
+    assert torch.allclose(outside, inside.flip(1))
+    both = promptable._same_tone(images, torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 1]]]))[0]
+    assert torch.allclose(both[0], torch.ones(4, 6))
+    assert not both[1].any()
+
+
+def test_boxes_hold_their_things_but_for_a_tenth():
+    targets = torch.zeros(3, 20, 30, dtype=torch.bool)
+    targets[0, 4:14, 10:30] = True
+    targets[1, 19, 0] = True
+    middle = torch.full((3, 4), 0.5)
+    assert promptable._boxes(targets, middle)[0].tolist() == pytest.approx([10, 4, 30, 14], abs=1e-5)
+    assert promptable._boxes(targets, middle)[1].tolist() == pytest.approx([0, 19, 1, 20], abs=1e-5)
+    assert not promptable._boxes(targets, middle)[2].any()
+    off = promptable._boxes(targets, torch.zeros(3, 4))[0] - torch.tensor([10.0, 4, 30, 14])
+    assert off.tolist() == pytest.approx([-2, -1, -2, -1], abs=1e-5)
+
+
+def test_training_points_so_often_and_again_where_it_was_wrong():
+    net = built().train()
+    targets = torch.zeros(4, 64, 64, dtype=torch.bool)
+    targets[:3, 10:30, 20:40] = True
+    answers = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS))
+    assert len(answers) == ROUNDS
+    losses = promptable.prompt_losses(answers, targets)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    alone = promptable.prompt_losses([Round(one.masks[3:], one.sure[3:]) for one in answers], targets[3:])
+    assert all(loss == 0 for loss in alone.values())  # a picture without things teaches nothing
+
+
+def test_a_perfect_answer_costs_nothing_and_one_good_candidate_most_of_it():
+    targets = torch.zeros(1, 16, 16, dtype=torch.bool)
+    targets[0, 4:9, 3:12] = True
+    right = torch.where(targets, 20.0, -20.0)
+    perfect = Round(right[:, None].expand(-1, CANDIDATES, -1, -1), torch.full((1, CANDIDATES), 20.0))
+    losses = promptable.prompt_losses([perfect], targets)
+    assert losses["mask"] == pytest.approx(0, abs=1e-4)
+    assert losses["estimate"] == pytest.approx(0, abs=1e-6)
+    one = Round(torch.stack([right, -right, -right], 1), torch.tensor([[20.0, -20, -20]]))
+    none = Round(torch.stack([-right] * 3, 1), torch.full((1, 3), -20.0))
+    costs = [promptable.prompt_losses([answer], targets)["mask"].item() for answer in (perfect, one, none)]
+    assert costs[0] < costs[1] < costs[2] / 2
+    assert promptable.prompt_losses([one], targets)["estimate"] == pytest.approx(0, abs=1e-6)
+
+
+# --- one picture, looked at once --------------------------------------------------------------------------------------
+
+
+def seer(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> NetSeer:
+    net = Vision(built(size=size), size=size, mean=[110.0] * 3, std=[60.0] * 3)
+    return NetSeer(net, np.random.default_rng(0).integers(0, 255, shape, np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(40, 56, 3), (64, 64, 3), (200, 90, 3), (1, 1, 3), (7, 300, 3)])
+def test_masks_are_in_the_pictures_own_pixels(shape):
+    one = seer(shape)
+    mask = one.click(shape[1] - 0.5, 0)
+    assert mask.shape == shape[:2]
+    assert mask.dtype == bool
+    assert 0 < one.sure < 1
+    assert one.box(0, 0, *shape[1::-1]).shape == shape[:2]
+
+
+def test_clicks_add_up_until_they_are_forgotten():
+    one = seer()
+    first = one.click(20, 20)
+    one.click(5, 5, inside=False)
+    one.box(2, 2, 50, 30)
+    assert one.clicks == [(20, 20, True), (5, 5, False)]
+    one.forget()
+    assert not one.clicks
+    assert one.outline is None
+    assert np.array_equal(one.click(20, 20), first)
+
+
+def test_several_at_once_are_one_question():
+    one = seer()
+    together = one.point([(20, 20, True), (5, 5, False)], (2, 2, 50, 30))
+    assert together.shape == one.size
+
+
+@pytest.mark.parametrize("shape", [(40, 56, 3), (200, 90, 3)])
+def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
+    one = seer(shape)
+    mask = np.zeros(shape[:2], bool)
+    mask[5:20, 10:30] = True
+    one.click(1, 1)
+    one.begin(mask)
+    assert not one.clicks
+    near = one.masks(one.earlier)[0]
+    assert (near != mask).sum() <= 2 * (15 + 20)  # but for its edge, where the net sees a smaller picture
+    one.click(3, 3, inside=False)
+    for wrong in (mask[:-1], mask[None], mask.T):
+        with pytest.raises(SettingError, match=r"a mask of .* is expected"):
+            one.begin(wrong)
+
+
+@pytest.mark.parametrize("at", [(-1, 5), (5, -0.1), (56, 5), (5, 40), (float("nan"), 5), (5, float("inf"))])
+def test_a_click_outside_of_the_picture_is_refused(at):
+    one = seer()
+    with pytest.raises(SettingError, match="a pixel of a picture of 56 x 40 is expected"):
+        one.click(*at)
+    assert not one.clicks  # it asked nothing
+
+
+def test_a_pixel_cannot_be_inside_and_outside():
+    one = seer()
+    one.click(20.2, 20)
+    with pytest.raises(SettingError, match="the pixel 20,20 is said to be inside and outside"):
+        one.click(20.7, 20.9, inside=False)
+    with pytest.raises(SettingError, match="inside and outside"):
+        one.point([(1, 1, True), (1, 1, False)])
+    one.click(20, 20)  # said twice the same is no contradiction
+    one.forget()
+    one.click(20, 20, inside=False)
+
+
+@pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 2, 9), (60, 0, 70, 10), (-9, -9, 0, 0), (0, 0, float("nan"), 5)])
+def test_a_box_without_a_pixel_of_the_picture_is_refused(box):
+    with pytest.raises(SettingError, match="left, top, right and bottom are expected"):
+        seer().box(*box)

@@ -1,0 +1,205 @@
+"""The detector of 2016 against its paper, worked out by hand and by loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from foveate import models
+from foveate.models.backbones.yolo_v1 import BOXES, CELLS, EMPTY, PLACE, Grid
+from foveate.models.heads.detection import Truth
+
+SIZE, CLASSES = 70, 3  # cells of 10 pixels
+
+
+def truth(*pictures, objects: float = 1.0) -> Truth:
+    """Each picture a list of (left, top, right, bottom, class) or the same with True behind: spared."""
+    boxes = [torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4) for rows in pictures]
+    classes = [torch.tensor([row[4] for row in rows], dtype=torch.int64) for rows in pictures]
+    spared = [torch.tensor([len(row) > 5 for row in rows], dtype=torch.bool) for rows in pictures]
+    return Truth(boxes, classes, spared, objects)
+
+
+def nothing(batch: int = 1) -> Grid:
+    return Grid(torch.zeros(batch, CELLS**2, BOXES, 5), torch.zeros(batch, CELLS**2, CLASSES), SIZE)
+
+
+def guessed(batch: int, seed: int = 0) -> Grid:
+    maker = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(batch, CELLS**2, BOXES, 5, generator=maker)
+    classes = torch.rand(batch, CELLS**2, CLASSES, generator=maker)
+    return Grid(boxes.requires_grad_(), classes.requires_grad_(), SIZE)
+
+
+def perfect(rows) -> Grid:
+    """The first box of each object's cell says exactly what is there."""
+    grid = nothing()
+    for left, top, right, bottom, k in rows:
+        x, y = (left + right) / 20, (top + bottom) / 20
+        cell = CELLS * int(y) + int(x)
+        sides = ((right - left) / SIZE) ** 0.5, ((bottom - top) / SIZE) ** 0.5
+        grid.boxes[0, cell, 0] = torch.tensor([x - int(x), y - int(y), *sides, 1.0])
+        grid.classes[0, cell, k] = 1.0
+    return grid
+
+
+# --- candidates -------------------------------------------------------------------------------------------------------
+
+
+def test_candidates_worked_out_by_hand():
+    """Cell 16 is the third of the third row: it begins at (20, 20). A box of 0.5 x 0.25 in roots is 17.5 x 4.375 pixels."""
+    grid = nothing()
+    grid.boxes[0, 16, 1] = torch.tensor([0.5, 0.25, 0.5, 0.25, 0.8])
+    grid.classes[0, 16] = torch.tensor([0.0, 0.5, 1.5])
+    corners, scores = grid.candidates()
+    assert corners.shape == (1, CELLS**2 * BOXES, 4)
+    assert scores.shape == (1, CELLS**2 * BOXES, CLASSES)
+    assert corners[0, 2 * 16 + 1].tolist() == [25 - 8.75, 22.5 - 2.1875, 25 + 8.75, 22.5 + 2.1875]
+    assert scores[0, 2 * 16 + 1].tolist() == pytest.approx([0.0, 0.4, 0.8])
+    assert not scores[0, 2 * 16].any()
+
+
+def test_linear_outputs_out_of_range_give_scores_from_0_to_1_and_no_box_inside_out():
+    grid = Grid(torch.full((1, CELLS**2, BOXES, 5), -3.0), torch.full((1, CELLS**2, CLASSES), 7.0), SIZE)
+    corners, scores = grid.candidates()
+    assert (corners[..., 2:] >= corners[..., :2]).all()
+    assert not scores.any()
+    grid.boxes[..., 4] = 9.0
+    assert (grid.candidates()[1] == 1).all()
+
+
+def test_objects_that_are_encoded_are_decoded_where_they_were():
+    rows = [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2), (0, 60, 10, 70, 0)]
+    corners, scores = perfect(rows).candidates()
+    found = (scores > 0.5).nonzero()[:, 1:].tolist()
+    assert sorted([*corners[0, place].round().int().tolist(), k] for place, k in found) == sorted(map(list, rows))
+
+
+# --- the loss ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [[], [(3, 4, 26, 40, 1)], [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2)]], ids=len)
+def test_a_perfect_answer_costs_nothing(rows):
+    """But for roots and IoUs in float32, whose errors of 1e-7 are squared."""
+    losses = perfect(rows).losses(truth(rows))
+    assert set(losses) == {"total", "place", "confidence", "class"}
+    assert losses["total"].item() == pytest.approx(0, abs=1e-10)
+
+
+def test_of_two_objects_in_a_cell_the_first_is_taught():
+    first, second = (21, 21, 29, 29, 0), (10, 15, 38, 33, 1)  # both about the cell of (20, 20)
+    assert perfect([first]).losses(truth([first, second]))["total"].item() == pytest.approx(0, abs=1e-10)
+    assert perfect([second]).losses(truth([first, second]))["total"].item() > 1
+    output = guessed(1)
+    assert torch.equal(output.losses(truth([first, second]))["total"], output.losses(truth([first]))["total"])
+
+
+def test_what_is_spared_is_not_taught():
+    output, rows = guessed(1), [(40, 8, 60, 52, 2)]
+    spared = (3, 4, 26, 40, 1, True)
+    before = output.losses(truth([spared, *rows]))["total"].item()
+    cell = 2 * CELLS + 1  # that of its middle, (14.5, 22)
+    output.boxes.data[0, cell] += 3.0
+    assert output.losses(truth([spared, *rows]))["total"].item() == before
+    assert output.losses(truth(rows))["total"].item() > before
+
+
+def iou(a, b) -> float:
+    common = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
+
+
+def equation_3(boxes, classes, rows) -> float:
+    """Of one picture, term by term as the paper writes it, in plain float64."""
+    objects = {}
+    for left, top, right, bottom, k in rows:
+        x, y = (left + right) / 2 * CELLS / SIZE, (top + bottom) / 2 * CELLS / SIZE
+        objects.setdefault((min(int(y), CELLS - 1), min(int(x), CELLS - 1)), (x, y, left, top, right, bottom, k))
+    total = 0.0
+    for i in range(CELLS):
+        for j in range(CELLS):
+            cell = i * CELLS + j
+            overlaps = [0.0] * BOXES
+            if (i, j) in objects:
+                x, y, *true, k = objects[i, j]
+                for b in range(BOXES):
+                    bx, by, bw, bh = ((j + boxes[cell, b, 0]) * 10, (i + boxes[cell, b, 1]) * 10,
+                                      SIZE * boxes[cell, b, 2] ** 2, SIZE * boxes[cell, b, 3] ** 2)  # fmt: skip
+                    overlaps[b] = iou((bx - bw / 2, by - bh / 2, bx + bw / 2, by + bh / 2), true)
+                for c in range(CLASSES):
+                    total += (classes[cell, c] - (c == k)) ** 2
+            for b in range(BOXES):
+                if (i, j) in objects and b == int(np.argmax(overlaps)):
+                    wide, high = ((true[2] - true[0]) / SIZE) ** 0.5, ((true[3] - true[1]) / SIZE) ** 0.5
+                    total += PLACE * ((boxes[cell, b, 0] - (x - j)) ** 2 + (boxes[cell, b, 1] - (y - i)) ** 2)
+                    total += PLACE * ((boxes[cell, b, 2] - wide) ** 2 + (boxes[cell, b, 3] - high) ** 2)
+                    total += (boxes[cell, b, 4] - overlaps[b]) ** 2
+                else:
+                    total += EMPTY * boxes[cell, b, 4] ** 2
+    return total
+
+
+SCENES = [
+    [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2), (21, 21, 29, 29, 0), (10, 15, 38, 33, 1)],
+    [],
+    [(0, 0, 70, 70, 0)],
+    [(30, 31, 31, 32, 2)],
+]
+
+
+def test_equation_3_by_a_loop():
+    """Float32 keeps 7 digits; some 500 terms are summed."""
+    output = guessed(len(SCENES))
+    boxes, classes = output.boxes.detach().double().numpy(), output.classes.detach().double().numpy()
+    expected = [equation_3(boxes[row], classes[row], rows) for row, rows in enumerate(SCENES)]
+    losses = output.losses(truth(*SCENES, objects=1.5))
+    assert losses["total"].item() == pytest.approx(np.mean(expected) / 1.5, rel=1e-5)
+    assert losses["total"].item() == pytest.approx(sum(losses[n].item() for n in losses if n != "total"), rel=1e-6)
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_pictures():
+    output = guessed(len(SCENES))
+    each = [
+        Grid(output.boxes[row : row + 1], output.classes[row : row + 1], SIZE).losses(truth(rows))["total"].item()
+        for row, rows in enumerate(SCENES)
+    ]
+    assert output.losses(truth(*SCENES))["total"].item() == pytest.approx(np.mean(each), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "row", [(60, 60, 80, 80, 1), (65, 69, 75, 71, 1), (-5, -5, 5, 5, 1), (70, 0, 70, 10, 1)], ids=str
+)
+def test_an_object_whose_middle_lies_on_the_edge_belongs_to_the_cell_there(row):
+    output = guessed(1)
+    losses = output.losses(truth([row]))
+    assert torch.isfinite(losses["total"])
+    losses["total"].backward()
+    x, y = (min(CELLS - 1, max(0, (row[at] + row[at + 2]) // 20)) for at in (0, 1))
+    taught = output.classes.grad[0].abs().sum(1).nonzero().flatten().tolist()
+    assert taught == [CELLS * y + x]
+
+
+@pytest.mark.parametrize("pictures", [[], [[]], [[], []]], ids=["no picture", "no object", "two without"])
+def test_without_an_object_only_confidence_is_taught(pictures):
+    output = guessed(len(pictures))
+    losses = output.losses(truth(*pictures))
+    assert losses["place"] == losses["class"] == 0
+    losses["total"].backward()
+    assert torch.isfinite(output.boxes.grad).all()
+    assert not output.boxes.grad[..., :4].any()
+    assert torch.allclose(output.boxes.grad[..., 4], 2 * EMPTY * output.boxes[..., 4] / max(1, len(pictures)))
+
+
+@pytest.mark.parametrize("size", [32, 33, 100])
+def test_the_net_answers_for_every_cell_whatever_the_size(size):
+    torch.manual_seed(0)
+    backbone = models.build("yolo-2016", channels=1, size=size)
+    assert not backbone.flexible
+    corners, scores = nn.Sequential(backbone, backbone.detector(5)).eval()(torch.randn(2, 1, size, size)).candidates()
+    assert corners.shape == (2, CELLS**2 * BOXES, 4)
+    assert scores.shape == (2, CELLS**2 * BOXES, 5)
+    middles = (corners[..., :2] + corners[..., 2:]) / 2
+    assert (middles > -size).all()
+    assert (middles < 2 * size).all()

@@ -1,0 +1,95 @@
+"""Whole or not at all, on a disk that is really full and in a process that is really killed."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from foveate import atomic_io
+from foveate.errors import RunError
+
+
+def test_round_trips(tmp_path):
+    atomic_io.write_json(tmp_path / "a.json", {"x": [1, 2.5, float("inf")], "ü": None, "t": (1,)})
+    assert atomic_io.read_json(tmp_path / "a.json") == {"x": [1, 2.5, None], "ü": None, "t": [1]}
+    atomic_io.write_text(tmp_path / "a.txt", "odd \udce4 name")
+    assert (tmp_path / "a.txt").read_text() == "odd \\udce4 name"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.txt"]
+
+
+def test_damaged_and_missing_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"x": ')
+    with pytest.raises(RunError, match="damaged"):
+        atomic_io.read_json(tmp_path / "a.json")
+    with pytest.raises(RunError, match="missing"):
+        atomic_io.read_json(tmp_path / "b.json")
+
+
+def child(script: str, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_file_size_limit_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    done = child(
+        """
+        import resource, signal, sys
+        from pathlib import Path
+        from foveate import atomic_io
+        from foveate.errors import RunError
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            atomic_io.write_bytes(Path(sys.argv[1]), bytes(5000))
+        except RunError as error:
+            print(error)
+        """,
+        path,
+    )
+    assert "previous version, if any, is untouched" in done.stdout, done.stderr
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        atomic_io.write_bytes(disk / "a.bin", b"old")
+        with pytest.raises(RunError, match="disk is full"):
+            atomic_io.write_bytes(disk / "a.bin", bytes(2**20))
+        assert (disk / "a.bin").read_bytes() == b"old"
+        assert [p.name for p in disk.iterdir()] == ["a.bin"]
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(RunError, match="read-only"):
+            atomic_io.write_bytes(disk / "a.bin", b"new")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_a_kill_leaves_the_old_file_whole(tmp_path, where):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    done = child(
+        f"""
+        import os, signal, sys
+        from pathlib import Path
+        from foveate import atomic_io
+        os.{where} = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+        atomic_io.write_bytes(Path(sys.argv[1]), b"new")
+        """,
+        path,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    atomic_io.write_bytes(path, b"newer")  # over the temporary file that the kill left
+    assert path.read_bytes() == b"newer"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

@@ -21,7 +21,21 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from faults import away, beyond, brighter, crop, doubled, flatten, half, jpeg, knotted, moved, redrawn, shrink, swap
+from faults import (
+    away,
+    beyond,
+    brighter,
+    crop,
+    doubled,
+    flatten,
+    half,
+    jpeg,
+    knotted,
+    moved,
+    redrawn,
+    shrink,
+    swap,
+)
 from foveate import formats
 from foveate.annotations import Label
 from foveate.audit import audit, duplicates
@@ -33,7 +47,7 @@ RATE = 0.05
 
 def see(dataset: Dataset[Any]) -> tuple[tuple[str, ...], Any]:
     seen = survey(dataset)
-    return seen.hashes, seen.looks
+    return seen.hashes, seen.image_stats
 
 
 def in_memory(dataset: Dataset[Any]) -> Dataset[Any]:
@@ -42,7 +56,7 @@ def in_memory(dataset: Dataset[Any]) -> Dataset[Any]:
     return replace(dataset, samples=samples)
 
 
-# --- copies -----------------------------------------------------------------------------------------------------------
+# --- copies
 
 
 def copies(name: str, dataset: Dataset[Any], seed: int = 0) -> None:
@@ -61,7 +75,10 @@ def copies(name: str, dataset: Dataset[Any], seed: int = 0) -> None:
         for row in np.resize(order, count * 4)[number * count : (number + 1) * count]:
             planted[int(row), len(samples)] = what
             samples.append(
-                Sample(f"copy-{len(samples)}", ArraySource(change(dataset[int(row)].source.read())[None], 0))
+                Sample(
+                    f"copy-{len(samples)}",
+                    ArraySource(change(dataset[int(row)].source.read())[None], 0),
+                )
             )
     hashes, rows = see(replace(dataset, samples=samples))
     began = time.perf_counter()
@@ -71,11 +88,17 @@ def copies(name: str, dataset: Dataset[Any], seed: int = 0) -> None:
     same = {pair for pair in planted if found.clusters[pair[0]] == found.clusters[pair[1]]}
     for what in changes:
         mine = [pair for pair, kind in planted.items() if kind == what]
-        print(f"{name} {what}: recall {sum(pair in same for pair in mine) / len(mine):.1%} of {len(mine)}")
+        print(
+            f"{name} {what}: recall {sum(pair in same for pair in mine) / len(mine):.1%} of {len(mine)}"
+        )
     # A pair of two copies of one original, or of a copy with a published copy of it, is no false alarm.
     origin = {copy: row for row, copy in planted}
     old = duplicates.components(len(samples), np.array(sorted(known), np.int64).reshape(-1, 2))
-    wrong = [p for p in pairs - planted.keys() if old[origin.get(p[0], p[0])] != old[origin.get(p[1], p[1])]]
+    wrong = [
+        p
+        for p in pairs - planted.keys()
+        if old[origin.get(p[0], p[0])] != old[origin.get(p[1], p[1])]
+    ]
     print(
         f"{name}: {len(known)} pairs in the set as published; false alarms {len(wrong)} of {len(pairs)} pairs, precision "
         f"{1 - len(wrong) / max(1, len(pairs)):.1%}; {len(samples):,} pictures in {took:.1f} s",
@@ -91,16 +114,20 @@ def sheet(dataset: Dataset[Any], path: Path, most: int = 60) -> int:
     for i, pair in enumerate(pairs[:most]):
         for j, row in enumerate(pair):
             image = dataset[int(row)].source.read()
-            shown = Image.fromarray(image if image.shape[2] == 3 else image[..., 0]).resize((64, 64))
+            shown = Image.fromarray(image if image.shape[2] == 3 else image[..., 0]).resize(
+                (64, 64)
+            )
             canvas.paste(shown, ((i % 10) * 136 + 66 * j, (i // 10) * 72))
     canvas.save(path)
     return len(pairs)
 
 
-# --- other faults -----------------------------------------------------------------------------------------------------
+# --- other faults
 
 
-def planted(name: str, dataset: Dataset[Any], check: str, spoil: Callable[[Sample[Any]], Sample[Any] | None]) -> None:
+def planted(
+    name: str, dataset: Dataset[Any], check: str, spoil: Callable[[Sample[Any]], Sample[Any] | None]
+) -> None:
     """Spoil RATE of the samples and see what the check names."""
     hashes, rows = see(dataset)
     before = {id for f in audit(dataset, hashes, rows).findings if f.check == check for id in f.ids}
@@ -114,7 +141,9 @@ def planted(name: str, dataset: Dataset[Any], check: str, spoil: Callable[[Sampl
             spoilt.add(changed.id)
     changed_set = replace(dataset, samples=samples)
     hashes, rows = see(changed_set)
-    named = {id for f in audit(changed_set, hashes, rows).findings if f.check == check for id in f.ids}
+    named = {
+        id for f in audit(changed_set, hashes, rows).findings if f.check == check for id in f.ids
+    }
     alarms = named - spoilt - before
     print(
         f"{name} | {check} | {len(spoilt)} | {len(named & spoilt) / len(spoilt):.0%} | {len(alarms)} of "
@@ -123,10 +152,12 @@ def planted(name: str, dataset: Dataset[Any], check: str, spoil: Callable[[Sampl
     )
 
 
-def pictures(name: str, dataset: Dataset[Any]) -> None:
+def make_images(name: str, dataset: Dataset[Any]) -> None:
     def blur(image: np.ndarray) -> np.ndarray:
         colour = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
-        return np.array(Image.fromarray(colour).filter(ImageFilter.GaussianBlur(max(2, image.shape[0] / 40))))
+        return np.array(
+            Image.fromarray(colour).filter(ImageFilter.GaussianBlur(max(2, image.shape[0] / 40)))
+        )
 
     planted(name, dataset, "blank", redrawn(lambda i: np.full_like(i, 128)))
     planted(name, dataset, "blurred", redrawn(blur))
@@ -140,7 +171,11 @@ def pictures(name: str, dataset: Dataset[Any]) -> None:
 def files(root: Path) -> None:
     """Broken files, planted into a copy of 1,000 CIFAR-10 pictures."""
     with tempfile.TemporaryDirectory() as place:
-        chosen = [p for kind in sorted((root / "cifar10/train").iterdir()) for p in sorted(kind.iterdir())[:100]]
+        chosen = [
+            p
+            for kind in sorted((root / "cifar10/train").iterdir())
+            for p in sorted(kind.iterdir())[:100]
+        ]
         for path in chosen:
             target = Path(place, "set", path.parent.name, path.name)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,22 +195,26 @@ def files(root: Path) -> None:
                 spoilt[every[row].relative_to(Path(place, "set")).as_posix()] = what
         seen = survey(formats.read(Path(place, "set")))
         named = {
-            id: f.check for f in audit(seen.dataset, seen.hashes, seen.looks).findings
+            id: f.check for f in audit(seen.dataset, seen.hashes, seen.image_stats).findings
             if f.check in ("cannot be used", "wrong ending") for id in f.ids
         }  # fmt: skip
         for what in ways:
             mine = [id for id, how in spoilt.items() if how == what]
-            print(f"CIFAR-10, 1,000 | {what} | {len(mine)} | {sum(id in named for id in mine) / len(mine):.0%}")
+            print(
+                f"CIFAR-10, 1,000 | {what} | {len(mine)} | {sum(id in named for id in mine) / len(mine):.0%}"
+            )
         print(f"files: false alarms {len(named.keys() - spoilt.keys())}")
 
 
 def labels(root: Path, count: int) -> None:
     """5% of CIFAR-10 train labels flipped to another class; how many are in the first tenth of the list by doubt."""
-    from foveate.audit.label_errors import look_deep
+    from foveate.audit.label_errors import find_label_errors
     from foveate.data.cache.decoding import decode
 
     dataset = formats.read(root / "cifar10")
-    dataset = replace(dataset, samples=[replace(s, part=None) for s in dataset if s.part == "train"])
+    dataset = replace(
+        dataset, samples=[replace(s, split=None) for s in dataset if s.split == "train"]
+    )
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.permutation(len(dataset))[:count])
     flipped = set(rng.permutation(len(chosen))[: round(RATE * len(chosen))].tolist())
@@ -183,11 +222,11 @@ def labels(root: Path, count: int) -> None:
     for place, row in enumerate(chosen):
         sample = dataset[int(row)]
         shift = int(rng.integers(1, 10)) if place in flipped else 0
-        samples.append(replace(sample, truth=Label((sample.truth.index + shift) % 10)))
+        samples.append(replace(sample, target=Label((sample.target.index + shift) % 10)))
     seen = decode(replace(dataset, samples=samples), 32)
     began = time.perf_counter()
-    clusters = duplicates.find(seen.hashes, seen.looks).clusters
-    deep = look_deep(seen, clusters)
+    clusters = duplicates.find(seen.hashes, seen.image_stats).clusters
+    deep = find_label_errors(seen, clusters)
     took = time.perf_counter() - began
     first = np.argsort(-deep.doubt, kind="stable")[: len(chosen) // 10]
     found = len(flipped & set(first.tolist()))
@@ -205,16 +244,18 @@ def speed(root: Path) -> None:
     import os
 
     whole = formats.read(root / "cifar10")
-    some = replace(whole, samples=[replace(s, part=None) for s in whole.samples[:: len(whole) // 5000][:5000]])
+    some = replace(
+        whole, samples=[replace(s, split=None) for s in whole.samples[:: len(whole) // 5000][:5000]]
+    )
     with tempfile.TemporaryDirectory() as place:
         os.environ["FOVEATE_CACHE"] = place
         for dataset in (some, whole):
             began = time.perf_counter()
             seen = survey(dataset)
             decoded = time.perf_counter()
-            duplicates.find(seen.hashes, seen.looks)
+            duplicates.find(seen.hashes, seen.image_stats)
             searched = time.perf_counter()
-            audit(seen.dataset, seen.hashes, seen.looks)
+            audit(seen.dataset, seen.hashes, seen.image_stats)
             print(
                 f"{len(dataset):,} pictures: decoded in {decoded - began:.1f} s, copies found in {searched - decoded:.1f} s, "
                 f"whole audit {time.perf_counter() - searched + decoded - began:.1f} s",
@@ -223,16 +264,22 @@ def speed(root: Path) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("root", type=Path)
-    options.add_argument("--only", nargs="+", default=["copies", "pictures", "boxes", "files", "speed", "labels"])
+    options.add_argument(
+        "--only", nargs="+", default=["copies", "pictures", "boxes", "files", "speed", "labels"]
+    )
     options.add_argument("--pictures", type=int, default=5000, help="of CIFAR-10")
-    options.add_argument("--sheet", type=Path, help="write the pairs of the published set as one picture")
+    options.add_argument(
+        "--sheet", type=Path, help="write the pairs of the published set as one picture"
+    )
     given = options.parse_args()
     root = given.root
     cifar = formats.read(root / "cifar10")
-    some = cifar.samples[:: max(1, len(cifar) // given.pictures)][: given.pictures]
-    cifar = replace(cifar, samples=[replace(sample, part=None) for sample in some])
+    some = cifar.samples[:: max(1, len(cifar) // given.images)][: given.images]
+    cifar = replace(cifar, samples=[replace(sample, split=None) for sample in some])
     if given.sheet:
         print(f"{sheet(in_memory(cifar), given.sheet)} pairs")
     sets = {name: formats.read(root / name.lower()) for name in ("BCCD", "COCO128", "nuclei")}
@@ -242,9 +289,9 @@ def main() -> None:
             copies(name, in_memory(dataset))
     if "pictures" in given.only:
         print("set | check | planted | recall | false alarms | in the set as published")
-        pictures("CIFAR-10", in_memory(replace(cifar, samples=cifar.samples[:1000])))
+        make_images("CIFAR-10", in_memory(replace(cifar, samples=cifar.samples[:1000])))
         for name, dataset in sets.items():
-            pictures(name, in_memory(dataset))
+            make_images(name, in_memory(dataset))
     if "boxes" in given.only:
         for name in ("BCCD", "COCO128"):
             dataset = in_memory(sets[name])
@@ -260,7 +307,7 @@ def main() -> None:
     if "speed" in given.only:
         speed(root)
     if "labels" in given.only:
-        labels(root, 50_000 if given.pictures == 5000 else given.pictures)
+        labels(root, 50_000 if given.images == 5000 else given.images)
 
 
 if __name__ == "__main__":

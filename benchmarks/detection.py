@@ -27,24 +27,49 @@ from measure import foveate, median, over, told
 SHOWN = ("map50", "map", "map75", "recall")
 
 
-def good(data: str, size: int | None, minutes: list[float], seeds: list[int], more: list[str]) -> None:
+def good(
+    data: str, size: int | None, minutes: list[float], seeds: list[int], more: list[str]
+) -> None:
     """Train and test with each budget and seed."""
     for budget in minutes:
         rows = []
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
                 run = Path(folder) / "run"
-                options = ["--task", "detection", "--minutes", f"{budget}", "--seed", f"{seed}", "--out", str(run)]
+                options = [
+                    "--task",
+                    "detection",
+                    "--minutes",
+                    f"{budget}",
+                    "--seed",
+                    f"{seed}",
+                    "--out",
+                    str(run),
+                ]
                 options += ["--size", f"{size}"] if size else []
                 trained = foveate("train", data, *options, *more)
                 tested = foveate("test", str(run))
                 results = json.loads((run / "results.json").read_text())
-            figures = {name: results["test"][name]["value"] for name in SHOWN}
-            best = max(figure[results["primary"]]["value"] for figure in results["baseline"]["test"].values())
-            rows.append({**figures, "baseline": best, "train": trained, "test": tested, "epochs": results["epochs"]})
+            metrics = {name: results["test"][name]["value"] for name in SHOWN}
+            best = max(
+                metric[results["primary"]]["value"]
+                for metric in results["baseline"]["test"].values()
+            )
+            rows.append(
+                {
+                    **metrics,
+                    "baseline": best,
+                    "train": trained,
+                    "test": tested,
+                    "epochs": results["epochs"],
+                }
+            )
             print(f"{budget:g} min, seed {seed}: {told(rows[-1])}", flush=True)
         if len(rows) > 1:
-            print(f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
+            print(
+                f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+                flush=True,
+            )
 
 
 def overfit(data: str, task: str, size: int, minutes: float, batch: int) -> None:
@@ -53,8 +78,8 @@ def overfit(data: str, task: str, size: int, minutes: float, batch: int) -> None
 
     dataset = fv.load(data)
     samples = [
-        replace(sample, id=f"{place}/{sample.id}", part=part)
-        for place, part in enumerate(["train"] * 4 + ["valid", "test"])
+        replace(sample, id=f"{place}/{sample.id}", split=split)
+        for place, split in enumerate(["train"] * 4 + ["valid", "test"])
         for sample in dataset
     ]
     whole = replace(dataset, samples=samples, origin=None)
@@ -63,8 +88,10 @@ def overfit(data: str, task: str, size: int, minutes: float, batch: int) -> None
             whole, task=task, out=Path(folder) / "run", size=size, minutes=minutes, augment="none",
             batch_size=batch, allow_leak=True, allow_errors=True,
         )  # fmt: skip
-        figures = {name: run.results["valid"][name]["value"] for name in (*SHOWN, "map_small")}
-        print(told({**figures, **run.results["seconds"], "epochs": run.results["epochs"]}), flush=True)
+        metrics = {name: run.results["valid"][name]["value"] for name in (*SHOWN, "map_small")}
+        print(
+            told({**metrics, **run.results["seconds"], "epochs": run.results["epochs"]}), flush=True
+        )
 
 
 def speed(sizes: list[int], models: list[str]) -> None:
@@ -72,8 +99,8 @@ def speed(sizes: list[int], models: list[str]) -> None:
     import torch
 
     from foveate import models as registry
-    from foveate.data.augment.boxes import Composed
-    from foveate.models.model import Vision
+    from foveate.data.augment.boxes import BoxAugment
+    from foveate.models.model import VisionModel
     from foveate.tasks.detection import Detection
     from foveate.training import device
 
@@ -82,30 +109,38 @@ def speed(sizes: list[int], models: list[str]) -> None:
     for cores in (1, 2):
         torch.set_num_threads(cores)
         matrix = {kind: _matrix_speed(kind) for kind in (torch.float32, torch.bfloat16)}
-        told = ", ".join(f"{str(kind).split('.')[1]} {rate / 1e9:.0f} GFLOP/s" for kind, rate in matrix.items())
+        told = ", ".join(
+            f"{str(kind).split('.')[1]} {rate / 1e9:.0f} GFLOP/s" for kind, rate in matrix.items()
+        )
         print(f"{cores} core(s), product of 2048 x 2048 matrices: {told}", flush=True)
         for name in models:
             recipe = registry.find(name).recipe(pretrained=False)
-            half = torch.bfloat16 if device.half_pays(torch.device("cpu"), on_cpu=recipe.half) else None
+            half = (
+                torch.bfloat16
+                if device.bf16_is_faster(torch.device("cpu"), on_cpu=recipe.half)
+                else None
+            )
             for size in sizes:
                 torch.manual_seed(0)
                 backbone = registry.build(name, channels=3, size=size)
-                net = Vision(task.net(backbone), size=size, mean=[110.0] * 3, std=[60.0] * 3)
+                net = VisionModel(task.head(backbone), size=size, mean=[110.0] * 3, std=[60.0] * 3)
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 batch = _batch(rng, size)
                 trained, work = _training(net, task, batch, half)
-                pictures = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(8)]
+                images = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(8)]
                 net.eval()
-                alone = median(lambda net=net, pictures=pictures: task.predict(net, pictures[:1]))
-                many = median(lambda net=net, pictures=pictures: task.predict(net, pictures)) / len(pictures)
-                composed = Composed(True, 0.5, 0.2, 0.2, 0.5)
+                alone = median(lambda net=net, images=images: task.predict(net, images[:1]))
+                many = median(lambda net=net, images=images: task.predict(net, images)) / len(
+                    images
+                )
+                composed = BoxAugment(True, 0.5, 0.2, 0.2, 0.5)
                 share = work / trained / matrix[half or torch.float32]
                 weights = sum(weight.numel() for weight in net.parameters())
                 print(
                     f"{name} {size} px, {weights / 1e6:.2f} M weights, {work / 6e9:.2f} G multiply-adds: training "
                     f"{1e3 * trained:.1f} ms a picture ({str(half or torch.float32).split('.')[1]}; {share:.0%} of the product of "
                     f"matrices), augmentation {1e3 * _augmenting(composed, batch):.1f}, answering {1e3 * alone:.1f} alone, "
-                    f"{1e3 * many:.1f} of {len(pictures)}",
+                    f"{1e3 * many:.1f} of {len(images)}",
                     flush=True,
                 )
 
@@ -123,27 +158,31 @@ def _batch(rng: np.random.Generator, size: int) -> tuple[Any, list[Any]]:
 
     from foveate.annotations import Boxes
 
-    truths = []
+    targets = []
     for _ in range(16):
         low = rng.uniform(0, 0.8 * size, (10, 2))
         corners = np.concatenate([low, low + rng.uniform(0.05, 0.2, (10, 2)) * size], 1)
-        truths.append(Boxes(corners, rng.integers(0, 3, 10), size=(size, size)))
-    return torch.from_numpy(rng.integers(0, 255, (16, 3, size, size), dtype=np.uint8)), truths
+        targets.append(Boxes(corners, rng.integers(0, 3, 10), size=(size, size)))
+    return torch.from_numpy(rng.integers(0, 255, (16, 3, size, size), dtype=np.uint8)), targets
 
 
 def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> tuple[float, float]:
     """Seconds a picture of forward, loss, backward and update; and operations a picture: six for each multiply-add."""
     import torch
 
-    from foveate.data.rng import Draws, keys
+    from foveate.data.rng import SampleRNG, keys
     from foveate.training.optim import optimizer
 
-    images, truths = batch
-    inputs, target = task.collate(images, truths, Draws(keys([f"{row}" for row in range(16)]), seed=0))
+    images, targets = batch
+    inputs, target = task.collate(
+        images, targets, SampleRNG(keys([f"{row}" for row in range(16)]), seed=0)
+    )
     built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
     work = [0]
     hooks = [
-        module.register_forward_hook(lambda m, _, out: work.append(out.numel() * m.weight[0].numel()))
+        module.register_forward_hook(
+            lambda m, _, out: work.append(out.numel() * m.weight[0].numel())
+        )
         for module in net.modules()
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
     ]
@@ -165,15 +204,17 @@ def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> t
 
 
 def _augmenting(policy: Any, batch: tuple[Any, list[Any]]) -> float:
-    from foveate.data.rng import Draws, keys
+    from foveate.data.rng import SampleRNG, keys
 
     images = batch[0].permute(0, 2, 3, 1).contiguous()
-    draws = Draws(keys([f"{row}" for row in range(16)]), seed=0)
-    return median(lambda: policy.batch(images, batch[1], draws, 0.0)) / len(images)
+    rng = SampleRNG(keys([f"{row}" for row in range(16)]), seed=0)
+    return median(lambda: policy.batch(images, batch[1], rng, 0.0)) / len(images)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     kinds = parser.add_subparsers(dest="kind", required=True)
     one = kinds.add_parser("good")
     one.add_argument("data")
@@ -188,7 +229,7 @@ if __name__ == "__main__":
     whole.add_argument("--batch", type=int, default=8)
     other = kinds.add_parser("speed")
     other.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
-    other.add_argument("--models", nargs="+", default=["yolo", "yolo:s", "quick"])
+    other.add_argument("--models", nargs="+", default=["yolo", "yolo:s", "tiny_cnn"])
     given, more = parser.parse_known_args()
     if given.kind == "good":
         good(given.data, given.size, given.minutes, given.seeds, more)

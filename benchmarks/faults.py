@@ -13,7 +13,7 @@ from PIL import Image
 from foveate.annotations import Instances, Polygon
 from foveate.data.dataset import ArraySource, Sample
 
-# --- pictures ---------------------------------------------------------------------------------------------------------
+# --- pictures
 
 
 def jpeg(image: np.ndarray) -> np.ndarray:
@@ -23,7 +23,11 @@ def jpeg(image: np.ndarray) -> np.ndarray:
 
 
 def half(image: np.ndarray) -> np.ndarray:
-    return np.array(Image.fromarray(image).resize((image.shape[1] // 2, image.shape[0] // 2), Image.Resampling.BICUBIC))
+    return np.array(
+        Image.fromarray(image).resize(
+            (image.shape[1] // 2, image.shape[0] // 2), Image.Resampling.BICUBIC
+        )
+    )
 
 
 def crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -43,7 +47,7 @@ def redrawn(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Sample[Any]
     )
 
 
-# --- boxes and outlines -----------------------------------------------------------------------------------------------
+# --- boxes and outlines
 
 
 Move = Callable[[np.ndarray, tuple[int, int]], None]
@@ -53,14 +57,17 @@ def moved(change: Move) -> Callable[[Sample[Any]], Sample[Any] | None]:
     """One box of the sample changed in place."""
 
     def spoil(sample: Sample[Any]) -> Sample[Any] | None:
-        truth = sample.truth.boxes if isinstance(sample.truth, Instances) else sample.truth
-        if not len(truth):
+        target = sample.target.boxes if isinstance(sample.target, Instances) else sample.target
+        if not len(target):
             return None
-        corners = truth.corners.copy()
-        change(corners[0], truth.size)
-        made = replace(truth, corners=corners)
+        corners = target.corners.copy()
+        change(corners[0], target.size)
+        made = replace(target, corners=corners)
         return replace(
-            sample, truth=Instances(made, sample.truth.shapes) if isinstance(sample.truth, Instances) else made
+            sample,
+            target=Instances(made, sample.target.shapes)
+            if isinstance(sample.target, Instances)
+            else made,
         )
 
     return spoil
@@ -87,18 +94,18 @@ def shrink(box: np.ndarray, _: tuple[int, int]) -> None:
 
 
 def doubled(sample: Sample[Any]) -> Sample[Any] | None:
-    truth = sample.truth
-    return replace(sample, truth=truth[np.r_[np.arange(len(truth)), 0]]) if len(truth) else None
+    target = sample.target
+    return replace(sample, target=target[np.r_[np.arange(len(target)), 0]]) if len(target) else None
 
 
 def knotted(sample: Sample[Any]) -> Sample[Any] | None:
     """Two corners of an outline exchanged, a quarter of it apart."""
-    shapes = list(sample.truth.shapes)
+    shapes = list(sample.target.shapes)
     for row, shape in enumerate(shapes):
         if isinstance(shape, Polygon) and len(shape.outlines[0]) >= 12:
             outline = shape.outlines[0].copy()
             a, b = 1, len(outline) // 2
             outline[[a, b]] = outline[[b, a]]
             shapes[row] = Polygon((outline, *shape.outlines[1:]))
-            return replace(sample, truth=Instances(sample.truth.boxes, tuple(shapes)))
+            return replace(sample, target=Instances(sample.target.boxes, tuple(shapes)))
     return None

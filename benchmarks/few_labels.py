@@ -32,29 +32,38 @@ def digits(labels: int, seed: int) -> tuple[dict[str, list[Any]], list[Any]]:
 
     data = fv.load("digits")
     order = np.random.default_rng(0).permutation(len(data))
-    samples = [replace(data.samples[row], part=None) for row in order]
-    parts = {"valid": samples[:HELD_OUT], "test": samples[HELD_OUT : 2 * HELD_OUT]}
+    samples = [replace(data.samples[row], split=None) for row in order]
+    splits = {"valid": samples[:HELD_OUT], "test": samples[HELD_OUT : 2 * HELD_OUT]}
     pool = samples[2 * HELD_OUT :]
     drawn = np.random.default_rng(seed).permutation(len(pool))
     known: list[int] = []
     for k in range(len(data.classes)):
-        known += [row for row in drawn if pool[row].truth.index == k][:labels]
-    parts["train"] = [pool[row] for row in known]
-    return parts, [pool[row] for row in sorted(set(range(len(pool))) - set(known))]
+        known += [row for row in drawn if pool[row].target.index == k][:labels]
+    splits["train"] = [pool[row] for row in known]
+    return splits, [pool[row] for row in sorted(set(range(len(pool))) - set(known))]
 
 
-def trained(parts: dict[str, list[Any]], seed: int, steps: int, out: Path) -> Any:
+def trained(splits: dict[str, list[Any]], seed: int, steps: int, out: Path) -> Any:
     from dataclasses import replace
 
     import foveate as fv
 
-    samples = [replace(sample, part=part) for part, some in parts.items() for sample in some]
-    per_epoch = -(-len(parts["train"]) // BATCH)
+    samples = [replace(sample, split=split) for split, some in splits.items() for sample in some]
+    per_epoch = -(-len(splits["train"]) // BATCH)
     # Copies of a digit's few pixels occur by chance; parts are the same for both ways.
-    given = {"size": 24, "epochs": steps / per_epoch, "batch_size": BATCH, "allow_leak": True, "allow_errors": True}
+    given = {
+        "size": 24,
+        "epochs": steps / per_epoch,
+        "batch_size": BATCH,
+        "allow_leak": True,
+        "allow_errors": True,
+    }
     classes = fv.load("digits").classes
     return fv.train(
-        fv.Dataset("digits", "classification", classes, samples, symmetric=False), seed=seed, out=out, **given
+        fv.Dataset("digits", "classification", classes, samples, hflip_safe=False),
+        seed=seed,
+        out=out,
+        **given,
     )
 
 
@@ -71,25 +80,25 @@ def proposed(run: Any, rest: Sequence[Any], folder: Path) -> list[tuple[float, A
         Image.fromarray(sample.source.read()[..., 0]).save(folder / "rest" / f"{number:04}.png")
     proposals = label(run, folder / "rest", folder / "proposed")
     read = fv.load(folder / "proposed")
-    names = {sample.source.path.name: read.classes[sample.truth.index] for sample in read}
+    names = {sample.source.path.name: read.classes[sample.target.index] for sample in read}
     classes, found = run.task.classes, []
     for one in proposals:
         sample, index = rest[int(Path(one.id).stem)], run.task.classes.index(names[one.id])
-        found.append((one.sure, replace(sample, truth=Label(index)), index == sample.truth.index))
+        found.append((one.sure, replace(sample, target=Label(index)), index == sample.target.index))
     assert set(names.values()) <= set(classes)
     return sorted(found, key=lambda one: -one[0])
 
 
 def compare(labels: int, seed: int, steps: int) -> dict[str, float]:
-    parts, rest = digits(labels, seed)
+    splits, rest = digits(labels, seed)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        alone = trained(parts, seed, steps, folder / "alone")
+        alone = trained(splits, seed, steps, folder / "alone")
         found = proposed(alone, rest, folder)
         tried = []
         for share in SHARES:
             some = found[: round(share * len(found))]
-            more = {**parts, "train": [*parts["train"], *(sample for _, sample, _ in some)]}
+            more = {**splits, "train": [*splits["train"], *(sample for _, sample, _ in some)]}
             run = trained(more, seed, steps, folder / f"both-{share}")
             right = float(np.mean([right for *_, right in some]))
             tried.append((run.results["valid"]["log_loss"]["value"], share, right, run))
@@ -103,7 +112,9 @@ def compare(labels: int, seed: int, steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--labels", type=int, nargs="+", default=[5, 20, 100], help="of each class")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=300)

@@ -34,7 +34,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from foveate import formats, tasks
-from foveate.data.augment.images import Augment
+from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.cache import decoding
 from foveate.data.images import PICTURE_SUFFIXES
@@ -46,7 +46,11 @@ Figures = dict[str, list[float]]
 
 def copies(source: Path, place: Path, wanted: int | None) -> int:
     """Leaves place/a and place/b with pictures of `source`. Returns how many."""
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    found = sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    )
     if not found:
         raise SystemExit(f"no pictures below {source}")
     count = wanted or len(found)
@@ -71,10 +75,15 @@ def passed(batches: Iterable[Tensor], count: int) -> float:
 def epochs_of_ours(place: Path, size: int) -> Callable[[bool], Iterator[Tensor]]:
     """Everything before the first batch. Returns what gives an epoch's batches, as float32 or uint8."""
     dataset = formats.read(place)
-    pictures = decoding.decode(dataset, size)
-    truths, ids = [sample.truth for sample in pictures.dataset], [sample.id for sample in pictures.dataset]
+    images = decoding.decode(dataset, size)
+    targets, ids = (
+        [sample.target for sample in images.dataset],
+        [sample.id for sample in images.dataset],
+    )
     task = tasks.find("classification")(dataset.classes)
-    batches = Batches(task, pictures.pixels, truths, ids, batch_size=BATCH, seed=0, augment=Augment())
+    batches = Batches(
+        task, images.pixels, targets, ids, batch_size=BATCH, seed=0, augment=ImageAugment()
+    )
     stream = batches()
 
     def epoch(as_float: bool) -> Iterator[Tensor]:
@@ -93,7 +102,10 @@ def ours(place: Path, size: int, count: int, told: Figures) -> None:
             first = passed(epoch(True), count)
             told.setdefault(run, []).append(count / (time.perf_counter() - begun))
             told.setdefault(f"{run}: seconds to the first batch", []).append(first - begun)
-        for name, as_float in (("foveate, later epochs", True), ("foveate, later epochs, left as uint8", False)):
+        for name, as_float in (
+            ("foveate, later epochs", True),
+            ("foveate, later epochs, left as uint8", False),
+        ):
             begun = time.perf_counter()
             passed(epoch(as_float), count)
             told.setdefault(name, []).append(count / (time.perf_counter() - begun))
@@ -104,13 +116,19 @@ def theirs(place: Path, size: int, count: int, workers: int, told: Figures) -> N
     begun = time.perf_counter()
     change = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
     loader = DataLoader(
-        ImageFolder(place, change), BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+        ImageFolder(place, change),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
     )
     for epoch in ("first epoch", "later epochs"):
         first = passed((images for images, _ in loader), count)
         told.setdefault(f"{name}, {epoch}", []).append(count / (time.perf_counter() - begun))
         if epoch == "first epoch":
-            told.setdefault(f"{name}, first epoch: seconds to the first batch", []).append(first - begun)
+            told.setdefault(f"{name}, first epoch: seconds to the first batch", []).append(
+                first - begun
+            )
         begun = time.perf_counter()
 
 
@@ -127,14 +145,20 @@ def table(told: Figures) -> Iterator[str]:
         if "seconds" in name:
             continue
         kind = "first epoch" if "first epoch" in name else "later epochs"
-        rivals = [told[other] for other in told if other.startswith("ImageFolder") and other.endswith(kind)]
-        ratios = [rate / max(round_) for rate, *round_ in zip(rates, *rivals, strict=True)]
+        baselines = [
+            told[other]
+            for other in told
+            if other.startswith("ImageFolder") and other.endswith(kind)
+        ]
+        ratios = [rate / max(round_) for rate, *round_ in zip(rates, *baselines, strict=True)]
         waited = told.get(f"{name}: seconds to the first batch")
         yield f"| {name} | {spread(rates)} | {spread(ratios, 2)} | {spread(waited, 2) if waited else ''} |"
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("folder", type=Path)
     options.add_argument("--size", type=int, required=True)
     options.add_argument("--pictures", type=int)
@@ -144,7 +168,7 @@ def main() -> None:
     told: Figures = {}
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary, "pictures")
-        count = copies(given.folder, place, given.pictures)
+        count = copies(given.folder, place, given.images)
         print(
             f"{count:,} pictures to {given.size} px; {hardware()}; torch {torch.__version__}; n = {given.rounds}\n",
             flush=True,

@@ -24,16 +24,23 @@ def median(work: Callable[[], object], times: int = 9) -> float:
 def foveate(*words: Any) -> float:
     """Run the command, and return its seconds, start-up included."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "foveate", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "foveate", *map(str, words)], check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - began
 
 
 def told(row: Mapping[str, float | None]) -> str:
     """Figures in a line; those that do not exist are left out."""
     known = {name: value for name, value in row.items() if value is not None}
-    return ", ".join(f"{name} {value:.3f}" if value < 2 else f"{name} {value:.1f}" for name, value in known.items())
+    return ", ".join(
+        f"{name} {value:.3f}" if value < 2 else f"{name} {value:.1f}"
+        for name, value in known.items()
+    )
 
 
-def over(rows: Sequence[Mapping[str, float]], combined: Callable[[list[float]], float]) -> dict[str, float]:
+def over(
+    rows: Sequence[Mapping[str, float]], combined: Callable[[list[float]], float]
+) -> dict[str, float]:
     """A mean or median of each figure."""
     return {name: combined([row[name] for row in rows]) for name in rows[0]}

@@ -36,9 +36,14 @@ for epoch in range(1, epochs + 1):
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(images), labels).backward()
         optimizer.step()
-    trained = time.time() - BEGAN - scoring  # scoring after each epoch is ours to know, not the loop's to pay for
+    trained = (
+        time.time() - BEGAN - scoring
+    )  # scoring after each epoch is ours to know, not the loop's to pay for
     net.eval()
     with torch.no_grad():
         right = sum((net(images).argmax(1) == labels).sum().item() for images, labels in test)
     scoring = time.time() - BEGAN - trained
-    print(json.dumps({"epoch": epoch, "seconds": trained, "accuracy": right / len(test.dataset)}), flush=True)
+    print(
+        json.dumps({"epoch": epoch, "seconds": trained, "accuracy": right / len(test.dataset)}),
+        flush=True,
+    )

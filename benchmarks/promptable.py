@@ -36,24 +36,30 @@ def scenes() -> Any:
     from foveate.data.dataset import ArraySource, Dataset, Sample
 
     samples = []
-    for part, wanted in PICTURES.items():
+    for split, wanted in PICTURES.items():
         kept = 0
         for number in itertools.count():
-            picture, things = source.draw(f"{part}/{number:04d}")
-            digits = np.array([thing.digit for thing in things], np.int64)
+            image, instances = source.draw(f"{split}/{number:04d}")
+            digits = np.array([instance.digit for instance in instances], np.int64)
             unseen = ~np.isin(digits, SEEN)
             if kept == wanted:
                 break
-            if unseen.any() and part != "test":
+            if unseen.any() and split != "test":
                 continue
-            ids = np.zeros(picture.shape[:2], np.int32)
-            for row, thing in enumerate(things, 1):
-                ids[thing.mask] = row
-            like = Boxes(np.zeros((len(things), 4)), 0 * digits, difficult=~unseen if part == "test" else None)
-            truth = label_maps.things(ids, like)
-            samples.append(Sample(f"{part}/{number:04d}", ArraySource(picture[None], 0), truth, None, part))
+            ids = np.zeros(image.shape[:2], np.int32)
+            for row, instance in enumerate(instances, 1):
+                ids[instance.mask] = row
+            like = Boxes(
+                np.zeros((len(instances), 4)),
+                0 * digits,
+                difficult=~unseen if split == "test" else None,
+            )
+            target = label_maps.instances(ids, like)
+            samples.append(
+                Sample(f"{split}/{number:04d}", ArraySource(image[None], 0), target, None, split)
+            )
             kept += 1
-    return Dataset("scenes", "promptable", ("digit",), samples, symmetric=False)
+    return Dataset("scenes", "promptable", ("digit",), samples, hflip_safe=False)
 
 
 def unseen(minutes: float, seeds: Sequence[int], nuclei: str | None, more: dict[str, Any]) -> None:
@@ -65,16 +71,22 @@ def unseen(minutes: float, seeds: Sequence[int], nuclei: str | None, more: dict[
             began = time.perf_counter()
             run = fv.train(data, out=Path(folder) / "run", minutes=minutes, seed=seed, **more)
             row: dict[str, Any] = {"seconds": time.perf_counter() - began}
-            row |= {name: figure["value"] for name, figure in run.test().items()}
-            for name, figures in run.results["baseline"]["test"].items():
-                row |= {f"{name} {key}": figures[key]["value"] for key in ("iou_1", "iou_3")}
+            row |= {name: metric["value"] for name, metric in run.test().items()}
+            for name, metrics in run.results["baseline"]["test"].items():
+                row |= {f"{name} {key}": metrics[key]["value"] for key in ("iou_1", "iou_3")}
             if nuclei is not None:
                 row |= {f"nuclei {name}": value for name, value in elsewhere(run, nuclei).items()}
         rows.append(row)
         print(f"{minutes:g} min, seed {seed}: {told(row)}", flush=True)
     if len(rows) > 1:
-        print(f"{minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
-    print(f"GrabCut: {told(grabcut([sample for sample in data if sample.part == 'test']))}", flush=True)
+        print(
+            f"{minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+            flush=True,
+        )
+    print(
+        f"GrabCut: {told(grabcut([sample for sample in data if sample.split == 'test']))}",
+        flush=True,
+    )
 
 
 def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
@@ -82,14 +94,17 @@ def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
     from foveate.data.load import load
 
     task, net = run.load()
-    samples = [sample for sample in load(nuclei) if sample.truth is not None][::4]
+    samples = [sample for sample in load(nuclei) if sample.target is not None][::4]
     images = [sample.source.read() for sample in samples]
-    truths = [task.fitted(sample.truth, image.shape[:2]) for sample, image in zip(samples, images, strict=True)]
-    truths = [
-        replace(truth, boxes=replace(truth.boxes, size=image.shape[:2]))
-        for truth, image in zip(truths, images, strict=True)
+    targets = [
+        task.clean_target(sample.target, image.shape[:2])
+        for sample, image in zip(samples, images, strict=True)
     ]
-    return task.score(task.predict(net, task.asked(images, truths)), truths)
+    targets = [
+        replace(target, boxes=replace(target.boxes, size=image.shape[:2]))
+        for target, image in zip(targets, images, strict=True)
+    ]
+    return task.score(task.predict(net, task.make_prompts(images, targets)), targets)
 
 
 def grabcut(samples: Sequence[Any]) -> dict[str, float]:
@@ -98,8 +113,8 @@ def grabcut(samples: Sequence[Any]) -> dict[str, float]:
     from foveate.metrics import interactive
     from foveate.metrics.baselines.clicks import pointed
 
-    truths = [sample.truth for sample in samples]
-    areas = [mask.sum() for truth in truths for mask in truth.masks(truth.boxes.size)]
+    targets = [sample.target for sample in samples]
+    areas = [mask.sum() for target in targets for mask in target.masks(target.boxes.size)]
     side = 1.5 * float(np.sqrt(np.median(areas)) * 2)
 
     def cut(image: Any, clicks: Sequence[Any]) -> Any:
@@ -108,32 +123,45 @@ def grabcut(samples: Sequence[Any]) -> dict[str, float]:
         top, left = max(0, int(y - side / 2)), max(0, int(x - side / 2))
         labels[top : int(y + side / 2) + 1, left : int(x + side / 2) + 1] = cv2.GC_PR_FGD
         for column, row, inside in clicks:
-            cv2.circle(labels, (int(column), int(row)), 2, int(cv2.GC_FGD if inside else cv2.GC_BGD), -1)
+            cv2.circle(
+                labels, (int(column), int(row)), 2, int(cv2.GC_FGD if inside else cv2.GC_BGD), -1
+            )
         cv2.setRNGSeed(0)
-        cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK
+        )
         return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
-    answers = [pointed(cut, sample.source.read(), sample.truth) for sample in samples]
-    return interactive.Scorer(interactive.tally(answers, truths, [truth.boxes.size for truth in truths])).figures()
+    predictions = [pointed(cut, sample.source.read(), sample.target) for sample in samples]
+    return interactive.Scorer(
+        interactive.per_image_stats(predictions, targets, [target.boxes.size for target in targets])
+    ).metrics()
 
 
 def speed(sizes: Sequence[int]) -> None:
     import torch
 
     from foveate import models
-    from foveate.models.interactive import NetSeer
-    from foveate.models.model import Vision
+    from foveate.models.interactive import NetInteractivePredictor
+    from foveate.models.model import VisionModel
     from foveate.tasks.promptable import Promptable
 
     rng = np.random.default_rng(0)
     for cores, size in itertools.product((1, 2), sizes):
         torch.set_num_threads(cores)
-        body = Promptable(["a"]).net(models.build("pyramid", channels=3, size=size))
-        net = Vision(body, size=size, mean=[110.0] * 3, std=[60.0] * 3).to(memory_format=torch.channels_last)
+        body = Promptable(["a"]).head(models.build("tiny_encoder", channels=3, size=size))
+        net = VisionModel(body, size=size, mean=[110.0] * 3, std=[60.0] * 3).to(
+            memory_format=torch.channels_last
+        )
         image = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
-        looking = median(lambda net=net, image=image: NetSeer(net, image))
-        seer = NetSeer(net, image)
-        answering = median(lambda seer=seer, size=size: (seer.forget(), seer.click(size / 2, size / 3)))
+        looking = median(lambda net=net, image=image: NetInteractivePredictor(net, image))
+        predictor = NetInteractivePredictor(net, image)
+        answering = median(
+            lambda predictor=predictor, size=size: (
+                predictor.forget(),
+                predictor.click(size / 2, size / 3),
+            )
+        )
         weights = sum(weight.numel() for weight in net.parameters())
         print(
             f"{size} px, {cores} core(s), {weights / 1e6:.2f} M weights: looking {1e3 * looking:.1f} ms, a click {1e3 * answering:.1f} ms"
@@ -143,7 +171,9 @@ def speed(sizes: Sequence[int]) -> None:
 if __name__ == "__main__":
     import yaml
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     kinds = parser.add_subparsers(dest="kind", required=True)
     one = kinds.add_parser("unseen")
     one.add_argument("--minutes", type=float, default=12.0)
@@ -156,6 +186,10 @@ if __name__ == "__main__":
         speed(given.sizes)
     else:
         options = dict(
-            zip((word.removeprefix("--") for word in more[::2]), map(yaml.safe_load, more[1::2]), strict=True)
+            zip(
+                (word.removeprefix("--") for word in more[::2]),
+                map(yaml.safe_load, more[1::2]),
+                strict=True,
+            )
         )
         unseen(given.minutes, given.seeds, given.nuclei, options)

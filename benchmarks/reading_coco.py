@@ -20,15 +20,15 @@ from pathlib import Path
 from foveate import formats
 
 
-def repeat(instances: Path, pictures: Path, folder: Path, images: int) -> int:
+def repeat(instances: Path, images: Path, folder: Path, repeats: int) -> int:
     """Writes folder/instances.json and folder/images/, piece by piece so that it takes no memory. Returns its objects."""
     small = json.loads(instances.read_text(encoding="utf-8"))
     drawn: dict[object, list[dict[str, object]]] = {}
     for annotation in small["annotations"]:
         drawn.setdefault(annotation["image_id"], []).append(annotation)
     (folder / "images").mkdir()
-    shutil.copytree(pictures, folder / ".once")
-    ids, objects = range(images), count()
+    shutil.copytree(images, folder / ".once")
+    ids, objects = range(repeats), count()
     records = [small["images"][id % len(small["images"])] for id in ids]
     with (folder / "instances.json").open("w", encoding="utf-8") as file:
         file.write('{"images": [')
@@ -47,7 +47,9 @@ def repeat(instances: Path, pictures: Path, folder: Path, images: int) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("instances", type=Path)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--images", type=int, default=118_287)

@@ -36,7 +36,9 @@ CELL, MEMBRANE = 1, 0
 """Classes of the membranes' labels, 255 and 0."""
 
 
-def membranes(data: str, minutes: float, folds: Sequence[int], seeds: Sequence[int], more: dict[str, Any]) -> None:
+def membranes(
+    data: str, minutes: float, folds: Sequence[int], seeds: Sequence[int], more: dict[str, Any]
+) -> None:
     """Train and test on each fold with each seed."""
     import foveate as fv
 
@@ -46,22 +48,34 @@ def membranes(data: str, minutes: float, folds: Sequence[int], seeds: Sequence[i
     for seed in seeds:
         for fold in folds:
             rest = [place for place in range(len(samples)) if place % 5 != fold]
-            parts = dict.fromkeys(rest, "train") | dict.fromkeys(rest[4::8], "valid")
-            parted = [replace(sample, part=parts.get(place, "test")) for place, sample in enumerate(samples)]
+            splits = dict.fromkeys(rest, "train") | dict.fromkeys(rest[4::8], "valid")
+            parted = [
+                replace(sample, split=splits.get(place, "test"))
+                for place, sample in enumerate(samples)
+            ]
             began = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
                 given = replace(dataset, samples=parted, origin=None)
                 run = fv.train(given, out=Path(folder) / "run", minutes=minutes, seed=seed, **more)
                 seconds = time.perf_counter() - began
-                tested = [sample for sample in parted if sample.part == "test"]
-                answers = run.answer([sample.source.read() for sample in tested])
-                pairs = [(a.pixels.read(), s.truth.pixels.read()) for a, s in zip(answers, tested, strict=True)]
+                tested = [sample for sample in parted if sample.split == "test"]
+                predictions = run.predict_images([sample.source.read() for sample in tested])
+                pairs = [
+                    (a.pixels.read(), s.target.pixels.read())
+                    for a, s in zip(predictions, tested, strict=True)
+                ]
                 rows.append({**score(pairs), "seconds": seconds, "epochs": run.results["epochs"]})
             print(f"seed {seed}, fold {fold}: {told(rows[-1])}", flush=True)
         own = rows[-len(folds) :]
-        print(f"seed {seed}, mean of {len(folds)} folds: {told(over(own, statistics.fmean))}", flush=True)
+        print(
+            f"seed {seed}, mean of {len(folds)} folds: {told(over(own, statistics.fmean))}",
+            flush=True,
+        )
     if len(seeds) > 1:
-        means = [over(rows[at : at + len(folds)], statistics.fmean) for at in range(0, len(rows), len(folds))]
+        means = [
+            over(rows[at : at + len(folds)], statistics.fmean)
+            for at in range(0, len(rows), len(folds))
+        ]
         print(f"median of {len(seeds)} seeds: {told(over(means, statistics.median))}", flush=True)
 
 
@@ -69,12 +83,14 @@ def score(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float]:
     """Of answers and truths, (H, W) of CELL and MEMBRANE each."""
     from foveate.metrics import semantic
 
-    scorer = semantic.Scorer(semantic.tally([semantic.row(found, true, 2) for found, true in pairs]), 2)
+    scorer = semantic.Scorer(
+        semantic.per_image_stats([semantic.row(found, true, 2) for found, true in pairs]), 2
+    )
     classes = scorer.per_class()
     return {
         "cell IoU": classes[CELL].iou,
         "membrane IoU": classes[MEMBRANE].iou,
-        "boundary F1": scorer.figures()["boundary_f1"],
+        "boundary F1": scorer.metrics()["boundary_f1"],
         "Rand": statistics.fmean(rand(found == CELL, true == CELL) for found, true in pairs),
     }
 
@@ -83,7 +99,8 @@ def rand(found: Any, true: Any) -> float:
     """The foreground-restricted Rand score (Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation
     algorithms for connectomics", 2015): cells are connected patches; of pairs of pixels that lie in one true cell, and
     of those that lie in one found one, how many are the same. What was found to be membrane counts as one patch more. The
-    challenge's own program thins borders first, and takes the best of many thresholds; this one does neither."""
+    challenge's own program thins borders first, and takes the best of many thresholds; this one does neither.
+    """
     from scipy.ndimage import label
     from scipy.sparse import coo_array
 
@@ -93,7 +110,9 @@ def rand(found: Any, true: Any) -> float:
     return float(2 * both / ((shares.sum(0) ** 2).sum() + (shares.sum(1) ** 2).sum()))
 
 
-def good(data: str, task: str, minutes: Sequence[float], seeds: Sequence[int], more: Sequence[str]) -> None:
+def good(
+    data: str, task: str, minutes: Sequence[float], seeds: Sequence[int], more: Sequence[str]
+) -> None:
     """Train and test with each budget and seed."""
     for budget in minutes:
         rows = []
@@ -101,17 +120,37 @@ def good(data: str, task: str, minutes: Sequence[float], seeds: Sequence[int], m
             with tempfile.TemporaryDirectory() as folder:
                 run = Path(folder) / "run"
                 trained = foveate(
-                    "train", data, "--task", task, "--minutes", budget, "--seed", seed, "--out", run, *more
+                    "train",
+                    data,
+                    "--task",
+                    task,
+                    "--minutes",
+                    budget,
+                    "--seed",
+                    seed,
+                    "--out",
+                    run,
+                    *more,
                 )
                 foveate("test", run)
                 results = json.loads((run / "results.json").read_text())
-            primary = results["primary"]
-            figures = {n: figure["value"] for n, figure in results["test"].items() if figure["value"] is not None}
-            rivals = {name: figure[primary]["value"] for name, figure in results["baseline"]["test"].items()}
-            rows.append({**figures, **rivals, "seconds": trained, "epochs": results["epochs"]})
+            primary_metric = results["primary"]
+            metrics = {
+                n: metric["value"]
+                for n, metric in results["test"].items()
+                if metric["value"] is not None
+            }
+            baselines = {
+                name: metric[primary_metric]["value"]
+                for name, metric in results["baseline"]["test"].items()
+            }
+            rows.append({**metrics, **baselines, "seconds": trained, "epochs": results["epochs"]})
             print(f"{budget:g} min, seed {seed}: {told(rows[-1])}", flush=True)
         if len(rows) > 1:
-            print(f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
+            print(
+                f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+                flush=True,
+            )
 
 
 def speed(sizes: Sequence[int], models: Sequence[str]) -> None:
@@ -119,7 +158,9 @@ def speed(sizes: Sequence[int], models: Sequence[str]) -> None:
     for cores in (1, 2):
         for model in models:
             for size in sizes:
-                subprocess.run([sys.executable, __file__, "_speed", model, f"{size}", f"{cores}"], check=True)
+                subprocess.run(
+                    [sys.executable, __file__, "_speed", model, f"{size}", f"{cores}"], check=True
+                )
 
 
 def _speed(model: str, size: int, cores: int) -> None:
@@ -127,23 +168,32 @@ def _speed(model: str, size: int, cores: int) -> None:
 
     from foveate import models as registry
     from foveate.data import label_maps
-    from foveate.data.rng import Draws, keys
-    from foveate.models.model import Vision
+    from foveate.data.rng import SampleRNG, keys
+    from foveate.models.model import VisionModel
     from foveate.tasks.semantic import Semantic
     from foveate.training import device
     from foveate.training.optim import optimizer
 
     torch.set_num_threads(cores)
     rng, task, batch = np.random.default_rng(0), Semantic(["a", "b"]), 8
-    half = device.half_pays(torch.device("cpu"), on_cpu=registry.find(model).recipe(pretrained=False).half)
-    net = Vision(task.net(registry.build(model, channels=3, size=size)), size=size, mean=[110.0] * 3, std=[60.0] * 3)
+    half = device.bf16_is_faster(
+        torch.device("cpu"), on_cpu=registry.find(model).recipe(pretrained=False).half
+    )
+    net = VisionModel(
+        task.head(registry.build(model, channels=3, size=size)),
+        size=size,
+        mean=[110.0] * 3,
+        std=[60.0] * 3,
+    )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pictures = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(batch)]
-    answering = median(lambda: task.predict(net, pictures[:1]))
-    answered = _peak()
-    truths = [label_maps.mask(rng.integers(0, 2, (size, size))) for _ in pictures]
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    inputs, target = task.collate(images, truths, Draws(keys([f"{row}" for row in range(batch)]), seed=0))
+    images = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(batch)]
+    answering = median(lambda: task.predict(net, images[:1]))
+    predicted = _peak()
+    targets = [label_maps.mask(rng.integers(0, 2, (size, size))) for _ in images]
+    images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    inputs, target = task.collate(
+        images, targets, SampleRNG(keys([f"{row}" for row in range(batch)]), seed=0)
+    )
     built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
     net.train()
 
@@ -157,7 +207,7 @@ def _speed(model: str, size: int, cores: int) -> None:
     training = median(step) / batch
     print(
         f"{model} {size} px, {cores} core(s), {sum(w.numel() for w in net.parameters()) / 1e6:.2f} M weights: answering "
-        f"{1e3 * answering:.0f} ms (peak {answered:.2f} GB), training {1e3 * training:.0f} ms a picture in batches of {batch} "
+        f"{1e3 * answering:.0f} ms (peak {predicted:.2f} GB), training {1e3 * training:.0f} ms a picture in batches of {batch} "
         f"({'bfloat16' if half else 'float32'}, peak {_peak():.2f} GB)",
         flush=True,
     )
@@ -168,17 +218,20 @@ def large(side: int, tile: int) -> None:
     import torch
 
     from foveate import models as registry
-    from foveate.models.model import Vision
+    from foveate.models.model import VisionModel
     from foveate.tasks.semantic import Semantic
 
     task = Semantic(["a", "b"])
-    net = Vision(
-        task.net(registry.build("unet:pyramid", channels=3, size=tile)), size=tile, mean=[110.0] * 3, std=[60.0] * 3
+    net = VisionModel(
+        task.head(registry.build("unet:tiny_encoder", channels=3, size=tile)),
+        size=tile,
+        mean=[110.0] * 3,
+        std=[60.0] * 3,
     )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    picture = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
     before, began = _peak(), time.perf_counter()
-    task.predict_tiled(net, picture, tile)
+    task.predict_tiled(net, image, tile)
     print(
         f"{side} x {side} px by tiles of {tile}: {time.perf_counter() - began:.0f} s, peak {_peak():.2f} GB, {before:.2f} GB of it "
         "with the picture alone"
@@ -194,7 +247,9 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["_speed"]:
         _speed(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
         sys.exit()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     kinds = parser.add_subparsers(dest="kind", required=True)
     one = kinds.add_parser("membranes")
     one.add_argument("data")
@@ -208,7 +263,9 @@ if __name__ == "__main__":
     other.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     times = kinds.add_parser("speed")
     times.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
-    times.add_argument("--models", nargs="+", default=["unet:pyramid", "unet:resnet18", "unet:16x4"])
+    times.add_argument(
+        "--models", nargs="+", default=["unet:tiny_encoder", "unet:resnet18", "unet:16x4"]
+    )
     huge = kinds.add_parser("large")
     huge.add_argument("--side", type=int, default=10_000)
     huge.add_argument("--tile", type=int, default=512)
@@ -216,7 +273,11 @@ if __name__ == "__main__":
     match given.kind:
         case "membranes":
             options = dict(
-                zip((word.removeprefix("--") for word in more[::2]), map(yaml.safe_load, more[1::2]), strict=True)
+                zip(
+                    (word.removeprefix("--") for word in more[::2]),
+                    map(yaml.safe_load, more[1::2]),
+                    strict=True,
+                )
             )
             membranes(given.data, given.minutes, given.folds, given.seeds, options)
         case "good":

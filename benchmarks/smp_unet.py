@@ -21,21 +21,25 @@ from measure import over, told
 from segmentation import CELL, score
 
 
-def train(pictures: torch.Tensor, labels: torch.Tensor, seconds: float, seed: int) -> tuple[torch.nn.Module, int]:
+def train(
+    images: torch.Tensor, labels: torch.Tensor, seconds: float, seed: int
+) -> tuple[torch.nn.Module, int]:
     """(N, 1, H, W) float and (N, H, W) bool -> the net, and how many crops it saw."""
     torch.manual_seed(seed)
     rng, crops, began = np.random.default_rng(seed), 0, time.perf_counter()
     net = smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=1)
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     while time.perf_counter() - began < seconds:
-        images, truths = [], []
+        images, targets = [], []
         for _ in range(8):
-            row, top, left = rng.integers(len(pictures)), rng.integers(257), rng.integers(257)
+            row, top, left = rng.integers(len(images)), rng.integers(257), rng.integers(257)
             flips = [axis for axis in (1, 2) if rng.random() < 0.5]
-            images.append(pictures[row, :, top : top + 256, left : left + 256].flip(flips))
-            truths.append(labels[row, None, top : top + 256, left : left + 256].flip(flips))
+            images.append(images[row, :, top : top + 256, left : left + 256].flip(flips))
+            targets.append(labels[row, None, top : top + 256, left : left + 256].flip(flips))
         logits = net(torch.stack(images))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.stack(truths).float())
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, torch.stack(targets).float()
+        )
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -44,27 +48,38 @@ def train(pictures: torch.Tensor, labels: torch.Tensor, seconds: float, seed: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     given = parser.parse_args()
-    names = sorted((path.name for path in (given.data / "image").iterdir()), key=lambda name: int(Path(name).stem))
+    names = sorted(
+        (path.name for path in (given.data / "image").iterdir()),
+        key=lambda name: int(Path(name).stem),
+    )
     read = {kind: np.stack([np.asarray(PIL.Image.open(given.data / kind / name).convert("L")) for name in names]) for kind in ("image", "label")}  # fmt: skip
-    pictures = torch.from_numpy(read["image"])[:, None].float() / 255
+    images = torch.from_numpy(read["image"])[:, None].float() / 255
     cells = torch.from_numpy(read["label"] > 127)
     for seed in given.seeds:
         rows = []
         for fold in given.folds:
             tested = np.arange(len(names)) % 5 == fold
-            net, crops = train(pictures[~tested], cells[~tested], 60 * given.minutes, seed)
+            net, crops = train(images[~tested], cells[~tested], 60 * given.minutes, seed)
             with torch.no_grad():
-                found = [net(picture[None])[0, 0].numpy() > 0 for picture in pictures[tested]]
-            pairs = [(mask * CELL, true.numpy() * CELL) for mask, true in zip(found, cells[tested], strict=True)]
+                found = [net(image[None])[0, 0].numpy() > 0 for image in images[tested]]
+            pairs = [
+                (mask * CELL, true.numpy() * CELL)
+                for mask, true in zip(found, cells[tested], strict=True)
+            ]
             rows.append({**score(pairs), "crops": crops})
             print(f"seed {seed}, fold {fold}: {told(rows[-1])}", flush=True)
-        print(f"seed {seed}, mean of {len(rows)} folds: {told(over(rows, statistics.fmean))}", flush=True)
+        print(
+            f"seed {seed}, mean of {len(rows)} folds: {told(over(rows, statistics.fmean))}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -29,39 +29,55 @@ from measure import median, over, told
 CAPTION = re.compile(r"a (\w+) (\d) (left of|above) a (\w+) (\d)")
 
 
-def figures(data: str, minutes: float, seeds: Sequence[int], more: dict[str, Any]) -> None:
+def compute_metrics(data: str, minutes: float, seeds: Sequence[int], more: dict[str, Any]) -> None:
     import foveate as fv
 
     rows = []
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
-            run = fv.train(data, task="text_to_image", out=Path(folder) / "run", minutes=minutes, seed=seed, **more)
+            run = fv.train(
+                data,
+                task="text_to_image",
+                out=Path(folder) / "run",
+                minutes=minutes,
+                seed=seed,
+                **more,
+            )
             row: dict[str, Any] = {"seconds": time.perf_counter() - began}
-            row |= {name: figure["value"] for name, figure in run.test().items()}
+            row |= {name: metric["value"] for name, metric in run.test().items()}
             row |= {"guidance": run.load()[0].guidance, "epochs": run.results["epochs"]}
             for name, theirs in run.results["baseline"]["test"].items():
-                row |= {f"{name} {key}": theirs[key]["value"] for key in ("likeness", "prompt_accuracy")}
-            row |= parts(run)
+                row |= {
+                    f"{name} {key}": theirs[key]["value"] for key in ("likeness", "prompt_accuracy")
+                }
+            row |= splits_of(run)
         rows.append(row)
         print(f"{data}, {minutes:g} min, seed {seed}: {told(row)}", flush=True)
     if len(rows) > 1:
-        print(f"{data}, {minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}", flush=True)
+        print(
+            f"{data}, {minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+            flush=True,
+        )
 
 
-def parts(run: Any) -> dict[str, float]:
+def splits_of(run: Any) -> dict[str, float]:
     """Of captions like those of `duos`: how often each part of what is said is read, in made pictures and in real ones."""
     task, _ = run.load()
-    _, tally = run.read_predictions("test")
+    _, stats = run.read_predictions("test")
     tell = task.referee.vocabulary.tell
-    asked = [CAPTION.fullmatch(tell(row)) for row in tally["told"].tolist()]
+    asked = [CAPTION.fullmatch(tell(row)) for row in stats["told"].tolist()]
     if not all(asked):
         return {}
     found: dict[str, float] = {}
     for column, suffix in (("read", ""), ("read_real", " of real ones")):
-        read = [CAPTION.fullmatch(tell(row)) for row in tally[column].tolist()]
+        read = [CAPTION.fullmatch(tell(row)) for row in stats[column].tolist()]
         for name, places in (("digits", (2, 5)), ("colours", (1, 4)), ("place", (3,))):
-            right = [r is not None and all(r[p] == a[p] for p in places) for a, r in zip(asked, read, strict=True) if a]
+            right = [
+                r is not None and all(r[p] == a[p] for p in places)
+                for a, r in zip(asked, read, strict=True)
+                if a
+            ]
             found[f"{name} right{suffix}"] = float(np.mean(right))
     return found
 
@@ -72,28 +88,30 @@ def speed() -> None:
 
     from foveate import models
     from foveate.data.rng import keys
-    from foveate.models.model import Vision
+    from foveate.models.model import VisionModel
     from foveate.tasks.text_to_image import TextToImage
 
     for size, channels in ((28, 1), (32, 3), (64, 3)):
         task = TextToImage((), words=("a", "7"), longest=8)
         torch.manual_seed(0)
-        body = task.net(models.build("sketch", channels=channels, size=size))
-        net = Vision(body, size=size, mean=[100.0] * channels, std=[60.0] * channels)
-        draws = keys([str(number) for number in range(64)])
+        body = task.head(models.build("patch_resnet", channels=channels, size=size))
+        net = VisionModel(body, size=size, mean=[100.0] * channels, std=[60.0] * channels)
+        rng = keys([str(number) for number in range(64)])
         for guidance in (1.0, 2.0):
-            taken = median(partial(made, task, net, draws, guidance), 5)
+            taken = median(partial(made, task, net, rng, guidance), 5)
             print(f"64 pictures of {size} px, guidance {guidance:g}: {taken:.2f} s", flush=True)
 
 
 def made(task: Any, net: Any, of: Any, guidance: float) -> None:
-    from foveate.data.rng import Draws
+    from foveate.data.rng import SampleRNG
 
-    list(task.generate(net, ["a 7"] * 64, Draws(of, 0), guidance=guidance))
+    list(task.generate(net, ["a 7"] * 64, SampleRNG(of, 0), guidance=guidance))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     asked = commands.add_parser("figures")
     asked.add_argument("data")
@@ -107,4 +125,9 @@ if __name__ == "__main__":
         speed()
     else:
         more = {"root": given.root, "allow_leak": given.allow_leak}
-        figures(given.data, given.minutes, given.seeds, {name: value for name, value in more.items() if value})
+        compute_metrics(
+            given.data,
+            given.minutes,
+            given.seeds,
+            {name: value for name, value in more.items() if value},
+        )

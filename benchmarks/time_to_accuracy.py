@@ -39,20 +39,44 @@ def plain(name: str, found: Path, seed: int, epochs: int) -> list[dict[str, Any]
         for path in found.iterdir():
             if path.suffix == ".gz":
                 (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-        command = [sys.executable, Path(__file__).with_name("plain_loop.py"), root, TORCHVISION[name], epochs, seed]
-        out = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
+        command = [
+            sys.executable,
+            Path(__file__).with_name("plain_loop.py"),
+            root,
+            TORCHVISION[name],
+            epochs,
+            seed,
+        ]
+        out = subprocess.run(
+            [str(split) for split in command], capture_output=True, text=True, check=True
+        ).stdout
     return [json.loads(line) for line in out.splitlines()]
 
 
-def ours(name: str, seed: int, epochs: float, root: Path | None, tested: bool = True) -> dict[str, Any]:
-    """foveate's seconds and figures for one run, as commands."""
+def ours(
+    name: str, seed: int, epochs: float, root: Path | None, tested: bool = True
+) -> dict[str, Any]:
+    """Foveate's seconds and figures for one run, as commands."""
     with tempfile.TemporaryDirectory() as folder:
         run = str(Path(folder, "run"))
         foveate = [sys.executable, "-m", "foveate"]
         where = ["--root", str(root)] if root else []
-        where.append("--allow-leak")  # Fashion-MNIST as published has some products in train and in test
+        where.append(
+            "--allow-leak"
+        )  # Fashion-MNIST as published has some products in train and in test
         began = time.time()
-        train = [*foveate, "train", name, "--epochs", str(epochs), "--seed", str(seed), "--out", run, *where]
+        train = [
+            *foveate,
+            "train",
+            name,
+            "--epochs",
+            str(epochs),
+            "--seed",
+            str(seed),
+            "--out",
+            run,
+            *where,
+        ]
         subprocess.run(train, check=True, capture_output=True)
         trained = time.time() - began
         if tested:
@@ -72,12 +96,16 @@ def spread(values: list[float], digits: int) -> str:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--sets", nargs="+", default=list(EPOCHS), choices=list(EPOCHS))
     options.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options.add_argument("--plain-seeds", nargs="+", type=int, default=[0])
     options.add_argument("--root", type=Path)
-    options.add_argument("--choose", nargs="+", type=float, metavar="EPOCHS", help="print validation figures only")
+    options.add_argument(
+        "--choose", nargs="+", type=float, metavar="EPOCHS", help="print validation figures only"
+    )
     given = options.parse_args()
     found = {entry.name: entry.where for entry in catalogue(given.root)}
     print(f"hardware: {hardware()}; {os.cpu_count()} cores", flush=True)
@@ -87,7 +115,8 @@ def main() -> None:
                 runs = [ours(name, seed, epochs, given.root, tested=False) for seed in given.seeds]
                 told = spread([run["valid"] for run in runs], 4)
                 print(
-                    f"{name} {epochs:g} epochs: valid {told}, {spread([r['seconds'] for r in runs], 1)} s", flush=True
+                    f"{name} {epochs:g} epochs: valid {told}, {spread([r['seconds'] for r in runs], 1)} s",
+                    flush=True,
                 )
             continue
         # Ours before, between and after theirs, so that a machine that slows down slows both.
@@ -99,13 +128,24 @@ def main() -> None:
             print(f"{name} plain seed {seed} {json.dumps(row)}", flush=True)
         theirs = statistics.median(row[-1]["accuracy"] for row in rows)
         their_seconds = statistics.median(row[-1]["seconds"] for row in rows)
-        print(f"{name}: plain loop, {PLAIN_EPOCHS} epochs: test {theirs:.4f}, {their_seconds:.1f} s")
-        print(f"{name}: foveate, {EPOCHS[name]} epochs: test {spread([r['test'] for r in mine], 4)}")
+        print(
+            f"{name}: plain loop, {PLAIN_EPOCHS} epochs: test {theirs:.4f}, {their_seconds:.1f} s"
+        )
+        print(
+            f"{name}: foveate, {EPOCHS[name]} epochs: test {spread([r['test'] for r in mine], 4)}"
+        )
         print(f"{name}: foveate, train: {spread([r['seconds'] for r in mine], 1)} s")
-        print(f"{name}: ratio of times, train: {spread([r['seconds'] / their_seconds for r in mine], 3)}")
-        print(f"{name}: ratio with foveate test: {spread([r['with_test'] / their_seconds for r in mine], 3)}")
+        print(
+            f"{name}: ratio of times, train: {spread([r['seconds'] / their_seconds for r in mine], 3)}"
+        )
+        print(
+            f"{name}: ratio with foveate test: {spread([r['with_test'] / their_seconds for r in mine], 3)}"
+        )
         behind = [run["test"] for run in mine if run["test"] < theirs]
-        print(f"{name}: seeds at or above the plain loop: {len(mine) - len(behind)} of {len(mine)}", flush=True)
+        print(
+            f"{name}: seeds at or above the plain loop: {len(mine) - len(behind)} of {len(mine)}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ ROOMS = (
 
 
 def room(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return parts[0]
+    splits = path.relative_to(ROOT).with_suffix("").parts
+    return splits[0]
 
 
 def imported(path: Path) -> set[str]:
@@ -69,8 +69,13 @@ def test_no_pickle_and_no_eval():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
-                assert not {"pickle", "joblib", "dill"} & {name.split(".")[0] for name in names}, path
+                assert not {"pickle", "joblib", "dill"} & {name.split(".")[0] for name in names}, (
+                    path
+                )
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec"), path
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-                assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords), path
+                assert any(
+                    k.arg == "weights_only" and ast.unparse(k.value) == "True"
+                    for k in node.keywords
+                ), path

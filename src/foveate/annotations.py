@@ -39,7 +39,9 @@ class Label:
         if self.scores is None:
             return
         if self.scores.ndim != 1 or self.index >= len(self.scores):
-            raise FoveateError(f"scores of shape (K,) with K > {self.index} are expected, got {self.scores.shape}")
+            raise FoveateError(
+                f"scores of shape (K,) with K > {self.index} are expected, got {self.scores.shape}"
+            )
         if not (np.isfinite(self.scores).all() and abs(float(self.scores.sum()) - 1) < 1e-3):
             raise FoveateError("scores are expected to be finite and to sum to 1")
 
@@ -48,7 +50,9 @@ class Label:
             return NotImplemented
         if (self.scores is None) != (other.scores is None):
             return False
-        return self.index == other.index and (self.scores is None or np.array_equal(self.scores, other.scores))  # type: ignore[arg-type]
+        return self.index == other.index and (
+            self.scores is None or np.array_equal(self.scores, other.scores)
+        )  # type: ignore[arg-type]
 
     def present(self) -> tuple[int, ...]:
         """The classes in this answer, each once, in order."""
@@ -81,18 +85,24 @@ class Boxes:
             "corners": corners,
             "classes": np.asarray(self.classes, np.int64),
             "crowd": np.zeros(count, bool) if self.crowd is None else np.asarray(self.crowd, bool),
-            "difficult": np.zeros(count, bool) if self.difficult is None else np.asarray(self.difficult, bool),
+            "difficult": np.zeros(count, bool)
+            if self.difficult is None
+            else np.asarray(self.difficult, bool),
         }
         if self.scores is not None:
             columns["scores"] = np.asarray(self.scores, np.float64)
         for name, column in columns.items():
             if len(column) != count or column.ndim != (2 if name == "corners" else 1):
-                raise FoveateError(f"{name} of {count} boxes are expected, got the shape {column.shape}")
+                raise FoveateError(
+                    f"{name} of {count} boxes are expected, got the shape {column.shape}"
+                )
             if not np.isfinite(column).all():
                 raise FoveateError(f"{name} of boxes are expected to be finite numbers")
             object.__setattr__(self, name, column)
         if count and self.classes.min() < 0:
-            raise FoveateError(f"class indices are expected to be 0 or more, got {self.classes.min()}")
+            raise FoveateError(
+                f"class indices are expected to be 0 or more, got {self.classes.min()}"
+            )
 
     def __len__(self) -> int:
         return len(self.corners)
@@ -100,16 +110,26 @@ class Boxes:
     def __getitem__(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Boxes:
         """Some of the boxes."""
         scores = None if self.scores is None else self.scores[rows]
-        return Boxes(self.corners[rows], self.classes[rows], scores, self.crowd[rows], self.difficult[rows], self.size)
+        return Boxes(
+            self.corners[rows],
+            self.classes[rows],
+            scores,
+            self.crowd[rows],
+            self.difficult[rows],
+            self.size,
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Boxes], size: tuple[int, int] | None) -> Boxes:
         """The boxes of some truths as those of one picture."""
         names = ("corners", "classes", "crowd", "difficult")
-        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}, size=size)
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+            size=size,
+        )
 
     @property
-    def spared(self) -> NDArray[np.bool_]:
+    def ignored(self) -> NDArray[np.bool_]:
         """(N,) bool: what is neither demanded nor punished."""
         return self.crowd | self.difficult
 
@@ -143,7 +163,9 @@ class Polygon:
     def __post_init__(self) -> None:
         outlines = tuple(np.asarray(outline, np.float64) for outline in self.outlines)
         if not outlines or any(o.ndim != 2 or o.shape[1] != 2 or len(o) < 3 for o in outlines):
-            raise FoveateError("a polygon is expected to have three corners or more, each of x and y")
+            raise FoveateError(
+                "a polygon is expected to have three corners or more, each of x and y"
+            )
         if not all(np.isfinite(outline).all() for outline in outlines):
             raise FoveateError("corners of a polygon are expected to be finite numbers")
         object.__setattr__(self, "outlines", outlines)
@@ -187,7 +209,7 @@ class Pixels(Protocol):
     """Where the pixels of a mask come from. Reading is lazy, so that a set larger than memory can be held."""
 
     def read(self) -> NDArray[np.int32]:
-        """(H, W) int32. Raises BadPicture if that cannot be done."""
+        """(H, W) int32. Raises BadImage if that cannot be done."""
         ...
 
 
@@ -202,7 +224,7 @@ class ArrayPixels:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cutout:
+class MaskFileShape:
     """A mask of its own for one thing: every pixel that is not 0 belongs to it. path: its file, where it has one."""
 
     pixels: Pixels
@@ -230,7 +252,9 @@ class Instances:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", tuple(self.shapes))
         if len(self.shapes) != len(self.boxes):
-            raise FoveateError(f"{len(self.boxes)} shapes are expected, one a box, got {len(self.shapes)}")
+            raise FoveateError(
+                f"{len(self.boxes)} shapes are expected, one a box, got {len(self.shapes)}"
+            )
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -247,7 +271,9 @@ class Instances:
     def masks(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """(N, H, W) bool for a picture of this height and width. A thing without a shape fills its box."""
         masks = np.zeros((len(self), *size), bool)
-        for mask, shape, (rows, columns) in zip(masks, self.shapes, self._filled(size), strict=True):
+        for mask, shape, (rows, columns) in zip(
+            masks, self.shapes, self._filled(size), strict=True
+        ):
             if shape is not None:
                 mask[:] = shape.mask(size)
             else:
@@ -306,9 +332,9 @@ class Captions:
         return ()
 
 
-def boxes_of(truth: Any) -> Boxes:
+def boxes_of(target: Any) -> Boxes:
     """The boxes of a truth of "detection" or "instance"."""
-    return truth.boxes if isinstance(truth, Instances) else truth
+    return target.boxes if isinstance(target, Instances) else target
 
 
 Annotation = Label | Boxes | Instances | Mask | Captions

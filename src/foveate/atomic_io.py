@@ -45,7 +45,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some systems and file systems cannot sync a folder; the rename stands
+    with contextlib.suppress(
+        OSError
+    ):  # some systems and file systems cannot sync a folder; the rename stands
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -60,7 +62,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Strict JSON, indented, in the given order; numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(
+        path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def _finite(value: Any) -> Any:
@@ -79,7 +83,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(
-            "this file is missing", where=path, remedy="Was the run trained to its end? foveate train --resume RUN"
+            "this file is missing",
+            where=path,
+            remedy="Was the run trained to its end? foveate train --resume RUN",
         ) from None
     except (OSError, ValueError) as error:
-        raise RunError(f"this file is damaged ({error})", where=path, remedy="Take it from a backup.") from None
+        raise RunError(
+            f"this file is damaged ({error})", where=path, remedy="Take it from a backup."
+        ) from None

@@ -19,7 +19,12 @@ class FoveateError(Exception):
     """
 
     def __init__(
-        self, message: str, *, where: Path | str | None = None, line: int | None = None, remedy: str | None = None
+        self,
+        message: str,
+        *,
+        where: Path | str | None = None,
+        line: int | None = None,
+        remedy: str | None = None,
     ):
         self.message, self.where, self.line, self.remedy = message, where, line, remedy
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
@@ -30,7 +35,7 @@ class DataError(FoveateError):
     """The data as a whole cannot be read, split or trusted."""
 
 
-class BadPicture(FoveateError):
+class BadImage(FoveateError):
     """One picture cannot be read. The data's reader counts it, lists it with this reason, and goes on."""
 
 

@@ -32,7 +32,7 @@ class Settings(BaseModel):
     data_format: str | None = None
     """What the data is, where that cannot be told by looking."""
     task: str = "classification"
-    model: str = "quick"
+    model: str = "tiny_cnn"
     weights: str | None = None
     """Published weights to start from: a local file, "download", or the folder of a model hf:DIR."""
     freeze: bool = False
@@ -90,13 +90,17 @@ class Settings(BaseModel):
         if self.fold is not None:
             tested, count = map(int, self.fold.split("/"))
             if not (count >= 3 and tested <= count):
-                raise ValueError(f"fold is expected to be I/K with K of 3 or more and I up to K, got {self.fold}")
+                raise ValueError(
+                    f"fold is expected to be I/K with K of 3 or more and I up to K, got {self.fold}"
+                )
         if sum(given is not None for given in (self.fold, self.time_by, self.split)) > 1:
             raise ValueError("give one of fold, time_by and split")
         if isinstance(self.lr, float) and self.lr <= 0:
             raise ValueError("lr is expected to be above 0")
         if any(share <= 0 for share in self.fractions) or abs(sum(self.fractions) - 1) > 1e-6:
-            raise ValueError(f"fractions are expected to be above 0 and to sum to 1, got {self.fractions}")
+            raise ValueError(
+                f"fractions are expected to be above 0 and to sum to 1, got {self.fractions}"
+            )
         return self
 
     @classmethod
@@ -128,7 +132,9 @@ def read(path: Path) -> Settings:
         newer = int(given.get("format", 0)) > FORMAT
     except FileNotFoundError:
         raise RunError(
-            "this is no run: it has no config.yaml", where=path.parent, remedy="Name a folder that foveate train wrote."
+            "this is no run: it has no config.yaml",
+            where=path.parent,
+            remedy="Name a folder that foveate train wrote.",
         ) from None
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
         raise RunError(f"this file cannot be read ({error})", where=path) from None

@@ -25,7 +25,9 @@ def test_a_planted_fault_is_found_where_it_is(name):
 
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_set_is_called_clean(name):
-    told = [(f.check, f.ids, f.reason) for f in audited(CLEAN[name]()).findings if f.severity != "note"]
+    told = [
+        (f.check, f.ids, f.reason) for f in audited(CLEAN[name]()).findings if f.severity != "note"
+    ]
     assert told == []
 
 
@@ -34,7 +36,9 @@ def test_what_is_repaired_has_no_errors_that_a_program_can_mend(name):
     before = audited(FAULTS[name][0]())
     dataset, repairs = repaired(before)
     after = audited(dataset)
-    left = {finding.check for finding in after.errors} - {"class missing from a part"}  # only new pictures mend that
+    left = {finding.check for finding in after.errors} - {
+        "class missing from a part"
+    }  # only new pictures mend that
     assert left == set()
     assert repairs or not before.errors or FAULTS[name][1] == "class missing from a part"
 
@@ -52,18 +56,30 @@ def test_a_set_is_judged_alike_in_files_and_in_archives(tmp_path):
     for name in ("folder", "csv", "webdataset"):
         formats.find(name).write(labels(), tmp_path / name)
         seen = survey(formats.read(tmp_path / name))
-        found = audit(seen.dataset, seen.hashes, seen.looks).findings
+        found = audit(seen.dataset, seen.hashes, seen.image_stats).findings
         assert [(f.check, f.reason) for f in found if f.severity != "note"] == []
 
 
 def test_the_built_in_digits_have_no_fault_but_their_size():
-    assert [(f.check, f.ids) for f in audited(load("digits")).findings if f.severity != "note"] == []
+    assert [
+        (f.check, f.ids) for f in audited(load("digits")).findings if f.severity != "note"
+    ] == []
 
 
 def test_few_unusable_samples_are_a_warning_and_many_an_error():
-    few = Dataset("few", "classification", ("cat", "dog"), labels().samples, (Skipped("x", "it is cut short"),))
-    many = Dataset("many", "classification", ("cat", "dog"), labels().samples[:50], (Skipped("x", "cut"),) * 9)
-    assert {(f.severity, f.ids) for f in audited(few).findings if f.check == "cannot be used"} == {("warning", ("x",))}
+    few = Dataset(
+        "few",
+        "classification",
+        ("cat", "dog"),
+        labels().samples,
+        (Skipped("x", "it is cut short"),),
+    )
+    many = Dataset(
+        "many", "classification", ("cat", "dog"), labels().samples[:50], (Skipped("x", "cut"),) * 9
+    )
+    assert {(f.severity, f.ids) for f in audited(few).findings if f.check == "cannot be used"} == {
+        ("warning", ("x",))
+    }
     assert {f.severity for f in audited(many).findings if f.check == "cannot be used"} == {"error"}
 
 
@@ -75,7 +91,7 @@ def test_an_empty_set_and_one_picture_have_nothing_to_tell():
 
 
 def test_kinds_put_errors_first_and_count_samples_once():
-    data = spoilt(spoilt(FAULTS["a picture in two parts"][0](), 50, truth=None), 51, truth=None)
+    data = spoilt(spoilt(FAULTS["a picture in two parts"][0](), 50, target=None), 51, target=None)
     kinds = audited(data).kinds
     severities = [kind.severity for kind in kinds]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
@@ -83,10 +99,15 @@ def test_kinds_put_errors_first_and_count_samples_once():
 
 
 def test_parts_that_differ_are_told_apart_and_parts_that_do_not_are_not():
-    data = labels(400, parts=["train"] * 280 + ["test"] * 120)
+    data = labels(400, splits=["train"] * 280 + ["test"] * 120)
     assert not [f for f in audited(data).findings if "parts" in f.check]
-    darker = [s if s.part == "train" else spoilt(data, i, source=_darker(s))[i] for i, s in enumerate(data)]
-    found = {f.check for f in audited(Dataset("d", "classification", data.classes, darker)).findings}
+    darker = [
+        s if s.split == "train" else spoilt(data, i, source=_darker(s))[i]
+        for i, s in enumerate(data)
+    ]
+    found = {
+        f.check for f in audited(Dataset("d", "classification", data.classes, darker)).findings
+    }
     assert {"parts look different", "drift between parts"} <= found
 
 
@@ -100,6 +121,9 @@ def test_the_p_value_of_two_equal_samples_is_uniform_enough():
     from foveate.audit.representative import two_samples
 
     rng = np.random.default_rng(0)
-    values = [two_samples(rng.normal(size=(80, 5)), rng.normal(size=(80, 5)), seed)[1] for seed in range(60)]
+    values = [
+        two_samples(rng.normal(size=(80, 5)), rng.normal(size=(80, 5)), seed)[1]
+        for seed in range(60)
+    ]
     assert np.mean(np.array(values) < 0.05) < 0.2
     assert two_samples(rng.normal(size=(80, 5)), rng.normal(2, size=(80, 5)), 0)[1] < 1e-6

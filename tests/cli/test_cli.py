@@ -12,11 +12,25 @@ from helpers.command_line import run_cli
 
 
 def test_help_is_fast_and_needs_no_torch():
-    script = "import sys, foveate.cli.main; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    script = (
+        "import sys, foveate.cli.main; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
-    done = subprocess.run([sys.executable, "-m", "foveate", "--help"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "foveate", "--help"], capture_output=True, text=True
+    )
     assert done.returncode == 0
-    for command in ("demo", "train", "test", "predict", "report", "compare", "models", "tasks", "datasets"):
+    for command in (
+        "demo",
+        "train",
+        "test",
+        "predict",
+        "report",
+        "compare",
+        "models",
+        "tasks",
+        "datasets",
+    ):
         assert command in done.stdout
 
 
@@ -42,25 +56,29 @@ def test_the_whole_path(colours, tmp_path):
     assert json.loads((run / "results.json").read_text()) == first
     assert len(json.loads((run / "test_ledger.json").read_text())["entries"]) == 1
 
-    picture = colours / "red" / "000.png"
-    code, out, _ = run_cli("predict", run, picture, colours / "blue", "--json", tmp_path / "answers.json")
+    image = colours / "red" / "000.png"
+    code, out, _ = run_cli(
+        "predict", run, image, colours / "blue", "--json", tmp_path / "answers.json"
+    )
     assert code == 0
-    assert f"{picture}  red" in out
-    answers = json.loads((tmp_path / "answers.json").read_text())
-    assert len(answers["answers"]) == 21
+    assert f"{image}  red" in out
+    predictions = json.loads((tmp_path / "answers.json").read_text())
+    assert len(predictions["answers"]) == 21
 
     (run / "report.html").unlink()
     assert run_cli("report", run)[0] == 0
     assert (run / "report.html").stat().st_size > 10_000
     code, out, _ = run_cli("compare", run, run)
     assert code == 0
-    assert "quick" in out
+    assert "tiny_cnn" in out
 
 
 def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
     run = tmp_path / "run"
     words = ["train", str(colours), "--epochs", "100000", "--batch-size", "16", "--out", str(run)]
-    child = subprocess.Popen([sys.executable, "-m", "foveate", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "foveate", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     while not (run / "curves.csv").exists():
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.05)
@@ -73,7 +91,7 @@ def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
 
 def test_lists():
     for command, words in (
-        ("models", ("mlp", "cnn", "quick", "alexnet", "vgg16", "resnet152")),
+        ("models", ("mlp", "cnn", "tiny_cnn", "alexnet", "vgg16", "resnet152")),
         ("tasks", ("classification", "accuracy")),
         ("datasets", ("digits", "mnist", "fashion-mnist", "cifar10")),
     ):

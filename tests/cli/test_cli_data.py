@@ -12,10 +12,22 @@ def test_audit_tells_writes_and_repairs(folder, tmp_path):
     (folder / "red" / "broken.png").write_bytes(b"\x89PNG no")
     (folder / "red" / "named.jpg").write_bytes((folder / "red" / "001.png").read_bytes())
     code, out, err = run_cli(
-        "audit", folder, "--json", tmp_path / "a.json", "--html", tmp_path / "a.html", "--fix", tmp_path / "b"
+        "audit",
+        folder,
+        "--json",
+        tmp_path / "a.json",
+        "--html",
+        tmp_path / "a.html",
+        "--fix",
+        tmp_path / "b",
     )
     assert code == 0, err
-    for told in ("same picture twice", "same picture, other label", "cannot be used", "wrong ending"):
+    for told in (
+        "same picture twice",
+        "same picture, other label",
+        "cannot be used",
+        "wrong ending",
+    ):
         assert told in out
     record = json.loads((tmp_path / "a.json").read_text())
     assert {"red/copy.png", "blue/000.png"} in [set(f["ids"]) for f in record["findings"]]
@@ -29,10 +41,10 @@ def test_audit_tells_writes_and_repairs(folder, tmp_path):
 
 
 def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(folder, tmp_path):
-    for part, names in (("train", range(14)), ("test", range(14, 20))):
+    for split, names in (("train", range(14)), ("test", range(14, 20))):
         for colour in ("blue", "green", "red"):
             for number in names:
-                target = tmp_path / "parts" / part / colour / f"{number}.png"
+                target = tmp_path / "parts" / split / colour / f"{number}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes((folder / colour / f"{number:03}.png").read_bytes())
     (tmp_path / "parts/test/red/leak.png").write_bytes((folder / "red/000.png").read_bytes())
@@ -57,14 +69,27 @@ def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(folder,
 
 
 def test_a_split_is_made_used_and_refused_on_changed_data(folder, tmp_path):
-    code, _, err = run_cli("split", folder, "--out", tmp_path / "split.csv", "--group-by", r"\d(\d)\.")
+    code, _, err = run_cli(
+        "split", folder, "--out", tmp_path / "split.csv", "--group-by", r"\d(\d)\."
+    )
     assert code == 0, err
-    train = ["train", folder, "--split", tmp_path / "split.csv", "--epochs", "1", "--batch-size", "16"]
+    train = [
+        "train",
+        folder,
+        "--split",
+        tmp_path / "split.csv",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "16",
+    ]
     assert run_cli(*train, "--out", tmp_path / "run")[0] == 0
     made = (tmp_path / "split.csv").read_text()
-    parts = [line.rsplit(",", 2)[1] for line in made.splitlines()[1:]]
-    used = [line.rsplit(",", 2)[1] for line in (tmp_path / "run/split.csv").read_text().splitlines()[1:]]
-    assert used == parts
+    splits = [line.rsplit(",", 2)[1] for line in made.splitlines()[1:]]
+    used = [
+        line.rsplit(",", 2)[1] for line in (tmp_path / "run/split.csv").read_text().splitlines()[1:]
+    ]
+    assert used == splits
     (folder / "red" / "000.png").write_bytes((folder / "blue" / "001.png").read_bytes())
     code, _, err = run_cli(*train, "--out", tmp_path / "other")
     assert code == 2

@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers.command_line import refused, run_cli
 
-# --- bad settings -----------------------------------------------------------------------------------------------------
+# --- bad settings
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from helpers.command_line import refused, run_cli
         (["--set", "fractions=[0.5, 0.5, 0.5]"], "sum to 1"),
         (["--size", "2"], "size"),
         (["--weights", "nothing.pth", "--model", "resnet18"], "nothing.pth"),
-        (["--weights", "nothing.pth"], "quick"),
+        (["--weights", "nothing.pth"], "tiny_cnn"),
     ],
 )
 def test_a_wrong_setting_is_said_and_leaves_nothing_behind(options, says, colours, tmp_path):
@@ -53,7 +53,7 @@ def test_no_data_and_no_run(tmp_path):
     assert "nothing to go on from" not in refused("train", "--resume", tmp_path)
 
 
-# --- bad runs ---------------------------------------------------------------------------------------------------------
+# --- bad runs
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ def test_a_read_only_place(colours, tmp_path):
     assert "cannot be made" in refused("train", colours, "--out", tmp_path / "run")
 
 
-# --- bad data ---------------------------------------------------------------------------------------------------------
+# --- bad data
 
 
-def picture(path: Path, seed: int = 0) -> Path:
+def make_image(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -119,13 +119,13 @@ def test_no_such_data(tmp_path):
 
 def test_one_class_only(tmp_path):
     for i in range(5):
-        picture(tmp_path / "data" / "cat" / f"{i}.png", i)
+        make_image(tmp_path / "data" / "cat" / f"{i}.png", i)
     assert "cat" in refused("train", tmp_path / "data", "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_class_with_one_picture(folder, tmp_path):
-    picture(folder / "violet" / "only.png")
+    make_image(folder / "violet" / "only.png")
     message = refused("train", folder, "--out", tmp_path / "run")
     assert "violet" in message
     assert not (tmp_path / "run").exists()
@@ -146,16 +146,21 @@ def test_some_bad_pictures_are_skipped_and_many_stop_the_run(folder, tmp_path):
     message = refused("train", folder, "--epochs", 1, "--out", tmp_path / "other")
     assert "7 of 67" in message
     assert not (tmp_path / "other").exists()
-    assert run_cli("train", folder, "--epochs", 1, "--out", tmp_path / "other", "--allow-skipped")[0] == 0
+    assert (
+        run_cli("train", folder, "--epochs", 1, "--out", tmp_path / "other", "--allow-skipped")[0]
+        == 0
+    )
 
 
 def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(folder, tmp_path):
     data = tmp_path / "parted"
-    for part, names in (("train", range(14)), ("test", range(13, 20))):  # 013 lies in both
+    for split, names in (("train", range(14)), ("test", range(13, 20))):  # 013 lies in both
         for colour in ("blue", "green", "red"):
-            (data / part / colour).mkdir(parents=True)
+            (data / split / colour).mkdir(parents=True)
             for i in names:
-                shutil.copy(folder / colour / f"{i:03}.png", data / part / colour / f"{part}-{i}.png")
+                shutil.copy(
+                    folder / colour / f"{i:03}.png", data / split / colour / f"{split}-{i}.png"
+                )
     message = refused("train", data, "--epochs", 1, "--out", tmp_path / "run")
     assert "train/blue/train-13.png" in message
     assert "test/blue/test-13.png" in message
@@ -171,8 +176,10 @@ def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(folder, tm
 
 
 def test_odd_names(folder, tmp_path, monkeypatch):
-    for i, name in enumerate(["with space.png", "ünïcödé 日本.png", "-dash.png", "a'b\"c<d>.png", "%s{}.png"]):
-        picture(folder / "red" / name, i)
+    for i, name in enumerate(
+        ["with space.png", "ünïcödé 日本.png", "-dash.png", "a'b\"c<d>.png", "%s{}.png"]
+    ):
+        make_image(folder / "red" / name, i)
     (folder / "red" / "loop").symlink_to(folder / "red")
     run = tmp_path / "a run"
     code, _, err = run_cli("train", folder, "--epochs", 1, "--out", run)
@@ -186,10 +193,12 @@ def test_odd_names(folder, tmp_path, monkeypatch):
 
 def test_a_name_that_is_no_unicode_can_be_told(trained, tmp_path):
     raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
-    picture(tmp_path / "x.png")
+    make_image(tmp_path / "x.png")
     os.rename(os.fsencode(tmp_path / "x.png"), raw)  # noqa: PTH104 - bytes
     command = [sys.executable, "-m", "foveate", "predict", str(trained.path), os.fsdecode(raw)]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    done = subprocess.run(
+        command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8"}
+    )
     assert done.returncode == 0, done.stderr
     assert b"caf" in done.stdout
 
@@ -198,7 +207,7 @@ def test_predicting_what_is_no_picture(trained, tmp_path):
     bad = tmp_path / "x.png"
     bad.write_bytes(b"")
     assert "none of these pictures" in refused("predict", trained.path, bad)
-    good = picture(tmp_path / "good.png")
+    good = make_image(tmp_path / "good.png")
     code, out, _ = run_cli("predict", trained.path, bad, good)
     assert code == 0
     assert "skipped" in out

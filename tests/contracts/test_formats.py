@@ -18,7 +18,7 @@ from foveate import formats
 from foveate.annotations import IGNORE, KINDS, Boxes, Captions, Instances, Label, Mask, Polygon
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import FileSource
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from helpers.format_examples import BOXED, EVERY, EXAMPLES, GREY, can_hold
 
 
@@ -30,34 +30,48 @@ def from_files(folder: Path) -> Dataset[Label]:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     samples = []
-    for index, name in enumerate(["-a b.png", "ä/x.jpg", "../up.gif", "/root.PNG", "X.png", "x.png"]):
+    for index, name in enumerate(
+        ["-a b.png", "ä/x.jpg", "../up.gif", "/root.PNG", "X.png", "x.png"]
+    ):
         file = folder / f"{index}{Path(name).suffix}"
-        picture = PIL.Image.fromarray(rng.integers(0, 256, (6, 9, 3), np.uint8))
-        (picture.quantize(5) if file.suffix == ".gif" else picture).save(file, exif=exif)
+        image = PIL.Image.fromarray(rng.integers(0, 256, (6, 9, 3), np.uint8))
+        (image.quantize(5) if file.suffix == ".gif" else image).save(file, exif=exif)
         samples.append(Sample(name, FileSource(file), Label(index % 2), None, None))
     return Dataset("files", "classification", ("no", "yes"), samples, origin=folder)
 
 
-def told(truth: Any, dataset: Dataset[Any]) -> Hashable:
+def told(target: Any, dataset: Dataset[Any]) -> Hashable:
     """All that a truth says, in names and numbers; places to a ten-thousandth of a pixel."""
     names = dataset.classes
-    match truth:
+    match target:
         case Label():
-            return names[truth.index]
+            return names[target.index]
         case Boxes():
-            rows = zip(truth.corners.round(4) + 0.0, truth.classes, truth.crowd, truth.difficult, strict=True)
-            return tuple(sorted((*map(float, box), names[k], bool(c), bool(d)) for box, k, c, d in rows))
+            rows = zip(
+                target.corners.round(4) + 0.0,
+                target.classes,
+                target.crowd,
+                target.difficult,
+                strict=True,
+            )
+            return tuple(
+                sorted((*map(float, box), names[k], bool(c), bool(d)) for box, k, c, d in rows)
+            )
         case Instances():
             each = [
-                (told(truth.boxes[row : row + 1], dataset), outline(truth.shapes[row])) for row in range(len(truth))
+                (told(target.boxes[row : row + 1], dataset), outline(target.shapes[row]))
+                for row in range(len(target))
             ]
             return tuple(sorted(each, key=repr))
         case Mask():
-            values = truth.pixels.read()
-            return (values.shape, tuple("" if v == IGNORE else names[v] for v in values.ravel().tolist()))
+            values = target.pixels.read()
+            return (
+                values.shape,
+                tuple("" if v == IGNORE else names[v] for v in values.ravel().tolist()),
+            )
         case Captions():
-            return truth.texts
-    raise AssertionError(f"no truth: {truth!r}")
+            return target.texts
+    raise AssertionError(f"no truth: {target!r}")
 
 
 def outline(shape: Any) -> Hashable:
@@ -70,21 +84,23 @@ def content(dataset: Dataset[Any]) -> Counter[tuple[object, ...]]:
     """All there is, but for the ids and the order, which a format may choose."""
     return Counter(
         (
-            told(sample.truth, dataset),
-            sample.part,
+            told(sample.target, dataset),
+            sample.split,
             sample.group,
             sample.time,
             (image := sample.source.read()).shape,
             image.tobytes(),
         )
         for sample in dataset
-        if sample.truth is not None
+        if sample.target is not None
     )
 
 
 def tree(folder: Path) -> dict[str, str]:
     return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "folder"
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        if file.is_file()
+        else "folder"
         for file in sorted(folder.rglob("*"))
     }
 
@@ -131,7 +147,9 @@ def test_every_example_can_be_held_by_some_format(tmp_path: Path) -> None:
 
 
 @EVERY
-def test_a_written_copy_is_the_same_each_time(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
+def test_a_written_copy_is_the_same_each_time(
+    format: formats.Format, held: Dataset[Any], tmp_path: Path
+) -> None:
     for name in ("one", "two"):
         format.write(held, tmp_path / name)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
@@ -140,7 +158,9 @@ def test_a_written_copy_is_the_same_each_time(format: formats.Format, held: Data
 
 
 @EVERY
-def test_converting_twice_loses_nothing(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
+def test_converting_twice_loses_nothing(
+    format: formats.Format, held: Dataset[Any], tmp_path: Path
+) -> None:
     for other in formats.all().values():
         format.write(held, tmp_path / other.NAME / "first")
         first = formats.read(tmp_path / other.NAME / "first")
@@ -150,7 +170,9 @@ def test_converting_twice_loses_nothing(format: formats.Format, held: Dataset[An
 
 
 @EVERY
-def test_nothing_that_exists_is_written_over(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
+def test_nothing_that_exists_is_written_over(
+    format: formats.Format, held: Dataset[Any], tmp_path: Path
+) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -166,7 +188,9 @@ def test_nothing_that_exists_is_written_over(format: formats.Format, held: Datas
 
 
 @EVERY
-def test_nothing_is_written_into_the_data_itself(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
+def test_nothing_is_written_into_the_data_itself(
+    format: formats.Format, held: Dataset[Any], tmp_path: Path
+) -> None:
     format.write(held, tmp_path / "data")
     before = tree(tmp_path)
     with pytest.raises(DataError, match="outside the data"):
@@ -182,26 +206,30 @@ class Torn:
 
     def read(self) -> Image:
         if not self.times:
-            raise BadPicture("the disk is gone")
+            raise BadImage("the disk is gone")
         self.times.pop()
         return np.zeros(GREY, np.uint8)
 
 
 @EVERY
-def test_a_write_that_fails_leaves_nothing(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_nothing(
+    format: formats.Format, held: Dataset[Any], tmp_path: Path
+) -> None:
     for times in range(4):
         torn = replace(held.samples[-1], source=Torn([None] * times))
         try:
             format.write(replace(held, samples=[*held.samples[:-1], torn]), tmp_path / "copy")
-        except BadPicture:
+        except BadImage:
             assert list(tmp_path.iterdir()) == []
         else:
             shutil.rmtree(tmp_path / "copy")
 
 
 @EVERY
-def test_what_has_no_class_is_not_written(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
-    unknown = replace(held, samples=[replace(held[0], truth=None), *held.samples[1:]])
+def test_what_has_no_class_is_not_written(
+    format: formats.Format, held: Dataset[Any], tmp_path: Path
+) -> None:
+    unknown = replace(held, samples=[replace(held[0], target=None), *held.samples[1:]])
     for bad in (unknown, replace(held, task="of another kind")):
         with pytest.raises(DataError, match="cannot hold"):
             format.write(bad, tmp_path / "copy")

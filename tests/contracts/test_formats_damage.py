@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from foveate import formats
 from foveate.annotations import KINDS
 from foveate.data.dataset import Dataset
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from helpers.format_examples import EVERY
 
 
@@ -33,11 +33,11 @@ def check_survives(format: formats.Format, path: Path) -> None:
         return
     assert len({sample.id for sample in dataset}) == len(dataset) > 0
     for sample in dataset:
-        assert isinstance(sample.truth, KINDS[dataset.task])
+        assert isinstance(sample.target, KINDS[dataset.task])
         try:
-            assert all(0 <= k < len(dataset.classes) for k in sample.truth.present())
+            assert all(0 <= k < len(dataset.classes) for k in sample.target.present())
             assert sample.source.read().dtype == np.uint8
-        except BadPicture:
+        except BadImage:
             continue
 
 
@@ -62,7 +62,11 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(
     format: formats.Format, held: Dataset[Any], tmp_path: Path
 ) -> None:
     format.write(held, tmp_path / "good")
-    for file in [file.relative_to(tmp_path / "good") for file in (tmp_path / "good").rglob("*") if file.is_file()]:
+    for file in [
+        file.relative_to(tmp_path / "good")
+        for file in (tmp_path / "good").rglob("*")
+        if file.is_file()
+    ]:
         if (tmp_path / "good" / file).is_dir():
             continue
         data = (tmp_path / "good" / file).read_bytes()
@@ -85,13 +89,21 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(
 
 
 @EVERY
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     which=st.integers(0, 99),
-    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=3)), max_size=5),
+    flips=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=3)), max_size=5
+    ),
 )
 def test_any_damage_is_survived(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path, which: int, flips: list[tuple[float, bytes]]
+    format: formats.Format,
+    held: Dataset[Any],
+    tmp_path: Path,
+    which: int,
+    flips: list[tuple[float, bytes]],
 ) -> None:
     good = tmp_path / "good"
     if not good.exists():

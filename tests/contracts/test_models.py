@@ -18,7 +18,7 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.model import Vision
+from foveate.models.model import VisionModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,12 +38,12 @@ def needs(name: str) -> None:
         pytest.importorskip("timm")
 
 
-def built(name: str, seed: int = 0) -> Vision:
+def built(name: str, seed: int = 0) -> VisionModel:
     """A whole classifier, from uint8 pictures to logits."""
     torch.manual_seed(seed)
     backbone = models.build(name, channels=CHANNELS, size=side(name))
     body = nn.Sequential(backbone, Last(), backbone.classifier(CLASSES))
-    return Vision(body, size=side(name), mean=[120.0] * CHANNELS, std=[60.0] * CHANNELS)
+    return VisionModel(body, size=side(name), mean=[120.0] * CHANNELS, std=[60.0] * CHANNELS)
 
 
 class Last(nn.Module):
@@ -51,9 +51,11 @@ class Last(nn.Module):
         return maps[-1]
 
 
-def pictures(count: int, net: Vision) -> torch.Tensor:
+def make_images(count: int, net: VisionModel) -> torch.Tensor:
     rng = np.random.default_rng(0)
-    return torch.from_numpy(rng.integers(0, 256, (count, CHANNELS, net.size, net.size), dtype=np.uint8))
+    return torch.from_numpy(
+        rng.integers(0, 256, (count, CHANNELS, net.size, net.size), dtype=np.uint8)
+    )
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -65,7 +67,9 @@ def pair(request):
 
 def test_the_deeper_nets_are_registered_and_have_a_tested_relative():
     assert set(NAMES) >= DEEPER
-    assert {name.rstrip("0123456789") for name in DEEPER} <= {name.rstrip("0123456789") for name in FAMILIES}
+    assert {name.rstrip("0123456789") for name in DEEPER} <= {
+        name.rstrip("0123456789") for name in FAMILIES
+    }
 
 
 def test_names_are_unique_and_found_without_torch():
@@ -114,7 +118,7 @@ def test_gradients_reach_every_weight(pair):
     name, net = pair[0], copy.deepcopy(pair[1]).train()
     maps: list[torch.Tensor] = []
     net.body[0].register_forward_hook(lambda module, images, found: maps.extend(found))
-    outputs = [net(pictures(4, net)), *(maps if name.partition(":")[0] == "unet" else [])]
+    outputs = [net(make_images(4, net)), *(maps if name.partition(":")[0] == "unet" else [])]
     torch.stack([output.square().sum() for output in outputs]).sum().backward()
     for weight, parameter in net.named_parameters():
         assert parameter.grad is not None, weight
@@ -129,8 +133,10 @@ def test_a_few_pictures_can_be_learnt_by_heart(pair):
     for module in net.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    images, labels = pictures(4, net), torch.arange(4)
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-4 if name in ("alexnet", "vgg11") else 1e-3)
+    images, labels = make_images(4, net), torch.arange(4)
+    optimizer = torch.optim.Adam(
+        net.parameters(), lr=2e-4 if name in ("alexnet", "vgg11") else 1e-3
+    )
     first = None
     for _ in range(25):
         loss = nn.functional.cross_entropy(net(images), labels)
@@ -146,9 +152,11 @@ def test_a_few_pictures_can_be_learnt_by_heart(pair):
 @torch.no_grad()
 def test_weights_round_trip_through_safetensors(pair):
     _, net, other = pair
-    images, other = pictures(2, net), copy.deepcopy(other)
+    images, other = make_images(2, net), copy.deepcopy(other)
     assert not torch.allclose(net(images), other(images))
-    other.load_state_dict(load(save({key: value.contiguous() for key, value in net.state_dict().items()})))
+    other.load_state_dict(
+        load(save({key: value.contiguous() for key, value in net.state_dict().items()}))
+    )
     assert torch.equal(net(images), other(images))
 
 
@@ -156,29 +164,37 @@ def test_the_same_seed_gives_the_same_weights(pair):
     name, net, other = pair
     again = built(name)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
-    assert any(not torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True)
+    )
 
 
 @torch.no_grad()
 def test_together_equals_alone(pair):
     _, net, _ = pair
-    images = pictures(3, net)
+    images = make_images(3, net)
     together = net(images)
     assert together.std(0).max() > 1e-6  # or all pictures would be one to it
-    torch.testing.assert_close(together, torch.cat([net(one[None]) for one in images]), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        together, torch.cat([net(one[None]) for one in images]), atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in ("vgg11", "resnet50", "mlp:512-256")])
+@pytest.mark.parametrize(
+    "name", [name for name in FAMILIES if name not in ("vgg11", "resnet50", "mlp:512-256")]
+)
 def test_exported_to_onnx_it_gives_the_same_answers(name, tmp_path):
     """Slow: torch's exporter traces and rewrites the graph. VGG has no layer that AlexNet has not."""
     needs(name)
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     net = built(name).eval()
-    images = pictures(2, net)
-    torch.onnx.export(net, (images,), tmp_path / "net.onnx", dynamo=True, verbose=False, input_names=["images"])
+    images = make_images(2, net)
+    torch.onnx.export(
+        net, (images,), tmp_path / "net.onnx", dynamo=True, verbose=False, input_names=["images"]
+    )
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     (found,) = session.run(None, {"images": images.numpy()})
     with torch.no_grad():

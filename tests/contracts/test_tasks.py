@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from foveate import models, tasks
-from foveate.data.augment.images import Augment
+from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches, in_order
 from foveate.data.cache import decoding
-from foveate.data.rng import Draws, keys
-from foveate.models.model import Vision, pixel_statistics
+from foveate.data.rng import SampleRNG, keys
+from foveate.models.model import VisionModel, pixel_statistics
 from foveate.settings import Settings
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
@@ -32,32 +32,34 @@ class Case:
 
     def __init__(self, name: str):
         kind = tasks.find(name)
-        dataset = kind.examples(N, np.random.default_rng(0))
+        dataset = kind.toy_dataset(N, np.random.default_rng(0))
         size = decoding.natural_size(dataset)
-        self.pictures = decoding.decode(dataset, size)
-        self.dataset = self.pictures.dataset
-        self.truths = [sample.truth for sample in dataset]
-        self.task = kind.configured(dataset, Settings(), self.truths, mirror=False)
-        self.task.recall(*self.task.study(self.pictures.pixels, self.truths, seed=0))
+        self.decoded = decoding.decode(dataset, size)
+        self.dataset = self.decoded.dataset
+        self.targets = [sample.target for sample in dataset]
+        self.task = kind.from_settings(dataset, Settings(), self.targets, mirror=False)
+        self.task.load_evaluator(
+            *self.task.fit_evaluator(self.decoded.pixels, self.targets, seed=0)
+        )
         self.images = [sample.source.read() for sample in dataset]
         self.ids = [sample.id for sample in dataset]
         self.size = size
 
-    def net(self) -> Vision:
+    def net(self) -> VisionModel:
         torch.manual_seed(0)
-        pixels = self.pictures.pixels
-        backbone = models.build("quick", channels=pixels.shape[3], size=self.size)
+        pixels = self.decoded.pixels
+        backbone = models.build("tiny_cnn", channels=pixels.shape[3], size=self.size)
         mean, std = pixel_statistics(pixels)
-        return Vision(self.task.net(backbone), size=self.size, mean=mean, std=std)
+        return VisionModel(self.task.head(backbone), size=self.size, mean=mean, std=std)
 
-    def answers(self, net: Vision, rows: slice = slice(None)):
+    def predictions(self, net: VisionModel, rows: slice = slice(None)):
         """To what is asked where answers are scored."""
-        return self.task.predict(net, self.task.asked(self.images[rows], self.truths[rows]))
+        return self.task.predict(net, self.task.make_prompts(self.images[rows], self.targets[rows]))
 
     def batch(self, rows: slice = slice(None)):
         ids = self.ids[rows]
-        images = torch.from_numpy(self.pictures.pixels[rows]).permute(0, 3, 1, 2)
-        return self.task.collate(images, self.truths[rows], Draws(keys(ids), seed=0))
+        images = torch.from_numpy(self.decoded.pixels[rows]).permute(0, 3, 1, 2)
+        return self.task.collate(images, self.targets[rows], SampleRNG(keys(ids), seed=0))
 
 
 @pytest.fixture(params=sorted(tasks.all()), scope="module")
@@ -66,29 +68,43 @@ def case(request):
 
 
 def better(task, mine, other):
-    less = task.primary in task.lower_is_better
-    return mine[task.primary] < other[task.primary] if less else mine[task.primary] > other[task.primary]
+    less = task.primary_metric in task.lower_is_better
+    return (
+        mine[task.primary_metric] < other[task.primary_metric]
+        if less
+        else mine[task.primary_metric] > other[task.primary_metric]
+    )
 
 
 def test_the_truth_is_perfect_and_beats_every_baseline(case):
-    score = case.task.score(case.truths, case.truths)
-    assert score[case.task.primary] == pytest.approx(0.0 if case.task.primary in case.task.lower_is_better else 1.0)
-    held_out = type(case.task).examples(40, np.random.default_rng(1))
+    score = case.task.score(case.targets, case.targets)
+    assert score[case.task.primary_metric] == pytest.approx(
+        0.0 if case.task.primary_metric in case.task.lower_is_better else 1.0
+    )
+    held_out = type(case.task).toy_dataset(40, np.random.default_rng(1))
     images = [sample.source.read() for sample in held_out]
-    truths = [sample.truth for sample in held_out]
-    given = case.task.baselines(case.pictures.pixels, case.truths, seed=0)(case.task.asked(images, truths))
+    targets = [sample.target for sample in held_out]
+    given = case.task.baselines(case.decoded.pixels, case.targets, seed=0)(
+        case.task.make_prompts(images, targets)
+    )
     assert len(given) >= 2
-    for answers in list(given.values())[:2]:  # the examples are easy enough for a good baseline to be perfect as well
-        assert len(answers) == len(images)
-        assert better(case.task, case.task.score(truths, truths), case.task.score(answers, truths))
+    for predictions in list(given.values())[
+        :2
+    ]:  # the examples are easy enough for a good baseline to be perfect as well
+        assert len(predictions) == len(images)
+        assert better(
+            case.task, case.task.score(targets, targets), case.task.score(predictions, targets)
+        )
 
 
 def test_prediction_never_sees_the_truth(case):
     net = case.net()
     before = case.task.predict(net, case.images)
-    blind = replace(case.dataset, samples=[replace(sample, truth=None) for sample in case.dataset])
+    blind = replace(case.dataset, samples=[replace(sample, target=None) for sample in case.dataset])
     after = case.task.predict(net, [sample.source.read() for sample in blind])
-    assert [case.task.words(answer) for answer in before] == [case.task.words(answer) for answer in after]
+    assert [case.task.to_dict(prediction) for prediction in before] == [
+        case.task.to_dict(prediction) for prediction in after
+    ]
 
 
 def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
@@ -101,36 +117,51 @@ def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
 
 def test_order_and_batch_size_change_no_answer(case):
     net = case.net()
-    together = case.answers(net)
-    alone = [case.answers(net, slice(row, row + 1))[0] for row in range(N)]
-    backwards = case.answers(net, slice(None, None, -1))[::-1]
-    whole = case.task.score(together, case.truths)
+    together = case.predictions(net)
+    alone = [case.predictions(net, slice(row, row + 1))[0] for row in range(N)]
+    backwards = case.predictions(net, slice(None, None, -1))[::-1]
+    whole = case.task.score(together, case.targets)
     for other in (alone, backwards):
-        assert case.task.score(other, case.truths) == pytest.approx(whole, abs=1e-5, nan_ok=True)
+        assert case.task.score(other, case.targets) == pytest.approx(whole, abs=1e-5, nan_ok=True)
     order = np.random.default_rng(0).permutation(N)
-    shuffled = case.task.score([together[i] for i in order], [case.truths[i] for i in order])
+    shuffled = case.task.score([together[i] for i in order], [case.targets[i] for i in order])
     assert shuffled == pytest.approx(whole, abs=1e-9, nan_ok=True)
 
 
 def test_one_batch_can_be_overfitted(case):
     net = case.net()
-    batches = Batches(case.task, case.pictures.pixels, case.truths, case.ids, batch_size=N, seed=0, augment=Augment())
+    batches = Batches(
+        case.task,
+        case.decoded.pixels,
+        case.targets,
+        case.ids,
+        batch_size=N,
+        seed=0,
+        augment=ImageAugment(),
+    )
     built = optimizer("adamw", net, lr=5e-3, weight_decay=0.0)
     count = STEPS.get(case.task.name, 60)
-    for _ in steps(net, case.task.loss, islice(batches(), count), built, lambda step: 1 - step / count):
+    for _ in steps(
+        net, case.task.loss, islice(batches(), count), built, lambda step: 1 - step / count
+    ):
         pass
-    score = case.task.score(case.answers(net), case.truths)
-    assert abs(score[case.task.primary] - (case.task.primary not in case.task.lower_is_better)) < CLOSE.get(
-        case.task.name, 0.05
-    )
+    score = case.task.score(case.predictions(net), case.targets)
+    assert abs(
+        score[case.task.primary_metric]
+        - (case.task.primary_metric not in case.task.lower_is_better)
+    ) < CLOSE.get(case.task.name, 0.05)
 
 
 def test_an_untrained_net_does_not_beat_the_best_baseline(case):
-    held_out = type(case.task).examples(60, np.random.default_rng(2))
-    images, truths = [s.source.read() for s in held_out], [s.truth for s in held_out]
-    score = case.task.score(case.task.predict(case.net(), case.task.asked(images, truths)), truths)
-    given = case.task.baselines(case.pictures.pixels, case.truths, seed=0)(case.task.asked(images, truths))
-    best = [case.task.score(answers, truths) for answers in given.values()]
+    held_out = type(case.task).toy_dataset(60, np.random.default_rng(2))
+    images, targets = [s.source.read() for s in held_out], [s.target for s in held_out]
+    score = case.task.score(
+        case.task.predict(case.net(), case.task.make_prompts(images, targets)), targets
+    )
+    given = case.task.baselines(case.decoded.pixels, case.targets, seed=0)(
+        case.task.make_prompts(images, targets)
+    )
+    best = [case.task.score(predictions, targets) for predictions in given.values()]
     assert not all(better(case.task, score, other) for other in best)
 
 
@@ -145,7 +176,7 @@ def test_validation_asks_the_same_question_whatever_the_batch_size(case):
     net = case.net().eval()
 
     def mean_loss(size: int) -> float:
-        batches = in_order(case.task, case.pictures.pixels, case.truths, case.ids, size)
+        batches = in_order(case.task, case.decoded.pixels, case.targets, case.ids, size)
         return sum(case.task.loss(net(*i), t)["total"].item() * len(i[0]) for i, t in batches) / N
 
     assert mean_loss(5) == pytest.approx(mean_loss(N), rel=1e-5)
@@ -153,7 +184,7 @@ def test_validation_asks_the_same_question_whatever_the_batch_size(case):
 
 def test_drawing_changes_pixels_and_leaves_the_picture_alone(case):
     image = case.images[0].copy()
-    drawn = case.task.draw(image, case.truths[0])
+    drawn = case.task.draw(image, case.targets[0])
     assert drawn.ndim == 3
     assert drawn.shape[2] == 3
     assert drawn.dtype == np.uint8
@@ -176,24 +207,28 @@ def test_the_options_rebuild_the_task(case):
 
 
 def test_what_is_present_are_classes(case):
-    for truth in case.truths:
-        assert all(0 <= k < len(case.task.classes) for k in truth.present())
+    for target in case.targets:
+        assert all(0 <= k < len(case.task.classes) for k in target.present())
 
 
 def test_answers_can_be_told_and_written(case):
     import json
 
     net = case.net()
-    for answer in [*case.task.predict(net, case.images[:3]), *case.answers(net, slice(3))]:
-        assert isinstance(case.task.tell(answer), str)
-        assert json.loads(json.dumps(case.task.words(answer))) == case.task.words(answer)
+    for prediction in [*case.task.predict(net, case.images[:3]), *case.predictions(net, slice(3))]:
+        assert isinstance(case.task.summary(prediction), str)
+        assert json.loads(json.dumps(case.task.to_dict(prediction))) == case.task.to_dict(
+            prediction
+        )
 
 
 def test_settling_never_makes_the_validation_loss_worse(case):
     net = case.net()
-    before = case.task.score(case.answers(net), case.truths)
+    before = case.task.score(case.predictions(net), case.targets)
     settled = type(case.task)(case.task.classes, **case.task.options())
-    settled.recall(*settled.study(case.pictures.pixels, case.truths, seed=0))
-    settled.settle(net, case.images, case.truths)
-    after = settled.score(settled.predict(net, settled.asked(case.images, case.truths)), case.truths)
-    assert after[case.task.primary] >= before[case.task.primary] - 1e-9
+    settled.load_evaluator(*settled.fit_evaluator(case.decoded.pixels, case.targets, seed=0))
+    settled.calibrate(net, case.images, case.targets)
+    after = settled.score(
+        settled.predict(net, settled.make_prompts(case.images, case.targets)), case.targets
+    )
+    assert after[case.task.primary_metric] >= before[case.task.primary_metric] - 1e-9

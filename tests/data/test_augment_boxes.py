@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.annotations import Boxes
-from foveate.data.augment.boxes import LEAST_SEEN, Composed
+from foveate.data.augment.boxes import LEAST_SEEN, BoxAugment
 from foveate.data.images import PADDING
-from foveate.data.rng import Draws, keys
+from foveate.data.rng import SampleRNG, keys
 
 SIDE = 96
 EVERY = {
-    "nothing": Composed(),
-    "flip": Composed(flip=True),
-    "scale": Composed(scale=0.5),
-    "stretch": Composed(stretch=0.3),
-    "mosaic": Composed(mosaic=1.0),
-    "all": Composed(flip=True, scale=0.8, stretch=0.3, mosaic=0.7),
+    "nothing": BoxAugment(),
+    "flip": BoxAugment(flip=True),
+    "scale": BoxAugment(scale=0.5),
+    "stretch": BoxAugment(stretch=0.3),
+    "mosaic": BoxAugment(mosaic=1.0),
+    "all": BoxAugment(flip=True, scale=0.8, stretch=0.3, mosaic=0.7),
 }
 # A box's edge is found where its pixels are half as bright, and pixels are counted whole; at a cut there is nothing beyond
 # to blur with, which moves that place by less than a tenth of a pixel.
@@ -44,19 +44,26 @@ class Told:
 def painted(rng, count=4, of_each=3, shapes=None):
     """Black pictures of their own shapes, letterboxed, and in each some boxes, every one white in its own channel."""
     images = torch.full((count, SIDE, SIDE, count * of_each), PADDING, dtype=torch.uint8)
-    truths = []
+    targets = []
     for row in range(count):
-        height, width = shapes[row] if shapes else (SIDE, int(rng.integers(30, SIDE + 1)))[:: rng.choice((1, -1))]
+        height, width = (
+            shapes[row]
+            if shapes
+            else (SIDE, int(rng.integers(30, SIDE + 1)))[:: rng.choice((1, -1))]
+        )
         images[row, :height, :width] = 0
         corners, classes = [], []
         for own in range(of_each):
             left, top = int(rng.integers(0, width - 12)), int(rng.integers(0, height - 12))
-            right, bottom = int(rng.integers(left + 12, width + 1)), int(rng.integers(top + 12, height + 1))
+            right, bottom = (
+                int(rng.integers(left + 12, width + 1)),
+                int(rng.integers(top + 12, height + 1)),
+            )
             classes.append(row * of_each + own)
             images[row, top:bottom, left:right, classes[-1]] = 255
             corners.append((left, top, right, bottom))
-        truths.append(Boxes(np.array(corners), np.array(classes), size=(int(height), int(width))))
-    return images, truths
+        targets.append(Boxes(np.array(corners), np.array(classes), size=(int(height), int(width))))
+    return images, targets
 
 
 def bright(channel):
@@ -73,8 +80,8 @@ def ids(count):
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_boxes_go_exactly_where_the_pixels_go(name, seed):
-    images, truths = painted(np.random.default_rng(seed))
-    out, moved = EVERY[name].batch(images, truths, Draws(ids(4), seed), 0.0)
+    images, targets = painted(np.random.default_rng(seed))
+    out, moved = EVERY[name].batch(images, targets, SampleRNG(ids(4), seed), 0.0)
     for canvas, boxes in zip(out.numpy(), moved, strict=True):
         assert len(set(boxes.classes.tolist())) == len(boxes)
         assert boxes.size == (SIDE, SIDE)
@@ -89,11 +96,14 @@ def test_boxes_go_exactly_where_the_pixels_go(name, seed):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_what_went_in_is_untouched_and_what_comes_out_is_of_its_kind(name):
-    images, truths = painted(np.random.default_rng(0))
-    kept, corners = images.clone(), [truth.corners.copy() for truth in truths]
-    out, _ = EVERY[name].batch(images, truths, Draws(ids(4), 0), 0.0)
+    images, targets = painted(np.random.default_rng(0))
+    kept, corners = images.clone(), [target.corners.copy() for target in targets]
+    out, _ = EVERY[name].batch(images, targets, SampleRNG(ids(4), 0), 0.0)
     assert torch.equal(images, kept)
-    assert all(np.array_equal(truth.corners, before) for truth, before in zip(truths, corners, strict=True))
+    assert all(
+        np.array_equal(target.corners, before)
+        for target, before in zip(targets, corners, strict=True)
+    )
     assert out.shape == images.shape
     assert out.dtype == torch.uint8
 
@@ -102,25 +112,33 @@ def test_what_went_in_is_untouched_and_what_comes_out_is_of_its_kind(name):
 def test_pictures_of_any_bands(channels):
     images = torch.randint(0, 256, (3, 32, 32, channels), dtype=torch.uint8)
     nothing = [Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(32, 20))] * 3
-    out, boxes = Composed(True, 0.5, 0.2, 0.3, 0.5).batch(images, nothing, Draws(ids(3), 0), 0.0)
+    out, boxes = BoxAugment(True, 0.5, 0.2, 0.3, 0.5).batch(
+        images, nothing, SampleRNG(ids(3), 0), 0.0
+    )
     assert out.shape == images.shape
     assert [len(one) for one in boxes] == [0, 0, 0]
 
 
 def test_a_mirrored_picture_has_its_boxes_on_the_other_side():
-    images, truths = painted(np.random.default_rng(1), shapes=[(SIDE, SIDE)] * 4)
-    flipped, mirrored = Composed(flip=True).batch(images, truths, Told(4, (0.5, 0.5, 0, 0, 0.4)), 0.0)
+    images, targets = painted(np.random.default_rng(1), shapes=[(SIDE, SIDE)] * 4)
+    flipped, mirrored = BoxAugment(flip=True).batch(
+        images, targets, Told(4, (0.5, 0.5, 0, 0, 0.4)), 0.0
+    )
     assert torch.equal(flipped, images.flip(2))
-    for before, after in zip(truths, mirrored, strict=True):
-        assert np.array_equal(after.corners, [SIDE, 0, SIDE, 0] + before.corners[:, [2, 1, 0, 3]] * [-1, 1, -1, 1])
-    plain, same = Composed(flip=True).batch(images, truths, Told(4, (0.5, 0.5, 0, 0, 0.5)), 0.0)
+    for before, after in zip(targets, mirrored, strict=True):
+        assert np.array_equal(
+            after.corners, [SIDE, 0, SIDE, 0] + before.corners[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
+        )
+    plain, same = BoxAugment(flip=True).batch(images, targets, Told(4, (0.5, 0.5, 0, 0, 0.5)), 0.0)
     assert torch.equal(plain, images)
-    assert all(np.array_equal(one.corners, other.corners) for one, other in zip(truths, same, strict=True))
+    assert all(
+        np.array_equal(one.corners, other.corners) for one, other in zip(targets, same, strict=True)
+    )
 
 
 def test_scale_and_stretch_are_what_they_say():
     image = torch.zeros((1, 100, 100, 1), dtype=torch.uint8)
-    truth = Boxes(np.array([[0, 0, 40, 40]]), np.array([0]), size=(40, 40))
+    target = Boxes(np.array([[0, 0, 40, 40]]), np.array([0]), size=(40, 40))
     for scale, stretch, width, height in (
         (1.0, 0.5, 60, 60),
         (0.0, 0.5, 27, 27),
@@ -128,69 +146,92 @@ def test_scale_and_stretch_are_what_they_say():
         (0.5, 0.0, 36, 44),
     ):
         told = Told(1, (scale, stretch, 0, 0, 0.9))
-        _, (boxes,) = Composed(scale=0.5, stretch=0.21).batch(image, [truth], told, 0.0)
-        assert boxes.corners.tolist() == [[0, 0, width, height]]  # 40 times 1.5 or less, times the root of 1.21 or less
+        _, (boxes,) = BoxAugment(scale=0.5, stretch=0.21).batch(image, [target], told, 0.0)
+        assert boxes.corners.tolist() == [
+            [0, 0, width, height]
+        ]  # 40 times 1.5 or less, times the root of 1.21 or less
 
 
-@pytest.mark.parametrize(("at", "corner"), [((0.0, 0.0), (0, 0)), ((0.999, 0.0), (20, 0)), ((0.5, 0.999), (10, 20))])
+@pytest.mark.parametrize(
+    ("at", "corner"), [((0.0, 0.0), (0, 0)), ((0.999, 0.0), (20, 0)), ((0.5, 0.999), (10, 20))]
+)
 def test_of_a_picture_that_is_too_large_any_part_is_shown(at, corner):
     """Twice as large: 20 of 40 rows and columns are seen, from (top, left) on."""
     top, left = corner
     image = torch.zeros((1, 40, 40, 1), dtype=torch.uint8)
-    truth = Boxes(np.array([[left, top, left + 20, top + 20]]), np.array([0]), size=(40, 40))
-    _, (boxes,) = Composed(scale=1.0).batch(image, [truth], Told(1, (1.0, 0.5, *at, 0.9)), 0.0)
+    target = Boxes(np.array([[left, top, left + 20, top + 20]]), np.array([0]), size=(40, 40))
+    _, (boxes,) = BoxAugment(scale=1.0).batch(image, [target], Told(1, (1.0, 0.5, *at, 0.9)), 0.0)
     assert boxes.corners.tolist() == [[0, 0, 40, 40]]
     assert not boxes.difficult.any()
 
 
 def test_without_any_change_each_picture_is_shown_whole_with_its_boxes():
-    images, truths = painted(np.random.default_rng(2))
-    out, moved = Composed().batch(images, truths, Draws(ids(4), 5), 0.0)
-    for before, truth, after, boxes in zip(images, truths, out, moved, strict=True):
-        height, width = truth.size
-        left, top = (boxes.corners - truth.corners)[0, :2].astype(int)
+    images, targets = painted(np.random.default_rng(2))
+    out, moved = BoxAugment().batch(images, targets, SampleRNG(ids(4), 5), 0.0)
+    for before, target, after, boxes in zip(images, targets, out, moved, strict=True):
+        height, width = target.size
+        left, top = (boxes.corners - target.corners)[0, :2].astype(int)
         assert torch.equal(after[top : top + height, left : left + width], before[:height, :width])
-        assert np.array_equal(boxes.corners - truth.corners, np.tile([left, top, left, top], (len(truth), 1)))
+        assert np.array_equal(
+            boxes.corners - target.corners, np.tile([left, top, left, top], (len(target), 1))
+        )
         assert not (boxes.difficult | boxes.crowd).any()
 
 
 def test_four_pictures_share_a_canvas_until_a_mosaic_ends():
-    images, truths = painted(np.random.default_rng(3))
-    policy = Composed(mosaic=1.0, until=0.5)
+    images, targets = painted(np.random.default_rng(3))
+    policy = BoxAugment(mosaic=1.0, until=0.5)
     for progress, most in ((0.0, 4), (0.4999, 4), (0.5, 1), (1.0, 1)):
-        _, boxes = policy.batch(images, truths, Draws(ids(4), 0), progress)
+        _, boxes = policy.batch(images, targets, SampleRNG(ids(4), 0), progress)
         assert max(len(set((one.classes // 3).tolist())) for one in boxes) == most
 
 
 def test_a_mosaic_is_made_as_often_as_asked():
     images = torch.zeros((400, 8, 8, 1), dtype=torch.uint8)
-    truths = [Boxes(np.array([[0, 0, 8, 8]]), np.array([row]), size=(8, 8)) for row in range(400)]
-    _, boxes = Composed(mosaic=0.3).batch(images, truths, Draws(ids(400), 0), 0.0)
-    assert 93 <= sum(len(one) > 1 for one in boxes) <= 147  # 120, and three times the deviation of 9.2 on each side
+    targets = [Boxes(np.array([[0, 0, 8, 8]]), np.array([row]), size=(8, 8)) for row in range(400)]
+    _, boxes = BoxAugment(mosaic=0.3).batch(images, targets, SampleRNG(ids(400), 0), 0.0)
+    assert (
+        93 <= sum(len(one) > 1 for one in boxes) <= 147
+    )  # 120, and three times the deviation of 9.2 on each side
 
 
 @pytest.mark.parametrize(
     ("left", "right", "shown"),
-    [(0, 20, True), (10, 30, True), (14, 34, True), (15, 35, False), (19, 39, False), (20, 40, None), (30, 40, None)],
+    [
+        (0, 20, True),
+        (10, 30, True),
+        (14, 34, True),
+        (15, 35, False),
+        (19, 39, False),
+        (20, 40, None),
+        (30, 40, None),
+    ],
 )
 def test_a_box_hardly_in_sight_is_spared_and_one_out_of_sight_is_gone(left, right, shown):
     """Twice as large, from the left edge on: 20 of 40 columns are seen."""
     image = torch.zeros((1, 40, 40, 1), dtype=torch.uint8)
-    truth = Boxes(np.array([[left, 0, right, 20]]), np.array([0]), size=(40, 40))
-    _, (boxes,) = Composed(scale=1.0).batch(image, [truth], Told(1, (1.0, 0.5, 0, 0, 0.9)), 0.0)
+    target = Boxes(np.array([[left, 0, right, 20]]), np.array([0]), size=(40, 40))
+    _, (boxes,) = BoxAugment(scale=1.0).batch(image, [target], Told(1, (1.0, 0.5, 0, 0, 0.9)), 0.0)
     assert boxes.difficult.tolist() == ([] if shown is None else [not shown])
-    assert boxes.corners.tolist() == ([] if shown is None else [[2 * left, 0, min(40, 2 * right), 40]])
+    assert boxes.corners.tolist() == (
+        [] if shown is None else [[2 * left, 0, min(40, 2 * right), 40]]
+    )
     assert LEAST_SEEN == 0.3  # 6 of 20 columns are enough, 5 are not
 
 
 def test_flags_travel_with_their_boxes():
     images = torch.zeros((4, 32, 32, 1), dtype=torch.uint8)
     crowd, difficult = np.array([True, False, False]), np.array([False, True, False])
-    truth = Boxes(
-        np.array([[1, 1, 9, 9], [2, 2, 30, 30], [8, 4, 20, 20]]), np.arange(3), None, crowd, difficult, (32, 32)
+    target = Boxes(
+        np.array([[1, 1, 9, 9], [2, 2, 30, 30], [8, 4, 20, 20]]),
+        np.arange(3),
+        None,
+        crowd,
+        difficult,
+        (32, 32),
     )
-    for policy in (Composed(), Composed(flip=True, mosaic=1.0)):
-        for boxes in policy.batch(images, [truth] * 4, Draws(ids(4), 2), 0.0)[1]:
+    for policy in (BoxAugment(), BoxAugment(flip=True, mosaic=1.0)):
+        for boxes in policy.batch(images, [target] * 4, SampleRNG(ids(4), 2), 0.0)[1]:
             assert len(boxes) >= 3
             assert np.array_equal(boxes.crowd, crowd[boxes.classes])
             assert boxes.difficult[boxes.classes == 1].all()
@@ -201,15 +242,19 @@ def test_pictures_without_boxes_and_a_batch_of_one(name):
     images, _ = painted(np.random.default_rng(4))
     nothing = Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(SIDE, SIDE))
     for count in (1, 2, 4):
-        out, boxes = EVERY[name].batch(images[:count], [nothing] * count, Draws(ids(count), 0), 0.0)
+        out, boxes = EVERY[name].batch(
+            images[:count], [nothing] * count, SampleRNG(ids(count), 0), 0.0
+        )
         assert len(out) == len(boxes) == count
         assert all(one.corners.shape == (0, 4) and one.scores is None for one in boxes)
 
 
 def test_a_picture_alone_still_has_its_boxes_where_its_pixels_are():
-    images, truths = painted(np.random.default_rng(5), count=1, of_each=1)
+    images, targets = painted(np.random.default_rng(5), count=1, of_each=1)
     for seed in range(20):
-        (canvas,), (boxes,) = Composed(True, 0.3, 0.2, mosaic=1.0).batch(images, truths, Draws(ids(1), seed), 0.0)
+        (canvas,), (boxes,) = BoxAugment(True, 0.3, 0.2, mosaic=1.0).batch(
+            images, targets, SampleRNG(ids(1), seed), 0.0
+        )
         around = [*boxes.corners[:, :2].min(0), *boxes.corners[:, 2:].max(0)]
         assert np.abs(bright(canvas[..., 0].numpy()) - around).max() <= BLUR
 
@@ -221,31 +266,40 @@ def test_a_letterboxed_picture_brings_no_padding_of_its_own(name):
     shapes = [(SIDE, 40), (3, SIDE), (SIDE, 1), (50, SIDE)]
     for image, (height, width) in zip(images, shapes, strict=True):
         image[:height, :width] = 7
-    truths = [Boxes(np.array([[0, 0, shape[1], shape[0]]]), np.array([0]), size=shape) for shape in shapes]
+    targets = [
+        Boxes(np.array([[0, 0, shape[1], shape[0]]]), np.array([0]), size=shape) for shape in shapes
+    ]
     for seed in range(20):
-        out, _ = EVERY[name].batch(images, truths, Draws(ids(4), seed), 0.0)
+        out, _ = EVERY[name].batch(images, targets, SampleRNG(ids(4), seed), 0.0)
         assert set(out.unique().tolist()) <= {7, PADDING}
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_same_draws_give_the_same_pictures(name):
-    images, truths = painted(np.random.default_rng(6))
-    (one, boxes), (other, again) = (EVERY[name].batch(images, truths, Draws(ids(4), 7, 3), 0.2) for _ in range(2))
+    images, targets = painted(np.random.default_rng(6))
+    (one, boxes), (other, again) = (
+        EVERY[name].batch(images, targets, SampleRNG(ids(4), 7, 3), 0.2) for _ in range(2)
+    )
     assert torch.equal(one, other)
     assert all(np.array_equal(a.corners, b.corners) for a, b in zip(boxes, again, strict=True))
-    other, _ = EVERY[name].batch(images, truths, Draws(ids(4), 7, 4), 0.2)
+    other, _ = EVERY[name].batch(images, targets, SampleRNG(ids(4), 7, 4), 0.2)
     assert torch.equal(one, other) == (name == "nothing")
 
 
 def test_a_whole_picture_does_not_depend_on_the_order_of_its_batch():
-    images, truths = painted(np.random.default_rng(7))
-    policy, order = Composed(True, 0.5, 0.2, 0.3), [2, 0, 3, 1]
-    out, boxes = policy.batch(images, truths, Draws(ids(4), 1), 0.0)
-    mixed, others = policy.batch(images[order], [truths[row] for row in order], Draws(ids(4)[order], 1), 0.0)
+    images, targets = painted(np.random.default_rng(7))
+    policy, order = BoxAugment(True, 0.5, 0.2, 0.3), [2, 0, 3, 1]
+    out, boxes = policy.batch(images, targets, SampleRNG(ids(4), 1), 0.0)
+    mixed, others = policy.batch(
+        images[order], [targets[row] for row in order], SampleRNG(ids(4)[order], 1), 0.0
+    )
     assert torch.equal(out[order], mixed)
-    assert all(np.array_equal(boxes[row].corners, other.corners) for row, other in zip(order, others, strict=True))
+    assert all(
+        np.array_equal(boxes[row].corners, other.corners)
+        for row, other in zip(order, others, strict=True)
+    )
 
 
 def test_a_policy_is_written_down_and_read_back():
-    policy = Composed(True, 0.5, 0.2, 0.3, 0.5, 0.8)
-    assert Composed(**json.loads(json.dumps(policy.to_json()))) == policy
+    policy = BoxAugment(True, 0.5, 0.2, 0.3, 0.5, 0.8)
+    assert BoxAugment(**json.loads(json.dumps(policy.to_json()))) == policy

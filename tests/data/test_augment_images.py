@@ -2,48 +2,50 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.data.augment.images import Augment, suited
-from foveate.data.rng import Draws, keys
+from foveate.data.augment.images import ImageAugment, suited
+from foveate.data.rng import SampleRNG, keys
 
 IDS = [f"{i}" for i in range(64)]
 
 
-def pictures(size=12, channels=3):
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, size, size, channels), dtype=np.uint8))
+def make_images(size=12, channels=3):
+    return torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (64, size, size, channels), dtype=np.uint8)
+    )
 
 
 EVERY = {
-    "flip": Augment(flip=True),
-    "shift": Augment(shift=2),
-    "zoom": Augment(zoom=0.3),
-    "colour": Augment(colour=0.3),
-    "erase": Augment(erase=1.0),
-    "all": Augment(shift=1, flip=True, zoom=0.2, colour=0.2, erase=0.5),
+    "flip": ImageAugment(flip=True),
+    "shift": ImageAugment(shift=2),
+    "zoom": ImageAugment(zoom=0.3),
+    "colour": ImageAugment(colour=0.3),
+    "erase": ImageAugment(erase=1.0),
+    "all": ImageAugment(shift=1, flip=True, zoom=0.2, colour=0.2, erase=0.5),
 }
 
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_same_kind_out_source_untouched_and_each_picture_by_its_own_draws(name, channels):
-    images = pictures(channels=channels)
+    images = make_images(channels=channels)
     kept = images.clone()
-    out = EVERY[name](images, Draws(keys(IDS), 0))
+    out = EVERY[name](images, SampleRNG(keys(IDS), 0))
     assert out.shape == images.shape
     assert out.dtype == torch.uint8
     assert torch.equal(images, kept)
     assert not torch.equal(out, images)
-    one = EVERY[name](images[7:8], Draws(keys(IDS[7:8]), 0))
+    one = EVERY[name](images[7:8], SampleRNG(keys(IDS[7:8]), 0))
     assert torch.equal(one[0], out[7])
 
 
 def test_nothing_is_done_unless_asked():
-    images = pictures()
-    assert Augment()(images, Draws(keys(IDS), 0)) is images
+    images = make_images()
+    assert ImageAugment()(images, SampleRNG(keys(IDS), 0)) is images
 
 
 def test_a_flip_is_the_picture_or_its_mirror_about_half_the_time():
-    images = pictures()
-    out = Augment(flip=True)(images, Draws(keys(IDS), 0))
+    images = make_images()
+    out = ImageAugment(flip=True)(images, SampleRNG(keys(IDS), 0))
     mirrored = [torch.equal(o, i.flip(1)) for o, i in zip(out, images, strict=True)]
     same = [torch.equal(o, i) for o, i in zip(out, images, strict=True)]
     assert all(m != s for m, s in zip(mirrored, same, strict=True))
@@ -51,12 +53,17 @@ def test_a_flip_is_the_picture_or_its_mirror_about_half_the_time():
 
 
 def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
-    images = pictures(channels=1)
-    out = Augment(shift=2)(images, Draws(keys(IDS), 0))
+    images = make_images(channels=1)
+    out = ImageAugment(shift=2)(images, SampleRNG(keys(IDS), 0))
     padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     places = set()
-    for picture, source in zip(out.numpy(), padded, strict=True):
-        found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(picture, source[y : y + 12, x : x + 12])]
+    for image, source in zip(out.numpy(), padded, strict=True):
+        found = [
+            (y, x)
+            for y in range(5)
+            for x in range(5)
+            if np.array_equal(image, source[y : y + 12, x : x + 12])
+        ]
         assert found
         places.add(found[0])
     assert len(places) > 15  # of 25
@@ -64,7 +71,7 @@ def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
 
 def test_a_zoom_shows_a_part_of_the_picture():
     ramp = torch.arange(64, dtype=torch.uint8).mul(4).view(1, 1, 64, 1).expand(64, 64, 64, 1)
-    out = Augment(zoom=0.5)(ramp, Draws(keys(IDS), 0)).float()
+    out = ImageAugment(zoom=0.5)(ramp, SampleRNG(keys(IDS), 0)).float()
     seen = (out[:, 0, -1, 0] - out[:, 0, 0, 0]) / 252
     assert seen.min() > 0.45
     assert seen.max() <= 1.0
@@ -72,8 +79,8 @@ def test_a_zoom_shows_a_part_of_the_picture():
 
 
 def test_erasing_paints_one_box_over_the_stated_share():
-    images = pictures(size=20)
-    out = Augment(erase=0.5)(images, Draws(keys(IDS), 0))
+    images = make_images(size=20)
+    out = ImageAugment(erase=0.5)(images, SampleRNG(keys(IDS), 0))
     changed = (out != images).any(3)
     touched = changed.flatten(1).any(1)
     assert 16 < touched.sum() < 48
@@ -81,7 +88,7 @@ def test_erasing_paints_one_box_over_the_stated_share():
 
 
 @pytest.mark.parametrize(
-    ("classes", "symmetric", "flip"),
+    ("classes", "hflip_safe", "flip"),
     [
         (("cat", "dog"), None, True),
         (("0", "1", "10"), None, False),
@@ -92,17 +99,17 @@ def test_erasing_paints_one_box_over_the_stated_share():
         (("0", "1"), True, True),
     ],
 )
-def test_mirroring_suits_the_data(classes, symmetric, flip):
-    assert suited(32, symmetric=symmetric, classes=classes).flip is flip
+def test_mirroring_suits_the_data(classes, hflip_safe, flip):
+    assert suited(32, hflip_safe=hflip_safe, classes=classes).flip is flip
 
 
 def test_small_pictures_are_shifted_and_large_ones_zoomed():
-    small, large = (suited(size, symmetric=True, classes=("a", "b")) for size in (28, 128))
+    small, large = (suited(size, hflip_safe=True, classes=("a", "b")) for size in (28, 128))
     assert small.shift == 1
     assert small.zoom == 0
     assert large.shift == 0
     assert large.zoom > 0
-    assert suited(28, symmetric=True, classes=("a", "b"), kind="none") == Augment()
-    assert suited(28, symmetric=True, classes=("a", "b"), kind="strong").erase > 0
-    assert suited(28, symmetric=True, classes=("a", "b"), epochs=4) == Augment(flip=True)
-    assert suited(28, symmetric=True, classes=("a", "b"), epochs=8).shift == 1
+    assert suited(28, hflip_safe=True, classes=("a", "b"), kind="none") == ImageAugment()
+    assert suited(28, hflip_safe=True, classes=("a", "b"), kind="strong").erase > 0
+    assert suited(28, hflip_safe=True, classes=("a", "b"), epochs=4) == ImageAugment(flip=True)
+    assert suited(28, hflip_safe=True, classes=("a", "b"), epochs=8).shift == 1

@@ -8,8 +8,8 @@ import torch
 
 from foveate.annotations import IGNORE, Boxes
 from foveate.data import label_maps
-from foveate.data.augment.masks import Warped, pieces
-from helpers.warp_checks import draws, policy
+from foveate.data.augment.masks import MaskAugment, pieces
+from helpers.warp_checks import make_rng, policy
 
 SIDE = 40
 
@@ -17,27 +17,35 @@ SIDE = 40
 def flat(count):
     """Pictures of one colour each, which their numbers tell too."""
     colours = 10 * np.arange(1, count + 1)
-    images = torch.from_numpy(colours.astype(np.uint8))[:, None, None, None].repeat(1, SIDE, SIDE, 1)
+    images = torch.from_numpy(colours.astype(np.uint8))[:, None, None, None].repeat(
+        1, SIDE, SIDE, 1
+    )
     return images, [np.full((SIDE, SIDE), colour) for colour in colours]
 
 
 @pytest.mark.parametrize("crop", [40, 33])
 def test_each_quarter_is_of_another_picture_and_its_truth_is_that_pictures(crop):
-    images, truths = flat(6)
-    out, moved = policy(crop, mosaic=1.0, turn=10.0, scale=0.25, bend=1.0).batch(images, truths, draws(6), 0.0)
+    images, targets = flat(6)
+    out, moved = policy(crop, mosaic=1.0, turn=10.0, scale=0.25, bend=1.0).batch(
+        images, targets, make_rng(6), 0.0
+    )
     half = (crop + 1) // 2
     for row, (canvas, numbers) in enumerate(zip(out[..., 0].numpy(), moved, strict=True)):
         assert np.array_equal(canvas, numbers)
-        quarters = numbers[: crop - half, : crop - half], numbers[: crop - half, half:], numbers[half:, : crop - half]
+        quarters = (
+            numbers[: crop - half, : crop - half],
+            numbers[: crop - half, half:],
+            numbers[half:, : crop - half],
+        )
         for step, quarter in enumerate((*quarters, numbers[half:, half:])):
             assert np.unique(quarter).tolist() == [10 * (1 + (row + step) % 6)]
 
 
 def test_quarters_show_pictures_at_their_scale_and_nowhere_twice():
     """Numbers tell the row: from one pixel of a piece to the next it is SMALLER of them."""
-    truth = np.arange(SIDE)[:, None].repeat(SIDE, 1)
+    target = np.arange(SIDE)[:, None].repeat(SIDE, 1)
     images = torch.zeros(4, SIDE, SIDE, 1, dtype=torch.uint8)
-    _, moved = policy(SIDE, mosaic=1.0).batch(images, [truth] * 4, draws(4), 0.0)
+    _, moved = policy(SIDE, mosaic=1.0).batch(images, [target] * 4, make_rng(4), 0.0)
     for numbers in moved:
         for top in (0, SIDE // 2):
             quarter = numbers[top : top + SIDE // 2]
@@ -46,38 +54,49 @@ def test_quarters_show_pictures_at_their_scale_and_nowhere_twice():
 
 
 def test_so_many_canvases_are_so_until_the_run_is_so_far_and_the_others_are_as_without():
-    images, truths = flat(20)
+    images, targets = flat(20)
     made = policy(SIDE, mosaic=0.5, until=0.8)
     mixed = [
-        len(np.unique(one)) > 1 for seed in range(10) for one in made.batch(images, truths, draws(20, seed), 0.5)[1]
+        len(np.unique(one)) > 1
+        for seed in range(10)
+        for one in made.batch(images, targets, make_rng(20, seed), 0.5)[1]
     ]
     assert np.mean(mixed) == pytest.approx(0.5, abs=3 * 0.5 / 200**0.5)
     for progress, batch in ((0.8, 20), (0.0, 3)):  # late, and too few for four
-        _, moved = made.batch(images[:batch], truths[:batch], draws(batch), progress)
-        assert all(np.array_equal(one, other) for one, other in zip(moved, truths, strict=False))
+        _, moved = made.batch(images[:batch], targets[:batch], make_rng(batch), progress)
+        assert all(np.array_equal(one, other) for one, other in zip(moved, targets, strict=False))
     shown = [
-        policy(SIDE, flip=True, mosaic=part, until=0.8).batch(images, truths, draws(20), 0.9)[0] for part in (0.0, 0.5)
+        policy(SIDE, flip=True, mosaic=split, until=0.8).batch(images, targets, make_rng(20), 0.9)[
+            0
+        ]
+        for split in (0.0, 0.5)
     ]
     assert torch.equal(*shown)
 
 
 def test_of_an_empty_batch_nothing_is_made():
-    out, moved = policy(SIDE, mosaic=1.0).batch(torch.zeros(0, SIDE, SIDE, 3, dtype=torch.uint8), [], draws(0), 0.0)
+    out, moved = policy(SIDE, mosaic=1.0).batch(
+        torch.zeros(0, SIDE, SIDE, 3, dtype=torch.uint8), [], make_rng(0), 0.0
+    )
     assert out.shape == (0, SIDE, SIDE, 3)
     assert moved == []
 
 
 def test_things_of_all_four_are_things_of_the_canvas_with_their_own_flags():
     images = torch.zeros(4, SIDE, SIDE, 1, dtype=torch.uint8)
-    truths = []
+    targets = []
     for row in range(4):
         ids = np.zeros((SIDE, SIDE), np.int32)
         ids[12:28, 4:18], ids[12:28, 22:36] = 1, 2
-        images[row, ..., 0] = torch.from_numpy(25 * (2 * row + ids) * (ids > 0) + 20).to(torch.uint8)
+        images[row, ..., 0] = torch.from_numpy(25 * (2 * row + ids) * (ids > 0) + 20).to(
+            torch.uint8
+        )
         classes = np.array([2 * row, 2 * row + 1])
-        truths.append(label_maps.things(ids, Boxes(np.zeros((2, 4)), classes, difficult=classes == 5)))
-    made = Warped(label_maps.numbers, label_maps.laid, SIDE, mosaic=1.0)
-    out, moved = made.batch(images, truths, draws(4), 0.0)
+        targets.append(
+            label_maps.instances(ids, Boxes(np.zeros((2, 4)), classes, difficult=classes == 5))
+        )
+    made = MaskAugment(label_maps.numbers, label_maps.laid, SIDE, mosaic=1.0)
+    out, moved = made.batch(images, targets, make_rng(4), 0.0)
     for canvas, found in zip(out[..., 0].numpy(), moved, strict=True):
         assert found.boxes.size == (SIDE, SIDE)
         assert sorted(found.boxes.classes.tolist()) == list(range(8))
@@ -89,9 +108,9 @@ def test_things_of_all_four_are_things_of_the_canvas_with_their_own_flags():
 
 def test_classes_keep_what_is_to_be_left_out():
     images = torch.zeros(4, SIDE, SIDE, 1, dtype=torch.uint8)
-    truths = [label_maps.mask(np.full((SIDE, SIDE), value)) for value in (IGNORE, 0, 7, 300)]
-    made = Warped(lambda truth: truth.pixels.read(), label_maps.laid_mask, SIDE, mosaic=1.0)
-    for found in made.batch(images, truths, draws(4), 0.0)[1]:
+    targets = [label_maps.mask(np.full((SIDE, SIDE), value)) for value in (IGNORE, 0, 7, 300)]
+    made = MaskAugment(lambda target: target.pixels.read(), label_maps.paste_mask, SIDE, mosaic=1.0)
+    for found in made.batch(images, targets, make_rng(4), 0.0)[1]:
         assert np.unique(found.pixels.read()).tolist() == [IGNORE, 0, 7, 300]
 
 

@@ -11,39 +11,46 @@ import torch
 
 from foveate.annotations import Boxes, mask_bounds
 from foveate.data import label_maps
-from foveate.data.augment.masks import KNOTS, WHOLE, Warped, _bent, pieces
-from helpers.warp_checks import COUNT, SIDE, Told, draws, placed, policy, where
+from foveate.data.augment.masks import KNOTS, WHOLE, MaskAugment, _bent, pieces
+from helpers.warp_checks import COUNT, SIDE, Told, make_rng, placed, policy, where
 
-# --- how much ---------------------------------------------------------------------------------------------------------
+# --- how much
 
 
 def test_scale_is_what_it_says():
     """Half as large, each pixel is the mean of four; twice as large, four pixels show one."""
     images = torch.randint(0, 256, (1, 16, 16, 1), dtype=torch.uint8)
-    truth = np.arange(256).reshape(16, 16)
-    (small,), _ = policy(8, scale=1.0).batch(images, [truth], Told(1, zoom=0.0), 0.0)
+    target = np.arange(256).reshape(16, 16)
+    (small,), _ = policy(8, scale=1.0).batch(images, [target], Told(1, zoom=0.0), 0.0)
     means = images[0, ..., 0].float().view(8, 2, 8, 2).mean((1, 3))
     assert (small[..., 0] - means).abs().max() <= 0.51
-    _, (large,) = policy(8, scale=1.0).batch(images, [truth], Told(1, zoom=1.0), 0.0)
-    assert np.array_equal(large, truth[6:10, 6:10].repeat(2, 0).repeat(2, 1))
+    _, (large,) = policy(8, scale=1.0).batch(images, [target], Told(1, zoom=1.0), 0.0)
+    assert np.array_equal(large, target[6:10, 6:10].repeat(2, 0).repeat(2, 1))
 
 
 @pytest.mark.parametrize(("turn", "quarters"), [(1.0, -1), (0.0, 1), (0.5, 0)])
 def test_a_turn_of_90_degrees_either_way_is_a_quarter(turn, quarters):
-    truth = np.arange(64).reshape(8, 8)
-    _, (numbers,) = policy(8, turn=90.0).batch(placed([(8, 8)])[0][:, :8, :8], [truth], Told(1, turn=turn), 0.0)
-    assert np.array_equal(numbers, np.rot90(truth, quarters))
+    target = np.arange(64).reshape(8, 8)
+    _, (numbers,) = policy(8, turn=90.0).batch(
+        placed([(8, 8)])[0][:, :8, :8], [target], Told(1, turn=turn), 0.0
+    )
+    assert np.array_equal(numbers, np.rot90(target, quarters))
 
 
 def test_turns_and_scales_fill_the_range_that_is_said():
     """Measured on the places that two pixels of a piece, 100 apart, came from."""
-    images, truths = placed([(250, 250)] * 200, side=250, padding=0)
-    _, moved = policy(101, turn=20.0, scale=0.25).batch(images[..., :1], truths, draws(200, seed=1), 0.0)
+    images, targets = placed([(250, 250)] * 200, side=250, padding=0)
+    _, moved = policy(101, turn=20.0, scale=0.25).batch(
+        images[..., :1], targets, make_rng(200, seed=1), 0.0
+    )
     ends = np.array([[where(numbers, 250)[50, column] for column in (0, 100)] for numbers in moved])
     down, across = (ends[:, 1] - ends[:, 0]).T
     angles, scales = np.degrees(np.arctan2(down, across)), np.hypot(down, across) / 100
     off = 0.015  # of a pixel and a half in a hundred, at most: numbers tell whole pixels
-    for found, least, most in ((angles, -20.0, 20.0), (np.log(scales), -math.log(1.25), math.log(1.25))):
+    for found, least, most in (
+        (angles, -20.0, 20.0),
+        (np.log(scales), -math.log(1.25), math.log(1.25)),
+    ):
         slack = math.degrees(off) if most == 20 else off
         assert least - slack <= found.min() < 0.9 * least
         assert 0.9 * most < found.max() <= most + slack
@@ -55,7 +62,7 @@ def test_turns_and_scales_fill_the_range_that_is_said():
 def test_a_bend_moves_its_knots_by_what_it_says_and_never_folds_a_picture(kind, size):
     """Each corner of a piece is a knot; 100 pieces have 800 such moves."""
     made = policy(**pieces(size, kind, False))
-    moves = made.bend * _bent(torch.from_numpy(draws(100).uniform(96)), size)
+    moves = made.bend * _bent(torch.from_numpy(make_rng(100).uniform(96)), size)
     corners = moves[:, :: size - 1, :: size - 1]
     assert corners.shape == (100, 2, 2, 2)
     assert corners.std().item() == pytest.approx(made.bend, rel=0.1)
@@ -67,41 +74,49 @@ def test_a_bend_moves_its_knots_by_what_it_says_and_never_folds_a_picture(kind, 
         assert moves.diff(dim=1).diff(dim=1).abs().max() < 0.01 * made.bend
 
 
-# --- things -----------------------------------------------------------------------------------------------------------
+# --- things
 
 
-def numbered(things):
-    return label_maps.numbered(things, things.boxes.size)
+def numbered(instances):
+    return label_maps.numbered(instances, instances.boxes.size)
 
 
-def things(crop, **given):
-    return Warped(numbered, label_maps.laid, crop, **given)
+def instances(crop, **given):
+    return MaskAugment(numbered, label_maps.laid, crop, **given)
 
 
 @pytest.mark.parametrize("crop", [12, 48, 60])
 def test_things_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
     rng = np.random.default_rng(0)
-    painted, truths = [], []
+    painted, targets = [], []
     for _ in range(COUNT):
         numbers = np.zeros((SIDE, SIDE), np.int32)
         for number in range(1, 13):
             top, left = rng.integers(0, SIDE - 9, 2)
             numbers[top : top + rng.integers(1, 9), left : left + rng.integers(1, 9)] = number
-        like = Boxes(np.zeros((12, 4)), np.arange(12), crowd=np.arange(12) == 3, difficult=np.arange(12) == 5)
+        like = Boxes(
+            np.zeros((12, 4)), np.arange(12), crowd=np.arange(12) == 3, difficult=np.arange(12) == 5
+        )
         painted.append(numbers)
-        truths.append(label_maps.things(numbers, like))
+        targets.append(label_maps.instances(numbers, like))
     images = torch.from_numpy(20 * np.array(painted, np.uint8))[..., None]
-    made, count = things(crop, flip=True, turn=15.0, scale=0.2, bend=0.5), 0
+    made, count = instances(crop, flip=True, turn=15.0, scale=0.2, bend=0.5), 0
     for seed in range(5):
-        _, moved = made.batch(images, truths, draws(seed=seed), 0.0)
-        _, raw = policy(crop, flip=True, turn=15.0, scale=0.2, bend=0.5).batch(images, painted, draws(seed=seed), 0.0)
+        _, moved = made.batch(images, targets, make_rng(seed=seed), 0.0)
+        _, raw = policy(crop, flip=True, turn=15.0, scale=0.2, bend=0.5).batch(
+            images, painted, make_rng(seed=seed), 0.0
+        )
         for found, numbers in zip(moved, raw, strict=True):
             boxes = found.boxes
             assert boxes.size == (crop, crop)
-            assert boxes.classes.tolist() == [number - 1 for number in np.unique(numbers).tolist() if number]
+            assert boxes.classes.tolist() == [
+                number - 1 for number in np.unique(numbers).tolist() if number
+            ]
             assert np.array_equal(boxes.crowd, boxes.classes == 3)
             assert np.array_equal(boxes.difficult, boxes.classes == 5)
-            for mask, corners, k in zip(found.masks((crop, crop)), boxes.corners, boxes.classes, strict=True):
+            for mask, corners, k in zip(
+                found.masks((crop, crop)), boxes.corners, boxes.classes, strict=True
+            ):
                 assert np.array_equal(mask, numbers == k + 1)
                 assert tuple(corners) == mask_bounds(mask)
             count += len(found)
@@ -109,13 +124,17 @@ def test_things_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
 
 
 def test_a_picture_without_things_stays_one():
-    nothing = label_maps.things(np.zeros((SIDE, SIDE), np.int8), Boxes(np.zeros((0, 4)), np.zeros(0)))
-    _, (found,) = things(20, turn=9.0).batch(torch.zeros((1, SIDE, SIDE, 1), dtype=torch.uint8), [nothing], draws(1), 0)
+    nothing = label_maps.instances(
+        np.zeros((SIDE, SIDE), np.int8), Boxes(np.zeros((0, 4)), np.zeros(0))
+    )
+    _, (found,) = instances(20, turn=9.0).batch(
+        torch.zeros((1, SIDE, SIDE, 1), dtype=torch.uint8), [nothing], make_rng(1), 0
+    )
     assert len(found) == 0
     assert found.boxes.size == (20, 20)
 
 
-# --- what suits -------------------------------------------------------------------------------------------------------
+# --- what suits
 
 
 @pytest.mark.parametrize(
@@ -132,7 +151,9 @@ def test_pieces_of_large_pictures_cover_them_once_an_epoch(size, crop, repeats, 
     assert made.quarters == (kind == "strong")
     changes = (made.turn, made.scale, made.bend, made.colour)
     assert not any(changes) if kind == "none" else all(changes)
-    assert made.bend <= crop / 16  # less than half of the way between knots, or what is bent would fold
+    assert (
+        made.bend <= crop / 16
+    )  # less than half of the way between knots, or what is bent would fold
     assert WHOLE == 256
 
 
@@ -145,4 +166,4 @@ def test_strong_does_more_of_everything():
 def test_a_policy_is_written_down_and_read_back():
     made = policy(**pieces(512, "strong", True))
     told = json.loads(json.dumps(made.to_json()))
-    assert Warped(made.read, made.laid, **told) == made
+    assert MaskAugment(made.read, made.laid, **told) == made

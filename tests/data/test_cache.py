@@ -30,17 +30,17 @@ def test_what_is_kept_is_what_was_decoded(place, tmp_path, decoded, shape, count
     fresh = in_memory(whole, 4)
     assert np.array_equal(again.pixels, fresh.pixels)
     assert again.hashes == fresh.hashes
-    assert again.looks["brightness"].tolist() == fresh.looks["brightness"].tolist()
-    assert again.looks["format"].tolist() == ["PNG"] * count
+    assert again.image_stats["brightness"].tolist() == fresh.image_stats["brightness"].tolist()
+    assert again.image_stats["format"].tolist() == ["PNG"] * count
     (name,) = kept(place)
     assert name.endswith("-4x0.pictures")
 
 
 def test_what_is_kept_cannot_be_written_to(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1)] * 2)
-    for pictures in (decoding.decode(whole, 4), decoding.decode(whole, 4)):
+    for images in (decoding.decode(whole, 4), decoding.decode(whole, 4)):
         with pytest.raises(ValueError, match="read-only"):
-            pictures.pixels[0] = 1
+            images.pixels[0] = 1
 
 
 def test_another_size_or_other_channels_are_another_file(place, tmp_path, decoded):
@@ -49,7 +49,12 @@ def test_another_size_or_other_channels_are_another_file(place, tmp_path, decode
     assert decoding.decode(whole, 5).pixels.shape == (3, 5, 5, 3)
     assert decoding.decode(whole, 4, channels=1).pixels.shape == (3, 4, 4, 1)
     assert decoding.decode(whole, 4, channels=3).pixels.shape == (3, 4, 4, 3)
-    assert [name[33:] for name in kept(place)] == ["4x0.pictures", "4x1.pictures", "4x3.pictures", "5x0.pictures"]
+    assert [name[33:] for name in kept(place)] == [
+        "4x0.pictures",
+        "4x1.pictures",
+        "4x3.pictures",
+        "5x0.pictures",
+    ]
     for size, channels in ((4, None), (5, None), (4, 1), (4, 3)):
         decoding.decode(whole, size, channels=channels)
     assert decoded == [3] * 4
@@ -57,14 +62,14 @@ def test_another_size_or_other_channels_are_another_file(place, tmp_path, decode
 
 def test_a_survey_takes_what_is_there_at_any_size(place, tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(6, 6, 3, seed=i) for i in range(3)])
-    pictures = decoding.decode(whole, 4)
+    images = decoding.decode(whole, 4)
     seen = decoding.survey(whole)
     assert decoded == [3]
-    assert seen.hashes == pictures.hashes
-    assert np.array_equal(seen.looks, pictures.looks)
+    assert seen.hashes == images.hashes
+    assert np.array_equal(seen.image_stats, images.image_stats)
     other = files(tmp_path / "other", [noise(6, 6, 1, seed=i) for i in range(3)])
     seen = decoding.survey(other)
-    assert np.array_equal(decoding.survey(other).looks, seen.looks)
+    assert np.array_equal(decoding.survey(other).image_stats, seen.image_stats)
     assert decoded == [3, 3]
     assert [name for name in kept(place) if name.endswith("-0x0.pictures")]
 
@@ -108,7 +113,9 @@ def in_another_order(_, whole):
 
 
 def shown_otherwise(path, whole):
-    return replace(whole, samples=[replace(whole[0], source=FileSource(path, white=4095)), *whole.samples[1:]])
+    return replace(
+        whole, samples=[replace(whole[0], source=FileSource(path, white=4095)), *whole.samples[1:]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,8 +135,8 @@ def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     decoding.decode(whole, 4)
     whole[1].source.path.unlink()
-    pictures = decoding.decode(whole, 4, most_skipped=0.5)
-    assert [(s.id, s.reason) for s in pictures.dataset.skipped] == [
+    images = decoding.decode(whole, 4, most_skipped=0.5)
+    assert [(s.id, s.reason) for s in images.dataset.skipped] == [
         ("001.png", "a picture is expected, but there is no such file")
     ]
 
@@ -137,8 +144,12 @@ def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
 def test_names_truths_and_parts_are_the_sets_own_not_the_caches(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     decoding.decode(whole, 4)
-    other = replace(whole, name="other", samples=[replace(s, truth=Label(1), part="test") for s in whole])
-    assert [(s.truth, s.part) for s in decoding.decode(other, 4).dataset] == [(Label(1), "test")] * 3
+    other = replace(
+        whole, name="other", samples=[replace(s, target=Label(1), split="test") for s in whole]
+    )
+    assert [(s.target, s.split) for s in decoding.decode(other, 4).dataset] == [
+        (Label(1), "test")
+    ] * 3
     assert decoded == [3]
 
 
@@ -146,7 +157,10 @@ def test_grey_pictures_before_colour_are_widened_in_the_file(tmp_path, monkeypat
     monkeypatch.setattr(
         "foveate.data.cache.file._STEP", 1000
     )  # so that there are many steps, and a last one that is shorter
-    arrays = [noise(9, 9, 1, seed=i) for i in range(150)] + [noise(9, 9, 3), noise(9, 9, 1, seed=200)]
+    arrays = [noise(9, 9, 1, seed=i) for i in range(150)] + [
+        noise(9, 9, 3),
+        noise(9, 9, 1, seed=200),
+    ]
     whole = files(tmp_path / "data", arrays)
     first = decoding.decode(whole, 9)
     assert first.pixels.shape == (152, 9, 9, 3)
@@ -166,7 +180,9 @@ def test_an_unreadable_picture_is_remembered_but_tried_again(place, tmp_path, de
     with pytest.raises(DataError, match="1 of 3 samples cannot be used"):
         decoding.decode(whole, 4)
     assert decoded == [3]
-    with monkeypatch.context() as patch:  # the disk is there again; nothing about the file has changed
+    with (
+        monkeypatch.context() as patch
+    ):  # the disk is there again; nothing about the file has changed
         patch.setattr(FileSource, "examine", lambda source: examine_bytes(good, source.path))
         assert len(decoding.decode(whole, 4).hashes) == 3
     assert decoded == [3, 3]

@@ -19,7 +19,9 @@ def test_a_cache_within_the_data_is_refused(tmp_path, monkeypatch, inside):
     whole = files(tmp_path / "data", [noise(4, 4, 1)])
     if inside == "link":
         (tmp_path / "link").symlink_to(tmp_path / "data")
-    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / ("link" if inside == "link" else f"data/{inside}")))
+    monkeypatch.setenv(
+        "FOVEATE_CACHE", str(tmp_path / ("link" if inside == "link" else f"data/{inside}"))
+    )
     for work in (lambda: decoding.decode(whole, 4), lambda: decoding.survey(whole)):
         with pytest.raises(DataError, match="a cache outside the data is expected") as caught:
             work()
@@ -31,9 +33,9 @@ def test_a_cache_within_the_data_is_refused(tmp_path, monkeypatch, inside):
 def falls_back(whole, place, *words):
     """The set is decoded all the same, that is told once, and nothing is left in the place."""
     told = []
-    pictures = decoding.decode(whole, 4, tell=told.append)
-    assert np.array_equal(pictures.pixels, in_memory(whole, 4).pixels)
-    assert pictures.looks["format"].tolist() == ["PNG"] * len(whole)
+    images = decoding.decode(whole, 4, tell=told.append)
+    assert np.array_equal(images.pixels, in_memory(whole, 4).pixels)
+    assert images.image_stats["format"].tolist() == ["PNG"] * len(whole)
     assert len(told) == 1, told
     assert told[0].startswith("decoded pictures stay in memory and are not kept for later: ")
     for word in words:
@@ -80,7 +82,9 @@ def test_a_full_disk_leaves_nothing_half_done(place, tmp_path, monkeypatch, afte
 def test_a_disk_that_writes_less_than_it_was_given_is_given_the_rest(tmp_path, monkeypatch):
     whole = files(tmp_path / "data", [noise(8, 8, 3, seed=i) for i in range(5)])
     pwrite = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda handle, data, offset: pwrite(handle, data[:100], offset))
+    monkeypatch.setattr(
+        os, "pwrite", lambda handle, data, offset: pwrite(handle, data[:100], offset)
+    )
     first = decoding.decode(whole, 8)
     assert np.array_equal(first.pixels, in_memory(whole, 8).pixels)
     same(first, decoding.decode(whole, 8))
@@ -98,7 +102,9 @@ def test_a_place_that_cannot_be_made_is_told(place, tmp_path):
     falls_back(whole, place, "cannot be used (Not a directory)")
 
 
-def test_a_place_where_nobody_may_write_is_told_and_what_is_there_is_used(place, tmp_path, monkeypatch, decoded):
+def test_a_place_where_nobody_may_write_is_told_and_what_is_there_is_used(
+    place, tmp_path, monkeypatch, decoded
+):
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(3)])
     other = files(tmp_path / "other", [noise(4, 4, 3, seed=i) for i in range(4)])
     first = decoding.decode(whole, 4)
@@ -143,7 +149,9 @@ def test_pictures_that_fit_neither_disk_nor_memory_are_refused(place, tmp_path, 
 @pytest.mark.parametrize("told", ["-1", "nan", "much", "1,5"])
 def test_a_bound_that_is_no_number_is_a_wrong_setting(place, tmp_path, monkeypatch, told):
     monkeypatch.setenv("FOVEATE_CACHE_GB", told)
-    with pytest.raises(SettingError, match="a number of gigabytes, 0 or more, is expected") as caught:
+    with pytest.raises(
+        SettingError, match="a number of gigabytes, 0 or more, is expected"
+    ) as caught:
         decoding.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)
     assert caught.value.where == "FOVEATE_CACHE_GB"
     assert kept(place) == []
@@ -151,5 +159,7 @@ def test_a_bound_that_is_no_number_is_a_wrong_setting(place, tmp_path, monkeypat
 
 def test_a_home_that_does_not_exist_is_a_wrong_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE", "~nobody-of-that-name/cache")
-    with pytest.raises(SettingError, match="a folder is expected, got '~nobody-of-that-name/cache'"):
+    with pytest.raises(
+        SettingError, match="a folder is expected, got '~nobody-of-that-name/cache'"
+    ):
         decoding.decode(files(tmp_path / "data", [noise(4, 4, 3)]), 4)

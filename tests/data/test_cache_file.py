@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from foveate.data.cache import file
-from foveate.data.image_stats import LOOK
+from foveate.data.image_stats import IMAGE_STATS
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,22 @@ def test_a_record_that_is_none_is_a_value_error_though_its_sum_is_right(tmp_path
 def test_the_file_holds_what_was_added(tmp_path):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
-    looks = np.zeros(5, LOOK)
-    looks["height"] = range(5)
+    image_stats = np.zeros(5, IMAGE_STATS)
+    image_stats["height"] = range(5)
     hashes = rng.bytes(16 * 5)
     with (tmp_path / "x.pictures").open("w+b") as file:
         writer = file.Writer(file.fileno(), 9, 4, 3)
-        writer.add(pixels[:2], hashes[:32], looks[:2])
-        writer.add(pixels[2:], hashes[32:], looks[2:])
+        writer.add(pixels[:2], hashes[:32], image_stats[:2])
+        writer.add(pixels[2:], hashes[32:], image_stats[2:])
         made = writer.close("x", "the set", {1: "gone", 8: "ü"})
     for found in (made, file.read(tmp_path / "x.pictures")):
         assert np.array_equal(found.pixels, pixels)
         assert (found.hashes, found.skipped) == (hashes, {1: "gone", 8: "ü"})
-        assert np.array_equal(found.looks, looks)
+        assert np.array_equal(found.image_stats, image_stats)
     record = file.read_record(tmp_path / "x.pictures")
-    assert (record.name, record.data, record.samples, record.shape) == ("x", "the set", 9, (5, 4, 4, 3))
+    assert (record.name, record.data, record.samples, record.shape) == (
+        "x",
+        "the set",
+        9,
+        (5, 4, 4, 3),
+    )

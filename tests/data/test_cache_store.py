@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from foveate.data.cache import decoding, store
-from foveate.data.image_stats import LOOK
-from helpers.cache_files import kept, listed, pictures
+from foveate.data.image_stats import IMAGE_STATS
+from helpers.cache_files import kept, listed, make_images
 
 pytestmark = pytest.mark.usefixtures("place")
 
 
 def test_the_least_recently_used_make_room(place, tmp_path, monkeypatch):
-    sets = [listed(pictures(tmp_path / f"set{i}", size=64)) for i in range(4)]
+    sets = [listed(make_images(tmp_path / f"set{i}", size=64)) for i in range(4)]
     for age, whole in enumerate(sets[:3]):
         decoding.decode(whole, 64)
         newest = max(store.entries(), key=lambda entry: entry.used)
@@ -34,7 +34,7 @@ def test_the_least_recently_used_make_room(place, tmp_path, monkeypatch):
 
 
 def test_what_is_in_use_survives_its_removal(place, tmp_path):
-    whole = listed(pictures(tmp_path / "set", size=64))
+    whole = listed(make_images(tmp_path / "set", size=64))
     made = decoding.decode(whole, 64)
     before = np.array(made.pixels)
     store.clear()
@@ -43,26 +43,32 @@ def test_what_is_in_use_survives_its_removal(place, tmp_path):
 
 
 def test_a_set_that_never_fits_removes_nothing(tmp_path, monkeypatch):
-    decoding.decode(listed(pictures(tmp_path / "set")), 8)
+    decoding.decode(listed(make_images(tmp_path / "set")), 8)
     (before,) = store.entries()
     monkeypatch.setenv("FOVEATE_CACHE_GB", str(2 * before.size / 1e9))
-    decoding.decode(listed(pictures(tmp_path / "large", size=64)), 64)
+    decoding.decode(listed(make_images(tmp_path / "large", size=64)), 64)
     assert [entry.path for entry in store.entries()] == [before.path]
 
 
 def test_a_disk_that_is_nearly_full_is_made_room_on(tmp_path, monkeypatch):
-    decoding.decode(listed(pictures(tmp_path / "one")), 8)
-    decoding.decode(listed(pictures(tmp_path / "two")), 16)
-    needed = 3 * (16 + LOOK.itemsize + 3 * 8 * 8)
+    decoding.decode(listed(make_images(tmp_path / "one")), 8)
+    decoding.decode(listed(make_images(tmp_path / "two")), 16)
+    needed = 3 * (16 + IMAGE_STATS.itemsize + 3 * 8 * 8)
     usage = type("Usage", (), {"free": needed - 1})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    decoding.decode(listed(pictures(tmp_path / "three")), 8)
+    decoding.decode(listed(make_images(tmp_path / "three")), 8)
     assert [entry.data for entry in store.entries()] == ["two", "three"]
 
 
 def test_files_of_others_are_never_touched(place, tmp_path):
-    decoding.decode(listed(pictures(tmp_path / "set")), 8)
-    others = ["notes.txt", "x.pictures", "x.partial", f"{'0' * 31}-1x0.pictures", f"{'g' * 32}-1x0.pictures"]
+    decoding.decode(listed(make_images(tmp_path / "set")), 8)
+    others = [
+        "notes.txt",
+        "x.pictures",
+        "x.partial",
+        f"{'0' * 31}-1x0.pictures",
+        f"{'g' * 32}-1x0.pictures",
+    ]
     for name in others:
         (place / name).write_text("mine")
     (place / f"{'0' * 32}-1x0.partial").write_text("left by someone who was killed")
@@ -89,13 +95,19 @@ def test_where_the_folder_is(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(0, "0.0 kB"), (1234, "1.2 kB"), (1.25e6, "1.2 MB"), (2e10, "20.0 GB"), (float("inf"), "inf GB")],
+    [
+        (0, "0.0 kB"),
+        (1234, "1.2 kB"),
+        (1.25e6, "1.2 MB"),
+        (2e10, "20.0 GB"),
+        (float("inf"), "inf GB"),
+    ],
 )
 def test_bytes_in_words(count, words):
     assert store.in_words(count) == words
 
 
-# --- memory -----------------------------------------------------------------------------------------------------------
+# --- memory
 
 EPOCHS = """
 import gc, json, sys
@@ -130,7 +142,7 @@ print(json.dumps({"bytes": made.pixels.nbytes, "seen": seen}))
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to ask")
 def test_memory_holds_no_set_whether_decoded_or_read(tmp_path):
-    pictures(tmp_path / "set", 4, 32)
+    make_images(tmp_path / "set", 4, 32)
     script = [sys.executable, "-c", EPOCHS, str(tmp_path / "set"), "8300", "128"]
     for run in ("decoded", "recalled"):
         done = subprocess.run(script, capture_output=True, text=True, timeout=60)

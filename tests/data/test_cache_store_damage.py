@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foveate.data.cache import decoding, store
-from helpers.cache_files import kept, listed, pictures
+from helpers.cache_files import kept, listed, make_images
 
 
 def damaged(path, damage):
@@ -34,7 +34,7 @@ def damaged(path, damage):
     ["empty", "one byte", "half", "last byte", "first page", "more", "zeros", "a hash", "the record", "the name", "a page of pixels"],
 )  # fmt: skip
 def test_a_damaged_file_is_removed_and_made_anew(place, tmp_path, damage):
-    whole = listed(pictures(tmp_path / "set", size=64))
+    whole = listed(make_images(tmp_path / "set", size=64))
     first = decoding.decode(whole, 64)
     pixels = np.array(first.pixels)
     (name,) = kept(place)
@@ -47,7 +47,7 @@ def test_a_damaged_file_is_removed_and_made_anew(place, tmp_path, damage):
 
 
 def test_a_file_of_other_pictures_is_not_taken_for_these(place, tmp_path):
-    one, other = listed(pictures(tmp_path / "one")), listed(pictures(tmp_path / "other", 4))
+    one, other = listed(make_images(tmp_path / "one")), listed(make_images(tmp_path / "other", 4))
     decoding.decode(one, 8)
     (first,) = kept(place)
     decoding.decode(other, 8)
@@ -56,14 +56,18 @@ def test_a_file_of_other_pictures_is_not_taken_for_these(place, tmp_path):
     assert len(decoding.decode(other, 8).hashes) == 4
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     edits=st.lists(
         st.tuples(
             st.integers(0, 700),
             st.integers(0, 12),
             st.binary(max_size=4)
-            | st.sampled_from([b"[" * 5000, b"Infinity", b"null", b"-1", b"{}", b"\xff" * 8, b"1e999"]),
+            | st.sampled_from(
+                [b"[" * 5000, b"Infinity", b"null", b"-1", b"{}", b"\xff" * 8, b"1e999"]
+            ),
         ),
         min_size=1,
         max_size=3,
@@ -72,7 +76,7 @@ def test_a_file_of_other_pictures_is_not_taken_for_these(place, tmp_path):
 def test_any_damage_to_the_end_of_a_file_is_a_value_error_or_no_damage(place, tmp_path, edits):
     good = tmp_path / "good"
     if not good.exists():
-        decoding.decode(listed(pictures(tmp_path / "set")), 8)
+        decoding.decode(listed(make_images(tmp_path / "set")), 8)
         next(place.iterdir()).replace(good)
     data = good.read_bytes()
     path = place / f"{'0' * 32}-8x0.pictures"
@@ -81,7 +85,7 @@ def test_any_damage_to_the_end_of_a_file_is_a_value_error_or_no_damage(place, tm
     for start, length, piece in edits:
         end = end[:start] + piece + end[start + length :]
     path.write_bytes(data[:begin] + end)
-    assert store.recall(path) is None  # its name is another, if nothing else
+    assert store.load_evaluator(path) is None  # its name is another, if nothing else
     assert not path.exists()
     path.write_bytes(data[:begin] + end)
     (entry,) = store.entries()

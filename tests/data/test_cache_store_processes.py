@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from foveate.data.cache import decoding, store
-from helpers.cache_files import kept, listed, pictures
+from helpers.cache_files import kept, listed, make_images
 
 SLOW = """
 import hashlib, os, sys, time
@@ -42,11 +42,13 @@ def until(happened, child):
 
 
 def growing(place):
-    return place.is_dir() and any(path.suffix == ".partial" and path.stat().st_size > 5000 for path in place.iterdir())
+    return place.is_dir() and any(
+        path.suffix == ".partial" and path.stat().st_size > 5000 for path in place.iterdir()
+    )
 
 
 def test_a_kill_in_the_middle_leaves_nothing_that_is_used(place, tmp_path):
-    whole = listed(pictures(tmp_path / "set", 300))
+    whole = listed(make_images(tmp_path / "set", 300))
     child = decoding_slowly(tmp_path / "set", 0.05)
     until(lambda: growing(place), child)
     child.send_signal(signal.SIGKILL)
@@ -62,23 +64,27 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_used(place, tmp_path):
 
 
 def test_what_the_killed_left_is_swept_by_whoever_makes_another(place, tmp_path):
-    pictures(tmp_path / "set", 300)
+    make_images(tmp_path / "set", 300)
     child = decoding_slowly(tmp_path / "set", 0.05)
     until(lambda: growing(place), child)
-    decoding.decode(listed(pictures(tmp_path / "other", 2)), 8)  # while it lives, it is left alone
+    decoding.decode(
+        listed(make_images(tmp_path / "other", 2)), 8
+    )  # while it lives, it is left alone
     assert [name.partition(".")[2] for name in kept(place)].count("partial") == 1
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    decoding.decode(listed(pictures(tmp_path / "third", 2)), 8)
+    decoding.decode(listed(make_images(tmp_path / "third", 2)), 8)
     assert [name.partition(".")[2] for name in kept(place)] == ["pictures"] * 2
 
 
 def test_of_two_at_once_one_makes_and_the_other_waits(place, tmp_path, monkeypatch):
-    whole = listed(pictures(tmp_path / "set", 300))
+    whole = listed(make_images(tmp_path / "set", 300))
     first = decoding_slowly(tmp_path / "set", 0.1)
     until(lambda: growing(place), first)
     told = []
-    monkeypatch.setattr("foveate.data.cache.workers.read_all", None)  # nothing is left for us to decode
+    monkeypatch.setattr(
+        "foveate.data.cache.workers.read_all", None
+    )  # nothing is left for us to decode
     begun = time.monotonic()
     mine = decoding.decode(whole, 8, tell=told.append)
     waited = time.monotonic() - begun
@@ -93,11 +99,13 @@ def test_of_two_at_once_one_makes_and_the_other_waits(place, tmp_path, monkeypat
 
 
 def test_whoever_waits_makes_it_where_the_first_is_killed(place, tmp_path):
-    pictures(tmp_path / "set", 300)
+    make_images(tmp_path / "set", 300)
     first = decoding_slowly(tmp_path / "set", 0.1)
     until(lambda: growing(place), first)
     second = decoding_slowly(tmp_path / "set", 0)
-    assert second.stdout.readline() == "another process is decoding these pictures; waiting for it\n"
+    assert (
+        second.stdout.readline() == "another process is decoding these pictures; waiting for it\n"
+    )
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, err = second.communicate(timeout=20)
@@ -108,7 +116,7 @@ def test_whoever_waits_makes_it_where_the_first_is_killed(place, tmp_path):
 
 
 def test_an_interrupt_leaves_nothing(place, tmp_path):
-    pictures(tmp_path / "set", 300)
+    make_images(tmp_path / "set", 300)
     child = decoding_slowly(tmp_path / "set", 0.05)
     until(lambda: growing(place), child)
     child.send_signal(signal.SIGINT)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from foveate.annotations import Label
 from foveate.data.cache import decoding, workers
-from foveate.data.cache.workers import Wanted
+from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.images import FileSource
 from foveate.errors import DataError
@@ -69,8 +69,10 @@ def test_processes_and_threads_come_to_the_same(processes, tmp_path, monkeypatch
     threads, forked = made
     assert np.array_equal(threads.pixels, forked.pixels)
     assert threads.hashes == forked.hashes
-    assert threads.looks.tobytes() == forked.looks.tobytes()
-    assert [(s.id, s.reason) for s in threads.dataset.skipped] == [(s.id, s.reason) for s in forked.dataset.skipped]
+    assert threads.image_stats.tobytes() == forked.image_stats.tobytes()
+    assert [(s.id, s.reason) for s in threads.dataset.skipped] == [
+        (s.id, s.reason) for s in forked.dataset.skipped
+    ]
     assert len(forked.dataset.skipped) == 5
     assert [process.poll() for process in processes] == [0, 0]  # they are gone, in peace
 
@@ -79,16 +81,20 @@ def test_processes_and_threads_come_to_the_same(processes, tmp_path, monkeypatch
 def test_chunks_come_in_order_and_hold_all(count):
     rows = np.arange(count, dtype=np.uint16).view(np.uint8).reshape(count, 1, 2, 1)
     sources = [ArraySource(rows, i) for i in range(count)]
-    chunks = list(workers.read_all(sources, Wanted(0)))
+    chunks = list(workers.read_all(sources, DecodeSpec(0)))
     assert sum(chunk.count for chunk in chunks) == count
     assert len(b"".join(chunk.hashes for chunk in chunks)) == 16 * count
-    assert [width for chunk in chunks for width in chunk.looks["width"]] == [2] * count
-    images = [image for chunk in workers.read_all(sources, Wanted(1, looks=False)) for image in chunk.images]
+    assert [width for chunk in chunks for width in chunk.image_stats["width"]] == [2] * count
+    images = [
+        image
+        for chunk in workers.read_all(sources, DecodeSpec(1, image_stats=False))
+        for image in chunk.images
+    ]
     assert len(images) == count
     levels = [int(rows[i].mean()) for i in range(count)]
-    assert [abs(int(image[0, 0, 0]) - level) <= 1 for image, level in zip(images, levels, strict=True)] == [
-        True
-    ] * count
+    assert [
+        abs(int(image[0, 0, 0]) - level) <= 1 for image, level in zip(images, levels, strict=True)
+    ] == [True] * count
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class Counted:
 
 def test_only_a_few_chunks_are_ahead_of_who_takes_them():
     done = []
-    chunks = workers.read_all([Counted(Path(str(i)), done) for i in range(64 * 50)], Wanted(2))
+    chunks = workers.read_all([Counted(Path(str(i)), done) for i in range(64 * 50)], DecodeSpec(2))
     next(chunks)
     seen = -1
     while len(done) > seen:
@@ -121,7 +127,9 @@ def test_only_a_few_chunks_are_ahead_of_who_takes_them():
 
 def test_what_nobody_waits_for_is_not_begun():
     done = []
-    chunks = workers.read_all([Counted(Path(str(i)), done, 0.004) for i in range(64 * 50)], Wanted(2))
+    chunks = workers.read_all(
+        [Counted(Path(str(i)), done, 0.004) for i in range(64 * 50)], DecodeSpec(2)
+    )
     next(chunks)
     chunks.close()
     assert len(done) <= 64 * 4  # those that two workers had at hand
@@ -129,8 +137,8 @@ def test_what_nobody_waits_for_is_not_begun():
 
 def test_sources_of_the_users_own_stay_in_the_users_process(processes):
     done = []
-    list(workers.read_all([Counted(Path(str(i)), done) for i in range(200)], Wanted(2)))
-    list(workers.read_all([ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)] * 200, Wanted(2)))
+    list(workers.read_all([Counted(Path(str(i)), done) for i in range(200)], DecodeSpec(2)))
+    list(workers.read_all([ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)] * 200, DecodeSpec(2)))
     assert len(done) == 200
     assert processes == []
 
@@ -145,7 +153,9 @@ def test_a_process_that_is_killed_is_one_clear_error(processes, tmp_path, monkey
         return ask(worker, asked, wanted)
 
     monkeypatch.setattr(workers._Worker, "ask", killed)
-    with pytest.raises(DataError, match=r"was killed \(signal 9\) between this picture and .*127\.png") as caught:
+    with pytest.raises(
+        DataError, match=r"was killed \(signal 9\) between this picture and .*127\.png"
+    ) as caught:
         decoding.decode(listed(sources), 8)
     assert caught.value.where == str(sources[64].path)
     assert "memory" in str(caught.value.remedy)
@@ -155,7 +165,9 @@ def test_a_process_that_is_killed_is_one_clear_error(processes, tmp_path, monkey
     assert len(decoding.decode(listed(sources), 8).hashes) == 195
 
 
-def test_a_process_that_ends_by_a_mistake_of_ours_is_no_mistake_of_the_users(processes, tmp_path, monkeypatch):
+def test_a_process_that_ends_by_a_mistake_of_ours_is_no_mistake_of_the_users(
+    processes, tmp_path, monkeypatch
+):
     monkeypatch.setattr(workers, "_START", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match="ended with code 3"):
         decoding.decode(listed(files(tmp_path / "set", 70)), 8)
@@ -170,13 +182,13 @@ def test_processes_import_nothing_of_the_users(processes, tmp_path, monkeypatch)
         (tmp_path / name).write_text("raise SystemExit(9)")
     monkeypatch.setattr("sys.path", [*sys.path, tmp_path])  # no text: Python passes over it
     sources = files(tmp_path / "set", 130)
-    assert sum(chunk.count for chunk in workers.read_all(sources, Wanted(4))) == 130
+    assert sum(chunk.count for chunk in workers.read_all(sources, DecodeSpec(4))) == 130
     assert len(processes) == 2
 
 
 def test_one_chunk_needs_no_processes(processes, tmp_path):
     sources = files(tmp_path / "set", 64)
-    (chunk,) = workers.read_all(sources, Wanted(4))
+    (chunk,) = workers.read_all(sources, DecodeSpec(4))
     assert chunk.bad[0] == (
         7,
         "a picture (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged",
@@ -187,8 +199,8 @@ def test_one_chunk_needs_no_processes(processes, tmp_path):
 def test_a_chunk_of_large_pictures_holds_fewer(monkeypatch):
     monkeypatch.setattr(workers, "_CHUNK_BYTES", 3 * 10 * 10 * 5)
     sources = [ArraySource(np.zeros((1, 10, 10, 3), np.uint8), 0)] * 12
-    assert [chunk.count for chunk in workers.read_all(sources, Wanted(10))] == [5, 5, 2]
-    assert [chunk.count for chunk in workers.read_all(sources, Wanted(1000))] == [1] * 12
+    assert [chunk.count for chunk in workers.read_all(sources, DecodeSpec(10))] == [5, 5, 2]
+    assert [chunk.count for chunk in workers.read_all(sources, DecodeSpec(1000))] == [1] * 12
 
 
 def test_a_mistake_of_ours_in_a_source_is_not_swallowed():
@@ -197,6 +209,6 @@ def test_a_mistake_of_ours_in_a_source_is_not_swallowed():
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(workers.read_all([Broken()] * 3, Wanted(2)))
-    chunk = workers.read_chunk([ArraySource(np.zeros((1, 2, 2, 5), np.uint8), 0)], Wanted(2, 3))
+        list(workers.read_all([Broken()] * 3, DecodeSpec(2)))
+    chunk = workers.read_chunk([ArraySource(np.zeros((1, 2, 2, 5), np.uint8), 0)], DecodeSpec(2, 3))
     assert chunk.bad == [(0, "a picture of 3 channels is expected, got 5")]

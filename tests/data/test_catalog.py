@@ -39,7 +39,9 @@ def lay_idx(folder: Path, zipped: bool = True) -> Path:
         shape = (10, 28, 28) if "images" in name else (10,)
         data = struct.pack(f">I{len(shape)}I", 0x800 + len(shape), *shape)
         data += values.tobytes() if len(shape) == 1 else values.repeat(28 * 28).tobytes()
-        (folder / f"{name}-ubyte{'.gz' if zipped else ''}").write_bytes(gzip.compress(data) if zipped else data)
+        (folder / f"{name}-ubyte{'.gz' if zipped else ''}").write_bytes(
+            gzip.compress(data) if zipped else data
+        )
     return folder
 
 
@@ -47,15 +49,15 @@ def test_digits_are_scikit_learns() -> None:
     data, oracle = load("digits"), load_digits()
     assert len(data) == 1797
     assert data.classes == tuple("0123456789")
-    assert (data.name, data.origin, data.symmetric) == ("digits", "digits", False)
+    assert (data.name, data.origin, data.hflip_safe) == ("digits", "digits", False)
     images = np.stack([sample.source.read() for sample in data])
     assert images.dtype == np.uint8
     assert images.shape == (1797, 8, 8, 1)
     assert np.abs(images[..., 0] / 255 * 16 - oracle.images).max() < 16 / 255 / 2 + 1e-9
     assert (images.min(), images.max()) == (0, 255)
-    assert [sample.truth.index for sample in data] == oracle.target.tolist()
+    assert [sample.target.index for sample in data] == oracle.target.tolist()
     assert len({sample.id for sample in data}) == 1797
-    assert {sample.part for sample in data} == {None}
+    assert {sample.split for sample in data} == {None}
 
 
 def test_a_path_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +74,17 @@ def test_the_folder_may_be_called_many_ways(tmp_path: Path, folder: str) -> None
     data = load("fashion-mnist", root=tmp_path / "root")
     assert data.classes[0] == "T-shirt/top"
     assert data.classes[9] == "Ankle boot"
-    assert (data.name, data.symmetric, data.origin) == ("fashion-mnist", True, tmp_path / "root" / folder)
+    assert (data.name, data.hflip_safe, data.origin) == (
+        "fashion-mnist",
+        True,
+        tmp_path / "root" / folder,
+    )
     again = load(data.origin)
-    assert (again.name, again.classes, again.symmetric) == (data.name, data.classes, data.symmetric)
+    assert (again.name, again.classes, again.hflip_safe) == (
+        data.name,
+        data.classes,
+        data.hflip_safe,
+    )
     assert [sample.id for sample in again] == [sample.id for sample in data]
 
 
@@ -83,11 +93,13 @@ def test_links_keep_the_name(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "mnist").symlink_to(tmp_path / "store" / "v7")
     data = load("mnist", root=tmp_path / "root")
-    assert (data.name, data.symmetric, data.classes) == ("mnist", False, tuple("0123456789"))
+    assert (data.name, data.hflip_safe, data.classes) == ("mnist", False, tuple("0123456789"))
     assert data.origin == tmp_path / "root" / "mnist"
 
 
-def test_the_order_of_the_places(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_the_places(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FOVEATE_DATA", str(tmp_path / "told"))
     expected = [tmp_path / "system", home, tmp_path / "told", tmp_path / "root"]
     for place in expected:  # each in turn hides those before it
@@ -101,7 +113,7 @@ def test_cifar_as_a_folder_per_class(tmp_path: Path) -> None:
         (tmp_path / "cifar10" / "train" / name).mkdir(parents=True)
         PIL.Image.new("RGB", (32, 32)).save(tmp_path / "cifar10" / "train" / name / "1.png")
     data = load("cifar10", root=tmp_path)
-    assert (data.classes, data.symmetric, data.name) == (classes, True, "cifar10")
+    assert (data.classes, data.hflip_safe, data.name) == (classes, True, "cifar10")
     assert load(tmp_path / "cifar10") == data
 
 
@@ -110,7 +122,7 @@ def test_other_data_in_a_folder_of_that_name_is_left_as_it_is(tmp_path: Path) ->
         (tmp_path / "mnist" / name).mkdir(parents=True)
         PIL.Image.new("L", (2, 2)).save(tmp_path / "mnist" / name / "1.png")
     data = load(tmp_path / "mnist")
-    assert (data.classes, data.symmetric) == (("a", "b"), None)
+    assert (data.classes, data.hflip_safe) == (("a", "b"), None)
 
 
 def refused(name: str, *words: str, root: Path | None = None, download: bool = False) -> None:
@@ -150,7 +162,9 @@ def test_the_catalogue(tmp_path: Path) -> None:
 # --- torchvision fetches; what it would fetch lies there already, so there is no network in these ---
 
 
-@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")]
+)
 def test_torchvision_puts_idx_files_where_we_look(tmp_path: Path, name: str, folder: str) -> None:
     lay_idx(tmp_path / folder / "raw", zipped=False)
     assert catalog.NAMED[name].fetch(tmp_path) == tmp_path / folder / "raw"
@@ -173,11 +187,15 @@ def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     sums = []
     for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
         labels = [(number * 4 + index) % 10 for index in range(4)]
-        sums.append([name, put(name, {"data": pixels[number * 4 : number * 4 + 4], "labels": labels})])
+        sums.append(
+            [name, put(name, {"data": pixels[number * 4 : number * 4 + 4], "labels": labels})]
+        )
     label_names = list(catalog.NAMED["cifar10"].classes)
     monkeypatch.setattr(CIFAR10, "train_list", sums[:5])
     monkeypatch.setattr(CIFAR10, "test_list", sums[5:])
-    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": put("batches.meta", {"label_names": label_names})})
+    monkeypatch.setattr(
+        CIFAR10, "meta", {**CIFAR10.meta, "md5": put("batches.meta", {"label_names": label_names})}
+    )
     return pixels.reshape(24, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
@@ -186,9 +204,13 @@ def test_torchvisions_cifar_becomes_idx(tmp_path: Path, batches: np.ndarray) -> 
     refused("cifar10", "pickle", root=tmp_path)  # unasked, nothing is unpickled
     data = load("cifar10", root=tmp_path, download=True)
     assert data.origin == tmp_path / "cifar10"
-    assert (data.name, data.symmetric, data.classes) == ("cifar10", True, catalog.NAMED["cifar10"].classes)
-    assert [sample.part for sample in data] == ["train"] * 20 + ["test"] * 4
-    assert [sample.truth.index for sample in data] == [index % 10 for index in range(24)]
+    assert (data.name, data.hflip_safe, data.classes) == (
+        "cifar10",
+        True,
+        catalog.NAMED["cifar10"].classes,
+    )
+    assert [sample.split for sample in data] == ["train"] * 20 + ["test"] * 4
+    assert [sample.target.index for sample in data] == [index % 10 for index in range(24)]
     for sample, pixels in zip(data, batches, strict=True):
         assert np.array_equal(sample.source.read(), pixels)
     again = load("cifar10", root=tmp_path)  # from now on without a download, and without pickle
@@ -196,10 +218,18 @@ def test_torchvisions_cifar_becomes_idx(tmp_path: Path, batches: np.ndarray) -> 
     assert load(data.origin).classes == data.classes
 
 
-def test_a_download_that_fails_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_fails_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from torchvision.datasets import MNIST
 
     monkeypatch.setattr(MNIST, "mirrors", [(tmp_path / "nowhere").as_uri() + "/"])
-    refused("mnist", "could not be fetched", str(tmp_path / "target"), root=tmp_path / "target", download=True)
+    refused(
+        "mnist",
+        "could not be fetched",
+        str(tmp_path / "target"),
+        root=tmp_path / "target",
+        download=True,
+    )
     (tmp_path / "file").write_text("")
     refused("mnist", "could not be fetched", root=tmp_path / "file" / "below", download=True)

@@ -29,7 +29,7 @@ def test_a_table(tmp_path: Path) -> None:
     assert names(data) == ["cat", "dog", "cat"]
     assert data.classes == ("cat", "dog")
     assert [sample.group for sample in data] == ["p1", "p2", None]
-    assert [sample.part for sample in data] == ["train", "valid", None]
+    assert [sample.split for sample in data] == ["train", "valid", None]
     assert data[0].source.read().shape == (3, 4, 1)
     assert (data.name, data.origin) == ("list", path)
     assert load(data.origin) == data
@@ -71,9 +71,21 @@ def test_paths_from_the_root(tmp_path: Path) -> None:
         ("path,label\nimg/0.png,cat,dog\n", 2, ["2 fields", "got 3"]),
         ("path,label\nimg/0.png,cat\nimg/1.png,\n", 3, ["a label is expected"]),
         ("path,label\nimg/0.png,cat\n,dog\n", 3, ["a path is expected"]),
-        ("path,label,split\nimg/0.png,cat,dev\n", 2, ["as the split", "'dev'", "train, training, valid"]),
-        ("path,label\nimg/0.png,cat\nimg/1.png,dog\nimg/0.png,dog\n", 4, ["'cat' on line 2", "'dog' here"]),
-        ("path,label,set\nimg/0.png,cat,train\nimg/./0.png,cat,test\n", 3, ["one part", "'train' on line 2"]),
+        (
+            "path,label,split\nimg/0.png,cat,dev\n",
+            2,
+            ["as the split", "'dev'", "train, training, valid"],
+        ),
+        (
+            "path,label\nimg/0.png,cat\nimg/1.png,dog\nimg/0.png,dog\n",
+            4,
+            ["'cat' on line 2", "'dog' here"],
+        ),
+        (
+            "path,label,set\nimg/0.png,cat,train\nimg/./0.png,cat,test\n",
+            3,
+            ["one part", "'train' on line 2"],
+        ),
         ("path,label\n../secret.png,cat\n", 2, ["leaves it", "../secret.png"]),
         ("path,label\nimg/../../x.png,cat\n", 2, ["leaves it"]),
         ("path,label\nimg\\..\\..\\x.png,cat\n", 2, ["leaves it"]),
@@ -85,16 +97,29 @@ def test_paths_from_the_root(tmp_path: Path) -> None:
         (PICTURE, 1, ["UTF-8"]),
     ],
 )
-def test_rows_that_cannot_be_understood(tmp_path: Path, text: str | bytes, line: int, words: list[str]) -> None:
+def test_rows_that_cannot_be_understood(
+    tmp_path: Path, text: str | bytes, line: int, words: list[str]
+) -> None:
     path = table(tmp_path, text)
     error = refused(path, *words)
     assert (error.where, error.line) == (path, line)
 
 
 def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
-    rows = ["img/0.png,cat", "img/1.png,dog", "img/9.png,dog", "img,cat", "img/1.png,dog", "img/0.png/x,cat"]
+    rows = [
+        "img/0.png,cat",
+        "img/1.png,dog",
+        "img/9.png,dog",
+        "img,cat",
+        "img/1.png,dog",
+        "img/0.png/x,cat",
+    ]
     lay(tmp_path, "img/8.png", content=b"")
-    data = load(table(tmp_path, "path,label\n" + "\n".join([*rows, "img/8.png,cat", f"{'y' * 300}.png,cat"])))
+    data = load(
+        table(
+            tmp_path, "path,label\n" + "\n".join([*rows, "img/8.png,cat", f"{'y' * 300}.png,cat"])
+        )
+    )
     assert ids(data) == ["img/0.png", "img/1.png"]
     reasons = skipped(data)
     assert len(reasons) == 6
@@ -125,8 +150,12 @@ def test_which_table_of_a_folder(tmp_path: Path) -> None:
     assert len(load(tmp_path / "other.tsv")) == 2
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.text(alphabet='path,label\n"\r;\t.\\/ 0imgé\0', max_size=120) | st.binary(max_size=80))
+@settings(
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    body=st.text(alphabet='path,label\n"\r;\t.\\/ 0imgé\0', max_size=120) | st.binary(max_size=80)
+)
 def test_any_table_is_data_or_one_error(tmp_path: Path, body: str | bytes) -> None:
     text = body.encode() if isinstance(body, str) else body
     path = table(tmp_path, b"path,label\n" + text)

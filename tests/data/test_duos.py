@@ -18,10 +18,10 @@ def data():
 
 
 def test_parts_and_captions(data):
-    assert {part: len(data.part(part)) for part in duos.PARTS} == duos.PARTS
+    assert {split: len(data.subset(split)) for split in duos.SPLITS} == duos.SPLITS
     form = re.compile(r"a (\w+) (\d) (left of|above) a (\w+) (\d)")
-    seen = {form.fullmatch(sample.truth.texts[0]).groups() for sample in data}
-    assert all(len(sample.truth.texts) == 1 for sample in data)
+    seen = {form.fullmatch(sample.target.texts[0]).groups() for sample in data}
+    assert all(len(sample.target.texts) == 1 for sample in data)
     for place, count in ((0, len(duos.INKS)), (1, 10), (2, 2), (3, len(duos.INKS)), (4, 10)):
         assert len({words[place] for words in seen}) == count
 
@@ -29,7 +29,10 @@ def test_parts_and_captions(data):
 def test_each_is_a_function_of_its_id(data):
     assert data.classes == ()
     again = duos.read()
-    assert all(np.array_equal(again[row].source.read(), data[row].source.read()) for row in range(0, 9000, 500))
+    assert all(
+        np.array_equal(again[row].source.read(), data[row].source.read())
+        for row in range(0, 9000, 500)
+    )
     assert load.load("duos").task == "text_to_image"
 
 
@@ -38,14 +41,14 @@ def test_colours_lie_where_it_is_said(data):
     checked = 0
     for sample in list(data)[:300]:
         first, _, relation, second, _ = re.fullmatch(
-            r"a (\w+) (\d) (left of|above) a (\w+) (\d)", sample.truth.texts[0]
+            r"a (\w+) (\d) (left of|above) a (\w+) (\d)", sample.target.texts[0]
         ).groups()
         if first == second:
             continue
-        picture = sample.source.read().astype(float)
+        image = sample.source.read().astype(float)
         middles = []
         for colour in (first, second):
-            near = np.linalg.norm(picture - np.array(COLOURS[colour]), axis=2) < 60
+            near = np.linalg.norm(image - np.array(COLOURS[colour]), axis=2) < 60
             middles.append(np.argwhere(near).mean(0)[0 if relation == "above" else 1])
         assert middles[0] + 3 < middles[1], sample
         checked += 1

@@ -9,32 +9,42 @@ from pathlib import Path
 import pytest
 
 from foveate.data.load import load
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from helpers.load_files import PICTURE, ids, lay, names, refused, skipped
 
 
 def test_a_folder_per_class(tmp_path: Path) -> None:
-    data = load(lay(tmp_path / "pets", "dog/2.PNG", "dog/1.png", "cat/deep/er/3.png", "cat/4.jpeg", "Owl/5.webp"))
+    data = load(
+        lay(
+            tmp_path / "pets",
+            "dog/2.PNG",
+            "dog/1.png",
+            "cat/deep/er/3.png",
+            "cat/4.jpeg",
+            "Owl/5.webp",
+        )
+    )
     assert ids(data) == ["Owl/5.webp", "cat/4.jpeg", "cat/deep/er/3.png", "dog/1.png", "dog/2.PNG"]
     assert data.classes == ("Owl", "cat", "dog")
     assert names(data) == ["Owl", "cat", "cat", "dog", "dog"]
     assert (data.name, data.task, data.origin) == ("pets", "classification", tmp_path / "pets")
-    assert {sample.part for sample in data} == {None}
-    assert data.symmetric is None
+    assert {sample.split for sample in data} == {None}
+    assert data.hflip_safe is None
     assert skipped(data) == {}
     assert data[3].source.read().shape == (3, 4, 1)
     assert load(data.origin) == data
 
 
 @pytest.mark.parametrize(
-    "words", [("train", "valid", "test"), ("Training", "val", "TESTING"), ("train", "Validation", "test")]
+    "words",
+    [("train", "valid", "test"), ("Training", "val", "TESTING"), ("train", "Validation", "test")],
 )
 def test_parts_above_the_classes(tmp_path: Path, words: tuple[str, str, str]) -> None:
     train, valid, test = words
     lay(tmp_path, f"{train}/a/1.png", f"{train}/b/2.png", f"{valid}/a/3.png", f"{test}/c/4.png")
     data = load(tmp_path)
     assert data.classes == ("a", "b", "c")
-    assert {sample.id: sample.part for sample in data} == {
+    assert {sample.id: sample.split for sample in data} == {
         f"{train}/a/1.png": "train",
         f"{train}/b/2.png": "train",
         f"{valid}/a/3.png": "valid",
@@ -43,9 +53,11 @@ def test_parts_above_the_classes(tmp_path: Path, words: tuple[str, str, str]) ->
 
 
 def test_a_part_alone_and_two_words_for_one(tmp_path: Path) -> None:
-    assert {sample.part for sample in load(lay(tmp_path / "one", "train/a/1.png", "train/b/2.png"))} == {"train"}
+    assert {
+        sample.split for sample in load(lay(tmp_path / "one", "train/a/1.png", "train/b/2.png"))
+    } == {"train"}
     both = load(lay(tmp_path / "two", "val/a/1.png", "valid/b/1.png"))
-    assert {sample.part for sample in both} == {"valid"}
+    assert {sample.split for sample in both} == {"valid"}
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
@@ -60,14 +72,30 @@ def test_parts_beside_classes_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_lies_in_no_class_is_listed(tmp_path: Path) -> None:
-    lay(tmp_path, "train/a/1.png", "train/b/2.png", "train/stray.png", "test/9.png", "above.png", "README.md")
+    lay(
+        tmp_path,
+        "train/a/1.png",
+        "train/b/2.png",
+        "train/stray.png",
+        "test/9.png",
+        "above.png",
+        "README.md",
+    )
     assert skipped(load(tmp_path)) == dict.fromkeys(
         ["above.png", "train/stray.png", "test/9.png"], "lies in no class folder"
     )
 
 
 def test_what_cannot_be_a_picture_is_listed_with_its_reason(tmp_path: Path) -> None:
-    lay(tmp_path, "a/1.png", "b/2.png", "a/.DS_Store", "a/Thumbs.db", "b/.hidden/3.png", "__MACOSX/a/4.png")
+    lay(
+        tmp_path,
+        "a/1.png",
+        "b/2.png",
+        "a/.DS_Store",
+        "a/Thumbs.db",
+        "b/.hidden/3.png",
+        "__MACOSX/a/4.png",
+    )
     lay(tmp_path, "a/notes.txt", "a/noending")
     lay(tmp_path, "b/empty.png", content=b"")
     (tmp_path / "void").mkdir()
@@ -94,7 +122,7 @@ def test_what_cannot_be_a_picture_is_listed_with_its_reason(tmp_path: Path) -> N
 def test_a_broken_picture_is_found_when_it_is_decoded(tmp_path: Path) -> None:
     lay(tmp_path, "a/1.png", "b/2.png")
     (tmp_path / "b" / "3.png").write_bytes(PICTURE[:40])
-    with pytest.raises(BadPicture, match=r"b/3\.png"):
+    with pytest.raises(BadImage, match=r"b/3\.png"):
         load(tmp_path)[2].source.read()
 
 
@@ -114,7 +142,14 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 
 
 def test_odd_names(tmp_path: Path) -> None:
-    odd = ["-x/-rf.png", "a b/c d.png", "ünï/日本.png", "q\"'/new\nline.png", "a.png/b.png", "%s/{0}.png"]
+    odd = [
+        "-x/-rf.png",
+        "a b/c d.png",
+        "ünï/日本.png",
+        "q\"'/new\nline.png",
+        "a.png/b.png",
+        "%s/{0}.png",
+    ]
     data = load(lay(tmp_path, *odd))
     assert sorted(ids(data)) == sorted(odd)
     assert set(names(data)) == {name.split("/")[0] for name in odd}
@@ -139,7 +174,9 @@ def test_too_few_classes(tmp_path: Path) -> None:
     lay(tmp_path, "dog/1.txt")
     refused(tmp_path, "found one ('cat')")
     lay(tmp_path / "cat", "1.png", "2.png", content=b"")
-    refused(tmp_path, "found none that can be used", "cat/1.png: the file is empty", format="folder")
+    refused(
+        tmp_path, "found none that can be used", "cat/1.png: the file is empty", format="folder"
+    )
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
@@ -174,4 +211,6 @@ def test_ten_thousand_names_are_read_in_no_time(tmp_path: Path) -> None:
             os.link(tmp_path / "source.png", tmp_path / "set" / f"{group:02d}" / f"{number}.png")
     start = time.perf_counter()
     assert len(load(tmp_path / "set")) == 10_000
-    assert time.perf_counter() - start < 2  # a sixth of this here: room for slow disks and busy machines
+    assert (
+        time.perf_counter() - start < 2
+    )  # a sixth of this here: room for slow disks and busy machines

@@ -45,7 +45,11 @@ def test_times_sort_as_numbers_and_come_from_names_data_or_exif(tmp_path):
     assert timed(clock, "data")[1] < timed(clock, "data")[0] < timed(clock, "data")[2]
     zones = [*named("a", time="2024-01-02T00:30+02:00"), *named("b", time="2024-01-01T23:00+00:00")]
     assert timed(zones, "data")[0] < timed(zones, "data")[1]
-    for told in ("5/1/2024", "yesterday", "2024-01-02T10:00+02:00"):  # the last beside one without a zone
+    for told in (
+        "5/1/2024",
+        "yesterday",
+        "2024-01-02T10:00+02:00",
+    ):  # the last beside one without a zone
         with pytest.raises(DataError, match="all numbers or all dates"):
             timed([*named("a", time="2024-01-02"), *named("b", time=told)], "data")
     with pytest.raises(DataError, match="2 have none"):

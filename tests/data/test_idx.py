@@ -18,7 +18,9 @@ from helpers.load_files import PICTURE, ids, lay, refused
 
 def idx(values: np.ndarray, kind: int = 8) -> bytes:
     """Made by hand from the format's description, apart from the writer."""
-    return struct.pack(f">HBB{values.ndim}I", 0, kind, values.ndim, *values.shape) + values.tobytes()
+    return (
+        struct.pack(f">HBB{values.ndim}I", 0, kind, values.ndim, *values.shape) + values.tobytes()
+    )
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
@@ -48,8 +50,8 @@ def test_idx(tmp_path: Path, zipped: bool, infix: str) -> None:
     assert data.classes == ("0", "1", "2", "3")
     assert ids(data)[::5] == ["train/00000", "train/00005"]
     assert ids(data)[6:] == ["test/00000", "test/00001"]
-    assert [sample.truth.index for sample in data] == [*LABELS, *LABELS[:2]]
-    assert [sample.part for sample in data] == ["train"] * 6 + ["test"] * 2
+    assert [sample.target.index for sample in data] == [*LABELS, *LABELS[:2]]
+    assert [sample.split for sample in data] == ["train"] * 6 + ["test"] * 2
     for sample, image in zip(data, [*IMAGES, *IMAGES[:2]], strict=True):
         assert np.array_equal(sample.source.read(), image[..., None])
     assert data[0].source.rows is data[5].source.rows  # one array, not many
@@ -81,13 +83,21 @@ def test_an_unpacked_file_is_taken_before_its_packed_twin(tmp_path: Path) -> Non
         ({"train_images": b""}, "train-images", ["00000803", "nothing"]),
         ({"train_images": idx(IMAGES)[:9]}, "train-images", ["within its header"]),
         ({"train_images": idx(IMAGES)[:-1]}, "train-images", ["120 values are expected"]),
-        ({"train_images": idx(IMAGES) + b"x"}, "train-images", ["120 values are expected", "got more"]),
+        (
+            {"train_images": idx(IMAGES) + b"x"},
+            "train-images",
+            ["120 values are expected", "got more"],
+        ),
         ({"train_images": idx(LABELS)}, "train-images", ["00000803", "got 00000801"]),
         ({"train_images": idx(IMAGES.astype(">f4"), 13)}, "train-images", ["got 00000d03"]),
         ({"test_labels": PICTURE}, "t10k-labels", ["00000801", "got 89504e47"]),
         ({"test_labels": idx(LABELS)}, "t10k-labels", ["6 labels and 2 pictures"]),
         ({"train_images": idx(IMAGES[:, :0])}, "train-images", ["with an area"]),
-        ({"train_images": struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 9)}, "train-images", ["too short"]),
+        (
+            {"train_images": struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 9)},
+            "train-images",
+            ["too short"],
+        ),
     ],
 )
 def test_idx_files_that_lie(
@@ -101,13 +111,19 @@ def test_idx_files_that_lie(
 
 def test_two_files_for_one(tmp_path: Path) -> None:
     mnist(mnist(tmp_path), infix=".")
-    refused(tmp_path, "one file is expected, found t10k-images-idx3-ubyte and t10k-images.idx3-ubyte")
+    refused(
+        tmp_path, "one file is expected, found t10k-images-idx3-ubyte and t10k-images.idx3-ubyte"
+    )
 
 
 def test_gzip_that_lies(tmp_path: Path) -> None:
     good = gzip.compress(idx(IMAGES))
     flipped = bytes([*good[:-8], good[-8] ^ 1, *good[-7:]])
-    for damaged, words in ((good[:-20], "cut short"), (b"\0" * 30, "damaged"), (flipped, "damaged")):
+    for damaged, words in (
+        (good[:-20], "cut short"),
+        (b"\0" * 30, "damaged"),
+        (flipped, "damaged"),
+    ):
         mnist(tmp_path, zipped=True, train_images=damaged)
         refused(tmp_path, words, "train-images")
 

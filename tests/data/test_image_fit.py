@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from foveate.data.images import fit
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from helpers.image_files import GREY, RGB, RNG
 
 
@@ -47,7 +47,7 @@ def test_many_bands_are_resized_one_by_one() -> None:
 
 
 def test_other_changes_of_channels_are_refused() -> None:
-    with pytest.raises(BadPicture, match="3 channels is expected, got 6"):
+    with pytest.raises(BadImage, match="3 channels is expected, got 6"):
         fit(np.zeros((4, 4, 6), np.uint8), 8, 3)
-    with pytest.raises(BadPicture, match="with pixels"):
+    with pytest.raises(BadImage, match="with pixels"):
         fit(np.zeros((0, 4, 1), np.uint8), 8, 1)

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from foveate.data import images
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 
 ENDINGS = (".png", ".jpg", ".tif", ".webp", ".gif", ".bmp", ".ppm")
 
@@ -21,13 +21,17 @@ def make(path: Path, orientation: int | None = None) -> Path:
     if orientation is not None:
         exif[0x0112] = orientation
     pixels = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
-    PIL.Image.fromarray(pixels).save(path, **({} if path.suffix in (".bmp", ".ppm", ".gif") else {"exif": exif}))
+    PIL.Image.fromarray(pixels).save(
+        path, **({} if path.suffix in (".bmp", ".ppm", ".gif") else {"exif": exif})
+    )
     return path
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("orientation", [None, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-def test_size_is_that_of_the_decoded_picture(tmp_path: Path, ending: str, orientation: int | None) -> None:
+def test_size_is_that_of_the_decoded_picture(
+    tmp_path: Path, ending: str, orientation: int | None
+) -> None:
     path = make(tmp_path / f"x{ending}", orientation)
     found = images.size(path)
     assert found == images.decode(path).shape[:2]
@@ -66,10 +70,10 @@ def test_nothing_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("content", [b"", b"none", b"\x89PNG\r\n\x1a\n", b"P6 99999 99999 255\n"])
 def test_what_has_no_size(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.png").write_bytes(content)
-    with pytest.raises(BadPicture) as caught:
+    with pytest.raises(BadImage) as caught:
         images.size(tmp_path / "x.png")
     assert caught.value.where == tmp_path / "x.png"
-    with pytest.raises(BadPicture, match="no such file"):
+    with pytest.raises(BadImage, match="no such file"):
         images.size(tmp_path / "y.png")
-    with pytest.raises(BadPicture, match="folder"):
+    with pytest.raises(BadImage, match="folder"):
         images.size(tmp_path)

@@ -13,7 +13,7 @@ import pytest
 from PIL import ImageOps
 
 from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from helpers.image_files import DEEP, GREY, RGB, RGBA, RNG, png, refused
 
 
@@ -60,7 +60,11 @@ def test_a_palette_is_looked_up(tmp_path: Path) -> None:
 def test_a_transparent_palette_lies_on_white(tmp_path: Path, transparency: int | bytes) -> None:
     palette = PIL.Image.fromarray(RGB).quantize(8)
     palette.save(tmp_path / "x.png", transparency=transparency)
-    alphas = [0 if i == transparency else 255 for i in range(8)] if transparency == 3 else list(transparency)
+    alphas = (
+        [0 if i == transparency else 255 for i in range(8)]
+        if transparency == 3
+        else list(transparency)
+    )
     indices, colours = np.asarray(palette), np.array(palette.getpalette("RGB")).reshape(-1, 3)
     rgba = np.dstack([colours[indices], np.array(alphas)[indices]])
     assert np.abs(decode(tmp_path / "x.png") - over_white(rgba)).max() <= 1
@@ -84,7 +88,9 @@ def test_what_is_hidden_under_full_transparency_stays_hidden(tmp_path: Path) -> 
 
 def test_a_transparent_grey_level_lies_on_white(tmp_path: Path) -> None:
     PIL.Image.fromarray(GREY).save(tmp_path / "x.png", transparency=int(GREY[0, 0]))
-    assert np.array_equal(decode(tmp_path / "x.png"), np.where(GREY[0, 0] == GREY, 255, GREY)[..., None])
+    assert np.array_equal(
+        decode(tmp_path / "x.png"), np.where(GREY[0, 0] == GREY, 255, GREY)[..., None]
+    )
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr"])
@@ -110,17 +116,32 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, ending: str) ->
 def test_big_endian_and_white_is_zero(tmp_path: Path) -> None:
     def tiff(byte_order: str, photometric: int) -> bytes:
         """The smallest TIFF (revision 6.0, section 2): header, one directory of nine entries, one strip."""
-        tags = [(256, 7), (257, 5), (258, 16), (259, 1), (262, photometric), (273, 122), (277, 1), (278, 5)]
+        tags = [
+            (256, 7),
+            (257, 5),
+            (258, 16),
+            (259, 1),
+            (262, photometric),
+            (273, 122),
+            (277, 1),
+            (278, 5),
+        ]
         entries = [*tags, (279, 70)]
         head = (b"II" if byte_order == "<" else b"MM") + struct.pack(f"{byte_order}HI", 42, 8)
         short = [struct.pack(f"{byte_order}HHIHH", tag, 3, 1, value, 0) for tag, value in entries]
         directory = struct.pack(f"{byte_order}H", len(entries)) + b"".join(short) + bytes(4)
         return head + directory + DEEP.astype(f"{byte_order}u2").tobytes()
 
-    for byte_order, photometric, expected in (("<", 1, DEEP), (">", 1, DEEP), ("<", 0, 65535 - DEEP)):
+    for byte_order, photometric, expected in (
+        ("<", 1, DEEP),
+        (">", 1, DEEP),
+        ("<", 0, 65535 - DEEP),
+    ):
         (tmp_path / "x.tif").write_bytes(tiff(byte_order, photometric))
         assert np.array_equal(decode(tmp_path / "x.tif"), np.rint(expected / 257)[..., None])
-    (tmp_path / "x.tif").write_bytes(tiff(">", 0))  # unknown to Pillow: refused rather than read upside down
+    (tmp_path / "x.tif").write_bytes(
+        tiff(">", 0)
+    )  # unknown to Pillow: refused rather than read upside down
     refused(tmp_path / "x.tif")
 
 
@@ -129,14 +150,16 @@ def test_twelve_bits_need_their_own_white(tmp_path: Path) -> None:
     expected = np.rint((DEEP // 16) * (255 / 4095))[..., None]
     assert np.array_equal(FileSource(tmp_path / "x.png", white=4095).read(), expected)
     PIL.Image.fromarray(DEEP).save(tmp_path / "x.png")
-    with pytest.raises(BadPicture, match="from 0 to 4095 are expected, got 0 to 65535"):
+    with pytest.raises(BadImage, match="from 0 to 4095 are expected, got 0 to 65535"):
         FileSource(tmp_path / "x.png", white=4095).read()
 
 
 @pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)])
 def test_sixteen_bit_colour_keeps_its_high_byte(tmp_path: Path, colour: int, channels: int) -> None:
     deep = RNG.integers(0, 65536, (4, 3, channels)).astype(">u2")
-    (tmp_path / "x.png").write_bytes(png(3, 4, 16, colour, b"".join(b"\0" + row.tobytes() for row in deep)))
+    (tmp_path / "x.png").write_bytes(
+        png(3, 4, 16, colour, b"".join(b"\0" + row.tobytes() for row in deep))
+    )
     expected = deep / 257 if colour == 2 else over_white(deep / 257)
     assert np.abs(decode(tmp_path / "x.png") - expected).max() <= 2
 
@@ -145,16 +168,21 @@ def test_a_float_picture_is_from_nought_to_one(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)
     PIL.Image.fromarray(ramp).save(tmp_path / "x.tif")
     assert np.array_equal(decode(tmp_path / "x.tif"), np.rint(ramp * 255)[..., None])
-    for bad in (ramp * 255, ramp - 0.1, np.full((5, 7), np.nan, np.float32), ramp + np.float32(np.inf)):
+    for bad in (
+        ramp * 255,
+        ramp - 0.1,
+        np.full((5, 7), np.nan, np.float32),
+        ramp + np.float32(np.inf),
+    ):
         PIL.Image.fromarray(bad).save(tmp_path / "x.tif")
-        with pytest.raises(BadPicture, match="from 0 to 1 are expected") as caught:
+        with pytest.raises(BadImage, match="from 0 to 1 are expected") as caught:
             decode(tmp_path / "x.tif")
         assert caught.value.remedy
 
 
 def test_thirty_two_bits_without_a_white_are_refused(tmp_path: Path) -> None:
     PIL.Image.fromarray(np.array([[-5, 70_000]], np.int32)).save(tmp_path / "x.tif")
-    with pytest.raises(BadPicture, match="got -5 to 70000"):
+    with pytest.raises(BadImage, match="got -5 to 70000"):
         decode(tmp_path / "x.tif")
 
 
@@ -164,8 +192,8 @@ def test_pictures_stand_upright(tmp_path: Path, ending: str, orientation: int) -
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     PIL.Image.fromarray(RGB).save(tmp_path / f"x.{ending}", exif=exif)
-    with PIL.Image.open(tmp_path / f"x.{ending}") as picture:
-        expected = np.asarray(ImageOps.exif_transpose(picture))
+    with PIL.Image.open(tmp_path / f"x.{ending}") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
     assert np.array_equal(decode(tmp_path / f"x.{ending}"), expected)
 
 
@@ -181,8 +209,8 @@ def test_the_first_of_many_frames(tmp_path: Path, ending: str) -> None:
     frames = [PIL.Image.new("RGB", (8, 6), colour) for colour in ("red", "blue", "lime")]
     extra = {"lossless": True} if ending == "webp" else {}
     frames[0].save(tmp_path / f"x.{ending}", save_all=True, append_images=frames[1:], **extra)
-    with PIL.Image.open(tmp_path / f"x.{ending}") as picture:
-        assert picture.n_frames == 3
+    with PIL.Image.open(tmp_path / f"x.{ending}") as image:
+        assert image.n_frames == 3
     assert np.array_equal(decode(tmp_path / f"x.{ending}"), np.full((6, 8, 3), (255, 0, 0)))
 
 

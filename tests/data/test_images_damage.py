@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import ImageFile, TiffImagePlugin
 
 from foveate.data.images import decode
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from helpers.image_files import RGB, png, refused
 
 
@@ -29,7 +29,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     assert "links" in refused(tmp_path / "loop.png")
     assert "too long" in refused(tmp_path / ("x" * 300))
-    with pytest.raises(BadPicture, match="null byte"):
+    with pytest.raises(BadImage, match="null byte"):
         decode(tmp_path / "a\0b.png")
 
 
@@ -53,7 +53,9 @@ def test_permission_denied(tmp_path: Path) -> None:
 def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("<html>404</html>")
     assert "PNG, JPEG" in refused(tmp_path / "x.png")
-    (tmp_path / "x.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n showpage\n")
+    (tmp_path / "x.eps").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n showpage\n"
+    )
     assert "PNG, JPEG" in refused(tmp_path / "x.eps")  # and no Ghostscript was started
 
 
@@ -95,18 +97,23 @@ def check_survives(folder: Path, data: bytes) -> None:
     file.write_bytes(data)
     try:
         image = decode(file)
-    except BadPicture:
+    except BadImage:
         return
     assert image.dtype == np.uint8
     assert image.ndim == 3
     assert image.shape[2] in (1, 3)
 
 
-FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @FUZZ
-@given(magic=st.sampled_from([encoded(kind)[:12] for kind in KINDS] + [b""]), rest=st.binary(max_size=300))
+@given(
+    magic=st.sampled_from([encoded(kind)[:12] for kind in KINDS] + [b""]),
+    rest=st.binary(max_size=300),
+)
 def test_garbage_is_an_error_and_nothing_else(tmp_path: Path, magic: bytes, rest: bytes) -> None:
     check_survives(tmp_path, magic + rest)
 
@@ -117,7 +124,9 @@ def test_garbage_is_an_error_and_nothing_else(tmp_path: Path, magic: bytes, rest
     cut=st.floats(0, 1),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
 )
-def test_damage_is_an_error_or_a_picture(tmp_path: Path, kind: str, cut: float, flips: list[tuple[float, int]]) -> None:
+def test_damage_is_an_error_or_a_picture(
+    tmp_path: Path, kind: str, cut: float, flips: list[tuple[float, int]]
+) -> None:
     data = bytearray(encoded(kind))
     for place, value in flips:
         data[int(place**2 * len(data))] = value  # squared: headers are where parsers break
@@ -131,7 +140,9 @@ def noisy_tiff(folder: Path) -> Path:
     PIL.Image.fromarray(RGB).save(folder / "x.tif", tiffinfo=tags)
     data = (folder / "x.tif").read_bytes()
     entry = data.index(struct.pack("<HH", 700, 1))
-    (folder / "x.tif").write_bytes(data[: entry + 4] + struct.pack("<I", 100_000) + data[entry + 8 :])
+    (folder / "x.tif").write_bytes(
+        data[: entry + 4] + struct.pack("<I", 100_000) + data[entry + 8 :]
+    )
     return folder / "x.tif"
 
 
@@ -139,8 +150,8 @@ def test_no_warning_leaks_and_the_filters_are_put_back(tmp_path: Path) -> None:
     file = noisy_tiff(tmp_path)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        with PIL.Image.open(file) as picture:
-            picture.load()
+        with PIL.Image.open(file) as image:
+            image.load()
     assert heard  # or this test tests nothing
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:

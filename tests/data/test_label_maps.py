@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveate.annotations import IGNORE, ArrayPixels, Boxes, Cutout, Instances, Polygon, RunLengths, mask_bounds
+from foveate.annotations import (
+    IGNORE,
+    ArrayPixels,
+    Boxes,
+    Instances,
+    MaskFileShape,
+    Polygon,
+    RunLengths,
+    mask_bounds,
+)
 from foveate.data import label_maps
 from foveate.ops import rle
 
@@ -35,7 +44,7 @@ def painted(rng, size, most=6):
     return rng.integers(0, most + 1, size).astype(np.int32)
 
 
-# --- another size -----------------------------------------------------------------------------------------------------
+# --- another size
 
 
 @settings(deadline=None)
@@ -69,7 +78,7 @@ def test_a_huge_picture_shrinks_to_a_pixel_and_a_pixel_grows():
     assert np.array_equal(label_maps.nearest(np.array([[4]]), (3, 1000)), np.full((3, 1000), 4))
 
 
-# --- bytes ------------------------------------------------------------------------------------------------------------
+# --- bytes
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,7 @@ def test_nothing_at_all_can_be_kept():
     assert label_maps.compact(np.full((2, 2), IGNORE)).tolist() == [[IGNORE] * 2] * 2
 
 
-# --- numbers of things ------------------------------------------------------------------------------------------------
+# --- numbers of things
 
 
 @settings(deadline=None)
@@ -111,9 +120,15 @@ def test_of_things_that_lie_on_each_other_the_smaller_one_is_seen(seed, size, co
 def test_the_places_of_things_of_any_kind_are_those_of_their_masks():
     size, values = (9, 12), np.zeros((9, 12), np.int32)
     values[2:5, 3:9], values[4:, 0] = 1, 2
-    regions = label_maps.things(values, Boxes(np.zeros((2, 4)), np.zeros(2, np.int64))).shapes
+    regions = label_maps.instances(values, Boxes(np.zeros((2, 4)), np.zeros(2, np.int64))).shapes
     outline = Polygon((np.array([[1.0, 1], [7, 2], [4, 8]]),))
-    others = outline, RunLengths(rle.encode(values == 1), size), Cutout(ArrayPixels(values)), None, None
+    others = (
+        outline,
+        RunLengths(rle.encode(values == 1), size),
+        MaskFileShape(ArrayPixels(values)),
+        None,
+        None,
+    )
     corners = np.array([[0, 0, 1, 1]] * 5 + [[1.6, 2.4, 4, 20], [5, 5, 5, 9]])
     mixed = Instances(Boxes(corners, np.arange(7), size=size), (*regions, *others))
     for places, mask in zip(mixed.places(size), mixed.masks(size), strict=True):
@@ -127,7 +142,9 @@ def test_outlines_boxes_and_run_lengths_may_be_mixed():
     boxes = Boxes(np.array([(1.0, 1, 5, 5), (2, 2, 3, 3), (4, 4, 12, 10)]), np.zeros(3), size=size)
     expected = np.zeros(size, int)
     expected[4:10, 4:12], expected[1:5, 1:5], expected[2, 2] = 3, 1, 2
-    assert np.array_equal(label_maps.numbered(Instances(boxes, (square, spot, None)), size), expected)
+    assert np.array_equal(
+        label_maps.numbered(Instances(boxes, (square, spot, None)), size), expected
+    )
 
 
 @settings(deadline=None)
@@ -136,16 +153,23 @@ def test_numbers_become_things_and_things_their_numbers_again(seed, size):
     rng = np.random.default_rng(seed)
     ids = painted(rng, size)
     like = Boxes(
-        rng.uniform(0, 9, (6, 4)), rng.integers(0, 9, 6), rng.random(6), rng.random(6) < 0.3, rng.random(6) < 0.3, size
+        rng.uniform(0, 9, (6, 4)),
+        rng.integers(0, 9, 6),
+        rng.random(6),
+        rng.random(6) < 0.3,
+        rng.random(6) < 0.3,
+        size,
     )
-    found = label_maps.things(ids, like)
+    found = label_maps.instances(ids, like)
     there = [number for number in range(1, 7) if (ids == number).any()]
     rows = np.array(there, int) - 1
     assert len(found) == len(there)
     for name in ("classes", "scores", "crowd", "difficult"):
         assert np.array_equal(getattr(found.boxes, name), getattr(like, name)[rows])
     assert found.boxes.size == size
-    assert np.array_equal(found.masks(size), np.array([ids == number for number in there]).reshape(-1, *size))
+    assert np.array_equal(
+        found.masks(size), np.array([ids == number for number in there]).reshape(-1, *size)
+    )
     for shape, corners, number in zip(found.shapes, found.boxes.corners, there, strict=True):
         assert tuple(corners) == shape.bounds() == mask_bounds(ids == number)
     # Numbers begin with 1 again, without gaps; of some, in another order, with theirs.
@@ -159,13 +183,13 @@ def test_numbers_become_things_and_things_their_numbers_again(seed, size):
 
 def test_a_truth_has_no_scores_and_no_thing_is_no_thing():
     like = Boxes(np.zeros((2, 4)), np.array([4, 5]))
-    one = label_maps.things(np.array([[0, 2], [0, 0]], np.int8), like)
+    one = label_maps.instances(np.array([[0, 2], [0, 0]], np.int8), like)
     assert one.boxes.scores is None
     assert one.boxes.classes.tolist() == [5]
     assert one.boxes.corners.tolist() == [[1, 0, 2, 1]]  # a thing of one pixel
     for none in (
-        label_maps.things(np.zeros((3, 4), np.int32), like),
-        label_maps.things(np.zeros((3, 4), np.int8), like[:0]),
+        label_maps.instances(np.zeros((3, 4), np.int32), like),
+        label_maps.instances(np.zeros((3, 4), np.int8), like[:0]),
     ):
         assert len(none) == 0
         assert none.boxes.size == (3, 4)
@@ -176,23 +200,29 @@ def test_things_of_two_pictures_together_are_numbered_by_their_pixels():
     """Numbers of one picture mean nothing in another."""
     size = (4, 4)
     like = Boxes(np.zeros((2, 4)), np.array([0, 1]))
-    one = label_maps.things(np.where(block(size, (0, 2), (0, 4)), 1, 0), like)
-    other = label_maps.things(np.where(block(size, (1, 3), (1, 3)), 1, 0), like)
+    one = label_maps.instances(np.where(block(size, (0, 2), (0, 4)), 1, 0), like)
+    other = label_maps.instances(np.where(block(size, (1, 3), (1, 3)), 1, 0), like)
     both = Instances(
-        Boxes(np.concatenate([one.boxes.corners, other.boxes.corners]), np.array([0, 1])), one.shapes + other.shapes
+        Boxes(np.concatenate([one.boxes.corners, other.boxes.corners]), np.array([0, 1])),
+        one.shapes + other.shapes,
     )
-    assert label_maps.numbered(both, size).tolist() == [[1, 1, 1, 1], [1, 2, 2, 1], [0, 2, 2, 0], [0, 0, 0, 0]]
+    assert label_maps.numbered(both, size).tolist() == [
+        [1, 1, 1, 1],
+        [1, 2, 2, 1],
+        [0, 2, 2, 0],
+        [0, 0, 0, 0],
+    ]
 
 
 def test_many_things_are_numbered_as_they_are():
     ids = np.arange(1, 40_001, dtype=np.int32).reshape(200, 200)
     like = Boxes(np.zeros((40_000, 4)), np.arange(40_000))
-    found = label_maps.things(ids, like)
+    found = label_maps.instances(ids, like)
     assert len(found) == 40_000
     assert np.array_equal(label_maps.numbered(found, ids.shape), ids)
 
 
-# --- guesses ----------------------------------------------------------------------------------------------------------
+# --- guesses
 
 
 def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
@@ -201,7 +231,9 @@ def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
     boxes = Boxes(np.zeros((6, 4)), np.arange(6), scores)
     kept = label_maps.surest(Instances(boxes, (one, one, other, other, None, None)))
     assert kept.tolist() == [False, True, True, False, True, True]
-    assert label_maps.surest(Instances(Boxes(np.zeros((2, 4)), np.arange(2)), (one, one))).all()  # truths
+    assert label_maps.surest(
+        Instances(Boxes(np.zeros((2, 4)), np.arange(2)), (one, one))
+    ).all()  # truths
     assert label_maps.surest(Instances(boxes[:0], ())).tolist() == []
 
 
@@ -209,15 +241,24 @@ def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
 @given(before=SIZES, after=SIZES, seed=st.integers(0, 99))
 def test_guesses_about_one_thing_are_still_about_one_thing_at_another_size(before, after, seed):
     rng = np.random.default_rng(seed)
-    single = label_maps.things(painted(rng, before), Boxes(np.zeros((6, 4)), np.arange(6), rng.random(6)))
+    single = label_maps.instances(
+        painted(rng, before), Boxes(np.zeros((6, 4)), np.arange(6), rng.random(6))
+    )
     rows = rng.permutation(np.repeat(np.arange(len(single)), rng.integers(1, 4, len(single))))
-    guesses = Instances(replace(single.boxes[rows], classes=rng.integers(0, 9, len(rows))), single[rows].shapes)
+    guesses = Instances(
+        replace(single.boxes[rows], classes=rng.integers(0, 9, len(rows))), single[rows].shapes
+    )
     alone, found = (label_maps.resized(one, before, after) for one in (single, guesses))
-    known = {float(score): mask for score, mask in zip(alone.boxes.scores, alone.masks(after), strict=True)}
+    known = {
+        float(score): mask
+        for score, mask in zip(alone.boxes.scores, alone.masks(after), strict=True)
+    }
     kept = np.isin(guesses.boxes.scores, list(known))
     assert found.boxes.classes.tolist() == guesses.boxes.classes[kept].tolist()
     assert found.boxes.scores.tolist() == guesses.boxes.scores[kept].tolist()
-    for score, mask, corners in zip(found.boxes.scores, found.masks(after), found.boxes.corners, strict=True):
+    for score, mask, corners in zip(
+        found.boxes.scores, found.masks(after), found.boxes.corners, strict=True
+    ):
         assert np.array_equal(mask, known[float(score)])
         assert corners.tolist() == list(mask_bounds(mask))
     assert len({id(shape) for shape in found.shapes}) == len(alone)

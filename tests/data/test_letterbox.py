@@ -15,12 +15,23 @@ from foveate.annotations import Boxes
 from foveate.data.cache import decoding
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.images import PADDING, FileSource, fit, inside, padded, resize
-from foveate.data.subset import Rows
-from foveate.errors import BadPicture
-from foveate.experiment.prepare import Material
+from foveate.data.subset import Subset
+from foveate.errors import BadImage
+from foveate.experiment.prepare import PreparedData
 from foveate.tasks.detection import Detection
 
-SHAPES = [(1, 1), (1, 2), (50, 8000), (8000, 50), (64, 64), (63, 64), (65, 64), (100, 37), (3, 5), (200, 201)]
+SHAPES = [
+    (1, 1),
+    (1, 2),
+    (50, 8000),
+    (8000, 50),
+    (64, 64),
+    (63, 64),
+    (65, 64),
+    (100, 37),
+    (3, 5),
+    (200, 201),
+]
 SIDES = st.integers(1, 10_000)
 
 
@@ -29,8 +40,8 @@ def noise(*shape, seed=0):
 
 
 def pillows(image, height, width):
-    picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+    image = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 @given(SIDES, SIDES, st.integers(1, 2000))
@@ -53,7 +64,9 @@ def test_a_letterboxed_picture_is_pillows_at_the_top_left_and_grey_beside_it(sha
     boxed = fit(image, 64, bands, letterbox=True)
     height, width = inside(*shape, 64)
     assert boxed.shape == (64, 64, bands)
-    expected = pillows(image[..., 0] if bands == 1 else image, height, width).reshape(height, width, bands)
+    expected = pillows(image[..., 0] if bands == 1 else image, height, width).reshape(
+        height, width, bands
+    )
     assert np.array_equal(boxed[:height, :width], expected)
     assert (boxed[height:] == PADDING).all()
     assert (boxed[:, width:] == PADDING).all()
@@ -73,7 +86,7 @@ def test_a_square_is_the_same_stretched_or_letterboxed():
 
 
 def test_no_pixel_is_refused():
-    with pytest.raises(BadPicture, match="a picture with pixels"):
+    with pytest.raises(BadImage, match="a picture with pixels"):
         fit(np.zeros((0, 4, 3), np.uint8), 8, 3, letterbox=True)
 
 
@@ -96,14 +109,20 @@ def test_a_padded_picture_keeps_its_pixels_and_is_not_copied_where_it_fits():
     assert (made[:, 6:] == PADDING).all()
 
 
-# --- kept on disk -----------------------------------------------------------------------------------------------------
+# --- kept on disk
 
 
-def truth(height, width, seed=0):
+def make_target(height, width, seed=0):
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 1, (5, 2, 2)) * [width, height]
     corners = np.concatenate([corners.min(1), corners.max(1)], 1)
-    return Boxes(corners, np.zeros(5, int), crowd=np.arange(5) == 1, difficult=np.arange(5) == 2, size=(height, width))
+    return Boxes(
+        corners,
+        np.zeros(5, int),
+        crowd=np.arange(5) == 1,
+        difficult=np.arange(5) == 2,
+        size=(height, width),
+    )
 
 
 def files(root, shapes):
@@ -111,7 +130,9 @@ def files(root, shapes):
     samples = []
     for row, shape in enumerate(shapes):
         Image.fromarray(noise(*shape, 3, seed=row)).save(root / f"{row}.png")
-        samples.append(Sample(f"{row}.png", FileSource(root / f"{row}.png"), truth(*shape, row)))
+        samples.append(
+            Sample(f"{row}.png", FileSource(root / f"{row}.png"), make_target(*shape, row))
+        )
     return Dataset("set", "detection", ("thing",), samples, origin=root)
 
 
@@ -123,7 +144,10 @@ def test_letterboxed_and_stretched_pictures_of_the_same_files_do_not_mix(place, 
             made = decoding.decode(whole, 16, letterbox=letterbox)
             for sample, pixels in zip(whole, made.pixels, strict=True):
                 assert np.array_equal(pixels, fit(sample.source.read(), 16, 3, letterbox=letterbox))
-    assert [path.name[32:] for path in sorted(place.iterdir())] == ["-16letterboxx0.pictures", "-16x0.pictures"]
+    assert [path.name[32:] for path in sorted(place.iterdir())] == [
+        "-16letterboxx0.pictures",
+        "-16x0.pictures",
+    ]
     assert len({path.name[:32] for path in place.iterdir()}) == 1
 
 
@@ -132,55 +156,71 @@ def test_a_survey_is_content_with_letterboxed_pictures(place, tmp_path):
     made = decoding.decode(whole, 16, letterbox=True)
     seen = decoding.survey(whole)
     assert seen.hashes == made.hashes
-    assert list(zip(seen.looks["height"], seen.looks["width"], strict=True)) == [(10, 20), (8, 8)]
+    assert list(zip(seen.image_stats["height"], seen.image_stats["width"], strict=True)) == [
+        (10, 20),
+        (8, 8),
+    ]
     assert len(list(place.iterdir())) == 1
 
 
-# --- a part's rows, and the way back ----------------------------------------------------------------------------------
+# --- a part's rows, and the way back
 
 
 def test_one_picture_and_a_slice_come_without_padding_and_an_array_of_rows_whole():
     pixels = noise(5, 8, 8, 3)
     sizes = np.array([[8, 3], [2, 8], [8, 8]])
-    rows = Rows(pixels, np.array([4, 0, 2]), sizes)
+    rows = Subset(pixels, np.array([4, 0, 2]), sizes)
     expected = [pixels[4, :8, :3], pixels[0, :2, :8], pixels[2]]
-    assert [np.array_equal(rows[row], picture) for row, picture in enumerate(expected)] == [True] * 3
+    assert [np.array_equal(rows[row], image) for row, image in enumerate(expected)] == [True] * 3
     assert np.array_equal(rows[-3], expected[0])
     for which in (slice(None), slice(1, None), slice(0, 2), slice(None, None, -1), slice(5, 9)):
         some = rows[which]
         assert len(some) == len(expected[which])
-        assert all(np.array_equal(one, other) for one, other in zip(some, expected[which], strict=True))
+        assert all(
+            np.array_equal(one, other) for one, other in zip(some, expected[which], strict=True)
+        )
     assert np.array_equal(rows[np.array([2, 0])], pixels[[2, 4]])
     assert rows.shape == (3, 8, 8, 3)
-    assert [picture.shape for picture in rows] == [(8, 3, 3), (2, 8, 3), (8, 8, 3)]
+    assert [image.shape for image in rows] == [(8, 3, 3), (2, 8, 3), (8, 8, 3)]
 
 
 def test_without_sizes_every_way_gives_whole_pictures():
     pixels = noise(5, 8, 8, 1)
-    rows = Rows(pixels, np.array([4, 0]))
+    rows = Subset(pixels, np.array([4, 0]))
     assert np.array_equal(rows[0], pixels[4])
     assert np.array_equal(rows[:], pixels[[4, 0]])
     assert np.array_equal(rows[np.array([1])], pixels[[0]])
 
 
-def material(whole, size):
+def prepare_data(whole, size):
     made = decoding.decode(whole, size, letterbox=True)
-    parts = {"train": np.arange(len(whole)), "valid": np.zeros(0, np.int64), "test": np.array([len(whole) - 1, 0])}
-    return Material(Detection(whole.classes), made, parts, (), ())
+    splits = {
+        "train": np.arange(len(whole)),
+        "valid": np.zeros(0, np.int64),
+        "test": np.array([len(whole) - 1, 0]),
+    }
+    return PreparedData(Detection(whole.classes), made, splits, (), ())
 
 
 @pytest.mark.parametrize("size", [7, 64, 320])
 def test_truths_are_brought_to_the_letterbox_and_back(size):
-    samples = [Sample(f"{row}", ArraySource(noise(*s, 1)[None], 0), truth(*s, row)) for row, s in enumerate(SHAPES)]
-    ours = material(Dataset("set", "detection", ("thing",), samples), size)
-    for part, rows in (("train", range(len(SHAPES))), ("valid", []), ("test", [len(SHAPES) - 1, 0])):
-        pixels, truths, ids = ours.of(part)
+    samples = [
+        Sample(f"{row}", ArraySource(noise(*s, 1)[None], 0), make_target(*s, row))
+        for row, s in enumerate(SHAPES)
+    ]
+    ours = prepare_data(Dataset("set", "detection", ("thing",), samples), size)
+    for split, rows in (
+        ("train", range(len(SHAPES))),
+        ("valid", []),
+        ("test", [len(SHAPES) - 1, 0]),
+    ):
+        pixels, targets, ids = ours.of(split)
         assert ids == [f"{row}" for row in rows]
-        for picture, own, row in zip(pixels, truths, rows, strict=True):
-            assert picture.shape[:2] == own.size == inside(*SHAPES[row], size)
+        for image, own, row in zip(pixels, targets, rows, strict=True):
+            assert image.shape[:2] == own.size == inside(*SHAPES[row], size)
             assert (own.corners <= np.array(own.size * 2)[[1, 0, 3, 2]] + 1e-6).all()
-        for back, row in zip(ours.restored(part, truths), rows, strict=True):
-            before = samples[row].truth
+        for back, row in zip(ours.to_original(split, targets), rows, strict=True):
+            before = samples[row].target
             assert np.abs(back.corners - before.corners).max() <= 1e-6
             assert back.size == SHAPES[row]
             for flag in ("classes", "crowd", "difficult"):
@@ -190,10 +230,12 @@ def test_truths_are_brought_to_the_letterbox_and_back(size):
 @settings(deadline=None)
 @given(SIDES, SIDES, st.integers(1, 640))
 def test_resizing_a_truth_there_and_back_changes_nothing(height, width, size):
-    before = truth(height, width)
+    before = make_target(height, width)
     scored = replace(before, scores=np.linspace(0, 1, 5))
     fitted = inside(height, width, size)
-    back = Detection.resized(Detection.resized(scored, (height, width), fitted), fitted, (height, width))
+    back = Detection.resized(
+        Detection.resized(scored, (height, width), fitted), fitted, (height, width)
+    )
     assert np.abs(back.corners - before.corners).max() <= 1e-6
     assert np.array_equal(back.scores, scored.scores)
 
@@ -202,9 +244,18 @@ def test_a_box_around_something_is_around_it_in_the_letterbox_too():
     image = np.zeros((50, 120, 1), np.uint8)
     image[20:40, 30:90] = 255
     samples = [
-        Sample("0", ArraySource(image[None], 0), Boxes(np.array([[30, 20, 90, 40]]), np.array([0]), size=(50, 120)))
+        Sample(
+            "0",
+            ArraySource(image[None], 0),
+            Boxes(np.array([[30, 20, 90, 40]]), np.array([0]), size=(50, 120)),
+        )
     ]
-    pixels, (own,), _ = material(Dataset("set", "detection", ("thing",), samples), 60).of("train")
-    rows, columns = np.flatnonzero((pixels[0] >= 128).any((1, 2))), np.flatnonzero((pixels[0] >= 128).any((0, 2)))
+    pixels, (own,), _ = prepare_data(Dataset("set", "detection", ("thing",), samples), 60).of(
+        "train"
+    )
+    rows, columns = (
+        np.flatnonzero((pixels[0] >= 128).any((1, 2))),
+        np.flatnonzero((pixels[0] >= 128).any((0, 2))),
+    )
     seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     assert own.corners.tolist() == [[15, 10, 45, 20]] == [seen]

@@ -54,11 +54,16 @@ def test_what_is_no_data(tmp_path: Path) -> None:
         ),
         (lay(tmp_path / "bare", "a/x.txt", "b/x.txt"), "folders: a/, b/"),
         (lay(tmp_path / "kaggle", "train/1.png", "test/2.png"), "folders: test/, train/"),
-        (lay(tmp_path / "yolo", "images/train/1.png", "labels/train/1.txt"), "folders: images/, labels/"),
+        (
+            lay(tmp_path / "yolo", "images/train/1.png", "labels/train/1.txt"),
+            "folders: images/, labels/",
+        ),
         (lay(tmp_path, "one.png") / "one.png", "a single file (one.png)"),
         (lay(tmp_path, "set.tar.gz") / "set.tar.gz", "unpack it"),
     ):
-        error = refused(data, "no known format fits", found, "cat/1.jpg", "path,label", "idx3-ubyte")
+        error = refused(
+            data, "no known format fits", found, "cat/1.jpg", "path,label", "idx3-ubyte"
+        )
         assert error.where == data
 
 

@@ -1,40 +1,42 @@
 import numpy as np
 from scipy import stats
 
-from foveate.data.rng import Draws, keys, seed_of, shuffled
+from foveate.data.rng import SampleRNG, keys, seed_of, shuffled
 
 IDS = [f"sample-{i}" for i in range(2000)]
 
 
 def test_a_draw_depends_on_the_sample_and_not_on_its_place_or_batch():
-    whole = Draws(keys(IDS), seed=3, epoch=5).uniform(4)
-    part = Draws(keys(IDS[700:710]), seed=3, epoch=5).uniform(4)
-    backwards = Draws(keys(IDS[::-1]), seed=3, epoch=5).uniform(4)
-    assert np.array_equal(whole[700:710], part)
+    whole = SampleRNG(keys(IDS), seed=3, epoch=5).uniform(4)
+    split = SampleRNG(keys(IDS[700:710]), seed=3, epoch=5).uniform(4)
+    backwards = SampleRNG(keys(IDS[::-1]), seed=3, epoch=5).uniform(4)
+    assert np.array_equal(whole[700:710], split)
     assert np.array_equal(whole, backwards[::-1])
 
 
 def test_draws_in_parts_are_the_draws_at_once():
-    draws = Draws(keys(IDS), seed=0)
-    parts = np.hstack([draws.uniform(1), draws.uniform(3)])
-    assert np.array_equal(parts, Draws(keys(IDS), seed=0).uniform(4))
+    rng = SampleRNG(keys(IDS), seed=0)
+    splits = np.hstack([rng.uniform(1), rng.uniform(3)])
+    assert np.array_equal(splits, SampleRNG(keys(IDS), seed=0).uniform(4))
 
 
 def test_seed_epoch_and_sample_each_change_the_draw():
-    base = Draws(keys(IDS), 0, 0).uniform(1)
-    assert (base != Draws(keys(IDS), 1, 0).uniform(1)).mean() > 0.99
-    assert (base != Draws(keys(IDS), 0, 1).uniform(1)).mean() > 0.99
+    base = SampleRNG(keys(IDS), 0, 0).uniform(1)
+    assert (base != SampleRNG(keys(IDS), 1, 0).uniform(1)).mean() > 0.99
+    assert (base != SampleRNG(keys(IDS), 0, 1).uniform(1)).mean() > 0.99
     assert len(np.unique(base)) > 1990
 
 
 def test_draws_are_uniform_and_independent():
-    draws = Draws(keys(IDS), seed=1).uniform(8)
-    assert draws.dtype == np.float32
-    assert draws.min() >= 0
-    assert draws.max() < 1
-    assert stats.kstest(draws.ravel(), "uniform").pvalue > 0.001
-    assert np.abs(np.corrcoef(draws.T) - np.eye(8)).max() < 0.1
-    following = np.corrcoef(Draws(keys(IDS), 1, 0).uniform(1)[:, 0], Draws(keys(IDS), 1, 1).uniform(1)[:, 0])
+    rng = SampleRNG(keys(IDS), seed=1).uniform(8)
+    assert rng.dtype == np.float32
+    assert rng.min() >= 0
+    assert rng.max() < 1
+    assert stats.kstest(rng.ravel(), "uniform").pvalue > 0.001
+    assert np.abs(np.corrcoef(rng.T) - np.eye(8)).max() < 0.1
+    following = np.corrcoef(
+        SampleRNG(keys(IDS), 1, 0).uniform(1)[:, 0], SampleRNG(keys(IDS), 1, 1).uniform(1)[:, 0]
+    )
     assert abs(following[0, 1]) < 0.1
 
 

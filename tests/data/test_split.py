@@ -17,25 +17,25 @@ from foveate.errors import DataError
 PIXELS = ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)
 
 
-def samples(labels, groups=None, parts=None):
-    groups, parts = groups or [None] * len(labels), parts or [None] * len(labels)
+def samples(labels, groups=None, splits=None):
+    groups, splits = groups or [None] * len(labels), splits or [None] * len(labels)
     return [
-        Sample(f"s{i:05}", PIXELS, Label(label), group, part)
-        for i, (label, group, part) in enumerate(zip(labels, groups, parts, strict=True))
+        Sample(f"s{i:05}", PIXELS, Label(label), group, split)
+        for i, (label, group, split) in enumerate(zip(labels, groups, splits, strict=True))
     ]
 
 
 def make(rows, hashes=None, classes=None, **options):
-    strata = [(row.truth.index,) for row in rows]
+    strata = [(row.target.index,) for row in rows]
     hashes = hashes or [str(i) for i in range(len(rows))]
     classes = classes or [f"class {k}" for k in range(max(s[0] for s in strata) + 1)]
     return assign.split(rows, strata, hashes, classes=classes, **options)
 
 
 def counts(rows, made, classes):
-    table = {part: np.zeros(classes, int) for part in ("train", "valid", "test")}
+    table = {split: np.zeros(classes, int) for split in ("train", "valid", "test")}
     for row in rows:
-        table[made.parts[row.id]][row.truth.index] += 1
+        table[made.splits[row.id]][row.target.index] += 1
     return table
 
 
@@ -48,7 +48,10 @@ def test_every_sample_gets_one_part_and_shares_are_exact():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), min_size=40, max_size=120), st.integers(0, 5))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), min_size=40, max_size=120),
+    st.integers(0, 5),
+)
 def test_groups_and_equal_pictures_never_straddle(rows, seed):
     labels = [label for label, _ in rows] + [0, 1, 2, 3] * 3  # enough of each class
     groups = [f"g{group}" for _, group in rows] + [None] * 12
@@ -56,14 +59,16 @@ def test_groups_and_equal_pictures_never_straddle(rows, seed):
     all_rows = samples(labels, groups)
     try:
         made = make(all_rows, hashes, seed=seed)
-    except DataError as error:  # few large groups can leave a class out of the train part, which is said
+    except (
+        DataError
+    ) as error:  # few large groups can leave a class out of the train part, which is said
         if "cannot be learnt" in str(error):
             return
         raise
-    assert set(made.parts) == {row.id for row in all_rows}
+    assert set(made.splits) == {row.id for row in all_rows}
     for one, other in itertools.combinations(range(len(labels)), 2):
         if (groups[one] and groups[one] == groups[other]) or hashes[one] == hashes[other]:
-            assert made.parts[all_rows[one].id] == made.parts[all_rows[other].id]
+            assert made.splits[all_rows[one].id] == made.splits[all_rows[other].id]
 
 
 def test_the_split_is_a_function_of_seed_and_ids_not_of_order():
@@ -71,19 +76,19 @@ def test_the_split_is_a_function_of_seed_and_ids_not_of_order():
     hashes = [str(i // 2) for i in range(150)]
     order = np.random.default_rng(0).permutation(150)
     again = make([rows[i] for i in order], [hashes[i] for i in order])
-    assert again.parts == make(rows, hashes).parts
-    assert make(rows, hashes, seed=1).parts != again.parts
+    assert again.splits == make(rows, hashes).parts
+    assert make(rows, hashes, seed=1).parts != again.splits
 
 
 def test_a_given_split_is_kept_and_the_missing_part_carved_from_train():
-    rows = samples([0, 1] * 100, parts=["train"] * 150 + ["test"] * 50)
+    rows = samples([0, 1] * 100, splits=["train"] * 150 + ["test"] * 50)
     made = make(rows)
-    assert all(made.parts[row.id] == "test" for row in rows[150:])
+    assert all(made.splits[row.id] == "test" for row in rows[150:])
     table = counts(rows, made, 2)
     assert table["valid"].sum() == round(150 * 0.15 / 0.85)
-    whole = samples([0, 1] * 100, parts=["train"] * 100 + ["valid"] * 50 + ["test"] * 50)
-    assert all(make(whole).parts[row.id] == row.part for row in whole)
-    no_test = samples([0, 1] * 100, parts=["train"] * 150 + ["valid"] * 50)
+    whole = samples([0, 1] * 100, splits=["train"] * 100 + ["valid"] * 50 + ["test"] * 50)
+    assert all(make(whole).parts[row.id] == row.split for row in whole)
+    no_test = samples([0, 1] * 100, splits=["train"] * 150 + ["valid"] * 50)
     table = counts(no_test, make(no_test), 2)
     assert table["valid"].sum() == 50
     assert table["test"].sum() > 20
@@ -97,31 +102,33 @@ def test_carved_parts_hold_at_most_so_many():
 
 
 def test_samples_without_a_part_join_train_and_it_is_said():
-    rows = samples([0, 1] * 20, parts=["train"] * 20 + ["test"] * 15 + [None] * 5)
+    rows = samples([0, 1] * 20, splits=["train"] * 20 + ["test"] * 15 + [None] * 5)
     made = make(rows)
     assert any("had no part and joined train" in note for note in made.notes)
-    assert all(made.parts[row.id] != "test" for row in rows[35:])
+    assert all(made.splits[row.id] != "test" for row in rows[35:])
 
 
 def test_no_train_part_is_refused():
     with pytest.raises(DataError, match="no sample to train"):
-        make(samples([0, 1] * 5, parts=["test"] * 10))
+        make(samples([0, 1] * 5, splits=["test"] * 10))
 
 
 def test_a_leak_is_refused_with_names_and_kept_on_record_when_allowed():
-    rows = samples([0, 1] * 20, parts=["train"] * 20 + ["test"] * 20)
+    rows = samples([0, 1] * 20, splits=["train"] * 20 + ["test"] * 20)
     hashes = [str(i % 38) for i in range(40)]  # the last two are the first two again
     with pytest.raises(DataError, match=r"s00000 \(train\), s00038 \(test\)") as refused:
         make(rows, hashes)
     assert "--allow-leak" in str(refused.value)
     made = make(rows, hashes, allow_leak=True)
     assert [leak.ids for leak in made.leaks] == [("s00000", "s00038"), ("s00001", "s00039")]
-    assert made.parts["s00038"] == "test"
-    assert made.parts["s00000"] == "train"
+    assert made.splits["s00038"] == "test"
+    assert made.splits["s00000"] == "train"
 
 
 def test_a_group_in_two_given_parts_is_a_leak():
-    rows = samples([0, 1] * 20, groups=["p"] * 2 + [None] * 37 + ["p"], parts=["train"] * 20 + ["test"] * 20)
+    rows = samples(
+        [0, 1] * 20, groups=["p"] * 2 + [None] * 37 + ["p"], splits=["train"] * 20 + ["test"] * 20
+    )
     with pytest.raises(DataError, match="group p"):
         make(rows)
 
@@ -142,8 +149,8 @@ def test_one_class_is_refused():
 
 def test_a_class_that_train_lacks_is_refused_and_one_that_others_lack_is_noted():
     with pytest.raises(DataError, match="cannot be learnt"):
-        make(samples([0, 1, 0, 1, 0, 1, 2], parts=["train"] * 2 + ["valid"] * 2 + ["test"] * 3))
-    made = make(samples([0, 1, 2, 0, 1, 0, 1], parts=["train"] * 3 + ["valid"] * 2 + ["test"] * 2))
+        make(samples([0, 1, 0, 1, 0, 1, 2], splits=["train"] * 2 + ["valid"] * 2 + ["test"] * 3))
+    made = make(samples([0, 1, 2, 0, 1, 0, 1], splits=["train"] * 3 + ["valid"] * 2 + ["test"] * 2))
     assert sum("has no picture of 'class 2'" in note for note in made.notes) == 2
 
 
@@ -163,8 +170,14 @@ def test_several_strata_a_sample_as_detection_has():
     strata = [tuple(k for k in range(4) if rng.random() < (0.8, 0.4, 0.2, 0.1)[k]) for _ in rows]
     made = assign.split(rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"])
     for k in range(4):
-        for part, wanted in (("train", 0.7), ("valid", 0.15), ("test", 0.15)):
-            share = np.mean([made.parts[row.id] == part for row, has in zip(rows, strata, strict=True) if k in has])
+        for split, wanted in (("train", 0.7), ("valid", 0.15), ("test", 0.15)):
+            share = np.mean(
+                [
+                    made.splits[row.id] == split
+                    for row, has in zip(rows, strata, strict=True)
+                    if k in has
+                ]
+            )
             assert abs(share - wanted) < 0.02
 
 
@@ -176,8 +189,8 @@ def test_every_class_keeps_its_share_within_a_point_where_counts_allow():
     strata = [tuple(np.flatnonzero(rng.random(12) < chance).tolist()) for _ in rows]
     made = assign.split(rows, strata, list(range(3000)), classes=[str(k) for k in range(12)])
     for k in range(12):
-        parts = [made.parts[row.id] for row, has in zip(rows, strata, strict=True) if k in has]
-        shares = [parts.count(part) / len(parts) for part in ("train", "valid", "test")]
+        splits = [made.splits[row.id] for row, has in zip(rows, strata, strict=True) if k in has]
+        shares = [splits.count(split) / len(splits) for split in ("train", "valid", "test")]
         assert np.abs(np.array(shares) - (0.7, 0.15, 0.15)).max() < 0.01, (k, shares)
 
 
@@ -187,13 +200,13 @@ def test_folds_test_every_sample_once_and_keep_together_what_belongs_together():
     tested = []
     for fold in range(5):
         made = make(rows, alike, fold=(fold, 5))
-        tested += [row.id for row in rows if made.parts[row.id] == "test"]
+        tested += [row.id for row in rows if made.splits[row.id] == "test"]
         table = counts(rows, made, 3)
         assert np.abs(table["test"] - 12).max() <= 3
-        assert all(made.parts[rows[i].id] == made.parts[rows[i + 1].id] for i in range(0, 180, 2))
+        assert all(made.splits[rows[i].id] == made.splits[rows[i + 1].id] for i in range(0, 180, 2))
     assert sorted(tested) == [row.id for row in rows]
     with pytest.raises(DataError, match="parts of its own"):
-        make(samples([0, 1] * 10, parts=["train"] * 15 + ["test"] * 5), fold=(0, 5))
+        make(samples([0, 1] * 10, splits=["train"] * 15 + ["test"] * 5), fold=(0, 5))
 
 
 def test_a_split_by_time_tests_on_the_latest():
@@ -201,15 +214,15 @@ def test_a_split_by_time_tests_on_the_latest():
     times = [f"{i:03}" for i in range(100)][::-1]
     made = make(rows, times=times)
     when = {
-        part: [t for row, t in zip(rows, times, strict=True) if made.parts[row.id] == part]
-        for part in ("train", "valid", "test")
+        split: [t for row, t in zip(rows, times, strict=True) if made.splits[row.id] == split]
+        for split in ("train", "valid", "test")
     }
     assert max(when["train"]) < min(when["valid"]) < max(when["valid"]) < min(when["test"])
-    assert [len(when[part]) for part in ("train", "valid", "test")] == [70, 15, 15]
+    assert [len(when[split]) for split in ("train", "valid", "test")] == [70, 15, 15]
     same = make(rows, times=["a"] * 70 + ["b"] * 15 + ["c"] * 15)
     assert all(
-        same.parts[row.id] == part
-        for row, part in zip(rows, ["train"] * 70 + ["valid"] * 15 + ["test"] * 15, strict=True)
+        same.parts[row.id] == split
+        for row, split in zip(rows, ["train"] * 70 + ["valid"] * 15 + ["test"] * 15, strict=True)
     )
     with pytest.raises(DataError, match="nothing for valid and test"):
         make(rows, times=["a"] * 100)

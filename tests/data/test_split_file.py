@@ -16,7 +16,9 @@ PIXELS = ArraySource(np.zeros((1, 2, 2, 1), np.uint8), 0)
 
 
 def samples(ids):
-    return [Sample(id, PIXELS, Label(i % 2), 'g,"1"' if i % 2 else None) for i, id in enumerate(ids)]
+    return [
+        Sample(id, PIXELS, Label(i % 2), 'g,"1"' if i % 2 else None) for i, id in enumerate(ids)
+    ]
 
 
 ODD = ["a,b", 'c"d', "e\nf", " g ", "ü日", "=1"]
@@ -24,10 +26,10 @@ ODD = ["a,b", 'c"d', "e\nf", " g ", "ü日", "=1"]
 
 def test_the_file_round_trips_whatever_the_names(tmp_path):
     rows = samples(ODD)
-    parts = dict(zip(ODD, ["train", "valid", "test"] * 2, strict=True))
-    file.write(tmp_path / "split.csv", rows, [f"h{i}" for i in range(6)], parts)
+    splits = dict(zip(ODD, ["train", "valid", "test"] * 2, strict=True))
+    file.write(tmp_path / "split.csv", rows, [f"h{i}" for i in range(6)], splits)
     read = file.read(tmp_path / "split.csv")
-    assert {id: row.part for id, row in read.items()} == parts
+    assert {id: row.split for id, row in read.items()} == splits
     assert [row.content for row in read.values()] == [f"h{i}" for i in range(6)]
 
 
@@ -51,7 +53,7 @@ def test_other_data_are_refused_with_what_changed(tmp_path):
     dataset = Dataset("d", "classification", ("a", "b"), rows)
     made = {row.id: file.Row("train", f"h{i}") for i, row in enumerate(rows)}
     hashes = [f"h{i}" for i in range(6)]
-    assert [row.part for row in file.apply(dataset, hashes, made, tmp_path)] == ["train"] * 6
+    assert [row.split for row in file.apply(dataset, hashes, made, tmp_path)] == ["train"] * 6
     fewer = replace(dataset, samples=rows[1:])
     with pytest.raises(RunError, match="0 new samples, 1 gone, 0 changed"):
         file.apply(fewer, hashes[1:], made, tmp_path)

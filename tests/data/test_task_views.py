@@ -16,69 +16,85 @@ SIZE = (20, 30)
 TRIANGLE = Polygon((np.array([(2.0, 2.0), (12.0, 2.0), (2.0, 12.0)]),))
 
 
-def dataset(truth, task):
+def dataset(target, task):
     source = ArraySource(np.zeros((1, *SIZE, 1), np.uint8), 0)
-    return Dataset("d", task, ("a", "b"), [Sample("s", source, truth, "g", "train", "2024"), Sample("t", source, None)])
+    return Dataset(
+        "d",
+        task,
+        ("a", "b"),
+        [Sample("s", source, target, "g", "train", "2024"), Sample("t", source, None)],
+    )
 
 
-def things():
+def instances():
     corners = np.array([(0.0, 0, 15, 15), (3, 3, 9, 9)])
     boxes = Boxes(
-        corners, np.array([0, 1]), crowd=np.array([True, False]), difficult=np.array([True, False]), size=SIZE
+        corners,
+        np.array([0, 1]),
+        crowd=np.array([True, False]),
+        difficult=np.array([True, False]),
+        size=SIZE,
     )
     return dataset(Instances(boxes, (TRIANGLE, None)), "instance")
 
 
 def test_outlined_things_serve_detection_by_their_boxes():
-    made = task_views.for_task(things(), "detection")
+    made = task_views.for_task(instances(), "detection")
     assert made.task == "detection"
-    assert isinstance(made[0].truth, Boxes)
-    assert len(made[0].truth) == 2
-    assert made[1].truth is None
+    assert isinstance(made[0].target, Boxes)
+    assert len(made[0].target) == 2
+    assert made[1].target is None
     assert task_views.for_task(made, "detection") is made
 
 
 def test_the_task_is_the_one_that_the_annotations_are_for_or_can_serve():
-    assert task_views.suited(things(), ["classification", "detection", "instance"]) == "instance"
-    assert task_views.suited(things(), ["classification", "detection"]) == "detection"
-    assert task_views.suited(things(), ["classification", "semantic"]) == "semantic"
+    assert task_views.suited(instances(), ["classification", "detection", "instance"]) == "instance"
+    assert task_views.suited(instances(), ["classification", "detection"]) == "detection"
+    assert task_views.suited(instances(), ["classification", "semantic"]) == "semantic"
     with pytest.raises(SettingError, match="'instance', which cannot be trained yet"):
-        task_views.suited(things(), ["classification"])
+        task_views.suited(instances(), ["classification"])
 
 
 @pytest.mark.parametrize("task", ["classification", "text_to_image"])
 def test_what_cannot_serve_a_task_is_refused_with_the_one_that_fits(task):
     with pytest.raises(SettingError, match="--task instance"):
-        task_views.for_task(things(), task)
+        task_views.for_task(instances(), task)
 
 
 def test_each_word_leaves_out_what_it_says():
-    plain = task_views.without(things(), ["parts", "groups", "times"])[0]
-    assert (plain.part, plain.group, plain.time) == (None, None, None)
-    assert len(task_views.without(things(), ["crowds"])[0].truth) == 1
-    assert not task_views.without(things(), ["difficult"])[0].truth.boxes.difficult.any()
-    own = task_views.without(things(), ["boxes"])[0].truth
+    plain = task_views.without(instances(), ["parts", "groups", "times"])[0]
+    assert (plain.split, plain.group, plain.time) == (None, None, None)
+    assert len(task_views.without(instances(), ["crowds"])[0].target) == 1
+    assert not task_views.without(instances(), ["difficult"])[0].target.boxes.difficult.any()
+    own = task_views.without(instances(), ["boxes"])[0].target
     assert own.boxes.corners.tolist() == [[2, 2, 12, 12], [3, 3, 9, 9]]
-    painted = task_views.without(things(), ["polygons"])[0].truth
+    painted = task_views.without(instances(), ["polygons"])[0].target
     assert all(isinstance(shape, RunLengths) for shape in painted.shapes)
-    assert np.array_equal(painted.masks(SIZE), things()[0].truth.masks(SIZE))
-    assert task_views.without(dataset(Label(1), "classification"), ["crowds", "boxes", "outlines"])[0].truth == Label(1)
+    assert np.array_equal(painted.masks(SIZE), instances()[0].target.masks(SIZE))
+    assert task_views.without(dataset(Label(1), "classification"), ["crowds", "boxes", "outlines"])[
+        0
+    ].target == Label(1)
 
 
 def test_an_unknown_word_and_a_missing_size_are_errors():
     with pytest.raises(SettingError, match="It can be: parts, groups"):
-        task_views.without(things(), ["everything"])
+        task_views.without(instances(), ["everything"])
     for word in ("polygons", "things"):
         with pytest.raises(DataError, match="size is expected"):
-            task_views.without(unsized(things()), [word])
+            task_views.without(unsized(instances()), [word])
 
 
 def unsized(data):
-    truth = data[0].truth
-    return replace(data, samples=[replace(data[0], truth=Instances(replace(truth.boxes, size=None), truth.shapes))])
+    target = data[0].target
+    return replace(
+        data,
+        samples=[
+            replace(data[0], target=Instances(replace(target.boxes, size=None), target.shapes))
+        ],
+    )
 
 
-# --- things as the classes of pixels ----------------------------------------------------------------------------------
+# --- things as the classes of pixels
 
 
 def boxed(*rows, size=SIZE, **given):
@@ -88,22 +104,24 @@ def boxed(*rows, size=SIZE, **given):
     return Instances(boxes, (None,) * len(rows))
 
 
-def pixels(truth):
-    return task_views.for_task(dataset(truth, "instance"), "semantic")[0].truth.pixels.read()
+def pixels(target):
+    return task_views.for_task(dataset(target, "instance"), "semantic")[0].target.pixels.read()
 
 
 def test_outlined_things_serve_semantic_segmentation_by_the_classes_of_their_pixels():
-    data = things()
+    data = instances()
     made = task_views.for_task(data, "semantic")
     assert made.task == "semantic"
     assert made.classes == ("background", "a", "b")
-    assert isinstance(made[0].truth, Mask)
-    assert made[1].truth is None
-    assert [replace(sample, truth=None) for sample in made] == [replace(sample, truth=None) for sample in data]
+    assert isinstance(made[0].target, Mask)
+    assert made[1].target is None
+    assert [replace(sample, target=None) for sample in made] == [
+        replace(sample, target=None) for sample in data
+    ]
     assert task_views.for_task(made, "semantic") is made
     assert task_views.without(data, ["things"]).classes == made.classes
     assert (data.task, data.classes) == ("instance", ("a", "b"))
-    assert isinstance(data[0].truth, Instances)
+    assert isinstance(data[0].target, Instances)
 
 
 def test_the_background_is_0_and_each_class_one_more_than_it_was():
@@ -115,13 +133,13 @@ def test_the_background_is_0_and_each_class_one_more_than_it_was():
 
 
 def test_a_thing_has_the_pixels_of_its_outline_not_of_its_box():
-    truth = Instances(Boxes(np.array([(0.0, 0, 30, 20)]), np.array([1]), size=SIZE), (TRIANGLE,))
-    assert np.array_equal(pixels(truth), 2 * TRIANGLE.mask(SIZE))
+    target = Instances(Boxes(np.array([(0.0, 0, 30, 20)]), np.array([1]), size=SIZE), (TRIANGLE,))
+    assert np.array_equal(pixels(target), 2 * TRIANGLE.mask(SIZE))
 
 
 def test_a_picture_without_things_is_background_and_one_that_is_filled_has_none():
     assert not pixels(boxed()).any()
-    mask = task_views.for_task(dataset(boxed((0, 0, 30, 20, 1)), "instance"), "semantic")[0].truth
+    mask = task_views.for_task(dataset(boxed((0, 0, 30, 20, 1)), "instance"), "semantic")[0].target
     assert (mask.pixels.read() == 2).all()
     assert mask.present() == (2,)
 
@@ -137,10 +155,15 @@ def test_where_things_lie_on_each_other_the_smaller_one_is_seen_in_any_order(ord
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])
 def test_crowds_and_what_is_difficult_are_classes_that_nobody_labelled(flag):
     """But not where a smaller thing lies on them, of which somebody was sure."""
-    truth = boxed((0, 0, 20, 20, 0), (5, 5, 15, 15, 1), (7, 7, 9, 9, 1), **{flag: np.array([True, False, True])})
+    target = boxed(
+        (0, 0, 20, 20, 0),
+        (5, 5, 15, 15, 1),
+        (7, 7, 9, 9, 1),
+        **{flag: np.array([True, False, True])},
+    )
     expected = np.zeros(SIZE, int)
     expected[0:20, 0:20], expected[5:15, 5:15], expected[7:9, 7:9] = IGNORE, 2, IGNORE
-    assert np.array_equal(pixels(truth), expected)
+    assert np.array_equal(pixels(target), expected)
 
 
 def test_colours_of_classes_stay_with_them_and_the_background_is_black():
@@ -158,16 +181,18 @@ def test_colours_of_classes_stay_with_them_and_the_background_is_black():
     ],
 )
 def test_a_class_that_is_called_background_stays_one_of_its_own(classes, ground):
-    made = task_views.for_task(replace(dataset(boxed((0, 0, 9, 9, 1)), "instance"), classes=classes), "semantic")
+    made = task_views.for_task(
+        replace(dataset(boxed((0, 0, 9, 9, 1)), "instance"), classes=classes), "semantic"
+    )
     assert made.classes[1:] == classes
     assert made.classes[0] == ground
     assert len(set(made.classes)) == len(made.classes)
-    assert made[0].truth.present() == (0, 2)
+    assert made[0].target.present() == (0, 2)
 
 
 def test_without_the_pictures_size_outlines_become_no_pixels_and_that_is_said_at_once():
     with pytest.raises(DataError, match="size is expected"):
-        task_views.for_task(unsized(things()), "semantic")
+        task_views.for_task(unsized(instances()), "semantic")
 
 
 def test_other_truths_have_no_things_to_leave_out():

@@ -31,7 +31,7 @@ def test_texts_are_cut_at_whatever_is_no_letter_or_digit(text, words):
 def test_numbers_of_words_are_read_and_told():
     (row,) = KNOWN.read(["a blue 7 left of a red 3"])
     assert len(row) == KNOWN.longest == 8
-    assert KNOWN.tell(row.tolist()) == "a blue 7 left of a red 3"
+    assert KNOWN.decode(row.tolist()) == "a blue 7 left of a red 3"
     assert (row > 0).all()
 
 
@@ -47,7 +47,10 @@ def test_unknown_words_and_those_beyond_the_longest_are_left_out_of_what_is_read
     [
         ("", "words are expected, got none"),
         ("?!", "words are expected, got none"),
-        ("a " * 10_000, "at most 8 words are expected, as in the captions that were learnt, got 10,000"),
+        (
+            "a " * 10_000,
+            "at most 8 words are expected, as in the captions that were learnt, got 10,000",
+        ),
         ("a gren 3", "has 'gren' in it"),
         ("a bleu 3", "Did you mean 'blue'?"),
         ("a dog and a cat", "'dog' or 'and' or 'cat'"),
@@ -84,7 +87,12 @@ def test_digits_are_told_as_numbers_and_as_words():
 def test_labels_become_captions():
     rows = np.zeros((3, 8, 8, 1), np.uint8)
     samples = [Sample(str(k), ArraySource(rows, k), Label(k)) for k in range(3)]
-    seen = task_views.for_task(Dataset("few", "classification", ("cat", "dog"), samples), "text_to_image")
+    seen = task_views.for_task(
+        Dataset("few", "classification", ("cat", "dog"), samples), "text_to_image"
+    )
     assert (seen.task, seen.classes) == ("text_to_image", ())
-    assert [sample.truth for sample in seen][:2] == [Captions(wordings("cat")), Captions(wordings("dog"))]
-    assert isinstance(seen[2].truth, Label)  # of no class that exists: for the audit to find
+    assert [sample.target for sample in seen][:2] == [
+        Captions(wordings("cat")),
+        Captions(wordings("dog")),
+    ]
+    assert isinstance(seen[2].target, Label)  # of no class that exists: for the audit to find

@@ -19,48 +19,62 @@ from foveate.tasks.detection import UNSURE
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDE, N = 32, 15
-PARTS = ["train"] * 9 + ["valid"] * 3 + ["test"] * 3
+SPLITS = ["train"] * 9 + ["valid"] * 3 + ["test"] * 3
 RNG = np.random.default_rng(1)
 
-Rows = list[tuple[int, int, int, int, int]]
+Subset = list[tuple[int, int, int, int, int]]
 """Of one picture: left, top, right, bottom and class of each box."""
 
 
-def some(count: int, classes: tuple[int, ...] = (0, 1), side: int = 8) -> Rows:
+def some(count: int, classes: tuple[int, ...] = (0, 1), side: int = 8) -> Subset:
     low = RNG.integers(0, SIDE - side + 1, (count, 2)).tolist()
-    return [(left, top, left + side, top + side, classes[n % len(classes)]) for n, (left, top) in enumerate(low)]
+    return [
+        (left, top, left + side, top + side, classes[n % len(classes)])
+        for n, (left, top) in enumerate(low)
+    ]
 
 
 def made(
-    truths: list[Rows],
+    targets: list[Subset],
     *,
-    parts: list[str] | None = None,
+    splits: list[str] | None = None,
     shapes: dict[int, tuple[int, int]] | None = None,
     classes: tuple[str, ...] = ("one", "two"),
 ) -> Dataset[Boxes]:
     """Noise with these boxes. shapes: of pictures that are not SIDE x SIDE, by their row."""
     samples = []
-    for row, rows in enumerate(truths):
+    for row, rows in enumerate(targets):
         shape = (shapes or {}).get(row, (SIDE, SIDE))
         pixels = RNG.integers(0, 255, (1, *shape, 3), dtype=np.uint8)
         corners = np.array([one[:4] for one in rows], float).reshape(-1, 4)
-        truth = Boxes(corners, np.array([one[4] for one in rows], int), size=shape)
-        samples.append(Sample(f"{row:03}.png", ArraySource(pixels, 0), truth, part=parts[row] if parts else None))
+        target = Boxes(corners, np.array([one[4] for one in rows], int), size=shape)
+        samples.append(
+            Sample(
+                f"{row:03}.png",
+                ArraySource(pixels, 0),
+                target,
+                split=splits[row] if splits else None,
+            )
+        )
     return Dataset("made", "detection", classes, samples)
 
 
 def train(data: Dataset[Boxes] | Path, tmp_path: Path, **given) -> Run:
-    given = {"model": "quick", "epochs": 1, "batch_size": 8, **given}
+    given = {"model": "tiny_cnn", "epochs": 1, "batch_size": 8, **given}
     return fv.train(data, task="detection", out=tmp_path / "run", **given)
 
 
-def finite(run: Run, part: str = "valid") -> None:
+def finite(run: Run, split: str = "valid") -> None:
     results = run.results
-    for figures in (results[part], *results["baseline"][part].values()):
+    for metrics in (results[split], *results["baseline"][split].values()):
         for name in ("map", "map50", "recall"):
-            assert all(math.isfinite(figures[name][key]) for key in ("value", "low", "high")), name
-            assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
-    assert all(math.isfinite(float(row[name])) for row in run.curves for name in ("train_loss", "valid_loss"))
+            assert all(math.isfinite(metrics[name][key]) for key in ("value", "low", "high")), name
+            assert 0 <= metrics[name]["low"] <= metrics[name]["value"] <= metrics[name]["high"] <= 1
+    assert all(
+        math.isfinite(float(row[name]))
+        for row in run.curves
+        for name in ("train_loss", "valid_loss")
+    )
     task, _ = run.load()
     assert ((task.thresholds >= 0) & (task.thresholds <= 1)).all()
     assert run.report_path.stat().st_size > 10_000
@@ -86,17 +100,23 @@ WIDE = [(100, 5, 4000, 40, 0), (5000, 1, 5050, 30, 1)]
 TRAINABLE = {
     "one class": made([some(2, (0,)) for _ in range(N)], classes=("one",)),
     "some pictures without a box": made([some(2) if row % 3 else [] for row in range(N)]),
-    "2,000 boxes in a picture": made([some(2000, side=3) if row == 0 else some(2) for row in range(N)]),
+    "2,000 boxes in a picture": made(
+        [some(2000, side=3) if row == 0 else some(2) for row in range(N)]
+    ),
     "boxes of one pixel": made([some(4, side=1) for _ in range(N)]),
     "all boxes in one place": made([[(5, 5, 20, 20, row % 2)] for row in range(N)]),
     "all boxes in one place, of two classes": made([[(5, 5, 20, 20, 0), (5, 5, 20, 20, 1)]] * N),
     "boxes as large as their picture": made([[(0, 0, SIDE, SIDE, row % 2)] for row in range(N)]),
     "boxes that leave their picture": made([[(-5, -5, 10, 10, 0), (20, 20, 40, 40, 1)]] * N),
-    "a picture of 8000 x 50 pixels": made([WIDE, *(some(2) for _ in range(N - 1))], shapes={0: (50, 8000)}),
+    "a picture of 8000 x 50 pixels": made(
+        [WIDE, *(some(2) for _ in range(N - 1))], shapes={0: (50, 8000)}
+    ),
     "a picture of 50 x 8000 pixels": made(
         [[(5, 100, 40, 4000, 0)], *(some(2) for _ in range(N - 1))], shapes={0: (8000, 50)}
     ),
-    "a picture of one pixel": made([[(0, 0, 1, 1, 0)], *(some(2) for _ in range(N - 1))], shapes={0: (1, 1)}),
+    "a picture of one pixel": made(
+        [[(0, 0, 1, 1, 0)], *(some(2) for _ in range(N - 1))], shapes={0: (1, 1)}
+    ),
 }
 
 
@@ -109,7 +129,9 @@ def test_it_trains_to_finite_figures(case, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["yolo", "yolo-2016"])
-@pytest.mark.parametrize("case", ["2,000 boxes in a picture", "boxes of one pixel", "a picture of 8000 x 50 pixels"])
+@pytest.mark.parametrize(
+    "case", ["2,000 boxes in a picture", "boxes of one pixel", "a picture of 8000 x 50 pixels"]
+)
 def test_other_detectors_train_to_finite_figures_too(case, model, tmp_path):
     finite(train(TRAINABLE[case], tmp_path, model=model))
 
@@ -124,7 +146,9 @@ def test_no_classes_at_all_are_refused(tmp_path):
 
 def test_a_class_without_a_box_is_said_by_its_name_or_does_no_harm(tmp_path):
     """Many files list more classes than they show: COCO's categories."""
-    end = attempt(made([some(2, (0, 1)) for _ in range(N)], classes=("one", "two", "three")), tmp_path)
+    end = attempt(
+        made([some(2, (0, 1)) for _ in range(N)], classes=("one", "two", "three")), tmp_path
+    )
     if isinstance(end, FoveateError):
         assert "three" in end.message
         assert end.remedy
@@ -133,13 +157,17 @@ def test_a_class_without_a_box_is_said_by_its_name_or_does_no_harm(tmp_path):
 
 
 def test_a_class_that_only_the_validation_part_has_is_refused(tmp_path):
-    data = made([some(2, (0, 1)) if part == "valid" else some(2, (0,)) for part in PARTS], parts=PARTS)
+    data = made(
+        [some(2, (0, 1)) if split == "valid" else some(2, (0,)) for split in SPLITS], splits=SPLITS
+    )
     refused(data, tmp_path, "the train part has no picture of 'two'")
     refused(data, tmp_path, "'two' occurs in valid or test but not in train", allow_errors=True)
 
 
 def test_a_class_that_the_validation_part_lacks_gets_the_threshold_by_default(tmp_path):
-    data = made([some(2, (0,)) if part == "valid" else some(2, (0, 1)) for part in PARTS], parts=PARTS)
+    data = made(
+        [some(2, (0,)) if split == "valid" else some(2, (0, 1)) for split in SPLITS], splits=SPLITS
+    )
     end = attempt(data, tmp_path, allow_errors=True)
     if isinstance(end, FoveateError):
         assert "two" in end.message
@@ -152,13 +180,13 @@ def test_a_class_that_the_validation_part_lacks_gets_the_threshold_by_default(tm
 @pytest.mark.parametrize("empty", ["valid", "test"])
 def test_a_part_without_a_box_is_told_without_a_traceback(empty, tmp_path):
     """There average precision is no number: it is told as that, or the data is refused."""
-    data = made([[] if part == empty else some(2) for part in PARTS], parts=PARTS)
+    data = made([[] if split == empty else some(2) for split in SPLITS], splits=SPLITS)
     end = attempt(data, tmp_path, allow_errors=True)
     if isinstance(end, FoveateError):
         assert end.remedy
     else:
-        figures = end.test() if empty == "test" else end.results["valid"]
-        assert figures["map50"]["value"] is None
+        metrics = end.test() if empty == "test" else end.results["valid"]
+        assert metrics["map50"]["value"] is None
         assert end.report_path.stat().st_size > 10_000
 
 
@@ -166,7 +194,7 @@ def test_only_spared_boxes_are_as_good_as_none(tmp_path):
     """Truths that nothing is demanded of: there is nothing to learn or to score."""
     data = made([some(2) for _ in range(N)])
     for sample in data.samples:
-        object.__setattr__(sample.truth, "crowd", np.ones(2, bool))
+        object.__setattr__(sample.target, "crowd", np.ones(2, bool))
     refused(data, tmp_path, "box")
 
 

@@ -26,16 +26,27 @@ cv2 = pytest.importorskip("cv2")
 
 
 @pytest.fixture(scope="module")
-def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return boxes_demo.write(tmp_path_factory.mktemp("boxes") / "things", 50)
 
 
 @pytest.fixture(scope="module")
-def told(things: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+def told(instances: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A run that is trained and tested, and what either command said; not to be changed."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    words = ["--task", "detection", "--model", "quick", "--epochs", 10, "--batch-size", 8, "--size", 48]
-    code, trained, err = run_cli("train", things, *words, "--out", out)
+    words = [
+        "--task",
+        "detection",
+        "--model",
+        "tiny_cnn",
+        "--epochs",
+        10,
+        "--batch-size",
+        8,
+        "--size",
+        48,
+    ]
+    code, trained, err = run_cli("train", instances, *words, "--out", out)
     assert code == 0, err
     assert json.loads((out / "results.json").read_text())["test"] is None
     code, tested, err = run_cli("test", out)
@@ -49,11 +60,11 @@ def run(told) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(things: Path) -> list[Path]:
-    return sorted((things / "images").glob("*.png"))
+def images(instances: Path) -> list[Path]:
+    return sorted((instances / "images").glob("*.png"))
 
 
-# --- train, test, report ----------------------------------------------------------------------------------------------
+# --- train, test, report
 
 
 def test_what_is_said_names_data_baselines_and_figures(told):
@@ -69,18 +80,22 @@ def test_what_is_said_names_data_baselines_and_figures(told):
 def test_results_have_figures_with_intervals_and_lifts_over_three_baselines(run):
     results = json.loads((run / "results.json").read_text())
     assert results["primary"] == "map50"
-    for part in ("valid", "test"):
-        assert len(results["baseline"][part]) == 3
-        assert results["best_baseline"] in results["baseline"][part]
-        for figures in (results[part], *results["baseline"][part].values()):
+    for split in ("valid", "test"):
+        assert len(results["baseline"][split]) == 3
+        assert results["best_baseline"] in results["baseline"][split]
+        for metrics in (results[split], *results["baseline"][split].values()):
             for name in ("map", "map50"):
-                figure = figures[name]
-                assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
-                assert figure["n"] == len(fv.Run.open(run).read_predictions(part)[0])
+                metric = metrics[name]
+                assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
+                assert metric["n"] == len(fv.Run.open(run).read_predictions(split)[0])
         for name in ("map", "map50"):
-            best = results["baseline"][part][results["best_baseline"]][name]["value"]
-            assert results["lift"][part][name]["value"] == pytest.approx(results[part][name]["value"] - best)
-    assert results["valid"]["map50"]["value"] > 0.5  # it has learnt something, or the other tests would be of nothing
+            best = results["baseline"][split][results["best_baseline"]][name]["value"]
+            assert results["lift"][split][name]["value"] == pytest.approx(
+                results[split][name]["value"] - best
+            )
+    assert (
+        results["valid"]["map50"]["value"] > 0.5
+    )  # it has learnt something, or the other tests would be of nothing
 
 
 def test_the_report_is_written_again_with_the_class_table_and_the_mistakes(run, tmp_path):
@@ -90,67 +105,81 @@ def test_the_report_is_written_again_with_the_class_table_and_the_mistakes(run, 
     code, out, err = run_cli("report", copy)
     assert code == 0, err
     page = (copy / "report.html").read_text()
-    for words in ("Class by class", "What goes wrong", "AP50", "square", "bar", "wrong class", "missed"):
+    for words in (
+        "Class by class",
+        "What goes wrong",
+        "AP50",
+        "square",
+        "bar",
+        "wrong class",
+        "missed",
+    ):
         assert words in page, words
     assert str(copy / "report.html") in out
 
 
-@pytest.mark.parametrize("part", ["valid", "test"])
-def test_the_figures_are_those_of_predicting_the_original_files(part, run, things):
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_the_figures_are_those_of_predicting_the_original_files(split, run, instances):
     """Evaluation takes letterboxed pictures from the cache, prediction files: the answers are the same."""
     opened = fv.Run.open(run)
     task, _ = opened.load()
     with (run / "split.csv").open(newline="") as file:
-        parts = {row["id"]: row["part"] for row in csv.DictReader(file)}
-    chosen = [sample for sample in load(str(things)) if parts[sample.id] == part]
+        splits = {row["id"]: row["part"] for row in csv.DictReader(file)}
+    chosen = [sample for sample in load(str(instances)) if splits[sample.id] == split]
     assert len(chosen) > 5
-    answers = opened.answer([decode(sample.source.path) for sample in chosen])
-    found = task.score(answers, [sample.truth for sample in chosen])
-    results = opened.results[part]
+    predictions = opened.predict_images([decode(sample.source.path) for sample in chosen])
+    found = task.score(predictions, [sample.target for sample in chosen])
+    results = opened.results[split]
     for name in ("map", "map50", "map75", "recall"):
         assert found[name] == pytest.approx(results[name]["value"], abs=1e-9), name
 
 
-# --- predict ----------------------------------------------------------------------------------------------------------
+# --- predict
 
 
-def test_json_says_what_python_says(run, pictures, things, tmp_path):
-    code, out, err = run_cli("predict", run, things / "images", "--json", tmp_path / "answers.json")
+def test_json_says_what_python_says(run, images, instances, tmp_path):
+    code, out, err = run_cli(
+        "predict", run, instances / "images", "--json", tmp_path / "answers.json"
+    )
     assert code == 0, err
-    answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
-    assert [one["path"] for one in answers] == [str(path) for path in pictures]
-    again = fv.Run.open(run).predict(list(pictures))
-    assert [one["boxes"] for one in answers] == [one["boxes"] for one in again]
-    assert sum(len(one["boxes"]) for one in answers) > 30
-    for path in pictures:
+    predictions = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    assert [one["path"] for one in predictions] == [str(path) for path in images]
+    again = fv.Run.open(run).predict(list(images))
+    assert [one["boxes"] for one in predictions] == [one["boxes"] for one in again]
+    assert sum(len(one["boxes"]) for one in predictions) > 30
+    for path in images:
         assert f"{path}  " in out
 
 
-def test_coco_is_read_by_pycocotools_and_holds_the_same_boxes(run, pictures, tmp_path):
+def test_coco_is_read_by_pycocotools_and_holds_the_same_boxes(run, images, tmp_path):
     files = tmp_path / "answers.json", tmp_path / "coco.json"
-    code, _, err = run_cli("predict", run, *pictures[:9], "--json", files[0], "--coco", files[1])
+    code, _, err = run_cli("predict", run, *images[:9], "--json", files[0], "--coco", files[1])
     assert code == 0, err
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(files[1]))
     names = {category["id"]: category["name"] for category in coco.loadCats(coco.getCatIds())}
-    answers = json.loads(files[0].read_text())["answers"]
-    assert len(coco.imgs) == len(answers) == 9
-    for image, answer in zip(coco.loadImgs(coco.getImgIds()), answers, strict=True):
-        assert image["file_name"] == answer["path"]
-        assert (image["height"], image["width"]) == decode(answer["path"]).shape[:2]
+    predictions = json.loads(files[0].read_text())["answers"]
+    assert len(coco.imgs) == len(predictions) == 9
+    for image, prediction in zip(coco.loadImgs(coco.getImgIds()), predictions, strict=True):
+        assert image["file_name"] == prediction["path"]
+        assert (image["height"], image["width"]) == decode(prediction["path"]).shape[:2]
         own = coco.loadAnns(coco.getAnnIds(image["id"]))
-        assert [names[one["category_id"]] for one in own] == [box["class"] for box in answer["boxes"]]
-        assert [one["score"] for one in own] == [box["score"] for box in answer["boxes"]]
-        for one, box in zip(own, answer["boxes"], strict=True):
+        assert [names[one["category_id"]] for one in own] == [
+            box["class"] for box in prediction["boxes"]
+        ]
+        assert [one["score"] for one in own] == [box["score"] for box in prediction["boxes"]]
+        for one, box in zip(own, prediction["boxes"], strict=True):
             left, top, width, height = one["bbox"]
-            assert [left, top, left + width, top + height] == pytest.approx(box["box"], abs=0.011)  # rounded to 0.01
+            assert [left, top, left + width, top + height] == pytest.approx(
+                box["box"], abs=0.011
+            )  # rounded to 0.01
             assert one["area"] == pytest.approx(width * height, abs=1)
 
 
-def test_drawings_have_names_of_their_own(run, pictures, tmp_path):
+def test_drawings_have_names_of_their_own(run, images, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        shutil.copy(pictures[0], tmp_path / folder / "same.png")
+        shutil.copy(images[0], tmp_path / folder / "same.png")
     words = ["predict", run, tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "new" / "drawn"]
     code, _, err = run_cli(*words, "--json", tmp_path / "answers.json")
     assert code == 0, err
@@ -158,15 +187,17 @@ def test_drawings_have_names_of_their_own(run, pictures, tmp_path):
     assert len(set(drawn)) == 2
     assert sorted(drawn) == sorted(path.name for path in (tmp_path / "new" / "drawn").iterdir())
     for name in drawn:
-        with Image.open(tmp_path / "new" / "drawn" / name) as picture:
-            assert picture.format == "PNG"
+        with Image.open(tmp_path / "new" / "drawn" / name) as image:
+            assert image.format == "PNG"
     assert "not empty" in refused(*words)
     assert sorted(path.name for path in (tmp_path / "new" / "drawn").iterdir()) == sorted(drawn)
-    assert "cannot be used" in refused("predict", run, tmp_path / "a", "--draw", pictures[0])
+    assert "cannot be used" in refused("predict", run, tmp_path / "a", "--draw", images[0])
 
 
-def test_tiles_are_taken_by_predict_and_too_small_ones_refused(run, pictures, tmp_path):
-    rows = [np.concatenate([np.array(Image.open(path)) for path in pictures[n:9:3]], 1) for n in (0, 0)]
+def test_tiles_are_taken_by_predict_and_too_small_ones_refused(run, images, tmp_path):
+    rows = [
+        np.concatenate([np.array(Image.open(path)) for path in images[n:9:3]], 1) for n in (0, 0)
+    ]
     large = tmp_path / "large.png"
     Image.fromarray(np.concatenate(rows)).save(large)
     code, out, err = run_cli("predict", run, large, "--tile", 48)
@@ -176,45 +207,58 @@ def test_tiles_are_taken_by_predict_and_too_small_ones_refused(run, pictures, tm
 
 
 @pytest.mark.parametrize("option", ["--coco", "--tile"])
-def test_a_run_without_boxes_refuses_what_needs_them(option, trained, pictures, tmp_path):
+def test_a_run_without_boxes_refuses_what_needs_them(option, trained, images, tmp_path):
     value = 48 if option == "--tile" else tmp_path / "coco.json"
-    error = refused("predict", trained.path, pictures[0], option, value)
+    error = refused("predict", trained.path, images[0], option, value)
     assert "classification" in error
     assert not (tmp_path / "coco.json").exists()
 
 
-# --- video ------------------------------------------------------------------------------------------------------------
+# --- video
 
 
-def film(path: Path, pictures: list[Path], count: int = 5) -> Path:
+def film(path: Path, images: list[Path], count: int = 5) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (48, 48))
     assert writer.isOpened()
-    for picture in pictures[:count]:
-        writer.write(np.ascontiguousarray(np.array(Image.open(picture).resize((48, 48)))[..., ::-1]))
+    for image in images[:count]:
+        writer.write(np.ascontiguousarray(np.array(Image.open(image).resize((48, 48)))[..., ::-1]))
     writer.release()
     return path
 
 
-def test_every_frame_of_a_video_is_answered_and_drawn(run, pictures, tmp_path):
-    path = film(tmp_path / "film.avi", pictures)
-    words = ["--json", tmp_path / "answers.json", "--draw", tmp_path / "drawn", "--coco", tmp_path / "coco.json"]
+def test_every_frame_of_a_video_is_answered_and_drawn(run, images, tmp_path):
+    path = film(tmp_path / "film.avi", images)
+    words = [
+        "--json",
+        tmp_path / "answers.json",
+        "--draw",
+        tmp_path / "drawn",
+        "--coco",
+        tmp_path / "coco.json",
+    ]
     code, _, err = run_cli("predict", run, path, *words)
     assert code == 0, err
-    answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
-    assert [one["path"] for one in answers] == [f"{path}#{number:06d}" for number in range(5)]
+    predictions = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    assert [one["path"] for one in predictions] == [f"{path}#{number:06d}" for number in range(5)]
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 5
-    assert sum(len(one["boxes"]) for one in answers) > 0  # red is red: frames come as RGB, not as OpenCV has them
+    assert (
+        sum(len(one["boxes"]) for one in predictions) > 0
+    )  # red is red: frames come as RGB, not as OpenCV has them
 
 
 @pytest.mark.parametrize("kind", ["none", "empty", "broken off"])
-def test_a_damaged_video_is_skipped_and_told_and_alone_it_is_an_error(kind, run, pictures, tmp_path):
+def test_a_damaged_video_is_skipped_and_told_and_alone_it_is_an_error(kind, run, images, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
-    whole = film(tmp_path / "whole.avi", pictures, 40).read_bytes()
+    whole = film(tmp_path / "whole.avi", images, 40).read_bytes()
     bad = folder / "bad.avi"
-    bad.write_bytes({"none": b"no video at all" * 50, "empty": b"", "broken off": whole[: len(whole) // 2]}[kind])
-    for picture in pictures[:2]:
-        shutil.copy(picture, folder)
+    bad.write_bytes(
+        {"none": b"no video at all" * 50, "empty": b"", "broken off": whole[: len(whole) // 2]}[
+            kind
+        ]
+    )
+    for image in images[:2]:
+        shutil.copy(image, folder)
     code, out, err = run_cli("predict", run, folder, "--json", tmp_path / "answers.json")
     assert code == 0, err
     written = json.loads((tmp_path / "answers.json").read_text())

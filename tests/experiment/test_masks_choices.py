@@ -21,11 +21,15 @@ def short(tmp_path, monkeypatch) -> Callable[..., fv.Run]:
     hurry(monkeypatch)
 
     def run(data: Path, *words: object) -> fv.Run:
-        code, _, err = run_cli("train", data, "--epochs", 1, "--batch-size", 4, *words, "--out", tmp_path / "run")
+        code, _, err = run_cli(
+            "train", data, "--epochs", 1, "--batch-size", 4, *words, "--out", tmp_path / "run"
+        )
         assert code == 0, err
         first = next(path for path in sorted(data.rglob("*.png")) if path.parent.name == "images")
         out = tmp_path / "masks", tmp_path / "drawn"
-        code, said, err = run_cli("predict", tmp_path / "run", first, "--masks", out[0], "--draw", out[1])
+        code, said, err = run_cli(
+            "predict", tmp_path / "run", first, "--masks", out[0], "--draw", out[1]
+        )
         assert code == 0, err
         assert f"{first}  " in said
         return fv.Run.open(tmp_path / "run")
@@ -40,7 +44,10 @@ CHOICES = {
     "classes, balanced": ("pairs", (*PLAIN, "--set", "class_weights=balanced")),
     "16 bits of grey, an odd size": ("grey", ("--model", "unet:4x2", "--size", 37)),
     "outlines": ("coco", PLAIN),
-    "a mask a thing, an odd size": ("cells", ("--model", "quick", "--size", 33, "--set", "augment=strong")),
+    "a mask a thing, an odd size": (
+        "cells",
+        ("--model", "tiny_cnn", "--size", 33, "--set", "augment=strong"),
+    ),
     "outlines as classes": ("coco", (*PLAIN, "--task", "semantic")),
 }
 WRITERS = {
@@ -52,7 +59,8 @@ WRITERS = {
 
 
 @pytest.mark.parametrize(
-    "choice", [pytest.param(name, marks=pytest.mark.slow) if "encoder" in name else name for name in CHOICES]
+    "choice",
+    [pytest.param(name, marks=pytest.mark.slow) if "encoder" in name else name for name in CHOICES],
 )
 def test_other_data_models_and_sizes_come_to_their_end(choice, short, tmp_path):
     """With a ResNet as its encoder slow: 14 million weights are written several times."""
@@ -61,7 +69,9 @@ def test_other_data_models_and_sizes_come_to_their_end(choice, short, tmp_path):
     semantic = kind in ("pairs", "grey") or "--task" in words
     assert run.settings.task == ("semantic" if semantic else "instance")
     assert run.load()[1].channels == (1 if kind == "grey" else 3)
-    for name in ("miou", "dice", "pixel_accuracy", "boundary_f1") if semantic else ("map50", "map", "pq"):
+    for name in (
+        ("miou", "dice", "pixel_accuracy", "boundary_f1") if semantic else ("map50", "map", "pq")
+    ):
         assert 0 <= run.results["valid"][name]["value"] <= 1
     if "--task" in words:
         assert run.data["classes"] == ["background", "square", "bar"]

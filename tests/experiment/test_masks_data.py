@@ -18,7 +18,7 @@ from helpers.command_line import hurry, refused, run_cli
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 N, SQUARE = 12, ((32, 32),)
-PARTS = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
+SPLITS = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
 WORDS = ("--model", "unet:4x2", "--epochs", 1, "--size", 32, "--batch-size", 4)
 
 
@@ -27,11 +27,15 @@ def _few_resamples(monkeypatch):
     hurry(monkeypatch)
 
 
-def pairs(tmp_path: Path, change, parts: list[str] = ()) -> Path:
+def pairs(tmp_path: Path, change, splits: list[str] = ()) -> Path:
     """change: (row, classes) -> what is written as the label picture, None for nothing."""
     data = tmp_path / "data"
     return masks_demo.write_pairs(
-        data, N, shapes=SQUARE, parts=parts, change=lambda row, pixels, values: (pixels, change(row, values))
+        data,
+        N,
+        shapes=SQUARE,
+        splits=splits,
+        change=lambda row, pixels, values: (pixels, change(row, values)),
     )
 
 
@@ -48,11 +52,15 @@ def finite(data: Path, tmp_path: Path, *words: object) -> tuple[fv.Run, str]:
         assert "Traceback" not in err
         told += [out, err]
     opened = fv.Run.open(run)
-    for part in ("valid", "test"):
-        for figures in (opened.results[part], *opened.results["baseline"][part].values()):
-            figure = figures[opened.results["primary"]]
-            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
-    assert all(math.isfinite(float(row[name])) for row in opened.curves for name in ("train_loss", "valid_loss"))
+    for split in ("valid", "test"):
+        for metrics in (opened.results[split], *opened.results["baseline"][split].values()):
+            metric = metrics[opened.results["primary"]]
+            assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
+    assert all(
+        math.isfinite(float(row[name]))
+        for row in opened.curves
+        for name in ("train_loss", "valid_loss")
+    )
     assert opened.report_path.stat().st_size > 10_000
     return opened, "".join(told)
 
@@ -74,7 +82,7 @@ def ends(data: Path, tmp_path: Path, *words: object) -> str:
     return error
 
 
-# --- classes of pixels ------------------------------------------------------------------------------------------------
+# --- classes of pixels
 
 
 def only(row: int, then):
@@ -98,39 +106,55 @@ def test_one_picture_of_ground_alone_or_without_a_label_does_no_harm(then, tmp_p
 
 
 def test_pictures_of_ground_alone_are_refused(tmp_path):
-    error = refused("train", pairs(tmp_path, lambda _, values: all_ground(values)), *WORDS, "--out", tmp_path / "run")
+    error = refused(
+        "train",
+        pairs(tmp_path, lambda _, values: all_ground(values)),
+        *WORDS,
+        "--out",
+        tmp_path / "run",
+    )
     assert "'ground'" in error
     assert not (tmp_path / "run").exists()
 
 
 def test_pictures_without_a_label_are_refused(tmp_path):
-    error = refused("train", pairs(tmp_path, lambda _, values: unlabelled(values)), *WORDS, "--out", tmp_path / "run")
+    error = refused(
+        "train",
+        pairs(tmp_path, lambda _, values: unlabelled(values)),
+        *WORDS,
+        "--out",
+        tmp_path / "run",
+    )
     assert "labelled" in error
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("part", ["train", "valid", "test"])
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
 @pytest.mark.parametrize("words", [(), ("--allow-errors",)])
-def test_a_part_without_a_label_is_refused_by_its_name(part, words, tmp_path):
-    data = pairs(tmp_path, lambda row, values: unlabelled(values) if PARTS[row] == part else values, PARTS)
+def test_a_part_without_a_label_is_refused_by_its_name(split, words, tmp_path):
+    data = pairs(
+        tmp_path, lambda row, values: unlabelled(values) if SPLITS[row] == split else values, SPLITS
+    )
     error = refused("train", data, *WORDS, *words, "--out", tmp_path / "run")
-    assert f"the {part} part" in error
+    assert f"the {split} part" in error
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("words", [(), ("--allow-errors",)])
 def test_a_class_that_only_the_validation_part_has_is_refused_by_its_name(words, tmp_path):
     data = pairs(
-        tmp_path, lambda row, values: np.where(values == 2, 0, values) if PARTS[row] == "train" else values, PARTS
+        tmp_path,
+        lambda row, values: np.where(values == 2, 0, values) if SPLITS[row] == "train" else values,
+        SPLITS,
     )
     error = refused("train", data, *WORDS, *words, "--out", tmp_path / "run")
     assert "'bar'" in error
     assert "train" in error
 
 
-@pytest.mark.parametrize("row", [0, PARTS.index("valid"), PARTS.index("test")])
+@pytest.mark.parametrize("row", [0, SPLITS.index("valid"), SPLITS.index("test")])
 def test_a_mask_of_another_size_is_refused(row, tmp_path):
-    data = pairs(tmp_path, only(row, lambda values: values[:-5]), PARTS)
+    data = pairs(tmp_path, only(row, lambda values: values[:-5]), SPLITS)
     error = refused("train", data, *WORDS, "--out", tmp_path / "run")
     assert "mask of another size" in error
     assert "32 x 27" in error
@@ -141,11 +165,11 @@ def test_a_mask_of_another_size_is_refused(row, tmp_path):
     "row",
     [
         0,
-        pytest.param(PARTS.index("valid")),
+        pytest.param(SPLITS.index("valid")),
     ],
 )
 def test_a_mask_of_another_size_that_is_allowed_is_no_traceback(row, tmp_path):
-    data = pairs(tmp_path, only(row, lambda values: values[:-5]), PARTS)
+    data = pairs(tmp_path, only(row, lambda values: values[:-5]), SPLITS)
     ends(data, tmp_path, "--allow-errors")
 
 
@@ -162,9 +186,9 @@ def test_a_value_beyond_the_classes_is_refused(tmp_path):
     assert "001.png" in error
 
 
-@pytest.mark.parametrize("row", [0, PARTS.index("valid")])
+@pytest.mark.parametrize("row", [0, SPLITS.index("valid")])
 def test_a_value_beyond_the_classes_that_is_allowed_is_no_traceback(row, tmp_path):
-    ends(pairs(tmp_path, only(row, beyond), PARTS), tmp_path, "--allow-errors")
+    ends(pairs(tmp_path, only(row, beyond), SPLITS), tmp_path, "--allow-errors")
 
 
 def test_a_picture_without_a_label_picture_is_skipped_and_counted(tmp_path):
@@ -213,11 +237,13 @@ def test_without_a_table_the_values_that_occur_are_the_classes_and_that_is_told(
     assert "no classes.csv" in told
 
 
-# --- things -----------------------------------------------------------------------------------------------------------
+# --- things
 
 
 def test_a_thing_without_a_pixel_is_refused_or_left_out_where_that_is_allowed(tmp_path):
-    data = cells(tmp_path, lambda row, masks: [*masks, np.zeros((32, 32), bool)] if row == 1 else masks)
+    data = cells(
+        tmp_path, lambda row, masks: [*masks, np.zeros((32, 32), bool)] if row == 1 else masks
+    )
     error = refused("train", data, *WORDS, "--out", tmp_path / "run")
     assert "mask without a pixel" in error
     assert "001" in error
@@ -225,7 +251,9 @@ def test_a_thing_without_a_pixel_is_refused_or_left_out_where_that_is_allowed(tm
 
 
 def test_two_things_in_one_place_train_to_finite_figures(tmp_path):
-    run, _ = finite(cells(tmp_path, lambda row, masks: [mask for mask in masks for _ in range(2)]), tmp_path)
+    run, _ = finite(
+        cells(tmp_path, lambda row, masks: [mask for mask in masks for _ in range(2)]), tmp_path
+    )
     assert any(found["check"] == "box drawn twice" for found in run.data["audit"])
 
 
@@ -245,7 +273,9 @@ def test_pictures_without_a_thing_are_a_part_of_the_data(tmp_path):
 
 
 def test_no_thing_at_all_is_refused(tmp_path):
-    error = refused("train", cells(tmp_path, lambda row, masks: []), *WORDS, "--out", tmp_path / "run")
+    error = refused(
+        "train", cells(tmp_path, lambda row, masks: []), *WORDS, "--out", tmp_path / "run"
+    )
     assert "thing" in error or "mask" in error
     assert not (tmp_path / "run").exists()
 
@@ -269,12 +299,28 @@ def test_a_folder_with_a_mask_that_cannot_be_read_is_skipped_and_counted(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("side", "words", "told"), [(96, (), True), (64, (), False), (96, ("--size", 32), False)], ids=str
+    ("side", "words", "told"),
+    [(96, (), True), (64, (), False), (96, ("--size", 32), False)],
+    ids=str,
 )
-def test_pictures_that_lose_more_than_half_of_their_size_are_told_of(tmp_path, monkeypatch, side, words, told):
+def test_pictures_that_lose_more_than_half_of_their_size_are_told_of(
+    tmp_path, monkeypatch, side, words, told
+):
     monkeypatch.setattr(Semantic, "largest", 32)
-    data = masks_demo.write_pairs(tmp_path / "data", N, shapes=((side // 2, side),), parts=PARTS)
-    line = ("train", data, "--model", "unet:4x2", "--epochs", 1, "--batch-size", 4, *words, "--out", tmp_path / "run")
+    data = masks_demo.write_pairs(tmp_path / "data", N, shapes=((side // 2, side),), splits=SPLITS)
+    line = (
+        "train",
+        data,
+        "--model",
+        "unet:4x2",
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        *words,
+        "--out",
+        tmp_path / "run",
+    )
     code, out, err = run_cli(*line)
     assert code == 0, err
     note = "pictures of about 96 px are reduced to 32: what is smaller than 3 px in them is lost; --size 96 keeps more"

@@ -17,6 +17,13 @@ WRITERS = {"semantic": masks_demo.write_pairs, "instance": masks_demo.write_coco
 def test_a_killed_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch):
     """Slow: a process of its own is trained and killed. One thread, as the bits depend on how many there are."""
     hurry(monkeypatch)
-    settings = {"task": task, "model": "quick", "epochs": 4, "batch_size": 4, "size": 32, "average": 0.9}
+    settings = {
+        "task": task,
+        "model": "tiny_cnn",
+        "epochs": 4,
+        "batch_size": 4,
+        "size": 32,
+        "average": 0.9,
+    }
     data = WRITERS[task](tmp_path / "data", 20, shapes=((48, 48),))
     killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0, "augment": "strong"})

@@ -26,7 +26,9 @@ def pixels(text: str, size: tuple[int, int]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return masks_demo.write_coco(tmp_path_factory.mktemp("outlined") / "data", 24, shapes=masks_demo.SQUARE)
+    return masks_demo.write_coco(
+        tmp_path_factory.mktemp("outlined") / "data", 24, shapes=masks_demo.SQUARE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,18 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
     path = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
-        words = ("--task", "promptable", "--model", "quick", "--epochs", 12, "--batch-size", 4, "--set", "augment=none")
+        words = (
+            "--task",
+            "promptable",
+            "--model",
+            "tiny_cnn",
+            "--epochs",
+            12,
+            "--batch-size",
+            4,
+            "--set",
+            "augment=none",
+        )
         code, said, err = run_cli("train", data, *words, "--set", "average=0.9", "--out", path)
         assert code == 0, err
         assert "baselines, validation IoU 1: flood fill" in said
@@ -45,17 +58,17 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
 
 
 @pytest.fixture(scope="module")
-def picture(data: Path) -> Path:
+def image(data: Path) -> Path:
     return min(data.rglob("*.png"))
 
 
 def test_figures_are_told_with_intervals_beside_baselines(run):
-    for part in ("valid", "test"):
-        figures = run.results[part]
-        assert set(figures) == {"iou_1", "iou_3", "iou_5", "within_5_clicks", "mean_clicks"}
-        assert figures["iou_1"]["low"] <= figures["iou_1"]["value"] <= figures["iou_1"]["high"]
-        assert 1 <= figures["mean_clicks"]["value"] <= 6
-        assert set(run.results["baseline"][part]) == {"flood fill", "a disk of the usual size"}
+    for split in ("valid", "test"):
+        metrics = run.results[split]
+        assert set(metrics) == {"iou_1", "iou_3", "iou_5", "within_5_clicks", "mean_clicks"}
+        assert metrics["iou_1"]["low"] <= metrics["iou_1"]["value"] <= metrics["iou_1"]["high"]
+        assert 1 <= metrics["mean_clicks"]["value"] <= 6
+        assert set(run.results["baseline"][split]) == {"flood fill", "a disk of the usual size"}
     page = run.report_path.read_text()
     for title in (
         "What a click is worth",
@@ -66,19 +79,21 @@ def test_figures_are_told_with_intervals_beside_baselines(run):
         assert title in page
 
 
-def test_a_click_gives_one_mask_everywhere_it_is_asked_for(run, picture, tmp_path):
+def test_a_click_gives_one_mask_everywhere_it_is_asked_for(run, image, tmp_path):
     out = [tmp_path / name for name in ("answers.json", "coco.json", "masks", "drawn")]
     options = ("--json", out[0], "--coco", out[1], "--masks", out[2], "--draw", out[3])
-    code, said, err = run_cli("predict", run.path, picture, "--point", "20,20", "--outside", "1,47", *options)
+    code, said, err = run_cli(
+        "predict", run.path, image, "--point", "20,20", "--outside", "1,47", *options
+    )
     assert code == 0, err
     assert "a thing of" in said
-    seer = run.on(picture)
-    mask = seer.point([(20, 20, True), (1, 47, False)])
-    (answer,) = json.loads(out[0].read_text())["answers"]
-    (thing,) = answer["things"]
-    assert thing["pixels"] == mask.sum()
-    assert thing["score"] == pytest.approx(seer.sure, abs=1e-5)
-    assert np.array_equal(pixels(thing["mask"], mask.shape), mask)
+    predictor = run.set_image(image)
+    mask = predictor.point([(20, 20, True), (1, 47, False)])
+    (prediction,) = json.loads(out[0].read_text())["answers"]
+    (instance,) = prediction["things"]
+    assert instance["pixels"] == mask.sum()
+    assert instance["score"] == pytest.approx(predictor.sure, abs=1e-5)
+    assert np.array_equal(pixels(instance["mask"], mask.shape), mask)
     (drawn,) = json.loads(out[1].read_text())["annotations"]
     assert drawn["segmentation"]["size"] == list(mask.shape)
     assert np.array_equal(pixels(drawn["segmentation"]["counts"], mask.shape), mask)
@@ -88,26 +103,26 @@ def test_a_click_gives_one_mask_everywhere_it_is_asked_for(run, picture, tmp_pat
     assert np.asarray(Image.open(shown)).shape[2] == 3
 
 
-def test_the_same_picture_can_be_asked_again_and_again(run, picture):
-    seer = run.on(np.asarray(Image.open(picture).convert("RGB")))
-    first = seer.click(20, 20)
-    second = seer.click(2, 2, inside=False)
-    seer.forget()
-    assert np.array_equal(seer.click(20, 20), first)
+def test_the_same_picture_can_be_asked_again_and_again(run, image):
+    predictor = run.set_image(np.asarray(Image.open(image).convert("RGB")))
+    first = predictor.click(20, 20)
+    second = predictor.click(2, 2, inside=False)
+    predictor.forget()
+    assert np.array_equal(predictor.click(20, 20), first)
     assert second.shape == first.shape
-    assert seer.box(4, 4, 30, 30).shape == first.shape
+    assert predictor.box(4, 4, 30, 30).shape == first.shape
 
 
-def test_without_a_prompt_all_that_is_found_is_answered(run, picture):
-    answer = run.predict(picture)
-    masks = [pixels(thing["mask"], (48, 48)) for thing in answer["things"]]
+def test_without_a_prompt_all_that_is_found_is_answered(run, image):
+    prediction = run.predict(image)
+    masks = [pixels(instance["mask"], (48, 48)) for instance in prediction["things"]]
     for row, one in enumerate(masks):
-        assert answer["things"][row]["score"] >= 0.7
+        assert prediction["things"][row]["score"] >= 0.7
         for other in masks[:row]:
             assert (one & other).sum() <= 0.5 * (one | other).sum()
 
 
-def test_prompts_that_make_no_sense_are_refused(run, picture):
+def test_prompts_that_make_no_sense_are_refused(run, image):
     for words, told in {
         ("--point", "48,3"): "a pixel of a picture of 48 x 48 is expected, got 48,3",
         ("--point", "-1,3"): "a pixel of a picture of 48 x 48 is expected",
@@ -119,13 +134,15 @@ def test_prompts_that_make_no_sense_are_refused(run, picture):
         ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is said to be inside and outside",
         ("--point", "5,5", "--tile", "64"): "one of a tile's side and a prompt is expected",
     }.items():
-        assert told in refused("predict", run.path, picture, *words), words
+        assert told in refused("predict", run.path, image, *words), words
 
 
-def test_a_run_of_another_task_cannot_be_pointed_at(trained, picture):
-    assert "answers for pictures, without prompts" in refused("predict", trained.path, picture, "--point", "5,5")
+def test_a_run_of_another_task_cannot_be_pointed_at(trained, image):
+    assert "answers for pictures, without prompts" in refused(
+        "predict", trained.path, image, "--point", "5,5"
+    )
     with pytest.raises(fv.FoveateError, match="without prompts"):
-        trained.on(picture)
+        trained.set_image(image)
 
 
 def test_data_without_outlines_cannot_be_pointed_at(colours, tmp_path):
@@ -134,13 +151,20 @@ def test_data_without_outlines_cannot_be_pointed_at(colours, tmp_path):
 
 
 def test_a_part_without_things_is_refused(tmp_path):
-    data = masks_demo.things(12, shapes=masks_demo.SQUARE)
+    data = masks_demo.instances(12, shapes=masks_demo.SQUARE)
     unclear = [
-        replace(sample, truth=replace(truth, boxes=replace(truth.boxes, difficult=np.ones(len(truth), bool))))
+        replace(
+            sample,
+            target=replace(
+                target, boxes=replace(target.boxes, difficult=np.ones(len(target), bool))
+            ),
+        )
         for sample in data
-        if (truth := sample.truth) is not None
+        if (target := sample.target) is not None
     ]
-    with pytest.raises(fv.FoveateError, match="no picture of the train part has a thing to point at"):
+    with pytest.raises(
+        fv.FoveateError, match="no picture of the train part has a thing to point at"
+    ):
         fv.train(replace(data, samples=unclear), task="promptable", out=tmp_path / "run")
 
 
@@ -148,5 +172,12 @@ def test_a_part_without_things_is_refused(tmp_path):
 def test_a_killed_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch):
     """Slow: a process of its own is trained and killed. Clicks are drawn, and must be drawn the same again."""
     hurry(monkeypatch)
-    settings = {"task": "promptable", "model": "quick", "epochs": 4, "batch_size": 4, "size": 32, "average": 0.9}
+    settings = {
+        "task": "promptable",
+        "model": "tiny_cnn",
+        "epochs": 4,
+        "batch_size": 4,
+        "size": 32,
+        "average": 0.9,
+    }
     killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0, "augment": "strong"})

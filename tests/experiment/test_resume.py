@@ -83,16 +83,21 @@ def same_run(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds the file behind a descriptor in /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="finds the file behind a descriptor in /proc"
+)
 @pytest.mark.parametrize(
-    ("where", "count"), [("step", 0), ("step", 7), ("step", STEPS - 1), ("fsync", 9), ("replace", 13)]
+    ("where", "count"),
+    [("step", 0), ("step", 7), ("step", STEPS - 1), ("fsync", 9), ("replace", 13)],
 )
 def test_a_killed_run_goes_on_to_the_same_bits(where, count, colours, unbroken, tmp_path):
     """Slow: each case starts a process that imports torch, trains and is killed."""
     out = tmp_path / "run"
     script = textwrap.dedent(CHILD).replace("SETTINGS", repr(SETTINGS))
     child = subprocess.run(
-        [sys.executable, "-c", script, str(colours), str(out), where, str(count)], capture_output=True, text=True
+        [sys.executable, "-c", script, str(colours), str(out), where, str(count)],
+        capture_output=True,
+        text=True,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
     step = checkpoint.read(out / "last.safetensors")[1]["progress"]["step"]
@@ -127,7 +132,9 @@ def test_a_disk_that_fills_up_loses_nothing(colours, unbroken, tmp_path, monkeyp
     """A small disk, really full: the run stops with the reason, its last checkpoint survives, and it goes on later."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True
+    ).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
         from foveate.training import fit
@@ -137,7 +144,10 @@ def test_a_disk_that_fills_up_loses_nothing(colours, unbroken, tmp_path, monkeyp
         def filling(*args, **kwargs):
             for step in original(*args, **kwargs):
                 if step.number == 11:
-                    with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+                    with (
+                        (disk / "filler").open("wb", buffering=0) as filler,
+                        contextlib.suppress(OSError),
+                    ):
                         while True:
                             filler.write(bytes(4096))
                 yield step
@@ -157,7 +167,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(colours, u
     same_run(fv.train(colours, out=tmp_path / "again", **SETTINGS).path, unbroken)
     other = fv.train(colours, out=tmp_path / "other", **{**SETTINGS, "seed": 1}).path
     assert not torch.equal(
-        tensors(other, "best.safetensors")["body.2.2.weight"], tensors(unbroken, "best.safetensors")["body.2.2.weight"]
+        tensors(other, "best.safetensors")["body.2.2.weight"],
+        tensors(unbroken, "best.safetensors")["body.2.2.weight"],
     )
 
 

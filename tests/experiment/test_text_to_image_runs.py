@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.data.rng import Draws, keys
+from foveate.data.rng import SampleRNG, keys
 from helpers.captions_demo import write_captions
 from helpers.command_line import hurry, refused, run_cli
 from helpers.killing import killed_and_resumed
@@ -41,15 +41,26 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
 
 def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(run):
     assert run.settings.task == "text_to_image"
-    assert run.settings.model == "sketch"
-    for part in ("valid", "test"):
-        figures = run.results[part]
-        assert {"likeness", "prompt_accuracy", "real_accuracy", "real_likeness", "diversity", "copies"} <= set(figures)
-        assert figures["likeness"]["low"] <= figures["likeness"]["value"] <= figures["likeness"]["high"]
-        assert figures["prompt_accuracy"]["value"] > 0.8
-        baselines = run.results["baseline"][part]
+    assert run.settings.model == "patch_resnet"
+    for split in ("valid", "test"):
+        metrics = run.results[split]
+        assert {
+            "likeness",
+            "prompt_accuracy",
+            "real_accuracy",
+            "real_likeness",
+            "diversity",
+            "copies",
+        } <= set(metrics)
+        assert (
+            metrics["likeness"]["low"]
+            <= metrics["likeness"]["value"]
+            <= metrics["likeness"]["high"]
+        )
+        assert metrics["prompt_accuracy"]["value"] > 0.8
+        baselines = run.results["baseline"][split]
         assert set(baselines) == {"noise", "mean picture", "mean of the same words"}
-        assert baselines["noise"]["likeness"]["value"] < figures["likeness"]["value"]
+        assert baselines["noise"]["likeness"]["value"] < metrics["likeness"]["value"]
     page = run.report_path.read_text()
     for title in (
         "From words to pictures",
@@ -65,18 +76,31 @@ def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(
 def test_pictures_a_sheet_and_a_strip(run, tmp_path):
     out = tmp_path / "made"
     code, said, err = run_cli(
-        "generate", run.path, "light below", "Dark below!", "-n", 3, "--seed", 1, "--steps", 5, "--out", out
+        "generate",
+        run.path,
+        "light below",
+        "Dark below!",
+        "-n",
+        3,
+        "--seed",
+        1,
+        "--steps",
+        5,
+        "--out",
+        out,
     )
     assert code == 0, err
     assert "6 pictures in" in said
     names = [
-        f"{line}-{words}-000{k}.png" for line, words in (("01", "light-below"), ("02", "dark-below")) for k in (1, 2, 3)
+        f"{line}-{words}-000{k}.png"
+        for line, words in (("01", "light-below"), ("02", "dark-below"))
+        for k in (1, 2, 3)
     ]
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, "sheet.png", "strip.png"])
-    pictures = [np.asarray(Image.open(out / name)) for name in names]
-    assert {picture.shape for picture in pictures} == {(12, 12, 3)}
-    assert all(picture[8:].mean() > picture[:4].mean() for picture in pictures[:3])
-    assert all(picture[8:].mean() < picture[:4].mean() for picture in pictures[3:])
+    images = [np.asarray(Image.open(out / name)) for name in names]
+    assert {image.shape for image in images} == {(12, 12, 3)}
+    assert all(image[8:].mean() > image[:4].mean() for image in images[:3])
+    assert all(image[8:].mean() < image[:4].mean() for image in images[3:])
     with Image.open(out / "strip.png") as strip, Image.open(out / "sheet.png") as sheet:
         assert strip.width > 8 * 90
         assert sheet.height > 2 * 90
@@ -85,19 +109,25 @@ def test_pictures_a_sheet_and_a_strip(run, tmp_path):
 def test_python_gives_the_same_pictures_whatever_else_is_asked_for(run, tmp_path):
     run_cli("generate", run.path, "light below", "-n", 2, "--seed", 7, "--out", tmp_path / "made")
     first, second = run.generate("light below", 2, seed=7)
-    assert np.array_equal(first, np.asarray(Image.open(tmp_path / "made" / "01-light-below-0001.png")))
-    assert np.array_equal(second, np.asarray(Image.open(tmp_path / "made" / "01-light-below-0002.png")))
+    assert np.array_equal(
+        first, np.asarray(Image.open(tmp_path / "made" / "01-light-below-0001.png"))
+    )
+    assert np.array_equal(
+        second, np.asarray(Image.open(tmp_path / "made" / "01-light-below-0002.png"))
+    )
     assert not np.array_equal(first, second)
     (alone,) = run.generate("light below", seed=7)
     assert np.abs(alone.astype(int) - first).max() <= 1  # another batch may round otherwise
     assert not np.array_equal(first, run.generate("light below", seed=8)[0])
-    assert not np.array_equal(first, run.generate("light below", seed=7, guidance=1.0 + run.load()[0].guidance)[0])
+    assert not np.array_equal(
+        first, run.generate("light below", seed=7, guidance=1.0 + run.load()[0].guidance)[0]
+    )
 
 
 def test_what_noise_is_on_its_way(run):
     (stages,) = run.stages(["light above"], steps=6)
     assert len(stages) == 7
-    noise = Draws(keys(["light above#0"]), 0).normal(3 * 12 * 12).reshape(3, 12, 12)
+    noise = SampleRNG(keys(["light above#0"]), 0).normal(3 * 12 * 12).reshape(3, 12, 12)
     _, net = run.load()
     expected = noise * net.std[0].numpy() + net.mean[0].numpy()
     assert np.abs(stages[0].transpose(2, 0, 1) - expected.clip(0, 255)).max() <= 0.5 + 1e-3
@@ -110,7 +140,10 @@ def test_what_noise_is_on_its_way(run):
         (("gren light",), "no caption that was learnt has 'gren' in it"),
         (("ligt above",), "Did you mean 'light'?"),
         (("",), "words are expected, got none"),
-        (("light " * 10_000,), "at most 2 words are expected, as in the captions that were learnt, got 10,000"),
+        (
+            ("light " * 10_000,),
+            "at most 2 words are expected, as in the captions that were learnt, got 10,000",
+        ),
         (("light above", "--steps", "0"), "--steps"),
         (("light above", "-n", "0"), "-n"),
     ],
@@ -149,8 +182,8 @@ def test_it_answers_for_no_picture(run, data, tmp_path):
 def test_names_of_classes_are_captions(colours, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = fv.train(colours, out=tmp_path / "run", **{**FEW, "epochs": 1})
-    (picture,) = run.generate("a picture of red", steps=2)
-    assert picture.shape == (16, 16, 3)
+    (image,) = run.generate("a picture of red", steps=2)
+    assert image.shape == (16, 16, 3)
     assert run.data["classes"] == []
 
 

@@ -45,19 +45,25 @@ def read(path: Path) -> Dataset[Captions]:
 
 
 def texts(data: Dataset[Captions]) -> dict[str, tuple[str, ...]]:
-    return {sample.id: sample.truth.texts for sample in data}
+    return {sample.id: sample.target.texts for sample in data}
 
 
 refused = refusing("captions")
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading
 
 
 def test_a_table(tmp_path: Path) -> None:
-    file = table(tmp_path / "t", "file_name,text\n1.png,a red bus\n./0.png,\n1.png,the bus\n1.png,a red bus\n")
+    file = table(
+        tmp_path / "t",
+        "file_name,text\n1.png,a red bus\n./0.png,\n1.png,the bus\n1.png,a red bus\n",
+    )
     data = read(tmp_path / "t")
-    assert texts(data) == {"1.png": ("a red bus", "the bus", "a red bus"), "0.png": ("",)}  # as they were written
+    assert texts(data) == {
+        "1.png": ("a red bus", "the bus", "a red bus"),
+        "0.png": ("",),
+    }  # as they were written
     assert (data.name, data.origin, data.skipped) == ("t", tmp_path / "t", ())
     assert data[0].source.read().shape == (3, 4, 1)
     alone = read(file)
@@ -71,9 +77,15 @@ def test_lines_of_json(tmp_path: Path) -> None:
         {"file_name": "0.png", "text": ["", "x", "é\u2028"], "split": None},
         {"file_name": "2.png", "text": []},
     )
-    data = read(table(tmp_path, "\ufeff" + text.replace("\n", "\r\n") + "\n \n", "metadata.jsonl").parent)
+    data = read(
+        table(tmp_path, "\ufeff" + text.replace("\n", "\r\n") + "\n \n", "metadata.jsonl").parent
+    )
     assert texts(data) == {"1.png": ("a\nb",), "0.png": ("", "x", "é\u2028"), "2.png": ()}
-    assert [(sample.part, sample.group) for sample in data] == [("train", "g"), (None, None), (None, None)]
+    assert [(sample.split, sample.group) for sample in data] == [
+        ("train", "g"),
+        (None, None),
+        (None, None),
+    ]
 
 
 @pytest.mark.parametrize("path", ["path", "File Name", "FILE", "filename", "image"])
@@ -81,7 +93,11 @@ def test_lines_of_json(tmp_path: Path) -> None:
 def test_what_columns_are_called(tmp_path: Path, path: str, text: str) -> None:
     record = {"id": "7", text: "a, b", path: "1.png"}
     quoted = ";".join(record) + "\n" + ";".join(record.values()) + "\n"
-    for name, content in (("list.csv", quoted), ("captions.tsv", quoted), ("x.jsonl", lines(record))):
+    for name, content in (
+        ("list.csv", quoted),
+        ("captions.tsv", quoted),
+        ("x.jsonl", lines(record)),
+    ):
         file = table(tmp_path, content, name)
         for where in (file, file.parent):
             assert texts(read(where)) == {"1.png": ("a, b",)}
@@ -90,15 +106,26 @@ def test_what_columns_are_called(tmp_path: Path, path: str, text: str) -> None:
 
 def test_parts_in_a_column_or_as_folders(tmp_path: Path) -> None:
     table(tmp_path / "column", "image,caption,set\n0.png,a,Training\n1.png,b,val\n2.png,c,\n")
-    assert [sample.part for sample in read(tmp_path / "column")] == ["train", "valid", None]
+    assert [sample.split for sample in read(tmp_path / "column")] == ["train", "valid", None]
     for word in ("train", "test"):
-        table(tmp_path / "folders" / word, "file_name,text\n0.png,a\n../shared/9.png,b " + word + "\n")
+        table(
+            tmp_path / "folders" / word, "file_name,text\n0.png,a\n../shared/9.png,b " + word + "\n"
+        )
     lay(tmp_path / "folders", "shared/9.png")
-    refused(tmp_path / "folders", "one part is expected for 'shared/9.png', got 'test' on line 3 of metadata.csv and")
-    table(tmp_path / "folders" / "test", lines({"file_name": "0.png", "text": "a", "split": "test"}), "metadata.jsonl")
+    refused(
+        tmp_path / "folders",
+        "one part is expected for 'shared/9.png', got 'test' on line 3 of metadata.csv and",
+    )
+    table(
+        tmp_path / "folders" / "test",
+        lines({"file_name": "0.png", "text": "a", "split": "test"}),
+        "metadata.jsonl",
+    )
     (tmp_path / "folders" / "test" / "metadata.csv").unlink()
-    data = formats.read(tmp_path / "folders", "captions")  # "shared" could be a class too: the format is to be told
-    assert {sample.id: sample.part for sample in data} == {
+    data = formats.read(
+        tmp_path / "folders", "captions"
+    )  # "shared" could be a class too: the format is to be told
+    assert {sample.id: sample.split for sample in data} == {
         "test/0.png": "test",
         "train/0.png": "train",
         "shared/9.png": "train",
@@ -106,7 +133,11 @@ def test_parts_in_a_column_or_as_folders(tmp_path: Path) -> None:
     (tmp_path / "folders" / "test" / "metadata.jsonl").write_text(
         lines({"file_name": "0.png", "text": "a", "split": "train"})
     )
-    refused(tmp_path / "folders", "test/metadata.jsonl:1", "test is expected, as the folder says, got train")
+    refused(
+        tmp_path / "folders",
+        "test/metadata.jsonl:1",
+        "test is expected, as the folder says, got train",
+    )
 
 
 def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
@@ -127,7 +158,11 @@ def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
     [
         ("", 1, ["column for the path", "the header has nothing"]),
         ("file_name,label\n0.png,a\n", 1, ["column for the text", "file_name, label", "prompt"]),
-        ("file_name,text,caption\n0.png,a,b\n", 1, ["one column is expected for the text, found text, caption"]),
+        (
+            "file_name,text,caption\n0.png,a,b\n",
+            1,
+            ["one column is expected for the text, found text, caption"],
+        ),
         ("file_name,text\n0.png,a\n1.png\n", 3, ["2 fields", "got 1"]),
         ("file_name,text\n0.png,a,b\n", 2, ["2 fields", "quotation marks"]),
         ("file_name,text\n,a\n", 2, ["path of a picture"]),
@@ -135,13 +170,19 @@ def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
         ("file_name,text\n..\\0.png,a\n", 2, ["leaves it"]),
         ("file_name,text\n/etc/passwd,a\n", 2, ["begins at a root"]),
         ("file_name,text,split\n0.png,a,dev\n", 2, ["as the part", "'dev'"]),
-        ("file_name,text,group\n0.png,a,g\n0.png,b,h\n", 3, ["one group", "'g' on line 2 and 'h' here"]),
+        (
+            "file_name,text,group\n0.png,a,g\n0.png,b,h\n",
+            3,
+            ["one group", "'g' on line 2 and 'h' here"],
+        ),
         ('file_name,text\n0.png,"a\n', 2, ["quotation mark"]),
         (b"file_name,text\n0.png,caf\xe9\n", 2, ["UTF-8"]),
         (b"file_name,text\n0.png,a\0\n", 2, ["byte of value 0"]),
     ],
 )
-def test_rows_that_cannot_be_understood(tmp_path: Path, text: str | bytes, line: int, words: list[str]) -> None:
+def test_rows_that_cannot_be_understood(
+    tmp_path: Path, text: str | bytes, line: int, words: list[str]
+) -> None:
     file = table(tmp_path, text)
     for path in (file, tmp_path):
         error = refused(path, *words)
@@ -154,13 +195,25 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (GOOD + '{"file_name": "1.png", "text": "b"', 2, ["damaged", "a line looks like", "red bus"]),
+        (
+            GOOD + '{"file_name": "1.png", "text": "b"',
+            2,
+            ["damaged", "a line looks like", "red bus"],
+        ),
         (GOOD + "1.png\n", 2, ["damaged"]),
         (GOOD + '["1.png", "b"]\n', 2, ["a JSON object a line", "['1.png', 'b']"]),
         (GOOD + "[" * 100_000 + "\n", 2, ["damaged"]),
         (GOOD + "{}\n", 2, ["a key for the path", "found none"]),
-        (GOOD + '{"file_name": "1.png", "label": "b"}', 2, ["a key for the text", "file_name, label"]),
-        (GOOD + '{"file_name": "1.png", "text": "b", "Caption": "c"}', 2, ["one key", "text, Caption"]),
+        (
+            GOOD + '{"file_name": "1.png", "label": "b"}',
+            2,
+            ["a key for the text", "file_name, label"],
+        ),
+        (
+            GOOD + '{"file_name": "1.png", "text": "b", "Caption": "c"}',
+            2,
+            ["one key", "text, Caption"],
+        ),
         (GOOD + '{"file_name": "1.png", "text": null}', 2, ["a text or a list", "None"]),
         (GOOD + '{"file_name": "1.png", "text": ["b", 7]}', 2, ["a text or a list"]),
         (GOOD + '{"file_name": "1.png", "text": "\\ud800"}', 2, ["a text or a list"]),
@@ -168,12 +221,22 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
         (GOOD + '{"file_name": "\\udfff.png", "text": "b"}', 2, ["text is expected as the path"]),
         (GOOD + '{"file_name": "a\\u0000b", "text": "b"}', 2, ["path of a picture"]),
         (GOOD + '{"file_name": "C:\\\\x.png", "text": "b"}', 2, ["begins at a root"]),
-        (GOOD + '{"file_name": "1.png", "text": "b", "split": 1}', 2, ["text is expected as the part"]),
-        (GOOD + '{"file_name": "1.png", "text": "b", "group": ["g"]}', 2, ["text is expected as the group"]),
+        (
+            GOOD + '{"file_name": "1.png", "text": "b", "split": 1}',
+            2,
+            ["text is expected as the part"],
+        ),
+        (
+            GOOD + '{"file_name": "1.png", "text": "b", "group": ["g"]}',
+            2,
+            ["text is expected as the group"],
+        ),
         (GOOD.encode() + b'{"file_name": "1.png", "text": "\xff"}', 2, ["UTF-8"]),
     ],
 )
-def test_json_that_cannot_be_understood(tmp_path: Path, text: str | bytes, line: int, words: list[str]) -> None:
+def test_json_that_cannot_be_understood(
+    tmp_path: Path, text: str | bytes, line: int, words: list[str]
+) -> None:
     file = table(tmp_path, text, "metadata.jsonl")
     error = refused(tmp_path, *(word for word in words if word != "a line looks like"))
     assert (error.where, error.line) == (file, line)
@@ -185,7 +248,11 @@ def test_which_table_is_meant(tmp_path: Path) -> None:
     table(tmp_path, "x,y\n", "other.csv")
     assert len(read(tmp_path)) == 1  # the only one with the columns
     table(tmp_path, good, "other.csv")
-    refused(tmp_path, "one table of captions is expected, found one.csv, other.csv", "Give the file itself")
+    refused(
+        tmp_path,
+        "one table of captions is expected, found one.csv, other.csv",
+        "Give the file itself",
+    )
     assert len(read(tmp_path / "one.csv")) == 1
     table(tmp_path, good, "metadata.csv")
     assert len(read(tmp_path)) == 1  # its name says so
@@ -218,17 +285,20 @@ def test_formats_are_told_apart_by_the_columns(tmp_path: Path) -> None:
     assert fits(tmp_path / "damaged") == []
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing
 
 
 def made(*given: tuple[str, ...], **changes: object) -> Dataset[Captions]:
     rows = np.zeros((len(given), 3, 4, 1), np.uint8)
-    samples = [Sample(f"s/{i}", ArraySource(rows, i), Captions(one), **changes) for i, one in enumerate(given)]
+    samples = [
+        Sample(f"s/{i}", ArraySource(rows, i), Captions(one), **changes)
+        for i, one in enumerate(given)
+    ]
     return Dataset("made", "text_to_image", (), samples)
 
 
 def test_written_as_the_imagefolder_convention_has_it(tmp_path: Path) -> None:
-    dataset = made(("é \u2028\n",), ("a", ""), (), part="test", group="p 1")
+    dataset = made(("é \u2028\n",), ("a", ""), (), split="test", group="p 1")
     formats.find("captions").write(dataset, tmp_path / "x")
     written = (tmp_path / "x" / "metadata.jsonl").read_bytes().decode().split("\n")
     assert [json.loads(line) for line in written[:-1]] == [
@@ -236,8 +306,8 @@ def test_written_as_the_imagefolder_convention_has_it(tmp_path: Path) -> None:
         for i, text in enumerate(["é \u2028\n", ["a", ""], []])
     ]
     data = read(tmp_path / "x")
-    assert [sample.truth for sample in data] == [sample.truth for sample in dataset]
-    assert {(sample.part, sample.group) for sample in data} == {("test", "p 1")}
+    assert [sample.target for sample in data] == [sample.target for sample in dataset]
+    assert {(sample.split, sample.group) for sample in data} == {("test", "p 1")}
 
 
 def test_what_cannot_be_held(tmp_path: Path) -> None:
@@ -248,19 +318,24 @@ def test_what_cannot_be_held(tmp_path: Path) -> None:
         assert words in caught.value.message
 
 
-# --- whatever is there ------------------------------------------------------------------------------------------------
+# --- whatever is there
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    body=st.text(alphabet='file_nametx,"\r\n;\t.\\/ 0png{}[]:é\0\ud800', max_size=100) | st.binary(max_size=80),
+    body=st.text(alphabet='file_nametx,"\r\n;\t.\\/ 0png{}[]:é\0\ud800', max_size=100)
+    | st.binary(max_size=80),
     value=st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=5),
         lambda v: st.lists(v) | st.dictionaries(st.text(), v),
     ),
     key=st.sampled_from(["file_name", "text", "split", "group"]),
 )
-def test_any_table_is_data_or_one_error(tmp_path: Path, body: str | bytes, value: object, key: str) -> None:
+def test_any_table_is_data_or_one_error(
+    tmp_path: Path, body: str | bytes, value: object, key: str
+) -> None:
     raw = body if isinstance(body, bytes) else body.encode(errors="surrogatepass")
     record = json.dumps({"file_name": "0.png", "text": "a", key: value}).encode() + b"\n"
     for name, content in (

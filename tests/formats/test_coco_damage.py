@@ -22,15 +22,15 @@ from helpers.coco_files import (
     document,
     image,
     lay,
+    make_object,
     read,
     refused,
     runs,
-    thing,
     usual,
 )
 from helpers.damage import FUZZ, other_bytes, other_values, read_or_refused
 
-# --- files that are damaged, or lie -----------------------------------------------------------------------------------
+# --- files that are damaged, or lie
 
 
 def raw(*annotation: str) -> str:
@@ -96,16 +96,20 @@ LONG = "9" * 400
         ('{"images": [5]}', 1, ["a list of objects is expected under 'images'"]),
     ],
 )  # fmt: skip
-def test_wrong_values_are_named_by_file_and_line(tmp_path: Path, text: str, line: int | None, words: list[str]) -> None:
+def test_wrong_values_are_named_by_file_and_line(
+    tmp_path: Path, text: str, line: int | None, words: list[str]
+) -> None:
     error = refused(usual(tmp_path, text), *words)
     assert (error.where, error.line) == (tmp_path / "instances.json", line)
     assert len(str(error)) < 1000
 
 
-@pytest.mark.parametrize("wrong", [{"bbox": [1e12, 2, 3, 4]}, {"segmentation": [[1e12, *SQUARE[1:]], TRIANGLE]}])
+@pytest.mark.parametrize(
+    "wrong", [{"bbox": [1e12, 2, 3, 4]}, {"segmentation": [[1e12, *SQUARE[1:]], TRIANGLE]}]
+)
 def test_the_wrong_one_of_several_is_named(tmp_path: Path, wrong: Record) -> None:
-    around = [thing(id, segmentation=[SQUARE, TRIANGLE]) for id in (5, 6, 8)]
-    bad = thing(7, **{"segmentation": [SQUARE], **wrong})
+    around = [make_object(id, segmentation=[SQUARE, TRIANGLE]) for id in (5, 6, 8)]
+    bad = make_object(7, **{"segmentation": [SQUARE], **wrong})
     refused(usual(tmp_path, document(*around[:2], bad, around[2])), "annotation 7", NUMBERS)
 
 
@@ -132,8 +136,10 @@ def test_the_wrong_one_of_several_is_named(tmp_path: Path, wrong: Record) -> Non
         ({"categories": [category(1, "\ud800")]}, 4, ["a text is expected as name of category 1"]),
     ],
 )  # fmt: skip
-def test_wrong_records_are_named(tmp_path: Path, changes: Record, line: int | None, words: list[str]) -> None:
-    error = refused(usual(tmp_path, {**document(thing()), **changes}), *words)
+def test_wrong_records_are_named(
+    tmp_path: Path, changes: Record, line: int | None, words: list[str]
+) -> None:
+    error = refused(usual(tmp_path, {**document(make_object()), **changes}), *words)
     assert (error.where, error.line) == (tmp_path / "instances.json", line)
 
 
@@ -169,29 +175,39 @@ def test_wrong_records_are_named(tmp_path: Path, changes: Record, line: int | No
 )  # fmt: skip
 def test_run_lengths_that_are_none(tmp_path: Path, segmentation: Record, words: str) -> None:
     tracemalloc.start()
-    error = refused(usual(tmp_path, document(thing(), thing(7, segmentation=segmentation))), "annotation 7: ", words)
-    assert tracemalloc.get_traced_memory()[1] < 2e6  # bytes: nothing of the announced size was set aside
+    error = refused(
+        usual(tmp_path, document(make_object(), make_object(7, segmentation=segmentation))),
+        "annotation 7: ",
+        words,
+    )
+    assert (
+        tracemalloc.get_traced_memory()[1] < 2e6
+    )  # bytes: nothing of the announced size was set aside
     tracemalloc.stop()
     assert error.where == tmp_path / "instances.json"
 
 
 def test_an_absurd_size_costs_nothing_while_it_is_read(tmp_path: Path) -> None:
     segmentation = {"size": [2**20, 2**19], "counts": [5, 2**39 - 5]}
-    content = document(thing(bbox=None, segmentation=segmentation), images=[{"id": 1, "file_name": "a.png"}])
+    content = document(
+        make_object(bbox=None, segmentation=segmentation), images=[{"id": 1, "file_name": "a.png"}]
+    )
     tracemalloc.start()
-    truth = read(usual(tmp_path, content))[0].truth
+    target = read(usual(tmp_path, content))[0].target
     assert tracemalloc.get_traced_memory()[1] < 2e6
     tracemalloc.stop()
-    assert truth.boxes.corners.tolist() == [[0, 0, 2**19, 2**20]]
+    assert target.boxes.corners.tolist() == [[0, 0, 2**19, 2**20]]
     with pytest.raises(FoveateError, match="as its picture has"):
-        truth.shapes[0].mask(SIZE)
+        target.shapes[0].mask(SIZE)
 
 
 def test_encodings(tmp_path: Path) -> None:
     text = raw(BOX).replace('"cat"', '"né"')
     assert read(usual(tmp_path / "bom", b"\xef\xbb\xbf" + text.encode())).classes == ("né",)
     error = refused(
-        usual(tmp_path / "latin", text.encode("latin-1")), "JSON in UTF-8 is expected", "Save the file as UTF-8"
+        usual(tmp_path / "latin", text.encode("latin-1")),
+        "JSON in UTF-8 is expected",
+        "Save the file as UTF-8",
     )
     assert error.line == 4
     refused(usual(tmp_path / "utf16", text.encode("utf-16")), "JSON in UTF-8 is expected")
@@ -199,19 +215,20 @@ def test_encodings(tmp_path: Path) -> None:
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     refused(
-        lay(tmp_path / "a", {"a.txt": "x"}), "a JSON file with images, annotations, categories is expected, found none"
+        lay(tmp_path / "a", {"a.txt": "x"}),
+        "a JSON file with images, annotations, categories is expected, found none",
     )
     os.mkfifo(tmp_path / "instances.json")
     assert not coco.sniff(tmp_path)
     refused(tmp_path, "instances.json", "this is a folder or a device")
 
 
-# --- any file is data or one error ------------------------------------------------------------------------------------
+# --- any file is data or one error
 
 GOOD = document(
-    thing(segmentation=[TRIANGLE, SQUARE], iscrowd=0),
-    thing(2, image_id=2, segmentation={"size": [*SIZE], "counts": [5, 1195]}, iscrowd=1),
-    thing(3, image_id=2, category_id=4, segmentation=runs(blobs(1), True)),
+    make_object(segmentation=[TRIANGLE, SQUARE], iscrowd=0),
+    make_object(2, image_id=2, segmentation={"size": [*SIZE], "counts": [5, 1195]}, iscrowd=1),
+    make_object(3, image_id=2, category_id=4, segmentation=runs(blobs(1), True)),
     images=[image(1, "a.png", group="g"), image(2, "b.png", time="9")],
     categories=[category(), category(4, "dog")],
 )

@@ -8,30 +8,51 @@ from pathlib import Path
 import pytest
 
 from foveate.formats import coco
-from helpers.coco_files import HEIGHT, PICTURE, WIDTH, document, image, lay, read, refused, thing, usual
+from helpers.coco_files import (
+    HEIGHT,
+    PICTURE,
+    WIDTH,
+    document,
+    image,
+    lay,
+    make_object,
+    read,
+    refused,
+    usual,
+)
 from helpers.format_reading import skipped
 
 
 def test_as_coco_is_published(tmp_path: Path) -> None:
-    for part in ("train", "val"):
-        lay(tmp_path, {f"annotations/instances_{part}2017.json": document(thing()), f"{part}2017/a.png": PICTURE,
-                       f"annotations/captions_{part}2017.json": {"images": [], "annotations": []}})  # fmt: skip
+    for split in ("train", "val"):
+        lay(tmp_path, {f"annotations/instances_{split}2017.json": document(make_object()), f"{split}2017/a.png": PICTURE,
+                       f"annotations/captions_{split}2017.json": {"images": [], "annotations": []}})  # fmt: skip
     data = read(tmp_path)
-    assert {sample.id: sample.part for sample in data} == {"train2017/a.png": "train", "val2017/a.png": "valid"}
+    assert {sample.id: sample.split for sample in data} == {
+        "train2017/a.png": "train",
+        "val2017/a.png": "valid",
+    }
     assert (data.classes, data.skipped) == (("cat",), ())
-    assert data.notes == ("not read, as they are not called instances: captions_train2017.json, captions_val2017.json",)
+    assert data.notes == (
+        "not read, as they are not called instances: captions_train2017.json, captions_val2017.json",
+    )
 
 
 def test_as_roboflow_exports(tmp_path: Path) -> None:
-    for part in ("train", "valid", "test"):
-        lay(tmp_path, {f"{part}/_annotations.coco.json": document(thing()), f"{part}/a.png": PICTURE})
+    for split in ("train", "valid", "test"):
+        lay(
+            tmp_path,
+            {f"{split}/_annotations.coco.json": document(make_object()), f"{split}/a.png": PICTURE},
+        )
     data = read(tmp_path)
-    assert {sample.id: sample.part for sample in data} == {f"{p}/a.png": p for p in ("train", "valid", "test")}
+    assert {sample.id: sample.split for sample in data} == {
+        f"{p}/a.png": p for p in ("train", "valid", "test")
+    }
     assert (data.skipped, data.notes) == ((), ())
 
 
 @pytest.mark.parametrize(
-    ("file", "picture"),
+    ("file", "image"),
     [
         ("instances.json", "a.png"),
         ("instances.json", "images/a.png"),
@@ -41,44 +62,61 @@ def test_as_roboflow_exports(tmp_path: Path) -> None:
         ("annotations/x.json", "a.png"),
     ],
 )
-def test_the_pictures_are_found(tmp_path: Path, file: str, picture: str) -> None:
-    root = lay(tmp_path / "set", {file: document(thing()), picture: PICTURE})
+def test_the_pictures_are_found(tmp_path: Path, file: str, image: str) -> None:
+    root = lay(tmp_path / "set", {file: document(make_object()), image: PICTURE})
     for path in (root, root / file):
         data = read(path, "coco")  # "deep down" could be a class, and the user be asked
-        assert [(sample.id, sample.part) for sample in data] == [(picture, None)]
+        assert [(sample.id, sample.split) for sample in data] == [(image, None)]
         assert data[0].source.read().shape == (HEIGHT, WIDTH, 1)
     assert read(root / file).name == Path(file).stem
 
 
 def test_a_name_may_hold_folders(tmp_path: Path) -> None:
     images = [image(1, "train/x/a.png"), image(2, "./train//b.png"), image(3, "train\\x\\c.png")]
-    root = lay(tmp_path, {f"images/train/{name}": PICTURE for name in ("x/a.png", "b.png", "x/c.png")})
-    data = read(lay(root, {"instances.json": document(thing(), images=images)}))
-    assert [sample.id for sample in data] == [f"images/train/{name}" for name in ("x/a.png", "b.png", "x/c.png")]
+    root = lay(
+        tmp_path, {f"images/train/{name}": PICTURE for name in ("x/a.png", "b.png", "x/c.png")}
+    )
+    data = read(lay(root, {"instances.json": document(make_object(), images=images)}))
+    assert [sample.id for sample in data] == [
+        f"images/train/{name}" for name in ("x/a.png", "b.png", "x/c.png")
+    ]
 
 
 def test_pictures_of_another_set_are_not_taken(tmp_path: Path) -> None:
-    lay(tmp_path, {"one/instances.json": document(thing()), "two/a.png": PICTURE})
-    refused(tmp_path / "one", "found none that can be used (1 skipped; a.png: there is no such file)", "images/")
+    lay(tmp_path, {"one/instances.json": document(make_object()), "two/a.png": PICTURE})
     refused(
-        tmp_path / "one" / "instances.json", "found none that can be used (1 skipped; a.png: there is no such file)"
+        tmp_path / "one",
+        "found none that can be used (1 skipped; a.png: there is no such file)",
+        "images/",
+    )
+    refused(
+        tmp_path / "one" / "instances.json",
+        "found none that can be used (1 skipped; a.png: there is no such file)",
     )
 
 
 def test_numbered_pictures_of_two_parts_are_told_apart(tmp_path: Path) -> None:
-    train = document(thing(), images=[image(1, "1.png")])
-    valid = document(thing(), images=[image(1, "1.png"), image(2, "2.png")])
+    train = document(make_object(), images=[image(1, "1.png")])
+    valid = document(make_object(), images=[image(1, "1.png"), image(2, "2.png")])
     lay(tmp_path, {"annotations/instances_train.json": train, "annotations/instances_val.json": valid,
                    "train/1.png": PICTURE, "train/2.png": PICTURE, "val/1.png": PICTURE})  # fmt: skip
     data = read(tmp_path)
-    assert {sample.id: sample.part for sample in data} == {"train/1.png": "train", "val/1.png": "valid"}
+    assert {sample.id: sample.split for sample in data} == {
+        "train/1.png": "train",
+        "val/1.png": "valid",
+    }
     assert skipped(data) == {"val/2.png": "there is no such file"}
     assert data.notes == ("1 pictures have no image record and are left out (such as 2.png)",)
 
 
 def test_what_is_not_there_is_listed(tmp_path: Path) -> None:
     names = ["a.png", "gone.png", "empty.png", "folder.png", "x" * 300 + "/y.png", "link.png"]
-    root = usual(tmp_path, document(thing(), images=[image(i, name) for i, name in enumerate(names)]), "a.png", "b.png")
+    root = usual(
+        tmp_path,
+        document(make_object(), images=[image(i, name) for i, name in enumerate(names)]),
+        "a.png",
+        "b.png",
+    )
     lay(root, {"images/empty.png": b"", "images/folder.png/x": b"x", "images/.hidden.png": PICTURE})
     (root / "images" / "link.png").symlink_to(tmp_path / "nowhere")
     data = read(root)
@@ -95,7 +133,7 @@ def test_what_is_not_there_is_listed(tmp_path: Path) -> None:
 
 def test_a_link_is_followed_wherever_it_leads(tmp_path: Path) -> None:
     """The user made it; a name that stands in a file is another matter."""
-    root = usual(tmp_path / "set", document(thing()))
+    root = usual(tmp_path / "set", document(make_object()))
     lay(tmp_path, {"elsewhere.png": PICTURE})
     (root / "images" / "a.png").unlink()
     (root / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
@@ -104,11 +142,21 @@ def test_a_link_is_followed_wherever_it_leads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../../secret.png", "/etc/x.png", "..\\..\\x.png", "C:\\x.png", "sub/../../../x.png", "", "a\0b", ".", "\ud800"],
+    [
+        "../../secret.png",
+        "/etc/x.png",
+        "..\\..\\x.png",
+        "C:\\x.png",
+        "sub/../../../x.png",
+        "",
+        "a\0b",
+        ".",
+        "\ud800",
+    ],
 )
 def test_what_is_no_path_within_the_data_is_refused(tmp_path: Path, name: str) -> None:
     lay(tmp_path, {"secret.png": PICTURE})
-    path = usual(tmp_path / "set", document(thing(), images=[image(), image(2, name)]))
+    path = usual(tmp_path / "set", document(make_object(), images=[image(), image(2, name)]))
     assert refused(path, " is expected").where == tmp_path / "set" / "instances.json"
     assert coco.sniff(path)
 
@@ -116,31 +164,50 @@ def test_what_is_no_path_within_the_data_is_refused(tmp_path: Path, name: str) -
 def test_a_path_up_and_down_again_is_within_the_data(tmp_path: Path) -> None:
     lay(
         tmp_path,
-        {"images/a.png": PICTURE, "annotations/x.json": document(thing(), images=[image(1, "../images/a.png")])},
+        {
+            "images/a.png": PICTURE,
+            "annotations/x.json": document(make_object(), images=[image(1, "../images/a.png")]),
+        },
     )
     assert [sample.id for sample in read(tmp_path)] == ["images/a.png"]
 
 
 def test_folders_and_files_that_are_not_utf8(tmp_path: Path) -> None:
     odd = os.fsdecode(b"\xff")
-    train, valid = document(thing()), document(thing(), images=[image(1, "a.png", odd=1)])
+    train, valid = (
+        document(make_object()),
+        document(make_object(), images=[image(1, "a.png", odd=1)]),
+    )
     lay(tmp_path, {"annotations/instances_train.json": train, f"annotations/instances_val{odd}.json": valid,
                    f"train{odd}/a.png": PICTURE, "val/a.png": PICTURE})  # fmt: skip
     data = read(tmp_path, "coco")
-    assert skipped(data) == {"train\\udcff/a.png": "the name is expected to be valid UTF-8, this one is not"}
+    assert skipped(data) == {
+        "train\\udcff/a.png": "the name is expected to be valid UTF-8, this one is not"
+    }
     assert data.notes == ("instances_val\\udcff.json: not read of image records: 'odd'",)
 
 
 def test_groups_and_times(tmp_path: Path) -> None:
-    images = [image(1, "a.png", group="p 1", time="2026-01-02"), image(2, "b.png", group=7, time=None)]
-    data = read(usual(tmp_path, document(thing(), images=images), "a.png", "b.png"))
+    images = [
+        image(1, "a.png", group="p 1", time="2026-01-02"),
+        image(2, "b.png", group=7, time=None),
+    ]
+    data = read(usual(tmp_path, document(make_object(), images=images), "a.png", "b.png"))
     assert [(sample.group, sample.time) for sample in data] == [("p 1", "2026-01-02"), ("7", None)]
 
 
 def test_what_is_not_read_is_told(tmp_path: Path) -> None:
-    things = [thing(1, keypoints=[1, 2, 2], area=3), thing(2, attributes={"occluded": True})]
+    instances = [
+        make_object(1, keypoints=[1, 2, 2], area=3),
+        make_object(2, attributes={"occluded": True}),
+    ]
     data = read(
-        usual(tmp_path, document(*things, images=[image(weather="wet", license=1), image(2, "b.png", width=0)]))
+        usual(
+            tmp_path,
+            document(
+                *instances, images=[image(weather="wet", license=1), image(2, "b.png", width=0)]
+            ),
+        )
     )
     assert data.notes == (
         "instances.json: 1 image records have no height and width",

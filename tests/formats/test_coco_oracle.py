@@ -19,7 +19,19 @@ from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.formats import coco
 from foveate.ops import rle
-from helpers.coco_files import SIZE, SQUARE, TRIANGLE, Record, blobs, category, document, image, read, runs, usual
+from helpers.coco_files import (
+    SIZE,
+    SQUARE,
+    TRIANGLE,
+    Record,
+    blobs,
+    category,
+    document,
+    image,
+    read,
+    runs,
+    usual,
+)
 
 
 def same_as_oracle(file: Path, data: Dataset[Any]) -> None:
@@ -30,15 +42,20 @@ def same_as_oracle(file: Path, data: Dataset[Any]) -> None:
     by_name = {sample.id.split("/", 1)[1]: sample for sample in data}
     assert len(by_name) == len(theirs.imgs)
     for id, record in theirs.imgs.items():
-        truth, size = by_name[record["file_name"]].truth, (record["height"], record["width"])
+        target, size = by_name[record["file_name"]].target, (record["height"], record["width"])
         annotations = theirs.imgToAnns[id]
-        assert [names[a["category_id"]] for a in annotations] == [data.classes[k] for k in boxes_of(truth).classes]
-        assert [bool(a["iscrowd"]) for a in annotations] == boxes_of(truth).crowd.tolist()
-        corners = [
-            [a["bbox"][0], a["bbox"][1], a["bbox"][0] + a["bbox"][2], a["bbox"][1] + a["bbox"][3]] for a in annotations
+        assert [names[a["category_id"]] for a in annotations] == [
+            data.classes[k] for k in boxes_of(target).classes
         ]
-        assert corners == boxes_of(truth).corners.tolist()
-        for a, shape in zip(annotations, truth.shapes if isinstance(truth, Instances) else [], strict=False):
+        assert [bool(a["iscrowd"]) for a in annotations] == boxes_of(target).crowd.tolist()
+        corners = [
+            [a["bbox"][0], a["bbox"][1], a["bbox"][0] + a["bbox"][2], a["bbox"][1] + a["bbox"][3]]
+            for a in annotations
+        ]
+        assert corners == boxes_of(target).corners.tolist()
+        for a, shape in zip(
+            annotations, target.shapes if isinstance(target, Instances) else [], strict=False
+        ):
             if a.get("segmentation"):
                 mask = shape.mask(size)
                 assert np.array_equal(mask, theirs.annToMask(a).astype(bool))
@@ -59,7 +76,9 @@ ANNOTATIONS = st.lists(
         {
             "image_id": st.sampled_from([0, 5]),
             "category_id": st.sampled_from([0, 3, 9]),
-            "bbox": st.lists(st.integers(0, 40) | st.floats(0, 40, width=16), min_size=4, max_size=4),
+            "bbox": st.lists(
+                st.integers(0, 40) | st.floats(0, 40, width=16), min_size=4, max_size=4
+            ),
             "segmentation": SEGMENTATIONS,
             "iscrowd": st.integers(0, 1),
             "area": st.just(1.0),
@@ -70,22 +89,33 @@ ANNOTATIONS = st.lists(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(ANNOTATIONS)
 def test_what_is_read_is_what_pycocotools_reads(tmp_path: Path, annotations: list[Record]) -> None:
     records = [{"id": i, **a} for i, a in enumerate(annotations)]
     categories = [category(9, "ant"), category(0, "zebra"), category(3, "owl")]
     images = [image(5, "a.png"), image(0, "b.png")]
-    root = usual(tmp_path, document(*records, images=images, categories=categories), "a.png", "b.png")
+    root = usual(
+        tmp_path, document(*records, images=images, categories=categories), "a.png", "b.png"
+    )
     data = read(root)
     assert data.task == ("instance" if any(a["segmentation"] for a in annotations) else "detection")
     same_as_oracle(root / "instances.json", data)
 
 
-def made(*truths: Boxes | Instances, classes: tuple[str, ...] = ("zebra", "ant"), **given: Any) -> Dataset[Any]:
-    pixels = np.zeros((len(truths), *SIZE, 1), np.uint8)
-    samples = [Sample(f"s/{i}", ArraySource(pixels, i), truth, **given) for i, truth in enumerate(truths)]
-    return Dataset("made", "instance" if isinstance(truths[0], Instances) else "detection", classes, samples)
+def made(
+    *targets: Boxes | Instances, classes: tuple[str, ...] = ("zebra", "ant"), **given: Any
+) -> Dataset[Any]:
+    pixels = np.zeros((len(targets), *SIZE, 1), np.uint8)
+    samples = [
+        Sample(f"s/{i}", ArraySource(pixels, i), target, **given)
+        for i, target in enumerate(targets)
+    ]
+    return Dataset(
+        "made", "instance" if isinstance(targets[0], Instances) else "detection", classes, samples
+    )
 
 
 def some(seed: int) -> Instances:
@@ -94,26 +124,33 @@ def some(seed: int) -> Instances:
     pieces = [tuple(rng.uniform(0, 30, (5, 2)).round(2) for _ in range(n)) for n in (1, 3)]
     shapes = [*map(Polygon, pieces), RunLengths(rle.encode(blobs(seed)), SIZE), None]
     corners = np.array([shape.bounds() if shape else (1.5, 2, 3, 4) for shape in shapes])
-    return Instances(Boxes(corners, rng.integers(0, 2, 4), crowd=rng.random(4) < 0.5, size=SIZE), shapes)
+    return Instances(
+        Boxes(corners, rng.integers(0, 2, 4), crowd=rng.random(4) < 0.5, size=SIZE), shapes
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_is_written_is_loaded_by_pycocotools(tmp_path: Path) -> None:
-    dataset = made(*[some(seed) for seed in range(6)], part="valid")
+    dataset = made(*[some(seed) for seed in range(6)], split="valid")
     coco.write(dataset, tmp_path / "copy")
     file = tmp_path / "copy" / "annotations" / "instances_valid.json"
     theirs = COCO(str(file))
     rows = 0
     for id, record in theirs.imgs.items():
-        truth = dataset[id - 1].truth
-        assert (record["height"], record["width"], record["file_name"]) == (*SIZE, f"s/{id - 1}.png")
+        target = dataset[id - 1].target
+        assert (record["height"], record["width"], record["file_name"]) == (
+            *SIZE,
+            f"s/{id - 1}.png",
+        )
         for row, a in enumerate(theirs.imgToAnns[id]):
             rows += 1
             left, top, width, height = a["bbox"]
-            assert np.allclose([left, top, left + width, top + height], truth.boxes.corners[row])
-            assert theirs.cats[a["category_id"]]["name"] == dataset.classes[truth.boxes.classes[row]]
-            assert a["iscrowd"] == truth.boxes.crowd[row]
-            shape = truth.shapes[row]
+            assert np.allclose([left, top, left + width, top + height], target.boxes.corners[row])
+            assert (
+                theirs.cats[a["category_id"]]["name"] == dataset.classes[target.boxes.classes[row]]
+            )
+            assert a["iscrowd"] == target.boxes.crowd[row]
+            shape = target.shapes[row]
             if shape is None:
                 assert a["segmentation"] == []
                 assert a["area"] == width * height
@@ -127,7 +164,10 @@ def test_what_is_written_is_loaded_by_pycocotools(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_boxes_are_loaded_by_pycocotools_without_shapes(tmp_path: Path) -> None:
-    coco.write(made(Boxes(np.array([[1.25, 2, 9, 11], [3, 4, 20, 15]]), np.array([1, 0]))), tmp_path / "copy")
+    coco.write(
+        made(Boxes(np.array([[1.25, 2, 9, 11], [3, 4, 20, 15]]), np.array([1, 0]))),
+        tmp_path / "copy",
+    )
     theirs = COCO(str(tmp_path / "copy" / "instances.json"))
     assert [a["bbox"] for a in theirs.anns.values()] == [[1.25, 2, 7.75, 9], [3, 4, 17, 11]]
     assert [a["area"] for a in theirs.anns.values()] == [7.75 * 9, 17 * 11]
@@ -137,7 +177,11 @@ def test_boxes_are_loaded_by_pycocotools_without_shapes(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_area_of_an_outline_is_that_of_its_pixels(tmp_path: Path) -> None:
     pieces = [np.array(SQUARE).reshape(-1, 2) + shift for shift in ((0, 0), (-20, 12))]
-    shapes = [Polygon((pieces[0],)), Polygon(tuple(pieces)), Polygon((np.array(TRIANGLE).reshape(-1, 2),))]
+    shapes = [
+        Polygon((pieces[0],)),
+        Polygon(tuple(pieces)),
+        Polygon((np.array(TRIANGLE).reshape(-1, 2),)),
+    ]
     corners = np.array([shape.bounds() for shape in shapes])
     coco.write(made(Instances(Boxes(corners, np.zeros(3, int)), shapes)), tmp_path / "copy")
     theirs = COCO(str(tmp_path / "copy" / "instances.json"))
@@ -151,12 +195,18 @@ def test_what_cannot_be_held_is_named(tmp_path: Path) -> None:
     box = np.array([[1.0, 2, 9, 11]])
     shape = RunLengths(rle.encode(np.ones((3, 4), bool)), (3, 4))
     for dataset, words in (
-        (made(Boxes(box, np.array([0]), difficult=np.array([True]))), "1 samples with difficult boxes (such as 's/0')"),
+        (
+            made(Boxes(box, np.array([0]), difficult=np.array([True]))),
+            "1 samples with difficult boxes (such as 's/0')",
+        ),
         (made(Boxes(box, np.array([0]), scores=np.array([0.5]))), "with scores"),
         (made(Boxes(box * 2e8, np.array([0]))), "beyond 1,000,000,000"),
         (made(Boxes(box, np.array([0])), classes=("a", "a")), "two classes of the name 'a'"),
         (made(Instances(Boxes(box, np.array([0])), [None])), "none has a shape"),
-        (made(Instances(Boxes(box, np.array([0]), size=SIZE), [shape])), "masks of another size than their picture"),
+        (
+            made(Instances(Boxes(box, np.array([0]), size=SIZE), [shape])),
+            "masks of another size than their picture",
+        ),
     ):
         with pytest.raises(DataError, match="cannot hold") as caught:
             coco.write(dataset, tmp_path / "copy")

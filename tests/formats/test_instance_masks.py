@@ -13,9 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foveate import formats
-from foveate.annotations import ArrayPixels, Boxes, Cutout, Instances, Polygon, RunLengths, Shape
+from foveate.annotations import (
+    ArrayPixels,
+    Boxes,
+    Instances,
+    MaskFileShape,
+    Polygon,
+    RunLengths,
+    Shape,
+)
 from foveate.data.dataset import ArraySource, Dataset, Sample
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.ops import rle
 from helpers.format_reading import refusing, skipped
 
@@ -52,7 +60,7 @@ def read(path: Path) -> Dataset[Instances]:
 refused = refusing("instance-masks")
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading
 
 
 def test_a_mask_a_thing(tmp_path: Path) -> None:
@@ -61,12 +69,12 @@ def test_a_mask_a_thing(tmp_path: Path) -> None:
     data = read(tmp_path / "cells")
     assert (data.name, data.task, data.classes) == ("cells", "instance", ("object",))
     assert data.origin == tmp_path / "cells"
-    assert [(sample.id, sample.part) for sample in data] == [("a1", None), ("b7", None)]
-    things = data[1].truth
-    assert things.boxes.corners.tolist() == [[1, 2, 4, 3], [0, 0, 6, 4]]
-    assert things.boxes.size == SIZE
-    assert things.shapes[0].path == tmp_path / "cells" / "b7" / "masks" / "0.png"
-    assert np.array_equal(things.masks(SIZE), [mask(1, 2, 4, 3), mask(0, 0, 6, 4)])
+    assert [(sample.id, sample.split) for sample in data] == [("a1", None), ("b7", None)]
+    instances = data[1].target
+    assert instances.boxes.corners.tolist() == [[1, 2, 4, 3], [0, 0, 6, 4]]
+    assert instances.boxes.size == SIZE
+    assert instances.shapes[0].path == tmp_path / "cells" / "b7" / "masks" / "0.png"
+    assert np.array_equal(instances.masks(SIZE), [mask(1, 2, 4, 3), mask(0, 0, 6, 4)])
     assert data[1].source.read().shape == (*SIZE, 1)
     assert data.skipped == ()
 
@@ -75,9 +83,9 @@ def test_a_picture_without_things_and_a_thing_without_pixels(tmp_path: Path) -> 
     lay(tmp_path, "none")
     lay(tmp_path, "void", mask(0, 0, 0, 0))
     data = read(tmp_path)
-    assert [len(sample.truth) for sample in data] == [0, 1]
-    assert data[0].truth.boxes.size == SIZE  # of the picture, which nothing else tells
-    assert data[1].truth.boxes.corners.tolist() == [[0, 0, 0, 0]]
+    assert [len(sample.target) for sample in data] == [0, 1]
+    assert data[0].target.boxes.size == SIZE  # of the picture, which nothing else tells
+    assert data[1].target.boxes.corners.tolist() == [[0, 0, 0, 0]]
 
 
 def test_whatever_is_not_zero_is_inside(tmp_path: Path) -> None:
@@ -89,14 +97,14 @@ def test_whatever_is_not_zero_is_inside(tmp_path: Path) -> None:
     colour[..., 3], colour[1, 3, 2] = 255, 9  # opaque throughout, as many are
     PIL.Image.fromarray(colour).save(here / "3.png")
     PIL.Image.fromarray(np.where(mask(4, 1, 5, 2), 256, 0).astype(np.uint16)).save(here / "4.tif")
-    assert read(tmp_path)[0].truth.boxes.corners[:, 0].tolist() == [1, 2, 3, 4]
+    assert read(tmp_path)[0].target.boxes.corners[:, 0].tolist() == [1, 2, 3, 4]
 
 
 def test_parts_above(tmp_path: Path) -> None:
     for word in ("train", "Validation", "test"):
         lay(tmp_path / word, "1", mask(0, 0, 1, 1))
     data = read(tmp_path)
-    assert {sample.id: sample.part for sample in data} == {
+    assert {sample.id: sample.split for sample in data} == {
         "Validation/1": "valid",
         "test/1": "test",
         "train/1": "train",
@@ -113,7 +121,17 @@ def test_the_class_may_be_named(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
-    for id in ("good", "two", "no-picture", "damaged", "empty", "sizes", "notes", "pipe", os.fsdecode(b"\xff")):
+    for id in (
+        "good",
+        "two",
+        "no-picture",
+        "damaged",
+        "empty",
+        "sizes",
+        "notes",
+        "pipe",
+        os.fsdecode(b"\xff"),
+    ):
         lay(tmp_path, id, mask(0, 0, 1, 1), mask(0, 0, 1, 1))
     save(tmp_path / "two" / "images" / "y.png", mask(0, 0, 0, 0))
     (tmp_path / "no-picture" / "images" / "x.png").write_bytes(b"")
@@ -156,8 +174,8 @@ def test_a_mask_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_mask_that_is_gone_later(tmp_path: Path) -> None:
     data = read(lay(tmp_path, "a", mask(0, 0, 1, 1)))
     (tmp_path / "a" / "masks" / "0.png").unlink()
-    with pytest.raises(BadPicture, match="no such file"):
-        data[0].truth.masks(SIZE)
+    with pytest.raises(BadImage, match="no such file"):
+        data[0].target.masks(SIZE)
 
 
 def test_what_is_laid_out_otherwise(tmp_path: Path) -> None:
@@ -175,14 +193,18 @@ def test_what_is_laid_out_otherwise(tmp_path: Path) -> None:
     assert fits(tmp_path / "one" / "x") == ["pairs"]
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing
 
 
-def made(*shapes: Shape | None, classes: tuple[str, ...] = ("object",), **boxes: object) -> Dataset[Instances]:
+def made(
+    *shapes: Shape | None, classes: tuple[str, ...] = ("object",), **boxes: object
+) -> Dataset[Instances]:
     """A picture with these things, each with the box of its shape."""
-    corners = np.array([shape.bounds() if shape else (0, 0, 1, 1) for shape in shapes], float).reshape(-1, 4)
-    things = Instances(Boxes(corners, np.zeros(len(shapes), int), **boxes), shapes)
-    sample = Sample("a/b.c", ArraySource(np.zeros((1, *SIZE, 3), np.uint8), 0), things)
+    corners = np.array(
+        [shape.bounds() if shape else (0, 0, 1, 1) for shape in shapes], float
+    ).reshape(-1, 4)
+    instances = Instances(Boxes(corners, np.zeros(len(shapes), int), **boxes), shapes)
+    sample = Sample("a/b.c", ArraySource(np.zeros((1, *SIZE, 3), np.uint8), 0), instances)
     return Dataset("made", "instance", classes, [sample])
 
 
@@ -190,19 +212,26 @@ def runs(values: np.ndarray) -> RunLengths:
     return RunLengths(rle.encode(values), values.shape)
 
 
-def cutout(values: np.ndarray) -> Cutout:
-    return Cutout(ArrayPixels(values.astype(np.int32) * 7))
+def cutout(values: np.ndarray) -> MaskFileShape:
+    return MaskFileShape(ArrayPixels(values.astype(np.int32) * 7))
 
 
 def test_written_as_anyone_would_read_it(tmp_path: Path) -> None:
     one, two = mask(1, 1, 3, 3), mask(0, 0, 0, 0)
-    formats.find("instance-masks").write(made(runs(one), cutout(two), *[cutout(one)] * 9), tmp_path / "x")
-    files = sorted(file.relative_to(tmp_path / "x").as_posix() for file in (tmp_path / "x").rglob("*.png"))
-    assert files == ["a-b_c/images/a-b_c.png", *(f"a-b_c/masks/{number:02d}.png" for number in range(11))]
+    formats.find("instance-masks").write(
+        made(runs(one), cutout(two), *[cutout(one)] * 9), tmp_path / "x"
+    )
+    files = sorted(
+        file.relative_to(tmp_path / "x").as_posix() for file in (tmp_path / "x").rglob("*.png")
+    )
+    assert files == [
+        "a-b_c/images/a-b_c.png",
+        *(f"a-b_c/masks/{number:02d}.png" for number in range(11)),
+    ]
     for file, values in (("00", one), ("01", two)):
-        picture = PIL.Image.open(tmp_path / "x" / "a-b_c" / "masks" / f"{file}.png")
-        assert picture.mode == "L"
-        assert np.array_equal(np.asarray(picture), values * 255)
+        image = PIL.Image.open(tmp_path / "x" / "a-b_c" / "masks" / f"{file}.png")
+        assert image.mode == "L"
+        assert np.array_equal(np.asarray(image), values * 255)
     assert not (tmp_path / "x" / "classes.txt").exists()
 
 
@@ -213,7 +242,7 @@ def test_names_that_would_mean_something_else(tmp_path: Path) -> None:
     formats.find("instance-masks").write(dataset, tmp_path / "x")
     data = read(tmp_path / "x")
     assert (len(data), data.skipped, data.classes) == (8, (), ("x",))
-    assert {sample.part for sample in data} == {None}
+    assert {sample.split for sample in data} == {None}
 
 
 def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
@@ -221,10 +250,10 @@ def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
     flags = {"crowd": np.array([True, False, False]), "difficult": np.array([False, True, False])}
     bad = made(triangle, None, runs(mask(0, 0, 1, 1)), **flags)
     off = made(cutout(mask(0, 0, 2, 2)), cutout(mask(0, 0, 1, 1, (9, 9))))
-    off[0].truth.boxes.corners[0, 2] += 0.5
+    off[0].target.boxes.corners[0, 2] += 0.5
     scored = made(cutout(mask(0, 0, 2, 2)), scores=np.ones(1))
     samples = [
-        replace(bad[0], group="g", part="train"),
+        replace(bad[0], group="g", split="train"),
         replace(off[0], id="off", time="noon"),
         replace(scored[0], id="scored"),
     ]
@@ -249,21 +278,27 @@ def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# --- whatever is there ------------------------------------------------------------------------------------------------
+# --- whatever is there
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     which=st.integers(0, 2),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     cut=st.floats(0.2, 1),
 )
-def test_any_damage_is_survived(tmp_path: Path, which: int, flips: list[tuple[float, int]], cut: float) -> None:
+def test_any_damage_is_survived(
+    tmp_path: Path, which: int, flips: list[tuple[float, int]], cut: float
+) -> None:
     root = tmp_path / "x"
     if not root.exists():
         lay(lay(root, "a", mask(1, 1, 3, 3), mask(2, 0, 5, 4)), "b", mask(0, 0, 2, 2))
         (root / "classes.txt").write_text("cell\n")
-    file = (root / "a" / "masks" / "1.png", root / "a" / "images" / "x.png", root / "classes.txt")[which]
+    file = (root / "a" / "masks" / "1.png", root / "a" / "images" / "x.png", root / "classes.txt")[
+        which
+    ]
     original = file.read_bytes()
     data = bytearray(original)
     for place, value in flips:
@@ -273,7 +308,9 @@ def test_any_damage_is_survived(tmp_path: Path, which: int, flips: list[tuple[fl
     try:
         dataset = formats.read(root, "instance-masks")
         assert [sample.id for sample in dataset][-1] == "b"
-        assert all(sample.truth.masks(SIZE).shape[1:] == SIZE for sample in dataset if sample.id == "b")
+        assert all(
+            sample.target.masks(SIZE).shape[1:] == SIZE for sample in dataset if sample.id == "b"
+        )
     except DataError as error:
         blamed = error.where
     finally:

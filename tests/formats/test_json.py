@@ -18,8 +18,14 @@ from foveate.formats._shared.json_file import as_numbers, has_keys, read_json
 from foveate.formats._shared.json_lists import read_lists
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -38,14 +44,17 @@ def refused(path: Path, *words: str) -> DataError:
     return caught.value
 
 
-# --- one value --------------------------------------------------------------------------------------------------------
+# --- one value
 
 
 @given(value=VALUES)
 def test_whatever_is_json_is_read(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     folder = tmp_path_factory.getbasetemp()
     assert read_json(file(folder, json.dumps(value))) == value
-    assert read_json(file(folder, json.dumps(value, ensure_ascii=False, indent=3).encode("utf-8-sig"))) == value
+    assert (
+        read_json(file(folder, json.dumps(value, ensure_ascii=False, indent=3).encode("utf-8-sig")))
+        == value
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def test_the_collector_is_as_it_was(tmp_path: Path) -> None:
         assert gc.isenabled() is on
 
 
-# --- keys -------------------------------------------------------------------------------------------------------------
+# --- keys
 
 
 @pytest.mark.parametrize(
@@ -122,11 +131,26 @@ def test_what_is_no_file_has_no_keys(tmp_path: Path) -> None:
         assert not has_keys(path)
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- numbers
 
 
 @pytest.mark.parametrize(
-    "values", [None, 5, "12", {}, [True], ["1"], [None], [[1]], [1e999], [-1e999], [float("nan")], [1e10], [10**400]]
+    "values",
+    [
+        None,
+        5,
+        "12",
+        {},
+        [True],
+        ["1"],
+        [None],
+        [[1]],
+        [1e999],
+        [-1e999],
+        [float("nan")],
+        [1e10],
+        [10**400],
+    ],
 )
 def test_what_are_no_numbers(values: object) -> None:
     assert as_numbers(values) is None
@@ -139,7 +163,7 @@ def test_numbers() -> None:
         assert (numbers.dtype, numbers.tolist()) == (np.float64, values)
 
 
-# --- lists, one object after the other --------------------------------------------------------------------------------
+# --- lists, one object after the other
 
 
 def lists(path: Path) -> dict[str, list[Any]]:
@@ -150,7 +174,10 @@ def lists(path: Path) -> dict[str, list[Any]]:
 
 @given(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=3), st.sampled_from([None, 1]))  # fmt: skip
 def test_lists_are_read_as_json_reads_them(
-    tmp_path_factory: pytest.TempPathFactory, other: dict[str, Any], records: list[dict[str, Any]], indent: int | None
+    tmp_path_factory: pytest.TempPathFactory,
+    other: dict[str, Any],
+    records: list[dict[str, Any]],
+    indent: int | None,
 ) -> None:
     content = {**other, "a": records, "b": [{}]}
     path = file(tmp_path_factory.getbasetemp(), json.dumps(content, indent=indent))

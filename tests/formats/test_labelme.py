@@ -37,16 +37,23 @@ from helpers.labelme_files import (
 
 def outlines(data: Dataset[Any], row: int = 0) -> list[list[Any] | None]:
     """The outlines of each thing in a picture, None where there is only a box."""
-    return [one and [outline.tolist() for outline in one.outlines] for one in data[row].truth.shapes]
+    return [
+        one and [outline.tolist() for outline in one.outlines] for one in data[row].target.shapes
+    ]
 
 
-# --- which shapes are things ------------------------------------------------------------------------------------------
+# --- which shapes are things
 
 
 def test_a_polygon_is_a_thing_and_so_is_a_rectangle(tmp_path: Path) -> None:
     data = read(usual(tmp_path, page(shape(), box(label="ant"))))
     assert (data.task, data.classes, data.name) == ("instance", ("ant", "cat"), tmp_path.name)
-    assert (data.notes, data.skipped, data[0].part, data[0].truth.boxes.size) == ((), (), None, SIZE)
+    assert (data.notes, data.skipped, data[0].split, data[0].target.boxes.size) == (
+        (),
+        (),
+        None,
+        SIZE,
+    )
     assert outlines(data) == [[TRIANGLE], None]
     assert boxes(data) == {"a.png": [[2, 3, 20.5, 25], [1, 2, 11, 22]]}
     assert named(data) == {"a.png": ["cat", "ant"]}
@@ -56,15 +63,17 @@ def test_a_polygon_is_a_thing_and_so_is_a_rectangle(tmp_path: Path) -> None:
 def test_rectangles_alone_are_for_detection(tmp_path: Path) -> None:
     corners = [[5, 6], [9, 6], [9, 8], [5, 8]]
     backwards = box(11, 22, 1, 2)
-    data = read(usual(tmp_path, page(box(), backwards, shape("rectangle", corners), box(-5, 0, 99, 30))))
+    data = read(
+        usual(tmp_path, page(box(), backwards, shape("rectangle", corners), box(-5, 0, 99, 30)))
+    )
     assert data.task == "detection"
-    assert isinstance(data[0].truth, Boxes)
+    assert isinstance(data[0].target, Boxes)
     assert boxes(data) == {"a.png": [[1, 2, 11, 22], [1, 2, 11, 22], [5, 6, 9, 8], [-5, 0, 99, 30]]}
 
 
 def test_a_circle_is_a_polygon(tmp_path: Path) -> None:
     data = read(usual(tmp_path, page(shape("circle", [[20, 15], [23, 19]]))))
-    (circle,) = data[0].truth.shapes
+    (circle,) = data[0].target.shapes
     assert np.allclose(np.hypot(*(circle.outlines[0] - [20, 15]).T), 5)
     assert np.allclose(boxes(data)["a.png"], [[15, 10, 25, 20]])
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
@@ -83,11 +92,20 @@ def test_a_shape_without_a_kind_is_a_polygon_as_in_old_files(tmp_path: Path) -> 
 def test_what_is_no_region_is_left_out_and_told(tmp_path: Path) -> None:
     kinds = ["point", "line", "linestrip", "points", "mask", "line", "rotation", "x" * 5000]
     left_out = [shape(kind, [[1, 2]], label="never", mask="iVBOR") for kind in kinds]
-    data = read(usual(tmp_path, page(*left_out, shape(), shape(points=TRIANGLE[:2]), shape(points=[]))))
+    data = read(
+        usual(tmp_path, page(*left_out, shape(), shape(points=TRIANGLE[:2]), shape(points=[])))
+    )
     assert data.classes == ("cat",)
     assert outlines(data) == [[TRIANGLE]]
     assert "polygons of fewer than three corners that are left out: 2" in data.notes
-    for kind, count in {"point": 1, "line": 2, "linestrip": 1, "points": 1, "mask": 1, "rotation": 1}.items():
+    for kind, count in {
+        "point": 1,
+        "line": 2,
+        "linestrip": 1,
+        "points": 1,
+        "mask": 1,
+        "rotation": 1,
+    }.items():
         assert f"shapes of the kind {kind!r} that are left out: {count}" in data.notes
     assert len(data.notes) == 8
     assert max(map(len, data.notes)) < 100  # of the kind of 5,000 letters as well
@@ -105,7 +123,10 @@ def test_pieces_of_one_label_and_group_are_one_thing(tmp_path: Path) -> None:
         shape("circle", [[9, 9], [9, 12]], group_id=2),
     ]
     data = read(
-        lay(usual(tmp_path, page(*shapes)), {"b.json": page(shape(group_id=1), path="b.png"), "b.png": PICTURE})
+        lay(
+            usual(tmp_path, page(*shapes)),
+            {"b.json": page(shape(group_id=1), path="b.png"), "b.png": PICTURE},
+        )
     )
     first, *others = outlines(data)
     assert first == [TRIANGLE, SQUARE]
@@ -116,7 +137,9 @@ def test_pieces_of_one_label_and_group_are_one_thing(tmp_path: Path) -> None:
 
 
 def test_rectangles_have_no_pieces(tmp_path: Path) -> None:
-    data = read(usual(tmp_path, page(box(group_id=1), box(5, 5, 9, 9, group_id=1), shape(group_id=1))))
+    data = read(
+        usual(tmp_path, page(box(group_id=1), box(5, 5, 9, 9, group_id=1), shape(group_id=1)))
+    )
     assert boxes(data)["a.png"] == [[1, 2, 11, 22], [5, 5, 9, 9], [2, 3, 20.5, 25]]
     assert data.notes == ("rectangles with a group_id, which is not read: 2",)
 
@@ -132,8 +155,8 @@ def test_flags_of_shapes(tmp_path: Path) -> None:
         shape(group_id=4),
     ]
     data = read(usual(tmp_path, page(*shapes, flags={"night": True, "day": False})))
-    assert data[0].truth.boxes.crowd.tolist() == [True, False, False, True, False]
-    assert data[0].truth.boxes.difficult.tolist() == [False, True, False, False, True]
+    assert data[0].target.boxes.crowd.tolist() == [True, False, False, True, False]
+    assert data[0].target.boxes.difficult.tolist() == [False, True, False, False, True]
     assert data.notes == (
         "descriptions of shapes that are not read: 1",
         "flags of pictures that are not read: 1",
@@ -150,30 +173,44 @@ def test_pictures_on_which_nothing_was_drawn_are_samples(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "size", [{}, {"imageHeight": 30}, {"imageHeight": None, "imageWidth": None}, {"imageHeight": 0, "imageWidth": 40}]
+    "size",
+    [
+        {},
+        {"imageHeight": 30},
+        {"imageHeight": None, "imageWidth": None},
+        {"imageHeight": 0, "imageWidth": 40},
+    ],
 )
 def test_sizes_that_nobody_knows(tmp_path: Path, size: Record) -> None:
     content = page(box(), **{"imageHeight": ..., "imageWidth": ..., **size})
-    assert read(usual(tmp_path, content))[0].truth.size is None
+    assert read(usual(tmp_path, content))[0].target.size is None
 
 
 def test_a_wrong_size_is_kept_for_the_audit(tmp_path: Path) -> None:
-    assert read(usual(tmp_path, page(box(), imageHeight=300, imageWidth=400.0)))[0].truth.size == (300, 400)
+    assert read(usual(tmp_path, page(box(), imageHeight=300, imageWidth=400.0)))[0].target.size == (
+        300,
+        400,
+    )
 
 
 def test_the_order_of_classes(tmp_path: Path) -> None:
-    usual(tmp_path, page(box(label="zebra"), box(label="ant"), box(label="Owl"), box(label="zebra")))
+    usual(
+        tmp_path, page(box(label="zebra"), box(label="ant"), box(label="Owl"), box(label="zebra"))
+    )
     assert read(tmp_path).classes == ("Owl", "ant", "zebra")
     assert named(read(tmp_path)) == {"a.png": ["zebra", "ant", "Owl", "zebra"]}
     lay(tmp_path, {"classes.txt": "zebra\nunicorn\nant\nOwl\n"})
     assert read(tmp_path).classes == ("zebra", "unicorn", "ant", "Owl")
     assert named(read(tmp_path)) == {"a.png": ["zebra", "ant", "Owl", "zebra"]}
     lay(tmp_path, {"classes.txt": "zebra\nant\n"})
-    assert refused(tmp_path, "a name for each class is expected, 'Owl' is missing").where == tmp_path / "classes.txt"
+    assert (
+        refused(tmp_path, "a name for each class is expected, 'Owl' is missing").where
+        == tmp_path / "classes.txt"
+    )
     assert "Classes sorted by name, or as in classes.txt" in (labelme.read.__doc__ or "")
 
 
-# --- recognising it ---------------------------------------------------------------------------------------------------
+# --- recognising it
 
 
 def test_only_labelme_is_recognised(tmp_path: Path) -> None:
@@ -186,7 +223,12 @@ def test_only_labelme_is_recognised(tmp_path: Path) -> None:
         lay(tmp_path / "c", {"train/a.json": page(box()), "train/a.png": PICTURE}),
         lay(
             tmp_path / "d",
-            {"cat/a.json": page(box()), "dog/a.json": page(box()), "cat/a.png": PICTURE, "dog/a.png": PICTURE},
+            {
+                "cat/a.json": page(box()),
+                "dog/a.json": page(box()),
+                "cat/a.png": PICTURE,
+                "dog/a.png": PICTURE,
+            },
         ),
     )
     for root in roots:
@@ -205,25 +247,34 @@ def test_foreign_json_beside_is_passed_over(tmp_path: Path) -> None:
 def test_a_thousand_files_are_read_in_seconds(tmp_path: Path) -> None:
     content = page(*[shape()] * 20)
     for number in range(1000):
-        lay(tmp_path, {f"{number}.json": {**content, "imagePath": f"{number}.png"}, f"{number}.png": PICTURE})
+        lay(
+            tmp_path,
+            {f"{number}.json": {**content, "imagePath": f"{number}.png"}, f"{number}.png": PICTURE},
+        )
     begun = time.perf_counter()
-    assert sum(len(sample.truth) for sample in formats.read(tmp_path, "labelme")) == 20_000
+    assert sum(len(sample.target) for sample in formats.read(tmp_path, "labelme")) == 20_000
     assert time.perf_counter() - begun < 4
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing
 
 
-def made(truth: Boxes | Instances, classes: tuple[str, ...] = ("cat",), **given: Any) -> Dataset[Any]:
-    sample = Sample("s/a", ArraySource(np.zeros((1, *SIZE, 1), np.uint8), 0), truth, **given)
-    return Dataset("made", "instance" if isinstance(truth, Instances) else "detection", classes, [sample])
+def made(
+    target: Boxes | Instances, classes: tuple[str, ...] = ("cat",), **given: Any
+) -> Dataset[Any]:
+    sample = Sample("s/a", ArraySource(np.zeros((1, *SIZE, 1), np.uint8), 0), target, **given)
+    return Dataset(
+        "made", "instance" if isinstance(target, Instances) else "detection", classes, [sample]
+    )
 
 
 def test_what_is_written_is_what_labelme_writes(tmp_path: Path) -> None:
     pieces = Polygon((np.array(TRIANGLE), np.array(SQUARE)))
     corners = np.array([pieces.bounds(), (1, 2, 3, 4)])
-    truth = Instances(Boxes(corners, np.array([1, 0]), crowd=np.array([True, False]), size=SIZE), [pieces, None])
-    labelme.write(made(truth, ("ant", "cat"), time="9"), tmp_path / "copy")
+    target = Instances(
+        Boxes(corners, np.array([1, 0]), crowd=np.array([True, False]), size=SIZE), [pieces, None]
+    )
+    labelme.write(made(target, ("ant", "cat"), time="9"), tmp_path / "copy")
     assert json.loads((tmp_path / "copy" / "images" / "s-a.json").read_text()) == page(
         shape(group_id=1, flags={"crowd": True}),
         shape(points=SQUARE, group_id=1, flags={"crowd": True}),
@@ -239,8 +290,14 @@ def test_what_cannot_be_held_is_named(tmp_path: Path) -> None:
     row = np.array([0])
     runs = RunLengths(rle.encode(np.ones(SIZE, bool)), SIZE)
     for dataset, words in (
-        (made(Instances(Boxes(corners, row), [runs])), "1 samples with masks that are no outlines (such as 's/a')"),
-        (made(Instances(Boxes(corners, row), [Polygon((np.array(TRIANGLE),))])), "not the bounds of their outlines"),
+        (
+            made(Instances(Boxes(corners, row), [runs])),
+            "1 samples with masks that are no outlines (such as 's/a')",
+        ),
+        (
+            made(Instances(Boxes(corners, row), [Polygon((np.array(TRIANGLE),))])),
+            "not the bounds of their outlines",
+        ),
         (made(Boxes(corners[:, [2, 3, 0, 1]], row)), "boxes turned inside out"),
         (made(Boxes(corners, row, scores=np.array([0.5]))), "with scores"),
         (made(Boxes(corners, row), ("b\n", "a")), "the class name 'b\\n'"),

@@ -11,11 +11,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from helpers.damage import FUZZ, other_bytes, other_values, read_or_refused
-from helpers.labelme_files import PICTURE, SQUARE, TRIANGLE, Record, box, lay, packed, page, read, refused, shape, usual
+from helpers.labelme_files import (
+    PICTURE,
+    SQUARE,
+    TRIANGLE,
+    Record,
+    box,
+    lay,
+    packed,
+    page,
+    read,
+    refused,
+    shape,
+    usual,
+)
 
-# --- files that are damaged, or lie -----------------------------------------------------------------------------------
+# --- files that are damaged, or lie
 
 GOOD_TEXT = json.dumps(page(shape()), indent=2)
 
@@ -99,23 +112,28 @@ def test_wrong_shapes_are_named(tmp_path: Path, wrong: Any, words: str) -> None:
     ],
 )  # fmt: skip
 def test_wrong_pages_are_named(tmp_path: Path, changes: Record, words: str) -> None:
-    assert refused(usual(tmp_path, {**page(shape()), **changes}), words).where == tmp_path / "a.json"
+    assert (
+        refused(usual(tmp_path, {**page(shape()), **changes}), words).where == tmp_path / "a.json"
+    )
 
 
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
-    assert read(usual(tmp_path, b"\xef\xbb\xbf" + GOOD_TEXT.replace("cat", "né").encode())).classes == ("né",)
+    assert read(
+        usual(tmp_path, b"\xef\xbb\xbf" + GOOD_TEXT.replace("cat", "né").encode())
+    ).classes == ("né",)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     refused(
-        lay(tmp_path / "x", {"a.txt": "x"}), "pictures with a LabelMe file are expected, found none (1 skipped; a.txt:"
+        lay(tmp_path / "x", {"a.txt": "x"}),
+        "pictures with a LabelMe file are expected, found none (1 skipped; a.txt:",
     )
     refused(usual(tmp_path / "y", page(shape())) / "a.json", "this is a file", "Give its folder")
     os.mkfifo(tmp_path / "y" / "pipe.json")
     refused(tmp_path / "y", "pipe.json", "this is a folder or a device")
 
 
-# --- any file is data or one error ------------------------------------------------------------------------------------
+# --- any file is data or one error
 
 GOOD = page(
     shape(group_id=1, flags={"crowd": True}),
@@ -138,7 +156,7 @@ def data_or_one_error(root: Path, content: str | bytes) -> None:
     for sample in data:
         try:
             assert sample.source.read().dtype == np.uint8
-        except BadPicture:
+        except BadImage:
             continue
 
 

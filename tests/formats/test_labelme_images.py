@@ -8,18 +8,31 @@ from pathlib import Path
 import pytest
 
 from foveate import formats
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from helpers.format_reading import skipped
-from helpers.labelme_files import HEIGHT, PICTURE, WIDTH, box, lay, packed, page, png, read, refused, shape, usual
+from helpers.labelme_files import (
+    HEIGHT,
+    PICTURE,
+    WIDTH,
+    box,
+    lay,
+    packed,
+    page,
+    png,
+    read,
+    refused,
+    shape,
+    usual,
+)
 
-# --- which pictures, in which part ------------------------------------------------------------------------------------
+# --- which pictures, in which part
 
 
 def test_folders_may_say_the_part(tmp_path: Path) -> None:
     for folder in ("train", "Val/deep", "test/images"):
         lay(tmp_path, {f"{folder}/a.json": page(shape()), f"{folder}/a.png": PICTURE})
     data = read(tmp_path)
-    assert {sample.id: sample.part for sample in data} == {
+    assert {sample.id: sample.split for sample in data} == {
         "train/a.png": "train",
         "Val/deep/a.png": "valid",
         "test/images/a.png": "test",
@@ -31,19 +44,22 @@ def test_where_not_all_folders_are_parts_none_is(tmp_path: Path) -> None:
     for folder in ("train", "harbour", "test"):
         lay(tmp_path, {f"{folder}/a.json": page(shape()), f"{folder}/a.png": PICTURE})
     data = read(tmp_path)
-    assert [(sample.id, sample.part) for sample in data] == [
+    assert [(sample.id, sample.split) for sample in data] == [
         ("harbour/a.png", None),
         ("test/a.png", None),
         ("train/a.png", None),
     ]
-    assert data.notes == ("not taken for parts, as not all folders are some: test, train (beside harbour)",)
+    assert data.notes == (
+        "not taken for parts, as not all folders are some: test, train (beside harbour)",
+    )
     for folder in ("one", "two"):
         lay(tmp_path / "others", {f"{folder}/a.json": page(shape()), f"{folder}/a.png": PICTURE})
     assert (len(read(tmp_path / "others")), read(tmp_path / "others").notes) == (2, ())
 
 
 @pytest.mark.parametrize(
-    "path", ["../images/a.png", "..\\images\\a.png", "./../images//a.png", "../json/../images/a.png"]
+    "path",
+    ["../images/a.png", "..\\images\\a.png", "./../images//a.png", "../json/../images/a.png"],
 )
 def test_pictures_in_a_folder_beside(tmp_path: Path, path: str) -> None:
     data = read(lay(tmp_path, {"json/a.json": page(shape(), path=path), "images/a.png": PICTURE}))
@@ -69,7 +85,9 @@ def test_a_link_is_followed_and_a_folder_read_once(tmp_path: Path) -> None:
     (tmp_path / "set" / "same").symlink_to(tmp_path / "set" / "in")
     data = formats.read(tmp_path / "set", "labelme")
     assert [sample.id for sample in data] == ["in/a.png", "link/a.png"]
-    assert skipped(data) == dict.fromkeys(("circle/", "up/", "same/"), "a link to a folder that is read already")
+    assert skipped(data) == dict.fromkeys(
+        ("circle/", "up/", "same/"), "a link to a folder that is read already"
+    )
 
 
 def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
@@ -114,11 +132,17 @@ def test_two_files_of_one_picture_are_refused(tmp_path: Path) -> None:
 
 
 def test_groups_and_times(tmp_path: Path) -> None:
-    lay(usual(tmp_path, page(shape(), group="p 1", time=9)), {"b.json": page(shape(), path="b.png"), "b.png": PICTURE})
-    assert [(sample.group, sample.time) for sample in read(tmp_path)] == [("p 1", "9"), (None, None)]
+    lay(
+        usual(tmp_path, page(shape(), group="p 1", time=9)),
+        {"b.json": page(shape(), path="b.png"), "b.png": PICTURE},
+    )
+    assert [(sample.group, sample.time) for sample in read(tmp_path)] == [
+        ("p 1", "9"),
+        (None, None),
+    ]
 
 
-# --- the picture within the file --------------------------------------------------------------------------------------
+# --- the picture within the file
 
 
 def test_the_picture_within_is_taken_where_there_is_no_other(tmp_path: Path) -> None:
@@ -144,23 +168,26 @@ def test_the_picture_within_is_taken_where_there_is_no_other(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "inner", ["", "!!!", "é", "AAA", packed(b"no picture"), packed(PICTURE[:40]), packed(PICTURE)[:-40]]
+    "inner",
+    ["", "!!!", "é", "AAA", packed(b"no picture"), packed(PICTURE[:40]), packed(PICTURE)[:-40]],
 )
 def test_what_is_no_picture_within_is_a_bad_picture(tmp_path: Path, inner: str) -> None:
     data = read(lay(tmp_path, {"a.json": page(shape(), imageData=inner)}))
-    with pytest.raises(BadPicture) as caught:
+    with pytest.raises(BadImage) as caught:
         data[0].source.read()
     assert caught.value.where == tmp_path / "a.json"
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"imageData": null}', '{"imageData": 5}', "{", ""])
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"imageData": null}', '{"imageData": 5}', "{", ""]
+)
 def test_a_file_that_was_changed_since_is_a_bad_picture(tmp_path: Path, content: str) -> None:
     data = read(lay(tmp_path, {"a.json": page(shape(), imageData=packed(PICTURE))}))
     lay(tmp_path, {"a.json": content})
-    with pytest.raises(BadPicture, match="a picture in base64 is expected as imageData"):
+    with pytest.raises(BadImage, match="a picture in base64 is expected as imageData"):
         data[0].source.read()
     (tmp_path / "a.json").unlink()
-    with pytest.raises(BadPicture, match="there is no such file"):
+    with pytest.raises(BadImage, match="there is no such file"):
         data[0].source.read()
 
 

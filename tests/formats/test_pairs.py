@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from foveate import formats
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import ArraySource, Dataset, Sample
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from helpers.format_reading import skipped
 from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 
-# --- which belong together --------------------------------------------------------------------------------------------
+# --- which belong together
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,16 @@ from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 def test_what_the_folders_are_called(tmp_path: Path, photos: str, masks: str) -> None:
     data = read(pair(tmp_path, [[0, 1]], photos=photos, masks=masks))
     assert [sample.id for sample in data] == [f"{photos}/0.png"]
-    assert data[0].part is None
+    assert data[0].split is None
 
 
 @pytest.mark.parametrize("place", ["{part}/{side}", "{side}/{part}"])
 def test_parts_above_or_below(tmp_path: Path, place: str) -> None:
     for word in ("train", "Val", "testing"):
-        photos, masks = (place.format(part=word, side=side) for side in ("images", "masks"))
+        photos, masks = (place.format(split=word, side=side) for side in ("images", "masks"))
         pair(tmp_path, [[0, 1]], photos=photos, masks=masks)
     data = read(tmp_path)
-    assert sorted(sample.part for sample in data) == ["test", "train", "valid"]
+    assert sorted(sample.split for sample in data) == ["test", "train", "valid"]
     assert skipped(data) == {}
 
 
@@ -64,19 +64,25 @@ def test_endings_may_differ_and_labels_may_have_a_suffix(tmp_path: Path) -> None
     data = read(tmp_path)
     assert len(data) == 8
     assert skipped(data) == {}
-    assert {s.id: s.truth.path.name for s in data}["images/x_mask.png"] == "x_mask.png"
+    assert {s.id: s.target.path.name for s in data}["images/x_mask.png"] == "x_mask.png"
     assert "JPEG" not in " ".join(data.notes)
 
 
 def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], [[0, 1]])
-    for file in ("images/lone.png", "images/1.tif", "masks/alone.png", "masks/0_mask.png", "masks/1.bmp"):
+    for file in (
+        "images/lone.png",
+        "images/1.tif",
+        "masks/alone.png",
+        "masks/0_mask.png",
+        "masks/1.bmp",
+    ):
         save(tmp_path / file, [[0]])
     (tmp_path / "masks" / "notes.txt").write_text("x")
     (tmp_path / "masks" / "empty.png").touch()
     data = read(tmp_path)
     assert [sample.id for sample in data] == ["images/0.png", "images/1.png"]
-    assert data[1].truth.path.name == "1.bmp"  # sorted by name
+    assert data[1].target.path.name == "1.bmp"  # sorted by name
     assert skipped(data) == {
         "images/1.tif": "has the name of images/1.png",
         "images/lone.png": "no label picture has its name",
@@ -107,7 +113,7 @@ def test_a_file_that_changes_after_it_was_looked_at(tmp_path: Path) -> None:
     save(tmp_path / "masks" / "0.png", [[1, 9]])
     assert pixels(data) == [[1, 2]]
     (tmp_path / "masks" / "0.png").unlink()
-    with pytest.raises(BadPicture, match="no such file"):
+    with pytest.raises(BadImage, match="no such file"):
         pixels(data)
 
 
@@ -132,8 +138,12 @@ def test_what_is_laid_out_so_and_what_is_not(tmp_path: Path) -> None:
         return [name for name, format in formats.all().items() if format.sniff(path)]
 
     assert fits(pair(tmp_path / "pairs", [[0]])) == ["pairs"]
-    assert fits(pair(tmp_path / "voc", [[0]], photos="JPEGImages", masks="SegmentationClass")) == ["pairs"]
-    assert fits(pair(tmp_path / "parts", [[0]], photos="train/images", masks="train/masks")) == ["pairs"]
+    assert fits(pair(tmp_path / "voc", [[0]], photos="JPEGImages", masks="SegmentationClass")) == [
+        "pairs"
+    ]
+    assert fits(pair(tmp_path / "parts", [[0]], photos="train/images", masks="train/masks")) == [
+        "pairs"
+    ]
     (tmp_path / "pairs" / "classes.csv").write_text("value,name\n0,a\n")
     assert fits(tmp_path / "pairs") == ["pairs"]
     (tmp_path / "yolo" / "labels").mkdir(parents=True)
@@ -146,12 +156,15 @@ def test_what_is_laid_out_so_and_what_is_not(tmp_path: Path) -> None:
     refused(tmp_path / "pairs", "one folder is expected, found labels and masks")
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing
 
 
 def made(*masks: object, classes: tuple[str, ...] = ("a", "b"), **given: object) -> Dataset[Mask]:
     rows = np.zeros((len(masks), 4, 6, 3), np.uint8)
-    samples = [Sample(f"s/{i}", ArraySource(rows, i), Mask.of(np.array(mask))) for i, mask in enumerate(masks)]
+    samples = [
+        Sample(f"s/{i}", ArraySource(rows, i), Mask.of(np.array(mask)))
+        for i, mask in enumerate(masks)
+    ]
     return Dataset("made", "semantic", classes, samples, **given)
 
 
@@ -162,26 +175,32 @@ def written(dataset: Dataset[Mask], path: Path) -> PIL.Image.Image:
 
 
 def test_written_as_grey(tmp_path: Path) -> None:
-    picture = written(made([[0, 1, IGNORE]]), tmp_path / "x")
-    assert picture.mode == "L"
-    assert np.asarray(picture).tolist() == [[0, 1, 255]]
-    assert (tmp_path / "x" / "classes.csv").read_text() == '"value","name"\n"0","a"\n"1","b"\n"255","ignore"\n'
+    image = written(made([[0, 1, IGNORE]]), tmp_path / "x")
+    assert image.mode == "L"
+    assert np.asarray(image).tolist() == [[0, 1, 255]]
+    assert (
+        tmp_path / "x" / "classes.csv"
+    ).read_text() == '"value","name"\n"0","a"\n"1","b"\n"255","ignore"\n'
 
 
 def test_written_with_a_palette(tmp_path: Path) -> None:
-    picture = written(made([[0, 1, IGNORE]], colours=((1, 2, 3), (255, 0, 0))), tmp_path / "x")
-    assert picture.mode == "P"
-    assert np.asarray(picture).tolist() == [[0, 1, 255]]
-    assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [255, 0, 0], [224, 224, 192]]]
+    image = written(made([[0, 1, IGNORE]], colours=((1, 2, 3), (255, 0, 0))), tmp_path / "x")
+    assert image.mode == "P"
+    assert np.asarray(image).tolist() == [[0, 1, 255]]
+    assert np.asarray(image.convert("RGB")).tolist() == [[[1, 2, 3], [255, 0, 0], [224, 224, 192]]]
 
 
-@pytest.mark.parametrize(("count", "mode", "void"), [(255, "L", 255), (256, "I;16", 65535), (1000, "I;16", 65535)])
-def test_written_with_as_many_bits_as_it_takes(tmp_path: Path, count: int, mode: str, void: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "mode", "void"), [(255, "L", 255), (256, "I;16", 65535), (1000, "I;16", 65535)]
+)
+def test_written_with_as_many_bits_as_it_takes(
+    tmp_path: Path, count: int, mode: str, void: int
+) -> None:
     last = count - 1
     dataset = made([[0, last, IGNORE]], classes=tuple(f"c{i}" for i in range(count)))
-    picture = written(dataset, tmp_path / "x")
-    assert picture.mode == mode
-    assert np.asarray(picture).tolist() == [[0, last, void]]
+    image = written(dataset, tmp_path / "x")
+    assert image.mode == mode
+    assert np.asarray(image).tolist() == [[0, last, void]]
     assert pixels(read(tmp_path / "x")) == [[0, last, IGNORE]]
 
 
@@ -192,7 +211,7 @@ def test_written_names_never_clash(tmp_path: Path) -> None:
     formats.find("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
     data = read(tmp_path / "x")
     assert (len(data), skipped(data)) == (6, {})
-    assert {sample.part for sample in data} == {None}
+    assert {sample.split for sample in data} == {None}
 
 
 def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
@@ -216,7 +235,7 @@ def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# --- whatever is there ------------------------------------------------------------------------------------------------
+# --- whatever is there
 
 
 def check_survives(path: Path) -> None:
@@ -229,13 +248,18 @@ def check_survives(path: Path) -> None:
         assert str(path) in blamed
         return
     for sample in data:
-        assert set(sample.truth.present()) <= set(range(len(data.classes)))
-        values = sample.truth.pixels.read()
+        assert set(sample.target.present()) <= set(range(len(data.classes)))
+        values = sample.target.pixels.read()
         assert IGNORE <= values.min() <= values.max() <= len(data.classes)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(table=st.text(alphabet='value,nm\n"\r;r\tgb\0 0125é\ud800', max_size=80) | st.binary(max_size=60))
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    table=st.text(alphabet='value,nm\n"\r;r\tgb\0 0125é\ud800', max_size=80)
+    | st.binary(max_size=60)
+)
 def test_any_table_is_classes_or_one_error(tmp_path: Path, table: str | bytes) -> None:
     pair(tmp_path, [[0, 1, 2]], [[(0, 0, 0), (1, 2, 5)]])
     data = table if isinstance(table, bytes) else table.encode(errors="surrogatepass")
@@ -244,7 +268,9 @@ def test_any_table_is_classes_or_one_error(tmp_path: Path, table: str | bytes) -
         check_survives(tmp_path)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     palette=st.none() | st.just(VOC),
     ending=st.sampled_from(["png", "gif", "bmp", "tif", "ppm"]),
@@ -252,13 +278,19 @@ def test_any_table_is_classes_or_one_error(tmp_path: Path, table: str | bytes) -
     cut=st.floats(0.3, 1),
 )
 def test_any_damage_to_a_label_picture_is_survived(
-    tmp_path: Path, palette: list[int] | None, ending: str, flips: list[tuple[float, int]], cut: float
+    tmp_path: Path,
+    palette: list[int] | None,
+    ending: str,
+    flips: list[tuple[float, int]],
+    cut: float,
 ) -> None:
     save(tmp_path / "images" / "0.png", [[0]])
     palette = None if ending == "ppm" else palette
     for old in (tmp_path / "masks").glob("*"):
         old.unlink()
-    file = save(tmp_path / "masks" / f"0.{ending}", np.arange(60).reshape(6, 10) % 3, palette=palette)
+    file = save(
+        tmp_path / "masks" / f"0.{ending}", np.arange(60).reshape(6, 10) % 3, palette=palette
+    )
     data = bytearray(file.read_bytes())
     for place, value in flips:
         data[int(place * len(data))] = value

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveate.annotations import IGNORE
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from foveate.formats._shared.class_table import Codes
 from foveate.formats._shared.label_images import distinct, stored
 from helpers.format_reading import skipped
@@ -21,7 +21,7 @@ from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 MANY = (1 << 16) + 5
 
 
-# --- what a value means -----------------------------------------------------------------------------------------------
+# --- what a value means
 
 
 def test_grey_values_are_classes_named_by_the_value(tmp_path: Path) -> None:
@@ -30,10 +30,10 @@ def test_grey_values_are_classes_named_by_the_value(tmp_path: Path) -> None:
     assert data.classes == ("0", "7", "255")
     assert data.colours is None
     assert [sample.id for sample in data] == ["images/0.png", "images/1.png", "images/2.png"]
-    assert [sample.truth.present() for sample in data] == [(0, 2), (2,), (0, 1, 2)]
+    assert [sample.target.present() for sample in data] == [(0, 2), (2,), (0, 1, 2)]
     assert pixels(data, 2) == [[1, 2, 0]]
-    assert data[0].truth.pixels.read().dtype == np.int32
-    assert data[0].truth.path == tmp_path / "cells" / "masks" / "0.png"
+    assert data[0].target.pixels.read().dtype == np.int32
+    assert data[0].target.path == tmp_path / "cells" / "masks" / "0.png"
     assert data[0].source.read().shape == (2, 3, 1)
     assert "the 3 values that occur became classes" in data.notes[0]
     assert data.skipped == ()
@@ -64,8 +64,11 @@ def test_255_is_ignored_as_voc_has_it(
     kept = values[:-1] if ignored else values
     assert data.classes == tuple(map(str, kept))
     assert pixels(data) == [[*range(len(kept)), *([IGNORE] if ignored else [])]]
-    assert data[0].truth.present() == tuple(range(len(kept)))
-    assert any("255 was taken for pixels that nobody labelled" in note for note in data.notes) == ignored
+    assert data[0].target.present() == tuple(range(len(kept)))
+    assert (
+        any("255 was taken for pixels that nobody labelled" in note for note in data.notes)
+        == ignored
+    )
 
 
 def test_a_palette_gives_indices_and_colours(tmp_path: Path) -> None:
@@ -87,11 +90,13 @@ def test_palettes_that_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_colours_are_classes_named_by_the_colour(tmp_path: Path) -> None:
-    data = read(pair(tmp_path, [[(255, 0, 10), (0, 0, 0)]], [[(0, 0, 0)] * 2], [[(0, 1, 0), (0, 0, 1)]]))
+    data = read(
+        pair(tmp_path, [[(255, 0, 10), (0, 0, 0)]], [[(0, 0, 0)] * 2], [[(0, 1, 0), (0, 0, 1)]])
+    )
     assert data.classes == ("#000000", "#000001", "#000100", "#ff000a")
     assert data.colours == ((0, 0, 0), (0, 0, 1), (0, 1, 0), (255, 0, 10))
     assert pixels(data) == [[3, 0]]
-    assert data[0].truth.present() == (0, 3)
+    assert data[0].target.present() == (0, 3)
 
 
 def test_too_many_colours_are_no_classes(tmp_path: Path) -> None:
@@ -99,7 +104,9 @@ def test_too_many_colours_are_no_classes(tmp_path: Path) -> None:
     shades[..., 1] = np.arange(64).reshape(8, 8)
     assert len(read(pair(tmp_path / "most", shades)).classes) == 64
     pair(tmp_path / "more", shades, shades + 1)
-    error = refused(tmp_path / "more", "at most 64 colours", "128 or more", "saved as JPEG?", "classes.csv")
+    error = refused(
+        tmp_path / "more", "at most 64 colours", "128 or more", "saved as JPEG?", "classes.csv"
+    )
     assert error.where == tmp_path / "more" / "masks" / "1.png"
     photo = np.random.default_rng(0).integers(0, 256, (50, 50, 3))
     refused(pair(tmp_path / "photo", photo), "257 or more")
@@ -128,11 +135,11 @@ def test_modes_of_pillow(tmp_path: Path) -> None:
         assert stored(tmp_path / name).values.tolist() == expected, mode
     for mode, name, words in (("F", "f.tif", "got one in F"), ("CMYK", "c.tif", "got one in CMYK")):
         grey.convert(mode).save(tmp_path / name)
-        with pytest.raises(BadPicture, match=words) as caught:
+        with pytest.raises(BadImage, match=words) as caught:
             stored(tmp_path / name)
         assert caught.value.where == tmp_path / name
     PIL.Image.fromarray(np.array([[-1, 5]], np.int32)).save(tmp_path / "below.tif")
-    with pytest.raises(BadPicture, match="from 0 to 65535"):
+    with pytest.raises(BadImage, match="from 0 to 65535"):
         stored(tmp_path / "below.tif")
 
 
@@ -146,12 +153,16 @@ def test_a_label_picture_is_turned_as_its_tag_says(tmp_path: Path) -> None:
 def test_what_is_no_file_is_no_label_picture(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "bomb.png").write_bytes(b"P6 99999 99999 255 ")
-    for path, words in ((tmp_path, "folder"), (tmp_path / "pipe.png", "regular"), (tmp_path / "bomb.png", "announces")):
-        with pytest.raises(BadPicture, match=words):
+    for path, words in (
+        (tmp_path, "folder"),
+        (tmp_path / "pipe.png", "regular"),
+        (tmp_path / "bomb.png", "announces"),
+    ):
+        with pytest.raises(BadImage, match=words):
             stored(path)
 
 
-# --- the class table --------------------------------------------------------------------------------------------------
+# --- the class table
 
 
 def test_a_table_of_values(tmp_path: Path) -> None:
@@ -159,15 +170,19 @@ def test_a_table_of_values(tmp_path: Path) -> None:
     data = read(tmp_path, "name,value\nroad,10\n sky ,0\nunicorn,3\nignore,200\n")
     assert data.classes == ("road", "sky ", "unicorn")  # in the table's order
     assert pixels(data) == [[0, 1, IGNORE, 3]]  # 9 is in no row: one beyond
-    assert [sample.truth.present() for sample in data] == [(0, 1), (1,)]
-    assert data.notes == ("1 label pictures hold values that the class table does not name (such as 0.png)",)
+    assert [sample.target.present() for sample in data] == [(0, 1), (1,)]
+    assert data.notes == (
+        "1 label pictures hold values that the class table does not name (such as 0.png)",
+    )
     assert data.colours is None
 
 
 def test_a_table_of_colours(tmp_path: Path) -> None:
     """As CamVid's class_dict.csv."""
     pair(tmp_path, [[(0, 128, 192), (128, 0, 0), (1, 2, 3), (0, 0, 9)]])
-    (tmp_path / "class_dict.csv").write_text("name,r,g,b\nBicyclist,0,128,192\nBuilding,128,0,0\nIgnore,1,2,3\n")
+    (tmp_path / "class_dict.csv").write_text(
+        "name,r,g,b\nBicyclist,0,128,192\nBuilding,128,0,0\nIgnore,1,2,3\n"
+    )
     data = read(tmp_path)
     assert data.classes == ("Bicyclist", "Building")
     assert data.colours == ((0, 128, 192), (128, 0, 0))
@@ -185,7 +200,11 @@ def test_colours_count_for_grey_and_palette_where_there_are_no_values(tmp_path: 
 
 def test_a_table_of_values_takes_its_colours_from_the_palette(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], palette=VOC)
-    assert read(tmp_path, "value,name\n2,c\n0,a\n1,b\n").colours == ((0, 128, 0), (0, 0, 0), (128, 0, 0))
+    assert read(tmp_path, "value,name\n2,c\n0,a\n1,b\n").colours == (
+        (0, 128, 0),
+        (0, 0, 0),
+        (128, 0, 0),
+    )
     table = "value,name,r,g,b\n0,a,5,5,5\n1,b,5,5,5\n"
     assert read(tmp_path, table).colours == ((5, 5, 5), (5, 5, 5))  # the table has the last word
 
@@ -195,7 +214,10 @@ def test_a_table_of_values_says_nothing_of_colours(tmp_path: Path) -> None:
     data = read(tmp_path, "value,name\n0,a\n1,b\n")
     assert [sample.id for sample in data] == ["images/0.png"]
     assert "no colours of their own" in skipped(data)["images/1.png"]
-    for table in ("value,name,r,g,b\n0,a,0,0,0\n1,b,0,0,0\n", "value,name\n0,a\n"):  # colours that tell nothing apart
+    for table in (
+        "value,name,r,g,b\n0,a,0,0,0\n1,b,0,0,0\n",
+        "value,name\n0,a\n",
+    ):  # colours that tell nothing apart
         assert len(read(tmp_path, table)) == 1
 
 
@@ -224,16 +246,22 @@ def test_a_table_of_values_says_nothing_of_colours(tmp_path: Path) -> None:
         ("value,name\n0,a\0\n", 2, "a byte of value 0"),
     ],
 )
-def test_tables_that_cannot_be_understood(tmp_path: Path, table: str, line: int | None, words: str) -> None:
+def test_tables_that_cannot_be_understood(
+    tmp_path: Path, table: str, line: int | None, words: str
+) -> None:
     error = refused(pair(tmp_path, [[0]]), words, table=table)
     assert (error.where, error.line) == (tmp_path / "classes.csv", line)
 
 
 @given(
-    known=st.dictionaries(st.integers(0, 1 << 24) | st.integers(0, 300), st.integers(-1, 9), min_size=1, max_size=9),
+    known=st.dictionaries(
+        st.integers(0, 1 << 24) | st.integers(0, 300), st.integers(-1, 9), min_size=1, max_size=9
+    ),
     others=st.lists(st.integers(0, 1 << 24) | st.integers(0, 300), max_size=9),
 )
-def test_values_become_classes_as_a_dictionary_has_it(known: dict[int, int], others: list[int]) -> None:
+def test_values_become_classes_as_a_dictionary_has_it(
+    known: dict[int, int], others: list[int]
+) -> None:
     values = [*known, *others]
     found = Codes.of(known, 10).classes_of(np.array(values, np.int32))
     assert found.tolist() == [known.get(value, 10) for value in values]

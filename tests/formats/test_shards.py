@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from foveate import formats
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats.webdataset import shards
 from helpers.format_reading import skipped
 from helpers.tars import LONG, PICTURE, TWO, Files, ids, png, put, read, refused, shades, tar
 
-# --- read where they lie ----------------------------------------------------------------------------------------------
+# --- read where they lie
 
 
 def test_a_picture_is_read_by_its_place_and_nothing_is_unpacked(tmp_path: Path) -> None:
@@ -38,7 +38,11 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
     big = PICTURE + bytes(4_000_000)
     tar(
         tmp_path / "x-0.tar",
-        {f"{i}.{end}": big if end == "png" else str(i) for i in range(10) for end in ("png", "cls")},
+        {
+            f"{i}.{end}": big if end == "png" else str(i)
+            for i in range(10)
+            for end in ("png", "cls")
+        },
     )
     tracemalloc.start()
     data = read(tmp_path)
@@ -58,31 +62,39 @@ def test_a_shard_with_many_files_is_looked_through_in_seconds(tmp_path: Path) ->
     assert time.perf_counter() - start < 3  # a tenth of this here: room for busy machines
 
 
-def test_pictures_that_are_damaged_or_gone_are_bad_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_that_are_damaged_or_gone_are_bad_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tar(tmp_path / "x.tar", {**TWO, "a.png": b"no picture"})
     bad, good = (sample.source for sample in read(path))
-    with pytest.raises(BadPicture, match="this is none or is damaged") as caught:
+    with pytest.raises(BadImage, match="this is none or is damaged") as caught:
         bad.read()
     assert caught.value.where == f"{path}/a.png"
     with monkeypatch.context() as patch:
         patch.setattr(shards, "_LARGEST_PICTURE", 10)
-        with pytest.raises(BadPicture, match=r"at most 10 bytes .* has 73"):
+        with pytest.raises(BadImage, match=r"at most 10 bytes .* has 73"):
             good.read()
     os.truncate(path, good.member.offset + 9)
-    with pytest.raises(BadPicture, match="cut short since it was looked through"):
+    with pytest.raises(BadImage, match="cut short since it was looked through"):
         good.read()
     path.unlink()
-    with pytest.raises(BadPicture, match="No such file"):
+    with pytest.raises(BadImage, match="No such file"):
         good.read()
 
 
-# --- archives of others -----------------------------------------------------------------------------------------------
+# --- archives of others
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_every_format_of_the_standard_library_is_read(tmp_path: Path, format: int) -> None:
     key = ("ordner/" * 30 + "u" * 20) if format == tarfile.USTAR_FORMAT else LONG
-    files: Files = {**TWO, f"{key}.png": png(7), f"{key}.cls": "1", "é 日.png": png(8), "é 日.cls": "0"}
+    files: Files = {
+        **TWO,
+        f"{key}.png": png(7),
+        f"{key}.cls": "1",
+        "é 日.png": png(8),
+        "é 日.cls": "0",
+    }
     data = read(tar(tmp_path / "x.tar", files, format))
     assert ids(data) == ["a", "b", key, "é 日"]
     assert shades(data) == [0, 9, 7, 8]
@@ -102,7 +114,9 @@ def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         odd = os.fsdecode(b"caf\xe9.png")
         data = read(tar(tmp_path / "x.tar", {**TWO, odd: PICTURE}, format))
-        assert skipped(data) == {"caf\\udce9.png": "the name is expected to be valid UTF-8, this one is not"}
+        assert skipped(data) == {
+            "caf\\udce9.png": "the name is expected to be valid UTF-8, this one is not"
+        }
 
 
 @pytest.mark.parametrize(
@@ -177,7 +191,10 @@ def test_a_shard_that_is_gone_or_no_file_is_not_passed_over(tmp_path: Path) -> N
     tar(tmp_path / "x-000000.tar", TWO)
     odd = tmp_path / "x-000001.tar"
     odd.symlink_to(tmp_path / "nowhere")
-    assert refused(tmp_path, "a tar archive is expected, but a link to a file that is not there").where == odd
+    assert (
+        refused(tmp_path, "a tar archive is expected, but a link to a file that is not there").where
+        == odd
+    )
     odd.unlink()
     os.mkfifo(odd)
     assert refused(tmp_path, "a folder or a device").where == odd

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foveate import formats
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats import webdataset
 from helpers.tars import LONG, PICTURE, TWO, boxes, ids, png, put, read, refused, shades, tar
 
-# --- archives that are damaged, or lie --------------------------------------------------------------------------------
+# --- archives that are damaged, or lie
 
 
 def test_an_archive_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -28,9 +28,13 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path: Path) -> None:
     assert len(data) >= end + 1024
     for length in [1, 100, *range(511, end, 256), end, end + 511]:
         (tmp_path / "x-000000.tar").write_bytes(data[:length])
-        error = refused(tmp_path, "a whole tar archive is expected, this is none, damaged or cut short")
+        error = refused(
+            tmp_path, "a whole tar archive is expected, this is none, damaged or cut short"
+        )
         assert error.where == tmp_path / "x-000000.tar"
-    (tmp_path / "x-000000.tar").write_bytes(data[: end + 512])  # one block of zeros is an end as well
+    (tmp_path / "x-000000.tar").write_bytes(
+        data[: end + 512]
+    )  # one block of zeros is an end as well
     assert ids(read(tmp_path)) == ["a", "b"]
 
 
@@ -67,7 +71,9 @@ def sized(value: bytes, type: bytes = b"0", name: bytes = b"c.png") -> bytes:
     ],
 )
 @pytest.mark.parametrize("type", [b"0", b"x", b"g", b"L", b"K", b"S"])
-def test_absurd_sizes_in_headers_are_refused_at_once(tmp_path: Path, value: bytes, type: bytes) -> None:
+def test_absurd_sizes_in_headers_are_refused_at_once(
+    tmp_path: Path, value: bytes, type: bytes
+) -> None:
     good = tar(tmp_path / "x.tar", TWO).read_bytes()[: 4 * 1024]
     (tmp_path / "x.tar").write_bytes(good + sized(value, type) + bytes(1024))
     start = time.perf_counter()
@@ -104,15 +110,21 @@ def test_headers_that_follow_each_other_without_end(tmp_path: Path) -> None:
     refused(tmp_path / "x.tar", "damaged or cut short")
 
 
-# --- any archive is data or one error ---------------------------------------------------------------------------------
+# --- any archive is data or one error
 
 
 def valid() -> bytes:
     """A shard with a header of every kind, small."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x"}) as archive:
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x"}
+    ) as archive:
         for name, content in {**TWO, "é.png": png(3), "é.cls": b"1"}.items():
-            put(archive, tarfile.TarInfo(name), content.encode() if isinstance(content, str) else content)
+            put(
+                archive,
+                tarfile.TarInfo(name),
+                content.encode() if isinstance(content, str) else content,
+            )
     start = buffer.getvalue().rstrip(b"\0")
     start += bytes(-len(start) % 512)
     rest = io.BytesIO()
@@ -123,7 +135,9 @@ def valid() -> bytes:
 
 
 VALID = valid()
-HEADERS = [place for place in range(0, len(VALID), 512) if VALID[place + 257 : place + 262] == b"ustar"]
+HEADERS = [
+    place for place in range(0, len(VALID), 512) if VALID[place + 257 : place + 262] == b"ustar"
+]
 PIECES = [
     b"\0" * 512,
     b"\0",
@@ -147,19 +161,27 @@ def test_the_valid_shard_is_valid(tmp_path: Path) -> None:
 EDIT = st.tuples(
     st.sampled_from(HEADERS) | st.integers(0, len(VALID) // 512).map(lambda block: 512 * block),
     st.integers(0, 511),
-    st.sampled_from([None, None, None, 0, 1, 512]),  # what is replaced: as much as comes, or another length
+    st.sampled_from(
+        [None, None, None, 0, 1, 512]
+    ),  # what is replaced: as much as comes, or another length
     st.sampled_from(PIECES) | st.binary(max_size=4),
     st.booleans(),
 )
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(edits=st.lists(EDIT, min_size=1, max_size=4))
-def test_any_edit_is_data_or_one_error(tmp_path: Path, edits: list[tuple[int, int, int | None, bytes, bool]]) -> None:
+def test_any_edit_is_data_or_one_error(
+    tmp_path: Path, edits: list[tuple[int, int, int | None, bytes, bool]]
+) -> None:
     data = bytearray(VALID)
     for block, place, length, piece, summed in edits:
         data[block + place : block + place + (len(piece) if length is None else length)] = piece
-        if summed and len(header := data[block : block + 512]) == 512:  # or all that is tested is the checksum
+        if (
+            summed and len(header := data[block : block + 512]) == 512
+        ):  # or all that is tested is the checksum
             header[148:156] = b" " * 8
             data[block + 148 : block + 156] = b"%06o\0 " % sum(header)
     path = tmp_path / "x-000000.tar"
@@ -179,5 +201,5 @@ def test_any_edit_is_data_or_one_error(tmp_path: Path, edits: list[tuple[int, in
     for sample in found:
         try:
             assert sample.source.read().dtype == np.uint8
-        except BadPicture:
+        except BadImage:
             continue

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from foveate import formats
 from foveate.errors import DataError
 from foveate.formats import voc
-from helpers.voc_files import lay, refused, thing, usual, xml
+from helpers.voc_files import lay, make_object, refused, usual, xml
 
-# --- files that are damaged, or lie ---------------------------------------------------------------
+# --- files that are damaged, or lie
 
 
 @pytest.mark.parametrize(
@@ -30,28 +30,30 @@ from helpers.voc_files import lay, refused, thing, usual, xml
         ("<?xml version='1.0' encoding='rot13'?><annotation/>", 1, ["XML is expected"]),
         ("\n<annotations/>", 2, ["an <annotation> is expected, got <annotations>"]),
         ("<html><annotation/></html>", 1, ["got <html>"]),
-        (xml("\n", thing(box=("abc", 1, 2, 3))), 5, ["<xmin> is expected to be a number", "'abc'"]),
-        (xml(thing(box=(1, 1, "", 3))), 4, ["<xmax>"]),
-        (xml(thing(box=(1, "nan", 2, 3))), 4, ["<ymin>", "'nan'"]),
-        (xml(thing(box=(1, 1, 2, "-inf"))), 4, ["<ymax>"]),
-        (xml(thing(box=(1, 1, 2, 1e12))), 4, ["<ymax>"]),
-        (xml(thing(box=(1, 1, 2, "1_0"))), 4, ["<ymax>", "'1_0'"]),
-        (xml(thing(box=(1, 1, "<b>2</b>", 3))), 4, ["<xmax>"]),
-        (xml(thing(box=("1</xmin><xmin>2", 1, 2, 3))), 4, ["<xmin> is expected once"]),
-        (xml(thing(name=" ")), 3, ["the name of a class"]),
-        (xml(thing(more="<name>dog</name>")), 3, ["<name> is expected once"]),
-        (xml(thing(more="<difficult>maybe</difficult>")), 3, ["<difficult>", "'maybe'"]),
-        (xml(thing(), "<object>\n<name>x</name></object>"), 6, ["to have <bndbox> with <xmin>"]),
+        (xml("\n", make_object(box=("abc", 1, 2, 3))), 5, ["<xmin> is expected to be a number", "'abc'"]),
+        (xml(make_object(box=(1, 1, "", 3))), 4, ["<xmax>"]),
+        (xml(make_object(box=(1, "nan", 2, 3))), 4, ["<ymin>", "'nan'"]),
+        (xml(make_object(box=(1, 1, 2, "-inf"))), 4, ["<ymax>"]),
+        (xml(make_object(box=(1, 1, 2, 1e12))), 4, ["<ymax>"]),
+        (xml(make_object(box=(1, 1, 2, "1_0"))), 4, ["<ymax>", "'1_0'"]),
+        (xml(make_object(box=(1, 1, "<b>2</b>", 3))), 4, ["<xmax>"]),
+        (xml(make_object(box=("1</xmin><xmin>2", 1, 2, 3))), 4, ["<xmin> is expected once"]),
+        (xml(make_object(name=" ")), 3, ["the name of a class"]),
+        (xml(make_object(more="<name>dog</name>")), 3, ["<name> is expected once"]),
+        (xml(make_object(more="<difficult>maybe</difficult>")), 3, ["<difficult>", "'maybe'"]),
+        (xml(make_object(), "<object>\n<name>x</name></object>"), 6, ["to have <bndbox> with <xmin>"]),
         (xml("<object><bndbox/></object>"), 2, ["to have <name>"]),
-        (xml(thing(), size="<width>x</width>"), 1, ["<width>"]),
-        (xml(thing(), size="<width>-4</width><height>9</height>"), 1, ["whole number of pixels", "-4"]),
-        (xml(thing(), size="<width>4.5</width><height>9</height>"), 1, ["whole number of pixels"]),
+        (xml(make_object(), size="<width>x</width>"), 1, ["<width>"]),
+        (xml(make_object(), size="<width>-4</width><height>9</height>"), 1, ["whole number of pixels", "-4"]),
+        (xml(make_object(), size="<width>4.5</width><height>9</height>"), 1, ["whole number of pixels"]),
         ("<annotation>" + "<a>\n" * 100 + "</a>" * 100 + "</annotation>", 16, ["16 deep"]),
         ("<a>" * 2_000_000, 1, ["got <a>"]),
     ],
 )  # fmt: skip
-def test_wrong_values_are_named_by_file_and_line(tmp_path: Path, page: str, line: int, words: list[str]) -> None:
-    error = refused(usual(tmp_path, a=page, b=xml(thing())), *words)
+def test_wrong_values_are_named_by_file_and_line(
+    tmp_path: Path, page: str, line: int, words: list[str]
+) -> None:
+    error = refused(usual(tmp_path, a=page, b=xml(make_object())), *words)
     assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", line)
 
 
@@ -69,7 +71,7 @@ LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
     ],
 )
 def test_entities_are_refused(tmp_path: Path, doctype: str) -> None:
-    page = f"<?xml version='1.0'?>\n{doctype}\n" + xml(thing(name="&l9;"))
+    page = f"<?xml version='1.0'?>\n{doctype}\n" + xml(make_object(name="&l9;"))
     start = time.perf_counter()
     error = refused(usual(tmp_path, a=page), "without a DOCTYPE", "Remove")
     assert time.perf_counter() - start < 1
@@ -77,7 +79,7 @@ def test_entities_are_refused(tmp_path: Path, doctype: str) -> None:
 
 
 def test_files_that_are_none_or_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual(tmp_path, a=xml(thing()))
+    usual(tmp_path, a=xml(make_object()))
     os.mkfifo(tmp_path / "Annotations" / "pipe.xml")
     refused(tmp_path, "pipe.xml", "this is a folder or a device")
     assert voc.sniff(tmp_path)
@@ -91,7 +93,7 @@ def test_files_that_are_none_or_huge(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_encodings_that_xml_declares(tmp_path: Path) -> None:
     for encoding in ("utf-8", "utf-16", "latin-1"):
-        page = f"<?xml version='1.0' encoding='{encoding}'?>" + xml(thing("é"))
+        page = f"<?xml version='1.0' encoding='{encoding}'?>" + xml(make_object("é"))
         usual(tmp_path, a="")
         (tmp_path / "Annotations" / "a.xml").write_bytes(page.encode(encoding))
         assert formats.read(tmp_path, "voc").classes == ("é",)
@@ -99,14 +101,21 @@ def test_encodings_that_xml_declares(tmp_path: Path) -> None:
 
 def test_nothing_to_learn_from(tmp_path: Path) -> None:
     refused(lay(tmp_path / "x", {"a.txt": "x"}), "found none", "Annotations/*.xml")
-    refused(lay(tmp_path / "y", {"Annotations/a.xml": xml(thing())}), "1 skipped; Annotations/a.xml: its picture 'a'")
+    refused(
+        lay(tmp_path / "y", {"Annotations/a.xml": xml(make_object())}),
+        "1 skipped; Annotations/a.xml: its picture 'a'",
+    )
     refused(usual(tmp_path / "z", a=xml()), "an <object> in some file is expected", "classes.txt")
-    refused(lay(tmp_path, {"file.xml": xml(thing())}) / "file.xml", "this is a file")
+    refused(lay(tmp_path, {"file.xml": xml(make_object())}) / "file.xml", "this is a file")
 
 
-# --- any text is data or one error ----------------------------------------------------------------
+# --- any text is data or one error
 
-GOOD = xml(thing("cat", (1, 2, 30, 20), "<difficult>1</difficult>"), thing("dog"), filename="a.png")
+GOOD = xml(
+    make_object("cat", (1, 2, 30, 20), "<difficult>1</difficult>"),
+    make_object("dog"),
+    filename="a.png",
+)
 PIECES = [
     *("<object>", "</object>", "<bndbox>", "</bndbox>", "<xmin>", "</xmin>", "<name/>", "<size>", "</annotation>"),
     *("0", "-1", "1e400", "nan", "abc", "&lt;", "&x;", "&#0;", "<![CDATA[1]]>", "<!-- -->", "<?x?>", "\n", "é", "\0", "]]>"),
@@ -115,10 +124,16 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     edits=st.lists(
-        st.tuples(st.integers(0, len(GOOD)), st.integers(0, 30), st.sampled_from(PIECES) | st.text(max_size=5)),
+        st.tuples(
+            st.integers(0, len(GOOD)),
+            st.integers(0, 30),
+            st.sampled_from(PIECES) | st.text(max_size=5),
+        ),
         min_size=1,
         max_size=4,
     )
@@ -127,7 +142,7 @@ def test_any_edit_is_data_or_one_error(tmp_path: Path, edits: list[tuple[int, in
     page = GOOD
     for start, length, piece in edits:
         page = page[:start] + piece + page[start + length :]
-    usual(tmp_path, a="", b=xml(thing("owl")))
+    usual(tmp_path, a="", b=xml(make_object("owl")))
     (tmp_path / "Annotations" / "a.xml").write_bytes(page.encode(errors="surrogatepass"))
     try:
         data = formats.read(tmp_path, "voc")
@@ -139,19 +154,24 @@ def test_any_edit_is_data_or_one_error(tmp_path: Path, edits: list[tuple[int, in
         assert str(tmp_path) in blamed
         return
     assert len(data) == 2
-    assert all(np.isfinite(sample.truth.corners).all() for sample in data)
+    assert all(np.isfinite(sample.target.corners).all() for sample in data)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     lists=st.lists(
-        st.lists(st.sampled_from(["a", "b", "c", "a.png", "", "a 1", "b -1", "\0", "x" * 300, "é"]), max_size=4),
+        st.lists(
+            st.sampled_from(["a", "b", "c", "a.png", "", "a 1", "b -1", "\0", "x" * 300, "é"]),
+            max_size=4,
+        ),
         min_size=2,
         max_size=2,
     )
 )
 def test_any_lists_are_parts_or_one_error(tmp_path: Path, lists: list[list[str]]) -> None:
-    usual(tmp_path, a=xml(thing()), b=xml(thing()))
+    usual(tmp_path, a=xml(make_object()), b=xml(make_object()))
     for word, lines in zip(("train", "test"), lists, strict=True):
         lay(tmp_path, {f"ImageSets/Main/{word}.txt": "\n".join(lines)})
     try:

@@ -9,20 +9,26 @@ import pytest
 
 from foveate import formats
 from helpers.format_reading import skipped
-from helpers.voc_files import PICTURE, lay, refused, thing, usual, xml
+from helpers.voc_files import PICTURE, lay, make_object, refused, usual, xml
 
 
 @pytest.mark.parametrize(
-    ("annotations", "pictures"),
-    [("Annotations", "JPEGImages"), ("annotations", "images"), ("ANNOTATIONS", "Images"), ("", ""), ("", "images")],
+    ("annotations", "images"),
+    [
+        ("Annotations", "JPEGImages"),
+        ("annotations", "images"),
+        ("ANNOTATIONS", "Images"),
+        ("", ""),
+        ("", "images"),
+    ],
 )
-def test_layouts(tmp_path: Path, annotations: str, pictures: str) -> None:
-    page = xml(thing(), filename="a.png")
+def test_layouts(tmp_path: Path, annotations: str, images: str) -> None:
+    page = xml(make_object(), filename="a.png")
     lay(tmp_path / annotations, {"a.xml": page, "README.txt": "x"})
-    lay(tmp_path / pictures, {"a.png": PICTURE})
+    lay(tmp_path / images, {"a.png": PICTURE})
     data = formats.read(tmp_path)
-    assert [sample.id for sample in data] == [f"{pictures}/a.png".lstrip("/")]
-    assert (data.skipped, data.notes, data[0].part) == ((), (), None)
+    assert [sample.id for sample in data] == [f"{images}/a.png".lstrip("/")]
+    assert (data.skipped, data.notes, data[0].split) == ((), (), None)
 
 
 @pytest.mark.parametrize(
@@ -35,16 +41,20 @@ def test_layouts(tmp_path: Path, annotations: str, pictures: str) -> None:
     ],
 )
 def test_folders_may_say_the_part(tmp_path: Path, layout: str) -> None:
-    for part, stem in (("train", "a"), ("val", "b"), ("test", "c")):
-        page, picture = layout.format(part=part, stem=stem).split()
-        lay(tmp_path, {page: xml(thing()), picture: PICTURE})
+    for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        page, image = layout.format(split=split, stem=stem).split()
+        lay(tmp_path, {page: xml(make_object()), image: PICTURE})
     data = formats.read(tmp_path)
-    assert {Path(sample.id).stem: sample.part for sample in data} == {"a": "train", "b": "valid", "c": "test"}
+    assert {Path(sample.id).stem: sample.split for sample in data} == {
+        "a": "train",
+        "b": "valid",
+        "c": "test",
+    }
     assert data.skipped == ()
 
 
 def test_lists_say_the_part(tmp_path: Path) -> None:
-    usual(tmp_path, **{stem: xml(thing()) for stem in ("a", "b b", "c", "d", "e")})
+    usual(tmp_path, **{stem: xml(make_object()) for stem in ("a", "b b", "c", "d", "e")})
     lay(
         tmp_path,
         {
@@ -56,35 +66,35 @@ def test_lists_say_the_part(tmp_path: Path) -> None:
         },
     )
     data = formats.read(tmp_path)
-    assert [sample.part for sample in data] == ["train", "train", "valid", "test", None]
+    assert [sample.split for sample in data] == ["train", "train", "valid", "test", None]
     assert skipped(data) == {
         "nobody": "named by test.txt, line 2, but neither a picture nor an XML file of that name is there"
     }
 
 
 def test_trainval_alone_is_for_training(tmp_path: Path) -> None:
-    usual(tmp_path, a=xml(thing()), b=xml(thing()))
+    usual(tmp_path, a=xml(make_object()), b=xml(make_object()))
     lay(tmp_path, {"imagesets/main/trainval.txt": "a\n", "imagesets/main/test.txt": "b\n"})
-    assert [sample.part for sample in formats.read(tmp_path)] == ["train", "test"]
+    assert [sample.split for sample in formats.read(tmp_path)] == ["train", "test"]
 
 
 def test_a_picture_in_two_parts_is_a_leak(tmp_path: Path) -> None:
-    usual(tmp_path, a=xml(thing()), b=xml(thing()))
+    usual(tmp_path, a=xml(make_object()), b=xml(make_object()))
     lay(tmp_path, {"ImageSets/Main/train.txt": "b\na\n", "ImageSets/Main/val.txt": "\na\n"})
     error = refused(tmp_path, "one part is expected for 'a'", "train.txt (line 2)", "leak")
     assert (error.where, error.line) == (tmp_path / "ImageSets/Main/val.txt", 2)
 
 
 def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
-    usual(tmp_path, a=xml(thing()))
+    usual(tmp_path, a=xml(make_object()))
     lay(
         tmp_path,
         {
             "JPEGImages/alone.png": PICTURE,
             "JPEGImages/notes.heic": "x",
             "JPEGImages/deep/x.png": PICTURE,
-            "Annotations/b.xml": xml(thing(), filename="else.jpg"),
-            "Annotations/empty.xml": xml(thing()),
+            "Annotations/b.xml": xml(make_object(), filename="else.jpg"),
+            "Annotations/empty.xml": xml(make_object()),
             "JPEGImages/empty.png": b"",
             "JPEGImages/.DS_Store": "x",
         },
@@ -100,7 +110,10 @@ def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
 
 def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     odd = os.fsdecode(b"\xff")
-    lay(usual(tmp_path, a=xml(thing())), {f"Annotations/{odd}.xml": "", f"JPEGImages/{odd}.png": PICTURE})
+    lay(
+        usual(tmp_path, a=xml(make_object())),
+        {f"Annotations/{odd}.xml": "", f"JPEGImages/{odd}.png": PICTURE},
+    )
     reasons = skipped(formats.read(tmp_path))
     assert set(reasons) == {"Annotations/\\udcff.xml", "JPEGImages/\\udcff.png"}
     assert all("UTF-8" in reason for reason in reasons.values())
@@ -109,7 +122,7 @@ def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
 def test_the_picture_is_the_one_that_is_named_or_else_the_namesake(tmp_path: Path) -> None:
     pages = {"a": "other.png", "b": "gone.jpg", "c": "c", "d": "copied.png", "copied": "copied.png"}
     for stem, filename in pages.items():
-        lay(tmp_path, {f"Annotations/{stem}.xml": xml(thing(), filename=filename)})
+        lay(tmp_path, {f"Annotations/{stem}.xml": xml(make_object(), filename=filename)})
     for name in ("other.png", "b.PNG", "c.jpg", "d.png", "copied.png"):
         lay(tmp_path, {f"JPEGImages/{name}": PICTURE})
     data = formats.read(tmp_path)
@@ -117,18 +130,26 @@ def test_the_picture_is_the_one_that_is_named_or_else_the_namesake(tmp_path: Pat
         f"JPEGImages/{n}" for n in sorted(("other.png", "b.PNG", "c.jpg", "d.png", "copied.png"))
     ]
     (note,) = data.notes
-    assert note.startswith("3 XML files are not called like the <filename> in them (such as a.xml names 'other.png'")
+    assert note.startswith(
+        "3 XML files are not called like the <filename> in them (such as a.xml names 'other.png'"
+    )
 
 
 def test_pictures_that_cannot_be_told_apart(tmp_path: Path) -> None:
-    lay(usual(tmp_path / "two", a=xml(thing())), {"JPEGImages/a.jpg": PICTURE})
-    assert refused(tmp_path / "two", "found a.jpg and a.png").where == tmp_path / "two/Annotations/a.xml"
-    page = xml(thing(), filename="x.png")
+    lay(usual(tmp_path / "two", a=xml(make_object())), {"JPEGImages/a.jpg": PICTURE})
+    assert (
+        refused(tmp_path / "two", "found a.jpg and a.png").where
+        == tmp_path / "two/Annotations/a.xml"
+    )
+    page = xml(make_object(), filename="x.png")
     lay(tmp_path / "one", {"a.xml": page, "b.xml": page, "x.png": PICTURE})
-    assert refused(tmp_path / "one", "one XML file is expected for x.png, a.xml").where == tmp_path / "one" / "b.xml"
+    assert (
+        refused(tmp_path / "one", "one XML file is expected for x.png, a.xml").where
+        == tmp_path / "one" / "b.xml"
+    )
     lay(tmp_path / "same", {"a.xml": page, "a.XML": page, "x.png": PICTURE})
     refused(tmp_path / "same", "one XML file is expected, a.XML is another")
-    lay(usual(tmp_path / "twins", a=xml(thing())), {"annotations/a.xml": page})
+    lay(usual(tmp_path / "twins", a=xml(make_object())), {"annotations/a.xml": page})
     refused(tmp_path / "twins", "one folder is expected, found Annotations and annotations")
 
 
@@ -136,5 +157,7 @@ def test_pictures_that_cannot_be_told_apart(tmp_path: Path) -> None:
     "filename", ["../../secret.png", "/etc/x.png", "..\\..\\x.png", "C:\\x.png", "sub/../../x.png"]
 )
 def test_a_picture_outside_the_data_is_refused(tmp_path: Path, filename: str) -> None:
-    error = refused(usual(tmp_path, a=xml(thing(), filename=filename)), "within the data's folder")
+    error = refused(
+        usual(tmp_path, a=xml(make_object(), filename=filename)), "within the data's folder"
+    )
     assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", 1)

@@ -12,7 +12,7 @@ from foveate.formats import webdataset
 from helpers.format_reading import skipped
 from helpers.tars import PICTURE, TWO, Files, ids, names, png, put, read, refused, shades, tar
 
-# --- what a sample is -------------------------------------------------------------------------------------------------
+# --- what a sample is
 
 
 def test_files_of_one_name_are_a_sample(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_files_of_one_name_are_a_sample(tmp_path: Path) -> None:
     assert ids(data) == ["a", "b"]
     assert names(data) == ["0", "1"]
     assert shades(data) == [0, 9]
-    assert [sample.part for sample in data] == [None, None]
+    assert [sample.split for sample in data] == [None, None]
     assert (data.skipped, data.notes, data.origin) == ((), (), tmp_path / "pets.tar")
 
 
@@ -33,7 +33,10 @@ def test_the_files_of_a_sample_need_not_lie_together_nor_in_order(tmp_path: Path
 
 def test_several_shards_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     for number in (2, 0, 1):
-        tar(tmp_path / f"x-{number:06}.tar", {f"{number}.png": png(number), f"{number}.cls": str(number)})
+        tar(
+            tmp_path / f"x-{number:06}.tar",
+            {f"{number}.png": png(number), f"{number}.cls": str(number)},
+        )
     data = read(tmp_path)
     assert ids(data) == ["0", "1", "2"]
     assert shades(data) == [0, 1, 2]
@@ -58,7 +61,9 @@ def test_keys_end_at_the_first_dot_and_hold_folders(tmp_path: Path) -> None:
 
 
 def test_hidden_files_and_folders_are_nobodys_data(tmp_path: Path) -> None:
-    path = tar(tmp_path / "x.tar", {"._a.png": "x", "__MACOSX/a.png": "x", "d/.DS_Store": "x", **TWO})
+    path = tar(
+        tmp_path / "x.tar", {"._a.png": "x", "__MACOSX/a.png": "x", "d/.DS_Store": "x", **TWO}
+    )
     with tarfile.open(path, "a") as archive:
         info = tarfile.TarInfo("folder")
         info.type = tarfile.DIRTYPE
@@ -104,16 +109,18 @@ def test_keys_that_shards_repeat_get_the_shards_name(tmp_path: Path) -> None:
     tar(tmp_path / "train/c.tar", {"train/c.png": PICTURE, "train/c.cls": "0"})
     data = read(tmp_path)
     shards = ["train.TAR", "train.tar", "train/b.tar"]
-    assert ids(data) == [f"{shard}/{key}" for shard in shards for key in "ab"] + ["train/c.tar/train/c"]
+    assert ids(data) == [f"{shard}/{key}" for shard in shards for key in "ab"] + [
+        "train/c.tar/train/c"
+    ]
     (note,) = data.notes
     assert "shards repeat keys (such as a)" in note
 
 
-# --- parts and classes ------------------------------------------------------------------------------------------------
+# --- parts and classes
 
 
 @pytest.mark.parametrize(
-    ("shard", "part"),
+    ("shard", "split"),
     [
         ("train-000000.tar", "train"),
         ("x_val_0.tar", "valid"),
@@ -124,9 +131,11 @@ def test_keys_that_shards_repeat_get_the_shards_name(tmp_path: Path) -> None:
         ("latest.tar", None),
     ],
 )
-def test_the_shards_name_or_folder_tells_the_part(tmp_path: Path, shard: str, part: str | None) -> None:
+def test_the_shards_name_or_folder_tells_the_part(
+    tmp_path: Path, shard: str, split: str | None
+) -> None:
     tar(tmp_path / shard, TWO)
-    assert {sample.part for sample in read(tmp_path)} == {part}
+    assert {sample.split for sample in read(tmp_path)} == {split}
 
 
 def test_two_parts_in_a_name_are_refused(tmp_path: Path) -> None:
@@ -139,11 +148,18 @@ def test_a_shard_alone_is_read_and_told_by_its_own_name(tmp_path: Path) -> None:
     tar(tmp_path / "test" / "val-1.tar", {"c.png": PICTURE, "c.cls": "7"})
     data = read(path)
     assert ids(data) == ["a", "b"]
-    assert {sample.part for sample in data} == {"valid"}
+    assert {sample.split for sample in data} == {"valid"}
 
 
 def test_classes_are_the_numbers_that_occur_or_as_they_are_named(tmp_path: Path) -> None:
-    files: Files = {"a.png": PICTURE, "a.cls": "10", "b.png": PICTURE, "b.cls": "9", "c.png": PICTURE, "c.cls": "010"}
+    files: Files = {
+        "a.png": PICTURE,
+        "a.cls": "10",
+        "b.png": PICTURE,
+        "b.cls": "9",
+        "c.png": PICTURE,
+        "c.cls": "010",
+    }
     tar(tmp_path / "x.tar", files)
     assert (read(tmp_path).classes, names(read(tmp_path))) == (("9", "10"), ["10", "9", "10"])
     (tmp_path / "classes.txt").write_text("".join(f"c{number}\n" for number in range(12)))
@@ -158,13 +174,15 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
     refused(tar(tmp_path / "x.tar", {"a.png": PICTURE, "a.cls": "3"}), "two classes or more", "'3'")
 
 
-# --- what is recognised -----------------------------------------------------------------------------------------------
+# --- what is recognised
 
 
 def test_only_shards_are_recognised(tmp_path: Path) -> None:
     assert webdataset.sniff(tar(tmp_path / "a" / "x.tar", TWO))
     assert webdataset.sniff(tmp_path / "a")
-    assert not webdataset.sniff(tar(tmp_path / "b" / "x.tar", {"a/1.png": PICTURE, "b/2.png": PICTURE}))
+    assert not webdataset.sniff(
+        tar(tmp_path / "b" / "x.tar", {"a/1.png": PICTURE, "b/2.png": PICTURE})
+    )
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "backup.tar").write_bytes(b"x")
     assert not webdataset.sniff(tmp_path / "c")
@@ -172,4 +190,6 @@ def test_only_shards_are_recognised(tmp_path: Path) -> None:
     assert not webdataset.sniff(tmp_path / "c")  # the first is another
     assert webdataset.sniff(tmp_path / "c" / "train-000000.tar")
     assert not webdataset.sniff(tmp_path / "nowhere-000000.tar")
-    assert [name for name, format in formats.all().items() if format.sniff(tmp_path / "a")] == ["webdataset"]
+    assert [name for name, format in formats.all().items() if format.sniff(tmp_path / "a")] == [
+        "webdataset"
+    ]

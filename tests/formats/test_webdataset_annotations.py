@@ -16,7 +16,7 @@ from foveate.formats import webdataset
 from helpers.format_reading import skipped
 from helpers.tars import PICTURE, TWO, Files, boxes, read, refused, tar
 
-# --- the answers ------------------------------------------------------------------------------------------------------
+# --- the answers
 
 
 def test_words(tmp_path: Path) -> None:
@@ -24,10 +24,13 @@ def test_words(tmp_path: Path) -> None:
     files: Files = {}
     for number, text in enumerate(texts):
         files |= {f"{number}.png": PICTURE, f"{number}.txt": text}
-    files |= {"many.png": PICTURE, "many.json": json.dumps({"captions": ["a", "b"], "caption": "c", "url": 5})}
+    files |= {
+        "many.png": PICTURE,
+        "many.json": json.dumps({"captions": ["a", "b"], "caption": "c", "url": 5}),
+    }
     data = read(tar(tmp_path / "x.tar", files))
     assert (data.task, data.classes) == ("text_to_image", ())
-    assert [sample.truth.texts for sample in data] == [*((text,) for text in texts), ("a", "b")]
+    assert [sample.target.texts for sample in data] == [*((text,) for text in texts), ("a", "b")]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def test_words(tmp_path: Path) -> None:
 )
 def test_words_in_json(tmp_path: Path, record: dict[str, object], texts: tuple[str, ...]) -> None:
     data = read(tar(tmp_path / "x.tar", {"a.png": PICTURE, "a.json": json.dumps(record)}))
-    assert (data.task, data[0].truth) == ("text_to_image", Captions(texts))
+    assert (data.task, data[0].target) == ("text_to_image", Captions(texts))
 
 
 def test_boxes_of_numbered_classes(tmp_path: Path) -> None:
@@ -58,11 +61,19 @@ def test_boxes_of_numbered_classes(tmp_path: Path) -> None:
     }
     data = read(tar(tmp_path / "x.tar", files))
     assert (data.task, data.classes) == ("detection", ("3", "7"))
-    first, empty, last = (sample.truth for sample in data)
+    first, empty, last = (sample.target for sample in data)
     assert first.corners.tolist() == [[0, 1, 2.5, 3], [9, 9, -2, 2]]
-    assert (first.classes.tolist(), first.crowd.tolist(), first.size) == ([1, 0], [True, False], (3, 4))
+    assert (first.classes.tolist(), first.crowd.tolist(), first.size) == (
+        [1, 0],
+        [True, False],
+        (3, 4),
+    )
     assert (len(empty), empty.size) == (0, None)
-    assert (last.classes.tolist(), last.difficult.tolist(), last.crowd.tolist()) == ([1], [True], [False])
+    assert (last.classes.tolist(), last.difficult.tolist(), last.crowd.tolist()) == (
+        [1],
+        [True],
+        [False],
+    )
     assert skipped(data) == {"d": "there is no answer for it, in a file of .json"}
 
 
@@ -71,7 +82,9 @@ def test_a_class_comes_before_words_and_words_before_json(tmp_path: Path) -> Non
     data = read(tar(tmp_path / "x.tar", {**TWO, **other}))
     assert data.task == "classification"
     assert data.notes == ("files in the shards that were not read: .json (1), .txt (2)",)
-    words = {name: content for name, content in {**TWO, **other}.items() if not name.endswith("cls")}
+    words = {
+        name: content for name, content in {**TWO, **other}.items() if not name.endswith("cls")
+    }
     assert read(tar(tmp_path / "y.tar", words)).task == "text_to_image"
 
 
@@ -121,16 +134,26 @@ def test_an_answer_that_cannot_be_understood_is_named_with_its_shard(
     tmp_path: Path, ending: str, content: str | bytes, words: str
 ) -> None:
     tar(tmp_path / "x-000000.tar", {"a.png": PICTURE, f"c.{ending}": content, "c.png": PICTURE})
-    path = tar(tmp_path / "x-000001.tar", {"d.png": PICTURE, f"deep/d.{ending}": content, "deep/d.png": PICTURE})
+    path = tar(
+        tmp_path / "x-000001.tar",
+        {"d.png": PICTURE, f"deep/d.{ending}": content, "deep/d.png": PICTURE},
+    )
     good = {"cls": "1", "txt": "x", "json": '{"boxes": [], "classes": []}'}[ending]
     assert refused(tmp_path, f"'c.{ending}': ", words).where == tmp_path / "x-000000.tar"
     tar(tmp_path / "x-000000.tar", {"a.png": PICTURE, f"a.{ending}": good})
-    if "captions" in words or "text" in str(content):  # among boxes that is no answer, but no mistake either
+    if "captions" in words or "text" in str(
+        content
+    ):  # among boxes that is no answer, but no mistake either
         return
-    assert refused(tmp_path, f"'deep/d.{ending}': ", words.partition(", the first")[0][:30]).where == path
+    assert (
+        refused(tmp_path, f"'deep/d.{ending}': ", words.partition(", the first")[0][:30]).where
+        == path
+    )
 
 
-def test_an_answer_of_absurd_length_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_absurd_length_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(webdataset, "_LONGEST_ANSWER", 10)
     path = tar(tmp_path / "x.tar", {**TWO, "c.png": PICTURE, "c.cls": " " * 10 + "1"})
     assert refused(path, "at most 10 bytes", "'c.cls' has 11").where == path
@@ -139,22 +162,41 @@ def test_an_answer_of_absurd_length_is_not_read(tmp_path: Path, monkeypatch: pyt
 def test_nothing_to_learn_from(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     refused(tmp_path / "none", "tar archives are expected, found none", "train-000000.tar")
-    refused(tar(tmp_path / "a.tar", {"a.png": PICTURE}), "files of .cls, .txt or .json are expected", "found none")
-    refused(tar(tmp_path / "b.tar", {"a.cls": "1"}), "found none; a: one picture is expected, found 0")
+    refused(
+        tar(tmp_path / "a.tar", {"a.png": PICTURE}),
+        "files of .cls, .txt or .json are expected",
+        "found none",
+    )
+    refused(
+        tar(tmp_path / "b.tar", {"a.cls": "1"}), "found none; a: one picture is expected, found 0"
+    )
     refused(tar(tmp_path / "c.tar", {}), "found none")  # an empty archive: two blocks of zeros
 
 
-# --- any JSON is an answer or one error --------------------------------------------------------------------------------
+# --- any JSON is an answer or one error
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     record=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(
-                st.sampled_from(["boxes", "classes", "crowd", "difficult", "size", "captions", "caption", "text"]),
+                st.sampled_from(
+                    [
+                        "boxes",
+                        "classes",
+                        "crowd",
+                        "difficult",
+                        "size",
+                        "captions",
+                        "caption",
+                        "text",
+                    ]
+                ),
                 inner,
             )
         ),

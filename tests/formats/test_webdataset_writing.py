@@ -15,20 +15,26 @@ import pytest
 from foveate.annotations import Boxes, Captions, Label
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.images import FileSource
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats import webdataset
 from helpers.tars import PICTURE, TWO, ids, read, tar
 
 
-def made(task: str, truths: list[Any], classes: tuple[str, ...] = (), **given: Any) -> Dataset[Any]:
-    pixels = np.arange(len(truths) * 12, dtype=np.uint8).reshape(-1, 3, 4, 1)
-    samples = [Sample(f"s{i:04}", ArraySource(pixels, i), truth) for i, truth in enumerate(truths)]
+def made(
+    task: str, targets: list[Any], classes: tuple[str, ...] = (), **given: Any
+) -> Dataset[Any]:
+    pixels = np.arange(len(targets) * 12, dtype=np.uint8).reshape(-1, 3, 4, 1)
+    samples = [
+        Sample(f"s{i:04}", ArraySource(pixels, i), target) for i, target in enumerate(targets)
+    ]
     return Dataset("made", task, classes, samples, **given)
 
 
 def test_the_standard_library_reads_what_is_written(tmp_path: Path) -> None:
     labels = made("classification", [Label(i % 2) for i in range(3)], ("b", "a"))
-    samples = [replace(s, part=part) for s, part in zip(labels, ("test", None, "test"), strict=True)]
+    samples = [
+        replace(s, split=split) for s, split in zip(labels, ("test", None, "test"), strict=True)
+    ]
     webdataset.write(replace(labels, samples=samples), tmp_path / "copy")
     assert sorted(file.name for file in (tmp_path / "copy").iterdir()) == [
         "classes.txt",
@@ -40,20 +46,26 @@ def test_the_standard_library_reads_what_is_written(tmp_path: Path) -> None:
         assert archive.getnames() == ["s0000.png", "s0000.cls", "s0002.png", "s0002.cls"]
         member = archive.extractfile("s0002.png")
         assert member is not None
-        assert np.array_equal(np.asarray(PIL.Image.open(member))[..., None], labels[2].source.read())
-        answer = archive.extractfile("s0002.cls")
-        assert answer is not None
-        assert answer.read() == b"0"
-        assert all((info.mtime, info.uid, info.uname, info.mode) == (0, 0, "", 0o644) for info in archive)
+        assert np.array_equal(
+            np.asarray(PIL.Image.open(member))[..., None], labels[2].source.read()
+        )
+        annotation = archive.extractfile("s0002.cls")
+        assert annotation is not None
+        assert annotation.read() == b"0"
+        assert all(
+            (info.mtime, info.uid, info.uname, info.mode) == (0, 0, "", 0o644) for info in archive
+        )
 
 
 def test_a_thousand_samples_go_into_a_shard(tmp_path: Path) -> None:
-    webdataset.write(made("text_to_image", [Captions((str(i),)) for i in range(1001)]), tmp_path / "copy")
+    webdataset.write(
+        made("text_to_image", [Captions((str(i),)) for i in range(1001)]), tmp_path / "copy"
+    )
     shards = sorted((tmp_path / "copy").iterdir())
     assert [shard.name for shard in shards] == ["data-000000.tar", "data-000001.tar"]
     assert [len(read(shard)) for shard in shards] == [1000, 1]
     data = read(tmp_path / "copy")
-    assert [sample.truth.texts for sample in data] == [(str(i),) for i in range(1001)]
+    assert [sample.target.texts for sample in data] == [(str(i),) for i in range(1001)]
 
 
 def test_pictures_are_packed_again_as_they_are(tmp_path: Path) -> None:
@@ -62,7 +74,10 @@ def test_pictures_are_packed_again_as_they_are(tmp_path: Path) -> None:
     first = tar(tmp_path / "one.tar", {"a.TIF": b"damaged", "a.txt": "x"})
     samples = [
         *read(first),
-        *(Sample(f"f{i}", FileSource(tmp_path / f"f.{end}"), Captions(("y",))) for i, end in enumerate(("jpg", "bmp"))),
+        *(
+            Sample(f"f{i}", FileSource(tmp_path / f"f.{end}"), Captions(("y",)))
+            for i, end in enumerate(("jpg", "bmp"))
+        ),
     ]
     webdataset.write(Dataset("x", "text_to_image", (), samples), tmp_path / "copy")
     copy = {sample.source.member.name: sample.source.data() for sample in read(tmp_path / "copy")}
@@ -72,7 +87,7 @@ def test_pictures_are_packed_again_as_they_are(tmp_path: Path) -> None:
 def test_a_shard_that_is_cut_while_it_is_copied_leaves_nothing(tmp_path: Path) -> None:
     data = read(tar(tmp_path / "one.tar", TWO))
     os.truncate(tmp_path / "one.tar", 2000)
-    with pytest.raises(BadPicture, match="cut short"):
+    with pytest.raises(BadImage, match="cut short"):
         webdataset.write(data, tmp_path / "copy")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["one.tar"]
 
@@ -103,7 +118,9 @@ def test_a_shard_that_is_cut_while_it_is_copied_leaves_nothing(tmp_path: Path) -
         (made("classification", [None, Label(0)], ("a",)), ["1 samples without an annotation (such as 's0000')"]),
     ],
 )  # fmt: skip
-def test_all_that_cannot_be_held_is_named(tmp_path: Path, dataset: Dataset[Any], words: list[str]) -> None:
+def test_all_that_cannot_be_held_is_named(
+    tmp_path: Path, dataset: Dataset[Any], words: list[str]
+) -> None:
     with pytest.raises(DataError) as caught:
         webdataset.write(dataset, tmp_path / "copy")
     for word in words:
@@ -112,10 +129,25 @@ def test_all_that_cannot_be_held_is_named(tmp_path: Path, dataset: Dataset[Any],
 
 
 def test_odd_ids_come_back_as_other_names(tmp_path: Path) -> None:
-    odd = ["../up", "/root", "a.b.png", "a/b", ".hidden", "x\0y", "ü" * 200, "\ud800", "A.B.png", "line\nbreak", ""]
+    odd = [
+        "../up",
+        "/root",
+        "a.b.png",
+        "a/b",
+        ".hidden",
+        "x\0y",
+        "ü" * 200,
+        "\ud800",
+        "A.B.png",
+        "line\nbreak",
+        "",
+    ]
     one = made("text_to_image", [Captions((str(i),)) for i in range(len(odd))])
-    webdataset.write(replace(one, samples=[replace(s, id=i) for s, i in zip(one, odd, strict=True)]), tmp_path / "copy")
+    webdataset.write(
+        replace(one, samples=[replace(s, id=i) for s, i in zip(one, odd, strict=True)]),
+        tmp_path / "copy",
+    )
     data = read(tmp_path / "copy")
-    assert sorted(int(sample.truth.texts[0]) for sample in data) == list(range(len(odd)))
+    assert sorted(int(sample.target.texts[0]) for sample in data) == list(range(len(odd)))
     assert len(set(ids(data))) == len(odd)
     assert (data.skipped, data.notes) == ((), ())

@@ -18,44 +18,55 @@ from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.formats import yolo
 from foveate.ops import rle
-from helpers.yolo_files import LINE, LINE_BOX, NAMES, PICTURE, lay, picture, refused, usual
+from helpers.yolo_files import LINE, LINE_BOX, NAMES, PICTURE, lay, make_image, refused, usual
 
-# --- what a line says -----------------------------------------------------------------------------
+# --- what a line says
 
 
 def test_boxes(tmp_path: Path) -> None:
     data = formats.read(usual(tmp_path, LINE + "\r\n  0 0 0 1e-1\t.2\r\n" + "1.0 0.5 0.5 1 1"))
-    assert (data.task, data.classes, data.name, data.origin) == ("detection", ("cat", "dog"), tmp_path.name, tmp_path)
-    truth = data[0].truth
-    assert truth.corners.tolist() == [[15, 5, 25, 15], [-2, -2, 2, 2], [0, 0, 40, 20]]
-    assert truth.classes.tolist() == [1, 0, 1]
-    assert truth.size == (20, 40)
+    assert (data.task, data.classes, data.name, data.origin) == (
+        "detection",
+        ("cat", "dog"),
+        tmp_path.name,
+        tmp_path,
+    )
+    target = data[0].target
+    assert target.corners.tolist() == [[15, 5, 25, 15], [-2, -2, 2, 2], [0, 0, 40, 20]]
+    assert target.classes.tolist() == [1, 0, 1]
+    assert target.size == (20, 40)
     assert (data.notes, data.skipped) == ((), ())
 
 
 def test_outlines(tmp_path: Path) -> None:
     data = formats.read(usual(tmp_path, "1 0 0 0.5 0 0.25 0.5\n" + LINE))
     assert data.task == "instance"
-    triangle, none = data[0].truth.shapes
+    triangle, none = data[0].target.shapes
     assert triangle.outlines[0].tolist() == [[0, 0], [20, 0], [10, 10]]
     assert none is None
-    assert data[0].truth.boxes.corners.tolist() == [[0, 0, 20, 10], list(LINE_BOX)]
+    assert data[0].target.boxes.corners.tolist() == [[0, 0, 20, 10], list(LINE_BOX)]
     assert data.notes == ("1 of 2 things have a box only, no outline",)
     lay(tmp_path, {"images/b.png": PICTURE, "labels/b.txt": LINE, "images/c.png": PICTURE})
-    assert all(isinstance(sample.truth, Instances) for sample in formats.read(tmp_path))
+    assert all(isinstance(sample.target, Instances) for sample in formats.read(tmp_path))
 
 
 @pytest.mark.parametrize(("orientation", "box"), [(1, [15, 5, 25, 15]), (6, [7.5, 10, 12.5, 30])])
-def test_places_are_shares_of_the_picture_as_it_is_shown(tmp_path: Path, orientation: int, box: list[float]) -> None:
-    lay(usual(tmp_path), {"images/b.jpg": picture("jpeg", orientation), "labels/b.txt": LINE})
+def test_places_are_shares_of_the_picture_as_it_is_shown(
+    tmp_path: Path, orientation: int, box: list[float]
+) -> None:
+    lay(usual(tmp_path), {"images/b.jpg": make_image("jpeg", orientation), "labels/b.txt": LINE})
     sample = formats.read(tmp_path)[1]
-    assert sample.truth.corners.tolist() == [box]
-    assert sample.truth.size == sample.source.read().shape[:2]
+    assert sample.target.corners.tolist() == [box]
+    assert sample.target.size == sample.source.read().shape[:2]
 
 
 def test_wrong_places_are_kept_for_the_audit(tmp_path: Path) -> None:
     data = formats.read(usual(tmp_path, "0 0.5 0.5 2 2\n0 0.5 0.5 -0.5 0.1\n0 -3 0.5 0 0\n"))
-    assert data[0].truth.corners.tolist() == [[-20, -10, 60, 30], [30, 9, 10, 11], [-120, 10, -120, 10]]
+    assert data[0].target.corners.tolist() == [
+        [-20, -10, 60, 30],
+        [30, 9, 10, 11],
+        [-120, 10, -120, 10],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -73,18 +84,24 @@ def test_wrong_places_are_kept_for_the_audit(tmp_path: Path) -> None:
         ("0 0.5 0.5 0.1", 1, ["class cx cy w h", "got 4 numbers"]),
         ("0 0.5 0.5 0.1 0.1 0.9", 1, ["a sixth", "confidence", "predictions"]),
         ("0 0 0 1 0 1 1 0.9", 1, ["x3 y3", "got 8 numbers"]),
-        (LINE * 2 + "0 320 240 100 50\n0 100 90 12 40\n0 9 9 9 9\n", 3, ["these are pixels", "Divide"]),
+        (
+            LINE * 2 + "0 320 240 100 50\n0 100 90 12 40\n0 9 9 9 9\n",
+            3,
+            ["these are pixels", "Divide"],
+        ),
         (LINE.encode() + b"\xff", 2, ["UTF-8"]),
         (LINE.encode("utf-16"), 1, ["UTF-8"]),
         (PICTURE, 1, ["UTF-8"]),
     ],
 )
-def test_wrong_lines_are_named_by_file_and_line(tmp_path: Path, text: str | bytes, line: int, words: list[str]) -> None:
+def test_wrong_lines_are_named_by_file_and_line(
+    tmp_path: Path, text: str | bytes, line: int, words: list[str]
+) -> None:
     error = refused(usual(tmp_path, text), *words)
     assert (error.where, error.line) == (tmp_path / "labels" / "a.txt", line)
 
 
-# --- told apart from other formats ----------------------------------------------------------------
+# --- told apart from other formats
 
 
 @pytest.mark.parametrize(
@@ -110,7 +127,12 @@ def test_it_alone_knows_its_layouts(tmp_path: Path, files: dict[str, str | bytes
         {"a.png": PICTURE, "a.txt": "a red 3"},
         {"images/a.png": PICTURE, "labels/a.txt": "Car 0.00 0 -1.57 614 181 727 284"},
         {"a.png": PICTURE, "poses.txt": "1 0 0 0 0 1 0 0"},
-        {"cat/a.png": PICTURE, "dog/b.png": PICTURE, "classes.txt": "cat\ndog\n", "config.yaml": "epochs: 3\n"},
+        {
+            "cat/a.png": PICTURE,
+            "dog/b.png": PICTURE,
+            "classes.txt": "cat\ndog\n",
+            "config.yaml": "epochs: 3\n",
+        },
         {"images/a.png": PICTURE, "labels/a.txt": ""},
         {"notes.yaml": "x: 1\n"},
     ],
@@ -119,13 +141,15 @@ def test_it_does_not_claim_others(tmp_path: Path, files: dict[str, str | bytes])
     assert not yolo.sniff(lay(tmp_path, files))
 
 
-# --- writing --------------------------------------------------------------------------------------
+# --- writing
 
 
-def made(truth: Boxes | Instances, classes: tuple[str, ...] = ("cat",), **given: Any) -> Dataset[Any]:
+def made(
+    target: Boxes | Instances, classes: tuple[str, ...] = ("cat",), **given: Any
+) -> Dataset[Any]:
     source = ArraySource(np.zeros((1, 20, 40, 1), np.uint8), 0)
-    task = "instance" if isinstance(truth, Instances) else "detection"
-    return Dataset("made", task, classes, [Sample("a", source, truth, **given)])
+    task = "instance" if isinstance(target, Instances) else "detection"
+    return Dataset("made", task, classes, [Sample("a", source, target, **given)])
 
 
 def boxes(*corners: tuple[float, ...], **given: Any) -> Boxes:
@@ -147,10 +171,19 @@ RUNS = RunLengths(rle.encode(np.eye(20, 40, dtype=bool)), (20, 40))
         (made(boxes((1, 2, 3, 2e9))), "beyond 1,000,000,000"),
         (made(boxes((1, 2, 3, 4)), classes=("",)), "the class name ''"),
         (made(boxes((1, 2, 3, 4)), classes=("a", "a")), "two classes of the name 'a'"),
-        (made(boxes((1, 2, 3, 4)), classes=("cat", "x" * 500_001)), "class names of more than 500,000 bytes"),
+        (
+            made(boxes((1, 2, 3, 4)), classes=("cat", "x" * 500_001)),
+            "class names of more than 500,000 bytes",
+        ),
         (made(Instances(boxes((0, 0, 20, 20)), [RUNS])), "with a mask of pixels"),
-        (made(Instances(boxes((1, 2, 9, 11)), [Polygon((TRIANGLE, TRIANGLE))])), "an outline of several pieces"),
-        (made(Instances(boxes((1, 2, 9, 12)), [Polygon((TRIANGLE,))])), "a box that is not the bounds of its outline"),
+        (
+            made(Instances(boxes((1, 2, 9, 11)), [Polygon((TRIANGLE, TRIANGLE))])),
+            "an outline of several pieces",
+        ),
+        (
+            made(Instances(boxes((1, 2, 9, 12)), [Polygon((TRIANGLE,))])),
+            "a box that is not the bounds of its outline",
+        ),
         (made(Instances(boxes((1, 2, 9, 12)), [None])), "none has a shape"),
     ],
 )
@@ -164,16 +197,26 @@ def test_what_cannot_be_held_is_named(tmp_path: Path, dataset: Dataset[Any], wor
 
 def test_parts_for_some_are_refused(tmp_path: Path) -> None:
     one = made(boxes((1, 2, 3, 4)))
-    two = replace(one, samples=[one[0], replace(one[0], id="b", part="train")])
-    with pytest.raises(DataError, match=r"1 samples without a part beside others with one \(such as 'a'\)"):
+    two = replace(one, samples=[one[0], replace(one[0], id="b", split="train")])
+    with pytest.raises(
+        DataError, match=r"1 samples without a part beside others with one \(such as 'a'\)"
+    ):
         yolo.write(two, tmp_path / "copy")
 
 
 def test_what_is_written(tmp_path: Path) -> None:
-    one = made(boxes((10, 5, 30, 15)), classes=("no", "0", " ü: #", "x\ny", "a" * 200 + " b"), part="valid")
-    empty = replace(one[0], id="images/train/b.jpg", part="train", truth=boxes())
+    one = made(
+        boxes((10, 5, 30, 15)),
+        classes=("no", "0", " ü: #", "x\ny", "a" * 200 + " b"),
+        split="valid",
+    )
+    empty = replace(one[0], id="images/train/b.jpg", split="train", target=boxes())
     yolo.write(replace(one, samples=[one[0], empty]), tmp_path / "copy")
-    found = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*") if path.is_file()}
+    found = {
+        str(path.relative_to(tmp_path / "copy"))
+        for path in (tmp_path / "copy").rglob("*")
+        if path.is_file()
+    }
     assert found == {
         "data.yaml",
         *(f"images/{x}.png" for x in ("val/a", "train/b")),
@@ -182,12 +225,22 @@ def test_what_is_written(tmp_path: Path) -> None:
     }
     assert (tmp_path / "copy" / "labels" / "val" / "a.txt").read_text() == "0 0.5 0.5 0.5 0.5\n"
     description = yaml.safe_load((tmp_path / "copy" / "data.yaml").read_text())
-    assert description == {"train": "images/train", "val": "images/val", "nc": 5, "names": dict(enumerate(one.classes))}
+    assert description == {
+        "train": "images/train",
+        "val": "images/val",
+        "nc": 5,
+        "names": dict(enumerate(one.classes)),
+    }
     assert formats.read(tmp_path / "copy").classes == one.classes
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(corners=st.lists(st.tuples(*[st.floats(-10, 45)] * 4), min_size=1, max_size=5), number=st.integers(0, 10**9))
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    corners=st.lists(st.tuples(*[st.floats(-10, 45)] * 4), min_size=1, max_size=5),
+    number=st.integers(0, 10**9),
+)
 def test_places_come_back(tmp_path: Path, corners: list[tuple[float, ...]], number: int) -> None:
     dataset = made(boxes(*corners))
     if not any((box[0] + box[2]) / 2 > 40 for box in corners):
@@ -202,5 +255,5 @@ def test_places_come_back(tmp_path: Path, corners: list[tuple[float, ...]], numb
     if refusal:
         assert "would be read as pixels" in refusal
         return
-    back = formats.read(path)[0].truth
-    assert np.abs(back.corners - dataset[0].truth.corners).max() < 1e-9
+    back = formats.read(path)[0].target
+    assert np.abs(back.corners - dataset[0].target.corners).max() < 1e-9

@@ -25,7 +25,7 @@ def check_survives(root: Path) -> None:
         assert len(data) > 0
         assert all(isinstance(name, str) for name in data.classes)
         for sample in data:
-            assert all(k < len(data.classes) for k in sample.truth.present())
+            assert all(k < len(data.classes) for k in sample.target.present())
     assert str(root) in blamed
     assert yolo.sniff(root) in (True, False)
 
@@ -35,8 +35,13 @@ NUMBERS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.lists(st.lists(NUMBERS, max_size=12).map(" ".join), max_size=4).map("\n".join) | st.binary(max_size=60))
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    text=st.lists(st.lists(NUMBERS, max_size=12).map(" ".join), max_size=4).map("\n".join)
+    | st.binary(max_size=60)
+)
 def test_any_lines_are_things_or_one_error(tmp_path: Path, text: str | bytes) -> None:
     usual(tmp_path, text)
     check_survives(tmp_path)
@@ -48,12 +53,18 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.integers(0, 3) | st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-KEYS = st.sampled_from(["names", "nc", "train", "val", "test", "path", "validation", "kpt_shape", "download"])
+KEYS = st.sampled_from(
+    ["names", "nc", "train", "val", "test", "path", "validation", "kpt_shape", "download"]
+)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(values=st.dictionaries(KEYS, VALUES, max_size=5), good=st.booleans())
-def test_any_description_is_data_or_one_error(tmp_path: Path, values: dict[str, Any], good: bool) -> None:
+def test_any_description_is_data_or_one_error(
+    tmp_path: Path, values: dict[str, Any], good: bool
+) -> None:
     description = {"names": ["cat", "dog"], **values} if good else values
     usual(tmp_path, description=yaml.safe_dump(description))
     check_survives(tmp_path)
@@ -86,11 +97,18 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    edits=st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 9), PIECES | st.text(max_size=4)), max_size=4)
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_edit_of_a_description_is_data_or_one_error(tmp_path: Path, edits: list[tuple[int, int, str]]) -> None:
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, len(GOOD)), st.integers(0, 9), PIECES | st.text(max_size=4)),
+        max_size=4,
+    )
+)
+def test_any_edit_of_a_description_is_data_or_one_error(
+    tmp_path: Path, edits: list[tuple[int, int, str]]
+) -> None:
     text = GOOD
     for start, length, piece in edits:
         text = text[:start] + piece + text[start + length :]

@@ -17,32 +17,54 @@ from helpers.yolo_files import LINE, LINE_BOX, NAMES, PICTURE, lay, refused, usu
 
 def parted(root: Path, **description: str) -> Path:
     """A picture a part, as images/train/a.png, with data.yaml as given."""
-    for part, stem in (("train", "a"), ("val", "b"), ("test", "c")):
-        lay(root, {f"images/{part}/{stem}.png": PICTURE, f"labels/{part}/{stem}.txt": LINE})
-    return lay(root, {"data.yaml": NAMES + "".join(f"{key}: {value}\n" for key, value in description.items())})
+    for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        lay(root, {f"images/{split}/{stem}.png": PICTURE, f"labels/{split}/{stem}.txt": LINE})
+    return lay(
+        root,
+        {"data.yaml": NAMES + "".join(f"{key}: {value}\n" for key, value in description.items())},
+    )
 
 
-def parts(data: Dataset[Any]) -> dict[str, str | None]:
-    return {sample.id: sample.part for sample in data}
+def splits_of(data: Dataset[Any]) -> dict[str, str | None]:
+    return {sample.id: sample.split for sample in data}
 
 
 @pytest.mark.parametrize(
     ("layout", "names"),
     [
         ("images/{part}/{stem}.png labels/{part}/{stem}.txt", {"data.yaml": NAMES}),
-        ("images/{part}/deep/{stem}.png labels/{part}/deep/{stem}.txt", {"classes.txt": "cat\ndog\n"}),
-        ("{part}/images/{stem}.png {part}/labels/{stem}.txt", {"obj.names": " cat \r\ndog\r\n\r\n"}),
+        (
+            "images/{part}/deep/{stem}.png labels/{part}/deep/{stem}.txt",
+            {"classes.txt": "cat\ndog\n"},
+        ),
+        (
+            "{part}/images/{stem}.png {part}/labels/{stem}.txt",
+            {"obj.names": " cat \r\ndog\r\n\r\n"},
+        ),
         ("{part}/{stem}.png {part}/{stem}.txt", {"{part}/_darknet.labels": "cat\ndog\n"}),
         ("images/{part}/{stem}.png labels/{part}/{stem}.txt", {"labels/classes.txt": "cat\ndog\n"}),
     ],
 )
-def test_folders_may_say_the_part(tmp_path: Path, layout: str, names: dict[str, str | bytes]) -> None:
-    for part, stem in (("train", "a"), ("val", "b"), ("test", "c")):
-        image, text = layout.format(part=part, stem=stem).split()
-        lay(tmp_path, {image: PICTURE, text: LINE, **{key.format(part=part): value for key, value in names.items()}})
+def test_folders_may_say_the_part(
+    tmp_path: Path, layout: str, names: dict[str, str | bytes]
+) -> None:
+    for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        image, text = layout.format(split=split, stem=stem).split()
+        lay(
+            tmp_path,
+            {
+                image: PICTURE,
+                text: LINE,
+                **{key.format(split=split): value for key, value in names.items()},
+            },
+        )
     data = formats.read(tmp_path)
-    assert {Path(sample.id).stem: sample.part for sample in data} == {"a": "train", "b": "valid", "c": "test"}
-    assert all(sample.truth.corners.tolist() == [list(LINE_BOX)] for sample in data)
+    assert {Path(sample.id).stem: sample.split for sample in data} == {
+        "a": "train",
+        "b": "valid",
+        "c": "test",
+    }
+    assert all(sample.target.corners.tolist() == [list(LINE_BOX)] for sample in data)
     assert (data.classes, data.skipped, data.notes) == (("cat", "dog"), (), ())
 
 
@@ -53,8 +75,8 @@ def test_no_parts(tmp_path: Path) -> None:
         ("below", {"images/some/a.png": PICTURE, "labels/some/a.txt": LINE}),
     ):
         data = formats.read(lay(tmp_path / root, {**files, "classes.txt": "cat\ndog\n"}))
-        assert set(parts(data).values()) == {None}
-        assert [len(sample.truth) for sample in data] == [1] * len(data)
+        assert set(splits_of(data).values()) == {None}
+        assert [len(sample.target) for sample in data] == [1] * len(data)
         assert data.skipped == ()
 
 
@@ -69,17 +91,26 @@ def test_no_parts(tmp_path: Path) -> None:
     ],
 )
 def test_the_description_says_the_parts(tmp_path: Path, description: dict[str, str]) -> None:
-    root = parted(tmp_path / "set", **{key: value.format(root=tmp_path / "set") for key, value in description.items()})
-    expected = {"images/train/a.png": "train", "images/val/b.png": "valid", "images/test/c.png": "test"}
+    root = parted(
+        tmp_path / "set",
+        **{key: value.format(root=tmp_path / "set") for key, value in description.items()},
+    )
+    expected = {
+        "images/train/a.png": "train",
+        "images/val/b.png": "valid",
+        "images/test/c.png": "test",
+    }
     for path in (root, root / "data.yaml"):
         data = formats.read(path)
-        assert parts(data) == expected
+        assert splits_of(data) == expected
         assert (data.name, data.origin, data.skipped, data.notes) == ("set", path, (), ())
 
 
 @pytest.mark.parametrize("base", ["../datasets/set", "/content/set", "C:/data", "nowhere"])
 def test_a_path_of_another_machine(tmp_path: Path, base: str) -> None:
-    data = formats.read(parted(tmp_path, path=base, train="images/train", val="images/val", test="images/test"))
+    data = formats.read(
+        parted(tmp_path, path=base, train="images/train", val="images/val", test="images/test")
+    )
     assert len(data) == 3
     assert len(data.notes) == 3
     assert "'images/train' for train; images/train/ beside it was taken" in data.notes[0]
@@ -89,7 +120,7 @@ def test_roboflow_writes_from_a_folder_that_is_not_there(tmp_path: Path) -> None
     lay(tmp_path, {"train/images/a.png": PICTURE, "train/labels/a.txt": LINE})
     lay(tmp_path, {"data.yaml": NAMES + "train: ../train/images\nval: ../valid/images\ntest:\n"})
     data = formats.read(tmp_path)
-    assert parts(data) == {"train/images/a.png": "train"}
+    assert splits_of(data) == {"train/images/a.png": "train"}
     assert skipped(data) == {"../valid/images": "named for val by data.yaml, but it is not there"}
 
 
@@ -104,7 +135,11 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
         },
     )
     data = formats.read(root)
-    assert parts(data) == {"images/train/a.png": "train", "images/val/b.png": "valid", "images/test/c.png": "valid"}
+    assert splits_of(data) == {
+        "images/train/a.png": "train",
+        "images/val/b.png": "valid",
+        "images/test/c.png": "valid",
+    }
     assert skipped(data) == {
         "images/train/gone.png": "there is no such file (train.txt, line 4)",
         "images/train/x.heic": "the ending is not that of a picture",
@@ -114,19 +149,32 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
 
 def test_a_picture_in_two_parts_is_a_leak(tmp_path: Path) -> None:
     error = refused(
-        parted(tmp_path, train="images", val="images/val"), "images/val/b.png", "in train and in valid", "leak"
+        parted(tmp_path, train="images", val="images/val"),
+        "images/val/b.png",
+        "in train and in valid",
+        "leak",
     )
     assert (error.where, error.line) == (tmp_path / "data.yaml", 3)
-    lay(parted(tmp_path, train="images/train", val="val.txt"), {"val.txt": "images/val/b.png\nimages/train/a.png\n"})
+    lay(
+        parted(tmp_path, train="images/train", val="val.txt"),
+        {"val.txt": "images/val/b.png\nimages/train/a.png\n"},
+    )
     error = refused(tmp_path, "leak")
     assert (error.where, error.line) == (tmp_path / "val.txt", 2)
 
 
 @pytest.mark.parametrize("key", ["train", "val"])
-@pytest.mark.parametrize("written", ["../secret", "../../x/images", "/etc", "images/../../secret", "C:\\x"])
+@pytest.mark.parametrize(
+    "written", ["../secret", "../../x/images", "/etc", "images/../../secret", "C:\\x"]
+)
 def test_paths_that_leave_the_data_are_refused(tmp_path: Path, key: str, written: str) -> None:
     lay(tmp_path, {"secret/images/a.png": PICTURE, "secret/labels/a.txt": LINE})
-    description = {"train": "images/train", "val": "images/val", "test": "images/test", key: written}
+    description = {
+        "train": "images/train",
+        "val": "images/val",
+        "test": "images/test",
+        key: written,
+    }
     parted(tmp_path / "set", **description)
     error = refused(tmp_path / "set", "expected")
     assert error.where == tmp_path / "set" / "data.yaml"
@@ -159,12 +207,18 @@ def test_what_has_no_partner(tmp_path: Path) -> None:
         },
     )
     data = formats.read(tmp_path)
-    assert {Path(sample.id).stem: len(sample.truth) for sample in data} == {"a": 1, "bare": 0, "empty": 0}
-    assert data.notes == ("1 pictures have no text file, so nothing is in them (such as images/bare.png)",)
-    reasons = skipped(data)
-    assert reasons.pop("images/damaged.png").startswith("the picture is damaged") or "none or is damaged" in str(
-        data.skipped
+    assert {Path(sample.id).stem: len(sample.target) for sample in data} == {
+        "a": 1,
+        "bare": 0,
+        "empty": 0,
+    }
+    assert data.notes == (
+        "1 pictures have no text file, so nothing is in them (such as images/bare.png)",
     )
+    reasons = skipped(data)
+    assert reasons.pop("images/damaged.png").startswith(
+        "the picture is damaged"
+    ) or "none or is damaged" in str(data.skipped)
     assert reasons == {
         "images/nothing.png": "the file is empty (0 bytes)",
         "images/x.heic": "the ending is not that of a picture",
@@ -174,16 +228,20 @@ def test_what_has_no_partner(tmp_path: Path) -> None:
 
 
 def test_the_last_folder_called_images_has_a_twin_called_labels(tmp_path: Path) -> None:
-    files = {"images/x/images/a.png": PICTURE, "images/x/labels/a.txt": LINE, "labels/x/images/a.txt": "wrong"}
+    files = {
+        "images/x/images/a.png": PICTURE,
+        "images/x/labels/a.txt": LINE,
+        "labels/x/images/a.txt": "wrong",
+    }
     data = formats.read(lay(tmp_path, {**files, "data.yaml": NAMES + "train: images\n"}))
-    assert len(data[0].truth) == 1
+    assert len(data[0].target) == 1
 
 
 def test_links_in_circles_and_pipes(tmp_path: Path) -> None:
     usual(tmp_path)
     (tmp_path / "images" / "self").symlink_to(tmp_path / "images")
     (tmp_path / "labels" / "self").symlink_to(tmp_path / "labels")
-    assert list(parts(formats.read(tmp_path))) == ["images/a.png"]
+    assert list(splits_of(formats.read(tmp_path))) == ["images/a.png"]
     os.mkfifo(tmp_path / "labels" / "pipe.txt")
     lay(tmp_path, {"images/pipe.png": PICTURE})
     refused(tmp_path, "pipe.txt", "a folder or a device")
@@ -195,9 +253,14 @@ def test_links_in_circles_and_pipes(tmp_path: Path) -> None:
 def test_nothing_to_learn_from(tmp_path: Path) -> None:
     refused(lay(tmp_path / "a", {"data.yaml": NAMES}), "pictures are expected, found none")
     refused(
-        lay(tmp_path / "b", {"data.yaml": NAMES, "images/a.png": b""}), "1 skipped; images/a.png: the file is empty"
+        lay(tmp_path / "b", {"data.yaml": NAMES, "images/a.png": b""}),
+        "1 skipped; images/a.png: the file is empty",
     )
-    refused(lay(tmp_path / "c", {"data.yaml": NAMES, "images/a.png": PICTURE}), "a text file", "such as labels/a.txt")
+    refused(
+        lay(tmp_path / "c", {"data.yaml": NAMES, "images/a.png": PICTURE}),
+        "a text file",
+        "such as labels/a.txt",
+    )
     refused(lay(tmp_path / "d", {"x.csv": "x"}) / "x.csv", "this is another file")
     damaged = {"data.yaml": NAMES, "images/a.png": PICTURE[:9], "labels/a.txt": LINE}
     refused(lay(tmp_path / "e", damaged), "found none that can be used (1 skipped; images/a.png: ")

@@ -77,7 +77,9 @@ def test_descriptions_that_cannot_be_understood(
 
 
 def test_a_billion_laughs_cost_nothing(tmp_path: Path) -> None:
-    laughs = "a0: &a0 [ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30))
+    laughs = "a0: &a0 [ha]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30)
+    )
     start = time.perf_counter()
     refused(usual(tmp_path, description=laughs + NAMES), "without anchors", "data.yaml:1")
     assert time.perf_counter() - start < 1
@@ -89,7 +91,10 @@ def test_names_that_nothing_tells(tmp_path: Path) -> None:
     assert error.where == root
     lay(root, {"labels/classes.txt": "cat\ndog\n"})
     assert formats.read(root).classes == ("cat", "dog")
-    for text, line, problem in (("cat\n\ndog\n", 2, "an empty line"), ("a\nb\na\n", 3, "'a' a second time")):
+    for text, line, problem in (
+        ("cat\n\ndog\n", 2, "an empty line"),
+        ("a\nb\na\n", 3, "'a' a second time"),
+    ):
         error = refused(lay(root, {"labels/classes.txt": text}), problem)
         assert (error.where, error.line) == (root / "labels" / "classes.txt", line)
 

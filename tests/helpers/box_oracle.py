@@ -8,7 +8,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
-from foveate.models.model import Vision
+from foveate.models.model import VisionModel
 
 
 class Given:
@@ -36,7 +36,7 @@ class Pass(Backbone):
         return images
 
 
-class Seer(nn.Module):
+class InteractivePredictor(nn.Module):
     """Each patch of red (class 0) or green (class 1) whose sides have `least` pixels or more; surer of larger ones."""
 
     def __init__(self, least: int = 1, most: int = 40):
@@ -67,25 +67,32 @@ class Fixed(nn.Module):
         self.corners, self.scores = torch.tensor(corners).float(), torch.tensor(scores).float()
 
     def forward(self, images: Tensor) -> Given:
-        return Given(*(given.expand(len(images), *given.shape) for given in (self.corners, self.scores)))
+        return Given(
+            *(given.expand(len(images), *given.shape) for given in (self.corners, self.scores))
+        )
 
 
-def net(head: nn.Module, size: int = 64, *, flexible: bool = True, channels: int = 3) -> Vision:
+def net(
+    head: nn.Module, size: int = 64, *, flexible: bool = True, channels: int = 3
+) -> VisionModel:
     body = nn.Sequential(Pass(flexible), head)
-    return Vision(body, size=size, mean=[0.0] * channels, std=[1.0] * channels)
+    return VisionModel(body, size=size, mean=[0.0] * channels, std=[1.0] * channels)
 
 
 RED, GREEN = (220, 20, 20), (20, 220, 20)
 
 
-def picture(height: int, width: int, *things: tuple[int, int, int, int, int]) -> np.ndarray:
+def make_image(height: int, width: int, *instances: tuple[int, int, int, int, int]) -> np.ndarray:
     """Grey with things of (left, top, right, bottom, class) in it."""
     image = np.full((height, width, 3), 114, np.uint8)
-    for left, top, right, bottom, k in things:
+    for left, top, right, bottom, k in instances:
         image[top:bottom, left:right] = (RED, GREEN)[k]
     return image
 
 
 def told(boxes) -> list[tuple[float, ...]]:
     """Boxes as sorted (left, top, right, bottom, class)."""
-    return sorted((*corners, k) for corners, k in zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True))
+    return sorted(
+        (*corners, k)
+        for corners, k in zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)
+    )

@@ -14,7 +14,9 @@ THINGS = ((14, 14, (230, 40, 40)), (20, 8, (30, 60, 230)))
 SHAPES = ((48, 48), (45, 60), (64, 40))
 
 
-def picture(rng: np.random.Generator, shape: tuple[int, int], row: int) -> tuple[np.ndarray, Boxes]:
+def make_image(
+    rng: np.random.Generator, shape: tuple[int, int], row: int
+) -> tuple[np.ndarray, Boxes]:
     """Every fifth picture is without a square, every fifth without a bar."""
     pixels = rng.integers(90, 130, (*shape, 3), dtype=np.uint8)
     corners, classes = [], []
@@ -22,7 +24,10 @@ def picture(rng: np.random.Generator, shape: tuple[int, int], row: int) -> tuple
         if row % 5 == 3 + k:
             continue
         half = shape[1] // 2
-        left, top = half * (k ^ row % 2) + int(rng.integers(half - wide + 1)), int(rng.integers(shape[0] - high + 1))
+        left, top = (
+            half * (k ^ row % 2) + int(rng.integers(half - wide + 1)),
+            int(rng.integers(shape[0] - high + 1)),
+        )
         pixels[top : top + high, left : left + wide] = colour
         corners.append((left, top, left + wide, top + high))
         classes.append(k)
@@ -31,8 +36,11 @@ def picture(rng: np.random.Generator, shape: tuple[int, int], row: int) -> tuple
 
 def dataset(count: int, seed: int = 0) -> Dataset[Boxes]:
     rng = np.random.default_rng(seed)
-    made = [picture(rng, SHAPES[row % 3], row) for row in range(count)]
-    samples = [Sample(f"{row:03}.png", ArraySource(pixels[None], 0), truth) for row, (pixels, truth) in enumerate(made)]
+    made = [make_image(rng, SHAPES[row % 3], row) for row in range(count)]
+    samples = [
+        Sample(f"{row:03}.png", ArraySource(pixels[None], 0), target)
+        for row, (pixels, target) in enumerate(made)
+    ]
     return Dataset("things", "detection", ("square", "bar"), samples)
 
 

@@ -12,7 +12,9 @@ from foveate.data.images import FileSource
 
 
 def dataset(arrays):
-    samples = [Sample(f"s{i}", ArraySource(array[None], 0), Label(i % 2)) for i, array in enumerate(arrays)]
+    samples = [
+        Sample(f"s{i}", ArraySource(array[None], 0), Label(i % 2)) for i, array in enumerate(arrays)
+    ]
     return Dataset("set", "classification", ("a", "b"), samples)
 
 
@@ -31,7 +33,7 @@ def files(root, arrays, name="set"):
     return Dataset(name, "classification", ("a", "b"), samples, origin=root)
 
 
-def pictures(folder, count=3, size=8):
+def make_images(folder, count=3, size=8):
     """A folder of picture files."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(count)
@@ -54,7 +56,7 @@ def kept(place):
 def same(one, other):
     assert np.array_equal(one.pixels, other.pixels)
     assert one.hashes == other.hashes
-    assert np.array_equal(one.looks, other.looks)
+    assert np.array_equal(one.image_stats, other.image_stats)
     assert [s.id for s in one.dataset] == [s.id for s in other.dataset]
     assert one.dataset.skipped == other.dataset.skipped
 

@@ -16,10 +16,10 @@ def write_captions(folder: Path, count: int = 40) -> Path:
     rows = [["file_name", "text"]]
     for number in range(count):
         below, edge = number % 2, int(rng.integers(4, 9))
-        picture = rng.integers(20, 50, (12, 12, 3), dtype=np.uint8)
-        half = picture[edge:] if below else picture[:edge]
+        image = rng.integers(20, 50, (12, 12, 3), dtype=np.uint8)
+        half = image[edge:] if below else image[:edge]
         half += 180
-        Image.fromarray(picture).save(folder / f"{number:02}.png")
+        Image.fromarray(image).save(folder / f"{number:02}.png")
         there, other = ("below", "above") if below else ("above", "below")
         rows += [[f"{number:02}.png", f"light {there}"], [f"{number:02}.png", f"dark {other}"]]
     with (folder / "metadata.csv").open("w", newline="") as file:

@@ -35,9 +35,17 @@ def image(id: object = 1, name: str = "a.png", **more: object) -> Record:
     return {"id": id, "file_name": name, "width": WIDTH, "height": HEIGHT, **more}
 
 
-def thing(id: object = 1, image_id: object = 1, category_id: object = 1, **more: object) -> Record:
+def make_object(
+    id: object = 1, image_id: object = 1, category_id: object = 1, **more: object
+) -> Record:
     """An annotation. A key of the value `...` is left out."""
-    record = {"id": id, "image_id": image_id, "category_id": category_id, "bbox": [1, 2, 10, 20], **more}
+    record = {
+        "id": id,
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [1, 2, 10, 20],
+        **more,
+    }
     return {key: value for key, value in record.items() if value is not ...}
 
 
@@ -66,9 +74,9 @@ def lay(root: Path, files: dict[str, Record | str | bytes]) -> Path:
     return root
 
 
-def usual(root: Path, content: Record | str | bytes, *pictures: str) -> Path:
+def usual(root: Path, content: Record | str | bytes, *images: str) -> Path:
     """A set of one file with these contents, and pictures."""
-    lay(root, {f"images/{name}": PICTURE for name in pictures or ("a.png",)})
+    lay(root, {f"images/{name}": PICTURE for name in images or ("a.png",)})
     return lay(root, {"instances.json": content})
 
 

@@ -15,7 +15,11 @@ from foveate.metrics import intervals
 def run_cli(*words: object) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of a command line."""
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         patch.setattr(sys, "argv", ["foveate", *map(str, words)])
         try:
             main.main()

@@ -17,7 +17,9 @@ from foveate.annotations import boxes_of
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError
 
-FUZZ = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 PIECES = st.sampled_from(
     [b"NaN", b"1e999", b"-", b'"', b"[", b"{", b"]", b"}", b",", b"\\u", b"\xff", b"\0", b"null", b"true", b'"id": 1,', b"AAAA"]
 )  # fmt: skip
@@ -26,7 +28,12 @@ ODD = st.sampled_from(
 )  # fmt: skip
 KEYS = st.sampled_from(["id", "size", "counts", "label", "points", "x"])
 VALUES = st.recursive(
-    ODD | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    ODD
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=8,
 )
@@ -72,14 +79,16 @@ def read_or_refused(root: Path, format: str) -> Dataset[Any] | None:
         assert len(str(blamed)) < 3000
         return None
     for sample in data:
-        truth = boxes_of(sample.truth)
-        assert np.isfinite(truth.corners).all()
-        assert all(0 <= k < len(data.classes) for k in truth.classes)
+        target = boxes_of(sample.target)
+        assert np.isfinite(target.corners).all()
+        assert all(0 <= k < len(data.classes) for k in target.classes)
     return data
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """(the list or object, its index or key) of all that is within a value."""
-    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []:
+    for key in (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    ):
         yield value, key
         yield from _places(value[key])

@@ -12,7 +12,7 @@ import pytest
 
 from foveate import formats
 from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, Polygon, RunLengths
-from foveate.data.dataset import PARTS, ArraySource, Dataset, Sample
+from foveate.data.dataset import SPLITS, ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.ops import rle
 
@@ -20,7 +20,9 @@ EVERY = pytest.mark.parametrize("format", formats.all().values(), ids=formats.al
 
 
 def labelled(
-    shapes: list[tuple[int, ...]], classes: tuple[str, ...] = ("cat", "dog", "owl"), parts: bool = True
+    shapes: list[tuple[int, ...]],
+    classes: tuple[str, ...] = ("cat", "dog", "owl"),
+    splits: bool = True,
 ) -> Dataset[Label]:
     rng = np.random.default_rng(len(shapes))
     samples = [
@@ -29,7 +31,7 @@ def labelled(
             ArraySource(rng.integers(0, 256, (1, *shape), np.uint8), 0),
             Label(index % len(classes)),
             None,
-            PARTS[index % 3] if parts else None,
+            SPLITS[index % 3] if splits else None,
         )
         for index, shape in enumerate(shapes)
     ]
@@ -44,17 +46,24 @@ def with_samples(dataset: Dataset[Label], **changes: list[object]) -> Dataset[La
     return replace(dataset, samples=samples)
 
 
-def annotated(task: str, truths: list[object], classes: tuple[str, ...], **given: object) -> Dataset[Any]:
+def annotated(
+    task: str, targets: list[object], classes: tuple[str, ...], **given: object
+) -> Dataset[Any]:
     """Colour pictures of 24 x 16 pixels with these truths, in no part."""
-    rng = np.random.default_rng(len(truths))
-    pixels = rng.integers(0, 256, (len(truths), *BOXED), np.uint8)
-    samples = [Sample(f"s/{i:03d}", ArraySource(pixels, i), truth) for i, truth in enumerate(truths)]
+    rng = np.random.default_rng(len(targets))
+    pixels = rng.integers(0, 256, (len(targets), *BOXED), np.uint8)
+    samples = [
+        Sample(f"s/{i:03d}", ArraySource(pixels, i), target) for i, target in enumerate(targets)
+    ]
     return Dataset("example", task, classes, samples, **given)
 
 
 def boxes(*corners: tuple[float, ...], classes: list[int] | None = None, **given: object) -> Boxes:
     return Boxes(
-        np.array(corners, float).reshape(-1, 4), np.array(classes or [0] * len(corners), int), size=BOXED[:2], **given
+        np.array(corners, float).reshape(-1, 4),
+        np.array(classes or [0] * len(corners), int),
+        size=BOXED[:2],
+        **given,
     )
 
 
@@ -79,57 +88,88 @@ def grid(*values: int) -> Mask:
 
 
 GREY, COLOUR, BOXED = (5, 4, 1), (5, 4, 3), (16, 24, 3)
-TRIANGLE, SQUARE = [(1.0, 2.0), (9.5, 2.0), (4.25, 11.0)], [(12.0, 3.0), (20.0, 3.0), (20.0, 9.0), (12.0, 9.0)]
+TRIANGLE, SQUARE = (
+    [(1.0, 2.0), (9.5, 2.0), (4.25, 11.0)],
+    [(12.0, 3.0), (20.0, 3.0), (20.0, 9.0), (12.0, 9.0)],
+)
 EXAMPLES: dict[str, Dataset[Any]] = {
     "grey, parts": labelled([GREY] * 9),
     "colour, parts": labelled([COLOUR] * 9),
-    "no parts": labelled([GREY] * 6, parts=False),
-    "parts for some": with_samples(labelled([GREY] * 6), part=["train", None] * 3),
+    "no parts": labelled([GREY] * 6, splits=False),
+    "parts for some": with_samples(labelled([GREY] * 6), split=["train", None] * 3),
     "sizes differ": labelled([GREY, COLOUR, (9, 2, 3), (1, 1, 1)] * 3),
     "groups": with_samples(labelled([GREY] * 6), group=["a", "b", " c ", None, "a", "é,\n"]),
-    "times": with_samples(labelled([GREY] * 6), time=["2026-03-31T10:00", "9", " c ", None, "a", "é,\n"]),
+    "times": with_samples(
+        labelled([GREY] * 6), time=["2026-03-31T10:00", "9", " c ", None, "a", "é,\n"]
+    ),
     "classes out of order": labelled([GREY] * 6, classes=("zebra", "Ass", "ant")),
-    "a class without samples": replace(labelled([GREY] * 6), classes=("cat", "dog", "owl", "unicorn")),
+    "a class without samples": replace(
+        labelled([GREY] * 6), classes=("cat", "dog", "owl", "unicorn")
+    ),
     "odd class names": labelled([GREY] * 6, classes=(" a", "-b", 'ü \'n; "q",')),
-    "classes named like parts": labelled([GREY] * 6, classes=("test", "train", "other"), parts=False),
+    "classes named like parts": labelled(
+        [GREY] * 6, classes=("test", "train", "other"), splits=False
+    ),
     "a class named like a path": labelled([GREY] * 6, classes=("a/b", "..", "c")),
     "a class of two lines": labelled([GREY] * 6, classes=("a", "b\nc", "d")),
     "ids that clash": with_samples(
-        labelled([GREY] * 6, parts=False), id=["a/b.png", "A/B.png", "a/b", "../a/b", "/a/b", "a/./b.jpg"]
+        labelled([GREY] * 6, splits=False),
+        id=["a/b.png", "A/B.png", "a/b", "../a/b", "/a/b", "a/./b.jpg"],
     ),
     "ids like hidden files": with_samples(
         labelled([GREY] * 6), id=[".hidden", "__MACOSX/x", "Thumbs.db", "..", "...", "x\0y"]
     ),
     "many bands": labelled([(4, 4, 6)] * 6),
     # --- boxes
-    "boxes": annotated("detection", [boxes((1, 2, 9, 11), (3, 4, 20, 15)), boxes((5, 5, 8, 8))], ("cell",)),
-    "boxes of many classes": annotated(
-        "detection", [boxes((1, 2, 9, 11), (3, 4, 20, 15), classes=[2, 0]), boxes((5, 5, 8, 8))], ("zebra", "a b", "é")
+    "boxes": annotated(
+        "detection", [boxes((1, 2, 9, 11), (3, 4, 20, 15)), boxes((5, 5, 8, 8))], ("cell",)
     ),
-    "boxes at fractions of pixels": annotated("detection", [boxes((1.25, 2.5, 9.125, 11.75)), boxes()], ("cell",)),
-    "pictures without boxes": annotated("detection", [boxes(), boxes((1, 2, 3, 4)), boxes()], ("cell",)),
+    "boxes of many classes": annotated(
+        "detection",
+        [boxes((1, 2, 9, 11), (3, 4, 20, 15), classes=[2, 0]), boxes((5, 5, 8, 8))],
+        ("zebra", "a b", "é"),
+    ),
+    "boxes at fractions of pixels": annotated(
+        "detection", [boxes((1.25, 2.5, 9.125, 11.75)), boxes()], ("cell",)
+    ),
+    "pictures without boxes": annotated(
+        "detection", [boxes(), boxes((1, 2, 3, 4)), boxes()], ("cell",)
+    ),
     "boxes in parts": with_samples(
-        annotated("detection", [boxes((1, 2, 3, 4 + i)) for i in range(6)], ("cell",)), part=[*PARTS, *PARTS]
+        annotated("detection", [boxes((1, 2, 3, 4 + i)) for i in range(6)], ("cell",)),
+        split=[*SPLITS, *SPLITS],
     ),
     "boxes in groups": with_samples(
-        annotated("detection", [boxes((1, 2, 3, 4)), boxes((2, 2, 3, 4))], ("cell",)), group=["a", "b"]
+        annotated("detection", [boxes((1, 2, 3, 4)), boxes((2, 2, 3, 4))], ("cell",)),
+        group=["a", "b"],
     ),
     "boxes in time": with_samples(
-        annotated("detection", [boxes((1, 2, 3, 4)), boxes((2, 2, 3, 4))], ("cell",)), time=["1", None]
+        annotated("detection", [boxes((1, 2, 3, 4)), boxes((2, 2, 3, 4))], ("cell",)),
+        time=["1", None],
     ),
     "crowds": annotated(
-        "detection", [boxes((1, 2, 9, 11), (3, 4, 20, 15), crowd=np.array([True, False])), boxes()], ("cell",)
+        "detection",
+        [boxes((1, 2, 9, 11), (3, 4, 20, 15), crowd=np.array([True, False])), boxes()],
+        ("cell",),
     ),
     "difficult boxes": annotated(
-        "detection", [boxes((1, 2, 9, 11), (3, 4, 20, 15), difficult=np.array([False, True])), boxes()], ("cell",)
+        "detection",
+        [boxes((1, 2, 9, 11), (3, 4, 20, 15), difficult=np.array([False, True])), boxes()],
+        ("cell",),
     ),
-    "boxes beyond the picture": annotated("detection", [boxes((-2, 2, 9, 11), (3, -4, 30, 40)), boxes()], ("cell",)),
+    "boxes beyond the picture": annotated(
+        "detection", [boxes((-2, 2, 9, 11), (3, -4, 30, 40)), boxes()], ("cell",)
+    ),
     "boxes turned inside out": annotated("detection", [boxes((9, 11, 1, 2)), boxes()], ("cell",)),
-    "boxes of a class nobody has": annotated("detection", [boxes((1, 2, 9, 11)), boxes()], ("cell", "unicorn")),
+    "boxes of a class nobody has": annotated(
+        "detection", [boxes((1, 2, 9, 11)), boxes()], ("cell", "unicorn")
+    ),
     # --- things
     "outlines": annotated("instance", [outlined(TRIANGLE, SQUARE), outlined(SQUARE)], ("cell",)),
     "outlines of many classes": annotated(
-        "instance", [outlined(TRIANGLE, SQUARE, classes=[1, 0]), outlined(SQUARE, classes=[1])], ("zebra", "ant")
+        "instance",
+        [outlined(TRIANGLE, SQUARE, classes=[1, 0]), outlined(SQUARE, classes=[1])],
+        ("zebra", "ant"),
     ),
     "outlines of several pieces": annotated(
         "instance",
@@ -140,41 +180,68 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         ("cell",),
     ),
     "things with boxes of their own": annotated(
-        "instance", [Instances(boxes((0, 0, 12, 12)), [Polygon((np.array(TRIANGLE),))])] * 2, ("cell",)
+        "instance",
+        [Instances(boxes((0, 0, 12, 12)), [Polygon((np.array(TRIANGLE),))])] * 2,
+        ("cell",),
     ),
     "things without outlines": annotated(
-        "instance", [Instances(boxes((1, 2, 20, 11), (2, 2, 9, 9)), [None, Polygon((np.array(TRIANGLE),))])], ("cell",)
+        "instance",
+        [Instances(boxes((1, 2, 20, 11), (2, 2, 9, 9)), [None, Polygon((np.array(TRIANGLE),))])],
+        ("cell",),
     ),
     "masks of things": annotated(
         "instance", [painted((1, 2, 9, 11), (12, 2, 20, 8)), painted((3, 3, 7, 7))], ("cell",)
     ),
-    "masks that overlap": annotated("instance", [painted((1, 2, 9, 11), (4, 2, 20, 8)), painted()], ("cell",)),
+    "masks that overlap": annotated(
+        "instance", [painted((1, 2, 9, 11), (4, 2, 20, 8)), painted()], ("cell",)
+    ),
     "masks of many classes": annotated(
-        "instance", [painted((1, 2, 9, 11), (12, 2, 20, 8), classes=[1, 0]), painted((3, 3, 7, 7))], ("b", "a")
+        "instance",
+        [painted((1, 2, 9, 11), (12, 2, 20, 8), classes=[1, 0]), painted((3, 3, 7, 7))],
+        ("b", "a"),
     ),
     "things in parts": with_samples(
-        annotated("instance", [painted((1, 2, 9, 11 - i)) for i in range(6)], ("cell",)), part=[*PARTS, *PARTS]
+        annotated("instance", [painted((1, 2, 9, 11 - i)) for i in range(6)], ("cell",)),
+        split=[*SPLITS, *SPLITS],
     ),
-    "things in time": with_samples(annotated("instance", [painted((1, 2, 9, 11))] * 2, ("cell",)), time=["1", None]),
+    "things in time": with_samples(
+        annotated("instance", [painted((1, 2, 9, 11))] * 2, ("cell",)), time=["1", None]
+    ),
     # --- every pixel
     "pixels": annotated("semantic", [grid(0, 1), grid(0, 1, 0)], ("ground", "cell")),
     "pixels to ignore": annotated("semantic", [grid(0, 1, 2, IGNORE), grid(0, 2)], ("a", "c", "b")),
     "pixels of one class": annotated("semantic", [grid(0), grid(1)], ("ground", "cell")),
     "pixels with colours": annotated(
-        "semantic", [grid(0, 1, 2), grid(2)], ("a", "c", "b"), colours=((0, 0, 0), (255, 0, 10), (7, 7, 7))
+        "semantic",
+        [grid(0, 1, 2), grid(2)],
+        ("a", "c", "b"),
+        colours=((0, 0, 0), (255, 0, 10), (7, 7, 7)),
     ),
-    "pixels of a class nobody has": annotated("semantic", [grid(0, 1), grid(1)], ("ground", "cell", "unicorn")),
-    "pixels of 300 classes": annotated("semantic", [grid(*range(300)), grid(299)], tuple(f"c{i}" for i in range(300))),
-    "pixels in parts": with_samples(annotated("semantic", [grid(0, 1)] * 6, ("ground", "cell")), part=[*PARTS, *PARTS]),
+    "pixels of a class nobody has": annotated(
+        "semantic", [grid(0, 1), grid(1)], ("ground", "cell", "unicorn")
+    ),
+    "pixels of 300 classes": annotated(
+        "semantic", [grid(*range(300)), grid(299)], tuple(f"c{i}" for i in range(300))
+    ),
+    "pixels in parts": with_samples(
+        annotated("semantic", [grid(0, 1)] * 6, ("ground", "cell")), split=[*SPLITS, *SPLITS]
+    ),
     # --- words
-    "captions": annotated("text_to_image", [Captions(("a red 3",)), Captions(("two cells, one blue",))], ()),
-    "several captions a picture": annotated("text_to_image", [Captions(("a 3", "a three")), Captions(("a 4",))], ()),
-    "odd captions": annotated("text_to_image", [Captions(('"a", \n é; b\t',)), Captions((" a ",))], ()),
+    "captions": annotated(
+        "text_to_image", [Captions(("a red 3",)), Captions(("two cells, one blue",))], ()
+    ),
+    "several captions a picture": annotated(
+        "text_to_image", [Captions(("a 3", "a three")), Captions(("a 4",))], ()
+    ),
+    "odd captions": annotated(
+        "text_to_image", [Captions(('"a", \n é; b\t',)), Captions((" a ",))], ()
+    ),
     "captions in time": with_samples(
         annotated("text_to_image", [Captions((f"a {i}",)) for i in range(2)], ()), time=["1", None]
     ),
     "captions in parts": with_samples(
-        annotated("text_to_image", [Captions((f"a {i}",)) for i in range(6)], ()), part=[*PARTS, *PARTS]
+        annotated("text_to_image", [Captions((f"a {i}",)) for i in range(6)], ()),
+        split=[*SPLITS, *SPLITS],
     ),
 }
 

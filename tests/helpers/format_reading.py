@@ -16,12 +16,14 @@ from foveate.errors import DataError
 
 def boxes(data: Dataset[Any]) -> dict[str, list[list[float]]]:
     """The corners of the things in each picture."""
-    return {sample.id: boxes_of(sample.truth).corners.tolist() for sample in data}
+    return {sample.id: boxes_of(sample.target).corners.tolist() for sample in data}
 
 
 def named(data: Dataset[Any]) -> dict[str, list[str]]:
     """The classes of the things in each picture, by name."""
-    return {sample.id: [data.classes[k] for k in boxes_of(sample.truth).classes] for sample in data}
+    return {
+        sample.id: [data.classes[k] for k in boxes_of(sample.target).classes] for sample in data
+    }
 
 
 def skipped(data: Dataset[Any]) -> dict[str, str]:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveate.annotations import ArrayPixels, Boxes, Cutout, Instances, mask_bounds
+from foveate.annotations import ArrayPixels, Boxes, Instances, MaskFileShape, mask_bounds
 from foveate.metrics import instance
 
 
-def things(masks, classes=None, scores=None, **flags):
+def instances(masks, classes=None, scores=None, **flags):
     """From (N, H, W) masks, which may lie on each other."""
     corners = np.array([mask_bounds(mask) for mask in masks]).reshape(-1, 4)
     named = np.zeros(len(masks), int) if classes is None else np.array(classes, int)
     scores = None if scores is None else np.array(scores, float)
     return Instances(
-        Boxes(corners, named, scores, **flags), [Cutout(ArrayPixels(mask.astype(np.int32))) for mask in masks]
+        Boxes(corners, named, scores, **flags),
+        [MaskFileShape(ArrayPixels(mask.astype(np.int32))) for mask in masks],
     )
 
 
 def tallied(pairs, classes, size, least=0.0):
     shown = [instance.shown(found, np.full(classes, least)) for found, _ in pairs]
-    return instance.tally([instance.compared(*pair, size) for pair in pairs], shown)
+    return instance.per_image_stats([instance.compared(*pair, size) for pair in pairs], shown)
 
 
-def figures(pairs, classes, size, least=0.0):
-    return instance.Scorer(tallied(pairs, classes, size, least), classes).figures()
+def compute_metrics(pairs, classes, size, least=0.0):
+    return instance.Scorer(tallied(pairs, classes, size, least), classes).metrics()
 
 
 SIZE = (60, 50)
@@ -39,20 +40,41 @@ def box(top, left, bottom, right, size=SIZE):
 BIG, HALF, DOT, NOTHING = box(0, 0, 40, 40), box(0, 0, 40, 20), box(7, 7, 8, 8), box(0, 0, 0, 0)
 RING = BIG & ~box(10, 10, 30, 30)
 CASES = {
-    "nothing there, nothing found": (things([], scores=[]), things([])),
-    "nothing there": (things([BIG], scores=[0.9]), things([])),
-    "nothing found": (things([], scores=[]), things([BIG])),
-    "exactly half": (things([HALF], scores=[0.9]), things([BIG])),
-    "a true thing without a pixel": (things([NOTHING, BIG], scores=[0.9, 0.8]), things([NOTHING, BIG])),
-    "nothing but things without pixels": (things([NOTHING], scores=[0.9]), things([NOTHING])),
-    "two wholly on each other": (things([BIG, BIG], scores=[0.9, 0.9]), things([BIG, BIG])),
-    "two of two classes on each other": (things([BIG, BIG], [1, 0], [0.9, 0.8]), things([BIG, BIG], [0, 1])),
-    "a pixel each": (things([DOT, box(9, 9, 10, 10)], scores=[0.9, 0.8]), things([DOT, box(8, 9, 9, 10)])),
-    "a box for a ring": (things([BIG], scores=[0.9]), things([RING])),
-    "found within a crowd": (things([DOT, HALF], scores=[0.9, 0.8]), things([BIG], crowd=np.array([True]))),
-    "a thing on a crowd": (things([HALF, DOT], scores=[0.9, 0.8]), things([HALF, BIG], crowd=np.array([False, True]))),
-    "only difficult": (things([BIG, BIG], scores=[0.9, 0.8]), things([BIG], difficult=np.array([True]))),
-    "on the edge between two sizes": (things([box(0, 0, 32, 32)], scores=[0.9]), things([box(0, 0, 32, 32)])),
+    "nothing there, nothing found": (instances([], scores=[]), instances([])),
+    "nothing there": (instances([BIG], scores=[0.9]), instances([])),
+    "nothing found": (instances([], scores=[]), instances([BIG])),
+    "exactly half": (instances([HALF], scores=[0.9]), instances([BIG])),
+    "a true thing without a pixel": (
+        instances([NOTHING, BIG], scores=[0.9, 0.8]),
+        instances([NOTHING, BIG]),
+    ),
+    "nothing but things without pixels": (instances([NOTHING], scores=[0.9]), instances([NOTHING])),
+    "two wholly on each other": (instances([BIG, BIG], scores=[0.9, 0.9]), instances([BIG, BIG])),
+    "two of two classes on each other": (
+        instances([BIG, BIG], [1, 0], [0.9, 0.8]),
+        instances([BIG, BIG], [0, 1]),
+    ),
+    "a pixel each": (
+        instances([DOT, box(9, 9, 10, 10)], scores=[0.9, 0.8]),
+        instances([DOT, box(8, 9, 9, 10)]),
+    ),
+    "a box for a ring": (instances([BIG], scores=[0.9]), instances([RING])),
+    "found within a crowd": (
+        instances([DOT, HALF], scores=[0.9, 0.8]),
+        instances([BIG], crowd=np.array([True])),
+    ),
+    "a thing on a crowd": (
+        instances([HALF, DOT], scores=[0.9, 0.8]),
+        instances([HALF, BIG], crowd=np.array([False, True])),
+    ),
+    "only difficult": (
+        instances([BIG, BIG], scores=[0.9, 0.8]),
+        instances([BIG], difficult=np.array([True])),
+    ),
+    "on the edge between two sizes": (
+        instances([box(0, 0, 32, 32)], scores=[0.9]),
+        instances([box(0, 0, 32, 32)]),
+    ),
 }
 
 
@@ -81,7 +103,13 @@ def overlapping(rng, classes, size=(150, 170), ties=False):
     flags = {flag: rng.random(len(true)) < 0.15 for flag in ("crowd", "difficult")}
     rows = rng.integers(0, len(true), rng.integers(0, 10)) if len(true) else np.zeros(0, int)
     near = [np.roll(true[row], rng.integers(-3, 4, 2), (0, 1)) for row in rows]
-    found = np.concatenate([np.array(near, bool).reshape(-1, *size), blobs(rng, 2, size), np.zeros((1, *size), bool)])
-    named = np.where(rng.random(len(found)) < 0.2, rng.integers(0, classes, len(found)), np.r_[kinds[rows], [0, 0, 0]])
+    found = np.concatenate(
+        [np.array(near, bool).reshape(-1, *size), blobs(rng, 2, size), np.zeros((1, *size), bool)]
+    )
+    named = np.where(
+        rng.random(len(found)) < 0.2,
+        rng.integers(0, classes, len(found)),
+        np.r_[kinds[rows], [0, 0, 0]],
+    )
     scores = rng.choice([0.2, 0.5, 0.9], len(found)) if ties else rng.random(len(found))
-    return things(found, named, scores), things(true, kinds, **flags)
+    return instances(found, named, scores), instances(true, kinds, **flags)

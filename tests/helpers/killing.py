@@ -36,7 +36,9 @@ def killed_and_resumed(data: Path, tmp_path: Path, settings: dict[str, Any]) -> 
     unbroken = fv.train(data, out=tmp_path / "unbroken", **settings).path
     script = textwrap.dedent(CHILD).replace("SETTINGS", repr(settings))
     out = tmp_path / "run"
-    child = subprocess.run([sys.executable, "-c", script, str(data), str(out)], capture_output=True, text=True)
+    child = subprocess.run(
+        [sys.executable, "-c", script, str(data), str(out)], capture_output=True, text=True
+    )
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert checkpoint.read(out / "last.safetensors")[1]["progress"]["step"] == 5
     assert not (out / "results.json").exists()

@@ -29,9 +29,18 @@ def png(grey: int = 0) -> bytes:
 PICTURE = png()
 
 
-def shape(kind: str | None = "polygon", points: object = TRIANGLE, label: object = "cat", **more: object) -> Record:
+def shape(
+    kind: str | None = "polygon", points: object = TRIANGLE, label: object = "cat", **more: object
+) -> Record:
     """A shape. A key of the value `...` is left out."""
-    record = {"label": label, "points": points, "group_id": None, "shape_type": kind, "flags": {}, **more}
+    record = {
+        "label": label,
+        "points": points,
+        "group_id": None,
+        "shape_type": kind,
+        "flags": {},
+        **more,
+    }
     return {key: value for key, value in record.items() if value is not ...}
 
 
@@ -42,7 +51,13 @@ def box(*corners: float, label: str = "cat", **more: object) -> Record:
 
 def page(*shapes: Record, path: object = "a.png", **more: object) -> Record:
     """What LabelMe 5 writes."""
-    about = {"version": "5.0.1", "flags": {}, "shapes": list(shapes), "imagePath": path, "imageData": None}
+    about = {
+        "version": "5.0.1",
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": path,
+        "imageData": None,
+    }
     record = {**about, "imageHeight": HEIGHT, "imageWidth": WIDTH, **more}
     return {key: value for key, value in record.items() if value is not ...}
 

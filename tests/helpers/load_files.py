@@ -34,7 +34,7 @@ def ids(dataset: Dataset) -> list[str]:
 
 
 def names(dataset: Dataset) -> list[str]:
-    return [dataset.classes[sample.truth.index] for sample in dataset]
+    return [dataset.classes[sample.target.index] for sample in dataset]
 
 
 def skipped(dataset: Dataset) -> dict[str, str]:

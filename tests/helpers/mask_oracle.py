@@ -29,7 +29,7 @@ def coloured(values: np.ndarray) -> np.ndarray:
 
 def blocks(rng: np.random.Generator, shape: tuple[int, int], side: tuple[int, int]) -> np.ndarray:
     """(H, W) of 0 to 3, one value in each block of `side` pixels."""
-    rows, columns = (-(-whole // part) for whole, part in zip(shape, side, strict=True))
+    rows, columns = (-(-whole // split) for whole, split in zip(shape, side, strict=True))
     coarse = rng.integers(0, 4, (rows, columns))
     return np.kron(coarse, np.ones(side, int))[: shape[0], : shape[1]]
 
@@ -48,7 +48,10 @@ def fitted(image: np.ndarray, size: int) -> np.ndarray:
 
 def enlarged(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(h, w) -> (*shape): each pixel as the one that its middle falls on, in whole numbers."""
-    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(shape, values.shape, strict=True))
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for new, old in zip(shape, values.shape, strict=True)
+    )
     return values[np.ix_(rows, columns)]
 
 
@@ -77,7 +80,12 @@ class Things(nn.Module):
     votes are off to the left, another third to the right
     """
 
-    def __init__(self, sure: tuple[float, float, float] = (1.0, 1.0, 1.0), scatter: int = 0, doubt: float = 0.0):
+    def __init__(
+        self,
+        sure: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        scatter: int = 0,
+        doubt: float = 0.0,
+    ):
         super().__init__()
         self.sure, self.scatter, self.doubt = sure, scatter, doubt
 
@@ -87,7 +95,9 @@ class Things(nn.Module):
         for row, own in enumerate(colours.numpy()):
             for ink in (1, 2, 3):
                 patches, count = ndimage.label(own == ink)
-                for number, (top, left) in enumerate(ndimage.find_objects(patches), 1) if count else ():
+                for number, (top, left) in (
+                    enumerate(ndimage.find_objects(patches), 1) if count else ()
+                ):
                     down, across = np.nonzero(patches[top, left] == number)
                     down, across = down + top.start, across + left.start
                     offsets[row, 0, down, across] = int(np.median(down)) - down
@@ -96,7 +106,11 @@ class Things(nn.Module):
         likely = torch.tensor((1e-9, *self.sure)).clamp(max=1 - 1e-9)[colours]
         named = nn.functional.one_hot(torch.tensor([0, 1, 1, 2])[colours], 3)[..., 1:]
         named = named * likely[..., None] + (1 - named) * self.doubt * (colours > 0)[..., None]
-        shares = torch.cat([1 - named.sum(-1, keepdim=True), named], -1).clamp(min=1e-9).permute(0, 3, 1, 2)
+        shares = (
+            torch.cat([1 - named.sum(-1, keepdim=True), named], -1)
+            .clamp(min=1e-9)
+            .permute(0, 3, 1, 2)
+        )
         return torch.cat([shares.log(), torch.from_numpy(offsets / UNIT).float()], 1)
 
 
@@ -105,10 +119,10 @@ COLD = 3
 Box = tuple[int, int, int, int, int]
 
 
-def painted(shape: tuple[int, int], *things: Box) -> np.ndarray:
+def painted(shape: tuple[int, int], *instances: Box) -> np.ndarray:
     """(H, W) colours with things of (left, top, right, bottom, colour) in it."""
     values = np.zeros(shape, int)
-    for left, top, right, bottom, ink in things:
+    for left, top, right, bottom, ink in instances:
         values[top:bottom, left:right] = ink
     return values
 
@@ -122,20 +136,27 @@ def parted(colours: np.ndarray) -> dict[bytes, int]:
     return expected
 
 
-def told(answer: Instances) -> dict[bytes, int]:
-    masks = answer.masks(answer.boxes.size)
-    return {mask.tobytes(): k for mask, k in zip(masks, answer.boxes.classes.tolist(), strict=True)}
+def told(prediction: Instances) -> dict[bytes, int]:
+    masks = prediction.masks(prediction.boxes.size)
+    return {
+        mask.tobytes(): k for mask, k in zip(masks, prediction.boxes.classes.tolist(), strict=True)
+    }
 
 
-def truth(colours: np.ndarray, **flags) -> Instances:
+def make_target(colours: np.ndarray, **flags) -> Instances:
     patches = [np.frombuffer(mask, bool).reshape(colours.shape) for mask in parted(colours)]
     ids = sum(((n + 1) * mask for n, mask in enumerate(patches)), np.zeros(colours.shape, int))
-    return label_maps.things(
+    return label_maps.instances(
         ids, Boxes(np.zeros((len(patches), 4)), np.array([*parted(colours).values()], int), **flags)
     )
 
 
 SCENE = painted(
-    (64, 64), (2, 3, 20, 13, 1), (20, 3, 34, 13, 2), (40, 40, 61, 64, 3), (0, 60, 9, 64, 3), (10, 30, 12, 32, 2)
+    (64, 64),
+    (2, 3, 20, 13, 1),
+    (20, 3, 34, 13, 2),
+    (40, 40, 61, 64, 3),
+    (0, 60, 9, 64, 3),
+    (10, 30, 12, 32, 2),
 )
 """Two that touch, two at edges, and one of LEAST pixels."""

@@ -29,7 +29,7 @@ Change = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | 
 def made(count: int, seed: int = 0, shapes: Shapes = boxes_demo.SHAPES) -> list:
     """(picture, boxes) of `count` pictures."""
     rng = np.random.default_rng(seed)
-    return [boxes_demo.picture(rng, shapes[row % len(shapes)], row) for row in range(count)]
+    return [boxes_demo.make_image(rng, shapes[row % len(shapes)], row) for row in range(count)]
 
 
 def classes_of(boxes: Boxes) -> np.ndarray:
@@ -46,48 +46,57 @@ def write_pairs(
     count: int,
     *,
     shapes: Shapes = boxes_demo.SHAPES,
-    parts: Sequence[str] = (),
+    splits: Sequence[str] = (),
     change: Change = lambda _, *both: both,
     grey16: bool = False,
 ) -> Path:
     """images/, masks/ and classes.csv. parts: of each picture, where the folders say so; grey16: 16 bits a pixel."""
     path.mkdir()
-    table = ["value,name,r,g,b", *(f"{v},{n},{r},{g},{b}" for v, n, (r, g, b) in zip(VALUES, CLASSES, COLOURS))]  # noqa: B905
+    table = [
+        "value,name,r,g,b",
+        *(f"{v},{n},{r},{g},{b}" for v, n, (r, g, b) in zip(VALUES, CLASSES, COLOURS)),
+    ]
     (path / "classes.csv").write_text("\n".join([*table, f"{VOID},ignore,,,"]) + "\n")
     look_up = np.array([*VALUES, VOID], np.uint8)  # IGNORE is -1, the last
     for row, (pixels, boxes) in enumerate(made(count, shapes=shapes)):
         pixels, classes = change(row, pixels, classes_of(boxes))
-        folder = path / parts[row] if parts else path
+        folder = path / splits[row] if splits else path
         for name in ("images", "masks"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         if grey16:
             pixels = pixels[..., 0].astype(np.uint16) * 257
         Image.fromarray(pixels).save(folder / "images" / f"{row:03}.png")
         if classes is not None:
-            values = look_up[classes] if classes.dtype == np.int32 else classes  # others are written as they are
+            values = (
+                look_up[classes] if classes.dtype == np.int32 else classes
+            )  # others are written as they are
             Image.fromarray(values).save(folder / "masks" / f"{row:03}.png")
     return path
 
 
-def things(count: int, shapes: Shapes = boxes_demo.SHAPES) -> Dataset[Instances]:
+def instances(count: int, shapes: Shapes = boxes_demo.SHAPES) -> Dataset[Instances]:
     """Outlines of two classes. In every second picture a small triangle, of the bars' class, overlaps the first thing."""
     samples = []
     for row, (pixels, boxes) in enumerate(made(count, shapes=shapes)):
-        outlines = [np.array([(a, b), (c, b), (c, d), (a, d)], float) for a, b, c, d in boxes.corners]
+        outlines = [
+            np.array([(a, b), (c, b), (c, d), (a, d)], float) for a, b, c, d in boxes.corners
+        ]
         classes = boxes.classes.tolist()
         if row % 2 and len(boxes):
             left, top = boxes.corners[0, :2]
-            outlines.append(np.array([(left + 2, top + 2), (left + 7, top + 2), (left + 2, top + 9)]))
+            outlines.append(
+                np.array([(left + 2, top + 2), (left + 7, top + 2), (left + 2, top + 9)])
+            )
             classes.append(1)
         shapes = [Polygon((outline,)) for outline in outlines]
         bounds = np.array([shape.bounds() for shape in shapes]).reshape(-1, 4)
-        truth = Instances(Boxes(bounds, np.array(classes, int), size=boxes.size), shapes)
-        samples.append(Sample(f"{row:03}.png", ArraySource(pixels[None], 0), truth))
+        target = Instances(Boxes(bounds, np.array(classes, int), size=boxes.size), shapes)
+        samples.append(Sample(f"{row:03}.png", ArraySource(pixels[None], 0), target))
     return Dataset("things", "instance", CLASSES[1:], samples)
 
 
 def write_coco(path: Path, count: int, *, shapes: Shapes = boxes_demo.SHAPES) -> Path:
-    formats.find("coco").write(things(count, shapes), path)
+    formats.find("coco").write(instances(count, shapes), path)
     return path
 
 

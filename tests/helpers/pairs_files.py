@@ -16,17 +16,21 @@ from foveate.errors import DataError
 VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0]  # black, maroon, green
 
 
-def save(path: Path, values: object, dtype: type = np.uint8, palette: list[int] | None = None) -> Path:
+def save(
+    path: Path, values: object, dtype: type = np.uint8, palette: list[int] | None = None
+) -> Path:
     """A picture of these values: (H, W) grey, or with a palette, or (H, W, 3) RGB."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = PIL.Image.fromarray(np.array(values, dtype))
+    image = PIL.Image.fromarray(np.array(values, dtype))
     if palette is not None:
-        picture.putpalette(palette + [0] * (768 - len(palette)))
-    picture.save(path)
+        image.putpalette(palette + [0] * (768 - len(palette)))
+    image.save(path)
     return path
 
 
-def pair(root: Path, *labels: object, photos: str = "images", masks: str = "masks", **given: object) -> Path:
+def pair(
+    root: Path, *labels: object, photos: str = "images", masks: str = "masks", **given: object
+) -> Path:
     """Pictures 0.png, 1.png, ... with these label pictures."""
     for number, values in enumerate(labels):
         save(root / photos / f"{number}.png", np.zeros((2, 3)))
@@ -43,7 +47,7 @@ def read(path: Path, table: str | None = None) -> Dataset[Mask]:
 
 
 def pixels(data: Dataset[Mask], index: int = 0) -> list[list[int]]:
-    return data[index].truth.pixels.read().tolist()
+    return data[index].target.pixels.read().tolist()
 
 
 def refused(path: Path, *words: str, table: str | None = None) -> DataError:

@@ -22,54 +22,74 @@ Spoilt = tuple[Dataset[Any], str, set[str]]
 def scene(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> Image:
     """A picture unlike any other: smooth hills of colour with grain."""
     height, width = size
-    coarse = PIL.Image.fromarray(rng.integers(30, 226, (6, 8, 3), np.uint8)).resize((width, height), 3)
-    return np.clip(np.asarray(coarse).astype(int) + rng.integers(-12, 13, (height, width, 3)), 0, 255).astype(np.uint8)
+    coarse = PIL.Image.fromarray(rng.integers(30, 226, (6, 8, 3), np.uint8)).resize(
+        (width, height), 3
+    )
+    return np.clip(
+        np.asarray(coarse).astype(int) + rng.integers(-12, 13, (height, width, 3)), 0, 255
+    ).astype(np.uint8)
 
 
-def dataset(truths: list[Any], task: str, classes: tuple[str, ...], seed: int = 0, parts: Any = None) -> Dataset[Any]:
+def dataset(
+    targets: list[Any], task: str, classes: tuple[str, ...], seed: int = 0, splits: Any = None
+) -> Dataset[Any]:
     rng = np.random.default_rng(seed)
-    parts = parts or [None] * len(truths)
+    splits = splits or [None] * len(targets)
     samples = [
-        Sample(f"s{i:03d}", ArraySource(scene(rng)[None], 0), truth, None, part)
-        for i, (truth, part) in enumerate(zip(truths, parts, strict=True))
+        Sample(f"s{i:03d}", ArraySource(scene(rng)[None], 0), target, None, split)
+        for i, (target, split) in enumerate(zip(targets, splits, strict=True))
     ]
     return Dataset("made", task, classes, samples)
 
 
-def labels(count: int = 120, parts: Any = None) -> Dataset[Label]:
-    return dataset([Label(i % 2) for i in range(count)], "classification", ("cat", "dog"), parts=parts)
+def labels(count: int = 120, splits: Any = None) -> Dataset[Label]:
+    return dataset(
+        [Label(i % 2) for i in range(count)], "classification", ("cat", "dog"), splits=splits
+    )
 
 
 def boxes(*corners: tuple[float, ...], classes: Any = None, **given: Any) -> Boxes:
     rows = np.array(corners, float).reshape(-1, 4)
-    return Boxes(rows, np.zeros(len(rows), int) if classes is None else np.array(classes), size=SIZE, **given)
+    return Boxes(
+        rows, np.zeros(len(rows), int) if classes is None else np.array(classes), size=SIZE, **given
+    )
 
 
 def boxed(count: int = 100) -> Dataset[Boxes]:
     rng = np.random.default_rng(1)
-    truths = []
+    targets = []
     for _ in range(count):
         left, top = rng.integers(0, 20, (2, 2))
         first = (left[0], top[0], left[0] + rng.integers(9, 14), top[0] + rng.integers(9, 14))
-        second = (left[1] + 30, top[1], left[1] + 30 + rng.integers(9, 14), top[1] + rng.integers(9, 14))
-        truths.append(boxes(first, second, classes=[0, 1]))
-    return dataset(truths, "detection", ("cell", "dot"))
+        second = (
+            left[1] + 30,
+            top[1],
+            left[1] + 30 + rng.integers(9, 14),
+            top[1] + rng.integers(9, 14),
+        )
+        targets.append(boxes(first, second, classes=[0, 1]))
+    return dataset(targets, "detection", ("cell", "dot"))
 
 
-def things(count: int = 100) -> Dataset[Instances]:
+def instances(count: int = 100) -> Dataset[Instances]:
     triangle = np.array([(4.0, 4.0), (20.0, 6.0), (9.0, 22.0)])
     mask = np.zeros(SIZE, bool)
     mask[10:20, 30:45] = True
-    truths = [
-        Instances(boxes((4, 4, 20, 22), (30, 10, 45, 20)), (Polygon((triangle,)), RunLengths(rle.encode(mask), SIZE)))
+    targets = [
+        Instances(
+            boxes((4, 4, 20, 22), (30, 10, 45, 20)),
+            (Polygon((triangle,)), RunLengths(rle.encode(mask), SIZE)),
+        )
         for _ in range(count)
     ]
-    return dataset(truths, "instance", ("cell",))
+    return dataset(targets, "instance", ("cell",))
 
 
 def painted(count: int = 60) -> Dataset[Mask]:
     rng = np.random.default_rng(2)
-    return dataset([Mask.of(rng.integers(0, 2, SIZE)) for _ in range(count)], "semantic", ("ground", "cell"))
+    return dataset(
+        [Mask.of(rng.integers(0, 2, SIZE)) for _ in range(count)], "semantic", ("ground", "cell")
+    )
 
 
 def captioned(count: int = 40) -> Dataset[Captions]:
@@ -90,40 +110,40 @@ def source(image: Image) -> ArraySource:
 def audited(data: Dataset[Any]) -> Audit:
     """The audit of a set in memory, each picture seen as the cache sees it."""
     seen = survey(data)
-    return audit(seen.dataset, seen.hashes, seen.looks)
+    return audit(seen.dataset, seen.hashes, seen.image_stats)
 
 
-# --- faults --------------------------------------------------------------------------------------------------------------
+# --- faults
 
 
 def with_boxes(**changes: Any) -> Callable[[], Dataset[Any]]:
     def make() -> Dataset[Any]:
-        truth = boxed()[5].truth
-        assert truth is not None
-        return spoilt(boxed(), 5, truth=replace(truth, **changes))
+        target = boxed()[5].target
+        assert target is not None
+        return spoilt(boxed(), 5, target=replace(target, **changes))
 
     return make
 
 
 def with_box(*corners: float) -> Callable[[], Dataset[Any]]:
     def make() -> Dataset[Any]:
-        truth = boxed()[5].truth
-        assert truth is not None
-        changed = truth.corners.copy()
+        target = boxed()[5].target
+        assert target is not None
+        changed = target.corners.copy()
         changed[0] = corners
-        return spoilt(boxed(), 5, truth=replace(truth, corners=changed))
+        return spoilt(boxed(), 5, target=replace(target, corners=changed))
 
     return make
 
 
 def with_shape(shape: Any, corners: tuple[float, ...] | None = None) -> Callable[[], Dataset[Any]]:
     def make() -> Dataset[Any]:
-        return spoilt(things(), 5, truth=Instances(boxes(corners or shape.bounds()), (shape,)))
+        return spoilt(instances(), 5, target=Instances(boxes(corners or shape.bounds()), (shape,)))
 
     return make
 
 
-def picture(change: Callable[[Image], Image]) -> Callable[[], Dataset[Any]]:
+def make_image(change: Callable[[Image], Image]) -> Callable[[], Dataset[Any]]:
     return lambda: spoilt(labels(), 5, source=source(change(labels()[5].source.read())))
 
 
@@ -133,12 +153,21 @@ def blurred(image: Image) -> Image:
     return np.asarray(PIL.Image.fromarray(image).filter(ImageFilter.GaussianBlur(4)))
 
 
-def twice(parts: Any = None, label: int | None = None, change: Callable[[Image], Image] = lambda image: image) -> Any:
+def twice(
+    splits: Any = None,
+    label: int | None = None,
+    change: Callable[[Image], Image] = lambda image: image,
+) -> Any:
     """Sample 7 shows what sample 5 shows."""
 
     def make() -> Dataset[Any]:
-        data = labels(parts=parts)
-        return spoilt(data, 7, source=source(change(data[5].source.read())), truth=Label(1 if label is None else label))
+        data = labels(splits=splits)
+        return spoilt(
+            data,
+            7,
+            source=source(change(data[5].source.read())),
+            target=Label(1 if label is None else label),
+        )
 
     return make
 
@@ -155,16 +184,16 @@ EMPTY = RunLengths(np.array([SIZE[0] * SIZE[1]]), SIZE)
 OTHER = RunLengths(rle.encode(np.ones((5, 5), bool)), (5, 5))
 
 FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
-    "a blank picture": (picture(lambda image: np.full_like(image, 90)), "blank", {"s005"}),
-    "a black picture": (picture(lambda image: (image > 253).astype(np.uint8) * 90), "blank", {"s005"}),
-    "a dark picture": (picture(lambda i: np.where(np.arange(64)[:, None] < 2, i, i // 60)), "too dark", {"s005"}),
+    "a blank picture": (make_image(lambda image: np.full_like(image, 90)), "blank", {"s005"}),
+    "a black picture": (make_image(lambda image: (image > 253).astype(np.uint8) * 90), "blank", {"s005"}),
+    "a dark picture": (make_image(lambda i: np.where(np.arange(64)[:, None] < 2, i, i // 60)), "too dark", {"s005"}),
     "a bright picture": (
-        picture(lambda i: np.where(np.arange(64)[:, None] < 2, i, 250 + i // 60)), "too bright", {"s005"},
+        make_image(lambda i: np.where(np.arange(64)[:, None] < 2, i, 250 + i // 60)), "too bright", {"s005"},
     ),
-    "a blurred picture": (picture(blurred), "blurred", {"s005"}),
-    "a tiny picture": (picture(lambda image: image[:9, :12]), "small", {"s005"}),
-    "a huge picture": (picture(lambda image: np.tile(image, (6, 6, 1))), "large", {"s005"}),
-    "a long picture": (picture(lambda image: np.tile(image, (1, 5, 1))), "odd shape", {"s005"}),
+    "a blurred picture": (make_image(blurred), "blurred", {"s005"}),
+    "a tiny picture": (make_image(lambda image: image[:9, :12]), "small", {"s005"}),
+    "a huge picture": (make_image(lambda image: np.tile(image, (6, 6, 1))), "large", {"s005"}),
+    "a long picture": (make_image(lambda image: np.tile(image, (1, 5, 1))), "odd shape", {"s005"}),
     "a picture twice": (twice(), "same picture twice", {"s005", "s007"}),
     "a picture twice, brighter": (twice(change=brighter), "nearly the same picture", {"s005", "s007"}),
     "a picture twice, cropped": (
@@ -175,21 +204,21 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
         "nearly the same picture", {"s005", "s007"},
     ),
     "a picture with two labels": (twice(label=0, change=brighter), "same picture, other label", {"s005", "s007"}),
-    "a picture in two parts": (twice(parts=PARTED), "leak between parts", {"s005", "s007"}),
+    "a picture in two parts": (twice(splits=PARTED), "leak between parts", {"s005", "s007"}),
     "a picture in two parts, nearly": (twice(PARTED, change=brighter), "leak between parts", {"s005", "s007"}),
-    "no label": (lambda: spoilt(labels(), 5, truth=None), "no annotation", {"s005"}),
-    "a class that is none": (lambda: spoilt(labels(), 5, truth=Label(2)), "unknown class", {"s005"}),
+    "no label": (lambda: spoilt(labels(), 5, target=None), "no annotation", {"s005"}),
+    "a class that is none": (lambda: spoilt(labels(), 5, target=Label(2)), "unknown class", {"s005"}),
     "classes that differ by case": (
         lambda: replace(labels(), classes=("cat", "Cat ")), "two names for one class", {"s000"},
     ),
     "a class that nobody has": (lambda: replace(labels(), classes=("cat", "dog", "owl")), "unused class", set()),
     "a rare class": (
-        lambda: spoilt(replace(labels(), classes=("cat", "dog", "owl")), 5, truth=Label(2)),
+        lambda: spoilt(replace(labels(), classes=("cat", "dog", "owl")), 5, target=Label(2)),
         "class too rare to learn", set(),
     ),
     "a class missing from test": (
         lambda: replace(labels(), samples=[
-            replace(s, part="train" if i < 80 else "test", truth=Label(0 if i >= 80 else i % 2))
+            replace(s, split="train" if i < 80 else "test", target=Label(0 if i >= 80 else i % 2))
             for i, s in enumerate(labels())
         ]),
         "class missing from a part", set(),
@@ -213,19 +242,19 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
     "a mask without a pixel": (with_shape(EMPTY, (4, 4, 20, 9)), "mask without a pixel", {"s005"}),
     "a thing's mask of another size": (with_shape(OTHER, (4, 4, 20, 9)), "mask of another size", {"s005"}),
     "a mask of another size": (
-        lambda: spoilt(painted(), 5, truth=Mask.of(np.zeros((5, 5), int))), "mask of another size", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.of(np.zeros((5, 5), int))), "mask of another size", {"s005"},
     ),
     "a mask with an unknown value": (
-        lambda: spoilt(painted(), 5, truth=Mask.of(np.full(SIZE, 7))), "unknown class", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.of(np.full(SIZE, 7))), "unknown class", {"s005"},
     ),
     "a mask without a label": (
-        lambda: spoilt(painted(), 5, truth=Mask.of(np.full(SIZE, -1))), "mask without a label", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.of(np.full(SIZE, -1))), "mask without a label", {"s005"},
     ),
-    "an empty caption": (lambda: spoilt(captioned(), 5, truth=Captions((" ",))), "empty caption", {"s005"}),
+    "an empty caption": (lambda: spoilt(captioned(), 5, target=Captions((" ",))), "empty caption", {"s005"}),
 }  # fmt: skip
 """What was spoilt -> how, the check that must say so, and the samples that it must name."""
 
 CLEAN: dict[str, Callable[[], Dataset[Any]]] = {
-    "labels": labels, "labels in parts": lambda: labels(parts=PARTED), "boxes": boxed, "things": things,
+    "labels": labels, "labels in parts": lambda: labels(splits=PARTED), "boxes": boxed, "things": instances,
     "pixels": painted, "captions": captioned,
 }  # fmt: skip

@@ -34,7 +34,11 @@ def tar(path: Path, files: Files, format: int = tarfile.PAX_FORMAT) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w", format=format) as archive:
         for name, content in files.items():
-            put(archive, tarfile.TarInfo(name), content.encode() if isinstance(content, str) else content)
+            put(
+                archive,
+                tarfile.TarInfo(name),
+                content.encode() if isinstance(content, str) else content,
+            )
     return path
 
 
@@ -58,7 +62,7 @@ def ids(data: Dataset[Any]) -> list[str]:
 
 
 def names(data: Dataset[Label]) -> list[str]:
-    return [data.classes[sample.truth.index] for sample in data]
+    return [data.classes[sample.target.index] for sample in data]
 
 
 def shades(data: Dataset[Any]) -> list[int]:

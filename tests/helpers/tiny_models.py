@@ -21,9 +21,20 @@ def colours(seed: int = 0, shape: tuple[int, ...] = (40, 56, 3)) -> np.ndarray:
 def tokenizer(folder: Path, limit: int = 24, words: int = 0) -> None:
     """Of letters: each is a token, and another one at a word's end. words: that are known besides"""
     letters = [chr(code) for code in range(33, 127)]
-    known = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters), "ca", "cat</w>"]
-    vocab = {word: number for number, word in enumerate([*known, *map(str, range(100, 100 + words))])}
-    made = transformers.CLIPTokenizer(vocab=vocab, merges=[("c", "a"), ("ca", "t</w>")], model_max_length=limit)
+    known = [
+        "<|startoftext|>",
+        "<|endoftext|>",
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        "ca",
+        "cat</w>",
+    ]
+    vocab = {
+        word: number for number, word in enumerate([*known, *map(str, range(100, 100 + words))])
+    }
+    made = transformers.CLIPTokenizer(
+        vocab=vocab, merges=[("c", "a"), ("ca", "t</w>")], model_max_length=limit
+    )
     made.save_pretrained(folder)
 
 
@@ -44,7 +55,12 @@ def text_config(limit: int = 24, hidden: int = 16) -> dict[str, Any]:
 
 def clip(folder: Path, limit: int = 48, hidden: int = 16, seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     config = transformers.CLIPConfig(
         text_config=text_config(limit, hidden),
         vision_config={**vision, "image_size": 32, "patch_size": 8, "projection_dim": 12},
@@ -53,15 +69,21 @@ def clip(folder: Path, limit: int = 48, hidden: int = 16, seed: int = 0) -> Any:
     net = transformers.CLIPModel(config)
     net.save_pretrained(folder)
     tokenizer(folder, limit)
-    transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(
-        folder
-    )
+    transformers.CLIPImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    ).save_pretrained(folder)
     return net.eval()
 
 
 def sam(folder: Path) -> Any:
     torch.manual_seed(0)
-    vision = {"hidden_size": 16, "output_channels": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32}
+    vision = {
+        "hidden_size": 16,
+        "output_channels": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "mlp_dim": 32,
+    }
     decoder = {"hidden_size": 8, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.SamConfig(
         vision_config={**vision, "image_size": SIDE, "patch_size": 8, "window_size": 4, "global_attn_indexes": [1], "num_pos_feats": 4},
@@ -92,26 +114,44 @@ def sam2(folder: Path) -> Any:
         "global_attention_blocks": [3],
         "window_positional_embedding_background_size": [2, 2],
     }
-    maps = {"backbone_channel_list": [64, 32, 16, 8], "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]}
+    maps = {
+        "backbone_channel_list": [64, 32, 16, 8],
+        "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+    }
     decoder = {"hidden_size": 32, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.Sam2Config(
         vision_config={"backbone_config": backbone, **maps, "fpn_hidden_size": 32},
-        prompt_encoder_config={"hidden_size": 32, "image_size": SIDE, "patch_size": 16, "mask_input_channels": 4},
+        prompt_encoder_config={
+            "hidden_size": 32,
+            "image_size": SIDE,
+            "patch_size": 16,
+            "mask_input_channels": 4,
+        },
         mask_decoder_config={**decoder, "iou_head_hidden_dim": 8, "iou_head_depth": 2},
     )
     net = transformers.Sam2Model(config)
     net.save_pretrained(folder)
     size = {"height": SIDE, "width": SIDE}
-    transformers.Sam2ImageProcessor(size=size, mask_size={"height": 16, "width": 16}).save_pretrained(folder)
+    transformers.Sam2ImageProcessor(
+        size=size, mask_size={"height": 16, "width": 16}
+    ).save_pretrained(folder)
     return net.eval()
 
 
 def vit(folder: Path, kind: str = "vit") -> Any:
     """Of "vit" the one with a classifier on it, as most are published."""
     torch.manual_seed(0)
-    given = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    given = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
     if kind == "vit":
-        net = transformers.ViTForImageClassification(transformers.ViTConfig(intermediate_size=32, **given))
+        net = transformers.ViTForImageClassification(
+            transformers.ViTConfig(intermediate_size=32, **given)
+        )
     elif kind == "dinov2":
         net = transformers.Dinov2Model(transformers.Dinov2Config(mlp_ratio=2, **given))
     else:
@@ -148,8 +188,13 @@ def diffusion(folder: Path) -> None:
     )
     scheduler = diffusers.DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     words = transformers.CLIPTextModel(transformers.CLIPTextConfig(**text_config()))
-    for part, made in {"unet": unet, "vae": vae, "scheduler": scheduler, "text_encoder": words}.items():
-        made.save_pretrained(folder / part)
+    for split, made in {
+        "unet": unet,
+        "vae": vae,
+        "scheduler": scheduler,
+        "text_encoder": words,
+    }.items():
+        made.save_pretrained(folder / split)
     tokenizer(folder / "tokenizer")
     index = {
         "_class_name": "StableDiffusionPipeline",

@@ -19,14 +19,18 @@ def png() -> bytes:
 PICTURE = png()
 
 
-def thing(name: str = "cat", box: tuple[object, ...] = (1, 1, 10, 20), more: str = "") -> str:
-    sides = "".join(f"<{k}>{v}</{k}>" for k, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+def make_object(name: str = "cat", box: tuple[object, ...] = (1, 1, 10, 20), more: str = "") -> str:
+    sides = "".join(
+        f"<{k}>{v}</{k}>" for k, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
     return f"  <object>\n    <name>{name}</name>{more}\n    <bndbox>{sides}</bndbox>\n  </object>\n"
 
 
-def xml(*things: str, filename: str | None = None, size: str = "<width>40</width><height>30</height>") -> str:
+def xml(
+    *instances: str, filename: str | None = None, size: str = "<width>40</width><height>30</height>"
+) -> str:
     named = f"<filename>{filename}</filename>" if filename is not None else ""
-    return f"<annotation>{named}<size>{size}</size>\n{''.join(things)}</annotation>\n"
+    return f"<annotation>{named}<size>{size}</size>\n{''.join(instances)}</annotation>\n"
 
 
 def lay(root: Path, files: dict[str, str | bytes]) -> Path:

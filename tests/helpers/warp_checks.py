@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from foveate.data.augment.masks import Warped
-from foveate.data.rng import Draws, keys
+from foveate.data.augment.masks import MaskAugment
+from foveate.data.rng import SampleRNG, keys
 
 SIDE = 48
 SHAPES = [(48, 48), (48, 31), (20, 48), (48, 1), (1, 48), (33, 17)]
@@ -17,7 +17,14 @@ class Told:
     """Draws that a test chooses: zoom, turn, mirror, quarter, down, across."""
 
     def __init__(self, count, **given):
-        drawn = {"zoom": 0.5, "turn": 0.5, "mirror": 0.9, "quarter": 0.0, "down": 0.5, "across": 0.5} | given
+        drawn = {
+            "zoom": 0.5,
+            "turn": 0.5,
+            "mirror": 0.9,
+            "quarter": 0.0,
+            "down": 0.5,
+            "across": 0.5,
+        } | given
         self.values = np.tile(np.array(list(drawn.values()), np.float32), (count, 1))
 
     def uniform(self, count):
@@ -27,7 +34,7 @@ class Told:
 
 def policy(crop=SIDE, **given):
     """Truths are the numbers themselves."""
-    return Warped(read=lambda truth: truth, laid=laid, crop=crop, **given)
+    return MaskAugment(read=lambda target: target, laid=laid, crop=crop, **given)
 
 
 def laid(pieces, side):
@@ -41,21 +48,21 @@ def laid(pieces, side):
 def placed(shapes=SHAPES, side=SIDE, padding=255):
     """Pictures whose colours tell 4 times the row, 4 times the column, and that they are no padding; and the number of each pixel."""
     images = torch.full((len(shapes), side, side, 3), padding, dtype=torch.uint8)
-    truths = []
+    targets = []
     for image, (height, width) in zip(images, shapes, strict=True):
         image[:height, :width, 0] = 4 * torch.arange(height)[:, None]
         image[:height, :width, 1] = 4 * torch.arange(width)
         image[:height, :width, 2] = 0
-        truths.append(np.arange(height * width, dtype=np.int32).reshape(height, width))
-    return images, truths
+        targets.append(np.arange(height * width, dtype=np.int32).reshape(height, width))
+    return images, targets
 
 
 def ids(count):
     return keys([f"{row}" for row in range(count)])
 
 
-def draws(count=COUNT, seed=0, epoch=0):
-    return Draws(ids(count), seed, epoch)
+def make_rng(count=COUNT, seed=0, epoch=0):
+    return SampleRNG(ids(count), seed, epoch)
 
 
 def where(numbers, width):

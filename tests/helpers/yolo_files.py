@@ -10,7 +10,7 @@ import PIL.Image
 from helpers.format_reading import refusing
 
 
-def picture(ending: str = "png", orientation: int = 1) -> bytes:
+def make_image(ending: str = "png", orientation: int = 1) -> bytes:
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     buffer = io.BytesIO()
@@ -18,7 +18,7 @@ def picture(ending: str = "png", orientation: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-PICTURE = picture()
+PICTURE = make_image()
 NAMES = "names: [cat, dog]\n"
 LINE = "1 0.5 0.5 0.25 0.5\n"
 LINE_BOX = (15.0, 5.0, 25.0, 15.0)

@@ -46,16 +46,18 @@ def test_classes_are_proposed_and_trained_on(trained, heap, tmp_path, monkeypatc
     read = fv.load(out)
     assert set(read.classes) <= {"blue", "green", "red"}
     names = [sample.source.path.name for sample in read]
-    answers = {Path(row["id"]).name: row["answer"] for row in proposals(out)}
-    assert sorted(names) == sorted(answers)
+    predictions = {Path(row["id"]).name: row["answer"] for row in proposals(out)}
+    assert sorted(names) == sorted(predictions)
     for sample, name in zip(read, names, strict=True):
-        assert answers[name].startswith(read.classes[sample.truth.index])
+        assert predictions[name].startswith(read.classes[sample.target.index])
         assert sample.source.path.read_bytes() == next(heap.rglob(name)).read_bytes()
     sure = [float(row["sure"]) for row in proposals(out)]
     assert sure == sorted(sure)
     assert all(1 / 3 <= one <= 1 for one in sure)
     hurry(monkeypatch)
-    code, _, err = run_cli("train", out, "--epochs", 1, "--allow-leak", "--allow-errors", "--out", tmp_path / "again")
+    code, _, err = run_cli(
+        "train", out, "--epochs", 1, "--allow-leak", "--allow-errors", "--out", tmp_path / "again"
+    )
     assert code == 0, err
 
 
@@ -71,7 +73,9 @@ KINDS = {
 def test_whatever_a_run_answers_can_be_read_as_labels(task, tmp_path, monkeypatch):
     hurry(monkeypatch)
     data = KINDS[task][0](tmp_path / "data", 10, shapes=masks_demo.SQUARE)
-    run = fv.train(data, task=task, model="quick", epochs=1, batch_size=4, size=32, out=tmp_path / "run")
+    run = fv.train(
+        data, task=task, model="tiny_cnn", epochs=1, batch_size=4, size=32, out=tmp_path / "run"
+    )
     monkeypatch.setattr(promptable, "SURE", 0.0)  # one epoch makes nobody sure
     heap = tmp_path / "heap"
     heap.mkdir()
@@ -84,10 +88,10 @@ def test_whatever_a_run_answers_can_be_read_as_labels(task, tmp_path, monkeypatc
     assert len(read) == len(proposals(out)) == 3
     for sample in read:
         size = sample.source.read().shape[:2]
-        if isinstance(sample.truth, Mask):
-            assert sample.truth.pixels.read().shape == size
+        if isinstance(sample.target, Mask):
+            assert sample.target.pixels.read().shape == size
         else:
-            boxes = sample.truth.boxes if isinstance(sample.truth, Instances) else sample.truth
+            boxes = sample.target.boxes if isinstance(sample.target, Instances) else sample.target
             assert boxes.scores is None
             assert (boxes.corners[:, 2:] <= size[::-1]).all()
     if task == "promptable":
@@ -97,7 +101,15 @@ def test_whatever_a_run_answers_can_be_read_as_labels(task, tmp_path, monkeypatc
 def test_where_nothing_is_found_that_is_said(tmp_path, monkeypatch):
     hurry(monkeypatch)
     data = masks_demo.write_coco(tmp_path / "data", 10, shapes=masks_demo.SQUARE)
-    run = fv.train(data, task="promptable", model="quick", epochs=1, batch_size=4, size=32, out=tmp_path / "run")
+    run = fv.train(
+        data,
+        task="promptable",
+        model="tiny_cnn",
+        epochs=1,
+        batch_size=4,
+        size=32,
+        out=tmp_path / "run",
+    )
     monkeypatch.setattr(promptable, "SURE", 1.1)
     told = refused("label", data, "--with", run.path, "--out", tmp_path / "new")
     assert "nothing was found in any of these pictures" in told
@@ -131,9 +143,11 @@ def test_what_a_format_cannot_hold_is_told_and_nothing_is_left(trained, heap, tm
 def test_an_answer_is_as_sure_as_its_least_sure_part():
     assert sureness(*[Label(1, np.array([0.2, 0.7, 0.1]))] * 2) == pytest.approx(0.7)
     boxes = Boxes(np.array([[0.0, 0, 2, 2]] * 3), np.zeros(3, int), np.array([0.9, 0.4, 0.8]))
-    assert sureness(boxes, boxes[np.array([0, 2])]) == pytest.approx(0.6)  # that the box at 0.4 is not there
+    assert sureness(boxes, boxes[np.array([0, 2])]) == pytest.approx(
+        0.6
+    )  # that the box at 0.4 is not there
     assert sureness(boxes, boxes) == pytest.approx(0.4)
     assert sureness(boxes[:0], boxes[:0]) == 1
-    things = label_maps.layered(np.ones((1, 2, 2), bool), np.array([0.75]))
-    assert sureness(things, things) == pytest.approx(0.75)
+    instances = label_maps.from_masks(np.ones((1, 2, 2), bool), np.array([0.75]))
+    assert sureness(instances, instances) == pytest.approx(0.75)
     assert math.isnan(sureness(*[Mask.of(np.zeros((2, 2), int))] * 2))

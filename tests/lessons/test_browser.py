@@ -19,7 +19,9 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.slow,  # a browser and marimo's server are started
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"
+    ),
 ]
 WAIT = 240_000
 """Milliseconds: the page waits for training, which on busy machines takes long."""
@@ -27,10 +29,16 @@ WAIT = 240_000
 
 @pytest.fixture(scope="module")
 def browser():
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(
-            executable_path=CHROMIUM, args=["--headless", *quiet, "--disable-sync", "--no-first-run"]
+            executable_path=CHROMIUM,
+            args=["--headless", *quiet, "--disable-sync", "--no-first-run"],
         )
         yield opened
         opened.close()
@@ -47,7 +55,9 @@ def served(name: str):
         finally:
             server.terminate()
             server.wait()
-    with pytest.raises(urllib.error.URLError):  # marimo's server, a process of its own, has ended with it
+    with pytest.raises(
+        urllib.error.URLError
+    ):  # marimo's server, a process of its own, has ended with it
         urllib.request.urlopen(address, timeout=10)
 
 
@@ -67,13 +77,17 @@ def test_a_live_lesson_moves_with_its_slider(browser, name):
         page, wrong = watched(browser)
         page.goto(address)
         page.wait_for_function(
-            "count => document.querySelectorAll('.claim').length === count", arg=claims, timeout=WAIT
+            "count => document.querySelectorAll('.claim').length === count",
+            arg=claims,
+            timeout=WAIT,
         )
         stage = page.locator(".moving .stage").first
         before = stage.inner_html()
         page.locator(".moving [role=slider]").first.press("ArrowRight")
         page.wait_for_function(
-            "before => document.querySelector('.moving .stage').innerHTML !== before", arg=before, timeout=WAIT
+            "before => document.querySelector('.moving .stage').innerHTML !== before",
+            arg=before,
+            timeout=WAIT,
         )
         assert "<svg" in stage.inner_html()
         assert "raised an exception" not in page.inner_text("body")

@@ -61,7 +61,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "lessons"
     folder.mkdir()
     for number, name in ((2, "second"), (1, "first")):
-        (folder / f"{name}.py").write_text(SMALL.format(number=number, name=name, offered=number), "utf-8")
+        (folder / f"{name}.py").write_text(
+            SMALL.format(number=number, name=name, offered=number), "utf-8"
+        )
     monkeypatch.setattr(site, "FOLDER", folder)
     site.all.cache_clear()
     yield tmp_path
@@ -72,7 +74,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("lesson", site.all(), ids=lambda lesson: lesson.name)
 def test_a_lesson_proves_its_claims_within_its_time(lesson):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, lesson.path], capture_output=True, text=True, timeout=20 * LIMIT)
+    done = subprocess.run(
+        [sys.executable, lesson.path], capture_output=True, text=True, timeout=20 * LIMIT
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-3000:]
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SHARED * LIMIT
@@ -120,8 +124,14 @@ def test_options_that_cannot_go_together_are_refused(tmp_path):
 
 def test_without_marimo_the_extra_is_told(monkeypatch, tmp_path):
     find = site.importlib.util.find_spec
-    monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: None if name == "marimo" else find(name))
-    for words in (["perceptron"], ["perceptron", "--html", tmp_path / "x.html"], ["--site", tmp_path / "site"]):
+    monkeypatch.setattr(
+        site.importlib.util, "find_spec", lambda name: None if name == "marimo" else find(name)
+    )
+    for words in (
+        ["perceptron"],
+        ["perceptron", "--html", tmp_path / "x.html"],
+        ["--site", tmp_path / "site"],
+    ):
         assert 'pip install "foveate[lessons]"' in refused("lesson", *words)
     assert not list(tmp_path.iterdir())
 
@@ -154,7 +164,8 @@ def test_the_site_leads_from_lesson_to_lesson(small):
     code, out, err = run_cli("lesson", "--site", small / "site")
     assert code == 0, err
     index, first, second = (
-        (small / "site" / f"{name}.html").read_text("utf-8") for name in ("index", "first", "second")
+        (small / "site" / f"{name}.html").read_text("utf-8")
+        for name in ("index", "first", "second")
     )
     assert index.index("1. Lesson first") < index.index("2. Lesson second")
     assert "a poster of first" in index
@@ -167,7 +178,9 @@ def test_the_site_leads_from_lesson_to_lesson(small):
 def test_a_claim_that_does_not_hold_leaves_no_page(small):
     path = small / "lessons" / "first.py"
     path.write_text(
-        path.read_text("utf-8").replace("    poster =", "    assert 1 == 2, 'what is claimed'\n    poster =")
+        path.read_text("utf-8").replace(
+            "    poster =", "    assert 1 == 2, 'what is claimed'\n    poster ="
+        )
     )
     with pytest.raises(AssertionError, match="what is claimed"):
         site.write(site.find("first"), small / "page.html")

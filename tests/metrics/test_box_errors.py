@@ -25,7 +25,9 @@ FAR = (500, 500, 540, 560)
 def found(*boxes):
     """Each (corners, class, score)."""
     corners, classes, scores = zip(*boxes, strict=True) if boxes else ((), (), ())
-    return Boxes(np.array(corners, float).reshape(-1, 4), np.array(classes, int), np.array(scores, float))
+    return Boxes(
+        np.array(corners, float).reshape(-1, 4), np.array(classes, int), np.array(scores, float)
+    )
 
 
 def true(*boxes, **flags):
@@ -90,7 +92,9 @@ def test_spared_boxes_are_neither_missed_nor_made_mistakes_on(flag):
     theirs = true((BIG, 0), **{flag: np.array([True])})
     assert told(found(), theirs) == []
     assert told(found((CLOSE, 0, 0.9), (BIG, 0, 0.8)), theirs) == []
-    assert told(found((CLOSE, 1, 0.7)), theirs) == [("background", 0, None)]  # as COCO has it, of their class only
+    assert told(found((CLOSE, 1, 0.7)), theirs) == [
+        ("background", 0, None)
+    ]  # as COCO has it, of their class only
     assert told(found((FAR, 0, 0.9)), theirs) == [("background", 0, None)]
 
 
@@ -118,7 +122,9 @@ def scene(seed):
     theirs = Boxes(corners, rng.integers(0, 3, len(low)), **flags)
     near = corners[rng.integers(0, len(low), rng.integers(0, 12))] if len(low) else corners
     stray = rng.integers(0, 40, (2, 2))
-    own = np.concatenate([near + rng.integers(-3, 4, near.shape), np.concatenate([stray, stray + 7], 1)])
+    own = np.concatenate(
+        [near + rng.integers(-3, 4, near.shape), np.concatenate([stray, stray + 7], 1)]
+    )
     return Boxes(own, rng.integers(0, 3, len(own)), rng.choice([0.2, 0.5, 0.9], len(own))), theirs
 
 
@@ -127,26 +133,26 @@ def scene(seed):
 def test_every_box_is_accounted_for(seed):
     own, theirs = scene(seed)
     wrong = mistakes(own, theirs)
-    spared = theirs.crowd | theirs.difficult
+    ignored = theirs.crowd | theirs.difficult
     overlap = iou(own.corners, theirs.corners, theirs.crowd)
 
     about = Counter(one.found for one in wrong if one.found is not None)
     assert set(about.values()) <= {1}
     rest = [row for row in range(len(own)) if row not in about]
-    on_spared = {row for row in rest if (overlap[row, spared] >= ENOUGH).any()}
+    on_spared = {row for row in rest if (overlap[row, ignored] >= ENOUGH).any()}
     same = own.classes[:, None] == theirs.classes
-    could = (overlap >= ENOUGH) & same & ~spared
+    could = (overlap >= ENOUGH) & same & ~ignored
     right = [row for row in rest if row not in on_spared]
     assert all(could[row].any() for row in right)
 
     for one in wrong:
-        assert one.true is None or not spared[one.true]
+        assert one.true is None or not ignored[one.true]
         if one.kind == "missed":
             assert one.found is None
         elif one.kind == "background":
             assert one.true is None
-            assert not (same[one.found] & ~spared & (overlap[one.found] >= HARDLY)).any()
-            assert not (~spared & (overlap[one.found] >= ENOUGH)).any()
+            assert not (same[one.found] & ~ignored & (overlap[one.found] >= HARDLY)).any()
+            assert not (~ignored & (overlap[one.found] >= ENOUGH)).any()
         else:
             at = overlap[one.found, one.true]
             assert same[one.found, one.true] == (one.kind != "wrong class")
@@ -155,7 +161,7 @@ def test_every_box_is_accounted_for(seed):
     missed = {one.true for one in wrong if one.kind == "missed"}
     explained = {one.true for one in wrong if one.kind in ("wrong class", "badly placed")}
     assert missed.isdisjoint(explained)
-    left = set(np.flatnonzero(~spared).tolist()) - missed - explained
+    left = set(np.flatnonzero(~ignored).tolist()) - missed - explained
     hit = {one.true for one in wrong if one.kind == "duplicate"}
     assert hit.isdisjoint(missed)
     assert all(could[rest, row].any() for row in left)
@@ -169,13 +175,19 @@ def test_without_what_is_spared_the_books_balance(seed):
     theirs = Boxes(theirs.corners, theirs.classes)
     kinds = Counter(one.kind for one in mistakes(own, theirs))
     right = len(own) - (kinds.total() - kinds["missed"])
-    explained = {one.true for one in mistakes(own, theirs) if one.kind in ("wrong class", "badly placed")}
+    explained = {
+        one.true for one in mistakes(own, theirs) if one.kind in ("wrong class", "badly placed")
+    }
     fits = (iou(own.corners, theirs.corners) >= ENOUGH) & (own.classes[:, None] == theirs.classes)
     taken = set()
     for row in np.argsort(-own.scores, kind="stable"):
         free = [column for column in np.flatnonzero(fits[row]) if column not in taken]
         if free:
-            taken.add(max(free, key=lambda column: iou(own.corners[[row]], theirs.corners[[column]])[0, 0]))
+            taken.add(
+                max(
+                    free, key=lambda column: iou(own.corners[[row]], theirs.corners[[column]])[0, 0]
+                )
+            )
     assert right == len(taken)
     assert kinds["missed"] == len(theirs) - len(taken | explained)
 

@@ -19,30 +19,45 @@ def labels(probabilities):
 
 def random_case(n, classes, seed):
     rng = np.random.default_rng(seed)
-    truth = rng.integers(0, classes, n)
+    target = rng.integers(0, classes, n)
     sharp = rng.choice([0.2, 1.0, 5.0])
-    logits = sharp * rng.normal(size=(n, classes)) + 2 * np.eye(classes)[truth]
+    logits = sharp * rng.normal(size=(n, classes)) + 2 * np.eye(classes)[target]
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    return probabilities, truth, ours.tally(labels(probabilities), [Label(int(t)) for t in truth])
+    return (
+        probabilities,
+        target,
+        ours.per_image_stats(labels(probabilities), [Label(int(t)) for t in target]),
+    )
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 80), st.integers(2, 12), st.integers(0, 10**6))
 def test_equal_to_scikit_learn(n, classes, seed):
-    probabilities, truth, tally = random_case(n, classes, seed)
-    answers = probabilities.argmax(1)
-    mine = ours.figures(tally, classes)
+    probabilities, target, stats = random_case(n, classes, seed)
+    predictions = probabilities.argmax(1)
+    mine = ours.compute_metrics(stats, classes)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of classes that are answered but never true
-        assert mine["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, answers))
-    assert mine["accuracy"] == pytest.approx(sk.accuracy_score(truth, answers))
-    assert mine["macro_f1"] == pytest.approx(sk.f1_score(truth, answers, average="macro", zero_division=0))
-    assert mine["log_loss"] == pytest.approx(sk.log_loss(truth, probabilities, labels=range(classes)))
-    assert np.array_equal(ours.confusion(tally, classes), sk.confusion_matrix(truth, answers, labels=range(classes)))
-    precision, recall, f1, support = sk.precision_recall_fscore_support(
-        truth, answers, labels=range(classes), zero_division=0
+        warnings.simplefilter(
+            "ignore"
+        )  # scikit-learn warns of classes that are answered but never true
+        assert mine["balanced_accuracy"] == pytest.approx(
+            sk.balanced_accuracy_score(target, predictions)
+        )
+    assert mine["accuracy"] == pytest.approx(sk.accuracy_score(target, predictions))
+    assert mine["macro_f1"] == pytest.approx(
+        sk.f1_score(target, predictions, average="macro", zero_division=0)
     )
-    rows = ours.per_class(tally, classes)
+    assert mine["log_loss"] == pytest.approx(
+        sk.log_loss(target, probabilities, labels=range(classes))
+    )
+    assert np.array_equal(
+        ours.confusion(stats, classes),
+        sk.confusion_matrix(target, predictions, labels=range(classes)),
+    )
+    precision, recall, f1, support = sk.precision_recall_fscore_support(
+        target, predictions, labels=range(classes), zero_division=0
+    )
+    rows = ours.per_class(stats, classes)
     np.testing.assert_allclose([r.precision for r in rows], precision)
     np.testing.assert_allclose([r.recall for r in rows], recall)
     np.testing.assert_allclose([r.f1 for r in rows], f1)
@@ -52,32 +67,36 @@ def test_equal_to_scikit_learn(n, classes, seed):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 10**6))
 def test_calibration_error_equals_the_papers_formula_as_a_plain_loop(n, seed):
-    probabilities, truth, tally = random_case(n, 5, seed)
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    probabilities, target, stats = random_case(n, 5, seed)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == target
     error = 0.0
     for low in range(15):
         inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
         if inside.any():
             error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert ours.figures(tally, 5)["calibration_error"] == pytest.approx(error)
+    assert ours.compute_metrics(stats, 5)["calibration_error"] == pytest.approx(error)
 
 
 def test_a_probability_of_zero_costs_much_but_not_everything():
-    tally = ours.tally(labels(np.array([[1.0, 0.0]])), [Label(1)])
-    assert 30 < ours.figures(tally, 2)["log_loss"] < 40
+    stats = ours.per_image_stats(labels(np.array([[1.0, 0.0]])), [Label(1)])
+    assert 30 < ours.compute_metrics(stats, 2)["log_loss"] < 40
 
 
 def test_no_pictures_have_no_figures():
-    figures = ours.figures(ours.tally([], []), 3)
-    assert all(np.isnan(value) for value in figures.values())
+    metrics = ours.compute_metrics(ours.per_image_stats([], []), 3)
+    assert all(np.isnan(value) for value in metrics.values())
 
 
 def test_calibration_knows_the_sure_and_the_unsure():
     half = np.tile([0.5, 0.5], (1000, 1))
-    truth = [Label(i % 2) for i in range(1000)]
-    assert ours.figures(ours.tally(labels(half), truth), 2)["calibration_error"] == pytest.approx(0)
+    target = [Label(i % 2) for i in range(1000)]
+    assert ours.compute_metrics(ours.per_image_stats(labels(half), target), 2)[
+        "calibration_error"
+    ] == pytest.approx(0)
     sure = np.tile([1.0, 0.0], (1000, 1))
-    assert ours.figures(ours.tally(labels(sure), truth), 2)["calibration_error"] == pytest.approx(0.5)
+    assert ours.compute_metrics(ours.per_image_stats(labels(sure), target), 2)[
+        "calibration_error"
+    ] == pytest.approx(0.5)
 
 
 # --- labels that are probably wrong
@@ -103,13 +122,17 @@ def test_hard_pictures_are_not_taken_for_wrong_labels():
     """On hard but rightly labelled pictures a wrong answer has the truth for its second guess."""
     rng = np.random.default_rng(1)
     n, classes = 2000, 10
-    truth = rng.integers(0, classes, n)
-    twin = (truth + np.where(rng.random(n) < 0.5, 1, -1)) % classes  # each class is mistaken for its neighbours
-    logits = rng.normal(0, 0.3, (n, classes)) + 4 * np.eye(classes)[truth] + 3.6 * np.eye(classes)[twin]
-    logits += rng.normal(0, 0.8, (n, 1)) * (np.eye(classes)[truth] - np.eye(classes)[twin])
+    target = rng.integers(0, classes, n)
+    twin = (
+        target + np.where(rng.random(n) < 0.5, 1, -1)
+    ) % classes  # each class is mistaken for its neighbours
+    logits = (
+        rng.normal(0, 0.3, (n, classes)) + 4 * np.eye(classes)[target] + 3.6 * np.eye(classes)[twin]
+    )
+    logits += rng.normal(0, 0.8, (n, 1)) * (np.eye(classes)[target] - np.eye(classes)[twin])
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert (probabilities.argmax(1) != truth).mean() > 0.1
-    assert len(suspects(probabilities, truth)) < 0.01 * n
+    assert (probabilities.argmax(1) != target).mean() > 0.1
+    assert len(suspects(probabilities, target)) < 0.01 * n
 
 
 def test_no_pictures_and_two_classes():

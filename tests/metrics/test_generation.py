@@ -8,7 +8,7 @@ import pytest
 from foveate.metrics.generation import FIGURES, Scorer
 
 
-def tally(rng, count: int, words: int = 3, **given):
+def per_image_stats(rng, count: int, words: int = 3, **given):
     told = np.stack([np.full(count, 9), rng.integers(1, 1 + words, count)], 1)
     real = rng.normal(size=(count, 5)) + 3 * told[:, 1:]
     columns = {
@@ -35,79 +35,87 @@ def likeness(made, real, told):
 @pytest.mark.parametrize("seed", range(3))
 def test_likeness_is_the_mean_over_pairs(seed):
     rng = np.random.default_rng(seed)
-    given = tally(rng, 20)
+    given = per_image_stats(rng, 20)
     given["features"] = given["real_features"] + rng.normal(size=(20, 5))
     expected = likeness(given["features"], given["real_features"], given["told"])
-    assert Scorer(given).figures()["likeness"] == pytest.approx(expected, abs=1e-9)
+    assert Scorer(given).metrics()["likeness"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_likeness_falls_with_the_distance_whatever_else_is_far():
     rng = np.random.default_rng(6)
-    given = tally(rng, 100)
+    given = per_image_stats(rng, 100)
     found = [
-        Scorer({**given, "features": given["real_features"] + far}).figures()["likeness"] for far in (0, 1, 3, 10, 100)
+        Scorer({**given, "features": given["real_features"] + far}).metrics()["likeness"]
+        for far in (0, 1, 3, 10, 100)
     ]
     assert found == sorted(found, reverse=True)
     assert found[-1] < 0.05
     noise = {**given, "features": 1000 * rng.normal(size=(100, 5))}
-    assert Scorer(noise).figures()["likeness"] < 0.05
+    assert Scorer(noise).metrics()["likeness"] < 0.05
 
 
 def test_real_pictures_are_perfect():
-    figures = Scorer(tally(np.random.default_rng(0), 60)).figures()
-    assert figures["likeness"] == pytest.approx(1, abs=1e-12)
-    assert figures["picture_likeness"] == pytest.approx(1, abs=1e-12)
-    assert figures["diversity"] == pytest.approx(1)
-    assert figures["prompt_accuracy"] == figures["word_accuracy"] == figures["real_accuracy"] == pytest.approx(1)
-    assert figures["real_likeness"] == pytest.approx(1, abs=0.1)
+    metrics = Scorer(per_image_stats(np.random.default_rng(0), 60)).metrics()
+    assert metrics["likeness"] == pytest.approx(1, abs=1e-12)
+    assert metrics["picture_likeness"] == pytest.approx(1, abs=1e-12)
+    assert metrics["diversity"] == pytest.approx(1)
+    assert (
+        metrics["prompt_accuracy"]
+        == metrics["word_accuracy"]
+        == metrics["real_accuracy"]
+        == pytest.approx(1)
+    )
+    assert metrics["real_likeness"] == pytest.approx(1, abs=0.1)
 
 
 def test_fine_pictures_of_something_else_are_seen_through():
     """The very same pictures, dealt out to other words: alone they are perfect, with their words they are not."""
     rng = np.random.default_rng(1)
-    given = tally(rng, 200)
+    given = per_image_stats(rng, 200)
     order = rng.permutation(200)
     given["features"], given["read"] = given["real_features"][order], given["told"][order]
-    figures = Scorer(given).figures()
-    assert figures["picture_likeness"] == pytest.approx(1, abs=0.02)
-    assert figures["likeness"] < 0.8
-    assert figures["prompt_accuracy"] < 0.5
+    metrics = Scorer(given).metrics()
+    assert metrics["picture_likeness"] == pytest.approx(1, abs=0.02)
+    assert metrics["likeness"] < 0.8
+    assert metrics["prompt_accuracy"] < 0.5
 
 
 def test_one_picture_for_each_word_is_seen_through():
-    given = tally(np.random.default_rng(2), 200)
+    given = per_image_stats(np.random.default_rng(2), 200)
     means = {k: given["real_features"][given["told"][:, 1] == k].mean(0) for k in (1, 2, 3)}
     given["features"] = np.stack([means[k] for k in given["told"][:, 1]])
-    figures = Scorer(given).figures()
-    assert figures["prompt_accuracy"] == 1
-    assert figures["diversity"] == pytest.approx(0, abs=1e-9)
-    assert figures["likeness"] < 0.9
+    metrics = Scorer(given).metrics()
+    assert metrics["prompt_accuracy"] == 1
+    assert metrics["diversity"] == pytest.approx(0, abs=1e-9)
+    assert metrics["likeness"] < 0.9
 
 
 def test_copies_are_told():
     rng = np.random.default_rng(3)
-    given = tally(rng, 100)
-    assert Scorer({**given, "near": np.zeros(100)}).figures()["copies"] == 1
-    assert Scorer({**given, "near": given["near_real"]}).figures()["copies"] == pytest.approx(0.01)
+    given = per_image_stats(rng, 100)
+    assert Scorer({**given, "near": np.zeros(100)}).metrics()["copies"] == 1
+    assert Scorer({**given, "near": given["near_real"]}).metrics()["copies"] == pytest.approx(0.01)
 
 
 def test_a_choice_of_rows_is_those_rows_with_their_weights():
     rng = np.random.default_rng(4)
-    given = tally(rng, 30)
+    given = per_image_stats(rng, 30)
     given["features"] = given["real_features"] + 1
     scorer = Scorer(given)
-    assert scorer.figures(np.arange(30)) == pytest.approx(scorer.figures(), nan_ok=True)
+    assert scorer.metrics(np.arange(30)) == pytest.approx(scorer.metrics(), nan_ok=True)
     once = rng.permutation(30)[:20]
     alone = Scorer({name: column[once] for name, column in given.items()})
     for name in ("prompt_accuracy", "copies", "diversity"):
-        assert scorer.figures(once)[name] == pytest.approx(alone.figures()[name])
-    twice = scorer.figures(np.repeat(once, 2))  # a picture is never compared with itself, however often it is drawn
-    assert twice == pytest.approx(scorer.figures(once))
+        assert scorer.metrics(once)[name] == pytest.approx(alone.metrics()[name])
+    twice = scorer.metrics(
+        np.repeat(once, 2)
+    )  # a picture is never compared with itself, however often it is drawn
+    assert twice == pytest.approx(scorer.metrics(once))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_none_one_and_two_pictures(count):
-    figures = Scorer(tally(np.random.default_rng(5), count)).figures()
-    assert set(figures) == set(FIGURES)
-    assert all(np.isfinite(value) or np.isnan(value) for value in figures.values())
-    assert np.isnan(figures["likeness"]) or count == 2
+    metrics = Scorer(per_image_stats(np.random.default_rng(5), count)).metrics()
+    assert set(metrics) == set(FIGURES)
+    assert all(np.isfinite(value) or np.isnan(value) for value in metrics.values())
+    assert np.isnan(metrics["likeness"]) or count == 2

@@ -16,7 +16,7 @@ from foveate.metrics.baselines.instances import LEAST, fit_baselines, otsu, patc
 OTSU = "Otsu's threshold, connected patches"
 
 
-def picture(seed=0, shape=(40, 60), dark=50, bright=200, bands=1, spread=0):
+def make_image(seed=0, shape=(40, 60), dark=50, bright=200, bands=1, spread=0):
     """Bright blocks on dark ground, and the (H, W) numbers of the blocks."""
     rng = np.random.default_rng(seed)
     ids = np.zeros(shape, int)
@@ -34,10 +34,12 @@ def same(found, ids):
     """Whether the things are just those of other numbers."""
     size = ids.shape
     one = {mask.tobytes() for mask in found.masks(size)}
-    return len(found) == len(one) and one == {(ids == number).tobytes() for number in np.unique(ids[ids > 0])}
+    return len(found) == len(one) and one == {
+        (ids == number).tobytes() for number in np.unique(ids[ids > 0])
+    }
 
 
-# --- Otsu's threshold ---------------------------------------------------------------------------------------------------
+# --- Otsu's threshold
 
 
 def within(grey, least):
@@ -47,10 +49,15 @@ def within(grey, least):
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**32 - 1), st.lists(st.tuples(st.integers(0, 255), st.integers(0, 60)), min_size=1, max_size=4))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.tuples(st.integers(0, 255), st.integers(0, 60)), min_size=1, max_size=4),
+)
 def test_no_threshold_leaves_less_variance_within_the_two_sides(seed, bumps):
     rng = np.random.default_rng(seed)
-    grey = np.concatenate([rng.normal(mean, spread, rng.integers(1, 300)) for mean, spread in bumps])
+    grey = np.concatenate(
+        [rng.normal(mean, spread, rng.integers(1, 300)) for mean, spread in bumps]
+    )
     grey = np.clip(grey, 0, 255).astype(np.uint8).astype(float)[None]
     least = min(within(grey, at) for at in range(256))
     assert within(grey, otsu(grey)) == pytest.approx(least, rel=1e-9, abs=1e-6)
@@ -59,17 +66,17 @@ def test_no_threshold_leaves_less_variance_within_the_two_sides(seed, bumps):
 @pytest.mark.parametrize("seed", range(10))
 def test_the_same_threshold_as_opencv(seed):
     cv2 = pytest.importorskip("cv2")
-    grey = picture(seed, dark=90, bright=150, spread=60)[0][..., 0]
+    grey = make_image(seed, dark=90, bright=150, spread=60)[0][..., 0]
     assert otsu(grey.astype(float)) == cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0]
 
 
-# --- patches --------------------------------------------------------------------------------------------------------------
+# --- patches
 
 
 @pytest.mark.parametrize(("dark", "bright"), [(50, 200), (200, 50), (0, 255), (255, 0), (100, 102)])
 @pytest.mark.parametrize("bands", [1, 3, 5])
 def test_patches_that_stand_out_are_found_whichever_side_is_brighter(dark, bright, bands):
-    image, ids = picture(dark=dark, bright=bright, bands=bands)
+    image, ids = make_image(dark=dark, bright=bright, bands=bands)
     found = patches(image, 2)
     assert same(found, ids)
     assert found.boxes.classes.tolist() == [2] * 5
@@ -78,7 +85,7 @@ def test_patches_that_stand_out_are_found_whichever_side_is_brighter(dark, brigh
 
 @pytest.mark.parametrize("seed", range(5))
 def test_patches_are_those_that_scipy_labels(seed):
-    image, _ = picture(seed, dark=80, bright=170, spread=60)
+    image, _ = make_image(seed, dark=80, bright=170, spread=60)
     bright = image[..., 0] > otsu(image[..., 0].astype(float))
     assert 2 * bright.sum() < bright.size
     ids, _ = label(bright)
@@ -107,7 +114,7 @@ def test_a_flat_picture_has_no_thing(value, shape):
 
 
 def test_a_ground_whose_mean_brightness_is_no_whole_number_is_a_ground():
-    _, ids = picture()
+    _, ids = make_image()
     colours = np.array([(100, 100, 102), (200, 200, 200)], np.uint8)
     assert same(patches(colours[(ids > 0).astype(int)], 0), ids)
 
@@ -125,66 +132,80 @@ def test_what_stands_out_more_is_surer_and_all_scores_are_shares():
 
 
 def test_a_dark_patch_is_as_sure_as_a_bright_one():
-    image, _ = picture()
-    np.testing.assert_allclose(patches(image, 0).boxes.scores, patches(255 - image, 0).boxes.scores, atol=2 / 255)
+    image, _ = make_image()
+    np.testing.assert_allclose(
+        patches(image, 0).boxes.scores, patches(255 - image, 0).boxes.scores, atol=2 / 255
+    )
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------------
+# --- all of them
 
 
 def known(count, seed=0, classes=(1,)):
     """Pictures and what is in them."""
-    made = [picture(seed + row) for row in range(count)]
+    made = [make_image(seed + row) for row in range(count)]
     kinds = np.resize(classes, 5)
     return np.stack([image for image, _ in made]), [
-        label_maps.things(ids, Boxes(np.zeros((5, 4)), kinds)) for _, ids in made
+        label_maps.instances(ids, Boxes(np.zeros((5, 4)), kinds)) for _, ids in made
     ]
 
 
 def test_where_things_are_bright_patches_only_otsu_is_right():
-    images, truths = known(6)
+    images, targets = known(6)
     asked, expected = known(4, seed=50)
-    made = fit_baselines(images, truths, 2, 0)(asked)
+    made = fit_baselines(images, targets, 2, 0)(asked)
     perfect = {
         name
-        for name, answers in made.items()
-        if all(same(own, label_maps.numbered(true, (40, 60))) for own, true in zip(answers, expected, strict=True))
+        for name, predictions in made.items()
+        if all(
+            same(own, label_maps.numbered(true, (40, 60)))
+            for own, true in zip(predictions, expected, strict=True)
+        )
     }
     assert perfect == {OTSU}
-    assert all(answer.present() == (1,) for answer in made[OTSU])
+    assert all(prediction.present() == (1,) for prediction in made[OTSU])
 
 
 def test_patches_are_of_the_commonest_class():
-    images, truths = known(3, classes=(0, 2, 2, 1, 2))
-    assert all(answer.present() == (2,) for answer in fit_baselines(images, truths, 4, 0)(images)[OTSU])
+    images, targets = known(3, classes=(0, 2, 2, 1, 2))
+    assert all(
+        prediction.present() == (2,)
+        for prediction in fit_baselines(images, targets, 4, 0)(images)[OTSU]
+    )
 
 
 def test_the_others_are_those_of_boxes_filled():
-    images, truths = known(4, classes=(0, 1))
-    made = fit_baselines(images, truths, 2, 3)(images)
-    boxes = fit_box_baselines(images, [truth.boxes for truth in truths], 2, 3)(images)
+    images, targets = known(4, classes=(0, 1))
+    made = fit_baselines(images, targets, 2, 3)(images)
+    boxes = fit_box_baselines(images, [target.boxes for target in targets], 2, 3)(images)
     assert made.keys() == {OTSU, *boxes}
-    for name, answers in boxes.items():
-        for own, expected in zip(made[name], answers, strict=True):
+    for name, predictions in boxes.items():
+        for own, expected in zip(made[name], predictions, strict=True):
             assert np.array_equal(own.boxes.corners, expected.corners)
             assert np.array_equal(own.boxes.scores, expected.scores)
-            assert np.array_equal(own.masks((40, 60)), Instances(expected, (None,) * len(expected)).masks((40, 60)))
+            assert np.array_equal(
+                own.masks((40, 60)), Instances(expected, (None,) * len(expected)).masks((40, 60))
+            )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (13, 70), (200, 3)])
 def test_answers_fit_pictures_of_any_size(shape):
-    images, truths = known(3)
-    for name, (answer,) in fit_baselines(images, truths, 2, 0)([np.zeros((*shape, 1), np.uint8)]).items():
-        assert answer.masks(shape).shape == (len(answer), *shape), name
-        assert answer.boxes.size == shape, name
+    images, targets = known(3)
+    for name, (prediction,) in fit_baselines(images, targets, 2, 0)(
+        [np.zeros((*shape, 1), np.uint8)]
+    ).items():
+        assert prediction.masks(shape).shape == (len(prediction), *shape), name
+        assert prediction.boxes.size == shape, name
 
 
 def test_one_picture_without_a_thing_and_none_that_is_asked_about():
     images, _ = known(1)
     nothing = Instances(Boxes(np.zeros((0, 4)), np.zeros(0, int)), ())
-    answer = fit_baselines(images, [nothing], 3, 0)
-    assert {name: len(made[0]) for name, made in answer(images).items() if name != OTSU} == dict.fromkeys(
+    prediction = fit_baselines(images, [nothing], 3, 0)
+    assert {
+        name: len(made[0]) for name, made in prediction(images).items() if name != OTSU
+    } == dict.fromkeys(
         ("mean box of each class", "commonest boxes", "boxes of the most similar picture"), 0
     )
-    assert answer(images)[OTSU][0].present() == (0,)
-    assert all(made == [] for made in answer([]).values())
+    assert prediction(images)[OTSU][0].present() == (0,)
+    assert all(made == [] for made in prediction([]).values())

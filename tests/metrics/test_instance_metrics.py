@@ -25,17 +25,17 @@ from helpers.instances_demo import (
     RING,
     SIZE,
     box,
+    compute_metrics,
     dots,
-    figures,
+    instances,
     overlapping,
     tallied,
-    things,
 )
 
 ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes": st.integers(1, 3)}
 
 
-# --- average precision --------------------------------------------------------------------------------------------------
+# --- average precision
 
 
 class Oracle(COCOeval):
@@ -43,8 +43,8 @@ class Oracle(COCOeval):
 
     def _prepare(self):
         super()._prepare()
-        for truths in self._gts.values():
-            for one in truths:
+        for targets in self._gts.values():
+            for one in targets:
                 one["ignore"] = one["iscrowd"] or one["difficult"]
 
 
@@ -53,40 +53,68 @@ def encoded(mask):
 
 
 def oracle(pairs, classes, size):
-    truths, answers = [], []
+    targets, predictions = [], []
     for image, (found, true) in enumerate(pairs):
         for mask, k, crowd, difficult in zip(
-            true.masks(size), true.boxes.classes.tolist(), true.boxes.crowd, true.boxes.difficult, strict=True
+            true.masks(size),
+            true.boxes.classes.tolist(),
+            true.boxes.crowd,
+            true.boxes.difficult,
+            strict=True,
         ):
-            told = {"id": len(truths) + 1, "image_id": image, "category_id": k, "segmentation": encoded(mask)}
-            truths.append(told | {"area": int(mask.sum()), "iscrowd": int(crowd), "difficult": int(difficult)})
-        for mask, k, score in zip(found.masks(size), found.boxes.classes.tolist(), found.boxes.scores, strict=True):
-            answers.append({"image_id": image, "category_id": k, "segmentation": encoded(mask), "score": float(score)})
+            told = {
+                "id": len(targets) + 1,
+                "image_id": image,
+                "category_id": k,
+                "segmentation": encoded(mask),
+            }
+            targets.append(
+                told | {"area": int(mask.sum()), "iscrowd": int(crowd), "difficult": int(difficult)}
+            )
+        for mask, k, score in zip(
+            found.masks(size), found.boxes.classes.tolist(), found.boxes.scores, strict=True
+        ):
+            predictions.append(
+                {
+                    "image_id": image,
+                    "category_id": k,
+                    "segmentation": encoded(mask),
+                    "score": float(score),
+                }
+            )
     with contextlib.redirect_stdout(io.StringIO()):
         known, given = COCO(), COCO()
         known.dataset = {
-            "images": [{"id": image, "height": size[0], "width": size[1]} for image in range(len(pairs))],
-            "annotations": truths,
+            "images": [
+                {"id": image, "height": size[0], "width": size[1]} for image in range(len(pairs))
+            ],
+            "annotations": targets,
             "categories": [{"id": k} for k in range(classes)],
         }
         given.dataset = {**known.dataset, "annotations": []}
         known.createIndex()
         given.createIndex()
-        judge = Oracle(known, known.loadRes(answers) if answers else given, "segm")
+        judge = Oracle(known, known.loadRes(predictions) if predictions else given, "segm")
         judge.params.maxDets = [1, 10, instance.MOST]
         judge.evaluate()
         judge.accumulate()
-    precision, recall = judge.eval["precision"][..., -1], judge.eval["recall"][..., -1]  # (T, R, K, A) and (T, K, A)
+    precision, recall = (
+        judge.eval["precision"][..., -1],
+        judge.eval["recall"][..., -1],
+    )  # (T, R, K, A) and (T, K, A)
     found = {
         "map": precision[..., 0], "map50": precision[0, ..., 0], "map75": precision[5, ..., 0],
         "map_small": precision[..., 1], "map_medium": precision[..., 2], "map_large": precision[..., 3],
         "recall": recall[..., 0],
     }  # fmt: skip
-    return {name: values[values > -1].mean() if (values > -1).any() else np.nan for name, values in found.items()}
+    return {
+        name: values[values > -1].mean() if (values > -1).any() else np.nan
+        for name, values in found.items()
+    }
 
 
 def agree(pairs, classes, size):
-    mine = figures(pairs, classes, size)
+    mine = compute_metrics(pairs, classes, size)
     for name, value in oracle(pairs, classes, size).items():
         assert mine[name] == pytest.approx(value, abs=1e-9, nan_ok=True), name
 
@@ -105,21 +133,25 @@ def test_average_precision_is_pycocotools_at_the_edges(case):
 
 def test_more_than_a_hundred_things_of_a_class_count():
     rng = np.random.default_rng(0)
-    agree([(things(dots(140), scores=rng.random(140)), things(dots(120)))], 1, SIZE)
+    agree([(instances(dots(140), scores=rng.random(140)), instances(dots(120)))], 1, SIZE)
 
 
 def test_thousands_of_things_in_a_picture_count():
     many = dots(1300)
-    assert figures([(things(many, scores=np.linspace(1, 0, 1300)), things(many))], 1, SIZE)["map"] == pytest.approx(1)
+    assert compute_metrics(
+        [(instances(many, scores=np.linspace(1, 0, 1300)), instances(many))], 1, SIZE
+    )["map"] == pytest.approx(1)
 
 
 def test_no_more_than_so_many_things_of_a_class_count_the_surest_first(monkeypatch):
     monkeypatch.setattr("foveate.metrics.instance.MOST", 1000)
-    true, masks = things(dots(1050)), dots(1100)
-    made = figures([(things(masks, scores=np.linspace(1, 0, 1100)), true)], 1, SIZE)
+    true, masks = instances(dots(1050)), dots(1100)
+    made = compute_metrics([(instances(masks, scores=np.linspace(1, 0, 1100)), true)], 1, SIZE)
     assert made["recall"] == pytest.approx(1000 / 1050)
     assert made["map"] == pytest.approx(96 / 101)  # recalls of 0% to 95%, at a precision of 1
-    made = figures([(things(masks, scores=np.linspace(0, 1, 1100)), true)], 1, SIZE)  # the 50 false ones are surest
+    made = compute_metrics(
+        [(instances(masks, scores=np.linspace(0, 1, 1100)), true)], 1, SIZE
+    )  # the 50 false ones are surest
     assert made["recall"] == pytest.approx(950 / 1050)
     assert made["map"] == pytest.approx(91 / 101 * 0.95)
 
@@ -128,45 +160,60 @@ def test_masks_of_boxes_without_a_shape_are_scored_as_boxes():
     corners = np.array([[0, 0, 20, 30], [5, 5, 45, 50], [30, 0, 50, 10]], float)
     found = Boxes(corners + np.array([0, 0, 2, 3]), np.array([0, 1, 0]), np.array([0.9, 0.8, 0.7]))
     true = Boxes(corners, np.array([0, 1, 1]))
-    made = figures([(Instances(found, (None,) * 3), Instances(true, (None,) * 3))], 2, (60, 60))
-    assert {name: made[name] for name in detection.figures(detection.tally([], []), 2)} == pytest.approx(
-        detection.figures(detection.tally([found], [true]), 2), abs=1e-12, nan_ok=True
+    made = compute_metrics(
+        [(Instances(found, (None,) * 3), Instances(true, (None,) * 3))], 2, (60, 60)
+    )
+    assert {
+        name: made[name] for name in detection.compute_metrics(detection.per_image_stats([], []), 2)
+    } == pytest.approx(
+        detection.compute_metrics(detection.per_image_stats([found], [true]), 2),
+        abs=1e-12,
+        nan_ok=True,
     )
 
 
-# --- tallies ------------------------------------------------------------------------------------------------------------
+# --- tallies
 
 
 def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
     rng = np.random.default_rng(3)
     pairs = [overlapping(rng, 3, (60, 70)) for _ in range(20)]
-    tally = tallied(pairs, 3, (60, 70), 0.3)
-    read = {name: detection.column(json.loads(json.dumps(rows.tolist()))) for name, rows in tally.items()}
+    stats = tallied(pairs, 3, (60, 70), 0.3)
+    read = {
+        name: detection.column(json.loads(json.dumps(rows.tolist())))
+        for name, rows in stats.items()
+    }
     whole = instance.Scorer(read, 3)
-    assert whole.figures() == pytest.approx(instance.Scorer(tally, 3).figures(), abs=0, nan_ok=True)
+    assert whole.metrics() == pytest.approx(instance.Scorer(stats, 3).metrics(), abs=0, nan_ok=True)
     for _ in range(5):
         rows = rng.integers(0, 20, 20)
-        chosen = figures([pairs[row] for row in rows], 3, (60, 70), 0.3)
-        assert whole.figures(rows) == pytest.approx(chosen, abs=1e-12, nan_ok=True)
+        chosen = compute_metrics([pairs[row] for row in rows], 3, (60, 70), 0.3)
+        assert whole.metrics(rows) == pytest.approx(chosen, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("classes", [1, 300])
 def test_no_picture_has_no_figure(classes):
-    assert all(np.isnan(value) for value in figures([], classes, SIZE).values())
+    assert all(np.isnan(value) for value in compute_metrics([], classes, SIZE).values())
 
 
 def test_things_are_compared_by_their_pixels():
-    pair = instance.compared(things([BIG, DOT, NOTHING], scores=[1, 1, 1]), things([HALF, NOTHING, BIG, BIG]), SIZE)
+    pair = instance.compared(
+        instances([BIG, DOT, NOTHING], scores=[1, 1, 1]), instances([HALF, NOTHING, BIG, BIG]), SIZE
+    )
     assert pair.overlap.tolist() == [[0.5, 0, 1, 1], [1 / 800, 0, 1 / 1600, 1 / 1600], [0, 0, 0, 0]]
     assert pair.areas.tolist() == [800, 0, 1600, 1600]
     assert pair.found_areas.tolist() == [1600, 1, 0]
-    crowd = instance.compared(things([DOT]), things([BIG, BIG], crowd=np.array([True, False])), SIZE)
+    crowd = instance.compared(
+        instances([DOT]), instances([BIG, BIG], crowd=np.array([True, False])), SIZE
+    )
     assert crowd.overlap.tolist() == [[1, 1 / 1600]]
-    assert instance.compared(things([]), things([BIG]), SIZE).overlap.shape == (0, 1)
-    assert instance.compared(things([BIG]), things([]), SIZE).overlap.shape == (1, 0)
+    assert instance.compared(instances([]), instances([BIG]), SIZE).overlap.shape == (0, 1)
+    assert instance.compared(instances([BIG]), instances([]), SIZE).overlap.shape == (1, 0)
 
 
 def test_a_thing_in_the_hole_of_a_ring_is_another_thing():
     inner = box(10, 10, 30, 30)
-    made = figures([(things([inner, RING], scores=[0.9, 0.8]), things([RING, inner]))], 1, SIZE)
+    made = compute_metrics(
+        [(instances([inner, RING], scores=[0.9, 0.8]), instances([RING, inner]))], 1, SIZE
+    )
     assert (made["map"], made["pq"], made["count_error"]) == (1, 1, 0)

@@ -9,7 +9,7 @@ from foveate.annotations import Boxes, Instances
 from foveate.data import label_maps
 from foveate.metrics import interactive
 from foveate.metrics.baselines.clicks import disk, fit_baselines, flood
-from foveate.metrics.interactive import CLICKS, MOST, Pointed
+from foveate.metrics.interactive import CLICKS, MOST, InteractiveResult
 
 SIZE = (12, 16)
 
@@ -20,26 +20,36 @@ def block(left: int, top: int, right: int, bottom: int) -> np.ndarray:
     return mask
 
 
-def truth(*masks: np.ndarray, classes: list[int] | None = None, **flags: object) -> Instances:
-    things = label_maps.layered(np.array(masks).reshape(-1, *SIZE))
-    boxes = Boxes(things.boxes.corners, np.array(classes or [0] * len(masks), int), size=SIZE, **flags)
-    return Instances(boxes, things.shapes)
+def make_target(*masks: np.ndarray, classes: list[int] | None = None, **flags: object) -> Instances:
+    instances = label_maps.from_masks(np.array(masks).reshape(-1, *SIZE))
+    boxes = Boxes(
+        instances.boxes.corners, np.array(classes or [0] * len(masks), int), size=SIZE, **flags
+    )
+    return Instances(boxes, instances.shapes)
 
 
-def answered(*rounds: list[np.ndarray]) -> Pointed:
+def predicted(*rounds: list[np.ndarray]) -> InteractiveResult:
     each = [*rounds, *[rounds[-1]] * (CLICKS - len(rounds))]
-    return Pointed(np.arange(len(rounds[0])), tuple(label_maps.layered(np.array(masks)) for masks in each))
+    return InteractiveResult(
+        np.arange(len(rounds[0])), tuple(label_maps.from_masks(np.array(masks)) for masks in each)
+    )
 
 
-def figures(answers: list[Pointed], truths: list[Instances]) -> dict[str, float]:
-    return interactive.Scorer(interactive.tally(answers, truths, [SIZE] * len(truths))).figures()
+def compute_metrics(
+    predictions: list[InteractiveResult], targets: list[Instances]
+) -> dict[str, float]:
+    return interactive.Scorer(
+        interactive.per_image_stats(predictions, targets, [SIZE] * len(targets))
+    ).metrics()
 
 
 def test_by_hand():
     """Two things: one right from the third click on, one never quite."""
     first, second = block(0, 0, 4, 4), block(8, 0, 12, 4)
     half, most = block(0, 0, 2, 4), block(8, 0, 12, 3)
-    told = figures([answered([half, most], [half, most], [first, most])], [truth(first, second)])
+    told = compute_metrics(
+        [predicted([half, most], [half, most], [first, most])], [make_target(first, second)]
+    )
     assert told["iou_1"] == pytest.approx((0.5 + 0.75) / 2)
     assert told["iou_3"] == told["iou_5"] == pytest.approx((1 + 0.75) / 2)
     assert told["within_5_clicks"] == 0.5
@@ -48,26 +58,34 @@ def test_by_hand():
 
 def test_each_thing_counts_the_same_in_whatever_picture_it_is():
     right, wrong = block(0, 0, 4, 4), block(5, 5, 9, 9)
-    answers = [answered([right]), answered([right, right, right])]
-    told = figures(answers, [truth(right), truth(wrong, wrong, right)])
+    predictions = [predicted([right]), predicted([right, right, right])]
+    told = compute_metrics(predictions, [make_target(right), make_target(wrong, wrong, right)])
     assert told["iou_1"] == pytest.approx(2 / 4)
-    scorer = interactive.Scorer(interactive.tally(answers, [truth(right), truth(wrong, wrong, right)], [SIZE] * 2))
-    assert scorer.figures(np.array([0, 0]))["iou_1"] == 1.0
-    assert scorer.figures(np.array([0, 1]))["iou_1"] == pytest.approx(told["iou_1"])
+    scorer = interactive.Scorer(
+        interactive.per_image_stats(
+            predictions, [make_target(right), make_target(wrong, wrong, right)], [SIZE] * 2
+        )
+    )
+    assert scorer.metrics(np.array([0, 0]))["iou_1"] == 1.0
+    assert scorer.metrics(np.array([0, 1]))["iou_1"] == pytest.approx(told["iou_1"])
 
 
 def test_nothing_to_point_at_has_no_figure():
-    empty = Pointed(np.zeros(0, int), (label_maps.layered(np.zeros((0, *SIZE), bool)),) * CLICKS)
-    assert all(np.isnan(value) for value in figures([empty], [truth()]).values())
-    assert all(np.isnan(value) for value in figures([], []).values())
+    empty = InteractiveResult(
+        np.zeros(0, int), (label_maps.from_masks(np.zeros((0, *SIZE), bool)),) * CLICKS
+    )
+    assert all(np.isnan(value) for value in compute_metrics([empty], [make_target()]).values())
+    assert all(np.isnan(value) for value in compute_metrics([], []).values())
 
 
 def test_crowds_and_difficult_things_are_not_pointed_at_and_of_many_some_evenly():
-    three = truth(
-        *[block(i, 0, i + 1, 1) for i in range(3)], crowd=[True, False, False], difficult=[False, False, True]
+    three = make_target(
+        *[block(i, 0, i + 1, 1) for i in range(3)],
+        crowd=[True, False, False],
+        difficult=[False, False, True],
     )
     assert interactive.chosen(three).tolist() == [1]
-    many = truth(*[block(i % 16, i // 16, i % 16 + 1, i // 16 + 1) for i in range(100)])
+    many = make_target(*[block(i % 16, i // 16, i % 16 + 1, i // 16 + 1) for i in range(100)])
     rows = interactive.chosen(many)
     assert len(rows) == MOST
     assert rows[0] == 0
@@ -82,7 +100,7 @@ def test_overlaps_of_nothing_with_nothing_are_whole():
     assert len(interactive.overlaps(nothing[:0], nothing[:0])) == 0
 
 
-def picture() -> np.ndarray:
+def make_image() -> np.ndarray:
     """A red block and a blue one on grey."""
     image = np.full((*SIZE, 3), 128, np.uint8)
     image[block(1, 1, 6, 6)] = (200, 20, 20)
@@ -91,11 +109,13 @@ def picture() -> np.ndarray:
 
 
 def test_a_flood_fill_takes_what_is_connected_and_alike():
-    found = flood(picture(), [(3.5, 3.5, True)], 30)
+    found = flood(make_image(), [(3.5, 3.5, True)], 30)
     assert np.array_equal(found, block(1, 1, 6, 6))
-    assert np.array_equal(flood(picture(), [(3.5, 3.5, True), (8.0, 2.0, True)], 30), block(1, 1, 11, 6))
-    assert not flood(picture(), [(3.5, 3.5, True), (2.0, 2.0, False)], 30).any()
-    assert flood(picture(), [(16.0, 12.0, True)], 30)[-1, -1]  # on the far edge: the last pixel
+    assert np.array_equal(
+        flood(make_image(), [(3.5, 3.5, True), (8.0, 2.0, True)], 30), block(1, 1, 11, 6)
+    )
+    assert not flood(make_image(), [(3.5, 3.5, True), (2.0, 2.0, False)], 30).any()
+    assert flood(make_image(), [(16.0, 12.0, True)], 30)[-1, -1]  # on the far edge: the last pixel
 
 
 def test_a_disk_lies_around_the_click_and_the_later_click_counts():
@@ -107,11 +127,11 @@ def test_a_disk_lies_around_the_click_and_the_later_click_counts():
 
 
 def test_the_tolerance_is_chosen_on_the_train_part():
-    images = np.stack([picture()] * 3)
-    noisy = np.clip(images.astype(int) + np.random.default_rng(0).integers(-12, 13, images.shape), 0, 255).astype(
-        np.uint8
-    )
-    cuts = fit_baselines(noisy, [truth(block(1, 1, 6, 6))] * 3, seed=0)
+    images = np.stack([make_image()] * 3)
+    noisy = np.clip(
+        images.astype(int) + np.random.default_rng(0).integers(-12, 13, images.shape), 0, 255
+    ).astype(np.uint8)
+    cuts = fit_baselines(noisy, [make_target(block(1, 1, 6, 6))] * 3, seed=0)
     assert np.array_equal(cuts["flood fill"](noisy[0], [(3.5, 3.5, True)]), block(1, 1, 6, 6))
     assert len(cuts) == 2
     assert fit_baselines(noisy[:0], [], seed=0)["flood fill"](noisy[0], [(0.5, 0.5, True)]).any()

@@ -21,15 +21,17 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
     for run in range(300):
-        figure = bootstrap((rng.random(200) < 0.9).astype(float), resamples=300, seed=run)
-        covered += figure.low <= 0.9 <= figure.high
+        metric = bootstrap((rng.random(200) < 0.9).astype(float), resamples=300, seed=run)
+        covered += metric.low <= 0.9 <= metric.high
     assert 0.91 <= covered / 300 <= 0.98
 
 
 def test_it_agrees_with_scipys_bootstrap():
     x = np.random.default_rng(1).exponential(size=150)
     ours = bootstrap(x, resamples=4000)
-    theirs = stats.bootstrap((x,), np.mean, method="percentile", n_resamples=4000, rng=2).confidence_interval
+    theirs = stats.bootstrap(
+        (x,), np.mean, method="percentile", n_resamples=4000, rng=2
+    ).confidence_interval
     assert ours.value == pytest.approx(x.mean())
     assert ours.low == pytest.approx(theirs.low, abs=0.02)
     assert ours.high == pytest.approx(theirs.high, abs=0.02)
@@ -38,16 +40,16 @@ def test_it_agrees_with_scipys_bootstrap():
 @pytest.mark.parametrize("n", [1, 5, 270])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_all_right_and_all_wrong_are_not_certain(n, value):
-    figure = bootstrap(np.full(n, value), resamples=50)
+    metric = bootstrap(np.full(n, value), resamples=50)
     exact = stats.binomtest(round(n * value), n).proportion_ci(0.95, method="exact")
-    assert figure.low == pytest.approx(exact.low)
-    assert figure.high == pytest.approx(exact.high)
+    assert metric.low == pytest.approx(exact.low)
+    assert metric.high == pytest.approx(exact.high)
 
 
 def test_nothing_has_no_figure():
-    figure = bootstrap(np.zeros(0))
-    assert figure.n == 0
-    assert np.isnan([figure.value, figure.low, figure.high]).all()
+    metric = bootstrap(np.zeros(0))
+    assert metric.n == 0
+    assert np.isnan([metric.value, metric.low, metric.high]).all()
 
 
 def test_a_paired_lift_is_surer_than_its_parts():
@@ -74,8 +76,8 @@ def test_draws_without_a_figure_are_left_out_of_its_interval():
         some = (x if rows is None else x[rows])[~np.isnan(x if rows is None else x[rows])]
         return {"mean": float(some.mean()) if len(some) else float("nan")}
 
-    figure = intervals.bootstrap(intervals.resampled(len(x), mean))["mean"]
-    assert (figure.value, figure.low, figure.high) == (0.5, 0.5, 0.5)
+    metric = intervals.bootstrap(intervals.resampled(len(x), mean))["mean"]
+    assert (metric.value, metric.low, metric.high) == (0.5, 0.5, 0.5)
 
 
 def test_different_pictures_cannot_be_paired():

@@ -17,7 +17,9 @@ def test_it_only_grows(tmp_path):
     assert first.when.endswith("+00:00")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"entries": [{"when": 1}]}', '{"entries": 3}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"entries": [{"when": 1}]}', '{"entries": 3}', "null"]
+)
 def test_a_damaged_ledger_is_refused_and_not_overwritten(tmp_path, text):
     path = tmp_path / "test_ledger.json"
     path.write_text(text)

@@ -23,5 +23,5 @@ def test_names_are_the_fields_own(name, within, first):
 
 @pytest.mark.parametrize("task", list(tasks.all()))
 def test_no_primary_figure_is_shown_as_a_key(task):
-    assert "_" not in headed(tasks.find(task).primary)
-    assert headed(tasks.find(task).primary) != tasks.find(task).primary
+    assert "_" not in headed(tasks.find(task).primary_metric)
+    assert headed(tasks.find(task).primary_metric) != tasks.find(task).primary_metric

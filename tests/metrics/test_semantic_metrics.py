@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
 
 from foveate.annotations import IGNORE
 from foveate.metrics import semantic
@@ -18,11 +25,13 @@ ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes"
 
 
 def scorer(pairs, classes):
-    return semantic.Scorer(semantic.tally([semantic.row(*pair, classes) for pair in pairs]), classes)
+    return semantic.Scorer(
+        semantic.per_image_stats([semantic.row(*pair, classes) for pair in pairs]), classes
+    )
 
 
-def figures(pairs, classes):
-    return scorer(pairs, classes).figures()
+def compute_metrics(pairs, classes):
+    return scorer(pairs, classes).metrics()
 
 
 def scene(rng, classes):
@@ -32,8 +41,14 @@ def scene(rng, classes):
     cell = int(rng.integers(1, 7))
     blocks = rng.choice([*named, IGNORE], (height // cell + 1, width // cell + 1))
     true = blocks.repeat(cell, 0).repeat(cell, 1)[:height, :width]
-    found = np.where(true == IGNORE, rng.choice(named), np.roll(true, rng.integers(-2, 3), int(rng.integers(2))))
-    found = np.where((found == IGNORE) | (rng.random(found.shape) < 0.1), rng.integers(0, classes, found.shape), found)
+    found = np.where(
+        true == IGNORE, rng.choice(named), np.roll(true, rng.integers(-2, 3), int(rng.integers(2)))
+    )
+    found = np.where(
+        (found == IGNORE) | (rng.random(found.shape) < 0.1),
+        rng.integers(0, classes, found.shape),
+        found,
+    )
     return found.astype(np.int8), true.astype(np.int8)
 
 
@@ -45,11 +60,13 @@ def scenes(seed, images, classes):
 
 
 def flat(pairs):
-    found, true = (np.concatenate([one.ravel() for one in kind]) for kind in zip(*pairs, strict=True))
+    found, true = (
+        np.concatenate([one.ravel() for one in kind]) for kind in zip(*pairs, strict=True)
+    )
     return found[true != IGNORE], true[true != IGNORE]
 
 
-# --- against scikit-learn -----------------------------------------------------------------------------------------------
+# --- against scikit-learn
 
 
 @settings(deadline=None, max_examples=60)
@@ -57,7 +74,7 @@ def flat(pairs):
 def test_equal_to_scikit_learn_on_all_labelled_pixels(seed, images, classes):
     pairs = scenes(seed, images, classes + 1)
     found, true = flat(pairs)
-    made = figures(pairs, classes + 1)
+    made = compute_metrics(pairs, classes + 1)
     assert made["miou"] == pytest.approx(jaccard_score(true, found, average="macro"), abs=1e-12)
     assert made["dice"] == pytest.approx(f1_score(true, found, average="macro"), abs=1e-12)
     assert made["pixel_accuracy"] == pytest.approx(accuracy_score(true, found), abs=1e-12)
@@ -80,19 +97,25 @@ def test_each_class_is_scored_as_scikit_learn_scores_it(seed, images, classes):
     }
     scores["iou"][~np.isin(labels, np.concatenate([found, true]))] = np.nan
     for name, expected in scores.items():
-        np.testing.assert_allclose([getattr(one, name) for one in made.per_class()], expected, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            [getattr(one, name) for one in made.per_class()], expected, atol=1e-12, err_msg=name
+        )
 
 
 def test_three_hundred_classes():
     rng = np.random.default_rng(0)
     true = rng.integers(0, 300, (90, 70)).astype(np.int16)
-    found = np.where(rng.random(true.shape) < 0.5, true, rng.integers(0, 300, true.shape)).astype(np.int16)
-    made = figures([(found, true)], 300)
-    assert made["miou"] == pytest.approx(jaccard_score(true.ravel(), found.ravel(), average="macro"), abs=1e-12)
+    found = np.where(rng.random(true.shape) < 0.5, true, rng.integers(0, 300, true.shape)).astype(
+        np.int16
+    )
+    made = compute_metrics([(found, true)], 300)
+    assert made["miou"] == pytest.approx(
+        jaccard_score(true.ravel(), found.ravel(), average="macro"), abs=1e-12
+    )
     assert made["pixel_accuracy"] == pytest.approx((found == true).mean(), abs=1e-12)
 
 
-# --- edges ----------------------------------------------------------------------------------------------------------------
+# --- edges
 
 
 def edge_pixels(inside, known):
@@ -102,8 +125,14 @@ def edge_pixels(inside, known):
     for row in range(height):
         for column in range(width):
             around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
-            around = [(r, c) for r, c in around if 0 <= r < height and 0 <= c < width and known[r, c]]
-            if known[row, column] and inside[row, column] and any(not inside[place] for place in around):
+            around = [
+                (r, c) for r, c in around if 0 <= r < height and 0 <= c < width and known[r, c]
+            ]
+            if (
+                known[row, column]
+                and inside[row, column]
+                and any(not inside[place] for place in around)
+            ):
                 pixels.append((row, column))
     return pixels
 
@@ -120,7 +149,9 @@ def sharpness(pairs, classes):
             near = [sum(any(math.dist(a, b) <= far for b in other) for a in one)
                     for one, other in ((own, theirs), (theirs, own))]  # fmt: skip
             counts += len(own), near[0], len(theirs), near[1]
-        precision, recall = (right / whole if whole else 0.0 for right, whole in (counts[1::-1], counts[3:1:-1]))
+        precision, recall = (
+            right / whole if whole else 0.0 for right, whole in (counts[1::-1], counts[3:1:-1])
+        )
         both = precision + recall
         score = 2 * precision * recall / both if both else 0.0
         scores.append(score if counts[0] + counts[2] else math.nan)
@@ -134,21 +165,27 @@ def test_boundary_f1_is_that_of_all_pairs_of_edge_pixels(seed, images, classes):
     expected = sharpness(pairs, classes)
     made = scorer(pairs, classes)
     np.testing.assert_allclose([one.boundary_f1 for one in made.per_class()], expected, atol=1e-12)
-    assert made.figures()["boundary_f1"] == pytest.approx(np.nanmean(expected), abs=1e-12)
+    assert made.metrics()["boundary_f1"] == pytest.approx(np.nanmean(expected), abs=1e-12)
 
 
-@pytest.mark.parametrize(("side", "off", "right"), [(20, 1, True), (20, 2, False), (400, 4, True), (400, 5, False)])
+@pytest.mark.parametrize(
+    ("side", "off", "right"), [(20, 1, True), (20, 2, False), (400, 4, True), (400, 5, False)]
+)
 def test_an_edge_may_be_off_by_a_pixel_or_by_a_share_of_the_diagonal(side, off, right):
     true = np.zeros((side, side), int)
     true[:, side // 2 :] = 1
-    assert figures([(np.roll(true, off, 1)[:, off:], true[:, off:])], 2)["boundary_f1"] == float(right)
+    assert compute_metrics([(np.roll(true, off, 1)[:, off:], true[:, off:])], 2)[
+        "boundary_f1"
+    ] == float(right)
 
 
 @pytest.mark.parametrize("side", [1, 3, 16, 90])
 def test_a_picture_gone_through_in_blocks_is_scored_as_at_once(side, monkeypatch):
     """Edges may be off by 3 pixels here, so that they are found beyond a block, too."""
     rng = np.random.default_rng(side)
-    found, true = (np.kron(rng.integers(0, 3, (20, 5)), np.ones((20, 20), int))[:, :90] for _ in range(2))
+    found, true = (
+        np.kron(rng.integers(0, 3, (20, 5)), np.ones((20, 20), int))[:, :90] for _ in range(2)
+    )
     found = np.roll(found, (2, -3), (0, 1))
     true[50:60, 20:70] = IGNORE
     whole = semantic.row(found, true, 3)
@@ -170,7 +207,7 @@ def test_what_nobody_labelled_has_no_edge():
     assert not semantic.edge(np.ones((3, 3), bool), np.ones((3, 3), bool)).any()
 
 
-# --- any choice of pictures -----------------------------------------------------------------------------------------------
+# --- any choice of pictures
 
 
 @settings(deadline=None, max_examples=40)
@@ -179,45 +216,65 @@ def test_a_choice_of_pictures_is_scored_as_a_tally_of_just_these(seed, images, c
     pairs = scenes(seed, images, classes + 1)
     rows = np.array([*data.draw(st.lists(st.integers(0, images), max_size=8)), images])
     whole, chosen = scorer(pairs, classes + 1), scorer([pairs[row] for row in rows], classes + 1)
-    assert whole.figures(rows) == pytest.approx(chosen.figures(), abs=1e-12, nan_ok=True)
+    assert whole.metrics(rows) == pytest.approx(chosen.metrics(), abs=1e-12, nan_ok=True)
     assert np.array_equal(whole.confusion(rows), chosen.confusion())
 
 
 def test_a_choice_of_no_picture_has_no_figure():
-    made = scorer(scenes(0, 3, 3), 3).figures(np.zeros(0, np.int64))
+    made = scorer(scenes(0, 3, 3), 3).metrics(np.zeros(0, np.int64))
     assert all(np.isnan(value) for value in made.values())
 
 
 def test_a_tally_survives_json():
-    tally = semantic.tally([semantic.row(*pair, 4) for pair in scenes(1, 5, 4)])
-    read = {name: semantic.column(json.loads(json.dumps(rows.tolist()))) for name, rows in tally.items()}
-    assert semantic.Scorer(read, 4).figures() == semantic.Scorer(tally, 4).figures()
+    stats = semantic.per_image_stats([semantic.row(*pair, 4) for pair in scenes(1, 5, 4)])
+    read = {
+        name: semantic.column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
+    }
+    assert semantic.Scorer(read, 4).metrics() == semantic.Scorer(stats, 4).metrics()
 
 
-# --- the ends ---------------------------------------------------------------------------------------------------------------
+# --- the ends
 
 HALF = np.array([[0, 0, 1, 1]] * 2)
 
 
 def test_all_right_is_1_and_all_wrong_is_0():
-    assert set(figures([(HALF, HALF)], 2).values()) == {1.0}
-    made = figures([(1 - HALF, HALF)], 2)
-    assert made == {"miou": 0, "dice": 0, "pixel_accuracy": 0, "boundary_f1": 1}  # the edge is where it is, for both
+    assert set(compute_metrics([(HALF, HALF)], 2).values()) == {1.0}
+    made = compute_metrics([(1 - HALF, HALF)], 2)
+    assert made == {
+        "miou": 0,
+        "dice": 0,
+        "pixel_accuracy": 0,
+        "boundary_f1": 1,
+    }  # the edge is where it is, for both
 
 
 def test_a_class_that_occurs_in_answers_alone_counts_and_one_that_occurs_nowhere_does_not():
     found = np.array([[0, 0, 1, 2]] * 2)
     made = scorer([(found, HALF)], 4)
-    assert made.figures()["miou"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert made.metrics()["miou"] == pytest.approx((1 + 0.5 + 0) / 3)
     only_found, nowhere = made.per_class()[2:]
-    assert (only_found.share, only_found.iou, only_found.precision, only_found.boundary_f1) == (0, 0, 0, 0)
+    assert (only_found.share, only_found.iou, only_found.precision, only_found.boundary_f1) == (
+        0,
+        0,
+        0,
+        0,
+    )
     assert np.isnan(only_found.recall)
-    assert np.isnan([getattr(nowhere, name) for name in ("iou", "dice", "precision", "recall", "boundary_f1")]).all()
+    assert np.isnan(
+        [getattr(nowhere, name) for name in ("iou", "dice", "precision", "recall", "boundary_f1")]
+    ).all()
 
 
 def test_a_class_that_is_never_found_counts_as_0():
     only_true = scorer([(HALF * 0, HALF)], 2).per_class()[1]
-    assert (only_true.share, only_true.iou, only_true.dice, only_true.recall, only_true.boundary_f1) == (
+    assert (
+        only_true.share,
+        only_true.iou,
+        only_true.dice,
+        only_true.recall,
+        only_true.boundary_f1,
+    ) == (
         0.5,
         0,
         0,
@@ -231,31 +288,35 @@ def test_a_pixel_that_nobody_labelled_counts_nowhere():
     true = np.where(np.arange(4) == 0, IGNORE, HALF)
     wrong = np.where(np.arange(4) == 0, 1, HALF)
     assert semantic.row(HALF, true, 2) == semantic.row(wrong, true, 2)
-    assert figures([(wrong, true)], 2)["pixel_accuracy"] == 1
+    assert compute_metrics([(wrong, true)], 2)["pixel_accuracy"] == 1
 
 
 def test_a_picture_without_a_label_changes_nothing():
     none = np.full((3, 5), IGNORE)
-    assert figures([(HALF, HALF), (none * 0, none)], 2) == figures([(HALF, HALF)], 2)
+    assert compute_metrics([(HALF, HALF), (none * 0, none)], 2) == compute_metrics(
+        [(HALF, HALF)], 2
+    )
 
 
-@pytest.mark.parametrize("pairs", [[], [(HALF * 0, HALF * 0 + IGNORE)]], ids=["no picture", "all ignored"])
+@pytest.mark.parametrize(
+    "pairs", [[], [(HALF * 0, HALF * 0 + IGNORE)]], ids=["no picture", "all ignored"]
+)
 @pytest.mark.parametrize("classes", [1, 3, 300])
 def test_where_nothing_is_labelled_there_is_no_figure(pairs, classes):
-    assert all(np.isnan(value) for value in figures(pairs, classes).values())
+    assert all(np.isnan(value) for value in compute_metrics(pairs, classes).values())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (6, 5)])
 @pytest.mark.parametrize("classes", [1, 300])
 def test_pictures_of_one_class_have_no_edge(shape, classes):
-    made = figures([(np.zeros(shape, int), np.zeros(shape, int))], classes)
+    made = compute_metrics([(np.zeros(shape, int), np.zeros(shape, int))], classes)
     assert (made["miou"], made["dice"], made["pixel_accuracy"]) == (1, 1, 1)
     assert np.isnan(made["boundary_f1"])
 
 
 def test_one_pixel_is_right_or_wrong():
     zero, one = np.zeros((1, 1), int), np.ones((1, 1), int)
-    made = figures([(zero, zero), (one, zero), (HALF, HALF)], 2)
+    made = compute_metrics([(zero, zero), (one, zero), (HALF, HALF)], 2)
     assert made["pixel_accuracy"] == 9 / 10
     assert made["boundary_f1"] == 1
 

@@ -18,22 +18,25 @@ def needs(name: str) -> None:
         pytest.importorskip("timm")
 
 
-def answered(name: str):
+def predicted(name: str):
     """At its smallest size, for two pictures with an object each: (net, losses)."""
     torch.manual_seed(0)
     size = models.find(name).smallest
     backbone = models.build(name, channels=3, size=size)
     net = nn.Sequential(backbone, backbone.detector(2)).train()
-    boxes = [torch.tensor([[0.0, 0.0, 0.6, 0.7]]) * size, torch.tensor([[0.3, 0.2, 1.0, 1.0]]) * size]
-    spared = [torch.zeros(1, dtype=torch.bool)] * 2
-    truth = Truth(boxes, [torch.tensor([0]), torch.tensor([1])], spared)
-    return net, net(torch.randn(2, 3, size, size)).losses(truth)
+    boxes = [
+        torch.tensor([[0.0, 0.0, 0.6, 0.7]]) * size,
+        torch.tensor([[0.3, 0.2, 1.0, 1.0]]) * size,
+    ]
+    ignored = [torch.zeros(1, dtype=torch.bool)] * 2
+    target = Truth(boxes, [torch.tensor([0]), torch.tensor([1])], ignored)
+    return net, net(torch.randn(2, 3, size, size)).losses(target)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("mlp", "unet"))])
 def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
     needs(name)
-    net, losses = answered(name)
+    net, losses = predicted(name)
     assert torch.isfinite(losses["total"])
     losses["total"].backward()
     for weight, parameter in net.named_parameters():
@@ -45,17 +48,19 @@ def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("mlp")])
 def test_a_model_without_places_refuses_and_names_those_that_fit(name):
     with pytest.raises(SettingError, match="mlp") as refused:
-        answered(name)
-    for other in ("quick", "yolo", "resnet18"):
+        predicted(name)
+    for other in ("tiny_cnn", "yolo", "resnet18"):
         assert other in refused.value.remedy
     assert "mlp" not in refused.value.remedy
     assert "unet" not in refused.value.remedy
 
 
-@pytest.mark.parametrize(("name", "fits"), [("unet", "yolo"), ("unet:4x2", "yolo"), ("unet:resnet18", "resnet18")])
+@pytest.mark.parametrize(
+    ("name", "fits"), [("unet", "yolo"), ("unet:4x2", "yolo"), ("unet:resnet18", "resnet18")]
+)
 def test_a_u_net_refuses_boxes_and_names_the_net_that_fits(name, fits):
     with pytest.raises(SettingError, match="U-Net") as refused:
-        answered(name)
+        predicted(name)
     assert f"--model {fits}." in refused.value.remedy
 
 

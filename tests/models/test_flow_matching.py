@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from foveate import models
-from foveate.models.heads.flow_matching import Painter, paint, pixels
-from foveate.models.model import Vision
+from foveate.models.heads.flow_matching import FlowMatchingModel, paint, pixels
+from foveate.models.model import VisionModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def built(name: str = "sketch", size: int = 16, channels: int = 3) -> Painter:
+def built(name: str = "patch_resnet", size: int = 16, channels: int = 3) -> FlowMatchingModel:
     torch.manual_seed(0)
-    painter = Painter(models.build(name, channels=channels, size=size), 7, 5)
+    painter = FlowMatchingModel(models.build(name, channels=channels, size=size), 7, 5)
     for weight in painter.parameters():  # those that begin with zeros would hide everything
         if weight.ndim > 1 and not weight.any():
             torch.nn.init.normal_(weight, std=0.05)
@@ -22,7 +22,7 @@ def built(name: str = "sketch", size: int = 16, channels: int = 3) -> Painter:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize(("name", "size"), [("sketch", 16), ("sketch", 29), ("sketch", 65), ("quick", 28), ("quick", 33), ("pyramid", 64), ("resnet18", 45), ("unet:8x2", 19), ("mlp", 12)])  # fmt: skip
+@pytest.mark.parametrize(("name", "size"), [("patch_resnet", 16), ("patch_resnet", 29), ("patch_resnet", 65), ("tiny_cnn", 28), ("tiny_cnn", 33), ("tiny_encoder", 64), ("resnet18", 45), ("unet:8x2", 19), ("mlp", 12)])  # fmt: skip
 def test_a_direction_for_each_pixel_by_any_backbone(name, size, channels):
     painter = built(name, size, channels)
     x = torch.randn(2, channels, size, size)
@@ -37,7 +37,9 @@ def test_moment_words_and_their_order_change_the_direction():
     painter, x = built(), torch.randn(1, 3, 16, 16)
 
     def said(moment: float, *words: int) -> torch.Tensor:
-        return painter.velocity(x, torch.tensor([moment]), painter.planned(torch.tensor([words]), x.shape[2:]))
+        return painter.velocity(
+            x, torch.tensor([moment]), painter.planned(torch.tensor([words]), x.shape[2:])
+        )
 
     first = said(0.5, 1, 2, 3, 0, 0)
     for other in (
@@ -54,14 +56,16 @@ def test_what_is_learnt_is_the_straight_line_from_noise_to_picture():
     images, noise = torch.randn(2, 2, 3, 16, 16).unbind(0)
     seen = []
     painter.velocity = lambda x, moment, words: seen.append(x) or x  # type: ignore[method-assign]
-    _, true = painter(images, noise, torch.tensor([0.0, 0.25]), torch.zeros(2, 5, dtype=torch.int64))
+    _, true = painter(
+        images, noise, torch.tensor([0.0, 0.25]), torch.zeros(2, 5, dtype=torch.int64)
+    )
     assert torch.equal(true, images - noise)
     assert torch.equal(seen[0][0], noise[0])
     assert torch.allclose(seen[0][1], noise[1] + 0.25 * true[1], atol=1e-6)
 
 
-def flow(velocity) -> Vision:
-    net = Vision(built(), size=16, mean=[100.0] * 3, std=[50.0] * 3)
+def flow(velocity) -> VisionModel:
+    net = VisionModel(built(), size=16, mean=[100.0] * 3, std=[50.0] * 3)
     net.body.velocity = velocity
     net.body.planned = lambda words, size: words
     return net
@@ -71,7 +75,9 @@ def test_euler_steps_lead_where_a_straight_flow_ends():
     start, goal = torch.randn(2, 4, 3, 16, 16).unbind(0)
     words = torch.ones(4, 5, dtype=torch.int64)
     for steps in (1, 7, 20):
-        *_, end = paint(flow(lambda x, moment, words: goal - start), start, words, guidance=1.0, steps=steps)
+        *_, end = paint(
+            flow(lambda x, moment, words: goal - start), start, words, guidance=1.0, steps=steps
+        )
         assert torch.allclose(end, goal, atol=1e-5)
 
 
@@ -79,7 +85,9 @@ def test_more_steps_come_nearer_to_a_curved_flow():
     """dx/dt = x has the solution x e^t; Euler's error falls as 1/steps."""
     start, words = torch.ones(1, 3, 16, 16), torch.ones(1, 5, dtype=torch.int64)
     ends = [
-        list(paint(flow(lambda x, moment, words: x), start, words, guidance=1.0, steps=n))[-1][0, 0, 0, 0]
+        list(paint(flow(lambda x, moment, words: x), start, words, guidance=1.0, steps=n))[-1][
+            0, 0, 0, 0
+        ]
         for n in (40, 80, 160)
     ]
     errors = [float(torch.e - end) for end in ends]

@@ -22,9 +22,15 @@ def test_weights_that_are_shared_are_counted_once():
 
 
 def test_any_depths_and_widths():
-    for name, widths in {"mlp": [256, 256], "mlp:7": [7], "mlp:300-200-100": [300, 200, 100]}.items():
+    for name, widths in {
+        "mlp": [256, 256],
+        "mlp:7": [7],
+        "mlp:300-200-100": [300, 200, 100],
+    }.items():
         backbone = models.build(name, channels=2, size=9)
-        assert [layer.out_features for layer in backbone.layers if isinstance(layer, nn.Linear)] == widths
+        assert [
+            layer.out_features for layer in backbone.layers if isinstance(layer, nn.Linear)
+        ] == widths
 
 
 @torch.no_grad()

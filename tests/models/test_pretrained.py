@@ -29,10 +29,13 @@ def build(path, name="resnet18"):
 
 def test_weights_of_another_net_are_refused_with_what_does_not_match(file):
     with pytest.raises(
-        SettingError, match="not the published weights of resnet34: 80 tensors are missing, 0 are unknown"
+        SettingError,
+        match="not the published weights of resnet34: 80 tensors are missing, 0 are unknown",
     ):
         build(file, "resnet34")
-    with pytest.raises(SettingError, match=r"of alexnet: 16 tensors are missing.*e\.g\. classifier"):
+    with pytest.raises(
+        SettingError, match=r"of alexnet: 16 tensors are missing.*e\.g\. classifier"
+    ):
         build(file, "alexnet")
 
 
@@ -45,13 +48,19 @@ def test_a_tensor_of_another_shape_is_named(file, tmp_path):
     assert refused.value.where == tmp_path / "ten.safetensors"
 
 
-@pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors", "empty.pth", "empty.safetensors", "picture.pt"])
+@pytest.mark.parametrize(
+    "name", ["cut.pth", "cut.safetensors", "empty.pth", "empty.safetensors", "picture.pt"]
+)
 def test_damaged_files_are_refused_by_name(file, tmp_path, name):
     path, whole = tmp_path / name, file
     if name == "cut.safetensors":
         whole = tmp_path / "whole.safetensors"
         save_file(torch.load(file, weights_only=True), whole)
-    content = {"cut": whole.read_bytes()[:100_000], "empty": b"", "picture": b"\x89PNG\r\n\x1a\n" * 9}
+    content = {
+        "cut": whole.read_bytes()[:100_000],
+        "empty": b"",
+        "picture": b"\x89PNG\r\n\x1a\n" * 9,
+    }
     path.write_bytes(content[path.stem])
     with pytest.raises(SettingError, match=rf"{name}: these weights cannot be read safely \(.+\)"):
         build(path)
@@ -74,7 +83,10 @@ def test_code_in_a_pickle_is_never_run(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))
 
-    for save in (lambda path: path.write_bytes(pickle.dumps(Evil())), lambda path: torch.save({"a": Evil()}, path)):
+    for save in (
+        lambda path: path.write_bytes(pickle.dumps(Evil())),
+        lambda path: torch.save({"a": Evil()}, path),
+    ):
         save(tmp_path / "evil.pth")
         with pytest.raises(SettingError, match="cannot be read safely"):
             build(tmp_path / "evil.pth")
@@ -96,7 +108,9 @@ def cache(tmp_path, monkeypatch):
 def test_a_download_comes_from_torchs_cache_if_it_is_there(file, cache):
     cache.write_bytes(file.read_bytes())
     mine, given = build("download"), build(file)
-    assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), given.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(mine.parameters(), given.parameters(), strict=True)
+    )
 
 
 @pytest.mark.filterwarnings("ignore")  # torch warns of the pickle that it then refuses
@@ -107,7 +121,9 @@ def test_a_damaged_or_evil_cache_is_refused_by_name(cache, tmp_path):
 
     for content in (b"", b"<html>502</html>", pickle.dumps({"a": Evil()})):
         cache.write_bytes(content)
-        with pytest.raises(SettingError, match=f"{cache.name}: the published weights of resnet18 could not be had"):
+        with pytest.raises(
+            SettingError, match=f"{cache.name}: the published weights of resnet18 could not be had"
+        ):
             build("download")
     assert not (tmp_path / "ran").exists()
 

@@ -9,16 +9,24 @@ import torch
 from foveate import models
 from foveate.errors import SettingError
 from foveate.models.heads import promptable
-from foveate.models.heads.promptable import CANDIDATES, DRAWS, NO_CLICK, ROUNDS, Prompted, Prompts, Round
-from foveate.models.interactive import NetSeer
-from foveate.models.model import Vision
+from foveate.models.heads.promptable import (
+    CANDIDATES,
+    DRAWS,
+    NO_CLICK,
+    ROUNDS,
+    MaskPrediction,
+    PromptableHead,
+    Prompts,
+)
+from foveate.models.interactive import NetInteractivePredictor
+from foveate.models.model import VisionModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def built(name: str = "pyramid", size: int = 64, channels: int = 3) -> Prompted:
+def built(name: str = "tiny_encoder", size: int = 64, channels: int = 3) -> PromptableHead:
     torch.manual_seed(0)
-    return Prompted(models.build(name, channels=channels, size=size)).eval()
+    return PromptableHead(models.build(name, channels=channels, size=size)).eval()
 
 
 def prompts(count: int, size: tuple[int, int], **given: torch.Tensor) -> Prompts:
@@ -31,21 +39,25 @@ def prompts(count: int, size: tuple[int, int], **given: torch.Tensor) -> Prompts
     return Prompts(**{**plain, **given})
 
 
-@pytest.mark.parametrize("name", ["pyramid", "quick", "yolo", "resnet18", "unet:4x2", "unet:quick"])
+@pytest.mark.parametrize(
+    "name", ["tiny_encoder", "tiny_cnn", "yolo", "resnet18", "unet:4x2", "unet:tiny_cnn"]
+)
 @pytest.mark.parametrize("size", [(64, 64), (32, 96), (63, 65)])
 def test_an_answer_is_as_large_as_its_picture(name, size):
     net = built(name)
     if not net.backbone.flexible and size != (64, 64):
         pytest.skip("this backbone takes pictures of one size")
-    answer = net.decode(net.encode(torch.randn(2, 3, *size)), prompts(3, size, rows=torch.tensor([0, 1, 1])))
-    assert answer.masks.shape == (3, CANDIDATES, *size)
-    assert answer.sure.shape == (3, CANDIDATES)
-    assert answer.best().shape == (3, *size)
+    prediction = net.decode(
+        net.encode(torch.randn(2, 3, *size)), prompts(3, size, rows=torch.tensor([0, 1, 1]))
+    )
+    assert prediction.masks.shape == (3, CANDIDATES, *size)
+    assert prediction.sure.shape == (3, CANDIDATES)
+    assert prediction.best().shape == (3, *size)
 
 
 def test_the_best_is_the_candidate_of_the_highest_estimate():
     masks = torch.arange(2 * 3 * 4.0).view(2, 3, 2, 2)
-    best = Round(masks, torch.tensor([[0.0, 2, 1], [3, 2, 1]])).best()
+    best = MaskPrediction(masks, torch.tensor([[0.0, 2, 1], [3, 2, 1]])).best()
     assert torch.equal(best, torch.stack([masks[0, 1], masks[1, 0]]))
 
 
@@ -53,7 +65,9 @@ def test_each_question_is_answered_alone():
     """Of the same picture, or of others; and rows of fewer clicks are the same as alone."""
     net, images = built(), torch.randn(2, 3, 64, 64)
     clicks = torch.tensor([[[10.0, 12, 1], [50, 40, 0]], [[30, 30, 1], [0, 0, NO_CLICK]]])
-    together = net.decode(net.encode(images), prompts(2, (64, 64), rows=torch.arange(2), clicks=clicks))
+    together = net.decode(
+        net.encode(images), prompts(2, (64, 64), rows=torch.arange(2), clicks=clicks)
+    )
     for row, own in enumerate((clicks[:1], clicks[1:, :1])):
         alone = net.decode(net.encode(images[row : row + 1]), prompts(1, (64, 64), clicks=own))
         assert torch.allclose(alone.masks[0], together.masks[row], atol=1e-4)
@@ -76,7 +90,10 @@ def test_whatever_is_told_changes_the_answer(told):
 
 def test_prompts_are_drawn_where_they_were_given():
     told = prompts(
-        1, (64, 32), clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]), boxes=torch.tensor([[4.0, 16, 12, 48]])
+        1,
+        (64, 32),
+        clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]),
+        boxes=torch.tensor([[4.0, 16, 12, 48]]),
     )
     inside, outside, box = promptable._drawn(told, (64, 32), (32, 16))
     assert np.unravel_index(inside[0].argmax().item(), (32, 16)) == (20, 4)
@@ -94,13 +111,17 @@ def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_lik
     wrong[0, 2:7, 1:6] = wrong[0, 8, 11] = True  # depths 1, 2 and 3, and one of 1
     targets = torch.from_numpy(rng.random((1, 9, 12)) < 0.5)
     many = 6000
-    draws = torch.from_numpy(rng.random((many, 2))).float()
-    clicks = promptable._drawn_click(wrong.expand(many, -1, -1), targets.expand(many, -1, -1), draws)
+    rng = torch.from_numpy(rng.random((many, 2))).float()
+    clicks = promptable._drawn_click(wrong.expand(many, -1, -1), targets.expand(many, -1, -1), rng)
     columns, rows = (clicks[:, :2] - 0.5).long().unbind(1)
     assert wrong[0, rows, columns].all()
     assert torch.equal(clicks[:, 2], targets[0, rows, columns].float())
     counts = torch.zeros(9, 12).index_put((rows, columns), torch.ones(many), accumulate=True) / many
-    shares = {"edge": 1 / 3 / 26, "ring": 1 / 3 / 26 + 1 / 3 / 9, "middle": 1 / 3 / 26 + 1 / 3 / 9 + 1 / 3}
+    shares = {
+        "edge": 1 / 3 / 26,
+        "ring": 1 / 3 / 26 + 1 / 3 / 9,
+        "middle": 1 / 3 / 26 + 1 / 3 / 9 + 1 / 3,
+    }
     assert counts[4, 3] == pytest.approx(shares["middle"], rel=0.1)
     assert counts[3:6, 2:5].sum() - counts[4, 3] == pytest.approx(8 * shares["ring"], rel=0.1)
     assert counts[8, 11] == pytest.approx(shares["edge"], rel=0.4)
@@ -108,8 +129,8 @@ def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_lik
 
 def test_no_click_where_nothing_is_wrong():
     nothing = torch.zeros(2, 4, 4, dtype=torch.bool)
-    draws = torch.tensor([[0.0, 0], [0.999, 0.999]])
-    assert (promptable._drawn_click(nothing, nothing, draws)[:, 2] == NO_CLICK).all()
+    rng = torch.tensor([[0.0, 0], [0.999, 0.999]])
+    assert (promptable._drawn_click(nothing, nothing, rng)[:, 2] == NO_CLICK).all()
 
 
 def test_a_colour_is_as_near_as_that_of_the_nearest_click_of_its_kind():
@@ -131,7 +152,9 @@ def test_boxes_hold_their_things_but_for_a_tenth():
     targets[0, 4:14, 10:30] = True
     targets[1, 19, 0] = True
     middle = torch.full((3, 4), 0.5)
-    assert promptable._boxes(targets, middle)[0].tolist() == pytest.approx([10, 4, 30, 14], abs=1e-5)
+    assert promptable._boxes(targets, middle)[0].tolist() == pytest.approx(
+        [10, 4, 30, 14], abs=1e-5
+    )
     assert promptable._boxes(targets, middle)[1].tolist() == pytest.approx([0, 19, 1, 20], abs=1e-5)
     assert not promptable._boxes(targets, middle)[2].any()
     off = promptable._boxes(targets, torch.zeros(3, 4))[0] - torch.tensor([10.0, 4, 30, 14])
@@ -142,11 +165,13 @@ def test_training_points_so_often_and_again_where_it_was_wrong():
     net = built().train()
     targets = torch.zeros(4, 64, 64, dtype=torch.bool)
     targets[:3, 10:30, 20:40] = True
-    answers = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS))
-    assert len(answers) == ROUNDS
-    losses = promptable.prompt_losses(answers, targets)
+    predictions = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS))
+    assert len(predictions) == ROUNDS
+    losses = promptable.prompt_losses(predictions, targets)
     assert all(torch.isfinite(loss) for loss in losses.values())
-    alone = promptable.prompt_losses([Round(one.masks[3:], one.sure[3:]) for one in answers], targets[3:])
+    alone = promptable.prompt_losses(
+        [MaskPrediction(one.masks[3:], one.sure[3:]) for one in predictions], targets[3:]
+    )
     assert all(loss == 0 for loss in alone.values())  # a picture without things teaches nothing
 
 
@@ -154,28 +179,33 @@ def test_a_perfect_answer_costs_nothing_and_one_good_candidate_most_of_it():
     targets = torch.zeros(1, 16, 16, dtype=torch.bool)
     targets[0, 4:9, 3:12] = True
     right = torch.where(targets, 20.0, -20.0)
-    perfect = Round(right[:, None].expand(-1, CANDIDATES, -1, -1), torch.full((1, CANDIDATES), 20.0))
+    perfect = MaskPrediction(
+        right[:, None].expand(-1, CANDIDATES, -1, -1), torch.full((1, CANDIDATES), 20.0)
+    )
     losses = promptable.prompt_losses([perfect], targets)
     assert losses["mask"] == pytest.approx(0, abs=1e-4)
     assert losses["estimate"] == pytest.approx(0, abs=1e-6)
-    one = Round(torch.stack([right, -right, -right], 1), torch.tensor([[20.0, -20, -20]]))
-    none = Round(torch.stack([-right] * 3, 1), torch.full((1, 3), -20.0))
-    costs = [promptable.prompt_losses([answer], targets)["mask"].item() for answer in (perfect, one, none)]
+    one = MaskPrediction(torch.stack([right, -right, -right], 1), torch.tensor([[20.0, -20, -20]]))
+    none = MaskPrediction(torch.stack([-right] * 3, 1), torch.full((1, 3), -20.0))
+    costs = [
+        promptable.prompt_losses([prediction], targets)["mask"].item()
+        for prediction in (perfect, one, none)
+    ]
     assert costs[0] < costs[1] < costs[2] / 2
     assert promptable.prompt_losses([one], targets)["estimate"] == pytest.approx(0, abs=1e-6)
 
 
-# --- one picture, looked at once --------------------------------------------------------------------------------------
+# --- one picture, looked at once
 
 
-def seer(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> NetSeer:
-    net = Vision(built(size=size), size=size, mean=[110.0] * 3, std=[60.0] * 3)
-    return NetSeer(net, np.random.default_rng(0).integers(0, 255, shape, np.uint8))
+def make_predictor(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> NetInteractivePredictor:
+    net = VisionModel(built(size=size), size=size, mean=[110.0] * 3, std=[60.0] * 3)
+    return NetInteractivePredictor(net, np.random.default_rng(0).integers(0, 255, shape, np.uint8))
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (64, 64, 3), (200, 90, 3), (1, 1, 3), (7, 300, 3)])
 def test_masks_are_in_the_pictures_own_pixels(shape):
-    one = seer(shape)
+    one = make_predictor(shape)
     mask = one.click(shape[1] - 0.5, 0)
     assert mask.shape == shape[:2]
     assert mask.dtype == bool
@@ -184,7 +214,7 @@ def test_masks_are_in_the_pictures_own_pixels(shape):
 
 
 def test_clicks_add_up_until_they_are_forgotten():
-    one = seer()
+    one = make_predictor()
     first = one.click(20, 20)
     one.click(5, 5, inside=False)
     one.box(2, 2, 50, 30)
@@ -196,37 +226,41 @@ def test_clicks_add_up_until_they_are_forgotten():
 
 
 def test_several_at_once_are_one_question():
-    one = seer()
+    one = make_predictor()
     together = one.point([(20, 20, True), (5, 5, False)], (2, 2, 50, 30))
     assert together.shape == one.size
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (200, 90, 3)])
 def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
-    one = seer(shape)
+    one = make_predictor(shape)
     mask = np.zeros(shape[:2], bool)
     mask[5:20, 10:30] = True
     one.click(1, 1)
     one.begin(mask)
     assert not one.clicks
     near = one.masks(one.earlier)[0]
-    assert (near != mask).sum() <= 2 * (15 + 20)  # but for its edge, where the net sees a smaller picture
+    assert (near != mask).sum() <= 2 * (
+        15 + 20
+    )  # but for its edge, where the net sees a smaller picture
     one.click(3, 3, inside=False)
     for wrong in (mask[:-1], mask[None], mask.T):
         with pytest.raises(SettingError, match=r"a mask of .* is expected"):
             one.begin(wrong)
 
 
-@pytest.mark.parametrize("at", [(-1, 5), (5, -0.1), (56, 5), (5, 40), (float("nan"), 5), (5, float("inf"))])
+@pytest.mark.parametrize(
+    "at", [(-1, 5), (5, -0.1), (56, 5), (5, 40), (float("nan"), 5), (5, float("inf"))]
+)
 def test_a_click_outside_of_the_picture_is_refused(at):
-    one = seer()
+    one = make_predictor()
     with pytest.raises(SettingError, match="a pixel of a picture of 56 x 40 is expected"):
         one.click(*at)
     assert not one.clicks  # it asked nothing
 
 
 def test_a_pixel_cannot_be_inside_and_outside():
-    one = seer()
+    one = make_predictor()
     one.click(20.2, 20)
     with pytest.raises(SettingError, match="the pixel 20,20 is said to be inside and outside"):
         one.click(20.7, 20.9, inside=False)
@@ -237,7 +271,9 @@ def test_a_pixel_cannot_be_inside_and_outside():
     one.click(20, 20, inside=False)
 
 
-@pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 2, 9), (60, 0, 70, 10), (-9, -9, 0, 0), (0, 0, float("nan"), 5)])
+@pytest.mark.parametrize(
+    "box", [(5, 5, 5, 9), (9, 5, 2, 9), (60, 0, 70, 10), (-9, -9, 0, 0), (0, 0, float("nan"), 5)]
+)
 def test_a_box_without_a_pixel_of_the_picture_is_refused(box):
     with pytest.raises(SettingError, match="left, top, right and bottom are expected"):
-        seer().box(*box)
+        make_predictor().box(*box)

@@ -40,15 +40,21 @@ def test_maps_are_as_promised_for_pyramids_windows_and_patches(name):
     backbone = models.build(f"timm:{name}", channels=1, size=64).eval()
     maps = backbone(torch.zeros(2, 1, 64, 64))
     promised = zip(backbone.channels, backbone.strides, strict=True)
-    assert [tuple(found.shape) for found in maps] == [(2, width, 64 // s, 64 // s) for width, s in promised]
+    assert [tuple(found.shape) for found in maps] == [
+        (2, width, 64 // s, 64 // s) for width, s in promised
+    ]
 
 
 @torch.no_grad()
 def test_weights_from_a_file_give_timms_answers(tmp_path):
     net = weights(CNN, tmp_path / "net.safetensors")
-    backbone = models.build(f"timm:{CNN}", channels=3, size=64, weights=tmp_path / "net.safetensors").eval()
+    backbone = models.build(
+        f"timm:{CNN}", channels=3, size=64, weights=tmp_path / "net.safetensors"
+    ).eval()
     images = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(backbone(images)[-1], net.forward_features(images), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        backbone(images)[-1], net.forward_features(images), atol=1e-5, rtol=1e-5
+    )
     held = [getattr(module, "pretrained_cfg", None) or {} for module in backbone.modules()]
     assert not any(about.get("state_dict") for about in held)
 
@@ -65,13 +71,18 @@ def test_weights_are_fitted_to_grey_and_to_another_size(tmp_path):
 
 
 def test_its_own_normalisation_is_told():
-    assert models.build(f"timm:{PATCHES}", channels=3, size=64).statistics == ((0.5,) * 3, (0.5,) * 3)
-    assert models.build("quick", channels=3, size=64).statistics[0] == (0.485, 0.456, 0.406)
+    assert models.build(f"timm:{PATCHES}", channels=3, size=64).statistics == (
+        (0.5,) * 3,
+        (0.5,) * 3,
+    )
+    assert models.build("tiny_cnn", channels=3, size=64).statistics[0] == (0.485, 0.456, 0.406)
 
 
 def test_weights_of_another_net_are_refused(tmp_path):
     weights("test_resnet", tmp_path / "net.safetensors")
-    with pytest.raises(SettingError, match=rf"net\.safetensors: these are not the published weights of timm:{CNN}"):
+    with pytest.raises(
+        SettingError, match=rf"net\.safetensors: these are not the published weights of timm:{CNN}"
+    ):
         models.build(f"timm:{CNN}", channels=3, size=64, weights=tmp_path / "net.safetensors")
 
 
@@ -99,7 +110,9 @@ def test_names_that_lead_elsewhere_are_refused(name):
 
 
 def test_a_size_that_the_net_cannot_take_is_refused():
-    with pytest.raises(SettingError, match=r"gives no feature maps for pictures of 3 x 97 x 97 \(.*divisible"):
+    with pytest.raises(
+        SettingError, match=r"gives no feature maps for pictures of 3 x 97 x 97 \(.*divisible"
+    ):
         models.build(f"timm:{PATCHES}", channels=3, size=97)
 
 
@@ -114,5 +127,10 @@ def test_a_download_that_fails_is_one_clear_error(tmp_path):
     """In a process of its own: the hub's client reads at import whether it may use the network."""
     code = f"from foveate import models; models.build('timm:{CNN}', channels=3, size=64, weights='download')"
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
-    assert f"SettingError: weights: the published weights of timm:{CNN} could not be had" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert (
+        f"SettingError: weights: the published weights of timm:{CNN} could not be had"
+        in done.stderr
+    )

@@ -12,7 +12,14 @@ from foveate.errors import SettingError
 from foveate.models.backbone import parameters
 from foveate.models.model import published_statistics
 
-NAMES = ["alexnet", "vgg11", "vgg13", "vgg16", "vgg19", *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152))]
+NAMES = [
+    "alexnet",
+    "vgg11",
+    "vgg13",
+    "vgg16",
+    "vgg19",
+    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+]
 PARAMETERS = {"alexnet": 61_100_840, "vgg16": 138_357_544, "resnet50": 25_557_032}
 SIDE = 67
 
@@ -64,7 +71,9 @@ def test_vgg_gives_torchvisions_answers_too(tmp_path):
     backbone, head = whole("vgg11", 3, SIDE, 1000, tmp_path / "net.safetensors")
     images = torch.randn(1, 3, SIDE, SIDE)
     assert convolution(backbone).weight.dtype == torch.float32
-    torch.testing.assert_close(head(backbone(images)[-1]), net.float()(images), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        head(backbone(images)[-1]), net.float()(images), atol=1e-6, rtol=1e-6
+    )
 
 
 @torch.no_grad()
@@ -84,7 +93,9 @@ def test_published_filters_answer_to_grey_as_to_equal_colours(published):
     name, net, folder = published
     backbone, head = whole(name, 1, SIDE, 1000, folder / "net.pth")
     grey = torch.randn(2, 1, SIDE, SIDE)
-    torch.testing.assert_close(head(backbone(grey)[-1]), net(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        head(backbone(grey)[-1]), net(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 6])
@@ -117,7 +128,11 @@ def test_weights_do_not_depend_on_the_seed_nor_on_the_file_afterwards(published)
 
 def test_a_file_from_before_batches_were_counted_is_read(tmp_path):
     net = torchvision.models.resnet18()
-    state = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
+    state = {
+        key: value
+        for key, value in net.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
     torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     backbone = models.build("resnet18", channels=3, size=SIDE, weights=tmp_path / "old.pth")
     assert torch.equal(backbone.stem[0].weight, net.conv1.weight)
@@ -125,8 +140,8 @@ def test_a_file_from_before_batches_were_counted_is_read(tmp_path):
 
 
 def test_published_weights_need_large_pictures_and_a_model_that_has_them(tmp_path):
-    with pytest.raises(SettingError, match="no published weights for 'quick'"):
-        models.build("quick", channels=3, size=96, weights=tmp_path / "x")
+    with pytest.raises(SettingError, match="no published weights for 'tiny_cnn'"):
+        models.build("tiny_cnn", channels=3, size=96, weights=tmp_path / "x")
     with pytest.raises(SettingError, match="at least 65 px"):
         models.build("resnet18", channels=3, size=32, weights=tmp_path / "x")
 

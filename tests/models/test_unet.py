@@ -23,17 +23,21 @@ def needs(name: str) -> None:
         pytest.importorskip("timm")
 
 
-def built(name: str, channels: int = 1, size: int = 16, outputs: int = 2, seed: int = 0) -> Segmentation:
+def built(
+    name: str, channels: int = 1, size: int = 16, outputs: int = 2, seed: int = 0
+) -> Segmentation:
     torch.manual_seed(seed)
     backbone = models.build(name, channels=channels, size=size)
     return Segmentation(backbone, backbone.segmenter(outputs)).eval()
 
 
 def convolutions(net: nn.Module) -> list[nn.Module]:
-    return [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    return [
+        module for module in net.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    ]
 
 
-# --- the paper's ------------------------------------------------------------------------------------------------------
+# --- the paper's
 
 
 def test_it_has_the_papers_23_convolutional_layers_and_31_million_weights():
@@ -47,17 +51,40 @@ def test_it_has_the_papers_23_convolutional_layers_and_31_million_weights():
     assert {kind: kinds.count(kind) for kind in kinds} == {
         ("Conv2d", 3): 18, ("ConvTranspose2d", 2): 4, ("Conv2d", 1): 1,
     }  # fmt: skip
-    down = [(1, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512), (512, 1024)]
-    up = [(1024, 512), (512, 512), (512, 256), (256, 256), (256, 128), (128, 128), (128, 64), (64, 64)]
+    down = [
+        (1, 64),
+        (64, 64),
+        (64, 128),
+        (128, 128),
+        (128, 256),
+        (256, 256),
+        (256, 512),
+        (512, 512),
+        (512, 1024),
+    ]
+    up = [
+        (1024, 512),
+        (512, 512),
+        (512, 256),
+        (256, 256),
+        (256, 128),
+        (128, 128),
+        (128, 64),
+        (64, 64),
+    ]
     threes = [*down, (1024, 1024), *up]
     twos = [(1024, 512), (512, 256), (256, 128), (128, 64)]
-    weights = sum(9 * a * b + b for a, b in threes) + sum(4 * a * b + b for a, b in twos) + 64 * 2 + 2
+    weights = (
+        sum(9 * a * b + b for a, b in threes) + sum(4 * a * b + b for a, b in twos) + 64 * 2 + 2
+    )
     assert parameters(net) == weights == 31_030_658
 
 
 def test_no_other_layer_has_weights_and_dropout_is_where_the_contracting_path_ends():
     net = built("unet:2x2")
-    assert sum(len(list(layer.parameters())) for layer in convolutions(net)) == len(list(net.parameters()))
+    assert sum(len(list(layer.parameters())) for layer in convolutions(net)) == len(
+        list(net.parameters())
+    )
     images = torch.randn(1, 1, 16, 16)
     net.backbone.dropout = nn.Identity()
     with torch.no_grad():
@@ -79,7 +106,9 @@ def test_its_first_weights_are_drawn_after_he():
 
 @pytest.mark.parametrize(("width", "depth"), [(1, 1), (1, 9), (3, 2), (16, 3), (8, 4)])
 def test_width_and_depth_are_what_the_name_says(width, depth):
-    for name in (f"unet:{width}x{depth}", f"unet:{width}") if depth == 4 else (f"unet:{width}x{depth}",):
+    for name in (
+        (f"unet:{width}x{depth}", f"unet:{width}") if depth == 4 else (f"unet:{width}x{depth}",)
+    ):
         model = models.find(name)
         assert model.smallest == 2**depth
         assert model.trained == PLAIN
@@ -90,7 +119,8 @@ def test_width_and_depth_are_what_the_name_says(width, depth):
         assert backbone.channels == tuple(width * 2**level for level in range(depth + 1))
         assert backbone.strides == tuple(2**level for level in range(depth + 1))
         assert [tuple(found.shape[1:]) for found in maps] == [
-            (width * 2**level, 2 ** (depth - level), 2 ** (depth - level)) for level in range(depth + 1)
+            (width * 2**level, 2 ** (depth - level), 2 ** (depth - level))
+            for level in range(depth + 1)
         ]
         with pytest.raises(SettingError, match=f"at least {2**depth} px"):
             models.build(name, channels=1, size=2**depth - 1)
@@ -98,7 +128,10 @@ def test_width_and_depth_are_what_the_name_says(width, depth):
 
 def test_what_is_not_refused_as_huge_has_no_more_weights_than_that():
     for width, depth in product((1, 64, 360, 370, 1000, 9999), (1, 4, 6, 9)):
-        name, about = f"unet:{width}x{depth}", 30 * width**2 * 4**depth  # most of them in the deepest two layers
+        name, about = (
+            f"unet:{width}x{depth}",
+            30 * width**2 * 4**depth,
+        )  # most of them in the deepest two layers
         with torch.device("meta"):  # neither memory nor time, whatever is built
             if about > 1.1 * MOST_WEIGHTS:
                 with pytest.raises(SettingError, match="at most 1,000,000,000"):
@@ -107,12 +140,12 @@ def test_what_is_not_refused_as_huge_has_no_more_weights_than_that():
                 assert parameters(models.build(name, channels=3, size=512)) < MOST_WEIGHTS
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
+# --- names
 
 WRONG = [
     "unet:0", "unet:-1", "unet:16x0", "unet:16x10", "unet:x3", "unet:16x", "unet:16X3", "unet: 16", "unet:１６", "unet:16x3\n",
     "unet:99999", "unet:3.5", "unet:resnet", "unet:yolo:x", "unet:mlp", "unet:mlp:30", "unet:unet", "unet:unet:16",
-    "unet:unet:resnet18", "unet:quick:", "unet::", "unet:*", "unet:../x",
+    "unet:unet:resnet18", "unet:tiny_cnn:", "unet::", "unet:*", "unet:../x",
 ]  # fmt: skip
 
 
@@ -122,7 +155,10 @@ def test_what_cannot_follow_the_colon_is_refused_with_what_can(name):
         with pytest.raises(SettingError) as refused:
             ask(name)
         assert refused.value.where == "model"
-        assert all(example in refused.value.remedy for example in ("unet:16)", "unet:16x3", "unet:resnet18"))
+        assert all(
+            example in refused.value.remedy
+            for example in ("unet:16)", "unet:16x3", "unet:resnet18")
+        )
 
 
 def test_a_name_nearly_right_is_recognised():
@@ -145,7 +181,12 @@ def test_with_an_encoder_it_is_trained_started_and_limited_as_that_is(name):
 
 def test_resnet18_as_an_encoder_in_numbers():
     model = models.find("unet:resnet18")
-    assert (model.smallest, model.smallest_published, model.published, model.trained) == (8, 65, True, NORMALISED)
+    assert (model.smallest, model.smallest_published, model.published, model.trained) == (
+        8,
+        65,
+        True,
+        NORMALISED,
+    )
     assert models.find("unet:cnn").trained == PLAIN
     assert models.find("unet:yolo:s").trained.half
     assert not models.find("unet:16x3").published
@@ -166,7 +207,9 @@ def test_published_weights_are_the_encoders(tmp_path):
     given = {"channels": 3, "size": 67, "weights": tmp_path / "net.pth"}
     whole, alone = models.build("unet:resnet18", **given), models.build("resnet18", **given)
     theirs = alone.state_dict()
-    assert all(torch.equal(value, theirs[name]) for name, value in whole.encoder.state_dict().items())
+    assert all(
+        torch.equal(value, theirs[name]) for name, value in whole.encoder.state_dict().items()
+    )
     assert whole.statistics == alone.statistics
     with pytest.raises(SettingError, match="no published weights"):
         models.build("unet:16x3", **given)
@@ -174,11 +217,11 @@ def test_published_weights_are_the_encoders(tmp_path):
         models.build("unet:yolo", **given)
 
 
-# --- pixels -----------------------------------------------------------------------------------------------------------
+# --- pixels
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize("name", ["unet:2x3", "unet:quick", "unet:yolo", "yolo"])
+@pytest.mark.parametrize("name", ["unet:2x3", "unet:tiny_cnn", "unet:yolo", "yolo"])
 @torch.no_grad()
 def test_the_answer_is_exactly_of_the_pictures_size(name, channels):
     net = built(name, channels, size=32, outputs=7)
@@ -187,16 +230,25 @@ def test_the_answer_is_exactly_of_the_pictures_size(name, channels):
 
 
 @pytest.mark.parametrize(
-    ("name", "side", "edge"), [("unet:2x2", 160, 48), ("unet:3x1", 64, 16), ("unet:quick", 160, 48), ("quick", 160, 48)]
+    ("name", "side", "edge"),
+    [
+        ("unet:2x2", 160, 48),
+        ("unet:3x1", 64, 16),
+        ("unet:tiny_cnn", 160, 48),
+        ("tiny_cnn", 160, 48),
+    ],
 )
 @torch.no_grad()
 def test_a_moved_picture_has_a_moved_answer(name, side, edge):
     """By the coarsest stride, and away from the edges; by less it would be other pixels that are joined."""
     net = built(name)
     step = net.backbone.strides[-1]
-    picture = torch.randn(1, 1, side + step, side + step)
-    here, there = net(picture[..., :side, :side]), net(picture[..., step:, step:])
-    stays, moves = (answer[..., edge:-edge, edge:-edge] for answer in (here, there.roll((step, step), (2, 3))))
+    image = torch.randn(1, 1, side + step, side + step)
+    here, there = net(image[..., :side, :side]), net(image[..., step:, step:])
+    stays, moves = (
+        prediction[..., edge:-edge, edge:-edge]
+        for prediction in (here, there.roll((step, step), (2, 3)))
+    )
     torch.testing.assert_close(stays, moves, rtol=1e-4, atol=1e-5)
     assert (stays - there[..., edge:-edge, edge:-edge]).abs().max() > 0.01
 
@@ -206,22 +258,24 @@ def test_a_moved_picture_has_a_moved_answer(name, side, edge):
     [
         ("unet:2x2", 4),
         *(pytest.param("unet:2x2", cut) for cut in (1, 2, 3)),
-        ("unet:quick", 4),
-        *(pytest.param("unet:quick", cut) for cut in (1, 2, 3)),
+        ("unet:tiny_cnn", 4),
+        *(pytest.param("unet:tiny_cnn", cut) for cut in (1, 2, 3)),
     ],
 )
 @torch.no_grad()
 def test_what_is_cut_off_at_the_far_edges_changes_nothing_at_the_near_ones(name, cut):
     """So sizes that the strides do not divide are answered as well as others: no map lies beside the one it is joined to."""
-    net, picture = built(name), torch.randn(1, 1, 128, 128)
-    whole, part = net(picture), net(picture[..., : 128 - cut, : 128 - cut])
+    net, image = built(name), torch.randn(1, 1, 128, 128)
+    whole, part = net(image), net(image[..., : 128 - cut, : 128 - cut])
     torch.testing.assert_close(part[..., :64, :64], whole[..., :64, :64], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["unet:2x2", "unet:quick", "quick"])
+@pytest.mark.parametrize("name", ["unet:2x2", "unet:tiny_cnn", "tiny_cnn"])
 @torch.no_grad()
 def test_weights_round_trip_through_safetensors(name):
     net, other, images = built(name), built(name, seed=1), torch.randn(2, 1, 21, 16)
     assert not torch.allclose(net(images), other(images))
-    other.load_state_dict(load(save({key: value.contiguous() for key, value in net.state_dict().items()})))
+    other.load_state_dict(
+        load(save({key: value.contiguous() for key, value in net.state_dict().items()}))
+    )
     assert torch.equal(net(images), other(images))

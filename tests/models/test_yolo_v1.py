@@ -8,32 +8,37 @@ import torch
 from torch import nn
 
 from foveate import models
-from foveate.models.backbones.yolo_v1 import BOXES, CELLS, EMPTY, PLACE, Grid
+from foveate.models.backbones.yolo_v1 import BOXES, CELLS, EMPTY, PLACE, YoloV1Output
 from foveate.models.heads.detection import Truth
 
 SIZE, CLASSES = 70, 3  # cells of 10 pixels
 
 
-def truth(*pictures, objects: float = 1.0) -> Truth:
+def make_target(*images, objects: float = 1.0) -> Truth:
     """Each picture a list of (left, top, right, bottom, class) or the same with True behind: spared."""
-    boxes = [torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4) for rows in pictures]
-    classes = [torch.tensor([row[4] for row in rows], dtype=torch.int64) for rows in pictures]
-    spared = [torch.tensor([len(row) > 5 for row in rows], dtype=torch.bool) for rows in pictures]
-    return Truth(boxes, classes, spared, objects)
+    boxes = [
+        torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4)
+        for rows in images
+    ]
+    classes = [torch.tensor([row[4] for row in rows], dtype=torch.int64) for rows in images]
+    ignored = [torch.tensor([len(row) > 5 for row in rows], dtype=torch.bool) for rows in images]
+    return Truth(boxes, classes, ignored, objects)
 
 
-def nothing(batch: int = 1) -> Grid:
-    return Grid(torch.zeros(batch, CELLS**2, BOXES, 5), torch.zeros(batch, CELLS**2, CLASSES), SIZE)
+def nothing(batch: int = 1) -> YoloV1Output:
+    return YoloV1Output(
+        torch.zeros(batch, CELLS**2, BOXES, 5), torch.zeros(batch, CELLS**2, CLASSES), SIZE
+    )
 
 
-def guessed(batch: int, seed: int = 0) -> Grid:
-    maker = torch.Generator().manual_seed(seed)
-    boxes = torch.rand(batch, CELLS**2, BOXES, 5, generator=maker)
-    classes = torch.rand(batch, CELLS**2, CLASSES, generator=maker)
-    return Grid(boxes.requires_grad_(), classes.requires_grad_(), SIZE)
+def guessed(batch: int, seed: int = 0) -> YoloV1Output:
+    open_generator = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(batch, CELLS**2, BOXES, 5, generator=open_generator)
+    classes = torch.rand(batch, CELLS**2, CLASSES, generator=open_generator)
+    return YoloV1Output(boxes.requires_grad_(), classes.requires_grad_(), SIZE)
 
 
-def perfect(rows) -> Grid:
+def perfect(rows) -> YoloV1Output:
     """The first box of each object's cell says exactly what is there."""
     grid = nothing()
     for left, top, right, bottom, k in rows:
@@ -45,7 +50,7 @@ def perfect(rows) -> Grid:
     return grid
 
 
-# --- candidates -------------------------------------------------------------------------------------------------------
+# --- candidates
 
 
 def test_candidates_worked_out_by_hand():
@@ -62,7 +67,9 @@ def test_candidates_worked_out_by_hand():
 
 
 def test_linear_outputs_out_of_range_give_scores_from_0_to_1_and_no_box_inside_out():
-    grid = Grid(torch.full((1, CELLS**2, BOXES, 5), -3.0), torch.full((1, CELLS**2, CLASSES), 7.0), SIZE)
+    grid = YoloV1Output(
+        torch.full((1, CELLS**2, BOXES, 5), -3.0), torch.full((1, CELLS**2, CLASSES), 7.0), SIZE
+    )
     corners, scores = grid.candidates()
     assert (corners[..., 2:] >= corners[..., :2]).all()
     assert not scores.any()
@@ -74,36 +81,45 @@ def test_objects_that_are_encoded_are_decoded_where_they_were():
     rows = [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2), (0, 60, 10, 70, 0)]
     corners, scores = perfect(rows).candidates()
     found = (scores > 0.5).nonzero()[:, 1:].tolist()
-    assert sorted([*corners[0, place].round().int().tolist(), k] for place, k in found) == sorted(map(list, rows))
+    assert sorted([*corners[0, place].round().int().tolist(), k] for place, k in found) == sorted(
+        map(list, rows)
+    )
 
 
-# --- the loss ---------------------------------------------------------------------------------------------------------
+# --- the loss
 
 
-@pytest.mark.parametrize("rows", [[], [(3, 4, 26, 40, 1)], [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2)]], ids=len)
+@pytest.mark.parametrize(
+    "rows", [[], [(3, 4, 26, 40, 1)], [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2)]], ids=len
+)
 def test_a_perfect_answer_costs_nothing(rows):
     """But for roots and IoUs in float32, whose errors of 1e-7 are squared."""
-    losses = perfect(rows).losses(truth(rows))
+    losses = perfect(rows).losses(make_target(rows))
     assert set(losses) == {"total", "place", "confidence", "class"}
     assert losses["total"].item() == pytest.approx(0, abs=1e-10)
 
 
 def test_of_two_objects_in_a_cell_the_first_is_taught():
     first, second = (21, 21, 29, 29, 0), (10, 15, 38, 33, 1)  # both about the cell of (20, 20)
-    assert perfect([first]).losses(truth([first, second]))["total"].item() == pytest.approx(0, abs=1e-10)
-    assert perfect([second]).losses(truth([first, second]))["total"].item() > 1
+    assert perfect([first]).losses(make_target([first, second]))["total"].item() == pytest.approx(
+        0, abs=1e-10
+    )
+    assert perfect([second]).losses(make_target([first, second]))["total"].item() > 1
     output = guessed(1)
-    assert torch.equal(output.losses(truth([first, second]))["total"], output.losses(truth([first]))["total"])
+    assert torch.equal(
+        output.losses(make_target([first, second]))["total"],
+        output.losses(make_target([first]))["total"],
+    )
 
 
 def test_what_is_spared_is_not_taught():
     output, rows = guessed(1), [(40, 8, 60, 52, 2)]
-    spared = (3, 4, 26, 40, 1, True)
-    before = output.losses(truth([spared, *rows]))["total"].item()
+    ignored = (3, 4, 26, 40, 1, True)
+    before = output.losses(make_target([ignored, *rows]))["total"].item()
     cell = 2 * CELLS + 1  # that of its middle, (14.5, 22)
     output.boxes.data[0, cell] += 3.0
-    assert output.losses(truth([spared, *rows]))["total"].item() == before
-    assert output.losses(truth(rows))["total"].item() > before
+    assert output.losses(make_target([ignored, *rows]))["total"].item() == before
+    assert output.losses(make_target(rows))["total"].item() > before
 
 
 def iou(a, b) -> float:
@@ -116,7 +132,9 @@ def equation_3(boxes, classes, rows) -> float:
     objects = {}
     for left, top, right, bottom, k in rows:
         x, y = (left + right) / 2 * CELLS / SIZE, (top + bottom) / 2 * CELLS / SIZE
-        objects.setdefault((min(int(y), CELLS - 1), min(int(x), CELLS - 1)), (x, y, left, top, right, bottom, k))
+        objects.setdefault(
+            (min(int(y), CELLS - 1), min(int(x), CELLS - 1)), (x, y, left, top, right, bottom, k)
+        )
     total = 0.0
     for i in range(CELLS):
         for j in range(CELLS):
@@ -132,9 +150,16 @@ def equation_3(boxes, classes, rows) -> float:
                     total += (classes[cell, c] - (c == k)) ** 2
             for b in range(BOXES):
                 if (i, j) in objects and b == int(np.argmax(overlaps)):
-                    wide, high = ((true[2] - true[0]) / SIZE) ** 0.5, ((true[3] - true[1]) / SIZE) ** 0.5
-                    total += PLACE * ((boxes[cell, b, 0] - (x - j)) ** 2 + (boxes[cell, b, 1] - (y - i)) ** 2)
-                    total += PLACE * ((boxes[cell, b, 2] - wide) ** 2 + (boxes[cell, b, 3] - high) ** 2)
+                    wide, high = (
+                        ((true[2] - true[0]) / SIZE) ** 0.5,
+                        ((true[3] - true[1]) / SIZE) ** 0.5,
+                    )
+                    total += PLACE * (
+                        (boxes[cell, b, 0] - (x - j)) ** 2 + (boxes[cell, b, 1] - (y - i)) ** 2
+                    )
+                    total += PLACE * (
+                        (boxes[cell, b, 2] - wide) ** 2 + (boxes[cell, b, 3] - high) ** 2
+                    )
                     total += (boxes[cell, b, 4] - overlaps[b]) ** 2
                 else:
                     total += EMPTY * boxes[cell, b, 4] ** 2
@@ -152,28 +177,39 @@ SCENES = [
 def test_equation_3_by_a_loop():
     """Float32 keeps 7 digits; some 500 terms are summed."""
     output = guessed(len(SCENES))
-    boxes, classes = output.boxes.detach().double().numpy(), output.classes.detach().double().numpy()
+    boxes, classes = (
+        output.boxes.detach().double().numpy(),
+        output.classes.detach().double().numpy(),
+    )
     expected = [equation_3(boxes[row], classes[row], rows) for row, rows in enumerate(SCENES)]
-    losses = output.losses(truth(*SCENES, objects=1.5))
+    losses = output.losses(make_target(*SCENES, objects=1.5))
     assert losses["total"].item() == pytest.approx(np.mean(expected) / 1.5, rel=1e-5)
-    assert losses["total"].item() == pytest.approx(sum(losses[n].item() for n in losses if n != "total"), rel=1e-6)
+    assert losses["total"].item() == pytest.approx(
+        sum(losses[n].item() for n in losses if n != "total"), rel=1e-6
+    )
 
 
 def test_the_loss_of_a_batch_is_the_mean_of_its_pictures():
     output = guessed(len(SCENES))
     each = [
-        Grid(output.boxes[row : row + 1], output.classes[row : row + 1], SIZE).losses(truth(rows))["total"].item()
+        YoloV1Output(output.boxes[row : row + 1], output.classes[row : row + 1], SIZE)
+        .losses(make_target(rows))["total"]
+        .item()
         for row, rows in enumerate(SCENES)
     ]
-    assert output.losses(truth(*SCENES))["total"].item() == pytest.approx(np.mean(each), rel=1e-5)
+    assert output.losses(make_target(*SCENES))["total"].item() == pytest.approx(
+        np.mean(each), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
-    "row", [(60, 60, 80, 80, 1), (65, 69, 75, 71, 1), (-5, -5, 5, 5, 1), (70, 0, 70, 10, 1)], ids=str
+    "row",
+    [(60, 60, 80, 80, 1), (65, 69, 75, 71, 1), (-5, -5, 5, 5, 1), (70, 0, 70, 10, 1)],
+    ids=str,
 )
 def test_an_object_whose_middle_lies_on_the_edge_belongs_to_the_cell_there(row):
     output = guessed(1)
-    losses = output.losses(truth([row]))
+    losses = output.losses(make_target([row]))
     assert torch.isfinite(losses["total"])
     losses["total"].backward()
     x, y = (min(CELLS - 1, max(0, (row[at] + row[at + 2]) // 20)) for at in (0, 1))
@@ -181,15 +217,19 @@ def test_an_object_whose_middle_lies_on_the_edge_belongs_to_the_cell_there(row):
     assert taught == [CELLS * y + x]
 
 
-@pytest.mark.parametrize("pictures", [[], [[]], [[], []]], ids=["no picture", "no object", "two without"])
-def test_without_an_object_only_confidence_is_taught(pictures):
-    output = guessed(len(pictures))
-    losses = output.losses(truth(*pictures))
+@pytest.mark.parametrize(
+    "images", [[], [[]], [[], []]], ids=["no picture", "no object", "two without"]
+)
+def test_without_an_object_only_confidence_is_taught(images):
+    output = guessed(len(images))
+    losses = output.losses(make_target(*images))
     assert losses["place"] == losses["class"] == 0
     losses["total"].backward()
     assert torch.isfinite(output.boxes.grad).all()
     assert not output.boxes.grad[..., :4].any()
-    assert torch.allclose(output.boxes.grad[..., 4], 2 * EMPTY * output.boxes[..., 4] / max(1, len(pictures)))
+    assert torch.allclose(
+        output.boxes.grad[..., 4], 2 * EMPTY * output.boxes[..., 4] / max(1, len(images))
+    )
 
 
 @pytest.mark.parametrize("size", [32, 33, 100])
@@ -197,7 +237,11 @@ def test_the_net_answers_for_every_cell_whatever_the_size(size):
     torch.manual_seed(0)
     backbone = models.build("yolo-2016", channels=1, size=size)
     assert not backbone.flexible
-    corners, scores = nn.Sequential(backbone, backbone.detector(5)).eval()(torch.randn(2, 1, size, size)).candidates()
+    corners, scores = (
+        nn.Sequential(backbone, backbone.detector(5))
+        .eval()(torch.randn(2, 1, size, size))
+        .candidates()
+    )
     assert corners.shape == (2, CELLS**2 * BOXES, 4)
     assert scores.shape == (2, CELLS**2 * BOXES, 5)
     middles = (corners[..., :2] + corners[..., 2:]) / 2

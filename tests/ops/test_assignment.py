@@ -53,7 +53,9 @@ def overlap(one, other):
 def answers_for(x, y, stride, box):
     left, top, right, bottom = box
     within = left < x < right and top < y < bottom
-    return within or (abs(x - (left + right) / 2) <= stride / 2 and abs(y - (top + bottom) / 2) <= stride / 2)
+    return within or (
+        abs(x - (left + right) / 2) <= stride / 2 and abs(y - (top + bottom) / 2) <= stride / 2
+    )
 
 
 def by_hand(scores, found, centres, strides, boxes, classes):
@@ -64,10 +66,16 @@ def by_hand(scores, found, centres, strides, boxes, classes):
         box.append(max(held, key=lambda row: overlap(boxes[row], own), default=-1))
     for row, (true, k) in enumerate(zip(boxes, classes.tolist(), strict=True)):
         if row not in box:  # it keeps the fittest of the places that another box can spare
-            there = [place for place, (x, y) in enumerate(centres.tolist()) if answers_for(x, y, strides[place], true)]
+            there = [
+                place
+                for place, (x, y) in enumerate(centres.tolist())
+                if answers_for(x, y, strides[place], true)
+            ]
             spare = [place for place in there if box.count(box[place]) > 1]
             kept = max(
-                spare, key=lambda at: scores[at][k] ** 0.5 * max(overlap(true, found[at]), 1e-4) ** 6, default=None
+                spare,
+                key=lambda at: scores[at][k] ** 0.5 * max(overlap(true, found[at]), 1e-4) ** 6,
+                default=None,
             )
             if kept is not None:
                 box[kept] = row
@@ -103,13 +111,17 @@ def test_qualities_are_shares_and_nothing_is_asked_of_a_place_without_a_box(seed
 
 def test_without_a_box_no_place_has_anything_to_say():
     scores, found, centres, strides, _, _ = scene(0, 0)
-    box, quality = task_aligned(scores, found, centres, strides, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    box, quality = task_aligned(
+        scores, found, centres, strides, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+    )
     assert box.tolist() == [-1] * len(centres)
     assert quality.tolist() == [0.0] * len(centres)
 
 
 @pytest.mark.parametrize("side", [0.01, 0.5, 3.0])
-@pytest.mark.parametrize("middle", [(0.1, 0.1), (8.0, 8.0), (16.0, 20.0), (33.3, 41.7), (63.9, 0.1)])
+@pytest.mark.parametrize(
+    "middle", [(0.1, 0.1), (8.0, 8.0), (16.0, 20.0), (33.3, 41.7), (63.9, 0.1)]
+)
 def test_a_box_smaller_than_the_grid_has_a_place_in_each_level(side, middle):
     centres, strides = grid(64)
     at = torch.tensor([middle])
@@ -139,14 +151,21 @@ def test_the_score_does_not_decide_whom_a_place_answers_for():
     centres, strides = torch.tensor([[10.0, 10.0]]), torch.tensor([8.0])
     boxes = torch.tensor([[0.0, 0, 40, 40], [5.0, 5, 15, 15]])
     scores = torch.tensor([[1.0, 0.0]])
-    box, quality = task_aligned(scores, torch.tensor([[5.0, 5, 15, 15]]), centres, strides, boxes, torch.tensor([0, 1]))
+    box, quality = task_aligned(
+        scores, torch.tensor([[5.0, 5, 15, 15]]), centres, strides, boxes, torch.tensor([0, 1])
+    )
     assert box.tolist() == [1]
     assert quality.tolist() == [1.0]  # the only place of its box, and it lies right
 
 
 def test_the_fittest_is_to_score_its_overlap_and_the_others_less():
-    centres, strides = torch.tensor([[6.0, 10.0], [10.0, 10.0], [14.0, 10.0]]), torch.full((3,), 4.0)
-    found = torch.tensor([[0.0, 0, 20, 20], [0.0, 0, 20, 18], [0.0, 0, 20, 16]])  # IoU 1, 0.9 and 0.8 with the box
+    centres, strides = (
+        torch.tensor([[6.0, 10.0], [10.0, 10.0], [14.0, 10.0]]),
+        torch.full((3,), 4.0),
+    )
+    found = torch.tensor(
+        [[0.0, 0, 20, 20], [0.0, 0, 20, 18], [0.0, 0, 20, 16]]
+    )  # IoU 1, 0.9 and 0.8 with the box
     box, quality = task_aligned(
         torch.tensor([[0.04], [0.64], [0.64]]),
         found,
@@ -157,7 +176,9 @@ def test_the_fittest_is_to_score_its_overlap_and_the_others_less():
     )
     assert box.tolist() == [0, 0, 0]
     best = 0.8 * 0.9**6  # the second place: worse placed than the first, but surer
-    assert quality.tolist() == pytest.approx([0.9 * 0.2 / best, 0.9, 0.9 * 0.8 * 0.8**6 / best], abs=CLOSE)
+    assert quality.tolist() == pytest.approx(
+        [0.9 * 0.2 / best, 0.9, 0.9 * 0.8 * 0.8**6 / best], abs=CLOSE
+    )
 
 
 def test_a_place_without_any_score_or_overlap_still_gets_a_finite_quality():

@@ -35,7 +35,9 @@ def wavering(ids, by, seed=0):
 def same(one, other):
     """Whether the same pixels are together, whatever their numbers."""
     pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
-    return all(len(np.unique(side)) == pairs.shape[1] for side in pairs) and np.array_equal(one > 0, other > 0)
+    return all(len(np.unique(side)) == pairs.shape[1] for side in pairs) and np.array_equal(
+        one > 0, other > 0
+    )
 
 
 def shape(rng, size):
@@ -58,13 +60,18 @@ def scene(seed, blur, most=25, size=(60, 71)):
         places, area = centre_voting.middles(new, count + 1)
         away = np.abs(np.floor(places[:-1]) - np.floor(places[-1]))
         reach = centre_voting.TOGETHER * np.sqrt(np.maximum(area[-1], area[:-1])) + 1e-6
-        blurred = int(4 * blur + 0.5) + math.ceil(blur)  # so that no thing's votes are spread over another's middle
-        if area[-1] >= centre_voting.LEAST and ((away.max(1) > blurred) & (np.hypot(*away.T) > reach)).all():
+        blurred = int(4 * blur + 0.5) + math.ceil(
+            blur
+        )  # so that no thing's votes are spread over another's middle
+        if (
+            area[-1] >= centre_voting.LEAST
+            and ((away.max(1) > blurred) & (np.hypot(*away.T) > reach)).all()
+        ):
             ids, count = new, count + 1
     return ids
 
 
-# --- targets ----------------------------------------------------------------------------------------------------------------
+# --- targets
 
 
 @settings(deadline=None, max_examples=20)
@@ -95,7 +102,7 @@ def test_nothing_has_no_middle_and_no_offset():
     assert centre_voting.middles(ids, 2)[0].tolist() == [[0, 0]] * 2
 
 
-# --- round trip -------------------------------------------------------------------------------------------------------------
+# --- round trip
 
 
 @settings(deadline=None, max_examples=60)
@@ -126,7 +133,12 @@ def test_a_thing_of_too_few_pixels_leaves_no_gap_in_the_numbers():
     ids = np.zeros((40, 60), int)
     ids[2, 2:5], ids[20, 20:24], ids[36, 50:53], ids[30:36, 4:8] = 1, 2, 3, 4
     to_middle = votes(ids)
-    to_middle[0, 20, 20:24] += [-1, -1, 1, 1]  # four votes that lie less dense than three at one place
+    to_middle[0, 20, 20:24] += [
+        -1,
+        -1,
+        1,
+        1,
+    ]  # four votes that lie less dense than three at one place
     found, _ = centre_voting.grouped(to_middle, ids > 0, 1.0)
     assert sorted(np.unique(found)) == [0, 1, 2]
     assert same(found, np.where(ids % 2, 0, ids))
@@ -144,7 +156,9 @@ def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing()
     times as long."""
     rng = np.random.default_rng(0)
     here = np.indices((200, 200)) + 0.5
-    away = (np.clip(here + 3 * rng.normal(size=(2, 200, 200)), 0.5, 199.5) - here).astype(np.float32)
+    away = (np.clip(here + 3 * rng.normal(size=(2, 200, 200)), 0.5, 199.5) - here).astype(
+        np.float32
+    )
     alone, sure = centre_voting.grouped(away, np.ones((200, 200), bool), 1.0)
     assert sure.size > 300
     large = np.zeros((2, 200, 5 * 220), np.float32)
@@ -198,7 +212,7 @@ def test_bars_side_by_side_stay_apart_up_to_six_times_as_long_as_wide():
         assert same(again(ids), ids) == apart
 
 
-# --- votes that are not perfect ---------------------------------------------------------------------------------------------
+# --- votes that are not perfect
 
 
 @pytest.mark.parametrize("side", [4, 12, 30])
@@ -224,7 +238,9 @@ def test_how_well_votes_agree_is_the_share_that_is_near():
     ids = np.zeros((40, 80), int)
     ids[10:20, 10:20], ids[10:20, 50:60] = 1, 2
     to_middle = votes(ids)
-    to_middle[0, 10:13, 10:20] += 5  # 30 of a hundred miss by more than 0.4 of the side, and mean no other thing
+    to_middle[0, 10:13, 10:20] += (
+        5  # 30 of a hundred miss by more than 0.4 of the side, and mean no other thing
+    )
     to_middle[0, 10:13, 50:60] += 3  # and 30 by less
     found, agreed = centre_voting.grouped(to_middle, ids > 0, 2.0)
     assert same(found, ids)
@@ -253,7 +269,9 @@ def test_any_answer_of_a_net_gives_things_without_gaps_inside_alone(seed, blur, 
     rng = np.random.default_rng(seed)
     size = tuple(rng.integers(1, 20, 2))
     inside = rng.random(size) < rng.random()
-    found, agreed = centre_voting.grouped(rng.normal(0, spread, (2, *size)).astype(np.float32), inside, blur)
+    found, agreed = centre_voting.grouped(
+        rng.normal(0, spread, (2, *size)).astype(np.float32), inside, blur
+    )
     area = np.bincount(found.ravel(), minlength=1)
     assert len(area) == len(agreed) + 1
     assert (area[1:] >= centre_voting.LEAST).all()

@@ -12,12 +12,20 @@ from pycocotools import mask as oracle
 
 from foveate.ops import polygons
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # pycocotools' own
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 FINE = st.integers(-100, 300).map(lambda n: n / 10)  # on and between the points of COCO's grid
-NUMBERS = FINE | st.floats(-30, 60, width=32) | st.sampled_from([0.0, -0.0, 0.5, 1.0, -0.1, 40.0, 39.9, 1e4, -1e4])
-OUTLINES = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=3, max_size=12).map(lambda points: np.array(points, float))
+NUMBERS = (
+    FINE
+    | st.floats(-30, 60, width=32)
+    | st.sampled_from([0.0, -0.0, 0.5, 1.0, -0.1, 40.0, 39.9, 1e4, -1e4])
+)
+OUTLINES = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=3, max_size=12).map(
+    lambda points: np.array(points, float)
+)
 
 
 def filled(outlines: tuple[np.ndarray, ...], size: tuple[int, int]) -> np.ndarray:
@@ -25,7 +33,9 @@ def filled(outlines: tuple[np.ndarray, ...], size: tuple[int, int]) -> np.ndarra
     return oracle.decode(oracle.merge(rles)).astype(bool)
 
 
-def star(rng: np.random.Generator, corners: int, radius: float, centre: tuple[float, float]) -> np.ndarray:
+def star(
+    rng: np.random.Generator, corners: int, radius: float, centre: tuple[float, float]
+) -> np.ndarray:
     """An outline as a person draws it."""
     turn = np.sort(rng.uniform(0, 2 * np.pi, corners))
     reach = radius * rng.uniform(0.5, 1, corners)
@@ -34,7 +44,9 @@ def star(rng: np.random.Generator, corners: int, radius: float, centre: tuple[fl
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(OUTLINES, min_size=1, max_size=3).map(tuple), SIZES)
-def test_the_same_pixels_as_pycocotools(outlines: tuple[np.ndarray, ...], size: tuple[int, int]) -> None:
+def test_the_same_pixels_as_pycocotools(
+    outlines: tuple[np.ndarray, ...], size: tuple[int, int]
+) -> None:
     assert np.array_equal(polygons.fill(outlines, size), filled(outlines, size))
 
 
@@ -42,7 +54,9 @@ def test_the_same_pixels_as_pycocotools(outlines: tuple[np.ndarray, ...], size: 
 def test_the_same_pixels_as_pycocotools_in_pictures_of_usual_size(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(30):
-        outline = star(rng, rng.integers(3, 60), rng.uniform(1, 400), tuple(rng.uniform(-50, 700, 2)))
+        outline = star(
+            rng, rng.integers(3, 60), rng.uniform(1, 400), tuple(rng.uniform(-50, 700, 2))
+        )
         outline = outline.round(2) if rng.random() < 0.5 else outline
         assert np.array_equal(polygons.fill((outline,), (480, 640)), filled((outline,), (480, 640)))
 
@@ -86,7 +100,10 @@ def test_a_square_covers_the_pixels_within_it() -> None:
 
 
 def test_pieces_join_and_no_piece_cuts_a_hole() -> None:
-    outer, inner = np.array([(0, 0), (8, 0), (8, 6), (0, 6)], float), np.array([(2, 2), (5, 2), (5, 4), (2, 4)], float)
+    outer, inner = (
+        np.array([(0, 0), (8, 0), (8, 6), (0, 6)], float),
+        np.array([(2, 2), (5, 2), (5, 4), (2, 4)], float),
+    )
     assert polygons.fill((outer, inner), (6, 8)).all()
 
 
@@ -106,14 +123,16 @@ def test_absurd_numbers_need_no_memory_and_no_time() -> None:
 
 def test_a_thousand_outlines_in_a_few_seconds() -> None:
     rng = np.random.default_rng(0)
-    outlines = [star(rng, 50, rng.uniform(10, 200), tuple(rng.uniform(0, 480, 2))) for _ in range(1000)]
+    outlines = [
+        star(rng, 50, rng.uniform(10, 200), tuple(rng.uniform(0, 480, 2))) for _ in range(1000)
+    ]
     start = time.perf_counter()
     for outline in outlines:
         polygons.fill((outline,), (480, 640))
     assert time.perf_counter() - start < 4
 
 
-# --- area and crossings ---------------------------------------------------------------------------
+# --- area and crossings
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(0, 2 * np.pi))
@@ -148,6 +167,8 @@ def test_stars_do_not_cross_and_shuffled_ones_do() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         outline = star(rng, 40, 50, (60, 60))
-        if np.diff(np.arctan2(*(outline - 60).T[::-1]) % (2 * np.pi)).max() < 3:  # the middle is inside
+        if (
+            np.diff(np.arctan2(*(outline - 60).T[::-1]) % (2 * np.pi)).max() < 3
+        ):  # the middle is inside
             assert not polygons.crosses_itself(outline)
         assert polygons.crosses_itself(rng.permutation(outline))

@@ -39,9 +39,13 @@ def test_the_same_as_pycocotools(mask: np.ndarray) -> None:
     assert rle.area(counts) == mask.sum()
     assert rle.bounds(counts, mask.shape) == mask_bounds(mask)
     places = np.flatnonzero(mask)
-    assert np.array_equal(rle.of_places(np.random.default_rng(0).permutation(places), mask.shape), counts)
+    assert np.array_equal(
+        rle.of_places(np.random.default_rng(0).permutation(places), mask.shape), counts
+    )
     assert np.array_equal(np.sort(rle.places(counts, mask.shape)), places)
-    left, top, width, height = oracle.toBbox(oracle.encode(np.asfortranarray(mask.astype(np.uint8))))
+    left, top, width, height = oracle.toBbox(
+        oracle.encode(np.asfortranarray(mask.astype(np.uint8)))
+    )
     if mask.any():
         assert rle.bounds(counts, mask.shape) == (left, top, left + width, top + height)
 
@@ -57,7 +61,9 @@ def test_large_masks_are_the_same_too(seed: int) -> None:
 
 def test_the_ends() -> None:
     for mask in (np.zeros((3, 4), bool), np.ones((3, 4), bool), np.eye(1, dtype=bool)):
-        assert np.array_equal(rle.decode(rle.from_text(text_of(mask), mask.shape), mask.shape), mask)
+        assert np.array_equal(
+            rle.decode(rle.from_text(text_of(mask), mask.shape), mask.shape), mask
+        )
     assert rle.bounds(rle.encode(np.zeros((3, 4), bool)), (3, 4)) == (0, 0, 0, 0)
     for shape in ((0, 0), (0, 5), (5, 0)):
         runs = rle.encode(np.zeros(shape, bool))
@@ -69,7 +75,14 @@ def test_the_ends() -> None:
 
 def test_runs_of_length_zero_change_nothing() -> None:
     counts = rle.checked([0, 0, 2, 1, 0, 2, 1, 0], (3, 2))
-    assert rle.decode(counts, (3, 2)).ravel(order="F").tolist() == [False, False, True, True, True, False]
+    assert rle.decode(counts, (3, 2)).ravel(order="F").tolist() == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
     assert rle.bounds(counts, (3, 2)) == mask_bounds(rle.decode(counts, (3, 2)))
 
 
@@ -96,7 +109,9 @@ def test_runs_that_fill_no_picture_are_refused(counts: list, size: tuple[int, in
         rle.checked(counts, size)
 
 
-@pytest.mark.parametrize("text", ["", "x", "\x01", "é", "oooooooooooooooo", "6" * 9, "Po", b"\xff", "P" * 13 + "0"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "\x01", "é", "oooooooooooooooo", "6" * 9, "Po", b"\xff", "P" * 13 + "0"]
+)
 def test_text_that_is_none_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValueError, match="expected"):
         rle.from_text(text, (2, 3))

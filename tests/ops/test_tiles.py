@@ -55,11 +55,11 @@ def test_neighbours_overlap_by_at_least_the_promised_share(length, side, overlap
 @settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(4, 800))
 def test_a_thing_of_the_overlaps_size_lies_whole_in_a_tile_wherever_it_is(length, side):
-    thing = min(length, int(side * OVERLAP))
+    instance = min(length, int(side * OVERLAP))
     made = starts(length, side, OVERLAP)
-    for at in {0, length - thing, *(start + side - thing + 1 for start in made)}:
-        if 0 <= at <= length - thing:
-            assert any(start <= at and at + thing <= start + side for start in made)
+    for at in {0, length - instance, *(start + side - instance + 1 for start in made)}:
+        if 0 <= at <= length - instance:
+            assert any(start <= at and at + instance <= start + side for start in made)
 
 
 @settings(deadline=None)
@@ -70,7 +70,9 @@ def test_tiles_are_spread_evenly(length, side, overlap):
     assert made[0] == 0
     assert made[-1] == max(0, length - side)
     gaps = [other - one for one, other in pairwise(made)]
-    assert max(gaps, default=0) - min(gaps, default=0) <= 2  # each of two starts is rounded by half a pixel at most
+    assert (
+        max(gaps, default=0) - min(gaps, default=0) <= 2
+    )  # each of two starts is rounded by half a pixel at most
 
 
 def test_no_more_tiles_than_are_needed():

@@ -23,7 +23,9 @@ RED = (200, 0, 0)
 
 def drawn(image, *corners, colours=None, captions=None):
     corners = np.array(corners, float).reshape(-1, 4)
-    return drawing.boxes(image, corners, colours or [RED] * len(corners), captions or [""] * len(corners))
+    return drawing.boxes(
+        image, corners, colours or [RED] * len(corners), captions or [""] * len(corners)
+    )
 
 
 def coloured(image, colour=RED):
@@ -65,9 +67,13 @@ def test_boxes_are_enlarged_with_their_picture():
     assert coloured(drawn(np.zeros((32, 32, 3), np.uint8), (8, 4, 20, 32))) == (80, 40, 200, 320)
 
 
-@pytest.mark.parametrize("corners", [(7, 9, 8, 10), (7, 9, 7, 9), (9, 9, 7, 7), (31.5, 31.5, 32, 32), (0, 0, 0.2, 0.2)])
+@pytest.mark.parametrize(
+    "corners", [(7, 9, 8, 10), (7, 9, 7, 9), (9, 9, 7, 7), (31.5, 31.5, 32, 32), (0, 0, 0.2, 0.2)]
+)
 def test_a_box_of_a_pixel_or_less_is_still_seen(corners):
-    made = drawn(np.zeros((32, 32, 3), np.uint8), corners, captions=["tiny"], colours=[drawing.TRUE])
+    made = drawn(
+        np.zeros((32, 32, 3), np.uint8), corners, captions=["tiny"], colours=[drawing.TRUE]
+    )
     assert (made == drawing.TRUE).all(2).any()
 
 
@@ -84,7 +90,8 @@ def test_a_true_box_has_a_dark_edge_so_that_it_is_seen_on_white():
 
 
 @pytest.mark.parametrize(
-    ("bands", "shown"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (4, [0, 1, 2]), (5, [0, 1, 2])]
+    ("bands", "shown"),
+    [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (4, [0, 1, 2]), (5, [0, 1, 2])],
 )
 def test_any_number_of_bands_becomes_a_coloured_picture(bands, shown):
     image = np.random.default_rng(0).integers(0, 256, (400, 300, bands), dtype=np.uint8)
@@ -111,25 +118,33 @@ def test_classes_beyond_the_colours_begin_again():
     assert drawing.TRUE not in drawing.COLOURS
 
 
-# --- the report's sections --------------------------------------------------------------------------------------------
+# --- the report's sections
 
 
 def boxes(*corners, classes=None, scores=None):
-    return Boxes(np.array(corners, float).reshape(-1, 4), np.array(classes or [0] * len(corners), int), scores)
+    return Boxes(
+        np.array(corners, float).reshape(-1, 4),
+        np.array(classes or [0] * len(corners), int),
+        scores,
+    )
 
 
 FOUND = boxes(
     (10, 10, 40, 40), (10, 10, 38, 40), (60, 10, 90, 40), (10, 60, 40, 70), (90, 90, 99, 99),
     classes=[0, 0, 1, 0, 1], scores=np.array([0.9, 0.8, 0.7, 0.6, 0.5]),
 )  # fmt: skip
-TRUE = boxes((10, 10, 40, 40), (60, 10, 90, 40), (10, 60, 40, 90), (50, 50, 60, 60), classes=[0, 0, 0, 1])
+TRUE = boxes(
+    (10, 10, 40, 40), (60, 10, 90, 40), (10, 60, 40, 90), (50, 50, 60, 60), classes=[0, 0, 0, 1]
+)
 """One right, and one mistake of each kind."""
 
 
-def page_of(pairs, classes=("cat", "dog"), picture=lambda row: np.full((100, 100, 3), 90, np.uint8), least=0.3):
-    tally = detection.tally([found for found, _ in pairs], [true for _, true in pairs])
+def page_of(
+    pairs, classes=("cat", "dog"), image=lambda row: np.full((100, 100, 3), 90, np.uint8), least=0.3
+):
+    stats = detection.per_image_stats([found for found, _ in pairs], [true for _, true in pairs])
     ids = [f"{row}.png" for row in range(len(pairs))]
-    panels = box_panels(tally, ids, picture, classes, np.full(len(classes), least))
+    panels = box_panels(stats, ids, image, classes, np.full(len(classes), least))
     return panels, Walk(render(Page("t", "", "a", "v", "plain", panels=panels)))
 
 
@@ -140,7 +155,9 @@ def table(panels, title):
 
 def test_each_kind_of_mistake_is_counted_and_shown():
     panels, walk = page_of([(FOUND, TRUE), (FOUND, TRUE), (boxes(scores=np.zeros(0)), boxes())])
-    assert table(panels, "What goes wrong") == [[kind, what, "2", "2"] for kind, what in KINDS.items()]
+    assert table(panels, "What goes wrong") == [
+        [kind, what, "2", "2"] for kind, what in KINDS.items()
+    ]
     galleries = [panel for panel in panels if isinstance(panel, Gallery)]
     assert [len(gallery.items) for gallery in galleries] == [2] * (1 + len(KINDS))
     assert [gallery.title.split(":")[0].lower() for gallery in galleries[1:]] == list(KINDS)
@@ -164,7 +181,7 @@ def test_what_is_below_its_threshold_is_not_shown():
 
 def test_without_pictures_every_figure_is_there():
     with_, _ = page_of([(FOUND, TRUE)] * 3)
-    panels, walk = page_of([(FOUND, TRUE)] * 3, picture=lambda row: None)
+    panels, walk = page_of([(FOUND, TRUE)] * 3, image=lambda row: None)
     assert walk.all("img") == []
     assert panels[:3] == with_[:3]
     assert all(not panel.items for panel in panels if isinstance(panel, Gallery))
@@ -172,7 +189,12 @@ def test_without_pictures_every_figure_is_there():
 
 @pytest.mark.parametrize(
     "pairs",
-    [[], [(boxes(scores=np.zeros(0)), boxes())], [(boxes(scores=np.zeros(0)), TRUE)], [(FOUND, boxes())]],
+    [
+        [],
+        [(boxes(scores=np.zeros(0)), boxes())],
+        [(boxes(scores=np.zeros(0)), TRUE)],
+        [(FOUND, boxes())],
+    ],
     ids=["no picture", "no box", "nothing found", "nothing true"],
 )
 def test_a_page_can_be_made_of_next_to_nothing(pairs):
@@ -188,7 +210,12 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
         low = rng.uniform(0, 80, (30, 2))
         corners = np.concatenate([low, low + 15], 1)
         kinds = rng.integers(0, 80, 30)
-        pairs.append((Boxes(corners + rng.normal(0, 2, (30, 4)), kinds, rng.random(30)), Boxes(corners, kinds)))
+        pairs.append(
+            (
+                Boxes(corners + rng.normal(0, 2, (30, 4)), kinds, rng.random(30)),
+                Boxes(corners, kinds),
+            )
+        )
     panels, walk = page_of(pairs, classes=[f"class {k}" for k in range(80)])
     assert len(table(panels, "Class by class")) == 80
     (chart,) = [panel for panel in panels if panel.title == "Fewer misses, more false alarms"]
@@ -207,23 +234,29 @@ def test_a_class_with_any_name_is_text():
 
 @pytest.mark.parametrize("bands", [1, 3, 5])
 def test_mistakes_on_pictures_of_any_bands(bands):
-    _, walk = page_of([(FOUND, TRUE)], picture=lambda row: np.zeros((100, 100, bands), np.uint8))
+    _, walk = page_of([(FOUND, TRUE)], image=lambda row: np.zeros((100, 100, bands), np.uint8))
     assert len(walk.all("img")) == 1 + len(KINDS)
 
 
-@pytest.mark.parametrize("away", [(300, 300, 340, 340), (-90, -90, -60, -60), (300, 10, 340, 40), (40, -95, 60, -55)])
+@pytest.mark.parametrize(
+    "away", [(300, 300, 340, 340), (-90, -90, -60, -60), (300, 10, 340, 40), (40, -95, 60, -55)]
+)
 def test_a_true_box_that_was_drawn_beyond_its_picture_does_not_end_the_report(away):
     """Such data is trained on where its errors are allowed."""
     panels, walk = page_of([(boxes(scores=np.zeros(0)), boxes(away))])
     assert table(panels, "What goes wrong")[0][2] == "1"
     assert len(walk.all("img")) == 2
-    assert all(min(panel.items[0].image.shape) > 0 for panel in panels if isinstance(panel, Gallery))
+    assert all(
+        min(panel.items[0].image.shape) > 0 for panel in panels if isinstance(panel, Gallery)
+    )
 
 
 def test_the_surroundings_of_a_mistake_are_cut_from_the_right_place():
     image = np.zeros((400, 400, 3), np.uint8)
     image[180:220, 280:320] = 77
-    panels, _ = page_of([(boxes(scores=np.zeros(0)), boxes((280, 180, 320, 220)))], picture=lambda row: image)
+    panels, _ = page_of(
+        [(boxes(scores=np.zeros(0)), boxes((280, 180, 320, 220)))], image=lambda row: image
+    )
     cut = panels[-1].items[0].image
     times = drawing.LEGIBLE // (40 + 2 * 24)  # a margin of 0.6 of the box on each side
     assert cut.shape == (88 * times, 88 * times, 3)
@@ -232,7 +265,7 @@ def test_the_surroundings_of_a_mistake_are_cut_from_the_right_place():
     assert coloured(cut, (77, 77, 77))[2] <= 64 * times
 
 
-# --- the curve ----------------------------------------------------------------------------------------------------------
+# --- the curve
 
 
 def test_curves_of_precision_and_recall():
@@ -251,12 +284,16 @@ def test_curves_of_precision_and_recall():
             assert "nan" not in svg.lower()
 
 
-@pytest.mark.parametrize("name", ["$x_1$ & <b>", "_private", "two\nlines", "犬", "bad\udcff name", "very-long-" * 30])
+@pytest.mark.parametrize(
+    "name", ["$x_1$ & <b>", "_private", "two\nlines", "犬", "bad\udcff name", "very-long-" * 30]
+)
 def test_any_name_can_stand_at_a_curve(name):
     made = charts.precision_recall({name: (np.array([0.5]), np.array([1.0]))})
     assert f"{name} ends" in made.described
     said = [text.strip() for text in ET.fromstring(made.svgs[0]).itertext()]
-    start = name.encode("utf-8", "backslashreplace").decode().split("\n")[0][:12]  # a long one may be cut
+    start = (
+        name.encode("utf-8", "backslashreplace").decode().split("\n")[0][:12]
+    )  # a long one may be cut
     assert any(text.startswith(start) for text in said)
 
 

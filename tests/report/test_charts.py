@@ -19,7 +19,9 @@ NAN = float("nan")
 def check(drawing: Drawing) -> None:
     for svg in drawing.svgs:
         ET.fromstring(svg)
-        assert not re.search(r"#[0-9a-f]{6}\b(?!\))", re.sub(r'(href="|url\()#[^")]+', "", svg)), "a fixed colour"
+        assert not re.search(r"#[0-9a-f]{6}\b(?!\))", re.sub(r'(href="|url\()#[^")]+', "", svg)), (
+            "a fixed colour"
+        )
         assert "nan" not in svg.lower()
         assert "font-family" not in svg
         assert "http" not in svg
@@ -42,13 +44,16 @@ def test_the_lowest_validation_loss_is_marked_and_told():
     drawing = charts.learning_curves(rows, "accuracy")
     check(drawing)
     assert "lowest at epoch 4 with 0.3" in drawing.described
-    assert [key.name for key in drawing.keys if key.mark == "kept"] == ["the weights that were kept, epoch 4"]
+    assert [key.name for key in drawing.keys if key.mark == "kept"] == [
+        "the weights that were kept, epoch 4"
+    ]
 
 
 @pytest.mark.parametrize("value", [NAN, float("inf"), 0.0, -1.0, 1e-300, 1e300])
 def test_curves_of_extreme_values(value):
     rows = [
-        dict.fromkeys(("train_loss", "valid_loss", "train_map", "valid_map"), value) | {"epoch": float(e)}
+        dict.fromkeys(("train_loss", "valid_loss", "train_map", "valid_map"), value)
+        | {"epoch": float(e)}
         for e in (1, 2)
     ]
     check(charts.learning_curves(rows, "map"))
@@ -70,7 +75,9 @@ def test_a_share_is_told_in_percent_and_anything_else_as_it_is():
 
 
 def test_epochs_are_whole_numbers_where_there_are_several():
-    ticks = re.findall(r">(\d[\d.]*)</text>", charts.learning_curves(demo.curves(3), "accuracy").svgs[1])
+    ticks = re.findall(
+        r">(\d[\d.]*)</text>", charts.learning_curves(demo.curves(3), "accuracy").svgs[1]
+    )
     assert {"1", "2", "3"} <= set(ticks)
     assert "1.5" not in ticks
 

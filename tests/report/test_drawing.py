@@ -20,11 +20,12 @@ def is_ink(image, colour):
     return (image == np.array(colour)).all(2)
 
 
-# --- sizes and bands --------------------------------------------------------------------------------------------------------
+# --- sizes and bands
 
 
 @pytest.mark.parametrize(
-    ("shape", "times"), [((1, 1), 320), ((16, 8), 20), ((160, 3), 2), ((161, 3), 1), ((5, 500), 1), ((320, 320), 1)]
+    ("shape", "times"),
+    [((1, 1), 320), ((16, 8), 20), ((160, 3), 2), ((161, 3), 1), ((5, 500), 1), ((320, 320), 1)],
 )
 def test_small_pictures_are_enlarged_by_a_whole_number(shape, times):
     image = noise(*shape, 3)
@@ -33,17 +34,19 @@ def test_small_pictures_are_enlarged_by_a_whole_number(shape, times):
     assert not np.shares_memory(made, image)
     for own in (
         drawing.classes(image, np.zeros(shape, int), INKS),
-        drawing.things(image, np.ones(shape, int), np.zeros(1, int)),
+        drawing.instances(image, np.ones(shape, int), np.zeros(1, int)),
     ):
         assert (own.shape, own.dtype) == (made.shape, np.uint8)
 
 
-@pytest.mark.parametrize(("bands", "shown"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])])
+@pytest.mark.parametrize(
+    ("bands", "shown"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])]
+)
 def test_pictures_of_any_bands_are_shown_in_three(bands, shown):
     image = noise(400, 330, bands)
     assert np.array_equal(drawing.rgb(image), image[..., shown])
     nowhere = np.zeros((400, 330), int)
-    assert np.array_equal(drawing.things(image, nowhere, np.zeros(0, int)), image[..., shown])
+    assert np.array_equal(drawing.instances(image, nowhere, np.zeros(0, int)), image[..., shown])
     assert np.array_equal(drawing.classes(image, nowhere - 1, INKS), image[..., shown])
 
 
@@ -53,14 +56,14 @@ def test_nothing_is_drawn_into_the_picture_that_was_given():
     ids = np.ones((400, 330), int)
     for made in (
         drawing.classes(image, ids, INKS),
-        drawing.things(image, ids, np.zeros(1, int)),
+        drawing.instances(image, ids, np.zeros(1, int)),
         drawing.painted(image, np.zeros_like(image), ids > 0),
     ):
         made[:] = 0
     assert np.array_equal(image, noise(400, 330, 3))
 
 
-# --- classes ----------------------------------------------------------------------------------------------------------------
+# --- classes
 
 
 def test_ink_is_mixed_with_the_pictures_grey_where_it_is_to_be_and_nowhere_else():
@@ -69,7 +72,9 @@ def test_ink_is_mixed_with_the_pictures_grey_where_it_is_to_be_and_nowhere_else(
     assert np.array_equal(made[~where], image[~where])
     for row, column in np.argwhere(where):
         grey = sum(map(float, image[row, column])) / 3
-        mixed = [(1 - drawing.OPACITY) * grey + drawing.OPACITY * float(one) for one in ink[row, column]]
+        mixed = [
+            (1 - drawing.OPACITY) * grey + drawing.OPACITY * float(one) for one in ink[row, column]
+        ]
         assert np.abs(made[row, column] - np.array(mixed)).max() <= 0.5 + 1e-9
 
 
@@ -88,12 +93,14 @@ def test_each_class_is_in_its_colour_and_what_has_none_is_as_it_was():
 def test_classes_of_any_whole_numbers_and_more_of_them_than_colours(kind):
     names = 100
     values = np.arange(-1, names).repeat(4)[None].repeat(6, 0).astype(kind)
-    made = drawing.classes(noise(6, values.shape[1], 1), values, [drawing.colour(k) for k in range(names)])
+    made = drawing.classes(
+        noise(6, values.shape[1], 1), values, [drawing.colour(k) for k in range(names)]
+    )
     assert made.dtype == np.uint8
     assert made.shape == (6, values.shape[1], 3)
 
 
-# --- things -----------------------------------------------------------------------------------------------------------------
+# --- things
 
 
 def brute_edges(ids):
@@ -116,12 +123,14 @@ def numbers(seed=0, shape=(170, 162)):
 def test_things_are_edged_where_they_end_and_tinted_within():
     ids, kinds = numbers(), np.array([0, 1, 2, 1])
     image = noise(*ids.shape, 3)
-    made, edges = drawing.things(image, ids, kinds), brute_edges(ids)
+    made, edges = drawing.instances(image, ids, kinds), brute_edges(ids)
     for number, k in enumerate(kinds, 1):
         ink = drawing.colour(int(k))
         assert is_ink(made, ink)[(ids == number) & edges].all()
         within = (ids == number) & ~edges
-        tinted = drawing.painted(image, np.broadcast_to(np.array(ink, np.uint8), image.shape), within)
+        tinted = drawing.painted(
+            image, np.broadcast_to(np.array(ink, np.uint8), image.shape), within
+        )
         assert np.array_equal(made[within], tinted[within])
     assert np.array_equal(made[ids == 0], image[ids == 0])
 
@@ -130,14 +139,14 @@ def test_in_one_ink_there_are_edges_alone():
     ids = numbers(1)
     image = noise(*ids.shape, 3)
     for ink in ((214, 40, 40), (0, 0, 0)):
-        made, edges = drawing.things(image, ids, np.zeros(4, int), ink=ink), brute_edges(ids)
+        made, edges = drawing.instances(image, ids, np.zeros(4, int), ink=ink), brute_edges(ids)
         assert is_ink(made, ink)[edges].all()
         assert np.array_equal(made[~edges], image[~edges])
 
 
 def test_two_things_of_a_class_that_touch_have_an_edge_between():
     ids = np.array([[1, 2]]).repeat(170, 0).repeat(85, 1)
-    made = drawing.things(np.zeros((170, 170, 1), np.uint8), ids, np.zeros(2, int))
+    made = drawing.instances(np.zeros((170, 170, 1), np.uint8), ids, np.zeros(2, int))
     ink = is_ink(made, drawing.colour(0))
     assert ink[:, 84:86].all()
     assert ink.sum() == 170 * 2  # and none along the picture's border
@@ -146,12 +155,14 @@ def test_two_things_of_a_class_that_touch_have_an_edge_between():
 def test_edges_are_as_thin_on_pictures_that_are_enlarged():
     ids = np.zeros((32, 32), int)
     ids[8:16, 8:16] = 1
-    made = is_ink(drawing.things(np.zeros((32, 32, 1), np.uint8), ids, np.zeros(1, int)), drawing.colour(0))
+    made = is_ink(
+        drawing.instances(np.zeros((32, 32, 1), np.uint8), ids, np.zeros(1, int)), drawing.colour(0)
+    )
     large = ids.repeat(10, 0).repeat(10, 1) > 0
     assert np.array_equal(made, large & ~binary_erosion(large))
 
 
-# --- the legend -------------------------------------------------------------------------------------------------------------
+# --- the legend
 
 
 @pytest.mark.parametrize("width", [200, 320, 800])

@@ -14,12 +14,14 @@ from foveate.report import embedding
 
 def opened(image: np.ndarray) -> Image.Image:
     kind, data = embedding.data_uri(image).split(",", 1)
-    picture = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert kind == f"data:image/{picture.format.lower()};base64"
-    return picture
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert kind == f"data:image/{image.format.lower()};base64"
+    return image
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (8, 8, 1), (28, 28, 3), (64, 17, 3), (9, 9, 2), (9, 9, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (8, 8, 1), (28, 28, 3), (64, 17, 3), (9, 9, 2), (9, 9, 5)]
+)
 def test_a_small_picture_is_exact(shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     shown = image[..., 0] if shape[2] < 3 else image[..., :3]

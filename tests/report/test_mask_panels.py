@@ -14,25 +14,35 @@ from foveate.report.page import render
 from foveate.report.panels import Bars, Gallery, Matrix, Page, Table
 from helpers import report_demo as demo
 
-TITLES = ["How well each class is found", "Class by class", "What is taken for what", "The worst pictures"]
+TITLES = [
+    "How well each class is found",
+    "Class by class",
+    "What is taken for what",
+    "The worst pictures",
+]
 
 
 def grey(shape=(20, 30, 3)):
     return np.full(shape, 90, np.uint8)
 
 
-def page_of(pairs, classes=("ground", "cat", "dog"), picture=lambda row: grey()):
+def page_of(pairs, classes=("ground", "cat", "dog"), image=lambda row: grey()):
     """Panels by their title, and the page; pairs: (H, W) found and true."""
-    scorer = semantic.Scorer(semantic.tally([semantic.row(*pair, len(classes)) for pair in pairs]), len(classes))
+    scorer = semantic.Scorer(
+        semantic.per_image_stats([semantic.row(*pair, len(classes)) for pair in pairs]),
+        len(classes),
+    )
     panels = mask_panels(
         scorer,
         [f"{row}.png" for row in range(len(pairs))],
-        picture,
+        image,
         lambda row: tuple(map(Mask.of, pairs[row])),
         classes,
         [drawing.colour(k) for k in range(len(classes))],
     )
-    return {panel.title: panel for panel in panels}, Walk(render(Page("t", "", "a", "v", "plain", panels=panels)))
+    return {panel.title: panel for panel in panels}, Walk(
+        render(Page("t", "", "a", "v", "plain", panels=panels))
+    )
 
 
 def scene(wrong=0, shape=(20, 30)):
@@ -62,7 +72,11 @@ def test_each_class_has_a_row_with_its_figures():
     assert [(bar.name, bar.told) for bar in panels["How well each class is found"].bars] == [
         ("cat", "60.0%"), ("dog", "71.4%"), ("ground", "100.0%"),
     ]  # fmt: skip
-    assert panels["What is taken for what"].counts.tolist() == [[190, 0, 0], [0, 114, 76], [0, 0, 190]]
+    assert panels["What is taken for what"].counts.tolist() == [
+        [190, 0, 0],
+        [0, 114, 76],
+        [0, 0, 190],
+    ]
 
 
 def test_a_class_that_does_not_occur_has_a_row_of_dashes_and_no_bar():
@@ -72,7 +86,7 @@ def test_a_class_that_does_not_occur_has_a_row_of_dashes_and_no_bar():
     assert not any("nan" in text.lower() for _, text in walk.said)
 
 
-# --- the worst pictures -----------------------------------------------------------------------------------------------------
+# --- the worst pictures
 
 
 def test_the_worst_pictures_come_first_and_are_told():
@@ -86,12 +100,19 @@ def test_the_worst_pictures_come_first_and_are_told():
 
 def test_picture_truth_answer_and_difference_stand_in_a_square():
     pair = scene(4, (400, 300))
-    panels, _ = page_of([pair], picture=lambda row: grey((400, 300, 3)))
+    panels, _ = page_of([pair], image=lambda row: grey((400, 300, 3)))
     (item,) = panels["The worst pictures"].items
     colours = [drawing.colour(k) for k in range(3)]
     plain = grey((400, 300, 3))
-    red = drawing.painted(plain, plain * 0 + np.array(WRONG, np.uint8), (pair[0] != pair[1]) & (pair[1] != IGNORE))
-    views = (plain, drawing.classes(plain, pair[1], colours), drawing.classes(plain, pair[0], colours), red)
+    red = drawing.painted(
+        plain, plain * 0 + np.array(WRONG, np.uint8), (pair[0] != pair[1]) & (pair[1] != IGNORE)
+    )
+    views = (
+        plain,
+        drawing.classes(plain, pair[1], colours),
+        drawing.classes(plain, pair[0], colours),
+        red,
+    )
     grid = drawing.squared(views)
     assert np.array_equal(item.image[: len(grid)], grid)
     legend = drawing.legend(("ground", "cat", "dog"), colours, grid.shape[1])
@@ -116,19 +137,23 @@ def test_four_pictures_of_any_size_are_one_of_no_more_than_a_page_holds(shape):
 def test_pictures_of_any_size_and_bands_can_be_shown(shape, bands):
     true = np.zeros(shape, int)
     pairs = [(np.minimum(true + 1, 1), true), scene(3)]
-    panels, walk = page_of(pairs, picture=lambda row: np.zeros((*pairs[row][0].shape, bands), np.uint8))
+    panels, walk = page_of(
+        pairs, image=lambda row: np.zeros((*pairs[row][0].shape, bands), np.uint8)
+    )
     assert len(panels["The worst pictures"].items) == len(walk.all("img")) == 2
 
 
 def test_without_pictures_every_figure_is_there():
     with_, _ = page_of([scene(2)] * 3)
-    panels, walk = page_of([scene(2)] * 3, picture=lambda row: None)
+    panels, walk = page_of([scene(2)] * 3, image=lambda row: None)
     assert walk.all("img") == []
     assert list(panels) == TITLES[:3]
-    assert [str(panels[title]) for title in TITLES[:3]] == [str(with_[title]) for title in TITLES[:3]]
+    assert [str(panels[title]) for title in TITLES[:3]] == [
+        str(with_[title]) for title in TITLES[:3]
+    ]
 
 
-# --- the ends ---------------------------------------------------------------------------------------------------------------
+# --- the ends
 
 
 NONE = np.full((20, 30), IGNORE)
@@ -140,7 +165,9 @@ NONE = np.full((20, 30), IGNORE)
         pytest.param([], ("ground", "cat", "dog"), id="no picture"),
         pytest.param([(NONE * 0, NONE)], ("ground", "cat", "dog"), id="nothing labelled"),
         pytest.param([(NONE * 0, NONE * 0)], ("ground",), id="one class"),
-        pytest.param([scene(3), (NONE * 0, NONE)], ("ground", "cat", "dog"), id="nothing labelled in one"),
+        pytest.param(
+            [scene(3), (NONE * 0, NONE)], ("ground", "cat", "dog"), id="nothing labelled in one"
+        ),
         pytest.param([scene(0)], ("ground", "cat", "dog"), id="all right"),
     ],
 )

@@ -64,9 +64,11 @@ def test_it_is_well_formed_and_accessible(made):
     assert html.startswith("<!doctype html>")
     assert walk.all("html") == [{"lang": "en"}]
     assert walk.text("title") == [page.title]
-    assert walk.text("h1") == [page.answer]
+    assert walk.text("h1") == [page.prediction]
     assert walk.text("h2") == [panel.title for panel in page.panels]
-    assert [tag for tag, _ in walk.found if re.fullmatch(r"h\d", tag)] == ["h1"] + ["h2"] * len(page.panels)
+    assert [tag for tag, _ in walk.found if re.fullmatch(r"h\d", tag)] == ["h1"] + ["h2"] * len(
+        page.panels
+    )
     assert all(image["alt"] for image in walk.all("img"))
     charts = [attrs for attrs in walk.all("div") if attrs.get("role") == "img"]
     assert len(charts) == 2
@@ -97,7 +99,9 @@ def test_ids_are_unique_and_every_reference_has_one(made):
 
 def test_the_same_chart_twice_still_has_its_own_ids():
     page = demo.page()
-    test_ids_are_unique_and_every_reference_has_one((page, render(replace(page, panels=[*page.panels, *page.panels]))))
+    test_ids_are_unique_and_every_reference_has_one(
+        (page, render(replace(page, panels=[*page.panels, *page.panels])))
+    )
 
 
 def test_it_is_small_and_the_same_every_time(made):
@@ -114,7 +118,7 @@ def test_any_name_is_text_and_nothing_else():
     page = Page(
         title=name,
         subtitle=name,
-        answer=name,
+        prediction=name,
         verdict=name,
         tone="good",
         panels=[
@@ -128,7 +132,9 @@ def test_any_name_is_text_and_nothing_else():
     assert walk.text("td")[:2] == [name, name]
     assert walk.all("img")[0]["alt"] == name
     assert not walk.all("script")
-    assert "49" not in "".join(text for _, text in walk.said if "{{" in text)  # a name is no template
+    assert "49" not in "".join(
+        text for _, text in walk.said if "{{" in text
+    )  # a name is no template
 
 
 def test_a_name_that_is_no_unicode_can_be_written(tmp_path):
@@ -142,7 +148,9 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
 
 
 def test_figures_that_are_no_number_are_dashes_and_names_are_not():
-    table = Table("t", "", ["class", "recall", "f1"], [["nan", "nan%", "NaN"], ["inf", "-inf", "12.5%"]])
+    table = Table(
+        "t", "", ["class", "recall", "f1"], [["nan", "nan%", "NaN"], ["inf", "-inf", "12.5%"]]
+    )
     walk = Walk(render(Page("t", "", "a", "v", "plain", panels=[table])))
     assert walk.text("td") == ["nan", "–", "–", "inf", "–", "12.5%"]
     for _, html in ((name, render(make())) for name, make in demo.PAGES.items()):
@@ -151,7 +159,9 @@ def test_figures_that_are_no_number_are_dashes_and_names_are_not():
 
 
 def test_empty_panels_say_so():
-    html = render(Page("t", "", "a", "v", "plain", panels=[Table("t", "", ["x"], []), Gallery("g", "", [])]))
+    html = render(
+        Page("t", "", "a", "v", "plain", panels=[Table("t", "", ["x"], []), Gallery("g", "", [])])
+    )
     assert Walk(html).text("td") == ["none"]
     assert "No picture to show." in html
 
@@ -161,7 +171,14 @@ def test_many_classes_are_named_by_their_most_frequent_confusions():
         counts = np.diag(np.full(classes, 9))
         counts[3, 1], counts[0, 2] = 7, 5
         return render(
-            Page("t", "", "a", "v", "plain", panels=[Matrix("m", "", counts, [f"c{i}" for i in range(classes)])])
+            Page(
+                "t",
+                "",
+                "a",
+                "v",
+                "plain",
+                panels=[Matrix("m", "", counts, [f"c{i}" for i in range(classes)])],
+            )
         )
 
     assert len(Walk(matrix_page(25)).text("td")) == 25 * 25

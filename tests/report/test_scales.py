@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveate.report.panels import Bar, Matrix
-from foveate.report.scales import Scale, cells, close_up, confusions, figure, full_scale, share, tick
+from foveate.report.scales import (
+    Scale,
+    cells,
+    close_up,
+    confusions,
+    figure,
+    full_scale,
+    share,
+    tick,
+)
 
 NAN = float("nan")
 VALUES = st.floats(0, 1e6) | st.just(NAN)
@@ -79,7 +88,9 @@ def test_everything_else_is_left_alone(text):
 
 def test_only_percentages_from_0_to_100_are_shares():
     assert [share(text) for text in ("0.0%", "98.5%", "100%", "7 %")] == [0, 98.5, 100, 7]
-    assert [share(text) for text in ("101%", "-3%", "+0.7%", "0.5", "nan%", "50% off", "", "½%")] == [None] * 8
+    assert [
+        share(text) for text in ("101%", "-3%", "+0.7%", "0.5", "nan%", "50% off", "", "½%")
+    ] == [None] * 8
 
 
 @pytest.mark.parametrize("classes", [2, 10, 40, 200])
@@ -91,14 +102,23 @@ def test_cells_and_confusions_tell_the_counts(classes):
     assert np.array_equal([[cell.count for cell in row] for _, _, row in rows], counts)
     assert [total for _, total, _ in rows] == counts.sum(1).tolist()
     assert all(
-        0 <= cell.heat <= 100 and cell.right == (i == j) for i, (*_, r) in enumerate(rows) for j, cell in enumerate(r)
+        0 <= cell.heat <= 100 and cell.right == (i == j)
+        for i, (*_, r) in enumerate(rows)
+        for j, cell in enumerate(r)
     )
     pairs, everyone = confusions(matrix)
     assert everyone == np.count_nonzero(counts) - np.count_nonzero(counts.diagonal())
     assert len(pairs) == min(20, everyone)
     assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)
-    assert all(pair.truth != pair.answer and pair.count == counts[int(pair.truth), int(pair.answer)] for pair in pairs)
+    assert all(
+        pair.target != pair.prediction
+        and pair.count == counts[int(pair.target), int(pair.prediction)]
+        for pair in pairs
+    )
 
 
 def test_no_mistake_is_no_confusion():
-    assert confusions(Matrix("", "", np.eye(30, dtype=np.int64), [f"{i}" for i in range(30)])) == ([], 0)
+    assert confusions(Matrix("", "", np.eye(30, dtype=np.int64), [f"{i}" for i in range(30)])) == (
+        [],
+        0,
+    )

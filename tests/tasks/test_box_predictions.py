@@ -9,14 +9,24 @@ import torch
 from foveate.ops import boxes as ops
 from foveate.tasks import detection
 from foveate.tasks.detection import CANDIDATES, LEAST_SCORE, MOST, OVERLAP, Detection, select
-from helpers.box_oracle import Fixed, Seer, net, picture, told
+from helpers.box_oracle import Fixed, InteractivePredictor, make_image, net, told
 
 TASK = Detection(("red", "green"))
 
 
-# --- places -----------------------------------------------------------------------------------------------------------
+# --- places
 
-SIZES = [(64, 64), (32, 32), (128, 128), (64, 33), (200, 130), (31, 400), (1, 1), (50, 8000), (8000, 50)]
+SIZES = [
+    (64, 64),
+    (32, 32),
+    (128, 128),
+    (64, 33),
+    (200, 130),
+    (31, 400),
+    (1, 1),
+    (50, 8000),
+    (8000, 50),
+]
 
 
 @pytest.mark.parametrize("flexible", [True, False])
@@ -25,34 +35,43 @@ def test_candidates_come_back_in_the_pictures_own_pixels(height, width, flexible
     """The picture fills the top left of the canvas, its longer side 64 pixels at most; what lies beyond it is cut off."""
     corners = [[8.0, 4.0, 24.0, 20.0], [-5.0, -5.0, 100.0, 100.0]]
     head = Fixed(corners, [[0.9, 0.0], [0.0, 0.8]])
-    answer = TASK.predict(net(head, flexible=flexible), [picture(height, width)])[0]
+    prediction = TASK.predict(net(head, flexible=flexible), [make_image(height, width)])[0]
     filled = [max(1, round(side * 64 / max(height, width, 64))) for side in (height, width)]
     across, down = width / filled[1], height / filled[0]
-    clipped = [np.clip(box, 0, [filled[1], filled[0]] * 2) * [across, down, across, down] for box in corners]
-    assert answer.corners == pytest.approx(np.array(clipped), abs=1e-9 * max(height, width))
-    assert answer.size == (height, width)
-    assert answer.classes.tolist() == [0, 1]
-    assert answer.scores.tolist() == pytest.approx([0.9, 0.8])
+    clipped = [
+        np.clip(box, 0, [filled[1], filled[0]] * 2) * [across, down, across, down]
+        for box in corners
+    ]
+    assert prediction.corners == pytest.approx(np.array(clipped), abs=1e-9 * max(height, width))
+    assert prediction.size == (height, width)
+    assert prediction.classes.tolist() == [0, 1]
+    assert prediction.scores.tolist() == pytest.approx([0.9, 0.8])
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (128, 256), (300, 90), (97, 61), (20, 20)])
 def test_things_are_found_where_they_are_to_a_pixel_of_the_input(height, width):
-    thing = (width // 5, height // 4, width // 2, height // 2)
-    answer = TASK.predict(net(Seer()), [picture(height, width, (*thing, 1))])[0]
-    assert answer.classes.tolist() == [1]
+    instance = (width // 5, height // 4, width // 2, height // 2)
+    prediction = TASK.predict(
+        net(InteractivePredictor()), [make_image(height, width, (*instance, 1))]
+    )[0]
+    assert prediction.classes.tolist() == [1]
     pixel = max(1.0, max(height, width) / 64)
-    assert answer.corners[0] == pytest.approx(thing, abs=pixel)
+    assert prediction.corners[0] == pytest.approx(instance, abs=pixel)
 
 
 def test_the_canvas_has_no_more_padding_than_the_strides_ask_for():
-    looking = net(Seer(), size=128)
-    TASK.predict(looking, [picture(50, 8000), picture(128, 128), picture(128, 65)])
-    assert sorted(shape[2:] for shape in looking.body[0].shapes) == [(32, 128), (128, 96), (128, 128)]
-    looking = net(Seer(), size=50)
-    TASK.predict(looking, [picture(50, 50), picture(10, 50)])
+    looking = net(InteractivePredictor(), size=128)
+    TASK.predict(looking, [make_image(50, 8000), make_image(128, 128), make_image(128, 65)])
+    assert sorted(shape[2:] for shape in looking.body[0].shapes) == [
+        (32, 128),
+        (128, 96),
+        (128, 128),
+    ]
+    looking = net(InteractivePredictor(), size=50)
+    TASK.predict(looking, [make_image(50, 50), make_image(10, 50)])
     assert sorted(shape[2:] for shape in looking.body[0].shapes) == [(32, 50), (50, 50)]
-    looking = net(Seer(), size=128, flexible=False)
-    TASK.predict(looking, [picture(50, 8000)])
+    looking = net(InteractivePredictor(), size=128, flexible=False)
+    TASK.predict(looking, [make_image(50, 8000)])
     assert looking.body[0].shapes == [(1, 3, 128, 128)]
 
 
@@ -61,65 +80,76 @@ def mixed(count: int) -> list[np.ndarray]:
     made = []
     for _ in range(count):
         height, width = rng.integers(20, 140, 2).tolist()
-        made.append(picture(height, width, (0, 2, width // 3, height // 2, 0), (width // 2, 1, width, height - 3, 1)))
+        made.append(
+            make_image(
+                height,
+                width,
+                (0, 2, width // 3, height // 2, 0),
+                (width // 2, 1, width, height - 3, 1),
+            )
+        )
     return made
 
 
 @pytest.mark.parametrize("pixels", [1, 3 * 64 * 64, 10**9])
 def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(pixels, monkeypatch):
     monkeypatch.setattr(detection, "PIXELS_AT_ONCE", pixels)
-    pictures, looking = mixed(25), net(Seer())
-    together = TASK.predict(looking, pictures)
+    images, looking = mixed(25), net(InteractivePredictor())
+    together = TASK.predict(looking, images)
     assert len(together) == 25
-    for image, answer in zip(pictures, together, strict=True):
+    for image, prediction in zip(images, together, strict=True):
         alone = TASK.predict(looking, [image])[0]
-        assert len(answer) == 2
-        assert told(answer) == told(alone)
-        assert answer.size == alone.size == image.shape[:2]
+        assert len(prediction) == 2
+        assert told(prediction) == told(alone)
+        assert prediction.size == alone.size == image.shape[:2]
 
 
 def test_no_picture_no_answer():
-    assert TASK.predict(net(Seer()), []) == []
+    assert TASK.predict(net(InteractivePredictor()), []) == []
 
 
 def test_grey_and_colour_are_answered_by_nets_of_either():
-    grey, colour = np.full((40, 30, 1), 90, np.uint8), picture(40, 30)
+    grey, colour = np.full((40, 30, 1), 90, np.uint8), make_image(40, 30)
     for channels in (1, 3):
         looking = net(Fixed([[0.0, 0, 9, 9]], [[0.9, 0]]), channels=channels)
-        assert [len(answer) for answer in TASK.predict(looking, [grey, colour])] == [1, 1]
+        assert [len(prediction) for prediction in TASK.predict(looking, [grey, colour])] == [1, 1]
         assert looking.body[0].shapes[0][1] == channels
 
 
-# --- which candidates stay --------------------------------------------------------------------------------------------
+# --- which candidates stay
 
 
 def by_loop(corners, scores):
     """Of one picture: surest first, each stays unless one of its class that stays overlaps it."""
     ranked = sorted(
-        ((scores[place, k], place, k) for place, k in np.argwhere(scores >= LEAST_SCORE)), key=lambda one: -one[0]
+        ((scores[place, k], place, k) for place, k in np.argwhere(scores >= LEAST_SCORE)),
+        key=lambda one: -one[0],
     )
     kept = []
     for score, place, k in ranked:
-        rivals = [corners[other] for _, other, name in kept if name == k]
-        if not rivals or ops.iou(corners[place : place + 1], np.array(rivals)).max() <= OVERLAP:
+        baselines = [corners[other] for _, other, name in kept if name == k]
+        if (
+            not baselines
+            or ops.iou(corners[place : place + 1], np.array(baselines)).max() <= OVERLAP
+        ):
             kept.append((score, place, k))
     return kept[:MOST]
 
 
 def same(found, corners, scores):
-    for row, answer in enumerate(found):
+    for row, prediction in enumerate(found):
         kept = by_loop(corners[row].double().numpy(), scores[row].double().numpy())
-        assert answer.classes.tolist() == [k for _, _, k in kept]
-        assert answer.scores.tolist() == [score for score, _, _ in kept]
-        assert answer.corners.tolist() == [corners[row, place].tolist() for _, place, _ in kept]
+        assert prediction.classes.tolist() == [k for _, _, k in kept]
+        assert prediction.scores.tolist() == [score for score, _, _ in kept]
+        assert prediction.corners.tolist() == [corners[row, place].tolist() for _, place, _ in kept]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_those_that_stay_by_a_loop(seed):
-    maker = torch.Generator().manual_seed(seed)
-    low = 60 * torch.rand(3, 40, 2, generator=maker)
-    corners = torch.cat([low, low + 20 + 30 * torch.rand(3, 40, 2, generator=maker)], -1)
-    scores = torch.rand(3, 40, 3, generator=maker) ** 4
+    open_generator = torch.Generator().manual_seed(seed)
+    low = 60 * torch.rand(3, 40, 2, generator=open_generator)
+    corners = torch.cat([low, low + 20 + 30 * torch.rand(3, 40, 2, generator=open_generator)], -1)
+    scores = torch.rand(3, 40, 3, generator=open_generator) ** 4
     found = select(corners, scores)
     assert sum(map(len, found)) < (scores >= LEAST_SCORE).sum()  # some had to go
     same(found, corners, scores)
@@ -134,9 +164,9 @@ def test_boxes_that_stick_out_of_the_picture_touch_no_other_class_or_picture():
 def test_hundreds_of_pictures_at_once_are_judged_as_finely_as_one():
     """Two boxes each that overlap by a little less, or a little more, than is allowed: float32 counts that exactly near 0,
     but no longer where pictures and classes are told apart by moving them thousands of pixels away."""
-    pictures, classes = 400, 80
-    corners, scores = torch.zeros(pictures, 2, 4), torch.zeros(pictures, 2, classes)
-    for row in range(pictures):
+    images, classes = 400, 80
+    corners, scores = torch.zeros(images, 2, 4), torch.zeros(images, 2, classes)
+    for row in range(images):
         left, top = 3 + row / 7, 50 - row / 11
         moved = 2.49 if row % 2 else 2.51  # of 10 pixels: IoU 0.6016 and 0.5988, 0.6 at 2.5
         corners[row] = torch.tensor(

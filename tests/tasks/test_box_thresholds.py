@@ -10,27 +10,32 @@ import torch
 
 from foveate.annotations import Boxes
 from foveate.data.dataset import Dataset
-from foveate.data.rng import Draws, keys
+from foveate.data.rng import SampleRNG, keys
 from foveate.errors import SettingError
 from foveate.settings import Settings
 from foveate.tasks.detection import UNSURE, Detection
-from helpers.box_oracle import Fixed, Seer, net, picture
+from helpers.box_oracle import Fixed, InteractivePredictor, make_image, net
 
 CLASSES = ("red", "green", "blue")
 CORNERS = np.array([[1.25, 2, 10, 12], [20, 20, 30.123456, 40], [3, 3, 9, 9]])
 
 
-def answer(*scores: float, classes=(0, 1, 2)) -> Boxes:
-    return Boxes(CORNERS[: len(scores)], np.array(classes[: len(scores)], int), np.array(scores, float), size=(50, 60))
+def predict(*scores: float, classes=(0, 1, 2)) -> Boxes:
+    return Boxes(
+        CORNERS[: len(scores)],
+        np.array(classes[: len(scores)], int),
+        np.array(scores, float),
+        size=(50, 60),
+    )
 
 
 def test_what_reaches_its_classs_own_threshold_is_shown():
     task = Detection(CLASSES, thresholds=[0.5, 0.2, 0.9])
-    assert task.shown(answer(0.5, 0.2, 0.9)).classes.tolist() == [0, 1, 2]
-    assert task.shown(answer(0.4999, 0.3, 0.8)).classes.tolist() == [1]
-    assert len(task.shown(answer())) == 0
-    truth = Boxes(CORNERS, np.array([0, 1, 2]))
-    assert task.shown(truth) is truth
+    assert task.confident(predict(0.5, 0.2, 0.9)).classes.tolist() == [0, 1, 2]
+    assert task.confident(predict(0.4999, 0.3, 0.8)).classes.tolist() == [1]
+    assert len(task.confident(predict())) == 0
+    target = Boxes(CORNERS, np.array([0, 1, 2]))
+    assert task.confident(target) is target
 
 
 @pytest.mark.parametrize("thresholds", [[], [0.5], [0.5] * 4])
@@ -40,7 +45,7 @@ def test_another_number_of_thresholds_than_of_classes_is_refused(thresholds):
 
 
 def test_words_are_plain_values_of_what_is_shown():
-    words = Detection(CLASSES, thresholds=[0.5, 0.2, 0.9]).words(answer(0.75, 0.1234567, 0.95))
+    words = Detection(CLASSES, thresholds=[0.5, 0.2, 0.9]).to_dict(predict(0.75, 0.1234567, 0.95))
     assert json.loads(json.dumps(words)) == {
         "boxes": [
             {"class": "red", "box": [1.25, 2.0, 10.0, 12.0], "score": 0.75},
@@ -50,8 +55,10 @@ def test_words_are_plain_values_of_what_is_shown():
 
 
 def test_words_of_a_truth_name_what_is_spared():
-    truth = Boxes(CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False])
-    told = Detection(CLASSES).words(truth)["boxes"]
+    target = Boxes(
+        CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False]
+    )
+    told = Detection(CLASSES).to_dict(target)["boxes"]
     assert told[0] == {"class": "red", "box": [1.25, 2.0, 10.0, 12.0], "crowd": True}
     assert told[1] == {"class": "green", "box": [20.0, 20.0, 30.12, 40.0], "difficult": True}
     assert told[2] == {"class": "blue", "box": [3.0, 3.0, 9.0, 9.0]}
@@ -59,15 +66,17 @@ def test_words_of_a_truth_name_what_is_spared():
 
 def test_told_in_a_line():
     task = Detection(CLASSES)
-    assert task.tell(answer(0.9, 0.8, 0.7, classes=(2, 0, 2))) == "1 red, 2 blue"
-    assert task.tell(answer(0.29, 0.1)) == "nothing"
-    assert task.tell(answer()) == "nothing"
+    assert task.summary(predict(0.9, 0.8, 0.7, classes=(2, 0, 2))) == "1 red, 2 blue"
+    assert task.summary(predict(0.29, 0.1)) == "nothing"
+    assert task.summary(predict()) == "nothing"
 
 
 def test_drawn_into_a_copy_what_is_shown_and_no_more():
-    task, image = Detection(CLASSES), picture(50, 60)
+    task, image = Detection(CLASSES), make_image(50, 60)
     before = image.copy()
-    empty, low, seen = (task.draw(image, given) for given in (answer(), answer(0.1, 0.1), answer(0.9, 0.1)))
+    empty, low, seen = (
+        task.draw(image, given) for given in (predict(), predict(0.1, 0.1), predict(0.9, 0.1))
+    )
     assert np.array_equal(image, before)
     assert np.array_equal(empty, low)
     assert np.array_equal(empty, image.repeat(5, 0).repeat(5, 1))  # enlarged to be legible
@@ -81,12 +90,12 @@ def test_drawn_into_a_copy_what_is_shown_and_no_more():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (40, 30, 1), (4, 4000, 3), (40, 30, 4)])
 def test_any_picture_can_be_drawn_into(shape):
-    drawn = Detection(CLASSES).draw(np.zeros(shape, np.uint8), answer(0.9, 0.9, 0.9))
+    drawn = Detection(CLASSES).draw(np.zeros(shape, np.uint8), predict(0.9, 0.9, 0.9))
     assert drawn.ndim == 3
     assert drawn.shape[2] == 3
 
 
-# --- chosen on the validation part ------------------------------------------------------------------------------------
+# --- chosen on the validation part
 
 
 def test_thresholds_are_chosen_between_right_and_wrong_and_by_default_where_there_is_no_box():
@@ -94,9 +103,9 @@ def test_thresholds_are_chosen_between_right_and_wrong_and_by_default_where_ther
     is neither."""
     places = [[2.0, 2, 20, 20], [40, 40, 60, 60], [22, 2, 38, 18]]
     head = Fixed(places, [[0.9, 0.0, 0.0], [0.6, 0.0, 0.0], [0.0, 0.7, 0.0]])
-    truth = Boxes(np.array(places[:1]), np.array([0]), size=(64, 64))
+    target = Boxes(np.array(places[:1]), np.array([0]), size=(64, 64))
     task = Detection(CLASSES, thresholds=[0.1, 0.1, 0.1])
-    task.settle(net(head), [picture(64, 64)] * 3, [truth] * 3)
+    task.calibrate(net(head), [make_image(64, 64)] * 3, [target] * 3)
     assert task.thresholds.tolist() == pytest.approx([0.75, UNSURE, UNSURE])
 
 
@@ -104,11 +113,14 @@ def test_the_threshold_is_the_best_of_all_by_trying_them():
     rng = np.random.default_rng(0)
     count = 30
     corners = np.array([[10.0 * n, 0, 10 * n + 8, 8] for n in range(count)])
-    scores, right = np.sort(rng.random(count))[::-1].copy(), rng.random(count) < np.linspace(0.9, 0.1, count)
+    scores, right = (
+        np.sort(rng.random(count))[::-1].copy(),
+        rng.random(count) < np.linspace(0.9, 0.1, count),
+    )
     task = Detection(("one",))
-    task.settle(
+    task.calibrate(
         net(Fixed(corners, scores[:, None]), size=320),
-        [picture(320, 320)],
+        [make_image(320, 320)],
         [Boxes(corners[right], np.zeros(right.sum(), int))],
     )
 
@@ -121,42 +133,54 @@ def test_the_threshold_is_the_best_of_all_by_trying_them():
 
 def test_no_truth_in_the_validation_part_leaves_the_default():
     task = Detection(CLASSES[:2])
-    task.settle(net(Seer()), [picture(64, 64, (2, 2, 20, 20, 0))], [Boxes(np.zeros((0, 4)), np.zeros(0, int))])
+    task.calibrate(
+        net(InteractivePredictor()),
+        [make_image(64, 64, (2, 2, 20, 20, 0))],
+        [Boxes(np.zeros((0, 4)), np.zeros(0, int))],
+    )
     assert task.thresholds.tolist() == [UNSURE, UNSURE]
 
 
-# --- made again from what is written down ------------------------------------------------------------------------------
+# --- made again from what is written down
 
 
 def test_options_build_the_same_task_again():
     task = Detection(CLASSES, thresholds=[0.123456789012345, 0.2, 1 / 3], objects=2.718)
     again = Detection(CLASSES, **json.loads(json.dumps(task.options())))
     assert again.options() == task.options()
-    given = answer(0.9, 0.2, 1 / 3)
-    assert again.words(given) == task.words(given)
+    given = predict(0.9, 0.2, 1 / 3)
+    assert again.to_dict(given) == task.to_dict(given)
 
 
 def test_objects_are_counted_over_the_train_part_without_what_is_spared():
-    def truth(count: int, spared: int = 0) -> Boxes:
-        difficult = np.arange(count) < spared
+    def make_target(count: int, ignored: int = 0) -> Boxes:
+        difficult = np.arange(count) < ignored
         return Boxes(np.tile(CORNERS[0], (count, 1)), np.zeros(count, int), difficult=difficult)
 
-    def objects(*truths: Boxes) -> float:
-        return Detection.configured(Dataset("", "detection", CLASSES, ()), Settings(), truths, mirror=True).objects
+    def objects(*targets: Boxes) -> float:
+        return Detection.from_settings(
+            Dataset("", "detection", CLASSES, ()), Settings(), targets, mirror=True
+        ).objects
 
-    assert objects(truth(4), truth(5, spared=2)) == 3.5
-    assert objects(truth(0), truth(0)) == 1.0  # nothing is divided by nothing
+    assert objects(make_target(4), make_target(5, ignored=2)) == 3.5
+    assert objects(make_target(0), make_target(0)) == 1.0  # nothing is divided by nothing
 
 
 def test_a_batch_carries_boxes_classes_and_what_is_spared():
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
-    full = Boxes(CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False])
-    (same,), truth = Detection(CLASSES, objects=3.0).collate(
-        images, [full, Boxes(np.zeros((0, 4)), np.zeros(0, int))], Draws(keys(["a", "b"]), 0)
+    full = Boxes(
+        CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False]
+    )
+    (same,), target = Detection(CLASSES, objects=3.0).collate(
+        images, [full, Boxes(np.zeros((0, 4)), np.zeros(0, int))], SampleRNG(keys(["a", "b"]), 0)
     )
     assert same is images
-    assert truth.boxes[0].tolist() == torch.tensor(CORNERS).float().tolist()
-    assert truth.classes[0].tolist() == [0, 1, 2]
-    assert truth.spared[0].tolist() == [True, True, False]
-    assert [len(column[1]) for column in (truth.boxes, truth.classes, truth.spared)] == [0, 0, 0]
-    assert truth.objects == 3.0
+    assert target.boxes[0].tolist() == torch.tensor(CORNERS).float().tolist()
+    assert target.classes[0].tolist() == [0, 1, 2]
+    assert target.ignored[0].tolist() == [True, True, False]
+    assert [len(column[1]) for column in (target.boxes, target.classes, target.ignored)] == [
+        0,
+        0,
+        0,
+    ]
+    assert target.objects == 3.0

@@ -25,12 +25,13 @@ def test_a_thing_is_found_once_and_whole_wherever_it_lies(height, width, place):
     """12 pixels a side, less than the quarter of a tile that tiles overlap by."""
     rng = np.random.default_rng(place)
     left, top = (
-        0 if place == 0 else side - 12 if place == 1 else int(rng.integers(side - 11)) for side in (width, height)
+        0 if place == 0 else side - 12 if place == 1 else int(rng.integers(side - 11))
+        for side in (width, height)
     )
     values = painted((height, width), (left, top, left + 12, top + 12, 1 + place % 3))
-    answer = tiled(values)
-    assert told(answer) == parted(values)
-    assert answer.boxes.size == (height, width)
+    prediction = tiled(values)
+    assert told(prediction) == parted(values)
+    assert prediction.boxes.size == (height, width)
 
 
 def test_every_place_of_a_row_of_tiles_is_covered():
@@ -55,14 +56,16 @@ def test_many_things_in_tiles_are_those_of_the_whole_picture():
 
 @pytest.mark.parametrize("side", [64, 100, 10_000])
 def test_a_tile_larger_than_the_picture_is_the_whole_picture(side):
-    assert TASK.words(tiled(SCENE, side)) == TASK.words(TASK.predict(net(Things()), [coloured(SCENE)])[0])
+    assert TASK.to_dict(tiled(SCENE, side)) == TASK.to_dict(
+        TASK.predict(net(Things()), [coloured(SCENE)])[0]
+    )
 
 
 def test_nothing_there_is_nothing_found_in_tiles():
-    answer = tiled(np.zeros((150, 150), int))
-    assert len(answer) == 0
-    assert answer.boxes.scores is not None
-    assert answer.boxes.size == (150, 150)
+    prediction = tiled(np.zeros((150, 150), int))
+    assert len(prediction) == 0
+    assert prediction.boxes.scores is not None
+    assert prediction.boxes.size == (150, 150)
 
 
 def test_a_thing_larger_than_a_tile_is_not_lost():

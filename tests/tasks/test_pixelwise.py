@@ -8,16 +8,25 @@ import pytest
 import foveate as fv
 from foveate.annotations import IGNORE
 from foveate.data import label_maps
-from foveate.data.subset import Rows
+from foveate.data.subset import Subset
 from foveate.errors import SettingError
-from foveate.models.model import Vision
+from foveate.models.model import VisionModel
 from foveate.tasks import pixelwise
 from foveate.tasks.instance import UNSURE, Instance
 from foveate.tasks.semantic import Semantic
 from helpers import masks_demo
 from helpers.box_oracle import net
 from helpers.command_line import hurry
-from helpers.mask_oracle import Classes, Things, blocks, coloured, painted, parted, told, truth
+from helpers.mask_oracle import (
+    Classes,
+    Things,
+    blocks,
+    coloured,
+    make_target,
+    painted,
+    parted,
+    told,
+)
 
 SIDE = 64
 SHAPES = [(100, 130), (130, 20), (64, 64), (1, 97), (30, 40)]
@@ -36,12 +45,14 @@ def colours(seed: int = 0) -> list[np.ndarray]:
     return [blocks(rng, shape, (7, 9)) for shape in SHAPES]
 
 
-def pictures(values: list[np.ndarray], size: int = 130) -> Rows:
+def make_images(values: list[np.ndarray], size: int = 130) -> Subset:
     """As they lie in the cache, among others, at the top left of squares."""
     pixels = np.full((2 * len(values), size, size, 3), 77, np.uint8)
     for row, own in enumerate(values):
         pixels[2 * row, : own.shape[0], : own.shape[1]] = coloured(own)
-    return Rows(pixels, 2 * np.arange(len(values)), np.array([own.shape for own in values], np.int64))
+    return Subset(
+        pixels, 2 * np.arange(len(values)), np.array([own.shape for own in values], np.int64)
+    )
 
 
 def most(looking) -> int:
@@ -49,33 +60,41 @@ def most(looking) -> int:
     return max(max(shape[2:]) for shape in looking.body[0].shapes)
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
+# --- answers
 
 
 def test_a_class_at_each_pixel_is_the_same_in_tiles():
     """All pictures at once, small ones among large ones, each answer at its own place."""
     looking = net(Classes(), size=130)
     values = colours()
-    answers = SEMANTIC.predict(looking, [coloured(own) for own in values])
-    for answer, own in zip(answers, values, strict=True):
-        assert np.array_equal(answer.pixels.read(), own)
+    predictions = SEMANTIC.predict(looking, [coloured(own) for own in values])
+    for prediction, own in zip(predictions, values, strict=True):
+        assert np.array_equal(prediction.pixels.read(), own)
     assert most(looking) <= SIDE
 
 
 def test_things_are_found_once_and_whole_in_tiles():
     looking = net(Things(), size=130)
-    cells = [(x, y, x + 9, y + 8, 1 + (x + y) % 3) for x in range(0, 120, 12) for y in range(0, 90, 12)]
-    values = [painted((100, 130), *cells), painted((30, 40), cells[0]), painted((130, 20), (2, 40, 11, 49, 2))]
-    for answer, own in zip(INSTANCE.predict(looking, [coloured(own) for own in values]), values, strict=True):
-        assert told(answer) == parted(own)
+    cells = [
+        (x, y, x + 9, y + 8, 1 + (x + y) % 3) for x in range(0, 120, 12) for y in range(0, 90, 12)
+    ]
+    values = [
+        painted((100, 130), *cells),
+        painted((30, 40), cells[0]),
+        painted((130, 20), (2, 40, 11, 49, 2)),
+    ]
+    for prediction, own in zip(
+        INSTANCE.predict(looking, [coloured(own) for own in values]), values, strict=True
+    ):
+        assert told(prediction) == parted(own)
     assert most(looking) <= SIDE
 
 
 def test_a_thing_larger_than_a_tile_is_seen_in_the_picture_as_a_whole():
     values = painted((128, 128), (16, 16, 112, 112, 1))
-    (answer,) = INSTANCE.predict(net(Things(), size=130), [coloured(values)])
-    assert len(answer) >= 1
-    assert answer.masks((128, 128)).any(0)[60:68, 60:68].all()
+    (prediction,) = INSTANCE.predict(net(Things(), size=130), [coloured(values)])
+    assert len(prediction) >= 1
+    assert prediction.masks((128, 128)).any(0)[60:68, 60:68].all()
 
 
 def test_a_picture_beyond_the_size_of_training_is_reduced_to_it_first():
@@ -83,8 +102,8 @@ def test_a_picture_beyond_the_size_of_training_is_reduced_to_it_first():
     small = blocks(np.random.default_rng(1), (100, 130), (10, 10))
     large = np.kron(small, np.ones((2, 2), int))
     looking = net(Classes(), size=130)
-    (answer,) = SEMANTIC.predict(looking, [coloured(large)])
-    assert np.array_equal(answer.pixels.read(), large)
+    (prediction,) = SEMANTIC.predict(looking, [coloured(large)])
+    assert np.array_equal(prediction.pixels.read(), large)
     assert most(looking) <= SIDE
 
 
@@ -95,11 +114,13 @@ def test_tiles_are_asked_to_show_a_quarter_of_what_a_net_is_shown_at_once():
     SEMANTIC.predict_tiled(net(Classes(), size=130), image, SIDE // 4)
 
 
-# --- squares ----------------------------------------------------------------------------------------------------------
+# --- squares
 
 
-def cut(task, truths, values):
-    pixels, pieces, ids = task.cut(pictures(values), truths, [f"p{row}" for row in range(len(values))])
+def cut(task, targets, values):
+    pixels, pieces, ids = task.cut(
+        make_images(values), targets, [f"p{row}" for row in range(len(values))]
+    )
     assert len(pixels) == len(pieces) == len(ids) == len(set(ids))
     assert pixels.shape == (len(ids), SIDE, SIDE, 3)
     return pixels, pieces, ids
@@ -131,12 +152,15 @@ def test_squares_show_every_pixel_with_its_class():
         assert (padded[number, :, width:] == 77).all()
         seen[row][there] = True
     assert all(own.all() for own in seen)
-    assert [picture.shape for picture in pixels[1:3]] == [pixels[1].shape, pixels[2].shape]
+    assert [image.shape for image in pixels[1:3]] == [pixels[1].shape, pixels[2].shape]
 
 
 def test_squares_show_the_parts_of_things_that_lie_in_them():
-    values = [painted((100, 130), (40, 40, 60, 60, 1), (5, 5, 15, 15, 3)), painted((20, 20), (1, 1, 4, 4, 2))]
-    _, pieces, ids = cut(INSTANCE, [truth(own) for own in values], values)
+    values = [
+        painted((100, 130), (40, 40, 60, 60, 1), (5, 5, 15, 15, 3)),
+        painted((20, 20), (1, 1, 4, 4, 2)),
+    ]
+    _, pieces, ids = cut(INSTANCE, [make_target(own) for own in values], values)
     for piece, (row, left, top) in zip(pieces, places(ids), strict=True):
         height, width = label_maps.size(piece)
         assert told(piece) == parted(values[row][top : top + height, left : left + width])
@@ -144,7 +168,7 @@ def test_squares_show_the_parts_of_things_that_lie_in_them():
 
 def test_pictures_that_can_be_shown_at_once_stay_as_they_are():
     values = colours()[2:3]
-    given = pictures(values, SIDE), [label_maps.mask(values[0])], ["p0"]
+    given = make_images(values, SIDE), [label_maps.mask(values[0])], ["p0"]
     assert all(one is other for one, other in zip(SEMANTIC.cut(*given), given, strict=True))
 
 
@@ -152,28 +176,34 @@ def test_thresholds_and_blur_are_chosen_on_squares():
     values = [painted((100, 130), *[(x, y, x + 9, y + 8, 1) for x in (3, 60, 99) for y in (3, 50)])]
     task = Instance(("warm", "cold"))
     looking = net(Things(), size=130)
-    task.settle(looking, *cut(task, [truth(own) for own in values], values)[:2])
+    task.calibrate(looking, *cut(task, [make_target(own) for own in values], values)[:2])
     assert most(looking) <= SIDE
     assert task.thresholds.tolist() == [0.5, UNSURE]
 
 
-# --- a run ------------------------------------------------------------------------------------------------------------
+# --- a run
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize(("write", "task"), [(masks_demo.write_pairs, "semantic"), (masks_demo.write_coco, "instance")])
-def test_a_run_learns_is_judged_and_answers_without_a_whole_picture(write, task, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("write", "task"), [(masks_demo.write_pairs, "semantic"), (masks_demo.write_coco, "instance")]
+)
+def test_a_run_learns_is_judged_and_answers_without_a_whole_picture(
+    write, task, tmp_path, monkeypatch
+):
     seen = []
 
     def noted(net, images, *others):
         seen.append((net.training, tuple(images.shape[2:])))
         return forward(net, images, *others)
 
-    forward = Vision.forward
-    monkeypatch.setattr(Vision, "forward", noted)
+    forward = VisionModel.forward
+    monkeypatch.setattr(VisionModel, "forward", noted)
     hurry(monkeypatch)
     data = write(tmp_path / "data", 20, shapes=((70, 90),))
-    run = fv.train(data, task=task, model="quick", size=96, epochs=2, batch_size=4, out=tmp_path / "run")
+    run = fv.train(
+        data, task=task, model="tiny_cnn", size=96, epochs=2, batch_size=4, out=tmp_path / "run"
+    )
     assert run.test().keys() == run.results["valid"].keys()
     assert {shape for training, shape in seen if training} == {(96, 96)}
     assert max(max(shape) for training, shape in seen if not training) == SIDE

@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import Dataset
-from foveate.data.rng import Draws, keys
+from foveate.data.rng import SampleRNG, keys
 from foveate.errors import DataError, SettingError
 from foveate.settings import Settings
 from foveate.tasks import semantic
@@ -28,7 +28,7 @@ def pixels(mask: Mask) -> np.ndarray:
     return np.asarray(mask.pixels.read())
 
 
-# --- places -----------------------------------------------------------------------------------------------------------
+# --- places
 
 EXACT = {
     (64, 64): (1, 1), (32, 32): (1, 1), (16, 32): (1, 1), (128, 128): (2, 2), (64, 33): (1, 1), (192, 384): (6, 6),
@@ -41,16 +41,16 @@ EXACT = {
 @pytest.mark.parametrize("shape", EXACT)
 def test_each_pixel_gets_its_class_where_the_net_can_see_it(shape, flexible):
     values = blocks(RNG, shape, EXACT[shape])
-    (answer,) = TASK.predict(net(Classes(), flexible=flexible), [coloured(values)])
-    assert np.array_equal(pixels(answer), values)
+    (prediction,) = TASK.predict(net(Classes(), flexible=flexible), [coloured(values)])
+    assert np.array_equal(pixels(prediction), values)
 
 
 @pytest.mark.parametrize("flexible", [True, False])
 @pytest.mark.parametrize("shape", [(200, 130), (31, 400), (97, 61), (65, 63), (3, 2), (7, 1000)])
 def test_elsewhere_each_pixel_gets_the_class_of_the_input_pixel_under_its_middle(shape, flexible):
     image = coloured(blocks(RNG, shape, (5, 7)))
-    (answer,) = TASK.predict(net(Classes(), flexible=flexible), [image])
-    assert np.array_equal(pixels(answer), enlarged(fitted(image, 64), shape))
+    (prediction,) = TASK.predict(net(Classes(), flexible=flexible), [image])
+    assert np.array_equal(pixels(prediction), enlarged(fitted(image, 64), shape))
 
 
 @pytest.mark.parametrize("logits", [1, 4 * 64 * 64 * 3, 10**9])
@@ -59,10 +59,12 @@ def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(logits, mo
     shapes = [tuple(shape) for shape in RNG.integers(1, 140, (25, 2)).tolist()]
     images, looking = [coloured(blocks(RNG, shape, (9, 9))) for shape in shapes], net(Classes())
     together = TASK.predict(looking, images)
-    assert [pixels(answer).shape for answer in together] == shapes
-    for image, answer in zip(images, together, strict=True):
-        assert np.array_equal(pixels(answer), pixels(TASK.predict(looking, [image])[0]))
-    at_once = [shape[0] * 4 * shape[2] * shape[3] for shape in looking.body[0].shapes if shape[0] > 1]
+    assert [pixels(prediction).shape for prediction in together] == shapes
+    for image, prediction in zip(images, together, strict=True):
+        assert np.array_equal(pixels(prediction), pixels(TASK.predict(looking, [image])[0]))
+    at_once = [
+        shape[0] * 4 * shape[2] * shape[3] for shape in looking.body[0].shapes if shape[0] > 1
+    ]
     assert not at_once or max(at_once) <= logits
 
 
@@ -82,7 +84,9 @@ def test_truths_are_brought_to_the_training_size_and_answers_back():
 def test_beyond_a_letterboxed_picture_nothing_is_learnt():
     values = RNG.integers(0, 4, (5, 9))
     images = torch.zeros(2, 3, 9, 9, dtype=torch.uint8)
-    (same,), target = TASK.collate(images, [Mask.of(values), Mask.of(values.T)], Draws(keys(["a", "b"]), 0))
+    (same,), target = TASK.collate(
+        images, [Mask.of(values), Mask.of(values.T)], SampleRNG(keys(["a", "b"]), 0)
+    )
     assert same is images
     assert np.array_equal(target[0, :5], values)
     assert np.array_equal(target[1, :, :5], values.T)
@@ -90,30 +94,38 @@ def test_beyond_a_letterboxed_picture_nothing_is_learnt():
     assert (target[1, :, 5:] == IGNORE).all()
 
 
-# --- made of data and settings ----------------------------------------------------------------------------------------
+# --- made of data and settings
 
 
-def configured(truths: list[np.ndarray], **given) -> Semantic:
-    dataset = Dataset("", "semantic", CLASSES[: given.pop("count", 3)], (), colours=given.pop("colours", None))
-    return Semantic.configured(dataset, Settings(**given), [Mask.of(truth) for truth in truths], mirror=True)
+def configured(targets: list[np.ndarray], **given) -> Semantic:
+    dataset = Dataset(
+        "", "semantic", CLASSES[: given.pop("count", 3)], (), colours=given.pop("colours", None)
+    )
+    return Semantic.from_settings(
+        dataset, Settings(**given), [Mask.of(target) for target in targets], mirror=True
+    )
 
 
 def test_balanced_weights_make_each_class_count_the_same():
-    truths = [RNG.choice([-1, 0, 1, 2], (20, 30), p=[0.2, 0.6, 0.15, 0.05]) for _ in range(3)]
-    known = np.concatenate([truth[truth >= 0] for truth in truths])
+    targets = [RNG.choice([-1, 0, 1, 2], (20, 30), p=[0.2, 0.6, 0.15, 0.05]) for _ in range(3)]
+    known = np.concatenate([target[target >= 0] for target in targets])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=known)
-    weights = configured(truths, class_weights="balanced").class_weights
+    weights = configured(targets, class_weights="balanced").class_weights
     assert weights.numpy() == pytest.approx(expected, rel=1e-6)
     assert weights.numpy() * np.bincount(known) == pytest.approx(len(known) / 3, rel=1e-6)
 
 
 def test_balanced_weights_are_finite_where_a_class_does_not_occur_or_nothing_is_labelled():
-    for truth in (np.zeros((4, 4), int), np.full((4, 4), IGNORE)):
-        assert torch.isfinite(configured([truth], class_weights="balanced").class_weights).all()
+    for target in (np.zeros((4, 4), int), np.full((4, 4), IGNORE)):
+        assert torch.isfinite(configured([target], class_weights="balanced").class_weights).all()
 
 
 def test_weights_can_be_given_and_are_left_out_by_default():
-    assert configured([np.zeros((2, 2), int)], class_weights=[1, 2, 3]).class_weights.tolist() == [1, 2, 3]
+    assert configured([np.zeros((2, 2), int)], class_weights=[1, 2, 3]).class_weights.tolist() == [
+        1,
+        2,
+        3,
+    ]
     assert configured([np.zeros((2, 2), int)]).class_weights is None
 
 
@@ -126,23 +138,30 @@ def test_another_number_of_weights_or_colours_than_of_classes_is_refused(name, c
 
 
 def test_options_build_the_same_task_again():
-    task = Semantic(CLASSES, class_weights=[1 / 3, 2, 0.1, 7], colours=[(1, 2, 3), (255, 0, 9), (4, 4, 4), (0, 0, 0)])
+    task = Semantic(
+        CLASSES,
+        class_weights=[1 / 3, 2, 0.1, 7],
+        colours=[(1, 2, 3), (255, 0, 9), (4, 4, 4), (0, 0, 0)],
+    )
     again = Semantic(CLASSES, **json.loads(json.dumps(task.options())))
     assert again.options() == task.options()
-    answer = Mask.of(RNG.integers(0, 4, (6, 5)))
-    assert np.array_equal(again.draw(coloured(pixels(answer)), answer), task.draw(coloured(pixels(answer)), answer))
+    prediction = Mask.of(RNG.integers(0, 4, (6, 5)))
+    assert np.array_equal(
+        again.draw(coloured(pixels(prediction)), prediction),
+        task.draw(coloured(pixels(prediction)), prediction),
+    )
     plain = Semantic(CLASSES, **json.loads(json.dumps(TASK.options())))
     assert plain.options() == TASK.options()
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- what is refused
 
 
-@pytest.mark.parametrize("part", ["train", "valid", "test"])
-@pytest.mark.parametrize("truths", [[], [np.full((3, 3), IGNORE)] * 2])
-def test_a_part_without_a_label_is_refused(part, truths):
-    with pytest.raises(DataError, match=f"no pixel of the {part} part is labelled") as refused:
-        TASK.check(part, [Mask.of(truth) for truth in truths])
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("targets", [[], [np.full((3, 3), IGNORE)] * 2])
+def test_a_part_without_a_label_is_refused(split, targets):
+    with pytest.raises(DataError, match=f"no pixel of the {split} part is labelled") as refused:
+        TASK.check(split, [Mask.of(target) for target in targets])
     assert refused.value.remedy
 
 
@@ -154,7 +173,7 @@ def test_one_class_alone_can_be_scored_but_not_learnt():
     TASK.check("train", [*alone, Mask.of(np.full((1, 1), 0))])
 
 
-# --- for people -------------------------------------------------------------------------------------------------------
+# --- for people
 
 
 @pytest.mark.parametrize("pixel", [(0, 0), (3, 4), (5, 7)])
@@ -164,28 +183,36 @@ def test_words_change_with_any_one_pixel(pixel, value):
     values[1, 1] = 3
     before, other = Mask.of(values), values.copy()
     other[pixel] = value
-    assert TASK.words(before) != TASK.words(Mask.of(other))
-    assert TASK.words(before) == TASK.words(Mask.of(values.copy())) == json.loads(json.dumps(TASK.words(before)))
+    assert TASK.to_dict(before) != TASK.to_dict(Mask.of(other))
+    assert (
+        TASK.to_dict(before)
+        == TASK.to_dict(Mask.of(values.copy()))
+        == json.loads(json.dumps(TASK.to_dict(before)))
+    )
 
 
 def test_words_change_where_pixels_only_change_places():
     values = RNG.integers(0, 4, (6, 8))
-    told = TASK.words(Mask.of(values)), TASK.words(Mask.of(values[::-1]))
+    told = TASK.to_dict(Mask.of(values)), TASK.to_dict(Mask.of(values[::-1]))
     assert told[0]["shares"] == told[1]["shares"]
     assert told[0] != told[1]
 
 
 def test_shares_are_of_the_labelled_pixels_and_told_largest_first():
     values = np.array([[0, 0, 0, 1], [2, 2, IGNORE, IGNORE], [IGNORE] * 4])
-    assert TASK.words(Mask.of(values))["shares"] == {"ground": 0.5, "red": 0.166667, "green": 0.333333}
-    assert TASK.tell(Mask.of(values)) == "50.0% ground, 33.3% green, 16.7% red"
-    assert TASK.tell(Mask.of(np.full((2, 2), IGNORE))) == "nothing"
+    assert TASK.to_dict(Mask.of(values))["shares"] == {
+        "ground": 0.5,
+        "red": 0.166667,
+        "green": 0.333333,
+    }
+    assert TASK.summary(Mask.of(values)) == "50.0% ground, 33.3% green, 16.7% red"
+    assert TASK.summary(Mask.of(np.full((2, 2), IGNORE))) == "nothing"
 
 
 def test_label_pictures_hold_the_classes_and_the_datas_colours():
     colours = ((9, 8, 7), (255, 0, 1), (0, 0, 0))
     values = RNG.integers(0, 3, (6, 5))
-    (stencil,) = configured([], colours=colours).stencils(Mask.of(values))
+    (stencil,) = configured([], colours=colours).mask_images(Mask.of(values))
     assert np.array_equal(stencil.values, values)
     assert stencil.values.dtype == np.uint8
     assert [tuple(colour) for colour in stencil.palette] == list(colours)
@@ -203,9 +230,9 @@ def test_more_than_255_classes_make_label_pictures_of_16_bits(count, kind):
     values = RNG.permutation(np.arange(32 * 32) % count).reshape(32, 32)
     image = np.stack([values % 250, values // 250, values * 0], 2).astype(np.uint8)
     looking = net(Logits(logits), size=32)
-    for answer in (task.predict(looking, [image])[0], task.predict_tiled(looking, image, 32)):
-        assert np.array_equal(pixels(answer), values)
-        (stencil,) = task.stencils(answer)
+    for prediction in (task.predict(looking, [image])[0], task.predict_tiled(looking, image, 32)):
+        assert np.array_equal(pixels(prediction), values)
+        (stencil,) = task.mask_images(prediction)
         assert stencil.values.dtype == kind
         assert np.array_equal(stencil.values, values)
         assert (stencil.palette is None) == (kind == np.uint16)

@@ -18,15 +18,21 @@ SIDE = 64
 RNG = np.random.default_rng(0)
 
 
-def tiled(head, image: np.ndarray, side: int, size: int = SIDE, task: Semantic = TASK) -> np.ndarray:
+def tiled(
+    head, image: np.ndarray, side: int, size: int = SIDE, task: Semantic = TASK
+) -> np.ndarray:
     return np.asarray(task.predict_tiled(net(head, size=size), image, side).pixels.read())
 
 
-@pytest.mark.parametrize("shape", [(150, 170), (64, 64), (65, 64), (64, 400), (401, 20), (1, 300), (300, 1), (1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(150, 170), (64, 64), (65, 64), (64, 400), (401, 20), (1, 300), (300, 1), (1, 1)]
+)
 @pytest.mark.parametrize("block", [(1, 1), (9, 4)])
 def test_tiles_seen_at_full_size_give_each_pixel_its_class(shape, block):
     values = blocks(RNG, shape, block)
-    whole = np.asarray(TASK.predict(net(Classes(), size=max(shape)), [coloured(values)])[0].pixels.read())
+    whole = np.asarray(
+        TASK.predict(net(Classes(), size=max(shape)), [coloured(values)])[0].pixels.read()
+    )
     assert np.array_equal(whole, values)
     assert np.array_equal(tiled(Classes(), coloured(values), SIDE), whole)
 
@@ -39,21 +45,23 @@ def test_tiles_smaller_than_the_input_give_each_pixel_its_class_too():
 def test_tiles_larger_than_the_input_are_seen_as_sharp_as_it_can():
     """Blocks whose edges lie on the input's pixels in every tile: tiles of 128 begin at multiples of 64."""
     values = blocks(RNG, (192, 256), (8, 8))
-    answer = tiled(Classes(), coloured(values), 128)
+    prediction = tiled(Classes(), coloured(values), 128)
     inner = np.kron(np.ones((24, 32), bool), np.pad(np.ones((4, 4), bool), 2))
-    assert np.array_equal(answer[inner], values[inner])
-    assert (answer == values).mean() > 0.95
+    assert np.array_equal(prediction[inner], values[inner])
+    assert (prediction == values).mean() > 0.95
 
 
 @pytest.mark.parametrize("shape", [(60, 64), (16, 16), (200, 130)])
 def test_a_tile_larger_than_the_picture_is_the_whole_picture(shape):
     image = coloured(blocks(RNG, shape, (16, 16)))
     looking = net(Classes())
-    answer = np.asarray(TASK.predict_tiled(looking, image, 500).pixels.read())
+    prediction = np.asarray(TASK.predict_tiled(looking, image, 500).pixels.read())
     assert len(looking.body[0].shapes) == 1
-    assert answer.shape == shape
-    same = answer == enlarged(fitted(image, SIDE), shape)
-    assert same.all() if max(shape) <= SIDE else same.mean() > 0.9  # edges are blended where a tile is enlarged
+    assert prediction.shape == shape
+    same = prediction == enlarged(fitted(image, SIDE), shape)
+    assert (
+        same.all() if max(shape) <= SIDE else same.mean() > 0.9
+    )  # edges are blended where a tile is enlarged
 
 
 @pytest.mark.parametrize("side", [0, 1, SIDE // 4 - 1])
@@ -62,7 +70,7 @@ def test_tiles_that_are_too_small_are_refused(side):
         tiled(Classes(), coloured(blocks(RNG, (20, 20), (5, 5))), side)
 
 
-# --- seams ------------------------------------------------------------------------------------------------------------
+# --- seams
 
 RISE, LEVELS = 0.3, 60
 
@@ -89,7 +97,9 @@ def blended() -> np.ndarray:
 
 def steps(likely: np.ndarray) -> float:
     """The largest step from a pixel to the next, as a share of what a seam without blending would be."""
-    return max(np.abs(np.diff(likely, axis=axis)).max() for axis in (0, 1)) / (RISE / 2 * (1 - 0.25))
+    return max(np.abs(np.diff(likely, axis=axis)).max() for axis in (0, 1)) / (
+        RISE / 2 * (1 - 0.25)
+    )
 
 
 def test_seams_have_no_visible_step(blended):
@@ -101,7 +111,7 @@ def test_seams_have_no_visible_step_at_the_pictures_border_either(blended):
     assert steps(blended) < 0.25
 
 
-# --- memory -----------------------------------------------------------------------------------------------------------
+# --- memory
 
 
 def test_memory_holds_a_strip_of_probabilities_and_not_the_picture():
@@ -109,7 +119,9 @@ def test_memory_holds_a_strip_of_probabilities_and_not_the_picture():
     task = Semantic([str(k) for k in range(count)])
     looking = net(Logits(lambda images: torch.zeros(1, count, *images.shape[2:])))
     image = np.zeros((*shape, 3), np.uint8)
-    task.predict_tiled(looking, image[:SIDE], SIDE)  # what is imported and kept for later does not count
+    task.predict_tiled(
+        looking, image[:SIDE], SIDE
+    )  # what is imported and kept for later does not count
     tracemalloc.start()
     try:
         task.predict_tiled(looking, image, SIDE)

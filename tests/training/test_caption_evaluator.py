@@ -8,47 +8,49 @@ import numpy as np
 import pytest
 
 from foveate.annotations import Captions
-from foveate.training.caption_evaluator import Referee, taught, told
+from foveate.training.caption_evaluator import CaptionEvaluator, taught, told
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def scene(rng: np.random.Generator) -> tuple[np.ndarray, Captions]:
     """A bright square left or right, above or below, on grey noise."""
-    picture = rng.integers(60, 100, (12, 12, 1), dtype=np.uint8)
+    image = rng.integers(60, 100, (12, 12, 1), dtype=np.uint8)
     down, across = rng.integers(0, 2, 2)
-    picture[6 * down + 1 : 6 * down + 5, 6 * across + 1 : 6 * across + 5] = 230
+    image[6 * down + 1 : 6 * down + 5, 6 * across + 1 : 6 * across + 5] = 230
     there = f"{('above', 'below')[down]} and {('left', 'right')[across]}"
-    return picture, Captions((f"a square {there}", f"{there} a square"))
+    return image, Captions((f"a square {there}", f"{there} a square"))
 
 
 def scenes(count: int, seed: int) -> tuple[np.ndarray, list[Captions]]:
     rng = np.random.default_rng(seed)
-    pictures, captions = zip(*(scene(rng) for _ in range(count)), strict=True)
-    return np.stack(pictures), list(captions)
+    images, captions = zip(*(scene(rng) for _ in range(count)), strict=True)
+    return np.stack(images), list(captions)
 
 
 @pytest.fixture(scope="module")
-def referee() -> Referee:
+def referee() -> CaptionEvaluator:
     return taught(*scenes(120, 0), 0)
 
 
 def test_places_are_read_word_by_word(referee):
-    pictures, captions = scenes(60, 1)
-    read, features = referee.read(pictures)
+    images, captions = scenes(60, 1)
+    read, features = referee.read(images)
     assert (read == told(referee.vocabulary, captions)).all(1).mean() > 0.95
     assert features.shape == (60, referee.known.shape[1])
     assert referee.known.shape[0] == 120
 
 
 def test_the_first_wording_is_what_is_read(referee):
-    assert referee.vocabulary.tell(referee.read(scenes(1, 2)[0])[0][0].tolist()).startswith("a square ")
+    assert referee.vocabulary.decode(referee.read(scenes(1, 2)[0])[0][0].tolist()).startswith(
+        "a square "
+    )
 
 
 def test_it_is_kept_and_taken_up_again_as_it_was(referee):
-    pictures, _ = scenes(20, 3)
-    again = Referee.again(*referee.kept())
-    for mine, its in zip(referee.read(pictures), again.read(pictures), strict=True):
+    images, _ = scenes(20, 3)
+    again = CaptionEvaluator.again(*referee.kept())
+    for mine, its in zip(referee.read(images), again.read(images), strict=True):
         assert np.array_equal(mine, its)
     assert np.array_equal(referee.known, again.known)
 

@@ -11,7 +11,13 @@ import foveate as fv
 from foveate.annotations import Label
 from foveate.training.doctor import diagnose
 
-PLAIN = {"augment": "none", "label_smoothing": 0.0, "schedule": "constant", "model": "mlp", "batch_size": 32}
+PLAIN = {
+    "augment": "none",
+    "label_smoothing": 0.0,
+    "schedule": "constant",
+    "model": "mlp",
+    "batch_size": 32,
+}
 
 
 def digits(count=None, noise=0.0):
@@ -19,22 +25,36 @@ def digits(count=None, noise=0.0):
     samples = list(data.samples)[:count]
     rng = np.random.default_rng(0)
     for i in np.flatnonzero(rng.random(len(samples)) < noise):
-        wrong = (samples[i].truth.index + rng.integers(1, 10)) % 10
-        samples[i] = replace(samples[i], truth=Label(int(wrong)))
+        wrong = (samples[i].target.index + rng.integers(1, 10)) % 10
+        samples[i] = replace(samples[i], target=Label(int(wrong)))
     return replace(data, samples=samples)
 
 
 RUNS = {
     "learning rate too high": (600, 0.0, {"optimizer": "sgd", "lr": 0.5, "epochs": 12}),
     "learning rate too low": (600, 0.0, {"optimizer": "sgd", "lr": 2e-4, "epochs": 12}),
-    "overfitting": (250, 0.15, {"model": "mlp:512-512", "optimizer": "adam", "lr": 2e-3, "epochs": 30}),
+    "overfitting": (
+        250,
+        0.15,
+        {"model": "mlp:512-512", "optimizer": "adam", "lr": 2e-3, "epochs": 30},
+    ),
     "label noise likely": (
         None,
         0.15,
-        {"model": "quick", "optimizer": "adamw", "lr": 3e-3, "epochs": 8, "schedule": "one-cycle"},
+        {
+            "model": "tiny_cnn",
+            "optimizer": "adamw",
+            "lr": 3e-3,
+            "epochs": 8,
+            "schedule": "one-cycle",
+        },
     ),
     "still improving": (None, 0.0, {"optimizer": "sgd", "lr": 0.01, "epochs": 5}),
-    "healthy": (None, 0.0, {"model": "quick", "schedule": "one-cycle", "lr": 3e-3, "epochs": 25}),
+    "healthy": (
+        None,
+        0.0,
+        {"model": "tiny_cnn", "schedule": "one-cycle", "lr": 3e-3, "epochs": 25},
+    ),
     "too short to judge": (300, 0.0, {"epochs": 2}),
 }
 
@@ -46,13 +66,23 @@ def test_a_run_that_deserves_it_gets_it(verdict, tmp_path):
     names = [found["name"] for found in run.results["verdicts"]]
     assert verdict in names
     others = set(names) - {verdict}
-    allowed = {"overfitting": {"label noise likely"}, "label noise likely": {"overfitting", "still improving"}}
+    allowed = {
+        "overfitting": {"label noise likely"},
+        "label noise likely": {"overfitting", "still improving"},
+    }
     assert others <= allowed.get(verdict, set())
 
 
 def rows(train, valid):
     return [
-        {"step": i + 1, "epoch": i + 1.0, "train_loss": t, "valid_loss": v, "valid_accuracy": 0.5, "lr": 0.1}
+        {
+            "step": i + 1,
+            "epoch": i + 1.0,
+            "train_loss": t,
+            "valid_loss": v,
+            "valid_accuracy": 0.5,
+            "lr": 0.1,
+        }
         for i, (t, v) in enumerate(zip(train, valid, strict=True))
     ]
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from foveate.errors import Diverged, SettingError
 from foveate.training import time_budget
-from foveate.training.ema import Average
+from foveate.training.ema import ModelEMA
 from foveate.training.loop import steps
 from foveate.training.optim import OPTIMIZERS, optimizer
 from foveate.training.schedule import SCHEDULES, schedule
@@ -19,7 +19,9 @@ def mean_squares(output, target):
 
 def problem(n=8, dropout=0.0):
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 8), nn.Linear(8, 1))
+    net = nn.Sequential(
+        nn.Linear(3, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 8), nn.Linear(8, 1)
+    )
     x = torch.randn(40, 3)
     y = x.sum(1, keepdim=True)
     batches = [((x[i % 5 * 8 : i % 5 * 8 + 8],), y[i % 5 * 8 : i % 5 * 8 + 8]) for i in range(n)]
@@ -80,7 +82,9 @@ def test_dropout_depends_on_seed_and_step_alone():
     later = [s.output.detach() for s in run(tail, batches[3:], lr=1e-12, seed=5, start=3)]
     for a, b in zip(outputs[3:], later, strict=True):
         torch.testing.assert_close(a, b)
-    assert not torch.allclose(outputs[3], run(net, batches[3:], lr=1e-12, seed=6, start=3)[0].output)
+    assert not torch.allclose(
+        outputs[3], run(net, batches[3:], lr=1e-12, seed=6, start=3)[0].output
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
@@ -105,12 +109,14 @@ def test_stopping_is_break():
 
 def test_the_average_follows_the_weights_and_smooths_them():
     net, batches = problem(30)
-    average = Average(net, decay=0.9)
+    average = ModelEMA(net, decay=0.9)
     seen = []
     built = optimizer("sgd", net, lr=0.05, weight_decay=0.0)
     weight = net[0].weight
     expected = weight.detach().clone().double()
-    for t, _ in enumerate(steps(net, mean_squares, batches, built, lambda step: 1.0, average=average), 1):
+    for t, _ in enumerate(
+        steps(net, mean_squares, batches, built, lambda step: 1.0, average=average), 1
+    ):
         share = 1 - min(0.9, (1 + t) / (10 + t))
         expected += share * (weight.detach().double() - expected)
         seen.append(weight.detach().clone())
@@ -120,7 +126,7 @@ def test_the_average_follows_the_weights_and_smooths_them():
 
 def test_batch_normalisations_statistics_are_averaged_and_its_counter_copied():
     net = nn.Sequential(nn.BatchNorm1d(2))
-    average = Average(net, decay=0.5)
+    average = ModelEMA(net, decay=0.5)
     net(torch.randn(8, 2) + 3)
     average.update(net)
     assert average.state["0.num_batches_tracked"] == 1
@@ -130,13 +136,19 @@ def test_batch_normalisations_statistics_are_averaged_and_its_counter_copied():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_stay_within_zero_and_one_and_no_step_is_wasted(name):
     for total in (1, 2, 10, 1000):
-        factors = [schedule(name)(time_budget.progress(time_budget.straight(total), step)) for step in range(total)]
+        factors = [
+            schedule(name)(time_budget.progress(time_budget.straight(total), step))
+            for step in range(total)
+        ]
         assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) > 0.99
 
 
 def test_one_cycle_rises_then_falls():
-    factors = [schedule("one-cycle")(time_budget.progress(time_budget.straight(100), step)) for step in range(100)]
+    factors = [
+        schedule("one-cycle")(time_budget.progress(time_budget.straight(100), step))
+        for step in range(100)
+    ]
     peak = int(np.argmax(factors))
     assert 15 < peak < 25
     assert np.all(np.diff(factors[:peak]) > 0)
@@ -155,6 +167,14 @@ def test_biases_are_not_decayed():
     nn.init.ones_(net.weight)
     nn.init.ones_(net.bias)
     built = optimizer("sgd", net, lr=0.1, weight_decay=0.5)
-    list(steps(net, lambda o, t: {"total": o.sum() * 0}, [((torch.zeros(1, 4),), None)], built, lambda s: 1.0))
+    list(
+        steps(
+            net,
+            lambda o, t: {"total": o.sum() * 0},
+            [((torch.zeros(1, 4),), None)],
+            built,
+            lambda s: 1.0,
+        )
+    )
     assert torch.all(net.weight < 1)
     assert torch.all(net.bias == 1)

@@ -42,7 +42,9 @@ def test_steps_are_torchs_own_but_for_rounding():
 def test_a_convolution_is_the_matrix_of_its_outputs_and_what_each_sees():
     generator = torch.Generator().manual_seed(0)
     grad = torch.randn(6, 5, 3, 3, generator=generator)
-    flat, planes, last = (nn.Parameter(torch.zeros(shape)) for shape in ((6, 45), (6, 5, 3, 3), (6, 5, 3, 3)))
+    flat, planes, last = (
+        nn.Parameter(torch.zeros(shape)) for shape in ((6, 45), (6, 5, 3, 3), (6, 5, 3, 3))
+    )
     last.data = last.data.to(memory_format=torch.channels_last)
     for weight in (flat, planes, last):
         weight.grad = grad.reshape(weight.shape).clone()
@@ -53,7 +55,10 @@ def test_a_convolution_is_the_matrix_of_its_outputs_and_what_each_sees():
 
 def test_vectors_are_adamws():
     bias, other = (nn.Parameter(torch.ones(7)) for _ in range(2))
-    own, adamw = Muon([], [bias], lr=0.01, weight_decay=0.1), torch.optim.AdamW([other], lr=0.01, weight_decay=0.0)
+    own, adamw = (
+        Muon([], [bias], lr=0.01, weight_decay=0.1),
+        torch.optim.AdamW([other], lr=0.01, weight_decay=0.0),
+    )
     for _ in range(3):
         bias.grad = other.grad = torch.linspace(-1, 1, 7)
         own.step()

@@ -10,11 +10,11 @@ import torch
 
 import foveate as fv
 from foveate import models, tasks
-from foveate.data.augment.images import Augment
+from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.cache import decoding
 from foveate.errors import Diverged, RunError
-from foveate.models.model import Vision, pixel_statistics
+from foveate.models.model import VisionModel, pixel_statistics
 from foveate.training import checkpoint, device, time_budget
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
@@ -23,13 +23,17 @@ from foveate.training.optim import optimizer
 @pytest.fixture(scope="module")
 def small():
     """A task, a net and batches on made-up examples."""
-    dataset = tasks.find("classification").examples(96, np.random.default_rng(0))
-    pictures = decoding.decode(dataset, 16)
+    dataset = tasks.find("classification").toy_dataset(96, np.random.default_rng(0))
+    images = decoding.decode(dataset, 16)
     task = tasks.find("classification")(dataset.classes)
     torch.manual_seed(0)
-    net = Vision(task.net(models.build("quick", channels=1, size=16)), size=16, mean=[60.0], std=[60.0])
-    truths, ids = [s.truth for s in dataset], [s.id for s in dataset]
-    batches = Batches(task, pictures.pixels, truths, ids, batch_size=32, seed=0, augment=Augment())
+    net = VisionModel(
+        task.head(models.build("tiny_cnn", channels=1, size=16)), size=16, mean=[60.0], std=[60.0]
+    )
+    targets, ids = [s.target for s in dataset], [s.id for s in dataset]
+    batches = Batches(
+        task, images.pixels, targets, ids, batch_size=32, seed=0, augment=ImageAugment()
+    )
     return task, net, batches
 
 
@@ -40,7 +44,9 @@ def adam(net, lr=1e-3):
 def test_the_found_rate_lies_below_divergence_and_learns(small):
     task, net, batches = small
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    found = find_lr(net, task.loss, batches, lambda net, lr: optimizer("sgd", net, lr=lr, weight_decay=0.0))
+    found = find_lr(
+        net, task.loss, batches, lambda net, lr: optimizer("sgd", net, lr=lr, weight_decay=0.0)
+    )
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert 1e-4 < found.suggestion <= 1
     assert found.rates == sorted(found.rates)
@@ -70,13 +76,18 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
 
 def test_a_stopwatch_finds_the_pace_and_follows_it():
     """A machine of 10 steps a second that is twice as slow after step 100: 20 seconds are 100 + 50 steps."""
-    corners, watch, step, seconds = time_budget.unknown(), time_budget.Stopwatch(20.0, 0, 0.0), 0, 0.0
+    corners, reporter, step, seconds = (
+        time_budget.unknown(),
+        time_budget.TimeBudget(20.0, 0, 0.0),
+        0,
+        0.0,
+    )
     seen = []
     while step < corners[-1][2]:
         seen.append(time_budget.progress(corners, step))
         step += 1
         seconds += 0.1 if step <= 100 else 0.2
-        corners = watch.corrected(corners, step, seconds)
+        corners = reporter.corrected(corners, step, seconds)
     assert 18 < seconds < 21.5
     assert corners[-1][2] == step
     assert [
@@ -89,13 +100,20 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
 
 
 def test_a_budget_that_is_gone_ends_the_run_at_once():
-    watch = time_budget.Stopwatch(0.0, 0, 0.0)
-    assert watch.corrected(time_budget.unknown(), 1, 0.1)[-1][2] == 1
+    reporter = time_budget.TimeBudget(0.0, 0, 0.0)
+    assert reporter.corrected(time_budget.unknown(), 1, 0.1)[-1][2] == 1
 
 
 def test_the_middle_of_each_step_is_its_progress():
-    assert [time_budget.progress(time_budget.straight(4), step) for step in range(4)] == [0.125, 0.375, 0.625, 0.875]
-    assert time_budget.progress([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(0.2 + 0.8 * 0.45)
+    assert [time_budget.progress(time_budget.straight(4), step) for step in range(4)] == [
+        0.125,
+        0.375,
+        0.625,
+        0.875,
+    ]
+    assert time_budget.progress([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(
+        0.2 + 0.8 * 0.45
+    )
 
 
 def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):
@@ -114,7 +132,15 @@ def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):
 
 def test_nan_stops_with_step_cause_and_the_last_good_weights(colours, tmp_path):
     with pytest.raises(Diverged) as stopped:
-        fv.train(colours, model="mlp", optimizer="sgd", lr=1e6, epochs=4, batch_size=8, out=tmp_path / "run")
+        fv.train(
+            colours,
+            model="mlp",
+            optimizer="sgd",
+            lr=1e6,
+            epochs=4,
+            batch_size=8,
+            out=tmp_path / "run",
+        )
     message = str(stopped.value)
     assert "step" in message
     assert "learning rate that is too high" in message
@@ -134,22 +160,24 @@ def test_patience_stops_early_and_keeps_the_best(tmp_path, colours):
 
 def test_predict_gives_the_answers_that_were_scored(trained, colours):
     """Preprocessing travels with the weights: files, arrays and the evaluation agree, picture by picture."""
-    ids, tally = trained.read_predictions("valid")
-    for id, predicted, confidence in zip(ids, tally["predicted"], tally["confidence"], strict=True):
-        answer = trained.predict(colours / id)
-        assert answer["class"] == trained.data["classes"][predicted]
-        assert answer["probability"] == pytest.approx(confidence, abs=1e-5)
+    ids, stats = trained.read_predictions("valid")
+    for id, predicted, confidence in zip(ids, stats["predicted"], stats["confidence"], strict=True):
+        prediction = trained.predict(colours / id)
+        assert prediction["class"] == trained.data["classes"][predicted]
+        assert prediction["probability"] == pytest.approx(confidence, abs=1e-5)
     many = trained.predict([colours / id for id in ids])
-    assert [answer["class"] for answer in many] == [trained.data["classes"][p] for p in tally["predicted"]]
+    assert [prediction["class"] for prediction in many] == [
+        trained.data["classes"][p] for p in stats["predicted"]
+    ]
 
 
 def test_what_is_said_of_thousands_of_things_in_a_picture_is_read_again(trained, tmp_path):
     run = fv.Run.open(shutil.copytree(trained.path, tmp_path / "run"))
     limit = csv.field_size_limit()
     run.write_predictions("valid", ["a", "b"], [("x", "y")] * 2, {"many": np.zeros((2, 100_000))})
-    ids, tally = run.read_predictions("valid")
+    ids, stats = run.read_predictions("valid")
     assert ids == ["a", "b"]
-    assert tally["many"].shape == (2, 100_000)
+    assert stats["many"].shape == (2, 100_000)
     assert csv.field_size_limit() == limit
 
 
@@ -166,20 +194,20 @@ def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
 
 def test_normalisation_comes_from_the_train_part_alone(trained):
     """Weights carry the mean of train pixels, not of all."""
-    from foveate.cli.console import Silent
+    from foveate.cli.console import NullReporter
     from foveate.experiment.prepare import reopen
 
-    material = reopen(trained, Silent())
+    prepared = reopen(trained, NullReporter())
     _, net = trained.load()
-    mean, std = pixel_statistics(material.of("train")[0])
+    mean, std = pixel_statistics(prepared.of("train")[0])
     np.testing.assert_allclose(net.mean.flatten().numpy(), mean, rtol=1e-5)
     np.testing.assert_allclose(net.std.flatten().numpy(), std, rtol=1e-5)
-    assert not np.allclose(mean, pixel_statistics(material.pictures.pixels)[0], rtol=1e-4)
+    assert not np.allclose(mean, pixel_statistics(prepared.images.pixels)[0], rtol=1e-4)
 
 
 def test_whether_to_train_in_bfloat16_is_measured_once_and_written_down(trained, monkeypatch):
     cpu = torch.device("cpu")
-    assert trained.settings.half is False  # `quick` does not gain by it
+    assert trained.settings.half is False  # `tiny_cnn` does not gain by it
     for share, pays in ((0.5, True), (0.9, False), (1.6, False)):
         slowed = iter([4.0] * 100 + [1.0] * 100)  # by other work, which ends half way
 
@@ -187,8 +215,8 @@ def test_whether_to_train_in_bfloat16_is_measured_once_and_written_down(trained,
             return next(slowed) * (share if one.dtype == torch.bfloat16 else 1.0)
 
         monkeypatch.setattr(device, "_seconds", seconds)
-        assert device.half_pays(cpu, on_cpu=True) is pays
-        assert device.half_pays(cpu, on_cpu=False) is False
+        assert device.bf16_is_faster(cpu, on_cpu=True) is pays
+        assert device.bf16_is_faster(cpu, on_cpu=False) is False
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Mask
 from foveate.audit import balance, duplicates, files, labels, quality, representative
-from foveate.audit.finding import Finding, Kind, Severity, kinds
-from foveate.data.dataset import PARTS, Dataset
+from foveate.audit.finding import Finding, FindingGroup, Severity, kinds
+from foveate.data.dataset import SPLITS, Dataset
 
-__all__ = ["LEAK", "UNUSABLE", "Audit", "Finding", "Kind", "audit"]
+__all__ = ["LEAK", "UNUSABLE", "Audit", "Finding", "FindingGroup", "audit"]
 
 LEAK = "leak between parts"
 UNUSABLE = files.UNUSABLE
@@ -31,12 +31,12 @@ class Audit:
     """
 
     dataset: Dataset[Any]
-    looks: NDArray[Any]
+    image_stats: NDArray[Any]
     findings: tuple[Finding, ...]
     alike: duplicates.Alike
 
     @property
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[FindingGroup]:
         """The findings by check, what matters most first."""
         return kinds(self.findings)
 
@@ -53,7 +53,7 @@ class Audit:
 def audit(
     dataset: Dataset[Any],
     hashes: Sequence[str],
-    looks: NDArray[Any],
+    image_stats: NDArray[Any],
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Audit:
     """Every check but the deep ones.
@@ -61,19 +61,21 @@ def audit(
     dataset: the samples that could be read; hashes: of each one's content; looks: (N,) of LOOK
     tick: called now and then with how far the search for copies has come
     """
-    alike = duplicates.find(hashes, looks, tick)
+    alike = duplicates.find(hashes, image_stats, tick)
     found = [
-        *files.check(dataset, looks),
-        *quality.check(dataset, looks),
+        *files.check(dataset, image_stats),
+        *quality.check(dataset, image_stats),
         *copies(dataset, hashes, alike),
-        *labels.check(dataset, looks),
+        *labels.check(dataset, image_stats),
         *balance.check(dataset),
-        *representative.check(dataset, looks),
+        *representative.check(dataset, image_stats),
     ]
-    return Audit(dataset, looks, tuple(found), alike)
+    return Audit(dataset, image_stats, tuple(found), alike)
 
 
-def copies(dataset: Dataset[Any], hashes: Sequence[str], alike: duplicates.Alike) -> Iterator[Finding]:
+def copies(
+    dataset: Dataset[Any], hashes: Sequence[str], alike: duplicates.Alike
+) -> Iterator[Finding]:
     """Findings of pictures that occur more than once."""
     together: dict[int, list[int]] = defaultdict(list)
     for row, cluster in enumerate(alike.clusters.tolist()):
@@ -83,29 +85,43 @@ def copies(dataset: Dataset[Any], hashes: Sequence[str], alike: duplicates.Alike
             continue
         exact = len({hashes[row] for row in rows}) == 1
         how = "the same picture" if exact else "nearly the same picture"
-        parts = [part for part in PARTS if any(dataset[row].part == part for row in rows)]
+        splits = [split for split in SPLITS if any(dataset[row].split == split for row in rows)]
         ids = tuple(dataset[row].id for row in _one_a_part_first(dataset, rows))
-        if len(parts) > 1:
-            reason = f"{how} lies in {' and '.join(parts)}, so a score would partly be memory"
-            yield Finding("error", LEAK, ids, reason, "Keep all of them in one part.", score=len(rows))
+        if len(splits) > 1:
+            reason = f"{how} lies in {' and '.join(splits)}, so a score would partly be memory"
+            yield Finding(
+                "error", LEAK, ids, reason, "Keep all of them in one part.", score=len(rows)
+            )
         else:
             check = "same picture twice" if exact else "nearly the same picture"
             reason = f"{how}, {len(rows)} times"
-            yield Finding("warning", check, ids, reason, "Keep one; the split keeps them together.", score=len(rows))
+            yield Finding(
+                "warning",
+                check,
+                ids,
+                reason,
+                "Keep one; the split keeps them together.",
+                score=len(rows),
+            )
         told = {label for row in rows if (label := _label(dataset, row)) is not None}
         if len(told) > 1:
             reason = f"{how} is labelled {' and '.join(sorted(told))}"
-            yield Finding("warning", "same picture, other label", ids, reason, "Decide which is right.")
+            yield Finding(
+                "warning", "same picture, other label", ids, reason, "Decide which is right."
+            )
 
 
 def _one_a_part_first(dataset: Dataset[Any], rows: list[int]) -> list[int]:
-    firsts = {dataset[row].part: row for row in reversed(rows)}
+    firsts = {dataset[row].split: row for row in reversed(rows)}
     return [*sorted(firsts.values()), *(row for row in rows if row not in firsts.values())]
 
 
 def _label(dataset: Dataset[Any], row: int) -> str | None:
     """The classes of a sample, where it is what is in the picture as a whole that they tell."""
-    truth = dataset[row].truth
-    if truth is None or isinstance(truth, Mask) or not dataset.classes:
+    target = dataset[row].target
+    if target is None or isinstance(target, Mask) or not dataset.classes:
         return None
-    return ", ".join(dataset.classes[k] for k in truth.present() if k < len(dataset.classes)) or "nothing"
+    return (
+        ", ".join(dataset.classes[k] for k in target.present() if k < len(dataset.classes))
+        or "nothing"
+    )

@@ -30,9 +30,7 @@ RATIO = 0.1
 """Of a copy: what remains, against what usually remains between it and its neighbours, at most."""
 LOOSER = 2.0
 """By so much either may be exceeded where pictures are laid over each other coarsely."""
-_EPSILON = (
-    1.0  # a neighbour may be passed over for one up to twice as far: six times as fast, and no copy was lost by it
-)
+_EPSILON = 1.0  # a neighbour may be passed over for one up to twice as far: six times as fast, and no copy was lost by it
 _WAVES = 5  # coarsest cosine waves a side, the mean left out: 24 numbers
 _FLAT = 4.0  # grey levels of deviation below which a thumb has no structure to compare
 _CHUNK = 20_000  # pairs that are compared at once
@@ -53,13 +51,19 @@ class Alike:
 
 
 def find(
-    hashes: Sequence[str], looks: NDArray[Any], tick: Callable[[int, int], None] = lambda done, total: None
+    hashes: Sequence[str],
+    image_stats: NDArray[Any],
+    tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Alike:
     """Which pictures are copies of one another. hashes: of the contents; looks: (N,) of LOOK."""
     first: dict[str, int] = {}
     exact = np.array([first.setdefault(digest, row) for row, digest in enumerate(hashes)], np.int64)
     unique = np.flatnonzero(exact == np.arange(len(exact)))
-    near = unique[near_pairs(looks["thumb"][unique], tick)] if len(unique) > 1 else np.zeros((0, 2), np.int64)
+    near = (
+        unique[near_pairs(image_stats["thumb"][unique], tick)]
+        if len(unique) > 1
+        else np.zeros((0, 2), np.int64)
+    )
     same = np.flatnonzero(exact != np.arange(len(exact)))
     pairs = np.concatenate([np.stack([exact[same], same], 1), near]).astype(np.int64)
     return Alike(components(len(exact), pairs), pairs)
@@ -79,7 +83,9 @@ def near_pairs(
 ) -> NDArray[np.int64]:
     """(N, 32, 32) grey pictures, no two the same -> (M, 2) rows that are near-copies, the lower row first."""
     chunks = [thumbs[start : start + _CHUNK] for start in range(0, len(thumbs), _CHUNK)]
-    structured = np.flatnonzero(np.concatenate([[], *(some.std((1, 2), dtype=np.float32) for some in chunks)]) >= _FLAT)
+    structured = np.flatnonzero(
+        np.concatenate([[], *(some.std((1, 2), dtype=np.float32) for some in chunks)]) >= _FLAT
+    )
     if len(structured) < 2:
         return np.zeros((0, 2), np.int64)
     thumbs = thumbs[structured]
@@ -126,7 +132,10 @@ def _candidates(points: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray
 
 
 def _laid_coarsely(
-    thumbs: NDArray[np.uint8], rows: NDArray[np.int64], others: NDArray[np.int64], tick: Callable[[int, int], None]
+    thumbs: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    others: NDArray[np.int64],
+    tick: Callable[[int, int], None],
 ) -> Iterator[NDArray[np.float32]]:
     """What remains of each pair where one is the whole and the other shows all of it or one of nine crops."""
     windows = [(1.0, 0.0, 1.0, 0.0), *((*y, *x) for y in _CROPPED for x in _CROPPED)]
@@ -134,19 +143,24 @@ def _laid_coarsely(
     for start in range(0, len(thumbs), _CHUNK):
         some = thumbs[start : start + _CHUNK].astype(np.float32)
         for w, (height, top, width, left) in enumerate(windows):
-            seen = averages([(height, top)], COARSE)[0] @ some @ averages([(width, left)], COARSE)[0].T
+            seen = (
+                averages([(height, top)], COARSE)[0] @ some @ averages([(width, left)], COARSE)[0].T
+            )
             shown[start : start + _CHUNK, w] = _standard(seen).reshape(len(some), -1)
     for start in range(0, len(rows), _CHUNK):
         tick(start, len(rows))
         ones, twos = shown[rows[start : start + _CHUNK]], shown[others[start : start + _CHUNK]]
         ones, twos = ones.astype(np.float32), twos.astype(np.float32)
         r = np.maximum(
-            np.einsum("pwk,pk->pw", ones, twos[:, 0]).max(1), np.einsum("pwk,pk->pw", twos, ones[:, 0]).max(1)
+            np.einsum("pwk,pk->pw", ones, twos[:, 0]).max(1),
+            np.einsum("pwk,pk->pw", twos, ones[:, 0]).max(1),
         )
         yield _remaining(r)
 
 
-def laid_finely(thumbs: NDArray[np.uint8], rows: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
+def laid_finely(
+    thumbs: NDArray[np.uint8], rows: NDArray[np.int64], others: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """(P,): the share of variance that remains where each pair, (32, 32) grey, fits best.
 
     Each is tried as the whole of which the other shows a part. The part's stretch of the height and of the width are searched in
@@ -162,7 +176,9 @@ def laid_finely(thumbs: NDArray[np.uint8], rows: NDArray[np.int64], others: NDAr
             shown = _standard(stretches[0] @ twos @ stretches[0].T)
             at = np.zeros((2, len(ones)), np.int64)
             for axis in (0, 1, 0, 1):
-                held = stretches[at[1 - axis]]  # (P, 16, 32) of the other axis, as it fitted best so far
+                held = stretches[
+                    at[1 - axis]
+                ]  # (P, 16, 32) of the other axis, as it fitted best so far
                 lines = ones @ held.transpose(0, 2, 1) if axis == 0 else held @ ones
                 r = np.empty((len(stretches), len(ones)), np.float32)
                 for s, stretch in enumerate(stretches):
@@ -188,9 +204,9 @@ def _remaining(r: NDArray[np.float32]) -> NDArray[np.float32]:
     return 1 - np.clip(r, 0, 1) ** 2
 
 
-def _standard(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+def _standard(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each of (P, H, W) with a mean of 0 and a length of 1."""
-    centred = pictures - pictures.mean((1, 2), keepdims=True)
+    centred = images - images.mean((1, 2), keepdims=True)
     return centred / np.maximum(np.sqrt((centred**2).sum((1, 2), keepdims=True)), 1e-6)
 
 

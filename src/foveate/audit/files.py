@@ -19,7 +19,11 @@ UNUSABLE = "cannot be used"
 
 _ENDINGS = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
-    "MPO": {".jpg", ".jpeg", ".mpo"},  # a JPEG with a second picture behind it, as stereo cameras write
+    "MPO": {
+        ".jpg",
+        ".jpeg",
+        ".mpo",
+    },  # a JPEG with a second picture behind it, as stereo cameras write
     "PNG": {".png"},
     "GIF": {".gif"},
     "BMP": {".bmp", ".dib"},
@@ -30,14 +34,24 @@ _ENDINGS = {
 }
 
 
-def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
+def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]:
     """Findings of the files. dataset: what could be read, the rest in `skipped`; looks: (N,) of LOOK."""
     yield from _skipped(dataset)
     for sample, format, mode, orientation in zip(
-        dataset, looks["format"].tolist(), looks["mode"].tolist(), looks["orientation"].tolist(), strict=True
+        dataset,
+        image_stats["format"].tolist(),
+        image_stats["mode"].tolist(),
+        image_stats["orientation"].tolist(),
+        strict=True,
     ):
-        path = sample.source.path if isinstance(sample.source, FileSource) else None  # not an archive's
-        if format and path is not None and path.suffix.lower() not in _ENDINGS.get(format, {path.suffix.lower()}):
+        path = (
+            sample.source.path if isinstance(sample.source, FileSource) else None
+        )  # not an archive's
+        if (
+            format
+            and path is not None
+            and path.suffix.lower() not in _ENDINGS.get(format, {path.suffix.lower()})
+        ):
             yield Finding(
                 "warning",
                 "wrong ending",

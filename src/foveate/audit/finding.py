@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FindingGroup:
     """All findings of one check: what a person reads first."""
 
     severity: Severity
@@ -50,13 +50,17 @@ class Kind:
         return len({id for finding in self.findings for id in finding.ids})
 
 
-def kinds(findings: Sequence[Finding]) -> list[Kind]:
+def kinds(findings: Sequence[Finding]) -> list[FindingGroup]:
     """The findings by check: errors first, then what is in most samples; within a check the worst first."""
     together: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         together.setdefault((finding.severity, finding.check), []).append(finding)
     made = [
-        Kind(found[0].severity, found[0].check, tuple(sorted(found, key=lambda f: -f.score)))
+        FindingGroup(
+            found[0].severity, found[0].check, tuple(sorted(found, key=lambda f: -f.score))
+        )
         for found in together.values()
     ]
-    return sorted(made, key=lambda kind: (SEVERITIES.index(kind.severity), -kind.samples, kind.check))
+    return sorted(
+        made, key=lambda kind: (SEVERITIES.index(kind.severity), -kind.samples, kind.check)
+    )

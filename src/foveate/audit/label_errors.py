@@ -16,11 +16,11 @@ from foveate.audit.finding import Finding
 from foveate.data.augment.images import suited
 from foveate.data.batches import Batches
 from foveate.data.cache.decoding import Pictures
-from foveate.data.split.assign import dealt, units_of
-from foveate.data.subset import Rows
+from foveate.data.split.assign import groups, iterative_stratify
+from foveate.data.subset import Subset
 from foveate.errors import SettingError
 from foveate.metrics import label_errors
-from foveate.models.model import Vision, pixel_statistics
+from foveate.models.model import VisionModel, pixel_statistics
 from foveate.tasks.classification import Classification
 from foveate.training import device
 from foveate.training.loop import steps
@@ -34,7 +34,7 @@ BATCH = 128
 
 
 @dataclass(frozen=True)
-class Deep:
+class LabelErrors:
     """What the nets say. Rows are of the pictures given.
 
     labels: (N,) the class that each picture was given
@@ -51,42 +51,44 @@ class Deep:
     ambiguous: NDArray[np.float64]
 
 
-def look_deep(
-    pictures: Pictures[Any],
+def find_label_errors(
+    images: Pictures[Any],
     clusters: NDArray[np.int64],
     *,
-    model: str = "quick",
+    model: str = "tiny_cnn",
     seed: int = 0,
     tick: Callable[[int], None] = lambda done: None,
-) -> Deep:
+) -> LabelErrors:
     """Train FOLDS nets, each on all folds but one, and ask it about that one.
 
     clusters: (N,) equal for copies of a picture, which stay in one fold
     tick: called with how many thousandths of the work are done
     Raises SettingError unless every picture has one class.
     """
-    samples = pictures.dataset.samples
-    labels = np.array([sample.truth.index for sample in samples if isinstance(sample.truth, Label)], np.int64)
+    samples = images.dataset.samples
+    labels = np.array(
+        [sample.target.index for sample in samples if isinstance(sample.target, Label)], np.int64
+    )
     if len(labels) < len(samples):
         raise SettingError(
-            "--deep asks for one class a picture; these annotations are for " + pictures.dataset.task,
+            "--deep asks for one class a picture; these annotations are for " + images.dataset.task,
             where="deep",
             remedy="Leave it out; the other checks look at boxes, masks and captions as well.",
         )
-    classes = len(pictures.dataset.classes)
-    fold = _folds(pictures, labels, clusters, classes, seed)
+    classes = len(images.dataset.classes)
+    fold = _folds(images, labels, clusters, classes, seed)
     probabilities = np.zeros((len(samples), classes))
     for k in range(FOLDS):
         held = np.flatnonzero(fold == k)
         probabilities[held] = _ask(
-            pictures,
+            images,
             np.flatnonzero(fold != k),
             held,
             model,
             seed + k,
             lambda share, k=k: tick(round(1000 * (k + share) / FOLDS)),  # type: ignore[misc]
         )
-    return Deep(
+    return LabelErrors(
         labels,
         probabilities,
         label_errors.doubt(probabilities, labels),
@@ -95,7 +97,7 @@ def look_deep(
     )
 
 
-def findings(deep: Deep, dataset: Any) -> list[Finding]:
+def findings(deep: LabelErrors, dataset: Any) -> list[Finding]:
     """One finding a label that is probably wrong."""
     found = []
     for row in deep.suspects:
@@ -118,20 +120,28 @@ def findings(deep: Deep, dataset: Any) -> list[Finding]:
 
 
 def _folds(
-    pictures: Pictures[Any], labels: NDArray[np.int64], clusters: NDArray[np.int64], classes: int, seed: int
+    images: Pictures[Any],
+    labels: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+    classes: int,
+    seed: int,
 ) -> NDArray[np.int64]:
     """(N,) the fold of each picture: classes alike in all, copies and groups together."""
-    samples = pictures.dataset.samples
-    units = units_of(samples, clusters.tolist())
+    samples = images.dataset.samples
+    units = groups(samples, clusters.tolist())
     strata = [(int(label),) for label in labels]
     fold = np.zeros(len(samples), np.int64)
-    for unit, place in zip(units, dealt(samples, strata, units, [1 / FOLDS] * FOLDS, classes, seed), strict=True):
+    for unit, place in zip(
+        units,
+        iterative_stratify(samples, strata, units, [1 / FOLDS] * FOLDS, classes, seed),
+        strict=True,
+    ):
         fold[unit] = place
     return fold
 
 
 def _ask(
-    pictures: Pictures[Any],
+    images: Pictures[Any],
     train: NDArray[np.int64],
     held: NDArray[np.int64],
     model: str,
@@ -140,22 +150,34 @@ def _ask(
 ) -> NDArray[np.float64]:
     """(len(held), K) probabilities from a net trained on `train`."""
     where = device.prepare(seed)
-    dataset, pixels = pictures.dataset, pictures.pixels
+    dataset, pixels = images.dataset, images.pixels
     epochs = min(30, max(3, round(SHOWN / len(train))))
-    policy = suited(pixels.shape[1], symmetric=dataset.symmetric, classes=dataset.classes, epochs=epochs)
+    policy = suited(
+        pixels.shape[1], hflip_safe=dataset.hflip_safe, classes=dataset.classes, epochs=epochs
+    )
     task = Classification(dataset.classes, label_smoothing=0.1, mirror=policy.flip)
-    shown = Rows(pixels, train)  # taken as they are asked for, so that a large set is never copied
+    shown = Subset(
+        pixels, train
+    )  # taken as they are asked for, so that a large set is never copied
     ids = [dataset[int(row)].id for row in train]
-    truths = [dataset[int(row)].truth for row in train]
+    targets = [dataset[int(row)].target for row in train]
     size, channels = pixels.shape[1], pixels.shape[3]
     mean, std = pixel_statistics(shown)
-    net = Vision(task.net(models.build(model, channels=channels, size=size)), size=size, mean=mean, std=std).to(where)
-    batches = Batches(task, shown, truths, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy)
+    net = VisionModel(
+        task.head(models.build(model, channels=channels, size=size)), size=size, mean=mean, std=std
+    ).to(where)
+    batches = Batches(
+        task, shown, targets, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy
+    )
     total = max(1, epochs * batches.per_epoch)
     recipe = models.find(model).recipe(pretrained=False)
     factor = schedule("one-cycle")
     trained = optimizer(recipe.optimizer, net, lr=recipe.lr, weight_decay=5e-4)
-    for step in islice(steps(net, task.loss, batches(), trained, lambda n: factor(n / total), seed=seed), total):
+    for step in islice(
+        steps(net, task.loss, batches(), trained, lambda n: factor(n / total), seed=seed), total
+    ):
         tick((step.number + 1) / total)
-    answers: Sequence[Label] = task.predict(net, Rows(pixels, held))
-    return np.array([answer.scores for answer in answers]).reshape(len(held), len(dataset.classes))
+    predictions: Sequence[Label] = task.predict(net, Subset(pixels, held))
+    return np.array([prediction.scores for prediction in predictions]).reshape(
+        len(held), len(dataset.classes)
+    )

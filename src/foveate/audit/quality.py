@@ -29,10 +29,10 @@ _NOTHING = 0.5  # the deviation up to which a picture is blank whatever its brig
 _LEAST = 20  # pictures that a middle is told from
 
 
-def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
+def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]:
     """Findings of the pictures. looks: (N,) of LOOK."""
-    dark, bright = _exposed(looks, "dark", 0), _exposed(looks, "bright", 255)
-    blank = (looks["contrast"] <= BLANK) & ~dark & ~bright
+    dark, bright = _exposed(image_stats, "dark", 0), _exposed(image_stats, "bright", 255)
+    blank = (image_stats["contrast"] <= BLANK) & ~dark & ~bright
     # A set of stars on black is dark throughout: then it is no fault of a single picture.
     dark &= dark.mean() < COMMON if len(dark) else dark
     bright &= bright.mean() < COMMON if len(bright) else bright
@@ -41,7 +41,7 @@ def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
             "warning",
             "blank",
             blank,
-            -looks["contrast"],
+            -image_stats["contrast"],
             "all pixels are nearly alike",
             "Remove it, if it shows nothing.",
         ),
@@ -49,7 +49,7 @@ def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
             "warning",
             "too dark",
             dark,
-            looks["dark"],
+            image_stats["dark"],
             "nearly all pixels are black",
             "Look whether it can be learnt from.",
         ),
@@ -57,32 +57,56 @@ def check(dataset: Dataset[Any], looks: NDArray[Any]) -> Iterator[Finding]:
             "warning",
             "too bright",
             bright,
-            looks["bright"],
+            image_stats["bright"],
             "nearly all pixels are white",
             "Look whether it shows anything.",
         ),
     ]
-    low, high = far(looks["brightness"], 4.0, ~blank)
+    low, high = far(image_stats["brightness"], 4.0, ~blank)
     faults += [
-        ("note", "darker than the rest", low & ~dark, -looks["brightness"], "far darker than the set's middle", _LOOK),
-        ("note", "brighter than the rest", high & ~bright, looks["brightness"], "far brighter than the middle", _LOOK),
+        ("note", "darker than the rest", low & ~dark, -image_stats["brightness"], "far darker than the set's middle", _LOOK),
+        ("note", "brighter than the rest", high & ~bright, image_stats["brightness"], "far brighter than the middle", _LOOK),
     ]  # fmt: skip
-    sharpness = np.log(np.maximum(looks["sharpness"], 1e-3))
-    fine = np.minimum(looks["height"], looks["width"]) >= FINE
+    sharpness = np.log(np.maximum(image_stats["sharpness"], 1e-3))
+    fine = np.minimum(image_stats["height"], image_stats["width"]) >= FINE
     blurred, _ = far(sharpness, 0.1, ~blank & fine, SOFT)
-    faults.append(("warning", "blurred", blurred, -sharpness, "far less sharp than the set's middle", _LOOK))
-    size = np.log(np.maximum(looks["height"], 1) * np.maximum(looks["width"], 1).astype(float))
+    faults.append(
+        ("warning", "blurred", blurred, -sharpness, "far less sharp than the set's middle", _LOOK)
+    )
+    size = np.log(
+        np.maximum(image_stats["height"], 1) * np.maximum(image_stats["width"], 1).astype(float)
+    )
     small, large = far(size, 0.05)
-    faults.append(("note", "small", small, -size, "far smaller than the set's middle", "Look whether it shows enough."))
+    faults.append(
+        (
+            "note",
+            "small",
+            small,
+            -size,
+            "far smaller than the set's middle",
+            "Look whether it shows enough.",
+        )
+    )
     faults.append(("note", "large", large, size, "far larger than the set's middle", _LOOK))
-    aspect = np.log(np.maximum(looks["width"], 1) / np.maximum(looks["height"], 1))
+    aspect = np.log(np.maximum(image_stats["width"], 1) / np.maximum(image_stats["height"], 1))
     tall, wide = far(aspect, 0.05)
     odd = tall | wide
-    faults.append(("note", "odd shape", odd, np.abs(aspect), "its width to height is unlike the rest's", _STRETCHED))
+    faults.append(
+        (
+            "note",
+            "odd shape",
+            odd,
+            np.abs(aspect),
+            "its width to height is unlike the rest's",
+            _STRETCHED,
+        )
+    )
     for severity, name, rows, score, reason, remedy in faults:
         for row in np.flatnonzero(rows):
-            told = f"{reason} ({_numbers(looks[row])})"
-            yield Finding(severity, name, (dataset[int(row)].id,), told, remedy, score=float(score[row]))  # type: ignore[arg-type]
+            told = f"{reason} ({_numbers(image_stats[row])})"
+            yield Finding(
+                severity, name, (dataset[int(row)].id,), told, remedy, score=float(score[row])
+            )  # type: ignore[arg-type]
 
 
 _LOOK = "Look at it: does it belong to the set?"
@@ -103,13 +127,17 @@ def far(
         return np.zeros(len(values), bool), np.zeros(len(values), bool)
     middle = float(np.median(values[among]))
     deviation = max(floor, 1.4826 * float(np.median(np.abs(values[among] - middle))))
-    return among & (values < middle - reach * deviation), among & (values > middle + reach * deviation)
+    return among & (values < middle - reach * deviation), among & (
+        values > middle + reach * deviation
+    )
 
 
-def _exposed(looks: NDArray[Any], lost: str, end: int) -> NDArray[np.bool_]:
+def _exposed(image_stats: NDArray[Any], lost: str, end: int) -> NDArray[np.bool_]:
     """Which pictures have nearly all pixels at one end of the scale, or all of them close to it."""
-    close = (np.abs(looks["brightness"] - end) < NARROW) & (looks["contrast"] < NARROW / 2)
-    return ((looks[lost] >= LOST) | close) & (looks["contrast"] > _NOTHING)
+    close = (np.abs(image_stats["brightness"] - end) < NARROW) & (
+        image_stats["contrast"] < NARROW / 2
+    )
+    return ((image_stats[lost] >= LOST) | close) & (image_stats["contrast"] > _NOTHING)
 
 
 def _numbers(look: NDArray[Any]) -> str:

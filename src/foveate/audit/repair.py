@@ -25,7 +25,7 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class Redrawn:
+class ReencodedSource:
     """A picture as it is read, to be written anew: upright, with the ending that its content has."""
 
     source: Source
@@ -66,41 +66,52 @@ def repaired(audit: Audit) -> tuple[Dataset[Any], list[Repair]]:
     lie on their side or have a wrong ending drawn anew. Near copies within one part stay: they are warned of, and the split
     keeps them together.
     """
-    dataset, repairs = audit.dataset, [Repair(s.id, f"left out: {s.reason}") for s in audit.dataset.skipped]
+    dataset, repairs = (
+        audit.dataset,
+        [Repair(s.id, f"left out: {s.reason}") for s in audit.dataset.skipped],
+    )
     gone = _gone(audit)
-    anew = {i for f in audit.findings if f.check in ("wrong ending", "turned by EXIF") for i in f.ids}
+    anew = {
+        i for f in audit.findings if f.check in ("wrong ending", "turned by EXIF") for i in f.ids
+    }
     index, classes, merged = _merged(dataset)
     repairs += [Repair("", text) for text in merged]
     kept: list[Sample[Any]] = []
     for sample, height, width in zip(dataset, *_sizes(audit), strict=True):
-        if isinstance(sample.truth, Label) and sample.truth.index >= len(index):
+        if isinstance(sample.target, Label) and sample.target.index >= len(index):
             gone[sample.id] = "its class is none of the set's"
         if sample.id in gone:
             repairs.append(Repair(sample.id, f"left out: {gone[sample.id]}"))
             continue
-        truth, done = _mended(sample.truth, (height, width), index)
+        target, done = _mended(sample.target, (height, width), index)
         repairs += [Repair(sample.id, what) for what in done]
         if sample.id in anew:
-            sample = replace(sample, source=Redrawn(sample.source))
-            repairs.append(Repair(sample.id, "the picture was drawn anew, upright, with the right ending"))
-        kept.append(replace(sample, truth=truth))
-    colours = dataset.colours and tuple(dataset.colours[dataset.classes.index(name)] for name in classes)
+            sample = replace(sample, source=ReencodedSource(sample.source))
+            repairs.append(
+                Repair(sample.id, "the picture was drawn anew, upright, with the right ending")
+            )
+        kept.append(replace(sample, target=target))
+    colours = dataset.colours and tuple(
+        dataset.colours[dataset.classes.index(name)] for name in classes
+    )
     return replace(dataset, samples=kept, classes=classes, skipped=(), colours=colours), repairs
 
 
 def _sizes(audit: Audit) -> tuple[list[int], list[int]]:
-    return audit.looks["height"].tolist(), audit.looks["width"].tolist()
+    return audit.image_stats["height"].tolist(), audit.image_stats["width"].tolist()
 
 
 def _gone(audit: Audit) -> dict[str, str]:
     """Sample id -> why it is left out."""
     gone: dict[str, str] = {}
-    part_of = {sample.id: sample.part for sample in audit.dataset}
+    part_of = {sample.id: sample.split for sample in audit.dataset}
     for finding in audit.findings:
         if finding.check in LEFT_OUT:
             gone.update(dict.fromkeys(finding.ids, LEFT_OUT[finding.check]))
         elif finding.check == "same picture twice":
-            gone.update(dict.fromkeys(finding.ids[1:], f"it is the same picture as {finding.ids[0]}"))
+            gone.update(
+                dict.fromkeys(finding.ids[1:], f"it is the same picture as {finding.ids[0]}")
+            )
         elif finding.check == LEAK:
             kept = "test" if any(part_of[id] == "test" for id in finding.ids) else "valid"
             reason = f"it is, or nearly is, a picture of the {kept} part"
@@ -114,32 +125,41 @@ def _merged(dataset: Dataset[Any]) -> tuple[NDArray[np.int64], tuple[str, ...], 
     for name in dataset.classes:
         first.setdefault("".join(c for c in name.casefold() if c.isalnum()) or name, name)
     left = tuple(first.values())
-    named = [first["".join(c for c in name.casefold() if c.isalnum()) or name] for name in dataset.classes]
-    told = [f"class {old!r} became {new!r}" for old, new in zip(dataset.classes, named, strict=True) if old != new]
+    named = [
+        first["".join(c for c in name.casefold() if c.isalnum()) or name]
+        for name in dataset.classes
+    ]
+    told = [
+        f"class {old!r} became {new!r}"
+        for old, new in zip(dataset.classes, named, strict=True)
+        if old != new
+    ]
     return np.array([left.index(name) for name in named], np.int64), left, told
 
 
-def _mended(truth: Any, size: tuple[int, int], index: NDArray[np.int64]) -> tuple[Any, list[str]]:
-    match truth:
+def _mended(target: Any, size: tuple[int, int], index: NDArray[np.int64]) -> tuple[Any, list[str]]:
+    match target:
         case Label():
-            return Label(int(index[truth.index])), []
+            return Label(int(index[target.index])), []
         case Boxes():
-            corners, kept, done = _boxes(truth, size, len(index))
-            boxes = replace(truth, corners=corners)[kept]
+            corners, kept, done = _boxes(target, size, len(index))
+            boxes = replace(target, corners=corners)[kept]
             return replace(boxes, classes=index[boxes.classes]), done
         case Instances():
-            return _things(truth, size, index)
+            return _things(target, size, index)
         case Mask():
-            values = truth.pixels.read()
-            done = ["pixels of an unknown class: not labelled"] if (values >= len(index)).any() else []
+            values = target.pixels.read()
+            done = (
+                ["pixels of an unknown class: not labelled"] if (values >= len(index)).any() else []
+            )
             merged = len(index) != index.max(initial=-1) + 1
             if not (done or merged):
-                return truth, []
-            pixels: Any = _Known(truth.pixels, len(index))
+                return target, []
+            pixels: Any = _Known(target.pixels, len(index))
             return Mask(_Renamed(pixels, index) if merged else pixels), done
         case Captions():
-            return Captions(tuple(text for text in truth.texts if text.strip())), []
-    return truth, []
+            return Captions(tuple(text for text in target.texts if text.strip())), []
+    return target, []
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,38 +175,53 @@ class _Renamed:
 
 
 def _boxes(
-    truth: Boxes, size: tuple[int, int], classes: int
+    target: Boxes, size: tuple[int, int], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
     """The corners put right, which boxes are left, and what was done."""
-    corners, done = truth.corners.copy(), []
+    corners, done = target.corners.copy(), []
     ordered = np.concatenate(
         [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1
     )
-    done += [f"box {row + 1}: corners put in order" for row in np.flatnonzero((ordered != corners).any(1))]
+    done += [
+        f"box {row + 1}: corners put in order"
+        for row in np.flatnonzero((ordered != corners).any(1))
+    ]
     cut = np.clip(ordered, 0, [size[1], size[0], size[1], size[0]])
     far = np.abs(cut - ordered).max(1, initial=0) > SLACK
     done += [f"box {row + 1}: cut at the picture's edge" for row in np.flatnonzero(far)]
     corners = np.where(far[:, None], cut, ordered)
     kept = (corners[:, 2:] > corners[:, :2]).all(1)
-    done += [f"box {row + 1}: removed, it has no area in the picture" for row in np.flatnonzero(~kept)]
-    unknown = kept & (truth.classes >= classes)
-    done += [f"box {row + 1}: removed, its class is none of the set's" for row in np.flatnonzero(unknown)]
+    done += [
+        f"box {row + 1}: removed, it has no area in the picture" for row in np.flatnonzero(~kept)
+    ]
+    unknown = kept & (target.classes >= classes)
+    done += [
+        f"box {row + 1}: removed, its class is none of the set's" for row in np.flatnonzero(unknown)
+    ]
     kept &= ~unknown
-    rows = np.flatnonzero(kept & ~truth.crowd)
+    rows = np.flatnonzero(kept & ~target.crowd)
     for one, other in overlapping(corners[rows]):
-        if kept[rows[one]] and kept[rows[other]] and truth.classes[rows[one]] == truth.classes[rows[other]]:
+        if (
+            kept[rows[one]]
+            and kept[rows[other]]
+            and target.classes[rows[one]] == target.classes[rows[other]]
+        ):
             kept[rows[other]] = False
             done.append(f"box {rows[other] + 1}: removed, it lies on box {rows[one] + 1}")
     return corners, kept, done
 
 
-def _things(truth: Instances, size: tuple[int, int], index: NDArray[np.int64]) -> tuple[Instances, list[str]]:
-    corners, kept, done = _boxes(truth.boxes, size, len(index))
-    shapes = list(truth.shapes)
+def _things(
+    target: Instances, size: tuple[int, int], index: NDArray[np.int64]
+) -> tuple[Instances, list[str]]:
+    corners, kept, done = _boxes(target.boxes, size, len(index))
+    shapes = list(target.shapes)
     for row, shape in enumerate(shapes):
         if isinstance(shape, Polygon):
             cut = tuple(np.clip(outline, 0, [size[1], size[0]]) for outline in shape.outlines)
-            moved = max(np.abs(a - b).max() for a, b in zip(cut, shape.outlines, strict=True)) > SLACK
+            moved = (
+                max(np.abs(a - b).max() for a, b in zip(cut, shape.outlines, strict=True)) > SLACK
+            )
             outlines = tuple(o for o in (cut if moved else shape.outlines) if polygons.area(o) > 0)
             if moved and outlines:
                 shapes[row] = Polygon(outlines)
@@ -198,7 +233,9 @@ def _things(truth: Instances, size: tuple[int, int], index: NDArray[np.int64]) -
         if empty and kept[row]:
             kept[row] = False
             done.append(f"thing {row + 1}: removed, it has no area")
-    boxes = replace(truth.boxes, corners=corners)
+    boxes = replace(target.boxes, corners=corners)
     left: Sequence[int] = np.flatnonzero(kept).tolist()
     boxes = boxes[kept]
-    return Instances(replace(boxes, classes=index[boxes.classes]), tuple(shapes[row] for row in left)), done
+    return Instances(
+        replace(boxes, classes=index[boxes.classes]), tuple(shapes[row] for row in left)
+    ), done

@@ -11,13 +11,13 @@ import numpy as np
 
 from foveate import atomic_io, formats
 from foveate.annotations import boxes_of
-from foveate.audit import Audit, Kind, audit
+from foveate.audit import Audit, FindingGroup, audit
 from foveate.audit.finding import SEVERITIES
 from foveate.audit.repair import Repair, repaired
-from foveate.cli.console import Watch
+from foveate.cli.console import Reporter
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset, Image
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from foveate.report.page import write
 from foveate.report.panels import Card, Gallery, Item, Page, Panel, Table, Tone
 
@@ -28,51 +28,62 @@ _TONES: dict[str, Tone] = {"error": "bad", "warning": "careful", "note": "plain"
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditResult:
     """What the command found. deep: rows by doubt, where it was asked for."""
 
     audit: Audit
-    kinds: list[Kind]
+    kinds: list[FindingGroup]
     deep: Any = None
 
 
-def look(dataset: Dataset[Any], watch: Watch, *, deep: bool = False, seed: int = 0) -> Audited:
+def look(
+    dataset: Dataset[Any], reporter: Reporter, *, deep: bool = False, seed: int = 0
+) -> AuditResult:
     """Audit a set. deep: also train nets to find labels that are probably wrong, which takes minutes."""
-    with watch.bar("looking at pictures", len(dataset)) as bar:
+    with reporter.bar("looking at pictures", len(dataset)) as bar:
         tick = lambda done, _: bar(done)  # noqa: E731
         if deep:
             size = min(decoding.natural_size(dataset), 64)
-            pictures = decoding.decode(dataset, max(size, 16), most_skipped=1.0, tick=tick)
-        seen = pictures if deep else decoding.survey(dataset, tick=tick)
-    found = audit(seen.dataset, seen.hashes, seen.looks)
+            images = decoding.decode(dataset, max(size, 16), most_skipped=1.0, tick=tick)
+        seen = images if deep else decoding.survey(dataset, tick=tick)
+    found = audit(seen.dataset, seen.hashes, seen.image_stats)
     if not deep:
-        return Audited(found, found.kinds)
-    from foveate.audit.label_errors import findings, look_deep
+        return AuditResult(found, found.kinds)
+    from foveate.audit.label_errors import find_label_errors, findings
 
-    with watch.bar("asking nets about each label", 1000) as bar:
-        nets = look_deep(pictures, found.alike.clusters, seed=seed, tick=bar)
-    whole = Audit(found.dataset, found.looks, (*found.findings, *findings(nets, found.dataset)), found.alike)
-    return Audited(whole, whole.kinds, nets)
+    with reporter.bar("asking nets about each label", 1000) as bar:
+        nets = find_label_errors(images, found.alike.clusters, seed=seed, tick=bar)
+    whole = Audit(
+        found.dataset,
+        found.image_stats,
+        (*found.findings, *findings(nets, found.dataset)),
+        found.alike,
+    )
+    return AuditResult(whole, whole.kinds, nets)
 
 
-def tell(audited: Audited, watch: Watch) -> None:
+def tell(audited: AuditResult, reporter: Reporter) -> None:
     """The summary: a line for each kind of fault, errors first."""
     found, dataset = audited.audit, audited.audit.dataset
-    classes = f" of {len(dataset.classes)} class{'es' * (len(dataset.classes) != 1)}" if dataset.classes else ""
-    watch.say(f"{dataset.name}: {len(dataset):,} pictures{classes}, for {dataset.task}")
+    classes = (
+        f" of {len(dataset.classes)} class{'es' * (len(dataset.classes) != 1)}"
+        if dataset.classes
+        else ""
+    )
+    reporter.info(f"{dataset.name}: {len(dataset):,} pictures{classes}, for {dataset.task}")
     for note in dataset.notes:
-        watch.warn(note)
-    watch.say("")
+        reporter.warning(note)
+    reporter.info("")
     for kind in audited.kinds:
         count, unit = (kind.samples, "sample") if kind.samples else (len(kind.findings), "time")
         many = f"{count:,} {unit}{'s' if count > 1 else ''}"
-        watch.say(f"{kind.severity:8} {many:>14}  {kind.check}: {kind.findings[0].remedy}")
-        watch.say(f"{'':25}e.g. {_example(kind)}")
-    watch.say("")
-    watch.say(_verdict(found)[0])
+        reporter.info(f"{kind.severity:8} {many:>14}  {kind.check}: {kind.findings[0].remedy}")
+        reporter.info(f"{'':25}e.g. {_example(kind)}")
+    reporter.info("")
+    reporter.info(_verdict(found)[0])
 
 
-def _example(kind: Kind) -> str:
+def _example(kind: FindingGroup) -> str:
     first = kind.findings[0]
     ids = ", ".join(first.ids[:2])
     return f"{ids}: {first.reason}" if ids else first.reason
@@ -88,13 +99,17 @@ def _verdict(found: Audit) -> tuple[str, str, Tone]:
     sentence = f"{told or 'No fault'} in {len(found.dataset):,} pictures."
     sentence = sentence[0].upper() + sentence[1:]
     if errors:
-        return sentence, "Repair the errors first: a figure from these data would not mean what it says.", "bad"
+        return (
+            sentence,
+            "Repair the errors first: a figure from these data would not mean what it says.",
+            "bad",
+        )
     if warnings:
         return sentence, "It can be trained on. Look at the warnings.", "careful"
     return sentence, "Nothing stands against training on it.", "good"
 
 
-def to_json(audited: Audited) -> dict[str, Any]:
+def to_json(audited: AuditResult) -> dict[str, Any]:
     """Everything that was found, as a record for programs."""
     dataset = audited.audit.dataset
     record: dict[str, Any] = {
@@ -104,20 +119,23 @@ def to_json(audited: Audited) -> dict[str, Any]:
         "classes": list(dataset.classes),
         "pictures": len(dataset),
         "notes": list(dataset.notes),
-        "counts": [{"severity": k.severity, "check": k.check, "samples": k.samples} for k in audited.kinds],
+        "counts": [
+            {"severity": k.severity, "check": k.check, "samples": k.samples} for k in audited.kinds
+        ],
         "findings": [finding.to_json() for kind in audited.kinds for finding in kind.findings],
     }
     if audited.deep is not None:
         order = np.argsort(-audited.deep.doubt, kind="stable")
         record["labels_by_doubt"] = [
-            {"id": dataset[int(row)].id, "doubt": round(float(audited.deep.doubt[row]), 4)} for row in order
+            {"id": dataset[int(row)].id, "doubt": round(float(audited.deep.doubt[row]), 4)}
+            for row in order
         ]
         ambiguous = np.argsort(-audited.deep.ambiguous, kind="stable")
         record["ambiguous"] = [dataset[int(row)].id for row in ambiguous[:100]]
     return record
 
 
-def fix(audited: Audited, place: Path, format: str | None = None) -> list[Repair]:
+def fix(audited: AuditResult, place: Path, format: str | None = None) -> list[Repair]:
     """Write a repaired copy, in the data's own format or another one, and PLACE.repairs.csv beside it with a line for each."""
     import csv
     import io
@@ -133,10 +151,10 @@ def fix(audited: Audited, place: Path, format: str | None = None) -> list[Repair
     return repairs
 
 
-# --- the page -----------------------------------------------------------------------------------------------------------
+# --- the page
 
 
-def write_page(audited: Audited, path: Path) -> None:
+def write_page(audited: AuditResult, path: Path) -> None:
     """The findings as one HTML page, with thumbnails of the worst."""
     found, dataset = audited.audit, audited.audit.dataset
     sentence, verdict, tone = _verdict(found)
@@ -157,11 +175,13 @@ def write_page(audited: Audited, path: Path) -> None:
     if audited.deep is not None:
         panels += _deep(audited)
     cards = [Card("Pictures", f"{len(dataset):,}"), Card("Left out", f"{len(dataset.skipped):,}")]
-    cards += [Card(f"{severity.capitalize()}s", f"{found.count(severity):,}") for severity in SEVERITIES]
+    cards += [
+        Card(f"{severity.capitalize()}s", f"{found.count(severity):,}") for severity in SEVERITIES
+    ]
     page = Page(
         title=f"{dataset.name} · audit · foveate",
         subtitle=f"audit of {dataset.name} · {len(dataset.classes)} classes · {dataset.task}",
-        answer=sentence,
+        headline=sentence,
         verdict=verdict,
         tone=tone,
         cards=cards,
@@ -170,10 +190,12 @@ def write_page(audited: Audited, path: Path) -> None:
     write(page, path)
 
 
-def _gallery(kind: Kind, dataset: Dataset[Any], rows: dict[str, int]) -> Panel:
+def _gallery(kind: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) -> Panel:
     title = f"{kind.check[0].upper()}{kind.check[1:]}"
     words = f"{kind.findings[0].remedy}" + (
-        f" {len(kind.findings):,} in all, the first {SHOWN} are shown." if len(kind.findings) > SHOWN else ""
+        f" {len(kind.findings):,} in all, the first {SHOWN} are shown."
+        if len(kind.findings) > SHOWN
+        else ""
     )
     items = []
     for finding in kind.findings[:SHOWN]:
@@ -194,12 +216,14 @@ def _picture(dataset: Dataset[Any], row: int, marked: Sequence[int]) -> Image | 
     sample = dataset[row]
     try:
         image = sample.source.read()
-    except BadPicture:
+    except BadImage:
         return None
     if not marked:
         return image
-    boxes = boxes_of(sample.truth)
-    canvas = Pillow.fromarray(np.ascontiguousarray(np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3]))
+    boxes = boxes_of(sample.target)
+    canvas = Pillow.fromarray(
+        np.ascontiguousarray(np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3])
+    )
     pen = max(2, round(max(canvas.size) / 90))
     for at in marked:
         left, top, right, bottom = boxes.corners[at]
@@ -208,7 +232,7 @@ def _picture(dataset: Dataset[Any], row: int, marked: Sequence[int]) -> Image | 
     return np.asarray(canvas)
 
 
-def _deep(audited: Audited) -> list[Panel]:
+def _deep(audited: AuditResult) -> list[Panel]:
     dataset, deep = audited.audit.dataset, audited.deep
 
     def gallery(title: str, words: str, order: Any) -> Gallery:
@@ -218,8 +242,12 @@ def _deep(audited: Audited) -> list[Panel]:
             if image is not None:
                 label = dataset.classes[deep.labels[row]]
                 best = np.argsort(-deep.probabilities[row])[:2]
-                told = ", ".join(f"{dataset.classes[k]} {deep.probabilities[row, k]:.0%}" for k in best)
-                items.append(Item(image, f"labelled {label}", f"nets say {told} · {dataset[int(row)].id}"))
+                told = ", ".join(
+                    f"{dataset.classes[k]} {deep.probabilities[row, k]:.0%}" for k in best
+                )
+                items.append(
+                    Item(image, f"labelled {label}", f"nets say {told} · {dataset[int(row)].id}")
+                )
         return Gallery(title, words, items)
 
     return [

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.audit.finding import Finding
-from foveate.data.dataset import PARTS, Dataset
+from foveate.data.dataset import SPLITS, Dataset
 
 SURE = 0.001
 """The p-value below which a difference is taken as real."""
@@ -30,28 +30,42 @@ _LEAST = 30  # pictures of each part that anything can be told from
 _SIDE = 8  # pixels a side of the small pictures that the classifier sees
 
 
-def check(dataset: Dataset[Any], looks: NDArray[Any], seed: int = 0) -> Iterator[Finding]:
+def check(dataset: Dataset[Any], image_stats: NDArray[Any], seed: int = 0) -> Iterator[Finding]:
     """Findings of the parts that the data assigns. looks: (N,) of LOOK."""
-    rows = {part: np.array([i for i, s in enumerate(dataset) if s.part == part], np.int64) for part in PARTS}
-    for part in ("valid", "test"):
-        if min(len(rows["train"]), len(rows[part])) >= _LEAST:
-            yield from _told_apart(looks, rows["train"], rows[part], part, seed)
-            yield from _drifts(looks, rows["train"], rows[part], part)
-            yield from _shares(dataset, rows["train"], rows[part], part)
+    rows = {
+        split: np.array([i for i, s in enumerate(dataset) if s.split == split], np.int64)
+        for split in SPLITS
+    }
+    for split in ("valid", "test"):
+        if min(len(rows["train"]), len(rows[split])) >= _LEAST:
+            yield from _told_apart(image_stats, rows["train"], rows[split], split, seed)
+            yield from _drifts(image_stats, rows["train"], rows[split], split)
+            yield from _shares(dataset, rows["train"], rows[split], split)
 
 
-def features(looks: NDArray[Any]) -> NDArray[np.float64]:
+def features(image_stats: NDArray[Any]) -> NDArray[np.float64]:
     """(N, F): a small picture, and how large, bright, sharp and colourful it is."""
-    step = looks["thumb"].shape[1] // _SIDE
-    small = looks["thumb"].reshape(-1, _SIDE, step, _SIDE, step).mean((2, 4)).reshape(len(looks), -1)
-    sides = np.log(np.maximum(np.stack([looks["height"], looks["width"]], 1), 1))
-    rest = [looks[name][:, None] for name in ("brightness", "contrast", "sharpness", "dark", "bright")]
-    return np.concatenate([small, sides, looks["colour"], *rest], 1).astype(np.float64)
+    step = image_stats["thumb"].shape[1] // _SIDE
+    small = (
+        image_stats["thumb"]
+        .reshape(-1, _SIDE, step, _SIDE, step)
+        .mean((2, 4))
+        .reshape(len(image_stats), -1)
+    )
+    sides = np.log(np.maximum(np.stack([image_stats["height"], image_stats["width"]], 1), 1))
+    rest = [
+        image_stats[name][:, None]
+        for name in ("brightness", "contrast", "sharpness", "dark", "bright")
+    ]
+    return np.concatenate([small, sides, image_stats["colour"], *rest], 1).astype(np.float64)
 
 
-def two_samples(ones: NDArray[np.float64], others: NDArray[np.float64], seed: int) -> tuple[float, float]:
+def two_samples(
+    ones: NDArray[np.float64], others: NDArray[np.float64], seed: int
+) -> tuple[float, float]:
     """(accuracy, p): how often a logistic regression, fitted on half of two samples, puts the other half to the right one,
-    and how likely so much would be if both were from one source (binomial)."""
+    and how likely so much would be if both were from one source (binomial).
+    """
     from scipy.stats import binomtest
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -72,35 +86,41 @@ def two_samples(ones: NDArray[np.float64], others: NDArray[np.float64], seed: in
 
 
 def _told_apart(
-    looks: NDArray[Any], train: NDArray[np.int64], other: NDArray[np.int64], part: str, seed: int
+    image_stats: NDArray[Any],
+    train: NDArray[np.int64],
+    other: NDArray[np.int64],
+    split: str,
+    seed: int,
 ) -> Iterator[Finding]:
-    seen = features(looks)
+    seen = features(image_stats)
     accuracy, p = two_samples(seen[train], seen[other], seed)
     if p < SURE and accuracy > TOLD_APART:
         yield Finding(
             "warning",
             "parts look different",
             (),
-            f"a simple classifier tells train from {part} pictures {accuracy:.0%} of the time (chance is 50%, p = {p:.1g})",
+            f"a simple classifier tells train from {split} pictures {accuracy:.0%} of the time (chance is 50%, p = {p:.1g})",
             "Draw the parts from one pool, or say that the figure is for pictures like those.",
             score=accuracy,
         )
 
 
-def _drifts(looks: NDArray[Any], train: NDArray[np.int64], other: NDArray[np.int64], part: str) -> Iterator[Finding]:
+def _drifts(
+    image_stats: NDArray[Any], train: NDArray[np.int64], other: NDArray[np.int64], split: str
+) -> Iterator[Finding]:
     from scipy.stats import ks_2samp
 
     measures = {
-        "size": np.sqrt(looks["height"].astype(float) * looks["width"]),
-        "shape (width to height)": looks["width"] / np.maximum(looks["height"], 1),
-        "brightness": looks["brightness"].astype(float),
-        "contrast": looks["contrast"].astype(float),
-        "sharpness": looks["sharpness"].astype(float),
+        "size": np.sqrt(image_stats["height"].astype(float) * image_stats["width"]),
+        "shape (width to height)": image_stats["width"] / np.maximum(image_stats["height"], 1),
+        "brightness": image_stats["brightness"].astype(float),
+        "contrast": image_stats["contrast"].astype(float),
+        "sharpness": image_stats["sharpness"].astype(float),
     }
     for name, values in measures.items():
         test = ks_2samp(values[train], values[other], method="asymp")
         if test.statistic > SHIFT and test.pvalue < SURE:
-            middles = f"{np.median(values[train]):.3g} in train, {np.median(values[other]):.3g} in {part}"
+            middles = f"{np.median(values[train]):.3g} in train, {np.median(values[other]):.3g} in {split}"
             yield Finding(
                 "warning",
                 "drift between parts",
@@ -111,14 +131,16 @@ def _drifts(looks: NDArray[Any], train: NDArray[np.int64], other: NDArray[np.int
             )
 
 
-def _shares(dataset: Dataset[Any], train: NDArray[np.int64], other: NDArray[np.int64], part: str) -> Iterator[Finding]:
+def _shares(
+    dataset: Dataset[Any], train: NDArray[np.int64], other: NDArray[np.int64], split: str
+) -> Iterator[Finding]:
     from scipy.stats import chi2_contingency
 
     counts = np.zeros((2, len(dataset.classes)))
     for which, rows in enumerate((train, other)):
         for row in rows:
-            truth = dataset[int(row)].truth
-            for k in truth.present() if truth is not None else ():
+            target = dataset[int(row)].target
+            for k in target.present() if target is not None else ():
                 if k < len(dataset.classes):
                     counts[which, k] += 1
     counts = counts[:, counts.sum(0) > 0]
@@ -132,7 +154,7 @@ def _shares(dataset: Dataset[Any], train: NDArray[np.int64], other: NDArray[np.i
             "warning",
             "drift between parts",
             (),
-            f"classes are not shared alike: {moved:.0%} of the {part} pictures would have to be of another class (p = {p:.1g})",
+            f"classes are not shared alike: {moved:.0%} of the {split} pictures would have to be of another class (p = {p:.1g})",
             "Split by class, or read the figures class by class.",
             score=moved,
         )

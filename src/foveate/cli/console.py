@@ -19,16 +19,16 @@ LINES = 20
 Tick = Callable[[Any, Mapping[str, float]], None]
 
 
-class Watch:
+class Reporter:
     """Says nothing. The base of whoever does."""
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """A line of information."""
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """Something that the user should know of."""
 
-    def baselines(self, figures: Mapping[str, float], name: str) -> None:
+    def baselines(self, metrics: Mapping[str, float], name: str) -> None:
         """The baselines' figures on the validation part."""
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -41,16 +41,16 @@ class Watch:
         yield lambda done: None
 
     @contextmanager
-    def training(self, per_epoch: int, figure: str) -> Iterator[Tick]:
+    def training(self, per_epoch: int, metric: str) -> Iterator[Tick]:
         """The progress of training; call it after each step."""
-        del per_epoch, figure
+        del per_epoch, metric
         yield lambda progress, live: None
 
 
-Silent = Watch
+NullReporter = Reporter
 
 
-class Terminal(Watch):
+class ConsoleReporter(Reporter):
     """Lines and bars with rich. Where the output is no terminal, only the lines."""
 
     def __init__(self, console: Console | None = None):
@@ -58,14 +58,14 @@ class Terminal(Watch):
 
         self.console = console or Console(highlight=False, soft_wrap=True)
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         self.console.print(text, markup=False)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.console.print(f"! {text}", style="yellow", markup=False)
 
-    def baselines(self, figures: Mapping[str, float], name: str) -> None:
-        told = ", ".join(f"{who} {value:.1%}" for who, value in figures.items())
+    def baselines(self, metrics: Mapping[str, float], name: str) -> None:
+        told = ", ".join(f"{who} {value:.1%}" for who, value in metrics.items())
         self.console.print(f"baselines, validation {written(name)}: {told}", markup=False)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -78,21 +78,34 @@ class Terminal(Watch):
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True) as progress:
             job = progress.add_task(title, total=total)
             yield lambda done: progress.update(job, completed=done)
 
     @contextmanager
-    def training(self, per_epoch: int, figure: str) -> Iterator[Tick]:
+    def training(self, per_epoch: int, metric: str) -> Iterator[Tick]:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
             TextColumn("training"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]:.3f}  {task.fields[figure]}"),
+            TextColumn(
+                "{task.percentage:>3.0f}%  loss {task.fields[loss]:.3f}  {task.fields[figure]}"
+            ),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
         )
@@ -112,17 +125,20 @@ class Terminal(Watch):
                     completed=progress.step,
                     total=progress.total,
                     loss=live["loss"],
-                    figure=f"{written(figure)} {mean:.1%}" if mean is not None else "",
+                    figure=f"{written(metric)} {mean:.1%}" if mean is not None else "",
                     speed=f"{speed:.1f} steps/s",
                 )
                 epochs = progress.total / per_epoch
-                told = len(progress.rows) % math.ceil(epochs / LINES) == 0 or progress.step >= progress.total
+                told = (
+                    len(progress.rows) % math.ceil(epochs / LINES) == 0
+                    or progress.step >= progress.total
+                )
                 if len(progress.rows) > shown and told:
                     row = progress.rows[-1]
                     best = "  ← best" if progress.best_step == progress.step else ""
                     self.console.print(
                         f"epoch {row['epoch']:>5.4g} of {epochs:.4g}  train {row['train_loss']:.4f} "
-                        f"{row[f'train_{figure}']:6.1%}  valid {row['valid_loss']:.4f} {row[f'valid_{figure}']:6.1%}  "
+                        f"{row[f'train_{metric}']:6.1%}  valid {row['valid_loss']:.4f} {row[f'valid_{metric}']:6.1%}  "
                         f"{row['seconds']:.0f} s{best}",
                         markup=False,
                     )

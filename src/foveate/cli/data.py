@@ -7,19 +7,25 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli.console import Terminal
+from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import Data, Fold, Format, GroupBy, Root, TimeBy
 
 
 def audit(
     data: Data,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also find labels that are probably wrong: takes minutes.")
+        bool,
+        typer.Option("--deep", help="Also find labels that are probably wrong: takes minutes."),
     ] = False,
-    fix: Annotated[Path | None, typer.Option(metavar="DST", help="Write a repaired copy here.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every finding here.")] = None,
+    fix: Annotated[
+        Path | None, typer.Option(metavar="DST", help="Write a repaired copy here.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write every finding here.")
+    ] = None,
     page: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="The page.  [default: audit-DATA.html]")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="The page.  [default: audit-DATA.html]"),
     ] = None,
     format: Format = None,
     root: Root = None,
@@ -30,17 +36,17 @@ def audit(
     from foveate.audit import report
     from foveate.data.load import load
 
-    watch = Terminal()
-    found = report.look(load(data, root=root, format=format), watch, deep=deep, seed=seed)
-    report.tell(found, watch)
+    reporter = ConsoleReporter()
+    found = report.look(load(data, root=root, format=format), reporter, deep=deep, seed=seed)
+    report.tell(found, reporter)
     page = page or Path(f"audit-{found.audit.dataset.name}.html")
     report.write_page(found, page)
-    watch.say(f"\npage    {page}")
+    reporter.info(f"\npage    {page}")
     if json_file is not None:
         atomic_io.write_json(json_file, report.to_json(found))
     if fix is not None:
         repairs = report.fix(found, fix, format)
-        watch.say(f"copy    {fix}, {len(repairs):,} repairs, listed in {fix}.repairs.csv")
+        reporter.info(f"copy    {fix}, {len(repairs):,} repairs, listed in {fix}.repairs.csv")
     if found.audit.errors:
         raise typer.Exit(1)
 
@@ -52,7 +58,9 @@ def split(
     group_by: GroupBy = None,
     time_by: TimeBy = None,
     fold: Fold = None,
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Although parts share pictures.")] = False,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Although parts share pictures.")
+    ] = False,
     format: Format = None,
     root: Root = None,
 ) -> None:
@@ -61,18 +69,27 @@ def split(
     from foveate.experiment import prepare
     from foveate.settings import Settings
 
-    watch = Terminal()
-    wanted = Settings.of(seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak)
-    watch.say(prepare.write_split(load(data, root=root, format=format), out, watch, wanted))
+    reporter = ConsoleReporter()
+    wanted = Settings.of(
+        seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak
+    )
+    reporter.info(prepare.write_split(load(data, root=root, format=format), out, reporter, wanted))
 
 
 def convert(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="A folder, a file, or a known set's name.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="A folder, a file, or a known set's name.")
+    ],
     place: Annotated[Path, typer.Argument(metavar="DST", help="A new folder.")],
-    format: Annotated[str, typer.Option("--format", help="The format to write. See: foveate formats.")],
-    given: Annotated[str | None, typer.Option("--from", help="The format of SRC, where it cannot be told.")] = None,
+    format: Annotated[
+        str, typer.Option("--format", help="The format to write. See: foveate formats.")
+    ],
+    given: Annotated[
+        str | None, typer.Option("--from", help="The format of SRC, where it cannot be told.")
+    ] = None,
     leave: Annotated[
-        list[str] | None, typer.Option("--without", metavar="WHAT", help="What to leave out, if DST cannot hold it.")
+        list[str] | None,
+        typer.Option("--without", metavar="WHAT", help="What to leave out, if DST cannot hold it."),
     ] = None,
     root: Root = None,
 ) -> None:
@@ -81,13 +98,17 @@ def convert(
     from foveate.data import task_views
     from foveate.data.load import load
 
-    watch = Terminal()
+    reporter = ConsoleReporter()
     target = formats.find(format)
     dataset = load(source, root=root, format=given)
     target.write(task_views.without(dataset, leave or []), place)
-    classes = f" of {len(dataset.classes):,} class{'es' * (len(dataset.classes) != 1)}" if dataset.classes else ""
-    watch.say(f"{len(dataset):,} pictures{classes}, written to {place} as {format}")
+    classes = (
+        f" of {len(dataset.classes):,} class{'es' * (len(dataset.classes) != 1)}"
+        if dataset.classes
+        else ""
+    )
+    reporter.info(f"{len(dataset):,} pictures{classes}, written to {place} as {format}")
     for note in dataset.notes:
-        watch.warn(note)
+        reporter.warning(note)
     for skipped in dataset.skipped:
-        watch.warn(f"left out {skipped.id}: {skipped.reason}")
+        reporter.warning(f"left out {skipped.id}: {skipped.reason}")

@@ -7,35 +7,47 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli.console import Terminal
+from foveate.cli.console import ConsoleReporter
 from foveate.errors import SettingError
 
 
 def lesson(
     name: Annotated[str | None, typer.Argument(help="Which; without it they are listed.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write it as one page that needs no Python, instead.")] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--site", help="Write all of them, and an index, into this folder.")
+    html: Annotated[
+        Path | None, typer.Option(help="Write it as one page that needs no Python, instead.")
     ] = None,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Serve it, but open no browser.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--site", help="Write all of them, and an index, into this folder."),
+    ] = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Serve it, but open no browser.")
+    ] = False,
 ) -> None:
     """Open a lesson: why it works, on live numbers, with pictures that you move."""
     from foveate.lessons import site
 
-    watch = Terminal()
+    reporter = ConsoleReporter()
     if folder is not None:
         if name is not None or html is not None:
-            raise SettingError("--site writes all lessons, so it goes without a name and without --html", where="site")
-        site.write_site(folder, watch.say)
+            raise SettingError(
+                "--site writes all lessons, so it goes without a name and without --html",
+                where="site",
+            )
+        site.write_site(folder, reporter.info)
     elif name is None:
         if html is not None:
             raise SettingError(
-                "a lesson's name is expected beside --html", where="html", remedy="foveate lesson lists them."
+                "a lesson's name is expected beside --html",
+                where="html",
+                remedy="foveate lesson lists them.",
             )
-        watch.table(("lesson", "", ""), [(one.name, one.title, one.summary) for one in site.all()])
-        watch.say("\nopen one with: foveate lesson NAME")
+        reporter.table(
+            ("lesson", "", ""), [(one.name, one.title, one.summary) for one in site.all()]
+        )
+        reporter.info("\nopen one with: foveate lesson NAME")
     elif html is not None:
         site.write(site.find(name), html)
-        watch.say(str(html))
+        reporter.info(str(html))
     else:
-        site.serve(site.find(name), watch.say, browser=not no_open)
+        site.serve(site.find(name), reporter.info, browser=not no_open)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli.console import Terminal
+from foveate.cli.console import ConsoleReporter
 from foveate.errors import FoveateError
 
 
@@ -16,15 +16,16 @@ def formats() -> None:
     from foveate import formats
 
     rows = [(name, " ".join(one.TASKS), one.SUMMARY) for name, one in sorted(formats.all().items())]
-    Terminal().table(("format", "for", ""), rows)
+    ConsoleReporter().table(("format", "for", ""), rows)
 
 
 def models() -> None:
     """List the models."""
     from foveate import models
 
-    Terminal().table(
-        ("model", "smallest", "", "paper"), [(m.name, f"{m.smallest} px", m.summary, m.paper) for m in models.all()]
+    ConsoleReporter().table(
+        ("model", "smallest", "", "paper"),
+        [(m.name, f"{m.smallest} px", m.summary, m.paper) for m in models.all()],
     )
 
 
@@ -32,33 +33,44 @@ def tasks() -> None:
     """List the tasks."""
     from foveate import tasks
 
-    Terminal().table(("task", "figure", ""), [(t.name, t.primary, t.summary) for t in tasks.all().values()])
+    ConsoleReporter().table(
+        ("task", "figure", ""),
+        [(t.name, t.primary_metric, t.description) for t in tasks.all().values()],
+    )
 
 
-def datasets(root: Annotated[Path | None, typer.Option(help="Where to look first.")] = None) -> None:
+def datasets(
+    root: Annotated[Path | None, typer.Option(help="Where to look first.")] = None,
+) -> None:
     """List the data sets known by name, and where they are."""
     from foveate.data.load import catalogue
 
     rows = [(e.name, e.summary, str(e.where or "not here")) for e in catalogue(root)]
-    Terminal().table(("name", "", "found"), rows)
+    ConsoleReporter().table(("name", "", "found"), rows)
 
 
-def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False) -> None:
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False,
+) -> None:
     """List the decoded pictures that are kept for later runs."""
     from foveate.data.cache import store
 
-    watch, place = Terminal(), store.root()
+    reporter, place = ConsoleReporter(), store.root()
     try:
         if clear:
-            watch.say(f"{store.in_words(store.clear())} freed in {place}")
+            reporter.info(f"{store.in_words(store.clear())} freed in {place}")
             return
         kept = store.entries()
     except OSError as error:
         raise FoveateError(f"the cache cannot be used ({error.strerror})", where=place) from None
     if not kept:
-        watch.say(f"no decoded pictures are kept in {place}")
+        reporter.info(f"no decoded pictures are kept in {place}")
         return
-    watch.table(("data", "pictures", "size", "takes", "last used"), [store.row(entry) for entry in kept])
+    reporter.table(
+        ("data", "pictures", "size", "takes", "last used"), [store.row(entry) for entry in kept]
+    )
     total, most = sum(entry.size for entry in kept), store.most_bytes()
-    watch.say(f"\n{store.in_words(total)} of at most {store.in_words(most)}; FOVEATE_CACHE_GB changes that")
-    watch.say(f"in {place}; FOVEATE_CACHE changes that")
+    reporter.info(
+        f"\n{store.in_words(total)} of at most {store.in_words(most)}; FOVEATE_CACHE_GB changes that"
+    )
+    reporter.info(f"in {place}; FOVEATE_CACHE changes that")

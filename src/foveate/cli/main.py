@@ -29,7 +29,10 @@ for command in (
 
 def main() -> None:
     """The entry point: one clear message and exit code 2 for the user's mistakes, a traceback only for ours."""
-    for stream in (sys.stdout, sys.stderr):  # a file's name need not be Unicode, and is told all the same
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a file's name need not be Unicode, and is told all the same
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -9,41 +9,57 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveate.cli.console import Terminal
+from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import Fold, Format, GroupBy, Root, TimeBy
 from foveate.errors import FoveateError, SettingError
 
 if TYPE_CHECKING:
-    from foveate.data.dataset import Part
+    from foveate.data.dataset import SplitName
     from foveate.experiment.run import Run
     from foveate.inference.predict import Prompt
-    from foveate.inference.predictor import Answering
+    from foveate.inference.predictor import Predictor
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder that foveate train wrote.")
+]
 ANSWERS = "A folder that foveate train wrote, or clip:DIR, sam:DIR, sam2:DIR."
 Classes = Annotated[
-    str | None, typer.Option(metavar="A,B,...", help="What clip is to tell apart, in words with commas between them.")
+    str | None,
+    typer.Option(
+        metavar="A,B,...", help="What clip is to tell apart, in words with commas between them."
+    ),
 ]
-Fetch = Annotated[bool, typer.Option("--download", help="Fetch a foundation model that is not here.")]
+Fetch = Annotated[
+    bool, typer.Option("--download", help="Fetch a foundation model that is not here.")
+]
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="The run folder.  [default: runs/digits-quick-N]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder.  [default: runs/digits-quick-N]")
+    ] = None,
 ) -> None:
     """Train on the built-in handwritten digits, test once, and write a report: the whole path in a minute."""
     from foveate.experiment.pipeline import test, train
 
-    watch = Terminal()
-    run = train("digits", out=out, watch=watch, size=24, epochs=30)  # chosen on the validation part
-    test(run, watch=watch)
+    reporter = ConsoleReporter()
+    run = train(
+        "digits", out=out, reporter=reporter, size=24, epochs=30
+    )  # chosen on the validation part
+    test(run, reporter=reporter)
     _conclude(run, "test")
 
 
 def train(
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="A folder, a CSV, or a known set's name.")] = None,
-    task: Annotated[str | None, typer.Option(help="See: foveate tasks.  [default: what DATA is for]")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="A folder, a CSV, or a known set's name.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="See: foveate tasks.  [default: what DATA is for]")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="See: foveate models.  [default: quick, or what the task prefers]")
+        str | None,
+        typer.Option(help="See: foveate models.  [default: quick, or what the task prefers]"),
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="How often each picture is seen.")] = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget, instead of epochs.")] = None,
@@ -54,35 +70,57 @@ def train(
         int | None, typer.Option(help="Pictures a step.  [default: 128, or what the task prefers]")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Download published weights to start from.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="Published weights in a local file to start from.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Download published weights to start from.")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="Published weights in a local file to start from.")
+    ] = None,
     root: Root = None,
     format: Format = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch a known set that is not here.")] = False,
-    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Is a mirrored picture a good example?")] = None,
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although parts share pictures.")] = False,
-    allow_skipped: Annotated[bool, typer.Option("--allow-skipped", help="Train although many are unreadable.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a known set that is not here.")
+    ] = False,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Is a mirrored picture a good example?")
+    ] = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Train although parts share pictures.")
+    ] = False,
+    allow_skipped: Annotated[
+        bool, typer.Option("--allow-skipped", help="Train although many are unreadable.")
+    ] = False,
     allow_errors: Annotated[
         bool, typer.Option("--allow-errors", help="Train although the audit finds errors.")
     ] = False,
     group_by: GroupBy = None,
     time_by: TimeBy = None,
     fold: Fold = None,
-    split: Annotated[Path | None, typer.Option(metavar="FILE", help="A split that foveate split wrote.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A split that foveate split wrote.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+    ] = None,
 ) -> None:
     """Split, score baselines, train, validate and report. The test part stays locked: see foveate test."""
     from foveate.experiment import pipeline
 
-    watch = Terminal()
+    reporter = ConsoleReporter()
     if resume is not None:
         if data is not None:
-            raise SettingError("--resume takes a run and no DATA: the run knows its own", where=data)
-        _conclude(pipeline.resume(resume, watch=watch), "valid")
+            raise SettingError(
+                "--resume takes a run and no DATA: the run knows its own", where=data
+            )
+        _conclude(pipeline.resume(resume, reporter=reporter), "valid")
         return
     if data is None:
-        raise SettingError("DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER.")
+        raise SettingError(
+            "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
+        )
     given = {
         "task": task,
         "model": model,
@@ -106,7 +144,9 @@ def train(
         **_pairs(set_ or []),
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    _conclude(pipeline.train(data, out=out, watch=watch, download=download, **chosen), "valid")
+    _conclude(
+        pipeline.train(data, out=out, reporter=reporter, download=download, **chosen), "valid"
+    )
 
 
 def test(run: RunFolder) -> None:
@@ -115,51 +155,75 @@ def test(run: RunFolder) -> None:
     from foveate.experiment.run import Run
 
     opened = Run.open(run)
-    pipeline.test(opened, watch=Terminal())
+    pipeline.test(opened, reporter=ConsoleReporter())
     _conclude(opened, "test")
 
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help=ANSWERS)],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, videos, or folders of them.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Pictures, videos, or folders of them.")
+    ],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the answers here too.")
     ] = None,
     coco_file: Annotated[
-        Path | None, typer.Option("--coco", metavar="FILE", help="Write boxes here, with scores, as COCO has them.")
+        Path | None,
+        typer.Option(
+            "--coco", metavar="FILE", help="Write boxes here, with scores, as COCO has them."
+        ),
     ] = None,
     draw: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw each answer into a copy of its picture, here.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw each answer into a copy of its picture, here."),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each answer's masks here, as label pictures.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write each answer's masks here, as label pictures."),
     ] = None,
     tile: Annotated[
-        int | None, typer.Option(metavar="PX", min=1, help="Cut larger pictures into overlapping squares of this side.")
+        int | None,
+        typer.Option(
+            metavar="PX", min=1, help="Cut larger pictures into overlapping squares of this side."
+        ),
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(metavar="X,Y", help="A pixel of what is meant, for promptable runs and sam; again for more."),
+        typer.Option(
+            metavar="X,Y",
+            help="A pixel of what is meant, for promptable runs and sam; again for more.",
+        ),
     ] = None,
-    outside: Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel that is not of it.")] = None,
-    box: Annotated[str | None, typer.Option(metavar="L,T,R,B", help="A box around what is meant.")] = None,
+    outside: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="A pixel that is not of it.")
+    ] = None,
+    box: Annotated[
+        str | None, typer.Option(metavar="L,T,R,B", help="A box around what is meant.")
+    ] = None,
     classes: Classes = None,
     download: Fetch = False,
 ) -> None:
     """Say what is in pictures."""
     from foveate.inference.predict import Outputs, predict_paths
 
-    watch = Terminal()
+    reporter = ConsoleReporter()
     outputs = Outputs(json_file, coco_file, draw, masks)
     prompt = _prompt(point or [], outside or [], box)
-    answers = predict_paths(_opened(run, classes, download), paths, outputs, tile=tile, prompt=prompt, watch=watch)
-    if answers.skipped and not answers.count:
+    predictions = predict_paths(
+        _opened(run, classes, download), paths, outputs, tile=tile, prompt=prompt, reporter=reporter
+    )
+    if predictions.skipped and not predictions.count:
         raise FoveateError("none of these pictures could be read", where=paths[0])
 
 
 def generate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A folder that foveate train wrote, or diffusion:DIR.")],
-    prompts: Annotated[list[str], typer.Argument(metavar="WORDS...", help="What to show; in quotes.")],
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A folder that foveate train wrote, or diffusion:DIR."),
+    ],
+    prompts: Annotated[
+        list[str], typer.Argument(metavar="WORDS...", help="What to show; in quotes.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Pictures of each.")] = 4,
     seed: Annotated[int, typer.Option(help="Same seed, same words, same pictures.")] = 0,
@@ -173,7 +237,9 @@ def generate(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="From noise to picture.  [default: 20; 50 for diffusion]"),
+        typer.Option(
+            min=1, max=1000, help="From noise to picture.  [default: 20; 50 for diffusion]"
+        ),
     ] = None,
     download: Fetch = False,
 ) -> None:
@@ -181,17 +247,32 @@ def generate(
     from foveate.inference import foundation
     from foveate.inference.generate import generate
 
-    maker = foundation.maker(run, download=download) if foundation.refers(run) else _run(run, {"--download": download})
-    generate(maker, prompts, out, n=n, seed=seed, guidance=guidance, steps=steps, watch=Terminal())
+    open_generator = (
+        foundation.open_generator(run, download=download)
+        if foundation.is_reference(run)
+        else _run(run, {"--download": download})
+    )
+    generate(
+        open_generator,
+        prompts,
+        out,
+        n=n,
+        seed=seed,
+        guidance=guidance,
+        steps=steps,
+        reporter=ConsoleReporter(),
+    )
 
 
 def label(
-    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures.")],
+    images: Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of pictures.")],
     run: Annotated[str, typer.Option("--with", metavar="RUN", help=ANSWERS)],
     out: Annotated[Path, typer.Option(metavar="DST", help="A new folder.")],
     format: Annotated[
         str | None,
-        typer.Option("--format", help="What to write. See: foveate formats.  [default: what suits the task]"),
+        typer.Option(
+            "--format", help="What to write. See: foveate formats.  [default: what suits the task]"
+        ),
     ] = None,
     classes: Classes = None,
     download: Fetch = False,
@@ -199,11 +280,18 @@ def label(
     """Let a run or a foundation model propose labels, for a person to correct and foveate train to take."""
     from foveate.inference.label import label
 
-    watch = Terminal()
-    proposals = label(_opened(run, classes, download), pictures, out, format=format, watch=watch)
+    reporter = ConsoleReporter()
+    proposals = label(
+        _opened(run, classes, download), images, out, format=format, reporter=reporter
+    )
     for one in proposals[:5]:
-        watch.say(f"{one.id}  {one.told}" + ("" if math.isnan(one.sure) else f"  (sure by {one.sure:.0%})"))
-    watch.say(f"\n{len(proposals):,} pictures labelled in {out}; all of them, least sure first, in {out}.proposals.csv")
+        reporter.info(
+            f"{one.id}  {one.told}"
+            + ("" if math.isnan(one.sure) else f"  (sure by {one.sure:.0%})")
+        )
+    reporter.info(
+        f"\n{len(proposals):,} pictures labelled in {out}; all of them, least sure first, in {out}.proposals.csv"
+    )
 
 
 def report(run: RunFolder) -> None:
@@ -211,23 +299,27 @@ def report(run: RunFolder) -> None:
     from foveate.experiment import pipeline
     from foveate.experiment.run import Run
 
-    Terminal().say(str(pipeline.report(Run.open(run))))
+    ConsoleReporter().info(str(pipeline.report(Run.open(run))))
 
 
-def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")]) -> None:
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")],
+) -> None:
     """Put runs side by side, best on the validation part first."""
     from foveate.experiment.compare import compare_runs
     from foveate.experiment.run import Run
 
-    compare_runs([Run.open(run) for run in runs], Terminal())
+    compare_runs([Run.open(run) for run in runs], ConsoleReporter())
 
 
-def _opened(told: str, classes: str | None, download: bool) -> Answering:
+def _opened(told: str, classes: str | None, download: bool) -> Predictor:
     """A run, or the foundation model that is told."""
     from foveate.inference import foundation
 
-    if foundation.refers(told):
-        return foundation.open(told, classes=None if classes is None else classes.split(","), download=download)
+    if foundation.is_reference(told):
+        return foundation.open(
+            told, classes=None if classes is None else classes.split(","), download=download
+        )
     return _run(told, {"--classes": classes, "--download": download})
 
 
@@ -237,7 +329,9 @@ def _run(told: str, others: Mapping[str, Any]) -> Run:
 
     for option, given in others.items():
         if given:
-            raise SettingError("this is for foundation models: a run knows its own classes and words", where=option)
+            raise SettingError(
+                "this is for foundation models: a run knows its own classes and words", where=option
+            )
     return Run.open(told)
 
 
@@ -259,7 +353,9 @@ def _numbers(told: str, count: int, option: str) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise SettingError(f"{count} numbers with commas between them are expected, got {told!r}", where=option)
+        raise SettingError(
+            f"{count} numbers with commas between them are expected, got {told!r}", where=option
+        )
     return numbers
 
 
@@ -279,10 +375,10 @@ def _pairs(given: list[str]) -> dict[str, Any]:
     return pairs
 
 
-def _conclude(run: Run, part: Part) -> None:
+def _conclude(run: Run, split: SplitName) -> None:
     """The answer, in a few lines at the end."""
     from foveate.experiment.report import conclusion
 
-    watch = Terminal()
-    for line in conclusion(run, part):
-        watch.say(line)
+    reporter = ConsoleReporter()
+    for line in conclusion(run, split):
+        reporter.info(line)

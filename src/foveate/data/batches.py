@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate.data.dataset import Images
-from foveate.data.rng import Draws, keys, shuffled
+from foveate.data.rng import SampleRNG, keys, shuffled
 from foveate.data.subset import Pixels
 
 _PIXELS_AT_ONCE = 500 * 64 * 64
@@ -22,7 +22,9 @@ _PIXELS_AT_ONCE = 500 * 64 * 64
 class Collates(Protocol):
     """The part of a task that batches need."""
 
-    def collate(self, images: Tensor, truths: Sequence[Any], draws: Draws) -> tuple[tuple[Tensor, ...], Any]: ...
+    def collate(
+        self, images: Tensor, targets: Sequence[Any], rng: SampleRNG
+    ) -> tuple[tuple[Tensor, ...], Any]: ...
 
 
 class Policy(Protocol):
@@ -38,10 +40,11 @@ class Policy(Protocol):
     def repeats(self) -> int: ...
 
     def batch(
-        self, images: Images, truths: Sequence[Any], draws: Draws, progress: float
+        self, images: Images, targets: Sequence[Any], rng: SampleRNG, progress: float
     ) -> tuple[Tensor, Sequence[Any]]:
         """(B, S, S, C) uint8 and B truths, as they are shown when a run is so far (0 to 1). Where `repeats` is more than 1, a list of
-        pictures, (h, w, C) each, which lie on disk until they are read."""
+        pictures, (h, w, C) each, which lie on disk until they are read.
+        """
         ...
 
     def to_json(self) -> dict[str, Any]: ...
@@ -60,14 +63,14 @@ class Batches:
         self,
         task: Collates,
         pixels: Pixels,
-        truths: Sequence[Any],
+        targets: Sequence[Any],
         ids: Sequence[str],
         *,
         batch_size: int,
         seed: int,
         augment: Policy,
     ):
-        self.task, self.pixels, self.truths = task, pixels, truths
+        self.task, self.pixels, self.targets = task, pixels, targets
         again = [f"{id}#{number}" for number in range(1, augment.repeats) for id in ids]
         self.keys, self.seed, self.augment = keys([*ids, *again]), seed, augment
         self.per_epoch = max(1, round(len(self.keys) / batch_size))
@@ -85,23 +88,39 @@ class Batches:
                 chunks = np.array_split(shuffled(self.keys, self.seed, epoch), self.per_epoch)
             yield self.batch(chunks[within], epoch, progress(step))
 
-    def batch(self, rows: NDArray[np.int64], epoch: int, progress: float = 0.0) -> tuple[tuple[Tensor, ...], Any]:
+    def batch(
+        self, rows: NDArray[np.int64], epoch: int, progress: float = 0.0
+    ) -> tuple[tuple[Tensor, ...], Any]:
         """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target. Rows beyond the last
-        sample begin again with the first."""
-        draws = Draws(self.keys[rows], self.seed, epoch)
-        rows = rows % len(self.truths)
+        sample begin again with the first.
+        """
+        rng = SampleRNG(self.keys[rows], self.seed, epoch)
+        rows = rows % len(self.targets)
         pieces = self.augment.repeats > 1  # of each picture few pixels are read then
         plain = [self.pixels[int(row)] for row in rows] if pieces else self.pixels[rows]
-        images, truths = self.augment.batch(plain, [self.truths[row] for row in rows], draws, progress)
-        return self.task.collate(images.permute(0, 3, 1, 2), truths, draws)
+        images, targets = self.augment.batch(
+            plain, [self.targets[row] for row in rows], rng, progress
+        )
+        return self.task.collate(images.permute(0, 3, 1, 2), targets, rng)
 
 
 def in_order(
-    task: Collates, pixels: Pixels, truths: Sequence[Any], ids: Sequence[str], batch_size: int | None = None
+    task: Collates,
+    pixels: Pixels,
+    targets: Sequence[Any],
+    ids: Sequence[str],
+    batch_size: int | None = None,
 ) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
     """A part as it is, for validation: no augmentation, and draws (noise, clicks) that depend on the sample alone."""
-    every, batch_size = keys(ids), batch_size or max(1, _PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
+    every, batch_size = (
+        keys(ids),
+        batch_size or max(1, _PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2])),
+    )
     for start in range(0, len(ids), batch_size):
         rows = slice(start, start + batch_size)
-        images = torch.from_numpy(pixels[np.arange(len(ids))[rows]])  # by an array of rows: a copy, which torch may own
-        yield task.collate(images.permute(0, 3, 1, 2), truths[rows], Draws(every[rows], seed=0))
+        images = torch.from_numpy(
+            pixels[np.arange(len(ids))[rows]]
+        )  # by an array of rows: a copy, which torch may own
+        yield task.collate(
+            images.permute(0, 3, 1, 2), targets[rows], SampleRNG(every[rows], seed=0)
+        )

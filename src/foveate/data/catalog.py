@@ -14,7 +14,7 @@ import numpy as np
 
 from foveate import formats
 from foveate.annotations import Label
-from foveate.data.dataset import ArraySource, Dataset, Part, Sample
+from foveate.data.dataset import ArraySource, Dataset, Sample, SplitName
 from foveate.errors import DataError
 from foveate.formats import idx
 
@@ -36,7 +36,7 @@ class Named:
     name: str
     summary: str
     classes: tuple[str, ...]
-    symmetric: bool
+    hflip_safe: bool
     folders: tuple[str, ...]
     packed: dict[str, str]
     fetch: Callable[[Path], Path]
@@ -83,13 +83,15 @@ def dress(dataset: Dataset[Any]) -> Dataset[Any]:
         return dataset
     numbered = dataset.classes == _DIGITS
     classes = named.classes if numbered else dataset.classes
-    return replace(dataset, name=named.name, classes=classes, symmetric=named.symmetric)
+    return replace(dataset, name=named.name, classes=classes, hflip_safe=named.hflip_safe)
 
 
 def _is_called(origin: Path | str | None, named: Named) -> bool:
     if not isinstance(origin, Path):
         return False
-    return any(origin.parts[-len(Path(folder).parts) :] == Path(folder).parts for folder in named.folders)
+    return any(
+        origin.parts[-len(Path(folder).parts) :] == Path(folder).parts for folder in named.folders
+    )
 
 
 def _own_folder() -> Path:
@@ -141,7 +143,7 @@ def _fetch_cifar10(root: Path) -> Path:
 
     samples: list[Sample[Label]] = []
     classes: tuple[str, ...] = ()
-    parts: tuple[tuple[Part, bool], ...] = (("train", True), ("test", False))
+    parts: tuple[tuple[SplitName, bool], ...] = (("train", True), ("test", False))
     for part, train in parts:
         half = torchvision.datasets.CIFAR10(root, train=train, download=True)
         rows, classes = np.ascontiguousarray(half.data), tuple(half.classes)
@@ -183,10 +185,25 @@ NAMED: dict[str, Named] = {
         Named(
             "cifar10",
             "60,000 animals and vehicles, 32x32 colour, 10 classes",
-            ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+            (
+                "airplane",
+                "automobile",
+                "bird",
+                "cat",
+                "deer",
+                "dog",
+                "frog",
+                "horse",
+                "ship",
+                "truck",
+            ),
             True,
             ("cifar10", "cifar-10", "cifar_10", "CIFAR10"),
-            {"cifar10.tar.gz": _UNPACK, "cifar-10-python.tar.gz": _PICKLE, "cifar-10-batches-py": _PICKLE},
+            {
+                "cifar10.tar.gz": _UNPACK,
+                "cifar-10-python.tar.gz": _PICKLE,
+                "cifar-10-batches-py": _PICKLE,
+            },
             _fetch_cifar10,
         ),
     )

@@ -18,15 +18,15 @@ Image = NDArray[np.uint8]
 Images = Sequence[Image] | NDArray[np.uint8]
 """Pictures of any sizes; or (N, H, W, C) uint8, which is a sequence of pictures that happen to be of one size."""
 
-Part = Literal["train", "valid", "test"]
-PARTS: tuple[Part, ...] = ("train", "valid", "test")
+SplitName = Literal["train", "valid", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 
 
 class Source(Protocol):
     """Where the pixels of one sample come from. Reading is lazy: a source costs nothing until it is asked."""
 
     def read(self) -> Image:
-        """The picture, decoded and upright: (H, W, C) uint8. Raises BadPicture if that cannot be done."""
+        """The picture, decoded and upright: (H, W, C) uint8. Raises BadImage if that cannot be done."""
         ...
 
 
@@ -55,9 +55,9 @@ class Sample(Generic[A]):
 
     id: str
     source: Source
-    truth: A | None = None
+    target: A | None = None
     group: str | None = None
-    part: Part | None = None
+    split: SplitName | None = None
     time: str | None = None
 
 
@@ -92,7 +92,7 @@ class Dataset(Generic[A]):
     samples: Sequence[Sample[A]]
     skipped: tuple[Skipped, ...] = ()
     origin: Path | str | None = None
-    symmetric: bool | None = None
+    hflip_safe: bool | None = None
     notes: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] | None = None
     format: str | None = None
@@ -106,6 +106,6 @@ class Dataset(Generic[A]):
     def __getitem__(self, index: int) -> Sample[A]:
         return self.samples[index]
 
-    def part(self, part: Part) -> Dataset[A]:
+    def subset(self, split: SplitName) -> Dataset[A]:
         """The samples that are assigned to one part, in the same order."""
-        return replace(self, samples=[sample for sample in self.samples if sample.part == part])
+        return replace(self, samples=[sample for sample in self.samples if sample.split == split])

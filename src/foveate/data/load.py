@@ -60,7 +60,9 @@ def load(
 def catalogue(root: Path | None = None) -> list[Entry]:
     """The sets that are known by name, the built-in ones first."""
     inside = [Entry(name, one.SUMMARY, "built in") for name, one in builtin.all().items()]
-    return inside + [Entry(name, one.summary, catalog.find(one, root)) for name, one in catalog.NAMED.items()]
+    return inside + [
+        Entry(name, one.summary, catalog.find(one, root)) for name, one in catalog.NAMED.items()
+    ]
 
 
 def _exists(path: Path) -> bool:

@@ -30,7 +30,9 @@ def _mix(counter: Keys) -> Keys:
 
 def keys(ids: Sequence[str]) -> Keys:
     """(N,) uint64, one key for each sample id."""
-    digests = b"".join(blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for id in ids)
+    digests = b"".join(
+        blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for id in ids
+    )
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
@@ -43,7 +45,7 @@ def seed_of(*parts: int) -> int:
     return int(state[0] >> np.uint64(1))
 
 
-class Draws:
+class SampleRNG:
     """A stream of draws for a batch of samples: each call gives new numbers, one row a sample.
 
     keys: (B,) uint64 from `keys`

@@ -12,14 +12,19 @@ from foveate.data.dataset import Image, Images
 from foveate.ops.tiles import Tile
 
 
-class Rows(Sequence[Image]):
+class Subset(Sequence[Image]):
     """The pictures of one part: (M, S, S, C) uint8, of which only what is indexed lies in memory.
 
     pixels: (N, S, S, C) uint8, mostly a file that is mapped; rows: (M,) which of them
     sizes: (M, 2) height and width of what letterboxed pictures fill: one picture alone is taken without its padding
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], sizes: NDArray[np.int64] | None = None):
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        sizes: NDArray[np.int64] | None = None,
+    ):
         self.pixels, self.rows, self.sizes = pixels, rows, sizes
 
     @property
@@ -37,7 +42,8 @@ class Rows(Sequence[Image]):
     def __getitem__(self, which: slice) -> Images: ...
     def __getitem__(self, which: int | slice | NDArray[np.int64]) -> Images:
         """One picture, not copied and not to be written to; or several, as an array of their own. Where pictures are
-        letterboxed, a slice gives a list of them without padding, and an array of rows the padded ones."""
+        letterboxed, a slice gives a list of them without padding, and an array of rows the padded ones.
+        """
         if self.sizes is None or isinstance(which, np.ndarray):
             return self.pixels[self.rows[which]]
         if isinstance(which, slice):
@@ -46,17 +52,19 @@ class Rows(Sequence[Image]):
         return self.pixels[self.rows[which], :height, :width]
 
 
-class Squares(Rows):
+class TiledSubset(Subset):
     """Squares cut out of letterboxed pictures: (M, side, side, C) uint8.
 
     places: (M,) which of the pictures each is cut out of, and where, which is less than the square where the picture is smaller
     """
 
-    def __init__(self, pictures: Rows, places: Sequence[tuple[int, Tile]], side: int):
-        rows = pictures.rows[np.array([row for row, _ in places], np.int64)]
+    def __init__(self, images: Subset, places: Sequence[tuple[int, Tile]], side: int):
+        rows = images.rows[np.array([row for row, _ in places], np.int64)]
         self.side, self.corners = side, [(left, top) for _, (left, top, _, _) in places]
-        sizes = np.array([(bottom - top, right - left) for _, (left, top, right, bottom) in places], np.int64)
-        super().__init__(pictures.pixels, rows, sizes.reshape(-1, 2))
+        sizes = np.array(
+            [(bottom - top, right - left) for _, (left, top, right, bottom) in places], np.int64
+        )
+        super().__init__(images.pixels, rows, sizes.reshape(-1, 2))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,5 +84,5 @@ class Squares(Rows):
         return self.pixels[self.rows[which], top : top + self.side, left : left + self.side]
 
 
-Pixels = NDArray[np.uint8] | Rows
+Pixels = NDArray[np.uint8] | Subset
 """(N, S, S, C) uint8: in memory, or taken from a file row by row."""

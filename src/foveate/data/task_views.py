@@ -19,7 +19,7 @@ from foveate.ops import rle
 Change = Callable[[Any], Any]
 
 
-SERVES: dict[tuple[str, str], list[str]] = {
+COMPATIBLE: dict[tuple[str, str], list[str]] = {
     ("instance", "detection"): ["outlines"],
     ("instance", "semantic"): ["things"],
     ("instance", "promptable"): [],
@@ -30,7 +30,7 @@ SERVES: dict[tuple[str, str], list[str]] = {
 
 def suited(dataset: Dataset[Any], tasks: Container[str]) -> str:
     """Of these tasks the one that the annotations are for, or that they can serve. Raises SettingError if there is none."""
-    for task in (dataset.task, *(other for own, other in SERVES if own == dataset.task)):
+    for task in (dataset.task, *(other for own, other in COMPATIBLE if own == dataset.task)):
         if task in tasks:
             return task
     raise SettingError(
@@ -43,11 +43,12 @@ def suited(dataset: Dataset[Any], tasks: Container[str]) -> str:
 def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
     """The data as this task wants its truths: outlined things serve detection by their boxes,
     semantic segmentation by their classes, and prompts as they are; names of classes are captions. Raises SettingError if
-    the annotations cannot serve it."""
+    the annotations cannot serve it.
+    """
     if dataset.task == task:
         return dataset
-    if (dataset.task, task) in SERVES:
-        return replace(without(dataset, SERVES[dataset.task, task]), task=task)
+    if (dataset.task, task) in COMPATIBLE:
+        return replace(without(dataset, COMPATIBLE[dataset.task, task]), task=task)
     raise SettingError(
         f"these annotations are for the task {dataset.task!r}, not {task!r}",
         where=str(dataset.origin or dataset.name),
@@ -58,18 +59,20 @@ def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
 def without(dataset: Dataset[Any], what: Sequence[str]) -> Dataset[Any]:
     """The data without some of what they hold: see LEAVES. Raises SettingError for another word."""
     for word in what:
-        if word not in LEAVES:
+        if word not in DROPPABLE:
             raise SettingError(
-                f"nothing is called {word!r}", where="without", remedy=f"It can be: {', '.join(LEAVES)}."
+                f"nothing is called {word!r}",
+                where="without",
+                remedy=f"It can be: {', '.join(DROPPABLE)}.",
             )
-        dataset = LEAVES[word](dataset)
+        dataset = DROPPABLE[word](dataset)
     return dataset
 
 
 def _outlines(dataset: Dataset[Any]) -> Dataset[Any]:
     if dataset.task != "instance":
         return dataset
-    return replace(_truths(dataset, lambda truth: truth.boxes), task="detection")
+    return replace(_truths(dataset, lambda target: target.boxes), task="detection")
 
 
 def _things(dataset: Dataset[Any]) -> Dataset[Any]:
@@ -79,7 +82,9 @@ def _things(dataset: Dataset[Any]) -> Dataset[Any]:
     ground = next(name for name in named if name not in dataset.classes)
     colours = dataset.colours and ((0, 0, 0), *dataset.colours)
     classes = (ground, *dataset.classes)
-    painted = _truths(dataset, lambda truth: Mask(PaintedPixels(truth, _size_of(truth, dataset)), None))
+    painted = _truths(
+        dataset, lambda target: Mask(PaintedPixels(target, _size_of(target, dataset)), None)
+    )
     return replace(painted, task="semantic", classes=classes, colours=colours)
 
 
@@ -89,8 +94,12 @@ def _labels(dataset: Dataset[Any]) -> Dataset[Any]:
         return dataset
     captions = [Captions(vocabulary.wordings(name)) for name in dataset.classes]
 
-    def change(truth: Any) -> Any:  # a class that does not exist stays, for the audit to find
-        return captions[truth.index] if isinstance(truth, Label) and truth.index < len(captions) else truth
+    def change(target: Any) -> Any:  # a class that does not exist stays, for the audit to find
+        return (
+            captions[target.index]
+            if isinstance(target, Label) and target.index < len(captions)
+            else target
+        )
 
     return replace(_truths(dataset, change), task="text_to_image", classes=())
 
@@ -99,70 +108,74 @@ def _labels(dataset: Dataset[Any]) -> Dataset[Any]:
 class PaintedPixels:
     """1 + the class of the thing at each pixel, 0 where nothing is, IGNORE in crowds and where it is difficult to say."""
 
-    things: Instances
+    instances: Instances
     size: tuple[int, int]
 
     def read(self) -> NDArray[np.int32]:
-        boxes = self.things.boxes
-        classes = np.where(boxes.spared, IGNORE, boxes.classes + 1).astype(np.int32)
-        return np.concatenate([np.zeros(1, np.int32), classes])[label_maps.numbered(self.things, self.size)]
+        boxes = self.instances.boxes
+        classes = np.where(boxes.ignored, IGNORE, boxes.classes + 1).astype(np.int32)
+        return np.concatenate([np.zeros(1, np.int32), classes])[
+            label_maps.numbered(self.instances, self.size)
+        ]
 
 
-def _size_of(truth: Instances, dataset: Dataset[Any]) -> tuple[int, int]:
-    if truth.boxes.size is None:
+def _size_of(target: Instances, dataset: Dataset[Any]) -> tuple[int, int]:
+    if target.boxes.size is None:
         raise DataError(
             "the picture's size is expected with each annotation, to turn outlines into pixels; it is not told",
             where=str(dataset.origin or dataset.name),
         )
-    return truth.boxes.size
+    return target.boxes.size
 
 
 def _flag(name: str) -> Callable[[Dataset[Any]], Dataset[Any]]:
     """Without the boxes that are flagged so."""
 
-    def change(truth: Any) -> Any:
-        if not isinstance(truth, Boxes | Instances):
-            return truth
-        return truth[~getattr(truth.boxes if isinstance(truth, Instances) else truth, name)]
+    def change(target: Any) -> Any:
+        if not isinstance(target, Boxes | Instances):
+            return target
+        return target[~getattr(target.boxes if isinstance(target, Instances) else target, name)]
 
     return lambda dataset: _truths(dataset, change)
 
 
-def _own_boxes(truth: Any) -> Any:
+def _own_boxes(target: Any) -> Any:
     """Each thing in the box that its shape just fills."""
-    if not isinstance(truth, Instances):
-        return truth
-    corners = truth.boxes.corners.copy()
-    for row, shape in enumerate(truth.shapes):
+    if not isinstance(target, Instances):
+        return target
+    corners = target.boxes.corners.copy()
+    for row, shape in enumerate(target.shapes):
         if shape is not None:
             corners[row] = shape.bounds()
-    return Instances(replace(truth.boxes, corners=corners), truth.shapes)
+    return Instances(replace(target.boxes, corners=corners), target.shapes)
 
 
 def _polygons(dataset: Dataset[Any]) -> Dataset[Any]:
     """Outlines as the pixels inside them."""
 
-    def change(truth: Any) -> Any:
-        if not isinstance(truth, Instances):
-            return truth
-        size = _size_of(truth, dataset)
-        masks = [RunLengths(rle.encode(mask), size) for mask in truth.masks(size)]
-        return _own_boxes(Instances(truth.boxes, tuple(masks)))
+    def change(target: Any) -> Any:
+        if not isinstance(target, Instances):
+            return target
+        size = _size_of(target, dataset)
+        masks = [RunLengths(rle.encode(mask), size) for mask in target.masks(size)]
+        return _own_boxes(Instances(target.boxes, tuple(masks)))
 
     return _truths(dataset, change)
 
 
 def _truths(dataset: Dataset[Any], change: Change) -> Dataset[Any]:
-    samples = [s if s.truth is None else replace(s, truth=change(s.truth)) for s in dataset]
+    samples = [s if s.target is None else replace(s, target=change(s.target)) for s in dataset]
     return replace(dataset, samples=samples)
 
 
 def _fields(**given: Any) -> Callable[[Dataset[Any]], Dataset[Any]]:
-    return lambda dataset: replace(dataset, samples=[replace(sample, **given) for sample in dataset])
+    return lambda dataset: replace(
+        dataset, samples=[replace(sample, **given) for sample in dataset]
+    )
 
 
-LEAVES: dict[str, Callable[[Dataset[Any]], Dataset[Any]]] = {
-    "parts": _fields(part=None),
+DROPPABLE: dict[str, Callable[[Dataset[Any]], Dataset[Any]]] = {
+    "parts": _fields(split=None),
     "groups": _fields(group=None),
     "times": _fields(time=None),
     "crowds": _flag("crowd"),

@@ -1,5 +1,6 @@
 """Words: how captions are cut into them, the closed vocabulary of a data set, and captions for pictures whose class is all
-that is told."""
+that is told.
+"""
 
 from __future__ import annotations
 
@@ -87,11 +88,13 @@ class Vocabulary:
         """(N, longest) numbers of the words; unknown ones, and those beyond the longest, are left out."""
         rows = np.full((len(texts), self.longest), NOTHING, np.int64)
         for row, text in zip(rows, texts, strict=True):
-            known = [self.numbers[word] for word in cut(text) if word in self.numbers][: self.longest]
+            known = [self.numbers[word] for word in cut(text) if word in self.numbers][
+                : self.longest
+            ]
             row[: len(known)] = known
         return rows
 
-    def tell(self, numbers: Sequence[int]) -> str:
+    def decode(self, numbers: Sequence[int]) -> str:
         """The words of these numbers, as a text."""
         return " ".join(self.words[number - 1] for number in numbers if number != NOTHING)
 
@@ -99,7 +102,11 @@ class Vocabulary:
         """Raises SettingError for a prompt without words, with more than are known to belong together, or with unknown ones."""
         found = cut(text)
         if not found:
-            raise SettingError("words are expected, got none", where="prompt", remedy=f"For example: {self._some()}.")
+            raise SettingError(
+                "words are expected, got none",
+                where="prompt",
+                remedy=f"For example: {self._some()}.",
+            )
         if len(found) > self.longest:
             raise SettingError(
                 f"at most {self.longest} words are expected, as in the captions that were learnt, got {len(found):,}",
@@ -107,7 +114,9 @@ class Vocabulary:
             )
         if unknown := list(dict.fromkeys(word for word in found if word not in self.numbers)):
             near = dict.fromkeys(
-                close for word in unknown for close in difflib.get_close_matches(word, self.words, n=1)
+                close
+                for word in unknown
+                for close in difflib.get_close_matches(word, self.words, n=1)
             )
             raise SettingError(
                 f"no caption that was learnt has {' or '.join(map(repr, unknown))} in it",
@@ -134,6 +143,12 @@ def wordings(name: str) -> tuple[str, ...]:
     """Captions for a picture of the class of that name; the first is the plainest."""
     if name.isdigit() and len(name) == 1:
         word = NUMBERS[int(name)]
-        return (f"the digit {name}", f"a handwritten {word}", f"the digit {word}", f"a {name}", word)
+        return (
+            f"the digit {name}",
+            f"a handwritten {word}",
+            f"the digit {word}",
+            f"a {name}",
+            word,
+        )
     told = " ".join(cut(name)) or name
     return (f"a picture of {told}", f"{'an' if told[0] in 'aeiou' else 'a'} {told}", told)

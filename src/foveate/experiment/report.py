@@ -10,16 +10,30 @@ from typing import Any
 import numpy as np
 
 from foveate import tasks
-from foveate.data.dataset import Image, Part
+from foveate.data.dataset import Image, SplitName
 from foveate.data.images import reduced, resize
-from foveate.data.rng import Draws, keys
-from foveate.experiment.prepare import Material
+from foveate.data.rng import SampleRNG, keys
+from foveate.experiment.prepare import PreparedData
 from foveate.experiment.run import Run
 from foveate.experiment.train import augmentation
 from foveate.metrics.names import headed, written
 from foveate.report import charts
 from foveate.report.page import write
-from foveate.report.panels import Bar, Bars, Card, Chart, Code, Gallery, Item, Note, Notes, Page, Panel, Table, Tone
+from foveate.report.panels import (
+    Bar,
+    Bars,
+    Card,
+    Chart,
+    Code,
+    Gallery,
+    Item,
+    Note,
+    Notes,
+    Page,
+    Panel,
+    Table,
+    Tone,
+)
 from foveate.settings import Settings
 from foveate.tasks.task import Task
 
@@ -29,32 +43,34 @@ _LARGEST = 1000
 """Pixels a side that what is drawn into pictures is drawn at, at most: a page shows fewer."""
 
 
-def write_report(run: Run, material: Material | None) -> Path:
+def write_report(run: Run, prepared: PreparedData | None) -> Path:
     """Write report.html. Without material (the data has gone or changed) it has every figure but no picture."""
     results = run.results
-    part: Part = "test" if results["test"] else "valid"
+    split: SplitName = "test" if results["test"] else "valid"
     task, _ = run.load()
-    sentence, verdict, tone = judgement(run, results, part, task)
+    sentence, verdict, tone = judgement(run, results, split, task)
     data = run.data
     page = Page(
         title=f"{data['name']} · {results['model']} · foveate",
         subtitle=f"{data['name']} · {_classes(task)}{results['model']} · {results['weights']:,} weights",
-        answer=sentence,
+        headline=sentence,
         verdict=verdict,
         tone=tone,
-        cards=[_card(name, figure, task) for name, figure in results[part].items()],
+        cards=[_card(name, metric, task) for name, metric in results[split].items()],
         panels=[
-            _against_baselines(results, part, task),
+            _against_baselines(results, split, task),
             Chart(
-                "How it learnt", _curve_words(results, task.followed), charts.learning_curves(run.curves, task.followed)
+                "How it learnt",
+                _curve_words(results, task.curve_metric),
+                charts.learning_curves(run.curves, task.curve_metric),
             ),
             Notes(
                 "What the curves say",
                 "",
                 [Note(v["name"], v["words"], v["next"], v["tone"]) for v in results["verdicts"]],
             ),
-            *_answers(run, material, part, task),
-            *_augmented(run, material),
+            *_answers(run, prepared, split, task),
+            *_augmented(run, prepared),
             *_data(data),
             _ledger(run),
             _again(run, results),
@@ -68,112 +84,142 @@ def _classes(task: Task[Any]) -> str:
     return f"{len(task.classes)} classes · " if task.classes else ""
 
 
-def judgement(run: Run, results: Mapping[str, Any], part: Part, task: Task[Any]) -> tuple[str, str, Tone]:
+def judgement(
+    run: Run, results: Mapping[str, Any], split: SplitName, task: Task[Any]
+) -> tuple[str, str, Tone]:
     """The answer in a sentence, the verdict in a few words, and its tone."""
     name = results["best_baseline"]
-    rival = results["baseline"][part][name][task.primary]
-    lift = results["lift"][part][task.primary]
-    less = task.primary in task.lower_is_better
+    baseline = results["baseline"][split][name][task.primary_metric]
+    lift = results["lift"][split][task.primary_metric]
+    less = task.primary_metric in task.lower_is_better
     gain_low, gain_high = (-lift["high"], -lift["low"]) if less else (lift["low"], lift["high"])
-    sentence = f"This model is {task.claim(results[part], part)}. The best simple baseline, {name}, reaches {rival['value']:.1%}."
-    leak = f"{_shared(run, part, task)}." if run.data["leaks"] else ""
+    sentence = f"This model is {task.headline(results[split], split)}. The best simple baseline, {name}, reaches {baseline['value']:.1%}."
+    leak = f"{_shared(run, split, task)}." if run.data["leaks"] else ""
     if gain_high < 0:
-        return sentence, f"Don't believe in it: the baseline {name} is better. {leak}".strip(), "bad"
+        return (
+            sentence,
+            f"Don't believe in it: the baseline {name} is better. {leak}".strip(),
+            "bad",
+        )
     if gain_low <= 0:
         return sentence, f"Careful: it is not clearly better than {name}. {leak}".strip(), "careful"
     if leak:
         return sentence, f"Careful. {leak}", "careful"
-    if part != "test":
+    if split != "test":
         return sentence, "Better than every baseline. The test part is still locked.", "plain"
     if len(run.ledger.entries) > 1:
-        return sentence, f"Careful: the test part was opened {len(run.ledger.entries)} times.", "careful"
-    return sentence, "Believe it: clearly better than every baseline, on pictures it had never seen.", "good"
+        return (
+            sentence,
+            f"Careful: the test part was opened {len(run.ledger.entries)} times.",
+            "careful",
+        )
+    return (
+        sentence,
+        "Believe it: clearly better than every baseline, on pictures it had never seen.",
+        "good",
+    )
 
 
-def _shared(run: Run, part: Part, task: Task[Any]) -> str:
+def _shared(run: Run, split: SplitName, task: Task[Any]) -> str:
     """How many pictures of a part lie in another part too, and the figure without them."""
-    leaked = {id for leak in run.data["leaks"] if part in leak["parts"] for id in leak["ids"]}
-    ids, tally = run.read_predictions(part)
+    leaked = {id for leak in run.data["leaks"] if split in leak["parts"] for id in leak["ids"]}
+    ids, stats = run.read_predictions(split)
     alone = np.array([id not in leaked for id in ids], bool)
-    share = f"{len(ids) - alone.sum():,} of {len(ids):,} {'test' if part == 'test' else 'validation'} pictures"
+    share = f"{len(ids) - alone.sum():,} of {len(ids):,} {'test' if split == 'test' else 'validation'} pictures"
     if alone.all():
         return f"Other parts share pictures; none of the {share.split(' of ')[1]} is among them"
     told = f"{share} belong with pictures of another part, so the figure is partly memory"
     if not alone.any():
         return told
-    figure = task.figures({name: rows[alone] for name, rows in tally.items()})[task.primary]
-    return f"{told}. Without them: {written(task.primary)} {figure:.1%}"
+    metric = task.metrics({name: rows[alone] for name, rows in stats.items()})[task.primary_metric]
+    return f"{told}. Without them: {written(task.primary_metric)} {metric:.1%}"
 
 
-def conclusion(run: Run, part: Part) -> list[str]:
+def conclusion(run: Run, split: SplitName) -> list[str]:
     """What a command says at its end."""
     results = run.results
     task = tasks.find(results["task"])(run.data["classes"])
-    sentence, verdict, _ = judgement(run, results, part, task)
+    sentence, verdict, _ = judgement(run, results, split, task)
     lines = ["", sentence, verdict]
-    if part == "valid":
-        lines += [f"{verdict['name']}: {verdict['words']} {verdict['next']}" for verdict in results["verdicts"]]
+    if split == "valid":
+        lines += [
+            f"{verdict['name']}: {verdict['words']} {verdict['next']}"
+            for verdict in results["verdicts"]
+        ]
     lines += ["", f"report  {run.report_path}"]
     if results["test"] is None:
-        lines += ["The test part is still locked. To open it, once:", f"        foveate test {run.path}"]
+        lines += [
+            "The test part is still locked. To open it, once:",
+            f"        foveate test {run.path}",
+        ]
     return lines
 
 
-# --- panels -----------------------------------------------------------------------------------------------------------
+# --- panels
 
 
-def _told(figure: Mapping[str, Any], digits: int = 1) -> str:
-    return "–" if figure["value"] is None else f"{figure['value']:.{digits}%}"
+def _told(metric: Mapping[str, Any], digits: int = 1) -> str:
+    return "–" if metric["value"] is None else f"{metric['value']:.{digits}%}"
 
 
-def _card(name: str, figure: Mapping[str, Any], task: Task[Any]) -> Card:
+def _card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
     title = headed(name) + (" (less is better)" if name in task.lower_is_better else "")
-    if figure["value"] is None:
+    if metric["value"] is None:
         return Card(title, "–")
-    form = ".3f" if name in task.not_shares else ".1%"
-    return Card(title, f"{figure['value']:{form}}", f"{figure['low']:{form}} to {figure['high']:{form}}")
+    form = ".3f" if name in task.raw_metrics else ".1%"
+    return Card(
+        title, f"{metric['value']:{form}}", f"{metric['low']:{form}} to {metric['high']:{form}}"
+    )
 
 
-def _against_baselines(results: Mapping[str, Any], part: Part, task: Task[Any]) -> Bars:
-    rivals = [(name, figures[task.primary], False) for name, figures in results["baseline"][part].items()]
-    rows = [*sorted(rivals, key=lambda row: row[1]["value"]), (results["model"], results[part][task.primary], True)]
-    lift = results["lift"][part][task.primary]
+def _against_baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Bars:
+    baselines = [
+        (name, metrics[task.primary_metric], False)
+        for name, metrics in results["baseline"][split].items()
+    ]
+    rows = [
+        *sorted(baselines, key=lambda row: row[1]["value"]),
+        (results["model"], results[split][task.primary_metric], True),
+    ]
+    lift = results["lift"][split][task.primary_metric]
     return Bars(
         "Against the simplest things that could work",
-        f"{headed(task.primary)} on the {'test' if part == 'test' else 'validation'} part, with 95% "
+        f"{headed(task.primary_metric)} on the {'test' if split == 'test' else 'validation'} part, with 95% "
         f"intervals. The lift over {results['best_baseline']} is {100 * lift['value']:+.1f} points "
         f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
         [
-            Bar(name, figure["value"], figure["low"], figure["high"], _told(figure), model)
-            for name, figure, model in rows
+            Bar(name, metric["value"], metric["low"], metric["high"], _told(metric), model)
+            for name, metric, model in rows
         ],
     )
 
 
-def _curve_words(results: Mapping[str, Any], followed: str) -> str:
+def _curve_words(results: Mapping[str, Any], curve_metric: str) -> str:
     return (
-        f"Loss and {written(followed)} after each epoch. The weights with the lowest validation loss, "
+        f"Loss and {written(curve_metric)} after each epoch. The weights with the lowest validation loss, "
         f"from epoch {results['best_epoch']:g} of {results['epochs']:g}, were kept. The training figures are of augmented "
         "pictures, so they can lie below."
     )
 
 
-def _answers(run: Run, material: Material | None, part: Part, task: Task[Any]) -> list[Panel]:
-    ids, tally = run.read_predictions(part)
-    samples = {} if material is None else {sample.id: sample for sample in material.pictures.dataset}
+def _answers(
+    run: Run, prepared: PreparedData | None, split: SplitName, task: Task[Any]
+) -> list[Panel]:
+    ids, stats = run.read_predictions(split)
+    samples = {} if prepared is None else {sample.id: sample for sample in prepared.images.dataset}
 
-    def picture(row: int) -> Image | None:
+    def read_image(row: int) -> Image | None:
         return _for_page(task, samples[ids[row]].source.read())[0] if samples else None
 
-    def pair(row: int) -> tuple[Any, Any]:
+    def read_pair(row: int) -> tuple[Any, Any]:
         sample = samples[ids[row]]
         image = sample.source.read()
-        truth = task.fitted(sample.truth, (image.shape[0], image.shape[1]))
-        (answer,) = run.answer(task.asked([image], [truth]))
-        _, answer, truth = _for_page(task, image, answer, truth)
-        return answer, truth
+        target = task.clean_target(sample.target, (image.shape[0], image.shape[1]))
+        (prediction,) = run.predict_images(task.make_prompts([image], [target]))
+        _, prediction, target = _for_page(task, image, prediction, target)
+        return prediction, target
 
-    return task.panels(tally, ids, picture, pair)
+    return task.report_panels(stats, ids, read_image, read_pair)
 
 
 def _for_page(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
@@ -185,19 +231,19 @@ def _for_page(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ..
     return small, *(task.resized(annotation, before, after) for annotation in annotations)
 
 
-def _augmented(run: Run, material: Material | None) -> list[Panel]:
+def _augmented(run: Run, prepared: PreparedData | None) -> list[Panel]:
     """Some train pictures, as they are and as training saw them in three epochs."""
-    if material is None:
+    if prepared is None:
         return []
-    pixels, truths, ids = material.of("train")
-    policy, task = augmentation(run.settings, material), material.task
+    pixels, targets, ids = prepared.of("train")
+    policy, task = augmentation(run.settings, prepared), prepared.task
     rows = np.unique(np.linspace(0, len(ids) - 1, 4 if task.letterbox else 8).astype(int))
-    known = [truths[row] for row in rows]
+    known = [targets[row] for row in rows]
     shown = [pixels[int(row)] for row in rows] if policy.repeats > 1 else pixels[rows]
     epochs = [([*shown], known)]
     for epoch in range(3):
-        draws = Draws(keys([ids[row] for row in rows]), run.settings.seed, epoch)
-        seen, moved = policy.batch(shown, known, draws, 0.0)
+        rng = SampleRNG(keys([ids[row] for row in rows]), run.settings.seed, epoch)
+        seen, moved = policy.batch(shown, known, rng, 0.0)
         epochs.append(([*seen.numpy()], list(moved)))
     items = []
     for place, row in enumerate(rows):
@@ -206,8 +252,12 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
         views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may show pieces
         quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
         grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
-        items.append(Item(grid[:-1, :-1], task.tell(truths[row])))
-    done = [f"{name} {value:g}" if value is not True else name for name, value in policy.to_json().items() if value]
+        items.append(Item(grid[:-1, :-1], task.summary(targets[row])))
+    done = [
+        f"{name} {value:g}" if value is not True else name
+        for name, value in policy.to_json().items()
+        if value
+    ]
     words = (
         f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its truth. In each square: the picture as it is at the top left, then as three epochs saw it."
         if done
@@ -218,20 +268,43 @@ def _augmented(run: Run, material: Material | None) -> list[Panel]:
 
 def _data(data: Mapping[str, Any]) -> list[Panel]:
     classes, counts = data["classes"], data["counts"]
-    rows = [[name, *(f"{counts[part][k]:,}" for part in ("train", "valid", "test"))] for k, name in enumerate(classes)]
-    rows.append(["all", *(f"{data['pictures'][part]:,}" for part in ("train", "valid", "test"))])
+    rows = [
+        [name, *(f"{counts[split][k]:,}" for split in ("train", "valid", "test"))]
+        for k, name in enumerate(classes)
+    ]
+    rows.append(["all", *(f"{data['pictures'][split]:,}" for split in ("train", "valid", "test"))])
     notes = [Note("note", note, tone="careful") for note in data["notes"]]
     notes += [
-        Note("leak, allowed by --allow-leak", f"{leak['reason']}: {', '.join(leak['ids'][:4])}", tone="bad")
+        Note(
+            "leak, allowed by --allow-leak",
+            f"{leak['reason']}: {', '.join(leak['ids'][:4])}",
+            tone="bad",
+        )
         for leak in data["leaks"][:_SHOWN]
     ]
     panels: list[Panel] = [
-        Table("The data", "Pictures of each class in each part.", ["class", "train", "valid", "test"], rows)
+        Table(
+            "The data",
+            "Pictures of each class in each part.",
+            ["class", "train", "valid", "test"],
+            rows,
+        )
     ]
     if found := data["audit"]:
-        told = [[f["check"], f["severity"], f["first"], f"{f['samples']:,}" if f["samples"] else "–"] for f in found]
+        told = [
+            [f["check"], f["severity"], f["first"], f"{f['samples']:,}" if f["samples"] else "–"]
+            for f in found
+        ]
         words = f"Before anything was learnt. See each with: foveate audit {shlex.quote(str(data['origin'] or data['name']))}"
-        panels.append(Table("What the audit found", words, ["what", "severity", "for example", "samples"], told, 3))
+        panels.append(
+            Table(
+                "What the audit found",
+                words,
+                ["what", "severity", "for example", "samples"],
+                told,
+                3,
+            )
+        )
     if notes:
         panels.append(Notes("What to know about the data", "", notes))
     if skipped := data["skipped"]:
@@ -239,7 +312,13 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
             f" The first {_SHOWN} are shown; all are in data.json." if len(skipped) > _SHOWN else ""
         )
         panels.append(
-            Table("Skipped", words, ["sample", "reason"], [[s["id"], s["reason"]] for s in skipped[:_SHOWN]], 2)
+            Table(
+                "Skipped",
+                words,
+                ["sample", "reason"],
+                [[s["id"], s["reason"]] for s in skipped[:_SHOWN]],
+                2,
+            )
         )
     return panels
 
@@ -249,10 +328,14 @@ def _ledger(run: Run) -> Panel:
     title = "The test part"
     if not entries:
         return Notes(title, f"It is still locked. To open it, once: foveate test {run.path}", [])
-    primary = run.results["primary"]
-    rows = [[e.when, e.weights[:12], _told(e.result[primary])] for e in entries]
-    words = "Opened once, as it should be." if len(entries) == 1 else "Opened more than once: later figures flatter."
-    return Table(title, words, ["opened", "weights (sha256)", written(primary)], rows, 2)
+    primary_metric = run.results["primary"]
+    rows = [[e.when, e.weights[:12], _told(e.result[primary_metric])] for e in entries]
+    words = (
+        "Opened once, as it should be."
+        if len(entries) == 1
+        else "Opened more than once: later figures flatter."
+    )
+    return Table(title, words, ["opened", "weights (sha256)", written(primary_metric)], rows, 2)
 
 
 def _again(run: Run, results: Mapping[str, Any]) -> Panel:
@@ -267,8 +350,12 @@ def _again(run: Run, results: Mapping[str, Any]) -> Panel:
 
 def command(run: Run) -> str:
     """The command line that gives this run again."""
-    usual = Settings.of(**tasks.find(run.settings.task).preferred).model_dump(mode="json")
-    told = {name: value for name, value in run.settings.model_dump(mode="json").items() if value != usual[name]}
+    usual = Settings.of(**tasks.find(run.settings.task).default_settings).model_dump(mode="json")
+    told = {
+        name: value
+        for name, value in run.settings.model_dump(mode="json").items()
+        if value != usual[name]
+    }
     words = ["foveate", "train", told.pop("data")]
     options = (
         "task",

@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate import atomic_io, models, settings, tasks
-from foveate.data.dataset import Dataset, Image, Images, Part
-from foveate.data.rng import Draws, keys
+from foveate.data.dataset import Dataset, Image, Images, SplitName
+from foveate.data.rng import SampleRNG, keys
 from foveate.data.vocabulary import numbered
 from foveate.errors import RunError
-from foveate.inference.predictor import Answering
+from foveate.inference.predictor import Predictor
 from foveate.metrics.ledger import Ledger
-from foveate.models.interactive import Seer
-from foveate.models.model import Vision
+from foveate.models.interactive import InteractivePredictor
+from foveate.models.model import VisionModel
 from foveate.settings import Settings
 from foveate.tasks.task import Task
 from foveate.training import checkpoint, curves
 
 
 @dataclass
-class Run(Answering):
+class Run(Predictor):
     """The record of one training, in `path`. See docs/architecture.md for its files.
 
     dataset: the data, where it was built in memory and so cannot be read again from its origin
@@ -39,7 +39,7 @@ class Run(Answering):
     path: Path
     settings: Settings
     dataset: Dataset[Any] | None = None
-    _loaded: tuple[str, Task[Any], Vision] | None = field(default=None, repr=False)
+    _loaded: tuple[str, Task[Any], VisionModel] | None = field(default=None, repr=False)
 
     @classmethod
     def create(cls, path: Path | None, settings: Settings, name: str) -> Run:
@@ -58,7 +58,9 @@ class Run(Answering):
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(
-                f"the run folder cannot be made ({error.strerror})", where=path, remedy="Choose another --out."
+                f"the run folder cannot be made ({error.strerror})",
+                where=path,
+                remedy="Choose another --out.",
             ) from None
         return cls(path, settings)
 
@@ -67,7 +69,11 @@ class Run(Answering):
         """The run in this folder. Raises RunError if there is none, or it is from a newer foveate."""
         path = Path(path)
         if not path.is_dir():
-            raise RunError("no such run", where=path, remedy="Runs are written by: foveate train DATA --out RUN.")
+            raise RunError(
+                "no such run",
+                where=path,
+                remedy="Runs are written by: foveate train DATA --out RUN.",
+            )
         return cls(path, settings.read(path / "config.yaml"))
 
     @property
@@ -109,36 +115,45 @@ class Run(Answering):
         return self.path / "report.html"
 
     @property
-    def curves(self) -> list[curves.Row]:
+    def curves(self) -> list[curves.CurveRow]:
         """The rows of curves.csv."""
         return curves.read(self.path / "curves.csv")
 
     def write_predictions(
-        self, part: Part, ids: Sequence[str], told: Sequence[tuple[str, str]], tally: Mapping[str, Any]
+        self,
+        split: SplitName,
+        ids: Sequence[str],
+        told: Sequence[tuple[str, str]],
+        stats: Mapping[str, Any],
     ) -> None:
         """predictions_PART.csv: one row a picture: id, truth and answer for people, then the columns of the tally."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["id", "true", "answered", *(f"tally_{name}" for name in tally)])
-        columns = [column.tolist() for column in tally.values()]
-        for id, (true, answered), *row in zip(ids, told, *columns, strict=True):
-            table.writerow([id, true, answered, *map(json.dumps, row)])
-        atomic_io.write_text(self.path / f"predictions_{part}.csv", text.getvalue())
+        table.writerow(["id", "true", "answered", *(f"tally_{name}" for name in stats)])
+        columns = [column.tolist() for column in stats.values()]
+        for id, (true, predicted), *row in zip(ids, told, *columns, strict=True):
+            table.writerow([id, true, predicted, *map(json.dumps, row)])
+        atomic_io.write_text(self.path / f"predictions_{split}.csv", text.getvalue())
 
-    def read_predictions(self, part: Part) -> tuple[list[str], dict[str, NDArray[Any]]]:
+    def read_predictions(self, split: SplitName) -> tuple[list[str], dict[str, NDArray[Any]]]:
         """The ids and the tally of predictions_PART.csv. Raises RunError if it is missing or damaged."""
-        path = self.path / f"predictions_{part}.csv"
+        path = self.path / f"predictions_{split}.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file, _long_fields():
                 rows = list(csv.DictReader(file))
             column = tasks.find(self.settings.task)(self.data["classes"]).column
             names = [name for name in rows[0] if name.startswith("tally_")] if rows else []
-            tally = {name.removeprefix("tally_"): column([json.loads(row[name]) for row in rows]) for name in names}
+            stats = {
+                name.removeprefix("tally_"): column([json.loads(row[name]) for row in rows])
+                for name in names
+            }
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise RunError(
-                f"this file cannot be read ({error})", where=path, remedy="Take it from a backup, or train again."
+                f"this file cannot be read ({error})",
+                where=path,
+                remedy="Take it from a backup, or train again.",
             ) from None
-        return [row["id"] for row in rows], tally
+        return [row["id"] for row in rows], stats
 
     def discard_if_untrained(self) -> None:
         """Remove what a run left that ended before its first step, so that the same command can be given again."""
@@ -150,47 +165,64 @@ class Run(Answering):
 
     # --- use
 
-    def load(self) -> tuple[Task[Any], Vision]:
+    def load(self) -> tuple[Task[Any], VisionModel]:
         """The task and the net with the best weights, ready to answer. Raises RunError if they are missing or damaged."""
         digest = checkpoint.digest(self.weights) if self.weights.is_file() else ""
         if self._loaded is None or self._loaded[0] != digest:
             self._loaded = (digest, *load_weights(self.weights))
-            self.recall(self._loaded[1])
+            self.load_evaluator(self._loaded[1])
         return self._loaded[1:]
 
-    def recall(self, task: Task[Any]) -> None:
+    def load_evaluator(self, task: Task[Any]) -> None:
         """Tell a task what was studied of the train part, if anything."""
         if self.studied.is_file():
-            task.recall(*checkpoint.read(self.studied))
+            task.load_evaluator(*checkpoint.read(self.studied))
 
     def keep_studied(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
         """Leaves referee.safetensors, for all that is loaded from now on."""
         checkpoint.write(self.studied, dict(tensors), dict(record))
         self._loaded = None
 
-    def answer(self, images: Images, tile: int | None = None) -> list[Any]:
+    def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
         task, net = self.load()
         if tile is None:
             return task.predict(net, images)
         return [task.predict_tiled(net, image, tile) for image in images]
 
-    def look(self, image: Image) -> Seer:
+    def _set_image(self, image: Image) -> InteractivePredictor:
         task, net = self.load()
-        return task.on(net, image)
+        return task.set_image(net, image)
 
     def generate(
-        self, text: str, n: int = 1, *, seed: int = 0, guidance: float | None = None, steps: int | None = None
+        self,
+        text: str,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
     ) -> list[Image]:
-        """n pictures of what is said, (S, S, C) uint8. The i-th of a text and seed is always the same. Raises SettingError for words that
-        are not known, or if this run's task makes no pictures."""
-        return [stages[-1] for stages in self.stages([text] * n, seed=seed, guidance=guidance, steps=steps)]
+        """N pictures of what is said, (S, S, C) uint8. The i-th of a text and seed is always the same. Raises SettingError for words that
+        are not known, or if this run's task makes no pictures.
+        """
+        return [
+            stages[-1]
+            for stages in self.stages([text] * n, seed=seed, guidance=guidance, steps=steps)
+        ]
 
     def stages(
-        self, texts: Sequence[str], *, seed: int = 0, guidance: float | None = None, steps: int | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
     ) -> Iterator[list[Image]]:
         """For each text all that noise is on its way to a picture. Texts that are there twice give different pictures."""
         task, net = self.load()
-        return task.generate(net, texts, Draws(keys(numbered(texts)), seed), guidance=guidance, steps=steps)
+        return task.generate(
+            net, texts, SampleRNG(keys(numbered(texts)), seed), guidance=guidance, steps=steps
+        )
 
     def test(self) -> Mapping[str, Any]:
         """Open the locked test part, write that down, and return its figures. The same weights are tested only once."""
@@ -206,11 +238,13 @@ class Run(Answering):
 
     def _repr_html_(self) -> str:
         return (
-            f'<a href="{self.report_path.as_uri()}">{self.path.name}</a>' if self.report_path.exists() else repr(self)
+            f'<a href="{self.report_path.as_uri()}">{self.path.name}</a>'
+            if self.report_path.exists()
+            else repr(self)
         )
 
 
-def header(task: Task[Any], net: Vision, settings: Settings) -> dict[str, Any]:
+def header(task: Task[Any], net: VisionModel, settings: Settings) -> dict[str, Any]:
     """What the weights need to be used: task, classes, model, preprocessing."""
     return {
         "task": task.name,
@@ -222,14 +256,14 @@ def header(task: Task[Any], net: Vision, settings: Settings) -> dict[str, Any]:
     }
 
 
-def load_weights(path: Path) -> tuple[Task[Any], Vision]:
+def load_weights(path: Path) -> tuple[Task[Any], VisionModel]:
     """The task and net that a best.safetensors describes."""
     tensors, record = checkpoint.read(path)
     try:
         task = tasks.find(record["task"])(record["classes"], **record["options"])
         backbone = models.build(record["model"], channels=record["channels"], size=record["size"])
         zeros = [0.0] * record["channels"]
-        net = Vision(task.net(backbone), size=record["size"], mean=zeros, std=zeros)
+        net = VisionModel(task.head(backbone), size=record["size"], mean=zeros, std=zeros)
         net.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]

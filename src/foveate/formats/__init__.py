@@ -82,9 +82,14 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
             raise missing(path)
         chosen = find(format) if format is not None else _sniffed(path)
         # Links are kept, since a set is known by the name of its folder; `..` is not, since it is no name.
-        return replace(chosen.read(path.resolve() if ".." in path.parts else path.absolute()), format=chosen.NAME)
+        return replace(
+            chosen.read(path.resolve() if ".." in path.parts else path.absolute()),
+            format=chosen.NAME,
+        )
     except OSError as error:
-        raise DataError(f"the data cannot be read ({error.strerror or error})", where=error.filename or path) from None
+        raise DataError(
+            f"the data cannot be read ({error.strerror or error})", where=error.filename or path
+        ) from None
 
 
 def expanded(path: Path | str) -> Path:
@@ -132,13 +137,27 @@ def _sniffed(path: Path) -> Format:
 def _found(path: Path) -> str:
     """What lies at a path, in words."""
     if not path.is_dir():
-        packed = path.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".7z", ".rar")
-        return f"a single file ({path.name})" + (", packed: unpack it and give the folder" if packed else "")
+        packed = path.suffix.lower() in (
+            ".zip",
+            ".gz",
+            ".tgz",
+            ".tar",
+            ".bz2",
+            ".xz",
+            ".zst",
+            ".7z",
+            ".rar",
+        )
+        return f"a single file ({path.name})" + (
+            ", packed: unpack it and give the folder" if packed else ""
+        )
     folders, files = visible(path)
     if not folders and not files:
         return "an empty folder"
     endings = Counter(Path(file.name).suffix.lower() or "no ending" for file in files)
-    kinds = ", ".join(f"{count:,} of {ending}" for ending, count in endings.most_common(3)) or "none"
+    kinds = (
+        ", ".join(f"{count:,} of {ending}" for ending, count in endings.most_common(3)) or "none"
+    )
     names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
     return printable(f"files: {kinds}; folders: {names}{', ...' if len(folders) > 5 else ''}")
 

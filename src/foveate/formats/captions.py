@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.annotations import Captions
-from foveate.data.dataset import Dataset, Part, Sample, Skipped
+from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.csv_table import (
@@ -73,7 +73,7 @@ class _Row:
     id: str
     texts: tuple[str, ...]
     group: str | None
-    part: Part | None
+    split: SplitName | None
     time: str | None
     where: Path
     line: int
@@ -83,7 +83,9 @@ def sniff(path: Path) -> bool:
     """Whether there is a table with the columns, or one called captions: then reading says what it lacks."""
     try:
         tables = _tables(path)
-        return any(_has_columns(table) or table.name.lower().startswith("captions.") for _, table in tables)
+        return any(
+            _has_columns(table) or table.name.lower().startswith("captions.") for _, table in tables
+        )
     except DataError:  # there are more than one, which reading says
         return True
     except OSError:
@@ -99,15 +101,17 @@ def read(path: Path) -> Dataset[Captions]:
     tables = _tables(path)
     if not tables:
         raise DataError(
-            "a table of captions is expected, found none", where=path, remedy=f"Lay the data out as {SUMMARY}."
+            "a table of captions is expected, found none",
+            where=path,
+            remedy=f"Lay the data out as {SUMMARY}.",
         )
     root = path.parent if path.is_file() else path
     first: dict[str, _Row] = {}
     texts: dict[str, list[str]] = {}
-    for part, table in tables:
-        for row in _rows(root, table, part):
+    for split, table in tables:
+        for row in _rows(root, table, split):
             before = first.setdefault(row.id, row)
-            if (before.group, before.part, before.time) != (row.group, row.part, row.time):
+            if (before.group, before.split, before.time) != (row.group, row.split, row.time):
                 raise _conflict(before, row)
             texts.setdefault(row.id, []).extend(row.texts)
     samples: list[Sample[Captions]] = []
@@ -116,8 +120,10 @@ def read(path: Path) -> Dataset[Captions]:
         if reason := unusable(root / id):
             skipped.append(Skipped(id, reason))
         else:
-            truth = Captions(tuple(texts[id]))
-            samples.append(Sample(id, FileSource(root / id), truth, row.group, row.part, row.time))
+            target = Captions(tuple(texts[id]))
+            samples.append(
+                Sample(id, FileSource(root / id), target, row.group, row.split, row.time)
+            )
     if not samples:
         unfit = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
         raise DataError(
@@ -134,10 +140,13 @@ def write(dataset: Dataset[Captions], path: Path) -> None:
     odd = [
         s
         for s in dataset
-        if s.truth is not None and not all(map(is_utf8, (*s.truth.texts, s.group or "", s.time or "")))
+        if s.target is not None
+        and not all(map(is_utf8, (*s.target.texts, s.group or "", s.time or "")))
     ]
     problems = count("with text that is no UTF-8", odd)
-    problems += [f"{len(dataset.classes):,} classes, which words have not"] if dataset.classes else []
+    problems += (
+        [f"{len(dataset.classes):,} classes, which words have not"] if dataset.classes else []
+    )
     refuse(path, NAME, problems + unpaintable(dataset))
     names = safe_names(dataset, [("images",)] * len(dataset))
     with (
@@ -145,41 +154,57 @@ def write(dataset: Dataset[Captions], path: Path) -> None:
         (place / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as file,
     ):
         for sample, name in zip(dataset, names, strict=True):
-            assert sample.truth is not None
-            texts = sample.truth.texts
-            record: dict[str, Any] = {"file_name": f"images/{name}", "text": texts[0] if len(texts) == 1 else texts}
+            assert sample.target is not None
+            texts = sample.target.texts
+            record: dict[str, Any] = {
+                "file_name": f"images/{name}",
+                "text": texts[0] if len(texts) == 1 else texts,
+            }
             record |= {"group": sample.group} if sample.group else {}
-            record |= {"split": sample.part} if sample.part else {}
+            record |= {"split": sample.split} if sample.split else {}
             record |= {"time": sample.time} if sample.time else {}
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             write_picture(sample, place / "images" / name)
 
 
-def _tables(path: Path) -> list[tuple[Part | None, Path]]:
+def _tables(path: Path) -> list[tuple[SplitName | None, Path]]:
     """The table, or one a part. Raises OSError, and DataError where it can't be told which is meant."""
     if path.is_file():
         return [(None, path)] if path.suffix.lower() in (*_TABLES, _LINES) else []
     folders, files = visible(path)
     named = _named(path)
-    below: list[tuple[Part | None, Path]] = [
-        (part, table) for folder in folders if (part := part_of(folder.name)) for table in _named(Path(folder.path))
+    below: list[tuple[SplitName | None, Path]] = [
+        (split, table)
+        for folder in folders
+        if (split := part_of(folder.name))
+        for table in _named(Path(folder.path))
     ]
     if not named and not below:
         others = [
-            Path(file.path) for file in files if file.name.lower().endswith((*_TABLES, _LINES)) and file.is_file()
+            Path(file.path)
+            for file in files
+            if file.name.lower().endswith((*_TABLES, _LINES)) and file.is_file()
         ]
         named = [table for table in others if _has_columns(table)]
     if len(named) > 1 or (named and below):
-        found = [table.relative_to(path).as_posix() for table in (*named, *(table for _, table in below))]
+        found = [
+            table.relative_to(path).as_posix() for table in (*named, *(table for _, table in below))
+        ]
         raise DataError(
-            f"one table of captions is expected, found {', '.join(found)}", where=path, remedy="Give the file itself."
+            f"one table of captions is expected, found {', '.join(found)}",
+            where=path,
+            remedy="Give the file itself.",
         )
     return [(None, table) for table in named] or below
 
 
 def _named(folder: Path) -> list[Path]:
     """The tables in a folder that are called so. Raises DataError if there are several."""
-    found = [Path(file.path) for file in visible(folder)[1] if file.name.lower() in _NAMES and file.is_file()]
+    found = [
+        Path(file.path)
+        for file in visible(folder)[1]
+        if file.name.lower() in _NAMES and file.is_file()
+    ]
     found = found if len(found) < 2 else [table for table in found if _has_columns(table)]
     if len(found) > 1:
         raise DataError(
@@ -202,21 +227,29 @@ def _has_columns(table: Path) -> bool:
     return all(names & set(_WORDS[column]) for column in _NEEDED)
 
 
-def _rows(root: Path, table: Path, part: Part | None) -> Iterator[_Row]:
+def _rows(root: Path, table: Path, split: SplitName | None) -> Iterator[_Row]:
     """The rows of a table that lies in a part's folder, or in none."""
     for line, record in _records(table) if table.suffix.lower() == _LINES else _csv_records(table):
         told = part_in(_text(record, "part", table, line), "part", table, line)
-        if part and told and part != told:
-            raise DataError(f"{part} is expected, as the folder says, got {told}", where=table, line=line)
-        id = inside_id(table.parent, _text(record, "path", table, line), where=table, line=line, root=root)
-        id = os.path.normpath(table.parent.relative_to(root) / id)  # `..` may lead to a folder beside a part's
+        if split and told and split != told:
+            raise DataError(
+                f"{split} is expected, as the folder says, got {told}", where=table, line=line
+            )
+        id = inside_id(
+            table.parent, _text(record, "path", table, line), where=table, line=line, root=root
+        )
+        id = os.path.normpath(
+            table.parent.relative_to(root) / id
+        )  # `..` may lead to a folder beside a part's
         texts = record["text"] if isinstance(record["text"], list) else [record["text"]]
         if not all(isinstance(text, str) and is_utf8(text) for text in texts):
             raise DataError(
-                f"a text or a list of texts is expected, got {_shown(record['text'])}", where=table, line=line
+                f"a text or a list of texts is expected, got {_shown(record['text'])}",
+                where=table,
+                line=line,
             )
         group, time = (_text(record, what, table, line) or None for what in ("group", "time"))
-        yield _Row(id, tuple(texts), group, part or told, time, table, line)
+        yield _Row(id, tuple(texts), group, split or told, time, table, line)
 
 
 def _csv_records(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -243,7 +276,9 @@ def _records(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 remedy='A line looks like {"file_name": "1.jpg", "text": "a red bus"}.',
             ) from None
         if not isinstance(record, dict):
-            raise DataError(f"a JSON object a line is expected, got {_shown(record)}", where=table, line=line)
+            raise DataError(
+                f"a JSON object a line is expected, got {_shown(record)}", where=table, line=line
+            )
         yield line, _told(record, table, line)
 
 
@@ -277,13 +312,19 @@ def _text(record: dict[str, Any], column: str, table: Path, line: int) -> str:
     if value is None and column not in _NEEDED:
         return ""
     if not isinstance(value, str) or not is_utf8(value):
-        raise DataError(f"text is expected as the {column}, got {_shown(value)}", where=table, line=line)
+        raise DataError(
+            f"text is expected as the {column}, got {_shown(value)}", where=table, line=line
+        )
     return value
 
 
 def _conflict(first: _Row, second: _Row) -> DataError:
-    what = next(what for what in ("group", "part", "time") if getattr(first, what) != getattr(second, what))
-    place = f"line {first.line}" + ("" if first.where == second.where else f" of {first.where.name}")
+    what = next(
+        what for what in ("group", "split", "time") if getattr(first, what) != getattr(second, what)
+    )
+    place = f"line {first.line}" + (
+        "" if first.where == second.where else f" of {first.where.name}"
+    )
     return DataError(
         f"one {what} is expected for {first.id!r}, got {getattr(first, what)!r} on {place} and "
         f"{getattr(second, what)!r} here",

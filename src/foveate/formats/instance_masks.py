@@ -14,10 +14,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from foveate.annotations import Boxes, Cutout, Instances, RunLengths, Shape, mask_bounds
-from foveate.data.dataset import Dataset, Part, Sample, Skipped
+from foveate.annotations import Boxes, Instances, MaskFileShape, RunLengths, Shape, mask_bounds
+from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.beside import size_of
 from foveate.formats._shared.label_images import StoredPixels
 from foveate.formats._shared.label_scan import each
@@ -32,7 +32,7 @@ from foveate.formats._shared.layout import (
     visible,
 )
 from foveate.formats._shared.stems import file_stems
-from foveate.formats._shared.walk import holds_picture, pictures
+from foveate.formats._shared.walk import holds_picture, make_images
 from foveate.formats._shared.writing import (
     count,
     listed,
@@ -76,7 +76,9 @@ def read(path: Path) -> Dataset[Instances]:
     folders = _folders(path) if path.is_dir() else []
     classes = read_classes(path) or (_CLASS,)
     if len(classes) > 1:
-        raise DataError(f"the name of one class is expected, got {len(classes)}", where=path / CLASSES_FILE)
+        raise DataError(
+            f"the name of one class is expected, got {len(classes)}", where=path / CLASSES_FILE
+        )
     samples: list[Sample[Instances]] = []
     skipped = [
         Skipped(printable(entry.name), "lies in no folder of its own")
@@ -106,11 +108,13 @@ def write(dataset: Dataset[Instances], path: Path) -> None:
     samples = list(dataset)
     problems = told_besides(dataset, "group", "time")
     problems += part_for_some(dataset)
-    problems += [f"{len(dataset.classes):,} classes (it holds one)"] if len(dataset.classes) != 1 else []
+    problems += (
+        [f"{len(dataset.classes):,} classes (it holds one)"] if len(dataset.classes) != 1 else []
+    )
     problems += ["the colours of the classes"] if dataset.colours else []
     problems += _unholdable(samples)
     refuse(path, NAME, problems + listed(dataset.classes) + unpaintable(dataset))
-    places: list[tuple[str, ...]] = [(sample.part,) if sample.part else () for sample in samples]
+    places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
     with new_folder(dataset, path) as root:
         folders = [root.joinpath(*place) for place in places]
         each(_write, zip(samples, folders, file_stems(dataset, places), strict=True))
@@ -118,13 +122,13 @@ def write(dataset: Dataset[Instances], path: Path) -> None:
             write_classes(dataset, root)
 
 
-def _folders(root: Path) -> list[tuple[Part | None, Path]]:
+def _folders(root: Path) -> list[tuple[SplitName | None, Path]]:
     """The folders that stand for pictures, each with the part that it lies in. Raises OSError."""
-    found: list[tuple[Part | None, Path]] = []
+    found: list[tuple[SplitName | None, Path]] = []
     for entry in visible(root)[0]:
         folder = Path(entry.path)
-        if (part := part_of(entry.name)) and not _is_laid_out(folder):
-            found += [(part, Path(inside.path)) for inside in visible(folder)[0]]
+        if (split := part_of(entry.name)) and not _is_laid_out(folder):
+            found += [(split, Path(inside.path)) for inside in visible(folder)[0]]
         else:
             found.append((None, folder))
     return found
@@ -134,7 +138,9 @@ def _is_laid_out(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "masks").is_dir()
 
 
-def _sample(root: Path, part: Part | None, folder: Path) -> tuple[Sample[Instances] | None, list[Skipped]]:
+def _sample(
+    root: Path, split: SplitName | None, folder: Path
+) -> tuple[Sample[Instances] | None, list[Skipped]]:
     """What a folder holds, or why nothing."""
     id = folder.relative_to(root).as_posix()
     if not is_utf8(id):
@@ -144,11 +150,13 @@ def _sample(root: Path, part: Part | None, folder: Path) -> tuple[Sample[Instanc
             if not (folder / needed).is_dir():
                 return None, [Skipped(id, f"there is no folder {needed}/ in it")]
         skipped: list[Skipped] = []
-        photos = list(pictures(root, folder / "images", skipped))
+        photos = list(make_images(root, folder / "images", skipped))
         if len(photos) != 1:
             unusable = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
-            return None, [Skipped(id, f"one picture is expected in images/, found {len(photos)}{unusable}")]
-        masks = [Path(file) for _, file in pictures(root, folder / "masks", skipped)]
+            return None, [
+                Skipped(id, f"one picture is expected in images/, found {len(photos)}{unusable}")
+            ]
+        masks = [Path(file) for _, file in make_images(root, folder / "masks", skipped)]
     except OSError as error:
         return None, [Skipped(id, f"cannot be opened ({error.strerror})")]
     for one in skipped:
@@ -156,17 +164,19 @@ def _sample(root: Path, part: Part | None, folder: Path) -> tuple[Sample[Instanc
             return None, [Skipped(id, f"{one.id}: {one.reason}")]
     photo = FileSource(Path(photos[0][1]))
     try:
-        things = _things(masks)
+        instances = _things(masks)
         if not masks:
             size = size_of(Sample(id, photo))
-            things = Instances(replace(things.boxes, size=size), ())
-        return Sample(id, photo, things, None, part), skipped
-    except BadPicture as error:
-        return None, [Skipped(id, f"{Path(str(error.where)).relative_to(root).as_posix()}: {error.message}")]
+            instances = Instances(replace(instances.boxes, size=size), ())
+        return Sample(id, photo, instances, None, split), skipped
+    except BadImage as error:
+        return None, [
+            Skipped(id, f"{Path(str(error.where)).relative_to(root).as_posix()}: {error.message}")
+        ]
 
 
 def _things(masks: list[Path]) -> Instances:
-    """The things of one picture. Raises BadPicture, with the mask's file."""
+    """The things of one picture. Raises BadImage, with the mask's file."""
     corners = np.zeros((len(masks), 4))
     size: tuple[int, int] | None = None
     for row, file in enumerate(masks):
@@ -174,38 +184,45 @@ def _things(masks: list[Path]) -> Instances:
         height, width = mask.shape
         size = size or (height, width)
         if (height, width) != size:
-            raise BadPicture(
+            raise BadImage(
                 f"a mask of {size[1]} x {size[0]} pixels is expected, as the first one has, got {width} x {height}",
                 where=file,
             )
         corners[row] = mask_bounds(mask)
     boxes = Boxes(corners, np.zeros(len(masks), np.int64), size=size)
-    return Instances(boxes, tuple(Cutout(StoredPixels(file), file) for file in masks))
+    return Instances(boxes, tuple(MaskFileShape(StoredPixels(file), file) for file in masks))
 
 
 def _unholdable(samples: list[Sample[Instances]]) -> list[str]:
     """What keeps things from being masks of their own."""
-    faults = each(lambda sample: _faults(sample.truth) if sample.truth is not None else [], samples)
+    faults = each(
+        lambda sample: _faults(sample.target) if sample.target is not None else [], samples
+    )
     every = dict.fromkeys(fault for found in faults for fault in found)
     return [
         line
         for fault in every
-        for line in count(fault, [sample for sample, found in zip(samples, faults, strict=True) if fault in found])
+        for line in count(
+            fault, [sample for sample, found in zip(samples, faults, strict=True) if fault in found]
+        )
     ]
 
 
-def _faults(things: Instances) -> list[str]:
+def _faults(instances: Instances) -> list[str]:
     """What cannot be held, as `count` says it. Each mask is decoded once."""
     found: list[str] = []
-    if not all(map(_is_mask, things.shapes)):
+    if not all(map(_is_mask, instances.shapes)):
         found.append("with outlines or boxes where masks are expected")
-    for fault, flagged in (("with crowds", things.boxes.crowd), ("with difficult things", things.boxes.difficult)):
+    for fault, flagged in (
+        ("with crowds", instances.boxes.crowd),
+        ("with difficult things", instances.boxes.difficult),
+    ):
         found += [fault] if flagged.any() else []
-    if things.boxes.scores is not None:
+    if instances.boxes.scores is not None:
         found.append("with scores")
     sizes = set()
     boxes_fit = True
-    for shape, corners in zip(things.shapes, things.boxes.corners, strict=True):
+    for shape, corners in zip(instances.shapes, instances.boxes.corners, strict=True):
         if _is_mask(shape):
             pixels = _pixels(shape)
             sizes.add(pixels.shape)
@@ -217,22 +234,22 @@ def _faults(things: Instances) -> list[str]:
 def _write(one: tuple[Sample[Instances], Path, tuple[str, str]]) -> None:
     """A sample's folder within another one, under a name and with its picture's ending."""
     sample, place, (stem, ending) = one
-    assert sample.truth is not None
+    assert sample.target is not None
     write_picture(sample, place / stem / "images" / (stem + ending))
     (place / stem / "masks").mkdir()
-    digits = len(str(len(sample.truth)))
-    for row, shape in enumerate(sample.truth.shapes):
+    digits = len(str(len(sample.target)))
+    for row, shape in enumerate(sample.target.shapes):
         mask = PIL.Image.fromarray(np.where(_pixels(shape), np.uint8(255), np.uint8(0)))
         mask.save(place / stem / "masks" / f"{row:0{digits}d}.png", "PNG")
 
 
 def _is_mask(shape: Shape | None) -> bool:
-    return isinstance(shape, RunLengths | Cutout)
+    return isinstance(shape, RunLengths | MaskFileShape)
 
 
 def _pixels(shape: Shape | None) -> NDArray[np.bool_]:
     """(H, W) bool, in the mask's own size."""
     if isinstance(shape, RunLengths):
         return shape.mask(shape.size)
-    assert isinstance(shape, Cutout)
+    assert isinstance(shape, MaskFileShape)
     return shape.pixels.read() != 0

@@ -17,14 +17,14 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.annotations import IGNORE, Mask
-from foveate.data.dataset import Dataset, Part, Sample, Skipped
+from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.class_table import ClassPixels, read_table, unnameable, write_table
 from foveate.formats._shared.label_scan import look_through
 from foveate.formats._shared.layout import part_of, visible
 from foveate.formats._shared.stems import file_stems
-from foveate.formats._shared.walk import holds_picture, pictures
+from foveate.formats._shared.walk import holds_picture, make_images
 from foveate.formats._shared.writing import (
     count,
     new_folder,
@@ -45,7 +45,7 @@ _LABELS = frozenset({"label", "labels", "mask", "masks", "segmentationclass"})
 _SUFFIX = re.compile(r"[_-](masks?|labels?|gt|seg|l)$", re.IGNORECASE)
 _VOID, _WIDE_VOID = 255, 65535  # what pixels without a class become at 8 and 16 bits
 
-Key = tuple[Part | None, str]
+Key = tuple[SplitName | None, str]
 """What a picture and its label picture have in common: the part, and the name without ending."""
 
 File = tuple[str, Path]
@@ -56,8 +56,8 @@ File = tuple[str, Path]
 class _Place:
     """Two folders that belong together, and the part that they lie in."""
 
-    part: Part | None
-    pictures: Path
+    split: SplitName | None
+    images: Path
     labels: Path
 
 
@@ -82,10 +82,14 @@ def read(path: Path) -> Dataset[Mask]:
     places = _places(path) if path.is_dir() else []
     if not places:
         raise DataError(
-            "a folder with pictures and one with label pictures are expected, such as images/ and masks/", where=path
+            "a folder with pictures and one with label pictures are expected, such as images/ and masks/",
+            where=path,
         )
     skipped: list[Skipped] = []
-    photos, labels = _files(path, places, "pictures", skipped), _files(path, places, "labels", skipped)
+    photos, labels = (
+        _files(path, places, "images", skipped),
+        _files(path, places, "labels", skipped),
+    )
     pairs = _paired(photos, labels, skipped)
     if not pairs:
         raise DataError(
@@ -96,17 +100,26 @@ def read(path: Path) -> Dataset[Mask]:
         )
     looked = look_through([label for _, _, label in pairs], read_table(path), path)
     samples = []
-    for (part, (id, photo), label), present in zip(pairs, looked.present, strict=True):
-        if isinstance(present, BadPicture):
+    for (split, (id, photo), label), present in zip(pairs, looked.present, strict=True):
+        if isinstance(present, BadImage):
             skipped.append(Skipped(id, f"{label.relative_to(path).as_posix()}: {present.message}"))
         else:
-            truth = Mask(ClassPixels(label, looked.table), label, present)
-            samples.append(Sample(id, FileSource(photo), truth, None, part))
+            target = Mask(ClassPixels(label, looked.table), label, present)
+            samples.append(Sample(id, FileSource(photo), target, None, split))
     if not samples:
-        raise DataError(f"label pictures that can be read are expected; {skipped[-1].reason}", where=path)
+        raise DataError(
+            f"label pictures that can be read are expected; {skipped[-1].reason}", where=path
+        )
     table = looked.table
     return Dataset(
-        path.name, TASKS[0], table.names, samples, tuple(skipped), path, notes=looked.notes, colours=table.colours
+        path.name,
+        TASKS[0],
+        table.names,
+        samples,
+        tuple(skipped),
+        path,
+        notes=looked.notes,
+        colours=table.colours,
     )
 
 
@@ -121,27 +134,39 @@ def write(dataset: Dataset[Mask], path: Path) -> None:
     samples = list(dataset)
     problems = told_besides(dataset, "group", "time")
     problems += part_for_some(dataset)
-    problems += count("with pixels of no class", [s for s in samples if not _fits(s, len(dataset.classes))])
-    problems += [f"{len(dataset.classes):,} classes (1 to 65,535)"] if not 0 < len(dataset.classes) < 65536 else []
+    problems += count(
+        "with pixels of no class", [s for s in samples if not _fits(s, len(dataset.classes))]
+    )
+    problems += (
+        [f"{len(dataset.classes):,} classes (1 to 65,535)"]
+        if not 0 < len(dataset.classes) < 65536
+        else []
+    )
     refuse(path, NAME, problems + unnameable(dataset.classes) + unpaintable(dataset))
     void = _VOID if len(dataset.classes) <= _VOID else _WIDE_VOID
-    places: list[tuple[str, ...]] = [(sample.part, "images") if sample.part else ("images",) for sample in samples]
+    places: list[tuple[str, ...]] = [
+        (sample.split, "images") if sample.split else ("images",) for sample in samples
+    ]
     with new_folder(dataset, path) as folder:
-        for sample, place, (stem, ending) in zip(samples, places, file_stems(dataset, places), strict=True):
-            assert sample.truth is not None
+        for sample, place, (stem, ending) in zip(
+            samples, places, file_stems(dataset, places), strict=True
+        ):
+            assert sample.target is not None
             write_picture(sample, folder.joinpath(*place, stem + ending))
             masks = folder.joinpath(*place[:-1], "masks")
             masks.mkdir(parents=True, exist_ok=True)
-            _painted(sample.truth.pixels.read(), void, dataset.colours).save(masks / f"{stem}.png", "PNG")
+            _painted(sample.target.pixels.read(), void, dataset.colours).save(
+                masks / f"{stem}.png", "PNG"
+            )
         write_table(dataset, void, folder)
 
 
 def _places(root: Path) -> list[_Place]:
     """Raises OSError, and DataError where it can't be told which folder is meant."""
     inside = [(None, root)] + [
-        (part, Path(folder.path)) for folder in visible(root)[0] if (part := part_of(folder.name))
+        (split, Path(folder.path)) for folder in visible(root)[0] if (split := part_of(folder.name))
     ]
-    return [_Place(part, *sides) for part, folder in inside if (sides := _sides(folder))]
+    return [_Place(split, *sides) for split, folder in inside if (sides := _sides(folder))]
 
 
 def _sides(folder: Path) -> tuple[Path, Path] | None:
@@ -151,7 +176,10 @@ def _sides(folder: Path) -> tuple[Path, Path] | None:
         named = [Path(below.path) for below in visible(folder)[0] if below.name.casefold() in words]
         found = [below for below in named if holds_picture(below)]
         if len(found) > 1:
-            raise DataError(f"one folder is expected, found {' and '.join(one.name for one in found)}", where=folder)
+            raise DataError(
+                f"one folder is expected, found {' and '.join(one.name for one in found)}",
+                where=folder,
+            )
         sides += found
     return (sides[0], sides[1]) if len(sides) == 2 else None
 
@@ -161,12 +189,12 @@ def _files(root: Path, places: list[_Place], side: str, skipped: list[Skipped]) 
     files: dict[Key, File] = {}
     for place in places:
         folder: Path = getattr(place, side)
-        for id, file in pictures(root, folder, skipped):
+        for id, file in make_images(root, folder, skipped):
             inside = PurePosixPath(Path(file).relative_to(folder))
-            part, parts = place.part, inside.parts
-            if part is None and len(parts) > 1 and (below := part_of(parts[0])):
-                part, parts = below, parts[1:]
-            key = (part, str(PurePosixPath(*parts).with_suffix("")))
+            split, parts = place.split, inside.parts
+            if split is None and len(parts) > 1 and (below := part_of(parts[0])):
+                split, parts = below, parts[1:]
+            key = (split, str(PurePosixPath(*parts).with_suffix("")))
             first, _ = files.setdefault(key, (id, Path(file)))
             if first != id:
                 skipped.append(Skipped(id, f"has the name of {first}"))
@@ -175,23 +203,27 @@ def _files(root: Path, places: list[_Place], side: str, skipped: list[Skipped]) 
 
 def _paired(
     photos: dict[Key, File], labels: dict[Key, File], skipped: list[Skipped]
-) -> list[tuple[Part | None, File, Path]]:
+) -> list[tuple[SplitName | None, File, Path]]:
     """(part, picture, label picture) of each pair; what has no partner is added to `skipped`."""
     partner = {key: labels.pop(key) for key in photos if key in labels}
-    for (part, name), file in list(labels.items()):
-        key = (part, _SUFFIX.sub("", name))
+    for (split, name), file in list(labels.items()):
+        key = (split, _SUFFIX.sub("", name))
         if key in photos and key not in partner:
             partner[key] = file
-            del labels[(part, name)]
-    skipped += [Skipped(id, "no label picture has its name") for key, (id, _) in photos.items() if key not in partner]
+            del labels[(split, name)]
+    skipped += [
+        Skipped(id, "no label picture has its name")
+        for key, (id, _) in photos.items()
+        if key not in partner
+    ]
     skipped += [Skipped(id, "no picture has its name") for id, _ in labels.values()]
     return [(key[0], file, partner[key][1]) for key, file in photos.items() if key in partner]
 
 
 def _fits(sample: Sample[Mask], classes: int) -> bool:
     """Whether every pixel has a class or is to be ignored."""
-    assert sample.truth is not None
-    values = sample.truth.pixels.read()
+    assert sample.target is not None
+    values = sample.target.pixels.read()
     return not values.size or bool(values.min() >= IGNORE and values.max() < classes)
 
 
@@ -200,10 +232,10 @@ def _painted(
 ) -> PIL.Image.Image:
     """(H, W) classes as a label picture."""
     values = np.where(classes == IGNORE, void, classes)
-    picture = PIL.Image.fromarray(values.astype(np.uint8 if void == _VOID else np.uint16))
+    image = PIL.Image.fromarray(values.astype(np.uint8 if void == _VOID else np.uint16))
     if colours and void == _VOID:
-        picture.putpalette(_palette(colours))
-    return picture
+        image.putpalette(_palette(colours))
+    return image
 
 
 def _palette(colours: tuple[tuple[int, int, int], ...]) -> list[int]:

@@ -22,7 +22,17 @@ from foveate.annotations import Label
 from foveate.data.dataset import Dataset, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.csv_table import GROUP, PART, PATH, TIME, cells, columns, has_columns, part_in, rows_of
+from foveate.formats._shared.csv_table import (
+    GROUP,
+    PART,
+    PATH,
+    TIME,
+    cells,
+    columns,
+    has_columns,
+    part_in,
+    rows_of,
+)
 from foveate.formats._shared.layout import Row, labelled, unusable, visible
 from foveate.formats._shared.writing import (
     listed,
@@ -100,7 +110,9 @@ def read(path: Path) -> Dataset[Label]:
 def write(dataset: Dataset[Label], path: Path) -> None:
     """A folder with data.csv and images/. Files are copied as they are, pictures in memory become PNG."""
     refuse(path, NAME, unlabelled(dataset, TASKS))
-    problems = [f"the class name {name!r}" for name in dataset.classes if not name.strip() or "\0" in name]
+    problems = [
+        f"the class name {name!r}" for name in dataset.classes if not name.strip() or "\0" in name
+    ]
     problems += listed(dataset.classes) if needs_classes(dataset) else []
     refuse(path, NAME, problems + unpaintable(dataset))
     names = safe_names(dataset, [("images",)] * len(dataset))
@@ -111,9 +123,9 @@ def write(dataset: Dataset[Label], path: Path) -> None:
             timed = any(sample.time for sample in dataset)
             table.writerow(["path", "label", "group", "split", *["time"] * timed])
             for sample, name in zip(dataset, names, strict=True):
-                assert sample.truth is not None
-                label = dataset.classes[sample.truth.index]
-                told = [sample.group or "", sample.part or "", *[sample.time or ""] * timed]
+                assert sample.target is not None
+                label = dataset.classes[sample.target.index]
+                told = [sample.group or "", sample.split or "", *[sample.time or ""] * timed]
                 table.writerow([f"images/{name}", label, *told])
                 write_picture(sample, place / "images" / name)
         if needs_classes(dataset):
@@ -134,14 +146,23 @@ def _table(path: Path) -> Path:
     return Path(tables[0].path)
 
 
-def _row(fields: list[str], header: list[str], places: dict[str, int], table: Path, line: int) -> Row:
+def _row(
+    fields: list[str], header: list[str], places: dict[str, int], table: Path, line: int
+) -> Row:
     found = cells(fields, header, places, table, line)
     if not found["label"].strip():
         raise DataError("a label is expected, got nothing", where=table, line=line)
-    part = part_in(found["part"], header[places["part"]], table, line) if "part" in places else None
+    split = (
+        part_in(found["part"], header[places["part"]], table, line) if "part" in places else None
+    )
     id = _id(found["path"], table, line)
     return Row(
-        id, FileSource(table.parent / id), found["label"], found.get("group") or None, part, found.get("time") or None
+        id,
+        FileSource(table.parent / id),
+        found["label"],
+        found.get("group") or None,
+        split,
+        found.get("time") or None,
     )
 
 
@@ -163,7 +184,10 @@ def _id(path: str, table: Path, line: int) -> str:
 
 
 def _conflict(first_line: int, first: Row, second: Row, table: Path, line: int) -> DataError:
-    pairs = [(what, getattr(first, what), getattr(second, what)) for what in ("label", "group", "part", "time")]
+    pairs = [
+        (what, getattr(first, what), getattr(second, what))
+        for what in ("label", "group", "split", "time")
+    ]
     what, one, other = next(pair for pair in pairs if pair[1] != pair[2])
     return DataError(
         f"one {what} is expected for {first.id!r}, got {one!r} on line {first_line} and {other!r} here",

@@ -13,12 +13,12 @@ import numpy as np
 
 from foveate import atomic_io, formats
 from foveate.annotations import Boxes, Instances, Label, Mask, boxes_of
-from foveate.cli.console import Silent, Watch
+from foveate.cli.console import NullReporter, Reporter
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
-from foveate.errors import BadPicture, DataError, RunError
+from foveate.errors import BadImage, DataError, RunError
 from foveate.inference.predict import at_once, picture_files, refuse_from_words
-from foveate.inference.predictor import Answering
+from foveate.inference.predictor import Predictor
 
 PROPOSED: dict[type, tuple[str, str]] = {
     Label: ("classification", "folder"),
@@ -32,7 +32,8 @@ PROPOSED: dict[type, tuple[str, str]] = {
 @dataclass(frozen=True)
 class Proposal:
     """id: of a picture; sure: how sure the least sure part of its answer is, from 0 to 1, nan where that cannot be told; told: the
-    answer in a line"""
+    answer in a line
+    """
 
     id: str
     sure: float
@@ -40,39 +41,54 @@ class Proposal:
 
 
 def label(
-    model: Answering, pictures: Path, out: Path, *, format: str | None = None, watch: Watch | None = None
+    model: Predictor,
+    images: Path,
+    out: Path,
+    *,
+    format: str | None = None,
+    reporter: Reporter | None = None,
 ) -> list[Proposal]:
     """Write what a model says of all pictures of a folder as labelled data in a new place, and beside it OUT.proposals.csv: each
     picture, least sure first. Where it names no classes, all that it finds is a `thing`.
 
     Raises DataError where there is no picture that can be read, and for what the format cannot hold.
     """
-    watch = watch or Silent()
+    reporter = reporter or NullReporter()
     listed = out.with_name(f"{out.name}.proposals.csv")
     for path in (out, listed):
         if path.exists():
-            raise RunError("this exists already and would be overwritten", where=path, remedy="Name another --out.")
+            raise RunError(
+                "this exists already and would be overwritten",
+                where=path,
+                remedy="Name another --out.",
+            )
     task = model.task
     refuse_from_words(task)
     samples: list[Sample[Any]] = []
     proposals: list[Proposal] = []
-    for some in at_once(_read(pictures, watch)):
-        for (path, image), answer in zip(some, model.answer([image for _, image in some]), strict=True):
-            id = path.relative_to(pictures).as_posix() if pictures.is_dir() else path.name
-            shown = task.shown(answer)
-            proposals.append(Proposal(id, sureness(answer, shown), task.tell(answer)))
-            samples.append(Sample(id, FileSource(path), as_truth(shown, (image.shape[0], image.shape[1]))))
+    for some in at_once(_read(images, reporter)):
+        for (path, image), prediction in zip(
+            some, model.predict_images([image for _, image in some]), strict=True
+        ):
+            id = path.relative_to(images).as_posix() if images.is_dir() else path.name
+            shown = task.confident(prediction)
+            proposals.append(Proposal(id, sureness(prediction, shown), task.summary(prediction)))
+            samples.append(
+                Sample(id, FileSource(path), as_truth(shown, (image.shape[0], image.shape[1])))
+            )
     if not samples:
-        raise DataError("none of these pictures could be read", where=pictures)
-    kind = type(samples[0].truth)
-    if kind in (Boxes, Instances) and not any(one.truth is not None and one.truth.present() for one in samples):
+        raise DataError("none of these pictures could be read", where=images)
+    kind = type(samples[0].target)
+    if kind in (Boxes, Instances) and not any(
+        one.target is not None and one.target.present() for one in samples
+    ):
         raise DataError(
             "nothing was found in any of these pictures, so there is nothing to propose",
-            where=pictures,
+            where=images,
             remedy="Look at what it sees: foveate predict RUN PICTURES --draw DIR.",
         )
     name, usual = PROPOSED[kind]
-    classes = task.classes if task.names_classes else ("thing",)
+    classes = task.classes if task.class_aware else ("thing",)
     colours = tuple(map(tuple, task.options().get("colours", ()))) or None
     dataset = Dataset(out.name, name, classes, samples, colours=colours)
     formats.find(format or usual).write(dataset, out)
@@ -80,20 +96,22 @@ def label(
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["id", "sure", "answer"])
-    table.writerows([one.id, "" if np.isnan(one.sure) else f"{one.sure:.6f}", one.told] for one in proposals)
+    table.writerows(
+        [one.id, "" if np.isnan(one.sure) else f"{one.sure:.6f}", one.told] for one in proposals
+    )
     atomic_io.write_text(listed, text.getvalue())
     return proposals
 
 
-def _read(pictures: Path, watch: Watch) -> Iterator[tuple[Path, Image]]:
+def _read(images: Path, reporter: Reporter) -> Iterator[tuple[Path, Image]]:
     """Each picture; what cannot be read is told."""
-    for path in picture_files([pictures]):
-        if path.suffix.lower() not in PICTURE_SUFFIXES and pictures.is_dir():
+    for path in picture_files([images]):
+        if path.suffix.lower() not in PICTURE_SUFFIXES and images.is_dir():
             continue  # a video: its frames are no files that could be labelled
         try:
             yield path, decode(path)
-        except BadPicture as error:
-            watch.warn(f"skipped {path}: {error.message}")
+        except BadImage as error:
+            reporter.warning(f"skipped {path}: {error.message}")
 
 
 def as_truth(shown: Any, size: tuple[int, int]) -> Any:
@@ -107,13 +125,13 @@ def as_truth(shown: Any, size: tuple[int, int]) -> Any:
     return shown
 
 
-def sureness(answer: Any, shown: Any) -> float:
+def sureness(prediction: Any, shown: Any) -> float:
     """Of the least sure part: of what is shown, and that what is not shown is not there."""
     if isinstance(shown, Label):
         return float("nan") if shown.scores is None else float(shown.scores[shown.index])
     if not isinstance(shown, Boxes | Instances):
         return float("nan")
-    kept, every = _scores(boxes_of(shown)), _scores(boxes_of(answer))
+    kept, every = _scores(boxes_of(shown)), _scores(boxes_of(prediction))
     left_out = sorted(every, reverse=True)[len(kept) :]
     return min([*kept, *(1 - score for score in left_out)], default=1.0)
 

@@ -14,13 +14,13 @@ import PIL.Image
 
 from foveate import atomic_io
 from foveate.annotations import KINDS, Boxes, Captions, Instances, Mask
-from foveate.cli.console import Silent, Watch
+from foveate.cli.console import NullReporter, Reporter
 from foveate.data import label_maps, video
 from foveate.data.dataset import Image, Skipped
 from foveate.data.images import PICTURE_SUFFIXES, decode
-from foveate.errors import BadPicture, FoveateError, RunError, SettingError
-from foveate.formats.coco.writing import things
-from foveate.inference.predictor import Answering
+from foveate.errors import BadImage, FoveateError, RunError, SettingError
+from foveate.formats.coco.writing import instances
+from foveate.inference.predictor import Predictor
 from foveate.models.interactive import Box
 from foveate.ops.clicks import Click
 from foveate.tasks.task import Task
@@ -61,21 +61,23 @@ class Answers:
 
 
 def predict_paths(
-    model: Answering,
+    model: Predictor,
     paths: Sequence[Path],
     outputs: Outputs = Outputs(),
     *,
     tile: int | None = None,
     prompt: Prompt | None = None,
-    watch: Watch | None = None,
+    reporter: Reporter | None = None,
 ) -> Answers:
     """Answer for each picture, and say so as soon as it is known; a folder means all pictures and videos in it, a video all
     its frames. What can't be read is skipped, and told. tile: pixels of the squares that larger pictures are cut into.
     prompt: what is asked for in each, where not everything is.
     """
     if prompt is not None and tile is not None:
-        raise SettingError("one of a tile's side and a prompt is expected, got both", where="--tile")
-    watch = watch or Silent()
+        raise SettingError(
+            "one of a tile's side and a prompt is expected, got both", where="--tile"
+        )
+    reporter = reporter or NullReporter()
     task = model.task
     _check(task, outputs)
     for folder, option in ((outputs.drawn, "--draw"), (outputs.masks, "--masks")):
@@ -86,39 +88,46 @@ def predict_paths(
     skipped: list[Skipped] = []
     names = _Names()
 
-    def skip(name: str, error: BadPicture) -> None:
+    def skip(name: str, error: BadImage) -> None:
         skipped.append(Skipped(name, error.message))
-        watch.warn(f"skipped {name}: {error.message}")
+        reporter.warning(f"skipped {name}: {error.message}")
 
     for waiting in at_once(_pictures(paths, skip)):
         images = [image for _, image in waiting]
-        answers = model.answer(images, tile) if prompt is None else [_pointed(model, image, prompt) for image in images]
-        for (name, image), answer in zip(waiting, answers, strict=True):
-            record = {"path": name, **task.words(answer)}
-            watch.say(f"{name}  {task.tell(answer)}")
+        predictions = (
+            model.predict_images(images, tile)
+            if prompt is None
+            else [_pointed(model, image, prompt) for image in images]
+        )
+        for (name, image), prediction in zip(waiting, predictions, strict=True):
+            record = {"path": name, **task.to_dict(prediction)}
+            reporter.info(f"{name}  {task.summary(prediction)}")
             if coco is not None:
-                coco.add(name, image, answer)
+                coco.add(name, image, prediction)
             stem = names.of(name)
             if outputs.drawn is not None:
                 record["drawn"] = f"{stem}.png"
-                write_picture(task.draw(image, task.shown(answer)), outputs.drawn / record["drawn"])
+                write_picture(
+                    task.draw(image, task.confident(prediction)), outputs.drawn / record["drawn"]
+                )
             if outputs.masks is not None:
-                record["masks"] = _stencilled(task, answer, outputs.masks, stem)
+                record["masks"] = _stencilled(task, prediction, outputs.masks, stem)
             records.append(record)
     if outputs.json_file is not None:
         told = [{"path": one.id, "reason": one.reason} for one in skipped]
         atomic_io.write_json(
-            outputs.json_file, {"run": model.name, "classes": task.classes, "answers": records, "skipped": told}
+            outputs.json_file,
+            {"run": model.name, "classes": task.classes, "answers": records, "skipped": told},
         )
     if coco is not None and outputs.coco_file is not None:
         atomic_io.write_json(outputs.coco_file, coco.content())
     return Answers(len(records), skipped)
 
 
-def at_once(pictures: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image]]]:
+def at_once(images: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image]]]:
     """As many at a time as are answered together, large ones fewer, so that they fit into memory."""
     waiting: list[tuple[T, Image]] = []
-    for one in pictures:
+    for one in images:
         waiting.append(one)
         if len(waiting) == _AT_ONCE or sum(image.nbytes for _, image in waiting) > _BYTES_AT_ONCE:
             yield waiting
@@ -127,10 +136,10 @@ def at_once(pictures: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image
         yield waiting
 
 
-def _pointed(model: Answering, image: Image, prompt: Prompt) -> Instances:
-    seer = model.look(image)
-    mask = seer.point(prompt.clicks, prompt.box)
-    return label_maps.layered(mask[None], np.array([seer.sure]))
+def _pointed(model: Predictor, image: Image, prompt: Prompt) -> Instances:
+    predictor = model._set_image(image)
+    mask = predictor.point(prompt.clicks, prompt.box)
+    return label_maps.from_masks(mask[None], np.array([predictor.sure]))
 
 
 def refuse_from_words(task: Task[Any]) -> None:
@@ -154,7 +163,9 @@ def _check(task: Task[Any], outputs: Outputs) -> None:
         if wanted is not None and kind not in kinds:
             what = "boxes" if option == "--coco" else "masks"
             raise SettingError(
-                f"the task {task.name} answers without {what}", where=option, remedy="Use --json instead."
+                f"the task {task.name} answers without {what}",
+                where=option,
+                remedy="Use --json instead.",
             )
     if outputs.masks is not None and outputs.masks == outputs.drawn:
         raise SettingError("two folders are expected, got one for both", where="--masks and --draw")
@@ -175,7 +186,9 @@ def make_ready(folder: Path, option: str) -> None:
         )
 
 
-def _pictures(paths: Sequence[Path], skip: Callable[[str, BadPicture], None]) -> Iterator[tuple[str, Image]]:
+def _pictures(
+    paths: Sequence[Path], skip: Callable[[str, BadImage], None]
+) -> Iterator[tuple[str, Image]]:
     """Each picture with its name; that of a frame tells its video and its number, from 0."""
     for path in picture_files(paths):
         try:
@@ -184,7 +197,7 @@ def _pictures(paths: Sequence[Path], skip: Callable[[str, BadPicture], None]) ->
                 continue
             for number, frame in enumerate(video.frames(path)):
                 yield f"{path}#{number:06d}", frame
-        except BadPicture as error:
+        except BadImage as error:
             skip(str(path), error)
 
 
@@ -198,7 +211,8 @@ def picture_files(paths: Sequence[Path]) -> Iterator[Path]:
             Path(folder) / name
             for folder, _, names in os.walk(path)
             for name in names
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES | video.VIDEO_SUFFIXES and not name.startswith(".")
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES | video.VIDEO_SUFFIXES
+            and not name.startswith(".")
         ]
         if not found:
             raise FoveateError("there are no pictures in this folder", where=path)
@@ -222,15 +236,15 @@ class _Names:
         return unique
 
 
-def _stencilled(task: Task[Any], answer: Any, folder: Path, stem: str) -> list[str]:
+def _stencilled(task: Task[Any], prediction: Any, folder: Path, stem: str) -> list[str]:
     """Write an answer's label pictures; returns their names."""
     written = []
-    for stencil in task.stencils(task.shown(answer)):
-        picture = PIL.Image.fromarray(stencil.values)
+    for stencil in task.mask_images(task.confident(prediction)):
+        image = PIL.Image.fromarray(stencil.values)
         if stencil.palette is not None:
-            picture.putpalette([part for colour in stencil.palette for part in colour])
+            image.putpalette([part for colour in stencil.palette for part in colour])
         written.append(f"{stem}{stencil.name}.png")
-        _write(picture, folder / written[-1])
+        _write(image, folder / written[-1])
     return written
 
 
@@ -239,9 +253,9 @@ def write_picture(image: Image, path: Path) -> None:
     _write(PIL.Image.fromarray(image[..., 0] if image.shape[2] == 1 else image[..., :3]), path)
 
 
-def _write(picture: PIL.Image.Image, path: Path) -> None:
+def _write(image: PIL.Image.Image, path: Path) -> None:
     out = io.BytesIO()
-    picture.save(out, "PNG")
+    image.save(out, "PNG")
     path.parent.mkdir(exist_ok=True)
     atomic_io.write_bytes(path, out.getvalue())
 
@@ -254,12 +268,18 @@ class _Coco:
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
-    def add(self, name: str, image: Image, answer: Any) -> None:
+    def add(self, name: str, image: Image, prediction: Any) -> None:
         height, width = image.shape[:2]
-        self.images.append({"id": len(self.images) + 1, "file_name": name, "width": width, "height": height})
-        for thing in things(self.task.shown(answer), (height, width)):
-            self.annotations.append({"id": len(self.annotations) + 1, "image_id": len(self.images), **thing})
+        self.images.append(
+            {"id": len(self.images) + 1, "file_name": name, "width": width, "height": height}
+        )
+        for instance in instances(self.task.confident(prediction), (height, width)):
+            self.annotations.append(
+                {"id": len(self.annotations) + 1, "image_id": len(self.images), **instance}
+            )
 
     def content(self) -> dict[str, Any]:
-        categories = [{"id": index + 1, "name": name} for index, name in enumerate(self.task.classes)]
+        categories = [
+            {"id": index + 1, "name": name} for index, name in enumerate(self.task.classes)
+        ]
         return {"images": self.images, "annotations": self.annotations, "categories": categories}

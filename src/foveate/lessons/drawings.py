@@ -20,10 +20,14 @@ from numpy.typing import NDArray
 from foveate.report.charts import COLOURS, drawn
 from foveate.report.embedding import embedded
 
-MODEL, OTHER, INK, MUTED, LINE = (COLOURS[name] for name in ("model", "other", "ink", "muted", "line"))
+MODEL, OTHER, INK, MUTED, LINE = (
+    COLOURS[name] for name in ("model", "other", "ink", "muted", "line")
+)
 
 
-def picture(paint: Callable[[Any], None], described: str, inches: tuple[float, float] = (4.4, 3.4)) -> str:
+def picture(
+    paint: Callable[[Any], None], described: str, inches: tuple[float, float] = (4.4, 3.4)
+) -> str:
     """What `paint` draws on a matplotlib figure, as SVG.
 
     described: the same in words, for those who can't see it; inches: 4.4 wide fills a phone with legible letters.
@@ -33,9 +37,9 @@ def picture(paint: Callable[[Any], None], described: str, inches: tuple[float, f
     return f'<div class="picture" role="img" aria-label="{escape(described)}"{wide}>{svg}</div>'
 
 
-def beside(*pictures: str) -> str:
+def beside(*images: str) -> str:
     """Pictures side by side where there is room, else one below the other."""
-    return f'<div class="beside">{"".join(pictures)}</div>'
+    return f'<div class="beside">{"".join(images)}</div>'
 
 
 def show(*parts: str) -> mo.Html:
@@ -56,7 +60,9 @@ def regions(axis: Any, shares: NDArray[np.floating], extent: Sequence[float]) ->
     left, right = (_channels(colour) for colour in (OTHER, MODEL))
     sure = np.abs(2 * shares - 1)[..., None]
     pixels = np.concatenate([np.where(shares[..., None] > 0.5, right, left), 0.06 + 0.34 * sure], 2)
-    axis.imshow(pixels, origin="lower", extent=extent, interpolation="none", aspect="auto")  # smoothed by the browser
+    axis.imshow(
+        pixels, origin="lower", extent=extent, interpolation="none", aspect="auto"
+    )  # smoothed by the browser
     if shares.min() < 0.5 < shares.max():
         axis.contour(
             np.linspace(extent[0], extent[1], shares.shape[1]),
@@ -71,7 +77,11 @@ def _channels(colour: str) -> NDArray[np.float64]:
 
 def signed(axis: Any, values: NDArray[np.floating], most: float = 1.0) -> None:
     """(H, W) values, cell by cell: the model's colour above zero, the other below, full at `most`."""
-    _cells(axis, np.where(values[..., None] > 0, _channels(MODEL), _channels(OTHER)), np.abs(values) / most)
+    _cells(
+        axis,
+        np.where(values[..., None] > 0, _channels(MODEL), _channels(OTHER)),
+        np.abs(values) / most,
+    )
 
 
 def ink(axis: Any, image: NDArray[np.uint8]) -> None:
@@ -94,11 +104,22 @@ def _cells(axis: Any, colours: NDArray[np.float64], opacity: NDArray[np.floating
     axis.grid(visible=False)
 
 
-def points(axis: Any, places: NDArray[np.floating], labels: NDArray[np.integer], size: float = 22) -> None:
+def points(
+    axis: Any, places: NDArray[np.floating], labels: NDArray[np.integer], size: float = 22
+) -> None:
     """Points of two classes: circles in the model's colour for 1, squares in the other for 0. places: (N, 2); labels: (N,)"""
     for label, colour, marker in ((0, OTHER, "s"), (1, MODEL, "o")):
         some = places[labels == label]
-        axis.scatter(some[:, 0], some[:, 1], s=size, c=colour, marker=marker, lw=0.7, edgecolors="#ffffff", zorder=3)
+        axis.scatter(
+            some[:, 0],
+            some[:, 1],
+            s=size,
+            c=colour,
+            marker=marker,
+            lw=0.7,
+            edgecolors="#ffffff",
+            zorder=3,
+        )
 
 
 def bare(axis: Any, title: str = "") -> None:
@@ -115,14 +136,18 @@ def pixels(image: NDArray[np.uint8], described: str, width: int = 160) -> str:
     return f'<img class="pixels" src="{uri}" alt="{escape(described)}" style="width: {width}px">'
 
 
-def tiles(*pictures: tuple[NDArray[np.uint8], str, str]) -> str:
+def tiles(*images: tuple[NDArray[np.uint8], str, str]) -> str:
     """Pictures in a grid, two a row on a phone: (H, W, 3) uint8, the same in words, and what stands below it as HTML."""
     from PIL import Image
 
     cells = []
-    for image, described, below in pictures:
-        uri = embedded(Image.fromarray(image).quantize(96), "PNG")  # in few colours, as a page brings hundreds of them
-        cells.append(f'<figure><img src="{uri}" alt="{escape(described)}"><figcaption>{below}</figcaption></figure>')
+    for image, described, below in images:
+        uri = embedded(
+            Image.fromarray(image).quantize(96), "PNG"
+        )  # in few colours, as a page brings hundreds of them
+        cells.append(
+            f'<figure><img src="{uri}" alt="{escape(described)}"><figcaption>{below}</figcaption></figure>'
+        )
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 
@@ -134,10 +159,15 @@ class Moving(mo.Html):
     position of all of these together, so let them be a hundred at most.
     """
 
-    def __init__(self, paint: Callable[..., str], controls: Mapping[str, Any], offered: int | None = None):
+    def __init__(
+        self, paint: Callable[..., str], controls: Mapping[str, Any], offered: int | None = None
+    ):
         self.paint, self.controls = cache(paint), dict(controls)
         self.offered = len(controls) if offered is None else offered
-        shown = "".join(f'<div class="control"><span>{name}</span>{one.text}</div>' for name, one in controls.items())
+        shown = "".join(
+            f'<div class="control"><span>{name}</span>{one.text}</div>'
+            for name, one in controls.items()
+        )
         stage = self.paint(*(one.value for one in controls.values()))
         super().__init__(
             f'<div class="lesson moving"><div class="controls">{shown}</div><div class="stage">{stage}</div></div>'
@@ -148,7 +178,9 @@ class Moving(mo.Html):
         found = []
         for place, (name, one) in enumerate(self.controls.items()):
             values = choices(one)
-            found.append((name, list(values), list(values.values()).index(one.value), place < self.offered))
+            found.append(
+                (name, list(values), list(values.values()).index(one.value), place < self.offered)
+            )
         return found
 
     def frames(self) -> list[str]:
@@ -174,21 +206,23 @@ def slider(steps: Sequence[float], value: float) -> mo.ui.slider:
 
 def formula(words: str, code: str) -> mo.Html:
     """A formula, in HTML (<i>x</i><sub>1</sub>), beside the line of code that computes it."""
-    return show(f'<div class="formula"><div class="math">{words}</div><pre><code>{escape(code)}</code></pre></div>')
+    return show(
+        f'<div class="formula"><div class="math">{words}</div><pre><code>{escape(code)}</code></pre></div>'
+    )
 
 
-def line_of(thing: Any, part: str, lines: int = 1) -> str:
+def line_of(instance: Any, part: str, lines: int = 1) -> str:
     """The line of foveate's (or torch's) own source in which `part` stands, so that what is shown is what runs.
 
     thing: a module, class or function. Raises ValueError when it is not there.
     """
-    source = inspect.getsource(thing).splitlines()
+    source = inspect.getsource(instance).splitlines()
     for number, line in enumerate(source):
         if part in line:
             some = source[number : number + lines]
             margin = len(line) - len(line.lstrip())
             return "\n".join(re.sub(r"\s+# noqa.*", "", one[margin:]) for one in some)
-    raise ValueError(f"{part!r} is not in the source of {thing!r}")
+    raise ValueError(f"{part!r} is not in the source of {instance!r}")
 
 
 def said(command: str, text: str) -> str:

@@ -55,7 +55,10 @@ def all() -> tuple[Lesson, ...]:
         told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         match = _TITLE.fullmatch(told)
         if match is None:
-            raise DataError('a docstring like "Lesson 1: TITLE", an empty line and a summary is expected', where=path)
+            raise DataError(
+                'a docstring like "Lesson 1: TITLE", an empty line and a summary is expected',
+                where=path,
+            )
         number, title, summary = match.groups()
         found.append(Lesson(path.stem, int(number), title, " ".join(summary.split()), path))
     return tuple(sorted(found, key=lambda lesson: lesson.number))
@@ -135,7 +138,9 @@ def _wait(server: subprocess.Popen[bytes], address: str) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise FoveateError("marimo's server did not begin", where=address, remedy="Look at what it said above.")
+    raise FoveateError(
+        "marimo's server did not begin", where=address, remedy="Look at what it said above."
+    )
 
 
 # --- pages
@@ -157,11 +162,14 @@ def write_site(folder: Path, say: Callable[[str], None]) -> None:
         before = lessons[place - 1] if place else None
         after = lessons[place + 1] if place + 1 < len(lessons) else None
         atomic_io.write_text(
-            folder / f"{lesson.name}.html", _page(lesson, *outputs, home=True, before=before, after=after)
+            folder / f"{lesson.name}.html",
+            _page(lesson, *outputs, home=True, before=before, after=after),
         )
         cards.append((lesson, poster))
         say(f"{folder / lesson.name}.html")
-    atomic_io.write_text(folder / "index.html", _templates().get_template("index.html").render(cards=cards))
+    atomic_io.write_text(
+        folder / "index.html", _templates().get_template("index.html").render(cards=cards)
+    )
     say(f"{folder / 'index.html'}")
 
 
@@ -179,7 +187,11 @@ def _run(lesson: Lesson) -> tuple[Sequence[Any], str]:
 
 
 def _page(
-    lesson: Lesson, *outputs: Any, home: bool = False, before: Lesson | None = None, after: Lesson | None = None
+    lesson: Lesson,
+    *outputs: Any,
+    home: bool = False,
+    before: Lesson | None = None,
+    after: Lesson | None = None,
 ) -> str:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
@@ -206,7 +218,11 @@ def _page(
 
 def _without_ground(css: str) -> str:
     """The page has a ground of its own for code."""
-    return "".join(f"{line}\n" for line in css.splitlines() if not re.match(r"\.codehilite \{|pre|td|span", line))
+    return "".join(
+        f"{line}\n"
+        for line in css.splitlines()
+        if not re.match(r"\.codehilite \{|pre|td|span", line)
+    )
 
 
 def _html(output: Any, key: str) -> str:
@@ -235,9 +251,9 @@ def _moving(output: Any, key: str) -> str:
             plays=not radio[0] and len(texts) == 1 and len(frames) > 4,
             closed=", ".join(closed),
             stage=output.paint(*(control.value for control in output.controls.values())),
-            data=json.dumps({"texts": texts, **_packed(frames)}, ensure_ascii=False, separators=(",", ":")).replace(
-                "</", "<\\/"
-            ),
+            data=json.dumps(
+                {"texts": texts, **_packed(frames)}, ensure_ascii=False, separators=(",", ":")
+            ).replace("</", "<\\/"),
         )
     )
 
@@ -245,7 +261,10 @@ def _moving(output: Any, key: str) -> str:
 def _packed(frames: Sequence[str]) -> dict[str, Any]:
     """Frames of HTML, each as numbers of its tags among all that there are: they have most in common (a page has a third to a fifth of the size)."""
     words: dict[str, int] = {}
-    rows = [[words.setdefault(tag, len(words)) for tag in re.findall(r"^[^<]+|<[^<]*", frame)] for frame in frames]
+    rows = [
+        [words.setdefault(tag, len(words)) for tag in re.findall(r"^[^<]+|<[^<]*", frame)]
+        for frame in frames
+    ]
     return {"words": list(words), "frames": rows}
 
 

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from foveate import models, tasks
 from foveate.annotations import Label
-from foveate.cli.console import Watch
-from foveate.data.augment.images import Augment
+from foveate.cli.console import Reporter
+from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.builtin import digits as builtin
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.rng import keys, shuffled
-from foveate.models.model import Vision, pixel_statistics
+from foveate.models.model import VisionModel, pixel_statistics
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
@@ -33,18 +33,22 @@ torch.set_num_threads(1)  # nets as small as these are slower on two
 
 
 def network(name: str, inputs: int, outputs: int, seed: int = 0) -> nn.Module:
-    """foveate's own MLP, for `inputs` numbers instead of a picture: (B, inputs, 1, 1) -> (B, outputs). name: mlp:4-4"""
+    """Foveate's own MLP, for `inputs` numbers instead of a picture: (B, inputs, 1, 1) -> (B, outputs). name: mlp:4-4"""
     torch.manual_seed(seed)
-    return Classification([str(k) for k in range(outputs)]).net(models.build(name, channels=inputs, size=1))
+    return Classification([str(k) for k in range(outputs)]).head(
+        models.build(name, channels=inputs, size=1)
+    )
 
 
-def seeing(name: str, images: NDArray[np.uint8], seed: int = 0) -> Vision:
-    """foveate's own model of that name for ten classes of (N, S, S) pictures like these, uint8 in and normalised inside."""
+def seeing(name: str, images: NDArray[np.uint8], seed: int = 0) -> VisionModel:
+    """Foveate's own model of that name for ten classes of (N, S, S) pictures like these, uint8 in and normalised inside."""
     torch.manual_seed(seed)
     size = images.shape[1]
-    body = Classification([str(k) for k in range(10)]).net(models.build(name, channels=1, size=size))
+    body = Classification([str(k) for k in range(10)]).head(
+        models.build(name, channels=1, size=size)
+    )
     mean, std = pixel_statistics(images[..., None])
-    return Vision(body, size=size, mean=mean, std=std)
+    return VisionModel(body, size=size, mean=mean, std=std)
 
 
 def as_input(images: NDArray[np.uint8]) -> Tensor:
@@ -101,20 +105,22 @@ def taught(
     count: int,
     lr: float,
     batch: int,
-) -> tuple[Task[Any], Vision]:
+) -> tuple[Task[Any], VisionModel]:
     """The dataset's own task and a net for it after `count` steps, whatever the task is. Pictures are square and of one size."""
-    truths = [sample.truth for sample in dataset]
+    targets = [sample.target for sample in dataset]
     pixels = np.stack([sample.source.read() for sample in dataset])
     size, channels = pixels.shape[2:]
-    task = tasks.find(dataset.task).configured(dataset, Settings.of(), truths, mirror=False)
+    task = tasks.find(dataset.task).from_settings(dataset, Settings.of(), targets, mirror=False)
     torch.manual_seed(0)
     backbone = models.build(model, channels=channels, size=size)
     mean, std = pixel_statistics(pixels)
-    net = Vision(task.net(backbone), size=size, mean=mean, std=std)
+    net = VisionModel(task.head(backbone), size=size, mean=mean, std=std)
     ids = [sample.id for sample in dataset]
-    batches = Batches(task, pixels, truths, ids, batch_size=batch, seed=0, augment=Augment())
+    batches = Batches(task, pixels, targets, ids, batch_size=batch, seed=0, augment=ImageAugment())
     built, factor = optimizer("adamw", net, lr=lr, weight_decay=0.0), schedule("one-cycle")
-    for _ in steps(net, task.loss, islice(batches(), count), built, lambda step: factor((step + 0.5) / count)):
+    for _ in steps(
+        net, task.loss, islice(batches(), count), built, lambda step: factor((step + 0.5) / count)
+    ):
         pass
     return task, net
 
@@ -138,12 +144,12 @@ def answers(net: nn.Module, inputs: Tensor) -> Tensor:
 
 @cache
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """foveate's built-in digits in an order by chance: (1797, 8, 8) uint8 and (1797,)."""
+    """Foveate's built-in digits in an order by chance: (1797, 8, 8) uint8 and (1797,)."""
     data = builtin.read()
     order = shuffled(keys([sample.id for sample in data.samples]), 0, 0)
     chosen = [data.samples[row] for row in order]
     images = np.stack([sample.source.read()[..., 0] for sample in chosen])
-    return images, np.array([sample.truth.index for sample in chosen])
+    return images, np.array([sample.target.index for sample in chosen])
 
 
 def bundle(
@@ -157,13 +163,18 @@ def bundle(
     """(N, S, S) and (N,) as data that foveate takes. parts: of each picture, where the data is to bring a split of its own."""
     rows = np.ascontiguousarray(images)[..., None]
     samples = [
-        Sample(f"{k:04d}", ArraySource(rows, k), Label(int(label)), part=None if parts is None else parts[k])
+        Sample(
+            f"{k:04d}",
+            ArraySource(rows, k),
+            Label(int(label)),
+            split=None if parts is None else parts[k],
+        )
         for k, label in enumerate(labels)
     ]
-    return Dataset(name, "classification", classes, samples, symmetric=False)
+    return Dataset(name, "classification", classes, samples, hflip_safe=False)
 
 
-class Heard(Watch):
+class Heard(Reporter):
     """Keeps what foveate says while it works, as the terminal shows it."""
 
     def __init__(self) -> None:

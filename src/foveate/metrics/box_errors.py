@@ -37,18 +37,18 @@ class Mistake:
 def mistakes(found: Boxes, true: Boxes) -> list[Mistake]:
     """All of one picture. found: what is shown, with scores. Boxes on what is spared (crowds, difficult) are no mistakes."""
     assert found.scores is not None
-    spared = true.spared
+    ignored = true.ignored
     overlap = iou(found.corners, true.corners, true.crowd)
     order = np.argsort(-found.scores, kind="stable")
-    right = _right(overlap, found.classes, true.classes, order, spared)
+    right = _right(overlap, found.classes, true.classes, order, ignored)
     told: list[Mistake] = []
     explained = np.zeros(len(true), bool)
     explained[right[right >= 0]] = True
     for row in order.tolist():
         own = found.classes[row] == true.classes
-        if right[row] >= 0 or (own & spared & (overlap[row] >= ENOUGH)).any():
+        if right[row] >= 0 or (own & ignored & (overlap[row] >= ENOUGH)).any():
             continue
-        mine, theirs = _best(overlap[row], own & ~spared), _best(overlap[row], ~own & ~spared)
+        mine, theirs = _best(overlap[row], own & ~ignored), _best(overlap[row], ~own & ~ignored)
         if mine is not None and overlap[row, mine] >= ENOUGH:
             told.append(Mistake("duplicate", row, mine))
         elif theirs is not None and overlap[row, theirs] >= ENOUGH:
@@ -59,7 +59,7 @@ def mistakes(found: Boxes, true: Boxes) -> list[Mistake]:
             explained[mine] = True
         else:
             told.append(Mistake("background", row, None))
-    told += [Mistake("missed", None, row) for row in np.flatnonzero(~explained & ~spared).tolist()]
+    told += [Mistake("missed", None, row) for row in np.flatnonzero(~explained & ~ignored).tolist()]
     return told
 
 
@@ -68,11 +68,11 @@ def _right(
     found: NDArray[np.int64],
     true: NDArray[np.int64],
     order: NDArray[np.int64],
-    spared: NDArray[np.bool_],
+    ignored: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     """(D,) the true box that each found one hits, -1: none; surer ones choose first."""
     taken = np.full(len(found), -1, np.int64)
-    free = ~spared
+    free = ~ignored
     for row in order.tolist():
         best = _best(overlap[row], free & (true == found[row]))
         if best is not None and overlap[row, best] >= ENOUGH:

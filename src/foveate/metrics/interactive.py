@@ -25,24 +25,26 @@ MOST = 20
 
 
 @dataclass(frozen=True)
-class Pointed:
+class InteractiveResult:
     """rows: (N,) the things of the truth that were pointed at; after: those things as answered after each of CLICKS clicks"""
 
     rows: NDArray[np.int64]
     after: tuple[Instances, ...]
 
 
-def chosen(truth: Instances) -> NDArray[np.int64]:
+def chosen(target: Instances) -> NDArray[np.int64]:
     """The rows that are pointed at, of those that are neither crowds nor difficult."""
-    rows = np.flatnonzero(~truth.boxes.spared)
+    rows = np.flatnonzero(~target.boxes.ignored)
     return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(int)]
 
 
 def rounds(
-    true: NDArray[np.bool_], cut: Callable[[Sequence[Sequence[Click]], Any], tuple[NDArray[np.bool_], Any]]
+    true: NDArray[np.bool_],
+    cut: Callable[[Sequence[Sequence[Click]], Any], tuple[NDArray[np.bool_], Any]],
 ) -> Iterator[Instances]:
     """(N, H, W) true masks -> the N things after each of CLICKS clicks, each where the last mask is most wrong; one that is right gets no
-    further click. cut: the clicks of each thing, and what it left the last time -> masks, and what it leaves"""
+    further click. cut: the clicks of each thing, and what it left the last time -> masks, and what it leaves
+    """
     clicks: list[list[Click]] = [[] for _ in true]
     found, left = np.zeros_like(true), None
     for _ in range(CLICKS):
@@ -51,17 +53,23 @@ def rounds(
                 own.append(click)
         if len(true):
             found, left = cut(clicks, left)
-        yield label_maps.layered(found)
+        yield label_maps.from_masks(found)
 
 
-def tally(answers: Sequence[Pointed], truths: Sequence[Instances], sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def per_image_stats(
+    predictions: Sequence[InteractiveResult],
+    targets: Sequence[Instances],
+    sizes: Sequence[tuple[int, int]],
+) -> dict[str, Any]:
     """things: of each thing of a picture its class and its IoU after each click."""
     rows = []
-    for answer, truth, size in zip(answers, truths, sizes, strict=True):
-        true = truth[answer.rows].masks(size)
-        ious = np.stack([overlaps(one.masks(size), true) for one in answer.after], 1)
-        classes = truth.boxes.classes[answer.rows]
-        rows.append([[int(k), *values] for k, values in zip(classes, ious.round(6).tolist(), strict=True)])
+    for prediction, target, size in zip(predictions, targets, sizes, strict=True):
+        true = target[prediction.rows].masks(size)
+        ious = np.stack([overlaps(one.masks(size), true) for one in prediction.after], 1)
+        classes = target.boxes.classes[prediction.rows]
+        rows.append(
+            [[int(k), *values] for k, values in zip(classes, ious.round(6).tolist(), strict=True)]
+        )
     return {"things": column(rows)}
 
 
@@ -74,14 +82,17 @@ def overlaps(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> NDArray[np.fl
 class Scorer:
     """A tally, so that any choice of its pictures is scored quickly."""
 
-    def __init__(self, tally: Mapping[str, NDArray[Any]]):
-        each = [np.array(things, float).reshape(-1, 1 + CLICKS) for things in tally["things"]]
-        self.counts = np.array([len(things) for things in each], float)
-        self.sums = np.array([_sums(things[:, 1:]) for things in each]).reshape(len(each), len(TOLD) + 2)
+    def __init__(self, stats: Mapping[str, NDArray[Any]]):
+        each = [np.array(instances, float).reshape(-1, 1 + CLICKS) for instances in stats["things"]]
+        self.counts = np.array([len(instances) for instances in each], float)
+        self.sums = np.array([_sums(instances[:, 1:]) for instances in each]).reshape(
+            len(each), len(TOLD) + 2
+        )
 
-    def figures(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
+    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
         """iou_1, iou_3, iou_5: mean over things after so many clicks; within_5_clicks: share of things that reach an IoU of 0.85 by
-        then; mean_clicks: that this takes, 6 where five are not enough."""
+        then; mean_clicks: that this takes, 6 where five are not enough.
+        """
         some = slice(None) if rows is None else rows
         total = self.counts[some].sum()
         names = [*(f"iou_{clicks}" for clicks in TOLD), f"within_{CLICKS}_clicks", "mean_clicks"]
@@ -97,4 +108,8 @@ def needed(ious: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _sums(ious: NDArray[np.float64]) -> list[float]:
     clicks = needed(ious)
-    return [*ious[:, np.array(TOLD) - 1].sum(0), float((clicks <= CLICKS).sum()), float(clicks.sum())]
+    return [
+        *ious[:, np.array(TOLD) - 1].sum(0),
+        float((clicks <= CLICKS).sum()),
+        float(clicks.sum()),
+    ]

@@ -16,7 +16,7 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricValue:
     """A figure on n pictures with its 95% interval."""
 
     value: float
@@ -29,7 +29,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Resampled:
+class BootstrapSamples:
     """Figures on n pictures, and on each of many draws of n of them with replacement."""
 
     n: int
@@ -37,14 +37,16 @@ class Resampled:
     drawn: Sequence[Mapping[str, float]]
 
 
-def resampled(n: int, score: Score, *, resamples: int = RESAMPLES, seed: int = 0) -> Resampled:
+def resampled(
+    n: int, score: Score, *, resamples: int = RESAMPLES, seed: int = 0
+) -> BootstrapSamples:
     """Score n pictures as they are and as drawn; with one seed two models are scored on the same draws."""
     rng = np.random.default_rng(seed)
     drawn = [score(rng.integers(0, n, n)) for _ in range(resamples if n else 0)]
-    return Resampled(n, score(None), drawn)
+    return BootstrapSamples(n, score(None), drawn)
 
 
-def bootstrap(found: Resampled, *, level: float = 0.95) -> dict[str, Figure]:
+def bootstrap(found: BootstrapSamples, *, level: float = 0.95) -> dict[str, MetricValue]:
     """Percentile bootstrap over pictures (Efron and Tibshirani, 1993).
 
     Where every picture is right (or every one wrong), all resamples are alike, and an interval without width would claim
@@ -57,19 +59,26 @@ def bootstrap(found: Resampled, *, level: float = 0.95) -> dict[str, Figure]:
         if found.n and low == high == value and value in (0.0, 1.0):
             possible = ((1 - level) / 2) ** (1 / found.n)
             low, high = (possible, 1.0) if value == 1.0 else (0.0, 1 - possible)
-        result[name] = Figure(value, low, high, found.n)
+        result[name] = MetricValue(value, low, high, found.n)
     return result
 
 
-def lift(mine: Resampled, theirs: Resampled, *, level: float = 0.95) -> dict[str, Figure]:
+def lift(
+    mine: BootstrapSamples, theirs: BootstrapSamples, *, level: float = 0.95
+) -> dict[str, MetricValue]:
     """Each figure of a model minus that of a baseline on the same pictures, both drawn with the same rows each time: what
-    the two find hard alike cancels out, so a difference can be sure where both figures are not."""
+    the two find hard alike cancels out, so a difference can be sure where both figures are not.
+    """
     if mine.n != theirs.n:
-        raise ValueError(f"the same pictures are expected on both sides, got {mine.n} and {theirs.n}")
+        raise ValueError(
+            f"the same pictures are expected on both sides, got {mine.n} and {theirs.n}"
+        )
     return {
-        name: Figure(
+        name: MetricValue(
             value - theirs.value[name],
-            *_percentiles([a[name] - b[name] for a, b in zip(mine.drawn, theirs.drawn, strict=True)], level),
+            *_percentiles(
+                [a[name] - b[name] for a, b in zip(mine.drawn, theirs.drawn, strict=True)], level
+            ),
             mine.n,
         )
         for name, value in mine.value.items()
@@ -77,7 +86,9 @@ def lift(mine: Resampled, theirs: Resampled, *, level: float = 0.95) -> dict[str
 
 
 def _percentiles(values: list[float], level: float) -> tuple[float, float]:
-    known = [value for value in values if value == value]  # some draws may hold no picture that a figure is of
+    known = [
+        value for value in values if value == value
+    ]  # some draws may hold no picture that a figure is of
     if not known:
         return float("nan"), float("nan")
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])

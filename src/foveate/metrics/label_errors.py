@@ -33,7 +33,8 @@ def suspects(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> l
 
 def doubt(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """(N,) from -1 to 1: the most likely other class's probability less the label's own (the normalised margin of Northcutt
-    et al., 2021, turned round). Sorted by it, the labels that look most wrong come first."""
+    et al., 2021, turned round). Sorted by it, the labels that look most wrong come first.
+    """
     rows = np.arange(len(labels))
     own, rest = probabilities[rows, labels], probabilities.copy()
     rest[rows, labels] = -np.inf

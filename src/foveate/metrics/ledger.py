@@ -13,7 +13,7 @@ from foveate.errors import RunError
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """when: ISO 8601, UTC; weights: sha256 of best.safetensors; result: the figures on the test part."""
 
     when: str
@@ -28,12 +28,12 @@ class Ledger:
     path: Path
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[LedgerEntry]:
         """All openings, oldest first. Raises RunError for a damaged ledger."""
         if not self.path.exists():
             return []
         try:
-            return [Entry(**entry) for entry in atomic_io.read_json(self.path)["entries"]]
+            return [LedgerEntry(**entry) for entry in atomic_io.read_json(self.path)["entries"]]
         except (KeyError, TypeError) as error:
             raise RunError(
                 f"this ledger is damaged ({error}), so it is not known how often the test part was opened",
@@ -41,12 +41,14 @@ class Ledger:
                 remedy="Take it from a backup. Do not remove it: it is what makes the test figure worth something.",
             ) from None
 
-    def find(self, weights: str) -> Entry | None:
+    def find(self, weights: str) -> LedgerEntry | None:
         """The opening by these weights, if there was one."""
         return next((entry for entry in self.entries if entry.weights == weights), None)
 
-    def record(self, weights: str, result: Mapping[str, Any]) -> Entry:
+    def record(self, weights: str, result: Mapping[str, Any]) -> LedgerEntry:
         """Add an opening."""
-        entry = Entry(datetime.now(UTC).isoformat(timespec="seconds"), weights, dict(result))
-        atomic_io.write_json(self.path, {"entries": [asdict(old) for old in [*self.entries, entry]]})
+        entry = LedgerEntry(datetime.now(UTC).isoformat(timespec="seconds"), weights, dict(result))
+        atomic_io.write_json(
+            self.path, {"entries": [asdict(old) for old in [*self.entries, entry]]}
+        )
         return entry

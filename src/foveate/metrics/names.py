@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-_WRITTEN = {"map": "mAP", "map50": "mAP50", "map75": "mAP75", "miou": "mIoU", "iou": "IoU", "pq": "PQ", "f1": "F1"}
+_WRITTEN = {
+    "map": "mAP",
+    "map50": "mAP50",
+    "map75": "mAP75",
+    "miou": "mIoU",
+    "iou": "IoU",
+    "pq": "PQ",
+    "f1": "F1",
+}
 
 
 def written(name: str) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from foveate.annotations import IGNORE
 from foveate.metrics.detection import column
 
-Tally = Mapping[str, NDArray[Any]]
+PerImageStats = Mapping[str, NDArray[Any]]
 
 NEAR = 0.0075
 """How far an edge may be off, as a share of the picture's diagonal; a pixel at least."""
@@ -27,7 +27,7 @@ _BLOCK = 2048
 
 
 @dataclass(frozen=True)
-class ClassFigures:
+class ClassMetrics:
     """share: of the labelled pixels; NaN where a class does not occur."""
 
     share: float
@@ -38,21 +38,27 @@ class ClassFigures:
     boundary_f1: float
 
 
-def row(found: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> dict[str, list[list[int]]]:
+def row(
+    found: NDArray[np.integer], true: NDArray[np.integer], classes: int
+) -> dict[str, list[list[int]]]:
     """What one picture adds to a tally, from (H, W) classes.
 
     cells: true * K + found and how many pixels, for each such pair that occurs
     edges: of each class that has any: itself, edge pixels found, of these the right ones, true ones, of these those found
     """
     if found.shape != true.shape:
-        raise ValueError(f"an answer of {true.shape} is expected, as its truth has, got {found.shape}")
+        raise ValueError(
+            f"an answer of {true.shape} is expected, as its truth has, got {found.shape}"
+        )
     known = true != IGNORE
     if (found[known] < 0).any():
         raise ValueError("an answer is expected to name a class at each pixel that is labelled")
     pairs = np.zeros(classes**2, np.int64)
     for here in _blocks(true.shape):
         own = known[here]
-        pairs += np.bincount(true[here][own].astype(np.int64) * classes + found[here][own], minlength=classes**2)
+        pairs += np.bincount(
+            true[here][own].astype(np.int64) * classes + found[here][own], minlength=classes**2
+        )
     cells = np.flatnonzero(pairs)
     edges = []
     for k in np.unique(np.concatenate([cells // classes, cells % classes])).tolist():
@@ -62,7 +68,7 @@ def row(found: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> 
     return {"cells": [[int(cell), int(pairs[cell])] for cell in cells], "edges": edges}
 
 
-def tally(rows: Sequence[Mapping[str, list[list[int]]]]) -> dict[str, NDArray[Any]]:
+def per_image_stats(rows: Sequence[Mapping[str, list[list[int]]]]) -> dict[str, NDArray[Any]]:
     """Rows as columns."""
     return {name: column([row[name] for row in rows]) for name in ("cells", "edges")}
 
@@ -90,10 +96,13 @@ def _near(edges: NDArray[np.bool_], others: NDArray[np.bool_]) -> tuple[int, int
         return count, 0
     far, right = max(1.0, NEAR * float(np.hypot(*edges.shape))), 0
     for here in _blocks(edges.shape):
-        around = tuple(slice(max(0, own.start - math.ceil(far)), own.stop + math.ceil(far)) for own in here)
+        around = tuple(
+            slice(max(0, own.start - math.ceil(far)), own.stop + math.ceil(far)) for own in here
+        )
         if edges[here].any() and others[around].any():
             inner = tuple(
-                slice(own.start - wide.start, own.stop - wide.start) for own, wide in zip(here, around, strict=True)
+                slice(own.start - wide.start, own.stop - wide.start)
+                for own, wide in zip(here, around, strict=True)
             )
             right += int((distance_transform_edt(~others[around])[inner][edges[here]] <= far).sum())
     return count, right
@@ -110,16 +119,16 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 class Scorer:
     """A tally as sparse counts, so that any choice of its pictures is scored by one sum."""
 
-    def __init__(self, tally: Tally, classes: int):
+    def __init__(self, stats: PerImageStats, classes: int):
         from scipy.sparse import csr_array
 
-        self.pictures, self.classes = len(tally["cells"]), classes
+        self.images, self.classes = len(stats["cells"]), classes
 
         def counts(column: str, places: int, width: int) -> Any:
-            cells = [(picture, *cell) for picture, row in enumerate(tally[column]) for cell in row]
+            cells = [(image, *cell) for image, row in enumerate(stats[column]) for cell in row]
             table = np.array(cells, np.int64).reshape(-1, width)
             at = table[:, 0], table[:, 1]
-            return [csr_array((table[:, k], at), (self.pictures, places)) for k in range(2, width)]
+            return [csr_array((table[:, k], at), (self.images, places)) for k in range(2, width)]
 
         (self.cells,), self.edges = counts("cells", classes**2, 3), counts("edges", classes, 6)
 
@@ -128,13 +137,14 @@ class Scorer:
         summed: NDArray[np.int64] = self._times(rows) @ self.cells
         return summed.reshape(self.classes, self.classes)
 
-    def per_class(self, rows: NDArray[np.int64] | None = None) -> list[ClassFigures]:
+    def per_class(self, rows: NDArray[np.int64] | None = None) -> list[ClassMetrics]:
         """One row a class."""
-        return [ClassFigures(*map(float, row)) for row in self._rates(rows).T]
+        return [ClassMetrics(*map(float, row)) for row in self._rates(rows).T]
 
-    def figures(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
+    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
         """miou, dice: means over the classes that occur; pixel_accuracy; boundary_f1: mean over the classes with edges.
-        NaN where no pixel is labelled."""
+        NaN where no pixel is labelled.
+        """
         share, iou, dice, _, recall, sharp = self._rates(rows)
         return {
             "miou": _mean(iou),
@@ -147,7 +157,9 @@ class Scorer:
         """(6, K) what `ClassFigures` holds."""
         pixels = self.confusion(rows)
         right, true, found = np.diag(pixels), pixels.sum(1), pixels.sum(0)
-        found_edges, found_right, true_edges, true_right = (self._times(rows) @ kind for kind in self.edges)
+        found_edges, found_right, true_edges, true_right = (
+            self._times(rows) @ kind for kind in self.edges
+        )
         # Twice the harmonic mean of two shares, of which one is 0 where only one side has an edge.
         precision, recall = _ratio(found_right, found_edges), _ratio(true_right, true_edges)
         precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
@@ -161,7 +173,11 @@ class Scorer:
         )  # fmt: skip
 
     def _times(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        return np.ones(self.pictures, np.int64) if rows is None else np.bincount(rows, minlength=self.pictures)
+        return (
+            np.ones(self.images, np.int64)
+            if rows is None
+            else np.bincount(rows, minlength=self.images)
+        )
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ class Backbone(nn.Module):
     statistics: what the pictures that its published weights were trained on were normalised by
     """
 
-    pictures: int
+    images: int
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     flexible: bool = False
@@ -44,13 +44,17 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i]): at most that, rounded up,
-        and less than three pixels less, where convolutions are not padded or pooling rounds down."""
+        and less than three pixels less, where convolutions are not padded or pooling rounds down.
+        """
         raise NotImplementedError
 
     def classifier(self, classes: int) -> nn.Module:
         """From the last map to (B, K) logits. Where a paper has its own classifier, its architecture overrides this
-        mean over the map and one linear layer (Lin et al., "Network in network", 2014)."""
-        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes))
+        mean over the map and one linear layer (Lin et al., "Network in network", 2014).
+        """
+        return nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes)
+        )
 
     def detector(self, classes: int) -> nn.Module:
         """From the maps to what `detector.Found` says. Where a paper has its own, its architecture overrides this one."""
@@ -77,4 +81,8 @@ class Staged(Backbone):
 
 def parameters(*modules: nn.Module) -> int:
     """How many weights these modules have, each counted once."""
-    return sum({id(weight): weight.numel() for module in modules for weight in module.parameters()}.values())
+    return sum(
+        {
+            id(weight): weight.numel() for module in modules for weight in module.parameters()
+        }.values()
+    )

@@ -12,7 +12,7 @@ FEATURES = 128
 _TAIL = 64
 
 
-class Reader(nn.Module):
+class CaptionRecognizer(nn.Module):
     """backbone: of clean pictures; words: of the vocabulary; longest: L, words in the longest caption; size, channels: of the pictures
 
     The last map is not averaged: where a thing is decides whether it is "left of" another.
@@ -32,4 +32,6 @@ class Reader(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) -> (B, L, words + 1) logits, of no word first, and (B, FEATURES)."""
         features = self.look(self.backbone(images)[-1])
-        return self.words(self.places(features).unflatten(1, (self.longest, _TAIL)).relu()), features
+        return self.words(
+            self.places(features).unflatten(1, (self.longest, _TAIL)).relu()
+        ), features

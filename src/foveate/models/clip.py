@@ -46,16 +46,18 @@ class Clip:
         self.net = hf_folder.net(transformers.CLIPModel, folder, told)
         words = self.net.config.text_config
         self.tokenizer = hf_folder.tokenizer(transformers.CLIPTokenizer, folder, words.vocab_size)
-        self.processor = hf_folder.part(transformers.CLIPImageProcessor, folder)
+        self.processor = hf_folder.component(transformers.CLIPImageProcessor, folder)
         self.limit: int = words.max_position_embeddings
 
     @torch.no_grad()
-    def pictures(self, images: Images) -> Tensor:
+    def images(self, images: Images) -> Tensor:
         """Pictures of any size, (H, W, C) uint8 -> (N, D) float32; not of unit length."""
         chunks = []
         for start in range(0, len(images), _AT_ONCE):
             some = [colour(image) for image in images[start : start + _AT_ONCE]]
-            given = self.processor(images=some, input_data_format="channels_last", return_tensors="pt")
+            given = self.processor(
+                images=some, input_data_format="channels_last", return_tensors="pt"
+            )
             chunks.append(self.net.get_image_features(given["pixel_values"]).pooler_output)
         return torch.cat(chunks) if chunks else torch.zeros(0, self.net.config.projection_dim)
 
@@ -66,7 +68,11 @@ class Clip:
             self.check(texts)
         with hf_folder.quiet():
             given = self.tokenizer(
-                list(texts), padding=True, truncation=True, max_length=self.limit, return_tensors="pt"
+                list(texts),
+                padding=True,
+                truncation=True,
+                max_length=self.limit,
+                return_tensors="pt",
             )
         ids, mask = given["input_ids"], given["attention_mask"]
         found = self.net.get_text_features(input_ids=ids, attention_mask=mask)

@@ -33,12 +33,14 @@ _NOT_OF_THE_NET = {
 
 
 def library(name: str, what: str) -> Any:
-    """transformers or diffusers. Raises SettingError with the extra to install if it is missing."""
+    """Transformers or diffusers. Raises SettingError with the extra to install if it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError:
         raise SettingError(
-            f"{what} needs {name}, which is not installed", where="model", remedy="pip install 'foveate[foundation]'"
+            f"{what} needs {name}, which is not installed",
+            where="model",
+            remedy="pip install 'foveate[foundation]'",
         ) from None
 
 
@@ -64,7 +66,9 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
 def refuse_if_missing(folder: Path) -> None:
     """Raises SettingError where there is no such folder."""
     if not folder.is_dir():
-        raise SettingError("there is no such folder", where=folder, remedy="Name a folder of a published model.")
+        raise SettingError(
+            "there is no such folder", where=folder, remedy="Name a folder of a published model."
+        )
 
 
 def described(told: dict[str, Any]) -> dict[str, Any]:
@@ -74,17 +78,22 @@ def described(told: dict[str, Any]) -> dict[str, Any]:
 
 def weights(folder: Path, stem: str = "model") -> list[Path]:
     """The safetensors files of a net, one or as many as its index names. Raises SettingError where there are none; pickled weights
-    are told apart, and never opened."""
+    are told apart, and never opened.
+    """
     refuse_if_missing(folder)
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
         try:
             names = sorted(set(read_json(folder, index.name)["weight_map"].values()))
-            inside = all(Path(name).name == name and name.endswith(".safetensors") for name in names)
+            inside = all(
+                Path(name).name == name and name.endswith(".safetensors") for name in names
+            )
         except (KeyError, TypeError, AttributeError):
             names, inside = [], False
         if not names or not inside:
-            raise SettingError("this index names no safetensors files of its own folder", where=index)
+            raise SettingError(
+                "this index names no safetensors files of its own folder", where=index
+            )
         found = [folder / name for name in names]
     else:
         found = [folder / f"{stem}.safetensors"]
@@ -117,7 +126,9 @@ def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
                     values += count
         except Exception as error:  # safetensors has its own errors
             raise SettingError(
-                f"these weights are damaged ({reason(error)})", where=path, remedy="Fetch the file again."
+                f"these weights are damaged ({reason(error)})",
+                where=path,
+                remedy="Fetch the file again.",
             ) from None
     needed = WORKING * (4 * values + sum(path.stat().st_size for path in files))
     there = available()
@@ -129,7 +140,9 @@ def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
         )
 
 
-def available(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:
+def available(
+    meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
+) -> int | None:
     """Bytes of memory that a process can have without others being pushed out, or None where the system does not say.
 
     group: of the control group that a container is limited by (cgroup v2), where there is one
@@ -150,7 +163,7 @@ def _table(path: Path) -> dict[str, int]:
 
 
 def net(kind: Any, folder: Path, told: dict[str, Any], **given: Any) -> Any:
-    """transformers' net of that class, with the folder's weights in float32, ready to answer.
+    """Transformers' net of that class, with the folder's weights in float32, ready to answer.
 
     told: its config.json; given: to the class. Raises SettingError if these weights do not make the whole net.
     """
@@ -169,7 +182,9 @@ def net(kind: Any, folder: Path, told: dict[str, Any], **given: Any) -> Any:
                 **given,
             )
     except Exception as error:  # the library has many ways to say that something does not fit
-        raise SettingError(f"no {kind.__name__} can be made of this folder ({reason(error)})", where=folder) from None
+        raise SettingError(
+            f"no {kind.__name__} can be made of this folder ({reason(error)})", where=folder
+        ) from None
     wrong = [*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])]
     if wrong:
         raise SettingError(
@@ -181,7 +196,7 @@ def net(kind: Any, folder: Path, told: dict[str, Any], **given: Any) -> Any:
     return built.eval().requires_grad_(False)
 
 
-def part(kind: Any, folder: Path) -> Any:
+def component(kind: Any, folder: Path) -> Any:
     """A tokenizer or image processor of that class, from the folder's own files. Raises SettingError if they are missing."""
     try:
         with quiet():
@@ -196,7 +211,8 @@ def part(kind: Any, folder: Path) -> Any:
 
 def tokenizer(kind: Any, folder: Path, known: int) -> Any:
     """A tokenizer of that class for a net that knows so many tokens. Raises SettingError where its files are missing, for which the
-    library would take an empty vocabulary, and for more tokens than the net has."""
+    library would take an empty vocabulary, and for more tokens than the net has.
+    """
     refuse_if_missing(folder)
     if not (folder / "tokenizer.json").is_file() and not all(
         (folder / name).is_file() for name in ("vocab.json", "merges.txt")
@@ -206,7 +222,7 @@ def tokenizer(kind: Any, folder: Path, known: int) -> Any:
             where=folder,
             remedy="Fetch the folder again, whole.",
         )
-    made = part(kind, folder)
+    made = component(kind, folder)
     if len(made) > known:
         raise SettingError(
             f"a tokenizer of at most {known:,} tokens is expected, as its net has, got {len(made):,}",

@@ -15,8 +15,8 @@ from foveate.data.dataset import Image
 from foveate.data.images import inside
 from foveate.data.label_maps import nearest
 from foveate.errors import SettingError
-from foveate.models.heads.promptable import NO_CLICK, Prompted, Prompts, Round
-from foveate.models.model import Vision
+from foveate.models.heads.promptable import NO_CLICK, MaskPrediction, PromptableHead, Prompts
+from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
 
 KNOWN = 4.0
@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 
-class Seer(ABC):
+class InteractivePredictor(ABC):
     """seer = run.on(image); seer.click(120, 80); seer.click(10, 10, inside=False)
 
     Each of these gives the mask of what is meant, (H, W) bool in the picture's own pixels; together they are one question, until
@@ -48,18 +48,21 @@ class Seer(ABC):
 
     def begin(self, mask: NDArray[np.bool_]) -> None:
         """Begin with a mask that is nearly right, (H, W), such as another run's answer, to be corrected by clicks. Raises SettingError
-        for one of another size."""
+        for one of another size.
+        """
         if mask.shape != self.size:
             told = [" x ".join(map(str, shape[::-1])) for shape in (self.size, mask.shape)]
             raise SettingError(
-                f"a mask of {told[0]} pixels is expected, as the picture has, got {told[1]}", where="mask"
+                f"a mask of {told[0]} pixels is expected, as the picture has, got {told[1]}",
+                where="mask",
             )
         self.forget()
         self.earlier = self.known(mask)
 
     def click(self, x: float, y: float, *, inside: bool = True) -> NDArray[np.bool_]:
         """Point at a pixel of the thing, or at one that is not of it. Raises SettingError outside of the picture, and where a pixel is
-        said to be both."""
+        said to be both.
+        """
         return self.point([(x, y, inside)])
 
     def box(self, left: float, top: float, right: float, bottom: float) -> NDArray[np.bool_]:
@@ -73,7 +76,8 @@ class Seer(ABC):
         for x, y, kind in clicks:
             if not (0 <= x < width and 0 <= y < height):
                 raise SettingError(
-                    f"a pixel of a picture of {width} x {height} is expected, got {x:g},{y:g}", where="point"
+                    f"a pixel of a picture of {width} x {height} is expected, got {x:g},{y:g}",
+                    where="point",
                 )
             if before.setdefault((int(x), int(y)), kind) != kind:
                 raise SettingError(
@@ -91,8 +95,8 @@ class Seer(ABC):
                 )
             self.outline = box
         self.clicks += clicks
-        answer = self.ask([self.clicks], [self.outline], self.earlier)
-        self.earlier, self.sure = answer.best(), float(answer.sure.max().sigmoid())
+        prediction = self.ask([self.clicks], [self.outline], self.earlier)
+        self.earlier, self.sure = prediction.best(), float(prediction.sure.max().sigmoid())
         return self.masks(self.earlier)[0]
 
     @abstractmethod
@@ -101,8 +105,11 @@ class Seer(ABC):
 
     @abstractmethod
     def ask(
-        self, clicks: Sequence[Sequence[Click]], boxes: Sequence[Box | None], earlier: Tensor | None = None
-    ) -> Round:
+        self,
+        clicks: Sequence[Sequence[Click]],
+        boxes: Sequence[Box | None],
+        earlier: Tensor | None = None,
+    ) -> MaskPrediction:
         """Of N things at once, each with its clicks and its box, in the picture's pixels. earlier: (N, h, w) logits"""
 
     @abstractmethod
@@ -110,12 +117,12 @@ class Seer(ABC):
         """(N, h, w) -> (N, H, W) in the picture's pixels."""
 
 
-class NetSeer(Seer):
+class NetInteractivePredictor(InteractivePredictor):
     """A net of our own that has looked at a picture."""
 
     @torch.no_grad()
-    def __init__(self, net: Vision, image: Image):
-        assert isinstance(net.body, Prompted)
+    def __init__(self, net: VisionModel, image: Image):
+        assert isinstance(net.body, PromptableHead)
         super().__init__((image.shape[0], image.shape[1]))
         net.eval()
         self.body = net.body
@@ -133,8 +140,11 @@ class NetSeer(Seer):
 
     @torch.no_grad()
     def ask(
-        self, clicks: Sequence[Sequence[Click]], boxes: Sequence[Box | None], earlier: Tensor | None = None
-    ) -> Round:
+        self,
+        clicks: Sequence[Sequence[Click]],
+        boxes: Sequence[Box | None],
+        earlier: Tensor | None = None,
+    ) -> MaskPrediction:
         count, most = len(clicks), max(1, *map(len, clicks)) if clicks else 1
         down, along = (new / old for new, old in zip(self.shown, self.size, strict=True))
         laid = np.full((count, most, 3), NO_CLICK, np.float32)
@@ -142,7 +152,9 @@ class NetSeer(Seer):
             for place, (x, y, kind) in enumerate(own):
                 laid[row, place] = x * along, y * down, kind
         scale = np.array([along, down] * 2, np.float32)
-        around = np.array([box or (0, 0, 0, 0) for box in boxes], np.float32).reshape(count, 4) * scale
+        around = (
+            np.array([box or (0, 0, 0, 0) for box in boxes], np.float32).reshape(count, 4) * scale
+        )
         device = self.maps[0].device
         prompts = Prompts(
             torch.zeros(count, dtype=torch.int64, device=device),

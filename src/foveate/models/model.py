@@ -18,7 +18,7 @@ from foveate.models.backbone import IMAGENET, Backbone, Statistics
 _AT_ONCE = 2**22  # pixels that are counted at once
 
 
-class Vision(nn.Module):
+class VisionModel(nn.Module):
     """Normalisation, then the body.
 
     body: (B, C, S, S) float -> output
@@ -50,7 +50,8 @@ class Vision(nn.Module):
 
     def canvases(self, images: Images, pixels: int) -> Iterator[tuple[list[int], Tensor]]:
         """Pictures of any size with their aspect kept, some of one shape at a time: which ones, and (b, C, h, w) uint8 on the
-        net's device, each at the top left of a canvas with no more padding than the strides ask for. pixels: of a batch."""
+        net's device, each at the top left of a canvas with no more padding than the strides ask for. pixels: of a batch.
+        """
         shapes: dict[tuple[int, int], list[int]] = {}
         for row in range(len(images)):
             shapes.setdefault(self.canvas(images[row].shape), []).append(row)
@@ -58,7 +59,9 @@ class Vision(nn.Module):
             at_once = max(1, pixels // (shape[0] * shape[1]))
             for start in range(0, len(rows), at_once):
                 some = rows[start : start + at_once]
-                laid = [padded(reduced(images[row], self.size, self.channels), *shape) for row in some]
+                laid = [
+                    padded(reduced(images[row], self.size, self.channels), *shape) for row in some
+                ]
                 batch = np.stack(laid)
                 yield some, torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.mean.device)
 
@@ -95,15 +98,19 @@ def _blocks(pixels: Pixels) -> Iterator[NDArray[np.uint8]]:
     count, height, width, channels = pixels.shape
     many = max(1, _AT_ONCE // (height * width))
     for start in range(0, count, many):
-        some = pixels[start : start + many]  # where pictures are letterboxed, a list of them without padding
+        some = pixels[
+            start : start + many
+        ]  # where pictures are letterboxed, a list of them without padding
         if many > 1:
-            yield np.concatenate([picture.reshape(-1, channels) for picture in some])
+            yield np.concatenate([image.reshape(-1, channels) for image in some])
         else:
             flat = some[0].reshape(-1, channels)
             yield from (flat[first : first + _AT_ONCE] for first in range(0, len(flat), _AT_ONCE))
 
 
-def published_statistics(channels: int, statistics: Statistics = IMAGENET) -> tuple[list[float], list[float]]:
+def published_statistics(
+    channels: int, statistics: Statistics = IMAGENET
+) -> tuple[list[float], list[float]]:
     """Mean and deviation of each channel, in uint8 units, that published weights were trained with.
 
     statistics: of the backbone. Pictures that are not of three colours get the mean over the colours in every channel.

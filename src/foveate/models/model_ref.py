@@ -65,7 +65,8 @@ def parse(told: str) -> Reference | None:
         return None
     if family not in FAMILIES:
         raise SettingError(
-            f"no kind of foundation model is called {family!r}; there are: {', '.join(FAMILIES)}", where=told
+            f"no kind of foundation model is called {family!r}; there are: {', '.join(FAMILIES)}",
+            where=told,
         )
     if not place:
         raise SettingError(f"a folder is expected after {family}:", where=told)
@@ -74,17 +75,22 @@ def parse(told: str) -> Reference | None:
 
 def folder(meant: Reference, *, download: bool) -> Path:
     """Where it lies. What is no folder is a name on the hub, and looked for among what was fetched before; only with download is it
-    fetched: descriptions, words and safetensors alone. Raises SettingError where it cannot be had."""
+    fetched: descriptions, words and safetensors alone. Raises SettingError where it cannot be had.
+    """
     path = Path(meant.place).expanduser()
     if path.exists():
         return path
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", meant.place) or meant.place.startswith("."):
-        raise SettingError("there is no such folder", where=path, remedy=f"Name a folder: {meant.family}:DIR.")
+        raise SettingError(
+            "there is no such folder", where=path, remedy=f"Name a folder: {meant.family}:DIR."
+        )
     hub: Any = hf_folder.library("huggingface_hub", f"{meant.family}:{meant.place}")
     try:
         return Path(
             hub.snapshot_download(
-                meant.place, allow_patterns=list(FAMILIES[meant.family].files), local_files_only=not download
+                meant.place,
+                allow_patterns=list(FAMILIES[meant.family].files),
+                local_files_only=not download,
             )
         )
     except Exception as error:  # the hub's client has its own errors for network, disk and names

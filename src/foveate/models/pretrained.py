@@ -23,13 +23,17 @@ def read(path: Path) -> dict[str, Tensor]:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)  # refuses pickled code
-        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        if not isinstance(state, dict) or not all(
+            isinstance(value, Tensor) for value in state.values()
+        ):
             raise ValueError("it holds no state dict")
         if not state:
             raise ValueError("it holds no tensors")
     except FileNotFoundError:
         raise SettingError(
-            "there is no such file of weights", where=path, remedy="Give a local file, or --pretrained."
+            "there is no such file of weights",
+            where=path,
+            remedy="Give a local file, or --pretrained.",
         ) from None
     except Exception as error:  # what a damaged file raises differs from library to library
         raise SettingError(
@@ -55,7 +59,9 @@ def download(name: str) -> dict[str, Tensor]:
                 progress=sys.stderr.isatty(), check_hash=True, map_location="cpu", weights_only=True
             )
         )
-    except Exception as error:  # network, disk, a wrong hash, a damaged cache: each library has its own words
+    except (
+        Exception
+    ) as error:  # network, disk, a wrong hash, a damaged cache: each library has its own words
         raise SettingError(
             f"the published weights of {name} could not be had ({reason(error)})",
             where=cached if cached.exists() else published.url,
@@ -65,7 +71,9 @@ def download(name: str) -> dict[str, Tensor]:
         ) from None
 
 
-def fitted(state: dict[str, Tensor], net: nn.Module, name: str, where: Path | str) -> dict[str, Tensor]:
+def fitted(
+    state: dict[str, Tensor], net: nn.Module, name: str, where: Path | str
+) -> dict[str, Tensor]:
     """A state dict that net takes whole. Raises SettingError that says what does not match."""
     wanted = net.state_dict()
     # Files from before 2018 do not count the batches that batch normalisation has seen. The count is of use in training

@@ -32,7 +32,7 @@ class Recipe:
 PLAIN = Recipe("adamw", 1e-3)
 """For nets without normalisation, in which larger steps kill units: Adam's customary rate."""
 NORMALISED = Recipe("adamw", 5e-3)
-"""For nets with batch normalisation: chosen on Fashion-MNIST's validation part with `quick` (benchmarks/README.md)."""
+"""For nets with batch normalisation: chosen on Fashion-MNIST's validation part with `tiny_cnn` (benchmarks/README.md)."""
 PRETRAINED = Recipe("adamw", 3e-4)
 """For published weights, which smaller steps adapt without breaking; customary."""
 FROZEN = Recipe("adamw", 5e-3)
@@ -89,7 +89,9 @@ class Model:
         if weights and not self.published:
             fit = ", ".join(model.name for model in all() if model.published)
             raise SettingError(
-                f"there are no published weights for {self.name!r}", where="weights", remedy=f"Use one of: {fit}."
+                f"there are no published weights for {self.name!r}",
+                where="weights",
+                remedy=f"Use one of: {fit}.",
             )
         least = self.least(weights=weights)
         if size < least:
@@ -101,7 +103,8 @@ class Model:
             raise SettingError(
                 f"{self.name} {'with published weights ' if weights else ''}needs pictures of at least {least} px, got {size}",
                 where="size",
-                remedy=f"Use --size {224 if weights else least}" + (f", or one of: {fit}." if fit else "."),
+                remedy=f"Use --size {224 if weights else least}"
+                + (f", or one of: {fit}." if fit else "."),
             )
 
 
@@ -116,7 +119,11 @@ def all() -> tuple[Model, ...]:
 
 def names() -> list[str]:
     """A name of each model that `build` takes; where anything may follow a colon, an example, if there is one everywhere."""
-    return [model.example or model.name for model in all() if model.example or not model.name.endswith("*")]
+    return [
+        model.example or model.name
+        for model in all()
+        if model.example or not model.name.endswith("*")
+    ]
 
 
 def find(name: str) -> Model:
@@ -144,7 +151,7 @@ def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Ba
     model = find(name)
     model.check(size, weights=weights is not None)
     backbone = model.build(name, channels, size, weights)
-    backbone.pictures = channels
+    backbone.images = channels
     return backbone
 
 

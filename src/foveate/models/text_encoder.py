@@ -41,12 +41,19 @@ class TextEncoder:
     def of(cls, place: str) -> TextEncoder:
         """Raises SettingError for what is no CLIP's folder."""
         clip = _opened(place)
-        made = cls(_whole(place), clip.net.config.text_config.hidden_size, clip.limit, _digest(clip))
+        made = cls(
+            _whole(place), clip.net.config.text_config.hidden_size, clip.limit, _digest(clip)
+        )
         made._clip = clip
         return made
 
     def options(self) -> dict[str, Any]:
-        told = {"place": self.place, "width": self.width, "longest": self.longest, "digest": self.digest}
+        told = {
+            "place": self.place,
+            "width": self.width,
+            "longest": self.longest,
+            "digest": self.digest,
+        }
         return {"text_encoder": told}
 
     @property
@@ -78,9 +85,12 @@ class TextEncoder:
 
     def read(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, L, E) what each token means, zeros after a text's end; L as the longest of these needs. A text without words is all zeros;
-        what is too long is read to CLIP's limit."""
+        what is too long is read to CLIP's limit.
+        """
         found = self._features(texts)
-        rows = np.zeros((len(texts), max(1, *map(len, found.values())) if found else 1, self.width), np.float32)
+        rows = np.zeros(
+            (len(texts), max(1, *map(len, found.values())) if found else 1, self.width), np.float32
+        )
         for row, text in zip(rows, texts, strict=True):
             if text in found:
                 row[: len(found[text])] = found[text]
@@ -95,18 +105,23 @@ class TextEncoder:
     def check(self, text: str) -> None:
         """Raises SettingError for a prompt without words, or of more tokens than CLIP reads."""
         if not text.strip():
-            raise SettingError("words are expected, got none", where="prompt", remedy="For example: a red square.")
+            raise SettingError(
+                "words are expected, got none", where="prompt", remedy="For example: a red square."
+            )
         self.clip.check([text])
 
     def _features(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Of each text that has words, (its tokens, E). Others are read together in an order of their own, so that which bits they are does
-        not depend on that of the data."""
+        not depend on that of the data.
+        """
         found = {text: self._kept[text] for text in texts if text in self._kept}
         missing = _ordered([text for text in texts if text not in found])
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
             given = self.clip.texts(some, whole=False)
-            for text, tokens, there in zip(some, given.tokens.numpy(), given.mask.numpy(), strict=True):
+            for text, tokens, there in zip(
+                some, given.tokens.numpy(), given.mask.numpy(), strict=True
+            ):
                 found[text] = tokens[there]
                 if self._bytes < MOST_KEPT:
                     self._kept[text] = found[text]

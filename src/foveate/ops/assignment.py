@@ -10,7 +10,8 @@ from torch import Tensor
 
 class Assigned(NamedTuple):
     """box: (A,) int64, the true box that each place answers for, -1: none; quality: (A,) from 0 to 1, the score that it
-    should give."""
+    should give.
+    """
 
     box: Tensor
     quality: Tensor
@@ -32,7 +33,9 @@ def task_aligned(
     from torchvision.ops import box_iou
 
     if not len(boxes):
-        return Assigned(torch.full((len(scores),), -1, device=scores.device), scores.new_zeros(len(scores)))
+        return Assigned(
+            torch.full((len(scores),), -1, device=scores.device), scores.new_zeros(len(scores))
+        )
     overlap = box_iou(boxes, found).nan_to_num()  # (M, A); two boxes without area have none
     fitness = scores[:, classes].T.clamp(min=1e-9).sqrt() * overlap.clamp(min=1e-4) ** 6
     inside = places_in(centres, strides, boxes)
@@ -62,7 +65,8 @@ def _keep_one(box: Tensor, fitness: Tensor) -> None:
 
 def places_in(centres: Tensor, strides: Tensor, boxes: Tensor) -> Tensor:
     """(M, A) bool: whether a place lies in a box; a box that is smaller than the grid still has the places about its
-    middle, so that nothing is too small to be learnt."""
+    middle, so that nothing is too small to be learnt.
+    """
     x, y = centres.unbind(1)
     left, top, right, bottom = boxes[:, :, None].unbind(1)
     half = strides / 2

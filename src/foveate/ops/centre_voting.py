@@ -57,7 +57,11 @@ def grouped(
     votes = (np.stack([rows, columns], 1) + 0.5 + to_middle[:, rows, columns].T).astype(np.float64)
     middles = _peaks(_density(votes, inside.shape, blur), blur)
     nearest = cKDTree(middles).query(votes)[1]
-    kept = _apart(middles, np.bincount(nearest, minlength=len(middles)), _density(votes, inside.shape, blur / 2))
+    kept = _apart(
+        middles,
+        np.bincount(nearest, minlength=len(middles)),
+        _density(votes, inside.shape, blur / 2),
+    )
     away, nearest = cKDTree(middles[kept]).query(votes)
     count = int(kept.sum())
     area = np.bincount(nearest, minlength=count)
@@ -67,12 +71,16 @@ def grouped(
     return ids, (sure / np.maximum(area, 1))[area >= LEAST]
 
 
-def _density(votes: NDArray[np.float64], shape: tuple[int, ...], blur: float) -> NDArray[np.float32]:
+def _density(
+    votes: NDArray[np.float64], shape: tuple[int, ...], blur: float
+) -> NDArray[np.float32]:
     """(N, 2) -> (H, W) votes for each pixel, blurred."""
     from scipy.ndimage import gaussian_filter
 
     cells = np.clip(votes, 0, np.array(shape) - 1).astype(np.int64)
-    counts = np.bincount(np.ravel_multi_index(tuple(cells.T), shape), minlength=int(np.prod(shape))).reshape(shape)
+    counts = np.bincount(
+        np.ravel_multi_index(tuple(cells.T), shape), minlength=int(np.prod(shape))
+    ).reshape(shape)
     density: NDArray[np.float32] = gaussian_filter(counts.astype(np.float32), blur, mode="constant")
     return density
 
@@ -89,7 +97,9 @@ def _peaks(density: NDArray[np.float32], blur: float) -> NDArray[np.float64]:
     return (np.stack([rows, columns], 1)[order] + 0.5).astype(np.float64)
 
 
-def _apart(places: NDArray[np.float64], area: NDArray[np.int64], density: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _apart(
+    places: NDArray[np.float64], area: NDArray[np.int64], density: NDArray[np.float32]
+) -> NDArray[np.bool_]:
     """Which middles are not one with a denser one, by their order."""
     from scipy.spatial import cKDTree
 
@@ -100,7 +110,9 @@ def _apart(places: NDArray[np.float64], area: NDArray[np.int64], density: NDArra
         if not kept[row]:
             continue
         # No further one can be one with it. Of all others it would be hours on a slide with thousands of cells.
-        around = tree.query_ball_point(places[row], np.sqrt(max(2.1, area[row] + largest)), return_sorted=True)
+        around = tree.query_ball_point(
+            places[row], np.sqrt(max(2.1, area[row] + largest)), return_sorted=True
+        )
         others = np.array(around, np.int64)
         others = others[(others > row) & kept[others]]
         away = ((places[others] - places[row]) ** 2).sum(1)

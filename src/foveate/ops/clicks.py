@@ -11,7 +11,8 @@ Click = tuple[float, float, bool]
 
 def next_click(true: NDArray[np.bool_], found: NDArray[np.bool_]) -> Click | None:
     """(H, W) each -> the pixel farthest from the edge of the largest connected region that differs, as interactive segmentation is
-    scored (Xu et al., "Deep interactive object selection", 2016); None where nothing differs. The middle of a pixel is at .5."""
+    scored (Xu et al., "Deep interactive object selection", 2016); None where nothing differs. The middle of a pixel is at .5.
+    """
     from scipy.ndimage import distance_transform_edt, label
 
     regions, count = label(true != found)

@@ -1,5 +1,6 @@
 """Outlines: their area, whether they cross themselves, and the pixels inside. An outline is (M, 2) float64, x and y in
-pixels; the last point is joined to the first."""
+pixels; the last point is joined to the first.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +31,17 @@ def bounds(outlines: tuple[Outline, ...]) -> tuple[float, float, float, float]:
 
 def crosses_itself(outline: Outline) -> bool:
     """Whether two sides that are no neighbours properly cross (touching is no crossing). Quadratic in the sides, in
-    one array operation a side."""
+    one array operation a side.
+    """
     start, end = outline, np.roll(outline, -1, 0)
     count = len(outline)
 
-    def turns(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> NDArray[np.float64]:
+    def turns(
+        p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         return np.sign(
-            (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
+            (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1])
+            - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
         )
 
     for i in range(count - 2):
@@ -67,12 +72,17 @@ def _crossings(outline: Outline, height: int, width: int) -> NDArray[np.int64]:
     corners = np.trunc(_FINE * np.clip(outline, -_REACH, _REACH) + 0.5).astype(np.int64)
     ends = np.roll(corners, -1, 0)
     parts = [slice(first, first + _AT_ONCE) for first in range(0, len(corners), _AT_ONCE)]
-    return np.concatenate([_crossings_of(corners[part], ends[part], height, width) for part in parts])
+    return np.concatenate(
+        [_crossings_of(corners[part], ends[part], height, width) for part in parts]
+    )
 
 
-def _crossings_of(start: NDArray[np.int64], end: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
+def _crossings_of(
+    start: NDArray[np.int64], end: NDArray[np.int64], height: int, width: int
+) -> NDArray[np.int64]:
     """The same of some sides, (M, 2) on the fine grid. Only the steps at a column's centre line are computed, not the
-    whole walk; they come out as the walk would have them, to the rounding of each product."""
+    whole walk; they come out as the walk would have them, to the rounding of each product.
+    """
     dx, dy = np.abs(end - start).T
     wide = dx >= dy  # such a side is walked along x, others along y, both from the smaller value on
     back = np.where(wide, start[:, 0] > end[:, 0], start[:, 1] > end[:, 1])[:, None]

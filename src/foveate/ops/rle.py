@@ -25,7 +25,8 @@ def encode(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def of_places(places: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
     """The same of a mask that is told by the places of its pixels, (M,) row * W + column in any order: so the picture need not be gone
-    through for each of its many small things."""
+    through for each of its many small things.
+    """
     height, width = size
     down = np.sort(places % max(1, width) * height + places // max(1, width))
     ends = np.flatnonzero(np.diff(down, append=-1) != 1)
@@ -64,7 +65,9 @@ def bounds(counts: NDArray[np.int64], size: Size) -> tuple[float, float, float, 
     height = size[0]
     first, last = starts // height, (ends - 1) // height
     left, right = int(first[0]), int(last[-1]) + 1
-    if (first != last).any():  # a run that goes on in the next column touches the bottom and the top
+    if (
+        first != last
+    ).any():  # a run that goes on in the next column touches the bottom and the top
         return float(left), 0.0, float(right), float(height)
     top, bottom = int((starts % height).min()), int(((ends - 1) % height).max()) + 1
     return float(left), float(top), float(right), float(bottom)
@@ -81,13 +84,16 @@ def checked(counts: Sequence[int] | NDArray[np.int64], size: Size) -> NDArray[np
         raise ValueError(f"a picture's height and width are expected, got {height} and {width}")
     # Summed as floats, since what is too much could come round to the right sum in 64 bits.
     if (runs < 0).any() or runs.sum(dtype=np.float64) != height * width:
-        raise ValueError(f"run lengths of 0 or more that sum to {height} x {width} pixels are expected")
+        raise ValueError(
+            f"run lengths of 0 or more that sum to {height} x {width} pixels are expected"
+        )
     return runs
 
 
 def from_text(text: str | bytes, size: Size) -> NDArray[np.int64]:
     """COCO's compressed runs: 5 bits a character from code 48 on, the sixth says that more follow; from the fourth run
-    on, the difference to the run before last. Raises ValueError for what is none."""
+    on, the difference to the run before last. Raises ValueError for what is none.
+    """
     data = text.encode("ascii", "replace") if isinstance(text, str) else text
     codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
     if len(codes) and (codes.min() < 0 or codes.max() > 63):
@@ -103,7 +109,9 @@ def from_text(text: str | bytes, size: Size) -> NDArray[np.int64]:
     if shifts.max() > 55:
         raise ValueError("compressed run lengths are expected, one is too long")
     runs = np.add.reduceat((codes & 31) << shifts, starts)
-    runs -= np.where(codes[ends] & 16 != 0, np.int64(1) << (shifts[ends] + 5), 0)  # the highest bit is the sign
+    runs -= np.where(
+        codes[ends] & 16 != 0, np.int64(1) << (shifts[ends] + 5), 0
+    )  # the highest bit is the sign
     runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
     return checked(runs, size)
 

@@ -15,7 +15,8 @@ OVERLAP = 0.25
 
 def tiles(height: int, width: int, side: int, overlap: float = OVERLAP) -> list[Tile]:
     """Tiles of `side` pixels (less where the picture is smaller) that cover all of it, evenly
-    spread and overlapping by at least `overlap`."""
+    spread and overlapping by at least `overlap`.
+    """
     return [
         (left, top, min(width, left + side), min(height, top + side))
         for top in _starts(height, side, overlap)
@@ -23,9 +24,12 @@ def tiles(height: int, width: int, side: int, overlap: float = OVERLAP) -> list[
     ]
 
 
-def cut(corners: NDArray[np.float64], tile: Tile, size: tuple[int, int], near: float) -> NDArray[np.bool_]:
+def cut(
+    corners: NDArray[np.float64], tile: Tile, size: tuple[int, int], near: float
+) -> NDArray[np.bool_]:
     """(N, 4) corners of what was found in a tile -> (N,) whether the tile's edge may have cut it: it comes nearer than `near`
-    pixels to a side that is none of the picture's. corners: in pixels of the picture, as the tile; size: its (height, width)"""
+    pixels to a side that is none of the picture's. corners: in pixels of the picture, as the tile; size: its (height, width)
+    """
     edge, whole = np.array(tile), np.array([0, 0, size[1], size[0]])
     return ((np.abs(corners - edge) < near) & (edge != whole)).any(1)
 

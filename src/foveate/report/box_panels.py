@@ -15,7 +15,7 @@ from foveate.metrics.box_errors import KINDS, Mistake, mistakes
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, Gallery, Item, Panel, Table
 
-Picture = Callable[[int], NDArray[np.uint8] | None]
+ReadImage = Callable[[int], NDArray[np.uint8] | None]
 
 MOST_CURVES = 6
 """Classes whose curve is drawn: those with most true boxes."""
@@ -26,23 +26,23 @@ _MARGIN = 0.6  # of a box's sides, shown around it
 
 
 def box_panels(
-    tally: Mapping[str, NDArray[Any]],
+    stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
-    picture: Picture,
+    read_image: ReadImage,
     classes: Sequence[str],
     thresholds: NDArray[np.float64],
 ) -> list[Panel]:
     """From a tally of `evaluation.detection`; thresholds: (K,) scores from which on a box is shown."""
-    rows = metrics.per_class(tally, len(classes), thresholds)
-    pairs = [metrics.boxes_of(tally, row) for row in range(len(ids))]
+    rows = metrics.per_class(stats, len(classes), thresholds)
+    pairs = [metrics.boxes_of(stats, row) for row in range(len(ids))]
     shown = [(found[_sure(found, thresholds)], true) for found, true in pairs]
-    wrong = [mistakes(*pair) for pair in shown]
+    wrong = [mistakes(*read_pair) for read_pair in shown]
     return [
         by_class(rows, classes, thresholds),
         curves(rows, classes),
         _kinds(wrong, sum(len(found) for found, _ in shown)),
-        _whole(shown, wrong, ids, picture, classes),
-        *_close(shown, wrong, ids, picture, classes),
+        _whole(shown, wrong, ids, read_image, classes),
+        *_close(shown, wrong, ids, read_image, classes),
     ]
 
 
@@ -52,7 +52,10 @@ def _sure(found: Boxes, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def by_class(
-    rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thresholds: NDArray[np.float64], thing: str = "box"
+    rows: Sequence[metrics.ClassMetrics],
+    classes: Sequence[str],
+    thresholds: NDArray[np.float64],
+    instance: str = "box",
 ) -> Table:
     """The figures of each class. thing: what is found, "box" or "mask"."""
     told = [
@@ -66,8 +69,8 @@ def by_class(
     ]
     return Table(
         "Class by class",
-        f"AP50 is the average precision over all scores where a {thing} counts that overlaps a true one by half (IoU 0.5), AP "
-        f"the mean over overlaps from 0.5 to 0.95. Precision and recall are of the {thing}{'es' if thing == 'box' else 's'} that "
+        f"AP50 is the average precision over all scores where a {instance} counts that overlaps a true one by half (IoU 0.5), AP "
+        f"the mean over overlaps from 0.5 to 0.95. Precision and recall are of the {instance}{'es' if instance == 'box' else 's'} that "
         "are shown: those whose score reaches the threshold, chosen on the validation part.",
         ["class", "true ones", "AP50", "AP", "precision", "recall", "threshold"],
         told,
@@ -78,13 +81,17 @@ def _share(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1%}"
 
 
-def curves(rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thing: str = "box") -> Chart:
+def curves(
+    rows: Sequence[metrics.ClassMetrics], classes: Sequence[str], instance: str = "box"
+) -> Chart:
     """Precision against recall."""
-    frequent = sorted((k for k, row in enumerate(rows) if row.n), key=lambda k: -rows[k].n)[:MOST_CURVES]
+    frequent = sorted((k for k, row in enumerate(rows) if row.n), key=lambda k: -rows[k].n)[
+        :MOST_CURVES
+    ]
     named = {classes[k]: rows[k].curve for k in frequent}
     return Chart(
         "Fewer misses, more false alarms",
-        f"Each curve goes from the surest {thing} to the least sure: to the right are more of the true ones found, downwards "
+        f"Each curve goes from the surest {instance} to the least sure: to the right are more of the true ones found, downwards "
         "are more of the answers false. The higher and the further right, the better.",
         charts.precision_recall(named),
     )
@@ -92,13 +99,13 @@ def curves(rows: Sequence[metrics.ClassFigures], classes: Sequence[str], thing: 
 
 def _kinds(wrong: Sequence[Sequence[Mistake]], shown: int) -> Table:
     counts = Counter(mistake.kind for each in wrong for mistake in each)
-    pictures = Counter(kind for each in wrong for kind in {mistake.kind for mistake in each})
+    images = Counter(kind for each in wrong for kind in {mistake.kind for mistake in each})
     return Table(
         "What goes wrong",
         f"Of the {shown:,} boxes that are shown, and of the true ones, each mistake by its kind (after Bolya et al., "
         "TIDE, 2020).",
         ["kind", "which is", "count", "in pictures"],
-        [[kind, what, f"{counts[kind]:,}", f"{pictures[kind]:,}"] for kind, what in KINDS.items()],
+        [[kind, what, f"{counts[kind]:,}", f"{images[kind]:,}"] for kind, what in KINDS.items()],
         2,
     )
 
@@ -107,13 +114,13 @@ def _whole(
     shown: Sequence[tuple[Boxes, Boxes]],
     wrong: Sequence[Sequence[Mistake]],
     ids: Sequence[str],
-    picture: Picture,
+    read_image: ReadImage,
     classes: Sequence[str],
 ) -> Gallery:
     order = sorted(range(len(ids)), key=lambda row: -len(wrong[row]))[:WORST]
     items = []
     for row in order:
-        image = picture(row)
+        image = read_image(row)
         if image is None or not wrong[row]:
             continue
         found, true = shown[row]
@@ -132,29 +139,38 @@ def _close(
     shown: Sequence[tuple[Boxes, Boxes]],
     wrong: Sequence[Sequence[Mistake]],
     ids: Sequence[str],
-    picture: Picture,
+    read_image: ReadImage,
     classes: Sequence[str],
 ) -> list[Gallery]:
     """The surest mistakes of each kind; of those that were missed the largest."""
     galleries = []
     for kind, what in KINDS.items():
-        all_of = [(row, mistake) for row, each in enumerate(wrong) for mistake in each if mistake.kind == kind]
-        all_of.sort(key=lambda pair: _weight(shown[pair[0]], pair[1]))
+        all_of = [
+            (row, mistake)
+            for row, each in enumerate(wrong)
+            for mistake in each
+            if mistake.kind == kind
+        ]
+        all_of.sort(key=lambda read_pair: _weight(shown[read_pair[0]], read_pair[1]))
         items = []
         for row, mistake in all_of[:OF_EACH_KIND]:
-            if (image := picture(row)) is not None:
+            if (image := read_image(row)) is not None:
                 items.append(_cut(image, *shown[row], mistake, ids[row], classes))
         if items:
             order = "the largest" if kind == "missed" else "the surest"
             galleries.append(
-                Gallery(f"{kind.capitalize()}: {what}", f"{len(all_of):,} in all; {order} of them.", items)
+                Gallery(
+                    f"{kind.capitalize()}: {what}",
+                    f"{len(all_of):,} in all; {order} of them.",
+                    items,
+                )
             )
     return galleries
 
 
-def _weight(pair: tuple[Boxes, Boxes], mistake: Mistake) -> float:
+def _weight(read_pair: tuple[Boxes, Boxes], mistake: Mistake) -> float:
     """Largest first."""
-    found, true = pair
+    found, true = read_pair
     if mistake.found is None:
         return -float((true.corners[mistake.true, 2:] - true.corners[mistake.true, :2]).prod())
     assert found.scores is not None
@@ -162,7 +178,12 @@ def _weight(pair: tuple[Boxes, Boxes], mistake: Mistake) -> float:
 
 
 def _cut(
-    image: NDArray[np.uint8], found: Boxes, true: Boxes, mistake: Mistake, id: str, classes: Sequence[str]
+    image: NDArray[np.uint8],
+    found: Boxes,
+    true: Boxes,
+    mistake: Mistake,
+    id: str,
+    classes: Sequence[str],
 ) -> Item:
     """The surroundings of one mistake."""
     which = [None if row is None else np.array([row]) for row in (mistake.found, mistake.true)]
@@ -172,10 +193,14 @@ def _cut(
     low, high = both[:, :2].min(0), both[:, 2:].max(0)
     margin = _MARGIN * max(*(high - low), 8)
     sides = np.array(image.shape[1::-1])
-    left, top = (low - margin).clip(0, sides - 1).astype(int)  # a box may have been drawn beyond its picture
+    left, top = (
+        (low - margin).clip(0, sides - 1).astype(int)
+    )  # a box may have been drawn beyond its picture
     right, bottom = np.ceil(high + margin).clip([left + 1, top + 1], sides).astype(int)
     shift = [left, top, left, top]
-    own, theirs = (Boxes(boxes.corners - shift, boxes.classes, boxes.scores) for boxes in (own, theirs))
+    own, theirs = (
+        Boxes(boxes.corners - shift, boxes.classes, boxes.scores) for boxes in (own, theirs)
+    )
     name = classes[(theirs if mistake.found is None else own).classes[0]]
     sure = "" if own.scores is None or not len(own) else f"{own.scores[0]:.0%} sure · "
     drawn = _drawn(image[top:bottom, left:right], own, theirs, classes)
@@ -183,7 +208,9 @@ def _cut(
     return Item(drawn, caption, f"{sure}{id}", "bad")
 
 
-def _drawn(image: NDArray[np.uint8], found: Boxes, true: Boxes, classes: Sequence[str]) -> NDArray[np.uint8]:
+def _drawn(
+    image: NDArray[np.uint8], found: Boxes, true: Boxes, classes: Sequence[str]
+) -> NDArray[np.uint8]:
     corners = np.concatenate([true.corners, found.corners])
     colours = [drawing.TRUE] * len(true) + [drawing.colour(int(k)) for k in found.classes]
     captions = [""] * len(true) + [classes[k] for k in found.classes]

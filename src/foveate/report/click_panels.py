@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
-from foveate.metrics.interactive import CLICKS, ENOUGH, Pointed, needed
+from foveate.metrics.interactive import CLICKS, ENOUGH, InteractiveResult, needed
 from foveate.report import drawing
 from foveate.report.panels import Gallery, Item, Panel, shares
 
@@ -18,23 +18,32 @@ WORST = 6
 
 
 def point_panels(
-    tally: Mapping[str, NDArray[Any]],
+    stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Any, Any]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Any, Any]],
     classes: Sequence[str],
 ) -> list[Panel]:
     """From a tally of `evaluation.pointing`; pair: a picture's answer, and what is true."""
-    each = [(row, place, *thing) for row, things in enumerate(tally["things"]) for place, thing in enumerate(things)]
+    each = [
+        (row, place, *instance)
+        for row, instances in enumerate(stats["things"])
+        for place, instance in enumerate(instances)
+    ]
     if not each:
         return []
-    ious = np.array([thing[3:] for thing in each], float)
-    named = np.array([thing[2] for thing in each], np.int64)
+    ious = np.array([instance[3:] for instance in each], float)
+    named = np.array([instance[2] for instance in each], np.int64)
     clicks = needed(ious)
     growth = [
-        (f"{count} click{'s' if count > 1 else ''}", float(ious[:, count - 1].mean())) for count in range(1, CLICKS + 1)
+        (f"{count} click{'s' if count > 1 else ''}", float(ious[:, count - 1].mean()))
+        for count in range(1, CLICKS + 1)
     ]
-    by_class = [(name, float(ious[named == k, 0].mean())) for k, name in enumerate(classes) if (named == k).any()]
+    by_class = [
+        (name, float(ious[named == k, 0].mean()))
+        for k, name in enumerate(classes)
+        if (named == k).any()
+    ]
     enough = [
         (f"{count} clicks" if count > 1 else "1 click", float((clicks <= count).mean()))
         for count in range(1, CLICKS + 1)
@@ -45,7 +54,11 @@ def point_panels(
             "Mean IoU of mask and truth. Each click falls where the last mask was most wrong.",
             growth,
         ),
-        shares("How soon a mask is good", f"The share of things at an IoU of {ENOUGH:.0%} or more.", enough),
+        shares(
+            "How soon a mask is good",
+            f"The share of things at an IoU of {ENOUGH:.0%} or more.",
+            enough,
+        ),
     ]
     if len(by_class) > 1:
         panels.append(
@@ -55,28 +68,28 @@ def point_panels(
                 sorted(by_class, key=lambda one: one[1]),
             )
         )
-    return [*panels, *_worst(each, ious, ids, picture, pair, classes)]
+    return [*panels, *_worst(each, ious, ids, read_image, read_pair, classes)]
 
 
 def _worst(
     each: Sequence[tuple[Any, ...]],
     ious: NDArray[np.float64],
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Any, Any]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Any, Any]],
     classes: Sequence[str],
 ) -> list[Panel]:
     """Picture, truth, and the answers after one click and after all of them."""
     items = []
     for place in np.argsort(ious[:, 0], kind="stable")[:WORST]:
-        row, thing, k, *_ = each[place]
-        image = picture(row)
+        row, instance, k, *_ = each[place]
+        image = read_image(row)
         if image is None:
             continue
-        answer, true = pair(row)
-        assert isinstance(answer, Pointed)
-        one = np.array([thing])
-        shown = [true[answer.rows[one]], answer.after[0][one], answer.after[-1][one]]
+        prediction, true = read_pair(row)
+        assert isinstance(prediction, InteractiveResult)
+        one = np.array([instance])
+        shown = [true[prediction.rows[one]], prediction.after[0][one], prediction.after[-1][one]]
         views = [drawing.legible(drawing.rgb(image)), *(_drawn(image, own) for own in shown)]
         told = f"{classes[k]}: IoU {ious[place, 0]:.0%} after one click, {ious[place, -1]:.0%} after {CLICKS}"
         items.append(Item(drawing.squared(views), told, ids[row], "bad"))
@@ -87,6 +100,6 @@ def _worst(
     return [Gallery("The hardest things", words, items, large=True)] if items else []
 
 
-def _drawn(image: NDArray[np.uint8], thing: Instances) -> NDArray[np.uint8]:
-    mask = thing.masks((image.shape[0], image.shape[1]))[0]
-    return drawing.things(image, mask.astype(np.int32), np.zeros(1, np.int64))
+def _drawn(image: NDArray[np.uint8], instance: Instances) -> NDArray[np.uint8]:
+    mask = instance.masks((image.shape[0], image.shape[1]))[0]
+    return drawing.instances(image, mask.astype(np.int32), np.zeros(1, np.int64))

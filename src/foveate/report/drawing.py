@@ -40,7 +40,8 @@ def boxes(
     captions: Sequence[str],
 ) -> NDArray[np.uint8]:
     """(H, W, C) uint8 and (N, 4) corners in its pixels -> (H', W', 3), a copy with the boxes and their captions in it,
-    enlarged by a whole number where the picture is small."""
+    enlarged by a whole number where the picture is small.
+    """
     from PIL import Image as Pillow
     from PIL import ImageDraw, ImageFont
 
@@ -51,18 +52,24 @@ def boxes(
     width = max(2, round(max(canvas.size) / 300))
     font = ImageFont.load_default(max(11, round(max(canvas.size) / 45)))
     named = len(corners) <= MOST_NAMES
-    for box, ink, caption in zip((corners * times).round().tolist(), colours, captions, strict=True):
+    for box, ink, caption in zip(
+        (corners * times).round().tolist(), colours, captions, strict=True
+    ):
         left, top, right, bottom = (int(at) for at in box)
         right, bottom = max(left, right - 1), max(top, bottom - 1)
         if ink == TRUE:
-            draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=width + 2)
+            draw.rectangle(
+                (left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=width + 2
+            )
         draw.rectangle((left, top, right, bottom), outline=ink, width=width)
         if caption and named:
             _name(draw, font, caption, ink, (left, top), canvas.size)
     return np.asarray(canvas)
 
 
-def _name(draw: Any, font: Any, caption: str, ink: Colour, corner: tuple[int, int], size: tuple[int, int]) -> None:
+def _name(
+    draw: Any, font: Any, caption: str, ink: Colour, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
     """The caption in a filled strip above the box, or in it where there is no room."""
     left, top = corner
     _, _, width, height = (round(at) for at in draw.textbbox((0, 0), caption, font=font))
@@ -99,7 +106,9 @@ def legible(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image.repeat(times, 0).repeat(times, 1)
 
 
-def painted(image: NDArray[np.uint8], ink: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def painted(
+    image: NDArray[np.uint8], ink: NDArray[np.uint8], where: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
     """(H, W, C) -> (H, W, 3): ink, (H, W, 3), over the picture's grey where it is to be, and the picture as it is elsewhere."""
     plain = rgb(image)
     grey = plain.mean(2, keepdims=True)
@@ -107,19 +116,27 @@ def painted(image: NDArray[np.uint8], ink: NDArray[np.uint8], where: NDArray[np.
     return np.where(where[..., None], mixed.round().astype(np.uint8), plain)
 
 
-def classes(image: NDArray[np.uint8], values: NDArray[np.integer], colours: Sequence[Colour]) -> NDArray[np.uint8]:
+def classes(
+    image: NDArray[np.uint8], values: NDArray[np.integer], colours: Sequence[Colour]
+) -> NDArray[np.uint8]:
     """(H, W, C) and (H, W) classes, -1 where there is none -> (H', W', 3), each class in its colour, enlarged where small.
-    A letterbox is shown without its padding: what lies at its top left, as large as its classes."""
+    A letterbox is shown without its padding: what lies at its top left, as large as its classes.
+    """
     image = image[: values.shape[0], : values.shape[1]]
     ink = np.array(colours, np.uint8)[np.maximum(values, 0)]
     return legible(painted(image, ink, values >= 0))
 
 
-def things(
-    image: NDArray[np.uint8], ids: NDArray[np.integer], kinds: NDArray[np.int64], *, ink: Colour | None = None
+def instances(
+    image: NDArray[np.uint8],
+    ids: NDArray[np.integer],
+    kinds: NDArray[np.int64],
+    *,
+    ink: Colour | None = None,
 ) -> NDArray[np.uint8]:
     """(H, W, C) and (H, W) numbers of things from 1 on -> (H', W', 3), each tinted and edged in the colour of its kind, (N,), or
-    edged alone, in one ink; enlarged where small."""
+    edged alone, in one ink; enlarged where small.
+    """
     image = image[: ids.shape[0], : ids.shape[1]]  # without the padding of a letterbox
     plain = legible(rgb(image))
     times = plain.shape[0] // image.shape[0]
@@ -157,5 +174,8 @@ def legend(names: Sequence[str], colours: Sequence[Colour], width: int) -> NDArr
 def squared(views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Four pictures of one size, at most SQUARED pixels a side each, as one: two above, two below."""
     step = -(-max(views[0].shape[:2]) // SQUARED)
-    frame = [np.pad(view[::step, ::step], ((0, 4), (0, 4), (0, 0)), constant_values=255) for view in views]
+    frame = [
+        np.pad(view[::step, ::step], ((0, 4), (0, 4), (0, 0)), constant_values=255)
+        for view in views
+    ]
     return np.concatenate([np.concatenate(frame[:2], 1), np.concatenate(frame[2:], 1)])

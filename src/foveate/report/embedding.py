@@ -28,14 +28,18 @@ def data_uri(image: NDArray[np.uint8], large: bool = False) -> str:
     import PIL.Image
 
     shown = image[..., 0] if image.shape[2] in (1, 2) else image[..., :3]
-    picture = PIL.Image.fromarray(np.ascontiguousarray(shown))
+    pillow_image = PIL.Image.fromarray(np.ascontiguousarray(shown))
     most = LARGE if large else LARGEST
-    picture.thumbnail((most, most), PIL.Image.Resampling.LANCZOS)
-    return embedded(picture, "PNG") if is_small(image) else embedded(picture, "JPEG", quality=80)
+    pillow_image.thumbnail((most, most), PIL.Image.Resampling.LANCZOS)
+    return (
+        embedded(pillow_image, "PNG")
+        if is_small(image)
+        else embedded(pillow_image, "JPEG", quality=80)
+    )
 
 
-def embedded(picture: Image, kind: str, **how: Any) -> str:
+def embedded(pillow_image: Image, kind: str, **how: Any) -> str:
     """A picture of Pillow's as a data URI, saved as it says there."""
     out = io.BytesIO()
-    picture.save(out, kind, optimize=True, **how)
+    pillow_image.save(out, kind, optimize=True, **how)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"

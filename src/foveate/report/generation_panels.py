@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.images import fit
-from foveate.metrics.generation import Drawn
+from foveate.metrics.generation import GeneratedImage
 from foveate.report.panels import Gallery, Item, Panel, shares
 
 SHOWN = 24
@@ -19,32 +19,32 @@ HARDEST = 12
 
 
 def drawn_panels(
-    tally: Mapping[str, NDArray[Any]],
+    stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Any, Any]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Any, Any]],
     words: Callable[[Sequence[int]], str],
 ) -> list[Panel]:
     """From a tally of `evaluation.drawn`. pair: a picture's answer, and what is true; words: of these numbers"""
-    told, read = np.asarray(tally["told"]), np.asarray(tally["read"])
+    told, read = np.asarray(stats["told"]), np.asarray(stats["read"])
     if not len(told):
         return []
     right = (told == read).all(1)
-    wrong, near = np.flatnonzero(~right), np.argsort(tally["near"], kind="stable")
+    wrong, near = np.flatnonzero(~right), np.argsort(stats["near"], kind="stable")
 
     def items(rows: NDArray[np.int64], small: Callable[[int], str]) -> list[Item]:
         found = []
         for row in rows.tolist():
-            if (real := picture(row)) is None:
+            if (real := read_image(row)) is None:
                 return []
-            answer = pair(row)[0]
-            assert isinstance(answer, Drawn)
-            beside = fit(real, len(answer.picture), answer.picture.shape[2])
+            prediction = read_pair(row)[0]
+            assert isinstance(prediction, GeneratedImage)
+            beside = fit(real, len(prediction.image), prediction.image.shape[2])
             gap = np.full((len(beside), 2, beside.shape[2]), 255, np.uint8)
             found.append(
                 Item(
-                    np.concatenate([answer.picture, gap, beside], 1),
-                    answer.text,
+                    np.concatenate([prediction.image, gap, beside], 1),
+                    prediction.text,
                     small(row),
                     "plain" if right[row] else "bad",
                 )
@@ -60,7 +60,13 @@ def drawn_panels(
             items(np.arange(len(told))[:SHOWN], lambda row: ids[row]),
         ),
         *(
-            [shares("What is hard to say in pictures", "How often each word is read where it was asked for.", by_word)]
+            [
+                shares(
+                    "What is hard to say in pictures",
+                    "How often each word is read where it was asked for.",
+                    by_word,
+                )
+            ]
             if by_word
             else []
         ),
@@ -75,7 +81,7 @@ def drawn_panels(
             "Nearest to a train picture",
             "Those that stand out most by how near they are to one train picture, as a share of the mean over its fifty nearest: "
             "copies would be near 0.",
-            items(near[: SHOWN // 3], lambda row: f"{float(tally['near'][row]):.2f}"),
+            items(near[: SHOWN // 3], lambda row: f"{float(stats['near'][row]):.2f}"),
         ),
     ]
 
@@ -86,5 +92,10 @@ def _by_word(
     """The words that are read least often where they were asked for, hardest first, of those that are not in all captions."""
     varying = (told != told[:1]).any(0)
     asked, found = told[:, varying], (told == read)[:, varying]
-    shares_of = [(words([number]), float(found[asked == number].mean())) for number in np.unique(asked).tolist()]
-    return sorted(((name, share) for name, share in shares_of if name), key=lambda one: one[1])[:HARDEST]
+    shares_of = [
+        (words([number]), float(found[asked == number].mean()))
+        for number in np.unique(asked).tolist()
+    ]
+    return sorted(((name, share) for name, share in shares_of if name), key=lambda one: one[1])[
+        :HARDEST
+    ]

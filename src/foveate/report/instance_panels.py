@@ -22,17 +22,18 @@ FALSE: drawing.Colour = (0, 120, 215)
 
 
 def thing_panels(
-    tally: Mapping[str, NDArray[Any]],
+    stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Instances, Instances]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Instances, Instances]],
     classes: Sequence[str],
     thresholds: NDArray[np.float64],
 ) -> list[Panel]:
     """From a tally of `evaluation.instance`; pair: what is shown of a picture's answer, and what is true."""
-    rows = instance.per_class(tally, len(classes), thresholds)
+    rows = instance.per_class(stats, len(classes), thresholds)
     scored = sorted(
-        ((name, row.ap50) for name, row in zip(classes, rows, strict=True) if row.n), key=lambda one: one[1]
+        ((name, row.ap50) for name, row in zip(classes, rows, strict=True) if row.n),
+        key=lambda one: one[1],
     )
     return [
         shares(
@@ -42,36 +43,47 @@ def thing_panels(
         ),
         by_class(rows, classes, thresholds, "mask"),
         curves(rows, classes, "mask"),
-        *_worst(tally, ids, picture, pair, len(classes)),
+        *_worst(stats, ids, read_image, read_pair, len(classes)),
     ]
 
 
 def _worst(
-    tally: Mapping[str, NDArray[Any]],
+    stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Instances, Instances]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Instances, Instances]],
     classes: int,
 ) -> list[Panel]:
     """Picture, truth, answer and difference."""
-    wrong = [(sum(false for *_, false, _ in each), sum(missed for *_, missed in each)) for each in tally["quality"]]
+    wrong = [
+        (sum(false for *_, false, _ in each), sum(missed for *_, missed in each))
+        for each in stats["quality"]
+    ]
     items = []
     for row in sorted(range(len(ids)), key=lambda row: -sum(wrong[row]))[:WORST]:
         false, missed = wrong[row]
-        image = picture(row)
+        image = read_image(row)
         if image is None or not false + missed:
             continue
-        found, true = pair(row)
+        found, true = read_pair(row)
         views = [drawing.legible(drawing.rgb(image))]
         size = (image.shape[0], image.shape[1])
-        for things in (true, found):
-            own = things.boxes.classes if classes > 1 else np.arange(len(things))
-            views.append(drawing.things(image, label_maps.numbered(things, size), own))
-        edges = drawing.things(image, label_maps.numbered(true, size), true.boxes.classes, ink=MISSED)
-        theirs = drawing.things(image, label_maps.numbered(found, size), found.boxes.classes, ink=FALSE)
+        for instances in (true, found):
+            own = instances.boxes.classes if classes > 1 else np.arange(len(instances))
+            views.append(drawing.instances(image, label_maps.numbered(instances, size), own))
+        edges = drawing.instances(
+            image, label_maps.numbered(true, size), true.boxes.classes, ink=MISSED
+        )
+        theirs = drawing.instances(
+            image, label_maps.numbered(found, size), found.boxes.classes, ink=FALSE
+        )
         plain = views[0]
         views.append(np.where((theirs != plain).any(2, keepdims=True), theirs, edges))
-        items.append(Item(drawing.squared(views), f"{missed:,.0f} missed, {false:,.0f} false", ids[row], "bad"))
+        items.append(
+            Item(
+                drawing.squared(views), f"{missed:,.0f} missed, {false:,.0f} false", ids[row], "bad"
+            )
+        )
     words = (
         "Those with most things missed or false: nothing true overlaps by half. In each square: the picture and the true things "
         "above; what was found, and both outlines, below: red the true ones, blue those that were found."

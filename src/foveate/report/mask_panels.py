@@ -22,8 +22,8 @@ WRONG: drawing.Colour = (214, 40, 40)
 def mask_panels(
     scorer: Scorer,
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Mask, Mask]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Mask, Mask]],
     classes: Sequence[str],
     colours: Sequence[drawing.Colour],
 ) -> list[Panel]:
@@ -31,7 +31,11 @@ def mask_panels(
     pixels = scorer.confusion()
     frequent = np.sort(np.argsort(-pixels.sum(1), kind="stable")[:MOST_CLASSES])
     names = [classes[k] for k in frequent]
-    rest = "" if len(frequent) == len(classes) else f" Of {len(classes)} classes the {len(frequent)} with most pixels."
+    rest = (
+        ""
+        if len(frequent) == len(classes)
+        else f" Of {len(classes)} classes the {len(frequent)} with most pixels."
+    )
     return [
         _bars(scorer, classes),
         _table(scorer, classes),
@@ -41,12 +45,16 @@ def mask_panels(
             pixels[np.ix_(frequent, frequent)],
             names,
         ),
-        *_worst(scorer, ids, picture, pair, classes, colours),
+        *_worst(scorer, ids, read_image, read_pair, classes, colours),
     ]
 
 
 def _bars(scorer: Scorer, classes: Sequence[str]) -> Bars:
-    rows = [(name, one.iou) for name, one in zip(classes, scorer.per_class(), strict=True) if one.iou == one.iou]
+    rows = [
+        (name, one.iou)
+        for name, one in zip(classes, scorer.per_class(), strict=True)
+        if one.iou == one.iou
+    ]
     rows.sort(key=lambda row: row[1])
     return shares(
         "How well each class is found",
@@ -78,29 +86,31 @@ def _table(scorer: Scorer, classes: Sequence[str]) -> Table:
 def _worst(
     scorer: Scorer,
     ids: Sequence[str],
-    picture: Callable[[int], NDArray[np.uint8] | None],
-    pair: Callable[[int], tuple[Mask, Mask]],
+    read_image: Callable[[int], NDArray[np.uint8] | None],
+    read_pair: Callable[[int], tuple[Mask, Mask]],
     classes: Sequence[str],
     colours: Sequence[drawing.Colour],
 ) -> list[Panel]:
     """Picture, truth, answer and difference of those with the lowest mean IoU."""
-    each = [(scorer.figures(np.array([row]))["miou"], row) for row in range(len(ids))]
+    each = [(scorer.metrics(np.array([row]))["miou"], row) for row in range(len(ids))]
     items = []
-    for figure, row in sorted((figure, row) for figure, row in each if figure == figure)[:WORST]:
-        image = picture(row)
+    for metric, row in sorted((metric, row) for metric, row in each if metric == metric)[:WORST]:
+        image = read_image(row)
         if image is None:
             continue
-        found, true = (mask.pixels.read() for mask in pair(row))
+        found, true = (mask.pixels.read() for mask in read_pair(row))
         wrong = (found != true) & (true != IGNORE)
         ink = np.broadcast_to(np.array(WRONG, np.uint8), (*wrong.shape, 3))
         views = (drawing.legible(drawing.rgb(image)), drawing.classes(image, true, colours), drawing.classes(image, found, colours),
                  drawing.legible(drawing.painted(image, ink, wrong)))  # fmt: skip
         grid = drawing.squared(views)
-        grid = np.concatenate([grid, drawing.legend(classes[:MOST_CLASSES], colours, grid.shape[1])])
+        grid = np.concatenate(
+            [grid, drawing.legend(classes[:MOST_CLASSES], colours, grid.shape[1])]
+        )
         items.append(
             Item(
                 grid,
-                f"{figure:.1%} mean IoU, {wrong.sum() / max(1, (true != IGNORE).sum()):.1%} of the pixels wrong",
+                f"{metric:.1%} mean IoU, {wrong.sum() / max(1, (true != IGNORE).sum()):.1%} of the pixels wrong",
                 ids[row],
                 "bad",
             )

@@ -36,7 +36,7 @@ def _environment() -> Environment:
         "kind": lambda panel: type(panel).__name__,
         "own_ids": own_ids,
         "uri": embedding.data_uri,
-        "figure": scales.figure,
+        "as_number": scales.as_number,
         "share": scales.share,
         "cells": scales.cells,
         "confusions": scales.confusions,

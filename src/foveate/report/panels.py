@@ -147,7 +147,7 @@ class Page:
 
     title: str
     subtitle: str
-    answer: str
+    headline: str
     verdict: str
     tone: Tone
     cards: Sequence[Card] = ()
@@ -156,4 +156,8 @@ class Page:
 
 def shares(title: str, words: str, rows: Sequence[tuple[str, float]]) -> Bars:
     """Bars of names and shares, without intervals."""
-    return Bars(title, words, [Bar(name, value, math.nan, math.nan, f"{value:.1%}", True) for name, value in rows])
+    return Bars(
+        title,
+        words,
+        [Bar(name, value, math.nan, math.nan, f"{value:.1%}", True) for name, value in rows],
+    )

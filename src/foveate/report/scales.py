@@ -38,7 +38,9 @@ def known(value: float | None) -> bool:
 
 def full_scale(bars: Sequence[Bar]) -> Scale:
     """From 0 to 1, or to the largest where one is larger, so that no bar lies about its length."""
-    return Scale(0.0, max([1.0, *(end for bar in bars for end in (bar.value, bar.high) if known(end))]))
+    return Scale(
+        0.0, max([1.0, *(end for bar in bars for end in (bar.value, bar.high) if known(end))])
+    )
 
 
 def close_up(bars: Sequence[Bar]) -> tuple[Scale, list[Bar]] | None:
@@ -48,7 +50,8 @@ def close_up(bars: Sequence[Bar]) -> tuple[Scale, list[Bar]] | None:
     near = [
         bar
         for bar in bars
-        if known(bar.value) and any(abs(bar.value - model.value) <= NEAR * whole for model in models)
+        if known(bar.value)
+        and any(abs(bar.value - model.value) <= NEAR * whole for model in models)
     ]
     if not models or len(near) <= len(models):
         return None
@@ -73,7 +76,7 @@ def tick(value: float, scale: Scale) -> str:
     return f"{100 * value:.4g}%" if scale.high <= 1 + 1e-9 else f"{value:.4g}"
 
 
-def figure(text: str) -> str:
+def as_number(text: str) -> str:
     """A figure's text, or a dash where it is no number."""
     return "–" if re.fullmatch(r"[-+]?(nan|inf|infinity)\s*%?", text.strip(), re.I) else text
 
@@ -92,14 +95,15 @@ class Cell:
     share: float
     heat: float
     right: bool
-    answer: str
+    prediction: str
 
 
 def cells(matrix: Matrix) -> list[tuple[str, int, list[Cell]]]:
     """For each class its name, its number of pictures and its cells. Mistakes are shaded by the square root of their
-    share, from a quarter on, since the rare ones are what one looks for."""
+    share, from a quarter on, since the rare ones are what one looks for.
+    """
     rows = []
-    for truth, (name, counts) in enumerate(zip(matrix.labels, matrix.counts, strict=True)):
+    for target, (name, counts) in enumerate(zip(matrix.labels, matrix.counts, strict=True)):
         total = int(counts.sum())
         shares = [int(count) / total if total else 0.0 for count in counts]
         rows.append(
@@ -110,11 +114,13 @@ def cells(matrix: Matrix) -> list[tuple[str, int, list[Cell]]]:
                     Cell(
                         int(count),
                         part,
-                        round(100 * part if truth == answer else 25 + 75 * part**0.5, 1),
-                        truth == answer,
+                        round(100 * part if target == prediction else 25 + 75 * part**0.5, 1),
+                        target == prediction,
                         label,
                     )
-                    for answer, (count, part, label) in enumerate(zip(counts, shares, matrix.labels, strict=True))
+                    for prediction, (count, part, label) in enumerate(
+                        zip(counts, shares, matrix.labels, strict=True)
+                    )
                 ],
             )
         )
@@ -125,8 +131,8 @@ def cells(matrix: Matrix) -> list[tuple[str, int, list[Cell]]]:
 class Confusion:
     """One class taken for another, count times of its total pictures."""
 
-    truth: str
-    answer: str
+    target: str
+    prediction: str
     count: int
     total: int
 
@@ -138,7 +144,9 @@ def confusions(matrix: Matrix, most: int = 20) -> tuple[list[Confusion], int]:
     totals = np.asarray(matrix.counts).sum(1)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [
-        Confusion(matrix.labels[row], matrix.labels[column], int(wrong[row, column]), int(totals[row]))
+        Confusion(
+            matrix.labels[row], matrix.labels[column], int(wrong[row, column]), int(totals[row])
+        )
         for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
         if wrong[row, column]
     ]

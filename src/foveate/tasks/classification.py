@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from foveate.annotations import Label
 from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
-from foveate.data.rng import Draws
+from foveate.data.rng import SampleRNG
 from foveate.data.subset import Pixels
 from foveate.errors import SettingError
-from foveate.metrics import classification as metrics
+from foveate.metrics import classification as classification_metrics
 from foveate.metrics import label_errors
 from foveate.metrics.baselines.classification import fit_baselines
 from foveate.models.backbone import Backbone
-from foveate.models.model import Vision
+from foveate.models.model import VisionModel
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, Gallery, Item, Matrix, Panel, Table
 from foveate.settings import Settings
-from foveate.tasks.task import Rivals, Tally, Task
+from foveate.tasks.task import BaselinePredictors, PerImageStats, Task
 
 BATCH = 500
 """Pictures that are answered at once."""
@@ -40,10 +40,10 @@ class Classification(Task[Label]):
     """
 
     name = "classification"
-    summary = "one class a picture"
-    primary = "accuracy"
+    description = "one class a picture"
+    primary_metric = "accuracy"
     lower_is_better = frozenset({"log_loss", "calibration_error"})
-    not_shares = frozenset({"log_loss"})
+    raw_metrics = frozenset({"log_loss"})
 
     def __init__(
         self,
@@ -64,14 +64,18 @@ class Classification(Task[Label]):
         self.class_weights = None if class_weights is None else torch.tensor(list(class_weights))
 
     @classmethod
-    def configured(
-        cls, dataset: Dataset[Label], settings: Settings, truths: Sequence[Label], *, mirror: bool
+    def from_settings(
+        cls, dataset: Dataset[Label], settings: Settings, targets: Sequence[Label], *, mirror: bool
     ) -> Classification:
         classes, weights = dataset.classes, settings.class_weights
         if weights == "balanced":  # each class counts the same, however many pictures it has
-            counts = np.maximum(np.bincount([truth.index for truth in truths], minlength=len(classes)), 1)
-            weights = (len(truths) / (len(classes) * counts)).tolist()
-        return cls(classes, label_smoothing=settings.label_smoothing, class_weights=weights, mirror=mirror)
+            counts = np.maximum(
+                np.bincount([target.index for target in targets], minlength=len(classes)), 1
+            )
+            weights = (len(targets) / (len(classes) * counts)).tolist()
+        return cls(
+            classes, label_smoothing=settings.label_smoothing, class_weights=weights, mirror=mirror
+        )
 
     def options(self) -> dict[str, Any]:
         weights = None if self.class_weights is None else self.class_weights.tolist()
@@ -84,14 +88,16 @@ class Classification(Task[Label]):
 
     # --- data
 
-    def collate(self, images: Tensor, truths: Sequence[Label], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
+    def collate(
+        self, images: Tensor, targets: Sequence[Label], rng: SampleRNG
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B,) int64."""
-        del draws  # nothing is random in a label
-        return (images,), torch.tensor([truth.index for truth in truths], dtype=torch.int64)
+        del rng  # nothing is random in a label
+        return (images,), torch.tensor([target.index for target in targets], dtype=torch.int64)
 
     # --- learning
 
-    def net(self, backbone: Backbone) -> nn.Module:
+    def head(self, backbone: Backbone) -> nn.Module:
         return nn.Sequential(backbone, LastMap(), backbone.classifier(len(self.classes)))
 
     def loss(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -100,22 +106,29 @@ class Classification(Task[Label]):
             return {"total": output.sum() * 0}  # a mean over nothing would be NaN
         weights = None if self.class_weights is None else self.class_weights.to(output)
         target = target.to(output.device)
-        return {"total": F.cross_entropy(output.float(), target, weights, label_smoothing=self.label_smoothing)}
+        return {
+            "total": F.cross_entropy(
+                output.float(), target, weights, label_smoothing=self.label_smoothing
+            )
+        }
 
-    def least_loss(self) -> float:
+    def loss_floor(self) -> float:
         """The entropy of a smoothed label, in nats."""
         rest = self.label_smoothing / len(self.classes)
         shares = np.array([1 - self.label_smoothing + rest] + [rest] * (len(self.classes) - 1))
         return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
 
-    def progress(self, output: Tensor, target: Tensor, *, glance: bool) -> float:
+    def batch_metric(self, output: Tensor, target: Tensor, *, glance: bool) -> float:
         del glance  # it takes no time
         return (output.argmax(1) == target.to(output.device)).float().mean().item()
 
-    def settle(self, net: Vision, images: Images, truths: Sequence[Label]) -> None:
+    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so that it cannot overfit."""
         views = self._logits(net, images)
-        rows, labels = torch.arange(len(truths)), torch.tensor([truth.index for truth in truths])
+        rows, labels = (
+            torch.arange(len(targets)),
+            torch.tensor([target.index for target in targets]),
+        )
 
         def log_loss(temperature: float) -> float:
             probability = (views / temperature).softmax(2).mean(0)[rows, labels]
@@ -126,14 +139,14 @@ class Classification(Task[Label]):
 
     # --- answers
 
-    def predict(self, net: Vision, images: Images) -> list[Label]:
+    def predict(self, net: VisionModel, images: Images) -> list[Label]:
         if not len(images):
             return []
         probabilities = (self._logits(net, images) / self.temperature).softmax(2).mean(0)
         return _labels(probabilities.double().cpu().numpy())
 
     @torch.no_grad()
-    def _logits(self, net: Vision, images: Images) -> Tensor:
+    def _logits(self, net: VisionModel, images: Images) -> Tensor:
         """(V, N, K) logits of V views of each picture: as it is and, where that is told to be fair, mirrored."""
         net.eval()
         chunks = []
@@ -143,36 +156,48 @@ class Classification(Task[Label]):
             chunks.append(torch.stack([net(view).float() for view in views]))
         return torch.cat(chunks, 1)
 
-    def tally(self, predicted: Sequence[Label], truth: Sequence[Label]) -> Tally:
-        return metrics.tally([self._certain(label) for label in predicted], truth)
+    def per_image_stats(self, predicted: Sequence[Label], target: Sequence[Label]) -> PerImageStats:
+        return classification_metrics.per_image_stats(
+            [self._certain(label) for label in predicted], target
+        )
 
     def _certain(self, label: Label) -> Label:
         """A label without scores, as a truth or a yes-or-no model gives it, is one of probability 1."""
-        return label if label.scores is not None else Label(label.index, np.eye(len(self.classes))[label.index])
+        return (
+            label
+            if label.scores is not None
+            else Label(label.index, np.eye(len(self.classes))[label.index])
+        )
 
-    def figures(self, tally: Tally) -> dict[str, float]:
-        return metrics.figures(tally, len(self.classes))
+    def metrics(self, stats: PerImageStats) -> dict[str, float]:
+        return classification_metrics.compute_metrics(stats, len(self.classes))
 
-    def suspects(self, predicted: Sequence[Label], truth: Sequence[Label]) -> list[int]:
-        scores = np.array([label.scores for label in predicted]).reshape(len(predicted), len(self.classes))
-        return label_errors.suspects(scores, np.array([label.index for label in truth], np.int64))
+    def label_errors(self, predicted: Sequence[Label], target: Sequence[Label]) -> list[int]:
+        scores = np.array([label.scores for label in predicted]).reshape(
+            len(predicted), len(self.classes)
+        )
+        return label_errors.suspects(scores, np.array([label.index for label in target], np.int64))
 
-    def baselines(self, images: Pixels, truths: Sequence[Label], seed: int) -> Rivals[Label]:
-        labels = np.array([truth.index for truth in truths])
-        answer = fit_baselines(images, labels, len(self.classes), seed)
-        return lambda pictures: {name: _labels(rows) for name, rows in answer(pictures).items()}
+    def baselines(
+        self, images: Pixels, targets: Sequence[Label], seed: int
+    ) -> BaselinePredictors[Label]:
+        labels = np.array([target.index for target in targets])
+        prediction = fit_baselines(images, labels, len(self.classes), seed)
+        return lambda images: {name: _labels(rows) for name, rows in prediction(images).items()}
 
     # --- for people
 
-    def words(self, annotation: Label) -> dict[str, Any]:
+    def to_dict(self, annotation: Label) -> dict[str, Any]:
         said: dict[str, Any] = {"class": self.classes[annotation.index]}
         if annotation.scores is not None:
             said["probability"] = round(float(annotation.scores[annotation.index]), 6)
             best = np.argsort(-annotation.scores, kind="stable")[:5]
-            said["probabilities"] = {self.classes[i]: round(float(annotation.scores[i]), 6) for i in best}
+            said["probabilities"] = {
+                self.classes[i]: round(float(annotation.scores[i]), 6) for i in best
+            }
         return said
 
-    def tell(self, annotation: Label) -> str:
+    def summary(self, annotation: Label) -> str:
         sure = "" if annotation.scores is None else f"  {annotation.scores[annotation.index]:.1%}"
         return f"{self.classes[annotation.index]}{sure}"
 
@@ -180,30 +205,32 @@ class Classification(Task[Label]):
         """A strip under the picture with the class's name in it."""
         return drawing.captioned(image, self.classes[annotation.index])
 
-    def claim(self, figures: Mapping[str, Any], part: str) -> str:
-        figure = figures["accuracy"]
-        pictures = self.pictures(figure, part)
-        return (
-            f"right on {figure['value']:.1%} of {pictures} (95% interval {figure['low']:.1%} to {figure['high']:.1%})"
-        )
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        metric = metrics["accuracy"]
+        images = self.images(metric, split)
+        return f"right on {metric['value']:.1%} of {images} (95% interval {metric['low']:.1%} to {metric['high']:.1%})"
 
-    def panels(
+    def report_panels(
         self,
-        tally: Tally,
+        stats: PerImageStats,
         ids: Sequence[str],
-        picture: Callable[[int], Image | None],
-        pair: Callable[[int], tuple[Label, Label]],
+        read_image: Callable[[int], Image | None],
+        read_pair: Callable[[int], tuple[Label, Label]],
     ) -> list[Panel]:
-        del pair  # labels are in the tally
+        del read_pair  # labels are in the tally
         rows = [
             [name, f"{row.n:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.1%}"]
-            for name, row in zip(self.classes, metrics.per_class(tally, len(self.classes)), strict=True)
+            for name, row in zip(
+                self.classes,
+                classification_metrics.per_class(stats, len(self.classes)),
+                strict=True,
+            )
         ]
         return [
             Matrix(
                 "What is taken for what",
                 "Each row is a true class, each column an answer. A perfect model has all its counts on the diagonal.",
-                metrics.confusion(tally, len(self.classes)),
+                classification_metrics.confusion(stats, len(self.classes)),
                 self.classes,
             ),
             Table(
@@ -216,25 +243,29 @@ class Classification(Task[Label]):
             Chart(
                 "Does it know when it does not know?",
                 "When the model says 80%, it should be right 80% of the time: then the dots lie on the line.",
-                charts.reliability(*metrics.reliability(tally)),
+                charts.reliability(*classification_metrics.reliability(stats)),
             ),
-            self._mistakes(tally, ids, picture),
+            self._mistakes(stats, ids, read_image),
         ]
 
     def _mistakes(
-        self, tally: Tally, ids: Sequence[str], picture: Callable[[int], Image | None], most: int = 24
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: Callable[[int], Image | None],
+        most: int = 24,
     ) -> Gallery:
-        wrong = np.flatnonzero(tally["truth"] != tally["predicted"])
-        surest = wrong[np.argsort(-tally["confidence"][wrong], kind="stable")][:most]
+        wrong = np.flatnonzero(stats["truth"] != stats["predicted"])
+        surest = wrong[np.argsort(-stats["confidence"][wrong], kind="stable")][:most]
         items = [
             Item(
                 image,
-                f"{self.classes[tally['truth'][row]]}, taken for {self.classes[tally['predicted'][row]]}",
-                f"{tally['confidence'][row]:.0%} sure · {ids[row]}",
+                f"{self.classes[stats['truth'][row]]}, taken for {self.classes[stats['predicted'][row]]}",
+                f"{stats['confidence'][row]:.0%} sure · {ids[row]}",
                 "bad",
             )
             for row in surest
-            if (image := picture(int(row))) is not None
+            if (image := read_image(int(row))) is not None
         ]
         return Gallery(
             "Surest mistakes",
@@ -246,17 +277,20 @@ class Classification(Task[Label]):
         )
 
     @classmethod
-    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[Label]:
+    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Label]:
         """16 x 16 grey noise with a bright square in one of four quarters."""
         pixels = rng.integers(0, 60, (count, 16, 16, 1), dtype=np.uint8)
         quarters = np.arange(count) % 4
-        for picture, quarter in zip(pixels, quarters, strict=True):
+        for image, quarter in zip(pixels, quarters, strict=True):
             top, left = 8 * (quarter // 2), 8 * (quarter % 2)
-            picture[top + 1 : top + 7, left + 1 : left + 7] += 150
+            image[top + 1 : top + 7, left + 1 : left + 7] += 150
         samples = [
-            Sample(f"example-{i}", ArraySource(pixels, i), Label(int(quarter))) for i, quarter in enumerate(quarters)
+            Sample(f"example-{i}", ArraySource(pixels, i), Label(int(quarter)))
+            for i, quarter in enumerate(quarters)
         ]
-        return Dataset("examples", cls.name, ("top left", "top right", "bottom left", "bottom right"), samples)
+        return Dataset(
+            "examples", cls.name, ("top left", "top right", "bottom left", "bottom right"), samples
+        )
 
 
 def _labels(probabilities: NDArray[np.float64]) -> list[Label]:

@@ -13,25 +13,25 @@ from torch import Tensor, nn
 
 from foveate.annotations import Boxes, Instances
 from foveate.data import label_maps
-from foveate.data.augment.masks import Warped, pieces
-from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
-from foveate.data.rng import Draws
+from foveate.data.augment.masks import MaskAugment, pieces
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample, SplitName
+from foveate.data.rng import SampleRNG
 from foveate.data.subset import Pixels
 from foveate.errors import DataError
 from foveate.metrics import interactive
 from foveate.metrics.baselines.clicks import fit_baselines, pointed
 from foveate.metrics.detection import column
-from foveate.metrics.interactive import CLICKS, Pointed
+from foveate.metrics.interactive import CLICKS, InteractiveResult
 from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.heads.promptable import DRAWS, Prompted, Round, prompt_losses
-from foveate.models.interactive import NetSeer, Seer
-from foveate.models.model import Vision
+from foveate.models.heads.promptable import DRAWS, MaskPrediction, PromptableHead, prompt_losses
+from foveate.models.interactive import InteractivePredictor, NetInteractivePredictor
+from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
 from foveate.report import drawing
 from foveate.report.click_panels import point_panels
 from foveate.report.panels import Panel
-from foveate.tasks.task import Rivals, Stencil, Tally, Task
+from foveate.tasks.task import BaselinePredictors, MaskImage, PerImageStats, Task
 
 GRID = 8
 """Clicks a side where nobody points: all that is found is answered."""
@@ -40,11 +40,11 @@ SURE = 0.7
 SAME = 0.5
 """The IoU from which on two of them are one thing."""
 
-Answer = Instances | Pointed
+Prediction = Instances | InteractiveResult
 
 
 @dataclass(frozen=True)
-class Asked(Sequence[Image]):
+class PromptedImages(Sequence[Image]):
     """Pictures, each with a person who knows its things and points at them, and at what an answer has wrong."""
 
     images: Images
@@ -57,53 +57,79 @@ class Asked(Sequence[Image]):
         return self.images[row]
 
 
-class Promptable(Task[Answer]):
+class Promptable(Task[Prediction]):
     """Masks of what is pointed at, whatever it is (Kirillov et al., "Segment anything", 2023). Classes are not learnt; figures can
-    be told by them."""
+    be told by them.
+    """
 
     name = "promptable"
-    summary = "the pixels of what is pointed at"
-    primary = "iou_1"
-    lower_is_better = not_shares = frozenset({"mean_clicks"})
-    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 8, "average": 0.998, "model": "pyramid"}
+    description = "the pixels of what is pointed at"
+    primary_metric = "iou_1"
+    lower_is_better = raw_metrics = frozenset({"mean_clicks"})
+    default_settings: ClassVar[Mapping[str, Any]] = {
+        "batch_size": 8,
+        "average": 0.998,
+        "model": "tiny_encoder",
+    }
     letterbox = True
-    lone_class = True
-    names_classes = False
+    single_class_ok = True
+    class_aware = False
     largest = 512
 
     # --- data
 
-    def check(self, part: Part, truths: Sequence[Answer]) -> None:
-        if not any((~truth.boxes.spared).any() for truth in truths if isinstance(truth, Instances)):
+    def check(self, split: SplitName, truths: Sequence[Prediction]) -> None:
+        if not any(
+            (~truth.boxes.ignored).any() for truth in truths if isinstance(truth, Instances)
+        ):
             raise DataError(
-                f"no picture of the {part} part has a thing to point at, so nothing can be "
-                + ("learnt" if part == "train" else "scored"),
+                f"no picture of the {split} part has a thing to point at, so nothing can be "
+                + ("learnt" if split == "train" else "scored"),
                 remedy="Outline some, put pictures with things into that part, or see what was read: foveate audit DATA.",
             )
 
     @staticmethod
-    def resized(annotation: Answer, before: tuple[int, int], after: tuple[int, int]) -> Answer:
+    def resized(
+        annotation: Prediction, before: tuple[int, int], after: tuple[int, int]
+    ) -> Prediction:
         if before == after:
             return annotation
-        if isinstance(annotation, Pointed):
-            return replace(annotation, after=tuple(_stretched(one, before, after) for one in annotation.after))
+        if isinstance(annotation, InteractiveResult):
+            return replace(
+                annotation, after=tuple(_stretched(one, before, after) for one in annotation.after)
+            )
         return label_maps.resized(annotation, before, after)
 
     @classmethod
     def augmentation(
-        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
-    ) -> Warped[Instances]:
-        del symmetric, classes, epochs  # what a thing is called is not asked for: it is one in a mirror too
-        return Warped(label_maps.numbers, label_maps.laid, **pieces(size, kind, flip=kind != "none"))
+        cls,
+        size: int,
+        *,
+        hflip_safe: bool | None,
+        classes: Sequence[str],
+        kind: str,
+        epochs: float | None,
+    ) -> MaskAugment[Instances]:
+        del (
+            hflip_safe,
+            classes,
+            epochs,
+        )  # what a thing is called is not asked for: it is one in a mirror too
+        return MaskAugment(
+            label_maps.numbers, label_maps.laid, **pieces(size, kind, flip=kind != "none")
+        )
 
-    def collate(self, images: Tensor, truths: Sequence[Answer], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
+    def collate(
+        self, images: Tensor, truths: Sequence[Prediction], rng: SampleRNG
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> (the same, one thing's mask a picture, (B, H, W) bool, draws for the clicks), the masks. Which thing,
-        and where it is clicked, is drawn."""
-        which, draw = draws.uniform(1)[:, 0], draws.uniform(DRAWS)
+        and where it is clicked, is drawn.
+        """
+        which, draw = rng.uniform(1)[:, 0], rng.uniform(DRAWS)
         targets = np.zeros((len(truths), *images.shape[2:]), bool)
         for target, truth, share in zip(targets, truths, which, strict=True):
             assert isinstance(truth, Instances)
-            rows = np.flatnonzero(~truth.boxes.spared)
+            rows = np.flatnonzero(~truth.boxes.ignored)
             if len(rows):
                 height, width = size = label_maps.size(truth)
                 target[:height, :width] = truth[rows[[int(share * len(rows))]]].masks(size)[0]
@@ -112,19 +138,21 @@ class Promptable(Task[Answer]):
 
     # --- learning
 
-    def net(self, backbone: Backbone) -> nn.Module:
-        return Prompted(backbone)
+    def head(self, backbone: Backbone) -> nn.Module:
+        return PromptableHead(backbone)
 
-    def loss(self, output: Sequence[Round], target: Tensor) -> dict[str, Tensor]:
+    def loss(self, output: Sequence[MaskPrediction], target: Tensor) -> dict[str, Tensor]:
         """Rounds of clicks and (B, H, W) bool -> see `prompted.prompt_losses`."""
         losses = prompt_losses(output, target.to(output[0].masks.device))
         return {"total": losses["mask"] + losses["estimate"], **losses}
 
     @property
-    def followed(self) -> str:
+    def curve_metric(self) -> str:
         return "last_iou"
 
-    def progress(self, output: Sequence[Round], target: Tensor, *, glance: bool) -> float:
+    def batch_metric(
+        self, output: Sequence[MaskPrediction], target: Tensor, *, glance: bool
+    ) -> float:
         """last_iou: mean IoU after the last of training's clicks, which fall anywhere in what is wrong."""
         del glance  # cheap
         known = target.flatten(1).any(1).cpu().numpy()
@@ -137,138 +165,161 @@ class Promptable(Task[Answer]):
 
     # --- answers
 
-    def asked(self, images: Images, truths: Sequence[Answer]) -> Images:
-        return Asked(images, [truth for truth in truths if isinstance(truth, Instances)])
+    def make_prompts(self, images: Images, truths: Sequence[Prediction]) -> Images:
+        return PromptedImages(images, [truth for truth in truths if isinstance(truth, Instances)])
 
-    def predict(self, net: Vision, images: Images) -> list[Answer]:
+    def predict(self, net: VisionModel, images: Images) -> list[Prediction]:
         """What is pointed at, of `asked`; of mere pictures whatever a click on one of a grid's places finds, each thing once."""
-        if isinstance(images, Asked):
-            return [self._pointed(net, image, images.truths[row]) for row, image in enumerate(images)]
-        return [everything(NetSeer(net, image)) for image in images]
+        if isinstance(images, PromptedImages):
+            return [
+                self._pointed(net, image, images.truths[row]) for row, image in enumerate(images)
+            ]
+        return [everything(NetInteractivePredictor(net, image)) for image in images]
 
-    def on(self, net: Vision, image: Image) -> Seer:
-        return NetSeer(net, image)
+    def set_image(self, net: VisionModel, image: Image) -> InteractivePredictor:
+        return NetInteractivePredictor(net, image)
 
-    def _pointed(self, net: Vision, image: Image, truth: Instances) -> Pointed:
+    def _pointed(self, net: VisionModel, image: Image, truth: Instances) -> InteractiveResult:
         """Each thing of the truth, clicked where the last answer was most wrong."""
-        seer, rows = NetSeer(net, image), interactive.chosen(truth)
+        predictor, rows = NetInteractivePredictor(net, image), interactive.chosen(truth)
         true = truth[rows].masks((image.shape[0], image.shape[1]))
 
-        def cut(clicks: Sequence[Sequence[Click]], earlier: Tensor | None) -> tuple[NDArray[np.bool_], Tensor]:
-            answer = seer.ask(clicks, [None] * len(clicks), earlier).best()
-            return seer.masks(answer), answer
+        def cut(
+            clicks: Sequence[Sequence[Click]], earlier: Tensor | None
+        ) -> tuple[NDArray[np.bool_], Tensor]:
+            prediction = predictor.ask(clicks, [None] * len(clicks), earlier).best()
+            return predictor.masks(prediction), prediction
 
-        return Pointed(rows, tuple(interactive.rounds(true, cut)))
+        return InteractiveResult(rows, tuple(interactive.rounds(true, cut)))
 
-    def shown(self, answer: Answer) -> Instances:
+    def confident(self, prediction: Prediction) -> Instances:
         """The things as they were answered last."""
-        return answer.after[-1] if isinstance(answer, Pointed) else answer
+        return prediction.after[-1] if isinstance(prediction, InteractiveResult) else prediction
 
-    def tally(self, predicted: Sequence[Answer], truth: Sequence[Answer]) -> Tally:
+    def per_image_stats(
+        self, predicted: Sequence[Prediction], truth: Sequence[Prediction]
+    ) -> PerImageStats:
         true = [one for one in truth if isinstance(one, Instances)]
         known = [
-            answer if isinstance(answer, Pointed) else Pointed(rows := interactive.chosen(own), (own[rows],) * CLICKS)
-            for answer, own in zip(predicted, true, strict=True)
+            prediction
+            if isinstance(prediction, InteractiveResult)
+            else InteractiveResult(rows := interactive.chosen(own), (own[rows],) * CLICKS)
+            for prediction, own in zip(predicted, true, strict=True)
         ]
-        return interactive.tally(known, true, [label_maps.size(one) for one in true])
+        return interactive.per_image_stats(known, true, [label_maps.size(one) for one in true])
 
     def column(self, values: list[Any]) -> NDArray[Any]:
         return column(values)
 
-    def figures(self, tally: Tally) -> dict[str, float]:
-        return interactive.Scorer(tally).figures()
+    def metrics(self, stats: PerImageStats) -> dict[str, float]:
+        return interactive.Scorer(stats).metrics()
 
-    def scorer(self, tally: Tally) -> Score:
-        return interactive.Scorer(tally).figures
+    def bootstrap_scorer(self, stats: PerImageStats) -> Score:
+        return interactive.Scorer(stats).metrics
 
-    def baselines(self, images: Pixels, truths: Sequence[Answer], seed: int) -> Rivals[Answer]:
-        rivals = fit_baselines(images, [truth for truth in truths if isinstance(truth, Instances)], seed)
+    def baselines(
+        self, images: Pixels, truths: Sequence[Prediction], seed: int
+    ) -> BaselinePredictors[Prediction]:
+        rivals = fit_baselines(
+            images, [truth for truth in truths if isinstance(truth, Instances)], seed
+        )
 
-        def answers(asked: Images) -> dict[str, list[Answer]]:
-            assert isinstance(asked, Asked)
+        def predict_all(asked: Images) -> dict[str, list[Prediction]]:
+            assert isinstance(asked, PromptedImages)
             return {
                 name: [pointed(cut, *one) for one in zip(asked, asked.truths, strict=True)]
                 for name, cut in rivals.items()
             }
 
-        return answers
+        return predict_all
 
     # --- for people
 
-    def words(self, annotation: Answer) -> dict[str, Any]:
+    def to_dict(self, annotation: Prediction) -> dict[str, Any]:
         """Of each thing its box, pixels and mask, which is COCO's compressed run lengths."""
-        return {"things": label_maps.told(self.shown(annotation))}
+        return {"things": label_maps.told(self.confident(annotation))}
 
-    def tell(self, annotation: Answer) -> str:
-        things = self.shown(annotation)
-        if len(things) == 1 and things.boxes.scores is not None:
-            area = int(things.masks(label_maps.size(things)).sum())
-            return f"a thing of {area:,} pixels, IoU estimated at {things.boxes.scores[0]:.0%}"
-        return f"{len(things)} thing{'' if len(things) == 1 else 's'}"
+    def summary(self, annotation: Prediction) -> str:
+        instances = self.confident(annotation)
+        if len(instances) == 1 and instances.boxes.scores is not None:
+            area = int(instances.masks(label_maps.size(instances)).sum())
+            return f"a thing of {area:,} pixels, IoU estimated at {instances.boxes.scores[0]:.0%}"
+        return f"{len(instances)} thing{'' if len(instances) == 1 else 's'}"
 
-    def draw(self, image: Image, annotation: Answer) -> Image:
+    def draw(self, image: Image, annotation: Prediction) -> Image:
         """Each thing in a colour of its own, with an edge."""
-        things = self.shown(annotation)
-        return drawing.things(image, label_maps.numbered(things, image.shape[:2]), np.arange(len(things)))
+        instances = self.confident(annotation)
+        return drawing.instances(
+            image, label_maps.numbered(instances, image.shape[:2]), np.arange(len(instances))
+        )
 
-    def stencils(self, answer: Answer) -> list[Stencil]:
+    def mask_images(self, prediction: Prediction) -> list[MaskImage]:
         """A picture for each thing, white on black."""
-        things = self.shown(answer)
-        masks = things.masks(label_maps.size(things))
+        instances = self.confident(prediction)
+        masks = instances.masks(label_maps.size(instances))
         return [
-            Stencil(f"/{number:04d}", mask.astype(np.uint8) * np.uint8(255)) for number, mask in enumerate(masks, 1)
+            MaskImage(f"/{number:04d}", mask.astype(np.uint8) * np.uint8(255))
+            for number, mask in enumerate(masks, 1)
         ]
 
-    def claim(self, figures: Mapping[str, Any], part: str) -> str:
-        one, most = figures["iou_1"], figures[f"iou_{CLICKS}"]
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        one, most = metrics["iou_1"], metrics[f"iou_{CLICKS}"]
         return (
-            f"at {one['value']:.1%} mean IoU after one click on each thing of {self.pictures(one, part)} (95% interval "
+            f"at {one['value']:.1%} mean IoU after one click on each thing of {self.images(one, split)} (95% interval "
             f"{one['low']:.1%} to {one['high']:.1%}), and at {most['value']:.1%} after {CLICKS}"
         )
 
-    def panels(
+    def report_panels(
         self,
-        tally: Tally,
+        stats: PerImageStats,
         ids: Sequence[str],
-        picture: Callable[[int], Image | None],
-        pair: Callable[[int], tuple[Answer, Answer]],
+        read_image: Callable[[int], Image | None],
+        read_pair: Callable[[int], tuple[Prediction, Prediction]],
     ) -> list[Panel]:
-        return point_panels(tally, ids, picture, pair, self.classes)
+        return point_panels(stats, ids, read_image, read_pair, self.classes)
 
     @classmethod
-    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[Answer]:
+    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Prediction]:
         """32 x 32 grey noise with a square that is bright within a dark frame, and a dark bar of two parts that do not touch."""
         pixels = rng.integers(90, 130, (count, 32, 32, 1), dtype=np.uint8)
-        samples: list[Sample[Answer]] = []
-        for row, picture in enumerate(pixels):
+        samples: list[Sample[Prediction]] = []
+        for row, image in enumerate(pixels):
             ids = np.zeros((32, 32), np.int32)
             left, top = 16 * (row % 2) + int(rng.choice((1, 4))), int(rng.choice((1, 9, 17)))
-            picture[top : top + 11, left : left + 11] = 0
-            picture[top + 3 : top + 8, left + 3 : left + 8] = 240
+            image[top : top + 11, left : left + 11] = 0
+            image[top + 3 : top + 8, left + 3 : left + 8] = 240
             ids[top : top + 11, left : left + 11] = 1
             left, top = 16 * (1 - row % 2) + int(rng.choice((1, 5))), int(rng.choice((1, 9, 15)))
-            for part in (top, top + 8):
-                picture[part : part + 6, left : left + 8] = 30
-                ids[part : part + 6, left : left + 8] = 2
-            truth = label_maps.things(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
+            for split in (top, top + 8):
+                image[split : split + 6, left : left + 8] = 30
+                ids[split : split + 6, left : left + 8] = 2
+            truth = label_maps.instances(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
             samples.append(Sample(f"example-{row}", ArraySource(pixels, row), truth))
         return Dataset("examples", cls.name, ("square", "bar"), samples)
 
 
-def _stretched(things: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
-    masks = [label_maps.nearest(mask.astype(np.uint8), after) > 0 for mask in things.masks(before)]
-    return label_maps.layered(np.stack(masks) if masks else np.zeros((0, *after), bool), things.boxes.scores)
+def _stretched(instances: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
+    masks = [
+        label_maps.nearest(mask.astype(np.uint8), after) > 0 for mask in instances.masks(before)
+    ]
+    return label_maps.from_masks(
+        np.stack(masks) if masks else np.zeros((0, *after), bool), instances.boxes.scores
+    )
 
 
-def everything(seer: Seer) -> Instances:
+def everything(predictor: InteractivePredictor) -> Instances:
     """Whatever a click on one of a grid's places finds, each thing once, surest first."""
-    height, width = seer.size
-    at = [((column + 0.5) * width / GRID, (row + 0.5) * height / GRID) for row in range(GRID) for column in range(GRID)]
+    height, width = predictor.size
+    at = [
+        ((column + 0.5) * width / GRID, (row + 0.5) * height / GRID)
+        for row in range(GRID)
+        for column in range(GRID)
+    ]
     masks, scores = [], []
     for row in range(0, len(at), GRID):  # a line of the grid at a time, to hold few masks
-        answer = seer.ask([[(x, y, True)] for x, y in at[row : row + GRID]], [None] * GRID)
-        masks.append(seer.masks(answer.best()))
-        scores.append(answer.sure.max(1).values.sigmoid().cpu().numpy())
+        prediction = predictor.ask([[(x, y, True)] for x, y in at[row : row + GRID]], [None] * GRID)
+        masks.append(predictor.masks(prediction.best()))
+        scores.append(prediction.sure.max(1).values.sigmoid().cpu().numpy())
     return _once(np.concatenate(masks), np.concatenate(scores).astype(np.float64))
 
 
@@ -281,4 +332,4 @@ def _once(masks: NDArray[np.bool_], scores: NDArray[np.float64]) -> Instances:
         same = interactive.overlaps(masks[kept], np.broadcast_to(masks[row], masks[kept].shape))
         if not (same > SAME).any():
             kept.append(int(row))
-    return label_maps.layered(masks[kept], scores[kept])
+    return label_maps.from_masks(masks[kept], scores[kept])

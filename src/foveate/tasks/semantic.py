@@ -16,26 +16,26 @@ from torch import Tensor, nn
 from foveate.annotations import IGNORE, Mask
 from foveate.data import label_maps
 from foveate.data.augment.images import suited
-from foveate.data.augment.masks import Warped, pieces
-from foveate.data.dataset import ArraySource, Dataset, Image, Images, Part, Sample
+from foveate.data.augment.masks import MaskAugment, pieces
+from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample, SplitName
 from foveate.data.images import inside
-from foveate.data.rng import Draws
+from foveate.data.rng import SampleRNG
 from foveate.data.subset import Pixels
 from foveate.errors import DataError, SettingError
-from foveate.metrics import semantic as metrics
+from foveate.metrics import semantic as semantic_metrics
 from foveate.metrics.baselines.masks import fit_baselines
 from foveate.metrics.detection import column
 from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.heads.segmentation import Segmentation, Thinned, pixel_losses, seen
-from foveate.models.model import Vision
+from foveate.models.heads.segmentation import Segmentation, SubsampledLogits, pixel_losses, seen
+from foveate.models.model import VisionModel
 from foveate.ops.tiles import Tile, tiles
 from foveate.report import drawing
 from foveate.report.mask_panels import mask_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.pixelwise import Pixelwise
-from foveate.tasks.task import Rivals, Stencil, Tally
+from foveate.tasks.task import BaselinePredictors, MaskImage, PerImageStats
 
 LOGITS_AT_ONCE = 2**23
 """Of pictures that are answered at once: pixels times classes."""
@@ -53,28 +53,38 @@ class Semantic(Pixelwise[Mask]):
     """
 
     name = "semantic"
-    summary = "a class for each pixel"
-    primary = "miou"
-    preferred: ClassVar[Mapping[str, Any]] = {"batch_size": 4, "average": 0.999, "model": "unet:pyramid"}
+    description = "a class for each pixel"
+    primary_metric = "miou"
+    default_settings: ClassVar[Mapping[str, Any]] = {
+        "batch_size": 4,
+        "average": 0.999,
+        "model": "unet:tiny_encoder",
+    }
 
     def __init__(
-        self, classes: Sequence[str], *, class_weights: Sequence[float] | None = None, colours: Colours | None = None
+        self,
+        classes: Sequence[str],
+        *,
+        class_weights: Sequence[float] | None = None,
+        colours: Colours | None = None,
     ):
         super().__init__(classes)
         for name, given in (("class_weights", class_weights), ("colours", colours)):
             if given is not None and len(given) != len(classes):
-                raise SettingError(f"{len(classes)} are expected, one a class, got {len(given)}", where=name)
+                raise SettingError(
+                    f"{len(classes)} are expected, one a class, got {len(given)}", where=name
+                )
         self.class_weights = None if class_weights is None else torch.tensor(list(class_weights))
         self.colours: Colours = colours or [drawing.colour(k) for k in range(len(classes))]
 
     @classmethod
-    def configured(
-        cls, dataset: Dataset[Mask], settings: Settings, truths: Sequence[Mask], *, mirror: bool
+    def from_settings(
+        cls, dataset: Dataset[Mask], settings: Settings, targets: Sequence[Mask], *, mirror: bool
     ) -> Semantic:
         del mirror
         weights = settings.class_weights
         if weights == "balanced":  # each class counts the same, however many pixels it has
-            counts = np.maximum(sum(_counts(truth, len(dataset.classes)) for truth in truths), 1)
+            counts = np.maximum(sum(_counts(truth, len(dataset.classes)) for truth in targets), 1)
             weights = (counts.sum() / (len(counts) * counts)).tolist()
         return cls(dataset.classes, class_weights=weights, colours=dataset.colours)
 
@@ -84,21 +94,21 @@ class Semantic(Pixelwise[Mask]):
 
     # --- data
 
-    def check(self, part: Part, truths: Sequence[Mask]) -> None:
-        seen = {k for truth in truths for k in truth.present()}
+    def check(self, split: SplitName, targets: Sequence[Mask]) -> None:
+        seen = {k for truth in targets for k in truth.present()}
         if not seen:
             raise DataError(
-                f"no pixel of the {part} part is labelled, so nothing can be "
-                + ("learnt" if part == "train" else "scored"),
+                f"no pixel of the {split} part is labelled, so nothing can be "
+                + ("learnt" if split == "train" else "scored"),
                 remedy="Label some, put labelled pictures into that part, or see what was read: foveate audit DATA.",
             )
-        if part == "train" and len(seen) == 1:
+        if split == "train" and len(seen) == 1:
             raise DataError(
                 f"all labelled pixels of the train part are {self.classes[seen.pop()]!r}, so there is nothing to tell apart",
                 remedy="Put pictures that show another class into the train part.",
             )
 
-    def fitted(self, truth: Mask, size: tuple[int, int]) -> Mask:
+    def clean_target(self, truth: Mask, size: tuple[int, int]) -> Mask:
         """Stretched to its picture, and without a class where there is none of that number."""
         values = truth.pixels.read()
         if values.shape == size and values.max(initial=0) < len(self.classes):
@@ -114,62 +124,81 @@ class Semantic(Pixelwise[Mask]):
     @staticmethod
     def windows(truth: Mask, places: Sequence[Tile]) -> list[Mask]:
         values = truth.pixels.read()
-        return [label_maps.mask(values[top:bottom, left:right]) for left, top, right, bottom in places]
+        return [
+            label_maps.mask(values[top:bottom, left:right]) for left, top, right, bottom in places
+        ]
 
     @classmethod
     def augmentation(
-        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
-    ) -> Warped[Mask]:
-        flip = suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs).flip
-        return Warped(_values, label_maps.laid_mask, **pieces(size, kind, flip))
+        cls,
+        size: int,
+        *,
+        hflip_safe: bool | None,
+        classes: Sequence[str],
+        kind: str,
+        epochs: float | None,
+    ) -> MaskAugment[Mask]:
+        flip = suited(
+            size, hflip_safe=hflip_safe, classes=tuple(classes), kind=kind, epochs=epochs
+        ).flip
+        return MaskAugment(_values, label_maps.paste_mask, **pieces(size, kind, flip))
 
-    def collate(self, images: Tensor, truths: Sequence[Mask], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
+    def collate(
+        self, images: Tensor, targets: Sequence[Mask], rng: SampleRNG
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), (B, H, W) int64 with IGNORE beyond each picture."""
-        del draws  # nothing is random in a mask
-        target = np.full((len(truths), *images.shape[2:]), IGNORE, np.int64)
-        for canvas, truth in zip(target, truths, strict=True):
+        del rng  # nothing is random in a mask
+        target = np.full((len(targets), *images.shape[2:]), IGNORE, np.int64)
+        for canvas, truth in zip(target, targets, strict=True):
             values = truth.pixels.read()
             canvas[: values.shape[0], : values.shape[1]] = values
         return (images,), torch.from_numpy(target)
 
     # --- learning
 
-    def net(self, backbone: Backbone) -> nn.Module:
+    def head(self, backbone: Backbone) -> nn.Module:
         return Segmentation(backbone, backbone.segmenter(len(self.classes)))
 
-    def loss(self, output: Tensor | Thinned, target: Tensor) -> dict[str, Tensor]:
+    def loss(self, output: Tensor | SubsampledLogits, target: Tensor) -> dict[str, Tensor]:
         """(B, K, H, W) logits and (B, H, W) int64 -> see `segmenter.pixel_losses`."""
         logits, true = seen(output, target)
         losses = pixel_losses(logits, true, self.class_weights)
         return {"total": losses["focal"] + losses["dice"], **losses}
 
-    def progress(self, output: Tensor | Thinned, target: Tensor, *, glance: bool) -> float:
-        """mIoU of the batch, or of its first picture."""
-        logits, target = (part[: 1 if glance else None] for part in seen(output, target))
+    def batch_metric(
+        self, output: Tensor | SubsampledLogits, target: Tensor, *, glance: bool
+    ) -> float:
+        """MIoU of the batch, or of its first picture."""
+        logits, target = (split[: 1 if glance else None] for split in seen(output, target))
         found, target = logits.argmax(1), target.to(logits.device)
         known, classes = target != IGNORE, len(self.classes)
-        cells = torch.bincount(target[known] * classes + found[known], minlength=classes**2).view(classes, classes)
+        cells = torch.bincount(target[known] * classes + found[known], minlength=classes**2).view(
+            classes, classes
+        )
         right, either = cells.diag(), cells.sum(0) + cells.sum(1) - cells.diag()
         return (right[either > 0] / either[either > 0]).mean().item()
 
     # --- answers
 
     @torch.no_grad()
-    def predict_whole(self, net: Vision, images: Images) -> list[Mask]:
+    def predict_whole(self, net: VisionModel, images: Images) -> list[Mask]:
         net.eval()
-        answers: list[Mask | None] = [None] * len(images)
+        predictions: list[Mask | None] = [None] * len(images)
         for rows, batch in net.canvases(images, LOGITS_AT_ONCE // len(self.classes)):
             found = net(batch).argmax(1).cpu().numpy()
             for row, classes in zip(rows, found, strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = inside(*size, net.size)
-                answers[row] = label_maps.mask(label_maps.nearest(classes[:height, :width], size))
-        return [answer for answer in answers if answer is not None]
+                predictions[row] = label_maps.mask(
+                    label_maps.nearest(classes[:height, :width], size)
+                )
+        return [prediction for prediction in predictions if prediction is not None]
 
     @torch.no_grad()
-    def predict_tiled(self, net: Vision, image: Image, side: int) -> Mask:
+    def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Mask:
         """From overlapping tiles, whose probabilities are blended: the nearer to a tile's edge, the less it counts. Lines of the
-        picture that no further tile touches are done with, so that memory holds a strip of probabilities, not a picture."""
+        picture that no further tile touches are done with, so that memory holds a strip of probabilities, not a picture.
+        """
         self.check_tile(net, side)
         net.eval()
         height, width = image.shape[:2]
@@ -182,13 +211,15 @@ class Semantic(Pixelwise[Mask]):
             more = places[0][3] - top - strip.shape[1]
             strip = np.concatenate([strip, np.zeros((len(strip), more, width), np.float32)], 1)
             start = top
-            for (left, _, right, _), shares in zip(places, self._shares(net, image, places), strict=True):
+            for (left, _, right, _), shares in zip(
+                places, self._shares(net, image, places), strict=True
+            ):
                 strip[:, :, left:right] += shares * _window(shares.shape[1:])
         found[start:] = strip.argmax(0)
         return label_maps.mask(found)
 
     def _shares(
-        self, net: Vision, image: Image, places: Sequence[tuple[int, int, int, int]]
+        self, net: VisionModel, image: Image, places: Sequence[tuple[int, int, int, int]]
     ) -> Iterator[NDArray[np.float32]]:
         """(K, h, w) probabilities of each tile, all of which are of one size."""
         for left, top, right, bottom in places:
@@ -200,74 +231,97 @@ class Semantic(Pixelwise[Mask]):
                 shares = F.interpolate(shares, size=tile.shape[:2], mode="bilinear")
             yield shares[0].cpu().numpy()
 
-    def tally(self, predicted: Sequence[Mask], truth: Sequence[Mask]) -> Tally:
+    def per_image_stats(self, predicted: Sequence[Mask], truth: Sequence[Mask]) -> PerImageStats:
         pairs = zip(predicted, truth, strict=True)
-        return metrics.tally([metrics.row(a.pixels.read(), b.pixels.read(), len(self.classes)) for a, b in pairs])
+        return semantic_metrics.per_image_stats(
+            [
+                semantic_metrics.row(a.pixels.read(), b.pixels.read(), len(self.classes))
+                for a, b in pairs
+            ]
+        )
 
     def column(self, values: list[Any]) -> NDArray[Any]:
         return column(values)
 
-    def figures(self, tally: Tally) -> dict[str, float]:
-        return metrics.Scorer(tally, len(self.classes)).figures()
+    def metrics(self, stats: PerImageStats) -> dict[str, float]:
+        return semantic_metrics.Scorer(stats, len(self.classes)).metrics()
 
-    def scorer(self, tally: Tally) -> Score:
-        return metrics.Scorer(tally, len(self.classes)).figures
+    def bootstrap_scorer(self, stats: PerImageStats) -> Score:
+        return semantic_metrics.Scorer(stats, len(self.classes)).metrics
 
-    def baselines(self, images: Pixels, truths: Sequence[Mask], seed: int) -> Rivals[Mask]:
-        return fit_baselines(images, truths, len(self.classes), seed)
+    def baselines(
+        self, images: Pixels, targets: Sequence[Mask], seed: int
+    ) -> BaselinePredictors[Mask]:
+        return fit_baselines(images, targets, len(self.classes), seed)
 
     # --- for people
 
-    def words(self, annotation: Mask) -> dict[str, Any]:
+    def to_dict(self, annotation: Mask) -> dict[str, Any]:
         """The share of each class that occurs, and a digest of all pixels."""
         counts = _counts(annotation, len(self.classes))
-        shares = {self.classes[k]: round(float(counts[k] / counts.sum()), 6) for k in np.flatnonzero(counts)}
+        shares = {
+            self.classes[k]: round(float(counts[k] / counts.sum()), 6)
+            for k in np.flatnonzero(counts)
+        }
         values = annotation.pixels.read()
         pixels = f"{values.shape}".encode() + label_maps.compact(values).tobytes()
         return {"shares": shares, "pixels": hashlib.blake2b(pixels, digest_size=8).hexdigest()}
 
-    def tell(self, annotation: Mask) -> str:
+    def summary(self, annotation: Mask) -> str:
         counts = _counts(annotation, len(self.classes))
         order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-        return ", ".join(f"{counts[k] / counts.sum():.1%} {self.classes[k]}" for k in order) or "nothing"
+        return (
+            ", ".join(f"{counts[k] / counts.sum():.1%} {self.classes[k]}" for k in order)
+            or "nothing"
+        )
 
     def draw(self, image: Image, annotation: Mask) -> Image:
         """Each class's colour over its pixels; small pictures are enlarged."""
         return drawing.classes(image, annotation.pixels.read(), self.colours)
 
-    def stencils(self, answer: Mask) -> list[Stencil]:
-        values = answer.pixels.read()
+    def mask_images(self, prediction: Mask) -> list[MaskImage]:
+        values = prediction.pixels.read()
         if len(self.classes) > VOID:
-            return [Stencil("", values.astype(np.uint16))]
-        return [Stencil("", values.astype(np.uint8), self.colours)]
+            return [MaskImage("", values.astype(np.uint16))]
+        return [MaskImage("", values.astype(np.uint8), self.colours)]
 
-    def claim(self, figures: Mapping[str, Any], part: str) -> str:
-        figure = figures["miou"]
-        pictures = self.pictures(figure, part)
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        metric = metrics["miou"]
+        images = self.images(metric, split)
         return (
-            f"at {figure['value']:.1%} mean IoU on {pictures} (95% interval {figure['low']:.1%} to {figure['high']:.1%}): "
+            f"at {metric['value']:.1%} mean IoU on {images} (95% interval {metric['low']:.1%} to {metric['high']:.1%}): "
             "of the pixels that are a class or are called so, the share that are both"
         )
 
-    def panels(
+    def report_panels(
         self,
-        tally: Tally,
+        stats: PerImageStats,
         ids: Sequence[str],
-        picture: Callable[[int], Image | None],
-        pair: Callable[[int], tuple[Mask, Mask]],
+        read_image: Callable[[int], Image | None],
+        read_pair: Callable[[int], tuple[Mask, Mask]],
     ) -> list[Panel]:
-        return mask_panels(metrics.Scorer(tally, len(self.classes)), ids, picture, pair, self.classes, self.colours)
+        return mask_panels(
+            semantic_metrics.Scorer(stats, len(self.classes)),
+            ids,
+            read_image,
+            read_pair,
+            self.classes,
+            self.colours,
+        )
 
     @classmethod
-    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[Mask]:
+    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Mask]:
         """32 x 32 grey noise with a bright square and a dark bar, and a corner that nobody labelled."""
         pixels = rng.integers(90, 130, (count, 32, 32, 1), dtype=np.uint8)
         samples = []
-        for row, picture in enumerate(pixels):
+        for row, image in enumerate(pixels):
             values = np.zeros((32, 32), np.int32)
             for k, (height, width, value) in enumerate(((10, 10, 240), (14, 8, 0))):
-                left, top = 16 * (k ^ (row % 2)) + int(rng.choice((1, 5))), int(rng.choice((1, 9, 17)))
-                picture[top : top + height, left : left + width] = value
+                left, top = (
+                    16 * (k ^ (row % 2)) + int(rng.choice((1, 5))),
+                    int(rng.choice((1, 9, 17))),
+                )
+                image[top : top + height, left : left + width] = value
                 values[top : top + height, left : left + width] = 1 + k
             values[-2:, -2:] = IGNORE
             samples.append(Sample(f"example-{row}", ArraySource(pixels, row), Mask.of(values)))

@@ -14,28 +14,28 @@ from torch import Tensor, nn
 from foveate.audit import labels
 from foveate.data.augment.images import suited
 from foveate.data.batches import Policy
-from foveate.data.dataset import Dataset, Image, Images, Part, Sample
-from foveate.data.rng import Draws
-from foveate.data.subset import Pixels, Rows
+from foveate.data.dataset import Dataset, Image, Images, Sample, SplitName
+from foveate.data.rng import SampleRNG
+from foveate.data.subset import Pixels, Subset
 from foveate.errors import SettingError
 from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.interactive import Seer
-from foveate.models.model import Vision
+from foveate.models.interactive import InteractivePredictor
+from foveate.models.model import VisionModel
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 
 A = TypeVar("A")
 
-Tally = dict[str, NDArray[Any]]
+PerImageStats = dict[str, NDArray[Any]]
 """What was right and wrong, one row a picture: any choice of rows can be scored, so any figure has an interval."""
 
-Rivals = Callable[[Images], dict[str, list[A]]]
+BaselinePredictors = Callable[[Images], dict[str, list[A]]]
 """Pictures -> the answers of each baseline, by its name."""
 
 
 @dataclass(frozen=True)
-class Stencil:
+class MaskImage:
     """A label picture. name: what is added to its picture's; values: (H, W), of 8 bits or 16; palette: (K, 3) RGB of 0 to K-1"""
 
     name: str
@@ -51,34 +51,36 @@ class Task(ABC, Generic[A]):
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
-    primary: str
+    description: ClassVar[str]
+    primary_metric: str
     """The figure that people quote, e.g. "accuracy"."""
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     """Figures of which less is better."""
-    not_shares: ClassVar[frozenset[str]] = frozenset()
+    raw_metrics: ClassVar[frozenset[str]] = frozenset()
     """Figures that are told as numbers, not in percent."""
-    preferred: ClassVar[Mapping[str, Any]] = {}
+    default_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings that suit this problem better than the general ones, where the user gives none."""
     letterbox: ClassVar[bool] = False
     """Whether pictures keep their aspect on the way to the training size, and truths are brought to it with them."""
-    lone_class: ClassVar[bool] = False
+    single_class_ok: ClassVar[bool] = False
     """Whether there is something to learn where all is of one class."""
-    names_classes: ClassVar[bool] = True
+    class_aware: ClassVar[bool] = True
     """Whether an answer says of which class something is."""
     largest: ClassVar[int] = 128
     """Side in pixels that larger pictures are trained at, where the user gives none."""
 
-    most_judged: ClassVar[int | None] = None
+    max_eval_images: ClassVar[int | None] = None
     """Pictures of a part that are judged, where an answer takes long; which ones is drawn."""
 
     def __init__(self, classes: Sequence[str]):
         self.classes = tuple(classes)
 
     @classmethod
-    def configured(cls, dataset: Dataset[A], settings: Settings, truths: Sequence[A], *, mirror: bool) -> Self:
+    def from_settings(
+        cls, dataset: Dataset[A], settings: Settings, targets: Sequence[A], *, mirror: bool
+    ) -> Self:
         """The task as a run's data and settings want it. truths: of the train part; mirror: whether mirroring keeps a truth."""
-        del settings, truths, mirror
+        del settings, targets, mirror
         return cls(dataset.classes)
 
     @classmethod
@@ -92,28 +94,29 @@ class Task(ABC, Generic[A]):
             )
 
     @property
-    def followed(self) -> str:
+    def curve_metric(self) -> str:
         """The figure that learning curves show: the primary one, or another where that takes too long for every batch."""
-        return self.primary
+        return self.primary_metric
 
     def options(self) -> dict[str, Any]:
         """The keyword arguments, apart from `classes`, that build this very task."""
         return {}
 
-    # --- data ---------------------------------------------------------------------------------------------------
+    # --- data
 
     def audit(self, sample: Sample[A]) -> list[str]:
         """What is wrong with the truth of this one sample, in words; empty if nothing is."""
         return [finding.reason for finding in labels.of_one(sample, len(self.classes))]
 
-    def check(self, part: Part, truths: Sequence[A]) -> None:
+    def check(self, split: SplitName, targets: Sequence[A]) -> None:
         """Raises DataError if nothing could be learnt or scored on the truths of this part. Before training."""
 
-    def fitted(self, truth: A, size: tuple[int, int]) -> A:
+    def clean_target(self, target: A, size: tuple[int, int]) -> A:
         """A truth as it can be scored, where it does not fit its picture's height and width or its classes and the user allowed
-        errors."""
+        errors.
+        """
         del size
-        return truth
+        return target
 
     @staticmethod
     def resized(annotation: A, before: tuple[int, int], after: tuple[int, int]) -> A:
@@ -123,67 +126,85 @@ class Task(ABC, Generic[A]):
 
     @classmethod
     def augmentation(
-        cls, size: int, *, symmetric: bool | None, classes: Sequence[str], kind: str, epochs: float | None
+        cls,
+        size: int,
+        *,
+        hflip_safe: bool | None,
+        classes: Sequence[str],
+        kind: str,
+        epochs: float | None,
     ) -> Policy:
         """What suits train pictures of that size, see `augment.suited`."""
-        return suited(size, symmetric=symmetric, classes=tuple(classes), kind=kind, epochs=epochs)
+        return suited(size, hflip_safe=hflip_safe, classes=tuple(classes), kind=kind, epochs=epochs)
 
     @abstractmethod
-    def collate(self, images: Tensor, truths: Sequence[A], draws: Draws) -> tuple[tuple[Tensor, ...], Any]:
+    def collate(
+        self, images: Tensor, targets: Sequence[A], rng: SampleRNG
+    ) -> tuple[tuple[Tensor, ...], Any]:
         """(B, C, H, W) uint8 and B truths -> (the net's inputs, the loss's target). Noise, clicks and the like are
-        made here, from `draws` alone."""
+        made here, from `draws` alone.
+        """
 
-    def cut(self, pixels: Rows, truths: Sequence[A], ids: Sequence[str]) -> tuple[Rows, Sequence[A], Sequence[str]]:
+    def cut(
+        self, pixels: Subset, targets: Sequence[A], ids: Sequence[str]
+    ) -> tuple[Subset, Sequence[A], Sequence[str]]:
         """A part as a net is asked about it to judge its weights: in pieces, where pictures are too large for it."""
-        return pixels, truths, ids
+        return pixels, targets, ids
 
-    # --- learning -----------------------------------------------------------------------------------------------
+    # --- learning
 
     @abstractmethod
-    def net(self, backbone: Backbone) -> nn.Module:
+    def head(self, backbone: Backbone) -> nn.Module:
         """The backbone with this problem's head on it: (B, C, H, W) float -> output."""
 
     @abstractmethod
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]:
         """How wrong, as scalars. "total" is minimised."""
 
-    def least_loss(self) -> float:
+    def loss_floor(self) -> float:
         """What the loss of a perfect answer is; not 0 where the truth itself is smoothed."""
         return 0.0
 
     @abstractmethod
-    def progress(self, output: Any, target: Any, *, glance: bool) -> float:
+    def batch_metric(self, output: Any, target: Any, *, glance: bool) -> float:
         """The followed figure of one batch, for the learning curves. glance: of a few of its pictures, where all would take
-        more than a small share of a step's time."""
+        more than a small share of a step's time.
+        """
 
-    def settle(self, net: Vision, images: Images, truths: Sequence[A]) -> None:
+    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[A]) -> None:
         """Choose, on the validation part, what is chosen after training (a temperature, thresholds). Optional."""
 
-    def study(
-        self, images: Pixels, truths: Sequence[A], seed: int, say: Callable[[str], None] = lambda line: None
+    def fit_evaluator(
+        self,
+        images: Pixels,
+        targets: Sequence[A],
+        seed: int,
+        say: Callable[[str], None] = lambda line: None,
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What has to be learnt of the train part before answers can be scored, where an answer and its truth do not say how good it is
         (a referee that reads pictures): tensors, and a record as JSON, which the run keeps. Nothing by default. say: tells a
-        person what takes time"""
-        del images, truths, seed, say
+        person what takes time
+        """
+        del images, targets, seed, say
         return {}, {}
 
-    def recall(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    def load_evaluator(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         """Take what `study` found. Before anything is settled or scored."""
 
-    # --- answers ------------------------------------------------------------------------------------------------
+    # --- answers
 
     @abstractmethod
-    def predict(self, net: Vision, images: Images) -> list[A]:
+    def predict(self, net: VisionModel, images: Images) -> list[A]:
         """An answer for each picture, (H, W, C) uint8 of any size, in that picture's own pixels. Never sees truth."""
 
-    def asked(self, images: Images, truths: Sequence[A]) -> Images:
+    def make_prompts(self, images: Images, targets: Sequence[A]) -> Images:
         """What `predict` and the baselines are asked so that the answers can be scored: by default the pictures alone. Where a question
-        is more than a picture (clicks on things, words), it is made from the truths here."""
-        del truths
+        is more than a picture (clicks on things, words), it is made from the truths here.
+        """
+        del targets
         return images
 
-    def on(self, net: Vision, image: Image) -> Seer:
+    def set_image(self, net: VisionModel, image: Image) -> InteractivePredictor:
         """The picture, to be pointed at. Raises SettingError if this task answers for pictures."""
         del net, image
         raise SettingError(
@@ -194,40 +215,48 @@ class Task(ABC, Generic[A]):
 
     def generate(
         self,
-        net: Vision,
+        net: VisionModel,
         texts: Sequence[str],
-        draws: Draws,
+        rng: SampleRNG,
         *,
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Iterator[list[Image]]:
         """For each text all that noise is on its way to a picture, the picture last, (S, S, C) uint8 each. draws: a row a text.
-        Raises SettingError for words that are not known, or if this task makes no pictures."""
-        del net, texts, draws, guidance, steps
+        Raises SettingError for words that are not known, or if this task makes no pictures.
+        """
+        del net, texts, rng, guidance, steps
         raise SettingError(
             f"the task {self.name} answers for pictures and makes none",
             where="generate",
             remedy="Train with --task text_to_image.",
         )
 
-    def predict_tiled(self, net: Vision, image: Image, side: int) -> A:
+    def predict_tiled(self, net: VisionModel, image: Image, side: int) -> A:
         """The answer for a picture that is larger than the net looks at, from overlapping squares of `side` pixels. Raises
-        SettingError if this task answers for whole pictures."""
+        SettingError if this task answers for whole pictures.
+        """
         del net, image, side
-        raise SettingError(f"the task {self.name} answers for whole pictures", where="tile", remedy="Leave out --tile.")
+        raise SettingError(
+            f"the task {self.name} answers for whole pictures",
+            where="tile",
+            remedy="Leave out --tile.",
+        )
 
     @staticmethod
-    def check_tile(net: Vision, side: int) -> None:
+    def check_tile(net: VisionModel, side: int) -> None:
         """Raises SettingError for tiles that show too little."""
         if side < net.size // 4:
-            raise SettingError(f"tiles of at least {net.size // 4} px are expected, got {side}", where="tile")
+            raise SettingError(
+                f"tiles of at least {net.size // 4} px are expected, got {side}", where="tile"
+            )
 
-    def shown(self, answer: A) -> A:
+    def confident(self, prediction: A) -> A:
         """What of an answer is worth a person's look."""
-        return answer
+        return prediction
 
     @abstractmethod
-    def tally(self, predicted: Sequence[A], truth: Sequence[A]) -> Tally:
+    def per_image_stats(self, predicted: Sequence[A], target: Sequence[A]) -> PerImageStats:
         """Compare answers with truths, one row a picture."""
 
     def column(self, values: list[Any]) -> NDArray[Any]:
@@ -235,67 +264,75 @@ class Task(ABC, Generic[A]):
         return np.array(values)
 
     @abstractmethod
-    def figures(self, tally: Tally) -> dict[str, float]:
+    def metrics(self, stats: PerImageStats) -> dict[str, float]:
         """All metrics of a tally."""
 
-    def scorer(self, tally: Tally) -> Score:
+    def bootstrap_scorer(self, stats: PerImageStats) -> Score:
         """The same for any choice of a tally's rows."""
-        return lambda rows: self.figures(tally if rows is None else {name: one[rows] for name, one in tally.items()})
+        return lambda rows: self.metrics(
+            stats if rows is None else {name: one[rows] for name, one in stats.items()}
+        )
 
-    def score(self, predicted: Sequence[A], truth: Sequence[A]) -> dict[str, float]:
+    def score(self, predicted: Sequence[A], target: Sequence[A]) -> dict[str, float]:
         """All metrics of these answers."""
-        return self.figures(self.tally(predicted, truth))
+        return self.metrics(self.per_image_stats(predicted, target))
 
-    def suspects(self, predicted: Sequence[A], truth: Sequence[A]) -> list[int] | None:
+    def label_errors(self, predicted: Sequence[A], target: Sequence[A]) -> list[int] | None:
         """Rows whose truth itself looks wrong, surest first; None if this task cannot tell."""
-        del predicted, truth
+        del predicted, target
         return None
 
     @abstractmethod
-    def baselines(self, images: Pixels, truths: Sequence[A], seed: int) -> Rivals[A]:
+    def baselines(self, images: Pixels, targets: Sequence[A], seed: int) -> BaselinePredictors[A]:
         """The simplest things that could work, fitted on the train part, (N, S, S, C) uint8, which may be too large to
-        be taken at once."""
+        be taken at once.
+        """
 
-    # --- for people ---------------------------------------------------------------------------------------------
+    # --- for people
 
     @abstractmethod
-    def words(self, annotation: A) -> dict[str, Any]:
+    def to_dict(self, annotation: A) -> dict[str, Any]:
         """An answer as JSON for people and programs."""
 
     @abstractmethod
-    def tell(self, annotation: A) -> str:
+    def summary(self, annotation: A) -> str:
         """An answer in a line."""
 
     @abstractmethod
     def draw(self, image: Image, annotation: A) -> Image:
         """The answer drawn into a copy of the picture, (H, W, 3) uint8."""
 
-    def stencils(self, answer: A) -> list[Stencil]:
+    def mask_images(self, prediction: A) -> list[MaskImage]:
         """The answer as label pictures. Raises SettingError if this task has none."""
-        del answer
-        raise SettingError(f"the task {self.name} answers without masks", where="--masks", remedy="Use --json instead.")
+        del prediction
+        raise SettingError(
+            f"the task {self.name} answers without masks",
+            where="--masks",
+            remedy="Use --json instead.",
+        )
 
     @abstractmethod
-    def panels(
+    def report_panels(
         self,
-        tally: Tally,
+        stats: PerImageStats,
         ids: Sequence[str],
-        picture: Callable[[int], Image | None],
-        pair: Callable[[int], tuple[A, A]],
+        read_image: Callable[[int], Image | None],
+        read_pair: Callable[[int], tuple[A, A]],
     ) -> list[Panel]:
         """The report's sections that only this task knows. picture(i): the i-th row's picture if it can be had, and if so
-        pair(i): what was answered there, and what is true."""
+        pair(i): what was answered there, and what is true.
+        """
 
     @staticmethod
-    def pictures(figure: Mapping[str, Any], part: str) -> str:
+    def images(metric: Mapping[str, Any], split: str) -> str:
         """How many pictures of which part a figure is of, for a claim."""
-        return f"{figure['n']:,} {'test' if part == 'test' else 'validation'} pictures"
+        return f"{metric['n']:,} {'test' if split == 'test' else 'validation'} pictures"
 
     @abstractmethod
-    def claim(self, figures: Mapping[str, Any], part: str) -> str:
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The answer in a sentence, from the figures of one part (each with value, low, high, n)."""
 
     @classmethod
     @abstractmethod
-    def examples(cls, count: int, rng: np.random.Generator) -> Dataset[A]:
+    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[A]:
         """A small made-up set that can be learnt in seconds, for the contract tests."""

@@ -18,11 +18,11 @@ from foveate.annotations import Captions
 from foveate.data.augment.images import suited
 from foveate.data.batches import Batches
 from foveate.data.dataset import Images
-from foveate.data.rng import Draws
+from foveate.data.rng import SampleRNG
 from foveate.data.subset import Pixels
 from foveate.data.vocabulary import Vocabulary
-from foveate.models.caption_recognizer import FEATURES, Reader
-from foveate.models.model import Vision, pixel_statistics
+from foveate.models.caption_recognizer import FEATURES, CaptionRecognizer
+from foveate.models.model import VisionModel, pixel_statistics
 from foveate.training import device
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
@@ -39,18 +39,18 @@ _AT_ONCE = 250
 
 
 @dataclass
-class Referee:
+class CaptionEvaluator:
     """net: a Vision with a Reader in it; known: (M, D) features of train pictures"""
 
     vocabulary: Vocabulary
-    net: Vision
+    net: VisionModel
     known: NDArray[np.float32]
 
     @torch.no_grad()
     def read(self, images: Images) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The numbers of the words read in each picture, (N, L), and its features, (N, D)."""
         self.net.eval()
-        assert isinstance(self.net.body, Reader)
+        assert isinstance(self.net.body, CaptionRecognizer)
         words = [np.zeros((0, self.vocabulary.longest), np.int64)]
         features = [np.zeros((0, self.known.shape[1]), np.float32)]
         for start in range(0, len(images), _AT_ONCE):
@@ -61,7 +61,8 @@ class Referee:
 
     def nearness(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """How near each of (N, D) is to its nearest train picture, as a share of the mean over its 50 nearest: near 0 for a copy, near
-        1 where none stands out (Carlini et al., "Extracting training data from diffusion models", 2023). (N,)"""
+        1 where none stands out (Carlini et al., "Extracting training data from diffusion models", 2023). (N,)
+        """
         if not len(features):
             return np.zeros(0)
         distances = torch.cdist(torch.from_numpy(features), torch.from_numpy(self.known))
@@ -79,7 +80,7 @@ class Referee:
         return {**self.net.state_dict(), "known": torch.from_numpy(self.known)}, record
 
     @classmethod
-    def again(cls, tensors: dict[str, Tensor], record: dict[str, Any]) -> Referee:
+    def again(cls, tensors: dict[str, Tensor], record: dict[str, Any]) -> CaptionEvaluator:
         """What `kept` gave."""
         vocabulary = Vocabulary(tuple(record["words"]), record["longest"])
         zeros = [0.0] * record["channels"]
@@ -94,13 +95,19 @@ class _Reading:
 
     vocabulary: Vocabulary
 
-    def collate(self, images: Tensor, truths: Sequence[Captions], draws: Draws) -> tuple[tuple[Tensor, ...], Tensor]:
-        del draws
-        return (images,), torch.from_numpy(told(self.vocabulary, truths))
+    def collate(
+        self, images: Tensor, targets: Sequence[Captions], rng: SampleRNG
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        del rng
+        return (images,), torch.from_numpy(told(self.vocabulary, targets))
 
     def loss(self, output: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
         logits = output[0].float().flatten(0, 1)
-        return {"total": F.cross_entropy(logits, target.flatten().to(logits.device), label_smoothing=0.05)}
+        return {
+            "total": F.cross_entropy(
+                logits, target.flatten().to(logits.device), label_smoothing=0.05
+            )
+        }
 
 
 def told(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDArray[np.int64]:
@@ -108,26 +115,36 @@ def told(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDArray[np.int
     return vocabulary.read([caption.texts[0] for caption in captions])
 
 
-def taught(pixels: Pixels, captions: Sequence[Captions], seed: int) -> Referee:
+def taught(pixels: Pixels, captions: Sequence[Captions], seed: int) -> CaptionEvaluator:
     """A referee that learnt from (N, S, S, C) uint8 train pictures and their captions."""
     vocabulary = Vocabulary.of([caption.texts[0] for caption in captions])
     where = device.prepare(seed)
     net = _net(vocabulary, pixels.shape[1], *pixel_statistics(pixels))
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     task, ids = _Reading(vocabulary), [str(row) for row in range(len(captions))]
-    policy = suited(pixels.shape[1], symmetric=False, classes=())
-    batches = Batches(task, pixels, captions, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy)
+    policy = suited(pixels.shape[1], hflip_safe=False, classes=())
+    batches = Batches(
+        task, pixels, captions, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy
+    )
     total = max(1, min(SHOWN // BATCH, EPOCHS * batches.per_epoch))
     built, factor = optimizer("adamw", net, lr=3e-3, weight_decay=5e-4), schedule("one-cycle")
-    for _ in steps(net, task.loss, islice(batches(), total), built, lambda step: factor((step + 1) / (total + 1))):
+    for _ in steps(
+        net,
+        task.loss,
+        islice(batches(), total),
+        built,
+        lambda step: factor((step + 1) / (total + 1)),
+    ):
         pass
     some = np.sort(np.random.default_rng(seed).permutation(len(ids))[:KNOWN])
-    referee = Referee(vocabulary, net.eval(), np.zeros((0, FEATURES), np.float32))
+    referee = CaptionEvaluator(vocabulary, net.eval(), np.zeros((0, FEATURES), np.float32))
     referee.known = referee.read([pixels[int(row)] for row in some])[1]
     return referee
 
 
-def _net(vocabulary: Vocabulary, size: int, mean: Sequence[float], std: Sequence[float]) -> Vision:
-    backbone = models.build("quick", channels=len(mean), size=size)
-    reader = Reader(backbone, len(vocabulary.words), vocabulary.longest, size, len(mean))
-    return Vision(reader, size=size, mean=mean, std=std)
+def _net(
+    vocabulary: Vocabulary, size: int, mean: Sequence[float], std: Sequence[float]
+) -> VisionModel:
+    backbone = models.build("tiny_cnn", channels=len(mean), size=size)
+    reader = CaptionRecognizer(backbone, len(vocabulary.words), vocabulary.longest, size, len(mean))
+    return VisionModel(reader, size=size, mean=mean, std=std)

@@ -18,29 +18,37 @@ from torch import Tensor, nn
 
 from foveate import atomic_io
 from foveate.errors import RunError
-from foveate.training.ema import Average
+from foveate.training.ema import ModelEMA
 
 FORMAT = 1
 """Raised whenever an older foveate could not read what this one writes."""
 
 
 def write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """tensors and record (anything that JSON holds) in one file. Raises RunError; the previous file then survives."""
+    """Tensors and record (anything that JSON holds) in one file. Raises RunError; the previous file then survives."""
     header = {"foveate": json.dumps({"format": FORMAT, **record})}
-    atomic_io.write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+    atomic_io.write_bytes(
+        path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, header)
+    )
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `write` wrote. Raises RunError for a missing, damaged, foreign or newer file."""
     if not path.is_file():
-        raise RunError("these weights are missing", where=path, remedy="Train first, or name another RUN.")
+        raise RunError(
+            "these weights are missing", where=path, remedy="Train first, or name another RUN."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {})["foveate"])
             version = record["format"]
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if version <= FORMAT else {}  # noqa: SIM118
+            tensors = (
+                {name: file.get_tensor(name) for name in file.keys()} if version <= FORMAT else {}
+            )
     except KeyError:
-        raise RunError("this file was not written by foveate", where=path, remedy="Name a RUN folder.") from None
+        raise RunError(
+            "this file was not written by foveate", where=path, remedy="Name a RUN folder."
+        ) from None
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise RunError(
             f"this file is damaged ({error})",
@@ -63,7 +71,7 @@ def digest(path: Path) -> str:
 
 
 def training_state(
-    net: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None
+    net: nn.Module, optimizer: torch.optim.Optimizer, average: ModelEMA | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """All that a training run carries from step to step: tensors, and what is no tensor."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in net.named_parameters()}
@@ -81,19 +89,23 @@ def restore_training_state(
     record: dict[str, Any],
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: Average | None,
+    average: ModelEMA | None,
 ) -> None:
     """Put back what `training_state` took."""
 
     def under(prefix: str) -> dict[str, Tensor]:
-        return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        return {
+            name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+        }
 
     net.load_state_dict(under("net."))
     parameters = dict(net.named_parameters())
     for name, value in under("optimizer.").items():
         parameter, _, key = name.rpartition(".")
         weight = parameters[parameter]
-        if value.shape == weight.shape:  # in the weight's own memory format, as the unbroken run has it
+        if (
+            value.shape == weight.shape
+        ):  # in the weight's own memory format, as the unbroken run has it
             value = torch.empty_like(weight, memory_format=torch.preserve_format).copy_(value)
         optimizer.state[weight][key] = value
     if average is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from foveate import atomic_io
 
-Row = dict[str, Any]
+CurveRow = dict[str, Any]
 """step, epoch, train_loss, valid_loss, train_NAME and valid_NAME of the primary figure, lr, seconds."""
 
 
@@ -24,7 +24,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     atomic_io.write_text(path, text.getvalue())
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path) -> list[CurveRow]:
     """The rows of curves.csv as numbers; an empty list where there is none."""
     if not path.is_file():
         return []

@@ -8,24 +8,29 @@ import time
 
 import torch
 
-from foveate.training.memory import keep_freed_memory
+from foveate.training.memory import raise_malloc_thresholds
 
 
 def prepare(seed: int) -> torch.device:
     """The best device of this machine, with deterministic algorithms chosen and the global seed set."""
-    keep_freed_memory()
+    raise_malloc_thresholds()
     torch.manual_seed(seed)
     if not torch.cuda.is_available():
-        return torch.device("cpu")  # whose kernels give the same bits for the same number of threads
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA asks for before it is deterministic
+        return torch.device(
+            "cpu"
+        )  # whose kernels give the same bits for the same number of threads
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # what CUDA asks for before it is deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
     return torch.device("cuda")
 
 
-def half_pays(device: torch.device, *, on_cpu: bool) -> bool:
+def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
     """Whether to train in bfloat16: on a GPU that has it; on a CPU only nets that gain there (on_cpu), and only where a
     product of matrices is clearly faster so, which is measured in a tenth of a second: what a processor says of itself
-    does not tell (benchmarks/README.md)."""
+    does not tell (benchmarks/README.md).
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return on_cpu and _time_in_half() < 0.7
@@ -33,7 +38,8 @@ def half_pays(device: torch.device, *, on_cpu: bool) -> bool:
 
 def _time_in_half() -> float:
     """The time of a product of matrices in bfloat16, as a share of that in full precision: the best of a hundred each, which take turns, so
-    that other work on the machine, which comes and goes, slows both."""
+    that other work on the machine, which comes and goes, slows both.
+    """
     pair = [torch.ones(384, 384, dtype=dtype) for dtype in (torch.bfloat16, torch.float32)]
     taken = [[_seconds(one) for one in pair] for _ in range(100)]
     half, full = map(min, zip(*taken, strict=True))
@@ -52,7 +58,10 @@ def hardware() -> str:
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - a stream, not a file
-            name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+            name = next(
+                (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+                name,
+            )
     except OSError:
         pass  # not Linux
     said = f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from foveate.metrics.names import written
-from foveate.training.curves import Row
+from foveate.training.curves import CurveRow
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Verdict:
         return asdict(self)
 
 
-def diagnose(rows: Sequence[Row], *, figure: str, floor: float = 0.0, suspects: float | None = None) -> list[Verdict]:
+def diagnose(
+    rows: Sequence[CurveRow], *, metric: str, floor: float = 0.0, suspects: float | None = None
+) -> list[Verdict]:
     """Verdicts on a finished run, most serious first; never empty.
 
     rows: at least one, as in curves.csv; figure: the primary figure's name
@@ -52,13 +54,16 @@ def diagnose(rows: Sequence[Row], *, figure: str, floor: float = 0.0, suspects: 
         _too_low(rows, train, valid),
         _overfitting(rows, train, valid),
         _label_noise(suspects),
-        _still_improving(rows, valid, figure),
+        _still_improving(rows, valid, metric),
     ]
     found = [verdict for verdict in verdicts if verdict is not None]
     names = {verdict.name for verdict in found}
     silenced = set()
     if names & {"learning rate too high", "learning rate too low"}:
-        silenced = {"label noise likely", "still improving"}  # a model that has not learnt cannot judge labels
+        silenced = {
+            "label noise likely",
+            "still improving",
+        }  # a model that has not learnt cannot judge labels
     elif "overfitting" in names:
         silenced = {"still improving"}
     found = [verdict for verdict in found if verdict.name not in silenced]
@@ -72,16 +77,21 @@ def diagnose(rows: Sequence[Row], *, figure: str, floor: float = 0.0, suspects: 
     ]
 
 
-def _best(rows: Sequence[Row], valid: Sequence[float]) -> float:
+def _best(rows: Sequence[CurveRow], valid: Sequence[float]) -> float:
     return rows[valid.index(min(valid))]["epoch"]
 
 
-def _too_high(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
+def _too_high(
+    rows: Sequence[CurveRow], train: Sequence[float], valid: Sequence[float]
+) -> Verdict | None:
     """Diverged (the train loss ends above where it was), thrown far up once and never recovered, or oscillating: it goes
-    up again and again while it should fall. With enough noise the validation loss jumps; the train loss, a mean over an epoch, does not."""
+    up again and again while it should fall. With enough noise the validation loss jumps; the train loss, a mean over an epoch, does not.
+    """
     least = 0.03 * max(train)  # what is a jump at the start is noise at the end
     ups = sum(after > 1.05 * before and after - before > least for before, after in pairwise(train))
-    diverged = not math.isfinite(train[-1]) or (train[-1] > 1.2 * min(train) and train[-1] - min(train) > least)
+    diverged = not math.isfinite(train[-1]) or (
+        train[-1] > 1.2 * min(train) and train[-1] - min(train) > least
+    )
     stuck = min(train) > 0.97 * train[0] and max(valid) > 1.5 * min(valid)
     thrown = max(train) > 1.3 * train[0] and train[-1] > 0.7 * train[0]
     if not (diverged or stuck or thrown or ups >= max(2, len(train) // 4)):
@@ -104,7 +114,9 @@ def _too_high(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float
     )
 
 
-def _too_low(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
+def _too_low(
+    rows: Sequence[CurveRow], train: Sequence[float], valid: Sequence[float]
+) -> Verdict | None:
     """Falling steadily, in nearly a straight line, and far from done, train and validation alike."""
     falls = [before - after for before, after in pairwise(train)]
     total = train[0] - train[-1]
@@ -122,9 +134,12 @@ def _too_low(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]
     )
 
 
-def _overfitting(rows: Sequence[Row], train: Sequence[float], valid: Sequence[float]) -> Verdict | None:
+def _overfitting(
+    rows: Sequence[CurveRow], train: Sequence[float], valid: Sequence[float]
+) -> Verdict | None:
     """The validation loss has turned up for good while the train loss went on falling. A rise of a small share of where
-    learning began is noise, however small the loss has become."""
+    learning began is noise, however small the loss has become.
+    """
     turn = valid.index(min(valid))
     after = valid[turn + 1 :]
     if len(after) < 2 or train[-1] > 0.95 * train[turn]:
@@ -154,7 +169,9 @@ def _label_noise(suspects: float | None) -> Verdict | None:
     )
 
 
-def _still_improving(rows: Sequence[Row], valid: Sequence[float], figure: str) -> Verdict | None:
+def _still_improving(
+    rows: Sequence[CurveRow], valid: Sequence[float], metric: str
+) -> Verdict | None:
     """The lowest validation loss is the last, and the last fifth of the run still brought a clear part of the gain."""
     tail = max(1, len(valid) // 5)
     gain = valid[-1 - tail] - valid[-1]
@@ -163,7 +180,7 @@ def _still_improving(rows: Sequence[Row], valid: Sequence[float], figure: str) -
     return Verdict(
         "still improving",
         f"The validation loss was still falling at the end ({valid[-1 - tail]:.3g} to {valid[-1]:.3g} over the last "
-        f"{tail} epochs; {written(figure)} {rows[-1][f'valid_{figure}']:.1%}).",
+        f"{tail} epochs; {written(metric)} {rows[-1][f'valid_{metric}']:.1%}).",
         f"Train longer: --epochs {2 * math.ceil(rows[-1]['epoch'])}.",
         "careful",
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class ModelEMA:
     """Exponential moving average of a net's floating-point state (Polyak and Juditsky, 1992; as in Tarvainen and
     Valpola, 2017), statistics of batch normalisation included.
 

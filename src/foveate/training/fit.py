@@ -19,26 +19,26 @@ from torch import Tensor, nn
 from foveate.data.batches import Batches
 from foveate.errors import Diverged
 from foveate.training import checkpoint, curves, time_budget
-from foveate.training.ema import Average
+from foveate.training.ema import ModelEMA
 from foveate.training.loop import steps
 
 
-class Learnt(Protocol):
+class Trainable(Protocol):
     """The part of a task that training needs."""
 
     @property
-    def followed(self) -> str: ...
+    def curve_metric(self) -> str: ...
 
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]: ...
-    def progress(self, output: Any, target: Any, *, glance: bool) -> float: ...
+    def batch_metric(self, output: Any, target: Any, *, glance: bool) -> float: ...
 
 
 @dataclass
-class Progress:
+class TrainState:
     """All that a run carries from step to step beside tensors; saved with them, so that a resumed run goes on exactly."""
 
     step: int = 0
-    rows: list[curves.Row] = field(default_factory=list)
+    rows: list[curves.CurveRow] = field(default_factory=list)
     best_loss: float = math.inf
     best_step: int = -1
     loss_sum: float = 0.0  # of the epoch that is under way
@@ -46,7 +46,7 @@ class Progress:
     batches: int = 0
     figured: int = 0  # of these, batches in which there was something to be scored
     seconds: float = 0.0
-    corners: time_budget.Corners = field(default_factory=list)
+    corners: time_budget.Segments = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -60,14 +60,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainConfig:
     """What a run is to do.
 
     corners: how it progresses (see `pace`); budget: seconds of training after which it must end, or None
     schedule: progress -> learning rate factor; the rest as in `Settings`
     """
 
-    corners: time_budget.Corners
+    corners: time_budget.Segments
     budget: float | None
     schedule: Callable[[float], float]
     seed: int
@@ -79,44 +79,50 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainResult:
     """How training ended: "finished", "patience" or "interrupted"."""
 
     reason: str
-    progress: Progress
+    progress: TrainState
 
 
 def fit(
     net: nn.Module,
-    task: Learnt,
+    task: Trainable,
     batches: Batches,
     validation: Callable[[], Iterable[tuple[tuple[Tensor, ...], Any]]],
     optimizer: torch.optim.Optimizer,
-    average: Average | None,
-    plan: Plan,
+    average: ModelEMA | None,
+    plan: TrainConfig,
     folder: Path,
     header: dict[str, Any],
     *,
     resume: bool = False,
-    watch: Callable[[Progress, dict[str, float]], None] = lambda progress, live: None,
-) -> Outcome:
+    reporter: Callable[[TrainState, dict[str, float]], None] = lambda progress, live: None,
+) -> TrainResult:
     """Train as planned; leaves best.safetensors, last.safetensors and curves.csv in `folder`.
 
     header: what best.safetensors must carry to be used; watch is called after each step with the live figures.
     A first Ctrl-C (or SIGTERM) ends the run at the next step's end with everything saved.
     """
-    progress = Progress(corners=plan.corners)
+    progress = TrainState(corners=plan.corners)
     if resume:
         tensors, record = checkpoint.read(folder / "last.safetensors")
         checkpoint.restore_training_state(tensors, record, net, optimizer, average)
-        progress = Progress(**record["progress"])
-    judged = copy.deepcopy(net) if average is not None else net  # whose loss is validated and whose weights are kept
+        progress = TrainState(**record["progress"])
+    judged = (
+        copy.deepcopy(net) if average is not None else net
+    )  # whose loss is validated and whose weights are kept
     progress.corners = [(int(step), done, int(total)) for step, done, total in progress.corners]
     first = progress.step
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     if not resume:
         _save(folder, net, optimizer, average, progress)
-    stopwatch = None if plan.budget is None else time_budget.Stopwatch(plan.budget, progress.step, progress.seconds)
+    stopwatch = (
+        None
+        if plan.budget is None
+        else time_budget.TimeBudget(plan.budget, progress.step, progress.seconds)
+    )
 
     def how_far(step: int) -> float:
         return time_budget.progress(progress.corners, step)
@@ -146,7 +152,11 @@ def fit(
                 if whole and stop_asked():
                     reason = "interrupted"
                     break
-                if whole and time.monotonic() - saved >= plan.save_seconds and progress.step > first:
+                if (
+                    whole
+                    and time.monotonic() - saved >= plan.save_seconds
+                    and progress.step > first
+                ):
                     _save(folder, net, optimizer, average, progress)
                     saved = time.monotonic()
                 step = next(stream)
@@ -155,32 +165,36 @@ def fit(
                 progress.loss_sum += loss
                 progress.batches += 1
                 with torch.no_grad():
-                    figure = task.progress(step.output, step.target, glance=True)
-                if not math.isnan(figure):
-                    progress.figure_sum += figure
+                    metric = task.batch_metric(step.output, step.target, glance=True)
+                if not math.isnan(metric):
+                    progress.figure_sum += metric
                     progress.figured += 1
                 progress.seconds = time.monotonic() - began
                 if stopwatch is not None:
-                    progress.corners = stopwatch.corrected(progress.corners, progress.step, progress.seconds)
+                    progress.corners = stopwatch.corrected(
+                        progress.corners, progress.step, progress.seconds
+                    )
                 if progress.step % batches.per_epoch == 0 or progress.step >= progress.total:
                     if average is not None:
                         judged.load_state_dict(average.state)
-                    _close_epoch(progress, judged, task, validation(), batches.per_epoch, step.lr, plan.amp)
+                    _close_epoch(
+                        progress, judged, task, validation(), batches.per_epoch, step.lr, plan.amp
+                    )
                     net.train()
                     curves.write(folder / "curves.csv", progress.rows)
                     if progress.best_step == progress.step:
                         checkpoint.write(folder / "best.safetensors", judged.state_dict(), header)
-                watch(progress, {"loss": loss, "lr": step.lr})
+                reporter(progress, {"loss": loss, "lr": step.lr})
         except Diverged as error:
             raise _explained(error, optimizer, progress, folder) from None
     _save(folder, net, optimizer, average, progress)
-    return Outcome(reason, progress)
+    return TrainResult(reason, progress)
 
 
 def _close_epoch(
-    progress: Progress,
+    progress: TrainState,
     net: nn.Module,
-    task: Learnt,
+    task: Trainable,
     validation: Iterable[tuple[tuple[Tensor, ...], Any]],
     per_epoch: int,
     lr: float,
@@ -195,8 +209,10 @@ def _close_epoch(
             "epoch": round(progress.step / per_epoch, 3),
             "train_loss": progress.loss_sum / progress.batches,
             "valid_loss": valid_loss,
-            f"train_{task.followed}": progress.figure_sum / progress.figured if progress.figured else math.nan,
-            f"valid_{task.followed}": valid_figure,
+            f"train_{task.curve_metric}": progress.figure_sum / progress.figured
+            if progress.figured
+            else math.nan,
+            f"valid_{task.curve_metric}": valid_figure,
             "lr": lr,
             "seconds": round(progress.seconds, 3),
         }
@@ -208,14 +224,14 @@ def _close_epoch(
 @torch.no_grad()
 def validate(
     net: nn.Module,
-    task: Learnt,
+    task: Trainable,
     batches: Iterable[tuple[tuple[Tensor, ...], Any]],
     amp: torch.dtype | None = None,
 ) -> tuple[float, float]:
     """Mean loss and primary figure over the validation part, each picture counting the same. amp: as in `loop.steps`."""
     net.eval()
     device = next(net.parameters()).device
-    loss = figure = 0.0
+    loss = metric = 0.0
     count = figured = 0
     for inputs, target in batches:
         with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
@@ -223,22 +239,28 @@ def validate(
             size = len(inputs[0])
             loss += task.loss(output, target)["total"].item() * size
         count += size
-        reached = task.progress(output, target, glance=False)
+        reached = task.batch_metric(output, target, glance=False)
         if not math.isnan(reached):
-            figure += reached * size
+            metric += reached * size
             figured += size
-    return loss / count if count else math.nan, figure / figured if figured else math.nan
+    return loss / count if count else math.nan, metric / figured if figured else math.nan
 
 
 def _save(
-    folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None, progress: Progress
+    folder: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: ModelEMA | None,
+    progress: TrainState,
 ) -> None:
     tensors, record = checkpoint.training_state(net, optimizer, average)
     record["progress"] = vars(progress)
     checkpoint.write(folder / "last.safetensors", tensors, record)
 
 
-def _explained(error: Diverged, optimizer: torch.optim.Optimizer, progress: Progress, folder: Path) -> Diverged:
+def _explained(
+    error: Diverged, optimizer: torch.optim.Optimizer, progress: TrainState, folder: Path
+) -> Diverged:
     lr = max(group["lr"] for group in optimizer.param_groups)
     kept = (
         f"The best weights so far (step {progress.best_step}, validation loss {progress.best_loss:.4g}) are kept in "

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from foveate.data.rng import seed_of
 from foveate.errors import Diverged
-from foveate.training.ema import Average
+from foveate.training.ema import ModelEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def steps(
     clip: float | None = None,
     accumulate: int = 1,
     amp: torch.dtype | None = None,
-    average: Average | None = None,
+    average: ModelEMA | None = None,
 ) -> Iterator[Step]:
     """Train, one step each time the caller asks for it. Stopping is `break`.
 
@@ -64,7 +64,10 @@ def steps(
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             if clip is not None:
-                _refuse_nan(nn.utils.clip_grad_norm_(net.parameters(), clip), f"the gradient of step {number}")
+                _refuse_nan(
+                    nn.utils.clip_grad_norm_(net.parameters(), clip),
+                    f"the gradient of step {number}",
+                )
             optimizer.step()  # update the weights
             optimizer.zero_grad(set_to_none=True)
             if average is not None:

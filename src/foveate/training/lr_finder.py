@@ -20,7 +20,7 @@ LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
 
 
 @dataclass(frozen=True)
-class Found:
+class LRRange:
     """suggestion: the rate to train with; rates and losses: what was tried, losses smoothed."""
 
     suggestion: float
@@ -35,7 +35,7 @@ def find_lr(
     optimizer: Callable[[nn.Module, float], torch.optim.Optimizer],
     *,
     seed: int = 0,
-) -> Found:
+) -> LRRange:
     """Train a copy of the net for 100 steps while the rate grows from 1e-5 to 10; the net itself is not touched.
 
     The suggestion is a tenth of the rate at which the smoothed loss was lowest: the lowest point itself lies at the
@@ -47,7 +47,12 @@ def find_lr(
     losses: list[float] = []
     mean = 0.0
     stream = steps(
-        trial, loss, islice(batches(), STEPS), optimizer(trial, LOWEST), lambda step: growth**step, seed=seed
+        trial,
+        loss,
+        islice(batches(), STEPS),
+        optimizer(trial, LOWEST),
+        lambda step: growth**step,
+        seed=seed,
     )
     try:
         for step in stream:
@@ -60,4 +65,4 @@ def find_lr(
         pass  # that is what the test looks for
     if not losses or not math.isfinite(min(losses)):
         raise Diverged("the loss is not finite even at a learning rate of 1e-5")
-    return Found(float(f"{rates[losses.index(min(losses))] / 10:.2g}"), rates, losses)
+    return LRRange(float(f"{rates[losses.index(min(losses))] / 10:.2g}"), rates, losses)

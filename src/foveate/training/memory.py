@@ -11,7 +11,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 @cache
-def keep_freed_memory() -> None:
+def raise_malloc_thresholds() -> None:
     """Raise glibc's mmap and trim thresholds to 1 GiB; elsewhere do nothing. Call before the first tensor.
 
     A training step on the CPU allocates and frees the same megabytes each time. By default glibc takes blocks above

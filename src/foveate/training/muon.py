@@ -26,10 +26,21 @@ AS_ADAM = 0.2
 class Muon(torch.optim.Optimizer):
     """matrices: weights of two or more dimensions, the first of which is a layer's outputs; vectors: what is left, which AdamW moves"""
 
-    def __init__(self, matrices: Sequence[Tensor], vectors: Sequence[Tensor], *, lr: float, weight_decay: float):
+    def __init__(
+        self,
+        matrices: Sequence[Tensor],
+        vectors: Sequence[Tensor],
+        *,
+        lr: float,
+        weight_decay: float,
+    ):
         super().__init__([{"params": list(matrices), "lr": lr, "weight_decay": weight_decay}], {})
-        self.adamw = torch.optim.AdamW(vectors, lr=lr, weight_decay=0.0, fused=True) if vectors else None
-        if self.adamw is not None:  # one state and one list of groups, so that it is saved and scheduled as any other
+        self.adamw = (
+            torch.optim.AdamW(vectors, lr=lr, weight_decay=0.0, fused=True) if vectors else None
+        )
+        if (
+            self.adamw is not None
+        ):  # one state and one list of groups, so that it is saved and scheduled as any other
             self.adamw.state = self.state
             self.param_groups += self.adamw.param_groups
 
@@ -37,7 +48,9 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         assert closure is None, "the loss is computed before"
         group = self.param_groups[0]
-        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)  # shapes alike are done at once
+        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(
+            list
+        )  # shapes alike are done at once
         for weight in group["params"]:
             if weight.grad is not None:
                 alike[weight.shape].append((weight, weight.grad))

@@ -16,17 +16,25 @@ OPTIMIZERS = {
 }
 
 
-def optimizer(name: str, net: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+def optimizer(
+    name: str, net: nn.Module, *, lr: float, weight_decay: float
+) -> torch.optim.Optimizer:
     """The named optimizer over all of the net's weights. Each group's `peak` is the rate that a schedule scales.
 
     Biases and the scales of normalisations are not decayed: pulling them to zero is no simpler a net (Goyal et al.,
     "Accurate, large minibatch SGD", 2017, among others).
     """
     if name not in OPTIMIZERS:
-        raise SettingError(f"no optimizer is called {name!r}; there are: {', '.join(OPTIMIZERS)}", where="optimizer")
+        raise SettingError(
+            f"no optimizer is called {name!r}; there are: {', '.join(OPTIMIZERS)}",
+            where="optimizer",
+        )
     trained = [p for p in net.parameters() if p.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     groups = [group for group in groups if group["params"]]
     built: torch.optim.Optimizer
     if name == "muon":
@@ -34,7 +42,9 @@ def optimizer(name: str, net: nn.Module, *, lr: float, weight_decay: float) -> t
     elif name == "sgd":
         built = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
     else:
-        built = (torch.optim.Adam if name == "adam" else torch.optim.AdamW)(groups, lr=lr, fused=True)
+        built = (torch.optim.Adam if name == "adam" else torch.optim.AdamW)(
+            groups, lr=lr, fused=True
+        )
     for group in built.param_groups:
         group["peak"] = group["lr"]
     return built

@@ -10,7 +10,8 @@ from foveate.errors import SettingError
 
 def one_cycle(progress: float, warm_up: float = 0.2) -> float:
     """Up in a straight line over the first fifth, then down in a straight line (Smith and Topin, "Super-convergence",
-    2018): large steps in the middle, small ones to settle."""
+    2018): large steps in the middle, small ones to settle.
+    """
     return progress / warm_up if progress < warm_up else (1 - progress) / (1 - warm_up)
 
 
@@ -27,11 +28,17 @@ def constant(progress: float) -> float:
     return 1.0
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {"one-cycle": one_cycle, "cosine": cosine, "constant": constant}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "one-cycle": one_cycle,
+    "cosine": cosine,
+    "constant": constant,
+}
 
 
 def schedule(name: str) -> Callable[[float], float]:
     """The named schedule. Progress in (0, 1) gives a factor above 0: no step is wasted."""
     if name not in SCHEDULES:
-        raise SettingError(f"no schedule is called {name!r}; there are: {', '.join(SCHEDULES)}", where="schedule")
+        raise SettingError(
+            f"no schedule is called {name!r}; there are: {', '.join(SCHEDULES)}", where="schedule"
+        )
     return SCHEDULES[name]

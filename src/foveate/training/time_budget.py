@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Corners = list[tuple[int, float, int]]
+Segments = list[tuple[int, float, int]]
 """(step, progress, total): from this step and progress on in a straight line, so as to be done after `total` steps, up to the
 next corner's step. So what was passed is computed from the same numbers ever after: a line through the corners alone would
 come out otherwise in the last bit once another corner lies on it."""
@@ -19,12 +19,12 @@ _LEAST_STEPS = 4
 _TOLERANCE = 0.03  # of the remaining steps: less is noise, and not worth a corner
 
 
-def straight(total: int) -> Corners:
+def straight(total: int) -> Segments:
     """From nothing to all in `total` steps."""
     return [(0, 0.0, total)]
 
 
-def unknown() -> Corners:
+def unknown() -> Segments:
     """Before anything was measured: so slow that nothing is used up until the first check."""
     return straight(10**9)
 
@@ -39,7 +39,7 @@ def _on_line(corners: Sequence[tuple[int, float, int]], steps: float) -> float:
     return done + (1 - done) * (steps - first) / (total - first)
 
 
-class Stopwatch:
+class TimeBudget:
     """Corrects the corners while a run of so many seconds goes on.
 
     budget: seconds of training in all, from step 0
@@ -49,7 +49,7 @@ class Stopwatch:
         self.budget, self.seconds_a_step = budget, 0.0
         self.first, self.last = (step, seconds), (step, seconds)
 
-    def corrected(self, corners: Corners, step: int, seconds: float) -> Corners:
+    def corrected(self, corners: Segments, step: int, seconds: float) -> Segments:
         """The corners after `step` steps in `seconds`, changed where the end would be missed by more than 3%."""
         since, waited = step - self.last[0], seconds - self.last[1]
         early = self.last == self.first

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import foveate as fv
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 from foveate.inference import foundation
 from foveate.inference.foundation import clip as clips
 from foveate.models import model_ref
@@ -20,7 +20,11 @@ from helpers import tiny_models
 from helpers.command_line import hurry, refused, run_cli
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-PICTURES = [tiny_models.colours(0), tiny_models.colours(1, (33, 90, 3)), tiny_models.colours(2, (64, 20, 1))]
+PICTURES = [
+    tiny_models.colours(0),
+    tiny_models.colours(1, (33, 90, 3)),
+    tiny_models.colours(2, (64, 20, 1)),
+]
 
 
 @torch.no_grad()
@@ -29,27 +33,36 @@ def direct(folder, net, texts, images=PICTURES):
     tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
     processor = tiny_models.transformers.CLIPImageProcessor.from_pretrained(folder)
     colour = [np.repeat(image, 3, 2) if image.shape[2] == 1 else image for image in images]
-    return net(**tokenizer(texts, padding=True, return_tensors="pt"), **processor(colour, return_tensors="pt"))
+    return net(
+        **tokenizer(texts, padding=True, return_tensors="pt"),
+        **processor(colour, return_tensors="pt"),
+    )
 
 
 def test_with_one_template_the_scores_are_the_librarys(clip, monkeypatch):
     folder, net = clip
     monkeypatch.setattr(clips, "TEMPLATES", ("a photo of a {}.",))
     model = foundation.open(f"clip:{folder}", classes=["cat", " dog "])
-    wanted = direct(folder, net, ["a photo of a cat.", "a photo of a dog."]).logits_per_image.softmax(1)
-    answers = model.answer(PICTURES)
-    torch.testing.assert_close(torch.tensor(np.stack([one.scores for one in answers])).float(), wanted)
-    assert [one.index for one in answers] == wanted.argmax(1).tolist()
+    wanted = direct(
+        folder, net, ["a photo of a cat.", "a photo of a dog."]
+    ).logits_per_image.softmax(1)
+    predictions = model.predict_images(PICTURES)
+    torch.testing.assert_close(
+        torch.tensor(np.stack([one.scores for one in predictions])).float(), wanted
+    )
+    assert [one.index for one in predictions] == wanted.argmax(1).tolist()
     assert model.task.classes == ("cat", "dog")
 
 
 def test_templates_are_averaged_as_directions(clip):
     folder, net = clip
     model = foundation.open(f"clip:{folder}", classes=["cat", "dog"])
-    found = direct(folder, net, [one.format(name) for name in ("cat", "dog") for one in clips.TEMPLATES])
+    found = direct(
+        folder, net, [one.format(name) for name in ("cat", "dog") for one in clips.TEMPLATES]
+    )
     meant = torch.nn.functional.normalize(found.text_embeds.reshape(2, -1, 12).mean(1), dim=1)
     wanted = (net.logit_scale.exp() * found.image_embeds @ meant.T).softmax(1)
-    scores = torch.tensor(np.stack([one.scores for one in model.answer(PICTURES)])).float()
+    scores = torch.tensor(np.stack([one.scores for one in model.predict_images(PICTURES)])).float()
     torch.testing.assert_close(scores, wanted)
 
 
@@ -58,7 +71,9 @@ def test_texts_give_the_librarys_features_and_tokens(clip):
     folder, net = clip
     encoder, texts = Clip(folder), ["a cat", "a black dog there", ""]
     found = encoder.texts(texts)
-    given = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
+    given = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(
+        texts, padding=True, return_tensors="pt"
+    )
     wanted = net.text_model(**given).last_hidden_state
     torch.testing.assert_close(found.tokens, wanted)
     torch.testing.assert_close(found.features, net.get_text_features(**given).pooler_output)
@@ -69,19 +84,23 @@ def test_texts_give_the_librarys_features_and_tokens(clip):
 
 
 def test_a_text_that_is_too_long_is_counted_and_refused(clip):
-    with pytest.raises(fv.FoveateError, match=r"at most 48 tokens is expected, start and end included, got 50,002"):
+    with pytest.raises(
+        fv.FoveateError, match=r"at most 48 tokens is expected, start and end included, got 50,002"
+    ):
         Clip(clip[0]).texts(["a cat", "hello " * 10_000])
 
 
 def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monkeypatch):
     folder, _ = clip
     told = f"clip:{folder}"
-    pictures = sorted(colours.rglob("*.png"))[:30]
+    images = sorted(colours.rglob("*.png"))[:30]
     heap = tmp_path / "heap"
     heap.mkdir()
-    for number, path in enumerate(pictures):
+    for number, path in enumerate(images):
         (heap / f"{number}.png").write_bytes(path.read_bytes())
-    code, said, err = run_cli("predict", told, heap, "--classes", "cat, dog", "--json", tmp_path / "a.json")
+    code, said, err = run_cli(
+        "predict", told, heap, "--classes", "cat, dog", "--json", tmp_path / "a.json"
+    )
     assert code == 0, err
     written = json.loads((tmp_path / "a.json").read_text())
     assert written["classes"] == ["cat", "dog"]
@@ -92,12 +111,14 @@ def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monke
     out = tmp_path / "proposed"
     code, _, err = run_cli("label", heap, "--with", told, "--classes", "cat,dog", "--out", out)
     assert code == 0, err
-    answers = {one["path"].rpartition("/")[2]: one["class"] for one in written["answers"]}
+    predictions = {one["path"].rpartition("/")[2]: one["class"] for one in written["answers"]}
     with out.with_name("proposed.proposals.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["id"]: row["answer"].split()[0] for row in rows} == answers
+    assert {row["id"]: row["answer"].split()[0] for row in rows} == predictions
     read = fv.load(out)
-    assert {sample.source.path.name: read.classes[sample.truth.index] for sample in read} == answers
+    assert {
+        sample.source.path.name: read.classes[sample.target.index] for sample in read
+    } == predictions
     if len(read.classes) == 2:
         hurry(monkeypatch)
         words = ("--epochs", 1, "--allow-leak", "--allow-errors", "--out", tmp_path / "run")
@@ -119,8 +140,8 @@ def test_classes_that_cannot_be_told_apart_are_refused(clip, tmp_path):
         ("--classes", "cat,dog", "--tile", "64"): "answers for whole pictures",
     }.items():
         assert said in refused("predict", told, tmp_path / "x.png", *words), words
-    with pytest.raises(BadPicture, match="got 4 channels"):
-        foundation.open(told, classes=["a", "b"]).answer([tiny_models.colours(0, (9, 9, 4))])
+    with pytest.raises(BadImage, match="got 4 channels"):
+        foundation.open(told, classes=["a", "b"]).prediction([tiny_models.colours(0, (9, 9, 4))])
 
 
 def test_it_asks_nobody_to_know_what_is_meant(tmp_path):
@@ -133,5 +154,7 @@ def test_it_asks_nobody_to_know_what_is_meant(tmp_path):
 
 
 def test_options_of_foundation_models_are_refused_for_runs(trained, tmp_path):
-    assert "a run knows its own classes" in refused("predict", trained.path, tmp_path, "--classes", "a,b")
+    assert "a run knows its own classes" in refused(
+        "predict", trained.path, tmp_path, "--classes", "a,b"
+    )
     assert "--download" in refused("predict", trained.path, tmp_path, "--download")

@@ -24,9 +24,11 @@ def model(diffusion):
 
 
 def test_pictures_are_those_of_diffusers(diffusion, model):
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(diffusion[0], low_cpu_mem_usage=False)
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+        diffusion[0], low_cpu_mem_usage=False
+    )
     pipeline.set_progress_bar_config(disable=True)
-    found = model.pictures(["a cat", "a dog"], seed=3, steps=3, guidance=4.0)
+    found = model.images(["a cat", "a dog"], seed=3, steps=3, guidance=4.0)
     for number, text in enumerate(["a cat", "a dog"]):
         given = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np"}
         (wanted,) = pipeline(text, generator=generator(3, f"{text}#0"), **given).images
@@ -37,11 +39,11 @@ def test_pictures_are_those_of_diffusers(diffusion, model):
 
 
 def test_a_picture_depends_on_text_seed_and_number_alone(model):
-    three = model.pictures(["a cat"], 3, steps=2)
-    assert np.array_equal(model.pictures(["a cat"], 2, steps=2), three[:2])
+    three = model.images(["a cat"], 3, steps=2)
+    assert np.array_equal(model.images(["a cat"], 2, steps=2), three[:2])
     assert not np.array_equal(three[0], three[1])
-    assert not np.array_equal(model.pictures(["a cat"], seed=1, steps=2)[0], three[0])
-    others = model.pictures(["a dog", "a cat", "a cat"], steps=2)
+    assert not np.array_equal(model.images(["a cat"], seed=1, steps=2)[0], three[0])
+    others = model.images(["a dog", "a cat", "a cat"], steps=2)
     assert not np.array_equal(others[0], three[0])
     assert np.array_equal(others[1:], three[:2])
 
@@ -49,7 +51,7 @@ def test_a_picture_depends_on_text_seed_and_number_alone(model):
 def test_what_noise_is_on_its_way_ends_in_the_picture(model):
     (stages,) = model.stages(["a cat"], steps=4)
     assert len(stages) == 4
-    assert np.array_equal(stages[-1], model.pictures(["a cat"], steps=4)[0])
+    assert np.array_equal(stages[-1], model.images(["a cat"], steps=4)[0])
     far = [np.abs(stage.astype(int) - stages[-1]).mean() for stage in stages]
     assert far == sorted(far, reverse=True)
     assert far[0] > 1
@@ -61,20 +63,24 @@ def test_the_command_makes_pictures_a_sheet_and_a_strip(diffusion, model, tmp_pa
     code, said, err = run_cli("generate", told, "a red square", "a cat", *words, "--out", out)
     assert code == 0, err
     assert "4 pictures in" in said
-    names = [f"{line}-{stem}-000{k}.png" for line, stem in (("01", "a-red-square"), ("02", "a-cat")) for k in (1, 2)]
+    names = [
+        f"{line}-{stem}-000{k}.png"
+        for line, stem in (("01", "a-red-square"), ("02", "a-cat"))
+        for k in (1, 2)
+    ]
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, "sheet.png", "strip.png"])
-    wanted = model.pictures(["a red square", "a cat"], 2, seed=1, guidance=4.0, steps=3)
-    for name, picture in zip(names, wanted, strict=True):
-        assert np.array_equal(np.asarray(Image.open(out / name)), picture)
+    wanted = model.images(["a red square", "a cat"], 2, seed=1, guidance=4.0, steps=3)
+    for name, image in zip(names, wanted, strict=True):
+        assert np.array_equal(np.asarray(Image.open(out / name)), image)
     with Image.open(out / "strip.png") as strip:
         assert strip.width > 8 * 90
 
 
 def test_unset_means_the_models_own(model, monkeypatch):
     monkeypatch.setattr(diffusions, "STEPS", 2)
-    found = model.pictures(["a cat"])
-    assert np.array_equal(found, model.pictures(["a cat"], guidance=7.5, steps=2))
-    assert not np.array_equal(found, model.pictures(["a cat"], guidance=1.0, steps=2))
+    found = model.images(["a cat"])
+    assert np.array_equal(found, model.images(["a cat"], guidance=7.5, steps=2))
+    assert not np.array_equal(found, model.images(["a cat"], guidance=1.0, steps=2))
 
 
 def test_what_the_command_cannot_make_is_refused(diffusion, clip, trained, tmp_path):
@@ -94,13 +100,17 @@ def test_what_the_command_cannot_make_is_refused(diffusion, clip, trained, tmp_p
 
 def test_what_cannot_be_made_is_said_before_anything_is(model):
     for given, told in {
-        (("word " * 10_000,), 1, 5): "at most 24 tokens is expected, start and end included, got 40,002",
+        (
+            ("word " * 10_000,),
+            1,
+            5,
+        ): "at most 24 tokens is expected, start and end included, got 40,002",
         (("a cat",), 0, 5): "count: 1 or more are expected, got 0",
         (("a cat",), 1, 0): "steps: 1 or more are expected, got 0",
     }.items():
         texts, count, steps = given
         with pytest.raises(SettingError, match=told):
-            model.pictures(texts, count, steps=steps)
+            model.images(texts, count, steps=steps)
 
 
 def changed(folder, tmp_path, **entries):
@@ -118,9 +128,18 @@ def changed(folder, tmp_path, **entries):
             {"_class_name": "FluxPipeline"},
             "a StableDiffusionPipeline is expected, its model_index.json says 'FluxPipeline'",
         ),
-        ({"vae": ["os", "system"]}, "a AutoencoderKL is expected as its vae, its model_index.json says 'system'"),
-        ({"scheduler": ["diffusers", "FluxPipeline"]}, "a scheduler of diffusers is expected as its scheduler"),
-        ({"unet": None}, "a UNet2DConditionModel is expected as its unet, its model_index.json says None"),
+        (
+            {"vae": ["os", "system"]},
+            "a AutoencoderKL is expected as its vae, its model_index.json says 'system'",
+        ),
+        (
+            {"scheduler": ["diffusers", "FluxPipeline"]},
+            "a scheduler of diffusers is expected as its scheduler",
+        ),
+        (
+            {"unet": None},
+            "a UNet2DConditionModel is expected as its unet, its model_index.json says None",
+        ),
     ],
 )
 def test_other_parts_are_refused_by_name(diffusion, tmp_path, entries, told):
@@ -129,7 +148,9 @@ def test_other_parts_are_refused_by_name(diffusion, tmp_path, entries, told):
 
 
 def test_a_filter_in_the_folder_is_not_loaded(diffusion, tmp_path):
-    copy = changed(diffusion[0], tmp_path, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"])
+    copy = changed(
+        diffusion[0], tmp_path, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"]
+    )
     assert Diffusion(f"diffusion:{copy}").pipeline.safety_checker is None
 
 
@@ -138,7 +159,8 @@ def test_missing_and_pickled_parts_are_refused(diffusion, tmp_path):
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(
-        SettingError, match=r"unet: its weights are in diffusion_pytorch_model\.bin, a kind of file that can"
+        SettingError,
+        match=r"unet: its weights are in diffusion_pytorch_model\.bin, a kind of file that can",
     ):
         Diffusion(copy)
     shutil.rmtree(copy / "unet")

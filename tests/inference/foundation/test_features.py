@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 import foveate as fv
 from foveate import models, tasks
-from foveate.data.rng import Draws, keys
+from foveate.data.rng import SampleRNG, keys
 from foveate.errors import SettingError
-from foveate.models.model import Vision
+from foveate.models.model import VisionModel
 from foveate.training import checkpoint
 from helpers import tiny_models
 from helpers.command_line import hurry, refused, run_cli
@@ -34,7 +34,9 @@ def test_maps_hold_the_librarys_tokens(kind, tmp_path):
     assert backbone.strides == (8,)
     assert found.shape == (2, 32, 4, 4)
     others = 3 if kind == "dinov2_with_registers" else 1
-    torch.testing.assert_close(found[:, :16].flatten(2).transpose(1, 2), wanted[:, others:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        found[:, :16].flatten(2).transpose(1, 2), wanted[:, others:], atol=1e-5, rtol=1e-5
+    )
     torch.testing.assert_close(found[:, 16:, 1, 2], wanted[:, 0], atol=1e-5, rtol=1e-5)
     (other,) = backbone(torch.randn(1, 3, 50, 24))  # of another size and aspect
     assert other.shape == (1, 32, 6, 3)
@@ -46,7 +48,9 @@ def test_gradients_reach_every_weight_unless_it_is_frozen(kind, tmp_path):
     backbone = models.build(f"hf:{tmp_path}", channels=1, size=32, weights=tmp_path)
     backbone(torch.randn(2, 1, 32, 32))[0].square().sum().backward()
     moved = {name for name, weight in backbone.named_parameters() if weight.grad is not None}
-    assert {name for name, _ in backbone.named_parameters()} - moved <= {"net.embeddings.mask_token"}
+    assert {name for name, _ in backbone.named_parameters()} - moved <= {
+        "net.embeddings.mask_token"
+    }
     backbone.freeze()
     assert not any(module.training for module in backbone.train().modules())
     assert not any(weight.requires_grad for weight in backbone.parameters())
@@ -57,19 +61,39 @@ def trained(data, model, out, **given):
 
 
 def weights(run):
-    return {key: value for key, value in checkpoint.read(run.weights)[0].items() if key.startswith("body.0.")}
+    return {
+        key: value
+        for key, value in checkpoint.read(run.weights)[0].items()
+        if key.startswith("body.0.")
+    }
 
 
-def test_a_linear_probe_leaves_features_as_they_are_and_needs_the_folder_no_more(vit, colours, tmp_path, monkeypatch):
+def test_a_linear_probe_leaves_features_as_they_are_and_needs_the_folder_no_more(
+    vit, colours, tmp_path, monkeypatch
+):
     hurry(monkeypatch)
     folder = tmp_path / "dir"
     shutil.copytree(vit[0], folder)
-    words = ("--model", f"hf:{folder}", "--set", "freeze=true", "--size", 32, "--epochs", 2, "--batch-size", 16)
+    words = (
+        "--model",
+        f"hf:{folder}",
+        "--set",
+        "freeze=true",
+        "--size",
+        32,
+        "--epochs",
+        2,
+        "--batch-size",
+        16,
+    )
     code, _, err = run_cli("train", colours, *words, "--out", tmp_path / "run")
     assert code == 0, err
     run = fv.Run.open(tmp_path / "run")
     assert run.settings.weights == str(folder)
-    state = {f"body.0.net.{key.removeprefix('vit.')}": value for key, value in vit[1].state_dict().items()}
+    state = {
+        f"body.0.net.{key.removeprefix('vit.')}": value
+        for key, value in vit[1].state_dict().items()
+    }
     kept = weights(run)
     assert kept
     for key, value in kept.items():
@@ -85,7 +109,10 @@ def test_a_linear_probe_leaves_features_as_they_are_and_needs_the_folder_no_more
 def test_fine_tuning_moves_them_and_starts_from_them(vit, colours, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = trained(colours, f"hf:{vit[0]}", tmp_path / "run", lr=1e-5)
-    state = {f"body.0.net.{key.removeprefix('vit.')}": value for key, value in vit[1].state_dict().items()}
+    state = {
+        f"body.0.net.{key.removeprefix('vit.')}": value
+        for key, value in vit[1].state_dict().items()
+    }
     moved = [not torch.equal(value, state[key]) for key, value in weights(run).items()]
     assert sum(moved) > len(moved) / 2
     for key, value in weights(run).items():
@@ -121,24 +148,30 @@ def test_the_encoder_of_a_unet_is_frozen_and_its_other_half_learns(vit):
     }
 
 
-@pytest.mark.parametrize("name", sorted({"detection", "instance", "promptable", "semantic"} & set(tasks.all())))
+@pytest.mark.parametrize(
+    "name", sorted({"detection", "instance", "promptable", "semantic"} & set(tasks.all()))
+)
 def test_every_task_learns_on_a_frozen_backbone(name, vit):
     """One step on a batch: what is on the features is moved, they are not."""
-    dataset = tasks.find(name).examples(8, np.random.default_rng(0))
+    dataset = tasks.find(name).toy_dataset(8, np.random.default_rng(0))
     task = tasks.find(name)(dataset.classes)
     backbone = models.build(f"hf:{vit[0]}", channels=1, size=32, weights=vit[0])
     backbone.freeze()
-    net = Vision(task.net(backbone), size=32, mean=[120.0], std=[60.0])
+    net = VisionModel(task.head(backbone), size=32, mean=[120.0], std=[60.0])
     pixels = np.stack([sample.source.read() for sample in dataset])
     inputs, target = task.collate(
         torch.from_numpy(pixels).permute(0, 3, 1, 2),
-        [sample.truth for sample in dataset],
-        Draws(keys([sample.id for sample in dataset]), seed=0),
+        [sample.target for sample in dataset],
+        SampleRNG(keys([sample.id for sample in dataset]), seed=0),
     )
     loss = task.loss(net.train()(*inputs), target)["total"]
     loss.backward()
     assert torch.isfinite(loss)
-    moved = [weight for weight in net.parameters() if weight.grad is not None and weight.grad.abs().sum() > 0]
+    moved = [
+        weight
+        for weight in net.parameters()
+        if weight.grad is not None and weight.grad.abs().sum() > 0
+    ]
     assert moved
     assert not {id(weight) for weight in moved} & {id(weight) for weight in backbone.parameters()}
 
@@ -173,4 +206,7 @@ def test_pictures_are_normalised_as_the_folder_says(vit, tmp_path):
     shutil.copytree(vit[0], tmp_path / "copy")
     told = '{"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}'
     (tmp_path / "copy" / "preprocessor_config.json").write_text(told)
-    assert models.build(f"hf:{tmp_path / 'copy'}", channels=3, size=32).statistics == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert models.build(f"hf:{tmp_path / 'copy'}", channels=3, size=32).statistics == (
+        (0.1, 0.2, 0.3),
+        (0.4, 0.5, 0.6),
+    )

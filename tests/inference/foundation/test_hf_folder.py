@@ -37,7 +37,9 @@ def copy(clip, tmp_path):
 
 
 def opened(folder, family="clip"):
-    return foundation.open(f"{family}:{folder}", classes=["cat", "dog"] if family == "clip" else None)
+    return foundation.open(
+        f"{family}:{folder}", classes=["cat", "dog"] if family == "clip" else None
+    )
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.ckpt"])
@@ -45,7 +47,9 @@ def test_pickled_weights_are_refused_and_never_unpickled(copy, tmp_path, name):
     (copy / "model.safetensors").unlink()
     trap = tmp_path / "sprung"
     (copy / name).write_bytes(pickle.dumps(Trap(trap)))
-    with pytest.raises(SettingError, match=rf"its weights are in {name}, a kind of file that can hold code") as told:
+    with pytest.raises(
+        SettingError, match=rf"its weights are in {name}, a kind of file that can hold code"
+    ) as told:
         opened(copy)
     assert "convert them" in told.value.remedy
     with pytest.raises(SettingError, match="hold code"):
@@ -59,7 +63,9 @@ def test_pickles_beside_safetensors_are_left_alone(copy, tmp_path):
     trap = tmp_path / "sprung"
     for name in ("pytorch_model.bin", ".metadata", "adapter_model.bin"):
         (copy / name).write_bytes(pickle.dumps(Trap(trap)))
-    (copy / "adapter_config.json").write_text('{"base_model_name_or_path": "/nowhere", "peft_type": "LORA"}')
+    (copy / "adapter_config.json").write_text(
+        '{"base_model_name_or_path": "/nowhere", "peft_type": "LORA"}'
+    )
     opened(copy)
     assert not trap.exists()
 
@@ -104,16 +110,20 @@ def test_a_folder_that_is_not_whole_is_refused(copy, spoil, told):
 def test_weights_of_another_net_are_refused(copy):
     state = load_file(copy / "model.safetensors")
     save_file(
-        {key: value for key, value in state.items() if "visual_projection" not in key}, copy / "model.safetensors"
+        {key: value for key, value in state.items() if "visual_projection" not in key},
+        copy / "model.safetensors",
     )
     with pytest.raises(
-        SettingError, match=r"1 tensors are missing or of another shape, e\.g\. visual_projection\.weight"
+        SettingError,
+        match=r"1 tensors are missing or of another shape, e\.g\. visual_projection\.weight",
     ):
         opened(copy)
 
 
 def test_another_family_is_named(clip, sam):
-    with pytest.raises(SettingError, match=r"type sam2 is expected, its config\.json says 'sam'") as told:
+    with pytest.raises(
+        SettingError, match=r"type sam2 is expected, its config\.json says 'sam'"
+    ) as told:
         opened(sam[0], "sam2")
     assert told.value.remedy == f"Use sam:{sam[0]}."
     with pytest.raises(SettingError, match=r"type sam is expected, its config\.json says 'clip'"):
@@ -132,15 +142,16 @@ def test_weights_in_several_files_are_one_net(clip, copy):
     index = {"weight_map": {key: name for name, keys in names.items() for key in keys}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     (copy / "model.safetensors").unlink()
-    picture = [tiny_models.colours()]
-    torch.testing.assert_close(opened(copy).clip.pictures(picture), opened(clip[0]).clip.pictures(picture))
+    image = [tiny_models.colours()]
+    torch.testing.assert_close(opened(copy).clip.images(image), opened(clip[0]).clip.images(image))
 
 
 def test_more_memory_than_there_is_is_said_before_it_is_taken(clip, monkeypatch):
     monkeypatch.setattr(hf_folder, "available", lambda: 10_000)
     monkeypatch.setattr(hf_folder, "tensors", lambda files: pytest.fail("it was loaded"))
     with pytest.raises(
-        SettingError, match=r"about 0\.0 GB of memory are needed to load 1\d,\d{3} weights, 0\.0 GB are available"
+        SettingError,
+        match=r"about 0\.0 GB of memory are needed to load 1\d,\d{3} weights, 0\.0 GB are available",
     ):
         opened(clip[0])
 
@@ -197,6 +208,8 @@ def test_with_download_safetensors_and_words_alone_are_fetched(clip, monkeypatch
 def test_without_the_libraries_it_says_how_to_get_them(clip, vit, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     for call in (lambda: opened(clip[0]), lambda: models.find(f"hf:{vit[0]}")):
-        with pytest.raises(SettingError, match="needs transformers, which is not installed") as told:
+        with pytest.raises(
+            SettingError, match="needs transformers, which is not installed"
+        ) as told:
             call()
         assert told.value.remedy == "pip install 'foveate[foundation]'"

@@ -27,7 +27,9 @@ def known(request):
     """What it is asked for by, the library's own net, and its processor."""
     folder, net = request.getfixturevalue(request.param)
     kind = "SamProcessor" if request.param == "sam" else "Sam2Processor"
-    images = getattr(tiny_models.transformers, kind.replace("Processor", "ImageProcessor")).from_pretrained(folder)
+    images = getattr(
+        tiny_models.transformers, kind.replace("Processor", "ImageProcessor")
+    ).from_pretrained(folder)
     return f"{request.param}:{folder}", net, getattr(tiny_models.transformers, kind)(images)
 
 
@@ -38,7 +40,9 @@ def direct(net, processor, **prompts):
     asked = {key: value for key, value in given.items() if key in ("pixel_values", "input_labels")}
     asked |= {key: given[key].float() for key in ("input_points", "input_boxes") if key in given}
     found = net(**asked, multimask_output=True)
-    sizes = [given["original_sizes"]] + ([given["reshaped_input_sizes"]] if "reshaped_input_sizes" in given else [])
+    sizes = [given["original_sizes"]] + (
+        [given["reshaped_input_sizes"]] if "reshaped_input_sizes" in given else []
+    )
     (masks,) = processor.image_processor.post_process_masks([found.pred_masks[0]], *sizes)
     order = found.iou_scores[0, 0].sort(descending=True).indices
     return masks[0][order].numpy(), found.iou_scores[0, 0][order]
@@ -46,26 +50,35 @@ def direct(net, processor, **prompts):
 
 def test_clicks_and_boxes_give_the_librarys_masks(known):
     told, net, processor = known
-    seer = foundation.open(told).on(PICTURE)
-    masks, estimates = direct(net, processor, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]])
-    answer = seer.ask([[(30, 20, True), (5, 7, False)]], [None])
-    found = np.stack([seer.masks(answer.masks[:, number])[0] for number in range(3)])
+    predictor = foundation.open(told).set_image(PICTURE)
+    masks, estimates = direct(
+        net, processor, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]]
+    )
+    prediction = predictor.ask([[(30, 20, True), (5, 7, False)]], [None])
+    found = np.stack([predictor.masks(prediction.masks[:, number])[0] for number in range(3)])
     assert found.shape == (3, 40, 56)
     assert 0 < found.mean() < 1
     assert np.array_equal(found, masks)
-    torch.testing.assert_close(answer.sure[0].sigmoid(), estimates.clamp(1e-6, 1 - 1e-6), atol=1e-5, rtol=1e-5)
-    assert np.array_equal(seer.point([(30, 20, True), (5, 7, False)]), masks[0])
-    seer.forget()
+    torch.testing.assert_close(
+        prediction.sure[0].sigmoid(), estimates.clamp(1e-6, 1 - 1e-6), atol=1e-5, rtol=1e-5
+    )
+    assert np.array_equal(predictor.point([(30, 20, True), (5, 7, False)]), masks[0])
+    predictor.forget()
     masks, _ = direct(net, processor, input_boxes=[[[3.0, 4.0, 40.0, 30.0]]])
-    assert np.array_equal(seer.box(3, 4, 40, 30), masks[0])
+    assert np.array_equal(predictor.box(3, 4, 40, 30), masks[0])
 
 
 def test_the_answer_before_is_part_of_the_next_question(known):
     told, net, processor = known
-    seer = foundation.open(told).on(PICTURE)
-    seer.click(30, 20)
-    earlier = seer.earlier
-    given = processor(images=PICTURE, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]], return_tensors="pt")
+    predictor = foundation.open(told).set_image(PICTURE)
+    predictor.click(30, 20)
+    earlier = predictor.earlier
+    given = processor(
+        images=PICTURE,
+        input_points=[[[[30, 20], [5, 7]]]],
+        input_labels=[[[1, 0]]],
+        return_tensors="pt",
+    )
     with torch.no_grad():
         found = net(
             pixel_values=given["pixel_values"],
@@ -73,26 +86,28 @@ def test_the_answer_before_is_part_of_the_next_question(known):
             input_labels=given["input_labels"],
             input_masks=earlier[:, None],
         )
-    seer.click(5, 7, inside=False)
-    torch.testing.assert_close(seer.earlier[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()])
+    predictor.click(5, 7, inside=False)
+    torch.testing.assert_close(
+        predictor.earlier[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()]
+    )
     mask = np.zeros(PICTURE.shape[:2], bool)
     mask[10:20, 10:30] = True
-    seer.begin(mask)
-    inside = seer.masks(seer.earlier)[0]
+    predictor.begin(mask)
+    inside = predictor.masks(predictor.earlier)[0]
     assert (inside & mask).sum() > 0.7 * (inside | mask).sum()
     with pytest.raises(fv.FoveateError, match="a mask of 56 x 40 pixels is expected"):
-        seer.begin(mask[:10])
+        predictor.begin(mask[:10])
 
 
 def test_many_questions_at_once_are_answered_as_one_by_one(known):
-    seer = foundation.open(known[0]).on(PICTURE)
+    predictor = foundation.open(known[0]).set_image(PICTURE)
     clicks, boxes = (
         [[(3, 3, True)], [], [(9, 9, True), (1, 1, False)], [(20, 5, True)]],
         [None, (1, 1, 9, 9), None, None],
     )
-    together = seer.ask(clicks, boxes)
+    together = predictor.ask(clicks, boxes)
     for row in range(4):
-        alone = seer.ask(clicks[row : row + 1], boxes[row : row + 1])
+        alone = predictor.ask(clicks[row : row + 1], boxes[row : row + 1])
         torch.testing.assert_close(together.masks[row], alone.masks[0], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(together.sure[row], alone.sure[0], atol=1e-4, rtol=1e-4)
 
@@ -100,16 +115,27 @@ def test_many_questions_at_once_are_answered_as_one_by_one(known):
 def test_the_command_points_and_writes_what_a_run_does(known, tmp_path):
     told = known[0]
     Image.fromarray(PICTURE).save(tmp_path / "x.png")
-    outputs = ("--json", tmp_path / "a.json", "--draw", tmp_path / "drawn", "--masks", tmp_path / "masks")
+    outputs = (
+        "--json",
+        tmp_path / "a.json",
+        "--draw",
+        tmp_path / "drawn",
+        "--masks",
+        tmp_path / "masks",
+    )
     words = ("--point", "30,20", "--outside", "5,7", "--box", "3,4,50,30")
     code, said, err = run_cli("predict", told, tmp_path / "x.png", *words, *outputs)
     assert code == 0, err
     assert "IoU estimated at" in said
     written = json.loads((tmp_path / "a.json").read_text())
     assert written["run"] == told
-    ((thing,),) = [one["things"] for one in written["answers"]]
-    mask = foundation.open(told).on(tmp_path / "x.png").point([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
-    assert np.array_equal(rle.decode(rle.from_text(thing["mask"], (40, 56)), (40, 56)), mask)
+    ((instance,),) = [one["things"] for one in written["answers"]]
+    mask = (
+        foundation.open(told)
+        .set_image(tmp_path / "x.png")
+        .point([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
+    )
+    assert np.array_equal(rle.decode(rle.from_text(instance["mask"], (40, 56)), (40, 56)), mask)
     (stencil,) = (tmp_path / "masks").rglob("*.png")
     assert np.array_equal(np.asarray(Image.open(stencil)) > 0, mask)
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 1
@@ -121,15 +147,19 @@ def test_without_a_prompt_a_grid_finds_things_that_can_be_labels(known, tmp_path
     heap = tmp_path / "heap"
     heap.mkdir()
     for number in range(2):
-        Image.fromarray(tiny_models.colours(number, (30, 40, 1))[..., 0]).save(heap / f"{number}.png")
+        Image.fromarray(tiny_models.colours(number, (30, 40, 1))[..., 0]).save(
+            heap / f"{number}.png"
+        )
     code, said, err = run_cli("label", heap, "--with", known[0], "--out", tmp_path / "proposed")
     assert code == 0, err
     assert "2 pictures labelled" in said
     assert (tmp_path / "proposed.proposals.csv").read_text().startswith("id,sure,answer\n")
     read = fv.load(tmp_path / "proposed", format="coco")
     assert read.classes == ("thing",)
-    answers = foundation.open(known[0]).predict(sorted(heap.glob("*.png")))
-    assert [len(sample.truth) for sample in read] == [len(answer["things"]) for answer in answers]
+    predictions = foundation.open(known[0]).predict(sorted(heap.glob("*.png")))
+    assert [len(sample.target) for sample in read] == [
+        len(prediction["things"]) for prediction in predictions
+    ]
 
 
 def test_prompts_that_make_no_sense_are_refused(known, tmp_path):
@@ -152,8 +182,14 @@ def test_the_net_for_pictures_is_taken_out_of_one_for_videos(sam2, tmp_path):
     more = {"model_type": "sam2_video", "num_maskmem": 7, "memory_attention_hidden_size": 32}
     path.write_text(json.dumps({**told, **more}))
     state = load_file(sam2[0] / "model.safetensors")
-    save_file({**state, "memory_attention.layer_norm.weight": torch.ones(32)}, tmp_path / "video" / "model.safetensors")
-    found = [foundation.open(f"sam2:{at}").on(PICTURE).click(30, 20) for at in (sam2[0], tmp_path / "video")]
+    save_file(
+        {**state, "memory_attention.layer_norm.weight": torch.ones(32)},
+        tmp_path / "video" / "model.safetensors",
+    )
+    found = [
+        foundation.open(f"sam2:{at}").set_image(PICTURE).click(30, 20)
+        for at in (sam2[0], tmp_path / "video")
+    ]
     assert np.array_equal(*found)
 
 
@@ -161,5 +197,7 @@ def test_a_processor_of_another_size_is_refused(tmp_path):
     tiny_models.sam(tmp_path)
     path = tmp_path / "preprocessor_config.json"
     path.write_text(path.read_text().replace('"longest_edge": 64', '"longest_edge": 96'))
-    with pytest.raises(fv.FoveateError, match="takes pictures of 64 px, its preprocessor makes some of 96 px"):
+    with pytest.raises(
+        fv.FoveateError, match="takes pictures of 64 px, its preprocessor makes some of 96 px"
+    ):
         foundation.open(f"sam:{tmp_path}")

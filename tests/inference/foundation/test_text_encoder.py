@@ -63,7 +63,11 @@ def test_tokens_are_the_librarys_and_what_follows_is_zero(clip):
     assert found.dtype == np.float32
     tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
     for row, text in zip(found, texts, strict=True):
-        wanted = net.text_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0].numpy() if text else []
+        wanted = (
+            net.text_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0].numpy()
+            if text
+            else []
+        )
         np.testing.assert_allclose(row[: len(wanted)], np.reshape(wanted, (-1, 16)), atol=1e-5)
         assert not row[len(wanted) :].any()
     assert np.array_equal(found[0], found[3])
@@ -72,7 +76,9 @@ def test_tokens_are_the_librarys_and_what_follows_is_zero(clip):
 
 
 def test_each_text_is_read_once_and_to_the_same_bits_in_any_order(clip, monkeypatch):
-    texts = [f"a {word} {other}" for word in ("cat", "dog") for other in ("above", "below", "there")]
+    texts = [
+        f"a {word} {other}" for word in ("cat", "dog") for other in ("above", "below", "there")
+    ]
     one, other = TextEncoder.of(f"clip:{clip[0]}"), TextEncoder.of(f"clip:{clip[0]}")
     one.keep(texts)
     other.keep(texts[::-1])
@@ -88,7 +94,9 @@ def test_each_text_is_read_once_and_to_the_same_bits_in_any_order(clip, monkeypa
 def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for(clip):
     encoder = TextEncoder.of(f"clip:{clip[0]}")
     assert encoder.read(["hello " * 100]).shape == (1, 48, 16)
-    with pytest.raises(SettingError, match="at most 48 tokens is expected, start and end included, got 502"):
+    with pytest.raises(
+        SettingError, match="at most 48 tokens is expected, start and end included, got 502"
+    ):
         encoder.check("hello " * 100)
     with pytest.raises(SettingError, match="words are expected, got none"):
         encoder.check(" ")
@@ -97,7 +105,7 @@ def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for
 def test_what_follows_a_text_changes_nothing_and_no_words_are_learnt():
     torch.manual_seed(0)
     prompt = Prompt(0, 9, 16)
-    for look in prompt.looks:  # which begin with zeros
+    for look in prompt.image_stats:  # which begin with zeros
         torch.nn.init.normal_(look.out.weight, std=0.5)
     words = torch.randn(2, 4, 16)
     words[1] = 0
@@ -123,10 +131,14 @@ def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folde
     assert first.shape == (12, 12, 3)
     assert np.array_equal(first, run.generate("a turquoise cat", steps=3)[0])
     task, net = run.load()
-    noise = fv.data.draws.Draws(fv.data.draws.keys(["x"]), 0)
-    one, other = (next(task.generate(net, [text], noise))[-1].astype(int) for text in ("light above", "zebra"))
+    noise = fv.data.rng.SampleRNG(fv.data.rng.keys(["x"]), 0)
+    one, other = (
+        next(task.generate(net, [text], noise))[-1].astype(int) for text in ("light above", "zebra")
+    )
     assert np.abs(one - other).max() > 1  # by the words alone
-    assert "at most 48 tokens" in refused("generate", run.path, "word " * 100, "--out", tmp_path / "none")
+    assert "at most 48 tokens" in refused(
+        "generate", run.path, "word " * 100, "--out", tmp_path / "none"
+    )
     assert "words are expected" in refused("generate", run.path, "", "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -136,7 +148,11 @@ def test_the_run_holds_no_weight_of_clip_and_says_where_it_was(run, encoder_fold
     assert tensors["body.prompt.words.weight"].shape == (192, 16)
     assert not [name for name in tensors if "token_embedding" in name or "text_model" in name]
     told = record["options"]["text_encoder"]
-    assert (told["place"], told["width"], told["longest"]) == (f"clip:{encoder_folder.resolve()}", 16, 48)
+    assert (told["place"], told["width"], told["longest"]) == (
+        f"clip:{encoder_folder.resolve()}",
+        16,
+        48,
+    )
     assert "words" not in record["options"]
 
 
@@ -184,7 +200,9 @@ def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
     assert all(torch.equal(value, its[name]) for name, value in mine.items())
 
 
-def test_what_reads_no_words_is_refused_before_any_picture_is_read(data, colours, clip, sam, tmp_path):
+def test_what_reads_no_words_is_refused_before_any_picture_is_read(
+    data, colours, clip, sam, tmp_path
+):
     for words, said in {
         (
             colours,
@@ -194,7 +212,11 @@ def test_what_reads_no_words_is_refused_before_any_picture_is_read(data, colours
             "classification",
         ): "the task classification reads no words",
         (data, "--set", "text_encoder=clip:nowhere"): "there is no such folder",
-        (data, "--set", f"text_encoder=clip:{sam[0]}"): "a model of type clip is expected, its config.json says 'sam'",
+        (
+            data,
+            "--set",
+            f"text_encoder=clip:{sam[0]}",
+        ): "a model of type clip is expected, its config.json says 'sam'",
         (data, "--set", f"text_encoder=sam:{sam[0]}"): "clip:DIR is expected, got 'sam:",
         (data, "--set", "text_encoder=bert"): "clip:DIR is expected, got 'bert'",
     }.items():

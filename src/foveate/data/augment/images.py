@@ -15,14 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foveate.data.dataset import Images
-from foveate.data.rng import Draws
+from foveate.data.rng import SampleRNG
 
 SMALL = 64
 """Pictures up to this side (pixels) are treated as small: shifted by whole pixels, never resampled."""
 
 
 @dataclass(frozen=True)
-class Augment:
+class ImageAugment:
     """What is done to each train picture, each time it is seen.
 
     shift: pixels; moved by up to so many, rows and columns apart, edges repeated
@@ -40,26 +40,26 @@ class Augment:
     erase: float = 0.0
     repeats: ClassVar[int] = 1
 
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+    def __call__(self, images: Tensor, rng: SampleRNG) -> Tensor:
         """(B, H, W, C) uint8 in, the same out."""
         if self.flip:
-            images = _flip(images, draws)
+            images = _flip(images, rng)
         if self.shift:
-            images = _shift(images, self.shift, draws)
+            images = _shift(images, self.shift, rng)
         if self.zoom:
-            images = _zoom(images, self.zoom, draws)
+            images = _zoom(images, self.zoom, rng)
         if self.colour:
-            images = _colour(images, self.colour, draws)
+            images = _colour(images, self.colour, rng)
         if self.erase:
-            images = _erase(images, self.erase, draws)
+            images = _erase(images, self.erase, rng)
         return images
 
     def batch(
-        self, images: Images, truths: Sequence[Any], draws: Draws, progress: float
+        self, images: Images, targets: Sequence[Any], rng: SampleRNG, progress: float
     ) -> tuple[Tensor, Sequence[Any]]:
         """The same with truths, which stay as they are."""
         del progress
-        return self(torch.as_tensor(images), draws), truths
+        return self(torch.as_tensor(images), rng), targets
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,11 +72,11 @@ FEW_EPOCHS = 5
 def suited(
     size: int,
     *,
-    symmetric: bool | None,
+    hflip_safe: bool | None,
     classes: tuple[str, ...],
     kind: str = "auto",
     epochs: float | None = None,
-) -> Augment:
+) -> ImageAugment:
     """The policy that suits pictures of `size` pixels; kind is "auto", "none" or "strong".
 
     epochs: of the run, where they are known
@@ -85,36 +85,50 @@ def suited(
     assumed, unless the classes are named like characters, or tell left from right.
     """
     if kind == "none":
-        return Augment()
-    if symmetric is None:
-        words = {word for name in classes for word in name.lower().replace("-", " ").replace("_", " ").split()}
-        symmetric = not (all(len(name) <= 1 or name.isdigit() for name in classes) or words & {"left", "right"})
-    shift = 0 if epochs is not None and epochs <= FEW_EPOCHS and kind == "auto" else max(1, round(size / 24))
-    policy = Augment(shift=shift, flip=symmetric)
+        return ImageAugment()
+    if hflip_safe is None:
+        words = {
+            word
+            for name in classes
+            for word in name.lower().replace("-", " ").replace("_", " ").split()
+        }
+        hflip_safe = not (
+            all(len(name) <= 1 or name.isdigit() for name in classes) or words & {"left", "right"}
+        )
+    shift = (
+        0
+        if epochs is not None and epochs <= FEW_EPOCHS and kind == "auto"
+        else max(1, round(size / 24))
+    )
+    policy = ImageAugment(shift=shift, flip=hflip_safe)
     if size > SMALL:
         policy = replace(policy, shift=0, zoom=0.25, colour=0.2)
     if kind == "strong":
-        policy = replace(policy, shift=2 * policy.shift, zoom=1.5 * policy.zoom, colour=0.3, erase=0.5)
+        policy = replace(
+            policy, shift=2 * policy.shift, zoom=1.5 * policy.zoom, colour=0.3, erase=0.5
+        )
     return policy
 
 
-def _flip(images: Tensor, draws: Draws) -> Tensor:
-    mirrored = torch.from_numpy(draws.uniform(1) < 0.5)
+def _flip(images: Tensor, rng: SampleRNG) -> Tensor:
+    mirrored = torch.from_numpy(rng.uniform(1) < 0.5)
     return torch.where(mirrored[:, :, None, None], images.flip(2), images)
 
 
-def _shift(images: Tensor, reach: int, draws: Draws) -> Tensor:
+def _shift(images: Tensor, reach: int, rng: SampleRNG) -> Tensor:
     batch, height, width, _ = images.shape
-    by = (torch.from_numpy(draws.uniform(2)) * (2 * reach + 1)).long() - reach
+    by = (torch.from_numpy(rng.uniform(2)) * (2 * reach + 1)).long() - reach
     rows = (torch.arange(height) + by[:, :1]).clamp_(0, height - 1)
     columns = (torch.arange(width) + by[:, 1:]).clamp_(0, width - 1)
     return images[torch.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _zoom(images: Tensor, reach: float, draws: Draws) -> Tensor:
-    draw = torch.from_numpy(draws.uniform(4))
+def _zoom(images: Tensor, reach: float, rng: SampleRNG) -> Tensor:
+    draw = torch.from_numpy(rng.uniform(4))
     side = 1 - reach * draw[:, :2]  # the share of width and height that is shown
-    centre = (2 * draw[:, 2:] - 1) * (1 - side)  # in grid_sample's coordinates, where the picture spans -1..1
+    centre = (2 * draw[:, 2:] - 1) * (
+        1 - side
+    )  # in grid_sample's coordinates, where the picture spans -1..1
     theta = torch.zeros(len(images), 2, 3)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = side[:, 0], side[:, 1], centre
     floats = images.permute(0, 3, 1, 2).float()
@@ -123,8 +137,8 @@ def _zoom(images: Tensor, reach: float, draws: Draws) -> Tensor:
     return seen.round_().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _colour(images: Tensor, reach: float, draws: Draws) -> Tensor:
-    factor = 1 + reach * (2 * torch.from_numpy(draws.uniform(3)) - 1)
+def _colour(images: Tensor, reach: float, rng: SampleRNG) -> Tensor:
+    factor = 1 + reach * (2 * torch.from_numpy(rng.uniform(3)) - 1)
     brightness, contrast, saturation = (column.view(-1, 1, 1, 1) for column in factor.unbind(1))
     floats = images.float() * brightness
     mean = floats.mean((1, 2, 3), keepdim=True)
@@ -135,15 +149,17 @@ def _colour(images: Tensor, reach: float, draws: Draws) -> Tensor:
     return floats.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _erase(images: Tensor, share: float, draws: Draws) -> Tensor:
+def _erase(images: Tensor, share: float, rng: SampleRNG) -> Tensor:
     _, height, width, _ = images.shape
-    draw = torch.from_numpy(draws.uniform(5))
+    draw = torch.from_numpy(rng.uniform(5))
     side = 0.15 + 0.3 * draw[:, 1:3]  # of the picture's own sides
     top, left = draw[:, 3] * (1 - side[:, 0]) * height, draw[:, 4] * (1 - side[:, 1]) * width
     rows, columns = torch.arange(height), torch.arange(width)
     inside = (
         ((rows >= top[:, None]) & (rows < (top + side[:, 0] * height)[:, None]))[:, :, None]
-        & ((columns >= left[:, None]) & (columns < (left + side[:, 1] * width)[:, None]))[:, None, :]
+        & ((columns >= left[:, None]) & (columns < (left + side[:, 1] * width)[:, None]))[
+            :, None, :
+        ]
         & (draw[:, 0] < share)[:, None, None]
     )
     mean = images.float().mean((1, 2), keepdim=True).round_().to(torch.uint8)

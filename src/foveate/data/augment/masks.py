@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveate.data.augment.images import Augment
+from foveate.data.augment.images import ImageAugment
 from foveate.data.dataset import Image, Images
-from foveate.data.label_maps import Piece
-from foveate.data.rng import Draws
+from foveate.data.label_maps import CropLabel
+from foveate.data.rng import SampleRNG
 
 A = TypeVar("A")
 
@@ -33,7 +33,7 @@ SMALLER = 1.6
 
 
 @dataclass(frozen=True)
-class Warped(Generic[A]):
+class MaskAugment(Generic[A]):
     """What is done to each train picture and its truth, each time it is seen.
 
     read: truth -> (h, w) whole numbers, of what lies at the top left of the canvas; laid: pieces that fill so many pixels a side ->
@@ -50,7 +50,7 @@ class Warped(Generic[A]):
     """
 
     read: Callable[[A], NDArray[np.integer]]
-    laid: Callable[[Sequence[Piece[A]], int], A]
+    laid: Callable[[Sequence[CropLabel[A]], int], A]
     crop: int
     repeats: int = 1
     flip: bool = False
@@ -62,14 +62,17 @@ class Warped(Generic[A]):
     mosaic: float = 0.0
     until: float = 1.0
 
-    def batch(self, images: Images, truths: Sequence[A], draws: Draws, progress: float) -> tuple[Tensor, list[A]]:
+    def batch(
+        self, images: Images, targets: Sequence[A], rng: SampleRNG, progress: float
+    ) -> tuple[Tensor, list[A]]:
         """(B, S, S, C) uint8, each picture at the top left and as large as its truth (or, where it is shown in pieces, a list of them
-        without padding), and B truths; (B, crop, crop, C) and B truths of the same size out."""
-        rasters, batch = [self.read(truth) for truth in truths], len(truths)
+        without padding), and B truths; (B, crop, crop, C) and B truths of the same size out.
+        """
+        rasters, batch = [self.read(target) for target in targets], len(targets)
         four = np.zeros(batch, bool)
         if self.mosaic and progress < self.until and batch >= 4:
-            four = draws.uniform(1)[:, 0] < self.mosaic
-        pieces: list[list[Piece[A]]] = [[] for _ in truths]
+            four = rng.uniform(1)[:, 0] < self.mosaic
+        pieces: list[list[CropLabel[A]]] = [[] for _ in targets]
         plain = images if self.repeats > 1 else torch.as_tensor(images)
         channels = plain.shape[3] if isinstance(plain, Tensor) else images[0].shape[2]
         canvas = torch.empty(batch, self.crop, self.crop, channels, dtype=torch.uint8)
@@ -77,18 +80,28 @@ class Warped(Generic[A]):
         corners = [(top, left) for top in (0, self.crop - half) for left in (0, self.crop - half)]
         # Neighbours in the batch, whose order is drawn anew in each epoch.
         each = [(np.flatnonzero(~four), 0, self.crop, (0, 0))]
-        each += [(np.flatnonzero(four), step, half, corner) for step, corner in enumerate(corners) if four.any()]
+        each += [
+            (np.flatnonzero(four), step, half, corner)
+            for step, corner in enumerate(corners)
+            if four.any()
+        ]
         for rows, step, side, (top, left) in each:
             sources = (rows + step) % max(1, batch)
-            numbers = torch.from_numpy(draws.uniform(6 + 3 * 2 * KNOTS**2 * (self.bend > 0)))[rows]
-            shown, nearest = self._shown(plain, sources, [rasters[row] for row in sources], numbers, side)
+            numbers = torch.from_numpy(rng.uniform(6 + 3 * 2 * KNOTS**2 * (self.bend > 0)))[rows]
+            shown, nearest = self._shown(
+                plain, sources, [rasters[row] for row in sources], numbers, side
+            )
             canvas[rows, top : top + side, left : left + side] = shown
-            for row, source, (down, across) in zip(rows.tolist(), sources.tolist(), nearest, strict=True):
+            for row, source, (down, across) in zip(
+                rows.tolist(), sources.tolist(), nearest, strict=True
+            ):
                 raster = rasters[source]
-                here = raster[np.minimum(down, raster.shape[0] - 1), np.minimum(across, raster.shape[1] - 1)]
-                pieces[row].append(Piece(truths[source], here, top, left))
+                here = raster[
+                    np.minimum(down, raster.shape[0] - 1), np.minimum(across, raster.shape[1] - 1)
+                ]
+                pieces[row].append(CropLabel(targets[source], here, top, left))
         if self.colour:
-            canvas = Augment(colour=self.colour)(canvas, draws)
+            canvas = ImageAugment(colour=self.colour)(canvas, rng)
         return canvas, [self.laid(own, self.crop) for own in pieces]
 
     def _shown(
@@ -100,14 +113,21 @@ class Warped(Generic[A]):
         side: int,
     ) -> tuple[Tensor, NDArray[np.int64]]:
         """Pieces of the pictures `sources`, (N, side, side, C) uint8, and (N, 2, side, side): which row and column each of their pixels is
-        nearest to. rasters: (N) what each of their pixels is; numbers: drawn ones"""
-        sizes = torch.tensor([raster.shape for raster in rasters], dtype=torch.float32).reshape(-1, 2)
+        nearest to. rasters: (N) what each of their pixels is; numbers: drawn ones
+        """
+        sizes = torch.tensor([raster.shape for raster in rasters], dtype=torch.float32).reshape(
+            -1, 2
+        )
         places = self._places(sizes, numbers, side)
-        own = torch.minimum(places, sizes[:, None, None] - 0.5)  # or the canvas would be mixed in at the far edges
+        own = torch.minimum(
+            places, sizes[:, None, None] - 0.5
+        )  # or the canvas would be mixed in at the far edges
         if isinstance(images, Tensor):
             shown = _sampled(images[sources], own)
         else:
-            shown = torch.cat([_sampled(*_window(images[source], own[row])) for row, source in enumerate(sources)])
+            shown = torch.cat(
+                [_sampled(*_window(images[source], own[row])) for row, source in enumerate(sources)]
+            )
         # Half open as pixels are; a mirrored place can be the far edge itself.
         nearest = places.floor().to(torch.int64).numpy()
         return shown, np.moveaxis(nearest, -1, 1)
@@ -123,13 +143,21 @@ class Warped(Generic[A]):
         angle = math.radians(self.turn) * (2 * turn - 1)
         if self.quarters:
             angle = angle + math.pi / 2 * (4 * quarter).floor()
-        across = torch.where(mirror < 0.5, -1.0, 1.0).double() if self.flip else torch.ones(count).double()
+        across = (
+            torch.where(mirror < 0.5, -1.0, 1.0).double()
+            if self.flip
+            else torch.ones(count).double()
+        )
         offsets = torch.arange(side) + 0.5 - side / 2
-        grid = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), -1).expand(count, -1, -1, -1)
+        grid = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), -1).expand(
+            count, -1, -1, -1
+        )
         if self.bend:
             grid = grid + self.bend * side / self.crop * _bent(numbers[:, 6:], side)
         cos, sin = scale * angle.cos(), scale * angle.sin()
-        matrix = torch.stack([torch.stack([cos, -sin * across], -1), torch.stack([sin, cos * across], -1)], -2)
+        matrix = torch.stack(
+            [torch.stack([cos, -sin * across], -1), torch.stack([sin, cos * across], -1)], -2
+        )
         # The middle of the piece: anywhere that leaves it within the picture, or the picture within it.
         room = sizes - scale[:, None] * side
         centre = sizes / 2 + (torch.stack(middle, -1) - 0.5) * room.abs()
@@ -140,7 +168,9 @@ class Warped(Generic[A]):
         matrix, centre = matrix.float(), centre.float()
         places = torch.einsum("bij,bhwj->bhwi", matrix, grid) + centre[:, None, None]
         whole = sizes[:, None, None]
-        far = ((places < -whole) | (places > 2 * whole)).flatten(1).any(1)  # more than one mirror away
+        far = (
+            ((places < -whole) | (places > 2 * whole)).flatten(1).any(1)
+        )  # more than one mirror away
         if bool(far.any()):
             places = torch.where(far[:, None, None, None], places.remainder(2 * whole), places)
         return whole - (whole - places.abs()).abs()
@@ -162,7 +192,9 @@ def _window(image: Image, places: Tensor) -> tuple[Tensor, Tensor]:
     flat = places.flatten(0, 1)
     top, left = (flat.amin(0).floor().long() - 1).clamp(min=0).tolist()
     bottom, right = (flat.amax(0).ceil().long() + 1).tolist()
-    return torch.from_numpy(np.array(image[top:bottom, left:right]))[None], (places - torch.tensor([top, left]))[None]
+    return torch.from_numpy(np.array(image[top:bottom, left:right]))[None], (
+        places - torch.tensor([top, left])
+    )[None]
 
 
 def _bent(numbers: Tensor, side: int) -> Tensor:
@@ -186,7 +218,8 @@ WHOLE = 256
 
 def pieces(size: int, kind: str, flip: bool) -> dict[str, Any]:
     """What suits pictures of `size` pixels; kind is "auto", "none" or "strong", which also turns by quarters: for pictures that
-    have no up and down, such as those of microscopes and from the air."""
+    have no up and down, such as those of microscopes and from the air.
+    """
     crop = min(size, WHOLE)
     shown: dict[str, Any] = {"crop": crop, "repeats": max(1, round((size / crop) ** 2))}
     if kind == "none":

@@ -27,5 +27,8 @@ class Builtin(Protocol):
 @cache
 def all() -> dict[str, Builtin]:
     """Every built-in set by its name."""
-    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    modules = [
+        importlib.import_module(f"{__name__}.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+    ]
     return {module.NAME: cast(Builtin, module) for module in modules}

@@ -27,4 +27,4 @@ def read() -> Dataset[Label]:
         Sample(f"{index:04d}", ArraySource(rows, index), labels[target])
         for index, target in enumerate(digits.target.tolist())
     ]
-    return Dataset(NAME, "classification", classes, samples, origin=NAME, symmetric=False)
+    return Dataset(NAME, "classification", classes, samples, origin=NAME, hflip_safe=False)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Captions
 from foveate.data.builtin.scenes import COLOURS, scans
-from foveate.data.dataset import ArraySource, Dataset, Image, Part, Sample
-from foveate.data.rng import Draws, keys
+from foveate.data.dataset import ArraySource, Dataset, Image, Sample, SplitName
+from foveate.data.rng import SampleRNG, keys
 
 NAME = "duos"
 SUMMARY = "9,000 pictures of two coloured digits, 32x32, with captions that say which, what colour and where; built in"
 
 SIDE = 32
-PARTS: dict[Part, int] = {"train": 8000, "valid": 500, "test": 500}
+SPLITS: dict[SplitName, int] = {"train": 8000, "valid": 500, "test": 500}
 INKS = ("red", "yellow", "green", "blue", "white")
 RELATIONS = ("left of", "above")
 """Of the first digit to the second."""
@@ -30,24 +30,26 @@ _DRAWS = 4 + 2 * 6
 
 def read() -> Dataset[Captions]:
     """9,000 samples in parts, each with a caption that begins with its left or upper digit."""
-    ids = [(f"{part}/{index:04d}", part) for part, count in PARTS.items() for index in range(count)]
-    draws = Draws(keys([f"duos/{id}" for id, _ in ids]), 0).uniform(_DRAWS)
+    ids = [
+        (f"{split}/{index:04d}", split) for split, count in SPLITS.items() for index in range(count)
+    ]
+    draws = SampleRNG(keys([f"duos/{id}" for id, _ in ids]), 0).uniform(_DRAWS)
     rows = np.empty((len(ids), SIDE, SIDE, 3), np.uint8)
     samples = []
-    for index, ((id, part), own) in enumerate(zip(ids, draws, strict=True)):
-        rows[index], captions = _drawn(part, own)
-        samples.append(Sample(id, ArraySource(rows, index), captions, None, part))
-    return Dataset(NAME, "text_to_image", (), samples, origin=NAME, symmetric=False)
+    for index, ((id, split), own) in enumerate(zip(ids, draws, strict=True)):
+        rows[index], captions = _drawn(split, own)
+        samples.append(Sample(id, ArraySource(rows, index), captions, None, split))
+    return Dataset(NAME, "text_to_image", (), samples, origin=NAME, hflip_safe=False)
 
 
-def _drawn(part: Part, draws: NDArray[np.float32]) -> tuple[Image, Captions]:
+def _drawn(split: SplitName, draws: NDArray[np.float32]) -> tuple[Image, Captions]:
     """The picture, (S, S, 3) uint8, and what it shows. draws: (_DRAWS,) in [0, 1)"""
-    picture = np.tile(40 * draws[:3].astype(np.float64), (SIDE, SIDE, 1))
+    image = np.tile(40 * draws[:3].astype(np.float64), (SIDE, SIDE, 1))
     relation = int(2 * draws[3])
-    things, far = [], 0
+    instances, far = [], 0
     for place, (kind, which, tint, size, along, across) in enumerate(draws[4:].reshape(2, 6)):
         digit, colour = int(10 * kind), INKS[int(len(INKS) * tint)]
-        own = scans()[part][digit]
+        own = scans()[split][digit]
         scan, side = own[int(which * len(own))], _SIDES[0] + int(size * (1 + _SIDES[1] - _SIDES[0]))
         near = SIDE // 2 * place + int(along * (SIDE // 2 - side + 1))  # within its half
         # Side by side, so that nobody can say that the first is above the second as well.
@@ -56,7 +58,9 @@ def _drawn(part: Part, draws: NDArray[np.float32]) -> tuple[Image, Captions]:
         top, left = (near, far) if relation else (far, near)
         small = PIL.Image.fromarray(np.rint(255 * scan).astype(np.uint8))
         ink = np.asarray(small.resize((side, side), PIL.Image.Resampling.BICUBIC), np.float64) / 255
-        region = picture[top : top + side, left : left + side]
+        region = image[top : top + side, left : left + side]
         region += np.clip(1.3 * ink - 0.15, 0, 1)[..., None] * (np.array(COLOURS[colour]) - region)
-        things.append(f"a {colour} {digit}")
-    return np.rint(picture).astype(np.uint8), Captions((f"{things[0]} {RELATIONS[relation]} {things[1]}",))
+        instances.append(f"a {colour} {digit}")
+    return np.rint(image).astype(np.uint8), Captions(
+        (f"{instances[0]} {RELATIONS[relation]} {instances[1]}",)
+    )

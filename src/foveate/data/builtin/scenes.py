@@ -14,15 +14,15 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Instances, RunLengths, mask_bounds
-from foveate.data.dataset import ArraySource, Dataset, Image, Part, Sample
-from foveate.data.rng import Draws, keys
+from foveate.data.dataset import ArraySource, Dataset, Image, Sample, SplitName
+from foveate.data.rng import SampleRNG, keys
 from foveate.ops import rle
 
 NAME = "scenes"
 SUMMARY = "1,500 scenes of coloured digits, 128x128, with boxes and masks, 10 classes; built in"
 
 SIDE = 128
-PARTS: dict[Part, int] = {"train": 1000, "valid": 200, "test": 300}
+SPLITS: dict[SplitName, int] = {"train": 1000, "valid": 200, "test": 300}
 """Scenes in each part, which take as large a share of the scans."""
 MOST = 6
 """Digits in a scene; 0 to MOST, each as often."""
@@ -38,7 +38,7 @@ _INK = 0.5  # opacity from which a pixel belongs to the digit
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """A digit in a scene. mask: (S, S) bool of what is seen of it; area: the pixels that it has, seen or not."""
 
     digit: int
@@ -49,34 +49,36 @@ class Thing:
 
 def read() -> Dataset[Instances]:
     """1,500 samples with a box and a mask each digit, in parts; it serves detection by the boxes."""
-    ids = [(f"{part}/{index:04d}", part) for part, count in PARTS.items() for index in range(count)]
+    ids = [
+        (f"{split}/{index:04d}", split) for split, count in SPLITS.items() for index in range(count)
+    ]
     rows = np.empty((len(ids), SIDE, SIDE, 3), np.uint8)
     samples = []
-    for index, (id, part) in enumerate(ids):
-        rows[index], things = draw(id)
-        samples.append(Sample(id, ArraySource(rows, index), _truth(things), None, part))
-    return Dataset(NAME, "instance", tuple("0123456789"), samples, origin=NAME, symmetric=False)
+    for index, (id, split) in enumerate(ids):
+        rows[index], instances = draw(id)
+        samples.append(Sample(id, ArraySource(rows, index), _truth(instances), None, split))
+    return Dataset(NAME, "instance", tuple("0123456789"), samples, origin=NAME, hflip_safe=False)
 
 
-def draw(id: str) -> tuple[Image, list[Thing]]:
+def draw(id: str) -> tuple[Image, list[SceneObject]]:
     """The scene of this id: (S, S, 3) uint8, and its digits from the back to the front."""
-    part = id.split("/")[0]
-    draws = Draws(keys([f"scenes/{id}"]), 0)
-    picture, colours = _ground(draws)
-    own = scans()[part]
-    things: list[Thing] = []
+    split = id.split("/")[0]
+    draws = SampleRNG(keys([f"scenes/{id}"]), 0)
+    image, colours = _ground(draws)
+    own = scans()[split]
+    instances: list[SceneObject] = []
     for _ in range(int(draws.uniform(1)[0, 0] * (MOST + 1))):
         kind, which, tint = draws.uniform(3)[0]
         digit = int(kind * len(own))
         scan = own[digit][int(which * len(own[digit]))]
         colour = colours[int(tint * len(colours))]
-        ink = _placed(scan, colour, things, draws)
+        ink = _placed(scan, colour, instances, draws)
         if ink is not None:
-            picture += ink[..., None] * (np.array(COLOURS[colour]) - picture)
+            image += ink[..., None] * (np.array(COLOURS[colour]) - image)
             mask = ink > _INK
-            things = [replace(thing, mask=thing.mask & ~mask) for thing in things]
-            things.append(Thing(digit, colour, mask, int(mask.sum())))
-    return np.rint(picture).astype(np.uint8), things
+            instances = [replace(instance, mask=instance.mask & ~mask) for instance in instances]
+            instances.append(SceneObject(digit, colour, mask, int(mask.sum())))
+    return np.rint(image).astype(np.uint8), instances
 
 
 @cache
@@ -86,22 +88,27 @@ def scans() -> dict[str, list[list[NDArray[np.float64]]]]:
 
     digits = load_digits()
     # By the draws, not in order: neighbours in the set are by one hand.
-    order = np.argsort(Draws(keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[:, 0], kind="stable")
-    shares = np.cumsum([0, *PARTS.values()]) / sum(PARTS.values())
-    parted: dict[str, list[list[NDArray[np.float64]]]] = {part: [] for part in PARTS}
+    order = np.argsort(
+        SampleRNG(keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[:, 0],
+        kind="stable",
+    )
+    shares = np.cumsum([0, *SPLITS.values()]) / sum(SPLITS.values())
+    parted: dict[str, list[list[NDArray[np.float64]]]] = {split: [] for split in SPLITS}
     for digit in range(10):
         own = order[digits.target[order] == digit]
         cuts = np.rint(shares * len(own)).astype(int)
-        for part, start, end in zip(PARTS, cuts[:-1], cuts[1:], strict=True):
-            parted[part].append([digits.images[i] / 16 for i in own[start:end]])
+        for split, start, end in zip(SPLITS, cuts[:-1], cuts[1:], strict=True):
+            parted[split].append([digits.images[i] / 16 for i in own[start:end]])
     return parted
 
 
-def _ground(draws: Draws) -> tuple[NDArray[np.float64], list[str]]:
+def _ground(draws: SampleRNG) -> tuple[NDArray[np.float64], list[str]]:
     """A textured ground, (S, S, 3) of 0 to 255, and the colours that stand out from it."""
     first, second = 40 + 175 * draws.uniform(6)[0].reshape(2, 3)
     second = first + 0.35 * (second - first)
-    mixed = np.sum([share * _noise(cells, draws) for cells, share in ((3, 0.5), (12, 0.3), (48, 0.2))], 0)
+    mixed = np.sum(
+        [share * _noise(cells, draws) for cells, share in ((3, 0.5), (12, 0.3), (48, 0.2))], 0
+    )
     ground = first + mixed[..., None] * (second - first)
     ground += 14 * (draws.uniform(SIDE * SIDE)[0].reshape(SIDE, SIDE, 1) - 0.5)
     mean = ground.mean((0, 1))
@@ -109,21 +116,28 @@ def _ground(draws: Draws) -> tuple[NDArray[np.float64], list[str]]:
     return np.clip(ground, 0, 255), [name for name in COLOURS if far[name] > 80]
 
 
-def _noise(cells: int, draws: Draws) -> NDArray[np.float64]:
+def _noise(cells: int, draws: SampleRNG) -> NDArray[np.float64]:
     """(S, S) from 0 to 1: one number a cell, blended (value noise)."""
     values = (255 * draws.uniform(cells * cells)[0].reshape(cells, cells)).astype(np.uint8)
     smooth = PIL.Image.fromarray(values).resize((SIDE, SIDE), PIL.Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float64) / 255
 
 
-def _placed(scan: NDArray[np.float64], colour: str, things: list[Thing], draws: Draws) -> NDArray[np.float64] | None:
+def _placed(
+    scan: NDArray[np.float64], colour: str, instances: list[SceneObject], draws: SampleRNG
+) -> NDArray[np.float64] | None:
     """The scan enlarged and turned, as opacity over the whole scene, (S, S); None if no place was found that leaves enough of
-    each other digit to be seen, and all of those of its own colour, which it would melt into."""
+    each other digit to be seen, and all of those of its own colour, which it would melt into.
+    """
     size, turn = draws.uniform(2)[0]
     side = round(_SIZES[0] * (_SIZES[1] / _SIZES[0]) ** float(size))
-    small = PIL.Image.fromarray(np.rint(255 * scan).astype(np.uint8)).resize((side, side), PIL.Image.Resampling.BICUBIC)
+    small = PIL.Image.fromarray(np.rint(255 * scan).astype(np.uint8)).resize(
+        (side, side), PIL.Image.Resampling.BICUBIC
+    )
     turned = small.rotate(_TURN * (2 * float(turn) - 1), PIL.Image.Resampling.BICUBIC, expand=True)
-    stroke = np.clip((np.asarray(turned, np.float64) / 255 - 0.25) / 0.3, 0, 1)  # a pen's edge, not the scan's blur
+    stroke = np.clip(
+        (np.asarray(turned, np.float64) / 255 - 0.25) / 0.3, 0, 1
+    )  # a pen's edge, not the scan's blur
     height, width = stroke.shape
     places = draws.uniform(2 * _TRIES)[0].reshape(_TRIES, 2)
     for down, right in places:
@@ -131,14 +145,21 @@ def _placed(scan: NDArray[np.float64], colour: str, things: list[Thing], draws: 
         ink = np.zeros((SIDE, SIDE))
         ink[top : top + height, left : left + width] = stroke
         mask = ink > _INK
-        hidden = [(t, np.count_nonzero(t.mask & mask), np.count_nonzero(t.mask)) for t in things]
-        if all(seen - lost >= (1 - _HIDDEN) * t.area and not (lost and t.colour == colour) for t, lost, seen in hidden):
+        hidden = [(t, np.count_nonzero(t.mask & mask), np.count_nonzero(t.mask)) for t in instances]
+        if all(
+            seen - lost >= (1 - _HIDDEN) * t.area and not (lost and t.colour == colour)
+            for t, lost, seen in hidden
+        ):
             return ink
     return None
 
 
-def _truth(things: list[Thing]) -> Instances:
+def _truth(instances: list[SceneObject]) -> Instances:
     size = (SIDE, SIDE)
-    corners = np.array([mask_bounds(thing.mask) for thing in things]).reshape(-1, 4)
-    boxes = Boxes(corners, np.array([thing.digit for thing in things], np.int64), size=size)
-    return Instances(boxes, tuple(RunLengths(rle.encode(thing.mask), size) for thing in things))
+    corners = np.array([mask_bounds(instance.mask) for instance in instances]).reshape(-1, 4)
+    boxes = Boxes(
+        corners, np.array([instance.digit for instance in instances], np.int64), size=size
+    )
+    return Instances(
+        boxes, tuple(RunLengths(rle.encode(instance.mask), size) for instance in instances)
+    )

@@ -15,12 +15,12 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.data.cache import store, workers
-from foveate.data.cache.file import HASH, Kept, Memory, Writer
-from foveate.data.cache.workers import Wanted
+from foveate.data.cache.file import HASH, CachedImages, Memory, Writer
+from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import Dataset, Sample, Skipped, Source
-from foveate.data.image_stats import LOOK
+from foveate.data.image_stats import IMAGE_STATS
 from foveate.data.images import FileSource
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 
 A = TypeVar("A")
 
@@ -48,14 +48,15 @@ class Survey(Generic[A]):
     _looks: NDArray[Any] | None
 
     @cached_property
-    def looks(self) -> NDArray[Any]:
+    def image_stats(self) -> NDArray[Any]:
         """(N,) of `looks.LOOK`: height, width, brightness, sharpness and so on. Of pictures that were in memory they are
-        taken when first asked for: to look costs more than all that training needs of them."""
+        taken when first asked for: to look costs more than all that training needs of them.
+        """
         if self._looks is not None:
             return self._looks
-        looks = _in_memory(self.dataset, Wanted(0)).looks
-        assert looks is not None
-        return looks
+        image_stats = _in_memory(self.dataset, DecodeSpec(0)).image_stats
+        assert image_stats is not None
+        return image_stats
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def natural_size(dataset: Dataset[Any], share: float = 0.5) -> int:
     for sample in dataset.samples[:: max(1, len(dataset) // _PROBED)]:
         try:
             sides.append(_longer_side(sample.source))
-        except BadPicture:
+        except BadImage:
             continue  # it is counted and listed when the whole set is decoded
     return int(np.quantile(sides, share)) if sides else 0
 
@@ -99,9 +100,9 @@ def decode(
     Pictures that lie in memory already stay there, and all do if the cache cannot be written and memory is large enough;
     that is told. Raises DataError if it is not, and if the cache lies within the data.
     """
-    kept = _kept(dataset, Wanted(size, channels, letterbox=letterbox), tick, tell)
+    kept = _kept(dataset, DecodeSpec(size, channels, letterbox=letterbox), tick, tell)
     whole, hashes = _readable(dataset, kept, most_skipped)
-    return Pictures(whole, hashes, kept.looks, kept.pixels)
+    return Pictures(whole, hashes, kept.image_stats, kept.pixels)
 
 
 def survey(
@@ -112,13 +113,18 @@ def survey(
     tell: Tell = lambda words: None,
 ) -> Survey[A]:
     """The same without pixels, for who trains nothing; from the cache if it has the pictures at any size."""
-    kept = _kept(dataset, Wanted(0), tick, tell)
-    return Survey(*_readable(dataset, kept, most_skipped), kept.looks)
+    kept = _kept(dataset, DecodeSpec(0), tick, tell)
+    return Survey(*_readable(dataset, kept, most_skipped), kept.image_stats)
 
 
-def _readable(dataset: Dataset[A], kept: Kept, most_skipped: float) -> tuple[Dataset[A], tuple[str, ...]]:
+def _readable(
+    dataset: Dataset[A], kept: CachedImages, most_skipped: float
+) -> tuple[Dataset[A], tuple[str, ...]]:
     """The set without what could not be read, and the hashes of the rest."""
-    skipped = (*dataset.skipped, *(Skipped(dataset[place].id, reason) for place, reason in kept.skipped.items()))
+    skipped = (
+        *dataset.skipped,
+        *(Skipped(dataset[place].id, reason) for place, reason in kept.skipped.items()),
+    )
     samples = [sample for place, sample in enumerate(dataset) if place not in kept.skipped]
     _refuse_many(dataset, skipped, len(samples), most_skipped)
     digits = kept.hashes.hex()
@@ -126,13 +132,13 @@ def _readable(dataset: Dataset[A], kept: Kept, most_skipped: float) -> tuple[Dat
     return replace(dataset, samples=samples, skipped=skipped), hashes
 
 
-# --- from the cache, or into it ---------------------------------------------------------------------------------------
+# --- from the cache, or into it
 
 
-def _kept(dataset: Dataset[Any], wanted: Wanted, tick: Tick, tell: Tell) -> Kept:
+def _kept(dataset: Dataset[Any], wanted: DecodeSpec, tick: Tick, tell: Tell) -> CachedImages:
     key = store.key(dataset.samples) if len(dataset) else None
     if key is None:
-        return _in_memory(dataset, replace(wanted, looks=wanted.size == 0), tick)
+        return _in_memory(dataset, replace(wanted, image_stats=wanted.size == 0), tick)
     _refuse_within(dataset)
     path = store.place(key, wanted.size, wanted.channels, wanted.letterbox)
     try:
@@ -140,7 +146,9 @@ def _kept(dataset: Dataset[Any], wanted: Wanted, tick: Tick, tell: Tell) -> Kept
             if found := _recalled(there, dataset, wanted, tick):
                 return found
         with store.making(path, tell) as descriptor:
-            if found := _recalled(path, dataset, wanted, tick):  # another process made it while we waited
+            if found := _recalled(
+                path, dataset, wanted, tick
+            ):  # another process made it while we waited
                 return found
             _make_room(dataset, wanted)
             writer = Writer(descriptor, len(dataset), wanted.size, wanted.channels or 1)
@@ -158,9 +166,12 @@ def _kept(dataset: Dataset[Any], wanted: Wanted, tick: Tick, tell: Tell) -> Kept
     return _in_memory(dataset, wanted, tick)
 
 
-def _recalled(path: Path, dataset: Dataset[Any], wanted: Wanted, tick: Tick) -> Kept | None:
+def _recalled(
+    path: Path, dataset: Dataset[Any], wanted: DecodeSpec, tick: Tick
+) -> CachedImages | None:
     """What was kept, unless a picture that was unreadable then can be read now: the reason may have been a disk or a
-    network that failed for a moment."""
+    network that failed for a moment.
+    """
     kept = store.recall(path)
     if kept is not None and kept.skipped:
         sources = [dataset[place].source for place in kept.skipped]
@@ -172,12 +183,16 @@ def _recalled(path: Path, dataset: Dataset[Any], wanted: Wanted, tick: Tick) -> 
     return kept
 
 
-def _in_memory(dataset: Dataset[Any], wanted: Wanted, tick: Tick = lambda done, total: None) -> Kept:
+def _in_memory(
+    dataset: Dataset[Any], wanted: DecodeSpec, tick: Tick = lambda done, total: None
+) -> CachedImages:
     memory = Memory(len(dataset), wanted.size, wanted.channels or 1)
     return memory.close(_gather(dataset, memory, wanted, tick))
 
 
-def _gather(dataset: Dataset[Any], into: Writer | Memory, wanted: Wanted, tick: Tick) -> dict[int, str]:
+def _gather(
+    dataset: Dataset[Any], into: Writer | Memory, wanted: DecodeSpec, tick: Tick
+) -> dict[int, str]:
     """Decode all pictures. Returns those that could not be read: place in the set, and reason."""
     skipped: dict[int, str] = {}
     done = 0
@@ -188,17 +203,19 @@ def _gather(dataset: Dataset[Any], into: Writer | Memory, wanted: Wanted, tick: 
             if image.shape[2] not in (1, into.channels):
                 if into.channels != 1:
                     raise _unequal(dataset[place], image.shape[2], into.channels)
-                into.widen(image.shape[2])  # the first picture in colour after grey ones, or the very first
+                into.widen(
+                    image.shape[2]
+                )  # the first picture in colour after grey ones, or the very first
         pixels = np.empty((len(chunk.images), into.size, into.size, into.channels), np.uint8)
         for row, image in zip(pixels, chunk.images, strict=True):
             row[:] = image  # a grey picture among those in colour is repeated over the channels
-        into.add(pixels, chunk.hashes, chunk.looks)
+        into.add(pixels, chunk.hashes, chunk.image_stats)
         done += chunk.count
         tick(done, len(dataset))
     return skipped
 
 
-# --- what is looked at beforehand -------------------------------------------------------------------------------------
+# --- what is looked at beforehand
 
 
 def _longer_side(source: Source) -> int:
@@ -209,12 +226,12 @@ def _longer_side(source: Source) -> int:
             contextlib.suppress(Exception),
         ):  # what is odd in the header is told in reading all
             warnings.simplefilter("ignore")
-            with PIL.Image.open(source.path, formats=("JPEG", "PNG")) as picture:
-                return max(picture.size)
+            with PIL.Image.open(source.path, formats=("JPEG", "PNG")) as image:
+                return max(image.size)
     return max(source.read().shape[:2])
 
 
-def _make_room(dataset: Dataset[Any], wanted: Wanted) -> None:
+def _make_room(dataset: Dataset[Any], wanted: DecodeSpec) -> None:
     try:
         store.make_room(_bytes(dataset, wanted.size, wanted.channels or 3))
     except store.NoRoom:
@@ -224,12 +241,12 @@ def _make_room(dataset: Dataset[Any], wanted: Wanted) -> None:
 
 
 def _bytes(dataset: Dataset[Any], size: int, channels: int) -> int:
-    return len(dataset) * (HASH + LOOK.itemsize + size * size * channels)
+    return len(dataset) * (HASH + IMAGE_STATS.itemsize + size * size * channels)
 
 
 def _looks_grey(dataset: Dataset[Any]) -> bool:
     for sample in dataset.samples[:: max(1, len(dataset) // _PEEKED)]:
-        with contextlib.suppress(BadPicture):
+        with contextlib.suppress(BadImage):
             if sample.source.read().shape[2] != 1:
                 return False
     return True
@@ -246,13 +263,17 @@ def _free_memory() -> int | None:
     return None
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals
 
 
 def _refuse_within(dataset: Dataset[Any]) -> None:
     """Nothing is ever written into the user's data."""
     origin, place = dataset.origin, store.root()
-    if isinstance(origin, Path) and origin.is_dir() and place.resolve().is_relative_to(origin.resolve()):
+    if (
+        isinstance(origin, Path)
+        and origin.is_dir()
+        and place.resolve().is_relative_to(origin.resolve())
+    ):
         raise DataError(
             f"a cache outside the data is expected, {place} lies within it",
             where=origin,
@@ -260,7 +281,9 @@ def _refuse_within(dataset: Dataset[Any]) -> None:
         )
 
 
-def _refuse_more_than_memory(dataset: Dataset[Any], wanted: Wanted, reason: str, remedy: str) -> None:
+def _refuse_more_than_memory(
+    dataset: Dataset[Any], wanted: DecodeSpec, reason: str, remedy: str
+) -> None:
     """A set may take half of the memory that is free: training needs some, and so do others."""
     free = _free_memory()
     needed = _bytes(dataset, wanted.size, wanted.channels or (1 if _looks_grey(dataset) else 3))
@@ -282,7 +305,9 @@ def _unequal(sample: Sample[Any], bands: int, before: int) -> DataError:
     )
 
 
-def _refuse_many(dataset: Dataset[Any], skipped: tuple[Skipped, ...], kept: int, most: float) -> None:
+def _refuse_many(
+    dataset: Dataset[Any], skipped: tuple[Skipped, ...], kept: int, most: float
+) -> None:
     total = kept + len(skipped)
     if total and (kept == 0 or len(skipped) > most * total):
         examples = "".join(f"\n    {s.id}: {s.reason}" for s in skipped[:5])

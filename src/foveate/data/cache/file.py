@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.image_stats import LOOK
+from foveate.data.image_stats import IMAGE_STATS
 
 FORMAT = 2
 """Raised whenever the file, or what is computed of a picture, comes out otherwise than before."""
@@ -35,7 +35,7 @@ _TAIL = struct.Struct("<Q16s8s")
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedImages:
     """Decoded pictures. Rows are the samples that could be read, in order.
 
     pixels: (N, S, S, C) uint8; hashes: N times 16 bytes; looks: (N,) of LOOK, None if they were not wanted
@@ -44,7 +44,7 @@ class Kept:
 
     pixels: NDArray[np.uint8]
     hashes: bytes
-    looks: NDArray[Any] | None
+    image_stats: NDArray[Any] | None
     skipped: dict[int, str]
 
 
@@ -63,10 +63,10 @@ class Record:
     skipped: dict[int, str]
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading
 
 
-def read(path: Path) -> Kept:
+def read(path: Path) -> CachedImages:
     """What `Writer` left at `path`, not to be written to.
 
     Raises ValueError if it is damaged: hashes and record are checked by their sum, of the pixels only that all are there.
@@ -82,7 +82,7 @@ def read_record(path: Path) -> Record:
         return _record(data)[0]
 
 
-def _mapped(descriptor: int, name: str) -> Kept:
+def _mapped(descriptor: int, name: str) -> CachedImages:
     data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     record, begin, checksum = _record(data)
     hashes = data[: HASH * record.shape[0]]
@@ -91,10 +91,10 @@ def _mapped(descriptor: int, name: str) -> Kept:
     looks_begin, pixels_begin = _layout(record.samples)
     if record.name != name or begin != pixels_begin + int(np.prod(record.shape)):
         raise ValueError("this is another file, or a part is missing")
-    return Kept(
+    return CachedImages(
         np.ndarray(record.shape, np.uint8, data, pixels_begin),
         hashes,
-        np.ndarray(record.shape[:1], LOOK, data, looks_begin),
+        np.ndarray(record.shape[:1], IMAGE_STATS, data, looks_begin),
         record.skipped,
     )
 
@@ -110,7 +110,11 @@ def _record(data: mmap.mmap) -> tuple[Record, int, bytes]:
         count, size, _, channels = map(int, told["shape"])
         skipped = {int(place): str(reason) for place, reason in told["skipped"]}
         shape = (count, size, size, channels)
-        return Record(told["name"], str(told["data"]), int(told["samples"]), shape, skipped), begin, checksum
+        return (
+            Record(told["name"], str(told["data"]), int(told["samples"]), shape, skipped),
+            begin,
+            checksum,
+        )
     except (struct.error, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
@@ -118,14 +122,14 @@ def _record(data: mmap.mmap) -> tuple[Record, int, bytes]:
 def _layout(samples: int) -> tuple[int, int]:
     """Where the looks and where the pixels begin, in a file for so many samples."""
     looks_begin = _up(samples * HASH, 64)
-    return looks_begin, _up(looks_begin + samples * LOOK.itemsize, _PAGE)
+    return looks_begin, _up(looks_begin + samples * IMAGE_STATS.itemsize, _PAGE)
 
 
 def _up(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing
 
 
 class Writer:
@@ -136,14 +140,19 @@ class Writer:
     """
 
     def __init__(self, descriptor: int, samples: int, size: int, channels: int):
-        self.descriptor, self.samples, self.size, self.channels = descriptor, samples, size, channels
+        self.descriptor, self.samples, self.size, self.channels = (
+            descriptor,
+            samples,
+            size,
+            channels,
+        )
         self.count, self._sum = 0, blake2b(digest_size=HASH)
         self._looks, self._pixels = _layout(samples)
 
-    def add(self, pixels: NDArray[np.uint8], hashes: bytes, looks: NDArray[Any]) -> None:
+    def add(self, pixels: NDArray[np.uint8], hashes: bytes, image_stats: NDArray[Any]) -> None:
         """Some pictures more, (M, S, S, C) uint8. Raises OSError, for instance on a full disk."""
         self._write(hashes, self.count * HASH)
-        self._write(looks.tobytes(), self._looks + self.count * LOOK.itemsize)
+        self._write(image_stats.tobytes(), self._looks + self.count * IMAGE_STATS.itemsize)
         self._write(pixels.tobytes(), self._end)
         self._sum.update(hashes)
         self.count += len(pixels)
@@ -157,10 +166,16 @@ class Writer:
             self._write(np.repeat(grey, channels).tobytes(), self._pixels + start * each * channels)
         self.channels = channels
 
-    def close(self, name: str, data: str, skipped: dict[int, str]) -> Kept:
+    def close(self, name: str, data: str, skipped: dict[int, str]) -> CachedImages:
         """Add the record, see that everything is on the disk, and map it. name: of the file; data: of the set."""
         shape = [self.count, self.size, self.size, self.channels]
-        told = {"name": name, "data": data, "samples": self.samples, "shape": shape, "skipped": list(skipped.items())}
+        told = {
+            "name": name,
+            "data": data,
+            "samples": self.samples,
+            "shape": shape,
+            "skipped": list(skipped.items()),
+        }
         written = json.dumps(told).encode()
         self._sum.update(written)
         self._write(written + _TAIL.pack(len(written), self._sum.digest(), _MAGIC), self._end)
@@ -195,16 +210,21 @@ class Memory:
         self._hashes: list[bytes] = []
         self._looks: list[NDArray[Any]] = []
 
-    def add(self, pixels: NDArray[np.uint8], hashes: bytes, looks: NDArray[Any]) -> None:
+    def add(self, pixels: NDArray[np.uint8], hashes: bytes, image_stats: NDArray[Any]) -> None:
         self._pixels[self.count : self.count + len(pixels)] = pixels
         self._hashes.append(hashes)
-        self._looks.append(looks)
+        self._looks.append(image_stats)
         self.count += len(pixels)
 
     def widen(self, channels: int) -> None:
         self._pixels, self.channels = np.repeat(self._pixels, channels, 3), channels
 
-    def close(self, skipped: dict[int, str]) -> Kept:
-        looks = np.concatenate([np.empty(0, LOOK), *self._looks])
+    def close(self, skipped: dict[int, str]) -> CachedImages:
+        image_stats = np.concatenate([np.empty(0, IMAGE_STATS), *self._looks])
         hashes = b"".join(self._hashes)
-        return Kept(self._pixels[: self.count], hashes, looks if len(looks) == self.count else None, skipped)
+        return CachedImages(
+            self._pixels[: self.count],
+            hashes,
+            image_stats if len(image_stats) == self.count else None,
+            skipped,
+        )

@@ -27,13 +27,15 @@ import PIL
 
 from foveate.data.cache import file
 from foveate.data.dataset import Sample
-from foveate.data.image_stats import LOOK
+from foveate.data.image_stats import IMAGE_STATS
 from foveate.errors import SettingError
 
 MOST_GB = 20.0
 """Gigabytes (10^9 bytes) that all files may take together, where FOVEATE_CACHE_GB says nothing."""
 
-_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(pictures|partial)")  # nothing else is ever touched
+_NAME = re.compile(
+    r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(pictures|partial)"
+)  # nothing else is ever touched
 
 
 class NoRoom(Exception):
@@ -45,7 +47,7 @@ class NoRoom(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A file of decoded pictures.
 
     data: the name of the set; shape: (N, S, S, C) of its pixels, None if it is damaged
@@ -59,7 +61,7 @@ class Entry:
     used: float
 
 
-# --- which file -------------------------------------------------------------------------------------------------------
+# --- which file
 
 
 def root() -> Path:
@@ -84,11 +86,15 @@ def key(samples: Sequence[Sample[Any]]) -> str | None:
     git's index has it; to read every file again would cost what is to be saved. None if a sample is not a file, or a part
     of one: such pictures lie in memory already.
     """
-    digest = blake2b(f"{file.FORMAT} {PIL.__version__} {LOOK.descr}".encode(), digest_size=16)
+    digest = blake2b(
+        f"{file.FORMAT} {PIL.__version__} {IMAGE_STATS.descr}".encode(), digest_size=16
+    )
     stamps: dict[str, str] = {}
     for sample in samples:
         path = getattr(sample.source, "path", None)
-        if not isinstance(path, Path) or not is_dataclass(sample.source):  # of which repr says all that there is to it
+        if not isinstance(path, Path) or not is_dataclass(
+            sample.source
+        ):  # of which repr says all that there is to it
             return None
         full = str(path.absolute())
         if full not in stamps:  # many pictures may lie in one file
@@ -113,10 +119,14 @@ def place(key: str, size: int, channels: int | None, letterbox: bool = False) ->
 
 def all_sizes(key: str) -> list[Path]:
     """All files with these pictures, with as many channels as they have."""
-    return [path for path in _files(".pictures") if path.name.startswith(key) and path.stem.endswith("x0")]
+    return [
+        path
+        for path in _files(".pictures")
+        if path.name.startswith(key) and path.stem.endswith("x0")
+    ]
 
 
-def recall(path: Path) -> file.Kept | None:
+def recall(path: Path) -> file.CachedImages | None:
     """What this file holds, or None if there is none; a damaged one is removed. Raises OSError if it cannot be read."""
     try:
         found = file.read(path)
@@ -130,7 +140,7 @@ def recall(path: Path) -> file.Kept | None:
     return found
 
 
-# --- one maker at a time ----------------------------------------------------------------------------------------------
+# --- one maker at a time
 
 
 @contextmanager
@@ -195,7 +205,7 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-# --- a bound on them all ----------------------------------------------------------------------------------------------
+# --- a bound on them all
 
 
 def most_bytes() -> float:
@@ -206,10 +216,12 @@ def most_bytes() -> float:
             return gigabytes * 1e9
     except ValueError:
         pass
-    raise SettingError(f"a number of gigabytes, 0 or more, is expected, got {told!r}", where="FOVEATE_CACHE_GB")
+    raise SettingError(
+        f"a number of gigabytes, 0 or more, is expected, got {told!r}", where="FOVEATE_CACHE_GB"
+    )
 
 
-def entries() -> list[Entry]:
+def entries() -> list[CacheEntry]:
     """All that is kept, least recently used first."""
     found = []
     for path in _files(".pictures"):
@@ -217,15 +229,18 @@ def entries() -> list[Entry]:
             status = path.stat()
             try:
                 record = file.read_record(path)
-                found.append(Entry(path, record.data, record.shape, status.st_size, status.st_mtime))
+                found.append(
+                    CacheEntry(path, record.data, record.shape, status.st_size, status.st_mtime)
+                )
             except ValueError:
-                found.append(Entry(path, "(damaged)", None, status.st_size, status.st_mtime))
+                found.append(CacheEntry(path, "(damaged)", None, status.st_size, status.st_mtime))
     return sorted(found, key=lambda entry: entry.used)
 
 
 def make_room(wanted: int) -> None:
     """Remove what killed processes left, and least recently used files, until `wanted` bytes more fit the bound and the
-    disk. Raises NoRoom, before any file is removed, if they never will."""
+    disk. Raises NoRoom, before any file is removed, if they never will.
+    """
     sweep()
     old, bound, free = entries(), most_bytes(), shutil.disk_usage(root()).free
     taken = sum(entry.size for entry in old)
@@ -272,14 +287,20 @@ def clear() -> int:
 
 def _files(suffix: str) -> list[Path]:
     try:
-        return sorted(path for path in root().iterdir() if path.suffix == suffix and _NAME.fullmatch(path.name))
+        return sorted(
+            path
+            for path in root().iterdir()
+            if path.suffix == suffix and _NAME.fullmatch(path.name)
+        )
     except FileNotFoundError:
         return []
 
 
-def row(entry: Entry) -> tuple[str, ...]:
+def row(entry: CacheEntry) -> tuple[str, ...]:
     """What a person is told of a file: data, pictures, their size, bytes, when last used."""
-    count, side = ("", "") if entry.shape is None else (f"{entry.shape[0]:,}", f"{entry.shape[1]} px")
+    count, side = (
+        ("", "") if entry.shape is None else (f"{entry.shape[0]:,}", f"{entry.shape[1]} px")
+    )
     used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
     return entry.data, count, "no pixels" if side == "0 px" else side, in_words(entry.size), used
 

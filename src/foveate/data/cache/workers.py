@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from foveate.data import image_stats
 from foveate.data.dataset import Image, Source
 from foveate.data.images import fit
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 
 _CHUNK = 64  # pictures that a worker takes at once: less often is less overhead, more often smoother progress
 _CHUNK_BYTES = 1 << 24  # of pixels at the wanted size, so that large ones do not pile up
@@ -40,12 +40,12 @@ class Chunk:
     count: int
     images: list[Image]
     hashes: bytes
-    looks: NDArray[Any]
+    image_stats: NDArray[Any]
     bad: list[tuple[int, str]]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DecodeSpec:
     """What is to be made of each picture.
 
     size: S, its side in pixels; 0 keeps no pixels
@@ -56,47 +56,53 @@ class Wanted:
 
     size: int
     channels: int | None = None
-    looks: bool = True
+    image_stats: bool = True
     letterbox: bool = False
 
 
-Reader = Callable[[Sequence[Source], Wanted], Chunk]
+Reader = Callable[[Sequence[Source], DecodeSpec], Chunk]
 
 
-def read_chunk(sources: Sequence[Source], wanted: Wanted) -> Chunk:
+def read_chunk(sources: Sequence[Source], wanted: DecodeSpec) -> Chunk:
     """Decode a few pictures, look at each, and bring it to size."""
     images: list[Image] = []
     hashes: list[bytes] = []
     bad: list[tuple[int, str]] = []
-    seen = image_stats.Looker()
+    seen = image_stats.ImageStatsCollector()
     for place, source in enumerate(sources):
         try:
             image, facts = image_stats.examine(source)
             fitted = _fitted(image, wanted)
-        except BadPicture as error:
+        except BadImage as error:
             bad.append((place, error.message))
             continue
         images.append(fitted)
         hashes.append(bytes.fromhex(image_stats.content(image)))
-        if wanted.looks:
+        if wanted.image_stats:
             seen.add(image, facts)
     return Chunk(len(sources), images, b"".join(hashes), seen.rows(), bad)
 
 
-def _fitted(image: Image, wanted: Wanted) -> Image:
+def _fitted(image: Image, wanted: DecodeSpec) -> Image:
     if not wanted.size:
         return image[:0, :0, :1]
     return fit(image, wanted.size, wanted.channels or image.shape[2], letterbox=wanted.letterbox)
 
 
-def read_all(sources: Sequence[Source], wanted: Wanted) -> Iterator[Chunk]:
+def read_all(sources: Sequence[Source], wanted: DecodeSpec) -> Iterator[Chunk]:
     """All pictures as chunks, in order, decoded by all cores; at most a few chunks are in memory at a time."""
     length = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, 3 * wanted.size**2)))
     workers = max(1, min(_cores(), -(-len(sources) // length)))
     with ExitStack() as stack:
-        read = stack.enter_context(_processes(workers)) if workers > 1 and _pays(sources) else read_chunk
+        read = (
+            stack.enter_context(_processes(workers))
+            if workers > 1 and _pays(sources)
+            else read_chunk
+        )
         pool = ThreadPoolExecutor(workers)
-        stack.callback(pool.shutdown, cancel_futures=True)  # whoever stops listening need not wait for what is queued
+        stack.callback(
+            pool.shutdown, cancel_futures=True
+        )  # whoever stops listening need not wait for what is queued
         waiting: deque[Future[Chunk]] = deque()
         for start in range(0, len(sources), length):
             if len(waiting) > 2 * workers:
@@ -116,11 +122,14 @@ def _pays(sources: Sequence[Source]) -> bool:
     the work; a process takes a quarter of a second to start. Sources of the user's own stay in the user's process: its
     main module may be a notebook, or a script that must not be run again.
     """
-    ours = all(type(source).__module__.startswith("foveate.") and hasattr(source, "path") for source in sources)
+    ours = all(
+        type(source).__module__.startswith("foveate.") and hasattr(source, "path")
+        for source in sources
+    )
     return len(sources) >= _MANY and ours and os.name == "posix" and bool(sys.executable)
 
 
-# --- processes --------------------------------------------------------------------------------------------------------
+# --- processes
 
 # Not multiprocessing's own: it would run the user's script again in each process, or fork one in which torch has threads.
 # With -P, or a json.py in the folder where the command is given would be taken for Python's.
@@ -135,7 +144,9 @@ class _Worker:
 
     def __init__(self) -> None:
         self.line, theirs = Pipe()
-        places = [place for place in sys.path if isinstance(place, str)]  # others may stand there, and mean nothing
+        places = [
+            place for place in sys.path if isinstance(place, str)
+        ]  # others may stand there, and mean nothing
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START, str(theirs.fileno()), json.dumps(places)],
@@ -146,7 +157,7 @@ class _Worker:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
 
-    def ask(self, sources: Sequence[Source], wanted: Wanted) -> Chunk:
+    def ask(self, sources: Sequence[Source], wanted: DecodeSpec) -> Chunk:
         try:
             self.line.send((sources, wanted))
             chunk: Chunk = self.line.recv()
@@ -154,7 +165,9 @@ class _Worker:
         except (EOFError, OSError):
             code = self.process.wait()
         if code >= 0:
-            raise RuntimeError(f"a process that decodes pictures ended with code {code}; its error is printed above")
+            raise RuntimeError(
+                f"a process that decodes pictures ended with code {code}; its error is printed above"
+            )
         first, last = (str(getattr(source, "path", source)) for source in (sources[0], sources[-1]))
         raise DataError(
             f"a process that decodes pictures was killed (signal {-code}) between this picture and {last}",
@@ -172,7 +185,7 @@ def _processes(count: int) -> Iterator[Reader]:
     """A reader that may be called by `count` threads at once, each of which then waits for a process of its own."""
     idle: SimpleQueue[_Worker] = SimpleQueue()
 
-    def read(sources: Sequence[Source], wanted: Wanted) -> Chunk:
+    def read(sources: Sequence[Source], wanted: DecodeSpec) -> Chunk:
         worker = idle.get()
         try:
             return worker.ask(sources, wanted)

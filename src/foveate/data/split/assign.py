@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.dataset import PARTS, Part, Sample
-from foveate.data.rng import Draws, keys
+from foveate.data.dataset import SPLITS, Sample, SplitName
+from foveate.data.rng import SampleRNG, keys
 from foveate.errors import DataError
 
 
@@ -20,7 +20,7 @@ class Leak:
     """Samples that are one (copies of a picture, or the same group) but lie in several parts."""
 
     ids: tuple[str, ...]
-    parts: tuple[Part, ...]
+    splits: tuple[SplitName, ...]
     reason: str
 
 
@@ -28,7 +28,7 @@ class Leak:
 class Split:
     """parts: sample id -> part, in the samples' order; leaks: only where they were allowed; notes: for the user."""
 
-    parts: dict[str, Part]
+    splits: dict[str, SplitName]
     leaks: tuple[Leak, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -45,7 +45,7 @@ def split(
     allow_leak: bool = False,
     times: Sequence[str] | None = None,
     fold: tuple[int, int] | None = None,
-    lone_class: bool = False,
+    single_class_ok: bool = False,
 ) -> Split:
     """Give each sample a part.
 
@@ -60,10 +60,10 @@ def split(
     of one group stay together. Raises DataError on leaks (unless allowed), on a class too rare to be split, where
     there are fewer than two classes, and where the data's own parts stand against `times` or `fold`.
     """
-    if not lone_class:
+    if not single_class_ok:
         _refuse_few_classes(classes, strata)
-    units = units_of(samples, alike)
-    given: list[Part | None] = [sample.part for sample in samples]
+    units = groups(samples, alike)
+    given: list[SplitName | None] = [sample.split for sample in samples]
     notes: list[str] = []
     if any(given) and (times is not None or fold is not None):
         raise DataError(
@@ -75,25 +75,27 @@ def split(
     leaks = _leaks(samples, units, given)
     if leaks and not allow_leak:
         _refuse_leaks(leaks, samples, given)
-    wanted = _shares(fractions, {part for part in given if part})
+    wanted = _shares(fractions, {split for split in given if split})
     if fold is not None:
-        _refuse_rare(samples, strata, units, classes, parts=fold[1])
+        _refuse_rare(samples, strata, units, classes, splits=fold[1])
         given = _folded(samples, strata, units, fold, len(classes), seed)
     elif times is not None:
         given = _in_time(samples, units, times, fractions)
     elif wanted:
         free = [unit for unit in units if all(given[row] in (None, "train") for row in unit)]
-        _refuse_rare(samples, strata, free, classes, parts=1 + len(wanted))
+        _refuse_rare(samples, strata, free, classes, splits=1 + len(wanted))
         given = _carved(samples, strata, free, given, wanted, len(classes), most, seed)
-    parts: dict[str, Part] = {sample.id: part or "train" for sample, part in zip(samples, given, strict=True)}
-    notes += _missing(list(parts.values()), strata, classes)
-    return Split(parts, tuple(leaks), tuple(notes))
+    splits: dict[str, SplitName] = {
+        sample.id: split or "train" for sample, split in zip(samples, given, strict=True)
+    }
+    notes += _missing(list(splits.values()), strata, classes)
+    return Split(splits, tuple(leaks), tuple(notes))
 
 
-# --- units: what must stay together -----------------------------------------------------------------------------------
+# --- units: what must stay together
 
 
-def units_of(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[list[int]]:
+def groups(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[list[int]]:
     """Rows that share a group or a picture, directly or through others (union-find), in an order free of the rows'."""
     parent = list(range(len(samples)))
 
@@ -104,8 +106,12 @@ def units_of(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[
         return row
 
     first: dict[tuple[str, Hashable], int] = {}
-    for row, (sample, picture) in enumerate(zip(samples, alike, strict=True)):
-        marks = [("picture", picture)] if sample.group is None else [("picture", picture), ("group", sample.group)]
+    for row, (sample, image) in enumerate(zip(samples, alike, strict=True)):
+        marks = (
+            [("picture", image)]
+            if sample.group is None
+            else [("picture", image), ("group", sample.group)]
+        )
         for mark in marks:
             parent[root(row)] = root(first.setdefault(mark, row))
     units = defaultdict(list)
@@ -114,69 +120,84 @@ def units_of(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[
     return list(units.values())
 
 
-def _complete(samples: Sequence[Sample[Any]], given: list[Part | None]) -> list[str]:
+def _complete(samples: Sequence[Sample[Any]], given: list[SplitName | None]) -> list[str]:
     """Check the parts that the data assigns; in place, samples without one join the train part."""
     if "train" not in given:
         raise DataError(
             f"the data assigns parts ({', '.join(sorted({p for p in given if p}))}) but no sample to train",
             remedy="Name the train part 'train', or remove the split to have one made.",
         )
-    without = [i for i, part in enumerate(given) if part is None]
+    without = [i for i, split in enumerate(given) if split is None]
     for i in without:
         given[i] = "train"
-    return [f"{len(without):,} samples had no part and joined train, e.g. {samples[without[0]].id}"] if without else []
+    return (
+        [f"{len(without):,} samples had no part and joined train, e.g. {samples[without[0]].id}"]
+        if without
+        else []
+    )
 
 
-def _leaks(samples: Sequence[Sample[Any]], units: list[list[int]], given: list[Part | None]) -> list[Leak]:
+def _leaks(
+    samples: Sequence[Sample[Any]], units: list[list[int]], given: list[SplitName | None]
+) -> list[Leak]:
     leaks = []
     for unit in units:
-        parts = tuple(part for part in PARTS if any(given[row] == part for row in unit))
-        if len(parts) > 1:
+        splits = tuple(split for split in SPLITS if any(given[row] == split for row in unit))
+        if len(splits) > 1:
             groups = {samples[row].group for row in unit} - {None}
-            reason = f"group {sorted(map(str, groups))[0]}" if groups else "the same picture, or nearly"
-            leaks.append(Leak(tuple(samples[row].id for row in unit), parts, reason))
+            reason = (
+                f"group {sorted(map(str, groups))[0]}" if groups else "the same picture, or nearly"
+            )
+            leaks.append(Leak(tuple(samples[row].id for row in unit), splits, reason))
     return leaks
 
 
-def _refuse_leaks(leaks: list[Leak], samples: Sequence[Sample[Any]], given: list[Part | None]) -> None:
-    part_of = {sample.id: part for sample, part in zip(samples, given, strict=True)}
+def _refuse_leaks(
+    leaks: list[Leak], samples: Sequence[Sample[Any]], given: list[SplitName | None]
+) -> None:
+    part_of = {sample.id: split for sample, split in zip(samples, given, strict=True)}
     shown = "".join(
-        f"\n    {leak.reason}: " + ", ".join(f"{id} ({part_of[id]})" for id in leak.ids[:4]) for leak in leaks[:5]
+        f"\n    {leak.reason}: " + ", ".join(f"{id} ({part_of[id]})" for id in leak.ids[:4])
+        for leak in leaks[:5]
     )
     more = f"\n    ... and {len(leaks) - 5:,} more" if len(leaks) > 5 else ""
-    many = "one picture or group lies" if len(leaks) == 1 else f"{len(leaks):,} pictures or groups lie"
+    many = (
+        "one picture or group lies" if len(leaks) == 1 else f"{len(leaks):,} pictures or groups lie"
+    )
     raise DataError(
         f"{many} in more than one part, so a score would partly be memory:{shown}{more}",
         remedy="Remove all but one of each (foveate audit DATA --fix COPY does that), or pass --allow-leak to go on; the record and the report will say so.",
     )
 
 
-# --- carving ----------------------------------------------------------------------------------------------------------
+# --- carving
 
 
-def _shares(fractions: tuple[float, float, float], given: set[Part]) -> dict[Part, float]:
+def _shares(fractions: tuple[float, float, float], given: set[SplitName]) -> dict[SplitName, float]:
     """The parts to carve, each with its share of what they are carved from."""
-    missing = [part for part in PARTS[1:] if part not in given]
-    pool = fractions[0] + sum(fractions[PARTS.index(part)] for part in missing)
-    return {part: fractions[PARTS.index(part)] / pool for part in missing}
+    missing = [split for split in SPLITS[1:] if split not in given]
+    pool = fractions[0] + sum(fractions[SPLITS.index(split)] for split in missing)
+    return {split: fractions[SPLITS.index(split)] / pool for split in missing}
 
 
 def _carved(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
     units: list[list[int]],
-    given: list[Part | None],
-    wanted: dict[Part, float],
+    given: list[SplitName | None],
+    wanted: dict[SplitName, float],
     classes: int,
     most: int,
     seed: int,
-) -> list[Part | None]:
+) -> list[SplitName | None]:
     total = sum(len(unit) for unit in units)
-    shares = {part: min(share, most / total) for part, share in wanted.items()}
-    order: list[Part] = ["train", *wanted]
+    shares = {split: min(share, most / total) for split, share in wanted.items()}
+    order: list[SplitName] = ["train", *wanted]
     each = [1 - sum(shares.values()), *shares.values()]
     given = list(given)
-    for unit, place in zip(units, dealt(samples, strata, units, each, classes, seed), strict=True):
+    for unit, place in zip(
+        units, iterative_stratify(samples, strata, units, each, classes, seed), strict=True
+    ):
         for row in unit:
             given[row] = order[place]
     return given
@@ -189,34 +210,41 @@ def _folded(
     fold: tuple[int, int],
     classes: int,
     seed: int,
-) -> list[Part | None]:
+) -> list[SplitName | None]:
     tested, count = fold
-    role: dict[int, Part] = {tested: "test", (tested + 1) % count: "valid"}
-    given: list[Part | None] = [None] * len(samples)
-    for unit, place in zip(units, dealt(samples, strata, units, [1 / count] * count, classes, seed), strict=True):
+    role: dict[int, SplitName] = {tested: "test", (tested + 1) % count: "valid"}
+    given: list[SplitName | None] = [None] * len(samples)
+    for unit, place in zip(
+        units,
+        iterative_stratify(samples, strata, units, [1 / count] * count, classes, seed),
+        strict=True,
+    ):
         for row in unit:
             given[row] = role.get(place, "train")
     return given
 
 
 def _in_time(
-    samples: Sequence[Sample[Any]], units: list[list[int]], times: Sequence[str], fractions: tuple[float, float, float]
-) -> list[Part | None]:
+    samples: Sequence[Sample[Any]],
+    units: list[list[int]],
+    times: Sequence[str],
+    fractions: tuple[float, float, float],
+) -> list[SplitName | None]:
     """The latest units are the test part, those before them the valid part. A unit is as late as its latest sample."""
-    given: list[Part | None] = [None] * len(samples)
+    given: list[SplitName | None] = [None] * len(samples)
     latest = [max(times[row] for row in unit) for unit in units]
     order = sorted(range(len(units)), key=lambda i: (latest[i], samples[units[i][0]].id))
     ends = np.cumsum(fractions) * len(samples)
-    done, part = 0, 0
+    done, split = 0, 0
     for index, unit in enumerate(order):
         # What was taken at one moment is not torn apart: the next part begins with the next moment.
         new = index == 0 or latest[unit] != latest[order[index - 1]]
-        while new and part < 2 and done >= ends[part] - 0.5:
-            part += 1
+        while new and split < 2 and done >= ends[split] - 0.5:
+            split += 1
         for row in units[unit]:
-            given[row] = PARTS[part]
+            given[row] = SPLITS[split]
         done += len(units[unit])
-    if missing := [part for part in PARTS if part not in given]:
+    if missing := [split for split in SPLITS if split not in given]:
         raise DataError(
             f"a split by time leaves nothing for {' and '.join(missing)}: too many samples were taken at one moment",
             remedy="Split by something else, or give finer times.",
@@ -224,7 +252,7 @@ def _in_time(
     return given
 
 
-def dealt(
+def iterative_stratify(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
     units: list[list[int]],
@@ -240,14 +268,16 @@ def dealt(
     """
     tallies = [Counter(k for row in unit for k in strata[row]) for unit in units]
     left = np.zeros(classes, np.int64)
-    for tally in tallies:
-        for k, count in tally.items():
+    for stats in tallies:
+        for k, count in stats.items():
             left[k] += count
     lacking = _quotas(Counter(dict(enumerate(left.tolist()))), shares, classes)
-    weights = 1 / np.maximum(left, 1)  # a rare class's want counts more: it is harder to put right later
+    weights = 1 / np.maximum(
+        left, 1
+    )  # a rare class's want counts more: it is harder to put right later
     room = np.array(shares) * sum(map(len, units))
     key = keys([samples[min(unit, key=lambda row: samples[row].id)].id for unit in units])
-    order = np.argsort(Draws(key, seed).uniform(1)[:, 0], kind="stable").tolist()
+    order = np.argsort(SampleRNG(key, seed).uniform(1)[:, 0], kind="stable").tolist()
     places = [-1] * len(units)
 
     def put(index: int, wants: NDArray[np.float64]) -> None:
@@ -260,7 +290,10 @@ def dealt(
 
     for index in sorted((i for i in order if len(units[i]) > 1), key=lambda i: -len(units[i])):
         ks = sorted(tallies[index])
-        put(index, (lacking[:, ks] * weights[ks]) @ [tallies[index][k] for k in ks] if ks else room.copy())
+        put(
+            index,
+            (lacking[:, ks] * weights[ks]) @ [tallies[index][k] for k in ks] if ks else room.copy(),
+        )
     having: dict[int, list[int]] = defaultdict(list)
     for index in order:
         if places[index] < 0:
@@ -285,17 +318,17 @@ def _quotas(counts: Counter[int], shares: list[float], classes: int) -> np.ndarr
             continue
         exact = np.array(shares) * count
         whole = np.floor(exact)
-        for part in np.argsort(-(exact - whole), kind="stable")[: int(count - whole.sum())]:
-            whole[part] += 1
+        for split in np.argsort(-(exact - whole), kind="stable")[: int(count - whole.sum())]:
+            whole[split] += 1
         if count >= len(shares):
-            for part in np.flatnonzero(whole == 0):
+            for split in np.flatnonzero(whole == 0):
                 whole[int(np.argmax(whole))] -= 1
-                whole[part] += 1
+                whole[split] += 1
         quotas[:, k] = whole
     return quotas
 
 
-# --- what is refused, and what is noted -------------------------------------------------------------------------------
+# --- what is refused, and what is noted
 
 
 def _refuse_few_classes(classes: Sequence[str], strata: Sequence[Sequence[int]]) -> None:
@@ -313,7 +346,7 @@ def _refuse_rare(
     strata: Sequence[Sequence[int]],
     units: list[list[int]],
     classes: Sequence[str],
-    parts: int,
+    splits: int,
 ) -> None:
     rows: dict[int, list[int]] = defaultdict(list)
     for unit in units:
@@ -321,19 +354,21 @@ def _refuse_rare(
             for stratum in strata[row]:
                 rows[stratum].append(row)
     for stratum, found in sorted(rows.items()):
-        if len(found) < parts:
+        if len(found) < splits:
             names = ", ".join(samples[row].id for row in found)
             raise DataError(
                 f"class {classes[stratum]!r} has {len(found)} picture{'s' if len(found) > 1 else ''} ({names}), but each "
-                f"of {parts} parts needs one",
+                f"of {splits} parts needs one",
                 remedy="Add pictures of it, merge it with another class, or remove it.",
             )
 
 
-def _missing(parts: Sequence[Part], strata: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
-    seen = {part: set[int]() for part in PARTS}
-    for part, row in zip(parts, strata, strict=True):
-        seen[part].update(row)
+def _missing(
+    splits: Sequence[SplitName], strata: Sequence[Sequence[int]], classes: Sequence[str]
+) -> list[str]:
+    seen = {split: set[int]() for split in SPLITS}
+    for split, row in zip(splits, strata, strict=True):
+        seen[split].update(row)
     unlearnt = (seen["valid"] | seen["test"]) - seen["train"]
     if unlearnt:
         names = ", ".join(repr(classes[k]) for k in sorted(unlearnt)[:5])
@@ -342,8 +377,8 @@ def _missing(parts: Sequence[Part], strata: Sequence[Sequence[int]], classes: Se
             remedy="Move some of its pictures to the train part, or remove the class.",
         )
     return [
-        f"the {part} part has no picture of {', '.join(repr(classes[k]) for k in sorted(absent)[:5])}"
+        f"the {split} part has no picture of {', '.join(repr(classes[k]) for k in sorted(absent)[:5])}"
         + (f" and {len(absent) - 5} more classes" if len(absent) > 5 else "")
-        for part in ("valid", "test")
-        if (absent := seen["train"] - seen[part])
+        for split in ("valid", "test")
+        if (absent := seen["train"] - seen[split])
     ]

@@ -54,11 +54,15 @@ def timed(samples: Sequence[Sample[Any]], by: str) -> list[str]:
 
 def _sortable(told: Sequence[str | None]) -> list[str | None]:
     """Their places in time, counted from 0: "9:05" and "5/1/2024" as text would sort wrongly. Raises DataError for what is
-    neither a number nor a date."""
+    neither a number nor a date.
+    """
     for read in (float, datetime.fromisoformat):
         try:
             moments: list[Any] = [None if one is None else read(one.strip()) for one in told]
-            order = {moment: place for place, moment in enumerate(sorted({m for m in moments if m is not None}))}
+            order = {
+                moment: place
+                for place, moment in enumerate(sorted({m for m in moments if m is not None}))
+            }
         except (ValueError, TypeError):  # TypeError: some dates tell their time zone and some don't
             continue
         return [None if moment is None else str(order[moment]) for moment in moments]
@@ -72,13 +76,17 @@ def _sortable(told: Sequence[str | None]) -> list[str | None]:
 def _told(samples: Sequence[Sample[Any]], by: str, what: str) -> list[str]:
     if match := re.fullmatch(r"folder:(\d+)", by):
         level = int(match[1])
-        names = [folders[level - 1] if 0 < level <= len(folders := s.id.split("/")[:-1]) else None for s in samples]
+        names = [
+            folders[level - 1] if 0 < level <= len(folders := s.id.split("/")[:-1]) else None
+            for s in samples
+        ]
     else:
         try:
             pattern = re.compile(by)
         except re.error as error:
             raise SettingError(
-                f"folder:N or a regular expression is expected, got {by!r} ({error})", where=f"{what}_by"
+                f"folder:N or a regular expression is expected, got {by!r} ({error})",
+                where=f"{what}_by",
             ) from None
         found = [pattern.search(sample.id) for sample in samples]
         names = [(match[1] if pattern.groups else match[0]) if match else None for match in found]
@@ -96,9 +104,11 @@ def _taken(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        with PIL.Image.open(path, formats=("JPEG", "PNG", "TIFF", "WEBP")) as picture:
-            exif = picture.getexif()
+        with PIL.Image.open(path, formats=("JPEG", "PNG", "TIFF", "WEBP")) as image:
+            exif = image.getexif()
             told = exif.get_ifd(_EXIF_FOLDER).get(_TAKEN[0]) or exif.get(_TAKEN[1])
         return datetime.strptime(str(told).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()
-    except Exception:  # damaged EXIF raises anything at all; a sample without a time is told by the caller
+    except (
+        Exception
+    ):  # damaged EXIF raises anything at all; a sample without a time is told by the caller
         return None

@@ -28,7 +28,9 @@ def read_bytes(path: Path, most: int) -> bytes:
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise DataError(f"a file of at most {most:,} bytes is expected, this one is larger", where=path)
+        raise DataError(
+            f"a file of at most {most:,} bytes is expected, this one is larger", where=path
+        )
     return data
 
 
@@ -39,7 +41,9 @@ def read_text(path: Path, most: int) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError("text in UTF-8 is expected", where=path, line=line, remedy="Save the file as UTF-8.") from None
+        raise DataError(
+            "text in UTF-8 is expected", where=path, line=line, remedy="Save the file as UTF-8."
+        ) from None
 
 
 def line_stems(dataset: Dataset[Any]) -> list[tuple[str, str]]:
@@ -49,7 +53,7 @@ def line_stems(dataset: Dataset[Any]) -> list[tuple[str, str]]:
 
 
 def size_of(sample: Sample[Any]) -> tuple[int, int]:
-    """Height and width of a sample's picture. Raises BadPicture if it cannot be read."""
+    """Height and width of a sample's picture. Raises BadImage if it cannot be read."""
     if isinstance(sample.source, FileSource):
         return size(sample.source.path)
     height, width = sample.source.read().shape[:2]

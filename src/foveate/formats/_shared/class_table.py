@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import IGNORE
 from foveate.data.dataset import Dataset
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.csv_table import cells, columns, rows_of
 from foveate.formats._shared.label_images import Stored, colour_code, stored
 from foveate.formats._shared.layout import is_utf8
@@ -52,11 +52,17 @@ class Codes:
     def of(cls, known: Mapping[int, int], unknown: int) -> Codes:
         """known: value -> class"""
         values = sorted(known)
-        return cls(np.array(values, np.int32), np.array([known[value] for value in values], np.int32), unknown)
+        return cls(
+            np.array(values, np.int32),
+            np.array([known[value] for value in values], np.int32),
+            unknown,
+        )
 
     def classes_of(self, pixels: NDArray[np.int32]) -> NDArray[np.int32]:
         """(H, W) int32 of values -> of classes. There is a value at least."""
-        if pixels.size and pixels.max() < 65536:  # then a table of all is by far faster than a search for each
+        if (
+            pixels.size and pixels.max() < 65536
+        ):  # then a table of all is by far faster than a search for each
             low = self.values < 65536
             every = np.full(65536, self.unknown, np.int32)
             every[self.values[low]] = self.classes[low]
@@ -78,16 +84,16 @@ class ClassTable:
     by_value: Codes | None
     by_colour: Codes | None
 
-    def classes_of(self, picture: Stored) -> NDArray[np.int32]:
-        """(H, W) int32 from 0 to K-1 or IGNORE, and K where a value is not in the table. Raises BadPicture."""
-        if not picture.in_colour and self.by_value is not None:
-            return self.by_value.classes_of(picture.values)
+    def classes_of(self, image: Stored) -> NDArray[np.int32]:
+        """(H, W) int32 from 0 to K-1 or IGNORE, and K where a value is not in the table. Raises BadImage."""
+        if not image.in_colour and self.by_value is not None:
+            return self.by_value.classes_of(image.values)
         if self.by_colour is None:
-            raise BadPicture(
+            raise BadImage(
                 "grey or a palette is expected in a label picture, as the classes have no colours of their own",
                 remedy="Add the columns r,g,b to classes.csv.",
             )
-        return self.by_colour.classes_of(_colours(picture))
+        return self.by_colour.classes_of(_colours(image))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,11 @@ class ClassPixels:
     table: ClassTable
 
     def read(self) -> NDArray[np.int32]:
-        picture = stored(self.path)
+        image = stored(self.path)
         try:
-            return self.table.classes_of(picture)
-        except BadPicture as error:
-            raise BadPicture(error.message, where=self.path, remedy=error.remedy) from None
+            return self.table.classes_of(image)
+        except BadImage as error:
+            raise BadImage(error.message, where=self.path, remedy=error.remedy) from None
 
 
 def read_table(folder: Path) -> ClassTable | None:
@@ -128,13 +134,19 @@ def read_table(folder: Path) -> ClassTable | None:
         if "value" in row:
             value = _number(row["value"], 65535, "value", table, line)
             if value in by_value:
-                raise DataError(f"a value is expected once, got {value} again", where=table, line=line)
+                raise DataError(
+                    f"a value is expected once, got {value} again", where=table, line=line
+                )
             by_value[value] = index
         # Nobody needs to say the colour of what has no class.
         if has_colours and (index != IGNORE or any(row[column].strip() for column in _RGB)):
             red, green, blue = (_number(row[column], 255, column, table, line) for column in _RGB)
             if colour_code(red, green, blue) in by_colour and "value" not in row:
-                raise DataError(f"a colour is expected once, got {red},{green},{blue} again", where=table, line=line)
+                raise DataError(
+                    f"a colour is expected once, got {red},{green},{blue} again",
+                    where=table,
+                    line=line,
+                )
             distinct_colours &= colour_code(red, green, blue) not in by_colour
             by_colour[colour_code(red, green, blue)] = index
             colours += [(red, green, blue)] if index != IGNORE else []
@@ -165,7 +177,11 @@ def unnameable(classes: tuple[str, ...]) -> list[str]:
     bad = [
         name
         for name in times
-        if not name.strip() or "\0" in name or not is_utf8(name) or _is_ignored(name) or times[name] > 1
+        if not name.strip()
+        or "\0" in name
+        or not is_utf8(name)
+        or _is_ignored(name)
+        or times[name] > 1
     ]
     return [f"the class name {name!r}" for name in bad]
 
@@ -189,17 +205,19 @@ def _number(text: str, most: int, column: str, table: Path, line: int) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= most):
         raise DataError(
-            f"a whole number from 0 to {most} is expected as the {column}, got {text[:50]!r}", where=table, line=line
+            f"a whole number from 0 to {most} is expected as the {column}, got {text[:50]!r}",
+            where=table,
+            line=line,
         )
     return int(text)
 
 
-def _colours(picture: Stored) -> NDArray[np.int32]:
+def _colours(image: Stored) -> NDArray[np.int32]:
     """(H, W) int32: the pixels as colours, and a number above them all where a value has none."""
-    if picture.in_colour:
-        return picture.values
+    if image.in_colour:
+        return image.values
     shades = np.arange(256, dtype=np.int32)
-    bands = np.stack([shades] * 3, 1) if picture.palette is None else picture.palette.astype(np.int32)
+    bands = np.stack([shades] * 3, 1) if image.palette is None else image.palette.astype(np.int32)
     codes = np.full(65536, 1 << 24, np.int32)
     codes[: len(bands)] = bands[:, 0] << 16 | bands[:, 1] << 8 | bands[:, 2]
-    return codes[picture.values]
+    return codes[image.values]

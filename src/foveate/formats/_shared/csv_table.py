@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from foveate.data.dataset import Part
+from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.layout import PART_WORDS, part_of, unusable
 
@@ -53,7 +53,9 @@ def rows_of(table: Path) -> Iterator[tuple[int, list[str]]]:
     """
     text = text_of(table)
     delimiter = _delimiter(text[:_LONGEST_HEADER].split("\n", 1)[0])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
     try:
         yield 1, next(reader, [])
         for fields in reader:
@@ -82,7 +84,11 @@ def has_columns(table: Path, words: Mapping[str, tuple[str, ...]], needed: tuple
 
 
 def columns(
-    header: list[str], words: Mapping[str, tuple[str, ...]], needed: tuple[str, ...], table: Path, line: int = 1
+    header: list[str],
+    words: Mapping[str, tuple[str, ...]],
+    needed: tuple[str, ...],
+    table: Path,
+    line: int = 1,
 ) -> dict[str, int]:
     """Where each column stands that we read. words: for each what it may be called.
 
@@ -112,7 +118,9 @@ def columns(
     return places
 
 
-def cells(fields: list[str], header: list[str], places: dict[str, int], table: Path, line: int) -> dict[str, str]:
+def cells(
+    fields: list[str], header: list[str], places: dict[str, int], table: Path, line: int
+) -> dict[str, str]:
     """A row's fields by column. Raises DataError if there are more or fewer than in the header."""
     if len(fields) != len(header):
         raise DataError(
@@ -124,12 +132,12 @@ def cells(fields: list[str], header: list[str], places: dict[str, int], table: P
     return {column: fields[index] for column, index in places.items()}
 
 
-def part_in(word: str, heading: str, table: Path, line: int) -> Part | None:
+def part_in(word: str, heading: str, table: Path, line: int) -> SplitName | None:
     """The part that a field means; None if it is empty. Raises DataError for another word."""
     if not word.strip():
         return None
-    if part := part_of(word):
-        return part
+    if split := part_of(word):
+        return split
     raise DataError(
         f"one of {', '.join(PART_WORDS)} is expected as the {heading}, got {word.strip()!r}",
         where=table,

@@ -73,7 +73,9 @@ def senseless(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.flatnonzero(~(np.abs(numbers) <= LARGEST_NUMBER))  # so written, NaN is among them
 
 
-def size_in(record: dict[str, Any], height: str, width: str, what: str, where: Path) -> tuple[int, int] | None:
+def size_in(
+    record: dict[str, Any], height: str, width: str, what: str, where: Path
+) -> tuple[int, int] | None:
     """A picture's height and width under these keys, or None where one is absent, null or 0.
 
     Raises DataError, naming `what`, for what is no size.
@@ -82,10 +84,15 @@ def size_in(record: dict[str, Any], height: str, width: str, what: str, where: P
     for key in (height, width):
         side = record.get(key)
         if side is not None and not (
-            isinstance(side, int | float) and type(side) is not bool and 0 <= side <= LARGEST_NUMBER and side % 1 == 0
+            isinstance(side, int | float)
+            and type(side) is not bool
+            and 0 <= side <= LARGEST_NUMBER
+            and side % 1 == 0
         ):
             shown = reprlib.repr(side)
-            raise DataError(f"a whole number of pixels is expected as {key} of {what}, got {shown}", where=where)
+            raise DataError(
+                f"a whole number of pixels is expected as {key} of {what}, got {shown}", where=where
+            )
         sides.append(int(side or 0))
     return (sides[0], sides[1]) if all(sides) else None
 
@@ -115,7 +122,10 @@ def text_of(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            "JSON in UTF-8 is expected, got other bytes", where=path, line=line, remedy="Save the file as UTF-8."
+            "JSON in UTF-8 is expected, got other bytes",
+            where=path,
+            line=line,
+            remedy="Save the file as UTF-8.",
         ) from None
 
 
@@ -135,15 +145,21 @@ def explained(path: Path, text: str) -> Iterator[None]:
             remedy="If the file is cut short, copy or export it again.",
         ) from None
     except RecursionError:
-        raise DataError("JSON is expected, this is nested too deep to be data", where=path) from None
+        raise DataError(
+            "JSON is expected, this is nested too deep to be data", where=path
+        ) from None
     except MemoryError:
         raise DataError("the file holds more than fits into memory", where=path) from None
     except ValueError as error:
         for found in _TEXT_OR_CONSTANT.finditer(text):
             if not found[0].startswith('"'):
                 line = text.count("\n", 0, found.start()) + 1
-                raise DataError(f"numbers are expected, got {found[0]}", where=path, line=line) from None
-        raise DataError(f"JSON is expected, but a number in it cannot be read ({error})", where=path) from None
+                raise DataError(
+                    f"numbers are expected, got {found[0]}", where=path, line=line
+                ) from None
+        raise DataError(
+            f"JSON is expected, but a number in it cannot be read ({error})", where=path
+        ) from None
 
 
 def refuse_constant(constant: str) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import explained, no_collection, refuse_constant, text_of, without_twins
+from foveate.formats._shared.json_file import (
+    explained,
+    no_collection,
+    refuse_constant,
+    text_of,
+    without_twins,
+)
 
 Taker = Callable[[dict[str, Any]], None]
 
@@ -39,14 +45,18 @@ def read_lists(path: Path, takers: Mapping[str, Taker]) -> None:
             if key not in takers:
                 cursor.value()
             elif key in seen:
-                raise DataError(f"the key {key!r} is expected once, it is there twice", line=cursor.line())
+                raise DataError(
+                    f"the key {key!r} is expected once, it is there twice", line=cursor.line()
+                )
             else:
                 seen.add(key)
                 _take_list(cursor, key, takers[key])
             more = cursor.goes_on("}")
         cursor.end()
     if missing := [repr(key) for key in takers if key not in seen]:
-        raise DataError(f"an object with {keys} is expected, it has no {' and no '.join(missing)}", where=path)
+        raise DataError(
+            f"an object with {keys} is expected, it has no {' and no '.join(missing)}", where=path
+        )
 
 
 def _take_list(cursor: _Cursor, key: str, take: Taker) -> None:

@@ -10,7 +10,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.data.images import loaded, upright
-from foveate.errors import BadPicture
+from foveate.errors import BadImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ def stored(path: Path) -> Stored:
     """The pixels of a label picture: grey of 8 or 16 bits, the indices of a palette, or RGB; upright.
 
     Black and white of one bit are 0 and 255, as in the same picture at 8 bits. Transparency is not looked at.
-    Raises BadPicture, with the file and the reason, for whatever is no such picture.
+    Raises BadImage, with the file and the reason, for whatever is no such picture.
     """
     return loaded(path, _stored)
 
@@ -63,17 +63,31 @@ def rgb(code: int) -> tuple[int, int, int]:
     return code >> 16, code >> 8 & 255, code & 255
 
 
-def _stored(picture: PIL.Image.Image) -> Stored:
-    mode = picture.mode
+def _stored(image: PIL.Image.Image) -> Stored:
+    mode = image.mode
     if mode in ("RGB", "RGBA"):
-        bands = np.asarray(picture).astype(np.int32)
+        bands = np.asarray(image).astype(np.int32)
         codes = bands[..., 0] << 16 | bands[..., 1] << 8 | bands[..., 2]
-        return Stored(upright(codes, picture), in_colour=True)
+        return Stored(upright(codes, image), in_colour=True)
     if mode not in ("1", "L", "LA", "P", "PA") and not mode.startswith("I"):
-        raise BadPicture(f"a label picture in grey, with a palette or in RGB is expected, got one in {mode}")
-    one_band = picture.convert("L") if mode == "1" else picture.getchannel(0) if mode in ("LA", "PA") else picture
+        raise BadImage(
+            f"a label picture in grey, with a palette or in RGB is expected, got one in {mode}"
+        )
+    one_band = (
+        image.convert("L")
+        if mode == "1"
+        else image.getchannel(0)
+        if mode in ("LA", "PA")
+        else image
+    )
     values = np.asarray(one_band)
-    if values.dtype.itemsize > 2 and values.size and not (values.min() >= 0 and values.max() <= 65535):
-        raise BadPicture(f"values from 0 to 65535 are expected, got {values.min()} to {values.max()}")
-    palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3) if mode in ("P", "PA") else None
-    return Stored(upright(values.astype(np.int32), picture), palette=palette)
+    if (
+        values.dtype.itemsize > 2
+        and values.size
+        and not (values.min() >= 0 and values.max() <= 65535)
+    ):
+        raise BadImage(f"values from 0 to 65535 are expected, got {values.min()} to {values.max()}")
+    palette = (
+        np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if mode in ("P", "PA") else None
+    )
+    return Stored(upright(values.astype(np.int32), image), palette=palette)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from foveate.annotations import IGNORE
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.class_table import ClassPixels, ClassTable, Codes
 from foveate.formats._shared.label_images import Stored, distinct, rgb, stored
 
@@ -32,7 +32,7 @@ class Looked:
     """
 
     table: ClassTable
-    present: list[tuple[int, ...] | BadPicture]
+    present: list[tuple[int, ...] | BadImage]
     notes: tuple[str, ...]
 
 
@@ -51,17 +51,24 @@ def look_through(labels: Sequence[Path], table: ClassTable | None, where: Path) 
         seen = each(_values_in, labels)
         table, told = _table_of(dict(zip(labels, seen, strict=True)), where)
         notes += told
-        found = [one if isinstance(one, BadPicture) else table.classes_of(one).tolist() for one in seen]
+        found = [
+            one if isinstance(one, BadImage) else table.classes_of(one).tolist() for one in seen
+        ]
     else:
         found = each(partial(_classes_in, table), labels)
         table = table if table.colours else _coloured(table, _first_palette(labels))
     count = len(table.names)
-    if outside := [path for path, one in zip(labels, found, strict=True) if isinstance(one, list) and count in one]:
+    if outside := [
+        path
+        for path, one in zip(labels, found, strict=True)
+        if isinstance(one, list) and count in one
+    ]:
         notes.append(
             f"{len(outside):,} label pictures hold values that the class table does not name (such as {outside[0].name})"
         )
     present = [
-        one if isinstance(one, BadPicture) else tuple(sorted({k for k in one if 0 <= k < count})) for one in found
+        one if isinstance(one, BadImage) else tuple(sorted({k for k in one if 0 <= k < count}))
+        for one in found
     ]
     return Looked(table, present, tuple(notes))
 
@@ -72,28 +79,30 @@ def each(look: Callable[[T], R], paths: Iterable[T]) -> list[R]:
         return list(pool.map(look, paths))
 
 
-def _values_in(path: Path) -> Stored | BadPicture:
+def _values_in(path: Path) -> Stored | BadImage:
     """What a label picture holds, its values once each; of a photo's millions only the first."""
     try:
-        picture = stored(path)
-    except BadPicture as error:
+        image = stored(path)
+    except BadImage as error:
         return error
-    return replace(picture, values=distinct(picture.values)[: _MOST_VALUES + 1])
+    return replace(image, values=distinct(image.values)[: _MOST_VALUES + 1])
 
 
-def _classes_in(table: ClassTable, path: Path) -> list[int] | BadPicture:
+def _classes_in(table: ClassTable, path: Path) -> list[int] | BadImage:
     try:
         return distinct(ClassPixels(path, table).read()).tolist()
-    except BadPicture as error:
+    except BadImage as error:
         return error
 
 
-def _table_of(seen: Mapping[Path, Stored | BadPicture], where: Path) -> tuple[ClassTable, list[str]]:
+def _table_of(seen: Mapping[Path, Stored | BadImage], where: Path) -> tuple[ClassTable, list[str]]:
     """The values that occur as classes, in order, and what is to be said of that."""
     good = {path: one for path, one in seen.items() if isinstance(one, Stored)}
     if not good:
         reason = "".join(f"; {error}" for error in list(seen.values())[:1])
-        raise DataError(f"label pictures are expected, found none that can be read{reason}", where=where)
+        raise DataError(
+            f"label pictures are expected, found none that can be read{reason}", where=where
+        )
     in_colour = [path for path, one in good.items() if one.in_colour]
     if 0 < len(in_colour) < len(good):
         other = next(path for path in good if path not in in_colour)
@@ -110,15 +119,21 @@ def _table_of(seen: Mapping[Path, Stored | BadPicture], where: Path) -> tuple[Cl
         return ClassTable(names, tuple(rgb(value) for value in values), None, codes), [note]
     palette = _common_palette(good)
     notes = []
-    ignored = _is_void(values, any(one.palette is not None and _VOID in one.values for one in good.values()))
+    ignored = _is_void(
+        values, any(one.palette is not None and _VOID in one.values for one in good.values())
+    )
     if ignored:
         values.remove(_VOID)
         notes.append(
             f"the value {_VOID} was taken for pixels that nobody labelled, as Pascal VOC has it; "
             "a classes.csv with value,name can say otherwise"
         )
-    notes.append(f"no classes.csv: the {len(values)} values that occur became classes; name them with value,name")
-    known = {value: index for index, value in enumerate(values)} | ({_VOID: IGNORE} if ignored else {})
+    notes.append(
+        f"no classes.csv: the {len(values)} values that occur became classes; name them with value,name"
+    )
+    known = {value: index for index, value in enumerate(values)} | (
+        {_VOID: IGNORE} if ignored else {}
+    )
     table = ClassTable(tuple(map(str, values)), None, Codes.of(known, len(values)), None)
     return _coloured(table, palette), notes
 
@@ -171,13 +186,17 @@ def _first_palette(labels: Sequence[Path]) -> dict[int, Colour]:
     for path in labels:
         one = _values_in(path)
         if isinstance(one, Stored):
-            return {} if one.palette is None else {value: _colour(one, value) for value in range(len(one.palette))}
+            return (
+                {}
+                if one.palette is None
+                else {value: _colour(one, value) for value in range(len(one.palette))}
+            )
     return {}
 
 
-def _colour(picture: Stored, value: int) -> Colour:
-    assert picture.palette is not None
-    red, green, blue = picture.palette[value].tolist()
+def _colour(image: Stored, value: int) -> Colour:
+    assert image.palette is not None
+    red, green, blue = image.palette[value].tolist()
     return red, green, blue
 
 
@@ -188,4 +207,6 @@ def _coloured(table: ClassTable, palette: Mapping[int, Colour]) -> ClassTable:
     values = dict(zip(table.by_value.classes.tolist(), table.by_value.values.tolist(), strict=True))
     if any(values[index] not in palette for index in range(len(table.names))):
         return table
-    return replace(table, colours=tuple(palette[values[index]] for index in range(len(table.names))))
+    return replace(
+        table, colours=tuple(palette[values[index]] for index in range(len(table.names)))
+    )

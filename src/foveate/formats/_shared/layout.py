@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveate.annotations import Label
-from foveate.data.dataset import Dataset, Part, Sample, Skipped, Source
+from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
 from foveate.data.images import PICTURE_SUFFIXES
 from foveate.errors import DataError
 
-PART_WORDS: dict[str, Part] = {
+PART_WORDS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
     "valid": "valid",
@@ -40,11 +40,11 @@ class Row:
     source: Source
     label: str
     group: str | None = None
-    part: Part | None = None
+    split: SplitName | None = None
     time: str | None = None
 
 
-def part_of(word: str) -> Part | None:
+def part_of(word: str) -> SplitName | None:
     """The part that a word means, if any: "Validation" -> "valid"."""
     return PART_WORDS.get(word.strip().casefold())
 
@@ -89,7 +89,9 @@ def unusable(file: Path | os.DirEntry[str]) -> str | None:
     try:
         status = file.stat()
     except FileNotFoundError:
-        return "a link to a file that is not there" if file.is_symlink() else "there is no such file"
+        return (
+            "a link to a file that is not there" if file.is_symlink() else "there is no such file"
+        )
     except (OSError, ValueError) as error:
         return f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
     if not stat.S_ISREG(status.st_mode):
@@ -114,7 +116,10 @@ def labelled(
     refuse_single(present, origin)
     classes = in_order(present, beside)
     labels = {label: Label(index) for index, label in enumerate(classes)}
-    samples = [Sample(row.id, row.source, labels[row.label], row.group, row.part, row.time) for row in rows]
+    samples = [
+        Sample(row.id, row.source, labels[row.label], row.group, row.split, row.time)
+        for row in rows
+    ]
     return Dataset(name, "classification", classes, samples, tuple(skipped), origin)
 
 
@@ -148,11 +153,15 @@ def read_classes(folder: Path) -> tuple[str, ...] | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
-        raise DataError("text in UTF-8 is expected", where=path, remedy="Save the file as UTF-8.") from None
+        raise DataError(
+            "text in UTF-8 is expected", where=path, remedy="Save the file as UTF-8."
+        ) from None
     for number, line in enumerate(lines, 1):
         if not line or line in lines[: number - 1]:
             problem = "an empty line" if not line else f"{line!r} a second time"
-            raise DataError(f"one class name a line is expected, got {problem}", where=path, line=number)
+            raise DataError(
+                f"one class name a line is expected, got {problem}", where=path, line=number
+            )
     return tuple(lines)
 
 

@@ -12,7 +12,9 @@ from foveate.formats._shared.layout import NOT_UTF8, is_utf8
 _FROM_ROOT = re.compile(r"/|[A-Za-z]:/")
 
 
-def inside(folder: Path, written: str, *, where: Path, line: int | None = None, root: Path | None = None) -> Path:
+def inside(
+    folder: Path, written: str, *, where: Path, line: int | None = None, root: Path | None = None
+) -> Path:
     """The file that a path means which is written in the file `where`, read from `folder`.
 
     root: the folder that it must not leave; None stands for `folder` itself
@@ -23,7 +25,9 @@ def inside(folder: Path, written: str, *, where: Path, line: int | None = None, 
     return folder / inside_id(folder, written, where=where, line=line, root=root)
 
 
-def inside_id(folder: Path, written: str, *, where: Path, line: int | None = None, root: Path | None = None) -> str:
+def inside_id(
+    folder: Path, written: str, *, where: Path, line: int | None = None, root: Path | None = None
+) -> str:
     """The same as a normal path from `folder`, with slashes: "./a//b.jpg" -> "a/b.jpg"."""
     shown = repr(written if len(written) < 200 else f"{written[:200]}...")
     if not written.strip() or "\0" in written:

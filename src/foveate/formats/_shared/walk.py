@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from foveate.data.dataset import Skipped
-from foveate.formats._shared.layout import NOT_UTF8, is_hidden, is_named_picture, is_utf8, printable, unusable, visible
+from foveate.formats._shared.layout import (
+    NOT_UTF8,
+    is_hidden,
+    is_named_picture,
+    is_utf8,
+    printable,
+    unusable,
+    visible,
+)
 
 _LOOKED_AT = 10_000  # entries in search of one picture, so that a guess stays cheap
 
@@ -25,7 +33,7 @@ def holds_picture(folder: Path) -> bool:
     return False
 
 
-def pictures(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
+def make_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
     """(id, path) of each usable picture below a folder, by name; what is not usable is added to `skipped`.
 
     root: the folder that ids begin from; `folder` lies in it
@@ -38,7 +46,9 @@ def pictures(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple
         try:
             folders, files = visible(here)
         except OSError as error:
-            skipped.append(Skipped(printable(here[start:]) + "/", f"cannot be opened ({error.strerror})"))
+            skipped.append(
+                Skipped(printable(here[start:]) + "/", f"cannot be opened ({error.strerror})")
+            )
             continue
         for entry in reversed(folders):
             if (identity := _identity(entry)) in seen:

@@ -29,8 +29,12 @@ def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-            raise DataError("a new or empty folder is expected, something is there already", where=path)
-        if isinstance(dataset.origin, Path) and path.resolve().is_relative_to(dataset.origin.resolve()):
+            raise DataError(
+                "a new or empty folder is expected, something is there already", where=path
+            )
+        if isinstance(dataset.origin, Path) and path.resolve().is_relative_to(
+            dataset.origin.resolve()
+        ):
             raise DataError("a place outside the data itself is expected", where=path)
         partial.mkdir(parents=True)
         yield partial
@@ -49,7 +53,7 @@ def refuse(path: Path, name: str, problems: list[str]) -> None:
         raise DataError(
             f"the format {name!r} cannot hold this data: {'; '.join(problems)}",
             where=path,
-            remedy=f"Choose another format (see: foveate formats), or leave it out with --without ({', '.join(task_views.LEAVES)}).",
+            remedy=f"Choose another format (see: foveate formats), or leave it out with --without ({', '.join(task_views.DROPPABLE)}).",
         )
 
 
@@ -57,7 +61,7 @@ def unlabelled(dataset: Dataset[Any], tasks: tuple[str, ...]) -> list[str]:
     """What keeps data from being written in a format for these tasks: annotations of another kind, or none."""
     if dataset.task not in tasks:
         return [f"annotations for {dataset.task} (it holds those for {' and '.join(tasks)})"]
-    return count("without an annotation", [sample for sample in dataset if sample.truth is None])
+    return count("without an annotation", [sample for sample in dataset if sample.target is None])
 
 
 def count(what: str, samples: list[Sample[Any]]) -> list[str]:
@@ -69,19 +73,27 @@ def told_besides(dataset: Dataset[Any], *what: str) -> list[str]:
     """Lines of a refusal for a format without a place for these: "group", "time"."""
     problems = []
     for each in what:
-        problems += count(f"with a {each}", [sample for sample in dataset if getattr(sample, each) is not None])
+        problems += count(
+            f"with a {each}", [sample for sample in dataset if getattr(sample, each) is not None]
+        )
     return problems
 
 
 def part_for_some(dataset: Dataset[Any]) -> list[str]:
     """A line of a refusal for a format in which all samples have a part or none."""
-    without = [sample for sample in dataset if sample.part is None]
-    return count("without a part beside others with one", without) if len(without) < len(dataset) else []
+    without = [sample for sample in dataset if sample.split is None]
+    return (
+        count("without a part beside others with one", without)
+        if len(without) < len(dataset)
+        else []
+    )
 
 
 def listed(classes: tuple[str, ...]) -> list[str]:
     """What keeps class names from being lines of classes.txt."""
-    return [f"the class name {name!r}" for name in classes if not name or "\n" in name or "\r" in name]
+    return [
+        f"the class name {name!r}" for name in classes if not name or "\n" in name or "\r" in name
+    ]
 
 
 def write_classes(dataset: Dataset[Any], folder: Path) -> None:
@@ -92,7 +104,12 @@ def write_classes(dataset: Dataset[Any], folder: Path) -> None:
 
 def needs_classes(dataset: Dataset[Any]) -> bool:
     """Whether a reader that sorts the class names it meets would come to other indices."""
-    present = {dataset.classes[k] for sample in dataset if sample.truth is not None for k in sample.truth.present()}
+    present = {
+        dataset.classes[k]
+        for sample in dataset
+        if sample.target is not None
+        for k in sample.target.present()
+    }
     return tuple(sorted(present)) != dataset.classes
 
 
@@ -104,7 +121,9 @@ def safe_names(dataset: Dataset[Any], leave_out: list[tuple[str, ...]]) -> list[
     names: list[str] = []
     taken: set[str] = set()
     for sample, leading in zip(dataset, leave_out, strict=True):
-        folders = [part for part in sample.id.replace("\0", "_").split("/") if part not in ("", ".", "..")]
+        folders = [
+            part for part in sample.id.replace("\0", "_").split("/") if part not in ("", ".", "..")
+        ]
         for folder in leading:
             if len(folders) > 1 and folders[0] == folder:
                 folders.pop(0)

@@ -43,7 +43,13 @@ def read_yaml(path: Path) -> Keys:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
-        line = mark.line + 1 if mark else None if position is None else text.count("\n", 0, position) + 1
+        line = (
+            mark.line + 1
+            if mark
+            else None
+            if position is None
+            else text.count("\n", 0, position) + 1
+        )
         problem = getattr(error, "problem", None) or "a character that is none"
         raise DataError(
             f"YAML is expected, but there is an error in it ({problem})",
@@ -52,9 +58,13 @@ def read_yaml(path: Path) -> Keys:
         ) from None
     # A date such as 2001-99-99, a number of thousands of digits: the library lets pass what Python raises.
     except (ValueError, ArithmeticError, TypeError, LookupError, AttributeError) as error:
-        raise DataError(f"YAML is expected, but a value in it cannot be read ({error})", where=path) from None
+        raise DataError(
+            f"YAML is expected, but a value in it cannot be read ({error})", where=path
+        ) from None
     if not isinstance(values, dict):
-        raise DataError("keys and values are expected, such as `names: [cat, dog]`", where=path, line=1)
+        raise DataError(
+            "keys and values are expected, such as `names: [cat, dog]`", where=path, line=1
+        )
     return Keys(path, values, lines)
 
 
@@ -75,7 +85,9 @@ def _checked(path: Path, text: str) -> dict[str, int]:
             if at_key[-1] and isinstance(event, yaml.ScalarEvent):
                 if event.value in seen:
                     raise DataError(
-                        f"a key is expected once, got {event.value[:100]!r} a second time", where=path, line=line
+                        f"a key is expected once, got {event.value[:100]!r} a second time",
+                        where=path,
+                        line=line,
                     )
                 seen.add(event.value)
                 if len(keys) == 1:

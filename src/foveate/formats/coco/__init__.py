@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.annotations import Instances, boxes_of
-from foveate.data.dataset import Dataset, Part, Sample, Skipped
+from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.instances import unwritable
@@ -56,8 +56,22 @@ TASKS = ("detection", "instance")
 _NAMED = re.compile(r"instances.*\.json|.*\.coco\.json", re.IGNORECASE)
 _MOST_FILES = 20  # of other names; where there are more, they are no COCO but one for each picture
 _LOOKED_FOR = 50  # pictures, to find their folder
-_HOLDERS = ("data", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures")  # they may hold folders
-_LABELS = ("annotation", "annotations", "json", "labels")  # folders of files with labels, beside those of pictures
+_HOLDERS = (
+    "data",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "jpegimages",
+    "photos",
+    "pictures",
+)  # they may hold folders
+_LABELS = (
+    "annotation",
+    "annotations",
+    "json",
+    "labels",
+)  # folders of files with labels, beside those of pictures
 _REST = "images"  # where pictures of no part are written
 
 
@@ -79,14 +93,16 @@ def read(path: Path) -> Dataset[Any]:
     """
     files, notes = _files(path)
     classes: dict[str, int] = {}
-    found: dict[str, tuple[Path, Path, Part | None, Record]] = {}
-    for file, part in files:
+    found: dict[str, tuple[Path, Path, SplitName | None, Record]] = {}
+    for file, split in files:
         known = len(classes)
         records, own_notes = parse(file, classes)
         notes += own_notes
         if known and len(classes) > known:
             name = printable(file.name)
-            notes.append(f"{name} has categories that the files before it lack; all are taken together")
+            notes.append(
+                f"{name} has categories that the files before it lack; all are taken together"
+            )
         top, folder = _pictures_of(file, [record.written for record in records], path)
         for record in records:
             written = inside_id(folder, record.written, where=file, root=top)
@@ -97,16 +113,16 @@ def read(path: Path) -> Dataset[Any]:
                     where=file,
                     remedy="Remove one of the two, and give its annotations to the other.",
                 )
-            found[id] = (file, top / id, part, record)
-    things = any(shape is not None for *_, record in found.values() for shape in record.shapes)
+            found[id] = (file, top / id, split, record)
+    instances = any(shape is not None for *_, record in found.values() for shape in record.shapes)
     samples: list[Sample[Any]] = []
     skipped: list[Skipped] = []
-    for id, (_, picture, part, record) in found.items():
-        if reason := unusable(picture) if is_utf8(id) else NOT_UTF8:
+    for id, (_, image, split, record) in found.items():
+        if reason := unusable(image) if is_utf8(id) else NOT_UTF8:
             skipped.append(Skipped(printable(id), reason))
         else:
-            truth = Instances(record.boxes, record.shapes) if things else record.boxes
-            samples.append(Sample(id, FileSource(picture), truth, record.group, part, record.time))
+            target = Instances(record.boxes, record.shapes) if instances else record.boxes
+            samples.append(Sample(id, FileSource(image), target, record.group, split, record.time))
     if not samples:
         raise DataError(
             f"pictures are expected, found none that can be used ({len(skipped):,} skipped; "
@@ -114,8 +130,11 @@ def read(path: Path) -> Dataset[Any]:
             where=files[0][0],
             remedy="Put the pictures beside the file, or in a folder images/ beside it.",
         )
-    notes += _without_record([picture for _, picture, *_ in found.values()])
-    name, task = path.stem if path.is_file() else path.name, "instance" if things else "detection"
+    notes += _without_record([image for _, image, *_ in found.values()])
+    name, task = (
+        path.stem if path.is_file() else path.name,
+        "instance" if instances else "detection",
+    )
     return Dataset(name, task, tuple(classes), samples, tuple(skipped), path, notes=tuple(notes))
 
 
@@ -126,16 +145,25 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     difficult boxes, scores, colours of classes, nor things of which none has a shape.
     """
     refuse(path, NAME, unlabelled(dataset, TASKS))
-    problems = count("with difficult boxes", [sample for sample in dataset if boxes_of(sample.truth).difficult.any()])
-    problems += count("with masks of another size than their picture", [one for one in dataset if differing(one)])
+    problems = count(
+        "with difficult boxes",
+        [sample for sample in dataset if boxes_of(sample.target).difficult.any()],
+    )
+    problems += count(
+        "with masks of another size than their picture", [one for one in dataset if differing(one)]
+    )
     refuse(path, NAME, unwritable(dataset) + problems + unpaintable(dataset))
-    parted = any(sample.part for sample in dataset)
-    places = [sample.part or _REST for sample in dataset]
+    parted = any(sample.split for sample in dataset)
+    places = [sample.split or _REST for sample in dataset]
     names = safe_names(dataset, [(place,) for place in places])
     with new_folder(dataset, path) as folder:
         for place in sorted(set(places)):
             rows = [row for row, one in enumerate(places) if one == place]
-            file = folder / "annotations" / f"instances_{place}.json" if parted else folder / "instances.json"
+            file = (
+                folder / "annotations" / f"instances_{place}.json"
+                if parted
+                else folder / "instances.json"
+            )
             text = json.dumps(content(dataset, rows, names), ensure_ascii=False, allow_nan=False)
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8", newline="\n")
@@ -143,7 +171,7 @@ def write(dataset: Dataset[Any], path: Path) -> None:
                 write_picture(dataset[row], folder / place / names[row])
 
 
-def _files(path: Path) -> tuple[list[tuple[Path, Part | None]], list[str]]:
+def _files(path: Path) -> tuple[list[tuple[Path, SplitName | None]], list[str]]:
     """The files with labels, each with its part, and notes on others beside them. Raises DataError if there are none."""
     if path.is_file():
         return [(path, None)], []
@@ -154,17 +182,26 @@ def _files(path: Path) -> tuple[list[tuple[Path, Part | None]], list[str]]:
             others = ", ".join(printable(file.name) for file in jsons if file not in chosen)
             notes = [f"not read, as they are not called instances: {others}"] if others else []
             return [(file, _part_in(file.stem)) for file in chosen], notes
-    parts = [(file, part) for one in folders if (part := part_of(one.name)) for file in _instances(_jsons(one))]
-    if not parts:
+    splits = [
+        (file, split)
+        for one in folders
+        if (split := part_of(one.name))
+        for file in _instances(_jsons(one))
+    ]
+    if not splits:
         keys = ", ".join(KEYS)
         raise DataError(
-            f"a JSON file with {keys} is expected, found none", where=path, remedy=f"Lay it out as {SUMMARY}."
+            f"a JSON file with {keys} is expected, found none",
+            where=path,
+            remedy=f"Lay it out as {SUMMARY}.",
         )
-    return list(parts), []
+    return list(splits), []
 
 
 def _jsons(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in visible(folder)[1] if entry.name.lower().endswith(".json")]
+    return [
+        Path(entry.path) for entry in visible(folder)[1] if entry.name.lower().endswith(".json")
+    ]
 
 
 def _instances(jsons: list[Path]) -> list[Path]:
@@ -174,28 +211,30 @@ def _instances(jsons: list[Path]) -> list[Path]:
     return [file for file in jsons if has_keys(file, *KEYS)] if len(jsons) <= _MOST_FILES else []
 
 
-def _part_in(name: str) -> Part | None:
+def _part_in(name: str) -> SplitName | None:
     """The part that a word in a name means, if one does: "instances_val2017" -> "valid"."""
     words = re.findall(r"[a-z]+", name.casefold())
-    parts = {PART_WORDS[word] for word in words if word in PART_WORDS}
-    return parts.pop() if len(parts) == 1 else None
+    splits = {PART_WORDS[word] for word in words if word in PART_WORDS}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _pictures_of(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
     """The folder that ids begin from, and below it the one that a file's names begin from: where most of some of them are
     found, of the file's own part if there is one. Numbered pictures may be called the same in each part.
     """
-    beside = file.parent.name.casefold() in _LABELS  # of a single file; what lies beside another folder is another set
+    beside = (
+        file.parent.name.casefold() in _LABELS
+    )  # of a single file; what lies beside another folder is another set
     above = [file.parent.parent] if (beside if path.is_file() else file.parent != path) else []
     bases = [file.parent, *above]
     some = names[:: max(1, len(names) // _LOOKED_FOR)][:_LOOKED_FOR]
-    part = _part_in(file.stem)
+    split = _part_in(file.stem)
     best, best_fit = (path if path.is_dir() else file.parent, file.parent), (0, 0)
     for base, folder in _near(bases):
         top = path if path.is_dir() else base
         there = sum(_is_there(folder, name, file, top) for name in some)
         of_part = None if folder == file.parent else _part_in(folder.relative_to(base).as_posix())
-        fit = (1 if of_part is None else 2 if of_part == part else 0, there)
+        fit = (1 if of_part is None else 2 if of_part == split else 0, there)
         if there and fit > best_fit:
             best, best_fit = (top, folder), fit
     return best
@@ -227,11 +266,11 @@ def _is_there(folder: Path, name: str, file: Path, top: Path) -> bool:
         return False
 
 
-def _without_record(pictures: list[Path]) -> list[str]:
+def _without_record(images: list[Path]) -> list[str]:
     """A note on pictures in the same folders that no image record names."""
     names = defaultdict(set)
-    for picture in pictures:
-        names[picture.parent].add(picture.name)
+    for image in images:
+        names[image.parent].add(image.name)
     others = [
         entry.name
         for folder in sorted(names)
@@ -240,4 +279,8 @@ def _without_record(pictures: list[Path]) -> list[str]:
         if is_named_picture(entry.name) and entry.name not in names[folder]
     ]
     example = f" (such as {printable(others[0])})" if others else ""
-    return [f"{len(others):,} pictures have no image record and are left out{example}"] if others else []
+    return (
+        [f"{len(others):,} pictures have no image record and are left out{example}"]
+        if others
+        else []
+    )

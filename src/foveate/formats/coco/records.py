@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Polygon, RunLengths, Shape
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import are_numbers, no_collection, optional_text, senseless, size_in, text_in
+from foveate.formats._shared.json_file import (
+    are_numbers,
+    no_collection,
+    optional_text,
+    senseless,
+    size_in,
+    text_in,
+)
 from foveate.formats._shared.json_lists import read_lists
 from foveate.formats._shared.layout import printable
 from foveate.ops import rle
@@ -24,9 +31,22 @@ from foveate.ops import rle
 KEYS = ("images", "annotations", "categories")
 """What a file of COCO instances has."""
 
-_READ = {"id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "area"}  # the area follows from the rest
+_READ = {
+    "id",
+    "image_id",
+    "category_id",
+    "bbox",
+    "segmentation",
+    "iscrowd",
+    "area",
+}  # the area follows from the rest
 _ABOUT = {"id", "file_name", "width", "height", "group", "time"}
-_ABOUT |= {"license", "coco_url", "flickr_url", "date_captured"}  # where a picture comes from, as COCO says it
+_ABOUT |= {
+    "license",
+    "coco_url",
+    "flickr_url",
+    "date_captured",
+}  # where a picture comes from, as COCO says it
 _NUMBERS = "numbers that a picture can have are expected"
 
 _Pieces = tuple[int, int]  # the first of a thing's outlines, and the one after its last
@@ -53,7 +73,14 @@ def parse(file: Path, classes: dict[str, int]) -> tuple[list[Record], list[str]]
     Raises DataError for what is not COCO, and for the first annotation, by its id, that has no meaning.
     """
     columns = _Columns(file)
-    read_lists(file, dict(zip(KEYS, (columns.add_image, columns.add_annotation, columns.add_category), strict=True)))
+    read_lists(
+        file,
+        dict(
+            zip(
+                KEYS, (columns.add_image, columns.add_annotation, columns.add_category), strict=True
+            )
+        ),
+    )
     for key, entries in (("images", columns.images), ("categories", columns.names)):
         if not entries:
             raise DataError(f"something is expected under {key!r}, the list is empty", where=file)
@@ -74,7 +101,9 @@ class _Columns:
     """
 
     file: Path
-    images: list[tuple[str, str | None, str | None, tuple[int, int] | None]] = field(default_factory=list)
+    images: list[tuple[str, str | None, str | None, tuple[int, int] | None]] = field(
+        default_factory=list
+    )
     image_rows: dict[Any, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
@@ -94,7 +123,9 @@ class _Columns:
     def add_image(self, image: dict[str, Any]) -> None:
         self.image_keys.update(image)
         if type(id := image.get("id")) not in (int, str):
-            raise DataError(f"a number or a text is expected as id of an image record, got {brief(id)}")
+            raise DataError(
+                f"a number or a text is expected as id of an image record, got {brief(id)}"
+            )
         if self.image_rows.setdefault(id, len(self.images)) != len(self.images):
             raise DataError(f"one image record an id is expected, {brief(id)} has two")
         what = f"image {brief(id)}"
@@ -110,7 +141,9 @@ class _Columns:
         if id in self.names or name in self.named:
             twice = f"the id {brief(id)}" if id in self.names else repr(name)
             remedy = "Rename one, or give both one category if they are the same."
-            raise DataError(f"each category is expected once, {twice} is there twice", remedy=remedy)
+            raise DataError(
+                f"each category is expected once, {twice} is there twice", remedy=remedy
+            )
         self.names[id] = name
         self.named.add(name)
 
@@ -149,7 +182,8 @@ class _Columns:
         for outline in segmentation if isinstance(segmentation, list) else [None]:
             if not are_numbers(outline) or len(outline) % 2 or len(outline) == 2:
                 raise self.wrong(
-                    id, "a list of outlines, each of x and y in turn, or run lengths are expected as its segmentation"
+                    id,
+                    "a list of outlines, each of x and y in turn, or run lengths are expected as its segmentation",
                 )
             if len(outline) < 6:  # a slip of the hand: a line has no inside
                 self.too_few.append(id)
@@ -166,7 +200,11 @@ class _Columns:
 
     def runs(self, segmentation: dict[str, Any], id: Any) -> RunLengths:
         size, counts = segmentation.get("size"), segmentation.get("counts")
-        if not are_numbers(size) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        if (
+            not are_numbers(size)
+            or len(size) != 2
+            or not all(isinstance(side, int) for side in size)
+        ):
             raise self.wrong(id, "height and width are expected as the size of its run lengths")
         own = int(size[0]), int(size[1])
         try:
@@ -176,16 +214,23 @@ class _Columns:
                 return RunLengths(rle.checked(counts, own), own)  # type: ignore[arg-type]
         except ValueError as error:
             raise self.wrong(id, str(error)) from None
-        raise self.wrong(id, "a text or a list of whole numbers is expected as the counts of its run lengths")
+        raise self.wrong(
+            id, "a text or a list of whole numbers is expected as the counts of its run lengths"
+        )
 
     def records(self, classes: dict[str, int]) -> list[Record]:
         """What was added, picture by picture."""
-        indices = {id: classes.setdefault(self.names[id], len(classes)) for id in sorted(self.names)}
+        indices = {
+            id: classes.setdefault(self.names[id], len(classes)) for id in sorted(self.names)
+        }
         categories = self.rows(self.category_ids, indices, "category")
         images = self.rows(self.image_ids, self.image_rows, "image")
         shapes = self.all_shapes()
         for row, shape in enumerate(shapes):
-            if isinstance(shape, RunLengths) and (size := self.images[images[row]][3] or shape.size) != shape.size:
+            if (
+                isinstance(shape, RunLengths)
+                and (size := self.images[images[row]][3] or shape.size) != shape.size
+            ):
                 raise self.wrong(
                     self.ids[row],
                     f"run lengths of {size[1]} x {size[0]} pixels are expected, as its picture has, "
@@ -202,10 +247,14 @@ class _Columns:
         rows, corners, categories = order.tolist(), corners[order], categories[order]
         crowd = np.array(self.crowd, bool)[order]
         records = []
-        for (name, group, time, size), start, end in zip(self.images, starts[:-1], starts[1:], strict=True):
+        for (name, group, time, size), start, end in zip(
+            self.images, starts[:-1], starts[1:], strict=True
+        ):
             here = slice(start, end)
             boxes = Boxes(corners[here], categories[here], crowd=crowd[here], size=size)
-            records.append(Record(name, group, time, boxes, tuple([shapes[row] for row in rows[here]])))
+            records.append(
+                Record(name, group, time, boxes, tuple([shapes[row] for row in rows[here]]))
+            )
         return records
 
     def rows(self, ids: list[Any], known: dict[Any, int], what: str) -> NDArray[np.int64]:
@@ -213,7 +262,9 @@ class _Columns:
         places = []
         for row, id in enumerate(ids):
             if type(id) in (bool, dict, list) or id not in known:  # true would be taken for 1
-                raise self.wrong(self.ids[row], f"the {what}_id of a listed {what} is expected, got {brief(id)}")
+                raise self.wrong(
+                    self.ids[row], f"the {what}_id of a listed {what} is expected, got {brief(id)}"
+                )
             places.append(known[id])
         return np.array(places, np.int64)
 
@@ -221,11 +272,17 @@ class _Columns:
         points, ends = np.array(self.corners), self.ends
         if len(bad := senseless(points)):
             outline = int(np.searchsorted(ends, bad[0] // 2, "right")) - 1
-            row = next(row for row, one in enumerate(self.shapes) if isinstance(one, tuple) and outline < one[1])
+            row = next(
+                row
+                for row, one in enumerate(self.shapes)
+                if isinstance(one, tuple) and outline < one[1]
+            )
             raise self.wrong(self.ids[row], f"{_NUMBERS} as its segmentation")
         points = points.reshape(-1, 2)
         return [
-            _polygon(tuple([points[ends[k] : ends[k + 1]] for k in range(*one)])) if isinstance(one, tuple) else one
+            _polygon(tuple([points[ends[k] : ends[k + 1]] for k in range(*one)]))
+            if isinstance(one, tuple)
+            else one
             for one in self.shapes
         ]
 

@@ -19,38 +19,53 @@ def content(dataset: Dataset[Any], rows: list[int], names: list[str]) -> dict[st
         height, width = size = picture_size(sample)
         image = {"id": row + 1, "file_name": names[row], "width": width, "height": height}
         images.append({**image, **told_of(sample)})
-        for thing in things(sample.truth, size):
-            annotations.append({"id": len(annotations) + 1, "image_id": row + 1, **thing})
+        for instance in instances(sample.target, size):
+            annotations.append({"id": len(annotations) + 1, "image_id": row + 1, **instance})
     return {
         "info": {"description": dataset.name},
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": index + 1, "name": name} for index, name in enumerate(dataset.classes)],
+        "categories": [
+            {"id": index + 1, "name": name} for index, name in enumerate(dataset.classes)
+        ],
     }
 
 
 def differing(sample: Sample[Any]) -> bool:
     """Whether run lengths are of another size than the picture is said to have."""
-    size = boxes_of(sample.truth).size
+    size = boxes_of(sample.target).size
     return size is not None and any(
-        isinstance(x, RunLengths) and tuple(x.size) != size for x in shapes_of(sample.truth)
+        isinstance(x, RunLengths) and tuple(x.size) != size for x in shapes_of(sample.target)
     )
 
 
-def things(truth: Any, size: tuple[int, int]) -> list[dict[str, Any]]:
+def instances(target: Any, size: tuple[int, int]) -> list[dict[str, Any]]:
     """The annotations of one picture with boxes or outlined things, without ids; of answers each with its score. size: of the
-    picture."""
-    boxes, told = boxes_of(truth), []
-    columns = (boxes.corners.tolist(), boxes.classes.tolist(), boxes.crowd.tolist(), shapes_of(truth))
-    for row, ((left, top, right, bottom), category, crowd, shape) in enumerate(zip(*columns, strict=True)):
+    picture.
+    """
+    boxes, told = boxes_of(target), []
+    columns = (
+        boxes.corners.tolist(),
+        boxes.classes.tolist(),
+        boxes.crowd.tolist(),
+        shapes_of(target),
+    )
+    for row, ((left, top, right, bottom), category, crowd, shape) in enumerate(
+        zip(*columns, strict=True)
+    ):
         width, height = right - left, bottom - top
         segmentation, area = _segmentation(shape, size) if shape else ([], abs(width * height))
-        thing = {"category_id": category + 1, "bbox": [left, top, width, height], "area": area, "iscrowd": int(crowd)}
-        if truth is not boxes:
-            thing["segmentation"] = segmentation
+        instance = {
+            "category_id": category + 1,
+            "bbox": [left, top, width, height],
+            "area": area,
+            "iscrowd": int(crowd),
+        }
+        if target is not boxes:
+            instance["segmentation"] = segmentation
         if boxes.scores is not None:
-            thing["score"] = round(float(boxes.scores[row]), 6)
-        told.append(thing)
+            instance["score"] = round(float(boxes.scores[row]), 6)
+        told.append(instance)
     return told
 
 
@@ -59,5 +74,7 @@ def _segmentation(shape: Shape, size: tuple[int, int]) -> tuple[Any, float]:
     if isinstance(shape, Polygon):
         area = sum(polygons.area(outline) for outline in shape.outlines)
         return [outline.ravel().tolist() for outline in shape.outlines], area
-    runs = shape.counts if isinstance(shape, RunLengths) else rle.of_places(shape.places(size), size)
+    runs = (
+        shape.counts if isinstance(shape, RunLengths) else rle.of_places(shape.places(size), size)
+    )
     return {"size": list(size), "counts": rle.to_text(runs)}, rle.area(runs)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Boxes, Instances, Polygon, boxes_of
-from foveate.data.dataset import Dataset, Part, Sample, Skipped, Source
+from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.instances import picture_size, shapes_of, told_of, unwritable
@@ -49,7 +49,7 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_picture,
 )
-from foveate.formats.labelme.shapes import EmbeddedSource, Thing, things_in
+from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, shapes_in
 
 NAME = "labelme"
 SUMMARY = "LabelMe: a JSON file beside each picture (images/1.jpg, images/1.json), also below train/, valid/ and test/"
@@ -67,7 +67,7 @@ class _Page:
 
     source: Source
     size: tuple[int, int] | None
-    things: list[Thing]
+    shapes: list[LabelmeShape]
     told: tuple[str | None, str | None]
 
 
@@ -96,7 +96,9 @@ def read(path: Path) -> Dataset[Any]:
     """
     if not path.is_dir():
         raise DataError(
-            "a folder with LabelMe files is expected, this is a file", where=path, remedy="Give its folder."
+            "a folder with LabelMe files is expected, this is a file",
+            where=path,
+            remedy="Give its folder.",
         )
     skipped: list[Skipped] = []
     files = list(_files(path, skipped))
@@ -107,28 +109,32 @@ def read(path: Path) -> Dataset[Any]:
             id, page = found
             if id in pages:
                 first = pages[id][0].relative_to(path).as_posix()
-                raise DataError(f"one file a picture is expected, {id!r} has {first} too", where=file)
+                raise DataError(
+                    f"one file a picture is expected, {id!r} has {first} too", where=file
+                )
             pages[id] = (file, page)
     reasons = {one.id for one in skipped}
     for file in files:
         id = file.relative_to(path).as_posix()
         if is_named_picture(id) and id not in pages and id not in reasons:
             skipped.append(Skipped(id, "no JSON file says what is in it"))
-    present = {thing.label for _, page in pages.values() for thing in page.things}
+    present = {shape.label for _, page in pages.values() for shape in page.shapes}
     classes = in_order(present, path)
     if not pages or not classes:
         first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
         what = "things with a label" if pages else "pictures with a LabelMe file"
-        raise DataError(f"{what} are expected, found none ({len(skipped):,} skipped{first})", where=path)
-    outlined = any(thing.outlines for _, page in pages.values() for thing in page.things)
+        raise DataError(
+            f"{what} are expected, found none ({len(skipped):,} skipped{first})", where=path
+        )
+    outlined = any(shape.outlines for _, page in pages.values() for shape in page.shapes)
     indices = {name: index for index, name in enumerate(classes)}
-    parts, notes = _parts(files, path)
+    splits, notes = _parts(files, path)
     notes += [f"{what}: {number:,}" for what, number in sorted(left_out.items())]
     samples = []
     for id, (file, page) in pages.items():
         group, time = page.told
-        part = parts.get(file.relative_to(path).parts[0])
-        samples.append(Sample(id, page.source, _truth(page, indices, outlined), group, part, time))
+        split = splits.get(file.relative_to(path).parts[0])
+        samples.append(Sample(id, page.source, _truth(page, indices, outlined), group, split, time))
     task = "instance" if outlined else "detection"
     return Dataset(path.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
@@ -142,21 +148,33 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
     problems = part_for_some(dataset)
-    masked = [s for s in samples if any(x is not None and not isinstance(x, Polygon) for x in shapes_of(s.truth))]
+    masked = [
+        s
+        for s in samples
+        if any(x is not None and not isinstance(x, Polygon) for x in shapes_of(s.target))
+    ]
     problems += count("with masks that are no outlines", masked)
-    problems += count("with boxes that are not the bounds of their outlines", [s for s in samples if _differs(s)])
-    turned = [s for s in samples if (boxes_of(s.truth).corners[:, :2] > boxes_of(s.truth).corners[:, 2:]).any()]
+    problems += count(
+        "with boxes that are not the bounds of their outlines", [s for s in samples if _differs(s)]
+    )
+    turned = [
+        s
+        for s in samples
+        if (boxes_of(s.target).corners[:, :2] > boxes_of(s.target).corners[:, 2:]).any()
+    ]
     problems += count("with boxes turned inside out", turned)
     problems += listed(dataset.classes) if needs_classes(dataset) else []
     refuse(path, NAME, unwritable(dataset) + problems + unpaintable(dataset))
-    places = [sample.part or "images" for sample in samples]
+    places = [sample.split or "images" for sample in samples]
     with new_folder(dataset, path) as folder:
         stems = file_stems(dataset, [(place,) for place in places])
         for sample, place, (stem, ending) in zip(samples, places, stems, strict=True):
             write_picture(sample, folder / place / (stem + ending))
             content = _content(sample, dataset.classes, stem + ending)
             text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
-            (folder / place / f"{stem}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+            (folder / place / f"{stem}.json").write_text(
+                text + "\n", encoding="utf-8", newline="\n"
+            )
         if needs_classes(dataset):
             write_classes(dataset, folder)
 
@@ -191,14 +209,20 @@ def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
                 skipped.append(Skipped(id, "neither a picture nor a JSON file"))
 
 
-def _read_page(file: Path, root: Path, skipped: list[Skipped], left_out: Counter[str]) -> tuple[str, _Page] | None:
+def _read_page(
+    file: Path, root: Path, skipped: list[Skipped], left_out: Counter[str]
+) -> tuple[str, _Page] | None:
     """The picture's id and what the file says of it; None, and a line in `skipped`, where there is no such picture."""
     content = read_json(file)
     if not isinstance(content, dict) or "shapes" not in content:
-        skipped.append(Skipped(file.relative_to(root).as_posix(), "JSON of another kind: it has no shapes"))
+        skipped.append(
+            Skipped(file.relative_to(root).as_posix(), "JSON of another kind: it has no shapes")
+        )
         return None
     written = text_in(content.get("imagePath"), "imagePath", file)
-    id = os.path.normpath(file.parent.relative_to(root) / inside_id(file.parent, written, where=file, root=root))
+    id = os.path.normpath(
+        file.parent.relative_to(root) / inside_id(file.parent, written, where=file, root=root)
+    )
     source: Source = FileSource(root / id)
     if reason := unusable(root / id):
         if not isinstance(content.get("imageData"), str):
@@ -207,41 +231,53 @@ def _read_page(file: Path, root: Path, skipped: list[Skipped], left_out: Counter
         source = EmbeddedSource(file)
         left_out["pictures that are not there and are taken from their JSON file"] += 1
     size = size_in(content, "imageHeight", "imageWidth", "the picture", file)
-    told = (optional_text(content, "group", "the picture", file), optional_text(content, "time", "the picture", file))
-    return id, _Page(source, size, things_in(content, file, left_out), told)
+    told = (
+        optional_text(content, "group", "the picture", file),
+        optional_text(content, "time", "the picture", file),
+    )
+    return id, _Page(source, size, shapes_in(content, file, left_out), told)
 
 
 def _truth(page: _Page, indices: dict[str, int], outlined: bool) -> Boxes | Instances:
     boxes = Boxes(
-        np.array([thing.corners for thing in page.things], np.float64).reshape(-1, 4),
-        np.array([indices[thing.label] for thing in page.things], np.int64),
-        crowd=np.array([thing.crowd for thing in page.things], bool),
-        difficult=np.array([thing.difficult for thing in page.things], bool),
+        np.array([shape.corners for shape in page.shapes], np.float64).reshape(-1, 4),
+        np.array([indices[shape.label] for shape in page.shapes], np.int64),
+        crowd=np.array([shape.crowd for shape in page.shapes], bool),
+        difficult=np.array([shape.difficult for shape in page.shapes], bool),
         size=page.size,
     )
-    shapes = tuple(Polygon(tuple(thing.outlines)) if thing.outlines else None for thing in page.things)
+    shapes = tuple(
+        Polygon(tuple(shape.outlines)) if shape.outlines else None for shape in page.shapes
+    )
     return Instances(boxes, shapes) if outlined else boxes
 
 
-def _parts(files: list[Path], root: Path) -> tuple[dict[str, Part | None], list[str]]:
+def _parts(files: list[Path], root: Path) -> tuple[dict[str, SplitName | None], list[str]]:
     """The part that each folder in `root` means, and notes: none at all, unless all of them do."""
     tops = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
     named, others = [top for top in tops if part_of(top)], [top for top in tops if not part_of(top)]
     if named and others:
-        return {}, [f"not taken for parts, as not all folders are some: {', '.join(named)} (beside {others[0]})"]
+        return {}, [
+            f"not taken for parts, as not all folders are some: {', '.join(named)} (beside {others[0]})"
+        ]
     return {top: part_of(top) for top in named}, []
 
 
 def _differs(sample: Sample[Any]) -> bool:
-    pairs = zip(shapes_of(sample.truth), boxes_of(sample.truth).corners, strict=True)
-    return any(isinstance(shape, Polygon) and (abs(shape.bounds() - box) > _EXACT).any() for shape, box in pairs)
+    pairs = zip(shapes_of(sample.target), boxes_of(sample.target).corners, strict=True)
+    return any(
+        isinstance(shape, Polygon) and (abs(shape.bounds() - box) > _EXACT).any()
+        for shape, box in pairs
+    )
 
 
 def _content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> dict[str, Any]:
-    boxes = boxes_of(sample.truth)
+    boxes = boxes_of(sample.target)
     drawn: list[dict[str, Any]] = []
-    for row, shape in enumerate(shapes_of(sample.truth)):
-        outlines = [outline.tolist() for outline in shape.outlines] if isinstance(shape, Polygon) else []
+    for row, shape in enumerate(shapes_of(sample.target)):
+        outlines = (
+            [outline.tolist() for outline in shape.outlines] if isinstance(shape, Polygon) else []
+        )
         flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
         for points in outlines or [boxes.corners[row].reshape(2, 2).tolist()]:
             drawn.append(
@@ -254,5 +290,11 @@ def _content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> dict[s
                 }
             )
     height, width = picture_size(sample)
-    about: dict[str, Any] = {"version": "5.0.0", "flags": {}, "shapes": drawn, "imagePath": name, "imageData": None}
+    about: dict[str, Any] = {
+        "version": "5.0.0",
+        "flags": {},
+        "shapes": drawn,
+        "imagePath": name,
+        "imageData": None,
+    }
     return {**about, "imageHeight": height, "imageWidth": width, **told_of(sample)}

@@ -16,12 +16,19 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Boxes, boxes_of
-from foveate.data.dataset import PARTS, Dataset, Part, Sample, Skipped
+from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.beside import line_stems
 from foveate.formats._shared.instances import picture_size, unwritable
-from foveate.formats._shared.layout import CLASSES_FILE, NOT_UTF8, is_utf8, printable, read_classes, unusable
+from foveate.formats._shared.layout import (
+    CLASSES_FILE,
+    NOT_UTF8,
+    is_utf8,
+    printable,
+    read_classes,
+    unusable,
+)
 from foveate.formats._shared.writing import (
     count,
     listed,
@@ -44,7 +51,7 @@ from foveate.formats.voc.layout import (
     places,
     xml_files,
 )
-from foveate.formats.voc.xml import Page, parse
+from foveate.formats.voc.xml import VocFile, parse
 
 NAME = "voc"
 SUMMARY = "Annotations/*.xml in the manner of Pascal VOC, beside JPEGImages/ (and ImageSets/Main/train.txt)"
@@ -53,9 +60,9 @@ TASKS = ("detection",)
 _LOOKED_AT = 5  # XML files, so that a damaged one does not hide what the others are
 _ROOT = re.compile(rb"<annotation[\s>]")
 _NO_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LIST_WORDS: dict[Part, str] = {"train": "train", "valid": "val", "test": "test"}
+_LIST_WORDS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
-_Found = dict[str, tuple[Page, Part | None]]  # by the path of the picture from the root
+_Found = dict[str, tuple[VocFile, SplitName | None]]  # by the path of the picture from the root
 
 
 def sniff(path: Path) -> bool:
@@ -78,7 +85,9 @@ def read(path: Path) -> Dataset[Boxes]:
     Raises DataError, with file and line, for what cannot be understood.
     """
     if not path.is_dir():
-        raise DataError("a folder with XML files and pictures is expected, this is a file", where=path)
+        raise DataError(
+            "a folder with XML files and pictures is expected, this is a file", where=path
+        )
     where = places(path)
     found: _Found = {}
     skipped: list[Skipped] = []
@@ -105,10 +114,12 @@ def read(path: Path) -> Dataset[Boxes]:
     notes += [f"{what} are not read; there are {number:,}" for what, number in left_out.items()]
     indices = {name: index for index, name in enumerate(classes)}
     samples = [
-        Sample(id, FileSource(path / id), _boxes(page, indices, base), None, part)
-        for id, (page, part) in sorted(found.items())
+        Sample(id, FileSource(path / id), _boxes(page, indices, base), None, split)
+        for id, (page, split) in sorted(found.items())
     ]
-    return Dataset(path.name, "detection", classes, samples, tuple(skipped), path, notes=tuple(notes))
+    return Dataset(
+        path.name, "detection", classes, samples, tuple(skipped), path, notes=tuple(notes)
+    )
 
 
 def write(dataset: Dataset[Boxes], path: Path) -> None:
@@ -120,8 +131,10 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
     samples = list(dataset)
     refuse(path, NAME, unlabelled(dataset, TASKS))
     problems = unwritable(dataset) + told_besides(dataset, "group", "time")
-    problems += count("with a crowd", [sample for sample in samples if boxes_of(sample.truth).crowd.any()])
-    before = [sample for sample in samples if (boxes_of(sample.truth).corners[:, :2] < 0).any()]
+    problems += count(
+        "with a crowd", [sample for sample in samples if boxes_of(sample.target).crowd.any()]
+    )
+    before = [sample for sample in samples if (boxes_of(sample.target).corners[:, :2] < 0).any()]
     problems += count("with a box that begins left of or above its picture", before)
     problems += [f"the class name {name!r}" for name in dataset.classes if not _can_be_text(name)]
     problems += listed(dataset.classes) if needs_classes(dataset) else []
@@ -131,13 +144,21 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
         names = line_stems(dataset)
         for sample, (stem, ending) in zip(samples, names, strict=True):
             write_picture(sample, folder / "JPEGImages" / (stem + ending))
-            _write_text(folder / "Annotations" / f"{stem}.xml", _xml(sample, stem + ending, dataset))
-        for part in PARTS:
-            inside = [stem for sample, (stem, _) in zip(samples, names, strict=True) if sample.part == part]
+            _write_text(
+                folder / "Annotations" / f"{stem}.xml", _xml(sample, stem + ending, dataset)
+            )
+        for split in SPLITS:
+            inside = [
+                stem
+                for sample, (stem, _) in zip(samples, names, strict=True)
+                if sample.split == split
+            ]
             if inside:
                 lists = folder / "ImageSets" / "Main"
                 lists.mkdir(parents=True, exist_ok=True)
-                _write_text(lists / f"{_LIST_WORDS[part]}.txt", "".join(f"{stem}\n" for stem in inside))
+                _write_text(
+                    lists / f"{_LIST_WORDS[split]}.txt", "".join(f"{stem}\n" for stem in inside)
+                )
         if needs_classes(dataset):
             write_classes(dataset, folder)
 
@@ -151,50 +172,59 @@ def _is_annotation(file: Path) -> bool:
 
 def _add(found: _Found, root: Path, place: Place, skipped: list[Skipped], notes: list[str]) -> None:
     """Adds the pictures of one place that have an XML file, and what is to be said of them."""
-    pages: dict[str, Page] = {}
+    pages: dict[str, VocFile] = {}
     for file in xml_files(place.annotations):
         stem = Path(file.name).stem
         if not is_utf8(file.name):
             skipped.append(Skipped(printable(id_of(root, file.path)), NOT_UTF8))
         elif stem in pages:
-            raise DataError(f"one XML file is expected, {pages[stem].path.name} is another", where=file.path)
+            raise DataError(
+                f"one XML file is expected, {pages[stem].path.name} is another", where=file.path
+            )
         else:
             pages[stem] = parse(Path(file.path))
-    pictures = picture_names(place.pictures)
-    parts: dict[str, Part] = {}
+    images = picture_names(place.images)
+    splits: dict[str, SplitName] = {}
     if place.lists:
-        parts, absent = listed_parts(place.lists, pages.keys() | {Path(name).stem for name in pictures})
+        splits, absent = listed_parts(
+            place.lists, pages.keys() | {Path(name).stem for name in images}
+        )
         skipped += absent
     odd: list[str] = []
-    for stem, name in namesakes(place, pages, pictures).items():
+    for stem, name in namesakes(place, pages, images).items():
         page = pages[stem]
         written = page.filename[0] if page.filename else ""
         if name is None:
             reason = f"its picture {(written or stem)[:100]!r} is not there"
             skipped.append(Skipped(id_of(root, page.path), reason))
             continue
-        id = id_of(root, place.pictures / name)
+        id = id_of(root, place.images / name)
         if id in found:
-            raise DataError(f"one XML file is expected for {id}, {found[id][0].path.name} is another", where=page.path)
-        found[id] = (page, place.part or parts.get(stem) or parts.get(Path(name).stem))
+            raise DataError(
+                f"one XML file is expected for {id}, {found[id][0].path.name} is another",
+                where=page.path,
+            )
+        found[id] = (page, place.split or splits.get(stem) or splits.get(Path(name).stem))
         if Path(name).stem != stem or written not in ("", name, stem):
             odd.append(f"{page.path.name} names {written[:100]!r} and was taken for {name!r}")
     if odd:
-        notes.append(f"{len(odd):,} XML files are not called like the <filename> in them (such as {odd[0]})")
+        notes.append(
+            f"{len(odd):,} XML files are not called like the <filename> in them (such as {odd[0]})"
+        )
 
 
 def _classes(root: Path, found: _Found) -> tuple[str, ...]:
     """Those of classes.txt, or the ones that occur, by name. Raises DataError if one is missing, or there are none."""
-    present = {thing.name for page, _ in found.values() for thing in page.things}
+    present = {instance.name for page, _ in found.values() for instance in page.instances}
     classes = read_classes(root) or tuple(sorted(present))
     if present.difference(classes):
         for page, _ in found.values():
-            for thing in page.things:
-                if thing.name not in classes:
+            for instance in page.instances:
+                if instance.name not in classes:
                     raise DataError(
-                        f"one of the classes in {CLASSES_FILE} is expected, got {thing.name[:100]!r}",
+                        f"one of the classes in {CLASSES_FILE} is expected, got {instance.name[:100]!r}",
                         where=page.path,
-                        line=thing.line,
+                        line=instance.line,
                         remedy=f"Add it to {CLASSES_FILE}, or remove that file to have the classes sorted by name.",
                     )
     if not classes:
@@ -211,7 +241,11 @@ def _base(found: _Found, notes: list[str]) -> int:
 
     Tools that count from 0 cut boxes off at 0. A box below 0 shows that nothing was cut off, so 0 tells nothing then.
     """
-    begins = [(min(thing.corners[:2]), page.path.name) for page, _ in found.values() for thing in page.things]
+    begins = [
+        (min(instance.corners[:2]), page.path.name)
+        for page, _ in found.values()
+        for instance in page.instances
+    ]
     below = [name for first, name in begins if first < 0]
     zeros = [name for first, name in begins if 0 <= first < 1]
     if below:
@@ -225,11 +259,16 @@ def _base(found: _Found, notes: list[str]) -> int:
     return 0 if zeros and not below else 1
 
 
-def _boxes(page: Page, indices: dict[str, int], base: int) -> Boxes:
-    corners = np.array([thing.corners for thing in page.things], float).reshape(-1, 4)
+def _boxes(page: VocFile, indices: dict[str, int], base: int) -> Boxes:
+    corners = np.array([instance.corners for instance in page.instances], float).reshape(-1, 4)
     corners[:, :2] -= base
-    classes = np.array([indices[thing.name] for thing in page.things], np.int64)
-    return Boxes(corners, classes, difficult=np.array([t.difficult for t in page.things], bool), size=page.size)
+    classes = np.array([indices[instance.name] for instance in page.instances], np.int64)
+    return Boxes(
+        corners,
+        classes,
+        difficult=np.array([t.difficult for t in page.instances], bool),
+        size=page.size,
+    )
 
 
 def _can_be_text(name: str) -> bool:
@@ -238,7 +277,7 @@ def _can_be_text(name: str) -> bool:
 
 
 def _xml(sample: Sample[Boxes], name: str, dataset: Dataset[Any]) -> str:
-    truth = boxes_of(sample.truth)
+    target = boxes_of(sample.target)
     height, width = picture_size(sample)
     lines = [
         "<annotation>",
@@ -246,7 +285,9 @@ def _xml(sample: Sample[Boxes], name: str, dataset: Dataset[Any]) -> str:
         f"\t<filename>{html.escape(name, quote=False)}</filename>",
         f"\t<size><width>{width}</width><height>{height}</height></size>",
     ]
-    for corners, index, difficult in zip(truth.corners.tolist(), truth.classes, truth.difficult, strict=True):
+    for corners, index, difficult in zip(
+        target.corners.tolist(), target.classes, target.difficult, strict=True
+    ):
         left, top, right, bottom = corners
         sides = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
         lines += [

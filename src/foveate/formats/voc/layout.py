@@ -7,14 +7,27 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from foveate.data.dataset import Part, Skipped
+from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.beside import read_text
-from foveate.formats._shared.layout import NOT_UTF8, is_named_picture, is_utf8, part_of, printable, visible
+from foveate.formats._shared.layout import (
+    NOT_UTF8,
+    is_named_picture,
+    is_utf8,
+    part_of,
+    printable,
+    visible,
+)
 from foveate.formats._shared.paths import inside_id
-from foveate.formats.voc.xml import Page
+from foveate.formats.voc.xml import VocFile
 
-_LISTS = ("train", "val", "valid", "test", "trainval")  # others, such as cat_train.txt, are of a class
+_LISTS = (
+    "train",
+    "val",
+    "valid",
+    "test",
+    "trainval",
+)  # others, such as cat_train.txt, are of a class
 _MOST_BYTES = 50_000_000
 
 
@@ -27,8 +40,8 @@ class Place:
     """
 
     annotations: Path
-    pictures: Path
-    part: Part | None
+    images: Path
+    split: SplitName | None
     lists: Path | None
 
 
@@ -37,23 +50,30 @@ def places(root: Path) -> list[Place]:
     found = _below(root, None)
     if found[0].annotations == root:
         for folder in visible(root)[0]:
-            if part := part_of(folder.name):
-                found += _below(Path(folder.path), part)
+            if split := part_of(folder.name):
+                found += _below(Path(folder.path), split)
     return found
 
 
-def _below(folder: Path, part: Part | None) -> list[Place]:
+def _below(folder: Path, split: SplitName | None) -> list[Place]:
     folders = visible(folder)[0]
     annotations = _named(folders, "annotations") or folder
-    pictures = _named(folders, "jpegimages", "images") or folder
+    images = _named(folders, "jpegimages", "images") or folder
     sets = _named(folders, "imagesets")
-    lists = _named(visible(sets)[0], "main") if sets and not part else None
-    found = [Place(annotations, pictures, part, lists)]
+    lists = _named(visible(sets)[0], "main") if sets and not split else None
+    found = [Place(annotations, images, split, lists)]
     if annotations != folder:
         for inner in visible(annotations)[0]:
             if inner_part := part_of(inner.name):
-                same = pictures / inner.name
-                found.append(Place(Path(inner.path), same if same.is_dir() else pictures, part or inner_part, None))
+                same = images / inner.name
+                found.append(
+                    Place(
+                        Path(inner.path),
+                        same if same.is_dir() else images,
+                        split or inner_part,
+                        None,
+                    )
+                )
     return found
 
 
@@ -61,7 +81,10 @@ def _named(folders: list[os.DirEntry[str]], *names: str) -> Path | None:
     """The folder of one of these names, capitals or not. Raises DataError if there are several."""
     found = [Path(folder.path) for folder in folders if folder.name.casefold() in names]
     if len(found) > 1:
-        raise DataError(f"one folder is expected, found {found[0].name} and {found[1].name}", where=found[0].parent)
+        raise DataError(
+            f"one folder is expected, found {found[0].name} and {found[1].name}",
+            where=found[0].parent,
+        )
     return found[0] if found else None
 
 
@@ -72,24 +95,28 @@ def xml_files(folder: Path) -> list[os.DirEntry[str]]:
 
 def picture_names(folder: Path) -> list[str]:
     """The names of a folder's pictures, sorted. Raises OSError."""
-    return [entry.name for entry in visible(folder)[1] if is_named_picture(entry.name) and is_utf8(entry.name)]
+    return [
+        entry.name
+        for entry in visible(folder)[1]
+        if is_named_picture(entry.name) and is_utf8(entry.name)
+    ]
 
 
-def namesakes(place: Place, pages: dict[str, Page], pictures: list[str]) -> dict[str, str | None]:
+def namesakes(place: Place, pages: dict[str, VocFile], images: list[str]) -> dict[str, str | None]:
     """The name of the picture that belongs to each XML file (by its stem), or None.
 
     <filename> counts if such a picture is there; but where several files name one, since they were copied, each takes its
     own namesake. Raises DataError if a file has two.
     """
-    there = set(pictures)
+    there = set(images)
     own: dict[str, list[str]] = {}
-    for name in pictures:
+    for name in images:
         own.setdefault(Path(name).stem, []).append(name)
     named: dict[str, str] = {}
     for stem, page in pages.items():
         written, line = page.filename or ("", 0)
         if "/" in written or "\\" in written:
-            written = inside_id(place.pictures, written, where=page.path, line=line)
+            written = inside_id(place.images, written, where=page.path, line=line)
         if written in there:
             named[stem] = written
     claims = Counter(named.values())
@@ -99,7 +126,10 @@ def namesakes(place: Place, pages: dict[str, Page], pictures: list[str]) -> dict
         if stem in named and (claims[named[stem]] == 1 or not same):
             found[stem] = named[stem]
         elif len(same) > 1:
-            raise DataError(f"one picture is expected for this file, found {same[0]} and {same[1]}", where=page.path)
+            raise DataError(
+                f"one picture is expected for this file, found {same[0]} and {same[1]}",
+                where=page.path,
+            )
         else:
             found[stem] = same[0] if same else None
     return found
@@ -107,11 +137,11 @@ def namesakes(place: Place, pages: dict[str, Page], pictures: list[str]) -> dict
 
 def left_over(root: Path, where: list[Place], taken: set[str]) -> list[Skipped]:
     """What lies among the pictures and is not `taken`, by its path from the root."""
-    own = {folder for place in where for folder in (place.annotations, place.pictures)}
+    own = {folder for place in where for folder in (place.annotations, place.images)}
     skipped: dict[str, Skipped] = {}
-    for pictures in dict.fromkeys(place.pictures for place in where):
-        folders, files = visible(pictures)
-        only_pictures = all(pictures != place.annotations for place in where) and pictures != root
+    for images in dict.fromkeys(place.images for place in where):
+        folders, files = visible(images)
+        only_pictures = all(images != place.annotations for place in where) and images != root
         for entry in files:
             id = id_of(root, entry.path)
             if not is_utf8(entry.name):
@@ -124,7 +154,9 @@ def left_over(root: Path, where: list[Place], taken: set[str]) -> list[Skipped]:
         for entry in folders if only_pictures else []:
             if Path(entry.path) not in own:
                 id = id_of(root, entry.path) + "/"
-                skipped[id] = Skipped(printable(id), "a folder among the pictures, which is not read")
+                skipped[id] = Skipped(
+                    printable(id), "a folder among the pictures, which is not read"
+                )
     return list(skipped.values())
 
 
@@ -133,7 +165,7 @@ def id_of(root: Path, path: str | Path) -> str:
     return Path(path).relative_to(root).as_posix()
 
 
-def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, Part], list[Skipped]]:
+def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, SplitName], list[Skipped]]:
     """The part of each stem by the lists of ImageSets/Main, and what these name although it is not known.
 
     Raises DataError, with the line, for a stem in two parts. trainval counts only where it is not divided further.
@@ -142,14 +174,14 @@ def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, Part], list[Sk
     named = {file.stem.lower(): file for file in files if file.stem.lower() in _LISTS}
     if named.keys() & {"train", "val", "valid"}:
         named.pop("trainval", None)
-    found: dict[str, tuple[Part, Path, int]] = {}
+    found: dict[str, tuple[SplitName, Path, int]] = {}
     for word, file in named.items():
-        part = part_of(word) or "train"
+        split = part_of(word) or "train"
         for number, line in enumerate(read_text(file, _MOST_BYTES).split("\n"), 1):
             if not (stem := _stem(line, known)):
                 continue
-            first = found.setdefault(stem, (part, file, number))
-            if first[0] != part:
+            first = found.setdefault(stem, (split, file, number))
+            if first[0] != split:
                 raise DataError(
                     f"one part is expected for {stem!r}, it is in {first[1].name} (line {first[2]}) too",
                     where=file,
@@ -157,11 +189,14 @@ def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, Part], list[Sk
                     remedy="Decide which is right and remove the other line: a picture in two parts is a leak.",
                 )
     absent = [
-        Skipped(stem, f"named by {file.name}, line {line}, but neither a picture nor an XML file of that name is there")
+        Skipped(
+            stem,
+            f"named by {file.name}, line {line}, but neither a picture nor an XML file of that name is there",
+        )
         for stem, (_, file, line) in found.items()
         if stem not in known
     ]
-    return {stem: part for stem, (part, _, _) in found.items()}, absent
+    return {stem: split for stem, (split, _, _) in found.items()}, absent
 
 
 def _stem(line: str, known: set[str]) -> str:

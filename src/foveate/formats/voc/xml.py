@@ -20,11 +20,14 @@ _OBJECT = "annotation/object"
 _CORNERS = tuple(f"{_OBJECT}/bndbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax"))
 _SIZE = ("annotation/size/height", "annotation/size/width")
 _FIELDS = {"annotation/filename", *_SIZE, f"{_OBJECT}/name", f"{_OBJECT}/difficult", *_CORNERS}
-_LEFT_OUT = {f"{_OBJECT}/part": "parts of objects (<part>)", f"{_OBJECT}/polygon": "outlines (<polygon>)"}
+_LEFT_OUT = {
+    f"{_OBJECT}/part": "parts of objects (<part>)",
+    f"{_OBJECT}/polygon": "outlines (<polygon>)",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class VocObject:
     """An object: its class and the line of that, xmin, ymin, xmax, ymax as written, whether it is difficult."""
 
     name: str
@@ -34,7 +37,7 @@ class Thing:
 
 
 @dataclass(slots=True)
-class Page:
+class VocFile:
     """What one file says.
 
     path: where it lies
@@ -46,11 +49,11 @@ class Page:
     path: Path
     filename: tuple[str, int] | None = None
     size: tuple[int, int] | None = None
-    things: list[Thing] = field(default_factory=list)
+    instances: list[VocObject] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def parse(path: Path) -> Page:
+def parse(path: Path) -> VocFile:
     """What the file says. Raises DataError, with the line, if it is no XML, no annotation, or has a bad value."""
     reader = _Reader(path)
     parser = expat.ParserCreate()
@@ -68,7 +71,9 @@ def parse(path: Path) -> Page:
             f"XML is expected, but {expat.ErrorString(error.code)}", where=path, line=error.lineno
         ) from None
     except (LookupError, ValueError) as error:
-        raise DataError(f"XML is expected, in an encoding that is known ({error})", where=path, line=1) from None
+        raise DataError(
+            f"XML is expected, in an encoding that is known ({error})", where=path, line=1
+        ) from None
     finally:
         reader.parser = None  # else the two would hold each other until they are collected
     return reader.page
@@ -78,7 +83,7 @@ class _Reader:
     """expat's handlers: where we are, the fields of the object that is open, what is read so far."""
 
     def __init__(self, path: Path):
-        self.page = Page(path)
+        self.page = VocFile(path)
         self.parser: Any = None  # of pyexpat's own type, which has no public name
         self._open: list[str] = []  # the path of each open element
         self._fields: dict[str, tuple[str, int]] = {}  # by path: text and line
@@ -99,9 +104,13 @@ class _Reader:
         elif here in _LEFT_OUT:
             self.page.left_out[_LEFT_OUT[here]] = self.page.left_out.get(_LEFT_OUT[here], 0) + 1
         elif len(self._open) == 1 and tag != "annotation":
-            raise self._error(f"an <annotation> is expected, got <{tag[:100]}>", self.parser.CurrentLineNumber)
+            raise self._error(
+                f"an <annotation> is expected, got <{tag[:100]}>", self.parser.CurrentLineNumber
+            )
         elif len(self._open) > _DEEPEST:
-            raise self._error(f"elements at most {_DEEPEST} deep are expected", self.parser.CurrentLineNumber)
+            raise self._error(
+                f"elements at most {_DEEPEST} deep are expected", self.parser.CurrentLineNumber
+            )
 
     def text(self, text: str) -> None:
         if self._text is not None:
@@ -113,7 +122,7 @@ class _Reader:
             self._fields[here] = ("".join(self._text or ()).strip(), self._line)
             self._text = None
         elif here == _OBJECT:
-            self.page.things.append(self._thing())
+            self.page.instances.append(self._thing())
             for key in [key for key in self._fields if key.startswith(_OBJECT)]:
                 del self._fields[key]
         elif here == "annotation":
@@ -127,7 +136,7 @@ class _Reader:
             "Remove the DOCTYPE from the file.",
         )
 
-    def _thing(self) -> Thing:
+    def _thing(self) -> VocObject:
         name, line = self._field(f"{_OBJECT}/name")
         if not name:
             raise self._error("the name of a class is expected, got nothing", line)
@@ -135,31 +144,41 @@ class _Reader:
         difficult, at = self._fields.get(f"{_OBJECT}/difficult", ("0", 0))
         if difficult not in ("0", "1", ""):
             raise self._error(f"<difficult> is expected to be 0 or 1, got {difficult[:100]!r}", at)
-        return Thing(name, line, (left, top, right, bottom), difficult == "1")
+        return VocObject(name, line, (left, top, right, bottom), difficult == "1")
 
     def _size(self) -> tuple[int, int] | None:
         """Many tools write 0 where they do not know."""
-        height, width = (self._number(key) if self._fields.get(key, ("", 0))[0] else 0.0 for key in _SIZE)
+        height, width = (
+            self._number(key) if self._fields.get(key, ("", 0))[0] else 0.0 for key in _SIZE
+        )
         for key, value in zip(_SIZE, (height, width), strict=True):
             if value < 0 or value != int(value):
-                raise self._error(f"a whole number of pixels is expected, got {value:g}", self._fields[key][1])
+                raise self._error(
+                    f"a whole number of pixels is expected, got {value:g}", self._fields[key][1]
+                )
         return (int(height), int(width)) if height and width else None
 
     def _number(self, key: str) -> float:
         text, line = self._field(key)
         try:
-            value = float(text if "_" not in text else "nan")  # Python would take 1_000 for a number
+            value = float(
+                text if "_" not in text else "nan"
+            )  # Python would take 1_000 for a number
         except ValueError:
             value = float("nan")
         if not abs(value) <= LARGEST_NUMBER + 1:  # counted from 1; so written, NaN is refused too
             tag = key.rpartition("/")[2]
-            raise self._error(f"<{tag}> is expected to be a number of pixels, got {text[:100]!r}", line)
+            raise self._error(
+                f"<{tag}> is expected to be a number of pixels, got {text[:100]!r}", line
+            )
         return value
 
     def _field(self, key: str) -> tuple[str, int]:
         if key not in self._fields:
             tag = key.removeprefix(f"{_OBJECT}/").replace("/", "> with <")
-            raise self._error(f"an <object> is expected to have <{tag}>, this one has none", self._object_line)
+            raise self._error(
+                f"an <object> is expected to have <{tag}>, this one has none", self._object_line
+            )
         return self._fields[key]
 
     def _error(self, message: str, line: int, remedy: str | None = None) -> DataError:

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from foveate.annotations import Boxes, Label
-from foveate.data.dataset import PARTS, Dataset, Sample, Skipped
+from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.errors import DataError
 from foveate.formats._shared.beside import LARGEST_NUMBER
 from foveate.formats._shared.layout import (
@@ -50,7 +50,13 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_picture,
 )
-from foveate.formats.webdataset.annotations import ENDINGS, Answer, read_answer, task_of, write_answer
+from foveate.formats.webdataset.annotations import (
+    ENDINGS,
+    Annotation,
+    read_annotation,
+    task_of,
+    write_annotation,
+)
 from foveate.formats.webdataset.packed import Packed, is_picture, key_of, looked_through, unrepeated
 from foveate.formats.webdataset.shards import PackedSource, add, bytes_of, members
 
@@ -91,25 +97,43 @@ def read(path: Path) -> Dataset[Any]:
     """
     shards, unread = _shards(path)
     if not shards:
-        raise DataError("tar archives are expected, found none", where=path, remedy=f"Lay the data out as {SUMMARY}.")
+        raise DataError(
+            "tar archives are expected, found none",
+            where=path,
+            remedy=f"Lay the data out as {SUMMARY}.",
+        )
     folder = path if path.is_dir() else path.parent
     skipped: list[Skipped] = []
-    notes = [printable(f"beside the shards, these were not read: {', '.join(unread)}")] if unread else []
-    packed = unrepeated([one for shard in shards for one in looked_through(shard, folder, skipped)], folder, notes)
+    notes = (
+        [printable(f"beside the shards, these were not read: {', '.join(unread)}")]
+        if unread
+        else []
+    )
+    packed = unrepeated(
+        [one for shard in shards for one in looked_through(shard, folder, skipped)], folder, notes
+    )
     endings = Counter(ending for one in packed for ending in one.files)
     task = _task(packed, endings, path)
-    if others := sorted(ending for ending in endings if ending not in ENDINGS[task] and not is_picture(ending)):
+    if others := sorted(
+        ending for ending in endings if ending not in ENDINGS[task] and not is_picture(ending)
+    ):
         told = ", ".join(f".{ending} ({endings[ending]:,})" for ending in others[:5])
-        notes.append(printable(f"files in the shards that were not read: {told}{', ...' if len(others) > 5 else ''}"))
+        notes.append(
+            printable(
+                f"files in the shards that were not read: {told}{', ...' if len(others) > 5 else ''}"
+            )
+        )
     samples: list[Sample[Any]] = []
     for shard, inside in groupby(packed, key=lambda one: one.shard):
         with shard.open("rb") as file:
             samples += [sample for one in inside if (sample := _sample(one, task, file, skipped))]
     if not samples:
         unfit = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
-        raise DataError(f"pictures with answers are expected in the shards, found none{unfit}", where=path)
+        raise DataError(
+            f"pictures with answers are expected in the shards, found none{unfit}", where=path
+        )
     classes, samples = _classed(samples, folder)
-    if labels := [sample.truth for sample in samples if isinstance(sample.truth, Label)]:
+    if labels := [sample.target for sample in samples if isinstance(sample.target, Label)]:
         refuse_single({classes[label.index] for label in labels}, path)
     name = path.name if path.is_dir() else path.stem
     return Dataset(name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
@@ -124,28 +148,38 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     refuse(path, NAME, unlabelled(dataset, TASKS))
     samples = list(dataset)
     problems = told_besides(dataset, "group", "time")
-    problems += count("with text that is no UTF-8", [s for s in samples if not all(map(is_utf8, _texts(s)))])
-    problems += count("with scores", [s for s in samples if s.truth is not None and _has_scores(s.truth)])
+    problems += count(
+        "with text that is no UTF-8", [s for s in samples if not all(map(is_utf8, _texts(s)))]
+    )
+    problems += count(
+        "with scores", [s for s in samples if s.target is not None and _has_scores(s.target)]
+    )
     problems += count("with a number beyond 1,000,000,000", [s for s in samples if not _within(s)])
     problems += ["the colours of the classes"] if dataset.colours else []
-    problems += [f"the class name {name!r}, which is not UTF-8" for name in dataset.classes if not is_utf8(name)]
+    problems += [
+        f"the class name {name!r}, which is not UTF-8"
+        for name in dataset.classes
+        if not is_utf8(name)
+    ]
     repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
     problems += [f"two classes of the name {name!r}" for name in sorted(repeated)]
-    unpacked = replace(dataset, samples=[s for s in samples if not isinstance(s.source, PackedSource)])
+    unpacked = replace(
+        dataset, samples=[s for s in samples if not isinstance(s.source, PackedSource)]
+    )
     refuse(path, NAME, problems + listed(dataset.classes) + unpaintable(unpacked))
-    places: list[tuple[str, ...]] = [(sample.part,) if sample.part else () for sample in samples]
+    places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
     named = list(zip(samples, file_stems(dataset, places), strict=True))
     with new_folder(dataset, path) as folder:
-        for part in (*PARTS, None):
-            inside = [(sample, name) for sample, name in named if sample.part == part]
+        for split in (*SPLITS, None):
+            inside = [(sample, name) for sample, name in named if sample.split == split]
             for number, start in enumerate(range(0, len(inside), _SHARD)):
-                with tarfile.open(folder / f"{part or 'data'}-{number:06d}.tar", "w") as archive:
+                with tarfile.open(folder / f"{split or 'data'}-{number:06d}.tar", "w") as archive:
                     for sample, (stem, ending) in inside[start : start + _SHARD]:
-                        ending, picture = _picture(sample, ending, folder)
-                        add(archive, stem + ending, picture)
-                        assert sample.truth is not None
-                        kind, answer = write_answer(sample.truth)
-                        add(archive, f"{stem}.{kind}", answer)
+                        ending, image = _picture(sample, ending, folder)
+                        add(archive, stem + ending, image)
+                        assert sample.target is not None
+                        kind, annotation = write_annotation(sample.target)
+                        add(archive, f"{stem}.{kind}", annotation)
         if dataset.classes:
             write_classes(dataset, folder)
 
@@ -173,15 +207,15 @@ def _shards(path: Path) -> tuple[list[Path], list[str]]:
 
 def _has_sample(shard: Path) -> bool:
     """Whether a picture and an answer of one key are among the first files. Raises DataError and OSError."""
-    pictures: set[str] = set()
-    answers: set[str] = set()
+    images: set[str] = set()
+    annotations: set[str] = set()
     for member in islice(members(shard), _LOOKED_AT):
         key, ending = key_of(member)
         if is_picture(ending):
-            pictures.add(key)
+            images.add(key)
         elif any(ending in endings for endings in ENDINGS.values()):
-            answers.add(key)
-    return bool(pictures & answers)
+            annotations.add(key)
+    return bool(images & annotations)
 
 
 def _task(packed: list[Packed], endings: Counter[str], path: Path) -> str:
@@ -200,23 +234,27 @@ def _task(packed: list[Packed], endings: Counter[str], path: Path) -> str:
 
 def _sample(one: Packed, task: str, file: BinaryIO, skipped: list[Skipped]) -> Sample[Any] | None:
     """A sample, its classes being the numbers in the shard; or None, and the reason in `skipped`."""
-    pictures = [member for ending, member in one.files.items() if is_picture(ending)]
-    if len(pictures) != 1:
-        skipped.append(Skipped(one.id, f"one picture is expected, found {len(pictures)}"))
+    images = [member for ending, member in one.files.items() if is_picture(ending)]
+    if len(images) != 1:
+        skipped.append(Skipped(one.id, f"one picture is expected, found {len(images)}"))
         return None
-    if not pictures[0].size:
+    if not images[0].size:
         skipped.append(Skipped(one.id, "the picture is empty (0 bytes)"))
         return None
-    files = {ending: _answer_bytes(one, ending, file) for ending in ENDINGS[task] if ending in one.files}
+    files = {
+        ending: _answer_bytes(one, ending, file) for ending in ENDINGS[task] if ending in one.files
+    }
     try:
-        answer = read_answer(task, files)
+        annotation = read_annotation(task, files)
     except ValueError as error:
-        raise DataError(f"{one.files[next(iter(files))].name!r}: {error}", where=one.shard) from None
-    if answer is None:
+        raise DataError(
+            f"{one.files[next(iter(files))].name!r}: {error}", where=one.shard
+        ) from None
+    if annotation is None:
         wanted = " or ".join(f".{ending}" for ending in ENDINGS[task])
         skipped.append(Skipped(one.id, f"there is no answer for it, in a file of {wanted}"))
         return None
-    return Sample(one.id, PackedSource(one.shard, pictures[0]), answer, None, one.part)
+    return Sample(one.id, PackedSource(one.shard, images[0]), annotation, None, one.split)
 
 
 def _answer_bytes(one: Packed, ending: str, file: BinaryIO) -> bytes:
@@ -231,7 +269,9 @@ def _answer_bytes(one: Packed, ending: str, file: BinaryIO) -> bytes:
 
 def _classed(samples: list[Sample[Any]], folder: Path) -> tuple[tuple[str, ...], list[Sample[Any]]]:
     """The classes, and the samples with indices of these: as in classes.txt, or else the numbers that occur."""
-    numbers = sorted({number for sample in samples if sample.truth for number in sample.truth.present()})
+    numbers = sorted(
+        {number for sample in samples if sample.target for number in sample.target.present()}
+    )
     if names := read_classes(folder):
         if numbers and numbers[-1] >= len(names):
             raise DataError(
@@ -243,21 +283,23 @@ def _classed(samples: list[Sample[Any]], folder: Path) -> tuple[tuple[str, ...],
 
 
 def _renumbered(sample: Sample[Any], numbers: Sequence[int]) -> Sample[Any]:
-    match sample.truth:
+    match sample.target:
         case Label(index=number):
-            return replace(sample, truth=Label(int(np.searchsorted(numbers, number))))
+            return replace(sample, target=Label(int(np.searchsorted(numbers, number))))
         case Boxes(classes=classes):
-            return replace(sample, truth=replace(sample.truth, classes=np.searchsorted(numbers, classes)))
+            return replace(
+                sample, target=replace(sample.target, classes=np.searchsorted(numbers, classes))
+            )
     return sample
 
 
 def _texts(sample: Sample[Any]) -> tuple[str, ...]:
-    return getattr(sample.truth, "texts", ())
+    return getattr(sample.target, "texts", ())
 
 
 def _within(sample: Sample[Any]) -> bool:
     """Whether all numbers of its answer are such as are read again."""
-    match sample.truth:
+    match sample.target:
         case Boxes(corners=corners, size=size):
             return bool((np.abs(corners) <= LARGEST_NUMBER).all()) and (
                 size is None or 0 < min(size) <= max(size) <= LARGEST_NUMBER
@@ -265,8 +307,8 @@ def _within(sample: Sample[Any]) -> bool:
     return True
 
 
-def _has_scores(truth: Answer) -> bool:
-    return getattr(truth, "scores", None) is not None
+def _has_scores(target: Annotation) -> bool:
+    return getattr(target, "scores", None) is not None
 
 
 def _picture(sample: Sample[Any], ending: str, folder: Path) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ from foveate.formats._shared.beside import LARGEST_NUMBER
 from foveate.formats._shared.json_file import as_numbers, refuse_constant
 from foveate.formats._shared.layout import is_utf8
 
-Answer = Label | Captions | Boxes
+Annotation = Label | Captions | Boxes
 
 ENDINGS = {"classification": ("cls",), "text_to_image": ("txt", "json"), "detection": ("json",)}
 """The files that hold the answers of each task, the first before the second."""
@@ -30,16 +30,20 @@ def task_of(endings: Collection[str], first_json: bytes | None) -> str:
         if first in endings and first != "json":
             return task
     if first_json is None:
-        raise ValueError("files of .cls, .txt or .json are expected beside the pictures, found none")
+        raise ValueError(
+            "files of .cls, .txt or .json are expected beside the pictures, found none"
+        )
     record = _record(first_json)
     if "boxes" in record:
         return "detection"
     if any(key in record for key in _WORDINGS):
         return "text_to_image"
-    raise ValueError(f"boxes or captions are expected in the .json files, the first has {', '.join(record)[:200]}")
+    raise ValueError(
+        f"boxes or captions are expected in the .json files, the first has {', '.join(record)[:200]}"
+    )
 
 
-def read_answer(task: str, files: Mapping[str, bytes]) -> Answer | None:
+def read_annotation(task: str, files: Mapping[str, bytes]) -> Annotation | None:
     """What a sample's files say, its classes being the numbers as they stand there; None if they say nothing.
 
     files: the bytes by ending. Raises ValueError, in words, for what cannot be understood.
@@ -50,19 +54,24 @@ def read_answer(task: str, files: Mapping[str, bytes]) -> Answer | None:
     return None
 
 
-def write_answer(truth: Answer) -> tuple[str, bytes]:
+def write_annotation(target: Annotation) -> tuple[str, bytes]:
     """The ending of the file that holds an answer, and its bytes."""
-    match truth:
+    match target:
         case Label():
-            return "cls", str(truth.index).encode()
+            return "cls", str(target.index).encode()
         case Captions(texts=(text,)):
             return "txt", text.encode()
         case Captions():
-            return "json", _bytes({"captions": truth.texts})
+            return "json", _bytes({"captions": target.texts})
         case Boxes():
-            record: dict[str, Any] = {"boxes": truth.corners.tolist(), "classes": truth.classes.tolist()}
-            record |= {key: flags.tolist() for key in _FLAGS if (flags := getattr(truth, key)).any()}
-            return "json", _bytes(record | ({"size": truth.size} if truth.size else {}))
+            record: dict[str, Any] = {
+                "boxes": target.corners.tolist(),
+                "classes": target.classes.tolist(),
+            }
+            record |= {
+                key: flags.tolist() for key in _FLAGS if (flags := getattr(target, key)).any()
+            }
+            return "json", _bytes(record | ({"size": target.size} if target.size else {}))
 
 
 def _class(data: bytes) -> Label:
@@ -82,7 +91,9 @@ def _captions(data: bytes) -> Captions | None:
         if key in record:
             texts = record[key] if isinstance(record[key], list) else [record[key]]
             if not all(isinstance(text, str) and is_utf8(text) for text in texts):
-                raise ValueError(f"a text or a list of texts is expected as {key}, got {reprlib.repr(record[key])}")
+                raise ValueError(
+                    f"a text or a list of texts is expected as {key}, got {reprlib.repr(record[key])}"
+                )
             return Captions(tuple(texts))
     return None
 
@@ -92,19 +103,30 @@ def _boxes(data: bytes) -> Boxes | None:
     if "boxes" not in record:
         return None
     rows = record["boxes"]
-    if not isinstance(rows, list) or any(not isinstance(row, list) or len(row) != 4 for row in rows):
+    if not isinstance(rows, list) or any(
+        not isinstance(row, list) or len(row) != 4 for row in rows
+    ):
         raise ValueError("boxes of four numbers each are expected")
     corners = as_numbers([number for row in rows for number in row])
     if corners is None:
         raise ValueError("finite numbers are expected in the boxes, and none beyond 1,000,000,000")
     classes = record.get("classes")
-    if not isinstance(classes, list) or not all(type(one) is int and 0 <= one <= LARGEST_NUMBER for one in classes):
+    if not isinstance(classes, list) or not all(
+        type(one) is int and 0 <= one <= LARGEST_NUMBER for one in classes
+    ):
         raise ValueError("a list of the numbers of classes is expected as classes")
     for key in ("classes", *(key for key in _FLAGS if key in record)):
         if not isinstance(record[key], list) or len(record[key]) != len(rows):
             raise ValueError(f"as many {key} as boxes are expected")
     crowd, difficult = (_flags(record.get(key, [False] * len(rows)), key) for key in _FLAGS)
-    return Boxes(corners.reshape(-1, 4), np.array(classes, np.int64), None, crowd, difficult, _size(record.get("size")))
+    return Boxes(
+        corners.reshape(-1, 4),
+        np.array(classes, np.int64),
+        None,
+        crowd,
+        difficult,
+        _size(record.get("size")),
+    )
 
 
 def _flags(values: list[Any], key: str) -> NDArray[np.bool_]:
@@ -116,7 +138,11 @@ def _flags(values: list[Any], key: str) -> NDArray[np.bool_]:
 def _size(value: object) -> tuple[int, int] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) != 2 or not all(type(side) is int for side in value):
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not all(type(side) is int for side in value)
+    ):
         raise ValueError(f"height and width are expected as size, got {reprlib.repr(value)}")
     height, width = value
     if not (0 < height <= LARGEST_NUMBER and 0 < width <= LARGEST_NUMBER):
@@ -150,7 +176,7 @@ def _bytes(record: dict[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode()
 
 
-_READERS: dict[tuple[str, str], Callable[[bytes], Answer | None]] = {
+_READERS: dict[tuple[str, str], Callable[[bytes], Annotation | None]] = {
     ("cls", "classification"): _class,
     ("txt", "text_to_image"): _caption,
     ("json", "text_to_image"): _captions,

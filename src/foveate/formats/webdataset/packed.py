@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from foveate.data.dataset import Part, Skipped
+from foveate.data.dataset import Skipped, SplitName
 from foveate.data.images import PICTURE_SUFFIXES
 from foveate.errors import DataError
 from foveate.formats._shared.layout import NOT_UTF8, is_hidden, is_utf8, part_of, printable
@@ -20,13 +20,13 @@ class Packed:
 
     id: str
     shard: Path
-    part: Part | None
+    split: SplitName | None
     files: dict[str, Member] = field(default_factory=dict)
 
 
 def looked_through(shard: Path, folder: Path, skipped: list[Skipped]) -> list[Packed]:
     """The samples of a shard, in order."""
-    part = _part(shard, folder)
+    split = _part(shard, folder)
     packed: dict[str, Packed] = {}
     for member in members(shard):
         if any(is_hidden(name) for name in PurePosixPath(member.name).parts):
@@ -37,9 +37,11 @@ def looked_through(shard: Path, folder: Path, skipped: list[Skipped]) -> list[Pa
         elif not ending:
             skipped.append(Skipped(member.name, "the name has no ending"))
         else:
-            files = packed.setdefault(key, Packed(key, shard, part)).files
+            files = packed.setdefault(key, Packed(key, shard, split)).files
             if ending in files:
-                raise DataError(f"one file of a name is expected, found two of {member.name!r}", where=shard)
+                raise DataError(
+                    f"one file of a name is expected, found two of {member.name!r}", where=shard
+                )
             files[ending] = member
     return list(packed.values())
 
@@ -50,8 +52,12 @@ def unrepeated(packed: list[Packed], folder: Path, notes: list[str]) -> list[Pac
     repeated = [key for key, times in keys.items() if times > 1]
     if not repeated:
         return packed
-    notes.append(f"shards repeat keys (such as {repeated[0]}), so the shard's name was put before every one")
-    return [replace(one, id=f"{one.shard.relative_to(folder).as_posix()}/{one.id}") for one in packed]
+    notes.append(
+        f"shards repeat keys (such as {repeated[0]}), so the shard's name was put before every one"
+    )
+    return [
+        replace(one, id=f"{one.shard.relative_to(folder).as_posix()}/{one.id}") for one in packed
+    ]
 
 
 def key_of(member: Member) -> tuple[str, str]:
@@ -65,14 +71,14 @@ def is_picture(ending: str) -> bool:
     return f".{ending}" in PICTURE_SUFFIXES
 
 
-def _part(shard: Path, folder: Path) -> Part | None:
+def _part(shard: Path, folder: Path) -> SplitName | None:
     """The part that a shard's name or its folder tells."""
     words = re.split(r"[^A-Za-z]+", shard.relative_to(folder).as_posix())
-    parts = {part for word in words if (part := part_of(word))}
-    if len(parts) > 1:
+    splits = {split for word in words if (split := part_of(word))}
+    if len(splits) > 1:
         raise DataError(
-            f"one part is expected in the shard's name, found {' and '.join(sorted(parts))}",
+            f"one part is expected in the shard's name, found {' and '.join(sorted(splits))}",
             where=shard,
             remedy="Rename it.",
         )
-    return next(iter(parts), None)
+    return next(iter(splits), None)

@@ -10,14 +10,21 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from foveate.data.dataset import Image
-from foveate.data.images import Facts, examine_bytes
-from foveate.errors import BadPicture, DataError
+from foveate.data.images import FileInfo, examine_bytes
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.layout import printable, unusable
 
-_PACKED = {b"\x1f\x8b": "gzip -d", b"BZh": "bzip2 -d", b"\xfd7zXZ": "xz -d", b"\x28\xb5\x2f\xfd": "zstd -d"}
+_PACKED = {
+    b"\x1f\x8b": "gzip -d",
+    b"BZh": "bzip2 -d",
+    b"\xfd7zXZ": "xz -d",
+    b"\x28\xb5\x2f\xfd": "zstd -d",
+}
 _CHUNK = 1 << 20  # bytes
 _LARGEST_PICTURE = 1 << 30  # bytes
-_LONGEST_HEADER = 1 << 16  # bytes; long names and what else a file system tells of a file are far below
+_LONGEST_HEADER = (
+    1 << 16
+)  # bytes; long names and what else a file system tells of a file are far below
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +46,24 @@ class PackedSource:
     def read(self) -> Image:
         return self.examine()[0]
 
-    def examine(self) -> tuple[Image, Facts]:
-        """The picture, and what its file says of itself. Raises BadPicture."""
+    def examine(self) -> tuple[Image, FileInfo]:
+        """The picture, and what its file says of itself. Raises BadImage."""
         return examine_bytes(self.data(), f"{self.path}/{self.member.name}")
 
     def data(self) -> bytes:
-        """The file's bytes. Raises BadPicture if they are no longer there, or too many for a picture."""
+        """The file's bytes. Raises BadImage if they are no longer there, or too many for a picture."""
         if self.member.size > _LARGEST_PICTURE:
             reason = f"a picture of at most {_LARGEST_PICTURE:,} bytes is expected, this one has {self.member.size:,}"
-            raise BadPicture(reason, where=f"{self.path}/{self.member.name}")
+            raise BadImage(reason, where=f"{self.path}/{self.member.name}")
         try:
             with self.path.open("rb") as file:
                 data = bytes_of(file, self.member)
         except OSError as error:
-            raise BadPicture(f"the shard cannot be read ({error.strerror or error})", where=self.path) from None
+            raise BadImage(
+                f"the shard cannot be read ({error.strerror or error})", where=self.path
+            ) from None
         if len(data) < self.member.size:
-            raise BadPicture("the shard was cut short since it was looked through", where=self.path)
+            raise BadImage("the shard was cut short since it was looked through", where=self.path)
         return data
 
 
@@ -89,7 +98,8 @@ def members(shard: Path) -> Iterator[Member]:
         except Exception as error:  # on damaged archives tarfile raises anything at all
             reason = str(error) or type(error).__name__
             raise DataError(
-                f"a whole tar archive is expected, this is none, damaged or cut short ({reason})", where=shard
+                f"a whole tar archive is expected, this is none, damaged or cut short ({reason})",
+                where=shard,
             ) from None
 
 
@@ -101,20 +111,33 @@ def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _members(file: BinaryIO, shard: Path) -> Iterator[Member]:
-    with tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:", encoding="utf-8") as archive:
+    with tarfile.open(
+        fileobj=cast(BinaryIO, _Headers(file)), mode="r:", encoding="utf-8"
+    ) as archive:
         end = 0
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # or it would keep them all
-            if info.size < 0 or archive.offset <= end:  # from such a header tarfile would go round in circles
+            if (
+                info.size < 0 or archive.offset <= end
+            ):  # from such a header tarfile would go round in circles
                 raise tarfile.ReadError("a size below 0")
             end = archive.offset
             if info.isdir():
                 continue
             if not info.isreg() or info.issparse():
-                what = "a link" if info.issym() or info.islnk() else "a device, a pipe or a file with holes"
-                raise DataError(f"files are expected, {printable(info.name)!r} is {what}", where=shard)
+                what = (
+                    "a link"
+                    if info.issym() or info.islnk()
+                    else "a device, a pipe or a file with holes"
+                )
+                raise DataError(
+                    f"files are expected, {printable(info.name)!r} is {what}", where=shard
+                )
             if info.name.startswith("/") or ".." in PurePosixPath(info.name).parts:
-                raise DataError(f"names within the archive are expected, got {printable(info.name)!r}", where=shard)
+                raise DataError(
+                    f"names within the archive are expected, got {printable(info.name)!r}",
+                    where=shard,
+                )
             yield Member(info.name, info.offset_data, info.size)
         _check_end(file, archive.offset)
 

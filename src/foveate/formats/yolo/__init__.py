@@ -15,12 +15,18 @@ import numpy as np
 import yaml
 
 from foveate.annotations import Boxes, Instances, Polygon, boxes_of
-from foveate.data.dataset import PARTS, Dataset, Part, Sample, Skipped
+from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
-from foveate.errors import BadPicture, DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.beside import line_stems
 from foveate.formats._shared.layout import is_named_picture
-from foveate.formats._shared.writing import new_folder, refuse, unlabelled, unpaintable, write_picture
+from foveate.formats._shared.writing import (
+    new_folder,
+    refuse,
+    unlabelled,
+    unpaintable,
+    write_picture,
+)
 from foveate.formats._shared.yaml_file import MOST_BYTES, Keys
 from foveate.formats.yolo import layout as layout
 from foveate.formats.yolo.lines import BOX, Lines, looks_like_lines, parse
@@ -39,7 +45,7 @@ SUMMARY = "images/ and labels/ with a text file a picture, as YOLO has them, and
 TASKS = ("detection", "instance")
 
 _TEXTS, _ENTRIES = 50, 10_000  # that are looked at, so that a guess stays cheap
-_WORDS: dict[Part, str] = {"train": "train", "valid": "val", "test": "test"}
+_WORDS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
 
 def sniff(path: Path) -> bool:
@@ -65,30 +71,44 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     if config and "kpt_shape" in config.values:
         raise config.error("kpt_shape", "boxes or outlines are expected, these are key points")
     found = layout.find(root, config)
-    _refuse_none(found.parts, found.skipped, root)
+    _refuse_none(found.splits, found.skipped, root)
     classes = _classes(root, config)
     texts = layout.text_files(root, found)
-    lines = {id: parse(root / label, len(classes)) for id in found.parts if (label := layout.label_of(id)) in texts}
+    lines = {
+        id: parse(root / label, len(classes))
+        for id in found.splits
+        if (label := layout.label_of(id)) in texts
+    }
     if not lines:
-        first = layout.label_of(next(iter(found.parts)))
-        raise DataError(f"a text file beside some picture is expected (such as {first}), found none", where=root)
-    skipped = [*found.skipped, *(Skipped(id, "data.yaml names no part that it is in") for id in found.other)]
-    claimed = {layout.label_of(id) for id in (*found.parts, *(one.id for one in skipped))}
-    skipped += [Skipped(text, "no picture is called like this text file") for text in sorted(texts - claimed)]
-    sizes = _sizes(root, list(found.parts), skipped)
+        first = layout.label_of(next(iter(found.splits)))
+        raise DataError(
+            f"a text file beside some picture is expected (such as {first}), found none", where=root
+        )
+    skipped = [
+        *found.skipped,
+        *(Skipped(id, "data.yaml names no part that it is in") for id in found.other),
+    ]
+    claimed = {layout.label_of(id) for id in (*found.splits, *(one.id for one in skipped))}
+    skipped += [
+        Skipped(text, "no picture is called like this text file")
+        for text in sorted(texts - claimed)
+    ]
+    sizes = _sizes(root, list(found.splits), skipped)
     _refuse_none(sizes, skipped, root)
     notes = [*found.notes]
     if bare := [id for id in sizes if id not in lines]:
-        notes.append(f"{len(bare):,} pictures have no text file, so nothing is in them (such as {bare[0]})")
+        notes.append(
+            f"{len(bare):,} pictures have no text file, so nothing is in them (such as {bare[0]})"
+        )
     outlined = sum(len(place) > BOX for id in sizes if id in lines for place in lines[id].places)
     boxed = sum(len(place) == BOX for id in sizes if id in lines for place in lines[id].places)
     if outlined and boxed:
         notes.append(f"{boxed:,} of {outlined + boxed:,} things have a box only, no outline")
     samples: list[Sample[Any]] = []
     for id, measured in sizes.items():
-        things = _things(lines.get(id, Lines([], [])), measured)
-        truth = things if outlined else things.boxes
-        samples.append(Sample(id, FileSource(root / id), truth, None, found.parts[id]))
+        instances = _things(lines.get(id, Lines([], [])), measured)
+        target = instances if outlined else instances.boxes
+        samples.append(Sample(id, FileSource(root / id), target, None, found.splits[id]))
     task = "instance" if outlined else "detection"
     return Dataset(root.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
@@ -103,25 +123,35 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
     refuse(path, NAME, problems_of(dataset) + unpaintable(dataset))
     samples: list[Sample[Any]] = list(dataset)
     places, problems = places_in(samples)
-    parts = {part: _WORDS[part] for part in PARTS if any(sample.part == part for sample in samples)}
+    splits = {
+        split: _WORDS[split] for split in SPLITS if any(sample.split == split for sample in samples)
+    }
     description = {
-        **{word: f"images/{word}" for word in parts.values()},
+        **{word: f"images/{word}" for word in splits.values()},
         "nc": len(dataset.classes),
         "names": dict(enumerate(dataset.classes)),
     }
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
-    problems += [f"class names of more than {MOST_BYTES:,} bytes"] if len(text.encode()) > MOST_BYTES else []
+    problems += (
+        [f"class names of more than {MOST_BYTES:,} bytes"]
+        if len(text.encode()) > MOST_BYTES
+        else []
+    )
     refuse(path, NAME, problems)
-    folders = [(parts[sample.part],) if sample.part else () for sample in samples]
+    folders = [(splits[sample.split],) if sample.split else () for sample in samples]
     stems = line_stems(dataset)
     with new_folder(dataset, path) as place:
         (place / "data.yaml").write_text(text, encoding="utf-8", newline="\n")
-        for sample, each, folder, (stem, ending) in zip(samples, places, folders, stems, strict=True):
+        for sample, each, folder, (stem, ending) in zip(
+            samples, places, folders, stems, strict=True
+        ):
             write_picture(sample, place.joinpath("images", *folder, stem + ending))
             label = place.joinpath("labels", *folder, f"{stem}.txt")
             label.parent.mkdir(parents=True, exist_ok=True)
-            rows = zip(boxes_of(sample.truth).classes.tolist(), each, strict=True)
-            lines = "".join(f"{' '.join(map(repr, (index, *numbers)))}\n" for index, numbers in rows)
+            rows = zip(boxes_of(sample.target).classes.tolist(), each, strict=True)
+            lines = "".join(
+                f"{' '.join(map(repr, (index, *numbers)))}\n" for index, numbers in rows
+            )
             label.write_text(lines, encoding="utf-8", newline="\n")
 
 
@@ -135,7 +165,11 @@ def _has_lines(root: Path, folder: str) -> bool:
         stems = {Path(name).stem for name in files if is_named_picture(name)}
         for name in sorted(files):
             # Side by side, a table of numbers may lie there too.
-            if name.endswith(".txt") and name not in NAME_FILES and (not side_by_side or Path(name).stem in stems):
+            if (
+                name.endswith(".txt")
+                and name not in NAME_FILES
+                and (not side_by_side or Path(name).stem in stems)
+            ):
                 texts += 1
                 if looks_like_lines(Path(here, name)):
                     return True
@@ -174,7 +208,7 @@ def _sizes(root: Path, ids: list[str], skipped: list[Skipped]) -> dict[str, tupl
     for id in ids:
         try:
             sizes[id] = size(root / id)
-        except BadPicture as error:
+        except BadImage as error:
             skipped.append(Skipped(id, error.message))
     return sizes
 
@@ -184,7 +218,9 @@ def _things(lines: Lines, size: tuple[int, int]) -> Instances:
     sides = np.array([size[1], size[0]], float)
     corners = np.zeros((len(lines.places), 4))
     boxed = [row for row, place in enumerate(lines.places) if len(place) == BOX]
-    middle, half = np.split(np.array([lines.places[row] for row in boxed]).reshape(-1, 4), 2, axis=1)
+    middle, half = np.split(
+        np.array([lines.places[row] for row in boxed]).reshape(-1, 4), 2, axis=1
+    )
     half = half / 2
     corners[boxed] = np.concatenate([(middle - half) * sides, (middle + half) * sides], axis=1)
     shapes: list[Polygon | None] = [None] * len(corners)

@@ -12,12 +12,20 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foveate.data.dataset import Part, Skipped
+from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.beside import read_text
-from foveate.formats._shared.layout import is_hidden, is_named_picture, is_utf8, part_of, printable, unusable, visible
+from foveate.formats._shared.layout import (
+    is_hidden,
+    is_named_picture,
+    is_utf8,
+    part_of,
+    printable,
+    unusable,
+    visible,
+)
 from foveate.formats._shared.paths import inside_id
-from foveate.formats._shared.walk import pictures
+from foveate.formats._shared.walk import make_images
 from foveate.formats._shared.yaml_file import Keys
 from foveate.formats.yolo.names import NAME_FILES
 
@@ -26,7 +34,7 @@ _DRIVE = re.compile("[A-Za-z]:/")
 
 
 @dataclass(slots=True)
-class Found:
+class YoloLayout:
     """The pictures of a set, by their paths from its folder, in order.
 
     parts: of each picture
@@ -35,7 +43,7 @@ class Found:
     other: pictures that are there but belong to no part that data.yaml names
     """
 
-    parts: dict[str, Part | None] = field(default_factory=dict)
+    splits: dict[str, SplitName | None] = field(default_factory=dict)
     labels: dict[str, None] = field(default_factory=dict)
     lists: set[str] = field(default_factory=set)
     other: list[str] = field(default_factory=list)
@@ -65,25 +73,29 @@ def label_folder(folder: str) -> str:
     return f"{before}/labels/{after}".strip("/") if images else folder
 
 
-def find(root: Path, config: Keys | None) -> Found:
+def find(root: Path, config: Keys | None) -> YoloLayout:
     """The pictures. Raises DataError if what data.yaml names leaves the folder, or one picture is in two parts."""
-    found = Found()
+    found = YoloLayout()
     usual = usual_folders(root)
-    named = [key for key in config.values if isinstance(key, str) and part_of(key)] if config else []
+    named = (
+        [key for key in config.values if isinstance(key, str) and part_of(key)] if config else []
+    )
     named = [key for key in named if config and config.values[key] is not None]
     if config and named:
         for key in named:
             _add_named(found, root, config, key)
         for folder in usual if usual != [""] else []:
-            found.other += [id for id, _ in pictures(root, root / folder, []) if id not in found.parts]
+            found.other += [
+                id for id, _ in make_images(root, root / folder, []) if id not in found.splits
+            ]
     else:
         for folder in usual:
             for id in _below(found, root, folder):
-                found.parts[id] = _part_by_folder(id)
+                found.splits[id] = _part_by_folder(id)
     return found
 
 
-def text_files(root: Path, found: Found) -> set[str]:
+def text_files(root: Path, found: YoloLayout) -> set[str]:
     """The text files in all folders where some of a picture may be. Raises OSError."""
     folders = set(found.labels)
     for top in found.labels:
@@ -91,7 +103,7 @@ def text_files(root: Path, found: Found) -> set[str]:
             inner[:] = [name for name in inner if not is_hidden(name)]
             if any(file.lower().endswith(".txt") for file in files) and is_utf8(folder):
                 folders.add(Path(folder).relative_to(root).as_posix())
-    folders.update(label_of(id).rpartition("/")[0] for id in found.parts)
+    folders.update(label_of(id).rpartition("/")[0] for id in found.splits)
     texts = set()
     for folder in folders:
         place = root / folder
@@ -102,7 +114,7 @@ def text_files(root: Path, found: Found) -> set[str]:
     return texts - found.lists
 
 
-def _part_by_folder(id: str) -> Part | None:
+def _part_by_folder(id: str) -> SplitName | None:
     """By the folder beneath images/, or the outermost one: images/train/1.jpg, train/images/1.jpg, train/1.jpg."""
     folders = id.split("/")[:-1]
     if folders and folders[0] == "images":
@@ -110,11 +122,11 @@ def _part_by_folder(id: str) -> Part | None:
     return part_of(folders[0]) if folders else None
 
 
-def _below(found: Found, root: Path, folder: str) -> list[str]:
+def _below(found: YoloLayout, root: Path, folder: str) -> list[str]:
     """The pictures below a folder, which is noted as one that has text files too."""
     found.labels[label_folder(folder)] = None
     odd: list[Skipped] = []
-    ids = [id for id, _ in pictures(root, root / folder, odd)]
+    ids = [id for id, _ in make_images(root, root / folder, odd)]
     for one in odd:
         # The set's own files lie in its folder, and text files wherever they belong to pictures.
         is_other = one.id.endswith("/") or is_named_picture(one.id)
@@ -124,33 +136,42 @@ def _below(found: Found, root: Path, folder: str) -> list[str]:
     return ids
 
 
-def _add_named(found: Found, root: Path, config: Keys, key: str) -> None:
+def _add_named(found: YoloLayout, root: Path, config: Keys, key: str) -> None:
     """Adds what data.yaml names for a part: a folder, a list of pictures, or several of them."""
-    part = part_of(key)
+    split = part_of(key)
     given = config.values[key]
     for written in given if isinstance(given, list) else [given]:
         if not isinstance(written, str) or not written.strip():
             shown = repr(written)[:100]
-            raise config.error(key, f"a folder of pictures or a list of them is expected for {key}, got {shown}")
+            raise config.error(
+                key, f"a folder of pictures or a list of them is expected for {key}, got {shown}"
+            )
         place = _place(found, root, config, key, written)
         if place is None:
-            if part == "train":
+            if split == "train":
                 raise config.error(
-                    key, f"the folder or file {written[:200]!r} is expected below {root.name}/, it is not there"
+                    key,
+                    f"the folder or file {written[:200]!r} is expected below {root.name}/, it is not there",
                 )
             found.skipped.append(
-                Skipped(printable(written), f"named for {key} by {config.path.name}, but it is not there")
+                Skipped(
+                    printable(written),
+                    f"named for {key} by {config.path.name}, but it is not there",
+                )
             )
         elif (root / place).is_dir():
             for id in _below(found, root, place):
-                _assign(found, id, part, config.path, config.lines.get(key))
+                _assign(found, id, split, config.path, config.lines.get(key))
         elif place.lower().endswith(".txt"):
-            _add_list(found, root, place, part)
+            _add_list(found, root, place, split)
         else:
-            raise config.error(key, f"a folder or a .txt file of pictures is expected for {key}, got {written[:200]!r}")
+            raise config.error(
+                key,
+                f"a folder or a .txt file of pictures is expected for {key}, got {written[:200]!r}",
+            )
 
 
-def _place(found: Found, root: Path, config: Keys, key: str, written: str) -> str | None:
+def _place(found: YoloLayout, root: Path, config: Keys, key: str, written: str) -> str | None:
     """Where something lies that data.yaml names, as a path from the root, or None if it is nowhere in it.
 
     It is looked for from `path`, from the folder of data.yaml, and `../train/images` as if it were `train/images`, since Roboflow
@@ -173,7 +194,9 @@ def _place(found: Found, root: Path, config: Keys, key: str, written: str) -> st
                 )
             return candidate
     if candidates == [None] * 3:
-        inside_id(root, written, where=config.path, line=config.lines.get(key))  # says what is wrong
+        inside_id(
+            root, written, where=config.path, line=config.lines.get(key)
+        )  # says what is wrong
     return None
 
 
@@ -187,7 +210,7 @@ def _from_root(root: Path, written: str) -> str | None:
     return "" if Path(place) == root else Path(place).relative_to(root).as_posix()
 
 
-def _add_list(found: Found, root: Path, list_file: str, part: Part | None) -> None:
+def _add_list(found: YoloLayout, root: Path, list_file: str, split: SplitName | None) -> None:
     """Adds the pictures of a text file that has the path of one a line, from its own folder or from the root."""
     path = root / list_file
     found.lists.add(list_file)
@@ -203,14 +226,16 @@ def _add_list(found: Found, root: Path, list_file: str, part: Part | None) -> No
         elif reason := unusable(root / id):
             found.skipped.append(Skipped(id, f"{reason} ({path.name}, line {number})"))
         else:
-            _assign(found, id, part, path, number)
+            _assign(found, id, split, path, number)
 
 
-def _assign(found: Found, id: str, part: Part | None, where: Path, line: int | None) -> None:
-    first = found.parts.setdefault(id, part)
-    if first != part:
+def _assign(
+    found: YoloLayout, id: str, split: SplitName | None, where: Path, line: int | None
+) -> None:
+    first = found.splits.setdefault(id, split)
+    if first != split:
         raise DataError(
-            f"one part is expected for {id!r}, it is in {first} and in {part}",
+            f"one part is expected for {id!r}, it is in {first} and in {split}",
             where=where,
             line=line,
             remedy="Name each picture in one part only: a picture in two is a leak.",

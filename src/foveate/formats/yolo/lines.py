@@ -50,7 +50,9 @@ def parse(path: Path, count: int) -> Lines:
         found.places.append(place)
         numbers.append(number)
     if in_pixels(found.places):
-        first = next(line for line, place in zip(numbers, found.places, strict=True) if max(place) > 1)
+        first = next(
+            line for line, place in zip(numbers, found.places, strict=True) if max(place) > 1
+        )
         raise DataError(
             "places as shares of the picture's sides, from 0 to 1, are expected; most here are above 1, so these are pixels",
             where=path,
@@ -88,7 +90,9 @@ def _thing(fields: list[str], path: Path, line: int) -> tuple[int, list[float]]:
     except ValueError:
         values = [float("nan")]
     # So written, NaN is refused too; Python would take 1_000 for a number.
-    if not all(abs(value) <= LARGEST_NUMBER for value in values) or any("_" in field for field in fields):
+    if not all(abs(value) <= LARGEST_NUMBER for value in values) or any(
+        "_" in field for field in fields
+    ):
         shown = " ".join(fields)[:100]
         raise DataError(f"numbers are expected, got {shown!r}", where=path, line=line)
     if len(values) == 2 + BOX:
@@ -105,5 +109,9 @@ def _thing(fields: list[str], path: Path, line: int) -> tuple[int, list[float]]:
             line=line,
         )
     if not values[0].is_integer():
-        raise DataError(f"a class is expected to be a whole number, got {fields[0][:100]}", where=path, line=line)
+        raise DataError(
+            f"a class is expected to be a whole number, got {fields[0][:100]}",
+            where=path,
+            line=line,
+        )
     return int(values[0]), values[1:]

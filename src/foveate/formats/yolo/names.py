@@ -18,14 +18,22 @@ _MOST_BYTES = 1_000_000
 
 def described_by(folder: Path) -> list[Path]:
     """The YAML files of a folder that describe the data, usually one. Raises OSError."""
-    files = [Path(entry.path) for entry in visible(folder)[1] if entry.name.lower().endswith(YAML_ENDINGS)]
-    return [file for file in files if file.is_file() and (file.name in _PREFERRED or tells_names(file))]
+    files = [
+        Path(entry.path)
+        for entry in visible(folder)[1]
+        if entry.name.lower().endswith(YAML_ENDINGS)
+    ]
+    return [
+        file for file in files if file.is_file() and (file.name in _PREFERRED or tells_names(file))
+    ]
 
 
 def tells_names(path: Path) -> bool:
     """Whether there is a key `names` in a YAML file, without reading it as YAML. Raises OSError."""
     with path.open("rb") as file:
-        return any(line.startswith((b"names:", b"names :")) for line in file.read(1_000_000).split(b"\n"))
+        return any(
+            line.startswith((b"names:", b"names :")) for line in file.read(1_000_000).split(b"\n")
+        )
 
 
 def class_names(config: Keys | None, folders: list[Path]) -> tuple[str, ...] | None:
@@ -56,21 +64,32 @@ def _described(config: Keys) -> tuple[str, ...] | None:
     if isinstance(given, dict):
         keys = [key for key in given if type(key) is int]
         if len(keys) < len(given) or sorted(keys) != list(range(len(keys))):
-            raise config.error("names", f"numbers from 0 to {max(0, len(given) - 1)} are expected as keys of the names")
+            raise config.error(
+                "names",
+                f"numbers from 0 to {max(0, len(given) - 1)} are expected as keys of the names",
+            )
         given = [given[key] for key in sorted(keys)]
     if not isinstance(given, list) or not given:
-        raise config.error("names", "a list of class names is expected, such as `names: [cat, dog]`")
+        raise config.error(
+            "names", "a list of class names is expected, such as `names: [cat, dog]`"
+        )
     for name in given:
         if not isinstance(name, str) or not name or not is_utf8(name):
             shown = repr(name)[:100]
             raise config.error(
-                "names", f"text is expected as the name of a class, got {shown}", "Put it in quotation marks."
+                "names",
+                f"text is expected as the name of a class, got {shown}",
+                "Put it in quotation marks.",
             )
     count = config.values.get("nc", len(given))
     if type(count) is not int or count != len(given):
-        raise config.error("nc", f"nc is expected to be {len(given)}, as there are names, got {repr(count)[:100]}")
+        raise config.error(
+            "nc", f"nc is expected to be {len(given)}, as there are names, got {repr(count)[:100]}"
+        )
     if repeated := [name for name in given if given.count(name) > 1]:
-        raise config.error("names", f"names that differ are expected, got {repeated[0][:100]!r} a second time")
+        raise config.error(
+            "names", f"names that differ are expected, got {repeated[0][:100]!r} a second time"
+        )
     return tuple(given)
 
 
@@ -81,7 +100,9 @@ def _listed(path: Path) -> tuple[str, ...]:
     for number, line in enumerate(lines, 1):
         if not line or line in seen:
             problem = f"{line[:100]!r} a second time" if line else "an empty line"
-            raise DataError(f"one class name a line is expected, got {problem}", where=path, line=number)
+            raise DataError(
+                f"one class name a line is expected, got {problem}", where=path, line=number
+            )
         seen.add(line)
     return tuple(lines)
 

@@ -3,7 +3,7 @@
 from foveate import foundation
 
 model = foundation.open("sam:DIR")
-mask = model.on("x.png").click(120, 80)
+mask = model.set_image("x.png").click(120, 80)
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from foveate.errors import SettingError
 
 if TYPE_CHECKING:
     from foveate.inference.foundation.diffusion import Diffusion
-    from foveate.inference.predictor import Answering
+    from foveate.inference.predictor import Predictor
 
 
-def open(told: str, *, classes: Sequence[str] | None = None, download: bool = False) -> Answering:
+def open(told: str, *, classes: Sequence[str] | None = None, download: bool = False) -> Predictor:
     """The model that "clip:DIR", "sam:DIR" or "sam2:DIR" means, ready to answer as a run does.
 
     classes: what clip is to tell apart, in words
@@ -45,12 +45,14 @@ def open(told: str, *, classes: Sequence[str] | None = None, download: bool = Fa
         return clip.ZeroShot(told, Clip(model_ref.folder(meant, download=download)), wanted)
     if classes is not None:
         raise SettingError(
-            f"{meant.family} finds things without naming them", where="classes", remedy="Leave them out."
+            f"{meant.family} finds things without naming them",
+            where="classes",
+            remedy="Leave them out.",
         )
     return sam.Segmenter(told, *sam.load(model_ref.folder(meant, download=download), meant.family))
 
 
-def maker(told: str, *, download: bool = False) -> Diffusion:
+def open_generator(told: str, *, download: bool = False) -> Diffusion:
     """The model that "diffusion:DIR" means, ready to make pictures as a run does. Raises SettingError for other kinds, and as `open`."""
     from foveate.inference.foundation.diffusion import Diffusion
     from foveate.models import model_ref
@@ -65,7 +67,7 @@ def maker(told: str, *, download: bool = False) -> Diffusion:
     return Diffusion(meant.place, download=download)
 
 
-def refers(told: str) -> bool:
+def is_reference(told: str) -> bool:
     """Whether this names a foundation model, and not a run's folder. Raises SettingError for an unknown family."""
     from foveate.models import model_ref
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from foveate.annotations import Label
 from foveate.data.dataset import Image, Images
 from foveate.errors import SettingError
-from foveate.inference.predictor import Answering
+from foveate.inference.predictor import Predictor
 from foveate.models.clip import Clip
-from foveate.models.interactive import Seer
+from foveate.models.interactive import InteractivePredictor
 from foveate.tasks.classification import Classification
 
 TEMPLATES = (
@@ -33,9 +33,10 @@ TEMPLATES = (
 """The usual one, and the seven that CLIP's authors chose for ImageNet (notebooks/Prompt_Engineering_for_ImageNet.ipynb)."""
 
 
-class ZeroShot(Answering):
+class ZeroShot(Predictor):
     """Which of some words a picture is nearest to. Each class is the mean of what it means in several sentences, all of unit length, so
-    that no single wording decides; the scale that CLIP has learnt makes probabilities of the angles."""
+    that no single wording decides; the scale that CLIP has learnt makes probabilities of the angles.
+    """
 
     def __init__(self, name: str, clip: Clip, classes: Sequence[str]):
         self.told, self.clip, self.asked = name, clip, Classification(classes)
@@ -43,7 +44,9 @@ class ZeroShot(Answering):
 
     def _meaning(self, name: str) -> Tensor:
         """(D,) of unit length."""
-        meant = F.normalize(self.clip.texts([sentence.format(name) for sentence in TEMPLATES]).features, dim=1)
+        meant = F.normalize(
+            self.clip.texts([sentence.format(name) for sentence in TEMPLATES]).features, dim=1
+        )
         return F.normalize(meant.mean(0), dim=0)
 
     @property
@@ -55,17 +58,21 @@ class ZeroShot(Answering):
         return self.asked
 
     @torch.no_grad()
-    def answer(self, images: Images, tile: int | None = None) -> list[Label]:
+    def predict_images(self, images: Images, tile: int | None = None) -> list[Label]:
         if tile is not None:
-            raise SettingError("clip answers for whole pictures", where="tile", remedy="Leave out --tile.")
-        near = F.normalize(self.clip.pictures(images), dim=1) @ self.classes.T
+            raise SettingError(
+                "clip answers for whole pictures", where="tile", remedy="Leave out --tile."
+            )
+        near = F.normalize(self.clip.images(images), dim=1) @ self.classes.T
         scores = (near * self.clip.net.logit_scale.exp()).double().softmax(1).numpy()
         return [Label(int(np.argmax(row)), row) for row in scores]
 
-    def look(self, image: Image) -> Seer:
+    def _set_image(self, image: Image) -> InteractivePredictor:
         del image
         raise SettingError(
-            "clip answers for pictures, without prompts", where="point or box", remedy="Leave them out, or use sam:DIR."
+            "clip answers for pictures, without prompts",
+            where="point or box",
+            remedy="Leave them out, or use sam:DIR.",
         )
 
 
@@ -81,5 +88,7 @@ def checked(classes: Sequence[str] | None) -> tuple[str, ...]:
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SettingError(f"each class is expected once, got {twice[0]!r} more often", where="classes")
+        raise SettingError(
+            f"each class is expected once, got {twice[0]!r} more often", where="classes"
+        )
     return names

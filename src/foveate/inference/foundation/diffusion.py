@@ -21,7 +21,7 @@ from foveate.errors import SettingError
 from foveate.models import hf_folder, model_ref
 from foveate.models.pretrained import reason
 
-PARTS = {
+SPLITS = {
     "vae": "AutoencoderKL",
     "text_encoder": "CLIPTextModel",
     "tokenizer": "CLIPTokenizer",
@@ -49,11 +49,19 @@ class Diffusion:
         diffusers = hf_folder.library("diffusers", "diffusion:DIR")
         transformers = hf_folder.library("transformers", "diffusion:DIR")
         described = hf_folder.read_json(folder / "text_encoder")
-        stems = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
-        files = [path for part, stem in stems.items() for path in hf_folder.weights(folder / part, stem)]
+        stems = {
+            "unet": "diffusion_pytorch_model",
+            "vae": "diffusion_pytorch_model",
+            "text_encoder": "model",
+        }
+        files = [
+            path for part, stem in stems.items() for path in hf_folder.weights(folder / part, stem)
+        ]
         hf_folder.refuse_if_too_large(files, folder)
         words = hf_folder.net(transformers.CLIPTextModel, folder / "text_encoder", described)
-        tokenizer = hf_folder.tokenizer(transformers.CLIPTokenizer, folder / "tokenizer", words.config.vocab_size)
+        tokenizer = hf_folder.tokenizer(
+            transformers.CLIPTokenizer, folder / "tokenizer", words.config.vocab_size
+        )
         given = {"local_files_only": True}
         read = {**given, "use_safetensors": True, "low_cpu_mem_usage": False}
         try:
@@ -62,8 +70,12 @@ class Diffusion:
                     vae=diffusers.AutoencoderKL.from_pretrained(folder / "vae", **read).float(),
                     text_encoder=words,
                     tokenizer=tokenizer,
-                    unet=diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **read).float(),
-                    scheduler=getattr(diffusers, scheduler).from_pretrained(folder / "scheduler", **given),
+                    unet=diffusers.UNet2DConditionModel.from_pretrained(
+                        folder / "unet", **read
+                    ).float(),
+                    scheduler=getattr(diffusers, scheduler).from_pretrained(
+                        folder / "scheduler", **given
+                    ),
                     safety_checker=None,
                     feature_extractor=None,
                     requires_safety_checker=False,
@@ -77,7 +89,7 @@ class Diffusion:
         self.pipeline.set_progress_bar_config(disable=True)
         self.limit: int = min(tokenizer.model_max_length, words.config.max_position_embeddings)
 
-    def pictures(
+    def images(
         self,
         texts: Sequence[str],
         count: int = 1,
@@ -86,14 +98,21 @@ class Diffusion:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> list[Image]:
-        """count pictures of each text, one text after the other, (H, W, 3) uint8; see `stages`."""
+        """Count pictures of each text, one text after the other, (H, W, 3) uint8; see `stages`."""
         if count < 1:
             raise SettingError(f"1 or more are expected, got {count}", where="count")
         asked = [text for text in texts for _ in range(count)]
-        return [stages[-1] for stages in self.stages(asked, seed=seed, guidance=guidance, steps=steps)]
+        return [
+            stages[-1] for stages in self.stages(asked, seed=seed, guidance=guidance, steps=steps)
+        ]
 
     def stages(
-        self, texts: Sequence[str], *, seed: int = 0, guidance: float | None = None, steps: int | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
     ) -> Iterator[Sequence[Image]]:
         """For each text what its noise is after each step, the picture last, (H, W, 3) uint8 each.
 
@@ -102,7 +121,10 @@ class Diffusion:
         The i-th picture of a text and seed is always the same, whatever else is asked for.
         Raises SettingError for a text that is empty, or of more tokens than the model reads, before anything is made.
         """
-        guidance, steps = GUIDANCE if guidance is None else guidance, STEPS if steps is None else steps
+        guidance, steps = (
+            GUIDANCE if guidance is None else guidance,
+            STEPS if steps is None else steps,
+        )
         self._check(texts, guidance, steps)
         return (
             self._made(text, generator(seed, name), guidance, steps)
@@ -110,20 +132,25 @@ class Diffusion:
         )
 
     @torch.no_grad()
-    def _made(self, text: str, draws: torch.Generator, guidance: float, steps: int) -> OnWay:
+    def _made(self, text: str, rng: torch.Generator, guidance: float, steps: int) -> OnWay:
         latents: list[Tensor] = []
 
-        def keep(_pipeline: Any, _step: int, _time: Any, now: dict[str, Tensor]) -> dict[str, Tensor]:
+        def keep(
+            _pipeline: Any, _step: int, _time: Any, now: dict[str, Tensor]
+        ) -> dict[str, Tensor]:
             latents.append(now["latents"])
             return {}
 
         given = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "latent"}
         with hf_folder.quiet():
-            self.pipeline(text, generator=draws, callback_on_step_end=keep, **given)
+            self.pipeline(text, generator=rng, callback_on_step_end=keep, **given)
         return OnWay(self.pipeline, latents)
 
     def _check(self, texts: Sequence[str], guidance: float, steps: int) -> None:
-        for what, value in (("guidance", guidance), ("steps", steps)):  # below 1, diffusers would take guidance for 1
+        for what, value in (
+            ("guidance", guidance),
+            ("steps", steps),
+        ):  # below 1, diffusers would take guidance for 1
             if value < 1:
                 raise SettingError(f"1 or more are expected, got {value:g}", where=what)
         if not all(text.strip() for text in texts):
@@ -153,8 +180,8 @@ class OnWay(Sequence[Image]):
         """(H, W, 3) uint8, as diffusers' own pipeline makes it of its last latents."""
         vae = self.pipeline.vae
         found = vae.decode(self.latents[at] / vae.config.scaling_factor, return_dict=False)[0]
-        picture = self.pipeline.image_processor.postprocess(found, output_type="np")[0]
-        return np.rint(picture * 255).astype(np.uint8)
+        image = self.pipeline.image_processor.postprocess(found, output_type="np")[0]
+        return np.rint(image * 255).astype(np.uint8)
 
 
 def generator(seed: int, name: str) -> torch.Generator:
@@ -165,13 +192,16 @@ def generator(seed: int, name: str) -> torch.Generator:
 
 def _checked(folder: Path, index: dict[str, Any]) -> str:
     """The scheduler's class. Raises SettingError if this is another kind of pipeline, or has other parts."""
-    schedulers = hf_folder.library("diffusers.schedulers", "diffusion:DIR").KarrasDiffusionSchedulers
+    schedulers = hf_folder.library(
+        "diffusers.schedulers", "diffusion:DIR"
+    ).KarrasDiffusionSchedulers
     (wanted,) = model_ref.FAMILIES["diffusion"].types
     if index.get("_class_name") != wanted:
         raise SettingError(
-            f"a {wanted} is expected, its model_index.json says {index.get('_class_name')!r}", where=folder
+            f"a {wanted} is expected, its model_index.json says {index.get('_class_name')!r}",
+            where=folder,
         )
-    for part, kind in PARTS.items():
+    for part, kind in SPLITS.items():
         told = index.get(part)
         found = told[1] if isinstance(told, list) and len(told) == 2 else None
         known = {kind, f"{kind}Fast"} if kind else {one.name for one in schedulers}

@@ -19,11 +19,11 @@ from foveate.annotations import Instances
 from foveate.data.dataset import Image, Images
 from foveate.data.label_maps import nearest
 from foveate.errors import SettingError
-from foveate.inference.predictor import Answering
+from foveate.inference.predictor import Predictor
 from foveate.models import hf_folder, model_ref
 from foveate.models.colour import colour
-from foveate.models.heads.promptable import Round
-from foveate.models.interactive import Box, Seer
+from foveate.models.heads.promptable import MaskPrediction
+from foveate.models.interactive import Box, InteractivePredictor
 from foveate.ops.clicks import Click
 from foveate.tasks.promptable import Promptable, everything
 
@@ -33,7 +33,7 @@ _NEVER = 1e-6
 """Estimates are told as logits; those of 0 and 1, and SAM's beyond, as so near to them."""
 
 
-class SamSeer(Seer):
+class SamInteractivePredictor(InteractivePredictor):
     """A picture that SAM or SAM 2 has looked at. Places are handed over in the picture's pixels as they are given, as the library's own
     processor does, so that the same numbers give the same masks.
 
@@ -44,10 +44,16 @@ class SamSeer(Seer):
     def __init__(self, net: Any, processor: Any, image: Image):
         super().__init__((image.shape[0], image.shape[1]))
         self.net, self.processor = net, processor
-        given = processor(images=colour(image), input_data_format="channels_last", return_tensors="pt")
+        given = processor(
+            images=colour(image), input_data_format="channels_last", return_tensors="pt"
+        )
         side = given["pixel_values"].shape[2]
         # SAM's pictures lie at the top left of a square, SAM 2's are stretched to it.
-        self.lying = tuple(map(int, given["reshaped_input_sizes"][0])) if "reshaped_input_sizes" in given else None
+        self.lying = (
+            tuple(map(int, given["reshaped_input_sizes"][0]))
+            if "reshaped_input_sizes" in given
+            else None
+        )
         self.shown = self.lying or (side, side)
         self.side, self.coarse = side, 4 * side // net.config.prompt_encoder_config.patch_size
         maps = net.get_image_embeddings(given["pixel_values"])
@@ -62,10 +68,14 @@ class SamSeer(Seer):
 
     @torch.no_grad()
     def ask(
-        self, clicks: Sequence[Sequence[Click]], boxes: Sequence[Box | None], earlier: Tensor | None = None
-    ) -> Round:
+        self,
+        clicks: Sequence[Sequence[Click]],
+        boxes: Sequence[Box | None],
+        earlier: Tensor | None = None,
+    ) -> MaskPrediction:
         """Candidates come surest first: estimates beyond 1 would all be told as 1. Questions of one shape are asked together, so that none
-        is filled up with clicks that nobody made."""
+        is filled up with clicks that nobody made.
+        """
         masks = torch.zeros(len(clicks), 3, self.coarse, self.coarse)
         sure = torch.zeros(len(clicks), 3)
         shapes: dict[tuple[int, bool], list[int]] = {}
@@ -74,13 +84,19 @@ class SamSeer(Seer):
         for (count, boxed), rows in shapes.items():
             given = self._prompts([clicks[row] for row in rows]) if count else {}
             if boxed:
-                given["input_boxes"] = self._scaled([boxes[row] for row in rows]).reshape(len(rows), 1, 4)
+                given["input_boxes"] = self._scaled([boxes[row] for row in rows]).reshape(
+                    len(rows), 1, 4
+                )
             if earlier is not None:
                 given["input_masks"] = earlier[rows, None]
-            found = self.net(image_embeddings=self._repeated(len(rows)), multimask_output=True, **given)
+            found = self.net(
+                image_embeddings=self._repeated(len(rows)), multimask_output=True, **given
+            )
             sure[rows], order = found.iou_scores[:, 0].sort(dim=1, descending=True, stable=True)
-            masks[rows] = found.pred_masks[:, 0].gather(1, order[..., None, None].expand_as(found.pred_masks[:, 0]))
-        return Round(masks, sure.logit(_NEVER))
+            masks[rows] = found.pred_masks[:, 0].gather(
+                1, order[..., None, None].expand_as(found.pred_masks[:, 0])
+            )
+        return MaskPrediction(masks, sure.logit(_NEVER))
 
     def _prompts(self, clicks: Sequence[Sequence[Click]]) -> dict[str, Tensor]:
         """Equally many clicks of each question, as the library takes them."""
@@ -93,9 +109,11 @@ class SamSeer(Seer):
         return maps if len(maps) > 1 else maps[0]
 
     def _scaled(self, places: Any) -> Tensor:
-        """x and y, again and again, in the picture's pixels -> (N, P, 2) in those that the net sees."""
+        """X and y, again and again, in the picture's pixels -> (N, P, 2) in those that the net sees."""
         down, along = (new / old for new, old in zip(self.shown, self.size, strict=True))
-        return torch.tensor(places, dtype=torch.float32).reshape(len(places), -1, 2) * torch.tensor([along, down])
+        return torch.tensor(places, dtype=torch.float32).reshape(len(places), -1, 2) * torch.tensor(
+            [along, down]
+        )
 
     def masks(self, logits: Tensor) -> NDArray[np.bool_]:
         given = [logits[:, None]], [self.size]
@@ -105,7 +123,7 @@ class SamSeer(Seer):
         return masks
 
 
-class Segmenter(Answering):
+class Segmenter(Predictor):
     """Of mere pictures, all things that a grid of clicks finds."""
 
     def __init__(self, name: str, net: Any, processor: Any):
@@ -120,13 +138,15 @@ class Segmenter(Answering):
     def task(self) -> Promptable:
         return self.asked
 
-    def answer(self, images: Images, tile: int | None = None) -> list[Instances]:
+    def predict_images(self, images: Images, tile: int | None = None) -> list[Instances]:
         if tile is not None:
-            raise SettingError("a segmenter answers for whole pictures", where="tile", remedy="Leave out --tile.")
-        return [everything(self.look(image)) for image in images]
+            raise SettingError(
+                "a segmenter answers for whole pictures", where="tile", remedy="Leave out --tile."
+            )
+        return [everything(self._set_image(image)) for image in images]
 
-    def look(self, image: Image) -> SamSeer:
-        return SamSeer(self.net, self.processor, image)
+    def _set_image(self, image: Image) -> SamInteractivePredictor:
+        return SamInteractivePredictor(self.net, self.processor, image)
 
 
 def load(folder: Path, family: str) -> tuple[Any, Any]:
@@ -138,7 +158,7 @@ def load(folder: Path, family: str) -> tuple[Any, Any]:
         if family == "sam"
         else (transformers.Sam2Model, transformers.Sam2ImageProcessor)
     )
-    net, ready = hf_folder.net(kind, folder, told), hf_folder.part(processor, folder)
+    net, ready = hf_folder.net(kind, folder, told), hf_folder.component(processor, folder)
     side = net.config.prompt_encoder_config.image_size
     shown = ready.size.longest_edge or ready.size.height
     if shown != side:

@@ -24,7 +24,7 @@ with app.setup:
     from foveate.models.backbone import Backbone, parameters
     from foveate.models.backbones import unet
     from foveate.models.convolution import Residual, convolution
-    from foveate.models.model import Vision, pixel_statistics
+    from foveate.models.model import VisionModel, pixel_statistics
 
 
 @app.cell(hide_code=True)
@@ -46,7 +46,11 @@ def _():
         "VGG-16": ("vgg16", lambda net: net.classifier(1000), "one of 1,000 classes"),
         "ResNet-18": ("resnet18", lambda net: net.classifier(1000), "one of 1,000 classes"),
         "U-Net": ("unet", lambda net: net.segmenter(2), "one of 2 classes for each pixel"),
-        "YOLO": ("yolo-2016", lambda net: net.detector(20), "2 boxes and 20 classes for each of 7 × 7 cells"),
+        "YOLO": (
+            "yolo-2016",
+            lambda net: net.detector(20),
+            "2 boxes and 20 classes for each of 7 × 7 cells",
+        ),
     }
 
     class Whole(nn.Module):
@@ -77,7 +81,13 @@ def _():
         def hook(name):
             def hear(layer, inputs, output):
                 heard.append(
-                    (name, layer, tuple(output.shape[1:]), parameters(layer), multiply_adds(layer, inputs, output))
+                    (
+                        name,
+                        layer,
+                        tuple(output.shape[1:]),
+                        parameters(layer),
+                        multiply_adds(layer, inputs, output),
+                    )
                 )
 
             return hear
@@ -122,10 +132,20 @@ def _(NETS, Whole, listened):
         for label, some in groupby(marked, key=lambda pair: pair[0]):
             ones = [one for _, one in some]
             kinds = [type(one[1]).__name__ for one in ones]
-            made = [counted(kinds.count(kind), words) for kind, words in WORDS.items() if kind in kinds]
+            made = [
+                counted(kinds.count(kind), words) for kind, words in WORDS.items() if kind in kinds
+            ]
             if label == "head" and not sum(one[3] for one in ones):
                 continue  # pooling between the features and the linear layers
-            rows.append((label, ", ".join(made), ones[-1][2], sum(one[3] for one in ones), sum(one[4] for one in ones)))
+            rows.append(
+                (
+                    label,
+                    ", ".join(made),
+                    ones[-1][2],
+                    sum(one[3] for one in ones),
+                    sum(one[4] for one in ones),
+                )
+            )
         return rows
 
     WORDS = {
@@ -188,7 +208,9 @@ def _(BLOCKS, NETS, number, which):
             side = shape[-1] if len(shape) == 3 else 1
             wide, tall = 0.35 + 0.13 * np.log2(shape[0]), 0.28 * np.sqrt(side)
             colour = show.MODEL if place == chosen else show.LINE
-            axis.add_patch(Rectangle((left, -tall / 2), wide, tall, fc=colour, ec=show.MUTED, lw=0.8))
+            axis.add_patch(
+                Rectangle((left, -tall / 2), wide, tall, fc=colour, ec=show.MUTED, lw=0.8)
+            )
             middles.append(left + wide / 2)
             tops.append(tall / 2)
             left += wide + 0.35
@@ -207,7 +229,14 @@ def _(BLOCKS, NETS, number, which):
                     arrowstyle="-|>", mutation_scale=8, color=show.OTHER, lw=1.3,
                 )
             )  # fmt: skip
-        room = next((space for start, space in (("up", 2.9), ("stages", 1.9)) if labels[-2].startswith(start)), 1.15)
+        room = next(
+            (
+                space
+                for start, space in (("up", 2.9), ("stages", 1.9))
+                if labels[-2].startswith(start)
+            ),
+            1.15,
+        )
         axis.set(xlim=(-0.2, left - 0.15), ylim=(-1.1 * max(tops), room * max(tops)))
         axis.axis("off")
 
@@ -226,12 +255,17 @@ def _(BLOCKS, NETS, number, which):
                 found = bars.bar(at + off, shares, 0.38, color=colour)
                 for place, bar in enumerate(found):
                     bar.set_alpha(1.0 if place == chosen else 0.35)
-            bars.set(xticks=at, xticklabels=[str(place + 1) for place in at], yticks=[], xlim=(-0.6, len(rows) - 0.4))
+            bars.set(
+                xticks=at,
+                xticklabels=[str(place + 1) for place in at],
+                yticks=[],
+                xlim=(-0.6, len(rows) - 0.4),
+            )
             bars.grid(visible=False)
 
         size = " × ".join(f"{side:,}" for side in shape)
         words = f"{name}, block {chosen + 1} of {len(rows)}: {label}, {made}, gives {size}"
-        return show.picture(paint, words, (5.2, 3.4)) + show.caption(
+        return show.image(paint, words, (5.2, 3.4)) + show.caption(
             f"<strong>Block {chosen + 1} of {len(rows)}</strong>, <code>{label}</code>: {made or 'pooling'}. Gives {size} numbers. "
             f'<span class="other">{short(weights)} weights ({weights / sums[0]:.1%})</span>, '
             f'<span class="model">{short(work)} multiply-adds ({work / sums[1]:.1%})</span>.<br>'
@@ -254,15 +288,21 @@ def _():
 @app.cell
 def _(BLOCKS, COUNTED, LAYERS):
     for _net, (weights, work) in COUNTED.items():
-        assert sum(row[3] for row in LAYERS[_net]) == weights, "every weight lies in a layer that was heard"
-        assert sum(row[4] for row in LAYERS[_net]) == work, "our count is that of torch's own counter"
-        assert sum(row[4] for row in BLOCKS[_net]) == work, "and none is lost when layers are put into blocks"
+        assert sum(row[3] for row in LAYERS[_net]) == weights, (
+            "every weight lies in a layer that was heard"
+        )
+        assert sum(row[4] for row in LAYERS[_net]) == work, (
+            "our count is that of torch's own counter"
+        )
+        assert sum(row[4] for row in BLOCKS[_net]) == work, (
+            "and none is lost when layers are put into blocks"
+        )
     ends = [row for row in BLOCKS["VGG-16"] if row[0].startswith("linear")]
     heavy = sum(row[3] for row in ends) / COUNTED["VGG-16"][0]
     light = sum(row[4] for row in ends) / COUNTED["VGG-16"][1]
     assert heavy > 0.8, "VGG's linear layers hold nearly all of its weights"
     assert light < 0.02, "and do hardly any of its work"
-    show.claim(
+    show.headline(
         "Weights and work are two things. VGG keeps its weights at the end, and works at the beginning.",
         f"its three linear layers hold {heavy:.0%} of the weights and do {light:.1%} of the work; for all five nets the sums are those of torch's own counter.",
     )
@@ -286,7 +326,10 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    show.formula("U-Net: join what is fine<br>and what is understood", show.line_of(unet.UNet, "maps.append(block("))
+    show.formula(
+        "U-Net: join what is fine<br>and what is understood",
+        show.line_of(unet.UNet, "maps.append(block("),
+    )
     return
 
 
@@ -317,9 +360,10 @@ def _(COUNTED, short):
         axis.set_title("multiply-adds for one picture")
 
     told_all = "; ".join(
-        f"{name}: {short(weights)} weights, {short(work)} multiply-adds" for name, (weights, work) in COUNTED.items()
+        f"{name}: {short(weights)} weights, {short(work)} multiply-adds"
+        for name, (weights, work) in COUNTED.items()
     )
-    show.show(show.picture(compared, told_all, (4.8, 3.6)))
+    show.show(show.image(compared, told_all, (4.8, 3.6)))
     return
 
 
@@ -328,7 +372,7 @@ def _(COUNTED, short):
     (alex, alex_work), (res, res_work) = COUNTED["AlexNet"], COUNTED["ResNet-18"]
     assert alex > 4 * res, "AlexNet has far more weights"
     assert alex_work < res_work / 2, "and far less to do"
-    show.claim(
+    show.headline(
         "AlexNet is the heavier net, and the faster one.",
         f"{short(alex)} weights against ResNet-18's {short(res)}, {short(alex_work)} multiply-adds against {short(res_work)}.",
     )
@@ -360,11 +404,18 @@ def _(NETS):
         torch.manual_seed(0)
         net = Small(name, size)
         mean, std = pixel_statistics(large[TRAIN][..., None])
-        seer = Vision(net, size=size, mean=mean, std=std)
+        seer = VisionModel(net, size=size, mean=mean, std=std)
         lr = models.find(name).trained.lr
         began, pictures = time.process_time(), 0
         for step in learn(
-            seer, cross_entropy, as_input(large[TRAIN]), TRUTH[TRAIN], count=10**6, lr=lr, batch=8, rates="constant"
+            seer,
+            cross_entropy,
+            as_input(large[TRAIN]),
+            TRUTH[TRAIN],
+            count=10**6,
+            lr=lr,
+            batch=8,
+            rates="constant",
         ):
             pictures += len(step.target)
             if time.process_time() - began > SECONDS:
@@ -391,7 +442,8 @@ def _(NETS):
     RACED = {
         told: (*raced(name), work_of(name))
         for told, name in (
-            (told, {"vgg16": "vgg11", "unet": "unet:16"}.get(name, name)) for told, (name, *_) in NETS.items()
+            (told, {"vgg16": "vgg11", "unet": "unet:16"}.get(name, name))
+            for told, (name, *_) in NETS.items()
         )
     }
     return RACED, TRAIN, TRUTH, VALID, images
@@ -411,19 +463,28 @@ def _(RACED, short):
             most = max(values) if column == 0 else 1.0
             axis.barh(CALLED, values, color=colour, height=0.6)
             for place, value in enumerate(values):
-                axis.text(value + 0.03 * most, place, f"{value:,}" if column == 0 else f"{value:.0%}", va="center")
+                axis.text(
+                    value + 0.03 * most,
+                    place,
+                    f"{value:,}" if column == 0 else f"{value:.0%}",
+                    va="center",
+                )
             axis.set(xticks=[], xlim=(0, 1.35 * most))
             axis.grid(visible=False)
             axis.set_title(title)
         seen.invert_yaxis()
         good.axvline(0.1, color=show.MUTED, lw=1, ls=":")
 
-    raced_words = "; ".join(f"{name}: {seen:,} pictures, {share:.0%} right" for name, (seen, share, _) in RACED.items())
+    raced_words = "; ".join(
+        f"{name}: {seen:,} pictures, {share:.0%} right" for name, (seen, share, _) in RACED.items()
+    )
     show.show(
-        show.picture(race, raced_words, (5.2, 2.6)),
+        show.image(race, raced_words, (5.2, 2.6)),
         show.caption(
             "Dotted: by chance. VGG and U-Net take part in their smaller forms. One picture costs "
-            + ", ".join(f"{name} {short(row[2])}" for name, row in zip(CALLED, RACED.values(), strict=True))
+            + ", ".join(
+                f"{name} {short(row[2])}" for name, row in zip(CALLED, RACED.values(), strict=True)
+            )
             + " multiply-adds."
         ),
     )
@@ -440,7 +501,7 @@ def _(CALLED, RACED):
     assert RACED[cheapest][1] >= max(row[1] for row in RACED.values()) - 0.15, (
         "more than, or as much as, the large ones"
     )
-    show.claim(
+    show.headline(
         "In a second, the net that does least for a picture has learnt most.",
         f"{shown[cheapest]} saw {RACED[cheapest][0]:,} pictures and has {RACED[cheapest][1]:.0%} of 100 fresh digits right; {shown[dearest]} saw {RACED[dearest][0]:,} and has {RACED[dearest][1]:.0%}.",
     )
@@ -484,18 +545,27 @@ def _(TRAIN, TRUTH, VALID, images):
         end = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)]
         body = nn.Sequential(convolution(1, 16), *(kind(16, 8) for _ in range(blocks)), *end)
         mean, std = pixel_statistics(images[TRAIN][..., None])
-        return Vision(body, size=8, mean=mean, std=std)
+        return VisionModel(body, size=8, mean=mean, std=std)
 
     def curve(kind, blocks):
         """The loss of each step, and what is right on fresh digits."""
         net, losses = deep(kind, blocks), []
-        for step in learn(net, cross_entropy, as_input(images[TRAIN]), TRUTH[TRAIN], count=40, lr=5e-3, batch=32):
+        for step in learn(
+            net, cross_entropy, as_input(images[TRAIN]), TRUTH[TRAIN], count=40, lr=5e-3, batch=32
+        ):
             losses.append(step.losses["total"].item())
         return losses, right(net, as_input(images[VALID]), TRUTH[VALID])
 
     DEPTHS = [1, 4, 12]
-    TWINS = {(kind.__name__, blocks): curve(kind, blocks) for kind in (Plain, Residual) for blocks in DEPTHS}
-    same = [torch.equal(a, b) for a, b in zip(deep(Plain, 4).parameters(), deep(Residual, 4).parameters(), strict=True)]
+    TWINS = {
+        (kind.__name__, blocks): curve(kind, blocks)
+        for kind in (Plain, Residual)
+        for blocks in DEPTHS
+    }
+    same = [
+        torch.equal(a, b)
+        for a, b in zip(deep(Plain, 4).parameters(), deep(Residual, 4).parameters(), strict=True)
+    ]
     assert all(same), "twins begin with the same weights"
     depth = show.slider(DEPTHS, 12)
     return DEPTHS, TWINS, depth
@@ -509,20 +579,31 @@ def _(TWINS, depth):
 
         def paint(figure):
             axis = figure.subplots()
-            for kind, colour, words in (("Plain", show.OTHER, "without"), ("Residual", show.MODEL, "with shortcuts")):
+            for kind, colour, words in (
+                ("Plain", show.OTHER, "without"),
+                ("Residual", show.MODEL, "with shortcuts"),
+            ):
                 losses, share = TWINS[kind, blocks]
                 line = smooth(losses)
                 axis.plot(np.arange(len(line)) + 3, line, color=colour, lw=2.2)
                 axis.text(
-                    41, line[-1], f"{words}\n{share:.0%} right", color=colour, va="center", fontsize=9, weight="bold"
+                    41,
+                    line[-1],
+                    f"{words}\n{share:.0%} right",
+                    color=colour,
+                    va="center",
+                    fontsize=9,
+                    weight="bold",
                 )
             axis.set(xlim=(0, 40), ylim=(0, 3.4), xlabel="steps of training")
             layers = 2 + 2 * blocks
             axis.set_title(f"training loss, {layers} layers")
             axis.margins(0)
 
-        words = ", ".join(f"{kind}: {TWINS[kind, blocks][1]:.0%} right" for kind in ("Plain", "Residual"))
-        return show.picture(paint, f"{blocks} blocks after 40 steps. {words}", (5.0, 2.9))
+        words = ", ".join(
+            f"{kind}: {TWINS[kind, blocks][1]:.0%} right" for kind in ("Plain", "Residual")
+        )
+        return show.image(paint, f"{blocks} blocks after 40 steps. {words}", (5.0, 2.9))
 
     show.Moving(twins, {"blocks": depth})
     return
@@ -532,13 +613,17 @@ def _(TWINS, depth):
 def _(DEPTHS, TWINS):
     END = {key: float(np.mean(losses[-10:])) for key, (losses, _) in TWINS.items()}
     deepest, shallow = DEPTHS[-1], DEPTHS[0]
-    assert END["Plain", deepest] > END["Residual", deepest] + 0.5, "deep and without shortcuts the loss stays high"
-    assert abs(END["Plain", shallow] - END["Residual", shallow]) < 0.3, "shallow, the shortcut hardly matters"
+    assert END["Plain", deepest] > END["Residual", deepest] + 0.5, (
+        "deep and without shortcuts the loss stays high"
+    )
+    assert abs(END["Plain", shallow] - END["Residual", shallow]) < 0.3, (
+        "shallow, the shortcut hardly matters"
+    )
     assert END["Plain", deepest] > END["Plain", 4] - 0.05, (
         "without shortcuts more layers do not lower the training loss"
     )
     assert END["Residual", deepest] < END["Residual", shallow] - 0.3, "with them they do"
-    show.claim(
+    show.headline(
         "The same blocks, the same first weights, the same steps: with shortcuts depth helps, without it hurts.",
         f"training loss with {2 + 2 * deepest} layers {END['Residual', deepest]:.2f} with and {END['Plain', deepest]:.2f} without shortcuts; "
         f"with {2 + 2 * shallow} layers {END['Residual', shallow]:.2f} and {END['Plain', shallow]:.2f}.",
@@ -564,8 +649,10 @@ def _():
 
 @app.cell(hide_code=True)
 def _(BLOCKS, drawn):
-    poster = show.picture(
-        lambda figure: drawn(figure.subplots(), BLOCKS["U-Net"], 4), "The U-Net, block by block", (4.6, 2.4)
+    poster = show.image(
+        lambda figure: drawn(figure.subplots(), BLOCKS["U-Net"], 4),
+        "The U-Net, block by block",
+        (4.6, 2.4),
     )
     return (poster,)
 

@@ -89,14 +89,30 @@ def _(START, backward, epsilon, forward, nudged, told, weight):
 
         def paint(figure):
             axis = figure.subplots()
-            axis.plot(along, [forward(START | {weight: value})["L"] for value in along], color=show.MODEL, lw=2.6)
+            axis.plot(
+                along,
+                [forward(START | {weight: value})["L"] for value in along],
+                color=show.MODEL,
+                lw=2.6,
+            )
             axis.axline((here, loss), slope=found, color=show.OTHER, lw=1.6)
-            axis.plot([here, here + epsilon], [loss, loss + found * epsilon], "o", color=show.OTHER, ms=8)
-            axis.set(xlim=(here - 0.5, here + 0.5), ylim=(-0.3, 5), xlabel=f"weight {weight}", yticks=[0, 1, 2, 3, 4])
-            axis.set_title(f"nudged by {epsilon:g}, the slope is {told(round(found, 2))}", weight="bold")
+            axis.plot(
+                [here, here + epsilon], [loss, loss + found * epsilon], "o", color=show.OTHER, ms=8
+            )
+            axis.set(
+                xlim=(here - 0.5, here + 0.5),
+                ylim=(-0.3, 5),
+                xlabel=f"weight {weight}",
+                yticks=[0, 1, 2, 3, 4],
+            )
+            axis.set_title(
+                f"nudged by {epsilon:g}, the slope is {told(round(found, 2))}", weight="bold"
+            )
 
-        words = f"The loss against weight {weight}; a nudge of {epsilon} tells a slope of {found:.2f}"
-        return show.picture(paint, words, (4.6, 3.0)) + show.caption(
+        words = (
+            f"The loss against weight {weight}; a nudge of {epsilon} tells a slope of {found:.2f}"
+        )
+        return show.image(paint, words, (4.6, 3.0)) + show.caption(
             f'<span class="model">The loss</span>, and <span class="other">what the nudge tells</span>. The true slope is {told(true)}.'
         )
 
@@ -178,7 +194,15 @@ def _(START, TRUTH, backward, forward, told):
 @app.cell
 def _(AT, BLAME, FRAMES, START, moment, told):
     PLACES = {"x": (2.3, 0.0), "z₁": (1.0, 1.0), "z₂": (3.6, 1.0), "h₁": (1.0, 2.0), "h₂": (3.6, 2.0), "y": (2.3, 3.0), "L": (2.3, 4.0)}  # fmt: skip
-    EDGES = [("x", "z₁"), ("x", "z₂"), ("z₁", "h₁"), ("z₂", "h₂"), ("h₁", "y"), ("h₂", "y"), ("y", "L")]
+    EDGES = [
+        ("x", "z₁"),
+        ("x", "z₂"),
+        ("z₁", "h₁"),
+        ("z₂", "h₂"),
+        ("h₁", "y"),
+        ("h₂", "y"),
+        ("y", "L"),
+    ]
     LABELS = {"w₁": (1.3, 0.36, "right"), "w₂": (3.3, 0.36, "left"), "b₁": (0.55, 0.98, "right"), "b₂": (4.05, 0.98, "left"), "v₁": (1.2, 2.58, "right"), "v₂": (3.4, 2.58, "left"), "c": (1.85, 3.02, "right")}  # fmt: skip
     STROKES = {"v₁": ("h₁", "y"), "v₂": ("h₂", "y"), "w₁": ("x", "z₁"), "w₂": ("x", "z₂")}
 
@@ -195,16 +219,37 @@ def _(AT, BLAME, FRAMES, START, moment, told):
             axis.plot([x0, x1], [y0, y1], color=colour, lw=3.2 if lit else 1.6, zorder=1)
         for name, (x, y) in PLACES.items():
             lit = name == now
-            edge = (show.OTHER if back else show.MODEL) if lit else (show.MUTED if name in known else show.LINE)
+            edge = (
+                (show.OTHER if back else show.MODEL)
+                if lit
+                else (show.MUTED if name in known else show.LINE)
+            )
             axis.plot(x, y, "o", ms=41, mfc=show.LINE, mec=edge, mew=2.6 if lit else 1.2, zorder=2)
-            axis.text(x, y - 0.11, name, ha="center", va="center", fontsize=10.5, color=show.MUTED, zorder=3)
+            axis.text(
+                x,
+                y - 0.11,
+                name,
+                ha="center",
+                va="center",
+                fontsize=10.5,
+                color=show.MUTED,
+                zorder=3,
+            )
             if name in known:
                 axis.text(x, y + 0.14, told(AT[name]), ha="center", va="center", fontsize=11.5, weight="bold", color=show.MODEL, zorder=3)  # fmt: skip
             if name in blamed:
                 side = -1 if name in ("z₂", "h₂") else 1  # inside the ring
                 axis.text(x + 0.4 * side, y + 0.05, told(BLAME[name]), ha="left" if side > 0 else "right", va="center", fontsize=11.5, weight="bold", color=show.OTHER, zorder=3)  # fmt: skip
         for name, (x, y, align) in LABELS.items():
-            axis.text(x, y, f"{name} = {told(START[name])}", ha=align, va="center", fontsize=10.5, color=show.INK)
+            axis.text(
+                x,
+                y,
+                f"{name} = {told(START[name])}",
+                ha=align,
+                va="center",
+                fontsize=10.5,
+                color=show.INK,
+            )
             if name in blamed:
                 axis.text(x, y + 0.22, told(BLAME[name]), ha=align, va="center", fontsize=11.5, weight="bold", color=show.OTHER)  # fmt: skip
         axis.set(xlim=(-0.35, 4.95), ylim=(4.4, -0.4))
@@ -214,7 +259,7 @@ def _(AT, BLAME, FRAMES, START, moment, told):
         way = "forward" if moment <= 6 else "backward"
         words = f"Step {moment}, {way}, at node {FRAMES[moment][0]}"
         text = f'<span class="{"model" if way == "forward" else "other"}">{way}</span>: {FRAMES[moment][3]}'
-        return f'<div style="min-height: 56px">{show.caption(text)}</div>' + show.picture(
+        return f'<div style="min-height: 56px">{show.caption(text)}</div>' + show.image(
             lambda figure: graph(figure, moment), words, (4.7, 4.9)
         )
 
@@ -239,7 +284,9 @@ def _(BLAME, START, TRUTH, X, backward, forward, nudged):
     def as_net(w):
         """foveate's mlp:2 with these weights."""
         net = network("mlp:2", inputs=1, outputs=1)
-        nn.utils.vector_to_parameters(torch.tensor([float(w[name]) for name in ORDER]), net.parameters())
+        nn.utils.vector_to_parameters(
+            torch.tensor([float(w[name]) for name in ORDER]), net.parameters()
+        )
         return net
 
     def by_torch(w):
@@ -256,13 +303,17 @@ def _(BLAME, START, TRUTH, X, backward, forward, nudged):
         at, theirs = forward(_w), by_torch(_w)
         mine = backward(_w, at)
         shut += (at["h₁"] == 0) + (at["h₂"] == 0)
-        to_torch = max(to_torch, *(abs(mine[name] - theirs[name]) / (1 + abs(mine[name])) for name in ORDER))
-        to_nudges = max(to_nudges, *(abs(mine[n] - nudged(_w, n, 1e-6)) / (1 + abs(mine[n])) for n in ORDER))
+        to_torch = max(
+            to_torch, *(abs(mine[name] - theirs[name]) / (1 + abs(mine[name])) for name in ORDER)
+        )
+        to_nudges = max(
+            to_nudges, *(abs(mine[n] - nudged(_w, n, 1e-6)) / (1 + abs(mine[n])) for n in ORDER)
+        )
     assert BLAME["x"] == -2, "two paths lead to the input, and their blame adds up"
     assert to_torch < 1e-4, "walking back by hand gives torch's gradients"
     assert to_nudges < 1e-3, "it gives what nudging tells"
     assert shut > 0, "some of the neurons tried are shut"
-    show.claim(
+    show.headline(
         "One walk backward finds the gradient of every weight.",
         f"{len(tried)} networks of 7 weights, the largest relative difference to torch is {to_torch:.0e}, to nudging {to_nudges:.0e}.",
     )
@@ -320,9 +371,10 @@ def _(START, backward, forward, told, x):
                 )
 
         words = "; ".join(
-            f"{neuron}: " + ", ".join(f"{name} {blame[name]:g}" for name in names) for neuron, names in NEURONS.items()
+            f"{neuron}: " + ", ".join(f"{name} {blame[name]:g}" for name in names)
+            for neuron, names in NEURONS.items()
         )
-        return show.picture(paint, f"Gradients at input {x}. {words}", (4.6, 2.7)) + show.caption(
+        return show.image(paint, f"Gradients at input {x}. {words}", (4.6, 2.7)) + show.caption(
             'The <span class="other">gradient</span> of each weight of the two hidden neurons.'
         )
 
@@ -372,11 +424,17 @@ def _(BLAME, START, eta, forward):
             axis.plot(along, [after(one)["L"] for one in along], color=show.MODEL, lw=2.6)
             axis.plot(eta, at["L"], "o", color=show.OTHER, ms=11)
             axis.axhline(after(0)["L"], color=show.MUTED, lw=1, ls=":")
-            axis.set(xlabel="learning rate η", ylim=(-0.15, None), xticks=[0, 0.02, 0.04, 0.06, 0.08])
-            axis.set_title(f"loss after one step: {at['L']:.2f}, answer {at['y']:.2f}", weight="bold")
+            axis.set(
+                xlabel="learning rate η", ylim=(-0.15, None), xticks=[0, 0.02, 0.04, 0.06, 0.08]
+            )
+            axis.set_title(
+                f"loss after one step: {at['L']:.2f}, answer {at['y']:.2f}", weight="bold"
+            )
 
-        words = f"After one step with rate {eta} the loss is {at['L']:.2f} and the answer {at['y']:.2f}"
-        return show.picture(paint, words, (4.6, 2.7)) + show.caption(
+        words = (
+            f"After one step with rate {eta} the loss is {at['L']:.2f} and the answer {at['y']:.2f}"
+        )
+        return show.image(paint, words, (4.6, 2.7)) + show.caption(
             "The dotted line is the loss before the step. The answer was 1, it should be 2."
         )
 
@@ -387,13 +445,15 @@ def _(BLAME, START, eta, forward):
 @app.cell
 def _(INPUT, START, WANTED, after, as_net):
     learnt = as_net(START)
-    before = next(iter(learn(learnt, squared, INPUT, WANTED, count=1, lr=0.001, name="sgd", rates="constant")))
+    before = next(
+        iter(learn(learnt, squared, INPUT, WANTED, count=1, lr=0.001, name="sgd", rates="constant"))
+    )
     with torch.no_grad():
         then = squared(learnt(INPUT), WANTED)["total"].item()
     assert then < before.losses["total"].item(), "one update by foveate's loop lowers the loss"
     assert after(0.01)["L"] < 0.5 * after(0)["L"], "a step of the right size halves it"
     assert after(0.08)["L"] > after(0)["L"], "too large a step makes it worse"
-    show.claim(
+    show.headline(
         "One small step against the gradient lowers the loss. Too large a step does not.",
         f"by foveate's loop, from {before.losses['total'].item():.2f} to {then:.2f}; by hand with η = 0.01 to {after(0.01)['L']:.2f}, with 0.08 to {after(0.08)['L']:.2f}.",
     )
@@ -444,7 +504,10 @@ def _(COST):
     def compared(figure):
         axis = figure.subplots()
         at = np.arange(len(COST))
-        for shift, sizes, colour in ((-0.2, list(COST), show.OTHER), (0.2, list(COST.values()), show.MODEL)):
+        for shift, sizes, colour in (
+            (-0.2, list(COST), show.OTHER),
+            (0.2, list(COST.values()), show.MODEL),
+        ):
             axis.bar(at + shift, sizes, 0.38, color=colour)
             for place, size in zip(at + shift, sizes, strict=True):
                 axis.text(
@@ -456,13 +519,23 @@ def _(COST):
                     weight="bold",
                 )
         axis.set_yscale("log")
-        axis.set(ylim=(0.5, 2e7), yticks=[], xticks=at, xticklabels=[f"{count:,}" for count in COST], xlabel="weights")
+        axis.set(
+            ylim=(0.5, 2e7),
+            yticks=[],
+            xticks=at,
+            xticklabels=[f"{count:,}" for count in COST],
+            xlabel="weights",
+        )
         axis.minorticks_off()
         axis.grid(visible=False)
         axis.set_title("cost of all gradients, in forward passes (logarithmic)")
 
     show.show(
-        show.picture(compared, "Forward passes that all gradients cost, by nudging and by walking back", (4.8, 2.8)),
+        show.image(
+            compared,
+            "Forward passes that all gradients cost, by nudging and by walking back",
+            (4.8, 2.8),
+        ),
         show.caption(
             '<span class="other">By nudging</span>: one a weight. <span class="model">Walking back</span>: measured.'
         ),
@@ -475,10 +548,12 @@ def _(COST):
     worst = max(COST.values())
     assert worst < 25, "backpropagation costs a few forward passes, however many weights there are"
     assert min(COST) > 100 * worst, "nudging costs one for each weight"
-    show.claim(
+    show.headline(
         "All gradients together cost a few forward passes, however many weights there are.",
         "there and back takes as long as "
-        + ", ".join(f"{cost:.1f} forward passes with {count:,} weights" for count, cost in COST.items())
+        + ", ".join(
+            f"{cost:.1f} forward passes with {count:,} weights" for count, cost in COST.items()
+        )
         + ".",
     )
     return
@@ -504,8 +579,24 @@ def _():
 def _(BLAME):
     def on_the_index(figure):
         axis = figure.subplots()
-        at = {"x": (0, 0), "z₁": (1, 1), "z₂": (1, -1), "h₁": (2, 1), "h₂": (2, -1), "y": (3, 0), "L": (4, 0)}
-        for start, end in (("x", "z₁"), ("x", "z₂"), ("z₁", "h₁"), ("z₂", "h₂"), ("h₁", "y"), ("h₂", "y"), ("y", "L")):
+        at = {
+            "x": (0, 0),
+            "z₁": (1, 1),
+            "z₂": (1, -1),
+            "h₁": (2, 1),
+            "h₂": (2, -1),
+            "y": (3, 0),
+            "L": (4, 0),
+        }
+        for start, end in (
+            ("x", "z₁"),
+            ("x", "z₂"),
+            ("z₁", "h₁"),
+            ("z₂", "h₂"),
+            ("h₁", "y"),
+            ("h₂", "y"),
+            ("y", "L"),
+        ):
             (x0, y0), (x1, y1) = at[start], at[end]
             arrow = {
                 "arrowstyle": "-|>",
@@ -518,11 +609,23 @@ def _(BLAME):
             axis.annotate("", (x0, y0), (x1, y1), arrowprops=arrow)
         for name, (x, y) in at.items():
             axis.plot(x, y, "o", ms=36, color=show.MODEL, zorder=3)
-            axis.text(x, y, name, ha="center", va="center", fontsize=14, color="#ffffff", weight="bold", zorder=4)
+            axis.text(
+                x,
+                y,
+                name,
+                ha="center",
+                va="center",
+                fontsize=14,
+                color="#ffffff",
+                weight="bold",
+                zorder=4,
+            )
         axis.set(xlim=(-0.5, 4.5), ylim=(-1.6, 1.6))
         axis.axis("off")
 
-    poster = show.picture(on_the_index, "A small network; arrows carry the blame backward", (4.4, 2.6))
+    poster = show.image(
+        on_the_index, "A small network; arrows carry the blame backward", (4.4, 2.6)
+    )
     return (poster,)
 
 

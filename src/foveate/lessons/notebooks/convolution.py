@@ -89,14 +89,21 @@ def _(FILTERS, X, kind, place, slid):
             show.bare(picture, "picture x")
             show.signed(window, w, most=0.7)
             for row, column in np.ndindex(3, 3):
-                window.text(column + 0.5, row + 0.5, f"{w[row, column]:.2g}", ha="center", va="center", fontsize=7.5)
+                window.text(
+                    column + 0.5,
+                    row + 0.5,
+                    f"{w[row, column]:.2g}",
+                    ha="center",
+                    va="center",
+                    fontsize=7.5,
+                )
             show.bare(window, "filter w")
             show.signed(output, so_far)
             output.add_patch(box(j, i, 1))
             show.bare(output, f"y[{i}, {j}] = {found[i, j]:.2f}")
 
         words = f"The window at row {i}, column {j} of a handwritten 4 gives {found[i, j]:.2f}"
-        return show.picture(paint, words, (5.2, 2.1))
+        return show.image(paint, words, (5.2, 2.1))
 
     def box(left, top, size):
         return Rectangle((left, top), size, size, fill=False, ec=show.INK, lw=2)
@@ -121,10 +128,12 @@ def _(FILTERS, images, slid):
     worst = 0.0
     for w in FILTERS.values():
         for x in images[:20] / 255.0:
-            theirs = F.conv2d(torch.from_numpy(x)[None, None], torch.from_numpy(w)[None, None])[0, 0].numpy()
+            theirs = F.conv2d(torch.from_numpy(x)[None, None], torch.from_numpy(w)[None, None])[
+                0, 0
+            ].numpy()
             worst = max(worst, float(np.abs(theirs - slid(x, w)).max()))
     assert worst < 1e-12, "sliding, multiplying and adding is torch's conv2d"
-    show.claim(
+    show.headline(
         "That is all: slide, multiply, add. It is what <code>torch.nn.functional.conv2d</code> computes.",
         f"on 20 digits and {len(FILTERS)} filters the largest difference is {worst:.0e}.",
     )
@@ -146,14 +155,19 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "<i>o</i> = ⌊(<i>n</i> + 2<i>p</i> − <i>k</i>) / <i>s</i>⌋ + 1", show.line_of(convolution, "layer = nn.Conv2d")
+        "<i>o</i> = ⌊(<i>n</i> + 2<i>p</i> − <i>k</i>) / <i>s</i>⌋ + 1",
+        show.line_of(convolution, "layer = nn.Conv2d"),
     )
     return
 
 
 @app.cell
 def _():
-    kernel, stride, padding = show.slider([1, 3, 5], 3), show.slider([1, 2, 3], 2), show.slider([0, 1, 2], 1)
+    kernel, stride, padding = (
+        show.slider([1, 3, 5], 3),
+        show.slider([1, 2, 3], 2),
+        show.slider([0, 1, 2], 1),
+    )
     return kernel, padding, stride
 
 
@@ -173,10 +187,20 @@ def _(X, kernel, padding, stride):
             axis.plot(*(grid.ravel() for grid in np.meshgrid(at, at)), "o", color=show.INK, ms=5)
             axis.plot([0, k, k, 0, 0], [0, 0, k, k, 0], color=show.INK, lw=2, clip_on=False)
             if p:
-                axis.plot([p, 8 + p, 8 + p, p, p], [p, p, 8 + p, 8 + p, p], color=show.MUTED, lw=1.2, ls=(0, (4, 2)))
+                axis.plot(
+                    [p, 8 + p, 8 + p, p, p],
+                    [p, p, 8 + p, 8 + p, p],
+                    color=show.MUTED,
+                    lw=1.2,
+                    ls=(0, (4, 2)),
+                )
             show.bare(axis, f"8 × 8 in, {n} × {n} out")
 
-        return show.picture(paint, f"A window of {k} at stride {s} with padding {p} gives {n} x {n} values", (3.1, 3.2))
+        return show.image(
+            paint,
+            f"A window of {k} at stride {s} with padding {p} gives {n} x {n} values",
+            (3.1, 3.2),
+        )
 
     show.Moving(rests, {"kernel k": kernel, "stride s": stride, "padding p": padding})
     return (outputs,)
@@ -184,11 +208,17 @@ def _(X, kernel, padding, stride):
 
 @app.cell
 def _(outputs):
-    tried = [(n, k, s, p) for n in (8, 9, 28) for k in (1, 3, 5) for s in (1, 2, 3) for p in (0, 1, 2)]
+    tried = [
+        (n, k, s, p) for n in (8, 9, 28) for k in (1, 3, 5) for s in (1, 2, 3) for p in (0, 1, 2)
+    ]
     for n, k, s, p in tried:
-        real = F.conv2d(torch.zeros(1, 1, n, n), torch.zeros(1, 1, k, k), stride=s, padding=p).shape[-1]
+        real = F.conv2d(
+            torch.zeros(1, 1, n, n), torch.zeros(1, 1, k, k), stride=s, padding=p
+        ).shape[-1]
         assert real == outputs(n, k, s, p), "the formula tells the size that torch gives"
-    show.claim("The formula tells the size of every output.", f"{len(tried)} settings agree with torch.")
+    show.headline(
+        "The formula tells the size of every output.", f"{len(tried)} settings agree with torch."
+    )
     return
 
 
@@ -245,7 +275,9 @@ def _(FILTERS, images, shift, slid):
             show.signed(axes[1], pooled(there))
             show.bare(axes[1], f"pooled: {change(pooled(here), pooled(there)):.0%} changed")
 
-        return show.picture(paint, f"Edges of a digit moved by {shift} pixels, and the same pooled", (3.2, 4.6))
+        return show.image(
+            paint, f"Edges of a digit moved by {shift} pixels, and the same pooled", (3.2, 4.6)
+        )
 
     show.Moving(before_and_after, {"pixels to the right": shift})
     return change, edges, moved, pooled
@@ -257,7 +289,7 @@ def _(change, edges, images, moved, pooled):
     plain = float(np.mean([change(y, z) for y, z in pairs]))
     less = float(np.mean([change(pooled(y), pooled(z)) for y, z in pairs]))
     assert less < 0.8 * plain, "the pooled map changes less when the picture moves by a pixel"
-    show.claim(
+    show.headline(
         "A pooled map minds a small shift less.",
         f"moved by one pixel, edges of 200 digits change by {plain:.0%}, pooled by {less:.0%}.",
     )
@@ -277,7 +309,10 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    show.formula("picture → 32 maps → 64 maps → pool → class", show.line_of(cnn.CNN, "nn.Conv2d(channels, 32"))
+    show.formula(
+        "picture → 32 maps → 64 maps → pool → class",
+        show.line_of(cnn.CNN, "nn.Conv2d(channels, 32"),
+    )
     return
 
 
@@ -286,7 +321,9 @@ def _(images, labels):
     train, valid = slice(0, 1200), slice(1200, None)
     truth = torch.from_numpy(labels)
     net = seeing("cnn", images[train])
-    for _step in learn(net, cross_entropy, as_input(images[train]), truth[train], count=120, lr=2e-3, batch=64):
+    for _step in learn(
+        net, cross_entropy, as_input(images[train]), truth[train], count=120, lr=2e-3, batch=64
+    ):
         pass
     accuracy = right(net, as_input(images[valid]), truth[valid])
     first = next(layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d))
@@ -307,11 +344,15 @@ def _(LEARNT, MAPS, images, which):
             axes[0, 0].axis("off")
             for column in range(4):
                 show.signed(axes[0, column + 1], images[column] / 255.0)
-                show.signed(axes[1, column + 1], MAPS[column, which - 1], most=float(MAPS.max()) / 2)
+                show.signed(
+                    axes[1, column + 1], MAPS[column, which - 1], most=float(MAPS.max()) / 2
+                )
                 show.bare(axes[0, column + 1])
                 show.bare(axes[1, column + 1])
 
-        return show.picture(paint, f"Learnt filter {which}, and where it answers in four digits", (5.2, 2.3))
+        return show.image(
+            paint, f"Learnt filter {which}, and where it answers in four digits", (5.2, 2.3)
+        )
 
     show.Moving(learnt, {"filter": which})
     return
@@ -320,8 +361,10 @@ def _(LEARNT, MAPS, images, which):
 @app.cell
 def _(accuracy, first, net):
     assert accuracy > 0.9, "the learnt filters tell digits apart"
-    assert parameters(first) == 32 * (3 * 3 + 1), "a filter has nine weights and a bias, however large the picture"
-    show.claim(
+    assert parameters(first) == 32 * (3 * 3 + 1), (
+        "a filter has nine weights and a bias, however large the picture"
+    )
+    show.headline(
         "Filters that were learnt in a second tell digits apart.",
         f"{accuracy:.1%} of 597 digits that the net never saw are right; the first layer has {parameters(first)} of its {parameters(net):,} weights.",
     )
@@ -347,12 +390,14 @@ def _():
 def _(FILTERS, X, slid):
     def on_the_index(figure):
         for axis, values in zip(
-            figure.subplots(1, 3), (X, FILTERS["left–right edges"], slid(X, FILTERS["left–right edges"])), strict=True
+            figure.subplots(1, 3),
+            (X, FILTERS["left–right edges"], slid(X, FILTERS["left–right edges"])),
+            strict=True,
         ):
             show.signed(axis, values)
             show.bare(axis)
 
-    poster = show.picture(on_the_index, "A digit, a filter, and the edges that it finds", (4.8, 1.9))
+    poster = show.image(on_the_index, "A digit, a filter, and the edges that it finds", (4.8, 1.9))
     return (poster,)
 
 

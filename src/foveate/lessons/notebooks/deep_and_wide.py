@@ -16,7 +16,16 @@ with app.setup:
     from matplotlib.patches import Rectangle
 
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import answers, as_input, cross_entropy, digits, learn, network, right, seeing
+    from foveate.lessons.training import (
+        answers,
+        as_input,
+        cross_entropy,
+        digits,
+        learn,
+        network,
+        right,
+        seeing,
+    )
     from foveate.models.backbone import parameters
     from foveate.models.backbones import mlp
 
@@ -62,8 +71,12 @@ def _():
         which = np.arange(count) % 2
         radius = np.sqrt(rng.uniform(0.02, 1, count))
         angle = 2 * np.pi * TURNS * radius + np.pi * which
-        places = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) + rng.normal(0, 0.02, (count, 2))
-        return torch.from_numpy(places.astype(np.float32))[:, :, None, None], torch.from_numpy(which)
+        places = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) + rng.normal(
+            0, 0.02, (count, 2)
+        )
+        return torch.from_numpy(places.astype(np.float32))[:, :, None, None], torch.from_numpy(
+            which
+        )
 
     def shaped(depth):
         """The network of that many equal hidden layers whose number of weights comes nearest to the budget."""
@@ -75,7 +88,9 @@ def _():
         return min(stack(above - 1), stack(above), key=lambda net: abs(parameters(net) - BUDGET))
 
     def width(net):
-        return next(layer for layer in net.modules() if isinstance(layer, torch.nn.Linear)).out_features
+        return next(
+            layer for layer in net.modules() if isinstance(layer, torch.nn.Linear)
+        ).out_features
 
     SEEN, UNSEEN = spirals(500, 0), spirals(1000, 1)
     SIDE = 56
@@ -111,10 +126,15 @@ def _(SEEN, STACKS, depth):
             axis = figure.subplots()
             show.regions(axis, one["plane"], (-1.1, 1.1, -1.1, 1.1))
             show.points(axis, SEEN[0][:, :, 0, 0].numpy(), SEEN[1].numpy(), 12)
-            show.bare(axis, f"{depth} × {one['width']} neurons, {one['weights']:,} weights: {one['valid']:.1%} wrong")
+            show.bare(
+                axis,
+                f"{depth} × {one['width']} neurons, {one['weights']:,} weights: {one['valid']:.1%} wrong",
+            )
 
-        return show.picture(
-            paint, f"Two spirals as {depth} layers of {one['width']} neurons tell them apart", (4.2, 4.2)
+        return show.image(
+            paint,
+            f"Two spirals as {depth} layers of {one['width']} neurons tell them apart",
+            (4.2, 4.2),
         )
 
     show.Moving(stacked, {"hidden layers": depth})
@@ -128,13 +148,17 @@ def _(DEPTHS, STACKS):
         for part, colour, style in (("train", show.OTHER, (0, (4, 2))), ("valid", show.MODEL, "-")):
             axis.plot([STACKS[d][part] for d in DEPTHS], "o", ls=style, color=colour, ms=5)
         labels = [f"{d}×{STACKS[d]['width']}" for d in DEPTHS]
-        axis.set(xticks=range(len(DEPTHS)), xticklabels=labels, ylim=(0, None), xlabel="layers × neurons")
+        axis.set(
+            xticks=range(len(DEPTHS)), xticklabels=labels, ylim=(0, None), xlabel="layers × neurons"
+        )
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.set_title("points that are wrong")
 
     told = ", ".join(f"{d} layers {STACKS[d]['valid']:.1%}" for d in DEPTHS)
     show.show(
-        show.picture(by_depth, f"Share of wrong points by depth at equal weights: {told}", (4.6, 2.7)),
+        show.image(
+            by_depth, f"Share of wrong points by depth at equal weights: {told}", (4.6, 2.7)
+        ),
         show.caption(
             '<span class="model">Points it never saw</span>, and <span class="other">points it learnt from</span>.'
         ),
@@ -145,12 +169,16 @@ def _(DEPTHS, STACKS):
 @app.cell
 def _(BUDGET, DEPTHS, STACKS):
     wide, best = STACKS[1], min((STACKS[d] for d in DEPTHS), key=lambda one: one["valid"])
-    assert all(abs(STACKS[d]["weights"] - BUDGET) < 0.06 * BUDGET for d in DEPTHS), "all have the same weights, nearly"
+    assert all(abs(STACKS[d]["weights"] - BUDGET) < 0.06 * BUDGET for d in DEPTHS), (
+        "all have the same weights, nearly"
+    )
     assert wide["valid"] > 0.15, "one wide layer does not finish the spirals"
     assert best["valid"] < 0.6 * wide["valid"], "stacked, the same weights make far fewer mistakes"
     deepest = STACKS[DEPTHS[-1]]
-    assert deepest["train"] > best["train"] + 0.1, "the deepest and narrowest learns worse, even what it was shown"
-    show.claim(
+    assert deepest["train"] > best["train"] + 0.1, (
+        "the deepest and narrowest learns worse, even what it was shown"
+    )
+    show.headline(
         "At equal weights several layers beat one, up to a point.",
         f"one layer of {wide['width']} has {wide['valid']:.0%} of new points wrong, the best stack {best['valid']:.0%}, "
         f"twelve layers {deepest['valid']:.0%} (one start each).",
@@ -191,7 +219,15 @@ def _():
         for _column, _count in enumerate(COUNTS):
             _some = slice(0, _count)
             _net = seeing(f"mlp:{_neurons}", images[_some])
-            for _ in learn(_net, cross_entropy, inputs[_some], truth[_some], count=150, lr=0.01, batch=min(_count, 64)):
+            for _ in learn(
+                _net,
+                cross_entropy,
+                inputs[_some],
+                truth[_some],
+                count=150,
+                lr=0.01,
+                batch=min(_count, 64),
+            ):
                 pass
             TRAIN[_row, _column] = 1 - right(_net, inputs[_some], truth[_some])
             VALID[_row, _column] = 1 - right(_net, inputs[1200:], truth[1200:])
@@ -205,24 +241,38 @@ def _(COUNTS, TRAIN, VALID, WIDTHS, examples, neurons):
         show.heat(axis, errors)
         for row, column in np.ndindex(errors.shape):
             axis.text(
-                column + 0.5, row + 0.5, f"{100 * errors[row, column]:.0f}", ha="center", va="center", fontsize=9.5
+                column + 0.5,
+                row + 0.5,
+                f"{100 * errors[row, column]:.0f}",
+                ha="center",
+                va="center",
+                fontsize=9.5,
             )
-        axis.set(xticks=np.arange(5) + 0.5, xticklabels=COUNTS, yticks=np.arange(4) + 0.5, yticklabels=WIDTHS)
+        axis.set(
+            xticks=np.arange(5) + 0.5,
+            xticklabels=COUNTS,
+            yticks=np.arange(4) + 0.5,
+            yticklabels=WIDTHS,
+        )
         axis.set(xlabel="examples", ylabel="neurons", title=title)
-        axis.add_patch(Rectangle(chosen[::-1], 1, 1, fill=False, ec=show.INK, lw=2.5, clip_on=False, zorder=4))
+        axis.add_patch(
+            Rectangle(chosen[::-1], 1, 1, fill=False, ec=show.INK, lw=2.5, clip_on=False, zorder=4)
+        )
 
     def grids(neurons, examples):
         at = WIDTHS.index(neurons), COUNTS.index(examples)
         seen, unseen = TRAIN[at], VALID[at]
 
         def one(errors, title):
-            return show.picture(
+            return show.image(
                 lambda figure: grid(figure.subplots(), errors, title, at),
                 f"{title} over neurons and examples",
                 (3.2, 2.7),
             )
 
-        return show.beside(one(TRAIN, "learnt digits wrong, %"), one(VALID, "new digits wrong, %")) + show.caption(
+        return show.beside(
+            one(TRAIN, "learnt digits wrong, %"), one(VALID, "new digits wrong, %")
+        ) + show.caption(
             f"{neurons} neurons, {examples} examples: {seen:.0%} wrong of those it learnt, <b>{unseen:.0%}</b> of new ones. "
             + (
                 "It knows them by heart."
@@ -243,8 +293,10 @@ def _(COUNTS, TRAIN, VALID):
     assert VALID[3, 0] > 0.3, "and fails on new ones"
     assert VALID[3, 4] < 0.1, "the same network, with all the examples, does not"
     assert VALID[0, 4] > 0.5, "two neurons are too few, however many examples there are"
-    assert all(b < a + 0.03 for a, b in zip(VALID[3], VALID[3][1:], strict=False)), "more examples, fewer mistakes"
-    show.claim(
+    assert all(b < a + 0.03 for a, b in zip(VALID[3], VALID[3][1:], strict=False)), (
+        "more examples, fewer mistakes"
+    )
+    show.headline(
         "A large network needs many examples; a tiny one has no use for them.",
         f"128 neurons: {VALID[3, 0]:.0%} of new digits wrong after {COUNTS[0]} examples, {VALID[3, 4]:.0%} after {COUNTS[4]:,}; "
         f"2 neurons: {VALID[0, 0]:.0%} and {VALID[0, 4]:.0%}.",
@@ -287,7 +339,9 @@ def _(SEEN, STACKS):
             show.points(axis, SEEN[0][:, :, 0, 0].numpy()[:250], SEEN[1].numpy()[:250], 9)
             show.bare(axis)
 
-    poster = show.picture(on_the_index, "Two spirals, told apart by a shallow and by a deeper network", (4.8, 2.5))
+    poster = show.image(
+        on_the_index, "Two spirals, told apart by a shallow and by a deeper network", (4.8, 2.5)
+    )
     return (poster,)
 
 

@@ -47,7 +47,10 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    show.formula("<i>w</i> ← <i>w</i> − <i>η</i> · ∂<i>L</i>/∂<i>w</i>", show.line_of(loop.steps, "optimizer.step()"))
+    show.formula(
+        "<i>w</i> ← <i>w</i> − <i>η</i> · ∂<i>L</i>/∂<i>w</i>",
+        show.line_of(loop.steps, "optimizer.step()"),
+    )
     return
 
 
@@ -73,7 +76,9 @@ def _():
         if name == "plain":
             for group in chosen.param_groups:
                 group.update(momentum=0.0, nesterov=False)
-        felt = np.random.default_rng(0).normal(0, noise, (count, *np.shape(start))).astype(np.float32)
+        felt = (
+            np.random.default_rng(0).normal(0, noise, (count, *np.shape(start))).astype(np.float32)
+        )
         batches = (((), torch.from_numpy(wrong)) for wrong in felt)
 
         def loss(at, wrong):
@@ -116,7 +121,9 @@ def _(eta, walked):
             axis.set(xlim=(-2.2, 2.2), ylim=(-0.12, 2.4), xlabel="weight w", yticks=[])
             axis.set_title(f"η = {eta:g}: {says}", weight="bold")
 
-        return show.picture(paint, f"Twelve steps with a rate of {eta} in a bowl: it {says}", (4.6, 2.8))
+        return show.image(
+            paint, f"Twelve steps with a rate of {eta} in a bowl: it {says}", (4.6, 2.8)
+        )
 
     show.Moving(hops, {"learning rate η": eta})
     return (bowl,)
@@ -133,7 +140,10 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    show.formula("it arrives only if &nbsp;<i>η</i> &lt; 2 / <i>k</i>", "w = w - eta * k * w   # = (1 - eta * k) * w")
+    show.formula(
+        "it arrives only if &nbsp;<i>η</i> &lt; 2 / <i>k</i>",
+        "w = w - eta * k * w   # = (1 - eta * k) * w",
+    )
     return
 
 
@@ -142,14 +152,22 @@ def _(walked):
     left = {"0.01": [], "0.95": [], "1.05": []}
     for k in (0.5, 1.0, 4.0, 40.0):
         for share, found in left.items():
-            _path = walked(lambda at, k=k: 0.5 * k * at.square().sum(), [-1.0], "plain", float(share) * 2 / k, 100)
+            _path = walked(
+                lambda at, k=k: 0.5 * k * at.square().sum(),
+                [-1.0],
+                "plain",
+                float(share) * 2 / k,
+                100,
+            )
             found.append(abs(float(_path[-1, 0])))
             if share == "0.01":
                 covered = 1 - abs(float(_path[12, 0]))
-                assert covered < 0.3, "a hundredth of the limit covers little of the way in 12 steps"
+                assert covered < 0.3, (
+                    "a hundredth of the limit covers little of the way in 12 steps"
+                )
     assert max(left["0.95"]) < 1e-3, "just below 2 / curvature it arrives"
     assert min(left["1.05"]) > 1e3, "just above 2 / curvature it flies off"
-    show.claim(
+    show.headline(
         "The longest step that arrives is set by the curvature: 2 / <i>k</i>.",
         f"four curvatures: 5% below the limit {max(left['0.95']):.0e} of the way is left after 100 steps, "
         f"5% above it {min(left['1.05']):,.0f} times the way; a hundredth of the limit covers {covered:.0%} in 12 steps.",
@@ -184,7 +202,9 @@ def _():
 @app.cell
 def _(NAMES, RATES, walked):
     TURN = np.deg2rad(25)
-    AXES = torch.tensor([[np.cos(TURN), np.sin(TURN)], [-np.sin(TURN), np.cos(TURN)]], dtype=torch.float32)
+    AXES = torch.tensor(
+        [[np.cos(TURN), np.sin(TURN)], [-np.sin(TURN), np.cos(TURN)]], dtype=torch.float32
+    )
     CURVATURES = torch.tensor([1.0, 100.0])  # along the floor, and up the walls
     FROM = (torch.tensor([-4.0, 0.55]) @ AXES).tolist()
     FAR = float(np.hypot(*FROM))
@@ -193,7 +213,9 @@ def _(NAMES, RATES, walked):
         """(..., 2) -> the height there."""
         return 0.5 * ((at @ AXES.T).square() * CURVATURES).sum()
 
-    PATHS = {(name, lr): walked(valley, FROM, name, lr, 60) for name in NAMES.values() for lr in RATES}
+    PATHS = {
+        (name, lr): walked(valley, FROM, name, lr, 60) for name in NAMES.values() for lr in RATES
+    }
     LEFT = {key: float(np.linalg.norm(path[-1])) / FAR for key, path in PATHS.items()}
     return AXES, CURVATURES, FAR, FROM, LEFT, PATHS, valley
 
@@ -204,7 +226,14 @@ def _(AXES, CURVATURES, LEFT, PATHS, rate, which):
         across, up = np.meshgrid(np.linspace(*window[:2], 90), np.linspace(*window[2:], 90))
         places = torch.tensor(np.stack([across, up], -1), dtype=torch.float32)
         heights = 0.5 * ((places @ AXES.T).square() * CURVATURES).sum(-1).numpy()
-        axis.contour(across, up, heights, levels=[0.3, 2, 8, 20, 50, 100, 200], colors=[show.MUTED], linewidths=0.8)
+        axis.contour(
+            across,
+            up,
+            heights,
+            levels=[0.3, 2, 8, 20, 50, 100, 200],
+            colors=[show.MUTED],
+            linewidths=0.8,
+        )
         axis.plot(0, 0, "*", color=show.MODEL, ms=17, zorder=5)
         axis.set(xlim=window[:2], ylim=window[2:])
         show.bare(axis)
@@ -217,7 +246,13 @@ def _(AXES, CURVATURES, LEFT, PATHS, rate, which):
 
     def route(rate, which):
         path, rest = PATHS[which, rate], LEFT[which, rate]
-        says = "it flew off" if rest > 1.5 else f"{rest:.0%} of the way is left" if rest >= 0.005 else "it is there"
+        says = (
+            "it flew off"
+            if rest > 1.5
+            else f"{rest:.0%} of the way is left"
+            if rest >= 0.005
+            else "it is there"
+        )
 
         def paint(figure):
             axis = figure.subplots()
@@ -225,7 +260,11 @@ def _(AXES, CURVATURES, LEFT, PATHS, rate, which):
             trail(axis, path)
             axis.set_title(f"after 60 steps {says}", weight="bold")
 
-        return show.picture(paint, f"The way of {which} with a rate of {rate} down a narrow valley: {says}", (4.6, 3.4))
+        return show.image(
+            paint,
+            f"The way of {which} with a rate of {rate} down a narrow valley: {says}",
+            (4.6, 3.4),
+        )
 
     show.Moving(route, {"learning rate η": rate, "method": which})
     return terrain, trail
@@ -247,14 +286,18 @@ def _():
 def _(LEFT, NAMES, RATES):
     best = {told: min((LEFT[name, lr], lr) for lr in RATES) for told, name in NAMES.items()}
     limit = 2 / 100
-    assert LEFT["plain", 0.021] > 1.5 > 1 > LEFT["plain", 0.019], "the steep walls set the limit, 2 / 100"
+    assert LEFT["plain", 0.021] > 1.5 > 1 > LEFT["plain", 0.019], (
+        "the steep walls set the limit, 2 / 100"
+    )
     assert LEFT["plain", 0.001] > 0.9, "too low a rate covers less than a tenth of the way"
     assert best["momentum"][0] < 0.5 * best["plain"][0], "momentum gets farther than plain descent"
     assert best["Adam"][0] < 0.5 * best["plain"][0], "so does Adam"
-    show.claim(
+    show.headline(
         "In a narrow valley, momentum and Adam get farther.",
         "each with the best of these rates has left, after 60 steps: "
-        + ", ".join(f"{told} {rest:.1%} of the way (η = {lr:g})" for told, (rest, lr) in best.items())
+        + ", ".join(
+            f"{told} {rest:.1%} of the way (η = {lr:g})" for told, (rest, lr) in best.items()
+        )
         + f". Above {limit:g} the plain steps fly off.",
     )
     return
@@ -283,7 +326,9 @@ def _():
 
 @app.cell
 def _(bowl, peak, plan, walked):
-    START = np.tile(np.array([-3.0, 1.2], np.float32), (100, 1))  # a hundred walkers at once; the first is drawn
+    START = np.tile(
+        np.array([-3.0, 1.2], np.float32), (100, 1)
+    )  # a hundred walkers at once; the first is drawn
     NOISY = {
         (lr, rates): walked(bowl, START.tolist(), "plain", lr, 80, rates, noise=1.0)
         for lr in (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -297,7 +342,12 @@ def _(bowl, peak, plan, walked):
         def paint(figure):
             factors, axis = figure.subplots(1, 2, width_ratios=(1, 1.9))
             progress = np.linspace(0.001, 0.999, 120)
-            factors.plot(progress, [peak * schedule.SCHEDULES[plan](one) for one in progress], color=show.MODEL, lw=2.4)
+            factors.plot(
+                progress,
+                [peak * schedule.SCHEDULES[plan](one) for one in progress],
+                color=show.MODEL,
+                lw=2.4,
+            )
             factors.set(ylim=(0, 0.85), xticks=[0, 1], xticklabels=["start", "end"])
             factors.set_title("learning rate")
             angle = np.linspace(0, 2 * np.pi, 80)
@@ -310,10 +360,8 @@ def _(bowl, peak, plan, walked):
             axis.set(xlim=(-3.4, 2), ylim=(-2.2, 2.2), aspect="equal")
             show.bare(axis, f"on average {AWAY[peak, plan]:.2f} away")
 
-        words = (
-            f"80 noisy steps with the {plan} schedule at a peak of {peak} end {AWAY[peak, plan]:.2f} away on average"
-        )
-        return show.picture(paint, words, (5.0, 2.6)) + show.caption(
+        words = f"80 noisy steps with the {plan} schedule at a peak of {peak} end {AWAY[peak, plan]:.2f} away on average"
+        return show.image(paint, words, (5.0, 2.6)) + show.caption(
             "The ring is where the last step ended. The mean is over 100 walks."
         )
 
@@ -333,9 +381,13 @@ def _():
 @app.cell
 def _(AWAY):
     for falling in ("cosine", "one-cycle"):
-        assert AWAY[0.4, falling] < 0.7 * AWAY[0.4, "constant"], "a rate that falls ends nearer to the bottom"
-    assert AWAY[0.8, "constant"] > AWAY[0.2, "constant"], "the longer the steps, the wider they stagger"
-    show.claim(
+        assert AWAY[0.4, falling] < 0.7 * AWAY[0.4, "constant"], (
+            "a rate that falls ends nearer to the bottom"
+        )
+    assert AWAY[0.8, "constant"] > AWAY[0.2, "constant"], (
+        "the longer the steps, the wider they stagger"
+    )
+    show.headline(
         "With noisy slopes, steps that shrink end closer to the bottom.",
         "at a peak of 0.4, mean distance after 80 steps: "
         + ", ".join(f"{name} {AWAY[0.4, name]:.2f}" for name in schedule.SCHEDULES)
@@ -362,7 +414,9 @@ def _():
 def _():
     show.formula(
         "<i>η</i> = <i>η</i><sub>lowest</sub> / 10",
-        show.line_of(lr_finder.find_lr, "return Found(").split(", rates")[0].replace("return Found(", "suggestion = "),
+        show.line_of(lr_finder.find_lr, "return Found(")
+        .split(", rates")[0]
+        .replace("return Found(", "suggestion = "),
     )
     return
 
@@ -431,10 +485,12 @@ def _(FOUND, RUNS, yours):
             test.set(xlabel="learning rate", title="range test: loss")
             curve.plot(run, color=show.OTHER, lw=2)
             curve.set(xlabel="step", xlim=(0, 60))
-            curve.set_title(f"at the end {end:.2f}" if end < 100 else "far above the picture", weight="bold")
+            curve.set_title(
+                f"at the end {end:.2f}" if end < 100 else "far above the picture", weight="bold"
+            )
 
         words = f"The range test suggests {FOUND.suggestion}; 60 steps with {yours} end at a loss of {end:.2f}"
-        return show.picture(paint, words, (4.9, 2.6)) + show.caption(
+        return show.image(paint, words, (4.9, 2.6)) + show.caption(
             f'<span class="other">Your rate</span>, and <span class="model">the range test</span>; dotted: what it suggests, {FOUND.suggestion:g}.'
         )
 
@@ -445,10 +501,14 @@ def _(FOUND, RUNS, yours):
 @app.cell
 def _(FOUND, RUNS):
     ends = {lr: float(np.mean(run[-10:])) for lr, run in RUNS.items()}
-    assert 0.001 < FOUND.suggestion < 1, "the range test suggests a rate between crawling and flying off"
-    assert ends[FOUND.suggestion] < 0.5 * ends[0.001], "with it the loss falls much faster than with too low a rate"
+    assert 0.001 < FOUND.suggestion < 1, (
+        "the range test suggests a rate between crawling and flying off"
+    )
+    assert ends[FOUND.suggestion] < 0.5 * ends[0.001], (
+        "with it the loss falls much faster than with too low a rate"
+    )
     assert ends[FOUND.suggestion] < 0.5 * ends[10], "with too high a rate it does not fall"
-    show.claim(
+    show.headline(
         "The range test finds a rate that works.",
         f"60 steps with the suggested {FOUND.suggestion:g} end at a loss of {ends[FOUND.suggestion]:.2f}, with 0.001 at {ends[0.001]:.2f}, with 10 at {ends[10]:.3g}.",
     )
@@ -478,7 +538,9 @@ def _(PATHS, terrain, trail):
         terrain(axis, (-4.4, 1.2, -2.8, 1.0))
         trail(axis, PATHS["plain", 0.019], size=6, width=2.2)
 
-    poster = show.picture(on_the_index, "Steps that swing from wall to wall down a narrow valley", (4.4, 2.6))
+    poster = show.image(
+        on_the_index, "Steps that swing from wall to wall down a narrow valley", (4.4, 2.6)
+    )
     return (poster,)
 
 

@@ -18,7 +18,15 @@ with app.setup:
 
     from foveate.lessons import drawings as show
     from foveate.lessons import training as learning
-    from foveate.lessons.training import answers, as_input, cross_entropy, digits, learn, right, seeing
+    from foveate.lessons.training import (
+        answers,
+        as_input,
+        cross_entropy,
+        digits,
+        learn,
+        right,
+        seeing,
+    )
     from foveate.training import doctor, fit
 
 
@@ -64,8 +72,20 @@ def _():
     def loss_of(said, target):
         return float(F.cross_entropy(said, target))
 
-    ROWS, SAID = [], []  # one an epoch: a row as in curves.csv, and the net's answers on the wrongly labelled
-    for step in learn(net, cross_entropy, INPUT, GIVEN, count=EPOCHS * PER_EPOCH, lr=1e-3, batch=20, rates="constant"):
+    ROWS, SAID = (
+        [],
+        [],
+    )  # one an epoch: a row as in curves.csv, and the net's answers on the wrongly labelled
+    for step in learn(
+        net,
+        cross_entropy,
+        INPUT,
+        GIVEN,
+        count=EPOCHS * PER_EPOCH,
+        lr=1e-3,
+        batch=20,
+        rates="constant",
+    ):
         if (step.number + 1) % PER_EPOCH == 0:
             said, unseen = answers(net, INPUT), answers(net, UNSEEN)
             ROWS.append(
@@ -145,7 +165,7 @@ def _(EPOCHS, ROWS, SAID, WRONG, epoch, given, images, labels):
 
         words = f"Epoch {epoch}: training loss {TRAINED[epoch - 1]:.2f}, validation loss {VALIDATED[epoch - 1]:.2f}"
         return (
-            show.picture(paint, words, (4.7, 4.2))
+            show.image(paint, words, (4.7, 4.2))
             + show.caption(
                 '<span class="other">Training</span> and <span class="model">validation</span> loss; the ring is the lowest so far. '
                 "Above each digit its wrong label, below it what the network says: ✓ it saw through, "
@@ -179,7 +199,9 @@ def _(HEART, SENSE):
         axis.set_title("what it says of the 60 digits with a wrong label")
 
     show.show(
-        show.picture(two_minds, f"At the end {HEART[-1]:.0%} of the wrong labels are repeated", (4.7, 2.6)),
+        show.image(
+            two_minds, f"At the end {HEART[-1]:.0%} of the wrong labels are repeated", (4.7, 2.6)
+        ),
         show.caption(
             '<span class="model">The truth</span>, which nobody told it, and <span class="other">the wrong label</span> that it was told.'
         ),
@@ -216,7 +238,7 @@ def _(BEST, ROWS, TRAINED, VALIDATED):
     assert ROWS[BEST]["valid_accuracy"] > ROWS[-1]["valid_accuracy"], (
         "the best weights are right more often than the last"
     )
-    show.claim(
+    show.headline(
         "The training loss keeps falling while the validation loss rises. The best epoch is not the last.",
         f"epoch {BEST + 1}: losses {TRAINED[BEST]:.2f} and {VALIDATED[BEST]:.2f}, {ROWS[BEST]['valid_accuracy']:.0%} of 400 new digits right; "
         f"epoch {len(ROWS)}: {TRAINED[-1]:.2f} and {VALIDATED[-1]:.2f}, {ROWS[-1]['valid_accuracy']:.0%}.",
@@ -226,12 +248,14 @@ def _(BEST, ROWS, TRAINED, VALIDATED):
 
 @app.cell
 def _(BEST, HEART, SENSE, verdicts):
-    assert [verdict.name for verdict in verdicts] == ["overfitting"], "the doctor calls it by its name"
+    assert [verdict.name for verdict in verdicts] == ["overfitting"], (
+        "the doctor calls it by its name"
+    )
     assert HEART[-1] > 0.9, "in the end it repeats the wrong labels"
     early = int(np.argmax(SENSE))
     assert SENSE[early] > 0.6, "early on it sees through most of them"
     assert early < BEST + 3, "and it does so no later than at its best"
-    show.claim(
+    show.headline(
         "First it learns what digits look like. Only then it learns the misprints.",
         f"of the 60 digits with a wrong label it says the truth of {SENSE[early]:.0%} at epoch {early + 1}, of {SENSE[-1]:.0%} at the end; "
         f"the wrong label it repeats of {HEART[early]:.0%} and {HEART[-1]:.0%}. The doctor says: {verdicts[0].name}.",
@@ -275,7 +299,14 @@ def _(images, labels):
         """The loss of each step, and the accuracy afterwards on 400 digits that it never saw."""
         learner, losses = fresh(), []
         for one in learn(
-            learner, cross_entropy, MANY, TRUE, count=3 * 800 // batch, lr=2e-3, batch=batch, rates="constant"
+            learner,
+            cross_entropy,
+            MANY,
+            TRUE,
+            count=3 * 800 // batch,
+            lr=2e-3,
+            batch=batch,
+            rates="constant",
         ):
             losses.append(one.losses["total"].item())
         return losses, right(learner, LATER, LATER_TRUE)
@@ -292,7 +323,10 @@ def _(images, labels):
 
         whole = slope(slice(None))
         drawn = [slope(torch.from_numpy(order.integers(0, 800, batch))) for _ in range(tries)]
-        return float(torch.stack([(one - whole).square().sum() for one in drawn]).mean().sqrt() / whole.norm())
+        return float(
+            torch.stack([(one - whole).square().sum() for one in drawn]).mean().sqrt()
+            / whole.norm()
+        )
 
     RUNS = {batch: three_epochs(batch) for batch in SIZES}
     WOBBLE = {batch: wobble(batch) for batch in SIZES}
@@ -317,13 +351,18 @@ def _(RUNS, SIZES, WOBBLE, batch):
             noise.plot(SIZES, [WOBBLE[size] for size in SIZES], "-", color=show.MUTED, lw=1.4)
             noise.plot(batch, WOBBLE[batch], "o", color=show.OTHER, ms=11)
             noise.set_xscale("log")
-            noise.set(xticks=[8, 80, 800], xticklabels=["8", "80", "800"], ylim=(0, None), xlabel="batch size")
+            noise.set(
+                xticks=[8, 80, 800],
+                xticklabels=["8", "80", "800"],
+                ylim=(0, None),
+                xlabel="batch size",
+            )
             noise.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             noise.minorticks_off()
             noise.set_title("wobble")
 
         words = f"Batches of {batch}: {steps} steps an epoch, which wobble by {WOBBLE[batch]:.0%}; {accuracy:.0%} right afterwards"
-        return show.picture(paint, words, (5.0, 2.6)) + show.caption(
+        return show.image(paint, words, (5.0, 2.6)) + show.caption(
             f"{steps} step{'s' * (steps != 1)} an epoch. After three epochs <b>{accuracy:.0%}</b> of 400 new digits are right."
         )
 
@@ -338,8 +377,10 @@ def _(RUNS, SIZES, WOBBLE):
         assert WOBBLE[few] > WOBBLE[many], "and noisier ones"
     ratio, wanted = WOBBLE[8] / WOBBLE[200], (200 / 8) ** 0.5
     assert 0.6 < ratio / wanted < 1.6, "the noise falls with the root of the batch size"
-    assert RUNS[20][1] > RUNS[800][1] + 0.1, "in three epochs, three large steps get less far than many small ones"
-    show.claim(
+    assert RUNS[20][1] > RUNS[800][1] + 0.1, (
+        "in three epochs, three large steps get less far than many small ones"
+    )
+    show.headline(
         "Smaller batches mean more steps an epoch, and noisier ones.",
         f"batches of 8: {len(RUNS[8][0]) // 3} steps, wobble {WOBBLE[8]:.0%}; of 200: {len(RUNS[200][0]) // 3} steps, {WOBBLE[200]:.0%}. "
         f"25 times as many digits wobble {ratio:.1f} times less; √25 = 5.",
@@ -372,10 +413,19 @@ def _(BEST, VALIDATED, curves):
         axis = figure.subplots()
         curves(axis, width=3.4)
         axis.axvline(BEST + 1, color=show.MUTED, lw=1.2, ls=":")
-        axis.text(BEST + 2.2, VALIDATED[BEST] * 1.7, "stop here", fontsize=13, weight="bold", color=show.MODEL)
+        axis.text(
+            BEST + 2.2,
+            VALIDATED[BEST] * 1.7,
+            "stop here",
+            fontsize=13,
+            weight="bold",
+            color=show.MODEL,
+        )
         axis.set(xticks=[], yticks=[])
 
-    poster = show.picture(on_the_index, "Two curves fall together, then part; the lowest point is ringed", (4.4, 2.6))
+    poster = show.image(
+        on_the_index, "Two curves fall together, then part; the lowest point is ringed", (4.4, 2.6)
+    )
     return (poster,)
 
 

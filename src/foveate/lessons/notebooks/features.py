@@ -37,14 +37,19 @@ def _():
 def _():
     small, labels = digits()
     images = np.stack(
-        [np.asarray(Image.fromarray(one).resize((16, 16), Image.Resampling.BICUBIC)) for one in small[:1000]]
+        [
+            np.asarray(Image.fromarray(one).resize((16, 16), Image.Resampling.BICUBIC))
+            for one in small[:1000]
+        ]
     )
     TRUTH = torch.from_numpy(labels[:1000])
     TRAIN, VALID = slice(0, 700), slice(700, 1000)
     DEPTHS = {"first": 0, "middle": 1, "last": 2}
 
-    net, untrained = seeing("quick", images[TRAIN]), seeing("quick", images[TRAIN])
-    for _step in learn(net, cross_entropy, as_input(images[TRAIN]), TRUTH[TRAIN], count=36, lr=5e-3, batch=32):
+    net, untrained = seeing("tiny_cnn", images[TRAIN]), seeing("tiny_cnn", images[TRAIN])
+    for _step in learn(
+        net, cross_entropy, as_input(images[TRAIN]), TRUTH[TRAIN], count=36, lr=5e-3, batch=32
+    ):
         pass
     accuracy = right(net, as_input(images[VALID]), TRUTH[VALID])
 
@@ -80,7 +85,7 @@ def _(accuracy, body, net):
             show.bare(axis)
 
     show.show(
-        show.picture(drawn_filters, "The 32 filters of the first layer", (4.8, 2.5)),
+        show.image(drawn_filters, "The 32 filters of the first layer", (4.8, 2.5)),
         show.caption(
             f"The 32 filters of the first layer of foveate's <code>quick</code>, after learning for a few seconds; it reads {accuracy:.0%} of new digits. "
             '<span class="model">Blue</span> wants ink, <span class="other">orange</span> wants none.'
@@ -127,7 +132,9 @@ def _(DEPTHS, MAPS, TRUTH, body, net):
         others = (means.sum(0) - favourite) / 9
         return (favourite - others) / (favourite + others + 1e-6)
 
-    STRONGEST = [depth.amax((2, 3)) for depth in MAPS]  # (1000, units): the largest answer anywhere in the picture
+    STRONGEST = [
+        depth.amax((2, 3)) for depth in MAPS
+    ]  # (1000, units): the largest answer anywhere in the picture
     spread = [some.std(0) for some in STRONGEST]
     UNITS = [spread[depth].argsort(descending=True)[:10].tolist() for depth in (0, 1)]
     # Of the last layer, for each digit the unit that prefers it most.
@@ -160,7 +167,9 @@ def _(DEPTHS, MAPS, TRUTH, body, net):
             )  # softened: else it becomes noise that no eye can read
             now = excited(pictures, depth)
             optimizer.zero_grad()
-            (1.5 * pictures.mean((1, 2, 3)) / 255 - now).sum().backward()  # ink costs a little, so that none is spilt
+            (
+                1.5 * pictures.mean((1, 2, 3)) / 255 - now
+            ).sum().backward()  # ink costs a little, so that none is spilt
             optimizer.step()
             excitement.append(now.detach())
         return pictures.detach()[:, 0].numpy(), excitement[0].numpy(), excitement[-1].numpy()
@@ -198,11 +207,15 @@ def _(DEPTHS, MAPS, UNITS, WISHED, depth, images, unit):
         pale = DIM + 0.3 * share * (INK - DIM)
         whole = pale.copy()
         whole[top:bottom, left:right_] = (PAPER + share * (INK - PAPER))[top:bottom, left:right_]
-        big = Image.fromarray(whole.clip(0, 255).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        big = Image.fromarray(whole.clip(0, 255).astype(np.uint8)).resize(
+            (SIDE, SIDE), Image.Resampling.NEAREST
+        )
         if framed:
             edge = SIDE // 16
             ImageDraw.Draw(big).rectangle(
-                (left * edge, top * edge, right_ * edge - 1, bottom * edge - 1), outline=ORANGE, width=2
+                (left * edge, top * edge, right_ * edge - 1, bottom * edge - 1),
+                outline=ORANGE,
+                width=2,
             )
         return np.asarray(big)
 
@@ -210,7 +223,10 @@ def _(DEPTHS, MAPS, UNITS, WISHED, depth, images, unit):
         """Tiles in rows with a white gap between."""
         gap = 6
         framed = [np.pad(one, ((0, gap), (0, gap), (0, 0)), constant_values=255) for one in tiles]
-        rows = [np.concatenate(framed[start : start + columns], 1) for start in range(0, len(framed), columns)]
+        rows = [
+            np.concatenate(framed[start : start + columns], 1)
+            for start in range(0, len(framed), columns)
+        ]
         return np.concatenate(rows)[:-gap, :-gap]
 
     def loudest(depth, unit, count=6):
@@ -227,7 +243,11 @@ def _(DEPTHS, MAPS, UNITS, WISHED, depth, images, unit):
         middle = (16, 8, 4)[depth] // 2
         wish = sheet([tile(WISHED[depth][0][unit - 1], window(depth, middle, middle))], 1)
         best = sheet(
-            [tile(images[which], window(depth, row, column)) for which, row, column in loudest(depth, number)], 3
+            [
+                tile(images[which], window(depth, row, column))
+                for which, row, column in loudest(depth, number)
+            ],
+            3,
         )
         told = list(DEPTHS)[depth]
         return show.beside(
@@ -241,7 +261,9 @@ def _(DEPTHS, MAPS, UNITS, WISHED, depth, images, unit):
             + "</div>",
             "<div>"
             + show.caption("the digits that excite it most")
-            + show.pixels(best, f"Six digits that excite unit {number} of the {told} layer most", 300)
+            + show.pixels(
+                best, f"Six digits that excite unit {number} of the {told} layer most", 300
+            )
             + "</div>",
         )
 
@@ -276,7 +298,9 @@ def _():
 def _(WISHED, body):
     def measured_field(depth):
         """Rows of the picture on which the middle of the map depends: where its gradient is not zero, for some picture."""
-        noise = torch.randn((40, 1, 16, 16), generator=torch.Generator().manual_seed(0)).requires_grad_()
+        noise = torch.randn(
+            (40, 1, 16, 16), generator=torch.Generator().manual_seed(0)
+        ).requires_grad_()
         answer = body(net)(noise)[depth]
         middle = answer.shape[2] // 2
         answer[:, :, middle, middle].sum().backward()
@@ -299,7 +323,7 @@ def _(WISHED, body):
     assert FIELDS[2] > 16 == measured_field(2), "the last layer sees the whole picture"
     grown = [float(np.mean(WISHED[depth][2] > WISHED[depth][1] + 1)) for depth in range(3)]
     assert min(grown) > 0.7, "gradient ascent on the picture excites the units"
-    show.claim(
+    show.headline(
         "A unit sees 3, then 10 pixels across, at last the whole picture.",
         f"the formula says {FIELDS[0]}, {FIELDS[1]} and {FIELDS[2]}; where gradients arrive is {measured_field(0)}, {measured_field(1)} and all 16.",
     )
@@ -338,7 +362,10 @@ def _(STRONGEST, TRAIN, TRUTH, VALID, images, maps_of, selectivity, untrained):
     PIXELS = torch.from_numpy(images.reshape(len(images), -1)).float()
     SELECTIVE = [float(selectivity(some).mean()) for some in STRONGEST]
     READ = {"pixels": nearest_mean(PIXELS)}
-    READ |= {name: nearest_mean(some) for name, some in zip(("first", "middle", "last"), STRONGEST, strict=True)}
+    READ |= {
+        name: nearest_mean(some)
+        for name, some in zip(("first", "middle", "last"), STRONGEST, strict=True)
+    }
     READ["last, untrained"] = nearest_mean(maps_of(untrained)[2].amax((2, 3)))
 
     def ladder(figure):
@@ -350,7 +377,10 @@ def _(STRONGEST, TRAIN, TRUTH, VALID, images, maps_of, selectivity, untrained):
         left.set_title("selectivity of a unit")
         rows = list(READ)
         right_.barh(
-            rows, list(READ.values()), color=[show.OTHER, show.MODEL, show.MODEL, show.MODEL, show.OTHER], height=0.62
+            rows,
+            list(READ.values()),
+            color=[show.OTHER, show.MODEL, show.MODEL, show.MODEL, show.OTHER],
+            height=0.62,
         )
         for place, value in enumerate(READ.values()):
             right_.text(value + 0.03, place, f"{value:.0%}", va="center", fontsize=10)
@@ -362,8 +392,10 @@ def _(STRONGEST, TRAIN, TRUTH, VALID, images, maps_of, selectivity, untrained):
 
     told_read = ", ".join(f"{name} {share:.0%}" for name, share in READ.items())
     show.show(
-        show.picture(
-            ladder, f"Selectivity rises with depth; digits read by the nearest class mean: {told_read}", (5.1, 2.5)
+        show.image(
+            ladder,
+            f"Selectivity rises with depth; digits read by the nearest class mean: {told_read}",
+            (5.1, 2.5),
         ),
         show.caption(
             "Right: which digit is it, judged only by the mean answers of each class? "
@@ -378,10 +410,14 @@ def _(READ, SELECTIVE, accuracy):
     assert accuracy > 0.9, "the network reads digits"
     for shallow, deep in pairwise(SELECTIVE):
         assert deep > 1.5 * shallow, "deeper units are more selective"
-    assert READ["last"] > READ["middle"] > READ["first"], "the class can be read better, the deeper the layer"
+    assert READ["last"] > READ["middle"] > READ["first"], (
+        "the class can be read better, the deeper the layer"
+    )
     assert READ["last"] > READ["pixels"] + 0.03, "and better than from the pixels"
-    assert 1 - READ["last"] < 0.6 * (1 - READ["last, untrained"]), "depth alone does not do it: it must have learnt"
-    show.claim(
+    assert 1 - READ["last"] < 0.6 * (1 - READ["last, untrained"]), (
+        "depth alone does not do it: it must have learnt"
+    )
+    show.headline(
         "The deeper the layer, the more its units are about digits, and not about ink.",
         f"selectivity {', '.join(f'{one:.2f}' for one in SELECTIVE)}; read from {', '.join(f'{name}: {share:.0%}' for name, share in READ.items())}.",
     )
@@ -424,8 +460,10 @@ def _(UNITS, WISHED, images, loudest, tile, window):
             for axis in (above, below):
                 show.bare(axis)
 
-    poster = show.picture(
-        on_the_index, "What a unit of the first, the middle and the last layer sees and would like best", (4.4, 2.9)
+    poster = show.image(
+        on_the_index,
+        "What a unit of the first, the middle and the last layer sees and would like best",
+        (4.4, 2.9),
     )
     return (poster,)
 

@@ -21,7 +21,16 @@ with app.setup:
     from foveate.data.split.assign import split
     from foveate.experiment import pipeline
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import Heard, answers, as_input, bundle, cross_entropy, digits, learn, seeing
+    from foveate.lessons.training import (
+        Heard,
+        answers,
+        as_input,
+        bundle,
+        cross_entropy,
+        digits,
+        learn,
+        seeing,
+    )
     from foveate.metrics.intervals import bootstrap, resampled
 
 
@@ -48,7 +57,14 @@ def _():
         """A small MLP that learnt these rows of the digits."""
         net = seeing(f"mlp:{width}", images[rows], seed)
         for _ in learn(
-            net, cross_entropy, as_input(images[rows]), TRUTH[rows], count=count, lr=1e-2, batch=32, seed=seed
+            net,
+            cross_entropy,
+            as_input(images[rows]),
+            TRUTH[rows],
+            count=count,
+            lr=1e-2,
+            batch=32,
+            seed=seed,
         ):
             pass
         return net
@@ -62,9 +78,21 @@ def _():
         axis.barh([0, 1], [told, true], color=[show.OTHER, show.MODEL], height=0.62)
         for place, (share, word) in enumerate(((told, first), (true, second))):
             axis.text(
-                share - 0.02, place, f"{word} {share:.0%}", ha="right", va="center", color="#ffffff", weight="bold"
+                share - 0.02,
+                place,
+                f"{word} {share:.0%}",
+                ha="right",
+                va="center",
+                color="#ffffff",
+                weight="bold",
             )
-        axis.set(xlim=(0, 1), ylim=(1.6, -0.6), xticks=[0, 0.5, 1], xticklabels=["0%", "50%", "100%"], yticks=[])
+        axis.set(
+            xlim=(0, 1),
+            ylim=(1.6, -0.6),
+            xticks=[0, 0.5, 1],
+            xticklabels=["0%", "50%", "100%"],
+            yticks=[],
+        )
         axis.grid(visible=False)
 
     return NAMES, TRUTH, images, known, labels, told_and_true, trained
@@ -114,7 +142,9 @@ def _(COPIES, FRESH, FRESH_RIGHT, images, leaked, told_and_true, with_copies):
         shown = np.concatenate([images[FRESH[: 100 - percent]], COPIES[:percent]]) / 255.0
         order = np.random.default_rng(1).permutation(100)
         paper, ink = np.array([252, 252, 251.0]), np.array([27, 31, 36.0])
-        grounds = np.where(np.arange(100)[:, None] < 100 - percent, paper, np.array([246, 190, 130.0]))
+        grounds = np.where(
+            np.arange(100)[:, None] < 100 - percent, paper, np.array([246, 190, 130.0])
+        )
         coloured = grounds[:, None, None] + shown[..., None] * (ink - grounds[:, None, None])
         sheet = coloured[order].reshape(10, 10, 8, 8, 3).transpose(0, 2, 1, 3, 4).reshape(80, 80, 3)
         told, true = with_copies(percent), float(FRESH_RIGHT.mean())
@@ -122,12 +152,18 @@ def _(COPIES, FRESH, FRESH_RIGHT, images, leaked, told_and_true, with_copies):
         def paint(figure):
             axis = figure.subplots()
             told_and_true(axis, told, true)
-            axis.set_title(f"the leak adds {100 * (told - true):.0f} points" if percent else "no leak: told is true")
+            axis.set_title(
+                f"the leak adds {100 * (told - true):.0f} points"
+                if percent
+                else "no leak: told is true"
+            )
 
         words = f"With {percent}% copies the test part tells {told:.0%}; on fresh pictures {true:.0%} are right"
         return show.beside(
-            show.pixels(sheet.round().astype(np.uint8), f"100 test digits, {percent} of them copies", 240),
-            show.picture(paint, words, (3.4, 2.1)),
+            show.pixels(
+                sheet.round().astype(np.uint8), f"100 test digits, {percent} of them copies", 240
+            ),
+            show.image(paint, words, (3.4, 2.1)),
         )
 
     show.Moving(test_part, {"copies in the test part, %": leaked})
@@ -138,7 +174,9 @@ def _(COPIES, FRESH, FRESH_RIGHT, images, leaked, told_and_true, with_copies):
 def _():
     show.formula(
         "told = (1 − <i>s</i>) · true + <i>s</i> · <i>memory</i>",
-        show.line_of(audit, "duplicates.find(") + "\n\n" + show.line_of(split, "if leaks and not allow_leak", lines=2),
+        show.line_of(audit, "duplicates.find(")
+        + "\n\n"
+        + show.line_of(split, "if leaks and not allow_leak", lines=2),
     )
     return
 
@@ -159,7 +197,10 @@ def _(COPIES, FRESH, LEARNT, images, labels):
         except fv.FoveateError as error:
             refused = str(error)
     seen = decoding.survey(leaky)
-    FOUND = sum(finding.check == LEAK for finding in audit(seen.dataset, seen.hashes, seen.looks).findings)
+    FOUND = sum(
+        finding.check == LEAK
+        for finding in audit(seen.dataset, seen.hashes, seen.image_stats).findings
+    )
     show.show(show.said("foveate train digits", refused))
     return FOUND, PLANTED, refused
 
@@ -169,9 +210,11 @@ def _(COPY_RIGHT, FOUND, FRESH_RIGHT, PLANTED, refused, with_copies):
     LEAK_TOLD, LEAK_TRUE = with_copies(50), float(FRESH_RIGHT.mean())
     assert LEAK_TOLD > LEAK_TRUE + 0.04, "copies in the test part make the figure better than it is"
     assert COPY_RIGHT.mean() > 0.95, "what was learnt is remembered, also a little darker"
-    assert "so a score would partly be memory" in refused, "foveate refuses to train on such a split"
+    assert "so a score would partly be memory" in refused, (
+        "foveate refuses to train on such a split"
+    )
     assert PLANTED * 0.9 <= FOUND <= PLANTED, "nearly every planted copy is found, and nothing else"
-    show.claim(
+    show.headline(
         "Copies in the test part flatter. foveate finds them, though none is the same to the byte, and does not begin.",
         f"with half of the test part copied {LEAK_TOLD:.0%} instead of {LEAK_TRUE:.0%}; {FOUND} of {PLANTED} planted copies found.",
     )
@@ -196,10 +239,12 @@ def _(images, labels):
     with tempfile.TemporaryDirectory() as _folder:
         hurried = fv.train(parts, out=Path(_folder) / "run", model="mlp:16", epochs=2)
         first, heard = hurried.test(), Heard()
-        again = pipeline.test(hurried, watch=heard)
+        again = pipeline.test(hurried, reporter=heard)
         OPENED, REFUSAL = len(hurried.ledger.entries), heard.lines[-1]
         record = hurried.results
-    RESULTS = {name: rival["accuracy"]["value"] for name, rival in record["baseline"]["valid"].items()}
+    RESULTS = {
+        name: rival["accuracy"]["value"] for name, rival in record["baseline"]["valid"].items()
+    }
     RESULTS = {"our network": record["valid"]["accuracy"]["value"], **RESULTS}
     LIFT = record["lift"]["valid"]["accuracy"]
 
@@ -209,7 +254,15 @@ def _(images, labels):
         axis.barh(list(RESULTS), list(RESULTS.values()), color=colours, height=0.66)
         for place, share in enumerate(RESULTS.values()):
             inside = "#ffffff" if place == 0 else show.INK
-            axis.text(share - 0.02, place, f"{share:.0%}", ha="right", va="center", color=inside, weight="bold")
+            axis.text(
+                share - 0.02,
+                place,
+                f"{share:.0%}",
+                ha="right",
+                va="center",
+                color=inside,
+                weight="bold",
+            )
         axis.invert_yaxis()
         axis.set(xlim=(0, 1), xticks=[])
         axis.grid(visible=False)
@@ -217,7 +270,7 @@ def _(images, labels):
 
     words = ", ".join(f"{name} {share:.0%}" for name, share in RESULTS.items())
     show.show(
-        show.picture(beside_baselines, words, (4.8, 2.6)),
+        show.image(beside_baselines, words, (4.8, 2.6)),
         show.caption(
             "<strong>Majority class</strong> has not looked at a single picture. It says <i>fine</i>, always."
         ),
@@ -251,7 +304,7 @@ def _(LIFT, RESULTS, record):
     assert abs(mine - lazy) < 0.02, "but it is what one gets without looking"
     assert balanced < 0.6, "half of the classes are found: one of two"
     assert LIFT["value"] <= 0.02, "beside the best baseline there is no gain"
-    show.claim(
+    show.headline(
         "A figure means nothing until something simple stands beside it.",
         f"{mine:.0%} right, {lazy:.0%} without looking; balanced over the two classes {balanced:.0%}; lift over "
         f"{record['best_baseline']} {100 * LIFT['value']:+.0f} points (95% interval {100 * LIFT['low']:+.0f} to {100 * LIFT['high']:+.0f}).",
@@ -276,7 +329,10 @@ def _():
 def _(images, known, labels, trained):
     TRIED = 24
     RIGHT = np.stack(
-        [known(trained(np.arange(100), count=16, seed=k), images[100:], labels[100:]) for k in range(TRIED)]
+        [
+            known(trained(np.arange(100), count=16, seed=k), images[100:], labels[100:])
+            for k in range(TRIED)
+        ]
     )
 
     def test_of(draw):
@@ -308,12 +364,17 @@ def _(COUNTS, GAPS, RIGHT, best_of, test_of, tries):
 
         def scattered(figure):
             axis = figure.subplots()
-            low, high = min(ON_FEW.min(), ON_MANY.min()) - 0.02, max(ON_FEW.max(), ON_MANY.max()) + 0.02
+            low, high = (
+                min(ON_FEW.min(), ON_MANY.min()) - 0.02,
+                max(ON_FEW.max(), ON_MANY.max()) + 0.02,
+            )
             axis.plot([low, high], [low, high], color=show.MUTED, lw=1.2, ls=(0, (4, 3)))
             axis.plot(ON_MANY, ON_FEW, "o", color=show.LINE, ms=5)
             axis.plot(ON_MANY[nets], ON_FEW[nets], "o", color=show.MODEL, ms=6)
             axis.plot(true, told, "o", color="none", mec=show.OTHER, mew=2.5, ms=13)
-            axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="right on fresh pictures")
+            axis.set(
+                xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="right on fresh pictures"
+            )
             for one in (axis.xaxis, axis.yaxis):
                 one.set_major_formatter(lambda value, _: f"{value:.0%}")
                 one.set_major_locator(locator())
@@ -329,8 +390,8 @@ def _(COUNTS, GAPS, RIGHT, best_of, test_of, tries):
 
         words = f"The best of {k} is told to be {told:.0%}, and is {true:.0%}"
         return show.beside(
-            show.picture(scattered, words, (3.3, 3.3)),
-            show.picture(grows, f"Flattery: {100 * GAPS[k]:.1f} points", (3.3, 3.3)),
+            show.image(scattered, words, (3.3, 3.3)),
+            show.image(grows, f"Flattery: {100 * GAPS[k]:.1f} points", (3.3, 3.3)),
         )
 
     def locator():
@@ -362,7 +423,9 @@ def _():
 
 @app.cell
 def _(REFUSAL):
-    show.show(show.said("foveate test runs/parts\nfoveate test runs/parts   # a second time", REFUSAL))
+    show.show(
+        show.said("foveate test runs/parts\nfoveate test runs/parts   # a second time", REFUSAL)
+    )
     return
 
 
@@ -374,7 +437,7 @@ def _(GAPS, OPENED, TRIED, again, best_of, first):
     assert GAPS[TRIED] > GAPS[2] > GAPS[1] - 0.005, "the more are tried, the more it flatters"
     assert OPENED == 1, "the test part was opened once"
     assert again == first, "asked again, the ledger tells the first result"
-    show.claim(
+    show.headline(
         "The more you try on a test part, the less it tells. The ledger has one entry, however often you ask.",
         f"in the mean of 200 test parts the best of {TRIED} is told {TUNED_TOLD:.1%}, and is {TUNED_TRUE:.1%}; a single one is off by {100 * GAPS[1]:+.1f} points.",
     )
@@ -411,7 +474,10 @@ def _(images, known, labels, trained):
 
     def row(rows):
         """The digits 0 to 9 of these rows beside one another, each the one that leans most."""
-        best = [max(rows[labels[rows] == digit], key=lambda r: abs(LEAN[r] - middle[digit])) for digit in range(10)]
+        best = [
+            max(rows[labels[rows] == digit], key=lambda r: abs(LEAN[r] - middle[digit]))
+            for digit in range(10)
+        ]
         return 255 - np.concatenate([np.pad(images[r], 1) for r in best], 1)
 
     return ELSEWHERE, OTHERS, OURS, SAME, row
@@ -431,7 +497,9 @@ def _(ELSEWHERE, OTHERS, OURS, SAME, row, told_and_true):
             show.pixels(row(OTHERS), "Digits that lean to the other side", 330)
             + show.caption('<span class="model">The others</span>, which it will meet'),
         ).replace('class="beside"', 'class="beside" style="flex-direction: column; gap: 8px"'),
-        show.picture(kinds, f"Right on our kind {SAME:.0%}, on the others {ELSEWHERE:.0%}", (4.4, 2.0)),
+        show.image(
+            kinds, f"Right on our kind {SAME:.0%}, on the others {ELSEWHERE:.0%}", (4.4, 2.0)
+        ),
     )
     return
 
@@ -439,14 +507,20 @@ def _(ELSEWHERE, OTHERS, OURS, SAME, row, told_and_true):
 @app.cell
 def _(OTHERS, OURS, images, labels):
     both = np.concatenate([OURS[:400], OTHERS[:200]])
-    moved_on = bundle(images[both], labels[both], parts=["train"] * 300 + ["valid"] * 100 + ["test"] * 200)
+    moved_on = bundle(
+        images[both], labels[both], parts=["train"] * 300 + ["valid"] * 100 + ["test"] * 200
+    )
     looked = decoding.survey(moved_on)
     DRIFT = [
-        f for f in audit(looked.dataset, looked.hashes, looked.looks).findings if f.check == "parts look different"
+        f
+        for f in audit(looked.dataset, looked.hashes, looked.image_stats).findings
+        if f.check == "parts look different"
     ]
     show.show(
         *(
-            show.said("foveate audit digits", f"! {found.check}: {found.reason}\n  → {found.remedy}")
+            show.said(
+                "foveate audit digits", f"! {found.check}: {found.reason}\n  → {found.remedy}"
+            )
             for found in DRIFT[:1]
         )
     )
@@ -456,8 +530,10 @@ def _(OTHERS, OURS, images, labels):
 @app.cell
 def _(DRIFT, ELSEWHERE, SAME):
     assert SAME > ELSEWHERE + 0.05, "what was learnt on one kind holds less on the other"
-    assert len(DRIFT) == 1, "the audit tells the two apart, and says so; the valid part, of our kind, it leaves alone"
-    show.claim(
+    assert len(DRIFT) == 1, (
+        "the audit tells the two apart, and says so; the valid part, of our kind, it leaves alone"
+    )
+    show.headline(
         "A figure holds for pictures like those it was measured on. Put some of what you will meet into the test part, and the audit sees the difference.",
         f"{SAME:.0%} on our kind, {ELSEWHERE:.0%} on the others.",
     )
@@ -496,7 +572,9 @@ def _(FRESH_RIGHT, SIZES, pictures_in_test):
     def interval(n):
         good = FRESH_RIGHT[:n].astype(float)
         return bootstrap(
-            resampled(n, lambda rows: {"right": float(good.mean() if rows is None else good[rows].mean())})
+            resampled(
+                n, lambda rows: {"right": float(good.mean() if rows is None else good[rows].mean())}
+            )
         )["right"]
 
     INTERVALS = {n: interval(n) for n in SIZES}
@@ -506,16 +584,31 @@ def _(FRESH_RIGHT, SIZES, pictures_in_test):
             axis = figure.subplots()
             for place, (size, one) in enumerate(INTERVALS.items()):
                 colour = show.MODEL if size == n else show.LINE
-                axis.plot([one.low, one.high], [place, place], color=colour, lw=7, solid_capstyle="round")
-                axis.plot(one.value, place, "o", color=show.INK if size == n else show.MUTED, ms=5, zorder=3)
-            axis.set(ylim=(len(SIZES) - 0.4, -0.6), yticks=range(len(SIZES)), yticklabels=[f"{s:,}" for s in SIZES])
+                axis.plot(
+                    [one.low, one.high], [place, place], color=colour, lw=7, solid_capstyle="round"
+                )
+                axis.plot(
+                    one.value,
+                    place,
+                    "o",
+                    color=show.INK if size == n else show.MUTED,
+                    ms=5,
+                    zorder=3,
+                )
+            axis.set(
+                ylim=(len(SIZES) - 0.4, -0.6),
+                yticks=range(len(SIZES)),
+                yticklabels=[f"{s:,}" for s in SIZES],
+            )
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axis.grid(visible=False, axis="y")
             one = INTERVALS[n]
             axis.set_title(f"{n:,} pictures: {one.value:.0%} ({one.low:.0%} to {one.high:.0%})")
 
-        return show.picture(
-            paint, f"With {n} pictures the interval is {INTERVALS[n].low:.0%} to {INTERVALS[n].high:.0%}", (4.8, 2.6)
+        return show.image(
+            paint,
+            f"With {n} pictures the interval is {INTERVALS[n].low:.0%} to {INTERVALS[n].high:.0%}",
+            (4.8, 2.6),
         )
 
     show.Moving(how_sure, {"pictures in the test part": pictures_in_test})
@@ -525,8 +618,10 @@ def _(FRESH_RIGHT, SIZES, pictures_in_test):
 @app.cell
 def _(INTERVALS):
     wide, narrow = (INTERVALS[n].high - INTERVALS[n].low for n in (50, 1500))
-    assert 3 < wide / narrow < 9, "thirty times the pictures, an interval about the root of thirty narrower"
-    show.claim(
+    assert 3 < wide / narrow < 9, (
+        "thirty times the pictures, an interval about the root of thirty narrower"
+    )
+    show.headline(
         "Thirty times the pictures make the interval about five times narrower, not thirty.",
         f"{100 * wide:.0f} points wide on 50 pictures, {100 * narrow:.1f} on 1,500.",
     )
@@ -553,14 +648,21 @@ def _(ELSEWHERE, LEAK_TOLD, LEAK_TRUE, SAME, TUNED_TOLD, TUNED_TRUE, balanced, m
     def all_four(figure):
         axis = figure.subplots()
         for place, (told, true) in enumerate(FOUR.values()):
-            axis.plot([true, told], [place, place], color=show.LINE, lw=5, zorder=1, solid_capstyle="round")
+            axis.plot(
+                [true, told],
+                [place, place],
+                color=show.LINE,
+                lw=5,
+                zorder=1,
+                solid_capstyle="round",
+            )
             axis.plot(told, place, "o", color=show.OTHER, ms=11)
             axis.plot(true, place, "o", color=show.MODEL, ms=11)
         axis.set(ylim=(3.5, -0.5), yticks=range(4), yticklabels=list(FOUR), xlim=(0.45, 1))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.grid(visible=False, axis="y")
 
-    poster = show.picture(all_four, "Four mistakes: what was told, and what is true", (4.4, 2.4))
+    poster = show.image(all_four, "Four mistakes: what was told, and what is true", (4.4, 2.4))
     show.show(
         poster,
         show.caption(

@@ -15,7 +15,15 @@ with app.setup:
     from torch import nn
 
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import answers, as_input, cross_entropy, digits, learn, right, seeing
+    from foveate.lessons.training import (
+        answers,
+        as_input,
+        cross_entropy,
+        digits,
+        learn,
+        right,
+        seeing,
+    )
     from foveate.models.backbone import parameters
     from foveate.models.backbones import mlp, tiny_cnn
 
@@ -52,14 +60,17 @@ def _():
             pass
         return net
 
-    NETS = {"MLP": trained("mlp:512-512", 100, 2e-3), "CNN": trained("quick", 40, 5e-3)}
+    NETS = {"MLP": trained("mlp:512-512", 100, 2e-3), "CNN": trained("tiny_cnn", 40, 5e-3)}
     SHIFTS = list(range(-4, 5))
     return NETS, SHIFTS, TRUTH, VALID, images, labels, placed
 
 
 @app.cell
 def _(SHIFTS, VALID, labels):
-    SHOWN = {str(digit): int(np.flatnonzero(labels[VALID] == digit)[0]) + VALID.start for digit in (3, 4, 7, 0)}
+    SHOWN = {
+        str(digit): int(np.flatnonzero(labels[VALID] == digit)[0]) + VALID.start
+        for digit in (3, 4, 7, 0)
+    }
     v = show.slider(SHIFTS, 3)
     digit = mo.ui.radio(list(SHOWN), value="3", inline=True)
     return SHOWN, digit, v
@@ -68,7 +79,9 @@ def _(SHIFTS, VALID, labels):
 @app.cell
 def _(NETS, SHIFTS, SHOWN, images, placed):
     SAID = {
-        (name, digit): answers(net, as_input(np.concatenate([placed(images[row : row + 1], v) for v in SHIFTS])))
+        (name, digit): answers(
+            net, as_input(np.concatenate([placed(images[row : row + 1], v) for v in SHIFTS]))
+        )
         .softmax(1)
         .numpy()
         for name, net in NETS.items()
@@ -89,13 +102,21 @@ def _(SAID, SHIFTS, SHOWN, digit, images, placed, v):
             for axis, name in zip(charts, ("MLP", "CNN"), strict=True):
                 said = SAID[name, digit][SHIFTS.index(v)]
                 good = said.argmax() == int(digit)
-                axis.barh(range(10), said, color=[show.MODEL if k == int(digit) else show.OTHER for k in range(10)])
+                axis.barh(
+                    range(10),
+                    said,
+                    color=[show.MODEL if k == int(digit) else show.OTHER for k in range(10)],
+                )
                 axis.set(xlim=(0, 1), ylim=(9.6, -0.6), yticks=range(10), xticks=[])
                 axis.grid(visible=False)
                 axis.set_title(f"{name}: {said.argmax()} {'✓' if good else '✗'}")
 
-        told = ", ".join(f"{name} says {SAID[name, digit][SHIFTS.index(v)].argmax()}" for name in ("MLP", "CNN"))
-        return show.picture(paint, f"A {digit} moved by {v} pixels: {told}", (5.2, 2.3)) + show.caption(
+        told = ", ".join(
+            f"{name} says {SAID[name, digit][SHIFTS.index(v)].argmax()}" for name in ("MLP", "CNN")
+        )
+        return show.image(
+            paint, f"A {digit} moved by {v} pixels: {told}", (5.2, 2.3)
+        ) + show.caption(
             'How sure each network is of each digit: <span class="model">the right one</span>, <span class="other">the others</span>.'
         )
 
@@ -131,8 +152,11 @@ def _(NETS, SHIFTS, TRUTH, VALID, images, placed):
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.set_title("digits that are right")
 
-    told = "; ".join(f"{name}: " + ", ".join(f"{share:.0%}" for share in shares) for name, shares in CURVES.items())
-    show.show(show.picture(against_shift, f"Accuracy against shift from -4 to 4. {told}", (4.8, 3.0)))
+    told = "; ".join(
+        f"{name}: " + ", ".join(f"{share:.0%}" for share in shares)
+        for name, shares in CURVES.items()
+    )
+    show.show(show.image(against_shift, f"Accuracy against shift from -4 to 4. {told}", (4.8, 3.0)))
     return (CURVES,)
 
 
@@ -143,7 +167,7 @@ def _(CURVES):
     assert min(middle.values()) > 0.85, "in the middle both know their digits"
     assert far["MLP"] < 0.5, "moved by four pixels, the MLP is lost"
     assert min(CURVES["CNN"]) > middle["CNN"] - 0.15, "the CNN holds at every shift"
-    show.claim(
+    show.headline(
         "The MLP breaks when the digit moves. The CNN holds.",
         f"in the middle {middle['MLP']:.0%} and {middle['CNN']:.0%} are right, moved by four pixels {far['MLP']:.0%} and {far['CNN']:.0%}.",
     )
@@ -161,7 +185,7 @@ def _():
     ## Why the CNN holds
 
     It slides the same filters over every place. Move the picture, and the feature map moves with it, otherwise unchanged:
-    that is **equivariance**. At the end foveate's `quick` takes the strongest answer *anywhere* in the map (global max-pooling), and where it was is
+    that is **equivariance**. At the end foveate's `tiny_cnn` takes the strongest answer *anywhere* in the map (global max-pooling), and where it was is
     forgotten: **invariance**.
     """)
     return
@@ -171,7 +195,7 @@ def _():
 def _():
     show.formula(
         "<i>w</i> ∗ shift<sub><i>v</i></sub>(<i>x</i>) = shift<sub><i>v</i></sub>(<i>w</i> ∗ <i>x</i>)<br>max over all places forgets <i>v</i>",
-        show.line_of(tiny_cnn.Quick, "nn.AdaptiveMaxPool2d(1)"),
+        show.line_of(tiny_cnn.TinyCNN, "nn.AdaptiveMaxPool2d(1)"),
     )
     return
 
@@ -179,7 +203,9 @@ def _():
 @app.cell
 def _(SHIFTS, images, placed):
     torch.manual_seed(0)
-    layer = nn.Conv2d(1, 8, 3, padding=2, bias=False)  # padded, so that every window that meets the digit is there
+    layer = nn.Conv2d(
+        1, 8, 3, padding=2, bias=False
+    )  # padded, so that every window that meets the digit is there
     with torch.no_grad():
         still = layer(as_input(placed(images[:50], 0)).float())  # (50, 8, 18, 18)
         same, strongest = 0.0, 0.0
@@ -190,7 +216,7 @@ def _(SHIFTS, images, placed):
             strongest = max(strongest, float(gap.abs().max()))
     assert same < 1e-3, "the map of a moved picture is the moved map"
     assert strongest < 1e-3, "its largest value is the same wherever it is"
-    show.claim(
+    show.headline(
         "Move the picture, and its feature map moves along. The largest value in it stays the same.",
         f"50 digits, 8 filters, 9 shifts: the largest differences are {same:g} and {strongest:g}, of pixels up to 255.",
     )
@@ -211,7 +237,9 @@ def _():
 def _(NETS):
     WEIGHTS = {name: parameters(net) for name, net in NETS.items()}
     FIRST = {
-        name: parameters(next(layer for layer in net.modules() if isinstance(layer, nn.Linear | nn.Conv2d)))
+        name: parameters(
+            next(layer for layer in net.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+        )
         for name, net in NETS.items()
     }
     assert FIRST["CNN"] < FIRST["MLP"] / 100, "shared weights are few"
@@ -224,7 +252,12 @@ def _(NETS):
             for what, count in (("first layer", FIRST), ("all", WEIGHTS))
             for name in NETS
         ]
-        axis.barh([row[0] for row in rows], [row[1] for row in rows], color=[show.OTHER, show.MODEL] * 2, height=0.6)
+        axis.barh(
+            [row[0] for row in rows],
+            [row[1] for row in rows],
+            color=[show.OTHER, show.MODEL] * 2,
+            height=0.6,
+        )
         for place, (_name, count) in enumerate(rows):
             axis.text(count, place, f" {count:,}", va="center", fontsize=9)
         axis.invert_yaxis()
@@ -232,10 +265,8 @@ def _(NETS):
         axis.grid(visible=False)
         axis.set_title("weights")
 
-    told_counts = (
-        f"First layer: MLP {FIRST['MLP']:,}, CNN {FIRST['CNN']:,}. All: {WEIGHTS['MLP']:,} and {WEIGHTS['CNN']:,}"
-    )
-    show.show(show.picture(counted, told_counts, (4.8, 2.2)))
+    told_counts = f"First layer: MLP {FIRST['MLP']:,}, CNN {FIRST['CNN']:,}. All: {WEIGHTS['MLP']:,} and {WEIGHTS['CNN']:,}"
+    show.show(show.image(counted, told_counts, (4.8, 2.2)))
     return
 
 
@@ -245,7 +276,7 @@ def _():
         "MLP: a weight for each pixel and each neuron<br>CNN: a weight for each pixel <i>of the filter</i>",
         show.line_of(mlp.MLP, "layers += [nn.Linear")
         + "\n"
-        + show.line_of(tiny_cnn.Quick, "layers.append(convolution"),
+        + show.line_of(tiny_cnn.TinyCNN, "layers.append(convolution"),
     )
     return
 
@@ -274,7 +305,7 @@ def _(CURVES, SHIFTS):
         axis.plot(SHIFTS, CURVES["MLP"], "o-", color=show.OTHER, ms=6, lw=2.5)
         axis.set(ylim=(0, 1.05), xticks=[], yticks=[])
 
-    poster = show.picture(on_the_index, "One curve holds, the other falls", (4.4, 2.4))
+    poster = show.image(on_the_index, "One curve holds, the other falls", (4.4, 2.4))
     return (poster,)
 
 

@@ -60,12 +60,21 @@ def _():
 @app.cell
 def _():
     CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-    PUZZLES = {"AND": np.array([0, 0, 0, 1]), "OR": np.array([0, 1, 1, 1]), "XOR": np.array([0, 1, 1, 0])}
+    PUZZLES = {
+        "AND": np.array([0, 0, 0, 1]),
+        "OR": np.array([0, 1, 1, 1]),
+        "XOR": np.array([0, 1, 1, 0]),
+    }
 
     def neuron(w1, w2, b):
         """torch's own linear layer, its weights set by hand."""
         one = nn.Linear(2, 1)
-        one.load_state_dict({"weight": torch.tensor([[w1, w2]], dtype=torch.float32), "bias": torch.tensor([float(b)])})
+        one.load_state_dict(
+            {
+                "weight": torch.tensor([[w1, w2]], dtype=torch.float32),
+                "bias": torch.tensor([float(b)]),
+            }
+        )
         return one
 
     AXIS = np.linspace(-0.5, 1.5, 24, dtype=np.float32)
@@ -86,7 +95,7 @@ def _():
                 axis.set_title(f"{name}: {solved[name]} of 4" + (" ✓" if solved[name] == 4 else ""))
 
         words = ", ".join(f"{name}: {count} of 4 corners right" for name, count in solved.items())
-        return show.picture(paint, words, (5.2, 1.9)) + show.caption(
+        return show.image(paint, words, (5.2, 1.9)) + show.caption(
             '<span class="model">Blue circles</span> should get a yes, <span class="other">orange squares</span> a no.'
         )
 
@@ -114,15 +123,19 @@ def _():
 @app.cell
 def _(CORNERS, PUZZLES):
     grid = np.linspace(-3, 3, 25, dtype=np.float32)
-    lines = np.stack(np.meshgrid(grid, grid, grid), -1).reshape(-1, 3)  # w1, w2, b of 15,625 neurons
+    lines = np.stack(np.meshgrid(grid, grid, grid), -1).reshape(
+        -1, 3
+    )  # w1, w2, b of 15,625 neurons
     every = nn.Linear(2, len(lines))
-    every.load_state_dict({"weight": torch.from_numpy(lines[:, :2]), "bias": torch.from_numpy(lines[:, 2])})
+    every.load_state_dict(
+        {"weight": torch.from_numpy(lines[:, :2]), "bias": torch.from_numpy(lines[:, 2])}
+    )
     yes = (answers(every, torch.from_numpy(CORNERS)) > 0).numpy()  # (4, 15625)
     best = {name: int((yes == truth[:, None]).sum(0).max()) for name, truth in PUZZLES.items()}
     assert best["AND"] == 4, "one neuron can be AND"
     assert best["OR"] == 4, "one neuron can be OR"
     assert best["XOR"] == 3, "no neuron is XOR: three corners of four are the best"
-    show.claim(
+    show.headline(
         "One neuron can be AND or OR. It cannot be XOR.",
         f"of {len(lines):,} neurons the best has {best['AND']}, {best['OR']} and {best['XOR']} corners of 4 right.",
     )
@@ -176,7 +189,9 @@ def _():
     INPUTS, TARGET = torch.from_numpy(CLOUDS)[:, :, None, None], torch.from_numpy(KINDS)
     SIDE = 48
     EXTENT = (-0.45, 1.45, -0.45, 1.45)
-    MESH = np.stack(np.meshgrid(*[np.linspace(-0.45, 1.45, SIDE, dtype=np.float32)] * 2), -1).reshape(-1, 2, 1, 1)
+    MESH = np.stack(
+        np.meshgrid(*[np.linspace(-0.45, 1.45, SIDE, dtype=np.float32)] * 2), -1
+    ).reshape(-1, 2, 1, 1)
     STEPS = [0, 5, 10, 20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300]
 
     def watched(net):
@@ -184,13 +199,20 @@ def _():
         seen = []
         for step in learn(net, cross_entropy, INPUTS, TARGET, count=301, lr=0.03, rates="constant"):
             if step.number in STEPS:
-                shares = answers(net, torch.from_numpy(MESH)).softmax(1)[:, 1].numpy().reshape(SIDE, SIDE)
+                shares = (
+                    answers(net, torch.from_numpy(MESH))
+                    .softmax(1)[:, 1]
+                    .numpy()
+                    .reshape(SIDE, SIDE)
+                )
                 seen.append((shares, right(net, INPUTS, TARGET), step.losses["total"].item()))
                 net.train()
         return seen
 
     torch.manual_seed(0)
-    one_neuron = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))  # yes and no: the line is where both are equal
+    one_neuron = nn.Sequential(
+        nn.Flatten(), nn.Linear(2, 2)
+    )  # yes and no: the line is where both are equal
     small = network("mlp:4-4", inputs=2, outputs=2, seed=3)
     LEARNT = {"one neuron": watched(one_neuron), "2-4-4-2": watched(small)}
     return CLOUDS, EXTENT, KINDS, LEARNT, STEPS, one_neuron, small
@@ -214,7 +236,9 @@ def _(CLOUDS, EXTENT, KINDS, LEARNT, STEPS, step):
                 show.points(axis, CLOUDS, KINDS)
                 show.bare(axis, f"{name}: {accuracy:.0%} right, loss {loss:.2f}")
 
-            return show.picture(paint, f"{name} after {step} steps: {accuracy:.0%} of the points right", (3.2, 3.0))
+            return show.image(
+                paint, f"{name} after {step} steps: {accuracy:.0%} of the points right", (3.2, 3.0)
+            )
 
         return show.beside(*(draw(name) for name in LEARNT))
 
@@ -227,7 +251,7 @@ def _(LEARNT, one_neuron, small):
     alone, together = LEARNT["one neuron"][-1][1], LEARNT["2-4-4-2"][-1][1]
     assert alone <= 0.75, "one neuron keeps failing at XOR, however long it learns"
     assert together == 1.0, "the 2-4-4-2 network has every point right"
-    show.claim(
+    show.headline(
         "A line is not enough. A few neurons, each with its own line, are.",
         f"one neuron ({parameters(one_neuron)} weights) ends at {alone:.0%}, 2-4-4-2 ({parameters(small)} weights) at {together:.0%}.",
     )
@@ -311,14 +335,16 @@ def _(AT, KNOTS, curve, fitted, heights, neurons):
 
         def paint(figure):
             axis = figure.subplots()
-            axis.plot(AT, curve(heights), color=show.OTHER, lw=5, alpha=0.35, solid_capstyle="round")
+            axis.plot(
+                AT, curve(heights), color=show.OTHER, lw=5, alpha=0.35, solid_capstyle="round"
+            )
             axis.plot(KNOTS, heights, "o", color=show.OTHER, ms=6)
             axis.plot(AT, drawn, color=show.MODEL, lw=2.2)
             axis.set(ylim=(-1.6, 1.6), xticks=[], yticks=[-1, 0, 1])
             axis.set_title(f"{neurons} neuron{'s' * (neurons > 1)}: off by {error:.3f} on average")
 
         words = f"A curve, and what a network of {neurons} hidden neurons makes of it; the error is {error:.3f}"
-        return show.picture(paint, words, (4.6, 2.9)) + show.caption(
+        return show.image(paint, words, (4.6, 2.9)) + show.caption(
             '<span class="other">The curve that is wanted</span>, and <span class="model">the network\'s</span>.'
         )
 
@@ -335,12 +361,19 @@ def _(NEURONS, WANTED, fitted):
         axis = figure.subplots()
         axis.plot(NEURONS, errors, "o-", color=show.MODEL, ms=5)
         axis.set_xscale("log", base=2)
-        axis.set(xticks=NEURONS, xticklabels=[str(n) for n in NEURONS], xlabel="neurons n", ylim=(0, None))
+        axis.set(
+            xticks=NEURONS,
+            xticklabels=[str(n) for n in NEURONS],
+            xlabel="neurons n",
+            ylim=(0, None),
+        )
         axis.set_title("average error of the curve above")
 
     show.show(
-        show.picture(
-            falling, "The error falls as neurons are added: " + ", ".join(f"{e:.3f}" for e in errors), (4.6, 2.5)
+        show.image(
+            falling,
+            "The error falls as neurons are added: " + ", ".join(f"{e:.3f}" for e in errors),
+            (4.6, 2.5),
         )
     )
     return (errors,)
@@ -352,7 +385,7 @@ def _(NEURONS, errors):
         assert more <= 1.1 * fewer + 0.005, "with twice the neurons the error does not rise"
     assert errors[-1] <= 0.05, "32 neurons follow the curve"
     assert errors[0] >= 4 * errors[-1], "one neuron does not"
-    show.claim(
+    show.headline(
         "The error falls as neurons are added.",
         f"{errors[0]:.3f} with {NEURONS[0]} neuron, {errors[-1]:.3f} with {NEURONS[-1]}.",
     )
@@ -384,7 +417,7 @@ def _(CLOUDS, EXTENT, KINDS, LEARNT):
         show.points(axis, CLOUDS, KINDS)
         show.bare(axis)
 
-    poster = show.picture(on_the_index, "Four clouds of points that two lines part", (4.4, 2.6))
+    poster = show.image(on_the_index, "Four clouds of points that two lines part", (4.4, 2.6))
     return (poster,)
 
 

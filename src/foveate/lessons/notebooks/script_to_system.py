@@ -24,7 +24,7 @@ with app.setup:
     from foveate.experiment import pipeline
     from foveate.lessons import drawings as show
     from foveate.lessons.training import Heard, as_input, bundle, digits, right
-    from foveate.models.model import Vision
+    from foveate.models.model import VisionModel
     from foveate.training import checkpoint
 
 
@@ -86,7 +86,9 @@ for epoch in range(12):
 print(f"best: {best:.1%}")
 """.strip()
     unbroken = "white-space: pre; overflow-x: auto; overflow-wrap: normal; font-size: 13px"
-    show.show(f'<div class="said"><pre style="{unbroken}"><code>{show.escape(SCRIPT)}</code></pre></div>')
+    show.show(
+        f'<div class="said"><pre style="{unbroken}"><code>{show.escape(SCRIPT)}</code></pre></div>'
+    )
     return (SCRIPT,)
 
 
@@ -104,7 +106,12 @@ def _(SCRIPT):
         """Run the script that is shown above, letter by letter: what it says, its names, and how long it took."""
         spoken = []
         with tempfile.TemporaryDirectory() as folder:
-            shared = {"pictures": pictures, "labels": labels, "folder": Path(folder), "print": spoken.append}
+            shared = {
+                "pictures": pictures,
+                "labels": labels,
+                "folder": Path(folder),
+                "print": spoken.append,
+            }
             began = time.process_time()
             exec(compile(SCRIPT, "script", "exec"), shared)
             took = time.process_time() - began
@@ -137,7 +144,7 @@ def _(TOLD, TRUE):
 def _(FRESH, TRUTH, names, pictures, scripted, truly):
     joined = bundle(pictures, names)
     seen = decoding.survey(joined)
-    report = audit(seen.dataset, seen.hashes, seen.looks)
+    report = audit(seen.dataset, seen.hashes, seen.image_stats)
     DOUBLE = len(pictures) - len(set(report.alike.clusters.tolist()))
     WARNED = [
         (kind.check, kind.samples, kind.findings[0])
@@ -147,7 +154,7 @@ def _(FRESH, TRUTH, names, pictures, scripted, truly):
     keep = np.sort(np.unique(report.alike.clusters, return_index=True)[1])  # one of each
     _, SECOND, _ = scripted(pictures[keep], names[keep])
     found = bundle(pictures[keep], names[keep])
-    HOW = {"model": "quick", "epochs": 12, "batch_size": 32}
+    HOW = {"model": "tiny_cnn", "epochs": 12, "batch_size": 32}
 
     class Cut(Exception):
         """The lights go out."""
@@ -167,18 +174,23 @@ def _(FRESH, TRUTH, names, pictures, scripted, truly):
     with tempfile.TemporaryDirectory() as _folder:
         folder = Path(_folder)
         heard = Heard()
-        plain = fv.train(found, out=folder / "plain", augment="none", watch=heard, **HOW)
+        plain = fv.train(found, out=folder / "plain", augment="none", reporter=heard, **HOW)
         system = fv.train(found, out=folder / "system", **HOW)
         with contextlib.suppress(Cut):
-            fv.train(found, out=folder / "killed", save_seconds=0.05, watch=Dark(), **HOW)
+            fv.train(found, out=folder / "killed", save_seconds=0.05, reporter=Dark(), **HOW)
         FROM = checkpoint.read(folder / "killed" / "last.safetensors")[1]["progress"]["step"]
-        resumed = fv.resume(fv.Run(folder / "killed", fv.Run.open(folder / "killed").settings, found))
+        resumed = fv.resume(
+            fv.Run(folder / "killed", fv.Run.open(folder / "killed").settings, found)
+        )
         ones, others = (checkpoint.read(run.weights)[0] for run in (system, resumed))
-        BITS = all(torch.equal(value, others[name]) for name, value in ones.items()) and ones.keys() == others.keys()
+        BITS = (
+            all(torch.equal(value, others[name]) for name, value in ones.items())
+            and ones.keys() == others.keys()
+        )
         LOSSES = [(row["step"], row["train_loss"]) for row in resumed.curves]
         FIRST_TEST = system.test()
         asked = Heard()
-        SECOND_TEST, OPENED = pipeline.test(system, watch=asked), len(system.ledger.entries)
+        SECOND_TEST, OPENED = pipeline.test(system, reporter=asked), len(system.ledger.entries)
         AGAIN = asked.lines[-1]
         P = plain.results
         page = system.report_path.read_text("utf-8")
@@ -190,7 +202,10 @@ def _(FRESH, TRUTH, names, pictures, scripted, truly):
         np.roll(np.pad(FRESH, ((0, 0), (1, 1), (1, 1))), by, (1, 2))[:, 1:-1, 1:-1]
         for by in ((0, 1), (0, -1), (1, 0), (-1, 0))
     ]
-    MOVED = {name: float(np.mean([right(net, as_input(some), TRUTH) for some in moved])) for name, net in nets.items()}
+    MOVED = {
+        name: float(np.mean([right(net, as_input(some), TRUTH) for some in moved]))
+        for name, net in nets.items()
+    }
     STILL = {name: right(net, as_input(FRESH), TRUTH) for name, net in nets.items()}
 
     TOLD_2, TRUE_2 = SECOND["best"], truly(SECOND)
@@ -222,7 +237,12 @@ def _(
 
         def paint(figure):
             axis = figure.subplots()
-            axis.barh(range(len(rows)), [row[1] for row in rows], color=[row[2] for row in rows], height=0.66)
+            axis.barh(
+                range(len(rows)),
+                [row[1] for row in rows],
+                color=[row[2] for row in rows],
+                height=0.66,
+            )
             for place, (_, share, colour) in enumerate(rows):
                 axis.text(
                     1.02,
@@ -242,29 +262,61 @@ def _(
             axis.grid(visible=False)
             axis.set_title(title)
 
-        return show.picture(paint, "; ".join(f"{words}: {share:.1%}" for words, share, _ in rows), (4.8, 1.9))
+        return show.image(
+            paint, "; ".join(f"{words}: {share:.1%}" for words, share, _ in rows), (4.8, 1.9)
+        )
 
     def cut_and_gone_on(figure):
         axis = figure.subplots()
         at, loss = zip(*LOSSES, strict=True)
         axis.plot(at, loss, "o-", color=show.MODEL, ms=5, lw=2)
         axis.axvline(FROM, color=show.OTHER, lw=2, ls=(0, (4, 2)))
-        axis.text(FROM + 2, max(loss) * 0.9, f"cut off; saved at step {FROM}", color=show.OTHER, weight="bold")
+        axis.text(
+            FROM + 2,
+            max(loss) * 0.9,
+            f"cut off; saved at step {FROM}",
+            color=show.OTHER,
+            weight="bold",
+        )
         axis.set(ylim=(0, None), xlabel="steps")
         axis.set_title("training loss: no seam to be seen")
 
     def sure(figure):
         axis = figure.subplots()
-        axis.plot([TEST["low"], TEST["high"]], [0, 0], color=show.MODEL, lw=9, solid_capstyle="round", alpha=0.45)
+        axis.plot(
+            [TEST["low"], TEST["high"]],
+            [0, 0],
+            color=show.MODEL,
+            lw=9,
+            solid_capstyle="round",
+            alpha=0.45,
+        )
         axis.plot(TEST["value"], 0, "o", color=show.MODEL, ms=12)
         axis.plot(STILL["with"], 0, "D", color=show.OTHER, ms=9)
-        axis.text(STILL["with"], -0.5, "1,297 fresh digits", color=show.OTHER, ha="center", va="top", weight="bold")
-        axis.text(TEST["value"], 0.45, f"{TEST['n']} test digits", color=show.MODEL, ha="center", weight="bold")
+        axis.text(
+            STILL["with"],
+            -0.5,
+            "1,297 fresh digits",
+            color=show.OTHER,
+            ha="center",
+            va="top",
+            weight="bold",
+        )
+        axis.text(
+            TEST["value"],
+            0.45,
+            f"{TEST['n']} test digits",
+            color=show.MODEL,
+            ha="center",
+            weight="bold",
+        )
         axis.set(xlim=(min(TEST["low"], STILL["with"]) - 0.04, 1.01), ylim=(-1.3, 1.1), yticks=[])
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.set_title(f"{TEST['value']:.1%}, 95% interval {TEST['low']:.0%} to {TEST['high']:.0%}")
 
-    copies = "\n".join(f"! {check}: {count} samples, e.g. {', '.join(one.ids[:2])}" for check, count, one in WARNED)
+    copies = "\n".join(
+        f"! {check}: {count} samples, e.g. {', '.join(one.ids[:2])}" for check, count, one in WARNED
+    )
     parts = next(line for line in heard.lines if "train," in line)
     LIFT = P["lift"]["valid"]["accuracy"]
     ROWS = {
@@ -300,7 +352,7 @@ def _(
             f"what a network has to beat, not 10%. This one: {100 * LIFT['value']:+.0f} points ({100 * LIFT['low']:+.0f} to {100 * LIFT['high']:+.0f}).",
         ),
         5: (
-            show.line_of(Vision.normalised, "return"),
+            show.line_of(VisionModel.normalised, "return"),
             bars(
                 [("script, as trained", TRUE, show.LINE), ("script, one line forgotten", UNNORMALISED, show.OTHER), ("foveate, raw pictures", STILL["without"], show.MODEL)],
                 "right on fresh digits",
@@ -317,12 +369,12 @@ def _(
         ),
         7: (
             'run = fv.resume("runs/digits")   # after the lights went out',
-            show.picture(cut_and_gone_on, f"Loss of a run that was cut off after step {FROM} and went on", (4.8, 2.2)),
+            show.image(cut_and_gone_on, f"Loss of a run that was cut off after step {FROM} and went on", (4.8, 2.2)),
             f"Cut off by an error in the middle, and gone on from step {FROM}, the last one saved: every weight equals that of the run that was never stopped, to the last bit. Chance is a function of the seed, the epoch and the picture, so there is no state to lose.",
         ),
         8: (
             show.line_of(pipeline._judge, "mine = resampled("),
-            show.picture(sure, f"{TEST['value']:.1%}, 95% interval {TEST['low']:.1%} to {TEST['high']:.1%}", (4.8, 2.0)),
+            show.image(sure, f"{TEST['value']:.1%}, 95% interval {TEST['low']:.1%} to {TEST['high']:.1%}", (4.8, 2.0)),
             f"{TEST['n']} pictures are few. The interval says so, and what holds on 1,297 fresh digits ({STILL['with']:.1%}) can be compared with it.",
         ),
         9: (
@@ -362,10 +414,12 @@ def _(
 def _(BITS, DOUBLE, FROM, TOLD, TOLD_2, TRUE, TRUE_2):
     assert TOLD > TRUE + 0.015, "the script's figure is better than it is"
     assert DOUBLE >= 190, "nearly all of the 200 copies are found"
-    assert abs(TOLD_2 - TRUE_2) < TOLD - TRUE, "without the copies the same script is nearer to the truth"
+    assert abs(TOLD_2 - TRUE_2) < TOLD - TRUE, (
+        "without the copies the same script is nearer to the truth"
+    )
     assert FROM > 0, "the run was stopped in the middle"
     assert BITS, "gone on after the lights went out, it ends with the same bits"
-    show.claim(
+    show.headline(
         "The script flattered itself. The copies are found, and a run that was cut off ends with the same bits.",
         f"{TOLD:.1%} told, {TRUE:.1%} true, without copies {TOLD_2:.1%} and {TRUE_2:.1%}; {DOUBLE} of 200 copies found; stopped at step {FROM} and gone on: every weight is equal.",
     )
@@ -374,7 +428,9 @@ def _(BITS, DOUBLE, FROM, TOLD, TOLD_2, TRUE, TRUE_2):
 
 @app.cell
 def _(FIRST_TEST, LOADS, MOVED, OPENED, SECOND_TEST, STILL, TRUE, UNNORMALISED):
-    assert UNNORMALISED < TRUE - 0.02, "weights without their normalisation answer worse, and raise no error"
+    assert UNNORMALISED < TRUE - 0.02, (
+        "weights without their normalisation answer worse, and raise no error"
+    )
     assert MOVED["with"] > MOVED["without"] + 0.02, "augmentation helps where digits move"
     assert SECOND_TEST == FIRST_TEST, "asked again, the test part tells the first result"
     assert OPENED == 1, "it was opened once"
@@ -383,7 +439,7 @@ def _(FIRST_TEST, LOADS, MOVED, OPENED, SECOND_TEST, STILL, TRUE, UNNORMALISED):
     assert low - 0.03 <= STILL["with"] <= high + 0.03, (
         "what holds on fresh digits lies within the interval, or at its edge"
     )
-    show.claim(
+    show.headline(
         "The system's figure can be believed: what holds on fresh digits agrees with its interval.",
         f"test {FIRST_TEST['accuracy']['value']:.1%} ({low:.1%} to {high:.1%}), fresh digits {STILL['with']:.1%}; moved by a pixel {MOVED['without']:.0%} without and "
         f"{MOVED['with']:.0%} with augmentation; one line of normalisation forgotten: {UNNORMALISED:.0%}.",
@@ -422,7 +478,12 @@ def _(STEPS):
         for place, words in enumerate(STEPS):
             colour = show.OTHER if place == 0 else show.MODEL
             axis.barh(
-                place, 3.6 + 0.72 * place, left=0, color=colour, height=0.82, alpha=1 if place in (0, 9) else 0.75
+                place,
+                3.6 + 0.72 * place,
+                left=0,
+                color=colour,
+                height=0.82,
+                alpha=1 if place in (0, 9) else 0.75,
             )
             axis.text(
                 0.15,
@@ -436,7 +497,7 @@ def _(STEPS):
         axis.set(xlim=(0, 10.2), ylim=(9.6, -0.6))
         axis.axis("off")
 
-    poster = show.picture(stairs, "A script, and the nine steps that make it a system", (4.4, 2.6))
+    poster = show.image(stairs, "A script, and the nine steps that make it a system", (4.4, 2.6))
     return (poster,)
 
 

@@ -17,7 +17,7 @@ with app.setup:
     from foveate.data import label_maps, task_views
     from foveate.data.dataset import ArraySource, Dataset, Sample
     from foveate.data.images import fit
-    from foveate.data.rng import Draws, keys
+    from foveate.data.rng import SampleRNG, keys
     from foveate.experiment import pipeline
     from foveate.lessons import drawings as show
     from foveate.lessons.training import taught
@@ -52,7 +52,11 @@ def _():
     LANDS = {"by day": (196, 214, 120), "at dusk": (150, 120, 90), "at night": (50, 66, 84)}
     LIGHT = {"by day": (1, 1, 1), "at dusk": (0.9, 0.68, 0.62), "at night": (0.5, 0.52, 0.68)}
     WALLS = ((214, 60, 48), (240, 238, 228), (244, 196, 70))
-    LEAVES = ((34, 110, 52), (70, 140, 50), (226, 142, 44))  # the last in autumn, as yellow as some walls
+    DROPPABLE = (
+        (34, 110, 52),
+        (70, 140, 50),
+        (226, 142, 44),
+    )  # the last in autumn, as yellow as some walls
 
     def house(when, rng):
         """Where it stands on the ground, and its parts: pixels, colour, whether the light falls on them."""
@@ -63,7 +67,11 @@ def _():
         roof = (eaves >= Y) & (peak < Y) & (np.abs(X - middle) < (Y - peak) * (1 + 2 / wide))
         window = (np.abs(X - middle) < 1.1) & (np.abs(Y - ground + high / 2 + 0.5) < 1.1)
         glass = (70, 90, 120) if when == "by day" else (255, 220, 110)
-        return ground, [(walls, WALLS[rng.integers(3)], True), (roof, (120, 52, 40), True), (window, glass, False)]
+        return ground, [
+            (walls, WALLS[rng.integers(3)], True),
+            (roof, (120, 52, 40), True),
+            (window, glass, False),
+        ]
 
     def tree(when, rng):
         del when
@@ -75,7 +83,7 @@ def _():
         )
         trunk = (np.abs(X - middle) < 1.1) & (ground > Y) & (ground - 4 < Y)
         crown = (X - middle) ** 2 + ((Y - (ground - 3 - tall * radius)) / tall) ** 2 < radius**2
-        return ground, [(trunk, (96, 62, 36), True), (crown, LEAVES[rng.integers(3)], True)]
+        return ground, [(trunk, (96, 62, 36), True), (crown, DROPPABLE[rng.integers(3)], True)]
 
     def scene(rng):
         """(32, 32, 3) uint8, its things, what place it is, and when."""
@@ -84,12 +92,16 @@ def _():
         while len(own) < rng.integers(2, 4):
             own = [*own, own[rng.integers(len(own))]]
         while True:  # until each is seen well
-            things = sorted(((*(house, tree)[k](when, rng), k) for k in own), key=lambda thing: thing[0])
+            things = sorted(
+                ((*(house, tree)[k](when, rng), k) for k in own), key=lambda thing: thing[0]
+            )
             masks = [np.any([where for where, _, _ in parts], 0) for _, parts, _ in things]
             ids = np.zeros((SIDE, SIDE), np.int32)
             for number, mask in enumerate(masks, 1):
                 ids[mask] = number  # nearer things hide those behind them
-            if all((ids == number).sum() > 0.88 * mask.sum() for number, mask in enumerate(masks, 1)):
+            if all(
+                (ids == number).sum() > 0.88 * mask.sum() for number, mask in enumerate(masks, 1)
+            ):
                 break
         above, below = (np.array(colour, float) for colour in SKIES[when])
         horizon = rng.integers(15, 19)
@@ -103,7 +115,12 @@ def _():
                 picture[where] = np.array(colour) * (LIGHT[when] if lit else 1)
         picture += rng.normal(0, 4, picture.shape)
         classes = Boxes(np.zeros((len(own), 4)), np.array([k for _, _, k in things]))
-        return np.clip(picture, 0, 255).astype(np.uint8), label_maps.things(ids, classes), place, when
+        return (
+            np.clip(picture, 0, 255).astype(np.uint8),
+            label_maps.instances(ids, classes),
+            place,
+            when,
+        )
 
     return KINDS, LANDS, PLACES, SIDE, SKIES, scene
 
@@ -117,7 +134,10 @@ def _(KINDS, PLACES, scene):
         rows = np.stack([picture for picture, *_ in made])
 
         def of(task, classes, truths, pixels=rows):
-            sources = [Sample(f"{seed}/{row}", ArraySource(pixels, row), truth) for row, truth in enumerate(truths)]
+            sources = [
+                Sample(f"{seed}/{row}", ArraySource(pixels, row), truth)
+                for row, truth in enumerate(truths)
+            ]
             return Dataset("landscapes", task, classes, sources)
 
         things = of("instance", KINDS, [things for _, things, _, _ in made])
@@ -140,11 +160,11 @@ def _(KINDS, PLACES, scene):
 @app.cell
 def _(TRAIN):
     HOW = {
-        "classification": ("quick", {"count": 80, "lr": 5e-3, "batch": 10}),
+        "classification": ("tiny_cnn", {"count": 80, "lr": 5e-3, "batch": 10}),
         "detection": ("cnn", {"count": 30, "lr": 5e-3, "batch": 8}),
-        "semantic": ("quick", {"count": 45, "lr": 5e-3, "batch": 8}),
-        "instance": ("quick", {"count": 65, "lr": 6e-3, "batch": 8}),
-        "text_to_image": ("sketch", {"count": 150, "lr": 3e-3, "batch": 16}),
+        "semantic": ("tiny_cnn", {"count": 45, "lr": 5e-3, "batch": 8}),
+        "instance": ("tiny_cnn", {"count": 65, "lr": 6e-3, "batch": 8}),
+        "text_to_image": ("patch_resnet", {"count": 150, "lr": 3e-3, "batch": 16}),
         "promptable": ("cnn", {"count": 75, "lr": 8e-3, "batch": 6}),
     }  # the backbone, steps, the largest learning rate, and scenes a step
     LEARNT = {name: taught(TRAIN[name], model, **how) for name, (model, how) in HOW.items()}
@@ -162,7 +182,7 @@ def _(HELD, LEARNT):
     def drawn(texts, noises):
         """For each text, and the number of the noise that it begins with, all that this is on its way: 11 of (8, 8, 3) each."""
         task, net = LEARNT["text_to_image"]
-        draws = Draws(keys([f"noise {noise}" for noise in noises]), 0)
+        draws = SampleRNG(keys([f"noise {noise}" for noise in noises]), 0)
         return list(task.generate(net, texts, draws, guidance=1.5, steps=10))
 
     @cache
@@ -175,7 +195,7 @@ def _(HELD, LEARNT):
     @cache
     def seer(row):
         task, net = LEARNT["promptable"]
-        return task.on(net, IMAGES[row])
+        return task.set_image(net, IMAGES[row])
 
     @cache
     def clicked(row, x, y):
@@ -197,7 +217,9 @@ def _(HELD, LEARNT):
         """x and y of the pixel that lies deepest in it."""
         from scipy.ndimage import distance_transform_edt
 
-        y, x = np.unravel_index(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].argmax(), mask.shape)
+        y, x = np.unravel_index(
+            distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].argmax(), mask.shape
+        )
         return int(x), int(y)
 
     return IMAGES, clicked, deepest, drawn, large, marked, painted, smooth
@@ -209,7 +231,7 @@ def _(HELD, IMAGES, LEARNT, clicked, deepest, large, marked, painted, smooth):
     def answered(name, row):
         """Answer and truth of a held-out scene, drawn by the task itself, and both in words."""
         task, net = LEARNT[name]
-        image, truth = IMAGES[row], HELD[name][row].truth
+        image, truth = IMAGES[row], HELD[name][row].target
         if name == "text_to_image":
             text = truth.texts[0]
             made = Captions((text,))
@@ -222,12 +244,15 @@ def _(HELD, IMAGES, LEARNT, clicked, deepest, large, marked, painted, smooth):
             mask = thing.masks((32, 32))[0]
             x, y = deepest(mask)
             found, sure = clicked(row, x, y)
-            answer = label_maps.layered(found[None], np.array([sure]))
+            answer = label_maps.from_masks(found[None], np.array([sure]))
             pictures = [marked(task.draw(image, one), x, y) for one in (answer, thing)]
-            return (pictures[0], task.tell(answer)), (pictures[1], f"{mask.sum()} pixels")
+            return (pictures[0], task.summary(answer)), (pictures[1], f"{mask.sum()} pixels")
         (answer,) = task.predict(net, [image])
         below = large(image) if name == "classification" else image
-        return (task.draw(below, answer), task.tell(answer)), (task.draw(below, truth), task.tell(truth))
+        return (task.draw(below, answer), task.summary(answer)), (
+            task.draw(below, truth),
+            task.summary(truth),
+        )
 
     QUESTIONS = {
         "classification": "What is it?",
@@ -339,10 +364,16 @@ def _(IMAGES, LEARNT, clicked, click_scene, click_x, click_y, marked):
     def at_click(x, y, number):
         mask, sure = clicked(int(number) - 1, x, y)
         task = LEARNT["promptable"][0]
-        cut = task.draw(IMAGES[int(number) - 1], label_maps.layered(mask[None], np.array([sure])))
+        cut = task.draw(
+            IMAGES[int(number) - 1], label_maps.from_masks(mask[None], np.array([sure]))
+        )
         told = f"{mask.sum()} pixels, IoU expected {sure:.0%}"
         return show.tiles(
-            (marked(cut, x, y), f"A click at {x}, {y}: {told}", f"<b>click at x = {x}, y = {y}</b><br>{told}")
+            (
+                marked(cut, x, y),
+                f"A click at {x}, {y}: {told}",
+                f"<b>click at x = {x}, y = {y}</b><br>{told}",
+            )
         )
 
     show.Moving(at_click, {"click x": click_x, "click y": click_y, "scene": click_scene}, offered=2)
@@ -381,7 +412,7 @@ def _(noise, painted, what, when_said):
                 axis.imshow(stages[at], interpolation="bicubic")
                 show.bare(axis, {0: "noise", 10: f"{what} {when}"}.get(at, f"step {at}"))
 
-        return show.picture(paint, f"Noise becomes a picture of {what} {when}", (5.2, 1.8))
+        return show.image(paint, f"Noise becomes a picture of {what} {when}", (5.2, 1.8))
 
     show.Moving(on_its_way, {"draw": what, "when": when_said, "noise": noise})
     return
@@ -390,19 +421,23 @@ def _(noise, painted, what, when_said):
 @app.cell
 def _(LANDS, PLACES, SKIES, TRAIN, drawn):
     asked_for = [(thing, when) for thing in PLACES.values() for when in SKIES for _ in range(6)]
-    finished = [stages[-1] for stages in drawn([" ".join(words) for words in asked_for], range(len(asked_for)))]
+    finished = [
+        stages[-1]
+        for stages in drawn([" ".join(words) for words in asked_for], range(len(asked_for)))
+    ]
     made = {words: [] for words in asked_for}
     for words, picture in zip(asked_for, finished, strict=True):
         made[words].append(picture.astype(float))
     made = {words: np.stack(pictures) for words, pictures in made.items()}
     small = TRAIN["text_to_image"].samples[0].source.rows.astype(float)
-    said = np.array([sample.truth.texts[0] for sample in TRAIN["text_to_image"]])
+    said = np.array([sample.target.texts[0] for sample in TRAIN["text_to_image"]])
     middle = {
         when: small[np.char.endswith(said, when)].mean((0, 1, 2)) for when in LANDS
     }  # a mean colour for each light
     right_light = np.mean(
         [
-            min(middle, key=lambda light: np.abs(middle[light] - picture.mean((0, 1))).sum()) == when
+            min(middle, key=lambda light: np.abs(middle[light] - picture.mean((0, 1))).sum())
+            == when
             for (_, when), pictures in made.items()
             for picture in pictures
         ]
@@ -412,10 +447,15 @@ def _(LANDS, PLACES, SKIES, TRAIN, drawn):
         """How much greener than red it is where things stand."""
         return float((pictures[:, 3:7, :, 1] - pictures[:, 3:7, :, 0]).mean())
 
-    greens = {thing: np.mean([green(made[thing, when]) for when in SKIES]) for thing in ("houses", "trees")}
+    greens = {
+        thing: np.mean([green(made[thing, when]) for when in SKIES])
+        for thing in ("houses", "trees")
+    }
     assert right_light > 0.8, "made pictures have the light that was asked for"
-    assert greens["trees"] > greens["houses"], "where trees were asked for it is greener than where houses were"
-    show.claim(
+    assert greens["trees"] > greens["houses"], (
+        "where trees were asked for it is greener than where houses were"
+    )
+    show.headline(
         "What is made follows the words.",
         f"of {6 * len(made)} made pictures {right_light:.0%} are nearest in colour to scenes of the light that was asked for; where things stand, "
         f"green exceeds red by {greens['trees']:.0f} in trees and by {greens['houses']:.0f} in houses, of 255.",
@@ -447,12 +487,15 @@ def _(HELD, LEARNT, TRAIN):
     for _name in FIGURES:
         _task, _net = LEARNT[_name]
         _rows = HELD[_name].samples
-        _truths = [sample.truth for sample in _rows]
-        _asked = _task.asked([sample.source.read() for sample in _rows], _truths)
-        _known = [sample.truth for sample in TRAIN[_name]]
+        _truths = [sample.target for sample in _rows]
+        _asked = _task.make_prompts([sample.source.read() for sample in _rows], _truths)
+        _known = [sample.target for sample in TRAIN[_name]]
         _rivals = _task.baselines(TRAIN[_name].samples[0].source.rows, _known, seed=0)(_asked)
-        MINE[_name] = _task.score(_task.predict(_net, _asked), _truths)[_task.primary]
-        _theirs = {rival: _task.score(said, _truths)[_task.primary] for rival, said in _rivals.items()}
+        MINE[_name] = _task.score(_task.predict(_net, _asked), _truths)[_task.primary_metric]
+        _theirs = {
+            rival: _task.score(said, _truths)[_task.primary_metric]
+            for rival, said in _rivals.items()
+        }
         BEST[_name] = max(_theirs.items(), key=lambda pair: pair[1])
     return BEST, FIGURES, MINE
 
@@ -465,18 +508,31 @@ def _(BEST, FIGURES, MINE):
             axis.barh(place - 0.2, MINE[name], 0.36, color=show.MODEL)
             axis.barh(place + 0.2, BEST[name][1], 0.36, color=show.OTHER)
             axis.text(
-                MINE[name] + 0.015, place - 0.2, f"{MINE[name]:.0%}", va="center", color=show.MODEL, weight="bold"
+                MINE[name] + 0.015,
+                place - 0.2,
+                f"{MINE[name]:.0%}",
+                va="center",
+                color=show.MODEL,
+                weight="bold",
             )
             axis.text(
-                BEST[name][1] + 0.015, place + 0.2, f"{BEST[name][1]:.0%} {BEST[name][0]}", va="center", fontsize=8
+                BEST[name][1] + 0.015,
+                place + 0.2,
+                f"{BEST[name][1]:.0%} {BEST[name][0]}",
+                va="center",
+                fontsize=8,
             )
-        axis.set(yticks=range(len(FIGURES)), xlim=(0, 1.12), xticks=[], ylim=(len(FIGURES) - 0.5, -0.5))
+        axis.set(
+            yticks=range(len(FIGURES)), xlim=(0, 1.12), xticks=[], ylim=(len(FIGURES) - 0.5, -0.5)
+        )
         axis.set_yticklabels([f"{name}\n{figure}" for name, figure in FIGURES.items()])
         axis.grid(visible=False)
 
-    told = "; ".join(f"{name}: {MINE[name]:.0%}, {BEST[name][0]} {BEST[name][1]:.0%}" for name in FIGURES)
+    told = "; ".join(
+        f"{name}: {MINE[name]:.0%}, {BEST[name][0]} {BEST[name][1]:.0%}" for name in FIGURES
+    )
     show.show(
-        show.picture(against_baselines, told, (5.0, 3.6)),
+        show.image(against_baselines, told, (5.0, 3.6)),
         show.caption(
             '<span class="model">The network</span>, and <span class="other">the best baseline of the task</span>.'
         ),
@@ -487,9 +543,11 @@ def _(BEST, FIGURES, MINE):
 @app.cell
 def _(BEST, MINE):
     for _name in ("classification", "detection", "semantic", "instance"):
-        assert MINE[_name] > BEST[_name][1], f"{_name} beats its best baseline on scenes that it never saw"
+        assert MINE[_name] > BEST[_name][1], (
+            f"{_name} beats its best baseline on scenes that it never saw"
+        )
     assert MINE["promptable"] > 0.5, "one click cuts out more than half of what either mask has"
-    show.claim(
+    show.headline(
         "In seconds, each network learns what no baseline can.",
         "on held-out scenes "
         + ", ".join(f"{name} {MINE[name]:.0%} against {BEST[name][1]:.0%}" for name in MINE)
@@ -504,7 +562,7 @@ def _():
     ## What stays
 
     Of all this the task's file is what differs: its net's last layers, its loss, its figures. Any backbone of foveate's can look at the picture; here
-    it is `quick`, the `cnn` of lesson 3, or `sketch`, which never pools. The loop is one, and so are the steps around it: split, baseline, train, evaluate.
+    it is `tiny_cnn`, the `cnn` of lesson 3, or `patch_resnet`, which never pools. The loop is one, and so are the steps around it: split, baseline, train, evaluate.
     These lines run for each of the six:
     """)
     return
@@ -532,13 +590,13 @@ def _():
 def _(TRAIN):
     fits = []
     for _name, _data in TRAIN.items():
-        for _model in ("cnn", "quick", "pyramid"):
-            if _name != "text_to_image" or _model != "pyramid":  # which wants 32 pixels
+        for _model in ("cnn", "tiny_cnn", "tiny_encoder"):
+            if _name != "text_to_image" or _model != "tiny_encoder":  # which wants 32 pixels
                 _task, _net = taught(_data, _model, count=1, lr=1e-3, batch=4)
                 fits.append((type(_task), _model))
     assert len(set(fits)) == 17, "each task takes each backbone, and the loop trains them all"
     assert len({kind for kind, _ in fits}) == 6, "what differs is the task"
-    show.claim(
+    show.headline(
         "Another question is another task, not another program.",
         f"{len(fits)} pairs of a task and a backbone went through the same loop.",
     )
@@ -569,7 +627,7 @@ def _(QUESTIONS, answered):
             axis.imshow(answer[: answer.shape[1]])
             show.bare(axis)
 
-    poster = show.picture(on_the_index, "A little landscape, and six answers about it", (4.4, 2.9))
+    poster = show.image(on_the_index, "A little landscape, and six answers about it", (4.4, 2.9))
     return (poster,)
 
 

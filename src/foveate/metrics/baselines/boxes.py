@@ -27,44 +27,49 @@ SIDE = 16
 """Pixels of the small pictures by which the nearest is found."""
 
 
-def fit_baselines(images: Pixels, truths: Sequence[Boxes], classes: int, seed: int) -> Answers:
+def fit_baselines(images: Pixels, targets: Sequence[Boxes], classes: int, seed: int) -> Answers:
     """All baselines, fitted on N pictures and their true boxes, whose `size` is that of their picture."""
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(truths))[:MOST]).tolist()
-    shares = [_shares(truths[row], images[row].shape) for row in chosen]
+    chosen = np.sort(rng.permutation(len(targets))[:MOST]).tolist()
+    shares = [_shares(targets[row], images[row].shape) for row in chosen]
     channels = images.shape[3]
     seen = np.stack([_small(images[row], channels) for row in chosen])
     common = _common(shares, classes, seed)
     mean = _common(shares, classes, seed, places=1)
 
-    def answer(pictures: Images) -> dict[str, list[Boxes]]:
+    def predict(new_images: Images) -> dict[str, list[Boxes]]:
         return {
-            "mean box of each class": [_placed(mean, picture.shape) for picture in pictures],
-            "commonest boxes": [_placed(common, picture.shape) for picture in pictures],
+            "mean box of each class": [_placed(mean, image.shape) for image in new_images],
+            "commonest boxes": [_placed(common, image.shape) for image in new_images],
             "boxes of the most similar picture": [
-                _placed(shares[int(((seen - _small(picture, channels)) ** 2).sum(1).argmin())], picture.shape)
-                for picture in pictures
+                _placed(
+                    shares[int(((seen - _small(image, channels)) ** 2).sum(1).argmin())],
+                    image.shape,
+                )
+                for image in new_images
             ],
         }
 
-    return answer
+    return predict
 
 
-def _shares(truth: Boxes, shape: tuple[int, ...]) -> Boxes:
+def _shares(target: Boxes, shape: tuple[int, ...]) -> Boxes:
     """The demanded boxes as shares of the picture's sides, each of score 1."""
-    kept = truth[~truth.spared]
+    kept = target[~target.ignored]
     return Boxes(kept.corners / _sides(shape), kept.classes, np.ones(len(kept)))
 
 
 def _placed(shares: Boxes, shape: tuple[int, ...]) -> Boxes:
-    return Boxes(shares.corners * _sides(shape), shares.classes, shares.scores, size=(shape[0], shape[1]))
+    return Boxes(
+        shares.corners * _sides(shape), shares.classes, shares.scores, size=(shape[0], shape[1])
+    )
 
 
 def _sides(shape: tuple[int, ...]) -> NDArray[np.float64]:
     return np.array([shape[1], shape[0], shape[1], shape[0]], float)
 
 
-def _common(pictures: Sequence[Boxes], classes: int, seed: int, places: int = PLACES) -> Boxes:
+def _common(new_images: Sequence[Boxes], classes: int, seed: int, places: int = PLACES) -> Boxes:
     """Where boxes of each class mostly lie (k-means of their corners), each scored by how often one is there."""
     from sklearn.cluster import KMeans
 
@@ -72,7 +77,9 @@ def _common(pictures: Sequence[Boxes], classes: int, seed: int, places: int = PL
     names: list[int] = []
     scores: list[float] = []
     for k in range(classes):
-        mine = np.concatenate([boxes.corners[boxes.classes == k] for boxes in pictures] or [np.zeros((0, 4))])[:MOST]
+        mine = np.concatenate(
+            [boxes.corners[boxes.classes == k] for boxes in new_images] or [np.zeros((0, 4))]
+        )[:MOST]
         if not len(mine):
             continue
         count = min(places, len(np.unique(mine, axis=0)))
@@ -81,7 +88,9 @@ def _common(pictures: Sequence[Boxes], classes: int, seed: int, places: int = PL
             found = KMeans(count, n_init=1, random_state=seed).fit(mine)
         corners.extend(found.cluster_centers_)
         names.extend([k] * count)
-        scores.extend(np.minimum(1.0, np.bincount(found.labels_, minlength=count) / len(pictures)))
+        scores.extend(
+            np.minimum(1.0, np.bincount(found.labels_, minlength=count) / len(new_images))
+        )
     return Boxes(np.array(corners).reshape(-1, 4), np.array(names, np.int64), np.array(scores))
 
 

@@ -35,21 +35,25 @@ def fit_baselines(images: Pixels, labels: NDArray[np.int64], classes: int, seed:
     shares = np.bincount(labels, minlength=classes) / len(labels)
     size, channels = min(SIDE, images.shape[1]), images.shape[3]
 
-    def small(pictures: Images) -> NDArray[np.float32]:
-        rows = np.stack([fit(picture, size, channels) for picture in pictures])
+    def small(new_images: Images) -> NDArray[np.float32]:
+        rows = np.stack([fit(image, size, channels) for image in new_images])
         return rows.reshape(len(rows), -1).astype(np.float32) / np.float32(255)
 
     order = np.random.default_rng(seed).permutation(len(labels))
     near = order[:MOST_NEIGHBOURS]
-    features = small([images[row] for row in near.tolist()])  # one by one, so that the set is not copied
+    features = small(
+        [images[row] for row in near.tolist()]
+    )  # one by one, so that the set is not copied
     neighbour = KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(features, labels[near])
     regression = LogisticRegression(max_iter=60)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are what this baseline is
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # 60 iterations are what this baseline is
         regression.fit(features[:MOST_REGRESSED], labels[near[:MOST_REGRESSED]])
 
-    def answer(pictures: Images) -> dict[str, NDArray[np.float64]]:
-        seen, count = small(pictures), len(pictures)
+    def predict(new_images: Images) -> dict[str, NDArray[np.float64]]:
+        seen, count = small(new_images), len(new_images)
         # All classes are equally likely; a tiny draw decides which is named, so that none is favoured.
         draw = 1 + 1e-6 * np.random.default_rng(seed).random((count, classes))
         # A single neighbour votes with certainty; a tenth of a vote spread over all classes keeps its log loss finite.
@@ -63,4 +67,4 @@ def fit_baselines(images: Pixels, labels: NDArray[np.int64], classes: int, seed:
             "logistic regression": regressed,
         }
 
-    return answer
+    return predict

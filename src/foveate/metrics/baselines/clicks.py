@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances
 from foveate.data.dataset import Image
 from foveate.data.subset import Pixels
-from foveate.metrics.interactive import Pointed, chosen, overlaps, rounds
+from foveate.metrics.interactive import InteractiveResult, chosen, overlaps, rounds
 from foveate.ops.clicks import Click, next_click
 
 Cut = Callable[[Image, Sequence[Click]], NDArray[np.bool_]]
@@ -23,14 +23,14 @@ TRIED = 100
 """Train pictures by which a tolerance is chosen."""
 
 
-def fit_baselines(images: Pixels, truths: Sequence[Instances], seed: int) -> dict[str, Cut]:
+def fit_baselines(images: Pixels, targets: Sequence[Instances], seed: int) -> dict[str, Cut]:
     """Each by its name, fitted on the things of the train part."""
-    order = np.random.default_rng(seed).permutation(len(truths))
+    order = np.random.default_rng(seed).permutation(len(targets))
     cases = []
     for row in order[:TRIED]:
-        truth = truths[row]
-        size = truth.boxes.size or images.shape[1:3]
-        masks = truth[~truth.boxes.spared][:1].masks(size)
+        target = targets[row]
+        size = target.boxes.size or images.shape[1:3]
+        masks = target[~target.boxes.ignored][:1].masks(size)
         if masks.any():
             cases.append((images[int(row)][: size[0], : size[1]], masks[0]))
     radius = float(np.sqrt(np.median([mask.sum() for _, mask in cases]) / np.pi)) if cases else 1.0
@@ -50,16 +50,22 @@ def fit_baselines(images: Pixels, truths: Sequence[Instances], seed: int) -> dic
     }
 
 
-def pointed(cut: Cut, image: Image, truth: Instances) -> Pointed:
+def pointed(cut: Cut, image: Image, target: Instances) -> InteractiveResult:
     """What is answered of each thing, by clicks alone."""
-    rows = chosen(truth)
-    true = truth[rows].masks((image.shape[0], image.shape[1]))
-    return Pointed(rows, tuple(rounds(true, lambda clicks, _: (np.stack([cut(image, own) for own in clicks]), None))))
+    rows = chosen(target)
+    true = target[rows].masks((image.shape[0], image.shape[1]))
+    return InteractiveResult(
+        rows,
+        tuple(
+            rounds(true, lambda clicks, _: (np.stack([cut(image, own) for own in clicks]), None))
+        ),
+    )
 
 
 def flood(image: Image, clicks: Sequence[Click], tolerance: float) -> NDArray[np.bool_]:
     """What is connected to a click inside by pixels of nearly its colour, without what is so to a click outside; the later click
-    counts."""
+    counts.
+    """
     from scipy.ndimage import label
 
     found = np.zeros(image.shape[:2], bool)

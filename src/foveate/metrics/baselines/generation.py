@@ -21,7 +21,8 @@ MOST = 500
 
 def fit_baselines(images: Pixels, captions: Sequence[Captions], seed: int) -> Answers:
     """Fitted on (N, S, S, C) uint8 and their captions: noise as bright as pictures are; the mean of all; the mean of those whose
-    captions share most of a text's words."""
+    captions share most of a text's words.
+    """
     order = np.random.default_rng(seed).permutation(len(captions))
     shape = images.shape[1:]
     some = np.stack([images[int(row)] for row in order[:MOST]]).astype(np.float32)
@@ -40,11 +41,15 @@ def fit_baselines(images: Pixels, captions: Sequence[Captions], seed: int) -> An
         if text not in means:
             bag = _bags([text], number)[0]
             common = np.minimum(has, bag).sum(1) - 1e-3 * np.maximum(has - bag, 0).sum(1)
-            rows = [row for best in np.flatnonzero(common == common.max()) for row in wordings[texts[best]]][:MOST]
+            rows = [
+                row
+                for best in np.flatnonzero(common == common.max())
+                for row in wordings[texts[best]]
+            ][:MOST]
             means[text] = _rounded(np.mean([images[row] for row in rows], 0))
         return means[text]
 
-    def answer(asked: Sequence[str]) -> dict[str, list[Image]]:
+    def predict(asked: Sequence[str]) -> dict[str, list[Image]]:
         rng = np.random.default_rng(seed)
         return {
             "noise": [_rounded(rng.normal(mean, deviation, shape)) for _ in asked],
@@ -52,7 +57,7 @@ def fit_baselines(images: Pixels, captions: Sequence[Captions], seed: int) -> An
             "mean of the same words": [of_words(text) for text in asked],
         }
 
-    return answer
+    return predict
 
 
 def _bags(texts: Sequence[str], number: dict[str, int]) -> NDArray[np.float32]:
@@ -65,5 +70,5 @@ def _bags(texts: Sequence[str], number: dict[str, int]) -> NDArray[np.float32]:
     return bags
 
 
-def _rounded(picture: NDArray[np.floating]) -> Image:
-    return picture.round().clip(0, 255).astype(np.uint8)
+def _rounded(image: NDArray[np.floating]) -> Image:
+    return image.round().clip(0, 255).astype(np.uint8)

@@ -20,37 +20,42 @@ LEAST = 4
 """Pixels of a patch that is called a thing."""
 
 
-def fit_baselines(images: Pixels, truths: Sequence[Instances], classes: int, seed: int) -> Answers:
+def fit_baselines(images: Pixels, targets: Sequence[Instances], classes: int, seed: int) -> Answers:
     """All baselines, fitted on N pictures and the things in them. Boxes count as filled."""
-    boxes = fit_box_baselines(images, [truth.boxes for truth in truths], classes, seed)
-    named = np.concatenate([truth.boxes.classes for truth in truths] or [np.zeros(0, np.int64)])
+    boxes = fit_box_baselines(images, [target.boxes for target in targets], classes, seed)
+    named = np.concatenate([target.boxes.classes for target in targets] or [np.zeros(0, np.int64)])
     commonest = int(np.bincount(named, minlength=classes).argmax())
 
-    def answer(pictures: Images) -> dict[str, list[Instances]]:
+    def predict(new_images: Images) -> dict[str, list[Instances]]:
         given: dict[str, list[Instances]] = {
-            "Otsu's threshold, connected patches": [patches(picture, commonest) for picture in pictures]
+            "Otsu's threshold, connected patches": [
+                patches(image, commonest) for image in new_images
+            ]
         }
-        for name, found in boxes(pictures).items():
+        for name, found in boxes(new_images).items():
             given[name] = [Instances(one, (None,) * len(one)) for one in found]
         return given
 
-    return answer
+    return predict
 
 
-def patches(picture: Image, k: int) -> Instances:
+def patches(image: Image, k: int) -> Instances:
     """What lies on one side of Otsu's threshold on brightness, the side with fewer pixels, as connected patches of class k; surer
-    of those that stand out more."""
+    of those that stand out more.
+    """
     from scipy.ndimage import label
 
-    grey = picture.mean(2)
+    grey = image.mean(2)
     least = otsu(grey)
     bright = np.floor(grey) > least
     inside = bright if 2 * bright.sum() <= bright.size else ~bright
     ids, count = label(inside)
     area = np.bincount(ids.ravel(), minlength=count + 1)
     mean = np.bincount(ids.ravel(), grey.ravel(), count + 1) / np.maximum(area, 1)
-    scores = 0.5 + np.abs(mean - least)[1:] / 510  # one half at least: all of them are meant to be shown
-    return label_maps.things(
+    scores = (
+        0.5 + np.abs(mean - least)[1:] / 510
+    )  # one half at least: all of them are meant to be shown
+    return label_maps.instances(
         np.where(area[ids] >= LEAST, ids, 0), Boxes(np.zeros((count, 4)), np.full(count, k), scores)
     )
 
@@ -63,4 +68,6 @@ def otsu(grey: NDArray[np.floating]) -> float:
     above = below[-1] - below
     means = sums / np.maximum(below, 1), (sums[-1] - sums) / np.maximum(above, 1)
     between = below * above * (means[0] - means[1]) ** 2
-    return float(np.flatnonzero(between == between.max()).mean())  # half way where no pixel lies between the sides
+    return float(
+        np.flatnonzero(between == between.max()).mean()
+    )  # half way where no pixel lies between the sides

@@ -24,39 +24,41 @@ MOST, MOST_PIXELS = 500, 20_000
 """Pictures that these are fitted on, at most, and pixels whose colours are."""
 
 
-def fit_baselines(images: Pixels, truths: Sequence[Mask], classes: int, seed: int) -> Answers:
+def fit_baselines(images: Pixels, targets: Sequence[Mask], classes: int, seed: int) -> Answers:
     """All baselines, fitted on N pictures and their masks."""
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(truths))[:MOST]).tolist()
+    chosen = np.sort(rng.permutation(len(targets))[:MOST]).tolist()
     grid = np.zeros((classes, PLACES, PLACES), np.int64)
     everywhere = np.zeros(classes, np.int64)
     colours, named = [], []
     for row in chosen:
-        values = truths[row].pixels.read()
+        values = targets[row].pixels.read()
         small = label_maps.nearest(values, (PLACES, PLACES))
         down, across = np.nonzero(small != IGNORE)
         grid[small[down, across], down, across] += 1
         everywhere += np.bincount(values[values != IGNORE], minlength=classes)
-        flat, picture = values.ravel(), images[row]
+        flat, image = values.ravel(), images[row]
         some = rng.integers(0, len(flat), max(1, MOST_PIXELS // len(chosen)))
         some = some[flat[some] != IGNORE]
-        colours.append(picture.reshape(-1, picture.shape[2])[some])
+        colours.append(image.reshape(-1, image.shape[2])[some])
         named.append(flat[some])
     commonest = int(everywhere.argmax())
     # A cell that nobody labelled is what most pixels are.
     local = np.where(grid.any(0), grid.argmax(0), commonest)
-    palette, of_colour = _by_colour(np.concatenate(colours), np.concatenate(named), classes, commonest, seed)
+    palette, of_colour = _by_colour(
+        np.concatenate(colours), np.concatenate(named), classes, commonest, seed
+    )
     channels = images.shape[3]
 
-    def answer(pictures: Images) -> dict[str, list[Mask]]:
-        sizes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
+    def predict(new_images: Images) -> dict[str, list[Mask]]:
+        sizes = [(image.shape[0], image.shape[1]) for image in new_images]
         return {
             "commonest class": [label_maps.mask(np.full(size, commonest)) for size in sizes],
             "commonest class of each place": [label_maps.mask(label_maps.nearest(local, size)) for size in sizes],
-            "colour alone (k-means)": [label_maps.mask(_painted(picture, channels, palette, of_colour)) for picture in pictures],
+            "colour alone (k-means)": [label_maps.mask(_painted(image, channels, palette, of_colour)) for image in new_images],
         }  # fmt: skip
 
-    return answer
+    return predict
 
 
 def _by_colour(
@@ -75,12 +77,16 @@ def _by_colour(
 
 
 def _painted(
-    picture: Image, channels: int, palette: NDArray[np.float32], of_colour: NDArray[np.int64]
+    image: Image, channels: int, palette: NDArray[np.float32], of_colour: NDArray[np.int64]
 ) -> NDArray[np.integer]:
     """(H, W): for each pixel the class of the nearest colour."""
-    side = max(picture.shape[:2])
-    fitted = fit(np.ascontiguousarray(picture), side, channels, letterbox=True)[: picture.shape[0], : picture.shape[1]]
-    classes = np.empty(picture.shape[:2], np.int64)
-    for at, line in enumerate(fitted.astype(np.float32)):  # a line at a time: all distances at once are gigabytes
+    side = max(image.shape[:2])
+    fitted = fit(np.ascontiguousarray(image), side, channels, letterbox=True)[
+        : image.shape[0], : image.shape[1]
+    ]
+    classes = np.empty(image.shape[:2], np.int64)
+    for at, line in enumerate(
+        fitted.astype(np.float32)
+    ):  # a line at a time: all distances at once are gigabytes
         classes[at] = of_colour[((line[:, None] - palette) ** 2).sum(2).argmin(1)]
     return classes

@@ -26,7 +26,8 @@ HALVES: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 @dataclass(frozen=True)
 class _Family:
     """net, config: transformers' classes; given: to the net; sized: whether a picture's size must be told to be another;
-    statistics: of the pictures, where the folder does not say"""
+    statistics: of the pictures, where the folder does not say
+    """
 
     net: str
     config: str
@@ -38,13 +39,16 @@ class _Family:
 FAMILIES = {
     "vit": _Family("ViTModel", "ViTConfig", {"add_pooling_layer": False}, True, HALVES),
     "dinov2": _Family("Dinov2Model", "Dinov2Config", {}, False, IMAGENET),
-    "dinov2_with_registers": _Family("Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {}, False, IMAGENET),
+    "dinov2_with_registers": _Family(
+        "Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {}, False, IMAGENET
+    ),
 }
 
 
 class Patches(Backbone):
     """One map, a place a patch: its own token, and beside it the token of the whole picture. The mean over the map is therefore
-    what a linear probe of DINOv2 gets: the mean of all patches, and the class token."""
+    what a linear probe of DINOv2 gets: the mean of all patches, and the class token.
+    """
 
     flexible = True
 
@@ -74,17 +78,25 @@ def _of(name: str) -> Model:
     elif told:
         folder, described = told, hf_folder.described(hf_folder.read_json(Path(told)))
     else:
-        raise SettingError("hf: is expected to be followed by a folder", where="model", remedy="Use --model hf:DIR.")
+        raise SettingError(
+            "hf: is expected to be followed by a folder",
+            where="model",
+            remedy="Use --model hf:DIR.",
+        )
     kind = described.get("model_type")
     if kind not in FAMILIES:
         raise SettingError(
-            f"a model of type {', '.join(FAMILIES)} is expected, got {kind!r}", where=folder or "model", remedy=_REMEDY
+            f"a model of type {', '.join(FAMILIES)} is expected, got {kind!r}",
+            where=folder or "model",
+            remedy=_REMEDY,
         )
     family = FAMILIES[kind]
     try:
         patch = int(getattr(transformers, family.config).from_dict(dict(described)).patch_size)
     except Exception as error:  # the library checks each key in its own way
-        raise SettingError(f"its config.json describes no net ({reason(error)})", where=folder or "model") from None
+        raise SettingError(
+            f"its config.json describes no net ({reason(error)})", where=folder or "model"
+        ) from None
     own = replace(MODELS[0], smallest=patch, smallest_published=patch)
     if folder is None:
         return own
@@ -95,18 +107,24 @@ def _parsed(told: str) -> dict[str, Any]:
     try:
         described: dict[str, Any] = json.loads(told)
     except ValueError as error:
-        raise SettingError(f"this description of a net cannot be read ({error})", where="model") from None
+        raise SettingError(
+            f"this description of a net cannot be read ({error})", where="model"
+        ) from None
     return described
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Patches:
     if channels not in (1, 3):
         raise SettingError(
-            f"grey or colour pictures are expected, got {channels} channels", where="model", remedy="Use another model."
+            f"grey or colour pictures are expected, got {channels} channels",
+            where="model",
+            remedy="Use another model.",
         )
     transformers, told = hf_folder.library("transformers", "hf:DIR"), name.partition(":")[2]
     folder = None if told.startswith("{") else Path(told)
-    described = _parsed(told) if folder is None else hf_folder.described(hf_folder.read_json(folder))
+    described = (
+        _parsed(told) if folder is None else hf_folder.described(hf_folder.read_json(folder))
+    )
     family = FAMILIES[described["model_type"]]
     kind = getattr(transformers, family.net)
     if weights is None or folder is None:
@@ -115,10 +133,17 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Patches:
             config._attn_implementation = "sdpa"
             built = Patches(kind(config, **family.given), family.sized)
     else:
-        built = Patches(hf_folder.net(kind, folder, described, **family.given).requires_grad_(True), family.sized)
+        built = Patches(
+            hf_folder.net(kind, folder, described, **family.given).requires_grad_(True),
+            family.sized,
+        )
     if getattr(built.net.embeddings, "mask_token", None) is not None:
-        built.net.embeddings.mask_token.requires_grad_(False)  # for a way of training that is not ours
-    built.statistics = family.statistics if folder is None else _statistics(folder, family.statistics)
+        built.net.embeddings.mask_token.requires_grad_(
+            False
+        )  # for a way of training that is not ours
+    built.statistics = (
+        family.statistics if folder is None else _statistics(folder, family.statistics)
+    )
     del size
     return built.train()
 
@@ -129,7 +154,8 @@ def _statistics(folder: Path, usual: Statistics) -> Statistics:
         return usual
     told = hf_folder.read_json(folder, "preprocessor_config.json")
     mean, std = (
-        tuple(map(float, told.get(key) or own)) for key, own in zip(("image_mean", "image_std"), usual, strict=True)
+        tuple(map(float, told.get(key) or own))
+        for key, own in zip(("image_mean", "image_std"), usual, strict=True)
     )
     return (mean, std) if len(mean) == len(std) == 3 and all(std) else usual
 

@@ -47,7 +47,9 @@ def _placeless(what: str, others: tuple[str, ...]) -> SettingError:
     """What was where is lost in its first layer."""
     fit = ", ".join(model.name for model in all() if not model.name.startswith(others))
     return SettingError(
-        f"mlp has no map of places, so it cannot tell {what}", where="model", remedy=f"Use one of: {fit}."
+        f"mlp has no map of places, so it cannot tell {what}",
+        where="model",
+        remedy=f"Use one of: {fit}.",
     )
 
 
@@ -57,7 +59,8 @@ def _widths(name: str) -> tuple[int, ...]:
         return DEFAULT
     if not re.fullmatch("[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})*", told):
         raise SettingError(
-            f"widths of hidden layers are expected after 'mlp:', like mlp:512-256, got {told!r}", where="model"
+            f"widths of hidden layers are expected after 'mlp:', like mlp:512-256, got {told!r}",
+            where="model",
         )
     return tuple(int(width) for width in told.split("-"))
 

@@ -18,7 +18,7 @@ from foveate.models.registry import Model, Recipe, Weights
 WIDTHS = (64, 128)
 
 
-class Sketch(Backbone):
+class PatchResNet(Backbone):
     """channels: of the picture; size: its side in pixels. Two maps, of 64 and 128 channels."""
 
     flexible = True
@@ -34,7 +34,9 @@ class Sketch(Backbone):
         self.coarse = Residual(coarse)
         self.channels, self.strides = WIDTHS, (self.cut, 2 * self.cut)
 
-    def forward(self, images: Tensor, bends: Sequence[Tensor | None] = (None, None)) -> list[Tensor]:
+    def forward(
+        self, images: Tensor, bends: Sequence[Tensor | None] = (None, None)
+    ) -> list[Tensor]:
         """(B, C, H, W), and (B, 2 c, h, w) of scales and shifts for each map -> (B, 64, H / 2, W / 2), (B, 128, H / 4, W / 4)."""
         down, across = (-side % self.cut for side in images.shape[2:])
         squares = F.pixel_unshuffle(F.pad(images, (0, across, 0, down)), self.cut)
@@ -42,14 +44,14 @@ class Sketch(Backbone):
         return [fine, self.coarse(self.halve(fine), bends[1])]
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> Sketch:
+def _build(name: str, channels: int, size: int, weights: Weights) -> PatchResNet:
     del name, weights
-    return Sketch(channels, size)
+    return PatchResNet(channels, size)
 
 
 MODELS = (
     Model(
-        "sketch",
+        "patch_resnet",
         "small residual net, for making pictures",
         "He et al., 2016",
         8,

@@ -15,7 +15,7 @@ from foveate.models.backbone import Backbone
 from foveate.models.registry import PLAIN, Model, Weights
 
 
-class Pyramid(Backbone):
+class TinyEncoder(Backbone):
     """What timm calls `features_only`: the maps after each stage, without the published last layer."""
 
     def __init__(self, net: Any):
@@ -32,12 +32,14 @@ class Pyramid(Backbone):
 
 
 def _known(name: str) -> Any:
-    """timm itself, if it has this net."""
+    """Timm itself, if it has this net."""
     try:
         import timm
     except ImportError:
         raise SettingError(
-            f"{name} needs timm, which is not installed", where="model", remedy="pip install 'foveate[timm]'"
+            f"{name} needs timm, which is not installed",
+            where="model",
+            remedy="pip install 'foveate[timm]'",
         ) from None
     wanted = name.removeprefix("timm:")
     architecture, _, tag = wanted.partition(".")
@@ -45,19 +47,22 @@ def _known(name: str) -> Any:
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=5)
         raise SettingError(
-            f"timm has no net called {wanted!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""),
+            f"timm has no net called {wanted!r}"
+            + (f"; did you mean {' or '.join(near)}?" if near else ""),
             where="model",
             remedy="Its names are listed by: python -c 'import timm; print(timm.list_models())'",
         )
     if tag and wanted not in timm.list_models(f"{architecture}.*", pretrained=True):
         tags = ", ".join(timm.list_models(f"{architecture}.*", pretrained=True))
         raise SettingError(
-            f"timm has no weights called {wanted!r}", where="model", remedy=f"It has: {tags or 'none for this net'}."
+            f"timm has no weights called {wanted!r}",
+            where="model",
+            remedy=f"It has: {tags or 'none for this net'}.",
         )
     return timm
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> Pyramid:
+def _build(name: str, channels: int, size: int, weights: Weights) -> TinyEncoder:
     timm, wanted = _known(name), name.removeprefix("timm:")
     about = timm.models.get_pretrained_cfg(wanted)
     given: dict[str, Any] = {"model_name": wanted, "in_chans": channels}
@@ -73,16 +78,19 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Pyramid:
     return backbone
 
 
-def _tried(timm: Any, given: dict[str, Any], name: str, channels: int, size: int) -> Pyramid:
+def _tried(timm: Any, given: dict[str, Any], name: str, channels: int, size: int) -> TinyEncoder:
     """With random weights, and shown one picture: not every net takes every size, and none says so beforehand."""
     try:
-        backbone = Pyramid(timm.create_model(features_only=True, **given))
+        backbone = TinyEncoder(timm.create_model(features_only=True, **given))
         with torch.no_grad():
             maps = backbone.eval()(torch.zeros(1, channels, size, size))
         if any(
-            found.ndim != 4 or found.shape[1] != width for found, width in zip(maps, backbone.channels, strict=True)
+            found.ndim != 4 or found.shape[1] != width
+            for found, width in zip(maps, backbone.channels, strict=True)
         ):
-            raise ValueError(f"its features have the shapes {[tuple(found.shape) for found in maps]}")
+            raise ValueError(
+                f"its features have the shapes {[tuple(found.shape) for found in maps]}"
+            )
     except Exception as error:  # each net has its own way to fail
         raise SettingError(
             f"{name} gives no feature maps for pictures of {channels} x {size} x {size} ({pretrained.reason(error)})",
@@ -92,9 +100,9 @@ def _tried(timm: Any, given: dict[str, Any], name: str, channels: int, size: int
     return backbone.train()
 
 
-def _downloaded(timm: Any, given: dict[str, Any], name: str) -> Pyramid:
+def _downloaded(timm: Any, given: dict[str, Any], name: str) -> TinyEncoder:
     try:
-        return Pyramid(timm.create_model(features_only=True, pretrained=True, **given))
+        return TinyEncoder(timm.create_model(features_only=True, pretrained=True, **given))
     except Exception as error:  # the hub's client has its own errors for network, disk and names
         raise SettingError(
             f"the published weights of {name} could not be had ({pretrained.reason(error)})",
@@ -103,7 +111,7 @@ def _downloaded(timm: Any, given: dict[str, Any], name: str) -> Pyramid:
         ) from None
 
 
-def _from_file(timm: Any, given: dict[str, Any], name: str, path: Path) -> Pyramid:
+def _from_file(timm: Any, given: dict[str, Any], name: str, path: Path) -> TinyEncoder:
     state = pretrained.read(path)
 
     def loaded(**more: Any) -> nn.Module:
@@ -119,9 +127,11 @@ def _from_file(timm: Any, given: dict[str, Any], name: str, path: Path) -> Pyram
             remedy="Give the file that timm publishes for this name, with its last layer.",
         ) from None
     net = loaded(features_only=True)
-    for module in net.modules():  # timm keeps what it loaded; every copy of the net would copy that too
+    for (
+        module
+    ) in net.modules():  # timm keeps what it loaded; every copy of the net would copy that too
         getattr(module, "pretrained_cfg", {}).pop("state_dict", None)
-    return Pyramid(net)
+    return TinyEncoder(net)
 
 
 MODELS = (

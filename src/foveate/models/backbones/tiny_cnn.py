@@ -20,7 +20,7 @@ LARGEST_MAP = 20
 """Pixels a side of the stem's map, at most."""
 
 
-class Quick(Staged):
+class TinyCNN(Staged):
     """channels: of the picture; size: its side in pixels, at least 8. Three maps, of 32, 64 and 128 channels."""
 
     flexible = True
@@ -31,23 +31,37 @@ class Quick(Staged):
         widths = [max(8, WIDTHS[0] >> left) for left in reversed(range(max(1, halvings)))]
         layers = []
         for width in widths:
-            layers.append(convolution(channels, width, 4, 2) if halvings else convolution(channels, width))
+            layers.append(
+                convolution(channels, width, 4, 2) if halvings else convolution(channels, width)
+            )
             channels = width
         self.stages = nn.ModuleList([nn.Sequential(*layers)])
         for width in WIDTHS[1:]:
-            self.stages.append(nn.Sequential(convolution(channels, width, pooled=True), convolution(width, width)))
+            self.stages.append(
+                nn.Sequential(convolution(channels, width, pooled=True), convolution(width, width))
+            )
             channels = width
         self.channels = WIDTHS
         self.strides = tuple(2 ** (halvings + depth) for depth in range(len(WIDTHS)))
 
     def classifier(self, classes: int) -> nn.Module:
         """The strongest answer anywhere in the last map counts: global maximum, then one linear layer."""
-        return nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes))
+        return nn.Sequential(
+            nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes)
+        )
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> Quick:
+def _build(name: str, channels: int, size: int, weights: Weights) -> TinyCNN:
     del name, weights
-    return Quick(channels, size)
+    return TinyCNN(channels, size)
 
 
-MODELS = (Model("quick", "five small convolutions; the default: good in a minute on a CPU", "Jordan, 2024", 8, _build),)
+MODELS = (
+    Model(
+        "tiny_cnn",
+        "five small convolutions; the default: good in a minute on a CPU",
+        "Jordan, 2024",
+        8,
+        _build,
+    ),
+)

@@ -1,6 +1,6 @@
 """An encoder for masks on a processor without a GPU: maps at strides 2 to 32, each from a convolution, pooling, a convolution.
 
-The stages are those of airbench (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024), as in `quick`; here the strides
+The stages are those of airbench (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024), as in `tiny_cnn`; here the strides
 do not depend on the picture's size, so that fine maps tell where things end. On `scenes` it tells classes apart in two thirds of the
 epochs that `yolo` takes, whose convolutions stride instead (benchmarks/README.md).
 """
@@ -18,7 +18,7 @@ from foveate.models.registry import Model, Recipe, Weights
 WIDTHS = (16, 32, 96, 96, 96)
 
 
-class Pyramid(Staged):
+class TinyEncoder(Staged):
     """channels: of the picture. Five maps."""
 
     channels = WIDTHS
@@ -28,19 +28,23 @@ class Pyramid(Staged):
     def __init__(self, channels: int):
         super().__init__()
         fine, coarser, *others = WIDTHS
-        self.stages = nn.ModuleList([convolution(channels, fine, 4, 2), convolution(fine, coarser, 4, 2)])
+        self.stages = nn.ModuleList(
+            [convolution(channels, fine, 4, 2), convolution(fine, coarser, 4, 2)]
+        )
         for before, width in pairwise((coarser, *others)):
-            self.stages.append(nn.Sequential(convolution(before, width, pooled=True), convolution(width, width)))
+            self.stages.append(
+                nn.Sequential(convolution(before, width, pooled=True), convolution(width, width))
+            )
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> Pyramid:
+def _build(name: str, channels: int, size: int, weights: Weights) -> TinyEncoder:
     del name, size, weights
-    return Pyramid(channels)
+    return TinyEncoder(channels)
 
 
 MODELS = (
     Model(
-        "pyramid",
+        "tiny_encoder",
         "small net of five maps, for masks",
         "Jordan, 2024",
         32,

@@ -26,7 +26,10 @@ class Stacked(Backbone):
     def __init__(self, net: Any, stride: int):
         super().__init__()
         self.features = net.features
-        self._end = (net.avgpool, net.classifier)  # a tuple, so that these are not weights of the backbone too
+        self._end = (
+            net.avgpool,
+            net.classifier,
+        )  # a tuple, so that these are not weights of the backbone too
         last = next(layer for layer in reversed(net.features) if isinstance(layer, nn.Conv2d))
         self.channels, self.strides = (last.out_channels,), (stride,)
 
@@ -86,7 +89,9 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
         stride = 8 if small else 32
     else:
         if small:
-            pool = next(i for i, layer in enumerate(net.features) if isinstance(layer, nn.MaxPool2d))
+            pool = next(
+                i for i, layer in enumerate(net.features) if isinstance(layer, nn.MaxPool2d)
+            )
             net.features[pool] = nn.Identity()
         net.features[0] = _first(net.features[0], channels, None, fill)
         stride = 16 if small else 32
@@ -94,13 +99,15 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
 
 
 def _whole(name: str, weights: Weights) -> Any:
-    """torchvision's own net, with random weights or with the published ones."""
+    """Torchvision's own net, with random weights or with the published ones."""
     import torchvision.models  # takes a second, which only these nets need to wait for
 
     make = getattr(torchvision.models, name)
     if weights is None:
         return make(weights=None)
-    with torch.device("meta"):  # first values for 140 million weights take seconds, and are about to be overwritten
+    with torch.device(
+        "meta"
+    ):  # first values for 140 million weights take seconds, and are about to be overwritten
         net = make(weights=None)
     state = pretrained.download(name) if weights == "download" else pretrained.read(weights)
     state = pretrained.fitted(state, net, name, weights)
@@ -128,7 +135,8 @@ def _first(
 def _adapt(new: nn.Conv2d, old: nn.Conv2d) -> None:
     """Trained filters answer to a grey picture as they did to one whose three colours are equal, so they are summed over
     colour. For other counts they are repeated, and scaled so that the sum stays alike: what follows was trained on
-    answers of that size. (timm does the same.)"""
+    answers of that size. (timm does the same.)
+    """
     count = new.in_channels
     if count == 1:
         new.weight.copy_(old.weight.sum(1, keepdim=True))
@@ -150,15 +158,42 @@ def _leave(new: nn.Conv2d, old: nn.Conv2d) -> None:
     del new, old
 
 
-_ALEX, _VGG, _HE = "Krizhevsky, Sutskever and Hinton, 2012", "Simonyan and Zisserman, 2015", "He et al., 2016"
+_ALEX, _VGG, _HE = (
+    "Krizhevsky, Sutskever and Hinton, 2012",
+    "Simonyan and Zisserman, 2015",
+    "He et al., 2016",
+)
 MODELS = (
-    Model("alexnet", "five convolutions, three linear layers", _ALEX, 15, _build, published=True, trained=PLAIN),
+    Model(
+        "alexnet",
+        "five convolutions, three linear layers",
+        _ALEX,
+        15,
+        _build,
+        published=True,
+        trained=PLAIN,
+    ),
     *(
-        Model(f"vgg{depth}", f"{depth} layers of 3x3 convolutions", _VGG, 16, _build, published=True, trained=PLAIN)
+        Model(
+            f"vgg{depth}",
+            f"{depth} layers of 3x3 convolutions",
+            _VGG,
+            16,
+            _build,
+            published=True,
+            trained=PLAIN,
+        )
         for depth in (11, 13, 16, 19)
     ),
     *(
-        Model(f"resnet{depth}", f"{depth} layers with residual connections", _HE, 8, _build, published=True)
+        Model(
+            f"resnet{depth}",
+            f"{depth} layers with residual connections",
+            _HE,
+            8,
+            _build,
+            published=True,
+        )
         for depth in (18, 34, 50, 101, 152)
     ),
 )

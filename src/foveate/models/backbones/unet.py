@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from foveate.errors import SettingError
 from foveate.models import registry
 from foveate.models.backbone import Backbone
-from foveate.models.heads.segmentation import Decoder, Finest, Head, Summed, reaching
+from foveate.models.heads.segmentation import Decoder, FinestMapHead, Head, SkipSumHead, reaching
 from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
 
 WIDTH, DEPTH = 64, 4
@@ -35,13 +35,17 @@ class UNet(Backbone):
     def __init__(self, channels: int, width: int = WIDTH, depth: int = DEPTH):
         super().__init__()
         widths = [width * 2**level for level in range(depth + 1)]
-        self.down = nn.ModuleList(_twice(before, own) for before, own in zip([channels, *widths], widths, strict=False))
+        self.down = nn.ModuleList(
+            _twice(before, own) for before, own in zip([channels, *widths], widths, strict=False)
+        )
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(2 * own, own, 2, 2) for own in widths[:-1])
         self.up = nn.ModuleList(_twice(2 * own, own) for own in widths[:-1])
         self.dropout = nn.Dropout(0.5)  # "at the end of the contracting path"
         self.channels, self.strides = tuple(widths), tuple(2**level for level in range(depth + 1))
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):  # as section 3 of the paper has it (He et al., 2015)
+            if isinstance(
+                module, nn.Conv2d | nn.ConvTranspose2d
+            ):  # as section 3 of the paper has it (He et al., 2015)
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
@@ -58,14 +62,14 @@ class UNet(Backbone):
         return maps[::-1]
 
     def segmenter(self, outputs: int) -> Head:
-        return Finest(self.channels[0], outputs)
+        return FinestMapHead(self.channels[0], outputs)
 
     def detector(self, classes: int) -> nn.Module:
         del classes
         raise _no_boxes("yolo")
 
 
-class Encoded(Backbone):
+class EncoderUNet(Backbone):
     """Another net, and a decoder that leads its maps back to the picture's size."""
 
     def __init__(self, encoder: Backbone, name: str):
@@ -85,7 +89,7 @@ class Encoded(Backbone):
         return maps
 
     def segmenter(self, outputs: int) -> Head:
-        return Summed(self.channels, self.strides, outputs)
+        return SkipSumHead(self.channels, self.strides, outputs)
 
     def detector(self, classes: int) -> nn.Module:
         del classes
@@ -94,7 +98,9 @@ class Encoded(Backbone):
 
 def _no_boxes(other: str) -> SettingError:
     """A detector looks at coarse maps alone: the expanding half would be work for nothing."""
-    return SettingError("a U-Net answers for pixels, not with boxes", where="model", remedy=f"Use --model {other}.")
+    return SettingError(
+        "a U-Net answers for pixels, not with boxes", where="model", remedy=f"Use --model {other}."
+    )
 
 
 def _twice(channels: int, width: int) -> nn.Sequential:
@@ -110,7 +116,7 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
         width, depth = plain
         refuse_if_huge(name, 30 * width**2 * 4**depth, size)
         return UNet(channels, width, depth)
-    return Encoded(registry.build(told, channels=channels, size=size, weights=weights), told)
+    return EncoderUNet(registry.build(told, channels=channels, size=size, weights=weights), told)
 
 
 def _plain(told: str) -> tuple[int, int] | None:
@@ -128,19 +134,38 @@ def _of(name: str) -> Model:
         return replace(MODELS[1], smallest=2 ** plain[1])
     if told.partition(":")[0] in ("mlp", "unet"):
         raise SettingError(
-            f"{told.partition(':')[0]} cannot be the contracting half of a U-Net", where="model", remedy=_REMEDY
+            f"{told.partition(':')[0]} cannot be the contracting half of a U-Net",
+            where="model",
+            remedy=_REMEDY,
         )
     try:
         inner = registry.find(told)
     except SettingError as error:
-        raise SettingError(f"unet: {error.message}", where="model", remedy=f"{error.remedy or ''} {_REMEDY}") from None
-    return replace(inner, name=name, build=_build, summary=MODELS[1].summary, paper=_PAPER, example=name, verify=_of)
+        raise SettingError(
+            f"unet: {error.message}", where="model", remedy=f"{error.remedy or ''} {_REMEDY}"
+        ) from None
+    return replace(
+        inner,
+        name=name,
+        build=_build,
+        summary=MODELS[1].summary,
+        paper=_PAPER,
+        example=name,
+        verify=_of,
+    )
 
 
 _REMEDY = "After 'unet:' comes a width (unet:16), width and depth (unet:16x3), or another model (unet:resnet18)."
 _PAPER = "Ronneberger, Fischer and Brox, 2015"
 MODELS = (
-    Model("unet", "the U-Net of the paper, an answer for each pixel", _PAPER, 2**DEPTH, _build, trained=PLAIN),
+    Model(
+        "unet",
+        "the U-Net of the paper, an answer for each pixel",
+        _PAPER,
+        2**DEPTH,
+        _build,
+        trained=PLAIN,
+    ),
     Model(
         "unet:*",
         "narrower or flatter (unet:16x3), or with another net as its encoder (unet:resnet18, unet:timm:NAME)",
@@ -148,7 +173,7 @@ MODELS = (
         2**DEPTH,
         _build,
         trained=PLAIN,
-        example="unet:pyramid",
+        example="unet:tiny_encoder",
         verify=_of,
     ),
 )

@@ -33,7 +33,10 @@ class Yolo(Backbone):
         self.stages = nn.ModuleList()
         for before, width, depth in zip(widths, widths[1:], depths, strict=False):
             self.stages.append(
-                nn.Sequential(convolution(before, width, 3, 2), *(Residual(width, width // 2) for _ in range(depth)))
+                nn.Sequential(
+                    convolution(before, width, 3, 2),
+                    *(Residual(width, width // 2) for _ in range(depth)),
+                )
             )
         self.channels = tuple(widths)
 
@@ -54,13 +57,22 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Yolo:
 def _verify(name: str) -> None:
     size = name.partition(":")[2]
     if size and size not in SIZES:
-        raise SettingError(f"yolo has no size {size!r}", where="model", remedy="Sizes: yolo:n, yolo:s, yolo:m.")
+        raise SettingError(
+            f"yolo has no size {size!r}", where="model", remedy="Sizes: yolo:n, yolo:s, yolo:m."
+        )
 
 
 _TRAINED = Recipe("muon", 3e-3, half=True)
 
 MODELS = (
-    Model("yolo", "small residual net of five maps, for boxes and masks", "Redmon, 2018", 32, _build, trained=_TRAINED),
+    Model(
+        "yolo",
+        "small residual net of five maps, for boxes and masks",
+        "Redmon, 2018",
+        32,
+        _build,
+        trained=_TRAINED,
+    ),
     Model(
         "yolo:*",
         "the same larger: yolo:s, yolo:m",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
-from foveate.models.heads.detection import Truth
+from foveate.models.heads.detection import DetectionTarget
 from foveate.models.registry import Model, Recipe, Weights
 
 CELLS, BOXES = 7, 2
@@ -43,29 +43,41 @@ class Darknet(Backbone):
         return [self.features(images)]
 
     def detector(self, classes: int) -> nn.Module:
-        return GridHead(self.channels[-1], self.size, classes)
+        return YoloV1Head(self.channels[-1], self.size, classes)
 
 
-class GridHead(nn.Module):
+class YoloV1Head(nn.Module):
     """Two fully connected layers: maps -> `Grid`."""
 
     def __init__(self, channels: int, size: int, classes: int):
         super().__init__()
         self.size, self.classes = size, classes
         self.hidden = nn.Sequential(
-            nn.AdaptiveAvgPool2d(CELLS), nn.Flatten(), nn.Linear(channels * CELLS**2, HIDDEN), nn.LeakyReLU(0.1)
+            nn.AdaptiveAvgPool2d(CELLS),
+            nn.Flatten(),
+            nn.Linear(channels * CELLS**2, HIDDEN),
+            nn.LeakyReLU(0.1),
         )
-        self.last = nn.Sequential(nn.Dropout(0.5), nn.Linear(HIDDEN, CELLS**2 * (5 * BOXES + classes)))
+        self.last = nn.Sequential(
+            nn.Dropout(0.5), nn.Linear(HIDDEN, CELLS**2 * (5 * BOXES + classes))
+        )
 
-    def forward(self, maps: list[Tensor]) -> Grid:
-        raw = self.last(self.hidden(maps[-1])).float().unflatten(1, (CELLS**2, 5 * BOXES + self.classes))
-        return Grid(raw[..., : 5 * BOXES].unflatten(2, (BOXES, 5)), raw[..., 5 * BOXES :], self.size)
+    def forward(self, maps: list[Tensor]) -> YoloV1Output:
+        raw = (
+            self.last(self.hidden(maps[-1]))
+            .float()
+            .unflatten(1, (CELLS**2, 5 * BOXES + self.classes))
+        )
+        return YoloV1Output(
+            raw[..., : 5 * BOXES].unflatten(2, (BOXES, 5)), raw[..., 5 * BOXES :], self.size
+        )
 
 
 @dataclass(frozen=True)
-class Grid:
+class YoloV1Output:
     """boxes: (B, S * S, 2, 5) of each cell: the middle's place in the cell, the roots of width and height as shares of the
-    picture, and the confidence; classes: (B, S * S, K); size: of the picture in pixels"""
+    picture, and the confidence; classes: (B, S * S, K); size: of the picture in pixels
+    """
 
     boxes: Tensor
     classes: Tensor
@@ -89,7 +101,7 @@ class Grid:
         at = ((boxes[:, :2] + boxes[:, 2:]) / 2 * (CELLS / self.size)).long().clamp(0, CELLS - 1)
         return at[:, 1] * CELLS + at[:, 0]
 
-    def losses(self, truth: Truth) -> dict[str, Tensor]:
+    def losses(self, truth: DetectionTarget) -> dict[str, Tensor]:
         """Equation 3 of the paper, for each picture in the mean. Of two objects in a cell the first is taught."""
         from torchvision.ops import box_iou
 
@@ -97,10 +109,12 @@ class Grid:
         place = confidence = named = self.boxes.sum() * 0
         wanted = torch.zeros_like(self.boxes[..., 4])
         weight = torch.full_like(wanted, EMPTY)
-        for row, (boxes, classes, spared) in enumerate(zip(truth.boxes, truth.classes, truth.spared, strict=True)):
-            for cell, _ in _firsts(self._cells(boxes[spared])):
+        for row, (boxes, classes, ignored) in enumerate(
+            zip(truth.boxes, truth.classes, truth.ignored, strict=True)
+        ):
+            for cell, _ in _firsts(self._cells(boxes[ignored])):
                 weight[row, cell] = 0.0
-            boxes, classes = boxes[~spared].to(self.boxes), classes[~spared]
+            boxes, classes = boxes[~ignored].to(self.boxes), classes[~ignored]
             middle = (boxes[:, :2] + boxes[:, 2:]) / 2 * (CELLS / self.size)
             cells = self._cells(boxes)
             at = torch.stack([cells % CELLS, cells // CELLS], 1)
@@ -109,14 +123,22 @@ class Grid:
                 which = int(overlap.argmax())
                 own = self.boxes[row, cell, which]
                 sides = ((boxes[group, 2:] - boxes[group, :2]) / self.size).sqrt()
-                place = place + ((own[:2] - (middle[group] - at[group])) ** 2).sum() + ((own[2:4] - sides) ** 2).sum()
+                place = (
+                    place
+                    + ((own[:2] - (middle[group] - at[group])) ** 2).sum()
+                    + ((own[2:4] - sides) ** 2).sum()
+                )
                 wanted[row, cell, which], weight[row, cell, which] = overlap[which], 1.0
                 target = torch.zeros_like(self.classes[row, cell])
                 target[classes[group]] = 1.0
                 named = named + ((self.classes[row, cell] - target) ** 2).sum()
         confidence = confidence + (weight * (self.boxes[..., 4] - wanted) ** 2).sum()
         count = max(1, len(self.boxes)) * truth.objects
-        losses = {"place": PLACE * place / count, "confidence": confidence / count, "class": named / count}
+        losses = {
+            "place": PLACE * place / count,
+            "confidence": confidence / count,
+            "class": named / count,
+        }
         return {"total": sum(losses.values(), start=self.boxes.sum() * 0), **losses}
 
 

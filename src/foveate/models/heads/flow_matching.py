@@ -21,7 +21,7 @@ from foveate.models.heads.segmentation import reaching
 
 if TYPE_CHECKING:
     from foveate.models.backbone import Backbone
-    from foveate.models.model import Vision
+    from foveate.models.model import VisionModel
 
 WIDTH = 192
 """Numbers that a word, a moment and a whole prompt are told by."""
@@ -35,32 +35,41 @@ EARLIER = 8
 NARROWEST = 32
 
 
-class Painter(nn.Module):
+class FlowMatchingModel(nn.Module):
     """backbone: sees the noisy picture; words, longest, width: see `Prompt`"""
 
     def __init__(self, backbone: Backbone, words: int, longest: int, width: int = 0):
         super().__init__()
-        self.backbone, channels = backbone, backbone.pictures
-        self.prompt = Prompt(words, longest, width)
+        self.backbone, channels = backbone, backbone.images
+        self.prompt = TextConditioner(words, longest, width)
         self.moment = nn.Sequential(nn.Linear(2 * WAVES, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH))
         used = sorted({stride: level for level, stride in enumerate(backbone.strides)}.values())
         self.used, self.stride = used, backbone.strides[used[0]]
         own = [max(NARROWEST, backbone.channels[level]) for level in used]
         given = [backbone.channels[level] for level in used]
-        given[0] += channels * self.stride**2  # the noisy pixels themselves: what is to be taken away is in them
-        self.lateral = nn.ModuleList(nn.Conv2d(before, width, 1) for before, width in zip(given, own, strict=True))
+        given[0] += (
+            channels * self.stride**2
+        )  # the noisy pixels themselves: what is to be taken away is in them
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(before, width, 1) for before, width in zip(given, own, strict=True)
+        )
         self.up = nn.ModuleList(nn.Conv2d(before, width, 1) for width, before in pairwise(own))
-        self.layout = Layout()
+        self.layout = SpatialConditioning()
         self.where, self.look = nn.Linear(4 * PLACES, own[-1]), Attention(own[-1])
         bent = (*own, own[-1])  # twice at the coarsest map, where it costs least to see far
         self.blocks = nn.ModuleList(Residual(width) for width in bent)
-        self.bends = nn.ModuleList(nn.Linear(WIDTH, 2 * width) for width in (*backbone.bends, *bent))
+        self.bends = nn.ModuleList(
+            nn.Linear(WIDTH, 2 * width) for width in (*backbone.bends, *bent)
+        )
         self.last = nn.Conv2d(own[0], channels * self.stride**2, 3, padding=1)
         nn.init.zeros_(self.last.weight)
 
-    def forward(self, images: Tensor, noise: Tensor, moment: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, noise: Tensor, moment: Tensor, words: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) normalised pictures, noise like them, (B,) from 0 to 1, words as `Prompt` takes them -> the direction that the
-        net says, and the true one, (B, C, H, W) each."""
+        net says, and the true one, (B, C, H, W) each.
+        """
         t = moment[:, None, None, None]
         layout = self.planned(words, images.shape[2:])
         return self.velocity((1 - t) * noise + t * images, moment, layout), images - noise
@@ -74,8 +83,12 @@ class Painter(nn.Module):
 
     def velocity(self, x: Tensor, moment: Tensor, layout: Tensor) -> Tensor:
         """(B, C, H, W) between noise and picture, at moments (B,), and what is `planned` -> which way each pixel has to go, (B, C, H, W)."""
-        waves = moment[:, None] * torch.exp(torch.linspace(0, math.log(1000), WAVES, device=x.device))
-        condition = F.silu(self.moment(torch.cat([waves.sin(), waves.cos()], 1))[:, None, None] + layout)
+        waves = moment[:, None] * torch.exp(
+            torch.linspace(0, math.log(1000), WAVES, device=x.device)
+        )
+        condition = F.silu(
+            self.moment(torch.cat([waves.sin(), waves.cos()], 1))[:, None, None] + layout
+        )
         bends = [bend(condition).permute(0, 3, 1, 2) for bend in self.bends]
         inside, bends = bends[: -len(self.blocks)], bends[-len(self.blocks) :]
         maps = self.backbone(x, inside) if inside else self.backbone(x)
@@ -85,48 +98,62 @@ class Painter(nn.Module):
         maps[0] = torch.cat([reaching(maps[0], squares), squares.to(maps[0].dtype)], 1)
         found = self.lateral[-1](maps[-1])
         down, across = found.shape[2:]
-        seen = self.look(found.flatten(2).transpose(1, 2) + self.where(_places(down, across, x.device)))
+        seen = self.look(
+            found.flatten(2).transpose(1, 2) + self.where(_places(down, across, x.device))
+        )
         found = seen.transpose(1, 2).reshape(found.shape)
         for block, bend in zip(self.blocks[-2:], bends[-2:], strict=True):
             found = block(found, bend)
         for level in reversed(range(len(maps) - 1)):
             finer = self.lateral[level](maps[level])
-            found = self.blocks[level](F.interpolate(self.up[level](found), finer.shape[2:]) + finer, bends[level])
+            found = self.blocks[level](
+                F.interpolate(self.up[level](found), finer.shape[2:]) + finer, bends[level]
+            )
         out: Tensor = F.pixel_shuffle(self.last(found), self.stride)
         return out[:, :, : x.shape[2], : x.shape[3]].float()
 
 
 def early(share: Tensor) -> Tensor:
     """(N,) from 0 to 1 -> moments from 0 to 1, more of them near noise: what a picture is to show is settled when little of it can be seen, the
-    sooner the stronger it is against the noise (Esser et al., "Scaling rectified flow transformers", 2024, equation 23)."""
+    sooner the stronger it is against the noise (Esser et al., "Scaling rectified flow transformers", 2024, equation 23).
+    """
     return share / (share + EARLIER * (1 - share))
 
 
 def _places(down: int, across: int, device: torch.device) -> Tensor:
     """(down * across, 4 PLACES) waves over each side of a map: to left and right all looks alike."""
     waves = math.pi * 2.0 ** torch.arange(PLACES, device=device)
-    sides = [(torch.arange(side, device=device) + 0.5)[:, None] / side * waves for side in (down, across)]
+    sides = [
+        (torch.arange(side, device=device) + 0.5)[:, None] / side * waves for side in (down, across)
+    ]
     rows, columns = (torch.cat([side.sin(), side.cos()], 1) for side in sides)
     return torch.cat([rows.repeat_interleave(across, 0), columns.repeat(down, 1)], 1)
 
 
-class Layout(nn.Module):
+class SpatialConditioning(nn.Module):
     """What each place of a picture is to show: it asks the words by where it lies and by all that is said. A condition for each place, not one
     for the picture (Park et al., "Semantic image synthesis with spatially-adaptive normalization", 2019), has each digit's own words at hand
-    where that digit comes to be."""
+    where that digit comes to be.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.where, self.norm, self.look = nn.Linear(4 * PLACES, WIDTH), nn.LayerNorm(WIDTH), Attention(WIDTH)
+        self.where, self.norm, self.look = (
+            nn.Linear(4 * PLACES, WIDTH),
+            nn.LayerNorm(WIDTH),
+            Attention(WIDTH),
+        )
 
-    def forward(self, told: Tensor, there: Tensor | None, whole: Tensor, down: int, across: int) -> Tensor:
+    def forward(
+        self, told: Tensor, there: Tensor | None, whole: Tensor, down: int, across: int
+    ) -> Tensor:
         """What `Prompt` gives, (B, L, WIDTH), (B, L) and (B, WIDTH) -> (B, down * across, WIDTH)."""
         asking = F.gelu(self.where(_places(down, across, told.device)) + whole[:, None])
         found: Tensor = self.look(asking, self.norm(told), there)
         return found
 
 
-class Prompt(nn.Module):
+class TextConditioner(nn.Module):
     """Each word as the others make it mean.
 
     words: of the vocabulary; longest: L, words in a prompt at most; width: E, where words come as so many numbers each from a text encoder
@@ -136,9 +163,14 @@ class Prompt(nn.Module):
         super().__init__()
         self.words = nn.Linear(width, WIDTH) if width else nn.Embedding(words + 1, WIDTH)
         self.places = nn.Parameter(0.02 * torch.randn(longest, WIDTH))
-        self.looks = nn.ModuleList(Attention(WIDTH) for _ in range(LAYERS))
+        self.image_stats = nn.ModuleList(Attention(WIDTH) for _ in range(LAYERS))
         self.each = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
+            nn.Sequential(
+                nn.LayerNorm(WIDTH),
+                nn.Linear(WIDTH, 2 * WIDTH),
+                nn.GELU(),
+                nn.Linear(2 * WIDTH, WIDTH),
+            )
             for _ in range(LAYERS)
         )
         self.sum = nn.Linear(longest * WIDTH, WIDTH)
@@ -154,13 +186,14 @@ class Prompt(nn.Module):
     def forward(self, words: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, L) numbers of a vocabulary -> (B, L, WIDTH), and None: what follows a text's end is a word like others. Or (B, L', E) of a text
         encoder, zeros after a text's end -> (B, L', WIDTH), and (B, L') where it has words; one without any has the first, which so learns
-        to stand for nothing."""
+        to stand for nothing.
+        """
         there = None
         if words.ndim == 3:
             there = words.any(2)
             there[:, 0] = True
         told: Tensor = self.words(words) + self.places[: words.shape[1]]
-        for look, each in zip(self.looks, self.each, strict=True):
+        for look, each in zip(self.image_stats, self.each, strict=True):
             told = look(told, there=there)
             told = told + each(told)
         return told, there
@@ -171,16 +204,22 @@ class Norm(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight, self.bias = (
+            nn.Parameter(torch.ones(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""
-        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
+        return F.layer_norm(
+            x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias
+        ).permute(0, 3, 1, 2)
 
 
 class Residual(nn.Module):
     """Normalisation, SiLU, convolution, twice, added to what came in (He et al., "Identity mappings in deep residual networks", 2016);
-    a condition can scale and shift each place between the two (Perez et al., "FiLM", 2018)."""
+    a condition can scale and shift each place between the two (Perez et al., "FiLM", 2018).
+    """
 
     def __init__(self, width: int):
         super().__init__()
@@ -199,19 +238,27 @@ class Residual(nn.Module):
 
 class Attention(nn.Module):
     """Each of a sequence looks at all of it, or at words where there are any. Written out: for so few it takes a third of the time of
-    torch's own on a processor."""
+    torch's own on a processor.
+    """
 
     def __init__(self, width: int):
         super().__init__()
-        self.norm, self.ask, self.known = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.norm, self.ask, self.known = (
+            nn.LayerNorm(width),
+            nn.Linear(width, width),
+            nn.Linear(width, 2 * width),
+        )
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, words: Tensor | None = None, there: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, words: Tensor | None = None, there: Tensor | None = None
+    ) -> Tensor:
         """(B, N, width), and (B, L, width) -> (B, N, width). there: which can be looked at, (B, L) or (B, N)"""
         flat = self.norm(x)
         known = self.known(flat if words is None else words)
         ask, key, value = (
-            part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (self.ask(flat), *known.chunk(2, 2))
+            part.unflatten(2, (HEADS, -1)).transpose(1, 2)
+            for part in (self.ask(flat), *known.chunk(2, 2))
         )
         near = ask @ key.transpose(2, 3) / math.sqrt(ask.shape[3])
         if there is not None:
@@ -221,14 +268,16 @@ class Attention(nn.Module):
 
 
 @torch.no_grad()
-def paint(net: Vision, noise: Tensor, words: Tensor, *, guidance: float, steps: int) -> Iterator[Tensor]:
+def paint(
+    net: VisionModel, noise: Tensor, words: Tensor, *, guidance: float, steps: int
+) -> Iterator[Tensor]:
     """Noise on its way to pictures: (B, C, H, W) normalised, as it is and after each of the steps (Euler's).
 
     words: as `Prompt` takes them; guidance: how much further to go where the words lead than where none lead (Ho and Salimans, "Classifier-free
     diffusion guidance", 2021); 1: not further
     """
     painter = net.body
-    assert isinstance(painter, Painter)
+    assert isinstance(painter, FlowMatchingModel)
     net.eval()
     x, asked = noise, painter.planned(words, noise.shape[2:])
     nothing = None if guidance == 1 else painter.planned(torch.zeros_like(words), noise.shape[2:])
@@ -243,7 +292,7 @@ def paint(net: Vision, noise: Tensor, words: Tensor, *, guidance: float, steps: 
         yield x
 
 
-def pixels(net: Vision, x: Tensor) -> Tensor:
+def pixels(net: VisionModel, x: Tensor) -> Tensor:
     """(B, C, H, W) normalised -> (B, H, W, C) uint8."""
     found = (x * net.std + net.mean).round().clamp(0, 255).to(torch.uint8)
     return found.permute(0, 2, 3, 1).cpu()

@@ -55,7 +55,11 @@ class Decoder(nn.Module):
             # networks for object detection", 2017; benchmarks/README.md).
             self.up.append(nn.Conv2d(widths[-1], width, 1))
             self.lateral.append(nn.Conv2d(channels[level], width, 1))
-            more = [Residual(width, width) for _ in range(2)] if 4 * strides[level] >= strides[coarsest] else []
+            more = (
+                [Residual(width, width) for _ in range(2)]
+                if 4 * strides[level] >= strides[coarsest]
+                else []
+            )
             self.joins.append(nn.Sequential(convolution(width, width), *more))
             widths.append(width)
             steps.append(strides[level])
@@ -73,7 +77,9 @@ class Decoder(nn.Module):
         levels = zip(self.up, self.lateral, self.joins, self.used[-2::-1], self.times, strict=True)
         for up, lateral, join, level, times in levels:
             finer = lateral(maps[level])
-            joined.append(join(reaching(F.interpolate(up(joined[-1]), scale_factor=times), finer) + finer))
+            joined.append(
+                join(reaching(F.interpolate(up(joined[-1]), scale_factor=times), finer) + finer)
+            )
         for layer in self.enlarged:
             joined.append(layer(F.interpolate(joined[-1], scale_factor=2.0)))
         return joined[::-1]
@@ -81,7 +87,8 @@ class Decoder(nn.Module):
 
 def reaching(coarse: Tensor, finer: Tensor) -> Tensor:
     """An enlarged map, as large as the finer one: its last lines again where that is larger, as where odd sides were halved. To
-    stretch it instead would move what it shows by up to a pixel."""
+    stretch it instead would move what it shows by up to a pixel.
+    """
     down, across = (new - old for new, old in zip(finer.shape[2:], coarse.shape[2:], strict=True))
     if down > 0 or across > 0:
         coarse = F.pad(coarse, (0, max(0, across), 0, max(0, down)), mode="replicate")
@@ -106,7 +113,7 @@ class Segmenter(Head):
     def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
         super().__init__(outputs)
         self.decoder = Decoder(channels, strides)
-        self.said = Summed(self.decoder.channels, self.decoder.strides, outputs)
+        self.said = SkipSumHead(self.decoder.channels, self.decoder.strides, outputs)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         logits: Tensor = self.said(self.decoder(maps))
@@ -116,21 +123,27 @@ class Segmenter(Head):
         return self.said.thinned(self.decoder(maps), which)
 
 
-class Summed(Head):
+class SkipSumHead(Head):
     """Joined maps, fine to coarse -> (B, outputs, H, W): a linear layer at each place of each, enlarged and added (Long, Shelhamer
     and Darrell, "Fully convolutional networks", 2015). So what something is need not pass through the few channels of the finest
     maps, which tell where it ends (benchmarks/README.md). A place of the finest map speaks for each of its pixels (Shi et al.,
-    "Real-time single image super-resolution", 2016)."""
+    "Real-time single image super-resolution", 2016).
+    """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], outputs: int):
         super().__init__(outputs)
-        self.stride, self.times = strides[0], [after / before for before, after in pairwise(strides)]
+        self.stride, self.times = (
+            strides[0],
+            [after / before for before, after in pairwise(strides)],
+        )
         layers = []
         for level, (width, stride) in enumerate(zip(channels, strides, strict=True)):
             few = min(EDGES, outputs) if 8 * stride <= strides[-1] else outputs
             own = self.stride if level == 0 else 1
             more = [nn.Conv2d(few, outputs, 1)] if few < outputs else []
-            layers.append(nn.Sequential(nn.Conv2d(width, few * own**2, 1), nn.PixelShuffle(own), *more))
+            layers.append(
+                nn.Sequential(nn.Conv2d(width, few * own**2, 1), nn.PixelShuffle(own), *more)
+            )
         self.layers = nn.ModuleList(layers)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
@@ -152,12 +165,17 @@ class Summed(Head):
         if coarser:
             said = coarser.pop()
             for finer, times in zip(reversed(coarser), reversed(self.times[1:]), strict=True):
-                said = reaching(F.interpolate(said, scale_factor=times, mode="bilinear"), finer) + finer
-            logits = logits + reaching(F.interpolate(said, scale_factor=self.times[0] * self.stride / step), logits)
+                said = (
+                    reaching(F.interpolate(said, scale_factor=times, mode="bilinear"), finer)
+                    + finer
+                )
+            logits = logits + reaching(
+                F.interpolate(said, scale_factor=self.times[0] * self.stride / step), logits
+            )
         return logits
 
 
-class Finest(Head):
+class FinestMapHead(Head):
     """The finest map alone -> (B, outputs, H, W), as the U-Net paper has it."""
 
     def __init__(self, channels: int, outputs: int):
@@ -172,7 +190,7 @@ class Finest(Head):
         return self.last(_thin(maps[0], which)), (maps[0].shape[2], maps[0].shape[3])
 
 
-class Thinned(NamedTuple):
+class SubsampledLogits(NamedTuple):
     """What a net says of one pixel of every 2 x 2, (B, outputs, h, w), and of which."""
 
     logits: Tensor
@@ -184,24 +202,25 @@ def _thin(pixels: Tensor, which: Place) -> Tensor:
     return pixels[..., which[0] :: 2, which[1] :: 2]
 
 
-def seen(output: Tensor | Thinned, *truths: Tensor) -> tuple[Tensor, ...]:
+def seen(output: Tensor | SubsampledLogits, *targets: Tensor) -> tuple[Tensor, ...]:
     """Logits, and what of (..., H, W) truths they are about."""
-    if isinstance(output, Thinned):
-        return output.logits, *(_thin(truth, output.which) for truth in truths)
-    return output, *truths
+    if isinstance(output, SubsampledLogits):
+        return output.logits, *(_thin(target, output.which) for target in targets)
+    return output, *targets
 
 
 class Segmentation(nn.Module):
     """backbone: pictures -> maps; head: maps -> (B, outputs, h, w).
 
     Where there are MANY outputs, one pixel of every 2 x 2 is answered for in training, another at each step: neighbours tell a net little
-    that is new, and answers at every pixel, with their gradients, would take most of a step (benchmarks/README.md)."""
+    that is new, and answers at every pixel, with their gradients, would take most of a step (benchmarks/README.md).
+    """
 
     def __init__(self, backbone: nn.Module, head: Head):
         super().__init__()
         self.backbone, self.head = backbone, head
 
-    def forward(self, images: Tensor) -> Tensor | Thinned:
+    def forward(self, images: Tensor) -> Tensor | SubsampledLogits:
         """(B, C, H, W) -> (B, outputs, H, W), exactly; in training it may be thinned."""
         maps = self.backbone(images)
         if not self.training or self.head.outputs < MANY:
@@ -210,8 +229,11 @@ class Segmentation(nn.Module):
         which = row, column
         logits, size = self.head.thinned(maps, which)
         fits = _fits(size, images)
-        return Thinned(
-            reaching(logits, _thin(images, which)) if fits else _thin(self._whole(maps, images), which), which
+        return SubsampledLogits(
+            reaching(logits, _thin(images, which))
+            if fits
+            else _thin(self._whole(maps, images), which),
+            which,
         )
 
     def _whole(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
@@ -225,12 +247,15 @@ def _fits(size: Sequence[int], images: Tensor) -> bool:
     return max(abs(new - old) for new, old in zip(images.shape[2:], size, strict=True)) <= ODD
 
 
-def pixel_losses(output: Tensor, target: Tensor, class_weights: Tensor | None = None) -> dict[str, Tensor]:
+def pixel_losses(
+    output: Tensor, target: Tensor, class_weights: Tensor | None = None
+) -> dict[str, Tensor]:
     """(B, K, H, W) logits and (B, H, W) int64, IGNORE among them -> the mean over pictures of focal cross-entropy and of 1 -
     Dice over the classes that a picture shows (Milletari et al., "V-Net", 2016). Each picture counts the same, however many of
     its pixels are labelled, so that how pictures are cut into batches changes nothing.
 
-    class_weights: (K,) factors on each pixel's cross-entropy, by which the mean is not divided"""
+    class_weights: (K,) factors on each pixel's cross-entropy, by which the mean is not divided
+    """
     batch, classes = output.shape[:2]
     if not batch:
         return {"focal": output.sum() * 0, "dice": output.sum() * 0}

@@ -17,7 +17,7 @@ from foveate.models.heads.detection import (
     PRIOR,
     Detector,
     FcosOutput,
-    Truth,
+    DetectionTarget,
     used,
 )
 from foveate.ops.assignment import task_aligned
@@ -42,7 +42,7 @@ def found(batch: int = 1, seed: int = 0) -> FcosOutput:
     )
 
 
-def make_target(*images, objects: float = 1.0) -> Truth:
+def make_target(*images, objects: float = 1.0) -> DetectionTarget:
     """Each picture a list of (left, top, right, bottom, class) or the same with True behind: spared."""
     boxes = [
         torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4)
@@ -50,7 +50,7 @@ def make_target(*images, objects: float = 1.0) -> Truth:
     ]
     classes = [torch.tensor([row[4] for row in rows], dtype=torch.int64) for rows in images]
     ignored = [torch.tensor([len(row) > 5 for row in rows], dtype=torch.bool) for rows in images]
-    return Truth(boxes, classes, ignored, objects)
+    return DetectionTarget(boxes, classes, ignored, objects)
 
 
 def many(count: int) -> list[tuple[float, ...]]:

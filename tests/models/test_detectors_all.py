@@ -8,7 +8,7 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.heads.detection import Truth
+from foveate.models.heads.detection import DetectionTarget
 
 NAMES = models.names()
 
@@ -29,7 +29,7 @@ def predicted(name: str):
         torch.tensor([[0.3, 0.2, 1.0, 1.0]]) * size,
     ]
     ignored = [torch.zeros(1, dtype=torch.bool)] * 2
-    target = Truth(boxes, [torch.tensor([0]), torch.tensor([1])], ignored)
+    target = DetectionTarget(boxes, [torch.tensor([0]), torch.tensor([1])], ignored)
     return net, net(torch.randn(2, 3, size, size)).losses(target)
 
 

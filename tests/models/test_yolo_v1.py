@@ -9,12 +9,12 @@ from torch import nn
 
 from foveate import models
 from foveate.models.backbones.yolo_v1 import BOXES, CELLS, EMPTY, PLACE, YoloV1Output
-from foveate.models.heads.detection import Truth
+from foveate.models.heads.detection import DetectionTarget
 
 SIZE, CLASSES = 70, 3  # cells of 10 pixels
 
 
-def make_target(*images, objects: float = 1.0) -> Truth:
+def make_target(*images, objects: float = 1.0) -> DetectionTarget:
     """Each picture a list of (left, top, right, bottom, class) or the same with True behind: spared."""
     boxes = [
         torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4)
@@ -22,7 +22,7 @@ def make_target(*images, objects: float = 1.0) -> Truth:
     ]
     classes = [torch.tensor([row[4] for row in rows], dtype=torch.int64) for rows in images]
     ignored = [torch.tensor([len(row) > 5 for row in rows], dtype=torch.bool) for rows in images]
-    return Truth(boxes, classes, ignored, objects)
+    return DetectionTarget(boxes, classes, ignored, objects)
 
 
 def nothing(batch: int = 1) -> YoloV1Output:

@@ -14,12 +14,12 @@ from foveate.annotations import boxes_of
 from foveate.audit import Audit, FindingGroup, audit
 from foveate.audit.finding import SEVERITIES
 from foveate.audit.repair import Repair, repaired
-from foveate.cli.console import Reporter
+from foveate.progress import Reporter
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset, Image
 from foveate.errors import BadImage
-from foveate.report.page import write
-from foveate.report.panels import Card, Gallery, Item, Page, Panel, Table, Tone
+from foveate.report.page import write_html
+from foveate.report.panels import Card, Gallery, GalleryItem, Page, Panel, Table, Tone
 
 SHOWN = 12
 """Thumbnails of each check on the page, and rows of the deep lists."""
@@ -187,7 +187,7 @@ def write_page(audited: AuditResult, path: Path) -> None:
         cards=cards,
         panels=panels,
     )
-    write(page, path)
+    write_html(page, path)
 
 
 def _gallery(kind: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) -> Panel:
@@ -201,7 +201,7 @@ def _gallery(kind: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) ->
     for finding in kind.findings[:SHOWN]:
         for id in finding.ids[:2]:
             if id in rows and (image := _picture(dataset, rows[id], finding.rows)) is not None:
-                items.append(Item(image, id, finding.reason, _TONES[kind.severity]))
+                items.append(GalleryItem(image, id, finding.reason, _TONES[kind.severity]))
     if items:
         return Gallery(title, words, items)
     table = [[", ".join(f.ids[:3]) or "the set", f.reason] for f in kind.findings[:_LISTED]]
@@ -246,7 +246,7 @@ def _deep(audited: AuditResult) -> list[Panel]:
                     f"{dataset.classes[k]} {deep.probabilities[row, k]:.0%}" for k in best
                 )
                 items.append(
-                    Item(image, f"labelled {label}", f"nets say {told} · {dataset[int(row)].id}")
+                    GalleryItem(image, f"labelled {label}", f"nets say {told} · {dataset[int(row)].id}")
                 )
         return Gallery(title, words, items)
 

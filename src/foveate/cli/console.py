@@ -1,4 +1,4 @@
-"""What a person sees while foveate works. Everything that works takes a `Watch`; the silent one is the default."""
+"""The console: how `foveate` reports its work to a person at a terminal."""
 
 from __future__ import annotations
 
@@ -6,69 +6,41 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from foveate.metrics.names import written
+from foveate.progress import NullReporter, OnStep, TrainingProgress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-LINES = 20
-"""Epochs that are told in a line of their own, at most; curves.csv has them all."""
-
-Tick = Callable[[Any, Mapping[str, float]], None]
+MAX_EPOCH_LINES = 20
+"""Epochs that get a line of their own; curves.csv has them all."""
 
 
-class Reporter:
-    """Says nothing. The base of whoever does."""
-
-    def info(self, text: str) -> None:
-        """A line of information."""
-
-    def warning(self, text: str) -> None:
-        """Something that the user should know of."""
-
-    def baselines(self, metrics: Mapping[str, float], name: str) -> None:
-        """The baselines' figures on the validation part."""
-
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows of text under a header."""
-
-    @contextmanager
-    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A progress bar; call it with how many are done."""
-        del title, total
-        yield lambda done: None
-
-    @contextmanager
-    def training(self, per_epoch: int, metric: str) -> Iterator[Tick]:
-        """The progress of training; call it after each step."""
-        del per_epoch, metric
-        yield lambda progress, live: None
-
-
-NullReporter = Reporter
-
-
-class ConsoleReporter(Reporter):
-    """Lines and bars with rich. Where the output is no terminal, only the lines."""
+class ConsoleReporter(NullReporter):
+    """Lines and bars, with rich. When the output is not a terminal: lines only."""
 
     def __init__(self, console: Console | None = None):
         from rich.console import Console
 
         self.console = console or Console(highlight=False, soft_wrap=True)
 
-    def info(self, text: str) -> None:
+    def info(self, text: str, /) -> None:
+        """Print a line."""
         self.console.print(text, markup=False)
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, /) -> None:
+        """Print a yellow line with an exclamation mark."""
         self.console.print(f"! {text}", style="yellow", markup=False)
 
-    def baselines(self, metrics: Mapping[str, float], name: str) -> None:
-        told = ", ".join(f"{who} {value:.1%}" for who, value in metrics.items())
-        self.console.print(f"baselines, validation {written(name)}: {told}", markup=False)
+    def baselines(self, values: Mapping[str, float], metric: str, /) -> None:
+        """Print a metric of each baseline in one line."""
+        listed = ", ".join(f"{name} {value:.1%}" for name, value in values.items())
+        self.console.print(f"baselines, validation {written(metric)}: {listed}", markup=False)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows of text under a header."""
         from rich.table import Table
 
         table = Table(*header, box=None, pad_edge=False, header_style="dim")
@@ -77,7 +49,8 @@ class ConsoleReporter(Reporter):
         self.console.print(table, markup=False)
 
     @contextmanager
-    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    def bar(self, title: str, total: int, /) -> Iterator[Callable[[int], None]]:
+        """Show a progress bar that disappears at the end."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -92,56 +65,58 @@ class ConsoleReporter(Reporter):
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            job = progress.add_task(title, total=total)
-            yield lambda done: progress.update(job, completed=done)
+        with Progress(*columns, console=self.console, transient=True) as bars:
+            job = bars.add_task(title, total=total)
+            yield lambda done: bars.update(job, completed=done)
 
     @contextmanager
-    def training(self, per_epoch: int, metric: str) -> Iterator[Tick]:
+    def training(self, per_epoch: int, metric: str, /) -> Iterator[OnStep]:
+        """Show a bar with loss, metric and speed, and print at most MAX_EPOCH_LINES epochs."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
             TextColumn("training"),
             BarColumn(),
             TextColumn(
-                "{task.percentage:>3.0f}%  loss {task.fields[loss]:.3f}  {task.fields[figure]}"
+                "{task.percentage:>3.0f}%  loss {task.fields[loss]:.3f}  {task.fields[metric]}"
             ),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
         )
-        shown = 0
-        first: tuple[float, int] | None = None
+        printed = 0
+        began: tuple[float, int] | None = None
         with Progress(*columns, console=self.console, transient=True) as bars:
-            job = bars.add_task("", total=None, loss=float("nan"), figure="", speed="")
+            job = bars.add_task("", total=None, loss=float("nan"), metric="", speed="")
 
-            def tick(progress: Any, live: Mapping[str, float]) -> None:
-                nonlocal shown, first
-                first = first or (time.monotonic(), progress.step)
-                seconds = time.monotonic() - first[0]
-                speed = (progress.step - first[1]) / seconds if seconds > 0 else 0.0
-                mean = progress.figure_sum / progress.batches if progress.batches else None
+            def on_step(progress: TrainingProgress, loss: float) -> None:
+                nonlocal printed, began
+                began = began or (time.monotonic(), progress.step)
+                seconds = time.monotonic() - began[0]
+                speed = (progress.step - began[1]) / seconds if seconds > 0 else 0.0
+                value = progress.epoch_metric
                 bars.update(
                     job,
                     completed=progress.step,
                     total=progress.total,
-                    loss=live["loss"],
-                    figure=f"{written(metric)} {mean:.1%}" if mean is not None else "",
+                    loss=loss,
+                    metric="" if value is None else f"{written(metric)} {value:.1%}",
                     speed=f"{speed:.1f} steps/s",
                 )
                 epochs = progress.total / per_epoch
-                told = (
-                    len(progress.rows) % math.ceil(epochs / LINES) == 0
-                    or progress.step >= progress.total
-                )
-                if len(progress.rows) > shown and told:
-                    row = progress.rows[-1]
-                    best = "  ← best" if progress.best_step == progress.step else ""
-                    self.console.print(
-                        f"epoch {row['epoch']:>5.4g} of {epochs:.4g}  train {row['train_loss']:.4f} "
-                        f"{row[f'train_{metric}']:6.1%}  valid {row['valid_loss']:.4f} {row[f'valid_{metric}']:6.1%}  "
-                        f"{row['seconds']:.0f} s{best}",
-                        markup=False,
-                    )
-                shown = len(progress.rows)
+                every = math.ceil(epochs / MAX_EPOCH_LINES)
+                due = len(progress.rows) % every == 0 or progress.step >= progress.total
+                if len(progress.rows) > printed and due:
+                    self.console.print(_epoch_line(progress, epochs, metric), markup=False)
+                printed = len(progress.rows)
 
-            yield tick
+            yield on_step
+
+
+def _epoch_line(progress: TrainingProgress, epochs: float, metric: str) -> str:
+    row = progress.rows[-1]
+    best = "  ← best" if progress.best_step == progress.step else ""
+    return (
+        f"epoch {row['epoch']:>5.4g} of {epochs:.4g}  "
+        f"train {row['train_loss']:.4f} {row[f'train_{metric}']:6.1%}  "
+        f"valid {row['valid_loss']:.4f} {row[f'valid_{metric}']:6.1%}  {row['seconds']:.0f} s{best}"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from foveate.cli.console import Reporter
+from foveate.progress import Reporter
 from foveate.errors import RunError
 from foveate.experiment.run import Run
 from foveate.metrics.names import written

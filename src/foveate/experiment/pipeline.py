@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate import atomic_io, models, settings, tasks
-from foveate.cli.console import NullReporter, Reporter
+from foveate.progress import NullReporter, Reporter
 from foveate.data import task_views
 from foveate.data.dataset import Dataset, SplitName
 from foveate.data.load import load

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from foveate import atomic_io, models, settings, tasks
 from foveate.audit import LEAK, UNUSABLE, Audit, FindingGroup, audit, duplicates
-from foveate.cli.console import Reporter
+from foveate.progress import Reporter
 from foveate.data import task_views
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName

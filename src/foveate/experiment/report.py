@@ -18,7 +18,7 @@ from foveate.experiment.run import Run
 from foveate.experiment.train import augmentation
 from foveate.metrics.names import headed, written
 from foveate.report import charts
-from foveate.report.page import write
+from foveate.report.page import write_html
 from foveate.report.panels import (
     Bar,
     Bars,
@@ -26,7 +26,7 @@ from foveate.report.panels import (
     Chart,
     Code,
     Gallery,
-    Item,
+    GalleryItem,
     Note,
     Notes,
     Page,
@@ -76,7 +76,7 @@ def write_report(run: Run, prepared: PreparedData | None) -> Path:
             _again(run, results),
         ],
     )
-    write(page, run.report_path)
+    write_html(page, run.report_path)
     return run.report_path
 
 
@@ -252,7 +252,7 @@ def _augmented(run: Run, prepared: PreparedData | None) -> list[Panel]:
         views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may show pieces
         quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
         grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
-        items.append(Item(grid[:-1, :-1], task.summary(targets[row])))
+        items.append(GalleryItem(grid[:-1, :-1], task.summary(targets[row])))
     done = [
         f"{name} {value:g}" if value is not True else name
         for name, value in policy.to_json().items()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from foveate import models, settings
-from foveate.cli.console import Reporter
+from foveate.progress import Reporter
 from foveate.data.batches import Batches, Policy, in_order
 from foveate.errors import Diverged
 from foveate.experiment.prepare import PreparedData

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from foveate.cli.console import NullReporter, Reporter
+from foveate.progress import NullReporter, Reporter
 from foveate.data.dataset import Image
 from foveate.inference.predict import make_ready, write_picture
 from foveate.report import drawing
@@ -91,7 +91,7 @@ def _laid(lines: Sequence[Sequence[Image]]) -> Image:
     )
     for row, line in enumerate(lines):
         for column, image in enumerate(line):
-            large = drawing.rgb(image).repeat(times, 0).repeat(times, 1)
+            large = drawing.to_rgb(image).repeat(times, 0).repeat(times, 1)
             top, left = _GAP + row * down, _GAP + column * along
             sheet[top : top + large.shape[0], left : left + large.shape[1]] = large
     return sheet

@@ -13,7 +13,7 @@ import numpy as np
 
 from foveate import atomic_io, formats
 from foveate.annotations import Boxes, Instances, Label, Mask, boxes_of
-from foveate.cli.console import NullReporter, Reporter
+from foveate.progress import NullReporter, Reporter
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
 from foveate.errors import BadImage, DataError, RunError

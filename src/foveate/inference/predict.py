@@ -14,12 +14,12 @@ import PIL.Image
 
 from foveate import atomic_io
 from foveate.annotations import KINDS, Boxes, Captions, Instances, Mask
-from foveate.cli.console import NullReporter, Reporter
+from foveate.progress import NullReporter, Reporter
 from foveate.data import label_maps, video
 from foveate.data.dataset import Image, Skipped
 from foveate.data.images import PICTURE_SUFFIXES, decode
 from foveate.errors import BadImage, FoveateError, RunError, SettingError
-from foveate.formats.coco.writing import instances
+from foveate.formats.coco.writing import to_annotations
 from foveate.inference.predictor import Predictor
 from foveate.models.interactive import Box
 from foveate.ops.clicks import Click
@@ -273,7 +273,7 @@ class _Coco:
         self.images.append(
             {"id": len(self.images) + 1, "file_name": name, "width": width, "height": height}
         )
-        for instance in instances(self.task.confident(prediction), (height, width)):
+        for instance in to_annotations(self.task.confident(prediction), (height, width)):
             self.annotations.append(
                 {"id": len(self.annotations) + 1, "image_id": len(self.images), **instance}
             )

@@ -1,11 +1,10 @@
-"""Training in a line, by foveate's own loop, for nets that learn in a second."""
+"""Training in one line for the small networks of the lessons, by foveate's own loop."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from itertools import count as every
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from foveate import models, tasks
 from foveate.annotations import Label
-from foveate.cli.console import Reporter
+from foveate.progress import NullReporter
 from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.builtin import digits as builtin
@@ -29,34 +28,47 @@ from foveate.training.loop import Step, steps
 from foveate.training.optim import optimizer
 from foveate.training.schedule import schedule
 
-torch.set_num_threads(1)  # nets as small as these are slower on two
+torch.set_num_threads(1)  # a second thread makes networks as small as these slower
 
 
-def network(name: str, inputs: int, outputs: int, seed: int = 0) -> nn.Module:
-    """Foveate's own MLP, for `inputs` numbers instead of a picture: (B, inputs, 1, 1) -> (B, outputs). name: mlp:4-4"""
+def points_network(name: str, inputs: int, outputs: int, seed: int = 0) -> nn.Module:
+    """Build foveate's MLP for points instead of images: (B, inputs, 1, 1) -> (B, outputs).
+
+    Args:
+        name: Such as "mlp:4-4", two hidden layers of four neurons.
+        inputs: Coordinates per point.
+        outputs: Outputs of the last layer.
+        seed: Of the initial weights.
+    """
     torch.manual_seed(seed)
     return Classification([str(k) for k in range(outputs)]).head(
         models.build(name, channels=inputs, size=1)
     )
 
 
-def seeing(name: str, images: NDArray[np.uint8], seed: int = 0) -> VisionModel:
-    """Foveate's own model of that name for ten classes of (N, S, S) pictures like these, uint8 in and normalised inside."""
+def digit_classifier(name: str, images: NDArray[np.uint8], seed: int = 0) -> VisionModel:
+    """Build foveate's model of that name for ten classes.
+
+    Args:
+        name: Of the backbone.
+        images: (N, S, S) uint8 training images; the model normalises by their statistics.
+        seed: Of the initial weights.
+    """
     torch.manual_seed(seed)
     size = images.shape[1]
-    body = Classification([str(k) for k in range(10)]).head(
+    net = Classification([str(k) for k in range(10)]).head(
         models.build(name, channels=1, size=size)
     )
     mean, std = pixel_statistics(images[..., None])
-    return VisionModel(body, size=size, mean=mean, std=std)
+    return VisionModel(net, size=size, mean=mean, std=std)
 
 
-def as_input(images: NDArray[np.uint8]) -> Tensor:
-    """(N, S, S) -> (N, 1, S, S), as a net takes them."""
+def to_tensor(images: NDArray[np.uint8]) -> Tensor:
+    """Convert (N, S, S) images to the (N, 1, S, S) tensor that a network takes."""
     return torch.from_numpy(images)[:, None]
 
 
-def learn(
+def train_steps(
     net: nn.Module,
     loss: Callable[[Any, Any], dict[str, Tensor]],
     inputs: Tensor,
@@ -64,49 +76,65 @@ def learn(
     *,
     count: int,
     lr: float,
-    batch: int | None = None,
-    name: str = "adamw",
-    rates: str = "one-cycle",
+    batch_size: int | None = None,
+    optimizer_name: str = "adamw",
+    schedule_name: str = "one-cycle",
     seed: int = 0,
 ) -> Iterator[Step]:
-    """`count` steps of foveate's loop over these (N, ...) inputs and their target. Whoever iterates watches.
+    """Run `count` steps of foveate's training loop, and yield each step.
 
-    batch: samples a step, in an order that depends on the seed; all of them where there is none
+    Args:
+        net: The network; it is trained in place.
+        loss: Maps the output and the target to named losses.
+        inputs: (N, ...) training inputs.
+        target: (N, ...) training target.
+        count: Steps.
+        lr: The peak learning rate.
+        batch_size: Samples per step, shuffled by the seed in each epoch; by default all samples.
+        optimizer_name: Of foveate's optimizers.
+        schedule_name: Of foveate's learning rate schedules.
+        seed: Of the order of the samples.
     """
-    factor = schedule(rates)
+    factor = schedule(schedule_name)
     yield from steps(
         net,
         loss,
-        _batches(inputs, target, batch or len(inputs), count, seed),
-        optimizer(name, net, lr=lr, weight_decay=0.0),
+        _batches(inputs, target, batch_size or len(inputs), count, seed),
+        optimizer(optimizer_name, net, lr=lr, weight_decay=0.0),
         lambda step: factor((step + 0.5) / count),
         seed=seed,
     )
 
 
 def _batches(
-    inputs: Tensor, target: Tensor, batch: int, count: int, seed: int
+    inputs: Tensor, target: Tensor, batch_size: int, count: int, seed: int
 ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    ids = keys([str(row) for row in range(len(inputs))])
-    per_epoch, done = max(1, len(inputs) // batch), 0
-    for epoch in every():
+    ids = keys([str(index) for index in range(len(inputs))])
+    per_epoch, done = max(1, len(inputs) // batch_size), 0
+    for epoch in itertools.count():
         order = torch.from_numpy(shuffled(ids, seed, epoch))
-        for rows in order.tensor_split(per_epoch):
+        for batch in order.tensor_split(per_epoch):
             if done == count:
                 return
-            yield (inputs[rows],), target[rows]
+            yield (inputs[batch],), target[batch]
             done += 1
 
 
-def taught(
-    dataset: Dataset[Any],
-    model: str,
-    *,
-    count: int,
-    lr: float,
-    batch: int,
+def train_task(
+    dataset: Dataset[Any], model: str, *, count: int, lr: float, batch_size: int
 ) -> tuple[Task[Any], VisionModel]:
-    """The dataset's own task and a net for it after `count` steps, whatever the task is. Pictures are square and of one size."""
+    """Train a network on a dataset of any task.
+
+    Args:
+        dataset: Its images are square and of one size.
+        model: Name of the backbone.
+        count: Steps.
+        lr: The peak learning rate.
+        batch_size: Samples per step.
+
+    Returns:
+        The dataset's task and the trained network.
+    """
     targets = [sample.target for sample in dataset]
     pixels = np.stack([sample.source.read() for sample in dataset])
     size, channels = pixels.shape[2:]
@@ -116,76 +144,97 @@ def taught(
     mean, std = pixel_statistics(pixels)
     net = VisionModel(task.head(backbone), size=size, mean=mean, std=std)
     ids = [sample.id for sample in dataset]
-    batches = Batches(task, pixels, targets, ids, batch_size=batch, seed=0, augment=ImageAugment())
-    built, factor = optimizer("adamw", net, lr=lr, weight_decay=0.0), schedule("one-cycle")
-    for _ in steps(
-        net, task.loss, islice(batches(), count), built, lambda step: factor((step + 0.5) / count)
-    ):
+    batches = Batches(
+        task, pixels, targets, ids, batch_size=batch_size, seed=0, augment=ImageAugment()
+    )
+    adamw, factor = optimizer("adamw", net, lr=lr, weight_decay=0.0), schedule("one-cycle")
+    training = steps(
+        net,
+        task.loss,
+        itertools.islice(batches(), count),
+        adamw,
+        lambda step: factor((step + 0.5) / count),
+    )
+    for _ in training:
         pass
     return task, net
 
 
-def squared(output: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """The mean squared error."""
+def squared_error(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Return the mean squared error as the total loss."""
     return {"total": nn.functional.mse_loss(output, target)}
 
 
-def right(net: nn.Module, inputs: Tensor, target: Tensor) -> float:
-    """The share of (N, ...) inputs whose largest output is at the (N,) target."""
-    return float((answers(net, inputs).argmax(1) == target).float().mean())
+def accuracy_score(net: nn.Module, inputs: Tensor, target: Tensor) -> float:
+    """Return the share of (N, ...) inputs whose largest output is the (N,) target class."""
+    return float((net_outputs(net, inputs).argmax(1) == target).float().mean())
 
 
-def answers(net: nn.Module, inputs: Tensor) -> Tensor:
-    """The net's outputs, without training it."""
+def net_outputs(net: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the network's outputs in evaluation mode, without gradients."""
     net.eval()
     with torch.no_grad():
-        return torch.cat([net(some) for some in inputs.split(2000)])
+        return torch.cat([net(chunk) for chunk in inputs.split(2000)])
 
 
 @cache
-def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Foveate's built-in digits in an order by chance: (1797, 8, 8) uint8 and (1797,)."""
+def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return foveate's built-in digits, shuffled: (1797, 8, 8) uint8 images and (1797,) labels."""
     data = builtin.read()
     order = shuffled(keys([sample.id for sample in data.samples]), 0, 0)
-    chosen = [data.samples[row] for row in order]
-    images = np.stack([sample.source.read()[..., 0] for sample in chosen])
-    return images, np.array([sample.target.index for sample in chosen])
+    samples = [data.samples[index] for index in order]
+    images = np.stack([sample.source.read()[..., 0] for sample in samples])
+    return images, np.array([sample.target.index for sample in samples])
 
 
-def bundle(
+def make_dataset(
     images: NDArray[np.uint8],
     labels: NDArray[np.integer],
     *,
     name: str = "digits",
     classes: tuple[str, ...] = tuple("0123456789"),
-    parts: Any = None,
+    splits: Any = None,
 ) -> Dataset[Label]:
-    """(N, S, S) and (N,) as data that foveate takes. parts: of each picture, where the data is to bring a split of its own."""
-    rows = np.ascontiguousarray(images)[..., None]
+    """Return a classification dataset for foveate.
+
+    Args:
+        images: (N, S, S) uint8.
+        labels: (N,) class indices.
+        name: Of the dataset.
+        classes: Names of the classes.
+        splits: The split of each image, for a dataset that brings its own split.
+    """
+    pixels = np.ascontiguousarray(images)[..., None]
     samples = [
         Sample(
-            f"{k:04d}",
-            ArraySource(rows, k),
+            f"{index:04d}",
+            ArraySource(pixels, index),
             Label(int(label)),
-            split=None if parts is None else parts[k],
+            split=None if splits is None else splits[index],
         )
-        for k, label in enumerate(labels)
+        for index, label in enumerate(labels)
     ]
     return Dataset(name, "classification", classes, samples, hflip_safe=False)
 
 
-class Heard(Reporter):
-    """Keeps what foveate says while it works, as the terminal shows it."""
+class RecordingReporter(NullReporter):
+    """Records the lines that the terminal would display.
+
+    Attributes:
+        lines: The lines so far; a warning begins with "! ".
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
+        """Record a line of information."""
         self.lines.append(text)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
+        """Record a warning."""
         self.lines.append(f"! {text}")
 
 
 cross_entropy = partial(Classification.loss, Classification(["0", "1"]))
-"""(B, K) logits and (B,) classes -> the mean cross-entropy: the loss of foveate's classification."""
+"""(B, K) logits and (B,) classes -> the mean cross-entropy, foveate's classification loss."""

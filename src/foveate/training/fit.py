@@ -54,6 +54,11 @@ class TrainState:
         return self.corners[-1][2]
 
     @property
+    def epoch_metric(self) -> float | None:
+        """Mean training metric of the epoch that is under way."""
+        return self.figure_sum / self.figured if self.figured else None
+
+    @property
     def since_best(self) -> int:
         """Validations since the lowest validation loss."""
         return sum(row["step"] > self.best_step for row in self.rows) if self.rows else 0
@@ -98,7 +103,7 @@ def fit(
     header: dict[str, Any],
     *,
     resume: bool = False,
-    reporter: Callable[[TrainState, dict[str, float]], None] = lambda progress, live: None,
+    reporter: Callable[[TrainState, float], None] = lambda progress, loss: None,
 ) -> TrainResult:
     """Train as planned; leaves best.safetensors, last.safetensors and curves.csv in `folder`.
 
@@ -184,7 +189,7 @@ def fit(
                     curves.write(folder / "curves.csv", progress.rows)
                     if progress.best_step == progress.step:
                         checkpoint.write(folder / "best.safetensors", judged.state_dict(), header)
-                reporter(progress, {"loss": loss, "lr": step.lr})
+                reporter(progress, loss)
         except Diverged as error:
             raise _explained(error, optimizer, progress, folder) from None
     _save(folder, net, optimizer, average, progress)

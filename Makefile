@@ -1,21 +1,25 @@
-# Every target does its own set-up and can be run first. Needed: Python 3.11 with pip, git and make.
+# Each target does its own set-up and can be run first. Needed: Python 3.11 with pip, git and make.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 
-.PHONY: demo test lessons check format clean
+.PHONY: demo test test-slow test-all check format docs lessons clean
 
-# The main job on the built-in handwritten digits: trained, compared, tested once, reported.
+# Train, test and report on the built-in handwritten digits: about a minute.
 demo: $(VENV)/.user
 	$(BIN)/foveate demo
 
-# The whole test suite, on all cores.
+# The fast tests, on all cores: below five minutes on two.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
+	$(PYTEST) -m "not slow"
 
-# All lessons as pages that need no Python; the first is build/lessons/index.html.
-lessons: $(VENV)/.dev
-	$(BIN)/foveate lesson --site build/lessons
+# The rest: lessons, long resume tests, the browser.
+test-slow: $(VENV)/.dev
+	$(PYTEST) -m slow
+
+test-all: $(VENV)/.dev
+	$(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -26,17 +30,32 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# A stamp a kind of installation, so that nothing is installed twice.
+# The documentation as a site that needs no network: build/docs/index.html. Warnings are errors.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+
+# All lessons as pages that need no Python: build/lessons/index.html.
+lessons: $(VENV)/.dev
+	$(BIN)/foveate lesson --site build/lessons
+
+# One stamp for each kind of installation, so that nothing is installed twice.
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
 $(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(INSTALL) .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	touch $@ $(VENV)/.user
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[dev,docs]'
+	touch $@ $(VENV)/.dev $(VENV)/.user
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf docs/reference/generated docs/reference/commands.md

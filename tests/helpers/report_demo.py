@@ -1,4 +1,7 @@
-"""Pages to test and to look at: `python tests/report/report_demo.py FOLDER` writes them there. Digits are scikit-learn's."""
+"""Demo pages for tests and for a look in the browser.
+
+`python tests/helpers/report_demo.py FOLDER` writes them there. The digits are scikit-learn's.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from foveate.report import charts
-from foveate.report.page import write
+from foveate.report.page import write_html
 from foveate.report.panels import (
     Bar,
     Bars,
     Card,
     Chart,
     Code,
+    ConfusionMatrix,
     Gallery,
-    Item,
-    Matrix,
+    GalleryItem,
     Note,
     Notes,
     Page,
@@ -53,14 +56,14 @@ def curves(epochs: int, seed: int = 0) -> list[dict[str, float]]:
 
 
 def digits(count: int) -> list[np.ndarray]:
-    """(8, 8, 1) uint8 pictures of handwritten digits."""
+    """(8, 8, 1) uint8 images of handwritten digits."""
     from sklearn.datasets import load_digits
 
     return [(image * 15.9375).astype(np.uint8)[..., None] for image in load_digits().images[:count]]
 
 
 def counts(classes: int, mistakes: int, seed: int = 0) -> np.ndarray:
-    """(K, K) int64 with about 27 pictures a class."""
+    """A (K, K) int64 confusion matrix with about 27 images per class."""
     rng = np.random.default_rng(seed)
     matrix = np.diag(rng.integers(20, 34, classes)).astype(np.int64)
     for _ in range(mistakes):
@@ -69,36 +72,38 @@ def counts(classes: int, mistakes: int, seed: int = 0) -> np.ndarray:
     return matrix
 
 
-def predict_all(names: list[str], matrix: np.ndarray, mistakes: list[Item]) -> list[Panel]:
-    """What a classifier tells of its answers."""
-    total, found, said = matrix.sum(1), matrix.diagonal(), matrix.sum(0)
+def classifier_panels(
+    names: list[str], matrix: np.ndarray, mistakes: list[GalleryItem]
+) -> list[Panel]:
+    """The panels of a classification run."""
+    totals, correct, predicted = matrix.sum(1), matrix.diagonal(), matrix.sum(0)
     rows = [
         [name, f"{n}", f"{d / s:.1%}", f"{d / n:.1%}"]
-        for name, n, d, s in zip(names, total, found, said, strict=True)
+        for name, n, d, s in zip(names, totals, correct, predicted, strict=True)
     ]
     confidence = np.linspace(0.35, 0.99, 10)
     bins = np.array([1, 0, 2, 2, 4, 5, 9, 14, 40, 193])
     accuracy = np.where(bins > 0, confidence**0.8 - 0.04, NAN)
-    wrong = int(total.sum() - found.sum())
+    wrong = int(totals.sum() - correct.sum())
     return [
-        Matrix(
-            "What is taken for what",
-            "Each row is a true class, each column an answer.",
+        ConfusionMatrix(
+            "Confusion matrix",
+            "Rows are target classes, columns are predicted classes.",
             matrix,
             names,
         ),
         Table(
-            "Class by class",
+            "Results by class",
             "Recall and precision.",
-            ["class", "pictures", "precision", "recall"],
+            ["class", "images", "precision", "recall"],
             rows,
         ),
         Chart(
-            "Does it know when it does not know?",
+            "Reliability",
             "",
             charts.reliability(confidence, accuracy, bins),
         ),
-        Gallery("Surest mistakes", f"{wrong} of {total.sum()} are wrong.", mistakes),
+        Gallery("Most confident errors", f"{wrong} of {totals.sum()} are wrong.", mistakes),
     ]
 
 
@@ -110,73 +115,74 @@ def page(
     images = digits(24)
     matrix = counts(len(names), mistakes)
     wrong = [
-        Item(
+        GalleryItem(
             image,
-            f"{names[i % len(names)]}, taken for {names[(i + 1) % len(names)]}",
-            f"{99 - i}% sure",
+            f"predicted {names[(i + 1) % len(names)]}, target {names[i % len(names)]}",
+            f"confidence {99 - i}%",
             "bad",
         )
         for i, image in enumerate(images[:mistakes])
     ]
-    seen = (
-        "270 pictures it had never seen"
-        if tested
-        else "the validation part; the test part is still locked"
+    evaluated_on = (
+        "270 test images" if tested else "270 validation images; the test split is still locked"
     )
-    skipped = [[f"scan/{i:04}.png", "it ends too early: 1,204 of 3,310 bytes"] for i in range(50)]
+    skipped = [
+        [f"scan/{i:04}.png", "the file is truncated: 1,204 of 3,310 bytes"] for i in range(50)
+    ]
     ledger: Panel = Notes(
-        "The test part", "It is still locked. To open it, once: foveate test runs/digits", []
+        "Test split", "Still locked. Unlock it once, at the end: foveate test runs/digits", []
     )
     if tested:
-        opened = [["2026-01-02T03:04:05", "0a1b2c3d4e5f", "98.5%"]]
+        uses = [["2026-01-02T03:04:05", "0a1b2c3d4e5f", "98.5%"]]
         ledger = Table(
-            "The test part",
-            "Opened once, as it should be.",
-            ["opened", "weights", "accuracy"],
-            opened,
+            "Test split",
+            "Used once, as intended.",
+            ["used at", "weights", "accuracy"],
+            uses,
             2,
         )
     return Page(
-        title="digits · quick · foveate",
-        subtitle=f"digits · {len(names)} classes · quick · 38,106 weights",
-        headline=f"This model reads digits right 98.5% of the time (95% interval 96.9% to 99.6%, on {seen}). "
-        "The best simple baseline, nearest neighbour, gets 97.8%.",
-        verdict="Careful: it is not clearly better than nearest neighbour."
+        title="digits · tiny_cnn · foveate",
+        subtitle=f"digits · {len(names)} classes · tiny_cnn · 38,106 parameters",
+        headline="This model classifies 98.5% of digits correctly (95% confidence interval 96.9% "
+        f"to 99.6%, on {evaluated_on}). The best baseline, nearest neighbour, reaches 97.8%.",
+        verdict="Careful: the model is not clearly better than nearest neighbour."
         if tested
-        else "The test part is locked.",
+        else "The test split is still locked.",
         tone="careful" if tested else "plain",
         cards=[
             Card("Accuracy", "98.5%", "96.9% to 99.6%"),
             Card("Balanced accuracy", "98.4%", "96.7% to 99.6%"),
             Card("Macro F1", "nan%", "no interval"),
-            Card("Log loss (less is better)", "0.061", "0.021 to 0.112"),
-            Card("Calibration error (less is better)", "0.8%", "0.4% to 1.9%"),
+            Card("Log loss (lower is better)", "0.061", "0.021 to 0.112"),
+            Card("Calibration error (lower is better)", "0.8%", "0.4% to 1.9%"),
         ],
         panels=[
             Bars(
-                "Against the simplest things that could work",
-                "Accuracy on the test part, with 95% intervals. The lift is +0.7 points (-1.1 to +2.6).",
+                "Comparison with simple baselines",
+                "Accuracy on the test split, with 95% confidence intervals. The lift is +0.7 "
+                "points (-1.1 to +2.6).",
                 [
                     Bar("random guess", 0.093, 0.059, 0.130, "9.3%"),
                     Bar("majority class", 0.104, NAN, NAN, "10.4%"),
                     Bar("logistic regression", 0.963, 0.937, 0.985, "96.3%"),
                     Bar("nearest neighbour", 0.978, 0.959, 0.993, "97.8%"),
                     Bar("not measured", NAN, NAN, NAN, "nan%"),
-                    Bar("tiny_cnn", 0.985, 0.969, 0.996, "98.5%", model=True),
+                    Bar("tiny_cnn", 0.985, 0.969, 0.996, "98.5%", highlighted=True),
                 ],
             ),
             Chart(
-                "How it learnt",
+                "Learning curves",
                 "Loss and accuracy after each epoch.",
                 charts.learning_curves(curves(epochs), "accuracy"),
             ),
             Notes(
-                "What the curves say",
+                "Diagnosis of the curves",
                 "",
                 [
                     Note(
                         "overfitting",
-                        "From epoch 15 the validation loss rises.",
+                        "The validation loss rises from epoch 15 on.",
                         "Train for 15 epochs.",
                         "careful",
                     ),
@@ -186,32 +192,32 @@ def page(
                         "Try --lr 0.003.",
                         "bad",
                     ),
-                    Note("healthy", "Both curves came to rest together.", tone="good"),
+                    Note("healthy", "Both curves level off together.", tone="good"),
                 ],
             ),
-            *predict_all(names, matrix, wrong),
+            *classifier_panels(names, matrix, wrong),
             Gallery(
-                "What training saw",
-                "Shifted by a pixel.",
-                [Item(p, names[i % len(names)]) for i, p in enumerate(images[:8])],
+                "Augmented training images",
+                "Each image is shifted by a pixel.",
+                [GalleryItem(image, names[i % len(names)]) for i, image in enumerate(images[:8])],
             ),
             Table(
-                "The data",
-                "Pictures of each class.",
+                "Data",
+                "Images of each class in each split.",
                 ["class", "train", "valid", "test"],
                 [[n, "126", "27", "27"] for n in names],
             ),
             Table(
-                "Skipped",
-                "1,000 samples could not be used. The first 50 are shown; all are in data.json.",
+                "Skipped samples",
+                "1,000 samples could not be used. The first 50 are listed; data.json lists all.",
                 ["sample", "reason"],
                 skipped,
                 2,
             ),
             ledger,
             Code(
-                "How to run it again",
-                "2 cores. train 14.2 s.",
+                "Reproduce this run",
+                "2 cores. Training took 14.2 s.",
                 "foveate train digits --model tiny_cnn --seed 0\n\nformat: 1\nseed: 0",
             ),
         ],
@@ -229,4 +235,4 @@ PAGES = {
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
-        write(make(), Path(sys.argv[1]) / f"{name}.html")
+        write_html(make(), Path(sys.argv[1]) / f"{name}.html")

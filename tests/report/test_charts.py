@@ -1,4 +1,4 @@
-"""Charts: well-formed SVG in the page's own colours, from any curve, and told in words."""
+"""Charts: well-formed SVG in the page's colours, from any values, with a description."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from foveate.report import charts
-from foveate.report.panels import Drawing
+from foveate.report.panels import Plot
 from helpers import report_demo as demo
 
 NAN = float("nan")
 
 
-def check(drawing: Drawing) -> None:
-    for svg in drawing.svgs:
+def check(plot: Plot) -> None:
+    for svg in plot.svgs:
         ET.fromstring(svg)
         assert not re.search(r"#[0-9a-f]{6}\b(?!\))", re.sub(r'(href="|url\()#[^")]+', "", svg)), (
             "a fixed colour"
@@ -30,27 +30,26 @@ def check(drawing: Drawing) -> None:
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2, 3, 24, 400])
-def test_curves_of_any_length(epochs):
-    drawing = charts.learning_curves(demo.curves(epochs), "accuracy")
-    check(drawing)
-    assert len(drawing.svgs) == 2
-    assert sum(map(len, drawing.svgs)) < 120_000
+def test_curves_can_have_any_length(epochs):
+    plot = charts.learning_curves(demo.curves(epochs), "accuracy")
+    check(plot)
+    assert len(plot.svgs) == 2
+    assert sum(map(len, plot.svgs)) < 120_000
 
 
-def test_the_lowest_validation_loss_is_marked_and_told():
+def test_the_lowest_validation_loss_is_marked_and_described():
     rows = demo.curves(5)
     for row, loss in zip(rows, (0.9, NAN, 0.4, 0.3, float("inf")), strict=True):
         row["valid_loss"] = loss
-    drawing = charts.learning_curves(rows, "accuracy")
-    check(drawing)
-    assert "lowest at epoch 4 with 0.3" in drawing.described
-    assert [key.name for key in drawing.keys if key.mark == "kept"] == [
-        "the weights that were kept, epoch 4"
-    ]
+    plot = charts.learning_curves(rows, "accuracy")
+    check(plot)
+    assert "lowest at epoch 4 with 0.3" in plot.alt
+    best = [entry.name for entry in plot.legend if entry.mark == "best"]
+    assert best == ["best weights, epoch 4"]
 
 
 @pytest.mark.parametrize("value", [NAN, float("inf"), 0.0, -1.0, 1e-300, 1e300])
-def test_curves_of_extreme_values(value):
+def test_curves_can_have_extreme_values(value):
     rows = [
         dict.fromkeys(("train_loss", "valid_loss", "train_map", "valid_map"), value)
         | {"epoch": float(e)}
@@ -66,7 +65,7 @@ def test_an_exploding_loss_is_drawn_on_a_logarithmic_scale():
     assert "loss, logarithmic" in charts.learning_curves(rows, "accuracy").svgs[0]
 
 
-def test_a_share_is_told_in_percent_and_anything_else_as_it_is():
+def test_a_share_is_shown_in_percent_and_any_other_value_as_a_number():
     rows = demo.curves(5)
     assert "%" in charts.learning_curves(rows, "accuracy").svgs[1]
     for row in rows:
@@ -74,7 +73,7 @@ def test_a_share_is_told_in_percent_and_anything_else_as_it_is():
     assert "%" not in charts.learning_curves(rows, "fid").svgs[1]
 
 
-def test_epochs_are_whole_numbers_where_there_are_several():
+def test_several_epochs_are_labelled_with_whole_numbers():
     ticks = re.findall(
         r">(\d[\d.]*)</text>", charts.learning_curves(demo.curves(3), "accuracy").svgs[1]
     )
@@ -82,30 +81,30 @@ def test_epochs_are_whole_numbers_where_there_are_several():
     assert "1.5" not in ticks
 
 
-def test_a_name_is_no_formula():
+def test_a_name_is_not_a_formula():
     rows = [row | {"train_a$_<b>$&": 0.5, "valid_a$_<b>$&": 0.5} for row in demo.curves(3)]
-    drawing = charts.learning_curves(rows, "a$_<b>$&")
-    check(drawing)
-    assert "a$ &lt;b&gt;$&amp;" in drawing.svgs[1]
+    plot = charts.learning_curves(rows, "a$_<b>$&")
+    check(plot)
+    assert "a$ &lt;b&gt;$&amp;" in plot.svgs[1]
 
 
-def test_what_is_written_keeps_its_decimals():
-    svg = charts.drawn((2, 2), lambda figure: figure.subplots().set_title("rate 0.00125"))
+def test_text_keeps_its_decimals():
+    svg = charts.render_svg((2, 2), lambda figure: figure.subplots().set_title("rate 0.00125"))
     assert "rate 0.00125" in svg
     assert not re.search(r"<[^>]*\d\.\d{3}", svg)
 
 
-def test_reliability_tells_the_largest_gap():
+def test_a_reliability_diagram_describes_the_largest_gap():
     confidence, accuracy = np.array([NAN, 0.6, 0.9]), np.array([NAN, 0.3, 0.88])
-    drawing = charts.reliability(confidence, accuracy, np.array([0, 10, 200]))
-    check(drawing)
-    assert "60% sure and 30% right" in drawing.described
+    plot = charts.reliability(confidence, accuracy, np.array([0, 10, 200]))
+    check(plot)
+    assert "confidence 60% and accuracy 30%" in plot.alt
     empty = charts.reliability(confidence, accuracy, np.zeros(3, np.int64))
     check(empty)
-    assert "no picture" in empty.described
+    assert "no images" in empty.alt
 
 
-def test_the_users_own_style_changes_nothing_and_is_left_alone():
+def test_the_users_matplotlib_style_has_no_effect_and_is_preserved():
     plain = charts.learning_curves(demo.curves(4), "accuracy")
     with mpl.rc_context({"axes.linewidth": 5, "font.size": 40, "svg.fonttype": "path"}):
         assert charts.learning_curves(demo.curves(4), "accuracy") == plain

@@ -1,4 +1,4 @@
-"""The report's sections about outlined things: right numbers, the worst pictures, and a page that is well formed."""
+"""The report panels on instance masks have the right metrics and images."""
 
 from __future__ import annotations
 
@@ -7,50 +7,57 @@ import pytest
 from test_page import Walk
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import label_maps
 from foveate.metrics import instance
 from foveate.report import drawing
-from foveate.report.box_panels import MOST_CURVES
-from foveate.report.instance_panels import FALSE, MISSED, WORST, thing_panels
-from foveate.report.page import render
+from foveate.report.box_panels import MAX_CURVES
+from foveate.report.instance_panels import (
+    MAX_WORST_IMAGES,
+    PREDICTION_COLOUR,
+    TARGET_COLOUR,
+    instance_panels,
+)
+from foveate.report.page import render_html
 from foveate.report.panels import Bars, Chart, Gallery, Page, Table
 from helpers import report_demo as demo
 
 SIZE = (60, 80)
 TITLES = [
-    "How well each class is found",
-    "Class by class",
-    "Fewer misses, more false alarms",
-    "The worst pictures",
+    "AP50 by class",
+    "Results by class",
+    "Precision and recall",
+    "Images with the most errors",
 ]
 
 
 def instances(*corners, classes=None, scores=None):
-    """Filled boxes: top, left, bottom, right."""
+    """Filled rectangles: top, left, bottom, right."""
     ids = np.zeros(SIZE, int)
     for number, (top, left, bottom, right) in enumerate(corners, 1):
         ids[top:bottom, left:right] = number
     count = len(corners)
     scores = None if scores is None else np.array(scores, float)
-    return label_maps.instances(
+    return Instances.from_label_map(
         ids, Boxes(np.zeros((count, 4)), np.array(classes or [0] * count, int), scores)
     )
 
 
 A, B, C, D = (5, 5, 20, 20), (5, 40, 20, 60), (35, 5, 55, 25), (40, 60, 50, 70)
-TRUE = instances(A, B, C, classes=[0, 1, 1])
-FOUND = instances(A, (8, 40, 20, 60), D, classes=[0, 1, 0], scores=[0.9, 0.8, 0.7])
-"""Two hits, one miss and one false alarm."""
-NOTHING, NO_ANSWER = instances(), instances(scores=[])
+TARGETS = instances(A, B, C, classes=[0, 1, 1])
+PREDICTED = instances(A, (8, 40, 20, 60), D, classes=[0, 1, 0], scores=[0.9, 0.8, 0.7])
+"""Two matches, one missed object and one false positive."""
+NO_TARGETS, NO_PREDICTIONS = instances(), instances(scores=[])
 
 
-def page_of(pairs, classes=("cat", "dog"), image=None, least=0.3):
-    """Panels by their title, and the page."""
-    thresholds = np.full(len(classes), least)
-    rows = [instance.shown(found, thresholds) for found, _ in pairs]
+def page_of(pairs, classes=("cat", "dog"), image=None, threshold=0.3):
+    """The panels by title, and the parsed page."""
+    thresholds = np.full(len(classes), threshold)
+    rows = [instance.shown(predictions, thresholds) for predictions, _ in pairs]
     stats = instance.per_image_stats([instance.compared(*pair, SIZE) for pair in pairs], rows)
-    shown = [(found[own], true) for own, (found, true) in zip(rows, pairs, strict=True)]
-    panels = thing_panels(
+    shown = [
+        (predictions[confident], targets)
+        for confident, (predictions, targets) in zip(rows, pairs, strict=True)
+    ]
+    panels = instance_panels(
         stats,
         [f"{row}.png" for row in range(len(pairs))],
         image or (lambda row: np.full((*SIZE, 3), 90, np.uint8)),
@@ -59,20 +66,20 @@ def page_of(pairs, classes=("cat", "dog"), image=None, least=0.3):
         thresholds,
     )
     return {panel.title: panel for panel in panels}, Walk(
-        render(Page("t", "", "a", "v", "plain", panels=panels))
+        render_html(Page("t", "", "a", "v", "plain", panels=panels))
     )
 
 
-def test_each_kind_of_section_is_there():
-    panels, walk = page_of([(FOUND, TRUE)] * 2)
+def test_every_panel_is_there():
+    panels, walk = page_of([(PREDICTED, TARGETS)] * 2)
     assert list(panels) == TITLES == walk.text("h2")
     assert [type(panel) for panel in panels.values()] == [Bars, Table, Chart, Gallery]
     assert len(walk.all("img")) == 2
 
 
-def test_each_class_has_a_row_with_its_figures():
-    panels, _ = page_of([(FOUND, TRUE)])
-    cat, dog = panels["Class by class"].rows
+def test_each_class_has_a_row_with_its_metrics():
+    panels, _ = page_of([(PREDICTED, TARGETS)])
+    cat, dog = panels["Results by class"].rows
     assert cat == ["cat", "1", "100.0%", "100.0%", "50.0%", "100.0%", "0.30"]
     assert dog == [
         "dog",
@@ -83,48 +90,58 @@ def test_each_class_has_a_row_with_its_figures():
         "50.0%",
         "0.30",
     ]  # IoU 0.8
-    assert [bar.name for bar in panels["How well each class is found"].bars] == ["dog", "cat"]
+    assert [bar.name for bar in panels["AP50 by class"].bars] == ["dog", "cat"]
 
 
-def test_a_class_without_a_true_thing_has_a_row_and_no_bar():
-    panels, walk = page_of([(FOUND, TRUE)], ("cat", "dog", "bird"))
-    assert panels["Class by class"].rows[2][:4] == ["bird", "0", "–", "–"]
-    assert [bar.name for bar in panels["How well each class is found"].bars] == ["dog", "cat"]
-    assert not any("nan" in text.lower() for _, text in walk.said)
+def test_a_class_without_objects_has_a_row_and_no_bar():
+    panels, walk = page_of([(PREDICTED, TARGETS)], ("cat", "dog", "bird"))
+    assert panels["Results by class"].rows[2][:4] == ["bird", "0", "–", "–"]
+    assert [bar.name for bar in panels["AP50 by class"].bars] == ["dog", "cat"]
+    assert not any("nan" in text.lower() for _, text in walk.texts)
 
 
-# --- the worst pictures
+# --- the images with the most errors
 
 
-def test_pictures_with_most_wrong_things_come_first_and_those_without_are_not_shown():
+def test_images_with_the_most_errors_come_first_and_correct_ones_are_left_out():
     pairs = [
-        (FOUND, TRUE),
-        (NO_ANSWER, TRUE),
+        (PREDICTED, TARGETS),
+        (NO_PREDICTIONS, TARGETS),
         (instances(A, scores=[0.9]), instances(A)),
-        (NO_ANSWER, instances(A)),
+        (NO_PREDICTIONS, instances(A)),
     ]
-    items = page_of(pairs)[0]["The worst pictures"].items
-    assert [(item.small, item.caption) for item in items] == [
-        ("1.png", "3 missed, 0 false"),
-        ("0.png", "1 missed, 1 false"),
-        ("3.png", "1 missed, 0 false"),
+    items = page_of(pairs)[0]["Images with the most errors"].items
+    assert [(item.detail, item.caption) for item in items] == [
+        ("1.png", "3 missed, 0 false positives"),
+        ("0.png", "1 missed, 1 false positive"),
+        ("3.png", "1 missed, 0 false positives"),
     ]
-    assert len(page_of([(FOUND, TRUE)] * 9)[0]["The worst pictures"].items) == WORST
+    assert (
+        len(page_of([(PREDICTED, TARGETS)] * 9)[0]["Images with the most errors"].items)
+        == MAX_WORST_IMAGES
+    )
 
 
-def test_what_is_below_its_threshold_is_neither_counted_nor_shown():
-    (item,) = page_of([(FOUND, TRUE)], least=0.75)[0]["The worst pictures"].items
-    assert item.caption == "1 missed, 0 false"
-    (item,) = page_of([(FOUND, TRUE)], least=0.95)[0]["The worst pictures"].items
-    assert item.caption == "3 missed, 0 false"
-    assert not (item.image == FALSE).all(2).any()
+def test_predictions_below_their_threshold_are_neither_counted_nor_shown():
+    (item,) = page_of([(PREDICTED, TARGETS)], threshold=0.75)[0][
+        "Images with the most errors"
+    ].items
+    assert item.caption == "1 missed, 0 false positives"
+    (item,) = page_of([(PREDICTED, TARGETS)], threshold=0.95)[0][
+        "Images with the most errors"
+    ].items
+    assert item.caption == "3 missed, 0 false positives"
+    assert not (item.image == PREDICTION_COLOUR).all(2).any()
 
 
 @pytest.mark.parametrize("classes", [("cell",), ("cat", "dog")])
-def test_picture_truth_answer_and_outlines_stand_in_a_square(classes):
-    true, found = instances(A, B, C), instances(A, (8, 40, 20, 60), D, scores=[0.9, 0.8, 0.7])
-    (item,) = page_of([(found, true)], classes)[0]["The worst pictures"].items
-    times = drawing.LEGIBLE // max(SIZE)
+def test_image_targets_predictions_and_outlines_stand_in_a_grid(classes):
+    targets, predictions = (
+        instances(A, B, C),
+        instances(A, (8, 40, 20, 60), D, scores=[0.9, 0.8, 0.7]),
+    )
+    (item,) = page_of([(predictions, targets)], classes)[0]["Images with the most errors"].items
+    times = drawing.MIN_SIDE // max(SIZE)
     height, width = SIZE[0] * times + 4, SIZE[1] * times + 4
     assert item.image.shape == (2 * height, 2 * width, 3)
     image, target = item.image[:height, :width], item.image[:height, width:]
@@ -135,73 +152,82 @@ def test_picture_truth_answer_and_outlines_stand_in_a_square(classes):
         for top, left, bottom, right in boxes:
             tinted[top:bottom, left:right] = True
         assert np.array_equal((view[:-4, :-4] != 90).any(2)[::times, ::times], tinted)
-    inks = {tuple(target[top * times, left * times].tolist()) for top, left, *_ in (A, B, C)}
-    assert len(inks) == (
+    colours = {tuple(target[top * times, left * times].tolist()) for top, left, *_ in (A, B, C)}
+    assert len(colours) == (
         3 if len(classes) == 1 else 1
-    )  # things of the only class are told apart by colour
-    red, blue = ((outlines == np.array(ink)).all(2) for ink in (MISSED, FALSE))
+    )  # objects of the only class are told apart by colour
+    red, blue = (
+        (outlines == np.array(colour)).all(2) for colour in (TARGET_COLOUR, PREDICTION_COLOUR)
+    )
     assert red[C[0] * times, C[1] * times : C[3] * times].all()
     assert blue[D[0] * times, D[1] * times : D[3] * times].all()
-    assert blue[A[0] * times, A[1] * times : A[3] * times].all()  # the answer's lies on the truth's
+    assert blue[
+        A[0] * times, A[1] * times : A[3] * times
+    ].all()  # the prediction's outline covers the target's
     assert not (red | blue)[
         C[0] * times + 2 : C[2] * times - 2, C[1] * times + 2 : C[3] * times - 2
     ].any()
 
 
-@pytest.mark.parametrize("bands", [1, 3, 5])
-def test_pictures_of_any_bands_can_be_shown(bands):
-    _, walk = page_of([(FOUND, TRUE)], image=lambda row: np.zeros((*SIZE, bands), np.uint8))
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_images_of_any_number_of_channels_can_be_shown(channels):
+    _, walk = page_of(
+        [(PREDICTED, TARGETS)], image=lambda row: np.zeros((*SIZE, channels), np.uint8)
+    )
     assert len(walk.all("img")) == 1
 
 
-def test_without_pictures_every_figure_is_there():
-    with_, _ = page_of([(FOUND, TRUE)] * 3)
-    panels, walk = page_of([(FOUND, TRUE)] * 3, image=lambda row: None)
+def test_without_images_every_metric_is_reported():
+    with_, _ = page_of([(PREDICTED, TARGETS)] * 3)
+    panels, walk = page_of([(PREDICTED, TARGETS)] * 3, image=lambda row: None)
     assert walk.all("img") == []
     assert panels == {title: with_[title] for title in TITLES[:3]}
     some, _ = page_of(
-        [(FOUND, TRUE)] * 3, image=lambda row: np.zeros((*SIZE, 1), np.uint8) if row else None
+        [(PREDICTED, TARGETS)] * 3,
+        image=lambda row: np.zeros((*SIZE, 1), np.uint8) if row else None,
     )
-    assert [item.small for item in some["The worst pictures"].items] == ["1.png", "2.png"]
+    assert [item.detail for item in some["Images with the most errors"].items] == ["1.png", "2.png"]
 
 
-def test_things_on_each_other_and_things_as_boxes_can_be_shown():
+def test_overlapping_instances_and_instances_without_masks_can_be_shown():
     corners = np.array([[5, 5, 40, 40], [10, 10, 20, 20], [5, 5, 40, 40], [70, 50, 200, 90]], float)
-    true = Instances(Boxes(corners, np.zeros(4)), (None,) * 4)
-    (item,) = page_of([(NO_ANSWER, true)], ("cell",))[0]["The worst pictures"].items
-    assert item.caption == "4 missed, 0 false"
+    targets = Instances(Boxes(corners, np.zeros(4)), (None,) * 4)
+    (item,) = page_of([(NO_PREDICTIONS, targets)], ("cell",))[0][
+        "Images with the most errors"
+    ].items
+    assert item.caption == "4 missed, 0 false positives"
 
 
-# --- the ends
+# --- edge cases
 
 
 @pytest.mark.parametrize(
     "pairs",
-    [[], [(NO_ANSWER, NOTHING)], [(NO_ANSWER, TRUE)], [(FOUND, NOTHING)]],
-    ids=["no picture", "no thing", "nothing found", "nothing true"],
+    [[], [(NO_PREDICTIONS, NO_TARGETS)], [(NO_PREDICTIONS, TARGETS)], [(PREDICTED, NO_TARGETS)]],
+    ids=["no images", "no objects", "no predictions", "no targets"],
 )
-def test_a_page_can_be_made_of_next_to_nothing(pairs):
+def test_a_page_can_be_made_from_almost_nothing(pairs):
     panels, walk = page_of(pairs)
-    assert [row[0] for row in panels["Class by class"].rows] == ["cat", "dog"]
-    assert not any("nan" in text.lower() for _, text in walk.said)
+    assert [row[0] for row in panels["Results by class"].rows] == ["cat", "dog"]
+    assert not any("nan" in text.lower() for _, text in walk.texts)
     assert len(walk.all("img")) == sum(max(map(len, pair)) > 0 for pair in pairs)
 
 
 def test_eighty_classes_have_eighty_rows_and_a_few_curves():
     ids = (np.arange(12 * 16).reshape(12, 16) + 1).repeat(5, 0).repeat(5, 1)
-    kinds = np.arange(192) % 80
-    true = label_maps.instances(ids, Boxes(np.zeros((192, 4)), kinds))
-    found = label_maps.instances(
-        np.roll(ids, 1, 1), Boxes(np.zeros((192, 4)), kinds, np.linspace(0, 1, 192))
+    labels = np.arange(192) % 80
+    targets = Instances.from_label_map(ids, Boxes(np.zeros((192, 4)), labels))
+    predictions = Instances.from_label_map(
+        np.roll(ids, 1, 1), Boxes(np.zeros((192, 4)), labels, np.linspace(0, 1, 192))
     )
-    panels, walk = page_of([(found, true)], [f"class {k}" for k in range(80)])
-    assert len(panels["Class by class"].rows) == 80
-    chart = panels["Fewer misses, more false alarms"]
-    assert chart.drawing.described.count("ends at a recall") == MOST_CURVES
+    panels, walk = page_of([(predictions, targets)], [f"class {k}" for k in range(80)])
+    assert len(panels["Results by class"].rows) == 80
+    chart = panels["Precision and recall"]
+    assert chart.plot.alt.count("ends at a recall") == MAX_CURVES
     assert len(walk.all("img")) == 1
 
 
-def test_a_class_with_any_name_is_text():
-    panels, walk = page_of([(FOUND, TRUE)], (demo.HOSTILE, "two\nlines"))
+def test_a_class_name_is_escaped():
+    panels, walk = page_of([(PREDICTED, TARGETS)], (demo.HOSTILE, "two\nlines"))
     assert not walk.all("script")
-    assert panels["Class by class"].rows[0][0] == demo.HOSTILE
+    assert panels["Results by class"].rows[0][0] == demo.HOSTILE

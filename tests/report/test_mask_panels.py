@@ -1,4 +1,4 @@
-"""The report's sections about classes of pixels: right numbers, the worst pictures, and a page that is well formed."""
+"""The report panels on semantic masks have the right metrics and images."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from test_page import Walk
 from foveate.annotations import IGNORE, Mask
 from foveate.metrics import semantic
 from foveate.report import drawing
-from foveate.report.mask_panels import MOST_CLASSES, WORST, WRONG, mask_panels
-from foveate.report.page import render
-from foveate.report.panels import Bars, Gallery, Matrix, Page, Table
+from foveate.report.mask_panels import (
+    ERROR_COLOUR,
+    MAX_MATRIX_CLASSES,
+    MAX_WORST_IMAGES,
+    mask_panels,
+)
+from foveate.report.page import render_html
+from foveate.report.panels import Bars, ConfusionMatrix, Gallery, Page, Table
 from helpers import report_demo as demo
 
 TITLES = [
-    "How well each class is found",
-    "Class by class",
-    "What is taken for what",
-    "The worst pictures",
+    "IoU by class",
+    "Results by class",
+    "Confusion matrix",
+    "Images with the lowest IoU",
 ]
 
 
@@ -27,7 +32,7 @@ def grey(shape=(20, 30, 3)):
 
 
 def page_of(pairs, classes=("ground", "cat", "dog"), image=lambda row: grey()):
-    """Panels by their title, and the page; pairs: (H, W) found and true."""
+    """The panels by title, and the parsed page; pairs: (H, W) predictions and targets."""
     scorer = semantic.Scorer(
         semantic.per_image_stats([semantic.row(*pair, len(classes)) for pair in pairs]),
         len(classes),
@@ -36,43 +41,43 @@ def page_of(pairs, classes=("ground", "cat", "dog"), image=lambda row: grey()):
         scorer,
         [f"{row}.png" for row in range(len(pairs))],
         image,
-        lambda row: tuple(map(Mask.of, pairs[row])),
+        lambda row: tuple(map(Mask.from_array, pairs[row])),
         classes,
-        [drawing.colour(k) for k in range(len(classes))],
+        [drawing.class_colour(k) for k in range(len(classes))],
     )
     return {panel.title: panel for panel in panels}, Walk(
-        render(Page("t", "", "a", "v", "plain", panels=panels))
+        render_html(Page("t", "", "a", "v", "plain", panels=panels))
     )
 
 
 def scene(wrong=0, shape=(20, 30)):
-    """The answer says dog for so many columns of cat."""
-    true = np.zeros(shape, int)
-    true[:, 10:20], true[:, 20:] = 1, 2
-    true[0] = IGNORE
-    found = np.where(true == IGNORE, 0, true)
-    found[:, 20 - wrong : 20] = 2
-    return found, true
+    """Prediction and target; so many columns of cat are predicted as dog."""
+    target = np.zeros(shape, int)
+    target[:, 10:20], target[:, 20:] = 1, 2
+    target[0] = IGNORE
+    prediction = np.where(target == IGNORE, 0, target)
+    prediction[:, 20 - wrong : 20] = 2
+    return prediction, target
 
 
-def test_each_kind_of_section_is_there():
+def test_every_panel_is_there():
     panels, walk = page_of([scene(1), scene(2)])
     assert list(panels) == TITLES == walk.text("h2")
-    assert [type(panel) for panel in panels.values()] == [Bars, Table, Matrix, Gallery]
+    assert [type(panel) for panel in panels.values()] == [Bars, Table, ConfusionMatrix, Gallery]
     assert len(walk.all("img")) == 2
 
 
-def test_each_class_has_a_row_with_its_figures():
+def test_each_class_has_a_row_with_its_metrics():
     panels, _ = page_of([scene(4)])
-    assert [row[:5] for row in panels["Class by class"].rows] == [
+    assert [row[:5] for row in panels["Results by class"].rows] == [
         ["ground", "33.3%", "100.0%", "100.0%", "100.0%"],
         ["cat", "33.3%", "60.0%", "100.0%", "60.0%"],
         ["dog", "33.3%", "71.4%", "71.4%", "100.0%"],
     ]
-    assert [(bar.name, bar.told) for bar in panels["How well each class is found"].bars] == [
+    assert [(bar.name, bar.label) for bar in panels["IoU by class"].bars] == [
         ("cat", "60.0%"), ("dog", "71.4%"), ("ground", "100.0%"),
     ]  # fmt: skip
-    assert panels["What is taken for what"].counts.tolist() == [
+    assert panels["Confusion matrix"].counts.tolist() == [
         [190, 0, 0],
         [0, 114, 76],
         [0, 0, 190],
@@ -81,69 +86,71 @@ def test_each_class_has_a_row_with_its_figures():
 
 def test_a_class_that_does_not_occur_has_a_row_of_dashes_and_no_bar():
     panels, walk = page_of([scene(1)], ("ground", "cat", "dog", "bird"))
-    assert panels["Class by class"].rows[3] == ["bird", "0.0%", *["–"] * 4]
-    assert "bird" not in [bar.name for bar in panels["How well each class is found"].bars]
-    assert not any("nan" in text.lower() for _, text in walk.said)
+    assert panels["Results by class"].rows[3] == ["bird", "0.0%", *["–"] * 4]
+    assert "bird" not in [bar.name for bar in panels["IoU by class"].bars]
+    assert not any("nan" in text.lower() for _, text in walk.texts)
 
 
-# --- the worst pictures
+# --- the images with the lowest IoU
 
 
-def test_the_worst_pictures_come_first_and_are_told():
+def test_the_worst_images_come_first_with_their_metrics():
     panels, _ = page_of([scene(wrong) for wrong in (3, 9, 0, 1, 5, 2, 4)])
-    items = panels["The worst pictures"].items
-    assert [item.small for item in items] == [f"{row}.png" for row in (1, 4, 6, 0, 5)]
-    assert len(items) == WORST
+    items = panels["Images with the lowest IoU"].items
+    assert [item.detail for item in items] == [f"{row}.png" for row in (1, 4, 6, 0, 5)]
+    assert len(items) == MAX_WORST_IMAGES
     iou = (1 + 1 / 10 + 10 / 19) / 3
-    assert items[0].caption == f"{iou:.1%} mean IoU, {9 / 30:.1%} of the pixels wrong"
+    assert items[0].caption == f"mean IoU {iou:.1%}, {9 / 30:.1%} of pixels wrong"
 
 
-def test_picture_truth_answer_and_difference_stand_in_a_square():
+def test_image_target_prediction_and_errors_stand_in_a_grid():
     pair = scene(4, (400, 300))
     panels, _ = page_of([pair], image=lambda row: grey((400, 300, 3)))
-    (item,) = panels["The worst pictures"].items
-    colours = [drawing.colour(k) for k in range(3)]
+    (item,) = panels["Images with the lowest IoU"].items
+    colours = [drawing.class_colour(k) for k in range(3)]
     plain = grey((400, 300, 3))
-    red = drawing.painted(
-        plain, plain * 0 + np.array(WRONG, np.uint8), (pair[0] != pair[1]) & (pair[1] != IGNORE)
+    red = drawing.tint(
+        plain,
+        plain * 0 + np.array(ERROR_COLOUR, np.uint8),
+        (pair[0] != pair[1]) & (pair[1] != IGNORE),
     )
     views = (
         plain,
-        drawing.classes(plain, pair[1], colours),
-        drawing.classes(plain, pair[0], colours),
+        drawing.draw_class_map(plain, pair[1], colours),
+        drawing.draw_class_map(plain, pair[0], colours),
         red,
     )
-    grid = drawing.squared(views)
+    grid = drawing.grid_2x2(views)
     assert np.array_equal(item.image[: len(grid)], grid)
-    legend = drawing.legend(("ground", "cat", "dog"), colours, grid.shape[1])
+    legend = drawing.draw_legend(("ground", "cat", "dog"), colours, grid.shape[1])
     assert np.array_equal(item.image[len(grid) :], legend)
     assert (red[1:, 16:20] != 90).any(2).all()
-    assert (red[0] == 90).all()  # that nobody labelled is not wrong
+    assert (red[0] == 90).all()  # pixels without a label are not errors
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 400), (400, 401), (900, 5), (1300, 801)])
-def test_four_pictures_of_any_size_are_one_of_no_more_than_a_page_holds(shape):
+def test_a_grid_of_images_of_any_size_is_no_larger_than_a_page_shows(shape):
     views = [np.full((*shape, 3), value, np.uint8) for value in (10, 20, 30, 40)]
-    made = drawing.squared(views)
-    height, width = made.shape[0] // 2, made.shape[1] // 2
-    assert made.shape == (2 * height, 2 * width, 3)
+    grid = drawing.grid_2x2(views)
+    height, width = grid.shape[0] // 2, grid.shape[1] // 2
+    assert grid.shape == (2 * height, 2 * width, 3)
     assert max(height, width) <= 404
-    corners = [made[0, 0], made[0, width], made[height, 0], made[height, width]]
+    corners = [grid[0, 0], grid[0, width], grid[height, 0], grid[height, width]]
     assert [corner.tolist() for corner in corners] == [[value] * 3 for value in (10, 20, 30, 40)]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (1001, 640)])
-@pytest.mark.parametrize("bands", [1, 3, 5])
-def test_pictures_of_any_size_and_bands_can_be_shown(shape, bands):
-    true = np.zeros(shape, int)
-    pairs = [(np.minimum(true + 1, 1), true), scene(3)]
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_images_of_any_size_and_number_of_channels_can_be_shown(shape, channels):
+    target = np.zeros(shape, int)
+    pairs = [(np.minimum(target + 1, 1), target), scene(3)]
     panels, walk = page_of(
-        pairs, image=lambda row: np.zeros((*pairs[row][0].shape, bands), np.uint8)
+        pairs, image=lambda row: np.zeros((*pairs[row][0].shape, channels), np.uint8)
     )
-    assert len(panels["The worst pictures"].items) == len(walk.all("img")) == 2
+    assert len(panels["Images with the lowest IoU"].items) == len(walk.all("img")) == 2
 
 
-def test_without_pictures_every_figure_is_there():
+def test_without_images_every_metric_is_reported():
     with_, _ = page_of([scene(2)] * 3)
     panels, walk = page_of([scene(2)] * 3, image=lambda row: None)
     assert walk.all("img") == []
@@ -153,47 +160,53 @@ def test_without_pictures_every_figure_is_there():
     ]
 
 
-# --- the ends
+# --- edge cases
 
 
-NONE = np.full((20, 30), IGNORE)
+UNLABELLED = np.full((20, 30), IGNORE)
 
 
 @pytest.mark.parametrize(
     ("pairs", "classes"),
     [
-        pytest.param([], ("ground", "cat", "dog"), id="no picture"),
-        pytest.param([(NONE * 0, NONE)], ("ground", "cat", "dog"), id="nothing labelled"),
-        pytest.param([(NONE * 0, NONE * 0)], ("ground",), id="one class"),
+        pytest.param([], ("ground", "cat", "dog"), id="no images"),
+        pytest.param([(UNLABELLED * 0, UNLABELLED)], ("ground", "cat", "dog"), id="no labels"),
+        pytest.param([(UNLABELLED * 0, UNLABELLED * 0)], ("ground",), id="one class"),
         pytest.param(
-            [scene(3), (NONE * 0, NONE)], ("ground", "cat", "dog"), id="nothing labelled in one"
+            [scene(3), (UNLABELLED * 0, UNLABELLED)],
+            ("ground", "cat", "dog"),
+            id="no labels in one image",
         ),
-        pytest.param([scene(0)], ("ground", "cat", "dog"), id="all right"),
+        pytest.param([scene(0)], ("ground", "cat", "dog"), id="all correct"),
     ],
 )
-def test_a_page_can_be_made_of_next_to_nothing(pairs, classes):
+def test_a_page_can_be_made_from_almost_nothing(pairs, classes):
     panels, walk = page_of(pairs, classes)
-    assert [row[0] for row in panels["Class by class"].rows] == list(classes)
-    assert not any("nan" in text.lower() for _, text in walk.said)
+    assert [row[0] for row in panels["Results by class"].rows] == list(classes)
+    assert not any("nan" in text.lower() for _, text in walk.texts)
 
 
-@pytest.mark.parametrize("count", [MOST_CLASSES, MOST_CLASSES + 1, 300])
-def test_of_many_classes_those_with_most_pixels_are_set_against_each_other(count):
+@pytest.mark.parametrize("count", [MAX_MATRIX_CLASSES, MAX_MATRIX_CLASSES + 1, 300])
+def test_the_confusion_matrix_of_many_classes_holds_those_with_the_most_pixels(count):
     names = [f"class {k}" for k in range(count)]
-    true = np.random.default_rng(0).integers(0, count, (60, 90))
-    true[:30] = count - 1
-    panels, walk = page_of([(np.roll(true, 1, 1), true)], names, lambda row: grey((60, 90, 1)))
-    matrix = panels["What is taken for what"]
-    frequent = sorted(sorted(range(count), key=lambda k: (-(true == k).sum(), k))[:MOST_CLASSES])
+    target = np.random.default_rng(0).integers(0, count, (60, 90))
+    target[:30] = count - 1
+    panels, walk = page_of([(np.roll(target, 1, 1), target)], names, lambda row: grey((60, 90, 1)))
+    matrix = panels["Confusion matrix"]
+    frequent = sorted(
+        sorted(range(count), key=lambda k: (-(target == k).sum(), k))[:MAX_MATRIX_CLASSES]
+    )
     assert list(matrix.labels) == [names[k] for k in frequent]
-    assert matrix.counts.shape == (MOST_CLASSES, MOST_CLASSES)
-    assert matrix.counts[-1].sum() <= (true == count - 1).sum()
-    assert (f"Of {count} classes the {MOST_CLASSES}" in matrix.words) == (count > MOST_CLASSES)
-    assert len(panels["Class by class"].rows) == count
+    assert matrix.counts.shape == (MAX_MATRIX_CLASSES, MAX_MATRIX_CLASSES)
+    assert matrix.counts[-1].sum() <= (target == count - 1).sum()
+    assert (f"Of {count} classes, the {MAX_MATRIX_CLASSES}" in matrix.text) == (
+        count > MAX_MATRIX_CLASSES
+    )
+    assert len(panels["Results by class"].rows) == count
     assert len(walk.all("img")) == 1
 
 
-def test_a_class_with_any_name_is_text():
+def test_a_class_name_is_escaped():
     panels, walk = page_of([scene(2)], (demo.HOSTILE, "two\nlines", " "))
     assert not walk.all("script")
-    assert panels["Class by class"].rows[0][0] == demo.HOSTILE
+    assert panels["Results by class"].rows[0][0] == demo.HOSTILE

@@ -1,4 +1,4 @@
-"""The page as a whole: well formed, self-contained, safe with any name, the same every time, and small."""
+"""The page as a whole: well formed, self-contained, safe with any name, reproducible and small."""
 
 from __future__ import annotations
 
@@ -10,174 +10,174 @@ import numpy as np
 import pytest
 
 from foveate.errors import RunError
-from foveate.report.page import render, write
-from foveate.report.panels import Gallery, Item, Matrix, Page, Table
+from foveate.report.page import render_html, write_html
+from foveate.report.panels import ConfusionMatrix, Gallery, GalleryItem, Page, Table
 from helpers import report_demo as demo
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Walk(HTMLParser):
-    """Every element with its attributes; fails on a tag that is closed out of order."""
+    """Collects elements and texts; fails on a tag that is closed out of order."""
 
     def __init__(self, text: str):
         super().__init__()
         self.open: list[str] = []
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.said: list[tuple[str, str]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
         self.feed(text)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
         assert len({name for name, _ in attrs}) == len(attrs), (tag, attrs)
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
         if self.open:
-            self.said.append((self.open[-1], data))
+            self.texts.append((self.open[-1], data))
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attrs for name, attrs in self.found if name == tag]
+        return [attrs for name, attrs in self.elements if name == tag]
 
     def text(self, tag: str) -> list[str]:
-        return [data.strip() for name, data in self.said if name == tag and data.strip()]
+        return [data.strip() for name, data in self.texts if name == tag and data.strip()]
 
 
 @pytest.fixture(scope="module", params=demo.PAGES)
 def made(request) -> tuple[Page, str]:
     page = demo.PAGES[request.param]()
-    return page, render(page)
+    return page, render_html(page)
 
 
-def test_it_is_well_formed_and_accessible(made):
+def test_a_page_is_well_formed_and_accessible(made):
     page, html = made
     walk = Walk(html)
     assert html.startswith("<!doctype html>")
     assert walk.all("html") == [{"lang": "en"}]
     assert walk.text("title") == [page.title]
-    assert walk.text("h1") == [page.prediction]
+    assert walk.text("h1") == [page.headline]
     assert walk.text("h2") == [panel.title for panel in page.panels]
-    assert [tag for tag, _ in walk.found if re.fullmatch(r"h\d", tag)] == ["h1"] + ["h2"] * len(
+    assert [tag for tag, _ in walk.elements if re.fullmatch(r"h\d", tag)] == ["h1"] + ["h2"] * len(
         page.panels
     )
     assert all(image["alt"] for image in walk.all("img"))
     charts = [attrs for attrs in walk.all("div") if attrs.get("role") == "img"]
     assert len(charts) == 2
     assert all(len(attrs["aria-label"]) > 40 for attrs in charts)
-    labels = {attrs["aria-labelledby"] for _, attrs in walk.found if "aria-labelledby" in attrs}
+    labels = {attrs["aria-labelledby"] for _, attrs in walk.elements if "aria-labelledby" in attrs}
     assert labels <= {attrs["id"] for attrs in walk.all("h2")}
 
 
-def test_it_loads_nothing_and_runs_nothing(made):
+def test_a_page_loads_nothing_and_runs_nothing(made):
     walk = Walk(made[1])
-    tags = {tag for tag, _ in walk.found}
+    tags = {tag for tag, _ in walk.elements}
     assert tags.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
-    for _, attrs in walk.found:
+    for _, attrs in walk.elements:
         assert not any(name.startswith("on") for name in attrs)
         for name in ("src", "href", "xlink:href", "srcset", "action"):
             assert (attrs.get(name) or "#").startswith(("#", "data:image/"))
     assert not re.search(r"https?:|@import|url\((?!#)", re.sub(r'"data:image[^"]*"', "", made[1]))
 
 
-def test_ids_are_unique_and_every_reference_has_one(made):
+def test_ids_are_unique_and_every_reference_has_a_target(made):
     html = made[1]
-    ids = [attrs["id"] for _, attrs in Walk(html).found if "id" in attrs]
+    ids = [attrs["id"] for _, attrs in Walk(html).elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     references = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', html))
     assert references
     assert references <= set(ids)
 
 
-def test_the_same_chart_twice_still_has_its_own_ids():
+def test_the_same_chart_twice_has_different_ids():
     page = demo.page()
-    test_ids_are_unique_and_every_reference_has_one(
-        (page, render(replace(page, panels=[*page.panels, *page.panels])))
+    test_ids_are_unique_and_every_reference_has_a_target(
+        (page, render_html(replace(page, panels=[*page.panels, *page.panels])))
     )
 
 
-def test_it_is_small_and_the_same_every_time(made):
+def test_a_page_is_small_and_renders_to_the_same_bytes(made):
     assert len(made[1].encode()) < 1_500_000
-    assert render(made[0]) == made[1]
+    assert render_html(made[0]) == made[1]
 
 
-def test_two_makings_are_the_same():
-    assert render(demo.page()) == render(demo.page())
+def test_the_same_contents_give_the_same_page():
+    assert render_html(demo.page()) == render_html(demo.page())
 
 
-def test_any_name_is_text_and_nothing_else():
+def test_any_name_is_escaped():
     name = demo.HOSTILE
     page = Page(
         title=name,
         subtitle=name,
-        prediction=name,
+        headline=name,
         verdict=name,
         tone="good",
         panels=[
             Table(name, name, [name, name], [[name, name]]),
-            Matrix(name, name, np.eye(2, dtype=np.int64), [name, name]),
-            Gallery(name, name, [Item(np.zeros((2, 2, 1), np.uint8), name, name, "bad")]),
+            ConfusionMatrix(name, name, np.eye(2, dtype=np.int64), [name, name]),
+            Gallery(name, name, [GalleryItem(np.zeros((2, 2, 1), np.uint8), name, name, "bad")]),
         ],
     )
-    walk = Walk(render(page))
+    walk = Walk(render_html(page))
     assert walk.text("h1") == walk.text("title") == [name]
     assert walk.text("td")[:2] == [name, name]
     assert walk.all("img")[0]["alt"] == name
     assert not walk.all("script")
     assert "49" not in "".join(
-        text for _, text in walk.said if "{{" in text
-    )  # a name is no template
+        text for _, text in walk.texts if "{{" in text
+    )  # a name is not a template
 
 
-def test_a_name_that_is_no_unicode_can_be_written(tmp_path):
-    write(replace(demo.page(), subtitle="bad\udcff name"), tmp_path / "report.html")
+def test_a_name_that_is_not_valid_unicode_can_be_written(tmp_path):
+    write_html(replace(demo.page(), subtitle="bad\udcff name"), tmp_path / "report.html")
     assert "bad\\udcff name" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path):
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(RunError, match=r"report\.html"):
-        write(demo.page(), tmp_path / "missing" / "report.html")
+        write_html(demo.page(), tmp_path / "missing" / "report.html")
 
 
-def test_figures_that_are_no_number_are_dashes_and_names_are_not():
+def test_metrics_that_are_not_finite_become_dashes_and_names_do_not():
     table = Table(
         "t", "", ["class", "recall", "f1"], [["nan", "nan%", "NaN"], ["inf", "-inf", "12.5%"]]
     )
-    walk = Walk(render(Page("t", "", "a", "v", "plain", panels=[table])))
+    walk = Walk(render_html(Page("t", "", "a", "v", "plain", panels=[table])))
     assert walk.text("td") == ["nan", "–", "–", "inf", "–", "12.5%"]
-    for _, html in ((name, render(make())) for name, make in demo.PAGES.items()):
+    for _, html in ((name, render_html(make())) for name, make in demo.PAGES.items()):
         assert not re.search(r">\s*nan%?\s*<", html)
         assert not re.search(r"[:(]\s*nan\b", html)  # no NaN in a style either
 
 
-def test_empty_panels_say_so():
-    html = render(
+def test_an_empty_panel_says_that_it_is_empty():
+    html = render_html(
         Page("t", "", "a", "v", "plain", panels=[Table("t", "", ["x"], []), Gallery("g", "", [])])
     )
     assert Walk(html).text("td") == ["none"]
-    assert "No picture to show." in html
+    assert "No images to show." in html
 
 
-def test_many_classes_are_named_by_their_most_frequent_confusions():
+def test_many_classes_are_shown_by_their_most_frequent_confusions():
     def matrix_page(classes: int) -> str:
         counts = np.diag(np.full(classes, 9))
         counts[3, 1], counts[0, 2] = 7, 5
-        return render(
+        return render_html(
             Page(
                 "t",
                 "",
                 "a",
                 "v",
                 "plain",
-                panels=[Matrix("m", "", counts, [f"c{i}" for i in range(classes)])],
+                panels=[ConfusionMatrix("m", "", counts, [f"c{i}" for i in range(classes)])],
             )
         )
 

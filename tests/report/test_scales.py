@@ -1,4 +1,4 @@
-"""Where things lie on the page."""
+"""Positions, shades and texts on the page."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.report.panels import Bar, Matrix
+from foveate.report.panels import Bar, ConfusionMatrix
 from foveate.report.scales import (
     Scale,
-    cells,
     close_up,
-    confusions,
-    figure,
+    dash_if_not_finite,
     full_scale,
-    share,
-    tick,
+    matrix_rows,
+    parse_percent,
+    tick_label,
+    top_confusions,
 )
 
 NAN = float("nan")
@@ -28,31 +28,31 @@ def bar(value: float, model: bool = False, spread: float = 0.01) -> Bar:
 
 
 @given(st.lists(st.tuples(VALUES, st.booleans()), max_size=6))
-def test_every_bar_lies_on_its_scale_and_longer_means_more(rows):
+def test_every_bar_lies_on_its_scale_and_a_longer_bar_means_more(rows):
     bars = [bar(value, model) for value, model in rows]
     scale = full_scale(bars)
     assert scale.low == 0
     assert scale.high >= 1
-    known = sorted(value for value, _ in rows if value == value)
-    places = [scale.at(value) for value in known]
-    assert places == sorted(places)
-    assert all(0 <= place <= 100 for place in places)
+    finite = sorted(value for value, _ in rows if value == value)
+    positions = [scale.percent(value) for value in finite]
+    assert positions == sorted(positions)
+    assert all(0 <= position <= 100 for position in positions)
     near = close_up(bars)
     if near is not None:
         scale, shown = near
-        assert 0 < sum(one.model for one in shown) < len(shown)
+        assert 0 < sum(one.highlighted for one in shown) < len(shown)
         for one in shown:
             assert scale.low - 1e-9 <= one.low
             assert one.high <= scale.high * (1 + 1e-9)
         assert 2 <= len(scale.ticks) <= 6
-        assert scale.at(scale.ticks[-1]) == pytest.approx(100, abs=0.01)
+        assert scale.percent(scale.ticks[-1]) == pytest.approx(100, abs=0.01)
 
 
-def test_a_close_up_is_of_those_near_the_model():
+def test_a_close_up_shows_the_bars_near_the_model():
     scale, shown = close_up([bar(0.1), bar(0.963), bar(0.978), bar(0.985, True)])
     assert [one.value for one in shown] == [0.963, 0.978, 0.985]
     assert (scale.low, scale.high) == pytest.approx((0.94, 1.0))
-    assert [tick(value, scale) for value in scale.ticks] == ["94%", "96%", "98%", "100%"]
+    assert [tick_label(value, scale) for value in scale.ticks] == ["94%", "96%", "98%", "100%"]
 
 
 @pytest.mark.parametrize(
@@ -68,47 +68,47 @@ def test_a_close_up_is_of_those_near_the_model():
         [bar(0.5, True, 0.3), bar(0.5)],
     ],
 )
-def test_no_close_up_where_it_would_show_nothing_more(bars):
+def test_there_is_no_close_up_that_would_show_nothing_more(bars):
     assert close_up(bars) is None
 
 
 def test_a_missing_value_has_no_length():
-    assert Scale(0, 1).at(NAN) == Scale(0, 1).at(None) == 0
+    assert Scale(0, 1).percent(NAN) == Scale(0, 1).percent(None) == 0
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN%", " -inf ", "+Infinity", "nan %"])
-def test_no_number_is_a_dash(text):
-    assert figure(text) == "–"
+def test_a_number_that_is_not_finite_becomes_a_dash(text):
+    assert dash_if_not_finite(text) == "–"
 
 
 @pytest.mark.parametrize("text", ["0", "12.5%", "nano", "nan of 3", "", "infant"])
-def test_everything_else_is_left_alone(text):
-    assert figure(text) == text
+def test_any_other_text_is_unchanged(text):
+    assert dash_if_not_finite(text) == text
 
 
-def test_only_percentages_from_0_to_100_are_shares():
-    assert [share(text) for text in ("0.0%", "98.5%", "100%", "7 %")] == [0, 98.5, 100, 7]
+def test_only_percentages_from_0_to_100_are_parsed():
+    assert [parse_percent(text) for text in ("0.0%", "98.5%", "100%", "7 %")] == [0, 98.5, 100, 7]
     assert [
-        share(text) for text in ("101%", "-3%", "+0.7%", "0.5", "nan%", "50% off", "", "½%")
+        parse_percent(text) for text in ("101%", "-3%", "+0.7%", "0.5", "nan%", "50% off", "", "½%")
     ] == [None] * 8
 
 
 @pytest.mark.parametrize("classes", [2, 10, 40, 200])
-def test_cells_and_confusions_tell_the_counts(classes):
+def test_cells_and_confusions_agree_with_the_counts(classes):
     counts = np.random.default_rng(classes).integers(0, 3, (classes, classes))
-    counts[0] = 0  # a class that has no picture
-    matrix = Matrix("", "", counts, [f"{i}" for i in range(classes)])
-    rows = cells(matrix)
-    assert np.array_equal([[cell.count for cell in row] for _, _, row in rows], counts)
-    assert [total for _, total, _ in rows] == counts.sum(1).tolist()
+    counts[0] = 0  # a class without images
+    matrix = ConfusionMatrix("", "", counts, [f"{i}" for i in range(classes)])
+    rows = matrix_rows(matrix)
+    assert np.array_equal([[cell.count for cell in row.cells] for row in rows], counts)
+    assert [row.total for row in rows] == counts.sum(1).tolist()
     assert all(
-        0 <= cell.heat <= 100 and cell.right == (i == j)
-        for i, (*_, r) in enumerate(rows)
-        for j, cell in enumerate(r)
+        0 <= cell.shade <= 100 and cell.correct == (i == j)
+        for i, row in enumerate(rows)
+        for j, cell in enumerate(row.cells)
     )
-    pairs, everyone = confusions(matrix)
-    assert everyone == np.count_nonzero(counts) - np.count_nonzero(counts.diagonal())
-    assert len(pairs) == min(20, everyone)
+    pairs, total = top_confusions(matrix)
+    assert total == np.count_nonzero(counts) - np.count_nonzero(counts.diagonal())
+    assert len(pairs) == min(20, total)
     assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)
     assert all(
         pair.target != pair.prediction
@@ -117,8 +117,7 @@ def test_cells_and_confusions_tell_the_counts(classes):
     )
 
 
-def test_no_mistake_is_no_confusion():
-    assert confusions(Matrix("", "", np.eye(30, dtype=np.int64), [f"{i}" for i in range(30)])) == (
-        [],
-        0,
-    )
+def test_a_perfect_matrix_has_no_confusions():
+    labels = [f"{i}" for i in range(30)]
+    matrix = ConfusionMatrix("", "", np.eye(30, dtype=np.int64), labels)
+    assert top_confusions(matrix) == ([], 0)

@@ -1,0 +1,1 @@
+"""Charts, panels and one self-contained HTML page."""

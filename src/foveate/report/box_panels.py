@@ -1,4 +1,4 @@
-"""The report's sections about boxes: class by class, by size, how precision falls with recall, and where mistakes are."""
+"""Report panels on boxes: results by class, precision and recall, and the errors by their type."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from foveate.annotations import Boxes
 from foveate.metrics import detection as metrics
 from foveate.metrics.box_errors import KINDS, Mistake, mistakes
 from foveate.report import charts, drawing
-from foveate.report.panels import Chart, Gallery, Item, Panel, Table
+from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table, count_noun
 
 ReadImage = Callable[[int], NDArray[np.uint8] | None]
 
-MOST_CURVES = 6
-"""Classes whose curve is drawn: those with most true boxes."""
-OF_EACH_KIND = 6
-WORST = 6
-"""Pictures that are shown whole, those with most mistakes."""
-_MARGIN = 0.6  # of a box's sides, shown around it
+MAX_CURVES = 6
+"""Classes with a precision-recall curve: those with the most objects."""
+MAX_PER_ERROR_TYPE = 6
+"""Close-ups of each type of error."""
+MAX_WORST_IMAGES = 6
+"""Whole images, those with the most errors."""
+_MARGIN = 0.6
+"""The margin around a box in a close-up, as a share of its longer side."""
 
 
 def box_panels(
@@ -32,186 +34,206 @@ def box_panels(
     classes: Sequence[str],
     thresholds: NDArray[np.float64],
 ) -> list[Panel]:
-    """From a tally of `evaluation.detection`; thresholds: (K,) scores from which on a box is shown."""
+    """Make the panels of a detection run.
+
+    Args:
+        stats: Per-image statistics from `metrics.detection`.
+        ids: The id of each image.
+        read_image: Returns the image of a row, (H, W, C) uint8, or None if it cannot be read.
+        classes: The K class names.
+        thresholds: The score from which on a box of each class counts, shape (K,).
+    """
     rows = metrics.per_class(stats, len(classes), thresholds)
     pairs = [metrics.boxes_of(stats, row) for row in range(len(ids))]
-    shown = [(found[_sure(found, thresholds)], true) for found, true in pairs]
-    wrong = [mistakes(*read_pair) for read_pair in shown]
+    pairs = [(boxes[_is_confident(boxes, thresholds)], targets) for boxes, targets in pairs]
+    errors = [mistakes(boxes, targets) for boxes, targets in pairs]
     return [
-        by_class(rows, classes, thresholds),
-        curves(rows, classes),
-        _kinds(wrong, sum(len(found) for found, _ in shown)),
-        _whole(shown, wrong, ids, read_image, classes),
-        *_close(shown, wrong, ids, read_image, classes),
+        class_table(rows, classes, thresholds, "boxes"),
+        precision_recall_chart(rows, classes, "boxes"),
+        _error_table(errors, sum(len(boxes) for boxes, _ in pairs)),
+        _worst_images(pairs, errors, ids, read_image, classes),
+        *_error_galleries(pairs, errors, ids, read_image, classes),
     ]
 
 
-def _sure(found: Boxes, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
-    assert found.scores is not None
-    return found.scores >= thresholds[found.classes]
+def _is_confident(boxes: Boxes, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    assert boxes.scores is not None
+    return boxes.scores >= thresholds[boxes.classes]
 
 
-def by_class(
+def class_table(
     rows: Sequence[metrics.ClassMetrics],
     classes: Sequence[str],
     thresholds: NDArray[np.float64],
-    instance: str = "box",
+    noun: str,
 ) -> Table:
-    """The figures of each class. thing: what is found, "box" or "mask"."""
-    told = [
+    """Make the table of each class's metrics.
+
+    Args:
+        rows: The metrics of each class.
+        classes: The class names.
+        thresholds: The score from which on a prediction of each class counts.
+        noun: The plural of what is predicted: "boxes" or "masks".
+    """
+    cells = [
         [
             name,
             f"{row.n:,}",
-            *(_share(value) for value in (row.ap50, row.ap, row.precision, row.recall)),
-            f"{least:.2f}",
+            *(_percent(value) for value in (row.ap50, row.ap, row.precision, row.recall)),
+            f"{threshold:.2f}",
         ]
-        for name, row, least in zip(classes, rows, thresholds, strict=True)
+        for name, row, threshold in zip(classes, rows, thresholds, strict=True)
     ]
     return Table(
-        "Class by class",
-        f"AP50 is the average precision over all scores where a {instance} counts that overlaps a true one by half (IoU 0.5), AP "
-        f"the mean over overlaps from 0.5 to 0.95. Precision and recall are of the {instance}{'es' if instance == 'box' else 's'} that "
-        "are shown: those whose score reaches the threshold, chosen on the validation part.",
-        ["class", "true ones", "AP50", "AP", "precision", "recall", "threshold"],
-        told,
+        "Results by class",
+        "AP50 is the average precision at an IoU of 0.5; AP is its mean over IoUs from 0.5 to "
+        f"0.95. Precision and recall count the {noun} whose score reaches the threshold, which "
+        "was chosen on the validation split.",
+        ["class", "objects", "AP50", "AP", "precision", "recall", "threshold"],
+        cells,
     )
 
 
-def _share(value: float) -> str:
+def _percent(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1%}"
 
 
-def curves(
-    rows: Sequence[metrics.ClassMetrics], classes: Sequence[str], instance: str = "box"
+def precision_recall_chart(
+    rows: Sequence[metrics.ClassMetrics], classes: Sequence[str], noun: str
 ) -> Chart:
-    """Precision against recall."""
-    frequent = sorted((k for k, row in enumerate(rows) if row.n), key=lambda k: -rows[k].n)[
-        :MOST_CURVES
-    ]
-    named = {classes[k]: rows[k].curve for k in frequent}
+    """Make the precision-recall curves of the most frequent classes; see `class_table`."""
+    occurring = [k for k, row in enumerate(rows) if row.n]
+    frequent = sorted(occurring, key=lambda k: -rows[k].n)[:MAX_CURVES]
+    rest = ""
+    if len(frequent) < len(occurring):
+        rest = f" Shown are the {len(frequent)} classes with the most objects."
     return Chart(
-        "Fewer misses, more false alarms",
-        f"Each curve goes from the surest {instance} to the least sure: to the right are more of the true ones found, downwards "
-        "are more of the answers false. The higher and the further right, the better.",
-        charts.precision_recall(named),
+        "Precision and recall",
+        f"Each curve runs from the most confident {noun} on the left to the least confident on "
+        "the right. Recall is the share of objects that are detected, precision the share of "
+        f"{noun} that are correct. The closer to the top right, the better.{rest}",
+        charts.precision_recall({classes[k]: rows[k].curve for k in frequent}),
     )
 
 
-def _kinds(wrong: Sequence[Sequence[Mistake]], shown: int) -> Table:
-    counts = Counter(mistake.kind for each in wrong for mistake in each)
-    images = Counter(kind for each in wrong for kind in {mistake.kind for mistake in each})
+def _error_table(errors: Sequence[Sequence[Mistake]], box_count: int) -> Table:
+    counts = Counter(error.kind for row in errors for error in row)
+    image_counts = Counter(kind for row in errors for kind in {error.kind for error in row})
     return Table(
-        "What goes wrong",
-        f"Of the {shown:,} boxes that are shown, and of the true ones, each mistake by its kind (after Bolya et al., "
-        "TIDE, 2020).",
-        ["kind", "which is", "count", "in pictures"],
-        [[kind, what, f"{counts[kind]:,}", f"{images[kind]:,}"] for kind, what in KINDS.items()],
+        "Types of error",
+        f"Each error among the {count_noun(box_count, 'predicted box', 'predicted boxes')} and "
+        "the target boxes, by its type (after Bolya et al., TIDE, 2020).",
+        ["type", "meaning", "count", "images"],
+        [
+            [kind, meaning, f"{counts[kind]:,}", f"{image_counts[kind]:,}"]
+            for kind, meaning in KINDS.items()
+        ],
         2,
     )
 
 
-def _whole(
-    shown: Sequence[tuple[Boxes, Boxes]],
-    wrong: Sequence[Sequence[Mistake]],
+def _worst_images(
+    pairs: Sequence[tuple[Boxes, Boxes]],
+    errors: Sequence[Sequence[Mistake]],
     ids: Sequence[str],
     read_image: ReadImage,
     classes: Sequence[str],
 ) -> Gallery:
-    order = sorted(range(len(ids)), key=lambda row: -len(wrong[row]))[:WORST]
+    order = sorted(range(len(ids)), key=lambda row: -len(errors[row]))[:MAX_WORST_IMAGES]
     items = []
     for row in order:
         image = read_image(row)
-        if image is None or not wrong[row]:
+        if image is None or not errors[row]:
             continue
-        found, true = shown[row]
-        counts = Counter(mistake.kind for mistake in wrong[row])
-        told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        items.append(Item(_drawn(image, found, true, classes), told, ids[row], "bad"))
+        counts = Counter(error.kind for error in errors[row])
+        caption = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        drawn = _draw_pair(image, *pairs[row], classes)
+        items.append(GalleryItem(drawn, caption, ids[row], "bad"))
     return Gallery(
-        "The worst pictures",
-        "Those with most mistakes. White: the true boxes; in colour: what was found.",
+        "Images with the most errors",
+        "White: target boxes. Coloured: predicted boxes.",
         items,
         large=True,
     )
 
 
-def _close(
-    shown: Sequence[tuple[Boxes, Boxes]],
-    wrong: Sequence[Sequence[Mistake]],
+def _error_galleries(
+    pairs: Sequence[tuple[Boxes, Boxes]],
+    errors: Sequence[Sequence[Mistake]],
     ids: Sequence[str],
     read_image: ReadImage,
     classes: Sequence[str],
 ) -> list[Gallery]:
-    """The surest mistakes of each kind; of those that were missed the largest."""
+    """Close-ups of each type of error, the most confident predictions and largest misses first."""
     galleries = []
-    for kind, what in KINDS.items():
-        all_of = [
-            (row, mistake)
-            for row, each in enumerate(wrong)
-            for mistake in each
-            if mistake.kind == kind
+    for kind, meaning in KINDS.items():
+        rows = [
+            (row, error)
+            for row, row_errors in enumerate(errors)
+            for error in row_errors
+            if error.kind == kind
         ]
-        all_of.sort(key=lambda read_pair: _weight(shown[read_pair[0]], read_pair[1]))
+        rows.sort(key=lambda item: _sort_key(pairs[item[0]], item[1]))
         items = []
-        for row, mistake in all_of[:OF_EACH_KIND]:
+        for row, error in rows[:MAX_PER_ERROR_TYPE]:
             if (image := read_image(row)) is not None:
-                items.append(_cut(image, *shown[row], mistake, ids[row], classes))
+                items.append(_close_up(image, *pairs[row], error, ids[row], classes))
         if items:
-            order = "the largest" if kind == "missed" else "the surest"
-            galleries.append(
-                Gallery(
-                    f"{kind.capitalize()}: {what}",
-                    f"{len(all_of):,} in all; {order} of them.",
-                    items,
-                )
-            )
+            text = f"{meaning[:1].upper()}{meaning[1:]}."
+            if len(rows) > len(items):
+                order = "largest" if kind == "missed" else "most confident"
+                text += f" Of {len(rows):,}, the {len(items)} {order} are shown."
+            galleries.append(Gallery(f"Errors: {kind}", text, items))
     return galleries
 
 
-def _weight(read_pair: tuple[Boxes, Boxes], mistake: Mistake) -> float:
-    """Largest first."""
-    found, true = read_pair
-    if mistake.found is None:
-        return -float((true.corners[mistake.true, 2:] - true.corners[mistake.true, :2]).prod())
-    assert found.scores is not None
-    return -float(found.scores[mistake.found])
+def _sort_key(pair: tuple[Boxes, Boxes], error: Mistake) -> float:
+    """Minus the area of a missed box; minus the score of a predicted one."""
+    boxes, targets = pair
+    if error.found is None:
+        corners = targets.corners[error.true]
+        return -float((corners[2:] - corners[:2]).prod())
+    assert boxes.scores is not None
+    return -float(boxes.scores[error.found])
 
 
-def _cut(
+def _close_up(
     image: NDArray[np.uint8],
-    found: Boxes,
-    true: Boxes,
-    mistake: Mistake,
+    boxes: Boxes,
+    targets: Boxes,
+    error: Mistake,
     id: str,
     classes: Sequence[str],
-) -> Item:
-    """The surroundings of one mistake."""
-    which = [None if row is None else np.array([row]) for row in (mistake.found, mistake.true)]
-    own = found[np.zeros(0, np.int64) if which[0] is None else which[0]]
-    theirs = true[np.zeros(0, np.int64) if which[1] is None else which[1]]
-    both = np.concatenate([own.corners, theirs.corners])
-    low, high = both[:, :2].min(0), both[:, 2:].max(0)
+) -> GalleryItem:
+    """The boxes of one error and their surroundings."""
+    box, target = _pick(boxes, error.found), _pick(targets, error.true)
+    corners = np.concatenate([box.corners, target.corners])
+    low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     margin = _MARGIN * max(*(high - low), 8)
-    sides = np.array(image.shape[1::-1])
-    left, top = (
-        (low - margin).clip(0, sides - 1).astype(int)
-    )  # a box may have been drawn beyond its picture
-    right, bottom = np.ceil(high + margin).clip([left + 1, top + 1], sides).astype(int)
+    size = np.array(image.shape[1::-1])
+    # A target box may lie beyond its image.
+    left, top = (low - margin).clip(0, size - 1).astype(int)
+    right, bottom = np.ceil(high + margin).clip([left + 1, top + 1], size).astype(int)
     shift = [left, top, left, top]
-    own, theirs = (
-        Boxes(boxes.corners - shift, boxes.classes, boxes.scores) for boxes in (own, theirs)
-    )
-    name = classes[(theirs if mistake.found is None else own).classes[0]]
-    sure = "" if own.scores is None or not len(own) else f"{own.scores[0]:.0%} sure · "
-    drawn = _drawn(image[top:bottom, left:right], own, theirs, classes)
-    caption = f"{name}, for {classes[theirs.classes[0]]}" if mistake.kind == "wrong class" else name
-    return Item(drawn, caption, f"{sure}{id}", "bad")
+    box, target = (Boxes(each.corners - shift, each.classes, each.scores) for each in (box, target))
+    drawn = _draw_pair(image[top:bottom, left:right], box, target, classes)
+    caption = classes[(target if error.found is None else box).classes[0]]
+    if error.kind == "wrong class":
+        caption = f"predicted {caption}, target {classes[target.classes[0]]}"
+    if box.scores is not None and len(box):
+        id = f"confidence {box.scores[0]:.0%} · {id}"
+    return GalleryItem(drawn, caption, id, "bad")
 
 
-def _drawn(
-    image: NDArray[np.uint8], found: Boxes, true: Boxes, classes: Sequence[str]
+def _pick(boxes: Boxes, row: int | None) -> Boxes:
+    return boxes[np.zeros(0, np.int64) if row is None else np.array([row])]
+
+
+def _draw_pair(
+    image: NDArray[np.uint8], boxes: Boxes, targets: Boxes, classes: Sequence[str]
 ) -> NDArray[np.uint8]:
-    corners = np.concatenate([true.corners, found.corners])
-    colours = [drawing.TRUE] * len(true) + [drawing.colour(int(k)) for k in found.classes]
-    captions = [""] * len(true) + [classes[k] for k in found.classes]
-    return drawing.boxes(image, corners, colours, captions)
+    corners = np.concatenate([targets.corners, boxes.corners])
+    colours = [drawing.TARGET_COLOUR] * len(targets)
+    colours += [drawing.class_colour(int(k)) for k in boxes.classes]
+    captions = [""] * len(targets) + [classes[k] for k in boxes.classes]
+    return drawing.draw_boxes(image, corners, colours, captions)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG whose colours are the page's own CSS variables, so that they follow light and dark."""
+"""Charts as inline SVG in the colours of the page's CSS variables, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.metrics.names import written
-from foveate.report.panels import Drawing, Key
+from foveate.report.panels import LegendEntry, Plot, count_noun
 
-# What matplotlib draws with -> what the page replaces it by.
+# Matplotlib draws with these colours; the page replaces them by its CSS variables.
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"
 _VARIABLES = {
     _INK: "--ink",
@@ -25,11 +25,11 @@ _VARIABLES = {
     _OTHER: "--other",
 }
 COLOURS = {variable.removeprefix("--"): colour for colour, variable in _VARIABLES.items()}
-"""What else is drawn by `drawn` takes these, by the names of the page's variables."""
+"""The colours that `render_svg` replaces by CSS variables, by the names of these variables."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "foveate",  # else the names in the file differ from run to run
+    "svg.hashsalt": "foveate",  # without it the ids in the file differ from run to run
     "text.parse_math": False,
     "font.size": 10,
     "text.color": _INK,
@@ -52,45 +52,51 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.8,
     "figure.constrained_layout.use": True,
 }
-WIDE_LOSS = 50
-"""Losses whose largest is this many times their smallest are drawn on a logarithmic scale."""
+LOG_SCALE_RATIO = 50
+"""Losses get a logarithmic scale if the largest exceeds the smallest by this factor."""
+MAX_NAME_LENGTH = 32
+"""Characters of a class name in a chart."""
+_LINE_COLOURS = (_MODEL, _OTHER, _INK, _MUTED)
 
 
-def learning_curves(rows: Sequence[Mapping[str, Any]], figure: str) -> Drawing:
-    """Train and validation loss, and beside them the primary figure, over epochs; the kept weights are marked.
+def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Plot:
+    """Draw the training and validation loss, and a metric beside them, over epochs.
 
-    rows: epoch, train_loss, valid_loss, train_FIGURE and valid_FIGURE; NaN leaves a gap. The weights with the lowest
-    finite validation loss are those that were kept.
+    The epoch with the lowest finite validation loss is marked: its weights are the best ones.
+
+    Args:
+        rows: Mappings with epoch, train_loss, valid_loss, train_METRIC and valid_METRIC. NaN leaves
+            a gap.
+        metric: The name of the metric.
     """
     losses = [row["valid_loss"] if np.isfinite(row["valid_loss"]) else np.inf for row in rows]
     best = int(np.argmin(losses)) if rows and np.isfinite(losses).any() else None
     svgs = [
-        _draw((4.4, 2.9), partial(_curve, rows=rows, kind=kind, best=best))
-        for kind in ("loss", figure)
+        _draw((4.4, 2.9), partial(_draw_curves, rows=rows, quantity=quantity, best=best))
+        for quantity in ("loss", metric)
     ]
-    keys = [Key("validation", "model"), Key("training", "other")]
+    legend = [LegendEntry("validation", "model"), LegendEntry("training", "other")]
+    title = f"Loss and {written(metric)} by epoch"
     if best is None:
-        return Drawing(
-            svgs, f"Loss and {written(figure)}: no validation loss was a finite number.", keys
-        )
-    described = (
-        f"Loss and {written(figure)} against epochs. The validation loss is {losses[0]:.3g} at epoch "
-        f"{rows[0]['epoch']:g}, lowest at epoch {rows[best]['epoch']:g} with {losses[best]:.3g}, and "
-        f"{rows[-1]['valid_loss']:.3g} at the end."
+        return Plot(svgs, f"{title}. No validation loss is a finite number.", legend)
+    alt = (
+        f"{title}. The validation loss is {losses[0]:.3g} at epoch {rows[0]['epoch']:g}, "
+        f"lowest at epoch {rows[best]['epoch']:g} with {losses[best]:.3g}, "
+        f"and {rows[-1]['valid_loss']:.3g} at the end."
     )
-    return Drawing(
-        svgs,
-        described,
-        [*keys, Key(f"the weights that were kept, epoch {rows[best]['epoch']:g}", "kept")],
-    )
+    legend.append(LegendEntry(f"best weights, epoch {rows[best]['epoch']:g}", "best"))
+    return Plot(svgs, alt, legend)
 
 
-def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | None) -> None:
+def _draw_curves(
+    axis: Any, rows: Sequence[Mapping[str, Any]], quantity: str, best: int | None
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs = np.array([row["epoch"] for row in rows], float)
     train, valid = (
-        np.array([row[f"{part}_{kind}"] for row in rows], float) for part in ("train", "valid")
+        np.array([row[f"{split}_{quantity}"] for row in rows], float)
+        for split in ("train", "valid")
     )
     marker = "o" if len(rows) < 12 else ""
     axis.plot(epochs, train, color=_OTHER, marker=marker, ms=3.5, ls=(0, (4, 2)))
@@ -98,17 +104,16 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | 
     if best is not None:
         axis.axvline(epochs[best], color=_MUTED, lw=0.8, ls=":")
         axis.plot(epochs[best], valid[best], "o", ms=9, mfc="none", mec=_MODEL, mew=1.8)
-    seen = np.concatenate([train, valid])
-    seen = seen[np.isfinite(seen)]
-    title = written(kind)
-    if kind == "loss":
-        if seen.size and seen.min() > 0 and seen.max() > WIDE_LOSS * seen.min():
+    values = np.concatenate([train, valid])
+    values = values[np.isfinite(values)]
+    title = written(quantity)
+    if quantity == "loss":
+        if values.size and values.min() > 0 and values.max() > LOG_SCALE_RATIO * values.min():
             axis.set_yscale("log")
-            axis.yaxis.set_major_formatter(
-                lambda value, _: f"{value:g}"
-            )  # its own is TeX, which the page does not set
+            # Matplotlib's own labels are TeX, which the page does not typeset.
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             title += ", logarithmic"
-    elif seen.size and seen.min() >= 0 and seen.max() <= 1:
+    elif values.size and values.min() >= 0 and values.max() <= 1:
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     if len(rows) == 1:
         axis.set(xlim=(epochs[0] - 1, epochs[0] + 1), xticks=epochs, xticklabels=[f"{epochs[0]:g}"])
@@ -120,137 +125,137 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, best: int | 
 
 
 def reliability(
-    confidence: NDArray[np.float64], accuracy: NDArray[np.float64], count: NDArray[np.int64]
-) -> Drawing:
-    """Accuracy against confidence, a dot a bin, its area by the pictures in it (Guo et al., 2017).
+    confidence: NDArray[np.float64], accuracy: NDArray[np.float64], image_counts: NDArray[np.int64]
+) -> Plot:
+    """Draw a reliability diagram, accuracy against confidence (Guo et al., 2017).
 
-    confidence, accuracy: (bins,) means, NaN where a bin is empty; count: (bins,) pictures.
+    Each bin is a dot whose area grows with its number of images.
+
+    Args:
+        confidence: Mean confidence of each bin, shape (B,), NaN in an empty bin.
+        accuracy: Accuracy of each bin, shape (B,), NaN in an empty bin.
+        image_counts: Number of images in each bin, shape (B,).
     """
-    some = count > 0
-    sure, right, images = confidence[some], accuracy[some], count[some]
+    filled = image_counts > 0
+    confidence, accuracy, images = confidence[filled], accuracy[filled], image_counts[filled]
 
     def paint(axis: Any) -> None:
-        from matplotlib.ticker import PercentFormatter
-
+        low, high = np.minimum(confidence, accuracy), np.maximum(confidence, accuracy)
+        area = 18 + 300 * images / max(1, image_counts.max(initial=1))
         axis.plot([0, 1], [0, 1], color=_MUTED, lw=1, ls=":")
-        axis.vlines(sure, np.minimum(sure, right), np.maximum(sure, right), color=_OTHER, lw=1.4)
-        axis.scatter(
-            sure, right, s=18 + 300 * images / max(1, count.max(initial=1)), color=_MODEL, lw=0
-        )
-        axis.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
-        axis.set(xlabel="how sure the model is", ylabel="how often it is right")
-        for side in (axis.xaxis, axis.yaxis):
-            side.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.vlines(confidence, low, high, color=_OTHER, lw=1.4)
+        axis.scatter(confidence, accuracy, s=area, color=_MODEL, lw=0)
+        axis.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), xlabel="confidence", ylabel="accuracy")
+        _format_as_percent(axis)
 
+    svgs = [_draw((4.4, 3.6), paint)]
     if not images.size:
-        return Drawing(
-            [_draw((4.4, 3.6), paint)], "Accuracy against confidence: there is no picture."
-        )
-    worst = int(np.argmax(np.abs(sure - right)))
-    described = (
-        f"Accuracy against confidence, in {images.size} groups of pictures. The largest gap is in the group that is "
-        f"{sure[worst]:.0%} sure and {right[worst]:.0%} right."
+        return Plot(svgs, "Accuracy against confidence. There are no images.")
+    worst = int(np.argmax(np.abs(confidence - accuracy)))
+    alt = (
+        f"Accuracy against confidence in {count_noun(images.size, 'bin')}. The largest gap is in "
+        f"the bin with confidence {confidence[worst]:.0%} and accuracy {accuracy[worst]:.0%}."
     )
-    keys = [Key("pictures of like confidence; larger: more of them", "dot"), Key("the gap", "gap")]
-    return Drawing([_draw((4.4, 3.6), paint)], described, keys)
-
-
-LONGEST = 32
-"""Characters of a name in a chart."""
-_SHADES = (_MODEL, _OTHER, _INK, _MUTED)
+    legend = [
+        LegendEntry("images of similar confidence; a larger dot is more images", "dot"),
+        LegendEntry("gap between confidence and accuracy", "gap"),
+    ]
+    return Plot(svgs, alt, legend)
 
 
 def precision_recall(
     curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
-) -> Drawing:
-    """Precision against recall, a line a class: {name: (recall, precision)}, from the surest answer to the least sure."""
+) -> Plot:
+    """Draw precision against recall, one line per class.
+
+    Args:
+        curves: Recall and precision of each class by its name, in order of falling confidence.
+    """
 
     def paint(axis: Any) -> None:
-        from matplotlib.ticker import PercentFormatter
-
-        for number, (recall, precision) in enumerate(curves.values()):
-            style = "-" if number < len(_SHADES) else "--"
-            axis.plot(recall, precision, color=_SHADES[number % len(_SHADES)], ls=style)
+        for index, (recall, precision) in enumerate(curves.values()):
+            style = "-" if index < len(_LINE_COLOURS) else "--"
+            colour = _LINE_COLOURS[index % len(_LINE_COLOURS)]
+            axis.plot(recall, precision, color=colour, ls=style)
         if curves:
             axis.legend(
                 axis.lines,
-                [_legible(name) for name in curves],
+                [_shorten(name) for name in curves],
                 loc="upper left",
-                bbox_to_anchor=(1.02, 1.0),  # beside the curves, which may go anywhere
+                bbox_to_anchor=(1.02, 1.0),  # beside the curves, which may run anywhere
                 frameon=False,
                 labelcolor=_INK,
                 fontsize=9,
             )
-        axis.set(
-            xlim=(0, 1.02),
-            ylim=(0, 1.02),
-            xlabel="recall: true ones found",
-            ylabel="precision: answers right",
-        )
-        for side in (axis.xaxis, axis.yaxis):
-            side.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        _format_as_percent(axis)
 
     ends = [
         f"{name} ends at a recall of {recall[-1]:.0%}"
         for name, (recall, _) in curves.items()
         if len(recall)
     ]
-    return Drawing(
-        [_draw((6.2, 3.6), paint)],
-        f"Precision against recall. {'; '.join(ends) or 'Nothing was found'}.",
-    )
+    alt = f"Precision against recall. {'; '.join(ends) or 'There are no predictions'}."
+    return Plot([_draw((6.2, 3.6), paint)], alt)
 
 
-def _legible(name: str) -> str:
-    """A name as matplotlib can take it: cut, and without what is no Unicode."""
+def _format_as_percent(axis: Any) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _shorten(name: str) -> str:
+    """Cut a name to a length that fits, in characters that matplotlib accepts."""
     name = name.encode("utf-8", "backslashreplace").decode()
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
 
 
 def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
-    return drawn(inches, lambda figure: paint(figure.subplots()))
+    return render_svg(inches, lambda figure: paint(figure.subplots()))
 
 
-def drawn(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
-    """What `paint` draws on a matplotlib figure of this size, as SVG for a page with our variables of colour."""
+def render_svg(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
+    """Draw a matplotlib figure as SVG for a page that defines the CSS variables of `COLOURS`.
+
+    Args:
+        inches: Width and height of the figure.
+        paint: A function that draws on the figure.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    out = io.StringIO()
+    buffer = io.StringIO()
     with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph "
-        )  # of names in other scripts: the page's own font has them
-        mpl.rcdefaults()  # a style of the user's own must not change the page
+        # Names in other scripts need no glyphs here: the page's font has them.
+        warnings.filterwarnings("ignore", "Glyph ")
+        mpl.rcdefaults()  # the user's own style must not change the page
         mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=inches)
         paint(figure)
-        figure.savefig(
-            out, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
-    return _clean(out.getvalue())
+        metadata = {"Date": None, "Creator": None}
+        figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    return _clean(buffer.getvalue())
 
 
-def _clean(text: str) -> str:
-    """Matplotlib's SVG without what a page does not need, in the page's own font and colours."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r' (?:xmlns(?::\w+)?|version)="[^"]+"', "", text)  # HTML implies them
-    text = text.replace("xlink:href", "href")
-    text = re.sub(
-        r"<style[^>]*>.*?</style>", "", text, flags=re.S
-    )  # it would restyle the whole page
-    text = re.sub(
-        r'(<svg\b[^>]*?) width="[^"]+" height="[^"]+"', r'\1 aria-hidden="true"', text, count=1
+def _clean(svg: str) -> str:
+    """Strip matplotlib's SVG to what the page needs, in the page's font and colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r' (?:xmlns(?::\w+)?|version)="[^"]+"', "", svg)  # HTML implies them
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.S)  # it would restyle the whole page
+    svg = re.sub(
+        r'(<svg\b[^>]*?) width="[^"]+" height="[^"]+"', r'\1 aria-hidden="true"', svg, count=1
     )
-    text = re.sub(r"font-family: [^;\"]+; ", "", text)
-    text = re.sub(r' transform="rotate\(-0 [^"]+\)"', "", text)
-    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
-    text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", text)
-    text = re.sub(
-        r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text
-    )  # places, not what is written
-    text = re.sub(r"\s*\n\s*", " ", text)
+    svg = re.sub(r"font-family: [^;\"]+; ", "", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]+\)"', "", svg)
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", svg)
+    # Round coordinates inside tags, but not numbers in the text.
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
     for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
-    return text.strip()
+        svg = svg.replace(colour, f"var({variable})")
+    return svg.strip()

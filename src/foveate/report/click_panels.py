@@ -1,4 +1,4 @@
-"""The report's sections about what was pointed at: how masks grow right with clicks, class by class, and the worst things."""
+"""Report panels on interactive segmentation: IoU after each click, and the hardest objects."""
 
 from __future__ import annotations
 
@@ -11,95 +11,103 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances
 from foveate.metrics.interactive import CLICKS, ENOUGH, InteractiveResult, needed
 from foveate.report import drawing
-from foveate.report.panels import Gallery, Item, Panel, shares
+from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
 
-WORST = 6
-"""Things that are shown."""
+MAX_WORST_OBJECTS = 6
 
 
-def point_panels(
+def click_panels(
     stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Any, Any]],
     classes: Sequence[str],
 ) -> list[Panel]:
-    """From a tally of `evaluation.pointing`; pair: a picture's answer, and what is true."""
-    each = [
-        (row, place, *instance)
+    """Make the panels of a promptable segmentation run.
+
+    Args:
+        stats: Per-image statistics from `metrics.interactive`.
+        ids: The id of each image.
+        read_image: Returns the image of a row, (H, W, C) uint8, or None if it cannot be read.
+        read_pair: Returns the prediction and the target of a row.
+        classes: The class names.
+    """
+    objects = [
+        (row, index, *instance)
         for row, instances in enumerate(stats["things"])
-        for place, instance in enumerate(instances)
+        for index, instance in enumerate(instances)
     ]
-    if not each:
+    if not objects:
         return []
-    ious = np.array([instance[3:] for instance in each], float)
-    named = np.array([instance[2] for instance in each], np.int64)
+    ious = np.array([instance[3:] for instance in objects], float)
+    labels = np.array([instance[2] for instance in objects], np.int64)
     clicks = needed(ious)
-    growth = [
-        (f"{count} click{'s' if count > 1 else ''}", float(ious[:, count - 1].mean()))
-        for count in range(1, CLICKS + 1)
-    ]
+    names = [count_noun(number, "click") for number in range(1, CLICKS + 1)]
+    mean_ious = [float(ious[:, i].mean()) for i in range(CLICKS)]
+    reached = [float((clicks <= number).mean()) for number in range(1, CLICKS + 1)]
     by_class = [
-        (name, float(ious[named == k, 0].mean()))
+        (name, float(ious[labels == k, 0].mean()))
         for k, name in enumerate(classes)
-        if (named == k).any()
-    ]
-    enough = [
-        (f"{count} clicks" if count > 1 else "1 click", float((clicks <= count).mean()))
-        for count in range(1, CLICKS + 1)
+        if (labels == k).any()
     ]
     panels: list[Panel] = [
-        shares(
-            "What a click is worth",
-            "Mean IoU of mask and truth. Each click falls where the last mask was most wrong.",
-            growth,
+        share_bars(
+            "IoU after each click",
+            "Mean IoU of the predicted and target masks. Each click is placed where the previous "
+            "mask is most wrong.",
+            list(zip(names, mean_ious, strict=True)),
         ),
-        shares(
-            "How soon a mask is good",
-            f"The share of things at an IoU of {ENOUGH:.0%} or more.",
-            enough,
+        share_bars(
+            "Objects with a good mask",
+            f"The share of objects whose mask has reached an IoU of {ENOUGH:.0%}.",
+            list(zip(names, reached, strict=True)),
         ),
     ]
     if len(by_class) > 1:
         panels.append(
-            shares(
-                "After one click, by class",
-                "Mean IoU. Classes are not learnt: this tells which things are hard.",
-                sorted(by_class, key=lambda one: one[1]),
+            share_bars(
+                "IoU after one click, by class",
+                "The mean IoU of each class. The model does not learn classes; this shows which "
+                "objects are hard to segment.",
+                sorted(by_class, key=lambda row: row[1]),
             )
         )
-    return [*panels, *_worst(each, ious, ids, read_image, read_pair, classes)]
+    return [*panels, *_hardest_objects(objects, ious, ids, read_image, read_pair, classes)]
 
 
-def _worst(
-    each: Sequence[tuple[Any, ...]],
+def _hardest_objects(
+    objects: Sequence[tuple[Any, ...]],
     ious: NDArray[np.float64],
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Any, Any]],
     classes: Sequence[str],
 ) -> list[Panel]:
-    """Picture, truth, and the answers after one click and after all of them."""
     items = []
-    for place in np.argsort(ious[:, 0], kind="stable")[:WORST]:
-        row, instance, k, *_ = each[place]
+    for i in np.argsort(ious[:, 0], kind="stable")[:MAX_WORST_OBJECTS]:
+        row, instance, k, *_ = objects[i]
         image = read_image(row)
         if image is None:
             continue
-        prediction, true = read_pair(row)
+        prediction, targets = read_pair(row)
         assert isinstance(prediction, InteractiveResult)
         one = np.array([instance])
-        shown = [true[prediction.rows[one]], prediction.after[0][one], prediction.after[-1][one]]
-        views = [drawing.legible(drawing.rgb(image)), *(_drawn(image, own) for own in shown)]
-        told = f"{classes[k]}: IoU {ious[place, 0]:.0%} after one click, {ious[place, -1]:.0%} after {CLICKS}"
-        items.append(Item(drawing.squared(views), told, ids[row], "bad"))
-    words = (
-        "Those whose mask was least right after one click. In each square: the picture and the true mask above; the mask after one click "
-        f"and after {CLICKS} below."
+        target = targets[prediction.rows[one]]
+        masks = [target, prediction.after[0][one], prediction.after[-1][one]]
+        views = [drawing.enlarge_small(drawing.to_rgb(image))]
+        views += [_draw_object(image, mask) for mask in masks]
+        caption = (
+            f"{classes[k]}: IoU {ious[i, 0]:.0%} after 1 click, "
+            f"{ious[i, -1]:.0%} after {count_noun(CLICKS, 'click')}"
+        )
+        items.append(GalleryItem(drawing.grid_2x2(views), caption, ids[row], "bad"))
+    text = (
+        "The objects with the lowest IoU after one click. Top: image and target mask. Bottom: "
+        f"predicted mask after 1 click and after {count_noun(CLICKS, 'click')}."
     )
-    return [Gallery("The hardest things", words, items, large=True)] if items else []
+    return [Gallery("Hardest objects", text, items, large=True)] if items else []
 
 
-def _drawn(image: NDArray[np.uint8], instance: Instances) -> NDArray[np.uint8]:
+def _draw_object(image: NDArray[np.uint8], instance: Instances) -> NDArray[np.uint8]:
     mask = instance.masks((image.shape[0], image.shape[1]))[0]
-    return drawing.instances(image, mask.astype(np.int32), np.zeros(1, np.int64))
+    return drawing.draw_instances(image, mask.astype(np.int32), np.zeros(1, np.int64))

@@ -1,4 +1,4 @@
-"""The report's sections about pictures that were made from words: what they look like, what is read in them, and what fails."""
+"""Report panels on images generated from text: examples, what the evaluator reads, and failures."""
 
 from __future__ import annotations
 
@@ -10,92 +10,104 @@ from numpy.typing import NDArray
 
 from foveate.data.images import fit
 from foveate.metrics.generation import GeneratedImage
-from foveate.report.panels import Gallery, Item, Panel, shares
+from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
 
-SHOWN = 24
-"""Pictures of each kind."""
-HARDEST = 12
-"""Words that are told."""
+MAX_IMAGES = 24
+"""Images in a gallery."""
+MAX_NEAREST = 8
+"""Images in the gallery of those closest to a training image."""
+MAX_WORDS = 12
+"""Words in the chart of the hardest words."""
 
 
-def drawn_panels(
+def generation_panels(
     stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Any, Any]],
-    words: Callable[[Sequence[int]], str],
+    decode: Callable[[Sequence[int]], str],
 ) -> list[Panel]:
-    """From a tally of `evaluation.drawn`. pair: a picture's answer, and what is true; words: of these numbers"""
-    told, read = np.asarray(stats["told"]), np.asarray(stats["read"])
-    if not len(told):
-        return []
-    right = (told == read).all(1)
-    wrong, near = np.flatnonzero(~right), np.argsort(stats["near"], kind="stable")
+    """Make the panels of a text-to-image run.
 
-    def items(rows: NDArray[np.int64], small: Callable[[int], str]) -> list[Item]:
-        found = []
+    Args:
+        stats: Per-image statistics from `metrics.generation`.
+        ids: The id of each image.
+        read_image: Returns the real image of a row, (H, W, C) uint8, or None if it cannot be read.
+        read_pair: Returns the prediction and the target of a row.
+        decode: Turns token numbers into text.
+    """
+    prompts, readings = np.asarray(stats["told"]), np.asarray(stats["read"])
+    if not len(prompts):
+        return []
+    correct = (prompts == readings).all(1)
+    wrong = np.flatnonzero(~correct)
+    nearest = np.argsort(stats["near"], kind="stable")[:MAX_NEAREST]
+
+    def items(rows: NDArray[np.int64], detail: Callable[[int], str]) -> list[GalleryItem]:
+        made = []
         for row in rows.tolist():
             if (real := read_image(row)) is None:
                 return []
             prediction = read_pair(row)[0]
             assert isinstance(prediction, GeneratedImage)
-            beside = fit(real, len(prediction.image), prediction.image.shape[2])
-            gap = np.full((len(beside), 2, beside.shape[2]), 255, np.uint8)
-            found.append(
-                Item(
-                    np.concatenate([prediction.image, gap, beside], 1),
-                    prediction.text,
-                    small(row),
-                    "plain" if right[row] else "bad",
-                )
+            pair = _side_by_side(prediction.image, real)
+            tone = "plain" if correct[row] else "bad"
+            made.append(GalleryItem(pair, prediction.text, detail(row), tone))
+        return made
+
+    panels: list[Panel] = [
+        Gallery(
+            "Generated images",
+            "Left: the generated image. Right: the real image with the same caption. The two need "
+            "not look alike, but both must show what the caption says.",
+            items(np.arange(len(prompts))[:MAX_IMAGES], lambda row: ids[row]),
+        )
+    ]
+    if by_word := _accuracy_by_word(prompts, readings, decode):
+        panels.append(
+            share_bars(
+                "Hardest words",
+                "How often the evaluator reads each word in an image whose prompt contains it.",
+                by_word,
             )
-        return found
-
-    by_word = _by_word(told, read, words)
+        )
+    text = (
+        f"In {len(wrong):,} of {count_noun(len(prompts), 'image')} the evaluator, which is trained "
+        "on real images, reads something other than the prompt."
+        if len(wrong)
+        else "The evaluator reads the prompt in every image."
+    )
     return [
+        *panels,
         Gallery(
-            "From words to pictures",
-            "On the left what was made, on the right the real picture that the words were taken from. They need not be alike: "
-            "only what is said must be.",
-            items(np.arange(len(told))[:SHOWN], lambda row: ids[row]),
-        ),
-        *(
-            [
-                shares(
-                    "What is hard to say in pictures",
-                    "How often each word is read where it was asked for.",
-                    by_word,
-                )
-            ]
-            if by_word
-            else []
+            "Images that do not match their prompt",
+            text,
+            items(wrong[:MAX_IMAGES], lambda row: f"read as: {decode(readings[row].tolist())}"),
         ),
         Gallery(
-            "Read as something else",
-            f"In {len(wrong):,} of {len(told):,} a net that learnt from real pictures reads something else than was asked."
-            if len(wrong)
-            else "There are none.",
-            items(wrong[:SHOWN], lambda row: f"read: {words(read[row].tolist())}"),
-        ),
-        Gallery(
-            "Nearest to a train picture",
-            "Those that stand out most by how near they are to one train picture, as a share of the mean over its fifty nearest: "
-            "copies would be near 0.",
-            items(near[: SHOWN // 3], lambda row: f"{float(stats['near'][row]):.2f}"),
+            "Closest to a training image",
+            "The images that are closest to a single training image. The number is the distance to "
+            "that image divided by the mean distance to the 50 nearest; a copy is near 0.",
+            items(nearest, lambda row: f"{float(stats['near'][row]):.2f}"),
         ),
     ]
 
 
-def _by_word(
-    told: NDArray[np.int64], read: NDArray[np.int64], words: Callable[[Sequence[int]], str]
+def _side_by_side(image: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    beside = fit(real, len(image), image.shape[2])
+    gap = np.full((len(beside), 2, beside.shape[2]), 255, np.uint8)
+    return np.concatenate([image, gap, beside], 1)
+
+
+def _accuracy_by_word(
+    prompts: NDArray[np.int64],
+    readings: NDArray[np.int64],
+    decode: Callable[[Sequence[int]], str],
 ) -> list[tuple[str, float]]:
-    """The words that are read least often where they were asked for, hardest first, of those that are not in all captions."""
-    varying = (told != told[:1]).any(0)
-    asked, found = told[:, varying], (told == read)[:, varying]
-    shares_of = [
-        (words([number]), float(found[asked == number].mean()))
-        for number in np.unique(asked).tolist()
+    """The accuracy of the words that are read least often, among those not in every prompt."""
+    varying = (prompts != prompts[:1]).any(0)
+    words, correct = prompts[:, varying], (prompts == readings)[:, varying]
+    accuracy = [
+        (decode([word]), float(correct[words == word].mean())) for word in np.unique(words).tolist()
     ]
-    return sorted(((name, share) for name, share in shares_of if name), key=lambda one: one[1])[
-        :HARDEST
-    ]
+    return sorted((row for row in accuracy if row[0]), key=lambda row: row[1])[:MAX_WORDS]

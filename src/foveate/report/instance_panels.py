@@ -1,4 +1,4 @@
-"""The report's sections about outlined things: class by class, how precision falls with recall, and the worst pictures."""
+"""Report panels on instance masks: results by class, precision and recall, and the worst images."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
-from foveate.data import label_maps
 from foveate.metrics import instance
 from foveate.report import drawing
-from foveate.report.box_panels import by_class, curves
-from foveate.report.panels import Gallery, Item, Panel, shares
+from foveate.report.box_panels import class_table, precision_recall_chart
+from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
 
-WORST = 5
-"""Pictures that are shown, those with most things that are wrong."""
-MISSED: drawing.Colour = (214, 40, 40)
-FALSE: drawing.Colour = (0, 120, 215)
+MAX_WORST_IMAGES = 5
+TARGET_COLOUR: drawing.Colour = (214, 40, 40)
+PREDICTION_COLOUR: drawing.Colour = (0, 120, 215)
 
 
-def thing_panels(
+def instance_panels(
     stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
@@ -29,63 +27,71 @@ def thing_panels(
     classes: Sequence[str],
     thresholds: NDArray[np.float64],
 ) -> list[Panel]:
-    """From a tally of `evaluation.instance`; pair: what is shown of a picture's answer, and what is true."""
+    """Make the panels of an instance segmentation run.
+
+    Args:
+        stats: Per-image statistics from `metrics.instance`.
+        ids: The id of each image.
+        read_image: Returns the image of a row, (H, W, C) uint8, or None if it cannot be read.
+        read_pair: Returns the confident predictions and the targets of a row.
+        classes: The K class names.
+        thresholds: The score from which on a mask of each class counts, shape (K,).
+    """
     rows = instance.per_class(stats, len(classes), thresholds)
-    scored = sorted(
-        ((name, row.ap50) for name, row in zip(classes, rows, strict=True) if row.n),
-        key=lambda one: one[1],
-    )
+    ap50 = [(name, row.ap50) for name, row in zip(classes, rows, strict=True) if row.n]
     return [
-        shares(
-            "How well each class is found",
-            "Average precision where a mask counts that overlaps a true one by half.",
-            scored,
+        share_bars(
+            "AP50 by class",
+            "Average precision, where a mask is correct if its IoU with a target is 0.5 or more.",
+            sorted(ap50, key=lambda row: row[1]),
         ),
-        by_class(rows, classes, thresholds, "mask"),
-        curves(rows, classes, "mask"),
-        *_worst(stats, ids, read_image, read_pair, len(classes)),
+        class_table(rows, classes, thresholds, "masks"),
+        precision_recall_chart(rows, classes, "masks"),
+        *_worst_images(stats, ids, read_image, read_pair, len(classes)),
     ]
 
 
-def _worst(
+def _worst_images(
     stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Instances, Instances]],
     classes: int,
 ) -> list[Panel]:
-    """Picture, truth, answer and difference."""
-    wrong = [
-        (sum(false for *_, false, _ in each), sum(missed for *_, missed in each))
-        for each in stats["quality"]
+    errors = [
+        (sum(false for *_, false, _ in quality), sum(missed for *_, missed in quality))
+        for quality in stats["quality"]
     ]
     items = []
-    for row in sorted(range(len(ids)), key=lambda row: -sum(wrong[row]))[:WORST]:
-        false, missed = wrong[row]
+    for row in sorted(range(len(ids)), key=lambda row: -sum(errors[row]))[:MAX_WORST_IMAGES]:
+        false, missed = errors[row]
         image = read_image(row)
         if image is None or not false + missed:
             continue
-        found, true = read_pair(row)
-        views = [drawing.legible(drawing.rgb(image))]
-        size = (image.shape[0], image.shape[1])
-        for instances in (true, found):
-            own = instances.boxes.classes if classes > 1 else np.arange(len(instances))
-            views.append(drawing.instances(image, label_maps.numbered(instances, size), own))
-        edges = drawing.instances(
-            image, label_maps.numbered(true, size), true.boxes.classes, ink=MISSED
-        )
-        theirs = drawing.instances(
-            image, label_maps.numbered(found, size), found.boxes.classes, ink=FALSE
-        )
-        plain = views[0]
-        views.append(np.where((theirs != plain).any(2, keepdims=True), theirs, edges))
-        items.append(
-            Item(
-                drawing.squared(views), f"{missed:,.0f} missed, {false:,.0f} false", ids[row], "bad"
-            )
-        )
-    words = (
-        "Those with most things missed or false: nothing true overlaps by half. In each square: the picture and the true things "
-        "above; what was found, and both outlines, below: red the true ones, blue those that were found."
+        grid = _draw_comparison(image, *read_pair(row), classes)
+        caption = f"{missed:,.0f} missed, {count_noun(round(false), 'false positive')}"
+        items.append(GalleryItem(grid, caption, ids[row], "bad"))
+    text = (
+        "The images with the most missed objects and false positives, at an IoU of 0.5. Top: image "
+        "and targets. Bottom: predictions, and outlines of targets (red) and predictions (blue)."
     )
-    return [Gallery("The worst pictures", words, items, large=True)] if items else []
+    return [Gallery("Images with the most errors", text, items, large=True)] if items else []
+
+
+def _draw_comparison(
+    image: NDArray[np.uint8], predictions: Instances, targets: Instances, classes: int
+) -> NDArray[np.uint8]:
+    """Image, targets, predictions and both outlines in a grid."""
+    plain = drawing.enlarge_small(drawing.to_rgb(image))
+    views, outlines = [plain], []
+    size = (image.shape[0], image.shape[1])
+    for instances, colour in ((targets, TARGET_COLOUR), (predictions, PREDICTION_COLOUR)):
+        label_map = instances.label_map(size)
+        labels = instances.boxes.classes
+        # Objects of the only class are told apart by colour.
+        indices = labels if classes > 1 else np.arange(len(instances))
+        views.append(drawing.draw_instances(image, label_map, indices))
+        outlines.append(drawing.draw_instances(image, label_map, labels, edge_colour=colour))
+    under, over = outlines
+    views.append(np.where((over != plain).any(2, keepdims=True), over, under))
+    return drawing.grid_2x2(views)

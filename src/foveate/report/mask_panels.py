@@ -1,4 +1,4 @@
-"""The report's sections about classes of pixels: class by class, what is taken for what, and where answers and truth differ."""
+"""Report panels on semantic masks: results by class, the confusion matrix and the worst images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from numpy.typing import NDArray
 from foveate.annotations import IGNORE, Mask
 from foveate.metrics.semantic import Scorer
 from foveate.report import drawing
-from foveate.report.panels import Bars, Gallery, Item, Matrix, Panel, Table, shares
+from foveate.report.panels import (
+    Bars,
+    ConfusionMatrix,
+    Gallery,
+    GalleryItem,
+    Panel,
+    Table,
+    share_bars,
+)
 
-WORST = 5
-"""Pictures that are shown."""
-MOST_CLASSES = 30
-"""That are set against each other: those with most pixels."""
-WRONG: drawing.Colour = (214, 40, 40)
+MAX_WORST_IMAGES = 5
+MAX_MATRIX_CLASSES = 30
+"""Classes in the confusion matrix: those with the most pixels."""
+ERROR_COLOUR: drawing.Colour = (214, 40, 40)
 
 
 def mask_panels(
@@ -27,63 +34,67 @@ def mask_panels(
     classes: Sequence[str],
     colours: Sequence[drawing.Colour],
 ) -> list[Panel]:
-    """scorer: of the tally of these pictures."""
-    pixels = scorer.confusion()
-    frequent = np.sort(np.argsort(-pixels.sum(1), kind="stable")[:MOST_CLASSES])
-    names = [classes[k] for k in frequent]
-    rest = (
-        ""
-        if len(frequent) == len(classes)
-        else f" Of {len(classes)} classes the {len(frequent)} with most pixels."
-    )
+    """Make the panels of a semantic segmentation run.
+
+    Args:
+        scorer: Holds the per-image statistics.
+        ids: The id of each image.
+        read_image: Returns the image of a row, (H, W, C) uint8, or None if it cannot be read.
+        read_pair: Returns the prediction and the target of a row.
+        classes: The class names.
+        colours: The colour of each class.
+    """
     return [
-        _bars(scorer, classes),
-        _table(scorer, classes),
-        Matrix(
-            "What is taken for what",
-            f"Pixels: each row is a true class, each column an answer.{rest}",
-            pixels[np.ix_(frequent, frequent)],
-            names,
-        ),
-        *_worst(scorer, ids, read_image, read_pair, classes, colours),
+        _iou_bars(scorer, classes),
+        _class_table(scorer, classes),
+        _confusion_matrix(scorer, classes),
+        *_worst_images(scorer, ids, read_image, read_pair, classes, colours),
     ]
 
 
-def _bars(scorer: Scorer, classes: Sequence[str]) -> Bars:
+def _confusion_matrix(scorer: Scorer, classes: Sequence[str]) -> ConfusionMatrix:
+    pixels = scorer.confusion()
+    frequent = np.sort(np.argsort(-pixels.sum(1), kind="stable")[:MAX_MATRIX_CLASSES])
+    text = "Numbers of pixels. Rows are target classes, columns are predicted classes."
+    if len(frequent) < len(classes):
+        text += (
+            f" Of {len(classes)} classes, the {len(frequent)} with the most pixels are included."
+        )
+    names = [classes[k] for k in frequent]
+    return ConfusionMatrix("Confusion matrix", text, pixels[np.ix_(frequent, frequent)], names)
+
+
+def _iou_bars(scorer: Scorer, classes: Sequence[str]) -> Bars:
     rows = [
-        (name, one.iou)
-        for name, one in zip(classes, scorer.per_class(), strict=True)
-        if one.iou == one.iou
+        (name, metrics.iou)
+        for name, metrics in zip(classes, scorer.per_class(), strict=True)
+        if not np.isnan(metrics.iou)
     ]
     rows.sort(key=lambda row: row[1])
-    return shares(
-        "How well each class is found",
-        "IoU: of the pixels that are of this class or are called so, the share that are both.",
+    return share_bars(
+        "IoU by class",
+        "Intersection over union: of the pixels that belong to a class or are predicted as it, "
+        "the share for which both are true.",
         rows,
     )
 
 
-def _table(scorer: Scorer, classes: Sequence[str]) -> Table:
-    told = [
-        [
-            name,
-            *(
-                "–" if value != value else f"{value:.1%}"
-                for value in (one.share, one.iou, one.precision, one.recall, one.boundary_f1)
-            ),
-        ]
-        for name, one in zip(classes, scorer.per_class(), strict=True)
-    ]
+def _class_table(scorer: Scorer, classes: Sequence[str]) -> Table:
+    rows = []
+    for name, row in zip(classes, scorer.per_class(), strict=True):
+        values = (row.share, row.iou, row.precision, row.recall, row.boundary_f1)
+        rows.append([name, *("–" if np.isnan(value) else f"{value:.1%}" for value in values)])
     return Table(
-        "Class by class",
-        "Recall: of this class's pixels, the share that was found. Precision: of the pixels called so, the share that are. "
-        "Boundary F1: the same of its edges alone, which may be off by 0.75% of the picture's diagonal.",
-        ["class", "of all", "IoU", "precision", "recall", "boundary F1"],
-        told,
+        "Results by class",
+        "Recall is the share of the class's pixels that are predicted as the class. Precision is "
+        "the share of the pixels predicted as the class that belong to it. Boundary F1 compares "
+        "the edges alone, with a tolerance of 0.75% of the image diagonal.",
+        ["class", "share of pixels", "IoU", "precision", "recall", "boundary F1"],
+        rows,
     )
 
 
-def _worst(
+def _worst_images(
     scorer: Scorer,
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
@@ -91,32 +102,31 @@ def _worst(
     classes: Sequence[str],
     colours: Sequence[drawing.Colour],
 ) -> list[Panel]:
-    """Picture, truth, answer and difference of those with the lowest mean IoU."""
-    each = [(scorer.metrics(np.array([row]))["miou"], row) for row in range(len(ids))]
+    """The images with the lowest mean IoU."""
+    mious = [(scorer.metrics(np.array([row]))["miou"], row) for row in range(len(ids))]
     items = []
-    for metric, row in sorted((metric, row) for metric, row in each if metric == metric)[:WORST]:
+    for miou, row in sorted(pair for pair in mious if not np.isnan(pair[0]))[:MAX_WORST_IMAGES]:
         image = read_image(row)
         if image is None:
             continue
-        found, true = (mask.pixels.read() for mask in read_pair(row))
-        wrong = (found != true) & (true != IGNORE)
-        ink = np.broadcast_to(np.array(WRONG, np.uint8), (*wrong.shape, 3))
-        views = (drawing.legible(drawing.rgb(image)), drawing.classes(image, true, colours), drawing.classes(image, found, colours),
-                 drawing.legible(drawing.painted(image, ink, wrong)))  # fmt: skip
-        grid = drawing.squared(views)
-        grid = np.concatenate(
-            [grid, drawing.legend(classes[:MOST_CLASSES], colours, grid.shape[1])]
+        prediction, target = (mask.pixels.read() for mask in read_pair(row))
+        labelled = target != IGNORE
+        wrong = (prediction != target) & labelled
+        red = np.broadcast_to(np.array(ERROR_COLOUR, np.uint8), (*wrong.shape, 3))
+        grid = drawing.grid_2x2(
+            [
+                drawing.enlarge_small(drawing.to_rgb(image)),
+                drawing.draw_class_map(image, target, colours),
+                drawing.draw_class_map(image, prediction, colours),
+                drawing.enlarge_small(drawing.tint(image, red, wrong)),
+            ]
         )
-        items.append(
-            Item(
-                grid,
-                f"{metric:.1%} mean IoU, {wrong.sum() / max(1, (true != IGNORE).sum()):.1%} of the pixels wrong",
-                ids[row],
-                "bad",
-            )
-        )
-    words = (
-        "Those with the lowest mean IoU. In each square: the picture and the truth above, the answer and, in red, where the two "
-        "differ below."
+        legend = drawing.draw_legend(classes[:MAX_MATRIX_CLASSES], colours, grid.shape[1])
+        share = wrong.sum() / max(1, labelled.sum())
+        caption = f"mean IoU {miou:.1%}, {share:.1%} of pixels wrong"
+        items.append(GalleryItem(np.concatenate([grid, legend]), caption, ids[row], "bad"))
+    text = (
+        "The images with the lowest mean IoU. Top: image and target. Bottom: prediction, and in "
+        "red the pixels where it differs from the target."
     )
-    return [Gallery("The worst pictures", words, items, large=True)] if items else []
+    return [Gallery("Images with the lowest IoU", text, items, large=True)] if items else []

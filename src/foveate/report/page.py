@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML file: nothing is loaded from anywhere, and it can be mailed."""
+"""A report as one self-contained HTML file that loads nothing and can be mailed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from foveate import atomic_io
-from foveate.report import embedding, scales
-from foveate.report.panels import Page
+from foveate.report import data_uris, scales
+from foveate.report.panels import Page, count_noun
 
 
-def render(page: Page) -> str:
-    """The HTML. The same page gives the same text, byte for byte."""
+def render_html(page: Page) -> str:
+    """Render a page as HTML. The same page always gives the same bytes."""
     return _environment().get_template("page.html").render(page=page)
 
 
-def write(page: Page, path: Path) -> None:
-    """Write the HTML, whole or not at all. Raises RunError where that cannot be done."""
-    atomic_io.write_text(path, render(page))
+def write_html(page: Page, path: Path) -> None:
+    """Write a page as an HTML file, whole or not at all.
+
+    Raises:
+        RunError: If the file cannot be written.
+    """
+    atomic_io.write_text(path, render_html(page))
 
 
 @cache
@@ -33,22 +37,23 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "kind": lambda panel: type(panel).__name__,
-        "own_ids": own_ids,
-        "uri": embedding.data_uri,
-        "as_number": scales.as_number,
-        "share": scales.share,
-        "cells": scales.cells,
-        "confusions": scales.confusions,
+        "panel_type": lambda panel: type(panel).__name__,
+        "prefix_ids": prefix_ids,
+        "data_uri": data_uris.image_data_uri,
+        "dash_if_not_finite": scales.dash_if_not_finite,
+        "parse_percent": scales.parse_percent,
+        "matrix_rows": scales.matrix_rows,
+        "top_confusions": scales.top_confusions,
         "close_up": scales.close_up,
         "full_scale": scales.full_scale,
-        "tick": scales.tick,
+        "tick_label": scales.tick_label,
+        "count_noun": count_noun,
     }
-    environment.tests |= {"small": embedding.is_small, "known": scales.known}
-    environment.globals["largest_matrix"] = scales.LARGEST_MATRIX
+    environment.tests |= {"exact": data_uris.is_exact, "finite": scales.is_finite}
+    environment.globals["max_matrix_classes"] = scales.MAX_MATRIX_CLASSES
     return environment
 
 
-def own_ids(svg: str, prefix: str) -> str:
-    """The SVG with all its ids and its references to them under a prefix, so that many can share one page."""
+def prefix_ids(svg: str, prefix: str) -> str:
+    """Prefix all ids in an SVG, and the references to them, so that many SVGs can share a page."""
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)

@@ -1,10 +1,10 @@
-"""What a report is made of. The page knows these shapes and no task; a task fills them."""
+"""The panels a report is made of. They know no task; each task fills them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,136 +14,187 @@ Tone = Literal["good", "careful", "bad", "plain"]
 
 
 @dataclass(frozen=True)
-class Key:
-    """A line of a legend: a name, and the mark it stands beside."""
+class LegendEntry:
+    """A name in a legend and the mark beside it."""
 
     name: str
-    mark: Literal["model", "other", "kept", "dot", "gap"]
+    mark: Literal["model", "other", "best", "dot", "gap"]
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What `charts` draws. svgs: set side by side where there is room; described: the same for those who can't see."""
+class Plot:
+    """One or more SVG drawings from `charts`.
+
+    Attributes:
+        svgs: The drawings, shown side by side where the page is wide enough.
+        alt: A description for readers who cannot see them.
+        legend: The entries of their common legend.
+    """
 
     svgs: Sequence[str]
-    described: str
-    keys: Sequence[Key] = ()
+    alt: str
+    legend: Sequence[LegendEntry] = ()
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with a title."""
+    """A plot with a title."""
 
     title: str
-    words: str
-    drawing: Drawing
+    text: str
+    plot: Plot
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. Columns from `numbers` on are figures: aligned to the right, NaN as a dash, shares with a bar."""
+    """Rows of text.
+
+    Attributes:
+        title: The heading of the panel.
+        text: A sentence or two below the title.
+        header: The heading of each column.
+        rows: The cells of each row.
+        text_columns: The number of leading columns that hold text. The others hold numbers: they
+            are aligned to the right, NaN becomes a dash, and a percentage gets a bar.
+    """
 
     title: str
-    words: str
+    text: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    numbers: int = 1
+    text_columns: int = 1
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """Counts of truth (rows) against answer (columns), shaded by their share of the row."""
+class ConfusionMatrix:
+    """Counts of target classes (rows) against predicted classes (columns).
+
+    Attributes:
+        title: The heading of the panel.
+        text: A sentence or two below the title.
+        counts: Shape (K, K), int64.
+        labels: The K class names.
+    """
 
     title: str
-    words: str
+    text: str
     counts: NDArray[np.int64]
     labels: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A picture, (H, W, C) uint8, with a caption and a second, smaller one."""
+class GalleryItem:
+    """An image with a caption.
+
+    Attributes:
+        image: Shape (H, W, C), uint8.
+        caption: The text below the image; it is also the alternative text.
+        detail: A second line in smaller type.
+        tone: The sign beside the caption; "plain" has none.
+    """
 
     image: NDArray[np.uint8]
     caption: str
-    small: str = ""
+    detail: str = ""
     tone: Tone = "plain"
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side; large: fewer in a row, in which more can be seen."""
+    """Images side by side; `large` shows fewer in a row, in more detail."""
 
     title: str
-    words: str
-    items: Sequence[Item]
+    text: str
+    items: Sequence[GalleryItem]
     large: bool = False
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A value of 0 or more with its interval (NaN where there is none). told: as text; model: in the model's colour."""
+    """One value of a bar chart.
+
+    Attributes:
+        name: The name beside the bar.
+        value: The length of the bar, 0 or more.
+        low: The lower end of the confidence interval, NaN without one.
+        high: The upper end of the confidence interval, NaN without one.
+        label: The value as text.
+        highlighted: Whether the bar has the model's colour.
+    """
 
     name: str
     value: float
     low: float
     high: float
-    told: str
-    model: bool = False
+    label: str
+    highlighted: bool = False
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Values side by side on one scale from 0 to 1 (or to the largest), with a close-up where they lie near the model."""
+    """Bars on one scale from 0 to 1, or to the largest value if that is above 1.
+
+    A close-up follows if other bars lie near a highlighted one.
+    """
 
     title: str
-    words: str
+    text: str
     bars: Sequence[Bar]
 
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph with a name, and what to do about it."""
+    """A paragraph with a name, and advice on what to do next."""
 
     name: str
-    words: str
-    next: str = ""
+    text: str
+    advice: str = ""
     tone: Tone = "plain"
 
 
 @dataclass(frozen=True)
 class Notes:
-    """Paragraphs."""
+    """A list of notes."""
 
     title: str
-    words: str
+    text: str
     notes: Sequence[Note]
 
 
 @dataclass(frozen=True)
 class Code:
-    """Commands or a file, as they are."""
+    """Commands or a file, shown verbatim."""
 
     title: str
-    words: str
     text: str
+    code: str
 
 
-Panel = Chart | Table | Matrix | Gallery | Bars | Notes | Code
+Panel = Chart | Table | ConfusionMatrix | Gallery | Bars | Notes | Code
 
 
 @dataclass(frozen=True)
 class Card:
-    """One figure, large."""
+    """One metric in large type, with a detail such as its interval."""
 
     name: str
     value: str
-    small: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report. answer: the one sentence at the top; tone: whether to believe it, verdict: that in a word or two."""
+    """A whole report.
+
+    Attributes:
+        title: The title of the browser window.
+        subtitle: The line above the headline.
+        headline: The result in one sentence.
+        verdict: Whether to believe the result, in a few words.
+        tone: The colour and sign of the verdict.
+        cards: The metrics below the verdict.
+        panels: The sections of the page.
+    """
 
     title: str
     subtitle: str
@@ -151,13 +202,24 @@ class Page:
     verdict: str
     tone: Tone
     cards: Sequence[Card] = ()
-    panels: Sequence[Panel] = field(default_factory=tuple)
+    panels: Sequence[Panel] = ()
 
 
-def shares(title: str, words: str, rows: Sequence[tuple[str, float]]) -> Bars:
-    """Bars of names and shares, without intervals."""
+def share_bars(title: str, text: str, shares: Sequence[tuple[str, float]]) -> Bars:
+    """Make a bar chart of names and shares from 0 to 1, without intervals."""
     return Bars(
         title,
-        words,
-        [Bar(name, value, math.nan, math.nan, f"{value:.1%}", True) for name, value in rows],
+        text,
+        [Bar(name, share, math.nan, math.nan, f"{share:.1%}", True) for name, share in shares],
     )
+
+
+def count_noun(number: int, noun: str, plural: str | None = None) -> str:
+    """Write a number with its noun: "1 image", "1,204 images", "2 boxes".
+
+    Args:
+        number: How many there are.
+        noun: The singular.
+        plural: The plural, if it is not the singular with an "s".
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,4 +1,4 @@
-"""Where things lie on the page, from the figures in its panels: bars, close-ups, cells and bars in tables."""
+"""Positions, shades and texts on the page, computed from the values in its panels."""
 
 from __future__ import annotations
 
@@ -9,55 +9,62 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foveate.report.panels import Bar, Matrix
+from foveate.report.panels import Bar, ConfusionMatrix
 
-LARGEST_MATRIX = 25
-"""Classes; above that the page names the most frequent confusions instead."""
-NEAR = 0.15
-"""How far from the model's value, as a share of the scale, another one may lie to be in the close-up."""
+MAX_MATRIX_CLASSES = 25
+"""With more classes the page lists the most frequent confusions instead of the matrix."""
+CLOSE_UP_RADIUS = 0.15
+"""The largest distance from the model's value, as a share of the scale, within a close-up."""
+MAX_CLOSE_UP_SPAN = 0.4
+"""The largest share of the scale that a close-up may cover; beyond it, it would show no more."""
+MAX_CONFUSIONS = 20
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A stretch of a line. at: where a value lies on it, in percent, held within its ends; ticks: round values on it."""
+    """A linear scale from `low` to `high`, with round values as ticks."""
 
     low: float
     high: float
     ticks: Sequence[float] = ()
 
-    def at(self, value: float | None) -> float:
+    def percent(self, value: float | None) -> float:
+        """The position of a value in percent, clipped to the scale; 0 for a missing value."""
         if value is None or math.isnan(value):
             return 0.0
         return round(100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))), 2)
 
 
-def known(value: float | None) -> bool:
-    """Whether it is a finite number."""
+def is_finite(value: float | None) -> bool:
+    """Whether a value is a finite number."""
     return value is not None and math.isfinite(value)
 
 
 def full_scale(bars: Sequence[Bar]) -> Scale:
-    """From 0 to 1, or to the largest where one is larger, so that no bar lies about its length."""
-    return Scale(
-        0.0, max([1.0, *(end for bar in bars for end in (bar.value, bar.high) if known(end))])
-    )
+    """The scale from 0 to 1, or to the largest value or interval end if that is above 1."""
+    ends = (end for bar in bars for end in (bar.value, bar.high) if is_finite(end))
+    return Scale(0.0, max([1.0, *ends]))
 
 
 def close_up(bars: Sequence[Bar]) -> tuple[Scale, list[Bar]] | None:
-    """The scale on which the model and those near it can be told apart, and who they are; None where nobody is near."""
+    """Find a scale that tells the highlighted bars from those near them.
+
+    Returns:
+        The scale and the bars on it, or None if no other bar is near or a close-up would not help.
+    """
     whole = full_scale(bars).high
-    models = [bar for bar in bars if bar.model and known(bar.value)]
+    models = [bar for bar in bars if bar.highlighted and is_finite(bar.value)]
     near = [
         bar
         for bar in bars
-        if known(bar.value)
-        and any(abs(bar.value - model.value) <= NEAR * whole for model in models)
+        if is_finite(bar.value)
+        and any(abs(bar.value - model.value) <= CLOSE_UP_RADIUS * whole for model in models)
     ]
     if not models or len(near) <= len(models):
         return None
-    ends = [end for bar in near for end in (bar.value, bar.low, bar.high) if known(end)]
+    ends = [end for bar in near for end in (bar.value, bar.low, bar.high) if is_finite(end)]
     span = max(ends) - min(ends)
-    if not 0 < span <= 0.4 * whole:
+    if not 0 < span <= MAX_CLOSE_UP_SPAN * whole:
         return None
     step = _round_step(span / 3)
     low, high = math.floor(min(ends) / step) * step, math.ceil(max(ends) / step) * step
@@ -65,71 +72,78 @@ def close_up(bars: Sequence[Bar]) -> tuple[Scale, list[Bar]] | None:
     return Scale(low, high, ticks), near
 
 
-def _round_step(about: float) -> float:
+def _round_step(at_least: float) -> float:
     """The next of 1, 2 and 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(about))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= about * 0.999)
+    power = 10.0 ** math.floor(math.log10(at_least))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= at_least * 0.999)
 
 
-def tick(value: float, scale: Scale) -> str:
-    """A tick's words: a percentage where the scale ends at 1 or below."""
+def tick_label(value: float, scale: Scale) -> str:
+    """The text of a tick: a percentage if the scale ends at 1 or below."""
     return f"{100 * value:.4g}%" if scale.high <= 1 + 1e-9 else f"{value:.4g}"
 
 
-def as_number(text: str) -> str:
-    """A figure's text, or a dash where it is no number."""
+def dash_if_not_finite(text: str) -> str:
+    """Replace the text of NaN or infinity by a dash."""
     return "–" if re.fullmatch(r"[-+]?(nan|inf|infinity)\s*%?", text.strip(), re.I) else text
 
 
-def share(text: str) -> float | None:
-    """The percentage that a cell tells, from 0 to 100; None for any other text."""
+def parse_percent(text: str) -> float | None:
+    """The percentage that a table cell holds, from 0 to 100; None for any other text."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s?%", text.strip())
     return float(match[1]) if match and float(match[1]) <= 100 else None
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell of a matrix. heat: from 0 to 100; right: on the diagonal; share: of its row, from 0 to 1."""
+class MatrixCell:
+    """One cell of a confusion matrix.
+
+    Attributes:
+        count: The number of targets of the row's class that are predicted as the column's class.
+        share: The same as a share of the row, from 0 to 1.
+        shade: The strength of the cell's colour, from 0 to 100.
+        correct: Whether the cell lies on the diagonal.
+        prediction: The name of the column's class.
+    """
 
     count: int
     share: float
-    heat: float
-    right: bool
+    shade: float
+    correct: bool
     prediction: str
 
 
-def cells(matrix: Matrix) -> list[tuple[str, int, list[Cell]]]:
-    """For each class its name, its number of pictures and its cells. Mistakes are shaded by the square root of their
-    share, from a quarter on, since the rare ones are what one looks for.
+@dataclass(frozen=True)
+class MatrixRow:
+    """One row of a confusion matrix: a target class, its total count and its cells."""
+
+    target: str
+    total: int
+    cells: Sequence[MatrixCell]
+
+
+def matrix_rows(matrix: ConfusionMatrix) -> list[MatrixRow]:
+    """Compute the rows of a confusion matrix with the shade of each cell.
+
+    A mistake is shaded by the square root of its share, from a quarter on, so that rare mistakes
+    stand out.
     """
     rows = []
     for target, (name, counts) in enumerate(zip(matrix.labels, matrix.counts, strict=True)):
         total = int(counts.sum())
-        shares = [int(count) / total if total else 0.0 for count in counts]
-        rows.append(
-            (
-                name,
-                total,
-                [
-                    Cell(
-                        int(count),
-                        part,
-                        round(100 * part if target == prediction else 25 + 75 * part**0.5, 1),
-                        target == prediction,
-                        label,
-                    )
-                    for prediction, (count, part, label) in enumerate(
-                        zip(counts, shares, matrix.labels, strict=True)
-                    )
-                ],
-            )
-        )
+        cells = []
+        for prediction, (number, label) in enumerate(zip(counts, matrix.labels, strict=True)):
+            share = int(number) / total if total else 0.0
+            correct = target == prediction
+            shade = round(100 * share if correct else 25 + 75 * share**0.5, 1)
+            cells.append(MatrixCell(int(number), share, shade, correct, label))
+        rows.append(MatrixRow(name, total, cells))
     return rows
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """One class taken for another, count times of its total pictures."""
+    """A pair of classes that are confused: `count` of the target class's `total`."""
 
     target: str
     prediction: str
@@ -137,12 +151,14 @@ class Confusion:
     total: int
 
 
-def confusions(matrix: Matrix, most: int = 20) -> tuple[list[Confusion], int]:
-    """The most frequent confusions, and how many pairs of classes are confused in all."""
+def top_confusions(
+    matrix: ConfusionMatrix, max_pairs: int = MAX_CONFUSIONS
+) -> tuple[list[Confusion], int]:
+    """The most frequent confusions, and the number of all confused pairs of classes."""
     wrong = np.asarray(matrix.counts).copy()
     np.fill_diagonal(wrong, 0)
     totals = np.asarray(matrix.counts).sum(1)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:max_pairs]
     pairs = [
         Confusion(
             matrix.labels[row], matrix.labels[column], int(wrong[row, column]), int(totals[row])

@@ -48,11 +48,11 @@ def test_outlined_things_serve_detection_by_their_boxes():
 
 
 def test_the_task_is_the_one_that_the_annotations_are_for_or_can_serve():
-    assert task_views.suited(instances(), ["classification", "detection", "instance"]) == "instance"
-    assert task_views.suited(instances(), ["classification", "detection"]) == "detection"
-    assert task_views.suited(instances(), ["classification", "semantic"]) == "semantic"
+    assert task_views.infer_task(instances(), ["classification", "detection", "instance"]) == "instance"
+    assert task_views.infer_task(instances(), ["classification", "detection"]) == "detection"
+    assert task_views.infer_task(instances(), ["classification", "semantic"]) == "semantic"
     with pytest.raises(SettingError, match="'instance', which cannot be trained yet"):
-        task_views.suited(instances(), ["classification"])
+        task_views.infer_task(instances(), ["classification"])
 
 
 @pytest.mark.parametrize("task", ["classification", "text_to_image"])
@@ -62,26 +62,26 @@ def test_what_cannot_serve_a_task_is_refused_with_the_one_that_fits(task):
 
 
 def test_each_word_leaves_out_what_it_says():
-    plain = task_views.without(instances(), ["parts", "groups", "times"])[0]
+    plain = task_views.drop(instances(), ["splits", "groups", "times"])[0]
     assert (plain.split, plain.group, plain.time) == (None, None, None)
-    assert len(task_views.without(instances(), ["crowds"])[0].target) == 1
-    assert not task_views.without(instances(), ["difficult"])[0].target.boxes.difficult.any()
-    own = task_views.without(instances(), ["boxes"])[0].target
+    assert len(task_views.drop(instances(), ["crowds"])[0].target) == 1
+    assert not task_views.drop(instances(), ["difficult"])[0].target.boxes.difficult.any()
+    own = task_views.drop(instances(), ["boxes"])[0].target
     assert own.boxes.corners.tolist() == [[2, 2, 12, 12], [3, 3, 9, 9]]
-    painted = task_views.without(instances(), ["polygons"])[0].target
+    painted = task_views.drop(instances(), ["polygons"])[0].target
     assert all(isinstance(shape, RunLengths) for shape in painted.shapes)
     assert np.array_equal(painted.masks(SIZE), instances()[0].target.masks(SIZE))
-    assert task_views.without(dataset(Label(1), "classification"), ["crowds", "boxes", "outlines"])[
+    assert task_views.drop(dataset(Label(1), "classification"), ["crowds", "boxes", "outlines"])[
         0
     ].target == Label(1)
 
 
 def test_an_unknown_word_and_a_missing_size_are_errors():
-    with pytest.raises(SettingError, match="It can be: parts, groups"):
-        task_views.without(instances(), ["everything"])
-    for word in ("polygons", "things"):
+    with pytest.raises(SettingError, match="It can be: splits, groups"):
+        task_views.drop(instances(), ["everything"])
+    for word in ("polygons", "instances"):
         with pytest.raises(DataError, match="size is expected"):
-            task_views.without(unsized(instances()), [word])
+            task_views.drop(unsized(instances()), [word])
 
 
 def unsized(data):
@@ -119,7 +119,7 @@ def test_outlined_things_serve_semantic_segmentation_by_the_classes_of_their_pix
         replace(sample, target=None) for sample in data
     ]
     assert task_views.for_task(made, "semantic") is made
-    assert task_views.without(data, ["things"]).classes == made.classes
+    assert task_views.drop(data, ["instances"]).classes == made.classes
     assert (data.task, data.classes) == ("instance", ("a", "b"))
     assert isinstance(data[0].target, Instances)
 
@@ -197,4 +197,4 @@ def test_without_the_pictures_size_outlines_become_no_pixels_and_that_is_said_at
 
 def test_other_truths_have_no_things_to_leave_out():
     plain = dataset(Label(1), "classification")
-    assert task_views.without(plain, ["things"]) is plain
+    assert task_views.drop(plain, ["instances"]) is plain

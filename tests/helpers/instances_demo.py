@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveate.annotations import ArrayPixels, Boxes, Instances, MaskFileShape, mask_bounds
+from foveate.annotations import ArrayMask, Boxes, Instances, MaskFileShape
 from foveate.metrics import instance
+from foveate.ops.masks import mask_bounds
 
 
 def instances(masks, classes=None, scores=None, **flags):
@@ -15,7 +16,7 @@ def instances(masks, classes=None, scores=None, **flags):
     scores = None if scores is None else np.array(scores, float)
     return Instances(
         Boxes(corners, named, scores, **flags),
-        [MaskFileShape(ArrayPixels(mask.astype(np.int32))) for mask in masks],
+        [MaskFileShape(ArrayMask(mask.astype(np.int32))) for mask in masks],
     )
 
 

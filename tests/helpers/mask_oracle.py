@@ -14,7 +14,6 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import label_maps
 from foveate.data.images import inside
 from foveate.tasks.instance import UNIT
 
@@ -146,7 +145,7 @@ def told(prediction: Instances) -> dict[bytes, int]:
 def make_target(colours: np.ndarray, **flags) -> Instances:
     patches = [np.frombuffer(mask, bool).reshape(colours.shape) for mask in parted(colours)]
     ids = sum(((n + 1) * mask for n, mask in enumerate(patches)), np.zeros(colours.shape, int))
-    return label_maps.instances(
+    return Instances.from_label_map(
         ids, Boxes(np.zeros((len(patches), 4)), np.array([*parted(colours).values()], int), **flags)
     )
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.ndimage import label
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import label_maps
 from foveate.metrics.baselines.boxes import fit_baselines as fit_box_baselines
 from foveate.metrics.baselines.instances import LEAST, fit_baselines, otsu, patches
 
@@ -146,7 +145,7 @@ def known(count, seed=0, classes=(1,)):
     made = [make_image(seed + row) for row in range(count)]
     kinds = np.resize(classes, 5)
     return np.stack([image for image, _ in made]), [
-        label_maps.instances(ids, Boxes(np.zeros((5, 4)), kinds)) for _, ids in made
+        Instances.from_label_map(ids, Boxes(np.zeros((5, 4)), kinds)) for _, ids in made
     ]
 
 
@@ -158,7 +157,7 @@ def test_where_things_are_bright_patches_only_otsu_is_right():
         name
         for name, predictions in made.items()
         if all(
-            same(own, label_maps.numbered(true, (40, 60)))
+            same(own, true.label_map((40, 60)))
             for own, true in zip(predictions, expected, strict=True)
         )
     }

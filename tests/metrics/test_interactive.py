@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import label_maps
 from foveate.metrics import interactive
 from foveate.metrics.baselines.clicks import disk, fit_baselines, flood
 from foveate.metrics.interactive import CLICKS, MOST, InteractiveResult
@@ -21,7 +20,7 @@ def block(left: int, top: int, right: int, bottom: int) -> np.ndarray:
 
 
 def make_target(*masks: np.ndarray, classes: list[int] | None = None, **flags: object) -> Instances:
-    instances = label_maps.from_masks(np.array(masks).reshape(-1, *SIZE))
+    instances = Instances.from_masks(np.array(masks).reshape(-1, *SIZE))
     boxes = Boxes(
         instances.boxes.corners, np.array(classes or [0] * len(masks), int), size=SIZE, **flags
     )
@@ -31,7 +30,7 @@ def make_target(*masks: np.ndarray, classes: list[int] | None = None, **flags: o
 def predicted(*rounds: list[np.ndarray]) -> InteractiveResult:
     each = [*rounds, *[rounds[-1]] * (CLICKS - len(rounds))]
     return InteractiveResult(
-        np.arange(len(rounds[0])), tuple(label_maps.from_masks(np.array(masks)) for masks in each)
+        np.arange(len(rounds[0])), tuple(Instances.from_masks(np.array(masks)) for masks in each)
     )
 
 
@@ -72,7 +71,7 @@ def test_each_thing_counts_the_same_in_whatever_picture_it_is():
 
 def test_nothing_to_point_at_has_no_figure():
     empty = InteractiveResult(
-        np.zeros(0, int), (label_maps.from_masks(np.zeros((0, *SIZE), bool)),) * CLICKS
+        np.zeros(0, int), (Instances.from_masks(np.zeros((0, *SIZE), bool)),) * CLICKS
     )
     assert all(np.isnan(value) for value in compute_metrics([empty], [make_target()]).values())
     assert all(np.isnan(value) for value in compute_metrics([], []).values())

@@ -19,7 +19,7 @@ def noise(count, height=24, width=24, bands=1, seed=0):
 
 def predict_all(images, values, asked=None, classes=3, seed=0):
     """(H, W) classes of each answer, by the baseline's name."""
-    made = fit_baselines(images, [Mask.of(one) for one in values], classes, seed)(
+    made = fit_baselines(images, [Mask.from_array(one) for one in values], classes, seed)(
         images if asked is None else asked
     )
     return {name: [mask.pixels.read() for mask in masks] for name, masks in made.items()}

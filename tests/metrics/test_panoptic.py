@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import label_maps
 from foveate.metrics import detection, instance
 from helpers.instances_demo import (
     BIG,
@@ -36,13 +35,13 @@ def apart(rng, classes, size):
     count = blocks.size
     flags = {flag: rng.random(count) < 0.15 for flag in ("crowd", "difficult")}
     kinds = rng.integers(0, classes, count)
-    true = label_maps.instances(ids, Boxes(np.zeros((count, 4)), kinds, **flags))
+    true = Instances.from_label_map(ids, Boxes(np.zeros((count, 4)), kinds, **flags))
     moved = np.roll(ids, rng.integers(-1, 2, 2), (0, 1))
     merged = np.where(
         rng.random(count + 1) < 0.1, rng.integers(0, count + 1, count + 1), np.arange(count + 1)
     )
     named = np.where(rng.random(count) < 0.2, rng.integers(0, classes, count), kinds)
-    return label_maps.instances(
+    return Instances.from_label_map(
         merged[moved], Boxes(np.zeros((count, 4)), named, rng.random(count))
     ), true
 

@@ -11,7 +11,6 @@ import torch
 from pycocotools import mask as coco_masks
 
 from foveate.annotations import Instances
-from foveate.data import label_maps
 from foveate.data.rng import SampleRNG, keys
 from foveate.errors import DataError, SettingError
 from foveate.models.heads.segmentation import SubsampledLogits
@@ -328,9 +327,9 @@ def test_words_hold_masks_that_pycocotools_reads():
 
 @pytest.mark.parametrize(("row", "column"), [(3, 2), (8, 25), (45, 45), (20, 20), (63, 63)])
 def test_words_change_with_any_one_pixel(row, column):
-    before, ids = make_target(SCENE), label_maps.numbered(make_target(SCENE), (64, 64)).copy()
+    before, ids = make_target(SCENE), make_target(SCENE).label_map((64, 64)).copy()
     ids[row, column] = 0 if ids[row, column] else 1
-    assert TASK.to_dict(label_maps.instances(ids, before.boxes)) != TASK.to_dict(before)
+    assert TASK.to_dict(Instances.from_label_map(ids, before.boxes)) != TASK.to_dict(before)
     assert TASK.to_dict(make_target(SCENE)) == TASK.to_dict(before)
 
 

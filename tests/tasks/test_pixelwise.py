@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
-from foveate.annotations import IGNORE
-from foveate.data import label_maps
+from foveate.annotations import IGNORE, Mask
 from foveate.data.subset import Subset
 from foveate.errors import SettingError
 from foveate.models.model import VisionModel
@@ -137,7 +136,7 @@ def test_squares_show_every_pixel_with_its_class():
     values = colours()
     values[0][:20, :20] = IGNORE
     pixels, pieces, ids = cut(
-        SEMANTIC, [label_maps.mask(own) for own in values], [np.maximum(own, 0) for own in values]
+        SEMANTIC, [Mask.from_array(own) for own in values], [np.maximum(own, 0) for own in values]
     )
     seen = [np.zeros(own.shape, bool) for own in values]
     padded = pixels[np.arange(len(ids))]
@@ -162,13 +161,13 @@ def test_squares_show_the_parts_of_things_that_lie_in_them():
     ]
     _, pieces, ids = cut(INSTANCE, [make_target(own) for own in values], values)
     for piece, (row, left, top) in zip(pieces, places(ids), strict=True):
-        height, width = label_maps.size(piece)
+        height, width = piece.image_size
         assert told(piece) == parted(values[row][top : top + height, left : left + width])
 
 
 def test_pictures_that_can_be_shown_at_once_stay_as_they_are():
     values = colours()[2:3]
-    given = make_images(values, SIDE), [label_maps.mask(values[0])], ["p0"]
+    given = make_images(values, SIDE), [Mask.from_array(values[0])], ["p0"]
     assert all(one is other for one, other in zip(SEMANTIC.cut(*given), given, strict=True))
 
 

@@ -74,10 +74,10 @@ def test_no_picture_no_answer():
 
 def test_truths_are_brought_to_the_training_size_and_answers_back():
     values = RNG.integers(IGNORE, 4, (12, 20)).astype(np.int32)
-    larger = Semantic.resized(Mask.of(values), (12, 20), (36, 40))
+    larger = Semantic.resized(Mask.from_array(values), (12, 20), (36, 40))
     assert np.array_equal(pixels(larger), np.kron(values, np.ones((3, 2), int)))
     assert np.array_equal(pixels(Semantic.resized(larger, (36, 40), (12, 20))), values)
-    odd = Semantic.resized(Mask.of(values), (12, 20), (7, 33))
+    odd = Semantic.resized(Mask.from_array(values), (12, 20), (7, 33))
     assert np.array_equal(pixels(odd), enlarged(values, (7, 33)))
 
 
@@ -85,7 +85,7 @@ def test_beyond_a_letterboxed_picture_nothing_is_learnt():
     values = RNG.integers(0, 4, (5, 9))
     images = torch.zeros(2, 3, 9, 9, dtype=torch.uint8)
     (same,), target = TASK.collate(
-        images, [Mask.of(values), Mask.of(values.T)], SampleRNG(keys(["a", "b"]), 0)
+        images, [Mask.from_array(values), Mask.from_array(values.T)], SampleRNG(keys(["a", "b"]), 0)
     )
     assert same is images
     assert np.array_equal(target[0, :5], values)
@@ -102,7 +102,7 @@ def configured(targets: list[np.ndarray], **given) -> Semantic:
         "", "semantic", CLASSES[: given.pop("count", 3)], (), colours=given.pop("colours", None)
     )
     return Semantic.from_settings(
-        dataset, Settings(**given), [Mask.of(target) for target in targets], mirror=True
+        dataset, Settings(**given), [Mask.from_array(target) for target in targets], mirror=True
     )
 
 
@@ -145,7 +145,7 @@ def test_options_build_the_same_task_again():
     )
     again = Semantic(CLASSES, **json.loads(json.dumps(task.options())))
     assert again.options() == task.options()
-    prediction = Mask.of(RNG.integers(0, 4, (6, 5)))
+    prediction = Mask.from_array(RNG.integers(0, 4, (6, 5)))
     assert np.array_equal(
         again.draw(coloured(pixels(prediction)), prediction),
         task.draw(coloured(pixels(prediction)), prediction),
@@ -161,16 +161,16 @@ def test_options_build_the_same_task_again():
 @pytest.mark.parametrize("targets", [[], [np.full((3, 3), IGNORE)] * 2])
 def test_a_part_without_a_label_is_refused(split, targets):
     with pytest.raises(DataError, match=f"no pixel of the {split} part is labelled") as refused:
-        TASK.check(split, [Mask.of(target) for target in targets])
+        TASK.check(split, [Mask.from_array(target) for target in targets])
     assert refused.value.remedy
 
 
 def test_one_class_alone_can_be_scored_but_not_learnt():
-    alone = [Mask.of(np.full((3, 3), 2)), Mask.of(np.full((3, 3), IGNORE))]
+    alone = [Mask.from_array(np.full((3, 3), 2)), Mask.from_array(np.full((3, 3), IGNORE))]
     with pytest.raises(DataError, match="'green'"):
         TASK.check("train", alone)
     TASK.check("valid", alone)
-    TASK.check("train", [*alone, Mask.of(np.full((1, 1), 0))])
+    TASK.check("train", [*alone, Mask.from_array(np.full((1, 1), 0))])
 
 
 # --- for people
@@ -181,38 +181,38 @@ def test_one_class_alone_can_be_scored_but_not_learnt():
 def test_words_change_with_any_one_pixel(pixel, value):
     values = np.full((6, 8), 2)
     values[1, 1] = 3
-    before, other = Mask.of(values), values.copy()
+    before, other = Mask.from_array(values), values.copy()
     other[pixel] = value
-    assert TASK.to_dict(before) != TASK.to_dict(Mask.of(other))
+    assert TASK.to_dict(before) != TASK.to_dict(Mask.from_array(other))
     assert (
         TASK.to_dict(before)
-        == TASK.to_dict(Mask.of(values.copy()))
+        == TASK.to_dict(Mask.from_array(values.copy()))
         == json.loads(json.dumps(TASK.to_dict(before)))
     )
 
 
 def test_words_change_where_pixels_only_change_places():
     values = RNG.integers(0, 4, (6, 8))
-    told = TASK.to_dict(Mask.of(values)), TASK.to_dict(Mask.of(values[::-1]))
+    told = TASK.to_dict(Mask.from_array(values)), TASK.to_dict(Mask.from_array(values[::-1]))
     assert told[0]["shares"] == told[1]["shares"]
     assert told[0] != told[1]
 
 
 def test_shares_are_of_the_labelled_pixels_and_told_largest_first():
     values = np.array([[0, 0, 0, 1], [2, 2, IGNORE, IGNORE], [IGNORE] * 4])
-    assert TASK.to_dict(Mask.of(values))["shares"] == {
+    assert TASK.to_dict(Mask.from_array(values))["shares"] == {
         "ground": 0.5,
         "red": 0.166667,
         "green": 0.333333,
     }
-    assert TASK.summary(Mask.of(values)) == "50.0% ground, 33.3% green, 16.7% red"
-    assert TASK.summary(Mask.of(np.full((2, 2), IGNORE))) == "nothing"
+    assert TASK.summary(Mask.from_array(values)) == "50.0% ground, 33.3% green, 16.7% red"
+    assert TASK.summary(Mask.from_array(np.full((2, 2), IGNORE))) == "nothing"
 
 
 def test_label_pictures_hold_the_classes_and_the_datas_colours():
     colours = ((9, 8, 7), (255, 0, 1), (0, 0, 0))
     values = RNG.integers(0, 3, (6, 5))
-    (stencil,) = configured([], colours=colours).mask_images(Mask.of(values))
+    (stencil,) = configured([], colours=colours).mask_images(Mask.from_array(values))
     assert np.array_equal(stencil.values, values)
     assert stencil.values.dtype == np.uint8
     assert [tuple(colour) for colour in stencil.palette] == list(colours)
@@ -243,7 +243,7 @@ def test_a_class_is_drawn_in_its_colour_over_a_copy():
     image = np.full((400, 30, 1), 100, np.uint8)
     values = np.zeros((400, 30), int)
     values[:, 10:20], values[:, 20:] = 1, IGNORE
-    drawn = task.draw(image, Mask.of(values))
+    drawn = task.draw(image, Mask.from_array(values))
     assert (image == 100).all()
     assert drawn.shape == (400, 30, 3)
     red, blue, none = drawn[5, 5].astype(int), drawn[5, 15].astype(int), drawn[5, 25]

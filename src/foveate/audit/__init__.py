@@ -9,7 +9,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from foveate.annotations import Mask
 from foveate.audit import balance, duplicates, files, labels, quality, representative
 from foveate.audit.finding import Finding, FindingGroup, Severity, kinds
 from foveate.data.dataset import SPLITS, Dataset
@@ -119,7 +118,7 @@ def _one_a_part_first(dataset: Dataset[Any], rows: list[int]) -> list[int]:
 def _label(dataset: Dataset[Any], row: int) -> str | None:
     """The classes of a sample, where it is what is in the picture as a whole that they tell."""
     target = dataset[row].target
-    if target is None or isinstance(target, Mask) or not dataset.classes:
+    if target is None or target.per_pixel or not dataset.classes:
         return None
     return (
         ", ".join(dataset.classes[k] for k in target.present() if k < len(dataset.classes))

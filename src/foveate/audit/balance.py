@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from foveate.annotations import Mask
 from foveate.audit.finding import Finding
 from foveate.data.dataset import SPLITS, Dataset
 
@@ -32,7 +31,7 @@ def check(dataset: Dataset[Any]) -> Iterator[Finding]:
                 if k < len(dataset.classes):
                     counts[split, k] += 1
     total = counts.sum(0)
-    of_pixels = isinstance(dataset[0].target, Mask)  # of which one picture holds thousands
+    of_pixels = any(sample.target is not None and sample.target.per_pixel for sample in dataset)
     for k, name in enumerate(dataset.classes):
         if not total[k]:
             continue

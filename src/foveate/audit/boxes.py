@@ -9,25 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import (
-    Boxes,
-    Instances,
-    MaskFileShape,
-    Polygon,
-    RunLengths,
-    boxes_of,
-    mask_bounds,
-)
+from foveate.annotations import EDGE_TOLERANCE, Boxes, boxes_of, duplicate_boxes
 from foveate.audit.finding import Finding
 from foveate.audit.quality import far
 from foveate.data.dataset import Dataset
-from foveate.errors import FoveateError
-from foveate.ops import polygons, rle
 
-SLACK = 1.0
-"""Pixels that a box may leave its picture by: tools round differently."""
-SAME = 0.95
-"""Intersection over union from which two boxes are one."""
 TINY = 2.0
 """Pixels of the shorter side below which nothing can be seen."""
 
@@ -52,9 +38,6 @@ def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]
     yield from _places(dataset, every)
     yield from _extremes(dataset, every)
     yield from _repeated(dataset, targets)
-    for sample, look in zip(dataset, image_stats, strict=True):
-        if isinstance(sample.target, Instances):
-            yield from _shapes(sample.id, sample.target, (int(look["height"]), int(look["width"])))
 
 
 def _gathered(targets: Sequence[Boxes], image_stats: NDArray[Any]) -> _All:
@@ -100,7 +83,7 @@ def _places(dataset: Dataset[Any], every: _All) -> Iterator[Finding]:
     whole = ~turned & ~empty
     away = whole & ((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height))
     beyond = np.max([-left, -top, right - width, bottom - height], axis=0, initial=0)
-    out = whole & ~away & (beyond > SLACK)
+    out = whole & ~away & (beyond > EDGE_TOLERANCE)
     faults: list[tuple[str, str, NDArray[np.bool_], str, str]] = [
         (
             "error",
@@ -177,7 +160,7 @@ def _repeated(dataset: Dataset[Any], targets: Sequence[Boxes]) -> Iterator[Findi
         rows = np.flatnonzero(
             ~target.crowd & (target.corners[:, 2:] > target.corners[:, :2]).all(1)
         )
-        for one, other in overlapping(target.corners[rows]):
+        for one, other in duplicate_boxes(target.corners[rows]):
             a, b = int(rows[one]), int(rows[other])
             same = target.classes[a] == target.classes[b]
             names = " and ".join(_name(dataset, int(target.classes[row])) for row in (a, b))
@@ -189,97 +172,6 @@ def _repeated(dataset: Dataset[Any], targets: Sequence[Boxes]) -> Iterator[Findi
                 "Remove one of them.",
                 rows=(a, b),
             )
-
-
-def overlapping(corners: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    """Pairs of (N, 4) boxes with an IoU of SAME or more. Sorted by their left edge, so that few pairs are compared."""
-    order = np.argsort(corners[:, 0], kind="stable")
-    left, top, right, bottom = corners[order].T
-    area = (right - left) * (bottom - top)
-    for i in range(len(order) - 1):
-        # A box that begins further right than 5% of this one's width cannot cover it so well.
-        end = int(
-            np.searchsorted(left, left[i] + (1 - SAME) * (right[i] - left[i]) + 1e-9, "right")
-        )
-        rest = slice(i + 1, end)
-        wide = np.minimum(right[i], right[rest]) - np.maximum(left[i], left[rest])
-        high = np.minimum(bottom[i], bottom[rest]) - np.maximum(top[i], top[rest])
-        shared = np.maximum(wide, 0) * np.maximum(high, 0)
-        for j in np.flatnonzero(shared >= SAME * (area[i] + area[rest] - shared)):
-            a, b = sorted((int(order[i]), int(order[i + 1 + j])))
-            yield a, b
-
-
-def _shapes(id: str, target: Instances, size: tuple[int, int]) -> Iterator[Finding]:
-    for row, shape in enumerate(target.shapes):
-        for severity, name, reason, remedy in _shape(shape, target.boxes.corners[row], size):
-            yield Finding(severity, name, (id,), f"thing {row + 1}: {reason}", remedy, rows=(row,))  # type: ignore[arg-type]
-
-
-def _shape(
-    shape: Any, corners: NDArray[np.float64], size: tuple[int, int]
-) -> Iterator[tuple[str, str, str, str]]:
-    height, width = size
-    if isinstance(shape, Polygon):
-        if any(polygons.crosses_itself(outline) for outline in shape.outlines):
-            yield (
-                "warning",
-                "outline crosses itself",
-                "its sides cross, so inside and outside swap",
-                "Draw it again.",
-            )
-        elif sum(polygons.area(outline) for outline in shape.outlines) < 1e-6:
-            yield (
-                "error",
-                "outline without area",
-                "an outline with an area is expected",
-                "Draw it again or remove it.",
-            )
-        left, top, right, bottom = shape.bounds()
-        if max(-left, -top, right - width, bottom - height) > SLACK:
-            yield (
-                "warning",
-                "outline leaves its picture",
-                "it reaches beyond the picture's edge",
-                "Cut it at the edge.",
-            )
-        if np.abs(np.array(shape.bounds()) - corners).max() > max(
-            5.0, 0.1 * max(right - left, bottom - top)
-        ):
-            yield (
-                "warning",
-                "box and outline differ",
-                "its box is not that of its outline",
-                "Trust the outline.",
-            )
-    elif isinstance(shape, RunLengths):
-        if shape.size != size:
-            yield _OTHER_SIZE[0], _OTHER_SIZE[1], _sized(shape.size, size), _OTHER_SIZE[2]
-        elif not rle.area(shape.counts):
-            yield _NO_PIXEL
-    elif isinstance(shape, MaskFileShape):
-        try:
-            mask = shape.pixels.read() != 0
-        except FoveateError as error:
-            yield "error", "mask cannot be read", error.message, "Repair the file or remove it."
-            return
-        if mask.shape != size:
-            yield _OTHER_SIZE[0], _OTHER_SIZE[1], _sized(mask.shape, size), _OTHER_SIZE[2]
-        elif mask_bounds(mask) == (0, 0, 0, 0):
-            yield _NO_PIXEL
-
-
-_OTHER_SIZE = ("error", "mask of another size", "Make it again from the picture that is here.")
-_NO_PIXEL = (
-    "error",
-    "mask without a pixel",
-    "a mask with a pixel is expected, this is empty",
-    "Remove it.",
-)
-
-
-def _sized(got: Sequence[int], wanted: tuple[int, int]) -> str:
-    return f"the mask has {got[1]} x {got[0]} px, the picture {wanted[1]} x {wanted[0]}"
 
 
 def _finding(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from foveate.annotations import Problem
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """error: a figure would be untrue, or an answer cannot be learnt; warning: look at it; note: good to know."""
@@ -30,6 +32,19 @@ class Finding:
     remedy: str
     rows: tuple[int, ...] = ()
     score: float = 0.0
+
+    @classmethod
+    def of(cls, problem: Problem, id: str) -> Finding:
+        """The finding of one sample's problem."""
+        return cls(
+            problem.severity,
+            problem.check,
+            (id,),
+            problem.reason,
+            problem.remedy,
+            problem.rows,
+            problem.score,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As a record for programs."""

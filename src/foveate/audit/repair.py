@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, Polygon
 from foveate.audit import LEAK, Audit
-from foveate.audit.boxes import SLACK, overlapping
 from foveate.data.dataset import Dataset, Image, Sample, Source
-from foveate.ops import polygons
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +28,6 @@ class ReencodedSource:
 
     def read(self) -> Image:
         return self.source.read()
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A mask whose values that are no class count as not labelled. classes: how many there are."""
-
-    pixels: Any
-    classes: int
-
-    def read(self) -> NDArray[np.int32]:
-        values = self.pixels.read()
-        return np.where(values >= self.classes, np.int32(IGNORE), values)
 
 
 LEFT_OUT = {
@@ -78,13 +62,15 @@ def repaired(audit: Audit) -> tuple[Dataset[Any], list[Repair]]:
     repairs += [Repair("", text) for text in merged]
     kept: list[Sample[Any]] = []
     for sample, height, width in zip(dataset, *_sizes(audit), strict=True):
-        if isinstance(sample.target, Label) and sample.target.index >= len(index):
-            gone[sample.id] = "its class is none of the set's"
+        target, changes = sample.target, []
+        if target is not None and sample.id not in gone:
+            target, changes = target.repair((height, width), index)
+            if target is None:
+                gone[sample.id] = changes[0]
         if sample.id in gone:
             repairs.append(Repair(sample.id, f"left out: {gone[sample.id]}"))
             continue
-        target, done = _mended(sample.target, (height, width), index)
-        repairs += [Repair(sample.id, what) for what in done]
+        repairs += [Repair(sample.id, what) for what in changes]
         if sample.id in anew:
             sample = replace(sample, source=ReencodedSource(sample.source))
             repairs.append(
@@ -135,107 +121,3 @@ def _merged(dataset: Dataset[Any]) -> tuple[NDArray[np.int64], tuple[str, ...], 
         if old != new
     ]
     return np.array([left.index(name) for name in named], np.int64), left, told
-
-
-def _mended(target: Any, size: tuple[int, int], index: NDArray[np.int64]) -> tuple[Any, list[str]]:
-    match target:
-        case Label():
-            return Label(int(index[target.index])), []
-        case Boxes():
-            corners, kept, done = _boxes(target, size, len(index))
-            boxes = replace(target, corners=corners)[kept]
-            return replace(boxes, classes=index[boxes.classes]), done
-        case Instances():
-            return _things(target, size, index)
-        case Mask():
-            values = target.pixels.read()
-            done = (
-                ["pixels of an unknown class: not labelled"] if (values >= len(index)).any() else []
-            )
-            merged = len(index) != index.max(initial=-1) + 1
-            if not (done or merged):
-                return target, []
-            pixels: Any = _Known(target.pixels, len(index))
-            return Mask(_Renamed(pixels, index) if merged else pixels), done
-        case Captions():
-            return Captions(tuple(text for text in target.texts if text.strip())), []
-    return target, []
-
-
-@dataclass(frozen=True, slots=True)
-class _Renamed:
-    """A mask with other class indices."""
-
-    pixels: Any
-    index: NDArray[np.int64]
-
-    def read(self) -> NDArray[np.int32]:
-        values = self.pixels.read()
-        return np.where(values >= 0, self.index[np.maximum(values, 0)], IGNORE).astype(np.int32)
-
-
-def _boxes(
-    target: Boxes, size: tuple[int, int], classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
-    """The corners put right, which boxes are left, and what was done."""
-    corners, done = target.corners.copy(), []
-    ordered = np.concatenate(
-        [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1
-    )
-    done += [
-        f"box {row + 1}: corners put in order"
-        for row in np.flatnonzero((ordered != corners).any(1))
-    ]
-    cut = np.clip(ordered, 0, [size[1], size[0], size[1], size[0]])
-    far = np.abs(cut - ordered).max(1, initial=0) > SLACK
-    done += [f"box {row + 1}: cut at the picture's edge" for row in np.flatnonzero(far)]
-    corners = np.where(far[:, None], cut, ordered)
-    kept = (corners[:, 2:] > corners[:, :2]).all(1)
-    done += [
-        f"box {row + 1}: removed, it has no area in the picture" for row in np.flatnonzero(~kept)
-    ]
-    unknown = kept & (target.classes >= classes)
-    done += [
-        f"box {row + 1}: removed, its class is none of the set's" for row in np.flatnonzero(unknown)
-    ]
-    kept &= ~unknown
-    rows = np.flatnonzero(kept & ~target.crowd)
-    for one, other in overlapping(corners[rows]):
-        if (
-            kept[rows[one]]
-            and kept[rows[other]]
-            and target.classes[rows[one]] == target.classes[rows[other]]
-        ):
-            kept[rows[other]] = False
-            done.append(f"box {rows[other] + 1}: removed, it lies on box {rows[one] + 1}")
-    return corners, kept, done
-
-
-def _things(
-    target: Instances, size: tuple[int, int], index: NDArray[np.int64]
-) -> tuple[Instances, list[str]]:
-    corners, kept, done = _boxes(target.boxes, size, len(index))
-    shapes = list(target.shapes)
-    for row, shape in enumerate(shapes):
-        if isinstance(shape, Polygon):
-            cut = tuple(np.clip(outline, 0, [size[1], size[0]]) for outline in shape.outlines)
-            moved = (
-                max(np.abs(a - b).max() for a, b in zip(cut, shape.outlines, strict=True)) > SLACK
-            )
-            outlines = tuple(o for o in (cut if moved else shape.outlines) if polygons.area(o) > 0)
-            if moved and outlines:
-                shapes[row] = Polygon(outlines)
-                corners[row] = shapes[row].bounds()  # type: ignore[union-attr]
-                done.append(f"thing {row + 1}: its outline was cut at the picture's edge")
-            empty = not outlines
-        else:
-            empty = shape is not None and shape.bounds() == (0, 0, 0, 0)
-        if empty and kept[row]:
-            kept[row] = False
-            done.append(f"thing {row + 1}: removed, it has no area")
-    boxes = replace(target.boxes, corners=corners)
-    left: Sequence[int] = np.flatnonzero(kept).tolist()
-    boxes = boxes[kept]
-    return Instances(
-        replace(boxes, classes=index[boxes.classes]), tuple(shapes[row] for row in left)
-    ), done

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foveate import atomic_io, formats
-from foveate.annotations import Boxes, Instances, Label, Mask, boxes_of
-from foveate.progress import NullReporter, Reporter
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
 from foveate.errors import BadImage, DataError, RunError
 from foveate.inference.predict import at_once, picture_files, refuse_from_words
 from foveate.inference.predictor import Predictor
-
-PROPOSED: dict[type, tuple[str, str]] = {
-    Label: ("classification", "folder"),
-    Boxes: ("detection", "coco"),
-    Instances: ("instance", "coco"),
-    Mask: ("semantic", "pairs"),
-}
-"""Of each kind of answer: the task that it is a truth of, and the format it is written in where none is named."""
+from foveate.progress import NullReporter, Reporter
 
 
 @dataclass(frozen=True)
@@ -72,14 +63,16 @@ def label(
         ):
             id = path.relative_to(images).as_posix() if images.is_dir() else path.name
             shown = task.confident(prediction)
-            proposals.append(Proposal(id, sureness(prediction, shown), task.summary(prediction)))
+            proposals.append(
+                Proposal(id, prediction.min_confidence(shown), task.summary(prediction))
+            )
             samples.append(
-                Sample(id, FileSource(path), as_truth(shown, (image.shape[0], image.shape[1])))
+                Sample(id, FileSource(path), shown.as_target((image.shape[0], image.shape[1])))
             )
     if not samples:
         raise DataError("none of these pictures could be read", where=images)
-    kind = type(samples[0].target)
-    if kind in (Boxes, Instances) and not any(
+    proposed = type(samples[0].target)
+    if proposed.has_boxes and not any(
         one.target is not None and one.target.present() for one in samples
     ):
         raise DataError(
@@ -87,11 +80,10 @@ def label(
             where=images,
             remedy="Look at what it sees: foveate predict RUN PICTURES --draw DIR.",
         )
-    name, usual = PROPOSED[kind]
     classes = task.classes if task.class_aware else ("thing",)
     colours = tuple(map(tuple, task.options().get("colours", ()))) or None
-    dataset = Dataset(out.name, name, classes, samples, colours=colours)
-    formats.find(format or usual).write(dataset, out)
+    dataset = Dataset(out.name, proposed.task, classes, samples, colours=colours)
+    formats.find(format or proposed.default_format).write(dataset, out)
     proposals.sort(key=lambda one: one.sure)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -112,29 +104,3 @@ def _read(images: Path, reporter: Reporter) -> Iterator[tuple[Path, Image]]:
             yield path, decode(path)
         except BadImage as error:
             reporter.warning(f"skipped {path}: {error.message}")
-
-
-def as_truth(shown: Any, size: tuple[int, int]) -> Any:
-    """The same without scores. size: of the picture"""
-    if isinstance(shown, Label):
-        return Label(shown.index)
-    if isinstance(shown, Boxes):
-        return replace(shown, scores=None, size=size)
-    if isinstance(shown, Instances):
-        return replace(shown, boxes=as_truth(shown.boxes, size))
-    return shown
-
-
-def sureness(prediction: Any, shown: Any) -> float:
-    """Of the least sure part: of what is shown, and that what is not shown is not there."""
-    if isinstance(shown, Label):
-        return float("nan") if shown.scores is None else float(shown.scores[shown.index])
-    if not isinstance(shown, Boxes | Instances):
-        return float("nan")
-    kept, every = _scores(boxes_of(shown)), _scores(boxes_of(prediction))
-    left_out = sorted(every, reverse=True)[len(kept) :]
-    return min([*kept, *(1 - score for score in left_out)], default=1.0)
-
-
-def _scores(boxes: Boxes) -> Sequence[float]:
-    return [] if boxes.scores is None else boxes.scores.tolist()

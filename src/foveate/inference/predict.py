@@ -13,9 +13,8 @@ import numpy as np
 import PIL.Image
 
 from foveate import atomic_io
-from foveate.annotations import KINDS, Boxes, Captions, Instances, Mask
-from foveate.progress import NullReporter, Reporter
-from foveate.data import label_maps, video
+from foveate.annotations import Boxes, Captions, Instances, Mask
+from foveate.data import video
 from foveate.data.dataset import Image, Skipped
 from foveate.data.images import PICTURE_SUFFIXES, decode
 from foveate.errors import BadImage, FoveateError, RunError, SettingError
@@ -23,6 +22,7 @@ from foveate.formats.coco.writing import to_annotations
 from foveate.inference.predictor import Predictor
 from foveate.models.interactive import Box
 from foveate.ops.clicks import Click
+from foveate.progress import NullReporter, Reporter
 from foveate.tasks.task import Task
 
 T = TypeVar("T")
@@ -139,12 +139,12 @@ def at_once(images: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image]]
 def _pointed(model: Predictor, image: Image, prompt: Prompt) -> Instances:
     predictor = model._set_image(image)
     mask = predictor.point(prompt.clicks, prompt.box)
-    return label_maps.from_masks(mask[None], np.array([predictor.sure]))
+    return Instances.from_masks(mask[None], np.array([predictor.sure]))
 
 
 def refuse_from_words(task: Task[Any]) -> None:
     """Raises SettingError for a task whose questions are words: it has no answer for a picture."""
-    if KINDS.get(task.name) is Captions:
+    if task.annotation is Captions:
         raise SettingError(
             f"the task {task.name} makes pictures from words, and answers for none",
             where="RUN",
@@ -155,7 +155,7 @@ def refuse_from_words(task: Task[Any]) -> None:
 def _check(task: Task[Any], outputs: Outputs) -> None:
     """Raises SettingError for what this task's answers cannot be written as, before any is given."""
     refuse_from_words(task)
-    kind = KINDS.get(task.name)
+    kind = task.annotation
     for wanted, option, kinds in (
         (outputs.coco_file, "--coco", (Boxes, Instances)),
         (outputs.masks, "--masks", (Mask, Instances)),

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
-from foveate.data import label_maps
 from foveate.metrics import detection
 from foveate.metrics.matching import PairwiseOverlaps
 
@@ -26,7 +25,7 @@ MOST = 100_000
 
 def compared(found: Instances, true: Instances, size: tuple[int, int]) -> PairwiseOverlaps:
     """How far the masks of one picture overlap."""
-    first, shape_of = label_maps.distinct(found)
+    first, shape_of = found.unique_shapes()
     one, other = _flat(found[first], size), _flat(true, size)
     common = (one @ other.T).toarray().astype(np.float64)[shape_of]
     own, areas = (masks.sum(1).astype(np.float64).reshape(-1) for masks in (one, other))
@@ -40,7 +39,7 @@ def _flat(instances: Instances, size: tuple[int, int]) -> Any:
     """(N, H * W) sparse, of 0 and 1: so that all overlaps are one product."""
     from scipy.sparse import csr_array
 
-    places = instances.places(size)
+    places = instances.pixel_indices(size)
     ends = np.cumsum([0, *map(len, places)])
     joined = np.concatenate([*places, np.zeros(0, np.int64)])
     return csr_array(
@@ -53,7 +52,7 @@ def shown(found: Instances, thresholds: NDArray[np.float64]) -> NDArray[np.bool_
     kept, boxes = np.ones(len(found), bool), found.boxes
     if boxes.scores is not None:
         kept = boxes.scores >= thresholds[boxes.classes]
-        kept[kept] = label_maps.surest(found[kept])
+        kept[kept] = found[kept].best_per_shape()
     return kept
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
-from foveate.data import label_maps
 from foveate.metrics.detection import column
 from foveate.ops.clicks import Click, next_click
 
@@ -53,7 +52,7 @@ def rounds(
                 own.append(click)
         if len(true):
             found, left = cut(clicks, left)
-        yield label_maps.from_masks(found)
+        yield Instances.from_masks(found)
 
 
 def per_image_stats(

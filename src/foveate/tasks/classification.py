@@ -22,7 +22,7 @@ from foveate.metrics.baselines.classification import fit_baselines
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
 from foveate.report import charts, drawing
-from foveate.report.panels import Chart, Gallery, Item, Matrix, Panel, Table
+from foveate.report.panels import Chart, Gallery, GalleryItem, ConfusionMatrix, Panel, Table
 from foveate.settings import Settings
 from foveate.tasks.task import BaselinePredictors, PerImageStats, Task
 
@@ -40,6 +40,7 @@ class Classification(Task[Label]):
     """
 
     name = "classification"
+    annotation = Label
     description = "one class a picture"
     primary_metric = "accuracy"
     lower_is_better = frozenset({"log_loss", "calibration_error"})
@@ -203,7 +204,7 @@ class Classification(Task[Label]):
 
     def draw(self, image: Image, annotation: Label) -> Image:
         """A strip under the picture with the class's name in it."""
-        return drawing.captioned(image, self.classes[annotation.index])
+        return drawing.add_caption(image, self.classes[annotation.index])
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         metric = metrics["accuracy"]
@@ -227,7 +228,7 @@ class Classification(Task[Label]):
             )
         ]
         return [
-            Matrix(
+            ConfusionMatrix(
                 "What is taken for what",
                 "Each row is a true class, each column an answer. A perfect model has all its counts on the diagonal.",
                 classification_metrics.confusion(stats, len(self.classes)),
@@ -258,7 +259,7 @@ class Classification(Task[Label]):
         wrong = np.flatnonzero(stats["truth"] != stats["predicted"])
         surest = wrong[np.argsort(-stats["confidence"][wrong], kind="stable")][:most]
         items = [
-            Item(
+            GalleryItem(
                 image,
                 f"{self.classes[stats['truth'][row]]}, taken for {self.classes[stats['predicted'][row]]}",
                 f"{stats['confidence'][row]:.0%} sure · {ids[row]}",

@@ -53,6 +53,7 @@ class Detection(Task[Boxes]):
     """
 
     name = "detection"
+    annotation = Boxes
     description = "a box and a class for each thing"
     primary_metric = "map50"
     default_settings: ClassVar[Mapping[str, Any]] = {
@@ -162,7 +163,7 @@ class Detection(Task[Boxes]):
         """All boxes with a score of LEAST_SCORE or more; `shown` are those that are worth a look."""
         net.eval()
         predictions: list[Boxes | None] = [None] * len(images)
-        for rows, batch in net.canvases(images, PIXELS_AT_ONCE):
+        for rows, batch in net.padded_batches(images, PIXELS_AT_ONCE):
             for row, boxes in zip(rows, select(*net(batch).candidates()), strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 fitted = inside(*size, net.size)
@@ -253,8 +254,8 @@ class Detection(Task[Boxes]):
             captions = [
                 f"{name} {score:.0%}" for name, score in zip(captions, shown.scores, strict=True)
             ]
-        return drawing.boxes(
-            image, shown.corners, [drawing.colour(int(k)) for k in shown.classes], captions
+        return drawing.draw_boxes(
+            image, shown.corners, [drawing.class_colour(int(k)) for k in shown.classes], captions
         )
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:

@@ -26,12 +26,13 @@ from foveate.metrics.baselines.instances import fit_baselines
 from foveate.metrics.intervals import Score
 from foveate.metrics.matching import PairwiseOverlaps
 from foveate.models.backbone import Backbone
-from foveate.models.heads.segmentation import Segmentation, SubsampledLogits, pixel_losses, seen
+from foveate.models.heads.segmentation import SegmentationModel, SubsampledLogits, align_targets, pixel_losses
 from foveate.models.model import VisionModel
 from foveate.ops import centre_voting
+from foveate.ops.masks import smallest_dtype
 from foveate.ops.tiles import Tile, cut, tiles
 from foveate.report import drawing
-from foveate.report.instance_panels import thing_panels
+from foveate.report.instance_panels import instance_panels
 from foveate.report.panels import Panel
 from foveate.tasks.pixelwise import WHOLE, Pixelwise
 from foveate.tasks.task import BaselinePredictors, MaskImage, PerImageStats
@@ -70,6 +71,7 @@ class Instance(Pixelwise[Instances]):
     """
 
     name = "instance"
+    annotation = Instances
     description = "a class and the pixels of each thing"
     primary_metric = "map50"
     lower_is_better = frozenset({"count_error"})
@@ -112,13 +114,13 @@ class Instance(Pixelwise[Instances]):
     def resized(
         annotation: Instances, before: tuple[int, int], after: tuple[int, int]
     ) -> Instances:
-        return label_maps.resized(annotation, before, after)
+        return annotation.resize(before, after)
 
     @staticmethod
     def windows(truth: Instances, places: Sequence[Tile]) -> list[Instances]:
-        ids, boxes = label_maps.numbers(truth), truth.boxes
+        ids, boxes = truth.label_map(), truth.boxes
         return [
-            label_maps.instances(label_maps.compact(ids[top:bottom, left:right]), boxes)
+            Instances.from_label_map(smallest_dtype(ids[top:bottom, left:right]), boxes)
             for left, top, right, bottom in places
         ]
 
@@ -135,7 +137,9 @@ class Instance(Pixelwise[Instances]):
         flip = suited(
             size, hflip_safe=hflip_safe, classes=tuple(classes), kind=kind, epochs=epochs
         ).flip
-        return MaskAugment(label_maps.numbers, label_maps.laid, **pieces(size, kind, flip))
+        return MaskAugment(
+            Instances.label_map, label_maps.paste_instances, **pieces(size, kind, flip)
+        )
 
     def collate(
         self, images: Tensor, targets: Sequence[Instances], rng: SampleRNG
@@ -146,7 +150,7 @@ class Instance(Pixelwise[Instances]):
         classes, shares = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         offsets = np.zeros((shape[0], 2, *shape[1:]), np.float32)
         for row, truth in enumerate(targets):
-            ids, boxes = label_maps.numbers(truth), truth.boxes
+            ids, boxes = truth.label_map(), truth.boxes
             height, width = ids.shape
             here = row, slice(0, height), slice(0, width)
             named = np.where(boxes.ignored, IGNORE, boxes.classes + 1)
@@ -165,13 +169,13 @@ class Instance(Pixelwise[Instances]):
 
     def head(self, backbone: Backbone) -> nn.Module:
         head = backbone.segmenter(len(self.classes) + 1 + 2)
-        return Segmentation(backbone, head)
+        return SegmentationModel(backbone, head)
 
     def loss(self, output: Tensor | SubsampledLogits, target: InstanceTarget) -> dict[str, Tensor]:
         """(B, 1 + K + 2, H, W) -> those of the classes (`segmenter.pixel_losses`), and offset: how far votes are off in the mean, in
         UNITs, each thing the same.
         """
-        said, *targets = seen(output, target.classes, target.offsets, target.shares)
+        said, *targets = align_targets(output, target.classes, target.offsets, target.shares)
         classes, true, shares = (truth.to(said.device) for truth in targets)
         logits, offsets = _parted(said.float())
         losses = pixel_losses(logits, classes)
@@ -186,7 +190,7 @@ class Instance(Pixelwise[Instances]):
         """pixel_iou: share of the batch's pixels of things, or of its first picture's, that are named right, of those that are or are named so:
         the figure itself would take longer than a step.
         """
-        logits, classes = (split[: 1 if glance else None] for split in seen(output, target.classes))
+        logits, classes = (split[: 1 if glance else None] for split in align_targets(output, target.classes))
         found = logits[:, : len(self.classes) + 1].argmax(1)
         true = classes.to(found.device)
         either = ((found > 0) | (true > 0)) & (true != IGNORE)
@@ -198,9 +202,7 @@ class Instance(Pixelwise[Instances]):
         for row, predictions in self._found(net, images, BLURS):
             for blur, prediction in zip(BLURS, predictions, strict=True):
                 pairs[blur].append(
-                    instance_metrics.compared(
-                        prediction, targets[row], label_maps.size(targets[row])
-                    )
+                    instance_metrics.compared(prediction, targets[row], targets[row].image_size)
                 )
         tallies = {
             blur: detection.matched(compared, instance_metrics.MOST)
@@ -226,7 +228,7 @@ class Instance(Pixelwise[Instances]):
     ) -> Iterator[tuple[int, list[Instances]]]:
         """Each picture's row, in any order, with an answer for each blur: the net is asked once."""
         net.eval()
-        for rows, batch in net.canvases(images, PIXELS_AT_ONCE):
+        for rows, batch in net.padded_batches(images, PIXELS_AT_ONCE):
             logits, offsets = _parted(net(batch).float())
             splits = (logits.softmax(1), offsets * UNIT)
             for row, *maps in zip(rows, *(split.cpu().numpy() for split in splits), strict=True):
@@ -253,7 +255,7 @@ class Instance(Pixelwise[Instances]):
             seen.append((place, instances[~lost]))
         whole = reduced(image, min(net.size, WHOLE), net.channels)
         (instances,) = self.predict_whole(net, [whole])
-        return label_maps.joined(
+        return label_maps.merge_tiles(
             seen,
             self.resized(instances, (whole.shape[0], whole.shape[1]), (height, width)),
             (height, width),
@@ -271,7 +273,7 @@ class Instance(Pixelwise[Instances]):
         self, predicted: Sequence[Instances], truth: Sequence[Instances]
     ) -> PerImageStats:
         pairs = [
-            instance_metrics.compared(*read_pair, label_maps.size(read_pair[1]))
+            instance_metrics.compared(*read_pair, read_pair[1].image_size)
             for read_pair in zip(predicted, truth, strict=True)
         ]
         return instance_metrics.per_image_stats(
@@ -297,7 +299,7 @@ class Instance(Pixelwise[Instances]):
     def to_dict(self, annotation: Instances) -> dict[str, Any]:
         """Of each thing class, box, pixels and mask, which is COCO's compressed run lengths."""
         shown = self.confident(annotation)
-        told = zip(shown.boxes.classes.tolist(), label_maps.told(shown), strict=True)
+        told = zip(shown.boxes.classes.tolist(), shown.to_records(), strict=True)
         return {"things": [{"class": self.classes[k], **one} for k, one in told]}
 
     def summary(self, annotation: Instances) -> str:
@@ -313,11 +315,11 @@ class Instance(Pixelwise[Instances]):
         """Each thing that is shown in its class's colour with an edge, or, where there is one class, in a colour of its own."""
         shown = self.confident(annotation)
         own = shown.boxes.classes if len(self.classes) > 1 else np.arange(len(shown))
-        return drawing.instances(image, label_maps.numbered(shown, image.shape[:2]), own)
+        return drawing.draw_instances(image, shown.label_map(image.shape[:2]), own)
 
     def mask_images(self, prediction: Instances) -> list[MaskImage]:
         """A picture for each thing, white on black."""
-        masks = prediction.masks(label_maps.size(prediction))
+        masks = prediction.masks(prediction.image_size)
         named = zip(masks, prediction.boxes.classes.tolist(), strict=True)
         return [
             MaskImage(
@@ -345,7 +347,7 @@ class Instance(Pixelwise[Instances]):
             found, true = read_pair(row)
             return self.confident(found), true
 
-        return thing_panels(stats, ids, read_image, both, self.classes, self.thresholds)
+        return instance_panels(stats, ids, read_image, both, self.classes, self.thresholds)
 
     @classmethod
     def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Instances]:
@@ -366,7 +368,9 @@ class Instance(Pixelwise[Instances]):
                 ids[top : top + height, left : left + width] = len(classes)
             boxes = Boxes(np.zeros((len(classes), 4)), np.array(classes, np.int64))
             samples.append(
-                Sample(f"example-{row}", ArraySource(pixels, row), label_maps.instances(ids, boxes))
+                Sample(
+                    f"example-{row}", ArraySource(pixels, row), Instances.from_label_map(ids, boxes)
+                )
             )
         return Dataset("examples", cls.name, ("square", "bar"), samples)
 
@@ -393,7 +397,7 @@ def _things(maps: Sequence[NDArray[np.float32]], blur: float) -> Instances:
         [np.bincount(ids.ravel(), share.ravel(), count + 1)[1:] for share in shares[1:]], 1
     )
     scores = (agreed / np.maximum(area, 1))[:, None] * summed
-    found = label_maps.instances(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
+    found = Instances.from_label_map(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
     best = np.arange(scores.shape[1]) == found.boxes.classes[:, None]
     row, k = np.nonzero(best | (scores >= LEAST_SCORE))
     boxes = Boxes(found.boxes.corners[row], k, scores[row, k], size=ids.shape)

@@ -53,7 +53,7 @@ class Pixelwise(Task[A]):
 
     def predict(self, net: VisionModel, images: Images) -> list[A]:
         """Pictures that are too large to be shown at once are answered from tiles."""
-        large = [max(net.canvas(image.shape)) > WHOLE for image in images]
+        large = [max(net.padded_size(image.shape)) > WHOLE for image in images]
         small = [image for image, tiled in zip(images, large, strict=True) if not tiled]
         whole = iter(self.predict_whole(net, small))
         return [

@@ -24,12 +24,13 @@ from foveate.metrics.detection import column
 from foveate.metrics.interactive import CLICKS, InteractiveResult
 from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.heads.promptable import DRAWS, MaskPrediction, PromptableHead, prompt_losses
+from foveate.models.heads.promptable import DRAWS_PER_OBJECT, MaskPrediction, PromptableHead, prompt_losses
 from foveate.models.interactive import InteractivePredictor, NetInteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
+from foveate.ops.masks import resize_nearest
 from foveate.report import drawing
-from foveate.report.click_panels import point_panels
+from foveate.report.click_panels import click_panels
 from foveate.report.panels import Panel
 from foveate.tasks.task import BaselinePredictors, MaskImage, PerImageStats, Task
 
@@ -63,6 +64,7 @@ class Promptable(Task[Prediction]):
     """
 
     name = "promptable"
+    annotation = Instances
     description = "the pixels of what is pointed at"
     primary_metric = "iou_1"
     lower_is_better = raw_metrics = frozenset({"mean_clicks"})
@@ -98,7 +100,7 @@ class Promptable(Task[Prediction]):
             return replace(
                 annotation, after=tuple(_stretched(one, before, after) for one in annotation.after)
             )
-        return label_maps.resized(annotation, before, after)
+        return annotation.resize(before, after)
 
     @classmethod
     def augmentation(
@@ -116,7 +118,9 @@ class Promptable(Task[Prediction]):
             epochs,
         )  # what a thing is called is not asked for: it is one in a mirror too
         return MaskAugment(
-            label_maps.numbers, label_maps.laid, **pieces(size, kind, flip=kind != "none")
+            Instances.label_map,
+            label_maps.paste_instances,
+            **pieces(size, kind, flip=kind != "none"),
         )
 
     def collate(
@@ -125,13 +129,13 @@ class Promptable(Task[Prediction]):
         """(B, C, H, W) uint8 -> (the same, one thing's mask a picture, (B, H, W) bool, draws for the clicks), the masks. Which thing,
         and where it is clicked, is drawn.
         """
-        which, draw = rng.uniform(1)[:, 0], rng.uniform(DRAWS)
+        which, draw = rng.uniform(1)[:, 0], rng.uniform(DRAWS_PER_OBJECT)
         targets = np.zeros((len(truths), *images.shape[2:]), bool)
         for target, truth, share in zip(targets, truths, which, strict=True):
             assert isinstance(truth, Instances)
             rows = np.flatnonzero(~truth.boxes.ignored)
             if len(rows):
-                height, width = size = label_maps.size(truth)
+                height, width = size = truth.image_size
                 target[:height, :width] = truth[rows[[int(share * len(rows))]]].masks(size)[0]
         masks = torch.from_numpy(targets)
         return (images, masks, torch.from_numpy(draw)), masks
@@ -187,8 +191,8 @@ class Promptable(Task[Prediction]):
         def cut(
             clicks: Sequence[Sequence[Click]], earlier: Tensor | None
         ) -> tuple[NDArray[np.bool_], Tensor]:
-            prediction = predictor.ask(clicks, [None] * len(clicks), earlier).best()
-            return predictor.masks(prediction), prediction
+            prediction = predictor.predict_batch(clicks, [None] * len(clicks), earlier).best()
+            return predictor.to_masks(prediction), prediction
 
         return InteractiveResult(rows, tuple(interactive.rounds(true, cut)))
 
@@ -206,7 +210,7 @@ class Promptable(Task[Prediction]):
             else InteractiveResult(rows := interactive.chosen(own), (own[rows],) * CLICKS)
             for prediction, own in zip(predicted, true, strict=True)
         ]
-        return interactive.per_image_stats(known, true, [label_maps.size(one) for one in true])
+        return interactive.per_image_stats(known, true, [one.image_size for one in true])
 
     def column(self, values: list[Any]) -> NDArray[Any]:
         return column(values)
@@ -237,26 +241,26 @@ class Promptable(Task[Prediction]):
 
     def to_dict(self, annotation: Prediction) -> dict[str, Any]:
         """Of each thing its box, pixels and mask, which is COCO's compressed run lengths."""
-        return {"things": label_maps.told(self.confident(annotation))}
+        return {"things": self.confident(annotation).to_records()}
 
     def summary(self, annotation: Prediction) -> str:
         instances = self.confident(annotation)
         if len(instances) == 1 and instances.boxes.scores is not None:
-            area = int(instances.masks(label_maps.size(instances)).sum())
+            area = int(instances.masks(instances.image_size).sum())
             return f"a thing of {area:,} pixels, IoU estimated at {instances.boxes.scores[0]:.0%}"
         return f"{len(instances)} thing{'' if len(instances) == 1 else 's'}"
 
     def draw(self, image: Image, annotation: Prediction) -> Image:
         """Each thing in a colour of its own, with an edge."""
         instances = self.confident(annotation)
-        return drawing.instances(
-            image, label_maps.numbered(instances, image.shape[:2]), np.arange(len(instances))
+        return drawing.draw_instances(
+            image, instances.label_map(image.shape[:2]), np.arange(len(instances))
         )
 
     def mask_images(self, prediction: Prediction) -> list[MaskImage]:
         """A picture for each thing, white on black."""
         instances = self.confident(prediction)
-        masks = instances.masks(label_maps.size(instances))
+        masks = instances.masks(instances.image_size)
         return [
             MaskImage(f"/{number:04d}", mask.astype(np.uint8) * np.uint8(255))
             for number, mask in enumerate(masks, 1)
@@ -276,7 +280,7 @@ class Promptable(Task[Prediction]):
         read_image: Callable[[int], Image | None],
         read_pair: Callable[[int], tuple[Prediction, Prediction]],
     ) -> list[Panel]:
-        return point_panels(stats, ids, read_image, read_pair, self.classes)
+        return click_panels(stats, ids, read_image, read_pair, self.classes)
 
     @classmethod
     def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Prediction]:
@@ -293,16 +297,14 @@ class Promptable(Task[Prediction]):
             for split in (top, top + 8):
                 image[split : split + 6, left : left + 8] = 30
                 ids[split : split + 6, left : left + 8] = 2
-            truth = label_maps.instances(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
+            truth = Instances.from_label_map(ids, Boxes(np.zeros((2, 4)), np.arange(2)))
             samples.append(Sample(f"example-{row}", ArraySource(pixels, row), truth))
         return Dataset("examples", cls.name, ("square", "bar"), samples)
 
 
 def _stretched(instances: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
-    masks = [
-        label_maps.nearest(mask.astype(np.uint8), after) > 0 for mask in instances.masks(before)
-    ]
-    return label_maps.from_masks(
+    masks = [resize_nearest(mask.astype(np.uint8), after) > 0 for mask in instances.masks(before)]
+    return Instances.from_masks(
         np.stack(masks) if masks else np.zeros((0, *after), bool), instances.boxes.scores
     )
 
@@ -317,9 +319,9 @@ def everything(predictor: InteractivePredictor) -> Instances:
     ]
     masks, scores = [], []
     for row in range(0, len(at), GRID):  # a line of the grid at a time, to hold few masks
-        prediction = predictor.ask([[(x, y, True)] for x, y in at[row : row + GRID]], [None] * GRID)
-        masks.append(predictor.masks(prediction.best()))
-        scores.append(prediction.sure.max(1).values.sigmoid().cpu().numpy())
+        prediction = predictor.predict_batch([[(x, y, True)] for x, y in at[row : row + GRID]], [None] * GRID)
+        masks.append(predictor.to_masks(prediction.best()))
+        scores.append(prediction.iou_logits.max(1).values.sigmoid().cpu().numpy())
     return _once(np.concatenate(masks), np.concatenate(scores).astype(np.float64))
 
 
@@ -332,4 +334,4 @@ def _once(masks: NDArray[np.bool_], scores: NDArray[np.float64]) -> Instances:
         same = interactive.overlaps(masks[kept], np.broadcast_to(masks[row], masks[kept].shape))
         if not (same > SAME).any():
             kept.append(int(row))
-    return label_maps.from_masks(masks[kept], scores[kept])
+    return Instances.from_masks(masks[kept], scores[kept])

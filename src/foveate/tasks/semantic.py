@@ -27,8 +27,9 @@ from foveate.metrics.baselines.masks import fit_baselines
 from foveate.metrics.detection import column
 from foveate.metrics.intervals import Score
 from foveate.models.backbone import Backbone
-from foveate.models.heads.segmentation import Segmentation, SubsampledLogits, pixel_losses, seen
+from foveate.models.heads.segmentation import SegmentationModel, SubsampledLogits, align_targets, pixel_losses
 from foveate.models.model import VisionModel
+from foveate.ops.masks import resize_nearest, smallest_dtype
 from foveate.ops.tiles import Tile, tiles
 from foveate.report import drawing
 from foveate.report.mask_panels import mask_panels
@@ -53,6 +54,7 @@ class Semantic(Pixelwise[Mask]):
     """
 
     name = "semantic"
+    annotation = Mask
     description = "a class for each pixel"
     primary_metric = "miou"
     default_settings: ClassVar[Mapping[str, Any]] = {
@@ -75,7 +77,7 @@ class Semantic(Pixelwise[Mask]):
                     f"{len(classes)} are expected, one a class, got {len(given)}", where=name
                 )
         self.class_weights = None if class_weights is None else torch.tensor(list(class_weights))
-        self.colours: Colours = colours or [drawing.colour(k) for k in range(len(classes))]
+        self.colours: Colours = colours or [drawing.class_colour(k) for k in range(len(classes))]
 
     @classmethod
     def from_settings(
@@ -113,19 +115,19 @@ class Semantic(Pixelwise[Mask]):
         values = truth.pixels.read()
         if values.shape == size and values.max(initial=0) < len(self.classes):
             return truth
-        stretched = label_maps.nearest(values, size)
-        return label_maps.mask(np.where(stretched < len(self.classes), stretched, IGNORE))
+        stretched = resize_nearest(values, size)
+        return Mask.from_array(np.where(stretched < len(self.classes), stretched, IGNORE))
 
     @staticmethod
     def resized(annotation: Mask, before: tuple[int, int], after: tuple[int, int]) -> Mask:
         del before  # the mask's own
-        return label_maps.mask(label_maps.nearest(annotation.pixels.read(), after))
+        return Mask.from_array(resize_nearest(annotation.pixels.read(), after))
 
     @staticmethod
     def windows(truth: Mask, places: Sequence[Tile]) -> list[Mask]:
         values = truth.pixels.read()
         return [
-            label_maps.mask(values[top:bottom, left:right]) for left, top, right, bottom in places
+            Mask.from_array(values[top:bottom, left:right]) for left, top, right, bottom in places
         ]
 
     @classmethod
@@ -157,11 +159,11 @@ class Semantic(Pixelwise[Mask]):
     # --- learning
 
     def head(self, backbone: Backbone) -> nn.Module:
-        return Segmentation(backbone, backbone.segmenter(len(self.classes)))
+        return SegmentationModel(backbone, backbone.segmenter(len(self.classes)))
 
     def loss(self, output: Tensor | SubsampledLogits, target: Tensor) -> dict[str, Tensor]:
         """(B, K, H, W) logits and (B, H, W) int64 -> see `segmenter.pixel_losses`."""
-        logits, true = seen(output, target)
+        logits, true = align_targets(output, target)
         losses = pixel_losses(logits, true, self.class_weights)
         return {"total": losses["focal"] + losses["dice"], **losses}
 
@@ -169,7 +171,7 @@ class Semantic(Pixelwise[Mask]):
         self, output: Tensor | SubsampledLogits, target: Tensor, *, glance: bool
     ) -> float:
         """MIoU of the batch, or of its first picture."""
-        logits, target = (split[: 1 if glance else None] for split in seen(output, target))
+        logits, target = (split[: 1 if glance else None] for split in align_targets(output, target))
         found, target = logits.argmax(1), target.to(logits.device)
         known, classes = target != IGNORE, len(self.classes)
         cells = torch.bincount(target[known] * classes + found[known], minlength=classes**2).view(
@@ -184,14 +186,12 @@ class Semantic(Pixelwise[Mask]):
     def predict_whole(self, net: VisionModel, images: Images) -> list[Mask]:
         net.eval()
         predictions: list[Mask | None] = [None] * len(images)
-        for rows, batch in net.canvases(images, LOGITS_AT_ONCE // len(self.classes)):
+        for rows, batch in net.padded_batches(images, LOGITS_AT_ONCE // len(self.classes)):
             found = net(batch).argmax(1).cpu().numpy()
             for row, classes in zip(rows, found, strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = inside(*size, net.size)
-                predictions[row] = label_maps.mask(
-                    label_maps.nearest(classes[:height, :width], size)
-                )
+                predictions[row] = Mask.from_array(resize_nearest(classes[:height, :width], size))
         return [prediction for prediction in predictions if prediction is not None]
 
     @torch.no_grad()
@@ -216,7 +216,7 @@ class Semantic(Pixelwise[Mask]):
             ):
                 strip[:, :, left:right] += shares * _window(shares.shape[1:])
         found[start:] = strip.argmax(0)
-        return label_maps.mask(found)
+        return Mask.from_array(found)
 
     def _shares(
         self, net: VisionModel, image: Image, places: Sequence[tuple[int, int, int, int]]
@@ -224,7 +224,7 @@ class Semantic(Pixelwise[Mask]):
         """(K, h, w) probabilities of each tile, all of which are of one size."""
         for left, top, right, bottom in places:
             tile = image[top:bottom, left:right]
-            ((_, batch),) = net.canvases([tile], 1)
+            ((_, batch),) = net.padded_batches([tile], 1)
             height, width = inside(bottom - top, right - left, net.size)
             shares = net(batch)[:, :, :height, :width].softmax(1)
             if shares.shape[2:] != tile.shape[:2]:
@@ -264,7 +264,7 @@ class Semantic(Pixelwise[Mask]):
             for k in np.flatnonzero(counts)
         }
         values = annotation.pixels.read()
-        pixels = f"{values.shape}".encode() + label_maps.compact(values).tobytes()
+        pixels = f"{values.shape}".encode() + smallest_dtype(values).tobytes()
         return {"shares": shares, "pixels": hashlib.blake2b(pixels, digest_size=8).hexdigest()}
 
     def summary(self, annotation: Mask) -> str:
@@ -277,7 +277,7 @@ class Semantic(Pixelwise[Mask]):
 
     def draw(self, image: Image, annotation: Mask) -> Image:
         """Each class's colour over its pixels; small pictures are enlarged."""
-        return drawing.classes(image, annotation.pixels.read(), self.colours)
+        return drawing.draw_class_map(image, annotation.pixels.read(), self.colours)
 
     def mask_images(self, prediction: Mask) -> list[MaskImage]:
         values = prediction.pixels.read()
@@ -324,7 +324,9 @@ class Semantic(Pixelwise[Mask]):
                 image[top : top + height, left : left + width] = value
                 values[top : top + height, left : left + width] = 1 + k
             values[-2:, -2:] = IGNORE
-            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), Mask.of(values)))
+            samples.append(
+                Sample(f"example-{row}", ArraySource(pixels, row), Mask.from_array(values))
+            )
         return Dataset("examples", cls.name, ("ground", "square", "bar"), samples)
 
 

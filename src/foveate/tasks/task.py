@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foveate.annotations import Annotation
 from foveate.audit import labels
 from foveate.data.augment.images import suited
 from foveate.data.batches import Policy
@@ -51,6 +52,8 @@ class Task(ABC, Generic[A]):
     """
 
     name: ClassVar[str]
+    annotation: ClassVar[type[Annotation]]
+    """The type of the targets."""
     description: ClassVar[str]
     primary_metric: str
     """The figure that people quote, e.g. "accuracy"."""
@@ -106,7 +109,7 @@ class Task(ABC, Generic[A]):
 
     def audit(self, sample: Sample[A]) -> list[str]:
         """What is wrong with the truth of this one sample, in words; empty if nothing is."""
-        return [finding.reason for finding in labels.of_one(sample, len(self.classes))]
+        return [finding.reason for finding in labels.check_target(sample, len(self.classes))]
 
     def check(self, split: SplitName, targets: Sequence[A]) -> None:
         """Raises DataError if nothing could be learnt or scored on the truths of this part. Before training."""

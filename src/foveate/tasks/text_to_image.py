@@ -27,11 +27,11 @@ from foveate.metrics.generation import GeneratedImage
 from foveate.metrics.intervals import Score
 from foveate.models import text_encoder as text_encoders
 from foveate.models.backbone import Backbone
-from foveate.models.heads.flow_matching import FlowMatchingModel, early, paint, pixels
+from foveate.models.heads.flow_matching import FlowMatchingModel, sample, shift_timesteps, to_pixels
 from foveate.models.model import VisionModel
 from foveate.models.text_encoder import TextEncoder
 from foveate.report import drawing
-from foveate.report.generation_panels import drawn_panels
+from foveate.report.generation_panels import generation_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.task import BaselinePredictors, PerImageStats, Task
@@ -72,6 +72,7 @@ class TextToImage(Task[Prediction]):
     """
 
     name = "text_to_image"
+    annotation = Captions
     description = "a picture of what is said"
     primary_metric = "likeness"
     lower_is_better = frozenset({"copies"})
@@ -177,7 +178,7 @@ class TextToImage(Task[Prediction]):
         ]
         words = self.reader.read(texts)
         words[free < FREE] = NOTHING
-        moments = early(torch.from_numpy(moment.copy()))
+        moments = shift_timesteps(torch.from_numpy(moment.copy()))
         return (images, noise, moments, torch.from_numpy(words)), moments
 
     # --- learning
@@ -280,8 +281,8 @@ class TextToImage(Task[Prediction]):
             rows = slice(start, start + AT_ONCE)
             first = noise[rows].reshape(-1, *size).to(where)
             words = torch.from_numpy(self.reader.read(texts[rows])).to(where)
-            on_way = paint(net, first, words, guidance=guidance, steps=steps or self.steps)
-            kept = [pixels(net, x) for x in on_way] if whole else [pixels(net, deque(on_way, 1)[0])]
+            on_way = sample(net, first, words, guidance=guidance, steps=steps or self.steps)
+            kept = [to_pixels(net, x) for x in on_way] if whole else [to_pixels(net, deque(on_way, 1)[0])]
             for row in range(len(first)):
                 yield [stage[row].numpy() for stage in kept]
 
@@ -366,7 +367,7 @@ class TextToImage(Task[Prediction]):
             plain = np.zeros((len(beside), image.shape[1], image.shape[2]), np.uint8)
             plain[: len(image)] = image
             image = np.concatenate([plain, beside], 1)
-        return drawing.captioned(image, self.summary(annotation))
+        return drawing.add_caption(image, self.summary(annotation))
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         like, right, real = (
@@ -387,7 +388,7 @@ class TextToImage(Task[Prediction]):
         read_image: Callable[[int], Image | None],
         read_pair: Callable[[int], tuple[Prediction, Prediction]],
     ) -> list[Panel]:
-        return drawn_panels(stats, ids, read_image, read_pair, self._read)
+        return generation_panels(stats, ids, read_image, read_pair, self._read)
 
     def _read(self, numbers: Sequence[int]) -> str:
         """What the referee reads, in words."""

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Instances
-from foveate.data import label_maps
 from foveate.data.dataset import Image, Images
 from foveate.data.subset import Pixels
 from foveate.metrics.baselines.boxes import fit_baselines as fit_box_baselines
@@ -55,7 +54,7 @@ def patches(image: Image, k: int) -> Instances:
     scores = (
         0.5 + np.abs(mean - least)[1:] / 510
     )  # one half at least: all of them are meant to be shown
-    return label_maps.instances(
+    return Instances.from_label_map(
         np.where(area[ids] >= LEAST, ids, 0), Boxes(np.zeros((count, 4)), np.full(count, k), scores)
     )
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import IGNORE, Mask
-from foveate.data import label_maps
 from foveate.data.dataset import Image, Images
 from foveate.data.images import fit
 from foveate.data.subset import Pixels
+from foveate.ops.masks import resize_nearest
 
 Answers = Callable[[Images], dict[str, list[Mask]]]
 """Pictures of any size -> masks of each baseline by its name."""
@@ -33,7 +33,7 @@ def fit_baselines(images: Pixels, targets: Sequence[Mask], classes: int, seed: i
     colours, named = [], []
     for row in chosen:
         values = targets[row].pixels.read()
-        small = label_maps.nearest(values, (PLACES, PLACES))
+        small = resize_nearest(values, (PLACES, PLACES))
         down, across = np.nonzero(small != IGNORE)
         grid[small[down, across], down, across] += 1
         everywhere += np.bincount(values[values != IGNORE], minlength=classes)
@@ -53,9 +53,9 @@ def fit_baselines(images: Pixels, targets: Sequence[Mask], classes: int, seed: i
     def predict(new_images: Images) -> dict[str, list[Mask]]:
         sizes = [(image.shape[0], image.shape[1]) for image in new_images]
         return {
-            "commonest class": [label_maps.mask(np.full(size, commonest)) for size in sizes],
-            "commonest class of each place": [label_maps.mask(label_maps.nearest(local, size)) for size in sizes],
-            "colour alone (k-means)": [label_maps.mask(_painted(image, channels, palette, of_colour)) for image in new_images],
+            "commonest class": [Mask.from_array(np.full(size, commonest)) for size in sizes],
+            "commonest class of each place": [Mask.from_array(resize_nearest(local, size)) for size in sizes],
+            "colour alone (k-means)": [Mask.from_array(_painted(image, channels, palette, of_colour)) for image in new_images],
         }  # fmt: skip
 
     return predict

@@ -43,11 +43,11 @@ def lesson(
                 remedy="foveate lesson lists them.",
             )
         reporter.table(
-            ("lesson", "", ""), [(one.name, one.title, one.summary) for one in site.all()]
+            ("lesson", "", ""), [(one.name, one.title, one.summary) for one in site.list_lessons()]
         )
         reporter.info("\nopen one with: foveate lesson NAME")
     elif html is not None:
-        site.write(site.find(name), html)
+        site.write_page(site.find_lesson(name), html)
         reporter.info(str(html))
     else:
-        site.serve(site.find(name), reporter.info, browser=not no_open)
+        site.serve(site.find_lesson(name), reporter.info, browser=not no_open)

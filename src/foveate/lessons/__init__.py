@@ -1,1 +1,4 @@
-"""Lessons: marimo notebooks, one idea each, and the pages made from them. They import foveate; nothing imports them."""
+"""Lessons: marimo notebooks, one idea each, and the web pages made from them.
+
+The lessons import foveate. Nothing in foveate imports them, except the command that opens them.
+"""

@@ -1,7 +1,8 @@
-"""The lessons: which there are, how one is opened in the browser, and how they become pages that need no Python.
+"""The lessons: list them, open one in the browser, and write them as pages that need no Python.
 
-marimo's own export loads its program from the network, so its pages are blank without one. Ours are what the notebook's cells
-gave, in a page of our own; pictures that move bring all their frames (`lessons/drawings.py`).
+marimo's own export loads its program from the network, so its pages stay blank without one. Our
+pages hold the outputs of the notebook's cells in an HTML template, and every frame of each
+interactive figure (`lessons/drawings.py`).
 """
 
 from __future__ import annotations
@@ -29,16 +30,24 @@ from typing import Any
 from foveate import atomic_io
 from foveate.errors import DataError, FoveateError, SettingError
 
-FOLDER = _NOTEBOOKS = Path(__file__).parent / "notebooks"
-_TEMPLATES = Path(__file__).parent / "templates"
-_TITLE = re.compile(r"Lesson (\d+): (.+)\n\n(.+?)\n*", re.S)
-_PATIENCE = 60.0
-"""Seconds that marimo's server may take to begin; on busy machines its imports take many."""
+NOTEBOOKS_DIR = _STYLE_DIR = Path(__file__).parent / "notebooks"
+_TEMPLATES_DIR = Path(__file__).parent / "templates"
+_DOCSTRING = re.compile(r"Lesson (\d+): (.+)\n\n(.+?)\n*", re.S)
+_START_SECONDS = 60.0
+"""How long marimo's server may take to start; its imports are slow on a busy machine."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A notebook. number, title, summary: from its docstring, "Lesson 1: TITLE", an empty line, and the summary."""
+    """A notebook and what its docstring says: "Lesson 1: TITLE", an empty line, the summary.
+
+    Attributes:
+        name: The file's name without its suffix.
+        number: The lesson's place in the course.
+        title: The lesson's title.
+        summary: One sentence or two on one line.
+        path: The notebook.
+    """
 
     name: str
     number: int
@@ -48,36 +57,44 @@ class Lesson:
 
 
 @cache
-def all() -> tuple[Lesson, ...]:
-    """Every lesson in its order. No notebook is run for that. Raises DataError for one without its docstring."""
-    found = []
-    for path in FOLDER.glob("*.py"):
-        told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        match = _TITLE.fullmatch(told)
+def list_lessons() -> tuple[Lesson, ...]:
+    """Return all lessons in order, without running a notebook.
+
+    Raises:
+        DataError: If a notebook's docstring names no number, title and summary.
+    """
+    lessons = []
+    for path in NOTEBOOKS_DIR.glob("*.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        match = _DOCSTRING.fullmatch(docstring)
         if match is None:
             raise DataError(
-                'a docstring like "Lesson 1: TITLE", an empty line and a summary is expected',
+                'expected a docstring like "Lesson 1: TITLE", an empty line and a summary',
                 where=path,
             )
         number, title, summary = match.groups()
-        found.append(Lesson(path.stem, int(number), title, " ".join(summary.split()), path))
-    return tuple(sorted(found, key=lambda lesson: lesson.number))
+        lessons.append(Lesson(path.stem, int(number), title, " ".join(summary.split()), path))
+    return tuple(sorted(lessons, key=lambda lesson: lesson.number))
 
 
-def find(name: str) -> Lesson:
-    """The lesson of that name. Raises SettingError with what there is."""
-    known = {lesson.name: lesson for lesson in all()}
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
+def find_lesson(name: str) -> Lesson:
+    """Return the lesson of that name.
+
+    Raises:
+        SettingError: If there is none; the message lists the names.
+    """
+    lessons = {lesson.name: lesson for lesson in list_lessons()}
+    if name in lessons:
+        return lessons[name]
+    close = difflib.get_close_matches(name, lessons, n=1)
     raise SettingError(
-        f"no lesson is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"no lesson is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
         where="lesson",
-        remedy=f"Lessons: {', '.join(known)}.",
+        remedy=f"Lessons: {', '.join(lessons)}.",
     )
 
 
-def _refuse_without_marimo() -> None:
+def _require_marimo() -> None:
     if importlib.util.find_spec("marimo") is None:
         raise FoveateError(
             "the lessons are marimo notebooks, and marimo is not installed",
@@ -89,36 +106,37 @@ def _refuse_without_marimo() -> None:
 # --- live
 
 
-def serve(lesson: Lesson, say: Callable[[str], None], *, browser: bool = True) -> None:
-    """Open it in the browser, on this machine only (127.0.0.1, a free port), until it is stopped.
+def serve(lesson: Lesson, report: Callable[[str], None], *, browser: bool = True) -> None:
+    """Serve a lesson on this machine only (127.0.0.1, a free port) until the user stops it.
 
-    say: is told the address when it can be opened. Raises FoveateError when the server does not begin.
+    Args:
+        lesson: The lesson.
+        report: Receives the address as soon as the page can be opened.
+        browser: Whether to open the address in the browser.
+
+    Raises:
+        FoveateError: If the server does not start.
     """
-    _refuse_without_marimo()
+    _require_marimo()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [
-        "run",
-        str(lesson.path),
-        "--host=127.0.0.1",
-        f"--port={port}",
-        "--headless",
-        "--no-sandbox",
-        "--include-code",
-    ]
-    # Nothing is asked of the network: no look for a newer version, no check for what the notebook might lack.
+    # No request leaves the machine: no check for updates or missing packages.
     server = subprocess.Popen(
-        [sys.executable, "-m", "marimo", "-q", "-y", *words],
+        [
+            *(sys.executable, "-m", "marimo", "-q", "-y", "run", str(lesson.path)),
+            *("--host=127.0.0.1", f"--port={port}"),
+            *("--headless", "--no-sandbox", "--include-code"),
+        ],
         env={**os.environ, "MARIMO_SKIP_UPDATE_CHECK": "1"},
         stdout=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
-    # Whoever ends us by a signal would leave the server behind: it is a process of its own.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # The server is a separate process; it must not survive a signal that ends this one.
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        _wait(server, address)
-        say(f"{lesson.title}: {address}  (Ctrl-C ends it)")
+        _wait_until_ready(server, address)
+        report(f"{lesson.title}: {address}  (press Ctrl-C to stop)")
         if browser:
             webbrowser.open(address)
         server.wait()
@@ -127,97 +145,113 @@ def serve(lesson: Lesson, say: Callable[[str], None], *, browser: bool = True) -
     finally:
         server.terminate()
         server.wait()
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
-def _wait(server: subprocess.Popen[bytes], address: str) -> None:
-    began = time.monotonic()
-    while time.monotonic() - began < _PATIENCE and server.poll() is None:
+def _wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
+    started = time.monotonic()
+    while time.monotonic() - started < _START_SECONDS and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise FoveateError(
-        "marimo's server did not begin", where=address, remedy="Look at what it said above."
+        "marimo's server did not start", where=address, remedy="Read its messages above."
     )
 
 
 # --- pages
 
 
-def write(lesson: Lesson, path: Path) -> None:
-    """Run the lesson, and write it as one page that loads nothing. Raises what its claims raise when they do not hold."""
-    _refuse_without_marimo()
-    atomic_io.write_text(path, _page(lesson, *_run(lesson)[0]))
+def write_page(lesson: Lesson, path: Path) -> None:
+    """Run a lesson and write it as one page that loads nothing.
+
+    Raises:
+        AssertionError: If a claim of the lesson does not hold.
+    """
+    _require_marimo()
+    atomic_io.write_text(path, _page(lesson, _run(lesson)[0]))
 
 
-def write_site(folder: Path, say: Callable[[str], None]) -> None:
-    """Every lesson as a page, and index.html before them. say: is told of each page."""
-    _refuse_without_marimo()
+def write_site(folder: Path, report: Callable[[str], None]) -> None:
+    """Write every lesson as a page, and an index.
+
+    Args:
+        folder: Created if missing.
+        report: Receives the path of each page that is written.
+    """
+    _require_marimo()
     folder.mkdir(parents=True, exist_ok=True)
-    lessons, cards = all(), []
-    for place, lesson in enumerate(lessons):
+    lessons, cards = list_lessons(), []
+    for index, lesson in enumerate(lessons):
         outputs, poster = _run(lesson)
-        before = lessons[place - 1] if place else None
-        after = lessons[place + 1] if place + 1 < len(lessons) else None
-        atomic_io.write_text(
-            folder / f"{lesson.name}.html",
-            _page(lesson, *outputs, home=True, before=before, after=after),
+        page = _page(
+            lesson,
+            outputs,
+            in_site=True,
+            previous=lessons[index - 1] if index else None,
+            following=lessons[index + 1] if index + 1 < len(lessons) else None,
         )
+        path = folder / f"{lesson.name}.html"
+        atomic_io.write_text(path, page)
         cards.append((lesson, poster))
-        say(f"{folder / lesson.name}.html")
+        report(str(path))
     atomic_io.write_text(
         folder / "index.html", _templates().get_template("index.html").render(cards=cards)
     )
-    say(f"{folder / 'index.html'}")
+    report(str(folder / "index.html"))
 
 
 def _run(lesson: Lesson) -> tuple[Sequence[Any], str]:
-    """What its cells show, and its poster."""
+    """Return the outputs of the lesson's cells, and its poster."""
     spec = importlib.util.spec_from_file_location(f"lesson_{lesson.name}", lesson.path)
-    assert spec is not None  # it is a file of Python
+    assert spec is not None  # the path is a Python file
     assert spec.loader is not None
     notebook = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(notebook)
     outputs, names = notebook.app.run()
     if "poster" not in names:
-        raise DataError("a picture named `poster` is expected for the index", where=lesson.path)
+        raise DataError(
+            "expected a cell that defines `poster`, the figure for the index", where=lesson.path
+        )
     return [output for output in outputs if output is not None], names["poster"]
 
 
 def _page(
     lesson: Lesson,
-    *outputs: Any,
-    home: bool = False,
-    before: Lesson | None = None,
-    after: Lesson | None = None,
+    outputs: Sequence[Any],
+    *,
+    in_site: bool = False,
+    previous: Lesson | None = None,
+    following: Lesson | None = None,
 ) -> str:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
-    paint = HtmlFormatter(style="default", cssclass="codehilite")
-    dark = HtmlFormatter(style="github-dark", cssclass="codehilite").get_style_defs(".codehilite")
-    light = paint.get_style_defs(".codehilite")
+    formatter = HtmlFormatter(style="default", cssclass="codehilite")
+    dark = HtmlFormatter(style="github-dark", cssclass="codehilite")
+    light_css, dark_css = (
+        _without_background(style.get_style_defs(".codehilite")) for style in (formatter, dark)
+    )
     return (
         _templates()
         .get_template("page.html")
         .render(
             lesson=lesson,
-            parts=[_html(output, f"m{place}") for place, output in enumerate(outputs)],
-            code=highlight(lesson.path.read_text(encoding="utf-8"), PythonLexer(), paint),
-            highlighting=_without_ground(light)
-            + f"@media (prefers-color-scheme: dark) {{\n{_without_ground(dark)}}}\n",
-            home=home,
-            before=before,
-            after=after,
+            sections=[_html(output, f"m{index}") for index, output in enumerate(outputs)],
+            code=highlight(lesson.path.read_text(encoding="utf-8"), PythonLexer(), formatter),
+            highlighting=f"{light_css}@media (prefers-color-scheme: dark) {{\n{dark_css}}}\n",
+            in_site=in_site,
+            previous=previous,
+            following=following,
         )
     )
 
 
-def _without_ground(css: str) -> str:
-    """The page has a ground of its own for code."""
+def _without_background(css: str) -> str:
+    """Drop the rules that would override the page's background for code."""
     return "".join(
         f"{line}\n"
         for line in css.splitlines()
@@ -228,44 +262,43 @@ def _without_ground(css: str) -> str:
 def _html(output: Any, key: str) -> str:
     import marimo as mo
 
-    from foveate.lessons.drawings import Moving
+    from foveate.lessons.drawings import InteractiveFigure
 
-    if isinstance(output, Moving):
-        return _moving(output, key)
+    if isinstance(output, InteractiveFigure):
+        return _interactive_html(output, key)
     return mo.as_html(output).text
 
 
-def _moving(output: Any, key: str) -> str:
-    """Its controls as HTML's own, and all that it can show beside them."""
-    positions, frames = output.positions(), output.frames()
-    texts = [told for _, told, _, offered in positions if offered]
-    closed = [name for name, _, _, offered in positions if not offered]
-    radio = [not hasattr(control, "steps") for control in output.controls.values()]
+def _interactive_html(figure: Any, key: str) -> str:
+    """Return the controls as plain HTML inputs, with all frames as JSON."""
+    states, frames = figure.states(), figure.frames()
+    static = [state for state in states if state.is_static]
+    data = {"texts": [state.options for state in static], **_compressed(frames)}
     return (
         _templates()
-        .get_template("moving.html")
+        .get_template("interactive.html")
         .render(
-            positions=positions,
-            radio=radio,
+            controls=static,
             key=key,
-            plays=not radio[0] and len(texts) == 1 and len(frames) > 4,
-            closed=", ".join(closed),
-            stage=output.paint(*(control.value for control in output.controls.values())),
-            data=json.dumps(
-                {"texts": texts, **_packed(frames)}, ensure_ascii=False, separators=(",", ":")
-            ).replace("</", "<\\/"),
+            can_play=len(static) == 1 and not static[0].is_radio and len(frames) > 4,
+            live_only=", ".join(state.name for state in states if not state.is_static),
+            stage=figure.current(),
+            data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
         )
     )
 
 
-def _packed(frames: Sequence[str]) -> dict[str, Any]:
-    """Frames of HTML, each as numbers of its tags among all that there are: they have most in common (a page has a third to a fifth of the size)."""
-    words: dict[str, int] = {}
+def _compressed(frames: Sequence[str]) -> dict[str, Any]:
+    """Store each distinct tag once, and each frame as the indices of its tags.
+
+    Frames share most of their tags, so a page shrinks to a third or less.
+    """
+    tags: dict[str, int] = {}
     rows = [
-        [words.setdefault(tag, len(words)) for tag in re.findall(r"^[^<]+|<[^<]*", frame)]
+        [tags.setdefault(tag, len(tags)) for tag in re.findall(r"^[^<]+|<[^<]*", frame)]
         for frame in frames
     ]
-    return {"words": list(words), "frames": rows}
+    return {"tags": list(tags), "frames": rows}
 
 
 @cache
@@ -273,7 +306,7 @@ def _templates() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader([_TEMPLATES, _NOTEBOOKS]),
+        loader=FileSystemLoader([_TEMPLATES_DIR, _STYLE_DIR]),
         autoescape=False,
         undefined=StrictUndefined,
         trim_blocks=True,

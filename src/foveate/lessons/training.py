@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from foveate import models, tasks
 from foveate.annotations import Label
-from foveate.progress import NullReporter
 from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.builtin import digits as builtin
 from foveate.data.dataset import ArraySource, Dataset, Sample
-from foveate.data.rng import keys, shuffled
+from foveate.data.rng import epoch_order, sample_keys
 from foveate.models.model import VisionModel, pixel_statistics
+from foveate.progress import NullReporter
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
@@ -109,10 +109,10 @@ def train_steps(
 def _batches(
     inputs: Tensor, target: Tensor, batch_size: int, count: int, seed: int
 ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    ids = keys([str(index) for index in range(len(inputs))])
+    ids = sample_keys([str(index) for index in range(len(inputs))])
     per_epoch, done = max(1, len(inputs) // batch_size), 0
     for epoch in itertools.count():
-        order = torch.from_numpy(shuffled(ids, seed, epoch))
+        order = torch.from_numpy(epoch_order(ids, seed, epoch))
         for batch in order.tensor_split(per_epoch):
             if done == count:
                 return
@@ -138,7 +138,7 @@ def train_task(
     targets = [sample.target for sample in dataset]
     pixels = np.stack([sample.source.read() for sample in dataset])
     size, channels = pixels.shape[2:]
-    task = tasks.find(dataset.task).from_settings(dataset, Settings.of(), targets, mirror=False)
+    task = tasks.find(dataset.task).from_settings(dataset, Settings.of(), targets, hflip=False)
     torch.manual_seed(0)
     backbone = models.build(model, channels=channels, size=size)
     mean, std = pixel_statistics(pixels)
@@ -181,7 +181,7 @@ def net_outputs(net: nn.Module, inputs: Tensor) -> Tensor:
 def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return foveate's built-in digits, shuffled: (1797, 8, 8) uint8 images and (1797,) labels."""
     data = builtin.read()
-    order = shuffled(keys([sample.id for sample in data.samples]), 0, 0)
+    order = epoch_order(sample_keys([sample.id for sample in data.samples]), 0, 0)
     samples = [data.samples[index] for index in order]
     images = np.stack([sample.source.read()[..., 0] for sample in samples])
     return images, np.array([sample.target.index for sample in samples])
@@ -227,11 +227,11 @@ class RecordingReporter(NullReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def info(self, text: str) -> None:
+    def info(self, text: str, /) -> None:
         """Record a line of information."""
         self.lines.append(text)
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, /) -> None:
         """Record a warning."""
         self.lines.append(f"! {text}")
 

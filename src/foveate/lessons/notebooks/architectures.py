@@ -1,11 +1,12 @@
-"""Lesson 10: Five nets, taken apart
+"""Lesson 10: Five networks, taken apart
 
-AlexNet, VGG, ResNet, U-Net, YOLO: their blocks, what they weigh, what they cost, and one shortcut that made depth work.
+AlexNet, VGG, ResNet, U-Net, YOLO: their blocks, weights and costs, and the shortcut that made
+depth work.
 """
 
 import marimo
 
-app = marimo.App(app_title="Five nets, taken apart", css_file="style.css")
+app = marimo.App(app_title="Five networks, taken apart", css_file="style.css")
 
 with app.setup:
     import re
@@ -20,8 +21,14 @@ with app.setup:
 
     from foveate import models
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import as_input, cross_entropy, digits, learn, right
-    from foveate.models.backbone import Backbone, parameters
+    from foveate.lessons.training import (
+        accuracy_score,
+        cross_entropy,
+        load_digits,
+        to_tensor,
+        train_steps,
+    )
+    from foveate.models.backbone import Backbone, count_parameters
     from foveate.models.backbones import unet
     from foveate.models.convolution import Residual, convolution
     from foveate.models.model import VisionModel, pixel_statistics
@@ -30,144 +37,149 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    # Five nets, taken apart
+    # Five networks, taken apart
 
-    Five names are in every course. What are they made of? Nothing here is copied from a book: we build the real networks, send a picture
-    of 224 × 224 pixels through them, and listen at every layer.
+    Five names are in every course. What are these networks made of? We don't copy numbers from a
+    book: we build the real networks, pass an image of 224 × 224 pixels through them, and record
+    every layer.
     """)
     return
 
 
 @app.cell
 def _():
-    # What is built, which of its heads answers, and what it answers with.
+    # The name of the backbone, its head, and its output.
     NETS = {
         "AlexNet": ("alexnet", lambda net: net.classifier(1000), "one of 1,000 classes"),
         "VGG-16": ("vgg16", lambda net: net.classifier(1000), "one of 1,000 classes"),
         "ResNet-18": ("resnet18", lambda net: net.classifier(1000), "one of 1,000 classes"),
         "U-Net": ("unet", lambda net: net.segmenter(2), "one of 2 classes for each pixel"),
         "YOLO": (
-            "yolo-2016",
+            "yolo_v1",
             lambda net: net.detector(20),
             "2 boxes and 20 classes for each of 7 × 7 cells",
         ),
     }
 
-    class Whole(nn.Module):
-        """A backbone with its head. Classifiers look at the last map alone, the others at all of them."""
+    class BackboneWithHead(nn.Module):
+        """A backbone with its head. Classifiers use the last feature map, other heads all maps."""
 
         def __init__(self, name, head, channels, size):
             super().__init__()
             self.backbone = models.build(name, channels=channels, size=size)
             self.head = head(self.backbone)
-            self.last = isinstance(self.head, nn.Sequential)
+            self.uses_last_map = isinstance(self.head, nn.Sequential)
 
         def forward(self, images):
             maps = self.backbone(images)
-            return self.head(maps[-1] if self.last else maps)
+            return self.head(maps[-1] if self.uses_last_map else maps)
 
     def multiply_adds(layer, inputs, output):
-        """Of one layer: each weight is used once for every place that it is laid on."""
+        """The multiply-adds of one layer: each weight is used once per position."""
         if isinstance(layer, nn.ConvTranspose2d):
             return inputs[0].numel() * layer.weight[0].numel()
         if isinstance(layer, nn.Conv2d | nn.Linear):
             return output.numel() * layer.weight[0].numel()
         return 0
 
-    def listened(net, image):
-        """(name, layer, shape of its output, weights, multiply-adds) of every layer in the order of their work, by forward hooks."""
-        heard, hooks = [], []
+    def record_layers(net, image):
+        """Record name, layer, output shape, weights and multiply-adds of each layer, in order."""
+        records, hooks = [], []
 
         def hook(name):
-            def hear(layer, inputs, output):
-                heard.append(
+            def record(layer, inputs, output):
+                records.append(
                     (
                         name,
                         layer,
                         tuple(output.shape[1:]),
-                        parameters(layer),
+                        count_parameters(layer),
                         multiply_adds(layer, inputs, output),
                     )
                 )
 
-            return hear
+            return record
 
         for name, layer in net.named_modules():
             if not list(layer.children()):
                 hooks.append(layer.register_forward_hook(hook(name)))
         net.eval()(image)
-        for one in hooks:
-            one.remove()
-        return heard
+        for handle in hooks:
+            handle.remove()
+        return records
 
-    return NETS, Whole, listened, multiply_adds
+    return NETS, BackboneWithHead, record_layers, multiply_adds
 
 
 @app.cell
-def _(NETS, Whole, listened):
-    def block(name, layer, before):
-        """Which block a layer belongs to: as the net's own names tell, or from one convolution, pooling or linear layer to the next."""
-        told = re.search(r"backbone\.(stem|stages\.\d\.\d|down\.\d|(?:up|enlarge)\.\d)", name)
-        if told:
-            return told[1].replace("enlarge", "up")
+def _(NETS, BackboneWithHead, record_layers):
+    def block(name, layer, state):
+        """The block of a layer: from its name, or else counted by its convolutions and poolings."""
+        match = re.search(r"backbone\.(stem|stages\.\d\.\d|down\.\d|(?:up|enlarge)\.\d)", name)
+        if match:
+            return match[1].replace("enlarge", "up")
         if isinstance(layer, nn.Linear):
-            before["linear"] += 1
-        if before["linear"]:
-            return f"linear {before['linear']}"
-        alex = before["net"] == "AlexNet"
+            state["linear"] += 1
+        if state["linear"]:
+            return f"linear {state['linear']}"
+        alexnet = state["net"] == "AlexNet"
         if "features" in name:
-            now = before["features"] + (alex and isinstance(layer, nn.Conv2d))
-            before["features"] = now + (not alex and isinstance(layer, nn.MaxPool2d))
-            return f"{'convolution' if alex else 'stage'} {now + (not alex)}"
+            stage = state["features"] + (alexnet and isinstance(layer, nn.Conv2d))
+            state["features"] = stage + (not alexnet and isinstance(layer, nn.MaxPool2d))
+            return f"{'convolution' if alexnet else 'stage'} {stage + (not alexnet)}"
         return "head"
 
-    def counted(number, words):
-        return f"{number} {words}" + "s" * (number > 1 and not words.endswith("ing"))
+    def count_noun(number, noun):
+        return f"{number} {noun}" + "s" * (number > 1 and not noun.endswith("ing"))
 
-    def blocks(net, heard):
-        """The layers put together: a row a block with what is in it, its output, its weights and its multiply-adds."""
-        before = {"net": net, "linear": 0, "features": 0}
-        marked = [(block(name, layer, before), one) for one in heard for name, layer in [one[:2]]]
+    def blocks(net, records):
+        """Group the layers: label, contents, output shape, weights and multiply-adds per block."""
+        state = {"net": net, "linear": 0, "features": 0}
+        labelled = [
+            (block(name, layer, state), record)
+            for record in records
+            for name, layer in [record[:2]]
+        ]
         rows = []
-        for label, some in groupby(marked, key=lambda pair: pair[0]):
-            ones = [one for _, one in some]
-            kinds = [type(one[1]).__name__ for one in ones]
-            made = [
-                counted(kinds.count(kind), words) for kind, words in WORDS.items() if kind in kinds
+        for label, group in groupby(labelled, key=lambda pair: pair[0]):
+            layers = [record for _, record in group]
+            types = [type(record[1]).__name__ for record in layers]
+            contents = [
+                count_noun(types.count(type_name), noun)
+                for type_name, noun in LAYER_NAMES.items()
+                if type_name in types
             ]
-            if label == "head" and not sum(one[3] for one in ones):
-                continue  # pooling between the features and the linear layers
+            if label == "head" and not sum(record[3] for record in layers):
+                continue  # the pooling between the features and the linear layers
             rows.append(
                 (
                     label,
-                    ", ".join(made),
-                    ones[-1][2],
-                    sum(one[3] for one in ones),
-                    sum(one[4] for one in ones),
+                    ", ".join(contents),
+                    layers[-1][2],
+                    sum(record[3] for record in layers),
+                    sum(record[4] for record in layers),
                 )
             )
         return rows
 
-    WORDS = {
+    LAYER_NAMES = {
         "Conv2d": "convolution",
         "ConvTranspose2d": "enlarging convolution",
         "BatchNorm2d": "batch normalisation",
         "MaxPool2d": "max-pooling",
         "Linear": "linear layer",
     }
-    BLOCKS, LAYERS, COUNTED = {}, {}, {}
-    for told, (_name, _head, _answer) in NETS.items():
-        with torch.device(
-            "meta"
-        ):  # all shapes, no arithmetic: 138 million weights would take a second and half a gigabyte
-            whole = Whole(_name, _head, 3, 224)
-            picture = torch.zeros(1, 3, 224, 224)
-        LAYERS[told] = listened(whole, picture)
-        BLOCKS[told] = blocks(told, LAYERS[told])
+    BLOCKS, LAYERS, TOTALS = {}, {}, {}
+    for _net_name, (_name, _head, _output) in NETS.items():
+        with torch.device("meta"):  # shapes only: VGG's weights alone take half a gigabyte
+            net = BackboneWithHead(_name, _head, 3, 224)
+            image = torch.zeros(1, 3, 224, 224)
+        LAYERS[_net_name] = record_layers(net, image)
+        BLOCKS[_net_name] = blocks(_net_name, LAYERS[_net_name])
         with FlopCounterMode(display=False) as counter:
-            whole.eval()(picture)
-        COUNTED[told] = (parameters(whole), counter.get_total_flops() / 2)
-    return BLOCKS, COUNTED, LAYERS
+            net.eval()(image)
+        TOTALS[_net_name] = (count_parameters(net), counter.get_total_flops() / 2)
+    return BLOCKS, TOTALS, LAYERS
 
 
 @app.cell(hide_code=True)
@@ -175,23 +187,25 @@ def _():
     mo.md("""
     ## Look inside
 
-    Each box is a block. It is as tall as its map (in pixels a side) and as wide as it has channels. Nearly all nets do the same trade: fewer places,
-    more things known about each. Lines above are **shortcuts**.
+    Each box is a block. Its height is the size of its feature map, and its width the number of
+    channels. Nearly all networks make the same trade: fewer positions, more channels for each. The
+    lines above the boxes are **shortcuts**.
 
-    Below: which blocks hold the weights (orange), and which do the work (blue). They are rarely the same.
+    Below: which blocks hold the weights (orange), and which do the computation (blue). They are
+    rarely the same.
     """)
     return
 
 
 @app.cell
 def _(NETS):
-    which = mo.ui.radio(list(NETS), value="U-Net")
+    net_name = mo.ui.radio(list(NETS), value="U-Net")
     number = show.slider(range(1, 11), 9)
-    return number, which
+    return number, net_name
 
 
 @app.cell
-def _(BLOCKS, NETS, number, which):
+def _(BLOCKS, NETS, number, net_name):
     def short(count):
         """1234567 -> 1.23 M"""
         for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -199,37 +213,38 @@ def _(BLOCKS, NETS, number, which):
                 return f"{count / size:.3g} {unit}"
         return str(count)
 
-    def drawn(axis, rows, chosen=None):
-        """The blocks as boxes, and the shortcuts between them."""
+    def draw_blocks(axis, rows, chosen=None):
+        """Draw the blocks as boxes, with the shortcuts between them."""
         from matplotlib.patches import FancyArrowPatch, Rectangle
 
         left, middles, tops = 0.0, [], []
-        for place, (_label, _made, shape, *_) in enumerate(rows):
-            side = shape[-1] if len(shape) == 3 else 1
-            wide, tall = 0.35 + 0.13 * np.log2(shape[0]), 0.28 * np.sqrt(side)
-            colour = show.MODEL if place == chosen else show.LINE
+        for index, (_label, _contents, shape, *_) in enumerate(rows):
+            map_size = shape[-1] if len(shape) == 3 else 1
+            width, height = 0.35 + 0.13 * np.log2(shape[0]), 0.28 * np.sqrt(map_size)
+            colour = show.MODEL if index == chosen else show.LINE
             axis.add_patch(
-                Rectangle((left, -tall / 2), wide, tall, fc=colour, ec=show.MUTED, lw=0.8)
+                Rectangle((left, -height / 2), width, height, fc=colour, ec=show.MUTED, lw=0.8)
             )
-            middles.append(left + wide / 2)
-            tops.append(tall / 2)
-            left += wide + 0.35
+            middles.append(left + width / 2)
+            tops.append(height / 2)
+            left += width + 0.35
         labels = [row[0] for row in rows]
-        for place, label in enumerate(labels):
+        for index, label in enumerate(labels):
             if label.startswith("stages"):
-                ends, bend = (place - 1, place), -0.5
+                ends, bend = (index - 1, index), -0.5
             elif label.startswith("up"):
-                ends, bend = (labels.index(label.replace("up", "down")), place), -0.28
+                ends, bend = (labels.index(label.replace("up", "down")), index), -0.28
             else:
                 continue
             (a, b) = ends
             axis.add_patch(
                 FancyArrowPatch(
-                    (middles[a], tops[a] + 0.05), (middles[b], tops[b] + 0.05), connectionstyle=f"arc3,rad={bend}",
+                    (middles[a], tops[a] + 0.05), (middles[b], tops[b] + 0.05),
+                    connectionstyle=f"arc3,rad={bend}",
                     arrowstyle="-|>", mutation_scale=8, color=show.OTHER, lw=1.3,
                 )
             )  # fmt: skip
-        room = next(
+        headroom = next(
             (
                 space
                 for start, space in (("up", 2.9), ("stages", 1.9))
@@ -237,74 +252,77 @@ def _(BLOCKS, NETS, number, which):
             ),
             1.15,
         )
-        axis.set(xlim=(-0.2, left - 0.15), ylim=(-1.1 * max(tops), room * max(tops)))
+        axis.set(xlim=(-0.2, left - 0.15), ylim=(-1.1 * max(tops), headroom * max(tops)))
         axis.axis("off")
 
-    def inside(name, number):
+    def draw_net(name, number):
         rows = BLOCKS[name]
         chosen = min(number, len(rows)) - 1
-        label, made, shape, weights, work = rows[chosen]
-        sums = [sum(row[column] for row in rows) for column in (3, 4)]
+        label, contents, shape, weights, work = rows[chosen]
+        totals = [sum(row[column] for row in rows) for column in (3, 4)]
 
-        def paint(figure):
+        def draw(figure):
             boxes, bars = figure.subplots(2, 1, height_ratios=(1.5, 1))
-            drawn(boxes, rows, chosen)
+            draw_blocks(boxes, rows, chosen)
             at = np.arange(len(rows))
-            for column, off, colour in ((3, -0.2, show.OTHER), (4, 0.2, show.MODEL)):
-                shares = [row[column] / sums[column - 3] for row in rows]
-                found = bars.bar(at + off, shares, 0.38, color=colour)
-                for place, bar in enumerate(found):
-                    bar.set_alpha(1.0 if place == chosen else 0.35)
+            for column, offset, colour in ((3, -0.2, show.OTHER), (4, 0.2, show.MODEL)):
+                shares = [row[column] / totals[column - 3] for row in rows]
+                bar_group = bars.bar(at + offset, shares, 0.38, color=colour)
+                for index, bar in enumerate(bar_group):
+                    bar.set_alpha(1.0 if index == chosen else 0.35)
             bars.set(
                 xticks=at,
-                xticklabels=[str(place + 1) for place in at],
+                xticklabels=[str(index + 1) for index in at],
                 yticks=[],
                 xlim=(-0.6, len(rows) - 0.4),
             )
             bars.grid(visible=False)
 
-        size = " × ".join(f"{side:,}" for side in shape)
-        words = f"{name}, block {chosen + 1} of {len(rows)}: {label}, {made}, gives {size}"
-        return show.image(paint, words, (5.2, 3.4)) + show.caption(
-            f"<strong>Block {chosen + 1} of {len(rows)}</strong>, <code>{label}</code>: {made or 'pooling'}. Gives {size} numbers. "
-            f'<span class="other">{short(weights)} weights ({weights / sums[0]:.1%})</span>, '
-            f'<span class="model">{short(work)} multiply-adds ({work / sums[1]:.1%})</span>.<br>'
-            f"{name} in all: {short(sums[0])} weights, {short(sums[1])} multiply-adds. It answers with {NETS[name][2]}."
+        size = " × ".join(f"{map_size:,}" for map_size in shape)
+        alt = f"{name}, block {chosen + 1} of {len(rows)}: {label}, {contents}, output {size}"
+        return show.figure(draw, alt, (5.2, 3.4)) + show.caption(
+            f"<strong>Block {chosen + 1} of {len(rows)}</strong>, <code>{label}</code>: "
+            f"{contents or 'pooling'}. Output: {size} numbers. "
+            f'<span class="other">{short(weights)} weights ({weights / totals[0]:.1%})</span>, '
+            f'<span class="model">{short(work)} multiply-adds ({work / totals[1]:.1%})</span>.<br>'
+            f"{name} in total: {short(totals[0])} weights, {short(totals[1])} multiply-adds. "
+            f"It predicts {NETS[name][2]}."
         )
 
-    show.Moving(inside, {"net": which, "block": number})
-    return drawn, short
+    show.InteractiveFigure(draw_net, {"net": net_name, "block": number})
+    return draw_blocks, short
 
 
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "weights = <i>c</i><sub>out</sub> (<i>c</i><sub>in</sub> <i>k</i><sup>2</sup> + 1)<br>work = <i>H</i> <i>W</i> <i>c</i><sub>out</sub> <i>c</i><sub>in</sub> <i>k</i><sup>2</sup>",
+        "weights = <i>c</i><sub>out</sub> (<i>c</i><sub>in</sub> <i>k</i><sup>2</sup> + 1)<br>"
+        "multiply-adds = <i>H</i> <i>W</i> <i>c</i><sub>out</sub> <i>c</i><sub>in</sub> "
+        "<i>k</i><sup>2</sup>",
         "layer.weight.numel() + layer.bias.numel()\noutput.numel() * layer.weight[0].numel()",
     )
     return
 
 
 @app.cell
-def _(BLOCKS, COUNTED, LAYERS):
-    for _net, (weights, work) in COUNTED.items():
+def _(BLOCKS, TOTALS, LAYERS):
+    for _net, (weights, work) in TOTALS.items():
         assert sum(row[3] for row in LAYERS[_net]) == weights, (
-            "every weight lies in a layer that was heard"
+            "every weight belongs to a recorded layer"
         )
         assert sum(row[4] for row in LAYERS[_net]) == work, (
-            "our count is that of torch's own counter"
+            "our count equals that of torch's counter"
         )
-        assert sum(row[4] for row in BLOCKS[_net]) == work, (
-            "and none is lost when layers are put into blocks"
-        )
+        assert sum(row[4] for row in BLOCKS[_net]) == work, "grouping into blocks loses nothing"
     ends = [row for row in BLOCKS["VGG-16"] if row[0].startswith("linear")]
-    heavy = sum(row[3] for row in ends) / COUNTED["VGG-16"][0]
-    light = sum(row[4] for row in ends) / COUNTED["VGG-16"][1]
-    assert heavy > 0.8, "VGG's linear layers hold nearly all of its weights"
-    assert light < 0.02, "and do hardly any of its work"
-    show.headline(
-        "Weights and work are two things. VGG keeps its weights at the end, and works at the beginning.",
-        f"its three linear layers hold {heavy:.0%} of the weights and do {light:.1%} of the work; for all five nets the sums are those of torch's own counter.",
+    weight_share = sum(row[3] for row in ends) / TOTALS["VGG-16"][0]
+    work_share = sum(row[4] for row in ends) / TOTALS["VGG-16"][1]
+    assert weight_share > 0.8, "VGG's linear layers hold nearly all of its weights"
+    assert work_share < 0.02, "and do hardly any of its computation"
+    show.claim(
+        "VGG has most of its weights at the end, and most of its computation at the beginning.",
+        f"its three linear layers hold {weight_share:.0%} of the weights and do {work_share:.1%} "
+        "of the multiply-adds; for all five networks the sums equal those of torch's counter.",
     )
     return
 
@@ -314,12 +332,20 @@ def _():
     mo.md("""
     ## Five ideas
 
-    - **AlexNet**, 2012: the same as LeNet twenty years before, but large, with ReLU, dropout, and on GPUs. It won ImageNet by far.
-    - **VGG**, 2015: nothing but 3 × 3 filters, one after the other. Two of them see as far as one of 5 × 5, with fewer weights.
-    - **ResNet**, 2016: each block only *adds* something to what came in. More of that below.
-    - **U-Net**, 2015: down to understand, up again to say *where*. Each step up gets the fine map from the same height on the way down.
-    - **YOLO**, 2016: boxes in a single look. The last map is a grid, and each cell answers for what has its middle there. (foveate's `yolo-2016` answers like the
-      paper's, with five convolutions instead of 24.)
+    - **AlexNet**, 2012: the idea of LeNet (1998), but large, with ReLU and dropout, and trained on
+      GPUs. It won ImageNet by far.
+
+    - **VGG**, 2015: only 3 × 3 filters, one after the other. Two of them have the receptive field
+      of one 5 × 5 filter, with fewer weights.
+
+    - **ResNet**, 2016: each block only *adds* something to its input. More about that below.
+
+    - **U-Net**, 2015: down to recognise, up again to *localise*. Each step up receives the fine
+      map of the same size from the way down.
+
+    - **YOLO**, 2016: all boxes in a single forward pass. The last map is a grid, and each cell
+      predicts the objects with their centre in it. (foveate's `yolo_v1` has the output of the
+      paper, with five convolutions instead of 24.)
     """)
     return
 
@@ -327,8 +353,8 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "U-Net: join what is fine<br>and what is understood",
-        show.line_of(unet.UNet, "maps.append(block("),
+        "U-Net: concatenate the fine map<br>and the upsampled one",
+        show.source_line(unet.UNet, "maps.append(block("),
     )
     return
 
@@ -338,43 +364,46 @@ def _():
     mo.md("""
     ## Small is not fast, large is not slow
 
-    To the right: more weights. Up: more work for one picture. Both axes are logarithmic: one line is ten times as much.
+    Further right: more weights. Further up: more computation per image. Both axes are logarithmic:
+    each line is a factor of ten.
     """)
     return
 
 
 @app.cell
-def _(COUNTED, short):
-    def compared(figure):
+def _(TOTALS, short):
+    def draw_comparison(figure):
         axis = figure.subplots()
-        for name, (weights, work) in COUNTED.items():
+        for name, (weights, work) in TOTALS.items():
             axis.plot(weights, work, "o", color=show.MODEL, ms=11)
             axis.annotate(
-                f"{name}\n{short(weights)}, {short(work)}", (weights, work), (0, -11), textcoords="offset points",
+                f"{name}\n{short(weights)}, {short(work)}", (weights, work), (0, -11),
+                textcoords="offset points",
                 ha="center", va="top", fontsize=9,
             )  # fmt: skip
         axis.set(xscale="log", yscale="log", xlim=(2e6, 6e8), ylim=(3e7, 1.5e11), xlabel="weights")
         axis.minorticks_off()
         axis.set_xticks([1e7, 1e8], ["10 M", "100 M"])
         axis.set_yticks([1e8, 1e9, 1e10, 1e11], ["100 M", "1 G", "10 G", "100 G"])
-        axis.set_title("multiply-adds for one picture")
+        axis.set_title("multiply-adds per image")
 
-    told_all = "; ".join(
+    alt_all = "; ".join(
         f"{name}: {short(weights)} weights, {short(work)} multiply-adds"
-        for name, (weights, work) in COUNTED.items()
+        for name, (weights, work) in TOTALS.items()
     )
-    show.show(show.image(compared, told_all, (4.8, 3.6)))
+    show.html(show.figure(draw_comparison, alt_all, (4.8, 3.6)))
     return
 
 
 @app.cell
-def _(COUNTED, short):
-    (alex, alex_work), (res, res_work) = COUNTED["AlexNet"], COUNTED["ResNet-18"]
-    assert alex > 4 * res, "AlexNet has far more weights"
-    assert alex_work < res_work / 2, "and far less to do"
-    show.headline(
-        "AlexNet is the heavier net, and the faster one.",
-        f"{short(alex)} weights against ResNet-18's {short(res)}, {short(alex_work)} multiply-adds against {short(res_work)}.",
+def _(TOTALS, short):
+    (alexnet, alexnet_work), (resnet, resnet_work) = TOTALS["AlexNet"], TOTALS["ResNet-18"]
+    assert alexnet > 4 * resnet, "AlexNet has far more weights"
+    assert alexnet_work < resnet_work / 2, "and needs far fewer multiply-adds"
+    show.claim(
+        "AlexNet is the larger network, and the cheaper one.",
+        f"{short(alexnet)} weights against ResNet-18's {short(resnet)}, "
+        f"{short(alexnet_work)} multiply-adds against {short(resnet_work)}.",
     )
     return
 
@@ -384,46 +413,48 @@ def _():
     mo.md("""
     ## One second each
 
-    All five get the same small job, ten digits, and the same **one second of one processor core**. Each has foveate's own recipe, and the same small end (the mean over its last
-    map, then one linear layer). The digits are enlarged to 16 pixels; YOLO, which halves five times, gets 32.
+    All five learn the same small task, ten digits, in the same time: **one second on one processor
+    core**. Each uses foveate's default learning rate and the same small head (the mean over the
+    last map, then one linear layer). The digits are enlarged to 16 pixels; YOLO, which halves the
+    size five times, gets 32.
     """)
     return
 
 
 @app.cell
 def _(NETS):
-    images, labels = digits()
-    TRUTH = torch.from_numpy(labels)
+    images, labels = load_digits()
+    TARGET = torch.from_numpy(labels)
     TRAIN, VALID = slice(0, 1200), slice(1200, 1300)
     SECONDS = 1.0
 
-    def raced(name):
-        """Pictures seen and share of 100 fresh digits right after a second of training."""
-        size = max(16, models.find(name).smallest)
-        large = images.repeat(size // 8, 1).repeat(size // 8, 2)
+    def race(name):
+        """Train for a second; return the images seen, and the accuracy on 100 new digits."""
+        size = max(16, models.find(name).min_size)
+        enlarged = images.repeat(size // 8, 1).repeat(size // 8, 2)
         torch.manual_seed(0)
-        net = Small(name, size)
-        mean, std = pixel_statistics(large[TRAIN][..., None])
-        seer = VisionModel(net, size=size, mean=mean, std=std)
-        lr = models.find(name).trained.lr
-        began, pictures = time.process_time(), 0
-        for step in learn(
-            seer,
+        net = SmallClassifier(name, size)
+        mean, std = pixel_statistics(enlarged[TRAIN][..., None])
+        model = VisionModel(net, size=size, mean=mean, std=std)
+        lr = models.find(name).default_recipe.lr
+        started, images_seen = time.process_time(), 0
+        for step in train_steps(
+            model,
             cross_entropy,
-            as_input(large[TRAIN]),
-            TRUTH[TRAIN],
+            to_tensor(enlarged[TRAIN]),
+            TARGET[TRAIN],
             count=10**6,
             lr=lr,
-            batch=8,
-            rates="constant",
+            batch_size=8,
+            schedule_name="constant",
         ):
-            pictures += len(step.target)
-            if time.process_time() - began > SECONDS:
+            images_seen += len(step.target)
+            if time.process_time() - started > SECONDS:
                 break
-        return pictures, right(seer, as_input(large[VALID]), TRUTH[VALID])
+        return images_seen, accuracy_score(model, to_tensor(enlarged[VALID]), TARGET[VALID])
 
-    class Small(nn.Module):
-        """A backbone, and the end that all get."""
+    class SmallClassifier(nn.Module):
+        """A backbone with the head that all five share."""
 
         def __init__(self, name, size):
             super().__init__()
@@ -433,77 +464,82 @@ def _(NETS):
         def forward(self, images):
             return self.head(self.backbone(images)[-1])
 
-    def work_of(name):
-        size = max(16, models.find(name).smallest)
+    def multiply_adds_per_image(name):
+        size = max(16, models.find(name).min_size)
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            Small(name, size).eval()(torch.zeros(1, 1, size, size))
+            SmallClassifier(name, size).eval()(torch.zeros(1, 1, size, size))
         return counter.get_total_flops() / 2
 
-    RACED = {
-        told: (*raced(name), work_of(name))
-        for told, name in (
-            (told, {"vgg16": "vgg11", "unet": "unet:16"}.get(name, name))
-            for told, (name, *_) in NETS.items()
+    RACE = {
+        label: (*race(name), multiply_adds_per_image(name))
+        for label, name in (
+            (label, {"vgg16": "vgg11", "unet": "unet:16"}.get(name, name))
+            for label, (name, *_) in NETS.items()
         )
     }
-    return RACED, TRAIN, TRUTH, VALID, images
+    return RACE, TRAIN, TARGET, VALID, images
 
 
 @app.cell
-def _(RACED, short):
-    CALLED = [{"VGG-16": "VGG-11", "U-Net": "U-Net 16"}.get(name, name) for name in RACED]
+def _(RACE, short):
+    RACE_NAMES = [{"VGG-16": "VGG-11", "U-Net": "U-Net 16"}.get(name, name) for name in RACE]
 
-    def race(figure):
-        seen, good = figure.subplots(1, 2, width_ratios=(1, 1), sharey=True)
+    def draw_race(figure):
+        seen_axis, accuracy_axis = figure.subplots(1, 2, width_ratios=(1, 1), sharey=True)
         for axis, column, colour, title in (
-            (seen, 0, show.OTHER, "pictures seen"),
-            (good, 1, show.MODEL, "right on fresh ones"),
+            (seen_axis, 0, show.OTHER, "images seen"),
+            (accuracy_axis, 1, show.MODEL, "accuracy on new digits"),
         ):
-            values = [row[column] for row in RACED.values()]
-            most = max(values) if column == 0 else 1.0
-            axis.barh(CALLED, values, color=colour, height=0.6)
-            for place, value in enumerate(values):
+            values = [row[column] for row in RACE.values()]
+            limit = max(values) if column == 0 else 1.0
+            axis.barh(RACE_NAMES, values, color=colour, height=0.6)
+            for index, value in enumerate(values):
                 axis.text(
-                    value + 0.03 * most,
-                    place,
+                    value + 0.03 * limit,
+                    index,
                     f"{value:,}" if column == 0 else f"{value:.0%}",
                     va="center",
                 )
-            axis.set(xticks=[], xlim=(0, 1.35 * most))
+            axis.set(xticks=[], xlim=(0, 1.35 * limit))
             axis.grid(visible=False)
             axis.set_title(title)
-        seen.invert_yaxis()
-        good.axvline(0.1, color=show.MUTED, lw=1, ls=":")
+        seen_axis.invert_yaxis()
+        accuracy_axis.axvline(0.1, color=show.MUTED, lw=1, ls=":")
 
-    raced_words = "; ".join(
-        f"{name}: {seen:,} pictures, {share:.0%} right" for name, (seen, share, _) in RACED.items()
+    alt_race = "; ".join(
+        f"{name}: {seen:,} images, {accuracy:.0%} accuracy"
+        for name, (seen, accuracy, _) in RACE.items()
     )
-    show.show(
-        show.image(race, raced_words, (5.2, 2.6)),
+    show.html(
+        show.figure(draw_race, alt_race, (5.2, 2.6)),
         show.caption(
-            "Dotted: by chance. VGG and U-Net take part in their smaller forms. One picture costs "
+            "The dotted line is chance level. VGG and U-Net run in a smaller variant. "
+            "Multiply-adds per image: "
             + ", ".join(
-                f"{name} {short(row[2])}" for name, row in zip(CALLED, RACED.values(), strict=True)
+                f"{name} {short(row[2])}"
+                for name, row in zip(RACE_NAMES, RACE.values(), strict=True)
             )
-            + " multiply-adds."
+            + "."
         ),
     )
-    return (CALLED,)
+    return (RACE_NAMES,)
 
 
 @app.cell
-def _(CALLED, RACED):
-    cheapest, dearest = (pick(RACED, key=lambda name: RACED[name][2]) for pick in (min, max))
-    shown = dict(zip(RACED, CALLED, strict=True))
-    times = RACED[cheapest][0] / RACED[dearest][0]
-    assert times > 3, "who has less to do for a picture sees more of them"
-    assert RACED[cheapest][1] > 0.5, "and has learnt something after a second"
-    assert RACED[cheapest][1] >= max(row[1] for row in RACED.values()) - 0.15, (
-        "more than, or as much as, the large ones"
+def _(RACE_NAMES, RACE):
+    cheapest, costliest = (pick(RACE, key=lambda name: RACE[name][2]) for pick in (min, max))
+    race_names = dict(zip(RACE, RACE_NAMES, strict=True))
+    ratio = RACE[cheapest][0] / RACE[costliest][0]
+    assert ratio > 3, "the network with the least computation per image sees the most images"
+    assert RACE[cheapest][1] > 0.5, "and it has learnt something after a second"
+    assert RACE[cheapest][1] >= max(row[1] for row in RACE.values()) - 0.15, (
+        "as much as the large ones, or more"
     )
-    show.headline(
-        "In a second, the net that does least for a picture has learnt most.",
-        f"{shown[cheapest]} saw {RACED[cheapest][0]:,} pictures and has {RACED[cheapest][1]:.0%} of 100 fresh digits right; {shown[dearest]} saw {RACED[dearest][0]:,} and has {RACED[dearest][1]:.0%}.",
+    show.claim(
+        "In one second, the network with the least computation per image learns most.",
+        f"{race_names[cheapest]} saw {RACE[cheapest][0]:,} images and reaches "
+        f"{RACE[cheapest][1]:.0%} accuracy on 100 new digits; {race_names[costliest]} saw "
+        f"{RACE[costliest][0]:,} and reaches {RACE[costliest][1]:.0%}.",
     )
     return
 
@@ -511,13 +547,16 @@ def _(CALLED, RACED):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    This is **no** race for the best net. One second is nothing: on a GPU, in a day, on a million pictures, the order is another one, and ResNet has been hard to beat for years. It shows
-    what operations cost when there is little time. Ask first how much time you have.
+    This is **not** a race for the best network. One second is nothing: on a GPU, in a day, on a
+    million images, the order is a different one, and ResNet has been hard to beat for years. The
+    race shows what operations cost when there is little time. Ask first how much time you have.
 
     ## The shortcut
 
-    In 2015 more layers made nets *worse*, even on the pictures they learnt from. That makes no sense: a deeper net could copy the shallow one and pass the rest through. It could; it does not learn to. The
-    answer of He and his colleagues: let passing through be what happens by itself. A block only learns what to *add*.
+    In 2015 more layers made networks *worse*, even on their training images. That seems absurd: a
+    deeper network could copy the shallow one and pass its output through the remaining layers. It
+    could, but it does not learn to. He and his colleagues found the solution: make passing the
+    input through the default. A block then only learns what to *add*.
     """)
     return
 
@@ -526,70 +565,79 @@ def _():
 def _():
     show.formula(
         "<i>y</i> = <i>x</i> + <i>f</i>(<i>x</i>)",
-        show.line_of(Residual, "x + self.branch(x)") + "\n\n# switched off:\nout = self.branch(x)",
+        show.source_line(Residual, "x + self.branch(x)")
+        + "\n\n# without the shortcut:\nout = self.branch(x)",
     )
     return
 
 
 @app.cell
-def _(TRAIN, TRUTH, VALID, images):
+def _(TRAIN, TARGET, VALID, images):
     class Plain(Residual):
-        """The same block, the shortcut switched off."""
+        """The same block without the shortcut."""
 
         def forward(self, x):
             return self.branch(x)
 
-    def deep(kind, blocks):
-        """A net of so many blocks for the digits. Both kinds begin with the same weights."""
+    def build_net(block_class, blocks):
+        """A digit classifier with this many blocks; both variants start with the same weights."""
         torch.manual_seed(0)
         end = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)]
-        body = nn.Sequential(convolution(1, 16), *(kind(16, 8) for _ in range(blocks)), *end)
+        body = nn.Sequential(convolution(1, 16), *(block_class(16, 8) for _ in range(blocks)), *end)
         mean, std = pixel_statistics(images[TRAIN][..., None])
         return VisionModel(body, size=8, mean=mean, std=std)
 
-    def curve(kind, blocks):
-        """The loss of each step, and what is right on fresh digits."""
-        net, losses = deep(kind, blocks), []
-        for step in learn(
-            net, cross_entropy, as_input(images[TRAIN]), TRUTH[TRAIN], count=40, lr=5e-3, batch=32
+    def train_twin(block_class, blocks):
+        """The loss of each step, and the accuracy on new digits."""
+        net, losses = build_net(block_class, blocks), []
+        for step in train_steps(
+            net,
+            cross_entropy,
+            to_tensor(images[TRAIN]),
+            TARGET[TRAIN],
+            count=40,
+            lr=5e-3,
+            batch_size=32,
         ):
             losses.append(step.losses["total"].item())
-        return losses, right(net, as_input(images[VALID]), TRUTH[VALID])
+        return losses, accuracy_score(net, to_tensor(images[VALID]), TARGET[VALID])
 
     DEPTHS = [1, 4, 12]
     TWINS = {
-        (kind.__name__, blocks): curve(kind, blocks)
-        for kind in (Plain, Residual)
+        (block_class.__name__, blocks): train_twin(block_class, blocks)
+        for block_class in (Plain, Residual)
         for blocks in DEPTHS
     }
-    same = [
+    same_weights = [
         torch.equal(a, b)
-        for a, b in zip(deep(Plain, 4).parameters(), deep(Residual, 4).parameters(), strict=True)
+        for a, b in zip(
+            build_net(Plain, 4).parameters(), build_net(Residual, 4).parameters(), strict=True
+        )
     ]
-    assert all(same), "twins begin with the same weights"
+    assert all(same_weights), "both variants start with the same weights"
     depth = show.slider(DEPTHS, 12)
     return DEPTHS, TWINS, depth
 
 
 @app.cell
 def _(TWINS, depth):
-    def twins(blocks):
+    def draw_twins(blocks):
         def smooth(losses):
             return np.convolve(losses, np.ones(5) / 5, "valid")
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
-            for kind, colour, words in (
+            for type_name, colour, label in (
                 ("Plain", show.OTHER, "without"),
                 ("Residual", show.MODEL, "with shortcuts"),
             ):
-                losses, share = TWINS[kind, blocks]
+                losses, accuracy = TWINS[type_name, blocks]
                 line = smooth(losses)
                 axis.plot(np.arange(len(line)) + 3, line, color=colour, lw=2.2)
                 axis.text(
                     41,
                     line[-1],
-                    f"{words}\n{share:.0%} right",
+                    f"{label}\n{accuracy:.0%} accuracy",
                     color=colour,
                     va="center",
                     fontsize=9,
@@ -600,33 +648,37 @@ def _(TWINS, depth):
             axis.set_title(f"training loss, {layers} layers")
             axis.margins(0)
 
-        words = ", ".join(
-            f"{kind}: {TWINS[kind, blocks][1]:.0%} right" for kind in ("Plain", "Residual")
+        alt = ", ".join(
+            f"{type_name}: {TWINS[type_name, blocks][1]:.0%} accuracy"
+            for type_name in ("Plain", "Residual")
         )
-        return show.image(paint, f"{blocks} blocks after 40 steps. {words}", (5.0, 2.9))
+        return show.figure(draw, f"{blocks} blocks after 40 steps. {alt}", (5.0, 2.9))
 
-    show.Moving(twins, {"blocks": depth})
+    show.InteractiveFigure(draw_twins, {"blocks": depth})
     return
 
 
 @app.cell
 def _(DEPTHS, TWINS):
-    END = {key: float(np.mean(losses[-10:])) for key, (losses, _) in TWINS.items()}
+    FINAL_LOSS = {key: float(np.mean(losses[-10:])) for key, (losses, _) in TWINS.items()}
     deepest, shallow = DEPTHS[-1], DEPTHS[0]
-    assert END["Plain", deepest] > END["Residual", deepest] + 0.5, (
-        "deep and without shortcuts the loss stays high"
+    assert FINAL_LOSS["Plain", deepest] > FINAL_LOSS["Residual", deepest] + 0.5, (
+        "without shortcuts the loss of a deep network stays high"
     )
-    assert abs(END["Plain", shallow] - END["Residual", shallow]) < 0.3, (
-        "shallow, the shortcut hardly matters"
+    assert abs(FINAL_LOSS["Plain", shallow] - FINAL_LOSS["Residual", shallow]) < 0.3, (
+        "in a shallow network the shortcut hardly matters"
     )
-    assert END["Plain", deepest] > END["Plain", 4] - 0.05, (
+    assert FINAL_LOSS["Plain", deepest] > FINAL_LOSS["Plain", 4] - 0.05, (
         "without shortcuts more layers do not lower the training loss"
     )
-    assert END["Residual", deepest] < END["Residual", shallow] - 0.3, "with them they do"
-    show.headline(
-        "The same blocks, the same first weights, the same steps: with shortcuts depth helps, without it hurts.",
-        f"training loss with {2 + 2 * deepest} layers {END['Residual', deepest]:.2f} with and {END['Plain', deepest]:.2f} without shortcuts; "
-        f"with {2 + 2 * shallow} layers {END['Residual', shallow]:.2f} and {END['Plain', shallow]:.2f}.",
+    assert FINAL_LOSS["Residual", deepest] < FINAL_LOSS["Residual", shallow] - 0.3, (
+        "with shortcuts they do"
+    )
+    show.claim(
+        "With shortcuts depth helps; without them the same blocks, weights and steps do worse.",
+        f"training loss of {2 + 2 * deepest} layers {FINAL_LOSS['Residual', deepest]:.2f} with and "
+        f"{FINAL_LOSS['Plain', deepest]:.2f} without shortcuts; of {2 + 2 * shallow} layers "
+        f"{FINAL_LOSS['Residual', shallow]:.2f} and {FINAL_LOSS['Plain', shallow]:.2f}.",
     )
     return
 
@@ -636,21 +688,27 @@ def _():
     mo.md("""
     ## What you saw
 
-    - A net is a chain of blocks that trade places for channels. Its end is made for the answer: a class, a class a pixel, boxes.
-    - Weights fill memory, multiply-adds take time. Look at both.
-    - An addition made depth work. Nearly every net since has it, the ones that write text as well.
+    - A network is a chain of blocks that trade positions for channels. Its head produces the
+      prediction: a class, a class per pixel, or boxes.
 
-    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012. Simonyan and Zisserman, "Very deep convolutional networks", 2015. He, Zhang,
-    Ren and Sun, "Deep residual learning", 2016. Ronneberger, Fischer and Brox, "U-Net", 2015. Redmon, Divvala, Girshick and Farhadi, "You only look once", 2016. On pictures up to 64 pixels foveate
-    gives the classic nets a first layer that fits, as He et al. did.
+    - Weights fill memory, multiply-adds take time. Look at both.
+
+    - An addition made depth work. Nearly every network since then has it, including those that
+      write text.
+
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural
+    networks", 2012. Simonyan and Zisserman, "Very deep convolutional networks", 2015. He, Zhang,
+    Ren and Sun, "Deep residual learning", 2016. Ronneberger, Fischer and Brox, "U-Net", 2015.
+    Redmon, Divvala, Girshick and Farhadi, "You only look once", 2016. For images of up to 64
+    pixels, foveate gives the classic networks a smaller first layer, as He et al. did.
     """)
     return
 
 
 @app.cell(hide_code=True)
-def _(BLOCKS, drawn):
-    poster = show.image(
-        lambda figure: drawn(figure.subplots(), BLOCKS["U-Net"], 4),
+def _(BLOCKS, draw_blocks):
+    poster = show.figure(
+        lambda figure: draw_blocks(figure.subplots(), BLOCKS["U-Net"], 4),
         "The U-Net, block by block",
         (4.6, 2.4),
     )

@@ -1,6 +1,6 @@
 """Lesson 2: Deep, wide, and enough examples
 
-At equal weights: a few wide layers, or many narrow ones? And how many examples do they need?
+A few wide layers or many narrow ones, with the same number of weights? And with how many examples?
 """
 
 import marimo
@@ -17,16 +17,16 @@ with app.setup:
 
     from foveate.lessons import drawings as show
     from foveate.lessons.training import (
-        answers,
-        as_input,
+        accuracy_score,
         cross_entropy,
-        digits,
-        learn,
-        network,
-        right,
-        seeing,
+        digit_classifier,
+        load_digits,
+        net_outputs,
+        points_network,
+        to_tensor,
+        train_steps,
     )
-    from foveate.models.backbone import parameters
+    from foveate.models.backbone import count_parameters
     from foveate.models.backbones import mlp
 
 
@@ -35,8 +35,9 @@ def _():
     mo.md("""
     # Deep, wide, and enough examples
 
-    You may spend a thousand weights. Put them all into one wide layer? Or stack several narrow ones?
-    And however you spend them: how many examples must the network see before you can believe it?
+    You may spend a thousand weights. Do you put them all into one wide layer, or stack several
+    narrow ones? And whatever you choose: how many examples must the network see before you can
+    trust it?
     """)
     return
 
@@ -44,10 +45,11 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## The same weights, stacked
+    ## The same number of weights, stacked
 
-    Two spirals, wound around each other. Seven networks learn to tell them apart, all with about a thousand weights:
-    from one layer of 200 neurons to twelve layers of 9. Same loop, same steps, same points. Only the shape differs.
+    Two spirals wind around each other. Seven networks learn to separate them, each with about a
+    thousand weights: from one layer of 200 neurons to twelve layers of 9. The loop, the number of
+    steps and the points are the same. Only the shape of the network differs.
     """)
     return
 
@@ -55,8 +57,9 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "weights ≈ <i>d</i><sub>in</sub><i>n</i> + (<i>L</i> − 1)<i>n</i><sup>2</sup> + <i>n</i><i>d</i><sub>out</sub>",
-        show.line_of(mlp.MLP, "for inputs, outputs in pairwise", 2),
+        "weights ≈ <i>d</i><sub>in</sub><i>n</i> + (<i>L</i> − 1)<i>n</i><sup>2</sup> + "
+        "<i>n</i><i>d</i><sub>out</sub>",
+        show.source_line(mlp.MLP, "for inputs, outputs in pairwise", 2),
     )
     return
 
@@ -66,122 +69,136 @@ def _():
     TURNS, BUDGET, DEPTHS = 3.0, 1000, [1, 2, 3, 4, 5, 6, 12]
 
     def spirals(count, seed):
-        """(count, 2, 1, 1) points on two spirals, with a little noise, and (count,) which."""
+        """(count, 2, 1, 1) points on two spirals with a little noise, and their (count,) labels."""
         rng = np.random.default_rng(seed)
-        which = np.arange(count) % 2
+        label = np.arange(count) % 2
         radius = np.sqrt(rng.uniform(0.02, 1, count))
-        angle = 2 * np.pi * TURNS * radius + np.pi * which
-        places = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) + rng.normal(
+        angle = 2 * np.pi * TURNS * radius + np.pi * label
+        points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) + rng.normal(
             0, 0.02, (count, 2)
         )
-        return torch.from_numpy(places.astype(np.float32))[:, :, None, None], torch.from_numpy(
-            which
+        return torch.from_numpy(points.astype(np.float32))[:, :, None, None], torch.from_numpy(
+            label
         )
 
-    def shaped(depth):
-        """The network of that many equal hidden layers whose number of weights comes nearest to the budget."""
+    def build(depth):
+        """The network of this many equal hidden layers with a size closest to the budget."""
 
-        def stack(n):
-            return network("mlp:" + "-".join([str(n)] * depth), 2, 2)
+        def with_width(n):
+            return points_network("mlp:" + "-".join([str(n)] * depth), 2, 2)
 
-        above = bisect(range(260), BUDGET, lo=2, key=lambda n: parameters(stack(n)))
-        return min(stack(above - 1), stack(above), key=lambda net: abs(parameters(net) - BUDGET))
+        upper = bisect(range(260), BUDGET, lo=2, key=lambda n: count_parameters(with_width(n)))
+        return min(
+            with_width(upper - 1),
+            with_width(upper),
+            key=lambda net: abs(count_parameters(net) - BUDGET),
+        )
 
     def width(net):
         return next(
             layer for layer in net.modules() if isinstance(layer, torch.nn.Linear)
         ).out_features
 
-    SEEN, UNSEEN = spirals(500, 0), spirals(1000, 1)
+    TRAIN_POINTS, VALID_POINTS = spirals(500, 0), spirals(1000, 1)
     SIDE = 56
     LINE = np.linspace(-1.1, 1.1, SIDE, dtype=np.float32)
     MESH = torch.from_numpy(np.stack(np.meshgrid(LINE, LINE), -1).reshape(-1, 2, 1, 1))
-    return BUDGET, DEPTHS, MESH, SEEN, SIDE, UNSEEN, shaped, width
+    return BUDGET, DEPTHS, MESH, TRAIN_POINTS, SIDE, VALID_POINTS, build, width
 
 
 @app.cell
-def _(DEPTHS, MESH, SEEN, SIDE, UNSEEN, shaped, width):
-    STACKS = {}
+def _(DEPTHS, MESH, TRAIN_POINTS, SIDE, VALID_POINTS, build, width):
+    RESULTS = {}
     for _depth in DEPTHS:
-        _net = shaped(_depth)
-        for _ in learn(_net, cross_entropy, *SEEN, count=300, lr=0.02):
+        _net = build(_depth)
+        for _ in train_steps(_net, cross_entropy, *TRAIN_POINTS, count=300, lr=0.02):
             pass
-        STACKS[_depth] = {
+        RESULTS[_depth] = {
             "width": width(_net),
-            "weights": parameters(_net),
-            "train": 1 - right(_net, *SEEN),
-            "valid": 1 - right(_net, *UNSEEN),
-            "plane": answers(_net, MESH).softmax(1)[:, 1].numpy().reshape(SIDE, SIDE),
+            "weights": count_parameters(_net),
+            "train": 1 - accuracy_score(_net, *TRAIN_POINTS),
+            "valid": 1 - accuracy_score(_net, *VALID_POINTS),
+            "plane": net_outputs(_net, MESH).softmax(1)[:, 1].numpy().reshape(SIDE, SIDE),
         }
     depth = show.slider(DEPTHS, 1)
-    return STACKS, depth
+    return RESULTS, depth
 
 
 @app.cell
-def _(SEEN, STACKS, depth):
-    def stacked(depth):
-        one = STACKS[depth]
+def _(TRAIN_POINTS, RESULTS, depth):
+    def draw_regions(depth):
+        result = RESULTS[depth]
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
-            show.regions(axis, one["plane"], (-1.1, 1.1, -1.1, 1.1))
-            show.points(axis, SEEN[0][:, :, 0, 0].numpy(), SEEN[1].numpy(), 12)
-            show.bare(
+            show.decision_regions(axis, result["plane"], (-1.1, 1.1, -1.1, 1.1))
+            show.points(axis, TRAIN_POINTS[0][:, :, 0, 0].numpy(), TRAIN_POINTS[1].numpy(), 12)
+            show.hide_axes(
                 axis,
-                f"{depth} × {one['width']} neurons, {one['weights']:,} weights: {one['valid']:.1%} wrong",
+                f"{depth} × {result['width']} neurons, {result['weights']:,} weights: "
+                f"{result['valid']:.1%} error",
             )
 
-        return show.image(
-            paint,
-            f"Two spirals as {depth} layers of {one['width']} neurons tell them apart",
+        return show.figure(
+            draw,
+            f"Two spirals, separated by {depth} layers of {result['width']} neurons",
             (4.2, 4.2),
         )
 
-    show.Moving(stacked, {"hidden layers": depth})
+    show.InteractiveFigure(draw_regions, {"hidden layers": depth})
     return
 
 
 @app.cell
-def _(DEPTHS, STACKS):
-    def by_depth(figure):
+def _(DEPTHS, RESULTS):
+    def draw_errors(figure):
         axis = figure.subplots()
-        for part, colour, style in (("train", show.OTHER, (0, (4, 2))), ("valid", show.MODEL, "-")):
-            axis.plot([STACKS[d][part] for d in DEPTHS], "o", ls=style, color=colour, ms=5)
-        labels = [f"{d}×{STACKS[d]['width']}" for d in DEPTHS]
+        for split, colour, style in (
+            ("train", show.OTHER, (0, (4, 2))),
+            ("valid", show.MODEL, "-"),
+        ):
+            axis.plot([RESULTS[d][split] for d in DEPTHS], "o", ls=style, color=colour, ms=5)
+        labels = [f"{d}×{RESULTS[d]['width']}" for d in DEPTHS]
         axis.set(
             xticks=range(len(DEPTHS)), xticklabels=labels, ylim=(0, None), xlabel="layers × neurons"
         )
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axis.set_title("points that are wrong")
+        axis.set_title("error rate")
 
-    told = ", ".join(f"{d} layers {STACKS[d]['valid']:.1%}" for d in DEPTHS)
-    show.show(
-        show.image(
-            by_depth, f"Share of wrong points by depth at equal weights: {told}", (4.6, 2.7)
+    alt = ", ".join(f"{d} layers {RESULTS[d]['valid']:.1%}" for d in DEPTHS)
+    show.html(
+        show.figure(
+            draw_errors, f"Error rate by depth with equal numbers of weights: {alt}", (4.6, 2.7)
         ),
         show.caption(
-            '<span class="model">Points it never saw</span>, and <span class="other">points it learnt from</span>.'
+            '<span class="model">New points</span> and <span class="other">training points</span>.'
         ),
     )
     return
 
 
 @app.cell
-def _(BUDGET, DEPTHS, STACKS):
-    wide, best = STACKS[1], min((STACKS[d] for d in DEPTHS), key=lambda one: one["valid"])
-    assert all(abs(STACKS[d]["weights"] - BUDGET) < 0.06 * BUDGET for d in DEPTHS), (
-        "all have the same weights, nearly"
+def _(BUDGET, DEPTHS, RESULTS):
+    shallow, best = (
+        RESULTS[1],
+        min((RESULTS[d] for d in DEPTHS), key=lambda result: result["valid"]),
     )
-    assert wide["valid"] > 0.15, "one wide layer does not finish the spirals"
-    assert best["valid"] < 0.6 * wide["valid"], "stacked, the same weights make far fewer mistakes"
-    deepest = STACKS[DEPTHS[-1]]
+    assert all(abs(RESULTS[d]["weights"] - BUDGET) < 0.06 * BUDGET for d in DEPTHS), (
+        "all have nearly the same number of weights"
+    )
+    assert shallow["valid"] > 0.15, "one wide layer does not separate the spirals"
+    assert best["valid"] < 0.6 * shallow["valid"], (
+        "the same number of weights in several layers makes far fewer errors"
+    )
+    deepest = RESULTS[DEPTHS[-1]]
     assert deepest["train"] > best["train"] + 0.1, (
-        "the deepest and narrowest learns worse, even what it was shown"
+        "the deepest and narrowest has a higher error, even on its training points"
     )
-    show.headline(
-        "At equal weights several layers beat one, up to a point.",
-        f"one layer of {wide['width']} has {wide['valid']:.0%} of new points wrong, the best stack {best['valid']:.0%}, "
-        f"twelve layers {deepest['valid']:.0%} (one start each).",
+    show.claim(
+        "With the same number of weights, several layers beat one, up to a point.",
+        f"error on new points: {shallow['valid']:.0%} for one layer of {shallow['width']}, "
+        f"{best['valid']:.0%} for the best depth, {deepest['valid']:.0%} for twelve layers "
+        "(one random start each).",
     )
     return
 
@@ -189,11 +206,13 @@ def _(BUDGET, DEPTHS, STACKS):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Each layer folds the plane, and the next folds what is folded: with each layer the number of pieces can multiply, where a wider layer only
-    adds some. Telgarsky (2016) built functions that a deep network draws with few neurons and a shallow one only with exponentially many.
+    Each layer folds the plane, and the next layer folds the result. So every layer can multiply
+    the number of pieces, while more width only adds pieces. Telgarsky (2016) constructed functions
+    that a deep network represents with few neurons and a shallow one only with exponentially many.
 
-    But look at the right end of the curve. A deep, narrow stack *can* say more, and is harder to *train*: gradients pass through more layers.
-    Normalisation and shortcuts, in the lesson on architectures, were invented for that.
+    But look at the right end of the curve. A deep, narrow network *can* represent more, but it is
+    harder to *train*, because gradients pass through more layers. Normalisation and shortcuts, in
+    the lesson on architectures, were invented for this problem.
     """)
     return
 
@@ -201,10 +220,11 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## More function needs more examples
+    ## A larger network needs more examples
 
-    Now the other half. Digits, a network with one hidden layer, and two things to choose: how many **neurons** it has, and how many
-    **examples** it learns from. The colour tells how many digits are wrong: on the left those that it learnt from, on the right 597 new ones.
+    Now the other half of the question. A network with one hidden layer learns digits, and you
+    choose two numbers: how many **neurons** it has, and how many **examples** it learns from. The
+    colour is the error rate: on the left for the training digits, on the right for 597 new ones.
     """)
     return
 
@@ -212,33 +232,33 @@ def _():
 @app.cell
 def _():
     WIDTHS, COUNTS = [2, 8, 32, 128], [20, 60, 200, 600, 1200]
-    images, labels = digits()
-    truth, inputs = torch.from_numpy(labels), as_input(images)
+    images, labels = load_digits()
+    target, inputs = torch.from_numpy(labels), to_tensor(images)
     TRAIN, VALID = np.zeros((4, 5)), np.zeros((4, 5))
     for _row, _neurons in enumerate(WIDTHS):
         for _column, _count in enumerate(COUNTS):
-            _some = slice(0, _count)
-            _net = seeing(f"mlp:{_neurons}", images[_some])
-            for _ in learn(
+            _subset = slice(0, _count)
+            _net = digit_classifier(f"mlp:{_neurons}", images[_subset])
+            for _ in train_steps(
                 _net,
                 cross_entropy,
-                inputs[_some],
-                truth[_some],
+                inputs[_subset],
+                target[_subset],
                 count=150,
                 lr=0.01,
-                batch=min(_count, 64),
+                batch_size=min(_count, 64),
             ):
                 pass
-            TRAIN[_row, _column] = 1 - right(_net, inputs[_some], truth[_some])
-            VALID[_row, _column] = 1 - right(_net, inputs[1200:], truth[1200:])
+            TRAIN[_row, _column] = 1 - accuracy_score(_net, inputs[_subset], target[_subset])
+            VALID[_row, _column] = 1 - accuracy_score(_net, inputs[1200:], target[1200:])
     neurons, examples = show.slider(WIDTHS, 128), show.slider(COUNTS, 20)
     return COUNTS, TRAIN, VALID, WIDTHS, examples, neurons
 
 
 @app.cell
 def _(COUNTS, TRAIN, VALID, WIDTHS, examples, neurons):
-    def grid(axis, errors, title, chosen):
-        show.heat(axis, errors)
+    def draw_grid(axis, errors, title, selected):
+        show.heatmap(axis, errors)
         for row, column in np.ndindex(errors.shape):
             axis.text(
                 column + 0.5,
@@ -256,49 +276,53 @@ def _(COUNTS, TRAIN, VALID, WIDTHS, examples, neurons):
         )
         axis.set(xlabel="examples", ylabel="neurons", title=title)
         axis.add_patch(
-            Rectangle(chosen[::-1], 1, 1, fill=False, ec=show.INK, lw=2.5, clip_on=False, zorder=4)
+            Rectangle(
+                selected[::-1], 1, 1, fill=False, ec=show.INK, lw=2.5, clip_on=False, zorder=4
+            )
         )
 
-    def grids(neurons, examples):
-        at = WIDTHS.index(neurons), COUNTS.index(examples)
-        seen, unseen = TRAIN[at], VALID[at]
+    def draw_grids(neurons, examples):
+        cell = WIDTHS.index(neurons), COUNTS.index(examples)
+        train_error, valid_error = TRAIN[cell], VALID[cell]
 
-        def one(errors, title):
-            return show.image(
-                lambda figure: grid(figure.subplots(), errors, title, at),
-                f"{title} over neurons and examples",
+        def result(errors, title):
+            return show.figure(
+                lambda figure: draw_grid(figure.subplots(), errors, title, cell),
+                f"{title}, by neurons and examples",
                 (3.2, 2.7),
             )
 
-        return show.beside(
-            one(TRAIN, "learnt digits wrong, %"), one(VALID, "new digits wrong, %")
+        return show.side_by_side(
+            result(TRAIN, "training error, %"), result(VALID, "error on new digits, %")
         ) + show.caption(
-            f"{neurons} neurons, {examples} examples: {seen:.0%} wrong of those it learnt, <b>{unseen:.0%}</b> of new ones. "
+            f"{neurons} neurons, {examples} examples: {train_error:.0%} training error, "
+            f"<b>{valid_error:.0%}</b> error on new digits. "
             + (
-                "It knows them by heart."
-                if unseen - seen > 0.1
-                else "What it learnt holds."
-                if unseen < 0.1
-                else "It is too small."
+                "It has learnt its examples by heart."
+                if valid_error - train_error > 0.1
+                else "It generalises."
+                if valid_error < 0.1
+                else "It is too small, or has too few examples."
             )
         )
 
-    show.Moving(grids, {"neurons": neurons, "examples": examples})
+    show.InteractiveFigure(draw_grids, {"neurons": neurons, "examples": examples})
     return
 
 
 @app.cell
 def _(COUNTS, TRAIN, VALID):
-    assert TRAIN[3, 0] == 0.0, "a large network knows 20 examples by heart"
-    assert VALID[3, 0] > 0.3, "and fails on new ones"
-    assert VALID[3, 4] < 0.1, "the same network, with all the examples, does not"
+    assert TRAIN[3, 0] == 0.0, "a large network learns 20 examples by heart"
+    assert VALID[3, 0] > 0.3, "and fails on new digits"
+    assert VALID[3, 4] < 0.1, "the same network with all the examples does not"
     assert VALID[0, 4] > 0.5, "two neurons are too few, however many examples there are"
     assert all(b < a + 0.03 for a, b in zip(VALID[3], VALID[3][1:], strict=False)), (
-        "more examples, fewer mistakes"
+        "more examples, fewer errors"
     )
-    show.headline(
-        "A large network needs many examples; a tiny one has no use for them.",
-        f"128 neurons: {VALID[3, 0]:.0%} of new digits wrong after {COUNTS[0]} examples, {VALID[3, 4]:.0%} after {COUNTS[4]:,}; "
+    show.claim(
+        "A large network needs many examples; a tiny one cannot use them.",
+        f"128 neurons: {VALID[3, 0]:.0%} error on new digits with {COUNTS[0]} examples, "
+        f"{VALID[3, 4]:.0%} with {COUNTS[4]:,}; "
         f"2 neurons: {VALID[0, 0]:.0%} and {VALID[0, 4]:.0%}.",
     )
     return
@@ -307,10 +331,13 @@ def _(COUNTS, TRAIN, VALID):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    The top left of the left grid is the trap: *nothing wrong* on what it learnt says nothing at all. Only the right grid counts, and that is why
-    foveate keeps a **validation part** which is never learnt from, and shows both curves.
+    The top left of the left grid is the trap: *zero training error*, which says nothing about new
+    digits. Only the right grid counts. That is why foveate holds out a **validation split** that
+    it never trains on, and draws both curves.
 
-    Two ways to fail: too small a function (**underfitting**, both grids are dark), too few examples for it (**overfitting**, only the right one is).
+    A network can fail in two ways. It can be too small for the task (**underfitting**: both grids
+    are dark). Or it can have too few examples for its size (**overfitting**: only the right grid
+    is dark).
     """)
     return
 
@@ -320,27 +347,34 @@ def _():
     mo.md("""
     ## What you saw
 
-    - Depth multiplies, width adds: at equal weights, several layers beat one. Very deep and narrow is hard to train.
-    - A larger function needs more examples. With enough of them it wins.
-    - An error on learnt examples is no evidence. Look at examples that it never saw.
+    - Depth multiplies, width adds: with the same number of weights, several layers beat one. Very
+      deep and narrow networks are hard to train.
 
-    Telgarsky, "Benefits of depth in neural networks", 2016. Montúfar, Pascanu, Cho and Bengio, "On the number of linear regions of deep neural networks", 2014.
-    Zhang et al., "Understanding deep learning requires rethinking generalization", 2017, for networks that know by heart.
-    Lang and Witbrock, "Learning to tell two spirals apart", 1988.
+    - A larger network needs more examples. With enough of them it beats a small one.
+
+    - A low training error is no evidence. Look at the error on examples that the network never
+      saw.
+
+    Telgarsky, "Benefits of depth in neural networks", 2016. Montúfar, Pascanu, Cho and Bengio, "On
+    the number of linear regions of deep neural networks", 2014. Zhang et al., "Understanding deep
+    learning requires rethinking generalization", 2017, for networks that learn their examples by
+    heart. Lang and Witbrock, "Learning to tell two spirals apart", 1988.
     """)
     return
 
 
 @app.cell(hide_code=True)
-def _(SEEN, STACKS):
-    def on_the_index(figure):
+def _(TRAIN_POINTS, RESULTS):
+    def draw_poster(figure):
         for axis, layers in zip(figure.subplots(1, 2), (1, 5), strict=True):
-            show.regions(axis, STACKS[layers]["plane"], (-1.1, 1.1, -1.1, 1.1))
-            show.points(axis, SEEN[0][:, :, 0, 0].numpy()[:250], SEEN[1].numpy()[:250], 9)
-            show.bare(axis)
+            show.decision_regions(axis, RESULTS[layers]["plane"], (-1.1, 1.1, -1.1, 1.1))
+            show.points(
+                axis, TRAIN_POINTS[0][:, :, 0, 0].numpy()[:250], TRAIN_POINTS[1].numpy()[:250], 9
+            )
+            show.hide_axes(axis)
 
-    poster = show.image(
-        on_the_index, "Two spirals, told apart by a shallow and by a deeper network", (4.8, 2.5)
+    poster = show.figure(
+        draw_poster, "Two spirals, separated by a shallow and by a deeper network", (4.8, 2.5)
     )
     return (poster,)
 

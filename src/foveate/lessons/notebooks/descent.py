@@ -1,6 +1,6 @@
 """Lesson 7: Downhill, one step at a time
 
-Steps too long fly off, steps too short never arrive: learning rate, momentum, Adam and schedules on one map.
+Long steps diverge, short ones never arrive: learning rate, momentum, Adam and schedules on one map.
 """
 
 import marimo
@@ -8,7 +8,7 @@ import marimo
 app = marimo.App(app_title="Downhill, one step at a time", css_file="style.css")
 
 with app.setup:
-    from itertools import count as every
+    from itertools import count as count_epochs
 
     import marimo as mo
     import numpy as np
@@ -17,7 +17,13 @@ with app.setup:
 
     from foveate.errors import Diverged
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import as_input, cross_entropy, digits, learn, seeing
+    from foveate.lessons.training import (
+        cross_entropy,
+        digit_classifier,
+        load_digits,
+        to_tensor,
+        train_steps,
+    )
     from foveate.training import loop, lr_finder, optim, schedule
 
 
@@ -26,10 +32,11 @@ def _():
     mo.md("""
     # Downhill, one step at a time
 
-    You stand on a hillside in thick fog and want to reach the bottom of the valley. All you can feel is the slope under your feet.
-    So you take a step downhill, feel again, and take another. That is how every network learns.
+    You stand on a hillside in thick fog and want to reach the bottom of the valley. All you can
+    feel is the slope under your feet. So you take a step downhill, feel again, and take another.
+    Every network learns in this way.
 
-    One question remains, and it decides everything: **how long should a step be?**
+    One question decides everything: **how long should a step be?**
     """)
     return
 
@@ -39,8 +46,9 @@ def _():
     mo.md("""
     ## Too short, too long, just right
 
-    The height is the loss, the place is the weight. The step is the slope times the **learning rate** *η*: on steep ground
-    you go far, on flat ground hardly at all. Move *η* and watch twelve steps. Where do they begin to fly off?
+    The height is the loss, and the position is the weight. The step is the slope times the
+    **learning rate** *η*: on steep ground you go far, on flat ground hardly at all. Move *η* and
+    watch twelve steps. Where do they begin to diverge?
     """)
     return
 
@@ -49,15 +57,15 @@ def _():
 def _():
     show.formula(
         "<i>w</i> ← <i>w</i> − <i>η</i> · ∂<i>L</i>/∂<i>w</i>",
-        show.line_of(loop.steps, "optimizer.step()"),
+        show.source_line(loop.steps, "optimizer.step()"),
     )
     return
 
 
 @app.cell
 def _():
-    class Place(nn.Module):
-        """A net without inputs: its only weights are where we stand."""
+    class Position(nn.Module):
+        """A network without inputs; its weights are the current position."""
 
         def __init__(self, start):
             super().__init__()
@@ -66,74 +74,80 @@ def _():
         def forward(self):
             return self.at
 
-    def walked(height, start, name, lr, count, rates="constant", noise=0.0):
-        """Every place on the way, by foveate's own loop and optimizer: (up to count + 1, *start's shape).
+    def descend(loss_at, start, name, lr, count, schedule_name="constant", noise=0.0):
+        """Run foveate's loop and optimizer; the positions are (up to count + 1, *start's shape).
 
-        name: of foveate's optimizers, or "plain": sgd without its momentum; noise: of the slope that is felt
+        name: one of foveate's optimizers, or "plain", sgd without momentum
+        noise: standard deviation of the noise that is added to each gradient
         """
-        net, factor = Place(start), schedule.schedule(rates)
-        chosen = optim.optimizer("sgd" if name == "plain" else name, net, lr=lr, weight_decay=0.0)
+        net, factor = Position(start), schedule.schedule(schedule_name)
+        optimizer = optim.optimizer(
+            "sgd" if name == "plain" else name, net, lr=lr, weight_decay=0.0
+        )
         if name == "plain":
-            for group in chosen.param_groups:
+            for group in optimizer.param_groups:
                 group.update(momentum=0.0, nesterov=False)
-        felt = (
+        gradient_noise = (
             np.random.default_rng(0).normal(0, noise, (count, *np.shape(start))).astype(np.float32)
         )
-        batches = (((), torch.from_numpy(wrong)) for wrong in felt)
+        batches = (((), torch.from_numpy(noise_vector)) for noise_vector in gradient_noise)
 
-        def loss(at, wrong):
-            return {"total": height(at) + (wrong * at).sum()}
+        def loss(at, noise_vector):
+            return {"total": loss_at(at) + (noise_vector * at).sum()}
 
         path = [net.at.detach().numpy().copy()]
-        for _ in loop.steps(net, loss, batches, chosen, lambda step: factor((step + 0.5) / count)):
+        for _ in loop.steps(
+            net, loss, batches, optimizer, lambda step: factor((step + 0.5) / count)
+        ):
             path.append(net.at.detach().numpy().copy())
             if np.abs(path[-1]).max() > 1e6:
-                break  # it flew off, and soon would be no number
+                break  # it diverged, and would soon overflow
         return np.stack(path)
 
     eta = show.slider([0.03, 0.1, 0.3, 0.6, 1.0, 1.4, 1.8, 1.95, 2.05, 2.2], 0.3)
-    return eta, walked
+    return eta, descend
 
 
 @app.cell
-def _(eta, walked):
+def _(eta, descend):
     def bowl(at):
-        """Of curvature 1."""
+        """A loss of curvature 1."""
         return 0.5 * at.square().sum()
 
-    def hops(eta):
-        path = walked(bowl, [-1.0], "plain", eta, 12)[:, 0]
-        size = abs(path)
-        if size[-1] > 1:
-            says = "flies off"
-        elif size[-1] > 0.3:
-            says = "crawls" if eta < 1 else "swings on and on"
+    def draw_steps(eta):
+        path = descend(bowl, [-1.0], "plain", eta, 12)[:, 0]
+        distance = abs(path)
+        if distance[-1] > 1:
+            outcome = "diverges"
+        elif distance[-1] > 0.3:
+            outcome = "crawls" if eta < 1 else "keeps oscillating"
         else:
-            says = "arrives"
+            outcome = "converges"
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
-            along = np.linspace(-2.2, 2.2, 121)
-            axis.plot(along, along**2 / 2, color=show.MODEL, lw=2.6)
-            seen = path[size < 2.3]
-            axis.plot(seen, seen**2 / 2, "o-", color=show.OTHER, ms=7, lw=1.3, alpha=0.9)
+            grid = np.linspace(-2.2, 2.2, 121)
+            axis.plot(grid, grid**2 / 2, color=show.MODEL, lw=2.6)
+            visible = path[distance < 2.3]
+            axis.plot(visible, visible**2 / 2, "o-", color=show.OTHER, ms=7, lw=1.3, alpha=0.9)
             axis.plot(path[0], path[0] ** 2 / 2, "o", color=show.INK, ms=10)
             axis.set(xlim=(-2.2, 2.2), ylim=(-0.12, 2.4), xlabel="weight w", yticks=[])
-            axis.set_title(f"η = {eta:g}: {says}", weight="bold")
+            axis.set_title(f"η = {eta:g}: {outcome}", weight="bold")
 
-        return show.image(
-            paint, f"Twelve steps with a rate of {eta} in a bowl: it {says}", (4.6, 2.8)
+        return show.figure(
+            draw, f"Twelve steps with a learning rate of {eta} in a bowl: it {outcome}", (4.6, 2.8)
         )
 
-    show.Moving(hops, {"learning rate η": eta})
+    show.InteractiveFigure(draw_steps, {"learning rate η": eta})
     return (bowl,)
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    There is a sharp edge. In a bowl of **curvature** *k* each step multiplies the distance to the bottom by 1 − *ηk*. As soon as
-    that number is below −1, every step lands farther out than the last. Twice the curvature, half the rate.
+    There is a sharp limit. In a bowl of **curvature** *k*, each step multiplies the distance to
+    the bottom by 1 − *ηk*. As soon as that factor is below −1, every step lands farther out than
+    the last. Twice the curvature allows half the rate.
     """)
     return
 
@@ -141,36 +155,38 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "it arrives only if &nbsp;<i>η</i> &lt; 2 / <i>k</i>",
+        "it converges only if &nbsp;<i>η</i> &lt; 2 / <i>k</i>",
         "w = w - eta * k * w   # = (1 - eta * k) * w",
     )
     return
 
 
 @app.cell
-def _(walked):
-    left = {"0.01": [], "0.95": [], "1.05": []}
+def _(descend):
+    remaining = {"0.01": [], "0.95": [], "1.05": []}
     for k in (0.5, 1.0, 4.0, 40.0):
-        for share, found in left.items():
-            _path = walked(
+        for fraction, distances in remaining.items():
+            _path = descend(
                 lambda at, k=k: 0.5 * k * at.square().sum(),
                 [-1.0],
                 "plain",
-                float(share) * 2 / k,
+                float(fraction) * 2 / k,
                 100,
             )
-            found.append(abs(float(_path[-1, 0])))
-            if share == "0.01":
+            distances.append(abs(float(_path[-1, 0])))
+            if fraction == "0.01":
                 covered = 1 - abs(float(_path[12, 0]))
                 assert covered < 0.3, (
-                    "a hundredth of the limit covers little of the way in 12 steps"
+                    "a hundredth of the limit covers little of the distance in 12 steps"
                 )
-    assert max(left["0.95"]) < 1e-3, "just below 2 / curvature it arrives"
-    assert min(left["1.05"]) > 1e3, "just above 2 / curvature it flies off"
-    show.headline(
-        "The longest step that arrives is set by the curvature: 2 / <i>k</i>.",
-        f"four curvatures: 5% below the limit {max(left['0.95']):.0e} of the way is left after 100 steps, "
-        f"5% above it {min(left['1.05']):,.0f} times the way; a hundredth of the limit covers {covered:.0%} in 12 steps.",
+    assert max(remaining["0.95"]) < 1e-3, "just below 2 / curvature it converges"
+    assert min(remaining["1.05"]) > 1e3, "just above 2 / curvature it diverges"
+    show.claim(
+        "The curvature <i>k</i> limits the learning rate to 2 / <i>k</i>.",
+        f"5% below the limit {max(remaining['0.95']):.0e} of the distance remains "
+        "after 100 steps at each of four curvatures, 5% above it "
+        f"{min(remaining['1.05']):,.0f} times the distance; "
+        f"a hundredth of the limit covers {covered:.0%} in 12 steps.",
     )
     return
 
@@ -180,12 +196,14 @@ def _():
     mo.md("""
     ## The narrow valley
 
-    Real losses are not bowls. They curve sharply one way and gently another, like a long narrow valley. The steep walls allow short steps
-    only. The flat floor would need long ones. One rate has to serve both.
+    Real losses are not round bowls. They curve sharply in one direction and gently in another,
+    like a long narrow valley. The steep walls allow only short steps. The flat floor would need
+    long ones. One learning rate has to serve both.
 
-    Two ideas help. **Momentum** (Polyak, 1964) is a heavy ball: it remembers its way, so swings from wall to wall cancel and
-    steps along the floor add up. **Adam** (Kingma and Ba, 2015) gives each weight a step length of its own, by how large its slopes
-    usually are. All three start at the black dot and take 60 steps.
+    Two ideas help. **Momentum** (Polyak, 1964) is a heavy ball: it remembers its direction, so
+    swings from wall to wall cancel and steps along the floor add up. **Adam** (Kingma and Ba,
+    2015) gives each weight its own step length, scaled by how large its gradients usually are.
+    Every method starts at the black dot and takes 60 steps.
     """)
     return
 
@@ -195,37 +213,39 @@ def _():
     RATES = [0.0003, 0.001, 0.003, 0.006, 0.01, 0.014, 0.019, 0.021, 0.1, 0.3]
     NAMES = {"plain": "plain", "momentum": "sgd", "Adam": "adam"}
     rate = show.slider(RATES, 0.019)
-    which = mo.ui.radio(NAMES, value="plain", inline=True)
-    return NAMES, RATES, rate, which
+    method = mo.ui.radio(NAMES, value="plain", inline=True)
+    return NAMES, RATES, rate, method
 
 
 @app.cell
-def _(NAMES, RATES, walked):
-    TURN = np.deg2rad(25)
+def _(NAMES, RATES, descend):
+    ANGLE = np.deg2rad(25)
     AXES = torch.tensor(
-        [[np.cos(TURN), np.sin(TURN)], [-np.sin(TURN), np.cos(TURN)]], dtype=torch.float32
+        [[np.cos(ANGLE), np.sin(ANGLE)], [-np.sin(ANGLE), np.cos(ANGLE)]], dtype=torch.float32
     )
     CURVATURES = torch.tensor([1.0, 100.0])  # along the floor, and up the walls
-    FROM = (torch.tensor([-4.0, 0.55]) @ AXES).tolist()
-    FAR = float(np.hypot(*FROM))
+    START = (torch.tensor([-4.0, 0.55]) @ AXES).tolist()
+    START_DISTANCE = float(np.hypot(*START))
 
     def valley(at):
-        """(..., 2) -> the height there."""
+        """The loss at (..., 2) positions."""
         return 0.5 * ((at @ AXES.T).square() * CURVATURES).sum()
 
     PATHS = {
-        (name, lr): walked(valley, FROM, name, lr, 60) for name in NAMES.values() for lr in RATES
+        (name, lr): descend(valley, START, name, lr, 60) for name in NAMES.values() for lr in RATES
     }
-    LEFT = {key: float(np.linalg.norm(path[-1])) / FAR for key, path in PATHS.items()}
-    return AXES, CURVATURES, FAR, FROM, LEFT, PATHS, valley
+    REMAINING = {
+        key: float(np.linalg.norm(path[-1])) / START_DISTANCE for key, path in PATHS.items()
+    }
+    return AXES, CURVATURES, START_DISTANCE, START, REMAINING, PATHS, valley
 
 
 @app.cell
-def _(AXES, CURVATURES, LEFT, PATHS, rate, which):
-    def terrain(axis, window=(-4.6, 1.6, -3.0, 1.5)):
+def _(AXES, CURVATURES, REMAINING, PATHS, rate, method):
+    def draw_contours(axis, window=(-4.6, 1.6, -3.0, 1.5)):
         across, up = np.meshgrid(np.linspace(*window[:2], 90), np.linspace(*window[2:], 90))
-        places = torch.tensor(np.stack([across, up], -1), dtype=torch.float32)
-        heights = 0.5 * ((places @ AXES.T).square() * CURVATURES).sum(-1).numpy()
+        locations = torch.tensor(np.stack([across, up], -1), dtype=torch.float32)
+        heights = 0.5 * ((locations @ AXES.T).square() * CURVATURES).sum(-1).numpy()
         axis.contour(
             across,
             up,
@@ -236,69 +256,72 @@ def _(AXES, CURVATURES, LEFT, PATHS, rate, which):
         )
         axis.plot(0, 0, "*", color=show.MODEL, ms=17, zorder=5)
         axis.set(xlim=window[:2], ylim=window[2:])
-        show.bare(axis)
+        show.hide_axes(axis)
 
-    def trail(axis, path, size=4.5, width=1.6):
-        near = np.flatnonzero(np.abs(path).max(1) > 12)
-        seen = path[: near[0] + 1] if len(near) else path
-        axis.plot(*seen.T, "o-", color=show.OTHER, ms=size, lw=width, clip_on=True, zorder=4)
+    def draw_path(axis, path, size=4.5, width=1.6):
+        outside = np.flatnonzero(np.abs(path).max(1) > 12)
+        visible = path[: outside[0] + 1] if len(outside) else path
+        axis.plot(*visible.T, "o-", color=show.OTHER, ms=size, lw=width, clip_on=True, zorder=4)
         axis.plot(*path[0], "o", color=show.INK, ms=10, zorder=6)
 
-    def route(rate, which):
-        path, rest = PATHS[which, rate], LEFT[which, rate]
-        says = (
-            "it flew off"
-            if rest > 1.5
-            else f"{rest:.0%} of the way is left"
-            if rest >= 0.005
-            else "it is there"
+    def draw_route(rate, method):
+        path, remaining = PATHS[method, rate], REMAINING[method, rate]
+        outcome = (
+            "it diverged"
+            if remaining > 1.5
+            else f"{remaining:.0%} of the distance remains"
+            if remaining >= 0.005
+            else "it has arrived"
         )
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
-            terrain(axis)
-            trail(axis, path)
-            axis.set_title(f"after 60 steps {says}", weight="bold")
+            draw_contours(axis)
+            draw_path(axis, path)
+            axis.set_title(f"after 60 steps {outcome}", weight="bold")
 
-        return show.image(
-            paint,
-            f"The way of {which} with a rate of {rate} down a narrow valley: {says}",
+        return show.figure(
+            draw,
+            f"The path of {method} with a rate of {rate} down a narrow valley: {outcome}",
             (4.6, 3.4),
         )
 
-    show.Moving(route, {"learning rate η": rate, "method": which})
-    return terrain, trail
+    show.InteractiveFigure(draw_route, {"learning rate η": rate, "method": method})
+    return draw_contours, draw_path
 
 
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "momentum: &nbsp;<i>v</i> ← 0.9 <i>v</i> + <i>g</i><br><i>w</i> ← <i>w</i> − <i>η</i> <i>v</i><br>"
+        "momentum: &nbsp;<i>v</i> ← 0.9 <i>v</i> + <i>g</i><br>"
+        "<i>w</i> ← <i>w</i> − <i>η</i> <i>v</i><br>"
         "Adam: &nbsp;<i>w</i> ← <i>w</i> − <i>η</i> · mean(<i>g</i>) / √mean(<i>g</i>²)",
-        show.line_of(optim.optimizer, "torch.optim.SGD(groups")
+        show.source_line(optim.optimizer, "torch.optim.SGD(groups")
         + "\n"
-        + show.line_of(optim.optimizer, "torch.optim.Adam if"),
+        + show.source_line(optim.optimizer, "torch.optim.Adam if"),
     )
     return
 
 
 @app.cell
-def _(LEFT, NAMES, RATES):
-    best = {told: min((LEFT[name, lr], lr) for lr in RATES) for told, name in NAMES.items()}
+def _(REMAINING, NAMES, RATES):
+    best = {label: min((REMAINING[name, lr], lr) for lr in RATES) for label, name in NAMES.items()}
     limit = 2 / 100
-    assert LEFT["plain", 0.021] > 1.5 > 1 > LEFT["plain", 0.019], (
+    assert REMAINING["plain", 0.021] > 1.5 > 1 > REMAINING["plain", 0.019], (
         "the steep walls set the limit, 2 / 100"
     )
-    assert LEFT["plain", 0.001] > 0.9, "too low a rate covers less than a tenth of the way"
+    assert REMAINING["plain", 0.001] > 0.9, (
+        "too low a rate covers less than a tenth of the distance"
+    )
     assert best["momentum"][0] < 0.5 * best["plain"][0], "momentum gets farther than plain descent"
     assert best["Adam"][0] < 0.5 * best["plain"][0], "so does Adam"
-    show.headline(
+    show.claim(
         "In a narrow valley, momentum and Adam get farther.",
-        "each with the best of these rates has left, after 60 steps: "
+        "distance that remains after 60 steps with the best of these rates: "
         + ", ".join(
-            f"{told} {rest:.1%} of the way (η = {lr:g})" for told, (rest, lr) in best.items()
+            f"{label} {remaining:.1%} (η = {lr:g})" for label, (remaining, lr) in best.items()
         )
-        + f". Above {limit:g} the plain steps fly off.",
+        + f". Above {limit:g} plain descent diverges.",
     )
     return
 
@@ -306,45 +329,54 @@ def _(LEFT, NAMES, RATES):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## The ground shakes
+    ## Noisy gradients
 
-    The true slope is a mean over all pictures. Nobody can afford that at each step, so a few pictures, a **batch**, must do. Their slope
-    is right on average and wrong each time. That is the *stochastic* in stochastic gradient descent.
+    The true gradient is a mean over all training images. That is too expensive for each step, so a
+    few images, a **batch**, must do. Their gradient is right on average and wrong each time. That
+    is the *stochastic* in stochastic gradient descent.
 
-    With steps of one length you come near the bottom soon, and then stagger about it for ever. Robbins and Monro showed in 1951 what
-    helps: make the steps smaller as you go. A rule for that is a **schedule**.
+    With steps of constant length you soon come near the bottom, and then wander around it for
+    ever. Robbins and Monro showed in 1951 what helps: make the steps smaller as you go. A rule for
+    that is a **schedule**.
     """)
     return
 
 
 @app.cell
 def _():
-    plan = mo.ui.radio(list(schedule.SCHEDULES), value="constant", inline=True)
+    schedule_choice = mo.ui.radio(list(schedule.SCHEDULES), value="constant", inline=True)
     peak = show.slider([0.05, 0.1, 0.2, 0.4, 0.8], 0.4)
-    return peak, plan
+    return peak, schedule_choice
 
 
 @app.cell
-def _(bowl, peak, plan, walked):
-    START = np.tile(
+def _(bowl, peak, schedule_choice, descend):
+    WALKERS = np.tile(
         np.array([-3.0, 1.2], np.float32), (100, 1)
-    )  # a hundred walkers at once; the first is drawn
-    NOISY = {
-        (lr, rates): walked(bowl, START.tolist(), "plain", lr, 80, rates, noise=1.0)
+    )  # a hundred walkers at once; the first one is drawn
+    WALKS = {
+        (lr, schedule_name): descend(
+            bowl, WALKERS.tolist(), "plain", lr, 80, schedule_name, noise=1.0
+        )
         for lr in (0.05, 0.1, 0.2, 0.4, 0.8)
-        for rates in schedule.SCHEDULES
+        for schedule_name in schedule.SCHEDULES
     }
-    AWAY = {key: float(np.linalg.norm(path[-1], axis=1).mean()) for key, path in NOISY.items()}
+    FINAL_DISTANCE = {
+        key: float(np.linalg.norm(path[-1], axis=1).mean()) for key, path in WALKS.items()
+    }
 
-    def staggered(peak, plan):
-        path = NOISY[peak, plan][:, 0]
+    def draw_walk(peak, schedule_choice):
+        path = WALKS[peak, schedule_choice][:, 0]
 
-        def paint(figure):
+        def draw(figure):
             factors, axis = figure.subplots(1, 2, width_ratios=(1, 1.9))
             progress = np.linspace(0.001, 0.999, 120)
             factors.plot(
                 progress,
-                [peak * schedule.SCHEDULES[plan](one) for one in progress],
+                [
+                    peak * schedule.SCHEDULES[schedule_choice](fraction_done)
+                    for fraction_done in progress
+                ],
                 color=show.MODEL,
                 lw=2.4,
             )
@@ -358,39 +390,43 @@ def _(bowl, peak, plan, walked):
             axis.plot(0, 0, "*", color=show.MODEL, ms=15, zorder=5)
             axis.plot(*path[-1], "o", mfc="none", mec=show.INK, mew=2.2, ms=12, zorder=6)
             axis.set(xlim=(-3.4, 2), ylim=(-2.2, 2.2), aspect="equal")
-            show.bare(axis, f"on average {AWAY[peak, plan]:.2f} away")
+            show.hide_axes(axis, f"mean distance {FINAL_DISTANCE[peak, schedule_choice]:.2f}")
 
-        words = f"80 noisy steps with the {plan} schedule at a peak of {peak} end {AWAY[peak, plan]:.2f} away on average"
-        return show.image(paint, words, (5.0, 2.6)) + show.caption(
-            "The ring is where the last step ended. The mean is over 100 walks."
+        alt = (
+            f"80 noisy steps with the {schedule_choice} schedule at a peak rate of {peak} end "
+            f"{FINAL_DISTANCE[peak, schedule_choice]:.2f} away from the bottom on average"
+        )
+        return show.figure(draw, alt, (5.0, 2.6)) + show.caption(
+            "The ring marks the end of the last step. The mean distance is over 100 walks."
         )
 
-    show.Moving(staggered, {"peak rate": peak, "schedule": plan})
-    return (AWAY,)
+    show.InteractiveFigure(draw_walk, {"peak rate": peak, "schedule": schedule_choice})
+    return (FINAL_DISTANCE,)
 
 
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "<i>η</i>(<i>p</i>) = <i>η</i><sub>peak</sub> · (1 + cos π<i>p</i>) / 2<br>after a short warm-up",
-        show.line_of(schedule.cosine, "return 0.5"),
+        "<i>η</i>(<i>p</i>) = <i>η</i><sub>peak</sub> · (1 + cos π<i>p</i>) / 2"
+        "<br>after a short warm-up",
+        show.source_line(schedule.cosine, "return 0.5"),
     )
     return
 
 
 @app.cell
-def _(AWAY):
+def _(FINAL_DISTANCE):
     for falling in ("cosine", "one-cycle"):
-        assert AWAY[0.4, falling] < 0.7 * AWAY[0.4, "constant"], (
-            "a rate that falls ends nearer to the bottom"
+        assert FINAL_DISTANCE[0.4, falling] < 0.7 * FINAL_DISTANCE[0.4, "constant"], (
+            "a falling rate ends nearer to the bottom"
         )
-    assert AWAY[0.8, "constant"] > AWAY[0.2, "constant"], (
-        "the longer the steps, the wider they stagger"
+    assert FINAL_DISTANCE[0.8, "constant"] > FINAL_DISTANCE[0.2, "constant"], (
+        "longer steps wander farther from the bottom"
     )
-    show.headline(
-        "With noisy slopes, steps that shrink end closer to the bottom.",
-        "at a peak of 0.4, mean distance after 80 steps: "
-        + ", ".join(f"{name} {AWAY[0.4, name]:.2f}" for name in schedule.SCHEDULES)
+    show.claim(
+        "With noisy gradients, shrinking steps end closer to the bottom.",
+        "mean distance after 80 steps at a peak rate of 0.4: "
+        + ", ".join(f"{name} {FINAL_DISTANCE[0.4, name]:.2f}" for name in schedule.SCHEDULES)
         + ".",
     )
     return
@@ -401,11 +437,13 @@ def _():
     mo.md("""
     ## Find the rate without guessing
 
-    Nobody knows the curvature of a real network. Leslie Smith's **range test** (2017) asks the network itself: train a copy for 100 steps while the
-    rate grows from far too small to far too large. The loss falls, then blows up. With
-    `--lr find` foveate takes a tenth of the rate at the lowest point.
+    Nobody knows the curvature of a real network. Leslie Smith's **range test** (2017) measures
+    instead: train a copy of the network for 100 steps while the rate grows from far too small to
+    far too large. The loss falls, then blows up. With `--lr find` foveate takes a tenth of the
+    rate at the lowest point.
 
-    Left, the test on a small network that reads digits. Right, a fresh network trained for 60 steps with *your* rate.
+    On the left is the test for a small network that classifies digits. On the right, a fresh
+    network is trained for 60 steps with *your* rate.
     """)
     return
 
@@ -414,103 +452,114 @@ def _():
 def _():
     show.formula(
         "<i>η</i> = <i>η</i><sub>lowest</sub> / 10",
-        show.line_of(lr_finder.find_lr, "return Found(")
+        show.source_line(lr_finder.find_lr, "return LRRange(")
         .split(", rates")[0]
-        .replace("return Found(", "suggestion = "),
+        .replace("return LRRange(", "suggestion = "),
     )
     return
 
 
 @app.cell
 def _():
-    images, labels = digits()
-    INPUTS, TRUTH = as_input(images[:1000]), torch.from_numpy(labels[:1000])
+    images, labels = load_digits()
+    INPUTS, TARGET = to_tensor(images[:1000]), torch.from_numpy(labels[:1000])
 
     def batches():
-        for epoch in every():
+        for epoch in count_epochs():
             order = torch.randperm(1000, generator=torch.Generator().manual_seed(epoch))
-            for rows in order.split(50):
-                yield (INPUTS[rows],), TRUTH[rows]
+            for batch in order.split(50):
+                yield (INPUTS[batch],), TARGET[batch]
 
-    FOUND = lr_finder.find_lr(
-        seeing("mlp:64", images),
+    RANGE_TEST = lr_finder.find_lr(
+        digit_classifier("mlp:64", images),
         cross_entropy,
         batches,
         lambda net, lr: optim.optimizer("sgd", net, lr=lr, weight_decay=0.0),
     )
 
-    def trained(lr):
-        """The loss of each of 60 steps, as long as it is a number."""
+    def train_losses(lr):
+        """The loss of each of 60 steps, up to the step where training diverges."""
         losses = []
         try:
-            for step in learn(
-                seeing("mlp:64", images),
+            for step in train_steps(
+                digit_classifier("mlp:64", images),
                 cross_entropy,
                 INPUTS,
-                TRUTH,
+                TARGET,
                 count=60,
                 lr=lr,
-                batch=50,
-                name="sgd",
-                rates="constant",
+                batch_size=50,
+                optimizer_name="sgd",
+                schedule_name="constant",
             ):
                 losses.append(step.losses["total"].item())
         except Diverged:
             pass
         return losses
 
-    TRIED = [0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
-    RUNS = {lr: trained(lr) for lr in [*TRIED, FOUND.suggestion]}
-    yours = show.slider(TRIED, 0.001)
-    return FOUND, RUNS, yours
+    RATES_TO_TRY = [0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+    RUNS = {lr: train_losses(lr) for lr in [*RATES_TO_TRY, RANGE_TEST.suggestion]}
+    your_rate = show.slider(RATES_TO_TRY, 0.001)
+    return RANGE_TEST, RUNS, your_rate
 
 
 @app.cell
-def _(FOUND, RUNS, yours):
-    def range_test(axis, lw=2.4):
-        axis.plot(FOUND.rates, FOUND.losses, color=show.MODEL, lw=lw)
+def _(RANGE_TEST, RUNS, your_rate):
+    def plot_range_test(axis, lw=2.4):
+        axis.plot(RANGE_TEST.rates, RANGE_TEST.losses, color=show.MODEL, lw=lw)
         axis.set_xscale("log")
         axis.set(ylim=(0, 4), xticks=[1e-4, 1e-2, 1], xticklabels=["10⁻⁴", "10⁻²", "1"])
         axis.minorticks_off()
 
-    def tested(yours):
-        run = np.array(RUNS[yours])
-        end = float(run[-10:].mean())
+    def draw_test(your_rate):
+        losses = np.array(RUNS[your_rate])
+        final_loss = float(losses[-10:].mean())
 
-        def paint(figure):
-            test, curve = figure.subplots(1, 2, sharey=True)
-            range_test(test)
-            test.axvline(yours, color=show.OTHER, lw=2)
-            test.axvline(FOUND.suggestion, color=show.MODEL, lw=1.2, ls=":")
-            test.set(xlabel="learning rate", title="range test: loss")
-            curve.plot(run, color=show.OTHER, lw=2)
-            curve.set(xlabel="step", xlim=(0, 60))
-            curve.set_title(
-                f"at the end {end:.2f}" if end < 100 else "far above the picture", weight="bold"
+        def draw(figure):
+            test_axis, loss_axis = figure.subplots(1, 2, sharey=True)
+            plot_range_test(test_axis)
+            test_axis.axvline(your_rate, color=show.OTHER, lw=2)
+            test_axis.axvline(RANGE_TEST.suggestion, color=show.MODEL, lw=1.2, ls=":")
+            test_axis.set(xlabel="learning rate", title="range test: loss")
+            loss_axis.plot(losses, color=show.OTHER, lw=2)
+            loss_axis.set(xlabel="step", xlim=(0, 60))
+            loss_axis.set_title(
+                f"final loss {final_loss:.2f}"
+                if final_loss < 100
+                else "final loss far off the chart",
+                weight="bold",
             )
 
-        words = f"The range test suggests {FOUND.suggestion}; 60 steps with {yours} end at a loss of {end:.2f}"
-        return show.image(paint, words, (4.9, 2.6)) + show.caption(
-            f'<span class="other">Your rate</span>, and <span class="model">the range test</span>; dotted: what it suggests, {FOUND.suggestion:g}.'
+        alt = (
+            f"The range test suggests {RANGE_TEST.suggestion}; "
+            f"60 steps with {your_rate} end at a loss of {final_loss:.2f}"
+        )
+        return show.figure(draw, alt, (4.9, 2.6)) + show.caption(
+            '<span class="other">Your rate</span> and <span class="model">the range test</span>; '
+            f"the dotted line is the suggested rate, {RANGE_TEST.suggestion:g}."
         )
 
-    show.Moving(tested, {"your rate": yours})
-    return (range_test,)
+    show.InteractiveFigure(draw_test, {"your rate": your_rate})
+    return (plot_range_test,)
 
 
 @app.cell
-def _(FOUND, RUNS):
-    ends = {lr: float(np.mean(run[-10:])) for lr, run in RUNS.items()}
-    assert 0.001 < FOUND.suggestion < 1, (
-        "the range test suggests a rate between crawling and flying off"
+def _(RANGE_TEST, RUNS):
+    final_losses = {lr: float(np.mean(losses[-10:])) for lr, losses in RUNS.items()}
+    assert 0.001 < RANGE_TEST.suggestion < 1, (
+        "the range test suggests a rate between crawling and diverging"
     )
-    assert ends[FOUND.suggestion] < 0.5 * ends[0.001], (
-        "with it the loss falls much faster than with too low a rate"
+    assert final_losses[RANGE_TEST.suggestion] < 0.5 * final_losses[0.001], (
+        "the suggested rate lowers the loss much faster than too low a rate"
     )
-    assert ends[FOUND.suggestion] < 0.5 * ends[10], "with too high a rate it does not fall"
-    show.headline(
+    assert final_losses[RANGE_TEST.suggestion] < 0.5 * final_losses[10], (
+        "with too high a rate the loss does not fall"
+    )
+    show.claim(
         "The range test finds a rate that works.",
-        f"60 steps with the suggested {FOUND.suggestion:g} end at a loss of {ends[FOUND.suggestion]:.2f}, with 0.001 at {ends[0.001]:.2f}, with 10 at {ends[10]:.3g}.",
+        f"60 steps with the suggested rate {RANGE_TEST.suggestion:g} end at a loss of "
+        f"{final_losses[RANGE_TEST.suggestion]:.2f}, with 0.001 at {final_losses[0.001]:.2f}, "
+        f"with 10 at {final_losses[10]:.3g}.",
     )
     return
 
@@ -520,26 +569,32 @@ def _():
     mo.md("""
     ## What you saw
 
-    - The learning rate has a sharp limit, set by the steepest curve of the ground. Far below it you crawl.
-    - Momentum and Adam make one rate serve steep walls and flat floors.
-    - Slopes from a few pictures are noisy, so steps shrink toward the end. If you don't know the rate, `--lr find` does.
+    - The learning rate has a sharp limit, set by the largest curvature of the loss. Far below it,
+      training crawls.
 
-    Cauchy, "Méthode générale pour la résolution des systèmes d'équations simultanées", 1847. Robbins and Monro, "A stochastic
-    approximation method", 1951. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964 (foveate's `sgd` has the
-    variant of Nesterov, 1983). Kingma and Ba, "Adam", 2015. Smith, "Cyclical learning rates for training neural networks", 2017.
+    - Momentum and Adam let one rate serve steep walls and flat floors.
+
+    - Gradients from a few images are noisy, so a schedule shortens the steps toward the end. If
+      you don't know the rate, `--lr find` finds one.
+
+    Cauchy, "Méthode générale pour la résolution des systèmes d'équations simultanées", 1847.
+    Robbins and Monro, "A stochastic approximation method", 1951. Polyak, "Some methods of speeding
+    up the convergence of iteration methods", 1964 (foveate's `sgd` has Nesterov's variant, 1983).
+    Kingma and Ba, "Adam", 2015. Smith, "Cyclical learning rates for training neural networks",
+    2017.
     """)
     return
 
 
 @app.cell(hide_code=True)
-def _(PATHS, terrain, trail):
-    def on_the_index(figure):
+def _(PATHS, draw_contours, draw_path):
+    def draw_poster(figure):
         axis = figure.subplots()
-        terrain(axis, (-4.4, 1.2, -2.8, 1.0))
-        trail(axis, PATHS["plain", 0.019], size=6, width=2.2)
+        draw_contours(axis, (-4.4, 1.2, -2.8, 1.0))
+        draw_path(axis, PATHS["plain", 0.019], size=6, width=2.2)
 
-    poster = show.image(
-        on_the_index, "Steps that swing from wall to wall down a narrow valley", (4.4, 2.6)
+    poster = show.figure(
+        draw_poster, "Steps that swing from wall to wall down a narrow valley", (4.4, 2.6)
     )
     return (poster,)
 

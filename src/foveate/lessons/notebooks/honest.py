@@ -1,6 +1,7 @@
 """Lesson 9: Four ways to fool yourself
 
-A leak, no baseline, a tuned test part, other data: what each adds to a figure, and what stops it.
+A leak, no baseline, a tuned test split, other data: what each adds to a result, and what prevents
+it.
 """
 
 import marimo
@@ -19,17 +20,17 @@ with app.setup:
     from foveate.audit import LEAK, audit
     from foveate.data.cache import decoding
     from foveate.data.split.assign import split
-    from foveate.experiment import pipeline
+    from foveate.experiment import evaluate, pipeline
     from foveate.lessons import drawings as show
     from foveate.lessons.training import (
-        Heard,
-        answers,
-        as_input,
-        bundle,
+        RecordingReporter,
         cross_entropy,
-        digits,
-        learn,
-        seeing,
+        digit_classifier,
+        load_digits,
+        make_dataset,
+        net_outputs,
+        to_tensor,
+        train_steps,
     )
     from foveate.metrics.intervals import bootstrap, resampled
 
@@ -39,48 +40,52 @@ def _():
     mo.md("""
     # Four ways to fool yourself
 
-    "My network is 95% right." Is it? Nobody in this lesson lies. Each of the four makes one honest mistake, and each gets a
-    figure that is too good.
+    "My network has an accuracy of 95%." Does it? Nobody in this lesson lies. Each section makes
+    one honest mistake, and each mistake makes the result look too good.
 
-    We make the mistakes on purpose, measure what they add, and watch what foveate says to them.
+    We make the mistakes on purpose, measure how much they add, and see how foveate responds.
     """)
     return
 
 
 @app.cell
 def _():
-    images, labels = digits()
-    TRUTH = torch.from_numpy(labels)
+    images, labels = load_digits()
+    TARGET = torch.from_numpy(labels)
     NAMES = [str(digit) for digit in range(10)]
 
-    def trained(rows, *, count, width=64, seed=0):
-        """A small MLP that learnt these rows of the digits."""
-        net = seeing(f"mlp:{width}", images[rows], seed)
-        for _ in learn(
+    def train_mlp(indices, *, count, width=64, seed=0):
+        """Train a small MLP on these digits."""
+        net = digit_classifier(f"mlp:{width}", images[indices], seed)
+        for _ in train_steps(
             net,
             cross_entropy,
-            as_input(images[rows]),
-            TRUTH[rows],
+            to_tensor(images[indices]),
+            TARGET[indices],
             count=count,
             lr=1e-2,
-            batch=32,
+            batch_size=32,
             seed=seed,
         ):
             pass
         return net
 
-    def known(net, pictures, classes):
-        """(N,) whether each picture is named right."""
-        return answers(net, as_input(pictures)).argmax(1).numpy() == classes
+    def is_correct(net, test_images, classes):
+        """(N,) whether each image is classified correctly."""
+        return net_outputs(net, to_tensor(test_images)).argmax(1).numpy() == classes
 
-    def told_and_true(axis, told, true, first="told", second="true"):
-        """Two bars that belong together: the figure one would report, and what holds on fresh pictures."""
-        axis.barh([0, 1], [told, true], color=[show.OTHER, show.MODEL], height=0.62)
-        for place, (share, word) in enumerate(((told, first), (true, second))):
+    def draw_reported_and_actual(
+        axis, reported, actual, first_label="reported", second_label="actual"
+    ):
+        """Draw two bars: the accuracy one would report, and the accuracy on new images."""
+        axis.barh([0, 1], [reported, actual], color=[show.OTHER, show.MODEL], height=0.62)
+        for y_position, (value, label) in enumerate(
+            ((reported, first_label), (actual, second_label))
+        ):
             axis.text(
-                share - 0.02,
-                place,
-                f"{word} {share:.0%}",
+                value - 0.02,
+                y_position,
+                f"{label} {value:.0%}",
                 ha="right",
                 va="center",
                 color="#ffffff",
@@ -95,7 +100,7 @@ def _():
         )
         axis.grid(visible=False)
 
-    return NAMES, TRUTH, images, known, labels, told_and_true, trained
+    return NAMES, TARGET, images, is_correct, labels, draw_reported_and_actual, train_mlp
 
 
 @app.cell(hide_code=True)
@@ -103,10 +108,11 @@ def _():
     mo.md("""
     ## 1. The leak
 
-    Fifty digits to learn, a hundred to be tested on. But the two folders were filled from one phone, and some pictures are in both:
-    the test ones a bit darker, as another program saved them. The network has *seen the answers*.
+    Fifty digits to learn from, a hundred to test on. But both folders were filled from the same
+    phone, and some images are in both. The copies in the test folder are a bit darker, because
+    another program saved them. The network has *seen the test images*.
 
-    Drag the slider: that share of the test part are copies (orange).
+    Drag the slider: it sets the share of copies in the test split (orange).
     """)
     return
 
@@ -118,107 +124,126 @@ def _():
 
 
 @app.cell
-def _(images, known, labels, trained):
-    LEARNT = np.concatenate([np.flatnonzero(labels == digit)[:5] for digit in range(10)])
-    FRESH = np.setdiff1d(np.arange(len(labels)), LEARNT)
-    COPIES = np.rint(0.85 * images[LEARNT]).astype(np.uint8)  # the same pictures, a little darker
-    pupil = trained(LEARNT, count=60)
-    FRESH_RIGHT = known(pupil, images[FRESH], labels[FRESH])
-    COPY_RIGHT = known(pupil, COPIES, labels[LEARNT])
+def _(images, is_correct, labels, train_mlp):
+    TRAIN_INDICES = np.concatenate([np.flatnonzero(labels == digit)[:5] for digit in range(10)])
+    NEW_INDICES = np.setdiff1d(np.arange(len(labels)), TRAIN_INDICES)
+    # The same images, a little darker.
+    COPIES = np.rint(0.85 * images[TRAIN_INDICES]).astype(np.uint8)
+    leaky_net = train_mlp(TRAIN_INDICES, count=60)
+    CORRECT_ON_NEW = is_correct(leaky_net, images[NEW_INDICES], labels[NEW_INDICES])
+    CORRECT_ON_COPIES = is_correct(leaky_net, COPIES, labels[TRAIN_INDICES])
 
-    def with_copies(percent, draws=200):
-        """What 100 test pictures say in the mean over many draws of them, when so many are copies."""
+    def reported_accuracy(percent, repeats=200):
+        """The mean accuracy on 100 test images with this share of copies, over many draws."""
         rng = np.random.default_rng(0)
-        fresh = [rng.choice(FRESH_RIGHT, 100 - percent, replace=False).sum() for _ in range(draws)]
-        copied = [rng.choice(COPY_RIGHT, percent, replace=False).sum() for _ in range(draws)]
-        return float(np.mean(fresh) + np.mean(copied)) / 100
+        new = [
+            rng.choice(CORRECT_ON_NEW, 100 - percent, replace=False).sum() for _ in range(repeats)
+        ]
+        copied = [
+            rng.choice(CORRECT_ON_COPIES, percent, replace=False).sum() for _ in range(repeats)
+        ]
+        return float(np.mean(new) + np.mean(copied)) / 100
 
-    return COPIES, COPY_RIGHT, FRESH, FRESH_RIGHT, LEARNT, with_copies
+    return COPIES, CORRECT_ON_COPIES, NEW_INDICES, CORRECT_ON_NEW, TRAIN_INDICES, reported_accuracy
 
 
 @app.cell
-def _(COPIES, FRESH, FRESH_RIGHT, images, leaked, told_and_true, with_copies):
-    def test_part(percent):
-        shown = np.concatenate([images[FRESH[: 100 - percent]], COPIES[:percent]]) / 255.0
+def _(
+    COPIES, NEW_INDICES, CORRECT_ON_NEW, images, leaked, draw_reported_and_actual, reported_accuracy
+):
+    def draw_leak(percent):
+        test_pixels = (
+            np.concatenate([images[NEW_INDICES[: 100 - percent]], COPIES[:percent]]) / 255.0
+        )
         order = np.random.default_rng(1).permutation(100)
         paper, ink = np.array([252, 252, 251.0]), np.array([27, 31, 36.0])
-        grounds = np.where(
+        backgrounds = np.where(
             np.arange(100)[:, None] < 100 - percent, paper, np.array([246, 190, 130.0])
         )
-        coloured = grounds[:, None, None] + shown[..., None] * (ink - grounds[:, None, None])
+        coloured = backgrounds[:, None, None] + test_pixels[..., None] * (
+            ink - backgrounds[:, None, None]
+        )
         sheet = coloured[order].reshape(10, 10, 8, 8, 3).transpose(0, 2, 1, 3, 4).reshape(80, 80, 3)
-        told, true = with_copies(percent), float(FRESH_RIGHT.mean())
+        reported, actual = reported_accuracy(percent), float(CORRECT_ON_NEW.mean())
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
-            told_and_true(axis, told, true)
+            draw_reported_and_actual(axis, reported, actual)
             axis.set_title(
-                f"the leak adds {100 * (told - true):.0f} points"
+                f"the leak adds {100 * (reported - actual):.0f} points"
                 if percent
-                else "no leak: told is true"
+                else "no leak: the report is correct"
             )
 
-        words = f"With {percent}% copies the test part tells {told:.0%}; on fresh pictures {true:.0%} are right"
-        return show.beside(
-            show.pixels(
+        alt = f"Accuracy with {percent}% copies {reported:.0%}, on new images {actual:.0%}"
+        return show.side_by_side(
+            show.pixel_image(
                 sheet.round().astype(np.uint8), f"100 test digits, {percent} of them copies", 240
             ),
-            show.image(paint, words, (3.4, 2.1)),
+            show.figure(draw, alt, (3.4, 2.1)),
         )
 
-    show.Moving(test_part, {"copies in the test part, %": leaked})
+    show.InteractiveFigure(draw_leak, {"copies in the test split, %": leaked})
     return
 
 
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "told = (1 − <i>s</i>) · true + <i>s</i> · <i>memory</i>",
-        show.line_of(audit, "duplicates.find(")
+        "reported = (1 − <i>s</i>) · actual + <i>s</i> · <i>memorised</i>",
+        show.source_line(audit, "duplicates.find(")
         + "\n\n"
-        + show.line_of(split, "if leaks and not allow_leak", lines=2),
+        + show.source_line(split, "if leaks and not allow_leak", count=2),
     )
     return
 
 
 @app.cell
-def _(COPIES, FRESH, LEARNT, images, labels):
-    rows_of = [LEARNT, FRESH[:50], FRESH[50:110]]
+def _(COPIES, NEW_INDICES, TRAIN_INDICES, images, labels):
+    split_indices = [TRAIN_INDICES, NEW_INDICES[:50], NEW_INDICES[50:110]]
     PLANTED = 40
-    leaky = bundle(
-        np.concatenate([*(images[rows] for rows in rows_of), COPIES[:PLANTED]]),
-        np.concatenate([*(labels[rows] for rows in rows_of), labels[LEARNT[:PLANTED]]]),
-        parts=["train"] * 50 + ["valid"] * 50 + ["test"] * (60 + PLANTED),
+    leaky = make_dataset(
+        np.concatenate([*(images[indices] for indices in split_indices), COPIES[:PLANTED]]),
+        np.concatenate(
+            [*(labels[indices] for indices in split_indices), labels[TRAIN_INDICES[:PLANTED]]]
+        ),
+        splits=["train"] * 50 + ["valid"] * 50 + ["test"] * (60 + PLANTED),
     )
     with tempfile.TemporaryDirectory() as _folder:
         try:
             fv.train(leaky, out=Path(_folder) / "run", model="mlp:64")
-            refused = ""
+            refusal = ""
         except fv.FoveateError as error:
-            refused = str(error)
-    seen = decoding.survey(leaky)
-    FOUND = sum(
+            refusal = str(error)
+    surveyed = decoding.survey(leaky)
+    LEAKS_FOUND = sum(
         finding.check == LEAK
-        for finding in audit(seen.dataset, seen.hashes, seen.image_stats).findings
+        for finding in audit(surveyed.dataset, surveyed.hashes, surveyed.image_stats).findings
     )
-    show.show(show.said("foveate train digits", refused))
-    return FOUND, PLANTED, refused
+    show.html(show.terminal("foveate train digits", refusal))
+    return LEAKS_FOUND, PLANTED, refusal
 
 
 @app.cell
-def _(COPY_RIGHT, FOUND, FRESH_RIGHT, PLANTED, refused, with_copies):
-    LEAK_TOLD, LEAK_TRUE = with_copies(50), float(FRESH_RIGHT.mean())
-    assert LEAK_TOLD > LEAK_TRUE + 0.04, "copies in the test part make the figure better than it is"
-    assert COPY_RIGHT.mean() > 0.95, "what was learnt is remembered, also a little darker"
-    assert "so a score would partly be memory" in refused, (
+def _(CORRECT_ON_COPIES, LEAKS_FOUND, CORRECT_ON_NEW, PLANTED, refusal, reported_accuracy):
+    LEAK_REPORTED, LEAK_ACTUAL = reported_accuracy(50), float(CORRECT_ON_NEW.mean())
+    assert LEAK_REPORTED > LEAK_ACTUAL + 0.04, "copies in the test split inflate the accuracy"
+    assert CORRECT_ON_COPIES.mean() > 0.95, (
+        "the network recognises its training images, even a little darker"
+    )
+    assert "so a score would partly be memory" in refusal, (
         "foveate refuses to train on such a split"
     )
-    assert PLANTED * 0.9 <= FOUND <= PLANTED, "nearly every planted copy is found, and nothing else"
-    show.headline(
-        "Copies in the test part flatter. foveate finds them, though none is the same to the byte, and does not begin.",
-        f"with half of the test part copied {LEAK_TOLD:.0%} instead of {LEAK_TRUE:.0%}; {FOUND} of {PLANTED} planted copies found.",
+    assert PLANTED * 0.9 <= LEAKS_FOUND <= PLANTED, (
+        "nearly every planted copy is found, and nothing else"
     )
-    return LEAK_TOLD, LEAK_TRUE
+    show.claim(
+        "Copies in the test split inflate the result. foveate finds them, though no copy is "
+        "byte-identical, and refuses to train.",
+        f"with copies in half of the test split {LEAK_REPORTED:.0%} instead of {LEAK_ACTUAL:.0%}; "
+        f"{LEAKS_FOUND} of {PLANTED} planted copies found.",
+    )
+    return LEAK_REPORTED, LEAK_ACTUAL
 
 
 @app.cell(hide_code=True)
@@ -226,38 +251,46 @@ def _():
     mo.md("""
     ## 2. No baseline
 
-    A factory photographs 600 parts. 570 are fine, 30 are flawed. (Here: any digit is fine, an 8 is flawed.) A network is trained
-    and is right on 95%. Champagne?
+    A factory photographs 600 parts. 570 are fine, 30 are flawed. (In our data a flawed part is an
+    8, and any other digit is fine.) A network is trained, and its accuracy is 95%. Time for
+    champagne?
     """)
     return
 
 
 @app.cell
 def _(images, labels):
-    chosen = np.concatenate([np.flatnonzero(labels != 8)[:570], np.flatnonzero(labels == 8)[:30]])
-    parts = bundle(images[chosen], labels[chosen] == 8, name="parts", classes=("fine", "flawed"))
+    factory_indices = np.concatenate(
+        [np.flatnonzero(labels != 8)[:570], np.flatnonzero(labels == 8)[:30]]
+    )
+    factory = make_dataset(
+        images[factory_indices],
+        labels[factory_indices] == 8,
+        name="parts",
+        classes=("fine", "flawed"),
+    )
     with tempfile.TemporaryDirectory() as _folder:
-        hurried = fv.train(parts, out=Path(_folder) / "run", model="mlp:16", epochs=2)
-        first, heard = hurried.test(), Heard()
-        again = pipeline.test(hurried, reporter=heard)
-        OPENED, REFUSAL = len(hurried.ledger.entries), heard.lines[-1]
-        record = hurried.results
+        factory_run = fv.train(factory, out=Path(_folder) / "run", model="mlp:16", epochs=2)
+        first_result, recorder = factory_run.test(), RecordingReporter()
+        second_result = pipeline.test(factory_run, reporter=recorder)
+        LEDGER_ENTRIES, LEDGER_MESSAGE = len(factory_run.ledger.entries), recorder.lines[-1]
+        record = factory_run.results
     RESULTS = {
-        name: rival["accuracy"]["value"] for name, rival in record["baseline"]["valid"].items()
+        name: metrics["accuracy"]["value"] for name, metrics in record["baseline"]["valid"].items()
     }
     RESULTS = {"our network": record["valid"]["accuracy"]["value"], **RESULTS}
     LIFT = record["lift"]["valid"]["accuracy"]
 
-    def beside_baselines(figure):
+    def draw_baselines(figure):
         axis = figure.subplots()
         colours = [show.MODEL, *[show.LINE] * (len(RESULTS) - 1)]
         axis.barh(list(RESULTS), list(RESULTS.values()), color=colours, height=0.66)
-        for place, share in enumerate(RESULTS.values()):
-            inside = "#ffffff" if place == 0 else show.INK
+        for y_position, value in enumerate(RESULTS.values()):
+            inside = "#ffffff" if y_position == 0 else show.INK
             axis.text(
-                share - 0.02,
-                place,
-                f"{share:.0%}",
+                value - 0.02,
+                y_position,
+                f"{value:.0%}",
                 ha="right",
                 va="center",
                 color=inside,
@@ -266,23 +299,25 @@ def _(images, labels):
         axis.invert_yaxis()
         axis.set(xlim=(0, 1), xticks=[])
         axis.grid(visible=False)
-        axis.set_title("right on the validation part")
+        axis.set_title("accuracy on the validation split")
 
-    words = ", ".join(f"{name} {share:.0%}" for name, share in RESULTS.items())
-    show.show(
-        show.image(beside_baselines, words, (4.8, 2.6)),
+    alt = ", ".join(f"{name} {value:.0%}" for name, value in RESULTS.items())
+    show.html(
+        show.figure(draw_baselines, alt, (4.8, 2.6)),
         show.caption(
-            "<strong>Majority class</strong> has not looked at a single picture. It says <i>fine</i>, always."
+            "<strong>Majority class</strong> has not looked at a single image. "
+            "It always predicts <i>fine</i>."
         ),
     )
-    return LIFT, OPENED, REFUSAL, RESULTS, again, first, record
+    return LIFT, LEDGER_ENTRIES, LEDGER_MESSAGE, RESULTS, second_result, first_result, record
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    The network has found the same trick. It never found a flaw. So foveate never tells a figure alone: next to it stand the simplest
-    things that could work, and the **lift**, the figure minus the best of them, with its interval.
+    The network has found the same trick: it never detects a flaw. So foveate never reports a
+    metric alone. Beside it stand the simplest methods that could work, the baselines, and the
+    **lift**: the metric minus the best baseline, with a confidence interval.
     """)
     return
 
@@ -290,108 +325,116 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "lift = figure − best baseline",
-        show.line_of(pipeline._judge, 'results["lift"][part] = ').replace(", ", ",\n    "),
+        "lift = metric − best baseline",
+        show.source_line(evaluate, '["lift"][').replace(", ", ",\n    "),
     )
     return
 
 
 @app.cell
 def _(LIFT, RESULTS, record):
-    mine, lazy = RESULTS["our network"], RESULTS["majority class"]
+    network_accuracy, majority_accuracy = RESULTS["our network"], RESULTS["majority class"]
     balanced = record["valid"]["balanced_accuracy"]["value"]
-    assert mine > 0.9, "the figure alone sounds good"
-    assert abs(mine - lazy) < 0.02, "but it is what one gets without looking"
-    assert balanced < 0.6, "half of the classes are found: one of two"
-    assert LIFT["value"] <= 0.02, "beside the best baseline there is no gain"
-    show.headline(
-        "A figure means nothing until something simple stands beside it.",
-        f"{mine:.0%} right, {lazy:.0%} without looking; balanced over the two classes {balanced:.0%}; lift over "
-        f"{record['best_baseline']} {100 * LIFT['value']:+.0f} points (95% interval {100 * LIFT['low']:+.0f} to {100 * LIFT['high']:+.0f}).",
+    assert network_accuracy > 0.9, "the accuracy alone sounds good"
+    assert abs(network_accuracy - majority_accuracy) < 0.02, (
+        "but one gets the same without looking at an image"
     )
-    return balanced, lazy, mine
+    assert balanced < 0.6, "only one of the two classes is recognised"
+    assert LIFT["value"] <= 0.02, "there is no gain over the best baseline"
+    show.claim(
+        "A metric means nothing without a baseline beside it.",
+        f"accuracy {network_accuracy:.0%}, majority class {majority_accuracy:.0%}, "
+        f"balanced accuracy {balanced:.0%}; lift over {record['best_baseline']} "
+        f"{100 * LIFT['value']:+.0f} points "
+        f"(95% interval {100 * LIFT['low']:+.0f} to {100 * LIFT['high']:+.0f}).",
+    )
+    return balanced, majority_accuracy, network_accuracy
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## 3. Tuned on the test part
+    ## 3. Tuned on the test split
 
-    Two dozen networks that differ in nothing but chance, all trained on the same hundred digits. Somebody tries some of them on a test part of
-    60 pictures, and reports the best one. What could be wrong with choosing the best?
+    Two dozen networks differ only in their random seed. All were trained on the same hundred
+    digits. Somebody tries several of them on a test split of 60 images, and reports the best
+    score. What could be wrong with choosing the best?
 
-    Drag the slider: so many are tried. Up is what the 60 pictures tell, to the right is what holds on 1,600 others.
+    Drag the slider: it sets how many networks are tried. The vertical axis is the accuracy on the
+    60 test images, the horizontal axis the accuracy on 1,600 others.
     """)
     return
 
 
 @app.cell
-def _(images, known, labels, trained):
-    TRIED = 24
-    RIGHT = np.stack(
+def _(images, is_correct, labels, train_mlp):
+    N_NETWORKS = 24
+    CORRECT = np.stack(
         [
-            known(trained(np.arange(100), count=16, seed=k), images[100:], labels[100:])
-            for k in range(TRIED)
+            is_correct(train_mlp(np.arange(100), count=16, seed=k), images[100:], labels[100:])
+            for k in range(N_NETWORKS)
         ]
     )
 
-    def test_of(draw):
-        """Rows of 60 pictures and of the others."""
-        order = np.random.default_rng(draw).permutation(RIGHT.shape[1])
+    def draw_test_split(draw):
+        """Indices of 60 random test images, and of the others."""
+        order = np.random.default_rng(draw).permutation(CORRECT.shape[1])
         return order[:60], order[60:]
 
     def best_of(k, draw=0):
-        """What the best of the first k of the networks, in an order by chance, is told to be, and is."""
-        small, rest = test_of(draw)
-        nets = np.random.default_rng(1000 + draw).permutation(TRIED)[:k]
-        scores = RIGHT[nets][:, small].mean(1)
+        """The reported and actual accuracy of the best of k random networks."""
+        test_indices, other_indices = draw_test_split(draw)
+        nets = np.random.default_rng(1000 + draw).permutation(N_NETWORKS)[:k]
+        scores = CORRECT[nets][:, test_indices].mean(1)
         best = nets[scores.argmax()]
-        return float(scores.max()), float(RIGHT[best][rest].mean()), nets
+        return float(scores.max()), float(CORRECT[best][other_indices].mean()), nets
 
     COUNTS = [1, 2, 4, 8, 16, 24]
-    GAPS = {k: np.mean([np.subtract(*best_of(k, draw)[:2]) for draw in range(200)]) for k in COUNTS}
+    OPTIMISM = {
+        k: np.mean([np.subtract(*best_of(k, draw)[:2]) for draw in range(200)]) for k in COUNTS
+    }
     tries = show.slider(COUNTS, 8)
-    return COUNTS, GAPS, RIGHT, TRIED, best_of, test_of, tries
+    return COUNTS, OPTIMISM, CORRECT, N_NETWORKS, best_of, draw_test_split, tries
 
 
 @app.cell
-def _(COUNTS, GAPS, RIGHT, best_of, test_of, tries):
-    small_part, rest_part = test_of(0)
-    ON_FEW, ON_MANY = RIGHT[:, small_part].mean(1), RIGHT[:, rest_part].mean(1)
+def _(COUNTS, OPTIMISM, CORRECT, best_of, draw_test_split, tries):
+    test_rows, other_rows = draw_test_split(0)
+    TEST_ACCURACY, NEW_ACCURACY = CORRECT[:, test_rows].mean(1), CORRECT[:, other_rows].mean(1)
 
-    def winner(k):
-        told, true, nets = best_of(k)
+    def draw_best(k):
+        reported, actual, nets = best_of(k)
 
-        def scattered(figure):
+        def draw_scatter(figure):
             axis = figure.subplots()
             low, high = (
-                min(ON_FEW.min(), ON_MANY.min()) - 0.02,
-                max(ON_FEW.max(), ON_MANY.max()) + 0.02,
+                min(TEST_ACCURACY.min(), NEW_ACCURACY.min()) - 0.02,
+                max(TEST_ACCURACY.max(), NEW_ACCURACY.max()) + 0.02,
             )
             axis.plot([low, high], [low, high], color=show.MUTED, lw=1.2, ls=(0, (4, 3)))
-            axis.plot(ON_MANY, ON_FEW, "o", color=show.LINE, ms=5)
-            axis.plot(ON_MANY[nets], ON_FEW[nets], "o", color=show.MODEL, ms=6)
-            axis.plot(true, told, "o", color="none", mec=show.OTHER, mew=2.5, ms=13)
+            axis.plot(NEW_ACCURACY, TEST_ACCURACY, "o", color=show.LINE, ms=5)
+            axis.plot(NEW_ACCURACY[nets], TEST_ACCURACY[nets], "o", color=show.MODEL, ms=6)
+            axis.plot(actual, reported, "o", color="none", mec=show.OTHER, mew=2.5, ms=13)
             axis.set(
-                xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="right on fresh pictures"
+                xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="accuracy on new images"
             )
-            for one in (axis.xaxis, axis.yaxis):
-                one.set_major_formatter(lambda value, _: f"{value:.0%}")
-                one.set_major_locator(locator())
-            axis.set_title(f"best of {k}: told {told:.0%}, is {true:.0%}")
+            for item in (axis.xaxis, axis.yaxis):
+                item.set_major_formatter(lambda value, _: f"{value:.0%}")
+                item.set_major_locator(locator())
+            axis.set_title(f"best of {k}: reported {reported:.0%}, actual {actual:.0%}")
 
-        def grows(figure):
+        def draw_optimism(figure):
             axis = figure.subplots()
-            axis.plot(COUNTS, [100 * GAPS[n] for n in COUNTS], color=show.LINE, lw=2)
-            axis.plot(COUNTS, [100 * GAPS[n] for n in COUNTS], "o", color=show.MUTED, ms=5)
-            axis.plot(k, 100 * GAPS[k], "o", color=show.OTHER, ms=11)
+            axis.plot(COUNTS, [100 * OPTIMISM[n] for n in COUNTS], color=show.LINE, lw=2)
+            axis.plot(COUNTS, [100 * OPTIMISM[n] for n in COUNTS], "o", color=show.MUTED, ms=5)
+            axis.plot(k, 100 * OPTIMISM[k], "o", color=show.OTHER, ms=11)
             axis.set(ylim=(-1, None), xlabel="networks tried")
-            axis.set_title(f"mean of 200 test parts: {100 * GAPS[k]:+.1f} points")
+            axis.set_title(f"mean over 200 test splits: {100 * OPTIMISM[k]:+.1f} points")
 
-        words = f"The best of {k} is told to be {told:.0%}, and is {true:.0%}"
-        return show.beside(
-            show.image(scattered, words, (3.3, 3.3)),
-            show.image(grows, f"Flattery: {100 * GAPS[k]:.1f} points", (3.3, 3.3)),
+        alt = f"The best of {k}: reported {reported:.0%}, actual {actual:.0%}"
+        return show.side_by_side(
+            show.figure(draw_scatter, alt, (3.3, 3.3)),
+            show.figure(draw_optimism, f"Optimism: {100 * OPTIMISM[k]:.1f} points", (3.3, 3.3)),
         )
 
     def locator():
@@ -399,15 +442,17 @@ def _(COUNTS, GAPS, RIGHT, best_of, test_of, tries):
 
         return MaxNLocator(4)
 
-    show.Moving(winner, {"networks tried on the test part": tries})
+    show.InteractiveFigure(draw_best, {"networks tried on the test split": tries})
     return
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Who is on top of a list is good *and lucky*, and luck does not come along. Trying settings is fine, on the **validation part**: that is what it is there
-    for. The test part is opened once, at the end, and foveate keeps a ledger of it. Ask again, and you get the same answer again.
+    The network at the top of a list is good *and lucky*, and the luck does not repeat. Trying
+    settings is fine on the **validation split**: that is its purpose. The test split is opened
+    once, at the end, and foveate records that in a ledger. Ask again, and you get the same result
+    again.
     """)
     return
 
@@ -416,126 +461,143 @@ def _():
 def _():
     show.formula(
         "mean of max(<i>k</i> scores) ≥ max(<i>k</i> means)",
-        show.line_of(pipeline.test, "if entry := run.ledger", lines=3),
+        show.source_line(pipeline.test, "run.ledger.find(", count=3),
     )
     return
 
 
 @app.cell
-def _(REFUSAL):
-    show.show(
-        show.said("foveate test runs/parts\nfoveate test runs/parts   # a second time", REFUSAL)
+def _(LEDGER_MESSAGE):
+    show.html(
+        show.terminal(
+            "foveate test runs/parts\nfoveate test runs/parts   # a second time", LEDGER_MESSAGE
+        )
     )
     return
 
 
 @app.cell
-def _(GAPS, OPENED, TRIED, again, best_of, first):
-    TUNED_TOLD, TUNED_TRUE = np.mean([best_of(TRIED, draw)[:2] for draw in range(200)], axis=0)
-    assert abs(GAPS[1]) < 0.012, "one network, tried once, is told as it is"
-    assert GAPS[TRIED] > 0.015, "the best of many is told better than it is"
-    assert GAPS[TRIED] > GAPS[2] > GAPS[1] - 0.005, "the more are tried, the more it flatters"
-    assert OPENED == 1, "the test part was opened once"
-    assert again == first, "asked again, the ledger tells the first result"
-    show.headline(
-        "The more you try on a test part, the less it tells. The ledger has one entry, however often you ask.",
-        f"in the mean of 200 test parts the best of {TRIED} is told {TUNED_TOLD:.1%}, and is {TUNED_TRUE:.1%}; a single one is off by {100 * GAPS[1]:+.1f} points.",
+def _(OPTIMISM, LEDGER_ENTRIES, N_NETWORKS, second_result, best_of, first_result):
+    TUNED_REPORTED, TUNED_ACTUAL = np.mean(
+        [best_of(N_NETWORKS, draw)[:2] for draw in range(200)], axis=0
     )
-    return TUNED_TOLD, TUNED_TRUE
+    assert abs(OPTIMISM[1]) < 0.012, "one network, tried once, is reported as it is"
+    assert OPTIMISM[N_NETWORKS] > 0.015, "the best of many is reported better than it is"
+    assert OPTIMISM[N_NETWORKS] > OPTIMISM[2] > OPTIMISM[1] - 0.005, (
+        "the more are tried, the larger the optimism"
+    )
+    assert LEDGER_ENTRIES == 1, "the test split was opened once"
+    assert second_result == first_result, "asked again, the ledger returns the first result"
+    show.claim(
+        "The more you try on a test split, the less its score means. "
+        "The ledger has one entry, however often you ask.",
+        f"over 200 test splits the best of {N_NETWORKS} has a mean reported accuracy of "
+        f"{TUNED_REPORTED:.1%} and an actual one of {TUNED_ACTUAL:.1%}; "
+        f"for a single network the difference is {100 * OPTIMISM[1]:+.1f} points.",
+    )
+    return TUNED_REPORTED, TUNED_ACTUAL
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## 4. Not what it will meet
+    ## 4. Different data in use
 
-    Some people write leaning to the one side, some to the other. All our pictures are from the first kind. Fair split, no copies, tested once. And yet.
+    Some people write leaning to the left, others to the right. All our images come from the first
+    group. The split is fair, there are no copies, and we test once. And yet:
     """)
     return
 
 
 @app.cell
-def _(images, known, labels, trained):
-    down, across = np.mgrid[:8, :8]
+def _(images, is_correct, labels, train_mlp):
+    rows_grid, columns_grid = np.mgrid[:8, :8]
 
     def lean(image):
-        """How far to the side the ink moves for each pixel down, by its moments."""
+        """How far the ink moves sideways per row, by its moments."""
         w = image / image.sum()
-        y, x = down - (w * down).sum(), across - (w * across).sum()
+        y, x = rows_grid - (w * rows_grid).sum(), columns_grid - (w * columns_grid).sum()
         return (w * x * y).sum() / (w * y * y).sum()
 
     LEAN = np.array([lean(image.astype(float)) for image in images])
-    middle = np.array([np.median(LEAN[labels == digit]) for digit in range(10)])
-    LEFT = middle[labels] > LEAN
-    OURS, OTHERS = np.flatnonzero(LEFT), np.flatnonzero(~LEFT)
-    local = trained(OURS[:300], count=80)
-    SAME = float(known(local, images[OURS[300:]], labels[OURS[300:]]).mean())
-    ELSEWHERE = float(known(local, images[OTHERS], labels[OTHERS]).mean())
+    median_lean = np.array([np.median(LEAN[labels == digit]) for digit in range(10)])
+    LEANS_LEFT = median_lean[labels] > LEAN
+    GROUP_A, GROUP_B = np.flatnonzero(LEANS_LEFT), np.flatnonzero(~LEANS_LEFT)
+    group_net = train_mlp(GROUP_A[:300], count=80)
+    ACCURACY_A = float(is_correct(group_net, images[GROUP_A[300:]], labels[GROUP_A[300:]]).mean())
+    ACCURACY_B = float(is_correct(group_net, images[GROUP_B], labels[GROUP_B]).mean())
 
-    def row(rows):
-        """The digits 0 to 9 of these rows beside one another, each the one that leans most."""
+    def digit_row(rows_):
+        """The digits 0 to 9 side by side, each the one that leans most."""
         best = [
-            max(rows[labels[rows] == digit], key=lambda r: abs(LEAN[r] - middle[digit]))
+            max(rows_[labels[rows_] == digit], key=lambda r: abs(LEAN[r] - median_lean[digit]))
             for digit in range(10)
         ]
         return 255 - np.concatenate([np.pad(images[r], 1) for r in best], 1)
 
-    return ELSEWHERE, OTHERS, OURS, SAME, row
+    return ACCURACY_B, GROUP_B, GROUP_A, ACCURACY_A, digit_row
 
 
 @app.cell
-def _(ELSEWHERE, OTHERS, OURS, SAME, row, told_and_true):
-    def kinds(figure):
+def _(ACCURACY_B, GROUP_B, GROUP_A, ACCURACY_A, digit_row, draw_reported_and_actual):
+    def draw_groups(figure):
         axis = figure.subplots()
-        told_and_true(axis, SAME, ELSEWHERE, "our kind:", "the others:")
-        axis.set_title(f"the same network: {100 * (SAME - ELSEWHERE):.0f} points less")
+        draw_reported_and_actual(axis, ACCURACY_A, ACCURACY_B, "our writers:", "others:")
+        axis.set_title(f"the same network loses {100 * (ACCURACY_A - ACCURACY_B):.0f} points")
 
-    show.show(
-        show.beside(
-            show.pixels(row(OURS), "Digits of the kind that was learnt", 330)
-            + show.caption('<span class="other">Our kind</span>, which was learnt'),
-            show.pixels(row(OTHERS), "Digits that lean to the other side", 330)
-            + show.caption('<span class="model">The others</span>, which it will meet'),
+    show.html(
+        show.side_by_side(
+            show.pixel_image(digit_row(GROUP_A), "Digits of the writers in the training data", 330)
+            + show.caption('<span class="other">Our writers</span>, in the training data'),
+            show.pixel_image(digit_row(GROUP_B), "Digits of the other writers", 330)
+            + show.caption('<span class="model">Other writers</span>, met in use'),
         ).replace('class="beside"', 'class="beside" style="flex-direction: column; gap: 8px"'),
-        show.image(
-            kinds, f"Right on our kind {SAME:.0%}, on the others {ELSEWHERE:.0%}", (4.4, 2.0)
+        show.figure(
+            draw_groups,
+            f"Accuracy {ACCURACY_A:.0%} for our writers, {ACCURACY_B:.0%} for others",
+            (4.4, 2.0),
         ),
     )
     return
 
 
 @app.cell
-def _(OTHERS, OURS, images, labels):
-    both = np.concatenate([OURS[:400], OTHERS[:200]])
-    moved_on = bundle(
-        images[both], labels[both], parts=["train"] * 300 + ["valid"] * 100 + ["test"] * 200
+def _(GROUP_B, GROUP_A, images, labels):
+    both_groups = np.concatenate([GROUP_A[:400], GROUP_B[:200]])
+    shifted_data = make_dataset(
+        images[both_groups],
+        labels[both_groups],
+        splits=["train"] * 300 + ["valid"] * 100 + ["test"] * 200,
     )
-    looked = decoding.survey(moved_on)
+    shifted_survey = decoding.survey(shifted_data)
     DRIFT = [
         f
-        for f in audit(looked.dataset, looked.hashes, looked.image_stats).findings
-        if f.check == "parts look different"
+        for f in audit(
+            shifted_survey.dataset, shifted_survey.hashes, shifted_survey.image_stats
+        ).findings
+        if "look different" in f.check
     ]
-    show.show(
+    show.html(
         *(
-            show.said(
-                "foveate audit digits", f"! {found.check}: {found.reason}\n  → {found.remedy}"
+            show.terminal(
+                "foveate audit digits", f"! {finding.check}: {finding.reason}\n  → {finding.remedy}"
             )
-            for found in DRIFT[:1]
+            for finding in DRIFT[:1]
         )
     )
     return (DRIFT,)
 
 
 @app.cell
-def _(DRIFT, ELSEWHERE, SAME):
-    assert SAME > ELSEWHERE + 0.05, "what was learnt on one kind holds less on the other"
+def _(DRIFT, ACCURACY_B, ACCURACY_A):
+    assert ACCURACY_A > ACCURACY_B + 0.05, "the accuracy drops for the other writers"
     assert len(DRIFT) == 1, (
-        "the audit tells the two apart, and says so; the valid part, of our kind, it leaves alone"
+        "the audit reports the test split, and not the valid split, which has the same writers"
     )
-    show.headline(
-        "A figure holds for pictures like those it was measured on. Put some of what you will meet into the test part, and the audit sees the difference.",
-        f"{SAME:.0%} on our kind, {ELSEWHERE:.0%} on the others.",
+    show.claim(
+        "A metric holds for images like those of the test split. Put images from later use into "
+        "it, and the audit reports how they differ.",
+        f"{ACCURACY_A:.0%} accuracy for our writers, {ACCURACY_B:.0%} for the others.",
     )
     return
 
@@ -543,10 +605,12 @@ def _(DRIFT, ELSEWHERE, SAME):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## And how sure is an honest figure?
+    ## How certain is an honest result?
 
-    A fair test on few pictures is still a draw by chance. foveate draws the test part again, a thousand times, with replacement: the middle 95% of
-    what comes out is the interval, and it stands beside every figure. Drag: the network of part 1, on more fresh pictures.
+    A fair test on few images is still a random draw. foveate resamples the test split a thousand
+    times with replacement, the **bootstrap**. The middle 95% of the results is the confidence
+    interval, and it stands beside every metric. Drag the slider: the network of section 1 is
+    tested on more and more new images.
     """)
     return
 
@@ -554,8 +618,8 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "interval = the middle 95% of figures<br>on <i>n</i> pictures, drawn again",
-        show.line_of(resampled, "drawn = [score"),
+        "interval = the middle 95% of the metric<br>over resampled test splits",
+        show.source_line(resampled, "[score"),
     )
     return
 
@@ -563,33 +627,40 @@ def _():
 @app.cell
 def _():
     SIZES = [20, 50, 100, 200, 500, 1500]
-    pictures_in_test = show.slider(SIZES, 50)
-    return SIZES, pictures_in_test
+    test_size = show.slider(SIZES, 50)
+    return SIZES, test_size
 
 
 @app.cell
-def _(FRESH_RIGHT, SIZES, pictures_in_test):
+def _(CORRECT_ON_NEW, SIZES, test_size):
     def interval(n):
-        good = FRESH_RIGHT[:n].astype(float)
+        correct = CORRECT_ON_NEW[:n].astype(float)
         return bootstrap(
             resampled(
-                n, lambda rows: {"right": float(good.mean() if rows is None else good[rows].mean())}
+                n,
+                lambda indices: {
+                    "right": float(correct.mean() if indices is None else correct[indices].mean())
+                },
             )
         )["right"]
 
     INTERVALS = {n: interval(n) for n in SIZES}
 
-    def how_sure(n):
-        def paint(figure):
+    def draw_intervals(n):
+        def draw(figure):
             axis = figure.subplots()
-            for place, (size, one) in enumerate(INTERVALS.items()):
+            for y_position, (size, item) in enumerate(INTERVALS.items()):
                 colour = show.MODEL if size == n else show.LINE
                 axis.plot(
-                    [one.low, one.high], [place, place], color=colour, lw=7, solid_capstyle="round"
+                    [item.low, item.high],
+                    [y_position, y_position],
+                    color=colour,
+                    lw=7,
+                    solid_capstyle="round",
                 )
                 axis.plot(
-                    one.value,
-                    place,
+                    item.value,
+                    y_position,
                     "o",
                     color=show.INK if size == n else show.MUTED,
                     ms=5,
@@ -602,16 +673,16 @@ def _(FRESH_RIGHT, SIZES, pictures_in_test):
             )
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axis.grid(visible=False, axis="y")
-            one = INTERVALS[n]
-            axis.set_title(f"{n:,} pictures: {one.value:.0%} ({one.low:.0%} to {one.high:.0%})")
+            item = INTERVALS[n]
+            axis.set_title(f"{n:,} images: {item.value:.0%} ({item.low:.0%} to {item.high:.0%})")
 
-        return show.image(
-            paint,
-            f"With {n} pictures the interval is {INTERVALS[n].low:.0%} to {INTERVALS[n].high:.0%}",
+        return show.figure(
+            draw,
+            f"With {n} images the interval is {INTERVALS[n].low:.0%} to {INTERVALS[n].high:.0%}",
             (4.8, 2.6),
         )
 
-    show.Moving(how_sure, {"pictures in the test part": pictures_in_test})
+    show.InteractiveFigure(draw_intervals, {"images in the test split": test_size})
     return (INTERVALS,)
 
 
@@ -619,11 +690,11 @@ def _(FRESH_RIGHT, SIZES, pictures_in_test):
 def _(INTERVALS):
     wide, narrow = (INTERVALS[n].high - INTERVALS[n].low for n in (50, 1500))
     assert 3 < wide / narrow < 9, (
-        "thirty times the pictures, an interval about the root of thirty narrower"
+        "with thirty times the images the interval is narrower by about the root of thirty"
     )
-    show.headline(
-        "Thirty times the pictures make the interval about five times narrower, not thirty.",
-        f"{100 * wide:.0f} points wide on 50 pictures, {100 * narrow:.1f} on 1,500.",
+    show.claim(
+        "Thirty times the images make the interval about five times narrower, not thirty times.",
+        f"{100 * wide:.0f} points wide on 50 images, {100 * narrow:.1f} on 1,500.",
     )
     return
 
@@ -637,36 +708,49 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(ELSEWHERE, LEAK_TOLD, LEAK_TRUE, SAME, TUNED_TOLD, TUNED_TRUE, balanced, mine):
-    FOUR = {
-        "leak": (LEAK_TOLD, LEAK_TRUE),
-        "no baseline": (mine, balanced),
-        "tuned on test": (TUNED_TOLD, TUNED_TRUE),
-        "other data": (SAME, ELSEWHERE),
+def _(
+    ACCURACY_B,
+    LEAK_REPORTED,
+    LEAK_ACTUAL,
+    ACCURACY_A,
+    TUNED_REPORTED,
+    TUNED_ACTUAL,
+    balanced,
+    network_accuracy,
+):
+    MISTAKES = {
+        "leak": (LEAK_REPORTED, LEAK_ACTUAL),
+        "no baseline": (network_accuracy, balanced),
+        "tuned on test": (TUNED_REPORTED, TUNED_ACTUAL),
+        "other data": (ACCURACY_A, ACCURACY_B),
     }
 
-    def all_four(figure):
+    def draw_all(figure):
         axis = figure.subplots()
-        for place, (told, true) in enumerate(FOUR.values()):
+        for y_position, (reported, actual) in enumerate(MISTAKES.values()):
             axis.plot(
-                [true, told],
-                [place, place],
+                [actual, reported],
+                [y_position, y_position],
                 color=show.LINE,
                 lw=5,
                 zorder=1,
                 solid_capstyle="round",
             )
-            axis.plot(told, place, "o", color=show.OTHER, ms=11)
-            axis.plot(true, place, "o", color=show.MODEL, ms=11)
-        axis.set(ylim=(3.5, -0.5), yticks=range(4), yticklabels=list(FOUR), xlim=(0.45, 1))
+            axis.plot(reported, y_position, "o", color=show.OTHER, ms=11)
+            axis.plot(actual, y_position, "o", color=show.MODEL, ms=11)
+        axis.set(ylim=(3.5, -0.5), yticks=range(4), yticklabels=list(MISTAKES), xlim=(0.45, 1))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.grid(visible=False, axis="y")
 
-    poster = show.image(all_four, "Four mistakes: what was told, and what is true", (4.4, 2.4))
-    show.show(
+    poster = show.figure(
+        draw_all, "Four mistakes: the reported and the actual accuracy", (4.4, 2.4)
+    )
+    show.html(
         poster,
         show.caption(
-            '<span class="other">What was told</span>, and <span class="model">what is true</span>. (Without a baseline: right in the mean of both classes.)'
+            '<span class="other">The reported accuracy</span> and '
+            '<span class="model">the actual accuracy</span>. '
+            "(For the missing baseline: the balanced accuracy.)"
         ),
     )
     return (poster,)
@@ -677,12 +761,19 @@ def _():
     mo.md("""
     ## What you saw
 
-    - A good figure costs nothing: copy a little, try a little, count what is easy, test at home.
-    - So the checks are not yours to remember. Leaks are refused, baselines and intervals stand beside every figure, the test part opens once.
-    - One thing no program knows: what your pictures will be like tomorrow. Put them into the test part.
+    - A good-looking number is cheap: leak some copies, try many models, count the easy class, test
+      on familiar data.
 
-    Kaufman, Rosset, Perlich and Stitelman, "Leakage in data mining", 2012. Recht et al., "Do ImageNet classifiers generalize to ImageNet?", 2019,
-    who made a new test part for ImageNet, and found every net worse on it. Dwork et al., "The reusable holdout", Science, 2015, on what happens to a test part that is asked too often.
+    - So the checks should not depend on your memory. foveate refuses leaks, shows baselines and
+      intervals beside every metric, and opens the test split once.
+
+    - One thing no program knows: how your images will look tomorrow. Put such images into the test
+      split.
+
+    Kaufman, Rosset, Perlich and Stitelman, "Leakage in data mining", 2012. Recht et al., "Do
+    ImageNet classifiers generalize to ImageNet?", 2019: they made a new test split for ImageNet,
+    and every network did worse on it. Dwork et al., "The reusable holdout", Science, 2015, on test
+    splits that are used too often.
     """)
     return
 

@@ -1,6 +1,6 @@
 """Lesson 1: One neuron, then a network
 
-What one neuron can decide, what it never can, and what a second layer changes.
+What one neuron can learn, what it never can, and what a second layer changes.
 """
 
 import marimo
@@ -17,8 +17,15 @@ with app.setup:
     from torch import nn
 
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import answers, cross_entropy, learn, network, right, squared
-    from foveate.models.backbone import parameters
+    from foveate.lessons.training import (
+        accuracy_score,
+        cross_entropy,
+        net_outputs,
+        points_network,
+        squared_error,
+        train_steps,
+    )
+    from foveate.models.backbone import count_parameters
     from foveate.models.backbones import mlp
     from foveate.training import loop
 
@@ -28,8 +35,8 @@ def _():
     mo.md("""
     # One neuron, then a network
 
-    A neuron multiplies, adds, and says yes or no. That is all it does.
-    What can be decided that way? And what does it take to decide the rest?
+    A neuron multiplies, adds, and compares the sum with zero. That is all it does. Which problems
+    can one neuron solve? And what does it take to solve the others?
     """)
     return
 
@@ -39,11 +46,12 @@ def _():
     mo.md("""
     ## A neuron is a line
 
-    Two numbers come in. Each is multiplied by its **weight**; the **bias** is added. Above zero the answer is *yes*, below it is *no*.
-    So the plane is cut in two by a straight line, the **decision boundary**. The weights turn it, the bias shifts it.
+    A neuron takes two numbers. It multiplies each by a **weight** and adds a **bias**. If the sum
+    is above zero, it predicts class 1; otherwise it predicts class 0. So a straight line divides
+    the plane in two: the **decision boundary**. The weights turn the line, and the bias shifts it.
 
-    Here are the three oldest puzzles: AND (both), OR (at least one), XOR (exactly one).
-    Find a line that solves AND. Then OR. Then XOR.
+    Here are three classic problems: AND (both inputs are 1), OR (at least one is), XOR (exactly
+    one is). Find a line that solves AND. Then OR. Then XOR.
     """)
     return
 
@@ -51,8 +59,9 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "<i>y</i> = [ <i>w</i><sub>1</sub><i>x</i><sub>1</sub> + <i>w</i><sub>2</sub><i>x</i><sub>2</sub> + <i>b</i> &gt; 0 ]",
-        "neuron = nn.Linear(2, 1)\nyes = neuron(x) > 0",
+        "<i>y</i> = [ <i>w</i><sub>1</sub><i>x</i><sub>1</sub> + "
+        "<i>w</i><sub>2</sub><i>x</i><sub>2</sub> + <i>b</i> &gt; 0 ]",
+        "neuron = nn.Linear(2, 1)\ny = neuron(x) > 0",
     )
     return
 
@@ -60,84 +69,91 @@ def _():
 @app.cell
 def _():
     CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-    PUZZLES = {
+    PROBLEMS = {
         "AND": np.array([0, 0, 0, 1]),
         "OR": np.array([0, 1, 1, 1]),
         "XOR": np.array([0, 1, 1, 0]),
     }
 
     def neuron(w1, w2, b):
-        """torch's own linear layer, its weights set by hand."""
-        one = nn.Linear(2, 1)
-        one.load_state_dict(
+        """A linear layer of torch with weights set by hand."""
+        layer = nn.Linear(2, 1)
+        layer.load_state_dict(
             {
                 "weight": torch.tensor([[w1, w2]], dtype=torch.float32),
                 "bias": torch.tensor([float(b)]),
             }
         )
-        return one
+        return layer
 
     AXIS = np.linspace(-0.5, 1.5, 24, dtype=np.float32)
     PLANE = torch.from_numpy(np.stack(np.meshgrid(AXIS, AXIS), -1).reshape(-1, 2))
 
-    def three_puzzles(w1, w2, b):
-        one = neuron(w1, w2, b)
-        shares = answers(one, PLANE).sigmoid().numpy().reshape(24, 24)
-        said = (answers(one, torch.from_numpy(CORNERS))[:, 0] > 0).numpy()
-        solved = {name: int((said == truth).sum()) for name, truth in PUZZLES.items()}
+    def draw_puzzles(w1, w2, b):
+        net = neuron(w1, w2, b)
+        probabilities = net_outputs(net, PLANE).sigmoid().numpy().reshape(24, 24)
+        predicted = (net_outputs(net, torch.from_numpy(CORNERS))[:, 0] > 0).numpy()
+        correct = {name: int((predicted == target).sum()) for name, target in PROBLEMS.items()}
 
-        def paint(figure):
-            for axis, (name, truth) in zip(figure.subplots(1, 3), PUZZLES.items(), strict=True):
-                show.regions(axis, shares, (-0.5, 1.5, -0.5, 1.5))
-                show.points(axis, CORNERS, truth, 70)
+        def draw(figure):
+            for axis, (name, target) in zip(figure.subplots(1, 3), PROBLEMS.items(), strict=True):
+                show.decision_regions(axis, probabilities, (-0.5, 1.5, -0.5, 1.5))
+                show.points(axis, CORNERS, target, 70)
                 axis.set(xticks=[0, 1], yticks=[0, 1], aspect="equal")
                 axis.grid(visible=False)
-                axis.set_title(f"{name}: {solved[name]} of 4" + (" ✓" if solved[name] == 4 else ""))
+                axis.set_title(
+                    f"{name}: {correct[name]} of 4" + (" ✓" if correct[name] == 4 else "")
+                )
 
-        words = ", ".join(f"{name}: {count} of 4 corners right" for name, count in solved.items())
-        return show.image(paint, words, (5.2, 1.9)) + show.caption(
-            '<span class="model">Blue circles</span> should get a yes, <span class="other">orange squares</span> a no.'
+        alt = ", ".join(f"{name}: {count} of 4 corners correct" for name, count in correct.items())
+        return show.figure(draw, alt, (5.2, 1.9)) + show.caption(
+            '<span class="model">Blue circles</span> belong to class 1, '
+            '<span class="other">orange squares</span> to class 0.'
         )
 
     w1 = show.slider([-2, -1, 0, 1, 2], 1)
     w2 = show.slider([-2, -1, 0, 1, 2], -1)
     b = show.slider([-3, -1, 0, 1, 3], 0)
-    return CORNERS, PUZZLES, b, three_puzzles, w1, w2
+    return CORNERS, PROBLEMS, b, draw_puzzles, w1, w2
 
 
 @app.cell
-def _(b, three_puzzles, w1, w2):
-    show.Moving(three_puzzles, {"weight w₁": w1, "weight w₂": w2, "bias b": b})
+def _(b, draw_puzzles, w1, w2):
+    show.InteractiveFigure(draw_puzzles, {"weight w₁": w1, "weight w₂": w2, "bias b": b})
     return
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Two of the three can be solved in many ways. XOR in none: its corners lie crosswise, and no straight line parts them.
-    Minsky and Papert proved it in 1969. Rather than believe it, try every line.
+    AND and OR have many solutions. XOR has none: its classes lie on opposite corners, and no
+    straight line separates them. Minsky and Papert proved this in 1969. You need not take their
+    word for it: let us try a great many lines.
     """)
     return
 
 
 @app.cell
-def _(CORNERS, PUZZLES):
+def _(CORNERS, PROBLEMS):
     grid = np.linspace(-3, 3, 25, dtype=np.float32)
     lines = np.stack(np.meshgrid(grid, grid, grid), -1).reshape(
         -1, 3
     )  # w1, w2, b of 15,625 neurons
-    every = nn.Linear(2, len(lines))
-    every.load_state_dict(
+    all_lines = nn.Linear(2, len(lines))
+    all_lines.load_state_dict(
         {"weight": torch.from_numpy(lines[:, :2]), "bias": torch.from_numpy(lines[:, 2])}
     )
-    yes = (answers(every, torch.from_numpy(CORNERS)) > 0).numpy()  # (4, 15625)
-    best = {name: int((yes == truth[:, None]).sum(0).max()) for name, truth in PUZZLES.items()}
-    assert best["AND"] == 4, "one neuron can be AND"
-    assert best["OR"] == 4, "one neuron can be OR"
-    assert best["XOR"] == 3, "no neuron is XOR: three corners of four are the best"
-    show.headline(
-        "One neuron can be AND or OR. It cannot be XOR.",
-        f"of {len(lines):,} neurons the best has {best['AND']}, {best['OR']} and {best['XOR']} corners of 4 right.",
+    predicted = (net_outputs(all_lines, torch.from_numpy(CORNERS)) > 0).numpy()  # (4, 15625)
+    best = {
+        name: int((predicted == target[:, None]).sum(0).max()) for name, target in PROBLEMS.items()
+    }
+    assert best["AND"] == 4, "one neuron can compute AND"
+    assert best["OR"] == 4, "one neuron can compute OR"
+    assert best["XOR"] == 3, "no neuron computes XOR; the best has three of four corners correct"
+    show.claim(
+        "One neuron can compute AND or OR. It cannot compute XOR.",
+        f"of {len(lines):,} neurons, the best has {best['AND']} of 4 corners correct for AND, "
+        f"{best['OR']} for OR and {best['XOR']} for XOR.",
     )
     return
 
@@ -145,10 +161,11 @@ def _(CORNERS, PUZZLES):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## Nobody sets weights by hand
+    ## A neuron learns its weights from examples
 
-    Rosenblatt's perceptron (1958) learnt its weights from examples: answer, see how wrong it was, change each weight a little so that
-    it is less wrong, repeat. It is the loop that trains every net today. These are its lines in foveate:
+    Rosenblatt's perceptron (1958) learnt its weights: predict, compute the error, change each
+    weight a little so that the error shrinks, repeat. Every network today is trained by such a
+    loop. These are the lines of the loop in foveate:
     """)
     return
 
@@ -156,16 +173,16 @@ def _():
 @app.cell(hide_code=True)
 def _():
     loop_lines = [
-        ("answer", "output = net("),
-        ("how wrong", "losses = loss("),
-        ("which way to change each weight", ".backward()"),
-        ("change it a little", "optimizer.step()"),
+        ("predict", "output = net("),
+        ("compute the loss", "losses = loss("),
+        ("compute each weight's gradient", ".backward()"),
+        ("change each weight a little", "optimizer.step()"),
     ]
-    show.show(
+    show.html(
         '<div class="formula"><div class="math">'
-        + "<br>".join(words for words, _ in loop_lines)
+        + "<br>".join(step_name for step_name, _ in loop_lines)
         + "</div><pre><code>"
-        + "\n".join(show.line_of(loop.steps, part).split("  #")[0] for _, part in loop_lines)
+        + "\n".join(show.source_line(loop.steps, code).split("  #")[0] for _, code in loop_lines)
         + "</code></pre></div>"
     )
     return
@@ -174,8 +191,8 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Drag the slider: the same clouds of points, first for one neuron, then for a small network with two inputs, two **hidden layers** of
-    four neurons, and two outputs: 2-4-4-2.
+    Drag the slider. On the left one neuron learns, on the right a small network with two inputs,
+    two **hidden layers** of four neurons each, and two outputs: 2-4-4-2. Both see the same points.
     """)
     return
 
@@ -183,10 +200,10 @@ def _():
 @app.cell
 def _():
     rng = np.random.default_rng(0)
-    middles = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    CLOUDS = (np.repeat(middles, 30, 0) + rng.normal(0, 0.11, (120, 2))).astype(np.float32)
-    KINDS = np.repeat([0, 1, 1, 0], 30)  # XOR
-    INPUTS, TARGET = torch.from_numpy(CLOUDS)[:, :, None, None], torch.from_numpy(KINDS)
+    centres = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    POINTS = (np.repeat(centres, 30, 0) + rng.normal(0, 0.11, (120, 2))).astype(np.float32)
+    LABELS = np.repeat([0, 1, 1, 0], 30)  # XOR
+    INPUTS, TARGET = torch.from_numpy(POINTS)[:, :, None, None], torch.from_numpy(LABELS)
     SIDE = 48
     EXTENT = (-0.45, 1.45, -0.45, 1.45)
     MESH = np.stack(
@@ -194,28 +211,37 @@ def _():
     ).reshape(-1, 2, 1, 1)
     STEPS = [0, 5, 10, 20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300]
 
-    def watched(net):
-        """The net while it learns: at each of STEPS its answers over the plane, its accuracy and its loss."""
-        seen = []
-        for step in learn(net, cross_entropy, INPUTS, TARGET, count=301, lr=0.03, rates="constant"):
+    def training_history(net):
+        """Train the network; at each of STEPS record its probabilities, accuracy and loss."""
+        history = []
+        for step in train_steps(
+            net, cross_entropy, INPUTS, TARGET, count=301, lr=0.03, schedule_name="constant"
+        ):
             if step.number in STEPS:
-                shares = (
-                    answers(net, torch.from_numpy(MESH))
+                probabilities = (
+                    net_outputs(net, torch.from_numpy(MESH))
                     .softmax(1)[:, 1]
                     .numpy()
                     .reshape(SIDE, SIDE)
                 )
-                seen.append((shares, right(net, INPUTS, TARGET), step.losses["total"].item()))
+                history.append(
+                    (
+                        probabilities,
+                        accuracy_score(net, INPUTS, TARGET),
+                        step.losses["total"].item(),
+                    )
+                )
                 net.train()
-        return seen
+        return history
 
     torch.manual_seed(0)
-    one_neuron = nn.Sequential(
-        nn.Flatten(), nn.Linear(2, 2)
-    )  # yes and no: the line is where both are equal
-    small = network("mlp:4-4", inputs=2, outputs=2, seed=3)
-    LEARNT = {"one neuron": watched(one_neuron), "2-4-4-2": watched(small)}
-    return CLOUDS, EXTENT, KINDS, LEARNT, STEPS, one_neuron, small
+    one_neuron = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
+    small_network = points_network("mlp:4-4", inputs=2, outputs=2, seed=3)
+    HISTORY = {
+        "one neuron": training_history(one_neuron),
+        "2-4-4-2": training_history(small_network),
+    }
+    return POINTS, EXTENT, LABELS, HISTORY, STEPS, one_neuron, small_network
 
 
 @app.cell
@@ -225,35 +251,36 @@ def _(STEPS):
 
 
 @app.cell
-def _(CLOUDS, EXTENT, KINDS, LEARNT, STEPS, step):
-    def while_learning(step):
-        def draw(name):
-            shares, accuracy, loss = LEARNT[name][STEPS.index(step)]
+def _(POINTS, EXTENT, LABELS, HISTORY, STEPS, step):
+    def draw_training(step):
+        def panel(name):
+            probabilities, accuracy, loss = HISTORY[name][STEPS.index(step)]
 
-            def paint(figure):
+            def draw(figure):
                 axis = figure.subplots()
-                show.regions(axis, shares, EXTENT)
-                show.points(axis, CLOUDS, KINDS)
-                show.bare(axis, f"{name}: {accuracy:.0%} right, loss {loss:.2f}")
+                show.decision_regions(axis, probabilities, EXTENT)
+                show.points(axis, POINTS, LABELS)
+                show.hide_axes(axis, f"{name}: {accuracy:.0%} correct, loss {loss:.2f}")
 
-            return show.image(
-                paint, f"{name} after {step} steps: {accuracy:.0%} of the points right", (3.2, 3.0)
+            return show.figure(
+                draw, f"{name} after {step} steps: {accuracy:.0%} of the points correct", (3.2, 3.0)
             )
 
-        return show.beside(*(draw(name) for name in LEARNT))
+        return show.side_by_side(*(panel(name) for name in HISTORY))
 
-    show.Moving(while_learning, {"steps of training": step})
+    show.InteractiveFigure(draw_training, {"steps of training": step})
     return
 
 
 @app.cell
-def _(LEARNT, one_neuron, small):
-    alone, together = LEARNT["one neuron"][-1][1], LEARNT["2-4-4-2"][-1][1]
-    assert alone <= 0.75, "one neuron keeps failing at XOR, however long it learns"
-    assert together == 1.0, "the 2-4-4-2 network has every point right"
-    show.headline(
-        "A line is not enough. A few neurons, each with its own line, are.",
-        f"one neuron ({parameters(one_neuron)} weights) ends at {alone:.0%}, 2-4-4-2 ({parameters(small)} weights) at {together:.0%}.",
+def _(HISTORY, one_neuron, small_network):
+    single_accuracy, network_accuracy = HISTORY["one neuron"][-1][1], HISTORY["2-4-4-2"][-1][1]
+    assert single_accuracy <= 0.75, "one neuron keeps failing at XOR, however long it is trained"
+    assert network_accuracy == 1.0, "the 2-4-4-2 network classifies every point correctly"
+    show.claim(
+        "One line cannot solve XOR. A few neurons, each with a line, can.",
+        f"one neuron ({count_parameters(one_neuron)} weights) ends at {single_accuracy:.0%} "
+        f"accuracy, 2-4-4-2 ({count_parameters(small_network)} weights) at {network_accuracy:.0%}.",
     )
     return
 
@@ -261,8 +288,9 @@ def _(LEARNT, one_neuron, small):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Look at the boundary: it is made of straight pieces. Each hidden neuron gives one bend, and the next layer puts them together.
-    Without the bend, **ReLU**, two layers would be one line again.
+    Look at the boundary: it consists of straight pieces. Each hidden neuron contributes one bend,
+    and the next layer combines the bends. The bend comes from the activation function **ReLU**.
+    Without it, two layers would amount to a single line again.
     """)
     return
 
@@ -271,7 +299,7 @@ def _():
 def _():
     show.formula(
         "<i>h</i> = max(0, <i>W</i><i>x</i> + <i>b</i>)",
-        show.line_of(mlp.MLP, "layers += [nn.Linear"),
+        show.source_line(mlp.MLP, "layers += [nn.Linear"),
     )
     return
 
@@ -279,10 +307,11 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## Enough neurons draw any curve
+    ## Enough neurons approximate any curve
 
-    One input, one hidden layer of *n* neurons, one output. Each neuron adds one bend to the curve, so with enough of them it can
-    follow anything: Cybenko proved it in 1989, Hornik for nets like this one in 1991.
+    Take one input, one hidden layer of *n* neurons, and one output. Each neuron adds one bend to
+    the curve. With enough neurons the network can approximate any continuous function: Cybenko
+    proved it in 1989, and Hornik in 1991 for networks like this one.
 
     Draw your own curve with the five heights. Then give the network more neurons.
     """)
@@ -291,18 +320,18 @@ def _():
 
 @app.cell
 def _():
-    AT = np.linspace(-1, 1, 80, dtype=np.float32)
+    GRID = np.linspace(-1, 1, 80, dtype=np.float32)
     KNOTS = np.linspace(-1, 1, 5)
 
     def curve(heights):
         """A smooth line through the five heights."""
         from scipy.interpolate import CubicSpline
 
-        return CubicSpline(KNOTS, heights)(AT).astype(np.float32)
+        return CubicSpline(KNOTS, heights)(GRID).astype(np.float32)
 
-    def spread(neurons):
-        """A net 1-n-1 whose bends lie evenly over the curve before it learns: by chance alone many would lie beside it."""
-        net = network(f"mlp:{neurons}", inputs=1, outputs=1)
+    def evenly_initialised(neurons):
+        """A 1-n-1 network whose bends start evenly spaced; random ones often miss the curve."""
+        net = points_network(f"mlp:{neurons}", inputs=1, outputs=1)
         hidden = next(layer for layer in net.modules() if isinstance(layer, nn.Linear))
         side = torch.tensor([-1.0, 1.0]).repeat(neurons)[:neurons]
         with torch.no_grad():
@@ -311,53 +340,59 @@ def _():
         return net
 
     @cache
-    def fitted(neurons, heights):
-        """(80,) what a net with one hidden layer makes of the curve, and its root mean squared error."""
-        x, y = torch.from_numpy(AT)[:, None, None, None], torch.from_numpy(curve(heights))[:, None]
-        net = spread(neurons)
-        for _ in learn(net, squared, x, y, count=250, lr=0.1):
+    def fit_curve(neurons, heights):
+        """The (80,) output of a network trained on the curve, and its root mean squared error."""
+        x, y = (
+            torch.from_numpy(GRID)[:, None, None, None],
+            torch.from_numpy(curve(heights))[:, None],
+        )
+        net = evenly_initialised(neurons)
+        for _ in train_steps(net, squared_error, x, y, count=250, lr=0.1):
             pass
-        drawn = answers(net, x)
-        return drawn[:, 0].numpy(), float((drawn - y).square().mean().sqrt())
+        output = net_outputs(net, x)
+        return output[:, 0].numpy(), float((output - y).square().mean().sqrt())
 
     NEURONS = [1, 2, 4, 8, 16, 32]
-    WANTED = (-0.6, 0.8, -0.5, 0.9, 0.2)
+    HEIGHTS = (-0.6, 0.8, -0.5, 0.9, 0.2)
     LEVELS = [round(level, 1) for level in np.arange(-1, 1.01, 0.1)]
     neurons = show.slider(NEURONS, 4)
-    heights = [show.slider(LEVELS, height) for height in WANTED]
-    return AT, KNOTS, NEURONS, WANTED, curve, fitted, heights, neurons
+    heights = [show.slider(LEVELS, height) for height in HEIGHTS]
+    return GRID, KNOTS, NEURONS, HEIGHTS, curve, fit_curve, heights, neurons
 
 
 @app.cell
-def _(AT, KNOTS, curve, fitted, heights, neurons):
-    def approximated(neurons, *heights):
-        drawn, error = fitted(neurons, heights)
+def _(GRID, KNOTS, curve, fit_curve, heights, neurons):
+    def draw_fit(neurons, *heights):
+        output, error = fit_curve(neurons, heights)
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
             axis.plot(
-                AT, curve(heights), color=show.OTHER, lw=5, alpha=0.35, solid_capstyle="round"
+                GRID, curve(heights), color=show.OTHER, lw=5, alpha=0.35, solid_capstyle="round"
             )
             axis.plot(KNOTS, heights, "o", color=show.OTHER, ms=6)
-            axis.plot(AT, drawn, color=show.MODEL, lw=2.2)
+            axis.plot(GRID, output, color=show.MODEL, lw=2.2)
             axis.set(ylim=(-1.6, 1.6), xticks=[], yticks=[-1, 0, 1])
-            axis.set_title(f"{neurons} neuron{'s' * (neurons > 1)}: off by {error:.3f} on average")
+            axis.set_title(f"{neurons} neuron{'s' * (neurons > 1)}: average error {error:.3f}")
 
-        words = f"A curve, and what a network of {neurons} hidden neurons makes of it; the error is {error:.3f}"
-        return show.image(paint, words, (4.6, 2.9)) + show.caption(
-            '<span class="other">The curve that is wanted</span>, and <span class="model">the network\'s</span>.'
+        alt = f"A curve and its approximation by {neurons} hidden neurons; the error is {error:.3f}"
+        return show.figure(draw, alt, (4.6, 2.9)) + show.caption(
+            '<span class="other">The target curve</span> and '
+            '<span class="model">the network\'s output</span>.'
         )
 
     names = ["neurons n", *(f"height {number}" for number in range(1, 6))]
-    show.Moving(approximated, dict(zip(names, [neurons, *heights], strict=True)), offered=1)
+    show.InteractiveFigure(
+        draw_fit, dict(zip(names, [neurons, *heights], strict=True)), static_controls=1
+    )
     return
 
 
 @app.cell
-def _(NEURONS, WANTED, fitted):
-    errors = [fitted(n, WANTED)[1] for n in NEURONS]
+def _(NEURONS, HEIGHTS, fit_curve):
+    errors = [fit_curve(n, HEIGHTS)[1] for n in NEURONS]
 
-    def falling(figure):
+    def draw_errors(figure):
         axis = figure.subplots()
         axis.plot(NEURONS, errors, "o-", color=show.MODEL, ms=5)
         axis.set_xscale("log", base=2)
@@ -369,9 +404,9 @@ def _(NEURONS, WANTED, fitted):
         )
         axis.set_title("average error of the curve above")
 
-    show.show(
-        show.image(
-            falling,
+    show.html(
+        show.figure(
+            draw_errors,
             "The error falls as neurons are added: " + ", ".join(f"{e:.3f}" for e in errors),
             (4.6, 2.5),
         )
@@ -382,10 +417,10 @@ def _(NEURONS, WANTED, fitted):
 @app.cell
 def _(NEURONS, errors):
     for fewer, more in pairwise(errors):
-        assert more <= 1.1 * fewer + 0.005, "with twice the neurons the error does not rise"
-    assert errors[-1] <= 0.05, "32 neurons follow the curve"
+        assert more <= 1.1 * fewer + 0.005, "the error does not rise with twice the neurons"
+    assert errors[-1] <= 0.05, "32 neurons approximate the curve"
     assert errors[0] >= 4 * errors[-1], "one neuron does not"
-    show.headline(
+    show.claim(
         "The error falls as neurons are added.",
         f"{errors[0]:.3f} with {NEURONS[0]} neuron, {errors[-1]:.3f} with {NEURONS[-1]}.",
     )
@@ -397,27 +432,30 @@ def _():
     mo.md("""
     ## What you saw
 
-    - One neuron is one straight line. XOR is out of its reach, for ever.
-    - A hidden layer puts lines together. A tiny network solves XOR, trained by the same loop.
-    - More neurons, more bends: any curve can be followed. That it *can* be followed does not say that it is *learnt* easily, or from
-      few examples. That is the next lesson.
+    - One neuron is one straight line. It can never solve XOR.
 
-    Rosenblatt, "The perceptron", Psychological Review, 1958. Minsky and Papert, *Perceptrons*, 1969. Rumelhart, Hinton and Williams,
-    "Learning representations by back-propagating errors", Nature, 1986. Cybenko, "Approximation by superpositions of a sigmoidal
-    function", 1989. Hornik, "Approximation capabilities of multilayer feedforward networks", 1991.
+    - A hidden layer combines several lines. A tiny network solves XOR, trained by the same loop.
+
+    - More neurons make more bends, so a network can approximate any curve. That does not mean that
+      it *learns* the curve easily, or from few examples. The next lesson is about that.
+
+    Rosenblatt, "The perceptron", Psychological Review, 1958. Minsky and Papert, *Perceptrons*,
+    1969. Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
+    Nature, 1986. Cybenko, "Approximation by superpositions of a sigmoidal function", 1989. Hornik,
+    "Approximation capabilities of multilayer feedforward networks", 1991.
     """)
     return
 
 
 @app.cell(hide_code=True)
-def _(CLOUDS, EXTENT, KINDS, LEARNT):
-    def on_the_index(figure):
+def _(POINTS, EXTENT, LABELS, HISTORY):
+    def draw_poster(figure):
         axis = figure.subplots()
-        show.regions(axis, LEARNT["2-4-4-2"][-1][0], EXTENT)
-        show.points(axis, CLOUDS, KINDS)
-        show.bare(axis)
+        show.decision_regions(axis, HISTORY["2-4-4-2"][-1][0], EXTENT)
+        show.points(axis, POINTS, LABELS)
+        show.hide_axes(axis)
 
-    poster = show.image(on_the_index, "Four clouds of points that two lines part", (4.4, 2.6))
+    poster = show.figure(draw_poster, "Four clusters of points, separated by two lines", (4.4, 2.6))
     return (poster,)
 
 

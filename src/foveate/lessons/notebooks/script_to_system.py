@@ -1,6 +1,7 @@
 """Lesson 12: From a script to a system
 
-Forty lines train a network. Nine steps more, and you can believe it. Each step shows what it caught.
+Forty lines train a network. Nine more steps make its result trustworthy, and each shows what it
+caught.
 """
 
 import marimo
@@ -21,9 +22,15 @@ with app.setup:
     import foveate as fv
     from foveate.audit import audit
     from foveate.data.cache import decoding
-    from foveate.experiment import pipeline
+    from foveate.experiment import evaluate, pipeline
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import Heard, as_input, bundle, digits, right
+    from foveate.lessons.training import (
+        RecordingReporter,
+        accuracy_score,
+        load_digits,
+        make_dataset,
+        to_tensor,
+    )
     from foveate.models.model import VisionModel
     from foveate.training import checkpoint
 
@@ -33,9 +40,10 @@ def _():
     mo.md("""
     # From a script to a system
 
-    Everybody's first network is a script like this one. Load, normalise, shuffle, train, print the accuracy, save. It works. It says a fine number.
+    Everybody's first network is a script like this one. Load, normalise, shuffle, train, print the
+    accuracy, save. It works, and it reports a fine number.
 
-    Is the number true? Read the script, and count what could go wrong.
+    Is the number correct? Read the script, and count what could go wrong.
     """)
     return
 
@@ -48,7 +56,7 @@ from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-x = torch.from_numpy(pictures).float()[:, None]
+x = torch.from_numpy(images).float()[:, None]
 y = torch.from_numpy(labels)
 x = (x - x.mean()) / x.std()
 
@@ -79,146 +87,184 @@ for epoch in range(12):
         optimizer.step()
     with torch.no_grad():
         accuracy = (net(x[test]).argmax(1) == y[test]).float().mean().item()
-    print(f"epoch {epoch + 1}: {accuracy:.1%} right")
+    print(f"epoch {epoch + 1}: accuracy {accuracy:.1%}")
     if accuracy > best:
         best = accuracy
         torch.save(net.state_dict(), folder / "net.pt")
 print(f"best: {best:.1%}")
 """.strip()
-    unbroken = "white-space: pre; overflow-x: auto; overflow-wrap: normal; font-size: 13px"
-    show.show(
-        f'<div class="said"><pre style="{unbroken}"><code>{show.escape(SCRIPT)}</code></pre></div>'
+    style = "white-space: pre; overflow-x: auto; overflow-wrap: normal; font-size: 13px"
+    show.html(
+        f'<div class="terminal"><pre style="{style}"><code>{show.escape(SCRIPT)}</code></pre></div>'
     )
     return (SCRIPT,)
 
 
 @app.cell
 def _(SCRIPT):
-    images, labels = digits()
-    ink = np.random.default_rng(0).permutation(300)[:200]
-    darker = np.rint(0.85 * images[ink[100:]]).astype(np.uint8)
-    # Two downloads put together: 300 digits, and 200 that are among them again, half to the byte, half a little darker.
-    pictures = np.concatenate([images[:300], images[ink[:100]], darker])
-    names = np.concatenate([labels[:300], labels[ink]])
-    FRESH, TRUTH = images[500:], torch.from_numpy(labels[500:])
+    images, labels = load_digits()
+    copied = np.random.default_rng(0).permutation(300)[:200]
+    darker = np.rint(0.85 * images[copied[100:]]).astype(np.uint8)
+    # Two downloads that overlap: 300 digits, and copies of 200 of them, half of them a bit darker.
+    all_images = np.concatenate([images[:300], images[copied[:100]], darker])
+    all_labels = np.concatenate([labels[:300], labels[copied]])
+    NEW_IMAGES, NEW_TARGET = images[500:], torch.from_numpy(labels[500:])
 
-    def scripted(pictures, labels):
-        """Run the script that is shown above, letter by letter: what it says, its names, and how long it took."""
-        spoken = []
+    def run_script(all_images, labels):
+        """Run the script above; return what it prints, its variables and its processor time."""
+        printed = []
         with tempfile.TemporaryDirectory() as folder:
-            shared = {
-                "pictures": pictures,
+            namespace = {
+                "images": all_images,
                 "labels": labels,
                 "folder": Path(folder),
-                "print": spoken.append,
+                "print": printed.append,
             }
-            began = time.process_time()
-            exec(compile(SCRIPT, "script", "exec"), shared)
-            took = time.process_time() - began
-            shared["net"].load_state_dict(torch.load(Path(folder) / "net.pt"))
-        return spoken, shared, took
+            started = time.process_time()
+            exec(compile(SCRIPT, "script", "exec"), namespace)
+            seconds = time.process_time() - started
+            namespace["net"].load_state_dict(torch.load(Path(folder) / "net.pt"))
+        return printed, namespace, seconds
 
-    def truly(shared, normalised=True):
-        """What its best weights have right of 1,297 digits that nobody in this lesson learns from."""
-        x = as_input(FRESH).float()
-        raw = torch.from_numpy(shared["pictures"]).float()
-        return right(shared["net"], (x - raw.mean()) / raw.std() if normalised else x, TRUTH)
+    def actual_accuracy(namespace, normalised=True):
+        """The accuracy of its best weights on 1,297 digits that no training in this lesson uses."""
+        x = to_tensor(NEW_IMAGES).float()
+        training_images = torch.from_numpy(namespace["images"]).float()
+        return accuracy_score(
+            namespace["net"],
+            (x - training_images.mean()) / training_images.std() if normalised else x,
+            NEW_TARGET,
+        )
 
-    SPOKEN, FIRST, TOOK = scripted(pictures, names)
-    TOLD, TRUE = FIRST["best"], truly(FIRST)
-    show.show(show.said("python script.py", "\n".join([*SPOKEN[:2], "…", *SPOKEN[-2:]])))
-    return FIRST, FRESH, TOLD, TOOK, TRUE, TRUTH, names, pictures, scripted, truly
+    PRINTED, FIRST_RUN, SECONDS = run_script(all_images, all_labels)
+    REPORTED, ACTUAL = FIRST_RUN["best"], actual_accuracy(FIRST_RUN)
+    show.html(show.terminal("python script.py", "\n".join([*PRINTED[:2], "…", *PRINTED[-2:]])))
+    return (
+        FIRST_RUN,
+        NEW_IMAGES,
+        REPORTED,
+        SECONDS,
+        ACTUAL,
+        NEW_TARGET,
+        all_labels,
+        all_images,
+        run_script,
+        actual_accuracy,
+    )
 
 
 @app.cell(hide_code=True)
-def _(TOLD, TRUE):
+def _(REPORTED, ACTUAL):
     mo.md(f"""
-    **{TOLD:.0%}.** We kept 1,297 other digits aside that the script never saw. On these, its best weights are right on **{TRUE:.0%}**.
+    **{REPORTED:.0%}.** We held out 1,297 other digits that the script never saw. On these, the
+    accuracy of its best weights is **{ACTUAL:.0%}**.
 
-    Where did {100 * (TOLD - TRUE):.0f} points go? Let us grow the script, one step at a time, into what foveate does, and see what each step catches.
+    Where did {100 * (REPORTED - ACTUAL):.0f} points go? Let us grow the script, one step at a
+    time, into what foveate does, and see what each step catches.
     """)
     return
 
 
 @app.cell
-def _(FRESH, TRUTH, names, pictures, scripted, truly):
-    joined = bundle(pictures, names)
-    seen = decoding.survey(joined)
-    report = audit(seen.dataset, seen.hashes, seen.image_stats)
-    DOUBLE = len(pictures) - len(set(report.alike.clusters.tolist()))
-    WARNED = [
-        (kind.check, kind.samples, kind.findings[0])
-        for kind in report.kinds
-        if "twice" in kind.check or "nearly" in kind.check
+def _(NEW_IMAGES, NEW_TARGET, all_labels, all_images, run_script, actual_accuracy):
+    joined = make_dataset(all_images, all_labels)
+    surveyed = decoding.survey(joined)
+    audited = audit(surveyed.dataset, surveyed.hashes, surveyed.image_stats)
+    COPIES = len(all_images) - len(set(audited.alike.clusters.tolist()))
+    WARNINGS = [
+        (group.check, group.samples, group.findings[0])
+        for group in audited.kinds
+        if "twice" in group.check or "nearly" in group.check
     ]
-    keep = np.sort(np.unique(report.alike.clusters, return_index=True)[1])  # one of each
-    _, SECOND, _ = scripted(pictures[keep], names[keep])
-    found = bundle(pictures[keep], names[keep])
-    HOW = {"model": "tiny_cnn", "epochs": 12, "batch_size": 32}
+    # Keep one image of each cluster of duplicates.
+    kept_indices = np.sort(np.unique(audited.alike.clusters, return_index=True)[1])
+    _, CLEAN_RUN, _ = run_script(all_images[kept_indices], all_labels[kept_indices])
+    clean = make_dataset(all_images[kept_indices], all_labels[kept_indices])
+    SETTINGS = {"model": "tiny_cnn", "epochs": 12, "batch_size": 32}
 
-    class Cut(Exception):
-        """The lights go out."""
+    class PowerCut(Exception):
+        """A simulated power cut."""
 
-    class Dark(Heard):
-        """Stops everything in the middle of a run, without a word to it."""
+    class PowerCutReporter(RecordingReporter):
+        """Stops the run in the middle, without warning."""
 
         @contextlib.contextmanager
         def training(self, *_):
             def tick(progress, *_):
-                if progress.step == AT:
-                    raise Cut
+                if progress.step == CUT_STEP:
+                    raise PowerCut
 
             yield tick
 
-    AT = 50
+    CUT_STEP = 50
     with tempfile.TemporaryDirectory() as _folder:
         folder = Path(_folder)
-        heard = Heard()
-        plain = fv.train(found, out=folder / "plain", augment="none", reporter=heard, **HOW)
-        system = fv.train(found, out=folder / "system", **HOW)
-        with contextlib.suppress(Cut):
-            fv.train(found, out=folder / "killed", save_seconds=0.05, reporter=Dark(), **HOW)
-        FROM = checkpoint.read(folder / "killed" / "last.safetensors")[1]["progress"]["step"]
+        recorder = RecordingReporter()
+        plain = fv.train(clean, out=folder / "plain", augment="none", reporter=recorder, **SETTINGS)
+        system = fv.train(clean, out=folder / "system", **SETTINGS)
+        with contextlib.suppress(PowerCut):
+            fv.train(
+                clean,
+                out=folder / "killed",
+                save_seconds=0.05,
+                reporter=PowerCutReporter(),
+                **SETTINGS,
+            )
+        _, state = checkpoint.read(folder / "killed" / "last.safetensors")
+        RESUMED_FROM = state["progress"]["step"]
         resumed = fv.resume(
-            fv.Run(folder / "killed", fv.Run.open(folder / "killed").settings, found)
+            fv.Run(folder / "killed", fv.Run.open(folder / "killed").settings, clean)
         )
-        ones, others = (checkpoint.read(run.weights)[0] for run in (system, resumed))
-        BITS = (
-            all(torch.equal(value, others[name]) for name, value in ones.items())
-            and ones.keys() == others.keys()
+        weights, resumed_weights = (checkpoint.read(run.weights)[0] for run in (system, resumed))
+        SAME_BITS = (
+            all(torch.equal(value, resumed_weights[name]) for name, value in weights.items())
+            and weights.keys() == resumed_weights.keys()
         )
         LOSSES = [(row["step"], row["train_loss"]) for row in resumed.curves]
         FIRST_TEST = system.test()
-        asked = Heard()
-        SECOND_TEST, OPENED = pipeline.test(system, reporter=asked), len(system.ledger.entries)
-        AGAIN = asked.lines[-1]
-        P = plain.results
-        page = system.report_path.read_text("utf-8")
+        test_recorder = RecordingReporter()
+        SECOND_TEST, LEDGER_ENTRIES = (
+            pipeline.test(system, reporter=test_recorder),
+            len(system.ledger.entries),
+        )
+        LEDGER_MESSAGE = test_recorder.lines[-1]
+        RESULTS = plain.results
+        report_html = system.report_path.read_text("utf-8")
         FILES = {path.name: path.stat().st_size for path in sorted(system.path.iterdir())}
         nets = {"without": plain.load()[1], "with": system.load()[1]}
-        LOADS = len(re.findall(r"""(?:src|href)=["'](?!#|data:)|url\((?!#|["']?data:)""", page))
+        N_REQUESTS = len(
+            re.findall(r"""(?:src|href)=["'](?!#|data:)|url\((?!#|["']?data:)""", report_html)
+        )
 
-    moved = [
-        np.roll(np.pad(FRESH, ((0, 0), (1, 1), (1, 1))), by, (1, 2))[:, 1:-1, 1:-1]
+    shifted_images = [
+        np.roll(np.pad(NEW_IMAGES, ((0, 0), (1, 1), (1, 1))), by, (1, 2))[:, 1:-1, 1:-1]
         for by in ((0, 1), (0, -1), (1, 0), (-1, 0))
     ]
-    MOVED = {
-        name: float(np.mean([right(net, as_input(some), TRUTH) for some in moved]))
+    SHIFTED = {
+        name: float(
+            np.mean(
+                [accuracy_score(net, to_tensor(digits), NEW_TARGET) for digits in shifted_images]
+            )
+        )
         for name, net in nets.items()
     }
-    STILL = {name: right(net, as_input(FRESH), TRUTH) for name, net in nets.items()}
+    CENTRED = {
+        name: accuracy_score(net, to_tensor(NEW_IMAGES), NEW_TARGET) for name, net in nets.items()
+    }
 
-    TOLD_2, TRUE_2 = SECOND["best"], truly(SECOND)
+    REPORTED_CLEAN, ACTUAL_CLEAN = CLEAN_RUN["best"], actual_accuracy(CLEAN_RUN)
     return (
-        AGAIN, AT, BITS, DOUBLE, FILES, FIRST_TEST, FROM, LOADS, LOSSES, MOVED, OPENED, P, SECOND_TEST, STILL, TOLD_2, TRUE_2, WARNED, heard,
+        LEDGER_MESSAGE, SAME_BITS, COPIES, FILES, FIRST_TEST, RESUMED_FROM, N_REQUESTS, LOSSES,
+        SHIFTED, LEDGER_ENTRIES, RESULTS, SECOND_TEST, CENTRED, REPORTED_CLEAN, ACTUAL_CLEAN,
+        WARNINGS, recorder,
     )  # fmt: skip
 
 
 @app.cell
 def _():
     STEPS = [
-        "the script", "look for copies", "split first", "a baseline", "pictures in, answers out",
-        "augmentation", "seed and resume", "intervals", "test once", "a page",
+        "the script", "find duplicates", "split first", "a baseline", "stored normalisation",
+        "augmentation", "seed and resume", "intervals", "test once", "a report",
     ]  # fmt: skip
     step = show.slider(range(1, len(STEPS) + 1), 1)
     return STEPS, step
@@ -226,16 +272,18 @@ def _():
 
 @app.cell
 def _(
-    AGAIN, DOUBLE, FILES, FIRST, FIRST_TEST, FROM, LOSSES, MOVED, P, STEPS, STILL, TOLD, TOLD_2, TOOK, TRUE, TRUE_2, WARNED, heard, step, truly,
+    LEDGER_MESSAGE, COPIES, FILES, FIRST_RUN, FIRST_TEST, RESUMED_FROM, LOSSES, SHIFTED, RESULTS,
+    STEPS, CENTRED, REPORTED, REPORTED_CLEAN, SECONDS, ACTUAL, ACTUAL_CLEAN, WARNINGS, recorder,
+    step, actual_accuracy,
 ):  # fmt: skip
-    UNNORMALISED = truly(FIRST, normalised=False)
-    VALID, BASE = P["valid"]["accuracy"], P["baseline"]["valid"]
+    UNNORMALISED = actual_accuracy(FIRST_RUN, normalised=False)
+    VALID, BASE = RESULTS["valid"]["accuracy"], RESULTS["baseline"]["valid"]
     TEST = FIRST_TEST["accuracy"]
 
     def bars(rows, title):
-        """Shares as bars, each with its words inside or beside. rows: (words, share, colour)"""
+        """Draw accuracies as bars. rows: (label, accuracy, colour)"""
 
-        def paint(figure):
+        def draw(figure):
             axis = figure.subplots()
             axis.barh(
                 range(len(rows)),
@@ -243,11 +291,11 @@ def _(
                 color=[row[2] for row in rows],
                 height=0.66,
             )
-            for place, (_, share, colour) in enumerate(rows):
+            for index, (_, value, colour) in enumerate(rows):
                 axis.text(
                     1.02,
-                    place,
-                    f"{share:.1%}",
+                    index,
+                    f"{value:.1%}",
                     va="center",
                     weight="bold",
                     color=colour if colour != show.LINE else show.INK,
@@ -262,26 +310,26 @@ def _(
             axis.grid(visible=False)
             axis.set_title(title)
 
-        return show.image(
-            paint, "; ".join(f"{words}: {share:.1%}" for words, share, _ in rows), (4.8, 1.9)
+        return show.figure(
+            draw, "; ".join(f"{label}: {value:.1%}" for label, value, _ in rows), (4.8, 1.9)
         )
 
-    def cut_and_gone_on(figure):
+    def draw_resumed(figure):
         axis = figure.subplots()
         at, loss = zip(*LOSSES, strict=True)
         axis.plot(at, loss, "o-", color=show.MODEL, ms=5, lw=2)
-        axis.axvline(FROM, color=show.OTHER, lw=2, ls=(0, (4, 2)))
+        axis.axvline(RESUMED_FROM, color=show.OTHER, lw=2, ls=(0, (4, 2)))
         axis.text(
-            FROM + 2,
+            RESUMED_FROM + 2,
             max(loss) * 0.9,
-            f"cut off; saved at step {FROM}",
+            f"resumed from step {RESUMED_FROM}",
             color=show.OTHER,
             weight="bold",
         )
         axis.set(ylim=(0, None), xlabel="steps")
-        axis.set_title("training loss: no seam to be seen")
+        axis.set_title("training loss of the resumed run")
 
-    def sure(figure):
+    def draw_interval(figure):
         axis = figure.subplots()
         axis.plot(
             [TEST["low"], TEST["high"]],
@@ -292,11 +340,11 @@ def _(
             alpha=0.45,
         )
         axis.plot(TEST["value"], 0, "o", color=show.MODEL, ms=12)
-        axis.plot(STILL["with"], 0, "D", color=show.OTHER, ms=9)
+        axis.plot(CENTRED["with"], 0, "D", color=show.OTHER, ms=9)
         axis.text(
-            STILL["with"],
+            CENTRED["with"],
             -0.5,
-            "1,297 fresh digits",
+            "1,297 new digits",
             color=show.OTHER,
             ha="center",
             va="top",
@@ -310,139 +358,194 @@ def _(
             ha="center",
             weight="bold",
         )
-        axis.set(xlim=(min(TEST["low"], STILL["with"]) - 0.04, 1.01), ylim=(-1.3, 1.1), yticks=[])
+        axis.set(xlim=(min(TEST["low"], CENTRED["with"]) - 0.04, 1.01), ylim=(-1.3, 1.1), yticks=[])
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.set_title(f"{TEST['value']:.1%}, 95% interval {TEST['low']:.0%} to {TEST['high']:.0%}")
 
-    copies = "\n".join(
-        f"! {check}: {count} samples, e.g. {', '.join(one.ids[:2])}" for check, count, one in WARNED
+    audit_output = "\n".join(
+        f"! {check}: {count} samples, e.g. {', '.join(first.ids[:2])}"
+        for check, count, first in WARNINGS
     )
-    parts = next(line for line in heard.lines if "train," in line)
-    LIFT = P["lift"]["valid"]["accuracy"]
-    ROWS = {
+    split_output = next(line for line in recorder.lines if "train," in line)
+    LIFT = RESULTS["lift"]["valid"]["accuracy"]
+    BASELINES = ("nearest neighbour", "logistic regression", "majority class")
+    PANELS = {
         1: (
-            "x = (x - x.mean()) / x.std()\norder = torch.randperm(len(x))\ntest, train = order[:100], order[100:]",
-            bars([("the script says", TOLD, show.OTHER), ("on fresh digits", TRUE, show.MODEL)], "right"),
-            f"{TOOK:.1f} seconds of processor, and a figure that is {100 * (TOLD - TRUE):.0f} points too good. The script cannot know.",
+            "x = (x - x.mean()) / x.std()\norder = torch.randperm(len(x))\n"
+            "test, train = order[:100], order[100:]",
+            bars(
+                [("reported", REPORTED, show.OTHER), ("on new digits", ACTUAL, show.MODEL)],
+                "accuracy",
+            ),
+            f"{SECONDS:.1f} seconds of processor time, and a result that is "
+            f"{100 * (REPORTED - ACTUAL):.0f} points too good. The script cannot know.",
         ),
         2: (
             "",
-            show.said("foveate audit digits", copies)
+            show.terminal("foveate audit digits", audit_output)
             + '<div style="height: 14px"></div>'
             + bars(
-                [("the script says now", TOLD_2, show.OTHER), ("on fresh digits", TRUE_2, show.MODEL)],
-                "right, without copies",
+                [
+                    ("reported", REPORTED_CLEAN, show.OTHER),
+                    ("on new digits", ACTUAL_CLEAN, show.MODEL),
+                ],
+                "accuracy without copies",
             ),
-            f"{DOUBLE} of the 500 pictures were there twice: two downloads overlapped, and the shuffle dealt the twins to both sides. "
-            "We keep one of each. The same script tells a lower figure, and it is nearer to the truth.",
+            f"{COPIES} of the 500 images were duplicates: two downloads overlapped, and the "
+            "shuffle put copies into both splits. We keep one of each. "
+            "The same script now reports a lower accuracy, and it is closer to the actual one.",
         ),
         3: (
             "",
-            show.said('run = fv.train("digits")', parts),
-            f"Three parts, before anything else. The best epoch (number {P['best_epoch']:.0f} of {P['epochs']:.0f}) is chosen on the "
-            "validation part; mean and deviation come from the train part alone. The test part is locked.",
+            show.terminal('run = fv.train("digits")', split_output),
+            "foveate makes three splits before anything else. "
+            f"The best epoch (number {RESULTS['best_epoch']:.0f} of {RESULTS['epochs']:.0f}) is "
+            "chosen on the validation split. The mean and standard deviation come from the train "
+            "split alone. The test split is locked.",
         ),
         4: (
-            show.line_of(pipeline._judge, 'results["lift"][part] ='),
+            show.source_line(evaluate, '["lift"]['),
             bars(
-                [("network", VALID["value"], show.MODEL), *((name, BASE[name]["accuracy"]["value"], show.LINE) for name in ("nearest neighbour", "logistic regression", "majority class"))],
-                "right on the validation part",
+                [
+                    ("network", VALID["value"], show.MODEL),
+                    *((name, BASE[name]["accuracy"]["value"], show.LINE) for name in BASELINES),
+                ],
+                "accuracy on the validation split",
             ),
-            f"Sobering: <i>nearest neighbour</i>, which learns nothing at all, has {BASE['nearest neighbour']['accuracy']['value']:.0%}. That is "
-            f"what a network has to beat, not 10%. This one: {100 * LIFT['value']:+.0f} points ({100 * LIFT['low']:+.0f} to {100 * LIFT['high']:+.0f}).",
+            "Sobering: <i>nearest neighbour</i>, which learns nothing at all, reaches "
+            f"{BASE['nearest neighbour']['accuracy']['value']:.0%}. A network has to beat that, "
+            f"not 10%. The lift of this one: {100 * LIFT['value']:+.0f} points "
+            f"({100 * LIFT['low']:+.0f} to {100 * LIFT['high']:+.0f}).",
         ),
         5: (
-            show.line_of(VisionModel.normalised, "return"),
+            show.source_line(VisionModel.normalise, "return ("),
             bars(
-                [("script, as trained", TRUE, show.LINE), ("script, one line forgotten", UNNORMALISED, show.OTHER), ("foveate, raw pictures", STILL["without"], show.MODEL)],
-                "right on fresh digits",
+                [
+                    ("script, as trained", ACTUAL, show.LINE),
+                    ("script, not normalised", UNNORMALISED, show.OTHER),
+                    ("foveate, raw images", CENTRED["without"], show.MODEL),
+                ],
+                "accuracy on new digits",
             ),
-            "The script's weights work only beside its line of normalisation, with that very mean. Whoever loads them without it gets wrong answers, and no error. In foveate mean and deviation are in the weights' file, and the net takes pictures as they are.",
+            "The script's weights work only with its line of normalisation, and with exactly that "
+            "mean. Without the line the predictions are wrong, and no error is raised. foveate "
+            "stores the mean and standard deviation with the weights, and the network takes images "
+            "as they are.",
         ),
         6: (
-            'fv.train("digits", augment="auto")   # what it does is chosen from the data',
+            'fv.train("digits", augment="auto")   # the augmentation is chosen from the data',
             bars(
-                [("without", MOVED["without"], show.OTHER), ("with augmentation", MOVED["with"], show.MODEL)],
-                "right on digits moved by one pixel",
+                [
+                    ("without", SHIFTED["without"], show.OTHER),
+                    ("with augmentation", SHIFTED["with"], show.MODEL),
+                ],
+                "accuracy on digits shifted by one pixel",
             ),
-            f"Each picture is moved by up to a pixel each time it is seen. Digits are not mirrored: a mirrored 3 is no 3. On digits that stand still: {STILL['without']:.1%} without, {STILL['with']:.1%} with.",
+            "Each image is shifted by up to a pixel each time it is used. Digits are not mirrored: "
+            "a mirrored 3 is not a 3. On digits that are not shifted: "
+            f"{CENTRED['without']:.1%} without augmentation, {CENTRED['with']:.1%} with it.",
         ),
         7: (
-            'run = fv.resume("runs/digits")   # after the lights went out',
-            show.image(cut_and_gone_on, f"Loss of a run that was cut off after step {FROM} and went on", (4.8, 2.2)),
-            f"Cut off by an error in the middle, and gone on from step {FROM}, the last one saved: every weight equals that of the run that was never stopped, to the last bit. Chance is a function of the seed, the epoch and the picture, so there is no state to lose.",
+            'run = fv.resume("runs/digits")   # after the power cut',
+            show.figure(
+                draw_resumed,
+                f"The loss of a run that stopped after step {RESUMED_FROM} and was resumed",
+                (4.8, 2.2),
+            ),
+            "An error stopped the run in the middle. It was resumed from the last checkpoint, "
+            f"at step {RESUMED_FROM}. Every weight equals that of the uninterrupted run, to the "
+            "last bit. Randomness is a function of the seed, the epoch and the image, so there is "
+            "no random state to lose.",
         ),
         8: (
-            show.line_of(pipeline._judge, "mine = resampled("),
-            show.image(sure, f"{TEST['value']:.1%}, 95% interval {TEST['low']:.1%} to {TEST['high']:.1%}", (4.8, 2.0)),
-            f"{TEST['n']} pictures are few. The interval says so, and what holds on 1,297 fresh digits ({STILL['with']:.1%}) can be compared with it.",
+            show.source_line(evaluate, " = resampled("),
+            show.figure(
+                draw_interval,
+                f"{TEST['value']:.1%}, 95% interval {TEST['low']:.1%} to {TEST['high']:.1%}",
+                (4.8, 2.0),
+            ),
+            f"{TEST['n']} images are few, and the interval shows it. It can be compared with the "
+            f"accuracy on 1,297 new digits ({CENTRED['with']:.1%}).",
         ),
         9: (
             "",
-            show.said("run.test()\nrun.test()   # just once more …", AGAIN),
-            f"The test part is opened once, after everything is decided: {TEST['value']:.1%}. The script looked at it twelve times, and kept the best.",
+            show.terminal("run.test()\nrun.test()   # just once more …", LEDGER_MESSAGE),
+            "The test split is opened once, after every decision is made: "
+            f"{TEST['value']:.1%}. The script looked at it twelve times, and kept the best.",
         ),
         10: (
             "",
-            show.said("ls runs/digits", "\n".join(f"{size / 1000:7.1f} kB  {name}" for name, size in FILES.items())),
-            "All that was done is in the folder: settings, split, curves, figures, every answer, and a page for people that holds it all and loads nothing.",
+            show.terminal(
+                "ls runs/digits",
+                "\n".join(f"{size / 1000:7.1f} kB  {name}" for name, size in FILES.items()),
+            ),
+            "The folder records the whole run: settings, split, curves, metrics, every prediction, "
+            "and a report that is a single page and loads nothing.",
         ),
-    }  # fmt: skip
+    }
 
-    def grown(step):
-        code, seen, words = ROWS[step]
+    def draw_step(step):
+        code, content, explanation = PANELS[step]
         dots = "".join(
-            f'<span style="flex: 1; height: 8px; border-radius: 4px; background: var(--{"model" if place < step else "line"})"></span>'
-            for place in range(len(STEPS))
+            '<span style="flex: 1; height: 8px; border-radius: 4px; '
+            f'background: var(--{"model" if index < step else "line"})"></span>'
+            for index in range(len(STEPS))
         )
         return (
-            f'<div style="display: flex; gap: 4px; margin-bottom: 12px" aria-hidden="true">{dots}</div>'
-            f'<p style="font-size: 20px; font-weight: 650; margin-bottom: 10px">{step}. {STEPS[step - 1].capitalize()}</p>'
+            '<div style="display: flex; gap: 4px; margin-bottom: 12px" aria-hidden="true">'
+            f"{dots}</div>"
+            '<p style="font-size: 20px; font-weight: 650; margin-bottom: 10px">'
+            f"{step}. {STEPS[step - 1].capitalize()}</p>"
             + (
-                f'<div class="said" style="margin-bottom: 14px"><pre><code>{show.escape(code)}</code></pre></div>'
+                '<div class="terminal" style="margin-bottom: 14px">'
+                f"<pre><code>{show.escape(code)}</code></pre></div>"
                 if code
                 else ""
             )
-            + f"{seen}{show.caption(words)}"
+            + f"{content}{show.caption(explanation)}"
         )
 
-    show.Moving(grown, {"step": step})
+    show.InteractiveFigure(draw_step, {"step": step})
     return (UNNORMALISED,)
 
 
 @app.cell
-def _(BITS, DOUBLE, FROM, TOLD, TOLD_2, TRUE, TRUE_2):
-    assert TOLD > TRUE + 0.015, "the script's figure is better than it is"
-    assert DOUBLE >= 190, "nearly all of the 200 copies are found"
-    assert abs(TOLD_2 - TRUE_2) < TOLD - TRUE, (
-        "without the copies the same script is nearer to the truth"
+def _(SAME_BITS, COPIES, RESUMED_FROM, REPORTED, REPORTED_CLEAN, ACTUAL, ACTUAL_CLEAN):
+    assert REPORTED > ACTUAL + 0.015, "the script reports too high an accuracy"
+    assert COPIES >= 190, "nearly all of the 200 copies are found"
+    assert abs(REPORTED_CLEAN - ACTUAL_CLEAN) < REPORTED - ACTUAL, (
+        "without the copies the report is closer to the actual accuracy"
     )
-    assert FROM > 0, "the run was stopped in the middle"
-    assert BITS, "gone on after the lights went out, it ends with the same bits"
-    show.headline(
-        "The script flattered itself. The copies are found, and a run that was cut off ends with the same bits.",
-        f"{TOLD:.1%} told, {TRUE:.1%} true, without copies {TOLD_2:.1%} and {TRUE_2:.1%}; {DOUBLE} of 200 copies found; stopped at step {FROM} and gone on: every weight is equal.",
+    assert RESUMED_FROM > 0, "the run was stopped in the middle"
+    assert SAME_BITS, "the resumed run ends with the same bits"
+    show.claim(
+        "Copies inflate the script's accuracy. foveate finds them. "
+        "A resumed run ends with the same bits.",
+        f"{REPORTED:.1%} reported and {ACTUAL:.1%} actual, without copies {REPORTED_CLEAN:.1%} and "
+        f"{ACTUAL_CLEAN:.1%}; {COPIES} of 200 copies found; resumed from step {RESUMED_FROM} "
+        "with equal weights.",
     )
     return
 
 
 @app.cell
-def _(FIRST_TEST, LOADS, MOVED, OPENED, SECOND_TEST, STILL, TRUE, UNNORMALISED):
-    assert UNNORMALISED < TRUE - 0.02, (
-        "weights without their normalisation answer worse, and raise no error"
+def _(FIRST_TEST, N_REQUESTS, SHIFTED, LEDGER_ENTRIES, SECOND_TEST, CENTRED, ACTUAL, UNNORMALISED):
+    assert UNNORMALISED < ACTUAL - 0.02, (
+        "without their normalisation the weights predict worse, and raise no error"
     )
-    assert MOVED["with"] > MOVED["without"] + 0.02, "augmentation helps where digits move"
-    assert SECOND_TEST == FIRST_TEST, "asked again, the test part tells the first result"
-    assert OPENED == 1, "it was opened once"
-    assert LOADS == 0, "the page loads nothing"
+    assert SHIFTED["with"] > SHIFTED["without"] + 0.02, "augmentation helps with shifted digits"
+    assert SECOND_TEST == FIRST_TEST, "a second test returns the first result"
+    assert LEDGER_ENTRIES == 1, "the test split was opened once"
+    assert N_REQUESTS == 0, "the report loads nothing"
     low, high = FIRST_TEST["accuracy"]["low"], FIRST_TEST["accuracy"]["high"]
-    assert low - 0.03 <= STILL["with"] <= high + 0.03, (
-        "what holds on fresh digits lies within the interval, or at its edge"
+    assert low - 0.03 <= CENTRED["with"] <= high + 0.03, (
+        "the accuracy on new digits lies within the interval, or at its edge"
     )
-    show.headline(
-        "The system's figure can be believed: what holds on fresh digits agrees with its interval.",
-        f"test {FIRST_TEST['accuracy']['value']:.1%} ({low:.1%} to {high:.1%}), fresh digits {STILL['with']:.1%}; moved by a pixel {MOVED['without']:.0%} without and "
-        f"{MOVED['with']:.0%} with augmentation; one line of normalisation forgotten: {UNNORMALISED:.0%}.",
+    show.claim(
+        "The system's result can be trusted: its interval fits the accuracy on new digits.",
+        f"test {FIRST_TEST['accuracy']['value']:.1%} ({low:.1%} to {high:.1%}), "
+        f"new digits {CENTRED['with']:.1%}; shifted by a pixel {SHIFTED['without']:.0%} without "
+        f"and {SHIFTED['with']:.0%} with augmentation; without normalisation {UNNORMALISED:.0%}.",
     )
     return
 
@@ -461,34 +564,41 @@ def _():
     mo.md("""
     ## What you saw
 
-    - The script was not wrong. Each of its lines is in every tutorial. It just never asked.
-    - Most steps do not make the network better. They make the *figure* true, and that is worth more.
-    - None of the steps is hard. All of them together are what is forgotten on a Friday evening. So let a program do them.
+    - No line of the script is wrong. Each of them is in every tutorial. What it lacks is the
+      checks.
 
-    LeCun, Cortes and Burges, "The MNIST database", 1998. Kapoor and Narayanan, "Leakage and the reproducibility crisis in machine-learning-based science", 2023. Efron and
-    Tibshirani, *An introduction to the bootstrap*, 1993. Barz and Denzler, "Do we train on test data?", 2020, who found copies across the parts of CIFAR.
+    - Most steps do not make the network better. They make the *metric* correct, and that is worth
+      more.
+
+    - None of the steps is hard. But on a Friday evening it is easy to forget one. So let a program
+      do them.
+
+    LeCun, Cortes and Burges, "The MNIST database", 1998. Kapoor and Narayanan, "Leakage and the
+    reproducibility crisis in machine-learning-based science", 2023. Efron and Tibshirani, *An
+    introduction to the bootstrap*, 1993. Barz and Denzler, "Do we train on test data?", 2020, who
+    found copies across the splits of CIFAR.
     """)
     return
 
 
 @app.cell(hide_code=True)
 def _(STEPS):
-    def stairs(figure):
+    def draw_poster(figure):
         axis = figure.subplots()
-        for place, words in enumerate(STEPS):
-            colour = show.OTHER if place == 0 else show.MODEL
+        for index, label in enumerate(STEPS):
+            colour = show.OTHER if index == 0 else show.MODEL
             axis.barh(
-                place,
-                3.6 + 0.72 * place,
+                index,
+                3.6 + 0.72 * index,
                 left=0,
                 color=colour,
                 height=0.82,
-                alpha=1 if place in (0, 9) else 0.75,
+                alpha=1 if index in (0, 9) else 0.75,
             )
             axis.text(
                 0.15,
-                place,
-                words if place == 0 else f"+ {words}",
+                index,
+                label if index == 0 else f"+ {label}",
                 va="center",
                 color="#ffffff",
                 fontsize=10,
@@ -497,7 +607,9 @@ def _(STEPS):
         axis.set(xlim=(0, 10.2), ylim=(9.6, -0.6))
         axis.axis("off")
 
-    poster = show.image(stairs, "A script, and the nine steps that make it a system", (4.4, 2.6))
+    poster = show.figure(
+        draw_poster, "A script, and the nine steps that make it a system", (4.4, 2.6)
+    )
     return (poster,)
 
 

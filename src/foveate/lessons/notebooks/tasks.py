@@ -1,6 +1,7 @@
 """Lesson 11: One scene, six questions
 
-What is it, where, which pixels, which thing, draw it, cut out what I point at: what goes in, what comes out.
+Class, boxes, pixels, instances, an image from text, a mask from a click: the input and output of
+six tasks.
 """
 
 import marimo
@@ -8,6 +9,9 @@ import marimo
 app = marimo.App(app_title="One scene, six questions", css_file="style.css")
 
 with app.setup:
+    import ast
+    import inspect
+    import textwrap
     from functools import cache
 
     import marimo as mo
@@ -17,10 +21,10 @@ with app.setup:
     from foveate.data import label_maps, task_views
     from foveate.data.dataset import ArraySource, Dataset, Sample
     from foveate.data.images import fit
-    from foveate.data.rng import SampleRNG, keys
+    from foveate.data.rng import SampleRNG, sample_keys
     from foveate.experiment import pipeline
     from foveate.lessons import drawings as show
-    from foveate.lessons.training import taught
+    from foveate.lessons.training import train_task
     from foveate.tasks import promptable, text_to_image
     from foveate.training import loop
 
@@ -30,10 +34,12 @@ def _():
     mo.md("""
     # One scene, six questions
 
-    Houses and trees, by day, at dusk, at night. *What is this place? Where are the houses? What is that thing there?*
-    Each is another question to the same picture, and each wants another kind of answer.
+    Houses and trees, by day, at dusk, at night. *What is this place? Where are the houses? Which
+    pixels belong to that tree?* Each is a different question about the same image, and each needs
+    a different type of answer.
 
-    Six small networks learn them on this page, in some seconds each. None of the scenes below was shown to them before.
+    Six small networks learn to answer them on this page, in some seconds each. None of the scenes
+    below was in their training data.
     """)
     return
 
@@ -43,7 +49,7 @@ def _():
     SIDE = 32
     Y, X = np.mgrid[:SIDE, :SIDE] + 0.5
     PLACES = {"town": "houses", "forest": "trees", "village": "houses and trees"}
-    KINDS = ("house", "tree")
+    CLASSES = ("house", "tree")
     SKIES = {
         "by day": ((120, 185, 240), (190, 225, 250)),
         "at dusk": ((90, 60, 120), (250, 150, 90)),
@@ -52,169 +58,168 @@ def _():
     LANDS = {"by day": (196, 214, 120), "at dusk": (150, 120, 90), "at night": (50, 66, 84)}
     LIGHT = {"by day": (1, 1, 1), "at dusk": (0.9, 0.68, 0.62), "at night": (0.5, 0.52, 0.68)}
     WALLS = ((214, 60, 48), (240, 238, 228), (244, 196, 70))
-    DROPPABLE = (
-        (34, 110, 52),
-        (70, 140, 50),
-        (226, 142, 44),
-    )  # the last in autumn, as yellow as some walls
+    # The last crown is that of an autumn tree, as yellow as some walls.
+    CROWNS = ((34, 110, 52), (70, 140, 50), (226, 142, 44))
 
-    def house(when, rng):
-        """Where it stands on the ground, and its parts: pixels, colour, whether the light falls on them."""
-        wide, high, ground = rng.integers(6, 17), rng.integers(4, 9), rng.integers(21, 31)
-        left, eaves = rng.integers(1, 31 - wide), ground - high
-        middle, peak = left + wide / 2, eaves - wide / 2
-        walls = (left < X) & (left + wide > X) & (ground > Y) & (eaves < Y)
-        roof = (eaves >= Y) & (peak < Y) & (np.abs(X - middle) < (Y - peak) * (1 + 2 / wide))
-        window = (np.abs(X - middle) < 1.1) & (np.abs(Y - ground + high / 2 + 0.5) < 1.1)
-        glass = (70, 90, 120) if when == "by day" else (255, 220, 110)
+    def draw_house(light, rng):
+        """Its position on the ground, and its layers: pixels, colour, whether the light dims it."""
+        width, height, ground = rng.integers(6, 17), rng.integers(4, 9), rng.integers(21, 31)
+        left, eaves = rng.integers(1, 31 - width), ground - height
+        centre, peak = left + width / 2, eaves - width / 2
+        walls = (left < X) & (left + width > X) & (ground > Y) & (eaves < Y)
+        roof = (eaves >= Y) & (peak < Y) & (np.abs(X - centre) < (Y - peak) * (1 + 2 / width))
+        window = (np.abs(X - centre) < 1.1) & (np.abs(Y - ground + height / 2 + 0.5) < 1.1)
+        glass = (70, 90, 120) if light == "by day" else (255, 220, 110)
         return ground, [
             (walls, WALLS[rng.integers(3)], True),
             (roof, (120, 52, 40), True),
             (window, glass, False),
         ]
 
-    def tree(when, rng):
-        del when
-        radius, tall, middle, ground = (
+    def draw_tree(rng):
+        radius, tall, centre, ground = (
             rng.uniform(2.8, 5),
             rng.uniform(1, 1.7),
             rng.uniform(5, 27),
             rng.integers(21, 31),
         )
-        trunk = (np.abs(X - middle) < 1.1) & (ground > Y) & (ground - 4 < Y)
-        crown = (X - middle) ** 2 + ((Y - (ground - 3 - tall * radius)) / tall) ** 2 < radius**2
-        return ground, [(trunk, (96, 62, 36), True), (crown, DROPPABLE[rng.integers(3)], True)]
+        trunk = (np.abs(X - centre) < 1.1) & (ground > Y) & (ground - 4 < Y)
+        crown = (X - centre) ** 2 + ((Y - (ground - 3 - tall * radius)) / tall) ** 2 < radius**2
+        return ground, [(trunk, (96, 62, 36), True), (crown, CROWNS[rng.integers(3)], True)]
 
     def scene(rng):
-        """(32, 32, 3) uint8, its things, what place it is, and when."""
-        place, when = list(PLACES)[rng.integers(3)], list(SKIES)[rng.integers(3)]
-        own = {"town": [0], "forest": [1], "village": [0, 1]}[place]
-        while len(own) < rng.integers(2, 4):
-            own = [*own, own[rng.integers(len(own))]]
-        while True:  # until each is seen well
-            things = sorted(
-                ((*(house, tree)[k](when, rng), k) for k in own), key=lambda thing: thing[0]
+        """Draw a scene: (32, 32, 3) uint8, its instances, its place and its light."""
+        place, light = list(PLACES)[rng.integers(3)], list(SKIES)[rng.integers(3)]
+        object_classes = {"town": [0], "forest": [1], "village": [0, 1]}[place]
+        while len(object_classes) < rng.integers(2, 4):
+            object_classes = [*object_classes, object_classes[rng.integers(len(object_classes))]]
+        while True:  # until each object is clearly visible
+            objects = sorted(
+                ((*(draw_tree(rng) if k else draw_house(light, rng)), k) for k in object_classes),
+                key=lambda item: item[0],
             )
-            masks = [np.any([where for where, _, _ in parts], 0) for _, parts, _ in things]
+            masks = [np.any([pixels for pixels, _, _ in layers], 0) for _, layers, _ in objects]
             ids = np.zeros((SIDE, SIDE), np.int32)
             for number, mask in enumerate(masks, 1):
-                ids[mask] = number  # nearer things hide those behind them
+                ids[mask] = number  # nearer objects hide those behind them
             if all(
                 (ids == number).sum() > 0.88 * mask.sum() for number, mask in enumerate(masks, 1)
             ):
                 break
-        above, below = (np.array(colour, float) for colour in SKIES[when])
+        above, at_horizon = (np.array(colour, float) for colour in SKIES[light])
         horizon = rng.integers(15, 19)
-        picture = above + np.clip(Y / horizon, 0, 1)[..., None] * (below - above)
-        if when != "at dusk":
+        image = above + np.clip(Y / horizon, 0, 1)[..., None] * (at_horizon - above)
+        if light != "at dusk":
             disc = (X - rng.uniform(3, 29)) ** 2 + (Y - rng.uniform(3, 7)) ** 2 < 5.5
-            picture[disc] = (255, 236, 120) if when == "by day" else (235, 235, 220)
-        picture[horizon < Y] = LANDS[when]
-        for _, parts, _ in things:
-            for where, colour, lit in parts:
-                picture[where] = np.array(colour) * (LIGHT[when] if lit else 1)
-        picture += rng.normal(0, 4, picture.shape)
-        classes = Boxes(np.zeros((len(own), 4)), np.array([k for _, _, k in things]))
+            image[disc] = (255, 236, 120) if light == "by day" else (235, 235, 220)
+        image[horizon < Y] = LANDS[light]
+        for _, layers, _ in objects:
+            for pixels, colour, lit in layers:
+                image[pixels] = np.array(colour) * (LIGHT[light] if lit else 1)
+        image += rng.normal(0, 4, image.shape)
+        classes = Boxes(np.zeros((len(object_classes), 4)), np.array([k for _, _, k in objects]))
         return (
-            np.clip(picture, 0, 255).astype(np.uint8),
+            np.clip(image, 0, 255).astype(np.uint8),
             label_maps.instances(ids, classes),
             place,
-            when,
+            light,
         )
 
-    return KINDS, LANDS, PLACES, SIDE, SKIES, scene
+    return CLASSES, LANDS, PLACES, SIDE, SKIES, scene
 
 
 @app.cell
-def _(KINDS, PLACES, scene):
-    def six(count, seed):
-        """The same scenes as data for each of the six tasks."""
+def _(CLASSES, PLACES, scene):
+    def make_datasets(count, seed):
+        """The same scenes as a dataset for each of the six tasks."""
         rng = np.random.default_rng(seed)
-        made = [scene(rng) for _ in range(count)]
-        rows = np.stack([picture for picture, *_ in made])
+        scenes = [scene(rng) for _ in range(count)]
+        images = np.stack([image for image, *_ in scenes])
 
-        def of(task, classes, truths, pixels=rows):
+        def dataset(task, classes, targets, pixels=images):
             sources = [
-                Sample(f"{seed}/{row}", ArraySource(pixels, row), truth)
-                for row, truth in enumerate(truths)
+                Sample(f"{seed}/{row}", ArraySource(pixels, row), target)
+                for row, target in enumerate(targets)
             ]
             return Dataset("landscapes", task, classes, sources)
 
-        things = of("instance", KINDS, [things for _, things, _, _ in made])
-        labels = [Label(list(PLACES).index(place)) for _, _, place, _ in made]
-        told = [Captions((f"{PLACES[place]} {when}",)) for _, _, place, when in made]
-        small = rows.reshape(count, 8, 4, 8, 4, 3).mean((2, 4)).round().astype(np.uint8)
+        objects = dataset("instance", CLASSES, [objects for _, objects, _, _ in scenes])
+        labels = [Label(list(PLACES).index(place)) for _, _, place, _ in scenes]
+        captions = [Captions((f"{PLACES[place]} {light}",)) for _, _, place, light in scenes]
+        thumbnails = images.reshape(count, 8, 4, 8, 4, 3).mean((2, 4)).round().astype(np.uint8)
         return {
-            "classification": of("classification", tuple(PLACES), labels),
-            "detection": task_views.for_task(things, "detection"),
-            "semantic": task_views.for_task(things, "semantic"),
-            "instance": things,
-            "text_to_image": of("text_to_image", (), told, small),
-            "promptable": task_views.for_task(things, "promptable"),
+            "classification": dataset("classification", tuple(PLACES), labels),
+            "detection": task_views.for_task(objects, "detection"),
+            "semantic": task_views.for_task(objects, "semantic"),
+            "instance": objects,
+            "text_to_image": dataset("text_to_image", (), captions, thumbnails),
+            "promptable": task_views.for_task(objects, "promptable"),
         }
 
-    TRAIN, HELD = six(240, seed=0), six(40, seed=1)
-    return HELD, TRAIN
+    TRAIN, TEST = make_datasets(240, seed=0), make_datasets(40, seed=1)
+    return TEST, TRAIN
 
 
 @app.cell
 def _(TRAIN):
-    HOW = {
-        "classification": ("tiny_cnn", {"count": 80, "lr": 5e-3, "batch": 10}),
-        "detection": ("cnn", {"count": 30, "lr": 5e-3, "batch": 8}),
-        "semantic": ("tiny_cnn", {"count": 45, "lr": 5e-3, "batch": 8}),
-        "instance": ("tiny_cnn", {"count": 65, "lr": 6e-3, "batch": 8}),
-        "text_to_image": ("patch_resnet", {"count": 150, "lr": 3e-3, "batch": 16}),
-        "promptable": ("cnn", {"count": 75, "lr": 8e-3, "batch": 6}),
-    }  # the backbone, steps, the largest learning rate, and scenes a step
-    LEARNT = {name: taught(TRAIN[name], model, **how) for name, (model, how) in HOW.items()}
-    return (LEARNT,)
+    SETTINGS = {
+        "classification": ("tiny_cnn", {"count": 80, "lr": 5e-3, "batch_size": 10}),
+        "detection": ("cnn", {"count": 30, "lr": 5e-3, "batch_size": 8}),
+        "semantic": ("tiny_cnn", {"count": 45, "lr": 5e-3, "batch_size": 8}),
+        "instance": ("tiny_cnn", {"count": 65, "lr": 6e-3, "batch_size": 8}),
+        "text_to_image": ("patch_resnet", {"count": 150, "lr": 3e-3, "batch_size": 16}),
+        "promptable": ("cnn", {"count": 75, "lr": 8e-3, "batch_size": 6}),
+    }  # the backbone, steps, the peak learning rate, and the batch size
+    TRAINED = {
+        name: train_task(TRAIN[name], model, **how) for name, (model, how) in SETTINGS.items()
+    }
+    return (TRAINED,)
 
 
 @app.cell
-def _(HELD, LEARNT):
-    IMAGES = HELD["instance"].samples[0].source.rows  # (40, 32, 32, 3)
-    TIMES = 6  # enlarged, so that words below a picture can be read
+def _(TEST, TRAINED):
+    IMAGES = TEST["instance"].samples[0].source.rows  # (40, 32, 32, 3)
+    TIMES = 6  # the enlargement leaves room for a readable caption
 
-    def large(image):
+    def enlarge(image):
         return image.repeat(TIMES, 0).repeat(TIMES, 1)
 
-    def drawn(texts, noises):
-        """For each text, and the number of the noise that it begins with, all that this is on its way: 11 of (8, 8, 3) each."""
-        task, net = LEARNT["text_to_image"]
-        draws = SampleRNG(keys([f"noise {noise}" for noise in noises]), 0)
-        return list(task.generate(net, texts, draws, guidance=1.5, steps=10))
+    def generate(texts, noises):
+        """Generate an image per text and noise number; all 11 stages, each (8, 8, 3)."""
+        task, net = TRAINED["text_to_image"]
+        rng = SampleRNG(sample_keys([f"noise {noise}" for noise in noises]), 0)
+        return list(task.generate(net, texts, rng, guidance=1.5, steps=10))
 
     @cache
-    def painted(text, noise):
-        return drawn([text], [noise])[0]
+    def generate_one(text, noise):
+        return generate([text], [noise])[0]
 
     def smooth(thumbnail):
         return fit(thumbnail, 32 * TIMES, 3)
 
     @cache
-    def seer(row):
-        task, net = LEARNT["promptable"]
+    def predictor(row):
+        task, net = TRAINED["promptable"]
         return task.set_image(net, IMAGES[row])
 
     @cache
-    def clicked(row, x, y):
-        """What is cut out by one click on that pixel: (32, 32) bool, and the IoU that it is estimated to have."""
-        asked = seer(row)
-        asked.forget()
-        mask = asked.click(x + 0.5, y + 0.5)
-        return mask, asked.sure
+    def click_mask(row, x, y):
+        """The (32, 32) bool mask for a click on that pixel, and its predicted IoU."""
+        prompted = predictor(row)
+        prompted.reset()
+        mask = prompted.click(x + 0.5, y + 0.5)
+        return mask, prompted.predicted_iou
 
-    def marked(picture, x, y):
-        """A white spot with a dark edge at that pixel of the scene."""
-        picture, times = picture.copy(), len(picture) // 32
-        down, across = np.mgrid[: len(picture), : len(picture)]
-        away = np.hypot(across - times * (x + 0.5), down - times * (y + 0.5)) / times
-        picture[away < 1.0], picture[away < 0.65] = 20, 255
-        return picture
+    def mark_click(image, x, y):
+        """Mark that pixel of the scene with a white dot."""
+        image, scale = image.copy(), len(image) // 32
+        down, across = np.mgrid[: len(image), : len(image)]
+        distance = np.hypot(across - scale * (x + 0.5), down - scale * (y + 0.5)) / scale
+        image[distance < 1.0], image[distance < 0.65] = 20, 255
+        return image
 
-    def deepest(mask):
-        """x and y of the pixel that lies deepest in it."""
+    def deepest_pixel(mask):
+        """x and y of the pixel that is farthest from the mask's border."""
         from scipy.ndimage import distance_transform_edt
 
         y, x = np.unravel_index(
@@ -222,61 +227,64 @@ def _(HELD, LEARNT):
         )
         return int(x), int(y)
 
-    return IMAGES, clicked, deepest, drawn, large, marked, painted, smooth
+    return IMAGES, click_mask, deepest_pixel, generate, enlarge, mark_click, generate_one, smooth
 
 
 @app.cell
-def _(HELD, IMAGES, LEARNT, clicked, deepest, large, marked, painted, smooth):
+def _(TEST, IMAGES, TRAINED, click_mask, deepest_pixel, enlarge, mark_click, generate_one, smooth):
     @cache
-    def answered(name, row):
-        """Answer and truth of a held-out scene, drawn by the task itself, and both in words."""
-        task, net = LEARNT[name]
-        image, truth = IMAGES[row], HELD[name][row].target
+    def predict_scene(name, row):
+        """Prediction and target of a test scene, drawn by the task, each with its text."""
+        task, net = TRAINED[name]
+        image, target = IMAGES[row], TEST[name][row].target
         if name == "text_to_image":
-            text = truth.texts[0]
-            made = Captions((text,))
-            return (task.draw(smooth(painted(text, row)[-1]), made), f"made from “{text}”"), (
-                task.draw(large(image), truth),
-                "the scene that has these words",
+            text = target.texts[0]
+            caption = Captions((text,))
+            return (
+                task.draw(smooth(generate_one(text, row)[-1]), caption),
+                f"made from “{text}”",
+            ), (
+                task.draw(enlarge(image), target),
+                "the scene with this caption",
             )
         if name == "promptable":
-            thing = truth[np.array([0])]
-            mask = thing.masks((32, 32))[0]
-            x, y = deepest(mask)
-            found, sure = clicked(row, x, y)
-            answer = label_maps.from_masks(found[None], np.array([sure]))
-            pictures = [marked(task.draw(image, one), x, y) for one in (answer, thing)]
-            return (pictures[0], task.summary(answer)), (pictures[1], f"{mask.sum()} pixels")
-        (answer,) = task.predict(net, [image])
-        below = large(image) if name == "classification" else image
-        return (task.draw(below, answer), task.summary(answer)), (
-            task.draw(below, truth),
-            task.summary(truth),
+            instance = target[np.array([0])]
+            mask = instance.masks((32, 32))[0]
+            x, y = deepest_pixel(mask)
+            predicted_mask, iou = click_mask(row, x, y)
+            prediction = label_maps.from_masks(predicted_mask[None], np.array([iou]))
+            drawings = [mark_click(task.draw(image, one), x, y) for one in (prediction, instance)]
+            return (drawings[0], task.summary(prediction)), (drawings[1], f"{mask.sum()} pixels")
+        (prediction,) = task.predict(net, [image])
+        background = enlarge(image) if name == "classification" else image
+        return (task.draw(background, prediction), task.summary(prediction)), (
+            task.draw(background, target),
+            task.summary(target),
         )
 
     QUESTIONS = {
         "classification": "What is it?",
-        "detection": "Where are things?",
-        "semantic": "What is each pixel?",
-        "instance": "Which pixels are which thing?",
-        "text_to_image": "Draw what I say",
-        "promptable": "Cut out what I click",
+        "detection": "Where are the objects?",
+        "semantic": "What class is each pixel?",
+        "instance": "Which pixels belong to which object?",
+        "text_to_image": "Draw this text",
+        "promptable": "What did I click on?",
     }
-    SHOWN = 6
-    scene_number = show.slider(range(1, SHOWN + 1), 2)
-    return QUESTIONS, SHOWN, answered, scene_number
+    N_SCENES = 6
+    scene_number = show.slider(range(1, N_SCENES + 1), 2)
+    return QUESTIONS, N_SCENES, predict_scene, scene_number
 
 
 @app.cell
-def _(QUESTIONS, answered, scene_number):
-    def all_six(number):
+def _(QUESTIONS, predict_scene, scene_number):
+    def draw_all(number):
         tiles = []
         for name, question in QUESTIONS.items():
-            (picture, said), _ = answered(name, number - 1)
-            tiles.append((picture, f"{name}: {said}", f"<b>{question}</b><br>{name}"))
-        return show.tiles(*tiles)
+            (image, text), _ = predict_scene(name, number - 1)
+            tiles.append((image, f"{name}: {text}", f"<b>{question}</b><br>{name}"))
+        return show.gallery(*tiles)
 
-    show.Moving(all_six, {"scene": scene_number})
+    show.InteractiveFigure(draw_all, {"scene": scene_number})
     return
 
 
@@ -285,57 +293,65 @@ def _():
     mo.md("""
     ## A task is a function
 
-    Something goes in, something of a certain type comes out. A class. Boxes. A class for each pixel. Two trees that touch are *one* patch
-    for the third question and *two* things for the fourth. That is the whole difference between them.
+    A task has an input and an output of a certain type. A class. Boxes. A class for each pixel.
+    For semantic segmentation, two trees that touch are *one* region. For instance segmentation,
+    they are *two* objects. The output type is the whole difference.
 
-    Two tasks take more than a picture: a **click**, or **words** and no picture at all.
+    Two tasks take a different input: an image with a **click**, or a **text** and no image at all.
 
-    Choose a task. The lines are foveate's own: the type of the answer, the last layers that give it, and the figure that it is judged by.
+    Choose a task. The lines are foveate's source code: the type of the prediction, the layers that
+    compute it, and its primary metric.
     """)
     return
 
 
 @app.cell
-def _(LEARNT, QUESTIONS, SHOWN):
+def _(TRAINED, QUESTIONS, N_SCENES):
     IN_OUT = {
-        "classification": ("picture", "Label", "a class, and how sure"),
-        "detection": ("picture", "Boxes", "corners, class and score of each"),
-        "semantic": ("picture", "Mask", "a class for each pixel"),
-        "instance": ("picture", "Instances", "a box and pixels for each thing"),
-        "text_to_image": ("Captions", "Drawn", "a picture, out of noise"),
-        "promptable": ("picture and clicks", "Instances", "the pixels of what was meant"),
+        "classification": ("image", "Label", "a class and its confidence"),
+        "detection": ("image", "Boxes", "corners, class and score of each object"),
+        "semantic": ("image", "Mask", "a class for each pixel"),
+        "instance": ("image", "Instances", "a box and a mask for each object"),
+        "text_to_image": ("Captions", "GeneratedImage", "an image, made from noise"),
+        "promptable": ("image and clicks", "Instances", "the mask of the object under the click"),
     }
-    NETS = {"instance": ("head = ", "return "), "promptable": ("return ",)}
-    ALIAS = {"promptable": promptable, "text_to_image": text_to_image}
+    OUTPUT_MODULES = {"promptable": promptable, "text_to_image": text_to_image}
+
+    def head_source(task_type):
+        """The method that builds the head, without its docstring."""
+        method = ast.parse(textwrap.dedent(inspect.getsource(task_type.head))).body[0]
+        if ast.get_docstring(method):
+            del method.body[0]
+        return textwrap.indent(ast.unparse(method), "    ")
 
     def source(name):
-        kind = type(LEARNT[name][0])
-        lines = [show.line_of(ALIAS[name], "Answer = ")] if name in ALIAS else []
-        lines += [
-            show.line_of(kind, f"class {kind.__name__}"),
-            "    " + show.line_of(kind, "primary = "),
-            show.line_of(kind.net, "def net("),
-            *("    " + show.line_of(kind.net, part) for part in NETS.get(name, ("return ",))),
+        task_type = type(TRAINED[name][0])
+        lines = [
+            show.source_line(task_type, f"class {task_type.__name__}"),
+            "    " + show.source_line(task_type, "primary_metric = "),
+            head_source(task_type),
         ]
+        if name in OUTPUT_MODULES:
+            lines.insert(0, show.source_line(OUTPUT_MODULES[name], "Prediction = "))
         return "\n".join(lines)
 
     task_name = mo.ui.radio(list(QUESTIONS), value="instance", inline=True)
-    of_scene = show.slider(range(1, SHOWN + 1), 2)
+    of_scene = show.slider(range(1, N_SCENES + 1), 2)
     return IN_OUT, of_scene, source, task_name
 
 
 @app.cell
-def _(IN_OUT, answered, of_scene, source, task_name):
-    def one_task(name, number):
-        given, type_, told = IN_OUT[name]
-        (answer, said), (truth, known) = answered(name, number - 1)
-        words = f"{given} → <b>{type_}</b><br><small>{told}</small>"
-        return show.formula(words, source(name)).text + show.tiles(
-            (answer, f"{name}: {said}", f"<b>answer</b><br>{said}"),
-            (truth, f"truth: {known}", f"<b>truth</b><br>{known}"),
+def _(IN_OUT, predict_scene, of_scene, source, task_name):
+    def draw_task(name, number):
+        input_type, output_type, description = IN_OUT[name]
+        (prediction, text), (target, target_text) = predict_scene(name, number - 1)
+        math = f"{input_type} → <b>{output_type}</b><br><small>{description}</small>"
+        return show.formula(math, source(name)).text + show.gallery(
+            (prediction, f"{name}: {text}", f"<b>prediction</b><br>{text}"),
+            (target, f"target: {target_text}", f"<b>target</b><br>{target_text}"),
         )
 
-    show.Moving(one_task, {"task": task_name, "scene": of_scene})
+    show.InteractiveFigure(draw_task, {"task": task_name, "scene": of_scene})
     return
 
 
@@ -344,9 +360,10 @@ def _():
     mo.md("""
     ## Point at it
 
-    Classes are not asked for here, only: *that thing*. Move the click over a house, a tree, the sky. The picture is looked at once; each click
-    then costs only the last layers (Segment Anything works so). The network also says what IoU it expects:
-    the share of pixels, of those in its mask or in the true one, that are in both.
+    This task does not ask for a class, only for the object under the click. Move the click over a
+    house, a tree, the sky. The image is encoded once; each click then runs only the last layers
+    (Segment Anything works in this way). The network also predicts the IoU of its mask: the area
+    of the intersection with the target mask, divided by the area of the union.
     """)
     return
 
@@ -360,105 +377,114 @@ def _():
 
 
 @app.cell
-def _(IMAGES, LEARNT, clicked, click_scene, click_x, click_y, marked):
-    def at_click(x, y, number):
-        mask, sure = clicked(int(number) - 1, x, y)
-        task = LEARNT["promptable"][0]
-        cut = task.draw(
-            IMAGES[int(number) - 1], label_maps.from_masks(mask[None], np.array([sure]))
+def _(IMAGES, TRAINED, click_mask, click_scene, click_x, click_y, mark_click):
+    def draw_click(x, y, number):
+        mask, iou = click_mask(int(number) - 1, x, y)
+        task = TRAINED["promptable"][0]
+        drawing = task.draw(
+            IMAGES[int(number) - 1], label_maps.from_masks(mask[None], np.array([iou]))
         )
-        told = f"{mask.sum()} pixels, IoU expected {sure:.0%}"
-        return show.tiles(
+        description = f"{mask.sum()} pixels, predicted IoU {iou:.0%}"
+        return show.gallery(
             (
-                marked(cut, x, y),
-                f"A click at {x}, {y}: {told}",
-                f"<b>click at x = {x}, y = {y}</b><br>{told}",
+                mark_click(drawing, x, y),
+                f"A click at {x}, {y}: {description}",
+                f"<b>click at x = {x}, y = {y}</b><br>{description}",
             )
         )
 
-    show.Moving(at_click, {"click x": click_x, "click y": click_y, "scene": click_scene}, offered=2)
+    show.InteractiveFigure(
+        draw_click,
+        {"click x": click_x, "click y": click_y, "scene": click_scene},
+        static_controls=2,
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## Say it
+    ## From text to image
 
-    The other way round: words in, a picture out. It begins as noise. The network says which way each pixel has to go, ten times
-    (**flow matching**). Choose the words. Other noise, another picture of the same words.
+    The other direction: text in, an image out. Generation begins with noise. In ten steps the
+    network predicts in which direction each pixel has to change (**flow matching**). Choose the
+    words. Different noise gives a different image for the same words.
 
-    In these few seconds it learns thumbnails of 8 × 8 pixels, enough for a sky and some spots below it. `foveate train mnist --task text_to_image` takes minutes, and draws digits.
+    In these few seconds it learns thumbnails of 8 × 8 pixels, enough for a sky and some spots
+    below it. `foveate train mnist --task text_to_image` takes minutes, and draws digits.
     """)
     return
 
 
 @app.cell
 def _(PLACES, SKIES):
-    what = mo.ui.radio(list(PLACES.values()), value="trees", inline=True)
-    when_said = mo.ui.radio(list(SKIES), value="by day", inline=True)
+    place = mo.ui.radio(list(PLACES.values()), value="trees", inline=True)
+    light_choice = mo.ui.radio(list(SKIES), value="by day", inline=True)
     noise = show.slider(range(1, 5), 1)
-    return noise, what, when_said
+    return noise, place, light_choice
 
 
 @app.cell
-def _(noise, painted, what, when_said):
-    def on_its_way(what, when, noise):
-        stages = painted(f"{what} {when}", noise)
+def _(noise, generate_one, place, light_choice):
+    def draw_generation(place, light, noise):
+        stages = generate_one(f"{place} {light}", noise)
 
-        def paint(figure):
+        def draw(figure):
             axes = figure.subplots(1, 5, width_ratios=(1, 1, 1, 1, 1.9))
             for axis, at in zip(axes, (0, 3, 6, 8, 10), strict=True):
                 axis.imshow(stages[at], interpolation="bicubic")
-                show.bare(axis, {0: "noise", 10: f"{what} {when}"}.get(at, f"step {at}"))
+                show.hide_axes(axis, {0: "noise", 10: f"{place} {light}"}.get(at, f"step {at}"))
 
-        return show.image(paint, f"Noise becomes a picture of {what} {when}", (5.2, 1.8))
+        return show.figure(draw, f"Noise becomes an image of {place} {light}", (5.2, 1.8))
 
-    show.Moving(on_its_way, {"draw": what, "when": when_said, "noise": noise})
+    show.InteractiveFigure(draw_generation, {"place": place, "light": light_choice, "noise": noise})
     return
 
 
 @app.cell
-def _(LANDS, PLACES, SKIES, TRAIN, drawn):
-    asked_for = [(thing, when) for thing in PLACES.values() for when in SKIES for _ in range(6)]
-    finished = [
+def _(LANDS, PLACES, SKIES, TRAIN, generate):
+    prompts = [(place, light) for place in PLACES.values() for light in SKIES for _ in range(6)]
+    generated = [
         stages[-1]
-        for stages in drawn([" ".join(words) for words in asked_for], range(len(asked_for)))
+        for stages in generate([" ".join(prompt) for prompt in prompts], range(len(prompts)))
     ]
-    made = {words: [] for words in asked_for}
-    for words, picture in zip(asked_for, finished, strict=True):
-        made[words].append(picture.astype(float))
-    made = {words: np.stack(pictures) for words, pictures in made.items()}
-    small = TRAIN["text_to_image"].samples[0].source.rows.astype(float)
-    said = np.array([sample.target.texts[0] for sample in TRAIN["text_to_image"]])
-    middle = {
-        when: small[np.char.endswith(said, when)].mean((0, 1, 2)) for when in LANDS
-    }  # a mean colour for each light
-    right_light = np.mean(
+    by_prompt = {prompt: [] for prompt in prompts}
+    for prompt, generated_image in zip(prompts, generated, strict=True):
+        by_prompt[prompt].append(generated_image.astype(float))
+    by_prompt = {prompt: np.stack(images) for prompt, images in by_prompt.items()}
+    thumbnails = TRAIN["text_to_image"].samples[0].source.rows.astype(float)
+    captions = np.array([sample.target.texts[0] for sample in TRAIN["text_to_image"]])
+    mean_colour = {
+        light: thumbnails[np.char.endswith(captions, light)].mean((0, 1, 2)) for light in LANDS
+    }
+    light_accuracy = np.mean(
         [
-            min(middle, key=lambda light: np.abs(middle[light] - picture.mean((0, 1))).sum())
-            == when
-            for (_, when), pictures in made.items()
-            for picture in pictures
+            min(
+                mean_colour, key=lambda light: np.abs(mean_colour[light] - image.mean((0, 1))).sum()
+            )
+            == light
+            for (_, light), images in by_prompt.items()
+            for image in images
         ]
     )
 
-    def green(pictures):
-        """How much greener than red it is where things stand."""
-        return float((pictures[:, 3:7, :, 1] - pictures[:, 3:7, :, 0]).mean())
+    def green_excess(images):
+        """The mean excess of green over red in the rows of the objects."""
+        return float((images[:, 3:7, :, 1] - images[:, 3:7, :, 0]).mean())
 
-    greens = {
-        thing: np.mean([green(made[thing, when]) for when in SKIES])
-        for thing in ("houses", "trees")
+    greenness = {
+        place: np.mean([green_excess(by_prompt[place, light]) for light in SKIES])
+        for place in ("houses", "trees")
     }
-    assert right_light > 0.8, "made pictures have the light that was asked for"
-    assert greens["trees"] > greens["houses"], (
-        "where trees were asked for it is greener than where houses were"
+    assert light_accuracy > 0.8, "the generated images have the light of their text"
+    assert greenness["trees"] > greenness["houses"], (
+        "images of trees are greener than images of houses"
     )
-    show.headline(
-        "What is made follows the words.",
-        f"of {6 * len(made)} made pictures {right_light:.0%} are nearest in colour to scenes of the light that was asked for; where things stand, "
-        f"green exceeds red by {greens['trees']:.0f} in trees and by {greens['houses']:.0f} in houses, of 255.",
+    show.claim(
+        "The generated image follows the text.",
+        f"{light_accuracy:.0%} of {6 * len(by_prompt)} generated images have the mean colour of "
+        f"their light; green exceeds red by {greenness['trees']:.0f} in images of trees and by "
+        f"{greenness['houses']:.0f} in images of houses, on a scale of 255.",
     )
     return
 
@@ -466,91 +492,98 @@ def _(LANDS, PLACES, SKIES, TRAIN, drawn):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## Are the answers any good?
+    ## Are the predictions any good?
 
-    Each kind of answer needs its own figure. But the question is the same: is it better than the simplest thing that could
-    work? Each task brings such **baselines**: the commonest class, boxes at the usual places, colour alone, a flood fill from the click.
+    Each task needs its own metric. But the question is the same: is the network better than the
+    simplest method that could work? Each task provides such **baselines**: the most frequent
+    class, boxes at the usual positions, colour alone, a flood fill from the click.
     """)
     return
 
 
 @app.cell
-def _(HELD, LEARNT, TRAIN):
-    FIGURES = {
+def _(TEST, TRAINED, TRAIN):
+    METRICS = {
         "classification": "accuracy",
         "detection": "mAP50",
         "semantic": "mIoU",
         "instance": "mAP50",
         "promptable": "IoU, 1 click",
     }
-    MINE, BEST = {}, {}
-    for _name in FIGURES:
-        _task, _net = LEARNT[_name]
-        _rows = HELD[_name].samples
-        _truths = [sample.target for sample in _rows]
-        _asked = _task.make_prompts([sample.source.read() for sample in _rows], _truths)
-        _known = [sample.target for sample in TRAIN[_name]]
-        _rivals = _task.baselines(TRAIN[_name].samples[0].source.rows, _known, seed=0)(_asked)
-        MINE[_name] = _task.score(_task.predict(_net, _asked), _truths)[_task.primary_metric]
-        _theirs = {
-            rival: _task.score(said, _truths)[_task.primary_metric]
-            for rival, said in _rivals.items()
+    SCORES, BEST_BASELINE = {}, {}
+    for _name in METRICS:
+        _task, _net = TRAINED[_name]
+        _rows = TEST[_name].samples
+        _targets = [sample.target for sample in _rows]
+        _prompted = _task.make_prompts([sample.source.read() for sample in _rows], _targets)
+        _train_targets = [sample.target for sample in TRAIN[_name]]
+        _baselines = _task.baselines(TRAIN[_name].samples[0].source.rows, _train_targets, seed=0)(
+            _prompted
+        )
+        SCORES[_name] = _task.score(_task.predict(_net, _prompted), _targets)[_task.primary_metric]
+        _baseline_scores = {
+            name: _task.score(text, _targets)[_task.primary_metric]
+            for name, text in _baselines.items()
         }
-        BEST[_name] = max(_theirs.items(), key=lambda pair: pair[1])
-    return BEST, FIGURES, MINE
+        BEST_BASELINE[_name] = max(_baseline_scores.items(), key=lambda pair: pair[1])
+    return BEST_BASELINE, METRICS, SCORES
 
 
 @app.cell
-def _(BEST, FIGURES, MINE):
-    def against_baselines(figure):
+def _(BEST_BASELINE, METRICS, SCORES):
+    def draw_scores(figure):
         axis = figure.subplots()
-        for place, name in enumerate(FIGURES):
-            axis.barh(place - 0.2, MINE[name], 0.36, color=show.MODEL)
-            axis.barh(place + 0.2, BEST[name][1], 0.36, color=show.OTHER)
+        for place, name in enumerate(METRICS):
+            axis.barh(place - 0.2, SCORES[name], 0.36, color=show.MODEL)
+            axis.barh(place + 0.2, BEST_BASELINE[name][1], 0.36, color=show.OTHER)
             axis.text(
-                MINE[name] + 0.015,
+                SCORES[name] + 0.015,
                 place - 0.2,
-                f"{MINE[name]:.0%}",
+                f"{SCORES[name]:.0%}",
                 va="center",
                 color=show.MODEL,
                 weight="bold",
             )
             axis.text(
-                BEST[name][1] + 0.015,
+                BEST_BASELINE[name][1] + 0.015,
                 place + 0.2,
-                f"{BEST[name][1]:.0%} {BEST[name][0]}",
+                f"{BEST_BASELINE[name][1]:.0%} {BEST_BASELINE[name][0]}",
                 va="center",
                 fontsize=8,
             )
         axis.set(
-            yticks=range(len(FIGURES)), xlim=(0, 1.12), xticks=[], ylim=(len(FIGURES) - 0.5, -0.5)
+            yticks=range(len(METRICS)), xlim=(0, 1.12), xticks=[], ylim=(len(METRICS) - 0.5, -0.5)
         )
-        axis.set_yticklabels([f"{name}\n{figure}" for name, figure in FIGURES.items()])
+        axis.set_yticklabels([f"{name}\n{metric}" for name, metric in METRICS.items()])
         axis.grid(visible=False)
 
-    told = "; ".join(
-        f"{name}: {MINE[name]:.0%}, {BEST[name][0]} {BEST[name][1]:.0%}" for name in FIGURES
+    captions = "; ".join(
+        f"{name}: {SCORES[name]:.0%}, {BEST_BASELINE[name][0]} {BEST_BASELINE[name][1]:.0%}"
+        for name in METRICS
     )
-    show.show(
-        show.image(against_baselines, told, (5.0, 3.6)),
+    show.html(
+        show.figure(draw_scores, captions, (5.0, 3.6)),
         show.caption(
-            '<span class="model">The network</span>, and <span class="other">the best baseline of the task</span>.'
+            '<span class="model">The network</span> and '
+            '<span class="other">the best baseline of the task</span>.'
         ),
     )
     return
 
 
 @app.cell
-def _(BEST, MINE):
+def _(BEST_BASELINE, SCORES):
     for _name in ("classification", "detection", "semantic", "instance"):
-        assert MINE[_name] > BEST[_name][1], (
+        assert SCORES[_name] > BEST_BASELINE[_name][1], (
             f"{_name} beats its best baseline on scenes that it never saw"
         )
-    assert MINE["promptable"] > 0.5, "one click cuts out more than half of what either mask has"
-    show.headline(
+    assert SCORES["promptable"] > 0.5, "one click cuts out more than half of what either mask has"
+    show.claim(
         "In seconds, each network learns what no baseline can.",
         "on held-out scenes "
-        + ", ".join(f"{name} {MINE[name]:.0%} against {BEST[name][1]:.0%}" for name in MINE)
+        + ", ".join(
+            f"{name} {SCORES[name]:.0%} against {BEST_BASELINE[name][1]:.0%}" for name in SCORES
+        )
         + ".",
     )
     return
@@ -559,11 +592,12 @@ def _(BEST, MINE):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## What stays
+    ## What stays the same
 
-    Of all this the task's file is what differs: its net's last layers, its loss, its figures. Any backbone of foveate's can look at the picture; here
-    it is `tiny_cnn`, the `cnn` of lesson 3, or `patch_resnet`, which never pools. The loop is one, and so are the steps around it: split, baseline, train, evaluate.
-    These lines run for each of the six:
+    A task's file holds only what differs: its head, its loss, its metrics. Any of foveate's
+    backbones can encode the image. Here they are `tiny_cnn`, the `cnn` of lesson 3, and
+    `patch_resnet`, which never pools. All tasks share one training loop, and the steps around it:
+    split, baseline, train, evaluate. These lines run for each of the six:
     """)
     return
 
@@ -571,16 +605,16 @@ def _():
 @app.cell(hide_code=True)
 def _():
     _loop = ("output = net(", "losses = loss(", ".backward()", "optimizer.step()")
-    _steps = ("# 2. collect, 3. split", "# 4. baseline", "# 5. train", "# 6. evaluate")
-    show.show(
+    _steps = ("# 2. collect", "# 4. baseline", "# 5. train", "# 6. evaluate")
+    show.html(
         show.formula(
-            "the loop<br><small>answer, how wrong, which way, change</small>",
-            "\n".join(show.line_of(loop.steps, part).split("  #")[0] for part in _loop),
+            "the loop<br><small>predict, loss, gradients, step</small>",
+            "\n".join(show.source_line(loop.steps, part).split("  #")[0] for part in _loop),
         ).text,
         "<br>",
         show.formula(
             "the steps around it<br><small>nowhere does foveate ask which task it is</small>",
-            "\n".join(show.line_of(pipeline, part) for part in _steps),
+            "\n".join(show.source_line(pipeline, part) for part in _steps),
         ).text,
     )
     return
@@ -588,17 +622,17 @@ def _():
 
 @app.cell
 def _(TRAIN):
-    fits = []
+    pairs = []
     for _name, _data in TRAIN.items():
         for _model in ("cnn", "tiny_cnn", "tiny_encoder"):
             if _name != "text_to_image" or _model != "tiny_encoder":  # which wants 32 pixels
-                _task, _net = taught(_data, _model, count=1, lr=1e-3, batch=4)
-                fits.append((type(_task), _model))
-    assert len(set(fits)) == 17, "each task takes each backbone, and the loop trains them all"
-    assert len({kind for kind, _ in fits}) == 6, "what differs is the task"
-    show.headline(
+                _task, _net = train_task(_data, _model, count=1, lr=1e-3, batch_size=4)
+                pairs.append((type(_task), _model))
+    assert len(set(pairs)) == 17, "each task takes each backbone, and the loop trains them all"
+    assert len({task_type for task_type, _ in pairs}) == 6, "what differs is the task"
+    show.claim(
         "Another question is another task, not another program.",
-        f"{len(fits)} pairs of a task and a backbone went through the same loop.",
+        f"{len(pairs)} pairs of a task and a backbone went through the same loop.",
     )
     return
 
@@ -608,26 +642,33 @@ def _():
     mo.md("""
     ## What you saw
 
-    - A task says what goes in, what comes out, and what is right. Choose it by the question that you have, not by the picture.
-    - From class to box to pixels to things the answers say more, and truths for them are more work to draw.
-    - Nets for all of them are made of the same parts, trained by the same loop, and owe you the same proof: held-out scenes, and a baseline.
+    - A task says what goes in, what comes out, and how to score it. Choose it by your question,
+      not by your images.
 
-    Lin et al., "Microsoft COCO: Common objects in context", 2014 (boxes and masks of things). Long, Shelhamer and Darrell, "Fully convolutional
-    networks for semantic segmentation", 2015. He, Gkioxari, Dollár and Girshick, "Mask R-CNN", 2017 (a mask for each thing). Kirillov et al.,
-    "Segment anything", 2023 (clicks). Lipman et al., "Flow matching for generative modeling", 2023 (pictures from noise).
+    - From class to boxes to pixels to instances, the predictions say more, and their targets are
+      more work to annotate.
+
+    - The networks of all tasks consist of the same parts and learn by the same loop. They all need
+      the same proof: held-out scenes, and a baseline.
+
+    Lin et al., "Microsoft COCO: Common objects in context", 2014 (boxes and masks of objects).
+    Long, Shelhamer and Darrell, "Fully convolutional networks for semantic segmentation", 2015.
+    He, Gkioxari, Dollár and Girshick, "Mask R-CNN", 2017 (a mask for each object). Kirillov et
+    al., "Segment anything", 2023 (clicks). Lipman et al., "Flow matching for generative modeling",
+    2023 (images from noise).
     """)
     return
 
 
 @app.cell(hide_code=True)
-def _(QUESTIONS, answered):
-    def on_the_index(figure):
+def _(QUESTIONS, predict_scene):
+    def draw_poster(figure):
         for axis, name in zip(figure.subplots(2, 3).flat, QUESTIONS, strict=True):
-            answer = answered(name, 1)[0][0]
-            axis.imshow(answer[: answer.shape[1]])
-            show.bare(axis)
+            prediction = predict_scene(name, 1)[0][0]
+            axis.imshow(prediction[: prediction.shape[1]])
+            show.hide_axes(axis)
 
-    poster = show.image(on_the_index, "A little landscape, and six answers about it", (4.4, 2.9))
+    poster = show.figure(draw_poster, "A little landscape, and six answers about it", (4.4, 2.9))
     return (poster,)
 
 

@@ -22,7 +22,7 @@ from foveate.models.model import VisionModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NAMES = models.names()
+NAMES = models.list_models()
 DEEPER = {"vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152"}
 FAMILIES = [name for name in NAMES if name not in DEEPER]
 CHANNELS, CLASSES = 3, 4
@@ -30,7 +30,7 @@ CHANNELS, CLASSES = 3, 4
 
 def side(name: str) -> int:
     """Of the pictures in the laws that compute: small, for they are many."""
-    return max(models.find(name).smallest, 16)
+    return max(models.find(name).min_size, 16)
 
 
 def needs(name: str) -> None:
@@ -84,7 +84,7 @@ def test_maps_and_classifier_have_the_shapes_that_are_promised(name):
     three less. Sizes: the smallest, two odd ones on either side of the classic nets' change of stem, and one at which a
     wrong stride can't hide."""
     needs(name)
-    smallest = models.find(name).smallest
+    smallest = models.find(name).min_size
     for size, channels, classes in ((smallest, 1, 1), (33, 5, 1000), (67, 1, 3), (225, 3, 7)):
         with torch.device("meta"):
             backbone = models.build(name, channels=channels, size=size).eval()
@@ -101,7 +101,7 @@ def test_maps_and_classifier_have_the_shapes_that_are_promised(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_size_below_the_smallest_is_refused_with_what_works(name):
     needs(name)
-    smallest = models.find(name).smallest
+    smallest = models.find(name).min_size
     if smallest == 1:  # an mlp takes a single pixel
         with torch.device("meta"):
             assert models.build(name, channels=1, size=1)

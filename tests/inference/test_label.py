@@ -12,8 +12,6 @@ from PIL import Image
 
 import foveate as fv
 from foveate.annotations import Boxes, Instances, Label, Mask
-from foveate.data import label_maps
-from foveate.inference.label import sureness
 from foveate.tasks import promptable
 from helpers import masks_demo
 from helpers.command_line import hurry, refused, run_cli
@@ -46,12 +44,12 @@ def test_classes_are_proposed_and_trained_on(trained, heap, tmp_path, monkeypatc
     read = fv.load(out)
     assert set(read.classes) <= {"blue", "green", "red"}
     names = [sample.source.path.name for sample in read]
-    predictions = {Path(row["id"]).name: row["answer"] for row in proposals(out)}
+    predictions = {Path(row["id"]).name: row["prediction"] for row in proposals(out)}
     assert sorted(names) == sorted(predictions)
     for sample, name in zip(read, names, strict=True):
         assert predictions[name].startswith(read.classes[sample.target.index])
         assert sample.source.path.read_bytes() == next(heap.rglob(name)).read_bytes()
-    sure = [float(row["sure"]) for row in proposals(out)]
+    sure = [float(row["confidence"]) for row in proposals(out)]
     assert sure == sorted(sure)
     assert all(1 / 3 <= one <= 1 for one in sure)
     hurry(monkeypatch)
@@ -140,14 +138,15 @@ def test_what_a_format_cannot_hold_is_told_and_nothing_is_left(trained, heap, tm
     assert not out.with_name("proposed.proposals.csv").exists()
 
 
-def test_an_answer_is_as_sure_as_its_least_sure_part():
-    assert sureness(*[Label(1, np.array([0.2, 0.7, 0.1]))] * 2) == pytest.approx(0.7)
+def test_a_prediction_is_as_confident_as_its_least_confident_decision():
+    label = Label(1, np.array([0.2, 0.7, 0.1]))
+    assert label.min_confidence(label) == pytest.approx(0.7)
     boxes = Boxes(np.array([[0.0, 0, 2, 2]] * 3), np.zeros(3, int), np.array([0.9, 0.4, 0.8]))
-    assert sureness(boxes, boxes[np.array([0, 2])]) == pytest.approx(
-        0.6
-    )  # that the box at 0.4 is not there
-    assert sureness(boxes, boxes) == pytest.approx(0.4)
-    assert sureness(boxes[:0], boxes[:0]) == 1
-    instances = label_maps.from_masks(np.ones((1, 2, 2), bool), np.array([0.75]))
-    assert sureness(instances, instances) == pytest.approx(0.75)
-    assert math.isnan(sureness(*[Mask.of(np.zeros((2, 2), int))] * 2))
+    # The box at 0.4 is below the display threshold: its absence has a confidence of 0.6.
+    assert boxes.min_confidence(boxes[np.array([0, 2])]) == pytest.approx(0.6)
+    assert boxes.min_confidence(boxes) == pytest.approx(0.4)
+    assert boxes[:0].min_confidence(boxes[:0]) == 1
+    instances = Instances.from_masks(np.ones((1, 2, 2), bool), np.array([0.75]))
+    assert instances.min_confidence(instances) == pytest.approx(0.75)
+    mask = Mask.from_array(np.zeros((2, 2), int))
+    assert math.isnan(mask.min_confidence(mask))

@@ -10,15 +10,15 @@ from torchvision.ops import generalized_box_iou_loss
 
 from foveate import models
 from foveate.models.heads.detection import (
-    BOX,
-    CLASS,
+    BOX_WEIGHT,
+    CLASS_WEIGHT,
     FOCUS,
-    LEVELS,
+    MAX_LEVELS,
     PRIOR,
-    Detector,
-    FcosOutput,
     DetectionTarget,
-    used,
+    FcosHead,
+    FcosOutput,
+    pyramid_levels,
 )
 from foveate.ops.assignment import task_aligned
 
@@ -27,7 +27,7 @@ SIDE, STRIDES, CLASSES = 64, (8, 16, 32), 3
 
 def found(batch: int = 1, seed: int = 0) -> FcosOutput:
     """Random answers at every place of a picture of SIDE pixels, as leaves of the graph."""
-    open_generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     centres, strides = [], []
     for stride in STRIDES:
         at = stride * (torch.arange(SIDE // stride) + 0.5)
@@ -35,8 +35,8 @@ def found(batch: int = 1, seed: int = 0) -> FcosOutput:
         centres.append(torch.stack([x.flatten(), y.flatten()], 1))
         strides.append(torch.full((len(at) ** 2,), float(stride)))
     places = sum(map(len, centres))
-    logits = torch.randn(batch, places, CLASSES, generator=open_generator) - 1
-    distances = 0.2 + 2 * torch.rand(batch, places, 4, generator=open_generator)
+    logits = torch.randn(batch, places, CLASSES, generator=generator) - 1
+    distances = 0.2 + 2 * torch.rand(batch, places, 4, generator=generator)
     return FcosOutput(
         logits.requires_grad_(), distances.requires_grad_(), torch.cat(centres), torch.cat(strides)
     )
@@ -198,7 +198,7 @@ def test_the_box_term_of_one_place_is_torchvisions_loss():
     )
     assert output.corners().tolist() == [[[12, 16, 36, 32]]]
     true = (10.0, 12.0, 30.0, 30.0)
-    expected = BOX * generalized_box_iou_loss(
+    expected = BOX_WEIGHT * generalized_box_iou_loss(
         torch.tensor([[12.0, 16, 36, 32]]), torch.tensor([true]), reduction="sum"
     )
     assert output.losses(make_target([(*true, 0)]))["box"].item() == pytest.approx(
@@ -230,12 +230,12 @@ def by_loops(logits, distances, output: FcosOutput, rows, assigned) -> float:
             z = logits[place, k]
             entropy = max(z, 0) - z * wanted + np.log1p(np.exp(-abs(z)))
             weight = empty if own < 0 else 1 / max(1.0, mass[own])
-            total += CLASS * weight * abs(wanted - 1 / (1 + np.exp(-z))) ** FOCUS * entropy
+            total += CLASS_WEIGHT * weight * abs(wanted - 1 / (1 + np.exp(-z))) ** FOCUS * entropy
         if own >= 0:
             (x, y), stride = output.centres[place].tolist(), float(output.strides[place])
             left, top, right, bottom = distances[place] * stride
             corners = (x - left, y - top, x + right, y + bottom)
-            total += BOX * (1 - giou(corners, rows[own][:4])) * quality[place] / mass[own]
+            total += BOX_WEIGHT * (1 - giou(corners, rows[own][:4])) * quality[place] / mass[own]
     return total
 
 
@@ -285,7 +285,7 @@ def test_loss_and_gradient_equal_a_loop_and_its_finite_differences():
     ],
 )
 def test_the_coarsest_maps_are_used_and_of_one_stride_the_last(strides, levels):
-    assert used(strides) == levels
+    assert pyramid_levels(strides) == levels
 
 
 @pytest.mark.parametrize(("height", "width"), [(70, 130), (130, 70), (34, 32), (64, 64), (2, 32)])
@@ -313,13 +313,13 @@ def test_places_lie_in_the_middle_of_their_cells_and_inside_the_padded_picture(h
 def test_scores_start_near_the_prior():
     """Each of 64 channels adds about 0.01 to the logit, either way: 0.08 in all, where the score doubles at 0.7."""
     torch.manual_seed(0)
-    head = Detector((16, 32), (8, 16), CLASSES)
+    head = FcosHead((16, 32), (8, 16), CLASSES)
     scores = head([torch.randn(2, 16, 8, 8), torch.randn(2, 32, 4, 4)]).candidates()[1]
     assert scores.min() > PRIOR / 2
     assert scores.max() < PRIOR * 2
 
 
 def test_no_more_maps_are_used_than_levels():
-    head = Detector((8, 8, 16, 16, 32), (2, 4, 8, 16, 32), 1)
+    head = FcosHead((8, 8, 16, 16, 32), (2, 4, 8, 16, 32), 1)
     assert head.strides == [8, 16, 32]
-    assert len(head.lateral) == len(head.smooth) == LEVELS
+    assert len(head.lateral) == len(head.smooth) == MAX_LEVELS

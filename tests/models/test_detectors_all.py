@@ -10,7 +10,7 @@ from foveate import models
 from foveate.errors import SettingError
 from foveate.models.heads.detection import DetectionTarget
 
-NAMES = models.names()
+NAMES = models.list_models()
 
 
 def needs(name: str) -> None:
@@ -21,7 +21,7 @@ def needs(name: str) -> None:
 def predicted(name: str):
     """At its smallest size, for two pictures with an object each: (net, losses)."""
     torch.manual_seed(0)
-    size = models.find(name).smallest
+    size = models.find(name).min_size
     backbone = models.build(name, channels=3, size=size)
     net = nn.Sequential(backbone, backbone.detector(2)).train()
     boxes = [
@@ -64,7 +64,7 @@ def test_a_u_net_refuses_boxes_and_names_the_net_that_fits(name, fits):
     assert f"--model {fits}." in refused.value.remedy
 
 
-@pytest.mark.parametrize("name", ["yolo:x", "yolo:N", "yolo:n:s", "yolo-2016:n", "yolo: n"])
+@pytest.mark.parametrize("name", ["yolo:x", "yolo:N", "yolo:n:s", "yolo_v1:n", "yolo: n"])
 def test_a_size_that_is_not_there_is_refused(name):
     with pytest.raises(SettingError) as refused:
         models.find(name)
@@ -76,4 +76,4 @@ def test_a_size_that_is_not_there_is_refused(name):
 
 @pytest.mark.parametrize("name", ["yolo", "yolo:n", "yolo:s", "yolo:m"])
 def test_the_sizes_of_yolo_are_found(name):
-    assert models.find(name).smallest == 32
+    assert models.find(name).min_size == 32

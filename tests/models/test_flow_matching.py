@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foveate import models
-from foveate.models.heads.flow_matching import FlowMatchingModel, paint, pixels
+from foveate.models.heads.flow_matching import FlowMatchingModel, sample, to_pixels
 from foveate.models.model import VisionModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -14,51 +14,49 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def built(name: str = "patch_resnet", size: int = 16, channels: int = 3) -> FlowMatchingModel:
     torch.manual_seed(0)
-    painter = FlowMatchingModel(models.build(name, channels=channels, size=size), 7, 5)
-    for weight in painter.parameters():  # those that begin with zeros would hide everything
+    model = FlowMatchingModel(models.build(name, channels=channels, size=size), 7, 5)
+    for weight in model.parameters():  # those that begin with zeros would hide everything
         if weight.ndim > 1 and not weight.any():
             torch.nn.init.normal_(weight, std=0.05)
-    return painter.eval()
+    return model.eval()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize(("name", "size"), [("patch_resnet", 16), ("patch_resnet", 29), ("patch_resnet", 65), ("tiny_cnn", 28), ("tiny_cnn", 33), ("tiny_encoder", 64), ("resnet18", 45), ("unet:8x2", 19), ("mlp", 12)])  # fmt: skip
 def test_a_direction_for_each_pixel_by_any_backbone(name, size, channels):
-    painter = built(name, size, channels)
+    model = built(name, size, channels)
     x = torch.randn(2, channels, size, size)
-    layout = painter.planned(torch.zeros(2, 5, dtype=torch.int64), x.shape[2:])
-    found = painter.velocity(x, torch.tensor([0.0, 1.0]), layout)
+    layout = model.spatial_conditioning(torch.zeros(2, 5, dtype=torch.int64), x.shape[2:])
+    found = model.velocity(x, torch.tensor([0.0, 1.0]), layout)
     assert found.shape == x.shape
     assert found.dtype == torch.float32
     assert torch.isfinite(found).all()
 
 
 def test_moment_words_and_their_order_change_the_direction():
-    painter, x = built(), torch.randn(1, 3, 16, 16)
+    model, x = built(), torch.randn(1, 3, 16, 16)
 
-    def said(moment: float, *words: int) -> torch.Tensor:
-        return painter.velocity(
-            x, torch.tensor([moment]), painter.planned(torch.tensor([words]), x.shape[2:])
+    def velocity(t: float, *words: int) -> torch.Tensor:
+        return model.velocity(
+            x, torch.tensor([t]), model.spatial_conditioning(torch.tensor([words]), x.shape[2:])
         )
 
-    first = said(0.5, 1, 2, 3, 0, 0)
+    first = velocity(0.5, 1, 2, 3, 0, 0)
     for other in (
-        said(0.6, 1, 2, 3, 0, 0),
-        said(0.5, 1, 2, 4, 0, 0),
-        said(0.5, 3, 2, 1, 0, 0),
-        said(0.5, 0, 0, 0, 0, 0),
+        velocity(0.6, 1, 2, 3, 0, 0),
+        velocity(0.5, 1, 2, 4, 0, 0),
+        velocity(0.5, 3, 2, 1, 0, 0),
+        velocity(0.5, 0, 0, 0, 0, 0),
     ):
         assert not torch.allclose(first, other, atol=1e-4)
 
 
 def test_what_is_learnt_is_the_straight_line_from_noise_to_picture():
-    painter = built()
+    model = built()
     images, noise = torch.randn(2, 2, 3, 16, 16).unbind(0)
     seen = []
-    painter.velocity = lambda x, moment, words: seen.append(x) or x  # type: ignore[method-assign]
-    _, true = painter(
-        images, noise, torch.tensor([0.0, 0.25]), torch.zeros(2, 5, dtype=torch.int64)
-    )
+    model.velocity = lambda x, t, conditioning: seen.append(x) or x  # type: ignore[method-assign]
+    _, true = model(images, noise, torch.tensor([0.0, 0.25]), torch.zeros(2, 5, dtype=torch.int64))
     assert torch.equal(true, images - noise)
     assert torch.equal(seen[0][0], noise[0])
     assert torch.allclose(seen[0][1], noise[1] + 0.25 * true[1], atol=1e-6)
@@ -67,7 +65,7 @@ def test_what_is_learnt_is_the_straight_line_from_noise_to_picture():
 def flow(velocity) -> VisionModel:
     net = VisionModel(built(), size=16, mean=[100.0] * 3, std=[50.0] * 3)
     net.body.velocity = velocity
-    net.body.planned = lambda words, size: words
+    net.body.spatial_conditioning = lambda words, size: words
     return net
 
 
@@ -75,8 +73,8 @@ def test_euler_steps_lead_where_a_straight_flow_ends():
     start, goal = torch.randn(2, 4, 3, 16, 16).unbind(0)
     words = torch.ones(4, 5, dtype=torch.int64)
     for steps in (1, 7, 20):
-        *_, end = paint(
-            flow(lambda x, moment, words: goal - start), start, words, guidance=1.0, steps=steps
+        *_, end = sample(
+            flow(lambda x, t, conditioning: goal - start), start, words, guidance=1.0, steps=steps
         )
         assert torch.allclose(end, goal, atol=1e-5)
 
@@ -85,7 +83,7 @@ def test_more_steps_come_nearer_to_a_curved_flow():
     """dx/dt = x has the solution x e^t; Euler's error falls as 1/steps."""
     start, words = torch.ones(1, 3, 16, 16), torch.ones(1, 5, dtype=torch.int64)
     ends = [
-        list(paint(flow(lambda x, moment, words: x), start, words, guidance=1.0, steps=n))[-1][
+        list(sample(flow(lambda x, t, conditioning: x), start, words, guidance=1.0, steps=n))[-1][
             0, 0, 0, 0
         ]
         for n in (40, 80, 160)
@@ -98,16 +96,16 @@ def test_more_steps_come_nearer_to_a_curved_flow():
 def test_guidance_goes_further_where_the_words_lead():
     start, words = torch.zeros(1, 3, 16, 16), torch.ones(1, 5, dtype=torch.int64)
 
-    def velocity(x, _moment, words):
+    def velocity(x, _t, words):
         return torch.full_like(x, 2.0 if words.any() else 0.5)
 
     for guidance, expected in ((0.0, 0.5), (1.0, 2.0), (3.0, 5.0)):
-        *_, end = paint(flow(velocity), start, words, guidance=guidance, steps=4)
+        *_, end = sample(flow(velocity), start, words, guidance=guidance, steps=4)
         assert torch.allclose(end, torch.full_like(end, expected))
 
 
 def test_pixels_are_bytes():
-    net = flow(lambda x, moment, words: x)
-    found = pixels(net, torch.tensor([-9.0, 0.0, 0.5, 9.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2))
+    net = flow(lambda x, t, conditioning: x)
+    found = to_pixels(net, torch.tensor([-9.0, 0.0, 0.5, 9.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2))
     assert found.shape == (4, 2, 2, 3)
     assert found[:, 0, 0, 0].tolist() == [0, 100, 125, 255]

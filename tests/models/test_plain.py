@@ -8,17 +8,17 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.backbone import parameters
+from foveate.models.backbone import count_parameters
 
 
 def test_the_tutorial_net_has_its_1199882_weights():
     backbone = models.build("cnn", channels=1, size=28)
-    assert parameters(backbone, backbone.classifier(10)) == 1_199_882
+    assert count_parameters(backbone, backbone.classifier(10)) == 1_199_882
 
 
 def test_weights_that_are_shared_are_counted_once():
     layer = nn.Linear(3, 2)
-    assert parameters(layer, nn.Sequential(layer, layer)) == 8
+    assert count_parameters(layer, nn.Sequential(layer, layer)) == 8
 
 
 def test_any_depths_and_widths():

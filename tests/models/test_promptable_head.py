@@ -11,7 +11,7 @@ from foveate.errors import SettingError
 from foveate.models.heads import promptable
 from foveate.models.heads.promptable import (
     CANDIDATES,
-    DRAWS,
+    DRAWS_PER_OBJECT,
     NO_CLICK,
     ROUNDS,
     MaskPrediction,
@@ -51,7 +51,7 @@ def test_an_answer_is_as_large_as_its_picture(name, size):
         net.encode(torch.randn(2, 3, *size)), prompts(3, size, rows=torch.tensor([0, 1, 1]))
     )
     assert prediction.masks.shape == (3, CANDIDATES, *size)
-    assert prediction.sure.shape == (3, CANDIDATES)
+    assert prediction.iou_logits.shape == (3, CANDIDATES)
     assert prediction.best().shape == (3, *size)
 
 
@@ -71,7 +71,7 @@ def test_each_question_is_answered_alone():
     for row, own in enumerate((clicks[:1], clicks[1:, :1])):
         alone = net.decode(net.encode(images[row : row + 1]), prompts(1, (64, 64), clicks=own))
         assert torch.allclose(alone.masks[0], together.masks[row], atol=1e-4)
-        assert torch.allclose(alone.sure[0], together.sure[row], atol=1e-4)
+        assert torch.allclose(alone.iou_logits[0], together.iou_logits[row], atol=1e-4)
 
 
 @pytest.mark.parametrize("told", ["clicks inside", "clicks outside", "boxes", "masks"])
@@ -95,14 +95,14 @@ def test_prompts_are_drawn_where_they_were_given():
         clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]),
         boxes=torch.tensor([[4.0, 16, 12, 48]]),
     )
-    inside, outside, box = promptable._drawn(told, (64, 32), (32, 16))
+    inside, outside, box = promptable._draw_prompts(told, (64, 32), (32, 16))
     assert np.unravel_index(inside[0].argmax().item(), (32, 16)) == (20, 4)
     assert np.unravel_index(outside[0].argmax().item(), (32, 16)) == (5, 10)
     assert box[0].nonzero().min(0).values.tolist() == [8, 2]
     assert box[0].nonzero().max(0).values.tolist() == [23, 5]
-    assert not promptable._beside(torch.zeros(1, 3, 64, 32), told)[:, 0].any()
+    assert not promptable._pixel_prompts(torch.zeros(1, 3, 64, 32), told)[:, 0].any()
     for shape in ((2, 1), (1, 1)):  # coarser than a click is wide
-        assert promptable._drawn(told, (64, 32), shape)[0].max() > 0.5
+        assert promptable._draw_prompts(told, (64, 32), shape)[0].max() > 0.5
 
 
 def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_likely():
@@ -112,7 +112,9 @@ def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_lik
     targets = torch.from_numpy(rng.random((1, 9, 12)) < 0.5)
     many = 6000
     rng = torch.from_numpy(rng.random((many, 2))).float()
-    clicks = promptable._drawn_click(wrong.expand(many, -1, -1), targets.expand(many, -1, -1), rng)
+    clicks = promptable._sample_clicks(
+        wrong.expand(many, -1, -1), targets.expand(many, -1, -1), rng
+    )
     columns, rows = (clicks[:, :2] - 0.5).long().unbind(1)
     assert wrong[0, rows, columns].all()
     assert torch.equal(clicks[:, 2], targets[0, rows, columns].float())
@@ -130,19 +132,19 @@ def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_lik
 def test_no_click_where_nothing_is_wrong():
     nothing = torch.zeros(2, 4, 4, dtype=torch.bool)
     rng = torch.tensor([[0.0, 0], [0.999, 0.999]])
-    assert (promptable._drawn_click(nothing, nothing, rng)[:, 2] == NO_CLICK).all()
+    assert (promptable._sample_clicks(nothing, nothing, rng)[:, 2] == NO_CLICK).all()
 
 
 def test_a_colour_is_as_near_as_that_of_the_nearest_click_of_its_kind():
     images = torch.zeros(1, 3, 4, 6)
     images[:, :, :, 3:] = 2.0
     clicks = torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 0], [0, 0, NO_CLICK]]])
-    inside, outside = promptable._same_tone(images, clicks)[0]
-    far = float(np.exp(-4 / (2 * promptable.TONE**2)))
+    inside, outside = promptable._colour_similarity(images, clicks)[0]
+    far = float(np.exp(-4 / (2 * promptable.COLOUR_SIGMA**2)))
     assert torch.allclose(inside[:, :3], torch.ones(4, 3))
     assert torch.allclose(inside[:, 3:], torch.full((4, 3), far))
     assert torch.allclose(outside, inside.flip(1))
-    both = promptable._same_tone(images, torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 1]]]))[0]
+    both = promptable._colour_similarity(images, torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 1]]]))[0]
     assert torch.allclose(both[0], torch.ones(4, 6))
     assert not both[1].any()
 
@@ -152,12 +154,16 @@ def test_boxes_hold_their_things_but_for_a_tenth():
     targets[0, 4:14, 10:30] = True
     targets[1, 19, 0] = True
     middle = torch.full((3, 4), 0.5)
-    assert promptable._boxes(targets, middle)[0].tolist() == pytest.approx(
+    assert promptable._jittered_boxes(targets, middle)[0].tolist() == pytest.approx(
         [10, 4, 30, 14], abs=1e-5
     )
-    assert promptable._boxes(targets, middle)[1].tolist() == pytest.approx([0, 19, 1, 20], abs=1e-5)
-    assert not promptable._boxes(targets, middle)[2].any()
-    off = promptable._boxes(targets, torch.zeros(3, 4))[0] - torch.tensor([10.0, 4, 30, 14])
+    assert promptable._jittered_boxes(targets, middle)[1].tolist() == pytest.approx(
+        [0, 19, 1, 20], abs=1e-5
+    )
+    assert not promptable._jittered_boxes(targets, middle)[2].any()
+    off = promptable._jittered_boxes(targets, torch.zeros(3, 4))[0] - torch.tensor(
+        [10.0, 4, 30, 14]
+    )
     assert off.tolist() == pytest.approx([-2, -1, -2, -1], abs=1e-5)
 
 
@@ -165,12 +171,12 @@ def test_training_points_so_often_and_again_where_it_was_wrong():
     net = built().train()
     targets = torch.zeros(4, 64, 64, dtype=torch.bool)
     targets[:3, 10:30, 20:40] = True
-    predictions = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS))
+    predictions = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS_PER_OBJECT))
     assert len(predictions) == ROUNDS
     losses = promptable.prompt_losses(predictions, targets)
     assert all(torch.isfinite(loss) for loss in losses.values())
     alone = promptable.prompt_losses(
-        [MaskPrediction(one.masks[3:], one.sure[3:]) for one in predictions], targets[3:]
+        [MaskPrediction(one.masks[3:], one.iou_logits[3:]) for one in predictions], targets[3:]
     )
     assert all(loss == 0 for loss in alone.values())  # a picture without things teaches nothing
 
@@ -209,7 +215,7 @@ def test_masks_are_in_the_pictures_own_pixels(shape):
     mask = one.click(shape[1] - 0.5, 0)
     assert mask.shape == shape[:2]
     assert mask.dtype == bool
-    assert 0 < one.sure < 1
+    assert 0 < one.predicted_iou < 1
     assert one.box(0, 0, *shape[1::-1]).shape == shape[:2]
 
 
@@ -219,15 +225,15 @@ def test_clicks_add_up_until_they_are_forgotten():
     one.click(5, 5, inside=False)
     one.box(2, 2, 50, 30)
     assert one.clicks == [(20, 20, True), (5, 5, False)]
-    one.forget()
+    one.reset()
     assert not one.clicks
-    assert one.outline is None
+    assert one.prompt_box is None
     assert np.array_equal(one.click(20, 20), first)
 
 
 def test_several_at_once_are_one_question():
     one = make_predictor()
-    together = one.point([(20, 20, True), (5, 5, False)], (2, 2, 50, 30))
+    together = one.predict([(20, 20, True), (5, 5, False)], (2, 2, 50, 30))
     assert together.shape == one.size
 
 
@@ -237,16 +243,16 @@ def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
     mask = np.zeros(shape[:2], bool)
     mask[5:20, 10:30] = True
     one.click(1, 1)
-    one.begin(mask)
+    one.start_from(mask)
     assert not one.clicks
-    near = one.masks(one.earlier)[0]
+    near = one.to_masks(one.logits)[0]
     assert (near != mask).sum() <= 2 * (
         15 + 20
     )  # but for its edge, where the net sees a smaller picture
     one.click(3, 3, inside=False)
     for wrong in (mask[:-1], mask[None], mask.T):
         with pytest.raises(SettingError, match=r"a mask of .* is expected"):
-            one.begin(wrong)
+            one.start_from(wrong)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +260,7 @@ def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
 )
 def test_a_click_outside_of_the_picture_is_refused(at):
     one = make_predictor()
-    with pytest.raises(SettingError, match="a pixel of a picture of 56 x 40 is expected"):
+    with pytest.raises(SettingError, match="a pixel of an image of 56 x 40 is expected"):
         one.click(*at)
     assert not one.clicks  # it asked nothing
 
@@ -262,12 +268,12 @@ def test_a_click_outside_of_the_picture_is_refused(at):
 def test_a_pixel_cannot_be_inside_and_outside():
     one = make_predictor()
     one.click(20.2, 20)
-    with pytest.raises(SettingError, match="the pixel 20,20 is said to be inside and outside"):
+    with pytest.raises(SettingError, match="the pixel 20,20 is both inside and outside"):
         one.click(20.7, 20.9, inside=False)
     with pytest.raises(SettingError, match="inside and outside"):
-        one.point([(1, 1, True), (1, 1, False)])
+        one.predict([(1, 1, True), (1, 1, False)])
     one.click(20, 20)  # said twice the same is no contradiction
-    one.forget()
+    one.reset()
     one.click(20, 20, inside=False)
 
 

@@ -16,33 +16,33 @@ from foveate.annotations import IGNORE
 from foveate.errors import SettingError
 from foveate.models.heads import segmentation
 from foveate.models.heads.segmentation import (
-    EDGES,
+    FINE_WIDTH,
     FOCUS,
-    MANY,
-    NARROWEST,
-    WIDEST,
+    MAX_WIDTH,
+    MIN_OUTPUTS_TO_SUBSAMPLE,
+    MIN_WIDTH,
     Decoder,
+    DecoderHead,
     FinestMapHead,
-    Segmentation,
-    Segmenter,
+    SegmentationModel,
     SkipSumHead,
+    align_targets,
     pixel_losses,
-    seen,
 )
 
 DEEPER = ("vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152")
 """They differ from others of their family in depth alone."""
-MLPS = [name for name in models.names() if name.startswith("mlp")]
-PLAIN = [name for name in models.names() if name not in MLPS]
+MLPS = [name for name in models.list_models() if name.startswith("mlp")]
+PLAIN = [name for name in models.list_models() if name not in MLPS]
 NAMES = PLAIN + [f"unet:{name}" for name in PLAIN if not name.startswith("unet")]
 COMPUTED = [name for name in NAMES if name.removeprefix("unet:") not in DEEPER]
 
 
-def net(name: str, size: int, outputs: int = 3, channels: int = 3) -> Segmentation:
+def net(name: str, size: int, outputs: int = 3, channels: int = 3) -> SegmentationModel:
     if "timm:" in name:
         pytest.importorskip("timm")
     backbone = models.build(name, channels=channels, size=size)
-    return Segmentation(backbone, backbone.segmenter(outputs))
+    return SegmentationModel(backbone, backbone.segmenter(outputs))
 
 
 # --- every model
@@ -50,7 +50,7 @@ def net(name: str, size: int, outputs: int = 3, channels: int = 3) -> Segmentati
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_answers_at_the_pictures_own_size(name):
-    smallest = models.find(name).smallest
+    smallest = models.find(name).min_size
     for size, channels, outputs in ((smallest, 1, 1), (67, 5, 4), (97, 3, 21)):
         with torch.device("meta"):
             built = net(name, size, outputs, channels).eval()
@@ -60,14 +60,14 @@ def test_every_model_answers_at_the_pictures_own_size(name):
                 assert built(other).shape == (1, outputs, size + 1, 2 * size + 5)
 
 
-@pytest.mark.parametrize("outputs", [3, MANY])
+@pytest.mark.parametrize("outputs", [3, MIN_OUTPUTS_TO_SUBSAMPLE])
 @pytest.mark.parametrize("name", COMPUTED)
 def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name, outputs):
     torch.manual_seed(0)
-    size = models.find(name).smallest
+    size = models.find(name).min_size
     built = net(name, size, outputs).train()
     target = torch.randint(0, 3, (2, size, size))
-    losses = pixel_losses(*seen(built(torch.randn(2, 3, size, size)), target))
+    losses = pixel_losses(*align_targets(built(torch.randn(2, 3, size, size)), target))
     sum(losses.values()).backward()
     for weight, parameter in built.named_parameters():
         assert parameter.grad is not None, weight
@@ -84,34 +84,39 @@ def test_in_training_one_pixel_of_every_four_is_answered_as_all_are_and_each_in_
 ):
     """Of odd sides the last line may come out otherwise, where it is the one before again."""
     torch.manual_seed(0)
-    built, images = net(name, size, MANY).eval(), torch.randn(2, 3, size, size)
+    built, images = net(name, size, MIN_OUTPUTS_TO_SUBSAMPLE).eval(), torch.randn(2, 3, size, size)
     with torch.no_grad():
         whole = built(images)
         built.training = True  # and no layer in it
         met = set()
         for _ in range(30):
             thinned = built(images)
-            logits, same = seen(thinned, whole)
+            logits, same = align_targets(thinned, whole)
             assert logits.shape == same.shape
             even = slice(0, size // 2)
             torch.testing.assert_close(logits[..., even, even], same[..., even, even])
-            met.add(thinned.which)
+            met.add(thinned.offset)
     assert met == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
-@pytest.mark.parametrize(("outputs", "predicted"), [(MANY - 1, (64, 64)), (MANY, (32, 32))])
+@pytest.mark.parametrize(
+    ("outputs", "predicted"),
+    [(MIN_OUTPUTS_TO_SUBSAMPLE - 1, (64, 64)), (MIN_OUTPUTS_TO_SUBSAMPLE, (32, 32))],
+)
 def test_of_few_outputs_all_pixels_are_answered_for_in_training_too(outputs, predicted):
     built = net("unet:tiny_cnn", 64, outputs).train()
-    logits, _ = seen(built(torch.randn(2, 3, 64, 64)), torch.zeros(2, 64, 64))
+    logits, _ = align_targets(built(torch.randn(2, 3, 64, 64)), torch.zeros(2, 64, 64))
     assert logits.shape == (2, outputs, *predicted)
 
 
 def test_a_picture_of_one_line_is_answered_in_training_too():
-    built = Segmentation(torch.nn.Sequential(), FinestMapHead(3, MANY)).train()
+    built = SegmentationModel(
+        torch.nn.Sequential(), FinestMapHead(3, MIN_OUTPUTS_TO_SUBSAMPLE)
+    ).train()
     built.backbone.forward = lambda images: [images]
     for shape in ((1, 9), (8, 1), (1, 1)):
         for _ in range(9):
-            logits, target = seen(built(torch.randn(2, 3, *shape)), torch.zeros(2, *shape))
+            logits, target = align_targets(built(torch.randn(2, 3, *shape)), torch.zeros(2, *shape))
             assert logits.shape[2:] == target.shape[1:]
             assert target.numel()
 
@@ -146,12 +151,12 @@ def test_its_maps_lead_from_the_coarsest_to_half_the_pictures_size(strides, expe
     )
     assert decoder.channels == tuple(found.shape[1] for found in maps)
     assert decoder.channels[-1] == channels[-1]  # the coarsest as it is given
-    assert all(NARROWEST <= width <= WIDEST for width in decoder.channels[:-1])
+    assert all(MIN_WIDTH <= width <= MAX_WIDTH for width in decoder.channels[:-1])
 
 
 def test_each_map_that_is_used_makes_a_difference_and_of_one_stride_the_last():
     torch.manual_seed(0)
-    head = Segmenter((4, 4, 6, 8), (2, 4, 4, 8), 2).eval()
+    head = DecoderHead((4, 4, 6, 8), (2, 4, 4, 8), 2).eval()
     maps = [torch.randn(1, width, side, side) for width, side in ((4, 8), (4, 4), (6, 4), (8, 2))]
     before = head(maps)
     for level in range(4):
@@ -173,7 +178,7 @@ def test_the_finest_maps_speak_through_few_numbers_where_much_coarser_ones_say_w
         other = [*maps[:level], torch.randn(1, 12, 64 // stride, 64 // stride), *maps[level + 1 :]]
         moved = (head(other) - head(maps))[0].flatten(1)[:, ::7].detach()
         assert torch.linalg.matrix_rank(moved, rtol=1e-4) == min(
-            EDGES if level < few else 10, (64 // stride) ** 2
+            FINE_WIDTH if level < few else 10, (64 // stride) ** 2
         )
 
 
@@ -186,7 +191,7 @@ def test_what_is_smaller_than_its_picture_is_enlarged_about_the_middle():
             del images
             return ramp
 
-    found = Segmentation(Given(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
+    found = SegmentationModel(Given(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
     expected = ((torch.arange(32) + 0.5) / 4 - 0.5).clamp(0, 7)
     torch.testing.assert_close(found, expected.expand(1, 1, 16, 32))
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.backbone import parameters
+from foveate.models.backbone import count_parameters
 from foveate.models.model import published_statistics
 
 NAMES = [
@@ -36,8 +36,8 @@ def convolution(backbone):
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_counts_are_torchvisions(name):
     with torch.device("meta"):  # counts need no memory
-        mine = parameters(*whole(name, 3, 224, 1000))
-        theirs = parameters(getattr(torchvision.models, name)())
+        mine = count_parameters(*whole(name, 3, 224, 1000))
+        theirs = count_parameters(getattr(torchvision.models, name)())
     assert mine == theirs
     assert mine == PARAMETERS.get(name, mine)
 

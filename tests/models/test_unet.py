@@ -11,11 +11,11 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
-from foveate.models.backbone import parameters
-from foveate.models.heads.segmentation import Segmentation
-from foveate.models.registry import MOST_WEIGHTS, NORMALISED, PLAIN
+from foveate.models.backbone import count_parameters
+from foveate.models.heads.segmentation import SegmentationModel
+from foveate.models.registry import MAX_PARAMETERS, NORMALISED, PLAIN
 
-ENCODERS = [name for name in models.names() if name.partition(":")[0] not in ("mlp", "unet")]
+ENCODERS = [name for name in models.list_models() if name.partition(":")[0] not in ("mlp", "unet")]
 
 
 def needs(name: str) -> None:
@@ -25,10 +25,10 @@ def needs(name: str) -> None:
 
 def built(
     name: str, channels: int = 1, size: int = 16, outputs: int = 2, seed: int = 0
-) -> Segmentation:
+) -> SegmentationModel:
     torch.manual_seed(seed)
     backbone = models.build(name, channels=channels, size=size)
-    return Segmentation(backbone, backbone.segmenter(outputs)).eval()
+    return SegmentationModel(backbone, backbone.segmenter(outputs)).eval()
 
 
 def convolutions(net: nn.Module) -> list[nn.Module]:
@@ -77,7 +77,7 @@ def test_it_has_the_papers_23_convolutional_layers_and_31_million_weights():
     weights = (
         sum(9 * a * b + b for a, b in threes) + sum(4 * a * b + b for a, b in twos) + 64 * 2 + 2
     )
-    assert parameters(net) == weights == 31_030_658
+    assert count_parameters(net) == weights == 31_030_658
 
 
 def test_no_other_layer_has_weights_and_dropout_is_where_the_contracting_path_ends():
@@ -110,9 +110,9 @@ def test_width_and_depth_are_what_the_name_says(width, depth):
         (f"unet:{width}x{depth}", f"unet:{width}") if depth == 4 else (f"unet:{width}x{depth}",)
     ):
         model = models.find(name)
-        assert model.smallest == 2**depth
-        assert model.trained == PLAIN
-        assert not model.published
+        assert model.min_size == 2**depth
+        assert model.default_recipe == PLAIN
+        assert not model.has_weights
         with torch.device("meta"):
             backbone = models.build(name, channels=5, size=2**depth)
             maps = backbone.eval()(torch.zeros(1, 5, 2**depth, 2**depth))
@@ -133,11 +133,11 @@ def test_what_is_not_refused_as_huge_has_no_more_weights_than_that():
             30 * width**2 * 4**depth,
         )  # most of them in the deepest two layers
         with torch.device("meta"):  # neither memory nor time, whatever is built
-            if about > 1.1 * MOST_WEIGHTS:
+            if about > 1.1 * MAX_PARAMETERS:
                 with pytest.raises(SettingError, match="at most 1,000,000,000"):
                     models.build(name, channels=3, size=512)
-            elif about < 0.9 * MOST_WEIGHTS:
-                assert parameters(models.build(name, channels=3, size=512)) < MOST_WEIGHTS
+            elif about < 0.9 * MAX_PARAMETERS:
+                assert count_parameters(models.build(name, channels=3, size=512)) < MAX_PARAMETERS
 
 
 # --- names
@@ -172,32 +172,32 @@ def test_with_an_encoder_it_is_trained_started_and_limited_as_that_is(name):
     model, inner = models.find(f"unet:{name}"), models.find(name)
     for weights in (False, True):
         assert model.recipe(pretrained=weights) == inner.recipe(pretrained=weights)
-        assert model.least(weights=weights) == inner.least(weights=weights)
-    assert (model.published, model.smallest) == (inner.published, inner.smallest)
+        assert model.smallest_size(pretrained=weights) == inner.smallest_size(pretrained=weights)
+    assert (model.has_weights, model.min_size) == (inner.has_weights, inner.min_size)
     assert "Ronneberger" in model.paper
-    with pytest.raises(SettingError, match=f"at least {inner.smallest} px"):
-        models.build(f"unet:{name}", channels=3, size=inner.smallest - 1)
+    with pytest.raises(SettingError, match=f"at least {inner.min_size} px"):
+        models.build(f"unet:{name}", channels=3, size=inner.min_size - 1)
 
 
 def test_resnet18_as_an_encoder_in_numbers():
     model = models.find("unet:resnet18")
-    assert (model.smallest, model.smallest_published, model.published, model.trained) == (
+    assert (model.min_size, model.min_size_pretrained, model.has_weights, model.default_recipe) == (
         8,
         65,
         True,
         NORMALISED,
     )
-    assert models.find("unet:cnn").trained == PLAIN
-    assert models.find("unet:yolo:s").trained.half
-    assert not models.find("unet:16x3").published
+    assert models.find("unet:cnn").default_recipe == PLAIN
+    assert models.find("unet:yolo:s").default_recipe.bf16
+    assert not models.find("unet:16x3").has_weights
 
 
 def test_what_is_asked_for_under_one_name_changes_no_other():
-    before = models.all(), models.names(), models.find("unet")
+    before = models.all(), models.list_models(), models.find("unet")
     models.find("unet:resnet18"), models.find("unet:4x1")
-    assert (models.all(), models.names(), models.find("unet")) == before
-    assert models.find("unet:8x1").smallest == 2
-    assert models.find("unet").smallest == models.find("unet:64").smallest == 16
+    assert (models.all(), models.list_models(), models.find("unet")) == before
+    assert models.find("unet:8x1").min_size == 2
+    assert models.find("unet").min_size == models.find("unet:64").min_size == 16
 
 
 def test_published_weights_are_the_encoders(tmp_path):

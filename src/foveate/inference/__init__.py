@@ -1,0 +1,1 @@
+"""Inference: prediction, labelling and generation with runs and foundation models."""

@@ -1,4 +1,4 @@
-"""Pictures from words, into a folder: each alone, all on one sheet, and a strip of how noise became one."""
+"""Images generated from text, into a folder: single files, a sheet of all, and a strip of stages."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ from typing import Protocol
 
 import numpy as np
 
-from foveate.progress import NullReporter, Reporter
 from foveate.data.dataset import Image
-from foveate.inference.predict import make_ready, write_picture
+from foveate.inference.writers import prepare_folder, write_image
+from foveate.progress import NullReporter, Reporter
 from foveate.report import drawing
 
-ON_WAY = 8
-"""Pictures in a strip."""
-ACROSS = 8
-"""Pictures in a line of the sheet."""
+STRIP_IMAGES = 8
+"""Stages in a strip."""
+SHEET_COLUMNS = 8
+MIN_SHEET_HEIGHT = 96
+"""Smaller images are enlarged to at least half of this height, by a whole factor."""
 _GAP = 2
 
 
-class Maker(Protocol):
-    """What makes pictures from words: a run, or a foundation model."""
+class Generator(Protocol):
+    """A model that generates images from text: a run or a foundation model."""
 
     def stages(
         self, texts: Sequence[str], *, seed: int, guidance: float | None, steps: int | None
     ) -> Iterator[Sequence[Image]]:
-        """For each text what noise is on its way to a picture, the picture last. Raises SettingError for what cannot be asked for, before
-        anything is made.
+        """Generate one image per text, and yield its stages from noise to image.
+
+        Raises:
+            SettingError: A text or an option is invalid; raised before anything is generated.
         """
         ...
 
 
 def generate(
-    open_generator: Maker,
+    generator: Generator,
     prompts: Sequence[str],
     out: Path,
     *,
@@ -44,54 +47,75 @@ def generate(
     steps: int | None = None,
     reporter: Reporter | None = None,
 ) -> list[Path]:
-    """N pictures of each prompt, as PNG in a new folder, with sheet.png and strip.png, which are enlarged where small; returns the paths of
-    the single ones. guidance, steps: None for those that the maker chooses. Raises SettingError for words that it does not know, before
-    anything is written.
+    """Generate n images of each prompt as PNG files, with sheet.png and strip.png.
+
+    Args:
+        generator: A run or a foundation model.
+        prompts: The prompts.
+        out: A new or empty folder.
+        n: Images per prompt.
+        seed: Seed of the noise.
+        guidance: Scale of classifier-free guidance; None for the model's default.
+        steps: Steps from noise to image; None for the model's default.
+        reporter: Receives the progress.
+
+    Returns:
+        Paths of the single images.
+
+    Raises:
+        SettingError: A prompt is invalid; raised before anything is written.
+        RunError: The folder is not empty.
     """
     reporter = reporter or NullReporter()
     texts = [prompt for prompt in prompts for _ in range(n)]
-    made = open_generator.stages(texts, seed=seed, guidance=guidance, steps=steps)
-    make_ready(out, "--out")
+    generated = generator.stages(texts, seed=seed, guidance=guidance, steps=steps)
+    prepare_folder(out, "--out")
     paths: list[Path] = []
-    lines: list[list[Image]] = []
+    rows: list[list[Image]] = []
     strips: list[list[Image]] = []
-    with reporter.bar("making pictures", len(texts)) as bar:
-        for number, (text, stages) in enumerate(zip(texts, made, strict=True)):
-            stem = (
-                re.sub(r"\W+", "-", text.lower()).strip("-").encode()[:80].decode(errors="ignore")
-            )
-            paths.append(out / f"{number // n + 1:02d}-{stem}-{number % n + 1:04d}.png")
-            write_picture(stages[-1], paths[-1])
-            if number % n == 0:
-                strips.append(
-                    [
-                        stages[at]
-                        for at in np.linspace(0, len(stages) - 1, ON_WAY).round().astype(int)
-                    ]
-                )
-            if number % n % ACROSS == 0:
-                lines.append([])
-            lines[-1].append(stages[-1])
+    with reporter.bar("generating images", len(texts)) as bar:
+        for number, (text, stages) in enumerate(zip(texts, generated, strict=True)):
+            image = stages[-1]
+            prompt, copy = number // n, number % n
+            paths.append(out / f"{prompt + 1:02d}-{_file_stem(text)}-{copy + 1:04d}.png")
+            write_image(image, paths[-1])
+            if copy == 0:
+                strips.append(_strip(stages))
+            if copy % SHEET_COLUMNS == 0:
+                rows.append([])
+            rows[-1].append(image)
             bar(number + 1)
-    write_picture(_laid(lines), out / "sheet.png")
-    write_picture(_laid(strips), out / "strip.png")
-    reporter.info(
-        f"{len(paths):,} pictures in {out}; all of them: {out / 'sheet.png'}; from noise: {out / 'strip.png'}"
-    )
+    write_image(_sheet(rows), out / "sheet.png")
+    write_image(_sheet(strips), out / "strip.png")
+    images = "1 image" if len(paths) == 1 else f"{len(paths):,} images"
+    reporter.info(f"{images} in {out}")
+    reporter.info(f"sheet   {out / 'sheet.png'}")
+    reporter.info(f"stages  {out / 'strip.png'}")
     return paths
 
 
-def _laid(lines: Sequence[Sequence[Image]]) -> Image:
-    """Lines of pictures of one size on white, enlarged where they are small."""
-    height, width, _ = lines[0][0].shape
-    times = max(1, 96 // height)
-    down, along = height * times + _GAP, width * times + _GAP
-    sheet = np.full(
-        (down * len(lines) + _GAP, along * max(map(len, lines)) + _GAP, 3), 255, np.uint8
-    )
-    for row, line in enumerate(lines):
-        for column, image in enumerate(line):
-            large = drawing.to_rgb(image).repeat(times, 0).repeat(times, 1)
+def _file_stem(text: str) -> str:
+    """The text in lower case, with hyphens, at most 80 bytes."""
+    stem = re.sub(r"\W+", "-", text.lower()).strip("-")
+    return stem.encode()[:80].decode(errors="ignore")
+
+
+def _strip(stages: Sequence[Image]) -> list[Image]:
+    """STRIP_IMAGES stages at equal intervals."""
+    indices = np.linspace(0, len(stages) - 1, STRIP_IMAGES).round().astype(int)
+    return [stages[index] for index in indices]
+
+
+def _sheet(rows: Sequence[Sequence[Image]]) -> Image:
+    """Rows of images of one size on white, enlarged if they are small."""
+    height, width, _ = rows[0][0].shape
+    factor = max(1, MIN_SHEET_HEIGHT // height)
+    down, along = height * factor + _GAP, width * factor + _GAP
+    columns = max(map(len, rows))
+    sheet = np.full((down * len(rows) + _GAP, along * columns + _GAP, 3), 255, np.uint8)
+    for row, images in enumerate(rows):
+        for column, image in enumerate(images):
+            large = drawing.rgb(image).repeat(factor, 0).repeat(factor, 1)
             top, left = _GAP + row * down, _GAP + column * along
             sheet[top : top + large.shape[0], left : left + large.shape[1]] = large
     return sheet

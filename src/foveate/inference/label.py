@@ -1,34 +1,39 @@
-"""Labels proposed by a run or a foundation model, as data for a person to correct: the least sure ones first."""
+"""Labels proposed by a model, as a dataset for a person to correct: the least confident first."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foveate import atomic_io, formats
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
 from foveate.errors import BadImage, DataError, RunError
-from foveate.inference.predict import at_once, picture_files, refuse_from_words
+from foveate.inference.predict import batches, image_files, refuse_generators
 from foveate.inference.predictor import Predictor
 from foveate.progress import NullReporter, Reporter
+from foveate.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """id: of a picture; sure: how sure the least sure part of its answer is, from 0 to 1, nan where that cannot be told; told: the
-    answer in a line
+    """The proposed label of one image.
+
+    Attributes:
+        id: Path of the image, relative to its folder.
+        confidence: Lowest confidence of any decision in the prediction, from 0 to 1; NaN if
+            unknown.
+        summary: The prediction in one line.
     """
 
     id: str
-    sure: float
-    told: str
+    confidence: float
+    summary: str
 
 
 def label(
@@ -39,68 +44,98 @@ def label(
     format: str | None = None,
     reporter: Reporter | None = None,
 ) -> list[Proposal]:
-    """Write what a model says of all pictures of a folder as labelled data in a new place, and beside it OUT.proposals.csv: each
-    picture, least sure first. Where it names no classes, all that it finds is a `thing`.
+    """Write a model's predictions for a folder of images as a labelled dataset.
 
-    Raises DataError where there is no picture that can be read, and for what the format cannot hold.
+    OUT.proposals.csv next to it lists the images, the least confident first. Objects of a model
+    without classes get the class `object`.
+
+    Args:
+        model: A run or a foundation model.
+        images: A folder of images, or one image.
+        out: A new folder.
+        format: Name of the format; None for the task's default.
+        reporter: Receives warnings about images that cannot be read.
+
+    Returns:
+        The proposals, the least confident first.
+
+    Raises:
+        RunError: An output exists already.
+        DataError: No image can be read, nothing was predicted, or the format cannot hold it.
     """
     reporter = reporter or NullReporter()
-    listed = out.with_name(f"{out.name}.proposals.csv")
-    for path in (out, listed):
+    table = out.with_name(f"{out.name}.proposals.csv")
+    _refuse_existing(out, table)
+    refuse_generators(model.task)
+    proposals, samples = _propose(model, images, reporter)
+    if not samples:
+        raise DataError("none of these images could be read", where=images)
+    annotation = type(samples[0].target)
+    if annotation.has_boxes and not any(sample.target.present() for sample in samples):
+        raise DataError(
+            "no objects were predicted in any of these images, so there is nothing to propose",
+            where=images,
+            remedy="Look at the predictions: foveate predict RUN IMAGES --draw DIR.",
+        )
+    dataset = _dataset(model.task, out.name, annotation.task, samples)
+    formats.find(format or annotation.default_format).write(dataset, out)
+    proposals.sort(key=lambda proposal: proposal.confidence)
+    _write_table(table, proposals)
+    return proposals
+
+
+def _refuse_existing(*paths: Path) -> None:
+    for path in paths:
         if path.exists():
             raise RunError(
                 "this exists already and would be overwritten",
                 where=path,
                 remedy="Name another --out.",
             )
+
+
+def _propose(
+    model: Predictor, images: Path, reporter: Reporter
+) -> tuple[list[Proposal], list[Sample[Any]]]:
     task = model.task
-    refuse_from_words(task)
-    samples: list[Sample[Any]] = []
     proposals: list[Proposal] = []
-    for some in at_once(_read(images, reporter)):
-        for (path, image), prediction in zip(
-            some, model.predict_images([image for _, image in some]), strict=True
-        ):
+    samples: list[Sample[Any]] = []
+    for batch in batches(_read_images(images, reporter)):
+        predictions = model.predict_images([image for _, image in batch])
+        for (path, image), prediction in zip(batch, predictions, strict=True):
             id = path.relative_to(images).as_posix() if images.is_dir() else path.name
-            shown = task.confident(prediction)
-            proposals.append(
-                Proposal(id, prediction.min_confidence(shown), task.summary(prediction))
-            )
-            samples.append(
-                Sample(id, FileSource(path), shown.as_target((image.shape[0], image.shape[1])))
-            )
-    if not samples:
-        raise DataError("none of these pictures could be read", where=images)
-    proposed = type(samples[0].target)
-    if proposed.has_boxes and not any(
-        one.target is not None and one.target.present() for one in samples
-    ):
-        raise DataError(
-            "nothing was found in any of these pictures, so there is nothing to propose",
-            where=images,
-            remedy="Look at what it sees: foveate predict RUN PICTURES --draw DIR.",
-        )
-    classes = task.classes if task.class_aware else ("thing",)
-    colours = tuple(map(tuple, task.options().get("colours", ()))) or None
-    dataset = Dataset(out.name, proposed.task, classes, samples, colours=colours)
-    formats.find(format or proposed.default_format).write(dataset, out)
-    proposals.sort(key=lambda one: one.sure)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "sure", "answer"])
-    table.writerows(
-        [one.id, "" if np.isnan(one.sure) else f"{one.sure:.6f}", one.told] for one in proposals
-    )
-    atomic_io.write_text(listed, text.getvalue())
-    return proposals
+            confident = task.confident(prediction)
+            confidence = prediction.min_confidence(confident)
+            proposals.append(Proposal(id, confidence, task.summary(prediction)))
+            target = confident.as_target((image.shape[0], image.shape[1]))
+            samples.append(Sample(id, FileSource(path), target))
+    return proposals, samples
 
 
-def _read(images: Path, reporter: Reporter) -> Iterator[tuple[Path, Image]]:
-    """Each picture; what cannot be read is told."""
-    for path in picture_files([images]):
+def _read_images(images: Path, reporter: Reporter) -> Iterator[tuple[Path, Image]]:
+    for path in image_files([images]):
         if path.suffix.lower() not in PICTURE_SUFFIXES and images.is_dir():
-            continue  # a video: its frames are no files that could be labelled
+            continue  # the frames of a video are no files, so they cannot be labelled
         try:
             yield path, decode(path)
         except BadImage as error:
             reporter.warning(f"skipped {path}: {error.message}")
+
+
+def _dataset(
+    task: Task[Any], name: str, target_task: str, samples: list[Sample[Any]]
+) -> Dataset[Any]:
+    classes = task.classes if task.class_aware else ("object",)
+    colours = tuple(map(tuple, task.options().get("colours", ()))) or None
+    return Dataset(name, target_task, classes, samples, colours=colours)
+
+
+def _write_table(path: Path, proposals: list[Proposal]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "confidence", "prediction"])
+    for proposal in proposals:
+        unknown = math.isnan(proposal.confidence)
+        confidence = "" if unknown else f"{proposal.confidence:.6f}"
+        writer.writerow([proposal.id, confidence, proposal.summary])
+    atomic_io.write_text(path, text.getvalue())

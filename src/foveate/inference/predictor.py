@@ -1,4 +1,4 @@
-"""What answers for pictures: a run, or a foundation model. Whoever uses one need not know which."""
+"""The interface that runs and foundation models share."""
 
 from __future__ import annotations
 
@@ -14,42 +14,69 @@ from foveate.tasks.task import Task
 
 
 class Predictor(ABC):
-    """A task and what answers it."""
+    """A model that predicts from images."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it was opened by."""
+        """The path or reference that it was opened with."""
 
     @property
     @abstractmethod
     def task(self) -> Task[Any]:
-        """What kind of answer it gives, and how that is told, drawn and written."""
+        """The task, which draws, summarises and serialises the predictions."""
 
     @abstractmethod
     def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
-        """An annotation for each (H, W, C) uint8 picture of any size. tile: pixels of the squares that larger pictures are
-        cut into, where that can be.
+        """Predict for images of any size.
+
+        Args:
+            images: (H, W, C) uint8 each.
+            tile: Side in pixels of the tiles that larger images are cut into; None for no tiles.
+
+        Returns:
+            An annotation for each image.
+
+        Raises:
+            SettingError: The task cannot predict from tiles.
         """
 
     @abstractmethod
     def _set_image(self, image: Image) -> InteractivePredictor:
-        """At one picture, to be pointed at. Raises SettingError where there is no use for that."""
+        """Encode an image for prompts; raise SettingError if the task takes none."""
 
     def predict(
-        self, what: str | Path | Image | Sequence[str | Path | Image], *, tile: int | None = None
+        self,
+        images: str | Path | Image | Sequence[str | Path | Image],
+        *,
+        tile: int | None = None,
     ) -> Any:
-        """The answer for a picture file or array as a dict of plain values, or a list of them for a list.
+        """Predict for an image, or for a list of images.
 
-        Raises BadImage for a file that cannot be read.
-        """
-        if isinstance(what, str | Path) or hasattr(what, "shape"):
-            return self.predict([what], tile=tile)[0]  # type: ignore[list-item]
-        images = [decode(Path(one)) if isinstance(one, str | Path) else one for one in what]
-        return [self.task.to_dict(prediction) for prediction in self.predict_images(images, tile)]
+        Args:
+            images: A file or an (H, W, C) uint8 array, or a list of them.
+            tile: See `predict_images`.
 
-    def set_image(self, what: str | Path | Image) -> InteractivePredictor:
-        """A picture file or array, looked at once, to be pointed at: seer.click(120, 80). Raises SettingError if this task has no use
-        for it, BadImage for a file that cannot be read.
+        Returns:
+            A dict of plain values for an image, a list of them for a list.
+
+        Raises:
+            BadImage: A file cannot be read.
+            SettingError: See `predict_images`.
         """
-        return self._set_image(decode(Path(what)) if isinstance(what, str | Path) else what)
+        if isinstance(images, str | Path) or hasattr(images, "shape"):
+            return self.predict([images], tile=tile)[0]  # type: ignore[list-item]
+        pixels = [decode(Path(one)) if isinstance(one, str | Path) else one for one in images]
+        return [self.task.to_dict(prediction) for prediction in self.predict_images(pixels, tile)]
+
+    def set_image(self, image: str | Path | Image) -> InteractivePredictor:
+        """Encode an image once, to segment objects in it by prompts.
+
+        Args:
+            image: A file or an (H, W, C) uint8 array.
+
+        Raises:
+            BadImage: The file cannot be read.
+            SettingError: The task takes no prompts.
+        """
+        return self._set_image(decode(Path(image)) if isinstance(image, str | Path) else image)

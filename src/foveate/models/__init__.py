@@ -1,10 +1,13 @@
-"""Architectures. One file each, with the paper it comes from; `registry` finds them. Imports no torch until asked."""
+"""Architectures: one file per backbone, one file per head.
+
+`registry` finds the backbones by name. Importing this package does not import torch.
+"""
 
 from foveate.models.registry import Model as Model
 from foveate.models.registry import Weights as Weights
 from foveate.models.registry import all as all
 from foveate.models.registry import build as build
 from foveate.models.registry import find as find
-from foveate.models.registry import names as names
-from foveate.models.registry import portable as portable
-from foveate.models.registry import start as start
+from foveate.models.registry import initial_weights as initial_weights
+from foveate.models.registry import list_models as list_models
+from foveate.models.registry import self_contained_name as self_contained_name

@@ -1,4 +1,4 @@
-"""What all architectures have in common: pictures in, feature maps out."""
+"""The interface that all backbones share: images in, feature maps out."""
 
 from __future__ import annotations
 
@@ -6,72 +6,100 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from foveate.models.heads.detection import Detector
-from foveate.models.heads.segmentation import Head, Segmenter
+from foveate.models.heads.detection import FcosHead
+from foveate.models.heads.segmentation import DecoderHead, SegmentationHead
 
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of red, green and blue, pixels counted from 0 to 1."""
+ChannelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of the red, green and blue channels, for pixels from 0 to 1."""
 
-IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""What all of torchvision's published weights were trained with."""
+IMAGENET: ChannelStatistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""The statistics with which torchvision's published weights were trained."""
 
 
 class Backbone(nn.Module):
-    """Turns (B, C, H, W) float into a list of feature maps, fine to coarse.
+    """Turns images (B, C, H, W) into a list of feature maps, fine to coarse.
 
-    pictures: channels of the pictures; channels: of each map; strides: picture pixels to one pixel of each map
-    flexible: whether it takes pictures of other sizes, and of any aspect, than it was built for
-    bends: channels of the maps inside it that may be scaled and shifted by what else is known (Perez et al., "FiLM", 2018); where there are
-        any, `forward` takes a (B, 2 channels, h, w) of scales and shifts for each
-    statistics: what the pictures that its published weights were trained on were normalised by
+    Attributes:
+        in_channels: Channels of the images.
+        channels: Channels of each feature map.
+        strides: Image pixels per pixel of each feature map.
+        flexible: Whether images may have another size or aspect than the backbone was built for.
+        film_channels: Channels of the inner maps that a condition may scale and shift (Perez et
+            al., "FiLM", 2018). If there are any, `forward` takes one tensor (B, 2 channels, h, w)
+            of scales and shifts for each.
+        statistics: Channel statistics of the images that the published weights were trained on.
+        frozen: Whether `freeze` was called.
     """
 
-    images: int
+    in_channels: int
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     flexible: bool = False
-    bends: tuple[int, ...] = ()
-    statistics: Statistics = IMAGENET
+    film_channels: tuple[int, ...] = ()
+    statistics: ChannelStatistics = IMAGENET
     frozen: bool = False
 
     def freeze(self) -> None:
-        """Keep its weights, and the running figures of its normalisations, as they are, whatever is trained on its maps."""
+        """Freeze the weights and the running statistics of the normalisation layers."""
         self.frozen = True
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
+        """Set training mode, unless the backbone is frozen."""
         return super().train(mode and not self.frozen)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> maps of about (B, channels[i], H / strides[i], W / strides[i]): at most that, rounded up,
-        and less than three pixels less, where convolutions are not padded or pooling rounds down.
+        """Compute the feature maps.
+
+        Args:
+            images: (B, C, H, W) float.
+
+        Returns:
+            Maps of at most (B, channels[i], H / strides[i], W / strides[i]), rounded up, and less
+            than three pixels smaller where convolutions are unpadded or pooling rounds down.
         """
         raise NotImplementedError
 
     def classifier(self, classes: int) -> nn.Module:
-        """From the last map to (B, K) logits. Where a paper has its own classifier, its architecture overrides this
-        mean over the map and one linear layer (Lin et al., "Network in network", 2014).
+        """Build a head from the last map to logits (B, K).
+
+        The default is global average pooling and one linear layer (Lin et al., "Network in
+        network", 2014). An architecture whose paper has another classifier overrides it.
         """
         return nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes)
         )
 
     def detector(self, classes: int) -> nn.Module:
-        """From the maps to what `detector.Found` says. Where a paper has its own, its architecture overrides this one."""
-        return Detector(self.channels, self.strides, classes)
+        """Build a head from the maps to a `heads.detection.DetectorOutput`.
 
-    def segmenter(self, outputs: int) -> Head:
-        """From the maps to (B, outputs, h, w) at about the picture's own height and width. A U-Net overrides it."""
-        return Segmenter(self.channels, self.strides, outputs)
+        An architecture whose paper has another detection head overrides it.
+        """
+        return FcosHead(self.channels, self.strides, classes)
+
+    def segmenter(self, outputs: int) -> SegmentationHead:
+        """Build a head from the maps to logits (B, outputs, h, w) at about the image's size.
+
+        A U-Net overrides it: its backbone already contains the decoder.
+        """
+        return DecoderHead(self.channels, self.strides, outputs)
 
 
-class Staged(Backbone):
-    """stages: one after the other, each of which gives a map."""
+class StagedBackbone(Backbone):
+    """A sequence of stages, each of which gives a feature map.
+
+    Attributes:
+        stages: The stages, fine to coarse.
+    """
 
     stages: nn.ModuleList
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> a map of each stage, fine to coarse."""
+        """Compute one map per stage, fine to coarse.
+
+        Args:
+            images: (B, C, H, W) float.
+        """
         x, maps = images, []
         for stage in self.stages:
             x = stage(x)
@@ -79,10 +107,7 @@ class Staged(Backbone):
         return maps
 
 
-def parameters(*modules: nn.Module) -> int:
-    """How many weights these modules have, each counted once."""
-    return sum(
-        {
-            id(weight): weight.numel() for module in modules for weight in module.parameters()
-        }.values()
-    )
+def count_parameters(*modules: nn.Module) -> int:
+    """Count the parameters of these modules; a shared parameter counts once."""
+    counts = {id(weight): weight.numel() for module in modules for weight in module.parameters()}
+    return sum(counts.values())

@@ -1,4 +1,4 @@
-"""A net that reads pictures: which word stands at each place of the caption. It judges pictures that were made from words."""
+"""A net that reads the caption off an image. It scores images that were generated from text."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from torch import Tensor, nn
 from foveate.models.backbone import Backbone
 
 FEATURES = 128
-"""What a picture looks like is told by so many numbers."""
-_TAIL = 64
+"""Width of the image features."""
+_SLOT_WIDTH = 64
+"""Width of the features of one position of the caption."""
 
 
 class CaptionRecognizer(nn.Module):
-    """backbone: of clean pictures; words: of the vocabulary; longest: L, words in the longest caption; size, channels: of the pictures
+    """Predicts the word at each position of an image's caption.
 
-    The last map is not averaged: where a thing is decides whether it is "left of" another.
+    The last feature map is not averaged: the position of an object decides whether it is "left
+    of" another.
+
+    Args:
+        backbone: The backbone.
+        words: Number of words in the vocabulary.
+        longest: L, the number of words in the longest caption.
+        size: Side of the images in pixels.
+        channels: Channels of the images.
     """
 
     def __init__(self, backbone: Backbone, words: int, longest: int, size: int, channels: int):
@@ -25,13 +34,19 @@ class CaptionRecognizer(nn.Module):
         with torch.no_grad():
             last = backbone.eval()(torch.zeros(1, channels, size, size))[-1]
         backbone.train(training)
-        self.look = nn.Sequential(nn.Flatten(), nn.Linear(last[0].numel(), FEATURES), nn.ReLU())
-        self.places = nn.Linear(FEATURES, longest * _TAIL)
-        self.words = nn.Linear(_TAIL, words + 1)
+        self.features = nn.Sequential(nn.Flatten(), nn.Linear(last[0].numel(), FEATURES), nn.ReLU())
+        self.slots = nn.Linear(FEATURES, longest * _SLOT_WIDTH)
+        self.words = nn.Linear(_SLOT_WIDTH, words + 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, S, S) -> (B, L, words + 1) logits, of no word first, and (B, FEATURES)."""
-        features = self.look(self.backbone(images)[-1])
-        return self.words(
-            self.places(features).unflatten(1, (self.longest, _TAIL)).relu()
-        ), features
+        """Compute word logits and image features.
+
+        Args:
+            images: (B, C, S, S) float.
+
+        Returns:
+            Logits (B, L, words + 1), where index 0 means no word, and features (B, FEATURES).
+        """
+        features = self.features(self.backbone(images)[-1])
+        slots = self.slots(features).unflatten(1, (self.longest, _SLOT_WIDTH)).relu()
+        return self.words(slots), features

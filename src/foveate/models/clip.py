@@ -1,4 +1,4 @@
-"""CLIP: pictures and texts as points in one space, in which what belongs together is near.
+"""CLIP: images and texts as points in one space, where matching ones are close.
 
 Radford et al., "Learning transferable visual models from natural language supervision", 2021.
 """
@@ -15,18 +15,19 @@ from torch import Tensor
 from foveate.data.dataset import Images
 from foveate.errors import SettingError
 from foveate.models import hf_folder, model_ref
-from foveate.models.colour import colour
+from foveate.models.colour import to_rgb
 
-_AT_ONCE = 32
+_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Texts:
-    """What N texts mean.
+class TextFeatures:
+    """Features of N texts.
 
-    features: (N, D) float32, in the space of the pictures; not of unit length
-    tokens: (N, L, E) float32, of each token as it stands in its text, the start included
-    mask: (N, L) bool, where a text has a token
+    Attributes:
+        features: (N, D) float32 in the space of the images, not normalised.
+        tokens: (N, L, E) float32 contextual tokens, including the start token.
+        mask: (N, L) bool, True for the tokens of the text.
     """
 
     features: Tensor
@@ -35,58 +36,86 @@ class Texts:
 
 
 class Clip:
-    """CLIP from a folder of transformers, frozen. Raises SettingError for a folder that holds no such model.
+    """CLIP from a folder of transformers, frozen.
 
-    limit: tokens that a text may have, its start and end included
+    Args:
+        folder: The folder.
+
+    Attributes:
+        max_tokens: Largest number of tokens in a text, including start and end.
+
+    Raises:
+        SettingError: The folder holds no such model.
     """
 
     def __init__(self, folder: Path):
-        told = model_ref.described(folder, "clip")
-        transformers = hf_folder.library("transformers", "clip:DIR")
-        self.net = hf_folder.net(transformers.CLIPModel, folder, told)
-        words = self.net.config.text_config
-        self.tokenizer = hf_folder.tokenizer(transformers.CLIPTokenizer, folder, words.vocab_size)
-        self.processor = hf_folder.component(transformers.CLIPImageProcessor, folder)
-        self.limit: int = words.max_position_embeddings
+        config = model_ref.read_config(folder, "clip")
+        transformers = hf_folder.import_library("transformers", "clip:DIR")
+        self.net = hf_folder.load_net(transformers.CLIPModel, folder, config)
+        text = self.net.config.text_config
+        self.tokenizer = hf_folder.load_tokenizer(
+            transformers.CLIPTokenizer, folder, text.vocab_size
+        )
+        self.processor = hf_folder.load_component(transformers.CLIPImageProcessor, folder)
+        self.max_tokens: int = text.max_position_embeddings
 
     @torch.no_grad()
-    def images(self, images: Images) -> Tensor:
-        """Pictures of any size, (H, W, C) uint8 -> (N, D) float32; not of unit length."""
-        chunks = []
-        for start in range(0, len(images), _AT_ONCE):
-            some = [colour(image) for image in images[start : start + _AT_ONCE]]
-            given = self.processor(
+    def encode_images(self, images: Images) -> Tensor:
+        """Encode images of any size.
+
+        Args:
+            images: (H, W, C) uint8 each.
+
+        Returns:
+            (N, D) float32, not normalised.
+        """
+        batches = []
+        for start in range(0, len(images), _BATCH_SIZE):
+            some = [to_rgb(image) for image in images[start : start + _BATCH_SIZE]]
+            inputs = self.processor(
                 images=some, input_data_format="channels_last", return_tensors="pt"
             )
-            chunks.append(self.net.get_image_features(given["pixel_values"]).pooler_output)
-        return torch.cat(chunks) if chunks else torch.zeros(0, self.net.config.projection_dim)
+            batches.append(self.net.get_image_features(inputs["pixel_values"]).pooler_output)
+        return torch.cat(batches) if batches else torch.zeros(0, self.net.config.projection_dim)
 
     @torch.no_grad()
-    def texts(self, texts: Sequence[str], *, whole: bool = True) -> Texts:
-        """whole: whether a text that is too long is refused, as by `check`; otherwise its end is not read"""
-        if whole:
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> TextFeatures:
+        """Encode texts.
+
+        Args:
+            texts: The texts.
+            truncate: Whether to cut off texts that are too long, instead of refusing them.
+
+        Raises:
+            SettingError: See `check`.
+        """
+        if not truncate:
             self.check(texts)
         with hf_folder.quiet():
-            given = self.tokenizer(
+            inputs = self.tokenizer(
                 list(texts),
                 padding=True,
                 truncation=True,
-                max_length=self.limit,
+                max_length=self.max_tokens,
                 return_tensors="pt",
             )
-        ids, mask = given["input_ids"], given["attention_mask"]
-        found = self.net.get_text_features(input_ids=ids, attention_mask=mask)
-        return Texts(found.pooler_output, found.last_hidden_state, mask.bool())
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        output = self.net.get_text_features(input_ids=ids, attention_mask=mask)
+        return TextFeatures(output.pooler_output, output.last_hidden_state, mask.bool())
 
     def check(self, texts: Sequence[str]) -> None:
-        """Raises SettingError for a text of more than `limit` tokens: what is cut off would be left out in silence."""
+        """Check that no text would be cut off silently.
+
+        Raises:
+            SettingError: A text has more than `max_tokens` tokens.
+        """
         with hf_folder.quiet():
             counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
         for text, count in zip(texts, counts, strict=True):
-            if count > self.limit:
+            if count > self.max_tokens:
                 raise SettingError(
-                    f"a text of at most {self.limit} tokens is expected, start and end included, got {count:,}: "
-                    f"{text[:40]!r}" + ("..." if len(text) > 40 else ""),
+                    f"a text of at most {self.max_tokens} tokens is expected, start and end "
+                    f"included, got {count:,}: {text[:40]!r}" + ("..." if len(text) > 40 else ""),
                     where="text",
-                    remedy="Say it shorter.",
+                    remedy="Shorten it.",
                 )

@@ -1,4 +1,4 @@
-"""Pictures as foundation models take them: in colour."""
+"""Conversion to the three-channel images that foundation models take."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from foveate.data.dataset import Image
 from foveate.errors import BadImage
 
 
-def colour(image: Image) -> Image:
-    """(H, W, 1 or 3) uint8 -> (H, W, 3). Raises BadImage for other channels."""
+def to_rgb(image: Image) -> Image:
+    """Convert a grey image to colour; a colour image is returned unchanged.
+
+    Args:
+        image: (H, W, 1 or 3) uint8.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        BadImage: The image has another number of channels.
+    """
     if image.shape[2] not in (1, 3):
-        raise BadImage(f"a grey or colour picture is expected, got {image.shape[2]} channels")
+        raise BadImage(f"a grey or colour image is expected, got {image.shape[2]} channels")
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image

@@ -1,7 +1,8 @@
-"""Folders as transformers and diffusers save nets: looked at before anything is loaded, and read as data alone.
+"""Folders that transformers and diffusers save: checked before loading, and read as data only.
 
-Only tensors of safetensors files are read, and handed to the library as such: none of its own ways to find weights (pickled
-files, adapters, names in config.json, the network) is taken.
+Only tensors of safetensors files are read, and handed to the library as a state dict. None of the
+library's other ways to find weights is used: pickled files, adapters, names in config.json, or the
+network.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import importlib
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,37 +22,49 @@ from torch import Tensor
 from foveate.errors import SettingError
 from foveate.models.pretrained import reason
 
-WORKING = 1.2
-"""What loading takes beside the file and its values in float32, as a share of both: buffers, and room to compute in."""
+MEMORY_FACTOR = 1.2
+"""Memory for loading, relative to the file plus its values in float32: buffers and activations."""
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
-_NOT_OF_THE_NET = {
+_LOADING_KEYS = {
     "_attn_implementation", "_name_or_path", "architectures", "attn_implementation",
     "auto_map", "dtype", "fusion_config", "id2label",
     "kernel_config", "label2id", "quantization_config",
     "torch_dtype", "transformers_version", "transformers_weights",
 }  # fmt: skip
-"""Keys of a config.json that say how to load, not what is built, and names of classes: thousands, and not needed."""
+"""Keys of a config.json that control loading instead of the net, and the names of its classes."""
 
 
-def library(name: str, what: str) -> Any:
-    """Transformers or diffusers. Raises SettingError with the extra to install if it is missing."""
+def import_library(name: str, user: str) -> Any:
+    """Import transformers, diffusers or a part of them.
+
+    Args:
+        name: Name of the module.
+        user: What needs it, for the message.
+
+    Raises:
+        SettingError: It is not installed; the message names the extra.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:
         raise SettingError(
-            f"{what} needs {name}, which is not installed",
+            f"{user} needs {name}, which is not installed",
             where="model",
             remedy="pip install 'foveate[foundation]'",
         ) from None
 
 
 def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """What a JSON file of a folder says. Raises SettingError where there is no such folder, no such file, or no such content."""
+    """Read a JSON object from a folder.
+
+    Raises:
+        SettingError: There is no such folder or file, or it holds no JSON object.
+    """
     refuse_if_missing(folder)
     path = folder / name
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
             raise ValueError("an object is expected")
     except FileNotFoundError:
         raise SettingError(
@@ -60,59 +74,70 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise SettingError(f"this file cannot be read ({reason(error)})", where=path) from None
-    return told
+    return content
 
 
 def refuse_if_missing(folder: Path) -> None:
-    """Raises SettingError where there is no such folder."""
+    """Raise SettingError if there is no such folder."""
     if not folder.is_dir():
         raise SettingError(
             "there is no such folder", where=folder, remedy="Name a folder of a published model."
         )
 
 
-def described(told: dict[str, Any]) -> dict[str, Any]:
-    """What of a config.json describes the net."""
-    return {key: value for key, value in told.items() if key not in _NOT_OF_THE_NET}
+def net_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a config.json that describes the net."""
+    return {key: value for key, value in config.items() if key not in _LOADING_KEYS}
 
 
-def weights(folder: Path, stem: str = "model") -> list[Path]:
-    """The safetensors files of a net, one or as many as its index names. Raises SettingError where there are none; pickled weights
-    are told apart, and never opened.
+def weight_files(folder: Path, stem: str = "model") -> list[Path]:
+    """Return the safetensors files of a net: one, or those in its index.
+
+    Raises:
+        SettingError: There are none. Pickled weights are named in the message, but never opened.
     """
     refuse_if_missing(folder)
     index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        try:
-            names = sorted(set(read_json(folder, index.name)["weight_map"].values()))
-            inside = all(
-                Path(name).name == name and name.endswith(".safetensors") for name in names
-            )
-        except (KeyError, TypeError, AttributeError):
-            names, inside = [], False
-        if not names or not inside:
-            raise SettingError(
-                "this index names no safetensors files of its own folder", where=index
-            )
-        found = [folder / name for name in names]
-    else:
-        found = [folder / f"{stem}.safetensors"]
-    if not all(path.is_file() for path in found):
-        others = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLED)
-        missing = next(path.name for path in found if not path.is_file())
-        if others:
-            raise SettingError(
-                f"its weights are in {others[0]}, a kind of file that can hold code and is never read; {missing} is expected",
-                where=folder,
-                remedy="Ask the publisher for safetensors, or convert them in a place where nothing can be lost: load with "
-                "transformers and save_pretrained into a new folder.",
-            )
-        raise SettingError(f"this folder holds no weights: {missing} is missing", where=folder)
-    return found
+    paths = _indexed_files(folder, index) if index.is_file() else [folder / f"{stem}.safetensors"]
+    missing = next((path.name for path in paths if not path.is_file()), None)
+    if missing is None:
+        return paths
+    pickled = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLED)
+    if pickled:
+        raise SettingError(
+            f"its weights are in {pickled[0]}, a file type that can hold code and is never read; "
+            f"{missing} is expected",
+            where=folder,
+            remedy="Ask the publisher for safetensors, or convert the weights on an isolated "
+            "machine: load them with transformers and save_pretrained into a new folder.",
+        )
+    raise SettingError(f"this folder holds no weights: {missing} is missing", where=folder)
+
+
+def _indexed_files(folder: Path, index: Path) -> list[Path]:
+    """The files that an index names, all of them inside the folder."""
+    try:
+        names = sorted(set(read_json(folder, index.name)["weight_map"].values()))
+        valid = bool(names) and all(
+            Path(name).name == name and name.endswith(".safetensors") for name in names
+        )
+    except (KeyError, TypeError, AttributeError):
+        names, valid = [], False
+    if not valid:
+        raise SettingError("this index names no safetensors files of its own folder", where=index)
+    return [folder / name for name in names]
 
 
 def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
-    """Raises SettingError for weights that need more memory than is available, before any is taken. Raises it for damaged ones."""
+    """Check that the weights fit into memory, before any is loaded.
+
+    Args:
+        files: Safetensors files.
+        where: Origin of the weights, for the message.
+
+    Raises:
+        SettingError: More memory is needed than available, or a file is damaged.
+    """
     from safetensors import safe_open
 
     values = 0
@@ -120,120 +145,136 @@ def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
         try:
             with safe_open(path, framework="pt") as opened:
                 for key in opened.keys():  # noqa: SIM118 - no dict
-                    count = 1
-                    for side in opened.get_slice(key).get_shape():
-                        count *= side
-                    values += count
+                    values += math.prod(opened.get_slice(key).get_shape())
         except Exception as error:  # safetensors has its own errors
             raise SettingError(
                 f"these weights are damaged ({reason(error)})",
                 where=path,
-                remedy="Fetch the file again.",
+                remedy="Download the file again.",
             ) from None
-    needed = WORKING * (4 * values + sum(path.stat().st_size for path in files))
-    there = available()
-    if there is not None and needed > there:
+    needed = MEMORY_FACTOR * (4 * values + sum(path.stat().st_size for path in files))
+    available = available_memory()
+    if available is not None and needed > available:
         raise SettingError(
-            f"about {needed / 1e9:.1f} GB of memory are needed to load {values:,} weights, {there / 1e9:.1f} GB are available",
+            f"about {needed / 1e9:.1f} GB of memory are needed to load {values:,} weights, "
+            f"{available / 1e9:.1f} GB are available",
             where=where,
-            remedy="Close other programs, take a smaller model, or a machine with more memory.",
+            remedy="Close other programs, or use a smaller model or a machine with more memory.",
         )
 
 
-def available(
+def available_memory(
     meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
 ) -> int | None:
-    """Bytes of memory that a process can have without others being pushed out, or None where the system does not say.
+    """Return the bytes that a process can allocate without swapping, or None if unknown.
 
-    group: of the control group that a container is limited by (cgroup v2), where there is one
+    Args:
+        meminfo: Linux's table of memory.
+        group: Folder of the control group (cgroup v2) that limits a container.
     """
-    found = []
+    limits = []
     with contextlib.suppress(OSError, ValueError, KeyError):
-        found.append(1024 * _table(meminfo)["MemAvailable:"])
-    with contextlib.suppress(OSError, ValueError, KeyError):  # without a limit its file says "max"
-        most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        found.append(most - used + _table(group / "memory.stat")["inactive_file"])
-    return min(found, default=None)
+        limits.append(1024 * _read_table(meminfo)["MemAvailable:"])
+    with contextlib.suppress(OSError, ValueError, KeyError):  # the file says "max" for no limit
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        limits.append(limit - used + _read_table(group / "memory.stat")["inactive_file"])
+    return min(limits, default=None)
 
 
-def _table(path: Path) -> dict[str, int]:
-    """A name and a number a line."""
+def _read_table(path: Path) -> dict[str, int]:
+    """Lines of a name and a number."""
     lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
     return {line[0]: int(line[1]) for line in lines if len(line) > 1}
 
 
-def net(kind: Any, folder: Path, told: dict[str, Any], **given: Any) -> Any:
-    """Transformers' net of that class, with the folder's weights in float32, ready to answer.
+def load_net(kind: Any, folder: Path, config: dict[str, Any], **options: Any) -> Any:
+    """Load a net of transformers with the folder's weights in float32, frozen.
 
-    told: its config.json; given: to the class. Raises SettingError if these weights do not make the whole net.
+    Args:
+        kind: Class of the net.
+        folder: Folder of the weights.
+        config: Content of its config.json.
+        options: Further arguments of the class.
+
+    Raises:
+        SettingError: The weights are not those of the whole net.
     """
-    files = weights(folder)
+    files = weight_files(folder)
     refuse_if_too_large(files, folder)
     try:
         with quiet():
-            config = kind.config_class.from_dict(described(told))
-            built, loaded = kind.from_pretrained(
+            settings = kind.config_class.from_dict(net_config(config))
+            net, loaded = kind.from_pretrained(
                 None,
-                config=config,
-                state_dict=tensors(files),
+                config=settings,
+                state_dict=read_tensors(files),
                 dtype=torch.float32,
                 attn_implementation="sdpa",
                 output_loading_info=True,
-                **given,
+                **options,
             )
-    except Exception as error:  # the library has many ways to say that something does not fit
+    except Exception as error:  # the library has many errors for a mismatch
         raise SettingError(
-            f"no {kind.__name__} can be made of this folder ({reason(error)})", where=folder
+            f"no {kind.__name__} can be loaded from this folder ({reason(error)})", where=folder
         ) from None
     wrong = [*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])]
     if wrong:
         raise SettingError(
-            f"its weights are not those of the {kind.__name__} that its config.json describes: {len(wrong)} tensors are missing "
-            f"or of another shape, e.g. {min(wrong)}",
+            f"its weights are not those of the {kind.__name__} that its config.json describes: "
+            f"{len(wrong)} tensors are missing or of another shape, e.g. {min(wrong)}",
             where=folder,
-            remedy="Fetch the folder again, whole.",
+            remedy="Download the folder again, complete.",
         )
-    return built.eval().requires_grad_(False)
+    return net.eval().requires_grad_(False)
 
 
-def component(kind: Any, folder: Path) -> Any:
-    """A tokenizer or image processor of that class, from the folder's own files. Raises SettingError if they are missing."""
+def load_component(kind: Any, folder: Path) -> Any:
+    """Load a tokenizer or an image processor from the folder's files.
+
+    Raises:
+        SettingError: The files are missing or damaged.
+    """
     try:
         with quiet():
             return kind.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # as above
+    except Exception as error:  # the library has many errors for a mismatch
         raise SettingError(
-            f"no {kind.__name__} can be made of this folder ({reason(error)})",
+            f"no {kind.__name__} can be loaded from this folder ({reason(error)})",
             where=folder,
-            remedy="Fetch the folder again, whole: with its tokenizer and preprocessor files.",
+            remedy="Download the folder again, complete: with its tokenizer and preprocessor "
+            "files.",
         ) from None
 
 
-def tokenizer(kind: Any, folder: Path, known: int) -> Any:
-    """A tokenizer of that class for a net that knows so many tokens. Raises SettingError where its files are missing, for which the
-    library would take an empty vocabulary, and for more tokens than the net has.
+def load_tokenizer(kind: Any, folder: Path, vocabulary: int) -> Any:
+    """Load a tokenizer for a net with a vocabulary of this size.
+
+    Raises:
+        SettingError: Its files are missing (the library would use an empty vocabulary), or it has
+            more tokens than the net.
     """
     refuse_if_missing(folder)
     if not (folder / "tokenizer.json").is_file() and not all(
         (folder / name).is_file() for name in ("vocab.json", "merges.txt")
     ):
         raise SettingError(
-            "this folder has no tokenizer.json, nor vocab.json and merges.txt, to read words with",
+            "this folder has no tokenizer: neither tokenizer.json, nor vocab.json and merges.txt",
             where=folder,
-            remedy="Fetch the folder again, whole.",
+            remedy="Download the folder again, complete.",
         )
-    made = component(kind, folder)
-    if len(made) > known:
+    tokenizer = load_component(kind, folder)
+    if len(tokenizer) > vocabulary:
         raise SettingError(
-            f"a tokenizer of at most {known:,} tokens is expected, as its net has, got {len(made):,}",
+            f"a tokenizer of at most {vocabulary:,} tokens is expected, as its net has, "
+            f"got {len(tokenizer):,}",
             where=folder,
-            remedy="Fetch the folder again, whole.",
+            remedy="Download the folder again, complete.",
         )
-    return made
+    return tokenizer
 
 
-def tensors(files: Sequence[Path]) -> dict[str, Tensor]:
-    """All tensors of these safetensors files."""
+def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Read all tensors of safetensors files."""
     from safetensors.torch import load_file
 
     state: dict[str, Tensor] = {}
@@ -244,19 +285,20 @@ def tensors(files: Sequence[Path]) -> dict[str, Tensor]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without these libraries' progress bars and log lines: what matters is an error, and that is ours to tell."""
-    from transformers.utils import logging as told
+    """Silence the progress bars and logs of transformers and diffusers; their errors are ours."""
+    from transformers.utils import logging as transformers_logging
 
-    level, bars = told.get_verbosity(), told.is_progress_bar_enabled()
-    others = logging.getLogger("diffusers")
-    theirs = others.level
-    told.set_verbosity_error()
-    told.disable_progress_bar()
-    others.setLevel(logging.ERROR)
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    diffusers_logger = logging.getLogger("diffusers")
+    diffusers_level = diffusers_logger.level
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    diffusers_logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        told.set_verbosity(level)
-        others.setLevel(theirs)
+        transformers_logging.set_verbosity(level)
+        diffusers_logger.setLevel(diffusers_level)
         if bars:
-            told.enable_progress_bar()
+            transformers_logging.enable_progress_bar()

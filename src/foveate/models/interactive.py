@@ -1,4 +1,4 @@
-"""A picture that a net has looked at once, to be pointed at as often as one likes."""
+"""An image that is encoded once and segmented by prompts: clicks, boxes and earlier masks."""
 
 from __future__ import annotations
 
@@ -13,112 +13,174 @@ from torch import Tensor
 
 from foveate.data.dataset import Image
 from foveate.data.images import inside
-from foveate.data.label_maps import nearest
 from foveate.errors import SettingError
 from foveate.models.heads.promptable import NO_CLICK, MaskPrediction, PromptableHead, Prompts
 from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
+from foveate.ops.masks import resize_nearest
 
-KNOWN = 4.0
-"""The logit of a pixel that is known."""
+MASK_LOGIT = 4.0
+"""Logit of the pixels inside a mask that the user starts from; its negative outside."""
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 
 class InteractivePredictor(ABC):
-    """seer = run.on(image); seer.click(120, 80); seer.click(10, 10, inside=False)
+    """Segments objects in one image by prompts.
 
-    Each of these gives the mask of what is meant, (H, W) bool in the picture's own pixels; together they are one question, until
-    `forget`. What looks at pictures (`NetSeer`, a foundation model) says how it is asked.
+    Prompts add up until `reset`, as they all describe the same object:
 
-    size: height and width of the picture
-    sure: what IoU the last answer is estimated to have
+        predictor = run.set_image("x.png")
+        predictor.click(120, 80)
+        mask = predictor.click(10, 10, inside=False)
+
+    Args:
+        size: (height, width) of the image.
+
+    Attributes:
+        size: (height, width) of the image.
+        clicks: Clicks so far.
+        prompt_box: The box, or None.
+        logits: (1, h, w) logits of the last prediction, or None.
+        predicted_iou: Estimated IoU of the last prediction, or NaN.
     """
 
     def __init__(self, size: tuple[int, int]):
         self.size = size
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Begin a new question about the same picture."""
+    def reset(self) -> None:
+        """Discard all prompts, to segment another object."""
         self.clicks: list[Click] = []
-        self.outline: Box | None = None
-        self.earlier: Tensor | None = None
-        self.sure = float("nan")
+        self.prompt_box: Box | None = None
+        self.logits: Tensor | None = None
+        self.predicted_iou = float("nan")
 
-    def begin(self, mask: NDArray[np.bool_]) -> None:
-        """Begin with a mask that is nearly right, (H, W), such as another run's answer, to be corrected by clicks. Raises SettingError
-        for one of another size.
+    def start_from(self, mask: NDArray[np.bool_]) -> None:
+        """Start from a mask that clicks will correct, such as another model's prediction.
+
+        Args:
+            mask: (H, W) bool.
+
+        Raises:
+            SettingError: The mask has another size than the image.
         """
         if mask.shape != self.size:
-            told = [" x ".join(map(str, shape[::-1])) for shape in (self.size, mask.shape)]
+            image, got = (" x ".join(map(str, shape[::-1])) for shape in (self.size, mask.shape))
             raise SettingError(
-                f"a mask of {told[0]} pixels is expected, as the picture has, got {told[1]}",
+                f"a mask of {image} pixels is expected, as the image has, got {got}",
                 where="mask",
             )
-        self.forget()
-        self.earlier = self.known(mask)
+        self.reset()
+        self.logits = self.to_logits(mask)
 
     def click(self, x: float, y: float, *, inside: bool = True) -> NDArray[np.bool_]:
-        """Point at a pixel of the thing, or at one that is not of it. Raises SettingError outside of the picture, and where a pixel is
-        said to be both.
+        """Add a click on the object, or on the background, and predict.
+
+        Args:
+            x: Column in pixels.
+            y: Row in pixels.
+            inside: Whether the pixel belongs to the object.
+
+        Returns:
+            (H, W) bool mask.
+
+        Raises:
+            SettingError: The click is outside the image, or contradicts an earlier one.
         """
-        return self.point([(x, y, inside)])
+        return self.predict([(x, y, inside)])
 
     def box(self, left: float, top: float, right: float, bottom: float) -> NDArray[np.bool_]:
-        """Say between which lines the thing lies. Raises SettingError for a box without a pixel of the picture."""
-        return self.point([], (left, top, right, bottom))
+        """Set the box around the object, and predict.
 
-    def point(self, clicks: Sequence[Click], box: Box | None = None) -> NDArray[np.bool_]:
-        """Several at once, answered once."""
+        Returns:
+            (H, W) bool mask.
+
+        Raises:
+            SettingError: The box contains no pixel of the image.
+        """
+        return self.predict([], (left, top, right, bottom))
+
+    def predict(self, clicks: Sequence[Click], box: Box | None = None) -> NDArray[np.bool_]:
+        """Add several clicks, and a box, and predict once.
+
+        Args:
+            clicks: (x, y, inside) each.
+            box: Left, top, right, bottom; None keeps the earlier box.
+
+        Returns:
+            (H, W) bool mask.
+
+        Raises:
+            SettingError: See `click` and `box`.
+        """
+        self._check_clicks(clicks)
+        if box is not None:
+            self._check_box(box)
+            self.prompt_box = box
+        self.clicks += clicks
+        prediction = self.predict_batch([self.clicks], [self.prompt_box], self.logits)
+        self.logits = prediction.best()
+        self.predicted_iou = float(prediction.iou_logits.max().sigmoid())
+        return self.to_masks(self.logits)[0]
+
+    def _check_clicks(self, clicks: Sequence[Click]) -> None:
         height, width = self.size
-        before = {(int(x), int(y)): kind for x, y, kind in self.clicks}
-        for x, y, kind in clicks:
+        labels = {(int(x), int(y)): inside for x, y, inside in self.clicks}
+        for x, y, label in clicks:
             if not (0 <= x < width and 0 <= y < height):
                 raise SettingError(
-                    f"a pixel of a picture of {width} x {height} is expected, got {x:g},{y:g}",
+                    f"a pixel of an image of {width} x {height} is expected, got {x:g},{y:g}",
                     where="point",
                 )
-            if before.setdefault((int(x), int(y)), kind) != kind:
+            if labels.setdefault((int(x), int(y)), label) != label:
                 raise SettingError(
-                    f"the pixel {int(x)},{int(y)} is said to be inside and outside",
+                    f"the pixel {int(x)},{int(y)} is both inside and outside",
                     where="point",
                     remedy="Leave out one of the two.",
                 )
-        if box is not None:
-            left, top, right, bottom = box
-            if not (max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)):
-                raise SettingError(
-                    f"left, top, right and bottom are expected that hold pixels of a picture of {width} x {height}, got "
-                    + ",".join(f"{side:g}" for side in box),
-                    where="box",
-                )
-            self.outline = box
-        self.clicks += clicks
-        prediction = self.ask([self.clicks], [self.outline], self.earlier)
-        self.earlier, self.sure = prediction.best(), float(prediction.sure.max().sigmoid())
-        return self.masks(self.earlier)[0]
+
+    def _check_box(self, box: Box) -> None:
+        height, width = self.size
+        left, top, right, bottom = box
+        if not (max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)):
+            raise SettingError(
+                "left, top, right and bottom are expected that contain pixels of an image of "
+                f"{width} x {height}, got " + ",".join(f"{side:g}" for side in box),
+                where="box",
+            )
 
     @abstractmethod
-    def known(self, mask: NDArray[np.bool_]) -> Tensor:
-        """(H, W) -> (1, h, w) logits of an earlier answer, as `ask` takes them."""
+    def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
+        """Convert a mask (H, W) to logits (1, h, w), as `predict_batch` takes them."""
 
     @abstractmethod
-    def ask(
+    def predict_batch(
         self,
         clicks: Sequence[Sequence[Click]],
         boxes: Sequence[Box | None],
-        earlier: Tensor | None = None,
+        logits: Tensor | None = None,
     ) -> MaskPrediction:
-        """Of N things at once, each with its clicks and its box, in the picture's pixels. earlier: (N, h, w) logits"""
+        """Predict candidate masks for N objects.
+
+        Args:
+            clicks: (x, y, inside) in the image's pixels, for each object.
+            boxes: Left, top, right, bottom in the image's pixels, or None, for each object.
+            logits: (N, h, w) logits of an earlier prediction, or None.
+        """
 
     @abstractmethod
-    def masks(self, logits: Tensor) -> NDArray[np.bool_]:
-        """(N, h, w) -> (N, H, W) in the picture's pixels."""
+    def to_masks(self, logits: Tensor) -> NDArray[np.bool_]:
+        """Convert logits (N, h, w) to masks (N, H, W) in the image's pixels."""
 
 
 class NetInteractivePredictor(InteractivePredictor):
-    """A net of our own that has looked at a picture."""
+    """An interactive predictor with a net of foveate's own.
+
+    Args:
+        net: A net whose body is a `PromptableHead`.
+        image: (H, W, C) uint8.
+    """
 
     @torch.no_grad()
     def __init__(self, net: VisionModel, image: Image):
@@ -126,48 +188,49 @@ class NetInteractivePredictor(InteractivePredictor):
         super().__init__((image.shape[0], image.shape[1]))
         net.eval()
         self.body = net.body
-        self.shown = inside(*self.size, net.size)
-        ((_, canvas),) = net.canvases([image], 1)
-        self.canvas = (canvas.shape[2], canvas.shape[3])
-        self.maps = self.body.encode(net.normalised(canvas))
+        self.scaled_size = inside(*self.size, net.size)
+        ((_, batch),) = net.padded_batches([image], 1)
+        self.padded_size = (batch.shape[2], batch.shape[3])
+        self.maps = self.body.encode(net.normalise(batch))
 
-    def known(self, mask: NDArray[np.bool_]) -> Tensor:
-        height, width = self.shown
-        there = nearest(mask.astype(np.uint8), self.shown) > 0
-        logits = torch.zeros(1, *self.canvas, device=self.maps[0].device)
-        logits[0, :height, :width] = torch.from_numpy(np.where(there, KNOWN, -KNOWN))
+    def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
+        """Convert a mask (H, W) to logits (1, h, w) of the padded input."""
+        height, width = self.scaled_size
+        scaled = resize_nearest(mask.astype(np.uint8), self.scaled_size) > 0
+        logits = torch.zeros(1, *self.padded_size, device=self.maps[0].device)
+        logits[0, :height, :width] = torch.from_numpy(np.where(scaled, MASK_LOGIT, -MASK_LOGIT))
         return logits
 
     @torch.no_grad()
-    def ask(
+    def predict_batch(
         self,
         clicks: Sequence[Sequence[Click]],
         boxes: Sequence[Box | None],
-        earlier: Tensor | None = None,
+        logits: Tensor | None = None,
     ) -> MaskPrediction:
+        """Predict candidate masks for N objects."""
         count, most = len(clicks), max(1, *map(len, clicks)) if clicks else 1
-        down, along = (new / old for new, old in zip(self.shown, self.size, strict=True))
-        laid = np.full((count, most, 3), NO_CLICK, np.float32)
-        for row, own in enumerate(clicks):
-            for place, (x, y, kind) in enumerate(own):
-                laid[row, place] = x * along, y * down, kind
+        down, along = (new / old for new, old in zip(self.scaled_size, self.size, strict=True))
+        padded = np.full((count, most, 3), NO_CLICK, np.float32)
+        for row, object_clicks in enumerate(clicks):
+            for column, (x, y, label) in enumerate(object_clicks):
+                padded[row, column] = x * along, y * down, label
         scale = np.array([along, down] * 2, np.float32)
-        around = (
-            np.array([box or (0, 0, 0, 0) for box in boxes], np.float32).reshape(count, 4) * scale
-        )
+        corners = np.array([box or (0, 0, 0, 0) for box in boxes], np.float32)
         device = self.maps[0].device
         prompts = Prompts(
             torch.zeros(count, dtype=torch.int64, device=device),
-            torch.from_numpy(laid).to(device),
-            torch.from_numpy(around).to(device),
-            torch.zeros(count, *self.canvas, device=device) if earlier is None else earlier,
+            torch.from_numpy(padded).to(device),
+            torch.from_numpy(corners.reshape(count, 4) * scale).to(device),
+            torch.zeros(count, *self.padded_size, device=device) if logits is None else logits,
         )
         return self.body.decode(self.maps, prompts)
 
-    def masks(self, logits: Tensor) -> NDArray[np.bool_]:
-        height, width = self.shown
-        own = logits[:, :height, :width]
-        if self.shown != self.size:
-            own = F.interpolate(own[:, None], size=self.size, mode="bilinear")[:, 0]
-        masks: NDArray[np.bool_] = (own > 0).cpu().numpy()
+    def to_masks(self, logits: Tensor) -> NDArray[np.bool_]:
+        """Convert logits (N, h, w) to masks (N, H, W) in the image's pixels."""
+        height, width = self.scaled_size
+        cropped = logits[:, :height, :width]
+        if self.scaled_size != self.size:
+            cropped = F.interpolate(cropped[:, None], size=self.size, mode="bilinear")[:, 0]
+        masks: NDArray[np.bool_] = (cropped > 0).cpu().numpy()
         return masks

@@ -1,4 +1,4 @@
-"""A net that takes pictures as they are: uint8 in, normalised inside, so that preprocessing travels with the weights."""
+"""A net that takes uint8 images: normalisation is part of the net and travels with its weights."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from torch import Tensor, nn
 
 from foveate.data.dataset import Images
 from foveate.data.images import fit, inside, padded, reduced
-from foveate.data.subset import Pixels
-from foveate.models.backbone import IMAGENET, Backbone, Statistics
+from foveate.data.subset import ImageArray
+from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
 
-_AT_ONCE = 2**22  # pixels that are counted at once
+_PIXELS_PER_BLOCK = 2**22
 
 
 class VisionModel(nn.Module):
     """Normalisation, then the body.
 
-    body: (B, C, S, S) float -> output
-    size: S, the side in pixels that it was trained at
-    mean, std: (C,) of the train part, in the units of uint8 pixels
+    Args:
+        body: A module from (B, C, S, S) float to the output.
+        size: S, the side in pixels that the net was trained at.
+        mean: (C,) channel means of the train split, for pixels from 0 to 255.
+        std: (C,) channel standard deviations, likewise.
     """
 
     mean: Tensor
@@ -36,37 +38,56 @@ class VisionModel(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor, *others: Tensor) -> Any:
-        """(B, C, S, S) uint8, and what else the body is asked by -> the body's output."""
-        return self.body(self.normalised(images), *others)
+        """Compute the body's output.
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) uint8 -> float, as the body takes them."""
+        Args:
+            images: (B, C, S, S) uint8.
+            others: Further inputs of the body.
+        """
+        return self.body(self.normalise(images), *others)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Normalise images, (B, C, S, S) uint8 -> float."""
         return (images.float() - self.mean) / self.std
 
     def batch(self, images: Images) -> Tensor:
-        """Pictures of any size and kind -> (B, C, S, S) uint8 on the net's device, as training saw them."""
+        """Prepare images of any size as in training.
+
+        Args:
+            images: (H, W, C) uint8 each.
+
+        Returns:
+            (B, C, S, S) uint8 on the net's device.
+        """
         fitted = np.stack([fit(image, self.size, self.channels) for image in images])
         return torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.mean.device)
 
-    def canvases(self, images: Images, pixels: int) -> Iterator[tuple[list[int], Tensor]]:
-        """Pictures of any size with their aspect kept, some of one shape at a time: which ones, and (b, C, h, w) uint8 on the
-        net's device, each at the top left of a canvas with no more padding than the strides ask for. pixels: of a batch.
+    def padded_batches(self, images: Images, pixels: int) -> Iterator[tuple[list[int], Tensor]]:
+        """Prepare images of any size with their aspect kept, grouped by padded size.
+
+        Each image lies at the top left, with no more padding than the strides require.
+
+        Args:
+            images: (H, W, C) uint8 each.
+            pixels: Largest number of pixels in a batch.
+
+        Yields:
+            Indices of the images in the batch, and (b, C, h, w) uint8 on the net's device.
         """
-        shapes: dict[tuple[int, int], list[int]] = {}
+        by_size: dict[tuple[int, int], list[int]] = {}
         for row in range(len(images)):
-            shapes.setdefault(self.canvas(images[row].shape), []).append(row)
-        for shape, rows in shapes.items():
-            at_once = max(1, pixels // (shape[0] * shape[1]))
-            for start in range(0, len(rows), at_once):
-                some = rows[start : start + at_once]
-                laid = [
-                    padded(reduced(images[row], self.size, self.channels), *shape) for row in some
-                ]
-                batch = np.stack(laid)
+            by_size.setdefault(self.padded_size(images[row].shape), []).append(row)
+        for size, rows in by_size.items():
+            batch_size = max(1, pixels // (size[0] * size[1]))
+            for start in range(0, len(rows), batch_size):
+                some = rows[start : start + batch_size]
+                batch = np.stack(
+                    [padded(reduced(images[row], self.size, self.channels), *size) for row in some]
+                )
                 yield some, torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.mean.device)
 
-    def canvas(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Height and width of what is shown of a picture of this shape."""
+    def padded_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return (height, width) that an image of this shape has after scaling and padding."""
         backbone = next(module for module in self.modules() if isinstance(module, Backbone))
         if not backbone.flexible:
             return self.size, self.size
@@ -75,15 +96,22 @@ class VisionModel(nn.Module):
         return min(self.size, -(-height // step) * step), min(self.size, -(-width // step) * step)
 
 
-def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of (N, H, W, C) uint8; a constant channel gets a deviation of 1.
+def pixel_statistics(pixels: ImageArray) -> tuple[list[float], list[float]]:
+    """Compute the mean and standard deviation of each channel.
 
-    Exact and in little memory: a channel of uint8 is its 256 counts, which are taken some pictures at a time.
+    The result is exact and needs little memory: it comes from the histogram of each channel,
+    which is counted in blocks.
+
+    Args:
+        pixels: (N, H, W, C) uint8.
+
+    Returns:
+        Means and standard deviations in uint8 units; a constant channel has a deviation of 1.
     """
     values, counts = np.arange(256), np.zeros((pixels.shape[3], 256), np.int64)
-    for flat in _blocks(pixels):
+    for block in _blocks(pixels):
         for channel, count in enumerate(counts):
-            count += np.bincount(flat[:, channel], minlength=256)
+            count += np.bincount(block[:, channel], minlength=256)
     means, deviations = [], []
     for count in counts:
         share = count / max(1, count.sum())
@@ -93,27 +121,31 @@ def pixel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
     return means, deviations
 
 
-def _blocks(pixels: Pixels) -> Iterator[NDArray[np.uint8]]:
+def _blocks(pixels: ImageArray) -> Iterator[NDArray[np.uint8]]:
     """All pixels, (M, C) at a time."""
     count, height, width, channels = pixels.shape
-    many = max(1, _AT_ONCE // (height * width))
-    for start in range(0, count, many):
-        some = pixels[
-            start : start + many
-        ]  # where pictures are letterboxed, a list of them without padding
-        if many > 1:
+    images = max(1, _PIXELS_PER_BLOCK // (height * width))
+    for start in range(0, count, images):
+        # Letterboxed images come as a list without their padding.
+        some = pixels[start : start + images]
+        if images > 1:
             yield np.concatenate([image.reshape(-1, channels) for image in some])
         else:
             flat = some[0].reshape(-1, channels)
-            yield from (flat[first : first + _AT_ONCE] for first in range(0, len(flat), _AT_ONCE))
+            yield from (
+                flat[first : first + _PIXELS_PER_BLOCK]
+                for first in range(0, len(flat), _PIXELS_PER_BLOCK)
+            )
 
 
 def published_statistics(
-    channels: int, statistics: Statistics = IMAGENET
+    channels: int, statistics: ChannelStatistics = IMAGENET
 ) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel, in uint8 units, that published weights were trained with.
+    """Return the channel statistics that published weights were trained with, in uint8 units.
 
-    statistics: of the backbone. Pictures that are not of three colours get the mean over the colours in every channel.
+    Args:
+        channels: Channels of the images. If they are not three, each gets the mean over colours.
+        statistics: Statistics of the backbone.
     """
     mean, std = statistics
     if channels == 3:

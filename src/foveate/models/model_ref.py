@@ -1,4 +1,4 @@
-"""What "clip:DIR" means: which kind of model, and the folder it lies in."""
+"""References to foundation models, like "clip:DIR": the family and the folder."""
 
 from __future__ import annotations
 
@@ -11,112 +11,144 @@ from foveate.errors import SettingError
 from foveate.models import hf_folder
 from foveate.models.pretrained import reason
 
-_WHOLE = (
+_NET_FILES = (
     "config.json",
     "*processor_config.json",
     "model.safetensors",
     "model-*.safetensors",
     "model.safetensors.index.json",
 )
-_WORDS = ("tokenizer*.json", "vocab.json", "merges.txt", "special_tokens_map.json")
+_TOKENIZER_FILES = ("tokenizer*.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 
 
 @dataclass(frozen=True)
 class Family:
-    """types: what config.json may say; files: what is fetched of it, and nothing else"""
+    """A family of models.
+
+    Attributes:
+        types: Accepted values of `model_type` in config.json.
+        files: Patterns of the files that are downloaded; no others are.
+        command: The command that uses the family.
+    """
 
     types: tuple[str, ...]
     files: tuple[str, ...]
+    command: str = "predict"
 
 
 FAMILIES = {
-    "clip": Family(("clip",), (*_WHOLE, *_WORDS)),
-    "sam": Family(("sam",), _WHOLE),
-    "sam2": Family(("sam2", "sam2_video"), _WHOLE),  # published for videos; its net for pictures is a part of that
+    "clip": Family(("clip",), (*_NET_FILES, *_TOKENIZER_FILES)),
+    "sam": Family(("sam",), _NET_FILES),
+    # SAM 2 is published as a video model, which contains the net for images.
+    "sam2": Family(("sam2", "sam2_video"), _NET_FILES),
     "diffusion": Family(
         ("StableDiffusionPipeline",),
         (
             "model_index.json",
             "scheduler/*.json",
-            *(f"tokenizer/{name}" for name in _WORDS),
-            *(f"text_encoder/{name}" for name in _WHOLE),
-            *(f"{part}/{name}" for part in ("unet", "vae") for name in ("config.json", "diffusion_pytorch_model.safetensors")),
+            *(f"tokenizer/{name}" for name in _TOKENIZER_FILES),
+            *(f"text_encoder/{name}" for name in _NET_FILES),
+            *(
+                f"{component}/{name}"
+                for component in ("unet", "vae")
+                for name in ("config.json", "diffusion_pytorch_model.safetensors")
+            ),
         ),
+        command="generate",
     ),
-}  # fmt: skip
-
-
-_USER = {"diffusion": "generate"}
-"""The command that takes a family, where it is not predict."""
+}
 
 
 @dataclass(frozen=True)
-class Reference:
-    """family: one of FAMILIES; place: a folder, or OWNER/NAME as on the hub"""
+class ModelRef:
+    """A reference to a foundation model.
+
+    Attributes:
+        family: One of FAMILIES.
+        location: A folder, or OWNER/NAME on the Hugging Face hub.
+    """
 
     family: str
-    place: str
+    location: str
 
 
-def parse(told: str) -> Reference | None:
-    """What is meant, or None where that is a run's folder. Raises SettingError for an unknown family."""
-    family, colon, place = told.partition(":")
-    if not colon or Path(told).exists() or not re.fullmatch(r"[a-z][a-z0-9]+", family):
+def parse(text: str) -> ModelRef | None:
+    """Parse "FAMILY:LOCATION"; return None for a run's folder.
+
+    Raises:
+        SettingError: There is no such family, or no location.
+    """
+    family, colon, location = text.partition(":")
+    if not colon or Path(text).exists() or not re.fullmatch(r"[a-z][a-z0-9]+", family):
         return None
     if family not in FAMILIES:
         raise SettingError(
-            f"no kind of foundation model is called {family!r}; there are: {', '.join(FAMILIES)}",
-            where=told,
+            f"no family of foundation models is called {family!r}; "
+            f"there are: {', '.join(FAMILIES)}",
+            where=text,
         )
-    if not place:
-        raise SettingError(f"a folder is expected after {family}:", where=told)
-    return Reference(family, place)
+    if not location:
+        raise SettingError(f"a folder is expected after {family}:", where=text)
+    return ModelRef(family, location)
 
 
-def folder(meant: Reference, *, download: bool) -> Path:
-    """Where it lies. What is no folder is a name on the hub, and looked for among what was fetched before; only with download is it
-    fetched: descriptions, words and safetensors alone. Raises SettingError where it cannot be had.
+def find_folder(ref: ModelRef, *, download: bool) -> Path:
+    """Return the model's folder on this machine.
+
+    A location that is no folder is a name on the hub. It is looked up among earlier downloads, and
+    downloaded only if asked for.
+
+    Args:
+        ref: The reference.
+        download: Whether to download the family's files.
+
+    Raises:
+        SettingError: There is no such folder, or the download failed.
     """
-    path = Path(meant.place).expanduser()
+    path = Path(ref.location).expanduser()
     if path.exists():
         return path
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", meant.place) or meant.place.startswith("."):
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", ref.location) or ref.location.startswith("."):
         raise SettingError(
-            "there is no such folder", where=path, remedy=f"Name a folder: {meant.family}:DIR."
+            "there is no such folder", where=path, remedy=f"Name a folder: {ref.family}:DIR."
         )
-    hub: Any = hf_folder.library("huggingface_hub", f"{meant.family}:{meant.place}")
+    family = FAMILIES[ref.family]
+    name = f"{ref.family}:{ref.location}"
+    hub: Any = hf_folder.import_library("huggingface_hub", name)
     try:
         return Path(
             hub.snapshot_download(
-                meant.place,
-                allow_patterns=list(FAMILIES[meant.family].files),
-                local_files_only=not download,
+                ref.location, allow_patterns=list(family.files), local_files_only=not download
             )
         )
     except Exception as error:  # the hub's client has its own errors for network, disk and names
         if download:
             raise SettingError(
-                f"this model could not be fetched ({reason(error)})",
-                where=meant.place,
-                remedy=f"Fetch it elsewhere, and name its folder: {meant.family}:DIR.",
+                f"this model could not be downloaded ({reason(error)})",
+                where=ref.location,
+                remedy=f"Download it elsewhere, and name its folder: {ref.family}:DIR.",
             ) from None
     raise SettingError(
-        "there is no such folder, and nothing of that name was fetched before",
-        where=meant.place,
-        remedy=f"Name a folder, or fetch it from the hub: foveate {_USER.get(meant.family, 'predict')} {meant.family}:{meant.place} ... "
-        "--download.",
+        "there is no such folder, and no such model was downloaded before",
+        where=ref.location,
+        remedy="Name a folder, or download it from the hub: "
+        f"foveate {family.command} {name} ... --download.",
     )
 
 
-def described(folder: Path, family: str) -> dict[str, Any]:
-    """Its config.json. Raises SettingError if that is of another kind of model."""
-    told = hf_folder.read_json(folder)
-    found, wanted = told.get("model_type"), FAMILIES[family].types
-    if found not in wanted:
-        other = next((name for name, one in FAMILIES.items() if found in one.types), None)
+def read_config(folder: Path, family: str) -> dict[str, Any]:
+    """Read the model's config.json.
+
+    Raises:
+        SettingError: It describes another family of models.
+    """
+    config = hf_folder.read_json(folder)
+    model_type, expected = config.get("model_type"), FAMILIES[family].types
+    if model_type not in expected:
+        other = next((name for name, one in FAMILIES.items() if model_type in one.types), None)
         raise SettingError(
-            f"a model of type {wanted[0]} is expected, its config.json says {found!r}",
+            f"a model of type {expected[0]} is expected, its config.json says {model_type!r}",
             where=folder,
             remedy=f"Use {other}:{folder}." if other else None,
         )
-    return told
+    return config

@@ -1,4 +1,4 @@
-"""Published weights: read from a file without running what is in it, and compared with the net that is to take them."""
+"""Published weights: read as data, never as code, and checked against the net."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from foveate.errors import SettingError
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a .pth or .pt file that holds no code.
+    """Read the tensors of a .safetensors file, or of a .pth or .pt file without code.
 
-    Raises SettingError for a missing, empty, damaged or unsafe file.
+    Raises:
+        SettingError: The file is missing, empty, damaged or unsafe.
     """
     try:
         if path.suffix == ".safetensors":
@@ -35,19 +36,23 @@ def read(path: Path) -> dict[str, Tensor]:
             where=path,
             remedy="Give a local file, or --pretrained.",
         ) from None
-    except Exception as error:  # what a damaged file raises differs from library to library
+    except Exception as error:  # each library raises its own errors for a damaged file
         raise SettingError(
             f"these weights cannot be read safely ({reason(error)})",
             where=path,
-            remedy="Give a .safetensors file, or a .pth file of tensors alone.",
+            remedy="Give a .safetensors file, or a .pth file of tensors only.",
         ) from None
     return state
 
 
 def download(name: str) -> dict[str, Tensor]:
-    """The best published weights of torchvision's net of that name, from torch's own cache or else the network.
+    """Return torchvision's best published weights, from torch's cache or the network.
 
-    Raises SettingError if they cannot be had.
+    Args:
+        name: torchvision's name of the net.
+
+    Raises:
+        SettingError: The download failed, or the file is damaged.
     """
     import torchvision.models
 
@@ -59,34 +64,45 @@ def download(name: str) -> dict[str, Tensor]:
                 progress=sys.stderr.isatty(), check_hash=True, map_location="cpu", weights_only=True
             )
         )
-    except (
-        Exception
-    ) as error:  # network, disk, a wrong hash, a damaged cache: each library has its own words
+    except Exception as error:  # network, disk, hash and cache each have their own errors
         raise SettingError(
-            f"the published weights of {name} could not be had ({reason(error)})",
+            f"the published weights of {name} could not be downloaded ({reason(error)})",
             where=cached if cached.exists() else published.url,
             remedy="Remove this damaged file, and try again."
             if cached.exists()
-            else "Fetch this file elsewhere and give it with --weights FILE, or train without.",
+            else "Download this file elsewhere and give it with --weights FILE, "
+            "or train without it.",
         ) from None
 
 
-def fitted(
+def match_state_dict(
     state: dict[str, Tensor], net: nn.Module, name: str, where: Path | str
 ) -> dict[str, Tensor]:
-    """A state dict that net takes whole. Raises SettingError that says what does not match."""
-    wanted = net.state_dict()
-    # Files from before 2018 do not count the batches that batch normalisation has seen. The count is of use in training
-    # with a momentum of None alone, which no published net has.
-    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked")}
+    """Return a state dict that the net can load strictly.
+
+    Args:
+        state: Tensors of the file.
+        net: The net that is to load them.
+        name: Name of the net, for the message.
+        where: Origin of the weights, for the message.
+
+    Raises:
+        SettingError: Tensors are missing, unknown or have another shape.
+    """
+    expected = net.state_dict()
+    # Files from before 2018 lack batch normalisation's batch counters. They only matter when
+    # training with a momentum of None, which no published net has.
+    counters = {key: torch.tensor(0) for key in expected if key.endswith("num_batches_tracked")}
     state = {**counters, **state}
-    missing, strange = wanted.keys() - state.keys(), state.keys() - wanted.keys()
-    wrong = [key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape]
-    if missing or strange or wrong:
-        example = sorted(missing or strange or wrong)[0]
+    missing, unknown = expected.keys() - state.keys(), state.keys() - expected.keys()
+    wrong = [
+        key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape
+    ]
+    if missing or unknown or wrong:
+        example = sorted(missing or unknown or wrong)[0]
         raise SettingError(
-            f"these are not the published weights of {name}: {len(missing)} tensors are missing, {len(strange)} are "
-            f"unknown, {len(wrong)} have another shape, e.g. {example}",
+            f"these are not the published weights of {name}: {len(missing)} tensors are missing, "
+            f"{len(unknown)} are unknown, {len(wrong)} have another shape, e.g. {example}",
             where=where,
             remedy=f"Give the file of {name} as it was published, with its last layer.",
         )
@@ -94,6 +110,6 @@ def fitted(
 
 
 def reason(error: Exception) -> str:
-    """The first line of what a library says, short enough for a message."""
-    said = str(error).strip()
-    return said.splitlines()[0][:200] if said else type(error).__name__
+    """Return the first line of an error message, at most 200 characters."""
+    message = str(error).strip()
+    return message.splitlines()[0][:200] if message else type(error).__name__

@@ -1,4 +1,4 @@
-"""The models, found by a scan of this folder: a new architecture is one new file here."""
+"""The registry of models: a new architecture is one new file in `backbones/`."""
 
 from __future__ import annotations
 
@@ -21,104 +21,126 @@ Weights = Path | Literal["download"] | None
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained unless the user says otherwise. A start, not an optimum: --lr find measures."""
+    """The default way to train a model: a starting point, not an optimum (see `--lr find`).
+
+    Attributes:
+        optimizer: Name of the optimizer.
+        lr: Peak learning rate.
+        bf16: Whether bfloat16 is faster on a CPU with instructions for it. It is not for small
+            maps of few channels (benchmarks/README.md).
+    """
 
     optimizer: str
     lr: float
-    half: bool = False
-    """Whether bfloat16 pays on a CPU that has instructions for it: not for small maps of few channels (benchmarks/README.md)."""
+    bf16: bool = False
 
 
 PLAIN = Recipe("adamw", 1e-3)
-"""For nets without normalisation, in which larger steps kill units: Adam's customary rate."""
+"""For nets without normalisation, where larger steps kill units: Adam's customary rate."""
 NORMALISED = Recipe("adamw", 5e-3)
-"""For nets with batch normalisation: chosen on Fashion-MNIST's validation part with `tiny_cnn` (benchmarks/README.md)."""
+"""For nets with batch normalisation: chosen on the validation split of Fashion-MNIST with
+`tiny_cnn` (benchmarks/README.md)."""
 PRETRAINED = Recipe("adamw", 3e-4)
-"""For published weights, which smaller steps adapt without breaking; customary."""
+"""For fine-tuning published weights: customary."""
 FROZEN = Recipe("adamw", 5e-3)
-"""For a head alone, on features that stay as they are: nothing can be broken; customary."""
+"""For a head on frozen features: customary."""
 
 SMALL = 64
-"""Up to this side in pixels the classic nets get a stem that fits small pictures, for which there are no weights."""
+"""Up to this side in pixels the classic nets get a stem for small images, for which no published
+weights exist."""
 
-MOST_WEIGHTS = 10**9
-"""Of one model: 4 GB, and twice that again for an optimizer. More is a mistake in size or widths."""
+MAX_PARAMETERS = 10**9
+"""Largest model: 4 GB of weights, and twice that for an optimizer. More is a mistake in the size
+or the widths."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """An architecture that can be asked for by name.
+    """An architecture that the user can choose by name.
 
-    name: on the command line; "mlp:*" means that anything may follow the colon
-    summary, paper: for people
-    smallest: the least side of a picture in pixels
-    build: (name, channels, size, weights) -> Backbone, with random weights from torch's global generator
-    published: whether there are published weights to start from
-    smallest_published: the least side in pixels with them
-    trained: how it is trained by default
-    example: for a name with a star: one that can be built
-    verify: (name) -> the model as it is under this very name, or anything else where that makes no difference; raises
-        SettingError for what cannot follow the colon, before any data is read
-    folder: as it stands in the name, where that says which weights it always starts from
-    definition: what may stand for that folder in the name, so that the net can be built again without it
+    Attributes:
+        name: Name on the command line; in "mlp:*" the star stands for any text.
+        summary: One line of description.
+        paper: Authors and year.
+        min_size: Smallest side of an image in pixels.
+        build: (name, channels, size, weights) -> Backbone. Random weights come from torch's
+            global generator.
+        has_weights: Whether published weights exist.
+        min_size_pretrained: Smallest side in pixels with published weights.
+        default_recipe: Default way to train it from random weights.
+        example: For a name with a star, a name that can be built.
+        resolve: name -> the model under this full name. It raises SettingError for an invalid
+            text after the colon, before any data is read.
+        weights_folder: Folder in the name whose weights the model always starts from.
+        config: Text that can replace this folder in the name, so that the net can be rebuilt
+            without the folder.
     """
 
     name: str
     summary: str
     paper: str
-    smallest: int
+    min_size: int
     build: Callable[[str, int, int, Weights], Backbone]
-    published: bool = False
-    smallest_published: int = SMALL + 1
-    trained: Recipe = NORMALISED
+    has_weights: bool = False
+    min_size_pretrained: int = SMALL + 1
+    default_recipe: Recipe = NORMALISED
     example: str | None = None
-    verify: Callable[[str], object] | None = None
-    folder: str | None = None
-    definition: str | None = None
+    resolve: Callable[[str], Model] | None = None
+    weights_folder: str | None = None
+    config: str | None = None
 
     def recipe(self, *, pretrained: bool, frozen: bool = False) -> Recipe:
-        """How to train it by default."""
-        return FROZEN if frozen else PRETRAINED if pretrained else self.trained
+        """Return the default way to train it."""
+        return FROZEN if frozen else PRETRAINED if pretrained else self.default_recipe
 
-    def least(self, *, weights: bool) -> int:
-        """The smallest side in pixels, with published weights or without."""
-        return self.smallest_published if weights else self.smallest
+    def smallest_size(self, *, pretrained: bool) -> int:
+        """Return the smallest side in pixels, with published weights or without."""
+        return self.min_size_pretrained if pretrained else self.min_size
 
-    def check(self, size: int, *, weights: bool) -> None:
-        """Raises SettingError for a size, or for weights, that it cannot take."""
-        if weights and not self.published:
-            fit = ", ".join(model.name for model in all() if model.published)
+    def check(self, size: int, *, pretrained: bool) -> None:
+        """Check that the model exists with such weights and takes images of this size.
+
+        Raises:
+            SettingError: It does not; the message names models that do.
+        """
+        if pretrained and not self.has_weights:
+            fit = ", ".join(model.name for model in all() if model.has_weights)
             raise SettingError(
                 f"there are no published weights for {self.name!r}",
                 where="weights",
                 remedy=f"Use one of: {fit}.",
             )
-        least = self.least(weights=weights)
-        if size < least:
+        smallest = self.smallest_size(pretrained=pretrained)
+        if size < smallest:
             fit = ", ".join(
                 model.name
                 for model in all()
-                if (model.published or not weights) and model.least(weights=weights) <= size
+                if (model.has_weights or not pretrained)
+                and model.smallest_size(pretrained=pretrained) <= size
             )
+            name = f"{self.name} with published weights" if pretrained else self.name
             raise SettingError(
-                f"{self.name} {'with published weights ' if weights else ''}needs pictures of at least {least} px, got {size}",
+                f"{name} needs images of at least {smallest} px, got {size}",
                 where="size",
-                remedy=f"Use --size {224 if weights else least}"
+                remedy=f"Use --size {224 if pretrained else smallest}"
                 + (f", or one of: {fit}." if fit else "."),
             )
 
 
 @cache
 def all() -> tuple[Model, ...]:
-    """Every model, in the order of the files' names."""
+    """Return every model, in the order of the file names."""
     package = "foveate.models.backbones"
-    modules = pkgutil.iter_modules([str(Path(__file__).parent / "backbones")])
-    found = [importlib.import_module(f"{package}.{module.name}") for module in modules]
-    return tuple(model for module in found for model in getattr(module, "MODELS", ()))
+    infos = pkgutil.iter_modules([str(Path(__file__).parent / "backbones")])
+    modules = [importlib.import_module(f"{package}.{info.name}") for info in infos]
+    return tuple(model for module in modules for model in getattr(module, "MODELS", ()))
 
 
-def names() -> list[str]:
-    """A name of each model that `build` takes; where anything may follow a colon, an example, if there is one everywhere."""
+def list_models() -> list[str]:
+    """Return one name per model that `build` takes: an example for a name with a star.
+
+    Models without an example, whose name must contain a folder, are left out.
+    """
     return [
         model.example or model.name
         for model in all()
@@ -127,12 +149,15 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Model:
-    """The model of that name. Raises SettingError with what there is."""
+    """Return the model of this name.
+
+    Raises:
+        SettingError: There is no such model; the message lists the models.
+    """
     family = f"{name.partition(':')[0]}:*" if ":" in name else name
     for model in all():
         if model.name == family:
-            own = model.verify(name) if model.verify else None
-            return own if isinstance(own, Model) else model
+            return model.resolve(name) if model.resolve else model
     known = [model.name for model in all()]
     near = difflib.get_close_matches(name, known, n=1)
     raise SettingError(
@@ -143,32 +168,49 @@ def find(name: str) -> Model:
 
 
 def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Backbone:
-    """The named architecture for pictures of (channels, size, size). Raises SettingError if it cannot be.
+    """Build the backbone of this name.
 
-    weights: None for random ones from torch's global generator; the path of published ones in a .safetensors file, or in
-        a .pth file of tensors alone; or "download", the only way that leads to the network
+    Args:
+        name: Name of the model.
+        channels: Channels of the images.
+        size: Side of the images in pixels.
+        weights: None for random weights from torch's global generator, the path of published
+            weights (.safetensors, or a .pth file of tensors only), or "download", the only
+            choice that uses the network.
+
+    Raises:
+        SettingError: The model cannot be built with these arguments.
     """
     model = find(name)
-    model.check(size, weights=weights is not None)
+    model.check(size, pretrained=weights is not None)
     backbone = model.build(name, channels, size, weights)
-    backbone.images = channels
+    backbone.in_channels = channels
     return backbone
 
 
-def portable(name: str) -> str:
-    """A name of the same net that needs no folder beside the weights it was trained to."""
-    model = find(name)
-    if model.folder is None or model.definition is None:
-        return name
-    return name.removesuffix(model.folder) + model.definition
+def self_contained_name(name: str) -> str:
+    """Return a name of the same net that refers to no folder.
 
-
-def start(name: str, weights: str | None, *, frozen: bool) -> str | None:
-    """What a model of that name starts from: the weights that the user names, or the folder that its own name does.
-
-    Raises SettingError where both are given, and where random weights are to be frozen.
+    A run stores this name next to its weights, which replace those of the folder.
     """
-    folder = find(name).folder
+    model = find(name)
+    if model.weights_folder is None or model.config is None:
+        return name
+    return name.removesuffix(model.weights_folder) + model.config
+
+
+def initial_weights(name: str, weights: str | None, *, frozen: bool) -> str | None:
+    """Return the weights that training starts from: the user's, or those in the model's name.
+
+    Args:
+        name: Name of the model.
+        weights: The user's choice: a path, "download", or None.
+        frozen: Whether the backbone is frozen.
+
+    Raises:
+        SettingError: Both are given, or random weights would be frozen.
+    """
+    folder = find(name).weights_folder
     if folder is not None and weights not in (None, folder):
         raise SettingError(
             f"{name} holds its own weights, got {weights} as well",
@@ -177,18 +219,25 @@ def start(name: str, weights: str | None, *, frozen: bool) -> str | None:
         )
     if frozen and weights is None and folder is None:
         raise SettingError(
-            f"published weights are expected to be frozen, but {name} starts from random ones, whose features teach nothing",
+            f"freezing needs published weights, but {name} starts from random ones",
             where="freeze",
             remedy="Give --pretrained, --weights FILE or --model hf:DIR.",
         )
     return folder if weights is None else weights
 
 
-def refuse_if_huge(name: str, weights: int, size: int) -> None:
-    """Raises SettingError for a net that no common machine holds, instead of filling its memory."""
-    if weights > MOST_WEIGHTS:
+def refuse_if_huge(name: str, parameters: int, size: int) -> None:
+    """Raise SettingError for a net that would fill the memory, before it is built.
+
+    Args:
+        name: Name of the model.
+        parameters: Number of its parameters, about.
+        size: Side of the images in pixels.
+    """
+    if parameters > MAX_PARAMETERS:
         raise SettingError(
-            f"{name} at {size} px would have {weights:,} weights; at most {MOST_WEIGHTS:,} are expected",
+            f"{name} at {size} px would have {parameters:,} weights; "
+            f"at most {MAX_PARAMETERS:,} are expected",
             where="model",
-            remedy="Use a smaller --size, or a model whose weights do not grow with it, like quick.",
+            remedy="Use a smaller --size, or a model that does not grow with it, like tiny_cnn.",
         )

@@ -1,7 +1,7 @@
-"""Words as a frozen CLIP understands them: for nets that are to know words which none of their captions had.
+"""A frozen CLIP as text encoder: a net can then understand words that none of its captions had.
 
-The text tower of Radford et al., 2021 (`models.clip`) gives each token some numbers, as it stands in its text; so do Rombach et al., 2022,
-read prompts. It is no part of the net that learns, nor of its weights.
+CLIP's text tower (Radford et al., 2021; `models.clip`) gives contextual tokens, as Rombach et al.,
+2022, use them for prompts. Its weights are not part of the trained net.
 """
 
 from __future__ import annotations
@@ -18,142 +18,166 @@ from foveate.errors import RunError, SettingError
 from foveate.models import model_ref
 from foveate.models.clip import Clip
 
-MOST_KEPT = 2 * 2**30
-"""Bytes of features that are kept: CLIP's of some 60,000 captions. Further ones are made whenever they are asked for."""
-_AT_ONCE = 32
+MAX_CACHED_BYTES = 2 * 2**30
+"""Size of the cache of features: about 60,000 captions. Others are computed at each use."""
+_BATCH_SIZE = 32
 
 
 class TextEncoder:
-    """Reads words for a net, as `data.words.Vocabulary` does. CLIP is loaded when it is first needed.
+    """Encodes texts for a net, as `data.vocabulary.Vocabulary` does; CLIP is loaded at first use.
 
-    place: "clip:DIR"; width: E, numbers of a token; longest: tokens of a text, its start and end included; digest: of CLIP's text tower
+    Args:
+        source: "clip:DIR".
+        width: E, the width of a token.
+        longest: Largest number of tokens in a text, including start and end.
+        digest: Digest of the weights of CLIP's text tower.
     """
 
     known: ClassVar[int] = 0
 
-    def __init__(self, place: str, width: int, longest: int, digest: str):
-        self.place, self.width, self.longest, self.digest = place, width, longest, digest
+    def __init__(self, source: str, width: int, longest: int, digest: str):
+        self.source, self.width, self.longest, self.digest = source, width, longest, digest
         self._clip: Clip | None = None
-        self._kept: dict[str, NDArray[np.float32]] = {}
-        self._bytes = 0
+        self._cache: dict[str, NDArray[np.float32]] = {}
+        self._cached_bytes = 0
 
     @classmethod
-    def of(cls, place: str) -> TextEncoder:
-        """Raises SettingError for what is no CLIP's folder."""
-        clip = _opened(place)
-        made = cls(
-            _whole(place), clip.net.config.text_config.hidden_size, clip.limit, _digest(clip)
-        )
-        made._clip = clip
-        return made
+    def of(cls, source: str) -> TextEncoder:
+        """Load the CLIP of this reference.
+
+        Raises:
+            SettingError: There is no such model.
+        """
+        clip = _load(source)
+        width = clip.net.config.text_config.hidden_size
+        encoder = cls(_absolute(source), width, clip.max_tokens, _digest(clip))
+        encoder._clip = clip
+        return encoder
 
     def options(self) -> dict[str, Any]:
-        told = {
-            "place": self.place,
+        """Return what rebuilds it, for the header of a run's weights."""
+        options = {
+            "source": self.source,
             "width": self.width,
             "longest": self.longest,
             "digest": self.digest,
         }
-        return {"text_encoder": told}
+        return {"text_encoder": options}
 
     @property
     def clip(self) -> Clip:
-        """Raises RunError where it has gone, or is another one."""
+        """CLIP, loaded at first use.
+
+        Raises:
+            RunError: It was moved, or its weights have changed.
+        """
         if self._clip is None:
             try:
-                clip = _opened(self.place)
+                clip = _load(self.source)
             except SettingError as error:
                 raise RunError(
-                    f"the CLIP that reads this run's words is not there ({error.message})",
-                    where=self.place,
-                    remedy="Its weights are no part of the run: put the folder back there.",
+                    f"the CLIP that encodes this run's texts is missing ({error.message})",
+                    where=self.source,
+                    remedy="The run does not contain its weights: put the folder back there.",
                 ) from None
             width = clip.net.config.text_config.hidden_size
             if _digest(clip) != self.digest:
+                difference = (
+                    "its weights differ"
+                    if width == self.width
+                    else f"tokens of width {self.width} are expected, got {width}"
+                )
                 raise RunError(
-                    "this is not the CLIP that read this run's words: "
-                    + (
-                        "its weights are others"
-                        if width == self.width
-                        else f"{self.width} numbers a token are expected, got {width}"
-                    ),
-                    where=self.place,
-                    remedy="Put the one of training back there, or train again.",
+                    f"this is not the CLIP that encoded this run's texts: {difference}",
+                    where=self.source,
+                    remedy="Put the one used in training back there, or train again.",
                 )
             self._clip = clip
         return self._clip
 
     def read(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(N, L, E) what each token means, zeros after a text's end; L as the longest of these needs. A text without words is all zeros;
-        what is too long is read to CLIP's limit.
+        """Encode texts; those that are too long are truncated.
+
+        Returns:
+            (N, L, E) tokens, with zeros after a text's end; L is the longest of these texts. An
+            empty text is all zeros.
         """
-        found = self._features(texts)
-        rows = np.zeros(
-            (len(texts), max(1, *map(len, found.values())) if found else 1, self.width), np.float32
-        )
+        features = self._features(texts)
+        longest = max(1, *map(len, features.values())) if features else 1
+        rows = np.zeros((len(texts), longest, self.width), np.float32)
         for row, text in zip(rows, texts, strict=True):
-            if text in found:
-                row[: len(found[text])] = found[text]
+            if text in features:
+                row[: len(features[text])] = features[text]
         return rows
 
-    def keep(self, texts: Sequence[str]) -> None:
-        """Read these once and for all, as far as there is room for them."""
+    def cache(self, texts: Sequence[str]) -> None:
+        """Encode these texts and cache them, up to MAX_CACHED_BYTES."""
         texts = _ordered(texts)
-        for start in range(0, len(texts), _AT_ONCE):
-            self._features(texts[start : start + _AT_ONCE])
+        for start in range(0, len(texts), _BATCH_SIZE):
+            self._features(texts[start : start + _BATCH_SIZE])
 
     def check(self, text: str) -> None:
-        """Raises SettingError for a prompt without words, or of more tokens than CLIP reads."""
+        """Check a prompt.
+
+        Raises:
+            SettingError: It is empty, or longer than CLIP reads.
+        """
         if not text.strip():
             raise SettingError(
-                "words are expected, got none", where="prompt", remedy="For example: a red square."
+                "a text is expected, got none", where="prompt", remedy="For example: a red square."
             )
         self.clip.check([text])
 
     def _features(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Of each text that has words, (its tokens, E). Others are read together in an order of their own, so that which bits they are does
-        not depend on that of the data.
+        """(tokens, E) of each text that is not empty.
+
+        Texts are batched in an order of their own, so that the bits do not depend on the order of
+        the data.
         """
-        found = {text: self._kept[text] for text in texts if text in self._kept}
-        missing = _ordered([text for text in texts if text not in found])
-        for start in range(0, len(missing), _AT_ONCE):
-            some = missing[start : start + _AT_ONCE]
-            given = self.clip.texts(some, whole=False)
-            for text, tokens, there in zip(
-                some, given.tokens.numpy(), given.mask.numpy(), strict=True
+        features = {text: self._cache[text] for text in texts if text in self._cache}
+        missing = _ordered([text for text in texts if text not in features])
+        for start in range(0, len(missing), _BATCH_SIZE):
+            some = missing[start : start + _BATCH_SIZE]
+            encoded = self.clip.encode_texts(some, truncate=True)
+            for text, tokens, mask in zip(
+                some, encoded.tokens.numpy(), encoded.mask.numpy(), strict=True
             ):
-                found[text] = tokens[there]
-                if self._bytes < MOST_KEPT:
-                    self._kept[text] = found[text]
-                    self._bytes += found[text].nbytes
-        return found
+                features[text] = tokens[mask]
+                if self._cached_bytes < MAX_CACHED_BYTES:
+                    self._cache[text] = features[text]
+                    self._cached_bytes += features[text].nbytes
+        return features
 
 
-def check(place: str) -> None:
-    """Raises SettingError if this is not "clip:DIR" of a folder that is there and describes a CLIP. Loads nothing."""
-    model_ref.described(model_ref.folder(_meant(place), download=False), "clip")
+def check(source: str) -> None:
+    """Check that a reference names a CLIP, without loading it.
+
+    Raises:
+        SettingError: It is not "clip:DIR", or the folder is missing or describes another model.
+    """
+    model_ref.read_config(model_ref.find_folder(_parse(source), download=False), "clip")
 
 
 def _ordered(texts: Sequence[str]) -> list[str]:
-    """Those with words, each once, of like lengths side by side."""
+    """Distinct texts that are not empty, by length and then by name."""
     return sorted({text for text in texts if text.strip()}, key=lambda text: (len(text), text))
 
 
-def _meant(place: str) -> model_ref.Reference:
-    meant = model_ref.parse(place)
-    if meant is None or meant.family != "clip":
-        raise SettingError(f"clip:DIR is expected, got {place!r}", where="text_encoder")
-    return meant
+def _parse(source: str) -> model_ref.ModelRef:
+    ref = model_ref.parse(source)
+    if ref is None or ref.family != "clip":
+        raise SettingError(f"clip:DIR is expected, got {source!r}", where="text_encoder")
+    return ref
 
 
-def _whole(place: str) -> str:
-    """The same, told so that it does not depend on where one stands."""
-    folder = Path(_meant(place).place).expanduser()
-    return f"clip:{folder.resolve()}" if folder.exists() else place  # else a name on the hub
+def _absolute(source: str) -> str:
+    """The reference with an absolute path; a name on the hub is unchanged."""
+    folder = Path(_parse(source).location).expanduser()
+    return f"clip:{folder.resolve()}" if folder.exists() else source
 
 
-def _opened(place: str) -> Clip:
-    clip = Clip(model_ref.folder(_meant(place), download=False))
+def _load(source: str) -> Clip:
+    clip = Clip(model_ref.find_folder(_parse(source), download=False))
     del clip.net.vision_model  # half of its weights or more
     return clip
 

@@ -70,7 +70,7 @@ def test_templates_are_averaged_as_directions(clip):
 def test_texts_give_the_librarys_features_and_tokens(clip):
     folder, net = clip
     encoder, texts = Clip(folder), ["a cat", "a black dog there", ""]
-    found = encoder.texts(texts)
+    found = encoder.encode_texts(texts)
     given = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(
         texts, padding=True, return_tensors="pt"
     )
@@ -78,7 +78,7 @@ def test_texts_give_the_librarys_features_and_tokens(clip):
     torch.testing.assert_close(found.tokens, wanted)
     torch.testing.assert_close(found.features, net.get_text_features(**given).pooler_output)
     assert found.mask.sum(1).tolist() == [4, 16, 2]
-    alone = encoder.texts(texts[:1])
+    alone = encoder.encode_texts(texts[:1])
     torch.testing.assert_close(found.tokens[0, :4], alone.tokens[0])
     assert not any(weight.requires_grad for weight in encoder.net.parameters())
 
@@ -87,7 +87,7 @@ def test_a_text_that_is_too_long_is_counted_and_refused(clip):
     with pytest.raises(
         fv.FoveateError, match=r"at most 48 tokens is expected, start and end included, got 50,002"
     ):
-        Clip(clip[0]).texts(["a cat", "hello " * 10_000])
+        Clip(clip[0]).encode_texts(["a cat", "hello " * 10_000])
 
 
 def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monkeypatch):
@@ -104,17 +104,17 @@ def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monke
     assert code == 0, err
     written = json.loads((tmp_path / "a.json").read_text())
     assert written["classes"] == ["cat", "dog"]
-    (first, *_) = written["answers"]
+    (first, *_) = written["predictions"]
     assert first["class"] in ("cat", "dog")
     assert first["probability"] >= 0.5
     assert f"{first['path']}  {first['class']}" in said
     out = tmp_path / "proposed"
     code, _, err = run_cli("label", heap, "--with", told, "--classes", "cat,dog", "--out", out)
     assert code == 0, err
-    predictions = {one["path"].rpartition("/")[2]: one["class"] for one in written["answers"]}
+    predictions = {one["path"].rpartition("/")[2]: one["class"] for one in written["predictions"]}
     with out.with_name("proposed.proposals.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["id"]: row["answer"].split()[0] for row in rows} == predictions
+    assert {row["id"]: row["prediction"].split()[0] for row in rows} == predictions
     read = fv.load(out)
     assert {
         sample.source.path.name: read.classes[sample.target.index] for sample in read
@@ -146,10 +146,12 @@ def test_classes_that_cannot_be_told_apart_are_refused(clip, tmp_path):
 
 def test_it_asks_nobody_to_know_what_is_meant(tmp_path):
     assert model_ref.parse("runs/cats") is None
-    assert model_ref.parse("clip:some/where") == model_ref.Reference("clip", "some/where")
+    assert model_ref.parse("clip:some/where") == model_ref.ModelRef("clip", "some/where")
     (tmp_path / "clip:x").mkdir()
     assert model_ref.parse(str(tmp_path / "clip:x")) is None
-    assert "no kind of foundation model is called 'blip'" in refused("predict", "blip:x", tmp_path)
+    assert "no family of foundation models is called 'blip'" in refused(
+        "predict", "blip:x", tmp_path
+    )
     assert "a folder is expected after clip:" in refused("predict", "clip:", tmp_path)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from foveate.errors import SettingError
 from foveate.inference.foundation import diffusion as diffusions
-from foveate.inference.foundation.diffusion import Diffusion, generator
+from foveate.inference.foundation.diffusion import StableDiffusion, generator
 from helpers.command_line import refused, run_cli
 
 diffusers = pytest.importorskip("diffusers")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def model(diffusion):
-    return Diffusion(diffusion[0])
+    return StableDiffusion(diffusion[0])
 
 
 def test_pictures_are_those_of_diffusers(diffusion, model):
@@ -86,10 +86,10 @@ def test_unset_means_the_models_own(model, monkeypatch):
 def test_what_the_command_cannot_make_is_refused(diffusion, clip, trained, tmp_path):
     told, out = f"diffusion:{diffusion[0]}", tmp_path / "made"
     for words, said in {
-        (told, " "): "prompt: words are expected, got none",
+        (told, " "): "prompt: a text is expected, got none",
         (told, "word " * 100): "at most 24 tokens is expected",
         (told, "a cat", "--guidance", "0.5"): "guidance: 1 or more are expected, got 0.5",
-        (f"clip:{clip[0]}", "a cat"): "which makes no pictures",
+        (f"clip:{clip[0]}", "a cat"): "which generates no images",
         ("diffusion:nowhere", "a cat"): "there is no such folder",
         ("diffusion:no/where", "a cat"): "foveate generate diffusion:no/where ... --download",
         (trained.path, "a cat", "--download"): "this is for foundation models",
@@ -144,14 +144,14 @@ def changed(folder, tmp_path, **entries):
 )
 def test_other_parts_are_refused_by_name(diffusion, tmp_path, entries, told):
     with pytest.raises(SettingError, match=told):
-        Diffusion(changed(diffusion[0], tmp_path, **entries))
+        StableDiffusion(changed(diffusion[0], tmp_path, **entries))
 
 
 def test_a_filter_in_the_folder_is_not_loaded(diffusion, tmp_path):
     copy = changed(
         diffusion[0], tmp_path, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"]
     )
-    assert Diffusion(f"diffusion:{copy}").pipeline.safety_checker is None
+    assert StableDiffusion(f"diffusion:{copy}").pipeline.safety_checker is None
 
 
 def test_missing_and_pickled_parts_are_refused(diffusion, tmp_path):
@@ -160,18 +160,18 @@ def test_missing_and_pickled_parts_are_refused(diffusion, tmp_path):
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(
         SettingError,
-        match=r"unet: its weights are in diffusion_pytorch_model\.bin, a kind of file that can",
+        match=r"unet: its weights are in diffusion_pytorch_model\.bin, a file type that can",
     ):
-        Diffusion(copy)
+        StableDiffusion(copy)
     shutil.rmtree(copy / "unet")
     with pytest.raises(SettingError, match="unet: there is no such folder"):
-        Diffusion(copy)
+        StableDiffusion(copy)
     with pytest.raises(SettingError, match=r"it has no model_index\.json"):
-        Diffusion(tmp_path)
+        StableDiffusion(tmp_path)
 
 
 def test_it_says_that_it_answers_for_no_picture(diffusion):
     from foveate.inference import foundation
 
-    with pytest.raises(SettingError, match="makes pictures, and answers for none"):
+    with pytest.raises(SettingError, match="generates images; it predicts nothing"):
         foundation.open(f"diffusion:{diffusion[0]}")

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import foveate as fv
 from foveate import models, tasks
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import SettingError
 from foveate.models.model import VisionModel
 from foveate.training import checkpoint
@@ -140,7 +140,7 @@ def test_the_encoder_of_a_unet_is_frozen_and_its_other_half_learns(vit):
     assert all(weight.requires_grad for weight in net.decoder.parameters())
     assert net.decoder.training
     assert not net.encoder.training
-    name = models.portable(f"unet:hf:{vit[0]}")
+    name = models.self_contained_name(f"unet:hf:{vit[0]}")
     assert str(vit[0]) not in name
     again = models.build(name, channels=3, size=32)
     assert {key: value.shape for key, value in again.state_dict().items()} == {
@@ -162,7 +162,7 @@ def test_every_task_learns_on_a_frozen_backbone(name, vit):
     inputs, target = task.collate(
         torch.from_numpy(pixels).permute(0, 3, 1, 2),
         [sample.target for sample in dataset],
-        SampleRNG(keys([sample.id for sample in dataset]), seed=0),
+        SampleRNG(sample_keys([sample.id for sample in dataset]), seed=0),
     )
     loss = task.loss(net.train()(*inputs), target)["total"]
     loss.backward()
@@ -178,7 +178,7 @@ def test_every_task_learns_on_a_frozen_backbone(name, vit):
 
 def test_random_weights_cannot_be_frozen(colours, tmp_path):
     told = refused("train", colours, "--set", "freeze=true", "--out", tmp_path / "run")
-    assert "published weights are expected to be frozen, but quick starts from random ones" in told
+    assert "freezing needs published weights, but tiny_cnn starts from random ones" in told
     assert not (tmp_path / "run").exists()
 
 
@@ -187,7 +187,7 @@ def test_folders_that_are_no_backbone_are_refused(clip, vit, tmp_path):
         f"hf:{clip[0]}": r"a model of type vit, dinov2, dinov2_with_registers is expected, got 'clip'",
         f"hf:{tmp_path}": r"it has no config\.json",
         "hf:/nowhere": "there is no such folder",
-        "hf:": "hf: is expected to be followed by a folder",
+        "hf:": "a folder is expected after hf:",
         'hf:{"model_type"': "this description of a net cannot be read",
         'hf:{"model_type":"vit","hidden_size":"x"}': "describes no net",
     }.items():
@@ -198,7 +198,7 @@ def test_folders_that_are_no_backbone_are_refused(clip, vit, tmp_path):
     with pytest.raises(SettingError, match="got 5 channels"):
         models.build(f"hf:{vit[0]}", channels=5, size=32)
     with pytest.raises(SettingError, match="holds its own weights, got download as well"):
-        models.start(f"hf:{vit[0]}", "download", frozen=False)
+        models.initial_weights(f"hf:{vit[0]}", "download", frozen=False)
 
 
 def test_pictures_are_normalised_as_the_folder_says(vit, tmp_path):

@@ -48,12 +48,12 @@ def test_pickled_weights_are_refused_and_never_unpickled(copy, tmp_path, name):
     trap = tmp_path / "sprung"
     (copy / name).write_bytes(pickle.dumps(Trap(trap)))
     with pytest.raises(
-        SettingError, match=rf"its weights are in {name}, a kind of file that can hold code"
+        SettingError, match=rf"its weights are in {name}, a file type that can hold code"
     ) as told:
         opened(copy)
     assert "convert them" in told.value.remedy
     with pytest.raises(SettingError, match="hold code"):
-        hf_folder.weights(copy)
+        hf_folder.weight_files(copy)
     assert not trap.exists()
     pickle.loads(pickle.dumps(Trap(trap)))  # the trap works
     assert trap.exists()
@@ -96,7 +96,7 @@ def test_a_config_cannot_lead_elsewhere(copy):
         (lambda at: (at / "model.safetensors").write_bytes(b"\x08"), "these weights are damaged"),
         (lambda at: [one.unlink() for one in (at / "tokenizer.json", at / "tokenizer_config.json")], r"no tokenizer\.json, nor vocab\.json"),
         (lambda at: tiny_models.tokenizer(at, words=200), "at most 192 tokens is expected, as its net has, got 392"),
-        (lambda at: (at / "preprocessor_config.json").unlink(), "no CLIPImageProcessor can be made of this folder"),
+        (lambda at: (at / "preprocessor_config.json").unlink(), "no CLIPImageProcessor can be loaded from this folder"),
         (lambda at: (at / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b.safetensors"}}'), "this index names no"),
         (lambda at: (at / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b.safetensors"}}'), r"b\.safetensors is missing"),
     ],
@@ -143,12 +143,14 @@ def test_weights_in_several_files_are_one_net(clip, copy):
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     (copy / "model.safetensors").unlink()
     image = [tiny_models.colours()]
-    torch.testing.assert_close(opened(copy).clip.images(image), opened(clip[0]).clip.images(image))
+    torch.testing.assert_close(
+        opened(copy).clip.encode_images(image), opened(clip[0]).clip.encode_images(image)
+    )
 
 
 def test_more_memory_than_there_is_is_said_before_it_is_taken(clip, monkeypatch):
-    monkeypatch.setattr(hf_folder, "available", lambda: 10_000)
-    monkeypatch.setattr(hf_folder, "tensors", lambda files: pytest.fail("it was loaded"))
+    monkeypatch.setattr(hf_folder, "available_memory", lambda: 10_000)
+    monkeypatch.setattr(hf_folder, "read_tensors", lambda files: pytest.fail("it was loaded"))
     with pytest.raises(
         SettingError,
         match=r"about 0\.0 GB of memory are needed to load 1\d,\d{3} weights, 0\.0 GB are available",
@@ -159,17 +161,17 @@ def test_more_memory_than_there_is_is_said_before_it_is_taken(clip, monkeypatch)
 def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
     path, group = tmp_path / "meminfo", tmp_path / "group"
     path.write_text("MemTotal:  900 kB\nMemAvailable:    512 kB\n")
-    assert hf_folder.available(path, group) == 512 * 1024
+    assert hf_folder.available_memory(path, group) == 512 * 1024
     group.mkdir()
     (group / "memory.max").write_text("100000\n")
     (group / "memory.current").write_text("60000\n")
     (group / "memory.stat").write_text("anon 50000\ninactive_file 7000\n")
-    assert hf_folder.available(path, group) == 47_000
+    assert hf_folder.available_memory(path, group) == 47_000
     (group / "memory.max").write_text("max\n")
-    assert hf_folder.available(path, group) == 512 * 1024
+    assert hf_folder.available_memory(path, group) == 512 * 1024
     path.write_text("nothing of the kind")
-    assert hf_folder.available(path, group) is None
-    assert hf_folder.available(tmp_path / "missing", group) is None
+    assert hf_folder.available_memory(path, group) is None
+    assert hf_folder.available_memory(tmp_path / "missing", group) is None
 
 
 def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
@@ -177,7 +179,7 @@ def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     told = refused("predict", "clip:openai/clip-vit-base-patch32", tmp_path, "--classes", "cat,dog")
-    assert "there is no such folder, and nothing of that name was fetched before" in told
+    assert "there is no such folder, and no such model was downloaded before" in told
     assert "--download" in told
     assert "there is no such folder" in refused("predict", "sam:./some/where", tmp_path)
 
@@ -193,16 +195,16 @@ def test_with_download_safetensors_and_words_alone_are_fetched(clip, monkeypatch
         return str(clip[0])
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
-    meant = model_ref.Reference("clip", "some/body")
-    assert model_ref.folder(meant, download=True) == clip[0]
+    meant = model_ref.ModelRef("clip", "some/body")
+    assert model_ref.find_folder(meant, download=True) == clip[0]
     assert asked == [("some/body", False)]
 
     def fails(*_, **__):
         raise OSError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
-    with pytest.raises(SettingError, match=r"could not be fetched \(no route\)"):
-        model_ref.folder(meant, download=True)
+    with pytest.raises(SettingError, match=r"could not be downloaded \(no route\)"):
+        model_ref.find_folder(meant, download=True)
 
 
 def test_without_the_libraries_it_says_how_to_get_them(clip, vit, monkeypatch):

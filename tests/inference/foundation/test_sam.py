@@ -54,16 +54,16 @@ def test_clicks_and_boxes_give_the_librarys_masks(known):
     masks, estimates = direct(
         net, processor, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]]
     )
-    prediction = predictor.ask([[(30, 20, True), (5, 7, False)]], [None])
-    found = np.stack([predictor.masks(prediction.masks[:, number])[0] for number in range(3)])
+    prediction = predictor.predict_batch([[(30, 20, True), (5, 7, False)]], [None])
+    found = np.stack([predictor.to_masks(prediction.masks[:, number])[0] for number in range(3)])
     assert found.shape == (3, 40, 56)
     assert 0 < found.mean() < 1
     assert np.array_equal(found, masks)
     torch.testing.assert_close(
-        prediction.sure[0].sigmoid(), estimates.clamp(1e-6, 1 - 1e-6), atol=1e-5, rtol=1e-5
+        prediction.iou_logits[0].sigmoid(), estimates.clamp(1e-6, 1 - 1e-6), atol=1e-5, rtol=1e-5
     )
-    assert np.array_equal(predictor.point([(30, 20, True), (5, 7, False)]), masks[0])
-    predictor.forget()
+    assert np.array_equal(predictor.predict([(30, 20, True), (5, 7, False)]), masks[0])
+    predictor.reset()
     masks, _ = direct(net, processor, input_boxes=[[[3.0, 4.0, 40.0, 30.0]]])
     assert np.array_equal(predictor.box(3, 4, 40, 30), masks[0])
 
@@ -72,7 +72,7 @@ def test_the_answer_before_is_part_of_the_next_question(known):
     told, net, processor = known
     predictor = foundation.open(told).set_image(PICTURE)
     predictor.click(30, 20)
-    earlier = predictor.earlier
+    earlier = predictor.logits
     given = processor(
         images=PICTURE,
         input_points=[[[[30, 20], [5, 7]]]],
@@ -88,15 +88,15 @@ def test_the_answer_before_is_part_of_the_next_question(known):
         )
     predictor.click(5, 7, inside=False)
     torch.testing.assert_close(
-        predictor.earlier[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()]
+        predictor.logits[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()]
     )
     mask = np.zeros(PICTURE.shape[:2], bool)
     mask[10:20, 10:30] = True
-    predictor.begin(mask)
-    inside = predictor.masks(predictor.earlier)[0]
+    predictor.start_from(mask)
+    inside = predictor.to_masks(predictor.logits)[0]
     assert (inside & mask).sum() > 0.7 * (inside | mask).sum()
     with pytest.raises(fv.FoveateError, match="a mask of 56 x 40 pixels is expected"):
-        predictor.begin(mask[:10])
+        predictor.start_from(mask[:10])
 
 
 def test_many_questions_at_once_are_answered_as_one_by_one(known):
@@ -105,11 +105,13 @@ def test_many_questions_at_once_are_answered_as_one_by_one(known):
         [[(3, 3, True)], [], [(9, 9, True), (1, 1, False)], [(20, 5, True)]],
         [None, (1, 1, 9, 9), None, None],
     )
-    together = predictor.ask(clicks, boxes)
+    together = predictor.predict_batch(clicks, boxes)
     for row in range(4):
-        alone = predictor.ask(clicks[row : row + 1], boxes[row : row + 1])
+        alone = predictor.predict_batch(clicks[row : row + 1], boxes[row : row + 1])
         torch.testing.assert_close(together.masks[row], alone.masks[0], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(together.sure[row], alone.sure[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            together.iou_logits[row], alone.iou_logits[0], atol=1e-4, rtol=1e-4
+        )
 
 
 def test_the_command_points_and_writes_what_a_run_does(known, tmp_path):
@@ -129,11 +131,11 @@ def test_the_command_points_and_writes_what_a_run_does(known, tmp_path):
     assert "IoU estimated at" in said
     written = json.loads((tmp_path / "a.json").read_text())
     assert written["run"] == told
-    ((instance,),) = [one["things"] for one in written["answers"]]
+    ((instance,),) = [one["things"] for one in written["predictions"]]
     mask = (
         foundation.open(told)
         .set_image(tmp_path / "x.png")
-        .point([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
+        .predict([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
     )
     assert np.array_equal(rle.decode(rle.from_text(instance["mask"], (40, 56)), (40, 56)), mask)
     (stencil,) = (tmp_path / "masks").rglob("*.png")
@@ -153,7 +155,7 @@ def test_without_a_prompt_a_grid_finds_things_that_can_be_labels(known, tmp_path
     code, said, err = run_cli("label", heap, "--with", known[0], "--out", tmp_path / "proposed")
     assert code == 0, err
     assert "2 pictures labelled" in said
-    assert (tmp_path / "proposed.proposals.csv").read_text().startswith("id,sure,answer\n")
+    assert (tmp_path / "proposed.proposals.csv").read_text().startswith("id,confidence,prediction\n")
     read = fv.load(tmp_path / "proposed", format="coco")
     assert read.classes == ("thing",)
     predictions = foundation.open(known[0]).predict(sorted(heap.glob("*.png")))
@@ -165,10 +167,10 @@ def test_without_a_prompt_a_grid_finds_things_that_can_be_labels(known, tmp_path
 def test_prompts_that_make_no_sense_are_refused(known, tmp_path):
     Image.fromarray(PICTURE).save(tmp_path / "x.png")
     for words, said in {
-        ("--point", "56,3"): "a pixel of a picture of 56 x 40 is expected, got 56,3",
+        ("--point", "56,3"): "a pixel of an image of 56 x 40 is expected, got 56,3",
         ("--box", "60,3,70,9"): "left, top, right and bottom are expected",
-        ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is said to be inside and outside",
-        ("--classes", "cat,dog"): "finds things without naming them",
+        ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is both inside and outside",
+        ("--classes", "cat,dog"): "finds objects without naming them",
         ("--tile", "64"): "answers for whole pictures",
     }.items():
         assert said in refused("predict", known[0], tmp_path / "x.png", *words), words
@@ -198,6 +200,6 @@ def test_a_processor_of_another_size_is_refused(tmp_path):
     path = tmp_path / "preprocessor_config.json"
     path.write_text(path.read_text().replace('"longest_edge": 64', '"longest_edge": 96'))
     with pytest.raises(
-        fv.FoveateError, match="takes pictures of 64 px, its preprocessor makes some of 96 px"
+        fv.FoveateError, match="takes images of 64 px, its preprocessor makes images of 96 px"
     ):
         foundation.open(f"sam:{tmp_path}")

@@ -11,7 +11,7 @@ import torch
 import foveate as fv
 from foveate.errors import RunError, SettingError
 from foveate.models import text_encoder as encoders
-from foveate.models.heads.flow_matching import Prompt
+from foveate.models.heads.flow_matching import TextConditioner
 from foveate.models.text_encoder import TextEncoder
 from foveate.training import checkpoint, fit
 from foveate.training.loop import steps
@@ -80,15 +80,15 @@ def test_each_text_is_read_once_and_to_the_same_bits_in_any_order(clip, monkeypa
         f"a {word} {other}" for word in ("cat", "dog") for other in ("above", "below", "there")
     ]
     one, other = TextEncoder.of(f"clip:{clip[0]}"), TextEncoder.of(f"clip:{clip[0]}")
-    one.keep(texts)
-    other.keep(texts[::-1])
+    one.cache(texts)
+    other.cache(texts[::-1])
     assert np.array_equal(one.read(texts), other.read(texts))
-    monkeypatch.setattr(one.clip, "texts", None)  # would fail
+    monkeypatch.setattr(one.clip, "encode_texts", None)  # would fail
     assert one.read(texts[2:4]).shape == (2, 11, 16)
-    monkeypatch.setattr(encoders, "MOST_KEPT", 0)
+    monkeypatch.setattr(encoders, "MAX_CACHED_BYTES", 0)
     full = TextEncoder.of(f"clip:{clip[0]}")
     np.testing.assert_allclose(full.read(texts), one.read(texts), atol=1e-5)
-    assert not full._kept
+    assert not full._cache
 
 
 def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for(clip):
@@ -98,14 +98,14 @@ def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for
         SettingError, match="at most 48 tokens is expected, start and end included, got 502"
     ):
         encoder.check("hello " * 100)
-    with pytest.raises(SettingError, match="words are expected, got none"):
+    with pytest.raises(SettingError, match="a text is expected, got none"):
         encoder.check(" ")
 
 
 def test_what_follows_a_text_changes_nothing_and_no_words_are_learnt():
     torch.manual_seed(0)
-    prompt = Prompt(0, 9, 16)
-    for look in prompt.image_stats:  # which begin with zeros
+    prompt = TextConditioner(0, 9, 16)
+    for look in prompt.attention:  # which begin with zeros
         torch.nn.init.normal_(look.out.weight, std=0.5)
     words = torch.randn(2, 4, 16)
     words[1] = 0
@@ -116,7 +116,7 @@ def test_what_follows_a_text_changes_nothing_and_no_words_are_learnt():
     assert not also[:, 4:].any()
     torch.testing.assert_close(longer[:, :4][there], told[there])
     told[1, 0].sum().backward()
-    assert prompt.words.bias.grad.any()
+    assert prompt.embedding.bias.grad.any()
 
 
 def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folder, tmp_path):
@@ -131,7 +131,7 @@ def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folde
     assert first.shape == (12, 12, 3)
     assert np.array_equal(first, run.generate("a turquoise cat", steps=3)[0])
     task, net = run.load()
-    noise = fv.data.rng.SampleRNG(fv.data.rng.keys(["x"]), 0)
+    noise = fv.data.rng.SampleRNG(fv.data.rng.sample_keys(["x"]), 0)
     one, other = (
         next(task.generate(net, [text], noise))[-1].astype(int) for text in ("light above", "zebra")
     )
@@ -139,16 +139,16 @@ def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folde
     assert "at most 48 tokens" in refused(
         "generate", run.path, "word " * 100, "--out", tmp_path / "none"
     )
-    assert "words are expected" in refused("generate", run.path, "", "--out", tmp_path / "none")
+    assert "a text is expected" in refused("generate", run.path, "", "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
 def test_the_run_holds_no_weight_of_clip_and_says_where_it_was(run, encoder_folder):
     tensors, record = checkpoint.read(run.weights)
-    assert tensors["body.prompt.words.weight"].shape == (192, 16)
+    assert tensors["body.text.embedding.weight"].shape == (192, 16)
     assert not [name for name in tensors if "token_embedding" in name or "text_model" in name]
     told = record["options"]["text_encoder"]
-    assert (told["place"], told["width"], told["longest"]) == (
+    assert (told["source"], told["width"], told["longest"]) == (
         f"clip:{encoder_folder.resolve()}",
         16,
         48,
@@ -167,12 +167,12 @@ def test_a_clip_that_has_gone_or_is_another_one_is_told(run, encoder_folder, tmp
         assert "put the folder back there" in told()
         encoder_folder.mkdir()
         tiny_models.clip(encoder_folder, hidden=24)
-        assert "16 numbers a token are expected, got 24" in told()
+        assert "tokens of width 16 are expected, got 24" in told()
         shutil.rmtree(encoder_folder)
         encoder_folder.mkdir()
         tiny_models.clip(encoder_folder, seed=1)
-        assert "its weights are others" in told()
-        with pytest.raises(RunError, match="not the CLIP that read this run's words"):
+        assert "its weights differ" in told()
+        with pytest.raises(RunError, match="not the CLIP that encoded this run's texts"):
             fv.Run.open(run.path).generate("a cat")
     finally:
         shutil.rmtree(encoder_folder, ignore_errors=True)

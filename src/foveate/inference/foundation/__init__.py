@@ -1,9 +1,10 @@
-"""Foundation models: trained by others on far more pictures than anybody has at home, and used as they are.
+"""Foundation models: published models, used without training.
 
-from foveate import foundation
+Example:
+    from foveate.inference import foundation
 
-model = foundation.open("sam:DIR")
-mask = model.set_image("x.png").click(120, 80)
+    model = foundation.open("sam:DIR")
+    mask = model.set_image("x.png").click(120, 80)
 """
 
 from __future__ import annotations
@@ -14,61 +15,78 @@ from typing import TYPE_CHECKING
 from foveate.errors import SettingError
 
 if TYPE_CHECKING:
-    from foveate.inference.foundation.diffusion import Diffusion
+    from foveate.inference.foundation.diffusion import StableDiffusion
     from foveate.inference.predictor import Predictor
 
 
-def open(told: str, *, classes: Sequence[str] | None = None, download: bool = False) -> Predictor:
-    """The model that "clip:DIR", "sam:DIR" or "sam2:DIR" means, ready to answer as a run does.
+def open(name: str, *, classes: Sequence[str] | None = None, download: bool = False) -> Predictor:
+    """Open a model that predicts from images, as a run does.
 
-    classes: what clip is to tell apart, in words
-    download: fetch a model that is named as on the hub, and not here yet
-    Raises SettingError for a folder that holds no such model, or none that can be read without running it, or a larger one than
-    there is memory for.
+    Args:
+        name: "clip:DIR", "sam:DIR" or "sam2:DIR".
+        classes: Names of the classes, for clip only.
+        download: Whether to download a model from the hub.
+
+    Raises:
+        SettingError: There is no such model, it cannot be read without running its code, or it
+            does not fit into memory.
     """
     from foveate.inference.foundation import clip, sam
     from foveate.models import model_ref
     from foveate.models.clip import Clip
 
-    meant = model_ref.parse(told)
-    if meant is None:
+    ref = model_ref.parse(name)
+    if ref is None:
         families = ", ".join(f"{family}:DIR" for family in model_ref.FAMILIES)
-        raise SettingError(f"one of {families} is expected, got {told!r}", where="model")
-    if meant.family == "diffusion":
+        raise SettingError(f"one of {families} is expected, got {name!r}", where="model")
+    if ref.family == "diffusion":
         raise SettingError(
-            "a diffusion model makes pictures, and answers for none",
-            where=told,
-            remedy=f'Try: foveate generate {told} "a red square" --out DIR.',
+            "a diffusion model generates images; it predicts nothing from them",
+            where=name,
+            remedy=f'Try: foveate generate {name} "a red square" --out DIR.',
         )
-    if meant.family == "clip":
-        wanted = clip.checked(classes)  # said before anything is loaded
-        return clip.ZeroShot(told, Clip(model_ref.folder(meant, download=download)), wanted)
+    if ref.family == "clip":
+        names = clip.check_classes(classes)  # before anything is loaded
+        return clip.ClipPredictor(name, Clip(model_ref.find_folder(ref, download=download)), names)
     if classes is not None:
         raise SettingError(
-            f"{meant.family} finds things without naming them",
+            f"{ref.family} finds objects without naming them",
             where="classes",
             remedy="Leave them out.",
         )
-    return sam.Segmenter(told, *sam.load(model_ref.folder(meant, download=download), meant.family))
+    folder = model_ref.find_folder(ref, download=download)
+    return sam.SamPredictor(name, *sam.load(folder, ref.family))
 
 
-def open_generator(told: str, *, download: bool = False) -> Diffusion:
-    """The model that "diffusion:DIR" means, ready to make pictures as a run does. Raises SettingError for other kinds, and as `open`."""
-    from foveate.inference.foundation.diffusion import Diffusion
+def open_generator(name: str, *, download: bool = False) -> StableDiffusion:
+    """Open a model that generates images, as a run does.
+
+    Args:
+        name: "diffusion:DIR".
+        download: Whether to download the model from the hub.
+
+    Raises:
+        SettingError: The model is of another family, or see `open`.
+    """
+    from foveate.inference.foundation.diffusion import StableDiffusion
     from foveate.models import model_ref
 
-    meant = model_ref.parse(told)
-    if meant is None or meant.family != "diffusion":
+    ref = model_ref.parse(name)
+    if ref is None or ref.family != "diffusion":
         raise SettingError(
-            f"diffusion:DIR is expected, got {told!r}, which makes no pictures",
+            f"diffusion:DIR is expected, got {name!r}, which generates no images",
             where="model",
-            remedy="Others answer for pictures: foveate predict.",
+            remedy="Other models predict from images: foveate predict.",
         )
-    return Diffusion(meant.place, download=download)
+    return StableDiffusion(ref.location, download=download)
 
 
-def is_reference(told: str) -> bool:
-    """Whether this names a foundation model, and not a run's folder. Raises SettingError for an unknown family."""
+def is_reference(name: str) -> bool:
+    """Return whether a name refers to a foundation model instead of a run's folder.
+
+    Raises:
+        SettingError: There is no such family.
+    """
     from foveate.models import model_ref
 
-    return model_ref.parse(told) is not None
+    return model_ref.parse(name) is not None

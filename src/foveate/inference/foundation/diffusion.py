@@ -1,7 +1,8 @@
-"""Stable Diffusion: pictures from words.
+"""Stable Diffusion: images from text.
 
-Rombach et al., "High-resolution image synthesis with latent diffusion models", 2022. Only the parts that are needed are loaded, each by its own
-class: what model_index.json names is compared, never imported. There is no filter on what is shown.
+Rombach et al., "High-resolution image synthesis with latent diffusion models", 2022. Each required
+component is loaded by a fixed class: the names in model_index.json are compared, never imported.
+The safety checker is not loaded: no image is filtered.
 """
 
 from __future__ import annotations
@@ -21,73 +22,39 @@ from foveate.errors import SettingError
 from foveate.models import hf_folder, model_ref
 from foveate.models.pretrained import reason
 
-SPLITS = {
+COMPONENTS = {
     "vae": "AutoencoderKL",
     "text_encoder": "CLIPTextModel",
     "tokenizer": "CLIPTokenizer",
     "unet": "UNet2DConditionModel",
     "scheduler": "",
 }
-"""What is needed, and of which class; any scheduler that diffusers has for such nets."""
-
-
+"""The required components and their classes; the scheduler may be any of diffusers'."""
 GUIDANCE, STEPS = 7.5, 50
-"""The customary ones, which are diffusers' own, too."""
+"""Defaults, which are also those of diffusers."""
 
 
-class Diffusion:
-    """A Stable Diffusion folder of diffusers, frozen, or the name of one on the hub, which is fetched with download alone.
+class StableDiffusion:
+    """A Stable Diffusion folder of diffusers, frozen.
 
-    Raises SettingError for a folder that holds no such model, whose weights are pickled, or that memory is too small for.
+    Args:
+        location: A folder, or a name on the hub.
+        download: Whether to download it from the hub.
+
+    Attributes:
+        max_tokens: Largest number of tokens in a text, including start and end.
+
+    Raises:
+        SettingError: There is no such model, its weights are pickled, or they do not fit into
+            memory.
     """
 
-    def __init__(self, place: str | Path, *, download: bool = False):
-        place = str(place).removeprefix("diffusion:")
-        folder = model_ref.folder(model_ref.Reference("diffusion", place), download=download)
-        index = hf_folder.read_json(folder, "model_index.json")
-        scheduler = _checked(folder, index)
-        diffusers = hf_folder.library("diffusers", "diffusion:DIR")
-        transformers = hf_folder.library("transformers", "diffusion:DIR")
-        described = hf_folder.read_json(folder / "text_encoder")
-        stems = {
-            "unet": "diffusion_pytorch_model",
-            "vae": "diffusion_pytorch_model",
-            "text_encoder": "model",
-        }
-        files = [
-            path for part, stem in stems.items() for path in hf_folder.weights(folder / part, stem)
-        ]
-        hf_folder.refuse_if_too_large(files, folder)
-        words = hf_folder.net(transformers.CLIPTextModel, folder / "text_encoder", described)
-        tokenizer = hf_folder.tokenizer(
-            transformers.CLIPTokenizer, folder / "tokenizer", words.config.vocab_size
-        )
-        given = {"local_files_only": True}
-        read = {**given, "use_safetensors": True, "low_cpu_mem_usage": False}
-        try:
-            with hf_folder.quiet():
-                self.pipeline = diffusers.StableDiffusionPipeline(
-                    vae=diffusers.AutoencoderKL.from_pretrained(folder / "vae", **read).float(),
-                    text_encoder=words,
-                    tokenizer=tokenizer,
-                    unet=diffusers.UNet2DConditionModel.from_pretrained(
-                        folder / "unet", **read
-                    ).float(),
-                    scheduler=getattr(diffusers, scheduler).from_pretrained(
-                        folder / "scheduler", **given
-                    ),
-                    safety_checker=None,
-                    feature_extractor=None,
-                    requires_safety_checker=False,
-                )
-        except Exception as error:  # the library has many ways to say that something does not fit
-            raise SettingError(
-                f"no pipeline can be made of this folder ({reason(error)})",
-                where=folder,
-                remedy="Fetch it again, whole.",
-            ) from None
-        self.pipeline.set_progress_bar_config(disable=True)
-        self.limit: int = min(tokenizer.model_max_length, words.config.max_position_embeddings)
+    def __init__(self, location: str | Path, *, download: bool = False):
+        location = str(location).removeprefix("diffusion:")
+        ref = model_ref.ModelRef("diffusion", location)
+        folder = model_ref.find_folder(ref, download=download)
+        scheduler = _check_components(folder)
+        self.pipeline, self.max_tokens = _load(folder, scheduler)
 
     def images(
         self,
@@ -98,12 +65,24 @@ class Diffusion:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> list[Image]:
-        """Count pictures of each text, one text after the other, (H, W, 3) uint8; see `stages`."""
+        """Generate images.
+
+        Args:
+            texts: The prompts.
+            count: Images per prompt.
+            seed: See `stages`.
+            guidance: See `stages`.
+            steps: See `stages`.
+
+        Returns:
+            (H, W, 3) uint8 each, prompt by prompt.
+        """
         if count < 1:
             raise SettingError(f"1 or more are expected, got {count}", where="count")
-        asked = [text for text in texts for _ in range(count)]
+        repeated = [text for text in texts for _ in range(count)]
         return [
-            stages[-1] for stages in self.stages(asked, seed=seed, guidance=guidance, steps=steps)
+            stages[-1]
+            for stages in self.stages(repeated, seed=seed, guidance=guidance, steps=steps)
         ]
 
     def stages(
@@ -114,60 +93,77 @@ class Diffusion:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Iterator[Sequence[Image]]:
-        """For each text what its noise is after each step, the picture last, (H, W, 3) uint8 each.
+        """Generate one image per text, and yield it after each denoising step.
 
-        guidance: how much more a picture is drawn to its words than one without any (Ho and Salimans, 2022), by default 7.5; 1 for no more
-        steps: by default 50
-        The i-th picture of a text and seed is always the same, whatever else is asked for.
-        Raises SettingError for a text that is empty, or of more tokens than the model reads, before anything is made.
+        The i-th image of a text and seed is always the same, whatever the other texts are.
+
+        Args:
+            texts: The prompts.
+            seed: Seed of the noise.
+            guidance: Scale of classifier-free guidance (Ho and Salimans, 2021), 7.5 by default; 1
+                is none.
+            steps: Number of denoising steps, 50 by default.
+
+        Returns:
+            An iterator over sequences of (H, W, 3) uint8, the finished image last.
+
+        Raises:
+            SettingError: A text is empty or longer than the model reads. It is raised before
+                anything is generated.
         """
-        guidance, steps = (
-            GUIDANCE if guidance is None else guidance,
-            STEPS if steps is None else steps,
-        )
+        guidance = GUIDANCE if guidance is None else guidance
+        steps = STEPS if steps is None else steps
         self._check(texts, guidance, steps)
         return (
-            self._made(text, generator(seed, name), guidance, steps)
+            self._denoise(text, generator(seed, name), guidance, steps)
             for text, name in zip(texts, numbered(texts), strict=True)
         )
 
     @torch.no_grad()
-    def _made(self, text: str, rng: torch.Generator, guidance: float, steps: int) -> OnWay:
+    def _denoise(
+        self, text: str, rng: torch.Generator, guidance: float, steps: int
+    ) -> DecodedLatents:
         latents: list[Tensor] = []
 
-        def keep(
-            _pipeline: Any, _step: int, _time: Any, now: dict[str, Tensor]
+        def collect(
+            _pipeline: Any, _step: int, _timestep: Any, state: dict[str, Tensor]
         ) -> dict[str, Tensor]:
-            latents.append(now["latents"])
+            latents.append(state["latents"])
             return {}
 
-        given = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "latent"}
+        options = {"num_inference_steps": steps, "guidance_scale": guidance}
         with hf_folder.quiet():
-            self.pipeline(text, generator=rng, callback_on_step_end=keep, **given)
-        return OnWay(self.pipeline, latents)
+            self.pipeline(
+                text, generator=rng, callback_on_step_end=collect, output_type="latent", **options
+            )
+        return DecodedLatents(self.pipeline, latents)
 
     def _check(self, texts: Sequence[str], guidance: float, steps: int) -> None:
-        for what, value in (
-            ("guidance", guidance),
-            ("steps", steps),
-        ):  # below 1, diffusers would take guidance for 1
+        # Below 1, diffusers would silently use a guidance of 1.
+        for name, value in (("guidance", guidance), ("steps", steps)):
             if value < 1:
-                raise SettingError(f"1 or more are expected, got {value:g}", where=what)
+                raise SettingError(f"1 or more are expected, got {value:g}", where=name)
         if not all(text.strip() for text in texts):
-            raise SettingError("words are expected, got none", where="prompt")
+            raise SettingError("a text is expected, got none", where="prompt")
         with hf_folder.quiet():
             lengths = [len(self.pipeline.tokenizer(text)["input_ids"]) for text in texts]
         for text, length in zip(texts, lengths, strict=True):
-            if length > self.limit:
+            if length > self.max_tokens:
                 raise SettingError(
-                    f"a text of at most {self.limit} tokens is expected, start and end included, got {length:,}: {text[:40]!r}",
+                    f"a text of at most {self.max_tokens} tokens is expected, start and end "
+                    f"included, got {length:,}: {text[:40]!r}",
                     where="prompt",
-                    remedy="Say it shorter.",
+                    remedy="Shorten it.",
                 )
 
 
-class OnWay(Sequence[Image]):
-    """What noise is after each step, each decoded when it is looked at: that takes as long as a step."""
+class DecodedLatents(Sequence[Image]):
+    """The image after each step, decoded on access: decoding takes as long as a step.
+
+    Args:
+        pipeline: diffusers' pipeline.
+        latents: Latents after each step.
+    """
 
     def __init__(self, pipeline: Any, latents: Sequence[Tensor]):
         self.pipeline, self.latents = pipeline, latents
@@ -176,38 +172,90 @@ class OnWay(Sequence[Image]):
         return len(self.latents)
 
     @torch.no_grad()
-    def __getitem__(self, at: Any) -> Any:
-        """(H, W, 3) uint8, as diffusers' own pipeline makes it of its last latents."""
+    def __getitem__(self, index: Any) -> Any:
+        """(H, W, 3) uint8, decoded as in diffusers' pipeline."""
         vae = self.pipeline.vae
-        found = vae.decode(self.latents[at] / vae.config.scaling_factor, return_dict=False)[0]
-        image = self.pipeline.image_processor.postprocess(found, output_type="np")[0]
+        latents = self.latents[index] / vae.config.scaling_factor
+        decoded = vae.decode(latents, return_dict=False)[0]
+        image = self.pipeline.image_processor.postprocess(decoded, output_type="np")[0]
         return np.rint(image * 255).astype(np.uint8)
 
 
 def generator(seed: int, name: str) -> torch.Generator:
-    """The draws of one picture."""
+    """Return the random generator of one image."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
-def _checked(folder: Path, index: dict[str, Any]) -> str:
-    """The scheduler's class. Raises SettingError if this is another kind of pipeline, or has other parts."""
-    schedulers = hf_folder.library(
+def _check_components(folder: Path) -> str:
+    """Return the scheduler's class name, or raise SettingError for another kind of pipeline."""
+    index = hf_folder.read_json(folder, "model_index.json")
+    schedulers = hf_folder.import_library(
         "diffusers.schedulers", "diffusion:DIR"
     ).KarrasDiffusionSchedulers
-    (wanted,) = model_ref.FAMILIES["diffusion"].types
-    if index.get("_class_name") != wanted:
+    (pipeline,) = model_ref.FAMILIES["diffusion"].types
+    if index.get("_class_name") != pipeline:
         raise SettingError(
-            f"a {wanted} is expected, its model_index.json says {index.get('_class_name')!r}",
+            f"a {pipeline} is expected, its model_index.json says {index.get('_class_name')!r}",
             where=folder,
         )
-    for part, kind in SPLITS.items():
-        told = index.get(part)
-        found = told[1] if isinstance(told, list) and len(told) == 2 else None
-        known = {kind, f"{kind}Fast"} if kind else {one.name for one in schedulers}
-        if found not in known:
+    for component, kind in COMPONENTS.items():
+        entry = index.get(component)
+        name = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+        allowed = {kind, f"{kind}Fast"} if kind else {one.name for one in schedulers}
+        if name not in allowed:
             raise SettingError(
-                f"a {kind or 'scheduler of diffusers'} is expected as its {part}, its model_index.json says {found!r}",
+                f"a {kind or 'scheduler of diffusers'} is expected as its {component}, "
+                f"its model_index.json says {name!r}",
                 where=folder,
             )
     return str(index["scheduler"][1])
+
+
+def _load(folder: Path, scheduler: str) -> tuple[Any, int]:
+    """Load the pipeline; return it and the largest number of tokens in a text."""
+    diffusers = hf_folder.import_library("diffusers", "diffusion:DIR")
+    transformers = hf_folder.import_library("transformers", "diffusion:DIR")
+    config = hf_folder.read_json(folder / "text_encoder")
+    stems = {
+        "unet": "diffusion_pytorch_model",
+        "vae": "diffusion_pytorch_model",
+        "text_encoder": "model",
+    }
+    files = [
+        path
+        for component, stem in stems.items()
+        for path in hf_folder.weight_files(folder / component, stem)
+    ]
+    hf_folder.refuse_if_too_large(files, folder)
+    text_encoder = hf_folder.load_net(transformers.CLIPTextModel, folder / "text_encoder", config)
+    tokenizer = hf_folder.load_tokenizer(
+        transformers.CLIPTokenizer, folder / "tokenizer", text_encoder.config.vocab_size
+    )
+    local = {"local_files_only": True}
+    safe = {**local, "use_safetensors": True, "low_cpu_mem_usage": False}
+    try:
+        with hf_folder.quiet():
+            vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", **safe)
+            unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **safe)
+            pipeline = diffusers.StableDiffusionPipeline(
+                vae=vae.float(),
+                text_encoder=text_encoder,
+                tokenizer=tokenizer,
+                unet=unet.float(),
+                scheduler=getattr(diffusers, scheduler).from_pretrained(
+                    folder / "scheduler", **local
+                ),
+                safety_checker=None,
+                feature_extractor=None,
+                requires_safety_checker=False,
+            )
+    except Exception as error:  # the library has many errors for a mismatch
+        raise SettingError(
+            f"no pipeline can be loaded from this folder ({reason(error)})",
+            where=folder,
+            remedy="Download the folder again, complete.",
+        ) from None
+    pipeline.set_progress_bar_config(disable=True)
+    max_tokens: int = min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings)
+    return pipeline, max_tokens

@@ -1,7 +1,8 @@
-"""Segment Anything, and its second version, asked as our own promptable runs are.
+"""Segment Anything, versions 1 and 2, with the interface of promptable runs.
 
-Kirillov et al., "Segment anything", 2023; Ravi et al., "SAM 2: Segment anything in images and videos", 2024. The picture is encoded
-once; clicks, a box and the answer before cost a small decoder only, which gives three masks and an estimate of each one's IoU.
+Kirillov et al., "Segment anything", 2023; Ravi et al., "SAM 2: Segment anything in images and
+videos", 2024. The image is encoded once; each prompt runs the small decoder only, which gives
+three masks and an estimated IoU for each.
 """
 
 from __future__ import annotations
@@ -17,131 +18,152 @@ from torch import Tensor
 
 from foveate.annotations import Instances
 from foveate.data.dataset import Image, Images
-from foveate.data.label_maps import nearest
 from foveate.errors import SettingError
 from foveate.inference.predictor import Predictor
 from foveate.models import hf_folder, model_ref
-from foveate.models.colour import colour
+from foveate.models.colour import to_rgb
 from foveate.models.heads.promptable import MaskPrediction
 from foveate.models.interactive import Box, InteractivePredictor
 from foveate.ops.clicks import Click
+from foveate.ops.masks import resize_nearest
 from foveate.tasks.promptable import Promptable, everything
 
-KNOWN = 10.0
-"""The logit of a pixel that is known, as SAM 2 itself hands masks on from picture to picture."""
-_NEVER = 1e-6
-"""Estimates are told as logits; those of 0 and 1, and SAM's beyond, as so near to them."""
+MASK_LOGIT = 10.0
+"""Logit of a known pixel, as SAM 2 passes masks from one frame to the next."""
+_LOGIT_EPS = 1e-6
+"""Estimated IoUs are clamped to this distance from 0 and 1 before they become logits."""
 
 
 class SamInteractivePredictor(InteractivePredictor):
-    """A picture that SAM or SAM 2 has looked at. Places are handed over in the picture's pixels as they are given, as the library's own
-    processor does, so that the same numbers give the same masks.
+    """An image encoded by SAM or SAM 2.
 
-    net: SamModel or Sam2Model; processor: its image processor
+    Coordinates are passed to the net as the library's processor does, without rounding, so that
+    the same prompts give the same masks.
+
+    Args:
+        net: SamModel or Sam2Model.
+        processor: Its image processor.
+        image: (H, W, C) uint8.
     """
 
     @torch.no_grad()
     def __init__(self, net: Any, processor: Any, image: Image):
         super().__init__((image.shape[0], image.shape[1]))
         self.net, self.processor = net, processor
-        given = processor(
-            images=colour(image), input_data_format="channels_last", return_tensors="pt"
+        inputs = processor(
+            images=to_rgb(image), input_data_format="channels_last", return_tensors="pt"
         )
-        side = given["pixel_values"].shape[2]
-        # SAM's pictures lie at the top left of a square, SAM 2's are stretched to it.
-        self.lying = (
-            tuple(map(int, given["reshaped_input_sizes"][0]))
-            if "reshaped_input_sizes" in given
+        side = inputs["pixel_values"].shape[2]
+        # SAM pads images to a square; SAM 2 stretches them.
+        self.unpadded_size = (
+            tuple(map(int, inputs["reshaped_input_sizes"][0]))
+            if "reshaped_input_sizes" in inputs
             else None
         )
-        self.shown = self.lying or (side, side)
-        self.side, self.coarse = side, 4 * side // net.config.prompt_encoder_config.patch_size
-        maps = net.get_image_embeddings(given["pixel_values"])
+        self.scaled_size = self.unpadded_size or (side, side)
+        self.side = side
+        self.mask_side = 4 * side // net.config.prompt_encoder_config.patch_size
+        maps = net.get_image_embeddings(inputs["pixel_values"])
         self.maps = maps if isinstance(maps, list) else [maps]
 
-    def known(self, mask: NDArray[np.bool_]) -> Tensor:
-        height, width = (max(1, round(self.coarse * part / self.side)) for part in self.shown)
-        logits = torch.full((1, self.coarse, self.coarse), -KNOWN)
-        there = nearest(mask.astype(np.uint8), (height, width)) > 0
-        logits[0, :height, :width] = torch.from_numpy(np.where(there, KNOWN, -KNOWN))
+    def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
+        """Convert a mask (H, W) to the decoder's low-resolution logits (1, h, w)."""
+        height, width = (
+            max(1, round(self.mask_side * side / self.side)) for side in self.scaled_size
+        )
+        logits = torch.full((1, self.mask_side, self.mask_side), -MASK_LOGIT)
+        scaled = resize_nearest(mask.astype(np.uint8), (height, width)) > 0
+        logits[0, :height, :width] = torch.from_numpy(np.where(scaled, MASK_LOGIT, -MASK_LOGIT))
         return logits
 
     @torch.no_grad()
-    def ask(
+    def predict_batch(
         self,
         clicks: Sequence[Sequence[Click]],
         boxes: Sequence[Box | None],
-        earlier: Tensor | None = None,
+        logits: Tensor | None = None,
     ) -> MaskPrediction:
-        """Candidates come surest first: estimates beyond 1 would all be told as 1. Questions of one shape are asked together, so that none
-        is filled up with clicks that nobody made.
+        """Predict candidate masks for N objects, the best candidate first.
+
+        They are sorted by the raw estimates, some of which exceed 1 and would become equal as
+        logits. Objects with equally many clicks are batched, so that none needs padding clicks.
         """
-        masks = torch.zeros(len(clicks), 3, self.coarse, self.coarse)
-        sure = torch.zeros(len(clicks), 3)
-        shapes: dict[tuple[int, bool], list[int]] = {}
-        for row, own in enumerate(clicks):
-            shapes.setdefault((len(own), boxes[row] is not None), []).append(row)
-        for (count, boxed), rows in shapes.items():
-            given = self._prompts([clicks[row] for row in rows]) if count else {}
+        masks = torch.zeros(len(clicks), 3, self.mask_side, self.mask_side)
+        iou = torch.zeros(len(clicks), 3)
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for row, object_clicks in enumerate(clicks):
+            groups.setdefault((len(object_clicks), boxes[row] is not None), []).append(row)
+        for (count, boxed), rows in groups.items():
+            prompts = self._click_inputs([clicks[row] for row in rows]) if count else {}
             if boxed:
-                given["input_boxes"] = self._scaled([boxes[row] for row in rows]).reshape(
-                    len(rows), 1, 4
-                )
-            if earlier is not None:
-                given["input_masks"] = earlier[rows, None]
-            found = self.net(
-                image_embeddings=self._repeated(len(rows)), multimask_output=True, **given
+                corners = self._scale([boxes[row] for row in rows])
+                prompts["input_boxes"] = corners.reshape(len(rows), 1, 4)
+            if logits is not None:
+                prompts["input_masks"] = logits[rows, None]
+            output = self.net(
+                image_embeddings=self._repeat_maps(len(rows)), multimask_output=True, **prompts
             )
-            sure[rows], order = found.iou_scores[:, 0].sort(dim=1, descending=True, stable=True)
-            masks[rows] = found.pred_masks[:, 0].gather(
-                1, order[..., None, None].expand_as(found.pred_masks[:, 0])
-            )
-        return MaskPrediction(masks, sure.logit(_NEVER))
+            iou[rows], order = output.iou_scores[:, 0].sort(dim=1, descending=True, stable=True)
+            candidates = output.pred_masks[:, 0]
+            masks[rows] = candidates.gather(1, order[..., None, None].expand_as(candidates))
+        return MaskPrediction(masks, iou.logit(_LOGIT_EPS))
 
-    def _prompts(self, clicks: Sequence[Sequence[Click]]) -> dict[str, Tensor]:
-        """Equally many clicks of each question, as the library takes them."""
-        places = self._scaled([[(x, y) for x, y, _ in own] for own in clicks])
-        kinds = torch.tensor([[int(inside) for *_, inside in own] for own in clicks])
-        return {"input_points": places[:, None], "input_labels": kinds[:, None]}
+    def _click_inputs(self, clicks: Sequence[Sequence[Click]]) -> dict[str, Tensor]:
+        """Equally many clicks per object, as the library takes them."""
+        points = self._scale([[(x, y) for x, y, _ in one] for one in clicks])
+        labels = torch.tensor([[int(inside) for *_, inside in one] for one in clicks])
+        return {"input_points": points[:, None], "input_labels": labels[:, None]}
 
-    def _repeated(self, count: int) -> Any:
+    def _repeat_maps(self, count: int) -> Any:
         maps = [one.expand(count, -1, -1, -1) for one in self.maps]
         return maps if len(maps) > 1 else maps[0]
 
-    def _scaled(self, places: Any) -> Tensor:
-        """X and y, again and again, in the picture's pixels -> (N, P, 2) in those that the net sees."""
-        down, along = (new / old for new, old in zip(self.shown, self.size, strict=True))
-        return torch.tensor(places, dtype=torch.float32).reshape(len(places), -1, 2) * torch.tensor(
-            [along, down]
-        )
+    def _scale(self, points: Any) -> Tensor:
+        """Points in the image's pixels -> (N, P, 2) in the net's input pixels."""
+        down, along = (new / old for new, old in zip(self.scaled_size, self.size, strict=True))
+        flat = torch.tensor(points, dtype=torch.float32).reshape(len(points), -1, 2)
+        return flat * torch.tensor([along, down])
 
-    def masks(self, logits: Tensor) -> NDArray[np.bool_]:
-        given = [logits[:, None]], [self.size]
-        lying = () if self.lying is None else ([self.lying],)
-        (found,) = self.processor.post_process_masks(*given, *lying)
-        masks: NDArray[np.bool_] = found[:, 0].numpy()
+    def to_masks(self, logits: Tensor) -> NDArray[np.bool_]:
+        """Convert logits (N, h, w) to masks (N, H, W) in the image's pixels."""
+        sizes = [self.size], *([] if self.unpadded_size is None else [[self.unpadded_size]])
+        (upscaled,) = self.processor.post_process_masks([logits[:, None]], *sizes)
+        masks: NDArray[np.bool_] = upscaled[:, 0].numpy()
         return masks
 
 
-class Segmenter(Predictor):
-    """Of mere pictures, all things that a grid of clicks finds."""
+class SamPredictor(Predictor):
+    """Segments what a grid of clicks finds, or an object by prompts.
+
+    Args:
+        name: "sam:DIR" or "sam2:DIR".
+        net: SamModel or Sam2Model.
+        processor: Its image processor.
+    """
 
     def __init__(self, name: str, net: Any, processor: Any):
-        self.told, self.net, self.processor = name, net, processor
-        self.asked = Promptable(("thing",))
+        self._name, self.net, self.processor = name, net, processor
+        self._task = Promptable(("object",))
 
     @property
     def name(self) -> str:
-        return self.told
+        """The reference that it was opened with."""
+        return self._name
 
     @property
     def task(self) -> Promptable:
-        return self.asked
+        """Promptable segmentation."""
+        return self._task
 
     def predict_images(self, images: Images, tile: int | None = None) -> list[Instances]:
+        """Segment all objects that a grid of clicks finds.
+
+        Raises:
+            SettingError: A tile size is given.
+        """
         if tile is not None:
             raise SettingError(
-                "a segmenter answers for whole pictures", where="tile", remedy="Leave out --tile."
+                "sam segments whole images", where="tile", remedy="Leave out --tile."
             )
         return [everything(self._set_image(image)) for image in images]
 
@@ -150,21 +172,30 @@ class Segmenter(Predictor):
 
 
 def load(folder: Path, family: str) -> tuple[Any, Any]:
-    """Net and image processor of "sam" or "sam2". Raises SettingError for a folder that holds no such model."""
-    told = model_ref.described(folder, family)
-    transformers = hf_folder.library("transformers", f"{family}:DIR")
-    kind, processor = (
+    """Load net and image processor.
+
+    Args:
+        folder: The model's folder.
+        family: "sam" or "sam2".
+
+    Raises:
+        SettingError: The folder holds no such model.
+    """
+    config = model_ref.read_config(folder, family)
+    transformers = hf_folder.import_library("transformers", f"{family}:DIR")
+    net_class, processor_class = (
         (transformers.SamModel, transformers.SamImageProcessor)
         if family == "sam"
         else (transformers.Sam2Model, transformers.Sam2ImageProcessor)
     )
-    net, ready = hf_folder.net(kind, folder, told), hf_folder.component(processor, folder)
+    net = hf_folder.load_net(net_class, folder, config)
+    processor = hf_folder.load_component(processor_class, folder)
     side = net.config.prompt_encoder_config.image_size
-    shown = ready.size.longest_edge or ready.size.height
-    if shown != side:
+    processed = processor.size.longest_edge or processor.size.height
+    if processed != side:
         raise SettingError(
-            f"its net takes pictures of {side} px, its preprocessor makes some of {shown} px",
+            f"its net takes images of {side} px, its preprocessor makes images of {processed} px",
             where=folder,
-            remedy="Fetch the folder again, whole.",
+            remedy="Download the folder again, complete.",
         )
-    return net, ready
+    return net, processor

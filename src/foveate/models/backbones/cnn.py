@@ -1,4 +1,4 @@
-"""The convolutional net that tutorials begin with: two 3x3 convolutions, max-pooling, two dropouts, two linear layers."""
+"""The convolutional net of most tutorials: two 3x3 convolutions, max-pooling, two linear layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
 
 
 class CNN(Backbone):
-    """One map of 64 channels. With its classifier for 10 classes on 28 x 28 grey pictures: 1,199,882 weights."""
+    """One map of 64 channels.
+
+    With its classifier for 10 classes on 28x28 grey images it has 1,199,882 weights.
+
+    Args:
+        channels: Channels of the images.
+        size: Side of the images in pixels.
+    """
 
     def __init__(self, channels: int, size: int):
         super().__init__()
@@ -20,10 +27,18 @@ class CNN(Backbone):
         self.side = (size - 4) // 2
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, S, S) -> one map of (B, 64, (S - 4) // 2, (S - 4) // 2); the convolutions are not padded."""
+        """Compute the map; the convolutions are not padded.
+
+        Args:
+            images: (B, C, S, S) float.
+
+        Returns:
+            One map (B, 64, (S - 4) // 2, (S - 4) // 2).
+        """
         return [self.layers(images)]
 
     def classifier(self, classes: int) -> nn.Module:
+        """Build a hidden layer of 128 units and a linear layer, each after dropout."""
         return nn.Sequential(
             nn.Dropout(0.25),
             nn.Flatten(),
@@ -34,8 +49,7 @@ class CNN(Backbone):
         )
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> CNN:
-    del weights
+def _build(name: str, channels: int, size: int, _weights: Weights) -> CNN:
     net = CNN(channels, size)
     refuse_if_huge(name, 64 * net.side**2 * 128, size)
     return net
@@ -44,10 +58,10 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> CNN:
 MODELS = (
     Model(
         "cnn",
-        "two 3x3 convolutions of 32 and 64, max-pool, dropout, 128 units",
-        "LeCun et al., 1998, in today's parts",
+        "two 3x3 convolutions, max-pooling, dropout, 128 hidden units",
+        "LeCun et al., 1998, with modern layers",
         6,
         _build,
-        trained=PLAIN,
+        default_recipe=PLAIN,
     ),
 )

@@ -1,7 +1,8 @@
-"""A vision transformer from a folder that transformers saved, as `hf:DIR`: ViT, DINOv2, DINOv2 with registers.
+"""A vision transformer from a folder of transformers, as `hf:DIR`: ViT, DINOv2, with registers.
 
-Dosovitskiy et al., "An image is worth 16x16 words", 2021; Oquab et al., "DINOv2", 2023; Darcet et al., "Vision transformers need
-registers", 2024. Its weights are always those of the folder: frozen (`--set freeze=true`) under a linear layer, or fine-tuned.
+Dosovitskiy et al., "An image is worth 16x16 words", 2021; Oquab et al., "DINOv2", 2023; Darcet et
+al., "Vision transformers need registers", 2024. It always starts from the folder's weights: frozen
+under a linear layer (`--set freeze=true`), or fine-tuned.
 """
 
 from __future__ import annotations
@@ -16,24 +17,30 @@ from torch import Tensor
 
 from foveate.errors import SettingError
 from foveate.models import hf_folder
-from foveate.models.backbone import IMAGENET, Backbone, Statistics
+from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
 from foveate.models.pretrained import reason
 from foveate.models.registry import PLAIN, Model, Weights
 
-HALVES: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+HALVES: ChannelStatistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @dataclass(frozen=True)
 class _Family:
-    """net, config: transformers' classes; given: to the net; sized: whether a picture's size must be told to be another;
-    statistics: of the pictures, where the folder does not say
+    """A family of nets.
+
+    Attributes:
+        net: Name of the class in transformers.
+        config: Name of its configuration class.
+        options: Arguments of the class.
+        interpolates: Whether another image size needs `interpolate_pos_encoding`.
+        statistics: Channel statistics, for a folder without a preprocessor.
     """
 
     net: str
     config: str
-    given: dict[str, Any]
-    sized: bool
-    statistics: Statistics
+    options: dict[str, Any]
+    interpolates: bool
+    statistics: ChannelStatistics
 
 
 FAMILIES = {
@@ -45,119 +52,131 @@ FAMILIES = {
 }
 
 
-class Patches(Backbone):
-    """One map, a place a patch: its own token, and beside it the token of the whole picture. The mean over the map is therefore
-    what a linear probe of DINOv2 gets: the mean of all patches, and the class token.
+class VisionTransformer(Backbone):
+    """One map: at each patch its token, and next to it the class token of the image.
+
+    The mean over the map is therefore the input of DINOv2's linear probe: the mean patch token
+    and the class token.
+
+    Args:
+        net: A net of transformers.
+        interpolates: Whether another image size needs `interpolate_pos_encoding`.
     """
 
     flexible = True
 
-    def __init__(self, net: Any, sized: bool):
+    def __init__(self, net: Any, interpolates: bool):
         super().__init__()
-        self.net, self.sized = net, sized
+        self.net, self.interpolates = net, interpolates
         self.channels, self.strides = (2 * net.config.hidden_size,), (net.config.patch_size,)
-        self.others = 1 + getattr(net.config, "num_register_tokens", 0)
+        self.other_tokens = 1 + getattr(net.config, "num_register_tokens", 0)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 1 or 3, H, W) -> one map, (B, 2 D, H / patch, W / patch), rounded down."""
+        """Compute the map.
+
+        Args:
+            images: (B, 1 or 3, H, W) float.
+
+        Returns:
+            One map (B, 2 D, H / patch, W / patch), rounded down.
+        """
         count, _, height, width = images.shape
         rows, columns = height // self.strides[0], width // self.strides[0]
-        options = {"interpolate_pos_encoding": True} if self.sized else {}
+        options = {"interpolate_pos_encoding": True} if self.interpolates else {}
         tokens = self.net(images.expand(count, 3, height, width), **options).last_hidden_state
-        own = tokens[:, self.others :].transpose(1, 2).reshape(count, -1, rows, columns)
+        patches = tokens[:, self.other_tokens :].transpose(1, 2)
+        patches = patches.reshape(count, -1, rows, columns)
         whole = tokens[:, 0, :, None, None].expand(-1, -1, rows, columns)
-        return [torch.cat([own, whole], 1)]
+        return [torch.cat([patches, whole], 1)]
 
 
-def _of(name: str) -> Model:
-    """The model as its folder describes it; its name may hold the description itself, as a run's weights do."""
-    told = name.partition(":")[2]
-    transformers = hf_folder.library("transformers", "hf:DIR")
-    if told.startswith("{"):
-        folder, described = None, _parsed(told)
-    elif told:
-        folder, described = told, hf_folder.described(hf_folder.read_json(Path(told)))
+def _resolve(name: str) -> Model:
+    """The model of this folder, or of the configuration that a run's name holds instead."""
+    location = name.partition(":")[2]
+    transformers = hf_folder.import_library("transformers", "hf:DIR")
+    if location.startswith("{"):
+        folder, config = None, _parse_config(location)
+    elif location:
+        folder, config = location, hf_folder.net_config(hf_folder.read_json(Path(location)))
     else:
         raise SettingError(
-            "hf: is expected to be followed by a folder",
-            where="model",
-            remedy="Use --model hf:DIR.",
+            "a folder is expected after hf:", where="model", remedy="Use --model hf:DIR."
         )
-    kind = described.get("model_type")
-    if kind not in FAMILIES:
+    model_type = config.get("model_type")
+    if model_type not in FAMILIES:
         raise SettingError(
-            f"a model of type {', '.join(FAMILIES)} is expected, got {kind!r}",
+            f"a model of type {', '.join(FAMILIES)} is expected, got {model_type!r}",
             where=folder or "model",
             remedy=_REMEDY,
         )
-    family = FAMILIES[kind]
+    family = FAMILIES[model_type]
     try:
-        patch = int(getattr(transformers, family.config).from_dict(dict(described)).patch_size)
+        patch = int(getattr(transformers, family.config).from_dict(dict(config)).patch_size)
     except Exception as error:  # the library checks each key in its own way
         raise SettingError(
             f"its config.json describes no net ({reason(error)})", where=folder or "model"
         ) from None
-    own = replace(MODELS[0], smallest=patch, smallest_published=patch)
+    model = replace(MODELS[0], min_size=patch, min_size_pretrained=patch)
     if folder is None:
-        return own
-    return replace(own, folder=folder, definition=json.dumps(described, separators=(",", ":")))
+        return model
+    text = json.dumps(config, separators=(",", ":"))
+    return replace(model, weights_folder=folder, config=text)
 
 
-def _parsed(told: str) -> dict[str, Any]:
+def _parse_config(text: str) -> dict[str, Any]:
     try:
-        described: dict[str, Any] = json.loads(told)
+        config: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise SettingError(
             f"this description of a net cannot be read ({error})", where="model"
         ) from None
-    return described
+    return config
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> Patches:
+def _build(name: str, channels: int, _size: int, weights: Weights) -> VisionTransformer:
     if channels not in (1, 3):
         raise SettingError(
-            f"grey or colour pictures are expected, got {channels} channels",
+            f"grey or colour images are expected, got {channels} channels",
             where="model",
             remedy="Use another model.",
         )
-    transformers, told = hf_folder.library("transformers", "hf:DIR"), name.partition(":")[2]
-    folder = None if told.startswith("{") else Path(told)
-    described = (
-        _parsed(told) if folder is None else hf_folder.described(hf_folder.read_json(folder))
+    transformers = hf_folder.import_library("transformers", "hf:DIR")
+    location = name.partition(":")[2]
+    folder = None if location.startswith("{") else Path(location)
+    config = (
+        _parse_config(location)
+        if folder is None
+        else hf_folder.net_config(hf_folder.read_json(folder))
     )
-    family = FAMILIES[described["model_type"]]
+    family = FAMILIES[config["model_type"]]
     kind = getattr(transformers, family.net)
     if weights is None or folder is None:
         with hf_folder.quiet():
-            config = getattr(transformers, family.config).from_dict(dict(described))
-            config._attn_implementation = "sdpa"
-            built = Patches(kind(config, **family.given), family.sized)
+            settings = getattr(transformers, family.config).from_dict(dict(config))
+            settings._attn_implementation = "sdpa"
+            net = kind(settings, **family.options)
     else:
-        built = Patches(
-            hf_folder.net(kind, folder, described, **family.given).requires_grad_(True),
-            family.sized,
-        )
-    if getattr(built.net.embeddings, "mask_token", None) is not None:
-        built.net.embeddings.mask_token.requires_grad_(
-            False
-        )  # for a way of training that is not ours
-    built.statistics = (
+        net = hf_folder.load_net(kind, folder, config, **family.options).requires_grad_(True)
+    backbone = VisionTransformer(net, family.interpolates)
+    # Only masked pre-training uses the mask token; it would get no gradient.
+    if getattr(net.embeddings, "mask_token", None) is not None:
+        net.embeddings.mask_token.requires_grad_(False)
+    backbone.statistics = (
         family.statistics if folder is None else _statistics(folder, family.statistics)
     )
-    del size
-    return built.train()
+    return backbone.train()
 
 
-def _statistics(folder: Path, usual: Statistics) -> Statistics:
-    """What its pictures were normalised by, as its preprocessor says."""
+def _statistics(folder: Path, default: ChannelStatistics) -> ChannelStatistics:
+    """The statistics that the folder's preprocessor normalises with."""
     if not (folder / "preprocessor_config.json").is_file():
-        return usual
-    told = hf_folder.read_json(folder, "preprocessor_config.json")
+        return default
+    preprocessor = hf_folder.read_json(folder, "preprocessor_config.json")
     mean, std = (
-        tuple(map(float, told.get(key) or own))
-        for key, own in zip(("image_mean", "image_std"), usual, strict=True)
+        tuple(map(float, preprocessor.get(key) or values))
+        for key, values in zip(("image_mean", "image_std"), default, strict=True)
     )
-    return (mean, std) if len(mean) == len(std) == 3 and all(std) else usual
+    return (mean, std) if len(mean) == len(std) == 3 and all(std) else default
 
 
 _REMEDY = "CLIP, SAM and Stable Diffusion have names of their own: see docs/foundation.md."
@@ -168,9 +187,9 @@ MODELS = (
         "Dosovitskiy et al., 2021; Oquab et al., 2023",
         14,
         _build,
-        published=True,
-        smallest_published=14,
-        trained=PLAIN,
-        verify=_of,
+        has_weights=True,
+        min_size_pretrained=14,
+        default_recipe=PLAIN,
+        resolve=_resolve,
     ),
 )

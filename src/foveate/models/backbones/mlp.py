@@ -1,4 +1,4 @@
-"""The multilayer perceptron: every pixel is an input of its own, and a picture shifted by one pixel is a new world."""
+"""The multilayer perceptron: each pixel is an independent input."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from typing import NoReturn
 from torch import Tensor, nn
 
 from foveate.errors import SettingError
+from foveate.models import registry
 from foveate.models.backbone import Backbone
-from foveate.models.registry import PLAIN, Model, Weights, all, refuse_if_huge
+from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
 
-DEFAULT = (256, 256)
+DEFAULT_WIDTHS = (256, 256)
 
 
 class MLP(Backbone):
-    """Hidden layers of the given widths with ReLU between; one map of (B, width, 1, 1)."""
+    """Hidden layers with ReLU between them, and one map of (B, width, 1, 1).
+
+    Args:
+        channels: Channels of the images.
+        size: Side of the images in pixels.
+        widths: Units of each hidden layer.
+    """
 
     def __init__(self, channels: int, size: int, widths: tuple[int, ...]):
         super().__init__()
@@ -27,46 +34,49 @@ class MLP(Backbone):
         self.channels, self.strides = (widths[-1],), (size,)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, S, S) -> one map of (B, width, 1, 1)."""
+        """Compute the last hidden layer, (B, C, S, S) -> one map (B, width, 1, 1)."""
         return [self.layers(images)[:, :, None, None]]
 
     def classifier(self, classes: int) -> nn.Module:
-        """One linear layer."""
+        """Build one linear layer."""
         return nn.Sequential(nn.Flatten(), nn.Linear(self.channels[-1], classes))
 
-    def detector(self, classes: int) -> nn.Module:
-        del classes
-        raise _placeless("boxes", ("mlp", "unet"))
+    def detector(self, classes: int) -> NoReturn:  # noqa: ARG002 - see Backbone
+        """Raise SettingError: the first layer discards positions."""
+        raise _no_positions("boxes", ("mlp", "unet"))
 
-    def segmenter(self, outputs: int) -> NoReturn:
-        del outputs
-        raise _placeless("masks", ("mlp",))
+    def segmenter(self, outputs: int) -> NoReturn:  # noqa: ARG002 - see Backbone
+        """Raise SettingError: the first layer discards positions."""
+        raise _no_positions("masks", ("mlp",))
 
 
-def _placeless(what: str, others: tuple[str, ...]) -> SettingError:
-    """What was where is lost in its first layer."""
-    fit = ", ".join(model.name for model in all() if not model.name.startswith(others))
+def _no_positions(output: str, unfit: tuple[str, ...]) -> SettingError:
+    fit = ", ".join(model.name for model in registry.all() if not model.name.startswith(unfit))
     return SettingError(
-        f"mlp has no map of places, so it cannot tell {what}",
+        f"mlp has no feature maps with positions, so it cannot predict {output}",
         where="model",
         remedy=f"Use one of: {fit}.",
     )
 
 
 def _widths(name: str) -> tuple[int, ...]:
-    _, colon, told = name.partition(":")
+    _, colon, text = name.partition(":")
     if not colon:
-        return DEFAULT
-    if not re.fullmatch("[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})*", told):
+        return DEFAULT_WIDTHS
+    if not re.fullmatch("[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})*", text):
         raise SettingError(
-            f"widths of hidden layers are expected after 'mlp:', like mlp:512-256, got {told!r}",
+            f"widths of hidden layers are expected after 'mlp:', like mlp:512-256, got {text!r}",
             where="model",
         )
-    return tuple(int(width) for width in told.split("-"))
+    return tuple(int(width) for width in text.split("-"))
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> MLP:
-    del weights
+def _resolve(name: str) -> Model:
+    _widths(name)
+    return MODELS[1]
+
+
+def _build(name: str, channels: int, size: int, _weights: Weights) -> MLP:
     widths = _widths(name)
     refuse_if_huge(name, sum(a * b for a, b in pairwise((channels * size * size, *widths))), size)
     return MLP(channels, size, widths)
@@ -74,15 +84,15 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> MLP:
 
 _PAPER = "Rumelhart, Hinton and Williams, 1986"
 MODELS = (
-    Model("mlp", "two hidden layers of 256 units", _PAPER, 1, _build, trained=PLAIN),
+    Model("mlp", "two hidden layers of 256 units", _PAPER, 1, _build, default_recipe=PLAIN),
     Model(
         "mlp:*",
         "hidden layers of any widths: mlp:512-256",
         _PAPER,
         1,
         _build,
-        trained=PLAIN,
+        default_recipe=PLAIN,
         example="mlp:512-256",
-        verify=_widths,
+        resolve=_resolve,
     ),
 )

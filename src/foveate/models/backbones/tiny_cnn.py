@@ -1,8 +1,9 @@
-"""A small strided net with batch normalisation, made to train in a minute on two CPU cores.
+"""A small strided net with batch normalisation that trains in a minute on two CPU cores.
 
-Stages of convolution, max-pooling, convolution, as in the nets of airbench (Jordan, "94% on CIFAR-10 in 3.29 seconds on a
-single GPU", 2024), on a stem that halves the picture until 10 to 20 pixels a side are left: most of the work of a
-convolutional net lies in its first, largest maps, and a processor without a GPU can't afford them.
+Each stage is a convolution, max-pooling and a convolution, as in the nets of airbench (Jordan,
+"94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024). The stem halves the image until 10 to 20
+pixels a side are left: most of the work of a convolutional net lies in its first, largest maps,
+and a CPU cannot afford them.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ import math
 
 from torch import nn
 
-from foveate.models.backbone import Staged
+from foveate.models.backbone import StagedBackbone
 from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Weights
 
 WIDTHS = (32, 64, 128)
-LARGEST_MAP = 20
-"""Pixels a side of the stem's map, at most."""
+MAX_STEM_SIDE = 20
+"""Largest side of the stem's map in pixels."""
 
 
-class TinyCNN(Staged):
-    """channels: of the picture; size: its side in pixels, at least 8. Three maps, of 32, 64 and 128 channels."""
+class TinyCNN(StagedBackbone):
+    """Three maps, of 32, 64 and 128 channels.
+
+    Args:
+        channels: Channels of the images.
+        size: Side of the images in pixels, at least 8.
+    """
 
     flexible = True
 
     def __init__(self, channels: int, size: int):
         super().__init__()
-        halvings = max(0, math.ceil(math.log2(size / LARGEST_MAP)))
+        halvings = max(0, math.ceil(math.log2(size / MAX_STEM_SIDE)))
         widths = [max(8, WIDTHS[0] >> left) for left in reversed(range(max(1, halvings)))]
         layers = []
         for width in widths:
@@ -45,21 +51,20 @@ class TinyCNN(Staged):
         self.strides = tuple(2 ** (halvings + depth) for depth in range(len(WIDTHS)))
 
     def classifier(self, classes: int) -> nn.Module:
-        """The strongest answer anywhere in the last map counts: global maximum, then one linear layer."""
+        """Build global max-pooling and one linear layer."""
         return nn.Sequential(
             nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(self.channels[-1], classes)
         )
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> TinyCNN:
-    del name, weights
+def _build(_name: str, channels: int, size: int, _weights: Weights) -> TinyCNN:
     return TinyCNN(channels, size)
 
 
 MODELS = (
     Model(
         "tiny_cnn",
-        "five small convolutions; the default: good in a minute on a CPU",
+        "five small convolutions; the default: trains in a minute on a CPU",
         "Jordan, 2024",
         8,
         _build,

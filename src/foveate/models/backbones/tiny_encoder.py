@@ -1,8 +1,9 @@
-"""An encoder for masks on a processor without a GPU: maps at strides 2 to 32, each from a convolution, pooling, a convolution.
+"""An encoder for masks on a CPU: maps at strides 2 to 32.
 
-The stages are those of airbench (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024), as in `tiny_cnn`; here the strides
-do not depend on the picture's size, so that fine maps tell where things end. On `scenes` it tells classes apart in two thirds of the
-epochs that `yolo` takes, whose convolutions stride instead (benchmarks/README.md).
+The stages are those of airbench (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024),
+as in `tiny_cnn`, but the strides do not depend on the image's size, so that fine maps locate
+boundaries. On `scenes` it separates the classes in two thirds of the epochs that `yolo` takes,
+which uses strided convolutions instead of pooling (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from itertools import pairwise
 
 from torch import nn
 
-from foveate.models.backbone import Staged
+from foveate.models.backbone import StagedBackbone
 from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Recipe, Weights
 
 WIDTHS = (16, 32, 96, 96, 96)
 
 
-class TinyEncoder(Staged):
-    """channels: of the picture. Five maps."""
+class TinyEncoder(StagedBackbone):
+    """Five maps at strides 2 to 32.
+
+    Args:
+        channels: Channels of the images.
+    """
 
     channels = WIDTHS
     strides = (2, 4, 8, 16, 32)
@@ -37,18 +42,17 @@ class TinyEncoder(Staged):
             )
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> TinyEncoder:
-    del name, size, weights
+def _build(_name: str, channels: int, _size: int, _weights: Weights) -> TinyEncoder:
     return TinyEncoder(channels)
 
 
 MODELS = (
     Model(
         "tiny_encoder",
-        "small net of five maps, for masks",
+        "small net with five maps, for masks",
         "Jordan, 2024",
         32,
         _build,
-        trained=Recipe("muon", 3e-3, half=True),
+        default_recipe=Recipe("muon", 3e-3, bf16=True),
     ),
 )

@@ -1,8 +1,9 @@
-"""AlexNet, VGG and ResNet on torchvision's own modules: there is no second copy of an architecture here.
+"""AlexNet, VGG and ResNet, built from torchvision's modules.
 
-On pictures up to 64 pixels a side their first layers, made for 224, would leave nothing to look at. There they get a
-stem that fits: for ResNet a 3x3 convolution without stride and no max-pooling, as He et al. did on CIFAR-10; for VGG no
-first max-pooling; for AlexNet a 5x5 convolution without stride instead of 11x11 with stride 4.
+Their first layers are made for 224 pixels; on images up to 64 pixels a side they would leave
+almost nothing. There they get a smaller stem: ResNet a 3x3 convolution without stride and no
+max-pooling, as He et al. used on CIFAR-10; VGG no first max-pooling; AlexNet a 5x5 convolution
+without stride instead of 11x11 with stride 4.
 """
 
 from __future__ import annotations
@@ -20,33 +21,41 @@ from foveate.models.registry import PLAIN, SMALL, Model, Weights
 IMAGENET_CLASSES = 1000
 
 
-class Stacked(Backbone):
-    """A net of which torchvision knows `features` and a `classifier`: AlexNet and VGG. One map."""
+class FeaturesBackbone(Backbone):
+    """AlexNet or VGG: one map.
+
+    Args:
+        net: A torchvision net with `features`, `avgpool` and `classifier`.
+        stride: Stride of the map.
+    """
 
     def __init__(self, net: Any, stride: int):
         super().__init__()
         self.features = net.features
-        self._end = (
-            net.avgpool,
-            net.classifier,
-        )  # a tuple, so that these are not weights of the backbone too
+        # A tuple is not registered: these layers belong to the classifier.
+        self._last_layers = (net.avgpool, net.classifier)
         last = next(layer for layer in reversed(net.features) if isinstance(layer, nn.Conv2d))
         self.channels, self.strides = (last.out_channels,), (stride,)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> one map."""
+        """Compute the map, (B, C, H, W) -> one map."""
         return [self.features(images)]
 
     def classifier(self, classes: int) -> nn.Module:
-        """The paper's own, with the weights the net was built with; only for 1000 classes with its last layer too."""
-        pool, (*layers, last) = self._end
+        """Return the paper's classifier; its last layer is new unless there are 1000 classes."""
+        pool, (*layers, last) = self._last_layers
         if classes != IMAGENET_CLASSES:
             last = nn.Linear(last.in_features, classes)
         return nn.Sequential(pool, nn.Flatten(), nn.Sequential(*layers, last))
 
 
-class Residual(Backbone):
-    """A ResNet: a pyramid of four maps."""
+class ResNet(Backbone):
+    """A ResNet: four maps.
+
+    Args:
+        net: A torchvision ResNet.
+        first_stride: Stride of the finest map.
+    """
 
     flexible = True
 
@@ -54,13 +63,13 @@ class Residual(Backbone):
         super().__init__()
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
-        self._end = (net.avgpool, net.fc)
+        self._last_layers = (net.avgpool, net.fc)
         self.strides = tuple(first_stride * 2**depth for depth in range(4))
         width = net.fc.in_features
         self.channels = (width // 8, width // 4, width // 2, width)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> four maps, fine to coarse."""
+        """Compute the maps, (B, C, H, W) -> four maps, fine to coarse."""
         x, maps = self.stem(images), []
         for stage in self.stages:
             x = stage(x)
@@ -68,24 +77,24 @@ class Residual(Backbone):
         return maps
 
     def classifier(self, classes: int) -> nn.Module:
-        """Mean over the map and one linear layer; for 1000 classes the one the net was built with."""
-        pool, last = self._end
+        """Return average pooling and a linear layer, new unless there are 1000 classes."""
+        pool, last = self._last_layers
         if classes != IMAGENET_CLASSES:
             last = nn.Linear(last.in_features, classes)
         return nn.Sequential(pool, nn.Flatten(), last)
 
 
 def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
-    net, small = _whole(name, weights), size <= SMALL
-    # torchvision draws AlexNet's weights as torch does by default, those of the others after He et al., 2015.
-    fill = _adapt if weights is not None else _leave if name == "alexnet" else _draw
+    net, small = _torchvision_net(name, weights), size <= SMALL
+    # torchvision initialises AlexNet with torch's defaults, the others after He et al., 2015.
+    fill = _adapt if weights is not None else _keep if name == "alexnet" else _initialise
     if name.startswith("resnet"):
         if small:
             net.maxpool = nn.Identity()
-        net.conv1 = _first(net.conv1, channels, 3 if small else None, fill)
-        return Residual(net, 1 if small else 4)
+        net.conv1 = _first_layer(net.conv1, channels, 3 if small else None, fill)
+        return ResNet(net, 1 if small else 4)
     if name == "alexnet":
-        net.features[0] = _first(net.features[0], channels, 5 if small else None, fill)
+        net.features[0] = _first_layer(net.features[0], channels, 5 if small else None, fill)
         stride = 8 if small else 32
     else:
         if small:
@@ -93,33 +102,31 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
                 i for i, layer in enumerate(net.features) if isinstance(layer, nn.MaxPool2d)
             )
             net.features[pool] = nn.Identity()
-        net.features[0] = _first(net.features[0], channels, None, fill)
+        net.features[0] = _first_layer(net.features[0], channels, None, fill)
         stride = 16 if small else 32
-    return Stacked(net, stride)
+    return FeaturesBackbone(net, stride)
 
 
-def _whole(name: str, weights: Weights) -> Any:
-    """Torchvision's own net, with random weights or with the published ones."""
-    import torchvision.models  # takes a second, which only these nets need to wait for
+def _torchvision_net(name: str, weights: Weights) -> Any:
+    """Torchvision's net, with random weights or the published ones."""
+    import torchvision.models  # takes a second to import
 
     make = getattr(torchvision.models, name)
     if weights is None:
         return make(weights=None)
-    with torch.device(
-        "meta"
-    ):  # first values for 140 million weights take seconds, and are about to be overwritten
+    with torch.device("meta"):  # the initial values would be overwritten at once
         net = make(weights=None)
     state = pretrained.download(name) if weights == "download" else pretrained.read(weights)
-    state = pretrained.fitted(state, net, name, weights)
+    state = pretrained.match_state_dict(state, net, name, weights)
     net = net.to_empty(device="cpu")
     net.load_state_dict(state)
     return net
 
 
-def _first(
+def _first_layer(
     old: nn.Conv2d, channels: int, kernel: int | None, fill: Callable[[nn.Conv2d, nn.Conv2d], None]
 ) -> nn.Conv2d:
-    """The first convolution for another number of channels; with a kernel given: of that size, and without stride."""
+    """The first convolution for other channels, and with a kernel for small images."""
     if channels == old.in_channels and kernel is None:
         return old
     width, bias = old.out_channels, old.bias is not None
@@ -133,9 +140,10 @@ def _first(
 
 
 def _adapt(new: nn.Conv2d, old: nn.Conv2d) -> None:
-    """Trained filters answer to a grey picture as they did to one whose three colours are equal, so they are summed over
-    colour. For other counts they are repeated, and scaled so that the sum stays alike: what follows was trained on
-    answers of that size. (timm does the same.)
+    """Adapt trained filters to other channels, as timm does.
+
+    For grey images they are summed over colour: the output equals that for an image with three
+    equal channels. For other counts they are repeated and scaled, which keeps the output's size.
     """
     count = new.in_channels
     if count == 1:
@@ -147,15 +155,14 @@ def _adapt(new: nn.Conv2d, old: nn.Conv2d) -> None:
         new.bias.copy_(old.bias)
 
 
-def _draw(new: nn.Conv2d, old: nn.Conv2d) -> None:
-    del old
+def _initialise(new: nn.Conv2d, _old: nn.Conv2d) -> None:
     nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
     if new.bias is not None:
         nn.init.zeros_(new.bias)
 
 
-def _leave(new: nn.Conv2d, old: nn.Conv2d) -> None:
-    del new, old
+def _keep(_new: nn.Conv2d, _old: nn.Conv2d) -> None:
+    """Leave torch's default initialisation."""
 
 
 _ALEX, _VGG, _HE = (
@@ -170,8 +177,8 @@ MODELS = (
         _ALEX,
         15,
         _build,
-        published=True,
-        trained=PLAIN,
+        has_weights=True,
+        default_recipe=PLAIN,
     ),
     *(
         Model(
@@ -180,8 +187,8 @@ MODELS = (
             _VGG,
             16,
             _build,
-            published=True,
-            trained=PLAIN,
+            has_weights=True,
+            default_recipe=PLAIN,
         )
         for depth in (11, 13, 16, 19)
     ),
@@ -192,7 +199,7 @@ MODELS = (
             _HE,
             8,
             _build,
-            published=True,
+            has_weights=True,
         )
         for depth in (18, 34, 50, 101, 152)
     ),

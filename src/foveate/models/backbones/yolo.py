@@ -1,7 +1,8 @@
-"""A small residual backbone for a processor without a GPU: maps at strides 2 to 32, up to three million weights.
+"""A small residual backbone for a CPU: maps at strides 2 to 32, up to three million weights.
 
-Redmon and Farhadi, "YOLOv3", 2018 (strided convolutions with residual blocks between them, He et al., 2016); widths and
-depths chosen for few pictures and few minutes: most of the work is left to the coarse maps (benchmarks/README.md).
+Redmon and Farhadi, "YOLOv3", 2018: strided convolutions with residual blocks between them. Widths
+and depths are chosen for few images and few minutes; most of the work lies in the coarse maps
+(benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "s": ((24, 48, 96, 192, 320), (1, 1, 2, 1)),
     "m": ((32, 64, 128, 256, 512), (1, 2, 3, 2)),
 }
-"""Channels of the five stages, of strides 2, 4, 8, 16 and 32, and residual blocks in the last four."""
+"""Channels of the five stages, and residual blocks of the last four."""
 
 
 class Yolo(Backbone):
-    """channels: of the picture; widths, depths: as in SIZES. Five maps."""
+    """Five maps at strides 2 to 32.
+
+    Args:
+        channels: Channels of the images.
+        widths: Channels of the five stages.
+        depths: Residual blocks of the last four stages.
+    """
 
     strides = (2, 4, 8, 16, 32)
     flexible = True
@@ -41,46 +48,46 @@ class Yolo(Backbone):
         self.channels = tuple(widths)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> maps of strides 2, 4, 8, 16 and 32."""
+        """Compute the five maps, (B, C, H, W) -> strides 2, 4, 8, 16 and 32."""
         maps = [self.stem(images)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps
 
 
-def _build(name: str, channels: int, size: int, weights: Weights) -> Yolo:
-    del size, weights
-    _verify(name)
+def _build(name: str, channels: int, _size: int, _weights: Weights) -> Yolo:
+    _resolve(name)
     return Yolo(channels, *SIZES[name.partition(":")[2] or "n"])
 
 
-def _verify(name: str) -> None:
+def _resolve(name: str) -> Model:
     size = name.partition(":")[2]
     if size and size not in SIZES:
         raise SettingError(
             f"yolo has no size {size!r}", where="model", remedy="Sizes: yolo:n, yolo:s, yolo:m."
         )
+    return MODELS[1]
 
 
-_TRAINED = Recipe("muon", 3e-3, half=True)
+_RECIPE = Recipe("muon", 3e-3, bf16=True)
 
 MODELS = (
     Model(
         "yolo",
-        "small residual net of five maps, for boxes and masks",
-        "Redmon, 2018",
+        "small residual net with five maps, for boxes and masks",
+        "Redmon and Farhadi, 2018",
         32,
         _build,
-        trained=_TRAINED,
+        default_recipe=_RECIPE,
     ),
     Model(
         "yolo:*",
-        "the same larger: yolo:s, yolo:m",
-        "Redmon, 2018",
+        "larger versions: yolo:s, yolo:m",
+        "Redmon and Farhadi, 2018",
         32,
         _build,
         example="yolo:s",
-        verify=_verify,
-        trained=_TRAINED,
+        resolve=_resolve,
+        default_recipe=_RECIPE,
     ),
 )

@@ -1,0 +1,1 @@
+"""One file per head: a module from feature maps to an output."""

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from foveate import models
-from foveate.models.backbones.yolo_v1 import BOXES, CELLS, EMPTY, PLACE, YoloV1Output
 from foveate.models.heads.detection import DetectionTarget
+from foveate.models.heads.yolo_v1 import BOXES, CELLS, COORD_WEIGHT, NO_OBJECT_WEIGHT, YoloV1Output
 
 SIZE, CLASSES = 70, 3  # cells of 10 pixels
 
@@ -32,9 +32,9 @@ def nothing(batch: int = 1) -> YoloV1Output:
 
 
 def guessed(batch: int, seed: int = 0) -> YoloV1Output:
-    open_generator = torch.Generator().manual_seed(seed)
-    boxes = torch.rand(batch, CELLS**2, BOXES, 5, generator=open_generator)
-    classes = torch.rand(batch, CELLS**2, CLASSES, generator=open_generator)
+    generator = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(batch, CELLS**2, BOXES, 5, generator=generator)
+    classes = torch.rand(batch, CELLS**2, CLASSES, generator=generator)
     return YoloV1Output(boxes.requires_grad_(), classes.requires_grad_(), SIZE)
 
 
@@ -154,15 +154,15 @@ def equation_3(boxes, classes, rows) -> float:
                         ((true[2] - true[0]) / SIZE) ** 0.5,
                         ((true[3] - true[1]) / SIZE) ** 0.5,
                     )
-                    total += PLACE * (
+                    total += COORD_WEIGHT * (
                         (boxes[cell, b, 0] - (x - j)) ** 2 + (boxes[cell, b, 1] - (y - i)) ** 2
                     )
-                    total += PLACE * (
+                    total += COORD_WEIGHT * (
                         (boxes[cell, b, 2] - wide) ** 2 + (boxes[cell, b, 3] - high) ** 2
                     )
                     total += (boxes[cell, b, 4] - overlaps[b]) ** 2
                 else:
-                    total += EMPTY * boxes[cell, b, 4] ** 2
+                    total += NO_OBJECT_WEIGHT * boxes[cell, b, 4] ** 2
     return total
 
 
@@ -228,14 +228,14 @@ def test_without_an_object_only_confidence_is_taught(images):
     assert torch.isfinite(output.boxes.grad).all()
     assert not output.boxes.grad[..., :4].any()
     assert torch.allclose(
-        output.boxes.grad[..., 4], 2 * EMPTY * output.boxes[..., 4] / max(1, len(images))
+        output.boxes.grad[..., 4], 2 * NO_OBJECT_WEIGHT * output.boxes[..., 4] / max(1, len(images))
     )
 
 
 @pytest.mark.parametrize("size", [32, 33, 100])
 def test_the_net_answers_for_every_cell_whatever_the_size(size):
     torch.manual_seed(0)
-    backbone = models.build("yolo-2016", channels=1, size=size)
+    backbone = models.build("yolo_v1", channels=1, size=size)
     assert not backbone.flexible
     corners, scores = (
         nn.Sequential(backbone, backbone.detector(5))

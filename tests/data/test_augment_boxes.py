@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.annotations import Boxes
-from foveate.data.augment.boxes import LEAST_SEEN, BoxAugment
+from foveate.data.augment.boxes import MIN_VISIBLE, BoxAugment
 from foveate.data.images import PADDING
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 
 SIDE = 96
 EVERY = {
     "nothing": BoxAugment(),
     "flip": BoxAugment(flip=True),
-    "scale": BoxAugment(scale=0.5),
-    "stretch": BoxAugment(stretch=0.3),
+    "scale": BoxAugment(scale_jitter=0.5),
+    "stretch": BoxAugment(aspect_jitter=0.3),
     "mosaic": BoxAugment(mosaic=1.0),
-    "all": BoxAugment(flip=True, scale=0.8, stretch=0.3, mosaic=0.7),
+    "all": BoxAugment(flip=True, scale_jitter=0.8, aspect_jitter=0.3, mosaic=0.7),
 }
 # A box's edge is found where its pixels are half as bright, and pixels are counted whole; at a cut there is nothing beyond
 # to blur with, which moves that place by less than a tenth of a pixel.
@@ -73,7 +73,7 @@ def bright(channel):
 
 
 def ids(count):
-    return keys([f"{row}" for row in range(count)])
+    return sample_keys([f"{row}" for row in range(count)])
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -146,7 +146,7 @@ def test_scale_and_stretch_are_what_they_say():
         (0.5, 0.0, 36, 44),
     ):
         told = Told(1, (scale, stretch, 0, 0, 0.9))
-        _, (boxes,) = BoxAugment(scale=0.5, stretch=0.21).batch(image, [target], told, 0.0)
+        _, (boxes,) = BoxAugment(scale_jitter=0.5, aspect_jitter=0.21).batch(image, [target], told, 0.0)
         assert boxes.corners.tolist() == [
             [0, 0, width, height]
         ]  # 40 times 1.5 or less, times the root of 1.21 or less
@@ -160,7 +160,7 @@ def test_of_a_picture_that_is_too_large_any_part_is_shown(at, corner):
     top, left = corner
     image = torch.zeros((1, 40, 40, 1), dtype=torch.uint8)
     target = Boxes(np.array([[left, top, left + 20, top + 20]]), np.array([0]), size=(40, 40))
-    _, (boxes,) = BoxAugment(scale=1.0).batch(image, [target], Told(1, (1.0, 0.5, *at, 0.9)), 0.0)
+    _, (boxes,) = BoxAugment(scale_jitter=1.0).batch(image, [target], Told(1, (1.0, 0.5, *at, 0.9)), 0.0)
     assert boxes.corners.tolist() == [[0, 0, 40, 40]]
     assert not boxes.difficult.any()
 
@@ -180,7 +180,7 @@ def test_without_any_change_each_picture_is_shown_whole_with_its_boxes():
 
 def test_four_pictures_share_a_canvas_until_a_mosaic_ends():
     images, targets = painted(np.random.default_rng(3))
-    policy = BoxAugment(mosaic=1.0, until=0.5)
+    policy = BoxAugment(mosaic=1.0, mosaic_until=0.5)
     for progress, most in ((0.0, 4), (0.4999, 4), (0.5, 1), (1.0, 1)):
         _, boxes = policy.batch(images, targets, SampleRNG(ids(4), 0), progress)
         assert max(len(set((one.classes // 3).tolist())) for one in boxes) == most
@@ -211,12 +211,12 @@ def test_a_box_hardly_in_sight_is_spared_and_one_out_of_sight_is_gone(left, righ
     """Twice as large, from the left edge on: 20 of 40 columns are seen."""
     image = torch.zeros((1, 40, 40, 1), dtype=torch.uint8)
     target = Boxes(np.array([[left, 0, right, 20]]), np.array([0]), size=(40, 40))
-    _, (boxes,) = BoxAugment(scale=1.0).batch(image, [target], Told(1, (1.0, 0.5, 0, 0, 0.9)), 0.0)
+    _, (boxes,) = BoxAugment(scale_jitter=1.0).batch(image, [target], Told(1, (1.0, 0.5, 0, 0, 0.9)), 0.0)
     assert boxes.difficult.tolist() == ([] if shown is None else [not shown])
     assert boxes.corners.tolist() == (
         [] if shown is None else [[2 * left, 0, min(40, 2 * right), 40]]
     )
-    assert LEAST_SEEN == 0.3  # 6 of 20 columns are enough, 5 are not
+    assert MIN_VISIBLE == 0.3  # 6 of 20 columns are enough, 5 are not
 
 
 def test_flags_travel_with_their_boxes():
@@ -302,4 +302,4 @@ def test_a_whole_picture_does_not_depend_on_the_order_of_its_batch():
 
 def test_a_policy_is_written_down_and_read_back():
     policy = BoxAugment(True, 0.5, 0.2, 0.3, 0.5, 0.8)
-    assert BoxAugment(**json.loads(json.dumps(policy.to_json()))) == policy
+    assert BoxAugment(**json.loads(json.dumps(policy.to_dict()))) == policy

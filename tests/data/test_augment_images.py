@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.data.augment.images import ImageAugment, suited
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.augment.images import ImageAugment, default_policy
+from foveate.data.rng import SampleRNG, sample_keys
 
 IDS = [f"{i}" for i in range(64)]
 
@@ -17,10 +17,10 @@ def make_images(size=12, channels=3):
 EVERY = {
     "flip": ImageAugment(flip=True),
     "shift": ImageAugment(shift=2),
-    "zoom": ImageAugment(zoom=0.3),
+    "zoom": ImageAugment(scale_jitter=0.3),
     "colour": ImageAugment(colour=0.3),
     "erase": ImageAugment(erase=1.0),
-    "all": ImageAugment(shift=1, flip=True, zoom=0.2, colour=0.2, erase=0.5),
+    "all": ImageAugment(shift=1, flip=True, scale_jitter=0.2, colour=0.2, erase=0.5),
 }
 
 
@@ -29,23 +29,23 @@ EVERY = {
 def test_same_kind_out_source_untouched_and_each_picture_by_its_own_draws(name, channels):
     images = make_images(channels=channels)
     kept = images.clone()
-    out = EVERY[name](images, SampleRNG(keys(IDS), 0))
+    out = EVERY[name](images, SampleRNG(sample_keys(IDS), 0))
     assert out.shape == images.shape
     assert out.dtype == torch.uint8
     assert torch.equal(images, kept)
     assert not torch.equal(out, images)
-    one = EVERY[name](images[7:8], SampleRNG(keys(IDS[7:8]), 0))
+    one = EVERY[name](images[7:8], SampleRNG(sample_keys(IDS[7:8]), 0))
     assert torch.equal(one[0], out[7])
 
 
 def test_nothing_is_done_unless_asked():
     images = make_images()
-    assert ImageAugment()(images, SampleRNG(keys(IDS), 0)) is images
+    assert ImageAugment()(images, SampleRNG(sample_keys(IDS), 0)) is images
 
 
 def test_a_flip_is_the_picture_or_its_mirror_about_half_the_time():
     images = make_images()
-    out = ImageAugment(flip=True)(images, SampleRNG(keys(IDS), 0))
+    out = ImageAugment(flip=True)(images, SampleRNG(sample_keys(IDS), 0))
     mirrored = [torch.equal(o, i.flip(1)) for o, i in zip(out, images, strict=True)]
     same = [torch.equal(o, i) for o, i in zip(out, images, strict=True)]
     assert all(m != s for m, s in zip(mirrored, same, strict=True))
@@ -54,7 +54,7 @@ def test_a_flip_is_the_picture_or_its_mirror_about_half_the_time():
 
 def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
     images = make_images(channels=1)
-    out = ImageAugment(shift=2)(images, SampleRNG(keys(IDS), 0))
+    out = ImageAugment(shift=2)(images, SampleRNG(sample_keys(IDS), 0))
     padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     places = set()
     for image, source in zip(out.numpy(), padded, strict=True):
@@ -71,7 +71,7 @@ def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
 
 def test_a_zoom_shows_a_part_of_the_picture():
     ramp = torch.arange(64, dtype=torch.uint8).mul(4).view(1, 1, 64, 1).expand(64, 64, 64, 1)
-    out = ImageAugment(zoom=0.5)(ramp, SampleRNG(keys(IDS), 0)).float()
+    out = ImageAugment(scale_jitter=0.5)(ramp, SampleRNG(sample_keys(IDS), 0)).float()
     seen = (out[:, 0, -1, 0] - out[:, 0, 0, 0]) / 252
     assert seen.min() > 0.45
     assert seen.max() <= 1.0
@@ -80,7 +80,7 @@ def test_a_zoom_shows_a_part_of_the_picture():
 
 def test_erasing_paints_one_box_over_the_stated_share():
     images = make_images(size=20)
-    out = ImageAugment(erase=0.5)(images, SampleRNG(keys(IDS), 0))
+    out = ImageAugment(erase=0.5)(images, SampleRNG(sample_keys(IDS), 0))
     changed = (out != images).any(3)
     touched = changed.flatten(1).any(1)
     assert 16 < touched.sum() < 48
@@ -100,16 +100,16 @@ def test_erasing_paints_one_box_over_the_stated_share():
     ],
 )
 def test_mirroring_suits_the_data(classes, hflip_safe, flip):
-    assert suited(32, hflip_safe=hflip_safe, classes=classes).flip is flip
+    assert default_policy(32, hflip_safe=hflip_safe, classes=classes).flip is flip
 
 
 def test_small_pictures_are_shifted_and_large_ones_zoomed():
-    small, large = (suited(size, hflip_safe=True, classes=("a", "b")) for size in (28, 128))
+    small, large = (default_policy(size, hflip_safe=True, classes=("a", "b")) for size in (28, 128))
     assert small.shift == 1
-    assert small.zoom == 0
+    assert small.scale_jitter == 0
     assert large.shift == 0
-    assert large.zoom > 0
-    assert suited(28, hflip_safe=True, classes=("a", "b"), kind="none") == ImageAugment()
-    assert suited(28, hflip_safe=True, classes=("a", "b"), kind="strong").erase > 0
-    assert suited(28, hflip_safe=True, classes=("a", "b"), epochs=4) == ImageAugment(flip=True)
-    assert suited(28, hflip_safe=True, classes=("a", "b"), epochs=8).shift == 1
+    assert large.scale_jitter > 0
+    assert default_policy(28, hflip_safe=True, classes=("a", "b"), kind="none") == ImageAugment()
+    assert default_policy(28, hflip_safe=True, classes=("a", "b"), kind="strong").erase > 0
+    assert default_policy(28, hflip_safe=True, classes=("a", "b"), epochs=4) == ImageAugment(flip=True)
+    assert default_policy(28, hflip_safe=True, classes=("a", "b"), epochs=8).shift == 1

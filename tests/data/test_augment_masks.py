@@ -19,12 +19,12 @@ EVERY = {
     "nothing": policy(),
     "crop": policy(19),
     "flip": policy(flip=True),
-    "quarters": policy(32, quarters=True),
-    "turn": policy(40, turn=30.0),
-    "scale": policy(scale=0.5),
-    "bend": policy(bend=2.0),
-    "larger": policy(70, flip=True, scale=0.2),
-    "all": policy(33, flip=True, quarters=True, turn=20.0, scale=0.4, bend=1.0),
+    "quarters": policy(32, rot90=True),
+    "rotation": policy(40, rotation=30.0),
+    "scale": policy(scale_jitter=0.5),
+    "elastic_sigma": policy(elastic_sigma=2.0),
+    "larger": policy(70, flip=True, scale_jitter=0.2),
+    "all": policy(33, flip=True, rot90=True, rotation=20.0, scale_jitter=0.4, elastic_sigma=1.0),
 }
 EXACT = ("nothing", "crop", "flip", "quarters")
 
@@ -107,8 +107,8 @@ def test_what_went_in_is_untouched_and_what_comes_out_is_of_its_kind(name, chann
 
 def test_colours_change_without_their_truths():
     images, targets = placed()
-    plain, moved = policy(flip=True, turn=20.0).batch(images, targets, make_rng(), 0.0)
-    coloured, others = policy(flip=True, turn=20.0, colour=0.5).batch(
+    plain, moved = policy(flip=True, rotation=20.0).batch(images, targets, make_rng(), 0.0)
+    coloured, others = policy(flip=True, rotation=20.0, colour=0.5).batch(
         images, targets, make_rng(), 0.0
     )
     assert all(np.array_equal(one, other) for one, other in zip(moved, others, strict=True))
@@ -148,7 +148,7 @@ def test_a_piece_of_a_picture_that_lies_on_disk_is_that_of_the_picture_in_memory
         for image, (height, width) in zip(images, SHAPES, strict=True)
     ]
     out, moved = EVERY[name].batch(images, targets, make_rng(seed=3), 0.0)
-    read, same = replace(EVERY[name], repeats=2).batch(lazy, targets, make_rng(seed=3), 0.0)
+    read, same = replace(EVERY[name], crops_per_image=2).batch(lazy, targets, make_rng(seed=3), 0.0)
     assert (read.int() - out.int()).abs().max() <= (0 if name in EXACT else 1)
     assert all(np.array_equal(one, other) for one, other in zip(moved, same, strict=True))
 
@@ -157,7 +157,7 @@ def test_no_more_is_read_of_a_picture_than_its_piece():
     pixels = np.zeros((500, 400, 3), np.uint8)
     images = [Noted(pixels) for _ in range(20)]
     target = np.zeros((500, 400), np.uint8)
-    policy(20, repeats=4, scale=0.25).batch(images, [target] * 20, make_rng(20), 0.0)
+    policy(20, crops_per_image=4, scale_jitter=0.25).batch(images, [target] * 20, make_rng(20), 0.0)
     assert all(image.read <= (1.25 * 20 + 3) ** 2 for image in images)
     assert {image.read > 0 for image in images} == {True}
 
@@ -199,7 +199,7 @@ def test_flips_and_quarter_turns_are_exact_and_each_as_often_as_any_other(flip, 
     """400 pictures: three times the deviation, on each side."""
     image = torch.randint(0, 256, (1, 9, 9, 3), dtype=torch.uint8)
     target = np.arange(81).reshape(9, 9)
-    made = policy(9, flip=flip, quarters=quarters)
+    made = policy(9, flip=flip, rot90=quarters)
     out, moved = made.batch(image.expand(400, -1, -1, -1), [target] * 400, make_rng(400), 0.0)
     ways = [
         (mirror, turn)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.annotations import IGNORE, Boxes
+from foveate.annotations import IGNORE, Boxes, Instances, Mask
 from foveate.data import label_maps
-from foveate.data.augment.masks import MaskAugment, pieces
+from foveate.data.augment.masks import MaskAugment, default_mask_policy
 from helpers.warp_checks import make_rng, policy
 
 SIDE = 40
@@ -26,7 +26,7 @@ def flat(count):
 @pytest.mark.parametrize("crop", [40, 33])
 def test_each_quarter_is_of_another_picture_and_its_truth_is_that_pictures(crop):
     images, targets = flat(6)
-    out, moved = policy(crop, mosaic=1.0, turn=10.0, scale=0.25, bend=1.0).batch(
+    out, moved = policy(crop, mosaic=1.0, rotation=10.0, scale_jitter=0.25, elastic_sigma=1.0).batch(
         images, targets, make_rng(6), 0.0
     )
     half = (crop + 1) // 2
@@ -55,7 +55,7 @@ def test_quarters_show_pictures_at_their_scale_and_nowhere_twice():
 
 def test_so_many_canvases_are_so_until_the_run_is_so_far_and_the_others_are_as_without():
     images, targets = flat(20)
-    made = policy(SIDE, mosaic=0.5, until=0.8)
+    made = policy(SIDE, mosaic=0.5, mosaic_until=0.8)
     mixed = [
         len(np.unique(one)) > 1
         for seed in range(10)
@@ -66,7 +66,7 @@ def test_so_many_canvases_are_so_until_the_run_is_so_far_and_the_others_are_as_w
         _, moved = made.batch(images[:batch], targets[:batch], make_rng(batch), progress)
         assert all(np.array_equal(one, other) for one, other in zip(moved, targets, strict=False))
     shown = [
-        policy(SIDE, flip=True, mosaic=split, until=0.8).batch(images, targets, make_rng(20), 0.9)[
+        policy(SIDE, flip=True, mosaic=split, mosaic_until=0.8).batch(images, targets, make_rng(20), 0.9)[
             0
         ]
         for split in (0.0, 0.5)
@@ -93,9 +93,9 @@ def test_things_of_all_four_are_things_of_the_canvas_with_their_own_flags():
         )
         classes = np.array([2 * row, 2 * row + 1])
         targets.append(
-            label_maps.instances(ids, Boxes(np.zeros((2, 4)), classes, difficult=classes == 5))
+            Instances.from_label_map(ids, Boxes(np.zeros((2, 4)), classes, difficult=classes == 5))
         )
-    made = MaskAugment(label_maps.numbers, label_maps.laid, SIDE, mosaic=1.0)
+    made = MaskAugment(Instances.label_map, label_maps.paste_instances, SIDE, mosaic=1.0)
     out, moved = made.batch(images, targets, make_rng(4), 0.0)
     for canvas, found in zip(out[..., 0].numpy(), moved, strict=True):
         assert found.boxes.size == (SIDE, SIDE)
@@ -108,13 +108,13 @@ def test_things_of_all_four_are_things_of_the_canvas_with_their_own_flags():
 
 def test_classes_keep_what_is_to_be_left_out():
     images = torch.zeros(4, SIDE, SIDE, 1, dtype=torch.uint8)
-    targets = [label_maps.mask(np.full((SIDE, SIDE), value)) for value in (IGNORE, 0, 7, 300)]
+    targets = [Mask.from_array(np.full((SIDE, SIDE), value)) for value in (IGNORE, 0, 7, 300)]
     made = MaskAugment(lambda target: target.pixels.read(), label_maps.paste_mask, SIDE, mosaic=1.0)
     for found in made.batch(images, targets, make_rng(4), 0.0)[1]:
         assert np.unique(found.pixels.read()).tolist() == [IGNORE, 0, 7, 300]
 
 
 def test_pictures_that_are_cut_into_pieces_anyhow_are_not_put_together():
-    assert pieces(256, "auto", False)["mosaic"] > 0
-    assert "mosaic" not in pieces(257, "auto", False)
-    assert "mosaic" not in pieces(64, "none", False)
+    assert default_mask_policy(256, "auto", False)["mosaic"] > 0
+    assert "mosaic" not in default_mask_policy(257, "auto", False)
+    assert "mosaic" not in default_mask_policy(64, "none", False)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.annotations import Boxes, mask_bounds
+from foveate.annotations import Boxes, Instances
 from foveate.data import label_maps
-from foveate.data.augment.masks import KNOTS, WHOLE, MaskAugment, _bent, pieces
+from foveate.data.augment.masks import KNOTS, MAX_WHOLE_SIDE, MaskAugment, _displacements, default_mask_policy
+from foveate.ops.masks import mask_bounds
 from helpers.warp_checks import COUNT, SIDE, Told, make_rng, placed, policy, where
 
 # --- how much
@@ -21,18 +22,18 @@ def test_scale_is_what_it_says():
     """Half as large, each pixel is the mean of four; twice as large, four pixels show one."""
     images = torch.randint(0, 256, (1, 16, 16, 1), dtype=torch.uint8)
     target = np.arange(256).reshape(16, 16)
-    (small,), _ = policy(8, scale=1.0).batch(images, [target], Told(1, zoom=0.0), 0.0)
+    (small,), _ = policy(8, scale_jitter=1.0).batch(images, [target], Told(1, zoom=0.0), 0.0)
     means = images[0, ..., 0].float().view(8, 2, 8, 2).mean((1, 3))
     assert (small[..., 0] - means).abs().max() <= 0.51
-    _, (large,) = policy(8, scale=1.0).batch(images, [target], Told(1, zoom=1.0), 0.0)
+    _, (large,) = policy(8, scale_jitter=1.0).batch(images, [target], Told(1, zoom=1.0), 0.0)
     assert np.array_equal(large, target[6:10, 6:10].repeat(2, 0).repeat(2, 1))
 
 
-@pytest.mark.parametrize(("turn", "quarters"), [(1.0, -1), (0.0, 1), (0.5, 0)])
-def test_a_turn_of_90_degrees_either_way_is_a_quarter(turn, quarters):
+@pytest.mark.parametrize(("rotation", "quarters"), [(1.0, -1), (0.0, 1), (0.5, 0)])
+def test_a_turn_of_90_degrees_either_way_is_a_quarter(rotation, quarters):
     target = np.arange(64).reshape(8, 8)
-    _, (numbers,) = policy(8, turn=90.0).batch(
-        placed([(8, 8)])[0][:, :8, :8], [target], Told(1, turn=turn), 0.0
+    _, (numbers,) = policy(8, rotation=90.0).batch(
+        placed([(8, 8)])[0][:, :8, :8], [target], Told(1, rotation=rotation), 0.0
     )
     assert np.array_equal(numbers, np.rot90(target, quarters))
 
@@ -40,7 +41,7 @@ def test_a_turn_of_90_degrees_either_way_is_a_quarter(turn, quarters):
 def test_turns_and_scales_fill_the_range_that_is_said():
     """Measured on the places that two pixels of a piece, 100 apart, came from."""
     images, targets = placed([(250, 250)] * 200, side=250, padding=0)
-    _, moved = policy(101, turn=20.0, scale=0.25).batch(
+    _, moved = policy(101, rotation=20.0, scale_jitter=0.25).batch(
         images[..., :1], targets, make_rng(200, seed=1), 0.0
     )
     ends = np.array([[where(numbers, 250)[50, column] for column in (0, 100)] for numbers in moved])
@@ -61,28 +62,28 @@ def test_turns_and_scales_fill_the_range_that_is_said():
 @pytest.mark.parametrize("size", [8, 33, 256])
 def test_a_bend_moves_its_knots_by_what_it_says_and_never_folds_a_picture(kind, size):
     """Each corner of a piece is a knot; 100 pieces have 800 such moves."""
-    made = policy(**pieces(size, kind, False))
-    moves = made.bend * _bent(torch.from_numpy(make_rng(100).uniform(96)), size)
+    made = policy(**default_mask_policy(size, kind, False))
+    moves = made.elastic_sigma * _displacements(torch.from_numpy(make_rng(100).uniform(96)), size)
     corners = moves[:, :: size - 1, :: size - 1]
     assert corners.shape == (100, 2, 2, 2)
-    assert corners.std().item() == pytest.approx(made.bend, rel=0.1)
-    assert abs(corners.mean().item()) < 3 * made.bend / 800**0.5
+    assert corners.std().item() == pytest.approx(made.elastic_sigma, rel=0.1)
+    assert abs(corners.mean().item()) < 3 * made.elastic_sigma / 800**0.5
     for axis in (1, 2):
         assert moves.diff(dim=axis)[..., axis - 1].min() > -1
     assert KNOTS == 4
     if size == 256:  # two pixels side by side are moved nearly alike
-        assert moves.diff(dim=1).diff(dim=1).abs().max() < 0.01 * made.bend
+        assert moves.diff(dim=1).diff(dim=1).abs().max() < 0.01 * made.elastic_sigma
 
 
 # --- things
 
 
 def numbered(instances):
-    return label_maps.numbered(instances, instances.boxes.size)
+    return instances.label_map(instances.boxes.size)
 
 
 def instances(crop, **given):
-    return MaskAugment(numbered, label_maps.laid, crop, **given)
+    return MaskAugment(numbered, label_maps.paste_instances, crop, **given)
 
 
 @pytest.mark.parametrize("crop", [12, 48, 60])
@@ -98,12 +99,12 @@ def test_things_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
             np.zeros((12, 4)), np.arange(12), crowd=np.arange(12) == 3, difficult=np.arange(12) == 5
         )
         painted.append(numbers)
-        targets.append(label_maps.instances(numbers, like))
+        targets.append(Instances.from_label_map(numbers, like))
     images = torch.from_numpy(20 * np.array(painted, np.uint8))[..., None]
-    made, count = instances(crop, flip=True, turn=15.0, scale=0.2, bend=0.5), 0
+    made, count = instances(crop, flip=True, rotation=15.0, scale_jitter=0.2, elastic_sigma=0.5), 0
     for seed in range(5):
         _, moved = made.batch(images, targets, make_rng(seed=seed), 0.0)
-        _, raw = policy(crop, flip=True, turn=15.0, scale=0.2, bend=0.5).batch(
+        _, raw = policy(crop, flip=True, rotation=15.0, scale_jitter=0.2, elastic_sigma=0.5).batch(
             images, painted, make_rng(seed=seed), 0.0
         )
         for found, numbers in zip(moved, raw, strict=True):
@@ -124,10 +125,10 @@ def test_things_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
 
 
 def test_a_picture_without_things_stays_one():
-    nothing = label_maps.instances(
+    nothing = Instances.from_label_map(
         np.zeros((SIDE, SIDE), np.int8), Boxes(np.zeros((0, 4)), np.zeros(0))
     )
-    _, (found,) = instances(20, turn=9.0).batch(
+    _, (found,) = instances(20, rotation=9.0).batch(
         torch.zeros((1, SIDE, SIDE, 1), dtype=torch.uint8), [nothing], make_rng(1), 0
     )
     assert len(found) == 0
@@ -144,26 +145,26 @@ def test_a_picture_without_things_stays_one():
 @pytest.mark.parametrize("kind", ["none", "auto", "strong"])
 @pytest.mark.parametrize("flip", [False, True])
 def test_pieces_of_large_pictures_cover_them_once_an_epoch(size, crop, repeats, kind, flip):
-    made = policy(**pieces(size, kind, flip))
-    assert (made.crop, made.repeats) == (crop, repeats)
-    assert abs(made.repeats * crop**2 / size**2 - 1) < 0.05
+    made = policy(**default_mask_policy(size, kind, flip))
+    assert (made.crop, made.crops_per_image) == (crop, repeats)
+    assert abs(made.crops_per_image * crop**2 / size**2 - 1) < 0.05
     assert made.flip == (flip and kind != "none")
-    assert made.quarters == (kind == "strong")
-    changes = (made.turn, made.scale, made.bend, made.colour)
+    assert made.rot90 == (kind == "strong")
+    changes = (made.rotation, made.scale_jitter, made.elastic_sigma, made.colour)
     assert not any(changes) if kind == "none" else all(changes)
     assert (
-        made.bend <= crop / 16
+        made.elastic_sigma <= crop / 16
     )  # less than half of the way between knots, or what is bent would fold
-    assert WHOLE == 256
+    assert MAX_WHOLE_SIDE == 256
 
 
 def test_strong_does_more_of_everything():
-    auto, strong = (policy(**pieces(128, kind, True)) for kind in ("auto", "strong"))
-    for name in ("turn", "scale", "bend", "colour"):
+    auto, strong = (policy(**default_mask_policy(128, kind, True)) for kind in ("auto", "strong"))
+    for name in ("rotation", "scale_jitter", "elastic_sigma", "colour"):
         assert getattr(strong, name) > getattr(auto, name)
 
 
 def test_a_policy_is_written_down_and_read_back():
-    made = policy(**pieces(512, "strong", True))
-    told = json.loads(json.dumps(made.to_json()))
-    assert MaskAugment(made.read, made.laid, **told) == made
+    made = policy(**default_mask_policy(512, "strong", True))
+    told = json.loads(json.dumps(made.to_dict()))
+    assert MaskAugment(made.to_label_map, made.paste, **told) == made

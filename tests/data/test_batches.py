@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.data.batches import Batches, in_order
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.batches import Batches, validation_batches
+from foveate.data.rng import SampleRNG, sample_keys
 
 IDS = [f"picture {row}" for row in range(7)]
 
@@ -20,7 +20,7 @@ IDS = [f"picture {row}" for row in range(7)]
 class Noted:
     """Shows each picture as it is, and tells what was drawn for it and how far the run was."""
 
-    repeats: int = 1
+    crops_per_image: int = 1
     flip: bool = False
 
     def batch(self, images, targets, rng, progress):
@@ -29,7 +29,7 @@ class Noted:
             (target, draw, progress) for target, draw in zip(targets, drawn, strict=True)
         ]
 
-    def to_json(self):
+    def to_dict(self):
         return {}
 
 
@@ -76,7 +76,7 @@ def test_an_epoch_shows_each_picture_as_often_as_the_policy_says_and_each_time_b
 
 
 def test_the_first_showing_is_drawn_by_the_pictures_own_id_whatever_the_repeats():
-    own = SampleRNG(keys(IDS), 0, 0).uniform(1)[:, 0].tolist()
+    own = SampleRNG(sample_keys(IDS), 0, 0).uniform(1)[:, 0].tolist()
     for repeats in (1, 3):
         shown = [one for batch in epochs(made(repeats)) for one in batch]
         assert set(enumerate(own)) <= set(shown)
@@ -117,7 +117,7 @@ def test_begun_anywhere_it_goes_on_as_if_it_had_run_from_the_start(repeats):
 def test_the_showings_of_a_picture_lie_anywhere_in_an_epoch():
     """Not one after another: of 7 x 40, in a hundred epochs, the second is as often before the first as behind it."""
     batches, before = made(2, batch_size=1), 0
-    own = keys(IDS)
+    own = sample_keys(IDS)
     for epoch in range(100):
         first = SampleRNG(own, 0, epoch).uniform(1)[0, 0]
         order = [batch[0] for batch in epochs(batches, start=epoch * batches.per_epoch)]
@@ -143,11 +143,11 @@ def test_a_policy_is_told_how_far_the_run_is():
 def test_validation_shows_each_picture_once_in_order_by_draws_of_its_id(batch_size):
     pixels = np.arange(7, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2)
     rows, drawn = [], []
-    for (images,), (targets, rng) in in_order(Task(), pixels, list(range(7)), IDS, batch_size):
+    for (images,), (targets, rng) in validation_batches(Task(), pixels, list(range(7)), IDS, batch_size):
         assert images[:, 0, 0, 0].tolist() == targets
         rows += targets
         drawn += rng
         images.fill_(255)  # a copy
     assert rows == list(range(7))
-    assert drawn == SampleRNG(keys(IDS), 0).uniform(1)[:, 0].tolist()
+    assert drawn == SampleRNG(sample_keys(IDS), 0).uniform(1)[:, 0].tolist()
     assert torch.equal(torch.from_numpy(pixels[:, 0, 0, 0]), torch.arange(7, dtype=torch.uint8))

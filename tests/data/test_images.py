@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from PIL import ImageOps
 
-from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
+from foveate.data.images import IMAGE_SUFFIXES, FileSource, decode
 from foveate.errors import BadImage
 from helpers.image_files import DEEP, GREY, RGB, RGBA, RNG, png, refused
 
@@ -28,7 +28,7 @@ def test_colour_is_read_to_the_last_bit(tmp_path: Path, ending: str) -> None:
     PIL.Image.fromarray(RGB).save(file, **({"lossless": True} if ending == "webp" else {}))
     assert np.array_equal(decode(file), RGB)
     assert np.array_equal(FileSource(file).read(), RGB)
-    assert file.suffix in PICTURE_SUFFIXES
+    assert file.suffix in IMAGE_SUFFIXES
 
 
 def test_a_wrong_ending_does_not_matter(tmp_path: Path) -> None:

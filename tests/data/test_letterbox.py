@@ -14,7 +14,7 @@ from PIL import Image
 from foveate.annotations import Boxes
 from foveate.data.cache import decoding
 from foveate.data.dataset import ArraySource, Dataset, Sample
-from foveate.data.images import PADDING, FileSource, fit, inside, padded, resize
+from foveate.data.images import PADDING, FileSource, fit, letterbox_size, pad, resize
 from foveate.data.subset import Subset
 from foveate.errors import BadImage
 from foveate.experiment.prepare import PreparedData
@@ -46,7 +46,7 @@ def pillows(image, height, width):
 
 @given(SIDES, SIDES, st.integers(1, 2000))
 def test_the_longer_side_is_the_size_and_the_other_in_proportion(height, width, size):
-    fitted = inside(height, width, size)
+    fitted = letterbox_size(height, width, size)
     if max(height, width) <= size:  # never enlarged
         assert fitted == (height, width)
         return
@@ -54,7 +54,7 @@ def test_the_longer_side_is_the_size_and_the_other_in_proportion(height, width, 
     assert min(fitted) >= 1
     exact = Fraction(min(height, width) * size, max(height, width))
     assert abs(min(fitted) - exact) <= Fraction(1, 2) or (exact < 1 and min(fitted) == 1)
-    assert inside(width, height, size) == fitted[::-1]
+    assert letterbox_size(width, height, size) == fitted[::-1]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -62,7 +62,7 @@ def test_the_longer_side_is_the_size_and_the_other_in_proportion(height, width, 
 def test_a_letterboxed_picture_is_pillows_at_the_top_left_and_grey_beside_it(shape, bands):
     image = noise(*shape, bands)
     boxed = fit(image, 64, bands, letterbox=True)
-    height, width = inside(*shape, 64)
+    height, width = letterbox_size(*shape, 64)
     assert boxed.shape == (64, 64, bands)
     expected = pillows(image[..., 0] if bands == 1 else image, height, width).reshape(
         height, width, bands
@@ -102,8 +102,8 @@ def test_each_band_is_resized_as_pillow_does(bands):
 
 def test_a_padded_picture_keeps_its_pixels_and_is_not_copied_where_it_fits():
     image = noise(4, 6, 3)
-    assert padded(image, 4, 6) is image
-    made = padded(image, 5, 9)
+    assert pad(image, 4, 6) is image
+    made = pad(image, 5, 9)
     assert np.array_equal(made[:4, :6], image)
     assert (made[4:] == PADDING).all()
     assert (made[:, 6:] == PADDING).all()
@@ -217,7 +217,7 @@ def test_truths_are_brought_to_the_letterbox_and_back(size):
         pixels, targets, ids = ours.of(split)
         assert ids == [f"{row}" for row in rows]
         for image, own, row in zip(pixels, targets, rows, strict=True):
-            assert image.shape[:2] == own.size == inside(*SHAPES[row], size)
+            assert image.shape[:2] == own.size == letterbox_size(*SHAPES[row], size)
             assert (own.corners <= np.array(own.size * 2)[[1, 0, 3, 2]] + 1e-6).all()
         for back, row in zip(ours.to_original(split, targets), rows, strict=True):
             before = samples[row].target
@@ -232,7 +232,7 @@ def test_truths_are_brought_to_the_letterbox_and_back(size):
 def test_resizing_a_truth_there_and_back_changes_nothing(height, width, size):
     before = make_target(height, width)
     scored = replace(before, scores=np.linspace(0, 1, 5))
-    fitted = inside(height, width, size)
+    fitted = letterbox_size(height, width, size)
     back = Detection.resized(
         Detection.resized(scored, (height, width), fitted), fitted, (height, width)
     )

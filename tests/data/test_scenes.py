@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.annotations import mask_bounds
 from foveate.data import task_views
 from foveate.data.builtin import scenes
 from foveate.data.load import load
+from foveate.ops.masks import mask_bounds
 
 IDS = [f"{split}/{index:04d}" for split in scenes.SPLITS for index in range(60)]
 

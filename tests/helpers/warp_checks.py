@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from foveate.data.augment.masks import MaskAugment
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 
 SIDE = 48
 SHAPES = [(48, 48), (48, 31), (20, 48), (48, 1), (1, 48), (33, 17)]
@@ -19,7 +19,7 @@ class Told:
     def __init__(self, count, **given):
         drawn = {
             "zoom": 0.5,
-            "turn": 0.5,
+            "rotation": 0.5,
             "mirror": 0.9,
             "quarter": 0.0,
             "down": 0.5,
@@ -34,7 +34,7 @@ class Told:
 
 def policy(crop=SIDE, **given):
     """Truths are the numbers themselves."""
-    return MaskAugment(read=lambda target: target, laid=laid, crop=crop, **given)
+    return MaskAugment(to_label_map=lambda target: target, paste=laid, crop=crop, **given)
 
 
 def laid(pieces, side):
@@ -58,7 +58,7 @@ def placed(shapes=SHAPES, side=SIDE, padding=255):
 
 
 def ids(count):
-    return keys([f"{row}" for row in range(count)])
+    return sample_keys([f"{row}" for row in range(count)])
 
 
 def make_rng(count=COUNT, seed=0, epoch=0):

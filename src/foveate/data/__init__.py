@@ -1,0 +1,1 @@
+"""Datasets, images, augmentation, batches and splits."""

@@ -1,4 +1,7 @@
-"""Batches, whole from the cache: one indexed read, augmented as one tensor, no Python object a picture on the way."""
+"""Batches from decoded images: one indexed read, augmented as one tensor.
+
+No Python object is made for a single image on the way, which is what makes small images fast.
+"""
 
 from __future__ import annotations
 
@@ -12,115 +15,161 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate.data.dataset import Images
-from foveate.data.rng import SampleRNG, keys, shuffled
-from foveate.data.subset import Pixels
+from foveate.data.rng import SampleRNG, epoch_order, sample_keys
+from foveate.data.subset import ImageArray
 
-_PIXELS_AT_ONCE = 500 * 64 * 64
-"""Of a validation batch: a net's maps take some hundred times that in memory."""
+_MAX_BATCH_PIXELS = 500 * 64 * 64
+"""Pixels of a validation batch: the feature maps take about a hundred times their memory."""
 
 
-class Collates(Protocol):
-    """The part of a task that batches need."""
+class Collator(Protocol):
+    """The method of a task that batches need."""
 
     def collate(
         self, images: Tensor, targets: Sequence[Any], rng: SampleRNG
-    ) -> tuple[tuple[Tensor, ...], Any]: ...
+    ) -> tuple[tuple[Tensor, ...], Any]:
+        """Turn (B, C, S, S) uint8 images and B targets into the network's inputs and target."""
+        ...
 
 
-class Policy(Protocol):
-    """What is done to train pictures, and with them to their truths.
-
-    flip: whether pictures are mirrored; repeats: how often each is shown in an epoch, as something else each time
-    """
-
-    @property
-    def flip(self) -> bool: ...
+class AugmentPolicy(Protocol):
+    """How training images are augmented together with their targets."""
 
     @property
-    def repeats(self) -> int: ...
+    def flip(self) -> bool:
+        """Whether images are mirrored left to right."""
+        ...
+
+    @property
+    def crops_per_image(self) -> int:
+        """How many crops of each image an epoch shows, each drawn independently."""
+        ...
 
     def batch(
-        self, images: Images, targets: Sequence[Any], rng: SampleRNG, progress: float
+        self, images: Images, targets: Sequence[Any], rng: SampleRNG, progress: float, /
     ) -> tuple[Tensor, Sequence[Any]]:
-        """(B, S, S, C) uint8 and B truths, as they are shown when a run is so far (0 to 1). Where `repeats` is more than 1, a list of
-        pictures, (h, w, C) each, which lie on disk until they are read.
+        """Augment one batch.
+
+        Args:
+            images: (B, S, S, C) uint8; if `crops_per_image` exceeds 1, a list of B (h, w, C)
+                uint8 images that stay on disk until they are read.
+            targets: B targets.
+            rng: A stream for each image.
+            progress: The fraction of the run that is done, 0 to 1.
+
+        Returns:
+            (B, S, S, C) uint8 and B targets.
         """
         ...
 
-    def to_json(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings, for the run's record."""
+        ...
 
 
 class Batches:
-    """The train part as batches, in an order and with an augmentation that depend on (seed, epoch, sample id) alone.
+    """The training split as batches that depend on (seed, epoch, sample id) alone.
 
-    pixels: (N, S, S, C) uint8; truths: N annotations; ids: N sample ids
+    An epoch is cut into batches whose sizes differ by at most one. Every image is seen equally
+    often, and no small last batch disturbs batch normalisation.
 
-    An epoch is cut into batches of nearly equal size (they differ by at most one), so that every picture is seen as often
-    as any other and no small batch at the end spoils batch normalisation.
+    Args:
+        task: Collates images and targets.
+        pixels: (N, S, S, C) uint8.
+        targets: N targets.
+        ids: N sample ids.
+        batch_size: Approximate number of images in a batch.
+        seed: The seed of the run.
+        augment: The augmentation.
     """
 
     def __init__(
         self,
-        task: Collates,
-        pixels: Pixels,
+        task: Collator,
+        pixels: ImageArray,
         targets: Sequence[Any],
         ids: Sequence[str],
         *,
         batch_size: int,
         seed: int,
-        augment: Policy,
+        augment: AugmentPolicy,
     ):
         self.task, self.pixels, self.targets = task, pixels, targets
-        again = [f"{id}#{number}" for number in range(1, augment.repeats) for id in ids]
-        self.keys, self.seed, self.augment = keys([*ids, *again]), seed, augment
+        more = [f"{id}#{number}" for number in range(1, augment.crops_per_image) for id in ids]
+        self.keys, self.seed, self.augment = sample_keys([*ids, *more]), seed, augment
         self.per_epoch = max(1, round(len(self.keys) / batch_size))
 
     def __call__(
         self, start: int = 0, progress: Callable[[int], float] = lambda step: 0.0
     ) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
-        """The batches from step `start` on, counted from the beginning of training, without end.
+        """Yield batches without end.
 
-        progress: step -> how far the run is, from 0 to 1: some policies do less towards the end
+        Args:
+            start: The first step, counted from the beginning of training.
+            progress: Maps a step to the fraction of the run that is done, 0 to 1; some policies
+                augment less towards the end.
+
+        Yields:
+            The network's inputs and target, as the task collates them.
         """
         for step in count(start):
-            epoch, within = divmod(step, self.per_epoch)
-            if within == 0 or step == start:
-                chunks = np.array_split(shuffled(self.keys, self.seed, epoch), self.per_epoch)
-            yield self.batch(chunks[within], epoch, progress(step))
+            epoch, index = divmod(step, self.per_epoch)
+            if index == 0 or step == start:
+                order = epoch_order(self.keys, self.seed, epoch)
+                chunks = np.array_split(order, self.per_epoch)
+            yield self.batch(chunks[index], epoch, progress(step))
 
     def batch(
         self, rows: NDArray[np.int64], epoch: int, progress: float = 0.0
     ) -> tuple[tuple[Tensor, ...], Any]:
-        """The samples of these rows as they look in this epoch: ((B, C, S, S) uint8, ...), target. Rows beyond the last
-        sample begin again with the first.
+        """Return the batch of these samples in one epoch.
+
+        Args:
+            rows: (B,) sample indices; from N on they count further crops of the same samples.
+            epoch: The epoch.
+            progress: The fraction of the run that is done, 0 to 1.
+
+        Returns:
+            The network's inputs, the first of them (B, C, S, S) uint8, and its target.
         """
         rng = SampleRNG(self.keys[rows], self.seed, epoch)
         rows = rows % len(self.targets)
-        pieces = self.augment.repeats > 1  # of each picture few pixels are read then
-        plain = [self.pixels[int(row)] for row in rows] if pieces else self.pixels[rows]
+        # A crop needs few pixels of a large image: leave the images on disk.
+        one_by_one = self.augment.crops_per_image > 1
+        plain = [self.pixels[int(row)] for row in rows] if one_by_one else self.pixels[rows]
         images, targets = self.augment.batch(
             plain, [self.targets[row] for row in rows], rng, progress
         )
         return self.task.collate(images.permute(0, 3, 1, 2), targets, rng)
 
 
-def in_order(
-    task: Collates,
-    pixels: Pixels,
+def validation_batches(
+    task: Collator,
+    pixels: ImageArray,
     targets: Sequence[Any],
     ids: Sequence[str],
     batch_size: int | None = None,
 ) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
-    """A part as it is, for validation: no augmentation, and draws (noise, clicks) that depend on the sample alone."""
-    every, batch_size = (
-        keys(ids),
-        batch_size or max(1, _PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2])),
-    )
+    """Yield a split in order, without augmentation.
+
+    Random numbers (noise, clicks) depend on the sample alone, so every validation asks the same
+    question.
+
+    Args:
+        task: Collates images and targets.
+        pixels: (N, S, S, C) uint8.
+        targets: N targets.
+        ids: N sample ids.
+        batch_size: Images in a batch; by default as many as fit a fixed number of pixels.
+
+    Yields:
+        The network's inputs and target, as the task collates them.
+    """
+    keys = sample_keys(ids)
+    batch_size = batch_size or max(1, _MAX_BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
     for start in range(0, len(ids), batch_size):
         rows = slice(start, start + batch_size)
-        images = torch.from_numpy(
-            pixels[np.arange(len(ids))[rows]]
-        )  # by an array of rows: a copy, which torch may own
-        yield task.collate(
-            images.permute(0, 3, 1, 2), targets[rows], SampleRNG(every[rows], seed=0)
-        )
+        # Indexing by an array copies; torch may own the copy.
+        images = torch.from_numpy(pixels[np.arange(len(ids))[rows]])
+        rng = SampleRNG(keys[rows], seed=0)
+        yield task.collate(images.permute(0, 3, 1, 2), targets[rows], rng)

@@ -1,4 +1,4 @@
-"""Samples and sets of samples: pictures as they lie on disk, each with its truth, before anything is decoded."""
+"""Samples and datasets: images where they lie on disk, each with its target, before decoding."""
 
 from __future__ import annotations
 
@@ -13,44 +13,59 @@ from numpy.typing import NDArray
 A = TypeVar("A")
 
 Image = NDArray[np.uint8]
-"""A picture in memory: (H, W, C) uint8, C = 1 for grey, 3 for colour, any number for other bands."""
+"""An image in memory: (H, W, C) uint8; C is 1 for grey, 3 for RGB, any number for other bands."""
 
 Images = Sequence[Image] | NDArray[np.uint8]
-"""Pictures of any sizes; or (N, H, W, C) uint8, which is a sequence of pictures that happen to be of one size."""
+"""Images of any sizes, or an (N, H, W, C) uint8 array: a sequence of images of one size."""
 
 SplitName = Literal["train", "valid", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 
 
 class Source(Protocol):
-    """Where the pixels of one sample come from. Reading is lazy: a source costs nothing until it is asked."""
+    """Where the pixels of a sample come from. A source reads nothing until it is asked to."""
 
     def read(self) -> Image:
-        """The picture, decoded and upright: (H, W, C) uint8. Raises BadImage if that cannot be done."""
+        """Decode the image, upright.
+
+        Returns:
+            (H, W, C) uint8.
+
+        Raises:
+            BadImage: If the image cannot be decoded.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ArraySource:
-    """A picture that already lies in memory, as one (H, W, C) uint8 row of a larger array."""
+    """An image in memory, as one row of an array.
+
+    Attributes:
+        rows: (N, H, W, C) uint8.
+        index: The row of this image.
+    """
 
     rows: NDArray[np.uint8]
     index: int
 
     def read(self) -> Image:
+        """Return the image, (H, W, C) uint8, without a copy."""
         return self.rows[self.index]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample(Generic[A]):
-    """One picture and what is known of it.
+    """One image with its target.
 
-    id: unique in its dataset and stable from run to run, e.g. "train/cat/001.jpg"; all randomness is drawn from it
-    source: where the pixels come from
-    truth: the annotation, or None where there is none
-    group: samples of one group (a patient, a video, a place) never straddle parts
-    part: the part that the data itself assigns, or None
-    time: when it was taken, as the data tells it, or None
+    Attributes:
+        id: Unique in its dataset and stable from run to run, e.g. "train/cat/001.jpg". All
+            randomness is drawn from it.
+        source: Where the pixels come from.
+        target: The annotation, or None if the image has none.
+        group: Samples of one group (a patient, a video, a place) stay in one split.
+        split: The split that the data itself assigns, or None.
+        time: When the image was taken, as the data records it, or None.
     """
 
     id: str
@@ -63,7 +78,7 @@ class Sample(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A sample that was left out, and why. Nothing is dropped in silence."""
+    """A sample that was left out, with the reason. Nothing is dropped in silence."""
 
     id: str
     reason: str
@@ -71,19 +86,21 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Dataset(Generic[A]):
-    """An ordered set of samples with the names of their classes.
+    """An ordered collection of samples with the names of their classes.
 
-    name: what to call it, e.g. the folder's name
-    task: the name of the task that these annotations fit, e.g. "classification"
-    classes: the K class names; a class index points into it
-    samples: in a stable order, ids unique
-    skipped: what the reader had to leave out, each with its reason
-    origin: where it was read from, so that a run can be repeated and resumed; None for data built in memory
-    symmetric: True if a mirrored picture is as good an example of its class, False if not (digits, letters),
-        None if nobody said
-    notes: what the reader had to decide and the user should know, e.g. that boxes were counted from 0
-    colours: of the classes, (K, 3) RGB, where the data has them (a palette)
-    format: the name of the format that it was read from, see `data.formats`
+    Attributes:
+        name: A short name, e.g. that of the folder.
+        task: The name of the task that the annotations fit, e.g. "classification".
+        classes: The K class names; a class index points into them.
+        samples: In a stable order, with unique ids.
+        skipped: The samples that the reader left out, with reasons.
+        origin: Where the dataset was read from, so that a run can be repeated and resumed; None
+            for data built in memory.
+        hflip_safe: True if a mirrored image is as good an example of its class, False if it is not
+            (digits, letters), None if unknown.
+        notes: Decisions of the reader that the user should know, e.g. that boxes count from 0.
+        colours: (K, 3) RGB, one for each class, if the data brings a palette.
+        format: The name of the format that it was read from, see `foveate.formats`.
     """
 
     name: str
@@ -107,5 +124,5 @@ class Dataset(Generic[A]):
         return self.samples[index]
 
     def subset(self, split: SplitName) -> Dataset[A]:
-        """The samples that are assigned to one part, in the same order."""
+        """Return the samples of one split, in the same order."""
         return replace(self, samples=[sample for sample in self.samples if sample.split == split])

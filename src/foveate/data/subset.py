@@ -1,4 +1,4 @@
-"""Some rows of many pictures, taken when they are asked for, so that no part of a large set is ever copied as a whole."""
+"""Selected rows of a large image array, read on access: no split is ever copied as a whole."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from foveate.ops.tiles import Tile
 
 
 class Subset(Sequence[Image]):
-    """The pictures of one part: (M, S, S, C) uint8, of which only what is indexed lies in memory.
+    """The images of one split; only the indexed ones are read into memory.
 
-    pixels: (N, S, S, C) uint8, mostly a file that is mapped; rows: (M,) which of them
-    sizes: (M, 2) height and width of what letterboxed pictures fill: one picture alone is taken without its padding
+    Args:
+        pixels: (N, S, S, C) uint8, usually a memory-mapped file.
+        rows: (M,) int64, the selected images.
+        sizes: (M, 2) int64, height and width that each letterboxed image fills. With sizes, a
+            single image is returned without its padding.
     """
 
     def __init__(
@@ -29,60 +32,68 @@ class Subset(Sequence[Image]):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(M, S, S, C)."""
         return (len(self.rows), *self.pixels.shape[1:])
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @overload  # type: ignore[override]
-    def __getitem__(self, which: int) -> Image: ...
+    def __getitem__(self, index: int) -> Image: ...
     @overload
-    def __getitem__(self, which: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    def __getitem__(self, index: NDArray[np.int64]) -> NDArray[np.uint8]: ...
     @overload
-    def __getitem__(self, which: slice) -> Images: ...
-    def __getitem__(self, which: int | slice | NDArray[np.int64]) -> Images:
-        """One picture, not copied and not to be written to; or several, as an array of their own. Where pictures are
-        letterboxed, a slice gives a list of them without padding, and an array of rows the padded ones.
+    def __getitem__(self, index: slice) -> Images: ...
+    def __getitem__(self, index: int | slice | NDArray[np.int64]) -> Images:
+        """Read one image (a read-only view) or several (a copy).
+
+        With letterboxed images, an int gives an image without padding, a slice a list of such
+        images, and an array of indices the padded ones as one array.
         """
-        if self.sizes is None or isinstance(which, np.ndarray):
-            return self.pixels[self.rows[which]]
-        if isinstance(which, slice):
-            return [self[row] for row in range(*which.indices(len(self)))]
-        height, width = self.sizes[which]
-        return self.pixels[self.rows[which], :height, :width]
+        if self.sizes is None or isinstance(index, np.ndarray):
+            return self.pixels[self.rows[index]]
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        height, width = self.sizes[index]
+        return self.pixels[self.rows[index], :height, :width]
 
 
 class TiledSubset(Subset):
-    """Squares cut out of letterboxed pictures: (M, side, side, C) uint8.
+    """Square tiles of letterboxed images: (M, side, side, C) uint8.
 
-    places: (M,) which of the pictures each is cut out of, and where, which is less than the square where the picture is smaller
+    Args:
+        images: The images that the tiles are cut from.
+        tiles: M pairs of an index into `images` and the tile, which is smaller than the square
+            where the image is smaller.
+        side: Pixels a side of the squares.
     """
 
-    def __init__(self, images: Subset, places: Sequence[tuple[int, Tile]], side: int):
-        rows = images.rows[np.array([row for row, _ in places], np.int64)]
-        self.side, self.corners = side, [(left, top) for _, (left, top, _, _) in places]
+    def __init__(self, images: Subset, tiles: Sequence[tuple[int, Tile]], side: int):
+        rows = images.rows[np.array([row for row, _ in tiles], np.int64)]
+        self.side, self.corners = side, [(left, top) for _, (left, top, _, _) in tiles]
         sizes = np.array(
-            [(bottom - top, right - left) for _, (left, top, right, bottom) in places], np.int64
+            [(bottom - top, right - left) for _, (left, top, right, bottom) in tiles], np.int64
         )
         super().__init__(images.pixels, rows, sizes.reshape(-1, 2))
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(M, side, side, C)."""
         return (len(self.rows), self.side, self.side, self.pixels.shape[3])
 
-    def __getitem__(self, which: Any) -> Any:
-        if isinstance(which, slice):
-            return super().__getitem__(which)
-        if isinstance(which, np.ndarray):
-            return np.stack([self._square(row) for row in which])
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return super().__getitem__(index)
+        if isinstance(index, np.ndarray):
+            return np.stack([self._square(row) for row in index])
         assert self.sizes is not None
-        height, width = self.sizes[which]
-        return self._square(which)[:height, :width]
+        height, width = self.sizes[index]
+        return self._square(index)[:height, :width]
 
-    def _square(self, which: int) -> Image:
-        left, top = self.corners[which]
-        return self.pixels[self.rows[which], top : top + self.side, left : left + self.side]
+    def _square(self, index: int) -> Image:
+        left, top = self.corners[index]
+        return self.pixels[self.rows[index], top : top + self.side, left : left + self.side]
 
 
-Pixels = NDArray[np.uint8] | Subset
-"""(N, S, S, C) uint8: in memory, or taken from a file row by row."""
+ImageArray = NDArray[np.uint8] | Subset
+"""(N, S, S, C) uint8: in memory, or read from a file row by row."""

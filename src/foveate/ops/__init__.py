@@ -1,0 +1,1 @@
+"""Pure functions on arrays and tensors: boxes, masks, RLE, polygons, tiles, assignment."""

@@ -1,0 +1,1 @@
+"""Augmentation policies: images, images with boxes, images with masks."""

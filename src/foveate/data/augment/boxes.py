@@ -1,7 +1,7 @@
-"""Augmentation of pictures together with the boxes in them: scaled, moved, mirrored, and four put into one.
+"""Augmentation of images together with their boxes: scaled, moved, mirrored, mosaicked.
 
-Each picture that is shown is laid out of pieces: a rectangle of one picture, in whole pixels, is resized into a rectangle of
-the canvas, in whole pixels too, so that the boxes in it go exactly where the pixels go.
+Every output image is composed of crops: a rectangle of one image, in whole pixels, is resized into
+a rectangle of the canvas, also in whole pixels. The boxes therefore move exactly as the pixels do.
 """
 
 from __future__ import annotations
@@ -23,13 +23,23 @@ from foveate.data.images import PADDING
 from foveate.data.rng import SampleRNG
 from foveate.ops.boxes import area
 
-LEAST_SEEN = 0.3
-"""The share of a box that must be in sight for it to be demanded still; with less it is spared, as nobody could tell."""
-_DRAWS = 5  # of each piece
+MIN_VISIBLE = 0.3
+"""Visible fraction of a box below which it is marked difficult, so training ignores it."""
+_DRAWS_PER_CROP = 5
+
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""(first, last) rows and columns of a rectangle of the canvas; `last` is exclusive."""
 
 
-class Axis(NamedTuple):
-    """One axis of a piece: `source` pixels of the picture from `start` on, resized to `length` from `place` on."""
+class AxisCrop(NamedTuple):
+    """One axis of a crop.
+
+    Attributes:
+        start: First pixel of the image.
+        source: Pixels of the image.
+        place: First pixel of the canvas.
+        length: Pixels of the canvas.
+    """
 
     start: int
     source: int
@@ -39,122 +49,137 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True)
 class BoxAugment:
-    """What is done to each train picture and its boxes, each time it is seen.
+    """Augmentation of images with boxes.
 
-    flip: mirrored left to right, half of the time
-    scale: 0.5 shows pictures between 1 / 1.5 and 1.5 times as large
-    stretch: 0.1 changes the ratio of width to height by up to 10%
-    colour: see `Augment`
-    mosaic: the share of canvases that four pictures of the batch are put together in (Bochkovskiy et al., "YOLOv4", 2020)
-    until: how far (0 to 1) a run is when that ends, as whole pictures are what it will be asked about
+    Attributes:
+        flip: Mirror half of the images left to right.
+        scale_jitter: 0.5 resizes by a factor between 1 / 1.5 and 1.5.
+        aspect_jitter: 0.1 changes the ratio of width to height by up to 10%.
+        colour: See `ImageAugment`.
+        mosaic: Probability of composing a canvas from four images (Bochkovskiy et al., "YOLOv4",
+            2020).
+        mosaic_until: Fraction of the run after which mosaics end, so that training finishes on
+            whole images, as they are at test time.
     """
 
     flip: bool = False
-    scale: float = 0.0
-    stretch: float = 0.0
+    scale_jitter: float = 0.0
+    aspect_jitter: float = 0.0
     colour: float = 0.0
     mosaic: float = 0.0
-    until: float = 1.0
-    repeats: ClassVar[int] = 1
+    mosaic_until: float = 1.0
+    crops_per_image: ClassVar[int] = 1
 
     def batch(
         self, images: Images, targets: Sequence[Boxes], rng: SampleRNG, progress: float
     ) -> tuple[Tensor, list[Boxes]]:
-        """(B, S, S, C) uint8, each picture at the top left and as large as its truth's `size`, and B truths in these
-        pixels; the same out, the pictures anywhere. progress: of the run, from 0 to 1.
+        """Augment one batch.
+
+        Args:
+            images: (B, S, S, C) uint8, each image at the top left, as large as its target's `size`.
+            targets: B targets in pixels of these images.
+            rng: A stream for each image.
+            progress: The fraction of the run that is done, 0 to 1.
+
+        Returns:
+            (B, S, S, C) uint8 and B targets in pixels of these images.
         """
         plain, batch = torch.as_tensor(images), len(images)
         side = plain.shape[1]
-        chosen = rng.uniform(3)
-        four = (chosen[:, 0] < self.mosaic) & (progress < self.until)
-        others = [rng.uniform(_DRAWS) for _ in range(4)]
+        draws = rng.uniform(3)
+        mosaics = (draws[:, 0] < self.mosaic) & (progress < self.mosaic_until)
+        crop_draws = [rng.uniform(_DRAWS_PER_CROP) for _ in range(4)]
         canvas = torch.full_like(plain, PADDING)
-        boxes = []
+        out = []
         for row in range(batch):
-            rooms, sources = [((0, side), (0, side))], [row]
-            if four[row]:
-                down, across = (side * (0.3 + 0.4 * chosen[row, 1:])).round().astype(int).tolist()
-                rooms = [
-                    (up, along)
-                    for up in ((0, down), (down, side))
-                    for along in ((0, across), (across, side))
-                ]
-                # Neighbours in the batch, whose order is drawn anew in each epoch.
+            windows: list[Window] = [((0, side), (0, side))]
+            sources = [row]
+            if mosaics[row]:
+                windows = _quadrants(side, draws[row, 1:])
+                # Neighbours in the batch: its order is shuffled in each epoch.
                 sources = [(row + step) % batch for step in range(4)]
-            found = []
-            for room, source, draw in zip(rooms, sources, others, strict=False):
-                found.append(
-                    self._lay(canvas[row], room, plain[source], targets[source], draw[row])
-                )
-            boxes.append(Boxes.joined(found, (side, side)))
+            crops = [
+                self._paste(canvas[row], window, plain[source], targets[source], crop[row])
+                for window, source, crop in zip(windows, sources, crop_draws, strict=False)
+            ]
+            out.append(Boxes.concatenate(crops, (side, side)))
         if self.colour:
             canvas = ImageAugment(colour=self.colour)(canvas, rng)
-        return canvas, boxes
+        return canvas, out
 
-    def _lay(
+    def _paste(
         self,
         canvas: Tensor,
-        room: tuple[tuple[int, int], tuple[int, int]],
+        window: Window,
         image: Tensor,
         target: Boxes,
-        draw: NDArray[np.float32],
+        draws: NDArray[np.float32],
     ) -> Boxes:
-        """Put a piece of the picture into a room (rows, columns) of the canvas; returns its boxes there."""
+        """Paste a crop of the image into a window of the canvas; return its boxes there."""
         height, width = target.size or image.shape[:2]
-        scale = (1 + self.scale) ** (2 * draw[0] - 1)
-        aspect = (1 + self.stretch) ** (draw[1] - 0.5)
-        move = float(
-            self.scale > 0 or self.mosaic > 0
-        )  # a picture that is as it was stays where it was
-        down = _along(height, float(scale / aspect), room[0], move * draw[2])
-        across = _along(width, float(scale * aspect), room[1], move * draw[3])
-        piece = image[
+        scale = (1 + self.scale_jitter) ** (2 * draws[0] - 1)
+        aspect = (1 + self.aspect_jitter) ** (draws[1] - 0.5)
+        # Without scaling or mosaics, images stay at the top left.
+        move = float(self.scale_jitter > 0 or self.mosaic > 0)
+        down = _crop_axis(height, float(scale / aspect), window[0], move * draws[2])
+        across = _crop_axis(width, float(scale * aspect), window[1], move * draws[3])
+        crop = image[
             down.start : down.start + down.source, across.start : across.start + across.source
         ]
-        mirrored = self.flip and draw[4] < 0.5
+        mirrored = self.flip and draws[4] < 0.5
         if mirrored:
-            piece = piece.flip(1)
-        resized = _resized(piece, (down.length, across.length))
-        canvas[
-            down.place : down.place + down.length, across.place : across.place + across.length
-        ] = resized
-        return _moved(target, down, across, mirrored)
+            crop = crop.flip(1)
+        rows = slice(down.place, down.place + down.length)
+        columns = slice(across.place, across.place + across.length)
+        canvas[rows, columns] = _resize(crop, (down.length, across.length))
+        return _transform_boxes(target, down, across, mirrored)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings, for the run's record."""
         return asdict(self)
 
 
-def _along(length: int, scale: float, room: tuple[int, int], draw: float) -> Axis:
-    """Where `length` pixels go that are to be scaled: all of them anywhere in the room, or as many as fit, from anywhere."""
-    first, last = room
+def _quadrants(side: int, draws: NDArray[np.float32]) -> list[Window]:
+    """The four windows of a mosaic around a random centre."""
+    down, across = (side * (0.3 + 0.4 * draws)).round().astype(int).tolist()
+    return [
+        (rows, columns)
+        for rows in ((0, down), (down, side))
+        for columns in ((0, across), (across, side))
+    ]
+
+
+def _crop_axis(length: int, scale: float, window: tuple[int, int], draw: float) -> AxisCrop:
+    """Place `length` scaled pixels anywhere in the window, or crop as many as fit, anywhere."""
+    first, last = window
     space = max(1, last - first)
-    wanted = max(1, round(length * scale))
-    if wanted <= space:
-        return Axis(0, length, first + int(draw * (space - wanted + 1)), wanted)
+    scaled = max(1, round(length * scale))
+    if scaled <= space:
+        return AxisCrop(0, length, first + int(draw * (space - scaled + 1)), scaled)
     source = min(length, max(1, round(space / scale)))
-    return Axis(int(draw * (length - source + 1)), source, first, space)
+    return AxisCrop(int(draw * (length - source + 1)), source, first, space)
 
 
-def _resized(piece: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(h, w, C) uint8 -> (*shape, C)."""
-    if piece.shape[:2] == shape:
-        return piece
-    moved = piece.permute(2, 0, 1)[None]
-    return F.interpolate(moved, size=shape, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+def _resize(crop: Tensor, shape: tuple[int, int]) -> Tensor:
+    """(h, w, C) uint8 -> (*shape, C) uint8."""
+    if crop.shape[:2] == shape:
+        return crop
+    channels_first = crop.permute(2, 0, 1)[None]
+    resized = F.interpolate(channels_first, size=shape, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0)
 
 
-def _moved(target: Boxes, down: Axis, across: Axis, mirrored: bool) -> Boxes:
-    """The boxes of a picture where its piece lies now: cut at the piece's edges, those out of sight left out."""
+def _transform_boxes(target: Boxes, down: AxisCrop, across: AxisCrop, mirrored: bool) -> Boxes:
+    """Move an image's boxes with its crop, clip them to it, and drop the invisible ones."""
     corners = target.corners.copy()
-    for axis, along in ((0, across), (1, down)):
-        corners[:, axis::2] = (corners[:, axis::2] - along.start) * (along.length / along.source)
+    for axis, crop in ((0, across), (1, down)):
+        corners[:, axis::2] = (corners[:, axis::2] - crop.start) * (crop.length / crop.source)
         if axis == 0 and mirrored:
-            corners[:, [0, 2]] = along.length - corners[:, [2, 0]]
-        corners[:, axis::2] += along.place
-    whole = area(corners)
-    for axis, along in ((0, across), (1, down)):
-        corners[:, axis::2] = corners[:, axis::2].clip(along.place, along.place + along.length)
-    seen = area(corners) / np.maximum(whole, 1e-9)
-    kept = seen > 0
-    difficult = target.difficult | (seen < LEAST_SEEN)
-    return Boxes(corners, target.classes, None, target.crowd, difficult)[kept]
+            corners[:, [0, 2]] = crop.length - corners[:, [2, 0]]
+        corners[:, axis::2] += crop.place
+    full_area = area(corners)
+    for axis, crop in ((0, across), (1, down)):
+        corners[:, axis::2] = corners[:, axis::2].clip(crop.place, crop.place + crop.length)
+    visible = area(corners) / np.maximum(full_area, 1e-9)
+    difficult = target.difficult | (visible < MIN_VISIBLE)
+    return Boxes(corners, target.classes, None, target.crowd, difficult)[visible > 0]

@@ -1,7 +1,7 @@
-"""Augmentation of a whole batch at once, each picture by its own draws.
+"""Augmentation of a batch of images, vectorised; each image has its own random stream.
 
-Every transform keeps the label: that is what makes it an augmentation. Which ones do depends on the data, so the
-policy is chosen from it (`suited`): a mirrored 3 is no 3, and on 28 pixels a shift of one pixel is already much.
+An augmentation keeps the label. Which transforms do depends on the data, so the policy is chosen
+from it (`default_policy`): a mirrored 3 is no 3, and on 28 pixels a shift of one pixel is large.
 """
 
 from __future__ import annotations
@@ -17,37 +17,49 @@ from torch import Tensor
 from foveate.data.dataset import Images
 from foveate.data.rng import SampleRNG
 
-SMALL = 64
-"""Pictures up to this side (pixels) are treated as small: shifted by whole pixels, never resampled."""
+MAX_SMALL_SIDE = 64
+"""Images up to this side (pixels) are shifted by whole pixels and never resampled."""
+MAX_EPOCHS_WITHOUT_SHIFT = 5
+"""Small images are not shifted in runs up to this length: few repetitions need no variation."""
 
 
 @dataclass(frozen=True)
 class ImageAugment:
-    """What is done to each train picture, each time it is seen.
+    """Augmentation of images whose targets do not depend on position.
 
-    shift: pixels; moved by up to so many, rows and columns apart, edges repeated
-    flip: mirrored left to right, half of the time
-    zoom: 0.2 shows between 80% and 100% of each side, anywhere in the picture, and stretches by up to as much
-    colour: 0.2 changes brightness, contrast and (where there is colour) saturation by up to 20%
-    erase: the share of pictures of which a box is painted over with the picture's mean (Zhong et al., "Random erasing
-        data augmentation", 2017)
+    Attributes:
+        shift: Largest translation in pixels, along rows and columns; edges are repeated.
+        flip: Mirror half of the images left to right.
+        scale_jitter: 0.2 crops each side independently to between 80% and 100%, anywhere in the
+            image, and resizes the crop to the whole.
+        colour: 0.2 changes brightness, contrast and (for RGB) saturation by up to 20%.
+        erase: Probability of filling a random rectangle with the image's mean (Zhong et al.,
+            "Random erasing data augmentation", 2017).
     """
 
     shift: int = 0
     flip: bool = False
-    zoom: float = 0.0
+    scale_jitter: float = 0.0
     colour: float = 0.0
     erase: float = 0.0
-    repeats: ClassVar[int] = 1
+    crops_per_image: ClassVar[int] = 1
 
     def __call__(self, images: Tensor, rng: SampleRNG) -> Tensor:
-        """(B, H, W, C) uint8 in, the same out."""
+        """Augment images.
+
+        Args:
+            images: (B, H, W, C) uint8.
+            rng: A stream for each image.
+
+        Returns:
+            (B, H, W, C) uint8.
+        """
         if self.flip:
             images = _flip(images, rng)
         if self.shift:
             images = _shift(images, self.shift, rng)
-        if self.zoom:
-            images = _zoom(images, self.zoom, rng)
+        if self.scale_jitter:
+            images = _crop_and_resize(images, self.scale_jitter, rng)
         if self.colour:
             images = _colour(images, self.colour, rng)
         if self.erase:
@@ -55,21 +67,17 @@ class ImageAugment:
         return images
 
     def batch(
-        self, images: Images, targets: Sequence[Any], rng: SampleRNG, progress: float
+        self, images: Images, targets: Sequence[Any], rng: SampleRNG, _progress: float = 0.0
     ) -> tuple[Tensor, Sequence[Any]]:
-        """The same with truths, which stay as they are."""
-        del progress
+        """Augment (B, H, W, C) uint8 images; the targets are returned as they are."""
         return self(torch.as_tensor(images), rng), targets
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings, for the run's record."""
         return asdict(self)
 
 
-FEW_EPOCHS = 5
-"""Up to so many, small pictures are not shifted: a picture that is seen a few times only need not be varied."""
-
-
-def suited(
+def default_policy(
     size: int,
     *,
     hflip_safe: bool | None,
@@ -77,37 +85,45 @@ def suited(
     kind: str = "auto",
     epochs: float | None = None,
 ) -> ImageAugment:
-    """The policy that suits pictures of `size` pixels; kind is "auto", "none" or "strong".
+    """Choose the augmentation for a dataset.
 
-    epochs: of the run, where they are known
-
-    symmetric says whether a mirrored picture is still a good example of its class. Where nobody said (None) it is
-    assumed, unless the classes are named like characters, or tell left from right.
+    Args:
+        size: Pixels a side of the images.
+        hflip_safe: Whether a mirrored image is a good example of its class. If unknown (None), it
+            is assumed to be, unless the classes are named like characters or distinguish left from
+            right.
+        classes: The class names.
+        kind: "auto", "none" or "strong".
+        epochs: Epochs of the run, if known.
     """
     if kind == "none":
         return ImageAugment()
     if hflip_safe is None:
-        words = {
-            word
-            for name in classes
-            for word in name.lower().replace("-", " ").replace("_", " ").split()
-        }
-        hflip_safe = not (
-            all(len(name) <= 1 or name.isdigit() for name in classes) or words & {"left", "right"}
-        )
-    shift = (
-        0
-        if epochs is not None and epochs <= FEW_EPOCHS and kind == "auto"
-        else max(1, round(size / 24))
-    )
+        hflip_safe = not _names_depend_on_direction(classes)
+    few_epochs = epochs is not None and epochs <= MAX_EPOCHS_WITHOUT_SHIFT and kind == "auto"
+    shift = 0 if few_epochs else max(1, round(size / 24))
     policy = ImageAugment(shift=shift, flip=hflip_safe)
-    if size > SMALL:
-        policy = replace(policy, shift=0, zoom=0.25, colour=0.2)
+    if size > MAX_SMALL_SIDE:
+        policy = replace(policy, shift=0, scale_jitter=0.25, colour=0.2)
     if kind == "strong":
         policy = replace(
-            policy, shift=2 * policy.shift, zoom=1.5 * policy.zoom, colour=0.3, erase=0.5
+            policy,
+            shift=2 * policy.shift,
+            scale_jitter=1.5 * policy.scale_jitter,
+            colour=0.3,
+            erase=0.5,
         )
     return policy
+
+
+def _names_depend_on_direction(classes: tuple[str, ...]) -> bool:
+    words = {
+        word
+        for name in classes
+        for word in name.lower().replace("-", " ").replace("_", " ").split()
+    }
+    characters = all(len(name) <= 1 or name.isdigit() for name in classes)
+    return characters or bool(words & {"left", "right"})
 
 
 def _flip(images: Tensor, rng: SampleRNG) -> Tensor:
@@ -115,31 +131,30 @@ def _flip(images: Tensor, rng: SampleRNG) -> Tensor:
     return torch.where(mirrored[:, :, None, None], images.flip(2), images)
 
 
-def _shift(images: Tensor, reach: int, rng: SampleRNG) -> Tensor:
+def _shift(images: Tensor, max_shift: int, rng: SampleRNG) -> Tensor:
     batch, height, width, _ = images.shape
-    by = (torch.from_numpy(rng.uniform(2)) * (2 * reach + 1)).long() - reach
+    by = (torch.from_numpy(rng.uniform(2)) * (2 * max_shift + 1)).long() - max_shift
     rows = (torch.arange(height) + by[:, :1]).clamp_(0, height - 1)
     columns = (torch.arange(width) + by[:, 1:]).clamp_(0, width - 1)
     return images[torch.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _zoom(images: Tensor, reach: float, rng: SampleRNG) -> Tensor:
-    draw = torch.from_numpy(rng.uniform(4))
-    side = 1 - reach * draw[:, :2]  # the share of width and height that is shown
-    centre = (2 * draw[:, 2:] - 1) * (
-        1 - side
-    )  # in grid_sample's coordinates, where the picture spans -1..1
+def _crop_and_resize(images: Tensor, jitter: float, rng: SampleRNG) -> Tensor:
+    draws = torch.from_numpy(rng.uniform(4))
+    side = 1 - jitter * draws[:, :2]  # of the crop, as a fraction of width and height
+    # In the coordinates of grid_sample, where the image spans -1 to 1.
+    centre = (2 * draws[:, 2:] - 1) * (1 - side)
     theta = torch.zeros(len(images), 2, 3)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = side[:, 0], side[:, 1], centre
     floats = images.permute(0, 3, 1, 2).float()
     grid = F.affine_grid(theta, list(floats.shape), align_corners=False)
-    seen = F.grid_sample(floats, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return seen.round_().to(torch.uint8).permute(0, 2, 3, 1)
+    crops = F.grid_sample(floats, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return crops.round_().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _colour(images: Tensor, reach: float, rng: SampleRNG) -> Tensor:
-    factor = 1 + reach * (2 * torch.from_numpy(rng.uniform(3)) - 1)
-    brightness, contrast, saturation = (column.view(-1, 1, 1, 1) for column in factor.unbind(1))
+def _colour(images: Tensor, strength: float, rng: SampleRNG) -> Tensor:
+    factors = 1 + strength * (2 * torch.from_numpy(rng.uniform(3)) - 1)
+    brightness, contrast, saturation = (column.view(-1, 1, 1, 1) for column in factors.unbind(1))
     floats = images.float() * brightness
     mean = floats.mean((1, 2, 3), keepdim=True)
     floats = mean + (floats - mean) * contrast
@@ -149,18 +164,17 @@ def _colour(images: Tensor, reach: float, rng: SampleRNG) -> Tensor:
     return floats.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _erase(images: Tensor, share: float, rng: SampleRNG) -> Tensor:
+def _erase(images: Tensor, probability: float, rng: SampleRNG) -> Tensor:
     _, height, width, _ = images.shape
-    draw = torch.from_numpy(rng.uniform(5))
-    side = 0.15 + 0.3 * draw[:, 1:3]  # of the picture's own sides
-    top, left = draw[:, 3] * (1 - side[:, 0]) * height, draw[:, 4] * (1 - side[:, 1]) * width
+    draws = torch.from_numpy(rng.uniform(5))
+    side = 0.15 + 0.3 * draws[:, 1:3]  # of the rectangle, as a fraction of height and width
+    top, left = draws[:, 3] * (1 - side[:, 0]) * height, draws[:, 4] * (1 - side[:, 1]) * width
+    bottom, right = top + side[:, 0] * height, left + side[:, 1] * width
     rows, columns = torch.arange(height), torch.arange(width)
-    inside = (
-        ((rows >= top[:, None]) & (rows < (top + side[:, 0] * height)[:, None]))[:, :, None]
-        & ((columns >= left[:, None]) & (columns < (left + side[:, 1] * width)[:, None]))[
-            :, None, :
-        ]
-        & (draw[:, 0] < share)[:, None, None]
+    in_rows = (rows >= top[:, None]) & (rows < bottom[:, None])
+    in_columns = (columns >= left[:, None]) & (columns < right[:, None])
+    erased = (
+        in_rows[:, :, None] & in_columns[:, None, :] & (draws[:, 0] < probability)[:, None, None]
     )
     mean = images.float().mean((1, 2), keepdim=True).round_().to(torch.uint8)
-    return torch.where(inside[..., None], mean, images)
+    return torch.where(erased[..., None], mean, images)

@@ -1,0 +1,1 @@
+"""Decoded images, cached on disk and memory-mapped."""

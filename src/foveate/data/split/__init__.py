@@ -1,0 +1,1 @@
+"""Train, valid and test splits: assignment, grouping, and the split file."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import SPLITS, Sample, SplitName
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import DataError
 
 
@@ -276,7 +276,7 @@ def iterative_stratify(
         left, 1
     )  # a rare class's want counts more: it is harder to put right later
     room = np.array(shares) * sum(map(len, units))
-    key = keys([samples[min(unit, key=lambda row: samples[row].id)].id for unit in units])
+    key = sample_keys([samples[min(unit, key=lambda row: samples[row].id)].id for unit in units])
     order = np.argsort(SampleRNG(key, seed).uniform(1)[:, 0], kind="stable").tolist()
     places = [-1] * len(units)
 

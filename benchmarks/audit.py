@@ -1,10 +1,11 @@
-"""What the audit finds of faults that were planted in real sets, and how often it cries wolf.
+"""Recall and false alarms of the audit on faults planted into real datasets.
 
-    python benchmarks/audit.py ROOT [--only copies labels boxes pictures speed] [--pictures 5000]
+    python benchmarks/audit.py ROOT [--only copies labels boxes images speed] [--images 5000]
 
-ROOT holds cifar10/ (a folder per class under train/ and test/), bccd/, coco128/ and nuclei/. Each fault is planted at a known
-rate into a set that was audited before: recall is the share of planted samples that the check names; false alarms are
-samples that it names and that were neither spoilt nor named before. What it names in the set as published is counted apart.
+ROOT holds cifar10/ (a folder per class under train/ and test/), bccd/, coco128/ and nuclei/. Each
+fault is planted at a known rate into a dataset that was audited before. Recall is the share of
+planted samples that the check names; false alarms are samples that it names and that were neither
+damaged nor named before. What it names in the dataset as published is counted separately.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from faults import (
-    away,
-    beyond,
     brighter,
     crop,
-    doubled,
+    cross_border,
+    duplicate_box,
     flatten,
     half,
     jpeg,
-    knotted,
-    moved,
-    redrawn,
+    outside,
+    self_crossing,
     shrink,
     swap,
+    with_box,
+    with_image,
 )
 from foveate import formats
 from foveate.annotations import Label
@@ -45,13 +46,13 @@ from foveate.data.dataset import ArraySource, Dataset, Sample
 RATE = 0.05
 
 
-def see(dataset: Dataset[Any]) -> tuple[tuple[str, ...], Any]:
-    seen = survey(dataset)
-    return seen.hashes, seen.image_stats
+def hashes_and_stats(dataset: Dataset[Any]) -> tuple[tuple[str, ...], Any]:
+    surveyed = survey(dataset)
+    return surveyed.hashes, surveyed.image_stats
 
 
 def in_memory(dataset: Dataset[Any]) -> Dataset[Any]:
-    """Decoded once; the audit is then run many times."""
+    """Decode once; the audit then runs many times."""
     samples = [replace(s, source=ArraySource(s.source.read()[None], 0)) for s in dataset]
     return replace(dataset, samples=samples)
 
@@ -60,13 +61,16 @@ def in_memory(dataset: Dataset[Any]) -> Dataset[Any]:
 
 
 def copies(name: str, dataset: Dataset[Any], seed: int = 0) -> None:
-    """Copies of RATE of the pictures by each change, all in one set."""
+    """Add copies of RATE of the images for each change, all to one dataset."""
     rng = np.random.default_rng(seed)
-    hashes, rows = see(dataset)
+    hashes, rows = hashes_and_stats(dataset)
     known = {tuple(pair) for pair in duplicates.find(hashes, rows).pairs.tolist()}
     changes: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "JPEG q50": jpeg, "half the size": half, "5% crop": lambda image: crop(image, rng), "brightness +20%": brighter,
-    }  # fmt: skip
+        "JPEG q50": jpeg,
+        "half the size": half,
+        "5% crop": lambda image: crop(image, rng),
+        "brightness +20%": brighter,
+    }
     count = max(1, round(RATE * len(dataset)))
     order = rng.permutation(len(dataset))
     planted: dict[tuple[int, int], str] = {}
@@ -80,18 +84,19 @@ def copies(name: str, dataset: Dataset[Any], seed: int = 0) -> None:
                     ArraySource(change(dataset[int(row)].source.read())[None], 0),
                 )
             )
-    hashes, rows = see(replace(dataset, samples=samples))
+    hashes, rows = hashes_and_stats(replace(dataset, samples=samples))
     began = time.perf_counter()
-    found = duplicates.find(hashes, rows)
+    clusters = duplicates.find(hashes, rows)
     took = time.perf_counter() - began
-    pairs = {tuple(pair) for pair in found.pairs.tolist()}
-    same = {pair for pair in planted if found.clusters[pair[0]] == found.clusters[pair[1]]}
+    pairs = {tuple(pair) for pair in clusters.pairs.tolist()}
+    same = {pair for pair in planted if clusters.clusters[pair[0]] == clusters.clusters[pair[1]]}
     for what in changes:
-        mine = [pair for pair, kind in planted.items() if kind == what]
+        of_change = [pair for pair, change in planted.items() if change == what]
         print(
-            f"{name} {what}: recall {sum(pair in same for pair in mine) / len(mine):.1%} of {len(mine)}"
+            f"{name} {what}: recall {sum(pair in same for pair in of_change) / len(of_change):.1%} "
+            f"of {len(of_change)}"
         )
-    # A pair of two copies of one original, or of a copy with a published copy of it, is no false alarm.
+    # Two copies of one original, or a copy and a published copy of it, are no false alarm.
     origin = {copy: row for row, copy in planted}
     old = duplicates.components(len(samples), np.array(sorted(known), np.int64).reshape(-1, 2))
     wrong = [
@@ -100,18 +105,20 @@ def copies(name: str, dataset: Dataset[Any], seed: int = 0) -> None:
         if old[origin.get(p[0], p[0])] != old[origin.get(p[1], p[1])]
     ]
     print(
-        f"{name}: {len(known)} pairs in the set as published; false alarms {len(wrong)} of {len(pairs)} pairs, precision "
-        f"{1 - len(wrong) / max(1, len(pairs)):.1%}; {len(samples):,} pictures in {took:.1f} s",
+        f"{name}: {len(known)} pairs in the dataset as published; "
+        f"false alarms {len(wrong)} of {len(pairs)} pairs, "
+        f"precision {1 - len(wrong) / max(1, len(pairs)):.1%}; "
+        f"{len(samples):,} images in {took:.1f} s",
         flush=True,
     )
 
 
-def sheet(dataset: Dataset[Any], path: Path, most: int = 60) -> int:
-    """A contact sheet of the pairs in a set as published, to be looked at. Returns how many there are."""
-    hashes, rows = see(dataset)
+def sheet(dataset: Dataset[Any], path: Path, max_pairs: int = 60) -> int:
+    """Write a contact sheet of the pairs in a dataset as published; returns their number."""
+    hashes, rows = hashes_and_stats(dataset)
     pairs = duplicates.find(hashes, rows).pairs
-    canvas = Image.new("RGB", (10 * 136, -(-min(most, len(pairs)) // 10) * 72 or 1), "white")
-    for i, pair in enumerate(pairs[:most]):
+    canvas = Image.new("RGB", (10 * 136, -(-min(max_pairs, len(pairs)) // 10) * 72 or 1), "white")
+    for i, pair in enumerate(pairs[:max_pairs]):
         for j, row in enumerate(pair):
             image = dataset[int(row)].source.read()
             shown = Image.fromarray(image if image.shape[2] == 3 else image[..., 0]).resize(
@@ -126,55 +133,60 @@ def sheet(dataset: Dataset[Any], path: Path, most: int = 60) -> int:
 
 
 def planted(
-    name: str, dataset: Dataset[Any], check: str, spoil: Callable[[Sample[Any]], Sample[Any] | None]
+    name: str,
+    dataset: Dataset[Any],
+    check: str,
+    damage: Callable[[Sample[Any]], Sample[Any] | None],
 ) -> None:
-    """Spoil RATE of the samples and see what the check names."""
-    hashes, rows = see(dataset)
+    """Damage RATE of the samples and count what the check names."""
+    hashes, rows = hashes_and_stats(dataset)
     before = {id for f in audit(dataset, hashes, rows).findings if f.check == check for id in f.ids}
     order = np.random.default_rng(0).permutation(len(dataset))
-    samples, spoilt = list(dataset.samples), set()
+    samples, damaged = list(dataset.samples), set()
     for row in order:
-        if len(spoilt) >= max(3, round(RATE * len(dataset))):
+        if len(damaged) >= max(3, round(RATE * len(dataset))):
             break
-        if samples[row].id not in before and (changed := spoil(samples[row])) is not None:
+        if samples[row].id not in before and (changed := damage(samples[row])) is not None:
             samples[row] = changed
-            spoilt.add(changed.id)
+            damaged.add(changed.id)
     changed_set = replace(dataset, samples=samples)
-    hashes, rows = see(changed_set)
+    hashes, rows = hashes_and_stats(changed_set)
     named = {
         id for f in audit(changed_set, hashes, rows).findings if f.check == check for id in f.ids
     }
-    alarms = named - spoilt - before
+    alarms = named - damaged - before
     print(
-        f"{name} | {check} | {len(spoilt)} | {len(named & spoilt) / len(spoilt):.0%} | {len(alarms)} of "
-        f"{len(dataset) - len(spoilt)} | {len(before)}",
+        f"{name} | {check} | {len(damaged)} | {len(named & damaged) / len(damaged):.0%} | "
+        f"{len(alarms)} of {len(dataset) - len(damaged)} | {len(before)}",
         flush=True,
     )
 
 
-def make_images(name: str, dataset: Dataset[Any]) -> None:
+def plant_images(name: str, dataset: Dataset[Any]) -> None:
     def blur(image: np.ndarray) -> np.ndarray:
         colour = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
         return np.array(
             Image.fromarray(colour).filter(ImageFilter.GaussianBlur(max(2, image.shape[0] / 40)))
         )
 
-    planted(name, dataset, "blank", redrawn(lambda i: np.full_like(i, 128)))
-    planted(name, dataset, "blurred", redrawn(blur))
-    planted(name, dataset, "too dark", redrawn(lambda i: i // 12))
-    planted(name, dataset, "too bright", redrawn(lambda i: 255 - (255 - i) // 12))
-    if len({sample.source.read().shape for sample in dataset}) < 20:  # else sizes say nothing
-        planted(name, dataset, "odd shape", redrawn(lambda i: i[: i.shape[0] // 4]))
-        planted(name, dataset, "small", redrawn(lambda i: i[::4, ::4]))
+    planted(name, dataset, "blank", with_image(lambda i: np.full_like(i, 128)))
+    planted(name, dataset, "blurred", with_image(blur))
+    planted(name, dataset, "too dark", with_image(lambda i: i // 12))
+    planted(name, dataset, "too bright", with_image(lambda i: 255 - (255 - i) // 12))
+    if (
+        len({sample.source.read().shape for sample in dataset}) < 20
+    ):  # otherwise sizes vary too much
+        planted(name, dataset, "odd shape", with_image(lambda i: i[: i.shape[0] // 4]))
+        planted(name, dataset, "small", with_image(lambda i: i[::4, ::4]))
 
 
 def files(root: Path) -> None:
-    """Broken files, planted into a copy of 1,000 CIFAR-10 pictures."""
+    """Plant broken files into a copy of 1,000 CIFAR-10 images."""
     with tempfile.TemporaryDirectory() as place:
         chosen = [
             p
-            for kind in sorted((root / "cifar10/train").iterdir())
-            for p in sorted(kind.iterdir())[:100]
+            for folder in sorted((root / "cifar10/train").iterdir())
+            for p in sorted(folder.iterdir())[:100]
         ]
         for path in chosen:
             target = Path(place, "set", path.parent.name, path.name)
@@ -184,30 +196,29 @@ def files(root: Path) -> None:
         ways: dict[str, Callable[[Path], Any]] = {
             "cut short": lambda p: p.write_bytes(p.read_bytes()[:-200]),
             "empty": lambda p: p.write_bytes(b""),
-            "not a picture": lambda p: p.write_bytes(b"<html>" * 50),
+            "not an image": lambda p: p.write_bytes(b"<html>" * 50),
             "wrong ending": lambda p: Image.open(p).save(p, "PNG"),
         }
         order = np.random.default_rng(0).permutation(len(every))
-        spoilt = {}
+        damaged = {}
         for number, (what, way) in enumerate(ways.items()):
             for row in order[number * 10 : number * 10 + 10]:
                 way(every[row])
-                spoilt[every[row].relative_to(Path(place, "set")).as_posix()] = what
+                damaged[every[row].relative_to(Path(place, "set")).as_posix()] = what
         seen = survey(formats.read(Path(place, "set")))
         named = {
             id: f.check for f in audit(seen.dataset, seen.hashes, seen.image_stats).findings
             if f.check in ("cannot be used", "wrong ending") for id in f.ids
         }  # fmt: skip
         for what in ways:
-            mine = [id for id, how in spoilt.items() if how == what]
-            print(
-                f"CIFAR-10, 1,000 | {what} | {len(mine)} | {sum(id in named for id in mine) / len(mine):.0%}"
-            )
-        print(f"files: false alarms {len(named.keys() - spoilt.keys())}")
+            ids = [id for id, way in damaged.items() if way == what]
+            recall = sum(id in named for id in ids) / len(ids)
+            print(f"CIFAR-10, 1,000 | {what} | {len(ids)} | {recall:.0%}")
+        print(f"files: false alarms {len(named.keys() - damaged.keys())}")
 
 
 def labels(root: Path, count: int) -> None:
-    """5% of CIFAR-10 train labels flipped to another class; how many are in the first tenth of the list by doubt."""
+    """Flip 5% of CIFAR-10 train labels; print the share in the first tenth of the ranking."""
     from foveate.audit.label_errors import find_label_errors
     from foveate.data.cache.decoding import decode
 
@@ -229,18 +240,20 @@ def labels(root: Path, count: int) -> None:
     deep = find_label_errors(seen, clusters)
     took = time.perf_counter() - began
     first = np.argsort(-deep.doubt, kind="stable")[: len(chosen) // 10]
-    found = len(flipped & set(first.tolist()))
+    ranked = len(flipped & set(first.tolist()))
     named = set(deep.suspects)
     print(
-        f"CIFAR-10, {len(chosen):,} labels, {len(flipped):,} flipped: {found / len(flipped):.1%} in the first tenth by doubt; "
-        f"confident learning names {len(named):,}, recall {len(named & flipped) / len(flipped):.1%}, precision "
-        f"{len(named & flipped) / max(1, len(named)):.1%}; {took:.0f} s",
+        f"CIFAR-10, {len(chosen):,} labels, {len(flipped):,} flipped: "
+        f"{ranked / len(flipped):.1%} in the first tenth by margin; "
+        f"confident learning names {len(named):,}, "
+        f"recall {len(named & flipped) / len(flipped):.1%}, "
+        f"precision {len(named & flipped) / max(1, len(named)):.1%}; {took:.0f} s",
         flush=True,
     )
 
 
 def speed(root: Path) -> None:
-    """A whole audit of 5,000 pictures, decoding included; and the search for copies among 60,000."""
+    """Time a whole audit of 5,000 and of 60,000 images, decoding included."""
     import os
 
     whole = formats.read(root / "cifar10")
@@ -257,7 +270,8 @@ def speed(root: Path) -> None:
             searched = time.perf_counter()
             audit(seen.dataset, seen.hashes, seen.image_stats)
             print(
-                f"{len(dataset):,} pictures: decoded in {decoded - began:.1f} s, copies found in {searched - decoded:.1f} s, "
+                f"{len(dataset):,} images: decoded in {decoded - began:.1f} s, "
+                f"copies found in {searched - decoded:.1f} s, "
                 f"whole audit {time.perf_counter() - searched + decoded - began:.1f} s",
                 flush=True,
             )
@@ -269,11 +283,11 @@ def main() -> None:
     )
     options.add_argument("root", type=Path)
     options.add_argument(
-        "--only", nargs="+", default=["copies", "pictures", "boxes", "files", "speed", "labels"]
+        "--only", nargs="+", default=["copies", "images", "boxes", "files", "speed", "labels"]
     )
-    options.add_argument("--pictures", type=int, default=5000, help="of CIFAR-10")
+    options.add_argument("--images", type=int, default=5000, help="of CIFAR-10")
     options.add_argument(
-        "--sheet", type=Path, help="write the pairs of the published set as one picture"
+        "--sheet", type=Path, help="write the pairs of the published dataset as one image"
     )
     given = options.parse_args()
     root = given.root
@@ -287,21 +301,21 @@ def main() -> None:
         copies("CIFAR-10", in_memory(cifar))
         for name, dataset in sets.items():
             copies(name, in_memory(dataset))
-    if "pictures" in given.only:
-        print("set | check | planted | recall | false alarms | in the set as published")
-        make_images("CIFAR-10", in_memory(replace(cifar, samples=cifar.samples[:1000])))
+    if "images" in given.only:
+        print("dataset | check | planted | recall | false alarms | in the dataset as published")
+        plant_images("CIFAR-10", in_memory(replace(cifar, samples=cifar.samples[:1000])))
         for name, dataset in sets.items():
-            make_images(name, in_memory(dataset))
+            plant_images(name, in_memory(dataset))
     if "boxes" in given.only:
         for name in ("BCCD", "COCO128"):
             dataset = in_memory(sets[name])
             for check, change in {
-                "box with swapped corners": swap, "box without area": flatten, "box outside its picture": away,
-                "box leaves its picture": beyond, "tiny box": shrink,
+                "box with swapped corners": swap, "box without area": flatten, "box outside its picture": outside,
+                "box leaves its picture": cross_border, "tiny box": shrink,
             }.items():  # fmt: skip
-                planted(name, dataset, check, moved(change))
-            planted(name, dataset, "box drawn twice", doubled)
-        planted("COCO128", in_memory(sets["COCO128"]), "outline crosses itself", knotted)
+                planted(name, dataset, check, with_box(change))
+            planted(name, dataset, "box drawn twice", duplicate_box)
+        planted("COCO128", in_memory(sets["COCO128"]), "outline crosses itself", self_crossing)
     if "files" in given.only:
         files(root)
     if "speed" in given.only:

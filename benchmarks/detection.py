@@ -1,13 +1,14 @@
-"""Object detection: how good in how many minutes, and how many milliseconds a picture.
+"""Object detection: metrics after a few minutes, and milliseconds per image.
 
-    python benchmarks/detection.py good DATA --size 320 --minutes 12 --seeds 0 1 2
+    python benchmarks/detection.py accuracy DATA --size 320 --minutes 12 --seeds 0 1 2
     python benchmarks/detection.py overfit DATA --size 416 --minutes 12
     python benchmarks/detection.py speed
 
-`good` runs `foveate train` and `foveate test` as a user does, a process each, and tells the test part's figures and the seconds of
-the processes, start-up included. `overfit` trains on pictures (on their masks with --task instance) and validates on the very same
-ones: what it can't learn by heart is wired wrongly. `speed` times the net alone, forwards and backwards, and `Run.answer`-like
-prediction on random pictures, on one core and on two, and relates training to what the machine reaches in a product of matrices.
+`accuracy` runs `foveate train` and `foveate test` as a user does, a process each, and prints the
+metrics of the test split and the seconds of the processes, start-up included. `overfit` trains on
+images (on their masks with --task instance) and validates on the same ones: a failure to overfit
+shows a bug. `speed` times training and prediction on random images, on one core and on two, and
+relates training to the machine's speed in a matrix product.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from measure import foveate, median, over, told
+from measure import combine, format_row, foveate, median
 
-SHOWN = ("map50", "map", "map75", "recall")
+METRICS = ("map50", "map", "map75", "recall")
 
 
-def good(
+def accuracy(
     data: str, size: int | None, minutes: list[float], seeds: list[int], more: list[str]
 ) -> None:
     """Train and test with each budget and seed."""
@@ -50,7 +51,7 @@ def good(
                 trained = foveate("train", data, *options, *more)
                 tested = foveate("test", str(run))
                 results = json.loads((run / "results.json").read_text())
-            metrics = {name: results["test"][name]["value"] for name in SHOWN}
+            metrics = {name: results["test"][name]["value"] for name in METRICS}
             best = max(
                 metric[results["primary"]]["value"]
                 for metric in results["baseline"]["test"].values()
@@ -64,16 +65,20 @@ def good(
                     "epochs": results["epochs"],
                 }
             )
-            print(f"{budget:g} min, seed {seed}: {told(rows[-1])}", flush=True)
+            print(f"{budget:g} min, seed {seed}: {format_row(rows[-1])}", flush=True)
         if len(rows) > 1:
             print(
-                f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+                f"{budget:g} min, median of {len(rows)}: "
+                f"{format_row(combine(rows, statistics.median))}",
                 flush=True,
             )
 
 
 def overfit(data: str, task: str, size: int, minutes: float, batch: int) -> None:
-    """Learn a set by heart: the same pictures are train (four times, so that they are validated on less often), valid and test."""
+    """Overfit: the same images are train, valid and test.
+
+    They are in train four times, so that validation is rarer.
+    """
     import foveate as fv
 
     dataset = fv.load(data)
@@ -88,14 +93,15 @@ def overfit(data: str, task: str, size: int, minutes: float, batch: int) -> None
             whole, task=task, out=Path(folder) / "run", size=size, minutes=minutes, augment="none",
             batch_size=batch, allow_leak=True, allow_errors=True,
         )  # fmt: skip
-        metrics = {name: run.results["valid"][name]["value"] for name in (*SHOWN, "map_small")}
+        metrics = {name: run.results["valid"][name]["value"] for name in (*METRICS, "map_small")}
         print(
-            told({**metrics, **run.results["seconds"], "epochs": run.results["epochs"]}), flush=True
+            format_row({**metrics, **run.results["seconds"], "epochs": run.results["epochs"]}),
+            flush=True,
         )
 
 
 def speed(sizes: list[int], models: list[str]) -> None:
-    """Milliseconds a picture."""
+    """Print milliseconds per image."""
     import torch
 
     from foveate import models as registry
@@ -109,15 +115,15 @@ def speed(sizes: list[int], models: list[str]) -> None:
     for cores in (1, 2):
         torch.set_num_threads(cores)
         matrix = {kind: _matrix_speed(kind) for kind in (torch.float32, torch.bfloat16)}
-        told = ", ".join(
+        speeds = ", ".join(
             f"{str(kind).split('.')[1]} {rate / 1e9:.0f} GFLOP/s" for kind, rate in matrix.items()
         )
-        print(f"{cores} core(s), product of 2048 x 2048 matrices: {told}", flush=True)
+        print(f"{cores} cores, product of 2048 x 2048 matrices: {speeds}", flush=True)
         for name in models:
             recipe = registry.find(name).recipe(pretrained=False)
-            half = (
+            dtype = (
                 torch.bfloat16
-                if device.bf16_is_faster(torch.device("cpu"), on_cpu=recipe.half)
+                if device.bf16_is_faster(torch.device("cpu"), on_cpu=recipe.bf16)
                 else None
             )
             for size in sizes:
@@ -126,21 +132,23 @@ def speed(sizes: list[int], models: list[str]) -> None:
                 net = VisionModel(task.head(backbone), size=size, mean=[110.0] * 3, std=[60.0] * 3)
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 batch = _batch(rng, size)
-                trained, work = _training(net, task, batch, half)
+                trained, work = _training(net, task, batch, dtype)
                 images = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(8)]
                 net.eval()
                 alone = median(lambda net=net, images=images: task.predict(net, images[:1]))
                 many = median(lambda net=net, images=images: task.predict(net, images)) / len(
                     images
                 )
-                composed = BoxAugment(True, 0.5, 0.2, 0.2, 0.5)
-                share = work / trained / matrix[half or torch.float32]
+                policy = BoxAugment(True, 0.5, 0.2, 0.2, 0.5)
+                share = work / trained / matrix[dtype or torch.float32]
                 weights = sum(weight.numel() for weight in net.parameters())
                 print(
-                    f"{name} {size} px, {weights / 1e6:.2f} M weights, {work / 6e9:.2f} G multiply-adds: training "
-                    f"{1e3 * trained:.1f} ms a picture ({str(half or torch.float32).split('.')[1]}; {share:.0%} of the product of "
-                    f"matrices), augmentation {1e3 * _augmenting(composed, batch):.1f}, answering {1e3 * alone:.1f} alone, "
-                    f"{1e3 * many:.1f} of {len(images)}",
+                    f"{name} {size} px, {weights / 1e6:.2f} M weights, "
+                    f"{work / 6e9:.2f} G multiply-adds: training "
+                    f"{1e3 * trained:.1f} ms an image "
+                    f"({str(dtype or torch.float32).split('.')[1]}; {share:.0%} of the matrix product's speed), "
+                    f"augmentation {1e3 * _augmenting(policy, batch):.1f}, "
+                    f"predicting {1e3 * alone:.1f} alone, {1e3 * many:.1f} of {len(images)}",
                     flush=True,
                 )
 
@@ -153,7 +161,7 @@ def _matrix_speed(kind: Any) -> float:
 
 
 def _batch(rng: np.random.Generator, size: int) -> tuple[Any, list[Any]]:
-    """16 pictures of noise, ten boxes in each."""
+    """16 images of noise, ten boxes in each."""
     import torch
 
     from foveate.annotations import Boxes
@@ -166,16 +174,16 @@ def _batch(rng: np.random.Generator, size: int) -> tuple[Any, list[Any]]:
     return torch.from_numpy(rng.integers(0, 255, (16, 3, size, size), dtype=np.uint8)), targets
 
 
-def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> tuple[float, float]:
-    """Seconds a picture of forward, loss, backward and update; and operations a picture: six for each multiply-add."""
+def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], dtype: Any) -> tuple[float, float]:
+    """Seconds per image of a training step, and operations per image: six per multiply-add."""
     import torch
 
-    from foveate.data.rng import SampleRNG, keys
+    from foveate.data.rng import SampleRNG, sample_keys
     from foveate.training.optim import optimizer
 
     images, targets = batch
     inputs, target = task.collate(
-        images, targets, SampleRNG(keys([f"{row}" for row in range(16)]), seed=0)
+        images, targets, SampleRNG(sample_keys([f"{row}" for row in range(16)]), seed=0)
     )
     built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
     work = [0]
@@ -194,7 +202,7 @@ def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> t
     net.train()
 
     def step() -> None:
-        with torch.autocast("cpu", dtype=half, enabled=half is not None):
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
             loss = task.loss(net(*inputs), target)["total"]
         loss.backward()
         built.step()
@@ -204,10 +212,10 @@ def _training(net: Any, task: Any, batch: tuple[Any, list[Any]], half: Any) -> t
 
 
 def _augmenting(policy: Any, batch: tuple[Any, list[Any]]) -> float:
-    from foveate.data.rng import SampleRNG, keys
+    from foveate.data.rng import SampleRNG, sample_keys
 
     images = batch[0].permute(0, 2, 3, 1).contiguous()
-    rng = SampleRNG(keys([f"{row}" for row in range(16)]), seed=0)
+    rng = SampleRNG(sample_keys([f"{row}" for row in range(16)]), seed=0)
     return median(lambda: policy.batch(images, batch[1], rng, 0.0)) / len(images)
 
 
@@ -216,7 +224,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    one = kinds.add_parser("good")
+    one = kinds.add_parser("accuracy")
     one.add_argument("data")
     one.add_argument("--size", type=int)
     one.add_argument("--minutes", type=float, nargs="+", default=[12.0])
@@ -231,8 +239,8 @@ if __name__ == "__main__":
     other.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
     other.add_argument("--models", nargs="+", default=["yolo", "yolo:s", "tiny_cnn"])
     given, more = parser.parse_known_args()
-    if given.kind == "good":
-        good(given.data, given.size, given.minutes, given.seeds, more)
+    if given.kind == "accuracy":
+        accuracy(given.data, given.size, given.minutes, given.seeds, more)
     elif given.kind == "overfit":
         overfit(given.data, given.task, given.size, given.minutes, given.batch)
     else:

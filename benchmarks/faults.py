@@ -1,4 +1,4 @@
-"""Ways to spoil a picture, a box or an outline: what the benchmark of the audit plants into real sets."""
+"""Ways to damage an image, a box or a polygon, for the benchmark of the audit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from foveate.annotations import Instances, Polygon
 from foveate.data.dataset import ArraySource, Sample
 
-# --- pictures
+# --- images
 
 
 def jpeg(image: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def half(image: np.ndarray) -> np.ndarray:
 
 
 def crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """5% of each side cut away, at a random place, at least a pixel."""
+    """Crop 5% of each side, at least a pixel, at a random place."""
     cut = [max(1, round(0.05 * side)) for side in image.shape[:2]]
     top, left = (int(rng.integers(0, c + 1)) for c in cut)
     return image[top : top + image.shape[0] - cut[0], left : left + image.shape[1] - cut[1]]
@@ -41,36 +41,36 @@ def brighter(image: np.ndarray) -> np.ndarray:
     return np.clip(image * 1.2, 0, 255).astype(np.uint8)
 
 
-def redrawn(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Sample[Any]], Sample[Any]]:
+def with_image(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Sample[Any]], Sample[Any]]:
     return lambda sample: replace(
         sample, source=ArraySource(np.ascontiguousarray(change(sample.source.read()))[None], 0)
     )
 
 
-# --- boxes and outlines
+# --- boxes and polygons
 
 
 Move = Callable[[np.ndarray, tuple[int, int]], None]
 
 
-def moved(change: Move) -> Callable[[Sample[Any]], Sample[Any] | None]:
-    """One box of the sample changed in place."""
+def with_box(change: Move) -> Callable[[Sample[Any]], Sample[Any] | None]:
+    """Change one box of the sample."""
 
-    def spoil(sample: Sample[Any]) -> Sample[Any] | None:
+    def damage(sample: Sample[Any]) -> Sample[Any] | None:
         target = sample.target.boxes if isinstance(sample.target, Instances) else sample.target
         if not len(target):
             return None
         corners = target.corners.copy()
         change(corners[0], target.size)
-        made = replace(target, corners=corners)
+        boxes = replace(target, corners=corners)
         return replace(
             sample,
-            target=Instances(made, sample.target.shapes)
+            target=Instances(boxes, sample.target.shapes)
             if isinstance(sample.target, Instances)
-            else made,
+            else boxes,
         )
 
-    return spoil
+    return damage
 
 
 def swap(box: np.ndarray, _: tuple[int, int]) -> None:
@@ -81,11 +81,11 @@ def flatten(box: np.ndarray, _: tuple[int, int]) -> None:
     box[2] = box[0]
 
 
-def away(box: np.ndarray, size: tuple[int, int]) -> None:
+def outside(box: np.ndarray, size: tuple[int, int]) -> None:
     box[[0, 2]] += size[1]
 
 
-def beyond(box: np.ndarray, size: tuple[int, int]) -> None:
+def cross_border(box: np.ndarray, size: tuple[int, int]) -> None:
     box[2] = size[1] + 20
 
 
@@ -93,13 +93,13 @@ def shrink(box: np.ndarray, _: tuple[int, int]) -> None:
     box[2:] = box[:2] + 1
 
 
-def doubled(sample: Sample[Any]) -> Sample[Any] | None:
+def duplicate_box(sample: Sample[Any]) -> Sample[Any] | None:
     target = sample.target
     return replace(sample, target=target[np.r_[np.arange(len(target)), 0]]) if len(target) else None
 
 
-def knotted(sample: Sample[Any]) -> Sample[Any] | None:
-    """Two corners of an outline exchanged, a quarter of it apart."""
+def self_crossing(sample: Sample[Any]) -> Sample[Any] | None:
+    """Swap two vertices of a polygon that lie far apart."""
     shapes = list(sample.target.shapes)
     for row, shape in enumerate(shapes):
         if isinstance(shape, Polygon) and len(shape.outlines[0]) >= 12:

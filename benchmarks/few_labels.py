@@ -1,10 +1,12 @@
-"""Few labels: trained on them alone, against trained on them and on what that very run proposes for the rest.
+"""Few labels: training on them alone, against training on them and on proposals for the rest.
 
     python benchmarks/few_labels.py --labels 5 20 100 --seeds 0 1 2
 
-Of the built-in digits 270 pictures are the validation part and 270 the test part, the same for all; of the others so many a class have
-labels, drawn by the seed. `labelling.label` writes what the first run says of the rest; the surer half, or all, is added, whichever
-has the lower log loss on the validation part; and a second run is trained from random weights on both. All runs take equally many steps.
+Of the built-in digits 270 images are the valid split and 270 the test split, the same for all.
+Of the others a few per class have labels, drawn by the seed. `inference.label.label` writes the
+first run's proposals for the rest. The more confident half, or all, is added, whichever has the
+lower log loss on the valid split, and a second run trains from random weights on both. All runs
+take equally many steps.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ BATCH = 128
 
 
 def digits(labels: int, seed: int) -> tuple[dict[str, list[Any]], list[Any]]:
-    """Samples with labels by part, and those of the train part whose labels nobody is told."""
+    """Labelled samples by split, and the samples of the train split whose labels are hidden."""
     from dataclasses import replace
 
     import foveate as fv
@@ -50,8 +52,8 @@ def trained(splits: dict[str, list[Any]], seed: int, steps: int, out: Path) -> A
 
     samples = [replace(sample, split=split) for split, some in splits.items() for sample in some]
     per_epoch = -(-len(splits["train"]) // BATCH)
-    # Copies of a digit's few pixels occur by chance; parts are the same for both ways.
-    given = {
+    # With so few pixels, copies occur by chance; the splits are the same for both ways.
+    settings = {
         "size": 24,
         "epochs": steps / per_epoch,
         "batch_size": BATCH,
@@ -63,12 +65,12 @@ def trained(splits: dict[str, list[Any]], seed: int, steps: int, out: Path) -> A
         fv.Dataset("digits", "classification", classes, samples, hflip_safe=False),
         seed=seed,
         out=out,
-        **given,
+        **settings,
     )
 
 
-def proposed(run: Any, rest: Sequence[Any], folder: Path) -> list[tuple[float, Any, bool]]:
-    """How sure, the sample with the proposed label, and whether that is right; surest first."""
+def propose(run: Any, rest: Sequence[Any], folder: Path) -> list[tuple[float, Any, bool]]:
+    """(confidence, sample with the proposed label, whether correct), most confident first."""
     from dataclasses import replace
 
     import foveate as fv
@@ -81,12 +83,13 @@ def proposed(run: Any, rest: Sequence[Any], folder: Path) -> list[tuple[float, A
     proposals = label(run, folder / "rest", folder / "proposed")
     read = fv.load(folder / "proposed")
     names = {sample.source.path.name: read.classes[sample.target.index] for sample in read}
-    classes, found = run.task.classes, []
+    classes, proposed = run.task.classes, []
     for one in proposals:
         sample, index = rest[int(Path(one.id).stem)], run.task.classes.index(names[one.id])
-        found.append((one.sure, replace(sample, target=Label(index)), index == sample.target.index))
+        correct = index == sample.target.index
+        proposed.append((one.confidence, replace(sample, target=Label(index)), correct))
     assert set(names.values()) <= set(classes)
-    return sorted(found, key=lambda one: -one[0])
+    return sorted(proposed, key=lambda one: -one[0])
 
 
 def compare(labels: int, seed: int, steps: int) -> dict[str, float]:
@@ -94,20 +97,20 @@ def compare(labels: int, seed: int, steps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         alone = trained(splits, seed, steps, folder / "alone")
-        found = proposed(alone, rest, folder)
+        ranked = propose(alone, rest, folder)
         tried = []
         for share in SHARES:
-            some = found[: round(share * len(found))]
+            some = ranked[: round(share * len(ranked))]
             more = {**splits, "train": [*splits["train"], *(sample for _, sample, _ in some)]}
             run = trained(more, seed, steps, folder / f"both-{share}")
-            right = float(np.mean([right for *_, right in some]))
-            tried.append((run.results["valid"]["log_loss"]["value"], share, right, run))
-        _, share, right, both = min(tried, key=lambda one: one[0])
+            precision = float(np.mean([correct for *_, correct in some]))
+            tried.append((run.results["valid"]["log_loss"]["value"], share, precision, run))
+        _, share, precision, both = min(tried, key=lambda one: one[0])
         return {
             "labels alone": alone.test()["accuracy"]["value"],
-            "and proposals": both.test()["accuracy"]["value"],
+            "with proposals": both.test()["accuracy"]["value"],
             "share taken": share,
-            "of these right": right,
+            "of these correct": precision,
         }
 
 
@@ -123,12 +126,13 @@ def main() -> None:
         rows = []
         for seed in given.seeds:
             rows.append(compare(labels, seed, given.steps))
-            told = ", ".join(f"{name} {value:.4f}" for name, value in rows[-1].items())
-            print(f"{labels} a class, seed {seed}: {told}", flush=True)
+            row = ", ".join(f"{name} {value:.4f}" for name, value in rows[-1].items())
+            print(f"{labels} per class, seed {seed}: {row}", flush=True)
         for name in rows[0]:
             values = [row[name] for row in rows]
             print(
-                f"  {name}: {statistics.median(values):.4f} ({min(values):.4f} to {max(values):.4f}), n = {len(rows)}"
+                f"  {name}: {statistics.median(values):.4f} "
+                f"({min(values):.4f} to {max(values):.4f}), n = {len(rows)}"
             )
 
 

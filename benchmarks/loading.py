@@ -1,18 +1,22 @@
-"""Pictures a second on their way to the net: foveate's cache and batches against torchvision's ImageFolder and DataLoader.
+"""Images per second: foveate's cache and batches against torchvision's ImageFolder and DataLoader.
 
-    python benchmarks/loading.py FOLDER --size 32 [--pictures 50000] [--rounds 5] [--workers 0 2]
+    python benchmarks/loading.py FOLDER --size 32 [--images 50000] [--rounds 5] [--workers 0 2]
 
-All pictures below FOLDER, whatever its layout, are copied into a temporary folder of two classes (which ImageFolder needs, and
-which leaves them all in the system's page cache): evenly chosen if --pictures are fewer than there are, and over and over again
-if they are more. Each round measures everything in turn, in one process, so that a machine that slows down slows all alike.
+All images below FOLDER, whatever its layout, are copied into a temporary folder of two classes
+(which ImageFolder needs, and which leaves them all in the system's page cache): evenly chosen if
+--images is less than their number, repeated if it is more. Each round measures everything in
+turn, in one process, so that a machine that slows down slows all alike.
 
-ImageFolder: Resize((S, S)) and ToTensor, batches of 128 in random order, persistent workers. Its first epoch takes in listing the
-folder and starting the workers. Every epoch decodes all pictures again.
+ImageFolder: Resize((S, S)) and ToTensor, batches of 128 in random order, persistent workers. Its
+first epoch includes listing the folder and starting the workers. Every epoch decodes all images
+again.
 
-foveate: `cache.decode` and `Batches` without augmentation, as training has them. Its first epoch takes in listing the folder
-and filling a fresh cache on disk (so also what the audit needs to know of each picture, and a content hash). "A later run" is
-the first epoch of a run that finds the cache: listing, looking up every file's time, one pass. Batches are uint8, and the
-net's first layer normalises them; so that both sides end alike, every figure but one is with `.float().div(255)` on each batch.
+foveate: `decode` and `Batches` without augmentation, as in training. Its first epoch includes
+listing the folder and filling a fresh cache on disk (so also the statistics for the audit and a
+content hash of each image). "A later run" is the first epoch of a run that finds the cache:
+listing, checking every file's time, one pass. Batches are uint8, and the network's first layer
+normalises them; so that both sides end alike, every row but one includes `.float().div(255)` on
+each batch.
 """
 
 from __future__ import annotations
@@ -37,33 +41,33 @@ from foveate import formats, tasks
 from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.cache import decoding
-from foveate.data.images import PICTURE_SUFFIXES
+from foveate.data.images import IMAGE_SUFFIXES
 from foveate.training.device import hardware
 
 BATCH = 128
-Figures = dict[str, list[float]]
+Measurements = dict[str, list[float]]
 
 
-def copies(source: Path, place: Path, wanted: int | None) -> int:
-    """Leaves place/a and place/b with pictures of `source`. Returns how many."""
-    found = sorted(
+def copies(source: Path, place: Path, max_images: int | None) -> int:
+    """Copy images below `source` to place/a and place/b; returns their number."""
+    paths = sorted(
         path
         for path in source.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     )
-    if not found:
-        raise SystemExit(f"no pictures below {source}")
-    count = wanted or len(found)
+    if not paths:
+        raise SystemExit(f"no images below {source}")
+    count = max_images or len(paths)
     for name in ("a", "b"):
         (place / name).mkdir(parents=True)
     for number in range(count):
-        path = found[number * len(found) // count if count < len(found) else number % len(found)]
+        path = paths[number * len(paths) // count if count < len(paths) else number % len(paths)]
         shutil.copyfile(path, place / "ab"[number % 2] / f"{number:06}{path.suffix.lower()}")
     return count
 
 
-def passed(batches: Iterable[Tensor], count: int) -> float:
-    """Takes every batch. Returns when the first came, in seconds on the clock."""
+def consume(batches: Iterable[Tensor], count: int) -> float:
+    """Take every batch; returns the time at which the first came."""
     first, seen = 0.0, 0
     for images in batches:
         first = first or time.perf_counter()
@@ -72,8 +76,8 @@ def passed(batches: Iterable[Tensor], count: int) -> float:
     return first
 
 
-def epochs_of_ours(place: Path, size: int) -> Callable[[bool], Iterator[Tensor]]:
-    """Everything before the first batch. Returns what gives an epoch's batches, as float32 or uint8."""
+def foveate_epochs(place: Path, size: int) -> Callable[[bool], Iterator[Tensor]]:
+    """Prepare everything before the first batch; returns an iterator factory over an epoch."""
     dataset = formats.read(place)
     images = decoding.decode(dataset, size)
     targets, ids = (
@@ -93,25 +97,27 @@ def epochs_of_ours(place: Path, size: int) -> Callable[[bool], Iterator[Tensor]]
     return epoch
 
 
-def ours(place: Path, size: int, count: int, told: Figures) -> None:
+def measure_foveate(place: Path, size: int, count: int, measured: Measurements) -> None:
     with tempfile.TemporaryDirectory() as fresh:
         os.environ["FOVEATE_CACHE"] = fresh
         for run in ("foveate, first epoch", "foveate, first epoch of a later run"):
             begun = time.perf_counter()
-            epoch = epochs_of_ours(place, size)
-            first = passed(epoch(True), count)
-            told.setdefault(run, []).append(count / (time.perf_counter() - begun))
-            told.setdefault(f"{run}: seconds to the first batch", []).append(first - begun)
+            epoch = foveate_epochs(place, size)
+            first = consume(epoch(True), count)
+            measured.setdefault(run, []).append(count / (time.perf_counter() - begun))
+            measured.setdefault(f"{run}: seconds to the first batch", []).append(first - begun)
         for name, as_float in (
             ("foveate, later epochs", True),
             ("foveate, later epochs, left as uint8", False),
         ):
             begun = time.perf_counter()
-            passed(epoch(as_float), count)
-            told.setdefault(name, []).append(count / (time.perf_counter() - begun))
+            consume(epoch(as_float), count)
+            measured.setdefault(name, []).append(count / (time.perf_counter() - begun))
 
 
-def theirs(place: Path, size: int, count: int, workers: int, told: Figures) -> None:
+def measure_imagefolder(
+    place: Path, size: int, count: int, workers: int, measured: Measurements
+) -> None:
     name = f"ImageFolder, {workers} workers"
     begun = time.perf_counter()
     change = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
@@ -123,10 +129,10 @@ def theirs(place: Path, size: int, count: int, workers: int, told: Figures) -> N
         persistent_workers=workers > 0,
     )
     for epoch in ("first epoch", "later epochs"):
-        first = passed((images for images, _ in loader), count)
-        told.setdefault(f"{name}, {epoch}", []).append(count / (time.perf_counter() - begun))
+        first = consume((images for images, _ in loader), count)
+        measured.setdefault(f"{name}, {epoch}", []).append(count / (time.perf_counter() - begun))
         if epoch == "first epoch":
-            told.setdefault(f"{name}, first epoch: seconds to the first batch", []).append(
+            measured.setdefault(f"{name}, first epoch: seconds to the first batch", []).append(
                 first - begun
             )
         begun = time.perf_counter()
@@ -137,22 +143,26 @@ def spread(values: list[float], digits: int = 0) -> str:
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
-def table(told: Figures) -> Iterator[str]:
-    """Rows of Markdown. Ratios are to the better ImageFolder of the same kind of epoch, round by round."""
-    yield "| | pictures a second, median (range) | times ImageFolder, median (range) | seconds to the first batch |"
+def table(measured: Measurements) -> Iterator[str]:
+    """Rows of Markdown; ratios are to the better ImageFolder of the same epoch, by round."""
+    yield (
+        "| | images a second, median (range) | times ImageFolder, median (range) "
+        "| seconds to the first batch |"
+    )
     yield "|---|---|---|---|"
-    for name, rates in told.items():
+    for name, rates in measured.items():
         if "seconds" in name:
             continue
         kind = "first epoch" if "first epoch" in name else "later epochs"
         baselines = [
-            told[other]
-            for other in told
+            measured[other]
+            for other in measured
             if other.startswith("ImageFolder") and other.endswith(kind)
         ]
         ratios = [rate / max(round_) for rate, *round_ in zip(rates, *baselines, strict=True)]
-        waited = told.get(f"{name}: seconds to the first batch")
-        yield f"| {name} | {spread(rates)} | {spread(ratios, 2)} | {spread(waited, 2) if waited else ''} |"
+        waited = measured.get(f"{name}: seconds to the first batch")
+        first = spread(waited, 2) if waited else ""
+        yield f"| {name} | {spread(rates)} | {spread(ratios, 2)} | {first} |"
 
 
 def main() -> None:
@@ -161,23 +171,24 @@ def main() -> None:
     )
     options.add_argument("folder", type=Path)
     options.add_argument("--size", type=int, required=True)
-    options.add_argument("--pictures", type=int)
+    options.add_argument("--images", type=int)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     given = options.parse_args()
-    told: Figures = {}
+    measured: Measurements = {}
     with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary, "pictures")
+        place = Path(temporary, "images")
         count = copies(given.folder, place, given.images)
         print(
-            f"{count:,} pictures to {given.size} px; {hardware()}; torch {torch.__version__}; n = {given.rounds}\n",
+            f"{count:,} images to {given.size} px; {hardware()}; torch {torch.__version__}; "
+            f"n = {given.rounds}\n",
             flush=True,
         )
         for _ in range(given.rounds):
-            ours(place, given.size, count, told)
+            measure_foveate(place, given.size, count, measured)
             for workers in given.workers:
-                theirs(place, given.size, count, workers, told)
-    print("\n".join(table(told)))
+                measure_imagefolder(place, given.size, count, workers, measured)
+    print("\n".join(table(measured)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks of several tasks share."""
+"""Helpers shared by the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def median(work: Callable[[], object], times: int = 9) -> float:
-    """Seconds, after two calls that are not counted."""
+    """Median seconds of a call, after two calls as warm-up."""
     taken = []
     for turn in range(times + 2):
         began = time.perf_counter()
@@ -21,17 +21,19 @@ def median(work: Callable[[], object], times: int = 9) -> float:
     return statistics.median(taken)
 
 
-def foveate(*words: Any) -> float:
-    """Run the command, and return its seconds, start-up included."""
+def foveate(*arguments: Any) -> float:
+    """Run a foveate command and return its seconds, start-up included."""
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "foveate", *map(str, words)], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "foveate", *map(str, arguments)],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     return time.perf_counter() - began
 
 
-def told(row: Mapping[str, float | None]) -> str:
-    """Figures in a line; those that do not exist are left out."""
+def format_row(row: Mapping[str, float | None]) -> str:
+    """Metrics in one line, without those that are None."""
     known = {name: value for name, value in row.items() if value is not None}
     return ", ".join(
         f"{name} {value:.3f}" if value < 2 else f"{name} {value:.1f}"
@@ -39,8 +41,8 @@ def told(row: Mapping[str, float | None]) -> str:
     )
 
 
-def over(
-    rows: Sequence[Mapping[str, float]], combined: Callable[[list[float]], float]
+def combine(
+    rows: Sequence[Mapping[str, float]], statistic: Callable[[list[float]], float]
 ) -> dict[str, float]:
-    """A mean or median of each figure."""
-    return {name: combined([row[name] for row in rows]) for name in rows[0]}
+    """Mean or median of each metric."""
+    return {name: statistic([row[name] for row in rows]) for name in rows[0]}

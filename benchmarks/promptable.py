@@ -1,11 +1,12 @@
-"""Pointing at things: how good after so many clicks on kinds of things never seen, and how long an answer takes.
+"""Interactive segmentation: IoU after some clicks on unseen classes, and milliseconds per click.
 
     python benchmarks/promptable.py unseen --minutes 12 --seeds 0 1 2 --nuclei DATA
     python benchmarks/promptable.py speed
 
-`unseen` trains on scenes that show digits 0 to 6 alone, and points at the 7s, 8s and 9s of the test part's scenes, in which other digits
-stand too; with --nuclei also at the nuclei of that data's test part, which nothing was trained on. GrabCut (Rother et al., 2004; OpenCV,
-the extra `video`) gets the same person's clicks: the first one by a square of the usual side around it.
+`unseen` trains on scenes that show digits 0 to 6 alone, and clicks on the 7s, 8s and 9s of the
+test split's scenes, among other digits; with --nuclei also on nuclei, which were in no training.
+GrabCut (Rother et al., 2004; OpenCV, the extra `video`) gets the same clicks, the first one with a
+square of the usual side around it.
 """
 
 from __future__ import annotations
@@ -22,27 +23,27 @@ from typing import Any
 
 import numpy as np
 
-from measure import median, over, told
+from foveate.annotations import Instances
+from measure import combine, format_row, median
 
-SEEN = range(7)
-PICTURES = {"train": 1000, "valid": 200, "test": 300}
+TRAINED_DIGITS = range(7)
+IMAGES = {"train": 1000, "valid": 200, "test": 300}
 
 
 def scenes() -> Any:
-    """Of train and valid part those that show none but SEEN, drawn until there are enough; the test part's ask for the others alone."""
+    """Scenes of TRAINED_DIGITS in train and valid; in test only other digits are targets."""
     from foveate.annotations import Boxes
-    from foveate.data import label_maps
     from foveate.data.builtin import scenes as source
     from foveate.data.dataset import ArraySource, Dataset, Sample
 
     samples = []
-    for split, wanted in PICTURES.items():
-        kept = 0
+    for split, count in IMAGES.items():
+        added = 0
         for number in itertools.count():
             image, instances = source.draw(f"{split}/{number:04d}")
             digits = np.array([instance.digit for instance in instances], np.int64)
-            unseen = ~np.isin(digits, SEEN)
-            if kept == wanted:
+            unseen = ~np.isin(digits, TRAINED_DIGITS)
+            if added == count:
                 break
             if unseen.any() and split != "test":
                 continue
@@ -54,11 +55,11 @@ def scenes() -> Any:
                 0 * digits,
                 difficult=~unseen if split == "test" else None,
             )
-            target = label_maps.instances(ids, like)
+            target = Instances.from_label_map(ids, like)
             samples.append(
                 Sample(f"{split}/{number:04d}", ArraySource(image[None], 0), target, None, split)
             )
-            kept += 1
+            added += 1
     return Dataset("scenes", "promptable", ("digit",), samples, hflip_safe=False)
 
 
@@ -77,20 +78,21 @@ def unseen(minutes: float, seeds: Sequence[int], nuclei: str | None, more: dict[
             if nuclei is not None:
                 row |= {f"nuclei {name}": value for name, value in elsewhere(run, nuclei).items()}
         rows.append(row)
-        print(f"{minutes:g} min, seed {seed}: {told(row)}", flush=True)
+        print(f"{minutes:g} min, seed {seed}: {format_row(row)}", flush=True)
     if len(rows) > 1:
         print(
-            f"{minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+            f"{minutes:g} min, median of {len(rows)}: "
+            f"{format_row(combine(rows, statistics.median))}",
             flush=True,
         )
     print(
-        f"GrabCut: {told(grabcut([sample for sample in data if sample.split == 'test']))}",
+        f"GrabCut: {format_row(grabcut([sample for sample in data if sample.split == 'test']))}",
         flush=True,
     )
 
 
 def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
-    """Figures on every fourth picture of nuclei."""
+    """Metrics on every fourth image of nuclei."""
     from foveate.data.load import load
 
     task, net = run.load()
@@ -154,17 +156,18 @@ def speed(sizes: Sequence[int]) -> None:
             memory_format=torch.channels_last
         )
         image = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
-        looking = median(lambda net=net, image=image: NetInteractivePredictor(net, image))
+        encoding = median(lambda net=net, image=image: NetInteractivePredictor(net, image))
         predictor = NetInteractivePredictor(net, image)
-        answering = median(
+        clicking = median(
             lambda predictor=predictor, size=size: (
-                predictor.forget(),
+                predictor.reset(),
                 predictor.click(size / 2, size / 3),
             )
         )
         weights = sum(weight.numel() for weight in net.parameters())
         print(
-            f"{size} px, {cores} core(s), {weights / 1e6:.2f} M weights: looking {1e3 * looking:.1f} ms, a click {1e3 * answering:.1f} ms"
+            f"{size} px, {cores} cores, {weights / 1e6:.2f} M weights: "
+            f"encoding {1e3 * encoding:.1f} ms, a click {1e3 * clicking:.1f} ms"
         )
 
 

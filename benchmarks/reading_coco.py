@@ -1,9 +1,10 @@
-"""How long a full-size file of COCO instances takes to be read, and how much memory.
+"""Time and memory to read a full-size file of COCO instances.
 
-    python benchmarks/reading_coco.py INSTANCES.json PICTURES/ [--images 118287]
+    python benchmarks/reading_coco.py INSTANCES.json IMAGES/ [--count 118287]
 
-From a small file, repeated until it has as many image records as COCO's train2017, a large one is made in a temporary
-folder, with a hard link for each picture. It is recognised and read; prints seconds and the peak memory of the whole process.
+A small file is repeated in a temporary folder until it has as many image records as COCO's
+train2017, with a hard link for each image. Prints the seconds to recognise and read it, and the
+peak memory of the whole process.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from foveate import formats
 
 
 def repeat(instances: Path, images: Path, folder: Path, repeats: int) -> int:
-    """Writes folder/instances.json and folder/images/, piece by piece so that it takes no memory. Returns its objects."""
+    """Write folder/instances.json and folder/images/ piece by piece; returns the objects."""
     small = json.loads(instances.read_text(encoding="utf-8"))
-    drawn: dict[object, list[dict[str, object]]] = {}
+    by_image: dict[object, list[dict[str, object]]] = {}
     for annotation in small["annotations"]:
-        drawn.setdefault(annotation["image_id"], []).append(annotation)
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
     (folder / "images").mkdir()
     shutil.copytree(images, folder / ".once")
     ids, objects = range(repeats), count()
@@ -39,7 +40,7 @@ def repeat(instances: Path, images: Path, folder: Path, repeats: int) -> int:
         file.write('], "annotations": [')
         comma = ""
         for id, record in zip(ids, records, strict=True):
-            for annotation in drawn.get(record["id"], []):
+            for annotation in by_image.get(record["id"], []):
                 file.write(comma + json.dumps({**annotation, "id": next(objects), "image_id": id}))
                 comma = ", "
         file.write(f'], "categories": {json.dumps(small["categories"])}}}')
@@ -51,19 +52,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("instances", type=Path)
-    parser.add_argument("pictures", type=Path)
-    parser.add_argument("--images", type=int, default=118_287)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--count", type=int, default=118_287)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        objects = repeat(given.instances, given.pictures, folder, given.images)
+        objects = repeat(given.instances, given.images, folder, given.count)
         megabytes = (folder / "instances.json").stat().st_size / 1e6
         begun = time.perf_counter()
         data = formats.read(folder)
         seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
-        f"{len(data):,} pictures, {objects:,} objects, {megabytes:,.0f} MB: {seconds:.1f} s, peak memory {peak:.2f} GB"
+        f"{len(data):,} images, {objects:,} objects, {megabytes:,.0f} MB: "
+        f"{seconds:.1f} s, peak memory {peak:.2f} GB"
     )
 
 

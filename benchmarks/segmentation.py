@@ -1,14 +1,16 @@
-"""Segmentation: how good in how many minutes, how many milliseconds a picture, and in how much memory.
+"""Segmentation: metrics after a few minutes, milliseconds per image, and memory.
 
     python benchmarks/segmentation.py membranes DATA --minutes 5 --folds 0 1 2 3 4 --seeds 0 1 2
-    python benchmarks/segmentation.py good DATA --task instance --minutes 15 --seeds 0 1 2
+    python benchmarks/segmentation.py accuracy DATA --task instance --minutes 15 --seeds 0 1 2
     python benchmarks/segmentation.py speed
     python benchmarks/segmentation.py large
 
-`membranes` is five-fold: every fifth picture, from the K-th on, is tested on, once each; of the others three choose the weights.
-It trains by `foveate.train` (settings follow as --lr 0.01 --augment strong), and tells IoU, boundary F1 and Rand score of the test pictures; `smp_unet.py` tells
-the same of another library's net. `good` runs `foveate train` and `foveate test` and tells the test part's figures. `large`
-segments a picture of 10,000 x 10,000 px by tiles, and tells the peak of memory.
+`membranes` is five-fold cross-validation: fold K tests every fifth image, from the K-th on; three
+of the others select the weights. It trains with `foveate.train` (settings follow as --lr 0.01
+--augment strong) and prints IoU, boundary F1 and Rand score of the test images; `smp_unet.py`
+prints the same for another library's network. `accuracy` runs `foveate train` and `foveate test`
+and prints the metrics of the test split. `large` segments an image of 10,000 x 10,000 px by tiles
+and prints the peak memory.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from measure import foveate, median, over, told
+from foveate.annotations import Mask
+from measure import combine, format_row, foveate, median
 
 CELL, MEMBRANE = 1, 0
-"""Classes of the membranes' labels, 255 and 0."""
+"""Class indices of label values 255 and 0."""
 
 
 def membranes(
@@ -49,68 +52,84 @@ def membranes(
         for fold in folds:
             rest = [place for place in range(len(samples)) if place % 5 != fold]
             splits = dict.fromkeys(rest, "train") | dict.fromkeys(rest[4::8], "valid")
-            parted = [
+            with_splits = [
                 replace(sample, split=splits.get(place, "test"))
                 for place, sample in enumerate(samples)
             ]
             began = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                given = replace(dataset, samples=parted, origin=None)
+                given = replace(dataset, samples=with_splits, origin=None)
                 run = fv.train(given, out=Path(folder) / "run", minutes=minutes, seed=seed, **more)
                 seconds = time.perf_counter() - began
-                tested = [sample for sample in parted if sample.split == "test"]
+                tested = [sample for sample in with_splits if sample.split == "test"]
                 predictions = run.predict_images([sample.source.read() for sample in tested])
                 pairs = [
                     (a.pixels.read(), s.target.pixels.read())
                     for a, s in zip(predictions, tested, strict=True)
                 ]
                 rows.append({**score(pairs), "seconds": seconds, "epochs": run.results["epochs"]})
-            print(f"seed {seed}, fold {fold}: {told(rows[-1])}", flush=True)
-        own = rows[-len(folds) :]
+            print(f"seed {seed}, fold {fold}: {format_row(rows[-1])}", flush=True)
+        of_seed = rows[-len(folds) :]
         print(
-            f"seed {seed}, mean of {len(folds)} folds: {told(over(own, statistics.fmean))}",
+            f"seed {seed}, mean of {len(folds)} folds: "
+            f"{format_row(combine(of_seed, statistics.fmean))}",
             flush=True,
         )
     if len(seeds) > 1:
         means = [
-            over(rows[at : at + len(folds)], statistics.fmean)
+            combine(rows[at : at + len(folds)], statistics.fmean)
             for at in range(0, len(rows), len(folds))
         ]
-        print(f"median of {len(seeds)} seeds: {told(over(means, statistics.median))}", flush=True)
+        print(
+            f"median of {len(seeds)} seeds: {format_row(combine(means, statistics.median))}",
+            flush=True,
+        )
 
 
 def score(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float]:
-    """Of answers and truths, (H, W) of CELL and MEMBRANE each."""
+    """Metrics of pairs of prediction and target, each (H, W) of CELL and MEMBRANE."""
     from foveate.metrics import semantic
 
     scorer = semantic.Scorer(
-        semantic.per_image_stats([semantic.row(found, true, 2) for found, true in pairs]), 2
+        semantic.per_image_stats(
+            [semantic.row(predicted, target, 2) for predicted, target in pairs]
+        ),
+        2,
     )
     classes = scorer.per_class()
     return {
         "cell IoU": classes[CELL].iou,
         "membrane IoU": classes[MEMBRANE].iou,
         "boundary F1": scorer.metrics()["boundary_f1"],
-        "Rand": statistics.fmean(rand(found == CELL, true == CELL) for found, true in pairs),
+        "Rand": statistics.fmean(
+            rand(predicted == CELL, target == CELL) for predicted, target in pairs
+        ),
     }
 
 
-def rand(found: Any, true: Any) -> float:
-    """The foreground-restricted Rand score (Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation
-    algorithms for connectomics", 2015): cells are connected patches; of pairs of pixels that lie in one true cell, and
-    of those that lie in one found one, how many are the same. What was found to be membrane counts as one patch more. The
-    challenge's own program thins borders first, and takes the best of many thresholds; this one does neither.
+def rand(predicted: Any, target: Any) -> float:
+    """The foreground-restricted Rand score.
+
+    Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms for
+    connectomics", 2015. Cells are connected components. The score compares the pairs of pixels in
+    one target cell with those in one predicted cell. Predicted membrane counts as one component
+    more. The challenge's own program thins borders first and takes the best of many thresholds;
+    this one does neither.
+
+    Args:
+        predicted: (H, W) bool, predicted cells.
+        target: (H, W) bool, target cells.
     """
     from scipy.ndimage import label
     from scipy.sparse import coo_array
 
-    one, other = label(found)[0][true], label(true)[0][true]
+    one, other = label(predicted)[0][target], label(target)[0][target]
     shares = coo_array((np.ones(len(one)), (one, other))).tocsr() / max(1, len(one))
     both = shares.multiply(shares).sum()
     return float(2 * both / ((shares.sum(0) ** 2).sum() + (shares.sum(1) ** 2).sum()))
 
 
-def good(
+def accuracy(
     data: str, task: str, minutes: Sequence[float], seeds: Sequence[int], more: Sequence[str]
 ) -> None:
     """Train and test with each budget and seed."""
@@ -145,16 +164,17 @@ def good(
                 for name, metric in results["baseline"]["test"].items()
             }
             rows.append({**metrics, **baselines, "seconds": trained, "epochs": results["epochs"]})
-            print(f"{budget:g} min, seed {seed}: {told(rows[-1])}", flush=True)
+            print(f"{budget:g} min, seed {seed}: {format_row(rows[-1])}", flush=True)
         if len(rows) > 1:
             print(
-                f"{budget:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+                f"{budget:g} min, median of {len(rows)}: "
+                f"{format_row(combine(rows, statistics.median))}",
                 flush=True,
             )
 
 
 def speed(sizes: Sequence[int], models: Sequence[str]) -> None:
-    """Milliseconds a picture of answering, and of a step of training with its loss; a process a line, for its peak of memory."""
+    """Print milliseconds per image of predicting and training, one process each for its memory."""
     for cores in (1, 2):
         for model in models:
             for size in sizes:
@@ -167,8 +187,7 @@ def _speed(model: str, size: int, cores: int) -> None:
     import torch
 
     from foveate import models as registry
-    from foveate.data import label_maps
-    from foveate.data.rng import SampleRNG, keys
+    from foveate.data.rng import SampleRNG, sample_keys
     from foveate.models.model import VisionModel
     from foveate.tasks.semantic import Semantic
     from foveate.training import device
@@ -177,7 +196,7 @@ def _speed(model: str, size: int, cores: int) -> None:
     torch.set_num_threads(cores)
     rng, task, batch = np.random.default_rng(0), Semantic(["a", "b"]), 8
     half = device.bf16_is_faster(
-        torch.device("cpu"), on_cpu=registry.find(model).recipe(pretrained=False).half
+        torch.device("cpu"), on_cpu=registry.find(model).recipe(pretrained=False).bf16
     )
     net = VisionModel(
         task.head(registry.build(model, channels=3, size=size)),
@@ -187,12 +206,12 @@ def _speed(model: str, size: int, cores: int) -> None:
     )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = [rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(batch)]
-    answering = median(lambda: task.predict(net, images[:1]))
+    predicting = median(lambda: task.predict(net, images[:1]))
     predicted = _peak()
-    targets = [label_maps.mask(rng.integers(0, 2, (size, size))) for _ in images]
+    targets = [Mask.from_array(rng.integers(0, 2, (size, size))) for _ in images]
     images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     inputs, target = task.collate(
-        images, targets, SampleRNG(keys([f"{row}" for row in range(batch)]), seed=0)
+        images, targets, SampleRNG(sample_keys([f"{row}" for row in range(batch)]), seed=0)
     )
     built = optimizer("adamw", net, lr=1e-3, weight_decay=0.0)
     net.train()
@@ -206,15 +225,17 @@ def _speed(model: str, size: int, cores: int) -> None:
 
     training = median(step) / batch
     print(
-        f"{model} {size} px, {cores} core(s), {sum(w.numel() for w in net.parameters()) / 1e6:.2f} M weights: answering "
-        f"{1e3 * answering:.0f} ms (peak {predicted:.2f} GB), training {1e3 * training:.0f} ms a picture in batches of {batch} "
+        f"{model} {size} px, {cores} cores, "
+        f"{sum(w.numel() for w in net.parameters()) / 1e6:.2f} M weights: "
+        f"predicting {1e3 * predicting:.0f} ms (peak {predicted:.2f} GB), "
+        f"training {1e3 * training:.0f} ms an image in batches of {batch} "
         f"({'bfloat16' if half else 'float32'}, peak {_peak():.2f} GB)",
         flush=True,
     )
 
 
 def large(side: int, tile: int) -> None:
-    """A picture of side x side px, by tiles."""
+    """Segment an image of side x side px by tiles."""
     import torch
 
     from foveate import models as registry
@@ -233,13 +254,13 @@ def large(side: int, tile: int) -> None:
     before, began = _peak(), time.perf_counter()
     task.predict_tiled(net, image, tile)
     print(
-        f"{side} x {side} px by tiles of {tile}: {time.perf_counter() - began:.0f} s, peak {_peak():.2f} GB, {before:.2f} GB of it "
-        "with the picture alone"
+        f"{side} x {side} px by tiles of {tile}: {time.perf_counter() - began:.0f} s, "
+        f"peak {_peak():.2f} GB, {before:.2f} GB of it with the image alone"
     )
 
 
 def _peak() -> float:
-    """Gigabytes that this process ever held."""
+    """Peak memory of this process in gigabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
@@ -256,7 +277,7 @@ if __name__ == "__main__":
     one.add_argument("--minutes", type=float, default=5.0)
     one.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    other = kinds.add_parser("good")
+    other = kinds.add_parser("accuracy")
     other.add_argument("data")
     other.add_argument("--task", required=True)
     other.add_argument("--minutes", type=float, nargs="+", default=[15.0])
@@ -280,8 +301,8 @@ if __name__ == "__main__":
                 )
             )
             membranes(given.data, given.minutes, given.folds, given.seeds, options)
-        case "good":
-            good(given.data, given.task, given.minutes, given.seeds, more)
+        case "accuracy":
+            accuracy(given.data, given.task, given.minutes, given.seeds, more)
         case "speed":
             speed(given.sizes, given.models)
         case "large":

@@ -1,7 +1,9 @@
-"""The rival of `segmentation.py membranes`: a plain U-Net with a resnet18 encoder from segmentation-models-pytorch, as a forty-line
-script would train it: Adam at 1e-3 on random 256 px crops with flips, binary cross-entropy, batches of 8, no validation.
+"""A U-Net of segmentation-models-pytorch on the data of `segmentation.py membranes`.
 
-    pip install -e '.[rivals]'
+Its encoder is a resnet18, and it is trained as a forty-line script would do it: Adam at 1e-3 on
+random 256 px crops with flips, binary cross-entropy, batches of 8, no validation.
+
+    pip install -e '.[peers]'
     python benchmarks/smp_unet.py DATA --minutes 5 --folds 0 1 2 3 4 --seeds 0
 """
 
@@ -17,14 +19,14 @@ import PIL.Image
 import segmentation_models_pytorch as smp
 import torch
 
-from measure import over, told
+from measure import combine, format_row
 from segmentation import CELL, score
 
 
 def train(
     images: torch.Tensor, labels: torch.Tensor, seconds: float, seed: int
 ) -> tuple[torch.nn.Module, int]:
-    """(N, 1, H, W) float and (N, H, W) bool -> the net, and how many crops it saw."""
+    """(N, 1, H, W) float and (N, H, W) bool -> the network and the number of crops used."""
     torch.manual_seed(seed)
     rng, crops, began = np.random.default_rng(seed), 0, time.perf_counter()
     net = smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=1)
@@ -60,7 +62,12 @@ def main() -> None:
         (path.name for path in (given.data / "image").iterdir()),
         key=lambda name: int(Path(name).stem),
     )
-    read = {kind: np.stack([np.asarray(PIL.Image.open(given.data / kind / name).convert("L")) for name in names]) for kind in ("image", "label")}  # fmt: skip
+    read = {
+        folder: np.stack(
+            [np.asarray(PIL.Image.open(given.data / folder / name).convert("L")) for name in names]
+        )
+        for folder in ("image", "label")
+    }
     images = torch.from_numpy(read["image"])[:, None].float() / 255
     cells = torch.from_numpy(read["label"] > 127)
     for seed in given.seeds:
@@ -69,15 +76,16 @@ def main() -> None:
             tested = np.arange(len(names)) % 5 == fold
             net, crops = train(images[~tested], cells[~tested], 60 * given.minutes, seed)
             with torch.no_grad():
-                found = [net(image[None])[0, 0].numpy() > 0 for image in images[tested]]
+                predicted = [net(image[None])[0, 0].numpy() > 0 for image in images[tested]]
             pairs = [
-                (mask * CELL, true.numpy() * CELL)
-                for mask, true in zip(found, cells[tested], strict=True)
+                (mask * CELL, target.numpy() * CELL)
+                for mask, target in zip(predicted, cells[tested], strict=True)
             ]
             rows.append({**score(pairs), "crops": crops})
-            print(f"seed {seed}, fold {fold}: {told(rows[-1])}", flush=True)
+            print(f"seed {seed}, fold {fold}: {format_row(rows[-1])}", flush=True)
         print(
-            f"seed {seed}, mean of {len(rows)} folds: {told(over(rows, statistics.fmean))}",
+            f"seed {seed}, mean of {len(rows)} folds: "
+            f"{format_row(combine(rows, statistics.fmean))}",
             flush=True,
         )
 

@@ -1,13 +1,15 @@
-"""Pictures from words: do they show what was asked, do they look real, and how long does one take.
+"""Text to image: does an image show the prompt, does it look real, and how long does it take?
 
-    python benchmarks/text_to_image.py figures mnist --minutes 4 --seeds 0 1 2
-    python benchmarks/text_to_image.py figures fashion-mnist --minutes 12 --root DATA --allow-leak
-    python benchmarks/text_to_image.py figures duos --minutes 25
+    python benchmarks/text_to_image.py metrics mnist --minutes 4 --seeds 0 1 2
+    python benchmarks/text_to_image.py metrics fashion-mnist --minutes 12 --root DATA --allow-leak
+    python benchmarks/text_to_image.py metrics duos --minutes 25
     python benchmarks/text_to_image.py speed
 
-`figures` trains, tests once, and tells all figures of the test part; the minutes count from the start of the command, so reading the data,
-teaching the referee and the baselines are in them. Of `duos` it also tells how often both digits, both colours and the place of one to
-the other are read as they were asked for. Fashion-MNIST has 34 pictures in both of its parts. `speed` times 64 pictures, with guidance and without.
+`metrics` trains, tests once, and prints all metrics of the test split. The minutes count from the
+start of the command, so reading the data, training the evaluator and the baselines are included.
+For `duos` it also prints how often both digits, both colours and their relative place are
+recognised. Fashion-MNIST has 34 images in both of its splits. `speed` times 64 images, with
+guidance and without.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from measure import median, over, told
+from measure import combine, format_row, median
 
 CAPTION = re.compile(r"a (\w+) (\d) (left of|above) a (\w+) (\d)")
 
 
-def compute_metrics(data: str, minutes: float, seeds: Sequence[int], more: dict[str, Any]) -> None:
+def train_and_test(data: str, minutes: float, seeds: Sequence[int], more: dict[str, Any]) -> None:
     import foveate as fv
 
     rows = []
@@ -47,29 +49,31 @@ def compute_metrics(data: str, minutes: float, seeds: Sequence[int], more: dict[
             row: dict[str, Any] = {"seconds": time.perf_counter() - began}
             row |= {name: metric["value"] for name, metric in run.test().items()}
             row |= {"guidance": run.load()[0].guidance, "epochs": run.results["epochs"]}
-            for name, theirs in run.results["baseline"]["test"].items():
+            for name, baseline in run.results["baseline"]["test"].items():
                 row |= {
-                    f"{name} {key}": theirs[key]["value"] for key in ("likeness", "prompt_accuracy")
+                    f"{name} {key}": baseline[key]["value"]
+                    for key in ("likeness", "prompt_accuracy")
                 }
-            row |= splits_of(run)
+            row |= caption_accuracy(run)
         rows.append(row)
-        print(f"{data}, {minutes:g} min, seed {seed}: {told(row)}", flush=True)
+        print(f"{data}, {minutes:g} min, seed {seed}: {format_row(row)}", flush=True)
     if len(rows) > 1:
         print(
-            f"{data}, {minutes:g} min, median of {len(rows)}: {told(over(rows, statistics.median))}",
+            f"{data}, {minutes:g} min, median of {len(rows)}: "
+            f"{format_row(combine(rows, statistics.median))}",
             flush=True,
         )
 
 
-def splits_of(run: Any) -> dict[str, float]:
-    """Of captions like those of `duos`: how often each part of what is said is read, in made pictures and in real ones."""
+def caption_accuracy(run: Any) -> dict[str, float]:
+    """For captions like those of `duos`: how often each element is recognised."""
     task, _ = run.load()
     _, stats = run.read_predictions("test")
     tell = task.referee.vocabulary.tell
     asked = [CAPTION.fullmatch(tell(row)) for row in stats["told"].tolist()]
     if not all(asked):
         return {}
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for column, suffix in (("read", ""), ("read_real", " of real ones")):
         read = [CAPTION.fullmatch(tell(row)) for row in stats[column].tolist()]
         for name, places in (("digits", (2, 5)), ("colours", (1, 4)), ("place", (3,))):
@@ -78,16 +82,16 @@ def splits_of(run: Any) -> dict[str, float]:
                 for a, r in zip(asked, read, strict=True)
                 if a
             ]
-            found[f"{name} right{suffix}"] = float(np.mean(right))
-    return found
+            shares[f"{name} right{suffix}"] = float(np.mean(right))
+    return shares
 
 
 def speed() -> None:
-    """Random weights: what is made does not matter."""
+    """Time random weights: the images do not matter."""
     import torch
 
     from foveate import models
-    from foveate.data.rng import keys
+    from foveate.data.rng import sample_keys
     from foveate.models.model import VisionModel
     from foveate.tasks.text_to_image import TextToImage
 
@@ -96,13 +100,13 @@ def speed() -> None:
         torch.manual_seed(0)
         body = task.head(models.build("patch_resnet", channels=channels, size=size))
         net = VisionModel(body, size=size, mean=[100.0] * channels, std=[60.0] * channels)
-        rng = keys([str(number) for number in range(64)])
+        rng = sample_keys([str(number) for number in range(64)])
         for guidance in (1.0, 2.0):
-            taken = median(partial(made, task, net, rng, guidance), 5)
-            print(f"64 pictures of {size} px, guidance {guidance:g}: {taken:.2f} s", flush=True)
+            taken = median(partial(generate, task, net, rng, guidance), 5)
+            print(f"64 images of {size} px, guidance {guidance:g}: {taken:.2f} s", flush=True)
 
 
-def made(task: Any, net: Any, of: Any, guidance: float) -> None:
+def generate(task: Any, net: Any, of: Any, guidance: float) -> None:
     from foveate.data.rng import SampleRNG
 
     list(task.generate(net, ["a 7"] * 64, SampleRNG(of, 0), guidance=guidance))
@@ -113,19 +117,19 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    asked = commands.add_parser("figures")
-    asked.add_argument("data")
-    asked.add_argument("--minutes", type=float, default=4)
-    asked.add_argument("--seeds", type=int, nargs="+", default=[0])
-    asked.add_argument("--root", default=None)
-    asked.add_argument("--allow-leak", action="store_true")
+    trained = commands.add_parser("metrics")
+    trained.add_argument("data")
+    trained.add_argument("--minutes", type=float, default=4)
+    trained.add_argument("--seeds", type=int, nargs="+", default=[0])
+    trained.add_argument("--root", default=None)
+    trained.add_argument("--allow-leak", action="store_true")
     commands.add_parser("speed")
     given = parser.parse_args()
     if given.command == "speed":
         speed()
     else:
         more = {"root": given.root, "allow_leak": given.allow_leak}
-        compute_metrics(
+        train_and_test(
             given.data,
             given.minutes,
             given.seeds,

@@ -310,9 +310,12 @@ def main() -> None:
         for name in ("BCCD", "COCO128"):
             dataset = in_memory(sets[name])
             for check, change in {
-                "box with swapped corners": swap, "box without area": flatten, "box outside its picture": outside,
-                "box leaves its picture": cross_border, "tiny box": shrink,
-            }.items():  # fmt: skip
+                "box with swapped corners": swap,
+                "box without area": flatten,
+                "box outside its image": outside,
+                "box leaves its image": cross_border,
+                "tiny box": shrink,
+            }.items():
                 planted(name, dataset, check, with_box(change))
             planted(name, dataset, "box drawn twice", duplicate_box)
         planted("COCO128", in_memory(sets["COCO128"]), "outline crosses itself", self_crossing)

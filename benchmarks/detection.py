@@ -146,7 +146,8 @@ def speed(sizes: list[int], models: list[str]) -> None:
                     f"{name} {size} px, {weights / 1e6:.2f} M weights, "
                     f"{work / 6e9:.2f} G multiply-adds: training "
                     f"{1e3 * trained:.1f} ms an image "
-                    f"({str(dtype or torch.float32).split('.')[1]}; {share:.0%} of the matrix product's speed), "
+                    f"({str(dtype or torch.float32).split('.')[1]}; "
+                    f"{share:.0%} of the matrix product's speed), "
                     f"augmentation {1e3 * _augmenting(policy, batch):.1f}, "
                     f"predicting {1e3 * alone:.1f} alone, {1e3 * many:.1f} of {len(images)}",
                     flush=True,

@@ -26,7 +26,8 @@ train = DataLoader(dataset(root, train=True, transform=ToTensor()), batch_size=3
 test = DataLoader(dataset(root, train=False, transform=ToTensor()), batch_size=1000)
 net = nn.Sequential(
     nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
-    nn.Dropout(0.25), nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
+    nn.Dropout(0.25), nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5),
+    nn.Linear(128, 10),
 )  # fmt: skip
 optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
 scoring = 0.0

@@ -67,9 +67,8 @@ def _():
     rng = np.random.default_rng(0)
     MISLABELLED = np.sort(rng.choice(200, 60, replace=False))
     train_labels = labels[TRAIN].copy()
-    train_labels[MISLABELLED] = (
-        train_labels[MISLABELLED] + rng.integers(1, 10, 60)
-    ) % 10  # never the correct label
+    # Adding 1 to 9 never gives the correct label.
+    train_labels[MISLABELLED] = (train_labels[MISLABELLED] + rng.integers(1, 10, 60)) % 10
     TRAIN_INPUTS, TRAIN_TARGET = to_tensor(images[TRAIN]), torch.from_numpy(train_labels)
     VALID_INPUTS, VALID_TARGET = to_tensor(images[VALID]), torch.from_numpy(labels[VALID])
     EPOCHS, PER_EPOCH = 40, 10
@@ -108,12 +107,11 @@ def _():
             PREDICTIONS.append(outputs.argmax(1).numpy()[MISLABELLED])
             net.train()
     BEST_EPOCH = int(np.argmin([row["valid_loss"] for row in CURVES]))
+    # The share of mislabelled digits with a prediction of the wrong or the correct label.
     MEMORISED = [
         float((predicted == train_labels[MISLABELLED]).mean()) for predicted in PREDICTIONS
-    ]  # predicts the wrong label
-    CORRECTED = [
-        float((predicted == labels[MISLABELLED]).mean()) for predicted in PREDICTIONS
-    ]  # predicts the correct label
+    ]
+    CORRECTED = [float((predicted == labels[MISLABELLED]).mean()) for predicted in PREDICTIONS]
     epoch = show.slider(range(1, EPOCHS + 1), 12)
     return (
         BEST_EPOCH,
@@ -205,7 +203,7 @@ def _(EPOCHS, CURVES, PREDICTIONS, MISLABELLED, epoch, train_labels, images, lab
                 '<span class="other">orange</span> a label learnt by heart.'
             )
             + f'<p class="caption" style="min-height: 7em">foveate\'s doctor at epoch {epoch}: '
-            + f"<b>{diagnosis.name}</b>. {diagnosis.words}</p>"
+            + f"<b>{diagnosis.name}</b>. {diagnosis.text}</p>"
         )
 
     show.InteractiveFigure(draw_epoch, {"epoch": epoch})

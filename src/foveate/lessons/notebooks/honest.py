@@ -231,7 +231,7 @@ def _(CORRECT_ON_COPIES, LEAKS_FOUND, CORRECT_ON_NEW, PLANTED, refusal, reported
     assert CORRECT_ON_COPIES.mean() > 0.95, (
         "the network recognises its training images, even a little darker"
     )
-    assert "so a score would partly be memory" in refusal, (
+    assert "memory" in refusal or "leak" in refusal, (
         "foveate refuses to train on such a split"
     )
     assert PLANTED * 0.9 <= LEAKS_FOUND <= PLANTED, (
@@ -527,10 +527,10 @@ def _(images, is_correct, labels, train_mlp):
     ACCURACY_A = float(is_correct(group_net, images[GROUP_A[300:]], labels[GROUP_A[300:]]).mean())
     ACCURACY_B = float(is_correct(group_net, images[GROUP_B], labels[GROUP_B]).mean())
 
-    def digit_row(rows_):
+    def digit_row(indices):
         """The digits 0 to 9 side by side, each the one that leans most."""
         best = [
-            max(rows_[labels[rows_] == digit], key=lambda r: abs(LEAN[r] - median_lean[digit]))
+            max(indices[labels[indices] == digit], key=lambda r: abs(LEAN[r] - median_lean[digit]))
             for digit in range(10)
         ]
         return 255 - np.concatenate([np.pad(images[r], 1) for r in best], 1)
@@ -551,7 +551,7 @@ def _(ACCURACY_B, GROUP_B, GROUP_A, ACCURACY_A, digit_row, draw_reported_and_act
             + show.caption('<span class="other">Our writers</span>, in the training data'),
             show.pixel_image(digit_row(GROUP_B), "Digits of the other writers", 330)
             + show.caption('<span class="model">Other writers</span>, met in use'),
-        ).replace('class="beside"', 'class="beside" style="flex-direction: column; gap: 8px"'),
+        ).replace('class="row"', 'class="row" style="flex-direction: column; gap: 8px"'),
         show.figure(
             draw_groups,
             f"Accuracy {ACCURACY_A:.0%} for our writers, {ACCURACY_B:.0%} for others",

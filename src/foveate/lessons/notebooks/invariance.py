@@ -272,8 +272,8 @@ def _(NETS):
             for name in NETS
         ]
         axis.barh(
-            [index[0] for index in bars],
-            [index[1] for index in bars],
+            [bar[0] for bar in bars],
+            [bar[1] for bar in bars],
             color=[show.OTHER, show.MODEL] * 2,
             height=0.6,
         )

@@ -174,7 +174,7 @@ def _(NEW_IMAGES, NEW_TARGET, all_labels, all_images, run_script, actual_accurac
     WARNINGS = [
         (group.check, group.samples, group.findings[0])
         for group in audited.kinds
-        if "twice" in group.check or "nearly" in group.check
+        if any(word in group.check for word in ("twice", "nearly", "duplicate"))
     ]
     # Keep one image of each cluster of duplicates.
     kept_indices = np.sort(np.unique(audited.alike.clusters, return_index=True)[1])

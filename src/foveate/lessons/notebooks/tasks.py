@@ -20,7 +20,7 @@ with app.setup:
     from foveate.annotations import Boxes, Captions, Label
     from foveate.data import label_maps, task_views
     from foveate.data.dataset import ArraySource, Dataset, Sample
-    from foveate.data.images import fit
+    from foveate.data.resizing import fit
     from foveate.data.rng import SampleRNG, sample_keys
     from foveate.experiment import pipeline
     from foveate.lessons import drawings as show

@@ -235,7 +235,7 @@ def _page(
     light_css, dark_css = (
         _without_background(style.get_style_defs(".codehilite")) for style in (formatter, dark)
     )
-    return (
+    page: str = (
         _templates()
         .get_template("page.html")
         .render(
@@ -248,6 +248,7 @@ def _page(
             following=following,
         )
     )
+    return page
 
 
 def _without_background(css: str) -> str:
@@ -274,7 +275,7 @@ def _interactive_html(figure: Any, key: str) -> str:
     states, frames = figure.states(), figure.frames()
     static = [state for state in states if state.is_static]
     data = {"texts": [state.options for state in static], **_compressed(frames)}
-    return (
+    html: str = (
         _templates()
         .get_template("interactive.html")
         .render(
@@ -286,6 +287,7 @@ def _interactive_html(figure: Any, key: str) -> str:
             data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
         )
     )
+    return html
 
 
 def _compressed(frames: Sequence[str]) -> dict[str, Any]:

@@ -174,7 +174,8 @@ def net_outputs(net: nn.Module, inputs: Tensor) -> Tensor:
     """Return the network's outputs in evaluation mode, without gradients."""
     net.eval()
     with torch.no_grad():
-        return torch.cat([net(chunk) for chunk in inputs.split(2000)])
+        starts = range(0, len(inputs), 2000)
+        return torch.cat([net(inputs[start : start + 2000]) for start in starts])
 
 
 @cache

@@ -231,9 +231,7 @@ def _(CORRECT_ON_COPIES, LEAKS_FOUND, CORRECT_ON_NEW, PLANTED, refusal, reported
     assert CORRECT_ON_COPIES.mean() > 0.95, (
         "the network recognises its training images, even a little darker"
     )
-    assert "memory" in refusal or "leak" in refusal, (
-        "foveate refuses to train on such a split"
-    )
+    assert "memory" in refusal or "leak" in refusal, "foveate refuses to train on such a split"
     assert PLANTED * 0.9 <= LEAKS_FOUND <= PLANTED, (
         "nearly every planted copy is found, and nothing else"
     )

@@ -122,7 +122,7 @@ def test_a_damaged_or_evil_cache_is_refused_by_name(cache, tmp_path):
     for content in (b"", b"<html>502</html>", pickle.dumps({"a": Evil()})):
         cache.write_bytes(content)
         with pytest.raises(
-            SettingError, match=f"{cache.name}: the published weights of resnet18 could not be had"
+            SettingError, match=f"{cache.name}: the published weights of resnet18 could not be downloaded"
         ):
             build("download")
     assert not (tmp_path / "ran").exists()
@@ -130,7 +130,7 @@ def test_a_damaged_or_evil_cache_is_refused_by_name(cache, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="there the system's proxy settings come first")
 def test_without_a_network_a_download_fails_with_the_way_out(cache):
-    with pytest.raises(SettingError, match="could not be had") as refused:
+    with pytest.raises(SettingError, match="could not be downloaded") as refused:
         build("download")
     assert "--weights FILE" in refused.value.remedy
     assert cache.name in str(refused.value)

@@ -111,7 +111,7 @@ def test_names_that_lead_elsewhere_are_refused(name):
 
 def test_a_size_that_the_net_cannot_take_is_refused():
     with pytest.raises(
-        SettingError, match=r"gives no feature maps for pictures of 3 x 97 x 97 \(.*divisible"
+        SettingError, match=r"gives no feature maps for images of 3 x 97 x 97 \(.*divisible"
     ):
         models.build(f"timm:{PATCHES}", channels=3, size=97)
 
@@ -131,6 +131,6 @@ def test_a_download_that_fails_is_one_clear_error(tmp_path):
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert (
-        f"SettingError: weights: the published weights of timm:{CNN} could not be had"
+        f"SettingError: weights: the published weights of timm:{CNN} could not be downloaded"
         in done.stderr
     )

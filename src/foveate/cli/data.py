@@ -1,4 +1,4 @@
-"""Commands on labelled pictures, before anything is trained."""
+"""Commands on datasets before training: audit, split and convert."""
 
 from __future__ import annotations
 
@@ -15,99 +15,110 @@ def audit(
     data: Data,
     deep: Annotated[
         bool,
-        typer.Option("--deep", help="Also find labels that are probably wrong: takes minutes."),
+        typer.Option("--deep", help="Also search for probable label errors; takes minutes."),
     ] = False,
     fix: Annotated[
-        Path | None, typer.Option(metavar="DST", help="Write a repaired copy here.")
+        Path | None, typer.Option(metavar="DST", help="Write a repaired copy of the dataset.")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write every finding here.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all findings into a JSON file."),
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="The page.  [default: audit-DATA.html]"),
+        typer.Option("--html", metavar="FILE", help="File of the page (default: audit-DATA.html)."),
     ] = None,
     format: Format = None,
     root: Root = None,
-    seed: Annotated[int, typer.Option(help="Of the nets that --deep trains.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the nets that --deep trains.")] = 0,
 ) -> None:
-    """Say what is wrong with labelled pictures. Exit code 1 where there are errors."""
+    """Find errors in a dataset. Exits with code 1 if there are any."""
     from foveate import atomic_io
-    from foveate.audit import report
-    from foveate.data.load import load
+    from foveate.experiment.audit import audit as audit_dataset
+    from foveate.report.panels import count_noun
 
     reporter = ConsoleReporter()
-    found = report.look(load(data, root=root, format=format), reporter, deep=deep, seed=seed)
-    report.tell(found, reporter)
-    page = page or Path(f"audit-{found.audit.dataset.name}.html")
-    report.write_page(found, page)
+    result = audit_dataset(data, deep=deep, seed=seed, root=root, format=format, reporter=reporter)
+    for line in result.summary():
+        reporter.info(line)
+    page = page or Path(f"audit-{result.dataset.name}.html")
+    result.write_page(page)
     reporter.info(f"\npage    {page}")
     if json_file is not None:
-        atomic_io.write_json(json_file, report.to_json(found))
+        atomic_io.write_json(json_file, result.to_json())
     if fix is not None:
-        repairs = report.fix(found, fix, format)
-        reporter.info(f"copy    {fix}, {len(repairs):,} repairs, listed in {fix}.repairs.csv")
-    if found.audit.errors:
+        repairs = count_noun(len(result.write_repaired(fix, format)), "repair")
+        reporter.info(f"copy    {fix}, with {repairs}, listed in {fix}.repairs.csv")
+    if result.audit.errors:
         raise typer.Exit(1)
 
 
 def split(
     data: Data,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the split.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A new file for the split.")],
     seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
     group_by: GroupBy = None,
     time_by: TimeBy = None,
     fold: Fold = None,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Although parts share pictures.")
+        bool, typer.Option("--allow-leak", help="Split although the splits share images.")
     ] = False,
     format: Format = None,
     root: Root = None,
 ) -> None:
-    """Write a split into a file, for foveate train --split FILE. It is refused once the data under it changes."""
+    """Write a split into a file, for foveate train --split FILE.
+
+    A run refuses the file if the data has changed since.
+    """
     from foveate.data.load import load
-    from foveate.experiment import prepare
+    from foveate.experiment.split import write_split
     from foveate.settings import Settings
 
     reporter = ConsoleReporter()
-    wanted = Settings.of(
+    settings = Settings.of(
         seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak
     )
-    reporter.info(prepare.write_split(load(data, root=root, format=format), out, reporter, wanted))
+    counts = write_split(load(data, root=root, format=format), out, reporter, settings)
+    sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    reporter.info(f"{sizes}, written to {out}")
 
 
 def convert(
     source: Annotated[
-        str, typer.Argument(metavar="SRC", help="A folder, a file, or a known set's name.")
+        str,
+        typer.Argument(metavar="SRC", help="A folder, a file, or the name of a known dataset."),
     ],
-    place: Annotated[Path, typer.Argument(metavar="DST", help="A new folder.")],
-    format: Annotated[
-        str, typer.Option("--format", help="The format to write. See: foveate formats.")
-    ],
-    given: Annotated[
-        str | None, typer.Option("--from", help="The format of SRC, where it cannot be told.")
+    out: Annotated[Path, typer.Argument(metavar="DST", help="A new folder.")],
+    format: Annotated[str, typer.Option("--format", help="Format to write. See: foveate formats.")],
+    source_format: Annotated[
+        str | None, typer.Option("--from", help="Format of SRC, if it cannot be recognised.")
     ] = None,
-    leave: Annotated[
+    without: Annotated[
         list[str] | None,
-        typer.Option("--without", metavar="WHAT", help="What to leave out, if DST cannot hold it."),
+        typer.Option(
+            metavar="WHAT", help="Leave this out, if the format cannot hold it; may be repeated."
+        ),
     ] = None,
     root: Root = None,
 ) -> None:
-    """Write labelled pictures in another format. What that cannot hold is told, and nothing is written."""
+    """Write a dataset in another format.
+
+    Nothing is written if the format cannot hold all of it.
+    """
     from foveate import formats
     from foveate.data import task_views
     from foveate.data.load import load
+    from foveate.report.panels import count_noun
 
     reporter = ConsoleReporter()
-    target = formats.find(format)
-    dataset = load(source, root=root, format=given)
-    target.write(task_views.without(dataset, leave or []), place)
+    writer = formats.find(format)
+    dataset = load(source, root=root, format=source_format)
+    writer.write(task_views.drop(dataset, without or []), out)
     classes = (
-        f" of {len(dataset.classes):,} class{'es' * (len(dataset.classes) != 1)}"
-        if dataset.classes
-        else ""
+        f" of {count_noun(len(dataset.classes), 'class', 'classes')}" if dataset.classes else ""
     )
-    reporter.info(f"{len(dataset):,} pictures{classes}, written to {place} as {format}")
+    images = count_noun(len(dataset), "image")
+    reporter.info(f"{images}{classes}, written to {out} as {format}")
     for note in dataset.notes:
         reporter.warning(note)
     for skipped in dataset.skipped:

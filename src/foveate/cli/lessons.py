@@ -12,40 +12,43 @@ from foveate.errors import SettingError
 
 
 def lesson(
-    name: Annotated[str | None, typer.Argument(help="Which; without it they are listed.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the lesson; without it, lessons are listed.")
+    ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write it as one page that needs no Python, instead.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the lesson as a page that needs no Python."),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--site", help="Write all of them, and an index, into this folder."),
+        typer.Option("--site", metavar="DIR", help="Write all lessons and an index as pages."),
     ] = None,
     no_open: Annotated[
-        bool, typer.Option("--no-open", help="Serve it, but open no browser.")
+        bool, typer.Option("--no-open", help="Serve the lesson, but open no browser.")
     ] = False,
 ) -> None:
-    """Open a lesson: why it works, on live numbers, with pictures that you move."""
+    """Open an interactive lesson in the browser."""
     from foveate.lessons import site
 
     reporter = ConsoleReporter()
     if folder is not None:
         if name is not None or html is not None:
             raise SettingError(
-                "--site writes all lessons, so it goes without a name and without --html",
-                where="site",
+                "--site writes all lessons, so it takes no name and no --html", where="site"
             )
         site.write_site(folder, reporter.info)
     elif name is None:
         if html is not None:
             raise SettingError(
-                "a lesson's name is expected beside --html",
+                "--html needs the name of a lesson",
                 where="html",
                 remedy="foveate lesson lists them.",
             )
         reporter.table(
-            ("lesson", "", ""), [(one.name, one.title, one.summary) for one in site.list_lessons()]
+            ("lesson", "title", "summary"),
+            [(one.name, one.title, one.summary) for one in site.list_lessons()],
         )
-        reporter.info("\nopen one with: foveate lesson NAME")
+        reporter.info("\nOpen one with: foveate lesson NAME")
     elif html is not None:
         site.write_page(site.find_lesson(name), html)
         reporter.info(str(html))

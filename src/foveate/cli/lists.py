@@ -1,4 +1,4 @@
-"""Commands that list what there is: formats, models, tasks, data sets, decoded pictures."""
+"""Commands that list formats, models, tasks, datasets and cache files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from foveate.errors import FoveateError
 
 
 def formats() -> None:
-    """List the formats of labelled pictures that are read and written."""
+    """List the dataset formats that can be read and written."""
     from foveate import formats
 
     rows = [(name, " ".join(one.TASKS), one.SUMMARY) for name, one in sorted(formats.all().items())]
-    ConsoleReporter().table(("format", "for", ""), rows)
+    ConsoleReporter().table(("format", "tasks", "description"), rows)
 
 
 def models() -> None:
@@ -24,8 +24,8 @@ def models() -> None:
     from foveate import models
 
     ConsoleReporter().table(
-        ("model", "smallest", "", "paper"),
-        [(m.name, f"{m.smallest} px", m.summary, m.paper) for m in models.all()],
+        ("model", "min size", "description", "paper"),
+        [(m.name, f"{m.min_size} px", m.summary, m.paper) for m in models.all()],
     )
 
 
@@ -34,43 +34,47 @@ def tasks() -> None:
     from foveate import tasks
 
     ConsoleReporter().table(
-        ("task", "figure", ""),
+        ("task", "metric", "description"),
         [(t.name, t.primary_metric, t.description) for t in tasks.all().values()],
     )
 
 
 def datasets(
-    root: Annotated[Path | None, typer.Option(help="Where to look first.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that is searched first.")
+    ] = None,
 ) -> None:
-    """List the data sets known by name, and where they are."""
-    from foveate.data.load import catalogue
+    """List the known datasets, and where they are."""
+    from foveate.data.load import list_datasets
 
-    rows = [(e.name, e.summary, str(e.where or "not here")) for e in catalogue(root)]
-    ConsoleReporter().table(("name", "", "found"), rows)
+    rows = [(e.name, e.summary, str(e.where or "not here")) for e in list_datasets(root)]
+    ConsoleReporter().table(("dataset", "description", "location"), rows)
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all cache files.")] = False,
 ) -> None:
-    """List the decoded pictures that are kept for later runs."""
+    """List the cached images of earlier runs."""
     from foveate.data.cache import store
 
-    reporter, place = ConsoleReporter(), store.root()
+    reporter, folder = ConsoleReporter(), store.root()
     try:
         if clear:
-            reporter.info(f"{store.in_words(store.clear())} freed in {place}")
+            reporter.info(f"{store.in_words(store.clear())} freed in {folder}")
             return
-        kept = store.entries()
+        entries = store.entries()
     except OSError as error:
-        raise FoveateError(f"the cache cannot be used ({error.strerror})", where=place) from None
-    if not kept:
-        reporter.info(f"no decoded pictures are kept in {place}")
+        raise FoveateError(f"the cache cannot be used ({error.strerror})", where=folder) from None
+    if not entries:
+        reporter.info(f"no images are cached in {folder}")
         return
     reporter.table(
-        ("data", "pictures", "size", "takes", "last used"), [store.row(entry) for entry in kept]
+        ("dataset", "images", "size", "on disk", "last used"),
+        [store.row(entry) for entry in entries],
     )
-    total, most = sum(entry.size for entry in kept), store.most_bytes()
+    total, limit = sum(entry.size for entry in entries), store.most_bytes()
     reporter.info(
-        f"\n{store.in_words(total)} of at most {store.in_words(most)}; FOVEATE_CACHE_GB changes that"
+        f"\n{store.in_words(total)} of at most {store.in_words(limit)} used; "
+        "set FOVEATE_CACHE_GB to change the limit"
     )
-    reporter.info(f"in {place}; FOVEATE_CACHE changes that")
+    reporter.info(f"in {folder}; set FOVEATE_CACHE to change the folder")

@@ -1,4 +1,4 @@
-"""The way in: all commands by name, and what a mistake looks like."""
+"""The entry point: registers the commands, and turns errors into messages."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import sys
 
 import typer
 
-from foveate.cli import data, lessons, lists, runs
+from foveate.cli import data, inference, lessons, lists, training
 from foveate.errors import FoveateError, Interrupted
 
 app = typer.Typer(
     name="foveate",
-    help="From pictures and a question to a trained vision model, and a straight answer on whether to believe it.",
+    help="Train a vision model on your images, and find out how far to believe it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    runs.demo, runs.train, runs.test, runs.predict, runs.generate, runs.label, runs.report, runs.compare,
+    training.demo, training.train, training.test,
+    inference.predict, inference.generate, inference.label,
+    training.report, training.compare,
     data.audit, data.split, data.convert,
     lessons.lesson,
     lists.formats, lists.models, lists.tasks, lists.datasets, lists.cache,
@@ -28,11 +30,12 @@ for command in (
 
 
 def main() -> None:
-    """The entry point: one clear message and exit code 2 for the user's mistakes, a traceback only for ours."""
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # a file's name need not be Unicode, and is told all the same
+    """Run the command line.
+
+    A user's mistake prints one message and exits with code 2; only a bug prints a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # File names need not be Unicode, and must be printable all the same.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -43,6 +46,6 @@ def main() -> None:
     except Interrupted as stop:
         print(str(stop), file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, e.g. `foveate models | head`
+    except BrokenPipeError:  # the reader of the output has gone, e.g. `foveate models | head`
         sys.stderr.close()
         sys.exit(0)

@@ -1,31 +1,163 @@
-"""What commands share of what can be typed after them."""
+"""Options that several commands share, and the options of `foveate train` that are settings."""
 
 from __future__ import annotations
 
+import inspect
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from foveate.errors import SettingError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A folder, a file, or a known set's name.")
+    str, typer.Argument(metavar="DATA", help="A folder, a file, or the name of a known dataset.")
 ]
-Root = Annotated[Path | None, typer.Option(help="Where known sets are looked for first.")]
+Root = Annotated[Path | None, typer.Option(help="Folder where known datasets are searched first.")]
 Format = Annotated[
-    str | None, typer.Option("--format", help="What DATA is, where that cannot be told by looking.")
+    str | None, typer.Option("--format", help="Format of DATA, if it cannot be recognised.")
 ]
 GroupBy = Annotated[
     str | None,
     typer.Option(
-        metavar="HOW", help="What stays together: folder:N, or a regular expression on names."
+        metavar="RULE",
+        help="Keep groups of images together: folder:N, or a regular expression on file names.",
     ),
 ]
 TimeBy = Annotated[
     str | None,
     typer.Option(
-        metavar="HOW", help="Test on the latest: exif, data (a column), or an expression."
+        metavar="RULE",
+        help="Test on the latest images: exif, data (a column), or a regular expression.",
     ),
 ]
 Fold = Annotated[
-    str | None, typer.Option(metavar="I/K", help="Test on the I-th of K equal parts, from 1.")
+    str | None, typer.Option(metavar="I/K", help="Test on fold I of K, counted from 1.")
 ]
+Classes = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Names of the classes, for clip only.")
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Download the foundation model from the hub.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of foveate train.")]
+MODEL_HELP = "A folder of foveate train, or clip:DIR, sam:DIR or sam2:DIR."
+
+
+class SettingOptions:
+    """The options of `foveate train` that are settings; an attribute is named as its setting.
+
+    Options without a value are left to the task's default.
+    """
+
+    task: Annotated[
+        str | None, typer.Option(help="See: foveate tasks (default: what DATA fits).")
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(help="See: foveate models (default: tiny_cnn, or the task's)."),
+    ] = None
+    epochs: Annotated[float | None, typer.Option(help="Passes over the train split.")] = None
+    minutes: Annotated[float | None, typer.Option(help="Time budget, instead of --epochs.")] = None
+    size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None
+    seed: Annotated[int, typer.Option(help="Same seed, same machine, same numbers.")] = 0
+    lr: Annotated[str | None, typer.Option(help="Peak learning rate, or 'find' to measure it.")] = (
+        None
+    )
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per step (default: 128, or the task's).")
+    ] = None
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Start from published weights in a file.")
+    ] = None
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder where known datasets are searched first."),
+    ] = None
+    data_format: Format = None
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Whether mirrored images are valid examples."),
+    ] = None
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Train although the splits share images.")
+    ] = False
+    allow_skipped: Annotated[
+        bool, typer.Option("--allow-skipped", help="Train although many images are unreadable.")
+    ] = False
+    allow_errors: Annotated[
+        bool, typer.Option("--allow-errors", help="Train although the audit finds errors.")
+    ] = False
+    group_by: GroupBy = None
+    time_by: TimeBy = None
+    fold: Fold = None
+    split: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Use a split written by foveate split.")
+    ] = None
+
+
+def takes_settings(command: F) -> F:
+    """Give a command an option for each attribute of SettingOptions, as its **settings."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters = list(signature.parameters.values())[:-1]
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=getattr(SettingOptions, name),
+            annotation=annotation,
+        )
+        for name, annotation in inspect.get_annotations(SettingOptions, eval_str=True).items()
+    ]
+    positional = [one for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+    keywords = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*positional, *options, *keywords]
+    )
+    return command
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Parse KEY=VALUE pairs, the values as YAML: numbers, true, null and lists.
+
+    Raises:
+        SettingError: A pair or a value cannot be parsed.
+    """
+    import yaml
+
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingError(f"KEY=VALUE is expected, got {pair!r}", where="--set")
+        try:
+            settings[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SettingError(f"the value of {pair!r} cannot be read", where="--set") from None
+    return settings
+
+
+def parse_numbers(text: str, count: int, option: str) -> tuple[float, ...]:
+    """Parse numbers separated by commas.
+
+    Args:
+        text: The user's text.
+        count: How many numbers are expected.
+        option: The option, for the message.
+
+    Raises:
+        SettingError: These are not so many finite numbers.
+    """
+    try:
+        numbers = tuple(map(float, text.split(",")))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise SettingError(
+            f"{count} numbers separated by commas are expected, got {text!r}", where=option
+        )
+    return numbers

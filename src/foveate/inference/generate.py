@@ -1,4 +1,4 @@
-"""Images generated from text, into a folder: single files, a sheet of all, and a strip of stages."""
+"""Images generated from text: single files, a sheet of all of them, and a strip of stages."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _sheet(rows: Sequence[Sequence[Image]]) -> Image:
     sheet = np.full((down * len(rows) + _GAP, along * columns + _GAP, 3), 255, np.uint8)
     for row, images in enumerate(rows):
         for column, image in enumerate(images):
-            large = drawing.rgb(image).repeat(factor, 0).repeat(factor, 1)
+            large = drawing.to_rgb(image).repeat(factor, 0).repeat(factor, 1)
             top, left = _GAP + row * down, _GAP + column * along
             sheet[top : top + large.shape[0], left : left + large.shape[1]] = large
     return sheet

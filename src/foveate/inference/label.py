@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from foveate import atomic_io, formats
+from foveate.annotations import Annotation
 from foveate.data.dataset import Dataset, Image, Sample
-from foveate.data.images import PICTURE_SUFFIXES, FileSource, decode
+from foveate.data.images import IMAGE_SUFFIXES, FileSource, decode
 from foveate.errors import BadImage, DataError, RunError
 from foveate.inference.predict import batches, image_files, refuse_generators
 from foveate.inference.predictor import Predictor
@@ -70,15 +71,16 @@ def label(
     proposals, samples = _propose(model, images, reporter)
     if not samples:
         raise DataError("none of these images could be read", where=images)
-    annotation = type(samples[0].target)
-    if annotation.has_boxes and not any(sample.target.present() for sample in samples):
+    targets = [sample.target for sample in samples if isinstance(sample.target, Annotation)]
+    annotation = type(targets[0])
+    if annotation.has_boxes and not any(target.present() for target in targets):
         raise DataError(
             "no objects were predicted in any of these images, so there is nothing to propose",
             where=images,
             remedy="Look at the predictions: foveate predict RUN IMAGES --draw DIR.",
         )
     dataset = _dataset(model.task, out.name, annotation.task, samples)
-    formats.find(format or annotation.default_format).write(dataset, out)
+    formats.find(format or annotation.default_format or "").write(dataset, out)
     proposals.sort(key=lambda proposal: proposal.confidence)
     _write_table(table, proposals)
     return proposals
@@ -114,7 +116,7 @@ def _propose(
 
 def _read_images(images: Path, reporter: Reporter) -> Iterator[tuple[Path, Image]]:
     for path in image_files([images]):
-        if path.suffix.lower() not in PICTURE_SUFFIXES and images.is_dir():
+        if path.suffix.lower() not in IMAGE_SUFFIXES and images.is_dir():
             continue  # the frames of a video are no files, so they cannot be labelled
         try:
             yield path, decode(path)
@@ -126,7 +128,7 @@ def _dataset(
     task: Task[Any], name: str, target_task: str, samples: list[Sample[Any]]
 ) -> Dataset[Any]:
     classes = task.classes if task.class_aware else ("object",)
-    colours = tuple(map(tuple, task.options().get("colours", ()))) or None
+    colours = tuple(map(tuple, task.options.get("colours", ()))) or None
     return Dataset(name, target_task, classes, samples, colours=colours)
 
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from foveate.annotations import Captions, Instances
+from foveate.annotations import Instances
 from foveate.data import video
 from foveate.data.dataset import Image, Skipped
-from foveate.data.images import PICTURE_SUFFIXES, decode
+from foveate.data.images import IMAGE_SUFFIXES, decode
 from foveate.errors import BadImage, FoveateError, SettingError
 from foveate.inference.predictor import Predictor
 from foveate.inference.writers import (
@@ -26,6 +26,7 @@ from foveate.inference.writers import (
 from foveate.models.interactive import Box
 from foveate.ops.clicks import Click
 from foveate.progress import NullReporter, Reporter
+from foveate.tasks.capabilities import GeneratesImages, WritesMasks, require
 from foveate.tasks.task import Task
 
 T = TypeVar("T")
@@ -150,7 +151,7 @@ def batches(images: Iterable[tuple[T, Image]]) -> Iterator[list[tuple[T, Image]]
 
 def refuse_generators(task: Task[Any]) -> None:
     """Raise SettingError for a task that generates images instead of predicting from them."""
-    if task.annotation is Captions:
+    if isinstance(task, GeneratesImages):
         raise SettingError(
             f"the task {task.name} generates images; it predicts nothing from them",
             where="RUN",
@@ -172,7 +173,7 @@ def image_files(paths: Sequence[Path]) -> Iterator[Path]:
             Path(folder) / name
             for folder, _, names in os.walk(path)
             for name in names
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES | video.VIDEO_SUFFIXES
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES | video.VIDEO_SUFFIXES
             and not name.startswith(".")
         ]
         if not files:
@@ -204,17 +205,14 @@ def _predict_prompt(model: Predictor, image: Image, prompt: Prompt) -> Instances
 def _check_outputs(task: Task[Any], outputs: Outputs) -> None:
     """Raise SettingError for an output that the task's predictions do not have."""
     refuse_generators(task)
-    kind = task.annotation
-    for path, option, content, exists in (
-        (outputs.coco_file, "--coco", "boxes", kind.has_boxes),
-        (outputs.masks, "--masks", "masks", kind is Instances or kind.per_pixel),
-    ):
-        if path is not None and not exists:
-            raise SettingError(
-                f"the task {task.name} predicts no {content}",
-                where=option,
-                remedy="Use --json instead.",
-            )
+    if outputs.coco_file is not None and not task.annotation.has_boxes:
+        raise SettingError(
+            f"the task {task.name} predicts no boxes",
+            where="--coco",
+            remedy="Use --json instead.",
+        )
+    if outputs.masks is not None:
+        require(task, WritesMasks)
     if outputs.masks is not None and outputs.masks == outputs.drawings:
         raise SettingError("two folders are expected, got one for both", where="--masks and --draw")
 

@@ -16,6 +16,7 @@ from foveate import atomic_io
 from foveate.data.dataset import Image, Skipped
 from foveate.errors import RunError
 from foveate.formats.coco.writing import to_annotations
+from foveate.tasks.capabilities import WritesMasks, require
 from foveate.tasks.task import Task
 
 
@@ -32,8 +33,8 @@ class PredictionWriter(ABC):
             prediction: An annotation of the task.
         """
 
-    def close(self, skipped: Sequence[Skipped]) -> None:
-        """Write what remains to be written.
+    def close(self, skipped: Sequence[Skipped]) -> None:  # noqa: B027 - optional
+        """Write the file, if the predictions share one.
 
         Args:
             skipped: Images that could not be read.
@@ -77,6 +78,7 @@ class MaskWriter(PredictionWriter):
 
     def __init__(self, task: Task[Any], folder: Path):
         self.task, self.folder = task, folder
+        self.mask_images = require(task, WritesMasks).mask_images
         self.names = _UniqueNames()
         self.last_files: list[str] = []
         prepare_folder(folder, "--masks")
@@ -85,7 +87,7 @@ class MaskWriter(PredictionWriter):
         """Write the masks of one prediction."""
         stem = self.names.next(name)
         self.last_files = []
-        for mask in self.task.mask_images(self.task.confident(prediction)):
+        for mask in self.mask_images(self.task.confident(prediction)):
             picture = PIL.Image.fromarray(mask.values)
             if mask.palette is not None:
                 picture.putpalette([value for colour in mask.palette for value in colour])

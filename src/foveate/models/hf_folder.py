@@ -286,8 +286,7 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silence the progress bars and logs of transformers and diffusers; their errors are ours."""
-    from transformers.utils import logging as transformers_logging
-
+    transformers_logging: Any = importlib.import_module("transformers.utils.logging")
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     diffusers_logger = logging.getLogger("diffusers")

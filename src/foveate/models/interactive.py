@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foveate.data.dataset import Image
-from foveate.data.images import inside
+from foveate.data.resizing import letterbox_size
 from foveate.errors import SettingError
 from foveate.models.heads.promptable import NO_CLICK, MaskPrediction, PromptableHead, Prompts
 from foveate.models.model import VisionModel
@@ -122,7 +122,8 @@ class InteractivePredictor(ABC):
         prediction = self.predict_batch([self.clicks], [self.prompt_box], self.logits)
         self.logits = prediction.best()
         self.predicted_iou = float(prediction.iou_logits.max().sigmoid())
-        return self.to_masks(self.logits)[0]
+        mask: NDArray[np.bool_] = self.to_masks(self.logits)[0]
+        return mask
 
     def _check_clicks(self, clicks: Sequence[Click]) -> None:
         height, width = self.size
@@ -188,7 +189,7 @@ class NetInteractivePredictor(InteractivePredictor):
         super().__init__((image.shape[0], image.shape[1]))
         net.eval()
         self.body = net.body
-        self.scaled_size = inside(*self.size, net.size)
+        self.scaled_size = letterbox_size(*self.size, net.size)
         ((_, batch),) = net.padded_batches([image], 1)
         self.padded_size = (batch.shape[2], batch.shape[3])
         self.maps = self.body.encode(net.normalise(batch))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.data.dataset import Images
-from foveate.data.images import fit, inside, padded, reduced
+from foveate.data.resizing import fit, fit_within, letterbox_size, pad
 from foveate.data.subset import ImageArray
 from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
 
@@ -82,7 +82,7 @@ class VisionModel(nn.Module):
             for start in range(0, len(rows), batch_size):
                 some = rows[start : start + batch_size]
                 batch = np.stack(
-                    [padded(reduced(images[row], self.size, self.channels), *size) for row in some]
+                    [pad(fit_within(images[row], self.size, self.channels), *size) for row in some]
                 )
                 yield some, torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.mean.device)
 
@@ -92,7 +92,7 @@ class VisionModel(nn.Module):
         if not backbone.flexible:
             return self.size, self.size
         step = backbone.strides[-1]
-        height, width = inside(shape[0], shape[1], self.size)
+        height, width = letterbox_size(shape[0], shape[1], self.size)
         return min(self.size, -(-height // step) * step), min(self.size, -(-width // step) * step)
 
 

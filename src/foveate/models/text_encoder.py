@@ -29,14 +29,14 @@ class TextEncoder:
     Args:
         source: "clip:DIR".
         width: E, the width of a token.
-        longest: Largest number of tokens in a text, including start and end.
+        max_length: Largest number of tokens in a text, including start and end.
         digest: Digest of the weights of CLIP's text tower.
     """
 
-    known: ClassVar[int] = 0
+    vocabulary_size: ClassVar[int] = 0
 
-    def __init__(self, source: str, width: int, longest: int, digest: str):
-        self.source, self.width, self.longest, self.digest = source, width, longest, digest
+    def __init__(self, source: str, width: int, max_length: int, digest: str):
+        self.source, self.width, self.max_length, self.digest = source, width, max_length, digest
         self._clip: Clip | None = None
         self._cache: dict[str, NDArray[np.float32]] = {}
         self._cached_bytes = 0
@@ -59,7 +59,7 @@ class TextEncoder:
         options = {
             "source": self.source,
             "width": self.width,
-            "longest": self.longest,
+            "max_length": self.max_length,
             "digest": self.digest,
         }
         return {"text_encoder": options}
@@ -99,12 +99,12 @@ class TextEncoder:
         """Encode texts; those that are too long are truncated.
 
         Returns:
-            (N, L, E) tokens, with zeros after a text's end; L is the longest of these texts. An
+            (N, L, E) tokens, with zeros after a text's end; L is the max_length of these texts. An
             empty text is all zeros.
         """
         features = self._features(texts)
-        longest = max(1, *map(len, features.values())) if features else 1
-        rows = np.zeros((len(texts), longest, self.width), np.float32)
+        max_length = max(1, *map(len, features.values())) if features else 1
+        rows = np.zeros((len(texts), max_length, self.width), np.float32)
         for row, text in zip(rows, texts, strict=True):
             if text in features:
                 row[: len(features[text])] = features[text]

@@ -45,7 +45,7 @@ def run(data, encoder_folder, tmp_path_factory):
             "--epochs",
             8,
             "--set",
-            "average=0.9",
+            "ema=0.9",
             "--set",
             f"text_encoder=clip:{encoder_folder}",
         )
@@ -148,7 +148,7 @@ def test_the_run_holds_no_weight_of_clip_and_says_where_it_was(run, encoder_fold
     assert tensors["body.text.embedding.weight"].shape == (192, 16)
     assert not [name for name in tensors if "token_embedding" in name or "text_model" in name]
     told = record["options"]["text_encoder"]
-    assert (told["source"], told["width"], told["longest"]) == (
+    assert (told["source"], told["width"], told["max_length"]) == (
         f"clip:{encoder_folder.resolve()}",
         16,
         48,
@@ -181,7 +181,7 @@ def test_a_clip_that_has_gone_or_is_another_one_is_told(run, encoder_folder, tmp
 
 def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
     hurry(monkeypatch)
-    given = {**FEW, "save_seconds": 0.0, "half": True, "text_encoder": f"clip:{clip[0]}"}
+    given = {**FEW, "save_seconds": 0.0, "precision": "bfloat16", "text_encoder": f"clip:{clip[0]}"}
     unbroken = fv.train(data, out=tmp_path / "unbroken", **given)
 
     def broken(*args, **kwargs):

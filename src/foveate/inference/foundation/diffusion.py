@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from foveate.data.dataset import Image
-from foveate.data.vocabulary import numbered
+from foveate.data.vocabulary import numbered_ids
 from foveate.errors import SettingError
 from foveate.models import hf_folder, model_ref
 from foveate.models.pretrained import reason
@@ -116,7 +116,7 @@ class StableDiffusion:
         self._check(texts, guidance, steps)
         return (
             self._denoise(text, generator(seed, name), guidance, steps)
-            for text, name in zip(texts, numbered(texts), strict=True)
+            for text, name in zip(texts, numbered_ids(texts), strict=True)
         )
 
     @torch.no_grad()

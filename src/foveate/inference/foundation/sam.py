@@ -26,7 +26,7 @@ from foveate.models.heads.promptable import MaskPrediction
 from foveate.models.interactive import Box, InteractivePredictor
 from foveate.ops.clicks import Click
 from foveate.ops.masks import resize_nearest
-from foveate.tasks.promptable import Promptable, everything
+from foveate.tasks.promptable import Promptable, segment_everything
 
 MASK_LOGIT = 10.0
 """Logit of a known pixel, as SAM 2 passes masks from one frame to the next."""
@@ -165,7 +165,7 @@ class SamPredictor(Predictor):
             raise SettingError(
                 "sam segments whole images", where="tile", remedy="Leave out --tile."
             )
-        return [everything(self._set_image(image)) for image in images]
+        return [segment_everything(self._set_image(image)) for image in images]
 
     def _set_image(self, image: Image) -> SamInteractivePredictor:
         return SamInteractivePredictor(self.net, self.processor, image)

@@ -132,7 +132,10 @@ def _from_file(timm: Any, options: dict[str, Any], name: str, path: Path) -> Tim
 
     def load(**more: Any) -> nn.Module:
         source = {"state_dict": dict(state), "source": "", "url": "", "file": "", "hf_hub_id": ""}
-        return timm.create_model(pretrained=True, pretrained_cfg_overlay=source, **options, **more)
+        net: nn.Module = timm.create_model(
+            pretrained=True, pretrained_cfg_overlay=source, **options, **more
+        )
+        return net
 
     try:
         # The whole net is loaded strictly; features_only would silently skip what does not match.

@@ -105,7 +105,7 @@ class FlowMatchingModel(nn.Module):
         tokens, mask = self.text(words)
         grid = [-(-side // self.backbone.strides[-1]) for side in size]
         out: Tensor = self.layout(tokens, mask, self.text.pool(tokens, mask), *grid)
-        return out.unflatten(1, grid)
+        return out.reshape(len(out), *grid, WIDTH)
 
     def velocity(self, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
         """Predict the velocity.

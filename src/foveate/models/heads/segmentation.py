@@ -1,7 +1,8 @@
 """Per-pixel logits from feature maps: a decoder, heads, and losses.
 
 Ronneberger, Fischer and Brox, "U-Net: Convolutional networks for biomedical image segmentation",
-2015: coarse maps are enlarged and joined by finer ones. Coarse maps classify, fine maps locate boundaries.
+2015: coarse maps are enlarged and joined by finer ones. Coarse maps classify; fine maps locate
+boundaries.
 """
 
 from __future__ import annotations

@@ -1,0 +1,198 @@
+"""Commands that use a trained or foundation model: predict, generate and label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveate.cli.console import ConsoleReporter
+from foveate.cli.options import MODEL_HELP, Classes, Download, parse_numbers
+from foveate.errors import FoveateError, SettingError
+
+if TYPE_CHECKING:
+    from foveate.experiment.run import Run
+    from foveate.inference.predict import Prompt
+    from foveate.inference.predictor import Predictor
+
+LISTED_PROPOSALS = 5
+"""Proposals that `foveate label` prints; the table lists all."""
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help=MODEL_HELP)],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images, videos, or folders of them.")
+    ],
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the predictions into a JSON file."),
+    ] = None,
+    coco_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--coco", metavar="FILE", help="Write boxes and masks with scores in COCO's format."
+        ),
+    ] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write copies of the images with predictions drawn in."),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the predicted masks as label images."),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX", min=1, help="Cut larger images into overlapping tiles of this side."
+        ),
+    ] = None,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y",
+            help="A pixel of the object, for promptable runs and sam; may be repeated.",
+        ),
+    ] = None,
+    outside: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y", help="A pixel of the background; may be repeated."),
+    ] = None,
+    box: Annotated[
+        str | None, typer.Option(metavar="L,T,R,B", help="A box around the object.")
+    ] = None,
+    classes: Classes = None,
+    download: Download = False,
+) -> None:
+    """Predict for images and videos."""
+    from foveate.inference.predict import Outputs, predict_paths
+
+    result = predict_paths(
+        _open_model(run, classes, download),
+        paths,
+        Outputs(json_file, coco_file, draw, masks),
+        tile=tile,
+        prompt=_parse_prompt(point or [], outside or [], box),
+        reporter=ConsoleReporter(),
+    )
+    if result.skipped and not result.count:
+        raise FoveateError("none of these images could be read", where=paths[0])
+
+
+def generate(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A folder of foveate train, or diffusion:DIR."),
+    ],
+    prompts: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="What to show, in quotes.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Images per text.")] = 4,
+    seed: Annotated[int, typer.Option(help="Same seed, same text, same images.")] = 0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=20,
+            help="Scale of classifier-free guidance; 1 is none "
+            "(default: calibrated on the validation split; 7.5 for diffusion).",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Steps from noise to image (default: 20; 50 for diffusion).",
+        ),
+    ] = None,
+    download: Download = False,
+) -> None:
+    """Generate images from text."""
+    from foveate.inference import foundation
+    from foveate.inference.generate import generate
+
+    generator = (
+        foundation.open_generator(run, download=download)
+        if foundation.is_reference(run)
+        else _open_run(run, {"--download": download})
+    )
+    generate(
+        generator,
+        prompts,
+        out,
+        n=n,
+        seed=seed,
+        guidance=guidance,
+        steps=steps,
+        reporter=ConsoleReporter(),
+    )
+
+
+def label(
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images.")],
+    run: Annotated[str, typer.Option("--with", metavar="RUN", help=MODEL_HELP)],
+    out: Annotated[Path, typer.Option(metavar="DST", help="A new folder.")],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Format to write; see: foveate formats (default: the task's)."
+        ),
+    ] = None,
+    classes: Classes = None,
+    download: Download = False,
+) -> None:
+    """Propose labels, for a person to correct and foveate train to use."""
+    from foveate.inference.label import label
+    from foveate.report.panels import count_noun
+
+    reporter = ConsoleReporter()
+    model = _open_model(run, classes, download)
+    proposals = label(model, images, out, format=format, reporter=reporter)
+    for proposal in proposals[:LISTED_PROPOSALS]:
+        unknown = math.isnan(proposal.confidence)
+        confidence = "" if unknown else f"  (confidence {proposal.confidence:.0%})"
+        reporter.info(f"{proposal.id}  {proposal.summary}{confidence}")
+    reporter.info(
+        f"\n{count_noun(len(proposals), 'image')} labelled in {out}\n"
+        f"All proposals, the least confident first: {out}.proposals.csv"
+    )
+
+
+def _open_model(name: str, classes: str | None, download: bool) -> Predictor:
+    from foveate.inference import foundation
+
+    if not foundation.is_reference(name):
+        return _open_run(name, {"--classes": classes, "--download": download})
+    names = None if classes is None else classes.split(",")
+    return foundation.open(name, classes=names, download=download)
+
+
+def _open_run(path: str, foundation_options: Mapping[str, Any]) -> Run:
+    """Open a run; options for foundation models are refused."""
+    from foveate.experiment.run import Run
+
+    for option, value in foundation_options.items():
+        if value:
+            raise SettingError(
+                "this option is for foundation models; a run has its own classes and weights",
+                where=option,
+            )
+    return Run.open(path)
+
+
+def _parse_prompt(points: list[str], outside: list[str], box: str | None) -> Prompt | None:
+    from foveate.inference.predict import Prompt
+
+    clicks = [
+        (*parse_numbers(text, 2, option), inside)
+        for option, inside, texts in (("--point", True, points), ("--outside", False, outside))
+        for text in texts
+    ]
+    corners = None if box is None else parse_numbers(box, 4, "--box")
+    return Prompt(clicks, corners) if clicks or corners else None  # type: ignore[arg-type]

@@ -1,0 +1,119 @@
+"""Commands that train and evaluate: demo, train, test, report and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveate.cli.console import ConsoleReporter
+from foveate.cli.options import RunFolder, parse_settings, takes_settings
+from foveate.errors import SettingError
+
+if TYPE_CHECKING:
+    from foveate.data.dataset import SplitName
+    from foveate.experiment.run import Run
+
+
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="A new run folder (default: runs/digits-tiny_cnn-N)."),
+    ] = None,
+) -> None:
+    """Train, test and report on the built-in handwritten digits, in about a minute."""
+    from foveate.experiment import run as runs
+
+    reporter = ConsoleReporter()
+    # Size and epochs were chosen on the validation split.
+    run = runs.train("digits", out=out, reporter=reporter, size=24, epochs=30)
+    runs.test(run, reporter=reporter)
+    _print_conclusion(run, "test")
+
+
+@takes_settings
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="A folder, a CSV, or the name of a known dataset."),
+    ] = None,
+    *,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Download published weights to start from.")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download a known dataset that is not here.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="A new run folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")
+    ] = None,
+    **settings: Any,
+) -> None:
+    """Split, score baselines, train, validate and report.
+
+    The test split stays locked: see foveate test.
+    """
+    from foveate.experiment import run as runs
+
+    reporter = ConsoleReporter()
+    if resume is not None:
+        if data is not None:
+            raise SettingError(
+                "--resume takes a run and no DATA: the run knows its data", where=data
+            )
+        _print_conclusion(runs.resume(resume, reporter=reporter), "valid")
+        return
+    if data is None:
+        raise SettingError(
+            "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
+        )
+    if pretrained:
+        settings["weights"] = "download"
+    settings |= parse_settings(set_ or [])
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    run = runs.train(data, out=out, reporter=reporter, download=download, **chosen)
+    _print_conclusion(run, "valid")
+
+
+def test(run: RunFolder) -> None:
+    """Open the locked test split, and record that it was opened."""
+    from foveate.experiment import run as runs
+
+    opened = runs.Run.open(run)
+    runs.test(opened, reporter=ConsoleReporter())
+    _print_conclusion(opened, "test")
+
+
+def report(run: RunFolder) -> None:
+    """Write a run's report.html again, from its record."""
+    from foveate.experiment.run import Run
+
+    ConsoleReporter().info(str(Run.open(run).report()))
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more folders of runs.")
+    ],
+) -> None:
+    """Compare runs, the best on the validation split first."""
+    from foveate.experiment import compare
+
+    reporter = ConsoleReporter()
+    comparison = compare.compare(runs)
+    reporter.table(*comparison.table())
+    for warning in comparison.warnings:
+        reporter.warning(warning)
+
+
+def _print_conclusion(run: Run, split: SplitName) -> None:
+    from foveate.experiment.verdict import conclusion
+
+    reporter = ConsoleReporter()
+    for line in conclusion(run, split):
+        reporter.info(line)

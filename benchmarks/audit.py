@@ -219,8 +219,9 @@ def files(root: Path) -> None:
 
 def labels(root: Path, count: int) -> None:
     """Flip 5% of CIFAR-10 train labels; print the share in the first tenth of the ranking."""
-    from foveate.audit.label_errors import find_label_errors
+    from foveate.audit.label_errors import LabelErrors
     from foveate.data.cache.decoding import decode
+    from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
 
     dataset = formats.read(root / "cifar10")
     dataset = replace(
@@ -237,7 +238,8 @@ def labels(root: Path, count: int) -> None:
     seen = decode(replace(dataset, samples=samples), 32)
     began = time.perf_counter()
     clusters = duplicates.find(seen.hashes, seen.image_stats).clusters
-    deep = find_label_errors(seen, clusters)
+    known = class_labels(seen)
+    deep = LabelErrors.of(known, out_of_fold_probabilities(seen, known, clusters))
     took = time.perf_counter() - began
     first = np.argsort(-deep.doubt, kind="stable")[: len(chosen) // 10]
     ranked = len(flipped & set(first.tolist()))

@@ -1,4 +1,4 @@
-"""foveate: from pictures and a question to a trained vision model, and a straight answer on whether to believe it.
+"""foveate: from images and a question to a trained vision model, and whether to believe it.
 
 import foveate as fv
 
@@ -10,14 +10,9 @@ run.predict("x.jpg")
 
 from __future__ import annotations
 
-import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
-
-# Between two parallel regions torch's OpenMP threads spin, by default for milliseconds. Alone on a machine that is a fifth
-# faster than sleeping; beside other work it burns the very cores that they wait for, and is twice as slow or worse
-# (benchmarks/README.md). The setting is read once, when torch is imported, and changes no result.
-if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.7 * (os.cpu_count() or 1):
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from foveate.annotations import Label as Label
@@ -25,33 +20,52 @@ if TYPE_CHECKING:
     from foveate.data.dataset import Sample as Sample
     from foveate.data.load import load as load
     from foveate.errors import FoveateError as FoveateError
-    from foveate.experiment.pipeline import resume as resume
-    from foveate.experiment.pipeline import train as train
+    from foveate.experiment.audit import audit as audit
+    from foveate.experiment.compare import compare as compare
     from foveate.experiment.run import Run as Run
+    from foveate.experiment.run import predict as predict
+    from foveate.experiment.run import resume as resume
+    from foveate.experiment.run import test as test
+    from foveate.experiment.run import train as train
 
-_HOMES = {
+_PUBLIC = {
     "Dataset": "foveate.data.dataset",
     "FoveateError": "foveate.errors",
     "Label": "foveate.annotations",
     "Run": "foveate.experiment.run",
     "Sample": "foveate.data.dataset",
+    "audit": "foveate.experiment.audit",
+    "compare": "foveate.experiment.compare",
     "load": "foveate.data.load",
-    "resume": "foveate.experiment.pipeline",
-    "train": "foveate.experiment.pipeline",
+    "predict": "foveate.experiment.run",
+    "resume": "foveate.experiment.run",
+    "test": "foveate.experiment.run",
+    "train": "foveate.experiment.run",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_PUBLIC)
+
+
+class _Package(ModuleType):
+    """Keeps a public name, `foveate.audit`, from being replaced by the subpackage of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: torch takes seconds, and `foveate --help` needs none of it."""
-    if name not in _HOMES:
+    """Import on first use: torch takes seconds, and `foveate --help` does not need it."""
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'foveate' has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_PUBLIC})

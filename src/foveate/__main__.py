@@ -1,4 +1,4 @@
-"""python -m foveate"""
+"""Run the command line: python -m foveate."""
 
 from foveate.cli.main import main
 

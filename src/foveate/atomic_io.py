@@ -1,4 +1,4 @@
-"""Files written whole or not at all: a kill, a full disk or a crash leaves the previous file as it was."""
+"""Files written whole or not at all: after a kill or on a full disk the old file is intact."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 from foveate.errors import RunError
 
 _REMEDIES = {
-    errno.ENOSPC: "The disk is full: free some space, then go on where it stopped (foveate train --resume RUN).",
-    errno.EDQUOT: "Your disk quota is used up: free some space, then go on (foveate train --resume RUN).",
+    errno.ENOSPC: "The disk is full: free some space, then resume (foveate train --resume RUN).",
+    errno.EDQUOT: "Your quota is used up: free some space, then resume (foveate train --resume RUN).",
     errno.EFBIG: "The file is larger than this system allows (ulimit -f).",
     errno.EROFS: "The disk is read-only: choose another place with --out.",
     errno.EACCES: "You may not write there: choose another place with --out.",
@@ -22,9 +22,12 @@ _REMEDIES = {
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step: temporary file in the same folder, fsync, rename, fsync of the folder.
+    """Replace a file by `data` in one step.
 
-    Raises RunError where that cannot be done; the previous file then survives and the temporary one is removed.
+    A temporary file in the same folder is written, synced and renamed, then the folder is synced.
+
+    Raises:
+        RunError: The file cannot be written; its previous version is untouched.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
@@ -38,16 +41,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise RunError(
-            f"this file cannot be written ({error.strerror}); its previous version, if any, is untouched",
+            f"this file cannot be written ({error.strerror}); "
+            "its previous version, if any, is untouched",
             where=path,
             remedy=_REMEDIES.get(error.errno or 0, "Choose another place with --out."),
         ) from None
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(
-        OSError
-    ):  # some systems and file systems cannot sync a folder; the rename stands
+    with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the rename stands
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -56,12 +58,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` in UTF-8. Lone surrogates (names that are no Unicode) are kept as backslash escapes."""
+    """Write UTF-8. Names that are not Unicode (lone surrogates) become backslash escapes."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Strict JSON, indented, in the given order; numbers that are not finite become null."""
+    """Write strict, indented JSON; numbers that are not finite become null."""
     write_text(
         path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
@@ -78,7 +80,11 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote. Raises RunError for a file that is missing or damaged."""
+    """Read what `write_json` wrote.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

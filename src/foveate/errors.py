@@ -1,7 +1,8 @@
-"""What is wrong, where, and what to do about it.
+"""Errors that say what is wrong, where, and what to do about it.
 
-A mistake in what the user gave (a path, a picture, a setting) is a `FoveateError`: the command line prints it as one
-clear message and exits with 2. Anything else that escapes is our own bug and keeps its traceback.
+A mistake in what the user gave (a path, an image, a setting) is a `FoveateError`: the command line
+prints it as one message and exits with code 2. Any other exception is a bug and keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 class FoveateError(Exception):
     """The user's data or settings cannot be used as they are.
 
-    message: what was expected and what was found instead, in one sentence
-    where: the file (or folder, or setting) it was found in
-    line: the line of that file, counted from 1
-    remedy: what to do next, in the imperative
+    Args:
+        message: What was expected and what was found, in one sentence.
+        where: The file, folder or setting.
+        line: The line of that file, counted from 1.
+        remedy: What to do next, in the imperative.
     """
 
     def __init__(
@@ -32,19 +34,19 @@ class FoveateError(Exception):
 
 
 class DataError(FoveateError):
-    """The data as a whole cannot be read, split or trusted."""
+    """A dataset that cannot be read, split or trained on."""
 
 
 class BadImage(FoveateError):
-    """One picture cannot be read. The data's reader counts it, lists it with this reason, and goes on."""
+    """An image that cannot be read. Readers count it, list it with the reason, and go on."""
 
 
 class SettingError(FoveateError):
-    """A setting, or a pair of settings, that cannot work."""
+    """A setting, or a combination of settings, that cannot work."""
 
 
 class RunError(FoveateError):
-    """A run folder that cannot be written, read or continued."""
+    """A run folder that cannot be written, read or resumed."""
 
 
 class Diverged(FoveateError):
@@ -52,9 +54,13 @@ class Diverged(FoveateError):
 
 
 class Interrupted(Exception):
-    """The user stopped a run that can go on later. path: its folder; step: how far it came.
+    """The user stopped a run, which can be resumed.
 
-    No KeyboardInterrupt, which says that work was cut in the middle: this one was brought to a good end.
+    It is not a KeyboardInterrupt: the step that was under way was finished and saved.
+
+    Args:
+        path: The run folder.
+        step: Steps that are done.
     """
 
     def __init__(self, path: Path, step: int):

@@ -1,91 +1,135 @@
-"""Everything that can be set for a run, with its default; what `config.yaml` holds."""
+"""Everything that can be set for a run, with its default: the contents of config.yaml."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from foveate import atomic_io
 from foveate.errors import FoveateError, RunError, SettingError
 
-FORMAT = 1
-"""Of the run folder; raised whenever an older foveate could not continue what this one writes."""
-LARGEST = 16384
-"""Pixels a side of the pictures that can be trained on: a validation picture is answered as a whole."""
+FORMAT = 2
+"""Format of the run folder, raised whenever runs of another foveate can no longer be continued."""
+MAX_SIZE = 16384
+"""Largest side in pixels that images are trained at: a validation image is predicted as a whole."""
+MAX_STEPS = 10**9
+
+_EXPECTED_SEGMENTS = (
+    "a list of [step, progress, total] is expected, with rising steps from 0 on, progress from 0 "
+    f"to 1, and totals above their step and up to {MAX_STEPS:,}"
+)
 
 
 class Settings(BaseModel):
-    """All settings of a run. None means: chosen from the data and the model, and written down once it is.
+    """All settings of a run. None stands for a choice by data and model, recorded once it is made.
 
-    Unknown names are refused, so a typing error can't pass in silence.
+    Unknown names are refused, so that a typing error cannot pass in silence.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
-    format: int = FORMAT
+    format: Literal[2] = FORMAT
     data: str = ""
     root: str | None = None
-    """Where named data sets are looked for first."""
+    """Folder in which known datasets are looked for first."""
     data_format: str | None = None
-    """What the data is, where that cannot be told by looking."""
+    """Format of the data, where it cannot be recognised."""
     task: str = "classification"
     model: str = "tiny_cnn"
     weights: str | None = None
-    """Published weights to start from: a local file, "download", or the folder of a model hf:DIR."""
+    """Pretrained weights to start from: a local file, "download", or the folder of a hf: model."""
     freeze: bool = False
-    """Whether these weights stay as they are, and only what is on them is trained: a linear probe, for classes."""
+    """Whether the pretrained weights stay as they are and the head alone is trained."""
     text_encoder: str | None = None
-    """clip:DIR, a folder of CLIP that reads the words, frozen, in place of a vocabulary of the captions; for text_to_image."""
-    size: int | None = Field(None, ge=1, le=LARGEST)
-    """Side of the pictures in pixels."""
+    """clip:DIR, a CLIP text encoder, frozen, instead of a vocabulary; for text_to_image."""
+    size: int | None = Field(None, ge=1, le=MAX_SIZE)
+    """Side of the images in pixels."""
     seed: int = Field(0, ge=0, lt=2**63)
 
-    epochs: float | None = Field(None, gt=0)
-    minutes: float | None = Field(None, gt=0)
-    """A time budget from the start of the command. While it lasts the schedule is fitted to it; then `pace` says how."""
-    pace: list[tuple[int, float, int]] | None = None
-    """The corners (see `training.pace`) of a run that was made by minutes, with which it can be repeated to the bit."""
-    batch_size: int = Field(128, ge=1)
+    epochs: float | None = Field(None, gt=0, le=1_000_000)
+    minutes: float | None = Field(None, gt=0, le=525_600)
+    """Time budget, counted from the start of the command."""
+    progress_segments: list[tuple[int, float, int]] | None = None
+    """What a run of so many minutes made of its schedule; it repeats that run to the bit.
+    See `training.time_budget`."""
+    batch_size: int = Field(128, ge=1, le=1_000_000)
     optimizer: Literal["sgd", "adam", "adamw", "muon"] | None = None
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    lr: float | Literal["find"] | None = Field(None)
-    weight_decay: float = Field(5e-4, ge=0)
-    half: bool | None = None
-    """Whether to train in bfloat16, with weights and answers in float32; None: where it is measured to pay."""
-    clip: float | None = Field(None, gt=0)
-    accumulate: int = Field(1, ge=1)
-    average: float | None = Field(None, gt=0, lt=1)
-    """Decay of the running average of the weights; None: no average."""
-    patience: int | None = Field(None, ge=1)
+    lr: Annotated[float, Field(gt=0, le=1_000_000_000)] | Literal["find"] | None = None
+    """Peak learning rate; "find" measures it."""
+    weight_decay: float = Field(5e-4, ge=0, le=1000)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass in training; weights and predictions are float32. auto: bfloat16 where
+    the hardware multiplies it faster."""
+    clip: float | None = Field(None, gt=0, le=1_000_000_000)
+    """Largest norm of the gradient."""
+    accumulate: int = Field(1, ge=1, le=10_000)
+    """Batches whose gradients are summed before the weights change."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of the exponential moving average of the weights; None: no average."""
+    patience: int | None = Field(None, ge=1, le=1_000_000)
     """Stop after so many epochs without a lower validation loss."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    class_weights: Literal["balanced"] | list[float] | None = None
+    class_weights: (
+        Literal["balanced"] | list[Annotated[float, Field(ge=0, le=1_000_000)]] | None
+    ) = None
 
     augment: Literal["auto", "none", "strong"] = "auto"
     flip: bool | None = None
-    """Whether a mirrored picture is still a good example of its class."""
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    """Shares of train, valid and test where the data brings no split."""
+    """Whether a mirrored image is still a good example of its class."""
+    fractions: tuple[
+        Annotated[float, Field(gt=0, lt=1)],
+        Annotated[float, Field(gt=0, lt=1)],
+        Annotated[float, Field(gt=0, lt=1)],
+    ] = (0.7, 0.15, 0.15)
+    """Shares of train, valid and test, where the data brings no split."""
     group_by: str | None = None
-    """What stays together: "folder:N", or a regular expression on the sample's id."""
+    """What stays in one split: "folder:N", or a regular expression on the sample's id."""
     time_by: str | None = None
-    """Split by time: "exif", "data" (as the data tells it), or a regular expression on the sample's id."""
-    fold: str | None = Field(None, pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")
-    """I/K: the I-th of K equal parts is the test part, the next one the valid part."""
+    """Split by time: "exif", "data" (a field of the data), or a regular expression on the id."""
+    fold: str | None = Field(None, pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$")
+    """I/K: the I-th of K equal folds is the test split, the next one the validation split."""
     split: str | None = None
     """A split.csv to use."""
     allow_leak: bool = False
     allow_skipped: bool = False
     allow_errors: bool = False
-    save_seconds: float = Field(10.0, ge=0)
-    """A kill loses at most so much work."""
+    save_seconds: float = Field(10.0, ge=0, le=86_400)
+    """Shortest time between two checkpoints: about what a kill loses. Large checkpoints are saved
+    less often, so that saving takes a few percent of the time; 0 saves after every step."""
+
+    @field_validator("progress_segments")
+    @classmethod
+    def _segments_rise(
+        cls, segments: list[tuple[int, float, int]] | None
+    ) -> list[tuple[int, float, int]] | None:
+        if segments is None:
+            return None
+        steps = [step for step, _, _ in segments]
+        if (
+            not segments
+            or segments[0][:2] != (0, 0.0)
+            or any(after <= before for before, after in pairwise(steps))
+            or any(not (0 <= done <= 1 and total <= MAX_STEPS) for _, done, total in segments)
+            or any(total <= step for step, _, total in segments[:-1])
+            or segments[-1][2] < max(1, segments[-1][0])
+        ):
+            raise ValueError(_EXPECTED_SEGMENTS)
+        return segments
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if sum(given is not None for given in (self.epochs, self.minutes, self.pace)) > 1:
+        lengths = (self.epochs, self.minutes, self.progress_segments)
+        if sum(length is not None for length in lengths) > 1:
             raise ValueError("give epochs or minutes, not both")
         if self.fold is not None:
             tested, count = map(int, self.fold.split("/"))
@@ -93,63 +137,120 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"fold is expected to be I/K with K of 3 or more and I up to K, got {self.fold}"
                 )
-        if sum(given is not None for given in (self.fold, self.time_by, self.split)) > 1:
+        if sum(choice is not None for choice in (self.fold, self.time_by, self.split)) > 1:
             raise ValueError("give one of fold, time_by and split")
-        if isinstance(self.lr, float) and self.lr <= 0:
-            raise ValueError("lr is expected to be above 0")
-        if any(share <= 0 for share in self.fractions) or abs(sum(self.fractions) - 1) > 1e-6:
-            raise ValueError(
-                f"fractions are expected to be above 0 and to sum to 1, got {self.fractions}"
-            )
+        if abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(f"fractions are expected to sum to 1, got {self.fractions}")
         return self
 
     @classmethod
-    def of(cls, **given: Any) -> Settings:
-        """Validated settings. Raises SettingError in the user's words."""
+    def of(cls, **values: Any) -> Settings:
+        """Validate settings.
+
+        Raises:
+            SettingError: A name is unknown, or a value cannot work; with the range that can.
+        """
         try:
-            return cls(**given)
+            return cls(**values)
         except ValidationError as error:
-            raise SettingError(*_first(error)) from None
+            raise SettingError(_message(error)) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read the config.yaml of a run.
+
+        Raises:
+            RunError: The file is missing or damaged, or of another format.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            version = int(values.get("format", 0))
+        except FileNotFoundError:
+            raise RunError(
+                "this is not a run: it has no config.yaml",
+                where=path.parent,
+                remedy="Name a folder that foveate train wrote.",
+            ) from None
+        except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+            raise RunError(f"this file cannot be read ({error})", where=path) from None
+        if version != FORMAT:
+            raise RunError(
+                f"this run has format {version}; this foveate reads format {FORMAT}",
+                where=path.parent,
+                remedy="Upgrade foveate: pip install --upgrade foveate."
+                if version > FORMAT
+                else "It is from an older foveate: train again into another --out.",
+            )
+        try:
+            return cls.of(**values)
+        except FoveateError as error:
+            raise RunError(error.message, where=path) from None
+
+    def save(self, path: Path) -> None:
+        """Write config.yaml, whole or not at all."""
+        atomic_io.write_text(path, self.to_yaml())
 
     def to_yaml(self) -> str:
-        """As config.yaml holds it."""
+        """The contents of config.yaml."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _first(error: ValidationError) -> tuple[str]:
+def _message(error: ValidationError) -> str:
+    """The first problem, with the setting's name and the numbers that it takes."""
     problem = error.errors()[0]
-    name = ".".join(str(part) for part in problem["loc"][:1])
+    name = str(problem["loc"][0]) if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":
-        return (f"there is no setting {name!r}; there are: {', '.join(Settings.model_fields)}",)
-    what = problem["msg"].removeprefix("Value error, ")
-    return (f"{name}: {what}, got {problem['input']!r}" if name else what,)
+        return f"there is no setting {name!r}; there are: {', '.join(Settings.model_fields)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not name:
+        return message
+    if name == "progress_segments":
+        message = _EXPECTED_SEGMENTS
+    elif problem["type"] == "string_pattern_mismatch":
+        message = "I/K is expected, such as 2/5"
+    elif problem["type"] == "literal_error":
+        message = f"{problem['ctx']['expected']} is expected"
+    message = _number_range(Settings.model_fields[name]) or message
+    return f"{name}: {message}, got {problem['input']!r}"
 
 
-def read(path: Path) -> Settings:
-    """The settings of a run. Raises RunError where there are none, or they are from a newer foveate."""
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        newer = int(given.get("format", 0)) > FORMAT
-    except FileNotFoundError:
-        raise RunError(
-            "this is no run: it has no config.yaml",
-            where=path.parent,
-            remedy="Name a folder that foveate train wrote.",
-        ) from None
-    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
-        raise RunError(f"this file cannot be read ({error})", where=path) from None
-    if newer:
-        raise RunError(
-            f"this run has format {given['format']}; this foveate reads up to {FORMAT}",
-            where=path.parent,
-            remedy="Upgrade foveate: pip install --upgrade foveate.",
-        )
-    try:
-        return Settings.of(**given)
-    except FoveateError as error:
-        raise RunError(error.message, where=path) from None
+def _number_range(field: FieldInfo) -> str | None:
+    """The numbers that a setting takes, in words; None for a setting without numbers."""
+    bounds = [*field.metadata, *_nested_metadata(field.annotation)]
+    low = next(
+        (
+            f"above {bound.gt:,}" if isinstance(bound, Gt) else f"from {bound.ge:,}"
+            for bound in bounds
+            if isinstance(bound, Gt | Ge)
+        ),
+        None,
+    )
+    high = next(
+        (
+            f"below {bound.lt:,}" if isinstance(bound, Lt) else f"up to {bound.le:,}"
+            for bound in bounds
+            if isinstance(bound, Lt | Le)
+        ),
+        None,
+    )
+    if low is None or high is None:
+        return None
+    joined = " " if low.startswith("from") and high.startswith("up") else " and "
+    words = [repr(word) for word in _nested_words(field.annotation)]
+    return " or ".join([f"a number {low}{joined}{high}", *words]) + " is expected"
 
 
-def write(path: Path, settings: Settings) -> None:
-    """config.yaml, whole or not at all."""
-    atomic_io.write_text(path, settings.to_yaml())
+def _nested_metadata(annotation: Any) -> Iterator[Any]:
+    for part in get_args(annotation):
+        if isinstance(part, FieldInfo):
+            yield from part.metadata
+        else:
+            yield from _nested_metadata(part)
+
+
+def _nested_words(annotation: Any) -> Iterator[str]:
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _nested_words(part)

@@ -128,7 +128,7 @@ def test_it_trains_to_finite_figures(case, tmp_path):
     finite(run, "test")
 
 
-@pytest.mark.parametrize("model", ["yolo", "yolo-2016"])
+@pytest.mark.parametrize("model", ["yolo", "yolo_v1"])
 @pytest.mark.parametrize(
     "case", ["2,000 boxes in a picture", "boxes of one pixel", "a picture of 8000 x 50 pixels"]
 )

@@ -8,7 +8,7 @@ from helpers import boxes_demo
 from helpers.killing import killed_and_resumed
 
 SETTINGS = {
-    "task": "detection", "model": "tiny_cnn", "epochs": 4, "batch_size": 8, "size": 32, "average": 0.9, "save_seconds": 0.0,
+    "task": "detection", "model": "tiny_cnn", "epochs": 4, "batch_size": 8, "size": 32, "ema": 0.9, "save_seconds": 0.0,
     "augment": "strong",
 }  # fmt: skip
 

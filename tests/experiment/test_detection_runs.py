@@ -106,8 +106,8 @@ def test_the_report_is_written_again_with_the_class_table_and_the_mistakes(run, 
     assert code == 0, err
     page = (copy / "report.html").read_text()
     for words in (
-        "Class by class",
-        "What goes wrong",
+        "Results by class",
+        "Types of error",
         "AP50",
         "square",
         "bar",
@@ -142,7 +142,7 @@ def test_json_says_what_python_says(run, images, instances, tmp_path):
         "predict", run, instances / "images", "--json", tmp_path / "answers.json"
     )
     assert code == 0, err
-    predictions = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    predictions = json.loads((tmp_path / "answers.json").read_text())["predictions"]
     assert [one["path"] for one in predictions] == [str(path) for path in images]
     again = fv.Run.open(run).predict(list(images))
     assert [one["boxes"] for one in predictions] == [one["boxes"] for one in again]
@@ -158,7 +158,7 @@ def test_coco_is_read_by_pycocotools_and_holds_the_same_boxes(run, images, tmp_p
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(files[1]))
     names = {category["id"]: category["name"] for category in coco.loadCats(coco.getCatIds())}
-    predictions = json.loads(files[0].read_text())["answers"]
+    predictions = json.loads(files[0].read_text())["predictions"]
     assert len(coco.imgs) == len(predictions) == 9
     for image, prediction in zip(coco.loadImgs(coco.getImgIds()), predictions, strict=True):
         assert image["file_name"] == prediction["path"]
@@ -183,7 +183,7 @@ def test_drawings_have_names_of_their_own(run, images, tmp_path):
     words = ["predict", run, tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "new" / "drawn"]
     code, _, err = run_cli(*words, "--json", tmp_path / "answers.json")
     assert code == 0, err
-    drawn = [one["drawn"] for one in json.loads((tmp_path / "answers.json").read_text())["answers"]]
+    drawn = [one["drawing"] for one in json.loads((tmp_path / "answers.json").read_text())["predictions"]]
     assert len(set(drawn)) == 2
     assert sorted(drawn) == sorted(path.name for path in (tmp_path / "new" / "drawn").iterdir())
     for name in drawn:
@@ -238,7 +238,7 @@ def test_every_frame_of_a_video_is_answered_and_drawn(run, images, tmp_path):
     ]
     code, _, err = run_cli("predict", run, path, *words)
     assert code == 0, err
-    predictions = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    predictions = json.loads((tmp_path / "answers.json").read_text())["predictions"]
     assert [one["path"] for one in predictions] == [f"{path}#{number:06d}" for number in range(5)]
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 5
     assert (
@@ -265,8 +265,8 @@ def test_a_damaged_video_is_skipped_and_told_and_alone_it_is_an_error(kind, run,
     assert [one["path"] for one in written["skipped"]] == [str(bad)]
     assert "video" in written["skipped"][0]["reason"]
     assert f"skipped {bad}" in out + err
-    frames = [one for one in written["answers"] if "#" in one["path"]]
-    assert len(written["answers"]) - len(frames) == 2
+    frames = [one for one in written["predictions"] if "#" in one["path"]]
+    assert len(written["predictions"]) - len(frames) == 2
     assert (0 < len(frames) < 40) == (kind == "broken off")
     if kind != "broken off":
         assert str(bad) in refused("predict", run, bad)

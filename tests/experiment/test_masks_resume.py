@@ -23,7 +23,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch):
         "epochs": 4,
         "batch_size": 4,
         "size": 32,
-        "average": 0.9,
+        "ema": 0.9,
     }
     data = WRITERS[task](tmp_path / "data", 20, shapes=((48, 48),))
     killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0, "augment": "strong"})

@@ -180,8 +180,8 @@ def test_label_pictures_read_back_are_the_answers_in_the_datas_colours(
     assert told["classes"] == list(masks_demo.CLASSES)
     task, _ = fv.Run.open(classes).load()
     predictions = predicted(classes, images, tile)
-    assert len(told["answers"]) == len(predictions) == len(images)
-    for path, one, prediction in zip(images, told["answers"], predictions, strict=True):
+    assert len(told["predictions"]) == len(predictions) == len(images)
+    for path, one, prediction in zip(images, told["predictions"], predictions, strict=True):
         assert one["path"] == str(path)
         assert {key: one[key] for key in ("shares", "pixels")} == task.to_dict(prediction)
         assert one["masks"] == [f"{path.stem}.png"]
@@ -226,7 +226,7 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(tmp_path / "coco.json"))
         results = coco.loadRes(coco.dataset["annotations"])
-    told = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    told = json.loads((tmp_path / "answers.json").read_text())["predictions"]
     names = {category["id"]: category["name"] for category in coco.loadCats(coco.getCatIds())}
     assert sum(map(len, predicted(instances, images, tile))) > 2
     for image, one, prediction in zip(
@@ -261,7 +261,7 @@ def test_each_thing_has_a_mask_of_its_own_in_its_pictures_folder(instances, imag
     ]
     code, _, err = run_cli("predict", instances, *words)
     assert code == 0, err
-    predictions = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    predictions = json.loads((tmp_path / "answers.json").read_text())["predictions"]
     written = [name for one in predictions for name in one["masks"]]
     assert len(written) == len(set(written)) == sum(len(one["things"]) for one in predictions)
     assert sorted(written) == sorted(

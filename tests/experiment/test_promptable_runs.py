@@ -48,7 +48,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
             "--set",
             "augment=none",
         )
-        code, said, err = run_cli("train", data, *words, "--set", "average=0.9", "--out", path)
+        code, said, err = run_cli("train", data, *words, "--set", "ema=0.9", "--out", path)
         assert code == 0, err
         assert "baselines, validation IoU 1: flood fill" in said
         code, said, err = run_cli("test", path)
@@ -71,10 +71,10 @@ def test_figures_are_told_with_intervals_beside_baselines(run):
         assert set(run.results["baseline"][split]) == {"flood fill", "a disk of the usual size"}
     page = run.report_path.read_text()
     for title in (
-        "What a click is worth",
-        "How soon a mask is good",
-        "After one click, by class",
-        "The hardest things",
+        "IoU after each click",
+        "Objects with a good mask",
+        "IoU after one click, by class",
+        "Hardest objects",
     ):
         assert title in page
 
@@ -88,11 +88,11 @@ def test_a_click_gives_one_mask_everywhere_it_is_asked_for(run, image, tmp_path)
     assert code == 0, err
     assert "a thing of" in said
     predictor = run.set_image(image)
-    mask = predictor.point([(20, 20, True), (1, 47, False)])
-    (prediction,) = json.loads(out[0].read_text())["answers"]
+    mask = predictor.predict([(20, 20, True), (1, 47, False)])
+    (prediction,) = json.loads(out[0].read_text())["predictions"]
     (instance,) = prediction["things"]
     assert instance["pixels"] == mask.sum()
-    assert instance["score"] == pytest.approx(predictor.sure, abs=1e-5)
+    assert instance["score"] == pytest.approx(predictor.predicted_iou, abs=1e-5)
     assert np.array_equal(pixels(instance["mask"], mask.shape), mask)
     (drawn,) = json.loads(out[1].read_text())["annotations"]
     assert drawn["segmentation"]["size"] == list(mask.shape)
@@ -107,7 +107,7 @@ def test_the_same_picture_can_be_asked_again_and_again(run, image):
     predictor = run.set_image(np.asarray(Image.open(image).convert("RGB")))
     first = predictor.click(20, 20)
     second = predictor.click(2, 2, inside=False)
-    predictor.forget()
+    predictor.reset()
     assert np.array_equal(predictor.click(20, 20), first)
     assert second.shape == first.shape
     assert predictor.box(4, 4, 30, 30).shape == first.shape

@@ -17,13 +17,12 @@ import foveate as fv
 from foveate.errors import Interrupted, RunError
 from foveate.training import checkpoint
 
-SETTINGS = {"epochs": 4, "batch_size": 8, "average": 0.9, "save_seconds": 0.0}
+SETTINGS = {"epochs": 4, "batch_size": 8, "ema": 0.9, "save_seconds": 0.0}
 STEPS = 20  # 42 train pictures in 5 batches an epoch
 
 CHILD = """
     import os, signal, sys
     import foveate as fv
-    from foveate import files
 
     data, out, where, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 

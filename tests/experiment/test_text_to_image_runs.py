@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from helpers.captions_demo import write_captions
 from helpers.command_line import hurry, refused, run_cli
 from helpers.killing import killed_and_resumed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-FEW = {"task": "text_to_image", "epochs": 4, "batch_size": 8, "average": 0.9}
+FEW = {"task": "text_to_image", "epochs": 4, "batch_size": 8, "ema": 0.9}
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(
         assert baselines["noise"]["likeness"]["value"] < metrics["likeness"]["value"]
     page = run.report_path.read_text()
     for title in (
-        "From words to pictures",
-        "What is hard to say in pictures",
-        "Read as something else",
-        "Nearest to a train picture",
+        "Generated images",
+        "Hardest words",
+        "Images that do not match their prompt",
+        "Closest to a training image",
     ):
         assert title in page
     assert "How it learnt" in page
@@ -127,7 +127,7 @@ def test_python_gives_the_same_pictures_whatever_else_is_asked_for(run, tmp_path
 def test_what_noise_is_on_its_way(run):
     (stages,) = run.stages(["light above"], steps=6)
     assert len(stages) == 7
-    noise = SampleRNG(keys(["light above#0"]), 0).normal(3 * 12 * 12).reshape(3, 12, 12)
+    noise = SampleRNG(sample_keys(["light above#0"]), 0).normal(3 * 12 * 12).reshape(3, 12, 12)
     _, net = run.load()
     expected = noise * net.std[0].numpy() + net.mean[0].numpy()
     assert np.abs(stages[0].transpose(2, 0, 1) - expected.clip(0, 255)).max() <= 0.5 + 1e-3
@@ -196,14 +196,14 @@ def test_a_mirrored_picture_is_shown_only_where_it_is_told(data, tmp_path, monke
 @pytest.mark.slow
 def test_killed_and_resumed_to_the_same_bit(data, tmp_path, monkeypatch):
     hurry(monkeypatch)
-    settings = {**FEW, "half": True}  # each process would measure anew whether it pays
+    settings = {**FEW, "precision": "bfloat16"}
     killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0})
 
 
 def test_a_referee_that_has_gone_is_taught_again(data, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = fv.train(data, out=tmp_path / "run", **{**FEW, "epochs": 1})
-    before = run.studied.read_bytes()
-    run.studied.unlink()
+    before = run.evaluator_path.read_bytes()
+    run.evaluator_path.unlink()
     assert run_cli("test", run.path)[0] == 0
-    assert run.studied.read_bytes() == before
+    assert run.evaluator_path.read_bytes() == before

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from foveate.annotations import Captions
-from foveate.training.caption_evaluator import CaptionEvaluator, taught, told
+from foveate.training.caption_evaluator import (
+    CaptionEvaluator,
+    encode_captions,
+    train_evaluator,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,15 +34,15 @@ def scenes(count: int, seed: int) -> tuple[np.ndarray, list[Captions]]:
 
 @pytest.fixture(scope="module")
 def referee() -> CaptionEvaluator:
-    return taught(*scenes(120, 0), 0)
+    return train_evaluator(*scenes(120, 0), 0)
 
 
 def test_places_are_read_word_by_word(referee):
     images, captions = scenes(60, 1)
     read, features = referee.read(images)
-    assert (read == told(referee.vocabulary, captions)).all(1).mean() > 0.95
-    assert features.shape == (60, referee.known.shape[1])
-    assert referee.known.shape[0] == 120
+    assert (read == encode_captions(referee.vocabulary, captions)).all(1).mean() > 0.95
+    assert features.shape == (60, referee.references.shape[1])
+    assert referee.references.shape[0] == 120
 
 
 def test_the_first_wording_is_what_is_read(referee):
@@ -49,24 +53,24 @@ def test_the_first_wording_is_what_is_read(referee):
 
 def test_it_is_kept_and_taken_up_again_as_it_was(referee):
     images, _ = scenes(20, 3)
-    again = CaptionEvaluator.again(*referee.kept())
+    again = CaptionEvaluator.from_tensors(*referee.to_tensors())
     for mine, its in zip(referee.read(images), again.read(images), strict=True):
         assert np.array_equal(mine, its)
-    assert np.array_equal(referee.known, again.known)
+    assert np.array_equal(referee.references, again.references)
 
 
 def test_the_same_seed_teaches_the_same(referee):
-    assert np.array_equal(taught(*scenes(120, 0), 0).known, referee.known)
+    assert np.array_equal(train_evaluator(*scenes(120, 0), 0).references, referee.references)
 
 
 def test_a_copy_stands_out(referee):
     known, others = np.random.default_rng(0).normal(size=(2, 200, 16)).astype(np.float32)
-    judge = replace(referee, known=known)
-    assert (judge.nearness(known) < 0.01).all()
-    assert (judge.nearness(others) > 0.4).all()
+    judge = replace(referee, references=known)
+    assert (judge.relative_distance(known) < 0.01).all()
+    assert (judge.relative_distance(others) > 0.4).all()
 
 
 def test_no_picture_at_all(referee):
     read, features = referee.read([])
-    assert read.shape == (0, referee.vocabulary.longest)
-    assert referee.nearness(features).shape == (0,)
+    assert read.shape == (0, referee.vocabulary.max_length)
+    assert referee.relative_distance(features).shape == (0,)

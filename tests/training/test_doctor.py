@@ -88,7 +88,7 @@ def rows(train, valid):
 
 
 def names(train, valid, **options):
-    return [verdict.name for verdict in diagnose(rows(train, valid), figure="accuracy", **options)]
+    return [verdict.name for verdict in diagnose(rows(train, valid), metric="accuracy", **options)]
 
 
 def test_small_jumps_near_zero_are_no_oscillation():
@@ -108,6 +108,6 @@ def test_a_loss_that_is_not_finite_is_no_crash():
 
 
 def test_every_verdict_says_what_to_do():
-    for found in diagnose(rows([2, 1.5, 1.4, 1.3], [2, 1.5, 1.4, 1.3]), figure="accuracy"):
-        assert len(found.words) > 20
-        assert len(found.next) > 20
+    for found in diagnose(rows([2, 1.5, 1.4, 1.3], [2, 1.5, 1.4, 1.3]), metric="accuracy"):
+        assert len(found.text) > 20
+        assert len(found.advice) > 20

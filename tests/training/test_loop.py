@@ -67,7 +67,7 @@ def test_clipping_bounds_the_step():
     net, batches = problem(1)
     before = [p.clone() for p in net.parameters()]
     built = torch.optim.SGD(net.parameters(), lr=1.0)
-    built.param_groups[0]["peak"] = 1.0
+    built.param_groups[0]["peak_lr"] = 1.0
     list(steps(net, mean_squares, batches, built, lambda step: 1.0, clip=0.01))
     moved = torch.cat([(a - b).flatten() for a, b in zip(net.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
@@ -115,7 +115,7 @@ def test_the_average_follows_the_weights_and_smooths_them():
     weight = net[0].weight
     expected = weight.detach().clone().double()
     for t, _ in enumerate(
-        steps(net, mean_squares, batches, built, lambda step: 1.0, average=average), 1
+        steps(net, mean_squares, batches, built, lambda step: 1.0, ema=average), 1
     ):
         share = 1 - min(0.9, (1 + t) / (10 + t))
         expected += share * (weight.detach().double() - expected)
@@ -137,7 +137,7 @@ def test_batch_normalisations_statistics_are_averaged_and_its_counter_copied():
 def test_schedules_stay_within_zero_and_one_and_no_step_is_wasted(name):
     for total in (1, 2, 10, 1000):
         factors = [
-            schedule(name)(time_budget.progress(time_budget.straight(total), step))
+            schedule(name)(time_budget.progress_at(time_budget.straight(total), step))
             for step in range(total)
         ]
         assert all(0 < factor <= 1 for factor in factors)
@@ -146,7 +146,7 @@ def test_schedules_stay_within_zero_and_one_and_no_step_is_wasted(name):
 
 def test_one_cycle_rises_then_falls():
     factors = [
-        schedule("one-cycle")(time_budget.progress(time_budget.straight(100), step))
+        schedule("one-cycle")(time_budget.progress_at(time_budget.straight(100), step))
         for step in range(100)
     ]
     peak = int(np.argmax(factors))

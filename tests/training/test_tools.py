@@ -68,8 +68,8 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
     run = fv.train(colours, minutes=0.15, batch_size=8, out=tmp_path / "run")
     assert 0.5 * 9 < time.monotonic() - began < 2 * 9
     assert run.settings.minutes is None
-    assert run.settings.pace[-1][2] == run.results["steps"]
-    again = fv.train(colours, pace=run.settings.pace, batch_size=8, out=tmp_path / "again")
+    assert run.settings.progress_segments[-1][2] == run.results["steps"]
+    again = fv.train(colours, progress_segments=run.settings.progress_segments, batch_size=8, out=tmp_path / "again")
     mine, theirs = (checkpoint.read(one.weights)[0] for one in (run, again))
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
@@ -84,14 +84,14 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
     )
     seen = []
     while step < corners[-1][2]:
-        seen.append(time_budget.progress(corners, step))
+        seen.append(time_budget.progress_at(corners, step))
         step += 1
         seconds += 0.1 if step <= 100 else 0.2
-        corners = reporter.corrected(corners, step, seconds)
+        corners = reporter.update(corners, step, seconds)
     assert 18 < seconds < 21.5
     assert corners[-1][2] == step
     assert [
-        time_budget.progress(corners, step) for step in range(step)
+        time_budget.progress_at(corners, step) for step in range(step)
     ] == seen  # to the bit, though corners came later
     assert np.all(np.diff(seen) > 0)
     assert seen[-1] > 0.97
@@ -101,17 +101,17 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
 
 def test_a_budget_that_is_gone_ends_the_run_at_once():
     reporter = time_budget.TimeBudget(0.0, 0, 0.0)
-    assert reporter.corrected(time_budget.unknown(), 1, 0.1)[-1][2] == 1
+    assert reporter.update(time_budget.unknown(), 1, 0.1)[-1][2] == 1
 
 
 def test_the_middle_of_each_step_is_its_progress():
-    assert [time_budget.progress(time_budget.straight(4), step) for step in range(4)] == [
+    assert [time_budget.progress_at(time_budget.straight(4), step) for step in range(4)] == [
         0.125,
         0.375,
         0.625,
         0.875,
     ]
-    assert time_budget.progress([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(
+    assert time_budget.progress_at([(0, 0.0, 50), (10, 0.2, 20)], 14) == pytest.approx(
         0.2 + 0.8 * 0.45
     )
 
@@ -184,7 +184,7 @@ def test_what_is_said_of_thousands_of_things_in_a_picture_is_read_again(trained,
 @pytest.mark.parametrize("at_once", [1, 20, 100, 2**22])
 def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
     """Also of pictures so large that few lines of one are counted at once."""
-    monkeypatch.setattr("foveate.models.model._AT_ONCE", at_once)
+    monkeypatch.setattr("foveate.models.model._PIXELS_PER_BLOCK", at_once)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
     mean, std = pixel_statistics(pixels)
     np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)))
@@ -194,7 +194,7 @@ def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
 
 def test_normalisation_comes_from_the_train_part_alone(trained):
     """Weights carry the mean of train pixels, not of all."""
-    from foveate.cli.console import NullReporter
+    from foveate.progress import NullReporter
     from foveate.experiment.prepare import reopen
 
     prepared = reopen(trained, NullReporter())
@@ -205,18 +205,18 @@ def test_normalisation_comes_from_the_train_part_alone(trained):
     assert not np.allclose(mean, pixel_statistics(prepared.images.pixels)[0], rtol=1e-4)
 
 
-def test_whether_to_train_in_bfloat16_is_measured_once_and_written_down(trained, monkeypatch):
+@pytest.mark.parametrize("avx512", [True, False])
+@pytest.mark.parametrize("amx", [True, False])
+def test_the_processor_decides_whether_a_cpu_trains_in_bfloat16(amx, avx512, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     cpu = torch.device("cpu")
-    assert trained.settings.half is False  # `tiny_cnn` does not gain by it
-    for share, pays in ((0.5, True), (0.9, False), (1.6, False)):
-        slowed = iter([4.0] * 100 + [1.0] * 100)  # by other work, which ends half way
+    assert device.bf16_is_faster(cpu, on_cpu=True) is (amx or avx512)
+    assert device.bf16_is_faster(cpu, on_cpu=False) is False
 
-        def seconds(one, share=share, slowed=slowed):
-            return next(slowed) * (share if one.dtype == torch.bfloat16 else 1.0)
 
-        monkeypatch.setattr(device, "_seconds", seconds)
-        assert device.bf16_is_faster(cpu, on_cpu=True) is pays
-        assert device.bf16_is_faster(cpu, on_cpu=False) is False
+def test_the_precision_is_recorded_once_it_is_chosen(trained):
+    assert trained.settings.precision == "float32"  # `tiny_cnn` does not gain by bfloat16
 
 
 @pytest.mark.parametrize(
@@ -224,12 +224,12 @@ def test_whether_to_train_in_bfloat16_is_measured_once_and_written_down(trained,
     [
         {"class_weights": "balanced"},
         {"class_weights": [1.0, 2.0, 3.0], "label_smoothing": 0.2},
-        {"average": 0.95, "clip": 1.0, "accumulate": 2},
+        {"ema": 0.95, "clip": 1.0, "accumulate": 2},
         {"schedule": "cosine", "optimizer": "sgd", "lr": 0.05},
         {"lr": "find", "model": "cnn"},
         {"augment": "strong", "flip": False, "optimizer": "adam"},
         {"size": 40, "model": "resnet18", "epochs": 1},
-        {"half": True},
+        {"precision": "bfloat16"},
     ],
 )
 def test_every_setting_trains_scores_and_loads(settings, colours, tmp_path):

@@ -3,55 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from foveate.progress import Reporter
 from foveate.errors import RunError
-from foveate.experiment.run import Run
+from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import written
 from foveate.tasks import find
 
 
-def compare_runs(runs: Sequence[Run], reporter: Reporter) -> None:
-    """A table of the runs, best on the validation part first: that is the part on which to choose.
+@dataclass(frozen=True)
+class ComparedRun:
+    """One run among others.
 
-    Raises RunError where runs cannot be compared: other tasks, or none that was trained to its end.
+    Attributes:
+        run: Path of the run folder.
+        model: Name of the model.
+        parameters: Number of its parameters.
+        seconds: Seconds of training.
+        valid: The primary metric on the validation split: value, low, high and n.
+        lift: Its lift over the best baseline, likewise.
+        baseline: Name of that baseline.
+        test: The primary metric on the test split; None while that is locked.
     """
-    records = [(run, run.results) for run in runs]
-    if len({record["task"] for _, record in records}) > 1:
-        raise RunError("these runs are of different tasks and share no figure", where=runs[0].path)
-    primary_metric = records[0][1]["primary"]
-    sign = -1 if primary_metric in find(records[0][1]["task"]).lower_is_better else 1
-    records.sort(key=lambda pair: -sign * pair[1]["valid"][primary_metric]["value"])
-    rows = []
-    for run, record in records:
-        best = record["best_baseline"]
-        rows.append(
-            (
-                str(run.path),
-                record["model"],
-                f"{record['weights']:,}",
-                f"{record['seconds']['train']:.0f} s",
-                _told(record["valid"][primary_metric]),
-                f"{record['lift']['valid'][primary_metric]['value']:+.1%} over {best}",
-                _told(record["test"][primary_metric]) if record["test"] else "locked",
-            )
+
+    run: str
+    model: str
+    parameters: int
+    seconds: float
+    valid: dict[str, Any]
+    lift: dict[str, Any]
+    baseline: str
+    test: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs of one task.
+
+    Attributes:
+        metric: The primary metric.
+        rows: The runs, the best on the validation split first.
+        warnings: Why the rows may not be comparable.
+    """
+
+    metric: str
+    rows: list[ComparedRun]
+    warnings: list[str]
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows as text."""
+        metric = written(self.metric)
+        header = ["run", "model", "parameters", "training", f"valid {metric}", "lift"]
+        return [*header, f"test {metric}"], [
+            [
+                row.run,
+                row.model,
+                f"{row.parameters:,}",
+                f"{row.seconds:.0f} s",
+                _with_interval(row.valid),
+                f"{row.lift['value']:+.1%} over {row.baseline}",
+                _with_interval(row.test) if row.test else "locked",
+            ]
+            for row in self.rows
+        ]
+
+
+def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
+    """Compare runs by their primary metric, best on the validation split first.
+
+    Args:
+        runs: Runs of one task, or their folders.
+
+    Raises:
+        RunError: The runs are of different tasks, or one of them is not trained to its end.
+    """
+    opened = [run if isinstance(run, RunFolder) else RunFolder.open(run) for run in runs]
+    results = [(run, run.results) for run in opened]
+    if len({record["task"] for _, record in results}) > 1:
+        raise RunError(
+            "these runs are of different tasks and share no metric", where=opened[0].path
         )
-    told = written(primary_metric)
-    reporter.table(
-        ("run", "model", "weights", "training", f"valid {told}", "lift", f"test {told}"), rows
-    )
+    metric = results[0][1]["primary"]
+    sign = -1 if metric in find(results[0][1]["task"]).lower_is_better else 1
+    results.sort(key=lambda pair: -sign * pair[1]["valid"][metric]["value"])
+    rows = [
+        ComparedRun(
+            run=str(run.path),
+            model=record["model"],
+            parameters=record["weights"],
+            seconds=record["seconds"]["train"],
+            valid=record["valid"][metric],
+            lift=record["lift"]["valid"][metric],
+            baseline=record["best_baseline"],
+            test=record["test"][metric] if record["test"] else None,
+        )
+        for run, record in results
+    ]
+    return Comparison(metric, rows, _warnings(opened, rows))
+
+
+def _warnings(runs: Sequence[RunFolder], rows: Sequence[ComparedRun]) -> list[str]:
+    warnings = []
     if len({run.data["fingerprint"] for run in runs}) > 1:
-        reporter.warning("These runs saw different data, so their figures do not compare.")
+        warnings.append("These runs have different data, so their metrics do not compare.")
     elif len({(run.path / "split.csv").read_bytes() for run in runs}) > 1:
-        reporter.warning(
-            "These runs split the data differently, so their figures compare only within their intervals."
+        warnings.append(
+            "These runs split the data differently, so their metrics compare only within their "
+            "intervals."
         )
-    if sum(bool(record["test"]) for _, record in records) > 1:
-        reporter.warning(
-            "Choose by the validation column: the best of several test figures flatters."
+    if sum(row.test is not None for row in rows) > 1:
+        warnings.append(
+            "Choose by the validation column: the best of several test results is optimistic."
         )
+    return warnings
 
 
-def _told(metric: dict[str, Any]) -> str:
+def _with_interval(metric: dict[str, Any]) -> str:
     return f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"

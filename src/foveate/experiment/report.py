@@ -1,4 +1,4 @@
-"""A run told as a page, and in a few lines at the end of a command."""
+"""The report of a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from foveate import tasks
-from foveate.data.dataset import Image, SplitName
-from foveate.data.images import reduced, resize
-from foveate.data.rng import SampleRNG, keys
-from foveate.experiment.prepare import PreparedData
-from foveate.experiment.run import Run
+from foveate.data.dataset import SPLITS, Image, SplitName
+from foveate.data.resizing import fit_within, resize
+from foveate.data.rng import SampleRNG, sample_keys
+from foveate.experiment.command_line import command_line
+from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
+from foveate.experiment.verdict import judge
 from foveate.metrics.names import headed, written
 from foveate.report import charts
 from foveate.report.page import write_html
@@ -32,247 +33,223 @@ from foveate.report.panels import (
     Page,
     Panel,
     Table,
-    Tone,
+    count_noun,
 )
-from foveate.settings import Settings
+from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
 
-_SHOWN = 50
-"""Rows of skipped samples on the page; all are in data.json."""
-_LARGEST = 1000
-"""Pixels a side that what is drawn into pictures is drawn at, at most: a page shows fewer."""
+MAX_LISTED = 50
+"""Skipped samples and leaks on the page; data.json has all."""
+MAX_SIDE = 1000
+"""Side in pixels above which images are reduced before annotations are drawn: a page shows less."""
 
 
-def write_report(run: Run, prepared: PreparedData | None) -> Path:
-    """Write report.html. Without material (the data has gone or changed) it has every figure but no picture."""
-    results = run.results
+def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
+    """Write report.html.
+
+    Args:
+        run: A trained run.
+        prepared: Its data; None leaves the images out, where the data is gone or has changed.
+
+    Returns:
+        The path of the page.
+    """
+    results, data = run.results, run.data
     split: SplitName = "test" if results["test"] else "valid"
     task, _ = run.load()
-    sentence, verdict, tone = judgement(run, results, split, task)
-    data = run.data
+    verdict = judge(run, results, split, task)
+    classes = f"{count_noun(len(task.classes), 'class', 'classes')} · " if task.classes else ""
     page = Page(
         title=f"{data['name']} · {results['model']} · foveate",
-        subtitle=f"{data['name']} · {_classes(task)}{results['model']} · {results['weights']:,} weights",
-        headline=sentence,
-        verdict=verdict,
-        tone=tone,
+        subtitle=(
+            f"{data['name']} · {classes}{results['model']} · "
+            f"{count_noun(results['weights'], 'parameter')}"
+        ),
+        headline=verdict.headline,
+        verdict=verdict.sentence,
+        tone=verdict.tone,
         cards=[_card(name, metric, task) for name, metric in results[split].items()],
         panels=[
-            _against_baselines(results, split, task),
+            _baselines(results, split, task),
             Chart(
-                "How it learnt",
-                _curve_words(results, task.curve_metric),
+                "Learning curves",
+                _curves_text(results, task.curve_metric),
                 charts.learning_curves(run.curves, task.curve_metric),
             ),
             Notes(
                 "What the curves say",
                 "",
-                [Note(v["name"], v["words"], v["next"], v["tone"]) for v in results["verdicts"]],
+                [Note(v["name"], v["text"], v["advice"], v["tone"]) for v in results["verdicts"]],
             ),
-            *_answers(run, prepared, split, task),
-            *_augmented(run, prepared),
+            *_predictions(run, prepared, split, task),
+            *_augmentation(run, prepared),
             *_data(data),
             _ledger(run),
-            _again(run, results),
+            _reproduction(run, results),
         ],
     )
     write_html(page, run.report_path)
     return run.report_path
 
 
-def _classes(task: Task[Any]) -> str:
-    return f"{len(task.classes)} classes · " if task.classes else ""
-
-
-def judgement(
-    run: Run, results: Mapping[str, Any], split: SplitName, task: Task[Any]
-) -> tuple[str, str, Tone]:
-    """The answer in a sentence, the verdict in a few words, and its tone."""
-    name = results["best_baseline"]
-    baseline = results["baseline"][split][name][task.primary_metric]
-    lift = results["lift"][split][task.primary_metric]
-    less = task.primary_metric in task.lower_is_better
-    gain_low, gain_high = (-lift["high"], -lift["low"]) if less else (lift["low"], lift["high"])
-    sentence = f"This model is {task.headline(results[split], split)}. The best simple baseline, {name}, reaches {baseline['value']:.1%}."
-    leak = f"{_shared(run, split, task)}." if run.data["leaks"] else ""
-    if gain_high < 0:
-        return (
-            sentence,
-            f"Don't believe in it: the baseline {name} is better. {leak}".strip(),
-            "bad",
-        )
-    if gain_low <= 0:
-        return sentence, f"Careful: it is not clearly better than {name}. {leak}".strip(), "careful"
-    if leak:
-        return sentence, f"Careful. {leak}", "careful"
-    if split != "test":
-        return sentence, "Better than every baseline. The test part is still locked.", "plain"
-    if len(run.ledger.entries) > 1:
-        return (
-            sentence,
-            f"Careful: the test part was opened {len(run.ledger.entries)} times.",
-            "careful",
-        )
-    return (
-        sentence,
-        "Believe it: clearly better than every baseline, on pictures it had never seen.",
-        "good",
-    )
-
-
-def _shared(run: Run, split: SplitName, task: Task[Any]) -> str:
-    """How many pictures of a part lie in another part too, and the figure without them."""
-    leaked = {id for leak in run.data["leaks"] if split in leak["parts"] for id in leak["ids"]}
-    ids, stats = run.read_predictions(split)
-    alone = np.array([id not in leaked for id in ids], bool)
-    share = f"{len(ids) - alone.sum():,} of {len(ids):,} {'test' if split == 'test' else 'validation'} pictures"
-    if alone.all():
-        return f"Other parts share pictures; none of the {share.split(' of ')[1]} is among them"
-    told = f"{share} belong with pictures of another part, so the figure is partly memory"
-    if not alone.any():
-        return told
-    metric = task.metrics({name: rows[alone] for name, rows in stats.items()})[task.primary_metric]
-    return f"{told}. Without them: {written(task.primary_metric)} {metric:.1%}"
-
-
-def conclusion(run: Run, split: SplitName) -> list[str]:
-    """What a command says at its end."""
-    results = run.results
-    task = tasks.find(results["task"])(run.data["classes"])
-    sentence, verdict, _ = judgement(run, results, split, task)
-    lines = ["", sentence, verdict]
-    if split == "valid":
-        lines += [
-            f"{verdict['name']}: {verdict['words']} {verdict['next']}"
-            for verdict in results["verdicts"]
-        ]
-    lines += ["", f"report  {run.report_path}"]
-    if results["test"] is None:
-        lines += [
-            "The test part is still locked. To open it, once:",
-            f"        foveate test {run.path}",
-        ]
-    return lines
-
-
 # --- panels
 
 
-def _told(metric: Mapping[str, Any], digits: int = 1) -> str:
-    return "–" if metric["value"] is None else f"{metric['value']:.{digits}%}"
+def _with_percent(metric: Mapping[str, Any]) -> str:
+    return "–" if metric["value"] is None else f"{metric['value']:.1%}"
 
 
 def _card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
-    title = headed(name) + (" (less is better)" if name in task.lower_is_better else "")
+    title = headed(name) + (" (lower is better)" if name in task.lower_is_better else "")
     if metric["value"] is None:
         return Card(title, "–")
     form = ".3f" if name in task.raw_metrics else ".1%"
-    return Card(
-        title, f"{metric['value']:{form}}", f"{metric['low']:{form}} to {metric['high']:{form}}"
-    )
+    interval = f"{metric['low']:{form}} to {metric['high']:{form}}"
+    return Card(title, f"{metric['value']:{form}}", interval)
 
 
-def _against_baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Bars:
-    baselines = [
-        (name, metrics[task.primary_metric], False)
-        for name, metrics in results["baseline"][split].items()
-    ]
+def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Bars:
+    metric = task.primary_metric
+    values = [(name, one[metric], False) for name, one in results["baseline"][split].items()]
     rows = [
-        *sorted(baselines, key=lambda row: row[1]["value"]),
-        (results["model"], results[split][task.primary_metric], True),
+        *sorted(values, key=lambda row: row[1]["value"]),
+        (results["model"], results[split][metric], True),
     ]
-    lift = results["lift"][split][task.primary_metric]
+    lift = results["lift"][split][metric]
     return Bars(
-        "Against the simplest things that could work",
-        f"{headed(task.primary_metric)} on the {'test' if split == 'test' else 'validation'} part, with 95% "
-        f"intervals. The lift over {results['best_baseline']} is {100 * lift['value']:+.1f} points "
+        "Model and baselines",
+        f"{headed(metric)} on the {'test' if split == 'test' else 'validation'} split, with 95% "
+        f"confidence intervals. The lift over the baseline {results['best_baseline']} is "
+        f"{100 * lift['value']:+.1f} points "
         f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
         [
-            Bar(name, metric["value"], metric["low"], metric["high"], _told(metric), model)
-            for name, metric, model in rows
+            Bar(name, one["value"], one["low"], one["high"], _with_percent(one), is_model)
+            for name, one, is_model in rows
         ],
     )
 
 
-def _curve_words(results: Mapping[str, Any], curve_metric: str) -> str:
+def _curves_text(results: Mapping[str, Any], metric: str) -> str:
     return (
-        f"Loss and {written(curve_metric)} after each epoch. The weights with the lowest validation loss, "
-        f"from epoch {results['best_epoch']:g} of {results['epochs']:g}, were kept. The training figures are of augmented "
-        "pictures, so they can lie below."
+        f"Loss and {written(metric)} after each epoch. The model has the weights with the lowest "
+        f"validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. The "
+        "training curves are measured on augmented images while the model still learns, so its "
+        "metric can be lower than on the validation split."
     )
 
 
-def _answers(
-    run: Run, prepared: PreparedData | None, split: SplitName, task: Task[Any]
+def _predictions(
+    run: RunFolder, prepared: PreparedData | None, split: SplitName, task: Task[Any]
 ) -> list[Panel]:
+    """The panels of the task."""
     ids, stats = run.read_predictions(split)
     samples = {} if prepared is None else {sample.id: sample for sample in prepared.images.dataset}
 
     def read_image(row: int) -> Image | None:
-        return _for_page(task, samples[ids[row]].source.read())[0] if samples else None
+        return _reduced(task, samples[ids[row]].source.read())[0] if samples else None
 
     def read_pair(row: int) -> tuple[Any, Any]:
         sample = samples[ids[row]]
         image = sample.source.read()
-        target = task.clean_target(sample.target, (image.shape[0], image.shape[1]))
-        (prediction,) = run.predict_images(task.make_prompts([image], [target]))
-        _, prediction, target = _for_page(task, image, prediction, target)
+        size = (image.shape[0], image.shape[1])
+        target = sample.target.clip(size, len(task.classes))
+        _, net = run.load()
+        (prediction,) = task.predict(net, with_prompts(task, [image], [target]))
+        _, prediction, target = _reduced(task, image, prediction, target)
         return prediction, target
 
     return task.report_panels(stats, ids, read_image, read_pair)
 
 
-def _for_page(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
-    """A picture and annotations of it, no larger than a page shows."""
-    if not task.letterbox or max(image.shape) <= _LARGEST:
+def _reduced(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
+    """An image and its annotations, no larger than MAX_SIDE."""
+    if not task.letterbox or max(image.shape) <= MAX_SIDE:
         return image, *annotations
-    small = reduced(image, _LARGEST, image.shape[2])
+    small = fit_within(image, MAX_SIDE, image.shape[2])
     before, after = (image.shape[0], image.shape[1]), (small.shape[0], small.shape[1])
-    return small, *(task.resized(annotation, before, after) for annotation in annotations)
+    return small, *(task.resize(annotation, before, after) for annotation in annotations)
 
 
-def _augmented(run: Run, prepared: PreparedData | None) -> list[Panel]:
-    """Some train pictures, as they are and as training saw them in three epochs."""
+def _augmentation(run: RunFolder, prepared: PreparedData | None) -> list[Panel]:
+    """Some train images, each as it is and as three epochs saw it."""
     if prepared is None:
         return []
     pixels, targets, ids = prepared.of("train")
     policy, task = augmentation(run.settings, prepared), prepared.task
     rows = np.unique(np.linspace(0, len(ids) - 1, 4 if task.letterbox else 8).astype(int))
-    known = [targets[row] for row in rows]
-    shown = [pixels[int(row)] for row in rows] if policy.repeats > 1 else pixels[rows]
-    epochs = [([*shown], known)]
+    chosen = [targets[row] for row in rows]
+    images = [pixels[int(row)] for row in rows] if policy.crops_per_image > 1 else pixels[rows]
+    versions = [([*images], chosen)]
     for epoch in range(3):
-        rng = SampleRNG(keys([ids[row] for row in rows]), run.settings.seed, epoch)
-        seen, moved = policy.batch(shown, known, rng, 0.0)
-        epochs.append(([*seen.numpy()], list(moved)))
-    items = []
-    for place, row in enumerate(rows):
-        pairs = [_for_page(task, images[place], own[place]) for images, own in epochs]
-        views = [task.draw(image, own) if task.letterbox else image for image, own in pairs]
-        views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may show pieces
-        quarters = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
-        grid = np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
-        items.append(GalleryItem(grid[:-1, :-1], task.summary(targets[row])))
-    done = [
+        rng = SampleRNG(sample_keys([ids[row] for row in rows]), run.settings.seed, epoch)
+        augmented, moved = policy.batch(images, chosen, rng, 0.0)
+        versions.append(([*augmented.numpy()], list(moved)))
+    items = [
+        GalleryItem(
+            _grid(task, [(images[place], annotations[place]) for images, annotations in versions]),
+            task.summary(targets[row]),
+        )
+        for place, row in enumerate(rows)
+    ]
+    operations = [
         f"{name} {value:g}" if value is not True else name
-        for name, value in policy.to_json().items()
+        for name, value in policy.to_dict().items()
         if value
     ]
-    words = (
-        f"Each time a train picture is seen it is changed a little ({', '.join(done)}), in ways that keep its truth. In each square: the picture as it is at the top left, then as three epochs saw it."
-        if done
-        else "Pictures were not augmented."
+    text = (
+        f"Training sees each image a little changed ({', '.join(operations)}), in ways that keep "
+        "its target. Each square shows the original at the top left, then the same image in three "
+        "epochs."
+        if operations
+        else "Images were not augmented."
     )
-    return [Gallery("What training saw", words, items, large=task.letterbox)]
+    return [Gallery("What training sees", text, items, large=task.letterbox)]
+
+
+def _grid(task: Task[Any], pairs: list[tuple[Image, Any]]) -> Image:
+    """Four versions of an image in a square, with a grey line between them."""
+    views = []
+    for pair in pairs:
+        image, annotation = _reduced(task, *pair)
+        views.append(task.draw(image, annotation) if task.letterbox else image)
+    views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may give crops
+    cells = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
+    grid: Image = np.concatenate(
+        [np.concatenate(cells[:2], axis=1), np.concatenate(cells[2:], axis=1)]
+    )
+    return grid[:-1, :-1]
 
 
 def _data(data: Mapping[str, Any]) -> list[Panel]:
-    classes, counts = data["classes"], data["counts"]
+    counts = data["counts"]
     rows = [
-        [name, *(f"{counts[split][k]:,}" for split in ("train", "valid", "test"))]
-        for k, name in enumerate(classes)
+        [name, *(f"{counts[split][k]:,}" for split in SPLITS)]
+        for k, name in enumerate(data["classes"])
     ]
-    rows.append(["all", *(f"{data['pictures'][split]:,}" for split in ("train", "valid", "test"))])
+    rows.append(["all", *(f"{data['images'][split]:,}" for split in SPLITS)])
+    panels: list[Panel] = [
+        Table("The data", "Images of each class in each split.", ["class", *SPLITS], rows)
+    ]
+    if data["audit"]:
+        origin = shlex.quote(str(data["origin"] or data["name"]))
+        groups = [
+            [
+                group["check"],
+                group["severity"],
+                group["first"],
+                f"{group['samples']:,}" if group["samples"] else "–",
+            ]
+            for group in data["audit"]
+        ]
+        panels.append(
+            Table(
+                "Findings of the audit",
+                f"Found before training. All of them: foveate audit {origin}",
+                ["check", "severity", "for example", "samples"],
+                groups,
+                3,
+            )
+        )
     notes = [Note("note", note, tone="careful") for note in data["notes"]]
     notes += [
         Note(
@@ -280,109 +257,42 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
             f"{leak['reason']}: {', '.join(leak['ids'][:4])}",
             tone="bad",
         )
-        for leak in data["leaks"][:_SHOWN]
+        for leak in data["leaks"][:MAX_LISTED]
     ]
-    panels: list[Panel] = [
-        Table(
-            "The data",
-            "Pictures of each class in each part.",
-            ["class", "train", "valid", "test"],
-            rows,
-        )
-    ]
-    if found := data["audit"]:
-        told = [
-            [f["check"], f["severity"], f["first"], f"{f['samples']:,}" if f["samples"] else "–"]
-            for f in found
-        ]
-        words = f"Before anything was learnt. See each with: foveate audit {shlex.quote(str(data['origin'] or data['name']))}"
-        panels.append(
-            Table(
-                "What the audit found",
-                words,
-                ["what", "severity", "for example", "samples"],
-                told,
-                3,
-            )
-        )
     if notes:
-        panels.append(Notes("What to know about the data", "", notes))
+        panels.append(Notes("Notes on the data", "", notes))
     if skipped := data["skipped"]:
-        words = f"{len(skipped):,} samples could not be used." + (
-            f" The first {_SHOWN} are shown; all are in data.json." if len(skipped) > _SHOWN else ""
+        text = f"{count_noun(len(skipped), 'sample')} could not be used." + (
+            f" The first {MAX_LISTED} are listed; data.json has all of them."
+            if len(skipped) > MAX_LISTED
+            else ""
         )
-        panels.append(
-            Table(
-                "Skipped",
-                words,
-                ["sample", "reason"],
-                [[s["id"], s["reason"]] for s in skipped[:_SHOWN]],
-                2,
-            )
-        )
+        listed = [[one["id"], one["reason"]] for one in skipped[:MAX_LISTED]]
+        panels.append(Table("Skipped samples", text, ["sample", "reason"], listed, 2))
     return panels
 
 
-def _ledger(run: Run) -> Panel:
-    entries = run.ledger.entries
-    title = "The test part"
+def _ledger(run: RunFolder) -> Panel:
+    entries, title = run.ledger.entries, "The test split"
     if not entries:
-        return Notes(title, f"It is still locked. To open it, once: foveate test {run.path}", [])
-    primary_metric = run.results["primary"]
-    rows = [[e.when, e.weights[:12], _told(e.result[primary_metric])] for e in entries]
-    words = (
-        "Opened once, as it should be."
+        command = f"foveate test {shlex.quote(str(run.path))}"
+        return Notes(title, f"It is still locked. To open it, once: {command}", [])
+    metric = run.results["primary"]
+    rows = [[e.when, e.weights[:12], _with_percent(e.result[metric])] for e in entries]
+    text = (
+        "It was opened once, as it should be."
         if len(entries) == 1
-        else "Opened more than once: later figures flatter."
+        else "It was opened more than once: later results are optimistic."
     )
-    return Table(title, words, ["opened", "weights (sha256)", written(primary_metric)], rows, 2)
+    return Table(title, text, ["opened", "weights (sha256)", written(metric)], rows, 2)
 
 
-def _again(run: Run, results: Mapping[str, Any]) -> Panel:
+def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:
     seconds = " · ".join(f"{step} {value:.1f} s" for step, value in results["seconds"].items())
     versions = " · ".join(f"{name} {version}" for name, version in results["versions"].items())
     return Code(
-        "How to run it again",
-        f"{results['hardware']}. {seconds}. {versions}. The same seed on the same machine gives the same numbers.",
-        f"{command(run)}\n\n{run.settings.to_yaml()}",
+        "How to repeat this run",
+        f"{results['hardware']}. {seconds}. {versions}. "
+        "The same seed on the same machine gives the same numbers.",
+        f"{command_line(run)}\n\n{run.settings.to_yaml()}",
     )
-
-
-def command(run: Run) -> str:
-    """The command line that gives this run again."""
-    usual = Settings.of(**tasks.find(run.settings.task).default_settings).model_dump(mode="json")
-    told = {
-        name: value
-        for name, value in run.settings.model_dump(mode="json").items()
-        if value != usual[name]
-    }
-    words = ["foveate", "train", told.pop("data")]
-    options = (
-        "task",
-        "model",
-        "size",
-        "epochs",
-        "lr",
-        "seed",
-        "batch_size",
-        "root",
-        "group_by",
-        "time_by",
-        "fold",
-        "split",
-    )
-    if "data_format" in told:
-        words += ["--format", told.pop("data_format")]
-    for name in options:
-        if name in told:
-            words += [f"--{name.replace('_', '-')}", f"{told.pop(name)}"]
-    for name in ("allow_leak", "allow_skipped", "allow_errors"):
-        if told.pop(name, False):
-            words.append(f"--{name.replace('_', '-')}")
-    if (weights := told.pop("weights", None)) is not None:
-        words += ["--pretrained"] if weights == "download" else ["--weights", weights]
-    if (flip := told.pop("flip", None)) is not None:
-        words.append("--flip" if flip else "--no-flip")
-    for name, value in told.items():
-        words += ["--set", f"{name}={value}"]
-    return shlex.join(words)

@@ -1,4 +1,4 @@
-"""Step 5: from material and settings to the weights of lowest validation loss."""
+"""Step 5: from prepared data and settings to the weights with the lowest validation loss."""
 
 from __future__ import annotations
 
@@ -10,48 +10,59 @@ from typing import Any
 
 import torch
 
-from foveate import models, settings
-from foveate.progress import Reporter
-from foveate.data.batches import Batches, Policy, in_order
-from foveate.errors import Diverged
-from foveate.experiment.prepare import PreparedData
-from foveate.experiment.run import Run, header
+from foveate import models
+from foveate.data.batches import AugmentPolicy, Batches, validation_batches
+from foveate.errors import Diverged, SettingError
+from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.run_folder import RunFolder, header
 from foveate.models.model import VisionModel, pixel_statistics, published_statistics
+from foveate.models.registry import Recipe
+from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.tasks.task import Task
-from foveate.training import checkpoint, device, fit, time_budget
+from foveate.tasks.tiled import Tiled
+from foveate.training import device, time_budget
 from foveate.training.ema import ModelEMA
+from foveate.training.fit import TrainConfig, TrainResult, fit
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
 from foveate.training.schedule import schedule
+from foveate.training.state import Progress, TrainState
 
-DEFAULT_PICTURES = 300_000
-"""Pictures shown in all where neither epochs nor minutes are given: few epochs of much data, at most 60 of little."""
+DEFAULT_IMAGES_SEEN = 300_000
+"""Images seen in all without epochs or minutes: few epochs of much data, at most 60 of little."""
+MAX_RESERVE = 8.0
+"""Seconds of a time budget for what follows training: evaluation and report."""
 
 
 def learn(
-    run: Run, prepared: PreparedData, reporter: Reporter, began: float, again: bool
-) -> fit.TrainResult:
-    """Train, or go on with training (again); leaves config.yaml with every setting resolved, and the weights.
+    run: RunFolder, prepared: PreparedData, reporter: Reporter, began: float, *, resume: bool
+) -> TrainResult:
+    """Train, or resume training; leaves config.yaml with every setting resolved, and the weights.
 
-    began: time.monotonic() when the command began, from which --minutes counts
+    Args:
+        run: The run.
+        prepared: Its data.
+        reporter: Told of the progress.
+        began: time.monotonic() at the start of the command, from which the time budget counts.
+        resume: Whether to go on from last.safetensors.
+
+    Raises:
+        Diverged: Training has diverged.
+        SettingError: The settings do not fit the data or the net.
     """
-    wanted = run.settings
-    where = device.prepare(wanted.seed)
-    recipe = models.find(wanted.model).recipe(
-        pretrained=wanted.weights is not None, frozen=wanted.freeze
-    )
-    half = device.bf16_is_faster(where, on_cpu=recipe.half) if wanted.half is None else wanted.half
+    torch_device = device.prepare(run.settings.seed)
+    wanted = _with_precision(_with_epochs(run.settings, prepared), torch_device)
+    policy = augmentation(wanted, prepared)
     pixels, targets, ids = prepared.of("train")
-    epochs = wanted.epochs
-    if epochs is None and wanted.minutes is None and wanted.pace is None:
-        epochs = min(60, max(4, round(DEFAULT_PICTURES / len(ids))))
-    policy = augmentation(run.settings.model_copy(update={"epochs": epochs}), prepared)
     task = type(prepared.task).from_settings(
-        prepared.images.dataset, wanted, targets, mirror=policy.flip
+        prepared.images.dataset, run.settings, targets, hflip=policy.flip
     )
-    valid = task.cut(*prepared.of("valid"))
-    net = _net(task, wanted, pixels).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    valid = prepared.of("valid")
+    if isinstance(task, Tiled):
+        valid = task.tile_targets(*valid)
+    net = _build_net(task, wanted, pixels)
+    net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
         task,
         pixels,
@@ -61,71 +72,119 @@ def learn(
         seed=wanted.seed,
         augment=policy,
     )
+    wanted = _with_optimizer(wanted, task, net, batches, reporter)
+    run.save_settings(
+        epochs=wanted.epochs,
+        precision=wanted.precision,
+        optimizer=wanted.optimizer,
+        lr=wanted.lr,
+        flip=policy.flip,
+    )
 
-    name = wanted.optimizer or recipe.optimizer
-    built = partial(optimizer, name, weight_decay=wanted.weight_decay)
-    lr = wanted.lr or recipe.lr
-    if lr == "find":
-        found = find_lr(
-            net, task.loss, batches, lambda net, lr: built(net, lr=lr), seed=wanted.seed
-        )
-        reporter.info(
-            f"learning rate {found.suggestion:.2g}, found by a range test of {len(found.rates)} steps"
-        )
-        lr = found.suggestion
-    lr = float(lr)
-    budget = None
-    if wanted.minutes is not None:
-        reserve = min(8.0, 8 * wanted.minutes)  # seconds for the final figures and the report
-        budget = max(
-            0.0, 60 * wanted.minutes - reserve - (0.0 if again else time.monotonic() - began)
-        )
-        corners = time_budget.unknown()
-    elif wanted.pace is not None:
-        corners = wanted.pace
-    else:
-        corners = time_budget.straight(max(1, round((epochs or 1) * batches.per_epoch)))
-    resolved = {"optimizer": name, "lr": lr, "epochs": epochs, "flip": policy.flip, "half": half}
-    run.settings = wanted.model_copy(update=resolved)
-    settings.write(run.path / "config.yaml", run.settings)
-
-    plan = fit.TrainConfig(
-        corners=corners,
-        budget=budget,
+    segments, budget = _segments(wanted, batches, 0.0 if resume else time.monotonic() - began)
+    assert wanted.optimizer is not None, "it is resolved"
+    assert isinstance(wanted.lr, float), "it is resolved"
+    state = TrainState(
+        net,
+        optimizer(wanted.optimizer, net, lr=wanted.lr, weight_decay=wanted.weight_decay),
+        ModelEMA(net, wanted.ema) if wanted.ema else None,
+        Progress(segments=segments),
+    )
+    if resume:
+        state.load(run.checkpoint)
+    config = TrainConfig(
         schedule=schedule(wanted.schedule),
+        budget=budget,
         seed=wanted.seed,
         clip=wanted.clip,
         accumulate=wanted.accumulate,
-        amp=torch.bfloat16 if half else None,
+        amp=torch.bfloat16 if wanted.precision == "bfloat16" else None,
         patience=wanted.patience,
         save_seconds=wanted.save_seconds,
     )
-    with reporter.training(batches.per_epoch, task.curve_metric) as tick:
-        outcome = fit.fit(
-            net,
+    with reporter.training(batches.per_epoch, task.curve_metric) as on_step:
+        result = fit(
+            state,
             task,
             batches,
-            lambda: in_order(task, *valid),
-            built(net, lr=lr),
-            ModelEMA(net, wanted.average) if wanted.average else None,
-            plan,
+            lambda: validation_batches(task, *valid),
+            config,
             run.path,
             header(task, net, run.settings),
-            resume=again,
-            reporter=tick,
+            on_step,
         )
-    if outcome.reason != "interrupted":
+    if result.reason != "interrupted":
         if wanted.minutes is not None:
-            run.settings = run.settings.model_copy(
-                update={"minutes": None, "pace": outcome.progress.corners}
-            )
-            settings.write(run.path / "config.yaml", run.settings)
-        _settle(run, *valid[:2])
-    return outcome
+            run.save_settings(minutes=None, progress_segments=result.progress.segments)
+        _calibrate(run, *valid[:2])
+    return result
 
 
-def augmentation(wanted: Settings, prepared: PreparedData) -> Policy:
-    """What is done to train pictures in a run with these settings."""
+# --- settings -> concrete
+
+
+def _recipe(wanted: Settings) -> Recipe:
+    return models.find(wanted.model).recipe(
+        pretrained=wanted.weights is not None, frozen=wanted.freeze
+    )
+
+
+def _with_epochs(wanted: Settings, prepared: PreparedData) -> Settings:
+    lengths = (wanted.epochs, wanted.minutes, wanted.progress_segments)
+    if any(length is not None for length in lengths):
+        return wanted
+    epochs = min(60, max(4, round(DEFAULT_IMAGES_SEEN / len(prepared.splits["train"]))))
+    return wanted.model_copy(update={"epochs": epochs})
+
+
+def _with_precision(wanted: Settings, torch_device: torch.device) -> Settings:
+    if wanted.precision != "auto":
+        return wanted
+    bf16 = device.bf16_is_faster(torch_device, on_cpu=_recipe(wanted).bf16)
+    return wanted.model_copy(update={"precision": "bfloat16" if bf16 else "float32"})
+
+
+def _with_optimizer(
+    wanted: Settings, task: Task[Any], net: VisionModel, batches: Batches, reporter: Reporter
+) -> Settings:
+    """With an optimizer and a learning rate; "find" measures the rate."""
+    recipe = _recipe(wanted)
+    name, lr = wanted.optimizer or recipe.optimizer, wanted.lr or recipe.lr
+    if lr == "find":
+        build = partial(optimizer, name, weight_decay=wanted.weight_decay)
+        lr_range = find_lr(
+            net, task.loss, batches, lambda net, lr: build(net, lr=lr), seed=wanted.seed
+        )
+        lr = lr_range.suggestion
+        reporter.info(
+            f"learning rate {lr:.2g}, found by a range test of {len(lr_range.rates)} steps"
+        )
+    return wanted.model_copy(update={"optimizer": name, "lr": float(lr)})
+
+
+def _segments(
+    wanted: Settings, batches: Batches, elapsed: float
+) -> tuple[time_budget.Segments, float | None]:
+    """Progress by step, and seconds of training if there is a time budget."""
+    if wanted.minutes is not None:
+        reserve = min(MAX_RESERVE, 8 * wanted.minutes)
+        return time_budget.unknown(), max(0.0, 60 * wanted.minutes - reserve - elapsed)
+    segments = wanted.progress_segments or time_budget.straight(
+        max(1, round((wanted.epochs or 1) * batches.per_epoch))
+    )
+    if wanted.accumulate > segments[-1][2]:
+        raise SettingError(
+            f"accumulate is expected to be at most the {segments[-1][2]:,} batches of this run, "
+            f"got {wanted.accumulate:,}: the weights would never change"
+        )
+    return segments, None
+
+
+# --- building
+
+
+def augmentation(wanted: Settings, prepared: PreparedData) -> AugmentPolicy:
+    """The augmentation of train images in a run with these settings."""
     return prepared.task.augmentation(
         prepared.images.pixels.shape[1],
         hflip_safe=prepared.images.dataset.hflip_safe if wanted.flip is None else wanted.flip,
@@ -135,8 +194,8 @@ def augmentation(wanted: Settings, prepared: PreparedData) -> Policy:
     )
 
 
-def _net(task: Task[Any], wanted: Settings, pixels: Any) -> VisionModel:
-    """The net with its first weights; normalised by the train part, or as its published weights were."""
+def _build_net(task: Task[Any], wanted: Settings, pixels: Any) -> VisionModel:
+    """The net with its first weights; normalised by the train split, or as its weights were."""
     size, channels = pixels.shape[1], pixels.shape[3]
     start: models.Weights = None
     if wanted.weights is not None:
@@ -150,8 +209,8 @@ def _net(task: Task[Any], wanted: Settings, pixels: Any) -> VisionModel:
     return VisionModel(task.head(backbone), size=size, mean=mean, std=std)
 
 
-def _settle(run: Run, pixels: Any, targets: Sequence[Any]) -> None:
-    """Let the task choose on the validation part what is chosen after training, and keep it with the best weights."""
+def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:
+    """Let the task choose thresholds and the like on the validation split; saves the model."""
     if not run.weights.is_file():
         raise Diverged(
             "no validation loss was a finite number, so there are no weights to keep",
@@ -159,5 +218,5 @@ def _settle(run: Run, pixels: Any, targets: Sequence[Any]) -> None:
             remedy="Try a tenth of the learning rate, or --lr find.",
         )
     task, net = run.load()
-    task.calibrate(net, pixels, targets)
-    checkpoint.write(run.weights, net.state_dict(), header(task, net, run.settings))
+    task.calibrate(net, images, targets)
+    run.save_model(task, net)

@@ -1,4 +1,4 @@
-"""The referee of pictures that are made from words: a net that learns to read real train pictures, apart from what is judged."""
+"""The evaluator of generated images: a net that learns to read captions off real train images."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from foveate import models
 from foveate.annotations import Captions
-from foveate.data.augment.images import suited
+from foveate.data.augment.images import default_policy
 from foveate.data.batches import Batches
 from foveate.data.dataset import Images
 from foveate.data.rng import SampleRNG
-from foveate.data.subset import Pixels
+from foveate.data.subset import ImageArray
 from foveate.data.vocabulary import Vocabulary
 from foveate.models.caption_recognizer import FEATURES, CaptionRecognizer
 from foveate.models.model import VisionModel, pixel_statistics
@@ -28,123 +28,156 @@ from foveate.training.loop import steps
 from foveate.training.optim import optimizer
 from foveate.training.schedule import schedule
 
-BATCH = 128
-SHOWN = 100_000
-"""Pictures that it learns from: few epochs of much data, at most EPOCHS of little."""
-EPOCHS = 60
-KNOWN = 20_000
-"""Train pictures that others are compared with, at most: the first of a drawn order."""
+BATCH_SIZE = 128
+MAX_IMAGES_SEEN, MAX_EPOCHS = 100_000, 60
+"""Length of its training: few epochs of much data, MAX_EPOCHS of little."""
+MAX_REFERENCES = 20_000
+"""Train images that generated ones are compared with, drawn by the seed."""
 NEIGHBOURS = 50
-_AT_ONCE = 250
+_EVAL_BATCH_SIZE = 250
 
 
 @dataclass
 class CaptionEvaluator:
-    """net: a Vision with a Reader in it; known: (M, D) features of train pictures"""
+    """Reads captions off images, and finds copies of train images.
+
+    Attributes:
+        vocabulary: The words that it knows.
+        net: A VisionModel with a CaptionRecognizer in it.
+        references: (M, D) float32 features of train images.
+    """
 
     vocabulary: Vocabulary
     net: VisionModel
-    known: NDArray[np.float32]
+    references: NDArray[np.float32]
 
     @torch.no_grad()
     def read(self, images: Images) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The numbers of the words read in each picture, (N, L), and its features, (N, D)."""
+        """Read captions.
+
+        Args:
+            images: N images.
+
+        Returns:
+            (N, L) indices of the words in each image, and its features, (N, D).
+        """
         self.net.eval()
         assert isinstance(self.net.body, CaptionRecognizer)
-        words = [np.zeros((0, self.vocabulary.longest), np.int64)]
-        features = [np.zeros((0, self.known.shape[1]), np.float32)]
-        for start in range(0, len(images), _AT_ONCE):
-            logits, found = self.net(self.net.batch(images[start : start + _AT_ONCE]))
+        words = [np.zeros((0, self.vocabulary.max_length), np.int64)]
+        features = [np.zeros((0, self.references.shape[1]), np.float32)]
+        for start in range(0, len(images), _EVAL_BATCH_SIZE):
+            batch = self.net.batch(images[start : start + _EVAL_BATCH_SIZE])
+            logits, batch_features = self.net(batch)
             words.append(logits.argmax(2).cpu().numpy())
-            features.append(found.float().cpu().numpy())
+            features.append(batch_features.float().cpu().numpy())
         return np.concatenate(words), np.concatenate(features)
 
-    def nearness(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How near each of (N, D) is to its nearest train picture, as a share of the mean over its 50 nearest: near 0 for a copy, near
-        1 where none stands out (Carlini et al., "Extracting training data from diffusion models", 2023). (N,)
+    def relative_distance(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Distance to the nearest train image, relative to the mean over the 50 nearest.
+
+        Near 0 for a copy, near 1 where no train image stands out (Carlini et al., "Extracting
+        training data from diffusion models", 2023).
+
+        Args:
+            features: (N, D), from `read`.
+
+        Returns:
+            (N,).
         """
         if not len(features):
             return np.zeros(0)
-        distances = torch.cdist(torch.from_numpy(features), torch.from_numpy(self.known))
-        nearest = distances.topk(min(NEIGHBOURS, len(self.known)), largest=False).values.double()
+        distances = torch.cdist(torch.from_numpy(features), torch.from_numpy(self.references))
+        neighbours = min(NEIGHBOURS, len(self.references))
+        nearest = distances.topk(neighbours, largest=False).values.double()
         return (nearest[:, 0] / nearest.mean(1).clamp_min(1e-12)).numpy()
 
-    def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors, and a record as JSON, which `again` takes."""
+    def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and a JSON record, from which `from_tensors` rebuilds it."""
         record = {
             "words": list(self.vocabulary.words),
-            "longest": self.vocabulary.longest,
+            "longest": self.vocabulary.max_length,
             "size": self.net.size,
             "channels": self.net.channels,
         }
-        return {**self.net.state_dict(), "known": torch.from_numpy(self.known)}, record
+        references = torch.from_numpy(self.references)
+        return {**self.net.state_dict(), "references": references}, record
 
     @classmethod
-    def again(cls, tensors: dict[str, Tensor], record: dict[str, Any]) -> CaptionEvaluator:
-        """What `kept` gave."""
+    def from_tensors(cls, tensors: dict[str, Tensor], record: dict[str, Any]) -> CaptionEvaluator:
+        """Rebuild an evaluator from what `to_tensors` returned."""
         vocabulary = Vocabulary(tuple(record["words"]), record["longest"])
         zeros = [0.0] * record["channels"]
-        net = _net(vocabulary, record["size"], zeros, zeros)
-        net.load_state_dict({name: value for name, value in tensors.items() if name != "known"})
-        return cls(vocabulary, net.eval(), tensors["known"].numpy())
+        net = _build_net(vocabulary, record["size"], zeros, zeros)
+        state = {name: value for name, value in tensors.items() if name != "references"}
+        net.load_state_dict(state)
+        return cls(vocabulary, net.eval(), tensors["references"].numpy())
 
 
 @dataclass
-class _Reading:
-    """What batches and the loop need of a task: the first wording is what is to be read."""
+class _ReadingTask:
+    """What batches and the loop need of a task: the first caption is to be read."""
 
     vocabulary: Vocabulary
 
     def collate(
-        self, images: Tensor, targets: Sequence[Captions], rng: SampleRNG
+        self, images: Tensor, targets: Sequence[Captions], _rng: SampleRNG
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        del rng
-        return (images,), torch.from_numpy(told(self.vocabulary, targets))
+        return (images,), torch.from_numpy(encode_captions(self.vocabulary, targets))
 
     def loss(self, output: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
         logits = output[0].float().flatten(0, 1)
-        return {
-            "total": F.cross_entropy(
-                logits, target.flatten().to(logits.device), label_smoothing=0.05
-            )
-        }
+        target = target.flatten().to(logits.device)
+        return {"total": F.cross_entropy(logits, target, label_smoothing=0.05)}
 
 
-def told(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDArray[np.int64]:
-    """(N, L) numbers of the words of each picture's first wording."""
+def encode_captions(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDArray[np.int64]:
+    """(N, L) indices of the words in the first caption of each image."""
     return vocabulary.read([caption.texts[0] for caption in captions])
 
 
-def taught(pixels: Pixels, captions: Sequence[Captions], seed: int) -> CaptionEvaluator:
-    """A referee that learnt from (N, S, S, C) uint8 train pictures and their captions."""
+def train_evaluator(pixels: ImageArray, captions: Sequence[Captions], seed: int) -> CaptionEvaluator:
+    """Train an evaluator.
+
+    Args:
+        pixels: (N, S, S, C) uint8 train images.
+        captions: Their captions.
+        seed: Seed of its weights and batches.
+    """
     vocabulary = Vocabulary.of([caption.texts[0] for caption in captions])
-    where = device.prepare(seed)
-    net = _net(vocabulary, pixels.shape[1], *pixel_statistics(pixels))
-    net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task, ids = _Reading(vocabulary), [str(row) for row in range(len(captions))]
-    policy = suited(pixels.shape[1], hflip_safe=False, classes=())
+    torch_device = device.prepare(seed)
+    net = _build_net(vocabulary, pixels.shape[1], *pixel_statistics(pixels))
+    net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task, ids = _ReadingTask(vocabulary), [str(row) for row in range(len(captions))]
     batches = Batches(
-        task, pixels, captions, ids, batch_size=min(BATCH, len(ids)), seed=seed, augment=policy
+        task,
+        pixels,
+        captions,
+        ids,
+        batch_size=min(BATCH_SIZE, len(ids)),
+        seed=seed,
+        augment=default_policy(pixels.shape[1], hflip_safe=False, classes=()),
     )
-    total = max(1, min(SHOWN // BATCH, EPOCHS * batches.per_epoch))
-    built, factor = optimizer("adamw", net, lr=3e-3, weight_decay=5e-4), schedule("one-cycle")
+    total = max(1, min(MAX_IMAGES_SEEN // BATCH_SIZE, MAX_EPOCHS * batches.per_epoch))
+    adamw = optimizer("adamw", net, lr=3e-3, weight_decay=5e-4)
+    factor = schedule("one-cycle")
     for _ in steps(
         net,
         task.loss,
         islice(batches(), total),
-        built,
+        adamw,
         lambda step: factor((step + 1) / (total + 1)),
     ):
         pass
-    some = np.sort(np.random.default_rng(seed).permutation(len(ids))[:KNOWN])
-    referee = CaptionEvaluator(vocabulary, net.eval(), np.zeros((0, FEATURES), np.float32))
-    referee.known = referee.read([pixels[int(row)] for row in some])[1]
-    return referee
+    rows = np.sort(np.random.default_rng(seed).permutation(len(ids))[:MAX_REFERENCES])
+    evaluator = CaptionEvaluator(vocabulary, net.eval(), np.zeros((0, FEATURES), np.float32))
+    evaluator.references = evaluator.read([pixels[int(row)] for row in rows])[1]
+    return evaluator
 
 
-def _net(
+def _build_net(
     vocabulary: Vocabulary, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> VisionModel:
     backbone = models.build("tiny_cnn", channels=len(mean), size=size)
-    reader = CaptionRecognizer(backbone, len(vocabulary.words), vocabulary.longest, size, len(mean))
-    return VisionModel(reader, size=size, mean=mean, std=std)
+    words, longest = len(vocabulary.words), vocabulary.max_length
+    recognizer = CaptionRecognizer(backbone, words, longest, size, len(mean))
+    return VisionModel(recognizer, size=size, mean=mean, std=std)

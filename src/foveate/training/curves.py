@@ -1,4 +1,4 @@
-"""The learning curves: one row each time the model was validated, kept as curves.csv."""
+"""The learning curves: one row for each validation, in curves.csv."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from foveate import atomic_io
 
 CurveRow = dict[str, Any]
-"""step, epoch, train_loss, valid_loss, train_NAME and valid_NAME of the primary figure, lr, seconds."""
+"""step, epoch, train_loss, valid_loss, train_METRIC and valid_METRIC, lr, seconds."""
 
 
 def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All rows so far, whole or not at all."""
+    """Write all rows so far, whole or not at all."""
     text = io.StringIO()
     if rows:
         table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -25,7 +25,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read(path: Path) -> list[CurveRow]:
-    """The rows of curves.csv as numbers; an empty list where there is none."""
+    """Read the rows of curves.csv as numbers; a missing file has no rows."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

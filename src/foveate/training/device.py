@@ -1,68 +1,79 @@
-"""Where the arithmetic is done, and how it is made to give the same bits each time."""
+"""The device that trains, its precision, and how it gives the same bits each time."""
 
 from __future__ import annotations
 
 import os
 import platform
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from foveate.training.memory import raise_malloc_thresholds
 
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
 
 def prepare(seed: int) -> torch.device:
-    """The best device of this machine, with deterministic algorithms chosen and the global seed set."""
+    """Seed torch, choose deterministic algorithms, and return the best device of this machine.
+
+    This changes settings of the whole process: callers that return to a user's program work within
+    `preserved_torch_state`.
+    """
     raise_malloc_thresholds()
     torch.manual_seed(seed)
     if not torch.cuda.is_available():
-        return torch.device(
-            "cpu"
-        )  # whose kernels give the same bits for the same number of threads
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # what CUDA asks for before it is deterministic
+        return torch.device("cpu")  # deterministic for a given number of threads
+    os.environ.setdefault(_CUBLAS, ":4096:8")  # CUDA asks for it before it is deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
     return torch.device("cuda")
 
 
+@contextmanager
+def preserved_torch_state() -> Iterator[None]:
+    """Put torch's random generators, determinism and environment back as they were at the start.
+
+    Only the allocator's thresholds stay raised (see `memory`): no result depends on them.
+    """
+    gpus = list(range(torch.cuda.device_count()))
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    threads, workspace = torch.get_num_threads(), os.environ.get(_CUBLAS)
+    try:
+        with torch.random.fork_rng(devices=gpus):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if workspace is None:
+            os.environ.pop(_CUBLAS, None)
+        else:
+            os.environ[_CUBLAS] = workspace
+
+
 def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
-    """Whether to train in bfloat16: on a GPU that has it; on a CPU only nets that gain there (on_cpu), and only where a
-    product of matrices is clearly faster so, which is measured in a tenth of a second: what a processor says of itself
-    does not tell (benchmarks/README.md).
+    """Whether to train in bfloat16: decided by the hardware alone, so load changes no result.
+
+    Args:
+        device: The device that trains.
+        on_cpu: Whether the net gains by bfloat16 on a CPU that multiplies it in hardware. Without
+            such instructions bfloat16 runs at 0.6 to 0.7 of float32's speed (benchmarks/README.md).
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return on_cpu and _time_in_half() < 0.7
-
-
-def _time_in_half() -> float:
-    """The time of a product of matrices in bfloat16, as a share of that in full precision: the best of a hundred each, which take turns, so
-    that other work on the machine, which comes and goes, slows both.
-    """
-    pair = [torch.ones(384, 384, dtype=dtype) for dtype in (torch.bfloat16, torch.float32)]
-    taken = [[_seconds(one) for one in pair] for _ in range(100)]
-    half, full = map(min, zip(*taken, strict=True))
-    return half / full
-
-
-def _seconds(one: torch.Tensor) -> float:
-    """Of a matrix multiplied with itself."""
-    began = time.perf_counter()
-    one @ one
-    return time.perf_counter() - began
+    return on_cpu and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def hardware() -> str:
-    """This machine in a line, for the record of a run."""
+    """This machine in one line, for the record of a run."""
     name = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - a stream, not a file
-            name = next(
-                (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-                name,
-            )
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            models = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+            name = next(models, name)
     except OSError:
         pass  # not Linux
-    said = f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-    return f"{torch.cuda.get_device_name()}; {said}" if torch.cuda.is_available() else said
+    cpu = f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{torch.cuda.get_device_name()}; {cpu}" if torch.cuda.is_available() else cpu

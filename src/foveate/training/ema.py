@@ -1,4 +1,4 @@
-"""The running average of the weights: a smoother net than the one that is being pushed about."""
+"""EMA: the exponential moving average of the weights, often a better model than the last step."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from torch import Tensor, nn
 
 
 class ModelEMA:
-    """Exponential moving average of a net's floating-point state (Polyak and Juditsky, 1992; as in Tarvainen and
-    Valpola, 2017), statistics of batch normalisation included.
+    """Exponential moving average of a net's floating-point state, batch statistics included.
 
-    decay: the share that stays at each update. Early on it is smaller, (1 + t) / (10 + t), so that the average is
-        not still full of the random first weights after a short run.
+    Polyak and Juditsky, 1992; as in Tarvainen and Valpola, "Mean teachers", 2017.
+
+    Attributes:
+        decay: Share that stays at each update. Early updates use the smaller (1 + t) / (10 + t), so
+            that a short run does not end full of its random first weights.
+        updates: Updates so far.
+        state: The averaged state dict.
     """
 
     def __init__(self, net: nn.Module, decay: float):
@@ -20,14 +24,15 @@ class ModelEMA:
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
+        """Move the average a little towards the weights of the net."""
         self.updates += 1
-        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        mine: list[Tensor] = []
-        theirs: list[Tensor] = []
+        weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages: list[Tensor] = []
+        values: list[Tensor] = []
         for name, value in net.state_dict().items():
             if value.is_floating_point():
-                mine.append(self.state[name])
-                theirs.append(value)
+                averages.append(self.state[name])
+                values.append(value)
             else:
-                self.state[name].copy_(value)  # batch normalisation's count of batches
-        torch._foreach_lerp_(mine, theirs, share)
+                self.state[name].copy_(value)  # batch normalisation's counter
+        torch._foreach_lerp_(averages, values, weight)

@@ -1,4 +1,4 @@
-"""The lecture's loop: feed forward, loss, backpropagation, update, repeat."""
+"""The training loop as a lecture shows it: forward, loss, backward, step, repeat."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foveate.data.rng import seed_of
+from foveate.data.rng import derive_seed
 from foveate.errors import Diverged
 from foveate.training.ema import ModelEMA
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step leaves to whoever iterates: its number, the batch's losses and output, the learning rate used."""
+    """One finished training step.
+
+    Attributes:
+        number: Its number, counted from 0.
+        losses: Named scalar losses of the batch; `total` was minimised.
+        output: What the net returned.
+        target: What the loss compared it with.
+        lr: The learning rate of the first parameter group.
+    """
 
     number: int
     losses: dict[str, Tensor]
@@ -37,44 +45,57 @@ def steps(
     clip: float | None = None,
     accumulate: int = 1,
     amp: torch.dtype | None = None,
-    average: ModelEMA | None = None,
+    ema: ModelEMA | None = None,
 ) -> Iterator[Step]:
-    """Train, one step each time the caller asks for it. Stopping is `break`.
+    """Train, one step each time the caller asks for it. To stop is to `break`.
 
-    schedule: step number -> learning rate factor; each group's `peak` is multiplied with it
-    clip: the largest allowed norm of the whole gradient (Pascanu et al., 2013)
-    accumulate: batches whose gradients are summed before the weights change
-    amp: dtype of the mixed-precision forward pass, or None for full precision
-    average: running mean of the weights, updated after each change
-    Raises Diverged before the weights are touched, when the loss or the gradient is not finite.
+    Args:
+        net: The net; it is trained in place, on the device of its parameters.
+        loss: (output, target) -> named scalar losses, of which `total` is minimised.
+        batches: (inputs, target) for each step.
+        optimizer: From `optim.optimizer`: each of its groups has a `peak_lr`.
+        schedule: Step number -> factor of the peak learning rate.
+        start: Number of the first step.
+        seed: Seed of dropout and the like.
+        clip: Largest norm of the whole gradient (Pascanu et al., 2013); None does not clip.
+        accumulate: Batches whose gradients are summed before the weights change.
+        amp: dtype of the forward pass in mixed precision; None is full precision.
+        ema: Moving average of the weights, updated after each change.
+
+    Yields:
+        Each step, once it is finished.
+
+    Raises:
+        Diverged: The loss or the gradient is not finite; the weights are those of the step before.
     """
     device = next(net.parameters()).device
-    # torch.manual_seed formats a stack trace a call for each kind of GPU that is not there, 0.2 ms: as much as a small net's step.
+    # torch.manual_seed formats a stack trace for each kind of GPU that is missing: 0.2 ms a call,
+    # as long as the whole step of a small net.
     reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
     net.train()
     for number, (inputs, target) in enumerate(batches, start):
-        reseed(seed_of(seed, number))  # dropout: a function of (seed, step), so nothing to save
+        reseed(
+            derive_seed(seed, number)
+        )  # a function of (seed, step): nothing to save for a resume
         with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-            output = net(*(part.to(device, non_blocking=True) for part in inputs))  # feed forward
-            losses = loss(output, target)  # how wrong
-        _refuse_nan(losses["total"].detach(), f"the loss of step {number}")
+            output = net(*(tensor.to(device, non_blocking=True) for tensor in inputs))  # forward
+            losses = loss(output, target)
+        _check_finite(losses["total"].detach(), f"the loss of step {number}")
         (losses["total"] / accumulate).backward()  # backpropagation
         factor = schedule(number)
         if (number + 1) % accumulate == 0:
             for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * factor
+                group["lr"] = group["peak_lr"] * factor
             if clip is not None:
-                _refuse_nan(
-                    nn.utils.clip_grad_norm_(net.parameters(), clip),
-                    f"the gradient of step {number}",
-                )
-            optimizer.step()  # update the weights
+                norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
+                _check_finite(norm, f"the gradient of step {number}")
+            optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            if average is not None:
-                average.update(net)
+            if ema is not None:
+                ema.update(net)
         yield Step(number, losses, output, target, optimizer.param_groups[0]["lr"])
 
 
-def _refuse_nan(value: Tensor, what: str) -> None:
+def _check_finite(value: Tensor, name: str) -> None:
     if not torch.isfinite(value):
-        raise Diverged(f"{what} is {value.item()}, not a finite number")
+        raise Diverged(f"{name} is {value.item()}, not a finite number")

@@ -1,4 +1,7 @@
-"""The learning rate range test (Smith, "Cyclical learning rates for training neural networks", 2017)."""
+"""The learning rate range test.
+
+Smith, "Cyclical learning rates for training neural networks", 2017.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,18 @@ from foveate.data.batches import Batches
 from foveate.errors import Diverged
 from foveate.training.loop import steps
 
-LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
+MIN_LR, MAX_LR, STEPS = 1e-5, 10.0, 100
 
 
 @dataclass(frozen=True)
 class LRRange:
-    """suggestion: the rate to train with; rates and losses: what was tried, losses smoothed."""
+    """The result of a range test.
+
+    Attributes:
+        suggestion: The learning rate to train with.
+        rates: The rates that were tried, rising.
+        losses: The smoothed loss at each of them.
+    """
 
     suggestion: float
     rates: list[float]
@@ -36,13 +45,23 @@ def find_lr(
     *,
     seed: int = 0,
 ) -> LRRange:
-    """Train a copy of the net for 100 steps while the rate grows from 1e-5 to 10; the net itself is not touched.
+    """Train a copy of the net for 100 steps while the learning rate grows from 1e-5 to 10.
 
-    The suggestion is a tenth of the rate at which the smoothed loss was lowest: the lowest point itself lies at the
-    edge of divergence. Ends early once the loss is four times its lowest.
+    The suggestion is a tenth of the rate with the lowest smoothed loss: that one lies at the edge
+    of divergence. The test ends early once the loss is four times its lowest value.
+
+    Args:
+        net: The net; it is not changed.
+        loss: (output, target) -> named scalar losses.
+        batches: The train split.
+        optimizer: (net, learning rate) -> the optimizer.
+        seed: Seed of dropout and the like.
+
+    Raises:
+        Diverged: The loss is not finite even at the lowest rate.
     """
     trial = copy.deepcopy(net)
-    growth = (HIGHEST / LOWEST) ** (1 / (STEPS - 1))
+    growth = (MAX_LR / MIN_LR) ** (1 / (STEPS - 1))
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
@@ -50,7 +69,7 @@ def find_lr(
         trial,
         loss,
         islice(batches(), STEPS),
-        optimizer(trial, LOWEST),
+        optimizer(trial, MIN_LR),
         lambda step: growth**step,
         seed=seed,
     )
@@ -62,7 +81,7 @@ def find_lr(
             if losses[-1] > 4 * min(losses):
                 break
     except Diverged:
-        pass  # that is what the test looks for
+        pass  # the range test goes on until this happens
     if not losses or not math.isfinite(min(losses)):
         raise Diverged("the loss is not finite even at a learning rate of 1e-5")
     return LRRange(float(f"{rates[losses.index(min(losses))] / 10:.2g}"), rates, losses)

@@ -1,4 +1,4 @@
-"""Optimizers by name, with the groups of weights that each needs."""
+"""Optimizers by name, with the parameter groups that each needs."""
 
 from __future__ import annotations
 
@@ -12,25 +12,34 @@ OPTIMIZERS = {
     "sgd": "stochastic gradient descent with Nesterov momentum 0.9",
     "adam": "Adam (Kingma and Ba, 2015), weight decay added to the gradient",
     "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter, 2019)",
-    "muon": "orthogonal steps of weight matrices, AdamW for the rest (Jordan et al., 2024)",
+    "muon": "orthogonalised steps of weight matrices, AdamW for the rest (Jordan et al., 2024)",
 }
 
 
 def optimizer(
     name: str, net: nn.Module, *, lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """The named optimizer over all of the net's weights. Each group's `peak` is the rate that a schedule scales.
+    """The optimizer of that name over all trainable parameters of a net.
 
-    Biases and the scales of normalisations are not decayed: pulling them to zero is no simpler a net (Goyal et al.,
-    "Accurate, large minibatch SGD", 2017, among others).
+    Biases and scales of normalisation layers are not decayed: pulling them to zero does not make a
+    net simpler (Goyal et al., "Accurate, large minibatch SGD", 2017).
+
+    Args:
+        name: One of OPTIMIZERS.
+        net: The net.
+        lr: Peak learning rate. Each group has it as `peak_lr`, which the schedule scales.
+        weight_decay: Weight decay of matrices.
+
+    Raises:
+        SettingError: No optimizer has that name.
     """
     if name not in OPTIMIZERS:
         raise SettingError(
             f"no optimizer is called {name!r}; there are: {', '.join(OPTIMIZERS)}",
             where="optimizer",
         )
-    trained = [p for p in net.parameters() if p.requires_grad]
-    matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+    trainable = [p for p in net.parameters() if p.requires_grad]
+    matrices, vectors = [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -42,9 +51,8 @@ def optimizer(
     elif name == "sgd":
         built = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
     else:
-        built = (torch.optim.Adam if name == "adam" else torch.optim.AdamW)(
-            groups, lr=lr, fused=True
-        )
+        adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+        built = adam(groups, lr=lr, fused=True)
     for group in built.param_groups:
-        group["peak"] = group["lr"]
+        group["peak_lr"] = group["lr"]
     return built

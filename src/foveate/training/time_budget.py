@@ -1,8 +1,9 @@
-"""How far a run is at which step: the progress that a schedule is a function of.
+"""Progress of a run from 0 to 1 as a function of the step; the learning rate schedule follows it.
 
-A run of so many epochs goes from 0 to 1 in a straight line. A run of so many minutes learns on the way how many steps fit,
-and each time it knows better, the rest of the line is drawn anew from where it is. The corners are kept: with them a
-checkpoint goes on exactly, and a finished run can be repeated to the bit, which a schedule that read the clock could not.
+In a run of so many epochs, progress is a straight line. A run of so many minutes learns on the way
+how many steps fit: whenever the estimate changes, the rest of the line is drawn again from the step
+that is reached. All segments are recorded. So a checkpoint resumes exactly and a finished run can
+be repeated to the bit, which a schedule that reads the clock could not.
 """
 
 from __future__ import annotations
@@ -10,59 +11,65 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 Segments = list[tuple[int, float, int]]
-"""(step, progress, total): from this step and progress on in a straight line, so as to be done after `total` steps, up to the
-next corner's step. So what was passed is computed from the same numbers ever after: a line through the corners alone would
-come out otherwise in the last bit once another corner lies on it."""
+"""(step, progress, total): a straight line from this step and progress to 1 at step `total`. It
+holds up to the step of the next segment. Each keeps its numbers, so progress at steps that are done
+is the same to the last bit after later segments are added; a line through the corners would not."""
 
-FIRST_CHECK, BETWEEN_CHECKS = 1.0, 2.0  # seconds
-_LEAST_STEPS = 4
-_TOLERANCE = 0.03  # of the remaining steps: less is noise, and not worth a corner
+UNKNOWN_TOTAL = 10**9
+_FIRST_CHECK, _CHECK_EVERY = 1.0, 2.0  # seconds
+_MIN_STEPS = 4  # between two checks
+_TOLERANCE = 0.03  # of the remaining steps: a smaller change is noise
 
 
 def straight(total: int) -> Segments:
-    """From nothing to all in `total` steps."""
+    """One line from 0 to 1 in `total` steps."""
     return [(0, 0.0, total)]
 
 
 def unknown() -> Segments:
-    """Before anything was measured: so slow that nothing is used up until the first check."""
-    return straight(10**9)
+    """The line before anything is measured: so flat that no progress is used up until then."""
+    return straight(UNKNOWN_TOTAL)
 
 
-def progress(corners: Sequence[tuple[int, float, int]], step: int) -> float:
-    """The progress in the middle of a step, in (0, 1)."""
-    return _on_line(corners, step + 0.5)
+def progress_at(segments: Sequence[tuple[int, float, int]], step: int) -> float:
+    """Progress in the middle of a step, between 0 and 1, both excluded."""
+    return _on_line(segments, step + 0.5)
 
 
-def _on_line(corners: Sequence[tuple[int, float, int]], steps: float) -> float:
-    first, done, total = next(corner for corner in reversed(corners) if corner[0] <= steps)
+def _on_line(segments: Sequence[tuple[int, float, int]], steps: float) -> float:
+    first, done, total = next(segment for segment in reversed(segments) if segment[0] <= steps)
     return done + (1 - done) * (steps - first) / (total - first)
 
 
 class TimeBudget:
-    """Corrects the corners while a run of so many seconds goes on.
+    """Fits the number of steps to a number of seconds while the run goes on.
 
-    budget: seconds of training in all, from step 0
+    Args:
+        budget: Seconds of training in all, counted from step 0.
+        step: The step at which measuring begins.
+        seconds: Seconds of training up to that step.
     """
 
     def __init__(self, budget: float, step: int, seconds: float):
-        self.budget, self.seconds_a_step = budget, 0.0
+        self.budget, self.seconds_per_step = budget, 0.0
         self.first, self.last = (step, seconds), (step, seconds)
 
-    def corrected(self, corners: Segments, step: int, seconds: float) -> Segments:
-        """The corners after `step` steps in `seconds`, changed where the end would be missed by more than 3%."""
-        since, waited = step - self.last[0], seconds - self.last[1]
-        early = self.last == self.first
-        if waited < (FIRST_CHECK if early else BETWEEN_CHECKS) or since < _LEAST_STEPS:
+    def update(self, segments: Segments, step: int, seconds: float) -> Segments:
+        """The segments after `step` steps in `seconds`: another one if the end would move by 3%."""
+        steps, elapsed = step - self.last[0], seconds - self.last[1]
+        first_check = self.last == self.first
+        if elapsed < (_FIRST_CHECK if first_check else _CHECK_EVERY) or steps < _MIN_STEPS:
             if seconds < self.budget:
-                return corners
-            since = max(since, 1)
-        measured = waited / since
-        # The first steps are slow (memory is taken, kernels are chosen); later ones, and validation, come on top.
-        self.seconds_a_step = measured if early else 0.7 * self.seconds_a_step + 0.3 * measured
+                return segments
+            steps = max(steps, 1)
+        measured = elapsed / steps
+        # The first steps are slow (memory, choice of kernels), later ones include validation.
+        self.seconds_per_step = (
+            measured if first_check else 0.7 * self.seconds_per_step + 0.3 * measured
+        )
         self.last = (step, seconds)
-        left = max(0, int((self.budget - seconds) / self.seconds_a_step))
-        total = corners[-1][2]
+        left = max(0, int((self.budget - seconds) / self.seconds_per_step))
+        total = segments[-1][2]
         if abs(step + left - total) <= _TOLERANCE * max(1, total - step):
-            return corners
-        return [*corners, (step, _on_line(corners, step), step + left)]
+            return segments
+        return [*segments, (step, _on_line(segments, step), step + left)]

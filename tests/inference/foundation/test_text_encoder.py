@@ -20,7 +20,7 @@ from helpers.captions_demo import write_captions
 from helpers.command_line import hurry, refused, run_cli
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-FEW = {"task": "text_to_image", "epochs": 2, "batch_size": 8, "average": 0.9}
+FEW = {"task": "text_to_image", "epochs": 2, "batch_size": 8, "ema": 0.9}
 
 
 @pytest.fixture(scope="module")

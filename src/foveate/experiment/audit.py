@@ -1,0 +1,159 @@
+"""The audit of a dataset: decode every image once, run every check, write the findings down."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foveate import atomic_io, formats
+from foveate.audit import Audit, FindingGroup, report
+from foveate.audit import audit as run_checks
+from foveate.audit.label_errors import LabelErrors
+from foveate.audit.repair import Repair, repaired
+from foveate.data.cache import decoding
+from foveate.data.dataset import Dataset
+from foveate.data.load import load
+from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
+from foveate.experiment.split import check_unique_ids
+from foveate.progress import NullReporter, Reporter
+from foveate.training.device import preserved_torch_state
+
+MAX_DEEP_SIZE = 64
+"""Side in pixels of the images that the deep audit's nets are trained on."""
+MAX_AMBIGUOUS = 100
+"""Ambiguous images in the record."""
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The findings of an audit.
+
+    Attributes:
+        audit: The dataset and every finding.
+        label_errors: What nets say about the labels, in a deep audit.
+    """
+
+    audit: Audit
+    label_errors: LabelErrors | None = None
+
+    @property
+    def dataset(self) -> Dataset[Any]:
+        """The samples that could be read; the others are in its `skipped`."""
+        return self.audit.dataset
+
+    @property
+    def groups(self) -> list[FindingGroup]:
+        """The findings by check, errors first."""
+        return self.audit.kinds
+
+    def summary(self) -> Iterator[str]:
+        """The findings in lines of text."""
+        yield from report.summary_lines(self.audit)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every finding, as a record for programs."""
+        dataset, groups = self.dataset, self.groups
+        record: dict[str, Any] = {
+            "name": dataset.name,
+            "origin": str(dataset.origin),
+            "task": dataset.task,
+            "classes": list(dataset.classes),
+            "images": len(dataset),
+            "notes": list(dataset.notes),
+            "counts": [
+                {"severity": group.severity, "check": group.check, "samples": group.samples}
+                for group in groups
+            ],
+            "findings": [finding.to_json() for group in groups for finding in group.findings],
+        }
+        if self.label_errors is not None:
+            doubt, ambiguity = self.label_errors.doubt, self.label_errors.ambiguity
+            record["labels_by_doubt"] = [
+                {"id": dataset[int(row)].id, "doubt": round(float(doubt[row]), 4)}
+                for row in np.argsort(-doubt, kind="stable")
+            ]
+            order = np.argsort(-ambiguity, kind="stable")
+            record["ambiguous"] = [dataset[int(row)].id for row in order[:MAX_AMBIGUOUS]]
+        return record
+
+    def write_page(self, path: str | Path) -> None:
+        """Write the findings as one HTML page, with thumbnails of the worst."""
+        report.write_page(self.audit, self.label_errors, Path(path))
+
+    def write_repaired(self, path: str | Path, format: str | None = None) -> list[Repair]:
+        """Write a repaired copy of the dataset, and PATH.repairs.csv beside it.
+
+        Args:
+            path: A new folder.
+            format: The format of the copy; None keeps the dataset's own.
+
+        Returns:
+            Every repair.
+
+        Raises:
+            FoveateError: The format cannot hold these annotations, or the folder is in use.
+        """
+        path = Path(path)
+        dataset, repairs = repaired(self.audit)
+        formats.find(format or dataset.format or "folder").write(dataset, path)
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["sample", "repair"])
+        table.writerows([repair.id, repair.what] for repair in repairs)
+        # Beside the copy: in it, it would be taken for data.
+        atomic_io.write_text(path.with_name(f"{path.name}.repairs.csv"), text.getvalue())
+        return repairs
+
+
+def audit(
+    data: str | Path | Dataset[Any],
+    *,
+    deep: bool = False,
+    seed: int = 0,
+    root: Path | None = None,
+    format: str | None = None,
+    reporter: Reporter | None = None,
+) -> AuditResult:
+    """Find what is wrong with a dataset, before anything is trained on it.
+
+    Args:
+        data: A path, the name of a known dataset, or a Dataset.
+        deep: Whether to train nets that find wrong labels as well, which takes minutes.
+        seed: Seed of these nets.
+        root: Folder in which known datasets are looked for first.
+        format: The format of the data, where it cannot be recognised.
+        reporter: Told of the progress.
+
+    Raises:
+        DataError: The data cannot be read.
+        SettingError: A deep audit of data without one class for each image.
+    """
+    reporter = reporter or NullReporter()
+    dataset = load(data, root=root, format=format)
+    check_unique_ids(dataset)
+    if not deep:
+        with reporter.bar("reading images", len(dataset)) as bar:
+            survey = decoding.survey(dataset, tick=lambda done, _: bar(done))
+        return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
+    size = max(16, min(decoding.natural_size(dataset), MAX_DEEP_SIZE))
+    with reporter.bar("reading images", len(dataset)) as bar:
+        images = decoding.decode(dataset, size, most_skipped=1.0, tick=lambda done, _: bar(done))
+    found = run_checks(images.dataset, images.hashes, images.image_stats)
+    labels = class_labels(images)
+    with preserved_torch_state(), reporter.bar("training nets to check the labels", 1000) as bar:
+        probabilities = out_of_fold_probabilities(
+            images,
+            labels,
+            found.alike.clusters,
+            seed=seed,
+            on_progress=lambda share: bar(round(1000 * share)),
+        )
+    label_errors = LabelErrors.of(labels, probabilities)
+    findings = (*found.findings, *label_errors.findings(found.dataset))
+    return AuditResult(Audit(found.dataset, found.image_stats, findings, found.alike), label_errors)

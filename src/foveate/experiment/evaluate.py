@@ -1,0 +1,132 @@
+"""Steps 4 and 6: score the baselines and the model, with intervals, on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from foveate import settings
+from foveate.data.dataset import SplitName
+from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.run_folder import RunFolder
+from foveate.metrics.intervals import MetricValue, bootstrap, lift, resampled
+from foveate.metrics.metric import PerImageStats
+from foveate.progress import Reporter
+from foveate.tasks.capabilities import HasEvaluator, with_prompts
+from foveate.training import device
+from foveate.training.doctor import diagnose
+from foveate.training.fit import TrainResult
+
+_PACKAGES = ("foveate", "torch", "torchvision", "numpy", "scikit-learn")
+
+
+def fit_evaluator(run: RunFolder, prepared: PreparedData, reporter: Reporter) -> None:
+    """Train the task's evaluator, if it needs one to be scored; leaves evaluator.safetensors."""
+    if not isinstance(prepared.task, HasEvaluator):
+        return
+    if not run.evaluator_path.is_file():
+        pixels, targets, _ = prepared.of("train")
+        seed = run.settings.seed
+        run.save_evaluator(*prepared.task.fit_evaluator(pixels, targets, seed, reporter.info))
+    run.load_evaluator(prepared.task)
+
+
+def score_baselines(
+    run: RunFolder, prepared: PreparedData, split: SplitName
+) -> dict[str, PerImageStats]:
+    """Per-image statistics on a split of each baseline, fitted on the train split."""
+    task = prepared.task
+    pixels, targets, _ = prepared.of("train")
+    predictors = task.baselines(pixels, targets, run.settings.seed)
+    prepared = prepared.for_evaluation(split)
+    pixels, fitted, _ = prepared.of(split)
+    targets = prepared.targets(split)
+    predictions = predictors(with_prompts(task, pixels, fitted))
+    return {
+        name: task.metric().per_image(prepared.to_original(split, one), targets)
+        for name, one in predictions.items()
+    }
+
+
+def evaluate(
+    run: RunFolder,
+    prepared: PreparedData,
+    split: SplitName,
+    baselines: Mapping[str, PerImageStats],
+) -> dict[str, Any]:
+    """Score the model on a split; writes predictions_SPLIT.csv.
+
+    The lift is measured over the baseline that was best on the validation split, so that the test
+    split chooses nothing.
+
+    Args:
+        run: The run.
+        prepared: Its data.
+        split: The split.
+        baselines: From `score_baselines`, on the same split.
+
+    Returns:
+        The contents of results.json, with this split added.
+    """
+    task, net = run.load()
+    prepared = prepared.for_evaluation(split)
+    pixels, fitted, ids = prepared.of(split)
+    targets = prepared.targets(split)
+    predictions = prepared.to_original(split, task.predict(net, with_prompts(task, pixels, fitted)))
+    metric = task.metric()
+    stats = metric.per_image(predictions, targets)
+    model = resampled(len(ids), metric.scorer(stats))
+    samples = {name: resampled(len(ids), metric.scorer(one)) for name, one in baselines.items()}
+    results = run.results
+    results[split] = _to_json(bootstrap(model))
+    results["baseline"][split] = {name: _to_json(bootstrap(one)) for name, one in samples.items()}
+    if split == "valid":
+        sign = -1 if task.primary_metric in task.lower_is_better else 1
+        values = {name: sign * one.value[task.primary_metric] for name, one in samples.items()}
+        results["best_baseline"] = max(values, key=lambda name: values[name])
+        wrong = metric.label_errors(predictions, targets)
+        verdicts = diagnose(
+            run.curves,
+            metric=task.curve_metric,
+            floor=task.loss_floor,
+            suspects=None if wrong is None else len(wrong) / len(ids),
+        )
+        results["verdicts"] = [verdict.to_json() for verdict in verdicts]
+    results["lift"][split] = _to_json(lift(model, samples[results["best_baseline"]]))
+    summaries = [
+        (task.summary(target), task.summary(prediction))
+        for target, prediction in zip(targets, predictions, strict=True)
+    ]
+    run.write_predictions(split, ids, summaries, stats)
+    return results
+
+
+def _to_json(metrics: Mapping[str, MetricValue]) -> dict[str, Any]:
+    return {name: metric.to_json() for name, metric in metrics.items()}
+
+
+def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
+    """The contents of results.json before anything is scored."""
+    task, net = run.load()
+    progress = result.progress
+    best = next(row for row in progress.rows if row["step"] == progress.best_step)
+    return {
+        "format": settings.FORMAT,
+        "task": task.name,
+        "model": run.settings.model,
+        "primary": task.primary_metric,
+        "weights": sum(parameter.numel() for parameter in net.parameters()),
+        "ended": result.reason,
+        "best_epoch": best["epoch"],
+        "epochs": progress.rows[-1]["epoch"],
+        "steps": progress.step,
+        "baseline": {},
+        "lift": {},
+        "valid": None,
+        "test": None,
+        "verdicts": [],
+        "seconds": {},
+        "hardware": device.hardware(),
+        "versions": {name: version(name) for name in _PACKAGES},
+    }

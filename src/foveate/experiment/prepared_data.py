@@ -1,0 +1,165 @@
+"""The data of a run, ready to be trained on and evaluated: decoded, checked and split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.audit import Audit, FindingGroup
+from foveate.data.cache import decoding
+from foveate.data.dataset import SPLITS, SplitName
+from foveate.data.resizing import letterbox_size
+from foveate.data.rng import epoch_order, sample_keys
+from foveate.data.split import assign
+from foveate.data.subset import Subset
+from foveate.report.panels import count_noun
+from foveate.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """All data of a run.
+
+    Attributes:
+        task: The problem, with its classes.
+        images: Every image that could be read.
+        splits: Rows of `images` in each split, int64.
+        notes: What the user should know about the data.
+        leaks: Images that several splits share, if that is allowed.
+    """
+
+    task: Task[Any]
+    images: decoding.Pictures[Any]
+    splits: dict[SplitName, NDArray[np.int64]]
+    notes: tuple[str, ...]
+    leaks: tuple[assign.Leak, ...]
+
+    @classmethod
+    def of_splits(
+        cls,
+        task: Task[Any],
+        images: decoding.Pictures[Any],
+        split_of: Mapping[str, SplitName],
+        notes: tuple[str, ...],
+        leaks: tuple[assign.Leak, ...] = (),
+    ) -> PreparedData:
+        """Gather the rows of each split. `split_of` maps a sample's id to its split."""
+        names = [split_of[sample.id] for sample in images.dataset]
+        splits = {
+            split: np.array([row for row, name in enumerate(names) if name == split], np.int64)
+            for split in SPLITS
+        }
+        return cls(task, images, splits, notes, leaks)
+
+    def for_evaluation(self, split: SplitName) -> PreparedData:
+        """The same, with no more images in a split than the task evaluates, drawn by their ids."""
+        rows, limit = self.splits[split], self.task.max_eval_images
+        if limit is None or len(rows) <= limit:
+            return self
+        ids = [self.images.dataset[row].id for row in rows]
+        chosen = epoch_order(sample_keys(ids), 0, 0)[:limit]
+        return replace(self, splits={**self.splits, split: rows[np.sort(chosen)]})
+
+    def of(self, split: SplitName) -> tuple[Subset, list[Any], list[str]]:
+        """Images, targets and ids of a split, as the net sees them.
+
+        Returns:
+            Pixels (N, S, S, C) uint8, read when they are indexed; targets in these pixels; ids.
+        """
+        rows, samples = self.splits[split], self.images.dataset.samples
+        targets, ids = self.targets(split), [samples[row].id for row in rows]
+        if not self.task.letterbox:
+            return Subset(self.images.pixels, rows), targets, ids
+        sizes, fitted = self._sizes(split)
+        targets = [self.task.resize(*one) for one in zip(targets, sizes, fitted, strict=True)]
+        content = np.array(fitted, np.int64).reshape(-1, 2)
+        return Subset(self.images.pixels, rows, content), targets, ids
+
+    def targets(self, split: SplitName) -> list[Any]:
+        """Targets of a split in the pixels of the original images."""
+        sizes, _ = self._sizes(split)
+        targets = [self.images.dataset[row].target for row in self.splits[split]]
+        classes = len(self.task.classes)
+        return [target.clip(size, classes) for target, size in zip(targets, sizes, strict=True)]
+
+    def to_original(self, split: SplitName, predictions: Sequence[Any]) -> list[Any]:
+        """Predictions for the images that `of` gives, in the pixels of the original images."""
+        if not self.task.letterbox:
+            return list(predictions)
+        sizes, fitted = self._sizes(split)
+        return [self.task.resize(*one) for one in zip(predictions, fitted, sizes, strict=True)]
+
+    def _sizes(self, split: SplitName) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(height, width) of each original image, and of the content of its letterbox."""
+        stats = self.images.image_stats[self.splits[split]]
+        sizes = list(zip(stats["height"].tolist(), stats["width"].tolist(), strict=True))
+        return sizes, [letterbox_size(*size, self.images.pixels.shape[1]) for size in sizes]
+
+    def fingerprint(self) -> str:
+        """A hash of the classes and of each sample's id, pixels and target."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update("\0".join(self.task.classes).encode("utf-8", "surrogatepass"))
+        for sample, content in zip(self.images.dataset, self.images.hashes, strict=True):
+            line = f"{sample.id}\0{content}\0{self.task.to_dict(sample.target)}\n"
+            digest.update(line.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def summary(self) -> str:
+        """Name, numbers of images and classes, size and colour in one line."""
+        dataset = self.images.dataset
+        splits = ", ".join(f"{len(self.splits[split]):,} {split}" for split in SPLITS)
+        _, side, _, channels = self.images.pixels.shape
+        classes = (
+            f" of {count_noun(len(dataset.classes), 'class', 'classes')}" if dataset.classes else ""
+        )
+        colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+        images = counted(len(dataset), "image")
+        return f"{dataset.name}: {images}{classes} ({splits}), {side} px, {colour}"
+
+    def to_json(self, found: Audit) -> dict[str, Any]:
+        """The contents of data.json, with the findings of the audit."""
+        dataset = self.images.dataset
+        return {
+            "name": dataset.name,
+            "origin": str(dataset.origin) if dataset.origin is not None else None,
+            "fingerprint": self.fingerprint(),
+            "classes": list(dataset.classes),
+            "images": {split: len(rows) for split, rows in self.splits.items()},
+            "counts": {split: self._class_counts(rows) for split, rows in self.splits.items()},
+            "notes": list(self.notes),
+            "leaks": [
+                {"ids": list(leak.ids), "splits": list(leak.splits), "reason": leak.reason}
+                for leak in self.leaks
+            ],
+            "skipped": [{"id": one.id, "reason": one.reason} for one in dataset.skipped],
+            "audit": [
+                {
+                    "severity": group.severity,
+                    "check": group.check,
+                    "samples": group.samples,
+                    "first": first_finding(group),
+                    "remedy": group.findings[0].remedy,
+                }
+                for group in found.kinds
+            ],
+        }
+
+    def _class_counts(self, rows: NDArray[np.int64]) -> list[int]:
+        """Images of each class among these rows."""
+        dataset = self.images.dataset
+        targets = [dataset[row].target for row in rows]
+        present = [k for target in targets if target is not None for k in target.present()]
+        counts: list[int] = np.bincount(present, minlength=len(dataset.classes)).tolist()
+        return counts
+
+
+def first_finding(group: FindingGroup) -> str:
+    """A group of findings in one line: how many samples, and the first of them."""
+    first = group.findings[0]
+    count = f"{group.samples:,} samples, e.g. " if group.samples > 1 else ""
+    return f"{count}{', '.join(first.ids[:2])}{': ' if first.ids else ''}{first.reason}"

@@ -1,0 +1,118 @@
+"""The split of a dataset into train, valid and test, as the settings ask for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from foveate import tasks
+from foveate.audit import duplicates
+from foveate.data.cache import decoding
+from foveate.data.dataset import SPLITS, Dataset, Sample
+from foveate.data.split import assign, file, grouping
+from foveate.errors import DataError, RunError
+from foveate.progress import Reporter
+from foveate.settings import Settings
+
+
+def check_unique_ids(dataset: Dataset[Any]) -> None:
+    """Check that no two samples share an id: splits, randomness and predictions go by it.
+
+    Raises:
+        DataError: Some do; with their names.
+    """
+    counts = Counter(sample.id for sample in dataset)
+    repeated = [id for id, number in counts.items() if number > 1]
+    if repeated:
+        more = f" and {len(repeated) - 3:,} more" if len(repeated) > 3 else ""
+        names = ", ".join(repr(id) for id in repeated[:3])
+        raise DataError(
+            f"every sample needs an id of its own; several samples have the id {names}{more}",
+            where=str(dataset.origin or dataset.name),
+            remedy="Give each sample its own id.",
+        )
+
+
+def with_groups(dataset: Dataset[Any], group_by: str | None) -> Dataset[Any]:
+    """The dataset with the groups that the ids of its samples name, or unchanged."""
+    if group_by is None:
+        return dataset
+    return replace(dataset, samples=grouping.grouped(dataset.samples, group_by))
+
+
+def make_split(
+    samples: Sequence[Sample[Any]],
+    classes: Sequence[str],
+    alike: duplicates.Alike,
+    settings: Settings,
+    *,
+    single_class_ok: bool,
+) -> assign.Split:
+    """Assign every sample to a split. Copies of an image stay together.
+
+    Args:
+        samples: The samples; those with a split of their own keep it.
+        classes: Names of the classes, which are spread evenly.
+        alike: Which images are copies of one another.
+        settings: Says how to split.
+        single_class_ok: Whether a dataset with a single class can be learnt.
+
+    Raises:
+        DataError: No split is possible, or the data's own split leaks.
+    """
+    fold = None
+    if settings.fold is not None:
+        tested, folds = map(int, settings.fold.split("/"))
+        fold = tested - 1, folds
+    return assign.split(
+        samples,
+        [sample.target.present() if sample.target is not None else () for sample in samples],
+        alike.clusters.tolist(),
+        classes=classes,
+        fractions=settings.fractions,
+        seed=settings.seed,
+        allow_leak=settings.allow_leak,
+        times=grouping.timed(samples, settings.time_by) if settings.time_by else None,
+        fold=fold,
+        single_class_ok=single_class_ok,
+    )
+
+
+def write_split(
+    dataset: Dataset[Any], path: Path, reporter: Reporter, settings: Settings
+) -> dict[str, int]:
+    """Write the split that a run with these settings would make into a new file.
+
+    Returns:
+        The number of samples in each split.
+
+    Raises:
+        RunError: The file exists.
+        DataError: No split is possible.
+    """
+    if path.exists():
+        raise RunError(
+            "this file exists already and would be overwritten",
+            where=path,
+            remedy="Name another --out.",
+        )
+    check_unique_ids(dataset)
+    with reporter.bar("reading images", len(dataset)) as bar:
+        survey = decoding.survey(dataset, tick=lambda done, _: bar(done), tell=reporter.warning)
+    samples = with_groups(survey.dataset, settings.group_by).samples
+    task = tasks.all().get(dataset.task)
+    made = make_split(
+        samples,
+        dataset.classes,
+        duplicates.find(survey.hashes, survey.image_stats),
+        settings,
+        single_class_ok=task is None or task.single_class_ok,
+    )
+    file.write(path, samples, survey.hashes, made.splits)
+    for note in made.notes:
+        reporter.warning(note)
+    counts = Counter(made.splits.values())
+    return {split: counts[split] for split in SPLITS}

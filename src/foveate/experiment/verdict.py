@@ -1,0 +1,103 @@
+"""The verdict on a run: its result in a sentence, and how far to believe it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foveate import tasks
+from foveate.data.dataset import SplitName
+from foveate.experiment.run_folder import RunFolder
+from foveate.metrics.names import written
+from foveate.report.panels import Tone, count_noun
+from foveate.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person reads first.
+
+    Attributes:
+        headline: The result of the model and of the best baseline.
+        sentence: Whether to believe it.
+        tone: How serious the sentence is.
+    """
+
+    headline: str
+    sentence: str
+    tone: Tone
+
+
+def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Verdict:
+    """The verdict on the results of a split."""
+    metric, name = task.primary_metric, results["best_baseline"]
+    baseline, lift = results["baseline"][split][name][metric], results["lift"][split][metric]
+    lower = metric in task.lower_is_better
+    low, high = (-lift["high"], -lift["low"]) if lower else (lift["low"], lift["high"])
+    headline = (
+        f"This model {task.headline(results[split], split)}. "
+        f"The best simple baseline, {name}, reaches {baseline['value']:.1%}."
+    )
+    leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
+    openings = len(run.ledger.entries)
+    if high < 0:
+        return Verdict(
+            headline, f"Do not believe in it: the baseline {name} is better.{leak}", "bad"
+        )
+    if low <= 0:
+        return Verdict(headline, f"Careful: it is not clearly better than {name}.{leak}", "careful")
+    if leak:
+        return Verdict(headline, f"Careful.{leak}", "careful")
+    if split != "test":
+        return Verdict(
+            headline, "Better than every baseline. The test split is still locked.", "plain"
+        )
+    if openings > 1:
+        return Verdict(headline, f"Careful: the test split was opened {openings} times.", "careful")
+    return Verdict(
+        headline,
+        "Believe it: clearly better than every baseline, on images that it had never seen.",
+        "good",
+    )
+
+
+def _leak(run: RunFolder, split: SplitName, task: Task[Any]) -> str:
+    """How many images of a split are in another split too, and the metric without them."""
+    leaks = [leak for leak in run.data["leaks"] if split in leak["splits"]]
+    leaked = {id for leak in leaks for id in leak["ids"]}
+    ids, stats = run.read_predictions(split)
+    clean = np.array([id not in leaked for id in ids], bool)
+    images = count_noun(len(ids), f"{'test' if split == 'test' else 'validation'} image")
+    if clean.all():
+        return f"Other splits share images; none of the {images} is among them"
+    count = len(ids) - int(clean.sum())
+    sentence = (
+        f"{count:,} of {images} {'belongs' if count == 1 else 'belong'} with images of another "
+        "split, so the result is partly memory"
+    )
+    if not clean.any():
+        return sentence
+    without = task.metric().compute({name: rows[clean] for name, rows in stats.items()})
+    value = without[task.primary_metric]
+    return f"{sentence}. Without them: {written(task.primary_metric)} {value:.1%}"
+
+
+def conclusion(run: RunFolder, split: SplitName) -> list[str]:
+    """The lines that a command prints at its end."""
+    results = run.results
+    task = tasks.find(results["task"])(run.data["classes"])
+    verdict = judge(run, results, split, task)
+    lines = ["", verdict.headline, verdict.sentence]
+    if split == "valid":
+        lines += [f"{v['name']}: {v['text']} {v['advice']}" for v in results["verdicts"]]
+    lines += ["", f"report  {run.report_path}"]
+    if results["test"] is None:
+        lines += [
+            "The test split is still locked. To open it, once:",
+            f"        foveate test {shlex.quote(str(run.path))}",
+        ]
+    return lines

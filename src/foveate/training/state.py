@@ -1,0 +1,175 @@
+"""The state of a training run, saved so that it resumes exactly."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from foveate.training import checkpoint, curves, time_budget
+from foveate.training.ema import ModelEMA
+
+MAX_SAVE_SHARE = 0.03
+"""Largest share of the training time that goes into saving checkpoints."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come: everything that a checkpoint holds beside tensors.
+
+    Attributes:
+        step: Steps that are done.
+        rows: The learning curves so far.
+        best_loss: The lowest validation loss.
+        best_step: The step after which it was measured; -1 before the first validation.
+        loss_sum: Sum of the training losses of the epoch that is under way.
+        loss_batches: Batches in that sum.
+        metric_sum: Sum of the training metric of that epoch.
+        metric_batches: Batches in that sum: those that had something to score.
+        seconds: Seconds of training, validation included.
+        segments: The run's progress as a function of the step (see `time_budget`).
+    """
+
+    step: int = 0
+    rows: list[curves.CurveRow] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_step: int = -1
+    loss_sum: float = 0.0
+    loss_batches: int = 0
+    metric_sum: float = 0.0
+    metric_batches: int = 0
+    seconds: float = 0.0
+    segments: time_budget.Segments = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Steps in all, as far as it is known."""
+        return self.segments[-1][2]
+
+    @property
+    def epoch_loss(self) -> float:
+        """Mean training loss of the epoch that is under way."""
+        return self.loss_sum / self.loss_batches
+
+    @property
+    def epoch_metric(self) -> float | None:
+        """Mean training metric of the epoch that is under way; None where nothing was scored."""
+        return self.metric_sum / self.metric_batches if self.metric_batches else None
+
+    @property
+    def epochs_since_best(self) -> int:
+        """Validations since the lowest validation loss."""
+        return sum(row["step"] > self.best_step for row in self.rows)
+
+    def add(self, loss: float, metric: float) -> None:
+        """Count a step that is done. A metric of nan means that nothing could be scored."""
+        self.step += 1
+        self.loss_sum += loss
+        self.loss_batches += 1
+        if not math.isnan(metric):
+            self.metric_sum += metric
+            self.metric_batches += 1
+
+    def close_epoch(self, row: curves.CurveRow) -> None:
+        """Add a row to the learning curves and begin the sums of the next epoch."""
+        if row["valid_loss"] < self.best_loss:
+            self.best_loss, self.best_step = row["valid_loss"], self.step
+        self.rows.append(row)
+        self.loss_sum = self.metric_sum = 0.0
+        self.loss_batches = self.metric_batches = 0
+
+
+@dataclass
+class TrainState:
+    """All that a training run carries from step to step.
+
+    Attributes:
+        net: The net, on its device.
+        optimizer: The optimizer over its parameters.
+        ema: Moving average of its weights, or None.
+        progress: How far the run has come.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: ModelEMA | None
+    progress: Progress
+
+    def save(self, path: Path) -> None:
+        """Write everything that `load` needs into one file."""
+        names: dict[Tensor, str] = {value: name for name, value in self.net.named_parameters()}
+        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        for parameter, state in self.optimizer.state.items():
+            for key, value in state.items():
+                tensors[f"optimizer.{names[parameter]}.{key}"] = torch.as_tensor(value)
+        if self.ema is not None:
+            tensors |= {f"ema.{name}": value for name, value in self.ema.state.items()}
+        record = {
+            "ema_updates": self.ema.updates if self.ema is not None else 0,
+            "progress": asdict(self.progress),
+        }
+        checkpoint.write(path, tensors, record)
+
+    def load(self, path: Path) -> None:
+        """Take back what `save` wrote, in place.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        tensors, record = checkpoint.read(path)
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+
+        self.net.load_state_dict(under("net."))
+        parameters = dict(self.net.named_parameters())
+        for name, value in under("optimizer.").items():
+            parameter, _, key = name.rpartition(".")
+            weight = parameters[parameter]
+            if value.shape == weight.shape:
+                # In the weight's memory format, as the uninterrupted run has it.
+                value = torch.empty_like(weight, memory_format=torch.preserve_format).copy_(value)
+            self.optimizer.state[weight][key] = value
+        if self.ema is not None:
+            for name, value in under("ema.").items():
+                self.ema.state[name].copy_(value)
+            self.ema.updates = record["ema_updates"]
+        self.progress = Progress(**record["progress"])
+        self.progress.segments = [
+            (int(step), done, int(total)) for step, done, total in self.progress.segments
+        ]
+
+
+class AutoSave:
+    """Saves a state now and then: not more often than asked for, and for little of the time.
+
+    Args:
+        state: What is saved.
+        path: Where to.
+        min_seconds: Shortest time between two saves. 0 saves whenever it is asked, at any cost.
+    """
+
+    def __init__(self, state: TrainState, path: Path, min_seconds: float):
+        self.state, self.path, self.min_seconds = state, path, min_seconds
+        self.saved_at, self.duration = time.monotonic(), 0.0
+
+    def save(self) -> None:
+        """Save now, and measure how long it takes."""
+        began = time.monotonic()
+        self.state.save(self.path)
+        self.saved_at = time.monotonic()
+        self.duration = self.saved_at - began
+
+    def save_if_due(self) -> None:
+        """Save if enough time has passed, measured by what the last save took."""
+        interval = max(self.min_seconds, self.duration / MAX_SAVE_SHARE) if self.min_seconds else 0
+        if time.monotonic() - self.saved_at >= interval:
+            self.save()

@@ -1,7 +1,8 @@
-"""The laws of every model. They run over all that is registered.
+"""The laws of every registered model.
 
-Laws of shape run for every name at four sizes on torch's meta device, which needs neither memory nor arithmetic. Laws
-that compute run for one net of each family (FAMILIES): the others of a family differ from it in depth alone.
+Laws of shape run for every name at four sizes on torch's meta device, which needs neither memory
+nor arithmetic. Laws that compute run for one net per family (FAMILIES): the others of a family
+differ from it in depth only.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CHANNELS, CLASSES = 3, 4
 
 
 def side(name: str) -> int:
-    """Of the pictures in the laws that compute: small, for they are many."""
+    """Side of the images in the laws that compute: small, as there are many laws."""
     return max(models.find(name).min_size, 16)
 
 
@@ -39,7 +40,7 @@ def needs(name: str) -> None:
 
 
 def built(name: str, seed: int = 0) -> VisionModel:
-    """A whole classifier, from uint8 pictures to logits."""
+    """A complete classifier, from uint8 images to logits."""
     torch.manual_seed(seed)
     backbone = models.build(name, channels=CHANNELS, size=side(name))
     body = nn.Sequential(backbone, Last(), backbone.classifier(CLASSES))
@@ -60,29 +61,32 @@ def make_images(count: int, net: VisionModel) -> torch.Tensor:
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def pair(request):
-    """Two nets of one name and of seeds 0 and 1, built once for all laws (pytest groups them); not to be changed."""
+    """Two nets of one name, with seeds 0 and 1, shared by all laws: copy before changing."""
     needs(request.param)
     return request.param, built(request.param).eval(), built(request.param, seed=1).eval()
 
 
-def test_the_deeper_nets_are_registered_and_have_a_tested_relative():
+def test_the_deeper_nets_are_registered_and_their_family_is_tested():
     assert set(NAMES) >= DEEPER
     assert {name.rstrip("0123456789") for name in DEEPER} <= {
         name.rstrip("0123456789") for name in FAMILIES
     }
 
 
-def test_names_are_unique_and_found_without_torch():
+def test_names_are_unique_and_importing_the_registry_does_not_import_torch():
     assert len(set(NAMES)) == len(NAMES)
     code = "import sys, foveate.models; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_maps_and_classifier_have_the_shapes_that_are_promised(name):
-    """For any number of channels and classes. A map has at most size / stride pixels a side, rounded up, and less than
-    three less. Sizes: the smallest, two odd ones on either side of the classic nets' change of stem, and one at which a
-    wrong stride can't hide."""
+def test_maps_and_classifier_have_the_declared_shapes(name):
+    """For any number of channels and classes.
+
+    A map has at most size / stride pixels a side, rounded up, and less than three fewer. Sizes: the
+    smallest, an odd one on either side of the classic nets' change of stem, and a large one, at
+    which a wrong stride shows.
+    """
     needs(name)
     smallest = models.find(name).min_size
     for size, channels, classes in ((smallest, 1, 1), (33, 5, 1000), (67, 1, 3), (225, 3, 7)):
@@ -99,7 +103,7 @@ def test_maps_and_classifier_have_the_shapes_that_are_promised(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_size_below_the_smallest_is_refused_with_what_works(name):
+def test_a_size_below_the_smallest_is_refused_with_sizes_and_models_that_fit(name):
     needs(name)
     smallest = models.find(name).min_size
     if smallest == 1:  # an mlp takes a single pixel
@@ -113,8 +117,11 @@ def test_a_size_below_the_smallest_is_refused_with_what_works(name):
 
 
 def test_gradients_reach_every_weight(pair):
-    """Of each tensor of weights at least one is moved; ReLUs may switch single units off, but no whole tensor. The classifier's
-    answer is enough for that, but in a U-Net, whose last map is where its expanding half begins."""
+    """Each tensor gets a gradient; ReLUs may switch off single units, but no whole tensor.
+
+    The classifier's output depends on all weights, except in a U-Net, whose last map is the input
+    of its decoder.
+    """
     name, net = pair[0], copy.deepcopy(pair[1]).train()
     maps: list[torch.Tensor] = []
     net.body[0].register_forward_hook(lambda module, images, found: maps.extend(found))
@@ -126,8 +133,8 @@ def test_gradients_reach_every_weight(pair):
         assert parameter.grad.abs().sum() > 0, weight
 
 
-def test_a_few_pictures_can_be_learnt_by_heart(pair):
-    """Four pictures of four classes: the loss halves within 25 steps of Adam, without dropout."""
+def test_a_few_images_can_be_overfitted(pair):
+    """Four images of four classes: the loss halves within 25 steps of Adam, without dropout."""
     name, net, _ = pair
     net = copy.deepcopy(net).train()
     for module in net.modules():
@@ -146,7 +153,7 @@ def test_a_few_pictures_can_be_learnt_by_heart(pair):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    pytest.fail(f"from {first:.3f} only to {loss.item():.3f}")
+    pytest.fail(f"the loss fell only from {first:.3f} to {loss.item():.3f}")
 
 
 @torch.no_grad()
@@ -170,23 +177,23 @@ def test_the_same_seed_gives_the_same_weights(pair):
 
 
 @torch.no_grad()
-def test_together_equals_alone(pair):
+def test_a_batch_gives_the_same_output_as_single_images(pair):
     _, net, _ = pair
     images = make_images(3, net)
     together = net(images)
-    assert together.std(0).max() > 1e-6  # or all pictures would be one to it
+    assert together.std(0).max() > 1e-6  # the images have different outputs
     torch.testing.assert_close(
         together, torch.cat([net(one[None]) for one in images]), atol=1e-4, rtol=1e-4
     )
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+@pytest.mark.filterwarnings("ignore")  # of the exporter itself
 @pytest.mark.parametrize(
     "name", [name for name in FAMILIES if name not in ("vgg11", "resnet50", "mlp:512-256")]
 )
-def test_exported_to_onnx_it_gives_the_same_answers(name, tmp_path):
-    """Slow: torch's exporter traces and rewrites the graph. VGG has no layer that AlexNet has not."""
+def test_exported_to_onnx_it_gives_the_same_output(name, tmp_path):
+    """Slow: the exporter traces and rewrites the graph. VGG has only layers that AlexNet has."""
     needs(name)
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -1,4 +1,4 @@
-"""Labels that a run proposes: data that foveate reads, trains on and audits, the least sure pictures first."""
+"""Proposed labels: datasets that foveate reads and trains on, the least confident first."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def proposals(out: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def heap(colours: Path, tmp_path: Path) -> Path:
-    """Pictures of two folders that nobody labelled, and what is no picture."""
-    heap = tmp_path / "heap"
-    (heap / "more").mkdir(parents=True)
+def unlabelled(colours: Path, tmp_path: Path) -> Path:
+    """Unlabelled images in two folders, and a broken file."""
+    folder = tmp_path / "unlabelled"
+    (folder / "more").mkdir(parents=True)
     for number, path in enumerate(sorted(colours.rglob("*.png"))[::5]):
-        (heap / ("more" if number % 2 else "") / f"{number}.png").write_bytes(path.read_bytes())
-    (heap / "broken.png").write_bytes(b"no picture")
-    return heap
+        (folder / ("more" if number % 2 else "") / f"{number}.png").write_bytes(path.read_bytes())
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
 
 
-def test_classes_are_proposed_and_trained_on(trained, heap, tmp_path, monkeypatch):
+def test_classes_are_proposed_and_trained_on(trained, unlabelled, tmp_path, monkeypatch):
     out = tmp_path / "proposed"
-    code, said, err = run_cli("label", heap, "--with", trained.path, "--out", out)
+    code, text, err = run_cli("label", unlabelled, "--with", trained.path, "--out", out)
     assert code == 0, err
-    assert "12 pictures labelled in" in said
-    assert f"skipped {heap / 'broken.png'}" in said
+    assert "12 images labelled in" in text
+    assert f"skipped {unlabelled / 'broken.png'}" in text
     read = fv.load(out)
     assert set(read.classes) <= {"blue", "green", "red"}
     names = [sample.source.path.name for sample in read]
@@ -48,10 +48,10 @@ def test_classes_are_proposed_and_trained_on(trained, heap, tmp_path, monkeypatc
     assert sorted(names) == sorted(predictions)
     for sample, name in zip(read, names, strict=True):
         assert predictions[name].startswith(read.classes[sample.target.index])
-        assert sample.source.path.read_bytes() == next(heap.rglob(name)).read_bytes()
-    sure = [float(row["confidence"]) for row in proposals(out)]
-    assert sure == sorted(sure)
-    assert all(1 / 3 <= one <= 1 for one in sure)
+        assert sample.source.path.read_bytes() == next(unlabelled.rglob(name)).read_bytes()
+    confidence = [float(row["confidence"]) for row in proposals(out)]
+    assert confidence == sorted(confidence)
+    assert all(1 / 3 <= one <= 1 for one in confidence)
     hurry(monkeypatch)
     code, _, err = run_cli(
         "train", out, "--epochs", 1, "--allow-leak", "--allow-errors", "--out", tmp_path / "again"
@@ -68,19 +68,19 @@ KINDS = {
 
 
 @pytest.mark.parametrize("task", KINDS)
-def test_whatever_a_run_answers_can_be_read_as_labels(task, tmp_path, monkeypatch):
+def test_predictions_of_every_task_can_be_read_as_labels(task, tmp_path, monkeypatch):
     hurry(monkeypatch)
     data = KINDS[task][0](tmp_path / "data", 10, shapes=masks_demo.SQUARE)
     run = fv.train(
         data, task=task, model="tiny_cnn", epochs=1, batch_size=4, size=32, out=tmp_path / "run"
     )
-    monkeypatch.setattr(promptable, "SURE", 0.0)  # one epoch makes nobody sure
-    heap = tmp_path / "heap"
-    heap.mkdir()
+    monkeypatch.setattr(promptable, "SURE", 0.0)  # one epoch gives low scores
+    unlabelled = tmp_path / "unlabelled"
+    unlabelled.mkdir()
     for number in range(3):
-        Image.fromarray(masks_demo.made(3, seed=9)[number][0]).save(heap / f"{number}.png")
+        Image.fromarray(masks_demo.made(3, seed=9)[number][0]).save(unlabelled / f"{number}.png")
     out = tmp_path / "proposed"
-    code, _, err = run_cli("label", heap, "--with", run.path, "--out", out)
+    code, _, err = run_cli("label", unlabelled, "--with", run.path, "--out", out)
     assert code == 0, err
     read = fv.load(out, format=KINDS[task][1])
     assert len(read) == len(proposals(out)) == 3
@@ -93,10 +93,10 @@ def test_whatever_a_run_answers_can_be_read_as_labels(task, tmp_path, monkeypatc
             assert boxes.scores is None
             assert (boxes.corners[:, 2:] <= size[::-1]).all()
     if task == "promptable":
-        assert read.classes == ("thing",)
+        assert read.classes == ("object",)
 
 
-def test_where_nothing_is_found_that_is_said(tmp_path, monkeypatch):
+def test_without_any_prediction_the_message_says_so(tmp_path, monkeypatch):
     hurry(monkeypatch)
     data = masks_demo.write_coco(tmp_path / "data", 10, shapes=masks_demo.SQUARE)
     run = fv.train(
@@ -109,31 +109,41 @@ def test_where_nothing_is_found_that_is_said(tmp_path, monkeypatch):
         out=tmp_path / "run",
     )
     monkeypatch.setattr(promptable, "SURE", 1.1)
-    told = refused("label", data, "--with", run.path, "--out", tmp_path / "new")
-    assert "nothing was found in any of these pictures" in told
+    message = refused("label", data, "--with", run.path, "--out", tmp_path / "new")
+    assert "no objects were predicted in any of these images" in message
 
 
-def test_nothing_is_overwritten_and_no_picture_is_an_error(trained, heap, tmp_path):
+def test_nothing_is_overwritten_and_a_folder_without_images_is_refused(
+    trained, unlabelled, tmp_path
+):
     out = tmp_path / "proposed"
     out.with_name("proposed.proposals.csv").write_text("mine")
-    assert "would be overwritten" in refused("label", heap, "--with", trained.path, "--out", out)
+    assert "would be overwritten" in refused(
+        "label", unlabelled, "--with", trained.path, "--out", out
+    )
     assert not out.exists()
     out.mkdir()
-    assert "would be overwritten" in refused("label", heap, "--with", trained.path, "--out", out)
+    assert "would be overwritten" in refused(
+        "label", unlabelled, "--with", trained.path, "--out", out
+    )
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "x.png").write_bytes(b"no picture")
-    told = refused("label", tmp_path / "bad", "--with", trained.path, "--out", tmp_path / "new")
-    assert "none of these pictures could be read" in told
+    (tmp_path / "bad" / "x.png").write_bytes(b"no image")
+    message = refused("label", tmp_path / "bad", "--with", trained.path, "--out", tmp_path / "new")
+    assert "none of these images could be read" in message
     (tmp_path / "empty").mkdir()
-    told = refused("label", tmp_path / "empty", "--with", trained.path, "--out", tmp_path / "new")
-    assert "there are no pictures in this folder" in told
-    told = refused("label", heap, "--with", tmp_path / "heap", "--out", tmp_path / "new")
-    assert "this is no run" in told
+    message = refused(
+        "label", tmp_path / "empty", "--with", trained.path, "--out", tmp_path / "new"
+    )
+    assert "there are no images in this folder" in message
+    message = refused("label", unlabelled, "--with", unlabelled, "--out", tmp_path / "new")
+    assert "this is not a run" in message
 
 
-def test_what_a_format_cannot_hold_is_told_and_nothing_is_left(trained, heap, tmp_path):
+def test_if_the_format_cannot_hold_the_predictions_nothing_is_written(
+    trained, unlabelled, tmp_path
+):
     out = tmp_path / "proposed"
-    refused("label", heap, "--with", trained.path, "--out", out, "--format", "coco")
+    refused("label", unlabelled, "--with", trained.path, "--out", out, "--format", "coco")
     assert not out.exists()
     assert not out.with_name("proposed.proposals.csv").exists()
 

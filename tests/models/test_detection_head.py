@@ -1,4 +1,4 @@
-"""The detector's head and loss: at the edges, against torchvision, a loop in plain numbers, and finite differences."""
+"""The detection head and its loss: edge cases, torchvision, loops and finite differences."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from foveate.ops.assignment import task_aligned
 SIDE, STRIDES, CLASSES = 64, (8, 16, 32), 3
 
 
-def found(batch: int = 1, seed: int = 0) -> FcosOutput:
-    """Random answers at every place of a picture of SIDE pixels, as leaves of the graph."""
+def make_output(batch: int = 1, seed: int = 0) -> FcosOutput:
+    """Random output at every point of an image of SIDE pixels, as leaves of the graph."""
     generator = torch.Generator().manual_seed(seed)
     centres, strides = [], []
     for stride in STRIDES:
-        at = stride * (torch.arange(SIDE // stride) + 0.5)
-        y, x = torch.meshgrid(at, at, indexing="ij")
+        centre = stride * (torch.arange(SIDE // stride) + 0.5)
+        y, x = torch.meshgrid(centre, centre, indexing="ij")
         centres.append(torch.stack([x.flatten(), y.flatten()], 1))
-        strides.append(torch.full((len(at) ** 2,), float(stride)))
-    places = sum(map(len, centres))
-    logits = torch.randn(batch, places, CLASSES, generator=generator) - 1
-    distances = 0.2 + 2 * torch.rand(batch, places, 4, generator=generator)
+        strides.append(torch.full((len(centre) ** 2,), float(stride)))
+    points = sum(map(len, centres))
+    logits = torch.randn(batch, points, CLASSES, generator=generator) - 1
+    distances = 0.2 + 2 * torch.rand(batch, points, 4, generator=generator)
     return FcosOutput(
         logits.requires_grad_(), distances.requires_grad_(), torch.cat(centres), torch.cat(strides)
     )
 
 
 def make_target(*images, objects: float = 1.0) -> DetectionTarget:
-    """Each picture a list of (left, top, right, bottom, class) or the same with True behind: spared."""
+    """Each image is a list of (left, top, right, bottom, class), followed by True if ignored."""
     boxes = [
         torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4)
         for rows in images
@@ -61,25 +61,25 @@ def many(count: int) -> list[tuple[float, ...]]:
 
 
 BIG, LEFT, RIGHT = (0, 0, SIDE, SIDE), (3, 5, 30, 40), (36, 8, 60, 52)
-PICTURES = {
-    "no picture": [],
+IMAGES = {
+    "no image": [],
     "no object": [[]],
     "one object": [[(*LEFT, 1)]],
     "2,000 objects": [many(2000)],
-    "2,000 objects in one place": [[(*LEFT, 1)] * 2000],
+    "2,000 equal objects": [[(*LEFT, 1)] * 2000],
     "one pixel": [[(20, 31, 21, 32, 0)]],
     "one pixel at the corner": [[(SIDE - 1, SIDE - 1, SIDE, SIDE, 0)]],
     "no area": [[(20, 31, 20, 31, 0)]],
-    "the whole picture": [[(*BIG, 2)]],
-    "only what is spared": [[(*BIG, 2, True)]],
+    "the whole image": [[(*BIG, 2)]],
+    "only ignored": [[(*BIG, 2, True)]],
     "an object and none": [[(*LEFT, 1)], []],
 }
 
 
-@pytest.mark.parametrize("case", PICTURES)
+@pytest.mark.parametrize("case", IMAGES)
 def test_the_loss_is_finite_and_has_a_gradient(case):
-    images = PICTURES[case]
-    output = found(len(images))
+    images = IMAGES[case]
+    output = make_output(len(images))
     losses = output.losses(make_target(*images))
     assert set(losses) == {"total", "class", "box"}
     assert all(torch.isfinite(value) and value >= 0 for value in losses.values())
@@ -87,13 +87,13 @@ def test_the_loss_is_finite_and_has_a_gradient(case):
     for leaf in (output.logits, output.distances):
         assert leaf.grad is not None
         assert torch.isfinite(leaf.grad).all()
-    taught = case != "no area" and any(len(row) == 5 for rows in images for row in rows)
-    assert (output.distances.grad.abs().sum() > 0) == taught
-    assert (output.logits.grad.abs().sum() > 0) == (bool(images) and case != "only what is spared")
+    has_target = case != "no area" and any(len(row) == 5 for rows in images for row in rows)
+    assert (output.distances.grad.abs().sum() > 0) == has_target
+    assert (output.logits.grad.abs().sum() > 0) == (bool(images) and case != "only ignored")
 
 
-def test_a_score_of_exactly_one_or_nothing_and_a_box_without_area_are_finite():
-    output = found()
+def test_scores_of_zero_and_one_and_boxes_without_area_have_finite_losses():
+    output = make_output()
     for value in (-200.0, 200.0):
         prediction = FcosOutput(
             torch.full_like(output.logits, value).requires_grad_(),
@@ -106,14 +106,14 @@ def test_a_score_of_exactly_one_or_nothing_and_a_box_without_area_are_finite():
         assert torch.isfinite(prediction.distances.grad).all()
 
 
-# --- what is spared
+# --- ignored boxes
 
 
-def changed(output: FcosOutput, places: torch.Tensor) -> FcosOutput:
-    """The same with other scores and boxes at these places."""
+def changed(output: FcosOutput, points: torch.Tensor) -> FcosOutput:
+    """The same with other scores and boxes at these points."""
     logits, distances = output.logits.detach().clone(), output.distances.detach().clone()
-    logits[:, places] += 3.0
-    distances[:, places] *= 1.5
+    logits[:, points] += 3.0
+    distances[:, points] *= 1.5
     return FcosOutput(logits, distances, output.centres, output.strides)
 
 
@@ -124,41 +124,45 @@ def within(output: FcosOutput, corners) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("others", [[], [(*RIGHT, 0)]], ids=["alone", "beside an object"])
-def test_what_is_found_in_a_spared_box_changes_no_loss(others):
-    output, given = found(), make_target([*others, (*LEFT, 1, True)])
+def test_predictions_in_an_ignored_box_change_no_loss(others):
+    output, target = make_output(), make_target([*others, (*LEFT, 1, True)])
     inside = within(output, LEFT)
     assert inside.any()
-    before, after = output.losses(given)["total"], changed(output, inside).losses(given)["total"]
+    before, after = output.losses(target)["total"], changed(output, inside).losses(target)["total"]
     assert torch.equal(before, after)
-    assert not torch.equal(before, changed(output, ~inside).losses(given)["total"])
+    assert not torch.equal(before, changed(output, ~inside).losses(target)["total"])
     before.backward()
     assert not output.logits.grad[:, inside].any()
     assert not output.distances.grad[:, inside].any()
 
 
-def test_a_spared_box_that_is_smaller_than_the_grid_is_spared_too():
-    """A demanded box of that size is answered for by the place whose middle is nearest: there nothing is punished."""
+def test_an_ignored_box_smaller_than_the_grid_is_ignored_too():
+    """A required box of that size is assigned to the nearest point; that point has no loss."""
     tiny = (21.0, 29.0, 24.0, 31.0)
-    output, given = found(), make_target([(*tiny, 1, True)])
-    boxes, names = torch.tensor([tiny]), torch.tensor([1])
+    output, target = make_output(), make_target([(*tiny, 1, True)])
+    boxes, classes = torch.tensor([tiny]), torch.tensor([1])
     scores, corners = output.logits.detach().sigmoid()[0], output.corners().detach()[0]
-    would = task_aligned(scores, corners, output.centres, output.strides, boxes, names).box >= 0
-    assert would.any()
-    assert torch.equal(output.losses(given)["total"], changed(output, would).losses(given)["total"])
+    assigned = (
+        task_aligned(scores, corners, output.centres, output.strides, boxes, classes).box >= 0
+    )
+    assert assigned.any()
+    assert torch.equal(
+        output.losses(target)["total"], changed(output, assigned).losses(target)["total"]
+    )
 
 
-def test_an_object_in_a_spared_region_is_demanded_all_the_same():
-    output = found()
+def test_an_object_in_an_ignored_region_is_still_required():
+    output = make_output()
     output.losses(make_target([(*LEFT, 1), (*BIG, 2, True)]))["total"].backward()
     inside = within(output, LEFT)
     assert (output.logits.grad[0, inside].abs().sum(1) > 0).all()
     assert not output.logits.grad[0, ~inside].any()
 
 
-# --- how pictures are put together
+# --- batches
 
 
-def test_the_loss_of_a_batch_is_the_mean_of_its_pictures_however_it_is_cut():
+def test_the_loss_of_a_batch_is_the_mean_over_its_images():
     images = [
         [(*LEFT, 1), (*RIGHT, 0)],
         [],
@@ -166,7 +170,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_pictures_however_it_is_cut():
         [(*RIGHT, 2), (*LEFT, 1, True)],
         [(20, 31, 21, 32, 0)],
     ]
-    output = found(len(images))
+    output = make_output(len(images))
 
     def total(rows: slice) -> float:
         some = FcosOutput(
@@ -181,8 +185,8 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_pictures_however_it_is_cut():
     assert total(slice(1, 4)) == pytest.approx(np.mean(each[1:4]), rel=1e-5)
 
 
-def test_twice_the_objects_a_picture_halve_the_loss():
-    output, image = found(), [(*LEFT, 1), (*RIGHT, 0)]
+def test_twice_the_objects_per_image_halve_the_loss():
+    output, image = make_output(), [(*LEFT, 1), (*RIGHT, 0)]
     one, two = (output.losses(make_target(image, objects=count)) for count in (1.0, 2.0))
     for name, value in one.items():
         assert value.item() == pytest.approx(2 * two[name].item(), rel=1e-6)
@@ -191,7 +195,7 @@ def test_twice_the_objects_a_picture_halve_the_loss():
 # --- against oracles
 
 
-def test_the_box_term_of_one_place_is_torchvisions_loss():
+def test_the_box_loss_of_one_point_is_torchvisions():
     distances = torch.tensor([[[1.0, 0.5, 2.0, 1.5]]])
     output = FcosOutput(
         torch.zeros(1, 1, 1), distances, torch.tensor([[20.0, 20.0]]), torch.tensor([8.0])
@@ -217,7 +221,7 @@ def giou(a, b) -> float:
 
 
 def by_loops(logits, distances, output: FcosOutput, rows, assigned) -> float:
-    """The total loss of one picture in plain float64."""
+    """The total loss of one image in plain float64."""
     box, quality = assigned.box.tolist(), assigned.quality.double().tolist()
     mass = [
         sum(q for own, q in zip(box, quality, strict=True) if own == m) for m in range(len(rows))
@@ -226,11 +230,11 @@ def by_loops(logits, distances, output: FcosOutput, rows, assigned) -> float:
     total = 0.0
     for place, own in enumerate(box):
         for k in range(CLASSES):
-            wanted = quality[place] if own >= 0 and rows[own][4] == k else 0.0
+            score = quality[place] if own >= 0 and rows[own][4] == k else 0.0
             z = logits[place, k]
-            entropy = max(z, 0) - z * wanted + np.log1p(np.exp(-abs(z)))
+            entropy = max(z, 0) - z * score + np.log1p(np.exp(-abs(z)))
             weight = empty if own < 0 else 1 / max(1.0, mass[own])
-            total += CLASS_WEIGHT * weight * abs(wanted - 1 / (1 + np.exp(-z))) ** FOCUS * entropy
+            total += CLASS_WEIGHT * weight * abs(score - 1 / (1 + np.exp(-z))) ** FOCUS * entropy
         if own >= 0:
             (x, y), stride = output.centres[place].tolist(), float(output.strides[place])
             left, top, right, bottom = distances[place] * stride
@@ -240,32 +244,35 @@ def by_loops(logits, distances, output: FcosOutput, rows, assigned) -> float:
 
 
 def test_loss_and_gradient_equal_a_loop_and_its_finite_differences():
-    """What a place is to score is taken as given: the gradient goes through the scores and boxes alone. Float32 keeps 7 digits; differences of float64 over 1e-5 are exact to 1e-9."""
+    """Target scores are constants; the gradient flows through scores and boxes only.
+
+    Float32 has 7 digits; differences of float64 over 1e-5 are exact to 1e-9.
+    """
     rows = [(*LEFT, 1), (*RIGHT, 0), (28, 30, 40, 44, 1)]
-    output = found(seed=5)
+    output = make_output(seed=5)
     scores, corners = output.logits.detach().sigmoid()[0], output.corners().detach()[0]
-    boxes, names = (
+    boxes, classes = (
         torch.tensor([row[:4] for row in rows]).float(),
         torch.tensor([row[4] for row in rows]),
     )
-    assigned = task_aligned(scores, corners, output.centres, output.strides, boxes, names)
+    assigned = task_aligned(scores, corners, output.centres, output.strides, boxes, classes)
     leaves = [leaf.detach()[0].double().numpy() for leaf in (output.logits, output.distances)]
 
     total = output.losses(make_target(rows))["total"]
     assert total.item() == pytest.approx(by_loops(*leaves, output, rows, assigned), rel=1e-5)
     total.backward()
-    mine = (assigned.box >= 0).nonzero()[:, 0].tolist()
+    positive = (assigned.box >= 0).nonzero()[:, 0].tolist()
     rng, step = np.random.default_rng(0), 1e-5
     for which, gradient in enumerate((output.logits.grad[0], output.distances.grad[0])):
         for place in [
-            *rng.choice(mine, 6, replace=False),
+            *rng.choice(positive, 6, replace=False),
             *rng.choice(len(scores), 6, replace=False),
         ]:
             column = int(rng.integers(leaves[which].shape[1]))
             ends = []
-            for way in (step, -step):
+            for delta in (step, -step):
                 moved = [leaf.copy() for leaf in leaves]
-                moved[which][place, column] += way
+                moved[which][place, column] += delta
                 ends.append(by_loops(*moved, output, rows, assigned))
             slope = (ends[0] - ends[1]) / (2 * step)
             assert gradient[place, column].item() == pytest.approx(slope, rel=1e-4, abs=1e-7)
@@ -284,12 +291,12 @@ def test_loss_and_gradient_equal_a_loop_and_its_finite_differences():
         ((8, 16, 32), [0, 1, 2]),
     ],
 )
-def test_the_coarsest_maps_are_used_and_of_one_stride_the_last(strides, levels):
+def test_the_pyramid_has_the_coarsest_maps_and_the_last_of_each_stride(strides, levels):
     assert pyramid_levels(strides) == levels
 
 
 @pytest.mark.parametrize(("height", "width"), [(70, 130), (130, 70), (34, 32), (64, 64), (2, 32)])
-def test_places_lie_in_the_middle_of_their_cells_and_inside_the_padded_picture(height, width):
+def test_points_are_the_centres_of_their_cells_in_the_padded_image(height, width):
     torch.manual_seed(0)
     backbone = models.build("yolo", channels=3, size=160)
     output = nn.Sequential(backbone, backbone.detector(CLASSES)).eval()(
@@ -301,8 +308,8 @@ def test_places_lie_in_the_middle_of_their_cells_and_inside_the_padded_picture(h
         for row in range(-(-height // stride))
         for column in range(-(-width // stride))
     ]
-    places = torch.cat([output.centres, output.strides[:, None]], 1)
-    assert places.tolist() == [list(place) for place in expected]
+    points = torch.cat([output.centres, output.strides[:, None]], 1)
+    assert points.tolist() == [list(point) for point in expected]
     corners, scores = output.candidates()
     assert corners.shape == (1, len(expected), 4)
     assert scores.shape == (1, len(expected), CLASSES)
@@ -311,7 +318,7 @@ def test_places_lie_in_the_middle_of_their_cells_and_inside_the_padded_picture(h
 
 
 def test_scores_start_near_the_prior():
-    """Each of 64 channels adds about 0.01 to the logit, either way: 0.08 in all, where the score doubles at 0.7."""
+    """64 channels add about 0.01 each, of either sign: 0.08 in all; 0.7 would double the score."""
     torch.manual_seed(0)
     head = FcosHead((16, 32), (8, 16), CLASSES)
     scores = head([torch.randn(2, 16, 8, 8), torch.randn(2, 32, 4, 4)]).candidates()[1]
@@ -319,7 +326,7 @@ def test_scores_start_near_the_prior():
     assert scores.max() < PRIOR * 2
 
 
-def test_no_more_maps_are_used_than_levels():
+def test_the_pyramid_has_at_most_max_levels():
     head = FcosHead((8, 8, 16, 16, 32), (2, 4, 8, 16, 32), 1)
     assert head.strides == [8, 16, 32]
     assert len(head.lateral) == len(head.smooth) == MAX_LEVELS

@@ -1,4 +1,4 @@
-"""Every registered model can be asked for boxes: it gives a detector that learns, or says which models do."""
+"""Every registered model builds a detector that can be trained, or names models that do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def needs(name: str) -> None:
 
 
 def predicted(name: str):
-    """At its smallest size, for two pictures with an object each: (net, losses)."""
+    """Net and losses at its smallest size, for two images with an object each."""
     torch.manual_seed(0)
     size = models.find(name).min_size
     backbone = models.build(name, channels=3, size=size)
@@ -34,7 +34,7 @@ def predicted(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("mlp", "unet"))])
-def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
+def test_at_the_smallest_size_the_loss_is_finite_and_every_weight_gets_a_gradient(name):
     needs(name)
     net, losses = predicted(name)
     assert torch.isfinite(losses["total"])
@@ -46,7 +46,7 @@ def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("mlp")])
-def test_a_model_without_places_refuses_and_names_those_that_fit(name):
+def test_a_model_without_positions_refuses_and_names_models_that_fit(name):
     with pytest.raises(SettingError, match="mlp") as refused:
         predicted(name)
     for other in ("tiny_cnn", "yolo", "resnet18"):
@@ -58,14 +58,14 @@ def test_a_model_without_places_refuses_and_names_those_that_fit(name):
 @pytest.mark.parametrize(
     ("name", "fits"), [("unet", "yolo"), ("unet:4x2", "yolo"), ("unet:resnet18", "resnet18")]
 )
-def test_a_u_net_refuses_boxes_and_names_the_net_that_fits(name, fits):
+def test_a_u_net_refuses_boxes_and_names_a_model_that_fits(name, fits):
     with pytest.raises(SettingError, match="U-Net") as refused:
         predicted(name)
     assert f"--model {fits}." in refused.value.remedy
 
 
 @pytest.mark.parametrize("name", ["yolo:x", "yolo:N", "yolo:n:s", "yolo_v1:n", "yolo: n"])
-def test_a_size_that_is_not_there_is_refused(name):
+def test_an_unknown_size_of_yolo_is_refused(name):
     with pytest.raises(SettingError) as refused:
         models.find(name)
     assert refused.value.where == "model"

@@ -1,4 +1,4 @@
-"""The net that makes pictures: shapes, conditions, and its way from noise against flows that are known."""
+"""The flow-matching model: shapes, conditioning, and sampling along known flows."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def built(name: str = "patch_resnet", size: int = 16, channels: int = 3) -> FlowMatchingModel:
     torch.manual_seed(0)
     model = FlowMatchingModel(models.build(name, channels=channels, size=size), 7, 5)
-    for weight in model.parameters():  # those that begin with zeros would hide everything
+    for weight in model.parameters():  # weights that start at zero would hide every input
         if weight.ndim > 1 and not weight.any():
             torch.nn.init.normal_(weight, std=0.05)
     return model.eval()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize(("name", "size"), [("patch_resnet", 16), ("patch_resnet", 29), ("patch_resnet", 65), ("tiny_cnn", 28), ("tiny_cnn", 33), ("tiny_encoder", 64), ("resnet18", 45), ("unet:8x2", 19), ("mlp", 12)])  # fmt: skip
-def test_a_direction_for_each_pixel_by_any_backbone(name, size, channels):
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("patch_resnet", 16), ("patch_resnet", 29), ("patch_resnet", 65), ("tiny_cnn", 28),
+        ("tiny_cnn", 33), ("tiny_encoder", 64), ("resnet18", 45), ("unet:8x2", 19), ("mlp", 12),
+    ],
+)  # fmt: skip
+def test_any_backbone_predicts_a_velocity_for_each_pixel(name, size, channels):
     model = built(name, size, channels)
     x = torch.randn(2, channels, size, size)
     layout = model.spatial_conditioning(torch.zeros(2, 5, dtype=torch.int64), x.shape[2:])
@@ -33,7 +39,7 @@ def test_a_direction_for_each_pixel_by_any_backbone(name, size, channels):
     assert torch.isfinite(found).all()
 
 
-def test_moment_words_and_their_order_change_the_direction():
+def test_timestep_words_and_their_order_change_the_velocity():
     model, x = built(), torch.randn(1, 3, 16, 16)
 
     def velocity(t: float, *words: int) -> torch.Tensor:
@@ -51,15 +57,15 @@ def test_moment_words_and_their_order_change_the_direction():
         assert not torch.allclose(first, other, atol=1e-4)
 
 
-def test_what_is_learnt_is_the_straight_line_from_noise_to_picture():
+def test_the_target_is_the_straight_line_from_noise_to_image():
     model = built()
     images, noise = torch.randn(2, 2, 3, 16, 16).unbind(0)
-    seen = []
-    model.velocity = lambda x, t, conditioning: seen.append(x) or x  # type: ignore[method-assign]
+    inputs = []
+    model.velocity = lambda x, t, conditioning: inputs.append(x) or x  # type: ignore[method-assign]
     _, true = model(images, noise, torch.tensor([0.0, 0.25]), torch.zeros(2, 5, dtype=torch.int64))
     assert torch.equal(true, images - noise)
-    assert torch.equal(seen[0][0], noise[0])
-    assert torch.allclose(seen[0][1], noise[1] + 0.25 * true[1], atol=1e-6)
+    assert torch.equal(inputs[0][0], noise[0])
+    assert torch.allclose(inputs[0][1], noise[1] + 0.25 * true[1], atol=1e-6)
 
 
 def flow(velocity) -> VisionModel:
@@ -69,7 +75,7 @@ def flow(velocity) -> VisionModel:
     return net
 
 
-def test_euler_steps_lead_where_a_straight_flow_ends():
+def test_euler_steps_follow_a_straight_flow_to_its_end():
     start, goal = torch.randn(2, 4, 3, 16, 16).unbind(0)
     words = torch.ones(4, 5, dtype=torch.int64)
     for steps in (1, 7, 20):
@@ -79,7 +85,7 @@ def test_euler_steps_lead_where_a_straight_flow_ends():
         assert torch.allclose(end, goal, atol=1e-5)
 
 
-def test_more_steps_come_nearer_to_a_curved_flow():
+def test_more_steps_approximate_a_curved_flow_better():
     """dx/dt = x has the solution x e^t; Euler's error falls as 1/steps."""
     start, words = torch.ones(1, 3, 16, 16), torch.ones(1, 5, dtype=torch.int64)
     ends = [
@@ -93,7 +99,7 @@ def test_more_steps_come_nearer_to_a_curved_flow():
     assert errors[1] / errors[2] == pytest.approx(2, abs=0.1)
 
 
-def test_guidance_goes_further_where_the_words_lead():
+def test_guidance_extrapolates_towards_the_prompt():
     start, words = torch.zeros(1, 3, 16, 16), torch.ones(1, 5, dtype=torch.int64)
 
     def velocity(x, _t, words):

@@ -1,4 +1,4 @@
-"""mlp and cnn, which stand on torch alone; and the names by which models are found."""
+"""mlp and cnn, and finding models by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_tutorial_net_has_its_1199882_weights():
     assert count_parameters(backbone, backbone.classifier(10)) == 1_199_882
 
 
-def test_weights_that_are_shared_are_counted_once():
+def test_shared_parameters_are_counted_once():
     layer = nn.Linear(3, 2)
     assert count_parameters(layer, nn.Sequential(layer, layer)) == 8
 
@@ -46,7 +46,7 @@ def test_an_mlp_is_matrices_and_rectifiers():
 @pytest.mark.parametrize(
     "name", ["mlp:", "mlp:0", "mlp:a", "mlp:3--4", "mlp:-1", "mlp:*", "mlp:4-", "mlp: 4", "mlp:４"]
 )
-def test_widths_that_are_none_are_said_as_soon_as_the_name_is(name):
+def test_invalid_widths_are_refused_when_the_name_is_looked_up(name):
     with pytest.raises(SettingError, match=r"widths .* like mlp:512-256"):
         models.find(name)
 
@@ -57,7 +57,7 @@ def test_a_net_that_would_fill_the_memory_is_refused(name, size):
         models.build(name, channels=3, size=size)
 
 
-def test_an_unknown_name_is_answered_with_what_there_is():
+def test_an_unknown_name_is_refused_with_the_list_of_models():
     with pytest.raises(SettingError, match="did you mean 'resnet18'") as refused:
         models.find("resnet-18")
     assert all(model.name in refused.value.remedy for model in models.all())

@@ -1,4 +1,4 @@
-"""Files of weights that come from anywhere: read, or refused with what is wrong; never run."""
+"""Weight files from untrusted sources: read or refused, but never run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build(path, name="resnet18"):
     return models.build(name, channels=3, size=67, weights=path)
 
 
-def test_weights_of_another_net_are_refused_with_what_does_not_match(file):
+def test_weights_of_another_net_are_refused_with_the_mismatch(file):
     with pytest.raises(
         SettingError,
         match="not the published weights of resnet34: 80 tensors are missing, 0 are unknown",
@@ -66,7 +66,7 @@ def test_damaged_files_are_refused_by_name(file, tmp_path, name):
         build(path)
 
 
-def test_what_holds_no_weights_is_refused(tmp_path):
+def test_files_without_weights_are_refused(tmp_path):
     save_file({}, tmp_path / "none.safetensors")
     torch.save([torch.zeros(3)], tmp_path / "list.pth")
     torch.save({"epoch": 3}, tmp_path / "number.pth")
@@ -95,7 +95,7 @@ def test_code_in_a_pickle_is_never_run(tmp_path):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """torch's own cache of downloads, empty; and no way to the network: a proxy at a port where nothing listens."""
+    """torch's download cache, empty; a proxy at a dead port blocks the network."""
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     for scheme in ("http", "https"):
@@ -105,16 +105,16 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "home/hub/checkpoints" / Path(url).name
 
 
-def test_a_download_comes_from_torchs_cache_if_it_is_there(file, cache):
+def test_a_download_uses_torchs_cache(file, cache):
     cache.write_bytes(file.read_bytes())
-    mine, given = build("download"), build(file)
+    downloaded, read = build("download"), build(file)
     assert all(
-        torch.equal(a, b) for a, b in zip(mine.parameters(), given.parameters(), strict=True)
+        torch.equal(a, b) for a, b in zip(downloaded.parameters(), read.parameters(), strict=True)
     )
 
 
-@pytest.mark.filterwarnings("ignore")  # torch warns of the pickle that it then refuses
-def test_a_damaged_or_evil_cache_is_refused_by_name(cache, tmp_path):
+@pytest.mark.filterwarnings("ignore")  # torch warns of the pickle before it refuses it
+def test_a_damaged_or_malicious_cache_file_is_refused_by_name(cache, tmp_path):
     class Evil:
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))
@@ -122,14 +122,15 @@ def test_a_damaged_or_evil_cache_is_refused_by_name(cache, tmp_path):
     for content in (b"", b"<html>502</html>", pickle.dumps({"a": Evil()})):
         cache.write_bytes(content)
         with pytest.raises(
-            SettingError, match=f"{cache.name}: the published weights of resnet18 could not be downloaded"
+            SettingError,
+            match=f"{cache.name}: the published weights of resnet18 could not be downloaded",
         ):
             build("download")
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="there the system's proxy settings come first")
-def test_without_a_network_a_download_fails_with_the_way_out(cache):
+def test_without_a_network_a_download_fails_with_a_remedy(cache):
     with pytest.raises(SettingError, match="could not be downloaded") as refused:
         build("download")
     assert "--weights FILE" in refused.value.remedy

@@ -1,4 +1,4 @@
-"""The net that is pointed at: what it is told, what it answers, and what it is taught."""
+"""The promptable head: its prompts, its predictions and its losses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def prompts(count: int, size: tuple[int, int], **given: torch.Tensor) -> Prompts
     "name", ["tiny_encoder", "tiny_cnn", "yolo", "resnet18", "unet:4x2", "unet:tiny_cnn"]
 )
 @pytest.mark.parametrize("size", [(64, 64), (32, 96), (63, 65)])
-def test_an_answer_is_as_large_as_its_picture(name, size):
+def test_masks_are_as_large_as_their_image(name, size):
     net = built(name)
     if not net.backbone.flexible and size != (64, 64):
         pytest.skip("this backbone takes pictures of one size")
@@ -55,14 +55,14 @@ def test_an_answer_is_as_large_as_its_picture(name, size):
     assert prediction.best().shape == (3, *size)
 
 
-def test_the_best_is_the_candidate_of_the_highest_estimate():
+def test_the_best_candidate_has_the_highest_estimated_iou():
     masks = torch.arange(2 * 3 * 4.0).view(2, 3, 2, 2)
     best = MaskPrediction(masks, torch.tensor([[0.0, 2, 1], [3, 2, 1]])).best()
     assert torch.equal(best, torch.stack([masks[0, 1], masks[1, 0]]))
 
 
-def test_each_question_is_answered_alone():
-    """Of the same picture, or of others; and rows of fewer clicks are the same as alone."""
+def test_each_prompt_is_independent_of_the_batch():
+    """Also with padding clicks."""
     net, images = built(), torch.randn(2, 3, 64, 64)
     clicks = torch.tensor([[[10.0, 12, 1], [50, 40, 0]], [[30, 30, 1], [0, 0, NO_CLICK]]])
     together = net.decode(
@@ -74,38 +74,38 @@ def test_each_question_is_answered_alone():
         assert torch.allclose(alone.iou_logits[0], together.iou_logits[row], atol=1e-4)
 
 
-@pytest.mark.parametrize("told", ["clicks inside", "clicks outside", "boxes", "masks"])
-def test_whatever_is_told_changes_the_answer(told):
+@pytest.mark.parametrize("kind", ["clicks inside", "clicks outside", "boxes", "masks"])
+def test_every_kind_of_prompt_changes_the_prediction(kind):
     net = built()
     maps = net.encode(torch.randn(1, 3, 64, 64))
-    given = {
+    prompt = {
         "clicks inside": {"clicks": torch.tensor([[[20.0, 30, 1]]])},
         "clicks outside": {"clicks": torch.tensor([[[20.0, 30, 0]]])},
         "boxes": {"boxes": torch.tensor([[10.0, 10, 30, 40]])},
         "masks": {"masks": torch.randn(1, 64, 64)},
-    }[told]
-    before, after = (net.decode(maps, prompts(1, (64, 64), **own)).masks for own in ({}, given))
+    }[kind]
+    before, after = (net.decode(maps, prompts(1, (64, 64), **own)).masks for own in ({}, prompt))
     assert not torch.allclose(before, after, atol=1e-5)
 
 
-def test_prompts_are_drawn_where_they_were_given():
-    told = prompts(
+def test_prompt_maps_have_the_prompts_position():
+    prompt = prompts(
         1,
         (64, 32),
         clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]),
         boxes=torch.tensor([[4.0, 16, 12, 48]]),
     )
-    inside, outside, box = promptable._draw_prompts(told, (64, 32), (32, 16))
+    inside, outside, box = promptable._draw_prompts(prompt, (64, 32), (32, 16))
     assert np.unravel_index(inside[0].argmax().item(), (32, 16)) == (20, 4)
     assert np.unravel_index(outside[0].argmax().item(), (32, 16)) == (5, 10)
     assert box[0].nonzero().min(0).values.tolist() == [8, 2]
     assert box[0].nonzero().max(0).values.tolist() == [23, 5]
-    assert not promptable._pixel_prompts(torch.zeros(1, 3, 64, 32), told)[:, 0].any()
+    assert not promptable._pixel_prompts(torch.zeros(1, 3, 64, 32), prompt)[:, 0].any()
     for shape in ((2, 1), (1, 1)):  # coarser than a click is wide
-        assert promptable._draw_prompts(told, (64, 32), shape)[0].max() > 0.5
+        assert promptable._draw_prompts(prompt, (64, 32), shape)[0].max() > 0.5
 
 
-def test_a_drawn_click_is_wrong_and_of_those_that_lie_deep_enough_each_is_as_likely():
+def test_a_sampled_click_is_wrong_and_uniform_among_pixels_deep_enough():
     rng = np.random.default_rng(0)
     wrong = torch.zeros(1, 9, 12, dtype=torch.bool)
     wrong[0, 2:7, 1:6] = wrong[0, 8, 11] = True  # depths 1, 2 and 3, and one of 1
@@ -135,7 +135,7 @@ def test_no_click_where_nothing_is_wrong():
     assert (promptable._sample_clicks(nothing, nothing, rng)[:, 2] == NO_CLICK).all()
 
 
-def test_a_colour_is_as_near_as_that_of_the_nearest_click_of_its_kind():
+def test_colour_similarity_is_that_of_the_most_similar_click_with_its_label():
     images = torch.zeros(1, 3, 4, 6)
     images[:, :, :, 3:] = 2.0
     clicks = torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 0], [0, 0, NO_CLICK]]])
@@ -149,7 +149,7 @@ def test_a_colour_is_as_near_as_that_of_the_nearest_click_of_its_kind():
     assert not both[1].any()
 
 
-def test_boxes_hold_their_things_but_for_a_tenth():
+def test_boxes_enclose_their_objects_up_to_a_tenth():
     targets = torch.zeros(3, 20, 30, dtype=torch.bool)
     targets[0, 4:14, 10:30] = True
     targets[1, 19, 0] = True
@@ -167,7 +167,7 @@ def test_boxes_hold_their_things_but_for_a_tenth():
     assert off.tolist() == pytest.approx([-2, -1, -2, -1], abs=1e-5)
 
 
-def test_training_points_so_often_and_again_where_it_was_wrong():
+def test_training_gives_one_prediction_per_round():
     net = built().train()
     targets = torch.zeros(4, 64, 64, dtype=torch.bool)
     targets[:3, 10:30, 20:40] = True
@@ -178,10 +178,10 @@ def test_training_points_so_often_and_again_where_it_was_wrong():
     alone = promptable.prompt_losses(
         [MaskPrediction(one.masks[3:], one.iou_logits[3:]) for one in predictions], targets[3:]
     )
-    assert all(loss == 0 for loss in alone.values())  # a picture without things teaches nothing
+    assert all(loss == 0 for loss in alone.values())  # an image without an object has no loss
 
 
-def test_a_perfect_answer_costs_nothing_and_one_good_candidate_most_of_it():
+def test_a_perfect_prediction_has_no_loss_and_one_good_candidate_a_small_one():
     targets = torch.zeros(1, 16, 16, dtype=torch.bool)
     targets[0, 4:9, 3:12] = True
     right = torch.where(targets, 20.0, -20.0)
@@ -193,15 +193,15 @@ def test_a_perfect_answer_costs_nothing_and_one_good_candidate_most_of_it():
     assert losses["estimate"] == pytest.approx(0, abs=1e-6)
     one = MaskPrediction(torch.stack([right, -right, -right], 1), torch.tensor([[20.0, -20, -20]]))
     none = MaskPrediction(torch.stack([-right] * 3, 1), torch.full((1, 3), -20.0))
-    costs = [
+    losses = [
         promptable.prompt_losses([prediction], targets)["mask"].item()
         for prediction in (perfect, one, none)
     ]
-    assert costs[0] < costs[1] < costs[2] / 2
+    assert losses[0] < losses[1] < losses[2] / 2
     assert promptable.prompt_losses([one], targets)["estimate"] == pytest.approx(0, abs=1e-6)
 
 
-# --- one picture, looked at once
+# --- interactive prediction
 
 
 def make_predictor(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> NetInteractivePredictor:
@@ -210,7 +210,7 @@ def make_predictor(shape: tuple[int, ...] = (40, 56, 3), size: int = 64) -> NetI
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (64, 64, 3), (200, 90, 3), (1, 1, 3), (7, 300, 3)])
-def test_masks_are_in_the_pictures_own_pixels(shape):
+def test_masks_are_in_the_images_pixels(shape):
     one = make_predictor(shape)
     mask = one.click(shape[1] - 0.5, 0)
     assert mask.shape == shape[:2]
@@ -219,7 +219,7 @@ def test_masks_are_in_the_pictures_own_pixels(shape):
     assert one.box(0, 0, *shape[1::-1]).shape == shape[:2]
 
 
-def test_clicks_add_up_until_they_are_forgotten():
+def test_prompts_add_up_until_reset():
     one = make_predictor()
     first = one.click(20, 20)
     one.click(5, 5, inside=False)
@@ -231,14 +231,14 @@ def test_clicks_add_up_until_they_are_forgotten():
     assert np.array_equal(one.click(20, 20), first)
 
 
-def test_several_at_once_are_one_question():
+def test_several_prompts_at_once_are_one_prediction():
     one = make_predictor()
     together = one.predict([(20, 20, True), (5, 5, False)], (2, 2, 50, 30))
     assert together.shape == one.size
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (200, 90, 3)])
-def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
+def test_a_given_mask_can_be_the_start(shape):
     one = make_predictor(shape)
     mask = np.zeros(shape[:2], bool)
     mask[5:20, 10:30] = True
@@ -246,9 +246,8 @@ def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
     one.start_from(mask)
     assert not one.clicks
     near = one.to_masks(one.logits)[0]
-    assert (near != mask).sum() <= 2 * (
-        15 + 20
-    )  # but for its edge, where the net sees a smaller picture
+    # Its edge may differ, as the net sees a smaller image.
+    assert (near != mask).sum() <= 2 * (15 + 20)
     one.click(3, 3, inside=False)
     for wrong in (mask[:-1], mask[None], mask.T):
         with pytest.raises(SettingError, match=r"a mask of .* is expected"):
@@ -258,11 +257,11 @@ def test_a_mask_that_is_nearly_right_can_be_begun_with(shape):
 @pytest.mark.parametrize(
     "at", [(-1, 5), (5, -0.1), (56, 5), (5, 40), (float("nan"), 5), (5, float("inf"))]
 )
-def test_a_click_outside_of_the_picture_is_refused(at):
+def test_a_click_outside_the_image_is_refused(at):
     one = make_predictor()
     with pytest.raises(SettingError, match="a pixel of an image of 56 x 40 is expected"):
         one.click(*at)
-    assert not one.clicks  # it asked nothing
+    assert not one.clicks  # nothing was added
 
 
 def test_a_pixel_cannot_be_inside_and_outside():
@@ -272,7 +271,7 @@ def test_a_pixel_cannot_be_inside_and_outside():
         one.click(20.7, 20.9, inside=False)
     with pytest.raises(SettingError, match="inside and outside"):
         one.predict([(1, 1, True), (1, 1, False)])
-    one.click(20, 20)  # said twice the same is no contradiction
+    one.click(20, 20)  # a repetition is no contradiction
     one.reset()
     one.click(20, 20, inside=False)
 
@@ -280,6 +279,6 @@ def test_a_pixel_cannot_be_inside_and_outside():
 @pytest.mark.parametrize(
     "box", [(5, 5, 5, 9), (9, 5, 2, 9), (60, 0, 70, 10), (-9, -9, 0, 0), (0, 0, float("nan"), 5)]
 )
-def test_a_box_without_a_pixel_of_the_picture_is_refused(box):
+def test_a_box_without_a_pixel_of_the_image_is_refused(box):
     with pytest.raises(SettingError, match="left, top, right and bottom are expected"):
         make_predictor().box(*box)

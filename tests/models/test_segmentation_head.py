@@ -1,4 +1,4 @@
-"""An answer for each pixel from every model, and how wrong it is: against torch, loops and finite differences."""
+"""Per-pixel logits of every model, and their losses: torch, loops and finite differences."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from foveate.models.heads.segmentation import (
 )
 
 DEEPER = ("vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152")
-"""They differ from others of their family in depth alone."""
+"""They differ from others of their family in depth only."""
 MLPS = [name for name in models.list_models() if name.startswith("mlp")]
 PLAIN = [name for name in models.list_models() if name not in MLPS]
 NAMES = PLAIN + [f"unet:{name}" for name in PLAIN if not name.startswith("unet")]
@@ -49,7 +49,7 @@ def net(name: str, size: int, outputs: int = 3, channels: int = 3) -> Segmentati
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_model_answers_at_the_pictures_own_size(name):
+def test_every_model_gives_logits_at_the_images_size(name):
     smallest = models.find(name).min_size
     for size, channels, outputs in ((smallest, 1, 1), (67, 5, 4), (97, 3, 21)):
         with torch.device("meta"):
@@ -62,7 +62,7 @@ def test_every_model_answers_at_the_pictures_own_size(name):
 
 @pytest.mark.parametrize("outputs", [3, MIN_OUTPUTS_TO_SUBSAMPLE])
 @pytest.mark.parametrize("name", COMPUTED)
-def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name, outputs):
+def test_at_the_smallest_size_the_loss_is_finite_and_every_weight_gets_a_gradient(name, outputs):
     torch.manual_seed(0)
     size = models.find(name).min_size
     built = net(name, size, outputs).train()
@@ -79,37 +79,35 @@ def test_at_the_smallest_size_the_loss_is_finite_and_reaches_every_weight(name, 
 @pytest.mark.parametrize(
     "name", ["unet:4x2", "unet:tiny_encoder", "unet:tiny_cnn", "yolo", "resnet18", "alexnet"]
 )
-def test_in_training_one_pixel_of_every_four_is_answered_as_all_are_and_each_in_its_turn(
-    name, size
-):
-    """Of odd sides the last line may come out otherwise, where it is the one before again."""
+def test_in_training_one_pixel_of_every_four_is_computed_at_a_changing_offset(name, size):
+    """For odd sides the last line may differ, where it repeats the one before."""
     torch.manual_seed(0)
     built, images = net(name, size, MIN_OUTPUTS_TO_SUBSAMPLE).eval(), torch.randn(2, 3, size, size)
     with torch.no_grad():
         whole = built(images)
-        built.training = True  # and no layer in it
-        met = set()
+        built.training = True  # but none of its layers
+        offsets = set()
         for _ in range(30):
-            thinned = built(images)
-            logits, same = align_targets(thinned, whole)
+            output = built(images)
+            logits, same = align_targets(output, whole)
             assert logits.shape == same.shape
             even = slice(0, size // 2)
             torch.testing.assert_close(logits[..., even, even], same[..., even, even])
-            met.add(thinned.offset)
-    assert met == {(0, 0), (0, 1), (1, 0), (1, 1)}
+            offsets.add(output.offset)
+    assert offsets == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 @pytest.mark.parametrize(
     ("outputs", "predicted"),
     [(MIN_OUTPUTS_TO_SUBSAMPLE - 1, (64, 64)), (MIN_OUTPUTS_TO_SUBSAMPLE, (32, 32))],
 )
-def test_of_few_outputs_all_pixels_are_answered_for_in_training_too(outputs, predicted):
+def test_with_few_outputs_training_computes_all_pixels(outputs, predicted):
     built = net("unet:tiny_cnn", 64, outputs).train()
     logits, _ = align_targets(built(torch.randn(2, 3, 64, 64)), torch.zeros(2, 64, 64))
     assert logits.shape == (2, outputs, *predicted)
 
 
-def test_a_picture_of_one_line_is_answered_in_training_too():
+def test_an_image_of_one_line_works_in_training():
     built = SegmentationModel(
         torch.nn.Sequential(), FinestMapHead(3, MIN_OUTPUTS_TO_SUBSAMPLE)
     ).train()
@@ -122,7 +120,7 @@ def test_a_picture_of_one_line_is_answered_in_training_too():
 
 
 @pytest.mark.parametrize("name", MLPS)
-def test_a_model_without_places_refuses_and_names_those_that_fit(name):
+def test_a_model_without_positions_refuses_and_names_models_that_fit(name):
     with pytest.raises(SettingError, match="mlp") as refused:
         net(name, 16)
     assert all(other in refused.value.remedy for other in ("unet", "yolo", "resnet18"))
@@ -135,11 +133,12 @@ def test_a_model_without_places_refuses_and_names_those_that_fit(name):
 @pytest.mark.parametrize(
     ("strides", "expected"),
     [
-        ((1,), (1,)), ((8,), (2, 4, 8)), ((7,), (2, 4, 7)), ((4, 8, 16, 32), (2, 4, 8, 16, 32)), ((1, 2, 4), (1, 2, 4)),
-        ((16, 16, 16), (2, 4, 8, 16)), ((4, 4, 8), (2, 4, 8)), ((2, 4, 8, 16, 32), (2, 4, 8, 16, 32)),
+        ((1,), (1,)), ((8,), (2, 4, 8)), ((7,), (2, 4, 7)), ((4, 8, 16, 32), (2, 4, 8, 16, 32)),
+        ((1, 2, 4), (1, 2, 4)), ((16, 16, 16), (2, 4, 8, 16)), ((4, 4, 8), (2, 4, 8)),
+        ((2, 4, 8, 16, 32), (2, 4, 8, 16, 32)),
     ],
 )  # fmt: skip
-def test_its_maps_lead_from_the_coarsest_to_half_the_pictures_size(strides, expected):
+def test_its_maps_reach_from_the_coarsest_to_half_the_images_size(strides, expected):
     channels = tuple(300 + level for level in range(len(strides)))
     decoder = Decoder(channels, strides)
     assert decoder.strides == expected
@@ -150,11 +149,11 @@ def test_its_maps_lead_from_the_coarsest_to_half_the_pictures_size(strides, expe
         ]
     )
     assert decoder.channels == tuple(found.shape[1] for found in maps)
-    assert decoder.channels[-1] == channels[-1]  # the coarsest as it is given
+    assert decoder.channels[-1] == channels[-1]  # the coarsest is unchanged
     assert all(MIN_WIDTH <= width <= MAX_WIDTH for width in decoder.channels[:-1])
 
 
-def test_each_map_that_is_used_makes_a_difference_and_of_one_stride_the_last():
+def test_every_map_affects_the_output_except_earlier_ones_of_a_stride():
     torch.manual_seed(0)
     head = DecoderHead((4, 4, 6, 8), (2, 4, 4, 8), 2).eval()
     maps = [torch.randn(1, width, side, side) for width, side in ((4, 8), (4, 4), (6, 4), (8, 2))]
@@ -167,10 +166,8 @@ def test_each_map_that_is_used_makes_a_difference_and_of_one_stride_the_last():
 @pytest.mark.parametrize(
     ("strides", "few"), [((2, 4, 8, 16, 32), 2), ((2, 4, 8, 16), 1), ((2, 4, 8), 0), ((2,), 0)]
 )
-def test_the_finest_maps_speak_through_few_numbers_where_much_coarser_ones_say_what_it_is(
-    strides, few
-):
-    """The directions that an answer of 10 classes can take at a pixel, when a map changes."""
+def test_the_finest_maps_have_a_narrow_bottleneck_if_there_are_much_coarser_ones(strides, few):
+    """The rank of the change of 10 logits per pixel when one map changes."""
     torch.manual_seed(0)
     head = SkipSumHead([12] * len(strides), strides, 10)
     maps = [torch.randn(1, 12, 64 // stride, 64 // stride) for stride in strides]
@@ -182,21 +179,20 @@ def test_the_finest_maps_speak_through_few_numbers_where_much_coarser_ones_say_w
         )
 
 
-def test_what_is_smaller_than_its_picture_is_enlarged_about_the_middle():
-    """A ramp stays one: no half of a pixel is lost on the way."""
+def test_smaller_logits_are_enlarged_about_the_centre():
+    """A ramp stays a ramp, without a shift by half a pixel."""
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
 
-    class Given(torch.nn.Module):
-        def forward(self, images):
-            del images
+    class Ramp(torch.nn.Module):
+        def forward(self, _images):
             return ramp
 
-    found = SegmentationModel(Given(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
+    found = SegmentationModel(Ramp(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
     expected = ((torch.arange(32) + 0.5) / 4 - 0.5).clamp(0, 7)
     torch.testing.assert_close(found, expected.expand(1, 1, 16, 32))
 
 
-# --- how wrong an answer is
+# --- losses
 
 
 def example(
@@ -215,12 +211,12 @@ def example(
 
 
 def by_loops(logits, target, weights=None):
-    """Focal cross-entropy and 1 - Dice in plain numbers, pixel by pixel: the mean over pictures."""
+    """Focal cross-entropy and 1 - Dice, pixel by pixel: the mean over images."""
     entropies, dices = [], []
     for image, true in zip(logits.double().tolist(), target.tolist(), strict=True):
         classes = len(image)
         entropy, pixels = 0.0, 0
-        both, given, there = [0.0] * classes, [0.0] * classes, [0] * classes
+        overlap, predicted, area = [0.0] * classes, [0.0] * classes, [0] * classes
         for row, labels in enumerate(true):
             for column, k in enumerate(labels):
                 if k == IGNORE:
@@ -233,23 +229,27 @@ def by_loops(logits, target, weights=None):
                     * (1 if weights is None else weights[k])
                 )
                 pixels += 1
-                both[k] += shares[k]
-                there[k] += 1
-                given = [sum(pair) for pair in zip(given, shares, strict=True)]
-        shown = [k for k in range(classes) if there[k]]
+                overlap[k] += shares[k]
+                area[k] += 1
+                predicted = [sum(pair) for pair in zip(predicted, shares, strict=True)]
+        present = [k for k in range(classes) if area[k]]
         entropies.append(entropy / max(1, pixels))
         dices.append(
-            sum(1 - 2 * both[k] / (given[k] + there[k]) for k in shown) / max(1, len(shown))
+            sum(1 - 2 * overlap[k] / (predicted[k] + area[k]) for k in present)
+            / max(1, len(present))
         )
     return sum(entropies) / len(entropies), sum(dices) / len(dices)
 
 
 @settings(deadline=None, max_examples=30)
 @given(
-    seed=st.integers(0, 2**32 - 1), batch=st.integers(1, 4), classes=st.integers(1, 5), height=st.integers(1, 6),
-    width=st.integers(1, 6), ignored=st.sampled_from([0.0, 0.3, 0.9, 1.0]), weighted=st.booleans(),
+    seed=st.integers(0, 2**32 - 1), batch=st.integers(1, 4), classes=st.integers(1, 5),
+    height=st.integers(1, 6), width=st.integers(1, 6),
+    ignored=st.sampled_from([0.0, 0.3, 0.9, 1.0]), weighted=st.booleans(),
 )  # fmt: skip
-def test_equal_to_a_loop_over_pixels(seed, batch, classes, height, width, ignored, weighted):
+def test_the_losses_equal_a_loop_over_pixels(
+    seed, batch, classes, height, width, ignored, weighted
+):
     logits, target = example(seed, batch, classes, height, width, ignored)
     weights = [k + 0.5 for k in range(classes)] if weighted else None
     found = pixel_losses(logits, target, None if weights is None else torch.tensor(weights))
@@ -258,7 +258,7 @@ def test_equal_to_a_loop_over_pixels(seed, batch, classes, height, width, ignore
     assert found["dice"].item() == pytest.approx(dice, rel=1e-5, abs=1e-6)
 
 
-def test_without_focus_it_is_torchs_cross_entropy_of_each_picture(monkeypatch):
+def test_without_focus_it_is_torchs_cross_entropy_of_each_image(monkeypatch):
     monkeypatch.setattr(segmentation, "FOCUS", 0.0)
     logits, target = example(0)
     each = [
@@ -270,7 +270,7 @@ def test_without_focus_it_is_torchs_cross_entropy_of_each_picture(monkeypatch):
     )
 
 
-def test_what_is_right_costs_nothing_and_what_is_wrong_everything():
+def test_a_perfect_output_has_no_loss_and_a_wrong_one_the_largest():
     _, target = example(1, ignored=0.0)
     right = 60.0 * F.one_hot(target, 4).movedim(-1, 1)
     assert sum(pixel_losses(right, target).values()).item() == pytest.approx(0, abs=1e-6)
@@ -290,16 +290,16 @@ def test_the_gradient_by_finite_differences(weights):
     step = 1e-5  # in the loop's doubles
     for place in range(0, logits.numel(), 5):
         ends = []
-        for way in (step, -step):
+        for delta in (step, -step):
             moved = logits.detach().double().flatten()
-            moved[place] += way
+            moved[place] += delta
             ends.append(sum(by_loops(moved.view(logits.shape), target, weights)))
         assert gradient.flatten()[place].item() == pytest.approx(
             (ends[0] - ends[1]) / (2 * step), rel=1e-4, abs=1e-7
         )
 
 
-def test_a_pixel_that_nobody_labelled_teaches_nothing_and_others_do():
+def test_only_labelled_pixels_have_a_gradient():
     logits, target = example(3)
     gradient = torch.autograd.grad(
         sum(pixel_losses(logits.requires_grad_(), target).values()), logits
@@ -313,7 +313,7 @@ def test_a_pixel_that_nobody_labelled_teaches_nothing_and_others_do():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_how_pictures_are_cut_into_batches_changes_nothing(weighted):
+def test_batching_changes_no_loss(weighted):
     logits, target = example(4, batch=6)
     target[0, 1:], target[1] = IGNORE, IGNORE  # one with few labelled pixels, one with none
     weights = torch.tensor([1.0, 2, 3, 4]) if weighted else None
@@ -323,15 +323,15 @@ def test_how_pictures_are_cut_into_batches_changes_nothing(weighted):
             (some, len(some), true)
             for some, true in zip(logits.split(size), target.split(size), strict=True)
         ]
-        parts = [(pixel_losses(some, true, weights), count) for some, count, true in cuts]
+        batches = [(pixel_losses(some, true, weights), count) for some, count, true in cuts]
         for name, value in whole.items():
-            assert sum(part[name].item() * count for part, count in parts) / 6 == pytest.approx(
-                value.item(), rel=1e-5
-            )
+            assert sum(
+                losses[name].item() * count for losses, count in batches
+            ) / 6 == pytest.approx(value.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("batch", [0, 1, 3])
-def test_without_a_labelled_pixel_the_loss_is_nothing_and_can_be_led_back(batch):
+def test_without_a_labelled_pixel_loss_and_gradient_are_zero(batch):
     logits = torch.randn(batch, 3, 4, 5, requires_grad=True)
     for weights in (None, torch.ones(3)):
         losses = pixel_losses(logits, torch.full((batch, 4, 5), IGNORE), weights)
@@ -340,7 +340,7 @@ def test_without_a_labelled_pixel_the_loss_is_nothing_and_can_be_led_back(batch)
         assert torch.equal(gradient, torch.zeros_like(logits))
 
 
-def test_very_sure_answers_and_half_precision_are_finite():
+def test_extreme_logits_and_bfloat16_have_finite_losses():
     for kind in (torch.float32, torch.bfloat16):
         logits = (1e4 * torch.randn(2, 3, 4, 5)).to(kind).requires_grad_()
         losses = pixel_losses(logits, torch.randint(0, 3, (2, 4, 5)))
@@ -351,8 +351,8 @@ def test_very_sure_answers_and_half_precision_are_finite():
         assert torch.isfinite(gradient).all()
 
 
-def test_each_thing_shown_counts_the_same_in_dice_however_small():
-    """One pixel of class 1 among 99 of class 0, all said to be 0: half of what is shown is missed."""
+def test_each_class_counts_the_same_in_dice_however_small():
+    """One pixel of class 1 among 99 of class 0, all predicted as 0: one class of two is missed."""
     target = torch.zeros(1, 10, 10, dtype=torch.int64)
     target[0, 4, 4] = 1
     logits = torch.zeros(1, 3, 10, 10)

@@ -1,4 +1,4 @@
-"""timm's nets, without its network: its answers, its refusals, and no download that nobody asked for."""
+"""timm's nets, offline: its outputs, its refusals, and no download unasked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def weights(name, path, **given):
 
 @pytest.mark.parametrize("name", [CNN, WINDOWS, PATCHES])
 @torch.no_grad()
-def test_maps_are_as_promised_for_pyramids_windows_and_patches(name):
+def test_maps_have_the_declared_shapes_for_pyramids_windows_and_patches(name):
     backbone = models.build(f"timm:{name}", channels=1, size=64).eval()
     maps = backbone(torch.zeros(2, 1, 64, 64))
     promised = zip(backbone.channels, backbone.strides, strict=True)
@@ -46,7 +46,7 @@ def test_maps_are_as_promised_for_pyramids_windows_and_patches(name):
 
 
 @torch.no_grad()
-def test_weights_from_a_file_give_timms_answers(tmp_path):
+def test_weights_from_a_file_give_timms_output(tmp_path):
     net = weights(CNN, tmp_path / "net.safetensors")
     backbone = models.build(
         f"timm:{CNN}", channels=3, size=64, weights=tmp_path / "net.safetensors"
@@ -55,12 +55,12 @@ def test_weights_from_a_file_give_timms_answers(tmp_path):
     torch.testing.assert_close(
         backbone(images)[-1], net.forward_features(images), atol=1e-5, rtol=1e-5
     )
-    held = [getattr(module, "pretrained_cfg", None) or {} for module in backbone.modules()]
-    assert not any(about.get("state_dict") for about in held)
+    configs = [getattr(module, "pretrained_cfg", None) or {} for module in backbone.modules()]
+    assert not any(config.get("state_dict") for config in configs)
 
 
 @torch.no_grad()
-def test_weights_are_fitted_to_grey_and_to_another_size(tmp_path):
+def test_weights_are_adapted_to_grey_images_and_another_size(tmp_path):
     net = weights(PATCHES, tmp_path / "net.safetensors")
     path = tmp_path / "net.safetensors"
     backbone = models.build(f"timm:{PATCHES}", channels=1, size=64, weights=path).eval()
@@ -70,7 +70,7 @@ def test_weights_are_fitted_to_grey_and_to_another_size(tmp_path):
     torch.testing.assert_close(mine.weight, theirs.weight.sum(1, keepdim=True))
 
 
-def test_its_own_normalisation_is_told():
+def test_the_nets_normalisation_is_reported():
     assert models.build(f"timm:{PATCHES}", channels=3, size=64).statistics == (
         (0.5,) * 3,
         (0.5,) * 3,
@@ -92,7 +92,7 @@ def test_a_file_without_tensors_is_no_reason_to_download(tmp_path):
         models.build(f"timm:{CNN}", channels=3, size=64, weights=tmp_path / "none.safetensors")
 
 
-def test_unknown_names_are_said_before_any_data_is_read():
+def test_unknown_names_are_refused_before_any_data_is_read():
     with pytest.raises(SettingError, match=r"did you mean .*resnet18") as refused:
         models.find("timm:resnet81")
     assert "list_models" in refused.value.remedy
@@ -104,19 +104,19 @@ def test_unknown_names_are_said_before_any_data_is_read():
 @pytest.mark.parametrize(
     "name", ["hf-hub:timm/resnet18.a1_in1k", "hf_hub:a/b", "local-dir:/tmp", "/etc/passwd", "", "*"]
 )
-def test_names_that_lead_elsewhere_are_refused(name):
+def test_names_outside_timms_registry_are_refused(name):
     with pytest.raises(SettingError, match="timm has no net called"):
         models.build(f"timm:{name}", channels=3, size=64)
 
 
-def test_a_size_that_the_net_cannot_take_is_refused():
+def test_an_unsupported_size_is_refused():
     with pytest.raises(
         SettingError, match=r"gives no feature maps for images of 3 x 97 x 97 \(.*divisible"
     ):
         models.build(f"timm:{PATCHES}", channels=3, size=97)
 
 
-def test_without_timm_it_says_how_to_get_it(monkeypatch):
+def test_without_timm_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SettingError) as refused:
         models.find("timm:resnet18")
@@ -124,8 +124,11 @@ def test_without_timm_it_says_how_to_get_it(monkeypatch):
 
 
 def test_a_download_that_fails_is_one_clear_error(tmp_path):
-    """In a process of its own: the hub's client reads at import whether it may use the network."""
-    code = f"from foveate import models; models.build('timm:{CNN}', channels=3, size=64, weights='download')"
+    """In a new process: the hub's client reads HF_HUB_OFFLINE at import."""
+    code = (
+        "from foveate import models; "
+        f"models.build('timm:{CNN}', channels=3, size=64, weights='download')"
+    )
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False

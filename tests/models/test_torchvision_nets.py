@@ -1,4 +1,4 @@
-"""The classic nets are torchvision's: same counts, same answers with the same weights."""
+"""The classic nets are torchvision's: same parameter counts, same outputs with the same weights."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_parameter_counts_are_torchvisions(name):
 
 @pytest.fixture(scope="module", params=["alexnet", "resnet18", "resnet50"])
 def published(request, tmp_path_factory):
-    """A net of torchvision's with random weights, in a local file as its published ones would be."""
+    """A net of torchvision with random weights, in a file as published weights would be."""
     torch.manual_seed(0)
     net = getattr(torchvision.models, request.param)().eval()
     folder = tmp_path_factory.mktemp("weights")
@@ -55,7 +55,7 @@ def published(request, tmp_path_factory):
 
 @pytest.mark.parametrize("file", ["net.safetensors", "net.pth"])
 @torch.no_grad()
-def test_with_the_same_weights_it_gives_the_same_answers(published, file):
+def test_with_the_same_weights_the_output_is_the_same(published, file):
     name, net, folder = published
     backbone, head = whole(name, 3, SIDE, 1000, folder / file)
     images = torch.randn(2, 3, SIDE, SIDE)
@@ -63,8 +63,8 @@ def test_with_the_same_weights_it_gives_the_same_answers(published, file):
 
 
 @torch.no_grad()
-def test_vgg_gives_torchvisions_answers_too(tmp_path):
-    """Apart, for its file has half a gigabyte: in half precision, which is also what it is then compared with."""
+def test_vgg_gives_torchvisions_output_too(tmp_path):
+    """On its own and in half precision, as its file has half a gigabyte."""
     torch.manual_seed(0)
     net = torchvision.models.vgg11().eval().half()
     save_file(net.state_dict(), tmp_path / "net.safetensors")
@@ -84,12 +84,12 @@ def test_another_number_of_classes_keeps_all_but_the_last_layer(published):
     images = torch.randn(2, 3, SIDE, SIDE)
     assert seven(backbone(images)[-1]).shape == (2, 7)
     torch.testing.assert_close(thousand(backbone(images)[-1]), net(images), atol=1e-6, rtol=1e-6)
-    kept = list(zip(seven.parameters(), thousand.parameters(), strict=True))[:-2]
-    assert all(torch.equal(mine, theirs) for mine, theirs in kept)
+    shared = list(zip(seven.parameters(), thousand.parameters(), strict=True))[:-2]
+    assert all(torch.equal(mine, theirs) for mine, theirs in shared)
 
 
 @torch.no_grad()
-def test_published_filters_answer_to_grey_as_to_equal_colours(published):
+def test_published_filters_treat_grey_as_equal_colours(published):
     name, net, folder = published
     backbone, head = whole(name, 1, SIDE, 1000, folder / "net.pth")
     grey = torch.randn(2, 1, SIDE, SIDE)
@@ -99,7 +99,7 @@ def test_published_filters_answer_to_grey_as_to_equal_colours(published):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 6])
-def test_published_filters_are_fitted_to_other_channels_as_timm_does(published, channels):
+def test_published_filters_are_adapted_to_other_channels_as_in_timm(published, channels):
     adapt = pytest.importorskip("timm.models").adapt_input_conv
     name, net, folder = published
     mine = convolution(models.build(name, channels=channels, size=SIDE, weights=folder / "net.pth"))
@@ -109,7 +109,7 @@ def test_published_filters_are_fitted_to_other_channels_as_timm_does(published, 
         assert torch.equal(mine.bias, convolution(net).bias)
 
 
-def test_weights_do_not_depend_on_the_seed_nor_on_the_file_afterwards(published):
+def test_weights_depend_neither_on_the_seed_nor_on_the_file_afterwards(published):
     name, _, folder = published
     path = folder / "moved.pth"
     path.write_bytes((folder / "net.pth").read_bytes())
@@ -126,7 +126,7 @@ def test_weights_do_not_depend_on_the_seed_nor_on_the_file_afterwards(published)
     assert all(torch.equal(mine, theirs + 1) for mine, theirs in pairs)
 
 
-def test_a_file_from_before_batches_were_counted_is_read(tmp_path):
+def test_a_file_without_batch_counters_is_read(tmp_path):
     net = torchvision.models.resnet18()
     state = {
         key: value
@@ -139,7 +139,7 @@ def test_a_file_from_before_batches_were_counted_is_read(tmp_path):
     assert backbone.stem[1].num_batches_tracked == 0
 
 
-def test_published_weights_need_large_pictures_and_a_model_that_has_them(tmp_path):
+def test_published_weights_need_large_images_and_a_model_that_has_them(tmp_path):
     with pytest.raises(SettingError, match="no published weights for 'tiny_cnn'"):
         models.build("tiny_cnn", channels=3, size=96, weights=tmp_path / "x")
     with pytest.raises(SettingError, match="at least 65 px"):

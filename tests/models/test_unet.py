@@ -1,4 +1,4 @@
-"""The U-Net: the paper's numbers, its names, and an answer that goes where the picture goes."""
+"""The U-Net: the paper's numbers, its names, and outputs aligned with the image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def convolutions(net: nn.Module) -> list[nn.Module]:
     ]
 
 
-# --- the paper's
+# --- the paper's net
 
 
 def test_it_has_the_papers_23_convolutional_layers_and_31_million_weights():
@@ -80,7 +80,7 @@ def test_it_has_the_papers_23_convolutional_layers_and_31_million_weights():
     assert count_parameters(net) == weights == 31_030_658
 
 
-def test_no_other_layer_has_weights_and_dropout_is_where_the_contracting_path_ends():
+def test_only_convolutions_have_weights_and_dropout_ends_the_contracting_path():
     net = built("unet:2x2")
     assert sum(len(list(layer.parameters())) for layer in convolutions(net)) == len(
         list(net.parameters())
@@ -96,16 +96,16 @@ def test_no_other_layer_has_weights_and_dropout_is_where_the_contracting_path_en
     assert not torch.equal(plain[0], dropped[0])
 
 
-def test_its_first_weights_are_drawn_after_he():
-    """Deviation sqrt(2 / inputs of a unit), so that a unit's answer is as large as its inputs; no bias."""
+def test_its_initial_weights_follow_he():
+    """Standard deviation sqrt(2 / fan-in), and no bias."""
     for layer in convolutions(built("unet:32x2").backbone):
         assert not layer.bias.any()
-        inputs = layer.weight[0].numel()  # of torch's fan in; of an enlarging one too
+        inputs = layer.weight[0].numel()  # torch's fan-in, also for transposed convolutions
         assert layer.weight.std().item() == pytest.approx((2 / inputs) ** 0.5, rel=0.15)
 
 
 @pytest.mark.parametrize(("width", "depth"), [(1, 1), (1, 9), (3, 2), (16, 3), (8, 4)])
-def test_width_and_depth_are_what_the_name_says(width, depth):
+def test_the_name_sets_width_and_depth(width, depth):
     for name in (
         (f"unet:{width}x{depth}", f"unet:{width}") if depth == 4 else (f"unet:{width}x{depth}",)
     ):
@@ -126,13 +126,11 @@ def test_width_and_depth_are_what_the_name_says(width, depth):
             models.build(name, channels=1, size=2**depth - 1)
 
 
-def test_what_is_not_refused_as_huge_has_no_more_weights_than_that():
+def test_a_net_that_is_not_refused_has_at_most_max_parameters():
     for width, depth in product((1, 64, 360, 370, 1000, 9999), (1, 4, 6, 9)):
-        name, about = (
-            f"unet:{width}x{depth}",
-            30 * width**2 * 4**depth,
-        )  # most of them in the deepest two layers
-        with torch.device("meta"):  # neither memory nor time, whatever is built
+        name = f"unet:{width}x{depth}"
+        about = 30 * width**2 * 4**depth  # most of them in the deepest two layers
+        with torch.device("meta"):  # needs no memory and no time
             if about > 1.1 * MAX_PARAMETERS:
                 with pytest.raises(SettingError, match="at most 1,000,000,000"):
                     models.build(name, channels=3, size=512)
@@ -143,14 +141,15 @@ def test_what_is_not_refused_as_huge_has_no_more_weights_than_that():
 # --- names
 
 WRONG = [
-    "unet:0", "unet:-1", "unet:16x0", "unet:16x10", "unet:x3", "unet:16x", "unet:16X3", "unet: 16", "unet:１６", "unet:16x3\n",
-    "unet:99999", "unet:3.5", "unet:resnet", "unet:yolo:x", "unet:mlp", "unet:mlp:30", "unet:unet", "unet:unet:16",
+    "unet:0", "unet:-1", "unet:16x0", "unet:16x10", "unet:x3", "unet:16x", "unet:16X3",
+    "unet: 16", "unet:１６", "unet:16x3\n", "unet:99999", "unet:3.5", "unet:resnet",
+    "unet:yolo:x", "unet:mlp", "unet:mlp:30", "unet:unet", "unet:unet:16",
     "unet:unet:resnet18", "unet:tiny_cnn:", "unet::", "unet:*", "unet:../x",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_follow_the_colon_is_refused_with_what_can(name):
+def test_an_invalid_text_after_the_colon_is_refused_with_valid_ones(name):
     for ask in (models.find, lambda name: models.build(name, channels=3, size=64)):
         with pytest.raises(SettingError) as refused:
             ask(name)
@@ -161,13 +160,13 @@ def test_what_cannot_follow_the_colon_is_refused_with_what_can(name):
         )
 
 
-def test_a_name_nearly_right_is_recognised():
+def test_a_misspelt_encoder_gets_a_suggestion():
     with pytest.raises(SettingError, match="did you mean 'resnet"):
         models.find("unet:resnet1")
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_with_an_encoder_it_is_trained_started_and_limited_as_that_is(name):
+def test_with_an_encoder_recipe_weights_and_sizes_are_the_encoders(name):
     needs(name)
     model, inner = models.find(f"unet:{name}"), models.find(name)
     for weights in (False, True):
@@ -192,7 +191,7 @@ def test_resnet18_as_an_encoder_in_numbers():
     assert not models.find("unet:16x3").has_weights
 
 
-def test_what_is_asked_for_under_one_name_changes_no_other():
+def test_looking_up_one_name_changes_no_other():
     before = models.all(), models.list_models(), models.find("unet")
     models.find("unet:resnet18"), models.find("unet:4x1")
     assert (models.all(), models.list_models(), models.find("unet")) == before
@@ -204,17 +203,17 @@ def test_published_weights_are_the_encoders(tmp_path):
     from torchvision.models import resnet18
 
     torch.save(resnet18().state_dict(), tmp_path / "net.pth")
-    given = {"channels": 3, "size": 67, "weights": tmp_path / "net.pth"}
-    whole, alone = models.build("unet:resnet18", **given), models.build("resnet18", **given)
-    theirs = alone.state_dict()
+    options = {"channels": 3, "size": 67, "weights": tmp_path / "net.pth"}
+    whole, alone = models.build("unet:resnet18", **options), models.build("resnet18", **options)
+    encoder = alone.state_dict()
     assert all(
-        torch.equal(value, theirs[name]) for name, value in whole.encoder.state_dict().items()
+        torch.equal(value, encoder[name]) for name, value in whole.encoder.state_dict().items()
     )
     assert whole.statistics == alone.statistics
     with pytest.raises(SettingError, match="no published weights"):
-        models.build("unet:16x3", **given)
+        models.build("unet:16x3", **options)
     with pytest.raises(SettingError, match="no published weights"):
-        models.build("unet:yolo", **given)
+        models.build("unet:yolo", **options)
 
 
 # --- pixels
@@ -223,7 +222,7 @@ def test_published_weights_are_the_encoders(tmp_path):
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("name", ["unet:2x3", "unet:tiny_cnn", "unet:yolo", "yolo"])
 @torch.no_grad()
-def test_the_answer_is_exactly_of_the_pictures_size(name, channels):
+def test_the_output_has_exactly_the_images_size(name, channels):
     net = built(name, channels, size=32, outputs=7)
     for shape in ((32, 32), (33, 33), (47, 64), (64, 35), (101, 39), (32, 200)):
         assert net(torch.randn(2, channels, *shape)).shape == (2, 7, *shape)
@@ -239,8 +238,8 @@ def test_the_answer_is_exactly_of_the_pictures_size(name, channels):
     ],
 )
 @torch.no_grad()
-def test_a_moved_picture_has_a_moved_answer(name, side, edge):
-    """By the coarsest stride, and away from the edges; by less it would be other pixels that are joined."""
+def test_a_shifted_image_has_a_shifted_output(name, side, edge):
+    """Shifted by the coarsest stride; compared away from the edges."""
     net = built(name)
     step = net.backbone.strides[-1]
     image = torch.randn(1, 1, side + step, side + step)
@@ -263,8 +262,8 @@ def test_a_moved_picture_has_a_moved_answer(name, side, edge):
     ],
 )
 @torch.no_grad()
-def test_what_is_cut_off_at_the_far_edges_changes_nothing_at_the_near_ones(name, cut):
-    """So sizes that the strides do not divide are answered as well as others: no map lies beside the one it is joined to."""
+def test_cropping_the_far_edges_changes_nothing_at_the_near_ones(name, cut):
+    """Maps stay aligned for sizes that the strides do not divide."""
     net, image = built(name), torch.randn(1, 1, 128, 128)
     whole, part = net(image), net(image[..., : 128 - cut, : 128 - cut])
     torch.testing.assert_close(part[..., :64, :64], whole[..., :64, :64], rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The detector of 2016 against its paper, worked out by hand and by loops."""
+"""YOLO v1 against its paper, by hand and by loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE, CLASSES = 70, 3  # cells of 10 pixels
 
 
 def make_target(*images, objects: float = 1.0) -> DetectionTarget:
-    """Each picture a list of (left, top, right, bottom, class) or the same with True behind: spared."""
+    """Each image is a list of (left, top, right, bottom, class), followed by True if ignored."""
     boxes = [
         torch.tensor([row[:4] for row in rows], dtype=torch.float32).reshape(-1, 4)
         for rows in images
@@ -25,22 +25,22 @@ def make_target(*images, objects: float = 1.0) -> DetectionTarget:
     return DetectionTarget(boxes, classes, ignored, objects)
 
 
-def nothing(batch: int = 1) -> YoloV1Output:
+def zero_output(batch: int = 1) -> YoloV1Output:
     return YoloV1Output(
         torch.zeros(batch, CELLS**2, BOXES, 5), torch.zeros(batch, CELLS**2, CLASSES), SIZE
     )
 
 
-def guessed(batch: int, seed: int = 0) -> YoloV1Output:
+def random_output(batch: int, seed: int = 0) -> YoloV1Output:
     generator = torch.Generator().manual_seed(seed)
     boxes = torch.rand(batch, CELLS**2, BOXES, 5, generator=generator)
     classes = torch.rand(batch, CELLS**2, CLASSES, generator=generator)
     return YoloV1Output(boxes.requires_grad_(), classes.requires_grad_(), SIZE)
 
 
-def perfect(rows) -> YoloV1Output:
-    """The first box of each object's cell says exactly what is there."""
-    grid = nothing()
+def perfect_output(rows) -> YoloV1Output:
+    """The first box of each object's cell is the object's."""
+    grid = zero_output()
     for left, top, right, bottom, k in rows:
         x, y = (left + right) / 20, (top + bottom) / 20
         cell = CELLS * int(y) + int(x)
@@ -53,9 +53,12 @@ def perfect(rows) -> YoloV1Output:
 # --- candidates
 
 
-def test_candidates_worked_out_by_hand():
-    """Cell 16 is the third of the third row: it begins at (20, 20). A box of 0.5 x 0.25 in roots is 17.5 x 4.375 pixels."""
-    grid = nothing()
+def test_candidates_computed_by_hand():
+    """Cell 16, the third of the third row, begins at (20, 20).
+
+    A box whose square roots are 0.5 x 0.25 has 17.5 x 4.375 pixels.
+    """
+    grid = zero_output()
     grid.boxes[0, 16, 1] = torch.tensor([0.5, 0.25, 0.5, 0.25, 0.8])
     grid.classes[0, 16] = torch.tensor([0.0, 0.5, 1.5])
     corners, scores = grid.candidates()
@@ -66,7 +69,7 @@ def test_candidates_worked_out_by_hand():
     assert not scores[0, 2 * 16].any()
 
 
-def test_linear_outputs_out_of_range_give_scores_from_0_to_1_and_no_box_inside_out():
+def test_outputs_out_of_range_give_scores_from_0_to_1_and_no_inverted_box():
     grid = YoloV1Output(
         torch.full((1, CELLS**2, BOXES, 5), -3.0), torch.full((1, CELLS**2, CLASSES), 7.0), SIZE
     )
@@ -77,9 +80,9 @@ def test_linear_outputs_out_of_range_give_scores_from_0_to_1_and_no_box_inside_o
     assert (grid.candidates()[1] == 1).all()
 
 
-def test_objects_that_are_encoded_are_decoded_where_they_were():
+def test_encoded_objects_are_decoded_at_their_position():
     rows = [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2), (0, 60, 10, 70, 0)]
-    corners, scores = perfect(rows).candidates()
+    corners, scores = perfect_output(rows).candidates()
     found = (scores > 0.5).nonzero()[:, 1:].tolist()
     assert sorted([*corners[0, place].round().int().tolist(), k] for place, k in found) == sorted(
         map(list, rows)
@@ -92,31 +95,31 @@ def test_objects_that_are_encoded_are_decoded_where_they_were():
 @pytest.mark.parametrize(
     "rows", [[], [(3, 4, 26, 40, 1)], [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2)]], ids=len
 )
-def test_a_perfect_answer_costs_nothing(rows):
-    """But for roots and IoUs in float32, whose errors of 1e-7 are squared."""
-    losses = perfect(rows).losses(make_target(rows))
+def test_a_perfect_output_has_no_loss(rows):
+    """Apart from roots and IoUs in float32, whose errors of 1e-7 are squared."""
+    losses = perfect_output(rows).losses(make_target(rows))
     assert set(losses) == {"total", "place", "confidence", "class"}
     assert losses["total"].item() == pytest.approx(0, abs=1e-10)
 
 
-def test_of_two_objects_in_a_cell_the_first_is_taught():
-    first, second = (21, 21, 29, 29, 0), (10, 15, 38, 33, 1)  # both about the cell of (20, 20)
-    assert perfect([first]).losses(make_target([first, second]))["total"].item() == pytest.approx(
-        0, abs=1e-10
-    )
-    assert perfect([second]).losses(make_target([first, second]))["total"].item() > 1
-    output = guessed(1)
+def test_of_two_objects_in_a_cell_the_first_is_the_target():
+    first, second = (21, 21, 29, 29, 0), (10, 15, 38, 33, 1)  # both centred in the cell of (20, 20)
+    assert perfect_output([first]).losses(make_target([first, second]))[
+        "total"
+    ].item() == pytest.approx(0, abs=1e-10)
+    assert perfect_output([second]).losses(make_target([first, second]))["total"].item() > 1
+    output = random_output(1)
     assert torch.equal(
         output.losses(make_target([first, second]))["total"],
         output.losses(make_target([first]))["total"],
     )
 
 
-def test_what_is_spared_is_not_taught():
-    output, rows = guessed(1), [(40, 8, 60, 52, 2)]
+def test_ignored_boxes_have_no_loss():
+    output, rows = random_output(1), [(40, 8, 60, 52, 2)]
     ignored = (3, 4, 26, 40, 1, True)
     before = output.losses(make_target([ignored, *rows]))["total"].item()
-    cell = 2 * CELLS + 1  # that of its middle, (14.5, 22)
+    cell = 2 * CELLS + 1  # the cell of its centre, (14.5, 22)
     output.boxes.data[0, cell] += 3.0
     assert output.losses(make_target([ignored, *rows]))["total"].item() == before
     assert output.losses(make_target(rows))["total"].item() > before
@@ -128,7 +131,7 @@ def iou(a, b) -> float:
 
 
 def equation_3(boxes, classes, rows) -> float:
-    """Of one picture, term by term as the paper writes it, in plain float64."""
+    """Of one image, term by term as in the paper, in plain float64."""
     objects = {}
     for left, top, right, bottom, k in rows:
         x, y = (left + right) / 2 * CELLS / SIZE, (top + bottom) / 2 * CELLS / SIZE
@@ -143,8 +146,8 @@ def equation_3(boxes, classes, rows) -> float:
             if (i, j) in objects:
                 x, y, *true, k = objects[i, j]
                 for b in range(BOXES):
-                    bx, by, bw, bh = ((j + boxes[cell, b, 0]) * 10, (i + boxes[cell, b, 1]) * 10,
-                                      SIZE * boxes[cell, b, 2] ** 2, SIZE * boxes[cell, b, 3] ** 2)  # fmt: skip
+                    bx, by = (j + boxes[cell, b, 0]) * 10, (i + boxes[cell, b, 1]) * 10
+                    bw, bh = SIZE * boxes[cell, b, 2] ** 2, SIZE * boxes[cell, b, 3] ** 2
                     overlaps[b] = iou((bx - bw / 2, by - bh / 2, bx + bw / 2, by + bh / 2), true)
                 for c in range(CLASSES):
                     total += (classes[cell, c] - (c == k)) ** 2
@@ -176,7 +179,7 @@ SCENES = [
 
 def test_equation_3_by_a_loop():
     """Float32 keeps 7 digits; some 500 terms are summed."""
-    output = guessed(len(SCENES))
+    output = random_output(len(SCENES))
     boxes, classes = (
         output.boxes.detach().double().numpy(),
         output.classes.detach().double().numpy(),
@@ -189,8 +192,8 @@ def test_equation_3_by_a_loop():
     )
 
 
-def test_the_loss_of_a_batch_is_the_mean_of_its_pictures():
-    output = guessed(len(SCENES))
+def test_the_loss_of_a_batch_is_the_mean_over_its_images():
+    output = random_output(len(SCENES))
     each = [
         YoloV1Output(output.boxes[row : row + 1], output.classes[row : row + 1], SIZE)
         .losses(make_target(rows))["total"]
@@ -207,21 +210,21 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_pictures():
     [(60, 60, 80, 80, 1), (65, 69, 75, 71, 1), (-5, -5, 5, 5, 1), (70, 0, 70, 10, 1)],
     ids=str,
 )
-def test_an_object_whose_middle_lies_on_the_edge_belongs_to_the_cell_there(row):
-    output = guessed(1)
+def test_an_object_centred_on_the_edge_belongs_to_the_edge_cell(row):
+    output = random_output(1)
     losses = output.losses(make_target([row]))
     assert torch.isfinite(losses["total"])
     losses["total"].backward()
     x, y = (min(CELLS - 1, max(0, (row[at] + row[at + 2]) // 20)) for at in (0, 1))
-    taught = output.classes.grad[0].abs().sum(1).nonzero().flatten().tolist()
-    assert taught == [CELLS * y + x]
+    cells = output.classes.grad[0].abs().sum(1).nonzero().flatten().tolist()
+    assert cells == [CELLS * y + x]
 
 
 @pytest.mark.parametrize(
-    "images", [[], [[]], [[], []]], ids=["no picture", "no object", "two without"]
+    "images", [[], [[]], [[], []]], ids=["no image", "no object", "two without"]
 )
-def test_without_an_object_only_confidence_is_taught(images):
-    output = guessed(len(images))
+def test_without_an_object_only_confidence_has_a_loss(images):
+    output = random_output(len(images))
     losses = output.losses(make_target(*images))
     assert losses["place"] == losses["class"] == 0
     losses["total"].backward()
@@ -233,7 +236,7 @@ def test_without_an_object_only_confidence_is_taught(images):
 
 
 @pytest.mark.parametrize("size", [32, 33, 100])
-def test_the_net_answers_for_every_cell_whatever_the_size(size):
+def test_the_net_predicts_for_every_cell_at_any_size(size):
     torch.manual_seed(0)
     backbone = models.build("yolo_v1", channels=1, size=size)
     assert not backbone.flexible
@@ -244,6 +247,6 @@ def test_the_net_answers_for_every_cell_whatever_the_size(size):
     )
     assert corners.shape == (2, CELLS**2 * BOXES, 4)
     assert scores.shape == (2, CELLS**2 * BOXES, 5)
-    middles = (corners[..., :2] + corners[..., 2:]) / 2
-    assert (middles > -size).all()
-    assert (middles < 2 * size).all()
+    centres = (corners[..., :2] + corners[..., 2:]) / 2
+    assert (centres > -size).all()
+    assert (centres < 2 * size).all()

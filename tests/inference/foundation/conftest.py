@@ -1,4 +1,4 @@
-"""Models that are written once and only read, and a network that nobody may use."""
+"""Models that are written once and only read, and no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from helpers import tiny_models
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     def refuse(*_):
-        raise AssertionError("a connection was tried")
+        raise AssertionError("a connection was attempted")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)

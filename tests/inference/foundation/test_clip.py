@@ -1,4 +1,4 @@
-"""CLIP: classes that it was never trained on, and what texts mean; the library's own figures."""
+"""CLIP: zero-shot classification and text features equal those of the library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from helpers import tiny_models
 from helpers.command_line import hurry, refused, run_cli
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-PICTURES = [
+IMAGES = [
     tiny_models.colours(0),
     tiny_models.colours(1, (33, 90, 3)),
     tiny_models.colours(2, (64, 20, 1)),
@@ -28,8 +28,8 @@ PICTURES = [
 
 
 @torch.no_grad()
-def direct(folder, net, texts, images=PICTURES):
-    """(pictures, texts) logits as the library gives them."""
+def direct(folder, net, texts, images=IMAGES):
+    """Output of the library for images and texts."""
     tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
     processor = tiny_models.transformers.CLIPImageProcessor.from_pretrained(folder)
     colour = [np.repeat(image, 3, 2) if image.shape[2] == 1 else image for image in images]
@@ -39,18 +39,18 @@ def direct(folder, net, texts, images=PICTURES):
     )
 
 
-def test_with_one_template_the_scores_are_the_librarys(clip, monkeypatch):
+def test_with_one_template_the_scores_equal_the_librarys(clip, monkeypatch):
     folder, net = clip
     monkeypatch.setattr(clips, "TEMPLATES", ("a photo of a {}.",))
     model = foundation.open(f"clip:{folder}", classes=["cat", " dog "])
-    wanted = direct(
+    expected = direct(
         folder, net, ["a photo of a cat.", "a photo of a dog."]
     ).logits_per_image.softmax(1)
-    predictions = model.predict_images(PICTURES)
+    predictions = model.predict_images(IMAGES)
     torch.testing.assert_close(
-        torch.tensor(np.stack([one.scores for one in predictions])).float(), wanted
+        torch.tensor(np.stack([one.scores for one in predictions])).float(), expected
     )
-    assert [one.index for one in predictions] == wanted.argmax(1).tolist()
+    assert [one.index for one in predictions] == expected.argmax(1).tolist()
     assert model.task.classes == ("cat", "dog")
 
 
@@ -60,46 +60,46 @@ def test_templates_are_averaged_as_directions(clip):
     found = direct(
         folder, net, [one.format(name) for name in ("cat", "dog") for one in clips.TEMPLATES]
     )
-    meant = torch.nn.functional.normalize(found.text_embeds.reshape(2, -1, 12).mean(1), dim=1)
-    wanted = (net.logit_scale.exp() * found.image_embeds @ meant.T).softmax(1)
-    scores = torch.tensor(np.stack([one.scores for one in model.predict_images(PICTURES)])).float()
-    torch.testing.assert_close(scores, wanted)
+    features = torch.nn.functional.normalize(found.text_embeds.reshape(2, -1, 12).mean(1), dim=1)
+    expected = (net.logit_scale.exp() * found.image_embeds @ features.T).softmax(1)
+    scores = torch.tensor(np.stack([one.scores for one in model.predict_images(IMAGES)])).float()
+    torch.testing.assert_close(scores, expected)
 
 
 @torch.no_grad()
-def test_texts_give_the_librarys_features_and_tokens(clip):
+def test_text_features_and_tokens_equal_the_librarys(clip):
     folder, net = clip
     encoder, texts = Clip(folder), ["a cat", "a black dog there", ""]
     found = encoder.encode_texts(texts)
-    given = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(
+    inputs = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(
         texts, padding=True, return_tensors="pt"
     )
-    wanted = net.text_model(**given).last_hidden_state
-    torch.testing.assert_close(found.tokens, wanted)
-    torch.testing.assert_close(found.features, net.get_text_features(**given).pooler_output)
+    expected = net.text_model(**inputs).last_hidden_state
+    torch.testing.assert_close(found.tokens, expected)
+    torch.testing.assert_close(found.features, net.get_text_features(**inputs).pooler_output)
     assert found.mask.sum(1).tolist() == [4, 16, 2]
     alone = encoder.encode_texts(texts[:1])
     torch.testing.assert_close(found.tokens[0, :4], alone.tokens[0])
     assert not any(weight.requires_grad for weight in encoder.net.parameters())
 
 
-def test_a_text_that_is_too_long_is_counted_and_refused(clip):
+def test_a_text_that_is_too_long_is_refused_with_its_length(clip):
     with pytest.raises(
         fv.FoveateError, match=r"at most 48 tokens is expected, start and end included, got 50,002"
     ):
         Clip(clip[0]).encode_texts(["a cat", "hello " * 10_000])
 
 
-def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monkeypatch):
+def test_the_commands_predict_and_label_for_training(clip, colours, tmp_path, monkeypatch):
     folder, _ = clip
-    told = f"clip:{folder}"
+    name = f"clip:{folder}"
     images = sorted(colours.rglob("*.png"))[:30]
-    heap = tmp_path / "heap"
-    heap.mkdir()
+    unlabelled = tmp_path / "unlabelled"
+    unlabelled.mkdir()
     for number, path in enumerate(images):
-        (heap / f"{number}.png").write_bytes(path.read_bytes())
-    code, said, err = run_cli(
-        "predict", told, heap, "--classes", "cat, dog", "--json", tmp_path / "a.json"
+        (unlabelled / f"{number}.png").write_bytes(path.read_bytes())
+    code, out_text, err = run_cli(
+        "predict", name, unlabelled, "--classes", "cat, dog", "--json", tmp_path / "a.json"
     )
     assert code == 0, err
     written = json.loads((tmp_path / "a.json").read_text())
@@ -107,9 +107,9 @@ def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monke
     (first, *_) = written["predictions"]
     assert first["class"] in ("cat", "dog")
     assert first["probability"] >= 0.5
-    assert f"{first['path']}  {first['class']}" in said
+    assert f"{first['path']}  {first['class']}" in out_text
     out = tmp_path / "proposed"
-    code, _, err = run_cli("label", heap, "--with", told, "--classes", "cat,dog", "--out", out)
+    code, _, err = run_cli("label", unlabelled, "--with", name, "--classes", "cat,dog", "--out", out)
     assert code == 0, err
     predictions = {one["path"].rpartition("/")[2]: one["class"] for one in written["predictions"]}
     with out.with_name("proposed.proposals.csv").open(newline="") as file:
@@ -126,10 +126,10 @@ def test_commands_classify_and_label_for_training(clip, colours, tmp_path, monke
         assert code == 0, err
 
 
-def test_classes_that_cannot_be_told_apart_are_refused(clip, tmp_path):
-    told = f"clip:{clip[0]}"
-    Image.fromarray(PICTURES[0]).save(tmp_path / "x.png")
-    for words, said in {
+def test_invalid_class_names_are_refused(clip, tmp_path):
+    name = f"clip:{clip[0]}"
+    Image.fromarray(IMAGES[0]).save(tmp_path / "x.png")
+    for words, message in {
         (): "two or more classes are expected, none of them empty, got none",
         ("--classes", ""): "two or more classes are expected",
         ("--classes", "cat"): "got 'cat'",
@@ -137,14 +137,14 @@ def test_classes_that_cannot_be_told_apart_are_refused(clip, tmp_path):
         ("--classes", "cat,dog, cat"): "each class is expected once, got 'cat' more often",
         ("--classes", "cat," + "d" * 60): "at most 48 tokens is expected",
         ("--classes", "cat,dog", "--point", "3,3"): "without prompts",
-        ("--classes", "cat,dog", "--tile", "64"): "answers for whole pictures",
+        ("--classes", "cat,dog", "--tile", "64"): "classifies whole images",
     }.items():
-        assert said in refused("predict", told, tmp_path / "x.png", *words), words
+        assert message in refused("predict", name, tmp_path / "x.png", *words), words
     with pytest.raises(BadImage, match="got 4 channels"):
-        foundation.open(told, classes=["a", "b"]).prediction([tiny_models.colours(0, (9, 9, 4))])
+        foundation.open(name, classes=["a", "b"]).predict([tiny_models.colours(0, (9, 9, 4))])
 
 
-def test_it_asks_nobody_to_know_what_is_meant(tmp_path):
+def test_references_are_recognised_by_their_form(tmp_path):
     assert model_ref.parse("runs/cats") is None
     assert model_ref.parse("clip:some/where") == model_ref.ModelRef("clip", "some/where")
     (tmp_path / "clip:x").mkdir()

@@ -1,4 +1,4 @@
-"""Stable Diffusion from a folder: diffusers' own pictures, each a function of seed and number, and no part that was not asked for."""
+"""Stable Diffusion from a folder: the images of diffusers, each a function of seed and number."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def model(diffusion):
     return StableDiffusion(diffusion[0])
 
 
-def test_pictures_are_those_of_diffusers(diffusion, model):
+def test_images_equal_those_of_diffusers(diffusion, model):
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
         diffusion[0], low_cpu_mem_usage=False
     )
     pipeline.set_progress_bar_config(disable=True)
     found = model.images(["a cat", "a dog"], seed=3, steps=3, guidance=4.0)
     for number, text in enumerate(["a cat", "a dog"]):
-        given = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np"}
-        (wanted,) = pipeline(text, generator=generator(3, f"{text}#0"), **given).images
+        options = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np"}
+        (expected,) = pipeline(text, generator=generator(3, f"{text}#0"), **options).images
         assert found[number].shape == (16, 16, 3)
         assert found[number].dtype == np.uint8
-        assert np.array_equal(found[number], np.rint(wanted * 255).astype(np.uint8))
+        assert np.array_equal(found[number], np.rint(expected * 255).astype(np.uint8))
         assert found[number].std() > 5
 
 
-def test_a_picture_depends_on_text_seed_and_number_alone(model):
+def test_an_image_depends_on_text_seed_and_number_only(model):
     three = model.images(["a cat"], 3, steps=2)
     assert np.array_equal(model.images(["a cat"], 2, steps=2), three[:2])
     assert not np.array_equal(three[0], three[1])
@@ -48,7 +48,7 @@ def test_a_picture_depends_on_text_seed_and_number_alone(model):
     assert np.array_equal(others[1:], three[:2])
 
 
-def test_what_noise_is_on_its_way_ends_in_the_picture(model):
+def test_the_stages_end_in_the_image(model):
     (stages,) = model.stages(["a cat"], steps=4)
     assert len(stages) == 4
     assert np.array_equal(stages[-1], model.images(["a cat"], steps=4)[0])
@@ -57,49 +57,49 @@ def test_what_noise_is_on_its_way_ends_in_the_picture(model):
     assert far[0] > 1
 
 
-def test_the_command_makes_pictures_a_sheet_and_a_strip(diffusion, model, tmp_path):
-    out, told = tmp_path / "made", f"diffusion:{diffusion[0]}"
+def test_the_command_writes_images_a_sheet_and_a_strip(diffusion, model, tmp_path):
+    out, name = tmp_path / "made", f"diffusion:{diffusion[0]}"
     words = ("-n", 2, "--seed", 1, "--guidance", 4, "--steps", 3)
-    code, said, err = run_cli("generate", told, "a red square", "a cat", *words, "--out", out)
+    code, text, err = run_cli("generate", name, "a red square", "a cat", *words, "--out", out)
     assert code == 0, err
-    assert "4 pictures in" in said
+    assert "4 images in" in text
     names = [
         f"{line}-{stem}-000{k}.png"
         for line, stem in (("01", "a-red-square"), ("02", "a-cat"))
         for k in (1, 2)
     ]
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, "sheet.png", "strip.png"])
-    wanted = model.images(["a red square", "a cat"], 2, seed=1, guidance=4.0, steps=3)
-    for name, image in zip(names, wanted, strict=True):
+    expected = model.images(["a red square", "a cat"], 2, seed=1, guidance=4.0, steps=3)
+    for name, image in zip(names, expected, strict=True):
         assert np.array_equal(np.asarray(Image.open(out / name)), image)
     with Image.open(out / "strip.png") as strip:
         assert strip.width > 8 * 90
 
 
-def test_unset_means_the_models_own(model, monkeypatch):
+def test_the_defaults_are_the_models(model, monkeypatch):
     monkeypatch.setattr(diffusions, "STEPS", 2)
     found = model.images(["a cat"])
     assert np.array_equal(found, model.images(["a cat"], guidance=7.5, steps=2))
     assert not np.array_equal(found, model.images(["a cat"], guidance=1.0, steps=2))
 
 
-def test_what_the_command_cannot_make_is_refused(diffusion, clip, trained, tmp_path):
-    told, out = f"diffusion:{diffusion[0]}", tmp_path / "made"
-    for words, said in {
-        (told, " "): "prompt: a text is expected, got none",
-        (told, "word " * 100): "at most 24 tokens is expected",
-        (told, "a cat", "--guidance", "0.5"): "guidance: 1 or more are expected, got 0.5",
+def test_the_command_refuses_invalid_texts_options_and_models(diffusion, clip, trained, tmp_path):
+    name, out = f"diffusion:{diffusion[0]}", tmp_path / "made"
+    for words, message in {
+        (name, " "): "prompt: a text is expected, got none",
+        (name, "word " * 100): "at most 24 tokens is expected",
+        (name, "a cat", "--guidance", "0.5"): "guidance: 1 or more are expected, got 0.5",
         (f"clip:{clip[0]}", "a cat"): "which generates no images",
         ("diffusion:nowhere", "a cat"): "there is no such folder",
         ("diffusion:no/where", "a cat"): "foveate generate diffusion:no/where ... --download",
-        (trained.path, "a cat", "--download"): "this is for foundation models",
+        (trained.path, "a cat", "--download"): "this option is for foundation models",
     }.items():
-        assert said in refused("generate", *words, "--out", out), words
+        assert message in refused("generate", *words, "--out", out), words
     assert not out.exists()
 
 
-def test_what_cannot_be_made_is_said_before_anything_is(model):
-    for given, told in {
+def test_invalid_arguments_are_refused_before_anything_is_generated(model):
+    for arguments, message in {
         (
             ("word " * 10_000,),
             1,
@@ -108,8 +108,8 @@ def test_what_cannot_be_made_is_said_before_anything_is(model):
         (("a cat",), 0, 5): "count: 1 or more are expected, got 0",
         (("a cat",), 1, 0): "steps: 1 or more are expected, got 0",
     }.items():
-        texts, count, steps = given
-        with pytest.raises(SettingError, match=told):
+        texts, count, steps = arguments
+        with pytest.raises(SettingError, match=message):
             model.images(texts, count, steps=steps)
 
 
@@ -122,7 +122,7 @@ def changed(folder, tmp_path, **entries):
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         (
             {"_class_name": "FluxPipeline"},
@@ -142,19 +142,19 @@ def changed(folder, tmp_path, **entries):
         ),
     ],
 )
-def test_other_parts_are_refused_by_name(diffusion, tmp_path, entries, told):
-    with pytest.raises(SettingError, match=told):
+def test_other_components_are_refused_by_name(diffusion, tmp_path, entries, message):
+    with pytest.raises(SettingError, match=message):
         StableDiffusion(changed(diffusion[0], tmp_path, **entries))
 
 
-def test_a_filter_in_the_folder_is_not_loaded(diffusion, tmp_path):
+def test_a_safety_checker_in_the_folder_is_not_loaded(diffusion, tmp_path):
     copy = changed(
         diffusion[0], tmp_path, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"]
     )
     assert StableDiffusion(f"diffusion:{copy}").pipeline.safety_checker is None
 
 
-def test_missing_and_pickled_parts_are_refused(diffusion, tmp_path):
+def test_missing_and_pickled_components_are_refused(diffusion, tmp_path):
     copy = changed(diffusion[0], tmp_path)
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
@@ -170,7 +170,7 @@ def test_missing_and_pickled_parts_are_refused(diffusion, tmp_path):
         StableDiffusion(tmp_path)
 
 
-def test_it_says_that_it_answers_for_no_picture(diffusion):
+def test_a_generator_is_refused_as_a_predictor(diffusion):
     from foveate.inference import foundation
 
     with pytest.raises(SettingError, match="generates images; it predicts nothing"):

@@ -1,4 +1,4 @@
-"""ViT and DINOv2 from a folder as backbones: their own features, frozen under a linear probe or fine-tuned."""
+"""ViT and DINOv2 from a folder as backbones: their features, linear probes and fine-tuning."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.parametrize("kind", ["vit", "dinov2", "dinov2_with_registers"])
 @torch.no_grad()
-def test_maps_hold_the_librarys_tokens(kind, tmp_path):
+def test_maps_contain_the_librarys_tokens(kind, tmp_path):
     net = tiny_models.vit(tmp_path, kind)
     net = net.vit if kind == "vit" else net
     backbone = models.build(f"hf:{tmp_path}", channels=3, size=32, weights=tmp_path).eval()
     images = torch.randn(2, 3, 32, 32)
-    wanted = net(images).last_hidden_state
+    expected = net(images).last_hidden_state
     (found,) = backbone(images)
     assert backbone.channels == (32,)
     assert backbone.strides == (8,)
     assert found.shape == (2, 32, 4, 4)
     others = 3 if kind == "dinov2_with_registers" else 1
     torch.testing.assert_close(
-        found[:, :16].flatten(2).transpose(1, 2), wanted[:, others:], atol=1e-5, rtol=1e-5
+        found[:, :16].flatten(2).transpose(1, 2), expected[:, others:], atol=1e-5, rtol=1e-5
     )
-    torch.testing.assert_close(found[:, 16:, 1, 2], wanted[:, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found[:, 16:, 1, 2], expected[:, 0], atol=1e-5, rtol=1e-5)
     (other,) = backbone(torch.randn(1, 3, 50, 24))  # of another size and aspect
     assert other.shape == (1, 32, 6, 3)
 
 
 @pytest.mark.parametrize("kind", ["vit", "dinov2", "dinov2_with_registers"])
-def test_gradients_reach_every_weight_unless_it_is_frozen(kind, tmp_path):
+def test_every_weight_gets_a_gradient_unless_frozen(kind, tmp_path):
     tiny_models.vit(tmp_path, kind)
     backbone = models.build(f"hf:{tmp_path}", channels=1, size=32, weights=tmp_path)
     backbone(torch.randn(2, 1, 32, 32))[0].square().sum().backward()
@@ -68,7 +68,7 @@ def weights(run):
     }
 
 
-def test_a_linear_probe_leaves_features_as_they_are_and_needs_the_folder_no_more(
+def test_a_linear_probe_keeps_the_features_and_no_longer_needs_the_folder(
     vit, colours, tmp_path, monkeypatch
 ):
     hurry(monkeypatch)
@@ -94,19 +94,19 @@ def test_a_linear_probe_leaves_features_as_they_are_and_needs_the_folder_no_more
         f"body.0.net.{key.removeprefix('vit.')}": value
         for key, value in vit[1].state_dict().items()
     }
-    kept = weights(run)
-    assert kept
-    for key, value in kept.items():
+    backbone = weights(run)
+    assert backbone
+    for key, value in backbone.items():
         assert torch.equal(value, state[key]), key
     shutil.rmtree(folder)
     run = fv.Run.open(tmp_path / "run")
     assert 0 <= run.test()["accuracy"]["value"] <= 1
     assert run.predict(np.zeros((20, 20, 3), np.uint8))["class"] in ("blue", "green", "red")
-    told = refused("train", colours, *words, "--out", tmp_path / "again")
-    assert "dir: there is no such folder" in told
+    message = refused("train", colours, *words, "--out", tmp_path / "again")
+    assert "dir: there is no such folder" in message
 
 
-def test_fine_tuning_moves_them_and_starts_from_them(vit, colours, tmp_path, monkeypatch):
+def test_fine_tuning_starts_from_the_weights_and_changes_them(vit, colours, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = trained(colours, f"hf:{vit[0]}", tmp_path / "run", lr=1e-5)
     state = {
@@ -119,8 +119,8 @@ def test_fine_tuning_moves_them_and_starts_from_them(vit, colours, tmp_path, mon
         torch.testing.assert_close(value, state[key], atol=1e-3, rtol=0)
 
 
-def test_what_is_published_elsewhere_is_frozen_too(colours, tmp_path, monkeypatch):
-    """timm's nets and torchvision's have normalisations that keep running figures: these stay as well."""
+def test_other_pretrained_backbones_can_be_frozen_too(colours, tmp_path, monkeypatch):
+    """The running statistics of their normalisation layers stay as well."""
     timm = pytest.importorskip("timm")
     hurry(monkeypatch)
     torch.manual_seed(0)
@@ -132,7 +132,7 @@ def test_what_is_published_elsewhere_is_frozen_too(colours, tmp_path, monkeypatc
         assert torch.equal(value, net.state_dict()[key.removeprefix("body.0.net.")]), key
 
 
-def test_the_encoder_of_a_unet_is_frozen_and_its_other_half_learns(vit):
+def test_freezing_a_u_net_freezes_its_encoder_only(vit):
     net = models.build(f"unet:hf:{vit[0]}", channels=3, size=32, weights=vit[0])
     net.freeze()
     net.train()
@@ -151,8 +151,8 @@ def test_the_encoder_of_a_unet_is_frozen_and_its_other_half_learns(vit):
 @pytest.mark.parametrize(
     "name", sorted({"detection", "instance", "promptable", "semantic"} & set(tasks.all()))
 )
-def test_every_task_learns_on_a_frozen_backbone(name, vit):
-    """One step on a batch: what is on the features is moved, they are not."""
+def test_every_task_trains_its_head_on_a_frozen_backbone(name, vit):
+    """One step on a batch: the head gets gradients, the backbone none."""
     dataset = tasks.find(name).toy_dataset(8, np.random.default_rng(0))
     task = tasks.find(name)(dataset.classes)
     backbone = models.build(f"hf:{vit[0]}", channels=1, size=32, weights=vit[0])
@@ -177,21 +177,21 @@ def test_every_task_learns_on_a_frozen_backbone(name, vit):
 
 
 def test_random_weights_cannot_be_frozen(colours, tmp_path):
-    told = refused("train", colours, "--set", "freeze=true", "--out", tmp_path / "run")
-    assert "freezing needs published weights, but tiny_cnn starts from random ones" in told
+    message = refused("train", colours, "--set", "freeze=true", "--out", tmp_path / "run")
+    assert "freezing needs published weights, but tiny_cnn starts from random ones" in message
     assert not (tmp_path / "run").exists()
 
 
-def test_folders_that_are_no_backbone_are_refused(clip, vit, tmp_path):
-    for name, told in {
-        f"hf:{clip[0]}": r"a model of type vit, dinov2, dinov2_with_registers is expected, got 'clip'",
+def test_folders_without_a_backbone_are_refused(clip, vit, tmp_path):
+    for name, message in {
+        f"hf:{clip[0]}": r"type vit, dinov2, dinov2_with_registers is expected, got 'clip'",
         f"hf:{tmp_path}": r"it has no config\.json",
         "hf:/nowhere": "there is no such folder",
         "hf:": "a folder is expected after hf:",
         'hf:{"model_type"': "this description of a net cannot be read",
         'hf:{"model_type":"vit","hidden_size":"x"}': "describes no net",
     }.items():
-        with pytest.raises(SettingError, match=told):
+        with pytest.raises(SettingError, match=message):
             models.find(name)
     with pytest.raises(SettingError, match=r"at least 8 px, got 7"):
         models.build(f"hf:{vit[0]}", channels=3, size=7)
@@ -201,11 +201,11 @@ def test_folders_that_are_no_backbone_are_refused(clip, vit, tmp_path):
         models.initial_weights(f"hf:{vit[0]}", "download", frozen=False)
 
 
-def test_pictures_are_normalised_as_the_folder_says(vit, tmp_path):
+def test_images_are_normalised_as_in_the_folders_preprocessor(vit, tmp_path):
     assert models.build(f"hf:{vit[0]}", channels=3, size=32).statistics == ((0.5,) * 3, (0.5,) * 3)
     shutil.copytree(vit[0], tmp_path / "copy")
-    told = '{"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}'
-    (tmp_path / "copy" / "preprocessor_config.json").write_text(told)
+    config = '{"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}'
+    (tmp_path / "copy" / "preprocessor_config.json").write_text(config)
     assert models.build(f"hf:{tmp_path / 'copy'}", channels=3, size=32).statistics == (
         (0.1, 0.2, 0.3),
         (0.4, 0.5, 0.6),

@@ -1,4 +1,4 @@
-"""Folders that hold no such model, or none that can be read without running it: one clear error each, before anything is loaded."""
+"""Folders without a readable model: one clear error each, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from helpers.command_line import refused
 
 
 class Trap:
-    """Writes a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -49,9 +49,9 @@ def test_pickled_weights_are_refused_and_never_unpickled(copy, tmp_path, name):
     (copy / name).write_bytes(pickle.dumps(Trap(trap)))
     with pytest.raises(
         SettingError, match=rf"its weights are in {name}, a file type that can hold code"
-    ) as told:
+    ) as refused_error:
         opened(copy)
-    assert "convert them" in told.value.remedy
+    assert "convert them" in refused_error.value.remedy
     with pytest.raises(SettingError, match="hold code"):
         hf_folder.weight_files(copy)
     assert not trap.exists()
@@ -59,7 +59,7 @@ def test_pickled_weights_are_refused_and_never_unpickled(copy, tmp_path, name):
     assert trap.exists()
 
 
-def test_pickles_beside_safetensors_are_left_alone(copy, tmp_path):
+def test_pickles_next_to_safetensors_are_never_read(copy, tmp_path):
     trap = tmp_path / "sprung"
     for name in ("pytorch_model.bin", ".metadata", "adapter_model.bin"):
         (copy / name).write_bytes(pickle.dumps(Trap(trap)))
@@ -70,40 +70,74 @@ def test_pickles_beside_safetensors_are_left_alone(copy, tmp_path):
     assert not trap.exists()
 
 
-def test_a_config_cannot_lead_elsewhere(copy):
-    """Code of the folder's own, another file of weights, another kernel: what says so is not read."""
-    told = json.loads((copy / "config.json").read_text())
-    told |= {
+def test_a_config_cannot_name_code_weights_or_kernels(copy):
+    config = json.loads((copy / "config.json").read_text())
+    config |= {
         "auto_map": {"AutoModel": "evil.Model"},
         "transformers_weights": "../other.safetensors",
         "attn_implementation": "somebody/kernel",
         "quantization_config": {"quant_method": "bitsandbytes"},
     }
-    (copy / "config.json").write_text(json.dumps(told))
+    (copy / "config.json").write_text(json.dumps(config))
     (copy / "evil.py").write_text("raise SystemExit")
     assert opened(copy).clip.net.config._attn_implementation == "sdpa"
 
 
+def write_index(folder, name):
+    index = json.dumps({"weight_map": {"a": name}})
+    (folder / "model.safetensors.index.json").write_text(index)
+
+
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda at: shutil.rmtree(at), "there is no such folder"),
-        (lambda at: (at / "config.json").unlink(), r"this folder holds no such model: it has no config\.json"),
-        (lambda at: (at / "config.json").write_text("{"), r"config\.json: this file cannot be read"),
-        (lambda at: (at / "config.json").write_text("[]"), r"config\.json: this file cannot be read"),
-        (lambda at: (at / "config.json").write_text('{"model_type": "bert"}'), "type clip is expected, its config.json says 'bert'"),
-        (lambda at: (at / "model.safetensors").unlink(), r"this folder holds no weights: model\.safetensors is missing"),
-        (lambda at: (at / "model.safetensors").write_bytes(b"\x08"), "these weights are damaged"),
-        (lambda at: [one.unlink() for one in (at / "tokenizer.json", at / "tokenizer_config.json")], r"no tokenizer\.json, nor vocab\.json"),
-        (lambda at: tiny_models.tokenizer(at, words=200), "at most 192 tokens is expected, as its net has, got 392"),
-        (lambda at: (at / "preprocessor_config.json").unlink(), "no CLIPImageProcessor can be loaded from this folder"),
-        (lambda at: (at / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b.safetensors"}}'), "this index names no"),
-        (lambda at: (at / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b.safetensors"}}'), r"b\.safetensors is missing"),
+        (lambda at: (at / "config.json").unlink(), r"holds no such model: it has no config\.json"),
+        (
+            lambda at: (at / "config.json").write_text("{"),
+            r"config\.json: this file cannot be read",
+        ),
+        (
+            lambda at: (at / "config.json").write_text("[]"),
+            r"config\.json: this file cannot be read",
+        ),
+        (
+            lambda at: (at / "config.json").write_text('{"model_type": "bert"}'),
+            "type clip is expected, its config.json says 'bert'",
+        ),
+        (
+            lambda at: (at / "model.safetensors").unlink(),
+            r"this folder holds no weights: model\.safetensors is missing",
+        ),
+        (
+            lambda at: (at / "model.safetensors").write_bytes(b"\x08"),
+            "these weights are damaged",
+        ),
+        (
+            lambda at: [(at / f"tokenizer{end}.json").unlink() for end in ("", "_config")],
+            r"no tokenizer: neither tokenizer\.json, nor vocab\.json",
+        ),
+        (
+            lambda at: tiny_models.tokenizer(at, words=200),
+            "at most 192 tokens is expected, as its net has, got 392",
+        ),
+        (
+            lambda at: (at / "preprocessor_config.json").unlink(),
+            "no CLIPImageProcessor can be loaded from this folder",
+        ),
+        (
+            lambda at: write_index(at, "../b.safetensors"),
+            "this index names no",
+        ),
+        (
+            lambda at: write_index(at, "b.safetensors"),
+            r"b\.safetensors is missing",
+        ),
     ],
-)  # fmt: skip
-def test_a_folder_that_is_not_whole_is_refused(copy, spoil, told):
+)
+def test_an_incomplete_folder_is_refused(copy, spoil, message):
     spoil(copy)
-    with pytest.raises(SettingError, match=told):
+    with pytest.raises(SettingError, match=message):
         opened(copy)
 
 
@@ -120,17 +154,17 @@ def test_weights_of_another_net_are_refused(copy):
         opened(copy)
 
 
-def test_another_family_is_named(clip, sam):
+def test_a_model_of_another_family_is_refused_with_its_name(clip, sam):
     with pytest.raises(
         SettingError, match=r"type sam2 is expected, its config\.json says 'sam'"
-    ) as told:
+    ) as refused_error:
         opened(sam[0], "sam2")
-    assert told.value.remedy == f"Use sam:{sam[0]}."
+    assert refused_error.value.remedy == f"Use sam:{sam[0]}."
     with pytest.raises(SettingError, match=r"type sam is expected, its config\.json says 'clip'"):
         opened(clip[0], "sam")
 
 
-def test_weights_in_several_files_are_one_net(clip, copy):
+def test_weights_may_be_split_over_several_files(clip, copy):
     state = load_file(copy / "model.safetensors")
     half = len(state) // 2
     names = {
@@ -148,17 +182,18 @@ def test_weights_in_several_files_are_one_net(clip, copy):
     )
 
 
-def test_more_memory_than_there_is_is_said_before_it_is_taken(clip, monkeypatch):
+def test_a_model_that_exceeds_the_memory_is_refused_before_loading(clip, monkeypatch):
     monkeypatch.setattr(hf_folder, "available_memory", lambda: 10_000)
     monkeypatch.setattr(hf_folder, "read_tensors", lambda files: pytest.fail("it was loaded"))
     with pytest.raises(
         SettingError,
-        match=r"about 0\.0 GB of memory are needed to load 1\d,\d{3} weights, 0\.0 GB are available",
+        match=r"about 0\.0 GB of memory are needed to load 1\d,\d{3} weights, "
+        r"0\.0 GB are available",
     ):
         opened(clip[0])
 
 
-def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
+def test_available_memory_is_limited_by_system_and_container(tmp_path):
     path, group = tmp_path / "meminfo", tmp_path / "group"
     path.write_text("MemTotal:  900 kB\nMemAvailable:    512 kB\n")
     assert hf_folder.available_memory(path, group) == 512 * 1024
@@ -174,44 +209,46 @@ def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
     assert hf_folder.available_memory(tmp_path / "missing", group) is None
 
 
-def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
+def test_nothing_is_downloaded_unasked(tmp_path, monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    told = refused("predict", "clip:openai/clip-vit-base-patch32", tmp_path, "--classes", "cat,dog")
-    assert "there is no such folder, and no such model was downloaded before" in told
-    assert "--download" in told
+    message = refused(
+        "predict", "clip:openai/clip-vit-base-patch32", tmp_path, "--classes", "cat,dog"
+    )
+    assert "there is no such folder, and no such model was downloaded before" in message
+    assert "--download" in message
     assert "there is no such folder" in refused("predict", "sam:./some/where", tmp_path)
 
 
-def test_with_download_safetensors_and_words_alone_are_fetched(clip, monkeypatch):
+def test_only_safetensors_and_tokenizer_files_are_downloaded(clip, monkeypatch):
     import huggingface_hub
 
-    asked = []
+    calls = []
 
-    def fetched(name, *, allow_patterns, local_files_only):
-        asked.append((name, local_files_only))
+    def download(name, *, allow_patterns, local_files_only):
+        calls.append((name, local_files_only))
         assert all(one.endswith((".json", ".safetensors", ".txt")) for one in allow_patterns)
         return str(clip[0])
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
-    meant = model_ref.ModelRef("clip", "some/body")
-    assert model_ref.find_folder(meant, download=True) == clip[0]
-    assert asked == [("some/body", False)]
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    ref = model_ref.ModelRef("clip", "some/body")
+    assert model_ref.find_folder(ref, download=True) == clip[0]
+    assert calls == [("some/body", False)]
 
     def fails(*_, **__):
         raise OSError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
     with pytest.raises(SettingError, match=r"could not be downloaded \(no route\)"):
-        model_ref.find_folder(meant, download=True)
+        model_ref.find_folder(ref, download=True)
 
 
-def test_without_the_libraries_it_says_how_to_get_them(clip, vit, monkeypatch):
+def test_without_the_libraries_the_message_says_how_to_install_them(clip, vit, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     for call in (lambda: opened(clip[0]), lambda: models.find(f"hf:{vit[0]}")):
         with pytest.raises(
             SettingError, match="needs transformers, which is not installed"
-        ) as told:
+        ) as refused_error:
             call()
-        assert told.value.remedy == "pip install 'foveate[foundation]'"
+        assert refused_error.value.remedy == "pip install 'foveate[foundation]'"

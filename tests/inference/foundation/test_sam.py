@@ -1,4 +1,4 @@
-"""SAM and SAM 2, asked as a run is: the library's own masks, from Python and from the command line."""
+"""SAM and SAM 2: the library's masks, from Python and from the command line."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from helpers import tiny_models
 from helpers.command_line import refused, run_cli
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-PICTURE = tiny_models.colours()
+IMAGE = tiny_models.colours()
 
 
 @pytest.fixture(params=["sam", "sam2"])
 def known(request):
-    """What it is asked for by, the library's own net, and its processor."""
+    """Its reference, the library's net and its processor."""
     folder, net = request.getfixturevalue(request.param)
     kind = "SamProcessor" if request.param == "sam" else "Sam2Processor"
     images = getattr(
@@ -35,13 +35,16 @@ def known(request):
 
 @torch.no_grad()
 def direct(net, processor, **prompts):
-    """Masks, (3, H, W), and their estimates, as the library gives them, surest first."""
-    given = processor(images=PICTURE, return_tensors="pt", **prompts)
-    asked = {key: value for key, value in given.items() if key in ("pixel_values", "input_labels")}
-    asked |= {key: given[key].float() for key in ("input_points", "input_boxes") if key in given}
-    found = net(**asked, multimask_output=True)
-    sizes = [given["original_sizes"]] + (
-        [given["reshaped_input_sizes"]] if "reshaped_input_sizes" in given else []
+    """The library's masks (3, H, W) and estimated IoUs, the best first."""
+    inputs = processor(images=IMAGE, return_tensors="pt", **prompts)
+    keys = ("pixel_values", "input_labels")
+    arguments = {key: value for key, value in inputs.items() if key in keys}
+    for key in ("input_points", "input_boxes"):
+        if key in inputs:
+            arguments[key] = inputs[key].float()
+    found = net(**arguments, multimask_output=True)
+    sizes = [inputs["original_sizes"]] + (
+        [inputs["reshaped_input_sizes"]] if "reshaped_input_sizes" in inputs else []
     )
     (masks,) = processor.image_processor.post_process_masks([found.pred_masks[0]], *sizes)
     order = found.iou_scores[0, 0].sort(descending=True).indices
@@ -49,8 +52,8 @@ def direct(net, processor, **prompts):
 
 
 def test_clicks_and_boxes_give_the_librarys_masks(known):
-    told, net, processor = known
-    predictor = foundation.open(told).set_image(PICTURE)
+    name, net, processor = known
+    predictor = foundation.open(name).set_image(IMAGE)
     masks, estimates = direct(
         net, processor, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]]
     )
@@ -68,29 +71,29 @@ def test_clicks_and_boxes_give_the_librarys_masks(known):
     assert np.array_equal(predictor.box(3, 4, 40, 30), masks[0])
 
 
-def test_the_answer_before_is_part_of_the_next_question(known):
-    told, net, processor = known
-    predictor = foundation.open(told).set_image(PICTURE)
+def test_the_last_prediction_is_an_input_of_the_next(known):
+    name, net, processor = known
+    predictor = foundation.open(name).set_image(IMAGE)
     predictor.click(30, 20)
     earlier = predictor.logits
-    given = processor(
-        images=PICTURE,
+    inputs = processor(
+        images=IMAGE,
         input_points=[[[[30, 20], [5, 7]]]],
         input_labels=[[[1, 0]]],
         return_tensors="pt",
     )
     with torch.no_grad():
         found = net(
-            pixel_values=given["pixel_values"],
-            input_points=given["input_points"].float(),
-            input_labels=given["input_labels"],
+            pixel_values=inputs["pixel_values"],
+            input_points=inputs["input_points"].float(),
+            input_labels=inputs["input_labels"],
             input_masks=earlier[:, None],
         )
     predictor.click(5, 7, inside=False)
     torch.testing.assert_close(
         predictor.logits[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()]
     )
-    mask = np.zeros(PICTURE.shape[:2], bool)
+    mask = np.zeros(IMAGE.shape[:2], bool)
     mask[10:20, 10:30] = True
     predictor.start_from(mask)
     inside = predictor.to_masks(predictor.logits)[0]
@@ -99,8 +102,8 @@ def test_the_answer_before_is_part_of_the_next_question(known):
         predictor.start_from(mask[:10])
 
 
-def test_many_questions_at_once_are_answered_as_one_by_one(known):
-    predictor = foundation.open(known[0]).set_image(PICTURE)
+def test_a_batch_of_prompts_gives_the_same_masks_as_single_prompts(known):
+    predictor = foundation.open(known[0]).set_image(IMAGE)
     clicks, boxes = (
         [[(3, 3, True)], [], [(9, 9, True), (1, 1, False)], [(20, 5, True)]],
         [None, (1, 1, 9, 9), None, None],
@@ -114,9 +117,9 @@ def test_many_questions_at_once_are_answered_as_one_by_one(known):
         )
 
 
-def test_the_command_points_and_writes_what_a_run_does(known, tmp_path):
-    told = known[0]
-    Image.fromarray(PICTURE).save(tmp_path / "x.png")
+def test_the_command_takes_prompts_and_writes_predictions(known, tmp_path):
+    name = known[0]
+    Image.fromarray(IMAGE).save(tmp_path / "x.png")
     outputs = (
         "--json",
         tmp_path / "a.json",
@@ -126,70 +129,72 @@ def test_the_command_points_and_writes_what_a_run_does(known, tmp_path):
         tmp_path / "masks",
     )
     words = ("--point", "30,20", "--outside", "5,7", "--box", "3,4,50,30")
-    code, said, err = run_cli("predict", told, tmp_path / "x.png", *words, *outputs)
+    code, text, err = run_cli("predict", name, tmp_path / "x.png", *words, *outputs)
     assert code == 0, err
-    assert "IoU estimated at" in said
+    assert "IoU estimated at" in text
     written = json.loads((tmp_path / "a.json").read_text())
-    assert written["run"] == told
-    ((instance,),) = [one["things"] for one in written["predictions"]]
+    assert written["run"] == name
+    ((instance,),) = [one["objects"] for one in written["predictions"]]
     mask = (
-        foundation.open(told)
+        foundation.open(name)
         .set_image(tmp_path / "x.png")
         .predict([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
     )
     assert np.array_equal(rle.decode(rle.from_text(instance["mask"], (40, 56)), (40, 56)), mask)
-    (stencil,) = (tmp_path / "masks").rglob("*.png")
-    assert np.array_equal(np.asarray(Image.open(stencil)) > 0, mask)
+    (mask_file,) = (tmp_path / "masks").rglob("*.png")
+    assert np.array_equal(np.asarray(Image.open(mask_file)) > 0, mask)
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 1
 
 
-def test_without_a_prompt_a_grid_finds_things_that_can_be_labels(known, tmp_path, monkeypatch):
+def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monkeypatch):
     monkeypatch.setattr(promptable, "SURE", 0.0)  # random weights are sure of nothing
     monkeypatch.setattr(promptable, "GRID", 3)
-    heap = tmp_path / "heap"
-    heap.mkdir()
+    unlabelled = tmp_path / "unlabelled"
+    unlabelled.mkdir()
     for number in range(2):
         Image.fromarray(tiny_models.colours(number, (30, 40, 1))[..., 0]).save(
-            heap / f"{number}.png"
+            unlabelled / f"{number}.png"
         )
-    code, said, err = run_cli("label", heap, "--with", known[0], "--out", tmp_path / "proposed")
+    code, text, err = run_cli("label", unlabelled, "--with", known[0], "--out", tmp_path / "proposed")
     assert code == 0, err
-    assert "2 pictures labelled" in said
-    assert (tmp_path / "proposed.proposals.csv").read_text().startswith("id,confidence,prediction\n")
+    assert "2 images labelled" in text
+    assert (
+        (tmp_path / "proposed.proposals.csv").read_text().startswith("id,confidence,prediction\n")
+    )
     read = fv.load(tmp_path / "proposed", format="coco")
-    assert read.classes == ("thing",)
-    predictions = foundation.open(known[0]).predict(sorted(heap.glob("*.png")))
+    assert read.classes == ("object",)
+    predictions = foundation.open(known[0]).predict(sorted(unlabelled.glob("*.png")))
     assert [len(sample.target) for sample in read] == [
-        len(prediction["things"]) for prediction in predictions
+        len(prediction["objects"]) for prediction in predictions
     ]
 
 
-def test_prompts_that_make_no_sense_are_refused(known, tmp_path):
-    Image.fromarray(PICTURE).save(tmp_path / "x.png")
-    for words, said in {
+def test_invalid_prompts_are_refused(known, tmp_path):
+    Image.fromarray(IMAGE).save(tmp_path / "x.png")
+    for words, message in {
         ("--point", "56,3"): "a pixel of an image of 56 x 40 is expected, got 56,3",
         ("--box", "60,3,70,9"): "left, top, right and bottom are expected",
         ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is both inside and outside",
         ("--classes", "cat,dog"): "finds objects without naming them",
-        ("--tile", "64"): "answers for whole pictures",
+        ("--tile", "64"): "segments whole images",
     }.items():
-        assert said in refused("predict", known[0], tmp_path / "x.png", *words), words
+        assert message in refused("predict", known[0], tmp_path / "x.png", *words), words
 
 
-def test_the_net_for_pictures_is_taken_out_of_one_for_videos(sam2, tmp_path):
-    """As SAM 2 is published: with a memory of earlier pictures, which is left where it is."""
+def test_the_image_model_is_loaded_from_a_video_model(sam2, tmp_path):
+    """SAM 2 is published with a memory of earlier frames, which is not loaded."""
     shutil.copytree(sam2[0], tmp_path / "video")
     path = tmp_path / "video" / "config.json"
-    told = json.loads(path.read_text())
+    config = json.loads(path.read_text())
     more = {"model_type": "sam2_video", "num_maskmem": 7, "memory_attention_hidden_size": 32}
-    path.write_text(json.dumps({**told, **more}))
+    path.write_text(json.dumps({**config, **more}))
     state = load_file(sam2[0] / "model.safetensors")
     save_file(
         {**state, "memory_attention.layer_norm.weight": torch.ones(32)},
         tmp_path / "video" / "model.safetensors",
     )
     found = [
-        foundation.open(f"sam2:{at}").set_image(PICTURE).click(30, 20)
+        foundation.open(f"sam2:{at}").set_image(IMAGE).click(30, 20)
         for at in (sam2[0], tmp_path / "video")
     ]
     assert np.array_equal(*found)

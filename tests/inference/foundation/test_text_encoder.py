@@ -1,4 +1,4 @@
-"""Pictures from words that a frozen CLIP reads: its own numbers, kept; runs that know words which no caption had."""
+"""A frozen CLIP as text encoder: its features, their cache, and runs that use it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder_folder(clip, tmp_path_factory):
-    """A copy that may be moved away."""
+    """A copy that a test may move."""
     return shutil.copytree(clip[0], tmp_path_factory.mktemp("encoders") / "clip")
 
 
@@ -39,7 +39,7 @@ def run(data, encoder_folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
-        given = (
+        options = (
             "--batch-size",
             8,
             "--epochs",
@@ -49,13 +49,13 @@ def run(data, encoder_folder, tmp_path_factory):
             "--set",
             f"text_encoder=clip:{encoder_folder}",
         )
-        code, _, err = run_cli("train", data, *given, "--out", path)
+        code, _, err = run_cli("train", data, *options, "--out", path)
         assert code == 0, err
     return fv.Run.open(path)
 
 
 @torch.no_grad()
-def test_tokens_are_the_librarys_and_what_follows_is_zero(clip):
+def test_tokens_equal_the_librarys_and_the_padding_is_zero(clip):
     folder, net = clip
     encoder, texts = TextEncoder.of(f"clip:{folder}"), ["a cat", "", "a black dog there", "a cat"]
     found = encoder.read(texts)
@@ -63,19 +63,19 @@ def test_tokens_are_the_librarys_and_what_follows_is_zero(clip):
     assert found.dtype == np.float32
     tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
     for row, text in zip(found, texts, strict=True):
-        wanted = (
+        expected = (
             net.text_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0].numpy()
             if text
             else []
         )
-        np.testing.assert_allclose(row[: len(wanted)], np.reshape(wanted, (-1, 16)), atol=1e-5)
-        assert not row[len(wanted) :].any()
+        np.testing.assert_allclose(row[: len(expected)], np.reshape(expected, (-1, 16)), atol=1e-5)
+        assert not row[len(expected) :].any()
     assert np.array_equal(found[0], found[3])
     assert encoder.read([""]).shape == (1, 1, 16)
     assert encoder.read([]).shape == (0, 1, 16)
 
 
-def test_each_text_is_read_once_and_to_the_same_bits_in_any_order(clip, monkeypatch):
+def test_each_text_is_encoded_once_and_to_the_same_bits_in_any_order(clip, monkeypatch):
     texts = [
         f"a {word} {other}" for word in ("cat", "dog") for other in ("above", "below", "there")
     ]
@@ -91,7 +91,7 @@ def test_each_text_is_read_once_and_to_the_same_bits_in_any_order(clip, monkeypa
     assert not full._cache
 
 
-def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for(clip):
+def test_captions_that_are_too_long_are_truncated_and_prompts_refused(clip):
     encoder = TextEncoder.of(f"clip:{clip[0]}")
     assert encoder.read(["hello " * 100]).shape == (1, 48, 16)
     with pytest.raises(
@@ -102,31 +102,31 @@ def test_what_is_too_long_is_read_to_the_limit_and_refused_where_it_is_asked_for
         encoder.check(" ")
 
 
-def test_what_follows_a_text_changes_nothing_and_no_words_are_learnt():
+def test_padding_changes_nothing_and_the_empty_text_is_trained():
     torch.manual_seed(0)
     prompt = TextConditioner(0, 9, 16)
-    for look in prompt.attention:  # which begin with zeros
-        torch.nn.init.normal_(look.out.weight, std=0.5)
+    for layer in prompt.attention:
+        torch.nn.init.normal_(layer.out.weight, std=0.5)
     words = torch.randn(2, 4, 16)
     words[1] = 0
-    told, there = prompt(words)
-    longer, also = prompt(torch.cat([words, torch.zeros(2, 5, 16)], 1))
-    assert there.tolist() == [[True] * 4, [True, False, False, False]]
-    assert torch.equal(also[:, :4], there)
-    assert not also[:, 4:].any()
-    torch.testing.assert_close(longer[:, :4][there], told[there])
-    told[1, 0].sum().backward()
+    tokens, mask = prompt(words)
+    longer, longer_mask = prompt(torch.cat([words, torch.zeros(2, 5, 16)], 1))
+    assert mask.tolist() == [[True] * 4, [True, False, False, False]]
+    assert torch.equal(longer_mask[:, :4], mask)
+    assert not longer_mask[:, 4:].any()
+    torch.testing.assert_close(longer[:, :4][mask], tokens[mask])
+    tokens[1, 0].sum().backward()
     assert prompt.embedding.bias.grad.any()
 
 
-def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folder, tmp_path):
+def test_words_outside_the_captions_change_the_image(run, encoder_folder, tmp_path):
     assert run.settings.text_encoder == f"clip:{encoder_folder}"
     assert {"likeness", "prompt_accuracy"} <= set(run.results["valid"])
-    code, said, err = run_cli(
+    code, text, err = run_cli(
         "generate", run.path, "a turquoise cat!", "-n", 2, "--steps", 3, "--out", tmp_path / "made"
     )
     assert code == 0, err
-    assert "2 pictures in" in said
+    assert "2 images in" in text
     first = run.generate("a turquoise cat", steps=3)[0]
     assert first.shape == (12, 12, 3)
     assert np.array_equal(first, run.generate("a turquoise cat", steps=3)[0])
@@ -135,7 +135,7 @@ def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folde
     one, other = (
         next(task.generate(net, [text], noise))[-1].astype(int) for text in ("light above", "zebra")
     )
-    assert np.abs(one - other).max() > 1  # by the words alone
+    assert np.abs(one - other).max() > 1  # only the words differ
     assert "at most 48 tokens" in refused(
         "generate", run.path, "word " * 100, "--out", tmp_path / "none"
     )
@@ -143,12 +143,12 @@ def test_words_that_no_caption_had_make_pictures_of_their_own(run, encoder_folde
     assert not (tmp_path / "none").exists()
 
 
-def test_the_run_holds_no_weight_of_clip_and_says_where_it_was(run, encoder_folder):
+def test_the_run_contains_no_weight_of_clip_but_its_location(run, encoder_folder):
     tensors, record = checkpoint.read(run.weights)
     assert tensors["body.text.embedding.weight"].shape == (192, 16)
     assert not [name for name in tensors if "token_embedding" in name or "text_model" in name]
-    told = record["options"]["text_encoder"]
-    assert (told["source"], told["width"], told["max_length"]) == (
+    options = record["options"]["text_encoder"]
+    assert (options["source"], options["width"], options["max_length"]) == (
         f"clip:{encoder_folder.resolve()}",
         16,
         48,
@@ -156,22 +156,22 @@ def test_the_run_holds_no_weight_of_clip_and_says_where_it_was(run, encoder_fold
     assert "words" not in record["options"]
 
 
-def test_a_clip_that_has_gone_or_is_another_one_is_told(run, encoder_folder, tmp_path):
-    def told() -> str:
+def test_a_missing_or_changed_clip_is_refused(run, encoder_folder, tmp_path):
+    def message() -> str:
         return refused("generate", run.path, "a cat", "--out", tmp_path / "made")
 
     away = encoder_folder.with_name("away")
     encoder_folder.rename(away)
     try:
-        assert "there is no such folder" in told()
-        assert "put the folder back there" in told()
+        assert "there is no such folder" in message()
+        assert "put the folder back there" in message()
         encoder_folder.mkdir()
         tiny_models.clip(encoder_folder, hidden=24)
-        assert "tokens of width 16 are expected, got 24" in told()
+        assert "tokens of width 16 are expected, got 24" in message()
         shutil.rmtree(encoder_folder)
         encoder_folder.mkdir()
         tiny_models.clip(encoder_folder, seed=1)
-        assert "its weights differ" in told()
+        assert "its weights differ" in message()
         with pytest.raises(RunError, match="not the CLIP that encoded this run's texts"):
             fv.Run.open(run.path).generate("a cat")
     finally:
@@ -181,8 +181,13 @@ def test_a_clip_that_has_gone_or_is_another_one_is_told(run, encoder_folder, tmp
 
 def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
     hurry(monkeypatch)
-    given = {**FEW, "save_seconds": 0.0, "precision": "bfloat16", "text_encoder": f"clip:{clip[0]}"}
-    unbroken = fv.train(data, out=tmp_path / "unbroken", **given)
+    settings = {
+        **FEW,
+        "save_seconds": 0.0,
+        "precision": "bfloat16",
+        "text_encoder": f"clip:{clip[0]}",
+    }
+    unbroken = fv.train(data, out=tmp_path / "unbroken", **settings)
 
     def broken(*args, **kwargs):
         for step in steps(*args, **kwargs):
@@ -193,17 +198,17 @@ def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(fit, "steps", broken)
         with pytest.raises(KeyboardInterrupt):
-            fv.train(data, out=tmp_path / "run", **given)
+            fv.train(data, out=tmp_path / "run", **settings)
     resumed = fv.resume(tmp_path / "run")
-    mine, its = checkpoint.read(resumed.weights)[0], checkpoint.read(unbroken.weights)[0]
-    assert mine.keys() == its.keys()
-    assert all(torch.equal(value, its[name]) for name, value in mine.items())
+    resumed_state, state = checkpoint.read(resumed.weights)[0], checkpoint.read(unbroken.weights)[0]
+    assert resumed_state.keys() == state.keys()
+    assert all(torch.equal(value, state[name]) for name, value in resumed_state.items())
 
 
-def test_what_reads_no_words_is_refused_before_any_picture_is_read(
+def test_an_invalid_text_encoder_is_refused_before_any_image_is_read(
     data, colours, clip, sam, tmp_path
 ):
-    for words, said in {
+    for words, message in {
         (
             colours,
             "--set",
@@ -220,5 +225,5 @@ def test_what_reads_no_words_is_refused_before_any_picture_is_read(
         (data, "--set", f"text_encoder=sam:{sam[0]}"): "clip:DIR is expected, got 'sam:",
         (data, "--set", "text_encoder=bert"): "clip:DIR is expected, got 'bert'",
     }.items():
-        assert said in refused("train", *words, "--out", tmp_path / "run"), words
+        assert message in refused("train", *words, "--out", tmp_path / "run"), words
     assert not (tmp_path / "run").exists()

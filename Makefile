@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
+# One worker per core, one thread per worker.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 
 .PHONY: demo test test-slow test-all check format docs lessons clean
 
@@ -32,6 +33,7 @@ format: $(VENV)/.dev
 
 # The documentation as a site that needs no network: build/docs/index.html. Warnings are errors.
 docs: $(VENV)/.docs
+	rm -rf docs/reference/generated build/docs build/doctrees
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 
 # All lessons as pages that need no Python: build/lessons/index.html.

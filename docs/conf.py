@@ -26,7 +26,9 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_templates", "README.md"]
+highlight_language = "none"
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # foveate.Dataset is foveate.data.dataset.Dataset
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -1,4 +1,4 @@
-"""The commands as a user types them: the whole path, an interrupt, help and lists."""
+"""The commands as a user types them: from data to report, an interrupt, help and lists."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_help_is_fast_and_needs_no_torch():
         assert command in done.stdout
 
 
-def test_the_whole_path(colours, tmp_path):
+def test_train_test_predict_report_and_compare(colours, tmp_path):
     run = tmp_path / "run"
     code, out, err = run_cli("train", colours, "--epochs", 4, "--batch-size", 16, "--out", run)
     assert code == 0, err
-    assert "60 pictures of 3 classes" in out
+    assert "60 images of 3 classes" in out
     assert "majority class" in out
-    assert "test part is still locked" in out
+    assert "test split is still locked" in out
     assert str(run / "report.html") in out
     results = json.loads((run / "results.json").read_text())
     assert results["test"] is None
@@ -58,12 +58,12 @@ def test_the_whole_path(colours, tmp_path):
 
     image = colours / "red" / "000.png"
     code, out, _ = run_cli(
-        "predict", run, image, colours / "blue", "--json", tmp_path / "answers.json"
+        "predict", run, image, colours / "blue", "--json", tmp_path / "predictions.json"
     )
     assert code == 0
     assert f"{image}  red" in out
-    predictions = json.loads((tmp_path / "answers.json").read_text())
-    assert len(predictions["answers"]) == 21
+    predictions = json.loads((tmp_path / "predictions.json").read_text())
+    assert len(predictions["predictions"]) == 21
 
     (run / "report.html").unlink()
     assert run_cli("report", run)[0] == 0
@@ -73,7 +73,7 @@ def test_the_whole_path(colours, tmp_path):
     assert "tiny_cnn" in out
 
 
-def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
+def test_ctrl_c_in_a_real_process_leaves_a_run_that_can_be_resumed(colours, tmp_path):
     run = tmp_path / "run"
     words = ["train", str(colours), "--epochs", "100000", "--batch-size", "16", "--out", str(run)]
     child = subprocess.Popen(
@@ -89,7 +89,7 @@ def test_ctrl_c_in_a_real_process_leaves_a_run_that_goes_on(colours, tmp_path):
     assert (run / "last.safetensors").exists()
 
 
-def test_lists():
+def test_models_tasks_and_datasets_are_listed():
     for command, words in (
         ("models", ("mlp", "cnn", "tiny_cnn", "alexnet", "vgg16", "resnet152")),
         ("tasks", ("classification", "accuracy")),

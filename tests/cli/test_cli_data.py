@@ -1,4 +1,4 @@
-"""The commands on data as a user types them: audit, convert, split, and what is kept."""
+"""The commands on data as a user types them: audit, convert, split and cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from helpers.command_line import refused, run_cli
 
 
-def test_audit_tells_writes_and_repairs(folder, tmp_path):
+def test_audit_prints_writes_and_repairs(folder, tmp_path):
     (folder / "red" / "copy.png").write_bytes((folder / "blue" / "000.png").read_bytes())
     (folder / "red" / "broken.png").write_bytes(b"\x89PNG no")
     (folder / "red" / "named.jpg").write_bytes((folder / "red" / "001.png").read_bytes())
@@ -22,13 +22,13 @@ def test_audit_tells_writes_and_repairs(folder, tmp_path):
         tmp_path / "b",
     )
     assert code == 0, err
-    for told in (
+    for check in (
         "same picture twice",
         "same picture, other label",
         "cannot be used",
         "wrong ending",
     ):
-        assert told in out
+        assert check in out
     record = json.loads((tmp_path / "a.json").read_text())
     assert {"red/copy.png", "blue/000.png"} in [set(f["ids"]) for f in record["findings"]]
     page = (tmp_path / "a.html").read_text()
@@ -40,7 +40,7 @@ def test_audit_tells_writes_and_repairs(folder, tmp_path):
     assert "broken.png" in (tmp_path / "b.repairs.csv").read_text()
 
 
-def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(folder, tmp_path):
+def test_audit_exits_with_1_if_there_are_errors_and_train_refuses(folder, tmp_path):
     for split, names in (("train", range(14)), ("test", range(14, 20))):
         for colour in ("blue", "green", "red"):
             for number in names:
@@ -58,17 +58,17 @@ def test_audit_ends_with_1_where_there_are_errors_and_train_refuses(folder, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def test_convert_writes_what_the_target_holds_and_names_what_it_does_not(folder, tmp_path):
+def test_convert_writes_a_dataset_and_refuses_what_the_format_cannot_hold(folder, tmp_path):
     code, out, err = run_cli("convert", folder, tmp_path / "table", "--format", "csv")
     assert code == 0, err
-    assert "60 pictures of 3 classes" in out
+    assert "60 images of 3 classes" in out
     code, out, err = run_cli("convert", folder, tmp_path / "boxes", "--format", "yolo")
     assert code == 2
     assert "annotations for classification" in err
     assert not (tmp_path / "boxes").exists()
 
 
-def test_a_split_is_made_used_and_refused_on_changed_data(folder, tmp_path):
+def test_a_split_is_written_used_and_refused_on_changed_data(folder, tmp_path):
     code, _, err = run_cli(
         "split", folder, "--out", tmp_path / "split.csv", "--group-by", r"\d(\d)\."
     )
@@ -96,7 +96,7 @@ def test_a_split_is_made_used_and_refused_on_changed_data(folder, tmp_path):
     assert "0 new samples, 0 gone, 1 changed, e.g. red/000.png (changed)" in err
 
 
-def test_what_is_kept_is_listed_and_removed(folder, tmp_path, monkeypatch):
+def test_cached_images_are_listed_and_removed(folder, tmp_path, monkeypatch):
     from foveate.data.cache import decoding
     from foveate.data.load import load
 
@@ -104,21 +104,24 @@ def test_what_is_kept_is_listed_and_removed(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE", str(place.parent))
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run_cli("cache")
-    assert (code, out) == (0, f"no decoded pictures are kept in {place}\n")
+    assert (code, out) == (0, f"no images are cached in {place}\n")
     decoding.decode(load(folder), 16)
     decoding.survey(load(folder.rename(tmp_path / "[red]odd")))
     code, out, err = run_cli("cache")
     assert code == 0, err
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["data", "pictures", "size", "takes", "last", "used"]
+    assert lines[0] == ["dataset", "images", "size", "on", "disk", "last", "used"]
     assert lines[1][:4] == ["colours", "60", "16", "px"]
     assert lines[2][:4] == ["[red]odd", "60", "no", "pixels"]
-    taken = sum(path.stat().st_size for path in place.iterdir())
-    assert f"{taken / 1e3:.1f} kB of at most 20.0 GB; FOVEATE_CACHE_GB changes that" in out
-    assert f"in {place}; FOVEATE_CACHE changes that" in out
+    size = sum(path.stat().st_size for path in place.iterdir())
+    assert (
+        f"{size / 1e3:.1f} kB of at most 20.0 GB used; set FOVEATE_CACHE_GB to change the limit"
+        in out
+    )
+    assert f"in {place}; set FOVEATE_CACHE to change the folder" in out
     assert len(list(place.iterdir())) == 2
     code, out, _ = run_cli("cache", "--clear")
-    assert (code, out) == (0, f"{taken / 1e3:.1f} kB freed in {place}\n")
+    assert (code, out) == (0, f"{size / 1e3:.1f} kB freed in {place}\n")
     assert list(place.iterdir()) == []
     assert run_cli("cache", "--clear")[1] == f"0.0 kB freed in {place}\n"
 

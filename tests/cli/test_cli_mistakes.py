@@ -1,4 +1,4 @@
-"""One clear line for each mistake of a user's, in settings, runs and data, and exit code 2."""
+"""One clear message and exit code 2 for each mistake in settings, runs and data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from helpers.command_line import refused, run_cli
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--task", "clasification"], "did you mean 'classification'"),
         (["--model", "resnet19"], "resnet18"),
@@ -35,18 +35,20 @@ from helpers.command_line import refused, run_cli
         (["--weights", "nothing.pth"], "tiny_cnn"),
     ],
 )
-def test_a_wrong_setting_is_said_and_leaves_nothing_behind(options, says, colours, tmp_path):
-    assert says in refused("train", colours, "--out", tmp_path / "run", *options)
+def test_an_invalid_setting_is_refused_and_leaves_nothing_behind(
+    options, message, colours, tmp_path
+):
+    assert message in refused("train", colours, "--out", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_exists_is_never_overwritten(trained, colours):
+def test_an_existing_run_is_never_overwritten(trained, colours):
     before = (trained.path / "best.safetensors").read_bytes()
     assert "exists already" in refused("train", colours, "--out", trained.path)
     assert (trained.path / "best.safetensors").read_bytes() == before
 
 
-def test_no_data_and_no_run(tmp_path):
+def test_missing_data_and_missing_runs_are_refused(tmp_path):
     assert "DATA is missing" in refused("train")
     assert "no such run" in refused("test", tmp_path / "nowhere")
     assert "no config.yaml" in refused("test", tmp_path)
@@ -62,14 +64,14 @@ def copied(trained, tmp_path):
     return tmp_path / "copy"
 
 
-def test_a_run_from_a_newer_version(copied):
+def test_a_run_of_a_newer_version_is_refused(copied):
     config = copied / "config.yaml"
-    config.write_text(config.read_text().replace("format: 1", "format: 99"))
+    config.write_text(config.read_text().replace("format: 2", "format: 99"))
     assert "format 99" in refused("predict", copied, "x.png")
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "bytes", "missing"])
-def test_damaged_weights(damage, copied, colours):
+def test_damaged_weights_are_refused_by_name(damage, copied, colours):
     weights = copied / "best.safetensors"
     data = weights.read_bytes()
     if damage == "missing":
@@ -86,7 +88,7 @@ def test_damaged_weights(damage, copied, colours):
     assert "best.safetensors" in message
 
 
-def test_weights_of_another_format(copied, colours):
+def test_weights_of_another_format_are_refused(copied, colours):
     from safetensors.torch import save_file
 
     save_file({}, copied / "best.safetensors", {"foveate": json.dumps({"format": 99})})
@@ -96,7 +98,7 @@ def test_weights_of_another_format(copied, colours):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_place(colours, tmp_path):
+def test_a_read_only_folder_is_refused(colours, tmp_path):
     tmp_path.chmod(0o500)
     assert "cannot be made" in refused("train", colours, "--out", tmp_path / "run")
 
@@ -111,28 +113,28 @@ def make_image(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def test_no_such_data(tmp_path):
+def test_missing_and_empty_data_is_refused(tmp_path):
     assert "nowhere" in refused("train", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "empty" in refused("train", tmp_path / "empty")
 
 
-def test_one_class_only(tmp_path):
+def test_a_single_class_is_refused(tmp_path):
     for i in range(5):
         make_image(tmp_path / "data" / "cat" / f"{i}.png", i)
     assert "cat" in refused("train", tmp_path / "data", "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_class_with_one_picture(folder, tmp_path):
+def test_a_class_with_one_image_is_refused(folder, tmp_path):
     make_image(folder / "violet" / "only.png")
     message = refused("train", folder, "--out", tmp_path / "run")
     assert "violet" in message
     assert not (tmp_path / "run").exists()
 
 
-def test_some_bad_pictures_are_skipped_and_many_stop_the_run(folder, tmp_path):
-    (folder / "red" / "broken.png").write_bytes(b"no picture")
+def test_a_few_unreadable_images_are_skipped_and_many_stop_the_run(folder, tmp_path):
+    (folder / "red" / "broken.png").write_bytes(b"no image")
     run = tmp_path / "run"
     code, out, err = run_cli("train", folder, "--epochs", 1, "--out", run)
     assert code == 0, err
@@ -142,7 +144,7 @@ def test_some_bad_pictures_are_skipped_and_many_stop_the_run(folder, tmp_path):
     assert "red/broken.png" in (run / "report.html").read_text()
 
     for i in range(6):
-        (folder / "red" / f"broken{i}.png").write_bytes(b"no picture")
+        (folder / "red" / f"broken{i}.png").write_bytes(b"no image")
     message = refused("train", folder, "--epochs", 1, "--out", tmp_path / "other")
     assert "7 of 67" in message
     assert not (tmp_path / "other").exists()
@@ -152,7 +154,7 @@ def test_some_bad_pictures_are_skipped_and_many_stop_the_run(folder, tmp_path):
     )
 
 
-def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(folder, tmp_path):
+def test_a_leak_stops_the_run_and_is_recorded_if_allowed(folder, tmp_path):
     data = tmp_path / "parted"
     for split, names in (("train", range(14)), ("test", range(13, 20))):  # 013 lies in both
         for colour in ("blue", "green", "red"):
@@ -169,13 +171,13 @@ def test_a_leak_stops_the_run_with_names_and_is_recorded_when_allowed(folder, tm
     assert run_cli("train", data, "--epochs", 1, "--out", run, "--allow-leak")[0] == 0
     assert len(json.loads((run / "data.json").read_text())["leaks"]) == 3
     _, out, _ = run_cli("test", run)
-    assert "3 of 21 test pictures belong with pictures of another part" in out
+    assert "3 of 21 test images belong with images of another split" in out
     assert "Without them: accuracy" in out
     assert "What the audit found" in (run / "report.html").read_text()
     assert "allow_leak: true" in (run / "config.yaml").read_text()
 
 
-def test_odd_names(folder, tmp_path, monkeypatch):
+def test_unusual_file_names_work(folder, tmp_path, monkeypatch):
     for i, name in enumerate(
         ["with space.png", "ünïcödé 日本.png", "-dash.png", "a'b\"c<d>.png", "%s{}.png"]
     ):
@@ -191,7 +193,7 @@ def test_odd_names(folder, tmp_path, monkeypatch):
     assert "a'b\"c<d>" not in report
 
 
-def test_a_name_that_is_no_unicode_can_be_told(trained, tmp_path):
+def test_a_file_name_that_is_not_unicode_can_be_printed(trained, tmp_path):
     raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
     make_image(tmp_path / "x.png")
     os.rename(os.fsencode(tmp_path / "x.png"), raw)  # noqa: PTH104 - bytes
@@ -203,14 +205,14 @@ def test_a_name_that_is_no_unicode_can_be_told(trained, tmp_path):
     assert b"caf" in done.stdout
 
 
-def test_predicting_what_is_no_picture(trained, tmp_path):
+def test_predict_skips_files_that_are_no_images(trained, tmp_path):
     bad = tmp_path / "x.png"
     bad.write_bytes(b"")
-    assert "none of these pictures" in refused("predict", trained.path, bad)
+    assert "none of these images" in refused("predict", trained.path, bad)
     good = make_image(tmp_path / "good.png")
     code, out, _ = run_cli("predict", trained.path, bad, good)
     assert code == 0
     assert "skipped" in out
     assert str(good) in out
     (tmp_path / "empty").mkdir()
-    assert "no pictures" in refused("predict", trained.path, tmp_path / "empty")
+    assert "no images" in refused("predict", trained.path, tmp_path / "empty")

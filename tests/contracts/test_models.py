@@ -97,9 +97,9 @@ def test_maps_and_classifier_have_the_declared_shapes(name):
                 assert backbone.classifier(number).eval()(maps[-1]).shape == (2, number)
         assert len(maps) == len(backbone.channels) == len(backbone.strides)
         assert list(backbone.strides) == sorted(backbone.strides)
-        for found, width, stride in zip(maps, backbone.channels, backbone.strides, strict=True):
-            assert found.shape == (2, width, found.shape[2], found.shape[2])
-            assert max(1, size / stride - 3) <= found.shape[2] <= -(-size // stride)
+        for output, width, stride in zip(maps, backbone.channels, backbone.strides, strict=True):
+            assert output.shape == (2, width, output.shape[2], output.shape[2])
+            assert max(1, size / stride - 3) <= output.shape[2] <= -(-size // stride)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,7 +124,7 @@ def test_gradients_reach_every_weight(pair):
     """
     name, net = pair[0], copy.deepcopy(pair[1]).train()
     maps: list[torch.Tensor] = []
-    net.body[0].register_forward_hook(lambda module, images, found: maps.extend(found))
+    net.body[0].register_forward_hook(lambda module, images, output: maps.extend(output))
     outputs = [net(make_images(4, net)), *(maps if name.partition(":")[0] == "unet" else [])]
     torch.stack([output.square().sum() for output in outputs]).sum().backward()
     for weight, parameter in net.named_parameters():
@@ -203,6 +203,6 @@ def test_exported_to_onnx_it_gives_the_same_output(name, tmp_path):
         net, (images,), tmp_path / "net.onnx", dynamo=True, verbose=False, input_names=["images"]
     )
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
-    (found,) = session.run(None, {"images": images.numpy()})
+    (output,) = session.run(None, {"images": images.numpy()})
     with torch.no_grad():
-        np.testing.assert_allclose(found, net(images).numpy(), atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(output, net(images).numpy(), atol=1e-4, rtol=1e-4)

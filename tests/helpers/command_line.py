@@ -30,7 +30,7 @@ def run_cli(*words: object) -> tuple[int, str, str]:
 
 
 def refused(*words: object) -> str:
-    """The error of a command that must end with exit code 2; it is told in one line, what belongs to it is indented."""
+    """The message of a command that must exit with code 2: one line, details indented."""
     code, _, err = run_cli(*words)
     assert code == 2, err
     error = err[err.index("error: ") :]
@@ -40,5 +40,5 @@ def refused(*words: object) -> str:
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
-    """Intervals from few resamples, which of tiny runs take longer than all the rest."""
+    """Compute intervals from few resamples, which otherwise dominate the time of tiny runs."""
     patch.setitem(intervals.resampled.__kwdefaults__, "resamples", 40)

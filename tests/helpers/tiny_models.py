@@ -1,4 +1,4 @@
-"""Foundation models of a few thousand random weights, written as transformers and diffusers write them."""
+"""Foundation models with a few thousand random weights, as transformers and diffusers save them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def colours(seed: int = 0, shape: tuple[int, ...] = (40, 56, 3)) -> np.ndarray:
 
 
 def tokenizer(folder: Path, limit: int = 24, words: int = 0) -> None:
-    """Of letters: each is a token, and another one at a word's end. words: that are known besides"""
+    """A tokenizer of letters, with another token for each letter at the end of a word.
+
+    words: number of further words in the vocabulary.
+    """
     letters = [chr(code) for code in range(33, 127)]
     known = [
         "<|startoftext|>",
@@ -86,10 +89,22 @@ def sam(folder: Path) -> Any:
     }
     decoder = {"hidden_size": 8, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.SamConfig(
-        vision_config={**vision, "image_size": SIDE, "patch_size": 8, "window_size": 4, "global_attn_indexes": [1], "num_pos_feats": 4},
-        prompt_encoder_config={"hidden_size": 8, "image_size": SIDE, "patch_size": 8, "mask_input_channels": 4},
+        vision_config={
+            **vision,
+            "image_size": SIDE,
+            "patch_size": 8,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+            "num_pos_feats": 4,
+        },
+        prompt_encoder_config={
+            "hidden_size": 8,
+            "image_size": SIDE,
+            "patch_size": 8,
+            "mask_input_channels": 4,
+        },
         mask_decoder_config={**decoder, "iou_head_hidden_dim": 8, "iou_head_depth": 2},
-    )  # fmt: skip
+    )
     net = transformers.SamModel(config)
     net.save_pretrained(folder)
     transformers.SamImageProcessor(
@@ -139,9 +154,9 @@ def sam2(folder: Path) -> Any:
 
 
 def vit(folder: Path, kind: str = "vit") -> Any:
-    """Of "vit" the one with a classifier on it, as most are published."""
+    """A vision transformer; "vit" has a classifier, as most published ones do."""
     torch.manual_seed(0)
-    given = {
+    options = {
         "hidden_size": 16,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
@@ -150,20 +165,20 @@ def vit(folder: Path, kind: str = "vit") -> Any:
     }
     if kind == "vit":
         net = transformers.ViTForImageClassification(
-            transformers.ViTConfig(intermediate_size=32, **given)
+            transformers.ViTConfig(intermediate_size=32, **options)
         )
     elif kind == "dinov2":
-        net = transformers.Dinov2Model(transformers.Dinov2Config(mlp_ratio=2, **given))
+        net = transformers.Dinov2Model(transformers.Dinov2Config(mlp_ratio=2, **options))
     else:
         net = transformers.Dinov2WithRegistersModel(
-            transformers.Dinov2WithRegistersConfig(num_register_tokens=2, mlp_ratio=2, **given)
+            transformers.Dinov2WithRegistersConfig(num_register_tokens=2, mlp_ratio=2, **options)
         )
     net.save_pretrained(folder)
     return net.eval()
 
 
 def diffusion(folder: Path) -> None:
-    """A whole Stable Diffusion pipeline, of 16 px."""
+    """A complete Stable Diffusion pipeline for images of 16 px."""
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)
     unet = diffusers.UNet2DConditionModel(
@@ -188,13 +203,13 @@ def diffusion(folder: Path) -> None:
     )
     scheduler = diffusers.DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     words = transformers.CLIPTextModel(transformers.CLIPTextConfig(**text_config()))
-    for split, made in {
+    for component, net in {
         "unet": unet,
         "vae": vae,
         "scheduler": scheduler,
         "text_encoder": words,
     }.items():
-        made.save_pretrained(folder / split)
+        net.save_pretrained(folder / component)
     tokenizer(folder / "tokenizer")
     index = {
         "_class_name": "StableDiffusionPipeline",

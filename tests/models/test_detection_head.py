@@ -224,22 +224,25 @@ def by_loops(logits, distances, output: FcosOutput, rows, assigned) -> float:
     """The total loss of one image in plain float64."""
     box, quality = assigned.box.tolist(), assigned.quality.double().tolist()
     mass = [
-        sum(q for own, q in zip(box, quality, strict=True) if own == m) for m in range(len(rows))
+        sum(q for index, q in zip(box, quality, strict=True) if index == m)
+        for m in range(len(rows))
     ]
     empty = 1 / max(1.0, sum(mass) / len(mass))
     total = 0.0
-    for place, own in enumerate(box):
+    for place, index in enumerate(box):
         for k in range(CLASSES):
-            score = quality[place] if own >= 0 and rows[own][4] == k else 0.0
+            score = quality[place] if index >= 0 and rows[index][4] == k else 0.0
             z = logits[place, k]
             entropy = max(z, 0) - z * score + np.log1p(np.exp(-abs(z)))
-            weight = empty if own < 0 else 1 / max(1.0, mass[own])
+            weight = empty if index < 0 else 1 / max(1.0, mass[index])
             total += CLASS_WEIGHT * weight * abs(score - 1 / (1 + np.exp(-z))) ** FOCUS * entropy
-        if own >= 0:
+        if index >= 0:
             (x, y), stride = output.centres[place].tolist(), float(output.strides[place])
             left, top, right, bottom = distances[place] * stride
             corners = (x - left, y - top, x + right, y + bottom)
-            total += BOX_WEIGHT * (1 - giou(corners, rows[own][:4])) * quality[place] / mass[own]
+            total += (
+                BOX_WEIGHT * (1 - giou(corners, rows[index][:4])) * quality[place] / mass[index]
+            )
     return total
 
 

@@ -33,10 +33,10 @@ def test_any_backbone_predicts_a_velocity_for_each_pixel(name, size, channels):
     model = built(name, size, channels)
     x = torch.randn(2, channels, size, size)
     layout = model.spatial_conditioning(torch.zeros(2, 5, dtype=torch.int64), x.shape[2:])
-    found = model.velocity(x, torch.tensor([0.0, 1.0]), layout)
-    assert found.shape == x.shape
-    assert found.dtype == torch.float32
-    assert torch.isfinite(found).all()
+    output = model.velocity(x, torch.tensor([0.0, 1.0]), layout)
+    assert output.shape == x.shape
+    assert output.dtype == torch.float32
+    assert torch.isfinite(output).all()
 
 
 def test_timestep_words_and_their_order_change_the_velocity():
@@ -112,6 +112,6 @@ def test_guidance_extrapolates_towards_the_prompt():
 
 def test_pixels_are_bytes():
     net = flow(lambda x, t, conditioning: x)
-    found = to_pixels(net, torch.tensor([-9.0, 0.0, 0.5, 9.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2))
-    assert found.shape == (4, 2, 2, 3)
-    assert found[:, 0, 0, 0].tolist() == [0, 100, 125, 255]
+    output = to_pixels(net, torch.tensor([-9.0, 0.0, 0.5, 9.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2))
+    assert output.shape == (4, 2, 2, 3)
+    assert output[:, 0, 0, 0].tolist() == [0, 100, 125, 255]

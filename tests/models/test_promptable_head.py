@@ -29,14 +29,14 @@ def built(name: str = "tiny_encoder", size: int = 64, channels: int = 3) -> Prom
     return PromptableHead(models.build(name, channels=channels, size=size)).eval()
 
 
-def prompts(count: int, size: tuple[int, int], **given: torch.Tensor) -> Prompts:
+def prompts(count: int, size: tuple[int, int], **fields: torch.Tensor) -> Prompts:
     plain = {
         "rows": torch.zeros(count, dtype=torch.int64),
         "clicks": torch.full((count, 1, 3), NO_CLICK),
         "boxes": torch.zeros(count, 4),
         "masks": torch.zeros(count, *size),
     }
-    return Prompts(**{**plain, **given})
+    return Prompts(**{**plain, **fields})
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def prompts(count: int, size: tuple[int, int], **given: torch.Tensor) -> Prompts
 def test_masks_are_as_large_as_their_image(name, size):
     net = built(name)
     if not net.backbone.flexible and size != (64, 64):
-        pytest.skip("this backbone takes pictures of one size")
+        pytest.skip("this backbone takes images of one size")
     prediction = net.decode(
         net.encode(torch.randn(2, 3, *size)), prompts(3, size, rows=torch.tensor([0, 1, 1]))
     )
@@ -68,8 +68,8 @@ def test_each_prompt_is_independent_of_the_batch():
     together = net.decode(
         net.encode(images), prompts(2, (64, 64), rows=torch.arange(2), clicks=clicks)
     )
-    for row, own in enumerate((clicks[:1], clicks[1:, :1])):
-        alone = net.decode(net.encode(images[row : row + 1]), prompts(1, (64, 64), clicks=own))
+    for row, one in enumerate((clicks[:1], clicks[1:, :1])):
+        alone = net.decode(net.encode(images[row : row + 1]), prompts(1, (64, 64), clicks=one))
         assert torch.allclose(alone.masks[0], together.masks[row], atol=1e-4)
         assert torch.allclose(alone.iou_logits[0], together.iou_logits[row], atol=1e-4)
 
@@ -84,7 +84,7 @@ def test_every_kind_of_prompt_changes_the_prediction(kind):
         "boxes": {"boxes": torch.tensor([[10.0, 10, 30, 40]])},
         "masks": {"masks": torch.randn(1, 64, 64)},
     }[kind]
-    before, after = (net.decode(maps, prompts(1, (64, 64), **own)).masks for own in ({}, prompt))
+    before, after = (net.decode(maps, prompts(1, (64, 64), **one)).masks for one in ({}, prompt))
     assert not torch.allclose(before, after, atol=1e-5)
 
 

@@ -148,7 +148,7 @@ def test_its_maps_reach_from_the_coarsest_to_half_the_images_size(strides, expec
             for width, stride in zip(channels, strides, strict=True)
         ]
     )
-    assert decoder.channels == tuple(found.shape[1] for found in maps)
+    assert decoder.channels == tuple(output.shape[1] for output in maps)
     assert decoder.channels[-1] == channels[-1]  # the coarsest is unchanged
     assert all(MIN_WIDTH <= width <= MAX_WIDTH for width in decoder.channels[:-1])
 
@@ -159,7 +159,7 @@ def test_every_map_affects_the_output_except_earlier_ones_of_a_stride():
     maps = [torch.randn(1, width, side, side) for width, side in ((4, 8), (4, 4), (6, 4), (8, 2))]
     before = head(maps)
     for level in range(4):
-        changed = [found + (row == level) for row, found in enumerate(maps)]
+        changed = [output + (row == level) for row, output in enumerate(maps)]
         assert torch.equal(head(changed), before) == (level == 1)
 
 
@@ -187,9 +187,9 @@ def test_smaller_logits_are_enlarged_about_the_centre():
         def forward(self, _images):
             return ramp
 
-    found = SegmentationModel(Ramp(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
+    output = SegmentationModel(Ramp(), torch.nn.Identity()).eval()(torch.zeros(1, 3, 16, 32))
     expected = ((torch.arange(32) + 0.5) / 4 - 0.5).clamp(0, 7)
-    torch.testing.assert_close(found, expected.expand(1, 1, 16, 32))
+    torch.testing.assert_close(output, expected.expand(1, 1, 16, 32))
 
 
 # --- losses
@@ -252,10 +252,10 @@ def test_the_losses_equal_a_loop_over_pixels(
 ):
     logits, target = example(seed, batch, classes, height, width, ignored)
     weights = [k + 0.5 for k in range(classes)] if weighted else None
-    found = pixel_losses(logits, target, None if weights is None else torch.tensor(weights))
+    output = pixel_losses(logits, target, None if weights is None else torch.tensor(weights))
     entropy, dice = by_loops(logits, target, weights)
-    assert found["focal"].item() == pytest.approx(entropy, rel=1e-5, abs=1e-6)
-    assert found["dice"].item() == pytest.approx(dice, rel=1e-5, abs=1e-6)
+    assert output["focal"].item() == pytest.approx(entropy, rel=1e-5, abs=1e-6)
+    assert output["dice"].item() == pytest.approx(dice, rel=1e-5, abs=1e-6)
 
 
 def test_without_focus_it_is_torchs_cross_entropy_of_each_image(monkeypatch):

@@ -40,7 +40,7 @@ def test_maps_have_the_declared_shapes_for_pyramids_windows_and_patches(name):
     backbone = models.build(f"timm:{name}", channels=1, size=64).eval()
     maps = backbone(torch.zeros(2, 1, 64, 64))
     promised = zip(backbone.channels, backbone.strides, strict=True)
-    assert [tuple(found.shape) for found in maps] == [
+    assert [tuple(output.shape) for output in maps] == [
         (2, width, 64 // s, 64 // s) for width, s in promised
     ]
 

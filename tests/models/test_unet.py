@@ -118,7 +118,7 @@ def test_the_name_sets_width_and_depth(width, depth):
             maps = backbone.eval()(torch.zeros(1, 5, 2**depth, 2**depth))
         assert backbone.channels == tuple(width * 2**level for level in range(depth + 1))
         assert backbone.strides == tuple(2**level for level in range(depth + 1))
-        assert [tuple(found.shape[1:]) for found in maps] == [
+        assert [tuple(output.shape[1:]) for output in maps] == [
             (width * 2**level, 2 ** (depth - level), 2 ** (depth - level))
             for level in range(depth + 1)
         ]

@@ -83,8 +83,8 @@ def test_outputs_out_of_range_give_scores_from_0_to_1_and_no_inverted_box():
 def test_encoded_objects_are_decoded_at_their_position():
     rows = [(3, 4, 26, 40, 1), (40, 8, 60, 52, 2), (0, 60, 10, 70, 0)]
     corners, scores = perfect_output(rows).candidates()
-    found = (scores > 0.5).nonzero()[:, 1:].tolist()
-    assert sorted([*corners[0, place].round().int().tolist(), k] for place, k in found) == sorted(
+    decoded = (scores > 0.5).nonzero()[:, 1:].tolist()
+    assert sorted([*corners[0, place].round().int().tolist(), k] for place, k in decoded) == sorted(
         map(list, rows)
     )
 

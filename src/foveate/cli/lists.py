@@ -23,20 +23,16 @@ def models() -> None:
     """List the models."""
     from foveate import models
 
-    ConsoleReporter().table(
-        ("model", "min size", "description", "paper"),
-        [(m.name, f"{m.min_size} px", m.summary, m.paper) for m in models.all()],
-    )
+    rows = [(m.name, f"{m.min_size} px", m.summary, m.paper) for m in models.all()]
+    ConsoleReporter().table(("model", "min size", "description", "paper"), sorted(rows))
 
 
 def tasks() -> None:
     """List the tasks."""
     from foveate import tasks
 
-    ConsoleReporter().table(
-        ("task", "metric", "description"),
-        [(t.name, t.primary_metric, t.description) for t in tasks.all().values()],
-    )
+    rows = [(t.name, t.primary_metric, t.description) for t in tasks.all().values()]
+    ConsoleReporter().table(("task", "metric", "description"), rows)
 
 
 def datasets(
@@ -60,7 +56,7 @@ def cache(
     reporter, folder = ConsoleReporter(), store.root()
     try:
         if clear:
-            reporter.info(f"{store.in_words(store.clear())} freed in {folder}")
+            reporter.info(f"{store.format_bytes(store.clear())} freed in {folder}")
             return
         entries = store.entries()
     except OSError as error:
@@ -70,11 +66,11 @@ def cache(
         return
     reporter.table(
         ("dataset", "images", "size", "on disk", "last used"),
-        [store.row(entry) for entry in entries],
+        [store.to_row(entry) for entry in entries],
     )
-    total, limit = sum(entry.size for entry in entries), store.most_bytes()
+    total, limit = sum(entry.size for entry in entries), store.max_bytes()
     reporter.info(
-        f"\n{store.in_words(total)} of at most {store.in_words(limit)} used; "
+        f"\n{store.format_bytes(total)} of at most {store.format_bytes(limit)} used; "
         "set FOVEATE_CACHE_GB to change the limit"
     )
     reporter.info(f"in {folder}; set FOVEATE_CACHE to change the folder")

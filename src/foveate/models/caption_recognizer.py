@@ -22,20 +22,20 @@ class CaptionRecognizer(nn.Module):
     Args:
         backbone: The backbone.
         words: Number of words in the vocabulary.
-        longest: L, the number of words in the longest caption.
+        max_length: L, the number of words in the longest caption.
         size: Side of the images in pixels.
         channels: Channels of the images.
     """
 
-    def __init__(self, backbone: Backbone, words: int, longest: int, size: int, channels: int):
+    def __init__(self, backbone: Backbone, words: int, max_length: int, size: int, channels: int):
         super().__init__()
-        self.longest, self.backbone = longest, backbone
+        self.max_length, self.backbone = max_length, backbone
         training = backbone.training
         with torch.no_grad():
             last = backbone.eval()(torch.zeros(1, channels, size, size))[-1]
         backbone.train(training)
         self.features = nn.Sequential(nn.Flatten(), nn.Linear(last[0].numel(), FEATURES), nn.ReLU())
-        self.slots = nn.Linear(FEATURES, longest * _SLOT_WIDTH)
+        self.slots = nn.Linear(FEATURES, max_length * _SLOT_WIDTH)
         self.words = nn.Linear(_SLOT_WIDTH, words + 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,5 +48,5 @@ class CaptionRecognizer(nn.Module):
             Logits (B, L, words + 1), where index 0 means no word, and features (B, FEATURES).
         """
         features = self.features(self.backbone(images)[-1])
-        slots = self.slots(features).unflatten(1, (self.longest, _SLOT_WIDTH)).relu()
+        slots = self.slots(features).unflatten(1, (self.max_length, _SLOT_WIDTH)).relu()
         return self.words(slots), features

@@ -99,7 +99,7 @@ class TextEncoder:
         """Encode texts; those that are too long are truncated.
 
         Returns:
-            (N, L, E) tokens, with zeros after a text's end; L is the max_length of these texts. An
+            (N, L, E) tokens, with zeros after a text's end; L is that of the longest text. An
             empty text is all zeros.
         """
         features = self._features(texts)

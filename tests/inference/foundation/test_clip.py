@@ -57,11 +57,11 @@ def test_with_one_template_the_scores_equal_the_librarys(clip, monkeypatch):
 def test_templates_are_averaged_as_directions(clip):
     folder, net = clip
     model = foundation.open(f"clip:{folder}", classes=["cat", "dog"])
-    found = direct(
+    output = direct(
         folder, net, [one.format(name) for name in ("cat", "dog") for one in clips.TEMPLATES]
     )
-    features = torch.nn.functional.normalize(found.text_embeds.reshape(2, -1, 12).mean(1), dim=1)
-    expected = (net.logit_scale.exp() * found.image_embeds @ features.T).softmax(1)
+    features = torch.nn.functional.normalize(output.text_embeds.reshape(2, -1, 12).mean(1), dim=1)
+    expected = (net.logit_scale.exp() * output.image_embeds @ features.T).softmax(1)
     scores = torch.tensor(np.stack([one.scores for one in model.predict_images(IMAGES)])).float()
     torch.testing.assert_close(scores, expected)
 
@@ -70,16 +70,16 @@ def test_templates_are_averaged_as_directions(clip):
 def test_text_features_and_tokens_equal_the_librarys(clip):
     folder, net = clip
     encoder, texts = Clip(folder), ["a cat", "a black dog there", ""]
-    found = encoder.encode_texts(texts)
+    output = encoder.encode_texts(texts)
     inputs = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)(
         texts, padding=True, return_tensors="pt"
     )
     expected = net.text_model(**inputs).last_hidden_state
-    torch.testing.assert_close(found.tokens, expected)
-    torch.testing.assert_close(found.features, net.get_text_features(**inputs).pooler_output)
-    assert found.mask.sum(1).tolist() == [4, 16, 2]
+    torch.testing.assert_close(output.tokens, expected)
+    torch.testing.assert_close(output.features, net.get_text_features(**inputs).pooler_output)
+    assert output.mask.sum(1).tolist() == [4, 16, 2]
     alone = encoder.encode_texts(texts[:1])
-    torch.testing.assert_close(found.tokens[0, :4], alone.tokens[0])
+    torch.testing.assert_close(output.tokens[0, :4], alone.tokens[0])
     assert not any(weight.requires_grad for weight in encoder.net.parameters())
 
 
@@ -109,7 +109,8 @@ def test_the_commands_predict_and_label_for_training(clip, colours, tmp_path, mo
     assert first["probability"] >= 0.5
     assert f"{first['path']}  {first['class']}" in out_text
     out = tmp_path / "proposed"
-    code, _, err = run_cli("label", unlabelled, "--with", name, "--classes", "cat,dog", "--out", out)
+    words = ("--with", name, "--classes", "cat,dog", "--out", out)
+    code, _, err = run_cli("label", unlabelled, *words)
     assert code == 0, err
     predictions = {one["path"].rpartition("/")[2]: one["class"] for one in written["predictions"]}
     with out.with_name("proposed.proposals.csv").open(newline="") as file:
@@ -156,7 +157,7 @@ def test_references_are_recognised_by_their_form(tmp_path):
 
 
 def test_options_of_foundation_models_are_refused_for_runs(trained, tmp_path):
-    assert "a run knows its own classes" in refused(
+    assert "a run has its own classes" in refused(
         "predict", trained.path, tmp_path, "--classes", "a,b"
     )
     assert "--download" in refused("predict", trained.path, tmp_path, "--download")

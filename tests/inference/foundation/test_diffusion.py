@@ -28,14 +28,14 @@ def test_images_equal_those_of_diffusers(diffusion, model):
         diffusion[0], low_cpu_mem_usage=False
     )
     pipeline.set_progress_bar_config(disable=True)
-    found = model.images(["a cat", "a dog"], seed=3, steps=3, guidance=4.0)
+    generated = model.images(["a cat", "a dog"], seed=3, steps=3, guidance=4.0)
     for number, text in enumerate(["a cat", "a dog"]):
         options = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np"}
         (expected,) = pipeline(text, generator=generator(3, f"{text}#0"), **options).images
-        assert found[number].shape == (16, 16, 3)
-        assert found[number].dtype == np.uint8
-        assert np.array_equal(found[number], np.rint(expected * 255).astype(np.uint8))
-        assert found[number].std() > 5
+        assert generated[number].shape == (16, 16, 3)
+        assert generated[number].dtype == np.uint8
+        assert np.array_equal(generated[number], np.rint(expected * 255).astype(np.uint8))
+        assert generated[number].std() > 5
 
 
 def test_an_image_depends_on_text_seed_and_number_only(model):
@@ -78,9 +78,9 @@ def test_the_command_writes_images_a_sheet_and_a_strip(diffusion, model, tmp_pat
 
 def test_the_defaults_are_the_models(model, monkeypatch):
     monkeypatch.setattr(diffusions, "STEPS", 2)
-    found = model.images(["a cat"])
-    assert np.array_equal(found, model.images(["a cat"], guidance=7.5, steps=2))
-    assert not np.array_equal(found, model.images(["a cat"], guidance=1.0, steps=2))
+    generated = model.images(["a cat"])
+    assert np.array_equal(generated, model.images(["a cat"], guidance=7.5, steps=2))
+    assert not np.array_equal(generated, model.images(["a cat"], guidance=1.0, steps=2))
 
 
 def test_the_command_refuses_invalid_texts_options_and_models(diffusion, clip, trained, tmp_path):

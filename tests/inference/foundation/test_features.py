@@ -29,15 +29,15 @@ def test_maps_contain_the_librarys_tokens(kind, tmp_path):
     backbone = models.build(f"hf:{tmp_path}", channels=3, size=32, weights=tmp_path).eval()
     images = torch.randn(2, 3, 32, 32)
     expected = net(images).last_hidden_state
-    (found,) = backbone(images)
+    (output,) = backbone(images)
     assert backbone.channels == (32,)
     assert backbone.strides == (8,)
-    assert found.shape == (2, 32, 4, 4)
+    assert output.shape == (2, 32, 4, 4)
     others = 3 if kind == "dinov2_with_registers" else 1
     torch.testing.assert_close(
-        found[:, :16].flatten(2).transpose(1, 2), expected[:, others:], atol=1e-5, rtol=1e-5
+        output[:, :16].flatten(2).transpose(1, 2), expected[:, others:], atol=1e-5, rtol=1e-5
     )
-    torch.testing.assert_close(found[:, 16:, 1, 2], expected[:, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output[:, 16:, 1, 2], expected[:, 0], atol=1e-5, rtol=1e-5)
     (other,) = backbone(torch.randn(1, 3, 50, 24))  # of another size and aspect
     assert other.shape == (1, 32, 6, 3)
 

@@ -42,13 +42,13 @@ def direct(net, processor, **prompts):
     for key in ("input_points", "input_boxes"):
         if key in inputs:
             arguments[key] = inputs[key].float()
-    found = net(**arguments, multimask_output=True)
+    output = net(**arguments, multimask_output=True)
     sizes = [inputs["original_sizes"]] + (
         [inputs["reshaped_input_sizes"]] if "reshaped_input_sizes" in inputs else []
     )
-    (masks,) = processor.image_processor.post_process_masks([found.pred_masks[0]], *sizes)
-    order = found.iou_scores[0, 0].sort(descending=True).indices
-    return masks[0][order].numpy(), found.iou_scores[0, 0][order]
+    (masks,) = processor.image_processor.post_process_masks([output.pred_masks[0]], *sizes)
+    order = output.iou_scores[0, 0].sort(descending=True).indices
+    return masks[0][order].numpy(), output.iou_scores[0, 0][order]
 
 
 def test_clicks_and_boxes_give_the_librarys_masks(known):
@@ -58,10 +58,10 @@ def test_clicks_and_boxes_give_the_librarys_masks(known):
         net, processor, input_points=[[[[30, 20], [5, 7]]]], input_labels=[[[1, 0]]]
     )
     prediction = predictor.predict_batch([[(30, 20, True), (5, 7, False)]], [None])
-    found = np.stack([predictor.to_masks(prediction.masks[:, number])[0] for number in range(3)])
-    assert found.shape == (3, 40, 56)
-    assert 0 < found.mean() < 1
-    assert np.array_equal(found, masks)
+    output = np.stack([predictor.to_masks(prediction.masks[:, number])[0] for number in range(3)])
+    assert output.shape == (3, 40, 56)
+    assert 0 < output.mean() < 1
+    assert np.array_equal(output, masks)
     torch.testing.assert_close(
         prediction.iou_logits[0].sigmoid(), estimates.clamp(1e-6, 1 - 1e-6), atol=1e-5, rtol=1e-5
     )
@@ -83,7 +83,7 @@ def test_the_last_prediction_is_an_input_of_the_next(known):
         return_tensors="pt",
     )
     with torch.no_grad():
-        found = net(
+        output = net(
             pixel_values=inputs["pixel_values"],
             input_points=inputs["input_points"].float(),
             input_labels=inputs["input_labels"],
@@ -91,7 +91,7 @@ def test_the_last_prediction_is_an_input_of_the_next(known):
         )
     predictor.click(5, 7, inside=False)
     torch.testing.assert_close(
-        predictor.logits[0], found.pred_masks[0, 0, found.iou_scores[0, 0].argmax()]
+        predictor.logits[0], output.pred_masks[0, 0, output.iou_scores[0, 0].argmax()]
     )
     mask = np.zeros(IMAGE.shape[:2], bool)
     mask[10:20, 10:30] = True
@@ -147,7 +147,7 @@ def test_the_command_takes_prompts_and_writes_predictions(known, tmp_path):
 
 
 def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monkeypatch):
-    monkeypatch.setattr(promptable, "SURE", 0.0)  # random weights are sure of nothing
+    monkeypatch.setattr(promptable, "SURE", 0.0)  # random weights give low scores
     monkeypatch.setattr(promptable, "GRID", 3)
     unlabelled = tmp_path / "unlabelled"
     unlabelled.mkdir()
@@ -155,7 +155,8 @@ def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monk
         Image.fromarray(tiny_models.colours(number, (30, 40, 1))[..., 0]).save(
             unlabelled / f"{number}.png"
         )
-    code, text, err = run_cli("label", unlabelled, "--with", known[0], "--out", tmp_path / "proposed")
+    words = ("--with", known[0], "--out", tmp_path / "proposed")
+    code, text, err = run_cli("label", unlabelled, *words)
     assert code == 0, err
     assert "2 images labelled" in text
     assert (
@@ -193,11 +194,11 @@ def test_the_image_model_is_loaded_from_a_video_model(sam2, tmp_path):
         {**state, "memory_attention.layer_norm.weight": torch.ones(32)},
         tmp_path / "video" / "model.safetensors",
     )
-    found = [
+    output = [
         foundation.open(f"sam2:{at}").set_image(IMAGE).click(30, 20)
         for at in (sam2[0], tmp_path / "video")
     ]
-    assert np.array_equal(*found)
+    assert np.array_equal(*output)
 
 
 def test_a_processor_of_another_size_is_refused(tmp_path):

@@ -11,7 +11,7 @@ import torch
 import foveate as fv
 from foveate.errors import RunError, SettingError
 from foveate.models import text_encoder as encoders
-from foveate.models.heads.flow_matching import TextConditioner
+from foveate.models.heads.text_conditioning import TextConditioner
 from foveate.models.text_encoder import TextEncoder
 from foveate.training import checkpoint, fit
 from foveate.training.loop import steps
@@ -58,11 +58,11 @@ def run(data, encoder_folder, tmp_path_factory):
 def test_tokens_equal_the_librarys_and_the_padding_is_zero(clip):
     folder, net = clip
     encoder, texts = TextEncoder.of(f"clip:{folder}"), ["a cat", "", "a black dog there", "a cat"]
-    found = encoder.read(texts)
-    assert found.shape == (4, 16, 16)
-    assert found.dtype == np.float32
+    encoded = encoder.read(texts)
+    assert encoded.shape == (4, 16, 16)
+    assert encoded.dtype == np.float32
     tokenizer = tiny_models.transformers.CLIPTokenizer.from_pretrained(folder)
-    for row, text in zip(found, texts, strict=True):
+    for row, text in zip(encoded, texts, strict=True):
         expected = (
             net.text_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0].numpy()
             if text
@@ -70,7 +70,7 @@ def test_tokens_equal_the_librarys_and_the_padding_is_zero(clip):
         )
         np.testing.assert_allclose(row[: len(expected)], np.reshape(expected, (-1, 16)), atol=1e-5)
         assert not row[len(expected) :].any()
-    assert np.array_equal(found[0], found[3])
+    assert np.array_equal(encoded[0], encoded[3])
     assert encoder.read([""]).shape == (1, 1, 16)
     assert encoder.read([]).shape == (0, 1, 16)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foveate.models.backbone import Backbone
-from foveate.models.heads.flow_matching import FilmResidual
+from foveate.models.film import FilmResidual
 from foveate.models.registry import Model, Recipe, Weights
 
 WIDTHS = (64, 128)

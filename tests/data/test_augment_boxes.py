@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foveate.annotations import Boxes
 from foveate.data.augment.boxes import MIN_VISIBLE, BoxAugment
-from foveate.data.images import PADDING
+from foveate.data.resizing import PADDING
 from foveate.data.rng import SampleRNG, sample_keys
 
 SIDE = 96

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("place")
 def test_what_is_kept_is_what_was_decoded(place, tmp_path, decoded, shape, count):
     whole = files(tmp_path / "data", [noise(*shape, seed=i) for i in range(count)])
     first, ticks = decoding.decode(whole, 4), []
-    again = decoding.decode(whole, 4, tick=lambda *seen: ticks.append(seen))
+    again = decoding.decode(whole, 4, on_progress=lambda *seen: ticks.append(seen))
     assert decoded == [count]
     assert ticks == [(count, count)]
     same(first, again)
@@ -135,9 +135,9 @@ def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     decoding.decode(whole, 4)
     whole[1].source.path.unlink()
-    images = decoding.decode(whole, 4, most_skipped=0.5)
+    images = decoding.decode(whole, 4, max_skipped=0.5)
     assert [(s.id, s.reason) for s in images.dataset.skipped] == [
-        ("001.png", "a picture is expected, but there is no such file")
+        ("001.png", "an image is expected, but there is no such file")
     ]
 
 
@@ -155,7 +155,7 @@ def test_names_truths_and_parts_are_the_sets_own_not_the_caches(tmp_path, decode
 
 def test_grey_pictures_before_colour_are_widened_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "foveate.data.cache.file._STEP", 1000
+        "foveate.data.cache.file._COPY_BYTES", 1000
     )  # so that there are many steps, and a last one that is shorter
     arrays = [noise(9, 9, 1, seed=i) for i in range(150)] + [
         noise(9, 9, 3),
@@ -173,9 +173,9 @@ def test_an_unreadable_picture_is_remembered_but_tried_again(place, tmp_path, de
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     good = whole[0].source.path.read_bytes()
     whole[0].source.path.write_bytes(b"x")
-    first = decoding.decode(whole, 4, most_skipped=0.5)
+    first = decoding.decode(whole, 4, max_skipped=0.5)
     assert [s.id for s in first.dataset.skipped] == ["000.png"]
-    same(first, decoding.decode(whole, 4, most_skipped=0.5))
+    same(first, decoding.decode(whole, 4, max_skipped=0.5))
     assert decoded == [3]
     with pytest.raises(DataError, match="1 of 3 samples cannot be used"):
         decoding.decode(whole, 4)
@@ -194,7 +194,7 @@ def test_a_set_of_which_nothing_can_be_read_is_not_kept(place, tmp_path):
     whole[0].source.path.write_bytes(b"x")
     for _ in range(2):
         with pytest.raises(DataError, match="1 of 1"):
-            decoding.decode(whole, 4, most_skipped=1.0)
+            decoding.decode(whole, 4, max_skipped=1.0)
         assert kept(place) == []
 
 

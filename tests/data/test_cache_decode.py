@@ -67,7 +67,7 @@ def test_the_unreadable_are_skipped_with_a_reason_up_to_a_share(tmp_path):
     ]
     whole = Dataset("set", "classification", ("a", "b"), samples)
     ticks = []
-    images = decoding.decode(whole, 8, tick=lambda *seen: ticks.append(seen))
+    images = decoding.decode(whole, 8, on_progress=lambda *seen: ticks.append(seen))
     assert [skipped.id for skipped in images.dataset.skipped] == ["07.png"]
     assert [sample.id for sample in images.dataset] == [f"{i:02}.png" for i in range(40) if i != 7]
     assert np.array_equal(images.pixels[7], decode(tmp_path / "08.png"))
@@ -77,13 +77,13 @@ def test_the_unreadable_are_skipped_with_a_reason_up_to_a_share(tmp_path):
     with pytest.raises(DataError, match="4 of 40") as refused:
         decoding.decode(whole, 8)
     assert "--allow-skipped" in str(refused.value)
-    assert len(decoding.decode(whole, 8, most_skipped=1.0).hashes) == 36
+    assert len(decoding.decode(whole, 8, max_skipped=1.0).hashes) == 36
 
 
 def test_nothing_readable_is_refused_even_when_skipping_is_allowed(tmp_path):
     samples = [Sample("a", FileSource(tmp_path / "a.png"), Label(0))]
     with pytest.raises(DataError, match="1 of 1"):
-        decoding.decode(Dataset("set", "classification", ("a",), samples), 8, most_skipped=1.0)
+        decoding.decode(Dataset("set", "classification", ("a",), samples), 8, max_skipped=1.0)
 
 
 def test_the_natural_size_is_the_median_of_the_longer_sides():

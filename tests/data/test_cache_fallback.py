@@ -33,11 +33,11 @@ def test_a_cache_within_the_data_is_refused(tmp_path, monkeypatch, inside):
 def falls_back(whole, place, *words):
     """The set is decoded all the same, that is told once, and nothing is left in the place."""
     told = []
-    images = decoding.decode(whole, 4, tell=told.append)
+    images = decoding.decode(whole, 4, on_message=told.append)
     assert np.array_equal(images.pixels, in_memory(whole, 4).pixels)
     assert images.image_stats["format"].tolist() == ["PNG"] * len(whole)
     assert len(told) == 1, told
-    assert told[0].startswith("decoded pictures stay in memory and are not kept for later: ")
+    assert told[0].startswith("decoded images stay in memory and are not cached for later: ")
     for word in words:
         assert word in told[0]
     assert not place.is_dir() or kept(place) == []
@@ -55,11 +55,11 @@ def test_grey_pictures_need_a_third_of_the_room(place, tmp_path, monkeypatch):
     whole = files(tmp_path / "data", [noise(60, 60, 1, seed=i) for i in range(3)])
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0.00002")
     told = []
-    decoding.decode(whole, 60, tell=told.append)
+    decoding.decode(whole, 60, on_message=told.append)
     assert told == []
     assert len(kept(place)) == 1
     falls_back_colour = files(tmp_path / "colour", [noise(60, 60, 3, seed=i) for i in range(3)])
-    decoding.decode(falls_back_colour, 60, tell=told.append)
+    decoding.decode(falls_back_colour, 60, on_message=told.append)
     assert "the cache may take 20.0 kB" in told[0]
 
 
@@ -126,7 +126,7 @@ def test_a_place_where_nobody_may_write_is_told_and_what_is_there_is_used(
     monkeypatch.setattr(os, "utime", refused)
     same(first, decoding.decode(whole, 4))
     told = []
-    decoding.decode(other, 4, tell=told.append)
+    decoding.decode(other, 4, on_message=told.append)
     assert "cannot be used (Permission denied)" in told[0]
     assert decoded == [3, 4]
 
@@ -135,9 +135,9 @@ def test_pictures_that_fit_neither_disk_nor_memory_are_refused(place, tmp_path, 
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(3)])
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0")
     (tmp_path / "meminfo").write_text("MemTotal: 8 kB\nMemAvailable:      6 kB\n")
-    monkeypatch.setattr(decoding, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(decoding, "_MEMINFO", tmp_path / "meminfo")
     with pytest.raises(
-        DataError, match=r"the 3 decoded pictures take .*, too much for the 6\.1 kB of free memory"
+        DataError, match=r"the 3 decoded images take .*, too much for the 6\.1 kB of free memory"
     ) as caught:
         decoding.decode(whole, 4)
     assert "FOVEATE_CACHE_GB" in str(caught.value.remedy)

@@ -41,15 +41,15 @@ def test_the_file_holds_what_was_added(tmp_path):
     image_stats = np.zeros(5, IMAGE_STATS)
     image_stats["height"] = range(5)
     hashes = rng.bytes(16 * 5)
-    with (tmp_path / "x.pictures").open("w+b") as file:
-        writer = file.Writer(file.fileno(), 9, 4, 3)
+    with (tmp_path / "x.pictures").open("w+b") as opened:
+        writer = file.Writer(opened.fileno(), 9, 4, 3)
         writer.add(pixels[:2], hashes[:32], image_stats[:2])
         writer.add(pixels[2:], hashes[32:], image_stats[2:])
         made = writer.close("x", "the set", {1: "gone", 8: "ü"})
-    for found in (made, file.read(tmp_path / "x.pictures")):
-        assert np.array_equal(found.pixels, pixels)
-        assert (found.hashes, found.skipped) == (hashes, {1: "gone", 8: "ü"})
-        assert np.array_equal(found.image_stats, image_stats)
+    for images in (made, file.read(tmp_path / "x.pictures")):
+        assert np.array_equal(images.pixels, pixels)
+        assert (images.hashes, images.skipped) == (hashes, {1: "gone", 8: "ü"})
+        assert np.array_equal(images.image_stats, image_stats)
     record = file.read_record(tmp_path / "x.pictures")
     assert (record.name, record.data, record.samples, record.shape) == (
         "x",

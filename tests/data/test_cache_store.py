@@ -104,7 +104,7 @@ def test_where_the_folder_is(tmp_path, monkeypatch):
     ],
 )
 def test_bytes_in_words(count, words):
-    assert store.in_words(count) == words
+    assert store.format_bytes(count) == words
 
 
 # --- memory
@@ -117,7 +117,7 @@ from foveate.annotations import Label
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset, Sample
 from foveate.data.images import FileSource
-from foveate.data.subset import Rows
+from foveate.data.subset import Subset
 
 def anonymous():
     gc.collect()
@@ -133,8 +133,8 @@ seen.append(anonymous())
 rng = np.random.default_rng(0)
 for epoch in range(3):
     order = rng.permutation(len(made.pixels))
-    part = Rows(made.pixels, order)
-    assert sum(int(part[start : start + 128].shape[0]) for start in range(0, len(order), 128)) == count
+    subset = Subset(made.pixels, order)
+    assert sum(int(subset[start : start + 128].shape[0]) for start in range(0, len(order), 128)) == count
     seen.append(anonymous())
 print(json.dumps({"bytes": made.pixels.nbytes, "seen": seen}))
 """

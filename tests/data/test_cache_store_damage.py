@@ -85,9 +85,9 @@ def test_any_damage_to_the_end_of_a_file_is_a_value_error_or_no_damage(place, tm
     for start, length, piece in edits:
         end = end[:start] + piece + end[start + length :]
     path.write_bytes(data[:begin] + end)
-    assert store.load_evaluator(path) is None  # its name is another, if nothing else
+    assert store.open_cached(path) is None  # its name is another, if nothing else
     assert not path.exists()
     path.write_bytes(data[:begin] + end)
     (entry,) = store.entries()
     assert entry.shape is None or len(entry.shape) == 4
-    assert all(isinstance(word, str) for word in store.row(entry))
+    assert all(isinstance(word, str) for word in store.to_row(entry))

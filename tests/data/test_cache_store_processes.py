@@ -22,7 +22,7 @@ folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 samples = [Sample(path.name, FileSource(path), Label(0)) for path in sorted(folder.iterdir())]
 pwrite = os.pwrite
 os.pwrite = lambda *given: (time.sleep(seconds), pwrite(*given))[1]  # so that there is time to disturb it
-made = decoding.decode(Dataset(folder.name, "classification", ("a",), samples), 8, tell=lambda words: print(words, flush=True))
+made = decoding.decode(Dataset(folder.name, "classification", ("a",), samples), 8, on_message=lambda words: print(words, flush=True))
 print(hashlib.sha256(made.pixels).hexdigest(), flush=True)
 """
 
@@ -57,7 +57,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_used(place, tmp_path):
     assert left.endswith(".partial")
     assert store.entries() == []
     told = []
-    made = decoding.decode(whole, 8, tell=told.append)
+    made = decoding.decode(whole, 8, on_message=told.append)
     assert told == []
     assert np.array_equal(made.pixels, np.stack([sample.source.read() for sample in whole]))
     assert kept(place) == [left.replace(".partial", ".pictures")]
@@ -86,11 +86,11 @@ def test_of_two_at_once_one_makes_and_the_other_waits(place, tmp_path, monkeypat
         "foveate.data.cache.workers.read_all", None
     )  # nothing is left for us to decode
     begun = time.monotonic()
-    mine = decoding.decode(whole, 8, tell=told.append)
+    mine = decoding.decode(whole, 8, on_message=told.append)
     waited = time.monotonic() - begun
     out, err = first.communicate(timeout=20)
     assert err == ""
-    assert told == ["another process is decoding these pictures; waiting for it"]
+    assert told == ["another process is decoding these images; waiting for it"]
     assert waited > 0.3
     assert np.array_equal(mine.pixels, np.stack([sample.source.read() for sample in whole]))
     second, _ = decoding_slowly(tmp_path / "set", 0).communicate(timeout=20)
@@ -104,7 +104,7 @@ def test_whoever_waits_makes_it_where_the_first_is_killed(place, tmp_path):
     until(lambda: growing(place), first)
     second = decoding_slowly(tmp_path / "set", 0)
     assert (
-        second.stdout.readline() == "another process is decoding these pictures; waiting for it\n"
+        second.stdout.readline() == "another process is decoding these images; waiting for it\n"
     )
     first.send_signal(signal.SIGKILL)
     first.communicate()

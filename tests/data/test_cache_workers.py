@@ -36,7 +36,7 @@ def processes(monkeypatch):
         started.append(worker.process)
 
     monkeypatch.setattr(workers._Worker, "__init__", noting)
-    monkeypatch.setattr(workers, "_MANY", 1)
+    monkeypatch.setattr(workers, "_MIN_FOR_PROCESSES", 1)
     return started
 
 
@@ -62,7 +62,7 @@ def test_processes_and_threads_come_to_the_same(processes, tmp_path, monkeypatch
     sources = files(tmp_path / "set", 200)
     made = []
     for many, started in ((10_000, 0), (1, 2)):
-        monkeypatch.setattr(workers, "_MANY", many)
+        monkeypatch.setattr(workers, "_MIN_FOR_PROCESSES", many)
         monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / str(many)))
         made.append(decoding.decode(listed(sources), 24))
         assert len(processes) == started
@@ -145,23 +145,23 @@ def test_sources_of_the_users_own_stay_in_the_users_process(processes):
 
 def test_a_process_that_is_killed_is_one_clear_error(processes, tmp_path, monkeypatch):
     sources = files(tmp_path / "set", 200)
-    ask = workers._Worker.ask
+    read = workers._Worker.read
 
-    def killed(worker, asked, wanted):
-        if asked[0] == sources[64]:
+    def killed(worker, sources_read, spec):
+        if sources_read[0] == sources[64]:
             os.kill(worker.process.pid, signal.SIGKILL)
-        return ask(worker, asked, wanted)
+        return read(worker, sources_read, spec)
 
-    monkeypatch.setattr(workers._Worker, "ask", killed)
+    monkeypatch.setattr(workers._Worker, "read", killed)
     with pytest.raises(
-        DataError, match=r"was killed \(signal 9\) between this picture and .*127\.png"
+        DataError, match=r"was killed \(signal 9\) between this image and .*127\.png"
     ) as caught:
         decoding.decode(listed(sources), 8)
     assert caught.value.where == str(sources[64].path)
     assert "memory" in str(caught.value.remedy)
     assert all(process.poll() is not None for process in processes)
     assert list((tmp_path / "cache" / "pictures").iterdir()) == []
-    monkeypatch.setattr(workers._Worker, "ask", ask)
+    monkeypatch.setattr(workers._Worker, "read", read)
     assert len(decoding.decode(listed(sources), 8).hashes) == 195
 
 
@@ -191,7 +191,7 @@ def test_one_chunk_needs_no_processes(processes, tmp_path):
     (chunk,) = workers.read_all(sources, DecodeSpec(4))
     assert chunk.bad[0] == (
         7,
-        "a picture (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged",
+        "an image (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged",
     )
     assert processes == []
 
@@ -211,4 +211,4 @@ def test_a_mistake_of_ours_in_a_source_is_not_swallowed():
     with pytest.raises(ZeroDivisionError):
         list(workers.read_all([Broken()] * 3, DecodeSpec(2)))
     chunk = workers.read_chunk([ArraySource(np.zeros((1, 2, 2, 5), np.uint8), 0)], DecodeSpec(2, 3))
-    assert chunk.bad == [(0, "a picture of 3 channels is expected, got 5")]
+    assert chunk.bad == [(0, "an image of 3 channels is expected, got 5")]

@@ -16,7 +16,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from foveate.data import catalog
-from foveate.data.load import catalogue, load
+from foveate.data.load import list_datasets, load
 from foveate.errors import DataError
 
 FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -108,7 +108,7 @@ def test_the_order_of_the_places(
 
 
 def test_cifar_as_a_folder_per_class(tmp_path: Path) -> None:
-    classes = catalog.NAMED["cifar10"].classes
+    classes = catalog.PUBLISHED["cifar10"].classes
     for name in classes:
         (tmp_path / "cifar10" / "train" / name).mkdir(parents=True)
         PIL.Image.new("RGB", (32, 32)).save(tmp_path / "cifar10" / "train" / name / "1.png")
@@ -143,14 +143,14 @@ def test_what_is_nowhere(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_is_packed_or_pickled_is_pointed_at_and_not_opened(tmp_path: Path) -> None:
     (tmp_path / "cifar10.tar.gz").write_bytes(b"x")
-    refused("cifar10", f"{tmp_path}/cifar10.tar.gz is there", "tar xf", root=tmp_path)
+    refused("cifar10", f"{tmp_path}/cifar10.tar.gz exists", "tar xf", root=tmp_path)
     (tmp_path / "cifar-10-batches-py").mkdir()
     refused("cifar10", f"{tmp_path}/cifar-10-batches-py is there", "pickle", root=tmp_path)
 
 
 def test_the_catalogue(tmp_path: Path) -> None:
     lay_idx(tmp_path / "mnist")
-    entries = {entry.name: entry for entry in catalogue(tmp_path)}
+    entries = {entry.name: entry for entry in list_datasets(tmp_path)}
     assert list(entries) == ["digits", "duos", "scenes", "mnist", "fashion-mnist", "cifar10"]
     assert entries["digits"].where == "built in"
     assert entries["mnist"].where == tmp_path / "mnist"
@@ -167,7 +167,7 @@ def test_the_catalogue(tmp_path: Path) -> None:
 )
 def test_torchvision_puts_idx_files_where_we_look(tmp_path: Path, name: str, folder: str) -> None:
     lay_idx(tmp_path / folder / "raw", zipped=False)
-    assert catalog.NAMED[name].fetch(tmp_path) == tmp_path / folder / "raw"
+    assert catalog.PUBLISHED[name].fetch(tmp_path) == tmp_path / folder / "raw"
     assert load(name, root=tmp_path).origin == tmp_path / folder / "raw"
 
 
@@ -190,7 +190,7 @@ def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
         sums.append(
             [name, put(name, {"data": pixels[number * 4 : number * 4 + 4], "labels": labels})]
         )
-    label_names = list(catalog.NAMED["cifar10"].classes)
+    label_names = list(catalog.PUBLISHED["cifar10"].classes)
     monkeypatch.setattr(CIFAR10, "train_list", sums[:5])
     monkeypatch.setattr(CIFAR10, "test_list", sums[5:])
     monkeypatch.setattr(
@@ -207,7 +207,7 @@ def test_torchvisions_cifar_becomes_idx(tmp_path: Path, batches: np.ndarray) -> 
     assert (data.name, data.hflip_safe, data.classes) == (
         "cifar10",
         True,
-        catalog.NAMED["cifar10"].classes,
+        catalog.PUBLISHED["cifar10"].classes,
     )
     assert [sample.split for sample in data] == ["train"] * 20 + ["test"] * 4
     assert [sample.target.index for sample in data] == [index % 10 for index in range(24)]

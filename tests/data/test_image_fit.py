@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from foveate.data.images import fit
+from foveate.data.resizing import fit
 from foveate.errors import BadImage
 from helpers.image_files import GREY, RGB, RNG
 

@@ -14,7 +14,8 @@ from PIL import Image
 from foveate.annotations import Boxes
 from foveate.data.cache import decoding
 from foveate.data.dataset import ArraySource, Dataset, Sample
-from foveate.data.images import PADDING, FileSource, fit, letterbox_size, pad, resize
+from foveate.data.images import FileSource
+from foveate.data.resizing import PADDING, fit, letterbox_size, pad, resize
 from foveate.data.subset import Subset
 from foveate.errors import BadImage
 from foveate.experiment.prepare import PreparedData
@@ -86,7 +87,7 @@ def test_a_square_is_the_same_stretched_or_letterboxed():
 
 
 def test_no_pixel_is_refused():
-    with pytest.raises(BadImage, match="a picture with pixels"):
+    with pytest.raises(BadImage, match="an image with pixels"):
         fit(np.zeros((0, 4, 3), np.uint8), 8, 3, letterbox=True)
 
 

@@ -29,7 +29,7 @@ def make(rows, hashes=None, classes=None, **options):
     strata = [(row.target.index,) for row in rows]
     hashes = hashes or [str(i) for i in range(len(rows))]
     classes = classes or [f"class {k}" for k in range(max(s[0] for s in strata) + 1)]
-    return assign.split(rows, strata, hashes, classes=classes, **options)
+    return assign.assign_splits(rows, strata, hashes, classes=classes, **options)
 
 
 def counts(rows, made, classes):
@@ -76,8 +76,8 @@ def test_the_split_is_a_function_of_seed_and_ids_not_of_order():
     hashes = [str(i // 2) for i in range(150)]
     order = np.random.default_rng(0).permutation(150)
     again = make([rows[i] for i in order], [hashes[i] for i in order])
-    assert again.splits == make(rows, hashes).parts
-    assert make(rows, hashes, seed=1).parts != again.splits
+    assert again.splits == make(rows, hashes).splits
+    assert make(rows, hashes, seed=1).splits != again.splits
 
 
 def test_a_given_split_is_kept_and_the_missing_part_carved_from_train():
@@ -87,7 +87,7 @@ def test_a_given_split_is_kept_and_the_missing_part_carved_from_train():
     table = counts(rows, made, 2)
     assert table["valid"].sum() == round(150 * 0.15 / 0.85)
     whole = samples([0, 1] * 100, splits=["train"] * 100 + ["valid"] * 50 + ["test"] * 50)
-    assert all(make(whole).parts[row.id] == row.split for row in whole)
+    assert all(make(whole).splits[row.id] == row.split for row in whole)
     no_test = samples([0, 1] * 100, splits=["train"] * 150 + ["valid"] * 50)
     table = counts(no_test, make(no_test), 2)
     assert table["valid"].sum() == 50
@@ -96,7 +96,7 @@ def test_a_given_split_is_kept_and_the_missing_part_carved_from_train():
 
 def test_carved_parts_hold_at_most_so_many():
     rows = samples([0, 1] * 500)
-    table = counts(rows, make(rows, most=60), 2)
+    table = counts(rows, make(rows, max_held_out=60), 2)
     assert table["valid"].tolist() == [30, 30]
     assert table["test"].tolist() == [30, 30]
 
@@ -104,7 +104,7 @@ def test_carved_parts_hold_at_most_so_many():
 def test_samples_without_a_part_join_train_and_it_is_said():
     rows = samples([0, 1] * 20, splits=["train"] * 20 + ["test"] * 15 + [None] * 5)
     made = make(rows)
-    assert any("had no part and joined train" in note for note in made.notes)
+    assert any("had no split and joined train" in note for note in made.notes)
     assert all(made.splits[row.id] != "test" for row in rows[35:])
 
 
@@ -136,14 +136,14 @@ def test_a_group_in_two_given_parts_is_a_leak():
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_class_too_rare_to_split_is_refused_by_name(count):
     rows = samples([0] * 10 + [1] * 10 + [2] * count)
-    with pytest.raises(DataError, match=f"'class 2' has {count} picture"):
+    with pytest.raises(DataError, match=f"'class 2' has {count} image"):
         make(rows)
     assert counts(samples([0] * 10 + [1] * 3), make(samples([0] * 10 + [1] * 3)), 2)["test"][1] == 1
 
 
 def test_one_class_is_refused():
     for classes in (["a"], ["a", "b"]):
-        with pytest.raises(DataError, match="one class only"):
+        with pytest.raises(DataError, match="at least two classes are expected"):
             make(samples([0] * 10), classes=classes)
 
 
@@ -151,7 +151,7 @@ def test_a_class_that_train_lacks_is_refused_and_one_that_others_lack_is_noted()
     with pytest.raises(DataError, match="cannot be learnt"):
         make(samples([0, 1, 0, 1, 0, 1, 2], splits=["train"] * 2 + ["valid"] * 2 + ["test"] * 3))
     made = make(samples([0, 1, 2, 0, 1, 0, 1], splits=["train"] * 3 + ["valid"] * 2 + ["test"] * 2))
-    assert sum("has no picture of 'class 2'" in note for note in made.notes) == 2
+    assert sum("has no image of 'class 2'" in note for note in made.notes) == 2
 
 
 def test_seventy_thousand_split_in_seconds():
@@ -168,7 +168,7 @@ def test_several_strata_a_sample_as_detection_has():
     rng = np.random.default_rng(0)
     rows = samples([0] * 1000)
     strata = [tuple(k for k in range(4) if rng.random() < (0.8, 0.4, 0.2, 0.1)[k]) for _ in rows]
-    made = assign.split(rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"])
+    made = assign.assign_splits(rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"])
     for k in range(4):
         for split, wanted in (("train", 0.7), ("valid", 0.15), ("test", 0.15)):
             share = np.mean(
@@ -187,7 +187,7 @@ def test_every_class_keeps_its_share_within_a_point_where_counts_allow():
     rows = samples([0] * 3000)
     chance = np.geomspace(0.5, 0.05, 12)
     strata = [tuple(np.flatnonzero(rng.random(12) < chance).tolist()) for _ in rows]
-    made = assign.split(rows, strata, list(range(3000)), classes=[str(k) for k in range(12)])
+    made = assign.assign_splits(rows, strata, list(range(3000)), classes=[str(k) for k in range(12)])
     for k in range(12):
         splits = [made.splits[row.id] for row, has in zip(rows, strata, strict=True) if k in has]
         shares = [splits.count(split) / len(splits) for split in ("train", "valid", "test")]
@@ -205,7 +205,7 @@ def test_folds_test_every_sample_once_and_keep_together_what_belongs_together():
         assert np.abs(table["test"] - 12).max() <= 3
         assert all(made.splits[rows[i].id] == made.splits[rows[i + 1].id] for i in range(0, 180, 2))
     assert sorted(tested) == [row.id for row in rows]
-    with pytest.raises(DataError, match="parts of its own"):
+    with pytest.raises(DataError, match="assigns its own splits"):
         make(samples([0, 1] * 10, splits=["train"] * 15 + ["test"] * 5), fold=(0, 5))
 
 
@@ -221,7 +221,7 @@ def test_a_split_by_time_tests_on_the_latest():
     assert [len(when[split]) for split in ("train", "valid", "test")] == [70, 15, 15]
     same = make(rows, times=["a"] * 70 + ["b"] * 15 + ["c"] * 15)
     assert all(
-        same.parts[row.id] == split
+        same.splits[row.id] == split
         for row, split in zip(rows, ["train"] * 70 + ["valid"] * 15 + ["test"] * 15, strict=True)
     )
     with pytest.raises(DataError, match="nothing for valid and test"):

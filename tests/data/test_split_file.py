@@ -36,10 +36,10 @@ def test_the_file_round_trips_whatever_the_names(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "id,group,part,content\na,,trian,h\n",
+        "id,group,split,content\na,,trian,h\n",
         "id,group\na,\n",
-        "id,group,part,content\na,,train,h\na,,test,h\n",
-        "id,group,part,content\na,,train,\n",
+        "id,group,split,content\na,,train,h\na,,test,h\n",
+        "id,group,split,content\na,,train,\n",
     ],
 )
 def test_a_damaged_file_is_refused_with_its_line(tmp_path, text):
@@ -51,7 +51,7 @@ def test_a_damaged_file_is_refused_with_its_line(tmp_path, text):
 def test_other_data_are_refused_with_what_changed(tmp_path):
     rows = samples(ODD)
     dataset = Dataset("d", "classification", ("a", "b"), rows)
-    made = {row.id: file.Row("train", f"h{i}") for i, row in enumerate(rows)}
+    made = {row.id: file.SplitRow("train", f"h{i}") for i, row in enumerate(rows)}
     hashes = [f"h{i}" for i in range(6)]
     assert [row.split for row in file.apply(dataset, hashes, made, tmp_path)] == ["train"] * 6
     fewer = replace(dataset, samples=rows[1:])

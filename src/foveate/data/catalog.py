@@ -1,4 +1,4 @@
-"""Published sets that are known by name: where they may lie on this machine, how torchvision fetches them."""
+"""Published datasets by name: where to find them on this machine, how torchvision fetches them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from foveate.data.dataset import ArraySource, Dataset, Sample, SplitName
 from foveate.errors import DataError
 from foveate.formats import idx
 
-_SYSTEM = Path("/usr/share/datasets")  # where Debian puts its packages of data
+_SYSTEM = Path("/usr/share/datasets")  # where Debian installs data packages
 _DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
-class Named:
-    """A published set.
+class PublishedDataset:
+    """A published dataset.
 
-    classes: the names behind its numbers
-    symmetric: as in Dataset
-    folders: what its folder may be called, torchvision's layout among them
-    packed: files that hold it in a form that is not read here, and what to do about each
-    fetch: brings it below a folder and returns its own folder there
+    Attributes:
+        name: Its name.
+        summary: One line about it.
+        classes: The names of its class indices.
+        hflip_safe: See `Dataset`.
+        folders: Possible names of its folder, torchvision's layout among them.
+        packed: Files that hold it in a form that is not read here, and what to do about each.
+        fetch: Downloads it below a folder and returns its folder there.
     """
 
     name: str
@@ -42,90 +45,103 @@ class Named:
     fetch: Callable[[Path], Path]
 
 
-def places(root: Path | None = None) -> list[Path]:
-    """The folders that are searched, in order: root, FOVEATE_DATA, the user's data folder, the system's."""
-    asked = [root] if root is not None else []
-    told = [Path(os.environ["FOVEATE_DATA"])] if os.environ.get("FOVEATE_DATA") else []
-    return [formats.expanded(place) for place in (*asked, *told, _own_folder(), _SYSTEM)]
+def search_folders(root: Path | None = None) -> list[Path]:
+    """Return the folders to search, in order: root, FOVEATE_DATA, the user's, the system's."""
+    folders = [root] if root is not None else []
+    if os.environ.get("FOVEATE_DATA"):
+        folders.append(Path(os.environ["FOVEATE_DATA"]))
+    return [formats.expand_user(folder) for folder in (*folders, _user_folder(), _SYSTEM)]
 
 
-def find(named: Named, root: Path | None = None) -> Path | None:
-    """The folder where a set lies, or None."""
-    for place in places(root):
-        for folder in named.folders:
-            if any(format.sniff(place / folder) for format in formats.all().values()):
-                return place / folder
+def find(published: PublishedDataset, root: Path | None = None) -> Path | None:
+    """Return the folder of a dataset, or None if it is not on this machine."""
+    for parent in search_folders(root):
+        for name in published.folders:
+            if any(format.sniff(parent / name) for format in formats.all().values()):
+                return parent / name
     return None
 
 
-def read(named: Named, root: Path | None = None, download: bool = False) -> Dataset[Label]:
-    """A set from where it lies, with its folder as its origin.
+def read(
+    published: PublishedDataset, root: Path | None = None, download: bool = False
+) -> Dataset[Label]:
+    """Read a published dataset.
 
-    If it lies nowhere and `download` says so, torchvision fetches it into the first of root, FOVEATE_DATA and
-    the user's data folder; else DataError names all the ways.
+    Args:
+        published: The dataset.
+        root: The first folder to search.
+        download: If it is not found, have torchvision fetch it into the first of root,
+            FOVEATE_DATA and the user's data folder.
+
+    Raises:
+        DataError: If it is not found, with all ways to get it; or cannot be fetched.
     """
-    folder = find(named, root)
+    folder = find(published, root)
     if folder is None:
-        target = places(root)[0]
+        target = search_folders(root)[0]
         if not download:
-            raise _nowhere(named, root, target)
-        folder = _fetched(named, target)
-    return dress(formats.read(folder))
+            raise _not_found(published, root, target)
+        folder = _fetch(published, target)
+    return with_metadata(formats.read(folder))
 
 
-def dress(dataset: Dataset[Any]) -> Dataset[Any]:
-    """What is known of a published set, added to data from a folder of its name; other data as it is.
+def with_metadata(dataset: Dataset[Any]) -> Dataset[Any]:
+    """Add class names and `hflip_safe` to data from the folder of a published dataset.
 
-    So the folder alone is enough to read the very same set again.
+    Reading the folder therefore gives the same dataset as reading it by name. Other data is
+    returned as it is.
     """
-    named = next((one for one in NAMED.values() if _is_called(dataset.origin, one)), None)
-    if named is None or len(dataset.classes) != len(named.classes):
+    matches = (one for one in PUBLISHED.values() if _is_folder_of(one, dataset.origin))
+    published = next(matches, None)
+    if published is None or len(dataset.classes) != len(published.classes):
         return dataset
-    numbered = dataset.classes == _DIGITS
-    classes = named.classes if numbered else dataset.classes
-    return replace(dataset, name=named.name, classes=classes, hflip_safe=named.hflip_safe)
+    unnamed = dataset.classes == _DIGITS
+    classes = published.classes if unnamed else dataset.classes
+    return replace(dataset, name=published.name, classes=classes, hflip_safe=published.hflip_safe)
 
 
-def _is_called(origin: Path | str | None, named: Named) -> bool:
+def _is_folder_of(published: PublishedDataset, origin: Path | str | None) -> bool:
     if not isinstance(origin, Path):
         return False
     return any(
-        origin.parts[-len(Path(folder).parts) :] == Path(folder).parts for folder in named.folders
+        origin.parts[-len(Path(folder).parts) :] == Path(folder).parts
+        for folder in published.folders
     )
 
 
-def _own_folder() -> Path:
+def _user_folder() -> Path:
     """Freedesktop.org, XDG Base Directory Specification."""
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "foveate"
 
 
-def _nowhere(named: Named, root: Path | None, target: Path) -> DataError:
-    searched = places(root)
+def _not_found(published: PublishedDataset, root: Path | None, target: Path) -> DataError:
+    searched = search_folders(root)
     hints = [
-        f"{place / file} is there: {what}"
-        for place in searched
-        for file, what in named.packed.items()
-        if (place / file).exists()
+        f"{folder / file} exists: {hint}"
+        for folder in searched
+        for file, hint in published.packed.items()
+        if (folder / file).exists()
     ]
     hints.append(f"give --download to have torchvision fetch it into {target}")
-    hints.append(f"or put it into a folder {named.name}/ in one of those places")
+    hints.append(f"or put it into a folder {published.name}/ in one of those places")
     hints.append("or name another place with --root or FOVEATE_DATA")
+    remedy = "; ".join(hints)
     return DataError(
-        f"the set {named.name!r} is in none of {', '.join(map(str, searched))}",
-        where=named.name,
-        remedy="; ".join(hints)[0].upper() + "; ".join(hints)[1:] + ".",
+        f"the dataset {published.name!r} is in none of {', '.join(map(str, searched))}",
+        where=published.name,
+        remedy=f"{remedy[0].upper()}{remedy[1:]}.",
     )
 
 
-def _fetched(named: Named, target: Path) -> Path:
+def _fetch(published: PublishedDataset, target: Path) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return named.fetch(target)
+        return published.fetch(target)
     except (OSError, RuntimeError, HTTPException) as error:  # no network, or a wrong checksum
         raise DataError(
-            f"the set {named.name!r} could not be fetched ({error})",
+            f"the dataset {published.name!r} could not be fetched ({error})",
             where=target,
-            remedy="Look to the network and try again, or put the files there yourself.",
+            remedy="Check the network and try again, or put the files there yourself.",
         ) from None
 
 
@@ -138,33 +154,40 @@ def _fetch_idx(folder: str, root: Path) -> Path:
 
 
 def _fetch_cifar10(root: Path) -> Path:
-    """CIFAR-10 as IDX files; torchvision checks its archive and unpickles it, here and never again."""
+    """CIFAR-10 as IDX files; only here, torchvision checks and unpickles its archive."""
     import torchvision
 
     samples: list[Sample[Label]] = []
     classes: tuple[str, ...] = ()
-    parts: tuple[tuple[SplitName, bool], ...] = (("train", True), ("test", False))
-    for part, train in parts:
-        half = torchvision.datasets.CIFAR10(root, train=train, download=True)
-        rows, classes = np.ascontiguousarray(half.data), tuple(half.classes)
-        labels = [Label(index) for index in half.targets]
+    splits: tuple[tuple[SplitName, bool], ...] = (("train", True), ("test", False))
+    for split, train in splits:
+        images = torchvision.datasets.CIFAR10(root, train=train, download=True)
+        rows, classes = np.ascontiguousarray(images.data), tuple(images.classes)
+        labels = [Label(index) for index in images.targets]
         samples += [
-            Sample(f"{part}/{index:05d}", ArraySource(rows, index), label, None, part)
+            Sample(f"{split}/{index:05d}", ArraySource(rows, index), label, None, split)
             for index, label in enumerate(labels)
         ]
     idx.write(Dataset("cifar10", "classification", classes, samples), root / "cifar10")
     return root / "cifar10"
 
 
-_TO_WEAR = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker")
-_CLOTHES = (*_TO_WEAR, "Bag", "Ankle boot")
+_CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_ANIMALS_AND_VEHICLES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 _UNPACK = "unpack it there with tar xf"
-_PICKLE = "it is pickle, which foveate never reads; with --download torchvision checks it and it is converted"
+_PICKLE = (
+    "it is pickle, which foveate never reads; with --download torchvision checks and converts it"
+)
 
-NAMED: dict[str, Named] = {
-    named.name: named
-    for named in (
-        Named(
+PUBLISHED: dict[str, PublishedDataset] = {
+    published.name: published
+    for published in (
+        PublishedDataset(
             "mnist",
             "70,000 handwritten digits, 28x28 grey, 10 classes",
             _DIGITS,
@@ -173,7 +196,7 @@ NAMED: dict[str, Named] = {
             {},
             partial(_fetch_idx, "MNIST"),
         ),
-        Named(
+        PublishedDataset(
             "fashion-mnist",
             "70,000 pieces of clothing, 28x28 grey, 10 classes",
             _CLOTHES,
@@ -182,21 +205,10 @@ NAMED: dict[str, Named] = {
             {},
             partial(_fetch_idx, "FashionMNIST"),
         ),
-        Named(
+        PublishedDataset(
             "cifar10",
             "60,000 animals and vehicles, 32x32 colour, 10 classes",
-            (
-                "airplane",
-                "automobile",
-                "bird",
-                "cat",
-                "deer",
-                "dog",
-                "frog",
-                "horse",
-                "ship",
-                "truck",
-            ),
+            _ANIMALS_AND_VEHICLES,
             True,
             ("cifar10", "cifar-10", "cifar_10", "CIFAR10"),
             {

@@ -1,4 +1,4 @@
-"""The one door to all data: a folder, a file, a built-in set, or a published one by its name."""
+"""Loads any data: a folder, a file, a built-in dataset, or a published one by its name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from foveate.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A set that is known by name.
+class CatalogEntry:
+    """A dataset that is known by name.
 
-    where: the folder it was found in, "built in", or None if it is not on this machine
+    Attributes:
+        name: Its name.
+        summary: One line about it.
+        where: Its folder, "built in", or None if it is not on this machine.
     """
 
     name: str
@@ -25,48 +28,54 @@ class Entry:
 
 
 def load(
-    what: str | Path | Dataset[Any],
+    data: str | Path | Dataset[Any],
     *,
     root: Path | None = None,
     download: bool = False,
     format: str | None = None,
 ) -> Dataset[Any]:
-    """The data that `what` says. Nothing is decoded yet.
+    """Load a dataset. Nothing is decoded yet; `load(dataset.origin)` gives the same data again.
 
-    what: a dataset, which is returned as it is; a path that exists; a built-in set (`digits`); or a published
-        one (`mnist`, `fashion-mnist`, `cifar10`), which is looked for under root, FOVEATE_DATA, the user's
-        data folder (~/.local/share/foveate) and /usr/share/datasets
-    root: a folder with published sets
-    download: whether a published set that is not found may be fetched, into the first of those places
-    format: what the path holds, where that cannot be told by looking (see foveate.formats)
+    Args:
+        data: A dataset, which is returned as it is; a path that exists; a built-in dataset
+            (`digits`); or a published one (`mnist`, `fashion-mnist`, `cifar10`), which is searched
+            for in root, FOVEATE_DATA, the user's data folder (~/.local/share/foveate) and
+            /usr/share/datasets.
+        root: A folder with published datasets.
+        download: Fetch a published dataset that is not found, into the first of those folders.
+        format: The format of the path, where it is ambiguous (see `foveate.formats`).
 
-    `load(dataset.origin)` gives the same data again. Raises DataError for what cannot be read.
+    Raises:
+        DataError: If the data cannot be found or read.
     """
-    if isinstance(what, Dataset):
-        return what
-    if not str(what).strip():
-        raise DataError("a path or the name of a set is expected, got nothing", where="data")
-    path = formats.expanded(what)
+    if isinstance(data, Dataset):
+        return data
+    if not str(data).strip():
+        raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
+    path = formats.expand_user(data)
     if _exists(path):
-        return catalog.dress(formats.read(path, format))
-    name = str(what)
+        return catalog.with_metadata(formats.read(path, format))
+    name = str(data)
     if name in builtin.all():
         return builtin.all()[name].read()
-    if name in catalog.NAMED:
-        return catalog.read(catalog.NAMED[name], root, download)
-    raise formats.missing(path, [*builtin.all(), *catalog.NAMED])
+    if name in catalog.PUBLISHED:
+        return catalog.read(catalog.PUBLISHED[name], root, download)
+    raise formats.no_such_path(path, [*builtin.all(), *catalog.PUBLISHED])
 
 
-def catalogue(root: Path | None = None) -> list[Entry]:
-    """The sets that are known by name, the built-in ones first."""
-    inside = [Entry(name, one.SUMMARY, "built in") for name, one in builtin.all().items()]
-    return inside + [
-        Entry(name, one.summary, catalog.find(one, root)) for name, one in catalog.NAMED.items()
+def list_datasets(root: Path | None = None) -> list[CatalogEntry]:
+    """List the datasets that are known by name, the built-in ones first."""
+    built_in = [
+        CatalogEntry(name, module.SUMMARY, "built in") for name, module in builtin.all().items()
+    ]
+    return built_in + [
+        CatalogEntry(name, published.summary, catalog.find(published, root))
+        for name, published in catalog.PUBLISHED.items()
     ]
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # it exists, but lies where we may not look: reading it will say so
+    except OSError:  # it exists in a folder that may not be read: reading it reports that
         return True

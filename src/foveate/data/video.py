@@ -15,11 +15,21 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".m
 
 
 def frames(path: Path) -> Iterator[Image]:
-    """Each frame in order, (H, W, 3) uint8. Raises BadImage for what is no video, and at the place where one breaks off;
-    SettingError where OpenCV is not installed.
+    """Decode a video.
+
+    Args:
+        path: The video file.
+
+    Yields:
+        Each frame in order, (H, W, 3) uint8.
+
+    Raises:
+        BadImage: If the file is no video, or where it breaks off.
+        SettingError: If OpenCV is not installed.
     """
+    # Damage is reported below in one line, so OpenCV and FFmpeg need not log it.
     for name, silent in (("OPENCV_LOG_LEVEL", "SILENT"), ("OPENCV_FFMPEG_LOGLEVEL", "-8")):
-        os.environ.setdefault(name, silent)  # what is damaged is told by us, in one line
+        os.environ.setdefault(name, silent)
     try:
         import cv2
     except ImportError:
@@ -33,18 +43,18 @@ def frames(path: Path) -> Iterator[Image]:
     video = cv2.VideoCapture(str(path))
     try:
         announced = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-        read = 0
+        count = 0
         while video.isOpened():
-            there, frame = video.read()
-            if not there:
+            decoded, frame = video.read()
+            if not decoded:
                 break
-            read += 1
+            count += 1
             yield np.ascontiguousarray(frame[..., ::-1])
-        if not read:
+        if not count:
             raise BadImage("a video is expected, this is none or is damaged", where=path)
-        if read < announced:
+        if count < announced:
             raise BadImage(
-                f"the video breaks off after {read:,} of {announced:,} frames", where=path
+                f"the video breaks off after {count:,} of {announced:,} frames", where=path
             )
     finally:
         video.release()

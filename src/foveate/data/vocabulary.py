@@ -1,11 +1,8 @@
-"""Words: how captions are cut into them, the closed vocabulary of a data set, and captions for pictures whose class is all
-that is told.
-"""
+"""The closed vocabulary of a dataset's captions, and the interface it shares with text encoders."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,139 +13,149 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.annotations.captions import split_words
 from foveate.errors import SettingError
 
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-NOTHING = 0
-"""The number that stands for no word: after a caption's end, and everywhere where nothing is asked for."""
-MOST_WORDS = 64
-"""In a caption: later ones are not read. What is longer is a text about a picture, not a caption."""
+PAD_INDEX = 0
+"""The index of no word: it fills rows after a caption's end, and stands for an empty prompt."""
+MAX_WORDS = 64
+"""Words of a caption that are read. A longer text describes more than an image shows."""
 
 
-def cut(text: str) -> list[str]:
-    """The words of a text, in small letters, without punctuation."""
-    return re.findall(r"[^\W_]+", text.lower())
+class TextReader(Protocol):
+    """Turns texts into the input of a network: a vocabulary, or a text encoder.
 
-
-class Reader(Protocol):
-    """What brings words to a net: a vocabulary, or a text encoder (`models.text_encoder`).
-
-    known: words that it tells apart by number, or 0; longest: words or tokens of a text at most; width: numbers that it tells each by, or 0
+    Attributes:
+        vocabulary_size: Number of words with an index; 0 for a text encoder.
+        max_length: Largest number of words or tokens in a text.
+        width: Size of a token's embedding; 0 for a vocabulary.
     """
 
     @property
-    def known(self) -> int: ...
+    def vocabulary_size(self) -> int:
+        """Number of words with an index; 0 for a text encoder."""
+        ...
+
     @property
-    def longest(self) -> int: ...
+    def max_length(self) -> int:
+        """Largest number of words or tokens in a text."""
+        ...
+
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Size of a token's embedding; 0 for a vocabulary."""
+        ...
 
     def read(self, texts: Sequence[str]) -> NDArray[Any]:
-        """(N, L) numbers, or (N, L, width); 0 where there is no word. What cannot be read is left out."""
+        """Encode N texts as (N, L) indices or (N, L, width) features, zero after the end.
+
+        Unknown words are left out.
+        """
         ...
 
     def check(self, text: str) -> None:
-        """Raises SettingError for a text of which something would be left out, or that is empty."""
+        """Check that a text can be read completely.
+
+        Raises:
+            SettingError: If it is empty, or something would be left out.
+        """
         ...
 
     def options(self) -> dict[str, Any]:
-        """What builds it again, for a run's header."""
+        """Return what rebuilds the reader, for the header of a run's weights."""
         ...
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All words that a set's captions have. A word's number is its place here, from 1; see NOTHING.
+    """The words of a dataset's captions. A word's index is its position, counted from 1.
 
-    longest: words in the longest caption
+    Attributes:
+        words: In alphabetical order.
+        max_length: Number of words in the longest caption.
     """
 
     words: tuple[str, ...]
-    longest: int
+    max_length: int
     width: ClassVar[int] = 0
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Vocabulary:
-        """Of these captions, in alphabetical order."""
-        cuts = [cut(text)[:MOST_WORDS] for text in texts]
-        return cls(tuple(sorted(set(chain.from_iterable(cuts)))), max(map(len, cuts), default=0))
+        """Collect the words of these captions."""
+        captions = [split_words(text)[:MAX_WORDS] for text in texts]
+        words = tuple(sorted(set(chain.from_iterable(captions))))
+        return cls(words, max(map(len, captions), default=0))
 
     @property
-    def known(self) -> int:
+    def vocabulary_size(self) -> int:
+        """Number of words."""
         return len(self.words)
 
     def options(self) -> dict[str, Any]:
-        return {"words": list(self.words), "longest": self.longest}
+        """Return what rebuilds the vocabulary, for the header of a run's weights."""
+        return {"words": list(self.words), "max_length": self.max_length}
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
-        return {word: number for number, word in enumerate(self.words, 1)}
+    def _index(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.words, 1)}
 
     def read(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """(N, longest) numbers of the words; unknown ones, and those beyond the longest, are left out."""
-        rows = np.full((len(texts), self.longest), NOTHING, np.int64)
+        """Encode N texts as (N, max_length) int64 word indices.
+
+        Unknown words, and those beyond `max_length`, are left out.
+        """
+        rows = np.full((len(texts), self.max_length), PAD_INDEX, np.int64)
         for row, text in zip(rows, texts, strict=True):
-            known = [self.numbers[word] for word in cut(text) if word in self.numbers][
-                : self.longest
-            ]
-            row[: len(known)] = known
+            indices = [self._index[word] for word in split_words(text) if word in self._index]
+            indices = indices[: self.max_length]
+            row[: len(indices)] = indices
         return rows
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """The words of these numbers, as a text."""
-        return " ".join(self.words[number - 1] for number in numbers if number != NOTHING)
+    def decode(self, indices: Sequence[int]) -> str:
+        """Return the words of these indices as a text."""
+        return " ".join(self.words[index - 1] for index in indices if index != PAD_INDEX)
 
     def check(self, text: str) -> None:
-        """Raises SettingError for a prompt without words, with more than are known to belong together, or with unknown ones."""
-        found = cut(text)
-        if not found:
+        """Check that a prompt can be read completely.
+
+        Raises:
+            SettingError: If it has no words, more than the longest caption, or unknown ones.
+        """
+        words = split_words(text)
+        if not words:
             raise SettingError(
                 "words are expected, got none",
                 where="prompt",
-                remedy=f"For example: {self._some()}.",
+                remedy=f"For example: {self._examples()}.",
             )
-        if len(found) > self.longest:
+        if len(words) > self.max_length:
             raise SettingError(
-                f"at most {self.longest} words are expected, as in the captions that were learnt, got {len(found):,}",
+                f"at most {self.max_length} words are expected, as in the training captions, "
+                f"got {len(words):,}",
                 where="prompt",
             )
-        if unknown := list(dict.fromkeys(word for word in found if word not in self.numbers)):
-            near = dict.fromkeys(
-                close
+        if unknown := list(dict.fromkeys(word for word in words if word not in self._index)):
+            similar = dict.fromkeys(
+                match
                 for word in unknown
-                for close in difflib.get_close_matches(word, self.words, n=1)
+                for match in difflib.get_close_matches(word, self.words, n=1)
             )
+            suggestion = f"Did you mean {', '.join(map(repr, similar))}? " if similar else ""
             raise SettingError(
-                f"no caption that was learnt has {' or '.join(map(repr, unknown))} in it",
+                f"no training caption contains {' or '.join(map(repr, unknown))}",
                 where="prompt",
-                remedy=(f"Did you mean {', '.join(map(repr, near))}? " if near else "")
-                + f"Known words: {self._some()}.",
+                remedy=f"{suggestion}Known words: {self._examples()}.",
             )
 
-    def _some(self, most: int = 40) -> str:
-        return ", ".join(self.words[:most]) + (", ..." if len(self.words) > most else "")
+    def _examples(self, count: int = 40) -> str:
+        return ", ".join(self.words[:count]) + (", ..." if len(self.words) > count else "")
 
 
-def numbered(texts: Sequence[str]) -> list[str]:
-    """Each text and how often it came before, as what is drawn for it is named: "a cat#0", "a cat#1"."""
+def numbered_ids(texts: Sequence[str]) -> list[str]:
+    """Name the images generated for texts by text and repetition: "a cat#0", "a cat#1"."""
     counts: Counter[str] = Counter()
-    names = []
+    ids = []
     for text in texts:
-        names.append(f"{text}#{counts[text]}")
+        ids.append(f"{text}#{counts[text]}")
         counts[text] += 1
-    return names
-
-
-def wordings(name: str) -> tuple[str, ...]:
-    """Captions for a picture of the class of that name; the first is the plainest."""
-    if name.isdigit() and len(name) == 1:
-        word = NUMBERS[int(name)]
-        return (
-            f"the digit {name}",
-            f"a handwritten {word}",
-            f"the digit {word}",
-            f"a {name}",
-            word,
-        )
-    told = " ".join(cut(name)) or name
-    return (f"a picture of {told}", f"{'an' if told[0] in 'aeiou' else 'a'} {told}", told)
+    return ids

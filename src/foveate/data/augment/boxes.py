@@ -19,7 +19,7 @@ from torch import Tensor
 from foveate.annotations import Boxes
 from foveate.data.augment.images import ImageAugment
 from foveate.data.dataset import Images
-from foveate.data.images import PADDING
+from foveate.data.resizing import PADDING
 from foveate.data.rng import SampleRNG
 from foveate.ops.boxes import area
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Captions
 from foveate.data.builtin.scenes import COLOURS, scans
 from foveate.data.dataset import ArraySource, Dataset, Image, Sample, SplitName
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 
 NAME = "duos"
 SUMMARY = "9,000 pictures of two coloured digits, 32x32, with captions that say which, what colour and where; built in"
@@ -33,7 +33,7 @@ def read() -> Dataset[Captions]:
     ids = [
         (f"{split}/{index:04d}", split) for split, count in SPLITS.items() for index in range(count)
     ]
-    draws = SampleRNG(keys([f"duos/{id}" for id, _ in ids]), 0).uniform(_DRAWS)
+    draws = SampleRNG(sample_keys([f"duos/{id}" for id, _ in ids]), 0).uniform(_DRAWS)
     rows = np.empty((len(ids), SIDE, SIDE, 3), np.uint8)
     samples = []
     for index, ((id, split), own) in enumerate(zip(ids, draws, strict=True)):

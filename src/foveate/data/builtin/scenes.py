@@ -13,10 +13,11 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from foveate.annotations import Boxes, Instances, RunLengths, mask_bounds
+from foveate.annotations import Boxes, Instances, RunLengths
 from foveate.data.dataset import ArraySource, Dataset, Image, Sample, SplitName
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.ops import rle
+from foveate.ops.masks import mask_bounds
 
 NAME = "scenes"
 SUMMARY = "1,500 scenes of coloured digits, 128x128, with boxes and masks, 10 classes; built in"
@@ -63,7 +64,7 @@ def read() -> Dataset[Instances]:
 def draw(id: str) -> tuple[Image, list[SceneObject]]:
     """The scene of this id: (S, S, 3) uint8, and its digits from the back to the front."""
     split = id.split("/")[0]
-    draws = SampleRNG(keys([f"scenes/{id}"]), 0)
+    draws = SampleRNG(sample_keys([f"scenes/{id}"]), 0)
     image, colours = _ground(draws)
     own = scans()[split]
     instances: list[SceneObject] = []
@@ -89,7 +90,9 @@ def scans() -> dict[str, list[list[NDArray[np.float64]]]]:
     digits = load_digits()
     # By the draws, not in order: neighbours in the set are by one hand.
     order = np.argsort(
-        SampleRNG(keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[:, 0],
+        SampleRNG(sample_keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[
+            :, 0
+        ],
         kind="stable",
     )
     shares = np.cumsum([0, *SPLITS.values()]) / sum(SPLITS.values())

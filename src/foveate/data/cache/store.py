@@ -1,7 +1,9 @@
-"""The folder of decoded pictures: which file holds which, one maker at a time, and a bound on them all.
+"""The folder of decoded images: which file holds which dataset, one writer at a time, a size limit.
 
-A file is filled under another name, under a lock that the system frees when its owner dies, and takes its place by one
-rename. So a kill leaves nothing but a file that nobody has locked, which the next maker of any file removes.
+A file is written under another name while a lock is held, and takes its place by one rename. The
+system frees the lock when its owner dies, so a kill leaves only a partial file, which the next
+writer of any file removes. Lock files stay: removing one would let two processes lock two files of
+one name.
 """
 
 from __future__ import annotations
@@ -18,28 +20,28 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # no POSIX system
-    fcntl = None  # type: ignore[assignment]
-
 import PIL
+from filelock import FileLock, Timeout
 
 from foveate.data.cache import file
 from foveate.data.dataset import Sample
 from foveate.data.image_stats import IMAGE_STATS
 from foveate.errors import SettingError
 
-MOST_GB = 20.0
-"""Gigabytes (10^9 bytes) that all files may take together, where FOVEATE_CACHE_GB says nothing."""
+DEFAULT_MAX_GB = 20.0
+"""Gigabytes (10^9 bytes) that all files may take together, unless FOVEATE_CACHE_GB says more."""
 
-_NAME = re.compile(
-    r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(pictures|partial)"
-)  # nothing else is ever touched
+# No file of another name is ever touched.
+_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(pictures|partial)")
 
 
 class NoRoom(Exception):
-    """Pictures cannot be kept on disk. reason: why, as half a sentence; remedy: what to do about it."""
+    """Images do not fit the cache.
+
+    Args:
+        reason: Why, as half a sentence.
+        remedy: What to do about it.
+    """
 
     def __init__(self, reason: str, remedy: str):
         super().__init__(reason)
@@ -48,10 +50,14 @@ class NoRoom(Exception):
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """A file of decoded pictures.
+    """A file of decoded images.
 
-    data: the name of the set; shape: (N, S, S, C) of its pixels, None if it is damaged
-    size: in bytes; used: when last, in seconds since 1970
+    Attributes:
+        path: The file.
+        data: The name of the dataset.
+        shape: (N, S, S, C) of its pixels; None if the file is damaged.
+        size: In bytes.
+        used: Time of the last use, in seconds since 1970.
     """
 
     path: Path
@@ -61,30 +67,32 @@ class CacheEntry:
     used: float
 
 
-# --- which file
-
-
 def root() -> Path:
-    """The folder for pictures in FOVEATE_CACHE, else in XDG_CACHE_HOME/foveate, else in ~/.cache/foveate.
+    """Return the folder of decoded images.
 
-    Raises SettingError if there is no such home.
+    It is `pictures` in FOVEATE_CACHE, else in XDG_CACHE_HOME/foveate, else in ~/.cache/foveate.
+
+    Raises:
+        SettingError: If there is no such home.
     """
-    told = os.environ.get("FOVEATE_CACHE")
+    setting = os.environ.get("FOVEATE_CACHE")
     try:
-        place = Path(told or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        folder = Path(setting or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError as error:
         raise SettingError(
-            f"a folder is expected, got {told or '~/.cache'!r} ({error})", where="FOVEATE_CACHE"
+            f"a folder is expected, got {setting or '~/.cache'!r} ({error})", where="FOVEATE_CACHE"
         ) from None
-    return (place if told else place / "foveate").absolute() / "pictures"
+    return (folder if setting else folder / "foveate").absolute() / "pictures"
 
 
-def key(samples: Sequence[Sample[Any]]) -> str | None:
-    """What these pictures are known by: 32 hex digits that change with any of their ids or files.
+def cache_key(samples: Sequence[Sample[Any]]) -> str | None:
+    """Compute a key that changes with any sample's id or file.
 
-    A file is taken for unchanged while its path, its size and its times (mtime and ctime, in nanoseconds) are the same, as
-    git's index has it; to read every file again would cost what is to be saved. None if a sample is not a file, or a part
-    of one: such pictures lie in memory already.
+    As in git's index, a file counts as unchanged while its path, its size and its times (mtime and
+    ctime, in nanoseconds) are the same: reading every file again would cost what the cache saves.
+
+    Returns:
+        32 hex digits; None if a sample does not lie in a file, since it is in memory already.
     """
     digest = blake2b(
         f"{file.FORMAT} {PIL.__version__} {IMAGE_STATS.descr}".encode(), digest_size=16
@@ -92,33 +100,32 @@ def key(samples: Sequence[Sample[Any]]) -> str | None:
     stamps: dict[str, str] = {}
     for sample in samples:
         path = getattr(sample.source, "path", None)
-        if not isinstance(path, Path) or not is_dataclass(
-            sample.source
-        ):  # of which repr says all that there is to it
+        # The repr of a dataclass is complete; another source may depend on more than its path.
+        if not isinstance(path, Path) or not is_dataclass(sample.source):
             return None
         full = str(path.absolute())
-        if full not in stamps:  # many pictures may lie in one file
+        if full not in stamps:  # many images may lie in one file
             stamps[full] = _stamp(path)
-        told = f"{sample.id}\0{full}\0{stamps[full]}\0{sample.source!r}\0"
-        digest.update(told.encode("utf-8", "surrogatepass"))
+        line = f"{sample.id}\0{full}\0{stamps[full]}\0{sample.source!r}\0"
+        digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
 def _stamp(path: Path) -> str:
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):  # it is skipped when it is read
         return "cannot be looked at"
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def place(key: str, size: int, channels: int | None, letterbox: bool = False) -> Path:
-    """Where these pictures are kept at this size; channels None: as many as they have."""
+def path_for(key: str, size: int, channels: int | None, letterbox: bool = False) -> Path:
+    """Return the file of these images at this size; channels None: as many as they have."""
     return root() / f"{key}-{size}{'letterbox' * letterbox}x{channels or 0}.pictures"
 
 
-def all_sizes(key: str) -> list[Path]:
-    """All files with these pictures, with as many channels as they have."""
+def paths_of_all_sizes(key: str) -> list[Path]:
+    """Return all files of these images that have the images' channels."""
     return [
         path
         for path in _files(".pictures")
@@ -126,163 +133,188 @@ def all_sizes(key: str) -> list[Path]:
     ]
 
 
-def recall(path: Path) -> file.CachedImages | None:
-    """What this file holds, or None if there is none; a damaged one is removed. Raises OSError if it cannot be read."""
+def open_cached(path: Path) -> file.CachedImages | None:
+    """Map a file of decoded images. A damaged file is removed.
+
+    Returns:
+        The images, or None if there is no such file.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     try:
-        found = file.read(path)
+        images = file.read(path)
     except FileNotFoundError:
         return None
     except ValueError:
         path.unlink(missing_ok=True)
         return None
-    with contextlib.suppress(OSError):  # a cache that may only be read is of use too
+    with contextlib.suppress(OSError):  # a read-only cache is of use too
         os.utime(path)
-    return found
-
-
-# --- one maker at a time
+    return images
 
 
 @contextmanager
-def making(path: Path, tell: Callable[[str], None]) -> Iterator[int]:
-    """A descriptor of an empty, locked file, which takes its place at `path` if the block ends well and has filled it.
+def locked_write(path: Path, on_message: Callable[[str], None]) -> Iterator[int]:
+    """Lock a file and write it, complete or not at all.
 
-    Where another process makes the same file, that is told, and waited for. Raises OSError.
+    Another process that writes the same file is waited for, which `on_message` reports.
+
+    Args:
+        path: The file.
+        on_message: Called with a sentence for the user.
+
+    Yields:
+        The descriptor of an empty file. It takes its place at `path` if the block ends without an
+        error and has written something.
+
+    Raises:
+        OSError: If the folder cannot be written to.
     """
     partial = path.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _locked(partial, tell)
-    try:
-        os.ftruncate(descriptor, 0)  # it may be from one who was killed
-        yield descriptor
-        if os.fstat(descriptor).st_size:
-            partial.replace(path)
-            _sync(path.parent)
-    finally:
-        if _stands(descriptor, partial):
-            partial.unlink()
-        os.close(descriptor)  # and with it goes the lock
-
-
-def _locked(path: Path, tell: Callable[[str], None]) -> int:
-    if fcntl is None:
-        raise OSError("files cannot be locked on this system")
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with _locked(partial, on_message):
+        # A killed process may have left a partial file: truncate it.
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(partial, flags, 0o644)
         try:
-            if not _try_lock(descriptor):
-                tell("another process is decoding these pictures; waiting for it")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _stands(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # while we waited it was finished, or given up and removed
+            try:
+                yield descriptor
+                written = os.fstat(descriptor).st_size > 0
+            finally:
+                os.close(descriptor)  # Windows renames only closed files
+            if written:
+                partial.replace(path)
+                _sync(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
-def _try_lock(descriptor: int) -> bool:
+@contextmanager
+def _locked(partial: Path, on_message: Callable[[str], None]) -> Iterator[None]:
+    lock = _lock_of(partial)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _stands(descriptor: int, path: Path) -> bool:
-    """Whether the file that is open is still the one at this path."""
+        lock.acquire(timeout=0)
+    except Timeout:
+        on_message("another process is decoding these images; waiting for it")
+        lock.acquire()
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_of(partial: Path) -> FileLock:
+    folder = partial.parent.parent / "locks"
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / f"{partial.stem}.lock")
 
 
 def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Write the folder's entries to disk, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# --- the size limit
+
+
+def max_bytes() -> float:
+    """Return the number of bytes that all files may take together.
+
+    Raises:
+        SettingError: If FOVEATE_CACHE_GB is no number.
+    """
+    setting = os.environ.get("FOVEATE_CACHE_GB") or DEFAULT_MAX_GB
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-# --- a bound on them all
-
-
-def most_bytes() -> float:
-    """That all files may take together. Raises SettingError if FOVEATE_CACHE_GB is no number."""
-    told = os.environ.get("FOVEATE_CACHE_GB") or MOST_GB
-    try:
-        if (gigabytes := float(told)) >= 0:
+        if (gigabytes := float(setting)) >= 0:
             return gigabytes * 1e9
     except ValueError:
         pass
     raise SettingError(
-        f"a number of gigabytes, 0 or more, is expected, got {told!r}", where="FOVEATE_CACHE_GB"
+        f"a number of gigabytes, 0 or more, is expected, got {setting!r}", where="FOVEATE_CACHE_GB"
     )
 
 
 def entries() -> list[CacheEntry]:
-    """All that is kept, least recently used first."""
-    found = []
+    """List the files, least recently used first."""
+    listed = []
     for path in _files(".pictures"):
         with contextlib.suppress(FileNotFoundError):  # another process has just removed it
             status = path.stat()
             try:
                 record = file.read_record(path)
-                found.append(
-                    CacheEntry(path, record.data, record.shape, status.st_size, status.st_mtime)
-                )
+                data, shape = record.data, record.shape
             except ValueError:
-                found.append(CacheEntry(path, "(damaged)", None, status.st_size, status.st_mtime))
-    return sorted(found, key=lambda entry: entry.used)
+                data, shape = "(damaged)", None
+            listed.append(CacheEntry(path, data, shape, status.st_size, status.st_mtime))
+    return sorted(listed, key=lambda entry: entry.used)
 
 
-def make_room(wanted: int) -> None:
-    """Remove what killed processes left, and least recently used files, until `wanted` bytes more fit the bound and the
-    disk. Raises NoRoom, before any file is removed, if they never will.
+def make_room(needed: int) -> None:
+    """Remove stale and least recently used files until `needed` more bytes fit.
+
+    Raises:
+        NoRoom: If they never fit the limit or the disk; no file is removed then.
     """
-    sweep()
-    old, bound, free = entries(), most_bytes(), shutil.disk_usage(root()).free
+    remove_stale()
+    old, limit, free = entries(), max_bytes(), shutil.disk_usage(root()).free
     taken = sum(entry.size for entry in old)
-    if wanted > bound:
+    if needed > limit:
         raise NoRoom(
-            f"they take {in_words(wanted)}, and the cache may take {in_words(bound)}",
+            f"they take {format_bytes(needed)}, and the cache may take {format_bytes(limit)}",
             "Allow more with FOVEATE_CACHE_GB, or use a smaller --size.",
         )
-    if wanted > free + taken:
+    if needed > free + taken:
         raise NoRoom(
-            f"they take {in_words(wanted)}, and the disk of {root()} has {in_words(free)} free",
+            f"they take {format_bytes(needed)}, "
+            f"and the disk of {root()} has {format_bytes(free)} free",
             "Name a larger disk with FOVEATE_CACHE, or use a smaller --size.",
         )
     for entry in old:
-        if taken + wanted <= bound and wanted <= free:
+        if taken + needed <= limit and needed <= free:
             return
-        entry.path.unlink(missing_ok=True)  # who has it mapped keeps what he has
-        taken, free = taken - entry.size, free + entry.size
+        size = _remove(entry)
+        taken, free = taken - size, free + size
 
 
-def sweep() -> int:
-    """Remove files in the making whose makers are gone: nobody holds their locks. Returns the bytes that were freed."""
+def remove_stale() -> int:
+    """Remove the partial files of killed processes: nobody holds their locks.
+
+    Returns:
+        The number of bytes freed.
+    """
     freed = 0
     for path in _files(".partial"):
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                if _try_lock(descriptor) and _stands(descriptor, path):
-                    freed += os.fstat(descriptor).st_size
-                    path.unlink()
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(Timeout, FileNotFoundError), _lock_of(path).acquire(timeout=0):
+            size = path.stat().st_size
+            path.unlink()
+            freed += size
     return freed
 
 
 def clear() -> int:
-    """Remove all but what is just being made. Returns the bytes that were freed."""
-    freed = sweep()
-    for entry in entries():
-        entry.path.unlink(missing_ok=True)
-        freed += entry.size
-    return freed
+    """Remove all files but those being written.
+
+    Returns:
+        The number of bytes freed.
+    """
+    return remove_stale() + sum(_remove(entry) for entry in entries())
+
+
+def _remove(entry: CacheEntry) -> int:
+    """Remove a file; return the number of bytes freed."""
+    try:
+        entry.path.unlink(missing_ok=True)  # on POSIX, processes that have it mapped keep it
+    except PermissionError:
+        if os.name == "nt":  # Windows keeps files that are mapped
+            return 0
+        raise
+    return entry.size
 
 
 def _files(suffix: str) -> list[Path]:
@@ -296,17 +328,18 @@ def _files(suffix: str) -> list[Path]:
         return []
 
 
-def row(entry: CacheEntry) -> tuple[str, ...]:
-    """What a person is told of a file: data, pictures, their size, bytes, when last used."""
+def to_row(entry: CacheEntry) -> tuple[str, ...]:
+    """Describe a file in words: dataset, number of images, their size, bytes, last use."""
     count, side = (
         ("", "") if entry.shape is None else (f"{entry.shape[0]:,}", f"{entry.shape[1]} px")
     )
     used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-    return entry.data, count, "no pixels" if side == "0 px" else side, in_words(entry.size), used
+    side = "no pixels" if side == "0 px" else side
+    return entry.data, count, side, format_bytes(entry.size), used
 
 
-def in_words(count: float) -> str:
-    """Bytes for people: 1234567 -> "1.2 MB"."""
+def format_bytes(count: float) -> str:
+    """Format a number of bytes: 1234567 -> "1.2 MB"."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

@@ -1,4 +1,11 @@
-"""Decode many pictures at once, in order, with a bounded number of them in memory."""
+"""Decode many images in parallel, in order, with a bounded number of them in memory.
+
+The process pool is written here because neither multiprocessing nor joblib's loky fits. The
+former runs the user's script again in each process, or forks one in which torch has threads. Loky
+imports modules from the working directory, so a numpy.py there stops it, and when one worker is
+killed it fails every pending task with the same error, so the images that the worker was decoding
+cannot be named.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +27,24 @@ from numpy.typing import NDArray
 
 from foveate.data import image_stats
 from foveate.data.dataset import Image, Source
-from foveate.data.images import fit
+from foveate.data.resizing import fit
 from foveate.errors import BadImage, DataError
 
-_CHUNK = 64  # pictures that a worker takes at once: less often is less overhead, more often smoother progress
-_CHUNK_BYTES = 1 << 24  # of pixels at the wanted size, so that large ones do not pile up
-_MANY = 4000  # pictures from which on processes gain more than their start costs
+_CHUNK = 64  # images a task: more are less overhead, fewer smoother progress
+_CHUNK_BYTES = 1 << 24  # of resized pixels a task, so that large images do not pile up
+_MIN_FOR_PROCESSES = 4000  # images from which processes gain more than their start costs
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some samples in a row, decoded.
+    """Consecutive samples, decoded.
 
-    count: of the samples; bad: those that could not be read, (place in the chunk, reason)
-    images: (S, S, c) each, at the wanted size, each with channels of its own if none were wanted
-    hashes: 16 bytes each, of the content; looks: (len(images),) of LOOK, or (0,) if they were not wanted
+    Attributes:
+        count: Number of samples.
+        images: The readable ones, (S, S, c) uint8 each; c varies unless the spec fixes it.
+        hashes: Their content hashes, 16 bytes each.
+        image_stats: (len(images),) of IMAGE_STATS, or (0,) if the spec excludes them.
+        bad: Index in the chunk and reason of each unreadable sample.
     """
 
     count: int
@@ -46,12 +56,13 @@ class Chunk:
 
 @dataclass(frozen=True)
 class DecodeSpec:
-    """What is to be made of each picture.
+    """What to make of each image.
 
-    size: S, its side in pixels; 0 keeps no pixels
-    channels: that it gets; None leaves it as many as it has
-    looks: whether it is looked at, see `looks.LOOK`
-    letterbox: keeps its aspect, see `pictures.fit`
+    Attributes:
+        size: S, pixels a side; 0 keeps no pixels.
+        channels: Channels of the result; None leaves them as they are.
+        image_stats: Whether to compute IMAGE_STATS.
+        letterbox: Keep the aspect, see `resizing.fit`.
     """
 
     size: int
@@ -60,79 +71,89 @@ class DecodeSpec:
     letterbox: bool = False
 
 
-Reader = Callable[[Sequence[Source], DecodeSpec], Chunk]
+ChunkReader = Callable[[Sequence[Source], DecodeSpec], Chunk]
 
 
-def read_chunk(sources: Sequence[Source], wanted: DecodeSpec) -> Chunk:
-    """Decode a few pictures, look at each, and bring it to size."""
+def read_chunk(sources: Sequence[Source], spec: DecodeSpec) -> Chunk:
+    """Decode a few images, compute their statistics, and resize them."""
     images: list[Image] = []
     hashes: list[bytes] = []
     bad: list[tuple[int, str]] = []
-    seen = image_stats.ImageStatsCollector()
-    for place, source in enumerate(sources):
+    stats = image_stats.ImageStatsCollector()
+    for index, source in enumerate(sources):
         try:
-            image, facts = image_stats.examine(source)
-            fitted = _fitted(image, wanted)
+            image, info = image_stats.examine(source)
+            fitted = _resize(image, spec)
         except BadImage as error:
-            bad.append((place, error.message))
+            bad.append((index, error.message))
             continue
         images.append(fitted)
-        hashes.append(bytes.fromhex(image_stats.content(image)))
-        if wanted.image_stats:
-            seen.add(image, facts)
-    return Chunk(len(sources), images, b"".join(hashes), seen.rows(), bad)
+        hashes.append(bytes.fromhex(image_stats.content_hash(image)))
+        if spec.image_stats:
+            stats.add(image, info)
+    return Chunk(len(sources), images, b"".join(hashes), stats.rows(), bad)
 
 
-def _fitted(image: Image, wanted: DecodeSpec) -> Image:
-    if not wanted.size:
+def _resize(image: Image, spec: DecodeSpec) -> Image:
+    if not spec.size:
         return image[:0, :0, :1]
-    return fit(image, wanted.size, wanted.channels or image.shape[2], letterbox=wanted.letterbox)
+    return fit(image, spec.size, spec.channels or image.shape[2], letterbox=spec.letterbox)
 
 
-def read_all(sources: Sequence[Source], wanted: DecodeSpec) -> Iterator[Chunk]:
-    """All pictures as chunks, in order, decoded by all cores; at most a few chunks are in memory at a time."""
-    length = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, 3 * wanted.size**2)))
+def read_all(sources: Sequence[Source], spec: DecodeSpec) -> Iterator[Chunk]:
+    """Decode all images on all cores.
+
+    Args:
+        sources: The images.
+        spec: What to make of each.
+
+    Yields:
+        Chunks in order; at most a few are in memory at a time.
+    """
+    length = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, 3 * spec.size**2)))
     workers = max(1, min(_cores(), -(-len(sources) // length)))
     with ExitStack() as stack:
         read = (
             stack.enter_context(_processes(workers))
-            if workers > 1 and _pays(sources)
+            if workers > 1 and _use_processes(sources)
             else read_chunk
         )
         pool = ThreadPoolExecutor(workers)
-        stack.callback(
-            pool.shutdown, cancel_futures=True
-        )  # whoever stops listening need not wait for what is queued
-        waiting: deque[Future[Chunk]] = deque()
+        # A caller that stops iterating need not wait for queued tasks.
+        stack.callback(pool.shutdown, cancel_futures=True)
+        pending: deque[Future[Chunk]] = deque()
         for start in range(0, len(sources), length):
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(read, sources[start : start + length], wanted))
-        while waiting:
-            yield waiting.popleft().result()
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+            pending.append(pool.submit(read, sources[start : start + length], spec))
+        while pending:
+            yield pending.popleft().result()
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _pays(sources: Sequence[Source]) -> bool:
-    """Whether to start processes. Threads have to take turns for all that is Python, which for small pictures is most of
-    the work; a process takes a quarter of a second to start. Sources of the user's own stay in the user's process: its
-    main module may be a notebook, or a script that must not be run again.
+def _use_processes(sources: Sequence[Source]) -> bool:
+    """Whether to start processes.
+
+    Threads take turns for Python code, which for small images is most of the work; a process takes
+    a quarter of a second to start. Sources that the user defined stay in the user's process: its
+    main module may be a notebook, or a script that must not run again.
     """
     ours = all(
         type(source).__module__.startswith("foveate.") and hasattr(source, "path")
         for source in sources
     )
-    return len(sources) >= _MANY and ours and os.name == "posix" and bool(sys.executable)
+    return (
+        len(sources) >= _MIN_FOR_PROCESSES and ours and os.name == "posix" and bool(sys.executable)
+    )
 
 
 # --- processes
 
-# Not multiprocessing's own: it would run the user's script again in each process, or fork one in which torch has threads.
-# With -P, or a json.py in the folder where the command is given would be taken for Python's.
+# With -P, or a json.py in the working directory would be taken for Python's.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from foveate.data.cache.workers import serve; serve(int(sys.argv[1]))"
@@ -140,71 +161,71 @@ _START = (
 
 
 class _Worker:
-    """A process that decodes what it is given. It ends when we do, however that comes about: its pipe is closed then."""
+    """A process that decodes images. It ends whenever this one does: its pipe is closed then."""
 
     def __init__(self) -> None:
-        self.line, theirs = Pipe()
-        places = [
-            place for place in sys.path if isinstance(place, str)
-        ]  # others may stand there, and mean nothing
-        with theirs:
+        self.pipe, child_pipe = Pipe()
+        folders = [folder for folder in sys.path if isinstance(folder, str)]
+        with child_pipe:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, str(theirs.fileno()), json.dumps(places)],
+                [sys.executable, "-P", "-c", _START, str(child_pipe.fileno()), json.dumps(folders)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for us; we tell the workers
+                pass_fds=[child_pipe.fileno()],
+                process_group=0,  # Ctrl-C is for the parent, which ends its workers
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
 
-    def ask(self, sources: Sequence[Source], wanted: DecodeSpec) -> Chunk:
+    def read(self, sources: Sequence[Source], spec: DecodeSpec) -> Chunk:
         try:
-            self.line.send((sources, wanted))
-            chunk: Chunk = self.line.recv()
+            self.pipe.send((sources, spec))
+            chunk: Chunk = self.pipe.recv()
             return chunk
         except (EOFError, OSError):
             code = self.process.wait()
         if code >= 0:
             raise RuntimeError(
-                f"a process that decodes pictures ended with code {code}; its error is printed above"
+                f"a process that decodes images ended with code {code}; its error is printed above"
             )
         first, last = (str(getattr(source, "path", source)) for source in (sources[0], sources[-1]))
         raise DataError(
-            f"a process that decodes pictures was killed (signal {-code}) between this picture and {last}",
+            f"a process that decodes images was killed (signal {-code}) "
+            f"between this image and {last}",
             where=first,
-            remedy="Most likely memory ran out: close other programs, and run the same command again.",
+            remedy="Probably memory ran out: close other programs, and run the command again.",
         )
 
-    def end(self) -> None:
-        self.line.close()
+    def close(self) -> None:
+        """Close the pipe, which ends the process."""
+        self.pipe.close()
         self.process.wait()
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Reader]:
-    """A reader that may be called by `count` threads at once, each of which then waits for a process of its own."""
+def _processes(count: int) -> Iterator[ChunkReader]:
+    """A reader for `count` threads at once; each call waits for one of `count` processes."""
     idle: SimpleQueue[_Worker] = SimpleQueue()
 
-    def read(sources: Sequence[Source], wanted: DecodeSpec) -> Chunk:
+    def read(sources: Sequence[Source], spec: DecodeSpec) -> Chunk:
         worker = idle.get()
         try:
-            return worker.ask(sources, wanted)
+            return worker.read(sources, spec)
         finally:
             idle.put(worker)
 
     with ExitStack() as stack:
         for _ in range(count):
             worker = _Worker()
-            stack.callback(worker.end)
+            stack.callback(worker.close)
             idle.put(worker)
         yield read
 
 
 def serve(handle: int) -> None:
-    """The life of such a process: decode what comes in until nobody is left to ask."""
-    with Connection(handle) as line:
+    """Run a worker process: decode chunks until the pipe is closed."""
+    with Connection(handle) as pipe:
         try:
             while True:
-                line.send(read_chunk(*line.recv()))
+                pipe.send(read_chunk(*pipe.recv()))
         except (EOFError, ConnectionError):
             return

@@ -1,23 +1,37 @@
-"""Train, valid and test: stratified, by group or by time, without a leak, and the same for the same seed whatever the order."""
+"""Assigns samples to train, valid and test: stratified, by group or by time, without leaks.
+
+The same seed gives the same split, whatever the order of the samples. A "unit" is a set of samples
+that stay together: copies of an image, and samples of one group.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foveate.data.dataset import SPLITS, Sample, SplitName
-from foveate.data.rng import SampleRNG, sample_keys
+from foveate.data.split.stratify import iterative_stratify
 from foveate.errors import DataError
+
+Units = list[list[int]]
+"""Rows of the samples of each unit."""
+Assigned = list[SplitName | None]
+"""The split of each sample, or None."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Samples that are one (copies of a picture, or the same group) but lie in several parts."""
+    """Samples of one unit that lie in several splits.
+
+    Attributes:
+        ids: The samples.
+        splits: The splits that hold them.
+        reason: Why they belong together.
+    """
 
     ids: tuple[str, ...]
     splits: tuple[SplitName, ...]
@@ -25,78 +39,94 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class Split:
-    """parts: sample id -> part, in the samples' order; leaks: only where they were allowed; notes: for the user."""
+class SplitAssignment:
+    """The split of each sample.
+
+    Attributes:
+        splits: Sample id -> split, in the samples' order.
+        leaks: Leaks between the data's splits, if they were allowed.
+        notes: Sentences for the user.
+    """
 
     splits: dict[str, SplitName]
     leaks: tuple[Leak, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def split(
+def assign_splits(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
-    alike: Sequence[Hashable],
+    image_keys: Sequence[Hashable],
     *,
     classes: Sequence[str],
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
-    most: int = 5000,
+    max_held_out: int = 5000,
     seed: int = 0,
     allow_leak: bool = False,
     times: Sequence[str] | None = None,
     fold: tuple[int, int] | None = None,
     single_class_ok: bool = False,
-) -> Split:
-    """Give each sample a part.
+) -> SplitAssignment:
+    """Assign each sample to a split.
 
-    strata: the classes in each sample; alike: a mark for each picture, equal for copies of one
-    fractions: of train, valid and test; a part that we carve holds at most `most` samples, since a larger one makes its
-        figures hardly surer, while the train part can use them
-    times: when each sample was taken, in an order that text has: the test part is then the latest, train the earliest
-    fold: (i, k): the i-th of k equal parts, from 0, is the test part, the next one the valid part, the rest train
-    lone_class: whether there is something to learn where all is of one class
+    Splits that the data assigns are kept; missing ones are taken from its train split.
 
-    A part that the data assigns is kept; parts that it lacks are carved from its train part. Copies of a picture and samples
-    of one group stay together. Raises DataError on leaks (unless allowed), on a class too rare to be split, where
-    there are fewer than two classes, and where the data's own parts stand against `times` or `fold`.
+    Args:
+        samples: N samples.
+        strata: The classes in each sample.
+        image_keys: A key for each image, equal for copies of one image.
+        classes: The class names.
+        fractions: Of train, valid and test.
+        max_held_out: Largest valid and test split to make: more samples hardly narrow the
+            confidence intervals, while training can use them.
+        seed: The seed of the split.
+        allow_leak: Return leaks between the data's splits instead of raising.
+        times: When each sample was taken, as text that sorts. The latest become the test split,
+            the earliest the train split.
+        fold: (i, k): of k equal folds, counted from 0, the i-th is the test split, the next one
+            the valid split.
+        single_class_ok: Whether a dataset of a single class can be learnt.
+
+    Raises:
+        DataError: On leaks, unless allowed; if a class is too rare for every split; if there are
+            fewer than two classes; if the data's splits conflict with `times` or `fold`.
     """
     if not single_class_ok:
-        _refuse_few_classes(classes, strata)
-    units = groups(samples, alike)
-    given: list[SplitName | None] = [sample.split for sample in samples]
+        _check_classes(classes, strata)
+    units = group_into_units(samples, image_keys)
+    assigned: Assigned = [sample.split for sample in samples]
     notes: list[str] = []
-    if any(given) and (times is not None or fold is not None):
-        raise DataError(
-            "the data assigns parts of its own, so it cannot be split by time or into folds",
-            remedy="Remove the parts from the data, or leave out that setting.",
-        )
-    if any(given):
-        notes += _complete(samples, given)
-    leaks = _leaks(samples, units, given)
+    if any(assigned):
+        if times is not None or fold is not None:
+            raise DataError(
+                "the data assigns its own splits, so it cannot be split by time or into folds",
+                remedy="Remove the splits from the data, or leave out that setting.",
+            )
+        notes += _fill_with_train(samples, assigned)
+    leaks = _find_leaks(samples, units, assigned)
     if leaks and not allow_leak:
-        _refuse_leaks(leaks, samples, given)
-    wanted = _shares(fractions, {split for split in given if split})
+        raise _leak_error(leaks, samples, assigned)
+    shares = _held_out_shares(fractions, {split for split in assigned if split})
     if fold is not None:
-        _refuse_rare(samples, strata, units, classes, splits=fold[1])
-        given = _folded(samples, strata, units, fold, len(classes), seed)
+        _check_rare_classes(samples, strata, units, classes, num_splits=fold[1])
+        assigned = _assign_folds(samples, strata, units, fold, len(classes), seed)
     elif times is not None:
-        given = _in_time(samples, units, times, fractions)
-    elif wanted:
-        free = [unit for unit in units if all(given[row] in (None, "train") for row in unit)]
-        _refuse_rare(samples, strata, free, classes, splits=1 + len(wanted))
-        given = _carved(samples, strata, free, given, wanted, len(classes), most, seed)
+        assigned = _assign_by_time(samples, units, times, fractions)
+    elif shares:
+        free = [unit for unit in units if all(assigned[row] in (None, "train") for row in unit)]
+        _check_rare_classes(samples, strata, free, classes, num_splits=1 + len(shares))
+        total = sum(len(unit) for unit in free)
+        shares = {split: min(share, max_held_out / total) for split, share in shares.items()}
+        assigned = _hold_out(samples, strata, free, assigned, shares, len(classes), seed)
     splits: dict[str, SplitName] = {
-        sample.id: split or "train" for sample, split in zip(samples, given, strict=True)
+        sample.id: split or "train" for sample, split in zip(samples, assigned, strict=True)
     }
-    notes += _missing(list(splits.values()), strata, classes)
-    return Split(splits, tuple(leaks), tuple(notes))
+    notes += _missing_classes(list(splits.values()), strata, classes)
+    return SplitAssignment(splits, tuple(leaks), tuple(notes))
 
 
-# --- units: what must stay together
-
-
-def groups(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[list[int]]:
-    """Rows that share a group or a picture, directly or through others (union-find), in an order free of the rows'."""
+def group_into_units(samples: Sequence[Sample[Any]], image_keys: Sequence[Hashable]) -> Units:
+    """Group rows that share a group or an image, directly or through others (union-find)."""
     parent = list(range(len(samples)))
 
     def root(row: int) -> int:
@@ -106,279 +136,203 @@ def groups(samples: Sequence[Sample[Any]], alike: Sequence[Hashable]) -> list[li
         return row
 
     first: dict[tuple[str, Hashable], int] = {}
-    for row, (sample, image) in enumerate(zip(samples, alike, strict=True)):
-        marks = (
-            [("picture", image)]
-            if sample.group is None
-            else [("picture", image), ("group", sample.group)]
-        )
-        for mark in marks:
-            parent[root(row)] = root(first.setdefault(mark, row))
+    for row, (sample, image_key) in enumerate(zip(samples, image_keys, strict=True)):
+        links: list[tuple[str, Hashable]] = [("image", image_key)]
+        if sample.group is not None:
+            links.append(("group", sample.group))
+        for link in links:
+            parent[root(row)] = root(first.setdefault(link, row))
     units = defaultdict(list)
     for row in range(len(samples)):
         units[root(row)].append(row)
     return list(units.values())
 
 
-def _complete(samples: Sequence[Sample[Any]], given: list[SplitName | None]) -> list[str]:
-    """Check the parts that the data assigns; in place, samples without one join the train part."""
-    if "train" not in given:
+# --- splits that the data assigns
+
+
+def _fill_with_train(samples: Sequence[Sample[Any]], assigned: Assigned) -> list[str]:
+    """Put samples without a split into train, in place; return notes."""
+    if "train" not in assigned:
+        names = ", ".join(sorted({split for split in assigned if split}))
         raise DataError(
-            f"the data assigns parts ({', '.join(sorted({p for p in given if p}))}) but no sample to train",
-            remedy="Name the train part 'train', or remove the split to have one made.",
+            f"the data assigns splits ({names}) but no sample to train",
+            remedy="Name the train split 'train', or remove the splits to have them made.",
         )
-    without = [i for i, split in enumerate(given) if split is None]
-    for i in without:
-        given[i] = "train"
-    return (
-        [f"{len(without):,} samples had no part and joined train, e.g. {samples[without[0]].id}"]
-        if without
-        else []
-    )
+    missing = [row for row, split in enumerate(assigned) if split is None]
+    for row in missing:
+        assigned[row] = "train"
+    if not missing:
+        return []
+    count = "1 sample" if len(missing) == 1 else f"{len(missing):,} samples"
+    return [f"{count} had no split and joined train, e.g. {samples[missing[0]].id}"]
 
 
-def _leaks(
-    samples: Sequence[Sample[Any]], units: list[list[int]], given: list[SplitName | None]
-) -> list[Leak]:
+def _find_leaks(samples: Sequence[Sample[Any]], units: Units, assigned: Assigned) -> list[Leak]:
     leaks = []
     for unit in units:
-        splits = tuple(split for split in SPLITS if any(given[row] == split for row in unit))
+        splits = tuple(split for split in SPLITS if any(assigned[row] == split for row in unit))
         if len(splits) > 1:
             groups = {samples[row].group for row in unit} - {None}
             reason = (
-                f"group {sorted(map(str, groups))[0]}" if groups else "the same picture, or nearly"
+                f"group {sorted(map(str, groups))[0]}" if groups else "the same image, or nearly"
             )
             leaks.append(Leak(tuple(samples[row].id for row in unit), splits, reason))
     return leaks
 
 
-def _refuse_leaks(
-    leaks: list[Leak], samples: Sequence[Sample[Any]], given: list[SplitName | None]
-) -> None:
-    part_of = {sample.id: split for sample, split in zip(samples, given, strict=True)}
-    shown = "".join(
-        f"\n    {leak.reason}: " + ", ".join(f"{id} ({part_of[id]})" for id in leak.ids[:4])
+def _leak_error(leaks: list[Leak], samples: Sequence[Sample[Any]], assigned: Assigned) -> DataError:
+    split_of = {sample.id: split for sample, split in zip(samples, assigned, strict=True)}
+    examples = "".join(
+        f"\n    {leak.reason}: " + ", ".join(f"{id} ({split_of[id]})" for id in leak.ids[:4])
         for leak in leaks[:5]
     )
     more = f"\n    ... and {len(leaks) - 5:,} more" if len(leaks) > 5 else ""
-    many = (
-        "one picture or group lies" if len(leaks) == 1 else f"{len(leaks):,} pictures or groups lie"
+    subject = (
+        "one image or group lies" if len(leaks) == 1 else f"{len(leaks):,} images or groups lie"
     )
-    raise DataError(
-        f"{many} in more than one part, so a score would partly be memory:{shown}{more}",
-        remedy="Remove all but one of each (foveate audit DATA --fix COPY does that), or pass --allow-leak to go on; the record and the report will say so.",
+    return DataError(
+        f"{subject} in more than one split, so a score would partly measure memory:"
+        f"{examples}{more}",
+        remedy="Remove all but one of each (foveate audit DATA --fix COPY does that), or pass "
+        "--allow-leak to go on; the record and the report will say so.",
     )
 
 
-# --- carving
+# --- splits that are made
 
 
-def _shares(fractions: tuple[float, float, float], given: set[SplitName]) -> dict[SplitName, float]:
-    """The parts to carve, each with its share of what they are carved from."""
-    missing = [split for split in SPLITS[1:] if split not in given]
+def _held_out_shares(
+    fractions: tuple[float, float, float], existing: set[SplitName]
+) -> dict[SplitName, float]:
+    """The splits to make, each with its share of the samples that they are taken from."""
+    missing = [split for split in SPLITS[1:] if split not in existing]
     pool = fractions[0] + sum(fractions[SPLITS.index(split)] for split in missing)
     return {split: fractions[SPLITS.index(split)] / pool for split in missing}
 
 
-def _carved(
+def _hold_out(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
-    units: list[list[int]],
-    given: list[SplitName | None],
-    wanted: dict[SplitName, float],
-    classes: int,
-    most: int,
+    units: Units,
+    assigned: Assigned,
+    shares: dict[SplitName, float],
+    num_classes: int,
     seed: int,
-) -> list[SplitName | None]:
-    total = sum(len(unit) for unit in units)
-    shares = {split: min(share, most / total) for split, share in wanted.items()}
-    order: list[SplitName] = ["train", *wanted]
-    each = [1 - sum(shares.values()), *shares.values()]
-    given = list(given)
-    for unit, place in zip(
-        units, iterative_stratify(samples, strata, units, each, classes, seed), strict=True
-    ):
+) -> Assigned:
+    order: list[SplitName] = ["train", *shares]
+    all_shares = [1 - sum(shares.values()), *shares.values()]
+    ids = [sample.id for sample in samples]
+    bins = iterative_stratify(ids, strata, units, all_shares, num_classes, seed)
+    assigned = list(assigned)
+    for unit, index in zip(units, bins, strict=True):
         for row in unit:
-            given[row] = order[place]
-    return given
+            assigned[row] = order[index]
+    return assigned
 
 
-def _folded(
+def _assign_folds(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
-    units: list[list[int]],
+    units: Units,
     fold: tuple[int, int],
-    classes: int,
+    num_classes: int,
     seed: int,
-) -> list[SplitName | None]:
-    tested, count = fold
-    role: dict[int, SplitName] = {tested: "test", (tested + 1) % count: "valid"}
-    given: list[SplitName | None] = [None] * len(samples)
-    for unit, place in zip(
-        units,
-        iterative_stratify(samples, strata, units, [1 / count] * count, classes, seed),
-        strict=True,
-    ):
+) -> Assigned:
+    test, count = fold
+    roles: dict[int, SplitName] = {test: "test", (test + 1) % count: "valid"}
+    ids = [sample.id for sample in samples]
+    bins = iterative_stratify(ids, strata, units, [1 / count] * count, num_classes, seed)
+    assigned: Assigned = [None] * len(samples)
+    for unit, index in zip(units, bins, strict=True):
         for row in unit:
-            given[row] = role.get(place, "train")
-    return given
+            assigned[row] = roles.get(index, "train")
+    return assigned
 
 
-def _in_time(
+def _assign_by_time(
     samples: Sequence[Sample[Any]],
-    units: list[list[int]],
+    units: Units,
     times: Sequence[str],
     fractions: tuple[float, float, float],
-) -> list[SplitName | None]:
-    """The latest units are the test part, those before them the valid part. A unit is as late as its latest sample."""
-    given: list[SplitName | None] = [None] * len(samples)
+) -> Assigned:
+    """Test on the latest units, validate on those before. A unit counts by its latest sample."""
+    assigned: Assigned = [None] * len(samples)
     latest = [max(times[row] for row in unit) for unit in units]
-    order = sorted(range(len(units)), key=lambda i: (latest[i], samples[units[i][0]].id))
+    order = sorted(range(len(units)), key=lambda unit: (latest[unit], samples[units[unit][0]].id))
     ends = np.cumsum(fractions) * len(samples)
     done, split = 0, 0
     for index, unit in enumerate(order):
-        # What was taken at one moment is not torn apart: the next part begins with the next moment.
-        new = index == 0 or latest[unit] != latest[order[index - 1]]
-        while new and split < 2 and done >= ends[split] - 0.5:
+        # Samples of one time stay together: the next split begins with the next time.
+        new_time = index == 0 or latest[unit] != latest[order[index - 1]]
+        while new_time and split < 2 and done >= ends[split] - 0.5:
             split += 1
         for row in units[unit]:
-            given[row] = SPLITS[split]
+            assigned[row] = SPLITS[split]
         done += len(units[unit])
-    if missing := [split for split in SPLITS if split not in given]:
+    if missing := [split for split in SPLITS if split not in assigned]:
         raise DataError(
-            f"a split by time leaves nothing for {' and '.join(missing)}: too many samples were taken at one moment",
+            f"a split by time leaves no sample for {' and '.join(missing)}: "
+            "too many samples were taken at one time",
             remedy="Split by something else, or give finer times.",
         )
-    return given
+    return assigned
 
 
-def iterative_stratify(
-    samples: Sequence[Sample[Any]],
-    strata: Sequence[Sequence[int]],
-    units: list[list[int]],
-    shares: list[float],
-    classes: int,
-    seed: int,
-) -> list[int]:
-    """A place out of len(shares) for each unit (rows that stay together), so that the shares of all classes come out alike.
-
-    Iterative stratification (Sechidis et al., "On the stratification of multi-label data", 2011): the class of which fewest
-    samples are left goes first, each of its units to the place that lacks it most. Units of several samples, which are hardest to
-    fit, go before all others, biggest first.
-    """
-    tallies = [Counter(k for row in unit for k in strata[row]) for unit in units]
-    left = np.zeros(classes, np.int64)
-    for stats in tallies:
-        for k, count in stats.items():
-            left[k] += count
-    lacking = _quotas(Counter(dict(enumerate(left.tolist()))), shares, classes)
-    weights = 1 / np.maximum(
-        left, 1
-    )  # a rare class's want counts more: it is harder to put right later
-    room = np.array(shares) * sum(map(len, units))
-    key = sample_keys([samples[min(unit, key=lambda row: samples[row].id)].id for unit in units])
-    order = np.argsort(SampleRNG(key, seed).uniform(1)[:, 0], kind="stable").tolist()
-    places = [-1] * len(units)
-
-    def put(index: int, wants: NDArray[np.float64]) -> None:
-        """Into the place that wants it most; among equals, the one with most room."""
-        best = places[index] = int(np.lexsort((-room, -wants))[0])
-        room[best] -= len(units[index])
-        for k, count in tallies[index].items():
-            lacking[best, k] -= count
-            left[k] -= count
-
-    for index in sorted((i for i in order if len(units[i]) > 1), key=lambda i: -len(units[i])):
-        ks = sorted(tallies[index])
-        put(
-            index,
-            (lacking[:, ks] * weights[ks]) @ [tallies[index][k] for k in ks] if ks else room.copy(),
-        )
-    having: dict[int, list[int]] = defaultdict(list)
-    for index in order:
-        if places[index] < 0:
-            for k in tallies[index]:
-                having[k].append(index)
-    while having:
-        k = min(having, key=lambda k: (left[k], k))
-        for index in having.pop(k):
-            if places[index] < 0:
-                put(index, lacking[:, k].copy())
-    for index in order:
-        if places[index] < 0:
-            put(index, room.copy())
-    return places
+# --- checks
 
 
-def _quotas(counts: Counter[int], shares: list[float], classes: int) -> np.ndarray:
-    """(parts, K): how many of each class a part should get, by largest remainder, at least one where there are enough."""
-    quotas = np.zeros((len(shares), classes))
-    for k, count in counts.items():
-        if not count:
-            continue
-        exact = np.array(shares) * count
-        whole = np.floor(exact)
-        for split in np.argsort(-(exact - whole), kind="stable")[: int(count - whole.sum())]:
-            whole[split] += 1
-        if count >= len(shares):
-            for split in np.flatnonzero(whole == 0):
-                whole[int(np.argmax(whole))] -= 1
-                whole[split] += 1
-        quotas[:, k] = whole
-    return quotas
-
-
-# --- what is refused, and what is noted
-
-
-def _refuse_few_classes(classes: Sequence[str], strata: Sequence[Sequence[int]]) -> None:
+def _check_classes(classes: Sequence[str], strata: Sequence[Sequence[int]]) -> None:
     present = {stratum for row in strata for stratum in row}
     if len(classes) == 1 or (len(classes) > 1 and len(present) == 1):
         only = classes[next(iter(present))] if present else classes[0]
         raise DataError(
-            f"there is one class only ({only!r}), so there is nothing to tell apart",
-            remedy="Add pictures of at least one other class, in a folder or with a label of its own.",
+            f"at least two classes are expected, there is only {only!r}",
+            remedy="Add images of another class, in a folder or with a label of its own.",
         )
 
 
-def _refuse_rare(
+def _check_rare_classes(
     samples: Sequence[Sample[Any]],
     strata: Sequence[Sequence[int]],
-    units: list[list[int]],
+    units: Units,
     classes: Sequence[str],
-    splits: int,
+    num_splits: int,
 ) -> None:
     rows: dict[int, list[int]] = defaultdict(list)
     for unit in units:
         for row in unit:
             for stratum in strata[row]:
                 rows[stratum].append(row)
-    for stratum, found in sorted(rows.items()):
-        if len(found) < splits:
-            names = ", ".join(samples[row].id for row in found)
+    for stratum, members in sorted(rows.items()):
+        if len(members) < num_splits:
+            names = ", ".join(samples[row].id for row in members)
+            count = f"{len(members)} image{'s' if len(members) > 1 else ''}"
             raise DataError(
-                f"class {classes[stratum]!r} has {len(found)} picture{'s' if len(found) > 1 else ''} ({names}), but each "
-                f"of {splits} parts needs one",
-                remedy="Add pictures of it, merge it with another class, or remove it.",
+                f"class {classes[stratum]!r} has {count} ({names}), but each of {num_splits} "
+                "splits needs one",
+                remedy="Add images of it, merge it with another class, or remove it.",
             )
 
 
-def _missing(
+def _missing_classes(
     splits: Sequence[SplitName], strata: Sequence[Sequence[int]], classes: Sequence[str]
 ) -> list[str]:
-    seen = {split: set[int]() for split in SPLITS}
+    """Notes on the classes that valid and test lack; raises if train lacks one of theirs."""
+    present = {split: set[int]() for split in SPLITS}
     for split, row in zip(splits, strata, strict=True):
-        seen[split].update(row)
-    unlearnt = (seen["valid"] | seen["test"]) - seen["train"]
-    if unlearnt:
-        names = ", ".join(repr(classes[k]) for k in sorted(unlearnt)[:5])
+        present[split].update(row)
+    untrained = (present["valid"] | present["test"]) - present["train"]
+    if untrained:
+        names = ", ".join(repr(classes[k]) for k in sorted(untrained)[:5])
         raise DataError(
             f"class {names} occurs in valid or test but not in train, so it cannot be learnt",
-            remedy="Move some of its pictures to the train part, or remove the class.",
+            remedy="Move some of its images to the train split, or remove the class.",
         )
-    return [
-        f"the {split} part has no picture of {', '.join(repr(classes[k]) for k in sorted(absent)[:5])}"
-        + (f" and {len(absent) - 5} more classes" if len(absent) > 5 else "")
-        for split in ("valid", "test")
-        if (absent := seen["train"] - seen[split])
-    ]
+    notes = []
+    for split in SPLITS[1:]:
+        if absent := present["train"] - present[split]:
+            names = ", ".join(repr(classes[k]) for k in sorted(absent)[:5])
+            more = f" and {len(absent) - 5} more classes" if len(absent) > 5 else ""
+            notes.append(f"the {split} split has no image of {names}{more}")
+    return notes

@@ -1,4 +1,4 @@
-"""split.csv: the split as a file, with each sample's content, so that it can be used again and never on other data."""
+"""split.csv: a split as a file, with a hash of each image, so it is never used on other data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """A sample's part, and the hash of its picture's content."""
+    """One row of a split file.
+
+    Attributes:
+        split: The sample's split.
+        content: The hash of its image.
+    """
 
     split: SplitName
     content: str
@@ -27,10 +32,17 @@ class SplitRow:
 def write(
     path: Path, samples: Sequence[Sample[Any]], hashes: Sequence[str], splits: dict[str, SplitName]
 ) -> None:
-    """Columns id, group, part, content."""
+    """Write a split as a CSV file with the columns id, group, split, content.
+
+    Args:
+        path: The file.
+        samples: The samples.
+        hashes: The hash of each sample's image.
+        splits: Sample id -> split.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "group", "part", "content"])
+    table.writerow(["id", "group", "split", "content"])
     table.writerows(
         [sample.id, sample.group or "", splits[sample.id], digest]
         for sample, digest in zip(samples, hashes, strict=True)
@@ -39,19 +51,27 @@ def write(
 
 
 def read(path: Path) -> dict[str, SplitRow]:
-    """Id -> its row. Raises RunError with the line that is wrong."""
+    """Read a split file.
+
+    Returns:
+        Sample id -> row.
+
+    Raises:
+        RunError: With the line, if the file is damaged.
+    """
     rows: dict[str, SplitRow] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for line, row in enumerate(csv.DictReader(file), 2):
-                split, id, content = row.get("part"), row.get("id"), row.get("content")
+                split, id, content = row.get("split"), row.get("id"), row.get("content")
                 if split not in SPLITS or id is None or id in rows or not content:
                     raise RunError(
-                        f"a new id, a part out of {', '.join(SPLITS)} and the content's hash are expected, got {id!r}, "
-                        f"{split!r} and {content!r}",
+                        f"a new id, a split out of {', '.join(SPLITS)} and the hash of an image "
+                        f"are expected, got {id!r}, {split!r} and {content!r}",
                         where=path,
                         line=line,
-                        remedy="Take the file from a backup, or make it again: foveate split DATA --out FILE.",
+                        remedy="Restore the file from a backup, or make it again: "
+                        "foveate split DATA --out FILE.",
                     )
                 rows[id] = SplitRow(split, content)
     except (OSError, ValueError, csv.Error) as error:
@@ -62,25 +82,32 @@ def read(path: Path) -> dict[str, SplitRow]:
 def apply(
     dataset: Dataset[A], hashes: Sequence[str], rows: dict[str, SplitRow], path: Path
 ) -> Dataset[A]:
-    """The dataset with its parts set.
+    """Set the splits of a dataset.
 
-    hashes: of each sample's picture; path: of the file, for the error
-    Raises RunError if the dataset does not hold exactly the samples that were split, with the same pictures.
+    Args:
+        dataset: The samples.
+        hashes: The hash of each sample's image.
+        rows: Sample id -> row of the split file.
+        path: The split file, for the error.
+
+    Raises:
+        RunError: If the dataset does not hold exactly the samples of the file, with the same
+            images.
     """
-    held = dict(zip((sample.id for sample in dataset), hashes, strict=True))
-    new, gone = sorted(held.keys() - rows.keys()), sorted(rows.keys() - held.keys())
-    other = sorted(id for id in held.keys() & rows.keys() if held[id] != rows[id].content)
-    if new or gone or other:
-        told = [
-            f"{id} ({what})"
-            for ids, what in ((new, "new"), (gone, "gone"), (other, "changed"))
+    current = dict(zip((sample.id for sample in dataset), hashes, strict=True))
+    new, gone = sorted(current.keys() - rows.keys()), sorted(rows.keys() - current.keys())
+    changed = sorted(id for id in current.keys() & rows.keys() if current[id] != rows[id].content)
+    if new or gone or changed:
+        examples = [
+            f"{id} ({change})"
+            for ids, change in ((new, "new"), (gone, "gone"), (changed, "changed"))
             for id in ids[:2]
         ]
         raise RunError(
-            f"the data has changed since it was split: {len(new):,} new samples, {len(gone):,} gone, {len(other):,} changed, "
-            f"e.g. {', '.join(told)}",
+            f"the data has changed since it was split: {len(new):,} new samples, "
+            f"{len(gone):,} gone, {len(changed):,} changed, e.g. {', '.join(examples)}",
             where=path,
-            remedy="Bring the data back as it was, or make a new split.",
+            remedy="Restore the data, or make a new split.",
         )
     return replace(
         dataset, samples=[replace(sample, split=rows[sample.id].split) for sample in dataset]

@@ -1,4 +1,4 @@
-"""Which samples belong together, and when each was taken, read from their names."""
+"""The group of each sample, and the time it was taken, read from names, EXIF or the data."""
 
 from __future__ import annotations
 
@@ -16,99 +16,112 @@ from foveate.errors import DataError, SettingError
 
 A = TypeVar("A")
 
-_TAKEN = (0x9003, 0x0132)  # EXIF's DateTimeOriginal, and DateTime where that is missing
 _EXIF_FOLDER = 0x8769
+_DATE_TIME_ORIGINAL, _DATE_TIME = 0x9003, 0x0132
 
 
-def grouped(samples: Sequence[Sample[A]], by: str) -> list[Sample[A]]:
-    """The samples, each in the group that its id tells.
+def with_groups(samples: Sequence[Sample[A]], by: str) -> list[Sample[A]]:
+    """Set the group of each sample from its id.
 
-    by: "folder:N", the N-th folder of the id, from 1; or a regular expression, of which the first bracket (or the whole, where
-        there is none) is the group's name
-    Raises SettingError for what is neither, and DataError with examples where an id tells no group.
+    Args:
+        samples: The samples.
+        by: "folder:N" for the N-th folder of the id, counted from 1; or a regular expression,
+            whose first group (or whole match, if it has none) names the sample's group.
+
+    Raises:
+        SettingError: If `by` is neither.
+        DataError: If an id does not match, with an example.
     """
-    names = _told(samples, by, "group")
+    names = _extract(samples, by, "group")
     return [replace(sample, group=name) for sample, name in zip(samples, names, strict=True)]
 
 
-def timed(samples: Sequence[Sample[Any]], by: str) -> list[str]:
-    """When each sample was taken, as text that sorts in time.
+def sample_times(samples: Sequence[Sample[Any]], by: str) -> list[str]:
+    """Find when each sample was taken.
 
-    by: "exif", the camera's own record; "data", what the data tells, as numbers or dates (ISO 8601); or a regular expression on the id, of
-        which the first bracket is the time (numbers in it count as numbers)
+    Args:
+        samples: The samples.
+        by: "exif" for the camera's record; "data" for the `time` of the samples, as numbers or
+            dates (ISO 8601); or a regular expression on the id, whose first group is the time
+            (digits in it count as numbers).
+
+    Returns:
+        Texts that sort by time.
+
+    Raises:
+        SettingError: If `by` is no regular expression.
+        DataError: If a sample has no time, or the times cannot be compared.
     """
     if by == "data":
-        times = _sortable([sample.time for sample in samples])
+        times = _ranks([sample.time for sample in samples])
     elif by == "exif":
-        times = [_taken(getattr(sample.source, "path", None)) for sample in samples]
+        times = [_exif_time(getattr(sample.source, "path", None)) for sample in samples]
     else:
-        times = list(_told(samples, by, "time"))
+        times = list(_extract(samples, by, "time"))
     missing = [sample.id for sample, time in zip(samples, times, strict=True) if time is None]
     if missing:
         raise DataError(
-            f"a time for each sample is expected, {len(missing):,} have none (such as {missing[0]})",
+            f"a time for each sample is expected, {len(missing):,} have none "
+            f"(such as {missing[0]})",
             remedy="Give the times in a column of a CSV, or by a regular expression on the names.",
         )
     return [re.sub(r"\d+", lambda number: number[0].zfill(20), str(time)) for time in times]
 
 
-def _sortable(told: Sequence[str | None]) -> list[str | None]:
-    """Their places in time, counted from 0: "9:05" and "5/1/2024" as text would sort wrongly. Raises DataError for what is
-    neither a number nor a date.
-    """
-    for read in (float, datetime.fromisoformat):
+def _ranks(texts: Sequence[str | None]) -> list[str | None]:
+    """The rank of each time, from 0: as text, "9:05" and "5/1/2024" would sort wrongly."""
+    for parse in (float, datetime.fromisoformat):
         try:
-            moments: list[Any] = [None if one is None else read(one.strip()) for one in told]
-            order = {
-                moment: place
-                for place, moment in enumerate(sorted({m for m in moments if m is not None}))
-            }
-        except (ValueError, TypeError):  # TypeError: some dates tell their time zone and some don't
+            times: list[Any] = [None if text is None else parse(text.strip()) for text in texts]
+            distinct = sorted({time for time in times if time is not None})
+        except (ValueError, TypeError):  # TypeError: only some dates have a time zone
             continue
-        return [None if moment is None else str(order[moment]) for moment in moments]
-    example = next(one for one in told if one is not None)
+        ranks = {time: rank for rank, time in enumerate(distinct)}
+        return [None if time is None else str(ranks[time]) for time in times]
+    example = next(text for text in texts if text is not None)
     raise DataError(
-        f"times that are all numbers or all dates as 2026-03-31 or 2026-03-31T10:00 are expected, got e.g. {example!r}",
+        "times that are all numbers or all dates as 2026-03-31 or 2026-03-31T10:00 are expected, "
+        f"got e.g. {example!r}",
         remedy="Write all of them in the same way, all with a time zone or none.",
     )
 
 
-def _told(samples: Sequence[Sample[Any]], by: str, what: str) -> list[str]:
+def _extract(samples: Sequence[Sample[Any]], by: str, field: str) -> list[str]:
     if match := re.fullmatch(r"folder:(\d+)", by):
-        level = int(match[1])
-        names = [
-            folders[level - 1] if 0 < level <= len(folders := s.id.split("/")[:-1]) else None
-            for s in samples
-        ]
+        names = [_folder(sample.id, int(match[1])) for sample in samples]
     else:
         try:
             pattern = re.compile(by)
         except re.error as error:
             raise SettingError(
                 f"folder:N or a regular expression is expected, got {by!r} ({error})",
-                where=f"{what}_by",
+                where=f"{field}_by",
             ) from None
-        found = [pattern.search(sample.id) for sample in samples]
-        names = [(match[1] if pattern.groups else match[0]) if match else None for match in found]
-    without = [sample.id for sample, name in zip(samples, names, strict=True) if not name]
-    if without:
+        matches = [pattern.search(sample.id) for sample in samples]
+        names = [(match[1] if pattern.groups else match[0]) if match else None for match in matches]
+    missing = [sample.id for sample, name in zip(samples, names, strict=True) if not name]
+    if missing:
         raise DataError(
-            f"a {what} is expected in each name by {by!r}, {len(without):,} have none (such as {without[0]})",
+            f"a {field} is expected in each name by {by!r}, {len(missing):,} have none "
+            f"(such as {missing[0]})",
             remedy="Change the expression so that it fits all names.",
         )
     return [str(name) for name in names]
 
 
-def _taken(path: Path | None) -> str | None:
-    """When a picture was taken, by its EXIF, or None."""
+def _folder(id: str, level: int) -> str | None:
+    folders = id.split("/")[:-1]
+    return folders[level - 1] if 0 < level <= len(folders) else None
+
+
+def _exif_time(path: Path | None) -> str | None:
+    """When an image was taken, by its EXIF block, or None."""
     if path is None:
         return None
     try:
         with PIL.Image.open(path, formats=("JPEG", "PNG", "TIFF", "WEBP")) as image:
             exif = image.getexif()
-            told = exif.get_ifd(_EXIF_FOLDER).get(_TAKEN[0]) or exif.get(_TAKEN[1])
-        return datetime.strptime(str(told).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()
-    except (
-        Exception
-    ):  # damaged EXIF raises anything at all; a sample without a time is told by the caller
+            text = exif.get_ifd(_EXIF_FOLDER).get(_DATE_TIME_ORIGINAL) or exif.get(_DATE_TIME)
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()
+    except Exception:  # damaged EXIF raises anything; the caller reports samples without a time
         return None

@@ -1,4 +1,4 @@
-"""The laws that every format obeys. They run over all that is registered: a new file is tested as it is dropped in."""
+"""The laws that every registered format obeys; a new file is tested at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from foveate import formats
-from foveate.annotations import IGNORE, KINDS, Boxes, Captions, Instances, Label, Mask, Polygon
+from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, Polygon
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
@@ -23,9 +23,7 @@ from helpers.format_examples import BOXED, EVERY, EXAMPLES, GREY, can_hold
 
 
 def from_files(folder: Path) -> Dataset[Label]:
-    """Pictures that lie on disk, in kinds that decoding changes: a palette, EXIF, JPEG, and a name to be
-    wary of.
-    """
+    """Image files that decoding changes (palette, EXIF, JPEG), with names to be wary of."""
     rng = np.random.default_rng(5)
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
@@ -40,8 +38,8 @@ def from_files(folder: Path) -> Dataset[Label]:
     return Dataset("files", "classification", ("no", "yes"), samples, origin=folder)
 
 
-def told(target: Any, dataset: Dataset[Any]) -> Hashable:
-    """All that a truth says, in names and numbers; places to a ten-thousandth of a pixel."""
+def target_content(target: Any, dataset: Dataset[Any]) -> Hashable:
+    """Return the whole content of a target in names and numbers, rounded to 1e-4 pixels."""
     names = dataset.classes
     match target:
         case Label():
@@ -59,7 +57,7 @@ def told(target: Any, dataset: Dataset[Any]) -> Hashable:
             )
         case Instances():
             each = [
-                (told(target.boxes[row : row + 1], dataset), outline(target.shapes[row]))
+                (target_content(target.boxes[row : row + 1], dataset), outline(target.shapes[row]))
                 for row in range(len(target))
             ]
             return tuple(sorted(each, key=repr))
@@ -71,7 +69,7 @@ def told(target: Any, dataset: Dataset[Any]) -> Hashable:
             )
         case Captions():
             return target.texts
-    raise AssertionError(f"no truth: {target!r}")
+    raise AssertionError(f"unknown target: {target!r}")
 
 
 def outline(shape: Any) -> Hashable:
@@ -81,10 +79,10 @@ def outline(shape: Any) -> Hashable:
 
 
 def content(dataset: Dataset[Any]) -> Counter[tuple[object, ...]]:
-    """All there is, but for the ids and the order, which a format may choose."""
+    """Return everything but ids and order, which a format may choose."""
     return Counter(
         (
-            told(sample.target, dataset),
+            target_content(sample.target, dataset),
             sample.split,
             sample.group,
             sample.time,
@@ -107,7 +105,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 @EVERY
 @pytest.mark.parametrize("example", [*EXAMPLES, "files"])
-def test_read_gives_back_what_was_written_or_nothing_is_written(
+def test_reading_returns_what_was_written_or_nothing_is_written(
     format: formats.Format, example: str, tmp_path: Path
 ) -> None:
     (tmp_path / "source").mkdir()
@@ -119,10 +117,10 @@ def test_read_gives_back_what_was_written_or_nothing_is_written(
     except DataError as error:
         refusal = error.message
     if refusal:
-        assert f"the format {format.NAME!r} cannot hold this data: " in refusal
+        assert f"the format {format.NAME!r} cannot store this data: " in refusal
         assert sorted(file.name for file in tmp_path.iterdir()) == ["source"]
     else:
-        copy = formats.read(tmp_path / "copy")  # sniffed: what a format writes, it alone recognises
+        copy = formats.read(tmp_path / "copy")  # sniffing finds exactly one format
         assert copy.task == dataset.task
         assert copy.classes == dataset.classes
         assert copy.colours == dataset.colours or dataset.colours is None
@@ -134,7 +132,7 @@ def test_read_gives_back_what_was_written_or_nothing_is_written(
     assert tree(tmp_path / "source") == before
 
 
-def test_every_example_can_be_held_by_some_format(tmp_path: Path) -> None:
+def test_every_example_fits_some_format(tmp_path: Path) -> None:
     for number, (example, dataset) in enumerate(EXAMPLES.items()):
         holders = []
         for format in formats.all().values():
@@ -147,7 +145,7 @@ def test_every_example_can_be_held_by_some_format(tmp_path: Path) -> None:
 
 
 @EVERY
-def test_a_written_copy_is_the_same_each_time(
+def test_writing_is_deterministic(
     format: formats.Format, held: Dataset[Any], tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
@@ -170,9 +168,7 @@ def test_converting_twice_loses_nothing(
 
 
 @EVERY
-def test_nothing_that_exists_is_written_over(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
-) -> None:
+def test_nothing_is_overwritten(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -188,7 +184,7 @@ def test_nothing_that_exists_is_written_over(
 
 
 @EVERY
-def test_nothing_is_written_into_the_data_itself(
+def test_nothing_is_written_into_the_dataset_itself(
     format: formats.Format, held: Dataset[Any], tmp_path: Path
 ) -> None:
     format.write(held, tmp_path / "data")
@@ -199,8 +195,8 @@ def test_nothing_is_written_into_the_data_itself(
 
 
 @dataclass(frozen=True)
-class Torn:
-    """A picture that can be read some times, and then no more, as on a failing disk."""
+class FailingSource:
+    """An image that can be read a few times and then fails, as on a failing disk."""
 
     times: list[None]
 
@@ -216,9 +212,9 @@ def test_a_write_that_fails_leaves_nothing(
     format: formats.Format, held: Dataset[Any], tmp_path: Path
 ) -> None:
     for times in range(4):
-        torn = replace(held.samples[-1], source=Torn([None] * times))
+        failing = replace(held.samples[-1], source=FailingSource([None] * times))
         try:
-            format.write(replace(held, samples=[*held.samples[:-1], torn]), tmp_path / "copy")
+            format.write(replace(held, samples=[*held.samples[:-1], failing]), tmp_path / "copy")
         except BadImage:
             assert list(tmp_path.iterdir()) == []
         else:
@@ -226,18 +222,18 @@ def test_a_write_that_fails_leaves_nothing(
 
 
 @EVERY
-def test_what_has_no_class_is_not_written(
+def test_samples_without_annotations_are_not_written(
     format: formats.Format, held: Dataset[Any], tmp_path: Path
 ) -> None:
     unknown = replace(held, samples=[replace(held[0], target=None), *held.samples[1:]])
     for bad in (unknown, replace(held, task="of another kind")):
-        with pytest.raises(DataError, match="cannot hold"):
+        with pytest.raises(DataError, match="cannot store"):
             format.write(bad, tmp_path / "copy")
 
 
-def test_formats_are_named_and_told_apart() -> None:
+def test_formats_have_names_summaries_and_tasks() -> None:
     assert set(formats.all()) >= {"folder", "csv", "idx"}
     for name, format in formats.all().items():
         assert name == format.NAME
         assert format.SUMMARY
-        assert set(format.TASKS) <= KINDS.keys()
+        assert set(format.TASKS) <= {one.task for one in (Label, Boxes, Instances, Mask, Captions)}

@@ -1,4 +1,4 @@
-"""Tables of captions as people have them: which columns, how many wordings, what is refused and with which line."""
+"""Tables of captions: columns, several captions, and refusals with their line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ refused = refusing("captions")
 # --- reading
 
 
-def test_a_table(tmp_path: Path) -> None:
+def test_table_rows_become_captions(tmp_path: Path) -> None:
     file = table(
         tmp_path / "t",
         "file_name,text\n1.png,a red bus\n./0.png,\n1.png,the bus\n1.png,a red bus\n",
@@ -63,7 +63,7 @@ def test_a_table(tmp_path: Path) -> None:
     assert texts(data) == {
         "1.png": ("a red bus", "the bus", "a red bus"),
         "0.png": ("",),
-    }  # as they were written
+    }  # in the order of the rows
     assert (data.name, data.origin, data.skipped) == ("t", tmp_path / "t", ())
     assert data[0].source.read().shape == (3, 4, 1)
     alone = read(file)
@@ -71,7 +71,7 @@ def test_a_table(tmp_path: Path) -> None:
     assert texts(alone) == texts(data)
 
 
-def test_lines_of_json(tmp_path: Path) -> None:
+def test_json_lines_become_captions(tmp_path: Path) -> None:
     text = lines(
         {"file_name": "1.png", "text": "a\nb", "split": "train", "group": "g", "width": 4},
         {"file_name": "0.png", "text": ["", "x", "é\u2028"], "split": None},
@@ -90,7 +90,7 @@ def test_lines_of_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["path", "File Name", "FILE", "filename", "image"])
 @pytest.mark.parametrize("text", ["text", "Caption", "captions", "prompt", "description"])
-def test_what_columns_are_called(tmp_path: Path, path: str, text: str) -> None:
+def test_columns_have_several_names(tmp_path: Path, path: str, text: str) -> None:
     record = {"id": "7", text: "a, b", path: "1.png"}
     quoted = ";".join(record) + "\n" + ";".join(record.values()) + "\n"
     for name, content in (
@@ -104,7 +104,7 @@ def test_what_columns_are_called(tmp_path: Path, path: str, text: str) -> None:
         file.unlink()
 
 
-def test_parts_in_a_column_or_as_folders(tmp_path: Path) -> None:
+def test_splits_come_from_a_column_or_from_folders(tmp_path: Path) -> None:
     table(tmp_path / "column", "image,caption,set\n0.png,a,Training\n1.png,b,val\n2.png,c,\n")
     assert [sample.split for sample in read(tmp_path / "column")] == ["train", "valid", None]
     for word in ("train", "test"):
@@ -114,7 +114,7 @@ def test_parts_in_a_column_or_as_folders(tmp_path: Path) -> None:
     lay(tmp_path / "folders", "shared/9.png")
     refused(
         tmp_path / "folders",
-        "one part is expected for 'shared/9.png', got 'test' on line 3 of metadata.csv and",
+        "one split is expected for 'shared/9.png', got 'test' on line 3 of metadata.csv and",
     )
     table(
         tmp_path / "folders" / "test",
@@ -140,7 +140,7 @@ def test_parts_in_a_column_or_as_folders(tmp_path: Path) -> None:
     )
 
 
-def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
+def test_missing_images_are_listed(tmp_path: Path) -> None:
     table(tmp_path, "file_name,text\n9.png,a\n0.png,b\n9.png,c\nmetadata.csv/x,d\n")
     data = read(tmp_path)
     assert texts(data) == {"0.png": ("b",)}
@@ -165,11 +165,11 @@ def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
         ),
         ("file_name,text\n0.png,a\n1.png\n", 3, ["2 fields", "got 1"]),
         ("file_name,text\n0.png,a,b\n", 2, ["2 fields", "quotation marks"]),
-        ("file_name,text\n,a\n", 2, ["path of a picture"]),
+        ("file_name,text\n,a\n", 2, ["path of an image"]),
         ("file_name,text\n../0.png,a\n", 2, ["leaves it"]),
         ("file_name,text\n..\\0.png,a\n", 2, ["leaves it"]),
-        ("file_name,text\n/etc/passwd,a\n", 2, ["begins at a root"]),
-        ("file_name,text,split\n0.png,a,dev\n", 2, ["as the part", "'dev'"]),
+        ("file_name,text\n/etc/passwd,a\n", 2, ["absolute path"]),
+        ("file_name,text,split\n0.png,a,dev\n", 2, ["as the split", "'dev'"]),
         (
             "file_name,text,group\n0.png,a,g\n0.png,b,h\n",
             3,
@@ -177,10 +177,10 @@ def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
         ),
         ('file_name,text\n0.png,"a\n', 2, ["quotation mark"]),
         (b"file_name,text\n0.png,caf\xe9\n", 2, ["UTF-8"]),
-        (b"file_name,text\n0.png,a\0\n", 2, ["byte of value 0"]),
+        (b"file_name,text\n0.png,a\0\n", 2, ["zero byte"]),
     ],
 )
-def test_rows_that_cannot_be_understood(
+def test_bad_rows_are_refused_with_their_line(
     tmp_path: Path, text: str | bytes, line: int, words: list[str]
 ) -> None:
     file = table(tmp_path, text)
@@ -198,11 +198,11 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
         (
             GOOD + '{"file_name": "1.png", "text": "b"',
             2,
-            ["damaged", "a line looks like", "red bus"],
+            ["has an error", "a line looks like", "red bus"],
         ),
-        (GOOD + "1.png\n", 2, ["damaged"]),
-        (GOOD + '["1.png", "b"]\n', 2, ["a JSON object a line", "['1.png', 'b']"]),
-        (GOOD + "[" * 100_000 + "\n", 2, ["damaged"]),
+        (GOOD + "1.png\n", 2, ["has an error"]),
+        (GOOD + '["1.png", "b"]\n', 2, ["one JSON object per line", "['1.png', 'b']"]),
+        (GOOD + "[" * 100_000 + "\n", 2, ["has an error"]),
         (GOOD + "{}\n", 2, ["a key for the path", "found none"]),
         (
             GOOD + '{"file_name": "1.png", "label": "b"}',
@@ -219,12 +219,12 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
         (GOOD + '{"file_name": "1.png", "text": "\\ud800"}', 2, ["a text or a list"]),
         (GOOD + '{"file_name": null, "text": "b"}', 2, ["text is expected as the path"]),
         (GOOD + '{"file_name": "\\udfff.png", "text": "b"}', 2, ["text is expected as the path"]),
-        (GOOD + '{"file_name": "a\\u0000b", "text": "b"}', 2, ["path of a picture"]),
-        (GOOD + '{"file_name": "C:\\\\x.png", "text": "b"}', 2, ["begins at a root"]),
+        (GOOD + '{"file_name": "a\\u0000b", "text": "b"}', 2, ["path of an image"]),
+        (GOOD + '{"file_name": "C:\\\\x.png", "text": "b"}', 2, ["absolute path"]),
         (
             GOOD + '{"file_name": "1.png", "text": "b", "split": 1}',
             2,
-            ["text is expected as the part"],
+            ["text is expected as the split"],
         ),
         (
             GOOD + '{"file_name": "1.png", "text": "b", "group": ["g"]}',
@@ -234,7 +234,7 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
         (GOOD.encode() + b'{"file_name": "1.png", "text": "\xff"}', 2, ["UTF-8"]),
     ],
 )
-def test_json_that_cannot_be_understood(
+def test_bad_json_is_refused_with_its_line(
     tmp_path: Path, text: str | bytes, line: int, words: list[str]
 ) -> None:
     file = table(tmp_path, text, "metadata.jsonl")
@@ -242,7 +242,7 @@ def test_json_that_cannot_be_understood(
     assert (error.where, error.line) == (file, line)
 
 
-def test_which_table_is_meant(tmp_path: Path) -> None:
+def test_the_table_is_found_or_refused_if_ambiguous(tmp_path: Path) -> None:
     good = "file_name,text\n0.png,a\n"
     table(tmp_path, good, "one.csv")
     table(tmp_path, "x,y\n", "other.csv")
@@ -255,7 +255,7 @@ def test_which_table_is_meant(tmp_path: Path) -> None:
     )
     assert len(read(tmp_path / "one.csv")) == 1
     table(tmp_path, good, "metadata.csv")
-    assert len(read(tmp_path)) == 1  # its name says so
+    assert len(read(tmp_path)) == 1  # by its name
     table(tmp_path, lines({"file_name": "0.png", "text": "a"}), "captions.jsonl")
     refused(tmp_path, "found captions.jsonl, metadata.csv")
     table(tmp_path, "{}", "captions.jsonl")
@@ -266,7 +266,7 @@ def test_which_table_is_meant(tmp_path: Path) -> None:
     refused(lay(tmp_path / "none", "x.png"), "found none", "metadata.jsonl")
 
 
-def test_formats_are_told_apart_by_the_columns(tmp_path: Path) -> None:
+def test_columns_tell_captions_from_csv(tmp_path: Path) -> None:
     def fits(path: Path) -> list[str]:
         return [name for name, format in formats.all().items() if format.sniff(path)]
 
@@ -274,14 +274,14 @@ def test_formats_are_told_apart_by_the_columns(tmp_path: Path) -> None:
         ("file_name,text\n0.png,a\n", ["captions"]),
         ("file_name,label\n0.png,a\n", ["csv"]),
         ("file_name,text,label\n0.png,a,b\n", ["captions", "csv"]),
-        ("x,y\n", ["csv"]),  # whose reader says what is missing
+        ("x,y\n", ["csv"]),  # its reader says what is missing
     ):
         file = table(tmp_path / "one", text)
         assert sorted(fits(file)) == sorted(fits(file.parent)) == expected
     assert fits(table(tmp_path / "named", "file_name,words\n", "captions.csv")) == ["captions"]
     refused(tmp_path / "named", "column for the text")
     assert fits(table(tmp_path / "damaged", "{", "metadata.jsonl")) == []
-    os.mkfifo(tmp_path / "damaged" / "captions.csv")  # would be waited for
+    os.mkfifo(tmp_path / "damaged" / "captions.csv")  # opening it would block
     assert fits(tmp_path / "damaged") == []
 
 
@@ -297,7 +297,7 @@ def made(*given: tuple[str, ...], **changes: object) -> Dataset[Captions]:
     return Dataset("made", "text_to_image", (), samples)
 
 
-def test_written_as_the_imagefolder_convention_has_it(tmp_path: Path) -> None:
+def test_metadata_is_written_as_in_imagefolder(tmp_path: Path) -> None:
     dataset = made(("é \u2028\n",), ("a", ""), (), split="test", group="p 1")
     formats.find("captions").write(dataset, tmp_path / "x")
     written = (tmp_path / "x" / "metadata.jsonl").read_bytes().decode().split("\n")
@@ -310,15 +310,15 @@ def test_written_as_the_imagefolder_convention_has_it(tmp_path: Path) -> None:
     assert {(sample.split, sample.group) for sample in data} == {("test", "p 1")}
 
 
-def test_what_cannot_be_held(tmp_path: Path) -> None:
+def test_unsupported_content_is_refused(tmp_path: Path) -> None:
     dataset = replace(made(("a",), ("\ud800",), ("b",)), classes=("x",))
     with pytest.raises(DataError) as caught:
         formats.find("captions").write(dataset, tmp_path / "x")
-    for words in ("1 samples with text that is no UTF-8 (such as 's/1')", "1 classes"):
+    for words in ("1 sample with text that is not valid Unicode (such as 's/1')", "1 class"):
         assert words in caught.value.message
 
 
-# --- whatever is there
+# --- fuzzing
 
 
 @settings(

@@ -1,4 +1,4 @@
-"""COCO files as people have them: what is a thing, what ids name, what is recognised, and many things in seconds."""
+"""COCO files: objects, ids, recognition, and speed with many objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foveate.formats import coco
 from foveate.ops import rle
 from helpers.coco_files import (
     HEIGHT,
-    PICTURE,
+    IMAGE,
     SIZE,
     SQUARE,
     TRIANGLE,
@@ -33,10 +33,10 @@ from helpers.coco_files import (
 )
 from helpers.format_reading import boxes, named
 
-# --- what a thing is
+# --- objects
 
 
-def test_a_box_is_a_corner_and_its_size(tmp_path: Path) -> None:
+def test_a_bbox_is_a_corner_and_a_size(tmp_path: Path) -> None:
     data = read(
         usual(tmp_path, document(make_object(), make_object(2, bbox=[0.25, 0, 39.75, 30.0])))
     )
@@ -51,7 +51,7 @@ def test_a_box_is_a_corner_and_its_size(tmp_path: Path) -> None:
     assert (data[0].target.size, data[0].source.read().shape) == (SIZE, (HEIGHT, WIDTH, 1))
 
 
-def test_outlines_of_one_and_of_several_pieces(tmp_path: Path) -> None:
+def test_polygons_have_one_or_several_outlines(tmp_path: Path) -> None:
     data = read(
         usual(
             tmp_path,
@@ -67,10 +67,10 @@ def test_outlines_of_one_and_of_several_pieces(tmp_path: Path) -> None:
     assert [outline.ravel().tolist() for outline in two.outlines] == [TRIANGLE, SQUARE]
     assert (
         boxes(data)["images/a.png"] == [[1, 2, 11, 22]] * 2
-    )  # as they were drawn, not as the outlines have them
+    )  # as stored, not the bounds of the polygons
 
 
-def test_run_lengths_and_crowds(tmp_path: Path) -> None:
+def test_run_lengths_and_crowds_are_read(tmp_path: Path) -> None:
     mask = np.zeros(SIZE, bool)
     mask[3:9, 5:30] = True
     counts = rle.encode(mask)
@@ -89,7 +89,7 @@ def test_run_lengths_and_crowds(tmp_path: Path) -> None:
     assert target.boxes.crowd.tolist() == [True, False, False]
 
 
-def test_what_has_no_box_takes_the_bounds_of_its_shape(tmp_path: Path) -> None:
+def test_a_missing_bbox_is_the_bounds_of_the_shape(tmp_path: Path) -> None:
     mask = np.zeros(SIZE, bool)
     mask[3:9, 5:30] = True
     runs = {"size": [*SIZE], "counts": rle.to_text(rle.encode(mask))}
@@ -101,11 +101,11 @@ def test_what_has_no_box_takes_the_bounds_of_its_shape(tmp_path: Path) -> None:
     data = read(usual(tmp_path, document(*instances)))
     assert boxes(data)["images/a.png"] == [[25, 5, 35, 15], [5, 3, 30, 9], [1, 2, 11, 22]]
     (note,) = data.notes
-    assert note.startswith("instances.json: 2 annotations have no bbox")
+    assert note.startswith("instances.json: 2 annotations without a bbox")
     assert "annotation 7" in note
 
 
-def test_lines_have_no_inside(tmp_path: Path) -> None:
+def test_outlines_of_two_corners_are_left_out(tmp_path: Path) -> None:
     instances = [
         make_object(5, segmentation=[[1, 2, 3, 4], TRIANGLE]),
         make_object(6, segmentation=[[], [1, 2, 3, 4]]),
@@ -114,16 +114,16 @@ def test_lines_have_no_inside(tmp_path: Path) -> None:
     assert [shape and len(shape.outlines) for shape in data[0].target.shapes] == [1, None]
     (note,) = data.notes
     assert (
-        "3 outlines of fewer than three corners are left out (such as one of annotation 5)" in note
+        "3 outlines with fewer than three corners, left out (such as one of annotation 5)" in note
     )
     refused(
         usual(tmp_path, document(make_object(4, bbox=None, segmentation=[[1, 2, 3, 4]]))),
         "annotation 4",
-        "an inside",
+        "an area",
     )
 
 
-def test_wrong_boxes_are_kept_for_the_audit(tmp_path: Path) -> None:
+def test_wrong_boxes_are_left_to_the_audit(tmp_path: Path) -> None:
     data = read(
         usual(
             tmp_path,
@@ -133,7 +133,7 @@ def test_wrong_boxes_are_kept_for_the_audit(tmp_path: Path) -> None:
     assert boxes(data)["images/a.png"] == [[9, 9, 5, 4], [-5, 0, 895, 0]]
 
 
-def test_pictures_without_annotations_are_samples(tmp_path: Path) -> None:
+def test_images_without_annotations_are_samples(tmp_path: Path) -> None:
     images = [image(1, "a.png"), image(2, "b.png")]
     data = read(usual(tmp_path, document(make_object(image_id=2), images=images), "a.png", "b.png"))
     assert named(data) == {"images/a.png": [], "images/b.png": ["cat"]}
@@ -141,13 +141,13 @@ def test_pictures_without_annotations_are_samples(tmp_path: Path) -> None:
     assert (data.task, named(data)) == ("detection", {"images/a.png": [], "images/b.png": []})
 
 
-# --- ids are names, not indices
+# --- ids
 
 
 @pytest.mark.parametrize(
     "ids", [(0, 1, 2), (1, 2, 3), (1, 4, 90), (-3, 0, 10**30)], ids=["0", "1", "gaps", "far"]
 )
-def test_classes_are_in_the_order_of_their_ids(tmp_path: Path, ids: tuple[int, ...]) -> None:
+def test_classes_are_in_the_order_of_category_ids(tmp_path: Path, ids: tuple[int, ...]) -> None:
     first, middle, last = ids
     categories = [category(last, "ant"), category(first, "zebra"), category(middle, "owl")]
     instances = [make_object(id, category_id=id) for id in (middle, first, last, first)]
@@ -157,7 +157,7 @@ def test_classes_are_in_the_order_of_their_ids(tmp_path: Path, ids: tuple[int, .
 
 
 @pytest.mark.parametrize("ids", [(0, 1), (1, 2), (900, 17), ("b", "a"), (2, "2")], ids=str)
-def test_annotations_find_their_picture(tmp_path: Path, ids: tuple[object, object]) -> None:
+def test_annotations_are_matched_by_image_id(tmp_path: Path, ids: tuple[object, object]) -> None:
     images = [image(ids[0], "a.png"), image(ids[1], "b.png")]
     instances = [
         make_object(0, ids[1], bbox=[0, 0, 1, 1]),
@@ -171,12 +171,11 @@ def test_annotations_find_their_picture(tmp_path: Path, ids: tuple[object, objec
     }
     (note,) = data.notes
     assert (
-        "1 ids of annotations are there more than once (such as 0); each of these annotations is read"
-        in note
+        "1 annotation id used more than once (such as 0); each of these annotations is read" in note
     )
 
 
-def test_classes_of_several_files_are_told_by_name(tmp_path: Path) -> None:
+def test_classes_of_several_files_are_merged_by_name(tmp_path: Path) -> None:
     train = document(
         make_object(),
         make_object(2, category_id=3),
@@ -187,15 +186,21 @@ def test_classes_of_several_files_are_told_by_name(tmp_path: Path) -> None:
         make_object(2, category_id=2),
         categories=[category(1, "owl"), category(2, "cat"), category(0, "ant")],
     )
-    data = read(lay(tmp_path, {"train/_annotations.coco.json": train, "valid/_annotations.coco.json": valid,
-                               "train/a.png": PICTURE, "valid/a.png": PICTURE}))  # fmt: skip
+    data = read(
+        lay(
+            tmp_path,
+            {
+                "train/_annotations.coco.json": train,
+                "valid/_annotations.coco.json": valid,
+                "train/a.png": IMAGE,
+                "valid/a.png": IMAGE,
+            },
+        )
+    )
     assert data.classes == ("cat", "owl", "ant")
     assert named(data) == {"train/a.png": ["cat", "owl"], "valid/a.png": ["owl", "cat"]}
     (note,) = data.notes
-    assert (
-        note
-        == "_annotations.coco.json has categories that the files before it lack; all are taken together"
-    )
+    assert note == "_annotations.coco.json has categories that earlier files lack; all are used"
 
 
 def test_the_order_of_classes_is_documented() -> None:
@@ -205,33 +210,72 @@ def test_the_order_of_classes_is_documented() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"images": [image(), image(1, "b.png")]}, ["one image record an id is expected, 1 has two"]),
-        ({"images": [image(), image(2, "./a.png")]}, ["one image record a picture is expected", "'images/a.png'"]),
-        ({"categories": [category(), category(1, "dog")]}, ["each category is expected once, the id 1"]),
-        ({"categories": [category(), category(2)]}, ["each category is expected once, 'cat'"]),
-        ({"annotations": [make_object(7, image_id=2)]}, ["annotation 7: the image_id of a listed image", "got 2"]),
-        ({"annotations": [make_object(7, image_id="1")]}, ["annotation 7: the image_id", "got '1'"]),
-        ({"annotations": [make_object(7, image_id=True)]}, ["annotation 7: the image_id", "got True"]),
-        ({"annotations": [make_object(7, image_id=None)]}, ["annotation 7: the image_id", "got None"]),
-        ({"annotations": [make_object(7, image_id=[1])]}, ["annotation 7: the image_id", "got [1]"]),
-        ({"annotations": [make_object(7, category_id=0)]}, ["annotation 7: the category_id of a listed category", "got 0"]),
-        ({"annotations": [make_object(7, category_id=True)]}, ["annotation 7: the category_id", "got True"]),
-        ({"annotations": [make_object(7, category_id=...)]}, ["annotation 7: the category_id", "got None"]),
+        (
+            {"images": [image(), image(1, "b.png")]},
+            ["one image record per id is expected, 1 has two"],
+        ),
+        (
+            {"images": [image(), image(2, "./a.png")]},
+            ["one image record per image is expected", "'images/a.png'"],
+        ),
+        (
+            {"categories": [category(), category(1, "dog")]},
+            ["each category is expected once, found the id 1"],
+        ),
+        (
+            {"categories": [category(), category(2)]},
+            ["each category is expected once, found 'cat'"],
+        ),
+        (
+            {"annotations": [make_object(7, image_id=2)]},
+            ["annotation 7: the image_id of a listed image", "got 2"],
+        ),
+        (
+            {"annotations": [make_object(7, image_id="1")]},
+            ["annotation 7: the image_id", "got '1'"],
+        ),
+        (
+            {"annotations": [make_object(7, image_id=True)]},
+            ["annotation 7: the image_id", "got True"],
+        ),
+        (
+            {"annotations": [make_object(7, image_id=None)]},
+            ["annotation 7: the image_id", "got None"],
+        ),
+        (
+            {"annotations": [make_object(7, image_id=[1])]},
+            ["annotation 7: the image_id", "got [1]"],
+        ),
+        (
+            {"annotations": [make_object(7, category_id=0)]},
+            ["annotation 7: the category_id of a listed category", "got 0"],
+        ),
+        (
+            {"annotations": [make_object(7, category_id=True)]},
+            ["annotation 7: the category_id", "got True"],
+        ),
+        (
+            {"annotations": [make_object(7, category_id=...)]},
+            ["annotation 7: the category_id", "got None"],
+        ),
         ({"annotations": [make_object(...)]}, []),
-        ({"annotations": [make_object(None, category_id={})]}, ["annotation None: the category_id", "got {}"]),
+        (
+            {"annotations": [make_object(None, category_id={})]},
+            ["annotation None: the category_id", "got {}"],
+        ),
     ],
-)  # fmt: skip
-def test_ids_that_are_not_there_or_there_twice(
+)
+def test_unknown_and_repeated_ids_are_refused(
     tmp_path: Path, changes: Record, words: list[str]
 ) -> None:
     path = usual(tmp_path, {**document(make_object()), **changes}, "a.png", "b.png")
     if words:
         assert refused(path, *words).where == tmp_path / "instances.json"
     else:
-        assert len(read(path)[0].target) == 1  # nobody needs the id of an annotation
+        assert len(read(path)[0].target) == 1  # an annotation needs no id
 
 
-# --- recognising it
+# --- recognition
 
 
 def test_only_coco_is_recognised(tmp_path: Path) -> None:
@@ -246,9 +290,9 @@ def test_only_coco_is_recognised(tmp_path: Path) -> None:
         assert [name for name, format in formats.all().items() if format.sniff(path)] == ["coco"]
 
 
-def test_a_file_for_each_picture_is_not_coco(tmp_path: Path) -> None:
+def test_one_file_per_image_is_not_coco(tmp_path: Path) -> None:
     for number in range(21):
-        lay(tmp_path, {f"{number}.json": document(make_object()), f"{number}.png": PICTURE})
+        lay(tmp_path, {f"{number}.json": document(make_object()), f"{number}.png": IMAGE})
     assert not coco.sniff(tmp_path)
     refused(tmp_path, "found none")
 
@@ -256,10 +300,10 @@ def test_a_file_for_each_picture_is_not_coco(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "start", [b'{"images": ', b'{"a": "', b"[", b"\0"], ids=["keys", "text", "list", "zeros"]
 )
-def test_a_huge_file_of_another_kind_is_no_trouble(tmp_path: Path, start: bytes) -> None:
+def test_a_huge_file_of_another_format_is_sniffed_quickly(tmp_path: Path, start: bytes) -> None:
     with (tmp_path / "huge.json").open("wb") as file:
         file.write(start)
-        file.truncate(50_000_000)  # a hole, which is read as zeros
+        file.truncate(50_000_000)  # sparse, read as zeros
     tracemalloc.start()
     begun = time.perf_counter()
     assert not coco.sniff(tmp_path)
@@ -268,12 +312,13 @@ def test_a_huge_file_of_another_kind_is_no_trouble(tmp_path: Path, start: bytes)
     tracemalloc.stop()
 
 
-# --- many
+# --- speed
 
 
 def many(count: int) -> Iterator[str]:
-    """The text of a file of so many things, in pieces: ten a picture, half of them with an outline of twenty corners. Those
-    of a picture are far apart. The left side of each box is its number.
+    """Yield the text of a file with `count` objects, ten per image, half of them polygons.
+
+    The objects of an image are far apart. The left side of each box is its number.
     """
     yield '{"categories": [{"id": 1, "name": "cat"}], "images": ['
     yield ",".join(
@@ -284,18 +329,19 @@ def many(count: int) -> Iterator[str]:
     outline = ", ".join(f"{i}.25" for i in range(40))
     for i in range(count):
         shape = f', "segmentation": [[{outline}]]' if i % 2 else ""
-        yield f'{"," if i else ""}{{"id": {i}, "image_id": {i % (count // 10)}, "category_id": 1, "bbox": [{i}, 2.5, 3, 4]{shape}}}'
+        ids = f'"id": {i}, "image_id": {i % (count // 10)}, "category_id": 1'
+        yield f'{"," if i else ""}{{{ids}, "bbox": [{i}, 2.5, 3, 4]{shape}}}'
     yield "]}"
 
 
-def test_a_hundred_thousand_things_are_read_in_seconds(tmp_path: Path) -> None:
+def test_a_hundred_thousand_objects_are_read_in_seconds(tmp_path: Path) -> None:
     from foveate.formats.coco.records import parse
 
     text = "".join(many(100_000))
     lay(tmp_path, {"instances.json": text})
     begun = time.perf_counter()
     records, notes = parse(tmp_path / "instances.json", {})
-    assert time.perf_counter() - begun < 4  # a quarter of this here: room for busy machines
+    assert time.perf_counter() - begun < 4  # takes a quarter of it on an idle machine
     assert (len(records), sum(len(record.boxes) for record in records), notes) == (
         10_000,
         100_000,
@@ -311,17 +357,17 @@ def test_a_hundred_thousand_things_are_read_in_seconds(tmp_path: Path) -> None:
     records = parse(tmp_path / "instances.json", {})[0]
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 10_000 * 1000  # bytes: the numbers, and little for each thing
-    assert peak < 10_000 * 2000  # and never all objects at once
+    assert held < 10_000 * 1000  # bytes
+    assert peak < 10_000 * 2000  # never all objects at once
     assert len(records) == 1000
 
 
-def test_many_classes_and_many_ids_are_no_trouble(tmp_path: Path) -> None:
+def test_many_classes_and_many_ids_are_read_quickly(tmp_path: Path) -> None:
     categories = [category(i, f"c{i}") for i in range(50_000)]
     begun = time.perf_counter()
     assert (
         len(read(usual(tmp_path, document(make_object(), categories=categories))).classes) == 50_000
     )
     keys = "".join(f'"{i}": 0, ' for i in range(50_000))
-    refused(usual(tmp_path, f'{{"info": {{{keys} "7": 1}}}}'), "'7' is there twice")
+    refused(usual(tmp_path, f'{{"info": {{{keys} "7": 1}}}}'), "found '7' twice")
     assert time.perf_counter() - begun < 4

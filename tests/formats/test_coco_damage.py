@@ -1,4 +1,4 @@
-"""COCO files that are damaged, or lie: each is data or one error that names the place."""
+"""Damaged or forged COCO files give data or one error that names the place."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from helpers.coco_files import (
 )
 from helpers.damage import FUZZ, other_bytes, other_values, read_or_refused
 
-# --- files that are damaged, or lie
+# --- damaged and forged files
 
 
 def raw(*annotation: str) -> str:
-    """A file whose annotation, on line 3, is written by hand. Its keys follow those of a usual one."""
+    """Return a file with an annotation on line 3 that gets these keys, written by hand."""
     usual = '"id": 7, "image_id": 1, "category_id": 1'
     rest = f'"images": [{json.dumps(image())}], "categories": [{json.dumps(category())}]'
     return f'{{\n"annotations": [\n{{{", ".join((usual, *annotation))}}}],\n{rest}}}'
 
 
 BOX = '"bbox": [1, 2, 3, 4]'
-NUMBERS = "numbers that a picture can have are expected as its "
+NUMBERS = "finite numbers up to 1,000,000,000 are expected as its "
 LONG = "9" * 400
 
 
@@ -54,7 +54,11 @@ LONG = "9" * 400
         (raw('"bbox": [1, 2, 3, -1e12]'), None, ["annotation 7", NUMBERS + "bbox"]),
         (raw(f'"bbox": [1, 2, 3, {LONG}]'), 3, ["annotation 7", NUMBERS + "bbox"]),
         (raw(f'"bbox": [1, 2, 3, {LONG * 20}]'), None, ["a number in it cannot be read"]),
-        (raw('"bbox": [1, 2, "3", 4]'), 3, ["annotation 7: four numbers are expected as its bbox, got [1, 2, '3', 4]"]),
+        (
+            raw('"bbox": [1, 2, "3", 4]'),
+            3,
+            ["annotation 7: four numbers are expected as its bbox, got [1, 2, '3', 4]"],
+        ),
         (raw('"bbox": [1, 2, true, 4]'), 3, ["annotation 7: four numbers", "True"]),
         (raw('"bbox": [1, 2, null, 4]'), 3, ["annotation 7: four numbers", "None"]),
         (raw('"bbox": [1, 2, [3], 4]'), 3, ["annotation 7: four numbers"]),
@@ -63,39 +67,79 @@ LONG = "9" * 400
         (raw('"bbox": false'), 3, ["annotation 7: four numbers"]),
         (raw(), 3, ["annotation 7: a bbox, or a segmentation"]),
         (raw(BOX, '"segmentation": [[1, 2, 3, NaN, 5, 6]]'), 3, ["got NaN"]),
-        (raw(BOX, '"segmentation": [[1, 2, 3, 1e999, 5, 6]]'), None, ["annotation 7", NUMBERS + "segmentation"]),
-        (raw(BOX, '"segmentation": [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 1e10]]'), None, ["annotation 7", NUMBERS]),
-        (raw(BOX, f'"segmentation": [[1, 2, 3, {LONG}, 5, 6]]'), 3, ["annotation 7", NUMBERS + "segmentation"]),
-        (raw(BOX, '"segmentation": [[1, 2, 3, 4, 5, 6, 7]]'), 3, ["annotation 7: a list of outlines"]),
-        (raw(BOX, '"segmentation": [[1, 2], [3, 4], [5, 6]]'), 3, ["annotation 7: a list of outlines"]),
-        (raw(BOX, '"segmentation": [[1, 2, 3, "4", 5, 6]]'), 3, ["annotation 7: a list of outlines"]),
-        (raw(BOX, '"segmentation": [[1, 2, 3, true, 5, 6]]'), 3, ["annotation 7: a list of outlines"]),
-        (raw(BOX, '"segmentation": [1, 2, 3, 4, 5, 6]'), 3, ["annotation 7: a list of outlines"]),
-        (raw(BOX, '"segmentation": "polygon"'), 3, ["annotation 7: a list of outlines"]),
-        (raw(BOX, '"segmentation": 0'), 3, ["annotation 7: a list of outlines"]),
+        (
+            raw(BOX, '"segmentation": [[1, 2, 3, 1e999, 5, 6]]'),
+            None,
+            ["annotation 7", NUMBERS + "segmentation"],
+        ),
+        (
+            raw(BOX, '"segmentation": [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 1e10]]'),
+            None,
+            ["annotation 7", NUMBERS],
+        ),
+        (
+            raw(BOX, f'"segmentation": [[1, 2, 3, {LONG}, 5, 6]]'),
+            3,
+            ["annotation 7", NUMBERS + "segmentation"],
+        ),
+        (
+            raw(BOX, '"segmentation": [[1, 2, 3, 4, 5, 6, 7]]'),
+            3,
+            ["annotation 7: a list of polygons"],
+        ),
+        (
+            raw(BOX, '"segmentation": [[1, 2], [3, 4], [5, 6]]'),
+            3,
+            ["annotation 7: a list of polygons"],
+        ),
+        (
+            raw(BOX, '"segmentation": [[1, 2, 3, "4", 5, 6]]'),
+            3,
+            ["annotation 7: a list of polygons"],
+        ),
+        (
+            raw(BOX, '"segmentation": [[1, 2, 3, true, 5, 6]]'),
+            3,
+            ["annotation 7: a list of polygons"],
+        ),
+        (raw(BOX, '"segmentation": [1, 2, 3, 4, 5, 6]'), 3, ["annotation 7: a list of polygons"]),
+        (raw(BOX, '"segmentation": "polygon"'), 3, ["annotation 7: a list of polygons"]),
+        (raw(BOX, '"segmentation": 0'), 3, ["annotation 7: a list of polygons"]),
         (raw(BOX, '"iscrowd": 2'), 3, ["annotation 7: 0 or 1 is expected as iscrowd, got 2"]),
         (raw(BOX, '"iscrowd": "1"'), 3, ["annotation 7: 0 or 1 is expected as iscrowd, got '1'"]),
         (raw(BOX, '"score": 0.5'), 3, ["annotation 7 has a score"]),
-        (raw(BOX, '"bbox": [5, 6, 7, 8]'), 3, ["each key of an object is expected once, 'bbox' is there twice"]),
-        (raw(BOX, '"a": ' + "[" * 100_000), None, ["nested too deep"]),
-        (raw(BOX, '"a": ' + '{"a":' * 100_000), None, ["nested too deep"]),
+        (
+            raw(BOX, '"bbox": [5, 6, 7, 8]'),
+            3,
+            ["each key of an object is expected once, found 'bbox' twice"],
+        ),
+        (raw(BOX, '"a": ' + "[" * 100_000), None, ["nested too deeply"]),
+        (raw(BOX, '"a": ' + '{"a":' * 100_000), None, ["nested too deeply"]),
         (raw(BOX)[:-1], 4, ["JSON is expected", "expecting ',' or '}'", "cut short"]),
         (raw(BOX)[:60], 3, ["JSON is expected", "cut short"]),
         (raw(BOX) + "x", 4, ["JSON is expected", "expecting nothing more"]),
         (raw(BOX).replace("],\n", ",],\n"), 3, ["JSON is expected", "expecting a value"]),
-        (raw(BOX).replace('"cat"', '"c\nat"'), 4, ["JSON is expected", "invalid control character"]),
+        (
+            raw(BOX).replace('"cat"', '"c\nat"'),
+            4,
+            ["JSON is expected", "invalid control character"],
+        ),
         (raw(BOX).replace("categories", "images"), 4, ["the key 'images' is expected once"]),
         (raw(BOX).replace("categories", "classes"), None, ["it has no 'categories'"]),
         ("", None, ["the file is empty"]),
         ("{}", None, ["it has no 'images' and no 'annotations' and no 'categories'"]),
-        ("[]", None, ["an object with images, annotations, categories is expected, got something else"]),
+        (
+            "[]",
+            None,
+            ["an object with images, annotations, categories is expected, got something else"],
+        ),
         ("\n\nnull", None, ["got something else"]),
         ("\n\nnul", 3, ["JSON is expected"]),
         ('{"images": 5}', 1, ["a list is expected under 'images'"]),
         ('{"images": {}}', 1, ["a list is expected under 'images'"]),
         ('{"images": [5]}', 1, ["a list of objects is expected under 'images'"]),
     ],
-)  # fmt: skip
+)
 def test_wrong_values_are_named_by_file_and_line(
     tmp_path: Path, text: str, line: int | None, words: list[str]
 ) -> None:
@@ -107,7 +151,7 @@ def test_wrong_values_are_named_by_file_and_line(
 @pytest.mark.parametrize(
     "wrong", [{"bbox": [1e12, 2, 3, 4]}, {"segmentation": [[1e12, *SQUARE[1:]], TRIANGLE]}]
 )
-def test_the_wrong_one_of_several_is_named(tmp_path: Path, wrong: Record) -> None:
+def test_the_wrong_annotation_of_several_is_named(tmp_path: Path, wrong: Record) -> None:
     around = [make_object(id, segmentation=[SQUARE, TRIANGLE]) for id in (5, 6, 8)]
     bad = make_object(7, **{"segmentation": [SQUARE], **wrong})
     refused(usual(tmp_path, document(*around[:2], bad, around[2])), "annotation 7", NUMBERS)
@@ -124,18 +168,30 @@ def test_the_wrong_one_of_several_is_named(tmp_path: Path, wrong: Record) -> Non
         ({"images": [{"file_name": "a.png"}]}, 1, ["expected as id of an image record, got None"]),
         ({"images": [image(1, 5)]}, 2, ["a text is expected as file_name of image 1, got 5"]),
         ({"images": [{"id": 1}]}, 2, ["a text is expected as file_name of image 1, got None"]),
-        ({"images": [image(1, width=-3)]}, 2, ["a whole number of pixels is expected as width of image 1, got -3"]),
+        (
+            {"images": [image(1, width=-3)]},
+            2,
+            ["a whole number of pixels is expected as width of image 1, got -3"],
+        ),
         ({"images": [image(1, height=2.5)]}, 2, ["height of image 1, got 2.5"]),
         ({"images": [image(1, height="30")]}, 2, ["height of image 1, got '30'"]),
         ({"images": [image(1, height=True)]}, 2, ["height of image 1, got True"]),
         ({"images": [image(1, height=10**30)]}, 2, ["height of image 1"]),
         ({"images": [image(1, group=[])]}, 2, ["a text is expected as group of image 1"]),
-        ({"categories": [category("1")]}, 4, ["a whole number is expected as id of a category, got '1'"]),
+        (
+            {"categories": [category("1")]},
+            4,
+            ["a whole number is expected as id of a category, got '1'"],
+        ),
         ({"categories": [category(True)]}, 4, ["id of a category, got True"]),
-        ({"categories": [category(1, None)]}, 4, ["a text is expected as name of category 1, got None"]),
+        (
+            {"categories": [category(1, None)]},
+            4,
+            ["a text is expected as name of category 1, got None"],
+        ),
         ({"categories": [category(1, "\ud800")]}, 4, ["a text is expected as name of category 1"]),
     ],
-)  # fmt: skip
+)
 def test_wrong_records_are_named(
     tmp_path: Path, changes: Record, line: int | None, words: list[str]
 ) -> None:
@@ -169,20 +225,21 @@ def test_wrong_records_are_named(
         ({"size": [-30, -40], "counts": [1200]}, "height and width are expected"),
         ({"size": [2**30, 2**30], "counts": [2**60]}, "height and width are expected"),
         ({"size": [10**400, 1], "counts": [10**400]}, "run lengths"),
-        ({"size": [40, 30], "counts": [1200]}, "run lengths of 40 x 30 pixels are expected, as its picture has, got 30 x 40"),
-        ({"size": [2**20, 2**19], "counts": [0, 2**39]}, "as its picture has, got 524288 x 1048576"),
+        (
+            {"size": [40, 30], "counts": [1200]},
+            "run lengths of 40 x 30 pixels are expected, as its image has, got 30 x 40",
+        ),
+        ({"size": [2**20, 2**19], "counts": [0, 2**39]}, "as its image has, got 524288 x 1048576"),
     ],
-)  # fmt: skip
-def test_run_lengths_that_are_none(tmp_path: Path, segmentation: Record, words: str) -> None:
+)
+def test_invalid_run_lengths_are_refused(tmp_path: Path, segmentation: Record, words: str) -> None:
     tracemalloc.start()
     error = refused(
         usual(tmp_path, document(make_object(), make_object(7, segmentation=segmentation))),
         "annotation 7: ",
         words,
     )
-    assert (
-        tracemalloc.get_traced_memory()[1] < 2e6
-    )  # bytes: nothing of the announced size was set aside
+    assert tracemalloc.get_traced_memory()[1] < 2e6  # bytes: no array of the announced size
     tracemalloc.stop()
     assert error.where == tmp_path / "instances.json"
 
@@ -197,11 +254,11 @@ def test_an_absurd_size_costs_nothing_while_it_is_read(tmp_path: Path) -> None:
     assert tracemalloc.get_traced_memory()[1] < 2e6
     tracemalloc.stop()
     assert target.boxes.corners.tolist() == [[0, 0, 2**19, 2**20]]
-    with pytest.raises(FoveateError, match="as its picture has"):
+    with pytest.raises(FoveateError, match="as its image has"):
         target.shapes[0].mask(SIZE)
 
 
-def test_encodings(tmp_path: Path) -> None:
+def test_only_utf8_is_read(tmp_path: Path) -> None:
     text = raw(BOX).replace('"cat"', '"né"')
     assert read(usual(tmp_path / "bom", b"\xef\xbb\xbf" + text.encode())).classes == ("né",)
     error = refused(
@@ -213,7 +270,7 @@ def test_encodings(tmp_path: Path) -> None:
     refused(usual(tmp_path / "utf16", text.encode("utf-16")), "JSON in UTF-8 is expected")
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     refused(
         lay(tmp_path / "a", {"a.txt": "x"}),
         "a JSON file with images, annotations, categories is expected, found none",
@@ -223,7 +280,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     refused(tmp_path, "instances.json", "this is a folder or a device")
 
 
-# --- any file is data or one error
+# --- fuzzing
 
 GOOD = document(
     make_object(segmentation=[TRIANGLE, SQUARE], iscrowd=0),

@@ -1,4 +1,4 @@
-"""Pictures of COCO files as people have them: which is meant, in which part, what is listed as not there."""
+"""Images of COCO files: their folders, their splits, and what is listed as missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from foveate.formats import coco
 from helpers.coco_files import (
     HEIGHT,
-    PICTURE,
+    IMAGE,
     WIDTH,
     document,
     image,
@@ -23,10 +23,16 @@ from helpers.coco_files import (
 from helpers.format_reading import skipped
 
 
-def test_as_coco_is_published(tmp_path: Path) -> None:
+def test_the_layout_of_coco_is_read(tmp_path: Path) -> None:
     for split in ("train", "val"):
-        lay(tmp_path, {f"annotations/instances_{split}2017.json": document(make_object()), f"{split}2017/a.png": PICTURE,
-                       f"annotations/captions_{split}2017.json": {"images": [], "annotations": []}})  # fmt: skip
+        lay(
+            tmp_path,
+            {
+                f"annotations/instances_{split}2017.json": document(make_object()),
+                f"{split}2017/a.png": IMAGE,
+                f"annotations/captions_{split}2017.json": {"images": [], "annotations": []},
+            },
+        )
     data = read(tmp_path)
     assert {sample.id: sample.split for sample in data} == {
         "train2017/a.png": "train",
@@ -34,15 +40,16 @@ def test_as_coco_is_published(tmp_path: Path) -> None:
     }
     assert (data.classes, data.skipped) == (("cat",), ())
     assert data.notes == (
-        "not read, as they are not called instances: captions_train2017.json, captions_val2017.json",
+        "not read, since they are not named instances: "
+        "captions_train2017.json, captions_val2017.json",
     )
 
 
-def test_as_roboflow_exports(tmp_path: Path) -> None:
+def test_the_layout_of_roboflow_is_read(tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
         lay(
             tmp_path,
-            {f"{split}/_annotations.coco.json": document(make_object()), f"{split}/a.png": PICTURE},
+            {f"{split}/_annotations.coco.json": document(make_object()), f"{split}/a.png": IMAGE},
         )
     data = read(tmp_path)
     assert {sample.id: sample.split for sample in data} == {
@@ -62,8 +69,8 @@ def test_as_roboflow_exports(tmp_path: Path) -> None:
         ("annotations/x.json", "a.png"),
     ],
 )
-def test_the_pictures_are_found(tmp_path: Path, file: str, image: str) -> None:
-    root = lay(tmp_path / "set", {file: document(make_object()), image: PICTURE})
+def test_the_images_are_found(tmp_path: Path, file: str, image: str) -> None:
+    root = lay(tmp_path / "set", {file: document(make_object()), image: IMAGE})
     for path in (root, root / file):
         data = read(path, "coco")  # "deep down" could be a class, and the user be asked
         assert [(sample.id, sample.split) for sample in data] == [(image, None)]
@@ -74,7 +81,7 @@ def test_the_pictures_are_found(tmp_path: Path, file: str, image: str) -> None:
 def test_a_name_may_hold_folders(tmp_path: Path) -> None:
     images = [image(1, "train/x/a.png"), image(2, "./train//b.png"), image(3, "train\\x\\c.png")]
     root = lay(
-        tmp_path, {f"images/train/{name}": PICTURE for name in ("x/a.png", "b.png", "x/c.png")}
+        tmp_path, {f"images/train/{name}": IMAGE for name in ("x/a.png", "b.png", "x/c.png")}
     )
     data = read(lay(root, {"instances.json": document(make_object(), images=images)}))
     assert [sample.id for sample in data] == [
@@ -82,8 +89,8 @@ def test_a_name_may_hold_folders(tmp_path: Path) -> None:
     ]
 
 
-def test_pictures_of_another_set_are_not_taken(tmp_path: Path) -> None:
-    lay(tmp_path, {"one/instances.json": document(make_object()), "two/a.png": PICTURE})
+def test_images_of_another_dataset_are_not_used(tmp_path: Path) -> None:
+    lay(tmp_path, {"one/instances.json": document(make_object()), "two/a.png": IMAGE})
     refused(
         tmp_path / "one",
         "found none that can be used (1 skipped; a.png: there is no such file)",
@@ -95,21 +102,29 @@ def test_pictures_of_another_set_are_not_taken(tmp_path: Path) -> None:
     )
 
 
-def test_numbered_pictures_of_two_parts_are_told_apart(tmp_path: Path) -> None:
+def test_equal_names_in_two_splits_are_different_images(tmp_path: Path) -> None:
     train = document(make_object(), images=[image(1, "1.png")])
     valid = document(make_object(), images=[image(1, "1.png"), image(2, "2.png")])
-    lay(tmp_path, {"annotations/instances_train.json": train, "annotations/instances_val.json": valid,
-                   "train/1.png": PICTURE, "train/2.png": PICTURE, "val/1.png": PICTURE})  # fmt: skip
+    lay(
+        tmp_path,
+        {
+            "annotations/instances_train.json": train,
+            "annotations/instances_val.json": valid,
+            "train/1.png": IMAGE,
+            "train/2.png": IMAGE,
+            "val/1.png": IMAGE,
+        },
+    )
     data = read(tmp_path)
     assert {sample.id: sample.split for sample in data} == {
         "train/1.png": "train",
         "val/1.png": "valid",
     }
     assert skipped(data) == {"val/2.png": "there is no such file"}
-    assert data.notes == ("1 pictures have no image record and are left out (such as 2.png)",)
+    assert data.notes == ("1 image without an image record, left out (such as 2.png)",)
 
 
-def test_what_is_not_there_is_listed(tmp_path: Path) -> None:
+def test_missing_images_are_listed(tmp_path: Path) -> None:
     names = ["a.png", "gone.png", "empty.png", "folder.png", "x" * 300 + "/y.png", "link.png"]
     root = usual(
         tmp_path,
@@ -117,7 +132,7 @@ def test_what_is_not_there_is_listed(tmp_path: Path) -> None:
         "a.png",
         "b.png",
     )
-    lay(root, {"images/empty.png": b"", "images/folder.png/x": b"x", "images/.hidden.png": PICTURE})
+    lay(root, {"images/empty.png": b"", "images/folder.png/x": b"x", "images/.hidden.png": IMAGE})
     (root / "images" / "link.png").symlink_to(tmp_path / "nowhere")
     data = read(root)
     assert [sample.id for sample in data] == ["images/a.png"]
@@ -126,15 +141,15 @@ def test_what_is_not_there_is_listed(tmp_path: Path) -> None:
         "images/empty.png": "the file is empty (0 bytes)",
         "images/folder.png": "a file is expected, this is a folder or a device",
         f"images/{names[4]}": "the file cannot be opened (File name too long)",
-        "images/link.png": "a link to a file that is not there",
+        "images/link.png": "the link leads to no file",
     }
-    assert data.notes == ("1 pictures have no image record and are left out (such as b.png)",)
+    assert data.notes == ("1 image without an image record, left out (such as b.png)",)
 
 
 def test_a_link_is_followed_wherever_it_leads(tmp_path: Path) -> None:
-    """The user made it; a name that stands in a file is another matter."""
+    """The user made the link, while a path in a file comes from a stranger."""
     root = usual(tmp_path / "set", document(make_object()))
-    lay(tmp_path, {"elsewhere.png": PICTURE})
+    lay(tmp_path, {"elsewhere.png": IMAGE})
     (root / "images" / "a.png").unlink()
     (root / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
     assert read(root)[0].source.read().shape == (HEIGHT, WIDTH, 1)
@@ -154,40 +169,45 @@ def test_a_link_is_followed_wherever_it_leads(tmp_path: Path) -> None:
         "\ud800",
     ],
 )
-def test_what_is_no_path_within_the_data_is_refused(tmp_path: Path, name: str) -> None:
-    lay(tmp_path, {"secret.png": PICTURE})
+def test_paths_outside_the_dataset_are_refused(tmp_path: Path, name: str) -> None:
+    lay(tmp_path, {"secret.png": IMAGE})
     path = usual(tmp_path / "set", document(make_object(), images=[image(), image(2, name)]))
     assert refused(path, " is expected").where == tmp_path / "set" / "instances.json"
     assert coco.sniff(path)
 
 
-def test_a_path_up_and_down_again_is_within_the_data(tmp_path: Path) -> None:
+def test_a_path_may_leave_its_folder_within_the_dataset(tmp_path: Path) -> None:
     lay(
         tmp_path,
         {
-            "images/a.png": PICTURE,
+            "images/a.png": IMAGE,
             "annotations/x.json": document(make_object(), images=[image(1, "../images/a.png")]),
         },
     )
     assert [sample.id for sample in read(tmp_path)] == ["images/a.png"]
 
 
-def test_folders_and_files_that_are_not_utf8(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     odd = os.fsdecode(b"\xff")
     train, valid = (
         document(make_object()),
         document(make_object(), images=[image(1, "a.png", odd=1)]),
     )
-    lay(tmp_path, {"annotations/instances_train.json": train, f"annotations/instances_val{odd}.json": valid,
-                   f"train{odd}/a.png": PICTURE, "val/a.png": PICTURE})  # fmt: skip
+    lay(
+        tmp_path,
+        {
+            "annotations/instances_train.json": train,
+            f"annotations/instances_val{odd}.json": valid,
+            f"train{odd}/a.png": IMAGE,
+            "val/a.png": IMAGE,
+        },
+    )
     data = read(tmp_path, "coco")
-    assert skipped(data) == {
-        "train\\udcff/a.png": "the name is expected to be valid UTF-8, this one is not"
-    }
-    assert data.notes == ("instances_val\\udcff.json: not read of image records: 'odd'",)
+    assert skipped(data) == {"train\\udcff/a.png": "the name is not valid UTF-8"}
+    assert data.notes == ("instances_val\\udcff.json: keys of image records not read: 'odd'",)
 
 
-def test_groups_and_times(tmp_path: Path) -> None:
+def test_groups_and_times_are_read(tmp_path: Path) -> None:
     images = [
         image(1, "a.png", group="p 1", time="2026-01-02"),
         image(2, "b.png", group=7, time=None),
@@ -196,7 +216,7 @@ def test_groups_and_times(tmp_path: Path) -> None:
     assert [(sample.group, sample.time) for sample in data] == [("p 1", "2026-01-02"), ("7", None)]
 
 
-def test_what_is_not_read_is_told(tmp_path: Path) -> None:
+def test_ignored_keys_are_noted(tmp_path: Path) -> None:
     instances = [
         make_object(1, keypoints=[1, 2, 2], area=3),
         make_object(2, attributes={"occluded": True}),
@@ -210,7 +230,7 @@ def test_what_is_not_read_is_told(tmp_path: Path) -> None:
         )
     )
     assert data.notes == (
-        "instances.json: 1 image records have no height and width",
-        "instances.json: not read of annotations: 'attributes', 'keypoints'",
-        "instances.json: not read of image records: 'weather'",
+        "instances.json: 1 image record without height and width",
+        "instances.json: keys of annotations not read: 'attributes', 'keypoints'",
+        "instances.json: keys of image records not read: 'weather'",
     )

@@ -1,4 +1,4 @@
-"""COCO files as pycocotools sees them: what is read and what is written, and what cannot be written."""
+"""Reading and writing of COCO files agrees with pycocotools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from helpers.coco_files import (
 
 
 def same_as_oracle(file: Path, data: Dataset[Any]) -> None:
-    """The same pictures, classes, boxes, crowds, masks and areas."""
+    """The same images, classes, boxes, crowds, masks and areas."""
     theirs = COCO(str(file))
     names = {record["id"]: record["name"] for record in theirs.loadCats(theirs.getCatIds())}
     assert data.classes == tuple(names[id] for id in sorted(names))
@@ -65,8 +65,12 @@ def same_as_oracle(file: Path, data: Dataset[Any]) -> None:
 
 
 OUTLINES = st.lists(
-    st.lists(st.floats(-5, 45, width=32), min_size=6, max_size=16).map(lambda o: o[: len(o) // 2 * 2]), min_size=1, max_size=3
-)  # fmt: skip
+    st.lists(st.floats(-5, 45, width=32), min_size=6, max_size=16).map(
+        lambda o: o[: len(o) // 2 * 2]
+    ),
+    min_size=1,
+    max_size=3,
+)
 MASKS = arrays.arrays(bool, SIZE, elements=st.booleans(), fill=st.just(False))
 
 
@@ -93,7 +97,7 @@ ANNOTATIONS = st.lists(
     deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(ANNOTATIONS)
-def test_what_is_read_is_what_pycocotools_reads(tmp_path: Path, annotations: list[Record]) -> None:
+def test_reading_agrees_with_pycocotools(tmp_path: Path, annotations: list[Record]) -> None:
     records = [{"id": i, **a} for i, a in enumerate(annotations)]
     categories = [category(9, "ant"), category(0, "zebra"), category(3, "owl")]
     images = [image(5, "a.png"), image(0, "b.png")]
@@ -119,7 +123,7 @@ def made(
 
 
 def some(seed: int) -> Instances:
-    """Outlines, masks and boxes alone."""
+    """Polygons, masks and plain boxes."""
     rng = np.random.default_rng(seed)
     pieces = [tuple(rng.uniform(0, 30, (5, 2)).round(2) for _ in range(n)) for n in (1, 3)]
     shapes = [*map(Polygon, pieces), RunLengths(rle.encode(blobs(seed)), SIZE), None]
@@ -130,7 +134,7 @@ def some(seed: int) -> Instances:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_is_written_is_loaded_by_pycocotools(tmp_path: Path) -> None:
+def test_pycocotools_loads_written_files(tmp_path: Path) -> None:
     dataset = made(*[some(seed) for seed in range(6)], split="valid")
     coco.write(dataset, tmp_path / "copy")
     file = tmp_path / "copy" / "annotations" / "instances_valid.json"
@@ -163,7 +167,7 @@ def test_what_is_written_is_loaded_by_pycocotools(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_boxes_are_loaded_by_pycocotools_without_shapes(tmp_path: Path) -> None:
+def test_pycocotools_loads_boxes_without_shapes(tmp_path: Path) -> None:
     coco.write(
         made(Boxes(np.array([[1.25, 2, 9, 11], [3, 4, 20, 15]]), np.array([1, 0]))),
         tmp_path / "copy",
@@ -175,7 +179,7 @@ def test_boxes_are_loaded_by_pycocotools_without_shapes(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_area_of_an_outline_is_that_of_its_pixels(tmp_path: Path) -> None:
+def test_the_area_of_a_polygon_agrees_with_its_pixels(tmp_path: Path) -> None:
     pieces = [np.array(SQUARE).reshape(-1, 2) + shift for shift in ((0, 0), (-20, 12))]
     shapes = [
         Polygon((pieces[0],)),
@@ -191,24 +195,24 @@ def test_the_area_of_an_outline_is_that_of_its_pixels(tmp_path: Path) -> None:
     assert abs(counted[2] - 203.5) < 10
 
 
-def test_what_cannot_be_held_is_named(tmp_path: Path) -> None:
+def test_unsupported_content_is_named(tmp_path: Path) -> None:
     box = np.array([[1.0, 2, 9, 11]])
     shape = RunLengths(rle.encode(np.ones((3, 4), bool)), (3, 4))
     for dataset, words in (
         (
             made(Boxes(box, np.array([0]), difficult=np.array([True]))),
-            "1 samples with difficult boxes (such as 's/0')",
+            "1 sample with difficult boxes (such as 's/0')",
         ),
         (made(Boxes(box, np.array([0]), scores=np.array([0.5]))), "with scores"),
         (made(Boxes(box * 2e8, np.array([0]))), "beyond 1,000,000,000"),
-        (made(Boxes(box, np.array([0])), classes=("a", "a")), "two classes of the name 'a'"),
-        (made(Instances(Boxes(box, np.array([0])), [None])), "none has a shape"),
+        (made(Boxes(box, np.array([0])), classes=("a", "a")), "two classes with the name 'a'"),
+        (made(Instances(Boxes(box, np.array([0])), [None])), "instances without any shape"),
         (
             made(Instances(Boxes(box, np.array([0]), size=SIZE), [shape])),
-            "masks of another size than their picture",
+            "masks of another size than the image",
         ),
     ):
-        with pytest.raises(DataError, match="cannot hold") as caught:
+        with pytest.raises(DataError, match="cannot store") as caught:
             coco.write(dataset, tmp_path / "copy")
         assert words in caught.value.message
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A mask a thing, as people have them: boxes from masks, what is skipped and why, what is refused."""
+"""One mask file per object: boxes from masks, what is skipped, what is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from foveate import formats
 from foveate.annotations import (
-    ArrayPixels,
+    ArrayMask,
     Boxes,
     Instances,
     MaskFileShape,
@@ -43,7 +43,7 @@ def save(path: Path, values: np.ndarray, inside: int = 255) -> Path:
 
 
 def lay(root: Path, id: str, *masks: np.ndarray) -> Path:
-    """A picture with these masks of its things."""
+    """Save an image with these masks."""
     save(root / id / "images" / "x.png", np.zeros(SIZE))
     (root / id / "masks").mkdir()
     for number, values in enumerate(masks):
@@ -63,7 +63,7 @@ refused = refusing("instance-masks")
 # --- reading
 
 
-def test_a_mask_a_thing(tmp_path: Path) -> None:
+def test_each_mask_is_an_object(tmp_path: Path) -> None:
     lay(tmp_path / "cells", "b7", mask(1, 2, 4, 3), mask(0, 0, 6, 4))
     lay(tmp_path / "cells", "a1", mask(5, 3, 6, 4))
     data = read(tmp_path / "cells")
@@ -79,28 +79,28 @@ def test_a_mask_a_thing(tmp_path: Path) -> None:
     assert data.skipped == ()
 
 
-def test_a_picture_without_things_and_a_thing_without_pixels(tmp_path: Path) -> None:
+def test_images_may_be_empty_and_masks_too(tmp_path: Path) -> None:
     lay(tmp_path, "none")
     lay(tmp_path, "void", mask(0, 0, 0, 0))
     data = read(tmp_path)
     assert [len(sample.target) for sample in data] == [0, 1]
-    assert data[0].target.boxes.size == SIZE  # of the picture, which nothing else tells
+    assert data[0].target.boxes.size == SIZE  # measured from the image
     assert data[1].target.boxes.corners.tolist() == [[0, 0, 0, 0]]
 
 
-def test_whatever_is_not_zero_is_inside(tmp_path: Path) -> None:
+def test_nonzero_pixels_belong_to_the_object(tmp_path: Path) -> None:
     lay(tmp_path, "x")
     here = tmp_path / "x" / "masks"
     save(here / "1.png", mask(1, 1, 2, 2), inside=1)
     PIL.Image.fromarray(mask(2, 1, 3, 2)).save(here / "2.png")  # one bit
     colour = np.zeros((*SIZE, 4), np.uint8)
-    colour[..., 3], colour[1, 3, 2] = 255, 9  # opaque throughout, as many are
+    colour[..., 3], colour[1, 3, 2] = 255, 9  # opaque, as most are
     PIL.Image.fromarray(colour).save(here / "3.png")
     PIL.Image.fromarray(np.where(mask(4, 1, 5, 2), 256, 0).astype(np.uint16)).save(here / "4.tif")
     assert read(tmp_path)[0].target.boxes.corners[:, 0].tolist() == [1, 2, 3, 4]
 
 
-def test_parts_above(tmp_path: Path) -> None:
+def test_folders_above_give_the_split(tmp_path: Path) -> None:
     for word in ("train", "Validation", "test"):
         lay(tmp_path / word, "1", mask(0, 0, 1, 1))
     data = read(tmp_path)
@@ -111,7 +111,7 @@ def test_parts_above(tmp_path: Path) -> None:
     }
 
 
-def test_the_class_may_be_named(tmp_path: Path) -> None:
+def test_classes_txt_names_the_class(tmp_path: Path) -> None:
     lay(tmp_path, "1", mask(0, 0, 1, 1))
     (tmp_path / "classes.txt").write_text("nucleus\n")
     assert read(tmp_path).classes == ("nucleus",)
@@ -120,11 +120,11 @@ def test_the_class_may_be_named(tmp_path: Path) -> None:
     assert error.where == tmp_path / "classes.txt"
 
 
-def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
+def test_unusable_folders_are_listed(tmp_path: Path) -> None:
     for id in (
         "good",
         "two",
-        "no-picture",
+        "no-image",
         "damaged",
         "empty",
         "sizes",
@@ -134,7 +134,7 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
     ):
         lay(tmp_path, id, mask(0, 0, 1, 1), mask(0, 0, 1, 1))
     save(tmp_path / "two" / "images" / "y.png", mask(0, 0, 0, 0))
-    (tmp_path / "no-picture" / "images" / "x.png").write_bytes(b"")
+    (tmp_path / "no-image" / "images" / "x.png").write_bytes(b"")
     cut = (tmp_path / "damaged" / "masks" / "1.png").read_bytes()[:45]
     (tmp_path / "damaged" / "masks" / "1.png").write_bytes(cut)
     (tmp_path / "empty" / "masks" / "0.png").write_bytes(b"")
@@ -147,47 +147,49 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
     data = read(tmp_path)
     assert [sample.id for sample in data] == ["good", "notes"]
     reasons = skipped(data)
-    assert reasons.pop("damaged").startswith("damaged/masks/1.png: the picture is damaged")
+    assert reasons.pop("damaged").startswith("damaged/masks/1.png: the image is damaged")
     assert reasons == {
-        "two": "one picture is expected in images/, found 2",
-        "no-picture": "one picture is expected in images/, found 0; no-picture/images/x.png: the file is empty (0 bytes)",
+        "two": "one image is expected in images/, found 2",
+        "no-image": "one image is expected in images/, found 0; "
+        "no-image/images/x.png: the file is empty (0 bytes)",
         "empty": "empty/masks/0.png: the file is empty (0 bytes)",
-        "sizes": "sizes/masks/2.png: a mask of 6 x 4 pixels is expected, as the first one has, got 7 x 9",
-        "notes/masks/notes.txt": "the ending is not that of a picture",
+        "sizes": "sizes/masks/2.png: a mask of 6 x 4 pixels is expected like the first one, "
+        "got 7 x 9",
+        "notes/masks/notes.txt": "the file suffix is not that of an image",
         "pipe": "pipe/masks/2.png: a file is expected, this is a folder or a device",
-        "\\udcff": "the name is expected to be valid UTF-8, this one is not",
-        "no-masks": "there is no folder masks/ in it",
-        "no-images": "there is no folder images/ in it",
-        "stray.png": "lies in no folder of its own",
+        "\\udcff": "the name is not valid UTF-8",
+        "no-masks": "it has no folder masks/",
+        "no-images": "it has no folder images/",
+        "stray.png": "it lies in no folder for one image",
     }
 
 
-def test_a_mask_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
     lay(tmp_path, "a", mask(0, 0, 1, 1))
     lay(tmp_path, "b", mask(0, 0, 1, 1))
     (tmp_path / "a" / "masks" / "0.png").write_bytes(b"garbage")
-    assert skipped(read(tmp_path))["a"].startswith("a/masks/0.png: a picture (PNG, ")
+    assert skipped(read(tmp_path))["a"].startswith("a/masks/0.png: an image (PNG, ")
     (tmp_path / "b" / "masks" / "0.png").write_bytes(b"garbage")
     refused(tmp_path, "none that can be used", "a/masks/0.png")
 
 
-def test_a_mask_that_is_gone_later(tmp_path: Path) -> None:
+def test_a_mask_removed_later_is_a_bad_image(tmp_path: Path) -> None:
     data = read(lay(tmp_path, "a", mask(0, 0, 1, 1)))
     (tmp_path / "a" / "masks" / "0.png").unlink()
     with pytest.raises(BadImage, match="no such file"):
         data[0].target.masks(SIZE)
 
 
-def test_what_is_laid_out_otherwise(tmp_path: Path) -> None:
+def test_other_layouts_are_not_read(tmp_path: Path) -> None:
     refused(save(tmp_path / "x.png", mask(0, 0, 1, 1)), "images/ and masks/ are expected")
-    refused(tmp_path, "none that can be used", "x.png: lies in no folder")
+    refused(tmp_path, "none that can be used", "x.png: it lies in no folder")
 
     def fits(path: Path) -> list[str]:
         return [name for name, format in formats.all().items() if format.sniff(path)]
 
     assert fits(lay(tmp_path / "one", "x", mask(0, 0, 1, 1))) == ["instance-masks"]
-    assert fits(lay(tmp_path / "parts" / "train", "x")) == ["instance-masks"]
-    (tmp_path / "one" / "labels.csv").write_text("ImageId,EncodedPixels\n")  # as it is published
+    assert fits(lay(tmp_path / "splits" / "train", "x")) == ["instance-masks"]
+    (tmp_path / "one" / "labels.csv").write_text("ImageId,EncodedPixels\n")  # as published
     assert fits(tmp_path / "one") == ["instance-masks"]
     assert fits(lay(tmp_path / "pairs", "train", mask(0, 0, 1, 1))) == ["pairs"]
     assert fits(tmp_path / "one" / "x") == ["pairs"]
@@ -199,7 +201,7 @@ def test_what_is_laid_out_otherwise(tmp_path: Path) -> None:
 def made(
     *shapes: Shape | None, classes: tuple[str, ...] = ("object",), **boxes: object
 ) -> Dataset[Instances]:
-    """A picture with these things, each with the box of its shape."""
+    """An image with these objects, each with the box of its shape."""
     corners = np.array(
         [shape.bounds() if shape else (0, 0, 1, 1) for shape in shapes], float
     ).reshape(-1, 4)
@@ -213,10 +215,10 @@ def runs(values: np.ndarray) -> RunLengths:
 
 
 def cutout(values: np.ndarray) -> MaskFileShape:
-    return MaskFileShape(ArrayPixels(values.astype(np.int32) * 7))
+    return MaskFileShape(ArrayMask(values.astype(np.int32) * 7))
 
 
-def test_written_as_anyone_would_read_it(tmp_path: Path) -> None:
+def test_masks_are_written_as_png(tmp_path: Path) -> None:
     one, two = mask(1, 1, 3, 3), mask(0, 0, 0, 0)
     formats.find("instance-masks").write(
         made(runs(one), cutout(two), *[cutout(one)] * 9), tmp_path / "x"
@@ -235,7 +237,7 @@ def test_written_as_anyone_would_read_it(tmp_path: Path) -> None:
     assert not (tmp_path / "x" / "classes.txt").exists()
 
 
-def test_names_that_would_mean_something_else(tmp_path: Path) -> None:
+def test_reserved_names_are_avoided(tmp_path: Path) -> None:
     dataset = made(cutout(mask(0, 0, 2, 2)))
     ids = ["train", "images", "masks", "Test", "__MACOSX", "a/b", "a-b", "A-B"]
     dataset = replace(dataset, samples=[replace(dataset[0], id=id) for id in ids], classes=("x",))
@@ -245,7 +247,7 @@ def test_names_that_would_mean_something_else(tmp_path: Path) -> None:
     assert {sample.split for sample in data} == {None}
 
 
-def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
+def test_unsupported_content_is_listed_at_once(tmp_path: Path) -> None:
     triangle = Polygon((np.array([[0, 0], [3, 0], [0, 3.0]]),))
     flags = {"crowd": np.array([True, False, False]), "difficult": np.array([False, True, False])}
     bad = made(triangle, None, runs(mask(0, 0, 1, 1)), **flags)
@@ -261,24 +263,24 @@ def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         formats.find("instance-masks").write(dataset, tmp_path / "x")
     for words in (
-        "1 samples with a group (such as 'a/b.c')",
-        "1 samples with a time (such as 'off')",
-        "2 samples without a part beside others with one (such as 'off')",
-        "2 classes (it holds one)",
+        "1 sample with a group (such as 'a/b.c')",
+        "1 sample with a time (such as 'off')",
+        "2 samples without a split, while others have one (such as 'off')",
+        "2 classes (it stores one)",
         "the colours of the classes",
-        "1 samples with outlines or boxes where masks are expected (such as 'a/b.c')",
-        "1 samples with crowds (such as 'a/b.c')",
-        "1 samples with difficult things (such as 'a/b.c')",
-        "1 samples with scores (such as 'scored')",
-        "1 samples with a box that is not that of its mask (such as 'off')",
-        "1 samples with masks of several sizes (such as 'off')",
+        "1 sample with polygons or boxes where masks are expected (such as 'a/b.c')",
+        "1 sample with crowds (such as 'a/b.c')",
+        "1 sample with difficult objects (such as 'a/b.c')",
+        "1 sample with scores (such as 'scored')",
+        "1 sample with a box that is not the bounds of its mask (such as 'off')",
+        "1 sample with masks of several sizes (such as 'off')",
         "the class name 'a\\nb'",
     ):
         assert words in caught.value.message
     assert list(tmp_path.iterdir()) == []
 
 
-# --- whatever is there
+# --- fuzzing
 
 
 @settings(

@@ -1,4 +1,4 @@
-"""JSON from strangers: what is one is read, for what is none there is one error, and no file takes more than its size."""
+"""JSON from strangers: valid files are read, invalid ones give one error, memory is bounded."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def refused(path: Path, *words: str) -> DataError:
     return caught.value
 
 
-# --- one value
+# --- single values
 
 
 @given(value=VALUES)
-def test_whatever_is_json_is_read(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
+def test_valid_json_is_read(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     folder = tmp_path_factory.getbasetemp()
     assert read_json(file(folder, json.dumps(value))) == value
     assert (
@@ -60,27 +60,35 @@ def test_whatever_is_json_is_read(tmp_path_factory: pytest.TempPathFactory, valu
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ('{"a":\n"NaN", "b": "\\"Infinity", "c": [1,\n -Infinity]}', 3, ["numbers are expected, got -Infinity"]),
-        ('{"a": 1, "b": {"x": 1, "y": 2, "x": 1}}', None, ["each key of an object is expected once, 'x' is there twice"]),
-        ('{"a": 1, "\\u0061": 2}', None, ["'a' is there twice"]),
+        (
+            '{"a":\n"NaN", "b": "\\"Infinity", "c": [1,\n -Infinity]}',
+            3,
+            ["numbers are expected, got -Infinity"],
+        ),
+        (
+            '{"a": 1, "b": {"x": 1, "y": 2, "x": 1}}',
+            None,
+            ["each key of an object is expected once, found 'x' twice"],
+        ),
+        ('{"a": 1, "\\u0061": 2}', None, ["found 'a' twice"]),
         ('{"a": 1,\n "b": }', 2, ["JSON is expected", "column 7", "cut short"]),
         ('{"a": 1,\n "b": "', 2, ["JSON is expected", "unterminated string"]),
         ('{"a": 1}\n\n}', 3, ["JSON is expected", "extra data"]),
-        ("[" * 1_000_000, None, ["nested too deep"]),
+        ("[" * 1_000_000, None, ["nested too deeply"]),
         ("9" * 5000, None, ["a number in it cannot be read"]),
         (b'{"a":\n\n"\xff"}', 3, ["JSON in UTF-8 is expected", "Save the file as UTF-8"]),
         ("", None, ["a JSON file is expected, but the file is empty"]),
         (b"\0" * 99, 1, ["JSON is expected"]),
     ],
-)  # fmt: skip
-def test_what_is_none_is_told_with_its_line(
+)
+def test_invalid_json_is_refused_with_its_line(
     tmp_path: Path, text: str | bytes, line: int | None, words: list[str]
 ) -> None:
     assert refused(file(tmp_path, text), *words).line == line
 
 
-def test_a_picture_in_a_text_costs_no_more_than_its_size(tmp_path: Path) -> None:
-    """The place of a NaN behind it is searched for without remembering each of its letters."""
+def test_an_embedded_image_needs_no_more_memory_than_its_size(tmp_path: Path) -> None:
+    """Searching for the NaN behind it stores no backtracking point per character."""
     path = file(tmp_path, '{"imageData": "' + "A\\n" * 3_000_000 + '",\n "x": NaN}')
     tracemalloc.start()
     begun = time.perf_counter()
@@ -90,7 +98,7 @@ def test_a_picture_in_a_text_costs_no_more_than_its_size(tmp_path: Path) -> None
     tracemalloc.stop()
 
 
-def test_the_collector_is_as_it_was(tmp_path: Path) -> None:
+def test_the_garbage_collector_is_restored(tmp_path: Path) -> None:
     import gc
 
     for on in (False, True):
@@ -111,21 +119,21 @@ def test_the_collector_is_as_it_was(tmp_path: Path) -> None:
         ('{"a": "b"}', False),
         ('[{"a": 1, "b": 2}]', False),
         ("", False),
-        ('{"a": 1, "b": 2', True),  # whether it is whole shows when it is read
+        ('{"a": 1, "b": 2', True),  # damage shows when it is read
     ],
 )
-def test_keys_are_seen(tmp_path: Path, text: str, found: bool) -> None:
+def test_keys_are_found(tmp_path: Path, text: str, found: bool) -> None:
     assert has_keys(file(tmp_path, text), "a", "b") is found
 
 
 @pytest.mark.parametrize("place", [-3, -2, -1, 0, 1])
-def test_a_key_across_two_chunks_is_seen(tmp_path: Path, place: int) -> None:
+def test_a_key_across_two_chunks_is_found(tmp_path: Path, place: int) -> None:
     start = '{"x": "'
     text = start + "." * ((1 << 20) - len(start) - 2 + place) + '", "key": 1}'
     assert has_keys(file(tmp_path, text), "key")
 
 
-def test_what_is_no_file_has_no_keys(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_keys(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "link")
     for path in (tmp_path, tmp_path / "link", tmp_path / "gone", tmp_path / ("x" * 300)):
         assert not has_keys(path)
@@ -152,18 +160,18 @@ def test_what_is_no_file_has_no_keys(tmp_path: Path) -> None:
         [10**400],
     ],
 )
-def test_what_are_no_numbers(values: object) -> None:
+def test_other_values_are_not_numbers(values: object) -> None:
     assert as_numbers(values) is None
 
 
-def test_numbers() -> None:
+def test_numbers_become_an_array() -> None:
     for values in ([], [1], [0.5, -3, 1e9, -1e9]):
         numbers = as_numbers(values)
         assert numbers is not None
         assert (numbers.dtype, numbers.tolist()) == (np.float64, values)
 
 
-# --- lists, one object after the other
+# --- lists
 
 
 def lists(path: Path) -> dict[str, list[Any]]:
@@ -172,8 +180,12 @@ def lists(path: Path) -> dict[str, list[Any]]:
     return found
 
 
-@given(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=3), st.sampled_from([None, 1]))  # fmt: skip
-def test_lists_are_read_as_json_reads_them(
+@given(
+    st.dictionaries(st.text(max_size=3), VALUES, max_size=3),
+    st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=3),
+    st.sampled_from([None, 1]),
+)
+def test_lists_are_read_like_json(
     tmp_path_factory: pytest.TempPathFactory,
     other: dict[str, Any],
     records: list[dict[str, Any]],
@@ -184,7 +196,7 @@ def test_lists_are_read_as_json_reads_them(
     assert lists(path) == {"a": records, "b": [{}]}
 
 
-def test_what_a_taker_refuses_has_its_line(tmp_path: Path) -> None:
+def test_errors_of_handlers_get_the_line(tmp_path: Path) -> None:
     def take(record: dict[str, Any]) -> None:
         if record["n"] == 2:
             raise DataError("not two", remedy="Count again.")
@@ -202,7 +214,7 @@ def test_what_a_taker_refuses_has_its_line(tmp_path: Path) -> None:
         ('{"a": [],\n "b": [],\n "a": []}', 3),
         ('{"a": [],\n "b": [1]}', 2),
         ('{"a": [],\n "b": null}', 2),
-        ('{"a": [{}\n {}]}', 1),  # there the comma is missing
+        ('{"a": [{}\n {}]}', 1),  # the comma is missing there
         ('{"a": [{},\n]}', 2),
         ('{"a": [{}],\n}', 2),
         ('{"a" [{}]}', 1),
@@ -212,7 +224,7 @@ def test_what_a_taker_refuses_has_its_line(tmp_path: Path) -> None:
         ('[{"a": []}]', None),
     ],
 )
-def test_what_is_no_object_of_lists_is_refused(tmp_path: Path, text: str, line: int | None) -> None:
+def test_other_json_is_refused(tmp_path: Path, text: str, line: int | None) -> None:
     with pytest.raises(DataError) as caught:
         lists(file(tmp_path, text))
     assert (caught.value.where, caught.value.line) == (tmp_path / "a.json", line)

@@ -1,4 +1,4 @@
-"""LabelMe files as people have them: which shapes are things, what is recognised, what is written."""
+"""LabelMe files: shapes that are objects, recognition, and writing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foveate.ops import rle
 from helpers.format_reading import boxes, named
 from helpers.labelme_files import (
     HEIGHT,
-    PICTURE,
+    IMAGE,
     SIZE,
     SQUARE,
     TRIANGLE,
@@ -36,16 +36,16 @@ from helpers.labelme_files import (
 
 
 def outlines(data: Dataset[Any], row: int = 0) -> list[list[Any] | None]:
-    """The outlines of each thing in a picture, None where there is only a box."""
+    """Return the outlines of each object in an image, None for a plain box."""
     return [
         one and [outline.tolist() for outline in one.outlines] for one in data[row].target.shapes
     ]
 
 
-# --- which shapes are things
+# --- shapes
 
 
-def test_a_polygon_is_a_thing_and_so_is_a_rectangle(tmp_path: Path) -> None:
+def test_polygons_and_rectangles_are_objects(tmp_path: Path) -> None:
     data = read(usual(tmp_path, page(shape(), box(label="ant"))))
     assert (data.task, data.classes, data.name) == ("instance", ("ant", "cat"), tmp_path.name)
     assert (data.notes, data.skipped, data[0].split, data[0].target.boxes.size) == (
@@ -60,7 +60,7 @@ def test_a_polygon_is_a_thing_and_so_is_a_rectangle(tmp_path: Path) -> None:
     assert data[0].source.read().shape == (HEIGHT, WIDTH, 1)
 
 
-def test_rectangles_alone_are_for_detection(tmp_path: Path) -> None:
+def test_rectangles_alone_make_a_detection_dataset(tmp_path: Path) -> None:
     corners = [[5, 6], [9, 6], [9, 8], [5, 8]]
     backwards = box(11, 22, 1, 2)
     data = read(
@@ -71,7 +71,7 @@ def test_rectangles_alone_are_for_detection(tmp_path: Path) -> None:
     assert boxes(data) == {"a.png": [[1, 2, 11, 22], [1, 2, 11, 22], [5, 6, 9, 8], [-5, 0, 99, 30]]}
 
 
-def test_a_circle_is_a_polygon(tmp_path: Path) -> None:
+def test_a_circle_becomes_a_polygon(tmp_path: Path) -> None:
     data = read(usual(tmp_path, page(shape("circle", [[20, 15], [23, 19]]))))
     (circle,) = data[0].target.shapes
     assert np.allclose(np.hypot(*(circle.outlines[0] - [20, 15]).T), 5)
@@ -79,17 +79,17 @@ def test_a_circle_is_a_polygon(tmp_path: Path) -> None:
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     distance = np.hypot(x - 20, y - 15)
     mask = circle.mask(SIZE)
-    assert mask[distance < 4.4].all()  # but for the pixels on the line, it is the disk
+    assert mask[distance < 4.4].all()  # the disk, except for pixels on its edge
     assert not mask[distance > 5.6].any()
-    assert data.notes == ("circles that are read as polygons of 64 corners: 1",)
+    assert data.notes == ("circles, read as polygons of 64 corners: 1",)
 
 
-def test_a_shape_without_a_kind_is_a_polygon_as_in_old_files(tmp_path: Path) -> None:
+def test_a_shape_without_a_type_is_a_polygon_as_in_old_files(tmp_path: Path) -> None:
     data = read(usual(tmp_path, page(shape(..., group_id=..., flags=...), version=..., flags=...)))
     assert outlines(data) == [[TRIANGLE]]
 
 
-def test_what_is_no_region_is_left_out_and_told(tmp_path: Path) -> None:
+def test_other_shapes_are_left_out_and_noted(tmp_path: Path) -> None:
     kinds = ["point", "line", "linestrip", "points", "mask", "line", "rotation", "x" * 5000]
     left_out = [shape(kind, [[1, 2]], label="never", mask="iVBOR") for kind in kinds]
     data = read(
@@ -97,7 +97,7 @@ def test_what_is_no_region_is_left_out_and_told(tmp_path: Path) -> None:
     )
     assert data.classes == ("cat",)
     assert outlines(data) == [[TRIANGLE]]
-    assert "polygons of fewer than three corners that are left out: 2" in data.notes
+    assert "polygons with fewer than three corners, left out: 2" in data.notes
     for kind, count in {
         "point": 1,
         "line": 2,
@@ -106,17 +106,17 @@ def test_what_is_no_region_is_left_out_and_told(tmp_path: Path) -> None:
         "mask": 1,
         "rotation": 1,
     }.items():
-        assert f"shapes of the kind {kind!r} that are left out: {count}" in data.notes
+        assert f"shapes of type {kind!r}, left out: {count}" in data.notes
     assert len(data.notes) == 8
-    assert max(map(len, data.notes)) < 100  # of the kind of 5,000 letters as well
+    assert max(map(len, data.notes)) < 100  # even for the type of 5,000 letters
 
 
-def test_pieces_of_one_label_and_group_are_one_thing(tmp_path: Path) -> None:
+def test_shapes_with_one_label_and_group_are_one_object(tmp_path: Path) -> None:
     shapes = [
         shape(group_id=1),
         shape(points=SQUARE),
         shape(points=SQUARE, group_id=1),
-        shape(points=SQUARE, group_id=1, label="ant"),  # what is of another class is another thing
+        shape(points=SQUARE, group_id=1, label="ant"),  # another class, another object
         shape(points=SQUARE, group_id=2),
         shape(points=SQUARE, group_id="1"),
         shape(points=SQUARE),
@@ -125,7 +125,7 @@ def test_pieces_of_one_label_and_group_are_one_thing(tmp_path: Path) -> None:
     data = read(
         lay(
             usual(tmp_path, page(*shapes)),
-            {"b.json": page(shape(group_id=1), path="b.png"), "b.png": PICTURE},
+            {"b.json": page(shape(group_id=1), path="b.png"), "b.png": IMAGE},
         )
     )
     first, *others = outlines(data)
@@ -133,10 +133,10 @@ def test_pieces_of_one_label_and_group_are_one_thing(tmp_path: Path) -> None:
     assert [len(each or []) for each in others] == [1, 1, 2, 1, 1]
     assert named(data)["a.png"] == ["cat", "cat", "ant", "cat", "cat", "cat"]
     assert boxes(data)["a.png"][0] == [2, 3, 35, 25]
-    assert outlines(data, 1) == [[TRIANGLE]]  # a group is one of its picture
+    assert outlines(data, 1) == [[TRIANGLE]]  # groups do not span images
 
 
-def test_rectangles_have_no_pieces(tmp_path: Path) -> None:
+def test_rectangles_are_never_merged(tmp_path: Path) -> None:
     data = read(
         usual(tmp_path, page(box(group_id=1), box(5, 5, 9, 9, group_id=1), shape(group_id=1)))
     )
@@ -144,7 +144,7 @@ def test_rectangles_have_no_pieces(tmp_path: Path) -> None:
     assert data.notes == ("rectangles with a group_id, which is not read: 2",)
 
 
-def test_flags_of_shapes(tmp_path: Path) -> None:
+def test_flags_of_shapes_are_read(tmp_path: Path) -> None:
     shapes = [
         shape(flags={"crowd": True, "difficult": False}),
         box(flags={"difficult": True, "blurred": True, "tall": False}, description="by the door"),
@@ -158,16 +158,16 @@ def test_flags_of_shapes(tmp_path: Path) -> None:
     assert data[0].target.boxes.crowd.tolist() == [True, False, False, True, False]
     assert data[0].target.boxes.difficult.tolist() == [False, True, False, False, True]
     assert data.notes == (
-        "descriptions of shapes that are not read: 1",
-        "flags of pictures that are not read: 1",
-        "flags of shapes that are not read: 1",
+        "descriptions of shapes, not read: 1",
+        "flags of images, not read: 1",
+        "flags of shapes, not read: 1",
     )
 
 
-def test_pictures_on_which_nothing_was_drawn_are_samples(tmp_path: Path) -> None:
-    data = read(lay(usual(tmp_path, page(box())), {"b.json": page(path="b.png"), "b.png": PICTURE}))
+def test_images_without_shapes_are_samples(tmp_path: Path) -> None:
+    data = read(lay(usual(tmp_path, page(box())), {"b.json": page(path="b.png"), "b.png": IMAGE}))
     assert named(data) == {"a.png": ["cat"], "b.png": []}
-    refused(usual(tmp_path / "none", page()), "things with a label are expected, found none")
+    refused(usual(tmp_path / "none", page()), "objects with a label are expected, found none")
     lay(tmp_path / "none", {"classes.txt": "cat\n"})
     assert named(read(tmp_path / "none")) == {"a.png": []}
 
@@ -181,19 +181,19 @@ def test_pictures_on_which_nothing_was_drawn_are_samples(tmp_path: Path) -> None
         {"imageHeight": 0, "imageWidth": 40},
     ],
 )
-def test_sizes_that_nobody_knows(tmp_path: Path, size: Record) -> None:
+def test_unknown_sizes_are_none(tmp_path: Path, size: Record) -> None:
     content = page(box(), **{"imageHeight": ..., "imageWidth": ..., **size})
     assert read(usual(tmp_path, content))[0].target.size is None
 
 
-def test_a_wrong_size_is_kept_for_the_audit(tmp_path: Path) -> None:
+def test_a_wrong_size_is_left_to_the_audit(tmp_path: Path) -> None:
     assert read(usual(tmp_path, page(box(), imageHeight=300, imageWidth=400.0)))[0].target.size == (
         300,
         400,
     )
 
 
-def test_the_order_of_classes(tmp_path: Path) -> None:
+def test_classes_are_sorted_or_as_in_classes_txt(tmp_path: Path) -> None:
     usual(
         tmp_path, page(box(label="zebra"), box(label="ant"), box(label="Owl"), box(label="zebra"))
     )
@@ -210,7 +210,7 @@ def test_the_order_of_classes(tmp_path: Path) -> None:
     assert "Classes sorted by name, or as in classes.txt" in (labelme.read.__doc__ or "")
 
 
-# --- recognising it
+# --- recognition
 
 
 def test_only_labelme_is_recognised(tmp_path: Path) -> None:
@@ -220,14 +220,14 @@ def test_only_labelme_is_recognised(tmp_path: Path) -> None:
     assert not labelme.sniff(tmp_path / "a" / "a.json")
     roots = (
         usual(tmp_path / "b", page(shape())),
-        lay(tmp_path / "c", {"train/a.json": page(box()), "train/a.png": PICTURE}),
+        lay(tmp_path / "c", {"train/a.json": page(box()), "train/a.png": IMAGE}),
         lay(
             tmp_path / "d",
             {
                 "cat/a.json": page(box()),
                 "dog/a.json": page(box()),
-                "cat/a.png": PICTURE,
-                "dog/a.png": PICTURE,
+                "cat/a.png": IMAGE,
+                "dog/a.png": IMAGE,
             },
         ),
     )
@@ -235,12 +235,12 @@ def test_only_labelme_is_recognised(tmp_path: Path) -> None:
         assert [name for name, format in formats.all().items() if format.sniff(root)] == ["labelme"]
 
 
-def test_foreign_json_beside_is_passed_over(tmp_path: Path) -> None:
+def test_other_json_files_are_skipped(tmp_path: Path) -> None:
     for number in range(19):
         lay(tmp_path, {f"{number:02}.json": {"x": number}})
     assert len(read(usual(tmp_path, page(shape()))).skipped) == 19
     lay(tmp_path, {"19.json": {"x": 19}})
-    assert not labelme.sniff(tmp_path)  # a guess looks at so many and no more
+    assert not labelme.sniff(tmp_path)  # sniffing opens only so many files
     assert len(formats.read(tmp_path, "labelme")) == 1
 
 
@@ -249,7 +249,7 @@ def test_a_thousand_files_are_read_in_seconds(tmp_path: Path) -> None:
     for number in range(1000):
         lay(
             tmp_path,
-            {f"{number}.json": {**content, "imagePath": f"{number}.png"}, f"{number}.png": PICTURE},
+            {f"{number}.json": {**content, "imagePath": f"{number}.png"}, f"{number}.png": IMAGE},
         )
     begun = time.perf_counter()
     assert sum(len(sample.target) for sample in formats.read(tmp_path, "labelme")) == 20_000
@@ -268,7 +268,7 @@ def made(
     )
 
 
-def test_what_is_written_is_what_labelme_writes(tmp_path: Path) -> None:
+def test_files_are_written_like_labelme(tmp_path: Path) -> None:
     pieces = Polygon((np.array(TRIANGLE), np.array(SQUARE)))
     corners = np.array([pieces.bounds(), (1, 2, 3, 4)])
     target = Instances(
@@ -285,24 +285,24 @@ def test_what_is_written_is_what_labelme_writes(tmp_path: Path) -> None:
     )
 
 
-def test_what_cannot_be_held_is_named(tmp_path: Path) -> None:
+def test_unsupported_content_is_named(tmp_path: Path) -> None:
     corners = np.array([[1.0, 2, 9, 11]])
     row = np.array([0])
     runs = RunLengths(rle.encode(np.ones(SIZE, bool)), SIZE)
     for dataset, words in (
         (
             made(Instances(Boxes(corners, row), [runs])),
-            "1 samples with masks that are no outlines (such as 's/a')",
+            "1 sample with masks instead of polygons (such as 's/a')",
         ),
         (
             made(Instances(Boxes(corners, row), [Polygon((np.array(TRIANGLE),))])),
-            "not the bounds of their outlines",
+            "not the bounds of their polygons",
         ),
-        (made(Boxes(corners[:, [2, 3, 0, 1]], row)), "boxes turned inside out"),
+        (made(Boxes(corners[:, [2, 3, 0, 1]], row)), "inverted boxes"),
         (made(Boxes(corners, row, scores=np.array([0.5]))), "with scores"),
         (made(Boxes(corners, row), ("b\n", "a")), "the class name 'b\\n'"),
     ):
-        with pytest.raises(DataError, match="cannot hold") as caught:
+        with pytest.raises(DataError, match="cannot store") as caught:
             labelme.write(dataset, tmp_path / "copy")
         assert words in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""LabelMe files that are damaged, or lie: each is data or one error that names the place."""
+"""Damaged or forged LabelMe files give data or one error that names the place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from foveate.errors import BadImage
 from helpers.damage import FUZZ, other_bytes, other_values, read_or_refused
 from helpers.labelme_files import (
-    PICTURE,
+    IMAGE,
     SQUARE,
     TRIANGLE,
     Record,
@@ -28,7 +28,7 @@ from helpers.labelme_files import (
     usual,
 )
 
-# --- files that are damaged, or lie
+# --- damaged and forged files
 
 GOOD_TEXT = json.dumps(page(shape()), indent=2)
 
@@ -42,21 +42,25 @@ GOOD_TEXT = json.dumps(page(shape()), indent=2)
         (GOOD_TEXT + "}", GOOD_TEXT.count("\n") + 1, ["JSON is expected", "extra data"]),
         (GOOD_TEXT.replace("20.5", "NaN"), 13, ["numbers are expected, got NaN"]),
         (GOOD_TEXT.replace("20.5", "9" * 5000), None, ["a number in it cannot be read"]),
-        (GOOD_TEXT.replace('"flags"', '"shapes"'), None, ["each key of an object is expected once, 'shapes'"]),
-        ('{"shapes": ' + "[" * 100_000, None, ["nested too deep"]),
+        (
+            GOOD_TEXT.replace('"flags"', '"shapes"'),
+            None,
+            ["each key of an object is expected once, found 'shapes'"],
+        ),
+        ('{"shapes": ' + "[" * 100_000, None, ["nested too deeply"]),
         (GOOD_TEXT.replace("cat", "né").encode("latin-1"), 6, ["JSON in UTF-8 is expected"]),
         (GOOD_TEXT.encode("utf-16"), 1, ["JSON in UTF-8 is expected"]),
     ],
-)  # fmt: skip
+)
 def test_damaged_files_are_named_with_the_line(
     tmp_path: Path, text: str | bytes, line: int | None, words: list[str]
 ) -> None:
-    lay(usual(tmp_path, page(shape())), {"b.json": text, "b.png": PICTURE})
+    lay(usual(tmp_path, page(shape())), {"b.json": text, "b.png": IMAGE})
     error = refused(tmp_path, *words)
     assert (error.where, error.line) == (tmp_path / "b.json", line)
 
 
-POINTS = "a list of x and y, numbers that a picture can have, is expected as points of shape 2"
+POINTS = "a list of x and y, finite and up to 1,000,000,000, is expected as points of shape 2"
 
 
 @pytest.mark.parametrize(
@@ -75,23 +79,29 @@ POINTS = "a list of x and y, numbers that a picture can have, is expected as poi
         (shape(points={"x": 1}), POINTS),
         (shape(points=None), POINTS),
         (shape(points=...), POINTS),
-        (shape("rectangle", [[1, 2]]), "two opposite corners are expected as points of shape 2, a rectangle"),
+        (
+            shape("rectangle", [[1, 2]]),
+            "two opposite corners are expected as points of shape 2, a rectangle",
+        ),
         (shape("rectangle", []), "two opposite corners are expected"),
         (shape("rectangle", [[1, 2], [3, 4], [5, 6]]), "two opposite corners are expected"),
         (shape("rectangle", [[1, 2], [3, 2], [4, 5], [1, 5]]), "two opposite corners are expected"),
-        (shape("circle", [[1, 2]]), "the middle and a point on the line are expected as points of shape 2, a circle"),
-        (shape("circle", TRIANGLE), "the middle and a point on the line are expected"),
+        (
+            shape("circle", [[1, 2]]),
+            "the centre and a point on the circle are expected as points of shape 2, a circle",
+        ),
+        (shape("circle", TRIANGLE), "the centre and a point on the circle are expected"),
         (shape(None), "a text is expected as shape_type of shape 2, got None"),
         (shape(label=None), "a text is expected as label of shape 2, got None"),
         (shape(label=5), "a text is expected as label of shape 2, got 5"),
         (shape(label="\ud800"), "a text is expected as label of shape 2"),
         (shape(label=...), "a text is expected as label of shape 2"),
-        (shape(group_id=1.5), "a number or nothing is expected as group_id of shape 2"),
-        (shape(group_id=True), "a number or nothing is expected as group_id of shape 2"),
-        (shape(group_id=[]), "a number or nothing is expected as group_id of shape 2"),
+        (shape(group_id=1.5), "a number, a text or null is expected as group_id of shape 2"),
+        (shape(group_id=True), "a number, a text or null is expected as group_id of shape 2"),
+        (shape(group_id=[]), "a number, a text or null is expected as group_id of shape 2"),
         ("cat", "an object is expected as shape 2"),
     ],
-)  # fmt: skip
+)
 def test_wrong_shapes_are_named(tmp_path: Path, wrong: Any, words: str) -> None:
     text = json.dumps(page(shape(), wrong)).replace("Infinity", "1e999")
     assert refused(usual(tmp_path, text), words).where == tmp_path / "a.json"
@@ -102,38 +112,41 @@ def test_wrong_shapes_are_named(tmp_path: Path, wrong: Any, words: str) -> None:
     [
         ({"shapes": {}}, "a list is expected as shapes"),
         ({"shapes": None}, "a list is expected as shapes"),
-        ({"imageHeight": -3}, "a whole number of pixels is expected as imageHeight of the picture, got -3"),
-        ({"imageWidth": 2.5}, "imageWidth of the picture, got 2.5"),
-        ({"imageWidth": "40"}, "imageWidth of the picture, got '40'"),
-        ({"imageWidth": True}, "imageWidth of the picture, got True"),
-        ({"imageWidth": 10**30}, "imageWidth of the picture"),
-        ({"group": []}, "a text is expected as group of the picture"),
-        ({"time": 1.5}, "a text is expected as time of the picture"),
+        (
+            {"imageHeight": -3},
+            "a whole number of pixels is expected as imageHeight of the image, got -3",
+        ),
+        ({"imageWidth": 2.5}, "imageWidth of the image, got 2.5"),
+        ({"imageWidth": "40"}, "imageWidth of the image, got '40'"),
+        ({"imageWidth": True}, "imageWidth of the image, got True"),
+        ({"imageWidth": 10**30}, "imageWidth of the image"),
+        ({"group": []}, "a text is expected as group of the image"),
+        ({"time": 1.5}, "a text is expected as time of the image"),
     ],
-)  # fmt: skip
-def test_wrong_pages_are_named(tmp_path: Path, changes: Record, words: str) -> None:
+)
+def test_wrong_files_are_named(tmp_path: Path, changes: Record, words: str) -> None:
     assert (
         refused(usual(tmp_path, {**page(shape()), **changes}), words).where == tmp_path / "a.json"
     )
 
 
-def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     assert read(
         usual(tmp_path, b"\xef\xbb\xbf" + GOOD_TEXT.replace("cat", "né").encode())
     ).classes == ("né",)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     refused(
         lay(tmp_path / "x", {"a.txt": "x"}),
-        "pictures with a LabelMe file are expected, found none (1 skipped; a.txt:",
+        "images with a LabelMe file are expected, found none (1 skipped; a.txt:",
     )
     refused(usual(tmp_path / "y", page(shape())) / "a.json", "this is a file", "Give its folder")
     os.mkfifo(tmp_path / "y" / "pipe.json")
     refused(tmp_path / "y", "pipe.json", "this is a folder or a device")
 
 
-# --- any file is data or one error
+# --- fuzzing
 
 GOOD = page(
     shape(group_id=1, flags={"crowd": True}),
@@ -141,14 +154,14 @@ GOOD = page(
     box(label="dog"),
     shape("circle", [[9, 9], [9, 12]]),
     shape("point", [[1, 2]]),
-    imageData=packed(PICTURE),
+    imageData=packed(IMAGE),
     group="g",
 )
 
 
 def data_or_one_error(root: Path, content: str | bytes) -> None:
-    """The picture may be taken from the file itself or lie beside it."""
-    lay(root, {"a.json": content, "b.json": page(box(), path="b.png"), "b.png": PICTURE})
+    """The image may be embedded or lie beside the file."""
+    lay(root, {"a.json": content, "b.json": page(box(), path="b.png"), "b.png": IMAGE})
     data = read_or_refused(root, "labelme")
     if data is None:
         return

@@ -1,4 +1,4 @@
-"""Pairs of pictures and label pictures as people have them: which belong together, what is written or survived."""
+"""Pairs of images and label images: matching, writing, and damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from foveate.errors import BadImage, DataError
 from helpers.format_reading import skipped
 from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 
-# --- which belong together
+# --- matching
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ from helpers.pairs_files import VOC, pair, pixels, read, refused, save
         ("img", "MASKS"),
     ],
 )
-def test_what_the_folders_are_called(tmp_path: Path, photos: str, masks: str) -> None:
+def test_folders_have_several_names(tmp_path: Path, photos: str, masks: str) -> None:
     data = read(pair(tmp_path, [[0, 1]], photos=photos, masks=masks))
     assert [sample.id for sample in data] == [f"{photos}/0.png"]
     assert data[0].split is None
 
 
-@pytest.mark.parametrize("place", ["{part}/{side}", "{side}/{part}"])
-def test_parts_above_or_below(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("place", ["{split}/{side}", "{side}/{split}"])
+def test_split_folders_lie_above_or_below(tmp_path: Path, place: str) -> None:
     for word in ("train", "Val", "testing"):
         photos, masks = (place.format(split=word, side=side) for side in ("images", "masks"))
         pair(tmp_path, [[0, 1]], photos=photos, masks=masks)
@@ -48,7 +48,7 @@ def test_parts_above_or_below(tmp_path: Path, place: str) -> None:
     assert skipped(data) == {}
 
 
-def test_endings_may_differ_and_labels_may_have_a_suffix(tmp_path: Path) -> None:
+def test_file_types_may_differ_and_labels_may_have_a_suffix(tmp_path: Path) -> None:
     for photo, label in (
         ("1.jpg", "1.png"),
         ("2.png", "2_mask.gif"),
@@ -57,7 +57,7 @@ def test_endings_may_differ_and_labels_may_have_a_suffix(tmp_path: Path) -> None
         ("deep/er/5.png", "deep/er/5_GT.png"),
         ("a.b.png", "a.b_seg.png"),
         ("x.png", "x.png"),
-        ("x_mask.png", "x_mask.png"),  # a picture so called, not the label of x
+        ("x_mask.png", "x_mask.png"),  # an image with this name, not the label of x
     ):
         save(tmp_path / "images" / photo, [[0]])
         save(tmp_path / "masks" / label, [[0, 1]])
@@ -68,7 +68,7 @@ def test_endings_may_differ_and_labels_may_have_a_suffix(tmp_path: Path) -> None
     assert "JPEG" not in " ".join(data.notes)
 
 
-def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
+def test_files_without_a_partner_are_listed(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], [[0, 1]])
     for file in (
         "images/lone.png",
@@ -84,31 +84,31 @@ def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
     assert [sample.id for sample in data] == ["images/0.png", "images/1.png"]
     assert data[1].target.path.name == "1.bmp"  # sorted by name
     assert skipped(data) == {
-        "images/1.tif": "has the name of images/1.png",
-        "images/lone.png": "no label picture has its name",
-        "masks/1.png": "has the name of masks/1.bmp",
-        "masks/0_mask.png": "no picture has its name",
-        "masks/alone.png": "no picture has its name",
-        "masks/notes.txt": "the ending is not that of a picture",
+        "images/1.tif": "it has the same name as images/1.png",
+        "images/lone.png": "no label image has the same name",
+        "masks/1.png": "it has the same name as masks/1.bmp",
+        "masks/0_mask.png": "no image has the same name",
+        "masks/alone.png": "no image has the same name",
+        "masks/notes.txt": "the file suffix is not that of an image",
         "masks/empty.png": "the file is empty (0 bytes)",
     }
 
 
-def test_a_label_picture_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_damaged_label_image_is_skipped(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], [[0, 1]])
     cut = (tmp_path / "masks" / "1.png").read_bytes()[:45]
     (tmp_path / "masks" / "1.png").write_bytes(cut)
     for table in (None, "value,name\n0,a\n1,b\n"):
         data = read(tmp_path, table)
         assert [sample.id for sample in data] == ["images/0.png"]
-        assert "masks/1.png: the picture is damaged" in skipped(data)["images/1.png"]
+        assert "masks/1.png: the image is damaged" in skipped(data)["images/1.png"]
     (tmp_path / "masks" / "0.png").write_bytes(cut)
     refused(tmp_path, "that can be read are expected", "masks/1.png")
     (tmp_path / "classes.csv").unlink()
     refused(tmp_path, "none that can be read", "0.png")
 
 
-def test_a_file_that_changes_after_it_was_looked_at(tmp_path: Path) -> None:
+def test_a_file_may_change_after_the_scan(tmp_path: Path) -> None:
     data = read(pair(tmp_path, [[0, 1]]))
     save(tmp_path / "masks" / "0.png", [[1, 9]])
     assert pixels(data) == [[1, 2]]
@@ -117,7 +117,7 @@ def test_a_file_that_changes_after_it_was_looked_at(tmp_path: Path) -> None:
         pixels(data)
 
 
-def test_no_pairs(tmp_path: Path) -> None:
+def test_no_pairs_is_an_error(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", [[0]])
     save(tmp_path / "masks" / "b.png", [[0]])
     refused(tmp_path, "none with the same name", "images/a.png")
@@ -127,13 +127,13 @@ def test_no_pairs(tmp_path: Path) -> None:
         formats.read(tmp_path / "images" / "a.png", "pairs")
 
 
-def test_label_pictures_as_jpeg_are_warned_of(tmp_path: Path) -> None:
+def test_jpeg_label_images_are_noted(tmp_path: Path) -> None:
     save(tmp_path / "images" / "0.png", [[0]])
     save(tmp_path / "masks" / "0.jpg", np.zeros((8, 8)))
-    assert "1 label pictures are JPEG (such as 0.jpg)" in read(tmp_path).notes[0]
+    assert "1 JPEG label image (such as 0.jpg)" in read(tmp_path).notes[0]
 
 
-def test_what_is_laid_out_so_and_what_is_not(tmp_path: Path) -> None:
+def test_only_pairs_are_recognised(tmp_path: Path) -> None:
     def fits(path: Path) -> list[str]:
         return [name for name, format in formats.all().items() if format.sniff(path)]
 
@@ -141,7 +141,7 @@ def test_what_is_laid_out_so_and_what_is_not(tmp_path: Path) -> None:
     assert fits(pair(tmp_path / "voc", [[0]], photos="JPEGImages", masks="SegmentationClass")) == [
         "pairs"
     ]
-    assert fits(pair(tmp_path / "parts", [[0]], photos="train/images", masks="train/masks")) == [
+    assert fits(pair(tmp_path / "splits", [[0]], photos="train/images", masks="train/masks")) == [
         "pairs"
     ]
     (tmp_path / "pairs" / "classes.csv").write_text("value,name\n0,a\n")
@@ -162,19 +162,19 @@ def test_what_is_laid_out_so_and_what_is_not(tmp_path: Path) -> None:
 def made(*masks: object, classes: tuple[str, ...] = ("a", "b"), **given: object) -> Dataset[Mask]:
     rows = np.zeros((len(masks), 4, 6, 3), np.uint8)
     samples = [
-        Sample(f"s/{i}", ArraySource(rows, i), Mask.of(np.array(mask)))
+        Sample(f"s/{i}", ArraySource(rows, i), Mask.from_array(np.array(mask)))
         for i, mask in enumerate(masks)
     ]
     return Dataset("made", "semantic", classes, samples, **given)
 
 
 def written(dataset: Dataset[Mask], path: Path) -> PIL.Image.Image:
-    """The first label picture, as anyone would open it."""
+    """Write a dataset and open its first label image with Pillow."""
     formats.find("pairs").write(dataset, path)
     return PIL.Image.open(path / "masks" / "s-0.png")
 
 
-def test_written_as_grey(tmp_path: Path) -> None:
+def test_labels_are_written_in_grey(tmp_path: Path) -> None:
     image = written(made([[0, 1, IGNORE]]), tmp_path / "x")
     assert image.mode == "L"
     assert np.asarray(image).tolist() == [[0, 1, 255]]
@@ -183,7 +183,7 @@ def test_written_as_grey(tmp_path: Path) -> None:
     ).read_text() == '"value","name"\n"0","a"\n"1","b"\n"255","ignore"\n'
 
 
-def test_written_with_a_palette(tmp_path: Path) -> None:
+def test_colours_are_written_as_a_palette(tmp_path: Path) -> None:
     image = written(made([[0, 1, IGNORE]], colours=((1, 2, 3), (255, 0, 0))), tmp_path / "x")
     assert image.mode == "P"
     assert np.asarray(image).tolist() == [[0, 1, 255]]
@@ -193,7 +193,7 @@ def test_written_with_a_palette(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "mode", "void"), [(255, "L", 255), (256, "I;16", 65535), (1000, "I;16", 65535)]
 )
-def test_written_with_as_many_bits_as_it_takes(
+def test_many_classes_are_written_with_16_bits(
     tmp_path: Path, count: int, mode: str, void: int
 ) -> None:
     last = count - 1
@@ -214,28 +214,28 @@ def test_written_names_never_clash(tmp_path: Path) -> None:
     assert {sample.split for sample in data} == {None}
 
 
-def test_all_that_cannot_be_held_is_told_at_once(tmp_path: Path) -> None:
+def test_unsupported_content_is_listed_at_once(tmp_path: Path) -> None:
     dataset = made([[0, 1]], [[0, 2]], [[0, -2]], classes=("ignore", "b\0"))
-    changes = [{"group": "g"}, {"part": "train"}, {"time": "noon"}]
+    changes = [{"group": "g"}, {"split": "train"}, {"time": "noon"}]
     samples = [replace(sample, **change) for sample, change in zip(dataset, changes, strict=True)]
     with pytest.raises(DataError) as caught:
         formats.find("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
     for words in (
-        "1 samples with a group (such as 's/0')",
-        "1 samples with a time (such as 's/2')",
-        "2 samples without a part beside others with one (such as 's/0')",
-        "2 samples with pixels of no class (such as 's/1')",
+        "1 sample with a group (such as 's/0')",
+        "1 sample with a time (such as 's/2')",
+        "2 samples without a split, while others have one (such as 's/0')",
+        "2 samples with pixels of an unknown class (such as 's/1')",
         "the class name 'ignore'",
         "the class name 'b\\x00'",
     ):
         assert words in caught.value.message
     for classes in ((), (" ",), ("a", "a"), tuple(map(str, range(65536)))):
-        with pytest.raises(DataError, match="cannot hold"):
+        with pytest.raises(DataError, match="cannot store"):
             formats.find("pairs").write(made([[IGNORE]], classes=classes), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
 
-# --- whatever is there
+# --- fuzzing
 
 
 def check_survives(path: Path) -> None:
@@ -277,7 +277,7 @@ def test_any_table_is_classes_or_one_error(tmp_path: Path, table: str | bytes) -
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     cut=st.floats(0.3, 1),
 )
-def test_any_damage_to_a_label_picture_is_survived(
+def test_any_damage_to_a_label_image_is_survived(
     tmp_path: Path,
     palette: list[int] | None,
     ending: str,

@@ -1,4 +1,4 @@
-"""Values of label pictures as people have them: which classes they mean, by themselves and by a class table."""
+"""Values of label images become classes, with and without a class table."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from foveate.annotations import IGNORE
 from foveate.errors import BadImage
-from foveate.formats._shared.class_table import Codes
-from foveate.formats._shared.label_images import distinct, stored
+from foveate.formats._shared.class_table import ValueMap
+from foveate.formats._shared.label_images import distinct_values, read_label_image
 from helpers.format_reading import skipped
 from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 
 MANY = (1 << 16) + 5
 
 
-# --- what a value means
+# --- values
 
 
 def test_grey_values_are_classes_named_by_the_value(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_grey_values_are_classes_named_by_the_value(tmp_path: Path) -> None:
     assert data[0].target.pixels.read().dtype == np.int32
     assert data[0].target.path == tmp_path / "cells" / "masks" / "0.png"
     assert data[0].source.read().shape == (2, 3, 1)
-    assert "the 3 values that occur became classes" in data.notes[0]
+    assert "3 values became classes" in data.notes[0]
     assert data.skipped == ()
 
 
@@ -52,12 +52,12 @@ def test_sixteen_bits_are_not_scaled(tmp_path: Path) -> None:
         ([0, 1, 2, 255], None, True),
         ([0, 255], VOC, False),  # black and white
         ([0, 255], None, False),
-        ([0, 1, 255], None, False),  # may be three classes as well
+        ([0, 1, 255], None, False),  # may be three classes
         ([0, 127, 200, 255], None, False),  # a ramp
         ([0, 1, 2], None, False),
     ],
 )
-def test_255_is_ignored_as_voc_has_it(
+def test_255_is_ignored_as_in_voc(
     tmp_path: Path, values: list[int], palette: list[int] | None, ignored: bool
 ) -> None:
     data = read(pair(tmp_path, [values], palette=palette))
@@ -65,10 +65,7 @@ def test_255_is_ignored_as_voc_has_it(
     assert data.classes == tuple(map(str, kept))
     assert pixels(data) == [[*range(len(kept)), *([IGNORE] if ignored else [])]]
     assert data[0].target.present() == tuple(range(len(kept)))
-    assert (
-        any("255 was taken for pixels that nobody labelled" in note for note in data.notes)
-        == ignored
-    )
+    assert any("255 is read as unlabelled pixels" in note for note in data.notes) == ignored
 
 
 def test_a_palette_gives_indices_and_colours(tmp_path: Path) -> None:
@@ -78,7 +75,7 @@ def test_a_palette_gives_indices_and_colours(tmp_path: Path) -> None:
     assert pixels(data) == [[0, 2, IGNORE]]
 
 
-def test_palettes_that_contradict_each_other(tmp_path: Path) -> None:
+def test_palettes_that_disagree_are_refused(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], palette=VOC)
     save(tmp_path / "images" / "9.png", [[0]])
     save(tmp_path / "masks" / "9.png", [[1, 1]], palette=[0, 0, 0, 9, 9, 9])
@@ -99,7 +96,7 @@ def test_colours_are_classes_named_by_the_colour(tmp_path: Path) -> None:
     assert data[0].target.present() == (0, 3)
 
 
-def test_too_many_colours_are_no_classes(tmp_path: Path) -> None:
+def test_too_many_values_are_refused(tmp_path: Path) -> None:
     shades = np.zeros((8, 8, 3))
     shades[..., 1] = np.arange(64).reshape(8, 8)
     assert len(read(pair(tmp_path / "most", shades)).classes) == 64
@@ -114,43 +111,43 @@ def test_too_many_colours_are_no_classes(tmp_path: Path) -> None:
     refused(pair(tmp_path / "depth", depth, dtype=np.uint16), "at most 256 values")
 
 
-def test_kinds_cannot_be_mixed_without_a_table(tmp_path: Path) -> None:
+def test_colour_and_grey_need_a_table(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], [[(0, 0, 0), (1, 1, 1)]])
-    error = refused(tmp_path, "of one kind", "this is in colour, 0.png is not")
+    error = refused(tmp_path, "of one type", "this is in colour, 0.png is not")
     assert error.where == tmp_path / "masks" / "1.png"
     data = read(tmp_path, "value,name,r,g,b\n0,a,0,0,0\n1,b,1,1,1\n")
     assert pixels(data, 0) == pixels(data, 1) == [[0, 1]]
 
 
-def test_modes_of_pillow(tmp_path: Path) -> None:
+def test_modes_of_pillow_are_read_or_refused(tmp_path: Path) -> None:
     grey = PIL.Image.fromarray(np.array([[0, 200]], np.uint8))
     for mode, name, expected in (
-        ("1", "1.png", [[0, 255]]),  # the same picture as at 8 bits
+        ("1", "1.png", [[0, 255]]),  # as at 8 bits
         ("LA", "la.png", [[0, 200]]),
         ("RGBA", "rgba.png", [[0, 200 * 0x10101]]),
         ("I", "i.tif", [[0, 200]]),
-        ("P", "p.gif", [[0, 1]]),  # Pillow numbers the colours of a GIF anew as it writes them
+        ("P", "p.gif", [[0, 1]]),  # Pillow renumbers the colours of a GIF
     ):
         grey.convert(mode).save(tmp_path / name)
-        assert stored(tmp_path / name).values.tolist() == expected, mode
-    for mode, name, words in (("F", "f.tif", "got one in F"), ("CMYK", "c.tif", "got one in CMYK")):
+        assert read_label_image(tmp_path / name).values.tolist() == expected, mode
+    for mode, name, words in (("F", "f.tif", "got mode F"), ("CMYK", "c.tif", "got mode CMYK")):
         grey.convert(mode).save(tmp_path / name)
         with pytest.raises(BadImage, match=words) as caught:
-            stored(tmp_path / name)
+            read_label_image(tmp_path / name)
         assert caught.value.where == tmp_path / name
     PIL.Image.fromarray(np.array([[-1, 5]], np.int32)).save(tmp_path / "below.tif")
     with pytest.raises(BadImage, match="from 0 to 65535"):
-        stored(tmp_path / "below.tif")
+        read_label_image(tmp_path / "below.tif")
 
 
-def test_a_label_picture_is_turned_as_its_tag_says(tmp_path: Path) -> None:
+def test_a_label_image_is_turned_upright(tmp_path: Path) -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     PIL.Image.fromarray(np.array([[1, 2, 3]], np.uint8)).save(tmp_path / "turned.png", exif=exif)
-    assert stored(tmp_path / "turned.png").values.tolist() == [[1], [2], [3]]
+    assert read_label_image(tmp_path / "turned.png").values.tolist() == [[1], [2], [3]]
 
 
-def test_what_is_no_file_is_no_label_picture(tmp_path: Path) -> None:
+def test_other_files_are_bad_images(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "bomb.png").write_bytes(b"P6 99999 99999 255 ")
     for path, words in (
@@ -159,25 +156,25 @@ def test_what_is_no_file_is_no_label_picture(tmp_path: Path) -> None:
         (tmp_path / "bomb.png", "announces"),
     ):
         with pytest.raises(BadImage, match=words):
-            stored(path)
+            read_label_image(path)
 
 
 # --- the class table
 
 
-def test_a_table_of_values(tmp_path: Path) -> None:
+def test_a_table_may_name_values(tmp_path: Path) -> None:
     pair(tmp_path, [[10, 0, 200, 9]], [[0, 0]])
     data = read(tmp_path, "name,value\nroad,10\n sky ,0\nunicorn,3\nignore,200\n")
-    assert data.classes == ("road", "sky ", "unicorn")  # in the table's order
-    assert pixels(data) == [[0, 1, IGNORE, 3]]  # 9 is in no row: one beyond
+    assert data.classes == ("road", "sky ", "unicorn")  # in the order of the table
+    assert pixels(data) == [[0, 1, IGNORE, 3]]  # 9 is not in the table: K
     assert [sample.target.present() for sample in data] == [(0, 1), (1,)]
     assert data.notes == (
-        "1 label pictures hold values that the class table does not name (such as 0.png)",
+        "1 label image with values that are not in the class table (such as 0.png)",
     )
     assert data.colours is None
 
 
-def test_a_table_of_colours(tmp_path: Path) -> None:
+def test_a_table_may_name_colours(tmp_path: Path) -> None:
     """As CamVid's class_dict.csv."""
     pair(tmp_path, [[(0, 128, 192), (128, 0, 0), (1, 2, 3), (0, 0, 9)]])
     (tmp_path / "class_dict.csv").write_text(
@@ -190,7 +187,7 @@ def test_a_table_of_colours(tmp_path: Path) -> None:
     refused(tmp_path, "one class table", table="value,name\n0,a\n")
 
 
-def test_colours_count_for_grey_and_palette_where_there_are_no_values(tmp_path: Path) -> None:
+def test_colours_apply_to_grey_and_palette_without_values(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1, 200]], palette=VOC)
     save(tmp_path / "images" / "g.png", [[0]])
     save(tmp_path / "masks" / "g.png", [[128, 0, 7]])
@@ -206,18 +203,18 @@ def test_a_table_of_values_takes_its_colours_from_the_palette(tmp_path: Path) ->
         (128, 0, 0),
     )
     table = "value,name,r,g,b\n0,a,5,5,5\n1,b,5,5,5\n"
-    assert read(tmp_path, table).colours == ((5, 5, 5), (5, 5, 5))  # the table has the last word
+    assert read(tmp_path, table).colours == ((5, 5, 5), (5, 5, 5))  # the table wins
 
 
-def test_a_table_of_values_says_nothing_of_colours(tmp_path: Path) -> None:
+def test_a_table_of_values_does_not_apply_to_rgb(tmp_path: Path) -> None:
     pair(tmp_path, [[0, 1]], [[(0, 0, 0), (1, 1, 1)]])
     data = read(tmp_path, "value,name\n0,a\n1,b\n")
     assert [sample.id for sample in data] == ["images/0.png"]
-    assert "no colours of their own" in skipped(data)["images/1.png"]
+    assert "the class table has no colours" in skipped(data)["images/1.png"]
     for table in (
         "value,name,r,g,b\n0,a,0,0,0\n1,b,0,0,0\n",
         "value,name\n0,a\n",
-    ):  # colours that tell nothing apart
+    ):  # equal colours are useless
         assert len(read(tmp_path, table)) == 1
 
 
@@ -243,10 +240,10 @@ def test_a_table_of_values_says_nothing_of_colours(tmp_path: Path) -> None:
         ("name,r,g,b\na,256,0,0\n", 2, "from 0 to 255 is expected as the red"),
         ("name,r,g,b\na,,,\n", 2, "as the red, got ''"),
         ('value,name\n0,"a\n', 2, "quotation mark"),
-        ("value,name\n0,a\0\n", 2, "a byte of value 0"),
+        ("value,name\n0,a\0\n", 2, "a zero byte"),
     ],
 )
-def test_tables_that_cannot_be_understood(
+def test_bad_tables_are_refused_with_their_line(
     tmp_path: Path, table: str, line: int | None, words: str
 ) -> None:
     error = refused(pair(tmp_path, [[0]]), words, table=table)
@@ -259,11 +256,9 @@ def test_tables_that_cannot_be_understood(
     ),
     others=st.lists(st.integers(0, 1 << 24) | st.integers(0, 300), max_size=9),
 )
-def test_values_become_classes_as_a_dictionary_has_it(
-    known: dict[int, int], others: list[int]
-) -> None:
+def test_value_maps_agree_with_a_dictionary(known: dict[int, int], others: list[int]) -> None:
     values = [*known, *others]
-    found = Codes.of(known, 10).classes_of(np.array(values, np.int32))
+    found = ValueMap.from_mapping(known, 10).to_classes(np.array(values, np.int32))
     assert found.tolist() == [known.get(value, 10) for value in values]
     assert found.dtype == np.int32
-    assert distinct(np.array([values], np.int32)).tolist() == sorted(set(values))
+    assert distinct_values(np.array([values], np.int32)).tolist() == sorted(set(values))

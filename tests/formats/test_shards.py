@@ -1,4 +1,4 @@
-"""Archives as others make them: read where they lie, whole or with one clear error."""
+"""Tar archives are read in place, whole or with one clear error."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from foveate import formats
 from foveate.errors import BadImage, DataError
 from foveate.formats.webdataset import shards
 from helpers.format_reading import skipped
-from helpers.tars import LONG, PICTURE, TWO, Files, ids, png, put, read, refused, shades, tar
+from helpers.tars import IMAGE, LONG, TWO, Files, ids, png, put, read, refused, shades, tar
 
-# --- read where they lie
+# --- reading in place
 
 
-def test_a_picture_is_read_by_its_place_and_nothing_is_unpacked(tmp_path: Path) -> None:
+def test_an_image_is_read_in_place(tmp_path: Path) -> None:
     path = tar(tmp_path / "x.tar", TWO)
     before = path.read_bytes()
     data = read(path)
@@ -34,8 +34,8 @@ def test_a_picture_is_read_by_its_place_and_nothing_is_unpacked(tmp_path: Path) 
     assert path.read_bytes() == before
 
 
-def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
-    big = PICTURE + bytes(4_000_000)
+def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    big = IMAGE + bytes(4_000_000)
     tar(
         tmp_path / "x-0.tar",
         {
@@ -55,38 +55,45 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
     assert peak < 12_000_000
 
 
-def test_a_shard_with_many_files_is_looked_through_in_seconds(tmp_path: Path) -> None:
-    tar(tmp_path / "x.tar", {f"{i:05}.{end}": PICTURE if end == "png" else "01"[i % 2] for i in range(2000) for end in ("png", "cls")})  # fmt: skip
+def test_a_shard_with_many_files_is_read_in_seconds(tmp_path: Path) -> None:
+    tar(
+        tmp_path / "x.tar",
+        {
+            f"{i:05}.{end}": IMAGE if end == "png" else "01"[i % 2]
+            for i in range(2000)
+            for end in ("png", "cls")
+        },
+    )
     start = time.perf_counter()
     assert len(read(tmp_path / "x.tar")) == 2000
-    assert time.perf_counter() - start < 3  # a tenth of this here: room for busy machines
+    assert time.perf_counter() - start < 3  # takes a tenth of it on an idle machine
 
 
-def test_pictures_that_are_damaged_or_gone_are_bad_pictures(
+def test_images_that_are_damaged_or_gone_are_bad_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tar(tmp_path / "x.tar", {**TWO, "a.png": b"no picture"})
+    path = tar(tmp_path / "x.tar", {**TWO, "a.png": b"no image"})
     bad, good = (sample.source for sample in read(path))
     with pytest.raises(BadImage, match="this is none or is damaged") as caught:
         bad.read()
     assert caught.value.where == f"{path}/a.png"
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "_LARGEST_PICTURE", 10)
+        patch.setattr(shards, "_MAX_IMAGE_BYTES", 10)
         with pytest.raises(BadImage, match=r"at most 10 bytes .* has 73"):
             good.read()
     os.truncate(path, good.member.offset + 9)
-    with pytest.raises(BadImage, match="cut short since it was looked through"):
+    with pytest.raises(BadImage, match="cut short after it was read"):
         good.read()
     path.unlink()
     with pytest.raises(BadImage, match="No such file"):
         good.read()
 
 
-# --- archives of others
+# --- archives of other tools
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_every_format_of_the_standard_library_is_read(tmp_path: Path, format: int) -> None:
+def test_every_tar_format_of_the_standard_library_is_read(tmp_path: Path, format: int) -> None:
     key = ("ordner/" * 30 + "u" * 20) if format == tarfile.USTAR_FORMAT else LONG
     files: Files = {
         **TWO,
@@ -100,7 +107,7 @@ def test_every_format_of_the_standard_library_is_read(tmp_path: Path, format: in
     assert shades(data) == [0, 9, 7, 8]
 
 
-def test_headers_that_say_more_are_read(tmp_path: Path) -> None:
+def test_extended_headers_are_read(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w", pax_headers={"comment": "global " * 99}) as archive:
         for name, content in TWO.items():
             info = tarfile.TarInfo(name)
@@ -113,10 +120,8 @@ def test_headers_that_say_more_are_read(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         odd = os.fsdecode(b"caf\xe9.png")
-        data = read(tar(tmp_path / "x.tar", {**TWO, odd: PICTURE}, format))
-        assert skipped(data) == {
-            "caf\\udce9.png": "the name is expected to be valid UTF-8, this one is not"
-        }
+        data = read(tar(tmp_path / "x.tar", {**TWO, odd: IMAGE}, format))
+        assert skipped(data) == {"caf\\udce9.png": "the name is not valid UTF-8"}
 
 
 @pytest.mark.parametrize(
@@ -127,10 +132,10 @@ def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
         (tarfile.CHRTYPE, "a device"),
         (tarfile.BLKTYPE, "a device"),
         (tarfile.FIFOTYPE, "a pipe"),
-        (tarfile.GNUTYPE_SPARSE, "a file with holes"),
+        (tarfile.GNUTYPE_SPARSE, "a sparse file"),
     ],
 )
-def test_links_devices_and_holes_are_refused(tmp_path: Path, type: bytes, what: str) -> None:
+def test_links_devices_and_sparse_files_are_refused(tmp_path: Path, type: bytes, what: str) -> None:
     path = tar(tmp_path / "x.tar", TWO)
     with tarfile.open(path, "a", format=tarfile.GNU_FORMAT) as archive:
         info = tarfile.TarInfo("c.png")
@@ -140,27 +145,32 @@ def test_links_devices_and_holes_are_refused(tmp_path: Path, type: bytes, what: 
 
 
 @pytest.mark.parametrize("version", ["0.0", "0.1", "1.0"])
-def test_holes_in_the_manner_of_pax_are_refused(tmp_path: Path, version: str) -> None:
+def test_sparse_files_in_pax_headers_are_refused(tmp_path: Path, version: str) -> None:
     says = {
         "0.0": {"GNU.sparse.size": "9", "GNU.sparse.numblocks": "0"},
         "0.1": {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"},
-        "1.0": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "99", "GNU.sparse.name": "c.png"},
-    }  # fmt: skip
+        "1.0": {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.realsize": "99",
+            "GNU.sparse.name": "c.png",
+        },
+    }
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         info = tarfile.TarInfo("c.png")
         info.pax_headers = says[version]
         put(archive, info, b"1\n0\n1\n".ljust(512, b"\0") + b"x")
-    refused(tmp_path / "x.tar", "holes")
+    refused(tmp_path / "x.tar", "a sparse file")
 
 
 @pytest.mark.parametrize("name", ["/etc/x.png", "../x.png", "a/../../x.png", "..", "a/.."])
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
-    path = tar(tmp_path / "x.tar", {**TWO, name: PICTURE})
+    path = tar(tmp_path / "x.tar", {**TWO, name: IMAGE})
     assert refused(path, "names within the archive are expected", repr(name)).where == path
 
 
 @pytest.mark.parametrize("ending", ["tar.gz", "tgz", "tar.bz2", "tar.xz"])
-def test_compressed_archives_are_told_what_to_do_with(tmp_path: Path, ending: str) -> None:
+def test_compressed_archives_are_refused_with_a_remedy(tmp_path: Path, ending: str) -> None:
     tar(tmp_path / "plain", TWO)
     path = tmp_path / f"train-000000.{ending}"
     kind = {"tar.gz": "gz", "tgz": "gz", "tar.bz2": "bz2", "tar.xz": "xz"}[ending]
@@ -168,32 +178,31 @@ def test_compressed_archives_are_told_what_to_do_with(tmp_path: Path, ending: st
         archive.add(tmp_path / "plain", "a.png")
     (tmp_path / "plain").unlink()
     for place in (path, tmp_path):
-        with pytest.raises(DataError, match="this one is compressed") as caught:
+        with pytest.raises(DataError, match="an uncompressed tar archive is expected") as caught:
             formats.read(place)
         assert caught.value.where == path
         assert caught.value.remedy is not None
         assert path.name in caught.value.remedy
     named = path.rename(tmp_path / "train-000000.tar")
-    assert refused(tmp_path, "this one is compressed").where == named
+    assert refused(tmp_path, "an uncompressed tar archive is expected").where == named
 
 
-def test_what_lies_beside_the_shards_and_is_not_read_is_told(tmp_path: Path) -> None:
+def test_ignored_files_beside_the_shards_are_noted(tmp_path: Path) -> None:
     tar(tmp_path / "train-000000.tar", TWO)
     (tmp_path / "train-000001.tar.gz").write_bytes(gzip.compress(b""))
     tar(tmp_path / "more/x.tar", TWO)
     tar(tmp_path / "test/deep/x.tar", TWO)
-    tar(tmp_path / "test/0.tar", {"c.png": PICTURE, "c.cls": "0"})
+    tar(tmp_path / "test/0.tar", {"c.png": IMAGE, "c.cls": "0"})
     (note,) = read(tmp_path).notes
-    assert note == "beside the shards, these were not read: more/, test/deep/, train-000001.tar.gz"
+    assert note == "not read beside the shards: more/, test/deep/, train-000001.tar.gz"
 
 
-def test_a_shard_that_is_gone_or_no_file_is_not_passed_over(tmp_path: Path) -> None:
+def test_a_missing_shard_is_an_error(tmp_path: Path) -> None:
     tar(tmp_path / "x-000000.tar", TWO)
     odd = tmp_path / "x-000001.tar"
     odd.symlink_to(tmp_path / "nowhere")
     assert (
-        refused(tmp_path, "a tar archive is expected, but a link to a file that is not there").where
-        == odd
+        refused(tmp_path, "a tar archive is expected, but the link leads to no file").where == odd
     )
     odd.unlink()
     os.mkfifo(odd)
@@ -202,5 +211,5 @@ def test_a_shard_that_is_gone_or_no_file_is_not_passed_over(tmp_path: Path) -> N
     odd.touch()
     assert refused(tmp_path, "the file is empty (0 bytes)").where == odd
     odd.unlink()
-    odd.symlink_to(tar(tmp_path / "elsewhere" / "y", {"c.png": PICTURE, "c.cls": "0"}))
+    odd.symlink_to(tar(tmp_path / "elsewhere" / "y", {"c.png": IMAGE, "c.cls": "0"}))
     assert ids(read(tmp_path)) == ["a", "b", "c"]

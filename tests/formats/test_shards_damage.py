@@ -1,4 +1,4 @@
-"""Archives that are damaged or forged: each is data or one clear error, at once and in little memory."""
+"""Damaged or forged archives give data or one error, quickly and in little memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from foveate import formats
 from foveate.errors import BadImage, DataError
 from foveate.formats import webdataset
-from helpers.tars import LONG, PICTURE, TWO, boxes, ids, png, put, read, refused, shades, tar
+from helpers.tars import IMAGE, LONG, TWO, boxes, ids, png, put, read, refused, shades, tar
 
-# --- archives that are damaged, or lie
+# --- damaged and forged archives
 
 
 def test_an_archive_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -29,24 +29,22 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for length in [1, 100, *range(511, end, 256), end, end + 511]:
         (tmp_path / "x-000000.tar").write_bytes(data[:length])
         error = refused(
-            tmp_path, "a whole tar archive is expected, this is none, damaged or cut short"
+            tmp_path, "a tar archive is expected, this is another file, damaged or cut short"
         )
         assert error.where == tmp_path / "x-000000.tar"
-    (tmp_path / "x-000000.tar").write_bytes(
-        data[: end + 512]
-    )  # one block of zeros is an end as well
+    (tmp_path / "x-000000.tar").write_bytes(data[: end + 512])  # one block of zeros is an end too
     assert ids(read(tmp_path)) == ["a", "b"]
 
 
-def test_what_follows_the_end_is_not_passed_over(tmp_path: Path) -> None:
+def test_data_after_the_end_is_an_error(tmp_path: Path) -> None:
     one = tar(tmp_path / "x.tar", TWO).read_bytes()
-    two = tar(tmp_path / "y.tar", {"c.png": PICTURE, "c.cls": "0"}).read_bytes()
-    (tmp_path / "y.tar").write_bytes(one + two)  # as by `cat`
+    two = tar(tmp_path / "y.tar", {"c.png": IMAGE, "c.cls": "0"}).read_bytes()
+    (tmp_path / "y.tar").write_bytes(one + two)  # like `cat`
     refused(tmp_path / "y.tar", "no header at byte 4,")
 
 
 def sized(value: bytes, type: bytes = b"0", name: bytes = b"c.png") -> bytes:
-    """A header whose size field holds this, its checksum right."""
+    """Return a header with this size field and a valid checksum."""
     header = bytearray(tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT))
     header[0:100] = name.ljust(100, b"\0")
     header[124:136] = value
@@ -92,12 +90,12 @@ def test_absurd_sizes_in_pax_headers_are_refused(tmp_path: Path, size: str) -> N
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         info = tarfile.TarInfo("c.png")
         info.pax_headers = {"size": size}
-        put(archive, info, PICTURE)
+        put(archive, info, IMAGE)
     refused(tmp_path / "x.tar", "damaged or cut short")
 
 
-def test_a_long_header_that_is_really_there_is_not_searched(tmp_path: Path) -> None:
-    """tarfile would look for a number in 4 MB of digits, which takes hours."""
+def test_a_long_header_is_not_searched(tmp_path: Path) -> None:
+    """tarfile would parse 4 MB of digits, which takes hours."""
     path = tmp_path / "x.tar"
     path.write_bytes(sized(b"%011o\0" % (1 << 22), b"x") + b"1" * (1 << 22) + bytes(1024))
     start = time.perf_counter()
@@ -105,16 +103,16 @@ def test_a_long_header_that_is_really_there_is_not_searched(tmp_path: Path) -> N
     assert time.perf_counter() - start < 1
 
 
-def test_headers_that_follow_each_other_without_end(tmp_path: Path) -> None:
+def test_endless_headers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(sized(b"00000000000\0", b"g") * 20_000 + bytes(1024))
     refused(tmp_path / "x.tar", "damaged or cut short")
 
 
-# --- any archive is data or one error
+# --- fuzzing
 
 
 def valid() -> bytes:
-    """A shard with a header of every kind, small."""
+    """Return a small shard with every type of header."""
     buffer = io.BytesIO()
     with tarfile.open(
         fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x"}
@@ -131,7 +129,7 @@ def valid() -> bytes:
     with tarfile.open(fileobj=rest, mode="w", format=tarfile.GNU_FORMAT) as archive:
         put(archive, tarfile.TarInfo("d/" * 60 + "x.png"), png(4))
         put(archive, tarfile.TarInfo("d/" * 60 + "x.json"), boxes([[1, 2, 3, 4]], [0]).encode())
-    return start + rest.getvalue()[: 512 * 10]  # with its end, and no more
+    return start + rest.getvalue()[: 512 * 10]  # up to its end
 
 
 VALID = valid()
@@ -143,11 +141,15 @@ PIECES = [
     b"\0",
     b"\xff" * 12,
     b"\x80" + b"\xff" * 11,
-    *(sized(value, type) for value in (b"00000000000\0", b"00000001000\0", b"\xff" * 12) for type in (b"0", b"x", b"g", b"L")),
+    *(
+        sized(value, type)
+        for value in (b"00000000000\0", b"00000001000\0", b"\xff" * 12)
+        for type in (b"0", b"x", b"g", b"L")
+    ),
     b"22 GNU.sparse.major=1\n",
     b"11 size=-5\n",
     b"\x1f\x8b",
-]  # fmt: skip
+]
 
 
 def test_the_valid_shard_is_valid(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ EDIT = st.tuples(
     st.integers(0, 511),
     st.sampled_from(
         [None, None, None, 0, 1, 512]
-    ),  # what is replaced: as much as comes, or another length
+    ),  # length of what is replaced; None: that of the new bytes
     st.sampled_from(PIECES) | st.binary(max_size=4),
     st.booleans(),
 )
@@ -181,7 +183,7 @@ def test_any_edit_is_data_or_one_error(
         data[block + place : block + place + (len(piece) if length is None else length)] = piece
         if (
             summed and len(header := data[block : block + 512]) == 512
-        ):  # or all that is tested is the checksum
+        ):  # else only the checksum is tested
             header[148:156] = b" " * 8
             data[block + 148 : block + 156] = b"%06o\0 " % sum(header)
     path = tmp_path / "x-000000.tar"

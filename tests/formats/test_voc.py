@@ -1,4 +1,4 @@
-"""Sets in the manner of Pascal VOC as people have them: where boxes begin, what is recognised, what is written."""
+"""Pascal VOC: the origin of boxes, recognition, and writing."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from foveate.annotations import Boxes
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.formats import voc
-from helpers.voc_files import PICTURE, lay, make_object, refused, usual, xml
+from helpers.voc_files import IMAGE, lay, make_object, refused, usual, xml
 
 
 def boxes(data: Dataset[Boxes]) -> dict[str, list[tuple[float, ...]]]:
     return {sample.id: [tuple(box) for box in sample.target.corners.tolist()] for sample in data}
 
 
-# --- what a box is
+# --- boxes
 
 
-def test_pixels_are_counted_from_1_and_the_last_ones_belong_to_the_box(tmp_path: Path) -> None:
+def test_pixels_are_counted_from_1_and_boxes_include_the_last(tmp_path: Path) -> None:
     data = formats.read(
         usual(
             tmp_path,
@@ -45,20 +45,18 @@ def test_pixels_are_counted_from_1_and_the_last_ones_belong_to_the_box(tmp_path:
 
 
 @pytest.mark.parametrize("first", [(0, 5, 9, 9), (5, 0, 9, 9), (0.5, 2, 9, 9)])
-def test_one_box_at_0_shows_that_the_set_counts_from_0(
-    tmp_path: Path, first: tuple[float, ...]
-) -> None:
+def test_one_box_at_0_means_counting_from_0(tmp_path: Path, first: tuple[float, ...]) -> None:
     data = formats.read(
         usual(tmp_path, a=xml(make_object(box=(3, 4, 10, 20))), b=xml(make_object(box=first)))
     )
     assert boxes(data) == {"JPEGImages/a.png": [(3, 4, 10, 20)], "JPEGImages/b.png": [first]}
     (note,) = data.notes
     assert "counted from 0" in note
-    assert "1 begin at 0 (such as in b.xml)" in note
+    assert "1 box begins at 0 (such as in b.xml)" in note
 
 
-def test_a_box_below_0_shows_nothing(tmp_path: Path) -> None:
-    """The tool did not cut boxes off at the edge, so that one at 0 may stick out by a pixel."""
+def test_a_box_below_0_proves_nothing(tmp_path: Path) -> None:
+    """The tool did not clip boxes, so one at 0 may stick out by a pixel."""
     data = formats.read(
         usual(
             tmp_path, a=xml(make_object(box=(0, 4, 10, 20))), b=xml(make_object(box=(-2, 1, 5, 5)))
@@ -66,18 +64,18 @@ def test_a_box_below_0_shows_nothing(tmp_path: Path) -> None:
     )
     assert boxes(data)["JPEGImages/a.png"] == [(-1, 3, 10, 20)]
     (note,) = data.notes
-    assert "1 boxes begin below 0 (such as in b.xml)" in note
+    assert "1 box begins below 0 (such as in b.xml)" in note
     assert "counted from 1" in note
 
 
-def test_wrong_boxes_are_kept_for_the_audit(tmp_path: Path) -> None:
+def test_wrong_boxes_are_left_to_the_audit(tmp_path: Path) -> None:
     data = formats.read(
         usual(tmp_path, a=xml(make_object(box=(9, 9, 2, 2)), make_object(box=(1, 1, 900, 900))))
     )
     assert boxes(data)["JPEGImages/a.png"] == [(8, 8, 2, 2), (0, 0, 900, 900)]
 
 
-def test_difficult_is_kept(tmp_path: Path) -> None:
+def test_difficult_is_read(tmp_path: Path) -> None:
     instances = [
         make_object(more=f"<difficult>{value}</difficult>") for value in ("1", "0", " 1 ", "")
     ]
@@ -85,7 +83,7 @@ def test_difficult_is_kept(tmp_path: Path) -> None:
     assert data[0].target.difficult.tolist() == [True, False, True, False, False]
 
 
-def test_pictures_without_things_and_sizes_that_nobody_knows(tmp_path: Path) -> None:
+def test_images_may_be_empty_and_sizes_unknown(tmp_path: Path) -> None:
     pages = {
         f"s{i}": xml(size=size)
         for i, size in enumerate(("", "<width>0</width><height>0</height>", "<width/>"))
@@ -101,19 +99,20 @@ def test_pictures_without_things_and_sizes_that_nobody_knows(tmp_path: Path) -> 
     )
 
 
-def test_what_is_within_a_thing_and_not_read_is_told(tmp_path: Path) -> None:
-    split = "<part><name>head</name><bndbox><xmin>0</xmin><ymin>0</ymin><xmax>1</xmax><ymax>1</ymax></bndbox></part>"
-    more = f"<pose>Left</pose><truncated>1</truncated>{split}{split}<polygon><x1>1</x1></polygon>"
+def test_ignored_elements_are_noted(tmp_path: Path) -> None:
+    corners = "<xmin>0</xmin><ymin>0</ymin><xmax>1</xmax><ymax>1</ymax>"
+    part = f"<part><name>head</name><bndbox>{corners}</bndbox></part>"
+    more = f"<pose>Left</pose><truncated>1</truncated>{part}{part}<polygon><x1>1</x1></polygon>"
     data = formats.read(usual(tmp_path, a=xml(make_object(more=more))))
     assert boxes(data)["JPEGImages/a.png"] == [(0, 0, 10, 20)]
     assert data.classes == ("cat",)
     assert data.notes == (
-        "parts of objects (<part>) are not read; there are 2",
-        "outlines (<polygon>) are not read; there are 1",
+        "object parts (<part>) not read: 2",
+        "polygons (<polygon>) not read: 1",
     )
 
 
-def test_the_order_of_classes_may_be_given(tmp_path: Path) -> None:
+def test_classes_txt_gives_the_order(tmp_path: Path) -> None:
     lay(
         usual(tmp_path, a=xml(make_object("cat"), make_object("dog"))),
         {"classes.txt": "dog\nunicorn\ncat\n"},
@@ -126,7 +125,7 @@ def test_the_order_of_classes_may_be_given(tmp_path: Path) -> None:
     assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", 7)
 
 
-# --- recognising it
+# --- recognition
 
 
 def test_only_annotations_are_recognised(tmp_path: Path) -> None:
@@ -134,13 +133,13 @@ def test_only_annotations_are_recognised(tmp_path: Path) -> None:
     assert not voc.sniff(
         lay(
             tmp_path / "b",
-            {"Annotations/a.xml": "<annotations></annotations>", "images/a.png": PICTURE},
+            {"Annotations/a.xml": "<annotations></annotations>", "images/a.png": IMAGE},
         )
     )
-    assert not voc.sniff(lay(tmp_path / "c", {"Annotations/a.json": "{}", "images/a.png": PICTURE}))
+    assert not voc.sniff(lay(tmp_path / "c", {"Annotations/a.json": "{}", "images/a.png": IMAGE}))
     for root in (
         usual(tmp_path / "d", a=xml(make_object())),
-        lay(tmp_path / "e", {"train/a.xml": xml(make_object()), "train/a.png": PICTURE}),
+        lay(tmp_path / "e", {"train/a.xml": xml(make_object()), "train/a.png": IMAGE}),
     ):
         assert [name for name, format in formats.all().items() if format.sniff(root)] == ["voc"]
 
@@ -163,7 +162,7 @@ def made(
     )
 
 
-def test_what_is_written_counts_from_1(tmp_path: Path) -> None:
+def test_written_boxes_count_from_1(tmp_path: Path) -> None:
     voc.write(made([(0, 0, 40, 30), (0.1, 2, 3, 4.5)]), tmp_path / "copy")
     text = (tmp_path / "copy" / "Annotations" / "a.xml").read_text()
     assert "<xmin>1</xmin><ymin>1</ymin><xmax>40</xmax><ymax>30</ymax>" in text
@@ -176,10 +175,10 @@ def test_what_is_written_counts_from_1(tmp_path: Path) -> None:
     [
         (
             made([(-1, 2, 9, 9)]),
-            ["1 samples with a box that begins left of or above its picture (such as 'a')"],
+            ["1 sample with a box that begins left of or above its image (such as 'a')"],
         ),
         (made([(1, -0.5, 9, 9)]), ["left of or above"]),
-        (made([(1, 2, 9, 9)], crowd=np.array([True])), ["1 samples with a crowd"]),
+        (made([(1, 2, 9, 9)], crowd=np.array([True])), ["1 sample with a crowd"]),
         (made([(1, 2, 9, 2e9)]), ["beyond 1,000,000,000"]),
         (made([(1, 2, 9, 9)], scores=np.array([0.5])), ["with scores"]),
         (
@@ -189,7 +188,7 @@ def test_what_is_written_counts_from_1(tmp_path: Path) -> None:
         (made([(1, 2, 9, 9)], classes=("b", "a\nc")), ["class name 'a\\nc'"]),
     ],
 )
-def test_what_cannot_be_held_is_named(
+def test_unsupported_content_is_named(
     tmp_path: Path, dataset: Dataset[Boxes], words: list[str]
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -199,7 +198,7 @@ def test_what_cannot_be_held_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_odd_names_come_back(tmp_path: Path) -> None:
+def test_odd_names_survive_a_round_trip(tmp_path: Path) -> None:
     ids = [
         "train\nx",
         " a ",
@@ -236,4 +235,4 @@ def test_thousands_of_files_are_read_in_seconds(tmp_path: Path) -> None:
         usual(tmp_path, **{f"{number:04}": page})
     start = time.perf_counter()
     assert sum(len(sample.target) for sample in formats.read(tmp_path, "voc")) == 13_000
-    assert time.perf_counter() - start < 3  # a sixth of this here: room for busy machines
+    assert time.perf_counter() - start < 3  # takes a sixth of it on an idle machine

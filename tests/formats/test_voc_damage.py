@@ -1,4 +1,4 @@
-"""Files in the manner of Pascal VOC that are damaged, or lie: each is data or one error that names the place."""
+"""Damaged or forged VOC files give data or one error that names the place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foveate.errors import DataError
 from foveate.formats import voc
 from helpers.voc_files import lay, make_object, refused, usual, xml
 
-# --- files that are damaged, or lie
+# --- damaged and forged files
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,11 @@ from helpers.voc_files import lay, make_object, refused, usual, xml
         ("<?xml version='1.0' encoding='rot13'?><annotation/>", 1, ["XML is expected"]),
         ("\n<annotations/>", 2, ["an <annotation> is expected, got <annotations>"]),
         ("<html><annotation/></html>", 1, ["got <html>"]),
-        (xml("\n", make_object(box=("abc", 1, 2, 3))), 5, ["<xmin> is expected to be a number", "'abc'"]),
+        (
+            xml("\n", make_object(box=("abc", 1, 2, 3))),
+            5,
+            ["<xmin> is expected to be a number", "'abc'"],
+        ),
         (xml(make_object(box=(1, 1, "", 3))), 4, ["<xmax>"]),
         (xml(make_object(box=(1, "nan", 2, 3))), 4, ["<ymin>", "'nan'"]),
         (xml(make_object(box=(1, 1, 2, "-inf"))), 4, ["<ymax>"]),
@@ -41,15 +45,27 @@ from helpers.voc_files import lay, make_object, refused, usual, xml
         (xml(make_object(name=" ")), 3, ["the name of a class"]),
         (xml(make_object(more="<name>dog</name>")), 3, ["<name> is expected once"]),
         (xml(make_object(more="<difficult>maybe</difficult>")), 3, ["<difficult>", "'maybe'"]),
-        (xml(make_object(), "<object>\n<name>x</name></object>"), 6, ["to have <bndbox> with <xmin>"]),
+        (
+            xml(make_object(), "<object>\n<name>x</name></object>"),
+            6,
+            ["to have <bndbox> with <xmin>"],
+        ),
         (xml("<object><bndbox/></object>"), 2, ["to have <name>"]),
         (xml(make_object(), size="<width>x</width>"), 1, ["<width>"]),
-        (xml(make_object(), size="<width>-4</width><height>9</height>"), 1, ["whole number of pixels", "-4"]),
-        (xml(make_object(), size="<width>4.5</width><height>9</height>"), 1, ["whole number of pixels"]),
-        ("<annotation>" + "<a>\n" * 100 + "</a>" * 100 + "</annotation>", 16, ["16 deep"]),
+        (
+            xml(make_object(), size="<width>-4</width><height>9</height>"),
+            1,
+            ["whole number of pixels", "-4"],
+        ),
+        (
+            xml(make_object(), size="<width>4.5</width><height>9</height>"),
+            1,
+            ["whole number of pixels"],
+        ),
+        ("<annotation>" + "<a>\n" * 100 + "</a>" * 100 + "</annotation>", 16, ["16 levels"]),
         ("<a>" * 2_000_000, 1, ["got <a>"]),
     ],
-)  # fmt: skip
+)
 def test_wrong_values_are_named_by_file_and_line(
     tmp_path: Path, page: str, line: int, words: list[str]
 ) -> None:
@@ -78,7 +94,7 @@ def test_entities_are_refused(tmp_path: Path, doctype: str) -> None:
     assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", 2)
 
 
-def test_files_that_are_none_or_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual(tmp_path, a=xml(make_object()))
     os.mkfifo(tmp_path / "Annotations" / "pipe.xml")
     refused(tmp_path, "pipe.xml", "this is a folder or a device")
@@ -87,11 +103,11 @@ def test_files_that_are_none_or_huge(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "Annotations" / "gone.xml").symlink_to(tmp_path / "nowhere")
     refused(tmp_path, "gone.xml", "cannot be read")
     (tmp_path / "Annotations" / "gone.xml").unlink()
-    monkeypatch.setattr("foveate.formats.voc.xml._MOST_BYTES", 50)
+    monkeypatch.setattr("foveate.formats.voc.xml._MAX_BYTES", 50)
     refused(tmp_path, "a.xml", "at most 50 bytes")
 
 
-def test_encodings_that_xml_declares(tmp_path: Path) -> None:
+def test_declared_encodings_are_read(tmp_path: Path) -> None:
     for encoding in ("utf-8", "utf-16", "latin-1"):
         page = f"<?xml version='1.0' encoding='{encoding}'?>" + xml(make_object("é"))
         usual(tmp_path, a="")
@@ -99,17 +115,21 @@ def test_encodings_that_xml_declares(tmp_path: Path) -> None:
         assert formats.read(tmp_path, "voc").classes == ("é",)
 
 
-def test_nothing_to_learn_from(tmp_path: Path) -> None:
+def test_empty_datasets_are_refused(tmp_path: Path) -> None:
     refused(lay(tmp_path / "x", {"a.txt": "x"}), "found none", "Annotations/*.xml")
     refused(
         lay(tmp_path / "y", {"Annotations/a.xml": xml(make_object())}),
-        "1 skipped; Annotations/a.xml: its picture 'a'",
+        "1 skipped; Annotations/a.xml: its image 'a'",
     )
-    refused(usual(tmp_path / "z", a=xml()), "an <object> in some file is expected", "classes.txt")
+    refused(
+        usual(tmp_path / "z", a=xml()),
+        "an <object> in at least one file is expected",
+        "classes.txt",
+    )
     refused(lay(tmp_path, {"file.xml": xml(make_object())}) / "file.xml", "this is a file")
 
 
-# --- any text is data or one error
+# --- fuzzing
 
 GOOD = xml(
     make_object("cat", (1, 2, 30, 20), "<difficult>1</difficult>"),
@@ -117,11 +137,48 @@ GOOD = xml(
     filename="a.png",
 )
 PIECES = [
-    *("<object>", "</object>", "<bndbox>", "</bndbox>", "<xmin>", "</xmin>", "<name/>", "<size>", "</annotation>"),
-    *("0", "-1", "1e400", "nan", "abc", "&lt;", "&x;", "&#0;", "<![CDATA[1]]>", "<!-- -->", "<?x?>", "\n", "é", "\0", "]]>"),
-    *("<!DOCTYPE a>", "<filename>../x.png</filename>", "<difficult>2</difficult>", "<part><name>x</name></part>", ""),
-    *("<?xml version='1.0' encoding='utf-16'?>", "<?xml version='1.0' encoding='idna'?>", "a\ud800", "\ufeff"),
-]  # fmt: skip
+    *(
+        "<object>",
+        "</object>",
+        "<bndbox>",
+        "</bndbox>",
+        "<xmin>",
+        "</xmin>",
+        "<name/>",
+        "<size>",
+        "</annotation>",
+    ),
+    *(
+        "0",
+        "-1",
+        "1e400",
+        "nan",
+        "abc",
+        "&lt;",
+        "&x;",
+        "&#0;",
+        "<![CDATA[1]]>",
+        "<!-- -->",
+        "<?x?>",
+        "\n",
+        "é",
+        "\0",
+        "]]>",
+    ),
+    *(
+        "<!DOCTYPE a>",
+        "<filename>../x.png</filename>",
+        "<difficult>2</difficult>",
+        "<part><name>x</name></part>",
+        "",
+    ),
+    *(
+        "<?xml version='1.0' encoding='utf-16'?>",
+        "<?xml version='1.0' encoding='idna'?>",
+        "a\ud800",
+        "\ufeff",
+    ),
+]
 
 
 @settings(
@@ -170,7 +227,7 @@ def test_any_edit_is_data_or_one_error(tmp_path: Path, edits: list[tuple[int, in
         max_size=2,
     )
 )
-def test_any_lists_are_parts_or_one_error(tmp_path: Path, lists: list[list[str]]) -> None:
+def test_any_lists_are_splits_or_one_error(tmp_path: Path, lists: list[list[str]]) -> None:
     usual(tmp_path, a=xml(make_object()), b=xml(make_object()))
     for word, lines in zip(("train", "test"), lists, strict=True):
         lay(tmp_path, {f"ImageSets/Main/{word}.txt": "\n".join(lines)})

@@ -1,4 +1,4 @@
-"""Answers in shards as people have them: classes, words and boxes, and which are refused."""
+"""Annotations in shards: classes, captions and boxes, and refusals."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from foveate.annotations import Captions
 from foveate.errors import DataError
 from foveate.formats import webdataset
 from helpers.format_reading import skipped
-from helpers.tars import PICTURE, TWO, Files, boxes, read, refused, tar
+from helpers.tars import IMAGE, TWO, Files, boxes, read, refused, tar
 
-# --- the answers
+# --- annotations
 
 
-def test_words(tmp_path: Path) -> None:
+def test_captions_are_read(tmp_path: Path) -> None:
     texts = ["a cat", " é \n\n", "", "\ufeffx", "日本 \u2028"]
     files: Files = {}
     for number, text in enumerate(texts):
-        files |= {f"{number}.png": PICTURE, f"{number}.txt": text}
+        files |= {f"{number}.png": IMAGE, f"{number}.txt": text}
     files |= {
-        "many.png": PICTURE,
+        "many.png": IMAGE,
         "many.json": json.dumps({"captions": ["a", "b"], "caption": "c", "url": 5}),
     }
     data = read(tar(tmp_path / "x.tar", files))
@@ -43,20 +43,22 @@ def test_words(tmp_path: Path) -> None:
         ({"text": "t", "caption": "c"}, ("c",)),
     ],
 )
-def test_words_in_json(tmp_path: Path, record: dict[str, object], texts: tuple[str, ...]) -> None:
-    data = read(tar(tmp_path / "x.tar", {"a.png": PICTURE, "a.json": json.dumps(record)}))
+def test_captions_in_json_are_read(
+    tmp_path: Path, record: dict[str, object], texts: tuple[str, ...]
+) -> None:
+    data = read(tar(tmp_path / "x.tar", {"a.png": IMAGE, "a.json": json.dumps(record)}))
     assert (data.task, data[0].target) == ("text_to_image", Captions(texts))
 
 
-def test_boxes_of_numbered_classes(tmp_path: Path) -> None:
+def test_boxes_are_read(tmp_path: Path) -> None:
     files: Files = {
-        "a.png": PICTURE,
+        "a.png": IMAGE,
         "a.json": boxes([[0, 1, 2.5, 3], [9, 9, -2, 2]], [7, 3], crowd=[True, False], size=[3, 4]),
-        "b.png": PICTURE,
+        "b.png": IMAGE,
         "b.json": boxes([], []),
-        "c.png": PICTURE,
+        "c.png": IMAGE,
         "c.json": boxes([[1, 1, 2, 2]], [7], difficult=[True], other=None),
-        "d.png": PICTURE,
+        "d.png": IMAGE,
         "d.json": "{}",
     }
     data = read(tar(tmp_path / "x.tar", files))
@@ -74,14 +76,14 @@ def test_boxes_of_numbered_classes(tmp_path: Path) -> None:
         [True],
         [False],
     )
-    assert skipped(data) == {"d": "there is no answer for it, in a file of .json"}
+    assert skipped(data) == {"d": "it has no annotation in a .json file"}
 
 
-def test_a_class_comes_before_words_and_words_before_json(tmp_path: Path) -> None:
+def test_classes_come_before_captions_and_captions_before_json(tmp_path: Path) -> None:
     other: Files = {"a.txt": "x", "a.json": boxes([], []), "b.txt": "y"}
     data = read(tar(tmp_path / "x.tar", {**TWO, **other}))
     assert data.task == "classification"
-    assert data.notes == ("files in the shards that were not read: .json (1), .txt (2)",)
+    assert data.notes == ("files in the shards not read: .json (1), .txt (2)",)
     words = {
         name: content for name, content in {**TWO, **other}.items() if not name.endswith("cls")
     }
@@ -101,49 +103,57 @@ def test_a_class_comes_before_words_and_words_before_json(tmp_path: Path) -> Non
         ("cls", "٣", "the number of a class"),
         ("cls", b"\xff", "the number of a class"),
         ("txt", b"caf\xe9", "text in UTF-8 is expected"),
-        ("json", '{"boxes": [', "JSON is expected, this is damaged"),
-        ("json", "", "JSON is expected, this is damaged"),
+        ("json", '{"boxes": [', "JSON is expected, but it has an error"),
+        ("json", "", "JSON is expected, but it has an error"),
         ("json", b'{"boxes": "\xff"}', "text in UTF-8 is expected"),
-        ("json", "[" * 100_000, "nested too deep"),
+        ("json", "[" * 100_000, "nested too deeply"),
         ("json", "[]", "a JSON object is expected, got []"),
         ("json", '{"boxes": NaN}', "a number in it cannot be read (NaN)"),
         ("json", '{"boxes": 1' + "0" * 5000 + "}", "a number in it cannot be read"),
-        ("json", '{"other": 1, "keys": 2}', "boxes or captions are expected in the .json files, the first has other, keys"),
+        (
+            "json",
+            '{"other": 1, "keys": 2}',
+            "boxes or captions are expected in the .json files, the first has other, keys",
+        ),
         ("json", '{"text": "\\ud800"}', "a text or a list of texts is expected as text"),
         ("json", '{"captions": [1]}', "a list of texts is expected as captions, got [1]"),
         ("json", boxes({}, []), "boxes of four numbers"),
         ("json", boxes([[1, 2, 3]], [0]), "boxes of four numbers"),
         ("json", boxes([[1, 2, 3, "4"]], [0]), "finite numbers"),
         ("json", boxes([[1, 2, 3, True]], [0]), "finite numbers"),
-        ("json", boxes([[1, 2, 3, 1e10]], [0]), "none beyond 1,000,000,000"),
+        ("json", boxes([[1, 2, 3, 1e10]], [0]), "up to 1,000,000,000"),
         ("json", boxes([[1, 2, 3, 10**400]], [0]), "finite numbers"),
-        ("json", boxes([[1, 2, 3, 4]], [0, 1]), "as many classes as boxes"),
-        ("json", boxes([[1, 2, 3, 4]], ["cat"]), "the numbers of classes"),
-        ("json", boxes([[1, 2, 3, 4]], [-1]), "the numbers of classes"),
-        ("json", boxes([[1, 2, 3, 4]], [True]), "the numbers of classes"),
-        ("json", boxes([[1, 2, 3, 4]], [10**30]), "the numbers of classes"),
-        ("json", '{"boxes": []}', "the numbers of classes"),
-        ("json", boxes([[1, 2, 3, 4]], [0], crowd=[]), "as many crowd as boxes"),
-        ("json", boxes([[1, 2, 3, 4]], [0], difficult=[1]), "true or false is expected as difficult"),
+        ("json", boxes([[1, 2, 3, 4]], [0, 1]), "as many entries in classes as boxes"),
+        ("json", boxes([[1, 2, 3, 4]], ["cat"]), "class numbers"),
+        ("json", boxes([[1, 2, 3, 4]], [-1]), "class numbers"),
+        ("json", boxes([[1, 2, 3, 4]], [True]), "class numbers"),
+        ("json", boxes([[1, 2, 3, 4]], [10**30]), "class numbers"),
+        ("json", '{"boxes": []}', "class numbers"),
+        ("json", boxes([[1, 2, 3, 4]], [0], crowd=[]), "as many entries in crowd as boxes"),
+        (
+            "json",
+            boxes([[1, 2, 3, 4]], [0], difficult=[1]),
+            "true or false is expected as difficult",
+        ),
         ("json", boxes([], [], size=[3]), "height and width are expected as size, got [3]"),
         ("json", boxes([], [], size=[0, 4]), "height and width"),
         ("json", boxes([], [], size=[3.0, 4]), "height and width"),
     ],
-)  # fmt: skip
-def test_an_answer_that_cannot_be_understood_is_named_with_its_shard(
+)
+def test_a_bad_annotation_is_named_with_its_shard(
     tmp_path: Path, ending: str, content: str | bytes, words: str
 ) -> None:
-    tar(tmp_path / "x-000000.tar", {"a.png": PICTURE, f"c.{ending}": content, "c.png": PICTURE})
+    tar(tmp_path / "x-000000.tar", {"a.png": IMAGE, f"c.{ending}": content, "c.png": IMAGE})
     path = tar(
         tmp_path / "x-000001.tar",
-        {"d.png": PICTURE, f"deep/d.{ending}": content, "deep/d.png": PICTURE},
+        {"d.png": IMAGE, f"deep/d.{ending}": content, "deep/d.png": IMAGE},
     )
     good = {"cls": "1", "txt": "x", "json": '{"boxes": [], "classes": []}'}[ending]
     assert refused(tmp_path, f"'c.{ending}': ", words).where == tmp_path / "x-000000.tar"
-    tar(tmp_path / "x-000000.tar", {"a.png": PICTURE, f"a.{ending}": good})
+    tar(tmp_path / "x-000000.tar", {"a.png": IMAGE, f"a.{ending}": good})
     if "captions" in words or "text" in str(
         content
-    ):  # among boxes that is no answer, but no mistake either
+    ):  # not an annotation among boxes, and not an error
         return
     assert (
         refused(tmp_path, f"'deep/d.{ending}': ", words.partition(", the first")[0][:30]).where
@@ -151,29 +161,29 @@ def test_an_answer_that_cannot_be_understood_is_named_with_its_shard(
     )
 
 
-def test_an_answer_of_absurd_length_is_not_read(
+def test_an_annotation_of_absurd_length_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webdataset, "_LONGEST_ANSWER", 10)
-    path = tar(tmp_path / "x.tar", {**TWO, "c.png": PICTURE, "c.cls": " " * 10 + "1"})
+    monkeypatch.setattr(webdataset, "_MAX_ANNOTATION_BYTES", 10)
+    path = tar(tmp_path / "x.tar", {**TWO, "c.png": IMAGE, "c.cls": " " * 10 + "1"})
     assert refused(path, "at most 10 bytes", "'c.cls' has 11").where == path
 
 
-def test_nothing_to_learn_from(tmp_path: Path) -> None:
+def test_empty_datasets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     refused(tmp_path / "none", "tar archives are expected, found none", "train-000000.tar")
     refused(
-        tar(tmp_path / "a.tar", {"a.png": PICTURE}),
+        tar(tmp_path / "a.tar", {"a.png": IMAGE}),
         "files of .cls, .txt or .json are expected",
         "found none",
     )
     refused(
-        tar(tmp_path / "b.tar", {"a.cls": "1"}), "found none; a: one picture is expected, found 0"
+        tar(tmp_path / "b.tar", {"a.cls": "1"}), "found none; a: one image is expected, found 0"
     )
     refused(tar(tmp_path / "c.tar", {}), "found none")  # an empty archive: two blocks of zeros
 
 
-# --- any JSON is an answer or one error
+# --- fuzzing
 
 
 @settings(
@@ -203,8 +213,8 @@ def test_nothing_to_learn_from(tmp_path: Path) -> None:
         max_leaves=12,
     )
 )
-def test_any_json_is_an_answer_or_one_error(tmp_path: Path, record: object) -> None:
-    path = tar(tmp_path / "x.tar", {"a.png": PICTURE, "a.json": json.dumps(record)})
+def test_any_json_is_an_annotation_or_one_error(tmp_path: Path, record: object) -> None:
+    path = tar(tmp_path / "x.tar", {"a.png": IMAGE, "a.json": json.dumps(record)})
     try:
         found = formats.read(path, "webdataset")
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Shards as they are written: as others read them, with nothing lost, or not at all."""
+"""Written shards can be read by others, lose nothing, or are not written at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
 from foveate.formats import webdataset
-from helpers.tars import PICTURE, TWO, ids, read, tar
+from helpers.tars import IMAGE, TWO, ids, read, tar
 
 
 def made(
@@ -30,7 +30,7 @@ def made(
     return Dataset("made", task, classes, samples, **given)
 
 
-def test_the_standard_library_reads_what_is_written(tmp_path: Path) -> None:
+def test_the_standard_library_reads_written_shards(tmp_path: Path) -> None:
     labels = made("classification", [Label(i % 2) for i in range(3)], ("b", "a"))
     samples = [
         replace(s, split=split) for s, split in zip(labels, ("test", None, "test"), strict=True)
@@ -68,8 +68,8 @@ def test_a_thousand_samples_go_into_a_shard(tmp_path: Path) -> None:
     assert [sample.target.texts for sample in data] == [(str(i),) for i in range(1001)]
 
 
-def test_pictures_are_packed_again_as_they_are(tmp_path: Path) -> None:
-    (tmp_path / "f.jpg").write_bytes(PICTURE)  # a PNG of another ending
+def test_images_are_packed_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "f.jpg").write_bytes(IMAGE)  # a PNG with another suffix
     (tmp_path / "f.bmp").write_bytes(b"damaged")
     first = tar(tmp_path / "one.tar", {"a.TIF": b"damaged", "a.txt": "x"})
     samples = [
@@ -81,7 +81,7 @@ def test_pictures_are_packed_again_as_they_are(tmp_path: Path) -> None:
     ]
     webdataset.write(Dataset("x", "text_to_image", (), samples), tmp_path / "copy")
     copy = {sample.source.member.name: sample.source.data() for sample in read(tmp_path / "copy")}
-    assert copy == {"a.TIF": b"damaged", "f0.jpg": PICTURE, "f1.bmp": b"damaged"}
+    assert copy == {"a.TIF": b"damaged", "f0.jpg": IMAGE, "f1.bmp": b"damaged"}
 
 
 def test_a_shard_that_is_cut_while_it_is_copied_leaves_nothing(tmp_path: Path) -> None:
@@ -97,28 +97,57 @@ def test_a_shard_that_is_cut_while_it_is_copied_leaves_nothing(tmp_path: Path) -
     [
         (
             replace(
-                made("classification", [Label(0, np.array([1.0]))], ("a", "a", "b\nc", "\ud800"), colours=((0, 0, 0),) * 4),
-                samples=[Sample("s", ArraySource(np.zeros((1, 3, 4, 5), np.uint8), 0), Label(0, np.array([1.0])), "g", None, "t")],
+                made(
+                    "classification",
+                    [Label(0, np.array([1.0]))],
+                    ("a", "a", "b\nc", "\ud800"),
+                    colours=((0, 0, 0),) * 4,
+                ),
+                samples=[
+                    Sample(
+                        "s",
+                        ArraySource(np.zeros((1, 3, 4, 5), np.uint8), 0),
+                        Label(0, np.array([1.0])),
+                        "g",
+                        None,
+                        "t",
+                    )
+                ],
             ),
             [
-                "1 samples with a group (such as 's')",
-                "1 samples with a time",
-                "1 samples with scores",
+                "1 sample with a group (such as 's')",
+                "1 sample with a time",
+                "1 sample with scores",
                 "the colours of the classes",
-                "two classes of the name 'a'",
+                "two classes with the name 'a'",
                 "the class name 'b\\nc'",
                 "the class name '\\ud800', which is not UTF-8",
-                "1 samples that are neither grey nor colour",
+                "1 sample with an image that is neither grey nor RGB",
             ],
         ),
-        (made("text_to_image", [Captions(("\ud800",)), Captions(("x",))]), ["1 samples with text that is no UTF-8"]),
-        (made("detection", [Boxes(np.array([[1, 2, 3, 2e9]]), np.array([0]))], ("a",)), ["beyond 1,000,000,000"]),
-        (made("detection", [Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(0, 4))], ("a",)), ["beyond 1,000,000,000"]),
-        (made("semantic", [None], ("a",)), ["annotations for semantic (it holds those for classification and"]),
-        (made("classification", [None, Label(0)], ("a",)), ["1 samples without an annotation (such as 's0000')"]),
+        (
+            made("text_to_image", [Captions(("\ud800",)), Captions(("x",))]),
+            ["1 sample with text that is not valid Unicode"],
+        ),
+        (
+            made("detection", [Boxes(np.array([[1, 2, 3, 2e9]]), np.array([0]))], ("a",)),
+            ["beyond 1,000,000,000"],
+        ),
+        (
+            made("detection", [Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(0, 4))], ("a",)),
+            ["beyond 1,000,000,000"],
+        ),
+        (
+            made("semantic", [None], ("a",)),
+            ["annotations for semantic (it stores those for classification and"],
+        ),
+        (
+            made("classification", [None, Label(0)], ("a",)),
+            ["1 sample without an annotation (such as 's0000')"],
+        ),
     ],
-)  # fmt: skip
-def test_all_that_cannot_be_held_is_named(
+)
+def test_unsupported_content_is_named(
     tmp_path: Path, dataset: Dataset[Any], words: list[str]
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -128,7 +157,7 @@ def test_all_that_cannot_be_held_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_odd_ids_come_back_as_other_names(tmp_path: Path) -> None:
+def test_odd_ids_become_other_names(tmp_path: Path) -> None:
     odd = [
         "../up",
         "/root",

@@ -1,4 +1,4 @@
-"""Sets in YOLO's manner as people have them: what a line says, what is recognised, what is written."""
+"""YOLO datasets: lines, recognition, and writing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.formats import yolo
 from foveate.ops import rle
-from helpers.yolo_files import LINE, LINE_BOX, NAMES, PICTURE, lay, make_image, refused, usual
+from helpers.yolo_files import IMAGE, LINE, LINE_BOX, NAMES, lay, make_image, refused, usual
 
-# --- what a line says
+# --- lines
 
 
-def test_boxes(tmp_path: Path) -> None:
+def test_boxes_are_read(tmp_path: Path) -> None:
     data = formats.read(usual(tmp_path, LINE + "\r\n  0 0 0 1e-1\t.2\r\n" + "1.0 0.5 0.5 1 1"))
     assert (data.task, data.classes, data.name, data.origin) == (
         "detection",
@@ -38,20 +38,20 @@ def test_boxes(tmp_path: Path) -> None:
     assert (data.notes, data.skipped) == ((), ())
 
 
-def test_outlines(tmp_path: Path) -> None:
+def test_polygons_are_read(tmp_path: Path) -> None:
     data = formats.read(usual(tmp_path, "1 0 0 0.5 0 0.25 0.5\n" + LINE))
     assert data.task == "instance"
     triangle, none = data[0].target.shapes
     assert triangle.outlines[0].tolist() == [[0, 0], [20, 0], [10, 10]]
     assert none is None
     assert data[0].target.boxes.corners.tolist() == [[0, 0, 20, 10], list(LINE_BOX)]
-    assert data.notes == ("1 of 2 things have a box only, no outline",)
-    lay(tmp_path, {"images/b.png": PICTURE, "labels/b.txt": LINE, "images/c.png": PICTURE})
+    assert data.notes == ("1 of 2 objects with a box only, without a polygon",)
+    lay(tmp_path, {"images/b.png": IMAGE, "labels/b.txt": LINE, "images/c.png": IMAGE})
     assert all(isinstance(sample.target, Instances) for sample in formats.read(tmp_path))
 
 
 @pytest.mark.parametrize(("orientation", "box"), [(1, [15, 5, 25, 15]), (6, [7.5, 10, 12.5, 30])])
-def test_places_are_shares_of_the_picture_as_it_is_shown(
+def test_coordinates_are_fractions_of_the_upright_image(
     tmp_path: Path, orientation: int, box: list[float]
 ) -> None:
     lay(usual(tmp_path), {"images/b.jpg": make_image("jpeg", orientation), "labels/b.txt": LINE})
@@ -60,7 +60,7 @@ def test_places_are_shares_of_the_picture_as_it_is_shown(
     assert sample.target.size == sample.source.read().shape[:2]
 
 
-def test_wrong_places_are_kept_for_the_audit(tmp_path: Path) -> None:
+def test_wrong_boxes_are_left_to_the_audit(tmp_path: Path) -> None:
     data = formats.read(usual(tmp_path, "0 0.5 0.5 2 2\n0 0.5 0.5 -0.5 0.1\n0 -3 0.5 0 0\n"))
     assert data[0].target.corners.tolist() == [
         [-20, -10, 60, 30],
@@ -72,7 +72,7 @@ def test_wrong_places_are_kept_for_the_audit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("2 0.5 0.5 0.1 0.1", 1, ["a class from 0 to 1 is expected, got 2", "data.yaml"]),
+        ("2 0.5 0.5 0.1 0.1", 1, ["a class number from 0 to 1 is expected, got 2", "data.yaml"]),
         (LINE + "\n-1 0.5 0.5 0.1 0.1", 3, ["got -1"]),
         ("0.5 0.5 0.5 0.1 0.1", 1, ["whole number, got 0.5"]),
         ("cat 0.5 0.5 0.1 0.1", 1, ["numbers are expected", "'cat 0.5"]),
@@ -91,7 +91,7 @@ def test_wrong_places_are_kept_for_the_audit(tmp_path: Path) -> None:
         ),
         (LINE.encode() + b"\xff", 2, ["UTF-8"]),
         (LINE.encode("utf-16"), 1, ["UTF-8"]),
-        (PICTURE, 1, ["UTF-8"]),
+        (IMAGE, 1, ["UTF-8"]),
     ],
 )
 def test_wrong_lines_are_named_by_file_and_line(
@@ -101,21 +101,21 @@ def test_wrong_lines_are_named_by_file_and_line(
     assert (error.where, error.line) == (tmp_path / "labels" / "a.txt", line)
 
 
-# --- told apart from other formats
+# --- recognition
 
 
 @pytest.mark.parametrize(
     "files",
     [
-        {"images/train/a.png": PICTURE, "labels/train/a.txt": LINE},
-        {"train/images/a.png": PICTURE, "train/labels/a.txt": LINE, "README.roboflow.txt": "x"},
-        {"images/a.png": PICTURE, "labels/a.txt": LINE},
-        {"a.png": PICTURE, "a.txt": LINE, "obj.names": "cat\n"},
-        {"train/a.png": PICTURE, "train/a.txt": LINE, "train/_darknet.labels": "cat\n"},
-        {"data.yaml": NAMES, "somewhere/images/a.png": PICTURE, "somewhere/labels/a.txt": ""},
+        {"images/train/a.png": IMAGE, "labels/train/a.txt": LINE},
+        {"train/images/a.png": IMAGE, "train/labels/a.txt": LINE, "README.roboflow.txt": "x"},
+        {"images/a.png": IMAGE, "labels/a.txt": LINE},
+        {"a.png": IMAGE, "a.txt": LINE, "obj.names": "cat\n"},
+        {"train/a.png": IMAGE, "train/a.txt": LINE, "train/_darknet.labels": "cat\n"},
+        {"data.yaml": NAMES, "somewhere/images/a.png": IMAGE, "somewhere/labels/a.txt": ""},
     ],
 )
-def test_it_alone_knows_its_layouts(tmp_path: Path, files: dict[str, str | bytes]) -> None:
+def test_yolo_layouts_are_recognised(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     lay(tmp_path, files)
     assert [name for name, format in formats.all().items() if format.sniff(tmp_path)] == ["yolo"]
 
@@ -123,21 +123,21 @@ def test_it_alone_knows_its_layouts(tmp_path: Path, files: dict[str, str | bytes
 @pytest.mark.parametrize(
     "files",
     [
-        {"images/a.png": PICTURE, "labels/a.png": PICTURE},
-        {"a.png": PICTURE, "a.txt": "a red 3"},
-        {"images/a.png": PICTURE, "labels/a.txt": "Car 0.00 0 -1.57 614 181 727 284"},
-        {"a.png": PICTURE, "poses.txt": "1 0 0 0 0 1 0 0"},
+        {"images/a.png": IMAGE, "labels/a.png": IMAGE},
+        {"a.png": IMAGE, "a.txt": "a red 3"},
+        {"images/a.png": IMAGE, "labels/a.txt": "Car 0.00 0 -1.57 614 181 727 284"},
+        {"a.png": IMAGE, "poses.txt": "1 0 0 0 0 1 0 0"},
         {
-            "cat/a.png": PICTURE,
-            "dog/b.png": PICTURE,
+            "cat/a.png": IMAGE,
+            "dog/b.png": IMAGE,
             "classes.txt": "cat\ndog\n",
             "config.yaml": "epochs: 3\n",
         },
-        {"images/a.png": PICTURE, "labels/a.txt": ""},
+        {"images/a.png": IMAGE, "labels/a.txt": ""},
         {"notes.yaml": "x: 1\n"},
     ],
 )
-def test_it_does_not_claim_others(tmp_path: Path, files: dict[str, str | bytes]) -> None:
+def test_other_layouts_are_not_recognised(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     assert not yolo.sniff(lay(tmp_path, files))
 
 
@@ -163,48 +163,48 @@ RUNS = RunLengths(rle.encode(np.eye(20, 40, dtype=bool)), (20, 40))
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        (made(boxes((1, 2, 3, 4)), group="g"), "1 samples with a group (such as 'a')"),
+        (made(boxes((1, 2, 3, 4)), group="g"), "1 sample with a group (such as 'a')"),
         (made(boxes((1, 2, 3, 4), crowd=np.array([True]))), "with a crowd"),
         (made(boxes((1, 2, 3, 4), difficult=np.array([True]))), "with a difficult box"),
         (made(boxes((1, 2, 3, 4), scores=np.array([0.5]))), "with scores"),
-        (made(boxes((100, 100, 900, 900))), "mostly outside their picture"),
+        (made(boxes((100, 100, 900, 900))), "mostly outside the image"),
         (made(boxes((1, 2, 3, 2e9))), "beyond 1,000,000,000"),
         (made(boxes((1, 2, 3, 4)), classes=("",)), "the class name ''"),
-        (made(boxes((1, 2, 3, 4)), classes=("a", "a")), "two classes of the name 'a'"),
+        (made(boxes((1, 2, 3, 4)), classes=("a", "a")), "two classes with the name 'a'"),
         (
             made(boxes((1, 2, 3, 4)), classes=("cat", "x" * 500_001)),
             "class names of more than 500,000 bytes",
         ),
-        (made(Instances(boxes((0, 0, 20, 20)), [RUNS])), "with a mask of pixels"),
+        (made(Instances(boxes((0, 0, 20, 20)), [RUNS])), "with a pixel mask"),
         (
             made(Instances(boxes((1, 2, 9, 11)), [Polygon((TRIANGLE, TRIANGLE))])),
-            "an outline of several pieces",
+            "a polygon of several outlines",
         ),
         (
             made(Instances(boxes((1, 2, 9, 12)), [Polygon((TRIANGLE,))])),
-            "a box that is not the bounds of its outline",
+            "a box that is not the bounds of its polygon",
         ),
-        (made(Instances(boxes((1, 2, 9, 12)), [None])), "none has a shape"),
+        (made(Instances(boxes((1, 2, 9, 12)), [None])), "instances without any shape"),
     ],
 )
-def test_what_cannot_be_held_is_named(tmp_path: Path, dataset: Dataset[Any], words: str) -> None:
+def test_unsupported_content_is_named(tmp_path: Path, dataset: Dataset[Any], words: str) -> None:
     with pytest.raises(DataError) as caught:
         yolo.write(dataset, tmp_path / "copy")
     assert words in str(caught.value)
-    assert "cannot hold" in str(caught.value)
+    assert "cannot store" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parts_for_some_are_refused(tmp_path: Path) -> None:
+def test_partial_splits_are_refused(tmp_path: Path) -> None:
     one = made(boxes((1, 2, 3, 4)))
     two = replace(one, samples=[one[0], replace(one[0], id="b", split="train")])
     with pytest.raises(
-        DataError, match=r"1 samples without a part beside others with one \(such as 'a'\)"
+        DataError, match=r"1 sample without a split, while others have one \(such as 'a'\)"
     ):
         yolo.write(two, tmp_path / "copy")
 
 
-def test_what_is_written(tmp_path: Path) -> None:
+def test_files_are_written_as_in_yolo(tmp_path: Path) -> None:
     one = made(
         boxes((10, 5, 30, 15)),
         classes=("no", "0", " ü: #", "x\ny", "a" * 200 + " b"),
@@ -241,7 +241,9 @@ def test_what_is_written(tmp_path: Path) -> None:
     corners=st.lists(st.tuples(*[st.floats(-10, 45)] * 4), min_size=1, max_size=5),
     number=st.integers(0, 10**9),
 )
-def test_places_come_back(tmp_path: Path, corners: list[tuple[float, ...]], number: int) -> None:
+def test_boxes_survive_a_round_trip(
+    tmp_path: Path, corners: list[tuple[float, ...]], number: int
+) -> None:
     dataset = made(boxes(*corners))
     if not any((box[0] + box[2]) / 2 > 40 for box in corners):
         dataset = made(boxes(*corners, (1, 1, 2, 2), (1, 1, 2, 2)))

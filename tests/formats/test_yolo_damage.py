@@ -1,4 +1,4 @@
-"""Any text in YOLO's manner, of a label or a description, is data or one error."""
+"""Any text in a YOLO label or description gives data or one error."""
 
 from __future__ import annotations
 
@@ -42,17 +42,28 @@ NUMBERS = st.sampled_from(
     text=st.lists(st.lists(NUMBERS, max_size=12).map(" ".join), max_size=4).map("\n".join)
     | st.binary(max_size=60)
 )
-def test_any_lines_are_things_or_one_error(tmp_path: Path, text: str | bytes) -> None:
+def test_any_lines_are_objects_or_one_error(tmp_path: Path, text: str | bytes) -> None:
     usual(tmp_path, text)
     check_survives(tmp_path)
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.dates() | st.binary(max_size=3) | st.text(max_size=8)
-    | st.sampled_from(["images", "labels", "../images", "data.yaml", "/", "", "images/a.png", "cat", "list.txt"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.integers(0, 3) | st.text(max_size=3), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.binary(max_size=3)
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ["images", "labels", "../images", "data.yaml", "/", "", "images/a.png", "cat", "list.txt"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.integers(0, 3) | st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 KEYS = st.sampled_from(
     ["names", "nc", "train", "val", "test", "path", "validation", "kpt_shape", "download"]
 )

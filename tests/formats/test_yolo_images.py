@@ -1,4 +1,4 @@
-"""Pictures of sets in YOLO's manner: where they lie, in which part, what is listed as not there."""
+"""Images of YOLO datasets: folders, splits, and what is listed as missing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from foveate import formats
 from foveate.data.dataset import Dataset
 from foveate.formats import yolo
 from helpers.format_reading import skipped
-from helpers.yolo_files import LINE, LINE_BOX, NAMES, PICTURE, lay, refused, usual
+from helpers.yolo_files import IMAGE, LINE, LINE_BOX, NAMES, lay, refused, usual
 
 
 def parted(root: Path, **description: str) -> Path:
-    """A picture a part, as images/train/a.png, with data.yaml as given."""
+    """Write one image per split, as images/train/a.png, with this data.yaml."""
     for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
-        lay(root, {f"images/{split}/{stem}.png": PICTURE, f"labels/{split}/{stem}.txt": LINE})
+        lay(root, {f"images/{split}/{stem}.png": IMAGE, f"labels/{split}/{stem}.txt": LINE})
     return lay(
         root,
         {"data.yaml": NAMES + "".join(f"{key}: {value}\n" for key, value in description.items())},
@@ -32,28 +32,29 @@ def splits_of(data: Dataset[Any]) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("layout", "names"),
     [
-        ("images/{part}/{stem}.png labels/{part}/{stem}.txt", {"data.yaml": NAMES}),
+        ("images/{split}/{stem}.png labels/{split}/{stem}.txt", {"data.yaml": NAMES}),
         (
-            "images/{part}/deep/{stem}.png labels/{part}/deep/{stem}.txt",
+            "images/{split}/deep/{stem}.png labels/{split}/deep/{stem}.txt",
             {"classes.txt": "cat\ndog\n"},
         ),
         (
-            "{part}/images/{stem}.png {part}/labels/{stem}.txt",
+            "{split}/images/{stem}.png {split}/labels/{stem}.txt",
             {"obj.names": " cat \r\ndog\r\n\r\n"},
         ),
-        ("{part}/{stem}.png {part}/{stem}.txt", {"{part}/_darknet.labels": "cat\ndog\n"}),
-        ("images/{part}/{stem}.png labels/{part}/{stem}.txt", {"labels/classes.txt": "cat\ndog\n"}),
+        ("{split}/{stem}.png {split}/{stem}.txt", {"{split}/_darknet.labels": "cat\ndog\n"}),
+        (
+            "images/{split}/{stem}.png labels/{split}/{stem}.txt",
+            {"labels/classes.txt": "cat\ndog\n"},
+        ),
     ],
 )
-def test_folders_may_say_the_part(
-    tmp_path: Path, layout: str, names: dict[str, str | bytes]
-) -> None:
+def test_folders_give_the_split(tmp_path: Path, layout: str, names: dict[str, str | bytes]) -> None:
     for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
         image, text = layout.format(split=split, stem=stem).split()
         lay(
             tmp_path,
             {
-                image: PICTURE,
+                image: IMAGE,
                 text: LINE,
                 **{key.format(split=split): value for key, value in names.items()},
             },
@@ -68,11 +69,11 @@ def test_folders_may_say_the_part(
     assert (data.classes, data.skipped, data.notes) == (("cat", "dog"), (), ())
 
 
-def test_no_parts(tmp_path: Path) -> None:
+def test_datasets_without_splits_are_read(tmp_path: Path) -> None:
     for root, files in (
-        ("two folders", {"images/a.png": PICTURE, "labels/a.txt": LINE}),
-        ("side by side", {"a.png": PICTURE, "a.txt": LINE, "LICENSE": "x"}),
-        ("below", {"images/some/a.png": PICTURE, "labels/some/a.txt": LINE}),
+        ("two folders", {"images/a.png": IMAGE, "labels/a.txt": LINE}),
+        ("side by side", {"a.png": IMAGE, "a.txt": LINE, "LICENSE": "x"}),
+        ("below", {"images/some/a.png": IMAGE, "labels/some/a.txt": LINE}),
     ):
         data = formats.read(lay(tmp_path / root, {**files, "classes.txt": "cat\ndog\n"}))
         assert set(splits_of(data).values()) == {None}
@@ -90,7 +91,7 @@ def test_no_parts(tmp_path: Path) -> None:
         {"path": "{root}", "train": "images/train", "val": "images/val", "test": "images/test"},
     ],
 )
-def test_the_description_says_the_parts(tmp_path: Path, description: dict[str, str]) -> None:
+def test_data_yaml_gives_the_splits(tmp_path: Path, description: dict[str, str]) -> None:
     root = parted(
         tmp_path / "set",
         **{key: value.format(root=tmp_path / "set") for key, value in description.items()},
@@ -107,31 +108,35 @@ def test_the_description_says_the_parts(tmp_path: Path, description: dict[str, s
 
 
 @pytest.mark.parametrize("base", ["../datasets/set", "/content/set", "C:/data", "nowhere"])
-def test_a_path_of_another_machine(tmp_path: Path, base: str) -> None:
+def test_a_path_of_another_machine_is_replaced_and_noted(tmp_path: Path, base: str) -> None:
     data = formats.read(
         parted(tmp_path, path=base, train="images/train", val="images/val", test="images/test")
     )
     assert len(data) == 3
     assert len(data.notes) == 3
-    assert "'images/train' for train; images/train/ beside it was taken" in data.notes[0]
+    assert (
+        "'images/train' for train, which does not exist; images/train/ beside it is read"
+        in data.notes[0]
+    )
 
 
-def test_roboflow_writes_from_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    lay(tmp_path, {"train/images/a.png": PICTURE, "train/labels/a.txt": LINE})
+def test_the_paths_of_roboflow_are_read(tmp_path: Path) -> None:
+    lay(tmp_path, {"train/images/a.png": IMAGE, "train/labels/a.txt": LINE})
     lay(tmp_path, {"data.yaml": NAMES + "train: ../train/images\nval: ../valid/images\ntest:\n"})
     data = formats.read(tmp_path)
     assert splits_of(data) == {"train/images/a.png": "train"}
-    assert skipped(data) == {"../valid/images": "named for val by data.yaml, but it is not there"}
+    assert skipped(data) == {"../valid/images": "data.yaml names it for val, but it does not exist"}
 
 
-def test_lists_of_pictures(tmp_path: Path) -> None:
+def test_lists_of_images_give_the_splits(tmp_path: Path) -> None:
     root = parted(tmp_path / "set", train="train.txt", val="[lists/val.txt, images/test]")
     lay(
         root,
         {
-            "train.txt": f"./images/train/a.png\n\n{root}/images/train/a.png\nimages/train/gone.png\nimages/train/x.heic\n",
+            "train.txt": f"./images/train/a.png\n\n{root}/images/train/a.png\n"
+            "images/train/gone.png\nimages/train/x.heic\n",
             "lists/val.txt": "../images/val/b.png\r\n",
-            "images/val/extra.png": PICTURE,
+            "images/val/extra.png": IMAGE,
         },
     )
     data = formats.read(root)
@@ -142,12 +147,12 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
     }
     assert skipped(data) == {
         "images/train/gone.png": "there is no such file (train.txt, line 4)",
-        "images/train/x.heic": "the ending is not that of a picture",
-        "images/val/extra.png": "data.yaml names no part that it is in",
+        "images/train/x.heic": "the file suffix is not that of an image",
+        "images/val/extra.png": "it is in no split that data.yaml names",
     }
 
 
-def test_a_picture_in_two_parts_is_a_leak(tmp_path: Path) -> None:
+def test_an_image_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     error = refused(
         parted(tmp_path, train="images", val="images/val"),
         "images/val/b.png",
@@ -167,8 +172,8 @@ def test_a_picture_in_two_parts_is_a_leak(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "written", ["../secret", "../../x/images", "/etc", "images/../../secret", "C:\\x"]
 )
-def test_paths_that_leave_the_data_are_refused(tmp_path: Path, key: str, written: str) -> None:
-    lay(tmp_path, {"secret/images/a.png": PICTURE, "secret/labels/a.txt": LINE})
+def test_paths_outside_the_dataset_are_refused(tmp_path: Path, key: str, written: str) -> None:
+    lay(tmp_path, {"secret/images/a.png": IMAGE, "secret/labels/a.txt": LINE})
     description = {
         "train": "images/train",
         "val": "images/val",
@@ -184,18 +189,18 @@ def test_paths_that_leave_the_data_are_refused(tmp_path: Path, key: str, written
         {"set/v.txt": f"images/val/b.png\n{written}/a.png\n"},
     )
     lay(tmp_path / "set", {"v.txt": f"images/val/b.png\n{written}/a.png\n"})
-    error = refused(tmp_path / "set", "within the data's folder")
+    error = refused(tmp_path / "set", "within the dataset's folder")
     assert (error.where, error.line) == (tmp_path / "set" / "v.txt", 2)
 
 
-def test_what_has_no_partner(tmp_path: Path) -> None:
+def test_files_without_a_partner_are_listed(tmp_path: Path) -> None:
     lay(
         usual(tmp_path),
         {
-            "images/empty.png": PICTURE,
+            "images/empty.png": IMAGE,
             "labels/empty.txt": "",
-            "images/bare.png": PICTURE,
-            "images/damaged.png": PICTURE[:20],
+            "images/bare.png": IMAGE,
+            "images/damaged.png": IMAGE[:20],
             "labels/damaged.txt": LINE,
             "images/nothing.png": b"",
             "labels/nothing.txt": LINE,
@@ -213,23 +218,23 @@ def test_what_has_no_partner(tmp_path: Path) -> None:
         "empty": 0,
     }
     assert data.notes == (
-        "1 pictures have no text file, so nothing is in them (such as images/bare.png)",
+        "1 image without a text file, read as images without objects (such as images/bare.png)",
     )
     reasons = skipped(data)
     assert reasons.pop("images/damaged.png").startswith(
-        "the picture is damaged"
+        "the image is damaged"
     ) or "none or is damaged" in str(data.skipped)
     assert reasons == {
         "images/nothing.png": "the file is empty (0 bytes)",
-        "images/x.heic": "the ending is not that of a picture",
-        "labels/alone.txt": "no picture is called like this text file",
-        "labels/deep/er/alone.txt": "no picture is called like this text file",
+        "images/x.heic": "the file suffix is not that of an image",
+        "labels/alone.txt": "no image has the name of this text file",
+        "labels/deep/er/alone.txt": "no image has the name of this text file",
     }
 
 
-def test_the_last_folder_called_images_has_a_twin_called_labels(tmp_path: Path) -> None:
+def test_labels_replaces_the_last_images_of_a_path(tmp_path: Path) -> None:
     files = {
-        "images/x/images/a.png": PICTURE,
+        "images/x/images/a.png": IMAGE,
         "images/x/labels/a.txt": LINE,
         "labels/x/images/a.txt": "wrong",
     }
@@ -237,30 +242,30 @@ def test_the_last_folder_called_images_has_a_twin_called_labels(tmp_path: Path) 
     assert len(data[0].target) == 1
 
 
-def test_links_in_circles_and_pipes(tmp_path: Path) -> None:
+def test_circular_links_and_pipes_do_no_harm(tmp_path: Path) -> None:
     usual(tmp_path)
     (tmp_path / "images" / "self").symlink_to(tmp_path / "images")
     (tmp_path / "labels" / "self").symlink_to(tmp_path / "labels")
     assert list(splits_of(formats.read(tmp_path))) == ["images/a.png"]
     os.mkfifo(tmp_path / "labels" / "pipe.txt")
-    lay(tmp_path, {"images/pipe.png": PICTURE})
+    lay(tmp_path, {"images/pipe.png": IMAGE})
     refused(tmp_path, "pipe.txt", "a folder or a device")
     (tmp_path / "data.yaml").unlink()
     os.mkfifo(tmp_path / "data.yaml")
     assert yolo.sniff(tmp_path)
 
 
-def test_nothing_to_learn_from(tmp_path: Path) -> None:
-    refused(lay(tmp_path / "a", {"data.yaml": NAMES}), "pictures are expected, found none")
+def test_empty_datasets_are_refused(tmp_path: Path) -> None:
+    refused(lay(tmp_path / "a", {"data.yaml": NAMES}), "images are expected, found none")
     refused(
         lay(tmp_path / "b", {"data.yaml": NAMES, "images/a.png": b""}),
         "1 skipped; images/a.png: the file is empty",
     )
     refused(
-        lay(tmp_path / "c", {"data.yaml": NAMES, "images/a.png": PICTURE}),
+        lay(tmp_path / "c", {"data.yaml": NAMES, "images/a.png": IMAGE}),
         "a text file",
         "such as labels/a.txt",
     )
     refused(lay(tmp_path / "d", {"x.csv": "x"}) / "x.csv", "this is another file")
-    damaged = {"data.yaml": NAMES, "images/a.png": PICTURE[:9], "labels/a.txt": LINE}
+    damaged = {"data.yaml": NAMES, "images/a.png": IMAGE[:9], "labels/a.txt": LINE}
     refused(lay(tmp_path / "e", damaged), "found none that can be used (1 skipped; images/a.png: ")

@@ -1,4 +1,4 @@
-"""Classes of sets in YOLO's manner: what tells their names, and which descriptions are refused."""
+"""Class names of YOLO datasets, and descriptions that are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from foveate import formats
 from foveate.formats import yolo
-from helpers.yolo_files import LINE, NAMES, PICTURE, lay, refused, usual
+from helpers.yolo_files import IMAGE, LINE, NAMES, lay, refused, usual
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from helpers.yolo_files import LINE, NAMES, PICTURE, lay, refused, usual
         ("\ufeffnames: ['0', 'é: #']\n# a remark\ndownload: |\n  rm -rf /\n", ("0", "é: #")),
     ],
 )
-def test_names(tmp_path: Path, description: str, names: tuple[str, ...]) -> None:
+def test_class_names_are_read(tmp_path: Path, description: str, names: tuple[str, ...]) -> None:
     assert formats.read(usual(tmp_path, description=description), "yolo").classes == names
 
 
@@ -39,13 +39,13 @@ def test_names(tmp_path: Path, description: str, names: tuple[str, ...]) -> None
         ("names: [cat, 2001-01-01]\n", 1, ["got datetime.date"]),
         ("names: [cat, [dog]]\n", 1, ["got ['dog']"]),
         ("names: [cat, '']\n", 1, ["got ''"]),
-        ("names: [cat, cat]\n", 1, ["names that differ", "'cat' a second time"]),
+        ("names: [cat, cat]\n", 1, ["each name is expected once", "'cat' a second time"]),
         ("names: {0: cat, 2: dog}\n", 1, ["from 0 to 1"]),
         ("names: {1: cat, 2: dog}\n", 1, ["from 0 to 1"]),
         ("names: {a: cat, 1: dog}\n", 1, ["from 0 to 1"]),
         ("names: {true: cat, 0: dog}\n", 1, ["from 0 to 1"]),
-        ("names:\n  0: cat\n  0: dog\n", 3, ["a key is expected once", "'0'"]),
-        ("names: [a, b]\nnames: [b, a]\n", 2, ["a key is expected once", "'names'"]),
+        ("names:\n  0: cat\n  0: dog\n", 3, ["each key is expected once", "'0'"]),
+        ("names: [a, b]\nnames: [b, a]\n", 2, ["each key is expected once", "'names'"]),
         ("nc: 3\nnames: [cat, dog]\n", 1, ["nc is expected to be 2", "got 3"]),
         ("names: [cat, dog]\nnc: true\n", 2, ["got True"]),
         ("names: [cat, dog]\nkpt_shape: [17, 3]\n", 2, ["key points"]),
@@ -57,26 +57,26 @@ def test_names(tmp_path: Path, description: str, names: tuple[str, ...]) -> None
         ("names: [cat, dog]\n? [a]\n: 1\n", 2, ["YAML is expected", "unhashable"]),
         ("names: &a [cat, dog]\n", 1, ["without anchors"]),
         ("names: [cat, dog]\nb: *a\n", 2, ["without anchors"]),
-        ("names: [cat, dog]\nx: " + "[" * 2000 + "]" * 2000, 2, ["at most 10 deep"]),
+        ("names: [cat, dog]\nx: " + "[" * 2000 + "]" * 2000, 2, ["at most 10 levels"]),
         ("names: [cat, dog]\n\0", 2, ["YAML is expected"]),
         (b"names: [cat, dog]\n# \xff\n", 2, ["UTF-8"]),
         (b"#" * 500_001, None, ["at most 500,000 bytes"]),
-        ('names: [cat, dog]\nval: "a\\0"\n', 2, ["the path of a picture is expected"]),
-        ("names: [cat, dog]\ntrain: 5\n", 2, ["a folder of pictures or a list", "got 5"]),
-        ("names: [cat, dog]\ntrain: [images, {}]\n", 2, ["a folder of pictures or a list"]),
-        ("names: [cat, dog]\ntrain: imgaes\n", 2, ["'imgaes' is expected below", "not there"]),
+        ('names: [cat, dog]\nval: "a\\0"\n', 2, ["the path of an image is expected"]),
+        ("names: [cat, dog]\ntrain: 5\n", 2, ["a folder of images or a list of images", "got 5"]),
+        ("names: [cat, dog]\ntrain: [images, {}]\n", 2, ["a folder of images or a list of images"]),
+        ("names: [cat, dog]\ntrain: imgaes\n", 2, ["'imgaes' is expected below", "does not exist"]),
         ("names: [cat, dog]\ntrain: images/a.png\n", 2, ["a folder or a .txt file"]),
         ("names: [cat, dog]\npath: [x]\ntrain: images\n", 2, ["a folder is expected for path"]),
     ],
-)  # fmt: skip
-def test_descriptions_that_cannot_be_understood(
+)
+def test_bad_descriptions_are_refused_with_their_line(
     tmp_path: Path, description: str | bytes, line: int | None, words: list[str]
 ) -> None:
     error = refused(usual(tmp_path, description=description), *words)
     assert (error.where, error.line) == (tmp_path / "data.yaml", line)
 
 
-def test_a_billion_laughs_cost_nothing(tmp_path: Path) -> None:
+def test_a_billion_laughs_are_refused_at_once(tmp_path: Path) -> None:
     laughs = "a0: &a0 [ha]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30)
     )
@@ -85,9 +85,9 @@ def test_a_billion_laughs_cost_nothing(tmp_path: Path) -> None:
     assert time.perf_counter() - start < 1
 
 
-def test_names_that_nothing_tells(tmp_path: Path) -> None:
-    root = lay(tmp_path / "a", {"images/a.png": PICTURE, "labels/a.txt": LINE})
-    error = refused(root, "nothing tells them", "data.yaml", "names: [cat, dog]")
+def test_missing_names_are_an_error(tmp_path: Path) -> None:
+    root = lay(tmp_path / "a", {"images/a.png": IMAGE, "labels/a.txt": LINE})
+    error = refused(root, "found none", "data.yaml", "names: [cat, dog]")
     assert error.where == root
     lay(root, {"labels/classes.txt": "cat\ndog\n"})
     assert formats.read(root).classes == ("cat", "dog")
@@ -99,13 +99,13 @@ def test_names_that_nothing_tells(tmp_path: Path) -> None:
         assert (error.where, error.line) == (root / "labels" / "classes.txt", line)
 
 
-def test_names_that_disagree(tmp_path: Path) -> None:
+def test_names_that_disagree_are_refused(tmp_path: Path) -> None:
     lay(usual(tmp_path), {"classes.txt": "dog\ncat\n"})
     error = refused(tmp_path, "the same order as in data.yaml", "wrong labels")
     assert error.where == tmp_path / "classes.txt"
 
 
-def test_which_description(tmp_path: Path) -> None:
+def test_ambiguous_descriptions_are_refused(tmp_path: Path) -> None:
     usual(tmp_path, description=NAMES)
     (tmp_path / "data.yaml").rename(tmp_path / "coco8.yaml")
     lay(tmp_path, {"other.yml": "epochs: 3\n"})

@@ -28,7 +28,7 @@ def png() -> bytes:
     return buffer.getvalue()
 
 
-PICTURE = png()
+IMAGE = png()
 
 
 def image(id: object = 1, name: str = "a.png", **more: object) -> Record:
@@ -38,7 +38,7 @@ def image(id: object = 1, name: str = "a.png", **more: object) -> Record:
 def make_object(
     id: object = 1, image_id: object = 1, category_id: object = 1, **more: object
 ) -> Record:
-    """An annotation. A key of the value `...` is left out."""
+    """Return an annotation; keys with the value `...` are left out."""
     record = {
         "id": id,
         "image_id": image_id,
@@ -65,7 +65,7 @@ def document(
 
 
 def lay(root: Path, files: dict[str, Record | str | bytes]) -> Path:
-    """Files with these contents; JSON with a record a line, as COCO's are not, so that lines can be told."""
+    """Write files; JSON gets one record per line, so that tests can check lines."""
     for file, content in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, dict):
@@ -75,13 +75,13 @@ def lay(root: Path, files: dict[str, Record | str | bytes]) -> Path:
 
 
 def usual(root: Path, content: Record | str | bytes, *images: str) -> Path:
-    """A set of one file with these contents, and pictures."""
-    lay(root, {f"images/{name}": PICTURE for name in images or ("a.png",)})
+    """Write a dataset of one file and its images."""
+    lay(root, {f"images/{name}": IMAGE for name in images or ("a.png",)})
     return lay(root, {"instances.json": content})
 
 
 def read(path: Path, format: str | None = None) -> Dataset[Any]:
-    """As the user would: what is read is recognised, unless the format is given."""
+    """Read a dataset, which is recognised unless the format is given."""
     data = formats.read(path, format)
     assert data.format == "coco"
     return data

@@ -1,4 +1,4 @@
-"""What may befall a JSON file, and what must come of it: data or one error."""
+"""Damage to JSON files, and a check that the result is data or one error."""
 
 from __future__ import annotations
 
@@ -21,11 +21,46 @@ FUZZ = settings(
     deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 PIECES = st.sampled_from(
-    [b"NaN", b"1e999", b"-", b'"', b"[", b"{", b"]", b"}", b",", b"\\u", b"\xff", b"\0", b"null", b"true", b'"id": 1,', b"AAAA"]
-)  # fmt: skip
+    [
+        b"NaN",
+        b"1e999",
+        b"-",
+        b'"',
+        b"[",
+        b"{",
+        b"]",
+        b"}",
+        b",",
+        b"\\u",
+        b"\xff",
+        b"\0",
+        b"null",
+        b"true",
+        b'"id": 1,',
+        b"AAAA",
+    ]
+)
 ODD = st.sampled_from(
-    [2**31, 2**63, 10**400, -1, 1e308, True, "", "\ud800", "a.png", "../a.png", "a\0", "polygon", "mask", [], {}, [[]], [None]]
-)  # fmt: skip
+    [
+        2**31,
+        2**63,
+        10**400,
+        -1,
+        1e308,
+        True,
+        "",
+        "\ud800",
+        "a.png",
+        "../a.png",
+        "a\0",
+        "polygon",
+        "mask",
+        [],
+        {},
+        [[]],
+        [None],
+    ]
+)
 KEYS = st.sampled_from(["id", "size", "counts", "label", "points", "x"])
 VALUES = st.recursive(
     ODD
@@ -61,14 +96,14 @@ def other_values(record: Any) -> st.SearchStrategy[str]:
         for where, value in changes:
             all_places = list(_places(content))
             inside, key = all_places[where % len(all_places)]
-            inside[key] = copy.deepcopy(value)  # hypothesis gives the same list again
+            inside[key] = copy.deepcopy(value)  # hypothesis reuses lists
         return json.dumps(content).replace("Infinity", "1e999")
 
     return st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3).map(changed)
 
 
 def read_or_refused(root: Path, format: str) -> Dataset[Any] | None:
-    """Data whose things have a meaning, or none after one error that names the place."""
+    """Return data with sensible objects, or None after one error that names the place."""
     blamed = None
     try:
         data = formats.read(root, format)
@@ -86,7 +121,7 @@ def read_or_refused(root: Path, format: str) -> Dataset[Any] | None:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """(the list or object, its index or key) of all that is within a value."""
+    """Yield (the list or object, its index or key) of everything within a value."""
     for key in (
         value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
     ):

@@ -1,4 +1,4 @@
-"""Data of every task that a format may be given, and which of them it takes."""
+"""Datasets of every task for format tests, and which formats take them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def with_samples(dataset: Dataset[Label], **changes: list[object]) -> Dataset[La
 def annotated(
     task: str, targets: list[object], classes: tuple[str, ...], **given: object
 ) -> Dataset[Any]:
-    """Colour pictures of 24 x 16 pixels with these truths, in no part."""
+    """Return colour images of 24 x 16 pixels with these targets and without splits."""
     rng = np.random.default_rng(len(targets))
     pixels = rng.integers(0, 256, (len(targets), *BOXED), np.uint8)
     samples = [
@@ -77,14 +77,14 @@ def painted(*corners: tuple[int, int, int, int], classes: list[int] | None = Non
     for left, top, right, bottom in corners:
         mask = np.zeros(BOXED[:2], bool)
         mask[top:bottom, left:right] = True
-        mask[top, left] = False  # no box, so that it has a shape of its own
+        mask[top, left] = False  # not a rectangle
         shapes.append(RunLengths(rle.encode(mask), BOXED[:2]))
     return Instances(boxes(*[shape.bounds() for shape in shapes], classes=classes), shapes)
 
 
 def grid(*values: int) -> Mask:
     rng = np.random.default_rng(len(values))
-    return Mask.of(np.array(values)[rng.integers(0, len(values), BOXED[:2])])
+    return Mask.from_array(np.array(values)[rng.integers(0, len(values), BOXED[:2])])
 
 
 GREY, COLOUR, BOXED = (5, 4, 1), (5, 4, 3), (16, 24, 3)
@@ -93,10 +93,10 @@ TRIANGLE, SQUARE = (
     [(12.0, 3.0), (20.0, 3.0), (20.0, 9.0), (12.0, 9.0)],
 )
 EXAMPLES: dict[str, Dataset[Any]] = {
-    "grey, parts": labelled([GREY] * 9),
-    "colour, parts": labelled([COLOUR] * 9),
-    "no parts": labelled([GREY] * 6, splits=False),
-    "parts for some": with_samples(labelled([GREY] * 6), split=["train", None] * 3),
+    "grey, splits": labelled([GREY] * 9),
+    "colour, splits": labelled([COLOUR] * 9),
+    "no splits": labelled([GREY] * 6, splits=False),
+    "splits for some": with_samples(labelled([GREY] * 6), split=["train", None] * 3),
     "sizes differ": labelled([GREY, COLOUR, (9, 2, 3), (1, 1, 1)] * 3),
     "groups": with_samples(labelled([GREY] * 6), group=["a", "b", " c ", None, "a", "é,\n"]),
     "times": with_samples(
@@ -107,7 +107,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         labelled([GREY] * 6), classes=("cat", "dog", "owl", "unicorn")
     ),
     "odd class names": labelled([GREY] * 6, classes=(" a", "-b", 'ü \'n; "q",')),
-    "classes named like parts": labelled(
+    "classes named like splits": labelled(
         [GREY] * 6, classes=("test", "train", "other"), splits=False
     ),
     "a class named like a path": labelled([GREY] * 6, classes=("a/b", "..", "c")),
@@ -132,10 +132,10 @@ EXAMPLES: dict[str, Dataset[Any]] = {
     "boxes at fractions of pixels": annotated(
         "detection", [boxes((1.25, 2.5, 9.125, 11.75)), boxes()], ("cell",)
     ),
-    "pictures without boxes": annotated(
+    "images without boxes": annotated(
         "detection", [boxes(), boxes((1, 2, 3, 4)), boxes()], ("cell",)
     ),
-    "boxes in parts": with_samples(
+    "boxes in splits": with_samples(
         annotated("detection", [boxes((1, 2, 3, 4 + i)) for i in range(6)], ("cell",)),
         split=[*SPLITS, *SPLITS],
     ),
@@ -157,14 +157,14 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         [boxes((1, 2, 9, 11), (3, 4, 20, 15), difficult=np.array([False, True])), boxes()],
         ("cell",),
     ),
-    "boxes beyond the picture": annotated(
+    "boxes beyond the image": annotated(
         "detection", [boxes((-2, 2, 9, 11), (3, -4, 30, 40)), boxes()], ("cell",)
     ),
-    "boxes turned inside out": annotated("detection", [boxes((9, 11, 1, 2)), boxes()], ("cell",)),
+    "inverted boxes": annotated("detection", [boxes((9, 11, 1, 2)), boxes()], ("cell",)),
     "boxes of a class nobody has": annotated(
         "detection", [boxes((1, 2, 9, 11)), boxes()], ("cell", "unicorn")
     ),
-    # --- things
+    # --- objects
     "outlines": annotated("instance", [outlined(TRIANGLE, SQUARE), outlined(SQUARE)], ("cell",)),
     "outlines of many classes": annotated(
         "instance",
@@ -179,17 +179,17 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         ],
         ("cell",),
     ),
-    "things with boxes of their own": annotated(
+    "objects with boxes of their own": annotated(
         "instance",
         [Instances(boxes((0, 0, 12, 12)), [Polygon((np.array(TRIANGLE),))])] * 2,
         ("cell",),
     ),
-    "things without outlines": annotated(
+    "objects without outlines": annotated(
         "instance",
         [Instances(boxes((1, 2, 20, 11), (2, 2, 9, 9)), [None, Polygon((np.array(TRIANGLE),))])],
         ("cell",),
     ),
-    "masks of things": annotated(
+    "masks of objects": annotated(
         "instance", [painted((1, 2, 9, 11), (12, 2, 20, 8)), painted((3, 3, 7, 7))], ("cell",)
     ),
     "masks that overlap": annotated(
@@ -200,11 +200,11 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         [painted((1, 2, 9, 11), (12, 2, 20, 8), classes=[1, 0]), painted((3, 3, 7, 7))],
         ("b", "a"),
     ),
-    "things in parts": with_samples(
+    "objects in splits": with_samples(
         annotated("instance", [painted((1, 2, 9, 11 - i)) for i in range(6)], ("cell",)),
         split=[*SPLITS, *SPLITS],
     ),
-    "things in time": with_samples(
+    "objects in time": with_samples(
         annotated("instance", [painted((1, 2, 9, 11))] * 2, ("cell",)), time=["1", None]
     ),
     # --- every pixel
@@ -223,14 +223,14 @@ EXAMPLES: dict[str, Dataset[Any]] = {
     "pixels of 300 classes": annotated(
         "semantic", [grid(*range(300)), grid(299)], tuple(f"c{i}" for i in range(300))
     ),
-    "pixels in parts": with_samples(
+    "pixels in splits": with_samples(
         annotated("semantic", [grid(0, 1)] * 6, ("ground", "cell")), split=[*SPLITS, *SPLITS]
     ),
     # --- words
     "captions": annotated(
         "text_to_image", [Captions(("a red 3",)), Captions(("two cells, one blue",))], ()
     ),
-    "several captions a picture": annotated(
+    "several captions an image": annotated(
         "text_to_image", [Captions(("a 3", "a three")), Captions(("a 4",))], ()
     ),
     "odd captions": annotated(
@@ -239,7 +239,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
     "captions in time": with_samples(
         annotated("text_to_image", [Captions((f"a {i}",)) for i in range(2)], ()), time=["1", None]
     ),
-    "captions in parts": with_samples(
+    "captions in splits": with_samples(
         annotated("text_to_image", [Captions((f"a {i}",)) for i in range(6)], ()),
         split=[*SPLITS, *SPLITS],
     ),
@@ -247,7 +247,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
 
 
 def can_hold(format: formats.Format, dataset: Dataset[Any], folder: Path) -> bool:
-    """Whether a format takes these data. Leaves nothing behind."""
+    """Return whether a format can store a dataset; leaves nothing behind."""
     try:
         format.write(dataset, folder)
     except DataError:
@@ -257,7 +257,7 @@ def can_hold(format: formats.Format, dataset: Dataset[Any], folder: Path) -> boo
 
 
 def common(format: formats.Format, folder: Path) -> Dataset[Any]:
-    """The first example that a format can hold."""
+    """Return the first example that a format can store."""
     for dataset in EXAMPLES.values():
         if can_hold(format, dataset, folder):
             return dataset

@@ -1,4 +1,4 @@
-"""What tests of readers ask again and again."""
+"""Helpers that tests of readers share."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from foveate.errors import DataError
 
 
 def boxes(data: Dataset[Any]) -> dict[str, list[list[float]]]:
-    """The corners of the things in each picture."""
+    """Return the corners of the objects in each image."""
     return {sample.id: boxes_of(sample.target).corners.tolist() for sample in data}
 
 
 def named(data: Dataset[Any]) -> dict[str, list[str]]:
-    """The classes of the things in each picture, by name."""
+    """Return the class names of the objects in each image."""
     return {
         sample.id: [data.classes[k] for k in boxes_of(sample.target).classes] for sample in data
     }
 
 
 def skipped(data: Dataset[Any]) -> dict[str, str]:
-    """The reason for each sample that was left out."""
+    """Return the reason for each skipped sample."""
     return {one.id: one.reason for one in data.skipped}
 
 
 def refusing(format: str) -> Callable[..., DataError]:
-    """A function that reads a path in this format, expects one error with all of the words in it, and returns that."""
+    """Return a function that expects one error with all of the words when it reads a path."""
 
     def refused(path: Path, *words: str) -> DataError:
         with pytest.raises(DataError) as caught:

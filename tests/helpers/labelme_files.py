@@ -26,13 +26,13 @@ def png(grey: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-PICTURE = png()
+IMAGE = png()
 
 
 def shape(
     kind: str | None = "polygon", points: object = TRIANGLE, label: object = "cat", **more: object
 ) -> Record:
-    """A shape. A key of the value `...` is left out."""
+    """Return a shape; keys with the value `...` are left out."""
     record = {
         "label": label,
         "points": points,
@@ -50,7 +50,7 @@ def box(*corners: float, label: str = "cat", **more: object) -> Record:
 
 
 def page(*shapes: Record, path: object = "a.png", **more: object) -> Record:
-    """What LabelMe 5 writes."""
+    """Return a file as LabelMe 5 writes it."""
     about = {
         "version": "5.0.1",
         "flags": {},
@@ -72,8 +72,8 @@ def lay(root: Path, files: dict[str, Record | str | bytes]) -> Path:
 
 
 def usual(root: Path, content: Record | str | bytes) -> Path:
-    """A set of one picture."""
-    return lay(root, {"a.json": content, "a.png": PICTURE})
+    """Write a dataset of one image."""
+    return lay(root, {"a.json": content, "a.png": IMAGE})
 
 
 def read(path: Path) -> Dataset[Any]:

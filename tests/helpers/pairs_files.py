@@ -1,4 +1,4 @@
-"""Pairs of pictures and label pictures that tests share."""
+"""Pairs of images and label images that tests share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0]  # black, maroon, green
 def save(
     path: Path, values: object, dtype: type = np.uint8, palette: list[int] | None = None
 ) -> Path:
-    """A picture of these values: (H, W) grey, or with a palette, or (H, W, 3) RGB."""
+    """Save an image of these values: (H, W) grey or with a palette, or (H, W, 3) RGB."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = PIL.Image.fromarray(np.array(values, dtype))
     if palette is not None:
@@ -31,7 +31,7 @@ def save(
 def pair(
     root: Path, *labels: object, photos: str = "images", masks: str = "masks", **given: object
 ) -> Path:
-    """Pictures 0.png, 1.png, ... with these label pictures."""
+    """Save images 0.png, 1.png, ... with these label images."""
     for number, values in enumerate(labels):
         save(root / photos / f"{number}.png", np.zeros((2, 3)))
         save(root / masks / f"{number}.png", values, **given)

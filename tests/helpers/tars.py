@@ -1,4 +1,4 @@
-"""Shards that tests share: made by the standard library, as people make them."""
+"""Shards that tests share, made by the standard library."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def png(shade: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-PICTURE = png()
-TWO: Files = {"a.png": PICTURE, "a.cls": "0", "b.png": png(9), "b.cls": "1"}
+IMAGE = png()
+TWO: Files = {"a.png": IMAGE, "a.cls": "0", "b.png": png(9), "b.cls": "1"}
 LONG = "ordner/" * 30 + "ü" * 120
 
 
 def tar(path: Path, files: Files, format: int = tarfile.PAX_FORMAT) -> Path:
-    """An archive of these files, made by the standard library."""
+    """Write an archive of these files with the standard library."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w", format=format) as archive:
         for name, content in files.items():

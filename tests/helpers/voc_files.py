@@ -1,4 +1,4 @@
-"""Sets in the manner of Pascal VOC that tests share, written by hand."""
+"""Pascal VOC datasets that tests share, written by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def png() -> bytes:
     return buffer.getvalue()
 
 
-PICTURE = png()
+IMAGE = png()
 
 
 def make_object(name: str = "cat", box: tuple[object, ...] = (1, 1, 10, 20), more: str = "") -> str:
@@ -41,9 +41,9 @@ def lay(root: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def usual(root: Path, **pages: str) -> Path:
-    """A set with these XML files and a picture for each."""
+    """Write a dataset of these XML files with an image for each."""
     for stem, page in pages.items():
-        lay(root, {f"Annotations/{stem}.xml": page, f"JPEGImages/{stem}.png": PICTURE})
+        lay(root, {f"Annotations/{stem}.xml": page, f"JPEGImages/{stem}.png": IMAGE})
     return root
 
 

@@ -1,4 +1,4 @@
-"""Sets in YOLO's manner that tests share, written by hand."""
+"""YOLO datasets that tests share, written by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_image(ending: str = "png", orientation: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-PICTURE = make_image()
+IMAGE = make_image()
 NAMES = "names: [cat, dog]\n"
 LINE = "1 0.5 0.5 0.25 0.5\n"
 LINE_BOX = (15.0, 5.0, 25.0, 15.0)
@@ -32,8 +32,8 @@ def lay(root: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def usual(root: Path, text: str | bytes = LINE, description: str | bytes = NAMES) -> Path:
-    """One picture with this text file, described so."""
-    return lay(root, {"images/a.png": PICTURE, "labels/a.txt": text, "data.yaml": description})
+    """Write one image with this text file and description."""
+    return lay(root, {"images/a.png": IMAGE, "labels/a.txt": text, "data.yaml": description})
 
 
 refused = refusing("yolo")

@@ -1,7 +1,7 @@
-"""The formats of labelled pictures, found by a scan of this folder: a new format is one new file here.
+"""Dataset formats: readers and writers of annotated images.
 
-A format is a module with NAME, SUMMARY (in one line, how such data lies on disk), TASKS, `sniff`, `read`, `write`.
-Files whose names begin with an underscore are no formats; they hold what several formats share.
+Every module and subpackage here is a format and is found by a scan of this folder, so a new format
+is one new file. Names that begin with an underscore are not formats; they hold shared code.
 """
 
 from __future__ import annotations
@@ -22,33 +22,47 @@ from foveate.formats._shared.layout import NOT_UTF8, is_utf8, printable, visible
 
 
 class Format(Protocol):
-    """What each module of this folder offers."""
+    """The interface of a format module.
+
+    Attributes:
+        NAME: The name of the format.
+        SUMMARY: How such a dataset is laid out on disk, in one line.
+        TASKS: The tasks whose annotations the format can store.
+    """
 
     NAME: str
     SUMMARY: str
     TASKS: tuple[str, ...]
-    """The tasks whose annotations it can hold, see `annotations.KINDS`."""
 
     def sniff(self, path: Path) -> bool:
-        """Whether the data at this path looks like this format. Cheap; False where nothing can be seen."""
+        """Return whether the data at a path looks like this format.
+
+        It is cheap and never raises; it returns False if nothing can be read.
+        """
         ...
 
     def read(self, path: Path) -> Dataset[Any]:
-        """The data, nothing decoded yet. Raises DataError with the file, and the line where there is one."""
+        """Read a dataset without decoding its images.
+
+        Raises:
+            DataError: If the data cannot be understood; the error names the file and, where there
+                is one, the line.
+        """
         ...
 
     def write(self, dataset: Dataset[Any], path: Path) -> None:
-        """A copy of the data in a new folder, whole or not at all.
+        """Write a dataset into a new folder, whole or not at all.
 
-        Raises DataError where something stands at the path already, and where the format cannot hold the
-        data, naming all that it cannot hold.
+        Raises:
+            DataError: If something exists at the path, or if the format cannot store the dataset;
+                the error lists everything that it cannot store.
         """
         ...
 
 
 @cache
 def all() -> dict[str, Format]:
-    """Every format by its name."""
+    """Return every format by its name."""
     modules = (
         importlib.import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)
@@ -58,10 +72,14 @@ def all() -> dict[str, Format]:
 
 
 def find(name: str) -> Format:
-    """The format of that name. Raises SettingError with what there is."""
+    """Return the format of a name.
+
+    Raises:
+        SettingError: If there is none; the error lists the formats.
+    """
     if name not in all():
         raise SettingError(
-            f"no format is called {name!r}{_near(name, all())}",
+            f"no format is called {name!r}{_suggestion(name, all())}",
             where="format",
             remedy=f"Formats: {', '.join(all())}.",
         )
@@ -69,19 +87,29 @@ def find(name: str) -> Format:
 
 
 def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
-    """The data at a path, in the format that is named or, with None, that it looks like.
+    """Read the dataset at a path.
 
-    Raises DataError if there is nothing at the path, if no format fits or several do, and for whatever
-    keeps the data from being read.
+    Args:
+        path: A folder or a file.
+        format: The name of the format, or None to recognise it.
+
+    Raises:
+        DataError: If nothing exists at the path, if no format or several formats fit, or if the
+            data cannot be read.
     """
-    path = expanded(path)
+    path = expand_user(path)
     if not is_utf8(str(path)):
-        raise DataError(NOT_UTF8, where=repr(str(path)), remedy="Rename it.")
+        raise DataError(
+            f"a path in UTF-8 is expected, but {NOT_UTF8}",
+            where=repr(str(path)),
+            remedy="Rename it.",
+        )
     try:
         if not path.exists():
-            raise missing(path)
-        chosen = find(format) if format is not None else _sniffed(path)
-        # Links are kept, since a set is known by the name of its folder; `..` is not, since it is no name.
+            raise no_such_path(path)
+        chosen = find(format) if format is not None else _sniff(path)
+        # Links stay, since a dataset is named after its folder; `..` is resolved, since it is not a
+        # name.
         return replace(
             chosen.read(path.resolve() if ".." in path.parts else path.absolute()),
             format=chosen.NAME,
@@ -92,31 +120,36 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
         ) from None
 
 
-def expanded(path: Path | str) -> Path:
-    """The path with ~ and ~user replaced by their folders, where there are such."""
+def expand_user(path: Path | str) -> Path:
+    """Return the path with ~ and ~user expanded, where there is such a user."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # nobody is called so
+    except RuntimeError:  # there is no such user
         return Path(path)
 
 
-def missing(path: Path, names: Iterable[str] = ()) -> DataError:
-    """The error for a path where nothing is. names: what was perhaps meant, besides the path's neighbours."""
+def no_such_path(path: Path, names: Iterable[str] = ()) -> DataError:
+    """Return the error for a path where nothing exists.
+
+    Args:
+        path: The path.
+        names: What may have been meant, besides the neighbours of the path.
+    """
     try:
-        beside = [entry.name for entry in path.absolute().parent.iterdir()]
+        neighbours = [entry.name for entry in path.absolute().parent.iterdir()]
     except OSError:
-        beside = []
+        neighbours = []
     known = ", ".join(names)
-    what = "a link that leads nowhere" if path.is_symlink() else "no such path"
-    or_known = f", or one of the sets known by name: {known}" if known else ""
+    problem = "a link that leads nowhere" if path.is_symlink() else "no such path"
+    or_known = f", or the name of a dataset: {known}" if known else ""
     return DataError(
-        what + _near(path.name, [*beside, *names]),
+        problem + _suggestion(path.name, [*neighbours, *names]),
         where=path,
         remedy=f"Give a folder or file that exists{or_known}.",
     )
 
 
-def _sniffed(path: Path) -> Format:
+def _sniff(path: Path) -> Format:
     fits = [format for format in all().values() if format.sniff(path)]
     if len(fits) == 1:
         return fits[0]
@@ -124,20 +157,20 @@ def _sniffed(path: Path) -> Format:
         raise DataError(
             f"the data looks like several formats: {' and '.join(format.NAME for format in fits)}",
             where=path,
-            remedy="Say which one with --format.",
+            remedy="Choose one with --format.",
         )
     known = "".join(f"\n    {format.NAME}: {format.SUMMARY}" for format in all().values())
     raise DataError(
-        f"no known format fits; found {_found(path)}",
+        f"no known format fits; found {_describe(path)}",
         where=path,
         remedy=f"Lay the data out in one of these ways:{known}",
     )
 
 
-def _found(path: Path) -> str:
-    """What lies at a path, in words."""
+def _describe(path: Path) -> str:
+    """Describe what is at a path."""
     if not path.is_dir():
-        packed = path.suffix.lower() in (
+        is_archive = path.suffix.lower() in (
             ".zip",
             ".gz",
             ".tgz",
@@ -149,20 +182,19 @@ def _found(path: Path) -> str:
             ".rar",
         )
         return f"a single file ({path.name})" + (
-            ", packed: unpack it and give the folder" if packed else ""
+            "; unpack the archive and give its folder" if is_archive else ""
         )
     folders, files = visible(path)
     if not folders and not files:
         return "an empty folder"
-    endings = Counter(Path(file.name).suffix.lower() or "no ending" for file in files)
-    kinds = (
-        ", ".join(f"{count:,} of {ending}" for ending, count in endings.most_common(3)) or "none"
-    )
+    suffixes = Counter(Path(file.name).suffix.lower() or "without a suffix" for file in files)
+    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)) or "none"
     names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
-    return printable(f"files: {kinds}; folders: {names}{', ...' if len(folders) > 5 else ''}")
+    return printable(f"files: {counts}; folders: {names}{', ...' if len(folders) > 5 else ''}")
 
 
-def _near(name: str, names: Iterable[str]) -> str:
-    spelled = {one.casefold(): one for one in sorted(names)}
-    near = [spelled[one] for one in difflib.get_close_matches(name.casefold(), spelled, n=3)]
-    return f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    by_folded = {known.casefold(): known for known in sorted(names)}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
+    near = [by_folded[match] for match in matches]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

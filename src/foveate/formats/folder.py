@@ -1,4 +1,4 @@
-"""A folder per class, with or without train, valid and test above it: cat/1.jpg or train/cat/1.jpg."""
+"""One folder per class, with or without split folders above: cat/1.jpg or train/cat/1.jpg."""
 
 from __future__ import annotations
 
@@ -12,39 +12,37 @@ from foveate.formats import labelme
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
-    PART_WORDS,
-    Row,
+    SPLIT_WORDS,
+    LabelRow,
+    has_image_suffix,
     is_hidden,
-    is_named_picture,
     is_utf8,
-    labelled,
-    part_of,
+    labelled_dataset,
     printable,
+    split_of,
     visible,
 )
-from foveate.formats._shared.walk import holds_picture, make_images
+from foveate.formats._shared.walk import contains_image, walk_images
 from foveate.formats._shared.writing import (
-    listed,
     needs_classes,
     new_folder,
-    part_for_some,
+    partial_splits,
     refuse,
     safe_names,
-    told_besides,
-    unlabelled,
-    unpaintable,
+    unlistable_names,
+    unsavable_images,
+    unsupported_fields,
+    unsupported_task,
     write_classes,
-    write_picture,
+    write_image,
 )
 
 NAME = "folder"
-SUMMARY = (
-    "a folder per class (cat/1.jpg, dog/2.jpg), with or without train/, valid/ and test/ above them"
-)
+SUMMARY = "one folder per class (cat/1.jpg, dog/2.jpg), optionally below train/, valid/ and test/"
 TASKS = ("classification",)
 
-# Such names say what a folder holds, not which class; formats with other answers than a class have them.
-_ANSWERS = frozenset(
+# Other formats keep their annotations in folders with these names.
+_ANNOTATION_FOLDERS = frozenset(
     {
         "annotation",
         "annotations",
@@ -56,7 +54,7 @@ _ANSWERS = frozenset(
         "segmentationobject",
     }
 )
-_NO_CLASSES = _ANSWERS | {
+_NOT_CLASSES = _ANNOTATION_FOLDERS | {
     "data",
     "image",
     "images",
@@ -66,27 +64,27 @@ _NO_CLASSES = _ANSWERS | {
     "photos",
     "pictures",
 }
-_LOOKED_AT = 100  # folders in search of one that is none of a class
+_MAX_SNIFFED_FOLDERS = 100  # keeps sniffing cheap
 
 
 def sniff(path: Path) -> bool:
-    """Whether there is a folder that holds pictures and could be a class."""
+    """Return whether there is a folder with images that could be a class."""
     try:
-        # "train2017" is a part of COCO's, and nobody's class.
+        # "train2017" is a split folder of COCO, not a class.
         folders = [
             inside
             for split, inside in _class_folders(path)
-            if split or not part_of(inside.name.rstrip("-_0123456789"))
+            if split or not split_of(inside.name.rstrip("-_0123456789"))
         ]
-        # Of pictures with masks of their own one may lack them, and would look like a class.
+        # This is the format instance-masks; a folder without its masks would look like a class.
         if any(
             (inside / "images").is_dir() and (inside / "masks").is_dir()
-            for inside in folders[:_LOOKED_AT]
+            for inside in folders[:_MAX_SNIFFED_FOLDERS]
         ):
             return False
-        # Outlines beside the pictures say more of them than their folder's name.
+        # LabelMe files beside the images are the annotations then, not the folder names.
         return any(
-            _could_be_class(inside) and holds_picture(inside) and not labelme.sniff(inside)
+            _could_be_class(inside) and contains_image(inside) and not labelme.sniff(inside)
             for inside in folders
         )
     except OSError:
@@ -94,68 +92,79 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset[Label]:
-    """The pictures below each class folder, at any depth. Classes are sorted by name, or as in classes.txt.
+    """Read the images below each class folder, at any depth.
 
-    Sample ids are the files' paths from here. Only names are read: what is not a picture although it is
-    called one comes to light when it is decoded. Raises DataError if there are no class folders, no
-    pictures, or only one class.
+    Sample ids are paths relative to `path`. Classes are sorted by name, or as in classes.txt. Only
+    file names are read: a damaged image comes to light when it is decoded.
+
+    Raises:
+        DataError: If there are no class folders, no images, or only one class.
     """
     if not path.is_dir():
-        raise DataError("a folder with a folder per class is expected, this is a file", where=path)
+        raise DataError(
+            "a folder with one folder per class is expected, this is a file", where=path
+        )
     folders = _class_folders(path)
     if not folders:
         raise DataError(
-            "class folders are expected, found none", where=path, remedy=f"Lay it out as {SUMMARY}."
+            "class folders are expected, found none",
+            where=path,
+            remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     _refuse_mixture(path, [folder.name for split, folder in folders if split is None])
     skipped = _outside(path, [folder for _, folder in folders])
-    rows: list[Row] = []
+    rows: list[LabelRow] = []
     for split, folder in folders:
         inside = folder.relative_to(path).as_posix()
         if not is_utf8(inside):
             skipped.append(Skipped(printable(inside) + "/", NOT_UTF8))
             continue
         before = len(rows)
-        for id, file in make_images(path, folder, skipped):
-            rows.append(Row(id, FileSource(Path(file)), folder.name, None, split))
+        for id, file in walk_images(path, folder, skipped):
+            rows.append(LabelRow(id, FileSource(Path(file)), folder.name, None, split))
         if len(rows) == before:
-            skipped.append(Skipped(inside + "/", "a class folder without pictures"))
-    return labelled(rows, skipped, name=path.name, origin=path, beside=path)
+            skipped.append(Skipped(inside + "/", "the class folder has no images"))
+    return labelled_dataset(rows, skipped, name=path.name, origin=path, beside=path)
 
 
 def write(dataset: Dataset[Label], path: Path) -> None:
-    """The pictures in a folder per class, below a folder per part if parts are given.
+    """Write the images into one folder per class, below one folder per split if there are splits.
 
-    Files are copied as they are, pictures in memory become PNG. Cannot hold groups, nor parts for some
-    samples only, nor class names that no folder can have.
+    Image files are copied, images in memory become PNG.
+
+    Raises:
+        DataError: If there are groups or times, if only some samples have a split, or if a class
+            name cannot be a folder.
     """
     samples = list(dataset)
-    with_part = [sample for sample in samples if sample.split is not None]
-    refuse(path, NAME, unlabelled(dataset, TASKS))
+    with_split = [sample for sample in samples if sample.split is not None]
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
     used = {dataset.classes[sample.target.index] for sample in samples if sample.target is not None}
-    problems = told_besides(dataset, "group", "time")
-    problems += part_for_some(dataset)
+    problems = unsupported_fields(dataset, "group", "time")
+    problems += partial_splits(dataset)
     problems += [f"the class name {name!r}" for name in sorted(used) if not _can_be_folder(name)]
-    if not with_part and len(words := sorted(name for name in used if part_of(name))) > 1:
-        problems.append(f"classes named like parts ({', '.join(words)})")
-    problems += listed(dataset.classes) if needs_classes(dataset) else []
-    refuse(path, NAME, problems + unpaintable(dataset))
+    if not with_split and len(words := sorted(name for name in used if split_of(name))) > 1:
+        problems.append(f"classes that are named like splits ({', '.join(words)})")
+    problems += unlistable_names(dataset.classes) if needs_classes(dataset) else []
+    refuse(path, NAME, problems + unsavable_images(dataset))
     with new_folder(dataset, path) as folder:
-        places: list[tuple[str, ...]] = []
+        prefixes: list[tuple[str, ...]] = []
         for sample in samples:
             assert sample.target is not None
-            name = dataset.classes[sample.target.index]
-            places.append((sample.split, name) if sample.split else (name,))
-        for sample, place, file in zip(samples, places, safe_names(dataset, places), strict=True):
-            write_picture(sample, folder.joinpath(*place, file))
+            label = dataset.classes[sample.target.index]
+            prefixes.append((sample.split, label) if sample.split else (label,))
+        for sample, prefix, name in zip(
+            samples, prefixes, safe_names(dataset, prefixes), strict=True
+        ):
+            write_image(sample, folder.joinpath(*prefix, name))
         if needs_classes(dataset):
             write_classes(dataset, folder)
 
 
 def _class_folders(root: Path) -> list[tuple[SplitName | None, Path]]:
-    """The folders that stand for classes, each with the part that it lies in. Raises OSError."""
+    """Return the class folders, each with the split that it lies in."""
     folders = [Path(folder.path) for folder in visible(root)[0]]
-    splits = {folder: part_of(folder.name) for folder in folders}
+    splits = {folder: split_of(folder.name) for folder in folders}
     if folders and all(splits.values()):
         return [
             (splits[folder], Path(inside.path))
@@ -166,37 +175,41 @@ def _class_folders(root: Path) -> list[tuple[SplitName | None, Path]]:
 
 
 def _refuse_mixture(root: Path, classes: list[str]) -> None:
-    """Raises DataError where classes are named like parts. One alone may be a class: the train on rails."""
-    splits = [name for name in classes if part_of(name)]
-    if len({part_of(name) for name in splits}) > 1:
-        others = [name for name in classes if not part_of(name)][:5]
+    """Raise DataError if several class folders are named like splits; one may be a real class."""
+    splits = [name for name in classes if split_of(name)]
+    if len({split_of(name) for name in splits}) > 1:
+        others = [name for name in classes if not split_of(name)][:5]
         raise DataError(
             printable(
-                f"parts or classes are expected, found both ({', '.join(splits)}; {', '.join(others)})"
+                "either split folders or class folders are expected, found both "
+                f"({', '.join(splits)}; {', '.join(others)})"
             ),
             where=root,
-            remedy=f"Move all class folders into the parts; words for these are {', '.join(PART_WORDS)}.",
+            remedy="Move all class folders into split folders, which may be called "
+            f"{', '.join(SPLIT_WORDS)}.",
         )
 
 
 def _outside(root: Path, class_folders: list[Path]) -> list[Skipped]:
-    """Pictures that lie beside the class folders, and so have no class."""
-    places = {root, *(folder.parent for folder in class_folders)}
-    places.update(Path(folder.path) for folder in visible(root)[0] if part_of(folder.name))
+    """List the images that lie beside the class folders, and so have no class."""
+    folders = {root, *(folder.parent for folder in class_folders)}
+    folders.update(Path(folder.path) for folder in visible(root)[0] if split_of(folder.name))
     stray = []
-    for place in sorted(places.difference(class_folders)):
-        for entry in visible(place)[1]:
-            if is_named_picture(entry.name):
+    for folder in sorted(folders.difference(class_folders)):
+        for entry in visible(folder)[1]:
+            if has_image_suffix(entry.name):
                 id = Path(entry.path).relative_to(root).as_posix()
-                stray.append(Skipped(printable(id), "lies in no class folder"))
+                stray.append(Skipped(printable(id), "it lies in no class folder"))
     return stray
 
 
 def _could_be_class(folder: Path) -> bool:
     inside = {below.name.casefold() for below in visible(folder)[0]}
-    return folder.name.casefold() not in _NO_CLASSES and not inside & _ANSWERS
+    return folder.name.casefold() not in _NOT_CLASSES and not inside & _ANNOTATION_FOLDERS
 
 
 def _can_be_folder(name: str) -> bool:
-    fits = 0 < len(name.encode(errors="replace")) < 256 and "/" not in name and "\0" not in name
-    return fits and is_utf8(name) and not is_hidden(name) and name != CLASSES_FILE
+    is_file_name = (
+        0 < len(name.encode(errors="replace")) < 256 and "/" not in name and "\0" not in name
+    )
+    return is_file_name and is_utf8(name) and not is_hidden(name) and name != CLASSES_FILE

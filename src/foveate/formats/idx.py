@@ -1,9 +1,9 @@
-"""IDX files as MNIST is published: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., also gzipped.
+"""IDX files as MNIST is published: train-images-idx3-ubyte, train-labels-idx1-ubyte, also gzipped.
 
-Y. LeCun, C. Cortes, C. Burges: The MNIST database of handwritten digits. An IDX file is two zero bytes, the
-kind of its values (8: unsigned byte), the number of its dimensions, each dimension as a big-endian 32-bit
-number, and the values, the last dimension running fastest. Pictures in colour have a fourth dimension, as
-idx4: (N, H, W, 3).
+Y. LeCun, C. Cortes, C. Burges: The MNIST database of handwritten digits. An IDX file consists of
+two zero bytes, the type of its values (8: unsigned byte), the number of its dimensions, each
+dimension as a big-endian 32-bit number, and the values with the last dimension running fastest.
+Images in colour have a fourth dimension, as idx4: (N, H, W, 3).
 """
 
 from __future__ import annotations
@@ -22,30 +22,29 @@ from numpy.typing import NDArray
 from foveate.annotations import Label
 from foveate.data.dataset import SPLITS, ArraySource, Dataset, Sample, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.layout import CLASSES_FILE, read_classes, refuse_single, visible
+from foveate.formats._shared.layout import CLASSES_FILE, read_classes, require_two_classes, visible
+from foveate.formats._shared.wording import count_noun
 from foveate.formats._shared.writing import (
-    count,
-    listed,
+    count_problem,
     new_folder,
     refuse,
-    told_besides,
-    unlabelled,
+    unlistable_names,
+    unsupported_fields,
+    unsupported_task,
     write_classes,
 )
 
 NAME = "idx"
-SUMMARY = "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and so on, as MNIST is published"
+SUMMARY = "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and so on, as in MNIST"
 TASKS = ("classification",)
 
 _FILE = re.compile(r"(train|valid|t10k|test)-(images|labels)[.-]idx([134])-ubyte(\.gz)?")
 _NAMES: dict[SplitName, str] = {"train": "train", "valid": "valid", "test": "t10k"}
-_BEST_DEFLATE = (
-    1040  # bytes that one byte can unpack to: 1032 (zlib's documentation) and some for headers
-)
+_MAX_GZIP_RATIO = 1040  # zlib documents 1032; the rest is for headers
 
 
 def sniff(path: Path) -> bool:
-    """Whether the folder holds a file named like one of MNIST's."""
+    """Return whether the folder holds a file named like one of MNIST."""
     try:
         return any(_FILE.fullmatch(entry.name) for entry in visible(path)[1])
     except OSError:
@@ -53,9 +52,12 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset[Label]:
-    """The pictures, one array a part, with ids like "train/00042". Classes are numbers, or as in classes.txt.
+    """Read the images as one array per split, with ids like "train/00042".
 
-    Raises DataError, naming the file, if one is cut short, too long, of another kind, or without its partner.
+    Classes are numbers, or as in classes.txt.
+
+    Raises:
+        DataError: If a file is cut short, too long, of another type, or without its partner.
     """
     if not path.is_dir():
         raise DataError(
@@ -70,21 +72,26 @@ def read(path: Path) -> Dataset[Label]:
             splits[split] = _pair(path, split, files)
     if not splits:
         raise DataError(
-            "IDX files are expected, found none", where=path, remedy=f"Lay it out as {SUMMARY}."
+            "IDX files are expected, found none",
+            where=path,
+            remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     present = {int(value) for _, labels in splits.values() for value in np.unique(labels)}
     if not present:
-        raise DataError("pictures are expected, the files hold none", where=path)
+        raise DataError("images are expected, the files hold none", where=path)
     classes = read_classes(path) or tuple(str(value) for value in range(max(present) + 1))
     if max(present) >= len(classes):
         raise DataError(
-            f"a name for each class is expected, got {len(classes)} and the label {max(present)}",
+            f"a name for each class is expected, got {count_noun(len(classes), 'name')} "
+            f"and the label {max(present)}",
             where=path / CLASSES_FILE,
         )
-    refuse_single({classes[value] for value in present}, path)
-    known = [Label(index) for index in range(len(classes))]
+    require_two_classes({classes[value] for value in present}, path)
+    labels_by_index = [Label(index) for index in range(len(classes))]
     samples = [
-        Sample(f"{split}/{index:05d}", ArraySource(images, index), known[label], None, split)
+        Sample(
+            f"{split}/{index:05d}", ArraySource(images, index), labels_by_index[label], None, split
+        )
         for split, (images, labels) in splits.items()
         for index, label in enumerate(labels.tolist())
     ]
@@ -92,23 +99,30 @@ def read(path: Path) -> Dataset[Label]:
 
 
 def write(dataset: Dataset[Label], path: Path) -> None:
-    """The parts as IDX files, not gzipped, and the class names in classes.txt.
+    """Write the splits as IDX files, not gzipped, and the class names as classes.txt.
 
-    Cannot hold groups, samples without a part, more than 256 classes, nor pictures of unequal shapes. The
-    samples' ids become their numbers.
+    The ids of the samples become numbers.
+
+    Raises:
+        DataError: If there are groups or times, samples without a split, more than 256 classes, or
+            images of several shapes.
     """
-    refuse(path, NAME, unlabelled(dataset, TASKS))
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
     samples = list(dataset)
-    problems = told_besides(dataset, "group", "time")
-    problems += count("without a part", [sample for sample in samples if sample.split is None])
+    problems = unsupported_fields(dataset, "group", "time")
+    problems += count_problem(
+        "without a split", [sample for sample in samples if sample.split is None]
+    )
     problems += (
-        [f"{len(dataset.classes)} classes (256 at most)"] if len(dataset.classes) > 256 else []
+        [f"{len(dataset.classes)} classes (it stores up to 256)"]
+        if len(dataset.classes) > 256
+        else []
     )
     shapes = {sample.source.read().shape for sample in samples}
     if len(shapes) > 1:
         few = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:5])
-        problems.append(f"pictures of {len(shapes)} shapes ({few}), one is expected")
-    refuse(path, NAME, problems + listed(dataset.classes))
+        problems.append(f"images of {len(shapes)} shapes ({few}; it stores one)")
+    refuse(path, NAME, problems + unlistable_names(dataset.classes))
     with new_folder(dataset, path) as folder:
         for split in SPLITS:
             inside = [sample for sample in samples if sample.split == split]
@@ -124,7 +138,7 @@ def write(dataset: Dataset[Label], path: Path) -> None:
 
 
 def _files(folder: Path) -> dict[tuple[SplitName, str], Path]:
-    """The files by part and kind. Raises DataError if there are two for one."""
+    """Return the files by split and content; raise DataError if there are two of one."""
     files: dict[tuple[SplitName, str], Path] = {}
     words: dict[str, SplitName] = {
         "train": "train",
@@ -135,7 +149,7 @@ def _files(folder: Path) -> dict[tuple[SplitName, str], Path]:
     for entry in visible(folder)[1]:
         if match := _FILE.fullmatch(entry.name):
             first = files.setdefault((words[match[1]], match[2]), Path(entry.path))
-            # torchvision leaves the packed file beside the unpacked one, which sorts before it.
+            # torchvision leaves the gzipped file beside the unpacked one, which sorts first.
             if entry.name not in (first.name, f"{first.name}.gz"):
                 raise DataError(
                     f"one file is expected, found {first.name} and {entry.name}", where=folder
@@ -146,23 +160,27 @@ def _files(folder: Path) -> dict[tuple[SplitName, str], Path]:
 def _pair(
     folder: Path, split: SplitName, files: dict[tuple[SplitName, str], Path]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(N, H, W, C) pictures and their (N,) labels."""
-    for kind, other in (("images", "labels"), ("labels", "images")):
-        if (split, kind) not in files:
-            absent = f"{_NAMES[split]}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
-            raise DataError(f"{absent} is expected beside {files[split, other].name}", where=folder)
+    """Return (N, H, W, C) images and their (N,) labels."""
+    for content, other in (("images", "labels"), ("labels", "images")):
+        if (split, content) not in files:
+            missing = f"{_NAMES[split]}-{content}-idx{3 if content == 'images' else 1}-ubyte"
+            raise DataError(
+                f"{missing} is expected beside {files[split, other].name}", where=folder
+            )
     images, labels = (
         _read_file(files[split, "images"], (3, 4)),
         _read_file(files[split, "labels"], (1,)),
     )
     if len(images) != len(labels):
         raise DataError(
-            f"a label for each picture is expected, got {len(labels):,} labels and {len(images):,} pictures",
+            f"one label per image is expected, got {count_noun(len(labels), 'label')} "
+            f"and {count_noun(len(images), 'image')}",
             where=files[split, "labels"],
         )
     if 0 in images.shape[1:]:
         raise DataError(
-            f"pictures with an area are expected, got {images.shape}", where=files[split, "images"]
+            f"images with pixels are expected, got the shape {images.shape}",
+            where=files[split, "images"],
         )
     return (images[..., None] if images.ndim == 3 else images), labels
 
@@ -178,7 +196,7 @@ def _read_file(path: Path, dimensions: tuple[int, ...]) -> NDArray[np.uint8]:
             "a whole gzip file is expected, this one is cut short", where=path
         ) from None
     except MemoryError:
-        raise DataError("the file announces more than fits into memory", where=path) from None
+        raise DataError("the file does not fit into memory", where=path) from None
 
 
 def _parse(file: BufferedIOBase, path: Path, dimensions: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -186,8 +204,8 @@ def _parse(file: BufferedIOBase, path: Path, dimensions: tuple[int, ...]) -> NDA
     allowed = [bytes((0, 0, 8, count)) for count in dimensions]
     if magic not in allowed:
         raise DataError(
-            f"an IDX file of bytes is expected, beginning with {' or '.join(one.hex() for one in allowed)}, "
-            f"got {magic.hex() or 'nothing'}",
+            "an IDX file of bytes is expected, beginning with "
+            f"{' or '.join(value.hex() for value in allowed)}, got {magic.hex() or 'nothing'}",
             where=path,
         )
     header = file.read(4 * magic[3])
@@ -195,10 +213,10 @@ def _parse(file: BufferedIOBase, path: Path, dimensions: tuple[int, ...]) -> NDA
         raise DataError("a whole file is expected, this one ends within its header", where=path)
     shape: tuple[int, ...] = struct.unpack(f">{magic[3]}I", header)
     expected = math.prod(shape)
-    # Before any memory is set aside: can the file hold what its header announces?
-    if expected > path.stat().st_size * (_BEST_DEFLATE if path.suffix == ".gz" else 1):
+    # Checked before memory is allocated, since a forged header may announce any size.
+    if expected > path.stat().st_size * (_MAX_GZIP_RATIO if path.suffix == ".gz" else 1):
         raise DataError(
-            f"{expected:,} values are expected as its header says, the file is too short for that",
+            f"{expected:,} values are expected from the header, the file is too short",
             where=path,
         )
     values = np.empty(expected, np.uint8)
@@ -206,7 +224,7 @@ def _parse(file: BufferedIOBase, path: Path, dimensions: tuple[int, ...]) -> NDA
     if got < expected or file.read(1):
         found = f"{got:,}" if got < expected else "more"
         raise DataError(
-            f"{expected:,} values are expected as its header says, got {found}", where=path
+            f"{expected:,} values are expected from the header, got {found}", where=path
         )
     return values.reshape(shape)
 

@@ -1,9 +1,10 @@
-"""Pictures and label pictures of the same names in two folders: images/1.jpg and masks/1.png, for each pixel its class.
+"""Images and label images with the same names: images/1.jpg and masks/1.png, a class per pixel.
 
-The folders are called image, images, img, imgs or JPEGImages, and label, labels, mask, masks or SegmentationClass, in
-whatever case. Parts may lie above them (train/images, train/masks) or below (images/train, masks/train). The label's
-name may end with _mask, _label, _gt, _seg or _L. classes.csv beside the folders names the classes; see `_classtable`.
-Without it the label pictures are looked through for the values they hold.
+The folders are called image, images, img, imgs or JPEGImages, and label, labels, mask, masks or
+SegmentationClass, in upper or lower case. Split folders may lie above them (train/images,
+train/masks) or below (images/train, masks/train). A label image may have the suffix _mask, _label,
+_gt, _seg or _L. classes.csv beside the folders names the classes, see `class_table`; without it the
+values that occur in the label images become classes.
 """
 
 from __future__ import annotations
@@ -20,41 +21,53 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.class_table import ClassPixels, read_table, unnameable, write_table
-from foveate.formats._shared.label_scan import look_through
-from foveate.formats._shared.layout import part_of, visible
+from foveate.formats._shared.class_table import (
+    ClassPixels,
+    read_class_table,
+    unwritable_names,
+    write_class_table,
+)
+from foveate.formats._shared.label_scan import scan_labels
+from foveate.formats._shared.layout import split_of, visible
 from foveate.formats._shared.stems import file_stems
-from foveate.formats._shared.walk import holds_picture, make_images
+from foveate.formats._shared.walk import contains_image, walk_images
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
-    count,
+    count_problem,
     new_folder,
-    part_for_some,
+    partial_splits,
     refuse,
-    told_besides,
-    unlabelled,
-    unpaintable,
-    write_picture,
+    unsavable_images,
+    unsupported_fields,
+    unsupported_task,
+    write_image,
 )
 
 NAME = "pairs"
-SUMMARY = "pictures and label pictures of the same names: images/1.jpg and masks/1.png, with or without classes.csv"
+SUMMARY = "images and label images with the same names: images/1.jpg, masks/1.png (and classes.csv)"
 TASKS = ("semantic",)
 
-_PICTURES = frozenset({"image", "images", "img", "imgs", "jpegimages"})
+_IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages"})
 _LABELS = frozenset({"label", "labels", "mask", "masks", "segmentationclass"})
 _SUFFIX = re.compile(r"[_-](masks?|labels?|gt|seg|l)$", re.IGNORECASE)
-_VOID, _WIDE_VOID = 255, 65535  # what pixels without a class become at 8 and 16 bits
+_VOID, _WIDE_VOID = 255, 65535  # mark pixels without a class at 8 and 16 bits
 
 Key = tuple[SplitName | None, str]
-"""What a picture and its label picture have in common: the part, and the name without ending."""
+"""What an image and its label image share: the split, and the name without suffix."""
 
 File = tuple[str, Path]
-"""The path from the data's folder, and the file."""
+"""The path relative to the dataset's folder, and the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Two folders that belong together, and the part that they lie in."""
+class _FolderPair:
+    """Two folders that belong together.
+
+    Attributes:
+        split: The split that they lie in, or None.
+        images: The folder of images.
+        labels: The folder of label images.
+    """
 
     split: SplitName | None
     images: Path
@@ -62,55 +75,59 @@ class _Place:
 
 
 def sniff(path: Path) -> bool:
-    """Whether there are two folders so named, both with pictures."""
+    """Return whether there are two folders with these names, both with images."""
     try:
-        return bool(_places(path))
-    except DataError:  # there are more than two, which reading says
+        return bool(_folder_pairs(path))
+    except DataError:  # there are more than two, and reading says so
         return True
     except OSError:
         return False
 
 
 def read(path: Path) -> Dataset[Mask]:
-    """One sample a pair, in the order of the pictures' names; its id is the picture's path from here.
+    """Read one sample per pair, in the order of the image names.
 
-    Pictures are not decoded. Label pictures are, once and one at a time, to tell which classes are in each; what
-    the class table does not name is read as K, one beyond the classes. Skipped and listed: a picture without a
-    label picture, a label picture without a picture, and where the label picture cannot be read. Raises DataError
-    if nothing is left, for a class table that cannot be understood, and for values that can't be classes.
+    Sample ids are paths relative to `path`. Images are not decoded; label images are, one at a
+    time, to find the classes in each. Values that are not in the class table are read as K, one
+    beyond the classes. Images without a label image, label images without an image and damaged
+    label images are skipped and listed.
+
+    Raises:
+        DataError: If nothing is left, if the class table cannot be understood, or if the values
+            cannot be classes.
     """
-    places = _places(path) if path.is_dir() else []
+    places = _folder_pairs(path) if path.is_dir() else []
     if not places:
         raise DataError(
-            "a folder with pictures and one with label pictures are expected, such as images/ and masks/",
+            "a folder of images and one of label images are expected, such as images/ and masks/",
             where=path,
         )
     skipped: list[Skipped] = []
-    photos, labels = (
+    images, labels = (
         _files(path, places, "images", skipped),
         _files(path, places, "labels", skipped),
     )
-    pairs = _paired(photos, labels, skipped)
+    pairs = _paired(images, labels, skipped)
     if not pairs:
         raise DataError(
-            "pairs of pictures and label pictures are expected, found none with the same name"
-            + "".join(f"; {one.id}: {one.reason}" for one in skipped[:1]),
+            "pairs of images and label images are expected, found none with the same name"
+            + first_reason(skipped),
             where=path,
-            remedy="Name both alike: images/1.jpg and masks/1.png.",
+            remedy="Give both the same name: images/1.jpg and masks/1.png.",
         )
-    looked = look_through([label for _, _, label in pairs], read_table(path), path)
+    scan = scan_labels([label for _, _, label in pairs], read_class_table(path), path)
     samples = []
-    for (split, (id, photo), label), present in zip(pairs, looked.present, strict=True):
+    for (split, (id, image), label), present in zip(pairs, scan.present, strict=True):
         if isinstance(present, BadImage):
             skipped.append(Skipped(id, f"{label.relative_to(path).as_posix()}: {present.message}"))
         else:
-            target = Mask(ClassPixels(label, looked.table), label, present)
-            samples.append(Sample(id, FileSource(photo), target, None, split))
+            target = Mask(ClassPixels(label, scan.table), label, present)
+            samples.append(Sample(id, FileSource(image), target, None, split))
     if not samples:
         raise DataError(
-            f"label pictures that can be read are expected; {skipped[-1].reason}", where=path
+            f"label images that can be read are expected; {skipped[-1].reason}", where=path
         )
-    table = looked.table
+    table = scan.table
     return Dataset(
         path.name,
         TASKS[0],
@@ -118,31 +135,35 @@ def read(path: Path) -> Dataset[Mask]:
         samples,
         tuple(skipped),
         path,
-        notes=looked.notes,
+        notes=scan.notes,
         colours=table.colours,
     )
 
 
 def write(dataset: Dataset[Mask], path: Path) -> None:
-    """images/ and masks/, below a folder per part if parts are given, and classes.csv.
+    """Write images/ and masks/, below one folder per split if there are splits, and classes.csv.
 
-    Label pictures are PNG: with the classes' colours as a palette or grey, of 8 bits, or of 16 bits grey for more
-    than 255 classes; the highest value stands for pixels without a class. Cannot hold groups and times, nor parts for some
-    samples only, nor pixels of no class.
+    Label images are PNG of 8 bits, in grey or with the class colours as a palette, or grey of 16
+    bits for more than 255 classes. The highest value marks pixels without a class.
+
+    Raises:
+        DataError: If there are groups or times, if only some samples have a split, or if pixels
+            have an unknown class.
     """
-    refuse(path, NAME, unlabelled(dataset, TASKS))
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
     samples = list(dataset)
-    problems = told_besides(dataset, "group", "time")
-    problems += part_for_some(dataset)
-    problems += count(
-        "with pixels of no class", [s for s in samples if not _fits(s, len(dataset.classes))]
+    problems = unsupported_fields(dataset, "group", "time")
+    problems += partial_splits(dataset)
+    problems += count_problem(
+        "with pixels of an unknown class",
+        [s for s in samples if not _fits(s, len(dataset.classes))],
     )
     problems += (
-        [f"{len(dataset.classes):,} classes (1 to 65,535)"]
+        [f"{len(dataset.classes):,} classes (it stores 1 to 65,535)"]
         if not 0 < len(dataset.classes) < 65536
         else []
     )
-    refuse(path, NAME, problems + unnameable(dataset.classes) + unpaintable(dataset))
+    refuse(path, NAME, problems + unwritable_names(dataset.classes) + unsavable_images(dataset))
     void = _VOID if len(dataset.classes) <= _VOID else _WIDE_VOID
     places: list[tuple[str, ...]] = [
         (sample.split, "images") if sample.split else ("images",) for sample in samples
@@ -152,85 +173,89 @@ def write(dataset: Dataset[Mask], path: Path) -> None:
             samples, places, file_stems(dataset, places), strict=True
         ):
             assert sample.target is not None
-            write_picture(sample, folder.joinpath(*place, stem + ending))
+            write_image(sample, folder.joinpath(*place, stem + ending))
             masks = folder.joinpath(*place[:-1], "masks")
             masks.mkdir(parents=True, exist_ok=True)
-            _painted(sample.target.pixels.read(), void, dataset.colours).save(
+            _label_image(sample.target.pixels.read(), void, dataset.colours).save(
                 masks / f"{stem}.png", "PNG"
             )
-        write_table(dataset, void, folder)
+        write_class_table(dataset, void, folder)
 
 
-def _places(root: Path) -> list[_Place]:
-    """Raises OSError, and DataError where it can't be told which folder is meant."""
+def _folder_pairs(root: Path) -> list[_FolderPair]:
+    """Return the pairs of folders; raise DataError if it is unclear which folder is meant."""
     inside = [(None, root)] + [
-        (split, Path(folder.path)) for folder in visible(root)[0] if (split := part_of(folder.name))
+        (split, Path(folder.path))
+        for folder in visible(root)[0]
+        if (split := split_of(folder.name))
     ]
-    return [_Place(split, *sides) for split, folder in inside if (sides := _sides(folder))]
+    return [_FolderPair(split, *sides) for split, folder in inside if (sides := _sides(folder))]
 
 
 def _sides(folder: Path) -> tuple[Path, Path] | None:
-    """The folder of pictures and that of label pictures."""
+    """Return the folder of images and that of label images, or None."""
     sides = []
-    for words in (_PICTURES, _LABELS):
+    for words in (_IMAGES, _LABELS):
         named = [Path(below.path) for below in visible(folder)[0] if below.name.casefold() in words]
-        found = [below for below in named if holds_picture(below)]
-        if len(found) > 1:
+        matches = [below for below in named if contains_image(below)]
+        if len(matches) > 1:
             raise DataError(
-                f"one folder is expected, found {' and '.join(one.name for one in found)}",
+                f"one folder is expected, found {' and '.join(one.name for one in matches)}",
                 where=folder,
             )
-        sides += found
+        sides += matches
     return (sides[0], sides[1]) if len(sides) == 2 else None
 
 
-def _files(root: Path, places: list[_Place], side: str, skipped: list[Skipped]) -> dict[Key, File]:
-    """The files of one side by what they share with the other."""
+def _files(
+    root: Path, places: list[_FolderPair], side: str, skipped: list[Skipped]
+) -> dict[Key, File]:
+    """Return the files of one side by what they share with the other."""
     files: dict[Key, File] = {}
     for place in places:
         folder: Path = getattr(place, side)
-        for id, file in make_images(root, folder, skipped):
+        for id, file in walk_images(root, folder, skipped):
             inside = PurePosixPath(Path(file).relative_to(folder))
-            split, parts = place.split, inside.parts
-            if split is None and len(parts) > 1 and (below := part_of(parts[0])):
-                split, parts = below, parts[1:]
-            key = (split, str(PurePosixPath(*parts).with_suffix("")))
+            split, names = place.split, inside.parts
+            if split is None and len(names) > 1 and (below := split_of(names[0])):
+                split, names = below, names[1:]
+            key = (split, str(PurePosixPath(*names).with_suffix("")))
             first, _ = files.setdefault(key, (id, Path(file)))
             if first != id:
-                skipped.append(Skipped(id, f"has the name of {first}"))
+                skipped.append(Skipped(id, f"it has the same name as {first}"))
     return files
 
 
 def _paired(
-    photos: dict[Key, File], labels: dict[Key, File], skipped: list[Skipped]
+    images: dict[Key, File], labels: dict[Key, File], skipped: list[Skipped]
 ) -> list[tuple[SplitName | None, File, Path]]:
-    """(part, picture, label picture) of each pair; what has no partner is added to `skipped`."""
-    partner = {key: labels.pop(key) for key in photos if key in labels}
+    """Return (split, image, label image) of each pair; the others are added to `skipped`."""
+    partner = {key: labels.pop(key) for key in images if key in labels}
     for (split, name), file in list(labels.items()):
         key = (split, _SUFFIX.sub("", name))
-        if key in photos and key not in partner:
+        if key in images and key not in partner:
             partner[key] = file
             del labels[(split, name)]
     skipped += [
-        Skipped(id, "no label picture has its name")
-        for key, (id, _) in photos.items()
+        Skipped(id, "no label image has the same name")
+        for key, (id, _) in images.items()
         if key not in partner
     ]
-    skipped += [Skipped(id, "no picture has its name") for id, _ in labels.values()]
-    return [(key[0], file, partner[key][1]) for key, file in photos.items() if key in partner]
+    skipped += [Skipped(id, "no image has the same name") for id, _ in labels.values()]
+    return [(key[0], file, partner[key][1]) for key, file in images.items() if key in partner]
 
 
 def _fits(sample: Sample[Mask], classes: int) -> bool:
-    """Whether every pixel has a class or is to be ignored."""
+    """Return whether every pixel has a class or is to be ignored."""
     assert sample.target is not None
     values = sample.target.pixels.read()
     return not values.size or bool(values.min() >= IGNORE and values.max() < classes)
 
 
-def _painted(
+def _label_image(
     classes: NDArray[np.int32], void: int, colours: tuple[tuple[int, int, int], ...] | None
 ) -> PIL.Image.Image:
-    """(H, W) classes as a label picture."""
+    """Return (H, W) classes as a label image."""
     values = np.where(classes == IGNORE, void, classes)
     image = PIL.Image.fromarray(values.astype(np.uint8 if void == _VOID else np.uint16))
     if colours and void == _VOID:
@@ -239,6 +264,6 @@ def _painted(
 
 
 def _palette(colours: tuple[tuple[int, int, int], ...]) -> list[int]:
-    """256 colours, since of fewer Pillow makes a file with fewer bits; the last as Pascal VOC has it."""
+    """Return 256 colours, the last as in Pascal VOC; Pillow would save fewer with fewer bits."""
     unused = [(0, 0, 0)] * (255 - len(colours))
     return [value for colour in (*colours, *unused, (224, 224, 192)) for value in colour]

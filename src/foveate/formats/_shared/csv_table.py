@@ -1,6 +1,7 @@
-"""Tables as text: CSV after RFC 4180, fields parted by commas, semicolons or tabs, UTF-8, the first line a header.
+"""Read tables as text: CSV as in RFC 4180, UTF-8, with a header in the first line.
 
-In a header capitals, spaces and underscores do not matter: "File_Name" is "filename".
+Fields are separated by commas, semicolons or tabs. Capitals, spaces and underscores in a header do
+not matter: "File_Name" is "filename".
 """
 
 from __future__ import annotations
@@ -12,20 +13,25 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.layout import PART_WORDS, part_of, unusable
+from foveate.formats._shared.layout import SPLIT_WORDS, split_of, unusable_reason
+from foveate.formats._shared.wording import count_noun
 
-_LONGEST_HEADER = 100_000  # characters; what has no line end by then is no table
+_MAX_HEADER = 100_000  # characters; a longer first line is not the header of a table
 
 PATH = ("path", "file", "filename", "image")
 GROUP = ("group", "patient", "subject")
-PART = ("split", "part", "set")
+SPLIT = ("split", "part", "set")
 TIME = ("time", "date", "datetime", "timestamp")
-"""What people call these columns."""
+"""The headings that these columns may have."""
 
 
-def text_of(path: Path) -> str:
-    """The text of a file. Raises DataError, with the line, for what is not UTF-8."""
-    if not path.is_file() and (reason := unusable(path)):
+def table_text(path: Path) -> str:
+    """Read the text of a table.
+
+    Raises:
+        DataError: If it is not a file in UTF-8; the error names the line.
+    """
+    if not path.is_file() and (reason := unusable_reason(path)):
         raise DataError(f"a table is expected, but {reason}", where=path)
     data = path.read_bytes()
     try:
@@ -37,22 +43,25 @@ def text_of(path: Path) -> str:
             line=data.count(b"\n", 0, error.start) + 1,
             remedy="Save the table as UTF-8.",
         ) from None
-    if (place := data.find(b"\0")) >= 0:
+    if (zero := data.find(b"\0")) >= 0:
         raise DataError(
-            "text in UTF-8 is expected, got a byte of value 0",
+            "text in UTF-8 is expected, got a zero byte",
             where=path,
-            line=data.count(b"\n", 0, place) + 1,
+            line=data.count(b"\n", 0, zero) + 1,
         )
     return text
 
 
 def rows_of(table: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of each row that is not empty, the header first: [] if there is none.
+    """Yield (line, fields) of each row that is not empty, the header first.
 
-    Raises DataError, with the line, for what is no table.
+    The header of an empty file is [].
+
+    Raises:
+        DataError: If the file is not a table; the error names the line.
     """
-    text = text_of(table)
-    delimiter = _delimiter(text[:_LONGEST_HEADER].split("\n", 1)[0])
+    text = table_text(table)
+    delimiter = _delimiter(text[:_MAX_HEADER].split("\n", 1)[0])
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
     )
@@ -71,12 +80,12 @@ def rows_of(table: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def has_columns(table: Path, words: Mapping[str, tuple[str, ...]], needed: tuple[str, ...]) -> bool:
-    """Whether the first line of a file names the columns that are needed. Only that line is read."""
-    if unusable(table):  # a pipe would be waited for
+    """Return whether the first line of a file names the required columns."""
+    if unusable_reason(table):  # opening a pipe would wait forever
         return False
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline(_LONGEST_HEADER)
+            header = file.readline(_MAX_HEADER)
         columns(next(csv.reader([header], delimiter=_delimiter(header)), []), words, needed, table)
     except (DataError, UnicodeDecodeError, csv.Error):
         return False
@@ -90,63 +99,83 @@ def columns(
     table: Path,
     line: int = 1,
 ) -> dict[str, int]:
-    """Where each column stands that we read. words: for each what it may be called.
+    """Find the columns of a table.
 
-    Raises DataError if one that is needed is not there, or if there are two for one.
+    Args:
+        header: The fields of the first line.
+        words: For each column the headings that it may have.
+        needed: The columns that must be there.
+        table: The table, for messages.
+        line: The line of the header, for messages.
+
+    Returns:
+        The index of each column that is there.
+
+    Raises:
+        DataError: If a required column is missing, or if two headings name the same column.
     """
     names = [plain(cell) for cell in header]
-    places: dict[str, int] = {}
-    for column, called in words.items():
-        found = [index for index, name in enumerate(names) if name in called]
-        if len(found) > 1:
+    indices: dict[str, int] = {}
+    for column, headings in words.items():
+        matches = [index for index, name in enumerate(names) if name in headings]
+        if len(matches) > 1:
             raise DataError(
-                f"one column is expected for the {column}, found {', '.join(header[i] for i in found)}",
+                f"one column is expected for the {column}, "
+                f"found {', '.join(header[i] for i in matches)}",
                 where=table,
                 line=line,
-                remedy="Rename the one that is not meant.",
+                remedy="Rename the one that is not meant to be read.",
             )
-        if found:
-            places[column] = found[0]
+        if matches:
+            indices[column] = matches[0]
         elif column in needed:
-            there = ", ".join(header)[:300] or "nothing"
+            headings_found = ", ".join(header)[:300] or "nothing"
             raise DataError(
-                f"a column for the {column} is expected, the header has {there}",
+                f"a column for the {column} is expected, the header has {headings_found}",
                 where=table,
                 line=line,
-                remedy=f"Name it one of {', '.join(called)} in the first line.",
+                remedy=f"Name it one of {', '.join(headings)} in the first line.",
             )
-    return places
+    return indices
 
 
 def cells(
-    fields: list[str], header: list[str], places: dict[str, int], table: Path, line: int
+    fields: list[str], header: list[str], indices: dict[str, int], table: Path, line: int
 ) -> dict[str, str]:
-    """A row's fields by column. Raises DataError if there are more or fewer than in the header."""
+    """Return the fields of a row by column.
+
+    Raises:
+        DataError: If the row has more or fewer fields than the header.
+    """
     if len(fields) != len(header):
         raise DataError(
-            f"{len(header)} fields are expected as in the header, got {len(fields)}",
+            f"{count_noun(len(header), 'field')} as in the header are expected, got {len(fields)}",
             where=table,
             line=line,
             remedy="Put quotation marks around a field that holds a comma.",
         )
-    return {column: fields[index] for column, index in places.items()}
+    return {column: fields[index] for column, index in indices.items()}
 
 
-def part_in(word: str, heading: str, table: Path, line: int) -> SplitName | None:
-    """The part that a field means; None if it is empty. Raises DataError for another word."""
+def split_in(word: str, heading: str, table: Path, line: int) -> SplitName | None:
+    """Return the split that a field names, None for an empty field.
+
+    Raises:
+        DataError: If it names no split.
+    """
     if not word.strip():
         return None
-    if split := part_of(word):
+    if split := split_of(word):
         return split
     raise DataError(
-        f"one of {', '.join(PART_WORDS)} is expected as the {heading}, got {word.strip()!r}",
+        f"one of {', '.join(SPLIT_WORDS)} is expected as the {heading}, got {word.strip()!r}",
         where=table,
         line=line,
     )
 
 
 def plain(heading: str) -> str:
-    """A heading without what does not matter in it."""
+    """Normalise a heading: no capitals, spaces and underscores."""
     return heading.strip().casefold().replace("_", "").replace(" ", "")
 
 

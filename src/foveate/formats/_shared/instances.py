@@ -1,4 +1,4 @@
-"""What writers of boxes and outlines share: the parts of a sample's truth, and what no file of theirs could hold."""
+"""Helpers for writers of boxes and instances: their columns, and what no such format can store."""
 
 from __future__ import annotations
 
@@ -6,58 +6,65 @@ from typing import Any
 
 import numpy as np
 
-from foveate.annotations import Instances, Polygon, Shape, boxes_of
+from foveate.annotations import Shape, boxes_of
 from foveate.data.dataset import Dataset, Sample
-from foveate.formats._shared.beside import LARGEST_NUMBER, size_of
 from foveate.formats._shared.layout import is_utf8
-from foveate.formats._shared.writing import count
+from foveate.formats._shared.sidecar import MAX_COORDINATE, image_size
+from foveate.formats._shared.writing import count_problem
 
 
 def shapes_of(target: Any) -> tuple[Shape | None, ...]:
-    """The shapes, one a box; None for each where the truth is boxes alone."""
-    return target.shapes if isinstance(target, Instances) else (None,) * len(boxes_of(target))
+    """Return the shape of each object, None where it has only a box."""
+    shapes: tuple[Shape | None, ...] = target.shapes
+    return shapes
 
 
-def picture_size(sample: Sample[Any]) -> tuple[int, int]:
-    """Height and width as the boxes know it, or else of the picture. Raises BadImage if it cannot be read."""
-    return boxes_of(sample.target).size or size_of(sample)
+def annotated_size(sample: Sample[Any]) -> tuple[int, int]:
+    """Return the height and width that the boxes record, or else the image's, in pixels.
+
+    Raises:
+        BadImage: If the image has to be read and cannot be.
+    """
+    return boxes_of(sample.target).size or image_size(sample)
 
 
-def told_of(sample: Sample[Any]) -> dict[str, str]:
-    """What JSON says of a sample beyond what its format knows: its group and its time, where it has them."""
-    told = {"group": sample.group, "time": sample.time}
-    return {key: value for key, value in told.items() if value is not None}
+def extra_fields(sample: Sample[Any]) -> dict[str, str]:
+    """Return the group and the time of a sample, where it has them, as keys of a JSON object."""
+    fields = {"group": sample.group, "time": sample.time}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
-def unwritable(dataset: Dataset[Any]) -> list[str]:
-    """What keeps boxes and outlines from being written as JSON and read again."""
+def box_problems(dataset: Dataset[Any]) -> list[str]:
+    """List what keeps boxes and instances from being written as text and read again."""
     samples = list(dataset)
     problems = ["the colours of the classes"] if dataset.colours else []
-    problems += [] if dataset.classes else ["data without classes"]
+    problems += [] if dataset.classes else ["a dataset without classes"]
     problems += [
         f"the class name {name!r}, which is not UTF-8"
         for name in dataset.classes
         if not is_utf8(name)
     ]
-    twice = {name for name in dataset.classes if dataset.classes.count(name) > 1}
-    problems += [f"two classes of the name {name!r}" for name in sorted(twice)]
+    repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
+    problems += [f"two classes with the name {name!r}" for name in sorted(repeated)]
     if dataset.task == "instance" and not any(
         shape is not None for s in samples for shape in shapes_of(s.target)
     ):
-        problems.append("things of which none has a shape (they would be read as boxes)")
-    problems += count("with scores", [s for s in samples if boxes_of(s.target).scores is not None])
-    problems += count("with numbers beyond 1,000,000,000", [s for s in samples if not _within(s)])
-    odd = [s for s in samples if not all(map(is_utf8, (s.id, *told_of(s).values())))]
-    return problems + count("with an id, a group or a time that is not UTF-8", odd)
+        problems.append("instances without any shape (they would be read as boxes)")
+    problems += count_problem(
+        "with scores", [s for s in samples if boxes_of(s.target).scores is not None]
+    )
+    problems += count_problem(
+        "with numbers beyond 1,000,000,000", [s for s in samples if not _in_range(s)]
+    )
+    odd = [s for s in samples if not all(map(is_utf8, (s.id, *extra_fields(s).values())))]
+    return problems + count_problem("with an id, a group or a time that is not UTF-8", odd)
 
 
-def _within(sample: Sample[Any]) -> bool:
+def _in_range(sample: Sample[Any]) -> bool:
+    """Return whether readers accept all coordinates."""
     corners = boxes_of(sample.target).corners
-    numbers = [corners, corners[:, 2:] - corners[:, :2]]
-    numbers += [
-        outline
-        for shape in shapes_of(sample.target)
-        if isinstance(shape, Polygon)
-        for outline in shape.outlines
+    coordinates = [corners, corners[:, 2:] - corners[:, :2]]
+    coordinates += [
+        outline for shape in shapes_of(sample.target) if shape for outline in shape.outlines
     ]
-    return all((np.abs(each) <= LARGEST_NUMBER).all() for each in numbers)
+    return all((np.abs(values) <= MAX_COORDINATE).all() for values in coordinates)

@@ -1,4 +1,4 @@
-"""JSON from strangers: one clear error for whatever is none (RFC 8259, UTF-8), and numbers that make sense."""
+"""Read JSON (RFC 8259) from strangers: one clear error for invalid files, and checked numbers."""
 
 from __future__ import annotations
 
@@ -16,27 +16,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError
-from foveate.formats._shared.beside import LARGEST_NUMBER
-from foveate.formats._shared.layout import is_utf8, unusable
+from foveate.formats._shared.layout import is_utf8, unusable_reason
+from foveate.formats._shared.sidecar import MAX_COORDINATE
 
 _CHUNK = 1 << 20  # bytes
-_OVERLAP = 200  # bytes of the chunk before, for a key that lies across two
-# Possessive, since Python would remember each step through a text, which may be a picture of millions of letters.
+_OVERLAP = 200  # bytes, so that a key across two chunks is seen
+# Possessive quantifiers: otherwise Python stores a backtracking point for each character of a text,
+# and an embedded image has millions.
 _TEXT_OR_CONSTANT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?Infinity|NaN', re.DOTALL)
 
 
 def read_json(path: Path) -> Any:
-    """What the file holds. Raises DataError, with the line, if it is no JSON, or holds NaN or Infinity, or a key twice."""
-    text = text_of(path)
-    with no_collection(), explained(path, text):
-        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=without_twins)
+    """Read a JSON file.
+
+    Raises:
+        DataError: If it is not JSON, holds NaN or Infinity, or has a key twice; the error names the
+            line where it is known.
+    """
+    text = json_text(path)
+    with gc_paused(), json_errors(path, text):
+        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
 
 
 def has_keys(path: Path, *keys: str) -> bool:
-    """Whether a file looks like a JSON object with these keys (at any depth). Nothing is parsed, so that a huge file
-    of another kind is no trouble. Raises OSError.
+    """Return whether a file looks like a JSON object with these keys, at any depth.
+
+    The file is searched, not parsed, so that a huge file of another format costs little.
+
+    Raises:
+        OSError: If the file cannot be opened.
     """
-    if unusable(path):
+    if unusable_reason(path):
         return False
     missing = [re.compile(rb'"%b"\s*:' % key.encode()) for key in keys]
     tail = b""
@@ -53,32 +63,47 @@ def has_keys(path: Path, *keys: str) -> bool:
 
 
 def are_numbers(values: object) -> TypeGuard[list[float]]:
-    """Whether these are a list of numbers; true and false, which Python takes for 1 and 0, are none."""
+    """Return whether this is a list of numbers; true and false are not numbers."""
     return isinstance(values, list) and set(map(type, values)) <= {int, float}
 
 
 def as_numbers(values: object) -> NDArray[np.float64] | None:
-    """A list of numbers as (N,) float64, or None if it is no such list or a number has no meaning as a place."""
+    """Return a list of numbers as an array.
+
+    Returns:
+        (N,) float64, or None if it is not a list of numbers or if a number cannot be a coordinate.
+    """
     if not are_numbers(values):
         return None
     try:
         numbers = np.array(values, np.float64)
     except OverflowError:  # an integer of hundreds of digits
         return None
-    return numbers if not len(senseless(numbers)) else None
+    return numbers if not len(out_of_range(numbers)) else None
 
 
-def senseless(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The indices of those in (N,) that are not finite or that no picture can have."""
-    return np.flatnonzero(~(np.abs(numbers) <= LARGEST_NUMBER))  # so written, NaN is among them
+def out_of_range(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the indices of the values in (N,) that are not finite or exceed MAX_COORDINATE."""
+    return np.flatnonzero(~(np.abs(numbers) <= MAX_COORDINATE))  # NaN is out of range too
 
 
-def size_in(
+def read_size(
     record: dict[str, Any], height: str, width: str, what: str, where: Path
 ) -> tuple[int, int] | None:
-    """A picture's height and width under these keys, or None where one is absent, null or 0.
+    """Read an image's height and width in pixels.
 
-    Raises DataError, naming `what`, for what is no size.
+    Args:
+        record: The JSON object.
+        height: The key of the height.
+        width: The key of the width.
+        what: What the object describes, for messages.
+        where: The file, for messages.
+
+    Returns:
+        (height, width), or None if one is absent, null or 0.
+
+    Raises:
+        DataError: If one is not a whole number of pixels.
     """
     sides = []
     for key in (height, width):
@@ -86,7 +111,7 @@ def size_in(
         if side is not None and not (
             isinstance(side, int | float)
             and type(side) is not bool
-            and 0 <= side <= LARGEST_NUMBER
+            and 0 <= side <= MAX_COORDINATE
             and side % 1 == 0
         ):
             shown = reprlib.repr(side)
@@ -97,24 +122,36 @@ def size_in(
     return (sides[0], sides[1]) if all(sides) else None
 
 
-def text_in(value: object, what: str, where: Path) -> str:
-    """A text that can be shown and stored. Raises DataError, naming `what`, for anything else."""
+def required_text(value: object, what: str, where: Path) -> str:
+    """Return a text that can be shown and stored.
+
+    Raises:
+        DataError: If it is not a text in valid Unicode; the error names `what`.
+    """
     if isinstance(value, str) and is_utf8(value):
         return value
     raise DataError(f"a text is expected as {what}, got {reprlib.repr(value)}", where=where)
 
 
 def optional_text(record: dict[str, Any], key: str, what: str, where: Path) -> str | None:
-    """The text under a key, a whole number as text, None where it is absent or null. Raises DataError for others."""
+    """Return the text under a key, None if it is absent or null; a whole number becomes text.
+
+    Raises:
+        DataError: If it is neither.
+    """
     value = record.get(key)
     if value is None or type(value) is int:
         return None if value is None else str(value)
-    return text_in(value, f"{key} of {what}", where)
+    return required_text(value, f"{key} of {what}", where)
 
 
-def text_of(path: Path) -> str:
-    """The text of a file. Raises DataError, with the line, if it is no file, empty, or not in UTF-8."""
-    if reason := unusable(path):
+def json_text(path: Path) -> str:
+    """Read the text of a JSON file.
+
+    Raises:
+        DataError: If it is not a file, is empty, or is not UTF-8; the error names the line.
+    """
+    if reason := unusable_reason(path):
         raise DataError(f"a JSON file is expected, but {reason}", where=path)
     data = path.read_bytes()
     try:
@@ -122,7 +159,7 @@ def text_of(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            "JSON in UTF-8 is expected, got other bytes",
+            "JSON in UTF-8 is expected, got another encoding",
             where=path,
             line=line,
             remedy="Save the file as UTF-8.",
@@ -130,8 +167,8 @@ def text_of(path: Path) -> str:
 
 
 @contextmanager
-def explained(path: Path, text: str) -> Iterator[None]:
-    """Turns whatever goes wrong while a text is parsed into a DataError with this path."""
+def json_errors(path: Path, text: str) -> Iterator[None]:
+    """Turn any error while a text is parsed into DataError with this path."""
     try:
         yield
     except DataError as error:
@@ -139,23 +176,21 @@ def explained(path: Path, text: str) -> Iterator[None]:
     except json.JSONDecodeError as error:
         reason = error.msg[:1].lower() + error.msg[1:]
         raise DataError(
-            f"JSON is expected, but there is an error in it ({reason}, column {error.colno:,})",
+            f"JSON is expected, but it has an error ({reason}, column {error.colno:,})",
             where=path,
             line=error.lineno,
             remedy="If the file is cut short, copy or export it again.",
         ) from None
     except RecursionError:
-        raise DataError(
-            "JSON is expected, this is nested too deep to be data", where=path
-        ) from None
+        raise DataError("JSON is expected, this is nested too deeply", where=path) from None
     except MemoryError:
-        raise DataError("the file holds more than fits into memory", where=path) from None
+        raise DataError("the file does not fit into memory", where=path) from None
     except ValueError as error:
-        for found in _TEXT_OR_CONSTANT.finditer(text):
-            if not found[0].startswith('"'):
-                line = text.count("\n", 0, found.start()) + 1
+        for match in _TEXT_OR_CONSTANT.finditer(text):
+            if not match[0].startswith('"'):
+                line = text.count("\n", 0, match.start()) + 1
                 raise DataError(
-                    f"numbers are expected, got {found[0]}", where=path, line=line
+                    f"numbers are expected, got {match[0]}", where=path, line=line
                 ) from None
         raise DataError(
             f"JSON is expected, but a number in it cannot be read ({error})", where=path
@@ -163,27 +198,37 @@ def explained(path: Path, text: str) -> Iterator[None]:
 
 
 def refuse_constant(constant: str) -> None:
-    """For json's `parse_constant`: NaN and Infinity, which Python would take, are no JSON."""
+    """Refuse NaN and Infinity, which Python accepts but JSON does not have.
+
+    To be passed to `json` as `parse_constant`.
+    """
     raise ValueError(constant)
 
 
-def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For json's `object_pairs_hook`: an object. Raises DataError for a key that is there twice, since one of its two
-    values would be lost.
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object from its pairs, since `dict` would silently lose one of two equal keys.
+
+    To be passed to `json` as `object_pairs_hook`.
+
+    Raises:
+        DataError: If a key is there twice.
     """
     record = dict(pairs)
     if len(record) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise DataError(
-            f"each key of an object is expected once, {reprlib.repr(twice)} is there twice",
-            remedy="Remove the wrong one of the two.",
+            f"each key of an object is expected once, found {reprlib.repr(repeated)} twice",
+            remedy="Remove the wrong one.",
         )
     return record
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
-    """Data has no cycles, so Python's collector would walk through millions of lists again and again and find nothing."""
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector while millions of objects are created.
+
+    They have no cycles, so the collector would walk through them again and again and free nothing.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,7 @@
-"""Pictures whose pixels are answers. They are read as they are stored, neither scaled nor laid over white."""
+"""Read label images: images whose pixel values are class labels.
+
+They are read as stored, neither scaled nor blended with a background.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from foveate.data.images import loaded, upright
+from foveate.data.images import apply_orientation, load_with
 from foveate.errors import BadImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
-    """The pixels of a label picture as its file has them.
+class LabelImage:
+    """The pixels of a label image as its file stores them.
 
-    values: (H, W) int32; of a picture in colour 65536 R + 256 G + B
-    in_colour: whether they are colours
-    palette: (M, 3) uint8 where the values are indices of a palette, else None
+    Attributes:
+        values: (H, W) int32; for an RGB image 65536 R + 256 G + B.
+        in_colour: Whether the values are colours.
+        palette: (M, 3) uint8, 0 to 255, where the values index a palette, else None.
     """
 
     values: NDArray[np.int32]
@@ -27,51 +31,69 @@ class Stored:
     palette: NDArray[np.uint8] | None = None
 
 
-def stored(path: Path) -> Stored:
-    """The pixels of a label picture: grey of 8 or 16 bits, the indices of a palette, or RGB; upright.
+def read_label_image(path: Path) -> LabelImage:
+    """Read a label image: grey of 8 or 16 bits, palette indices, or RGB; turned upright.
 
-    Black and white of one bit are 0 and 255, as in the same picture at 8 bits. Transparency is not looked at.
-    Raises BadImage, with the file and the reason, for whatever is no such picture.
+    Pixels of one bit become 0 and 255, as in the same image at 8 bits. Transparency is ignored.
+
+    Raises:
+        BadImage: If the file cannot be read as such an image; the error names the file.
     """
-    return loaded(path, _stored)
+    return load_with(path, _from_pillow)
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPixels:
-    """The pixels of a label picture, each as its file has it; see `annotations.Pixels`."""
+class LabelImagePixels:
+    """The stored pixel values of a label image, read on demand (a `MaskSource`).
+
+    Attributes:
+        path: The image file.
+    """
 
     path: Path
 
     def read(self) -> NDArray[np.int32]:
-        return stored(self.path).values
+        """Return the values: (H, W) int32, see `LabelImage`.
+
+        Raises:
+            BadImage: If the image cannot be read.
+        """
+        return read_label_image(self.path).values
 
 
-def distinct(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The values that occur, each once, in order."""
+def distinct_values(values: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the values that occur, each once, in ascending order.
+
+    Args:
+        values: (H, W) int32.
+
+    Returns:
+        (M,) int32.
+    """
     flat = values.ravel()
-    # Of each run one is enough, and label pictures are made of runs: less to sort.
+    # Label images consist of runs; keeping one pixel of each leaves less to sort.
     return np.unique(flat[np.append(flat[1:] != flat[:-1], True)]) if flat.size else flat
 
 
 def colour_code(red: int, green: int, blue: int) -> int:
-    """A colour as one number, see `Stored`."""
+    """Return a colour as one number, see `LabelImage`."""
     return red << 16 | green << 8 | blue
 
 
 def rgb(code: int) -> tuple[int, int, int]:
-    """The inverse of `colour_code`."""
+    """Return the colour of a number; the inverse of `colour_code`."""
     return code >> 16, code >> 8 & 255, code & 255
 
 
-def _stored(image: PIL.Image.Image) -> Stored:
+def _from_pillow(image: PIL.Image.Image) -> LabelImage:
     mode = image.mode
     if mode in ("RGB", "RGBA"):
         bands = np.asarray(image).astype(np.int32)
         codes = bands[..., 0] << 16 | bands[..., 1] << 8 | bands[..., 2]
-        return Stored(upright(codes, image), in_colour=True)
+        return LabelImage(apply_orientation(codes, image), in_colour=True)
     if mode not in ("1", "L", "LA", "P", "PA") and not mode.startswith("I"):
         raise BadImage(
-            f"a label picture in grey, with a palette or in RGB is expected, got one in {mode}"
+            f"a label image in grey, with a palette or in RGB is expected, got mode {mode}"
         )
     one_band = (
         image.convert("L")
@@ -90,4 +112,4 @@ def _stored(image: PIL.Image.Image) -> Stored:
     palette = (
         np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if mode in ("P", "PA") else None
     )
-    return Stored(upright(values.astype(np.int32), image), palette=palette)
+    return LabelImage(apply_orientation(values.astype(np.int32), image), palette=palette)

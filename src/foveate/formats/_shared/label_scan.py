@@ -1,4 +1,4 @@
-"""Label pictures looked through: which classes are in each, and which there are if no table tells."""
+"""Scan label images: the classes in each, and the classes of the dataset if no table gives them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from typing import TypeVar
 
 from foveate.annotations import IGNORE
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.class_table import ClassPixels, ClassTable, Codes
-from foveate.formats._shared.label_images import Stored, distinct, rgb, stored
+from foveate.formats._shared.class_table import ClassPixels, ClassTable, ValueMap
+from foveate.formats._shared.label_images import LabelImage, distinct_values, read_label_image, rgb
+from foveate.formats._shared.wording import count_noun
 
 T = TypeVar("T")
 R = TypeVar("R")
 Colour = tuple[int, int, int]
 
-_MOST_VALUES, _MOST_COLOURS = 256, 64  # that are taken for classes without being told
-_VOID = 255  # Pascal VOC's value of pixels that nobody labelled
+_MAX_VALUES, _MAX_COLOURS = 256, 64  # without a class table, more cannot be classes
+_VOID = 255  # marks unlabelled pixels in Pascal VOC
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What label pictures hold.
+class LabelScan:
+    """The result of scanning label images.
 
-    table: the classes; present: for each picture the classes that occur, or why it cannot be read
-    notes: what had to be decided
+    Attributes:
+        table: The classes.
+        present: For each image the classes that occur in it, or the error if it cannot be read.
+        notes: What the scan had to decide and the user should know.
     """
 
     table: ClassTable
@@ -36,26 +39,35 @@ class Looked:
     notes: tuple[str, ...]
 
 
-def look_through(labels: Sequence[Path], table: ClassTable | None, where: Path) -> Looked:
-    """Every label picture is decoded once, one at a time in each thread, and none is kept.
+def scan_labels(labels: Sequence[Path], table: ClassTable | None, where: Path) -> LabelScan:
+    """Decode each label image once and list the classes in it; no image stays in memory.
 
-    Without a table the values that occur become classes, named by the value ("7") or the colour ("#ff0000").
-    Raises DataError where they can't: too many, or palettes that contradict each other.
+    Without a table the values that occur become classes, named by the value ("7") or the colour
+    ("#ff0000").
+
+    Args:
+        labels: The label images.
+        table: The class table, or None.
+        where: The dataset's folder, for messages.
+
+    Raises:
+        DataError: If the values cannot be classes: there are too many, or palettes disagree.
     """
     notes: list[str] = []
     if lossy := [path for path in labels if path.suffix.lower() in (".jpg", ".jpeg")]:
         notes.append(
-            f"{len(lossy):,} label pictures are JPEG (such as {lossy[0].name}), which changes values at edges; PNG does not"
+            f"{count_noun(len(lossy), 'JPEG label image')} (such as {lossy[0].name}): "
+            "JPEG changes the values at edges, PNG does not"
         )
     if table is None:
-        seen = each(_values_in, labels)
-        table, told = _table_of(dict(zip(labels, seen, strict=True)), where)
-        notes += told
+        seen = map_threads(_values_in, labels)
+        table, decisions = _table_of(dict(zip(labels, seen, strict=True)), where)
+        notes += decisions
         found = [
-            one if isinstance(one, BadImage) else table.classes_of(one).tolist() for one in seen
+            one if isinstance(one, BadImage) else table.to_classes(one).tolist() for one in seen
         ]
     else:
-        found = each(partial(_classes_in, table), labels)
+        found = map_threads(partial(_classes_in, table), labels)
         table = table if table.colours else _coloured(table, _first_palette(labels))
     count = len(table.names)
     if outside := [
@@ -64,58 +76,67 @@ def look_through(labels: Sequence[Path], table: ClassTable | None, where: Path) 
         if isinstance(one, list) and count in one
     ]:
         notes.append(
-            f"{len(outside):,} label pictures hold values that the class table does not name (such as {outside[0].name})"
+            f"{count_noun(len(outside), 'label image')} with values that are not in the class "
+            f"table (such as {outside[0].name})"
         )
     present = [
         one if isinstance(one, BadImage) else tuple(sorted({k for k in one if 0 <= k < count}))
         for one in found
     ]
-    return Looked(table, present, tuple(notes))
+    return LabelScan(table, present, tuple(notes))
 
 
-def each(look: Callable[[T], R], paths: Iterable[T]) -> list[R]:
-    """The results in order. Threads, since Pillow decodes without the interpreter's lock."""
+def map_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Apply a function in threads, in order; Pillow decodes without the interpreter's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(look, paths))
+        return list(pool.map(function, items))
 
 
-def _values_in(path: Path) -> Stored | BadImage:
-    """What a label picture holds, its values once each; of a photo's millions only the first."""
+def _values_in(path: Path) -> LabelImage | BadImage:
+    """Read the distinct values of a label image; of a photo only the first of millions."""
     try:
-        image = stored(path)
+        image = read_label_image(path)
     except BadImage as error:
         return error
-    return replace(image, values=distinct(image.values)[: _MOST_VALUES + 1])
+    return replace(image, values=distinct_values(image.values)[: _MAX_VALUES + 1])
 
 
 def _classes_in(table: ClassTable, path: Path) -> list[int] | BadImage:
     try:
-        return distinct(ClassPixels(path, table).read()).tolist()
+        classes: list[int] = distinct_values(ClassPixels(path, table).read()).tolist()
     except BadImage as error:
         return error
+    return classes
 
 
-def _table_of(seen: Mapping[Path, Stored | BadImage], where: Path) -> tuple[ClassTable, list[str]]:
-    """The values that occur as classes, in order, and what is to be said of that."""
-    good = {path: one for path, one in seen.items() if isinstance(one, Stored)}
+def _table_of(
+    seen: Mapping[Path, LabelImage | BadImage], where: Path
+) -> tuple[ClassTable, list[str]]:
+    """Make the values that occur classes, and note what was decided."""
+    good = {path: one for path, one in seen.items() if isinstance(one, LabelImage)}
     if not good:
         reason = "".join(f"; {error}" for error in list(seen.values())[:1])
         raise DataError(
-            f"label pictures are expected, found none that can be read{reason}", where=where
+            f"label images are expected, found none that can be read{reason}", where=where
         )
     in_colour = [path for path, one in good.items() if one.in_colour]
     if 0 < len(in_colour) < len(good):
         other = next(path for path in good if path not in in_colour)
         raise DataError(
-            f"label pictures of one kind are expected, this is in colour, {other.name} is not",
+            f"label images of one type are expected, this is in colour, {other.name} is not",
             where=in_colour[0],
-            remedy="Write a classes.csv with value,name,r,g,b, or export all alike.",
+            remedy="Write a classes.csv with value,name,r,g,b, or export all in the same way.",
         )
-    values = _all_values(good, _MOST_COLOURS if in_colour else _MOST_VALUES)
+    values = _all_values(good, _MAX_COLOURS if in_colour else _MAX_VALUES)
     if in_colour:
         names = tuple(f"#{value:06x}" for value in values)
-        codes = Codes.of({value: index for index, value in enumerate(values)}, len(values))
-        note = f"no classes.csv: the {len(values)} colours that occur became classes; name them with name,r,g,b"
+        codes = ValueMap.from_mapping(
+            {value: index for index, value in enumerate(values)}, len(values)
+        )
+        note = (
+            f"no classes.csv: {count_noun(len(values), 'colour')} became classes; "
+            "name them with name,r,g,b"
+        )
         return ClassTable(names, tuple(rgb(value) for value in values), None, codes), [note]
     palette = _common_palette(good)
     notes = []
@@ -125,44 +146,47 @@ def _table_of(seen: Mapping[Path, Stored | BadImage], where: Path) -> tuple[Clas
     if ignored:
         values.remove(_VOID)
         notes.append(
-            f"the value {_VOID} was taken for pixels that nobody labelled, as Pascal VOC has it; "
+            f"the value {_VOID} is read as unlabelled pixels, as in Pascal VOC; "
             "a classes.csv with value,name can say otherwise"
         )
     notes.append(
-        f"no classes.csv: the {len(values)} values that occur became classes; name them with value,name"
+        f"no classes.csv: {count_noun(len(values), 'value')} became classes; "
+        "name them with value,name"
     )
     known = {value: index for index, value in enumerate(values)} | (
         {_VOID: IGNORE} if ignored else {}
     )
-    table = ClassTable(tuple(map(str, values)), None, Codes.of(known, len(values)), None)
+    table = ClassTable(
+        tuple(map(str, values)), None, ValueMap.from_mapping(known, len(values)), None
+    )
     return _coloured(table, palette), notes
 
 
-def _all_values(good: Mapping[Path, Stored], most: int) -> list[int]:
+def _all_values(good: Mapping[Path, LabelImage], maximum: int) -> list[int]:
     values: set[int] = set()
     for path, one in good.items():
         values.update(one.values.tolist())
-        if len(values) > most:
+        if len(values) > maximum:
             raise DataError(
-                f"at most {most} {'colours' if one.in_colour else 'values'} are expected in all label pictures together, "
-                f"with this one there are {len(values):,} or more",
+                f"at most {maximum} {'colours' if one.in_colour else 'values'} are expected in all "
+                f"label images together, with this one there are {len(values):,} or more",
                 where=path,
-                remedy="Is it a photo, or was it saved as JPEG? Export it without loss, or name the values that count "
-                "in a classes.csv (value,name or name,r,g,b).",
+                remedy="Is it a photo, or was it saved as JPEG? Export it without loss, or list "
+                "the classes in a classes.csv (value,name or name,r,g,b).",
             )
     return sorted(values)
 
 
 def _is_void(values: Sequence[int], in_palette: bool) -> bool:
-    """Whether 255 stands for pixels that nobody labelled. A mask of 0 and 255 is no such case, nor a ramp of greys."""
+    """Return whether 255 marks unlabelled pixels; not in black and white, nor in a grey ramp."""
     if _VOID not in values:
         return False
     below = [value for value in values if value < _VOID]
     return len(below) >= 2 if in_palette else len(below) >= 3 and {0, 1} <= set(below)
 
 
-def _common_palette(good: Mapping[Path, Stored]) -> dict[int, Colour]:
-    """The colour of each value that occurs, where palettes give one. Raises DataError if two palettes disagree."""
+def _common_palette(good: Mapping[Path, LabelImage]) -> dict[int, Colour]:
+    """Return the colour of each value that occurs, where palettes give one."""
     common: dict[int, tuple[Colour, Path]] = {}
     for path, one in good.items():
         if one.palette is None:
@@ -174,10 +198,11 @@ def _common_palette(good: Mapping[Path, Stored]) -> dict[int, Colour]:
             first, where = common.setdefault(value, (colour, path))
             if first != colour:
                 raise DataError(
-                    f"one palette is expected, but the value {value} is #{bytes(colour).hex()} here and "
-                    f"#{bytes(first).hex()} in {where.name}",
+                    f"one palette is expected, but the value {value} is #{bytes(colour).hex()} "
+                    f"here and #{bytes(first).hex()} in {where.name}",
                     where=path,
-                    remedy="Write a classes.csv: with value,name if the values count, with name,r,g,b if the colours do.",
+                    remedy="Write a classes.csv: with value,name to go by the values, "
+                    "with name,r,g,b to go by the colours.",
                 )
     return {value: colour for value, (colour, _) in common.items()}
 
@@ -185,7 +210,7 @@ def _common_palette(good: Mapping[Path, Stored]) -> dict[int, Colour]:
 def _first_palette(labels: Sequence[Path]) -> dict[int, Colour]:
     for path in labels:
         one = _values_in(path)
-        if isinstance(one, Stored):
+        if isinstance(one, LabelImage):
             return (
                 {}
                 if one.palette is None
@@ -194,14 +219,14 @@ def _first_palette(labels: Sequence[Path]) -> dict[int, Colour]:
     return {}
 
 
-def _colour(image: Stored, value: int) -> Colour:
+def _colour(image: LabelImage, value: int) -> Colour:
     assert image.palette is not None
     red, green, blue = image.palette[value].tolist()
     return red, green, blue
 
 
 def _coloured(table: ClassTable, palette: Mapping[int, Colour]) -> ClassTable:
-    """The table with the palette's colours, if every class has one there."""
+    """Return the table with the palette's colours, if every class has one there."""
     if table.by_value is None:
         return table
     values = dict(zip(table.by_value.classes.tolist(), table.by_value.values.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What formats agree on: the words for parts, the files that are no data, the order of the classes."""
+"""Conventions that formats share: split names, files that are not data, the order of classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 from foveate.annotations import Label
 from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
-from foveate.data.images import PICTURE_SUFFIXES
+from foveate.data.images import IMAGE_SUFFIXES
 from foveate.errors import DataError
+from foveate.formats._shared.wording import first_reason
 
-PART_WORDS: dict[str, SplitName] = {
+SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
     "valid": "valid",
@@ -22,19 +23,29 @@ PART_WORDS: dict[str, SplitName] = {
     "test": "test",
     "testing": "test",
 }
-"""What people call the parts, in lower case."""
+"""The common names of the splits, in lower case."""
 
 CLASSES_FILE = "classes.txt"
-"""Beside the data, optional: the class names in the order of their indices, one a line, UTF-8."""
+"""Optional file beside the data: the class names in the order of their indices, one per line."""
 
-NOT_UTF8 = "the name is expected to be valid UTF-8, this one is not"
+NOT_UTF8 = "the name is not valid UTF-8"
+NO_IMAGE_SUFFIX = "the file suffix is not that of an image"
 
-_PICTURE_ENDINGS = tuple(PICTURE_SUFFIXES)
+_IMAGE_SUFFIXES = tuple(IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A sample before its class has an index."""
+class LabelRow:
+    """A sample whose class is still a name, because class indices are not known yet.
+
+    Attributes:
+        id: The sample's id.
+        source: Where its pixels come from.
+        label: The name of its class.
+        group: The group that must stay in one split, or None.
+        split: The split that the data assigns, or None.
+        time: When the image was taken, or None.
+    """
 
     id: str
     source: Source
@@ -44,18 +55,18 @@ class Row:
     time: str | None = None
 
 
-def part_of(word: str) -> SplitName | None:
-    """The part that a word means, if any: "Validation" -> "valid"."""
-    return PART_WORDS.get(word.strip().casefold())
+def split_of(word: str) -> SplitName | None:
+    """Return the split that a word names, or None: "Validation" names "valid"."""
+    return SPLIT_WORDS.get(word.strip().casefold())
 
 
 def is_hidden(name: str) -> bool:
-    """Files and folders that operating systems leave behind; they are nobody's data."""
+    """Return whether a file or folder is hidden or left behind by an operating system."""
     return name.startswith(".") or name.casefold() in ("thumbs.db", "desktop.ini", "__macosx")
 
 
 def is_utf8(name: str) -> bool:
-    """False for names with bytes that no text file could hold."""
+    """Return whether a name can be stored in a text file."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -64,12 +75,19 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A name with bytes that are not UTF-8 written out, so that it can be shown and stored."""
+    """Escape the bytes of a name that are not UTF-8, so that it can be shown and stored."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def visible(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """The folders and the other entries in a folder, by name, without the hidden ones. Raises OSError."""
+    """List a folder without its hidden entries.
+
+    Returns:
+        The folders and the other entries, each sorted by name.
+
+    Raises:
+        OSError: If the folder cannot be opened.
+    """
     folders: list[os.DirEntry[str]] = []
     others: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:
@@ -79,19 +97,17 @@ def visible(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntr
     return folders, others
 
 
-def is_named_picture(name: str) -> bool:
-    """Whether a file name ends like a picture's."""
-    return name.lower().endswith(_PICTURE_ENDINGS)
+def has_image_suffix(name: str) -> bool:
+    """Return whether a file name ends like an image's."""
+    return name.lower().endswith(_IMAGE_SUFFIXES)
 
 
-def unusable(file: Path | os.DirEntry[str]) -> str | None:
-    """Why a file cannot be a picture, by its status alone, or None."""
+def unusable_reason(file: Path | os.DirEntry[str]) -> str | None:
+    """Return why a path cannot be a data file, judging by its status alone, or None."""
     try:
         status = file.stat()
     except FileNotFoundError:
-        return (
-            "a link to a file that is not there" if file.is_symlink() else "there is no such file"
-        )
+        return "the link leads to no file" if file.is_symlink() else "there is no such file"
     except (OSError, ValueError) as error:
         return f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
     if not stat.S_ISREG(status.st_mode):
@@ -99,22 +115,31 @@ def unusable(file: Path | os.DirEntry[str]) -> str | None:
     return None if status.st_size else "the file is empty (0 bytes)"
 
 
-def labelled(
-    rows: Sequence[Row], skipped: Sequence[Skipped], *, name: str, origin: Path, beside: Path
+def labelled_dataset(
+    rows: Sequence[LabelRow], skipped: Sequence[Skipped], *, name: str, origin: Path, beside: Path
 ) -> Dataset[Label]:
-    """The rows as a dataset, its classes in the order of `beside`/classes.txt or else sorted by name.
+    """Build a classification dataset from samples with class names.
 
-    Raises DataError if no row is left, if there are fewer than two classes, or if classes.txt lacks one.
+    Args:
+        rows: The samples.
+        skipped: The samples that were left out.
+        name: The name of the dataset.
+        origin: The path that the user gave.
+        beside: The folder that may hold classes.txt, which gives the order of the classes.
+
+    Raises:
+        DataError: If there is no sample, if there are fewer than two classes, or if classes.txt
+            lacks a class.
     """
     if not rows:
-        first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
         raise DataError(
-            f"pictures are expected, found none that can be used ({len(skipped):,} skipped{first})",
+            "images are expected, found none that can be used "
+            f"({len(skipped):,} skipped{first_reason(skipped)})",
             where=origin,
         )
     present = {row.label for row in rows}
-    refuse_single(present, origin)
-    classes = in_order(present, beside)
+    require_two_classes(present, origin)
+    classes = ordered_classes(present, beside)
     labels = {label: Label(index) for index, label in enumerate(classes)}
     samples = [
         Sample(row.id, row.source, labels[row.label], row.group, row.split, row.time)
@@ -123,8 +148,12 @@ def labelled(
     return Dataset(name, "classification", classes, samples, tuple(skipped), origin)
 
 
-def in_order(present: set[str], beside: Path) -> tuple[str, ...]:
-    """The classes as `beside`/classes.txt has them, or else those that occur, by name. Raises DataError if it lacks one."""
+def ordered_classes(present: set[str], beside: Path) -> tuple[str, ...]:
+    """Return the classes in the order of `beside`/classes.txt, or sorted by name without that file.
+
+    Raises:
+        DataError: If classes.txt lacks one of the classes that are present.
+    """
     classes = read_classes(beside) or tuple(sorted(present))
     if unknown := sorted(present.difference(classes)):
         raise DataError(
@@ -135,18 +164,25 @@ def in_order(present: set[str], beside: Path) -> tuple[str, ...]:
     return classes
 
 
-def refuse_single(present: set[str], origin: Path) -> None:
-    """Raises DataError if there are fewer than two classes among the samples."""
+def require_two_classes(present: set[str], origin: Path) -> None:
+    """Raise DataError if the samples have fewer than two classes."""
     if len(present) < 2:
         raise DataError(
             f"two classes or more are expected, found one ({next(iter(present))!r})",
             where=origin,
-            remedy="Add pictures of what it is to be told from.",
+            remedy="Add images of another class.",
         )
 
 
 def read_classes(folder: Path) -> tuple[str, ...] | None:
-    """The class names in a folder's classes.txt, or None if there is no such file."""
+    """Read the class names in a folder's classes.txt.
+
+    Returns:
+        The names, or None if there is no such file.
+
+    Raises:
+        DataError: If the file is not UTF-8, or if a line is empty or repeated.
+    """
     path = folder / CLASSES_FILE
     if not path.is_file():
         return None
@@ -160,7 +196,7 @@ def read_classes(folder: Path) -> tuple[str, ...] | None:
         if not line or line in lines[: number - 1]:
             problem = "an empty line" if not line else f"{line!r} a second time"
             raise DataError(
-                f"one class name a line is expected, got {problem}", where=path, line=number
+                f"one class name per line is expected, got {problem}", where=path, line=number
             )
     return tuple(lines)
 
@@ -168,5 +204,5 @@ def read_classes(folder: Path) -> tuple[str, ...] | None:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads in a circle
+    except OSError:  # a circular link
         return False

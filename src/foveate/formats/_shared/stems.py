@@ -1,4 +1,4 @@
-"""Names for samples in layouts where files that belong together share a name, so that endings can't tell two apart."""
+"""File names without a suffix, for layouts where files that belong together share a stem."""
 
 from __future__ import annotations
 
@@ -6,31 +6,36 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from foveate.data.dataset import Dataset
-from foveate.formats._shared.layout import part_of
+from foveate.formats._shared.layout import split_of
 from foveate.formats._shared.writing import safe_names
 
-_LONGEST = 200  # bytes; file systems take 255, with the ending and a number
+_MAX_STEM_BYTES = 200  # file systems take 255, with the suffix and a number
 
-# A folder of such a name would be taken for what it says.
-_TAKEN = frozenset({"images", "masks"})
+# Readers would take folders with these names for part of the layout.
+_RESERVED = frozenset({"images", "masks"})
 
 
-def file_stems(dataset: Dataset[Any], leave_out: list[tuple[str, ...]]) -> list[tuple[str, str]]:
-    """For each sample a name without folders and dots, made from its id, and the ending of its picture's file.
+def file_stems(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[tuple[str, str]]:
+    """Return a file stem and an image suffix for each sample.
 
-    The names differ even where case is ignored. leave_out: see `safe_names`
+    A stem is made from the sample's id. It has no folders and no dots, and differs from all others
+    even where case is ignored.
+
+    Args:
+        dataset: The samples.
+        prefixes: For each sample the leading folders of its id that are left out.
     """
     stems: list[tuple[str, str]] = []
     taken: set[str] = set()
-    for name in safe_names(dataset, leave_out):
-        ending = PurePosixPath(name).suffix
-        plain = name.removesuffix(ending).replace("/", "-").replace(".", "_")
-        plain = plain.encode(errors="replace")[-_LONGEST:].decode(errors="ignore")
-        plain = f"_{plain}" if part_of(plain) or plain.casefold() in _TAKEN else plain
+    for name in safe_names(dataset, prefixes):
+        suffix = PurePosixPath(name).suffix
+        plain = name.removesuffix(suffix).replace("/", "-").replace(".", "_")
+        plain = plain.encode(errors="replace")[-_MAX_STEM_BYTES:].decode(errors="ignore")
+        plain = f"_{plain}" if split_of(plain) or plain.casefold() in _RESERVED else plain
         stem, number = plain, 1
         while stem.casefold() in taken:
             number += 1
             stem = f"{plain}-{number}"
         taken.add(stem.casefold())
-        stems.append((stem, ending))
+        stems.append((stem, suffix))
     return stems

@@ -1,4 +1,4 @@
-"""The pictures below a folder, each once, whatever links lie there."""
+"""Iterate over the images below a folder, each once, whatever links are there."""
 
 from __future__ import annotations
 
@@ -8,35 +8,39 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped
 from foveate.formats._shared.layout import (
+    NO_IMAGE_SUFFIX,
     NOT_UTF8,
+    has_image_suffix,
     is_hidden,
-    is_named_picture,
     is_utf8,
     printable,
-    unusable,
+    unusable_reason,
     visible,
 )
 
-_LOOKED_AT = 10_000  # entries in search of one picture, so that a guess stays cheap
+_MAX_SNIFFED_ENTRIES = 10_000  # keeps sniffing cheap
 
 
-def holds_picture(folder: Path) -> bool:
-    """Whether there is a file named like a picture somewhere below, as far as that can be told cheaply."""
-    looked_at = 0
+def contains_image(folder: Path) -> bool:
+    """Return whether a file below a folder is named like an image; only so many are looked at."""
+    entries = 0
     for _, folders, files in os.walk(folder):
         folders.sort()
-        if any(is_named_picture(file) for file in files if not is_hidden(file)):
+        if any(has_image_suffix(file) for file in files if not is_hidden(file)):
             return True
-        looked_at += len(files) + len(folders)
-        if looked_at > _LOOKED_AT:
+        entries += len(files) + len(folders)
+        if entries > _MAX_SNIFFED_ENTRIES:
             return False
     return False
 
 
-def make_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
-    """(id, path) of each usable picture below a folder, by name; what is not usable is added to `skipped`.
+def walk_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
+    """Yield (id, path) of each usable image below a folder, sorted by name.
 
-    root: the folder that ids begin from; `folder` lies in it
+    Args:
+        root: The folder that ids are relative to; `folder` lies in it.
+        folder: The folder to walk.
+        skipped: A list that the unusable files are added to.
     """
     start = len(str(root).rstrip("/")) + 1
     seen = {_identity(place) for place in (folder, root, *root.parents, *folder.parents)}
@@ -61,9 +65,9 @@ def make_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tu
             id = entry.path[start:]
             if not is_utf8(id):
                 skipped.append(Skipped(printable(id), NOT_UTF8))
-            elif not is_named_picture(entry.name):
-                skipped.append(Skipped(id, "the ending is not that of a picture"))
-            elif problem := unusable(entry):
+            elif not has_image_suffix(entry.name):
+                skipped.append(Skipped(id, NO_IMAGE_SUFFIX))
+            elif problem := unusable_reason(entry):
                 skipped.append(Skipped(id, problem))
             else:
                 yield id, entry.path

@@ -1,4 +1,4 @@
-"""What writers share: a folder that appears whole or not at all, safe names, pictures kept to the bit."""
+"""Helpers for writers: a folder that appears whole or not at all, safe names, lossless images."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ import PIL.Image
 
 from foveate.data import task_views
 from foveate.data.dataset import Dataset, Image, Sample
-from foveate.data.images import PICTURE_SUFFIXES, FileSource
+from foveate.data.images import IMAGE_SUFFIXES, FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.layout import CLASSES_FILE, is_hidden
+from foveate.formats._shared.wording import count_noun
 
 
 @contextmanager
 def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
-    """A working folder that takes its place at `path` when the block ends well, and is gone otherwise.
+    """Provide a working folder that is moved to `path` when the block succeeds.
 
-    Raises DataError if something stands at `path` already, if `path` lies within the data that is being
-    copied, or if the disk does not take it.
+    If the block fails, the working folder is removed and `path` is left as it was.
+
+    Args:
+        dataset: The dataset that is written.
+        path: Where the folder is to appear.
+
+    Raises:
+        DataError: If something exists at `path`, if `path` lies within the dataset's own folder, or
+            if writing fails.
     """
     path = path.absolute()
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -35,7 +43,7 @@ def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
         if isinstance(dataset.origin, Path) and path.resolve().is_relative_to(
             dataset.origin.resolve()
         ):
-            raise DataError("a place outside the data itself is expected", where=path)
+            raise DataError("a place outside the dataset's own folder is expected", where=path)
         partial.mkdir(parents=True)
         yield partial
         partial.replace(path)
@@ -48,62 +56,70 @@ def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
 
 
 def refuse(path: Path, name: str, problems: list[str]) -> None:
-    """Raises DataError with all that a format cannot hold, if there is anything."""
+    """Raise DataError with everything that a format cannot store, if there is anything.
+
+    Args:
+        path: Where the dataset was to be written.
+        name: The name of the format.
+        problems: What it cannot store.
+    """
     if problems:
         raise DataError(
-            f"the format {name!r} cannot hold this data: {'; '.join(problems)}",
+            f"the format {name!r} cannot store this data: {'; '.join(problems)}",
             where=path,
-            remedy=f"Choose another format (see: foveate formats), or leave it out with --without ({', '.join(task_views.DROPPABLE)}).",
+            remedy="Choose another format (see: foveate formats), or leave it out with --without "
+            f"({', '.join(task_views.DROPPABLE)}).",
         )
 
 
-def unlabelled(dataset: Dataset[Any], tasks: tuple[str, ...]) -> list[str]:
-    """What keeps data from being written in a format for these tasks: annotations of another kind, or none."""
+def unsupported_task(dataset: Dataset[Any], tasks: tuple[str, ...]) -> list[str]:
+    """List the annotations that a format for these tasks cannot store: other types, or none."""
     if dataset.task not in tasks:
-        return [f"annotations for {dataset.task} (it holds those for {' and '.join(tasks)})"]
-    return count("without an annotation", [sample for sample in dataset if sample.target is None])
+        return [f"annotations for {dataset.task} (it stores those for {' and '.join(tasks)})"]
+    missing = [sample for sample in dataset if sample.target is None]
+    return count_problem("without an annotation", missing)
 
 
-def count(what: str, samples: list[Sample[Any]]) -> list[str]:
-    """One line of a refusal, or none if there are no such samples."""
-    return [f"{len(samples):,} samples {what} (such as {samples[0].id!r})"] if samples else []
+def count_problem(problem: str, samples: list[Sample[Any]]) -> list[str]:
+    """Write one line of a refusal: how many samples have a problem; [] if none has."""
+    if not samples:
+        return []
+    return [f"{count_noun(len(samples), 'sample')} {problem} (such as {samples[0].id!r})"]
 
 
-def told_besides(dataset: Dataset[Any], *what: str) -> list[str]:
-    """Lines of a refusal for a format without a place for these: "group", "time"."""
+def unsupported_fields(dataset: Dataset[Any], *fields: str) -> list[str]:
+    """List the samples with fields that a format has no place for: "group", "time"."""
     problems = []
-    for each in what:
-        problems += count(
-            f"with a {each}", [sample for sample in dataset if getattr(sample, each) is not None]
+    for field in fields:
+        problems += count_problem(
+            f"with a {field}", [sample for sample in dataset if getattr(sample, field) is not None]
         )
     return problems
 
 
-def part_for_some(dataset: Dataset[Any]) -> list[str]:
-    """A line of a refusal for a format in which all samples have a part or none."""
+def partial_splits(dataset: Dataset[Any]) -> list[str]:
+    """List the samples without a split, for a format in which all samples have one or none has."""
     without = [sample for sample in dataset if sample.split is None]
-    return (
-        count("without a part beside others with one", without)
-        if len(without) < len(dataset)
-        else []
-    )
+    if len(without) == len(dataset):
+        return []
+    return count_problem("without a split, while others have one", without)
 
 
-def listed(classes: tuple[str, ...]) -> list[str]:
-    """What keeps class names from being lines of classes.txt."""
+def unlistable_names(classes: tuple[str, ...]) -> list[str]:
+    """List the class names that cannot be a line of classes.txt."""
     return [
         f"the class name {name!r}" for name in classes if not name or "\n" in name or "\r" in name
     ]
 
 
 def write_classes(dataset: Dataset[Any], folder: Path) -> None:
-    """Leaves classes.txt: the names in the order of their indices."""
+    """Write classes.txt: the class names in the order of their indices."""
     text = "".join(f"{name}\n" for name in dataset.classes)
     (folder / CLASSES_FILE).write_text(text, encoding="utf-8", newline="\n")
 
 
 def needs_classes(dataset: Dataset[Any]) -> bool:
-    """Whether a reader that sorts the class names it meets would come to other indices."""
+    """Return whether sorting the class names that occur would give other class indices."""
     present = {
         dataset.classes[k]
         for sample in dataset
@@ -113,37 +129,33 @@ def needs_classes(dataset: Dataset[Any]) -> bool:
     return tuple(sorted(present)) != dataset.classes
 
 
-def safe_names(dataset: Dataset[Any], leave_out: list[tuple[str, ...]]) -> list[str]:
-    """A relative file name for each sample, made from its id, unique even where case is ignored.
+def safe_names(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[str]:
+    """Return a relative file name for each sample, made from its id.
 
-    leave_out: for each sample the leading folders of its id that need no repeating
+    The names are unique even where case is ignored, and none leaves its folder.
+
+    Args:
+        dataset: The samples.
+        prefixes: For each sample the leading folders of its id that are left out.
     """
     names: list[str] = []
     taken: set[str] = set()
-    for sample, leading in zip(dataset, leave_out, strict=True):
-        folders = [
-            part for part in sample.id.replace("\0", "_").split("/") if part not in ("", ".", "..")
-        ]
-        for folder in leading:
-            if len(folders) > 1 and folders[0] == folder:
-                folders.pop(0)
-        folders = [f"_{part}" if is_hidden(part) else part for part in folders] or ["_"]
-        given = PurePosixPath(*folders)
-        stem = str(given.with_suffix("") if given.suffix.lower() in PICTURE_SUFFIXES else given)
+    for sample, prefix in zip(dataset, prefixes, strict=True):
+        stem = _safe_stem(sample.id, prefix)
         original = _original(sample)
-        ending = original.suffix if original else ".png"
-        name, number = stem + ending, 1
-        where = "/".join(leading)
+        suffix = original.suffix if original else ".png"
+        name, number = stem + suffix, 1
+        where = "/".join(prefix)
         while f"{where}/{name}".casefold() in taken:
             number += 1
-            name = f"{stem}-{number}{ending}"
+            name = f"{stem}-{number}{suffix}"
         taken.add(f"{where}/{name}".casefold())
         names.append(name)
     return names
 
 
-def write_picture(sample: Sample[Any], path: Path) -> None:
-    """The picture as it is, byte for byte, if it is a file, else as PNG."""
+def write_image(sample: Sample[Any], path: Path) -> None:
+    """Copy an image file byte for byte, or save an image in memory as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if original := _original(sample):
         shutil.copyfile(original, path)
@@ -152,16 +164,28 @@ def write_picture(sample: Sample[Any], path: Path) -> None:
         PIL.Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(path, "PNG")
 
 
-def unpaintable(dataset: Dataset[Any]) -> list[str]:
-    """What keeps pictures from being picture files: channels that are neither grey nor colour."""
+def unsavable_images(dataset: Dataset[Any]) -> list[str]:
+    """List the images that cannot be saved as PNG: those that are neither grey nor RGB."""
     others = [s for s in dataset if not _original(s) and s.source.read().shape[2] not in (1, 3)]
-    return count("that are neither grey nor colour", others)
+    return count_problem("with an image that is neither grey nor RGB", others)
+
+
+def _safe_stem(id: str, prefix: tuple[str, ...]) -> str:
+    """Return a sample's id without prefix, hidden folders, `..` and an image's suffix."""
+    folders = [name for name in id.replace("\0", "_").split("/") if name not in ("", ".", "..")]
+    for folder in prefix:
+        if len(folders) > 1 and folders[0] == folder:
+            folders.pop(0)
+    folders = [f"_{name}" if is_hidden(name) else name for name in folders] or ["_"]
+    path = PurePosixPath(*folders)
+    return str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path)
 
 
 def _original(sample: Sample[Any]) -> Path | None:
-    """The file that says all there is to say of a picture, or None."""
+    """Return the file that can be copied in place of a sample's image, or None."""
     source = sample.source
-    # A white of its own is not in the file, and an ending that nobody knows would hide the copy from readers.
+    # A source with its own white level says more than its file does, and readers would not find a
+    # copy with an unknown suffix.
     if isinstance(source, FileSource) and source == FileSource(source.path):
-        return source.path if source.path.suffix.lower() in PICTURE_SUFFIXES else None
+        return source.path if source.path.suffix.lower() in IMAGE_SUFFIXES else None
     return None

@@ -1,9 +1,12 @@
-"""LabelMe: a JSON file beside each picture, with what was drawn on it (github.com/wkentaro/labelme).
+"""LabelMe: a JSON file beside each image, with the shapes drawn on it.
 
-    images/1.jpg, images/1.json, ...      in any folders; if all are named train, valid or test, they are the parts
+See github.com/wkentaro/labelme. Files may be in any folders; if all folders are called train, valid
+or test, they are the splits:
 
-Outlines of one label and one group_id are one thing. The flags "crowd" and "difficult" of a shape are read; so are the
-keys "group" and "time" of a file, which LabelMe keeps although it has no use for them.
+    images/1.jpg, images/1.json, ...
+
+Polygons with the same label and group_id are one object. The flags "crowd" and "difficult" of a
+shape are read; so are the keys "group" and "time" of a file, which LabelMe preserves.
 """
 
 from __future__ import annotations
@@ -22,65 +25,83 @@ from foveate.annotations import Boxes, Instances, Polygon, boxes_of
 from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.instances import picture_size, shapes_of, told_of, unwritable
-from foveate.formats._shared.json_file import has_keys, optional_text, read_json, size_in, text_in
+from foveate.formats._shared.instances import annotated_size, box_problems, extra_fields, shapes_of
+from foveate.formats._shared.json_file import (
+    has_keys,
+    optional_text,
+    read_json,
+    read_size,
+    required_text,
+)
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
-    in_order,
+    has_image_suffix,
     is_hidden,
-    is_named_picture,
     is_utf8,
-    part_of,
+    ordered_classes,
     printable,
-    unusable,
+    split_of,
+    unusable_reason,
 )
-from foveate.formats._shared.paths import inside_id
+from foveate.formats._shared.paths import id_inside
 from foveate.formats._shared.stems import file_stems
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
-    count,
-    listed,
+    count_problem,
     needs_classes,
     new_folder,
-    part_for_some,
+    partial_splits,
     refuse,
-    unlabelled,
-    unpaintable,
+    unlistable_names,
+    unsavable_images,
+    unsupported_task,
     write_classes,
-    write_picture,
+    write_image,
 )
-from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, shapes_in
+from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, read_shapes
 
 NAME = "labelme"
-SUMMARY = "LabelMe: a JSON file beside each picture (images/1.jpg, images/1.json), also below train/, valid/ and test/"
+SUMMARY = (
+    "LabelMe: a JSON file beside each image (1.jpg, 1.json), also below train/, valid/ and test/"
+)
 TASKS = ("detection", "instance")
 
 _KEYS = ("shapes", "imagePath")
-_LOOKED_AT = 10_000  # files in search of one of LabelMe's, so that a guess stays cheap
-_OPENED = 20  # of other JSON files on that search
-_EXACT = 1e-6  # pixels that the box of an outline may be off by rounding
+_MAX_SNIFFED_FILES = 10_000  # keeps sniffing cheap
+_MAX_SNIFFED_JSON = 20  # other JSON files
+_BOUNDS_TOLERANCE = 1e-6  # pixels, for rounding
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    """What one file says of its picture."""
+class _LabelmeFile:
+    """The content of one file.
+
+    Attributes:
+        source: The image.
+        size: Height and width of the image in pixels, or None.
+        shapes: The objects.
+        group: The group, or None.
+        time: When the image was taken, or None.
+    """
 
     source: Source
     size: tuple[int, int] | None
     shapes: list[LabelmeShape]
-    told: tuple[str | None, str | None]
+    group: str | None
+    time: str | None
 
 
 def sniff(path: Path) -> bool:
-    """Whether there is a JSON file with LabelMe's keys somewhere below."""
+    """Return whether a JSON file below the folder has LabelMe's keys."""
     try:
         opened = 0
-        for looked_at, file in enumerate(_files(path, [])):
+        for number, file in enumerate(_files(path, [])):
             if file.suffix.lower() == ".json":
                 if has_keys(file, *_KEYS):
                     return True
                 opened += 1
-            if opened >= _OPENED or looked_at >= _LOOKED_AT:
+            if opened >= _MAX_SNIFFED_JSON or number >= _MAX_SNIFFED_FILES:
                 return False
     except OSError:
         pass
@@ -88,11 +109,14 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset[Any]:
-    """One sample a JSON file, its id being its picture's path from here. Classes sorted by name, or as in classes.txt.
+    """Read one sample per JSON file, its id being the path of its image.
 
-    It is "instance" if there is any outline, else "detection". Where a picture is not there, the one within the file is
-    taken, if there is one. Skipped and listed: other missing pictures, those without a file, JSON of another kind.
-    Raises DataError, naming the file, for one that is damaged, and for two of one picture.
+    Classes sorted by name, or as in classes.txt. The task is "instance" if there is any polygon,
+    else "detection". If an image is missing, the one embedded in the file is used, if there is one.
+    Other missing images, images without a file and other JSON files are skipped and listed.
+
+    Raises:
+        DataError: If a file is damaged, or if two belong to one image; the error names the file.
     """
     if not path.is_dir():
         raise DataError(
@@ -102,92 +126,93 @@ def read(path: Path) -> Dataset[Any]:
         )
     skipped: list[Skipped] = []
     files = list(_files(path, skipped))
-    pages: dict[str, tuple[Path, _Page]] = {}
+    files_by_id: dict[str, tuple[Path, _LabelmeFile]] = {}
     left_out: Counter[str] = Counter()
     for file in files:
-        if file.suffix.lower() == ".json" and (found := _read_page(file, path, skipped, left_out)):
-            id, page = found
-            if id in pages:
-                first = pages[id][0].relative_to(path).as_posix()
+        if file.suffix.lower() == ".json" and (found := _read_file(file, path, skipped, left_out)):
+            id, content = found
+            if id in files_by_id:
+                first = files_by_id[id][0].relative_to(path).as_posix()
                 raise DataError(
-                    f"one file a picture is expected, {id!r} has {first} too", where=file
+                    f"one JSON file per image is expected, {id!r} has {first} too", where=file
                 )
-            pages[id] = (file, page)
-    reasons = {one.id for one in skipped}
+            files_by_id[id] = (file, content)
+    skipped_ids = {one.id for one in skipped}
     for file in files:
         id = file.relative_to(path).as_posix()
-        if is_named_picture(id) and id not in pages and id not in reasons:
-            skipped.append(Skipped(id, "no JSON file says what is in it"))
-    present = {shape.label for _, page in pages.values() for shape in page.shapes}
-    classes = in_order(present, path)
-    if not pages or not classes:
-        first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
-        what = "things with a label" if pages else "pictures with a LabelMe file"
+        if has_image_suffix(id) and id not in files_by_id and id not in skipped_ids:
+            skipped.append(Skipped(id, "it has no JSON file"))
+    present = {shape.label for _, content in files_by_id.values() for shape in content.shapes}
+    classes = ordered_classes(present, path)
+    if not files_by_id or not classes:
+        what = "objects with a label" if files_by_id else "images with a LabelMe file"
         raise DataError(
-            f"{what} are expected, found none ({len(skipped):,} skipped{first})", where=path
+            f"{what} are expected, found none ({len(skipped):,} skipped{first_reason(skipped)})",
+            where=path,
         )
-    outlined = any(shape.outlines for _, page in pages.values() for shape in page.shapes)
+    outlined = any(
+        shape.outlines for _, content in files_by_id.values() for shape in content.shapes
+    )
     indices = {name: index for index, name in enumerate(classes)}
-    splits, notes = _parts(files, path)
+    splits, notes = _splits_by_folder(files, path)
     notes += [f"{what}: {number:,}" for what, number in sorted(left_out.items())]
     samples = []
-    for id, (file, page) in pages.items():
-        group, time = page.told
+    for id, (file, content) in files_by_id.items():
         split = splits.get(file.relative_to(path).parts[0])
-        samples.append(Sample(id, page.source, _truth(page, indices, outlined), group, split, time))
+        target = _to_target(content, indices, outlined)
+        samples.append(Sample(id, content.source, target, content.group, split, content.time))
     task = "instance" if outlined else "detection"
     return Dataset(path.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:
-    """Pictures, each with its JSON file, in images/ or in a folder a part. Files are copied, others become PNG.
+    """Write images, each with its JSON file, in images/ or in one folder per split.
 
-    Cannot hold parts for some samples only, masks that are no outlines, boxes of outlines that are not their bounds, boxes
-    turned inside out, scores, colours of classes, nor things of which none has an outline.
+    Image files are copied, images in memory become PNG.
+
+    Raises:
+        DataError: If only some samples have a split, if there are masks, scores or class colours,
+            if a box is not the bounds of its polygon or is inverted, or if no instance has a
+            polygon.
     """
-    refuse(path, NAME, unlabelled(dataset, TASKS))
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
     samples = list(dataset)
-    problems = part_for_some(dataset)
-    masked = [
-        s
-        for s in samples
-        if any(x is not None and not isinstance(x, Polygon) for x in shapes_of(s.target))
-    ]
-    problems += count("with masks that are no outlines", masked)
-    problems += count(
-        "with boxes that are not the bounds of their outlines", [s for s in samples if _differs(s)]
+    problems = partial_splits(dataset)
+    with_masks = [s for s in samples if any(x and not x.outlines for x in shapes_of(s.target))]
+    problems += count_problem("with masks instead of polygons", with_masks)
+    problems += count_problem(
+        "with boxes that are not the bounds of their polygons",
+        [s for s in samples if _box_differs(s)],
     )
-    turned = [
+    inverted = [
         s
         for s in samples
         if (boxes_of(s.target).corners[:, :2] > boxes_of(s.target).corners[:, 2:]).any()
     ]
-    problems += count("with boxes turned inside out", turned)
-    problems += listed(dataset.classes) if needs_classes(dataset) else []
-    refuse(path, NAME, unwritable(dataset) + problems + unpaintable(dataset))
-    places = [sample.split or "images" for sample in samples]
-    with new_folder(dataset, path) as folder:
-        stems = file_stems(dataset, [(place,) for place in places])
-        for sample, place, (stem, ending) in zip(samples, places, stems, strict=True):
-            write_picture(sample, folder / place / (stem + ending))
-            content = _content(sample, dataset.classes, stem + ending)
+    problems += count_problem("with inverted boxes", inverted)
+    problems += unlistable_names(dataset.classes) if needs_classes(dataset) else []
+    refuse(path, NAME, box_problems(dataset) + problems + unsavable_images(dataset))
+    folders = [sample.split or "images" for sample in samples]
+    with new_folder(dataset, path) as root:
+        stems = file_stems(dataset, [(folder,) for folder in folders])
+        for sample, folder, (stem, suffix) in zip(samples, folders, stems, strict=True):
+            write_image(sample, root / folder / (stem + suffix))
+            content = _content(sample, dataset.classes, stem + suffix)
             text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
-            (folder / place / f"{stem}.json").write_text(
-                text + "\n", encoding="utf-8", newline="\n"
-            )
+            (root / folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
         if needs_classes(dataset):
-            write_classes(dataset, folder)
+            write_classes(dataset, root)
 
 
 def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """The files below a folder, by name, links followed, each folder once."""
+    """Yield the files below a folder, sorted by name; links are followed, each folder once."""
 
-    def closed(error: OSError) -> None:
+    def skip_closed(error: OSError) -> None:
         place = Path(error.filename).relative_to(root).as_posix()
         skipped.append(Skipped(printable(place) + "/", f"cannot be opened ({error.strerror})"))
 
     seen = {(status.st_dev, status.st_ino) for status in map(os.stat, root.absolute().parents)}
-    for here, folders, names in os.walk(root, onerror=closed, followlinks=True):
+    for here, folders, names in os.walk(root, onerror=skip_closed, followlinks=True):
         folder = Path(here)
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:
@@ -203,84 +228,86 @@ def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
             id = (folder / name).relative_to(root).as_posix()
             if not is_utf8(id):
                 skipped.append(Skipped(printable(id), NOT_UTF8))
-            elif name.lower().endswith(".json") or is_named_picture(name):
+            elif name.lower().endswith(".json") or has_image_suffix(name):
                 yield folder / name
             else:
-                skipped.append(Skipped(id, "neither a picture nor a JSON file"))
+                skipped.append(Skipped(id, "it is neither an image nor a JSON file"))
 
 
-def _read_page(
+def _read_file(
     file: Path, root: Path, skipped: list[Skipped], left_out: Counter[str]
-) -> tuple[str, _Page] | None:
-    """The picture's id and what the file says of it; None, and a line in `skipped`, where there is no such picture."""
+) -> tuple[str, _LabelmeFile] | None:
+    """Return the id of the image and the content of the file, or None with a line in `skipped`."""
     content = read_json(file)
     if not isinstance(content, dict) or "shapes" not in content:
         skipped.append(
-            Skipped(file.relative_to(root).as_posix(), "JSON of another kind: it has no shapes")
+            Skipped(file.relative_to(root).as_posix(), "another JSON file: it has no shapes")
         )
         return None
-    written = text_in(content.get("imagePath"), "imagePath", file)
+    written = required_text(content.get("imagePath"), "imagePath", file)
     id = os.path.normpath(
-        file.parent.relative_to(root) / inside_id(file.parent, written, where=file, root=root)
+        file.parent.relative_to(root) / id_inside(file.parent, written, where=file, root=root)
     )
     source: Source = FileSource(root / id)
-    if reason := unusable(root / id):
+    if reason := unusable_reason(root / id):
         if not isinstance(content.get("imageData"), str):
             skipped.append(Skipped(id, reason))
             return None
         source = EmbeddedSource(file)
-        left_out["pictures that are not there and are taken from their JSON file"] += 1
-    size = size_in(content, "imageHeight", "imageWidth", "the picture", file)
-    told = (
-        optional_text(content, "group", "the picture", file),
-        optional_text(content, "time", "the picture", file),
-    )
-    return id, _Page(source, size, shapes_in(content, file, left_out), told)
+        left_out["missing images, read from their JSON file"] += 1
+    size = read_size(content, "imageHeight", "imageWidth", "the image", file)
+    group, time = (optional_text(content, key, "the image", file) for key in ("group", "time"))
+    shapes = read_shapes(content, file, left_out)
+    return id, _LabelmeFile(source, size, shapes, group, time)
 
 
-def _truth(page: _Page, indices: dict[str, int], outlined: bool) -> Boxes | Instances:
+def _to_target(content: _LabelmeFile, indices: dict[str, int], outlined: bool) -> Boxes | Instances:
     boxes = Boxes(
-        np.array([shape.corners for shape in page.shapes], np.float64).reshape(-1, 4),
-        np.array([indices[shape.label] for shape in page.shapes], np.int64),
-        crowd=np.array([shape.crowd for shape in page.shapes], bool),
-        difficult=np.array([shape.difficult for shape in page.shapes], bool),
-        size=page.size,
+        np.array([shape.corners for shape in content.shapes], np.float64).reshape(-1, 4),
+        np.array([indices[shape.label] for shape in content.shapes], np.int64),
+        crowd=np.array([shape.crowd for shape in content.shapes], bool),
+        difficult=np.array([shape.difficult for shape in content.shapes], bool),
+        size=content.size,
     )
     shapes = tuple(
-        Polygon(tuple(shape.outlines)) if shape.outlines else None for shape in page.shapes
+        Polygon(tuple(shape.outlines)) if shape.outlines else None for shape in content.shapes
     )
     return Instances(boxes, shapes) if outlined else boxes
 
 
-def _parts(files: list[Path], root: Path) -> tuple[dict[str, SplitName | None], list[str]]:
-    """The part that each folder in `root` means, and notes: none at all, unless all of them do."""
+def _splits_by_folder(
+    files: list[Path], root: Path
+) -> tuple[dict[str, SplitName | None], list[str]]:
+    """Return the split of each folder in `root` if all folders are splits, and notes."""
     tops = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
-    named, others = [top for top in tops if part_of(top)], [top for top in tops if not part_of(top)]
+    named, others = (
+        [top for top in tops if split_of(top)],
+        [top for top in tops if not split_of(top)],
+    )
     if named and others:
         return {}, [
-            f"not taken for parts, as not all folders are some: {', '.join(named)} (beside {others[0]})"
+            f"not read as splits, since not all folders are splits: {', '.join(named)} "
+            f"(beside {others[0]})"
         ]
-    return {top: part_of(top) for top in named}, []
+    return {top: split_of(top) for top in named}, []
 
 
-def _differs(sample: Sample[Any]) -> bool:
-    pairs = zip(shapes_of(sample.target), boxes_of(sample.target).corners, strict=True)
+def _box_differs(sample: Sample[Any]) -> bool:
+    rows = zip(shapes_of(sample.target), boxes_of(sample.target).corners, strict=True)
     return any(
-        isinstance(shape, Polygon) and (abs(shape.bounds() - box) > _EXACT).any()
-        for shape, box in pairs
+        shape and shape.outlines and (abs(shape.bounds() - box) > _BOUNDS_TOLERANCE).any()
+        for shape, box in rows
     )
 
 
 def _content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> dict[str, Any]:
     boxes = boxes_of(sample.target)
-    drawn: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
     for row, shape in enumerate(shapes_of(sample.target)):
-        outlines = (
-            [outline.tolist() for outline in shape.outlines] if isinstance(shape, Polygon) else []
-        )
+        outlines = [outline.tolist() for outline in shape.outlines] if shape else []
         flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
         for points in outlines or [boxes.corners[row].reshape(2, 2).tolist()]:
-            drawn.append(
+            shapes.append(
                 {
                     "label": classes[boxes.classes[row]],
                     "points": points,
@@ -289,12 +316,12 @@ def _content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> dict[s
                     "flags": flags,
                 }
             )
-    height, width = picture_size(sample)
-    about: dict[str, Any] = {
+    height, width = annotated_size(sample)
+    content: dict[str, Any] = {
         "version": "5.0.0",
         "flags": {},
-        "shapes": drawn,
+        "shapes": shapes,
         "imagePath": name,
         "imageData": None,
     }
-    return {**about, "imageHeight": height, "imageWidth": width, **told_of(sample)}
+    return {**content, "imageHeight": height, "imageWidth": width, **extra_fields(sample)}

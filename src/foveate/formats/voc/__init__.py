@@ -1,8 +1,9 @@
-"""Pascal VOC: an XML file a picture, in Annotations/ beside JPEGImages/, or side by side with the pictures.
+"""Pascal VOC: one XML file per image, in Annotations/ beside JPEGImages/, or beside the image.
 
-M. Everingham et al.: The Pascal Visual Object Classes (VOC) Challenge, IJCV 2010, and its development kit. Pixels are
-counted from 1 there, and a box includes its last ones: xmin = 1 and xmax = 10 are the ten pixels at the left edge, for us
-from 0 to 10. Many tools count from 0 instead; that shows where a box begins at 0.
+M. Everingham et al.: The Pascal Visual Object Classes (VOC) Challenge, IJCV 2010, and its
+development kit. Pixels are counted from 1 there, and a box includes its last ones: xmin = 1 and
+xmax = 10 are the ten pixels at the left edge, 0 to 10 in foveate. Many tools count from 0 instead,
+which shows where a box begins at 0.
 """
 
 from __future__ import annotations
@@ -19,103 +20,109 @@ from foveate.annotations import Boxes, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.beside import line_stems
-from foveate.formats._shared.instances import picture_size, unwritable
+from foveate.formats._shared.instances import annotated_size, box_problems
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
     is_utf8,
     printable,
     read_classes,
-    unusable,
+    unusable_reason,
 )
+from foveate.formats._shared.sidecar import line_stems
+from foveate.formats._shared.wording import count_noun, first_reason
 from foveate.formats._shared.writing import (
-    count,
-    listed,
+    count_problem,
     needs_classes,
     new_folder,
     refuse,
-    told_besides,
-    unlabelled,
-    unpaintable,
+    unlistable_names,
+    unsavable_images,
+    unsupported_fields,
+    unsupported_task,
     write_classes,
-    write_picture,
+    write_image,
 )
 from foveate.formats.voc.layout import (
-    Place,
-    id_of,
-    left_over,
-    listed_parts,
-    namesakes,
-    picture_names,
-    places,
+    VocFolders,
+    find_folders,
+    image_names,
+    match_images,
+    read_split_lists,
+    relative_id,
+    unmatched_files,
     xml_files,
 )
 from foveate.formats.voc.xml import VocFile, parse
 
 NAME = "voc"
-SUMMARY = "Annotations/*.xml in the manner of Pascal VOC, beside JPEGImages/ (and ImageSets/Main/train.txt)"
+SUMMARY = "Pascal VOC: Annotations/*.xml beside JPEGImages/ (and ImageSets/Main/train.txt)"
 TASKS = ("detection",)
 
-_LOOKED_AT = 5  # XML files, so that a damaged one does not hide what the others are
+_MAX_SNIFFED_FILES = 5  # more than one, since the first may be damaged
 _ROOT = re.compile(rb"<annotation[\s>]")
-_NO_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LIST_WORDS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
+_NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LIST_NAMES: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
-_Found = dict[str, tuple[VocFile, SplitName | None]]  # by the path of the picture from the root
+_Found = dict[str, tuple[VocFile, SplitName | None]]
+"""By sample id, which is the path of the image: the XML file and the split."""
 
 
 def sniff(path: Path) -> bool:
-    """Whether there are XML files with an <annotation> in them where they are looked for."""
+    """Return whether XML files in one of the usual places hold an <annotation>."""
     try:
         return any(
             _is_annotation(Path(file.path))
-            for place in places(path)
-            for file in xml_files(place.annotations)[:_LOOKED_AT]
+            for place in find_folders(path)
+            for file in xml_files(place.annotations)[:_MAX_SNIFFED_FILES]
         )
     except (DataError, OSError):
         return False
 
 
 def read(path: Path) -> Dataset[Boxes]:
-    """The pictures that have an XML file, with their boxes. Classes are sorted by name, or as in classes.txt.
+    """Read the images that have an XML file, with their boxes.
 
-    A picture is the one that <filename> names or else the XML file's namesake. Parts are those of ImageSets/Main, or
-    of folders called train, valid and test. `difficult` is kept; pose, truncated and parts of objects are not.
-    Raises DataError, with file and line, for what cannot be understood.
+    Classes are sorted by name, or as in classes.txt. The image of an XML file is the one that
+    <filename> names, or else the one with the same name. Splits are those of ImageSets/Main, or of
+    folders called train, valid and test. <difficult> is read; pose, truncated and parts of objects
+    are not.
+
+    Raises:
+        DataError: If something cannot be understood; the error names the file and the line.
     """
     if not path.is_dir():
         raise DataError(
-            "a folder with XML files and pictures is expected, this is a file", where=path
+            "a folder with XML files and images is expected, this is a file", where=path
         )
-    where = places(path)
+    places = find_folders(path)
     found: _Found = {}
     skipped: list[Skipped] = []
     notes: list[str] = []
-    for place in where:
+    for place in places:
         _add(found, path, place, skipped, notes)
-    skipped += left_over(path, where, set(found))
+    skipped += unmatched_files(path, places, set(found))
     for id in list(found):
-        if reason := unusable(path / id):
+        if reason := unusable_reason(path / id):
             del found[id]
             skipped.append(Skipped(id, reason))
     if not found:
-        first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
         raise DataError(
-            f"pictures with XML files are expected, found none ({len(skipped):,} skipped{first})",
+            "images with XML files are expected, found none "
+            f"({len(skipped):,} skipped{first_reason(skipped)})",
             where=path,
-            remedy=f"Lay it out as {SUMMARY}.",
+            remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     classes = _classes(path, found)
     base = _base(found, notes)
     left_out: Counter[str] = Counter()
-    for page, _ in found.values():
-        left_out.update(page.left_out)
-    notes += [f"{what} are not read; there are {number:,}" for what, number in left_out.items()]
+    for voc_file, _ in found.values():
+        left_out.update(voc_file.left_out)
+    notes += [f"{what} not read: {number:,}" for what, number in left_out.items()]
     indices = {name: index for index, name in enumerate(classes)}
     samples = [
-        Sample(id, FileSource(path / id), _boxes(page, indices, base), None, split)
-        for id, (page, split) in sorted(found.items())
+        Sample(id, FileSource(path / id), _boxes(voc_file, indices, base), None, split)
+        for id, (voc_file, split) in sorted(found.items())
     ]
     return Dataset(
         path.name, "detection", classes, samples, tuple(skipped), path, notes=tuple(notes)
@@ -123,27 +130,31 @@ def read(path: Path) -> Dataset[Boxes]:
 
 
 def write(dataset: Dataset[Boxes], path: Path) -> None:
-    """JPEGImages/, Annotations/, and ImageSets/Main/ if there are parts. Files are copied, pictures in memory become PNG.
+    """Write JPEGImages/, Annotations/, and ImageSets/Main/ if there are splits.
 
-    Cannot hold groups, crowds, nor boxes that begin left of or above their picture: those at 0 would make the set look
-    as if it were counted from 0.
+    Image files are copied, images in memory become PNG.
+
+    Raises:
+        DataError: If there are groups, times or crowds, or boxes that begin left of or above their
+            image: those that are moved to 0 would make the dataset look as if it were counted from
+            0.
     """
     samples = list(dataset)
-    refuse(path, NAME, unlabelled(dataset, TASKS))
-    problems = unwritable(dataset) + told_besides(dataset, "group", "time")
-    problems += count(
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
+    problems = box_problems(dataset) + unsupported_fields(dataset, "group", "time")
+    problems += count_problem(
         "with a crowd", [sample for sample in samples if boxes_of(sample.target).crowd.any()]
     )
     before = [sample for sample in samples if (boxes_of(sample.target).corners[:, :2] < 0).any()]
-    problems += count("with a box that begins left of or above its picture", before)
+    problems += count_problem("with a box that begins left of or above its image", before)
     problems += [f"the class name {name!r}" for name in dataset.classes if not _can_be_text(name)]
-    problems += listed(dataset.classes) if needs_classes(dataset) else []
-    refuse(path, NAME, problems + unpaintable(dataset))
+    problems += unlistable_names(dataset.classes) if needs_classes(dataset) else []
+    refuse(path, NAME, problems + unsavable_images(dataset))
     with new_folder(dataset, path) as folder:
         (folder / "Annotations").mkdir()
         names = line_stems(dataset)
         for sample, (stem, ending) in zip(samples, names, strict=True):
-            write_picture(sample, folder / "JPEGImages" / (stem + ending))
+            write_image(sample, folder / "JPEGImages" / (stem + ending))
             _write_text(
                 folder / "Annotations" / f"{stem}.xml", _xml(sample, stem + ending, dataset)
             )
@@ -157,128 +168,136 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
                 lists = folder / "ImageSets" / "Main"
                 lists.mkdir(parents=True, exist_ok=True)
                 _write_text(
-                    lists / f"{_LIST_WORDS[split]}.txt", "".join(f"{stem}\n" for stem in inside)
+                    lists / f"{_LIST_NAMES[split]}.txt", "".join(f"{stem}\n" for stem in inside)
                 )
         if needs_classes(dataset):
             write_classes(dataset, folder)
 
 
 def _is_annotation(file: Path) -> bool:
-    if unusable(file):
+    if unusable_reason(file):
         return False
     with file.open("rb") as opened:
         return bool(_ROOT.search(opened.read(4096)))
 
 
-def _add(found: _Found, root: Path, place: Place, skipped: list[Skipped], notes: list[str]) -> None:
-    """Adds the pictures of one place that have an XML file, and what is to be said of them."""
-    pages: dict[str, VocFile] = {}
+def _add(
+    found: _Found, root: Path, place: VocFolders, skipped: list[Skipped], notes: list[str]
+) -> None:
+    """Add the images of one place that have an XML file, and what is skipped and noted."""
+    voc_files: dict[str, VocFile] = {}
     for file in xml_files(place.annotations):
         stem = Path(file.name).stem
         if not is_utf8(file.name):
-            skipped.append(Skipped(printable(id_of(root, file.path)), NOT_UTF8))
-        elif stem in pages:
+            skipped.append(Skipped(printable(relative_id(root, file.path)), NOT_UTF8))
+        elif stem in voc_files:
             raise DataError(
-                f"one XML file is expected, {pages[stem].path.name} is another", where=file.path
+                f"one XML file is expected, {voc_files[stem].path.name} is another", where=file.path
             )
         else:
-            pages[stem] = parse(Path(file.path))
-    images = picture_names(place.images)
+            voc_files[stem] = parse(Path(file.path))
+    images = image_names(place.images)
     splits: dict[str, SplitName] = {}
     if place.lists:
-        splits, absent = listed_parts(
-            place.lists, pages.keys() | {Path(name).stem for name in images}
+        splits, absent = read_split_lists(
+            place.lists, voc_files.keys() | {Path(name).stem for name in images}
         )
         skipped += absent
-    odd: list[str] = []
-    for stem, name in namesakes(place, pages, images).items():
-        page = pages[stem]
-        written = page.filename[0] if page.filename else ""
+    mismatched: list[str] = []
+    for stem, name in match_images(place, voc_files, images).items():
+        voc_file = voc_files[stem]
+        written = voc_file.filename[0] if voc_file.filename else ""
         if name is None:
-            reason = f"its picture {(written or stem)[:100]!r} is not there"
-            skipped.append(Skipped(id_of(root, page.path), reason))
+            reason = f"its image {(written or stem)[:100]!r} does not exist"
+            skipped.append(Skipped(relative_id(root, voc_file.path), reason))
             continue
-        id = id_of(root, place.images / name)
+        id = relative_id(root, place.images / name)
         if id in found:
             raise DataError(
                 f"one XML file is expected for {id}, {found[id][0].path.name} is another",
-                where=page.path,
+                where=voc_file.path,
             )
-        found[id] = (page, place.split or splits.get(stem) or splits.get(Path(name).stem))
+        found[id] = (voc_file, place.split or splits.get(stem) or splits.get(Path(name).stem))
         if Path(name).stem != stem or written not in ("", name, stem):
-            odd.append(f"{page.path.name} names {written[:100]!r} and was taken for {name!r}")
-    if odd:
+            mismatched.append(f"{voc_file.path.name} names {written[:100]!r}, read with {name!r}")
+    if mismatched:
         notes.append(
-            f"{len(odd):,} XML files are not called like the <filename> in them (such as {odd[0]})"
+            f"{count_noun(len(mismatched), 'XML file')} with another name than the <filename> "
+            f"inside (such as {mismatched[0]})"
         )
 
 
 def _classes(root: Path, found: _Found) -> tuple[str, ...]:
-    """Those of classes.txt, or the ones that occur, by name. Raises DataError if one is missing, or there are none."""
-    present = {instance.name for page, _ in found.values() for instance in page.instances}
+    """Return the classes of classes.txt, or those that occur, sorted by name."""
+    present = {instance.name for voc_file, _ in found.values() for instance in voc_file.instances}
     classes = read_classes(root) or tuple(sorted(present))
     if present.difference(classes):
-        for page, _ in found.values():
-            for instance in page.instances:
+        for voc_file, _ in found.values():
+            for instance in voc_file.instances:
                 if instance.name not in classes:
                     raise DataError(
-                        f"one of the classes in {CLASSES_FILE} is expected, got {instance.name[:100]!r}",
-                        where=page.path,
+                        f"one of the classes in {CLASSES_FILE} is expected, "
+                        f"got {instance.name[:100]!r}",
+                        where=voc_file.path,
                         line=instance.line,
-                        remedy=f"Add it to {CLASSES_FILE}, or remove that file to have the classes sorted by name.",
+                        remedy=f"Add it to {CLASSES_FILE}, or remove that file to have the "
+                        "classes sorted by name.",
                     )
     if not classes:
         raise DataError(
-            "an <object> in some file is expected, found none",
+            "an <object> in at least one file is expected, found none",
             where=root,
-            remedy=f"Name the classes in {CLASSES_FILE} if the pictures are really all empty.",
+            remedy=f"List the classes in {CLASSES_FILE} if all images are really empty.",
         )
     return classes
 
 
 def _base(found: _Found, notes: list[str]) -> int:
-    """The number of the first pixel, 1 or 0, in the whole set.
+    """Return the number of the first pixel, 1 or 0, in the whole dataset.
 
-    Tools that count from 0 cut boxes off at 0. A box below 0 shows that nothing was cut off, so 0 tells nothing then.
+    Tools that count from 0 clip boxes at 0. If a box begins below 0, nothing was clipped, and a box
+    at 0 proves nothing.
     """
-    begins = [
-        (min(instance.corners[:2]), page.path.name)
-        for page, _ in found.values()
-        for instance in page.instances
+    starts = [
+        (min(instance.corners[:2]), voc_file.path.name)
+        for voc_file, _ in found.values()
+        for instance in voc_file.instances
     ]
-    below = [name for first, name in begins if first < 0]
-    zeros = [name for first, name in begins if 0 <= first < 1]
+    below = [name for first, name in starts if first < 0]
+    zeros = [name for first, name in starts if 0 <= first < 1]
     if below:
         notes.append(
-            f"{len(below):,} boxes begin below 0 (such as in {below[0]}); they are read as counted from 1, as Pascal VOC has it"
+            f"pixels are read as counted from 1, as in Pascal VOC, although "
+            f"{count_noun(len(below), 'box begins', 'boxes begin')} below 0 (such as in {below[0]})"
         )
     elif zeros:
         notes.append(
-            f"boxes are read as counted from 0, not from 1 as Pascal VOC has it: {len(zeros):,} begin at 0 (such as in {zeros[0]})"
+            f"pixels are read as counted from 0, not from 1 as in Pascal VOC: "
+            f"{count_noun(len(zeros), 'box begins', 'boxes begin')} at 0 (such as in {zeros[0]})"
         )
     return 0 if zeros and not below else 1
 
 
-def _boxes(page: VocFile, indices: dict[str, int], base: int) -> Boxes:
-    corners = np.array([instance.corners for instance in page.instances], float).reshape(-1, 4)
+def _boxes(voc_file: VocFile, indices: dict[str, int], base: int) -> Boxes:
+    corners = np.array([instance.corners for instance in voc_file.instances], float).reshape(-1, 4)
     corners[:, :2] -= base
-    classes = np.array([indices[instance.name] for instance in page.instances], np.int64)
+    classes = np.array([indices[instance.name] for instance in voc_file.instances], np.int64)
     return Boxes(
         corners,
         classes,
-        difficult=np.array([t.difficult for t in page.instances], bool),
-        size=page.size,
+        difficult=np.array([instance.difficult for instance in voc_file.instances], bool),
+        size=voc_file.size,
     )
 
 
 def _can_be_text(name: str) -> bool:
-    """Whether a reader finds the name again, which takes spaces at either end for layout."""
-    return bool(name) and name == name.strip() and not _NO_XML.search(name)
+    """Return whether a reader gets the name back; XML readers strip it."""
+    return bool(name) and name == name.strip() and not _NOT_XML.search(name)
 
 
 def _xml(sample: Sample[Boxes], name: str, dataset: Dataset[Any]) -> str:
     target = boxes_of(sample.target)
-    height, width = picture_size(sample)
+    height, width = annotated_size(sample)
     lines = [
         "<annotation>",
         "\t<folder>JPEGImages</folder>",
@@ -290,11 +309,12 @@ def _xml(sample: Sample[Boxes], name: str, dataset: Dataset[Any]) -> str:
     ):
         left, top, right, bottom = corners
         sides = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
+        corner_tags = "".join(f"<{tag}>{_number(value)}</{tag}>" for tag, value in sides.items())
         lines += [
             "\t<object>",
             f"\t\t<name>{html.escape(dataset.classes[index], quote=False)}</name>",
             f"\t\t<difficult>{int(difficult)}</difficult>",
-            f"\t\t<bndbox>{''.join(f'<{side}>{_number(value)}</{side}>' for side, value in sides.items())}</bndbox>",
+            f"\t\t<bndbox>{corner_tags}</bndbox>",
             "\t</object>",
         ]
     return "\n".join([*lines, "</annotation>", ""])

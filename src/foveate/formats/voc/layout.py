@@ -1,4 +1,4 @@
-"""Where the files of a set in Pascal VOC's manner lie: pictures, XML files, and the lists of the parts."""
+"""Find the files of a Pascal VOC dataset: images, XML files, and the lists of the splits."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.beside import read_text
 from foveate.formats._shared.layout import (
+    NO_IMAGE_SUFFIX,
     NOT_UTF8,
-    is_named_picture,
+    has_image_suffix,
     is_utf8,
-    part_of,
     printable,
+    split_of,
     visible,
 )
-from foveate.formats._shared.paths import inside_id
+from foveate.formats._shared.paths import id_inside
+from foveate.formats._shared.sidecar import read_text
 from foveate.formats.voc.xml import VocFile
 
-_LISTS = (
-    "train",
-    "val",
-    "valid",
-    "test",
-    "trainval",
-)  # others, such as cat_train.txt, are of a class
-_MOST_BYTES = 50_000_000
+_LISTS = ("train", "val", "valid", "test", "trainval")  # others list the images of one class
+_MAX_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A folder of XML files and the folder of their pictures, which may be the same.
+class VocFolders:
+    """A folder of XML files and the folder of their images, which may be the same.
 
-    part: the part that all of them are in, or None
-    lists: the folder of lists that say it instead, or None
+    Attributes:
+        annotations: The folder of XML files.
+        images: The folder of images.
+        split: The split of all of them, or None.
+        lists: The folder of lists that give the splits instead, or None.
     """
 
     annotations: Path
@@ -45,32 +43,37 @@ class Place:
     lists: Path | None
 
 
-def places(root: Path) -> list[Place]:
-    """Where to look: the folder itself, and train/, valid/ and test/ in it or in its Annotations/. Raises OSError."""
+def find_folders(root: Path) -> list[VocFolders]:
+    """Return the folder itself, and train/, valid/ and test/ in it or in its Annotations/.
+
+    Raises:
+        DataError: If two folders have the same meaning.
+        OSError: If a folder cannot be opened.
+    """
     found = _below(root, None)
     if found[0].annotations == root:
         for folder in visible(root)[0]:
-            if split := part_of(folder.name):
+            if split := split_of(folder.name):
                 found += _below(Path(folder.path), split)
     return found
 
 
-def _below(folder: Path, split: SplitName | None) -> list[Place]:
+def _below(folder: Path, split: SplitName | None) -> list[VocFolders]:
     folders = visible(folder)[0]
     annotations = _named(folders, "annotations") or folder
     images = _named(folders, "jpegimages", "images") or folder
     sets = _named(folders, "imagesets")
     lists = _named(visible(sets)[0], "main") if sets and not split else None
-    found = [Place(annotations, images, split, lists)]
+    found = [VocFolders(annotations, images, split, lists)]
     if annotations != folder:
         for inner in visible(annotations)[0]:
-            if inner_part := part_of(inner.name):
+            if inner_split := split_of(inner.name):
                 same = images / inner.name
                 found.append(
-                    Place(
+                    VocFolders(
                         Path(inner.path),
                         same if same.is_dir() else images,
-                        split or inner_part,
+                        split or inner_split,
                         None,
                     )
                 )
@@ -78,7 +81,7 @@ def _below(folder: Path, split: SplitName | None) -> list[Place]:
 
 
 def _named(folders: list[os.DirEntry[str]], *names: str) -> Path | None:
-    """The folder of one of these names, capitals or not. Raises DataError if there are several."""
+    """Return the folder with one of these names, in any case; raise DataError for several."""
     found = [Path(folder.path) for folder in folders if folder.name.casefold() in names]
     if len(found) > 1:
         raise DataError(
@@ -89,86 +92,119 @@ def _named(folders: list[os.DirEntry[str]], *names: str) -> Path | None:
 
 
 def xml_files(folder: Path) -> list[os.DirEntry[str]]:
-    """By name. Raises OSError."""
+    """Return the XML files in a folder, sorted by name.
+
+    Raises:
+        OSError: If the folder cannot be opened.
+    """
     return [entry for entry in visible(folder)[1] if entry.name.lower().endswith(".xml")]
 
 
-def picture_names(folder: Path) -> list[str]:
-    """The names of a folder's pictures, sorted. Raises OSError."""
+def image_names(folder: Path) -> list[str]:
+    """Return the names of the images in a folder, sorted.
+
+    Raises:
+        OSError: If the folder cannot be opened.
+    """
     return [
         entry.name
         for entry in visible(folder)[1]
-        if is_named_picture(entry.name) and is_utf8(entry.name)
+        if has_image_suffix(entry.name) and is_utf8(entry.name)
     ]
 
 
-def namesakes(place: Place, pages: dict[str, VocFile], images: list[str]) -> dict[str, str | None]:
-    """The name of the picture that belongs to each XML file (by its stem), or None.
+def match_images(
+    place: VocFolders, voc_files: dict[str, VocFile], images: list[str]
+) -> dict[str, str | None]:
+    """Find the image of each XML file.
 
-    <filename> counts if such a picture is there; but where several files name one, since they were copied, each takes its
-    own namesake. Raises DataError if a file has two.
+    <filename> counts if such an image exists. If several files name the same image, because they
+    were copied, each takes the image with its own name.
+
+    Args:
+        place: The folders.
+        voc_files: The XML files by stem.
+        images: The names of the images.
+
+    Returns:
+        The image name for each stem, or None.
+
+    Raises:
+        DataError: If an XML file has two images.
     """
-    there = set(images)
-    own: dict[str, list[str]] = {}
+    existing = set(images)
+    by_stem: dict[str, list[str]] = {}
     for name in images:
-        own.setdefault(Path(name).stem, []).append(name)
+        by_stem.setdefault(Path(name).stem, []).append(name)
     named: dict[str, str] = {}
-    for stem, page in pages.items():
-        written, line = page.filename or ("", 0)
+    for stem, voc_file in voc_files.items():
+        written, line = voc_file.filename or ("", 0)
         if "/" in written or "\\" in written:
-            written = inside_id(place.images, written, where=page.path, line=line)
-        if written in there:
+            written = id_inside(place.images, written, where=voc_file.path, line=line)
+        if written in existing:
             named[stem] = written
     claims = Counter(named.values())
-    found: dict[str, str | None] = {}
-    for stem, page in pages.items():
-        same = own.get(stem, [])
+    matched: dict[str, str | None] = {}
+    for stem, voc_file in voc_files.items():
+        same = by_stem.get(stem, [])
         if stem in named and (claims[named[stem]] == 1 or not same):
-            found[stem] = named[stem]
+            matched[stem] = named[stem]
         elif len(same) > 1:
             raise DataError(
-                f"one picture is expected for this file, found {same[0]} and {same[1]}",
-                where=page.path,
+                f"one image is expected for this file, found {same[0]} and {same[1]}",
+                where=voc_file.path,
             )
         else:
-            found[stem] = same[0] if same else None
-    return found
+            matched[stem] = same[0] if same else None
+    return matched
 
 
-def left_over(root: Path, where: list[Place], taken: set[str]) -> list[Skipped]:
-    """What lies among the pictures and is not `taken`, by its path from the root."""
-    own = {folder for place in where for folder in (place.annotations, place.images)}
+def unmatched_files(root: Path, places: list[VocFolders], used: set[str]) -> list[Skipped]:
+    """List the files among the images that were not read.
+
+    Args:
+        root: The dataset's folder.
+        places: The folders of images and XML files.
+        used: The ids of the images that were read.
+    """
+    read = {folder for place in places for folder in (place.annotations, place.images)}
     skipped: dict[str, Skipped] = {}
-    for images in dict.fromkeys(place.images for place in where):
+    for images in dict.fromkeys(place.images for place in places):
         folders, files = visible(images)
-        only_pictures = all(images != place.annotations for place in where) and images != root
+        only_images = all(images != place.annotations for place in places) and images != root
         for entry in files:
-            id = id_of(root, entry.path)
+            id = relative_id(root, entry.path)
             if not is_utf8(entry.name):
                 skipped[id] = Skipped(printable(id), NOT_UTF8)
-            elif is_named_picture(entry.name):
-                if id not in taken:
-                    skipped[id] = Skipped(id, "no XML file is there for it")
-            elif only_pictures:
-                skipped[id] = Skipped(id, "the ending is not that of a picture")
-        for entry in folders if only_pictures else []:
-            if Path(entry.path) not in own:
-                id = id_of(root, entry.path) + "/"
-                skipped[id] = Skipped(
-                    printable(id), "a folder among the pictures, which is not read"
-                )
+            elif has_image_suffix(entry.name):
+                if id not in used:
+                    skipped[id] = Skipped(id, "it has no XML file")
+            elif only_images:
+                skipped[id] = Skipped(id, NO_IMAGE_SUFFIX)
+        for entry in folders if only_images else []:
+            if Path(entry.path) not in read:
+                id = relative_id(root, entry.path) + "/"
+                skipped[id] = Skipped(printable(id), "a folder among the images is not read")
     return list(skipped.values())
 
 
-def id_of(root: Path, path: str | Path) -> str:
-    """The path from the root, with slashes."""
+def relative_id(root: Path, path: str | Path) -> str:
+    """Return a path relative to the root, with slashes."""
     return Path(path).relative_to(root).as_posix()
 
 
-def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, SplitName], list[Skipped]]:
-    """The part of each stem by the lists of ImageSets/Main, and what these name although it is not known.
+def read_split_lists(lists: Path, known: set[str]) -> tuple[dict[str, SplitName], list[Skipped]]:
+    """Read the lists in ImageSets/Main. trainval counts only if it is not divided further.
 
-    Raises DataError, with the line, for a stem in two parts. trainval counts only where it is not divided further.
+    Args:
+        lists: The folder of the lists.
+        known: The stems of the images and XML files.
+
+    Returns:
+        The split of each stem, and the listed stems that do not exist.
+
+    Raises:
+        DataError: If a stem is in two splits; the error names the line.
     """
     files = [Path(entry.path) for entry in visible(lists)[1] if entry.name.lower().endswith(".txt")]
     named = {file.stem.lower(): file for file in files if file.stem.lower() in _LISTS}
@@ -176,22 +212,24 @@ def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, SplitName], li
         named.pop("trainval", None)
     found: dict[str, tuple[SplitName, Path, int]] = {}
     for word, file in named.items():
-        split = part_of(word) or "train"
-        for number, line in enumerate(read_text(file, _MOST_BYTES).split("\n"), 1):
+        split = split_of(word) or "train"
+        for number, line in enumerate(read_text(file, _MAX_BYTES).split("\n"), 1):
             if not (stem := _stem(line, known)):
                 continue
             first = found.setdefault(stem, (split, file, number))
             if first[0] != split:
                 raise DataError(
-                    f"one part is expected for {stem!r}, it is in {first[1].name} (line {first[2]}) too",
+                    f"one split is expected for {stem!r}, it is in {first[1].name} "
+                    f"(line {first[2]}) too",
                     where=file,
                     line=number,
-                    remedy="Decide which is right and remove the other line: a picture in two parts is a leak.",
+                    remedy="Decide which is right and remove the other line: an image in two "
+                    "splits is a leak.",
                 )
     absent = [
         Skipped(
             stem,
-            f"named by {file.name}, line {line}, but neither a picture nor an XML file of that name is there",
+            f"listed in {file.name}, line {line}, but no image or XML file has that name",
         )
         for stem, (_, file, line) in found.items()
         if stem not in known
@@ -200,13 +238,13 @@ def listed_parts(lists: Path, known: set[str]) -> tuple[dict[str, SplitName], li
 
 
 def _stem(line: str, known: set[str]) -> str:
-    """The stem that a line means: "000012", "000012  1" or "000012.jpg"."""
+    """Return the stem that a line names: "000012", "000012  1" or "000012.jpg"."""
     line = line.rstrip("\r")
     stem = line if line in known else line.strip()
     if stem not in known:
         fields = stem.rsplit(None, 1)
         if len(fields) == 2 and fields[1] in ("-1", "0", "1"):
             stem = fields[0]
-    if stem not in known and is_named_picture(stem):
+    if stem not in known and has_image_suffix(stem):
         stem = Path(stem).stem
     return stem

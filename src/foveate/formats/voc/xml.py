@@ -1,7 +1,7 @@
-"""One XML file of Pascal VOC, read with the standard library's expat, with the line of each value.
+"""Read one Pascal VOC file with the standard library's expat, with the line of each value.
 
-Files come from strangers: a DOCTYPE is refused, since its entities can expand without end or name other files; so are
-elements nested deeper than any annotation needs.
+The files come from strangers. A DOCTYPE is refused, since its entities can expand without end or
+name other files; so is deep nesting.
 """
 
 from __future__ import annotations
@@ -12,23 +12,30 @@ from typing import Any
 from xml.parsers import expat
 
 from foveate.errors import DataError
-from foveate.formats._shared.beside import LARGEST_NUMBER, read_bytes
+from foveate.formats._shared.sidecar import MAX_COORDINATE, read_bytes
 
-_MOST_BYTES = 20_000_000  # some 50,000 objects
-_DEEPEST = 16
+_MAX_BYTES = 20_000_000  # about 50,000 objects
+_MAX_DEPTH = 16
 _OBJECT = "annotation/object"
 _CORNERS = tuple(f"{_OBJECT}/bndbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax"))
 _SIZE = ("annotation/size/height", "annotation/size/width")
 _FIELDS = {"annotation/filename", *_SIZE, f"{_OBJECT}/name", f"{_OBJECT}/difficult", *_CORNERS}
 _LEFT_OUT = {
-    f"{_OBJECT}/part": "parts of objects (<part>)",
-    f"{_OBJECT}/polygon": "outlines (<polygon>)",
+    f"{_OBJECT}/part": "object parts (<part>)",
+    f"{_OBJECT}/polygon": "polygons (<polygon>)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class VocObject:
-    """An object: its class and the line of that, xmin, ymin, xmax, ymax as written, whether it is difficult."""
+    """An object of a file.
+
+    Attributes:
+        name: Its class.
+        line: The line of the class.
+        corners: xmin, ymin, xmax and ymax as written.
+        difficult: Whether it is marked as difficult.
+    """
 
     name: str
     line: int
@@ -38,12 +45,14 @@ class VocObject:
 
 @dataclass(slots=True)
 class VocFile:
-    """What one file says.
+    """The content of one file.
 
-    path: where it lies
-    filename: the picture's name and its line, or None
-    size: height and width, or None
-    left_out: how many elements of a kind are not read
+    Attributes:
+        path: The file.
+        filename: The name of the image and its line, or None.
+        size: Height and width of the image in pixels, or None.
+        instances: The objects.
+        left_out: How many elements of each type are not read.
     """
 
     path: Path
@@ -54,7 +63,12 @@ class VocFile:
 
 
 def parse(path: Path) -> VocFile:
-    """What the file says. Raises DataError, with the line, if it is no XML, no annotation, or has a bad value."""
+    """Read a file.
+
+    Raises:
+        DataError: If it is not XML, not an annotation, or has a bad value; the error names the
+            line.
+    """
     reader = _Reader(path)
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -63,7 +77,7 @@ def parse(path: Path) -> VocFile:
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = reader.doctype
     reader.parser = parser
-    data = read_bytes(path, _MOST_BYTES)
+    data = read_bytes(path, _MAX_BYTES)
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
@@ -72,25 +86,26 @@ def parse(path: Path) -> VocFile:
         ) from None
     except (LookupError, ValueError) as error:
         raise DataError(
-            f"XML is expected, in an encoding that is known ({error})", where=path, line=1
+            f"XML is expected, but its encoding is unknown ({error})", where=path, line=1
         ) from None
     finally:
-        reader.parser = None  # else the two would hold each other until they are collected
-    return reader.page
+        reader.parser = None  # breaks the reference cycle
+    return reader.result
 
 
 class _Reader:
-    """expat's handlers: where we are, the fields of the object that is open, what is read so far."""
+    """expat's handlers: the open elements, the fields of the open object, and the result."""
 
     def __init__(self, path: Path):
-        self.page = VocFile(path)
-        self.parser: Any = None  # of pyexpat's own type, which has no public name
+        self.result = VocFile(path)
+        self.parser: Any = None  # its type has no public name
         self._open: list[str] = []  # the path of each open element
         self._fields: dict[str, tuple[str, int]] = {}  # by path: text and line
-        self._text: list[str] | None = None  # of the field that is open
+        self._text: list[str] | None = None  # of the open field
         self._line = self._object_line = 0
 
     def start(self, tag: str, _: dict[str, str]) -> None:
+        """Handle the start of an element."""
         here = f"{self._open[-1]}/{tag}" if self._open else tag
         self._open.append(here)
         self._text = None
@@ -102,41 +117,47 @@ class _Reader:
         elif here == _OBJECT:
             self._object_line = self.parser.CurrentLineNumber
         elif here in _LEFT_OUT:
-            self.page.left_out[_LEFT_OUT[here]] = self.page.left_out.get(_LEFT_OUT[here], 0) + 1
+            what = _LEFT_OUT[here]
+            self.result.left_out[what] = self.result.left_out.get(what, 0) + 1
         elif len(self._open) == 1 and tag != "annotation":
             raise self._error(
                 f"an <annotation> is expected, got <{tag[:100]}>", self.parser.CurrentLineNumber
             )
-        elif len(self._open) > _DEEPEST:
+        elif len(self._open) > _MAX_DEPTH:
             raise self._error(
-                f"elements at most {_DEEPEST} deep are expected", self.parser.CurrentLineNumber
+                f"elements of at most {_MAX_DEPTH} levels are expected",
+                self.parser.CurrentLineNumber,
             )
 
     def text(self, text: str) -> None:
+        """Handle text."""
         if self._text is not None:
             self._text.append(text)
 
     def end(self, _: str) -> None:
+        """Handle the end of an element."""
         here = self._open.pop()
         if here in _FIELDS:
             self._fields[here] = ("".join(self._text or ()).strip(), self._line)
             self._text = None
         elif here == _OBJECT:
-            self.page.instances.append(self._thing())
+            self.result.instances.append(self._object())
             for key in [key for key in self._fields if key.startswith(_OBJECT)]:
                 del self._fields[key]
         elif here == "annotation":
-            self.page.filename = self._fields.get("annotation/filename")
-            self.page.size = self._size()
+            self.result.filename = self._fields.get("annotation/filename")
+            self.result.size = self._size()
 
     def doctype(self, *_: object) -> None:
+        """Refuse a DOCTYPE."""
         raise self._error(
-            "XML without a DOCTYPE is expected: entities can expand without end, or name other files",
+            "XML without a DOCTYPE is expected, since its entities can expand without end "
+            "or name other files",
             self.parser.CurrentLineNumber,
             "Remove the DOCTYPE from the file.",
         )
 
-    def _thing(self) -> VocObject:
+    def _object(self) -> VocObject:
         name, line = self._field(f"{_OBJECT}/name")
         if not name:
             raise self._error("the name of a class is expected, got nothing", line)
@@ -147,7 +168,7 @@ class _Reader:
         return VocObject(name, line, (left, top, right, bottom), difficult == "1")
 
     def _size(self) -> tuple[int, int] | None:
-        """Many tools write 0 where they do not know."""
+        """Return (height, width), or None where a tool wrote 0 for an unknown size."""
         height, width = (
             self._number(key) if self._fields.get(key, ("", 0))[0] else 0.0 for key in _SIZE
         )
@@ -161,12 +182,10 @@ class _Reader:
     def _number(self, key: str) -> float:
         text, line = self._field(key)
         try:
-            value = float(
-                text if "_" not in text else "nan"
-            )  # Python would take 1_000 for a number
+            value = float(text if "_" not in text else "nan")  # Python would accept 1_000
         except ValueError:
             value = float("nan")
-        if not abs(value) <= LARGEST_NUMBER + 1:  # counted from 1; so written, NaN is refused too
+        if not abs(value) <= MAX_COORDINATE + 1:  # counted from 1; NaN is refused too
             tag = key.rpartition("/")[2]
             raise self._error(
                 f"<{tag}> is expected to be a number of pixels, got {text[:100]!r}", line
@@ -182,4 +201,4 @@ class _Reader:
         return self._fields[key]
 
     def _error(self, message: str, line: int, remedy: str | None = None) -> DataError:
-        return DataError(message, where=self.page.path, line=line, remedy=remedy)
+        return DataError(message, where=self.result.path, line=line, remedy=remedy)

@@ -1,15 +1,15 @@
-"""Tar archives ("shards") in which the files of a sample share a name: 0001.jpg and 0001.cls, as WebDataset has them.
+"""WebDataset: tar archives ("shards") in which the files of a sample share a name.
 
-    .jpg, .png, ...   the picture
+    .jpg, .png, ...   the image
     .cls              a class, by its number
     .txt              a caption
-    .json             several captions {"captions": ["...", "..."]} (or one as "caption" or "text"), or boxes
-                      {"boxes": [[left, top, right, bottom], ...], "classes": [0, ...]} and optionally
-                      "crowd": [false, ...], "difficult": [false, ...], "size": [height, width]
+    .json             several captions {"captions": ["...", "..."]} (or one as "caption" or "text"),
+                      or boxes {"boxes": [[left, top, right, bottom], ...], "classes": [0, ...]} and
+                      optionally "crowd": [false, ...], "difficult": [...], "size": [height, width]
 
-classes.txt beside the shards names the classes in the order of their numbers. A part is told by the shard's name
-(train-000000.tar) or the folder that it lies in. Shards are read where they lie, so they must not be compressed.
-Samples are known by their keys; where shards repeat these, by the shard and the key.
+classes.txt beside the shards names the classes in the order of their numbers. The name of a shard
+(train-000000.tar) or of its folder gives the split. Shards are read in place, so they must not be
+compressed. Samples are named by their keys; where shards repeat these, by the shard and the key.
 """
 
 from __future__ import annotations
@@ -25,55 +25,65 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from foveate.annotations import Boxes, Label
+from foveate.annotations import Label
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.errors import DataError
-from foveate.formats._shared.beside import LARGEST_NUMBER
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     is_utf8,
-    part_of,
     printable,
     read_classes,
-    refuse_single,
+    require_two_classes,
+    split_of,
     visible,
 )
+from foveate.formats._shared.sidecar import MAX_COORDINATE
 from foveate.formats._shared.stems import file_stems
+from foveate.formats._shared.wording import count_noun, first_reason
 from foveate.formats._shared.writing import (
-    count,
-    listed,
+    count_problem,
     new_folder,
     refuse,
-    told_besides,
-    unlabelled,
-    unpaintable,
+    unlistable_names,
+    unsavable_images,
+    unsupported_fields,
+    unsupported_task,
     write_classes,
-    write_picture,
+    write_image,
 )
 from foveate.formats.webdataset.annotations import (
-    ENDINGS,
+    SUFFIXES,
     Annotation,
     read_annotation,
     task_of,
     write_annotation,
 )
-from foveate.formats.webdataset.packed import Packed, is_picture, key_of, looked_through, unrepeated
-from foveate.formats.webdataset.shards import PackedSource, add, bytes_of, members
+from foveate.formats.webdataset.samples import (
+    ShardSample,
+    is_image_suffix,
+    key_and_suffix,
+    samples_in,
+    with_unique_ids,
+)
+from foveate.formats.webdataset.shards import ShardSource, add_file, iter_members, read_member
 
 NAME = "webdataset"
-SUMMARY = "tar archives as WebDataset has them: train-000000.tar with 0001.jpg, 0001.cls (or .txt, .json) and so on"
-TASKS = tuple(ENDINGS)
+SUMMARY = (
+    "WebDataset: tar archives such as train-000000.tar with 0001.jpg, 0001.cls (or .txt, .json)"
+)
+TASKS = tuple(SUFFIXES)
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _NUMBERED = re.compile(r".*[-_]\d{3,}\.(tar|tgz)(\.\w+)?", re.IGNORECASE)
-_LOOKED_AT = 64  # files of the first shard, in search of a picture with an answer
-_LONGEST_ANSWER = 1 << 26  # bytes
-_SHARD = 1000  # samples in each shard that is written
+_MAX_SNIFFED_FILES = 64  # of the first shard
+_MAX_ANNOTATION_BYTES = 1 << 26  # bytes
+_SHARD_SIZE = 1000  # samples
 
 
 def sniff(path: Path) -> bool:
-    """Whether there are archives, with a picture and an answer of one name in the first; or, where that cannot be
-    looked into, numbered as shards are: then reading says what is wrong with it.
+    """Return whether there are archives with an image and an annotation of one name in the first.
+
+    An unreadable archive counts if it is numbered like a shard: reading it says what is wrong.
     """
     try:
         shards, _ = _shards(path)
@@ -88,73 +98,79 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset[Any]:
-    """One sample a key that has a picture, in the order of the shards. Nothing is decoded or unpacked.
+    """Read one sample per key that has an image, in the order of the shards.
 
-    What the shards are for is told by the endings of their files: .cls comes before .txt, and that before .json.
-    Skipped and listed: samples without a picture, or without an answer. Raises DataError, with the shard, for one that
-    is compressed, damaged, cut short, or holds links or names that lead out of it, and for answers that cannot be
-    understood.
+    Nothing is decoded or unpacked. The suffixes of the files give the task: .cls comes before .txt,
+    and that before .json. Samples without an image or an annotation are skipped and listed.
+
+    Raises:
+        DataError: If a shard is compressed, damaged, cut short, or holds links or names that lead
+            out of it, or if an annotation cannot be understood; the error names the shard.
     """
     shards, unread = _shards(path)
     if not shards:
         raise DataError(
             "tar archives are expected, found none",
             where=path,
-            remedy=f"Lay the data out as {SUMMARY}.",
+            remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     folder = path if path.is_dir() else path.parent
     skipped: list[Skipped] = []
-    notes = (
-        [printable(f"beside the shards, these were not read: {', '.join(unread)}")]
-        if unread
-        else []
+    notes = [printable(f"not read beside the shards: {', '.join(unread)}")] if unread else []
+    packed = with_unique_ids(
+        [one for shard in shards for one in samples_in(shard, folder, skipped)], folder, notes
     )
-    packed = unrepeated(
-        [one for shard in shards for one in looked_through(shard, folder, skipped)], folder, notes
-    )
-    endings = Counter(ending for one in packed for ending in one.files)
-    task = _task(packed, endings, path)
+    suffixes = Counter(suffix for one in packed for suffix in one.files)
+    task = _task(packed, suffixes, path)
     if others := sorted(
-        ending for ending in endings if ending not in ENDINGS[task] and not is_picture(ending)
+        suffix
+        for suffix in suffixes
+        if suffix not in SUFFIXES[task] and not is_image_suffix(suffix)
     ):
-        told = ", ".join(f".{ending} ({endings[ending]:,})" for ending in others[:5])
+        listed = ", ".join(f".{suffix} ({suffixes[suffix]:,})" for suffix in others[:5])
         notes.append(
-            printable(
-                f"files in the shards that were not read: {told}{', ...' if len(others) > 5 else ''}"
-            )
+            printable(f"files in the shards not read: {listed}{', ...' if len(others) > 5 else ''}")
         )
     samples: list[Sample[Any]] = []
     for shard, inside in groupby(packed, key=lambda one: one.shard):
         with shard.open("rb") as file:
             samples += [sample for one in inside if (sample := _sample(one, task, file, skipped))]
     if not samples:
-        unfit = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
         raise DataError(
-            f"pictures with answers are expected in the shards, found none{unfit}", where=path
+            "images with annotations are expected in the shards, found none"
+            + first_reason(skipped),
+            where=path,
         )
-    classes, samples = _classed(samples, folder)
-    if labels := [sample.target for sample in samples if isinstance(sample.target, Label)]:
-        refuse_single({classes[label.index] for label in labels}, path)
+    classes, samples = _with_classes(samples, folder)
+    if task == Label.task:
+        require_two_classes(
+            {classes[sample.target.index] for sample in samples if sample.target}, path
+        )
     name = path.name if path.is_dir() else path.stem
     return Dataset(name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:
-    """Shards of 1,000 samples, those of a part together, and classes.txt.
+    """Write shards of 1,000 samples, one series per split, and classes.txt.
 
-    Pictures that are files are packed as they are, those in memory become PNG. Cannot hold groups, times or colours
-    of classes.
+    Image files are packed unchanged, images in memory become PNG.
+
+    Raises:
+        DataError: If there are groups, times, scores or class colours.
     """
-    refuse(path, NAME, unlabelled(dataset, TASKS))
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
     samples = list(dataset)
-    problems = told_besides(dataset, "group", "time")
-    problems += count(
-        "with text that is no UTF-8", [s for s in samples if not all(map(is_utf8, _texts(s)))]
+    problems = unsupported_fields(dataset, "group", "time")
+    problems += count_problem(
+        "with text that is not valid Unicode",
+        [s for s in samples if not all(map(is_utf8, _texts(s)))],
     )
-    problems += count(
+    problems += count_problem(
         "with scores", [s for s in samples if s.target is not None and _has_scores(s.target)]
     )
-    problems += count("with a number beyond 1,000,000,000", [s for s in samples if not _within(s)])
+    problems += count_problem(
+        "with a number beyond 1,000,000,000", [s for s in samples if not _in_range(s)]
+    )
     problems += ["the colours of the classes"] if dataset.colours else []
     problems += [
         f"the class name {name!r}, which is not UTF-8"
@@ -162,87 +178,93 @@ def write(dataset: Dataset[Any], path: Path) -> None:
         if not is_utf8(name)
     ]
     repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
-    problems += [f"two classes of the name {name!r}" for name in sorted(repeated)]
+    problems += [f"two classes with the name {name!r}" for name in sorted(repeated)]
     unpacked = replace(
-        dataset, samples=[s for s in samples if not isinstance(s.source, PackedSource)]
+        dataset, samples=[s for s in samples if not isinstance(s.source, ShardSource)]
     )
-    refuse(path, NAME, problems + listed(dataset.classes) + unpaintable(unpacked))
+    refuse(path, NAME, problems + unlistable_names(dataset.classes) + unsavable_images(unpacked))
     places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
     named = list(zip(samples, file_stems(dataset, places), strict=True))
     with new_folder(dataset, path) as folder:
         for split in (*SPLITS, None):
             inside = [(sample, name) for sample, name in named if sample.split == split]
-            for number, start in enumerate(range(0, len(inside), _SHARD)):
+            for number, start in enumerate(range(0, len(inside), _SHARD_SIZE)):
                 with tarfile.open(folder / f"{split or 'data'}-{number:06d}.tar", "w") as archive:
-                    for sample, (stem, ending) in inside[start : start + _SHARD]:
-                        ending, image = _picture(sample, ending, folder)
-                        add(archive, stem + ending, image)
+                    for sample, (stem, suffix) in inside[start : start + _SHARD_SIZE]:
+                        suffix, image = _image_bytes(sample, suffix, folder)
+                        add_file(archive, stem + suffix, image)
                         assert sample.target is not None
                         kind, annotation = write_annotation(sample.target)
-                        add(archive, f"{stem}.{kind}", annotation)
+                        add_file(archive, f"{stem}.{kind}", annotation)
         if dataset.classes:
             write_classes(dataset, folder)
 
 
 def _shards(path: Path) -> tuple[list[Path], list[str]]:
-    """The archives at a path, or in a folder and those of the parts in it, and the names of folders and archives that
-    are left: compressed ones are archives only if there are no others, so that reading can say what to do.
-    Raises OSError.
+    """Return the archives at a path, and the names of what is left out.
+
+    Compressed archives are returned only if there are no others, so that reading can say what to
+    do.
     """
     if path.is_file():
         return ([path] if path.name.lower().endswith((".tar", *_COMPRESSED)) else []), []
     folders, files = visible(path)
-    left = [f"{folder.name}/" for folder in folders if not part_of(folder.name)]
+    unread = [f"{folder.name}/" for folder in folders if not split_of(folder.name)]
     for folder in folders:
-        if part_of(folder.name):
+        if split_of(folder.name):
             below, inside = visible(folder.path)
-            left += [f"{folder.name}/{one.name}/" for one in below]
+            unread += [f"{folder.name}/{one.name}/" for one in below]
             files += inside
     plain = [Path(file.path) for file in files if file.name.lower().endswith(".tar")]
-    packed = [Path(file.path) for file in files if file.name.lower().endswith(_COMPRESSED)]
+    compressed = [Path(file.path) for file in files if file.name.lower().endswith(_COMPRESSED)]
     if not plain:
-        return packed, left
-    return plain, left + [file.relative_to(path).as_posix() for file in packed]
+        return compressed, unread
+    return plain, unread + [file.relative_to(path).as_posix() for file in compressed]
 
 
 def _has_sample(shard: Path) -> bool:
-    """Whether a picture and an answer of one key are among the first files. Raises DataError and OSError."""
+    """Return whether an image and an annotation of one key are among the first files."""
     images: set[str] = set()
     annotations: set[str] = set()
-    for member in islice(members(shard), _LOOKED_AT):
-        key, ending = key_of(member)
-        if is_picture(ending):
+    for member in islice(iter_members(shard), _MAX_SNIFFED_FILES):
+        key, suffix = key_and_suffix(member)
+        if is_image_suffix(suffix):
             images.add(key)
-        elif any(ending in endings for endings in ENDINGS.values()):
+        elif any(suffix in suffixes for suffixes in SUFFIXES.values()):
             annotations.add(key)
     return bool(images & annotations)
 
 
-def _task(packed: list[Packed], endings: Counter[str], path: Path) -> str:
+def _task(packed: list[ShardSample], suffixes: Counter[str], path: Path) -> str:
+    """Return the task, judging by the suffixes and the first JSON file."""
     first = next((one for one in packed if "json" in one.files), None)
     data = None
     if first is not None:
         with first.shard.open("rb") as file:
-            data = _answer_bytes(first, "json", file)
+            data = _annotation_bytes(first, "json", file)
     try:
-        return task_of(endings, data)
+        return task_of(suffixes, data)
     except ValueError as error:
         if first is None:
             raise DataError(str(error), where=path) from None
         raise DataError(f"{first.files['json'].name!r}: {error}", where=first.shard) from None
 
 
-def _sample(one: Packed, task: str, file: BinaryIO, skipped: list[Skipped]) -> Sample[Any] | None:
-    """A sample, its classes being the numbers in the shard; or None, and the reason in `skipped`."""
-    images = [member for ending, member in one.files.items() if is_picture(ending)]
+def _sample(
+    one: ShardSample, task: str, file: BinaryIO, skipped: list[Skipped]
+) -> Sample[Any] | None:
+    """Return a sample with the class numbers of the shard, or None with a line in `skipped`."""
+    images = [member for suffix, member in one.files.items() if is_image_suffix(suffix)]
     if len(images) != 1:
-        skipped.append(Skipped(one.id, f"one picture is expected, found {len(images)}"))
+        skipped.append(Skipped(one.id, f"one image is expected, found {len(images)}"))
         return None
     if not images[0].size:
-        skipped.append(Skipped(one.id, "the picture is empty (0 bytes)"))
+        skipped.append(Skipped(one.id, "the image is empty (0 bytes)"))
         return None
     files = {
-        ending: _answer_bytes(one, ending, file) for ending in ENDINGS[task] if ending in one.files
+        suffix: _annotation_bytes(one, suffix, file)
+        for suffix in SUFFIXES[task]
+        if suffix in one.files
     }
     try:
         annotation = read_annotation(task, files)
@@ -251,31 +273,35 @@ def _sample(one: Packed, task: str, file: BinaryIO, skipped: list[Skipped]) -> S
             f"{one.files[next(iter(files))].name!r}: {error}", where=one.shard
         ) from None
     if annotation is None:
-        wanted = " or ".join(f".{ending}" for ending in ENDINGS[task])
-        skipped.append(Skipped(one.id, f"there is no answer for it, in a file of {wanted}"))
+        expected = " or ".join(f".{suffix}" for suffix in SUFFIXES[task])
+        skipped.append(Skipped(one.id, f"it has no annotation in a {expected} file"))
         return None
-    return Sample(one.id, PackedSource(one.shard, images[0]), annotation, None, one.split)
+    return Sample(one.id, ShardSource(one.shard, images[0]), annotation, None, one.split)
 
 
-def _answer_bytes(one: Packed, ending: str, file: BinaryIO) -> bytes:
-    member = one.files[ending]
-    if member.size > _LONGEST_ANSWER:
+def _annotation_bytes(one: ShardSample, suffix: str, file: BinaryIO) -> bytes:
+    member = one.files[suffix]
+    if member.size > _MAX_ANNOTATION_BYTES:
         raise DataError(
-            f"an answer of at most {_LONGEST_ANSWER:,} bytes is expected, {member.name!r} has {member.size:,}",
+            f"an annotation of at most {_MAX_ANNOTATION_BYTES:,} bytes is expected, "
+            f"{member.name!r} has {member.size:,}",
             where=one.shard,
         )
-    return bytes_of(file, member)
+    return read_member(file, member)
 
 
-def _classed(samples: list[Sample[Any]], folder: Path) -> tuple[tuple[str, ...], list[Sample[Any]]]:
-    """The classes, and the samples with indices of these: as in classes.txt, or else the numbers that occur."""
+def _with_classes(
+    samples: list[Sample[Any]], folder: Path
+) -> tuple[tuple[str, ...], list[Sample[Any]]]:
+    """Return the classes and the samples with their indices, by classes.txt or by number."""
     numbers = sorted(
         {number for sample in samples if sample.target for number in sample.target.present()}
     )
     if names := read_classes(folder):
         if numbers and numbers[-1] >= len(names):
             raise DataError(
-                f"a name for each class is expected, got {len(names)} and the number {numbers[-1]}",
+                f"a name for each class is expected, got {count_noun(len(names), 'name')} "
+                f"and the class number {numbers[-1]}",
                 where=folder / CLASSES_FILE,
             )
         return names, samples
@@ -283,40 +309,35 @@ def _classed(samples: list[Sample[Any]], folder: Path) -> tuple[tuple[str, ...],
 
 
 def _renumbered(sample: Sample[Any], numbers: Sequence[int]) -> Sample[Any]:
-    match sample.target:
-        case Label(index=number):
-            return replace(sample, target=Label(int(np.searchsorted(numbers, number))))
-        case Boxes(classes=classes):
-            return replace(
-                sample, target=replace(sample.target, classes=np.searchsorted(numbers, classes))
-            )
-    return sample
+    assert sample.target is not None
+    target = sample.target.map_classes(lambda classes: np.searchsorted(numbers, classes))
+    return replace(sample, target=target)
 
 
 def _texts(sample: Sample[Any]) -> tuple[str, ...]:
     return getattr(sample.target, "texts", ())
 
 
-def _within(sample: Sample[Any]) -> bool:
-    """Whether all numbers of its answer are such as are read again."""
-    match sample.target:
-        case Boxes(corners=corners, size=size):
-            return bool((np.abs(corners) <= LARGEST_NUMBER).all()) and (
-                size is None or 0 < min(size) <= max(size) <= LARGEST_NUMBER
-            )
-    return True
+def _in_range(sample: Sample[Any]) -> bool:
+    """Return whether readers accept all numbers of an annotation."""
+    boxes = sample.target and sample.target.as_boxes()
+    if boxes is None:
+        return True
+    return bool((np.abs(boxes.corners) <= MAX_COORDINATE).all()) and (
+        boxes.size is None or 0 < min(boxes.size) <= max(boxes.size) <= MAX_COORDINATE
+    )
 
 
 def _has_scores(target: Annotation) -> bool:
     return getattr(target, "scores", None) is not None
 
 
-def _picture(sample: Sample[Any], ending: str, folder: Path) -> tuple[str, bytes]:
-    """The ending and the bytes of a sample's picture."""
-    if isinstance(sample.source, PackedSource):
+def _image_bytes(sample: Sample[Any], suffix: str, folder: Path) -> tuple[str, bytes]:
+    """Return the suffix and the bytes of a sample's image."""
+    if isinstance(sample.source, ShardSource):
         return PurePosixPath(sample.source.member.name).suffix, sample.source.data()
-    file = folder / f"picture{ending}"
-    write_picture(sample, file)
+    file = folder / f"image{suffix}"
+    write_image(sample, file)
     data = file.read_bytes()
     file.unlink()
-    return ending, data
+    return suffix, data

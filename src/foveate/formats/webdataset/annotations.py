@@ -1,4 +1,4 @@
-"""The answers that lie beside the pictures in a shard, as `webdataset` has them: files of a class, a caption, of JSON."""
+"""Read and write the annotations beside the images in a shard: classes, captions and JSON."""
 
 from __future__ import annotations
 
@@ -11,67 +11,93 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Captions, Label
-from foveate.formats._shared.beside import LARGEST_NUMBER
 from foveate.formats._shared.json_file import as_numbers, refuse_constant
 from foveate.formats._shared.layout import is_utf8
+from foveate.formats._shared.sidecar import MAX_COORDINATE
 
 Annotation = Label | Captions | Boxes
 
-ENDINGS = {"classification": ("cls",), "text_to_image": ("txt", "json"), "detection": ("json",)}
-"""The files that hold the answers of each task, the first before the second."""
+SUFFIXES = {"classification": ("cls",), "text_to_image": ("txt", "json"), "detection": ("json",)}
+"""The suffixes of the annotation files of each task; the first takes precedence."""
 
-_WORDINGS = ("captions", "caption", "text")
+_CAPTION_KEYS = ("captions", "caption", "text")
 _FLAGS = ("crowd", "difficult")
 
 
-def task_of(endings: Collection[str], first_json: bytes | None) -> str:
-    """What shards with files of these endings are for. Raises ValueError, in words, if they hold no answers."""
-    for task, (first, *_) in ENDINGS.items():
-        if first in endings and first != "json":
+def task_of(suffixes: Collection[str], first_json: bytes | None) -> str:
+    """Return the task of shards with these suffixes.
+
+    Args:
+        suffixes: The suffixes that occur.
+        first_json: The content of the first JSON file, or None.
+
+    Raises:
+        ValueError: If the shards hold no annotations.
+    """
+    for task, (first, *_) in SUFFIXES.items():
+        if first in suffixes and first != "json":
             return task
     if first_json is None:
-        raise ValueError(
-            "files of .cls, .txt or .json are expected beside the pictures, found none"
-        )
+        raise ValueError("files of .cls, .txt or .json are expected beside the images, found none")
     record = _record(first_json)
     if "boxes" in record:
         return "detection"
-    if any(key in record for key in _WORDINGS):
+    if any(key in record for key in _CAPTION_KEYS):
         return "text_to_image"
     raise ValueError(
-        f"boxes or captions are expected in the .json files, the first has {', '.join(record)[:200]}"
+        "boxes or captions are expected in the .json files, "
+        f"the first has {', '.join(record)[:200]}"
     )
 
 
 def read_annotation(task: str, files: Mapping[str, bytes]) -> Annotation | None:
-    """What a sample's files say, its classes being the numbers as they stand there; None if they say nothing.
+    """Read the annotation of a sample, with class numbers as stored.
 
-    files: the bytes by ending. Raises ValueError, in words, for what cannot be understood.
+    Args:
+        task: The task.
+        files: The bytes of the files by suffix.
+
+    Returns:
+        The annotation, or None if the files hold none.
+
+    Raises:
+        ValueError: If it cannot be understood.
     """
-    for ending in ENDINGS[task]:
-        if ending in files:
-            return _READERS[ending, task](files[ending])
+    for suffix in SUFFIXES[task]:
+        if suffix in files:
+            return _READERS[suffix, task](files[suffix])
     return None
 
 
 def write_annotation(target: Annotation) -> tuple[str, bytes]:
-    """The ending of the file that holds an answer, and its bytes."""
-    match target:
-        case Label():
-            return "cls", str(target.index).encode()
-        case Captions(texts=(text,)):
-            return "txt", text.encode()
-        case Captions():
-            return "json", _bytes({"captions": target.texts})
-        case Boxes():
-            record: dict[str, Any] = {
-                "boxes": target.corners.tolist(),
-                "classes": target.classes.tolist(),
-            }
-            record |= {
-                key: flags.tolist() for key in _FLAGS if (flags := getattr(target, key)).any()
-            }
-            return "json", _bytes(record | ({"size": target.size} if target.size else {}))
+    """Return the suffix of the file for an annotation, and its bytes."""
+    return _WRITERS[target.task](target)
+
+
+def _write_label(label: Label) -> tuple[str, bytes]:
+    return "cls", str(label.index).encode()
+
+
+def _write_captions(captions: Captions) -> tuple[str, bytes]:
+    if len(captions.texts) == 1:
+        return "txt", captions.texts[0].encode()
+    return "json", _bytes({"captions": captions.texts})
+
+
+def _write_boxes(boxes: Boxes) -> tuple[str, bytes]:
+    record: dict[str, Any] = {
+        "boxes": boxes.corners.tolist(),
+        "classes": boxes.classes.tolist(),
+    }
+    record |= {key: flags.tolist() for key in _FLAGS if (flags := getattr(boxes, key)).any()}
+    return "json", _bytes(record | ({"size": boxes.size} if boxes.size else {}))
+
+
+_WRITERS: dict[str, Callable[[Any], tuple[str, bytes]]] = {
+    Label.task: _write_label,
+    Captions.task: _write_captions,
+    Boxes.task: _write_boxes,
+}
 
 
 def _class(data: bytes) -> Label:
@@ -87,12 +113,13 @@ def _caption(data: bytes) -> Captions:
 
 def _captions(data: bytes) -> Captions | None:
     record = _record(data)
-    for key in _WORDINGS:
+    for key in _CAPTION_KEYS:
         if key in record:
             texts = record[key] if isinstance(record[key], list) else [record[key]]
             if not all(isinstance(text, str) and is_utf8(text) for text in texts):
                 raise ValueError(
-                    f"a text or a list of texts is expected as {key}, got {reprlib.repr(record[key])}"
+                    f"a text or a list of texts is expected as {key}, "
+                    f"got {reprlib.repr(record[key])}"
                 )
             return Captions(tuple(texts))
     return None
@@ -109,15 +136,15 @@ def _boxes(data: bytes) -> Boxes | None:
         raise ValueError("boxes of four numbers each are expected")
     corners = as_numbers([number for row in rows for number in row])
     if corners is None:
-        raise ValueError("finite numbers are expected in the boxes, and none beyond 1,000,000,000")
+        raise ValueError("finite numbers up to 1,000,000,000 are expected in the boxes")
     classes = record.get("classes")
     if not isinstance(classes, list) or not all(
-        type(one) is int and 0 <= one <= LARGEST_NUMBER for one in classes
+        type(one) is int and 0 <= one <= MAX_COORDINATE for one in classes
     ):
-        raise ValueError("a list of the numbers of classes is expected as classes")
+        raise ValueError("a list of class numbers is expected as classes")
     for key in ("classes", *(key for key in _FLAGS if key in record)):
         if not isinstance(record[key], list) or len(record[key]) != len(rows):
-            raise ValueError(f"as many {key} as boxes are expected")
+            raise ValueError(f"as many entries in {key} as boxes are expected")
     crowd, difficult = (_flags(record.get(key, [False] * len(rows)), key) for key in _FLAGS)
     return Boxes(
         corners.reshape(-1, 4),
@@ -145,7 +172,7 @@ def _size(value: object) -> tuple[int, int] | None:
     ):
         raise ValueError(f"height and width are expected as size, got {reprlib.repr(value)}")
     height, width = value
-    if not (0 < height <= LARGEST_NUMBER and 0 < width <= LARGEST_NUMBER):
+    if not (0 < height <= MAX_COORDINATE and 0 < width <= MAX_COORDINATE):
         raise ValueError(f"height and width are expected as size, got {reprlib.repr(value)}")
     return height, width
 
@@ -155,9 +182,9 @@ def _record(data: bytes) -> dict[str, Any]:
     try:
         record = json.loads(text, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
-        raise ValueError(f"JSON is expected, this is damaged ({error})") from None
+        raise ValueError(f"JSON is expected, but it has an error ({error})") from None
     except RecursionError:
-        raise ValueError("JSON is expected, this is nested too deep to be data") from None
+        raise ValueError("JSON is expected, this is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"JSON is expected, but a number in it cannot be read ({error})") from None
     if not isinstance(record, dict):

@@ -1,4 +1,4 @@
-"""Files within a tar archive, read where they lie: nothing is unpacked, so nothing can land where it should not."""
+"""Read files in a tar archive in place: nothing is unpacked, so nothing is written anywhere."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from typing import BinaryIO, cast
 from foveate.data.dataset import Image
 from foveate.data.images import FileInfo, examine_bytes
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.layout import printable, unusable
+from foveate.formats._shared.layout import printable, unusable_reason
 
-_PACKED = {
+_DECOMPRESSORS = {
     b"\x1f\x8b": "gzip -d",
     b"BZh": "bzip2 -d",
     b"\xfd7zXZ": "xz -d",
     b"\x28\xb5\x2f\xfd": "zstd -d",
 }
 _CHUNK = 1 << 20  # bytes
-_LARGEST_PICTURE = 1 << 30  # bytes
-_LONGEST_HEADER = (
-    1 << 16
-)  # bytes; long names and what else a file system tells of a file are far below
+_MAX_IMAGE_BYTES = 1 << 30  # bytes
+_MAX_HEADER_BYTES = 1 << 16  # long names and file attributes need far less
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in an archive: its name there, and where its bytes lie."""
+    """A file in an archive.
+
+    Attributes:
+        name: Its name.
+        offset: The position of its first byte in the archive.
+        size: Its length in bytes.
+    """
 
     name: str
     offset: int
@@ -37,74 +41,102 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class PackedSource:
-    """A picture file in an archive. path: the archive"""
+class ShardSource:
+    """An image file in an archive.
+
+    Attributes:
+        path: The archive.
+        member: The file.
+    """
 
     path: Path
     member: Member
 
     def read(self) -> Image:
+        """Return the image: (H, W, C) uint8.
+
+        Raises:
+            BadImage: If it cannot be read.
+        """
         return self.examine()[0]
 
     def examine(self) -> tuple[Image, FileInfo]:
-        """The picture, and what its file says of itself. Raises BadImage."""
+        """Return the image, and what its file says about it.
+
+        Raises:
+            BadImage: If it cannot be read.
+        """
         return examine_bytes(self.data(), f"{self.path}/{self.member.name}")
 
     def data(self) -> bytes:
-        """The file's bytes. Raises BadImage if they are no longer there, or too many for a picture."""
-        if self.member.size > _LARGEST_PICTURE:
-            reason = f"a picture of at most {_LARGEST_PICTURE:,} bytes is expected, this one has {self.member.size:,}"
+        """Return the bytes of the file.
+
+        Raises:
+            BadImage: If they are gone, or too many for an image.
+        """
+        if self.member.size > _MAX_IMAGE_BYTES:
+            reason = (
+                f"an image of at most {_MAX_IMAGE_BYTES:,} bytes is expected, "
+                f"this one has {self.member.size:,}"
+            )
             raise BadImage(reason, where=f"{self.path}/{self.member.name}")
         try:
             with self.path.open("rb") as file:
-                data = bytes_of(file, self.member)
+                data = read_member(file, self.member)
         except OSError as error:
             raise BadImage(
                 f"the shard cannot be read ({error.strerror or error})", where=self.path
             ) from None
         if len(data) < self.member.size:
-            raise BadImage("the shard was cut short since it was looked through", where=self.path)
+            raise BadImage("the shard was cut short after it was read", where=self.path)
         return data
 
 
-def bytes_of(file: BinaryIO, member: Member) -> bytes:
-    """A member's bytes from the open archive. Raises OSError."""
+def read_member(file: BinaryIO, member: Member) -> bytes:
+    """Read the bytes of a member from an open archive.
+
+    Raises:
+        OSError: If reading fails.
+    """
     file.seek(member.offset)
     return file.read(member.size)
 
 
-def members(shard: Path) -> Iterator[Member]:
-    """The files in an archive, in order. Only headers are read.
+def iter_members(shard: Path) -> Iterator[Member]:
+    """Yield the files in an archive, in order; only headers are read.
 
-    Raises DataError, naming the archive, for one that is no file, compressed, damaged or cut short, and for links,
-    devices, and names that lead out of it. Raises OSError if it cannot be opened.
+    Raises:
+        DataError: If it is not a tar archive, is compressed, damaged or cut short, or holds links,
+            devices, or names that lead out of it.
+        OSError: If it cannot be opened.
     """
-    if reason := unusable(shard):
+    if reason := unusable_reason(shard):
         raise DataError(f"a tar archive is expected, but {reason}", where=shard)
     with shard.open("rb") as file:
         start = file.read(8)
-        for magic, remedy in _PACKED.items():
+        for magic, remedy in _DECOMPRESSORS.items():
             if start.startswith(magic):
                 raise DataError(
-                    "a plain tar archive is expected, this one is compressed: its pictures cannot be read one by one",
+                    "an uncompressed tar archive is expected, since single images in a "
+                    "compressed one cannot be read",
                     where=shard,
-                    remedy=f"Unpack the compression (not the archive): {remedy} {shard.name}",
+                    remedy=f"Decompress it, but do not unpack it: {remedy} {shard.name}",
                 )
         file.seek(0)
         try:
             yield from _members(file, shard)
         except DataError:
             raise
-        except Exception as error:  # on damaged archives tarfile raises anything at all
+        except Exception as error:  # damaged archives raise any error in tarfile
             reason = str(error) or type(error).__name__
             raise DataError(
-                f"a whole tar archive is expected, this is none, damaged or cut short ({reason})",
+                f"a tar archive is expected, this is another file, damaged or cut short ({reason})",
                 where=shard,
             ) from None
 
 
-def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Put a file into an archive: without times, owners and whatever else changes from one writing to the next."""
+def add_file(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Add a file to an archive without times and owners, so that copies are equal."""
     info = tarfile.TarInfo(name)
     info.size = len(data)
     archive.addfile(info, io.BytesIO(data))
@@ -116,10 +148,9 @@ def _members(file: BinaryIO, shard: Path) -> Iterator[Member]:
     ) as archive:
         end = 0
         while (info := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # or it would keep them all
-            if (
-                info.size < 0 or archive.offset <= end
-            ):  # from such a header tarfile would go round in circles
+            archive.members = []  # type: ignore[attr-defined]  # saves memory
+            # From such a header tarfile would loop forever.
+            if info.size < 0 or archive.offset <= end:
                 raise tarfile.ReadError("a size below 0")
             end = archive.offset
             if info.isdir():
@@ -128,7 +159,7 @@ def _members(file: BinaryIO, shard: Path) -> Iterator[Member]:
                 what = (
                     "a link"
                     if info.issym() or info.islnk()
-                    else "a device, a pipe or a file with holes"
+                    else "a device, a pipe or a sparse file"
                 )
                 raise DataError(
                     f"files are expected, {printable(info.name)!r} is {what}", where=shard
@@ -143,21 +174,26 @@ def _members(file: BinaryIO, shard: Path) -> Iterator[Member]:
 
 
 class _Headers:
-    """An archive, for tarfile to read headers from: it would take one of any length into memory, and search in it for
-    minutes.
+    """An archive that tarfile reads headers from, limited in length.
+
+    tarfile would read a header of any length into memory, and search in it for minutes.
     """
 
     def __init__(self, file: BinaryIO):
         self.seek, self.tell, self._read = file.seek, file.tell, file.read
 
     def read(self, count: int) -> bytes:
-        if count > _LONGEST_HEADER:
+        """Read some bytes; refuse too many."""
+        if count > _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {count:,} bytes")
         return self._read(count)
 
 
 def _check_end(file: BinaryIO, offset: int) -> None:
-    """An archive ends with zeros. Where tarfile stops for another reason it says nothing, and files would be missing."""
+    """Require that an archive ends with zeros.
+
+    Where tarfile stops for another reason it is silent, and files would be missing.
+    """
     file.seek(offset)
     zeros = 0
     while chunk := file.read(_CHUNK):

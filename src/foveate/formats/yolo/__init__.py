@@ -1,7 +1,8 @@
-"""YOLO: a text file a picture, with boxes or outlines as shares of its sides, and data.yaml with the class names.
+"""YOLO: one text file per image with normalised boxes or polygons, and data.yaml with class names.
 
-J. Redmon's darknet (2013) began with boxes; Ultralytics added data.yaml and outlines. See `_yolo_layout` for where files
-lie, `_yolo_lines` for what is in them. Pixels need each picture's size, so the header of each is read.
+J. Redmon's darknet (2013) introduced the boxes; Ultralytics added data.yaml and polygons. See
+`layout` for where the files lie, and `lines` for their content. Coordinates in pixels need the size
+of each image, so the header of each is read.
 """
 
 from __future__ import annotations
@@ -18,113 +19,134 @@ from foveate.annotations import Boxes, Instances, Polygon, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.beside import line_stems
-from foveate.formats._shared.layout import is_named_picture
+from foveate.formats._shared.layout import has_image_suffix
+from foveate.formats._shared.sidecar import line_stems
+from foveate.formats._shared.wording import count_noun, first_reason
 from foveate.formats._shared.writing import (
     new_folder,
     refuse,
-    unlabelled,
-    unpaintable,
-    write_picture,
+    unsavable_images,
+    unsupported_task,
+    write_image,
 )
-from foveate.formats._shared.yaml_file import MOST_BYTES, Keys
-from foveate.formats.yolo import layout as layout
-from foveate.formats.yolo.lines import BOX, Lines, looks_like_lines, parse
+from foveate.formats._shared.yaml_file import MAX_BYTES, YamlMapping
+from foveate.formats.yolo import layout
+from foveate.formats.yolo.lines import BOX, YoloLabels, looks_like_lines, parse
 from foveate.formats.yolo.names import (
     NAME_FILES,
     YAML_ENDINGS,
     class_names,
-    described_by,
+    description_files,
+    has_names,
     read_description,
-    tells_names,
 )
-from foveate.formats.yolo.writing import places_in, problems_of
+from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
 
 NAME = "yolo"
-SUMMARY = "images/ and labels/ with a text file a picture, as YOLO has them, and data.yaml with the class names"
+SUMMARY = "YOLO: images/, labels/ with one text file per image, and data.yaml with the class names"
 TASKS = ("detection", "instance")
 
-_TEXTS, _ENTRIES = 50, 10_000  # that are looked at, so that a guess stays cheap
-_WORDS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
+_MAX_SNIFFED_TEXTS, _MAX_SNIFFED_ENTRIES = 50, 10_000  # keep sniffing cheap
+_SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
 
 def sniff(path: Path) -> bool:
-    """Whether there is a YAML file with `names`, or text files with lines of numbers where they are looked for."""
+    """Return whether there is a YAML file with `names`, or text files with lines of numbers."""
     try:
         if path.is_file():
-            return path.name.lower().endswith(YAML_ENDINGS) and tells_names(path)
-        if any(tells_names(file) for file in described_by(path)):
+            return path.name.lower().endswith(YAML_ENDINGS) and has_names(path)
+        if any(has_names(file) for file in description_files(path)):
             return True
-        return any(_has_lines(path, folder) for folder in layout.usual_folders(path))
+        return any(_has_lines(path, folder) for folder in layout.default_folders(path))
     except OSError:
         return False
 
 
 def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
-    """The pictures with their boxes, or with outlines if there is one at least; path: the folder, or its data.yaml.
+    """Read the images with their boxes, or with polygons if there is at least one.
 
-    A picture without a text file is one without things in it, as YOLO has it. Raises DataError, with file and line, for
-    what cannot be understood, and if nothing tells the names of the classes.
+    An image without a text file has no objects, as in YOLO.
+
+    Args:
+        path: The folder, or its data.yaml.
+
+    Raises:
+        DataError: If something cannot be understood, or if the class names are unknown; the error
+            names the file and the line.
     """
     config = read_description(path)
     root = path if path.is_dir() else path.parent
     if config and "kpt_shape" in config.values:
-        raise config.error("kpt_shape", "boxes or outlines are expected, these are key points")
-    found = layout.find(root, config)
-    _refuse_none(found.splits, found.skipped, root)
+        raise config.error("kpt_shape", "boxes or polygons are expected, these are key points")
+    found = layout.find_images(root, config)
+    _require_images(found.splits, found.skipped, root)
     classes = _classes(root, config)
-    texts = layout.text_files(root, found)
+    texts = layout.label_files(root, found)
     lines = {
         id: parse(root / label, len(classes))
         for id in found.splits
-        if (label := layout.label_of(id)) in texts
+        if (label := layout.label_path(id)) in texts
     }
     if not lines:
-        first = layout.label_of(next(iter(found.splits)))
+        first = layout.label_path(next(iter(found.splits)))
         raise DataError(
-            f"a text file beside some picture is expected (such as {first}), found none", where=root
+            f"a text file for at least one image is expected (such as {first}), found none",
+            where=root,
         )
     skipped = [
         *found.skipped,
-        *(Skipped(id, "data.yaml names no part that it is in") for id in found.other),
+        *(Skipped(id, "it is in no split that data.yaml names") for id in found.other),
     ]
-    claimed = {layout.label_of(id) for id in (*found.splits, *(one.id for one in skipped))}
+    claimed = {layout.label_path(id) for id in (*found.splits, *(one.id for one in skipped))}
     skipped += [
-        Skipped(text, "no picture is called like this text file")
-        for text in sorted(texts - claimed)
+        Skipped(text, "no image has the name of this text file") for text in sorted(texts - claimed)
     ]
     sizes = _sizes(root, list(found.splits), skipped)
-    _refuse_none(sizes, skipped, root)
+    _require_images(sizes, skipped, root)
     notes = [*found.notes]
-    if bare := [id for id in sizes if id not in lines]:
+    if unlabelled := [id for id in sizes if id not in lines]:
         notes.append(
-            f"{len(bare):,} pictures have no text file, so nothing is in them (such as {bare[0]})"
+            f"{count_noun(len(unlabelled), 'image')} without a text file, read as images without "
+            f"objects (such as {unlabelled[0]})"
         )
-    outlined = sum(len(place) > BOX for id in sizes if id in lines for place in lines[id].places)
-    boxed = sum(len(place) == BOX for id in sizes if id in lines for place in lines[id].places)
-    if outlined and boxed:
-        notes.append(f"{boxed:,} of {outlined + boxed:,} things have a box only, no outline")
+    polygons = sum(
+        len(numbers) > BOX for id in sizes if id in lines for numbers in lines[id].coordinates
+    )
+    boxes = sum(
+        len(numbers) == BOX for id in sizes if id in lines for numbers in lines[id].coordinates
+    )
+    if polygons and boxes:
+        notes.append(
+            f"{boxes:,} of {count_noun(polygons + boxes, 'object')} with a box only, "
+            "without a polygon"
+        )
     samples: list[Sample[Any]] = []
-    for id, measured in sizes.items():
-        instances = _things(lines.get(id, Lines([], [])), measured)
-        target = instances if outlined else instances.boxes
+    for id, size_of_image in sizes.items():
+        instances = _to_instances(lines.get(id, YoloLabels([], [])), size_of_image)
+        target = instances if polygons else instances.boxes
         samples.append(Sample(id, FileSource(root / id), target, None, found.splits[id]))
-    task = "instance" if outlined else "detection"
+    task = "instance" if polygons else "detection"
     return Dataset(root.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
-    """data.yaml, images/ and labels/, with a folder a part if there are parts (which YOLO's own training demands).
+    """Write data.yaml, images/ and labels/, with one folder per split if there are splits.
 
-    Files are copied as they are, pictures in memory become PNG. Cannot hold groups, parts for some samples only, crowds,
-    difficult boxes, masks, outlines of several pieces, nor boxes that are not the bounds of their outline.
+    Image files are copied, images in memory become PNG.
+
+    Raises:
+        DataError: If there are groups or times, if only some samples have a split, if there are
+            crowds, difficult boxes, masks or polygons of several outlines, or if a box is not the
+            bounds of its polygon.
     """
-    refuse(path, NAME, unlabelled(dataset, TASKS))
-    refuse(path, NAME, problems_of(dataset) + unpaintable(dataset))
+    refuse(path, NAME, unsupported_task(dataset, TASKS))
+    refuse(path, NAME, unsupported_content(dataset) + unsavable_images(dataset))
     samples: list[Sample[Any]] = list(dataset)
-    places, problems = places_in(samples)
+    coordinates, problems = normalized_coordinates(samples)
     splits = {
-        split: _WORDS[split] for split in SPLITS if any(sample.split == split for sample in samples)
+        split: _SPLIT_FOLDERS[split]
+        for split in SPLITS
+        if any(sample.split == split for sample in samples)
     }
     description = {
         **{word: f"images/{word}" for word in splits.values()},
@@ -133,38 +155,34 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
     }
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
     problems += (
-        [f"class names of more than {MOST_BYTES:,} bytes"]
-        if len(text.encode()) > MOST_BYTES
-        else []
+        [f"class names of more than {MAX_BYTES:,} bytes"] if len(text.encode()) > MAX_BYTES else []
     )
     refuse(path, NAME, problems)
     folders = [(splits[sample.split],) if sample.split else () for sample in samples]
     stems = line_stems(dataset)
-    with new_folder(dataset, path) as place:
-        (place / "data.yaml").write_text(text, encoding="utf-8", newline="\n")
-        for sample, each, folder, (stem, ending) in zip(
-            samples, places, folders, stems, strict=True
+    with new_folder(dataset, path) as root:
+        (root / "data.yaml").write_text(text, encoding="utf-8", newline="\n")
+        for sample, numbers, folder, (stem, suffix) in zip(
+            samples, coordinates, folders, stems, strict=True
         ):
-            write_picture(sample, place.joinpath("images", *folder, stem + ending))
-            label = place.joinpath("labels", *folder, f"{stem}.txt")
+            write_image(sample, root.joinpath("images", *folder, stem + suffix))
+            label = root.joinpath("labels", *folder, f"{stem}.txt")
             label.parent.mkdir(parents=True, exist_ok=True)
-            rows = zip(boxes_of(sample.target).classes.tolist(), each, strict=True)
-            lines = "".join(
-                f"{' '.join(map(repr, (index, *numbers)))}\n" for index, numbers in rows
-            )
+            rows = zip(boxes_of(sample.target).classes.tolist(), numbers, strict=True)
+            lines = "".join(f"{' '.join(map(repr, (index, *values)))}\n" for index, values in rows)
             label.write_text(lines, encoding="utf-8", newline="\n")
 
 
 def _has_lines(root: Path, folder: str) -> bool:
-    """Whether a text file of a folder of pictures holds lines of numbers; one of the first, that is."""
+    """Return whether one of the first text files for a folder of images holds lines of numbers."""
     label_folder = root / layout.label_folder(folder)
     side_by_side = label_folder == root / folder
     entries = texts = 0
     for here, inner, files in os.walk(label_folder):
         inner.sort()
-        stems = {Path(name).stem for name in files if is_named_picture(name)}
+        stems = {Path(name).stem for name in files if has_image_suffix(name)}
         for name in sorted(files):
-            # Side by side, a table of numbers may lie there too.
+            # Beside the images there may also be tables of numbers.
             if (
                 name.endswith(".txt")
                 and name not in NAME_FILES
@@ -174,36 +192,37 @@ def _has_lines(root: Path, folder: str) -> bool:
                 if looks_like_lines(Path(here, name)):
                     return True
         entries += len(files) + len(inner)
-        if side_by_side or texts > _TEXTS or entries > _ENTRIES:
+        if side_by_side or texts > _MAX_SNIFFED_TEXTS or entries > _MAX_SNIFFED_ENTRIES:
             return False
     return False
 
 
-def _refuse_none(kept: Any, skipped: Sequence[Skipped], root: Path) -> None:
-    if not kept:
-        first = "".join(f"; {one.id}: {one.reason}" for one in skipped[:1])
+def _require_images(images: Any, skipped: Sequence[Skipped], root: Path) -> None:
+    if not images:
         raise DataError(
-            f"pictures are expected, found none that can be used ({len(skipped):,} skipped{first})",
+            "images are expected, found none that can be used "
+            f"({len(skipped):,} skipped{first_reason(skipped)})",
             where=root,
-            remedy=f"Lay it out as {SUMMARY}.",
+            remedy=f"Lay the dataset out as {SUMMARY}.",
         )
 
 
-def _classes(root: Path, config: Keys | None) -> tuple[str, ...]:
-    usual = layout.usual_folders(root)
+def _classes(root: Path, config: YamlMapping | None) -> tuple[str, ...]:
+    usual = layout.default_folders(root)
     folders = dict.fromkeys(["", *usual, *map(layout.label_folder, usual)])
     classes = class_names(config, [root / folder for folder in folders])
     if classes is None:
         raise DataError(
-            "the names of the classes are expected, nothing tells them",
+            "the names of the classes are expected, found none",
             where=config.path if config else root,
-            remedy="Put a data.yaml there with the names in the order of their numbers: `names: [cat, dog]`.",
+            remedy="Add a data.yaml with the names in the order of their numbers: "
+            "`names: [cat, dog]`.",
         )
     return classes
 
 
 def _sizes(root: Path, ids: list[str], skipped: list[Skipped]) -> dict[str, tuple[int, int]]:
-    """Height and width of each picture; those that have none are added to `skipped`."""
+    """Return the height and width of each image; damaged images are added to `skipped`."""
     sizes: dict[str, tuple[int, int]] = {}
     for id in ids:
         try:
@@ -213,20 +232,20 @@ def _sizes(root: Path, ids: list[str], skipped: list[Skipped]) -> dict[str, tupl
     return sizes
 
 
-def _things(lines: Lines, size: tuple[int, int]) -> Instances:
-    """In pixels of a picture of this height and width; a thing with a box only has no shape."""
+def _to_instances(lines: YoloLabels, size: tuple[int, int]) -> Instances:
+    """Return the objects in pixels of an image of this size; shapes are None for plain boxes."""
     sides = np.array([size[1], size[0]], float)
-    corners = np.zeros((len(lines.places), 4))
-    boxed = [row for row, place in enumerate(lines.places) if len(place) == BOX]
-    middle, half = np.split(
-        np.array([lines.places[row] for row in boxed]).reshape(-1, 4), 2, axis=1
+    corners = np.zeros((len(lines.coordinates), 4))
+    boxed = [row for row, numbers in enumerate(lines.coordinates) if len(numbers) == BOX]
+    centre, half = np.split(
+        np.array([lines.coordinates[row] for row in boxed]).reshape(-1, 4), 2, axis=1
     )
     half = half / 2
-    corners[boxed] = np.concatenate([(middle - half) * sides, (middle + half) * sides], axis=1)
+    corners[boxed] = np.concatenate([(centre - half) * sides, (centre + half) * sides], axis=1)
     shapes: list[Polygon | None] = [None] * len(corners)
-    for row, place in enumerate(lines.places):
-        if len(place) > BOX:
-            shapes[row] = polygon = Polygon((np.array(place).reshape(-1, 2) * sides,))
+    for row, numbers in enumerate(lines.coordinates):
+        if len(numbers) > BOX:
+            shapes[row] = polygon = Polygon((np.array(numbers).reshape(-1, 2) * sides,))
             corners[row] = polygon.bounds()
     boxes = Boxes(corners, np.array(lines.classes, np.int64), size=size)
     return Instances(boxes, tuple(shapes))

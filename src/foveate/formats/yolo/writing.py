@@ -1,4 +1,4 @@
-"""What a text file of YOLO says for a sample, and what it cannot say."""
+"""Write samples as lines of YOLO text files, and list what these cannot store."""
 
 from __future__ import annotations
 
@@ -6,89 +6,97 @@ from typing import Any
 
 import numpy as np
 
-from foveate.annotations import Polygon, boxes_of
+from foveate.annotations import boxes_of
 from foveate.data.dataset import Dataset, Sample
-from foveate.formats._shared.beside import LARGEST_NUMBER, size_of
-from foveate.formats._shared.instances import shapes_of, unwritable
-from foveate.formats._shared.writing import count, part_for_some, told_besides
+from foveate.formats._shared.instances import box_problems, shapes_of
+from foveate.formats._shared.sidecar import MAX_COORDINATE, image_size
+from foveate.formats._shared.writing import count_problem, partial_splits, unsupported_fields
 from foveate.formats.yolo.lines import in_pixels
 
-_EQUAL = 1e-5  # pixels by which a box may miss the bounds of its outline
+_BOUNDS_TOLERANCE = 1e-5  # pixels
 
-Places = list[list[float]]  # the numbers of each line, without the class
+Coordinates = list[list[float]]
+"""The numbers of each line, without the class."""
 
 
-def problems_of(dataset: Dataset[Any]) -> list[str]:
-    """What the format cannot hold, but for what depends on the pictures' sizes."""
+def unsupported_content(dataset: Dataset[Any]) -> list[str]:
+    """List what the format cannot store, except for what depends on the images' sizes."""
     samples = list(dataset)
-    problems = unwritable(dataset) + [
+    problems = box_problems(dataset) + [
         f"the class name {name!r}" for name in dataset.classes if not name
     ]
-    problems += told_besides(dataset, "group", "time")
-    problems += part_for_some(dataset)
-    problems += count(
+    problems += unsupported_fields(dataset, "group", "time")
+    problems += partial_splits(dataset)
+    problems += count_problem(
         "with a crowd", [sample for sample in samples if boxes_of(sample.target).crowd.any()]
     )
-    problems += count(
+    problems += count_problem(
         "with a difficult box",
         [sample for sample in samples if boxes_of(sample.target).difficult.any()],
     )
     masks = [
-        s
-        for s in samples
-        if any(not isinstance(shape, Polygon | None) for shape in shapes_of(s.target))
+        s for s in samples if any(shape and not shape.outlines for shape in shapes_of(s.target))
     ]
-    problems += count("with a mask of pixels", masks)
+    problems += count_problem("with a pixel mask", masks)
     polygons = [
-        [shape for shape in shapes_of(s.target) if isinstance(shape, Polygon)] for s in samples
+        [shape for shape in shapes_of(s.target) if shape and shape.outlines] for s in samples
     ]
     several = [
         s
-        for s, each in zip(samples, polygons, strict=True)
-        if any(len(shape.outlines) > 1 for shape in each)
+        for s, shapes in zip(samples, polygons, strict=True)
+        if any(len(shape.outlines) > 1 for shape in shapes)
     ]
-    problems += count("with an outline of several pieces", several)
-    return problems + count(
-        "with a box that is not the bounds of its outline", list(filter(_has_own_box, samples))
+    problems += count_problem("with a polygon of several outlines", several)
+    return problems + count_problem(
+        "with a box that is not the bounds of its polygon", list(filter(_box_differs, samples))
     )
 
 
-def places_in(samples: list[Sample[Any]]) -> tuple[list[Places], list[str]]:
-    """The lines of each sample, as shares of its picture's sides; and what keeps them from being read again.
+def normalized_coordinates(samples: list[Sample[Any]]) -> tuple[list[Coordinates], list[str]]:
+    """Return the coordinates of each sample as fractions of its image's size.
 
-    Raises BadImage where a picture has no size.
+    Returns:
+        The numbers of each line without the class, by sample, and what keeps them from being read
+        again.
+
+    Raises:
+        BadImage: If the size of an image cannot be read.
     """
-    places = [_places(sample, size_of(sample)) for sample in samples]
-    paired = list(zip(samples, places, strict=True))
+    coordinates = [_coordinates(sample, image_size(sample)) for sample in samples]
+    paired = list(zip(samples, coordinates, strict=True))
     far = [
         s
-        for s, each in paired
-        if any(not abs(value) <= LARGEST_NUMBER for place in each for value in place)
+        for s, lines in paired
+        if any(not abs(value) <= MAX_COORDINATE for line in lines for value in line)
     ]
-    problems = count(f"with a place beyond {LARGEST_NUMBER:g} sides of the picture", far)
-    outside = [sample for sample, each in paired if in_pixels(each)]
-    return places, problems + count(
-        "mostly outside their picture, so that they would be read as pixels", outside
+    problems = count_problem(
+        f"with a coordinate beyond {MAX_COORDINATE:g} widths of the image", far
+    )
+    outside = [sample for sample, lines in paired if in_pixels(lines)]
+    return coordinates, problems + count_problem(
+        "with objects mostly outside the image, which would be read as pixels", outside
     )
 
 
-def _places(sample: Sample[Any], size: tuple[int, int]) -> Places:
+def _coordinates(sample: Sample[Any], size: tuple[int, int]) -> Coordinates:
     sides = np.array([size[1], size[0]], float)
-    places = []
+    lines = []
     for corners, shape in zip(
         boxes_of(sample.target).corners, shapes_of(sample.target), strict=True
     ):
-        if isinstance(shape, Polygon):
+        if shape and shape.outlines:
             points = shape.outlines[0]
         else:
             points = np.array([(corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]])
-        places.append((points / sides).ravel().tolist())
-    return places
+        lines.append((points / sides).ravel().tolist())
+    return lines
 
 
-def _has_own_box(sample: Sample[Any]) -> bool:
+def _box_differs(sample: Sample[Any]) -> bool:
     return any(
-        isinstance(shape, Polygon) and np.abs(np.subtract(shape.bounds(), corners)).max() > _EQUAL
+        shape
+        and shape.outlines
+        and np.abs(np.subtract(shape.bounds(), corners)).max() > _BOUNDS_TOLERANCE
         for shape, corners in zip(
             shapes_of(sample.target), boxes_of(sample.target).corners, strict=True
         )

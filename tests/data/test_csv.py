@@ -84,14 +84,14 @@ def test_paths_from_the_root(tmp_path: Path) -> None:
         (
             "path,label,set\nimg/0.png,cat,train\nimg/./0.png,cat,test\n",
             3,
-            ["one part", "'train' on line 2"],
+            ["one split", "'train' on line 2"],
         ),
         ("path,label\n../secret.png,cat\n", 2, ["leaves it", "../secret.png"]),
         ("path,label\nimg/../../x.png,cat\n", 2, ["leaves it"]),
         ("path,label\nimg\\..\\..\\x.png,cat\n", 2, ["leaves it"]),
         ('path,label\nimg/0.png,cat\n"img/1.png,dog\nimg/2.png,dog\n', 4, ["quotation mark"]),
         ("path,label\nimg/0.png," + "x" * 200_000 + "\n", 2, ["field larger"]),
-        (b"path,label\nimg/0.png,cat\nimg/1.png,d\0g\n", 3, ["a byte of value 0"]),
+        (b"path,label\nimg/0.png,cat\nimg/1.png,d\0g\n", 3, ["a zero byte"]),
         (b"path,label\nimg/0.png,cat\nimg/1.png,caf\xe9\n", 3, ["UTF-8"]),
         ("path,label\nimg/0.png,cat\n".encode("utf-16"), 1, ["UTF-8"]),
         (PICTURE, 1, ["UTF-8"]),
@@ -134,7 +134,7 @@ def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
         "none that can be used",
         "img/7.png: there is no such file",
     )
-    refused(table(tmp_path, "path,label\n"), "pictures are expected, found none")
+    refused(table(tmp_path, "path,label\n"), "images are expected, found none")
     refused(table(tmp_path, "path,label\nimg/0.png,cat\n"), "found one ('cat')")
 
 

@@ -68,7 +68,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 def test_parts_beside_classes_are_refused(tmp_path: Path) -> None:
     lay(tmp_path, "train/a/1.png", "test/b/2.png", "extra/3.png")
-    refused(tmp_path, "parts or classes", "test, train; extra")
+    refused(tmp_path, "split folders or class folders", "test, train; extra")
 
 
 def test_what_lies_in_no_class_is_listed(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_lies_in_no_class_is_listed(tmp_path: Path) -> None:
         "README.md",
     )
     assert skipped(load(tmp_path)) == dict.fromkeys(
-        ["above.png", "train/stray.png", "test/9.png"], "lies in no class folder"
+        ["above.png", "train/stray.png", "test/9.png"], "it lies in no class folder"
     )
 
 
@@ -110,13 +110,13 @@ def test_what_cannot_be_a_picture_is_listed_with_its_reason(tmp_path: Path) -> N
         *("a/notes.txt", "a/noending", "a/gone.png", "a/loop.png"),
         *("b/empty.png", "b/pipe.png", "void/"),
     }
-    assert "ending" in reasons["a/notes.txt"]
-    assert "ending" in reasons["a/noending"]
+    assert "suffix" in reasons["a/notes.txt"]
+    assert "suffix" in reasons["a/noending"]
     assert "0 bytes" in reasons["b/empty.png"]
-    assert "not there" in reasons["a/gone.png"]
+    assert "leads to no file" in reasons["a/gone.png"]
     assert "links" in reasons["a/loop.png"]
     assert "device" in reasons["b/pipe.png"]
-    assert "without pictures" in reasons["void/"]
+    assert "has no images" in reasons["void/"]
 
 
 def test_a_broken_picture_is_found_when_it_is_decoded(tmp_path: Path) -> None:

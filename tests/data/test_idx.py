@@ -91,8 +91,8 @@ def test_an_unpacked_file_is_taken_before_its_packed_twin(tmp_path: Path) -> Non
         ({"train_images": idx(LABELS)}, "train-images", ["00000803", "got 00000801"]),
         ({"train_images": idx(IMAGES.astype(">f4"), 13)}, "train-images", ["got 00000d03"]),
         ({"test_labels": PICTURE}, "t10k-labels", ["00000801", "got 89504e47"]),
-        ({"test_labels": idx(LABELS)}, "t10k-labels", ["6 labels and 2 pictures"]),
-        ({"train_images": idx(IMAGES[:, :0])}, "train-images", ["with an area"]),
+        ({"test_labels": idx(LABELS)}, "t10k-labels", ["6 labels and 2 images"]),
+        ({"train_images": idx(IMAGES[:, :0])}, "train-images", ["with pixels"]),
         (
             {"train_images": struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 9)},
             "train-images",
@@ -147,7 +147,7 @@ def test_idx_files_come_in_pairs(tmp_path: Path) -> None:
     mnist(tmp_path, train_labels=idx(LABELS * 0), test_labels=idx(LABELS[:2] * 0))
     refused(tmp_path, "two classes or more")
     mnist(tmp_path, **{key: idx(IMAGES[:0]) for key in ("train_images", "test_images")})
-    refused(tmp_path, "6 labels and 0 pictures")
+    refused(tmp_path, "6 labels and 0 images")
     refused(lay(tmp_path / "x", "a/1.png"), "found none", format="idx")
 
 

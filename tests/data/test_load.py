@@ -50,7 +50,7 @@ def test_what_is_no_data(tmp_path: Path) -> None:
         (lay(tmp_path / "hidden", ".DS_Store", "__MACOSX/a/1.png"), "an empty folder"),
         (
             lay(tmp_path / "flat", "1.png", "2.png", "3.jpg", "x"),
-            "2 of .png, 1 of .jpg, 1 of no ending; folders: none",
+            "2 .png, 1 .jpg, 1 without a suffix; folders: none",
         ),
         (lay(tmp_path / "bare", "a/x.txt", "b/x.txt"), "folders: a/, b/"),
         (lay(tmp_path / "kaggle", "train/1.png", "test/2.png"), "folders: test/, train/"),
@@ -59,7 +59,7 @@ def test_what_is_no_data(tmp_path: Path) -> None:
             "folders: images/, labels/",
         ),
         (lay(tmp_path, "one.png") / "one.png", "a single file (one.png)"),
-        (lay(tmp_path, "set.tar.gz") / "set.tar.gz", "unpack it"),
+        (lay(tmp_path, "set.tar.gz") / "set.tar.gz", "unpack the archive"),
     ):
         error = refused(
             data, "no known format fits", found, "cat/1.jpg", "path,label", "idx3-ubyte"

@@ -11,14 +11,16 @@ import torch
 
 from foveate import models, tasks
 from foveate.data.augment.images import ImageAugment
-from foveate.data.batches import Batches, in_order
+from foveate.data.batches import Batches, validation_batches
 from foveate.data.cache import decoding
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.models.model import VisionModel, pixel_statistics
 from foveate.settings import Settings
+from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
 from helpers.defects import DEFECTS
+from helpers.toy_datasets import toy_dataset
 
 N = 24
 STEPS = {"text_to_image": 120}
@@ -32,15 +34,16 @@ class Case:
 
     def __init__(self, name: str):
         kind = tasks.find(name)
-        dataset = kind.toy_dataset(N, np.random.default_rng(0))
+        dataset = toy_dataset(name, N, np.random.default_rng(0))
         size = decoding.natural_size(dataset)
         self.decoded = decoding.decode(dataset, size)
         self.dataset = self.decoded.dataset
         self.targets = [sample.target for sample in dataset]
-        self.task = kind.from_settings(dataset, Settings(), self.targets, mirror=False)
-        self.task.load_evaluator(
-            *self.task.fit_evaluator(self.decoded.pixels, self.targets, seed=0)
-        )
+        self.task = kind.from_settings(dataset, Settings(), self.targets, hflip=False)
+        if isinstance(self.task, HasEvaluator):
+            self.task.load_evaluator(
+                *self.task.fit_evaluator(self.decoded.pixels, self.targets, seed=0)
+            )
         self.images = [sample.source.read() for sample in dataset]
         self.ids = [sample.id for sample in dataset]
         self.size = size
@@ -54,12 +57,14 @@ class Case:
 
     def predictions(self, net: VisionModel, rows: slice = slice(None)):
         """To what is asked where answers are scored."""
-        return self.task.predict(net, self.task.make_prompts(self.images[rows], self.targets[rows]))
+        return self.task.predict(
+            net, with_prompts(self.task, self.images[rows], self.targets[rows])
+        )
 
     def batch(self, rows: slice = slice(None)):
         ids = self.ids[rows]
         images = torch.from_numpy(self.decoded.pixels[rows]).permute(0, 3, 1, 2)
-        return self.task.collate(images, self.targets[rows], SampleRNG(keys(ids), seed=0))
+        return self.task.collate(images, self.targets[rows], SampleRNG(sample_keys(ids), seed=0))
 
 
 @pytest.fixture(params=sorted(tasks.all()), scope="module")
@@ -81,11 +86,11 @@ def test_the_truth_is_perfect_and_beats_every_baseline(case):
     assert score[case.task.primary_metric] == pytest.approx(
         0.0 if case.task.primary_metric in case.task.lower_is_better else 1.0
     )
-    held_out = type(case.task).toy_dataset(40, np.random.default_rng(1))
+    held_out = toy_dataset(case.task.name, 40, np.random.default_rng(1))
     images = [sample.source.read() for sample in held_out]
     targets = [sample.target for sample in held_out]
     given = case.task.baselines(case.decoded.pixels, case.targets, seed=0)(
-        case.task.make_prompts(images, targets)
+        with_prompts(case.task, images, targets)
     )
     assert len(given) >= 2
     for predictions in list(given.values())[
@@ -153,13 +158,13 @@ def test_one_batch_can_be_overfitted(case):
 
 
 def test_an_untrained_net_does_not_beat_the_best_baseline(case):
-    held_out = type(case.task).toy_dataset(60, np.random.default_rng(2))
+    held_out = toy_dataset(case.task.name, 60, np.random.default_rng(2))
     images, targets = [s.source.read() for s in held_out], [s.target for s in held_out]
     score = case.task.score(
-        case.task.predict(case.net(), case.task.make_prompts(images, targets)), targets
+        case.task.predict(case.net(), with_prompts(case.task, images, targets)), targets
     )
     given = case.task.baselines(case.decoded.pixels, case.targets, seed=0)(
-        case.task.make_prompts(images, targets)
+        with_prompts(case.task, images, targets)
     )
     best = [case.task.score(predictions, targets) for predictions in given.values()]
     assert not all(better(case.task, score, other) for other in best)
@@ -176,7 +181,7 @@ def test_validation_asks_the_same_question_whatever_the_batch_size(case):
     net = case.net().eval()
 
     def mean_loss(size: int) -> float:
-        batches = in_order(case.task, case.decoded.pixels, case.targets, case.ids, size)
+        batches = validation_batches(case.task, case.decoded.pixels, case.targets, case.ids, size)
         return sum(case.task.loss(net(*i), t)["total"].item() * len(i[0]) for i, t in batches) / N
 
     assert mean_loss(5) == pytest.approx(mean_loss(N), rel=1e-5)
@@ -201,8 +206,8 @@ def test_good_samples_pass_the_audit_and_every_defect_is_found(case):
 
 
 def test_the_options_rebuild_the_task(case):
-    again = type(case.task)(case.task.classes, **case.task.options())
-    assert again.options() == case.task.options()
+    again = type(case.task)(case.task.classes, **case.task.options)
+    assert again.options == case.task.options
     assert again.classes == case.task.classes
 
 
@@ -225,10 +230,11 @@ def test_answers_can_be_told_and_written(case):
 def test_settling_never_makes_the_validation_loss_worse(case):
     net = case.net()
     before = case.task.score(case.predictions(net), case.targets)
-    settled = type(case.task)(case.task.classes, **case.task.options())
-    settled.load_evaluator(*settled.fit_evaluator(case.decoded.pixels, case.targets, seed=0))
+    settled = type(case.task)(case.task.classes, **case.task.options)
+    if isinstance(settled, HasEvaluator):
+        settled.load_evaluator(*settled.fit_evaluator(case.decoded.pixels, case.targets, seed=0))
     settled.calibrate(net, case.images, case.targets)
     after = settled.score(
-        settled.predict(net, settled.make_prompts(case.images, case.targets)), case.targets
+        settled.predict(net, with_prompts(settled, case.images, case.targets)), case.targets
     )
     assert after[case.task.primary_metric] >= before[case.task.primary_metric] - 1e-9

@@ -14,8 +14,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from foveate.annotations import Boxes, Instances
-from foveate.data.images import inside
-from foveate.tasks.instance import UNIT
+from foveate.data.resizing import letterbox_size
+from foveate.tasks.instance import OFFSET_UNIT
 
 SURE = 30.0
 """Logits of what is certain."""
@@ -40,7 +40,7 @@ def seen(images: Tensor) -> Tensor:
 
 def fitted(image: np.ndarray, size: int) -> np.ndarray:
     """(h, w) of 0 to 3: what a net of this size sees of a picture, by Pillow alone."""
-    height, width = inside(*image.shape[:2], size)
+    height, width = letterbox_size(*image.shape[:2], size)
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     return seen(torch.from_numpy(small.copy()).permute(2, 0, 1)[None].float())[0].numpy()
 
@@ -110,7 +110,7 @@ class Things(nn.Module):
             .clamp(min=1e-9)
             .permute(0, 3, 1, 2)
         )
-        return torch.cat([shares.log(), torch.from_numpy(offsets / UNIT).float()], 1)
+        return torch.cat([shares.log(), torch.from_numpy(offsets / OFFSET_UNIT).float()], 1)
 
 
 COLD = 3

@@ -7,7 +7,7 @@ import pytest
 
 from foveate.annotations import Boxes
 from foveate.data.subset import Subset
-from foveate.metrics.baselines.boxes import MOST, PLACES, fit_baselines
+from foveate.metrics.baselines.boxes import MAX_CLUSTERS, MAX_FITTED, fit_baselines
 
 MEAN, COMMON, NEAREST = (
     "mean box of each class",
@@ -143,7 +143,7 @@ def many():
 def test_many_boxes_are_a_few_places_inside_the_picture(many):
     asked = [make_images(1)[0], make_images(1, 90, 70)[0]]
     made = predict_all(many, asked=asked)
-    assert [len(prediction) for prediction in made[COMMON]] == [2 * PLACES] * 2
+    assert [len(prediction) for prediction in made[COMMON]] == [2 * MAX_CLUSTERS] * 2
     assert [len(prediction) for prediction in made[MEAN]] == [2, 2]
     for prediction in (prediction for each in made.values() for prediction in each):
         height, width = prediction.size
@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_answers(many):
 
 
 def test_a_large_set_is_fitted_on_some_of_it():
-    count = MOST + 500
+    count = MAX_FITTED + 500
     images = np.zeros((count, 2, 2, 1), np.uint8)
     made = predict_all(
         [boxes((0, 0, 1, 1), size=(2, 2))] * count, asked=images[:1], images=images, classes=1

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.annotations import Boxes
-from foveate.metrics.box_errors import ENOUGH, HARDLY, KINDS, Mistake, mistakes
+from foveate.metrics.box_errors import BACKGROUND_IOU, ERROR_TYPES, MATCH_IOU, BoxError, find_errors
 from foveate.ops.boxes import iou
 
 BIG = (0, 0, 100, 100)
@@ -36,7 +36,7 @@ def true(*boxes, **flags):
 
 
 def told(own, theirs):
-    return [(one.kind, one.found, one.true) for one in mistakes(own, theirs)]
+    return [(one.kind, one.prediction, one.target) for one in find_errors(own, theirs)]
 
 
 CASES = {
@@ -77,7 +77,9 @@ def test_each_kind_by_hand(case):
 
 
 def test_every_kind_that_can_be_told_has_words():
-    assert {kind for _, _, expected in CASES.values() for kind, _, _ in expected} == set(KINDS)
+    assert {kind for _, _, expected in CASES.values() for kind, _, _ in expected} == set(
+        ERROR_TYPES
+    )
 
 
 def test_the_surest_mistake_is_told_first_and_what_was_missed_last():
@@ -132,37 +134,41 @@ def scene(seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_box_is_accounted_for(seed):
     own, theirs = scene(seed)
-    wrong = mistakes(own, theirs)
+    wrong = find_errors(own, theirs)
     ignored = theirs.crowd | theirs.difficult
     overlap = iou(own.corners, theirs.corners, theirs.crowd)
 
-    about = Counter(one.found for one in wrong if one.found is not None)
+    about = Counter(one.prediction for one in wrong if one.prediction is not None)
     assert set(about.values()) <= {1}
     rest = [row for row in range(len(own)) if row not in about]
-    on_spared = {row for row in rest if (overlap[row, ignored] >= ENOUGH).any()}
+    on_spared = {row for row in rest if (overlap[row, ignored] >= MATCH_IOU).any()}
     same = own.classes[:, None] == theirs.classes
-    could = (overlap >= ENOUGH) & same & ~ignored
+    could = (overlap >= MATCH_IOU) & same & ~ignored
     right = [row for row in rest if row not in on_spared]
     assert all(could[row].any() for row in right)
 
     for one in wrong:
-        assert one.true is None or not ignored[one.true]
+        assert one.target is None or not ignored[one.target]
         if one.kind == "missed":
-            assert one.found is None
+            assert one.prediction is None
         elif one.kind == "background":
-            assert one.true is None
-            assert not (same[one.found] & ~ignored & (overlap[one.found] >= HARDLY)).any()
-            assert not (~ignored & (overlap[one.found] >= ENOUGH)).any()
+            assert one.target is None
+            assert not (
+                same[one.prediction] & ~ignored & (overlap[one.prediction] >= BACKGROUND_IOU)
+            ).any()
+            assert not (~ignored & (overlap[one.prediction] >= MATCH_IOU)).any()
         else:
-            at = overlap[one.found, one.true]
-            assert same[one.found, one.true] == (one.kind != "wrong class")
-            assert HARDLY <= at < ENOUGH if one.kind == "badly placed" else at >= ENOUGH
+            at = overlap[one.prediction, one.target]
+            assert same[one.prediction, one.target] == (one.kind != "wrong class")
+            assert (
+                BACKGROUND_IOU <= at < MATCH_IOU if one.kind == "badly placed" else at >= MATCH_IOU
+            )
 
-    missed = {one.true for one in wrong if one.kind == "missed"}
-    explained = {one.true for one in wrong if one.kind in ("wrong class", "badly placed")}
+    missed = {one.target for one in wrong if one.kind == "missed"}
+    explained = {one.target for one in wrong if one.kind in ("wrong class", "badly placed")}
     assert missed.isdisjoint(explained)
     left = set(np.flatnonzero(~ignored).tolist()) - missed - explained
-    hit = {one.true for one in wrong if one.kind == "duplicate"}
+    hit = {one.target for one in wrong if one.kind == "duplicate"}
     assert hit.isdisjoint(missed)
     assert all(could[rest, row].any() for row in left)
     assert len(left) <= len(rest)
@@ -173,12 +179,16 @@ def test_every_box_is_accounted_for(seed):
 def test_without_what_is_spared_the_books_balance(seed):
     own, theirs = scene(seed)
     theirs = Boxes(theirs.corners, theirs.classes)
-    kinds = Counter(one.kind for one in mistakes(own, theirs))
+    kinds = Counter(one.kind for one in find_errors(own, theirs))
     right = len(own) - (kinds.total() - kinds["missed"])
     explained = {
-        one.true for one in mistakes(own, theirs) if one.kind in ("wrong class", "badly placed")
+        one.target
+        for one in find_errors(own, theirs)
+        if one.kind in ("wrong class", "badly placed")
     }
-    fits = (iou(own.corners, theirs.corners) >= ENOUGH) & (own.classes[:, None] == theirs.classes)
+    fits = (iou(own.corners, theirs.corners) >= MATCH_IOU) & (
+        own.classes[:, None] == theirs.classes
+    )
     taken = set()
     for row in np.argsort(-own.scores, kind="stable"):
         free = [column for column in np.flatnonzero(fits[row]) if column not in taken]
@@ -193,4 +203,4 @@ def test_without_what_is_spared_the_books_balance(seed):
 
 
 def test_a_mistake_says_what_it_is_about():
-    assert mistakes(found((BIG, 1, 0.9)), true((BIG, 0))) == [Mistake("wrong class", 0, 0)]
+    assert find_errors(found((BIG, 1, 0.9)), true((BIG, 0))) == [BoxError("wrong class", 0, 0)]

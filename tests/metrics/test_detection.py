@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from foveate.annotations import Boxes
 from foveate.metrics import detection
-from foveate.metrics.intervals import bootstrap, resampled
+from foveate.metrics.intervals import bootstrap, resample
 from foveate.ops import boxes as ops
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large", None, None, "recall")
@@ -187,8 +187,7 @@ def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
     predicted, target = zip(*[scene(rng, 3) for _ in range(40)], strict=True)
     stats = detection.per_image_stats(predicted, target)
     read = {
-        name: detection.column(json.loads(json.dumps(rows.tolist())))
-        for name, rows in stats.items()
+        name: ragged_column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
     }
     assert detection.compute_metrics(read, 3) == detection.compute_metrics(stats, 3)
     rows = rng.integers(0, 40, 40)
@@ -206,7 +205,7 @@ def test_a_thousand_pictures_get_an_interval_in_seconds():
     predicted, target = zip(*[scene(rng, 3) for _ in range(200)], strict=True)
     stats = detection.per_image_stats(predicted, target)
     began = time.perf_counter()
-    metric = bootstrap(resampled(len(target), detection.Scorer(stats, 3).metrics))["map"]
+    metric = bootstrap(resample(len(target), detection.Scorer(stats, 3).metrics))["map"]
     assert metric.low < metric.value < metric.high
     assert time.perf_counter() - began < 5
 

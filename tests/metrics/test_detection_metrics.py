@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from foveate.annotations import Boxes
 from foveate.metrics import detection
-from foveate.metrics.box_errors import mistakes
+from foveate.metrics.box_errors import find_errors
 from foveate.ops.boxes import iou
 
 BIG = (0, 0, 100, 100)
@@ -222,12 +222,11 @@ def test_a_tally_gives_its_boxes_back_surest_first(seed, images, classes):
     predicted, target = scenes(seed, images, classes, ignored=True)
     stats = detection.per_image_stats(predicted, target)
     read = {
-        name: detection.column(json.loads(json.dumps(rows.tolist())))
-        for name, rows in stats.items()
+        name: ragged_column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
     }
     for row, (found, true) in enumerate(zip(predicted, target, strict=True)):
         for kept in (stats, read):
-            ours, theirs = detection.boxes_of(kept, row)
+            ours, theirs = detection.boxes_of_row(kept, row)
             order = np.argsort(-found.scores, kind="stable")
             assert np.array_equal(ours.scores, found.scores[order])
             assert np.array_equal(ours.classes, found.classes[order])
@@ -244,7 +243,7 @@ def test_of_more_boxes_than_count_the_surest_come_back():
     found = Boxes(
         np.concatenate([low, low + 20], 1), np.arange(150) % 4 // 3, np.linspace(0, 1, 150)
     )
-    ours, theirs = detection.boxes_of(detection.per_image_stats([found], [boxes()]), 0)
+    ours, theirs = detection.boxes_of_row(detection.per_image_stats([found], [boxes()]), 0)
     assert np.bincount(ours.classes).tolist() == [100, 37]
     assert len(theirs) == 0
 
@@ -252,5 +251,5 @@ def test_of_more_boxes_than_count_the_surest_come_back():
 def test_what_is_no_mistake_is_none_after_a_tally_either():
     """COCO has a box within a crowd fit it, however small it is beside it."""
     found, true = boxes((10, 10, 20, 20), scores=[0.9]), boxes(BIG, crowd=np.array([True]))
-    assert mistakes(found, true) == []
-    assert mistakes(*detection.boxes_of(detection.per_image_stats([found], [true]), 0)) == []
+    assert find_errors(found, true) == []
+    assert find_errors(*detection.boxes_of_row(detection.per_image_stats([found], [true]), 0)) == []

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.metrics.generation import FIGURES, Scorer
+from foveate.metrics.generation import METRICS, Scorer
 
 
 def per_image_stats(rng, count: int, words: int = 3, **given):
     told = np.stack([np.full(count, 9), rng.integers(1, 1 + words, count)], 1)
     real = rng.normal(size=(count, 5)) + 3 * told[:, 1:]
     columns = {
-        "told": told, "read": told, "read_real": told, "features": real, "real_features": real,
-        "near": rng.random(count), "near_real": rng.random(count), "half": rng.integers(0, 2, count),
+        "prompts": told, "read": told, "read_real": told, "features": real, "real_features": real,
+        "distance": rng.random(count), "real_distance": rng.random(count), "half": rng.integers(0, 2, count),
     }  # fmt: skip
     return {**columns, **given}
 
@@ -37,7 +37,7 @@ def test_likeness_is_the_mean_over_pairs(seed):
     rng = np.random.default_rng(seed)
     given = per_image_stats(rng, 20)
     given["features"] = given["real_features"] + rng.normal(size=(20, 5))
-    expected = likeness(given["features"], given["real_features"], given["told"])
+    expected = likeness(given["features"], given["real_features"], given["prompts"])
     assert Scorer(given).metrics()["likeness"] == pytest.approx(expected, abs=1e-9)
 
 
@@ -57,7 +57,7 @@ def test_likeness_falls_with_the_distance_whatever_else_is_far():
 def test_real_pictures_are_perfect():
     metrics = Scorer(per_image_stats(np.random.default_rng(0), 60)).metrics()
     assert metrics["likeness"] == pytest.approx(1, abs=1e-12)
-    assert metrics["picture_likeness"] == pytest.approx(1, abs=1e-12)
+    assert metrics["image_likeness"] == pytest.approx(1, abs=1e-12)
     assert metrics["diversity"] == pytest.approx(1)
     assert (
         metrics["prompt_accuracy"]
@@ -73,17 +73,17 @@ def test_fine_pictures_of_something_else_are_seen_through():
     rng = np.random.default_rng(1)
     given = per_image_stats(rng, 200)
     order = rng.permutation(200)
-    given["features"], given["read"] = given["real_features"][order], given["told"][order]
+    given["features"], given["read"] = given["real_features"][order], given["prompts"][order]
     metrics = Scorer(given).metrics()
-    assert metrics["picture_likeness"] == pytest.approx(1, abs=0.02)
+    assert metrics["image_likeness"] == pytest.approx(1, abs=0.02)
     assert metrics["likeness"] < 0.8
     assert metrics["prompt_accuracy"] < 0.5
 
 
 def test_one_picture_for_each_word_is_seen_through():
     given = per_image_stats(np.random.default_rng(2), 200)
-    means = {k: given["real_features"][given["told"][:, 1] == k].mean(0) for k in (1, 2, 3)}
-    given["features"] = np.stack([means[k] for k in given["told"][:, 1]])
+    means = {k: given["real_features"][given["prompts"][:, 1] == k].mean(0) for k in (1, 2, 3)}
+    given["features"] = np.stack([means[k] for k in given["prompts"][:, 1]])
     metrics = Scorer(given).metrics()
     assert metrics["prompt_accuracy"] == 1
     assert metrics["diversity"] == pytest.approx(0, abs=1e-9)
@@ -93,8 +93,10 @@ def test_one_picture_for_each_word_is_seen_through():
 def test_copies_are_told():
     rng = np.random.default_rng(3)
     given = per_image_stats(rng, 100)
-    assert Scorer({**given, "near": np.zeros(100)}).metrics()["copies"] == 1
-    assert Scorer({**given, "near": given["near_real"]}).metrics()["copies"] == pytest.approx(0.01)
+    assert Scorer({**given, "distance": np.zeros(100)}).metrics()["copies"] == 1
+    assert Scorer({**given, "distance": given["real_distance"]}).metrics()[
+        "copies"
+    ] == pytest.approx(0.01)
 
 
 def test_a_choice_of_rows_is_those_rows_with_their_weights():
@@ -116,6 +118,6 @@ def test_a_choice_of_rows_is_those_rows_with_their_weights():
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_none_one_and_two_pictures(count):
     metrics = Scorer(per_image_stats(np.random.default_rng(5), count)).metrics()
-    assert set(metrics) == set(FIGURES)
+    assert set(metrics) == set(METRICS)
     assert all(np.isfinite(value) or np.isnan(value) for value in metrics.values())
     assert np.isnan(metrics["likeness"]) or count == 2

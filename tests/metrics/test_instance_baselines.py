@@ -10,7 +10,7 @@ from scipy.ndimage import label
 
 from foveate.annotations import Boxes, Instances
 from foveate.metrics.baselines.boxes import fit_baselines as fit_box_baselines
-from foveate.metrics.baselines.instances import LEAST, fit_baselines, otsu, patches
+from foveate.metrics.baselines.instances import MIN_PIXELS, connected_regions, fit_baselines, otsu
 
 OTSU = "Otsu's threshold, connected patches"
 
@@ -76,7 +76,7 @@ def test_the_same_threshold_as_opencv(seed):
 @pytest.mark.parametrize("bands", [1, 3, 5])
 def test_patches_that_stand_out_are_found_whichever_side_is_brighter(dark, bright, bands):
     image, ids = make_image(dark=dark, bright=bright, bands=bands)
-    found = patches(image, 2)
+    found = connected_regions(image, 2)
     assert same(found, ids)
     assert found.boxes.classes.tolist() == [2] * 5
     assert found.boxes.size == ids.shape
@@ -88,26 +88,26 @@ def test_patches_are_those_that_scipy_labels(seed):
     bright = image[..., 0] > otsu(image[..., 0].astype(float))
     assert 2 * bright.sum() < bright.size
     ids, _ = label(bright)
-    large = np.bincount(ids.ravel())[ids] >= LEAST
-    assert same(patches(image, 0), np.where(large, ids, 0))
+    large = np.bincount(ids.ravel())[ids] >= MIN_PIXELS
+    assert same(connected_regions(image, 0), np.where(large, ids, 0))
 
 
 def test_what_has_too_few_pixels_is_no_thing():
     image = np.zeros((12, 12, 1), np.uint8)
-    image[1, 1 : 1 + LEAST], image[5, 1:LEAST], image[9, 9] = 255, 255, 255
-    assert patches(image, 0).boxes.corners.tolist() == [[1, 1, 1 + LEAST, 2]]
+    image[1, 1 : 1 + MIN_PIXELS], image[5, 1:MIN_PIXELS], image[9, 9] = 255, 255, 255
+    assert connected_regions(image, 0).boxes.corners.tolist() == [[1, 1, 1 + MIN_PIXELS, 2]]
 
 
 def test_touching_corners_do_not_connect():
     image = np.zeros((12, 12, 1), np.uint8)
     image[1:3, 1:3] = image[3:5, 3:5] = 255
-    assert len(patches(image, 0)) == 2
+    assert len(connected_regions(image, 0)) == 2
 
 
 @pytest.mark.parametrize("value", [0, 1, 114, 254, 255])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (9, 20, 3), (300, 1, 5)])
 def test_a_flat_picture_has_no_thing(value, shape):
-    found = patches(np.full(shape, value, np.uint8), 0)
+    found = connected_regions(np.full(shape, value, np.uint8), 0)
     assert len(found) == 0
     assert found.boxes.scores.shape == (0,)
 
@@ -115,7 +115,7 @@ def test_a_flat_picture_has_no_thing(value, shape):
 def test_a_ground_whose_mean_brightness_is_no_whole_number_is_a_ground():
     _, ids = make_image()
     colours = np.array([(100, 100, 102), (200, 200, 200)], np.uint8)
-    assert same(patches(colours[(ids > 0).astype(int)], 0), ids)
+    assert same(connected_regions(colours[(ids > 0).astype(int)], 0), ids)
 
 
 def test_what_stands_out_more_is_surer_and_all_scores_are_shares():
@@ -123,7 +123,7 @@ def test_what_stands_out_more_is_surer_and_all_scores_are_shares():
     for row, value in enumerate((255, 160, 200)):
         image[2 + 9 * row : 8 + 9 * row, 3:9] = value
     for shown in (image, 255 - image):
-        found = patches(shown, 0).boxes
+        found = connected_regions(shown, 0).boxes
         order = np.argsort(-found.scores)
         assert found.corners[order, 1].tolist() == [2, 20, 11]
         assert (found.scores >= 0).all()
@@ -133,7 +133,9 @@ def test_what_stands_out_more_is_surer_and_all_scores_are_shares():
 def test_a_dark_patch_is_as_sure_as_a_bright_one():
     image, _ = make_image()
     np.testing.assert_allclose(
-        patches(image, 0).boxes.scores, patches(255 - image, 0).boxes.scores, atol=2 / 255
+        connected_regions(image, 0).boxes.scores,
+        connected_regions(255 - image, 0).boxes.scores,
+        atol=2 / 255,
     )
 
 

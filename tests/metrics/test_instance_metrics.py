@@ -95,7 +95,7 @@ def oracle(pairs, classes, size):
         known.createIndex()
         given.createIndex()
         judge = Oracle(known, known.loadRes(predictions) if predictions else given, "segm")
-        judge.params.maxDets = [1, 10, instance.MOST]
+        judge.params.maxDets = [1, 10, instance.MAX_PER_CLASS]
         judge.evaluate()
         judge.accumulate()
     precision, recall = (
@@ -144,7 +144,7 @@ def test_thousands_of_things_in_a_picture_count():
 
 
 def test_no_more_than_so_many_things_of_a_class_count_the_surest_first(monkeypatch):
-    monkeypatch.setattr("foveate.metrics.instance.MOST", 1000)
+    monkeypatch.setattr("foveate.metrics.instance.MAX_PER_CLASS", 1000)
     true, masks = instances(dots(1050)), dots(1100)
     made = compute_metrics([(instances(masks, scores=np.linspace(1, 0, 1100)), true)], 1, SIZE)
     assert made["recall"] == pytest.approx(1000 / 1050)
@@ -180,8 +180,7 @@ def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
     pairs = [overlapping(rng, 3, (60, 70)) for _ in range(20)]
     stats = tallied(pairs, 3, (60, 70), 0.3)
     read = {
-        name: detection.column(json.loads(json.dumps(rows.tolist())))
-        for name, rows in stats.items()
+        name: ragged_column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
     }
     whole = instance.Scorer(read, 3)
     assert whole.metrics() == pytest.approx(instance.Scorer(stats, 3).metrics(), abs=0, nan_ok=True)
@@ -197,18 +196,18 @@ def test_no_picture_has_no_figure(classes):
 
 
 def test_things_are_compared_by_their_pixels():
-    pair = instance.compared(
+    pair = instance.mask_overlaps(
         instances([BIG, DOT, NOTHING], scores=[1, 1, 1]), instances([HALF, NOTHING, BIG, BIG]), SIZE
     )
     assert pair.overlap.tolist() == [[0.5, 0, 1, 1], [1 / 800, 0, 1 / 1600, 1 / 1600], [0, 0, 0, 0]]
     assert pair.areas.tolist() == [800, 0, 1600, 1600]
     assert pair.found_areas.tolist() == [1600, 1, 0]
-    crowd = instance.compared(
+    crowd = instance.mask_overlaps(
         instances([DOT]), instances([BIG, BIG], crowd=np.array([True, False])), SIZE
     )
     assert crowd.overlap.tolist() == [[1, 1 / 1600]]
-    assert instance.compared(instances([]), instances([BIG]), SIZE).overlap.shape == (0, 1)
-    assert instance.compared(instances([BIG]), instances([]), SIZE).overlap.shape == (1, 0)
+    assert instance.mask_overlaps(instances([]), instances([BIG]), SIZE).overlap.shape == (0, 1)
+    assert instance.mask_overlaps(instances([BIG]), instances([]), SIZE).overlap.shape == (1, 0)
 
 
 def test_a_thing_in_the_hole_of_a_ring_is_another_thing():

@@ -7,8 +7,8 @@ import pytest
 
 from foveate.annotations import Boxes, Instances
 from foveate.metrics import interactive
-from foveate.metrics.baselines.clicks import disk, fit_baselines, flood
-from foveate.metrics.interactive import CLICKS, MOST, InteractiveResult
+from foveate.metrics.baselines.clicks import disk, fit_baselines, flood_fill
+from foveate.metrics.interactive import MAX_CLICKS, MAX_OBJECTS, InteractiveResult
 
 SIZE = (12, 16)
 
@@ -28,7 +28,7 @@ def make_target(*masks: np.ndarray, classes: list[int] | None = None, **flags: o
 
 
 def predicted(*rounds: list[np.ndarray]) -> InteractiveResult:
-    each = [*rounds, *[rounds[-1]] * (CLICKS - len(rounds))]
+    each = [*rounds, *[rounds[-1]] * (MAX_CLICKS - len(rounds))]
     return InteractiveResult(
         np.arange(len(rounds[0])), tuple(Instances.from_masks(np.array(masks)) for masks in each)
     )
@@ -52,7 +52,7 @@ def test_by_hand():
     assert told["iou_1"] == pytest.approx((0.5 + 0.75) / 2)
     assert told["iou_3"] == told["iou_5"] == pytest.approx((1 + 0.75) / 2)
     assert told["within_5_clicks"] == 0.5
-    assert told["mean_clicks"] == (3 + CLICKS + 1) / 2
+    assert told["mean_clicks"] == (3 + MAX_CLICKS + 1) / 2
 
 
 def test_each_thing_counts_the_same_in_whatever_picture_it_is():
@@ -71,7 +71,7 @@ def test_each_thing_counts_the_same_in_whatever_picture_it_is():
 
 def test_nothing_to_point_at_has_no_figure():
     empty = InteractiveResult(
-        np.zeros(0, int), (Instances.from_masks(np.zeros((0, *SIZE), bool)),) * CLICKS
+        np.zeros(0, int), (Instances.from_masks(np.zeros((0, *SIZE), bool)),) * MAX_CLICKS
     )
     assert all(np.isnan(value) for value in compute_metrics([empty], [make_target()]).values())
     assert all(np.isnan(value) for value in compute_metrics([], []).values())
@@ -83,10 +83,10 @@ def test_crowds_and_difficult_things_are_not_pointed_at_and_of_many_some_evenly(
         crowd=[True, False, False],
         difficult=[False, False, True],
     )
-    assert interactive.chosen(three).tolist() == [1]
+    assert interactive.evaluated_rows(three).tolist() == [1]
     many = make_target(*[block(i % 16, i // 16, i % 16 + 1, i // 16 + 1) for i in range(100)])
-    rows = interactive.chosen(many)
-    assert len(rows) == MOST
+    rows = interactive.evaluated_rows(many)
+    assert len(rows) == MAX_OBJECTS
     assert rows[0] == 0
     assert rows[-1] == 99
     assert (np.diff(rows) > 1).all()
@@ -94,9 +94,9 @@ def test_crowds_and_difficult_things_are_not_pointed_at_and_of_many_some_evenly(
 
 def test_overlaps_of_nothing_with_nothing_are_whole():
     nothing, one = np.zeros((1, *SIZE), bool), block(0, 0, 1, 1)[None]
-    assert interactive.overlaps(nothing, nothing) == 1
-    assert interactive.overlaps(one, nothing) == 0
-    assert len(interactive.overlaps(nothing[:0], nothing[:0])) == 0
+    assert interactive.iou(nothing, nothing) == 1
+    assert interactive.iou(one, nothing) == 0
+    assert len(interactive.iou(nothing[:0], nothing[:0])) == 0
 
 
 def make_image() -> np.ndarray:
@@ -108,13 +108,15 @@ def make_image() -> np.ndarray:
 
 
 def test_a_flood_fill_takes_what_is_connected_and_alike():
-    found = flood(make_image(), [(3.5, 3.5, True)], 30)
+    found = flood_fill(make_image(), [(3.5, 3.5, True)], 30)
     assert np.array_equal(found, block(1, 1, 6, 6))
     assert np.array_equal(
-        flood(make_image(), [(3.5, 3.5, True), (8.0, 2.0, True)], 30), block(1, 1, 11, 6)
+        flood_fill(make_image(), [(3.5, 3.5, True), (8.0, 2.0, True)], 30), block(1, 1, 11, 6)
     )
-    assert not flood(make_image(), [(3.5, 3.5, True), (2.0, 2.0, False)], 30).any()
-    assert flood(make_image(), [(16.0, 12.0, True)], 30)[-1, -1]  # on the far edge: the last pixel
+    assert not flood_fill(make_image(), [(3.5, 3.5, True), (2.0, 2.0, False)], 30).any()
+    assert flood_fill(make_image(), [(16.0, 12.0, True)], 30)[
+        -1, -1
+    ]  # on the far edge: the last pixel
 
 
 def test_a_disk_lies_around_the_click_and_the_later_click_counts():

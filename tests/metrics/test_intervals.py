@@ -10,7 +10,7 @@ def drawn(x, **options):
         some = x if rows is None else x[rows]
         return {"mean": float(some.mean()) if len(some) else float("nan")}
 
-    return intervals.resampled(len(x), mean, **options)
+    return intervals.resample(len(x), mean, **options)
 
 
 def bootstrap(x, **options):
@@ -76,7 +76,7 @@ def test_draws_without_a_figure_are_left_out_of_its_interval():
         some = (x if rows is None else x[rows])[~np.isnan(x if rows is None else x[rows])]
         return {"mean": float(some.mean()) if len(some) else float("nan")}
 
-    metric = intervals.bootstrap(intervals.resampled(len(x), mean))["mean"]
+    metric = intervals.bootstrap(intervals.resample(len(x), mean))["mean"]
     assert (metric.value, metric.low, metric.high) == (0.5, 0.5, 0.5)
 
 

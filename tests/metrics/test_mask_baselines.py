@@ -7,7 +7,7 @@ import pytest
 
 from foveate.annotations import IGNORE, Mask
 from foveate.data.subset import Subset
-from foveate.metrics.baselines.masks import MOST, PLACES, fit_baselines
+from foveate.metrics.baselines.masks import GRID_SIDE, MAX_IMAGES, fit_baselines
 
 COMMON, PLACE, COLOUR = "commonest class", "commonest class of each place", "colour alone (k-means)"
 RNG = np.random.default_rng
@@ -102,8 +102,8 @@ def test_pictures_larger_than_the_grid_are_right_but_for_a_cell_at_each_border()
     values = quarters(300, 200)
     made = predict_all(noise(2, 300, 200), [values] * 2)[PLACE][0]
     wrong = made != values
-    assert 0 < wrong.mean() < 3 / PLACES
-    away = -(-300 // PLACES)
+    assert 0 < wrong.mean() < 3 / GRID_SIDE
+    away = -(-300 // GRID_SIDE)
     grown = [
         np.roll(values, (down, across), (0, 1))
         for down in (-away, 0, away)
@@ -182,9 +182,9 @@ def test_no_more_pictures_are_read_than_are_said():
             read.append(self.row)
             return np.full((4, 4), 1, np.int32)
 
-    targets = [Mask(Counted(row)) for row in range(MOST + 50)]
-    made = fit_baselines(noise(MOST + 50, 4, 4), targets, 3, 0)(noise(1))
-    assert len(set(read)) == MOST
+    targets = [Mask(Counted(row)) for row in range(MAX_IMAGES + 50)]
+    made = fit_baselines(noise(MAX_IMAGES + 50, 4, 4), targets, 3, 0)(noise(1))
+    assert len(set(read)) == MAX_IMAGES
     assert all((masks[0].pixels.read() == 1).all() for masks in made.values())
 
 

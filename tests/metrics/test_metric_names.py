@@ -3,7 +3,7 @@
 import pytest
 
 from foveate import tasks
-from foveate.metrics.names import headed, written
+from foveate.metrics.names import display_name, title_name
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,10 @@ from foveate.metrics.names import headed, written
     ],
 )
 def test_names_are_the_fields_own(name, within, first):
-    assert (written(name), headed(name)) == (within, first)
+    assert (display_name(name), title_name(name)) == (within, first)
 
 
 @pytest.mark.parametrize("task", list(tasks.all()))
 def test_no_primary_figure_is_shown_as_a_key(task):
-    assert "_" not in headed(tasks.find(task).primary_metric)
-    assert headed(tasks.find(task).primary_metric) != tasks.find(task).primary_metric
+    assert "_" not in title_name(tasks.find(task).primary_metric)
+    assert title_name(tasks.find(task).primary_metric) != tasks.find(task).primary_metric

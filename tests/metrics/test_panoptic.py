@@ -135,8 +135,10 @@ def test_a_crowd_excuses_its_own_class_alone():
 
 def test_what_is_below_the_threshold_of_its_class_is_not_shown():
     found = instances([BIG, DOT], [0, 1], [0.5, 0.5])
-    compared = [instance.compared(found, instances([BIG, DOT], [0, 1]), SIZE)]
-    stats = instance.per_image_stats(compared, [instance.shown(found, np.array([0.5, 0.51]))])
+    compared = [instance.mask_overlaps(found, instances([BIG, DOT], [0, 1]), SIZE)]
+    stats = instance.per_image_stats(
+        compared, [instance.is_confident(found, np.array([0.5, 0.51]))]
+    )
     assert [list(row) for row in stats["quality"][0]] == [[0, 1, 1.0, 0, 0], [1, 0, 0.0, 0, 1]]
     assert list(stats["counts"][0]) == [1, 2]
     assert instance.Scorer(stats, 2).metrics()["map"] == 1  # which asks for no threshold

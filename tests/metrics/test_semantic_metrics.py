@@ -26,7 +26,7 @@ ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes"
 
 def scorer(pairs, classes):
     return semantic.Scorer(
-        semantic.per_image_stats([semantic.row(*pair, classes) for pair in pairs]), classes
+        semantic.per_image_stats([semantic.compare(*pair, classes) for pair in pairs]), classes
     )
 
 
@@ -188,10 +188,10 @@ def test_a_picture_gone_through_in_blocks_is_scored_as_at_once(side, monkeypatch
     )
     found = np.roll(found, (2, -3), (0, 1))
     true[50:60, 20:70] = IGNORE
-    whole = semantic.row(found, true, 3)
+    whole = semantic.compare(found, true, 3)
     assert [0 < right < count for _, count, right, _, _ in whole["edges"]] == [True] * 3
     monkeypatch.setattr(semantic, "_BLOCK", side)
-    assert semantic.row(found, true, 3) == whole
+    assert semantic.compare(found, true, 3) == whole
 
 
 def test_what_nobody_labelled_has_no_edge():
@@ -199,7 +199,7 @@ def test_what_nobody_labelled_has_no_edge():
     true[:, 4:6], true[:, 6:] = IGNORE, 1
     found = np.zeros((9, 9), int)
     found[:, 5:] = 1  # its edge lies where nobody looks
-    assert semantic.row(found, true, 2)["edges"] == []
+    assert semantic.compare(found, true, 2)["edges"] == []
     inside = np.zeros((3, 3), bool)
     inside[1, 1] = True
     assert semantic.edge(inside, np.ones((3, 3), bool)).sum() == 1
@@ -226,7 +226,7 @@ def test_a_choice_of_no_picture_has_no_figure():
 
 
 def test_a_tally_survives_json():
-    stats = semantic.per_image_stats([semantic.row(*pair, 4) for pair in scenes(1, 5, 4)])
+    stats = semantic.per_image_stats([semantic.compare(*pair, 4) for pair in scenes(1, 5, 4)])
     read = {
         name: semantic.column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
     }
@@ -287,7 +287,7 @@ def test_a_class_that_is_never_found_counts_as_0():
 def test_a_pixel_that_nobody_labelled_counts_nowhere():
     true = np.where(np.arange(4) == 0, IGNORE, HALF)
     wrong = np.where(np.arange(4) == 0, 1, HALF)
-    assert semantic.row(HALF, true, 2) == semantic.row(wrong, true, 2)
+    assert semantic.compare(HALF, true, 2) == semantic.compare(wrong, true, 2)
     assert compute_metrics([(wrong, true)], 2)["pixel_accuracy"] == 1
 
 
@@ -323,4 +323,4 @@ def test_one_pixel_is_right_or_wrong():
 
 def test_an_answer_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"\(2, 4\).*\(4, 2\)"):
-        semantic.row(HALF.T, HALF, 2)
+        semantic.compare(HALF.T, HALF, 2)

@@ -8,7 +8,14 @@ import torch
 
 from foveate.ops import boxes as ops
 from foveate.tasks import detection
-from foveate.tasks.detection import CANDIDATES, LEAST_SCORE, MOST, OVERLAP, Detection, select
+from foveate.tasks.detection import (
+    MAX_CANDIDATES,
+    MAX_DETECTIONS,
+    MIN_SCORE,
+    NMS_IOU,
+    Detection,
+    suppress,
+)
 from helpers.box_oracle import Fixed, InteractivePredictor, make_image, net, told
 
 TASK = Detection(("red", "green"))
@@ -122,7 +129,7 @@ def test_grey_and_colour_are_answered_by_nets_of_either():
 def by_loop(corners, scores):
     """Of one picture: surest first, each stays unless one of its class that stays overlaps it."""
     ranked = sorted(
-        ((scores[place, k], place, k) for place, k in np.argwhere(scores >= LEAST_SCORE)),
+        ((scores[place, k], place, k) for place, k in np.argwhere(scores >= MIN_SCORE)),
         key=lambda one: -one[0],
     )
     kept = []
@@ -130,10 +137,10 @@ def by_loop(corners, scores):
         baselines = [corners[other] for _, other, name in kept if name == k]
         if (
             not baselines
-            or ops.iou(corners[place : place + 1], np.array(baselines)).max() <= OVERLAP
+            or ops.iou(corners[place : place + 1], np.array(baselines)).max() <= NMS_IOU
         ):
             kept.append((score, place, k))
-    return kept[:MOST]
+    return kept[:MAX_DETECTIONS]
 
 
 def same(found, corners, scores):
@@ -150,15 +157,15 @@ def test_those_that_stay_by_a_loop(seed):
     low = 60 * torch.rand(3, 40, 2, generator=open_generator)
     corners = torch.cat([low, low + 20 + 30 * torch.rand(3, 40, 2, generator=open_generator)], -1)
     scores = torch.rand(3, 40, 3, generator=open_generator) ** 4
-    found = select(corners, scores)
-    assert sum(map(len, found)) < (scores >= LEAST_SCORE).sum()  # some had to go
+    found = suppress(corners, scores)
+    assert sum(map(len, found)) < (scores >= MIN_SCORE).sum()  # some had to go
     same(found, corners, scores)
 
 
 def test_boxes_that_stick_out_of_the_picture_touch_no_other_class_or_picture():
     corners = torch.tensor([[[0.0, 0, 100, 100], [-101, -101, -1, -1]]] * 2)
     scores = torch.tensor([[[0.9, 0.0], [0.0, 0.8]]] * 2)
-    same(select(corners, scores), corners, scores)
+    same(suppress(corners, scores), corners, scores)
 
 
 def test_hundreds_of_pictures_at_once_are_judged_as_finely_as_one():
@@ -173,21 +180,21 @@ def test_hundreds_of_pictures_at_once_are_judged_as_finely_as_one():
             [[left, top, left + 10, top + 10], [left + moved, top, left + 10 + moved, top + 10]]
         )
         scores[row, 0, -1 - row % 9], scores[row, 1, -1 - row % 9] = 0.9, 0.8
-    same(select(corners, scores), corners, scores)
+    same(suppress(corners, scores), corners, scores)
 
 
 @pytest.mark.parametrize("places", [1, 2])
 def test_nothing_sure_is_nothing_found(places):
-    found = select(torch.zeros(2, places, 4), torch.full((2, places, 3), LEAST_SCORE / 2))
+    found = suppress(torch.zeros(2, places, 4), torch.full((2, places, 3), MIN_SCORE / 2))
     assert [len(one) for one in found] == [0, 0]
     assert all(one.scores is not None for one in found)
-    assert select(torch.zeros(0, places, 4), torch.zeros(0, places, 3)) == []
+    assert suppress(torch.zeros(0, places, 4), torch.zeros(0, places, 3)) == []
 
 
 def test_of_very_many_the_surest_stay_and_no_more_than_most():
-    at = torch.arange(CANDIDATES + 500.0)[None, :, None] * torch.tensor([20.0, 0, 20, 0])
+    at = torch.arange(MAX_CANDIDATES + 500.0)[None, :, None] * torch.tensor([20.0, 0, 20, 0])
     corners = at + torch.tensor([0.0, 0, 10, 10])
-    scores = torch.linspace(0.1, 0.9, CANDIDATES + 500)[None, :, None]
-    (found,) = select(corners, scores)
-    assert len(found) == MOST
-    assert found.scores.tolist() == scores[0, :, 0].flip(0)[:MOST].double().tolist()
+    scores = torch.linspace(0.1, 0.9, MAX_CANDIDATES + 500)[None, :, None]
+    (found,) = suppress(corners, scores)
+    assert len(found) == MAX_DETECTIONS
+    assert found.scores.tolist() == scores[0, :, 0].flip(0)[:MAX_DETECTIONS].double().tolist()

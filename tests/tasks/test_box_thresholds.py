@@ -10,7 +10,7 @@ import torch
 
 from foveate.annotations import Boxes
 from foveate.data.dataset import Dataset
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import SettingError
 from foveate.settings import Settings
 from foveate.tasks.detection import UNSURE, Detection
@@ -146,8 +146,8 @@ def test_no_truth_in_the_validation_part_leaves_the_default():
 
 def test_options_build_the_same_task_again():
     task = Detection(CLASSES, thresholds=[0.123456789012345, 0.2, 1 / 3], objects=2.718)
-    again = Detection(CLASSES, **json.loads(json.dumps(task.options())))
-    assert again.options() == task.options()
+    again = Detection(CLASSES, **json.loads(json.dumps(task.options)))
+    assert again.options == task.options
     given = predict(0.9, 0.2, 1 / 3)
     assert again.to_dict(given) == task.to_dict(given)
 
@@ -159,7 +159,7 @@ def test_objects_are_counted_over_the_train_part_without_what_is_spared():
 
     def objects(*targets: Boxes) -> float:
         return Detection.from_settings(
-            Dataset("", "detection", CLASSES, ()), Settings(), targets, mirror=True
+            Dataset("", "detection", CLASSES, ()), Settings(), targets, hflip=True
         ).objects
 
     assert objects(make_target(4), make_target(5, ignored=2)) == 3.5
@@ -172,7 +172,9 @@ def test_a_batch_carries_boxes_classes_and_what_is_spared():
         CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False]
     )
     (same,), target = Detection(CLASSES, objects=3.0).collate(
-        images, [full, Boxes(np.zeros((0, 4)), np.zeros(0, int))], SampleRNG(keys(["a", "b"]), 0)
+        images,
+        [full, Boxes(np.zeros((0, 4)), np.zeros(0, int))],
+        SampleRNG(sample_keys(["a", "b"]), 0),
     )
     assert same is images
     assert target.boxes[0].tolist() == torch.tensor(CORNERS).float().tolist()

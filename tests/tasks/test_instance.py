@@ -11,13 +11,13 @@ import torch
 from pycocotools import mask as coco_masks
 
 from foveate.annotations import Instances
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import DataError, SettingError
 from foveate.models.heads.segmentation import SubsampledLogits
 from foveate.ops import rle
-from foveate.ops.centre_voting import LEAST
+from foveate.ops.centre_voting import MIN_VOTES
 from foveate.tasks import instance
-from foveate.tasks.instance import BLURS, LEAST_SCORE, UNSURE, Instance
+from foveate.tasks.instance import BLURS, DEFAULT_THRESHOLD, MIN_SCORE, Instance
 from helpers.box_oracle import net
 from helpers.mask_oracle import (
     COLD,
@@ -65,7 +65,7 @@ def test_elsewhere_each_pixel_is_of_the_thing_that_the_input_pixel_under_its_mid
     (prediction,) = TASK.predict(net(Things()), [coloured(values)])
     small = fitted(coloured(values), 64)
     large = {
-        mask: k for mask, k in parted(small).items() if np.frombuffer(mask, bool).sum() >= LEAST
+        mask: k for mask, k in parted(small).items() if np.frombuffer(mask, bool).sum() >= MIN_VOTES
     }
     masks = [enlarged(np.frombuffer(mask, bool).reshape(small.shape), shape) for mask in large]
     assert told(prediction) == dict(
@@ -109,12 +109,12 @@ def test_truths_are_brought_to_the_training_size_and_answers_back():
         crowd=[True, False, False, False, False],
         difficult=[False, True, False, False, False],
     )
-    larger = Instance.resized(given, (64, 64), (192, 128))
+    larger = given.resize((64, 64), (192, 128))
     assert told(larger) == {
         np.kron(np.frombuffer(m, bool).reshape(64, 64), np.ones((3, 2), bool)).tobytes(): k
         for m, k in told(given).items()
     }
-    back = Instance.resized(larger, (192, 128), (64, 64))
+    back = larger.resize((192, 128), (64, 64))
     assert told(back) == told(given)
     for flag in ("crowd", "difficult"):
         assert getattr(back.boxes, flag).tolist() == getattr(given.boxes, flag).tolist()
@@ -123,7 +123,7 @@ def test_truths_are_brought_to_the_training_size_and_answers_back():
 
 def test_things_that_vanish_when_a_truth_shrinks_are_left_out_and_the_others_keep_their_class():
     values = painted((64, 64), (1, 1, 2, 2, 1), (30, 30, 60, 60, 3))
-    small = Instance.resized(make_target(values), (64, 64), (8, 8))
+    small = make_target(values).resize((64, 64), (8, 8))
     assert small.boxes.classes.tolist() == [1]
     assert len(small.shapes) == 1
 
@@ -131,17 +131,17 @@ def test_things_that_vanish_when_a_truth_shrinks_are_left_out_and_the_others_kee
 def test_a_batch_teaches_each_thing_with_its_class_and_spares_what_is_spared():
     given = make_target(SCENE, crowd=[True, False, False, False, False])
     (_,), target = TASK.collate(
-        torch.zeros(1, 3, 70, 64, dtype=torch.uint8), [given], SampleRNG(keys(["a"]), 0)
+        torch.zeros(1, 3, 70, 64, dtype=torch.uint8), [given], SampleRNG(sample_keys(["a"]), 0)
     )
     patches = list(told(given).items())
     for row, (mask, k) in enumerate(patches):
         inside = np.frombuffer(mask, bool).reshape(64, 64).copy()
         assert (target.classes[0, :64][inside] == (-1 if row == 0 else 1 + k)).all()
-        assert target.shares[0, :64][inside].sum().item() == pytest.approx(
+        assert target.weights[0, :64][inside].sum().item() == pytest.approx(
             0 if row == 0 else 1 / (len(patches) - 1)
         )
     assert not target.classes[0, 64:].any()
-    assert not target.shares[0, 64:].any()
+    assert not target.weights[0, 64:].any()
 
 
 # --- chosen on the validation part
@@ -154,7 +154,7 @@ def test_what_one_pixel_in_four_costs_is_in_the_mean_what_all_of_them_cost():
     _, target = TASK.collate(
         images,
         [make_target(values), make_target(np.roll(values, 1, 1))],
-        SampleRNG(keys(["a", "b"]), 0),
+        SampleRNG(sample_keys(["a", "b"]), 0),
     )
     torch.manual_seed(0)
     output = torch.randn(2, 5, 12, 16)
@@ -169,7 +169,7 @@ def test_what_one_pixel_in_four_costs_is_in_the_mean_what_all_of_them_cost():
             torch.stack([one[split] for one in thinned]).mean(), whole[split]
         )
     assert TASK.batch_metric(
-        SubsampledLogits(output[..., ::2, 1::2], (0, 1)), target, glance=False
+        SubsampledLogits(output[..., ::2, 1::2], (0, 1)), target, quick=False
     ) == pytest.approx(
         ((output[:, :3].argmax(1) == target.classes) & (target.classes > 0))[..., ::2, 1::2].sum()
         / ((output[:, :3].argmax(1) > 0) | (target.classes > 0))[..., ::2, 1::2].sum()
@@ -208,10 +208,10 @@ def test_the_blur_is_chosen_that_gives_the_best_figure(head, values):
 def test_settling_again_or_from_anywhere_changes_nothing():
     head = Things(scatter=6)
     task, _ = settled(head, SCENE)
-    before = task.options()
-    assert settled(head, SCENE, task)[0].options() == before
+    before = task.options
+    assert settled(head, SCENE, task)[0].options == before
     assert (
-        settled(head, SCENE, Instance(CLASSES, thresholds=[0.99, 0.0], blur=50))[0].options()
+        settled(head, SCENE, Instance(CLASSES, thresholds=[0.99, 0.0], blur=50))[0].options
         == before
     )
 
@@ -222,10 +222,12 @@ def test_thresholds_lie_between_right_and_wrong_and_stay_the_default_where_nothi
     looking, images, real = net(head), [coloured(values)], make_target(np.where(values == 1, 1, 0))
     task = Instance(CLASSES, thresholds=[0.99, 0.99])
     task.calibrate(looking, images, [real])
-    assert task.thresholds.tolist() == pytest.approx([(0.95 + 0.6) / 2, UNSURE], abs=1e-6)
+    assert task.thresholds.tolist() == pytest.approx(
+        [(0.95 + 0.6) / 2, DEFAULT_THRESHOLD], abs=1e-6
+    )
     assert told(task.confident(task.predict(looking, images)[0])) == told(real)
     task.calibrate(looking, images, [make_target(values * 0)])
-    assert task.thresholds.tolist() == [UNSURE, UNSURE]
+    assert task.thresholds.tolist() == [DEFAULT_THRESHOLD, DEFAULT_THRESHOLD]
 
 
 # --- made, refused, told
@@ -233,8 +235,8 @@ def test_thresholds_lie_between_right_and_wrong_and_stay_the_default_where_nothi
 
 def test_options_build_the_same_task_again():
     task = Instance(CLASSES, thresholds=[2 / 3, 0.123456789012345], blur=1.7)
-    again = Instance(CLASSES, **json.loads(json.dumps(task.options())))
-    assert again.options() == task.options()
+    again = Instance(CLASSES, **json.loads(json.dumps(task.options)))
+    assert again.options == task.options
     (prediction,) = TASK.predict(net(Things(sure=(0.9, 0.6, 0.7))), [coloured(SCENE)])
     assert again.to_dict(prediction) == task.to_dict(prediction)
 
@@ -250,9 +252,9 @@ def test_a_part_without_a_thing_that_is_demanded_is_refused(split):
     ignored = make_target(SCENE, crowd=[True] * 4 + [False], difficult=[False] * 4 + [True])
     for targets in ([], [make_target(SCENE * 0)], [ignored, make_target(SCENE * 0)]):
         with pytest.raises(DataError, match=f"no picture of the {split} part") as refused:
-            TASK.check(split, targets)
+            TASK.metric().check_targets(split, targets)
         assert refused.value.remedy
-    TASK.check(
+    TASK.metric().check_targets(
         split, [ignored, make_target(painted((9, 9), (1, 1, 3, 3, COLD)))]
     )  # one class alone can be learnt
 
@@ -268,7 +270,7 @@ def test_what_reaches_its_classs_own_threshold_is_shown():
 
 
 @pytest.mark.parametrize(
-    ("doubt", "guesses"), [(0.3, 2), (LEAST_SCORE * 1.01, 2), (LEAST_SCORE * 0.99, 1)]
+    ("doubt", "guesses"), [(0.3, 2), (MIN_SCORE * 1.01, 2), (MIN_SCORE * 0.99, 1)]
 )
 def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, guesses):
     (prediction,) = TASK.predict(net(Things(sure=(0.6, 0.6, 0.6), doubt=doubt)), [coloured(SCENE)])
@@ -288,9 +290,9 @@ def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, 
 def test_a_thing_that_no_class_is_likely_for_is_told_as_its_likeliest():
     shares = np.full((201, 6, 6), 0.004, np.float32)
     shares[0], shares[151] = 0.196, 0.008
-    found = instance._things((shares, np.zeros((2, 6, 6), np.float32)), 50.0)
+    found = instance.group(shares, np.zeros((2, 6, 6), np.float32), 50.0)
     assert found.boxes.classes.tolist() == [150]
-    assert found.boxes.scores.max() < LEAST_SCORE
+    assert found.boxes.scores.max() < MIN_SCORE
 
 
 def test_a_second_guess_that_is_right_counts_in_average_precision_and_in_nothing_else():
@@ -312,8 +314,8 @@ def test_a_second_guess_that_is_right_counts_in_average_precision_and_in_nothing
 )  # pycocotools' own
 def test_words_hold_masks_that_pycocotools_reads():
     (prediction,) = TASK.predict(net(Things()), [coloured(SCENE)])
-    words = json.loads(json.dumps(TASK.to_dict(prediction)))["things"]
-    assert words == TASK.to_dict(prediction)["things"]
+    words = json.loads(json.dumps(TASK.to_dict(prediction)))["instances"]
+    assert words == TASK.to_dict(prediction)["instances"]
     read = {}
     for one in words:
         mask = np.asarray(coco_masks.decode({"size": [64, 64], "counts": one["mask"]})).astype(bool)
@@ -366,6 +368,6 @@ def test_what_is_shown_is_drawn_over_a_copy_and_no_more(channels):
 def test_run_lengths_of_an_answer_are_what_its_masks_are():
     (prediction,) = TASK.predict(net(Things()), [coloured(SCENE)])
     for one, mask in zip(
-        TASK.to_dict(prediction)["things"], prediction.masks((64, 64)), strict=True
+        TASK.to_dict(prediction)["instances"], prediction.masks((64, 64)), strict=True
     ):
-        assert np.array_equal(rle.decode(rle.from_text(one["mask"], (64, 64)), (64, 64)), mask)
+        assert np.array_equal(rle.decode(rle.from_coco_string(one["mask"], (64, 64)), (64, 64)), mask)

@@ -10,7 +10,7 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.subset import Subset
 from foveate.errors import SettingError
 from foveate.models.model import VisionModel
-from foveate.tasks import pixelwise
+from foveate.tasks import tiled
 from foveate.tasks.instance import UNSURE, Instance
 from foveate.tasks.semantic import Semantic
 from helpers import masks_demo
@@ -34,8 +34,8 @@ SEMANTIC, INSTANCE = Semantic(("ground", "red", "green", "blue")), Instance(("wa
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(pixelwise, "WHOLE", SIDE)
-    monkeypatch.setattr("foveate.tasks.instance.WHOLE", SIDE)
+    monkeypatch.setattr(tiled, "MAX_SIDE", SIDE)
+    monkeypatch.setattr("foveate.tasks.instance.MAX_SIDE", SIDE)
 
 
 def colours(seed: int = 0) -> list[np.ndarray]:
@@ -117,7 +117,7 @@ def test_tiles_are_asked_to_show_a_quarter_of_what_a_net_is_shown_at_once():
 
 
 def cut(task, targets, values):
-    pixels, pieces, ids = task.cut(
+    pixels, pieces, ids = task.tile_targets(
         make_images(values), targets, [f"p{row}" for row in range(len(values))]
     )
     assert len(pixels) == len(pieces) == len(ids) == len(set(ids))
@@ -168,7 +168,9 @@ def test_squares_show_the_parts_of_things_that_lie_in_them():
 def test_pictures_that_can_be_shown_at_once_stay_as_they_are():
     values = colours()[2:3]
     given = make_images(values, SIDE), [Mask.from_array(values[0])], ["p0"]
-    assert all(one is other for one, other in zip(SEMANTIC.cut(*given), given, strict=True))
+    assert all(
+        one is other for one, other in zip(SEMANTIC.tile_targets(*given), given, strict=True)
+    )
 
 
 def test_thresholds_and_blur_are_chosen_on_squares():

@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import Dataset
-from foveate.data.rng import SampleRNG, keys
+from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import DataError, SettingError
 from foveate.settings import Settings
 from foveate.tasks import semantic
@@ -74,10 +74,10 @@ def test_no_picture_no_answer():
 
 def test_truths_are_brought_to_the_training_size_and_answers_back():
     values = RNG.integers(IGNORE, 4, (12, 20)).astype(np.int32)
-    larger = Semantic.resized(Mask.from_array(values), (12, 20), (36, 40))
+    larger = Mask.from_array(values).resize((12, 20), (36, 40))
     assert np.array_equal(pixels(larger), np.kron(values, np.ones((3, 2), int)))
-    assert np.array_equal(pixels(Semantic.resized(larger, (36, 40), (12, 20))), values)
-    odd = Semantic.resized(Mask.from_array(values), (12, 20), (7, 33))
+    assert np.array_equal(pixels(larger.resize((36, 40), (12, 20))), values)
+    odd = Mask.from_array(values).resize((12, 20), (7, 33))
     assert np.array_equal(pixels(odd), enlarged(values, (7, 33)))
 
 
@@ -85,7 +85,9 @@ def test_beyond_a_letterboxed_picture_nothing_is_learnt():
     values = RNG.integers(0, 4, (5, 9))
     images = torch.zeros(2, 3, 9, 9, dtype=torch.uint8)
     (same,), target = TASK.collate(
-        images, [Mask.from_array(values), Mask.from_array(values.T)], SampleRNG(keys(["a", "b"]), 0)
+        images,
+        [Mask.from_array(values), Mask.from_array(values.T)],
+        SampleRNG(sample_keys(["a", "b"]), 0),
     )
     assert same is images
     assert np.array_equal(target[0, :5], values)
@@ -102,7 +104,7 @@ def configured(targets: list[np.ndarray], **given) -> Semantic:
         "", "semantic", CLASSES[: given.pop("count", 3)], (), colours=given.pop("colours", None)
     )
     return Semantic.from_settings(
-        dataset, Settings(**given), [Mask.from_array(target) for target in targets], mirror=True
+        dataset, Settings(**given), [Mask.from_array(target) for target in targets], hflip=True
     )
 
 
@@ -143,15 +145,15 @@ def test_options_build_the_same_task_again():
         class_weights=[1 / 3, 2, 0.1, 7],
         colours=[(1, 2, 3), (255, 0, 9), (4, 4, 4), (0, 0, 0)],
     )
-    again = Semantic(CLASSES, **json.loads(json.dumps(task.options())))
-    assert again.options() == task.options()
+    again = Semantic(CLASSES, **json.loads(json.dumps(task.options)))
+    assert again.options == task.options
     prediction = Mask.from_array(RNG.integers(0, 4, (6, 5)))
     assert np.array_equal(
         again.draw(coloured(pixels(prediction)), prediction),
         task.draw(coloured(pixels(prediction)), prediction),
     )
-    plain = Semantic(CLASSES, **json.loads(json.dumps(TASK.options())))
-    assert plain.options() == TASK.options()
+    plain = Semantic(CLASSES, **json.loads(json.dumps(TASK.options)))
+    assert plain.options == TASK.options
 
 
 # --- what is refused
@@ -161,16 +163,16 @@ def test_options_build_the_same_task_again():
 @pytest.mark.parametrize("targets", [[], [np.full((3, 3), IGNORE)] * 2])
 def test_a_part_without_a_label_is_refused(split, targets):
     with pytest.raises(DataError, match=f"no pixel of the {split} part is labelled") as refused:
-        TASK.check(split, [Mask.from_array(target) for target in targets])
+        TASK.metric().check_targets(split, [Mask.from_array(target) for target in targets])
     assert refused.value.remedy
 
 
 def test_one_class_alone_can_be_scored_but_not_learnt():
     alone = [Mask.from_array(np.full((3, 3), 2)), Mask.from_array(np.full((3, 3), IGNORE))]
     with pytest.raises(DataError, match="'green'"):
-        TASK.check("train", alone)
-    TASK.check("valid", alone)
-    TASK.check("train", [*alone, Mask.from_array(np.full((1, 1), 0))])
+        TASK.metric().check_targets("train", alone)
+    TASK.metric().check_targets("valid", alone)
+    TASK.metric().check_targets("train", [*alone, Mask.from_array(np.full((1, 1), 0))])
 
 
 # --- for people

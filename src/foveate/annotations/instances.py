@@ -152,11 +152,11 @@ class Instances(Annotation):
         for row, (corners, indices) in enumerate(
             zip(boxes.corners.tolist(), self.pixel_indices(size), strict=True)
         ):
-            counts = rle.of_places(indices, size)
+            counts = rle.from_indices(indices, size)
             record: dict[str, Any] = {"box": [round(value, 2) for value in corners]}
             if boxes.scores is not None:
                 record["score"] = round(float(boxes.scores[row]), 6)
-            record |= {"pixels": rle.area(counts), "mask": rle.to_text(counts)}
+            record |= {"pixels": rle.area(counts), "mask": rle.to_coco_string(counts)}
             flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
             records.append(record | flags)
         return records

@@ -78,7 +78,7 @@ class Shape(ABC):
 
     def to_rle(self, size: Size) -> NDArray[np.int64]:
         """COCO run lengths, (R,) counts: see `ops.rle`. Raises FoveateError for another size."""
-        return rle.of_places(self.pixel_indices(size), size)
+        return rle.from_indices(self.pixel_indices(size), size)
 
     def problems(self, corners: NDArray[np.float64], size: Size) -> Iterator[Problem]:
         """Faults of the shape in an image of this height and width, with (4,) box corners."""
@@ -121,7 +121,7 @@ class Polygon(Shape):
 
     def problems(self, corners: NDArray[np.float64], size: Size) -> Iterator[Problem]:
         """Crossing sides, no area, corners outside the image, a box that is not its bounds."""
-        if any(polygons.crosses_itself(outline) for outline in self.outlines):
+        if any(polygons.is_self_intersecting(outline) for outline in self.outlines):
             reason = "its sides cross, so inside and outside swap"
             yield Problem("warning", "outline crosses itself", reason, "Draw it again.")
         elif sum(polygons.area(outline) for outline in self.outlines) < 1e-6:
@@ -165,7 +165,7 @@ class RunLengths(Shape):
 
     def __post_init__(self) -> None:
         try:
-            object.__setattr__(self, "counts", rle.checked(self.counts, self.size))
+            object.__setattr__(self, "counts", rle.validated(self.counts, self.size))
         except ValueError as error:
             raise FoveateError(str(error)) from None
 
@@ -177,7 +177,7 @@ class RunLengths(Shape):
     def pixel_indices(self, size: Size) -> NDArray[np.int64]:
         """(M,) row * W + column of its pixels."""
         _check_size(self.size, size)
-        return rle.places(self.counts, self.size)
+        return rle.to_indices(self.counts, self.size)
 
     def bounds(self) -> Bounds:
         """The bounding box."""

@@ -1,0 +1,1 @@
+"""Metrics with confidence intervals, baselines, and the ledger of the test split."""

@@ -1,7 +1,8 @@
-"""What is wrong with each box that was found, and which true ones were missed.
+"""Kinds of errors of the predicted boxes, and targets that were missed.
 
-The kinds are those of Bolya et al., "TIDE: A general toolbox for identifying object detection errors", 2020, with their two
-overlaps; a box that was found in the right place with the wrong class explains the true one, which is then not missed too.
+The kinds are those of Bolya et al., "TIDE: A general toolbox for identifying object detection
+errors", 2020, with their two thresholds. A box at the right place with the wrong class explains
+the target there, which then does not count as missed as well.
 """
 
 from __future__ import annotations
@@ -14,70 +15,85 @@ from numpy.typing import NDArray
 from foveate.annotations import Boxes
 from foveate.ops.boxes import iou
 
-ENOUGH, HARDLY = 0.5, 0.1
-"""The IoU from which on a box is in the right place, and below which it has nothing to do with an object."""
-KINDS = {
-    "missed": "a true box that nothing explains",
-    "wrong class": "in the right place, called something else",
+MATCH_IOU = 0.5
+"""IoU from which a box is at the right place."""
+BACKGROUND_IOU = 0.1
+"""IoU below which a box has nothing to do with a target."""
+ERROR_TYPES = {
+    "missed": "a true box that no prediction explains",
+    "wrong class": "at the right place, with another class",
     "badly placed": "the right class, but too little overlap",
-    "duplicate": "one that was found before, by a surer box",
-    "background": "where nothing is marked: seen wrongly, or a true box is missing",
+    "duplicate": "an object that a box with a higher score has already found",
+    "background": "where nothing is annotated: a false positive, or an annotation is missing",
 }
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """kind: of KINDS; found, true: rows of the boxes it is about, None where there is none."""
+class BoxError:
+    """One error.
+
+    Attributes:
+        kind: A key of ERROR_TYPES.
+        prediction: Row of the predicted box; None if there is none.
+        target: Row of the true box; None if there is none.
+    """
 
     kind: str
-    found: int | None
-    true: int | None
+    prediction: int | None
+    target: int | None
 
 
-def mistakes(found: Boxes, true: Boxes) -> list[Mistake]:
-    """All of one picture. found: what is shown, with scores. Boxes on what is spared (crowds, difficult) are no mistakes."""
-    assert found.scores is not None
-    ignored = true.ignored
-    overlap = iou(found.corners, true.corners, true.crowd)
-    order = np.argsort(-found.scores, kind="stable")
-    right = _right(overlap, found.classes, true.classes, order, ignored)
-    told: list[Mistake] = []
-    explained = np.zeros(len(true), bool)
-    explained[right[right >= 0]] = True
+def find_errors(predictions: Boxes, targets: Boxes) -> list[BoxError]:
+    """All errors in one image.
+
+    Args:
+        predictions: The boxes above the display threshold, with scores.
+        targets: The true boxes. Predictions on ignored ones are no errors.
+    """
+    assert predictions.scores is not None
+    ignored = targets.ignored
+    overlap = iou(predictions.corners, targets.corners, targets.crowd)
+    order = np.argsort(-predictions.scores, kind="stable")
+    hits = _hits(overlap, predictions.classes, targets.classes, order, ignored)
+    errors: list[BoxError] = []
+    explained = np.zeros(len(targets), bool)
+    explained[hits[hits >= 0]] = True
     for row in order.tolist():
-        own = found.classes[row] == true.classes
-        if right[row] >= 0 or (own & ignored & (overlap[row] >= ENOUGH)).any():
+        same_class = predictions.classes[row] == targets.classes
+        on_ignored = (same_class & ignored & (overlap[row] >= MATCH_IOU)).any()
+        if hits[row] >= 0 or on_ignored:
             continue
-        mine, theirs = _best(overlap[row], own & ~ignored), _best(overlap[row], ~own & ~ignored)
-        if mine is not None and overlap[row, mine] >= ENOUGH:
-            told.append(Mistake("duplicate", row, mine))
-        elif theirs is not None and overlap[row, theirs] >= ENOUGH:
-            told.append(Mistake("wrong class", row, theirs))
-            explained[theirs] = True
-        elif mine is not None and overlap[row, mine] >= HARDLY:
-            told.append(Mistake("badly placed", row, mine))
-            explained[mine] = True
+        same = _best(overlap[row], same_class & ~ignored)
+        other = _best(overlap[row], ~same_class & ~ignored)
+        if same is not None and overlap[row, same] >= MATCH_IOU:
+            errors.append(BoxError("duplicate", row, same))
+        elif other is not None and overlap[row, other] >= MATCH_IOU:
+            errors.append(BoxError("wrong class", row, other))
+            explained[other] = True
+        elif same is not None and overlap[row, same] >= BACKGROUND_IOU:
+            errors.append(BoxError("badly placed", row, same))
+            explained[same] = True
         else:
-            told.append(Mistake("background", row, None))
-    told += [Mistake("missed", None, row) for row in np.flatnonzero(~explained & ~ignored).tolist()]
-    return told
+            errors.append(BoxError("background", row, None))
+    missed = np.flatnonzero(~explained & ~ignored).tolist()
+    return errors + [BoxError("missed", None, row) for row in missed]
 
 
-def _right(
+def _hits(
     overlap: NDArray[np.float64],
-    found: NDArray[np.int64],
+    classes: NDArray[np.int64],
     true: NDArray[np.int64],
     order: NDArray[np.int64],
     ignored: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """(D,) the true box that each found one hits, -1: none; surer ones choose first."""
-    taken = np.full(len(found), -1, np.int64)
+    """(D,) the target that each prediction hits, or -1; higher scores choose first."""
+    hits = np.full(len(classes), -1, np.int64)
     free = ~ignored
     for row in order.tolist():
-        best = _best(overlap[row], free & (true == found[row]))
-        if best is not None and overlap[row, best] >= ENOUGH:
-            taken[row], free[best] = best, False
-    return taken
+        best = _best(overlap[row], free & (true == classes[row]))
+        if best is not None and overlap[row, best] >= MATCH_IOU:
+            hits[row], free[best] = best, False
+    return hits
 
 
 def _best(overlaps: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int | None:

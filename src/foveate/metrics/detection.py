@@ -1,12 +1,11 @@
-"""Metrics of object detection as COCO defines them, over tallies: one row a picture, so that any resample can be scored.
+"""Metrics of object detection.
 
-Lin et al., "Microsoft COCO: Common Objects in Context", 2014; equal to pycocotools (tests hold it to 1e-9). Matching happens
-within a picture (`evaluation.matching`), so it is done once; a resample only sorts the boxes anew.
+They are computed from statistics with one row an image: see `metrics.average_precision`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,86 +13,135 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes
-from foveate.errors import SettingError
-from foveate.metrics.matching import BITS, MOST, SIZES, THRESHOLDS, PairwiseOverlaps, match
+from foveate.data.dataset import SplitName
+from foveate.errors import DataError, SettingError
+from foveate.metrics.average_precision import Curves, Scorer, flatten
+from foveate.metrics.intervals import Score
+from foveate.metrics.matching import (
+    MAX_PER_CLASS,
+    SIZES,
+    THRESHOLDS,
+    PairwiseOverlaps,
+    match,
+)
+from foveate.metrics.metric import Metric, PerImageStats, empty_split_message, ragged_column
 from foveate.ops import boxes as ops
 
-PerImageStats = Mapping[str, NDArray[Any]]
 
-RECALLS = np.linspace(0, 1, 101)
+class DetectionMetric(Metric[Boxes]):
+    """Average precision of boxes of K classes."""
+
+    def __init__(self, num_classes: int):
+        self.num_classes = num_classes
+
+    def per_image(self, predictions: Sequence[Boxes], targets: Sequence[Boxes]) -> PerImageStats:
+        """See `per_image_stats`."""
+        return per_image_stats(predictions, targets)
+
+    def scorer(self, stats: PerImageStats) -> Score:
+        """Scores any selection of rows."""
+        return Scorer(stats, self.num_classes).metrics
+
+    def to_column(self, values: list[Any]) -> NDArray[Any]:
+        """Lists of unequal lengths."""
+        return ragged_column(values)
+
+    def check_targets(self, split: SplitName, targets: Sequence[Boxes]) -> None:
+        """Raise DataError if there is no box that counts."""
+        if not any((~target.ignored).any() for target in targets):
+            raise DataError(
+                empty_split_message(split, "a box that counts"),
+                remedy="Draw boxes, put images with boxes into that split, or see what was read: "
+                "foveate audit DATA.",
+            )
 
 
-def per_image_stats(predicted: Sequence[Boxes], target: Sequence[Boxes]) -> dict[str, NDArray[Any]]:
-    """Matches boxes with true ones; see `matched`."""
-    return matched(map(PairwiseOverlaps.boxes, predicted, target))
+def per_image_stats(
+    predictions: Sequence[Boxes], targets: Sequence[Boxes]
+) -> dict[str, NDArray[Any]]:
+    """Match predicted with true boxes; see `match_all`."""
+    return match_all(map(PairwiseOverlaps.of_boxes, predictions, targets))
 
 
-def matched(compared: Iterable[PairwiseOverlaps], most: int = MOST) -> dict[str, NDArray[Any]]:
-    """Matches answers with truths. Each column has a list a picture, of its D things found or its T true ones.
+def match_all(
+    overlaps: Iterable[PairwiseOverlaps], max_per_class: int = MAX_PER_CLASS
+) -> dict[str, NDArray[Any]]:
+    """Match predictions with targets, image by image.
 
-    scores, classes: (D,); hits, ignored: (D, 4) for each of SIZES a bit for each of THRESHOLDS
-    truths: (T,) classes; counted: (T, 4) whether it is demanded, for each of SIZES
-    corners: (D, 4) and true_corners: (T, 4), in pixels; crowds: (T,)
-    most: things of a class that count in a picture, the surest first
+    Args:
+        overlaps: The overlaps of each image.
+        max_per_class: Predictions of a class that count in an image, by falling score.
+
+    Returns:
+        Columns with a list an image, for its D predictions and T targets. scores, classes: (D,);
+        hits, ignored: (D, 4), for each of SIZES a bit for each of THRESHOLDS; target_classes:
+        (T,); counted: (T, 4) whether the target counts, for each of SIZES; corners: (D, 4) and
+        target_corners: (T, 4) in pixels; crowds: (T,).
     """
     names = (
         "scores",
         "classes",
         "hits",
         "ignored",
-        "truths",
+        "target_classes",
         "counted",
         "corners",
-        "true_corners",
+        "target_corners",
         "crowds",
     )
     rows: dict[str, list[Any]] = {name: [] for name in names}
-    for pair in compared:
-        for name, values in match(pair, most).items():
+    for pair in overlaps:
+        for name, values in match(pair, max_per_class).items():
             rows[name].append(values.tolist())
-    return {name: column(values) for name, values in rows.items()}
+    return {name: ragged_column(values) for name, values in rows.items()}
 
 
-def boxes_of(stats: PerImageStats, row: int) -> tuple[Boxes, Boxes]:
-    """What was found in one picture, and what is true; all that is spared but no crowd is called difficult."""
-    found = Boxes(stats["corners"][row], stats["classes"][row], stats["scores"][row])
+def boxes_of_row(stats: PerImageStats, row: int) -> tuple[Boxes, Boxes]:
+    """Predictions and targets of one image; ignored targets are crowds or else difficult."""
+    predictions = Boxes(stats["corners"][row], stats["classes"][row], stats["scores"][row])
     counted = np.array(stats["counted"][row], bool).reshape(-1, len(SIZES))[:, 0]
     crowd = np.array(stats["crowds"][row], bool)
-    return found, Boxes(
-        stats["true_corners"][row], stats["truths"][row], None, crowd, ~counted & ~crowd
+    difficult = ~counted & ~crowd
+    targets = Boxes(
+        stats["target_corners"][row], stats["target_classes"][row], None, crowd, difficult
     )
+    return predictions, targets
 
 
-def quick_map50(predicted: Sequence[Boxes], target: Sequence[Boxes], classes: int) -> float:
-    """Mean average precision at an IoU of 0.5, for a curve: the surest box that fits a true one is its hit, without the
-    exchange of boxes that COCO's matching allows. NaN where there is no true box.
+def quick_map50(predictions: Sequence[Boxes], targets: Sequence[Boxes], num_classes: int) -> float:
+    """Mean average precision at an IoU of 0.5 for learning curves; NaN if there is no target.
+
+    The best box at a target is its hit, without the reassignment that COCO's matching allows.
     """
     scores: list[NDArray[np.float64]] = []
-    found: list[NDArray[np.int64]] = []
+    classes: list[NDArray[np.int64]] = []
     hits: list[NDArray[np.bool_]] = []
     true: list[NDArray[np.int64]] = []
-    for own, demanded in zip(predicted, target, strict=True):
-        assert own.scores is not None
-        by_score = np.argsort(-own.scores, kind="stable")
-        demanded = demanded[~demanded.ignored]
-        fits = ops.iou(own.corners[by_score], demanded.corners) >= THRESHOLDS[0]
-        fits &= own.classes[by_score, None] == demanded.classes[None]
-        hit = np.zeros(len(own), bool)
+    for prediction, target in zip(predictions, targets, strict=True):
+        assert prediction.scores is not None
+        by_score = np.argsort(-prediction.scores, kind="stable")
+        target = target[~target.ignored]
+        fits = ops.iou(prediction.corners[by_score], target.corners) >= THRESHOLDS[0]
+        fits &= prediction.classes[by_score, None] == target.classes[None]
+        hit = np.zeros(len(prediction), bool)
         hit[fits.argmax(0)[fits.any(0)] if fits.size else []] = True
-        scores.append(own.scores[by_score])
-        found.append(own.classes[by_score])
+        scores.append(prediction.scores[by_score])
+        classes.append(prediction.classes[by_score])
         hits.append(hit)
-        true.append(demanded.classes)
-    asked = np.bincount(np.concatenate([*true, np.zeros(0, np.int64)]), minlength=classes)
-    if not asked.any():
+        true.append(target.classes)
+    required = np.bincount(np.concatenate([*true, np.zeros(0, np.int64)]), minlength=num_classes)
+    if not required.any():
         return float("nan")
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    named, right = np.concatenate(found)[order], np.concatenate(hits)[order]
+    class_of, is_hit = np.concatenate(classes)[order], np.concatenate(hits)[order]
     precisions = []
-    for k in np.flatnonzero(asked):
-        mine = right[named == k].astype(np.int64)[:, None]
-        curves = _Curves(
-            np.zeros(len(mine), np.int64), mine, np.zeros_like(mine), asked[[k], None].astype(float)
+    for k in np.flatnonzero(required):
+        class_hits = is_hit[class_of == k].astype(np.int64)[:, None]
+        curves = Curves(
+            np.zeros(len(class_hits), np.int64),
+            class_hits,
+            np.zeros_like(class_hits),
+            required[[k], None].astype(float),
         )
         precisions.append(curves.average(np.ones(1, np.int64))[0][0, 0])
     return float(np.mean(precisions))
@@ -101,8 +149,15 @@ def quick_map50(predicted: Sequence[Boxes], target: Sequence[Boxes], classes: in
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """n: true boxes; ap50, ap: average precision; precision, recall: of the boxes that are shown, at an IoU of 0.5;
-    curve: recall and precision, (D,) each, from the surest box to the least sure.
+    """Metrics of one class.
+
+    Attributes:
+        n: Targets that count.
+        ap50: Average precision at an IoU of 0.5.
+        ap: Mean average precision over all thresholds.
+        precision: Share of the confident predictions that are hits, at an IoU of 0.5.
+        recall: Share of the targets with a confident hit, at an IoU of 0.5.
+        curve: (D,) recall and (D,) precision, by falling score.
     """
 
     n: int
@@ -114,210 +169,97 @@ class ClassMetrics:
 
 
 def per_class(
-    stats: PerImageStats, classes: int, thresholds: NDArray[np.float64]
+    stats: PerImageStats, num_classes: int, thresholds: NDArray[np.float64]
 ) -> list[ClassMetrics]:
-    """One row a class; thresholds: (K,) scores from which on a box is shown."""
-    ap, _ = average_precision(stats, classes)
-    _, scores, found = _flat(stats, "scores", "classes")
-    hits, ignored = (
-        bits[:, 0].astype(np.int64) & 1
-        for bits in _flat(stats, "hits", "ignored", width=len(SIZES))[1:]
-    )
-    targets, counted = _flat(stats, "truths")[1], _flat(stats, "counted", width=len(SIZES))[1][:, 0]
+    """The metrics of each class.
+
+    Args:
+        stats: Per-image statistics.
+        num_classes: K.
+        thresholds: (K,) display thresholds.
+    """
+    ap, _ = average_precision(stats, num_classes)
+    classes, scores, hits, ignored, targets, counted = _at_iou_50(stats)
     order = np.argsort(-scores, kind="stable")
-    order = order[ignored[order] == 0]
+    order = order[~ignored[order]]
     rows = []
-    for k in range(classes):
-        mine, n = order[found[order] == k], int(counted[targets == k].sum())
-        right = hits[mine].cumsum()
-        shown = int((scores[mine] >= thresholds[k]).sum())
-        hit = int(right[shown - 1]) if shown else 0
-        curve = right / max(1, n), right / np.arange(1, len(mine) + 1)
-        nothing = float("nan")
+    for k in range(num_classes):
+        of_class, n = order[classes[order] == k], int(counted[targets == k].sum())
+        hit_count = hits[of_class].cumsum()
+        confident = int((scores[of_class] >= thresholds[k]).sum())
+        hit = int(hit_count[confident - 1]) if confident else 0
+        curve = hit_count / max(1, n), hit_count / np.arange(1, len(of_class) + 1)
         rows.append(
             ClassMetrics(
                 n,
                 float(ap[k, 0, 0]),
                 float(ap[k, 0].mean()),
-                hit / shown if shown else nothing,
-                hit / n if n else nothing,
+                hit / confident if confident else float("nan"),
+                hit / n if n else float("nan"),
                 curve,
             )
         )
     return rows
 
 
-def thresholds(classes: int, given: Sequence[float] | None, usual: float) -> NDArray[np.float64]:
-    """(K,) scores from which on things are shown, as given, or the usual one for each class. Raises SettingError where they are not one a
-    class.
+def check_thresholds(
+    num_classes: int, thresholds: Sequence[float] | None, default: float
+) -> NDArray[np.float64]:
+    """(K,) display thresholds, by default the same for each class.
+
+    Raises:
+        SettingError: If there is not one threshold a class.
     """
-    if given is not None and len(given) != classes:
+    if thresholds is not None and len(thresholds) != num_classes:
         raise SettingError(
-            f"{classes} thresholds are expected, one a class, got {len(given)}", where="thresholds"
+            f"{num_classes} thresholds are expected, one a class, got {len(thresholds)}",
+            where="thresholds",
         )
-    return np.full(classes, usual) if given is None else np.array(given, float)
+    return np.full(num_classes, default) if thresholds is None else np.array(thresholds, float)
 
 
-def best_thresholds(stats: PerImageStats, classes: int, otherwise: float) -> NDArray[np.float64]:
-    """(K,) the score of each class from on which F1 at an IoU of 0.5 is best; `otherwise` where there is no hit."""
-    _, scores, found = _flat(stats, "scores", "classes")
-    hits, ignored = (
-        bits[:, 0].astype(np.int64)
-        for bits in _flat(stats, "hits", "ignored", width=len(SIZES))[1:]
-    )
-    targets, counted = _flat(stats, "truths")[1], _flat(stats, "counted", width=len(SIZES))[1][:, 0]
-    chosen = np.full(classes, otherwise)
-    for k in range(classes):
-        mine = np.flatnonzero((found == k) & ~(ignored & 1 > 0))
-        mine = mine[np.argsort(-scores[mine], kind="stable")]
-        right = (hits[mine] & 1).cumsum()
-        if not len(right) or not right[-1]:
+def best_thresholds(stats: PerImageStats, num_classes: int, default: float) -> NDArray[np.float64]:
+    """(K,) the threshold of best F1 at an IoU of 0.5; `default` for a class without a hit."""
+    classes, scores, hits, ignored, targets, counted = _at_iou_50(stats)
+    chosen = np.full(num_classes, default)
+    for k in range(num_classes):
+        rows = np.flatnonzero((classes == k) & ~ignored)
+        rows = rows[np.argsort(-scores[rows], kind="stable")]
+        hit_count = hits[rows].cumsum()
+        if not len(hit_count) or not hit_count[-1]:
             continue
-        f1 = 2 * right / (np.arange(1, len(mine) + 1) + counted[targets == k].sum())
-        f1[:-1][
-            scores[mine][:-1] == scores[mine][1:]
-        ] = -1.0  # equal scores are shown together or not at all
+        f1 = 2 * hit_count / (np.arange(1, len(rows) + 1) + counted[targets == k].sum())
+        # Equal scores pass a threshold together or not at all.
+        f1[:-1][scores[rows][:-1] == scores[rows][1:]] = -1.0
         best = int(f1.argmax())
-        # Half way to the next score, so that a little noise does not change the answer.
-        below = scores[mine[best + 1]] if best + 1 < len(mine) else 0.0
-        chosen[k] = (scores[mine[best]] + below) / 2
+        # Half way to the next score, so that a little noise does not change what is shown.
+        below = scores[rows[best + 1]] if best + 1 < len(rows) else 0.0
+        chosen[k] = (scores[rows[best]] + below) / 2
     return chosen
 
 
-def column(lists: Sequence[Any]) -> NDArray[Any]:
-    """(N,) of objects: lists of unequal lengths as one column of a tally."""
-    made = np.empty(len(lists), object)
-    made[:] = lists
-    return made
+def _at_iou_50(stats: PerImageStats) -> tuple[NDArray[Any], ...]:
+    """Of all predictions class, score, hit, ignored; of all targets class and whether it counts.
 
-
-def compute_metrics(stats: PerImageStats, classes: int) -> dict[str, float]:
-    """map: mean average precision over classes and THRESHOLDS; map50 and map75: at one of these; map_small, map_medium,
-    map_large: of true boxes of that size; recall: the mean over classes and thresholds of the share that was found. NaN
-    where there is no true box.
+    At an IoU of 0.5 and for objects of all sizes.
     """
-    return Scorer(stats, classes).metrics()
+    _, scores, classes = flatten(stats, "scores", "classes")
+    hits, ignored = (
+        bits[:, 0].astype(np.int64) & 1
+        for bits in flatten(stats, "hits", "ignored", width=len(SIZES))[1:]
+    )
+    targets = flatten(stats, "target_classes")[1]
+    counted = flatten(stats, "counted", width=len(SIZES))[1][:, 0]
+    return classes, scores, hits, ignored > 0, targets, counted
+
+
+def compute_metrics(stats: PerImageStats, num_classes: int) -> dict[str, float]:
+    """See `average_precision.Scorer.metrics`."""
+    return Scorer(stats, num_classes).metrics()
 
 
 def average_precision(
-    stats: PerImageStats, classes: int
+    stats: PerImageStats, num_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(K, sizes, thresholds) of average precision, and of the recall with all boxes; NaN for a class without a true box."""
-    return Scorer(stats, classes).average_precision()
-
-
-class Scorer:
-    """A tally in the order of its scores, so that any choice of its pictures is scored by counting."""
-
-    def __init__(self, stats: PerImageStats, classes: int):
-        self.images = len(stats["scores"])
-        image, scores, found = _flat(stats, "scores", "classes")
-        hits, ignored = (
-            bits.astype(np.int64) for bits in _flat(stats, "hits", "ignored", width=len(SIZES))[1:]
-        )
-        order = np.argsort(-scores, kind="stable")
-        where, targets = _flat(stats, "truths")
-        counted = _flat(stats, "counted", width=len(SIZES))[1]
-        self.curves: list[tuple[int, _Curves]] = []
-        for k in range(classes):
-            mine, asked = order[found[order] == k], np.zeros((self.images, len(SIZES)))
-            np.add.at(asked, where[targets == k], counted[targets == k])
-            if asked.any():
-                self.curves.append((k, _Curves(image[mine], hits[mine], ignored[mine], asked)))
-        self.shape = (classes, len(SIZES), len(THRESHOLDS))
-
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """See `figures`; rows: of the pictures that count, each as often as it stands there."""
-        precision, recall = self.average_precision(rows)
-        return {
-            "map": _mean(precision[:, 0]),
-            "map50": _mean(precision[:, 0, 0]),
-            "map75": _mean(precision[:, 0, 5]),
-            "map_small": _mean(precision[:, 1]),
-            "map_medium": _mean(precision[:, 2]),
-            "map_large": _mean(precision[:, 3]),
-            "recall": _mean(recall[:, 0]),
-        }
-
-    def average_precision(
-        self, rows: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """See `average_precision`."""
-        times = (
-            np.ones(self.images, np.int64)
-            if rows is None
-            else np.bincount(rows, minlength=self.images)
-        )
-        precision, recall = np.full(self.shape, np.nan), np.full(self.shape, np.nan)
-        for k, curves in self.curves:
-            precision[k], recall[k] = curves.average(times)
-        return precision, recall
-
-
-class _Curves:
-    """Boxes of one class by falling score, for true boxes of S kinds of sizes.
-
-    picture: (D,) of each; hits, ignored: (D, S) a bit for each of THRESHOLDS; asked: (pictures, S) true boxes demanded
-    """
-
-    def __init__(
-        self,
-        image: NDArray[np.int64],
-        hits: NDArray[np.int64],
-        ignored: NDArray[np.int64],
-        asked: NDArray[np.float64],
-    ):
-        last = (
-            int(np.flatnonzero(hits.any(1))[-1]) + 1 if hits.any() else 0
-        )  # nothing after the last hit matters
-        self.image, self.asked = image[:last], asked
-        hit = (hits[:last, :, None] & BITS) > 0
-        wrong = ~hit & ((ignored[:last, :, None] & BITS) == 0)
-        # Most boxes are hits at no threshold, and wrong at all of them or at none: these are counted once for all.
-        mixed = (hit.any(2) | (wrong.any(2) & ~wrong.all(2))).any(1)
-        self.plain = wrong[:, :, 0] & ~mixed[:, None]
-        self.mixed = np.flatnonzero(mixed)
-        columns = asked.shape[1] * len(THRESHOLDS)
-        self.hit, self.wrong = (
-            one[mixed].reshape(len(self.mixed), columns) for one in (hit, wrong)
-        )
-        self.places = np.flatnonzero(self.hit.any(1))  # precision is highest at a hit
-
-    def average(self, times: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Average precision at RECALLS, and the recall at the end, (S, thresholds) each, NaN where nothing is demanded;
-        times: how often each picture counts. A picture that counts twice puts two boxes where it put one, and no curve sees
-        the step between.
-        """
-        shape = (self.asked.shape[1], len(THRESHOLDS))
-        demanded = times @ self.asked
-        weight = times[self.image][:, None]
-        plain = (self.plain * weight).cumsum(0)[self.mixed[self.places]].repeat(len(THRESHOLDS), 1)
-        right = (self.hit * weight[self.mixed]).cumsum(0)[self.places]
-        wrong = (self.wrong * weight[self.mixed]).cumsum(0)[self.places] + plain
-        recall = right / np.repeat(np.maximum(demanded, 1), len(THRESHOLDS))
-        precision = right / np.maximum(right + wrong, np.finfo(float).eps)
-        # Each precision is the best at its recall or beyond, so that the curve falls.
-        best = np.maximum.accumulate(precision[::-1], 0)[::-1]
-        reached = np.searchsorted(RECALLS, recall, side="right")
-        averages = ((np.diff(reached, axis=0, prepend=0) * best).sum(0) / len(RECALLS)).reshape(
-            shape
-        )
-        ends = (recall[-1] if len(recall) else np.zeros(shape)).reshape(shape)
-        unasked = demanded == 0
-        averages[unasked] = np.nan
-        return averages, np.where(unasked[:, None], np.nan, ends)
-
-
-def _flat(stats: PerImageStats, *names: str, width: int = 0) -> list[NDArray[Any]]:
-    """Columns of lists laid end to end; first of all the picture that each entry is of."""
-    counts = [len(each) for each in stats[names[0]]]
-    columns: list[NDArray[Any]] = [np.repeat(np.arange(len(counts)), counts)]
-    for name in names:
-        joined = [one for each in stats[name] for one in each]
-        columns.append(np.array(joined) if joined else np.zeros((0, width) if width else 0))
-    return columns
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    """See `average_precision.Scorer.average_precision`."""
+    return Scorer(stats, num_classes).average_precision()

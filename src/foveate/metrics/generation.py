@@ -1,155 +1,40 @@
-"""How good pictures are that were made from words: do they show what was asked, and do they look like real ones?
+"""Metrics of images generated from captions: do they show the caption, and do they look real?
 
-Neither figure alone can be trusted: pictures that all look alike can show what was asked, and the finest can show something else.
-So the figure that counts, likeness, compares pictures of the same words: by their energy distance (Szekely and Rizzo, "Energy statistics", 2013),
-which is a kernel distance without a width to choose (Sejdinovic et al., "Equivalence of distance-based and RKHS-based statistics in
-hypothesis testing", 2013), between joint distributions of picture and words (DeVries et al., "On the evaluation of conditional GANs",
-2019). What a picture looks like is told by the features of a net that was trained to read real train pictures.
+Neither question suffices alone: images that all look alike can show the caption, and perfect ones
+can show something else. The primary metric, likeness, therefore compares images of the same
+captions, by the energy distance (Szekely and Rizzo, "Energy statistics", 2013) between joint
+distributions of image and caption (DeVries et al., "On the evaluation of conditional GANs", 2019).
+It is a kernel distance without a width to choose (Sejdinovic et al., "Equivalence of distance-based
+and RKHS-based statistics in hypothesis testing", 2013). Images are compared by features of a
+network that was trained to recognise the captions of real training images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.dataset import Image
+from foveate.annotations import Annotation, Captions
+from foveate.data.dataset import Image, Images
+from foveate.data.rng import sample_keys
+from foveate.data.vocabulary import Vocabulary
+from foveate.metrics.intervals import Score
+from foveate.metrics.metric import Metric, PerImageStats
 
-PerImageStats = Mapping[str, NDArray[Any]]
 Matrix = NDArray[np.float64]
 
-RARE = 0.01
-"""The share of real pictures that would be called copies."""
-
-
-@dataclass(frozen=True, eq=False)
-class GeneratedImage:
-    """picture: (H, W, C) uint8, made from words; text: these; real: the picture that they were taken from, if from one"""
-
-    image: Image
-    text: str
-    real: Image | None = None
-
-
-class Scorer:
-    """Figures of any choice of a tally's rows.
-
-    Its columns, a row a picture: told, read, read_real (N, L): the numbers of the words that were asked for, and of those that are read
-    in the made and in the real picture; features, real_features (N, D); near, near_real (N,): see `Referee.nearness`; half (N,):
-    0 or 1, by which real pictures are cut in two halves
-    """
-
-    def __init__(self, stats: PerImageStats):
-        self.stats = stats
-        told = np.asarray(stats["told"])
-        made, real = (np.asarray(stats[name], np.float64) for name in ("features", "real_features"))
-        varying = (told != told[:1]).any(0) if len(told) else np.zeros(told.shape[1:], bool)
-        varying = varying if varying.any() else np.ones_like(varying)
-        alike = (
-            (told[:, None, varying] == told[None][:, :, varying]).mean(2)
-            if len(told)
-            else np.zeros((0, 0))
-        )
-        right, right_real = (stats[name] == told for name in ("read", "read_real"))
-        self.shares = {
-            "prompt_accuracy": right.all(1), "word_accuracy": right[:, varying].mean(1), "real_accuracy": right_real.all(1)
-        }  # fmt: skip
-        apart = 1.0 - np.eye(
-            len(told)
-        )  # no picture is compared with itself, nor with the real one of its own words
-        joint, same = alike * apart, (alike == 1) * apart
-        same = same if same.sum() >= len(told) else apart
-        between = {
-            "made": _distances(made, made),
-            "real": _distances(real, real),
-            "cross": _distances(made, real),
-        }
-        # Weighted once, since a thousand resamples are scored: the pairs of each kind, and how far apart they are.
-        self.pairs = {"joint": joint, "apart": apart, "same": same}
-        self.far = {
-            kind: {of: pairs * far for of, far in between.items()}
-            for kind, pairs in self.pairs.items()
-        }
-
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """likeness: 1 / (1 + d), d being the energy distance of made pictures from real ones of the same words, where 1 is how far apart real
-        ones of any words are: 1 for the same distribution, towards 0 the farther away made ones are, or from each other;
-        real_likeness: the same of two halves of the real ones, which is what chance gives; picture_likeness: whatever the
-        words; prompt_accuracy: the share in which all words are read that were asked for, word_accuracy: of the words that are
-        not in all captions; real_accuracy: prompt_accuracy of the real pictures, so what the reader knows; diversity: how far
-        apart pictures of the same words are (where there are enough, else of all), against real ones: 1 is as far; copies: the
-        share that lies as near to a train picture as 1% of real pictures do. NaN where there is no picture.
-        """
-        count = len(self.stats["told"])
-        if not count:
-            return dict.fromkeys(FIGURES, float("nan"))
-        weights = (
-            np.ones(count)
-            if rows is None
-            else np.bincount(rows, minlength=count).astype(np.float64)
-        )
-        some = weights * (np.asarray(self.stats["half"]) == 0)
-        others = weights - some
-        near, near_real = (
-            self.stats[name] if rows is None else self.stats[name][rows]
-            for name in ("near", "near_real")
-        )
-        shares = {
-            name: float(weights @ right / weights.sum()) for name, right in self.shares.items()
-        }
-        same = {of: weights @ self.far["same"][of] @ weights for of in ("made", "real")}
-        known = np.isfinite(near_real).all()
-        return {
-            "likeness": self._likeness(weights, "joint"),
-            "prompt_accuracy": shares["prompt_accuracy"],
-            "word_accuracy": shares["word_accuracy"],
-            "picture_likeness": self._likeness(weights, "apart"),
-            "diversity": _ratio(same["made"], same["real"]),
-            "copies": float((near < np.quantile(near_real, RARE)).mean())
-            if known
-            else float("nan"),
-            "real_likeness": self._among_real(some, others),
-            "real_accuracy": shares["real_accuracy"],
-        }
-
-    def _likeness(self, weights: Matrix, kind: str) -> float:
-        made, real, cross = (
-            self._mean(kind, of, weights, weights) for of in ("made", "real", "cross")
-        )
-        return _like(2 * cross - made - real, self._mean("apart", "real", weights, weights))
-
-    def _among_real(self, some: Matrix, others: Matrix) -> float:
-        one, other, cross = (
-            self._mean("joint", "real", *of)
-            for of in ((some, some), (others, others), (some, others))
-        )
-        return _like(
-            2 * cross - one - other, self._mean("apart", "real", some + others, some + others)
-        )
-
-    def _mean(self, kind: str, of: str, these: Matrix, those: Matrix) -> float:
-        """How far apart two of that kind are, on average."""
-        return _ratio(these @ self.far[kind][of] @ those, these @ self.pairs[kind] @ those)
-
-
-def _like(energy: float, apart: float) -> float:
-    return (
-        1 / (1 + energy / apart)
-        if apart
-        else float("nan")
-        if energy != energy
-        else float(energy == 0)
-    )
-
-
-FIGURES = (
+COPY_QUANTILE = 0.01
+"""Share of real images that would be called copies of training images."""
+METRICS = (
     "likeness",
     "prompt_accuracy",
     "word_accuracy",
-    "picture_likeness",
+    "image_likeness",
     "diversity",
     "copies",
     "real_likeness",
@@ -157,12 +42,227 @@ FIGURES = (
 )
 
 
-def _distances(these: Matrix, those: Matrix) -> Matrix:
+@dataclass(frozen=True, slots=True, eq=False)
+class GeneratedImage(Annotation):
+    """An image generated from a caption.
+
+    Attributes:
+        image: (H, W, C) uint8.
+        text: The caption.
+        real: The image that the caption belongs to; None if the user wrote it.
+    """
+
+    task: ClassVar[str] = Captions.task
+
+    image: Image
+    text: str
+    real: Image | None = None
+
+    def present(self) -> tuple[int, ...]:
+        """Generated images have no classes."""
+        return ()
+
+
+class Evaluator(Protocol):
+    """A network that recognises captions: see `training.caption_evaluator`."""
+
+    vocabulary: Vocabulary
+
+    def read(self, images: Images) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(N, L) tokens and (N, D) features of N images."""
+        ...
+
+    def relative_distance(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(N,) distance to the nearest training image, relative to those around it."""
+        ...
+
+
+class GenerationMetric(Metric[Captions | GeneratedImage]):
+    """Metrics of generated images; `per_image` needs an evaluator."""
+
+    def __init__(self, evaluator: Evaluator | None):
+        self.evaluator = evaluator
+
+    def per_image(
+        self,
+        predictions: Sequence[Captions | GeneratedImage],
+        targets: Sequence[Captions | GeneratedImage],
+    ) -> PerImageStats:
+        """The columns of `Scorer`; captions as predictions count as perfect images."""
+        evaluator = self.evaluator
+        assert evaluator is not None, "load_evaluator comes before scoring"
+        captions = [target.texts[0] for target in targets if isinstance(target, Captions)]
+        prompts = evaluator.vocabulary.read(captions)
+        generated = [one for one in predictions if isinstance(one, GeneratedImage)]
+        if len(generated) < len(predictions) or not generated:
+            return _perfect(prompts)
+        read, features = evaluator.read([one.image for one in generated])
+        reals = [one.image if one.real is None else one.real for one in generated]
+        read_real, real_features = evaluator.read(reals)
+        return {
+            "prompts": prompts,
+            "read": read,
+            "read_real": read_real,
+            "features": features.round(4),
+            "real_features": real_features.round(4),
+            "distance": evaluator.relative_distance(features).round(4),
+            "real_distance": evaluator.relative_distance(real_features).round(4),
+            "half": (image_keys(reals) % 2).astype(np.int64),
+        }
+
+    def scorer(self, stats: PerImageStats) -> Score:
+        """Scores any selection of rows."""
+        return Scorer(stats).metrics
+
+
+def _perfect(prompts: NDArray[np.int64]) -> PerImageStats:
+    """Statistics of images that equal the real ones."""
+    count = len(prompts)
+    return {
+        "prompts": prompts,
+        "read": prompts,
+        "read_real": prompts,
+        "features": np.zeros((count, 1)),
+        "real_features": np.zeros((count, 1)),
+        "distance": np.full(count, np.nan),
+        "real_distance": np.full(count, np.nan),
+        "half": np.zeros(count, np.int64),
+    }
+
+
+def image_keys(images: Images) -> NDArray[np.uint64]:
+    """(N,) keys for random draws that depend on the pixels of each image and on nothing else."""
+    digests = (
+        blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8).hexdigest()
+        for image in images
+    )
+    return sample_keys(list(digests))
+
+
+class Scorer:
+    """Metrics of any selection of images.
+
+    Args:
+        stats: Columns with one row an image. prompts, read, read_real: (N, L) tokens of the
+            caption, and those recognised in the generated and in the real image; features,
+            real_features: (N, D); distance, real_distance: (N,) relative distance to the training
+            images; half: (N,) 0 or 1, which splits the real images in two.
+    """
+
+    def __init__(self, stats: PerImageStats):
+        self.stats = stats
+        prompts = np.asarray(stats["prompts"])
+        generated, real = (
+            np.asarray(stats[name], np.float64) for name in ("features", "real_features")
+        )
+        count = len(prompts)
+        varying = (prompts != prompts[:1]).any(0) if count else np.zeros(prompts.shape[1:], bool)
+        varying = varying if varying.any() else np.ones_like(varying)
+        similarity = (
+            (prompts[:, None, varying] == prompts[None][:, :, varying]).mean(2)
+            if count
+            else np.zeros((0, 0))
+        )
+        correct, correct_real = (stats[name] == prompts for name in ("read", "read_real"))
+        self.shares = {
+            "prompt_accuracy": correct.all(1),
+            "word_accuracy": correct[:, varying].mean(1),
+            "real_accuracy": correct_real.all(1),
+        }
+        # No image is compared with itself, nor with the real image of its own caption.
+        others = 1.0 - np.eye(count)
+        joint, same = similarity * others, (similarity == 1) * others
+        same = same if same.sum() >= count else others
+        distances = {
+            "generated": _distances(generated, generated),
+            "real": _distances(real, real),
+            "cross": _distances(generated, real),
+        }
+        # Weighted once, as a thousand resamples are scored: the pairs, and their distances.
+        self.pairs = {"joint": joint, "any": others, "same": same}
+        self.weighted = {
+            kind: {of: pairs * distance for of, distance in distances.items()}
+            for kind, pairs in self.pairs.items()
+        }
+
+    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
+        """Metrics of a selection of images, by default of all.
+
+        Returns:
+            likeness: 1 / (1 + d), where d is the energy distance of generated from real images of
+            the same captions, in units of the mean distance of real images of any captions: 1 for
+            equal distributions; real_likeness: the same of two halves of the real images, so what
+            chance gives; image_likeness: whatever the captions; prompt_accuracy: share of the
+            images in which the whole caption is recognised; word_accuracy: of the words that are
+            not in all captions; real_accuracy: prompt_accuracy of the real images, so what the
+            evaluator can do; diversity: mean distance of images of the same caption (of any
+            captions, if there are too few) divided by that of real ones; copies: share that is as
+            near to a training image as 1% of the real images are. NaN if there is no image.
+        """
+        count = len(self.stats["prompts"])
+        if not count:
+            return dict.fromkeys(METRICS, float("nan"))
+        weights = (
+            np.ones(count)
+            if rows is None
+            else np.bincount(rows, minlength=count).astype(np.float64)
+        )
+        first_half = weights * (np.asarray(self.stats["half"]) == 0)
+        second_half = weights - first_half
+        distance, real_distance = (
+            self.stats[name] if rows is None else self.stats[name][rows]
+            for name in ("distance", "real_distance")
+        )
+        shares = {
+            name: float(weights @ share / weights.sum()) for name, share in self.shares.items()
+        }
+        same = {of: weights @ self.weighted["same"][of] @ weights for of in ("generated", "real")}
+        known = np.isfinite(real_distance).all()
+        return {
+            "likeness": self._likeness(weights, "joint"),
+            "prompt_accuracy": shares["prompt_accuracy"],
+            "word_accuracy": shares["word_accuracy"],
+            "image_likeness": self._likeness(weights, "any"),
+            "diversity": _ratio(same["generated"], same["real"]),
+            "copies": float((distance < np.quantile(real_distance, COPY_QUANTILE)).mean())
+            if known
+            else float("nan"),
+            "real_likeness": self._real_likeness(first_half, second_half),
+            "real_accuracy": shares["real_accuracy"],
+        }
+
+    def _likeness(self, weights: Matrix, kind: str) -> float:
+        generated, real, cross = (
+            self._mean(kind, of, weights, weights) for of in ("generated", "real", "cross")
+        )
+        scale = self._mean("any", "real", weights, weights)
+        return _to_likeness(2 * cross - generated - real, scale)
+
+    def _real_likeness(self, first: Matrix, second: Matrix) -> float:
+        one, other, cross = (
+            self._mean("joint", "real", *pair)
+            for pair in ((first, first), (second, second), (first, second))
+        )
+        scale = self._mean("any", "real", first + second, first + second)
+        return _to_likeness(2 * cross - one - other, scale)
+
+    def _mean(self, kind: str, of: str, first: Matrix, second: Matrix) -> float:
+        """The mean distance of pairs of this kind."""
+        return _ratio(first @ self.weighted[kind][of] @ second, first @ self.pairs[kind] @ second)
+
+
+def _to_likeness(energy: float, scale: float) -> float:
+    if scale:
+        return 1 / (1 + energy / scale)
+    return float("nan") if np.isnan(energy) else float(energy == 0)
+
+
+def _distances(first: Matrix, second: Matrix) -> Matrix:
     """(N, M) distances of the rows of (N, D) and (M, D)."""
-    lengths = (these**2).sum(1)[:, None] + (those**2).sum(1)
-    found: Matrix = np.sqrt(np.maximum(lengths - 2 * these @ those.T, 0))
-    return found
+    lengths = (first**2).sum(1)[:, None] + (second**2).sum(1)
+    distances: Matrix = np.sqrt(np.maximum(lengths - 2 * first @ second.T, 0))
+    return distances
 
 
-def _ratio(part: Any, whole: Any) -> float:
-    return float(part / whole) if whole else float("nan")
+def _ratio(numerator: Any, denominator: Any) -> float:
+    return float(numerator / denominator) if denominator else float("nan")

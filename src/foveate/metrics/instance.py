@@ -1,12 +1,12 @@
-"""Metrics of instance segmentation: COCO's average precision with masks in place of boxes, panoptic quality, and counts.
+"""Metrics of instance segmentation: average precision of masks, panoptic quality, and counts.
 
-Kirillov et al., "Panoptic segmentation", 2019. Average precision is that of `evaluation.detection`: a thing that was found is a
-hit if the pixels that it shares with a true one, by those that either has, are enough of them.
+Average precision is that of `metrics.average_precision` with the IoU of masks in place of boxes.
+Panoptic quality: Kirillov et al., "Panoptic segmentation", 2019.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,72 +14,133 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
-from foveate.metrics import detection
+from foveate.data.dataset import SplitName
+from foveate.errors import DataError
+from foveate.metrics import average_precision, detection
+from foveate.metrics.intervals import Score
 from foveate.metrics.matching import PairwiseOverlaps
+from foveate.metrics.metric import (
+    Metric,
+    PerImageStats,
+    empty_split_message,
+    mean_of_known,
+    ragged_column,
+)
 
-PerImageStats = Mapping[str, NDArray[Any]]
-
-MOST = 100_000
-"""Things of a class that count in a picture. COCO's 100 is for photographs: a slide can show thousands of cells."""
-
-
-def compared(found: Instances, true: Instances, size: tuple[int, int]) -> PairwiseOverlaps:
-    """How far the masks of one picture overlap."""
-    first, shape_of = found.unique_shapes()
-    one, other = _flat(found[first], size), _flat(true, size)
-    common = (one @ other.T).toarray().astype(np.float64)[shape_of]
-    own, areas = (masks.sum(1).astype(np.float64).reshape(-1) for masks in (one, other))
-    own = own[shape_of]
-    union = np.where(true.boxes.crowd[None], own[:, None], own[:, None] + areas[None] - common)
-    overlap = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return PairwiseOverlaps(found.boxes, true.boxes, overlap, own, areas)
+MAX_PER_CLASS = 100_000
+"""Predictions of a class that count in an image. COCO's 100 is for photographs: a microscope slide
+can show thousands of cells."""
 
 
-def _flat(instances: Instances, size: tuple[int, int]) -> Any:
-    """(N, H * W) sparse, of 0 and 1: so that all overlaps are one product."""
+class InstanceMetric(Metric[Instances]):
+    """Metrics of instance segmentation with K classes and their display thresholds."""
+
+    def __init__(self, num_classes: int, thresholds: NDArray[np.float64]):
+        self.num_classes, self.thresholds = num_classes, thresholds
+
+    def per_image(
+        self, predictions: Sequence[Instances], targets: Sequence[Instances]
+    ) -> PerImageStats:
+        """See `per_image_stats`."""
+        overlaps = [mask_overlaps(*pair) for pair in zip(predictions, targets, strict=True)]
+        confident = [is_confident(prediction, self.thresholds) for prediction in predictions]
+        return per_image_stats(overlaps, confident)
+
+    def scorer(self, stats: PerImageStats) -> Score:
+        """Scores any selection of rows."""
+        return Scorer(stats, self.num_classes).metrics
+
+    def to_column(self, values: list[Any]) -> NDArray[Any]:
+        """Lists of unequal lengths."""
+        return ragged_column(values)
+
+    def check_targets(self, split: SplitName, targets: Sequence[Instances]) -> None:
+        """Raise DataError if there is no object that counts."""
+        if not any((~target.boxes.ignored).any() for target in targets):
+            raise DataError(
+                empty_split_message(split, "an object that counts"),
+                remedy="Outline some, put images with objects into that split, "
+                "or see what was read: foveate audit DATA.",
+            )
+
+
+def mask_overlaps(
+    predictions: Instances, targets: Instances, size: tuple[int, int] | None = None
+) -> PairwiseOverlaps:
+    """The overlaps of the masks of one image, by default of the targets' size."""
+    size = size or targets.image_size
+    first, shape_of = predictions.unique_shapes()
+    predicted, true = _sparse_masks(predictions[first], size), _sparse_masks(targets, size)
+    intersection = (predicted @ true.T).toarray().astype(np.float64)[shape_of]
+    areas, target_areas = (
+        masks.sum(1).astype(np.float64).reshape(-1) for masks in (predicted, true)
+    )
+    areas = areas[shape_of]
+    union = np.where(
+        targets.boxes.crowd[None],
+        areas[:, None],
+        areas[:, None] + target_areas[None] - intersection,
+    )
+    iou = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return PairwiseOverlaps(predictions.boxes, targets.boxes, iou, areas, target_areas)
+
+
+def _sparse_masks(instances: Instances, size: tuple[int, int]) -> Any:
+    """(N, H * W) sparse zeros and ones, so that all intersections are one product."""
     from scipy.sparse import csr_array
 
-    places = instances.pixel_indices(size)
-    ends = np.cumsum([0, *map(len, places)])
-    joined = np.concatenate([*places, np.zeros(0, np.int64)])
+    indices = instances.pixel_indices(size)
+    ends = np.cumsum([0, *map(len, indices)])
+    joined = np.concatenate([*indices, np.zeros(0, np.int64)])
     return csr_array(
         (np.ones(len(joined), np.int32), joined, ends), (len(instances), size[0] * size[1])
     )
 
 
-def shown(found: Instances, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether a thing's score reaches the threshold of its class, and it is the surest of one shape that does. Of truths all."""
-    kept, boxes = np.ones(len(found), bool), found.boxes
+def is_confident(instances: Instances, thresholds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) bool: which predictions are shown; all instances of a target.
+
+    Of the classes that are predicted for one shape and reach their threshold, it is the one with
+    the highest score.
+    """
+    confident, boxes = np.ones(len(instances), bool), instances.boxes
     if boxes.scores is not None:
-        kept = boxes.scores >= thresholds[boxes.classes]
-        kept[kept] = found[kept].best_per_shape()
-    return kept
+        confident = boxes.scores >= thresholds[boxes.classes]
+        confident[confident] = instances[confident].best_per_shape()
+    return confident
 
 
 def per_image_stats(
-    pairs: Sequence[PairwiseOverlaps], shown: Sequence[NDArray[np.bool_]]
+    overlaps: Sequence[PairwiseOverlaps], confident: Sequence[NDArray[np.bool_]]
 ) -> dict[str, NDArray[Any]]:
-    """The columns of `detection.matched`, and of those things of each picture that are shown:
+    """Match predictions with targets, image by image.
 
-    quality: of each class that occurs: itself, hits, the sum of their IoU, false alarms, misses
-    counts: how many things are shown, and how many there are
+    Args:
+        overlaps: The overlaps of each image.
+        confident: Which predictions of each image are shown.
+
+    Returns:
+        The columns of `detection.match_all`, and of the predictions that are shown: quality: for
+        each class that occurs its index, hits, sum of their IoU, false positives and false
+        negatives; counts: objects shown and objects that there are.
     """
-    columns = detection.matched(pairs, MOST)
-    rows = [_quality(*one) for one in zip(pairs, shown, strict=True)]
-    columns["quality"] = detection.column([quality for quality, _ in rows])
-    columns["counts"] = detection.column([list(counts) for _, counts in rows])
+    columns = detection.match_all(overlaps, MAX_PER_CLASS)
+    rows = [_quality(*one) for one in zip(overlaps, confident, strict=True)]
+    columns["quality"] = ragged_column([quality for quality, _ in rows])
+    columns["counts"] = ragged_column([list(counts) for _, counts in rows])
     return columns
 
 
 def _quality(
-    pair: PairwiseOverlaps, shown: NDArray[np.bool_]
+    overlaps: PairwiseOverlaps, confident: NDArray[np.bool_]
 ) -> tuple[list[list[float]], tuple[int, int]]:
-    scores = np.ones(len(pair.found)) if pair.found.scores is None else pair.found.scores
+    predictions, targets = overlaps.predictions, overlaps.targets
+    scores = np.ones(len(predictions)) if predictions.scores is None else predictions.scores
     order = np.argsort(-scores, kind="stable")
-    order = order[shown[order]]
-    found, overlap = pair.found.classes[order], pair.overlap[order]
-    true, ignored = pair.true.classes, pair.true.ignored
-    fits = np.where(found[:, None] == true[None], overlap, 0.0)
+    order = order[confident[order]]
+    classes, iou = predictions.classes[order], overlaps.iou[order]
+    true, ignored = targets.classes, targets.ignored
+    fits = np.where(classes[:, None] == true[None], iou, 0.0)
     taken = np.zeros(len(true), bool)
     hit = np.zeros(len(order))
     for row in np.flatnonzero((fits > 0.5).any(1)) if fits.size else []:
@@ -87,43 +148,46 @@ def _quality(
         best = int(free.argmax())
         if free[best] > 0.5:
             taken[best], hit[row] = True, free[best]
-    # What lies on something that is spared is no false alarm.
-    excused = (hit == 0) & (
+    # A prediction on an ignored target is no false positive.
+    neutral = (hit == 0) & (
         (fits[:, ignored] > 0.5).any(1) if ignored.any() else np.zeros(len(order), bool)
     )
     quality = []
-    for k in np.union1d(found, true[~ignored]).astype(int).tolist():
-        mine = hit[(found == k) & ~excused]
-        right = int((mine > 0).sum())
+    for k in np.union1d(classes, true[~ignored]).astype(int).tolist():
+        of_class = hit[(classes == k) & ~neutral]
+        hits = int((of_class > 0).sum())
         missed = int(((true == k) & ~ignored & ~taken).sum())
-        quality.append([k, right, round(float(mine.sum()), 6), len(mine) - right, missed])
-    return quality, (int((~excused).sum()), int((~ignored).sum()))
+        quality.append([k, hits, round(float(of_class.sum()), 6), len(of_class) - hits, missed])
+    return quality, (int((~neutral).sum()), int((~ignored).sum()))
 
 
 class Scorer:
-    """A tally, so that any choice of its pictures is scored quickly."""
+    """Sums of each image, so that any selection of images is scored quickly."""
 
-    def __init__(self, stats: PerImageStats, classes: int):
-        self.average = detection.Scorer(stats, classes)
-        self.quality = np.zeros((len(stats["quality"]), classes, 4))
+    def __init__(self, stats: PerImageStats, num_classes: int):
+        self.average_precision = average_precision.Scorer(stats, num_classes)
+        self.quality = np.zeros((len(stats["quality"]), num_classes, 4))
         for row, each in enumerate(stats["quality"]):
             for k, *values in each:
                 self.quality[row, int(k)] = values
         self.counts = np.array([list(one) for one in stats["counts"]], np.int64).reshape(-1, 2)
 
     def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Those of `detection.figures`, and pq: panoptic quality, the mean over classes; count_error: by how many things the
-        number shown is off, in the mean, as a share of the mean number of true ones.
+        """Metrics of a selection of images, by default of all.
+
+        Returns:
+            Those of `average_precision.Scorer`, and pq: panoptic quality, the mean over classes;
+            count_error: mean absolute error of the number of objects shown, as a share of the mean
+            number of objects.
         """
-        chosen = slice(None) if rows is None else rows
-        right, overlap, false, missed = self.quality[chosen].sum(0).T
-        whole = right + (false + missed) / 2
-        quality = np.divide(overlap, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-        shown, true = self.counts[chosen].T
-        known = quality[~np.isnan(quality)]
+        selection = slice(None) if rows is None else rows
+        hits, iou, false_positives, missed = self.quality[selection].sum(0).T
+        whole = hits + (false_positives + missed) / 2
+        quality = np.divide(iou, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+        shown, true = self.counts[selection].T
         return {
-            **self.average.metrics(rows),
-            "pq": float(known.mean()) if len(known) else float("nan"),
+            **self.average_precision.metrics(rows),
+            "pq": mean_of_known(quality),
             "count_error": float(np.abs(shown - true).sum() / true.sum())
             if true.sum()
             else float("nan"),
@@ -131,15 +195,15 @@ class Scorer:
 
 
 def per_class(
-    stats: PerImageStats, classes: int, thresholds: NDArray[np.float64]
+    stats: PerImageStats, num_classes: int, thresholds: NDArray[np.float64]
 ) -> list[detection.ClassMetrics]:
-    """Those of `detection.per_class`; precision and recall are of what is shown, where a thing is one class alone."""
-    right, _, false, missed = Scorer(stats, classes).quality.sum(0).T
+    """The metrics of each class; precision and recall are those of the objects shown."""
+    hits, _, false_positives, missed = Scorer(stats, num_classes).quality.sum(0).T
     precision, recall = (
-        np.divide(right, whole, out=np.full(classes, np.nan), where=whole > 0)
-        for whole in (right + false, right + missed)
+        np.divide(hits, whole, out=np.full(num_classes, np.nan), where=whole > 0)
+        for whole in (hits + false_positives, hits + missed)
     )
     return [
         replace(row, precision=float(precision[k]), recall=float(recall[k]))
-        for k, row in enumerate(detection.per_class(stats, classes, thresholds))
+        for k, row in enumerate(detection.per_class(stats, num_classes, thresholds))
     ]

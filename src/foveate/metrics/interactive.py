@@ -1,58 +1,135 @@
-"""How well a thing is cut out that is pointed at: the IoU after each click, each click where the last mask was most wrong."""
+"""Metrics of promptable segmentation: the IoU after each click on an object.
+
+Every click falls where the last mask is most wrong, as a person would click.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import Instances
-from foveate.metrics.detection import column
+from foveate.annotations import Annotation, Instances
+from foveate.data.dataset import SplitName
+from foveate.errors import DataError
+from foveate.metrics.intervals import Score
+from foveate.metrics.metric import Metric, PerImageStats, empty_split_message, ragged_column
 from foveate.ops.clicks import Click, next_click
+from foveate.ops.masks import resize_nearest
 
-CLICKS = 5
-"""Clicks that a thing gets."""
-TOLD = (1, 3, 5)
-"""Clicks after which the IoU is told."""
-ENOUGH = 0.85
-"""The IoU at which a person would stop."""
-MOST = 20
-"""Things of a picture that are pointed at; of more, evenly some: each takes five answers."""
+MAX_CLICKS = 5
+"""Clicks that an object gets."""
+REPORTED_CLICKS = (1, 3, 5)
+"""Clicks after which the IoU is a metric."""
+SUFFICIENT_IOU = 0.85
+"""IoU at which a person would stop clicking."""
+MAX_OBJECTS = 20
+"""Objects of an image that are evaluated; of more, an even selection: each takes five clicks."""
 
 
-@dataclass(frozen=True)
-class InteractiveResult:
-    """rows: (N,) the things of the truth that were pointed at; after: those things as answered after each of CLICKS clicks"""
+@dataclass(frozen=True, slots=True, eq=False)
+class InteractiveResult(Annotation):
+    """Predictions for some objects of one image.
+
+    Attributes:
+        rows: (N,) rows of the target that were clicked on.
+        after: These objects as predicted after each of MAX_CLICKS clicks.
+    """
+
+    task: ClassVar[str] = Instances.task
 
     rows: NDArray[np.int64]
     after: tuple[Instances, ...]
 
+    def present(self) -> tuple[int, ...]:
+        """Clicks predict no classes."""
+        return ()
 
-def chosen(target: Instances) -> NDArray[np.int64]:
-    """The rows that are pointed at, of those that are neither crowds nor difficult."""
+    def resize(self, before: tuple[int, int], after: tuple[int, int]) -> InteractiveResult:
+        """Resize each mask; the masks may overlap."""
+        return replace(self, after=tuple(_resize(one, before, after) for one in self.after))
+
+
+def _resize(instances: Instances, before: tuple[int, int], after: tuple[int, int]) -> Instances:
+    masks = [resize_nearest(mask.astype(np.uint8), after) > 0 for mask in instances.masks(before)]
+    stacked = np.stack(masks) if masks else np.zeros((0, *after), bool)
+    return Instances.from_masks(stacked, instances.boxes.scores)
+
+
+class InteractiveMetric(Metric[Instances | InteractiveResult]):
+    """Metrics of promptable segmentation."""
+
+    def per_image(
+        self,
+        predictions: Sequence[Instances | InteractiveResult],
+        targets: Sequence[Instances | InteractiveResult],
+    ) -> PerImageStats:
+        """See `per_image_stats`; instances as a prediction count as right from the first click."""
+        true = [target for target in targets if isinstance(target, Instances)]
+        results = []
+        for prediction, target in zip(predictions, true, strict=True):
+            if isinstance(prediction, Instances):
+                rows = evaluated_rows(target)
+                prediction = InteractiveResult(rows, (target[rows],) * MAX_CLICKS)
+            results.append(prediction)
+        return per_image_stats(results, true, [target.image_size for target in true])
+
+    def scorer(self, stats: PerImageStats) -> Score:
+        """Scores any selection of rows."""
+        return Scorer(stats).metrics
+
+    def to_column(self, values: list[Any]) -> NDArray[Any]:
+        """Lists of unequal lengths."""
+        return ragged_column(values)
+
+    def check_targets(
+        self, split: SplitName, targets: Sequence[Instances | InteractiveResult]
+    ) -> None:
+        """Raise DataError if there is no object to click on."""
+        boxes = [target.boxes for target in targets if isinstance(target, Instances)]
+        if not any((~one.ignored).any() for one in boxes):
+            raise DataError(
+                empty_split_message(split, "an object to click on"),
+                remedy="Outline some, put images with objects into that split, "
+                "or see what was read: foveate audit DATA.",
+            )
+
+
+def evaluated_rows(target: Instances) -> NDArray[np.int64]:
+    """The objects that are clicked on: neither crowds nor difficult, at most MAX_OBJECTS."""
     rows = np.flatnonzero(~target.boxes.ignored)
-    return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(int)]
+    if len(rows) <= MAX_OBJECTS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, MAX_OBJECTS).astype(int)]
 
 
-def rounds(
-    true: NDArray[np.bool_],
-    cut: Callable[[Sequence[Sequence[Click]], Any], tuple[NDArray[np.bool_], Any]],
+def click_rounds(
+    masks: NDArray[np.bool_],
+    predict: Callable[[Sequence[Sequence[Click]], Any], tuple[NDArray[np.bool_], Any]],
 ) -> Iterator[Instances]:
-    """(N, H, W) true masks -> the N things after each of CLICKS clicks, each where the last mask is most wrong; one that is right gets no
-    further click. cut: the clicks of each thing, and what it left the last time -> masks, and what it leaves
+    """Simulate a person who clicks where the last mask is most wrong.
+
+    Args:
+        masks: (N, H, W) true masks.
+        predict: From the clicks on each object and the state of the last round, None at first, to
+            (N, H, W) masks and the state.
+
+    Yields:
+        The N objects as predicted after each of MAX_CLICKS clicks. An object whose mask is right
+        gets no further click.
     """
-    clicks: list[list[Click]] = [[] for _ in true]
-    found, left = np.zeros_like(true), None
-    for _ in range(CLICKS):
-        for own, *masks in zip(clicks, true, found, strict=True):
-            if click := next_click(*masks):
-                own.append(click)
-        if len(true):
-            found, left = cut(clicks, left)
-        yield Instances.from_masks(found)
+    clicks: list[list[Click]] = [[] for _ in masks]
+    predicted, state = np.zeros_like(masks), None
+    for _ in range(MAX_CLICKS):
+        for object_clicks, *pair in zip(clicks, masks, predicted, strict=True):
+            if click := next_click(*pair):
+                object_clicks.append(click)
+        if len(masks):
+            predicted, state = predict(clicks, state)
+        yield Instances.from_masks(predicted)
 
 
 def per_image_stats(
@@ -60,55 +137,65 @@ def per_image_stats(
     targets: Sequence[Instances],
     sizes: Sequence[tuple[int, int]],
 ) -> dict[str, Any]:
-    """things: of each thing of a picture its class and its IoU after each click."""
+    """Compare predictions with targets.
+
+    Returns:
+        A column `objects` with a list an image: for each object its class and its IoU after each
+        click.
+    """
     rows = []
     for prediction, target, size in zip(predictions, targets, sizes, strict=True):
         true = target[prediction.rows].masks(size)
-        ious = np.stack([overlaps(one.masks(size), true) for one in prediction.after], 1)
+        ious = np.stack([iou(one.masks(size), true) for one in prediction.after], 1)
         classes = target.boxes.classes[prediction.rows]
         rows.append(
             [[int(k), *values] for k, values in zip(classes, ious.round(6).tolist(), strict=True)]
         )
-    return {"things": column(rows)}
+    return {"objects": ragged_column(rows)}
 
 
-def overlaps(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N, H, W) each -> (N,) IoU of the i-th with the i-th; 1 where both are empty."""
-    both, either = (pixels.sum((1, 2)) for pixels in (found & true, found | true))
-    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+def iou(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N, H, W) each -> (N,) IoU of each pair; 1 if both are empty."""
+    intersection, union = (pixels.sum((1, 2)) for pixels in (predicted & true, predicted | true))
+    return np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
 
 
 class Scorer:
-    """A tally, so that any choice of its pictures is scored quickly."""
+    """Sums of each image, so that any selection of images is scored quickly."""
 
-    def __init__(self, stats: Mapping[str, NDArray[Any]]):
-        each = [np.array(instances, float).reshape(-1, 1 + CLICKS) for instances in stats["things"]]
-        self.counts = np.array([len(instances) for instances in each], float)
-        self.sums = np.array([_sums(instances[:, 1:]) for instances in each]).reshape(
-            len(each), len(TOLD) + 2
+    def __init__(self, stats: PerImageStats):
+        each = [np.array(rows, float).reshape(-1, 1 + MAX_CLICKS) for rows in stats["objects"]]
+        self.counts = np.array([len(rows) for rows in each], float)
+        self.sums = np.array([_sums(rows[:, 1:]) for rows in each]).reshape(
+            len(each), len(REPORTED_CLICKS) + 2
         )
 
     def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """iou_1, iou_3, iou_5: mean over things after so many clicks; within_5_clicks: share of things that reach an IoU of 0.85 by
-        then; mean_clicks: that this takes, 6 where five are not enough.
+        """Metrics of a selection of images, by default of all.
+
+        Returns:
+            iou_1, iou_3, iou_5: mean IoU of the objects after so many clicks; within_5_clicks:
+            share of the objects that reach an IoU of 0.85 by then; mean_clicks: clicks to reach
+            it, 6 if five are not enough. NaN if there is no object.
         """
-        some = slice(None) if rows is None else rows
-        total = self.counts[some].sum()
-        names = [*(f"iou_{clicks}" for clicks in TOLD), f"within_{CLICKS}_clicks", "mean_clicks"]
-        values = self.sums[some].sum(0) / total if total else np.full(len(names), np.nan)
+        selection = slice(None) if rows is None else rows
+        total = self.counts[selection].sum()
+        names = [f"iou_{clicks}" for clicks in REPORTED_CLICKS]
+        names += [f"within_{MAX_CLICKS}_clicks", "mean_clicks"]
+        values = self.sums[selection].sum(0) / total if total else np.full(len(names), np.nan)
         return dict(zip(names, values.tolist(), strict=True))
 
 
-def needed(ious: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N, CLICKS) -> (N,) clicks to ENOUGH, CLICKS + 1 where it is not reached."""
-    reached = ious >= ENOUGH
-    return np.where(reached.any(1), reached.argmax(1), CLICKS) + 1
+def clicks_needed(ious: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N, MAX_CLICKS) -> (N,) clicks to SUFFICIENT_IOU; MAX_CLICKS + 1 if it is not reached."""
+    reached = ious >= SUFFICIENT_IOU
+    return np.where(reached.any(1), reached.argmax(1), MAX_CLICKS) + 1
 
 
 def _sums(ious: NDArray[np.float64]) -> list[float]:
-    clicks = needed(ious)
+    clicks = clicks_needed(ious)
     return [
-        *ious[:, np.array(TOLD) - 1].sum(0),
-        float((clicks <= CLICKS).sum()),
+        *ious[:, np.array(REPORTED_CLICKS) - 1].sum(0),
+        float((clicks <= MAX_CLICKS).sum()),
         float(clicks.sum()),
     ]

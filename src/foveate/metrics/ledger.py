@@ -1,4 +1,4 @@
-"""The ledger of the test part: every time it was opened, when, by which weights, with what result."""
+"""The ledger of the test split: each time it was used, when, with which weights and what result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from foveate.errors import RunError
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """when: ISO 8601, UTC; weights: sha256 of best.safetensors; result: the figures on the test part."""
+    """One use of the test split.
+
+    Attributes:
+        when: ISO 8601 in UTC.
+        weights: SHA-256 of best.safetensors.
+        result: The metrics.
+    """
 
     when: str
     weights: str
@@ -23,32 +29,37 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """test_ledger.json. It only ever grows; a damaged one is refused, never started anew."""
+    """The file test_ledger.json. It only grows; a damaged one is refused, never restarted."""
 
     path: Path
 
     @property
     def entries(self) -> list[LedgerEntry]:
-        """All openings, oldest first. Raises RunError for a damaged ledger."""
+        """All uses, oldest first.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
         if not self.path.exists():
             return []
         try:
             return [LedgerEntry(**entry) for entry in atomic_io.read_json(self.path)["entries"]]
         except (KeyError, TypeError) as error:
             raise RunError(
-                f"this ledger is damaged ({error}), so it is not known how often the test part was opened",
+                f"this ledger is damaged ({error}), so it is unknown how often the test split was "
+                "used",
                 where=self.path,
-                remedy="Take it from a backup. Do not remove it: it is what makes the test figure worth something.",
+                remedy="Restore it from a backup. Do not delete it: it is what makes the test "
+                "metrics trustworthy.",
             ) from None
 
     def find(self, weights: str) -> LedgerEntry | None:
-        """The opening by these weights, if there was one."""
+        """The use with these weights, if there was one."""
         return next((entry for entry in self.entries if entry.weights == weights), None)
 
     def record(self, weights: str, result: Mapping[str, Any]) -> LedgerEntry:
-        """Add an opening."""
+        """Add a use."""
         entry = LedgerEntry(datetime.now(UTC).isoformat(timespec="seconds"), weights, dict(result))
-        atomic_io.write_json(
-            self.path, {"entries": [asdict(old) for old in [*self.entries, entry]]}
-        )
+        entries = [asdict(one) for one in [*self.entries, entry]]
+        atomic_io.write_json(self.path, {"entries": entries})
         return entry

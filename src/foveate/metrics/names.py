@@ -1,8 +1,8 @@
-"""Figures as people write them: `map50` of a results file is mAP50 on a page."""
+"""Display names of metrics: `map50` of a results file is mAP50 on a page."""
 
 from __future__ import annotations
 
-_WRITTEN = {
+_DISPLAY_NAMES = {
     "map": "mAP",
     "map50": "mAP50",
     "map75": "mAP75",
@@ -13,12 +13,12 @@ _WRITTEN = {
 }
 
 
-def written(name: str) -> str:
-    """As within a sentence: `boundary_f1` -> "boundary F1"."""
-    return " ".join(_WRITTEN.get(word, word) for word in name.split("_"))
+def display_name(name: str) -> str:
+    """The name within a sentence: `boundary_f1` -> "boundary F1"."""
+    return " ".join(_DISPLAY_NAMES.get(word, word) for word in name.split("_"))
 
 
-def headed(name: str) -> str:
-    """As at the start of one: `boundary_f1` -> "Boundary F1", `map50` -> "mAP50"."""
-    told = written(name)
-    return told if name.split("_")[0] in _WRITTEN else told[:1].upper() + told[1:]
+def title_name(name: str) -> str:
+    """The name at the start of a sentence: `boundary_f1` -> "Boundary F1", `map50` -> "mAP50"."""
+    display = display_name(name)
+    return display if name.split("_")[0] in _DISPLAY_NAMES else display[:1].upper() + display[1:]

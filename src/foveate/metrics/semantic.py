@@ -1,9 +1,10 @@
-"""Metrics of semantic segmentation over tallies: one row a picture, so that any choice of pictures can be scored.
+"""Metrics of semantic segmentation.
 
-Pixels that nobody labelled (IGNORE) count nowhere. IoU and Dice are taken over all pixels of a set, then averaged over the
-classes that occur in it or in its answers (Everingham et al., "The Pascal visual object classes challenge", 2015). An edge
-pixel of a class is right if the other's edge is near: Csurka et al., "What is a good evaluation measure for semantic
-segmentation?", 2013.
+They are computed from statistics with one row an image, so that any selection of images can be
+scored. Unlabelled pixels (IGNORE) count nowhere. IoU and Dice are taken over all pixels of the
+images, then averaged over the classes that occur in targets or predictions (Everingham et al., "The
+Pascal visual object classes challenge", 2015). An edge pixel of a class is correct if the other edge
+is near: Csurka et al., "What is a good evaluation measure for semantic segmentation?", 2013.
 """
 
 from __future__ import annotations
@@ -16,19 +17,79 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import IGNORE
-from foveate.metrics.detection import column
+from foveate.annotations import IGNORE, Mask
+from foveate.data.dataset import SplitName
+from foveate.errors import DataError
+from foveate.metrics.intervals import Score
+from foveate.metrics.metric import Metric, PerImageStats, mean_of_known, ragged_column
 
-PerImageStats = Mapping[str, NDArray[Any]]
+EDGE_TOLERANCE = 0.0075
+"""How far an edge may be off, as a share of the image's diagonal; at least a pixel."""
+_BLOCK_SIDE = 2048
+"""Pixels a side that are counted at once."""
 
-NEAR = 0.0075
-"""How far an edge may be off, as a share of the picture's diagonal; a pixel at least."""
-_BLOCK = 2048
+
+class SemanticMetric(Metric[Mask]):
+    """Metrics of semantic segmentation with these classes."""
+
+    def __init__(self, classes: Sequence[str]):
+        self.classes = classes
+
+    def per_image(self, predictions: Sequence[Mask], targets: Sequence[Mask]) -> PerImageStats:
+        """See `compare`."""
+        rows = [
+            compare(prediction.pixels.read(), target.pixels.read(), len(self.classes))
+            for prediction, target in zip(predictions, targets, strict=True)
+        ]
+        return per_image_stats(rows)
+
+    def scorer(self, stats: PerImageStats) -> Score:
+        """Scores any selection of rows."""
+        return Scorer(stats, len(self.classes)).metrics
+
+    def to_column(self, values: list[Any]) -> NDArray[Any]:
+        """Lists of unequal lengths."""
+        return ragged_column(values)
+
+    def check_targets(self, split: SplitName, targets: Sequence[Mask]) -> None:
+        """Raise DataError if no pixel is labelled or, for training, all are of one class."""
+        seen = {k for target in targets for k in target.present()}
+        if not seen:
+            purpose = "learnt" if split == "train" else "scored"
+            raise DataError(
+                f"no pixel of the {split} split is labelled, so nothing can be {purpose}",
+                remedy="Label some, put labelled images into that split, or see what was read: "
+                "foveate audit DATA.",
+            )
+        if split == "train" and len(seen) == 1:
+            raise DataError(
+                f"all labelled pixels of the train split are {self.classes[seen.pop()]!r}, "
+                "so there is nothing to distinguish",
+                remedy="Put images that show another class into the train split.",
+            )
+
+
+def class_counts(mask: Mask, num_classes: int) -> NDArray[np.int64]:
+    """(K,) pixels of each class."""
+    counts = np.zeros(num_classes, np.int64)
+    for rows in np.array_split(mask.pixels.read(), 16):  # counting takes 8 bytes a pixel
+        known = rows[(rows >= 0) & (rows < num_classes)]
+        counts += np.bincount(known, minlength=num_classes)
+    return counts
 
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """share: of the labelled pixels; NaN where a class does not occur."""
+    """Metrics of one class; NaN if it does not occur.
+
+    Attributes:
+        share: Share of the labelled pixels.
+        iou: Intersection over union.
+        dice: Dice coefficient.
+        precision: Share of the pixels predicted as this class that belong to it.
+        recall: Share of its pixels that are predicted as it.
+        boundary_f1: F1 of its edge pixels.
+    """
 
     share: float
     iou: float
@@ -38,43 +99,50 @@ class ClassMetrics:
     boundary_f1: float
 
 
-def row(
-    found: NDArray[np.integer], true: NDArray[np.integer], classes: int
+def compare(
+    predicted: NDArray[np.integer], true: NDArray[np.integer], num_classes: int
 ) -> dict[str, list[list[int]]]:
-    """What one picture adds to a tally, from (H, W) classes.
+    """Compare the (H, W) classes of one image.
 
-    cells: true * K + found and how many pixels, for each such pair that occurs
-    edges: of each class that has any: itself, edge pixels found, of these the right ones, true ones, of these those found
+    Returns:
+        cells: for each pair of classes that occurs, true * K + predicted and the number of pixels;
+        edges: for each class with an edge itself, predicted edge pixels, how many of these are
+        correct, true edge pixels, how many of these were found.
+
+    Raises:
+        ValueError: If the sizes differ, or a labelled pixel has no predicted class.
     """
-    if found.shape != true.shape:
+    if predicted.shape != true.shape:
         raise ValueError(
-            f"an answer of {true.shape} is expected, as its truth has, got {found.shape}"
+            f"a prediction of shape {true.shape} is expected, as its target has, "
+            f"got {predicted.shape}"
         )
     known = true != IGNORE
-    if (found[known] < 0).any():
-        raise ValueError("an answer is expected to name a class at each pixel that is labelled")
-    pairs = np.zeros(classes**2, np.int64)
-    for here in _blocks(true.shape):
-        own = known[here]
-        pairs += np.bincount(
-            true[here][own].astype(np.int64) * classes + found[here][own], minlength=classes**2
-        )
-    cells = np.flatnonzero(pairs)
+    if (predicted[known] < 0).any():
+        raise ValueError("a prediction is expected to have a class at each labelled pixel")
+    pairs = np.zeros(num_classes**2, np.int64)
+    for block in _blocks(true.shape):
+        inside = known[block]
+        cells = true[block][inside].astype(np.int64) * num_classes + predicted[block][inside]
+        pairs += np.bincount(cells, minlength=num_classes**2)
+    occurring = np.flatnonzero(pairs)
     edges = []
-    for k in np.unique(np.concatenate([cells // classes, cells % classes])).tolist():
-        own, theirs = edge(found == k, known), edge(true == k, known)
-        if own.any() or theirs.any():
-            edges.append([k, *_near(own, theirs), *_near(theirs, own)])
-    return {"cells": [[int(cell), int(pairs[cell])] for cell in cells], "edges": edges}
+    classes = np.concatenate([occurring // num_classes, occurring % num_classes])
+    for k in np.unique(classes).tolist():
+        predicted_edge, true_edge = edge(predicted == k, known), edge(true == k, known)
+        if predicted_edge.any() or true_edge.any():
+            counts = *_near(predicted_edge, true_edge), *_near(true_edge, predicted_edge)
+            edges.append([k, *counts])
+    return {"cells": [[int(cell), int(pairs[cell])] for cell in occurring], "edges": edges}
 
 
 def per_image_stats(rows: Sequence[Mapping[str, list[list[int]]]]) -> dict[str, NDArray[Any]]:
-    """Rows as columns."""
-    return {name: column([row[name] for row in rows]) for name in ("cells", "edges")}
+    """The results of `compare` as columns."""
+    return {name: ragged_column([row[name] for row in rows]) for name in ("cells", "edges")}
 
 
 def edge(inside: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W): pixels inside that have one of their four neighbours outside; what is not known has no edge."""
+    """(H, W) bool: pixels inside with one of four neighbours outside; both must be known."""
     edges = np.zeros_like(inside)
     for axis in (0, 1):
         ahead = [slice(None)] * 2
@@ -88,41 +156,42 @@ def edge(inside: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool
 
 
 def _near(edges: NDArray[np.bool_], others: NDArray[np.bool_]) -> tuple[int, int]:
-    """How many pixels of an edge there are, and how many of these have a pixel of the other one near."""
+    """How many edge pixels there are, and how many have a pixel of the other edge near."""
     from scipy.ndimage import distance_transform_edt
 
     count = int(edges.sum())
     if not count or not others.any():
         return count, 0
-    far, right = max(1.0, NEAR * float(np.hypot(*edges.shape))), 0
-    for here in _blocks(edges.shape):
-        around = tuple(
-            slice(max(0, own.start - math.ceil(far)), own.stop + math.ceil(far)) for own in here
-        )
-        if edges[here].any() and others[around].any():
+    tolerance, near = max(1.0, EDGE_TOLERANCE * float(np.hypot(*edges.shape))), 0
+    margin = math.ceil(tolerance)
+    for block in _blocks(edges.shape):
+        around = tuple(slice(max(0, one.start - margin), one.stop + margin) for one in block)
+        if edges[block].any() and others[around].any():
             inner = tuple(
-                slice(own.start - wide.start, own.stop - wide.start)
-                for own, wide in zip(here, around, strict=True)
+                slice(one.start - wide.start, one.stop - wide.start)
+                for one, wide in zip(block, around, strict=True)
             )
-            right += int((distance_transform_edt(~others[around])[inner][edges[here]] <= far).sum())
-    return count, right
+            distances = distance_transform_edt(~others[around])[inner]
+            near += int((distances[edges[block]] <= tolerance).sum())
+    return count, near
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """(rows, columns) that a picture is gone through by, as to count takes many bytes a pixel."""
+    """(rows, columns) of the blocks that are counted one by one, as that takes many bytes."""
     height, width = shape
-    for top in range(0, height, _BLOCK):
-        for left in range(0, width, _BLOCK):
-            yield slice(top, min(height, top + _BLOCK)), slice(left, min(width, left + _BLOCK))
+    for top in range(0, height, _BLOCK_SIDE):
+        for left in range(0, width, _BLOCK_SIDE):
+            bottom, right = min(height, top + _BLOCK_SIDE), min(width, left + _BLOCK_SIDE)
+            yield slice(top, bottom), slice(left, right)
 
 
 class Scorer:
-    """A tally as sparse counts, so that any choice of its pictures is scored by one sum."""
+    """Sparse counts of each image, so that any selection of images is scored by one sum."""
 
-    def __init__(self, stats: PerImageStats, classes: int):
+    def __init__(self, stats: PerImageStats, num_classes: int):
         from scipy.sparse import csr_array
 
-        self.images, self.classes = len(stats["cells"]), classes
+        self.images, self.num_classes = len(stats["cells"]), num_classes
 
         def counts(column: str, places: int, width: int) -> Any:
             cells = [(image, *cell) for image, row in enumerate(stats[column]) for cell in row]
@@ -130,60 +199,66 @@ class Scorer:
             at = table[:, 0], table[:, 1]
             return [csr_array((table[:, k], at), (self.images, places)) for k in range(2, width)]
 
-        (self.cells,), self.edges = counts("cells", classes**2, 3), counts("edges", classes, 6)
+        (self.cells,) = counts("cells", num_classes**2, 3)
+        self.edges = counts("edges", num_classes, 6)
 
     def confusion(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """(K, K) pixels by their true class (row) and the one found (column); rows: pictures, as often as they stand there."""
+        """(K, K) pixels: a row for each true class, a column for each predicted one.
+
+        Args:
+            rows: Images, each as often as it counts; by default all once.
+        """
         summed: NDArray[np.int64] = self._times(rows) @ self.cells
-        return summed.reshape(self.classes, self.classes)
+        return summed.reshape(self.num_classes, self.num_classes)
 
     def per_class(self, rows: NDArray[np.int64] | None = None) -> list[ClassMetrics]:
-        """One row a class."""
+        """The metrics of each class."""
         return [ClassMetrics(*map(float, row)) for row in self._rates(rows).T]
 
     def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """miou, dice: means over the classes that occur; pixel_accuracy; boundary_f1: mean over the classes with edges.
-        NaN where no pixel is labelled.
+        """Metrics of a selection of images, by default of all.
+
+        Returns:
+            miou, dice: means over the classes that occur; pixel_accuracy; boundary_f1: mean over
+            the classes with edges. NaN if no pixel is labelled.
         """
-        share, iou, dice, _, recall, sharp = self._rates(rows)
+        share, iou, dice, _, recall, boundary_f1 = self._rates(rows)
         return {
-            "miou": _mean(iou),
-            "dice": _mean(dice),
+            "miou": mean_of_known(iou),
+            "dice": mean_of_known(dice),
             "pixel_accuracy": float((share * np.nan_to_num(recall)).sum()),
-            "boundary_f1": _mean(sharp),
+            "boundary_f1": mean_of_known(boundary_f1),
         }
 
     def _rates(self, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """(6, K) what `ClassFigures` holds."""
+        """(6, K) the attributes of `ClassMetrics`."""
         pixels = self.confusion(rows)
-        right, true, found = np.diag(pixels), pixels.sum(1), pixels.sum(0)
-        found_edges, found_right, true_edges, true_right = (
-            self._times(rows) @ kind for kind in self.edges
+        hits, true, predicted = np.diag(pixels), pixels.sum(1), pixels.sum(0)
+        predicted_edges, correct_edges, true_edges, found_edges = (
+            self._times(rows) @ counts for counts in self.edges
         )
-        # Twice the harmonic mean of two shares, of which one is 0 where only one side has an edge.
-        precision, recall = _ratio(found_right, found_edges), _ratio(true_right, true_edges)
+        # The harmonic mean of two shares, of which one is 0 if only one side has an edge.
+        precision, recall = _ratio(correct_edges, predicted_edges), _ratio(found_edges, true_edges)
         precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
-        sharp = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
+        f1 = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
         return np.array(
             [
-                _ratio(true, np.full(self.classes, true.sum())), _ratio(right, true + found - right),
-                _ratio(2 * right, true + found), _ratio(right, found), _ratio(right, true),
-                np.where(found_edges + true_edges > 0, sharp, np.nan),
+                _ratio(true, np.full(self.num_classes, true.sum())),
+                _ratio(hits, true + predicted - hits),
+                _ratio(2 * hits, true + predicted),
+                _ratio(hits, predicted),
+                _ratio(hits, true),
+                np.where(predicted_edges + true_edges > 0, f1, np.nan),
             ]
-        )  # fmt: skip
-
-    def _times(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        return (
-            np.ones(self.images, np.int64)
-            if rows is None
-            else np.bincount(rows, minlength=self.images)
         )
 
+    def _times(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """(images,) how often each image counts."""
+        if rows is None:
+            return np.ones(self.images, np.int64)
+        return np.bincount(rows, minlength=self.images)
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=np.asarray(whole) > 0)
 
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    nan = np.full(len(numerator), np.nan)
+    return np.divide(numerator, denominator, out=nan, where=np.asarray(denominator) > 0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes
 from foveate.metrics import detection as metrics
-from foveate.metrics.box_errors import KINDS, Mistake, mistakes
+from foveate.metrics.box_errors import ERROR_TYPES, BoxError, find_errors
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table, count_noun
 
@@ -44,9 +44,9 @@ def box_panels(
         thresholds: The score from which on a box of each class counts, shape (K,).
     """
     rows = metrics.per_class(stats, len(classes), thresholds)
-    pairs = [metrics.boxes_of(stats, row) for row in range(len(ids))]
+    pairs = [metrics.boxes_of_row(stats, row) for row in range(len(ids))]
     pairs = [(boxes[_is_confident(boxes, thresholds)], targets) for boxes, targets in pairs]
-    errors = [mistakes(boxes, targets) for boxes, targets in pairs]
+    errors = [find_errors(boxes, targets) for boxes, targets in pairs]
     return [
         class_table(rows, classes, thresholds, "boxes"),
         precision_recall_chart(rows, classes, "boxes"),
@@ -116,7 +116,7 @@ def precision_recall_chart(
     )
 
 
-def _error_table(errors: Sequence[Sequence[Mistake]], box_count: int) -> Table:
+def _error_table(errors: Sequence[Sequence[BoxError]], box_count: int) -> Table:
     counts = Counter(error.kind for row in errors for error in row)
     image_counts = Counter(kind for row in errors for kind in {error.kind for error in row})
     return Table(
@@ -126,7 +126,7 @@ def _error_table(errors: Sequence[Sequence[Mistake]], box_count: int) -> Table:
         ["type", "meaning", "count", "images"],
         [
             [kind, meaning, f"{counts[kind]:,}", f"{image_counts[kind]:,}"]
-            for kind, meaning in KINDS.items()
+            for kind, meaning in ERROR_TYPES.items()
         ],
         2,
     )
@@ -134,7 +134,7 @@ def _error_table(errors: Sequence[Sequence[Mistake]], box_count: int) -> Table:
 
 def _worst_images(
     pairs: Sequence[tuple[Boxes, Boxes]],
-    errors: Sequence[Sequence[Mistake]],
+    errors: Sequence[Sequence[BoxError]],
     ids: Sequence[str],
     read_image: ReadImage,
     classes: Sequence[str],
@@ -159,14 +159,14 @@ def _worst_images(
 
 def _error_galleries(
     pairs: Sequence[tuple[Boxes, Boxes]],
-    errors: Sequence[Sequence[Mistake]],
+    errors: Sequence[Sequence[BoxError]],
     ids: Sequence[str],
     read_image: ReadImage,
     classes: Sequence[str],
 ) -> list[Gallery]:
     """Close-ups of each type of error, the most confident predictions and largest misses first."""
     galleries = []
-    for kind, meaning in KINDS.items():
+    for kind, meaning in ERROR_TYPES.items():
         rows = [
             (row, error)
             for row, row_errors in enumerate(errors)
@@ -187,26 +187,26 @@ def _error_galleries(
     return galleries
 
 
-def _sort_key(pair: tuple[Boxes, Boxes], error: Mistake) -> float:
+def _sort_key(pair: tuple[Boxes, Boxes], error: BoxError) -> float:
     """Minus the area of a missed box; minus the score of a predicted one."""
     boxes, targets = pair
-    if error.found is None:
-        corners = targets.corners[error.true]
+    if error.prediction is None:
+        corners = targets.corners[error.target]
         return -float((corners[2:] - corners[:2]).prod())
     assert boxes.scores is not None
-    return -float(boxes.scores[error.found])
+    return -float(boxes.scores[error.prediction])
 
 
 def _close_up(
     image: NDArray[np.uint8],
     boxes: Boxes,
     targets: Boxes,
-    error: Mistake,
+    error: BoxError,
     id: str,
     classes: Sequence[str],
 ) -> GalleryItem:
     """The boxes of one error and their surroundings."""
-    box, target = _pick(boxes, error.found), _pick(targets, error.true)
+    box, target = _pick(boxes, error.prediction), _pick(targets, error.target)
     corners = np.concatenate([box.corners, target.corners])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     margin = _MARGIN * max(*(high - low), 8)
@@ -217,7 +217,7 @@ def _close_up(
     shift = [left, top, left, top]
     box, target = (Boxes(each.corners - shift, each.classes, each.scores) for each in (box, target))
     drawn = _draw_pair(image[top:bottom, left:right], box, target, classes)
-    caption = classes[(target if error.found is None else box).classes[0]]
+    caption = classes[(target if error.prediction is None else box).classes[0]]
     if error.kind == "wrong class":
         caption = f"predicted {caption}, target {classes[target.classes[0]]}"
     if box.scores is not None and len(box):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Instances
-from foveate.metrics.interactive import CLICKS, ENOUGH, InteractiveResult, needed
+from foveate.metrics.interactive import MAX_CLICKS, SUFFICIENT_IOU, InteractiveResult, clicks_needed
 from foveate.report import drawing
 from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
 
@@ -34,17 +34,17 @@ def click_panels(
     """
     objects = [
         (row, index, *instance)
-        for row, instances in enumerate(stats["things"])
+        for row, instances in enumerate(stats["objects"])
         for index, instance in enumerate(instances)
     ]
     if not objects:
         return []
     ious = np.array([instance[3:] for instance in objects], float)
     labels = np.array([instance[2] for instance in objects], np.int64)
-    clicks = needed(ious)
-    names = [count_noun(number, "click") for number in range(1, CLICKS + 1)]
-    mean_ious = [float(ious[:, i].mean()) for i in range(CLICKS)]
-    reached = [float((clicks <= number).mean()) for number in range(1, CLICKS + 1)]
+    clicks = clicks_needed(ious)
+    names = [count_noun(number, "click") for number in range(1, MAX_CLICKS + 1)]
+    mean_ious = [float(ious[:, i].mean()) for i in range(MAX_CLICKS)]
+    reached = [float((clicks <= number).mean()) for number in range(1, MAX_CLICKS + 1)]
     by_class = [
         (name, float(ious[labels == k, 0].mean()))
         for k, name in enumerate(classes)
@@ -59,7 +59,7 @@ def click_panels(
         ),
         share_bars(
             "Objects with a good mask",
-            f"The share of objects whose mask has reached an IoU of {ENOUGH:.0%}.",
+            f"The share of objects whose mask has reached an IoU of {SUFFICIENT_IOU:.0%}.",
             list(zip(names, reached, strict=True)),
         ),
     ]
@@ -98,12 +98,12 @@ def _hardest_objects(
         views += [_draw_object(image, mask) for mask in masks]
         caption = (
             f"{classes[k]}: IoU {ious[i, 0]:.0%} after 1 click, "
-            f"{ious[i, -1]:.0%} after {count_noun(CLICKS, 'click')}"
+            f"{ious[i, -1]:.0%} after {count_noun(MAX_CLICKS, 'click')}"
         )
         items.append(GalleryItem(drawing.grid_2x2(views), caption, ids[row], "bad"))
     text = (
         "The objects with the lowest IoU after one click. Top: image and target mask. Bottom: "
-        f"predicted mask after 1 click and after {count_noun(CLICKS, 'click')}."
+        f"predicted mask after 1 click and after {count_noun(MAX_CLICKS, 'click')}."
     )
     return [Gallery("Hardest objects", text, items, large=True)] if items else []
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.images import fit
+from foveate.data.resizing import fit
 from foveate.metrics.generation import GeneratedImage
 from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
 
@@ -36,12 +36,12 @@ def generation_panels(
         read_pair: Returns the prediction and the target of a row.
         decode: Turns token numbers into text.
     """
-    prompts, readings = np.asarray(stats["told"]), np.asarray(stats["read"])
+    prompts, readings = np.asarray(stats["prompts"]), np.asarray(stats["read"])
     if not len(prompts):
         return []
     correct = (prompts == readings).all(1)
     wrong = np.flatnonzero(~correct)
-    nearest = np.argsort(stats["near"], kind="stable")[:MAX_NEAREST]
+    nearest = np.argsort(stats["distance"], kind="stable")[:MAX_NEAREST]
 
     def items(rows: NDArray[np.int64], detail: Callable[[int], str]) -> list[GalleryItem]:
         made = []
@@ -88,7 +88,7 @@ def generation_panels(
             "Closest to a training image",
             "The images that are closest to a single training image. The number is the distance to "
             "that image divided by the mean distance to the 50 nearest; a copy is near 0.",
-            items(nearest, lambda row: f"{float(stats['near'][row]):.2f}"),
+            items(nearest, lambda row: f"{float(stats['distance'][row]):.2f}"),
         ),
     ]
 

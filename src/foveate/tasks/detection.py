@@ -1,4 +1,4 @@
-"""What is in the picture, and where: a box of one class out of K around each thing."""
+"""Object detection: a box and a class for each object."""
 
 from __future__ import annotations
 
@@ -7,63 +7,96 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Boxes
 from foveate.data.augment.boxes import BoxAugment
-from foveate.data.augment.images import suited
-from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample, SplitName
-from foveate.data.images import inside
+from foveate.data.augment.images import default_policy
+from foveate.data.dataset import Dataset, Image, Images
+from foveate.data.resizing import letterbox_size
 from foveate.data.rng import SampleRNG
-from foveate.data.subset import Pixels
-from foveate.errors import DataError
+from foveate.data.subset import ImageArray
 from foveate.metrics import detection as detection_metrics
 from foveate.metrics.baselines.boxes import fit_baselines
-from foveate.metrics.intervals import Score
+from foveate.metrics.detection import DetectionMetric
+from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.heads.detection import DetectionTarget, DetectorOutput
 from foveate.models.model import VisionModel
-from foveate.ops.tiles import cut, tiles
+from foveate.ops.tiles import tiles, touches_cut
 from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.tasks.task import BaselinePredictors, PerImageStats, Task
+from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.tasks.tiled import Tiled
 
-PIXELS_AT_ONCE = 20 * 320 * 320
-"""Of pictures that are answered at once."""
-LEAST_SCORE = 0.01
-"""Below it a candidate is not worth ranking."""
-CANDIDATES, MOST = 1500, 500
-"""Of a picture: how many are compared with each other, and how many boxes are left at most."""
-GLANCED = 1
-"""Pictures of a train batch that its figure is of: more would take a tenth of the time, and an epoch has many batches."""
-OVERLAP = 0.6
-"""Of two boxes of a class that overlap by more (IoU), the surer one stays."""
-UNSURE = 0.3
-"""The score from which on a box is shown, where the validation part has no box of its class to choose by."""
+BATCH_PIXELS = 20 * 320 * 320
+"""Pixels of the images that are predicted at once."""
+MIN_SCORE = 0.01
+"""Candidates with a lower score are dropped before non-maximum suppression."""
+MAX_CANDIDATES = 1500
+"""Candidates of an image that non-maximum suppression compares."""
+MAX_DETECTIONS = 500
+"""Boxes of an image that remain after it."""
+NMS_IOU = 0.6
+"""Of two boxes of one class with a larger IoU, the one with the higher score remains."""
+QUICK_IMAGES = 1
+"""Images of a training batch that the curve metric is computed on: all would take a tenth of the
+time, and an epoch has many batches."""
+DEFAULT_THRESHOLD = 0.3
+"""Display threshold of classes that do not occur in the validation split."""
 
 
-class Detection(Task[Boxes]):
-    """Boxes by one pass of the net (Redmon et al., "You only look once", 2016).
+def box_policy(
+    size: int,
+    *,
+    hflip_safe: bool | None,
+    classes: tuple[str, ...],
+    kind: str,
+    epochs: float | None,
+) -> BoxAugment:
+    """The augmentation policy for images with boxes."""
+    if kind == "none":
+        return BoxAugment()
+    flip = default_policy(
+        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
+    ).flip
+    if kind == "strong":
+        return BoxAugment(
+            flip,
+            scale_jitter=0.8,
+            aspect_jitter=0.3,
+            colour=0.3,
+            mosaic=0.8,
+            mosaic_until=0.85,
+        )
+    return BoxAugment(
+        flip, scale_jitter=0.5, aspect_jitter=0.2, colour=0.2, mosaic=0.5, mosaic_until=0.8
+    )
 
-    thresholds: K scores from which on a box of that class is shown; chosen on the validation part
-    objects: true boxes of a train picture in the mean, see `detector.Truth`
+
+class Detection(Task[Boxes], Tiled[Boxes]):
+    """Boxes in one pass of the network (Redmon et al., "You only look once", 2016).
+
+    Attributes:
+        thresholds: (K,) display thresholds; chosen on the validation split.
+        objects: Mean number of objects in a training image, see `DetectionTarget`.
     """
 
     name = "detection"
     annotation = Boxes
-    description = "a box and a class for each thing"
+    description = "a box and a class for each object"
     primary_metric = "map50"
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
-        "average": 0.998,
+        "ema": 0.998,
         "model": "yolo",
     }
+    augmentation = staticmethod(box_policy)
     letterbox = True
     single_class_ok = True
-    largest = 640
+    max_default_size = 640
 
     def __init__(
         self,
@@ -73,233 +106,182 @@ class Detection(Task[Boxes]):
         objects: float = 1.0,
     ):
         super().__init__(classes)
-        self.thresholds = detection_metrics.thresholds(len(classes), thresholds, UNSURE)
+        self.thresholds = detection_metrics.check_thresholds(
+            len(classes), thresholds, DEFAULT_THRESHOLD
+        )
         self.objects = objects
 
     @classmethod
     def from_settings(
-        cls, dataset: Dataset[Boxes], settings: Settings, targets: Sequence[Boxes], *, mirror: bool
+        cls, dataset: Dataset[Boxes], settings: Settings, targets: Sequence[Boxes], *, hflip: bool
     ) -> Detection:
-        del settings, mirror
-        demanded = [int((~target.ignored).sum()) for target in targets]
-        return cls(dataset.classes, objects=max(1.0, round(float(np.mean(demanded)), 3)))
+        """Count the objects of the train split."""
+        counts = [int((~target.ignored).sum()) for target in targets]
+        return cls(dataset.classes, objects=max(1.0, round(float(np.mean(counts)), 3)))
 
+    @property
     def options(self) -> dict[str, Any]:
+        """The keyword arguments that rebuild this task."""
         return {"thresholds": self.thresholds.tolist(), "objects": self.objects}
 
-    # --- data
+    # --- learn
 
-    def check(self, split: SplitName, targets: Sequence[Boxes]) -> None:
-        if not any((~target.ignored).any() for target in targets):
-            raise DataError(
-                f"no picture of the {split} part has a box that is demanded, so nothing can be "
-                + ("learnt" if split == "train" else "scored"),
-                remedy="Draw boxes, put pictures with boxes into that part, or see what was read: foveate audit DATA.",
-            )
-
-    @staticmethod
-    def resized(annotation: Boxes, before: tuple[int, int], after: tuple[int, int]) -> Boxes:
-        down, across = after[0] / before[0], after[1] / before[1]
-        corners = annotation.corners * [across, down, across, down]
-        flags = annotation.crowd, annotation.difficult
-        return Boxes(corners, annotation.classes, annotation.scores, *flags, size=after)
-
-    @classmethod
-    def augmentation(
-        cls,
-        size: int,
-        *,
-        hflip_safe: bool | None,
-        classes: Sequence[str],
-        kind: str,
-        epochs: float | None,
-    ) -> BoxAugment:
-        if kind == "none":
-            return BoxAugment()
-        flip = suited(
-            size, hflip_safe=hflip_safe, classes=tuple(classes), kind=kind, epochs=epochs
-        ).flip
-        if kind == "strong":
-            return BoxAugment(flip, scale=0.8, stretch=0.3, colour=0.3, mosaic=0.8, until=0.85)
-        return BoxAugment(flip, scale=0.5, stretch=0.2, colour=0.2, mosaic=0.5, until=0.8)
+    def head(self, backbone: Backbone) -> nn.Module:
+        """The backbone's detection head."""
+        return nn.Sequential(backbone, backbone.detector(len(self.classes)))
 
     def collate(
         self, images: Tensor, targets: Sequence[Boxes], rng: SampleRNG
     ) -> tuple[tuple[Tensor, ...], DetectionTarget]:
         """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), the boxes as tensors."""
-        del rng  # nothing is random in a box
         boxes = [torch.from_numpy(target.corners).float() for target in targets]
         classes = [torch.from_numpy(target.classes) for target in targets]
         ignored = [torch.from_numpy(target.ignored) for target in targets]
         return (images,), DetectionTarget(boxes, classes, ignored, self.objects)
 
-    # --- learning
-
-    def head(self, backbone: Backbone) -> nn.Module:
-        return nn.Sequential(backbone, backbone.detector(len(self.classes)))
-
     def loss(self, output: DetectorOutput, target: DetectionTarget) -> dict[str, Tensor]:
+        """The losses of the detection head."""
         return output.losses(target)
 
     def batch_metric(
-        self, output: DetectorOutput, target: DetectionTarget, *, glance: bool
+        self, output: DetectorOutput, target: DetectionTarget, *, quick: bool
     ) -> float:
+        """mAP50 of the batch, or of its first image."""
         corners, scores = output.candidates()
-        many = GLANCED if glance else len(scores)
+        count = QUICK_IMAGES if quick else len(scores)
         return detection_metrics.quick_map50(
-            select(corners[:many], scores[:many]), _known(target)[:many], len(self.classes)
+            suppress(corners[:count], scores[:count]),
+            _to_boxes(target)[:count],
+            len(self.classes),
         )
-
-    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Boxes]) -> None:
-        """Choose for each class the score of best F1 at an IoU of 0.5."""
-        self.thresholds = detection_metrics.best_thresholds(
-            self.per_image_stats(self.predict(net, images), targets), len(self.classes), UNSURE
-        )
-
-    # --- answers
 
     @torch.no_grad()
     def predict(self, net: VisionModel, images: Images) -> list[Boxes]:
-        """All boxes with a score of LEAST_SCORE or more; `shown` are those that are worth a look."""
+        """All boxes with a score of MIN_SCORE or more; see `confident`."""
         net.eval()
         predictions: list[Boxes | None] = [None] * len(images)
-        for rows, batch in net.padded_batches(images, PIXELS_AT_ONCE):
-            for row, boxes in zip(rows, select(*net(batch).candidates()), strict=True):
+        for rows, batch in net.padded_batches(images, BATCH_PIXELS):
+            for row, boxes in zip(rows, suppress(*net(batch).candidates()), strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
-                fitted = inside(*size, net.size)
-                corners = boxes.corners.clip(0, [fitted[1], fitted[0]] * 2)
-                own = Boxes(corners, boxes.classes, boxes.scores, size=fitted)
-                predictions[row] = self.resized(own, fitted, size)
+                content = letterbox_size(*size, net.size)
+                corners = boxes.corners.clip(0, [content[1], content[0]] * 2)
+                clipped = Boxes(corners, boxes.classes, boxes.scores, size=content)
+                predictions[row] = clipped.resize(content, size)
         return [prediction for prediction in predictions if prediction is not None]
 
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Boxes:
-        """From the picture as a whole and from its tiles; what is cut by the edge of a tile is left to its neighbour."""
+        """Predict from the whole image and from its tiles.
+
+        A box that is cut by the edge of a tile is left to the neighbouring tile.
+        """
         from torchvision.ops import batched_nms
 
         self.check_tile(net, side)
         height, width = image.shape[:2]
-        found = self.predict(net, [image])
+        predictions = self.predict(net, [image])
         places = tiles(height, width, side)
         if len(places) > 1:
-            pieces = [image[top:bottom, left:right] for left, top, right, bottom in places]
-            for place, boxes in zip(places, self.predict(net, pieces), strict=True):
+            crops = [image[top:bottom, left:right] for left, top, right, bottom in places]
+            for place, boxes in zip(places, self.predict(net, crops), strict=True):
                 corners = boxes.corners + [place[0], place[1]] * 2
-                lost = cut(corners, place, (height, width), 0.01 * side)
-                found.append(Boxes(corners, boxes.classes, boxes.scores)[~lost])
+                is_cut = touches_cut(corners, place, (height, width), 0.01 * side)
+                predictions.append(Boxes(corners, boxes.classes, boxes.scores)[~is_cut])
         corners, classes = (
-            np.concatenate([getattr(one, name) for one in found]) for name in ("corners", "classes")
+            np.concatenate([getattr(one, name) for one in predictions])
+            for name in ("corners", "classes")
         )
-        scores = np.concatenate([one.scores for one in found if one.scores is not None])
-        given = (torch.from_numpy(values) for values in (corners, scores, classes))
-        kept = batched_nms(*given, OVERLAP).numpy()
-        return Boxes(corners[kept], classes[kept], scores[kept], size=(height, width))
+        scores = np.concatenate([one.scores for one in predictions if one.scores is not None])
+        columns = (torch.from_numpy(values) for values in (corners, scores, classes))
+        rows = batched_nms(*columns, NMS_IOU).numpy()
+        return Boxes(corners[rows], classes[rows], scores[rows], size=(height, width))
 
-    def confident(self, prediction: Boxes) -> Boxes:
-        """The boxes that reach their class's threshold; of a truth all."""
-        return (
-            prediction
-            if prediction.scores is None
-            else prediction[prediction.scores >= self.thresholds[prediction.classes]]
+    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Boxes]) -> None:
+        """Choose the threshold of best F1 at an IoU of 0.5 for each class."""
+        stats = self.metric().per_image(self.predict(net, images), targets)
+        self.thresholds = detection_metrics.best_thresholds(
+            stats, len(self.classes), DEFAULT_THRESHOLD
         )
 
-    def per_image_stats(self, predicted: Sequence[Boxes], target: Sequence[Boxes]) -> PerImageStats:
-        return detection_metrics.per_image_stats(predicted, target)
+    # --- measure
 
-    def metrics(self, stats: PerImageStats) -> dict[str, float]:
-        return detection_metrics.compute_metrics(stats, len(self.classes))
-
-    def bootstrap_scorer(self, stats: PerImageStats) -> Score:
-        return detection_metrics.Scorer(stats, len(self.classes)).metrics
-
-    def column(self, values: list[Any]) -> NDArray[Any]:
-        return detection_metrics.column(values)
+    def metric(self) -> DetectionMetric:
+        """Average precision as COCO defines it."""
+        return DetectionMetric(len(self.classes))
 
     def baselines(
-        self, images: Pixels, targets: Sequence[Boxes], seed: int
+        self, images: ImageArray, targets: Sequence[Boxes], seed: int
     ) -> BaselinePredictors[Boxes]:
+        """The same boxes for all images, and those of the most similar training image."""
         return fit_baselines(images, targets, len(self.classes), seed)
 
-    # --- for people
+    # --- present
+
+    def confident(self, prediction: Boxes) -> Boxes:
+        """The boxes that reach the threshold of their class; all boxes of a target."""
+        if prediction.scores is None:
+            return prediction
+        return prediction[prediction.scores >= self.thresholds[prediction.classes]]
 
     def to_dict(self, annotation: Boxes) -> dict[str, Any]:
-        told = []
-        shown = self.confident(annotation)
+        """Class, corners, score and flags of each confident box."""
+        boxes, records = self.confident(annotation), []
         for row, (corners, k) in enumerate(
-            zip(shown.corners.tolist(), shown.classes.tolist(), strict=True)
+            zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)
         ):
-            one: dict[str, Any] = {
+            record: dict[str, Any] = {
                 "class": self.classes[k],
-                "box": [round(at, 2) for at in corners],
+                "box": [round(value, 2) for value in corners],
             }
-            if shown.scores is not None:
-                one["score"] = round(float(shown.scores[row]), 6)
-            one |= {flag: True for flag in ("crowd", "difficult") if getattr(shown, flag)[row]}
-            told.append(one)
-        return {"boxes": told}
+            if boxes.scores is not None:
+                record["score"] = round(float(boxes.scores[row]), 6)
+            flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
+            records.append(record | flags)
+        return {"boxes": records}
 
     def summary(self, annotation: Boxes) -> str:
-        counts = np.bincount(self.confident(annotation).classes, minlength=len(self.classes))
-        return (
-            ", ".join(
-                f"{count} {name}" for name, count in zip(self.classes, counts, strict=True) if count
-            )
-            or "nothing"
-        )
+        """The number of objects of each class."""
+        return count_classes(self.confident(annotation), self.classes)
 
     def draw(self, image: Image, annotation: Boxes) -> Image:
-        """Each box that is shown in its class's colour, with its name and score; small pictures are enlarged."""
-        shown = self.confident(annotation)
-        captions = [self.classes[k] for k in shown.classes]
-        if shown.scores is not None:
+        """Each confident box in the colour of its class, with name and score."""
+        boxes = self.confident(annotation)
+        captions = [self.classes[k] for k in boxes.classes]
+        if boxes.scores is not None:
             captions = [
-                f"{name} {score:.0%}" for name, score in zip(captions, shown.scores, strict=True)
+                f"{name} {score:.0%}" for name, score in zip(captions, boxes.scores, strict=True)
             ]
-        return drawing.draw_boxes(
-            image, shown.corners, [drawing.class_colour(int(k)) for k in shown.classes], captions
-        )
+        colours = [drawing.class_colour(int(k)) for k in boxes.classes]
+        return drawing.draw_boxes(image, boxes.corners, colours, captions)
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        metric = metrics["map50"]
-        images = self.images(metric, split)
+        """The mAP50 with its interval."""
+        map50 = metrics["map50"]
         return (
-            f"at {metric['value']:.1%} mean average precision on {images} (95% interval {metric['low']:.1%} to "
-            f"{metric['high']:.1%}), where a box counts that overlaps a true one by half"
+            f"reaches a mean average precision of {map50['value']:.1%} on "
+            f"{count_images(map50, split)} {interval(map50)}, where a box counts as correct if "
+            "its IoU with a true box is 50% or more"
         )
 
     def report_panels(
         self,
         stats: PerImageStats,
         ids: Sequence[str],
-        read_image: Callable[[int], Image | None],
+        read_image: ReadImage,
         read_pair: Callable[[int], tuple[Boxes, Boxes]],
     ) -> list[Panel]:
-        del read_pair  # boxes are in the tally
+        """Average precision by class, precision-recall curves, and the kinds of errors."""
         return box_panels(stats, ids, read_image, self.classes, self.thresholds)
 
-    @classmethod
-    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Boxes]:
-        """32 x 32 grey noise with a bright square and a dark bar, each left out now and then."""
-        pixels = rng.integers(90, 130, (count, 32, 32, 1), dtype=np.uint8)
-        samples = []
-        for row, image in enumerate(pixels):
-            corners, classes = [], []
-            for k, (height, width, value) in enumerate(((8, 8, 240), (14, 6, 0))):
-                if row % 5 == 3 + k:
-                    continue
-                left, top = (
-                    16 * (k ^ (row % 2)) + int(rng.choice((1, 5))),
-                    int(rng.choice((1, 9, 17))),
-                )
-                image[top : top + height, left : left + width] = value
-                corners.append((left, top, left + width, top + height))
-                classes.append(k)
-            target = Boxes(np.array(corners, float), np.array(classes, np.int64), size=(32, 32))
-            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), target))
-        return Dataset("examples", cls.name, ("square", "bar"), samples)
+
+def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:
+    """The number of objects of each class: "2 cat, 1 dog"."""
+    counts = np.bincount(boxes.classes, minlength=len(classes))
+    named = zip(classes, counts, strict=True)
+    return ", ".join(f"{count} {name}" for name, count in named if count) or "nothing"
 
 
-def _known(target: DetectionTarget) -> list[Boxes]:
-    """As annotations again, in pixels of the input."""
+def _to_boxes(target: DetectionTarget) -> list[Boxes]:
+    """The target as annotations, in pixels of the network's input."""
     rows = zip(target.boxes, target.classes, target.ignored, strict=True)
     return [
         Boxes(box.double().numpy(), k.numpy(), difficult=ignored.numpy())
@@ -307,24 +289,29 @@ def _known(target: DetectionTarget) -> list[Boxes]:
     ]
 
 
-def select(corners: Tensor, scores: Tensor) -> list[Boxes]:
-    """(B, A, 4) and (B, A, K) -> the boxes of each picture, surest first: of those of a class that overlap, the surest
-    (non-maximum suppression, all classes at once).
+def suppress(corners: Tensor, scores: Tensor) -> list[Boxes]:
+    """Non-maximum suppression within each class.
+
+    Args:
+        corners: (B, A, 4) candidates.
+        scores: (B, A, K) scores of each class.
+
+    Returns:
+        The remaining boxes of each image by falling score.
     """
     from torchvision.ops import batched_nms
 
     classes = scores.shape[2]
-    best, which = scores.flatten(1).topk(min(CANDIDATES, scores.shape[1] * classes), 1)
-    found = []
+    best, which = scores.flatten(1).topk(min(MAX_CANDIDATES, scores.shape[1] * classes), 1)
+    predictions = []
     for row in range(len(scores)):
-        likely = best[row] >= LEAST_SCORE
+        likely = best[row] >= MIN_SCORE
         score, flat = best[row, likely], which[row, likely]
-        k, own = flat % classes, corners[row, flat // classes]
-        low = (
-            own.min() if len(own) else 0
-        )  # classes are told apart by moving boxes, which expects none below 0
-        kept = batched_nms(own - low, score, k, OVERLAP)[:MOST]
-        found.append(
-            Boxes(own[kept].cpu().numpy(), k[kept].cpu().numpy(), score[kept].cpu().numpy())
+        k, boxes = flat % classes, corners[row, flat // classes]
+        # batched_nms separates the classes by moving their boxes, which expects none below 0.
+        low = boxes.min() if len(boxes) else 0
+        kept = batched_nms(boxes - low, score, k, NMS_IOU)[:MAX_DETECTIONS]
+        predictions.append(
+            Boxes(boxes[kept].cpu().numpy(), k[kept].cpu().numpy(), score[kept].cpu().numpy())
         )
-    return found
+    return predictions

@@ -1,4 +1,4 @@
-"""Which pixels are of which thing: a class and a mask for each, also where they touch."""
+"""Instance segmentation: a class and a mask for each object, also where objects touch."""
 
 from __future__ import annotations
 
@@ -13,73 +13,103 @@ from torch import Tensor, nn
 
 from foveate.annotations import IGNORE, Boxes, Instances
 from foveate.data import label_maps
-from foveate.data.augment.images import suited
-from foveate.data.augment.masks import MaskAugment, pieces
-from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample, SplitName
-from foveate.data.images import inside, reduced
+from foveate.data.augment.images import default_policy
+from foveate.data.augment.masks import MaskAugment, default_mask_policy
+from foveate.data.dataset import Image, Images
+from foveate.data.resizing import fit_within, letterbox_size
 from foveate.data.rng import SampleRNG
-from foveate.data.subset import Pixels
-from foveate.errors import DataError
+from foveate.data.subset import ImageArray
 from foveate.metrics import detection
 from foveate.metrics import instance as instance_metrics
 from foveate.metrics.baselines.instances import fit_baselines
-from foveate.metrics.intervals import Score
+from foveate.metrics.instance import InstanceMetric
 from foveate.metrics.matching import PairwiseOverlaps
+from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
-from foveate.models.heads.segmentation import SegmentationModel, SubsampledLogits, align_targets, pixel_losses
+from foveate.models.heads.segmentation import (
+    SegmentationModel,
+    SubsampledLogits,
+    align_targets,
+    pixel_losses,
+)
 from foveate.models.model import VisionModel
 from foveate.ops import centre_voting
 from foveate.ops.masks import smallest_dtype
-from foveate.ops.tiles import Tile, cut, tiles
+from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.report import drawing
 from foveate.report.instance_panels import instance_panels
 from foveate.report.panels import Panel
-from foveate.tasks.pixelwise import WHOLE, Pixelwise
-from foveate.tasks.task import BaselinePredictors, MaskImage, PerImageStats
+from foveate.tasks.capabilities import MaskImage, WritesMasks, object_masks
+from foveate.tasks.detection import count_classes
+from foveate.tasks.task import BaselinePredictors, ReadImage, count_images, interval
+from foveate.tasks.tiled import MAX_SIDE, Pixelwise
 
-PIXELS_AT_ONCE = 2**21
-"""Of pictures that are answered at once."""
-UNIT = 8.0
-"""Pixels that offsets are counted in, so that a net's first answers are of the right order."""
+BATCH_PIXELS = 2**21
+"""Pixels of the images that are predicted at once."""
+OFFSET_UNIT = 8.0
+"""Pixels that offsets are measured in, so that an untrained network's are of the right order."""
 BLURS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""Pixels that votes are spread over: those that are tried on the validation part."""
-LEAST_SCORE = 0.01
-"""A thing is told as each class that reaches it, as detectors do: it may be a 3, or less likely an 8. It is shown once."""
-UNSURE = 0.3
-"""The score from which on a thing is shown, where the validation part has none of its class to choose by."""
+"""Candidates for the blur of the votes, in pixels; one is chosen on the validation split."""
+MIN_SCORE = 0.01
+"""An object is predicted as each class with this score or more, as detectors do: it may be a 3, or
+less likely an 8. It is shown once."""
+DEFAULT_THRESHOLD = 0.3
+"""Display threshold of classes that do not occur in the validation split."""
 
 
 @dataclass(frozen=True)
 class InstanceTarget:
-    """What a net is taught, of B pictures of (H, W).
+    """The training target of B images.
 
-    classes: (B, H, W) int64, 0 where no thing is, 1 + its class where one is, IGNORE where that is not to be learnt
-    offsets: (B, 2, H, W) in UNITs to the middle of a pixel's thing
-    shares: (B, H, W) what an offset counts: each thing the same, and 1 in all in a picture with things
+    Attributes:
+        classes: (B, H, W) int64: 0 for background, 1 + class for objects, IGNORE for pixels that
+            are not to be learnt.
+        offsets: (B, 2, H, W) float32 from a pixel to the centre of its object, in OFFSET_UNITs.
+        weights: (B, H, W) float32 of the offsets: each object counts the same, and an image with
+            objects counts 1.
     """
 
     classes: Tensor
     offsets: Tensor
-    shares: Tensor
+    weights: Tensor
 
 
-class Instance(Pixelwise[Instances]):
-    """Things told apart by their middles, which their pixels vote for, on a U-Net (see `ops.centres`).
+def instance_policy(
+    size: int,
+    *,
+    hflip_safe: bool | None,
+    classes: tuple[str, ...],
+    kind: str,
+    epochs: float | None,
+) -> MaskAugment[Instances]:
+    """The augmentation policy for images with instance masks."""
+    flip = default_policy(
+        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
+    ).flip
+    settings = default_mask_policy(size, kind, flip)
+    return MaskAugment(Instances.label_map, label_maps.paste_instances, **settings)
 
-    thresholds: K scores from which on a thing of that class is shown; blur: pixels that votes are spread over. Both are chosen
-    on the validation part
+
+class Instance(Pixelwise[Instances], WritesMasks[Instances]):
+    """Objects separated by their centres, which their pixels vote for (see `ops.centre_voting`).
+
+    Attributes:
+        thresholds: (K,) display thresholds; chosen on the validation split.
+        blur: Pixels that votes are spread over; chosen on the validation split.
     """
 
     name = "instance"
     annotation = Instances
-    description = "a class and the pixels of each thing"
+    description = "a class and a mask for each object"
     primary_metric = "map50"
+    curve_metric = "pixel_iou"
     lower_is_better = frozenset({"count_error"})
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 4,
-        "average": 0.999,
+        "ema": 0.999,
         "model": "unet:tiny_encoder",
     }
+    augmentation = staticmethod(instance_policy)
     single_class_ok = True
 
     def __init__(
@@ -90,315 +120,248 @@ class Instance(Pixelwise[Instances]):
         blur: float = 2.0,
     ):
         super().__init__(classes)
-        self.thresholds = detection.thresholds(len(classes), thresholds, UNSURE)
+        self.thresholds = detection.check_thresholds(len(classes), thresholds, DEFAULT_THRESHOLD)
         self.blur = blur
 
     @property
-    def curve_metric(self) -> str:
-        return "pixel_iou"
-
     def options(self) -> dict[str, Any]:
+        """The keyword arguments that rebuild this task."""
         return {"thresholds": self.thresholds.tolist(), "blur": self.blur}
 
-    # --- data
+    # --- learn
 
-    def check(self, split: SplitName, targets: Sequence[Instances]) -> None:
-        if not any((~truth.boxes.ignored).any() for truth in targets):
-            raise DataError(
-                f"no picture of the {split} part has a thing that is demanded, so nothing can be "
-                + ("learnt" if split == "train" else "scored"),
-                remedy="Outline some, put pictures with things into that part, or see what was read: foveate audit DATA.",
-            )
-
-    @staticmethod
-    def resized(
-        annotation: Instances, before: tuple[int, int], after: tuple[int, int]
-    ) -> Instances:
-        return annotation.resize(before, after)
-
-    @staticmethod
-    def windows(truth: Instances, places: Sequence[Tile]) -> list[Instances]:
-        ids, boxes = truth.label_map(), truth.boxes
-        return [
-            Instances.from_label_map(smallest_dtype(ids[top:bottom, left:right]), boxes)
-            for left, top, right, bottom in places
-        ]
-
-    @classmethod
-    def augmentation(
-        cls,
-        size: int,
-        *,
-        hflip_safe: bool | None,
-        classes: Sequence[str],
-        kind: str,
-        epochs: float | None,
-    ) -> MaskAugment[Instances]:
-        flip = suited(
-            size, hflip_safe=hflip_safe, classes=tuple(classes), kind=kind, epochs=epochs
-        ).flip
-        return MaskAugment(
-            Instances.label_map, label_maps.paste_instances, **pieces(size, kind, flip)
-        )
+    def head(self, backbone: Backbone) -> nn.Module:
+        """The segmentation head: logits of background and K classes, and two offsets."""
+        return SegmentationModel(backbone, backbone.segmenter(len(self.classes) + 1 + 2))
 
     def collate(
         self, images: Tensor, targets: Sequence[Instances], rng: SampleRNG
     ) -> tuple[tuple[Tensor, ...], InstanceTarget]:
-        """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), what is to be learnt at each pixel."""
-        del rng  # nothing is random in a mask
+        """(B, C, H, W) uint8 -> ((B, C, H, W) uint8,), classes and offsets of each pixel."""
         shape = (len(targets), *images.shape[2:])
-        classes, shares = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        classes, weights = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         offsets = np.zeros((shape[0], 2, *shape[1:]), np.float32)
-        for row, truth in enumerate(targets):
-            ids, boxes = truth.label_map(), truth.boxes
+        for row, target in enumerate(targets):
+            ids, boxes = target.label_map(), target.boxes
             height, width = ids.shape
-            here = row, slice(0, height), slice(0, width)
-            named = np.where(boxes.ignored, IGNORE, boxes.classes + 1)
-            classes[here] = np.concatenate([[0], named])[ids]
-            places, area = centre_voting.middles(ids, len(boxes))
+            content = row, slice(0, height), slice(0, width)
+            class_of = np.where(boxes.ignored, IGNORE, boxes.classes + 1)
+            classes[content] = np.concatenate([[0], class_of])[ids]
+            centres, area = centre_voting.centres(ids, len(boxes))
             learnt = np.where(boxes.ignored, 0, area)
-            offsets[row, :, :height, :width] = centre_voting.offsets(ids, places) / UNIT
-            share = np.where(learnt > 0, 1 / np.maximum(area, 1), 0) / max(1, (learnt > 0).sum())
-            shares[here] = np.concatenate([[0], share])[ids]
-        target = InstanceTarget(
-            *(torch.from_numpy(column) for column in (classes, offsets, shares))
-        )
-        return (images,), target
-
-    # --- learning
-
-    def head(self, backbone: Backbone) -> nn.Module:
-        head = backbone.segmenter(len(self.classes) + 1 + 2)
-        return SegmentationModel(backbone, head)
+            offsets[row, :, :height, :width] = centre_voting.centre_offsets(ids, centres) / OFFSET_UNIT
+            weight = np.where(learnt > 0, 1 / np.maximum(area, 1), 0) / max(1, (learnt > 0).sum())
+            weights[content] = np.concatenate([[0], weight])[ids]
+        columns = (torch.from_numpy(column) for column in (classes, offsets, weights))
+        return (images,), InstanceTarget(*columns)
 
     def loss(self, output: Tensor | SubsampledLogits, target: InstanceTarget) -> dict[str, Tensor]:
-        """(B, 1 + K + 2, H, W) -> those of the classes (`segmenter.pixel_losses`), and offset: how far votes are off in the mean, in
-        UNITs, each thing the same.
+        """The losses of `pixel_losses`, and `offset`: the mean error of the votes.
+
+        Args:
+            output: (B, 1 + K + 2, H, W).
+            target: Its target; the offset loss is in OFFSET_UNITs, each object counts the same.
         """
-        said, *targets = align_targets(output, target.classes, target.offsets, target.shares)
-        classes, true, shares = (truth.to(said.device) for truth in targets)
-        logits, offsets = _parted(said.float())
+        aligned = align_targets(output, target.classes, target.offsets, target.weights)
+        output, classes, true_offsets, weights = (one.to(aligned[0].device) for one in aligned)
+        logits, offsets = _split_output(output.float())
         losses = pixel_losses(logits, classes)
-        away = (offsets - true).square().sum(1).add(1e-6).sqrt()
-        each = target.shares.numel() / max(1, shares.numel())  # pixels that one speaks for
-        losses["offset"] = each * (away * shares).sum() / max(1, len(said))
+        distance = (offsets - true_offsets).square().sum(1).add(1e-6).sqrt()
+        # The pixels that one pixel of a subsampled output stands for.
+        factor = target.weights.numel() / max(1, weights.numel())
+        losses["offset"] = factor * (distance * weights).sum() / max(1, len(output))
         return {"total": torch.stack(list(losses.values())).sum(), **losses}
 
     def batch_metric(
-        self, output: Tensor | SubsampledLogits, target: InstanceTarget, *, glance: bool
+        self, output: Tensor | SubsampledLogits, target: InstanceTarget, *, quick: bool
     ) -> float:
-        """pixel_iou: share of the batch's pixels of things, or of its first picture's, that are named right, of those that are or are named so:
-        the figure itself would take longer than a step.
+        """Pixel IoU of the batch or of its first image, as mAP would take longer than a step.
+
+        Of the pixels of objects, true or predicted, it is the share with the right class.
         """
-        logits, classes = (split[: 1 if glance else None] for split in align_targets(output, target.classes))
-        found = logits[:, : len(self.classes) + 1].argmax(1)
-        true = classes.to(found.device)
-        either = ((found > 0) | (true > 0)) & (true != IGNORE)
-        return ((found == true) & either).sum().item() / max(1, either.sum().item())
+        logits, classes = (
+            one[: 1 if quick else None] for one in align_targets(output, target.classes)
+        )
+        predicted = logits[:, : len(self.classes) + 1].argmax(1)
+        true = classes.to(predicted.device)
+        union = ((predicted > 0) | (true > 0)) & (true != IGNORE)
+        share: float = ((predicted == true) & union).sum().item() / max(1, union.sum().item())
+        return share
 
-    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Instances]) -> None:
-        """Choose the blur that gives the best figure, then for each class the score of best F1 at an IoU of 0.5."""
-        pairs: dict[float, list[PairwiseOverlaps]] = {blur: [] for blur in BLURS}
-        for row, predictions in self._found(net, images, BLURS):
-            for blur, prediction in zip(BLURS, predictions, strict=True):
-                pairs[blur].append(
-                    instance_metrics.compared(prediction, targets[row], targets[row].image_size)
-                )
-        tallies = {
-            blur: detection.matched(compared, instance_metrics.MOST)
-            for blur, compared in pairs.items()
-        }
-        metrics = {
-            blur: detection.compute_metrics(stats, len(self.classes))[self.primary_metric]
-            for blur, stats in tallies.items()
-        }
-        self.blur = max(BLURS, key=lambda blur: np.nan_to_num(metrics[blur]))
-        self.thresholds = detection.best_thresholds(tallies[self.blur], len(self.classes), UNSURE)
-
-    # --- answers
+    @staticmethod
+    def crop_target(target: Instances, crops: Sequence[Tile]) -> list[Instances]:
+        """Crops of the label map."""
+        ids = target.label_map()
+        return [
+            Instances.from_label_map(smallest_dtype(ids[top:bottom, left:right]), target.boxes)
+            for left, top, right, bottom in crops
+        ]
 
     def predict_whole(self, net: VisionModel, images: Images) -> list[Instances]:
-        """All things; `shown` are those that are worth a look."""
-        found = {row: prediction for row, (prediction,) in self._found(net, images, [self.blur])}
-        return [found[row] for row in range(len(images))]
+        """All objects with a score of MIN_SCORE or more; see `confident`."""
+        predictions = {row: one for row, (one,) in self._predictions(net, images, [self.blur])}
+        return [predictions[row] for row in range(len(images))]
 
     @torch.no_grad()
-    def _found(
+    def _predictions(
         self, net: VisionModel, images: Images, blurs: Sequence[float]
     ) -> Iterator[tuple[int, list[Instances]]]:
-        """Each picture's row, in any order, with an answer for each blur: the net is asked once."""
+        """Each image's row, in any order, and its prediction for each blur."""
         net.eval()
-        for rows, batch in net.padded_batches(images, PIXELS_AT_ONCE):
-            logits, offsets = _parted(net(batch).float())
-            splits = (logits.softmax(1), offsets * UNIT)
-            for row, *maps in zip(rows, *(split.cpu().numpy() for split in splits), strict=True):
+        for rows, batch in net.padded_batches(images, BATCH_PIXELS):
+            logits, offsets = _split_output(net(batch).float())
+            outputs = (logits.softmax(1), offsets * OFFSET_UNIT)
+            arrays = (output.cpu().numpy() for output in outputs)
+            for row, *maps in zip(rows, *arrays, strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
-                height, width = inside(*size, net.size)
-                own = [one[..., :height, :width] for one in maps]
+                height, width = letterbox_size(*size, net.size)
+                content = [one[..., :height, :width] for one in maps]
                 yield (
                     row,
-                    [self.resized(_things(own, blur), (height, width), size) for blur in blurs],
+                    [
+                        group(content[0], content[1], blur).resize((height, width), size)
+                        for blur in blurs
+                    ],
                 )
 
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Instances:
-        """From overlapping tiles and the picture as a whole (see `rasters.joined`). What is cut by the edge of a tile is left to its
-        neighbour, or to the whole.
+        """Merge the predictions for overlapping tiles with that for the whole image.
+
+        An object that is cut by the edge of a tile is left to the neighbouring tile, or to the
+        whole image (see `label_maps.merge_tiles`).
         """
         self.check_tile(net, side)
         height, width = image.shape[:2]
         places = tiles(height, width, side)
-        seen = []
+        tiled = []
         for place in places if len(places) > 1 else []:
             left, top, right, bottom = place
             (instances,) = self.predict_whole(net, [image[top:bottom, left:right]])
-            lost = cut(instances.boxes.corners + [left, top] * 2, place, (height, width), 2)
-            seen.append((place, instances[~lost]))
-        whole = reduced(image, min(net.size, WHOLE), net.channels)
-        (instances,) = self.predict_whole(net, [whole])
-        return label_maps.merge_tiles(
-            seen,
-            self.resized(instances, (whole.shape[0], whole.shape[1]), (height, width)),
-            (height, width),
+            is_cut = touches_cut(instances.boxes.corners + [left, top] * 2, place, (height, width), 2)
+            tiled.append((place, instances[~is_cut]))
+        small = fit_within(image, min(net.size, MAX_SIDE), net.channels)
+        (instances,) = self.predict_whole(net, [small])
+        whole = instances.resize((small.shape[0], small.shape[1]), (height, width))
+        return label_maps.merge_tiles(tiled, whole, (height, width))
+
+    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Instances]) -> None:
+        """Choose the blur of the best mAP50, then for each class the threshold of the best F1."""
+        overlaps: dict[float, list[PairwiseOverlaps]] = {blur: [] for blur in BLURS}
+        for row, predictions in self._predictions(net, images, BLURS):
+            for blur, prediction in zip(BLURS, predictions, strict=True):
+                overlaps[blur].append(instance_metrics.mask_overlaps(prediction, targets[row]))
+        stats = {
+            blur: detection.match_all(pairs, instance_metrics.MAX_PER_CLASS)
+            for blur, pairs in overlaps.items()
+        }
+        metrics = {
+            blur: detection.compute_metrics(one, len(self.classes))[self.primary_metric]
+            for blur, one in stats.items()
+        }
+        self.blur = max(BLURS, key=lambda blur: np.nan_to_num(metrics[blur]))
+        self.thresholds = detection.best_thresholds(
+            stats[self.blur], len(self.classes), DEFAULT_THRESHOLD
         )
 
-    def confident(self, prediction: Instances) -> Instances:
-        """The things that reach their class's threshold, each once, as the surest class that does; of a truth all."""
-        return (
-            prediction
-            if prediction.boxes.scores is None
-            else prediction[instance_metrics.shown(prediction, self.thresholds)]
-        )
+    # --- measure
 
-    def per_image_stats(
-        self, predicted: Sequence[Instances], truth: Sequence[Instances]
-    ) -> PerImageStats:
-        pairs = [
-            instance_metrics.compared(*read_pair, read_pair[1].image_size)
-            for read_pair in zip(predicted, truth, strict=True)
-        ]
-        return instance_metrics.per_image_stats(
-            pairs, [instance_metrics.shown(found, self.thresholds) for found in predicted]
-        )
-
-    def column(self, values: list[Any]) -> NDArray[Any]:
-        return detection.column(values)
-
-    def metrics(self, stats: PerImageStats) -> dict[str, float]:
-        return instance_metrics.Scorer(stats, len(self.classes)).metrics()
-
-    def bootstrap_scorer(self, stats: PerImageStats) -> Score:
-        return instance_metrics.Scorer(stats, len(self.classes)).metrics
+    def metric(self) -> InstanceMetric:
+        """Average precision of masks, panoptic quality and counts."""
+        return InstanceMetric(len(self.classes), self.thresholds)
 
     def baselines(
-        self, images: Pixels, targets: Sequence[Instances], seed: int
+        self, images: ImageArray, targets: Sequence[Instances], seed: int
     ) -> BaselinePredictors[Instances]:
+        """A brightness threshold, and filled boxes of the detection baselines."""
         return fit_baselines(images, targets, len(self.classes), seed)
 
-    # --- for people
+    # --- present
+
+    def confident(self, prediction: Instances) -> Instances:
+        """The objects that reach the threshold of a class, each once; all objects of a target."""
+        if prediction.boxes.scores is None:
+            return prediction
+        return prediction[instance_metrics.is_confident(prediction, self.thresholds)]
 
     def to_dict(self, annotation: Instances) -> dict[str, Any]:
-        """Of each thing class, box, pixels and mask, which is COCO's compressed run lengths."""
-        shown = self.confident(annotation)
-        told = zip(shown.boxes.classes.tolist(), shown.to_records(), strict=True)
-        return {"things": [{"class": self.classes[k], **one} for k, one in told]}
+        """Class, box, pixels and mask (COCO's compressed run lengths) of each object."""
+        instances = self.confident(annotation)
+        rows = zip(instances.boxes.classes.tolist(), instances.to_records(), strict=True)
+        return {"instances": [{"class": self.classes[k], **record} for k, record in rows]}
 
     def summary(self, annotation: Instances) -> str:
-        counts = np.bincount(self.confident(annotation).boxes.classes, minlength=len(self.classes))
-        return (
-            ", ".join(
-                f"{count} {name}" for name, count in zip(self.classes, counts, strict=True) if count
-            )
-            or "nothing"
-        )
+        """The number of objects of each class."""
+        return count_classes(self.confident(annotation).boxes, self.classes)
 
     def draw(self, image: Image, annotation: Instances) -> Image:
-        """Each thing that is shown in its class's colour with an edge, or, where there is one class, in a colour of its own."""
-        shown = self.confident(annotation)
-        own = shown.boxes.classes if len(self.classes) > 1 else np.arange(len(shown))
-        return drawing.draw_instances(image, shown.label_map(image.shape[:2]), own)
+        """Each object with an edge, in the colour of its class or, of a single class, its own."""
+        instances = self.confident(annotation)
+        several = len(self.classes) > 1
+        colours = instances.boxes.classes if several else np.arange(len(instances))
+        return drawing.draw_instances(image, instances.label_map(image.shape[:2]), colours)
 
     def mask_images(self, prediction: Instances) -> list[MaskImage]:
-        """A picture for each thing, white on black."""
-        masks = prediction.masks(prediction.image_size)
-        named = zip(masks, prediction.boxes.classes.tolist(), strict=True)
-        return [
-            MaskImage(
-                f"/{number:04d}-{_plain(self.classes[k])}", mask.astype(np.uint8) * np.uint8(255)
-            )
-            for number, (mask, k) in enumerate(named, 1)
-        ]
+        """An image for each object, white on black."""
+        names = [f"-{_file_name(self.classes[k])}" for k in prediction.boxes.classes]
+        return object_masks(prediction.masks(prediction.image_size), names)
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        metric = metrics["map50"]
-        images = self.images(metric, split)
+        """The mAP50 with its interval."""
+        map50 = metrics["map50"]
         return (
-            f"at {metric['value']:.1%} mean average precision on {images} (95% interval {metric['low']:.1%} to "
-            f"{metric['high']:.1%}), where a mask counts that overlaps a true one by half"
+            f"reaches a mean average precision of {map50['value']:.1%} on "
+            f"{count_images(map50, split)} {interval(map50)}, where a mask counts as correct if "
+            "its IoU with a true mask is 50% or more"
         )
 
     def report_panels(
         self,
         stats: PerImageStats,
         ids: Sequence[str],
-        read_image: Callable[[int], Image | None],
+        read_image: ReadImage,
         read_pair: Callable[[int], tuple[Instances, Instances]],
     ) -> list[Panel]:
-        def both(row: int) -> tuple[Instances, Instances]:
-            found, true = read_pair(row)
-            return self.confident(found), true
+        """Average precision by class and the worst images."""
 
-        return instance_panels(stats, ids, read_image, both, self.classes, self.thresholds)
+        def read_confident(row: int) -> tuple[Instances, Instances]:
+            prediction, target = read_pair(row)
+            return self.confident(prediction), target
 
-    @classmethod
-    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Instances]:
-        """32 x 32 grey noise with a bright square and dark bars, two of which touch now and then."""
-        pixels = rng.integers(90, 130, (count, 32, 32, 1), dtype=np.uint8)
-        samples = []
-        for row, image in enumerate(pixels):
-            ids, classes = np.zeros((32, 32), np.int32), []
-            for k, (height, width, value) in enumerate(((10, 10, 240), (12, 8, 0))):
-                if row % 5 == 3 + k:
-                    continue
-                left, top = (
-                    16 * (k ^ (row % 2)) + int(rng.choice((1, 5))),
-                    int(rng.choice((1, 9, 17))),
-                )
-                image[top : top + height, left : left + width] = value
-                classes.append(k)
-                ids[top : top + height, left : left + width] = len(classes)
-            boxes = Boxes(np.zeros((len(classes), 4)), np.array(classes, np.int64))
-            samples.append(
-                Sample(
-                    f"example-{row}", ArraySource(pixels, row), Instances.from_label_map(ids, boxes)
-                )
-            )
-        return Dataset("examples", cls.name, ("square", "bar"), samples)
+        return instance_panels(
+            stats, ids, read_image, read_confident, self.classes, self.thresholds
+        )
 
 
-def _plain(name: str) -> str:
-    """A class's name as part of a file's."""
-    return "".join(c if c.isalnum() else "-" for c in name) or "thing"
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name) or "object"
 
 
-def _parted(output: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 1 + K + 2, H, W) -> logits of the classes, and offsets (B, 2, H, W)."""
+def _split_output(output: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 1 + K + 2, H, W) -> logits (B, 1 + K, H, W), offsets (B, 2, H, W)."""
     return output[:, :-2], output[:, -2:]
 
 
-def _things(maps: Sequence[NDArray[np.float32]], blur: float) -> Instances:
-    """(1 + K, H, W) probabilities and (2, H, W) pixels to the middle -> things, each as every class that it may be. A score is how
-    well the thing's pixels agree on their middle, times how sure they are of the class in the mean.
+def group(
+    probabilities: NDArray[np.float32], offsets: NDArray[np.float32], blur: float
+) -> Instances:
+    """Group pixels to objects, each predicted as every class that it may be.
+
+    The score is how well the pixels agree on their centre, times their mean class probability.
+
+    Args:
+        probabilities: (1 + K, H, W) of background and the classes.
+        offsets: (2, H, W) pixels from each pixel to the centre of its object.
+        blur: Pixels that votes are spread over.
     """
-    shares, to_middle = maps
-    ids, agreed = centre_voting.grouped(to_middle, shares[0] < 0.5, blur)
-    count = len(agreed)
+    ids, agreement = centre_voting.group_votes(offsets, probabilities[0] < 0.5, blur)
+    count = len(agreement)
     area = np.bincount(ids.ravel(), minlength=count + 1)[1:]
     summed = np.stack(
-        [np.bincount(ids.ravel(), share.ravel(), count + 1)[1:] for share in shares[1:]], 1
+        [np.bincount(ids.ravel(), one.ravel(), count + 1)[1:] for one in probabilities[1:]], 1
     )
-    scores = (agreed / np.maximum(area, 1))[:, None] * summed
-    found = Instances.from_label_map(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
-    best = np.arange(scores.shape[1]) == found.boxes.classes[:, None]
-    row, k = np.nonzero(best | (scores >= LEAST_SCORE))
-    boxes = Boxes(found.boxes.corners[row], k, scores[row, k], size=ids.shape)
-    return Instances(boxes, tuple(found.shapes[each] for each in row))
+    scores = (agreement / np.maximum(area, 1))[:, None] * summed
+    objects = Instances.from_label_map(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
+    best = np.arange(scores.shape[1]) == objects.boxes.classes[:, None]
+    row, k = np.nonzero(best | (scores >= MIN_SCORE))
+    boxes = Boxes(objects.boxes.corners[row], k, scores[row, k], size=ids.shape)
+    return Instances(boxes, tuple(objects.shapes[each] for each in row))

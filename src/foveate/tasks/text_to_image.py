@@ -1,4 +1,4 @@
-"""From words to a picture: noise that a net leads to what the words say."""
+"""Text-to-image generation: a network leads noise to an image of a caption."""
 
 from __future__ import annotations
 
@@ -11,48 +11,58 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Captions
 from foveate.data.augment.images import ImageAugment
-from foveate.data.dataset import ArraySource, Dataset, Image, Images, Sample
-from foveate.data.images import fit
-from foveate.data.rng import SampleRNG, keys
-from foveate.data.subset import Pixels
-from foveate.data.vocabulary import NOTHING, Reader, Vocabulary, cut
-from foveate.metrics import generation
+from foveate.data.dataset import Dataset, Image, Images
+from foveate.data.resizing import fit
+from foveate.data.rng import SampleRNG
+from foveate.data.subset import ImageArray
+from foveate.data.vocabulary import PAD_INDEX, TextReader, Vocabulary
 from foveate.metrics.baselines.generation import fit_baselines
-from foveate.metrics.generation import GeneratedImage
-from foveate.metrics.intervals import Score
+from foveate.metrics.generation import GeneratedImage, GenerationMetric, image_keys
+from foveate.metrics.metric import PerImageStats
 from foveate.models import text_encoder as text_encoders
 from foveate.models.backbone import Backbone
-from foveate.models.heads.flow_matching import FlowMatchingModel, sample, shift_timesteps, to_pixels
+from foveate.models.heads.flow_matching import (
+    FlowMatchingModel,
+    sample,
+    shift_timesteps,
+    to_pixels,
+)
 from foveate.models.model import VisionModel
 from foveate.models.text_encoder import TextEncoder
 from foveate.report import drawing
 from foveate.report.generation_panels import generation_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.tasks.task import BaselinePredictors, PerImageStats, Task
-from foveate.training import caption_evaluator
-from foveate.training.caption_evaluator import CaptionEvaluator
+from foveate.tasks.capabilities import GeneratesImages, HasEvaluator, PromptedByTargets
+from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.training.caption_evaluator import CaptionEvaluator, train_evaluator
 
-FREE = 0.1
-"""The share of train pictures that are shown without their words, so that the net knows where none lead (Ho and Salimans, 2021)."""
-STEPS = 20
-GUIDANCES = (1.0, 2.0, 3.0)
-"""Of which the one is taken that is best on the validation part."""
-TRIED = 150
-"""Pictures that each is tried on."""
-AT_ONCE = 64
+CAPTION_DROPOUT = 0.1
+"""Share of training images shown without their caption, so that the network also learns the
+unconditional direction (Ho and Salimans, 2021)."""
+DEFAULT_STEPS = 20
+GUIDANCE_SCALES = (1.0, 2.0, 3.0)
+"""Candidates, of which one is chosen on the validation split."""
+CALIBRATION_IMAGES = 150
+"""Images that each candidate is tried on."""
+BATCH_SIZE = 64
+"""Images that are generated at once."""
 
 Prediction = Captions | GeneratedImage
 
 
 @dataclass(frozen=True)
 class CaptionedImages(Sequence[Image]):
-    """Pictures, each with words to make one from."""
+    """Images, each with a caption to generate another one from.
+
+    Attributes:
+        images: N images.
+        texts: N captions.
+    """
 
     images: Images
     texts: Sequence[str]
@@ -64,29 +74,58 @@ class CaptionedImages(Sequence[Image]):
         return self.images[row]
 
 
-class TextToImage(Task[Prediction]):
-    """Flow matching under classifier-free guidance. See `models.painter`; how pictures are judged is in `evaluation.drawn`.
+def caption_policy(
+    size: int,
+    *,
+    hflip_safe: bool | None,
+    classes: tuple[str, ...],
+    kind: str,
+    epochs: float | None,
+) -> ImageAugment:
+    """At most mirroring: any other change of training images would appear in generated ones.
 
-    words, longest: the vocabulary of the train captions; or text_encoder: what describes the CLIP that reads words instead
-    guidance, steps: how pictures are made where nothing else is asked; the first is chosen on the validation part
+    Captions may say left and right, so the user has to allow mirroring.
+    """
+    return ImageAugment(flip=bool(hflip_safe) and kind != "none")
+
+
+class TextToImage(
+    Task[Prediction],
+    PromptedByTargets[Prediction],
+    GeneratesImages,
+    HasEvaluator[Prediction],
+):
+    """Flow matching with classifier-free guidance; see `models.heads.flow_matching`.
+
+    Attributes:
+        reader: Turns captions into tokens: the vocabulary of the training captions, or a CLIP
+            text encoder.
+        guidance: Default scale of the guidance; chosen on the validation split.
+        steps: Default number of integration steps.
+        evaluator: Scores generated images; None before `load_evaluator`.
     """
 
     name = "text_to_image"
     annotation = Captions
-    description = "a picture of what is said"
+    description = "an image of a caption"
     primary_metric = "likeness"
+    curve_metric = "explained"
     lower_is_better = frozenset({"copies"})
     raw_metrics = frozenset({"diversity"})
     default_settings: ClassVar[Mapping[str, Any]] = {
         "model": "patch_resnet",
         "batch_size": 64,
-        "average": 0.999,
+        "ema": 0.999,
         "clip": 1.0,
         "schedule": "cosine",
     }
+    extra_settings: ClassVar[Mapping[str, Callable[[Any], None]]] = {
+        "text_encoder": text_encoders.check
+    }
+    augmentation = staticmethod(caption_policy)
     single_class_ok = True
     class_aware = False
-    largest = 64
+    max_default_size = 64
     max_eval_images = 500
 
     def __init__(
@@ -94,17 +133,17 @@ class TextToImage(Task[Prediction]):
         classes: Sequence[str],
         *,
         words: Sequence[str] = (),
-        longest: int = 0,
+        max_length: int = 0,
         text_encoder: Mapping[str, Any] | None = None,
         guidance: float = 2.0,
-        steps: int = STEPS,
+        steps: int = DEFAULT_STEPS,
     ):
         super().__init__(classes)
-        self.reader: Reader = (
-            TextEncoder(**text_encoder) if text_encoder else Vocabulary(tuple(words), longest)
+        self.reader: TextReader = (
+            TextEncoder(**text_encoder) if text_encoder else Vocabulary(tuple(words), max_length)
         )
         self.guidance, self.steps = guidance, steps
-        self.referee: CaptionEvaluator | None = None
+        self.evaluator: CaptionEvaluator | None = None
 
     @classmethod
     def from_settings(
@@ -113,62 +152,40 @@ class TextToImage(Task[Prediction]):
         settings: Settings,
         targets: Sequence[Prediction],
         *,
-        mirror: bool,
+        hflip: bool,
     ) -> TextToImage:
-        del mirror
+        """Collect the vocabulary of the captions, or encode them once with the text encoder."""
         texts = [text for target in _captions(targets) for text in target.texts]
-        made = cls(dataset.classes)
+        task = cls(dataset.classes)
         if settings.text_encoder is None:
-            made.reader = Vocabulary.of(texts)
+            task.reader = Vocabulary.of(texts)
         else:
-            made.reader = encoder = TextEncoder.of(settings.text_encoder)
-            encoder.keep(texts)  # here, once: never in the loop
-        return made
+            task.reader = encoder = TextEncoder.of(settings.text_encoder)
+            encoder.cache(texts)  # here, once: never in the loop
+        return task
 
-    @classmethod
-    def check_settings(cls, settings: Settings) -> None:
-        if settings.text_encoder is not None:
-            text_encoders.check(settings.text_encoder)
-
+    @property
     def options(self) -> dict[str, Any]:
+        """The keyword arguments that rebuild this task."""
         return {**self.reader.options(), "guidance": self.guidance, "steps": self.steps}
 
-    # --- data
+    # --- learn
 
-    def audit(self, sample: Sample[Prediction]) -> list[str]:
-        found = super().audit(sample)
-        if not found and not (
-            isinstance(sample.target, Captions) and all(map(cut, sample.target.texts))
-        ):
-            return ["a caption with words in it is expected"]
-        return found
-
-    @classmethod
-    def augmentation(
-        cls,
-        size: int,
-        *,
-        hflip_safe: bool | None,
-        classes: Sequence[str],
-        kind: str,
-        epochs: float | None,
-    ) -> ImageAugment:
-        del (
-            size,
-            classes,
-            epochs,
-        )  # what is done to train pictures would be seen in those that are made
-        return ImageAugment(
-            flip=bool(hflip_safe) and kind != "none"
-        )  # unless it is told: words may say left and right
+    def head(self, backbone: Backbone) -> nn.Module:
+        """A flow-matching model on the backbone."""
+        reader = self.reader
+        return FlowMatchingModel(backbone, reader.vocabulary_size, reader.max_length, reader.width)
 
     def collate(
         self, images: Tensor, targets: Sequence[Prediction], rng: SampleRNG
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """(B, C, H, W) uint8 -> (the same, noise like it, (B,) moments from 0 to 1, words as `reader` reads them), the moments. Noise,
-        moment, and one of the wordings or none are drawn.
+        """Draw noise, a time and one of the captions, or none, for each image.
+
+        Returns:
+            ((B, C, H, W) uint8 images, noise of that shape, (B,) times from 0 to 1, tokens of the
+            captions), and the times.
         """
-        which, free, moment = rng.uniform(3).T
+        which, dropout, time = rng.uniform(3).T
         noise = torch.from_numpy(rng.normal(images[0].numel() if len(images) else 0)).reshape(
             images.shape
         )
@@ -177,77 +194,41 @@ class TextToImage(Task[Prediction]):
             for target, share in zip(_captions(targets), which, strict=True)
         ]
         words = self.reader.read(texts)
-        words[free < FREE] = NOTHING
-        moments = shift_timesteps(torch.from_numpy(moment.copy()))
-        return (images, noise, moments, torch.from_numpy(words)), moments
-
-    # --- learning
-
-    def head(self, backbone: Backbone) -> nn.Module:
-        return FlowMatchingModel(
-            backbone, self.reader.known, self.reader.longest, self.reader.width
-        )
+        words[dropout < CAPTION_DROPOUT] = PAD_INDEX
+        times = shift_timesteps(torch.from_numpy(time.copy()))
+        return (images, noise, times, torch.from_numpy(words)), times
 
     def loss(self, output: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
-        """What the net says and the true direction, (B, C, H, W) each -> their mean squared difference."""
-        said, true = output
-        return {"total": F.mse_loss(said.float(), true) if len(target) else said.sum() * 0}
+        """Predicted and true velocity, (B, C, H, W) each -> their mean squared difference."""
+        predicted, true = output
+        total = F.mse_loss(predicted.float(), true) if len(target) else predicted.sum() * 0
+        return {"total": total}
 
-    @property
-    def curve_metric(self) -> str:
-        return "explained"
-
-    def batch_metric(self, output: tuple[Tensor, Tensor], target: Tensor, *, glance: bool) -> float:
-        """explained: the share of the direction's variance that is foreseen; noise never can be, so it stays below 1."""
-        del target, glance
-        said, true = output
-        return 1 - (F.mse_loss(said.float(), true) / true.square().mean()).item()
-
-    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Prediction]) -> None:
-        """Choose the guidance of most likeness; of those that so few pictures cannot tell apart by it, the one whose words are read most."""
-        asked = self.make_prompts(images[:TRIED], targets[:TRIED])
-
-        def worth(guidance: float) -> tuple[float, float]:
-            self.guidance = guidance
-            metrics = self.score(self.predict(net, asked), targets[:TRIED])
-            return round(metrics[self.primary_metric], 2), metrics["prompt_accuracy"]
-
-        self.guidance = max(GUIDANCES, key=worth)
-
-    def fit_evaluator(
-        self,
-        images: Pixels,
-        targets: Sequence[Prediction],
-        seed: int,
-        say: Callable[[str], None] = lambda line: None,
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        say("a referee learns to read the train pictures")
-        return caption_evaluator.taught(images, _captions(targets), seed).kept()
-
-    def load_evaluator(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        self.referee = CaptionEvaluator.again(tensors, record)
-
-    # --- answers
+    def batch_metric(self, output: tuple[Tensor, Tensor], target: Tensor, *, quick: bool) -> float:
+        """Explained variance of the velocity; below 1, as noise cannot be predicted."""
+        predicted, true = output
+        return 1 - (F.mse_loss(predicted.float(), true) / true.square().mean()).item()
 
     def make_prompts(self, images: Images, targets: Sequence[Prediction]) -> Images:
-        """The wording is drawn from the picture, so that all are used and a picture is always asked for in the same words."""
-        share = SampleRNG(_keys(images), 0, 1).uniform(1)[:, 0]
-        return CaptionedImages(
-            images,
-            [
-                one.texts[int(u * len(one.texts))]
-                for one, u in zip(_captions(targets), share, strict=True)
-            ],
-        )
+        """One caption for each image, drawn from its pixels: it is always the same one."""
+        shares = SampleRNG(image_keys(images), 0, 1).uniform(1)[:, 0]
+        texts = [
+            target.texts[int(share * len(target.texts))]
+            for target, share in zip(_captions(targets), shares, strict=True)
+        ]
+        return CaptionedImages(images, texts)
 
     def predict(self, net: VisionModel, images: Images) -> list[Prediction]:
-        """A picture of what is said, of `asked`; for mere pictures one from no words."""
+        """Generate an image from each caption; from none for images without captions."""
+        captioned = isinstance(images, CaptionedImages)
         texts = images.texts if isinstance(images, CaptionedImages) else [""] * len(images)
-        made = [stages[-1] for stages in self._made(net, texts, SampleRNG(_keys(images), 0))]
-        reals = images if isinstance(images, CaptionedImages) else [None] * len(images)
+        generated = [
+            stages[-1] for stages in self._sample(net, texts, SampleRNG(image_keys(images), 0))
+        ]
+        reals = images if captioned else [None] * len(images)
         return [
-            GeneratedImage(one, text, real)
-            for one, text, real in zip(made, texts, reals, strict=True)
+            GeneratedImage(image, text, real)
+            for image, text, real in zip(generated, texts, reals, strict=True)
         ]
 
     def generate(
@@ -259,11 +240,12 @@ class TextToImage(Task[Prediction]):
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Iterator[list[Image]]:
+        """Generate an image for each text, with all stages."""
         for text in dict.fromkeys(texts):
             self.reader.check(text)
-        return self._made(net, texts, rng, guidance, steps, whole=True)
+        return self._sample(net, texts, rng, guidance, steps, all_stages=True)
 
-    def _made(
+    def _sample(
         self,
         net: VisionModel,
         texts: Sequence[str],
@@ -271,153 +253,122 @@ class TextToImage(Task[Prediction]):
         guidance: float | None = None,
         steps: int | None = None,
         *,
-        whole: bool = False,
+        all_stages: bool = False,
     ) -> Iterator[list[Image]]:
-        """For each text the picture, from the noise that is drawn for it; whole: with all that it was on the way."""
-        size, where = (net.channels, net.size, net.size), net.mean.device
+        """The last stage for each text, or all stages from the noise on."""
+        size, device = (net.channels, net.size, net.size), net.mean.device
         noise = torch.from_numpy(rng.normal(int(np.prod(size))))
         guidance = self.guidance if guidance is None else guidance
-        for start in range(0, len(texts), AT_ONCE):
-            rows = slice(start, start + AT_ONCE)
-            first = noise[rows].reshape(-1, *size).to(where)
-            words = torch.from_numpy(self.reader.read(texts[rows])).to(where)
-            on_way = sample(net, first, words, guidance=guidance, steps=steps or self.steps)
-            kept = [to_pixels(net, x) for x in on_way] if whole else [to_pixels(net, deque(on_way, 1)[0])]
+        for start in range(0, len(texts), BATCH_SIZE):
+            rows = slice(start, start + BATCH_SIZE)
+            first = noise[rows].reshape(-1, *size).to(device)
+            words = torch.from_numpy(self.reader.read(texts[rows])).to(device)
+            states = sample(net, first, words, guidance=guidance, steps=steps or self.steps)
+            stages = [
+                to_pixels(net, x) for x in (states if all_stages else deque(states, maxlen=1))
+            ]
             for row in range(len(first)):
-                yield [stage[row].numpy() for stage in kept]
+                yield [stage[row].numpy() for stage in stages]
 
-    def per_image_stats(
-        self, predicted: Sequence[Prediction], target: Sequence[Prediction]
-    ) -> PerImageStats:
-        judge = self.referee
-        assert judge is not None, "study comes before scoring"
-        told = caption_evaluator.told(judge.vocabulary, _captions(target))
-        made = [prediction for prediction in predicted if isinstance(prediction, GeneratedImage)]
-        if len(made) < len(predicted) or not made:  # a truth as the answer
-            own, nothing = np.zeros((len(told), 1)), np.full(len(told), np.nan)
-            same = {
-                "told": told,
-                "read": told,
-                "read_real": told,
-                "features": own,
-                "real_features": own,
-            }
-            return {
-                **same,
-                "near": nothing,
-                "near_real": nothing,
-                "half": np.zeros(len(told), np.int64),
-            }
-        read, features = judge.read([one.image for one in made])
-        reals = [one.image if one.real is None else one.real for one in made]
-        read_real, real = judge.read(reals)
-        return {
-            "told": told,
-            "read": read,
-            "read_real": read_real,
-            "features": features.round(4),
-            "real_features": real.round(4),
-            "near": judge.nearness(features).round(4),
-            "near_real": judge.nearness(real).round(4),
-            "half": (_keys(reals) % 2).astype(np.int64),
-        }
+    def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Prediction]) -> None:
+        """Choose the guidance of the highest likeness, among equals that of the best accuracy."""
+        images, targets = images[:CALIBRATION_IMAGES], targets[:CALIBRATION_IMAGES]
+        prompted = self.make_prompts(images, targets)
 
-    def metrics(self, stats: PerImageStats) -> dict[str, float]:
-        return generation.Scorer(stats).metrics()
+        def quality(guidance: float) -> tuple[float, float]:
+            self.guidance = guidance
+            metrics = self.score(self.predict(net, prompted), targets)
+            return round(metrics[self.primary_metric], 2), metrics["prompt_accuracy"]
 
-    def bootstrap_scorer(self, stats: PerImageStats) -> Score:
-        return generation.Scorer(stats).metrics
+        self.guidance = max(GUIDANCE_SCALES, key=quality)
+
+    # --- measure
+
+    def fit_evaluator(
+        self,
+        images: ImageArray,
+        targets: Sequence[Prediction],
+        seed: int,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Train a network that recognises the captions of training images."""
+        say("an evaluator learns to recognise the captions of the training images")
+        return train_evaluator(images, _captions(targets), seed).to_tensors()
+
+    def load_evaluator(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Restore the evaluator."""
+        self.evaluator = CaptionEvaluator.from_tensors(tensors, record)
+
+    def metric(self) -> GenerationMetric:
+        """Likeness to real images, and how often the caption is recognised."""
+        return GenerationMetric(self.evaluator)
 
     def baselines(
-        self, images: Pixels, targets: Sequence[Prediction], seed: int
+        self, images: ImageArray, targets: Sequence[Prediction], seed: int
     ) -> BaselinePredictors[Prediction]:
-        rivals = fit_baselines(images, _captions(targets), seed)
+        """Noise, the mean image, and the mean image of the same words."""
+        predict = fit_baselines(images, _captions(targets), seed)
 
-        def predict_all(asked: Images) -> dict[str, list[Prediction]]:
-            assert isinstance(asked, CaptionedImages)
+        def predict_all(prompted: Images) -> dict[str, list[Prediction]]:
+            assert isinstance(prompted, CaptionedImages)
             return {
                 name: [
-                    GeneratedImage(one, text, real)
-                    for one, text, real in zip(made, asked.texts, asked, strict=True)
+                    GeneratedImage(image, text, real)
+                    for image, text, real in zip(generated, prompted.texts, prompted, strict=True)
                 ]
-                for name, made in rivals(asked.texts).items()
+                for name, generated in predict(prompted.texts).items()
             }
 
         return predict_all
 
-    # --- for people
+    # --- present
 
     def to_dict(self, annotation: Prediction) -> dict[str, Any]:
+        """The captions, or the caption and a digest of the generated image."""
         if isinstance(annotation, Captions):
             return {"texts": list(annotation.texts)}
-        return {
-            "text": annotation.text,
-            "picture": blake2b(annotation.image.tobytes(), digest_size=8).hexdigest(),
-        }
+        digest = blake2b(annotation.image.tobytes(), digest_size=8).hexdigest()
+        return {"text": annotation.text, "image": digest}
 
     def summary(self, annotation: Prediction) -> str:
-        return (
-            annotation.texts[0] if isinstance(annotation, Captions) else annotation.text
-        ) or "no words"
+        """The caption."""
+        is_target = isinstance(annotation, Captions)
+        return (annotation.texts[0] if is_target else annotation.text) or "no caption"  # type: ignore[union-attr]
 
     def draw(self, image: Image, annotation: Prediction) -> Image:
-        """A strip under the picture with the words in it; where one was made from them, it is beside it."""
+        """The image, beside it the generated one if there is one, and the caption below."""
         if isinstance(annotation, GeneratedImage):
-            beside = fit(annotation.image, max(image.shape[:2]), image.shape[2])
-            plain = np.zeros((len(beside), image.shape[1], image.shape[2]), np.uint8)
-            plain[: len(image)] = image
-            image = np.concatenate([plain, beside], 1)
+            generated = fit(annotation.image, max(image.shape[:2]), image.shape[2])
+            padded = np.zeros((len(generated), image.shape[1], image.shape[2]), np.uint8)
+            padded[: len(image)] = image
+            image = np.concatenate([padded, generated], 1)
         return drawing.add_caption(image, self.summary(annotation))
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        like, right, real = (
-            metrics["likeness"],
-            metrics["prompt_accuracy"],
-            metrics["real_accuracy"],
-        )
+        """The likeness with its interval, and the accuracy of the captions."""
+        likeness, accuracy = metrics["likeness"], metrics["prompt_accuracy"]
         return (
-            f"at a likeness of {like['value']:.1%} to {self.images(like, split)} of the same words (95% interval {like['low']:.1%} to "
-            f"{like['high']:.1%}; real ones {metrics['real_likeness']['value']:.1%} among themselves), and what was asked is read in "
-            f"{right['value']:.1%} of what it made (in {real['value']:.1%} of real ones)"
+            f"reaches a likeness of {likeness['value']:.1%} to {count_images(likeness, split)} "
+            f"with the same captions {interval(likeness)}; real images reach "
+            f"{metrics['real_likeness']['value']:.1%} among themselves. The caption is recognised "
+            f"in {accuracy['value']:.1%} of the generated images and in "
+            f"{metrics['real_accuracy']['value']:.1%} of real ones"
         )
 
     def report_panels(
         self,
         stats: PerImageStats,
         ids: Sequence[str],
-        read_image: Callable[[int], Image | None],
+        read_image: ReadImage,
         read_pair: Callable[[int], tuple[Prediction, Prediction]],
     ) -> list[Panel]:
-        return generation_panels(stats, ids, read_image, read_pair, self._read)
+        """Examples beside real images, and the accuracy of each word."""
+        return generation_panels(stats, ids, read_image, read_pair, self._decode)
 
-    def _read(self, numbers: Sequence[int]) -> str:
-        """What the referee reads, in words."""
-        return "" if self.referee is None else self.referee.vocabulary.decode(numbers)
-
-    @classmethod
-    def toy_dataset(cls, count: int, rng: np.random.Generator) -> Dataset[Prediction]:
-        """8 x 8 grey pictures, dark above and bright below or the other way round."""
-        pixels = rng.integers(20, 50, (count, 8, 8, 1), dtype=np.uint8)
-        samples: list[Sample[Prediction]] = []
-        for row, image in enumerate(pixels):
-            below = row % 2
-            edge = int(rng.integers(3, 6))
-            image[edge:] += 180 * below
-            image[:edge] += 180 * (1 - below)
-            texts = ("light below", "dark above") if below else ("light above", "dark below")
-            samples.append(Sample(f"example-{row}", ArraySource(pixels, row), Captions(texts)))
-        return Dataset("examples", cls.name, (), samples)
+    def _decode(self, tokens: Sequence[int]) -> str:
+        return "" if self.evaluator is None else self.evaluator.vocabulary.decode(tokens)
 
 
 def _captions(targets: Sequence[Prediction]) -> list[Captions]:
+    """The targets: predictions are never among them."""
     return [target for target in targets if isinstance(target, Captions)]
-
-
-def _keys(images: Images) -> NDArray[np.uint64]:
-    """Of the pictures' pixels, so that what is drawn for one depends on nothing else."""
-    return keys(
-        [
-            blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8).hexdigest()
-            for image in images
-        ]
-    )

@@ -1,4 +1,4 @@
-"""The simplest answers to a click. A net that does not beat them has learnt nothing."""
+"""Baselines of promptable segmentation: the simplest masks that clicks could give."""
 
 from __future__ import annotations
 
@@ -10,24 +10,35 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.data.dataset import Image
-from foveate.data.subset import Pixels
-from foveate.metrics.interactive import InteractiveResult, chosen, overlaps, rounds
+from foveate.data.subset import ImageArray
+from foveate.metrics.interactive import InteractiveResult, click_rounds, evaluated_rows, iou
 from foveate.ops.clicks import Click, next_click
 
-Cut = Callable[[Image, Sequence[Click]], NDArray[np.bool_]]
-"""Picture and clicks -> (H, W) mask."""
+ClickSegmenter = Callable[[Image, Sequence[Click]], NDArray[np.bool_]]
+"""From an image and clicks to an (H, W) mask."""
 
 TOLERANCES = (4, 8, 16, 24, 32, 48, 64, 96)
-"""Of a flood fill, that are tried on the train part: how far a pixel's colour may be from the one clicked."""
-TRIED = 100
-"""Train pictures by which a tolerance is chosen."""
+"""Candidates for the tolerance of flood fill: the largest difference from the clicked colour."""
+MAX_IMAGES = 100
+"""Training images that the tolerance is chosen on."""
 
 
-def fit_baselines(images: Pixels, targets: Sequence[Instances], seed: int) -> dict[str, Cut]:
-    """Each by its name, fitted on the things of the train part."""
+def fit_baselines(
+    images: ImageArray, targets: Sequence[Instances], seed: int
+) -> dict[str, ClickSegmenter]:
+    """Fit each baseline on the objects of the train split.
+
+    Args:
+        images: (N, S, S, C) uint8.
+        targets: Their instances.
+        seed: For the choice of images.
+
+    Returns:
+        A segmenter by the name of each baseline.
+    """
     order = np.random.default_rng(seed).permutation(len(targets))
     cases = []
-    for row in order[:TRIED]:
+    for row in order[:MAX_IMAGES]:
         target = targets[row]
         size = target.boxes.size or images.shape[1:3]
         masks = target[~target.boxes.ignored][:1].masks(size)
@@ -40,51 +51,55 @@ def fit_baselines(images: Pixels, targets: Sequence[Instances], seed: int) -> di
         for image, mask in cases:
             click = next_click(mask, np.zeros_like(mask))
             assert click is not None
-            scores.append(overlaps(flood(image, [click], tolerance)[None], mask[None])[0])
+            scores.append(iou(flood_fill(image, [click], tolerance)[None], mask[None])[0])
         return float(np.mean(scores)) if scores else 0.0
 
     tolerance = max(TOLERANCES, key=mean_iou)
     return {
-        "flood fill": lambda image, clicks: flood(image, clicks, tolerance),
-        "a disk of the usual size": lambda image, clicks: disk(image.shape, clicks, radius),
+        "flood fill": lambda image, clicks: flood_fill(image, clicks, tolerance),
+        "disk of the median size": lambda image, clicks: disk(image.shape, clicks, radius),
     }
 
 
-def pointed(cut: Cut, image: Image, target: Instances) -> InteractiveResult:
-    """What is answered of each thing, by clicks alone."""
-    rows = chosen(target)
-    true = target[rows].masks((image.shape[0], image.shape[1]))
-    return InteractiveResult(
-        rows,
-        tuple(
-            rounds(true, lambda clicks, _: (np.stack([cut(image, own) for own in clicks]), None))
-        ),
-    )
+def predict_clicks(segment: ClickSegmenter, image: Image, target: Instances) -> InteractiveResult:
+    """Segment each object of the target from simulated clicks."""
+    rows = evaluated_rows(target)
+    masks = target[rows].masks((image.shape[0], image.shape[1]))
+
+    def predict(clicks: Sequence[Sequence[Click]], state: None) -> tuple[NDArray[np.bool_], None]:
+        return np.stack([segment(image, one) for one in clicks]), state
+
+    return InteractiveResult(rows, tuple(click_rounds(masks, predict)))
 
 
-def flood(image: Image, clicks: Sequence[Click], tolerance: float) -> NDArray[np.bool_]:
-    """What is connected to a click inside by pixels of nearly its colour, without what is so to a click outside; the later click
-    counts.
+def flood_fill(image: Image, clicks: Sequence[Click], tolerance: float) -> NDArray[np.bool_]:
+    """The region of similar colour around each click inside, without those of clicks outside.
+
+    A later click takes precedence.
+
+    Args:
+        image: (H, W, C) uint8.
+        clicks: x, y, and whether the click is inside.
+        tolerance: Largest difference from the clicked colour, in any channel.
+
+    Returns:
+        (H, W) bool.
     """
     from scipy.ndimage import label
 
-    found = np.zeros(image.shape[:2], bool)
+    mask = np.zeros(image.shape[:2], bool)
     for x, y, inside in clicks:
-        row, column = _pixel(image.shape, x, y)
-        near = np.abs(image.astype(np.int16) - image[row, column]).max(2) <= tolerance
-        regions: Any = label(near)[0]
-        found[regions == regions[row, column]] = inside
-    return found
+        row, column = min(int(y), image.shape[0] - 1), min(int(x), image.shape[1] - 1)
+        similar = np.abs(image.astype(np.int16) - image[row, column]).max(2) <= tolerance
+        regions: Any = label(similar)[0]
+        mask[regions == regions[row, column]] = inside
+    return mask
 
 
 def disk(shape: tuple[int, ...], clicks: Sequence[Click], radius: float) -> NDArray[np.bool_]:
-    """What is as near to a click inside as most things are large, unless a later click outside is nearer than that."""
+    """(H, W) bool: a disk around each click inside, without those of later clicks outside."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    found = np.zeros(shape[:2], bool)
+    mask = np.zeros(shape[:2], bool)
     for x, y, inside in clicks:
-        found[(rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2 <= radius**2] = inside
-    return found
-
-
-def _pixel(shape: tuple[int, ...], x: float, y: float) -> tuple[int, int]:
-    return min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)
+        mask[(rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2 <= radius**2] = inside
+    return mask

@@ -1,0 +1,74 @@
+"""The interface of a task's metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data.dataset import SplitName
+from foveate.metrics.intervals import Score
+
+A = TypeVar("A")
+
+PerImageStats = Mapping[str, NDArray[Any]]
+"""Columns with one row an image. Any selection of rows can be scored, so every metric can have a
+confidence interval."""
+
+
+class Metric(ABC, Generic[A]):
+    """Compares predictions with targets, first image by image, then over any selection of images."""
+
+    @abstractmethod
+    def per_image(self, predictions: Sequence[A], targets: Sequence[A]) -> PerImageStats:
+        """Compare predictions with targets, one row an image."""
+
+    @abstractmethod
+    def scorer(self, stats: PerImageStats) -> Score:
+        """A function from rows to metrics, which the bootstrap calls a thousand times."""
+
+    def compute(self, stats: PerImageStats) -> dict[str, float]:
+        """All metrics over all rows."""
+        return dict(self.scorer(stats)(None))
+
+    def score(self, predictions: Sequence[A], targets: Sequence[A]) -> dict[str, float]:
+        """All metrics of these predictions."""
+        return self.compute(self.per_image(predictions, targets))
+
+    def to_column(self, values: list[Any]) -> NDArray[Any]:
+        """One column of the statistics from plain values, one an image, as read from a file."""
+        return np.array(values)
+
+    def check_targets(self, split: SplitName, targets: Sequence[A]) -> None:
+        """Raise DataError if nothing can be learnt or scored on the targets of this split."""
+
+    def label_errors(self, predictions: Sequence[A], targets: Sequence[A]) -> list[int] | None:
+        """Rows whose target looks wrong, the most suspicious first; None if this is unknown.
+
+        Args:
+            predictions: Of a model that was not trained on these images.
+            targets: Their targets.
+        """
+        return None
+
+
+def ragged_column(values: Sequence[Any]) -> NDArray[Any]:
+    """(N,) of objects: lists of unequal lengths as one column."""
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+def mean_of_known(values: NDArray[np.float64]) -> float:
+    """The mean of the values that are not NaN; NaN if there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def empty_split_message(split: SplitName, lacking: str) -> str:
+    """Why a split cannot be used: "no image of the train split has a box ..."."""
+    purpose = "learnt" if split == "train" else "scored"
+    return f"no image of the {split} split has {lacking}, so nothing can be {purpose}"

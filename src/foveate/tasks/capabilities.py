@@ -1,0 +1,175 @@
+"""What only some tasks can do. A task opts in by inheriting; none implements a refusal."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foveate.annotations import Annotation
+from foveate.data.dataset import Image, Images
+from foveate.data.rng import SampleRNG
+from foveate.data.subset import ImageArray
+from foveate.errors import SettingError
+from foveate.models.interactive import InteractivePredictor
+from foveate.models.model import VisionModel
+from foveate.tasks.task import Task
+
+A = TypeVar("A", bound=Annotation)
+C = TypeVar("C", bound="Capability")
+
+
+class Capability(ABC):
+    """Something that only some tasks can do.
+
+    Attributes:
+        lacking: What a task without it does instead, to follow "the task NAME".
+        option: The user's option that asks for it.
+        remedy: What to do if the task lacks it.
+    """
+
+    lacking: ClassVar[str]
+    option: ClassVar[str]
+    remedy: ClassVar[str]
+
+
+def require(task: Task[Any], capability: type[C]) -> C:
+    """The task, if it has the capability.
+
+    Raises:
+        SettingError: If it has not.
+    """
+    if not isinstance(task, capability):
+        raise SettingError(
+            f"the task {task.name} {capability.lacking}",
+            where=capability.option,
+            remedy=capability.remedy,
+        )
+    return task
+
+
+class PromptedByTargets(Capability, Generic[A]):
+    """Predictions answer prompts, so evaluation makes the prompts from the targets."""
+
+    @abstractmethod
+    def make_prompts(self, images: Images, targets: Sequence[A]) -> Images:
+        """The images with prompts made from the targets, for `predict` and for the baselines."""
+
+
+def with_prompts(task: Task[Any], images: Images, targets: Sequence[Any]) -> Images:
+    """The images as they are evaluated: with prompts, if the task's predictions need some."""
+    return task.make_prompts(images, targets) if isinstance(task, PromptedByTargets) else images
+
+
+class Interactive(Capability):
+    """A person clicks on an object and gets its mask."""
+
+    lacking = "predicts for whole images, without prompts"
+    option = "point or box"
+    remedy = "Leave them out, or train with --task promptable."
+
+    @abstractmethod
+    def set_image(self, net: VisionModel, image: Image) -> InteractivePredictor:
+        """Encode the image once, for any number of prompts."""
+
+
+class GeneratesImages(Capability):
+    """Images are generated from text."""
+
+    lacking = "predicts from images and generates none"
+    option = "generate"
+    remedy = "Train with --task text_to_image."
+
+    @abstractmethod
+    def generate(
+        self,
+        net: VisionModel,
+        texts: Sequence[str],
+        rng: SampleRNG,
+        *,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Iterator[list[Image]]:
+        """Generate an image for each text.
+
+        Args:
+            net: The network.
+            texts: N prompts.
+            rng: Source of the noise, one row a text.
+            guidance: Scale of classifier-free guidance, by default the calibrated one.
+            steps: Integration steps, by default the task's.
+
+        Returns:
+            For each text the images from noise to the last, each (S, S, C) uint8.
+
+        Raises:
+            SettingError: For words that were not learnt.
+        """
+
+
+class HasEvaluator(Capability, Generic[A]):
+    """Predictions are scored by a network that has to be trained first."""
+
+    @abstractmethod
+    def fit_evaluator(
+        self,
+        images: ImageArray,
+        targets: Sequence[A],
+        seed: int,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Train the evaluator on the train split.
+
+        Args:
+            images: (N, S, S, C) uint8.
+            targets: Their targets.
+            seed: For all that is random.
+            say: Tells the user what takes time.
+
+        Returns:
+            Its tensors and a JSON record, from which `load_evaluator` restores it.
+        """
+
+    @abstractmethod
+    def load_evaluator(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Restore the evaluator. Required before calibration and scoring."""
+
+
+@dataclass(frozen=True)
+class MaskImage:
+    """A mask as an image file.
+
+    Attributes:
+        name: What is appended to the name of its image.
+        values: (H, W) uint8 or uint16.
+        palette: (K, 3) RGB of the values 0 to K-1; None for a greyscale image.
+    """
+
+    name: str
+    values: NDArray[np.uint8] | NDArray[np.uint16]
+    palette: Sequence[tuple[int, int, int]] | None = None
+
+
+class WritesMasks(Capability, Generic[A]):
+    """Predictions can be written as mask images."""
+
+    lacking = "predicts no masks"
+    option = "--masks"
+    remedy = "Use --json instead."
+
+    @abstractmethod
+    def mask_images(self, prediction: A) -> list[MaskImage]:
+        """The prediction as mask images."""
+
+
+def object_masks(masks: NDArray[np.bool_], names: Sequence[str]) -> list[MaskImage]:
+    """(N, H, W) bool masks of N objects as images, white on black, with a suffix to each name."""
+    return [
+        MaskImage(f"/{number:04d}{name}", mask.astype(np.uint8) * np.uint8(255))
+        for number, (mask, name) in enumerate(zip(masks, names, strict=True), 1)
+    ]

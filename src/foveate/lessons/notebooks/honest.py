@@ -19,7 +19,7 @@ with app.setup:
     import foveate as fv
     from foveate.audit import LEAK, audit
     from foveate.data.cache import decoding
-    from foveate.data.split.assign import split
+    from foveate.data.split.assign import assign_splits
     from foveate.experiment import evaluate, pipeline
     from foveate.lessons import drawings as show
     from foveate.lessons.training import (
@@ -32,7 +32,7 @@ with app.setup:
         to_tensor,
         train_steps,
     )
-    from foveate.metrics.intervals import bootstrap, resampled
+    from foveate.metrics.intervals import bootstrap, resample
 
 
 @app.cell(hide_code=True)
@@ -193,7 +193,7 @@ def _():
         "reported = (1 − <i>s</i>) · actual + <i>s</i> · <i>memorised</i>",
         show.source_line(audit, "duplicates.find(")
         + "\n\n"
-        + show.source_line(split, "if leaks and not allow_leak", count=2),
+        + show.source_line(assign_splits, "if leaks and not allow_leak", count=2),
     )
     return
 
@@ -617,7 +617,7 @@ def _():
 def _():
     show.formula(
         "interval = the middle 95% of the metric<br>over resampled test splits",
-        show.source_line(resampled, "[score"),
+        show.source_line(resample, "[score"),
     )
     return
 
@@ -634,7 +634,7 @@ def _(CORRECT_ON_NEW, SIZES, test_size):
     def interval(n):
         correct = CORRECT_ON_NEW[:n].astype(float)
         return bootstrap(
-            resampled(
+            resample(
                 n,
                 lambda indices: {
                     "right": float(correct.mean() if indices is None else correct[indices].mean())

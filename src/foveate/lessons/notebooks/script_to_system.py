@@ -458,7 +458,7 @@ def _(
             "no random state to lose.",
         ),
         8: (
-            show.source_line(evaluate, " = resampled("),
+            show.source_line(evaluate, " = resample("),
             show.figure(
                 draw_interval,
                 f"{TEST['value']:.1%}, 95% interval {TEST['low']:.1%} to {TEST['high']:.1%}",

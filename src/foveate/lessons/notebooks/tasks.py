@@ -17,8 +17,8 @@ with app.setup:
     import marimo as mo
     import numpy as np
 
-    from foveate.annotations import Boxes, Captions, Label
-    from foveate.data import label_maps, task_views
+    from foveate.annotations import Boxes, Captions, Instances, Label
+    from foveate.data import task_views
     from foveate.data.dataset import ArraySource, Dataset, Sample
     from foveate.data.resizing import fit
     from foveate.data.rng import SampleRNG, sample_keys
@@ -26,6 +26,7 @@ with app.setup:
     from foveate.lessons import drawings as show
     from foveate.lessons.training import train_task
     from foveate.tasks import promptable, text_to_image
+    from foveate.tasks.capabilities import with_prompts
     from foveate.training import loop
 
 
@@ -120,7 +121,7 @@ def _():
         classes = Boxes(np.zeros((len(object_classes), 4)), np.array([k for _, _, k in objects]))
         return (
             np.clip(image, 0, 255).astype(np.uint8),
-            label_maps.instances(ids, classes),
+            Instances.from_label_map(ids, classes),
             place,
             light,
         )
@@ -252,7 +253,7 @@ def _(TEST, IMAGES, TRAINED, click_mask, deepest_pixel, enlarge, mark_click, gen
             mask = instance.masks((32, 32))[0]
             x, y = deepest_pixel(mask)
             predicted_mask, iou = click_mask(row, x, y)
-            prediction = label_maps.from_masks(predicted_mask[None], np.array([iou]))
+            prediction = Instances.from_masks(predicted_mask[None], np.array([iou]))
             drawings = [mark_click(task.draw(image, one), x, y) for one in (prediction, instance)]
             return (drawings[0], task.summary(prediction)), (drawings[1], f"{mask.sum()} pixels")
         (prediction,) = task.predict(net, [image])
@@ -382,7 +383,7 @@ def _(IMAGES, TRAINED, click_mask, click_scene, click_x, click_y, mark_click):
         mask, iou = click_mask(int(number) - 1, x, y)
         task = TRAINED["promptable"][0]
         drawing = task.draw(
-            IMAGES[int(number) - 1], label_maps.from_masks(mask[None], np.array([iou]))
+            IMAGES[int(number) - 1], Instances.from_masks(mask[None], np.array([iou]))
         )
         description = f"{mask.sum()} pixels, predicted IoU {iou:.0%}"
         return show.gallery(
@@ -515,15 +516,16 @@ def _(TEST, TRAINED, TRAIN):
         _task, _net = TRAINED[_name]
         _rows = TEST[_name].samples
         _targets = [sample.target for sample in _rows]
-        _prompted = _task.make_prompts([sample.source.read() for sample in _rows], _targets)
+        _images = [sample.source.read() for sample in _rows]
+        _prompted = with_prompts(_task, _images, _targets)
         _train_targets = [sample.target for sample in TRAIN[_name]]
         _baselines = _task.baselines(TRAIN[_name].samples[0].source.rows, _train_targets, seed=0)(
             _prompted
         )
         SCORES[_name] = _task.score(_task.predict(_net, _prompted), _targets)[_task.primary_metric]
         _baseline_scores = {
-            name: _task.score(text, _targets)[_task.primary_metric]
-            for name, text in _baselines.items()
+            name: _task.score(predictions, _targets)[_task.primary_metric]
+            for name, predictions in _baselines.items()
         }
         BEST_BASELINE[_name] = max(_baseline_scores.items(), key=lambda pair: pair[1])
     return BEST_BASELINE, METRICS, SCORES
@@ -557,12 +559,12 @@ def _(BEST_BASELINE, METRICS, SCORES):
         axis.set_yticklabels([f"{name}\n{metric}" for name, metric in METRICS.items()])
         axis.grid(visible=False)
 
-    captions = "; ".join(
+    alt_scores = "; ".join(
         f"{name}: {SCORES[name]:.0%}, {BEST_BASELINE[name][0]} {BEST_BASELINE[name][1]:.0%}"
         for name in METRICS
     )
     show.html(
-        show.figure(draw_scores, captions, (5.0, 3.6)),
+        show.figure(draw_scores, alt_scores, (5.0, 3.6)),
         show.caption(
             '<span class="model">The network</span> and '
             '<span class="other">the best baseline of the task</span>.'

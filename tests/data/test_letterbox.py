@@ -234,9 +234,7 @@ def test_resizing_a_truth_there_and_back_changes_nothing(height, width, size):
     before = make_target(height, width)
     scored = replace(before, scores=np.linspace(0, 1, 5))
     fitted = letterbox_size(height, width, size)
-    back = Detection.resized(
-        Detection.resized(scored, (height, width), fitted), fitted, (height, width)
-    )
+    back = scored.resize((height, width), fitted).resize(fitted, (height, width))
     assert np.abs(back.corners - before.corners).max() <= 1e-6
     assert np.array_equal(back.scores, scored.scores)
 

@@ -17,12 +17,12 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def votes(ids):
     """What each pixel is to say of these things."""
-    return centre_voting.offsets(ids, centre_voting.middles(ids, int(ids.max()))[0])
+    return centre_voting.centre_offsets(ids, centre_voting.centres(ids, int(ids.max()))[0])
 
 
 def again(ids, blur=1.0):
     """What is made of it."""
-    found, agreed = centre_voting.grouped(votes(ids), ids > 0, blur)
+    found, agreed = centre_voting.group_votes(votes(ids), ids > 0, blur)
     assert agreed.tolist() == [1] * found.max()  # perfect votes agree
     return found
 
@@ -57,14 +57,14 @@ def scene(seed, blur, most=25, size=(60, 71)):
     ids, count = np.zeros(size, int), 0
     for _ in range(most):
         new = np.where(ids == 0, shape(rng, size) * (count + 1), ids)
-        places, area = centre_voting.middles(new, count + 1)
+        places, area = centre_voting.centres(new, count + 1)
         away = np.abs(np.floor(places[:-1]) - np.floor(places[-1]))
-        reach = centre_voting.TOGETHER * np.sqrt(np.maximum(area[-1], area[:-1])) + 1e-6
+        reach = centre_voting.MERGE_DISTANCE * np.sqrt(np.maximum(area[-1], area[:-1])) + 1e-6
         blurred = int(4 * blur + 0.5) + math.ceil(
             blur
         )  # so that no thing's votes are spread over another's middle
         if (
-            area[-1] >= centre_voting.LEAST
+            area[-1] >= centre_voting.MIN_VOTES
             and ((away.max(1) > blurred) & (np.hypot(*away.T) > reach)).all()
         ):
             ids, count = new, count + 1
@@ -79,8 +79,8 @@ def scene(seed, blur, most=25, size=(60, 71)):
 def test_middles_and_offsets_are_those_of_a_loop_over_pixels(seed, sort):
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 6, rng.integers(1, 12, 2)).astype(sort)
-    places, area = centre_voting.middles(ids, 7)
-    found = centre_voting.offsets(ids, places)
+    places, area = centre_voting.centres(ids, 7)
+    found = centre_voting.centre_offsets(ids, places)
     assert found.shape == (2, *ids.shape)
     for number in range(1, 8):
         own = [(row + 0.5, column + 0.5) for row, column in np.argwhere(ids == number).tolist()]
@@ -95,11 +95,11 @@ def test_middles_and_offsets_are_those_of_a_loop_over_pixels(seed, sort):
 
 def test_nothing_has_no_middle_and_no_offset():
     ids = np.zeros((5, 8), int)
-    places, area = centre_voting.middles(ids, 0)
+    places, area = centre_voting.centres(ids, 0)
     assert (places.shape, area.shape) == ((0, 2), (0,))
-    offsets = centre_voting.offsets(ids, places)
+    offsets = centre_voting.centre_offsets(ids, places)
     assert (offsets.shape, offsets.any()) == ((2, 5, 8), False)
-    assert centre_voting.middles(ids, 2)[0].tolist() == [[0, 0]] * 2
+    assert centre_voting.centres(ids, 2)[0].tolist() == [[0, 0]] * 2
 
 
 # --- round trip
@@ -123,9 +123,9 @@ def test_a_picture_of_one_thing(size, blur):
 @pytest.mark.parametrize("size", [(1, 1), (1, 3), (9, 5)])
 def test_no_thing_and_what_has_too_few_pixels_for_one(size, blur):
     ids = np.zeros(size, int)
-    for pixels in range(centre_voting.LEAST):
+    for pixels in range(centre_voting.MIN_VOTES):
         ids.ravel()[:pixels] = 1
-        found, agreed = centre_voting.grouped(votes(ids), ids > 0, blur)
+        found, agreed = centre_voting.group_votes(votes(ids), ids > 0, blur)
         assert (found.shape, found.any(), len(agreed)) == (size, False, 0)
 
 
@@ -139,7 +139,7 @@ def test_a_thing_of_too_few_pixels_leaves_no_gap_in_the_numbers():
         1,
         1,
     ]  # four votes that lie less dense than three at one place
-    found, _ = centre_voting.grouped(to_middle, ids > 0, 1.0)
+    found, _ = centre_voting.group_votes(to_middle, ids > 0, 1.0)
     assert sorted(np.unique(found)) == [0, 1, 2]
     assert same(found, np.where(ids % 2, 0, ids))
 
@@ -159,14 +159,14 @@ def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing()
     away = (np.clip(here + 3 * rng.normal(size=(2, 200, 200)), 0.5, 199.5) - here).astype(
         np.float32
     )
-    alone, sure = centre_voting.grouped(away, np.ones((200, 200), bool), 1.0)
+    alone, sure = centre_voting.group_votes(away, np.ones((200, 200), bool), 1.0)
     assert sure.size > 300
     large = np.zeros((2, 200, 5 * 220), np.float32)
     inside = np.zeros((200, 5 * 220), bool)
     for place in range(0, 1100, 220):
         large[:, :, place : place + 200], inside[:, place : place + 200] = away, True
     began = time.perf_counter()
-    ids, many = centre_voting.grouped(large, inside, 1.0)
+    ids, many = centre_voting.group_votes(large, inside, 1.0)
     assert time.perf_counter() - began < 5
     assert many.size == 5 * sure.size
     for place in range(0, 1100, 220):
@@ -220,7 +220,7 @@ def test_bars_side_by_side_stay_apart_up_to_six_times_as_long_as_wide():
 def test_pixels_that_waver_stay_one_thing_and_apart_from_the_next(side, seed):
     ids = (np.arange(6).reshape(2, 3) + 1).repeat(side, 0).repeat(side, 1)
     by = 0.05 * side
-    found, agreed = centre_voting.grouped(wavering(ids, by, seed), ids > 0, max(1.0, by))
+    found, agreed = centre_voting.group_votes(wavering(ids, by, seed), ids > 0, max(1.0, by))
     assert same(found, ids)
     assert (agreed > 0.9).all()
 
@@ -229,9 +229,9 @@ def test_pixels_that_waver_stay_one_thing_and_apart_from_the_next(side, seed):
 def test_votes_to_both_sides_of_a_line_between_pixels_are_one_thing(size):
     inside = np.zeros((24, 24), bool)
     inside[8 : 8 + size[0], 8 : 8 + size[1]] = True
-    to_middle = centre_voting.offsets(inside.astype(int), np.array([[12, 12]], np.float32))
+    to_middle = centre_voting.centre_offsets(inside.astype(int), np.array([[12, 12]], np.float32))
     to_middle += np.where(np.indices(inside.shape) % 2, 1e-3, -1e-3).astype(np.float32)
-    assert same(centre_voting.grouped(to_middle, inside, 1.0)[0], inside)
+    assert same(centre_voting.group_votes(to_middle, inside, 1.0)[0], inside)
 
 
 def test_how_well_votes_agree_is_the_share_that_is_near():
@@ -242,7 +242,7 @@ def test_how_well_votes_agree_is_the_share_that_is_near():
         5  # 30 of a hundred miss by more than 0.4 of the side, and mean no other thing
     )
     to_middle[0, 10:13, 50:60] += 3  # and 30 by less
-    found, agreed = centre_voting.grouped(to_middle, ids > 0, 2.0)
+    found, agreed = centre_voting.group_votes(to_middle, ids > 0, 2.0)
     assert same(found, ids)
     assert agreed[found[15, 15] - 1] == pytest.approx(0.7)
     assert agreed[found[15, 55] - 1] == 1
@@ -252,7 +252,7 @@ def test_votes_that_miss_the_picture_are_for_its_border():
     ids = np.zeros((20, 20), int)
     ids[5:15, 5:15] = 1
     for far in (-1e6, -30.0, 30.0, 1e6):
-        found, agreed = centre_voting.grouped(votes(ids) + np.float32(far), ids > 0, 1.0)
+        found, agreed = centre_voting.group_votes(votes(ids) + np.float32(far), ids > 0, 1.0)
         assert same(found, ids)
         assert agreed.tolist() == [0]
 
@@ -269,11 +269,11 @@ def test_any_answer_of_a_net_gives_things_without_gaps_inside_alone(seed, blur, 
     rng = np.random.default_rng(seed)
     size = tuple(rng.integers(1, 20, 2))
     inside = rng.random(size) < rng.random()
-    found, agreed = centre_voting.grouped(
+    found, agreed = centre_voting.group_votes(
         rng.normal(0, spread, (2, *size)).astype(np.float32), inside, blur
     )
     area = np.bincount(found.ravel(), minlength=1)
     assert len(area) == len(agreed) + 1
-    assert (area[1:] >= centre_voting.LEAST).all()
+    assert (area[1:] >= centre_voting.MIN_VOTES).all()
     assert ((agreed >= 0) & (agreed <= 1)).all()
     assert not found[~inside].any()

@@ -157,10 +157,10 @@ def test_area_is_the_same_wherever_it_lies(x: float, y: float, turn: float) -> N
 )
 def test_crossings(outline: list[tuple[float, float]], crosses: bool) -> None:
     points = np.array(outline, float)
-    assert polygons.crosses_itself(points) is crosses
-    assert polygons.crosses_itself(points[::-1]) is crosses
+    assert polygons.is_self_intersecting(points) is crosses
+    assert polygons.is_self_intersecting(points[::-1]) is crosses
     for start in range(len(points)):
-        assert polygons.crosses_itself(np.roll(points, start, 0)) is crosses
+        assert polygons.is_self_intersecting(np.roll(points, start, 0)) is crosses
 
 
 def test_stars_do_not_cross_and_shuffled_ones_do() -> None:
@@ -170,5 +170,5 @@ def test_stars_do_not_cross_and_shuffled_ones_do() -> None:
         if (
             np.diff(np.arctan2(*(outline - 60).T[::-1]) % (2 * np.pi)).max() < 3
         ):  # the middle is inside
-            assert not polygons.crosses_itself(outline)
-        assert polygons.crosses_itself(rng.permutation(outline))
+            assert not polygons.is_self_intersecting(outline)
+        assert polygons.is_self_intersecting(rng.permutation(outline))

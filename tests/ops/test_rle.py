@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as oracle
 
-from foveate.annotations import mask_bounds
 from foveate.ops import rle
+from foveate.ops.masks import mask_bounds
 
 MASKS = arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 
@@ -32,17 +32,17 @@ def blobs(seed: int, shape: tuple[int, int] = (120, 90)) -> np.ndarray:
 @given(MASKS)
 def test_the_same_as_pycocotools(mask: np.ndarray) -> None:
     counts = rle.encode(mask)
-    assert rle.to_text(counts) == text_of(mask)
-    assert np.array_equal(rle.from_text(text_of(mask), mask.shape), counts)
-    assert np.array_equal(rle.from_text(text_of(mask).encode(), mask.shape), counts)
+    assert rle.to_coco_string(counts) == text_of(mask)
+    assert np.array_equal(rle.from_coco_string(text_of(mask), mask.shape), counts)
+    assert np.array_equal(rle.from_coco_string(text_of(mask).encode(), mask.shape), counts)
     assert np.array_equal(rle.decode(counts, mask.shape), mask)
     assert rle.area(counts) == mask.sum()
     assert rle.bounds(counts, mask.shape) == mask_bounds(mask)
     places = np.flatnonzero(mask)
     assert np.array_equal(
-        rle.of_places(np.random.default_rng(0).permutation(places), mask.shape), counts
+        rle.from_indices(np.random.default_rng(0).permutation(places), mask.shape), counts
     )
-    assert np.array_equal(np.sort(rle.places(counts, mask.shape)), places)
+    assert np.array_equal(np.sort(rle.to_indices(counts, mask.shape)), places)
     left, top, width, height = oracle.toBbox(
         oracle.encode(np.asfortranarray(mask.astype(np.uint8)))
     )
@@ -53,28 +53,28 @@ def test_the_same_as_pycocotools(mask: np.ndarray) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_large_masks_are_the_same_too(seed: int) -> None:
     mask = blobs(seed) ^ (np.random.default_rng(seed).random((120, 90)) < seed / 100)
-    counts = rle.from_text(text_of(mask), mask.shape)
+    counts = rle.from_coco_string(text_of(mask), mask.shape)
     assert np.array_equal(rle.decode(counts, mask.shape), mask)
-    assert rle.to_text(counts) == text_of(mask)
+    assert rle.to_coco_string(counts) == text_of(mask)
     assert rle.bounds(counts, mask.shape) == mask_bounds(mask)
 
 
 def test_the_ends() -> None:
     for mask in (np.zeros((3, 4), bool), np.ones((3, 4), bool), np.eye(1, dtype=bool)):
         assert np.array_equal(
-            rle.decode(rle.from_text(text_of(mask), mask.shape), mask.shape), mask
+            rle.decode(rle.from_coco_string(text_of(mask), mask.shape), mask.shape), mask
         )
     assert rle.bounds(rle.encode(np.zeros((3, 4), bool)), (3, 4)) == (0, 0, 0, 0)
     for shape in ((0, 0), (0, 5), (5, 0)):
         runs = rle.encode(np.zeros(shape, bool))
         assert rle.decode(runs, shape).shape == shape
-        assert np.array_equal(rle.of_places(np.zeros(0, np.int64), shape), runs)
-        assert rle.places(runs, shape).shape == (0,)
-        assert len(rle.from_text("", shape)) == 0
+        assert np.array_equal(rle.from_indices(np.zeros(0, np.int64), shape), runs)
+        assert rle.to_indices(runs, shape).shape == (0,)
+        assert len(rle.from_coco_string("", shape)) == 0
 
 
 def test_runs_of_length_zero_change_nothing() -> None:
-    counts = rle.checked([0, 0, 2, 1, 0, 2, 1, 0], (3, 2))
+    counts = rle.validated([0, 0, 2, 1, 0, 2, 1, 0], (3, 2))
     assert rle.decode(counts, (3, 2)).ravel(order="F").tolist() == [
         False,
         False,
@@ -106,7 +106,7 @@ def test_runs_of_length_zero_change_nothing() -> None:
 )
 def test_runs_that_fill_no_picture_are_refused(counts: list, size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"expected|inhomogeneous"):
-        rle.checked(counts, size)
+        rle.validated(counts, size)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_runs_that_fill_no_picture_are_refused(counts: list, size: tuple[int, in
 )
 def test_text_that_is_none_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValueError, match="expected"):
-        rle.from_text(text, (2, 3))
+        rle.from_coco_string(text, (2, 3))
 
 
 @given(st.binary(max_size=40) | st.text(max_size=40), st.integers(0, 9), st.integers(0, 9))
 def test_any_text_is_read_or_refused(text: str | bytes, height: int, width: int) -> None:
     try:
-        counts = rle.from_text(text, (height, width))
+        counts = rle.from_coco_string(text, (height, width))
     except ValueError:
         return
     assert rle.decode(counts, (height, width)).shape == (height, width)
@@ -129,7 +129,7 @@ def test_any_text_is_read_or_refused(text: str | bytes, height: int, width: int)
 def test_huge_pictures_cost_nothing_until_they_are_unpacked() -> None:
     start = time.perf_counter()
     size = (2**19, 2**20)
-    counts = rle.checked([10, 5, size[0] * size[1] - 15], size)
+    counts = rle.validated([10, 5, size[0] * size[1] - 15], size)
     assert rle.bounds(counts, size) == (0, 10, 1, 15)
     assert time.perf_counter() - start < 0.1
 
@@ -138,6 +138,6 @@ def test_a_long_text_is_read_fast() -> None:
     mask = np.random.default_rng(0).random((1000, 1000)) < 0.5
     text = text_of(mask)
     start = time.perf_counter()
-    counts = rle.from_text(text, mask.shape)
+    counts = rle.from_coco_string(text, mask.shape)
     assert time.perf_counter() - start < 1
     assert np.array_equal(rle.decode(counts, mask.shape), mask)

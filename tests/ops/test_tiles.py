@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from foveate.ops.tiles import OVERLAP, tiles
+from foveate.ops.tiles import MIN_OVERLAP, tiles
 
 LENGTHS = st.integers(1, 300)
-SHARES = st.sampled_from([0.0, 0.1, 0.2, OVERLAP, 0.5, 0.75])
+SHARES = st.sampled_from([0.0, 0.1, 0.2, MIN_OVERLAP, 0.5, 0.75])
 
 
 @settings(deadline=None)
@@ -55,8 +55,8 @@ def test_neighbours_overlap_by_at_least_the_promised_share(length, side, overlap
 @settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(4, 800))
 def test_a_thing_of_the_overlaps_size_lies_whole_in_a_tile_wherever_it_is(length, side):
-    instance = min(length, int(side * OVERLAP))
-    made = starts(length, side, OVERLAP)
+    instance = min(length, int(side * MIN_OVERLAP))
+    made = starts(length, side, MIN_OVERLAP)
     for at in {0, length - instance, *(start + side - instance + 1 for start in made)}:
         if 0 <= at <= length - instance:
             assert any(start <= at and at + instance <= start + side for start in made)

@@ -1,4 +1,4 @@
-"""Which of a detector's places answer for which true box, while it learns."""
+"""Which of a detector's anchor points learn which target box."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 
-class Assigned(NamedTuple):
-    """box: (A,) int64, the true box that each place answers for, -1: none; quality: (A,) from 0 to 1, the score that it
-    should give.
+class Assignment(NamedTuple):
+    """The targets of A anchor points.
+
+    Attributes:
+        box: (A,) int64, the index of the box that each point predicts; -1 for none.
+        quality: (A,) float from 0 to 1, the score that each point should give.
     """
 
     box: Tensor
@@ -18,54 +21,81 @@ class Assigned(NamedTuple):
 
 
 def task_aligned(
-    scores: Tensor, found: Tensor, centres: Tensor, strides: Tensor, boxes: Tensor, classes: Tensor
-) -> Assigned:
-    """Task-aligned assignment for one picture, after Feng et al., "TOOD: Task-aligned one-stage object detection", 2021.
+    scores: Tensor,
+    predicted: Tensor,
+    centres: Tensor,
+    strides: Tensor,
+    boxes: Tensor,
+    classes: Tensor,
+) -> Assignment:
+    """Assign the anchor points of one image to its target boxes.
 
-    How fit a place is for a box that it lies in is the root of its score for the box's class times the sixth power of its
-    IoU. The fittest is to score its IoU, the others less in proportion, so that the places that classify well and those
-    that place well become the same. All places in a box take part, not the ten best as in the paper: with a cut there,
-    neighbours that look alike are taught opposite things, and the validation loss rises while the detector gets better.
+    Task-aligned assignment, after Feng et al., "TOOD: Task-aligned one-stage object detection",
+    2021. A point within a box is aligned with it by the root of its score for the box's class times
+    the sixth power of its IoU. The best aligned point should score its IoU, the others less in
+    proportion, so that the points that classify well and those that localise well become the same.
 
-    scores: (A, K) from 0 to 1; found: (A, 4) corners that each place gives now; centres: (A, 2) x, y of each place;
-    strides: (A,) pixels between places; boxes: (M, 4) true corners; classes: (M,) int64. All in pixels of the input.
+    All points in a box take part, where the paper takes ten: with such a cut, similar neighbours
+    are taught opposite things, and the validation loss rises while the detector improves.
+
+    Args:
+        scores: (A, K), from 0 to 1.
+        predicted: (A, 4) corners that each point predicts, in pixels of the input.
+        centres: (A, 2) x and y of each point, in pixels.
+        strides: (A,) pixels between neighbouring points.
+        boxes: (M, 4) target corners, in pixels.
+        classes: (M,) int64.
     """
     from torchvision.ops import box_iou
 
     if not len(boxes):
-        return Assigned(
-            torch.full((len(scores),), -1, device=scores.device), scores.new_zeros(len(scores))
-        )
-    overlap = box_iou(boxes, found).nan_to_num()  # (M, A); two boxes without area have none
-    fitness = scores[:, classes].T.clamp(min=1e-9).sqrt() * overlap.clamp(min=1e-4) ** 6
-    inside = places_in(centres, strides, boxes)
-    # A place in several boxes answers for the one that it overlaps most.
-    most, box = torch.where(inside, overlap, -1.0).max(0)
-    box = torch.where(most >= 0, box, -1)
-    _keep_one(box, torch.where(inside, fitness, -1.0))
-    fitness = torch.where(torch.arange(len(boxes), device=box.device)[:, None] == box, fitness, 0.0)
-    best, fittest = fitness.max(1, keepdim=True)
-    quality = fitness / best.clamp(min=1e-30) * overlap.gather(1, fittest)
-    return Assigned(box, quality.amax(0))
+        no_box = torch.full((len(scores),), -1, device=scores.device)
+        return Assignment(no_box, scores.new_zeros(len(scores)))
+    overlap = box_iou(boxes, predicted).nan_to_num()  # (M, A); NaN between two empty boxes
+    alignment = scores[:, classes].T.clamp(min=1e-9).sqrt() * overlap.clamp(min=1e-4) ** 6
+    candidate = points_in_boxes(centres, strides, boxes)
+    # A point in several boxes predicts the one that it overlaps most.
+    best_overlap, box = torch.where(candidate, overlap, -1.0).max(0)
+    box = torch.where(best_overlap >= 0, box, -1)
+    _give_each_box_a_point(box, torch.where(candidate, alignment, -1.0))
+    rows = torch.arange(len(boxes), device=box.device)[:, None]
+    alignment = torch.where(rows == box, alignment, 0.0)
+    best, point = alignment.max(1, keepdim=True)
+    quality = alignment / best.clamp(min=1e-30) * overlap.gather(1, point)
+    return Assignment(box, quality.amax(0))
 
 
-def _keep_one(box: Tensor, fitness: Tensor) -> None:
-    """A small thing on a large one would lose all its places to it: it keeps the fittest of those that the other can spare.
+def _give_each_box_a_point(box: Tensor, alignment: Tensor) -> None:
+    """Give a box without points the best aligned point that another box can spare, in place.
 
-    box: (A,) as in `Assigned`, changed; fitness: (M, A), below 0 where a place does not lie in a box
+    A small object on a large one would otherwise lose all its points to it.
+
+    Args:
+        box: (A,) as in `Assignment`, changed in place.
+        alignment: (M, A), negative where a point is no candidate of a box.
     """
-    count = torch.bincount(box[box >= 0], minlength=len(fitness))
-    for lost in (count == 0).nonzero()[:, 0].tolist():
-        spare = (fitness[lost] >= 0) & (box >= 0) & (count[box.clamp(min=0)] > 1)
+    count = torch.bincount(box[box >= 0], minlength=len(alignment))
+    for row in (count == 0).nonzero()[:, 0].tolist():
+        spare = (alignment[row] >= 0) & (box >= 0) & (count[box.clamp(min=0)] > 1)
         if spare.any():
-            place = torch.where(spare, fitness[lost], -1.0).argmax()
-            count[box[place]] -= 1
-            box[place] = lost
+            point = torch.where(spare, alignment[row], -1.0).argmax()
+            count[box[point]] -= 1
+            box[point] = row
 
 
-def places_in(centres: Tensor, strides: Tensor, boxes: Tensor) -> Tensor:
-    """(M, A) bool: whether a place lies in a box; a box that is smaller than the grid still has the places about its
-    middle, so that nothing is too small to be learnt.
+def points_in_boxes(centres: Tensor, strides: Tensor, boxes: Tensor) -> Tensor:
+    """Find the anchor points within each box.
+
+    A box smaller than the grid has the points around its centre, so that no object is too small to
+    be learnt.
+
+    Args:
+        centres: (A, 2) x and y of each point.
+        strides: (A,) pixels between neighbouring points.
+        boxes: (M, 4) corners.
+
+    Returns:
+        (M, A) bool.
     """
     x, y = centres.unbind(1)
     left, top, right, bottom = boxes[:, :, None].unbind(1)

@@ -1,9 +1,11 @@
-"""Things told apart by where their middle is: each pixel votes for the middle of its thing, and votes that gather are a thing.
+"""Instances from votes: each pixel votes for its object's centre, and dense votes make an object.
 
-After Cheng et al., "Panoptic-DeepLab: A simple, strong, and fast baseline for bottom-up panoptic segmentation", 2020, without its
-map of middles: where the votes lie dense tells as much (Leibe et al., "Robust object detection with interleaved categorization
-and segmentation", 2008). A thing is numbered from 1, in an (H, W) picture of numbers; 0 is no thing. Places are rows and columns,
-counted between pixels.
+After Cheng et al., "Panoptic-DeepLab: A simple, strong, and fast baseline for bottom-up panoptic
+segmentation", 2020, without its map of centres: the density of the votes tells as much (Leibe et
+al., "Robust object detection with interleaved categorization and segmentation", 2008).
+
+Instances are (H, W) integers: objects count from 1, 0 is background. Positions are rows and
+columns in continuous pixel coordinates.
 """
 
 from __future__ import annotations
@@ -11,115 +13,136 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-TOGETHER = 0.4
-"""Of the side of a square as large as the thing: middles nearer than that are one thing's, and votes nearer are sure."""
-VALLEY = 0.4
-"""Two middles are one thing's, too, if votes between them, blurred half as much, lie nowhere less dense than that share of the
-less dense of the two."""
-LEAST = 4
-"""Votes that make a thing."""
+MERGE_DISTANCE = 0.4
+"""Centres closer than this belong to one object, and votes closer than this agree with it. The unit
+is the side of a square with the object's area."""
+MERGE_VALLEY = 0.4
+"""Two centres also belong to one object if the density of the votes between them, blurred half as
+much, never falls below this fraction of the lower one's."""
+MIN_VOTES = 4
+"""Smallest number of votes that make an object."""
 
 
-def middles(ids: NDArray[np.integer], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(count, 2) the mean place of each thing's pixels, and (count,) how many it has; a thing without pixels is at 0, 0."""
-    down, across = np.nonzero(ids)
-    own = ids[down, across]
-    area = np.bincount(own, minlength=count + 1)[1:]
-    rows, columns = (np.bincount(own, axis + 0.5, count + 1)[1:] for axis in (down, across))
-    return (np.stack([rows, columns], 1) / np.maximum(area, 1)[:, None]).astype(np.float32), area
+def centres(ids: NDArray[np.integer], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Compute the centre of each object.
+
+    Args:
+        ids: (H, W) instances.
+        count: Number of objects.
+
+    Returns:
+        (count, 2) mean position of each object's pixels, (0, 0) if it has none; and (count,)
+        number of its pixels.
+    """
+    rows, columns = np.nonzero(ids)
+    values = ids[rows, columns]
+    area = np.bincount(values, minlength=count + 1)[1:]
+    sums = [np.bincount(values, axis + 0.5, count + 1)[1:] for axis in (rows, columns)]
+    return (np.stack(sums, 1) / np.maximum(area, 1)[:, None]).astype(np.float32), area
 
 
-def offsets(ids: NDArray[np.integer], places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(2, H, W) rows and columns from each pixel to its thing's middle; 0 where no thing is."""
+def centre_offsets(ids: NDArray[np.integer], centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute the offset from each pixel to its object's centre.
+
+    Args:
+        ids: (H, W) instances.
+        centres: (N, 2) from `centres`.
+
+    Returns:
+        (2, H, W) rows and columns; 0 in the background.
+    """
     height, width = ids.shape
-    rows, columns = np.concatenate([np.zeros((1, 2), np.float32), places]).T.copy()
-    away = np.empty((2, height, width), np.float32)
-    away[0] = rows[ids] - (np.arange(height, dtype=np.float32) + 0.5)[:, None]
-    away[1] = columns[ids] - (np.arange(width, dtype=np.float32) + 0.5)
-    away *= ids > 0
-    return away
+    rows, columns = np.concatenate([np.zeros((1, 2), np.float32), centres]).T.copy()
+    offsets = np.empty((2, height, width), np.float32)
+    offsets[0] = rows[ids] - (np.arange(height, dtype=np.float32) + 0.5)[:, None]
+    offsets[1] = columns[ids] - (np.arange(width, dtype=np.float32) + 0.5)
+    offsets *= ids > 0
+    return offsets
 
 
-def grouped(
-    to_middle: NDArray[np.float32], inside: NDArray[np.bool_], blur: float
+def group_votes(
+    offsets: NDArray[np.float32], foreground: NDArray[np.bool_], blur: float
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """(H, W) numbers of things, and (N,) how well the votes of each agree, from 0 to 1.
+    """Group pixels whose votes gather at one centre.
 
-    to_middle: (2, H, W) as of `offsets`; inside: (H, W) whether a pixel belongs to any thing; blur: pixels (standard deviation)
-    that votes are spread over before they are counted: the more, the fewer things
+    Args:
+        offsets: (2, H, W) as from `centre_offsets`.
+        foreground: (H, W), whether a pixel belongs to any object.
+        blur: Standard deviation in pixels of the votes' density; more gives fewer objects.
+
+    Returns:
+        (H, W) instances, and (N,) the fraction of each object's votes that agree, from 0 to 1.
     """
     from scipy.spatial import cKDTree
 
-    ids = np.zeros(inside.shape, np.int32)
-    rows, columns = np.nonzero(inside)
+    ids = np.zeros(foreground.shape, np.int32)
+    rows, columns = np.nonzero(foreground)
     if not len(rows):
         return ids, np.zeros(0)
-    votes = (np.stack([rows, columns], 1) + 0.5 + to_middle[:, rows, columns].T).astype(np.float64)
-    middles = _peaks(_density(votes, inside.shape, blur), blur)
-    nearest = cKDTree(middles).query(votes)[1]
-    kept = _apart(
-        middles,
-        np.bincount(nearest, minlength=len(middles)),
-        _density(votes, inside.shape, blur / 2),
-    )
-    away, nearest = cKDTree(middles[kept]).query(votes)
-    count = int(kept.sum())
+    votes = (np.stack([rows, columns], 1) + 0.5 + offsets[:, rows, columns].T).astype(np.float64)
+    peaks = _peaks(_density(votes, foreground.shape, blur), blur)
+    nearest = cKDTree(peaks).query(votes)[1]
+    area = np.bincount(nearest, minlength=len(peaks))
+    distinct = _distinct(peaks, area, _density(votes, foreground.shape, blur / 2))
+    distance, nearest = cKDTree(peaks[distinct]).query(votes)
+    count = int(distinct.sum())
     area = np.bincount(nearest, minlength=count)
-    sure = np.bincount(nearest, away <= np.maximum(2.0, TOGETHER * np.sqrt(area))[nearest], count)
-    number = np.cumsum(area >= LEAST) * (area >= LEAST)
-    ids[rows, columns] = number[nearest]
-    return ids, (sure / np.maximum(area, 1))[area >= LEAST]
+    agrees = distance <= np.maximum(2.0, MERGE_DISTANCE * np.sqrt(area))[nearest]
+    agreement = np.bincount(nearest, agrees, count) / np.maximum(area, 1)
+    large = area >= MIN_VOTES
+    ids[rows, columns] = (np.cumsum(large) * large)[nearest]
+    return ids, agreement[large]
 
 
 def _density(
     votes: NDArray[np.float64], shape: tuple[int, ...], blur: float
 ) -> NDArray[np.float32]:
-    """(N, 2) -> (H, W) votes for each pixel, blurred."""
+    """(N, 2) -> (H, W) number of votes at each pixel, blurred."""
     from scipy.ndimage import gaussian_filter
 
     cells = np.clip(votes, 0, np.array(shape) - 1).astype(np.int64)
-    counts = np.bincount(
-        np.ravel_multi_index(tuple(cells.T), shape), minlength=int(np.prod(shape))
-    ).reshape(shape)
+    flat = np.ravel_multi_index(tuple(cells.T), shape)
+    counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
     density: NDArray[np.float32] = gaussian_filter(counts.astype(np.float32), blur, mode="constant")
     return density
 
 
 def _peaks(density: NDArray[np.float32], blur: float) -> NDArray[np.float64]:
-    """(N, 2) where votes are densest in their surroundings, the densest first; one at least."""
+    """(N, 2) local maxima of the density, the densest first; at least one."""
     from scipy.ndimage import maximum_filter
 
-    top = (density == maximum_filter(density, 2 * int(np.ceil(blur)) + 1)) & (density > 0)
-    # What LEAST votes at one place come to is the least that counts, or the highest there is.
-    top &= density >= min(LEAST / (2 * np.pi * blur**2) / 2, float(density.max()))
-    rows, columns = np.nonzero(top)
+    peak = (density == maximum_filter(density, 2 * int(np.ceil(blur)) + 1)) & (density > 0)
+    # At least half the density of MIN_VOTES at one position; but the highest peak always counts.
+    peak &= density >= min(MIN_VOTES / (2 * np.pi * blur**2) / 2, float(density.max()))
+    rows, columns = np.nonzero(peak)
     order = np.argsort(-density[rows, columns], kind="stable")
     return (np.stack([rows, columns], 1)[order] + 0.5).astype(np.float64)
 
 
-def _apart(
-    places: NDArray[np.float64], area: NDArray[np.int64], density: NDArray[np.float32]
+def _distinct(
+    peaks: NDArray[np.float64], area: NDArray[np.int64], density: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Which middles are not one with a denser one, by their order."""
+    """(N,) which peaks do not merge with a denser one; the densest come first."""
     from scipy.spatial import cKDTree
 
-    kept, tree, largest = area > 0, cKDTree(places), area.max()
-    height = density[tuple(places.astype(np.int64).T)]
-    along = np.linspace(0, 1, 9)[:, None, None]
-    for row in np.arange(len(places)):
-        if not kept[row]:
+    distinct, tree, largest = area > 0, cKDTree(peaks), area.max()
+    height = density[tuple(peaks.astype(np.int64).T)]
+    fractions = np.linspace(0, 1, 9)[:, None, None]
+    for row in np.arange(len(peaks)):
+        if not distinct[row]:
             continue
-        # No further one can be one with it. Of all others it would be hours on a slide with thousands of cells.
-        around = tree.query_ball_point(
-            places[row], np.sqrt(max(2.1, area[row] + largest)), return_sorted=True
-        )
+        # No peak farther away can merge. Comparing all pairs would take hours for a slide with
+        # thousands of cells.
+        radius = np.sqrt(max(2.1, area[row] + largest))
+        around = tree.query_ball_point(peaks[row], radius, return_sorted=True)
         others = np.array(around, np.int64)
-        others = others[(others > row) & kept[others]]
-        away = ((places[others] - places[row]) ** 2).sum(1)
-        # Cells that touch are one: votes that fall on the line between them went to both.
-        one = away < np.maximum(2.1, TOGETHER**2 * np.maximum(area[row], area[others]))
-        near = away < area[row] + area[others]
-        way = (places[row] + along * (places[others[near]] - places[row])).astype(np.int64)
-        one[near] |= density[way[..., 0], way[..., 1]].min(0) > VALLEY * height[others[near]]
-        kept[others[one]] = False
-    return kept
+        others = others[(others > row) & distinct[others]]
+        squared = ((peaks[others] - peaks[row]) ** 2).sum(1)
+        # Neighbouring pixels always merge: votes on the line between them went to both.
+        merged = squared < np.maximum(2.1, MERGE_DISTANCE**2 * np.maximum(area[row], area[others]))
+        near = squared < area[row] + area[others]
+        line = peaks[row] + fractions * (peaks[others[near]] - peaks[row])
+        valley = density[tuple(np.moveaxis(line.astype(np.int64), -1, 0))].min(0)
+        merged[near] |= valley > MERGE_VALLEY * height[others[near]]
+        distinct[others[merged]] = False
+    return distinct

@@ -1,5 +1,11 @@
-"""Outlines: their area, whether they cross themselves, and the pixels inside. An outline is (M, 2) float64, x and y in
-pixels; the last point is joined to the first.
+"""Outlines: their area, whether they cross themselves, and the pixels inside.
+
+An outline is (M, 2) float64, x and y in pixels; the last point is joined to the first.
+
+Filling gives pycocotools' pixels to the bit (the tests compare them) but does not call it.
+pycocotools stores every step of an outline's boundary, in 32 bits: ten thousand corners with large
+coordinates, from a damaged or hostile file, would take all memory or overflow. Here time and memory
+depend on the image, not on the coordinates.
 """
 
 from __future__ import annotations
@@ -11,27 +17,28 @@ from foveate.ops import rle
 
 Outline = NDArray[np.float64]
 
-_FINE = 5  # COCO's boundary is walked on a grid five times finer than the pixels
-_REACH = 1e6  # pixels; what lies beyond is drawn in to here, so that steps and slopes stay exact
-_AT_ONCE = 1000  # sides, so that an outline of very many needs little memory
+_FINE = 5  # COCO walks the boundary on a grid five times finer than the pixels
+_MAX_COORDINATE = 1e6  # larger ones are clipped, so that steps and slopes stay exact
+_CHUNK = 1000  # sides at a time, so that an outline of many needs little memory
 
 
 def area(outline: Outline) -> float:
-    """In square pixels, by the shoelace formula."""
-    x, y = (outline - outline.mean(0)).T  # near the origin, so that far outlines lose no digits
+    """Compute the area in square pixels, by the shoelace formula."""
+    x, y = (outline - outline.mean(0)).T  # centred, so that distant outlines lose no digits
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def bounds(outlines: tuple[Outline, ...]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of all together."""
+    """Compute left, top, right and bottom of all outlines together."""
     points = np.concatenate(outlines)
     (left, top), (right, bottom) = points.min(0), points.max(0)
     return float(left), float(top), float(right), float(bottom)
 
 
-def crosses_itself(outline: Outline) -> bool:
-    """Whether two sides that are no neighbours properly cross (touching is no crossing). Quadratic in the sides, in
-    one array operation a side.
+def is_self_intersecting(outline: Outline) -> bool:
+    """Whether two sides that are not neighbours properly cross; touching is no crossing.
+
+    Quadratic in the number of sides, with one array operation for each side.
     """
     start, end = outline, np.roll(outline, -1, 0)
     count = len(outline)
@@ -53,38 +60,50 @@ def crosses_itself(outline: Outline) -> bool:
 
 
 def fill(outlines: tuple[Outline, ...], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """(H, W) bool: the pixels inside any of the outlines, exactly as COCO counts them.
+    """Fill outlines, exactly as COCO does.
 
-    Each outline is filled by the even-odd rule, as pycocotools' maskApi does: the boundary is walked on a grid of a fifth
-    of a pixel; where it passes the centre line of a column, the run down that column changes.
+    Each outline is filled by the even-odd rule, as pycocotools' maskApi does: the boundary is
+    walked on a grid of a fifth of a pixel; each crossing of a column's centre line toggles the run
+    down that column.
+
+    Args:
+        outlines: The outlines.
+        size: (height, width) of the image.
+
+    Returns:
+        (H, W) bool: the pixels inside any of the outlines.
     """
     height, width = size
     inside = np.zeros(size, bool)
     for outline in outlines:
-        places, times = np.unique(_crossings(outline, height, width), return_counts=True)
-        edges = places[times % 2 == 1]
+        indices, counts = np.unique(_crossings(outline, height, width), return_counts=True)
+        edges = indices[counts % 2 == 1]
         inside |= rle.decode(np.diff(edges, prepend=0, append=height * width), size)
     return inside
 
 
 def _crossings(outline: Outline, height: int, width: int) -> NDArray[np.int64]:
-    """Where, counted down the columns, the inside begins or ends."""
-    corners = np.trunc(_FINE * np.clip(outline, -_REACH, _REACH) + 0.5).astype(np.int64)
+    """Column-major pixel indices at which the inside begins or ends."""
+    clipped = np.clip(outline, -_MAX_COORDINATE, _MAX_COORDINATE)
+    corners = np.trunc(_FINE * clipped + 0.5).astype(np.int64)
     ends = np.roll(corners, -1, 0)
-    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(corners), _AT_ONCE)]
+    chunks = [slice(first, first + _CHUNK) for first in range(0, len(corners), _CHUNK)]
     return np.concatenate(
-        [_crossings_of(corners[part], ends[part], height, width) for part in parts]
+        [_side_crossings(corners[chunk], ends[chunk], height, width) for chunk in chunks]
     )
 
 
-def _crossings_of(
+def _side_crossings(
     start: NDArray[np.int64], end: NDArray[np.int64], height: int, width: int
 ) -> NDArray[np.int64]:
-    """The same of some sides, (M, 2) on the fine grid. Only the steps at a column's centre line are computed, not the
-    whole walk; they come out as the walk would have them, to the rounding of each product.
+    """The crossings of sides with (M, 2) start and end on the fine grid.
+
+    Only the steps at a column's centre line are computed, not the whole walk. They equal the
+    walk's, to the rounding of each product.
     """
     dx, dy = np.abs(end - start).T
-    wide = dx >= dy  # such a side is walked along x, others along y, both from the smaller value on
+    # A side is walked along its longer axis, from the smaller value on.
+    wide = dx >= dy
     back = np.where(wide, start[:, 0] > end[:, 0], start[:, 1] > end[:, 1])[:, None]
     (xs, ys), (xe, ye) = np.where(back, end, start).T, np.where(back, start, end).T
     slopes = np.where(wide, ye - ys, xe - xs) / np.maximum(np.maximum(dx, dy), 1)
@@ -98,11 +117,11 @@ def _crossings_of(
     line = _FINE * column + 2
     x, y, slope, rising = xs[side], ys[side], slopes[side], (xe > xs)[side]
 
-    # Along x, the step goes from `line` to the next; the upper of the two places counts.
+    # Along x, the step goes from `line` to the next; the upper of its two ends counts.
     along = line - x
     above = np.minimum(np.trunc(y + slope * along + 0.5), np.trunc(y + slope * (along + 1) + 0.5))
 
-    # Along y, it is the first step that comes to the line's other side: the exact place, or its neighbour by rounding.
+    # Along y, it is the first step beyond the line: the exact one, or its neighbour by rounding.
     guess = np.ceil((line + 0.5 - x) / np.where(wide[side], 1, slope))
 
     def passed(step: NDArray[np.float64]) -> NDArray[np.bool_]:

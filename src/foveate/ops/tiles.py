@@ -1,4 +1,4 @@
-"""A large picture cut into overlapping squares, and what their edges cut."""
+"""Overlapping tiles of a large image, and the boxes that their edges cut."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tile = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels of the picture."""
-OVERLAP = 0.25
-"""Of neighbouring tiles, as a share of their side: a thing up to that size lies whole in one of them."""
+"""Left, top, right, bottom, in pixels of the image."""
+MIN_OVERLAP = 0.25
+"""Overlap of neighbouring tiles, as a fraction of their side: an object up to that size lies whole
+in one of them."""
 
 
-def tiles(height: int, width: int, side: int, overlap: float = OVERLAP) -> list[Tile]:
-    """Tiles of `side` pixels (less where the picture is smaller) that cover all of it, evenly
-    spread and overlapping by at least `overlap`.
+def tiles(height: int, width: int, side: int, overlap: float = MIN_OVERLAP) -> list[Tile]:
+    """Cover an image with evenly spread tiles.
+
+    Args:
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        side: Of the tiles, in pixels; smaller where the image is smaller.
+        overlap: Smallest overlap of neighbouring tiles, as a fraction of their side.
     """
     return [
         (left, top, min(width, left + side), min(height, top + side))
@@ -24,14 +30,22 @@ def tiles(height: int, width: int, side: int, overlap: float = OVERLAP) -> list[
     ]
 
 
-def cut(
-    corners: NDArray[np.float64], tile: Tile, size: tuple[int, int], near: float
+def touches_cut(
+    corners: NDArray[np.float64], tile: Tile, size: tuple[int, int], margin: float
 ) -> NDArray[np.bool_]:
-    """(N, 4) corners of what was found in a tile -> (N,) whether the tile's edge may have cut it: it comes nearer than `near`
-    pixels to a side that is none of the picture's. corners: in pixels of the picture, as the tile; size: its (height, width)
+    """Find boxes that the edge of a tile may have cut.
+
+    Args:
+        corners: (N, 4) boxes predicted in the tile, in pixels of the image.
+        tile: The tile.
+        size: (height, width) of the image.
+        margin: Distance in pixels below which a box touches an edge. The image's edges do not cut.
+
+    Returns:
+        (N,) bool.
     """
-    edge, whole = np.array(tile), np.array([0, 0, size[1], size[0]])
-    return ((np.abs(corners - edge) < near) & (edge != whole)).any(1)
+    edges, image_edges = np.array(tile), np.array([0, 0, size[1], size[0]])
+    return ((np.abs(corners - edges) < margin) & (edges != image_edges)).any(1)
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:

@@ -37,7 +37,7 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
     )
 
-    format: Literal[2] = FORMAT
+    format: Literal[2] = 2
     data: str = ""
     root: str | None = None
     """Folder in which known datasets are looked for first."""

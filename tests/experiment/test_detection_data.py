@@ -1,4 +1,4 @@
-"""Boxes as they should not be: each either trains to finite figures or is refused with what to do, never a traceback."""
+"""Faulty boxes either train to finite metrics or are refused with a remedy, never a traceback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPLITS = ["train"] * 9 + ["valid"] * 3 + ["test"] * 3
 RNG = np.random.default_rng(1)
 
 Subset = list[tuple[int, int, int, int, int]]
-"""Of one picture: left, top, right, bottom and class of each box."""
+"""The boxes of one image: left, top, right, bottom and class of each."""
 
 
 def some(count: int, classes: tuple[int, ...] = (0, 1), side: int = 8) -> Subset:
@@ -41,7 +41,7 @@ def made(
     shapes: dict[int, tuple[int, int]] | None = None,
     classes: tuple[str, ...] = ("one", "two"),
 ) -> Dataset[Boxes]:
-    """Noise with these boxes. shapes: of pictures that are not SIDE x SIDE, by their row."""
+    """Noise with these boxes. shapes: of images that are not SIDE x SIDE, by their row."""
     samples = []
     for row, rows in enumerate(targets):
         shape = (shapes or {}).get(row, (SIDE, SIDE))
@@ -81,7 +81,7 @@ def finite(run: Run, split: str = "valid") -> None:
 
 
 def refused(data: Dataset[Boxes] | Path, tmp_path: Path, says: str, **given) -> FoveateError:
-    """One error with what to do, before training; the same command can be given again."""
+    """One error with a remedy, before training; the same command can be given again."""
     with pytest.raises(FoveateError, match=says) as error:
         train(data, tmp_path, **given)
     assert error.value.remedy
@@ -121,7 +121,7 @@ TRAINABLE = {
 
 
 @pytest.mark.parametrize("case", TRAINABLE)
-def test_it_trains_to_finite_figures(case, tmp_path):
+def test_it_trains_to_finite_metrics(case, tmp_path):
     run = train(TRAINABLE[case], tmp_path)
     finite(run)
     run.test()
@@ -132,20 +132,20 @@ def test_it_trains_to_finite_figures(case, tmp_path):
 @pytest.mark.parametrize(
     "case", ["2,000 boxes in a picture", "boxes of one pixel", "a picture of 8000 x 50 pixels"]
 )
-def test_other_detectors_train_to_finite_figures_too(case, model, tmp_path):
+def test_other_detectors_train_to_finite_metrics_too(case, model, tmp_path):
     finite(train(TRAINABLE[case], tmp_path, model=model))
 
 
-def test_no_boxes_at_all_are_refused(tmp_path):
+def test_a_dataset_without_boxes_is_refused(tmp_path):
     refused(made([[]] * N), tmp_path, "box")
 
 
-def test_no_classes_at_all_are_refused(tmp_path):
+def test_a_dataset_without_classes_is_refused(tmp_path):
     refused(made([[]] * N, classes=()), tmp_path, "class|box")
 
 
-def test_a_class_without_a_box_is_said_by_its_name_or_does_no_harm(tmp_path):
-    """Many files list more classes than they show: COCO's categories."""
+def test_a_class_without_a_box_is_refused_by_name_or_does_no_harm(tmp_path):
+    """Many files list more classes than they have boxes of, as COCO's categories do."""
     end = attempt(
         made([some(2, (0, 1)) for _ in range(N)], classes=("one", "two", "three")), tmp_path
     )
@@ -156,15 +156,15 @@ def test_a_class_without_a_box_is_said_by_its_name_or_does_no_harm(tmp_path):
         finite(end)
 
 
-def test_a_class_that_only_the_validation_part_has_is_refused(tmp_path):
+def test_a_class_that_only_the_validation_split_has_is_refused(tmp_path):
     data = made(
         [some(2, (0, 1)) if split == "valid" else some(2, (0,)) for split in SPLITS], splits=SPLITS
     )
-    refused(data, tmp_path, "the train part has no picture of 'two'")
+    refused(data, tmp_path, "the train part has no image of 'two'")
     refused(data, tmp_path, "'two' occurs in valid or test but not in train", allow_errors=True)
 
 
-def test_a_class_that_the_validation_part_lacks_gets_the_threshold_by_default(tmp_path):
+def test_a_class_that_the_validation_split_lacks_gets_the_default_threshold(tmp_path):
     data = made(
         [some(2, (0,)) if split == "valid" else some(2, (0, 1)) for split in SPLITS], splits=SPLITS
     )
@@ -178,8 +178,8 @@ def test_a_class_that_the_validation_part_lacks_gets_the_threshold_by_default(tm
 
 
 @pytest.mark.parametrize("empty", ["valid", "test"])
-def test_a_part_without_a_box_is_told_without_a_traceback(empty, tmp_path):
-    """There average precision is no number: it is told as that, or the data is refused."""
+def test_a_split_without_a_box_is_reported_without_a_traceback(empty, tmp_path):
+    """Average precision is undefined there: it is reported as that, or the data is refused."""
     data = made([[] if split == empty else some(2) for split in SPLITS], splits=SPLITS)
     end = attempt(data, tmp_path, allow_errors=True)
     if isinstance(end, FoveateError):
@@ -190,8 +190,8 @@ def test_a_part_without_a_box_is_told_without_a_traceback(empty, tmp_path):
         assert end.report_path.stat().st_size > 10_000
 
 
-def test_only_spared_boxes_are_as_good_as_none(tmp_path):
-    """Truths that nothing is demanded of: there is nothing to learn or to score."""
+def test_a_dataset_with_only_ignored_boxes_is_refused(tmp_path):
+    """Crowds are neither learnt nor scored."""
     data = made([some(2) for _ in range(N)])
     for sample in data.samples:
         object.__setattr__(sample.target, "crowd", np.ones(2, bool))
@@ -199,11 +199,11 @@ def test_only_spared_boxes_are_as_good_as_none(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["coco", "voc"])
-def test_no_boxes_in_a_folder_are_refused_as_well(format, tmp_path):
+def test_a_folder_without_boxes_is_refused(format, tmp_path):
     formats.find(format).write(made([[]] * N), tmp_path / "data")
     refused(tmp_path / "data", tmp_path, "box|class|annotation|annotated")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_too_few_pictures_are_refused(count, tmp_path):
+def test_too_few_images_are_refused(count, tmp_path):
     refused(made([some(2) for _ in range(count)]), tmp_path, "picture|sample")

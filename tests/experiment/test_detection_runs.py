@@ -1,4 +1,4 @@
-"""Object detection from a COCO folder to a tested run, as a user types it. One trained run serves all tests."""
+"""Object detection from a COCO folder to a tested run. One trained run serves all tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(instances: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A run that is trained and tested, and what either command said; not to be changed."""
+    """A trained and tested run, and the output of both commands; not to be changed."""
     out = tmp_path_factory.mktemp("runs") / "run"
     words = [
         "--task",
@@ -67,7 +67,7 @@ def images(instances: Path) -> list[Path]:
 # --- train, test, report
 
 
-def test_what_is_said_names_data_baselines_and_figures(told):
+def test_the_output_names_data_baselines_and_metrics(told):
     run, trained, tested = told
     assert "50 pictures of 2 classes" in trained
     assert "mean box of each class" in trained
@@ -77,7 +77,7 @@ def test_what_is_said_names_data_baselines_and_figures(told):
         assert str(run / "report.html") in said
 
 
-def test_results_have_figures_with_intervals_and_lifts_over_three_baselines(run):
+def test_results_have_metrics_with_intervals_and_lifts_over_three_baselines(run):
     results = json.loads((run / "results.json").read_text())
     assert results["primary"] == "map50"
     for split in ("valid", "test"):
@@ -98,7 +98,7 @@ def test_results_have_figures_with_intervals_and_lifts_over_three_baselines(run)
     )  # it has learnt something, or the other tests would be of nothing
 
 
-def test_the_report_is_written_again_with_the_class_table_and_the_mistakes(run, tmp_path):
+def test_the_report_is_written_again_with_classes_and_errors(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / "report.html").unlink()
@@ -119,12 +119,12 @@ def test_the_report_is_written_again_with_the_class_table_and_the_mistakes(run, 
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
-def test_the_figures_are_those_of_predicting_the_original_files(split, run, instances):
-    """Evaluation takes letterboxed pictures from the cache, prediction files: the answers are the same."""
+def test_the_metrics_equal_those_of_predicting_the_original_files(split, run, instances):
+    """Evaluation reads letterboxed images from the cache, predict reads files: both agree."""
     opened = fv.Run.open(run)
     task, _ = opened.load()
     with (run / "split.csv").open(newline="") as file:
-        splits = {row["id"]: row["part"] for row in csv.DictReader(file)}
+        splits = {row["id"]: row["split"] for row in csv.DictReader(file)}
     chosen = [sample for sample in load(str(instances)) if splits[sample.id] == split]
     assert len(chosen) > 5
     predictions = opened.predict_images([decode(sample.source.path) for sample in chosen])
@@ -137,12 +137,12 @@ def test_the_figures_are_those_of_predicting_the_original_files(split, run, inst
 # --- predict
 
 
-def test_json_says_what_python_says(run, images, instances, tmp_path):
+def test_json_equals_the_predictions_of_python(run, images, instances, tmp_path):
     code, out, err = run_cli(
-        "predict", run, instances / "images", "--json", tmp_path / "answers.json"
+        "predict", run, instances / "images", "--json", tmp_path / "predictions.json"
     )
     assert code == 0, err
-    predictions = json.loads((tmp_path / "answers.json").read_text())["predictions"]
+    predictions = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
     assert [one["path"] for one in predictions] == [str(path) for path in images]
     again = fv.Run.open(run).predict(list(images))
     assert [one["boxes"] for one in predictions] == [one["boxes"] for one in again]
@@ -152,7 +152,7 @@ def test_json_says_what_python_says(run, images, instances, tmp_path):
 
 
 def test_coco_is_read_by_pycocotools_and_holds_the_same_boxes(run, images, tmp_path):
-    files = tmp_path / "answers.json", tmp_path / "coco.json"
+    files = tmp_path / "predictions.json", tmp_path / "coco.json"
     code, _, err = run_cli("predict", run, *images[:9], "--json", files[0], "--coco", files[1])
     assert code == 0, err
     with contextlib.redirect_stdout(io.StringIO()):
@@ -176,14 +176,16 @@ def test_coco_is_read_by_pycocotools_and_holds_the_same_boxes(run, images, tmp_p
             assert one["area"] == pytest.approx(width * height, abs=1)
 
 
-def test_drawings_have_names_of_their_own(run, images, tmp_path):
+def test_drawings_of_images_with_equal_names_get_different_names(run, images, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         shutil.copy(images[0], tmp_path / folder / "same.png")
     words = ["predict", run, tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "new" / "drawn"]
-    code, _, err = run_cli(*words, "--json", tmp_path / "answers.json")
+    code, _, err = run_cli(*words, "--json", tmp_path / "predictions.json")
     assert code == 0, err
-    drawn = [one["drawing"] for one in json.loads((tmp_path / "answers.json").read_text())["predictions"]]
+    drawn = [
+        one["drawing"] for one in json.loads((tmp_path / "predictions.json").read_text())["predictions"]
+    ]
     assert len(set(drawn)) == 2
     assert sorted(drawn) == sorted(path.name for path in (tmp_path / "new" / "drawn").iterdir())
     for name in drawn:
@@ -194,7 +196,7 @@ def test_drawings_have_names_of_their_own(run, images, tmp_path):
     assert "cannot be used" in refused("predict", run, tmp_path / "a", "--draw", images[0])
 
 
-def test_tiles_are_taken_by_predict_and_too_small_ones_refused(run, images, tmp_path):
+def test_predict_takes_tiles_and_refuses_too_small_ones(run, images, tmp_path):
     rows = [
         np.concatenate([np.array(Image.open(path)) for path in images[n:9:3]], 1) for n in (0, 0)
     ]
@@ -207,7 +209,7 @@ def test_tiles_are_taken_by_predict_and_too_small_ones_refused(run, images, tmp_
 
 
 @pytest.mark.parametrize("option", ["--coco", "--tile"])
-def test_a_run_without_boxes_refuses_what_needs_them(option, trained, images, tmp_path):
+def test_a_run_without_boxes_refuses_options_that_need_them(option, trained, images, tmp_path):
     value = 48 if option == "--tile" else tmp_path / "coco.json"
     error = refused("predict", trained.path, images[0], option, value)
     assert "classification" in error
@@ -226,11 +228,11 @@ def film(path: Path, images: list[Path], count: int = 5) -> Path:
     return path
 
 
-def test_every_frame_of_a_video_is_answered_and_drawn(run, images, tmp_path):
+def test_every_frame_of_a_video_is_predicted_and_drawn(run, images, tmp_path):
     path = film(tmp_path / "film.avi", images)
     words = [
         "--json",
-        tmp_path / "answers.json",
+        tmp_path / "predictions.json",
         "--draw",
         tmp_path / "drawn",
         "--coco",
@@ -238,7 +240,7 @@ def test_every_frame_of_a_video_is_answered_and_drawn(run, images, tmp_path):
     ]
     code, _, err = run_cli("predict", run, path, *words)
     assert code == 0, err
-    predictions = json.loads((tmp_path / "answers.json").read_text())["predictions"]
+    predictions = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
     assert [one["path"] for one in predictions] == [f"{path}#{number:06d}" for number in range(5)]
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 5
     assert (
@@ -247,7 +249,9 @@ def test_every_frame_of_a_video_is_answered_and_drawn(run, images, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["none", "empty", "broken off"])
-def test_a_damaged_video_is_skipped_and_told_and_alone_it_is_an_error(kind, run, images, tmp_path):
+def test_a_damaged_video_is_skipped_and_reported_and_alone_it_is_an_error(
+    kind, run, images, tmp_path
+):
     folder = tmp_path / "folder"
     folder.mkdir()
     whole = film(tmp_path / "whole.avi", images, 40).read_bytes()
@@ -259,9 +263,9 @@ def test_a_damaged_video_is_skipped_and_told_and_alone_it_is_an_error(kind, run,
     )
     for image in images[:2]:
         shutil.copy(image, folder)
-    code, out, err = run_cli("predict", run, folder, "--json", tmp_path / "answers.json")
+    code, out, err = run_cli("predict", run, folder, "--json", tmp_path / "predictions.json")
     assert code == 0, err
-    written = json.loads((tmp_path / "answers.json").read_text())
+    written = json.loads((tmp_path / "predictions.json").read_text())
     assert [one["path"] for one in written["skipped"]] == [str(bad)]
     assert "video" in written["skipped"][0]["reason"]
     assert f"skipped {bad}" in out + err

@@ -1,4 +1,4 @@
-"""Masks of every kind, with other models and sizes, come to a run that answers."""
+"""Masks of every kind, with other models and sizes, train and predict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def short(tmp_path, monkeypatch) -> Callable[..., fv.Run]:
-    """A run of one epoch that must come to its end, and answer."""
+    """Train one epoch and predict; returns the run."""
     hurry(monkeypatch)
 
     def run(data: Path, *words: object) -> fv.Run:
@@ -62,8 +62,8 @@ WRITERS = {
     "choice",
     [pytest.param(name, marks=pytest.mark.slow) if "encoder" in name else name for name in CHOICES],
 )
-def test_other_data_models_and_sizes_come_to_their_end(choice, short, tmp_path):
-    """With a ResNet as its encoder slow: 14 million weights are written several times."""
+def test_other_data_models_and_sizes_train_and_predict(choice, short, tmp_path):
+    """Slow with a ResNet encoder: 14 million weights are written several times."""
     kind, words = CHOICES[choice]
     run = short(WRITERS[kind](tmp_path / "data", 10, shapes=masks_demo.SQUARE), *words)
     semantic = kind in ("pairs", "grey") or "--task" in words
@@ -78,5 +78,5 @@ def test_other_data_models_and_sizes_come_to_their_end(choice, short, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pairs", "coco"])
-def test_pictures_that_are_not_square_come_to_their_end(kind, short, tmp_path):
+def test_images_that_are_not_square_train_and_predict(kind, short, tmp_path):
     short(WRITERS[kind](tmp_path / "data", 10), *PLAIN)

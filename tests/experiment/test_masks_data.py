@@ -1,4 +1,4 @@
-"""Masks as they should not be, through the command line: a run with finite figures, a counted skip, or one clear error."""
+"""Faulty masks on the command line: finite metrics, a counted skip, or one clear error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _few_resamples(monkeypatch):
 
 
 def pairs(tmp_path: Path, change, splits: list[str] = ()) -> Path:
-    """change: (row, classes) -> what is written as the label picture, None for nothing."""
+    """change: (row, classes) -> the label map to write, None for none."""
     data = tmp_path / "data"
     return masks_demo.write_pairs(
         data,
@@ -44,7 +44,7 @@ def cells(tmp_path: Path, change) -> Path:
 
 
 def finite(data: Path, tmp_path: Path, *words: object) -> tuple[fv.Run, str]:
-    """The run that is trained and tested on these data, and all that was said."""
+    """Train and test on this data; returns the run and all output."""
     run, told = tmp_path / "run", []
     for line in (("train", data, *WORDS, *words, "--out", run), ("test", run)):
         code, out, err = run_cli(*line)
@@ -70,7 +70,7 @@ def skipped(run: fv.Run) -> dict[str, str]:
 
 
 def ends(data: Path, tmp_path: Path, *words: object) -> str:
-    """Whatever comes of it: a finished run, or one clear error, which is returned, and nothing left behind."""
+    """A finished run, or one clear error, which is returned, and nothing left behind."""
     code, _, err = run_cli("train", data, *WORDS, *words, "--out", tmp_path / "run")
     if code == 0:
         return ""
@@ -98,14 +98,14 @@ def unlabelled(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("then", [all_ground, unlabelled])
-def test_one_picture_of_ground_alone_or_without_a_label_does_no_harm(then, tmp_path):
+def test_one_image_of_background_alone_or_without_a_label_does_no_harm(then, tmp_path):
     run, told = finite(pairs(tmp_path, only(2, then)), tmp_path)
-    assert sum(run.data["pictures"].values()) == N
+    assert sum(run.data["images"].values()) == N
     assert skipped(run) == {}
     assert ("no pixel is labelled" in told) == (then is unlabelled)
 
 
-def test_pictures_of_ground_alone_are_refused(tmp_path):
+def test_a_dataset_of_background_alone_is_refused(tmp_path):
     error = refused(
         "train",
         pairs(tmp_path, lambda _, values: all_ground(values)),
@@ -117,7 +117,7 @@ def test_pictures_of_ground_alone_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_pictures_without_a_label_are_refused(tmp_path):
+def test_a_dataset_without_labelled_pixels_is_refused(tmp_path):
     error = refused(
         "train",
         pairs(tmp_path, lambda _, values: unlabelled(values)),
@@ -131,17 +131,17 @@ def test_pictures_without_a_label_are_refused(tmp_path):
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 @pytest.mark.parametrize("words", [(), ("--allow-errors",)])
-def test_a_part_without_a_label_is_refused_by_its_name(split, words, tmp_path):
+def test_a_split_without_labelled_pixels_is_refused_by_name(split, words, tmp_path):
     data = pairs(
         tmp_path, lambda row, values: unlabelled(values) if SPLITS[row] == split else values, SPLITS
     )
     error = refused("train", data, *WORDS, *words, "--out", tmp_path / "run")
-    assert f"the {split} part" in error
+    assert f"the {split} split" in error
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("words", [(), ("--allow-errors",)])
-def test_a_class_that_only_the_validation_part_has_is_refused_by_its_name(words, tmp_path):
+def test_a_class_that_only_the_validation_split_has_is_refused_by_name(words, tmp_path):
     data = pairs(
         tmp_path,
         lambda row, values: np.where(values == 2, 0, values) if SPLITS[row] == "train" else values,
@@ -168,13 +168,13 @@ def test_a_mask_of_another_size_is_refused(row, tmp_path):
         pytest.param(SPLITS.index("valid")),
     ],
 )
-def test_a_mask_of_another_size_that_is_allowed_is_no_traceback(row, tmp_path):
+def test_a_mask_of_another_size_that_is_allowed_gives_no_traceback(row, tmp_path):
     data = pairs(tmp_path, only(row, lambda values: values[:-5]), SPLITS)
     ends(data, tmp_path, "--allow-errors")
 
 
 def beyond(values: np.ndarray) -> np.ndarray:
-    """Values of label pictures, one of which no class has."""
+    """A label map with a value that no class has."""
     written = np.array([*masks_demo.VALUES, masks_demo.VOID], np.uint8)[values]
     written[4:7, 4:7] = 77
     return written
@@ -187,24 +187,24 @@ def test_a_value_beyond_the_classes_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("row", [0, SPLITS.index("valid")])
-def test_a_value_beyond_the_classes_that_is_allowed_is_no_traceback(row, tmp_path):
+def test_a_value_beyond_the_classes_that_is_allowed_gives_no_traceback(row, tmp_path):
     ends(pairs(tmp_path, only(row, beyond), SPLITS), tmp_path, "--allow-errors")
 
 
-def test_a_picture_without_a_label_picture_is_skipped_and_counted(tmp_path):
+def test_an_image_without_a_label_map_is_skipped_and_counted(tmp_path):
     run, told = finite(pairs(tmp_path, only(3, lambda _: None)), tmp_path, "--allow-skipped")
-    assert sum(run.data["pictures"].values()) == N - 1
+    assert sum(run.data["images"].values()) == N - 1
     assert skipped(run) == {"images/003.png": "no label picture has its name"}
     assert "skipped images/003.png: no label picture has its name" in told
 
 
-def test_no_label_picture_at_all_is_refused(tmp_path):
+def test_a_dataset_without_label_maps_is_refused(tmp_path):
     data = pairs(tmp_path, lambda row, values: None)
     error = refused("train", data, *WORDS, "--out", tmp_path / "run")
     assert str(data) in error
 
 
-def test_a_label_picture_that_cannot_be_read_is_skipped_and_counted(tmp_path):
+def test_an_unreadable_label_map_is_skipped_and_counted(tmp_path):
     data = pairs(tmp_path, lambda _, values: values)
     (data / "masks" / "003.png").write_bytes(b"no picture")
     run, _ = finite(data, tmp_path, "--allow-skipped")
@@ -212,7 +212,7 @@ def test_a_label_picture_that_cannot_be_read_is_skipped_and_counted(tmp_path):
     assert "masks/003.png" in skipped(run)["images/003.png"]
 
 
-def test_objects_of_one_pixel_train_to_finite_figures(tmp_path):
+def test_objects_of_one_pixel_train_to_finite_metrics(tmp_path):
     def dots(row: int, values: np.ndarray) -> np.ndarray:
         dots = np.zeros_like(values)
         dots[row % 7 :: 7, ::5] = 1
@@ -222,14 +222,14 @@ def test_objects_of_one_pixel_train_to_finite_figures(tmp_path):
     finite(pairs(tmp_path, dots), tmp_path)
 
 
-def test_a_palette_with_holes_is_no_class_more_than_the_table_names(tmp_path):
+def test_a_palette_with_gaps_adds_no_class_to_the_table(tmp_path):
     run, _ = finite(pairs(tmp_path, lambda _, values: values), tmp_path)
     assert run.data["classes"] == list(masks_demo.CLASSES)
     task, _ = run.load()
     assert [tuple(colour) for colour in task.colours] == list(masks_demo.COLOURS)
 
 
-def test_without_a_table_the_values_that_occur_are_the_classes_and_that_is_told(tmp_path):
+def test_without_a_table_the_values_that_occur_become_classes_with_a_note(tmp_path):
     data = pairs(tmp_path, lambda _, values: np.where(values < 0, 0, values))
     (data / "classes.csv").unlink()
     run, told = finite(data, tmp_path)
@@ -240,7 +240,7 @@ def test_without_a_table_the_values_that_occur_are_the_classes_and_that_is_told(
 # --- things
 
 
-def test_a_thing_without_a_pixel_is_refused_or_left_out_where_that_is_allowed(tmp_path):
+def test_an_instance_without_pixels_is_refused_or_left_out_if_that_is_allowed(tmp_path):
     data = cells(
         tmp_path, lambda row, masks: [*masks, np.zeros((32, 32), bool)] if row == 1 else masks
     )
@@ -250,14 +250,14 @@ def test_a_thing_without_a_pixel_is_refused_or_left_out_where_that_is_allowed(tm
     finite(data, tmp_path, "--allow-errors")
 
 
-def test_two_things_in_one_place_train_to_finite_figures(tmp_path):
+def test_two_instances_in_one_place_train_to_finite_metrics(tmp_path):
     run, _ = finite(
         cells(tmp_path, lambda row, masks: [mask for mask in masks for _ in range(2)]), tmp_path
     )
     assert any(found["check"] == "box drawn twice" for found in run.data["audit"])
 
 
-def test_things_of_one_pixel_train_to_finite_figures(tmp_path):
+def test_instances_of_one_pixel_train_to_finite_metrics(tmp_path):
     def dots(row: int, _: list[np.ndarray]) -> list[np.ndarray]:
         masks = np.zeros((6, 32, 32), bool)
         masks[np.arange(6), 4 * np.arange(6) + row % 4, 5 * np.arange(6)] = True
@@ -266,13 +266,13 @@ def test_things_of_one_pixel_train_to_finite_figures(tmp_path):
     finite(cells(tmp_path, dots), tmp_path)
 
 
-def test_pictures_without_a_thing_are_a_part_of_the_data(tmp_path):
-    """A folder without a mask says that nothing is there."""
+def test_images_without_an_instance_belong_to_the_data(tmp_path):
+    """A folder without a mask is an image without an object."""
     run, _ = finite(cells(tmp_path, lambda row, masks: masks if row % 3 else []), tmp_path)
-    assert sum(run.data["pictures"].values()) == N
+    assert sum(run.data["images"].values()) == N
 
 
-def test_no_thing_at_all_is_refused(tmp_path):
+def test_a_dataset_without_instances_is_refused(tmp_path):
     error = refused(
         "train", cells(tmp_path, lambda row, masks: []), *WORDS, "--out", tmp_path / "run"
     )
@@ -281,7 +281,7 @@ def test_no_thing_at_all_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("words", [(), pytest.param(("--allow-errors",))])
-def test_a_things_mask_of_another_size_is_refused_or_skipped(words, tmp_path):
+def test_an_instance_mask_of_another_size_is_refused_or_skipped(words, tmp_path):
     data = cells(tmp_path, lambda row, masks: [mask[:-5] for mask in masks] if row == 1 else masks)
     told = ends(data, tmp_path, *words)
     if told:
@@ -291,7 +291,7 @@ def test_a_things_mask_of_another_size_is_refused_or_skipped(words, tmp_path):
         assert "001" in json.dumps(fv.Run.open(tmp_path / "run").data["skipped"])
 
 
-def test_a_folder_with_a_mask_that_cannot_be_read_is_skipped_and_counted(tmp_path):
+def test_a_folder_with_an_unreadable_mask_is_skipped_and_counted(tmp_path):
     data = cells(tmp_path, lambda _, masks: masks)
     (data / "001" / "masks" / "1.png").write_bytes(b"no picture")
     run, _ = finite(data, tmp_path, "--allow-skipped")
@@ -303,10 +303,10 @@ def test_a_folder_with_a_mask_that_cannot_be_read_is_skipped_and_counted(tmp_pat
     [(96, (), True), (64, (), False), (96, ("--size", 32), False)],
     ids=str,
 )
-def test_pictures_that_lose_more_than_half_of_their_size_are_told_of(
+def test_a_note_names_images_that_lose_more_than_half_of_their_size(
     tmp_path, monkeypatch, side, words, told
 ):
-    monkeypatch.setattr(Semantic, "largest", 32)
+    monkeypatch.setattr(Semantic, "max_default_size", 32)
     data = masks_demo.write_pairs(tmp_path / "data", N, shapes=((side // 2, side),), splits=SPLITS)
     line = (
         "train",
@@ -323,6 +323,9 @@ def test_pictures_that_lose_more_than_half_of_their_size_are_told_of(
     )
     code, out, err = run_cli(*line)
     assert code == 0, err
-    note = "pictures of about 96 px are reduced to 32: what is smaller than 3 px in them is lost; --size 96 keeps more"
+    note = (
+        "images of about 96 px are reduced to 32: objects smaller than 3 px in them are lost; "
+        "--size 96 keeps more"
+    )
     assert (note in out) == told
     assert any(note in one for one in fv.Run.open(tmp_path / "run").data["notes"]) == told

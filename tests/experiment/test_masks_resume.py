@@ -1,4 +1,4 @@
-"""Runs on masks that are killed and go on: the same bits, with pictures that are turned, bent and cut, and averaged weights."""
+"""Runs on masks that are killed resume to the same bits, with strong augmentation and an EMA."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WRITERS = {"semantic": masks_demo.write_pairs, "instance": masks_demo.write_coco
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("task", WRITERS)
-def test_a_killed_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch):
-    """Slow: a process of its own is trained and killed. One thread, as the bits depend on how many there are."""
+def test_a_killed_run_resumes_to_the_same_bits(task, tmp_path, monkeypatch):
+    """Slow: it trains and kills a process. One thread, as the bits depend on their number."""
     hurry(monkeypatch)
     settings = {
         "task": task,

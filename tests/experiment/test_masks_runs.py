@@ -1,4 +1,4 @@
-"""Masks from a folder to a tested run, as a user types it: classes of pixels, and things told apart. Two trained runs serve all."""
+"""Semantic and instance masks from a folder to a tested run. Two trained runs serve all tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [
 
 
 def trained_and_tested(data: Path, out: Path, *words: object) -> Path:
-    """A run that is trained and tested; not to be changed."""
+    """A trained and tested run; not to be changed."""
     words = ("--model", "tiny_cnn", "--size", 32, "--batch-size", 8, *words)
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def classes(place: Path) -> Path:
-    """A run of `semantic`, on label pictures with a palette with holes."""
+    """A run of `semantic`, on label maps with gaps in their palette."""
     return trained_and_tested(
         masks_demo.write_pairs(place / "pairs", 20, shapes=masks_demo.SQUARE),
         place / "classes",
@@ -60,12 +60,12 @@ def classes(place: Path) -> Path:
 def instances(place: Path) -> Path:
     """A run of `instance`, on outlines of two classes that overlap."""
     data = masks_demo.write_coco(place / "coco", 40, shapes=masks_demo.SQUARE)
-    return trained_and_tested(data, place / "things", "--epochs", 12)
+    return trained_and_tested(data, place / "instances", "--epochs", 12)
 
 
 @pytest.fixture(scope="module")
 def images(place: Path) -> list[Path]:
-    """Of several sizes and aspects, with things in them."""
+    """Images of several sizes and aspects, with objects in them."""
     folder = place / "pictures"
     folder.mkdir()
     for row, (pixels, _) in enumerate(
@@ -77,7 +77,7 @@ def images(place: Path) -> list[Path]:
 
 
 def predicted(run: Path, images: list[Path], tile: int | None = None) -> list:
-    """What of an answer is shown, from Python."""
+    """The confident predictions, from Python."""
     opened = fv.Run.open(run)
     task, _ = opened.load()
     return [
@@ -89,8 +89,8 @@ def predicted(run: Path, images: list[Path], tile: int | None = None) -> list:
 # --- train, test, report
 
 
-@pytest.mark.parametrize(("name", "primary"), [("classes", "miou"), ("things", "map50")])
-def test_results_have_figures_with_intervals_and_lifts_over_baselines(
+@pytest.mark.parametrize(("name", "primary_metric"), [("classes", "miou"), ("instances", "map50")])
+def test_results_have_metrics_with_intervals_and_lifts_over_baselines(
     name, primary_metric, request
 ):
     run = request.getfixturevalue(name)
@@ -113,7 +113,7 @@ def test_results_have_figures_with_intervals_and_lifts_over_baselines(
         )
 
 
-def test_it_has_learnt_something_or_the_other_tests_would_be_of_nothing(classes, instances, images):
+def test_the_runs_have_learnt_something(classes, instances, images):
     assert json.loads((instances / "results.json").read_text())["valid"]["map50"]["value"] > 0.4
     assert sum(len(prediction) for prediction in predicted(instances, images)) > 4
     assert (
@@ -128,7 +128,7 @@ def test_it_has_learnt_something_or_the_other_tests_would_be_of_nothing(classes,
     )
 
 
-@pytest.mark.parametrize("name", ["classes", "things"])
+@pytest.mark.parametrize("name", ["classes", "instances"])
 def test_the_report_is_written_again_with_the_classes(name, request, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(request.getfixturevalue(name), copy)
@@ -141,10 +141,12 @@ def test_the_report_is_written_again_with_the_classes(name, request, tmp_path):
     assert "bar" in page
 
 
-@pytest.mark.parametrize(("name", "data"), [("classes", "pairs"), ("things", "coco")])
+@pytest.mark.parametrize(("name", "data"), [("classes", "pairs"), ("instances", "coco")])
 @pytest.mark.parametrize("split", ["valid", "test"])
-def test_the_figures_are_those_of_predicting_the_original_files(name, data, split, request, place):
-    """Evaluation takes letterboxed pictures from the cache, prediction files: the answers are the same."""
+def test_the_metrics_equal_those_of_predicting_the_original_files(
+    name, data, split, request, place
+):
+    """Evaluation reads letterboxed images from the cache, predict reads files: both agree."""
     opened = fv.Run.open(request.getfixturevalue(name))
     task, _ = opened.load()
     ids = opened.read_predictions(split)[0]
@@ -164,19 +166,19 @@ def test_the_figures_are_those_of_predicting_the_original_files(name, data, spli
 
 
 @pytest.mark.parametrize("tile", [None, 24, 1000])
-def test_label_pictures_read_back_are_the_answers_in_the_datas_colours(
+def test_written_label_maps_equal_the_predictions_in_the_colours_of_the_data(
     tile, classes, images, tmp_path
 ):
     words = [
         "--masks",
         tmp_path / "masks",
         "--json",
-        tmp_path / "answers.json",
+        tmp_path / "predictions.json",
         *(["--tile", tile] if tile else []),
     ]
     code, out, err = run_cli("predict", classes, *images, *words)
     assert code == 0, err
-    told = json.loads((tmp_path / "answers.json").read_text())
+    told = json.loads((tmp_path / "predictions.json").read_text())
     assert told["classes"] == list(masks_demo.CLASSES)
     task, _ = fv.Run.open(classes).load()
     predictions = predicted(classes, images, tile)
@@ -196,8 +198,8 @@ def test_label_pictures_read_back_are_the_answers_in_the_datas_colours(
         assert [tuple(colour) for colour in colours] == list(masks_demo.COLOURS)
 
 
-def test_drawings_are_pictures_of_their_own(classes, instances, images, tmp_path):
-    for name, run in (("classes", classes), ("things", instances)):
+def test_drawings_are_new_images(classes, instances, images, tmp_path):
+    for name, run in (("classes", classes), ("instances", instances)):
         code, _, err = run_cli("predict", run, *images, "--draw", tmp_path / name)
         assert code == 0, err
         assert sorted(path.name for path in (tmp_path / name).iterdir()) == sorted(
@@ -217,7 +219,7 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
         "--masks",
         tmp_path / "masks",
         "--json",
-        tmp_path / "answers.json",
+        tmp_path / "predictions.json",
     ]
     code, _, err = run_cli(
         "predict", instances, *images, *words, *(["--tile", tile] if tile else [])
@@ -226,7 +228,7 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(tmp_path / "coco.json"))
         results = coco.loadRes(coco.dataset["annotations"])
-    told = json.loads((tmp_path / "answers.json").read_text())["predictions"]
+    told = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
     names = {category["id"]: category["name"] for category in coco.loadCats(coco.getCatIds())}
     assert sum(map(len, predicted(instances, images, tile))) > 2
     for image, one, prediction in zip(
@@ -235,9 +237,9 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
         assert image["file_name"] == one["path"]
         own = results.loadAnns(results.getAnnIds(image["id"]))
         masks = prediction.masks((image["height"], image["width"]))
-        assert len(own) == len(one["things"]) == len(prediction)
+        assert len(own) == len(one["instances"]) == len(prediction)
         for instance, words, mask, written in zip(
-            own, one["things"], masks, one["masks"], strict=True
+            own, one["instances"], masks, one["masks"], strict=True
         ):
             assert np.array_equal(results.annToMask(instance), mask)
             assert instance["segmentation"]["counts"] == words["mask"]
@@ -249,7 +251,7 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
                 assert np.array_equal(np.asarray(image), 255 * mask)
 
 
-def test_each_thing_has_a_mask_of_its_own_in_its_pictures_folder(instances, images, tmp_path):
+def test_each_instance_has_a_mask_file_in_the_folder_of_its_image(instances, images, tmp_path):
     shutil.copytree(images[0].parent, tmp_path / "again")
     words = [
         images[0].parent,
@@ -257,20 +259,20 @@ def test_each_thing_has_a_mask_of_its_own_in_its_pictures_folder(instances, imag
         "--masks",
         tmp_path / "masks",
         "--json",
-        tmp_path / "answers.json",
+        tmp_path / "predictions.json",
     ]
     code, _, err = run_cli("predict", instances, *words)
     assert code == 0, err
-    predictions = json.loads((tmp_path / "answers.json").read_text())["predictions"]
+    predictions = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
     written = [name for one in predictions for name in one["masks"]]
-    assert len(written) == len(set(written)) == sum(len(one["things"]) for one in predictions)
+    assert len(written) == len(set(written)) == sum(len(one["instances"]) for one in predictions)
     assert sorted(written) == sorted(
         str(p.relative_to(tmp_path / "masks")) for p in (tmp_path / "masks").rglob("*.png")
     )
     for one in predictions:
         assert [Path(name).name for name in one["masks"]] == [
             f"{number:04d}-{instance['class']}.png"
-            for number, instance in enumerate(one["things"], 1)
+            for number, instance in enumerate(one["instances"], 1)
         ]
 
 
@@ -278,7 +280,7 @@ def test_each_thing_has_a_mask_of_its_own_in_its_pictures_folder(instances, imag
 
 
 @pytest.mark.parametrize("option", ["--masks", "--draw"])
-def test_a_folder_with_something_in_it_is_refused_and_left_alone(option, classes, images, tmp_path):
+def test_a_folder_that_is_not_empty_is_refused_and_left_alone(option, classes, images, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "0.png").write_bytes(b"precious")
     assert f"Name a new folder with {option}" in refused(
@@ -297,7 +299,7 @@ def test_a_run_without_masks_refuses_them(trained, images, tmp_path):
     assert list(tmp_path.rglob("*.png")) == []
 
 
-def test_a_run_without_things_refuses_coco(classes, images, tmp_path):
+def test_a_run_without_objects_refuses_coco(classes, images, tmp_path):
     assert "semantic" in refused("predict", classes, images[0], "--coco", tmp_path / "coco.json")
     assert not (tmp_path / "coco.json").exists()
 
@@ -316,18 +318,18 @@ def test_one_folder_for_drawings_and_masks_loses_nothing(classes, images, tmp_pa
     assert code == 2 or len(list((tmp_path / "both").iterdir())) == 2
 
 
-def test_what_is_no_picture_is_skipped_and_told(classes, images, tmp_path):
+def test_a_file_that_is_not_an_image_is_skipped_and_reported(classes, images, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    words = ["--masks", tmp_path / "masks", "--json", tmp_path / "answers.json"]
+    words = ["--masks", tmp_path / "masks", "--json", tmp_path / "predictions.json"]
     code, out, err = run_cli("predict", classes, tmp_path / "bad.png", images[0], *words)
     assert code == 0, err
     assert "skipped" in out + err
-    written = json.loads((tmp_path / "answers.json").read_text())
+    written = json.loads((tmp_path / "predictions.json").read_text())
     assert [one["path"] for one in written["skipped"]] == [str(tmp_path / "bad.png")]
     assert len(list((tmp_path / "masks").iterdir())) == 1
 
 
-def test_answers_of_python_are_annotations_of_the_pictures_size(instances, images):
+def test_predictions_are_annotations_of_the_size_of_their_image(instances, images):
     for path, prediction in zip(images, predicted(instances, images), strict=True):
         assert isinstance(prediction, Instances)
         assert prediction.boxes.size == decode(path).shape[:2]

@@ -1,4 +1,4 @@
-"""Pointing at things, as a user does it: train, test, point from the command line and from Python, and what is refused."""
+"""Promptable segmentation: train, test, click on the command line and in Python."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def pixels(text: str, size: tuple[int, int]) -> np.ndarray:
-    """Of COCO's compressed run lengths."""
-    return rle.decode(rle.from_text(text, size), size)
+    """The mask of COCO's compressed RLE."""
+    return rle.decode(rle.from_coco_string(text, size), size)
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def image(data: Path) -> Path:
     return min(data.rglob("*.png"))
 
 
-def test_figures_are_told_with_intervals_beside_baselines(run):
+def test_metrics_have_intervals_and_baselines(run):
     for split in ("valid", "test"):
         metrics = run.results[split]
         assert set(metrics) == {"iou_1", "iou_3", "iou_5", "within_5_clicks", "mean_clicks"}
         assert metrics["iou_1"]["low"] <= metrics["iou_1"]["value"] <= metrics["iou_1"]["high"]
         assert 1 <= metrics["mean_clicks"]["value"] <= 6
-        assert set(run.results["baseline"][split]) == {"flood fill", "a disk of the usual size"}
+        assert set(run.results["baseline"][split]) == {"flood fill", "disk of the median size"}
     page = run.report_path.read_text()
     for title in (
         "IoU after each click",
@@ -79,8 +79,8 @@ def test_figures_are_told_with_intervals_beside_baselines(run):
         assert title in page
 
 
-def test_a_click_gives_one_mask_everywhere_it_is_asked_for(run, image, tmp_path):
-    out = [tmp_path / name for name in ("answers.json", "coco.json", "masks", "drawn")]
+def test_a_click_gives_the_same_mask_on_the_command_line_and_in_python(run, image, tmp_path):
+    out = [tmp_path / name for name in ("predictions.json", "coco.json", "masks", "drawn")]
     options = ("--json", out[0], "--coco", out[1], "--masks", out[2], "--draw", out[3])
     code, said, err = run_cli(
         "predict", run.path, image, "--point", "20,20", "--outside", "1,47", *options
@@ -103,7 +103,7 @@ def test_a_click_gives_one_mask_everywhere_it_is_asked_for(run, image, tmp_path)
     assert np.asarray(Image.open(shown)).shape[2] == 3
 
 
-def test_the_same_picture_can_be_asked_again_and_again(run, image):
+def test_an_image_takes_any_number_of_prompts(run, image):
     predictor = run.set_image(np.asarray(Image.open(image).convert("RGB")))
     first = predictor.click(20, 20)
     second = predictor.click(2, 2, inside=False)
@@ -113,7 +113,7 @@ def test_the_same_picture_can_be_asked_again_and_again(run, image):
     assert predictor.box(4, 4, 30, 30).shape == first.shape
 
 
-def test_without_a_prompt_all_that_is_found_is_answered(run, image):
+def test_without_a_prompt_all_objects_are_predicted(run, image):
     prediction = run.predict(image)
     masks = [pixels(instance["mask"], (48, 48)) for instance in prediction["things"]]
     for row, one in enumerate(masks):
@@ -122,7 +122,7 @@ def test_without_a_prompt_all_that_is_found_is_answered(run, image):
             assert (one & other).sum() <= 0.5 * (one | other).sum()
 
 
-def test_prompts_that_make_no_sense_are_refused(run, image):
+def test_senseless_prompts_are_refused(run, image):
     for words, told in {
         ("--point", "48,3"): "a pixel of a picture of 48 x 48 is expected, got 48,3",
         ("--point", "-1,3"): "a pixel of a picture of 48 x 48 is expected",
@@ -137,7 +137,7 @@ def test_prompts_that_make_no_sense_are_refused(run, image):
         assert told in refused("predict", run.path, image, *words), words
 
 
-def test_a_run_of_another_task_cannot_be_pointed_at(trained, image):
+def test_a_run_of_another_task_takes_no_prompts(trained, image):
     assert "answers for pictures, without prompts" in refused(
         "predict", trained.path, image, "--point", "5,5"
     )
@@ -145,12 +145,12 @@ def test_a_run_of_another_task_cannot_be_pointed_at(trained, image):
         trained.set_image(image)
 
 
-def test_data_without_outlines_cannot_be_pointed_at(colours, tmp_path):
+def test_data_without_outlines_is_refused(colours, tmp_path):
     told = refused("train", colours, "--task", "promptable", "--out", tmp_path / "run")
     assert "these annotations are for the task 'classification', not 'promptable'" in told
 
 
-def test_a_part_without_things_is_refused(tmp_path):
+def test_a_split_without_objects_is_refused(tmp_path):
     data = masks_demo.instances(12, shapes=masks_demo.SQUARE)
     unclear = [
         replace(
@@ -169,8 +169,8 @@ def test_a_part_without_things_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch):
-    """Slow: a process of its own is trained and killed. Clicks are drawn, and must be drawn the same again."""
+def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
+    """Slow: it trains and kills a process. Random clicks must be the same again."""
     hurry(monkeypatch)
     settings = {
         "task": "promptable",

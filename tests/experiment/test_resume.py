@@ -1,4 +1,4 @@
-"""Kill a real training process with SIGKILL, go on, and compare with a run that was never interrupted: bit for bit."""
+"""A training process that is killed with SIGKILL resumes to the bits of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHILD = """
                     die()
                 yield step
         fit.steps = steps
-    else:  # in the count-th write of last.safetensors: while its bytes are written, or just before the rename
+    else:  # in the count-th write of last.safetensors: at its bytes or at the rename
         seen = 0
         original = getattr(os, where)
         def deadly(*args, **kwargs):
@@ -89,7 +89,7 @@ def same_run(one: Path, other: Path) -> None:
     ("where", "count"),
     [("step", 0), ("step", 7), ("step", STEPS - 1), ("fsync", 9), ("replace", 13)],
 )
-def test_a_killed_run_goes_on_to_the_same_bits(where, count, colours, unbroken, tmp_path):
+def test_a_killed_run_resumes_to_the_same_bits(where, count, colours, unbroken, tmp_path):
     """Slow: each case starts a process that imports torch, trains and is killed."""
     out = tmp_path / "run"
     script = textwrap.dedent(CHILD).replace("SETTINGS", repr(SETTINGS))
@@ -128,7 +128,7 @@ def test_ctrl_c_leaves_a_run_that_resumes(colours, unbroken, tmp_path, monkeypat
 
 
 def test_a_disk_that_fills_up_loses_nothing(colours, unbroken, tmp_path, monkeypatch):
-    """A small disk, really full: the run stops with the reason, its last checkpoint survives, and it goes on later."""
+    """On a disk that is really full the run stops with the reason and its checkpoint survives."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -171,7 +171,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(colours, u
     )
 
 
-def test_a_kill_between_summed_batches_loses_no_gradient(colours, tmp_path, monkeypatch):
+def test_a_kill_between_accumulated_batches_loses_no_gradient(colours, tmp_path, monkeypatch):
     from foveate.training import fit
 
     settings = {**SETTINGS, "accumulate": 3}
@@ -198,7 +198,7 @@ def test_resuming_a_finished_run_changes_nothing(unbroken, tmp_path):
     same_run(fv.resume(copy).path, unbroken)
 
 
-def test_resuming_is_refused_when_the_data_changed(folder, tmp_path):
+def test_resuming_is_refused_if_the_data_has_changed(folder, tmp_path):
     run = fv.train(folder, out=tmp_path / "run", **SETTINGS)
     (folder / "red" / "000.png").rename(folder / "red" / "new.png")
     with pytest.raises(RunError, match="the data has changed"):

@@ -1,4 +1,4 @@
-"""Pictures from words, as a user makes them: train on labels and on captions, test, generate, and what is refused."""
+"""Images from text: train on labels and on captions, test, generate, and what is refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
     return fv.Run.open(path)
 
 
-def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(run):
+def test_captions_select_the_task_and_metrics_have_intervals_and_baselines(run):
     assert run.settings.task == "text_to_image"
     assert run.settings.model == "patch_resnet"
     for split in ("valid", "test"):
@@ -59,7 +59,7 @@ def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(
         )
         assert metrics["prompt_accuracy"]["value"] > 0.8
         baselines = run.results["baseline"][split]
-        assert set(baselines) == {"noise", "mean picture", "mean of the same words"}
+        assert set(baselines) == {"noise", "mean image", "mean of the same words"}
         assert baselines["noise"]["likeness"]["value"] < metrics["likeness"]["value"]
     page = run.report_path.read_text()
     for title in (
@@ -73,7 +73,7 @@ def test_captions_are_for_this_task_and_figures_have_intervals_beside_baselines(
     assert "explained" in page
 
 
-def test_pictures_a_sheet_and_a_strip(run, tmp_path):
+def test_generate_writes_images_a_contact_sheet_and_a_strip(run, tmp_path):
     out = tmp_path / "made"
     code, said, err = run_cli(
         "generate",
@@ -106,7 +106,7 @@ def test_pictures_a_sheet_and_a_strip(run, tmp_path):
         assert sheet.height > 2 * 90
 
 
-def test_python_gives_the_same_pictures_whatever_else_is_asked_for(run, tmp_path):
+def test_python_gives_the_same_images_in_any_batch(run, tmp_path):
     run_cli("generate", run.path, "light below", "-n", 2, "--seed", 7, "--out", tmp_path / "made")
     first, second = run.generate("light below", 2, seed=7)
     assert np.array_equal(
@@ -124,7 +124,7 @@ def test_python_gives_the_same_pictures_whatever_else_is_asked_for(run, tmp_path
     )
 
 
-def test_what_noise_is_on_its_way(run):
+def test_stages_lead_from_noise_to_the_image(run):
     (stages,) = run.stages(["light above"], steps=6)
     assert len(stages) == 7
     noise = SampleRNG(sample_keys(["light above#0"]), 0).normal(3 * 12 * 12).reshape(3, 12, 12)
@@ -148,7 +148,7 @@ def test_what_noise_is_on_its_way(run):
         (("light above", "-n", "0"), "-n"),
     ],
 )
-def test_prompts_that_make_no_sense_are_refused(run, tmp_path, words, told):
+def test_senseless_prompts_are_refused(run, tmp_path, words, told):
     out = tmp_path / "made"
     code, _, err = run_cli("generate", run.path, *words, "--out", out)
     assert code == 2
@@ -162,13 +162,13 @@ def test_nothing_is_overwritten(run, tmp_path):
     assert "not empty" in refused("generate", run.path, "light above", "--out", tmp_path)
 
 
-def test_a_run_of_another_task_makes_no_pictures(trained, tmp_path):
+def test_a_run_of_another_task_generates_no_images(trained, tmp_path):
     error = refused("generate", trained.path, "red", "--out", tmp_path / "made")
     assert "the task classification answers for pictures and makes none" in error
     assert "--task text_to_image" in error
 
 
-def test_it_answers_for_no_picture(run, data, tmp_path):
+def test_the_run_refuses_to_predict_from_images(run, data, tmp_path):
     for words in (
         ("predict", run.path, data / "00.png"),
         ("label", data, "--with", run.path, "--out", tmp_path / "new"),
@@ -179,7 +179,7 @@ def test_it_answers_for_no_picture(run, data, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_names_of_classes_are_captions(colours, tmp_path, monkeypatch):
+def test_class_names_become_captions(colours, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = fv.train(colours, out=tmp_path / "run", **{**FEW, "epochs": 1})
     (image,) = run.generate("a picture of red", steps=2)
@@ -187,20 +187,20 @@ def test_names_of_classes_are_captions(colours, tmp_path, monkeypatch):
     assert run.data["classes"] == []
 
 
-def test_a_mirrored_picture_is_shown_only_where_it_is_told(data, tmp_path, monkeypatch):
+def test_images_are_mirrored_only_if_the_user_says_so(data, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = fv.train(data, out=tmp_path / "run", **{**FEW, "epochs": 1})
     assert run.settings.flip is False
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_to_the_same_bit(data, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
     hurry(monkeypatch)
     settings = {**FEW, "precision": "bfloat16"}
     killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0})
 
 
-def test_a_referee_that_has_gone_is_taught_again(data, tmp_path, monkeypatch):
+def test_a_missing_evaluator_is_trained_again(data, tmp_path, monkeypatch):
     hurry(monkeypatch)
     run = fv.train(data, out=tmp_path / "run", **{**FEW, "epochs": 1})
     before = run.evaluator_path.read_bytes()

@@ -1,4 +1,4 @@
-"""The referee reads what it was taught, is kept and taken up again as it was, and tells copies."""
+"""The caption evaluator reads captions, survives its file, and finds copies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def referee() -> CaptionEvaluator:
     return train_evaluator(*scenes(120, 0), 0)
 
 
-def test_places_are_read_word_by_word(referee):
+def test_captions_are_read_word_by_word(referee):
     images, captions = scenes(60, 1)
     read, features = referee.read(images)
     assert (read == encode_captions(referee.vocabulary, captions)).all(1).mean() > 0.95
@@ -45,13 +45,13 @@ def test_places_are_read_word_by_word(referee):
     assert referee.references.shape[0] == 120
 
 
-def test_the_first_wording_is_what_is_read(referee):
+def test_the_first_caption_is_read(referee):
     assert referee.vocabulary.decode(referee.read(scenes(1, 2)[0])[0][0].tolist()).startswith(
         "a square "
     )
 
 
-def test_it_is_kept_and_taken_up_again_as_it_was(referee):
+def test_tensors_and_record_rebuild_the_evaluator(referee):
     images, _ = scenes(20, 3)
     again = CaptionEvaluator.from_tensors(*referee.to_tensors())
     for mine, its in zip(referee.read(images), again.read(images), strict=True):
@@ -59,7 +59,7 @@ def test_it_is_kept_and_taken_up_again_as_it_was(referee):
     assert np.array_equal(referee.references, again.references)
 
 
-def test_the_same_seed_teaches_the_same(referee):
+def test_the_same_seed_trains_the_same_evaluator(referee):
     assert np.array_equal(train_evaluator(*scenes(120, 0), 0).references, referee.references)
 
 
@@ -70,7 +70,7 @@ def test_a_copy_stands_out(referee):
     assert (judge.relative_distance(others) > 0.4).all()
 
 
-def test_no_picture_at_all(referee):
+def test_no_images_give_empty_arrays(referee):
     read, features = referee.read([])
     assert read.shape == (0, referee.vocabulary.max_length)
     assert referee.relative_distance(features).shape == (0,)

@@ -1,4 +1,4 @@
-"""Each verdict is proved on a real run that was made to deserve it, and is not given on the others."""
+"""Each verdict is given to a real run that deserves it, and not to the others."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("verdict", RUNS)
-def test_a_run_that_deserves_it_gets_it(verdict, tmp_path):
+def test_a_run_that_deserves_a_verdict_gets_it_and_no_other(verdict, tmp_path):
     count, noise, settings = RUNS[verdict]
     run = fv.train(digits(count, noise), out=tmp_path / "run", **{**PLAIN, **settings})
     names = [found["name"] for found in run.results["verdicts"]]
@@ -91,23 +91,23 @@ def names(train, valid, **options):
     return [verdict.name for verdict in diagnose(rows(train, valid), metric="accuracy", **options)]
 
 
-def test_small_jumps_near_zero_are_no_oscillation():
+def test_small_jumps_near_zero_are_not_an_oscillation():
     train = [2.0, 0.5, 0.1, 0.02, 0.03, 0.01, 0.015, 0.005, 0.007, 0.004]
     assert names(train, [t + 0.01 for t in train]) == ["healthy"]
 
 
-def test_what_counts_is_the_distance_to_the_least_loss():
+def test_losses_are_measured_from_their_floor():
     train, valid = [1.01, 0.76, 0.71, 0.675], [0.78, 0.737, 0.697, 0.661]
     assert "learning rate too low" in names(train, valid)
     assert "learning rate too low" not in names(train, valid, floor=0.5)
 
 
-def test_a_loss_that_is_not_finite_is_no_crash():
+def test_a_loss_that_is_not_finite_does_not_crash():
     found = names([2.0, 3.0, float("nan"), float("nan")], [2.0, 3.0, float("nan"), float("nan")])
     assert "learning rate too high" in found
 
 
-def test_every_verdict_says_what_to_do():
+def test_every_verdict_has_advice():
     for found in diagnose(rows([2, 1.5, 1.4, 1.3], [2, 1.5, 1.4, 1.3]), metric="accuracy"):
         assert len(found.text) > 20
         assert len(found.advice) > 20

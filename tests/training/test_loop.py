@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
         assert torch.equal(mine, its)
 
 
-def test_stopping_is_break():
+def test_break_stops_the_loop():
     net, batches = problem(6)
     built = optimizer("sgd", net, lr=0.01, weight_decay=0.0)
     for step in steps(net, mean_squares, batches, built, lambda step: 1.0):
@@ -107,7 +107,7 @@ def test_stopping_is_break():
     assert step.number == 2
 
 
-def test_the_average_follows_the_weights_and_smooths_them():
+def test_the_ema_follows_the_weights_and_smooths_them():
     net, batches = problem(30)
     average = ModelEMA(net, decay=0.9)
     seen = []
@@ -124,7 +124,7 @@ def test_the_average_follows_the_weights_and_smooths_them():
     assert not torch.equal(average.state["0.weight"], seen[-1])
 
 
-def test_batch_normalisations_statistics_are_averaged_and_its_counter_copied():
+def test_the_ema_averages_batch_statistics_and_copies_their_counter():
     net = nn.Sequential(nn.BatchNorm1d(2))
     average = ModelEMA(net, decay=0.5)
     net(torch.randn(8, 2) + 3)
@@ -155,7 +155,7 @@ def test_one_cycle_rises_then_falls():
     assert np.all(np.diff(factors[peak + 1 :]) < 0)
 
 
-def test_unknown_names_are_said():
+def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(SettingError, match="there are: sgd"):
         optimizer("sgdd", nn.Linear(1, 1), lr=1, weight_decay=0)
     with pytest.raises(SettingError, match="there are: one-cycle"):

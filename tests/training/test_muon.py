@@ -1,4 +1,4 @@
-"""Muon: its directions against the singular value decomposition, its steps against torch's own."""
+"""Muon: its directions against the singular value decomposition, its steps against torch's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foveate.training.muon import Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (8, 8), (96, 864), (864, 96)])
-def test_a_matrix_becomes_nearly_orthogonal_along_its_own_directions(shape):
+def test_a_matrix_becomes_nearly_orthogonal_along_its_singular_vectors(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     found = orthogonal(torch.stack([torch.zeros(shape), matrix]))[1]
@@ -21,11 +21,11 @@ def test_a_matrix_becomes_nearly_orthogonal_along_its_own_directions(shape):
     torch.testing.assert_close(left @ torch.diag(lengths) @ right, found, atol=2e-3, rtol=0)
 
 
-def test_nothing_stays_nothing():
+def test_a_zero_matrix_stays_zero():
     assert not orthogonal(torch.zeros(2, 3, 5)).any()
 
 
-def test_steps_are_torchs_own_but_for_rounding():
+def test_steps_equal_those_of_torch_but_for_rounding():
     generator = torch.Generator().manual_seed(0)
     mine, theirs = (nn.Parameter(torch.ones(12, 40)) for _ in range(2))
     own = Muon([mine], [], lr=0.01, weight_decay=0.1)
@@ -39,7 +39,7 @@ def test_steps_are_torchs_own_but_for_rounding():
     assert (mine - 1).square().mean().sqrt() > 0.005
 
 
-def test_a_convolution_is_the_matrix_of_its_outputs_and_what_each_sees():
+def test_a_convolution_is_a_matrix_with_a_row_for_each_output():
     generator = torch.Generator().manual_seed(0)
     grad = torch.randn(6, 5, 3, 3, generator=generator)
     flat, planes, last = (
@@ -53,7 +53,7 @@ def test_a_convolution_is_the_matrix_of_its_outputs_and_what_each_sees():
     torch.testing.assert_close(last, planes)
 
 
-def test_vectors_are_adamws():
+def test_vectors_step_as_in_adamw():
     bias, other = (nn.Parameter(torch.ones(7)) for _ in range(2))
     own, adamw = (
         Muon([], [bias], lr=0.01, weight_decay=0.1),

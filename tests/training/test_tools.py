@@ -1,4 +1,4 @@
-"""The LR finder, the pace of a time budget, checkpoints, memory, and preprocessing that travels with the weights."""
+"""The LR finder, time budgets, checkpoints, precision, and preprocessing with the weights."""
 
 import csv
 import shutil
@@ -22,7 +22,7 @@ from foveate.training.optim import optimizer
 
 @pytest.fixture(scope="module")
 def small():
-    """A task, a net and batches on made-up examples."""
+    """A task, a net and batches on a toy dataset."""
     dataset = tasks.find("classification").toy_dataset(96, np.random.default_rng(0))
     images = decoding.decode(dataset, 16)
     task = tasks.find("classification")(dataset.classes)
@@ -41,7 +41,7 @@ def adam(net, lr=1e-3):
     return optimizer("adamw", net, lr=lr, weight_decay=0.0)
 
 
-def test_the_found_rate_lies_below_divergence_and_learns(small):
+def test_the_suggested_rate_lies_below_divergence(small):
     task, net, batches = small
     before = {name: value.clone() for name, value in net.state_dict().items()}
     found = find_lr(
@@ -53,7 +53,7 @@ def test_the_found_rate_lies_below_divergence_and_learns(small):
     assert min(found.losses) < 0.7 * found.losses[0]
 
 
-def test_a_loss_without_any_good_rate_is_said(small):
+def test_a_loss_that_is_never_finite_is_refused(small):
     task, net, batches = small
 
     def hopeless(output, target):
@@ -69,13 +69,18 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
     assert 0.5 * 9 < time.monotonic() - began < 2 * 9
     assert run.settings.minutes is None
     assert run.settings.progress_segments[-1][2] == run.results["steps"]
-    again = fv.train(colours, progress_segments=run.settings.progress_segments, batch_size=8, out=tmp_path / "again")
+    again = fv.train(
+        colours,
+        progress_segments=run.settings.progress_segments,
+        batch_size=8,
+        out=tmp_path / "again",
+    )
     mine, theirs = (checkpoint.read(one.weights)[0] for one in (run, again))
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
-def test_a_stopwatch_finds_the_pace_and_follows_it():
-    """A machine of 10 steps a second that is twice as slow after step 100: 20 seconds are 100 + 50 steps."""
+def test_a_time_budget_finds_the_speed_and_follows_it():
+    """10 steps a second, half as many after step 100: 20 seconds are 100 + 50 steps."""
     corners, reporter, step, seconds = (
         time_budget.unknown(),
         time_budget.TimeBudget(20.0, 0, 0.0),
@@ -99,12 +104,12 @@ def test_a_stopwatch_finds_the_pace_and_follows_it():
     assert len(corners) < 15
 
 
-def test_a_budget_that_is_gone_ends_the_run_at_once():
+def test_a_budget_that_is_used_up_ends_the_run_at_once():
     reporter = time_budget.TimeBudget(0.0, 0, 0.0)
     assert reporter.update(time_budget.unknown(), 1, 0.1)[-1][2] == 1
 
 
-def test_the_middle_of_each_step_is_its_progress():
+def test_the_progress_of_a_step_is_that_of_its_middle():
     assert [time_budget.progress_at(time_budget.straight(4), step) for step in range(4)] == [
         0.125,
         0.375,
@@ -116,7 +121,7 @@ def test_the_middle_of_each_step_is_its_progress():
     )
 
 
-def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):
+def test_checkpoints_round_trip_and_refuse_other_files(tmp_path):
     path = tmp_path / "w.safetensors"
     tensors = {"a": torch.randn(3, 4).T, "b": torch.tensor(7)}
     checkpoint.write(path, tensors, {"classes": ["ü", "b"]})
@@ -130,7 +135,7 @@ def test_checkpoints_round_trip_and_refuse_what_is_not_theirs(tmp_path):
         checkpoint.read(path)
 
 
-def test_nan_stops_with_step_cause_and_the_last_good_weights(colours, tmp_path):
+def test_a_run_that_diverges_names_step_cause_and_good_weights(colours, tmp_path):
     with pytest.raises(Diverged) as stopped:
         fv.train(
             colours,
@@ -149,8 +154,16 @@ def test_nan_stops_with_step_cause_and_the_last_good_weights(colours, tmp_path):
 
 
 def test_patience_stops_early_and_keeps_the_best(tmp_path, colours):
-    run = fv.train(colours, model="mlp", lr=0.01, epochs=60, patience=3, batch_size=16, schedule="constant",
-                   out=tmp_path / "run")  # fmt: skip
+    run = fv.train(
+        colours,
+        model="mlp",
+        lr=0.01,
+        epochs=60,
+        patience=3,
+        batch_size=16,
+        schedule="constant",
+        out=tmp_path / "run",
+    )
     losses = [row["valid_loss"] for row in run.curves]
     assert run.results["ended"] == "patience"
     assert len(losses) < 60
@@ -158,8 +171,8 @@ def test_patience_stops_early_and_keeps_the_best(tmp_path, colours):
     assert run.results["best_epoch"] == run.curves[losses.index(min(losses))]["epoch"]
 
 
-def test_predict_gives_the_answers_that_were_scored(trained, colours):
-    """Preprocessing travels with the weights: files, arrays and the evaluation agree, picture by picture."""
+def test_predict_gives_the_predictions_that_were_scored(trained, colours):
+    """Preprocessing travels with the weights: files and the evaluation agree on each image."""
     ids, stats = trained.read_predictions("valid")
     for id, predicted, confidence in zip(ids, stats["predicted"], stats["confidence"], strict=True):
         prediction = trained.predict(colours / id)
@@ -171,7 +184,7 @@ def test_predict_gives_the_answers_that_were_scored(trained, colours):
     ]
 
 
-def test_what_is_said_of_thousands_of_things_in_a_picture_is_read_again(trained, tmp_path):
+def test_statistics_of_thousands_of_objects_in_an_image_are_read_again(trained, tmp_path):
     run = fv.Run.open(shutil.copytree(trained.path, tmp_path / "run"))
     limit = csv.field_size_limit()
     run.write_predictions("valid", ["a", "b"], [("x", "y")] * 2, {"many": np.zeros((2, 100_000))})
@@ -183,7 +196,7 @@ def test_what_is_said_of_thousands_of_things_in_a_picture_is_read_again(trained,
 
 @pytest.mark.parametrize("at_once", [1, 20, 100, 2**22])
 def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
-    """Also of pictures so large that few lines of one are counted at once."""
+    """Also for images so large that few rows of one are counted at once."""
     monkeypatch.setattr("foveate.models.model._PIXELS_PER_BLOCK", at_once)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
     mean, std = pixel_statistics(pixels)
@@ -192,10 +205,10 @@ def test_pixel_statistics_equal_numpys(at_once, monkeypatch):
     assert pixel_statistics(np.zeros((2, 3, 3, 1), np.uint8)) == ([0.0], [1.0])
 
 
-def test_normalisation_comes_from_the_train_part_alone(trained):
-    """Weights carry the mean of train pixels, not of all."""
-    from foveate.progress import NullReporter
+def test_normalisation_comes_from_the_train_split_alone(trained):
+    """Weights carry the mean of train pixels, not of all pixels."""
     from foveate.experiment.prepare import reopen
+    from foveate.progress import NullReporter
 
     prepared = reopen(trained, NullReporter())
     _, net = trained.load()
@@ -232,7 +245,7 @@ def test_the_precision_is_recorded_once_it_is_chosen(trained):
         {"precision": "bfloat16"},
     ],
 )
-def test_every_setting_trains_scores_and_loads(settings, colours, tmp_path):
+def test_every_setting_trains_and_predicts(settings, colours, tmp_path):
     run = fv.train(colours, out=tmp_path / "run", **{"epochs": 2, "batch_size": 16, **settings})
     assert run.predict(colours / "red" / "000.png")["class"] in ("blue", "green", "red")
     assert isinstance(run.settings.lr, float)

@@ -139,11 +139,11 @@ def audit(
     check_unique_ids(dataset)
     if not deep:
         with reporter.bar("reading images", len(dataset)) as bar:
-            survey = decoding.survey(dataset, tick=lambda done, _: bar(done))
+            survey = decoding.survey(dataset, on_progress=lambda done, _: bar(done))
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
     size = max(16, min(decoding.natural_size(dataset), MAX_DEEP_SIZE))
     with reporter.bar("reading images", len(dataset)) as bar:
-        images = decoding.decode(dataset, size, most_skipped=1.0, tick=lambda done, _: bar(done))
+        images = decoding.decode(dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done))
     found = run_checks(images.dataset, images.hashes, images.image_stats)
     labels = class_labels(images)
     with preserved_torch_state(), reporter.bar("training nets to check the labels", 1000) as bar:

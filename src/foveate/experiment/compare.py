@@ -9,7 +9,7 @@ from typing import Any
 
 from foveate.errors import RunError
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.names import written
+from foveate.metrics.names import display_name
 from foveate.tasks import find
 
 
@@ -54,7 +54,7 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows as text."""
-        metric = written(self.metric)
+        metric = display_name(self.metric)
         header = ["run", "model", "parameters", "training", f"valid {metric}", "lift"]
         return [*header, f"test {metric}"], [
             [

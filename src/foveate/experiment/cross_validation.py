@@ -13,8 +13,9 @@ from foveate import models
 from foveate.annotations import Label
 from foveate.data.augment.images import default_policy
 from foveate.data.batches import Batches
-from foveate.data.cache.decoding import Pictures
-from foveate.data.split.assign import groups, iterative_stratify
+from foveate.data.cache.decoding import DecodedImages
+from foveate.data.split.assign import group_into_units
+from foveate.data.split.stratify import iterative_stratify
 from foveate.data.subset import Subset
 from foveate.errors import SettingError
 from foveate.models.model import VisionModel, pixel_statistics
@@ -31,7 +32,7 @@ training it would learn wrong labels too."""
 BATCH_SIZE = 128
 
 
-def class_labels(images: Pictures[Any]) -> NDArray[np.int64]:
+def class_labels(images: DecodedImages[Any]) -> NDArray[np.int64]:
     """(N,) the class of each image.
 
     Raises:
@@ -49,7 +50,7 @@ def class_labels(images: Pictures[Any]) -> NDArray[np.int64]:
 
 
 def out_of_fold_probabilities(
-    images: Pictures[Any],
+    images: DecodedImages[Any],
     labels: NDArray[np.int64],
     clusters: NDArray[np.int64],
     *,
@@ -85,22 +86,22 @@ def out_of_fold_probabilities(
 
 
 def _folds(
-    images: Pictures[Any], labels: NDArray[np.int64], clusters: NDArray[np.int64], seed: int
+    images: DecodedImages[Any], labels: NDArray[np.int64], clusters: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
     """(N,) the fold of each image: classes spread evenly, copies and groups together."""
     samples = images.dataset.samples
-    units = groups(samples, clusters.tolist())
+    units = group_into_units(samples, clusters.tolist())
     strata = [(int(label),) for label in labels]
     shares, classes = [1 / FOLDS] * FOLDS, len(images.dataset.classes)
     fold_of = np.zeros(len(samples), np.int64)
-    folds = iterative_stratify(samples, strata, units, shares, classes, seed)
+    folds = iterative_stratify([sample.id for sample in samples], strata, units, shares, classes, seed)
     for unit, fold in zip(units, folds, strict=True):
         fold_of[unit] = fold
     return fold_of
 
 
 def _predict_fold(
-    images: Pictures[Any],
+    images: DecodedImages[Any],
     train: NDArray[np.int64],
     held_out: NDArray[np.int64],
     model: str,

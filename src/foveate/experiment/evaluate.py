@@ -10,7 +10,7 @@ from foveate import settings
 from foveate.data.dataset import SplitName
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.intervals import MetricValue, bootstrap, lift, resampled
+from foveate.metrics.intervals import MetricValue, bootstrap, lift, resample
 from foveate.metrics.metric import PerImageStats
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
@@ -76,8 +76,8 @@ def evaluate(
     predictions = prepared.to_original(split, task.predict(net, with_prompts(task, pixels, fitted)))
     metric = task.metric()
     stats = metric.per_image(predictions, targets)
-    model = resampled(len(ids), metric.scorer(stats))
-    samples = {name: resampled(len(ids), metric.scorer(one)) for name, one in baselines.items()}
+    model = resample(len(ids), metric.scorer(stats))
+    samples = {name: resample(len(ids), metric.scorer(one)) for name, one in baselines.items()}
     results = run.results
     results[split] = _to_json(bootstrap(model))
     results["baseline"][split] = {name: _to_json(bootstrap(one)) for name, one in samples.items()}

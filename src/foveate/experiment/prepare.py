@@ -57,8 +57,8 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     default_size = 224 if wanted.weights else _default_size(dataset, task_type)
     size = wanted.size or max(model.min_size, default_size)
     model.check(size, pretrained=wanted.weights is not None)
-    most_skipped = 1.0 if wanted.allow_skipped else MAX_SKIPPED
-    images = _decode(task, dataset, size, most_skipped, reporter)
+    max_skipped = 1.0 if wanted.allow_skipped else MAX_SKIPPED
+    images = _decode(task, dataset, size, max_skipped, reporter)
     reporter.info("auditing: checking images and targets, searching for copies")
     found = audit(images.dataset, images.hashes, images.image_stats)
     _refuse_errors(found, wanted)
@@ -102,17 +102,17 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
 
 
 def _decode(
-    task: Task[Any], dataset: Dataset[Any], size: int, most_skipped: float, reporter: Reporter
-) -> decoding.Pictures[Any]:
+    task: Task[Any], dataset: Dataset[Any], size: int, max_skipped: float, reporter: Reporter
+) -> decoding.DecodedImages[Any]:
     """Every image with a usable target at size x size; the other samples are skipped."""
     with reporter.bar("reading images", len(dataset)) as bar:
         return decoding.decode(
             _with_usable_targets(task, dataset),
             size,
             letterbox=task.letterbox,
-            most_skipped=most_skipped,
-            tick=lambda done, _: bar(done),
-            tell=reporter.warning,
+            max_skipped=max_skipped,
+            on_progress=lambda done, _: bar(done),
+            on_message=reporter.warning,
         )
 
 
@@ -127,8 +127,8 @@ def _with_usable_targets(task: Task[Any], dataset: Dataset[Any]) -> Dataset[Any]
 
 
 def _split(
-    task: Task[Any], images: decoding.Pictures[Any], found: Audit, wanted: Settings
-) -> tuple[assign.Split, Sequence[Sample[Any]]]:
+    task: Task[Any], images: decoding.DecodedImages[Any], found: Audit, wanted: Settings
+) -> tuple[assign.SplitAssignment, Sequence[Sample[Any]]]:
     """The split, and the samples with the groups and the split file that the settings name."""
     dataset = with_groups(images.dataset, wanted.group_by)
     if wanted.split is not None:
@@ -161,7 +161,7 @@ def _whole_strides(pixels: int) -> int:
     return -(-pixels // _STRIDE) * _STRIDE
 
 
-def _reduced(task: Task[Any], images: decoding.Pictures[Any]) -> Iterator[str]:
+def _reduced(task: Task[Any], images: decoding.DecodedImages[Any]) -> Iterator[str]:
     """A note if most images lose more than half of their size, and with it small objects."""
     longest = np.maximum(images.image_stats["height"], images.image_stats["width"])
     usual, size = int(np.median(longest)), images.pixels.shape[1]

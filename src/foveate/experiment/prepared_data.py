@@ -34,7 +34,7 @@ class PreparedData:
     """
 
     task: Task[Any]
-    images: decoding.Pictures[Any]
+    images: decoding.DecodedImages[Any]
     splits: dict[SplitName, NDArray[np.int64]]
     notes: tuple[str, ...]
     leaks: tuple[assign.Leak, ...]
@@ -43,7 +43,7 @@ class PreparedData:
     def of_splits(
         cls,
         task: Task[Any],
-        images: decoding.Pictures[Any],
+        images: decoding.DecodedImages[Any],
         split_of: Mapping[str, SplitName],
         notes: tuple[str, ...],
         leaks: tuple[assign.Leak, ...] = (),
@@ -83,7 +83,7 @@ class PreparedData:
     def targets(self, split: SplitName) -> list[Any]:
         """Targets of a split in the pixels of the original images."""
         sizes, _ = self._sizes(split)
-        targets = [self.images.dataset[row].target for row in self.splits[split]]
+        targets: list[Any] = [self.images.dataset[row].target for row in self.splits[split]]
         classes = len(self.task.classes)
         return [target.clip(size, classes) for target, size in zip(targets, sizes, strict=True)]
 
@@ -118,7 +118,7 @@ class PreparedData:
             f" of {count_noun(len(dataset.classes), 'class', 'classes')}" if dataset.classes else ""
         )
         colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-        images = counted(len(dataset), "image")
+        images = count_noun(len(dataset), "image")
         return f"{dataset.name}: {images}{classes} ({splits}), {side} px, {colour}"
 
     def to_json(self, found: Audit) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
 from foveate.experiment.verdict import judge
-from foveate.metrics.names import headed, written
+from foveate.metrics.names import display_name, title_name
 from foveate.report import charts
 from foveate.report.page import write_html
 from foveate.report.panels import (
@@ -100,7 +100,7 @@ def _with_percent(metric: Mapping[str, Any]) -> str:
 
 
 def _card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
-    title = headed(name) + (" (lower is better)" if name in task.lower_is_better else "")
+    title = title_name(name) + (" (lower is better)" if name in task.lower_is_better else "")
     if metric["value"] is None:
         return Card(title, "–")
     form = ".3f" if name in task.raw_metrics else ".1%"
@@ -118,7 +118,7 @@ def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) ->
     lift = results["lift"][split][metric]
     return Bars(
         "Model and baselines",
-        f"{headed(metric)} on the {'test' if split == 'test' else 'validation'} split, with 95% "
+        f"{title_name(metric)} on the {'test' if split == 'test' else 'validation'} split, with 95% "
         f"confidence intervals. The lift over the baseline {results['best_baseline']} is "
         f"{100 * lift['value']:+.1f} points "
         f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
@@ -131,7 +131,7 @@ def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) ->
 
 def _curves_text(results: Mapping[str, Any], metric: str) -> str:
     return (
-        f"Loss and {written(metric)} after each epoch. The model has the weights with the lowest "
+        f"Loss and {display_name(metric)} after each epoch. The model has the weights with the lowest "
         f"validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. The "
         "training curves are measured on augmented images while the model still learns, so its "
         "metric can be lower than on the validation split."
@@ -152,7 +152,7 @@ def _predictions(
         sample = samples[ids[row]]
         image = sample.source.read()
         size = (image.shape[0], image.shape[1])
-        target = sample.target.clip(size, len(task.classes))
+        target = sample.target.clip(size, len(task.classes))  # type: ignore[union-attr]
         _, net = run.load()
         (prediction,) = task.predict(net, with_prompts(task, [image], [target]))
         _, prediction, target = _reduced(task, image, prediction, target)
@@ -284,7 +284,7 @@ def _ledger(run: RunFolder) -> Panel:
         if len(entries) == 1
         else "It was opened more than once: later results are optimistic."
     )
-    return Table(title, text, ["opened", "weights (sha256)", written(metric)], rows, 2)
+    return Table(title, text, ["opened", "weights (sha256)", display_name(metric)], rows, 2)
 
 
 def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:

@@ -40,7 +40,7 @@ def with_groups(dataset: Dataset[Any], group_by: str | None) -> Dataset[Any]:
     """The dataset with the groups that the ids of its samples name, or unchanged."""
     if group_by is None:
         return dataset
-    return replace(dataset, samples=grouping.grouped(dataset.samples, group_by))
+    return replace(dataset, samples=grouping.with_groups(dataset.samples, group_by))
 
 
 def make_split(
@@ -50,7 +50,7 @@ def make_split(
     settings: Settings,
     *,
     single_class_ok: bool,
-) -> assign.Split:
+) -> assign.SplitAssignment:
     """Assign every sample to a split. Copies of an image stay together.
 
     Args:
@@ -67,7 +67,7 @@ def make_split(
     if settings.fold is not None:
         tested, folds = map(int, settings.fold.split("/"))
         fold = tested - 1, folds
-    return assign.split(
+    return assign.assign_splits(
         samples,
         [sample.target.present() if sample.target is not None else () for sample in samples],
         alike.clusters.tolist(),
@@ -75,7 +75,7 @@ def make_split(
         fractions=settings.fractions,
         seed=settings.seed,
         allow_leak=settings.allow_leak,
-        times=grouping.timed(samples, settings.time_by) if settings.time_by else None,
+        times=grouping.sample_times(samples, settings.time_by) if settings.time_by else None,
         fold=fold,
         single_class_ok=single_class_ok,
     )
@@ -101,7 +101,7 @@ def write_split(
         )
     check_unique_ids(dataset)
     with reporter.bar("reading images", len(dataset)) as bar:
-        survey = decoding.survey(dataset, tick=lambda done, _: bar(done), tell=reporter.warning)
+        survey = decoding.survey(dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning)
     samples = with_groups(survey.dataset, settings.group_by).samples
     task = tasks.all().get(dataset.task)
     made = make_split(

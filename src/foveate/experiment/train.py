@@ -12,6 +12,7 @@ import torch
 
 from foveate import models
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
+from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder, header
@@ -58,7 +59,7 @@ def learn(
     task = type(prepared.task).from_settings(
         prepared.images.dataset, run.settings, targets, hflip=policy.flip
     )
-    valid = prepared.of("valid")
+    valid: tuple[Subset, Sequence[Any], Sequence[str]] = prepared.of("valid")
     if isinstance(task, Tiled):
         valid = task.tile_targets(*valid)
     net = _build_net(task, wanted, pixels)

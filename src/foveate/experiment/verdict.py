@@ -12,7 +12,7 @@ import numpy as np
 from foveate import tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.names import written
+from foveate.metrics.names import display_name
 from foveate.report.panels import Tone, count_noun
 from foveate.tasks.task import Task
 
@@ -83,7 +83,7 @@ def _leak(run: RunFolder, split: SplitName, task: Task[Any]) -> str:
         return sentence
     without = task.metric().compute({name: rows[clean] for name, rows in stats.items()})
     value = without[task.primary_metric]
-    return f"{sentence}. Without them: {written(task.primary_metric)} {value:.1%}"
+    return f"{sentence}. Without them: {display_name(task.primary_metric)} {value:.1%}"
 
 
 def conclusion(run: RunFolder, split: SplitName) -> list[str]:

@@ -95,7 +95,7 @@ class CaptionEvaluator:
         """Tensors and a JSON record, from which `from_tensors` rebuilds it."""
         record = {
             "words": list(self.vocabulary.words),
-            "longest": self.vocabulary.max_length,
+            "max_length": self.vocabulary.max_length,
             "size": self.net.size,
             "channels": self.net.channels,
         }
@@ -105,7 +105,7 @@ class CaptionEvaluator:
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], record: dict[str, Any]) -> CaptionEvaluator:
         """Rebuild an evaluator from what `to_tensors` returned."""
-        vocabulary = Vocabulary(tuple(record["words"]), record["longest"])
+        vocabulary = Vocabulary(tuple(record["words"]), record["max_length"])
         zeros = [0.0] * record["channels"]
         net = _build_net(vocabulary, record["size"], zeros, zeros)
         state = {name: value for name, value in tensors.items() if name != "references"}
@@ -135,7 +135,9 @@ def encode_captions(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDA
     return vocabulary.read([caption.texts[0] for caption in captions])
 
 
-def train_evaluator(pixels: ImageArray, captions: Sequence[Captions], seed: int) -> CaptionEvaluator:
+def train_evaluator(
+    pixels: ImageArray, captions: Sequence[Captions], seed: int
+) -> CaptionEvaluator:
     """Train an evaluator.
 
     Args:
@@ -178,6 +180,6 @@ def _build_net(
     vocabulary: Vocabulary, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> VisionModel:
     backbone = models.build("tiny_cnn", channels=len(mean), size=size)
-    words, longest = len(vocabulary.words), vocabulary.max_length
-    recognizer = CaptionRecognizer(backbone, words, longest, size, len(mean))
+    words, max_length = len(vocabulary.words), vocabulary.max_length
+    recognizer = CaptionRecognizer(backbone, words, max_length, size, len(mean))
     return VisionModel(recognizer, size=size, mean=mean, std=std)

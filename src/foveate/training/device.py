@@ -62,8 +62,9 @@ def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
             such instructions bfloat16 runs at 0.6 to 0.7 of float32's speed (benchmarks/README.md).
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return on_cpu and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        return bool(torch.cuda.is_bf16_supported())
+    avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
+    return on_cpu and bool(avx512 or amx)
 
 
 def hardware() -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from foveate.metrics.names import written
+from foveate.metrics.names import display_name
 from foveate.report.panels import count_noun
 from foveate.training.curves import CurveRow
 
@@ -211,7 +211,7 @@ def _still_improving(
     return Verdict(
         "still improving",
         f"The validation loss was still falling at the end ({valid[-1 - tail]:.3g} to "
-        f"{valid[-1]:.3g} {span}; {written(metric)} {rows[-1][f'valid_{metric}']:.1%}).",
+        f"{valid[-1]:.3g} {span}; {display_name(metric)} {rows[-1][f'valid_{metric}']:.1%}).",
         f"Train longer: --epochs {2 * math.ceil(rows[-1]['epoch'])}.",
         "careful",
     )

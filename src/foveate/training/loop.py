@@ -81,7 +81,7 @@ def steps(
             output = net(*(tensor.to(device, non_blocking=True) for tensor in inputs))  # forward
             losses = loss(output, target)
         _check_finite(losses["total"].detach(), f"the loss of step {number}")
-        (losses["total"] / accumulate).backward()  # backpropagation
+        (losses["total"] / accumulate).backward()  # type: ignore[no-untyped-call]  # backpropagation
         factor = schedule(number)
         if (number + 1) % accumulate == 0:
             for group in optimizer.param_groups:

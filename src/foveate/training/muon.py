@@ -113,5 +113,5 @@ def orthogonal(matrices: Tensor) -> Tensor:
         product = factor @ product if number else factor
         if number + 1 < NEWTON_SCHULZ_STEPS:
             gram = factor @ gram @ factor
-    result = product @ wide
+    result: Tensor = product @ wide
     return result.mT if tall else result

@@ -99,7 +99,7 @@ def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
     samples = [sample for sample in load(nuclei) if sample.target is not None][::4]
     images = [sample.source.read() for sample in samples]
     targets = [
-        task.clean_target(sample.target, image.shape[:2])
+        sample.target.clip(image.shape[:2], 1)
         for sample, image in zip(samples, images, strict=True)
     ]
     targets = [
@@ -112,8 +112,8 @@ def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
 def grabcut(samples: Sequence[Any]) -> dict[str, float]:
     import cv2
 
-    from foveate.metrics import interactive
-    from foveate.metrics.baselines.clicks import pointed
+    from foveate.metrics.baselines.clicks import predict_clicks
+    from foveate.metrics.interactive import InteractiveMetric
 
     targets = [sample.target for sample in samples]
     areas = [mask.sum() for target in targets for mask in target.masks(target.boxes.size)]
@@ -134,10 +134,8 @@ def grabcut(samples: Sequence[Any]) -> dict[str, float]:
         )
         return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
-    predictions = [pointed(cut, sample.source.read(), sample.target) for sample in samples]
-    return interactive.Scorer(
-        interactive.per_image_stats(predictions, targets, [target.boxes.size for target in targets])
-    ).metrics()
+    predictions = [predict_clicks(cut, sample.source.read(), sample.target) for sample in samples]
+    return InteractiveMetric().score(predictions, targets)
 
 
 def speed(sizes: Sequence[int]) -> None:

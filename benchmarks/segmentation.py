@@ -92,7 +92,7 @@ def score(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float]:
 
     scorer = semantic.Scorer(
         semantic.per_image_stats(
-            [semantic.row(predicted, target, 2) for predicted, target in pairs]
+            [semantic.compare(predicted, target, 2) for predicted, target in pairs]
         ),
         2,
     )

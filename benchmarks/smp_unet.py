@@ -28,25 +28,25 @@ def train(
 ) -> tuple[torch.nn.Module, int]:
     """(N, 1, H, W) float and (N, H, W) bool -> the network and the number of crops used."""
     torch.manual_seed(seed)
-    rng, crops, began = np.random.default_rng(seed), 0, time.perf_counter()
+    rng, used, began = np.random.default_rng(seed), 0, time.perf_counter()
     net = smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=1)
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     while time.perf_counter() - began < seconds:
-        images, targets = [], []
+        crops, targets = [], []
         for _ in range(8):
             row, top, left = rng.integers(len(images)), rng.integers(257), rng.integers(257)
             flips = [axis for axis in (1, 2) if rng.random() < 0.5]
-            images.append(images[row, :, top : top + 256, left : left + 256].flip(flips))
+            crops.append(images[row, :, top : top + 256, left : left + 256].flip(flips))
             targets.append(labels[row, None, top : top + 256, left : left + 256].flip(flips))
-        logits = net(torch.stack(images))
+        logits = net(torch.stack(crops))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             logits, torch.stack(targets).float()
         )
         adam.zero_grad()
         loss.backward()
         adam.step()
-        crops += 8
-    return net.eval(), crops
+        used += 8
+    return net.eval(), used
 
 
 def main() -> None:

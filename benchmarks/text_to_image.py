@@ -69,20 +69,20 @@ def caption_accuracy(run: Any) -> dict[str, float]:
     """For captions like those of `duos`: how often each element is recognised."""
     task, _ = run.load()
     _, stats = run.read_predictions("test")
-    tell = task.referee.vocabulary.tell
-    asked = [CAPTION.fullmatch(tell(row)) for row in stats["told"].tolist()]
-    if not all(asked):
+    decode = task.evaluator.vocabulary.decode
+    prompts = [CAPTION.fullmatch(decode(row)) for row in stats["prompts"].tolist()]
+    if not all(prompts):
         return {}
     shares: dict[str, float] = {}
     for column, suffix in (("read", ""), ("read_real", " of real ones")):
-        read = [CAPTION.fullmatch(tell(row)) for row in stats[column].tolist()]
+        read = [CAPTION.fullmatch(decode(row)) for row in stats[column].tolist()]
         for name, places in (("digits", (2, 5)), ("colours", (1, 4)), ("place", (3,))):
-            right = [
+            correct = [
                 r is not None and all(r[p] == a[p] for p in places)
-                for a, r in zip(asked, read, strict=True)
+                for a, r in zip(prompts, read, strict=True)
                 if a
             ]
-            shares[f"{name} right{suffix}"] = float(np.mean(right))
+            shares[f"{name} correct{suffix}"] = float(np.mean(correct))
     return shares
 
 
@@ -96,7 +96,7 @@ def speed() -> None:
     from foveate.tasks.text_to_image import TextToImage
 
     for size, channels in ((28, 1), (32, 3), (64, 3)):
-        task = TextToImage((), words=("a", "7"), longest=8)
+        task = TextToImage((), words=("a", "7"), max_length=8)
         torch.manual_seed(0)
         body = task.head(models.build("patch_resnet", channels=channels, size=size))
         net = VisionModel(body, size=size, mean=[100.0] * channels, std=[60.0] * channels)

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from foveate.data.load import catalogue
+from foveate.data.load import list_datasets
 from foveate.training.device import hardware
 
 EPOCHS = {"fashion-mnist": 5, "mnist": 3}
@@ -108,7 +108,7 @@ def main() -> None:
         "--choose", nargs="+", type=float, metavar="EPOCHS", help="print validation metrics only"
     )
     given = options.parse_args()
-    folders = {entry.name: entry.where for entry in catalogue(given.root)}
+    folders = {entry.name: entry.where for entry in list_datasets(given.root)}
     print(f"hardware: {hardware()}; {os.cpu_count()} cores", flush=True)
     for name in given.sets:
         if given.choose:

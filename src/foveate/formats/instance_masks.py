@@ -174,9 +174,9 @@ def _sample(
         masks = [Path(file) for _, file in walk_images(root, folder / "masks", skipped)]
     except OSError as error:
         return None, [Skipped(id, f"cannot be opened ({error.strerror})")]
-    for one in skipped:
-        if has_image_suffix(one.id):  # without this mask an object would be missing
-            return None, [Skipped(id, f"{one.id}: {one.reason}")]
+    for entry in skipped:
+        if has_image_suffix(entry.id):  # without this mask an object would be missing
+            return None, [Skipped(id, f"{entry.id}: {entry.reason}")]
     image = FileSource(Path(images[0][1]))
     try:
         instances = _read_masks(masks)
@@ -247,11 +247,11 @@ def _problems_of(instances: Instances) -> list[str]:
     return problems + (["with masks of several sizes"] if len(sizes) > 1 else [])
 
 
-def _write(one: tuple[Sample[Instances], Path, tuple[str, str]]) -> None:
+def _write(job: tuple[Sample[Instances], Path, tuple[str, str]]) -> None:
     """Write a sample's folder into another folder, with a stem and an image suffix."""
-    sample, place, (stem, ending) = one
+    sample, place, (stem, suffix) = job
     assert sample.target is not None
-    write_image(sample, place / stem / "images" / (stem + ending))
+    write_image(sample, place / stem / "images" / (stem + suffix))
     (place / stem / "masks").mkdir()
     digits = len(str(len(sample.target)))
     for row, shape in enumerate(sample.target.shapes):

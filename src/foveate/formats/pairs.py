@@ -169,11 +169,11 @@ def write(dataset: Dataset[Mask], path: Path) -> None:
         (sample.split, "images") if sample.split else ("images",) for sample in samples
     ]
     with new_folder(dataset, path) as folder:
-        for sample, place, (stem, ending) in zip(
+        for sample, place, (stem, suffix) in zip(
             samples, places, file_stems(dataset, places), strict=True
         ):
             assert sample.target is not None
-            write_image(sample, folder.joinpath(*place, stem + ending))
+            write_image(sample, folder.joinpath(*place, stem + suffix))
             masks = folder.joinpath(*place[:-1], "masks")
             masks.mkdir(parents=True, exist_ok=True)
             _label_image(sample.target.pixels.read(), void, dataset.colours).save(

@@ -208,10 +208,10 @@ def _conflict(
         (field, getattr(first, field), getattr(second, field))
         for field in ("label", "group", "split", "time")
     ]
-    field, one, other = next(value for value in values if value[1] != value[2])
+    field, earlier, later = next(value for value in values if value[1] != value[2])
     return DataError(
-        f"one {field} is expected for {first.id!r}, got {one!r} on line {first_line} "
-        f"and {other!r} here",
+        f"one {field} is expected for {first.id!r}, got {earlier!r} on line {first_line} "
+        f"and {later!r} here",
         where=table,
         line=line,
         remedy="Decide which is right and remove the other row.",

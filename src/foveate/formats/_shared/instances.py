@@ -56,8 +56,8 @@ def box_problems(dataset: Dataset[Any]) -> list[str]:
     problems += count_problem(
         "with numbers beyond 1,000,000,000", [s for s in samples if not _in_range(s)]
     )
-    odd = [s for s in samples if not all(map(is_utf8, (s.id, *extra_fields(s).values())))]
-    return problems + count_problem("with an id, a group or a time that is not UTF-8", odd)
+    invalid = [s for s in samples if not all(map(is_utf8, (s.id, *extra_fields(s).values())))]
+    return problems + count_problem("with an id, a group or a time that is not UTF-8", invalid)
 
 
 def _in_range(sample: Sample[Any]) -> bool:

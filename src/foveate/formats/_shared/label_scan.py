@@ -60,28 +60,31 @@ def scan_labels(labels: Sequence[Path], table: ClassTable | None, where: Path) -
             "JPEG changes the values at edges, PNG does not"
         )
     if table is None:
-        seen = map_threads(_values_in, labels)
-        table, decisions = _table_of(dict(zip(labels, seen, strict=True)), where)
+        images = map_threads(_values_in, labels)
+        table, decisions = _table_of(dict(zip(labels, images, strict=True)), where)
         notes += decisions
-        found = [
-            one if isinstance(one, BadImage) else table.to_classes(one).tolist() for one in seen
+        classes_in = [
+            image if isinstance(image, BadImage) else table.to_classes(image).tolist()
+            for image in images
         ]
     else:
-        found = map_threads(partial(_classes_in, table), labels)
+        classes_in = map_threads(partial(_classes_in, table), labels)
         table = table if table.colours else _coloured(table, _first_palette(labels))
     count = len(table.names)
     if outside := [
         path
-        for path, one in zip(labels, found, strict=True)
-        if isinstance(one, list) and count in one
+        for path, classes in zip(labels, classes_in, strict=True)
+        if isinstance(classes, list) and count in classes
     ]:
         notes.append(
             f"{count_noun(len(outside), 'label image')} with values that are not in the class "
             f"table (such as {outside[0].name})"
         )
     present = [
-        one if isinstance(one, BadImage) else tuple(sorted({k for k in one if 0 <= k < count}))
-        for one in found
+        classes
+        if isinstance(classes, BadImage)
+        else tuple(sorted({k for k in classes if 0 <= k < count}))
+        for classes in classes_in
     ]
     return LabelScan(table, present, tuple(notes))
 
@@ -113,13 +116,13 @@ def _table_of(
     seen: Mapping[Path, LabelImage | BadImage], where: Path
 ) -> tuple[ClassTable, list[str]]:
     """Make the values that occur classes, and note what was decided."""
-    good = {path: one for path, one in seen.items() if isinstance(one, LabelImage)}
+    good = {path: image for path, image in seen.items() if isinstance(image, LabelImage)}
     if not good:
         reason = "".join(f"; {error}" for error in list(seen.values())[:1])
         raise DataError(
             f"label images are expected, found none that can be read{reason}", where=where
         )
-    in_colour = [path for path, one in good.items() if one.in_colour]
+    in_colour = [path for path, image in good.items() if image.in_colour]
     if 0 < len(in_colour) < len(good):
         other = next(path for path in good if path not in in_colour)
         raise DataError(
@@ -141,7 +144,7 @@ def _table_of(
     palette = _common_palette(good)
     notes = []
     ignored = _is_void(
-        values, any(one.palette is not None and _VOID in one.values for one in good.values())
+        values, any(image.palette is not None and _VOID in image.values for image in good.values())
     )
     if ignored:
         values.remove(_VOID)
@@ -164,12 +167,12 @@ def _table_of(
 
 def _all_values(good: Mapping[Path, LabelImage], maximum: int) -> list[int]:
     values: set[int] = set()
-    for path, one in good.items():
-        values.update(one.values.tolist())
+    for path, image in good.items():
+        values.update(image.values.tolist())
         if len(values) > maximum:
             raise DataError(
-                f"at most {maximum} {'colours' if one.in_colour else 'values'} are expected in all "
-                f"label images together, with this one there are {len(values):,} or more",
+                f"at most {maximum} {'colours' if image.in_colour else 'values'} are expected in "
+                f"all label images together, with this one there are {len(values):,} or more",
                 where=path,
                 remedy="Is it a photo, or was it saved as JPEG? Export it without loss, or list "
                 "the classes in a classes.csv (value,name or name,r,g,b).",
@@ -188,13 +191,13 @@ def _is_void(values: Sequence[int], in_palette: bool) -> bool:
 def _common_palette(good: Mapping[Path, LabelImage]) -> dict[int, Colour]:
     """Return the colour of each value that occurs, where palettes give one."""
     common: dict[int, tuple[Colour, Path]] = {}
-    for path, one in good.items():
-        if one.palette is None:
+    for path, image in good.items():
+        if image.palette is None:
             continue
-        for value in one.values.tolist():
-            if value >= len(one.palette):
+        for value in image.values.tolist():
+            if value >= len(image.palette):
                 continue
-            colour = _colour(one, value)
+            colour = _colour(image, value)
             first, where = common.setdefault(value, (colour, path))
             if first != colour:
                 raise DataError(
@@ -209,12 +212,12 @@ def _common_palette(good: Mapping[Path, LabelImage]) -> dict[int, Colour]:
 
 def _first_palette(labels: Sequence[Path]) -> dict[int, Colour]:
     for path in labels:
-        one = _values_in(path)
-        if isinstance(one, LabelImage):
+        image = _values_in(path)
+        if isinstance(image, LabelImage):
             return (
                 {}
-                if one.palette is None
-                else {value: _colour(one, value) for value in range(len(one.palette))}
+                if image.palette is None
+                else {value: _colour(image, value) for value in range(len(image.palette))}
             )
     return {}
 

@@ -48,7 +48,7 @@ TASKS = ("detection", "instance")
 
 _NO_SPLIT_FOLDER = "images"
 
-_Found = dict[str, tuple[Path, Path, SplitName | None, ImageRecord]]
+_Entries = dict[str, tuple[Path, Path, SplitName | None, ImageRecord]]
 """By sample id: the annotation file, the image, the split and the record."""
 
 
@@ -74,7 +74,7 @@ def read(path: Path) -> Dataset[Any]:
     """
     files, notes = annotation_files(path)
     classes: dict[str, int] = {}
-    found: _Found = {}
+    entries: _Entries = {}
     for file, split in files:
         known = len(classes)
         records, file_notes = parse(file, classes)
@@ -83,8 +83,8 @@ def read(path: Path) -> Dataset[Any]:
             notes.append(
                 f"{printable(file.name)} has categories that earlier files lack; all are used"
             )
-        _add_records(found, records, file, split, path)
-    samples, skipped, task = _samples(found)
+        _add_records(entries, records, file, split, path)
+    samples, skipped, task = _samples(entries)
     if not samples:
         raise DataError(
             "images are expected, found none that can be used "
@@ -92,7 +92,7 @@ def read(path: Path) -> Dataset[Any]:
             where=files[0][0],
             remedy="Put the images beside the file, or in a folder images/ beside it.",
         )
-    notes += note_unrecorded([image for _, image, *_ in found.values()])
+    notes += note_unrecorded([image for _, image, *_ in entries.values()])
     name = path.stem if path.is_file() else path.name
     return Dataset(name, task, tuple(classes), samples, tuple(skipped), path, notes=tuple(notes))
 
@@ -138,7 +138,7 @@ def write(dataset: Dataset[Any], path: Path) -> None:
 
 
 def _add_records(
-    found: _Found,
+    entries: _Entries,
     records: list[ImageRecord],
     file: Path,
     split: SplitName | None,
@@ -149,21 +149,23 @@ def _add_records(
     for record in records:
         written = id_inside(folder, record.written, where=file, root=top)
         id = os.path.normpath(folder.relative_to(top) / written)
-        if id in found:
+        if id in entries:
             raise DataError(
                 f"one image record per image is expected, {id!r} has another one "
-                f"in {found[id][0].name}",
+                f"in {entries[id][0].name}",
                 where=file,
                 remedy="Remove one of the two, and move its annotations to the other.",
             )
-        found[id] = (file, top / id, split, record)
+        entries[id] = (file, top / id, split, record)
 
 
-def _samples(found: _Found) -> tuple[list[Sample[Any]], list[Skipped], str]:
-    has_shapes = any(shape is not None for *_, record in found.values() for shape in record.shapes)
+def _samples(entries: _Entries) -> tuple[list[Sample[Any]], list[Skipped], str]:
+    has_shapes = any(
+        shape is not None for *_, record in entries.values() for shape in record.shapes
+    )
     samples: list[Sample[Any]] = []
     skipped: list[Skipped] = []
-    for id, (_, image, split, record) in found.items():
+    for id, (_, image, split, record) in entries.items():
         if reason := unusable_reason(image) if is_utf8(id) else NOT_UTF8:
             skipped.append(Skipped(printable(id), reason))
         else:

@@ -167,9 +167,9 @@ class Columns:
         mask_size = int(size[0]), int(size[1])
         try:
             if isinstance(counts, str):
-                return RunLengths(rle.from_text(counts, mask_size), mask_size)
+                return RunLengths(rle.from_coco_string(counts, mask_size), mask_size)
             if are_numbers(counts):
-                return RunLengths(rle.checked(counts, mask_size), mask_size)  # type: ignore[arg-type]
+                return RunLengths(rle.validated(counts, mask_size), mask_size)  # type: ignore[arg-type]
         except ValueError as error:
             raise self.error(id, str(error)) from None
         raise self.error(

@@ -43,7 +43,7 @@ def annotation_files(path: Path) -> tuple[list[tuple[Path, SplitName | None]], l
     if path.is_file():
         return [(path, None)], []
     folders = [Path(folder.path) for folder in visible(path)[0]]
-    for place in [*(one for one in folders if one.name.casefold() == "annotations"), path]:
+    for place in [*(folder for folder in folders if folder.name.casefold() == "annotations"), path]:
         jsons = _json_files(place)
         if chosen := _instance_files(jsons):
             others = ", ".join(printable(file.name) for file in jsons if file not in chosen)
@@ -151,7 +151,7 @@ def _candidates(bases: list[Path]) -> Iterator[tuple[Path, Path]]:
             for folder in below
             if folder.name.casefold() in _IMAGE_PARENTS or split_of(folder.name)
         ]
-        for folder in [base, *below, *(inner for one in parents for inner in _folders(one))]:
+        for folder in [base, *below, *(inner for parent in parents for inner in _folders(parent))]:
             if folder not in seen:
                 seen.add(folder)
                 yield base, folder

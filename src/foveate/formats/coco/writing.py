@@ -88,4 +88,4 @@ def _segmentation(shape: Shape, size: tuple[int, int]) -> tuple[Any, float]:
         area = sum(polygons.area(outline) for outline in shape.outlines)
         return [outline.ravel().tolist() for outline in shape.outlines], area
     runs = shape.to_rle(size)
-    return {"size": list(size), "counts": rle.to_text(runs)}, rle.area(runs)
+    return {"size": list(size), "counts": rle.to_coco_string(runs)}, rle.area(runs)

@@ -129,15 +129,15 @@ def read(path: Path) -> Dataset[Any]:
     files_by_id: dict[str, tuple[Path, _LabelmeFile]] = {}
     left_out: Counter[str] = Counter()
     for file in files:
-        if file.suffix.lower() == ".json" and (found := _read_file(file, path, skipped, left_out)):
-            id, content = found
+        if file.suffix.lower() == ".json" and (entry := _read_file(file, path, skipped, left_out)):
+            id, content = entry
             if id in files_by_id:
                 first = files_by_id[id][0].relative_to(path).as_posix()
                 raise DataError(
                     f"one JSON file per image is expected, {id!r} has {first} too", where=file
                 )
             files_by_id[id] = (file, content)
-    skipped_ids = {one.id for one in skipped}
+    skipped_ids = {entry.id for entry in skipped}
     for file in files:
         id = file.relative_to(path).as_posix()
         if has_image_suffix(id) and id not in files_by_id and id not in skipped_ids:

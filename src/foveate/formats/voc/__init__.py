@@ -64,7 +64,7 @@ _ROOT = re.compile(rb"<annotation[\s>]")
 _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LIST_NAMES: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
-_Found = dict[str, tuple[VocFile, SplitName | None]]
+_Entries = dict[str, tuple[VocFile, SplitName | None]]
 """By sample id, which is the path of the image: the XML file and the split."""
 
 
@@ -96,33 +96,33 @@ def read(path: Path) -> Dataset[Boxes]:
             "a folder with XML files and images is expected, this is a file", where=path
         )
     places = find_folders(path)
-    found: _Found = {}
+    entries: _Entries = {}
     skipped: list[Skipped] = []
     notes: list[str] = []
     for place in places:
-        _add(found, path, place, skipped, notes)
-    skipped += unmatched_files(path, places, set(found))
-    for id in list(found):
+        _add(entries, path, place, skipped, notes)
+    skipped += unmatched_files(path, places, set(entries))
+    for id in list(entries):
         if reason := unusable_reason(path / id):
-            del found[id]
+            del entries[id]
             skipped.append(Skipped(id, reason))
-    if not found:
+    if not entries:
         raise DataError(
             "images with XML files are expected, found none "
             f"({len(skipped):,} skipped{first_reason(skipped)})",
             where=path,
             remedy=f"Lay the dataset out as {SUMMARY}.",
         )
-    classes = _classes(path, found)
-    base = _base(found, notes)
+    classes = _classes(path, entries)
+    base = _base(entries, notes)
     left_out: Counter[str] = Counter()
-    for voc_file, _ in found.values():
+    for voc_file, _ in entries.values():
         left_out.update(voc_file.left_out)
     notes += [f"{what} not read: {number:,}" for what, number in left_out.items()]
     indices = {name: index for index, name in enumerate(classes)}
     samples = [
         Sample(id, FileSource(path / id), _boxes(voc_file, indices, base), None, split)
-        for id, (voc_file, split) in sorted(found.items())
+        for id, (voc_file, split) in sorted(entries.items())
     ]
     return Dataset(
         path.name, "detection", classes, samples, tuple(skipped), path, notes=tuple(notes)
@@ -153,10 +153,10 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
     with new_folder(dataset, path) as folder:
         (folder / "Annotations").mkdir()
         names = line_stems(dataset)
-        for sample, (stem, ending) in zip(samples, names, strict=True):
-            write_image(sample, folder / "JPEGImages" / (stem + ending))
+        for sample, (stem, suffix) in zip(samples, names, strict=True):
+            write_image(sample, folder / "JPEGImages" / (stem + suffix))
             _write_text(
-                folder / "Annotations" / f"{stem}.xml", _xml(sample, stem + ending, dataset)
+                folder / "Annotations" / f"{stem}.xml", _xml(sample, stem + suffix, dataset)
             )
         for split in SPLITS:
             inside = [
@@ -182,7 +182,7 @@ def _is_annotation(file: Path) -> bool:
 
 
 def _add(
-    found: _Found, root: Path, place: VocFolders, skipped: list[Skipped], notes: list[str]
+    entries: _Entries, root: Path, place: VocFolders, skipped: list[Skipped], notes: list[str]
 ) -> None:
     """Add the images of one place that have an XML file, and what is skipped and noted."""
     voc_files: dict[str, VocFile] = {}
@@ -212,12 +212,12 @@ def _add(
             skipped.append(Skipped(relative_id(root, voc_file.path), reason))
             continue
         id = relative_id(root, place.images / name)
-        if id in found:
+        if id in entries:
             raise DataError(
-                f"one XML file is expected for {id}, {found[id][0].path.name} is another",
+                f"one XML file is expected for {id}, {entries[id][0].path.name} is another",
                 where=voc_file.path,
             )
-        found[id] = (voc_file, place.split or splits.get(stem) or splits.get(Path(name).stem))
+        entries[id] = (voc_file, place.split or splits.get(stem) or splits.get(Path(name).stem))
         if Path(name).stem != stem or written not in ("", name, stem):
             mismatched.append(f"{voc_file.path.name} names {written[:100]!r}, read with {name!r}")
     if mismatched:
@@ -227,12 +227,12 @@ def _add(
         )
 
 
-def _classes(root: Path, found: _Found) -> tuple[str, ...]:
+def _classes(root: Path, entries: _Entries) -> tuple[str, ...]:
     """Return the classes of classes.txt, or those that occur, sorted by name."""
-    present = {instance.name for voc_file, _ in found.values() for instance in voc_file.instances}
+    present = {instance.name for voc_file, _ in entries.values() for instance in voc_file.instances}
     classes = read_classes(root) or tuple(sorted(present))
     if present.difference(classes):
-        for voc_file, _ in found.values():
+        for voc_file, _ in entries.values():
             for instance in voc_file.instances:
                 if instance.name not in classes:
                     raise DataError(
@@ -252,7 +252,7 @@ def _classes(root: Path, found: _Found) -> tuple[str, ...]:
     return classes
 
 
-def _base(found: _Found, notes: list[str]) -> int:
+def _base(entries: _Entries, notes: list[str]) -> int:
     """Return the number of the first pixel, 1 or 0, in the whole dataset.
 
     Tools that count from 0 clip boxes at 0. If a box begins below 0, nothing was clipped, and a box
@@ -260,7 +260,7 @@ def _base(found: _Found, notes: list[str]) -> int:
     """
     starts = [
         (min(instance.corners[:2]), voc_file.path.name)
-        for voc_file, _ in found.values()
+        for voc_file, _ in entries.values()
         for instance in voc_file.instances
     ]
     below = [name for first, name in starts if first < 0]

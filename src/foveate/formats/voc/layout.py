@@ -50,12 +50,12 @@ def find_folders(root: Path) -> list[VocFolders]:
         DataError: If two folders have the same meaning.
         OSError: If a folder cannot be opened.
     """
-    found = _below(root, None)
-    if found[0].annotations == root:
+    places = _below(root, None)
+    if places[0].annotations == root:
         for folder in visible(root)[0]:
             if split := split_of(folder.name):
-                found += _below(Path(folder.path), split)
-    return found
+                places += _below(Path(folder.path), split)
+    return places
 
 
 def _below(folder: Path, split: SplitName | None) -> list[VocFolders]:
@@ -64,12 +64,12 @@ def _below(folder: Path, split: SplitName | None) -> list[VocFolders]:
     images = _named(folders, "jpegimages", "images") or folder
     sets = _named(folders, "imagesets")
     lists = _named(visible(sets)[0], "main") if sets and not split else None
-    found = [VocFolders(annotations, images, split, lists)]
+    places = [VocFolders(annotations, images, split, lists)]
     if annotations != folder:
         for inner in visible(annotations)[0]:
             if inner_split := split_of(inner.name):
                 same = images / inner.name
-                found.append(
+                places.append(
                     VocFolders(
                         Path(inner.path),
                         same if same.is_dir() else images,
@@ -77,18 +77,18 @@ def _below(folder: Path, split: SplitName | None) -> list[VocFolders]:
                         None,
                     )
                 )
-    return found
+    return places
 
 
 def _named(folders: list[os.DirEntry[str]], *names: str) -> Path | None:
     """Return the folder with one of these names, in any case; raise DataError for several."""
-    found = [Path(folder.path) for folder in folders if folder.name.casefold() in names]
-    if len(found) > 1:
+    matches = [Path(folder.path) for folder in folders if folder.name.casefold() in names]
+    if len(matches) > 1:
         raise DataError(
-            f"one folder is expected, found {found[0].name} and {found[1].name}",
-            where=found[0].parent,
+            f"one folder is expected, found {matches[0].name} and {matches[1].name}",
+            where=matches[0].parent,
         )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def xml_files(folder: Path) -> list[os.DirEntry[str]]:
@@ -210,13 +210,13 @@ def read_split_lists(lists: Path, known: set[str]) -> tuple[dict[str, SplitName]
     named = {file.stem.lower(): file for file in files if file.stem.lower() in _LISTS}
     if named.keys() & {"train", "val", "valid"}:
         named.pop("trainval", None)
-    found: dict[str, tuple[SplitName, Path, int]] = {}
+    entries: dict[str, tuple[SplitName, Path, int]] = {}
     for word, file in named.items():
         split = split_of(word) or "train"
         for number, line in enumerate(read_text(file, _MAX_BYTES).split("\n"), 1):
             if not (stem := _stem(line, known)):
                 continue
-            first = found.setdefault(stem, (split, file, number))
+            first = entries.setdefault(stem, (split, file, number))
             if first[0] != split:
                 raise DataError(
                     f"one split is expected for {stem!r}, it is in {first[1].name} "
@@ -231,10 +231,10 @@ def read_split_lists(lists: Path, known: set[str]) -> tuple[dict[str, SplitName]
             stem,
             f"listed in {file.name}, line {line}, but no image or XML file has that name",
         )
-        for stem, (_, file, line) in found.items()
+        for stem, (_, file, line) in entries.items()
         if stem not in known
     ]
-    return {stem: split for stem, (split, _, _) in found.items()}, absent
+    return {stem: split for stem, (split, _, _) in entries.items()}, absent
 
 
 def _stem(line: str, known: set[str]) -> str:

@@ -117,11 +117,11 @@ def read(path: Path) -> Dataset[Any]:
     folder = path if path.is_dir() else path.parent
     skipped: list[Skipped] = []
     notes = [printable(f"not read beside the shards: {', '.join(unread)}")] if unread else []
-    packed = with_unique_ids(
-        [one for shard in shards for one in samples_in(shard, folder, skipped)], folder, notes
+    entries = with_unique_ids(
+        [entry for shard in shards for entry in samples_in(shard, folder, skipped)], folder, notes
     )
-    suffixes = Counter(suffix for one in packed for suffix in one.files)
-    task = _task(packed, suffixes, path)
+    suffixes = Counter(suffix for entry in entries for suffix in entry.files)
+    task = _task(entries, suffixes, path)
     if others := sorted(
         suffix
         for suffix in suffixes
@@ -132,9 +132,11 @@ def read(path: Path) -> Dataset[Any]:
             printable(f"files in the shards not read: {listed}{', ...' if len(others) > 5 else ''}")
         )
     samples: list[Sample[Any]] = []
-    for shard, inside in groupby(packed, key=lambda one: one.shard):
+    for shard, inside in groupby(entries, key=lambda entry: entry.shard):
         with shard.open("rb") as file:
-            samples += [sample for one in inside if (sample := _sample(one, task, file, skipped))]
+            samples += [
+                sample for entry in inside if (sample := _sample(entry, task, file, skipped))
+            ]
     if not samples:
         raise DataError(
             "images with annotations are expected in the shards, found none"
@@ -159,6 +161,27 @@ def write(dataset: Dataset[Any], path: Path) -> None:
         DataError: If there are groups, times, scores or class colours.
     """
     refuse(path, NAME, unsupported_task(dataset, TASKS))
+    refuse(path, NAME, _problems(dataset))
+    samples = list(dataset)
+    places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
+    named = list(zip(samples, file_stems(dataset, places), strict=True))
+    with new_folder(dataset, path) as folder:
+        for split in (*SPLITS, None):
+            inside = [(sample, name) for sample, name in named if sample.split == split]
+            for number, start in enumerate(range(0, len(inside), _SHARD_SIZE)):
+                with tarfile.open(folder / f"{split or 'data'}-{number:06d}.tar", "w") as archive:
+                    for sample, (stem, suffix) in inside[start : start + _SHARD_SIZE]:
+                        suffix, image = _image_bytes(sample, suffix, folder)
+                        add_file(archive, stem + suffix, image)
+                        assert sample.target is not None
+                        annotation_suffix, annotation = write_annotation(sample.target)
+                        add_file(archive, f"{stem}.{annotation_suffix}", annotation)
+        if dataset.classes:
+            write_classes(dataset, folder)
+
+
+def _problems(dataset: Dataset[Any]) -> list[str]:
+    """List what shards cannot store."""
     samples = list(dataset)
     problems = unsupported_fields(dataset, "group", "time")
     problems += count_problem(
@@ -182,22 +205,7 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     unpacked = replace(
         dataset, samples=[s for s in samples if not isinstance(s.source, ShardSource)]
     )
-    refuse(path, NAME, problems + unlistable_names(dataset.classes) + unsavable_images(unpacked))
-    places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
-    named = list(zip(samples, file_stems(dataset, places), strict=True))
-    with new_folder(dataset, path) as folder:
-        for split in (*SPLITS, None):
-            inside = [(sample, name) for sample, name in named if sample.split == split]
-            for number, start in enumerate(range(0, len(inside), _SHARD_SIZE)):
-                with tarfile.open(folder / f"{split or 'data'}-{number:06d}.tar", "w") as archive:
-                    for sample, (stem, suffix) in inside[start : start + _SHARD_SIZE]:
-                        suffix, image = _image_bytes(sample, suffix, folder)
-                        add_file(archive, stem + suffix, image)
-                        assert sample.target is not None
-                        kind, annotation = write_annotation(sample.target)
-                        add_file(archive, f"{stem}.{kind}", annotation)
-        if dataset.classes:
-            write_classes(dataset, folder)
+    return problems + unlistable_names(dataset.classes) + unsavable_images(unpacked)
 
 
 def _shards(path: Path) -> tuple[list[Path], list[str]]:
@@ -235,9 +243,9 @@ def _has_sample(shard: Path) -> bool:
     return bool(images & annotations)
 
 
-def _task(packed: list[ShardSample], suffixes: Counter[str], path: Path) -> str:
+def _task(entries: list[ShardSample], suffixes: Counter[str], path: Path) -> str:
     """Return the task, judging by the suffixes and the first JSON file."""
-    first = next((one for one in packed if "json" in one.files), None)
+    first = next((entry for entry in entries if "json" in entry.files), None)
     data = None
     if first is not None:
         with first.shard.open("rb") as file:
@@ -251,41 +259,41 @@ def _task(packed: list[ShardSample], suffixes: Counter[str], path: Path) -> str:
 
 
 def _sample(
-    one: ShardSample, task: str, file: BinaryIO, skipped: list[Skipped]
+    entry: ShardSample, task: str, file: BinaryIO, skipped: list[Skipped]
 ) -> Sample[Any] | None:
     """Return a sample with the class numbers of the shard, or None with a line in `skipped`."""
-    images = [member for suffix, member in one.files.items() if is_image_suffix(suffix)]
+    images = [member for suffix, member in entry.files.items() if is_image_suffix(suffix)]
     if len(images) != 1:
-        skipped.append(Skipped(one.id, f"one image is expected, found {len(images)}"))
+        skipped.append(Skipped(entry.id, f"one image is expected, found {len(images)}"))
         return None
     if not images[0].size:
-        skipped.append(Skipped(one.id, "the image is empty (0 bytes)"))
+        skipped.append(Skipped(entry.id, "the image is empty (0 bytes)"))
         return None
     files = {
-        suffix: _annotation_bytes(one, suffix, file)
+        suffix: _annotation_bytes(entry, suffix, file)
         for suffix in SUFFIXES[task]
-        if suffix in one.files
+        if suffix in entry.files
     }
     try:
         annotation = read_annotation(task, files)
     except ValueError as error:
         raise DataError(
-            f"{one.files[next(iter(files))].name!r}: {error}", where=one.shard
+            f"{entry.files[next(iter(files))].name!r}: {error}", where=entry.shard
         ) from None
     if annotation is None:
         expected = " or ".join(f".{suffix}" for suffix in SUFFIXES[task])
-        skipped.append(Skipped(one.id, f"it has no annotation in a {expected} file"))
+        skipped.append(Skipped(entry.id, f"it has no annotation in a {expected} file"))
         return None
-    return Sample(one.id, ShardSource(one.shard, images[0]), annotation, None, one.split)
+    return Sample(entry.id, ShardSource(entry.shard, images[0]), annotation, None, entry.split)
 
 
-def _annotation_bytes(one: ShardSample, suffix: str, file: BinaryIO) -> bytes:
-    member = one.files[suffix]
+def _annotation_bytes(entry: ShardSample, suffix: str, file: BinaryIO) -> bytes:
+    member = entry.files[suffix]
     if member.size > _MAX_ANNOTATION_BYTES:
         raise DataError(
             f"an annotation of at most {_MAX_ANNOTATION_BYTES:,} bytes is expected, "
             f"{member.name!r} has {member.size:,}",
-            where=one.shard,
+            where=entry.shard,
         )
     return read_member(file, member)
 

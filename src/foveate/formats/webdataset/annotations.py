@@ -139,7 +139,7 @@ def _boxes(data: bytes) -> Boxes | None:
         raise ValueError("finite numbers up to 1,000,000,000 are expected in the boxes")
     classes = record.get("classes")
     if not isinstance(classes, list) or not all(
-        type(one) is int and 0 <= one <= MAX_COORDINATE for one in classes
+        type(index) is int and 0 <= index <= MAX_COORDINATE for index in classes
     ):
         raise ValueError("a list of class numbers is expected as classes")
     for key in ("classes", *(key for key in _FLAGS if key in record)):

@@ -43,7 +43,7 @@ def samples_in(shard: Path, folder: Path, skipped: list[Skipped]) -> list[ShardS
         DataError: If the archive cannot be read, or if it has two files with one name.
     """
     split = _split_of(shard, folder)
-    packed: dict[str, ShardSample] = {}
+    samples: dict[str, ShardSample] = {}
     for member in iter_members(shard):
         if any(is_hidden(name) for name in PurePosixPath(member.name).parts):
             continue
@@ -53,26 +53,29 @@ def samples_in(shard: Path, folder: Path, skipped: list[Skipped]) -> list[ShardS
         elif not suffix:
             skipped.append(Skipped(member.name, "the name has no suffix"))
         else:
-            files = packed.setdefault(key, ShardSample(key, shard, split)).files
+            files = samples.setdefault(key, ShardSample(key, shard, split)).files
             if suffix in files:
                 raise DataError(
                     f"one file per name is expected, found two of {member.name!r}", where=shard
                 )
             files[suffix] = member
-    return list(packed.values())
+    return list(samples.values())
 
 
-def with_unique_ids(packed: list[ShardSample], folder: Path, notes: list[str]) -> list[ShardSample]:
+def with_unique_ids(
+    samples: list[ShardSample], folder: Path, notes: list[str]
+) -> list[ShardSample]:
     """Return the samples, with the shard in their ids if shards repeat keys."""
-    keys = Counter(one.id for one in packed)
+    keys = Counter(entry.id for entry in samples)
     repeated = [key for key, times in keys.items() if times > 1]
     if not repeated:
-        return packed
+        return samples
     notes.append(
         f"shards repeat keys (such as {repeated[0]}), so ids begin with the name of the shard"
     )
     return [
-        replace(one, id=f"{one.shard.relative_to(folder).as_posix()}/{one.id}") for one in packed
+        replace(entry, id=f"{entry.shard.relative_to(folder).as_posix()}/{entry.id}")
+        for entry in samples
     ]
 
 

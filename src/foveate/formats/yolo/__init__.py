@@ -78,32 +78,32 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     root = path if path.is_dir() else path.parent
     if config and "kpt_shape" in config.values:
         raise config.error("kpt_shape", "boxes or polygons are expected, these are key points")
-    found = layout.find_images(root, config)
-    _require_images(found.splits, found.skipped, root)
+    files = layout.find_images(root, config)
+    _require_images(files.splits, files.skipped, root)
     classes = _classes(root, config)
-    texts = layout.label_files(root, found)
+    texts = layout.label_files(root, files)
     lines = {
         id: parse(root / label, len(classes))
-        for id in found.splits
+        for id in files.splits
         if (label := layout.label_path(id)) in texts
     }
     if not lines:
-        first = layout.label_path(next(iter(found.splits)))
+        first = layout.label_path(next(iter(files.splits)))
         raise DataError(
             f"a text file for at least one image is expected (such as {first}), found none",
             where=root,
         )
     skipped = [
-        *found.skipped,
-        *(Skipped(id, "it is in no split that data.yaml names") for id in found.other),
+        *files.skipped,
+        *(Skipped(id, "it is in no split that data.yaml names") for id in files.other),
     ]
-    claimed = {layout.label_path(id) for id in (*found.splits, *(one.id for one in skipped))}
+    claimed = {layout.label_path(id) for id in (*files.splits, *(entry.id for entry in skipped))}
     skipped += [
         Skipped(text, "no image has the name of this text file") for text in sorted(texts - claimed)
     ]
-    sizes = _sizes(root, list(found.splits), skipped)
+    sizes = _sizes(root, list(files.splits), skipped)
     _require_images(sizes, skipped, root)
-    notes = [*found.notes]
+    notes = [*files.notes]
     if unlabelled := [id for id in sizes if id not in lines]:
         notes.append(
             f"{count_noun(len(unlabelled), 'image')} without a text file, read as images without "
@@ -124,7 +124,7 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     for id, size_of_image in sizes.items():
         instances = _to_instances(lines.get(id, YoloLabels([], [])), size_of_image)
         target = instances if polygons else instances.boxes
-        samples.append(Sample(id, FileSource(root / id), target, None, found.splits[id]))
+        samples.append(Sample(id, FileSource(root / id), target, None, files.splits[id]))
     task = "instance" if polygons else "detection"
     return Dataset(root.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 

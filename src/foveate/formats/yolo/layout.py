@@ -148,12 +148,12 @@ def _below(layout: YoloLayout, root: Path, folder: str) -> list[str]:
     layout.labels[label_folder(folder)] = None
     skipped: list[Skipped] = []
     ids = [id for id, _ in walk_images(root, root / folder, skipped)]
-    for one in skipped:
+    for entry in skipped:
         # Files of the dataset lie in its folder, and text files lie wherever images do.
-        is_content = one.id.endswith("/") or has_image_suffix(one.id)
-        is_metadata = one.id.endswith((".txt", *NAME_FILES))
+        is_content = entry.id.endswith("/") or has_image_suffix(entry.id)
+        is_metadata = entry.id.endswith((".txt", *NAME_FILES))
         if is_content or (folder and not is_metadata):
-            layout.skipped.append(one)
+            layout.skipped.append(entry)
     return ids
 
 

@@ -86,7 +86,7 @@ def test_an_unknown_lesson_is_refused_with_the_closest_name():
 
 def test_options_that_exclude_each_other_are_refused(tmp_path):
     assert "--site" in refused("lesson", "perceptron", "--site", tmp_path)
-    assert "name is expected" in refused("lesson", "--html", tmp_path / "x.html")
+    assert "needs the name of a lesson" in refused("lesson", "--html", tmp_path / "x.html")
 
 
 def test_without_marimo_the_message_names_the_extra(monkeypatch, tmp_path):

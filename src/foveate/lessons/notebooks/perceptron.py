@@ -313,7 +313,7 @@ def _():
     the curve. With enough neurons the network can approximate any continuous function: Cybenko
     proved it in 1989, and Hornik in 1991 for networks like this one.
 
-    Draw your own curve with the five heights. Then give the network more neurons.
+    Give the network more neurons. In the live lesson, five heights let you draw your own curve.
     """)
     return
 

@@ -11,7 +11,7 @@ from test_page import Walk
 
 from foveate.annotations import Boxes
 from foveate.metrics import detection
-from foveate.metrics.box_errors import KINDS
+from foveate.metrics.box_errors import ERROR_TYPES
 from foveate.report import charts, drawing
 from foveate.report.box_panels import (
     MAX_CURVES,
@@ -174,12 +174,12 @@ def test_each_type_of_error_is_counted_and_shown():
         [(PREDICTED, TARGETS), (PREDICTED, TARGETS), (boxes(scores=np.zeros(0)), boxes())]
     )
     assert table(panels, "Types of error") == [
-        [kind, what, "2", "2"] for kind, what in KINDS.items()
+        [kind, what, "2", "2"] for kind, what in ERROR_TYPES.items()
     ]
     galleries = [panel for panel in panels if isinstance(panel, Gallery)]
-    assert [len(gallery.items) for gallery in galleries] == [2] * (1 + len(KINDS))
-    assert [gallery.title for gallery in galleries[1:]] == [f"Errors: {kind}" for kind in KINDS]
-    assert len(walk.all("img")) == 2 * (1 + len(KINDS))
+    assert [len(gallery.items) for gallery in galleries] == [2] * (1 + len(ERROR_TYPES))
+    assert [gallery.title for gallery in galleries[1:]] == [f"Errors: {kind}" for kind in ERROR_TYPES]
+    assert len(walk.all("img")) == 2 * (1 + len(ERROR_TYPES))
     assert "predicted dog, target cat" in {item.caption for item in galleries[2].items}
     assert galleries[0].items[0].detail == "0.png"
 
@@ -255,7 +255,7 @@ def test_errors_are_shown_on_images_of_any_number_of_channels(channels):
     _, walk = page_of(
         [(PREDICTED, TARGETS)], image=lambda row: np.zeros((100, 100, channels), np.uint8)
     )
-    assert len(walk.all("img")) == 1 + len(KINDS)
+    assert len(walk.all("img")) == 1 + len(ERROR_TYPES)
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ NO_TARGETS, NO_PREDICTIONS = instances(), instances(scores=[])
 def page_of(pairs, classes=("cat", "dog"), image=None, threshold=0.3):
     """The panels by title, and the parsed page."""
     thresholds = np.full(len(classes), threshold)
-    rows = [instance.shown(predictions, thresholds) for predictions, _ in pairs]
-    stats = instance.per_image_stats([instance.compared(*pair, SIZE) for pair in pairs], rows)
+    rows = [instance.is_confident(predictions, thresholds) for predictions, _ in pairs]
+    stats = instance.per_image_stats([instance.mask_overlaps(*pair, SIZE) for pair in pairs], rows)
     shown = [
         (predictions[confident], targets)
         for confident, (predictions, targets) in zip(rows, pairs, strict=True)

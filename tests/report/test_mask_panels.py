@@ -34,7 +34,7 @@ def grey(shape=(20, 30, 3)):
 def page_of(pairs, classes=("ground", "cat", "dog"), image=lambda row: grey()):
     """The panels by title, and the parsed page; pairs: (H, W) predictions and targets."""
     scorer = semantic.Scorer(
-        semantic.per_image_stats([semantic.row(*pair, len(classes)) for pair in pairs]),
+        semantic.per_image_stats([semantic.compare(*pair, len(classes)) for pair in pairs]),
         len(classes),
     )
     panels = mask_panels(

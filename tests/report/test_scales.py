@@ -11,6 +11,7 @@ from foveate.report.panels import Bar, ConfusionMatrix
 from foveate.report.scales import (
     Scale,
     close_up,
+    compact_number,
     dash_if_not_finite,
     full_scale,
     matrix_rows,
@@ -84,6 +85,23 @@ def test_a_number_that_is_not_finite_becomes_a_dash(text):
 @pytest.mark.parametrize("text", ["0", "12.5%", "nano", "nan of 3", "", "infant"])
 def test_any_other_text_is_unchanged(text):
     assert dash_if_not_finite(text) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (9_999, "9999"),
+        (10_000, "10k"),
+        (12_345, "12.3k"),
+        (999_499, "999k"),
+        (999_500, "1M"),
+        (4_348_858, "4.35M"),
+        (10**13, "10T"),
+    ],
+)
+def test_large_counts_are_shortened(number, text):
+    assert compact_number(number) == text
 
 
 def test_only_percentages_from_0_to_100_are_parsed():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.metrics.names import written
+from foveate.metrics.names import display_name
 from foveate.report.panels import LegendEntry, Plot, count_noun
 
 # Matplotlib draws with these colours; the page replaces them by its CSS variables.
@@ -76,7 +76,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Plot:
         for quantity in ("loss", metric)
     ]
     legend = [LegendEntry("validation", "model"), LegendEntry("training", "other")]
-    title = f"Loss and {written(metric)} by epoch"
+    title = f"Loss and {display_name(metric)} by epoch"
     if best is None:
         return Plot(svgs, f"{title}. No validation loss is a finite number.", legend)
     alt = (
@@ -106,7 +106,7 @@ def _draw_curves(
         axis.plot(epochs[best], valid[best], "o", ms=9, mfc="none", mec=_MODEL, mew=1.8)
     values = np.concatenate([train, valid])
     values = values[np.isfinite(values)]
-    title = written(quantity)
+    title = display_name(quantity)
     if quantity == "loss":
         if values.size and values.min() > 0 and values.max() > LOG_SCALE_RATIO * values.min():
             axis.set_yscale("log")
@@ -157,7 +157,7 @@ def reliability(
         f"the bin with confidence {confidence[worst]:.0%} and accuracy {accuracy[worst]:.0%}."
     )
     legend = [
-        LegendEntry("images of similar confidence; a larger dot is more images", "dot"),
+        LegendEntry("images of similar confidence (larger: more images)", "dot"),
         LegendEntry("gap between confidence and accuracy", "gap"),
     ]
     return Plot(svgs, alt, legend)

@@ -192,7 +192,7 @@ def draw_legend(names: Sequence[str], colours: Sequence[Colour], width: int) -> 
     from PIL import Image as Pillow
     from PIL import ImageDraw, ImageFont
 
-    size = max(11, width // 45)
+    size = max(11, width // 30)  # legible in a page that shows the image at half its width
     font = ImageFont.load_default(size)
     positions, left, top = [], 4, 4
     for name in names:

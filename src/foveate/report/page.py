@@ -41,6 +41,7 @@ def _environment() -> Environment:
         "prefix_ids": prefix_ids,
         "data_uri": data_uris.image_data_uri,
         "dash_if_not_finite": scales.dash_if_not_finite,
+        "compact_number": scales.compact_number,
         "parse_percent": scales.parse_percent,
         "matrix_rows": scales.matrix_rows,
         "top_confusions": scales.top_confusions,

@@ -88,6 +88,16 @@ def dash_if_not_finite(text: str) -> str:
     return "–" if re.fullmatch(r"[-+]?(nan|inf|infinity)\s*%?", text.strip(), re.I) else text
 
 
+def compact_number(number: int) -> str:
+    """Write a count in at most five characters: 9,999 as it is, then 12.3k, 456k and 7.9M."""
+    if number < 10_000:
+        return f"{number}"
+    for unit, suffix in ((1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")):
+        if number < 999.5 * unit or suffix == "T":
+            break
+    return f"{number / unit:.3g}{suffix}"
+
+
 def parse_percent(text: str) -> float | None:
     """The percentage that a table cell holds, from 0 to 100; None for any other text."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s?%", text.strip())

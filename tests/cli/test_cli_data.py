@@ -23,10 +23,10 @@ def test_audit_prints_writes_and_repairs(folder, tmp_path):
     )
     assert code == 0, err
     for check in (
-        "same picture twice",
-        "same picture, other label",
+        "duplicate",
+        "duplicate with another label",
         "cannot be used",
-        "wrong ending",
+        "wrong extension",
     ):
         assert check in out
     record = json.loads((tmp_path / "a.json").read_text())
@@ -36,7 +36,7 @@ def test_audit_prints_writes_and_repairs(folder, tmp_path):
     assert "http" not in page.replace("http://www.w3.org", "")
     code, out, err = run_cli("audit", tmp_path / "b", "--html", tmp_path / "b.html")
     assert code == 0, err
-    assert "same picture" not in out
+    assert "duplicate" not in out
     assert "broken.png" in (tmp_path / "b.repairs.csv").read_text()
 
 
@@ -50,7 +50,7 @@ def test_audit_exits_with_1_if_there_are_errors_and_train_refuses(folder, tmp_pa
     (tmp_path / "parts/test/red/leak.png").write_bytes((folder / "red/000.png").read_bytes())
     code, out, err = run_cli("audit", tmp_path / "parts", "--html", tmp_path / "a.html")
     assert code == 1, err
-    assert "leak between parts" in out
+    assert "leak between splits" in out
     code, out, err = run_cli("train", tmp_path / "parts", "--out", tmp_path / "run")
     assert code == 2
     assert "train/red/0.png (train)" in err

@@ -243,7 +243,7 @@ def test_a_given_mask_can_be_the_start(shape):
     mask = np.zeros(shape[:2], bool)
     mask[5:20, 10:30] = True
     one.click(1, 1)
-    one.start_from(mask)
+    one.set_mask(mask)
     assert not one.clicks
     near = one.to_masks(one.logits)[0]
     # Its edge may differ, as the net sees a smaller image.
@@ -251,7 +251,7 @@ def test_a_given_mask_can_be_the_start(shape):
     one.click(3, 3, inside=False)
     for wrong in (mask[:-1], mask[None], mask.T):
         with pytest.raises(SettingError, match=r"a mask of .* is expected"):
-            one.start_from(wrong)
+            one.set_mask(wrong)
 
 
 @pytest.mark.parametrize(

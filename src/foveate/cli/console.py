@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from foveate.metrics.names import written
+from foveate.metrics.names import display_name
 from foveate.progress import NullReporter, OnStep, TrainingProgress
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ConsoleReporter(NullReporter):
     def baselines(self, values: Mapping[str, float], metric: str, /) -> None:
         """Print a metric of each baseline in one line."""
         listed = ", ".join(f"{name} {value:.1%}" for name, value in values.items())
-        self.console.print(f"baselines, validation {written(metric)}: {listed}", markup=False)
+        self.console.print(f"baselines, validation {display_name(metric)}: {listed}", markup=False)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows of text under a header."""
@@ -99,7 +99,7 @@ class ConsoleReporter(NullReporter):
                     completed=progress.step,
                     total=progress.total,
                     loss=loss,
-                    metric="" if value is None else f"{written(metric)} {value:.1%}",
+                    metric="" if value is None else f"{display_name(metric)} {value:.1%}",
                     speed=f"{speed:.1f} steps/s",
                 )
                 epochs = progress.total / per_epoch

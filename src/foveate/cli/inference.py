@@ -86,7 +86,7 @@ def predict(
 def generate(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A folder of foveate train, or diffusion:DIR."),
+        typer.Argument(metavar="RUN", help="A run folder, or diffusion:DIR."),
     ],
     prompts: Annotated[
         list[str], typer.Argument(metavar="TEXT...", help="What to show, in quotes.")

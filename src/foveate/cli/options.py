@@ -44,8 +44,8 @@ Classes = Annotated[
 Download = Annotated[
     bool, typer.Option("--download", help="Download the foundation model from the hub.")
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of foveate train.")]
-MODEL_HELP = "A folder of foveate train, or clip:DIR, sam:DIR or sam2:DIR."
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+MODEL_HELP = "A run folder, or clip:DIR, sam:DIR or sam2:DIR."
 
 
 class SettingOptions:

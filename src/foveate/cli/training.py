@@ -98,7 +98,7 @@ def report(run: RunFolder) -> None:
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more folders of runs.")
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more run folders.")
     ],
 ) -> None:
     """Compare runs, the best on the validation split first."""

@@ -56,7 +56,7 @@ class InteractivePredictor(ABC):
         self.logits: Tensor | None = None
         self.predicted_iou = float("nan")
 
-    def start_from(self, mask: NDArray[np.bool_]) -> None:
+    def set_mask(self, mask: NDArray[np.bool_]) -> None:
         """Start from a mask that clicks will correct, such as another model's prediction.
 
         Args:

@@ -95,11 +95,11 @@ def test_the_last_prediction_is_an_input_of_the_next(known):
     )
     mask = np.zeros(IMAGE.shape[:2], bool)
     mask[10:20, 10:30] = True
-    predictor.start_from(mask)
+    predictor.set_mask(mask)
     inside = predictor.to_masks(predictor.logits)[0]
     assert (inside & mask).sum() > 0.7 * (inside | mask).sum()
     with pytest.raises(fv.FoveateError, match="a mask of 56 x 40 pixels is expected"):
-        predictor.start_from(mask[:10])
+        predictor.set_mask(mask[:10])
 
 
 def test_a_batch_of_prompts_gives_the_same_masks_as_single_prompts(known):
@@ -140,7 +140,7 @@ def test_the_command_takes_prompts_and_writes_predictions(known, tmp_path):
         .set_image(tmp_path / "x.png")
         .predict([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
     )
-    assert np.array_equal(rle.decode(rle.from_text(instance["mask"], (40, 56)), (40, 56)), mask)
+    assert np.array_equal(rle.decode(rle.from_coco_string(instance["mask"], (40, 56)), (40, 56)), mask)
     (mask_file,) = (tmp_path / "masks").rglob("*.png")
     assert np.array_equal(np.asarray(Image.open(mask_file)) > 0, mask)
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 1

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foveate.models.convolution import convolution
-from foveate.ops.assignment import places_in, task_aligned
+from foveate.ops.assignment import points_in_boxes, task_aligned
 
 MAX_LEVELS = 3
 """Largest number of maps in the pyramid: the coarsest ones."""
@@ -104,7 +104,7 @@ class FcosOutput:
         ):
             boxes, classes, ignored = (one.to(logits.device) for one in (boxes, classes, ignored))
             if ignored.any():
-                weight[row, places_in(self.centres, self.strides, boxes[ignored]).any(0)] = 0.0
+                weight[row, points_in_boxes(self.centres, self.strides, boxes[ignored]).any(0)] = 0.0
                 boxes, classes = boxes[~ignored], classes[~ignored]
             if not len(boxes):
                 continue

@@ -7,7 +7,7 @@ import pytest
 
 from foveate import formats
 from foveate.audit import audit
-from foveate.audit.repair import repaired
+from foveate.audit.repair import repair
 from foveate.data.cache.decoding import survey
 from foveate.data.dataset import Dataset, Skipped
 from foveate.data.load import load
@@ -34,19 +34,19 @@ def test_a_clean_set_is_called_clean(name):
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_is_repaired_has_no_errors_that_a_program_can_mend(name):
     before = audited(FAULTS[name][0]())
-    dataset, repairs = repaired(before)
+    dataset, repairs = repair(before)
     after = audited(dataset)
     left = {finding.check for finding in after.errors} - {
-        "class missing from a part"
+        "class missing from a split"
     }  # only new pictures mend that
     assert left == set()
-    assert repairs or not before.errors or FAULTS[name][1] == "class missing from a part"
+    assert repairs or not before.errors or FAULTS[name][1] == "class missing from a split"
 
 
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_set_is_not_repaired(name):
     before = CLEAN[name]()
-    dataset, repairs = repaired(audited(before))
+    dataset, repairs = repair(audited(before))
     assert repairs == []
     assert [sample.id for sample in dataset] == [sample.id for sample in before]
     assert dataset.classes == before.classes
@@ -92,7 +92,7 @@ def test_an_empty_set_and_one_picture_have_nothing_to_tell():
 
 def test_kinds_put_errors_first_and_count_samples_once():
     data = spoilt(spoilt(FAULTS["a picture in two parts"][0](), 50, target=None), 51, target=None)
-    kinds = audited(data).kinds
+    kinds = audited(data).groups
     severities = [kind.severity for kind in kinds]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
     assert {kind.check: kind.samples for kind in kinds}["no annotation"] == 2
@@ -100,7 +100,7 @@ def test_kinds_put_errors_first_and_count_samples_once():
 
 def test_parts_that_differ_are_told_apart_and_parts_that_do_not_are_not():
     data = labels(400, splits=["train"] * 280 + ["test"] * 120)
-    assert not [f for f in audited(data).findings if "parts" in f.check]
+    assert not [f for f in audited(data).findings if "splits" in f.check]
     darker = [
         s if s.split == "train" else spoilt(data, i, source=_darker(s))[i]
         for i, s in enumerate(data)
@@ -108,7 +108,7 @@ def test_parts_that_differ_are_told_apart_and_parts_that_do_not_are_not():
     found = {
         f.check for f in audited(Dataset("d", "classification", data.classes, darker)).findings
     }
-    assert {"parts look different", "drift between parts"} <= found
+    assert {"splits look different", "drift between splits"} <= found
 
 
 def _darker(sample):

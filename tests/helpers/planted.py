@@ -88,7 +88,9 @@ def instances(count: int = 100) -> Dataset[Instances]:
 def painted(count: int = 60) -> Dataset[Mask]:
     rng = np.random.default_rng(2)
     return dataset(
-        [Mask.of(rng.integers(0, 2, SIZE)) for _ in range(count)], "semantic", ("ground", "cell")
+        [Mask.from_array(rng.integers(0, 2, SIZE)) for _ in range(count)],
+        "semantic",
+        ("ground", "cell"),
     )
 
 
@@ -193,19 +195,19 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
     "a blurred picture": (make_image(blurred), "blurred", {"s005"}),
     "a tiny picture": (make_image(lambda image: image[:9, :12]), "small", {"s005"}),
     "a huge picture": (make_image(lambda image: np.tile(image, (6, 6, 1))), "large", {"s005"}),
-    "a long picture": (make_image(lambda image: np.tile(image, (1, 5, 1))), "odd shape", {"s005"}),
-    "a picture twice": (twice(), "same picture twice", {"s005", "s007"}),
-    "a picture twice, brighter": (twice(change=brighter), "nearly the same picture", {"s005", "s007"}),
+    "a long picture": (make_image(lambda image: np.tile(image, (1, 5, 1))), "unusual aspect ratio", {"s005"}),
+    "a picture twice": (twice(), "duplicate", {"s005", "s007"}),
+    "a picture twice, brighter": (twice(change=brighter), "near duplicate", {"s005", "s007"}),
     "a picture twice, cropped": (
-        twice(change=lambda image: image[1:-1, 2:-1]), "nearly the same picture", {"s005", "s007"},
+        twice(change=lambda image: image[1:-1, 2:-1]), "near duplicate", {"s005", "s007"},
     ),
     "a picture twice, smaller": (
         twice(change=lambda image: np.asarray(PIL.Image.fromarray(image).resize((32, 24)))),
-        "nearly the same picture", {"s005", "s007"},
+        "near duplicate", {"s005", "s007"},
     ),
-    "a picture with two labels": (twice(label=0, change=brighter), "same picture, other label", {"s005", "s007"}),
-    "a picture in two parts": (twice(splits=PARTED), "leak between parts", {"s005", "s007"}),
-    "a picture in two parts, nearly": (twice(PARTED, change=brighter), "leak between parts", {"s005", "s007"}),
+    "a picture with two labels": (twice(label=0, change=brighter), "duplicate with another label", {"s005", "s007"}),
+    "a picture in two parts": (twice(splits=PARTED), "leak between splits", {"s005", "s007"}),
+    "a picture in two parts, nearly": (twice(PARTED, change=brighter), "leak between splits", {"s005", "s007"}),
     "no label": (lambda: spoilt(labels(), 5, target=None), "no annotation", {"s005"}),
     "a class that is none": (lambda: spoilt(labels(), 5, target=Label(2)), "unknown class", {"s005"}),
     "classes that differ by case": (
@@ -221,15 +223,15 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
             replace(s, split="train" if i < 80 else "test", target=Label(0 if i >= 80 else i % 2))
             for i, s in enumerate(labels())
         ]),
-        "class missing from a part", set(),
+        "class missing from a split", set(),
     ),
     "a box with swapped corners": (with_box(20, 20, 5, 5), "box with swapped corners", {"s005"}),
     "a box without area": (with_box(20, 20, 20, 30), "box without area", {"s005"}),
-    "a box outside": (with_box(70, 20, 90, 30), "box outside its picture", {"s005"}),
-    "a box that leaves": (with_box(50, 20, 90, 30), "box leaves its picture", {"s005"}),
+    "a box outside": (with_box(70, 20, 90, 30), "box outside its image", {"s005"}),
+    "a box that leaves": (with_box(50, 20, 90, 30), "box leaves its image", {"s005"}),
     "a tiny box": (with_box(20, 20, 21, 30), "tiny box", {"s005"}),
     "a huge box": (with_box(0, 0, 64, 48), "unusually large box", {"s005"}),
-    "a box twice": (with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 0]), "box drawn twice", {"s005"}),
+    "a box twice": (with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 0]), "duplicate box", {"s005"}),
     "a box of two classes": (
         with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 1]), "one place, two classes", {"s005"},
     ),
@@ -237,18 +239,18 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
     "an annotation of another size": (with_boxes(size=(480, 640)), "annotation of another size", {"s005"}),
     "an outline that crosses itself": (with_shape(BOWTIE), "outline crosses itself", {"s005"}),
     "an outline without area": (with_shape(LINE, (4, 4, 20, 9)), "outline without area", {"s005"}),
-    "an outline that leaves": (with_shape(OUTSIDE), "outline leaves its picture", {"s005"}),
+    "an outline that leaves": (with_shape(OUTSIDE), "outline leaves its image", {"s005"}),
     "a box unlike its outline": (with_shape(BOWTIE, (30, 30, 60, 40)), "box and outline differ", {"s005"}),
     "a mask without a pixel": (with_shape(EMPTY, (4, 4, 20, 9)), "mask without a pixel", {"s005"}),
     "a thing's mask of another size": (with_shape(OTHER, (4, 4, 20, 9)), "mask of another size", {"s005"}),
     "a mask of another size": (
-        lambda: spoilt(painted(), 5, target=Mask.of(np.zeros((5, 5), int))), "mask of another size", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.from_array(np.zeros((5, 5), int))), "mask of another size", {"s005"},
     ),
     "a mask with an unknown value": (
-        lambda: spoilt(painted(), 5, target=Mask.of(np.full(SIZE, 7))), "unknown class", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.from_array(np.full(SIZE, 7))), "unknown class", {"s005"},
     ),
     "a mask without a label": (
-        lambda: spoilt(painted(), 5, target=Mask.of(np.full(SIZE, -1))), "mask without a label", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.from_array(np.full(SIZE, -1))), "mask without a label", {"s005"},
     ),
     "an empty caption": (lambda: spoilt(captioned(), 5, target=Captions((" ",))), "empty caption", {"s005"}),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is wrong with a set of labelled pictures, before a minute of training is spent on it."""
+"""Checks of a dataset before training: files, images, duplicates, labels, balance and splits."""
 
 from __future__ import annotations
 
@@ -10,42 +10,45 @@ from typing import Any
 from numpy.typing import NDArray
 
 from foveate.audit import balance, duplicates, files, labels, quality, representative
-from foveate.audit.finding import Finding, FindingGroup, Severity, kinds
+from foveate.audit.duplicates import DuplicateClusters
+from foveate.audit.finding import Finding, FindingGroup, Severity, group_findings
 from foveate.data.dataset import SPLITS, Dataset
 
 __all__ = ["LEAK", "UNUSABLE", "Audit", "Finding", "FindingGroup", "audit"]
 
-LEAK = "leak between parts"
+LEAK = "leak between splits"
+"""The check of images that lie in several splits."""
 UNUSABLE = files.UNUSABLE
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The result of an audit.
 
-    dataset: the samples that could be read; the rest is in its `skipped`
-    looks: (N,) of LOOK, what each of them looks like
-    findings: all of them, in no order: see `kinds`
-    alike: which pictures are copies of one another
+    Attributes:
+        dataset: The readable samples; the others are in its `skipped`.
+        image_stats: (N,) of IMAGE_STATS.
+        findings: All findings, unordered; see `groups`.
+        duplicates: Which images are copies of one another.
     """
 
     dataset: Dataset[Any]
     image_stats: NDArray[Any]
     findings: tuple[Finding, ...]
-    alike: duplicates.Alike
+    duplicates: DuplicateClusters
 
     @property
-    def kinds(self) -> list[FindingGroup]:
-        """The findings by check, what matters most first."""
-        return kinds(self.findings)
+    def groups(self) -> list[FindingGroup]:
+        """The findings grouped by check, the most important group first."""
+        return group_findings(self.findings)
 
     def count(self, severity: Severity) -> int:
-        """How many findings are of this severity."""
+        """Count the findings of a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings that a figure cannot be believed with."""
+        """The findings that make metrics wrong."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
@@ -53,74 +56,73 @@ def audit(
     dataset: Dataset[Any],
     hashes: Sequence[str],
     image_stats: NDArray[Any],
-    tick: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Audit:
-    """Every check but the deep ones.
+    """Run all checks that need no trained network.
 
-    dataset: the samples that could be read; hashes: of each one's content; looks: (N,) of LOOK
-    tick: called now and then with how far the search for copies has come
+    Args:
+        dataset: The readable samples.
+        hashes: The content hash of each image.
+        image_stats: (N,) of IMAGE_STATS.
+        on_progress: Called with (pairs compared, pairs in all) by the search for duplicates.
     """
-    alike = duplicates.find(hashes, image_stats, tick)
-    found = [
+    clusters = duplicates.find(hashes, image_stats, on_progress)
+    findings = [
         *files.check(dataset, image_stats),
         *quality.check(dataset, image_stats),
-        *copies(dataset, hashes, alike),
+        *check_duplicates(dataset, hashes, clusters),
         *labels.check(dataset, image_stats),
         *balance.check(dataset),
         *representative.check(dataset, image_stats),
     ]
-    return Audit(dataset, image_stats, tuple(found), alike)
+    return Audit(dataset, image_stats, tuple(findings), clusters)
 
 
-def copies(
-    dataset: Dataset[Any], hashes: Sequence[str], alike: duplicates.Alike
+def check_duplicates(
+    dataset: Dataset[Any], hashes: Sequence[str], clusters: DuplicateClusters
 ) -> Iterator[Finding]:
-    """Findings of pictures that occur more than once."""
-    together: dict[int, list[int]] = defaultdict(list)
-    for row, cluster in enumerate(alike.clusters.tolist()):
-        together[cluster].append(row)
-    for rows in together.values():
+    """Find images that occur more than once.
+
+    Args:
+        dataset: The readable samples.
+        hashes: The content hash of each image.
+        clusters: Which images are copies of one another.
+    """
+    rows_of: dict[int, list[int]] = defaultdict(list)
+    for row, cluster in enumerate(clusters.clusters.tolist()):
+        rows_of[cluster].append(row)
+    for rows in rows_of.values():
         if len(rows) < 2:
             continue
         exact = len({hashes[row] for row in rows}) == 1
-        how = "the same picture" if exact else "nearly the same picture"
+        same = "the same image" if exact else "nearly the same image"
         splits = [split for split in SPLITS if any(dataset[row].split == split for row in rows)]
-        ids = tuple(dataset[row].id for row in _one_a_part_first(dataset, rows))
+        ids = tuple(dataset[row].id for row in _one_of_each_split_first(dataset, rows))
         if len(splits) > 1:
-            reason = f"{how} lies in {' and '.join(splits)}, so a score would partly be memory"
-            yield Finding(
-                "error", LEAK, ids, reason, "Keep all of them in one part.", score=len(rows)
-            )
+            reason = f"{same} lies in {' and '.join(splits)}, so a score would measure memory"
+            remedy = "Keep all of them in one split."
+            yield Finding("error", LEAK, ids, reason, remedy, score=len(rows))
         else:
-            check = "same picture twice" if exact else "nearly the same picture"
-            reason = f"{how}, {len(rows)} times"
-            yield Finding(
-                "warning",
-                check,
-                ids,
-                reason,
-                "Keep one; the split keeps them together.",
-                score=len(rows),
-            )
-        told = {label for row in rows if (label := _label(dataset, row)) is not None}
-        if len(told) > 1:
-            reason = f"{how} is labelled {' and '.join(sorted(told))}"
-            yield Finding(
-                "warning", "same picture, other label", ids, reason, "Decide which is right."
-            )
+            check = "duplicate" if exact else "near duplicate"
+            reason = f"{same}, {len(rows)} times"
+            remedy = "Keep one; the split keeps them together."
+            yield Finding("warning", check, ids, reason, remedy, score=len(rows))
+        labels_of_rows = {text for row in rows if (text := _label(dataset, row)) is not None}
+        if len(labels_of_rows) > 1:
+            reason = f"{same} is labelled {' and '.join(sorted(labels_of_rows))}"
+            remedy = "Decide which is right."
+            yield Finding("warning", "duplicate with another label", ids, reason, remedy)
 
 
-def _one_a_part_first(dataset: Dataset[Any], rows: list[int]) -> list[int]:
+def _one_of_each_split_first(dataset: Dataset[Any], rows: list[int]) -> list[int]:
     firsts = {dataset[row].split: row for row in reversed(rows)}
     return [*sorted(firsts.values()), *(row for row in rows if row not in firsts.values())]
 
 
 def _label(dataset: Dataset[Any], row: int) -> str | None:
-    """The classes of a sample, where it is what is in the picture as a whole that they tell."""
+    """The classes of a sample in words, if they describe the image as a whole."""
     target = dataset[row].target
     if target is None or target.per_pixel or not dataset.classes:
         return None
-    return (
-        ", ".join(dataset.classes[k] for k in target.present() if k < len(dataset.classes))
-        or "nothing"
-    )
+    names = [dataset.classes[k] for k in target.present() if k < len(dataset.classes)]
+    return ", ".join(names) or "nothing"

@@ -1,4 +1,7 @@
-"""What is wrong with boxes and outlines. All boxes of a set are looked at as one array."""
+"""Checks of boxes: invalid, outside the image, of unusual size, duplicated.
+
+All boxes of a dataset are checked as one array.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import EDGE_TOLERANCE, Boxes, boxes_of, duplicate_boxes
-from foveate.audit.finding import Finding
-from foveate.audit.quality import far
+from foveate.audit.finding import Finding, Severity
+from foveate.audit.quality import outliers
 from foveate.data.dataset import Dataset
 
-TINY = 2.0
-"""Pixels of the shorter side below which nothing can be seen."""
+MIN_SIDE = 2.0
+"""Pixels of the shorter side below which a box shows nothing."""
+
+_DRAW_AGAIN = "Draw it again or remove it."
+_LOOK = "Look at it; draw it again or remove it if it is wrong."
 
 
 @dataclass(frozen=True)
-class _All:
-    """Every box of a set. sample: (M,) its row; row: (M,) its place in the sample's annotation; size: (M, 2) h, w."""
+class _AllBoxes:
+    """Every box of a dataset.
+
+    Attributes:
+        corners: (M, 4).
+        classes: (M,).
+        crowd: (M,).
+        sample: (M,) row of the box's sample.
+        row: (M,) row of the box in the sample's annotation.
+        size: (M, 2) height and width of the image.
+    """
 
     corners: NDArray[np.float64]
     classes: NDArray[np.int64]
@@ -31,20 +46,25 @@ class _All:
 
 
 def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]:
-    """Findings of a set whose truths are Boxes or Instances. looks: (N,) of LOOK."""
+    """Check a dataset whose targets are Boxes or Instances.
+
+    Args:
+        dataset: The readable samples.
+        image_stats: (N,) of IMAGE_STATS.
+    """
     targets = [boxes_of(sample.target) for sample in dataset]
-    yield from _sizes(dataset, targets, image_stats)
-    every = _gathered(targets, image_stats)
-    yield from _places(dataset, every)
-    yield from _extremes(dataset, every)
-    yield from _repeated(dataset, targets)
+    yield from _check_image_sizes(dataset, targets, image_stats)
+    boxes = _concatenate(targets, image_stats)
+    yield from _check_positions(dataset, boxes)
+    yield from _check_sizes(dataset, boxes)
+    yield from _check_duplicates(dataset, targets)
 
 
-def _gathered(targets: Sequence[Boxes], image_stats: NDArray[Any]) -> _All:
+def _concatenate(targets: Sequence[Boxes], image_stats: NDArray[Any]) -> _AllBoxes:
     counts = np.array([len(target) for target in targets], np.int64)
     sample = np.repeat(np.arange(len(targets)), counts)
     sizes = np.stack([image_stats["height"], image_stats["width"]], 1).astype(np.float64)
-    return _All(
+    return _AllBoxes(
         np.concatenate([np.zeros((0, 4)), *(target.corners for target in targets)]),
         np.concatenate([np.zeros(0, np.int64), *(target.classes for target in targets)]),
         np.concatenate([np.zeros(0, bool), *(target.crowd for target in targets)]),
@@ -54,140 +74,100 @@ def _gathered(targets: Sequence[Boxes], image_stats: NDArray[Any]) -> _All:
     )
 
 
-def _sizes(
+def _check_image_sizes(
     dataset: Dataset[Any], targets: Sequence[Boxes], image_stats: NDArray[Any]
 ) -> Iterator[Finding]:
-    """The picture that the annotation tells of, against the one that is there."""
-    for sample, target, look in zip(dataset, targets, image_stats, strict=True):
-        height, width = int(look["height"]), int(look["width"])
-        if target.size in (None, (height, width)):
+    """Compare the image size in the annotation with the image's."""
+    for sample, target, stats in zip(dataset, targets, image_stats, strict=True):
+        height, width = int(stats["height"]), int(stats["width"])
+        if target.size is None or target.size == (height, width):
             continue
-        on_its_side = look["orientation"] >= 5 and target.size == (width, height)
-        yield Finding(
-            "error",
-            "annotation of another size",
-            (sample.id,),
-            f"the annotation is of a picture of {target.size[1]} x {target.size[0]} px, this one has {width} x {height}"
-            + (" once it is turned upright, as its EXIF says" if on_its_side else ""),
-            "Turn the picture's pixels and remove the EXIF tag, or turn the boxes."
-            if on_its_side
-            else "Find the picture that was annotated, or scale the annotation.",
+        rotated = stats["orientation"] >= 5 and target.size == (width, height)
+        reason = (
+            f"the annotation is of an image of {target.size[1]} x {target.size[0]} px, "
+            f"this one has {width} x {height}"
         )
+        remedy = "Find the image that was annotated, or scale the annotation."
+        if rotated:
+            reason += " once it is rotated upright, as its EXIF says"
+            remedy = "Rotate the image's pixels and remove the EXIF tag, or rotate the boxes."
+        yield Finding("error", "annotation of another size", (sample.id,), reason, remedy)
 
 
-def _places(dataset: Dataset[Any], every: _All) -> Iterator[Finding]:
-    left, top, right, bottom = every.corners.T
-    height, width = every.size.T
-    turned = (right < left) | (bottom < top)
-    empty = ((right == left) | (bottom == top)) & ~turned
-    whole = ~turned & ~empty
-    away = whole & ((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height))
-    beyond = np.max([-left, -top, right - width, bottom - height], axis=0, initial=0)
-    out = whole & ~away & (beyond > EDGE_TOLERANCE)
-    faults: list[tuple[str, str, NDArray[np.bool_], str, str]] = [
-        (
-            "error",
-            "box with swapped corners",
-            turned,
-            "left and top are expected before right and bottom",
-            _SWAP,
-        ),
-        (
-            "error",
-            "box without area",
-            empty,
-            "a box with an area is expected",
-            "Draw it again or remove it.",
-        ),
-        (
-            "error",
-            "box outside its picture",
-            away,
-            "no part of it lies in the picture",
-            "Draw it again or remove it.",
-        ),
-        (
-            "warning",
-            "box leaves its picture",
-            out,
-            "it reaches beyond the picture's edge",
-            "Cut it at the edge.",
-        ),
-    ]
-    for severity, name, found, reason, remedy in faults:
-        for at in np.flatnonzero(found):
-            yield _finding(
-                severity, name, dataset, every, int(at), reason, remedy, float(beyond[at])
-            )
+def _check_positions(dataset: Dataset[Any], boxes: _AllBoxes) -> Iterator[Finding]:
+    left, top, right, bottom = boxes.corners.T
+    height, width = boxes.size.T
+    swapped = (right < left) | (bottom < top)
+    empty = ((right == left) | (bottom == top)) & ~swapped
+    valid = ~swapped & ~empty
+    outside = valid & ((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height))
+    excess = np.max([-left, -top, right - width, bottom - height], axis=0, initial=0)
+    crossing = valid & ~outside & (excess > EDGE_TOLERANCE)
+    faults: list[tuple[Severity, str, NDArray[np.bool_], str, str]] = [
+        ("error", "box with swapped corners", swapped,
+         "left and top are expected before right and bottom",
+         "Swap them, if the tool wrote them so; else draw it again."),
+        ("error", "box without area", empty, "a box with an area is expected", _DRAW_AGAIN),
+        ("error", "box outside its image", outside, "no part of it lies in the image", _DRAW_AGAIN),
+        ("warning", "box leaves its image", crossing, "it reaches beyond the image's edge",
+         "Clip it to the image."),
+    ]  # fmt: skip
+    for severity, check, rows, reason, remedy in faults:
+        for row in np.flatnonzero(rows):
+            score = float(excess[row])
+            yield _finding(severity, check, dataset, boxes, int(row), reason, remedy, score)
 
 
-_SWAP = "Swap them, if the tool wrote them so; else draw it again."
+def _check_sizes(dataset: Dataset[Any], boxes: _AllBoxes) -> Iterator[Finding]:
+    """Find boxes too small to show anything, or of a size unlike their class."""
+    sides = boxes.corners[:, 2:] - boxes.corners[:, :2]
+    valid = (sides > 0).all(1) & ~boxes.crowd
+    tiny = valid & (sides.min(1, initial=np.inf) < MIN_SIDE)
+    reason = f"it has a side below {MIN_SIDE:g} px"
+    for row in np.flatnonzero(tiny):
+        yield _finding("warning", "tiny box", dataset, boxes, int(row), reason, _LOOK)
+    share = np.where(valid, sides.prod(1), 1) / np.maximum(boxes.size.prod(1), 1)
+    for k in np.unique(boxes.classes):
+        rows = np.flatnonzero(valid & ~tiny & (boxes.classes == k))
+        small, large = outliers(np.log(share[rows]), 0.3)
+        for word, found in (("small", rows[small]), ("large", rows[large])):
+            for row in found:
+                reason = f"it covers {share[row]:.3%} of the image, unlike others of its class"
+                check = f"unusually {word} box"
+                yield _finding("note", check, dataset, boxes, int(row), reason, _LOOK)
 
 
-def _extremes(dataset: Dataset[Any], every: _All) -> Iterator[Finding]:
-    """Boxes of a size that their class does not have."""
-    sides = every.corners[:, 2:] - every.corners[:, :2]
-    good = (sides > 0).all(1) & ~every.crowd
-    tiny = good & (sides.min(1, initial=np.inf) < TINY)
-    for at in np.flatnonzero(tiny):
-        yield _finding(
-            "warning",
-            "tiny box",
-            dataset,
-            every,
-            int(at),
-            f"it has a side below {TINY:g} px",
-            _CHECK,
-        )
-    share = np.where(good, sides.prod(1), 1) / np.maximum(every.size.prod(1), 1)
-    for k in np.unique(every.classes):
-        own = np.flatnonzero(good & ~tiny & (every.classes == k))
-        small, large = far(np.log(share[own]), 0.3)
-        for word, rows in (("small", own[small]), ("large", own[large])):
-            for at in rows:
-                reason = f"it covers {share[at]:.3%} of the picture, far from what its class does"
-                yield _finding(
-                    "note", f"unusually {word} box", dataset, every, int(at), reason, _CHECK
-                )
-
-
-_CHECK = "Look at it; draw it again or remove it if it is wrong."
-
-
-def _repeated(dataset: Dataset[Any], targets: Sequence[Boxes]) -> Iterator[Finding]:
-    """One place with two boxes."""
+def _check_duplicates(dataset: Dataset[Any], targets: Sequence[Boxes]) -> Iterator[Finding]:
+    """Find two boxes at one place."""
     for sample, target in zip(dataset, targets, strict=True):
-        rows = np.flatnonzero(
-            ~target.crowd & (target.corners[:, 2:] > target.corners[:, :2]).all(1)
-        )
+        has_area = (target.corners[:, 2:] > target.corners[:, :2]).all(1)
+        rows = np.flatnonzero(~target.crowd & has_area)
         for one, other in duplicate_boxes(target.corners[rows]):
             a, b = int(rows[one]), int(rows[other])
-            same = target.classes[a] == target.classes[b]
-            names = " and ".join(_name(dataset, int(target.classes[row])) for row in (a, b))
-            yield Finding(
-                "warning",
-                "box drawn twice" if same else "one place, two classes",
-                (sample.id,),
-                f"boxes {a + 1} and {b + 1} lie on each other" + ("" if same else f", as {names}"),
-                "Remove one of them.",
-                rows=(a, b),
-            )
+            check, names = "duplicate box", ""
+            if target.classes[a] != target.classes[b]:
+                check = "one place, two classes"
+                names = " and ".join(_name(dataset, int(target.classes[row])) for row in (a, b))
+            reason = f"boxes {a + 1} and {b + 1} coincide" + (f", as {names}" if names else "")
+            remedy = "Remove one of them."
+            yield Finding("warning", check, (sample.id,), reason, remedy, rows=(a, b))
 
 
 def _finding(
-    severity: str,
-    name: str,
+    severity: Severity,
+    check: str,
     dataset: Dataset[Any],
-    every: _All,
-    at: int,
+    boxes: _AllBoxes,
+    row: int,
     reason: str,
     remedy: str,
     score: float = 0.0,
 ) -> Finding:
-    told = ", ".join(f"{value:.6g}" for value in every.corners[at])
-    where = f"box {every.row[at] + 1} ({_name(dataset, int(every.classes[at]))} at {told}): "
-    id = dataset[int(every.sample[at])].id
-    return Finding(severity, name, (id,), where + reason, remedy, (int(every.row[at]),), score)  # type: ignore[arg-type]
+    corners = ", ".join(f"{value:.6g}" for value in boxes.corners[row])
+    name = _name(dataset, int(boxes.classes[row]))
+    reason = f"box {boxes.row[row] + 1} ({name} at {corners}): {reason}"
+    id = dataset[int(boxes.sample[row])].id
+    return Finding(severity, check, (id,), reason, remedy, (int(boxes.row[row]),), score)
 
 
 def _name(dataset: Dataset[Any], k: int) -> str:

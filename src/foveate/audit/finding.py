@@ -1,4 +1,4 @@
-"""What an audit says: one finding a fault, with the samples it is in, the reason and the remedy."""
+"""The findings of an audit: one for each fault, with its samples, a reason and a remedy."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from foveate.annotations import Problem
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""error: a figure would be untrue, or an answer cannot be learnt; warning: look at it; note: good to know."""
+"""error: a metric would be wrong, or a target cannot be learnt; warning: look at it before you
+trust a metric; note: good to know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fault.
 
-    check: the kind of fault, in a few words; the same for all faults of a kind
-    ids: the samples it is in, the one to look at first; empty if it is the set as a whole
-    reason: what was expected and what was found
-    remedy: what to do, in the imperative
-    rows: of the annotation, where single boxes or things are at fault
-    score: how bad, to put the worst first among those of a kind
+    Attributes:
+        severity: How much it matters.
+        check: The name of the check, the same for all faults of a kind.
+        ids: The samples concerned, the one to look at first; empty for the dataset as a whole.
+        reason: What is expected, and what is there.
+        remedy: What to do, in the imperative.
+        rows: Rows of the annotation, if single boxes or instances are at fault.
+        score: How bad it is, to sort the faults of one check.
     """
 
     severity: Severity
@@ -35,7 +38,7 @@ class Finding:
 
     @classmethod
     def of(cls, problem: Problem, id: str) -> Finding:
-        """The finding of one sample's problem."""
+        """Make a finding of a problem of one sample's annotation."""
         return cls(
             problem.severity,
             problem.check,
@@ -47,13 +50,19 @@ class Finding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As a record for programs."""
+        """Return the finding as a JSON record."""
         return {**asdict(self), "ids": list(self.ids), "rows": list(self.rows)}
 
 
 @dataclass(frozen=True, slots=True)
 class FindingGroup:
-    """All findings of one check: what a person reads first."""
+    """All findings of one check.
+
+    Attributes:
+        severity: Of all of them.
+        check: The name of the check.
+        findings: The worst first.
+    """
 
     severity: Severity
     check: str
@@ -61,21 +70,19 @@ class FindingGroup:
 
     @property
     def samples(self) -> int:
-        """How many samples it is in."""
+        """Number of samples concerned."""
         return len({id for finding in self.findings for id in finding.ids})
 
 
-def kinds(findings: Sequence[Finding]) -> list[FindingGroup]:
-    """The findings by check: errors first, then what is in most samples; within a check the worst first."""
-    together: dict[tuple[str, str], list[Finding]] = {}
+def group_findings(findings: Sequence[Finding]) -> list[FindingGroup]:
+    """Group findings by check: errors first, then by number of samples."""
+    by_check: dict[tuple[Severity, str], list[Finding]] = {}
     for finding in findings:
-        together.setdefault((finding.severity, finding.check), []).append(finding)
-    made = [
-        FindingGroup(
-            found[0].severity, found[0].check, tuple(sorted(found, key=lambda f: -f.score))
-        )
-        for found in together.values()
+        by_check.setdefault((finding.severity, finding.check), []).append(finding)
+    groups = [
+        FindingGroup(severity, check, tuple(sorted(members, key=lambda one: -one.score)))
+        for (severity, check), members in by_check.items()
     ]
     return sorted(
-        made, key=lambda kind: (SEVERITIES.index(kind.severity), -kind.samples, kind.check)
+        groups, key=lambda group: (SEVERITIES.index(group.severity), -group.samples, group.check)
     )

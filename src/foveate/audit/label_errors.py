@@ -38,7 +38,7 @@ class LabelErrors:
         return cls(
             labels,
             probabilities,
-            label_errors.doubt(probabilities, labels),
+            label_errors.margin(probabilities, labels),
             label_errors.suspects(probabilities, labels),
             label_errors.ambiguity(probabilities),
         )

@@ -1,4 +1,4 @@
-"""What is wrong with labels: classes that do not exist or are two names for one, masks that do not fit, empty words."""
+"""Checks of targets and class names: unknown classes, two names for one, unfitting masks."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ def _in_images(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Fin
     """Faults of masks and outlines, whose pixels have to be read."""
 
     def check_one(row: int) -> list[Finding]:
-        sample, size = dataset[row], (image_stats["height"][row], image_stats["width"][row])
-        problems = sample.target.image_problems((int(size[0]), int(size[1])), len(dataset.classes))
+        sample = dataset[row]
+        assert sample.target is not None
+        size = int(image_stats["height"][row]), int(image_stats["width"][row])
+        problems = sample.target.image_problems(size, len(dataset.classes))
         return [Finding.of(problem, sample.id) for problem in problems]
 
     rows = [
@@ -59,11 +61,16 @@ def _in_images(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Fin
             yield from findings
 
 
+def normalised_name(name: str) -> str:
+    """Return a class name without case, spaces and signs; names of signs only stay."""
+    return "".join(c for c in name.casefold() if c.isalnum()) or name
+
+
 def _names(dataset: Dataset[Any]) -> Iterator[Finding]:
-    alike: dict[str, list[str]] = defaultdict(list)
+    groups: dict[str, list[str]] = defaultdict(list)
     for name in dataset.classes:
-        alike["".join(c for c in name.casefold() if c.isalnum()) or name].append(name)
-    for names in alike.values():
+        groups[normalised_name(name)].append(name)
+    for names in groups.values():
         if len(names) > 1:
             ks = {dataset.classes.index(name) for name in names}
             ids = [
@@ -71,13 +78,9 @@ def _names(dataset: Dataset[Any]) -> Iterator[Finding]:
                 for s in dataset
                 if s.target and not s.target.per_pixel and ks & set(s.target.present())
             ]
-            yield Finding(
-                "error",
-                "two names for one class",
-                tuple(ids[:1]),
-                f"classes differ only by case, spaces or signs: {', '.join(map(repr, names))}",
-                "Give them one name.",
-            )
+            reason = f"classes differ only by case, spaces or signs: {', '.join(map(repr, names))}"
+            remedy = "Give them one name."
+            yield Finding("error", "two names for one class", tuple(ids[:1]), reason, remedy)
 
 
 def _unused(dataset: Dataset[Any]) -> Iterator[Finding]:
@@ -90,10 +93,5 @@ def _unused(dataset: Dataset[Any]) -> Iterator[Finding]:
         used.update(sample.target.present())
     for k, name in enumerate(dataset.classes):
         if k not in used:
-            yield Finding(
-                "note",
-                "unused class",
-                (),
-                f"no sample has the class {name!r}",
-                "Remove it, or add samples.",
-            )
+            reason, remedy = f"no sample has the class {name!r}", "Remove it, or add samples."
+            yield Finding("note", "unused class", (), reason, remedy)

@@ -1,147 +1,146 @@
-"""Pictures that are no good examples: blank, blurred, too dark or bright, or of a size or shape unlike the rest."""
+"""Checks of images: blank, blurred, too dark or bright, or of an unusual size or aspect ratio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.audit.finding import Finding
+from foveate.audit.finding import Finding, Severity
 from foveate.data.dataset import Dataset
 
-BLANK = 2.0
-"""Standard deviation of the grey values, of 255, up to which there is nothing to see."""
-LOST = 0.95
-"""The share of pixels at black (or white) from which a picture is too dark (or bright)."""
-NARROW = 20.0
-"""Grey levels from black (or white) that hold the mean, and the deviation, of a picture that is too dark (or bright)."""
-COMMON = 0.2
-"""The share of the set from which being dark (or bright) is its nature and no fault."""
-FAR = 5.0
-"""Robust standard deviations (1.4826 times the median deviation) from the set's middle that make an outlier."""
-SOFT = 3.7
-"""The same for sharpness, which varies little among pictures of one kind."""
-FINE = 16
+MAX_BLANK_CONTRAST = 2.0
+"""Standard deviation of the grey values, of 255, up to which an image shows nothing."""
+MIN_CLIPPED = 0.95
+"""Fraction of black (or white) pixels from which an image is too dark (or bright)."""
+MAX_CLIPPED_LEVELS = 20.0
+"""Distance in grey levels from black (or white) of the mean of an image that is too dark (or
+bright); its standard deviation is below half of that."""
+MAX_CLIPPED_IMAGES = 0.2
+"""Fraction of too dark (or bright) images from which that is the dataset's nature, no fault."""
+OUTLIER_DEVIATIONS = 5.0
+"""Robust standard deviations (1.4826 times the median absolute deviation) from the median that make
+an outlier."""
+BLUR_DEVIATIONS = 3.7
+"""The same for sharpness, which varies little among similar images."""
+MIN_SIDE_FOR_BLUR = 16
 """Pixels of the shorter side below which every edge is soft."""
-_NOTHING = 0.5  # the deviation up to which a picture is blank whatever its brightness
-_LEAST = 20  # pictures that a middle is told from
+_MAX_UNIFORM_CONTRAST = 0.5  # up to which an image is blank whatever its brightness
+_MIN_VALUES = 20  # values that a median is trusted from
+_LOOK = "Look at it: does it belong to the dataset?"
+
+
+class _Fault(NamedTuple):
+    """The images of one check; score: (N,), larger is worse."""
+
+    severity: Severity
+    check: str
+    rows: NDArray[np.bool_]
+    score: NDArray[Any]
+    reason: str
+    remedy: str = _LOOK
 
 
 def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]:
-    """Findings of the pictures. looks: (N,) of LOOK."""
-    dark, bright = _exposed(image_stats, "dark", 0), _exposed(image_stats, "bright", 255)
-    blank = (image_stats["contrast"] <= BLANK) & ~dark & ~bright
-    # A set of stars on black is dark throughout: then it is no fault of a single picture.
-    dark &= dark.mean() < COMMON if len(dark) else dark
-    bright &= bright.mean() < COMMON if len(bright) else bright
-    faults = [
-        (
-            "warning",
-            "blank",
-            blank,
-            -image_stats["contrast"],
-            "all pixels are nearly alike",
-            "Remove it, if it shows nothing.",
-        ),
-        (
-            "warning",
-            "too dark",
-            dark,
-            image_stats["dark"],
-            "nearly all pixels are black",
-            "Look whether it can be learnt from.",
-        ),
-        (
-            "warning",
-            "too bright",
-            bright,
-            image_stats["bright"],
-            "nearly all pixels are white",
-            "Look whether it shows anything.",
-        ),
-    ]
-    low, high = far(image_stats["brightness"], 4.0, ~blank)
-    faults += [
-        ("note", "darker than the rest", low & ~dark, -image_stats["brightness"], "far darker than the set's middle", _LOOK),
-        ("note", "brighter than the rest", high & ~bright, image_stats["brightness"], "far brighter than the middle", _LOOK),
-    ]  # fmt: skip
-    sharpness = np.log(np.maximum(image_stats["sharpness"], 1e-3))
-    fine = np.minimum(image_stats["height"], image_stats["width"]) >= FINE
-    blurred, _ = far(sharpness, 0.1, ~blank & fine, SOFT)
-    faults.append(
-        ("warning", "blurred", blurred, -sharpness, "far less sharp than the set's middle", _LOOK)
-    )
-    size = np.log(
-        np.maximum(image_stats["height"], 1) * np.maximum(image_stats["width"], 1).astype(float)
-    )
-    small, large = far(size, 0.05)
-    faults.append(
-        (
-            "note",
-            "small",
-            small,
-            -size,
-            "far smaller than the set's middle",
-            "Look whether it shows enough.",
-        )
-    )
-    faults.append(("note", "large", large, size, "far larger than the set's middle", _LOOK))
-    aspect = np.log(np.maximum(image_stats["width"], 1) / np.maximum(image_stats["height"], 1))
-    tall, wide = far(aspect, 0.05)
-    odd = tall | wide
-    faults.append(
-        (
-            "note",
-            "odd shape",
-            odd,
-            np.abs(aspect),
-            "its width to height is unlike the rest's",
-            _STRETCHED,
-        )
-    )
-    for severity, name, rows, score, reason, remedy in faults:
-        for row in np.flatnonzero(rows):
-            told = f"{reason} ({_numbers(image_stats[row])})"
+    """Check the images of a dataset.
+
+    Args:
+        dataset: The readable samples.
+        image_stats: (N,) of IMAGE_STATS.
+    """
+    for fault in _exposure_faults(image_stats) + _shape_faults(image_stats):
+        for row in np.flatnonzero(fault.rows):
             yield Finding(
-                severity, name, (dataset[int(row)].id,), told, remedy, score=float(score[row])
-            )  # type: ignore[arg-type]
+                fault.severity,
+                fault.check,
+                (dataset[int(row)].id,),
+                f"{fault.reason} ({_describe(image_stats[row])})",
+                fault.remedy,
+                score=float(fault.score[row]),
+            )
 
 
-_LOOK = "Look at it: does it belong to the set?"
-_STRETCHED = "Crop it, if stretching it to a square would spoil it."
+def _exposure_faults(stats: NDArray[Any]) -> list[_Fault]:
+    brightness, contrast = stats["brightness"], stats["contrast"]
+    dark, bright = _clipped(stats, "dark", 0), _clipped(stats, "bright", 255)
+    blank = (contrast <= MAX_BLANK_CONTRAST) & ~dark & ~bright
+    # A dataset of stars on black is dark throughout: then it is no fault of a single image.
+    dark &= dark.mean() < MAX_CLIPPED_IMAGES if len(dark) else dark
+    bright &= bright.mean() < MAX_CLIPPED_IMAGES if len(bright) else bright
+    low, high = outliers(brightness, 4.0, ~blank)
+    sharpness = np.log(np.maximum(stats["sharpness"], 1e-3))
+    large = np.minimum(stats["height"], stats["width"]) >= MIN_SIDE_FOR_BLUR
+    blurred, _ = outliers(sharpness, 0.1, ~blank & large, BLUR_DEVIATIONS)
+    show = "Look whether it shows anything."
+    return [
+        _Fault("warning", "blank", blank, -contrast, "all pixels are nearly alike",
+               "Remove it, if it shows nothing."),
+        _Fault("warning", "too dark", dark, stats["dark"], "nearly all pixels are black", show),
+        _Fault("warning", "too bright", bright, stats["bright"], "nearly all pixels are white",
+               show),
+        _Fault("note", "darker than the rest", low & ~dark, -brightness,
+               "far darker than the median"),
+        _Fault("note", "brighter than the rest", high & ~bright, brightness,
+               "far brighter than the median"),
+        _Fault("warning", "blurred", blurred, -sharpness, "far less sharp than the median"),
+    ]  # fmt: skip
 
 
-def far(
-    values: NDArray[Any], floor: float, among: NDArray[np.bool_] | None = None, reach: float = FAR
+def _shape_faults(stats: NDArray[Any]) -> list[_Fault]:
+    height, width = np.maximum(stats["height"], 1), np.maximum(stats["width"], 1)
+    size, aspect = np.log(height * width.astype(float)), np.log(width / height)
+    small, large = outliers(size, 0.05)
+    tall, wide = outliers(aspect, 0.05)
+    return [
+        _Fault("note", "small", small, -size, "far smaller than the median",
+               "Look whether it shows enough."),
+        _Fault("note", "large", large, size, "far larger than the median"),
+        _Fault("note", "unusual aspect ratio", tall | wide, np.abs(aspect),
+               "its ratio of width to height is unlike the others'",
+               "Crop it, if stretching it to a square would spoil it."),
+    ]  # fmt: skip
+
+
+def outliers(
+    values: NDArray[Any],
+    min_deviation: float,
+    among: NDArray[np.bool_] | None = None,
+    deviations: float = OUTLIER_DEVIATIONS,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of (N,) values lie far below, and far above, the middle of those `among`, in robust deviations.
+    """Find values far below and far above the median.
 
-    floor: the least deviation, in the values' own units: where most are equal, a small difference is not far
-    Fewer than 20 values have no middle, and none is far.
+    Args:
+        values: (N,).
+        min_deviation: Smallest standard deviation, in the units of the values: where most are
+            equal, a small difference is no outlier.
+        among: (N,) which values count; by default all.
+        deviations: Robust standard deviations that make an outlier.
+
+    Returns:
+        (N,) bool for low and for high outliers; none if fewer than 20 values count.
     """
     values = values.astype(float)
     among = np.ones(len(values), bool) if among is None else among
-    if among.sum() < _LEAST:
+    if among.sum() < _MIN_VALUES:
         return np.zeros(len(values), bool), np.zeros(len(values), bool)
-    middle = float(np.median(values[among]))
-    deviation = max(floor, 1.4826 * float(np.median(np.abs(values[among] - middle))))
-    return among & (values < middle - reach * deviation), among & (
-        values > middle + reach * deviation
+    median = float(np.median(values[among]))
+    deviation = max(min_deviation, 1.4826 * float(np.median(np.abs(values[among] - median))))
+    low, high = median - deviations * deviation, median + deviations * deviation
+    return among & (values < low), among & (values > high)
+
+
+def _clipped(stats: NDArray[Any], fraction: str, end: int) -> NDArray[np.bool_]:
+    """Images with nearly all pixels at one end of the scale, or all of them close to it."""
+    close = (np.abs(stats["brightness"] - end) < MAX_CLIPPED_LEVELS) & (
+        stats["contrast"] < MAX_CLIPPED_LEVELS / 2
     )
+    return ((stats[fraction] >= MIN_CLIPPED) | close) & (stats["contrast"] > _MAX_UNIFORM_CONTRAST)
 
 
-def _exposed(image_stats: NDArray[Any], lost: str, end: int) -> NDArray[np.bool_]:
-    """Which pictures have nearly all pixels at one end of the scale, or all of them close to it."""
-    close = (np.abs(image_stats["brightness"] - end) < NARROW) & (
-        image_stats["contrast"] < NARROW / 2
-    )
-    return ((image_stats[lost] >= LOST) | close) & (image_stats["contrast"] > _NOTHING)
-
-
-def _numbers(look: NDArray[Any]) -> str:
+def _describe(stats: NDArray[Any]) -> str:
     return (
-        f"{look['width']} x {look['height']} px, brightness {look['brightness']:.0f}, contrast {look['contrast']:.0f}, "
-        f"sharpness {look['sharpness']:.2f}"
+        f"{stats['width']} x {stats['height']} px, brightness {stats['brightness']:.0f}, "
+        f"contrast {stats['contrast']:.0f}, sharpness {stats['sharpness']:.2f}"
     )

@@ -30,10 +30,11 @@ def summary_lines(found: Audit) -> Iterator[str]:
     """A line for each check with findings, and an example of each; errors first."""
     dataset = found.dataset
     images = count_noun(len(dataset), "image")
-    yield f"{dataset.name}: {images}{_of_classes(dataset)}, for {dataset.task}"
+    of_classes = f" of {_classes(dataset)}" if dataset.classes else ""
+    yield f"{dataset.name}: {images}{of_classes}, for {dataset.task}"
     yield from (f"! {note}" for note in dataset.notes)
     yield ""
-    for group in found.kinds:
+    for group in found.groups:
         count = (
             count_noun(group.samples, "sample")
             if group.samples
@@ -55,7 +56,7 @@ def write_page(found: Audit, label_errors: LabelErrors | None, path: Path) -> No
         label_errors: What nets say about the labels, in a deep audit.
         path: The page.
     """
-    dataset, groups = found.dataset, found.kinds
+    dataset, groups = found.dataset, found.groups
     headline, verdict, tone = _verdict(found)
     rows = {sample.id: row for row, sample in enumerate(dataset)}
     panels: list[Panel] = [
@@ -80,9 +81,10 @@ def write_page(found: Audit, label_errors: LabelErrors | None, path: Path) -> No
         panels += _label_galleries(dataset, label_errors)
     counts = {"Images": len(dataset), "Skipped": len(dataset.skipped)}
     counts |= {f"{severity.capitalize()}s": found.count(severity) for severity in SEVERITIES}
+    classes = [_classes(dataset)] if dataset.classes else []
     page = Page(
         title=f"{dataset.name} · audit · foveate",
-        subtitle=f"audit of {dataset.name}{_of_classes(dataset)} · {dataset.task}",
+        subtitle=" · ".join([f"audit of {dataset.name}", *classes, dataset.task]),
         headline=headline,
         verdict=verdict,
         tone=tone,
@@ -92,9 +94,8 @@ def write_page(found: Audit, label_errors: LabelErrors | None, path: Path) -> No
     write_html(page, path)
 
 
-def _of_classes(dataset: Dataset[Any]) -> str:
-    classes = len(dataset.classes)
-    return f" of {count_noun(classes, 'class', 'classes')}" if classes else ""
+def _classes(dataset: Dataset[Any]) -> str:
+    return count_noun(len(dataset.classes), "class", "classes")
 
 
 def _verdict(found: Audit) -> tuple[str, str, Tone]:
@@ -114,16 +115,13 @@ def _verdict(found: Audit) -> tuple[str, str, Tone]:
             "bad",
         )
     if warnings:
-        return headline, "It can be trained on. Look at the warnings.", "careful"
-    return headline, "Nothing speaks against training on it.", "good"
+        return headline, "A model can be trained on it. Look at the warnings first.", "careful"
+    return headline, "A model can be trained on it.", "good"
 
 
 def _gallery(group: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) -> Panel:
     """Thumbnails of a group's worst findings, or a table if none has an image."""
     title = f"{group.check[0].upper()}{group.check[1:]}"
-    count = len(group.findings)
-    more = f" {count:,} in all; the first {MAX_THUMBNAILS} are shown."
-    text = group.findings[0].remedy + (more if count > MAX_THUMBNAILS else "")
     items = []
     for finding in group.findings[:MAX_THUMBNAILS]:
         for id in finding.ids[:2]:
@@ -131,12 +129,19 @@ def _gallery(group: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) -
             if image is not None:
                 items.append(GalleryItem(image, id, finding.reason, _TONES[group.severity]))
     if items:
-        return Gallery(title, text, items)
+        return Gallery(title, _remedy(group, MAX_THUMBNAILS), items)
     table = [
         [", ".join(finding.ids[:3]) or "the dataset", finding.reason]
         for finding in group.findings[:MAX_TABLE_ROWS]
     ]
-    return Table(title, text, ["sample", "reason"], table, 2)
+    return Table(title, _remedy(group, MAX_TABLE_ROWS), ["sample", "reason"], table, 2)
+
+
+def _remedy(group: FindingGroup, max_shown: int) -> str:
+    """What to do about a group, and how many of its findings are shown if not all."""
+    count = len(group.findings)
+    more = f" Of {count:,} findings, the worst {max_shown} are shown." if count > max_shown else ""
+    return f"{group.findings[0].remedy}{more}"
 
 
 def _thumbnail(dataset: Dataset[Any], row: int, faulty: Sequence[int]) -> Image | None:

@@ -1,72 +1,198 @@
-"""The plan of the house holds: imports point up the list of rooms only, and the light rooms stay light."""
+"""The plan of the package holds: imports point up the list of rooms only, without cycles."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import foveate
+from foveate import tasks
 
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
-    "errors", "files", "ops", "annotations", "data", "evaluation", "report", "models", "training", "settings", "tasks",
-    "answering", "foundation", "console", "run", "material", "learning", "story", "deep", "auditing", "experiment",
-    "predicting", "labelling", "generating", "comparing", "teaching", "commands", "cli", "__main__",
+    "errors", "atomic_io", "progress", "ops", "annotations", "settings", "data", "formats",
+    "metrics",
+    "report",  # below audit, whose page is one of its pages
+    "audit", "models", "training", "tasks", "inference", "experiment", "serving",
+    "lessons",  # below cli, whose command opens them
+    "cli", "__main__",
 )  # fmt: skip
+"""A room may import from itself and from the rooms before it. The order is that of the design, but
+for report: the design lists it after audit, which writes a page of its own."""
+UPWARD_IMPORTS = {("data.catalog", "formats"), ("data.load", "formats")}
+"""Imports (module, imported room) that point down the list and are still to be removed."""
+CYCLES: set[str] = set()
+"""Modules in cycles that are still to be removed."""
+LONG_FILES: set[str] = set()
+"""Files of more than MAX_LINES that are still to be split."""
+MAX_LINES = 350
+NOTEBOOKS = ROOT / "lessons" / "notebooks"  # texts with a little code, read from top to bottom
+FILES = sorted(
+    path
+    for path in ROOT.rglob("*.py")
+    if path != ROOT / "__init__.py" and NOTEBOOKS not in path.parents
+)
+ANNOTATIONS = {
+    "Boxes", "Captions", "GeneratedImage", "Instances", "InteractiveResult", "Label",
+    "LabelMapShape", "Mask", "MaskFileShape", "Polygon", "RunLengths",
+}  # fmt: skip
 
 
-def room(path: Path) -> str:
-    splits = path.relative_to(ROOT).with_suffix("").parts
-    return splits[0]
+def name_of(path: Path) -> str:
+    """The module's name within foveate, e.g. "data.split.file"."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> set[str]:
-    """Names of foveate's modules that this file imports at its top; those inside functions are for use, not structure."""
+MODULES = {name_of(path): path for path in FILES}
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+@cache
+def imported(module: str, *, types: bool = True) -> frozenset[str]:
+    """The modules of foveate that a module imports, within functions too.
+
+    types: whether imports under TYPE_CHECKING count. For the order of rooms they do: they are
+    dependencies of the reader. For cycles they do not: two classes may mention each other.
+    """
+    tree = parsed(MODULES[module])
+    skipped = set()
+    if not types:
+        for node in ast.walk(tree):
+            if is_type_checking(node):
+                skipped.update(ast.walk(node))
     found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("foveate"):
-            base = (node.module or "").split(".")
-            names = [base[1]] if len(base) > 1 else [alias.name for alias in node.names]
-            found.update(names)
-    return found
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "foveate":
+            base = ".".join((node.module or "").split(".")[1:])
+            for alias in node.names:
+                full = f"{base}.{alias.name}".strip(".")
+                found.add(full if full in MODULES else base)
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("foveate.")]
+            found.update(name.removeprefix("foveate.") for name in names)
+    return frozenset(name for name in found if name in MODULES and name != module)
 
 
-FILES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
+def test_every_room_is_in_the_list():
+    assert {room(module) for module in MODULES} <= set(ROOMS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_up_the_list_of_rooms(path):
-    mine = ROOMS.index(room(path))
-    for other in imported(path) & set(ROOMS):
-        assert ROOMS.index(other) <= mine, f"{path.name} imports {other}, which lies below it"
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_up_the_list_of_rooms(module):
+    allowed = ROOMS.index(room(module))
+    down = {room(other) for other in imported(module) if ROOMS.index(room(other)) > allowed}
+    assert {(module, other) for other in down} <= UPWARD_IMPORTS
+
+
+def test_the_known_upward_imports_are_still_there():
+    known = {
+        (module, room(other)) for module in MODULES for other in imported(module)
+        if ROOMS.index(room(other)) > ROOMS.index(room(module))
+    }  # fmt: skip
+    assert known >= UPWARD_IMPORTS, "remove what is no longer needed"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """A package's __init__ may import its modules: they do not count as importing it."""
+    edges = {
+        module: {
+            other for other in imported(module, types=False) if not module.startswith(f"{other}.")
+        }
+        for module in MODULES
+    }
+    remaining = dict(edges)
+    while leaves := [m for m, others in remaining.items() if not others & remaining.keys()]:
+        for leaf in leaves:
+            del remaining[leaf]
+    while roots := [m for m in remaining if not any(m in edges[other] for other in remaining)]:
+        for root in roots:
+            del remaining[root]
+    assert remaining.keys() <= CYCLES
 
 
 @pytest.mark.parametrize("heavy", ["torch", "sklearn", "matplotlib", "torchvision"])
-def test_data_and_evaluation_need_nothing_heavy(heavy):
+def test_data_and_metrics_need_nothing_heavy(heavy):
     script = (
-        "import sys, foveate, foveate.cli.main, foveate.data.load, foveate.data.split.assign, foveate.metrics.intervals, "
-        "foveate.metrics.classification, foveate.metrics.baselines.classification, foveate.report.page; "
+        "import sys, foveate, foveate.cli.main, foveate.data.load, foveate.data.split.assign, "
+        "foveate.metrics.intervals, foveate.metrics.classification, "
+        "foveate.metrics.baselines.classification, foveate.report.page; "
         f"sys.exit({heavy!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
-def test_no_task_is_named_outside_its_own_file():
+def literals(node: ast.AST) -> set[str]:
+    return {
+        child.value
+        for child in ast.walk(node)
+        if isinstance(child, ast.Constant) and isinstance(child.value, str)
+    }
+
+
+def test_no_task_is_named_in_a_comparison_or_as_a_key_outside_the_tasks():
+    names = set(tasks.all())
     for path in FILES:
-        if room(path) in ("tasks", "settings", "annotations"):
+        if room(name_of(path)) in ("tasks", "annotations"):
             continue
-        text = path.read_text(encoding="utf-8")
-        assert "== 'classification'" not in text, path
-        assert '== "classification"' not in text, path
+        for node in ast.walk(parsed(path)):
+            named: set[str] = set()
+            if isinstance(node, ast.Compare):
+                named = literals(node)
+            elif isinstance(node, ast.Dict):
+                named = {text for key in node.keys if key is not None for text in literals(key)}
+            elif isinstance(node, ast.MatchValue | ast.Subscript):
+                named = literals(node.value if isinstance(node, ast.MatchValue) else node.slice)
+            assert not named & names, f"{path}:{getattr(node, 'lineno', 0)}"
+
+
+def test_nobody_asks_for_the_type_of_an_annotation_outside_the_tasks():
+    """Metrics and panels of one task know its predictions: only that task uses them."""
+    for path in FILES:
+        if room(name_of(path)) in ("tasks", "annotations", "metrics", "report"):
+            continue
+        for node in ast.walk(parsed(path)):
+            named: set[str] = set()
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "isinstance",
+                "issubclass",
+            ):
+                named = {
+                    child.id for child in ast.walk(node.args[1]) if isinstance(child, ast.Name)
+                }
+            elif isinstance(node, ast.MatchClass):
+                named = {ast.unparse(node.cls)}
+            assert not named & ANNOTATIONS, f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_is_one_idea(module):
+    lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES or module in LONG_FILES
 
 
 def test_no_pickle_and_no_eval():
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
                 assert not {"pickle", "joblib", "dill"} & {name.split(".")[0] for name in names}, (

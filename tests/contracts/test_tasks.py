@@ -1,4 +1,4 @@
-"""The laws of every task. They run over all that is registered: a new file in tasks/ is tested the day it arrives."""
+"""The laws of every task: a new file in tasks/ is tested the day it arrives."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from helpers.toy_datasets import toy_dataset
 
 N = 24
 STEPS = {"text_to_image": 120}
-"""To overfit a batch in, where 60 are too few: there each step shows the pictures through other noise."""
+"""Steps to overfit a batch, if 60 are too few: here each step draws new noise."""
 CLOSE = {"text_to_image": 0.15}
-"""To perfect, where 0.05 is too near: there it is told in the features of a referee that learnt from these few pictures alone."""
+"""Distance from a perfect score, if 0.05 is too strict: the evaluator learnt from few images."""
 
 
 class Case:

@@ -41,4 +41,4 @@ def refused(*words: object) -> str:
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Compute intervals from few resamples, which otherwise dominate the time of tiny runs."""
-    patch.setitem(intervals.resampled.__kwdefaults__, "resamples", 40)
+    patch.setitem(intervals.resample.__kwdefaults__, "resamples", 40)

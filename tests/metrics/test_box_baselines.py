@@ -11,8 +11,8 @@ from foveate.metrics.baselines.boxes import MAX_CLUSTERS, MAX_FITTED, fit_baseli
 
 MEAN, COMMON, NEAREST = (
     "mean box of each class",
-    "commonest boxes",
-    "boxes of the most similar picture",
+    "most common boxes",
+    "boxes of the most similar image",
 )
 
 

@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from foveate.annotations import Boxes
 from foveate.metrics import detection
 from foveate.metrics.intervals import bootstrap, resample
+from foveate.metrics.metric import ragged_column
 from foveate.ops import boxes as ops
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large", None, None, "recall")

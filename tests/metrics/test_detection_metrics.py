@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from foveate.annotations import Boxes
 from foveate.metrics import detection
 from foveate.metrics.box_errors import find_errors
+from foveate.metrics.metric import ragged_column
 from foveate.ops.boxes import iou
 
 BIG = (0, 0, 100, 100)

@@ -34,7 +34,7 @@ def test_means_are_of_what_has_most_words_in_common():
 def test_the_mean_and_noise():
     predictions = made("a", "b", "c")
     assert [len(images) for images in predictions.values()] == [3, 3, 3]
-    assert all((image == round(PIXELS.mean())).all() for image in predictions["mean picture"])
+    assert all((image == round(PIXELS.mean())).all() for image in predictions["mean image"])
     noise = np.stack(fit_baselines(PIXELS, CAPTIONS, 0)(["x"] * 400)["noise"]).astype(float)
     assert noise.mean() == pytest.approx(
         np.clip(np.random.default_rng(1).normal(57.5, PIXELS.std(), 100_000), 0, 255).mean(), abs=2

@@ -12,7 +12,7 @@ from foveate.annotations import Boxes, Instances
 from foveate.metrics.baselines.boxes import fit_baselines as fit_box_baselines
 from foveate.metrics.baselines.instances import MIN_PIXELS, connected_regions, fit_baselines, otsu
 
-OTSU = "Otsu's threshold, connected patches"
+OTSU = "Otsu's threshold, connected regions"
 
 
 def make_image(seed=0, shape=(40, 60), dark=50, bright=200, bands=1, spread=0):
@@ -206,7 +206,7 @@ def test_one_picture_without_a_thing_and_none_that_is_asked_about():
     assert {
         name: len(made[0]) for name, made in prediction(images).items() if name != OTSU
     } == dict.fromkeys(
-        ("mean box of each class", "commonest boxes", "boxes of the most similar picture"), 0
+        ("mean box of each class", "most common boxes", "boxes of the most similar image"), 0
     )
     assert prediction(images)[OTSU][0].present() == (0,)
     assert all(made == [] for made in prediction([]).values())

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from foveate.annotations import Boxes, Instances
 from foveate.metrics import detection, instance
+from foveate.metrics.metric import ragged_column
 from helpers.instances_demo import (
     BIG,
     CASES,
@@ -199,15 +200,15 @@ def test_things_are_compared_by_their_pixels():
     pair = instance.mask_overlaps(
         instances([BIG, DOT, NOTHING], scores=[1, 1, 1]), instances([HALF, NOTHING, BIG, BIG]), SIZE
     )
-    assert pair.overlap.tolist() == [[0.5, 0, 1, 1], [1 / 800, 0, 1 / 1600, 1 / 1600], [0, 0, 0, 0]]
-    assert pair.areas.tolist() == [800, 0, 1600, 1600]
-    assert pair.found_areas.tolist() == [1600, 1, 0]
+    assert pair.iou.tolist() == [[0.5, 0, 1, 1], [1 / 800, 0, 1 / 1600, 1 / 1600], [0, 0, 0, 0]]
+    assert pair.target_areas.tolist() == [800, 0, 1600, 1600]
+    assert pair.prediction_areas.tolist() == [1600, 1, 0]
     crowd = instance.mask_overlaps(
         instances([DOT]), instances([BIG, BIG], crowd=np.array([True, False])), SIZE
     )
-    assert crowd.overlap.tolist() == [[1, 1 / 1600]]
-    assert instance.mask_overlaps(instances([]), instances([BIG]), SIZE).overlap.shape == (0, 1)
-    assert instance.mask_overlaps(instances([BIG]), instances([]), SIZE).overlap.shape == (1, 0)
+    assert crowd.iou.tolist() == [[1, 1 / 1600]]
+    assert instance.mask_overlaps(instances([]), instances([BIG]), SIZE).iou.shape == (0, 1)
+    assert instance.mask_overlaps(instances([BIG]), instances([]), SIZE).iou.shape == (1, 0)
 
 
 def test_a_thing_in_the_hole_of_a_ring_is_another_thing():

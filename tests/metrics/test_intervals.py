@@ -81,5 +81,5 @@ def test_draws_without_a_figure_are_left_out_of_its_interval():
 
 
 def test_different_pictures_cannot_be_paired():
-    with pytest.raises(ValueError, match="same pictures"):
+    with pytest.raises(ValueError, match="same images"):
         intervals.lift(drawn(np.zeros(3)), drawn(np.zeros(4)))

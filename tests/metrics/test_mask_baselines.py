@@ -9,7 +9,7 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.subset import Subset
 from foveate.metrics.baselines.masks import GRID_SIDE, MAX_IMAGES, fit_baselines
 
-COMMON, PLACE, COLOUR = "commonest class", "commonest class of each place", "colour alone (k-means)"
+COMMON, PLACE, COLOUR = "most common class", "most common class of each position", "colour alone (k-means)"
 RNG = np.random.default_rng
 
 

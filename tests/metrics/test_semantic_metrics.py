@@ -20,6 +20,7 @@ from sklearn.metrics import (
 
 from foveate.annotations import IGNORE
 from foveate.metrics import semantic
+from foveate.metrics.metric import ragged_column
 
 ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes": st.integers(1, 6)}
 
@@ -190,7 +191,7 @@ def test_a_picture_gone_through_in_blocks_is_scored_as_at_once(side, monkeypatch
     true[50:60, 20:70] = IGNORE
     whole = semantic.compare(found, true, 3)
     assert [0 < right < count for _, count, right, _, _ in whole["edges"]] == [True] * 3
-    monkeypatch.setattr(semantic, "_BLOCK", side)
+    monkeypatch.setattr(semantic, "_BLOCK_SIDE", side)
     assert semantic.compare(found, true, 3) == whole
 
 
@@ -228,7 +229,7 @@ def test_a_choice_of_no_picture_has_no_figure():
 def test_a_tally_survives_json():
     stats = semantic.per_image_stats([semantic.compare(*pair, 4) for pair in scenes(1, 5, 4)])
     read = {
-        name: semantic.column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
+        name: ragged_column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
     }
     assert semantic.Scorer(read, 4).metrics() == semantic.Scorer(stats, 4).metrics()
 

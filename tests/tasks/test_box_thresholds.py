@@ -13,7 +13,7 @@ from foveate.data.dataset import Dataset
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import SettingError
 from foveate.settings import Settings
-from foveate.tasks.detection import UNSURE, Detection
+from foveate.tasks.detection import DEFAULT_THRESHOLD, Detection
 from helpers.box_oracle import Fixed, InteractivePredictor, make_image, net
 
 CLASSES = ("red", "green", "blue")
@@ -106,7 +106,7 @@ def test_thresholds_are_chosen_between_right_and_wrong_and_by_default_where_ther
     target = Boxes(np.array(places[:1]), np.array([0]), size=(64, 64))
     task = Detection(CLASSES, thresholds=[0.1, 0.1, 0.1])
     task.calibrate(net(head), [make_image(64, 64)] * 3, [target] * 3)
-    assert task.thresholds.tolist() == pytest.approx([0.75, UNSURE, UNSURE])
+    assert task.thresholds.tolist() == pytest.approx([0.75, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD])
 
 
 def test_the_threshold_is_the_best_of_all_by_trying_them():
@@ -138,7 +138,7 @@ def test_no_truth_in_the_validation_part_leaves_the_default():
         [make_image(64, 64, (2, 2, 20, 20, 0))],
         [Boxes(np.zeros((0, 4)), np.zeros(0, int))],
     )
-    assert task.thresholds.tolist() == [UNSURE, UNSURE]
+    assert task.thresholds.tolist() == [DEFAULT_THRESHOLD, DEFAULT_THRESHOLD]
 
 
 # --- made again from what is written down

@@ -11,7 +11,7 @@ from foveate.data.subset import Subset
 from foveate.errors import SettingError
 from foveate.models.model import VisionModel
 from foveate.tasks import tiled
-from foveate.tasks.instance import UNSURE, Instance
+from foveate.tasks.instance import DEFAULT_THRESHOLD, Instance
 from foveate.tasks.semantic import Semantic
 from helpers import masks_demo
 from helpers.box_oracle import net
@@ -179,7 +179,7 @@ def test_thresholds_and_blur_are_chosen_on_squares():
     looking = net(Things(), size=130)
     task.calibrate(looking, *cut(task, [make_target(own) for own in values], values)[:2])
     assert most(looking) <= SIDE
-    assert task.thresholds.tolist() == [0.5, UNSURE]
+    assert task.thresholds.tolist() == [0.5, DEFAULT_THRESHOLD]
 
 
 # --- a run

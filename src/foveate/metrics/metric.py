@@ -15,8 +15,8 @@ from foveate.metrics.intervals import Score
 A = TypeVar("A")
 
 PerImageStats = Mapping[str, NDArray[Any]]
-"""Columns with one row an image. Any selection of rows can be scored, so every metric can have a
-confidence interval."""
+"""Columns with one row an image. Any selection of rows can be scored, so every metric can have
+a confidence interval."""
 
 
 class Metric(ABC, Generic[A]):

@@ -3,8 +3,8 @@
 They are computed from statistics with one row an image, so that any selection of images can be
 scored. Unlabelled pixels (IGNORE) count nowhere. IoU and Dice are taken over all pixels of the
 images, then averaged over the classes that occur in targets or predictions (Everingham et al., "The
-Pascal visual object classes challenge", 2015). An edge pixel of a class is correct if the other edge
-is near: Csurka et al., "What is a good evaluation measure for semantic segmentation?", 2013.
+Pascal visual object classes challenge", 2015). An edge pixel of a class is correct if the other
+edge is near: Csurka et al., "What is a good evaluation measure for semantic segmentation?", 2013.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from foveate.annotations import Boxes
-from foveate.data.augment.boxes import BoxAugment
-from foveate.data.augment.images import default_policy
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.resizing import letterbox_size
 from foveate.data.rng import SampleRNG
@@ -28,6 +26,7 @@ from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
+from foveate.tasks.policies import box_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.tasks.tiled import Tiled
 
@@ -46,34 +45,6 @@ QUICK_IMAGES = 1
 time, and an epoch has many batches."""
 DEFAULT_THRESHOLD = 0.3
 """Display threshold of classes that do not occur in the validation split."""
-
-
-def box_policy(
-    size: int,
-    *,
-    hflip_safe: bool | None,
-    classes: tuple[str, ...],
-    kind: str,
-    epochs: float | None,
-) -> BoxAugment:
-    """The augmentation policy for images with boxes."""
-    if kind == "none":
-        return BoxAugment()
-    flip = default_policy(
-        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
-    ).flip
-    if kind == "strong":
-        return BoxAugment(
-            flip,
-            scale_jitter=0.8,
-            aspect_jitter=0.3,
-            colour=0.3,
-            mosaic=0.8,
-            mosaic_until=0.85,
-        )
-    return BoxAugment(
-        flip, scale_jitter=0.5, aspect_jitter=0.2, colour=0.2, mosaic=0.5, mosaic_until=0.8
-    )
 
 
 class Detection(Task[Boxes], Tiled[Boxes]):
@@ -255,12 +226,7 @@ class Detection(Task[Boxes], Tiled[Boxes]):
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The mAP50 with its interval."""
-        map50 = metrics["map50"]
-        return (
-            f"reaches a mean average precision of {map50['value']:.1%} on "
-            f"{count_images(map50, split)} {interval(map50)}, where a box counts as correct if "
-            "its IoU with a true box is 50% or more"
-        )
+        return map50_headline(metrics, split, "box")
 
     def report_panels(
         self,
@@ -271,6 +237,16 @@ class Detection(Task[Boxes], Tiled[Boxes]):
     ) -> list[Panel]:
         """Average precision by class, precision-recall curves, and the kinds of errors."""
         return box_panels(stats, ids, read_image, self.classes, self.thresholds)
+
+
+def map50_headline(metrics: Mapping[str, Any], split: str, shape: str) -> str:
+    """The mAP50 with its interval; shape: "box" or "mask"."""
+    map50 = metrics["map50"]
+    return (
+        f"reaches a mean average precision of {map50['value']:.1%} on "
+        f"{count_images(map50, split)} {interval(map50)}, where a {shape} counts as correct if "
+        f"its IoU with a true {shape} is 50% or more"
+    )
 
 
 def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:

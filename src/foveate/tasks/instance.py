@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from foveate.annotations import IGNORE, Boxes, Instances
 from foveate.data import label_maps
-from foveate.data.augment.images import default_policy
-from foveate.data.augment.masks import MaskAugment, default_mask_policy
 from foveate.data.dataset import Image, Images
 from foveate.data.resizing import fit_within, letterbox_size
 from foveate.data.rng import SampleRNG
@@ -40,8 +38,9 @@ from foveate.report import drawing
 from foveate.report.instance_panels import instance_panels
 from foveate.report.panels import Panel
 from foveate.tasks.capabilities import MaskImage, WritesMasks, object_masks
-from foveate.tasks.detection import count_classes
-from foveate.tasks.task import BaselinePredictors, ReadImage, count_images, interval
+from foveate.tasks.detection import count_classes, map50_headline
+from foveate.tasks.policies import instance_policy
+from foveate.tasks.task import BaselinePredictors, ReadImage
 from foveate.tasks.tiled import MAX_SIDE, Pixelwise
 
 BATCH_PIXELS = 2**21
@@ -72,22 +71,6 @@ class InstanceTarget:
     classes: Tensor
     offsets: Tensor
     weights: Tensor
-
-
-def instance_policy(
-    size: int,
-    *,
-    hflip_safe: bool | None,
-    classes: tuple[str, ...],
-    kind: str,
-    epochs: float | None,
-) -> MaskAugment[Instances]:
-    """The augmentation policy for images with instance masks."""
-    flip = default_policy(
-        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
-    ).flip
-    settings = default_mask_policy(size, kind, flip)
-    return MaskAugment(Instances.label_map, label_maps.paste_instances, **settings)
 
 
 class Instance(Pixelwise[Instances], WritesMasks[Instances]):
@@ -149,7 +132,9 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
             classes[content] = np.concatenate([[0], class_of])[ids]
             centres, area = centre_voting.centres(ids, len(boxes))
             learnt = np.where(boxes.ignored, 0, area)
-            offsets[row, :, :height, :width] = centre_voting.centre_offsets(ids, centres) / OFFSET_UNIT
+            offsets[row, :, :height, :width] = (
+                centre_voting.centre_offsets(ids, centres) / OFFSET_UNIT
+            )
             weight = np.where(learnt > 0, 1 / np.maximum(area, 1), 0) / max(1, (learnt > 0).sum())
             weights[content] = np.concatenate([[0], weight])[ids]
         columns = (torch.from_numpy(column) for column in (classes, offsets, weights))
@@ -237,7 +222,9 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         for place in places if len(places) > 1 else []:
             left, top, right, bottom = place
             (instances,) = self.predict_whole(net, [image[top:bottom, left:right]])
-            is_cut = touches_cut(instances.boxes.corners + [left, top] * 2, place, (height, width), 2)
+            is_cut = touches_cut(
+                instances.boxes.corners + [left, top] * 2, place, (height, width), 2
+            )
             tiled.append((place, instances[~is_cut]))
         small = fit_within(image, min(net.size, MAX_SIDE), net.channels)
         (instances,) = self.predict_whole(net, [small])
@@ -307,12 +294,7 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The mAP50 with its interval."""
-        map50 = metrics["map50"]
-        return (
-            f"reaches a mean average precision of {map50['value']:.1%} on "
-            f"{count_images(map50, split)} {interval(map50)}, where a mask counts as correct if "
-            "its IoU with a true mask is 50% or more"
-        )
+        return map50_headline(metrics, split, "mask")
 
     def report_panels(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Instances
-from foveate.data import label_maps
-from foveate.data.augment.masks import MaskAugment, default_mask_policy
 from foveate.data.dataset import Image, Images
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
@@ -41,6 +38,8 @@ from foveate.tasks.capabilities import (
     WritesMasks,
     object_masks,
 )
+from foveate.tasks.policies import object_policy
+from foveate.tasks.prompted import PromptedImages
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 
 GRID = 8
@@ -51,38 +50,6 @@ DUPLICATE_IOU = 0.5
 """IoU from which two of these masks are the same object."""
 
 Prediction = Instances | InteractiveResult
-
-
-@dataclass(frozen=True)
-class PromptedImages(Sequence[Image]):
-    """Images with their targets, from which clicks are made.
-
-    Attributes:
-        images: N images.
-        targets: N targets; their objects are clicked on, and the errors of each prediction.
-    """
-
-    images: Images
-    targets: Sequence[Instances]
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self.images[row]
-
-
-def object_policy(
-    size: int,
-    *,
-    hflip_safe: bool | None,
-    classes: tuple[str, ...],
-    kind: str,
-    epochs: float | None,
-) -> MaskAugment[Instances]:
-    """The augmentation policy; always with mirroring, as classes are not learnt."""
-    settings = default_mask_policy(size, kind, flip=kind != "none")
-    return MaskAugment(Instances.label_map, label_maps.paste_instances, **settings)
 
 
 class Promptable(

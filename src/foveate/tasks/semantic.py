@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import IGNORE, Mask
-from foveate.data import label_maps
-from foveate.data.augment.images import default_policy
-from foveate.data.augment.masks import MaskAugment, default_mask_policy
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.resizing import letterbox_size
 from foveate.data.rng import SampleRNG
@@ -40,6 +37,7 @@ from foveate.report.mask_panels import mask_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import MaskImage, WritesMasks
+from foveate.tasks.policies import mask_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage, count_images, interval
 from foveate.tasks.tiled import Pixelwise
 
@@ -49,21 +47,6 @@ MAX_PALETTE_CLASSES = 255
 """Classes of a mask image with 8 bits a pixel; 255 itself stands for unlabelled."""
 
 Colours = Sequence[tuple[int, int, int]]
-
-
-def mask_policy(
-    size: int,
-    *,
-    hflip_safe: bool | None,
-    classes: tuple[str, ...],
-    kind: str,
-    epochs: float | None,
-) -> MaskAugment[Mask]:
-    """The augmentation policy for images with a semantic mask."""
-    flip = default_policy(
-        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
-    ).flip
-    return MaskAugment(_read, label_maps.paste_mask, **default_mask_policy(size, kind, flip))
 
 
 class Semantic(Pixelwise[Mask], WritesMasks[Mask]):
@@ -277,10 +260,6 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask]):
         """Confusion matrix, IoU by class and the worst images."""
         scorer = Scorer(stats, len(self.classes))
         return mask_panels(scorer, ids, read_image, read_pair, self.classes, self.colours)
-
-
-def _read(target: Mask) -> NDArray[np.integer]:
-    return target.pixels.read()
 
 
 def _window(shape: tuple[int, ...]) -> NDArray[np.float32]:

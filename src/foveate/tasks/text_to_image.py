@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -14,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foveate.annotations import Captions
-from foveate.data.augment.images import ImageAugment
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.resizing import fit
 from foveate.data.rng import SampleRNG
@@ -38,6 +36,8 @@ from foveate.report.generation_panels import generation_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import GeneratesImages, HasEvaluator, PromptedByTargets
+from foveate.tasks.policies import caption_policy
+from foveate.tasks.prompted import CaptionedImages
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.training.caption_evaluator import CaptionEvaluator, train_evaluator
 
@@ -53,40 +53,6 @@ BATCH_SIZE = 64
 """Images that are generated at once."""
 
 Prediction = Captions | GeneratedImage
-
-
-@dataclass(frozen=True)
-class CaptionedImages(Sequence[Image]):
-    """Images, each with a caption to generate another one from.
-
-    Attributes:
-        images: N images.
-        texts: N captions.
-    """
-
-    images: Images
-    texts: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self.images[row]
-
-
-def caption_policy(
-    size: int,
-    *,
-    hflip_safe: bool | None,
-    classes: tuple[str, ...],
-    kind: str,
-    epochs: float | None,
-) -> ImageAugment:
-    """At most mirroring: any other change of training images would appear in generated ones.
-
-    Captions may say left and right, so the user has to allow mirroring.
-    """
-    return ImageAugment(flip=bool(hflip_safe) and kind != "none")
 
 
 class TextToImage(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from foveate.annotations import Shape, boxes_of
+from foveate.annotations import Instances, Shape, boxes_of
 from foveate.data.dataset import Dataset, Sample
 from foveate.formats._shared.layout import is_utf8
 from foveate.formats._shared.sidecar import MAX_COORDINATE, image_size
@@ -46,7 +46,7 @@ def box_problems(dataset: Dataset[Any]) -> list[str]:
     ]
     repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
     problems += [f"two classes with the name {name!r}" for name in sorted(repeated)]
-    if dataset.task == "instance" and not any(
+    if dataset.task == Instances.task and not any(
         shape is not None for s in samples for shape in shapes_of(s.target)
     ):
         problems.append("instances without any shape (they would be read as boxes)")

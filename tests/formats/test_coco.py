@@ -76,7 +76,7 @@ def test_run_lengths_and_crowds_are_read(tmp_path: Path) -> None:
     counts = rle.encode(mask)
     plain, packed = (
         {"size": [*SIZE], "counts": counts.tolist()},
-        {"size": [*SIZE], "counts": rle.to_text(counts)},
+        {"size": [*SIZE], "counts": rle.to_coco_string(counts)},
     )
     instances = [
         make_object(1, segmentation=plain, iscrowd=1),
@@ -92,7 +92,7 @@ def test_run_lengths_and_crowds_are_read(tmp_path: Path) -> None:
 def test_a_missing_bbox_is_the_bounds_of_the_shape(tmp_path: Path) -> None:
     mask = np.zeros(SIZE, bool)
     mask[3:9, 5:30] = True
-    runs = {"size": [*SIZE], "counts": rle.to_text(rle.encode(mask))}
+    runs = {"size": [*SIZE], "counts": rle.to_coco_string(rle.encode(mask))}
     instances = [
         make_object(7, bbox=..., segmentation=[SQUARE]),
         make_object(8, bbox=[], segmentation=runs),

@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from foveate.annotations import Boxes, Instances, Polygon, boxes_of
+from foveate.annotations import Boxes, Instances, Polygon
 from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.instances import annotated_size, box_problems, extra_fields, shapes_of
 from foveate.formats._shared.json_file import (
     has_keys,
     optional_text,
@@ -48,18 +47,15 @@ from foveate.formats._shared.paths import id_inside
 from foveate.formats._shared.stems import file_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
-    count_problem,
     needs_classes,
     new_folder,
-    partial_splits,
     refuse,
-    unlistable_names,
-    unsavable_images,
     unsupported_task,
     write_classes,
     write_image,
 )
 from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, read_shapes
+from foveate.formats.labelme.writing import file_content, unsupported_content
 
 NAME = "labelme"
 SUMMARY = (
@@ -70,7 +66,6 @@ TASKS = ("detection", "instance")
 _KEYS = ("shapes", "imagePath")
 _MAX_SNIFFED_FILES = 10_000  # keeps sniffing cheap
 _MAX_SNIFFED_JSON = 20  # other JSON files
-_BOUNDS_TOLERANCE = 1e-6  # pixels, for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,27 +172,13 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     """
     refuse(path, NAME, unsupported_task(dataset, TASKS))
     samples = list(dataset)
-    problems = partial_splits(dataset)
-    with_masks = [s for s in samples if any(x and not x.outlines for x in shapes_of(s.target))]
-    problems += count_problem("with masks instead of polygons", with_masks)
-    problems += count_problem(
-        "with boxes that are not the bounds of their polygons",
-        [s for s in samples if _box_differs(s)],
-    )
-    inverted = [
-        s
-        for s in samples
-        if (boxes_of(s.target).corners[:, :2] > boxes_of(s.target).corners[:, 2:]).any()
-    ]
-    problems += count_problem("with inverted boxes", inverted)
-    problems += unlistable_names(dataset.classes) if needs_classes(dataset) else []
-    refuse(path, NAME, box_problems(dataset) + problems + unsavable_images(dataset))
+    refuse(path, NAME, unsupported_content(dataset))
     folders = [sample.split or "images" for sample in samples]
     with new_folder(dataset, path) as root:
         stems = file_stems(dataset, [(folder,) for folder in folders])
         for sample, folder, (stem, suffix) in zip(samples, folders, stems, strict=True):
             write_image(sample, root / folder / (stem + suffix))
-            content = _content(sample, dataset.classes, stem + suffix)
+            content = file_content(sample, dataset.classes, stem + suffix)
             text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
             (root / folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
         if needs_classes(dataset):
@@ -280,48 +261,11 @@ def _splits_by_folder(
 ) -> tuple[dict[str, SplitName | None], list[str]]:
     """Return the split of each folder in `root` if all folders are splits, and notes."""
     tops = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
-    named, others = (
-        [top for top in tops if split_of(top)],
-        [top for top in tops if not split_of(top)],
-    )
+    named = [top for top in tops if split_of(top)]
+    others = [top for top in tops if not split_of(top)]
     if named and others:
         return {}, [
             f"not read as splits, since not all folders are splits: {', '.join(named)} "
             f"(beside {others[0]})"
         ]
     return {top: split_of(top) for top in named}, []
-
-
-def _box_differs(sample: Sample[Any]) -> bool:
-    rows = zip(shapes_of(sample.target), boxes_of(sample.target).corners, strict=True)
-    return any(
-        shape and shape.outlines and (abs(shape.bounds() - box) > _BOUNDS_TOLERANCE).any()
-        for shape, box in rows
-    )
-
-
-def _content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> dict[str, Any]:
-    boxes = boxes_of(sample.target)
-    shapes: list[dict[str, Any]] = []
-    for row, shape in enumerate(shapes_of(sample.target)):
-        outlines = [outline.tolist() for outline in shape.outlines] if shape else []
-        flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
-        for points in outlines or [boxes.corners[row].reshape(2, 2).tolist()]:
-            shapes.append(
-                {
-                    "label": classes[boxes.classes[row]],
-                    "points": points,
-                    "group_id": row + 1 if len(outlines) > 1 else None,
-                    "shape_type": "polygon" if outlines else "rectangle",
-                    "flags": flags,
-                }
-            )
-    height, width = annotated_size(sample)
-    content: dict[str, Any] = {
-        "version": "5.0.0",
-        "flags": {},
-        "shapes": shapes,
-        "imagePath": name,
-        "imageData": None,
-    }
-    return {**content, "imageHeight": height, "imageWidth": width, **extra_fields(sample)}

@@ -8,11 +8,9 @@ which shows where a box begins at 0.
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from foveate.annotations import Boxes, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.instances import annotated_size, box_problems
+from foveate.formats._shared.instances import box_problems
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -53,6 +51,7 @@ from foveate.formats.voc.layout import (
     unmatched_files,
     xml_files,
 )
+from foveate.formats.voc.writing import can_be_text, to_xml
 from foveate.formats.voc.xml import VocFile, parse
 
 NAME = "voc"
@@ -61,7 +60,6 @@ TASKS = ("detection",)
 
 _MAX_SNIFFED_FILES = 5  # more than one, since the first may be damaged
 _ROOT = re.compile(rb"<annotation[\s>]")
-_NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LIST_NAMES: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
 _Entries = dict[str, tuple[VocFile, SplitName | None]]
@@ -147,7 +145,7 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
     )
     before = [sample for sample in samples if (boxes_of(sample.target).corners[:, :2] < 0).any()]
     problems += count_problem("with a box that begins left of or above its image", before)
-    problems += [f"the class name {name!r}" for name in dataset.classes if not _can_be_text(name)]
+    problems += [f"the class name {name!r}" for name in dataset.classes if not can_be_text(name)]
     problems += unlistable_names(dataset.classes) if needs_classes(dataset) else []
     refuse(path, NAME, problems + unsavable_images(dataset))
     with new_folder(dataset, path) as folder:
@@ -156,7 +154,7 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
         for sample, (stem, suffix) in zip(samples, names, strict=True):
             write_image(sample, folder / "JPEGImages" / (stem + suffix))
             _write_text(
-                folder / "Annotations" / f"{stem}.xml", _xml(sample, stem + suffix, dataset)
+                folder / "Annotations" / f"{stem}.xml", to_xml(sample, stem + suffix, dataset)
             )
         for split in SPLITS:
             inside = [
@@ -288,40 +286,6 @@ def _boxes(voc_file: VocFile, indices: dict[str, int], base: int) -> Boxes:
         difficult=np.array([instance.difficult for instance in voc_file.instances], bool),
         size=voc_file.size,
     )
-
-
-def _can_be_text(name: str) -> bool:
-    """Return whether a reader gets the name back; XML readers strip it."""
-    return bool(name) and name == name.strip() and not _NOT_XML.search(name)
-
-
-def _xml(sample: Sample[Boxes], name: str, dataset: Dataset[Any]) -> str:
-    target = boxes_of(sample.target)
-    height, width = annotated_size(sample)
-    lines = [
-        "<annotation>",
-        "\t<folder>JPEGImages</folder>",
-        f"\t<filename>{html.escape(name, quote=False)}</filename>",
-        f"\t<size><width>{width}</width><height>{height}</height></size>",
-    ]
-    for corners, index, difficult in zip(
-        target.corners.tolist(), target.classes, target.difficult, strict=True
-    ):
-        left, top, right, bottom = corners
-        sides = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
-        corner_tags = "".join(f"<{tag}>{_number(value)}</{tag}>" for tag, value in sides.items())
-        lines += [
-            "\t<object>",
-            f"\t\t<name>{html.escape(dataset.classes[index], quote=False)}</name>",
-            f"\t\t<difficult>{int(difficult)}</difficult>",
-            f"\t\t<bndbox>{corner_tags}</bndbox>",
-            "\t</object>",
-        ]
-    return "\n".join([*lines, "</annotation>", ""])
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -30,30 +30,22 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.errors import DataError
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
-    is_utf8,
     printable,
     read_classes,
     require_two_classes,
     split_of,
     visible,
 )
-from foveate.formats._shared.sidecar import MAX_COORDINATE
 from foveate.formats._shared.stems import file_stems
 from foveate.formats._shared.wording import count_noun, first_reason
 from foveate.formats._shared.writing import (
-    count_problem,
     new_folder,
     refuse,
-    unlistable_names,
-    unsavable_images,
-    unsupported_fields,
     unsupported_task,
     write_classes,
-    write_image,
 )
 from foveate.formats.webdataset.annotations import (
     SUFFIXES,
-    Annotation,
     read_annotation,
     task_of,
     write_annotation,
@@ -66,6 +58,7 @@ from foveate.formats.webdataset.samples import (
     with_unique_ids,
 )
 from foveate.formats.webdataset.shards import ShardSource, add_file, iter_members, read_member
+from foveate.formats.webdataset.writing import image_bytes, unsupported_content
 
 NAME = "webdataset"
 SUMMARY = (
@@ -161,7 +154,7 @@ def write(dataset: Dataset[Any], path: Path) -> None:
         DataError: If there are groups, times, scores or class colours.
     """
     refuse(path, NAME, unsupported_task(dataset, TASKS))
-    refuse(path, NAME, _problems(dataset))
+    refuse(path, NAME, unsupported_content(dataset))
     samples = list(dataset)
     places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
     named = list(zip(samples, file_stems(dataset, places), strict=True))
@@ -171,41 +164,13 @@ def write(dataset: Dataset[Any], path: Path) -> None:
             for number, start in enumerate(range(0, len(inside), _SHARD_SIZE)):
                 with tarfile.open(folder / f"{split or 'data'}-{number:06d}.tar", "w") as archive:
                     for sample, (stem, suffix) in inside[start : start + _SHARD_SIZE]:
-                        suffix, image = _image_bytes(sample, suffix, folder)
+                        suffix, image = image_bytes(sample, suffix, folder)
                         add_file(archive, stem + suffix, image)
                         assert sample.target is not None
                         annotation_suffix, annotation = write_annotation(sample.target)
                         add_file(archive, f"{stem}.{annotation_suffix}", annotation)
         if dataset.classes:
             write_classes(dataset, folder)
-
-
-def _problems(dataset: Dataset[Any]) -> list[str]:
-    """List what shards cannot store."""
-    samples = list(dataset)
-    problems = unsupported_fields(dataset, "group", "time")
-    problems += count_problem(
-        "with text that is not valid Unicode",
-        [s for s in samples if not all(map(is_utf8, _texts(s)))],
-    )
-    problems += count_problem(
-        "with scores", [s for s in samples if s.target is not None and _has_scores(s.target)]
-    )
-    problems += count_problem(
-        "with a number beyond 1,000,000,000", [s for s in samples if not _in_range(s)]
-    )
-    problems += ["the colours of the classes"] if dataset.colours else []
-    problems += [
-        f"the class name {name!r}, which is not UTF-8"
-        for name in dataset.classes
-        if not is_utf8(name)
-    ]
-    repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
-    problems += [f"two classes with the name {name!r}" for name in sorted(repeated)]
-    unpacked = replace(
-        dataset, samples=[s for s in samples if not isinstance(s.source, ShardSource)]
-    )
-    return problems + unlistable_names(dataset.classes) + unsavable_images(unpacked)
 
 
 def _shards(path: Path) -> tuple[list[Path], list[str]]:
@@ -320,32 +285,3 @@ def _renumbered(sample: Sample[Any], numbers: Sequence[int]) -> Sample[Any]:
     assert sample.target is not None
     target = sample.target.map_classes(lambda classes: np.searchsorted(numbers, classes))
     return replace(sample, target=target)
-
-
-def _texts(sample: Sample[Any]) -> tuple[str, ...]:
-    return getattr(sample.target, "texts", ())
-
-
-def _in_range(sample: Sample[Any]) -> bool:
-    """Return whether readers accept all numbers of an annotation."""
-    boxes = sample.target and sample.target.as_boxes()
-    if boxes is None:
-        return True
-    return bool((np.abs(boxes.corners) <= MAX_COORDINATE).all()) and (
-        boxes.size is None or 0 < min(boxes.size) <= max(boxes.size) <= MAX_COORDINATE
-    )
-
-
-def _has_scores(target: Annotation) -> bool:
-    return getattr(target, "scores", None) is not None
-
-
-def _image_bytes(sample: Sample[Any], suffix: str, folder: Path) -> tuple[str, bytes]:
-    """Return the suffix and the bytes of a sample's image."""
-    if isinstance(sample.source, ShardSource):
-        return PurePosixPath(sample.source.member.name).suffix, sample.source.data()
-    file = folder / f"image{suffix}"
-    write_image(sample, file)
-    data = file.read_bytes()
-    file.unlink()
-    return suffix, data

@@ -74,7 +74,7 @@ def test_predictions_of_every_task_can_be_read_as_labels(task, tmp_path, monkeyp
     run = fv.train(
         data, task=task, model="tiny_cnn", epochs=1, batch_size=4, size=32, out=tmp_path / "run"
     )
-    monkeypatch.setattr(promptable, "SURE", 0.0)  # one epoch gives low scores
+    monkeypatch.setattr(promptable, "MIN_IOU", 0.0)  # one epoch gives low scores
     unlabelled = tmp_path / "unlabelled"
     unlabelled.mkdir()
     for number in range(3):
@@ -108,7 +108,7 @@ def test_without_any_prediction_the_message_says_so(tmp_path, monkeypatch):
         size=32,
         out=tmp_path / "run",
     )
-    monkeypatch.setattr(promptable, "SURE", 1.1)
+    monkeypatch.setattr(promptable, "MIN_IOU", 1.1)
     message = refused("label", data, "--with", run.path, "--out", tmp_path / "new")
     assert "no objects were predicted in any of these images" in message
 

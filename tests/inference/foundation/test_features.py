@@ -17,6 +17,7 @@ from foveate.models.model import VisionModel
 from foveate.training import checkpoint
 from helpers import tiny_models
 from helpers.command_line import hurry, refused, run_cli
+from helpers.toy_datasets import toy_dataset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -153,7 +154,7 @@ def test_freezing_a_u_net_freezes_its_encoder_only(vit):
 )
 def test_every_task_trains_its_head_on_a_frozen_backbone(name, vit):
     """One step on a batch: the head gets gradients, the backbone none."""
-    dataset = tasks.find(name).toy_dataset(8, np.random.default_rng(0))
+    dataset = toy_dataset(name, 8, np.random.default_rng(0))
     task = tasks.find(name)(dataset.classes)
     backbone = models.build(f"hf:{vit[0]}", channels=1, size=32, weights=vit[0])
     backbone.freeze()

@@ -51,7 +51,7 @@ def test_pickled_weights_are_refused_and_never_unpickled(copy, tmp_path, name):
         SettingError, match=rf"its weights are in {name}, a file type that can hold code"
     ) as refused_error:
         opened(copy)
-    assert "convert them" in refused_error.value.remedy
+    assert "convert the weights" in refused_error.value.remedy
     with pytest.raises(SettingError, match="hold code"):
         hf_folder.weight_files(copy)
     assert not trap.exists()

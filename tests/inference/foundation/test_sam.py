@@ -140,14 +140,15 @@ def test_the_command_takes_prompts_and_writes_predictions(known, tmp_path):
         .set_image(tmp_path / "x.png")
         .predict([(30, 20, True), (5, 7, False)], (3, 4, 50, 30))
     )
-    assert np.array_equal(rle.decode(rle.from_coco_string(instance["mask"], (40, 56)), (40, 56)), mask)
+    runs = rle.from_coco_string(instance["mask"], (40, 56))
+    assert np.array_equal(rle.decode(runs, (40, 56)), mask)
     (mask_file,) = (tmp_path / "masks").rglob("*.png")
     assert np.array_equal(np.asarray(Image.open(mask_file)) > 0, mask)
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 1
 
 
 def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monkeypatch):
-    monkeypatch.setattr(promptable, "SURE", 0.0)  # random weights give low scores
+    monkeypatch.setattr(promptable, "MIN_IOU", 0.0)  # random weights give low scores
     monkeypatch.setattr(promptable, "GRID", 3)
     unlabelled = tmp_path / "unlabelled"
     unlabelled.mkdir()

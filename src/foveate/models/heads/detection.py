@@ -104,7 +104,8 @@ class FcosOutput:
         ):
             boxes, classes, ignored = (one.to(logits.device) for one in (boxes, classes, ignored))
             if ignored.any():
-                weight[row, points_in_boxes(self.centres, self.strides, boxes[ignored]).any(0)] = 0.0
+                inside = points_in_boxes(self.centres, self.strides, boxes[ignored])
+                weight[row, inside.any(0)] = 0.0
                 boxes, classes = boxes[~ignored], classes[~ignored]
             if not len(boxes):
                 continue

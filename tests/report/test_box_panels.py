@@ -178,7 +178,9 @@ def test_each_type_of_error_is_counted_and_shown():
     ]
     galleries = [panel for panel in panels if isinstance(panel, Gallery)]
     assert [len(gallery.items) for gallery in galleries] == [2] * (1 + len(ERROR_TYPES))
-    assert [gallery.title for gallery in galleries[1:]] == [f"Errors: {kind}" for kind in ERROR_TYPES]
+    assert [gallery.title for gallery in galleries[1:]] == [
+        f"Errors: {kind}" for kind in ERROR_TYPES
+    ]
     assert len(walk.all("img")) == 2 * (1 + len(ERROR_TYPES))
     assert "predicted dog, target cat" in {item.caption for item in galleries[2].items}
     assert galleries[0].items[0].detail == "0.png"

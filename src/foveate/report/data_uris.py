@@ -22,7 +22,8 @@ MAX_EXACT_SIDE = 64
 
 def is_exact(image: NDArray[np.uint8]) -> bool:
     """Whether an image is small enough to be embedded losslessly and shown pixel by pixel."""
-    return max(image.shape[:2]) <= MAX_EXACT_SIDE
+    longer_side: int = max(image.shape[:2])
+    return longer_side <= MAX_EXACT_SIDE
 
 
 def image_data_uri(image: NDArray[np.uint8], large: bool = False) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveate.data.resizing import fit
 from foveate.metrics.generation import GeneratedImage
-from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
+from foveate.report.panels import Gallery, GalleryItem, Panel, Tone, count_noun, share_bars
 
 MAX_IMAGES = 24
 """Images in a gallery."""
@@ -51,7 +51,7 @@ def generation_panels(
             prediction = read_pair(row)[0]
             assert isinstance(prediction, GeneratedImage)
             pair = _side_by_side(prediction.image, real)
-            tone = "plain" if correct[row] else "bad"
+            tone: Tone = "plain" if correct[row] else "bad"
             made.append(GalleryItem(pair, prediction.text, detail(row), tone))
         return made
 

@@ -14,7 +14,7 @@ from foveate.errors import RunError
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space, then resume (foveate train --resume RUN).",
-    errno.EDQUOT: "Your quota is used up: free some space, then resume (foveate train --resume RUN).",
+    errno.EDQUOT: "Your quota is used up: free space, then resume (foveate train --resume RUN).",
     errno.EFBIG: "The file is larger than this system allows (ulimit -f).",
     errno.EROFS: "The disk is read-only: choose another place with --out.",
     errno.EACCES: "You may not write there: choose another place with --out.",

@@ -241,16 +241,16 @@ def _number_range(field: FieldInfo) -> str | None:
 
 
 def _nested_metadata(annotation: Any) -> Iterator[Any]:
-    for part in get_args(annotation):
-        if isinstance(part, FieldInfo):
-            yield from part.metadata
+    for argument in get_args(annotation):
+        if isinstance(argument, FieldInfo):
+            yield from argument.metadata
         else:
-            yield from _nested_metadata(part)
+            yield from _nested_metadata(argument)
 
 
 def _nested_words(annotation: Any) -> Iterator[str]:
-    for part in get_args(annotation):
-        if isinstance(part, str):
-            yield part
+    for argument in get_args(annotation):
+        if isinstance(argument, str):
+            yield argument
         else:
-            yield from _nested_words(part)
+            yield from _nested_words(argument)

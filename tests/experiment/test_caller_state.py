@@ -23,7 +23,7 @@ def state() -> tuple:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.get_num_threads(),
-        dict(os.environ),
+        {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
     )
 
 

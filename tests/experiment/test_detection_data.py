@@ -160,7 +160,7 @@ def test_a_class_that_only_the_validation_split_has_is_refused(tmp_path):
     data = made(
         [some(2, (0, 1)) if split == "valid" else some(2, (0,)) for split in SPLITS], splits=SPLITS
     )
-    refused(data, tmp_path, "the train part has no image of 'two'")
+    refused(data, tmp_path, "the train split has no image of 'two'")
     refused(data, tmp_path, "'two' occurs in valid or test but not in train", allow_errors=True)
 
 

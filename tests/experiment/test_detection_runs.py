@@ -183,9 +183,8 @@ def test_drawings_of_images_with_equal_names_get_different_names(run, images, tm
     words = ["predict", run, tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "new" / "drawn"]
     code, _, err = run_cli(*words, "--json", tmp_path / "predictions.json")
     assert code == 0, err
-    drawn = [
-        one["drawing"] for one in json.loads((tmp_path / "predictions.json").read_text())["predictions"]
-    ]
+    written = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
+    drawn = [one["drawing"] for one in written]
     assert len(set(drawn)) == 2
     assert sorted(drawn) == sorted(path.name for path in (tmp_path / "new" / "drawn").iterdir())
     for name in drawn:

@@ -254,7 +254,7 @@ def test_two_instances_in_one_place_train_to_finite_metrics(tmp_path):
     run, _ = finite(
         cells(tmp_path, lambda row, masks: [mask for mask in masks for _ in range(2)]), tmp_path
     )
-    assert any(found["check"] == "box drawn twice" for found in run.data["audit"])
+    assert any(found["check"] == "duplicate box" for found in run.data["audit"])
 
 
 def test_instances_of_one_pixel_train_to_finite_metrics(tmp_path):

@@ -45,10 +45,10 @@ class LabelErrors:
 
     def findings(self, dataset: Dataset[Any]) -> list[Finding]:
         """One finding for each label that is probably wrong."""
-        found = []
+        findings = []
         for row in self.suspects:
             predicted = int(self.probabilities[row].argmax())
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "label probably wrong",
@@ -60,4 +60,4 @@ class LabelErrors:
                     score=float(self.doubt[row]),
                 )
             )
-        return found
+        return findings

@@ -15,7 +15,7 @@ from foveate import atomic_io, formats
 from foveate.audit import Audit, FindingGroup, report
 from foveate.audit import audit as run_checks
 from foveate.audit.label_errors import LabelErrors
-from foveate.audit.repair import Repair, repaired
+from foveate.audit.repair import Repair, repair
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
 from foveate.data.load import load
@@ -50,7 +50,7 @@ class AuditResult:
     @property
     def groups(self) -> list[FindingGroup]:
         """The findings by check, errors first."""
-        return self.audit.kinds
+        return self.audit.groups
 
     def summary(self) -> Iterator[str]:
         """The findings in lines of text."""
@@ -100,7 +100,7 @@ class AuditResult:
             FoveateError: The format cannot hold these annotations, or the folder is in use.
         """
         path = Path(path)
-        dataset, repairs = repaired(self.audit)
+        dataset, repairs = repair(self.audit)
         formats.find(format or dataset.format or "folder").write(dataset, path)
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
@@ -143,17 +143,21 @@ def audit(
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
     size = max(16, min(decoding.natural_size(dataset), MAX_DEEP_SIZE))
     with reporter.bar("reading images", len(dataset)) as bar:
-        images = decoding.decode(dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done))
-    found = run_checks(images.dataset, images.hashes, images.image_stats)
+        images = decoding.decode(
+            dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done)
+        )
+    result = run_checks(images.dataset, images.hashes, images.image_stats)
     labels = class_labels(images)
     with preserved_torch_state(), reporter.bar("training nets to check the labels", 1000) as bar:
         probabilities = out_of_fold_probabilities(
             images,
             labels,
-            found.alike.clusters,
+            result.duplicates.clusters,
             seed=seed,
             on_progress=lambda share: bar(round(1000 * share)),
         )
     label_errors = LabelErrors.of(labels, probabilities)
-    findings = (*found.findings, *label_errors.findings(found.dataset))
-    return AuditResult(Audit(found.dataset, found.image_stats, findings, found.alike), label_errors)
+    findings = (*result.findings, *label_errors.findings(result.dataset))
+    return AuditResult(
+        Audit(result.dataset, result.image_stats, findings, result.duplicates), label_errors
+    )

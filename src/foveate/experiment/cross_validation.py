@@ -94,7 +94,9 @@ def _folds(
     strata = [(int(label),) for label in labels]
     shares, classes = [1 / FOLDS] * FOLDS, len(images.dataset.classes)
     fold_of = np.zeros(len(samples), np.int64)
-    folds = iterative_stratify([sample.id for sample in samples], strata, units, shares, classes, seed)
+    folds = iterative_stratify(
+        [sample.id for sample in samples], strata, units, shares, classes, seed
+    )
     for unit, fold in zip(units, folds, strict=True):
         fold_of[unit] = fold
     return fold_of

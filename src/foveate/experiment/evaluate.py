@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from foveate import settings
 from foveate.data.dataset import SplitName
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.intervals import MetricValue, bootstrap, lift, resample
 from foveate.metrics.metric import PerImageStats
 from foveate.progress import Reporter
+from foveate.settings import FORMAT
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.training import device
 from foveate.training.doctor import diagnose
@@ -112,7 +112,7 @@ def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
     progress = result.progress
     best = next(row for row in progress.rows if row["step"] == progress.best_step)
     return {
-        "format": settings.FORMAT,
+        "format": FORMAT,
         "task": task.name,
         "model": run.settings.model,
         "primary": task.primary_metric,

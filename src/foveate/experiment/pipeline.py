@@ -54,8 +54,8 @@ def train(
     """
     reporter, clock = reporter or NullReporter(), _Clock()
     with preserved_torch_state():
-        dataset, wanted = _define(data, settings, download)  # 1. define
-        run = RunFolder.create(Path(out) if out is not None else None, wanted, dataset.name)
+        dataset, resolved = _define(data, settings, download)  # 1. define
+        run = RunFolder.create(Path(out) if out is not None else None, resolved, dataset.name)
         run.dataset = dataset if isinstance(data, Dataset) else None
         try:
             prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
@@ -92,24 +92,26 @@ def resume(run: str | Path | RunFolder, *, reporter: Reporter | None = None) -> 
 
 
 def _define(
-    data: str | Path | Dataset[Any], settings: dict[str, Any], download: bool
+    data: str | Path | Dataset[Any], values: dict[str, Any], download: bool
 ) -> tuple[Dataset[Any], Settings]:
     """The dataset, not yet decoded, and the settings with the defaults of the task."""
     origin = (data.origin or data.name) if isinstance(data, Dataset) else data
-    settings = {**settings, "data": str(origin)}
-    wanted = Settings.of(**settings)
-    tasks.find(wanted.task)  # a wrong name is reported before any data is read
-    settings["weights"] = models.initial_weights(wanted.model, wanted.weights, frozen=wanted.freeze)
-    dataset = load(
-        data if isinstance(data, Dataset) else wanted.data,
-        root=Path(wanted.root) if wanted.root else None,
-        download=download,
-        format=wanted.data_format,
+    values = {**values, "data": str(origin)}
+    settings = Settings.of(**values)
+    tasks.find(settings.task)  # a wrong name is reported before any data is read
+    values["weights"] = models.initial_weights(
+        settings.model, settings.weights, frozen=settings.freeze
     )
-    task = tasks.find(settings.get("task") or task_views.infer_task(dataset, tasks.all()))
-    wanted = Settings.of(**{**task.default_settings, **settings, "task": task.name})
-    tasks.check_settings(task, wanted)
-    return dataset, wanted
+    dataset = load(
+        data if isinstance(data, Dataset) else settings.data,
+        root=Path(settings.root) if settings.root else None,
+        download=download,
+        format=settings.data_format,
+    )
+    task = tasks.find(values.get("task") or task_views.infer_task(dataset, tasks.all()))
+    settings = Settings.of(**{**task.default_settings, **values, "task": task.name})
+    tasks.check_settings(task, settings)
+    return dataset, settings
 
 
 def _baseline_to_report(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foveate import atomic_io, models, settings, tasks
+from foveate import atomic_io, models, tasks
 from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import task_views
 from foveate.data.cache import decoding
@@ -21,7 +21,7 @@ from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.split import check_unique_ids, make_split, with_groups
 from foveate.progress import Reporter
-from foveate.settings import Settings
+from foveate.settings import MAX_SIZE, Settings
 from foveate.tasks.task import Task
 
 MAX_SKIPPED = 0.05
@@ -43,9 +43,9 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         DataError: The data cannot be trained on; with what is wrong, and where.
         SettingError: The settings do not fit the data.
     """
-    wanted = run.settings
-    task_type, model = tasks.find(wanted.task), models.find(wanted.model)
-    dataset = task_views.for_task(dataset, wanted.task)
+    settings = run.settings
+    task_type, model = tasks.find(settings.task), models.find(settings.model)
+    dataset = task_views.for_task(dataset, settings.task)
     if not len(dataset):
         raise DataError(
             "there is no image in this dataset",
@@ -54,22 +54,22 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         )
     check_unique_ids(dataset)
     task = task_type(dataset.classes)
-    default_size = 224 if wanted.weights else _default_size(dataset, task_type)
-    size = wanted.size or max(model.min_size, default_size)
-    model.check(size, pretrained=wanted.weights is not None)
-    max_skipped = 1.0 if wanted.allow_skipped else MAX_SKIPPED
+    default_size = 224 if settings.weights else _default_size(dataset, task_type)
+    size = settings.size or max(model.min_size, default_size)
+    model.check(size, pretrained=settings.weights is not None)
+    max_skipped = 1.0 if settings.allow_skipped else MAX_SKIPPED
     images = _decode(task, dataset, size, max_skipped, reporter)
     reporter.info("auditing: checking images and targets, searching for copies")
-    found = audit(images.dataset, images.hashes, images.image_stats)
-    _refuse_errors(found, wanted)
-    split, samples = _split(task, images, found, wanted)
+    result = audit(images.dataset, images.hashes, images.image_stats)
+    _refuse_errors(result, settings)
+    split, samples = _split(task, images, result, settings)
 
     run.save_settings(size=size)
     file.write(run.path / "split.csv", samples, images.hashes, split.splits)
-    notes = (*dataset.notes, *split.notes, *([] if wanted.size else _reduced(task, images)))
+    notes = (*dataset.notes, *split.notes, *([] if settings.size else _reduced(task, images)))
     prepared = PreparedData.of_splits(task, images, split.splits, notes, split.leaks)
-    atomic_io.write_json(run.path / "data.json", prepared.to_json(found))
-    _report(prepared, found, reporter)
+    atomic_io.write_json(run.path / "data.json", prepared.to_json(result))
+    _report(prepared, result, reporter)
     return prepared
 
 
@@ -80,14 +80,16 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
         RunError: The data has changed since the run began.
         DataError: The data cannot be read.
     """
-    wanted, record = run.settings, run.data
+    settings, record = run.settings, run.data
     dataset = run.dataset or load(
-        wanted.data, root=Path(wanted.root) if wanted.root else None, format=wanted.data_format
+        settings.data,
+        root=Path(settings.root) if settings.root else None,
+        format=settings.data_format,
     )
-    dataset = task_views.for_task(dataset, wanted.task)
-    task = tasks.find(wanted.task)(dataset.classes)
-    assert wanted.size is not None, "collect has resolved it"
-    images = _decode(task, dataset, wanted.size, 1.0, reporter)
+    dataset = task_views.for_task(dataset, settings.task)
+    task = tasks.find(settings.task)(dataset.classes)
+    assert settings.size is not None, "collect has resolved it"
+    images = _decode(task, dataset, settings.size, 1.0, reporter)
     rows = file.read(run.path / "split.csv")
     file.apply(images.dataset, images.hashes, rows, run.path / "split.csv")
     split_of = {id: row.split for id, row in rows.items()}
@@ -95,7 +97,7 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     if prepared.fingerprint() != record["fingerprint"]:
         raise RunError(
             "the data has changed since this run began, so its split and metrics no longer fit",
-            where=wanted.data,
+            where=settings.data,
             remedy="Bring the data back as it was, or train again into another --out.",
         )
     return prepared
@@ -118,27 +120,27 @@ def _decode(
 
 def _with_usable_targets(task: Task[Any], dataset: Dataset[Any]) -> Dataset[Any]:
     """The samples with a usable target; the others join `skipped` with the reason."""
-    problems = {sample.id: found for sample in dataset if (found := task.audit(sample))}
+    problems = {sample.id: reasons for sample in dataset if (reasons := task.audit(sample))}
     if not problems:
         return dataset
-    skipped = tuple(Skipped(id, "; ".join(found)) for id, found in problems.items())
+    skipped = tuple(Skipped(id, "; ".join(reasons)) for id, reasons in problems.items())
     usable = [sample for sample in dataset if sample.id not in problems]
     return replace(dataset, samples=usable, skipped=dataset.skipped + skipped)
 
 
 def _split(
-    task: Task[Any], images: decoding.DecodedImages[Any], found: Audit, wanted: Settings
+    task: Task[Any], images: decoding.DecodedImages[Any], result: Audit, settings: Settings
 ) -> tuple[assign.SplitAssignment, Sequence[Sample[Any]]]:
     """The split, and the samples with the groups and the split file that the settings name."""
-    dataset = with_groups(images.dataset, wanted.group_by)
-    if wanted.split is not None:
-        path = Path(wanted.split)
+    dataset = with_groups(images.dataset, settings.group_by)
+    if settings.split is not None:
+        path = Path(settings.split)
         dataset = file.apply(dataset, images.hashes, file.read(path), path)
     split = make_split(
         dataset.samples,
         dataset.classes,
-        found.alike,
-        wanted,
+        result.duplicates,
+        settings,
         single_class_ok=task.single_class_ok,
     )
     targets = {sample.id: sample.target for sample in dataset}
@@ -169,33 +171,33 @@ def _reduced(task: Task[Any], images: decoding.DecodedImages[Any]) -> Iterator[s
         yield (
             f"images of about {usual:,} px are reduced to {size}: objects smaller than "
             f"{usual / size:.0f} px in them are lost; "
-            f"--size {min(settings.MAX_SIZE, _whole_strides(usual))} keeps more, and takes longer"
+            f"--size {min(MAX_SIZE, _whole_strides(usual))} keeps more, and takes longer"
         )
 
 
-def _refuse_errors(found: Audit, wanted: Settings) -> None:
+def _refuse_errors(result: Audit, settings: Settings) -> None:
     """Refuse data with errors. Leaks and unreadable images have switches of their own."""
     errors = [
         group
-        for group in found.kinds
+        for group in result.groups
         if group.severity == "error" and group.check not in (LEAK, UNUSABLE)
     ]
-    if errors and not wanted.allow_errors:
+    if errors and not settings.allow_errors:
         lines = "".join(f"\n    {group.check}: {first_finding(group)}" for group in errors)
         raise DataError(
             f"the audit finds errors:{lines}",
-            where=str(found.dataset.origin or found.dataset.name),
+            where=str(result.dataset.origin or result.dataset.name),
             remedy="See them all with: foveate audit DATA. Repair them (--fix writes a repaired "
             "copy), or pass --allow-errors to train all the same; the record will say so.",
         )
 
 
-def _report(prepared: PreparedData, found: Audit, reporter: Reporter) -> None:
+def _report(prepared: PreparedData, result: Audit, reporter: Reporter) -> None:
     """Summary, notes, findings and skipped samples."""
     reporter.info(prepared.summary())
     for note in prepared.notes:
         reporter.warning(note)
-    for group in found.kinds:
+    for group in result.groups:
         if group.severity != "note" and group.check != UNUSABLE:
             reporter.warning(f"{group.check}: {first_finding(group)}")
     skipped = prepared.images.dataset.skipped

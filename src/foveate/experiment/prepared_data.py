@@ -121,7 +121,7 @@ class PreparedData:
         images = count_noun(len(dataset), "image")
         return f"{dataset.name}: {images}{classes} ({splits}), {side} px, {colour}"
 
-    def to_json(self, found: Audit) -> dict[str, Any]:
+    def to_json(self, result: Audit) -> dict[str, Any]:
         """The contents of data.json, with the findings of the audit."""
         dataset = self.images.dataset
         return {
@@ -145,7 +145,7 @@ class PreparedData:
                     "first": first_finding(group),
                     "remedy": group.findings[0].remedy,
                 }
-                for group in found.kinds
+                for group in result.groups
             ],
         }
 

@@ -118,8 +118,8 @@ def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) ->
     lift = results["lift"][split][metric]
     return Bars(
         "Model and baselines",
-        f"{title_name(metric)} on the {'test' if split == 'test' else 'validation'} split, with 95% "
-        f"confidence intervals. The lift over the baseline {results['best_baseline']} is "
+        f"{title_name(metric)} on the {'test' if split == 'test' else 'validation'} split, with "
+        f"95% confidence intervals. The lift over the baseline {results['best_baseline']} is "
         f"{100 * lift['value']:+.1f} points "
         f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
         [
@@ -131,10 +131,10 @@ def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) ->
 
 def _curves_text(results: Mapping[str, Any], metric: str) -> str:
     return (
-        f"Loss and {display_name(metric)} after each epoch. The model has the weights with the lowest "
-        f"validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. The "
-        "training curves are measured on augmented images while the model still learns, so its "
-        "metric can be lower than on the validation split."
+        f"Loss and {display_name(metric)} after each epoch. The model has the weights with the "
+        f"lowest validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. "
+        "The training curves are measured on augmented images while the model still learns, so "
+        "its metric can be lower than on the validation split."
     )
 
 

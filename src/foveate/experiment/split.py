@@ -46,7 +46,7 @@ def with_groups(dataset: Dataset[Any], group_by: str | None) -> Dataset[Any]:
 def make_split(
     samples: Sequence[Sample[Any]],
     classes: Sequence[str],
-    alike: duplicates.Alike,
+    alike: duplicates.DuplicateClusters,
     settings: Settings,
     *,
     single_class_ok: bool,
@@ -101,7 +101,9 @@ def write_split(
         )
     check_unique_ids(dataset)
     with reporter.bar("reading images", len(dataset)) as bar:
-        survey = decoding.survey(dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning)
+        survey = decoding.survey(
+            dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning
+        )
     samples = with_groups(survey.dataset, settings.group_by).samples
     task = tasks.all().get(dataset.task)
     made = make_split(

@@ -53,8 +53,8 @@ def learn(
         SettingError: The settings do not fit the data or the net.
     """
     torch_device = device.prepare(run.settings.seed)
-    wanted = _with_precision(_with_epochs(run.settings, prepared), torch_device)
-    policy = augmentation(wanted, prepared)
+    settings = _with_precision(_with_epochs(run.settings, prepared), torch_device)
+    policy = augmentation(settings, prepared)
     pixels, targets, ids = prepared.of("train")
     task = type(prepared.task).from_settings(
         prepared.images.dataset, run.settings, targets, hflip=policy.flip
@@ -62,46 +62,46 @@ def learn(
     valid: tuple[Subset, Sequence[Any], Sequence[str]] = prepared.of("valid")
     if isinstance(task, Tiled):
         valid = task.tile_targets(*valid)
-    net = _build_net(task, wanted, pixels)
+    net = _build_net(task, settings, pixels)
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
         task,
         pixels,
         targets,
         ids,
-        batch_size=min(wanted.batch_size, len(ids)),
-        seed=wanted.seed,
+        batch_size=min(settings.batch_size, len(ids)),
+        seed=settings.seed,
         augment=policy,
     )
-    wanted = _with_optimizer(wanted, task, net, batches, reporter)
+    settings = _with_optimizer(settings, task, net, batches, reporter)
     run.save_settings(
-        epochs=wanted.epochs,
-        precision=wanted.precision,
-        optimizer=wanted.optimizer,
-        lr=wanted.lr,
+        epochs=settings.epochs,
+        precision=settings.precision,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
         flip=policy.flip,
     )
 
-    segments, budget = _segments(wanted, batches, 0.0 if resume else time.monotonic() - began)
-    assert wanted.optimizer is not None, "it is resolved"
-    assert isinstance(wanted.lr, float), "it is resolved"
+    segments, budget = _segments(settings, batches, 0.0 if resume else time.monotonic() - began)
+    assert settings.optimizer is not None, "it is resolved"
+    assert isinstance(settings.lr, float), "it is resolved"
     state = TrainState(
         net,
-        optimizer(wanted.optimizer, net, lr=wanted.lr, weight_decay=wanted.weight_decay),
-        ModelEMA(net, wanted.ema) if wanted.ema else None,
+        optimizer(settings.optimizer, net, lr=settings.lr, weight_decay=settings.weight_decay),
+        ModelEMA(net, settings.ema) if settings.ema else None,
         Progress(segments=segments),
     )
     if resume:
         state.load(run.checkpoint)
     config = TrainConfig(
-        schedule=schedule(wanted.schedule),
+        schedule=schedule(settings.schedule),
         budget=budget,
-        seed=wanted.seed,
-        clip=wanted.clip,
-        accumulate=wanted.accumulate,
-        amp=torch.bfloat16 if wanted.precision == "bfloat16" else None,
-        patience=wanted.patience,
-        save_seconds=wanted.save_seconds,
+        seed=settings.seed,
+        clip=settings.clip,
+        accumulate=settings.accumulate,
+        amp=torch.bfloat16 if settings.precision == "bfloat16" else None,
+        patience=settings.patience,
+        save_seconds=settings.save_seconds,
     )
     with reporter.training(batches.per_epoch, task.curve_metric) as on_step:
         result = fit(
@@ -115,7 +115,7 @@ def learn(
             on_step,
         )
     if result.reason != "interrupted":
-        if wanted.minutes is not None:
+        if settings.minutes is not None:
             run.save_settings(minutes=None, progress_segments=result.progress.segments)
         _calibrate(run, *valid[:2])
     return result
@@ -124,59 +124,59 @@ def learn(
 # --- settings -> concrete
 
 
-def _recipe(wanted: Settings) -> Recipe:
-    return models.find(wanted.model).recipe(
-        pretrained=wanted.weights is not None, frozen=wanted.freeze
+def _recipe(settings: Settings) -> Recipe:
+    return models.find(settings.model).recipe(
+        pretrained=settings.weights is not None, frozen=settings.freeze
     )
 
 
-def _with_epochs(wanted: Settings, prepared: PreparedData) -> Settings:
-    lengths = (wanted.epochs, wanted.minutes, wanted.progress_segments)
+def _with_epochs(settings: Settings, prepared: PreparedData) -> Settings:
+    lengths = (settings.epochs, settings.minutes, settings.progress_segments)
     if any(length is not None for length in lengths):
-        return wanted
+        return settings
     epochs = min(60, max(4, round(DEFAULT_IMAGES_SEEN / len(prepared.splits["train"]))))
-    return wanted.model_copy(update={"epochs": epochs})
+    return settings.model_copy(update={"epochs": epochs})
 
 
-def _with_precision(wanted: Settings, torch_device: torch.device) -> Settings:
-    if wanted.precision != "auto":
-        return wanted
-    bf16 = device.bf16_is_faster(torch_device, on_cpu=_recipe(wanted).bf16)
-    return wanted.model_copy(update={"precision": "bfloat16" if bf16 else "float32"})
+def _with_precision(settings: Settings, torch_device: torch.device) -> Settings:
+    if settings.precision != "auto":
+        return settings
+    bf16 = device.bf16_is_faster(torch_device, on_cpu=_recipe(settings).bf16)
+    return settings.model_copy(update={"precision": "bfloat16" if bf16 else "float32"})
 
 
 def _with_optimizer(
-    wanted: Settings, task: Task[Any], net: VisionModel, batches: Batches, reporter: Reporter
+    settings: Settings, task: Task[Any], net: VisionModel, batches: Batches, reporter: Reporter
 ) -> Settings:
     """With an optimizer and a learning rate; "find" measures the rate."""
-    recipe = _recipe(wanted)
-    name, lr = wanted.optimizer or recipe.optimizer, wanted.lr or recipe.lr
+    recipe = _recipe(settings)
+    name, lr = settings.optimizer or recipe.optimizer, settings.lr or recipe.lr
     if lr == "find":
-        build = partial(optimizer, name, weight_decay=wanted.weight_decay)
+        build = partial(optimizer, name, weight_decay=settings.weight_decay)
         lr_range = find_lr(
-            net, task.loss, batches, lambda net, lr: build(net, lr=lr), seed=wanted.seed
+            net, task.loss, batches, lambda net, lr: build(net, lr=lr), seed=settings.seed
         )
         lr = lr_range.suggestion
         reporter.info(
             f"learning rate {lr:.2g}, found by a range test of {len(lr_range.rates)} steps"
         )
-    return wanted.model_copy(update={"optimizer": name, "lr": float(lr)})
+    return settings.model_copy(update={"optimizer": name, "lr": float(lr)})
 
 
 def _segments(
-    wanted: Settings, batches: Batches, elapsed: float
+    settings: Settings, batches: Batches, elapsed: float
 ) -> tuple[time_budget.Segments, float | None]:
     """Progress by step, and seconds of training if there is a time budget."""
-    if wanted.minutes is not None:
-        reserve = min(MAX_RESERVE, 8 * wanted.minutes)
-        return time_budget.unknown(), max(0.0, 60 * wanted.minutes - reserve - elapsed)
-    segments = wanted.progress_segments or time_budget.straight(
-        max(1, round((wanted.epochs or 1) * batches.per_epoch))
+    if settings.minutes is not None:
+        reserve = min(MAX_RESERVE, 8 * settings.minutes)
+        return time_budget.unknown(), max(0.0, 60 * settings.minutes - reserve - elapsed)
+    segments = settings.progress_segments or time_budget.straight(
+        max(1, round((settings.epochs or 1) * batches.per_epoch))
     )
-    if wanted.accumulate > segments[-1][2]:
+    if settings.accumulate > segments[-1][2]:
         raise SettingError(
             f"accumulate is expected to be at most the {segments[-1][2]:,} batches of this run, "
-            f"got {wanted.accumulate:,}: the weights would never change"
+            f"got {settings.accumulate:,}: the weights would never change"
         )
     return segments, None
 
@@ -184,25 +184,25 @@ def _segments(
 # --- building
 
 
-def augmentation(wanted: Settings, prepared: PreparedData) -> AugmentPolicy:
+def augmentation(settings: Settings, prepared: PreparedData) -> AugmentPolicy:
     """The augmentation of train images in a run with these settings."""
     return prepared.task.augmentation(
         prepared.images.pixels.shape[1],
-        hflip_safe=prepared.images.dataset.hflip_safe if wanted.flip is None else wanted.flip,
+        hflip_safe=prepared.images.dataset.hflip_safe if settings.flip is None else settings.flip,
         classes=prepared.task.classes,
-        kind=wanted.augment,
-        epochs=wanted.epochs,
+        kind=settings.augment,
+        epochs=settings.epochs,
     )
 
 
-def _build_net(task: Task[Any], wanted: Settings, pixels: Any) -> VisionModel:
+def _build_net(task: Task[Any], settings: Settings, pixels: Any) -> VisionModel:
     """The net with its first weights; normalised by the train split, or as its weights were."""
     size, channels = pixels.shape[1], pixels.shape[3]
     start: models.Weights = None
-    if wanted.weights is not None:
-        start = "download" if wanted.weights == "download" else Path(wanted.weights)
-    backbone = models.build(wanted.model, channels=channels, size=size, weights=start)
-    if wanted.freeze:
+    if settings.weights is not None:
+        start = "download" if settings.weights == "download" else Path(settings.weights)
+    backbone = models.build(settings.model, channels=channels, size=size, weights=start)
+    if settings.freeze:
         backbone.freeze()
     mean, std = (
         published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)

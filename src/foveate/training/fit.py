@@ -110,7 +110,7 @@ def fit(
         RunError: A file cannot be written.
     """
     progress = state.progress
-    # The net that is validated and whose weights are kept: the average, where there is one.
+    # The net that is validated and saved as the best: the EMA, if there is one.
     best_net = copy.deepcopy(state.net) if state.ema is not None else state.net
     autosave = AutoSave(state, folder / "last.safetensors", config.save_seconds)
     began, first_step = time.monotonic() - progress.seconds, progress.step

@@ -28,8 +28,8 @@ def test_the_set_serves_things_and_boxes():
     )
     assert data.classes == tuple("0123456789")
     assert {split: len(data.subset(split)) for split in scenes.SPLITS} == scenes.SPLITS
-    counts = np.bincount([len(sample.target) for sample in data], minlength=scenes.MOST + 1)
-    assert len(counts) == scenes.MOST + 1
+    counts = np.bincount([len(sample.target) for sample in data], minlength=scenes.MAX_DIGITS + 1)
+    assert len(counts) == scenes.MAX_DIGITS + 1
     assert counts.min() > 0.08 * len(data)  # empty ones among them
     kinds = np.bincount(
         np.concatenate([sample.target.boxes.classes for sample in data]), minlength=10

@@ -121,8 +121,8 @@ def near_pairs(
     rows, others = rows[candidates], others[candidates]
     residual = align_finely(thumbs, rows, others)
     # The median residual, just as finely, for the candidates alone.
-    asked = np.unique(np.concatenate([rows, others]))
-    typical[asked] = align_finely(thumbs, asked, middle[asked])
+    involved = np.unique(np.concatenate([rows, others]))
+    typical[involved] = align_finely(thumbs, involved, middle[involved])
     copies = (residual <= MAX_RESIDUAL) & (
         residual <= MAX_RESIDUAL_RATIO * np.minimum(typical[rows], typical[others])
     )
@@ -245,7 +245,7 @@ def _normalise(images: NDArray[np.float32]) -> NDArray[np.float32]:
 def _median_neighbour(
     rows: NDArray[np.int64], others: NDArray[np.int64], residuals: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(count,): what remains between each picture and the middle one of its neighbours, and which that is."""
+    """(count,) residual between each image and its median neighbour, and that neighbour."""
     ends, far = np.concatenate([rows, others]), np.concatenate([others, rows])
     values = np.concatenate([residuals, residuals])
     order = np.lexsort((values, ends))

@@ -1,6 +1,6 @@
-"""Data that is there without a download, found by a scan of this folder: a new set is one new file here.
+"""Built-in datasets, which need no download. A new one is one new module in this folder.
 
-A set is a module with NAME, SUMMARY (one line) and `read`.
+A dataset is a module with NAME, SUMMARY (one line) and `read`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from foveate.data.dataset import Dataset
 
 
 class Builtin(Protocol):
-    """What each module of this folder offers."""
+    """The interface of each module of this folder."""
 
     NAME: str
     SUMMARY: str
 
     def read(self) -> Dataset[Any]:
-        """The set, whose name and origin are NAME."""
+        """Build the dataset; its name and origin are NAME."""
         ...
 
 
 @cache
 def all() -> dict[str, Builtin]:
-    """Every built-in set by its name."""
+    """Return every built-in dataset by its name."""
     modules = [
         importlib.import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)

@@ -1,7 +1,7 @@
 """Handwritten digits, 8 x 8 pixels.
 
-E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998;
-its test part, as scikit-learn carries it.
+E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
+1998; its test split, as scikit-learn contains it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SUMMARY = "1,797 handwritten digits, 8x8 grey, 10 classes; built in"
 
 
 def read() -> Dataset[Label]:
-    """1,797 pictures of (8, 8, 1) uint8, the 17 grey levels spread over 0..255; no parts are given."""
+    """Build 1,797 images, (8, 8, 1) uint8, 17 grey levels scaled to 0..255, without splits."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

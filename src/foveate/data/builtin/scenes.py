@@ -1,7 +1,8 @@
-"""Scenes of handwritten digits: scikit-learn's real scans in colours, sizes and turns of their own on textured grounds, some
-partly behind others, with exact boxes and masks.
+"""Scenes of handwritten digits with exact boxes and masks.
 
-A scan is used in one part only: a net that is tested has never seen that very digit. Each scene is a function of its id.
+scikit-learn's scans are coloured, resized and rotated on textured backgrounds, some partly behind
+others. A scan occurs in one split only, so a network has never seen the digits it is tested on.
+Each scene is a function of its id.
 """
 
 from __future__ import annotations
@@ -24,23 +25,31 @@ SUMMARY = "1,500 scenes of coloured digits, 128x128, with boxes and masks, 10 cl
 
 SIDE = 128
 SPLITS: dict[SplitName, int] = {"train": 1000, "valid": 200, "test": 300}
-"""Scenes in each part, which take as large a share of the scans."""
-MOST = 6
-"""Digits in a scene; 0 to MOST, each as often."""
+"""Scenes in each split; the scans are divided in the same proportion."""
+MAX_DIGITS = 6
+"""Largest number of digits in a scene; all numbers from 0 are equally frequent."""
 COLOURS = {
-    "red": (214, 48, 44), "orange": (240, 140, 30), "yellow": (238, 214, 60), "green": (52, 160, 72),
-    "blue": (46, 92, 214), "purple": (136, 62, 180), "white": (240, 240, 240), "black": (18, 18, 18),
+    "red": (214, 48, 44), "orange": (240, 140, 30), "yellow": (238, 214, 60),
+    "green": (52, 160, 72), "blue": (46, 92, 214), "purple": (136, 62, 180),
+    "white": (240, 240, 240), "black": (18, 18, 18),
 }  # fmt: skip
-_SIZES = (22.0, 64.0)  # pixels a side of a digit before it is turned
-_TURN = 25.0  # degrees, either way
-_HIDDEN = 0.4  # of a digit that later ones may cover
-_TRIES = 12  # places for a digit; if none is free enough it is left out
-_INK = 0.5  # opacity from which a pixel belongs to the digit
+_SIZES = (22.0, 64.0)  # smallest and largest side of a digit before rotation, in pixels
+_MAX_ROTATION = 25.0  # degrees, either way
+_MAX_HIDDEN = 0.4  # largest fraction of a digit that later ones cover
+_TRIES = 12  # positions to try for a digit; if none is free enough it is left out
+_MIN_OPACITY = 0.5  # from which a pixel belongs to the digit
 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A digit in a scene. mask: (S, S) bool of what is seen of it; area: the pixels that it has, seen or not."""
+    """A digit in a scene.
+
+    Attributes:
+        digit: 0 to 9.
+        colour: A key of COLOURS.
+        mask: (S, S) bool, its visible pixels.
+        area: Number of its pixels, visible or not.
+    """
 
     digit: int
     colour: str
@@ -49,7 +58,7 @@ class SceneObject:
 
 
 def read() -> Dataset[Instances]:
-    """1,500 samples with a box and a mask each digit, in parts; it serves detection by the boxes."""
+    """Build 1,500 samples with splits, each digit with a box and a mask."""
     ids = [
         (f"{split}/{index:04d}", split) for split, count in SPLITS.items() for index in range(count)
     ]
@@ -57,26 +66,27 @@ def read() -> Dataset[Instances]:
     samples = []
     for index, (id, split) in enumerate(ids):
         rows[index], instances = draw(id)
-        samples.append(Sample(id, ArraySource(rows, index), _truth(instances), None, split))
+        samples.append(Sample(id, ArraySource(rows, index), _target(instances), None, split))
     return Dataset(NAME, "instance", tuple("0123456789"), samples, origin=NAME, hflip_safe=False)
 
 
 def draw(id: str) -> tuple[Image, list[SceneObject]]:
-    """The scene of this id: (S, S, 3) uint8, and its digits from the back to the front."""
+    """Draw the scene of an id, (S, S, 3) uint8; its digits come from back to front."""
     split = id.split("/")[0]
     draws = SampleRNG(sample_keys([f"scenes/{id}"]), 0)
-    image, colours = _ground(draws)
-    own = scans()[split]
+    image, colours = _background(draws)
+    split_scans = scans()[split]
     instances: list[SceneObject] = []
-    for _ in range(int(draws.uniform(1)[0, 0] * (MOST + 1))):
+    for _ in range(int(draws.uniform(1)[0, 0] * (MAX_DIGITS + 1))):
         kind, which, tint = draws.uniform(3)[0]
-        digit = int(kind * len(own))
-        scan = own[digit][int(which * len(own[digit]))]
+        digit = int(kind * len(split_scans))
+        candidates = split_scans[digit]
+        scan = candidates[int(which * len(candidates))]
         colour = colours[int(tint * len(colours))]
-        ink = _placed(scan, colour, instances, draws)
+        ink = _place(scan, colour, instances, draws)
         if ink is not None:
             image += ink[..., None] * (np.array(COLOURS[colour]) - image)
-            mask = ink > _INK
+            mask = ink > _MIN_OPACITY
             instances = [replace(instance, mask=instance.mask & ~mask) for instance in instances]
             instances.append(SceneObject(digit, colour, mask, int(mask.sum())))
     return np.rint(image).astype(np.uint8), instances
@@ -84,11 +94,11 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
 
 @cache
 def scans() -> dict[str, list[list[NDArray[np.float64]]]]:
-    """Of each part, for each class: the ink of its own scans, (8, 8) from 0 to 1."""
+    """Return the (8, 8) scans, from 0 to 1, of each split and digit."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    # By the draws, not in order: neighbours in the set are by one hand.
+    # In random order: neighbours in the dataset are by one writer.
     order = np.argsort(
         SampleRNG(sample_keys([f"scan/{i}" for i in range(len(digits.target))]), 0).uniform(1)[
             :, 0
@@ -96,17 +106,17 @@ def scans() -> dict[str, list[list[NDArray[np.float64]]]]:
         kind="stable",
     )
     shares = np.cumsum([0, *SPLITS.values()]) / sum(SPLITS.values())
-    parted: dict[str, list[list[NDArray[np.float64]]]] = {split: [] for split in SPLITS}
+    scans_of: dict[str, list[list[NDArray[np.float64]]]] = {split: [] for split in SPLITS}
     for digit in range(10):
-        own = order[digits.target[order] == digit]
-        cuts = np.rint(shares * len(own)).astype(int)
+        rows = order[digits.target[order] == digit]
+        cuts = np.rint(shares * len(rows)).astype(int)
         for split, start, end in zip(SPLITS, cuts[:-1], cuts[1:], strict=True):
-            parted[split].append([digits.images[i] / 16 for i in own[start:end]])
-    return parted
+            scans_of[split].append([digits.images[i] / 16 for i in rows[start:end]])
+    return scans_of
 
 
-def _ground(draws: SampleRNG) -> tuple[NDArray[np.float64], list[str]]:
-    """A textured ground, (S, S, 3) of 0 to 255, and the colours that stand out from it."""
+def _background(draws: SampleRNG) -> tuple[NDArray[np.float64], list[str]]:
+    """Draw a textured background, (S, S, 3) from 0 to 255, and list the colours that stand out."""
     first, second = 40 + 175 * draws.uniform(6)[0].reshape(2, 3)
     second = first + 0.35 * (second - first)
     mixed = np.sum(
@@ -120,44 +130,48 @@ def _ground(draws: SampleRNG) -> tuple[NDArray[np.float64], list[str]]:
 
 
 def _noise(cells: int, draws: SampleRNG) -> NDArray[np.float64]:
-    """(S, S) from 0 to 1: one number a cell, blended (value noise)."""
+    """Value noise, (S, S) from 0 to 1: one number a cell, interpolated."""
     values = (255 * draws.uniform(cells * cells)[0].reshape(cells, cells)).astype(np.uint8)
     smooth = PIL.Image.fromarray(values).resize((SIDE, SIDE), PIL.Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float64) / 255
 
 
-def _placed(
+def _place(
     scan: NDArray[np.float64], colour: str, instances: list[SceneObject], draws: SampleRNG
 ) -> NDArray[np.float64] | None:
-    """The scan enlarged and turned, as opacity over the whole scene, (S, S); None if no place was found that leaves enough of
-    each other digit to be seen, and all of those of its own colour, which it would melt into.
+    """Place a resized and rotated scan.
+
+    Returns:
+        Its opacity over the scene, (S, S) from 0 to 1; None if every position that was tried hides
+        too much of another digit, or any of one in the same colour, which it would merge with.
     """
     size, turn = draws.uniform(2)[0]
     side = round(_SIZES[0] * (_SIZES[1] / _SIZES[0]) ** float(size))
     small = PIL.Image.fromarray(np.rint(255 * scan).astype(np.uint8)).resize(
         (side, side), PIL.Image.Resampling.BICUBIC
     )
-    turned = small.rotate(_TURN * (2 * float(turn) - 1), PIL.Image.Resampling.BICUBIC, expand=True)
-    stroke = np.clip(
-        (np.asarray(turned, np.float64) / 255 - 0.25) / 0.3, 0, 1
-    )  # a pen's edge, not the scan's blur
+    turned = small.rotate(
+        _MAX_ROTATION * (2 * float(turn) - 1), PIL.Image.Resampling.BICUBIC, expand=True
+    )
+    # The edge of a pen, not the blur of the scan.
+    stroke = np.clip((np.asarray(turned, np.float64) / 255 - 0.25) / 0.3, 0, 1)
     height, width = stroke.shape
     places = draws.uniform(2 * _TRIES)[0].reshape(_TRIES, 2)
     for down, right in places:
         top, left = int(down * (SIDE - height + 1)), int(right * (SIDE - width + 1))
         ink = np.zeros((SIDE, SIDE))
         ink[top : top + height, left : left + width] = stroke
-        mask = ink > _INK
+        mask = ink > _MIN_OPACITY
         hidden = [(t, np.count_nonzero(t.mask & mask), np.count_nonzero(t.mask)) for t in instances]
         if all(
-            seen - lost >= (1 - _HIDDEN) * t.area and not (lost and t.colour == colour)
+            seen - lost >= (1 - _MAX_HIDDEN) * t.area and not (lost and t.colour == colour)
             for t, lost, seen in hidden
         ):
             return ink
     return None
 
 
-def _truth(instances: list[SceneObject]) -> Instances:
+def _target(instances: list[SceneObject]) -> Instances:
     size = (SIDE, SIDE)
     corners = np.array([mask_bounds(instance.mask) for instance in instances]).reshape(-1, 4)
     boxes = Boxes(

@@ -272,7 +272,7 @@ def _assign_by_time(
         done += len(units[unit])
     if missing := [split for split in SPLITS if split not in assigned]:
         raise DataError(
-            f"a split by time leaves no sample for {' and '.join(missing)}: "
+            f"a split by time leaves nothing for {' and '.join(missing)}: "
             "too many samples were taken at one time",
             remedy="Split by something else, or give finer times.",
         )

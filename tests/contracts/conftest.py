@@ -8,10 +8,10 @@ import pytest
 
 from foveate import formats
 from foveate.data.dataset import Dataset
-from helpers.format_examples import common
+from helpers.format_examples import first_stored
 
 
 @pytest.fixture
-def held(format: formats.Format, tmp_path_factory: pytest.TempPathFactory) -> Dataset[Any]:
-    """An example that the format can hold."""
-    return common(format, tmp_path_factory.mktemp("tried") / "in")
+def stored(format: formats.Format, tmp_path_factory: pytest.TempPathFactory) -> Dataset[Any]:
+    """An example that the format can store."""
+    return first_stored(format, tmp_path_factory.mktemp("examples") / "in")

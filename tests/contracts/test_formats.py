@@ -19,7 +19,7 @@ from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask,
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
-from helpers.format_examples import BOXED, EVERY, EXAMPLES, GREY, can_hold
+from helpers.format_examples import ALL_FORMATS, BOXED, EXAMPLES, GREY, can_store
 
 
 def from_files(folder: Path) -> Dataset[Label]:
@@ -103,7 +103,7 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-@EVERY
+@ALL_FORMATS
 @pytest.mark.parametrize("example", [*EXAMPLES, "files"])
 def test_reading_returns_what_was_written_or_nothing_is_written(
     format: formats.Format, example: str, tmp_path: Path
@@ -144,31 +144,33 @@ def test_every_example_fits_some_format(tmp_path: Path) -> None:
         assert holders, example
 
 
-@EVERY
+@ALL_FORMATS
 def test_writing_is_deterministic(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
-        format.write(held, tmp_path / name)
+        format.write(stored, tmp_path / name)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     one, again = formats.read(tmp_path / "one"), formats.read(tmp_path / "one")
     assert [sample.id for sample in one] == [sample.id for sample in again]
 
 
-@EVERY
+@ALL_FORMATS
 def test_converting_twice_loses_nothing(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     for other in formats.all().values():
-        format.write(held, tmp_path / other.NAME / "first")
+        format.write(stored, tmp_path / other.NAME / "first")
         first = formats.read(tmp_path / other.NAME / "first")
-        if other is format or can_hold(other, first, tmp_path / other.NAME / "tried"):
+        if other is format or can_store(other, first, tmp_path / other.NAME / "tried"):
             other.write(first, tmp_path / other.NAME / "second")
-            assert content(formats.read(tmp_path / other.NAME / "second")) == content(held)
+            assert content(formats.read(tmp_path / other.NAME / "second")) == content(stored)
 
 
-@EVERY
-def test_nothing_is_overwritten(format: formats.Format, held: Dataset[Any], tmp_path: Path) -> None:
+@ALL_FORMATS
+def test_nothing_is_overwritten(
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -176,18 +178,18 @@ def test_nothing_is_overwritten(format: formats.Format, held: Dataset[Any], tmp_
     before = tree(tmp_path)
     for name in ("full", "file", "link"):
         with pytest.raises(DataError, match="there already"):
-            format.write(held, tmp_path / name)
+            format.write(stored, tmp_path / name)
     assert tree(tmp_path) == before
     (tmp_path / "empty").mkdir()
-    format.write(held, tmp_path / "empty")
-    assert len(formats.read(tmp_path / "empty")) == len(held)
+    format.write(stored, tmp_path / "empty")
+    assert len(formats.read(tmp_path / "empty")) == len(stored)
 
 
-@EVERY
+@ALL_FORMATS
 def test_nothing_is_written_into_the_dataset_itself(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
 ) -> None:
-    format.write(held, tmp_path / "data")
+    format.write(stored, tmp_path / "data")
     before = tree(tmp_path)
     with pytest.raises(DataError, match="outside the data"):
         format.write(formats.read(tmp_path / "data"), tmp_path / "data" / "copy")
@@ -207,26 +209,28 @@ class FailingSource:
         return np.zeros(GREY, np.uint8)
 
 
-@EVERY
+@ALL_FORMATS
 def test_a_write_that_fails_leaves_nothing(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     for times in range(4):
-        failing = replace(held.samples[-1], source=FailingSource([None] * times))
+        failing = replace(stored.samples[-1], source=FailingSource([None] * times))
         try:
-            format.write(replace(held, samples=[*held.samples[:-1], failing]), tmp_path / "copy")
+            format.write(
+                replace(stored, samples=[*stored.samples[:-1], failing]), tmp_path / "copy"
+            )
         except BadImage:
             assert list(tmp_path.iterdir()) == []
         else:
             shutil.rmtree(tmp_path / "copy")
 
 
-@EVERY
+@ALL_FORMATS
 def test_samples_without_annotations_are_not_written(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
 ) -> None:
-    unknown = replace(held, samples=[replace(held[0], target=None), *held.samples[1:]])
-    for bad in (unknown, replace(held, task="of another kind")):
+    unknown = replace(stored, samples=[replace(stored[0], target=None), *stored.samples[1:]])
+    for bad in (unknown, replace(stored, task="of another type")):
         with pytest.raises(DataError, match="cannot store"):
             format.write(bad, tmp_path / "copy")
 

@@ -15,7 +15,7 @@ from foveate import formats
 from foveate.annotations import Boxes, Captions, Instances, Label, Mask
 from foveate.data.dataset import Dataset
 from foveate.errors import BadImage, DataError
-from helpers.format_examples import EVERY
+from helpers.format_examples import ALL_FORMATS
 
 
 def check_survives(format: formats.Format, path: Path) -> None:
@@ -40,7 +40,7 @@ def check_survives(format: formats.Format, path: Path) -> None:
             continue
 
 
-@EVERY
+@ALL_FORMATS
 def test_sniffing_never_raises(format: formats.Format, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "empty").mkdir()
@@ -56,11 +56,11 @@ def test_sniffing_never_raises(format: formats.Format, tmp_path: Path) -> None:
         formats.read(tmp_path / "missing", format.NAME)
 
 
-@EVERY
+@ALL_FORMATS
 def test_every_file_may_be_missing_empty_foreign_or_cut(
-    format: formats.Format, held: Dataset[Any], tmp_path: Path
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
 ) -> None:
-    format.write(held, tmp_path / "good")
+    format.write(stored, tmp_path / "good")
     for file in [
         file.relative_to(tmp_path / "good")
         for file in (tmp_path / "good").rglob("*")
@@ -87,7 +87,7 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(
             shutil.rmtree(tmp_path / "bad")
 
 
-@EVERY
+@ALL_FORMATS
 @settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -99,14 +99,14 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(
 )
 def test_any_damage_is_survived(
     format: formats.Format,
-    held: Dataset[Any],
+    stored: Dataset[Any],
     tmp_path: Path,
     which: int,
     flips: list[tuple[float, bytes]],
 ) -> None:
     good = tmp_path / "good"
     if not good.exists():
-        format.write(held, good)
+        format.write(stored, good)
     files = sorted(file for file in good.rglob("*") if file.is_file())
     file = files[which % len(files)]
     data = bytearray(original := file.read_bytes())

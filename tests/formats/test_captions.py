@@ -122,9 +122,7 @@ def test_splits_come_from_a_column_or_from_folders(tmp_path: Path) -> None:
         "metadata.jsonl",
     )
     (tmp_path / "folders" / "test" / "metadata.csv").unlink()
-    data = formats.read(
-        tmp_path / "folders", "captions"
-    )  # "shared" could be a class too: the format is to be told
+    data = formats.read(tmp_path / "folders", "captions")  # "shared" could also be a class folder
     assert {sample.id: sample.split for sample in data} == {
         "test/0.png": "test",
         "train/0.png": "train",

@@ -90,15 +90,17 @@ def test_a_shape_without_a_type_is_a_polygon_as_in_old_files(tmp_path: Path) -> 
 
 
 def test_other_shapes_are_left_out_and_noted(tmp_path: Path) -> None:
-    kinds = ["point", "line", "linestrip", "points", "mask", "line", "rotation", "x" * 5000]
-    left_out = [shape(kind, [[1, 2]], label="never", mask="iVBOR") for kind in kinds]
+    shape_types = ["point", "line", "linestrip", "points", "mask", "line", "rotation", "x" * 5000]
+    left_out = [
+        shape(shape_type, [[1, 2]], label="never", mask="iVBOR") for shape_type in shape_types
+    ]
     data = read(
         usual(tmp_path, page(*left_out, shape(), shape(points=TRIANGLE[:2]), shape(points=[])))
     )
     assert data.classes == ("cat",)
     assert outlines(data) == [[TRIANGLE]]
     assert "polygons with fewer than three corners, left out: 2" in data.notes
-    for kind, count in {
+    for shape_type, count in {
         "point": 1,
         "line": 2,
         "linestrip": 1,
@@ -106,7 +108,7 @@ def test_other_shapes_are_left_out_and_noted(tmp_path: Path) -> None:
         "mask": 1,
         "rotation": 1,
     }.items():
-        assert f"shapes of type {kind!r}, left out: {count}" in data.notes
+        assert f"shapes of type {shape_type!r}, left out: {count}" in data.notes
     assert len(data.notes) == 8
     assert max(map(len, data.notes)) < 100  # even for the type of 5,000 letters
 

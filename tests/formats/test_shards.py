@@ -173,8 +173,8 @@ def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
 def test_compressed_archives_are_refused_with_a_remedy(tmp_path: Path, ending: str) -> None:
     tar(tmp_path / "plain", TWO)
     path = tmp_path / f"train-000000.{ending}"
-    kind = {"tar.gz": "gz", "tgz": "gz", "tar.bz2": "bz2", "tar.xz": "xz"}[ending]
-    with tarfile.open(path, f"w:{kind}") as archive:
+    mode = {"tar.gz": "gz", "tgz": "gz", "tar.bz2": "bz2", "tar.xz": "xz"}[ending]
+    with tarfile.open(path, f"w:{mode}") as archive:
         archive.add(tmp_path / "plain", "a.png")
     (tmp_path / "plain").unlink()
     for place in (path, tmp_path):

@@ -16,7 +16,7 @@ from foveate.data.dataset import SPLITS, ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.ops import rle
 
-EVERY = pytest.mark.parametrize("format", formats.all().values(), ids=formats.all())
+ALL_FORMATS = pytest.mark.parametrize("format", formats.all().values(), ids=formats.all())
 
 
 def labelled(
@@ -96,7 +96,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
     "grey, splits": labelled([GREY] * 9),
     "colour, splits": labelled([COLOUR] * 9),
     "no splits": labelled([GREY] * 6, splits=False),
-    "splits for some": with_samples(labelled([GREY] * 6), split=["train", None] * 3),
+    "partial splits": with_samples(labelled([GREY] * 6), split=["train", None] * 3),
     "sizes differ": labelled([GREY, COLOUR, (9, 2, 3), (1, 1, 1)] * 3),
     "groups": with_samples(labelled([GREY] * 6), group=["a", "b", " c ", None, "a", "é,\n"]),
     "times": with_samples(
@@ -139,11 +139,11 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         annotated("detection", [boxes((1, 2, 3, 4 + i)) for i in range(6)], ("cell",)),
         split=[*SPLITS, *SPLITS],
     ),
-    "boxes in groups": with_samples(
+    "boxes with groups": with_samples(
         annotated("detection", [boxes((1, 2, 3, 4)), boxes((2, 2, 3, 4))], ("cell",)),
         group=["a", "b"],
     ),
-    "boxes in time": with_samples(
+    "boxes with times": with_samples(
         annotated("detection", [boxes((1, 2, 3, 4)), boxes((2, 2, 3, 4))], ("cell",)),
         time=["1", None],
     ),
@@ -161,17 +161,17 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         "detection", [boxes((-2, 2, 9, 11), (3, -4, 30, 40)), boxes()], ("cell",)
     ),
     "inverted boxes": annotated("detection", [boxes((9, 11, 1, 2)), boxes()], ("cell",)),
-    "boxes of a class nobody has": annotated(
+    "boxes of an unused class": annotated(
         "detection", [boxes((1, 2, 9, 11)), boxes()], ("cell", "unicorn")
     ),
-    # --- objects
-    "outlines": annotated("instance", [outlined(TRIANGLE, SQUARE), outlined(SQUARE)], ("cell",)),
-    "outlines of many classes": annotated(
+    # --- instances
+    "polygons": annotated("instance", [outlined(TRIANGLE, SQUARE), outlined(SQUARE)], ("cell",)),
+    "polygons of many classes": annotated(
         "instance",
         [outlined(TRIANGLE, SQUARE, classes=[1, 0]), outlined(SQUARE, classes=[1])],
         ("zebra", "ant"),
     ),
-    "outlines of several pieces": annotated(
+    "polygons of several outlines": annotated(
         "instance",
         [
             Instances(boxes((1, 2, 20, 11)), [Polygon((np.array(TRIANGLE), np.array(SQUARE)))]),
@@ -179,17 +179,17 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         ],
         ("cell",),
     ),
-    "objects with boxes of their own": annotated(
+    "polygons with other boxes": annotated(
         "instance",
         [Instances(boxes((0, 0, 12, 12)), [Polygon((np.array(TRIANGLE),))])] * 2,
         ("cell",),
     ),
-    "objects without outlines": annotated(
+    "objects without polygons": annotated(
         "instance",
         [Instances(boxes((1, 2, 20, 11), (2, 2, 9, 9)), [None, Polygon((np.array(TRIANGLE),))])],
         ("cell",),
     ),
-    "masks of objects": annotated(
+    "masks": annotated(
         "instance", [painted((1, 2, 9, 11), (12, 2, 20, 8)), painted((3, 3, 7, 7))], ("cell",)
     ),
     "masks that overlap": annotated(
@@ -200,14 +200,14 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         [painted((1, 2, 9, 11), (12, 2, 20, 8), classes=[1, 0]), painted((3, 3, 7, 7))],
         ("b", "a"),
     ),
-    "objects in splits": with_samples(
+    "masks in splits": with_samples(
         annotated("instance", [painted((1, 2, 9, 11 - i)) for i in range(6)], ("cell",)),
         split=[*SPLITS, *SPLITS],
     ),
-    "objects in time": with_samples(
+    "masks with times": with_samples(
         annotated("instance", [painted((1, 2, 9, 11))] * 2, ("cell",)), time=["1", None]
     ),
-    # --- every pixel
+    # --- label maps
     "pixels": annotated("semantic", [grid(0, 1), grid(0, 1, 0)], ("ground", "cell")),
     "pixels to ignore": annotated("semantic", [grid(0, 1, 2, IGNORE), grid(0, 2)], ("a", "c", "b")),
     "pixels of one class": annotated("semantic", [grid(0), grid(1)], ("ground", "cell")),
@@ -217,7 +217,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
         ("a", "c", "b"),
         colours=((0, 0, 0), (255, 0, 10), (7, 7, 7)),
     ),
-    "pixels of a class nobody has": annotated(
+    "pixels of an unused class": annotated(
         "semantic", [grid(0, 1), grid(1)], ("ground", "cell", "unicorn")
     ),
     "pixels of 300 classes": annotated(
@@ -226,17 +226,17 @@ EXAMPLES: dict[str, Dataset[Any]] = {
     "pixels in splits": with_samples(
         annotated("semantic", [grid(0, 1)] * 6, ("ground", "cell")), split=[*SPLITS, *SPLITS]
     ),
-    # --- words
+    # --- captions
     "captions": annotated(
         "text_to_image", [Captions(("a red 3",)), Captions(("two cells, one blue",))], ()
     ),
-    "several captions an image": annotated(
+    "several captions per image": annotated(
         "text_to_image", [Captions(("a 3", "a three")), Captions(("a 4",))], ()
     ),
     "odd captions": annotated(
         "text_to_image", [Captions(('"a", \n é; b\t',)), Captions((" a ",))], ()
     ),
-    "captions in time": with_samples(
+    "captions with times": with_samples(
         annotated("text_to_image", [Captions((f"a {i}",)) for i in range(2)], ()), time=["1", None]
     ),
     "captions in splits": with_samples(
@@ -246,7 +246,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
 }
 
 
-def can_hold(format: formats.Format, dataset: Dataset[Any], folder: Path) -> bool:
+def can_store(format: formats.Format, dataset: Dataset[Any], folder: Path) -> bool:
     """Return whether a format can store a dataset; leaves nothing behind."""
     try:
         format.write(dataset, folder)
@@ -256,9 +256,9 @@ def can_hold(format: formats.Format, dataset: Dataset[Any], folder: Path) -> boo
     return True
 
 
-def common(format: formats.Format, folder: Path) -> Dataset[Any]:
+def first_stored(format: formats.Format, folder: Path) -> Dataset[Any]:
     """Return the first example that a format can store."""
     for dataset in EXAMPLES.values():
-        if can_hold(format, dataset, folder):
+        if can_store(format, dataset, folder):
             return dataset
     raise AssertionError(f"no example fits the format {format.NAME}")

@@ -30,14 +30,17 @@ IMAGE = png()
 
 
 def shape(
-    kind: str | None = "polygon", points: object = TRIANGLE, label: object = "cat", **more: object
+    shape_type: str | None = "polygon",
+    points: object = TRIANGLE,
+    label: object = "cat",
+    **more: object,
 ) -> Record:
     """Return a shape; keys with the value `...` are left out."""
     record = {
         "label": label,
         "points": points,
         "group_id": None,
-        "shape_type": kind,
+        "shape_type": shape_type,
         "flags": {},
         **more,
     }

@@ -56,7 +56,7 @@ class Case:
         return VisionModel(self.task.head(backbone), size=self.size, mean=mean, std=std)
 
     def predictions(self, net: VisionModel, rows: slice = slice(None)):
-        """To what is asked where answers are scored."""
+        """To what is asked where predictions are scored."""
         return self.task.predict(
             net, with_prompts(self.task, self.images[rows], self.targets[rows])
         )
@@ -81,7 +81,7 @@ def better(task, mine, other):
     )
 
 
-def test_the_truth_is_perfect_and_beats_every_baseline(case):
+def test_the_target_is_perfect_and_beats_every_baseline(case):
     score = case.task.score(case.targets, case.targets)
     assert score[case.task.primary_metric] == pytest.approx(
         0.0 if case.task.primary_metric in case.task.lower_is_better else 1.0
@@ -102,7 +102,7 @@ def test_the_truth_is_perfect_and_beats_every_baseline(case):
         )
 
 
-def test_prediction_never_sees_the_truth(case):
+def test_prediction_never_sees_the_target(case):
     net = case.net()
     before = case.task.predict(net, case.images)
     blind = replace(case.dataset, samples=[replace(sample, target=None) for sample in case.dataset])
@@ -120,7 +120,7 @@ def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
     assert case.task.predict(net, []) == []
 
 
-def test_order_and_batch_size_change_no_answer(case):
+def test_order_and_batch_size_change_no_prediction(case):
     net = case.net()
     together = case.predictions(net)
     alone = [case.predictions(net, slice(row, row + 1))[0] for row in range(N)]
@@ -187,7 +187,7 @@ def test_validation_asks_the_same_question_whatever_the_batch_size(case):
     assert mean_loss(5) == pytest.approx(mean_loss(N), rel=1e-5)
 
 
-def test_drawing_changes_pixels_and_leaves_the_picture_alone(case):
+def test_drawing_changes_pixels_and_leaves_the_image_alone(case):
     image = case.images[0].copy()
     drawn = case.task.draw(image, case.targets[0])
     assert drawn.ndim == 3
@@ -216,7 +216,7 @@ def test_what_is_present_are_classes(case):
         assert all(0 <= k < len(case.task.classes) for k in target.present())
 
 
-def test_answers_can_be_told_and_written(case):
+def test_predictions_can_be_told_and_written(case):
     import json
 
     net = case.net()
@@ -227,7 +227,7 @@ def test_answers_can_be_told_and_written(case):
         )
 
 
-def test_settling_never_makes_the_validation_loss_worse(case):
+def test_calibrating_never_makes_the_validation_loss_worse(case):
     net = case.net()
     before = case.task.score(case.predictions(net), case.targets)
     settled = type(case.task)(case.task.classes, **case.task.options)

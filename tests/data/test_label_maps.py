@@ -27,7 +27,7 @@ SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
 def runs(masks, size):
-    """Things with these pixels, each of the class of its row."""
+    """Objects with these pixels, each of the class of its row."""
     shapes = [RunLengths(rle.encode(mask), size) for mask in masks]
     corners = np.array([mask_bounds(mask) for mask in masks]).reshape(-1, 4)
     return Instances(Boxes(corners, np.arange(len(masks)), size=size), tuple(shapes))
@@ -40,7 +40,8 @@ def block(size, rows, columns):
 
 
 def painted(rng, size, most=6):
-    """Numbers of a picture whose things have any pixels, not all of them in one piece, and not all of them any."""
+    """Numbers of an image whose objects have any pixels, not all of them in one piece, and not all
+    of them any."""
     return rng.integers(0, most + 1, size).astype(np.int32)
 
 
@@ -71,7 +72,7 @@ def test_of_the_same_size_it_is_the_same_and_twice_as_large_it_is_repeated():
     assert np.array_equal(resize_nearest(large, (2, 3)), values)
 
 
-def test_a_huge_picture_shrinks_to_a_pixel_and_a_pixel_grows():
+def test_a_huge_image_shrinks_to_a_pixel_and_a_pixel_grows():
     values = np.zeros((1001, 7), np.int32)
     values[500, 3] = 9
     assert resize_nearest(values, (1, 1)).tolist() == [[9]]
@@ -100,12 +101,12 @@ def test_nothing_at_all_can_be_kept():
     assert smallest_dtype(np.full((2, 2), IGNORE)).tolist() == [[IGNORE] * 2] * 2
 
 
-# --- numbers of things
+# --- numbers of objects
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=SIZES, count=st.integers(0, 6))
-def test_of_things_that_lie_on_each_other_the_smaller_one_is_seen(seed, size, count):
+def test_of_objects_that_lie_on_each_other_the_smaller_one_is_seen(seed, size, count):
     """By a loop over pixels; of two as large as each other the later one."""
     rng = np.random.default_rng(seed)
     masks = [rng.random(size) < rng.choice([0.05, 0.3, 0.8]) for _ in range(count)]
@@ -117,7 +118,7 @@ def test_of_things_that_lie_on_each_other_the_smaller_one_is_seen(seed, size, co
         assert found[place] == seen + 1
 
 
-def test_the_places_of_things_of_any_kind_are_those_of_their_masks():
+def test_the_places_of_objects_of_any_kind_are_those_of_their_masks():
     size, values = (9, 12), np.zeros((9, 12), np.int32)
     values[2:5, 3:9], values[4:, 0] = 1, 2
     regions = Instances.from_label_map(
@@ -149,7 +150,7 @@ def test_outlines_boxes_and_run_lengths_may_be_mixed():
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=SIZES)
-def test_numbers_become_things_and_things_their_numbers_again(seed, size):
+def test_numbers_become_objects_and_objects_their_numbers_again(seed, size):
     rng = np.random.default_rng(seed)
     ids = painted(rng, size)
     like = Boxes(
@@ -181,12 +182,12 @@ def test_numbers_become_things_and_things_their_numbers_again(seed, size):
         assert np.array_equal(found[chosen].label_map(size), expected)
 
 
-def test_a_truth_has_no_scores_and_no_thing_is_no_thing():
+def test_a_target_has_no_scores_and_no_object_is_no_object():
     like = Boxes(np.zeros((2, 4)), np.array([4, 5]))
     one = Instances.from_label_map(np.array([[0, 2], [0, 0]], np.int8), like)
     assert one.boxes.scores is None
     assert one.boxes.classes.tolist() == [5]
-    assert one.boxes.corners.tolist() == [[1, 0, 2, 1]]  # a thing of one pixel
+    assert one.boxes.corners.tolist() == [[1, 0, 2, 1]]  # an object of one pixel
     for none in (
         Instances.from_label_map(np.zeros((3, 4), np.int32), like),
         Instances.from_label_map(np.zeros((3, 4), np.int8), like[:0]),
@@ -196,8 +197,8 @@ def test_a_truth_has_no_scores_and_no_thing_is_no_thing():
         assert np.array_equal(none.label_map((3, 4)), np.zeros((3, 4)))
 
 
-def test_things_of_two_pictures_together_are_numbered_by_their_pixels():
-    """Numbers of one picture mean nothing in another."""
+def test_objects_of_two_images_together_are_numbered_by_their_pixels():
+    """Numbers of one image mean nothing in another."""
     size = (4, 4)
     like = Boxes(np.zeros((2, 4)), np.array([0, 1]))
     one = Instances.from_label_map(np.where(block(size, (0, 2), (0, 4)), 1, 0), like)
@@ -214,7 +215,7 @@ def test_things_of_two_pictures_together_are_numbered_by_their_pixels():
     ]
 
 
-def test_many_things_are_numbered_as_they_are():
+def test_many_objects_are_numbered_as_they_are():
     ids = np.arange(1, 40_001, dtype=np.int32).reshape(200, 200)
     like = Boxes(np.zeros((40_000, 4)), np.arange(40_000))
     found = Instances.from_label_map(ids, like)
@@ -225,7 +226,7 @@ def test_many_things_are_numbered_as_they_are():
 # --- guesses
 
 
-def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
+def test_of_what_shares_a_shape_the_most_confident_is_kept_of_equals_the_first():
     one, other = runs(np.ones((2, 3, 3), bool), (3, 3)).shapes
     scores = np.array([0.2, 0.9, 0.5, 0.5, 0.1, 0.1])
     boxes = Boxes(np.zeros((6, 4)), np.arange(6), scores)
@@ -233,13 +234,13 @@ def test_of_what_shares_a_shape_the_surest_is_kept_of_equals_the_first():
     assert kept.tolist() == [False, True, True, False, True, True]
     assert (
         Instances(Boxes(np.zeros((2, 4)), np.arange(2)), (one, one)).best_per_shape().all()
-    )  # truths
+    )  # targets
     assert Instances(boxes[:0], ()).best_per_shape().tolist() == []
 
 
 @settings(deadline=None)
 @given(before=SIZES, after=SIZES, seed=st.integers(0, 99))
-def test_guesses_about_one_thing_are_still_about_one_thing_at_another_size(before, after, seed):
+def test_guesses_about_one_object_are_still_about_one_object_at_another_size(before, after, seed):
     rng = np.random.default_rng(seed)
     single = Instances.from_label_map(
         painted(rng, before), Boxes(np.zeros((6, 4)), np.arange(6), rng.random(6))

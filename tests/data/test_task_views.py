@@ -38,7 +38,7 @@ def instances():
     return dataset(Instances(boxes, (TRIANGLE, None)), "instance")
 
 
-def test_outlined_things_serve_detection_by_their_boxes():
+def test_outlined_objects_serve_detection_by_their_boxes():
     made = task_views.for_task(instances(), "detection")
     assert made.task == "detection"
     assert isinstance(made[0].target, Boxes)
@@ -48,7 +48,10 @@ def test_outlined_things_serve_detection_by_their_boxes():
 
 
 def test_the_task_is_the_one_that_the_annotations_are_for_or_can_serve():
-    assert task_views.infer_task(instances(), ["classification", "detection", "instance"]) == "instance"
+    assert (
+        task_views.infer_task(instances(), ["classification", "detection", "instance"])
+        == "instance"
+    )
     assert task_views.infer_task(instances(), ["classification", "detection"]) == "detection"
     assert task_views.infer_task(instances(), ["classification", "semantic"]) == "semantic"
     with pytest.raises(SettingError, match="'instance', which cannot be trained yet"):
@@ -94,11 +97,11 @@ def unsized(data):
     )
 
 
-# --- things as the classes of pixels
+# --- objects as the classes of pixels
 
 
 def boxed(*rows, size=SIZE, **given):
-    """Things without an outline, which fill their boxes: (left, top, right, bottom, class)."""
+    """Objects without an outline, which fill their boxes: (left, top, right, bottom, class)."""
     corners = np.array([row[:4] for row in rows], float).reshape(-1, 4)
     boxes = Boxes(corners, np.array([row[4] for row in rows], int), size=size, **given)
     return Instances(boxes, (None,) * len(rows))
@@ -108,7 +111,7 @@ def pixels(target):
     return task_views.for_task(dataset(target, "instance"), "semantic")[0].target.pixels.read()
 
 
-def test_outlined_things_serve_semantic_segmentation_by_the_classes_of_their_pixels():
+def test_outlined_objects_serve_semantic_segmentation_by_the_classes_of_their_pixels():
     data = instances()
     made = task_views.for_task(data, "semantic")
     assert made.task == "semantic"
@@ -132,12 +135,12 @@ def test_the_background_is_0_and_each_class_one_more_than_it_was():
     assert found.dtype == np.int32
 
 
-def test_a_thing_has_the_pixels_of_its_outline_not_of_its_box():
+def test_an_object_has_the_pixels_of_its_outline_not_of_its_box():
     target = Instances(Boxes(np.array([(0.0, 0, 30, 20)]), np.array([1]), size=SIZE), (TRIANGLE,))
     assert np.array_equal(pixels(target), 2 * TRIANGLE.mask(SIZE))
 
 
-def test_a_picture_without_things_is_background_and_one_that_is_filled_has_none():
+def test_an_image_without_objects_is_background_and_one_that_is_filled_has_none():
     assert not pixels(boxed()).any()
     mask = task_views.for_task(dataset(boxed((0, 0, 30, 20, 1)), "instance"), "semantic")[0].target
     assert (mask.pixels.read() == 2).all()
@@ -145,7 +148,7 @@ def test_a_picture_without_things_is_background_and_one_that_is_filled_has_none(
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
-def test_where_things_lie_on_each_other_the_smaller_one_is_seen_in_any_order(order):
+def test_where_objects_lie_on_each_other_the_smaller_one_is_seen_in_any_order(order):
     rows = [(0, 0, 20, 20, 0), (5, 5, 15, 15, 1), (7, 7, 8, 8, 0)]
     expected = np.zeros(SIZE, int)
     expected[0:20, 0:20], expected[5:15, 5:15], expected[7, 7] = 1, 2, 1
@@ -154,7 +157,7 @@ def test_where_things_lie_on_each_other_the_smaller_one_is_seen_in_any_order(ord
 
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])
 def test_crowds_and_what_is_difficult_are_classes_that_nobody_labelled(flag):
-    """But not where a smaller thing lies on them, of which somebody was sure."""
+    """But not where a smaller object lies on them, of which somebody was sure."""
     target = boxed(
         (0, 0, 20, 20, 0),
         (5, 5, 15, 15, 1),
@@ -190,11 +193,11 @@ def test_a_class_that_is_called_background_stays_one_of_its_own(classes, ground)
     assert made[0].target.present() == (0, 2)
 
 
-def test_without_the_pictures_size_outlines_become_no_pixels_and_that_is_said_at_once():
+def test_without_the_images_size_outlines_become_no_pixels_and_that_is_said_at_once():
     with pytest.raises(DataError, match="size is expected"):
         task_views.for_task(unsized(instances()), "semantic")
 
 
-def test_other_truths_have_no_things_to_leave_out():
+def test_other_targets_have_no_objects_to_leave_out():
     plain = dataset(Label(1), "classification")
     assert task_views.drop(plain, ["instances"]) is plain

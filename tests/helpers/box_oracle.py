@@ -1,4 +1,5 @@
-"""A net that needs no training: it sees red and green things of some pixels, exactly where they are."""
+"""A net that needs no training: it sees red and green objects of some pixels, exactly where they
+are."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ class Given:
 
 
 class Pass(Backbone):
-    """A backbone that hands pictures through. shapes: of all batches that it was shown."""
+    """A backbone that hands images through. shapes: of all batches that it was shown."""
 
     strides = (8, 16, 32)
 
@@ -37,7 +38,8 @@ class Pass(Backbone):
 
 
 class InteractivePredictor(nn.Module):
-    """Each patch of red (class 0) or green (class 1) whose sides have `least` pixels or more; surer of larger ones."""
+    """Each patch of red (class 0) or green (class 1) whose sides have `least` pixels or more; more
+    confident of larger ones."""
 
     def __init__(self, least: int = 1, most: int = 40):
         super().__init__()
@@ -60,7 +62,8 @@ class InteractivePredictor(nn.Module):
 
 
 class Fixed(nn.Module):
-    """The same candidates whatever is shown. corners: (A, 4) in pixels of the input, scores: (A, K)."""
+    """The same candidates whatever is shown. corners: (A, 4) in pixels of the input, scores: (A,
+    K)."""
 
     def __init__(self, corners, scores):
         super().__init__()
@@ -83,7 +86,7 @@ RED, GREEN = (220, 20, 20), (20, 220, 20)
 
 
 def make_image(height: int, width: int, *instances: tuple[int, int, int, int, int]) -> np.ndarray:
-    """Grey with things of (left, top, right, bottom, class) in it."""
+    """Grey with objects of (left, top, right, bottom, class) in it."""
     image = np.full((height, width, 3), 114, np.uint8)
     for left, top, right, bottom, k in instances:
         image[top:bottom, left:right] = (RED, GREEN)[k]

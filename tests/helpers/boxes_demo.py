@@ -1,4 +1,4 @@
-"""A small set of pictures with a red square and a blue bar each, for the tests of whole runs."""
+"""A small set of images with a red square and a blue bar each, for the tests of whole runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPES = ((48, 48), (45, 60), (64, 40))
 def make_image(
     rng: np.random.Generator, shape: tuple[int, int], row: int
 ) -> tuple[np.ndarray, Boxes]:
-    """Every fifth picture is without a square, every fifth without a bar."""
+    """Every fifth image is without a square, every fifth without a bar."""
     pixels = rng.integers(90, 130, (*shape, 3), dtype=np.uint8)
     corners, classes = [], []
     for k, (high, wide, colour) in enumerate(THINGS):

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def write_captions(folder: Path, count: int = 40) -> Path:
-    """Pictures of a light half above or below, each with two wordings."""
+    """Images of a light half above or below, each with two wordings."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = [["file_name", "text"]]

@@ -1,4 +1,4 @@
-"""Outlined things to score: random ones that lie on each other, and those at the edges."""
+"""Outlined objects to score: random ones that lie on each other, and those at the edges."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def instances(masks, classes=None, scores=None, **flags):
 
 
 def tallied(pairs, classes, size, least=0.0):
-    shown = [instance.shown(found, np.full(classes, least)) for found, _ in pairs]
-    return instance.per_image_stats([instance.compared(*pair, size) for pair in pairs], shown)
+    shown = [instance.is_confident(found, np.full(classes, least)) for found, _ in pairs]
+    return instance.per_image_stats([instance.mask_overlaps(*pair, size) for pair in pairs], shown)
 
 
 def compute_metrics(pairs, classes, size, least=0.0):
@@ -87,7 +87,8 @@ def dots(count):
 
 
 def blobs(rng, count, size):
-    """(count, H, W) discs and boxes of all sizes that COCO tells apart, on each other and beyond the picture."""
+    """(count, H, W) discs and boxes of all sizes that COCO tells apart, on each other and beyond
+    the image."""
     y, x = np.mgrid[: size[0], : size[1]]
     masks = np.zeros((count, *size), bool)
     for mask in masks:
@@ -98,7 +99,8 @@ def blobs(rng, count, size):
 
 
 def overlapping(rng, classes, size=(150, 170), ties=False):
-    """True things on each other, crowds and difficult ones; answers near them, twice, elsewhere and without pixels."""
+    """True objects on each other, crowds and difficult ones; predictions near them, twice,
+    elsewhere and without pixels."""
     true = blobs(rng, int(rng.integers(0, 7)), size)
     kinds = rng.integers(0, classes, len(true))
     flags = {flag: rng.random(len(true)) < 0.15 for flag in ("crowd", "difficult")}

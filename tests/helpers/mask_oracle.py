@@ -1,6 +1,8 @@
-"""Nets that need no training: they read from the colours of pixels what is where, so that answers must be exact.
+"""Nets that need no training: they read from the colours of pixels what is where, so that
+predictions must be exact.
 
-Black is ground; red, green and blue are told apart by the brightest channel, also where resizing mixed in a little of another.
+Black is ground; red, green and blue are told apart by the brightest channel, also where resizing
+mixed in a little of another.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def seen(images: Tensor) -> Tensor:
 
 
 def fitted(image: np.ndarray, size: int) -> np.ndarray:
-    """(h, w) of 0 to 3: what a net of this size sees of a picture, by Pillow alone."""
+    """(h, w) of 0 to 3: what a net of this size sees of an image, by Pillow alone."""
     height, width = letterbox_size(*image.shape[:2], size)
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     return seen(torch.from_numpy(small.copy()).permute(2, 0, 1)[None].float())[0].numpy()
@@ -62,7 +64,7 @@ class Classes(nn.Module):
 
 
 class Logits(nn.Module):
-    """Logits of K classes by any function of the (B, 3, H, W) pictures."""
+    """Logits of K classes by any function of the (B, 3, H, W) images."""
 
     def __init__(self, of: Callable[[Tensor], Tensor]):
         super().__init__()
@@ -73,9 +75,11 @@ class Logits(nn.Module):
 
 
 class Things(nn.Module):
-    """What `Instance` expects of two classes: patches of red and of green are things of class 0, of blue those of class 1.
+    """What `Instance` expects of two classes: regions of red and of green are objects of class 0,
+    of blue those of class 1.
 
-    sure: how likely their class is, by colour, and doubt: how likely the other class is; scatter: pixels that a third of the
+    sure: how likely their class is, by colour, and doubt: how likely the other class is; scatter:
+    pixels that a third of the
     votes are off to the left, another third to the right
     """
 
@@ -119,7 +123,7 @@ Box = tuple[int, int, int, int, int]
 
 
 def painted(shape: tuple[int, int], *instances: Box) -> np.ndarray:
-    """(H, W) colours with things of (left, top, right, bottom, colour) in it."""
+    """(H, W) colours with objects of (left, top, right, bottom, colour) in it."""
     values = np.zeros(shape, int)
     for left, top, right, bottom, ink in instances:
         values[top:bottom, left:right] = ink
@@ -127,7 +131,7 @@ def painted(shape: tuple[int, int], *instances: Box) -> np.ndarray:
 
 
 def parted(colours: np.ndarray) -> dict[bytes, int]:
-    """The mask of each patch of a colour, and its class: what an answer must be."""
+    """The mask of each patch of a colour, and its class: what an prediction must be."""
     expected = {}
     for ink in (1, 2, 3):
         patches, count = ndimage.label(colours == ink)

@@ -1,4 +1,4 @@
-"""The pictures of `boxes_demo` with masks in place of boxes, for the tests of whole runs."""
+"""The images of `boxes_demo` with masks in place of boxes, for the tests of whole runs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from helpers import boxes_demo
 
 CLASSES = ("ground", "square", "bar")
 VALUES = (3, 90, 200)
-"""Of the classes in label pictures: a palette with holes."""
+"""Of the classes in label images: a palette with holes."""
 COLOURS = ((10, 20, 30), (230, 40, 40), (30, 60, 230))
 VOID = 255
 
 Shapes = Sequence[tuple[int, int]]
-"""(height, width) of the pictures, which take turns."""
+"""(height, width) of the images, which take turns."""
 SQUARE: Shapes = ((48, 48),)
 Change = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""(row, picture, classes) -> what is written of them; of None nothing."""
+"""(row, image, classes) -> what is written of them; of None nothing."""
 
 
 def made(count: int, seed: int = 0, shapes: Shapes = boxes_demo.SHAPES) -> list:
-    """(picture, boxes) of `count` pictures."""
+    """(image, boxes) of `count` images."""
     rng = np.random.default_rng(seed)
     return [boxes_demo.make_image(rng, shapes[row % len(shapes)], row) for row in range(count)]
 
@@ -50,7 +50,8 @@ def write_pairs(
     change: Change = lambda _, *both: both,
     grey16: bool = False,
 ) -> Path:
-    """images/, masks/ and classes.csv. parts: of each picture, where the folders say so; grey16: 16 bits a pixel."""
+    """images/, masks/ and classes.csv. parts: of each image, where the folders say so; grey16: 16
+    bits a pixel."""
     path.mkdir()
     table = [
         "value,name,r,g,b",
@@ -75,7 +76,8 @@ def write_pairs(
 
 
 def instances(count: int, shapes: Shapes = boxes_demo.SHAPES) -> Dataset[Instances]:
-    """Outlines of two classes. In every second picture a small triangle, of the bars' class, overlaps the first thing."""
+    """Outlines of two classes. In every second image a small triangle, of the bars' class, overlaps
+    the first object."""
     samples = []
     for row, (pixels, boxes) in enumerate(made(count, shapes=shapes)):
         outlines = [
@@ -107,7 +109,8 @@ def write_cells(
     shapes: Shapes = boxes_demo.SHAPES,
     change: Callable[[int, list[np.ndarray]], list[np.ndarray]] = lambda _, masks: masks,
 ) -> Path:
-    """A folder a picture, a mask a thing. change: (row, masks of a picture's things) -> what is written of them."""
+    """A folder an image, a mask an object. change: (row, masks of an image's objects) -> what is
+    written of them."""
     path.mkdir()
     for row, (pixels, boxes) in enumerate(made(count, shapes=shapes)):
         folder = path / f"{row:03}"

@@ -29,7 +29,7 @@ def test_equal_to_scikit_learn_on_the_same_pixels(digits):
     )
 
 
-def test_all_answers_are_probabilities_and_the_simplest_are_what_they_say(digits):
+def test_all_predictions_are_probabilities_and_the_simplest_are_what_they_say(digits):
     pixels, labels = digits
     labels = np.where(labels < 7, 0, labels)  # one large class
     predictions = fit_baselines(pixels[:600], labels[:600], 12, seed=0)(pixels[600:700])
@@ -44,14 +44,14 @@ def test_all_answers_are_probabilities_and_the_simplest_are_what_they_say(digits
     np.testing.assert_allclose(predictions["random guess"], 1 / 12, atol=1e-5)
 
 
-def test_a_class_without_train_pictures_gets_no_probability(digits):
+def test_a_class_without_train_images_gets_no_probability(digits):
     pixels, labels = digits
     few = labels < 3
     predictions = fit_baselines(pixels[few], labels[few], 5, seed=0)(pixels[:10])
     assert (predictions["logistic regression"][:, 3:] == 0).all()
 
 
-def test_same_seed_same_answers(digits):
+def test_same_seed_same_predictions(digits):
     pixels, labels = digits
     one, other = (
         fit_baselines(pixels[:200], labels[:200], 10, seed=1)(pixels[:50]) for _ in range(2)

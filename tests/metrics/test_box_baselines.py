@@ -1,4 +1,4 @@
-"""Baselines of boxes on sets whose answer is known beforehand."""
+"""Baselines of boxes on sets whose prediction is known beforehand."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_the_mean_box_of_each_class_is_their_mean():
     targets = [boxes((0, 0, 10, 10), (4, 8, 8, 12), classes=[0, 1]), boxes((10, 4, 30, 20))]
     for prediction in predict_all(targets)[MEAN]:
         assert same(prediction, boxes((5, 2, 20, 15), (4, 8, 8, 12), classes=[0, 1]))
-        assert prediction.scores.tolist() == [1.0, 0.5]  # boxes of the class for each picture
+        assert prediction.scores.tolist() == [1.0, 0.5]  # boxes of the class for each image
 
 
-def test_the_commonest_boxes_are_where_boxes_lie_each_with_its_share():
+def test_the_most_common_boxes_are_where_boxes_lie_each_with_its_share():
     here, there = (2, 2, 8, 8), (20, 10, 40, 20)
     targets = [boxes(here, there), boxes(here), boxes(here), boxes()]
     (prediction, *_) = predict_all(targets)[COMMON]
@@ -58,7 +58,7 @@ def test_the_commonest_boxes_are_where_boxes_lie_each_with_its_share():
     assert prediction.scores[order].tolist() == [0.75, 0.25]
 
 
-def test_the_most_similar_picture_lends_its_boxes():
+def test_the_most_similar_image_lends_its_boxes():
     targets = [boxes((row, 0, row + 5, 5), classes=[row % 2]) for row in range(10)]
     images = make_images(10)
     noisy = np.clip(
@@ -69,20 +69,20 @@ def test_the_most_similar_picture_lends_its_boxes():
     assert all((one.scores == 1).all() for one in made)
 
 
-def test_one_picture_is_its_own_answer():
+def test_one_image_is_its_own_prediction():
     target = boxes((3, 4, 10, 12), (20, 1, 30, 19), classes=[0, 1])
     for name, (prediction,) in predict_all([target]).items():
         assert same(prediction, target), name
         assert prediction.scores.tolist() == [1, 1]
 
 
-def test_no_box_in_any_picture_is_no_box_in_any_answer():
+def test_no_box_in_any_image_is_no_box_in_any_prediction():
     for name, made in predict_all([boxes(), boxes(), boxes()]).items():
         assert [len(prediction) for prediction in made] == [0, 0, 0], name
         assert all(prediction.scores is not None for prediction in made)
 
 
-def test_a_class_without_boxes_is_never_answered():
+def test_a_class_without_boxes_is_never_predicted():
     for made in predict_all(
         [boxes((0, 0, 5, 5), classes=[2]), boxes((1, 1, 9, 9), classes=[0])], classes=4
     ).values():
@@ -90,13 +90,13 @@ def test_a_class_without_boxes_is_never_answered():
 
 
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])
-def test_what_is_spared_is_not_learnt(flag):
+def test_what_is_ignored_is_not_learnt(flag):
     targets = [boxes((0, 0, 10, 10), (30, 10, 40, 20), **{flag: np.array([False, True])})] * 2
     for name, made in predict_all(targets).items():
         assert all(same(prediction, boxes((0, 0, 10, 10))) for prediction in made), name
 
 
-def test_answers_are_in_the_pixels_of_the_picture_that_is_asked_about():
+def test_predictions_are_in_the_pixels_of_the_image_that_is_asked_about():
     targets = [boxes((10, 5, 20, 20)), boxes((10, 5, 20, 20))]
     asked = [make_images(1, *shape)[0] for shape in ((20, 40), (8000, 50), (1, 1), (100, 100))]
     for name, made in predict_all(targets, asked=asked).items():
@@ -106,7 +106,7 @@ def test_answers_are_in_the_pixels_of_the_picture_that_is_asked_about():
             assert prediction.size == (height, width)
 
 
-def test_letterboxed_pictures_count_without_their_padding():
+def test_letterboxed_images_count_without_their_padding():
     pixels = np.full((2, 16, 16, 1), 114, np.uint8)
     sizes = np.array([[16, 8], [4, 16]])
     targets = [boxes((0, 0, 8, 16), size=(16, 8)), boxes((0, 0, 16, 4), size=(4, 16))]
@@ -118,7 +118,7 @@ def test_letterboxed_pictures_count_without_their_padding():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grey_and_coloured_pictures_may_be_asked_about(channels):
+def test_grey_and_coloured_images_may_be_asked_about(channels):
     targets = [boxes((0, 0, 10, 10))] * 3
     asked = [make_images(1, channels=other)[0] for other in (1, 3)]
     for made in predict_all(
@@ -129,7 +129,7 @@ def test_grey_and_coloured_pictures_may_be_asked_about(channels):
 
 @pytest.fixture(scope="module")
 def many():
-    """300 pictures with 20 boxes each, anywhere."""
+    """300 images with 20 boxes each, anywhere."""
     rng = np.random.default_rng(0)
     targets = []
     for _ in range(300):
@@ -140,7 +140,7 @@ def many():
     return targets
 
 
-def test_many_boxes_are_a_few_places_inside_the_picture(many):
+def test_many_boxes_are_a_few_places_inside_the_image(many):
     asked = [make_images(1)[0], make_images(1, 90, 70)[0]]
     made = predict_all(many, asked=asked)
     assert [len(prediction) for prediction in made[COMMON]] == [2 * MAX_CLUSTERS] * 2
@@ -155,7 +155,7 @@ def test_many_boxes_are_a_few_places_inside_the_picture(many):
         assert ((prediction.scores > 0) & (prediction.scores <= 1)).all()
 
 
-def test_the_shares_of_a_class_add_up_to_its_boxes_in_a_picture():
+def test_the_shares_of_a_class_add_up_to_its_boxes_in_an_image():
     rng = np.random.default_rng(1)
     low = rng.uniform(0, 10, (50, 2))
     targets = [boxes((*at, *(at + 5))) for at in low]
@@ -166,7 +166,7 @@ def test_the_shares_of_a_class_add_up_to_its_boxes_in_a_picture():
     )
 
 
-def test_the_same_seed_gives_the_same_answers(many):
+def test_the_same_seed_gives_the_same_predictions(many):
     one, other = (predict_all(many, seed=3) for _ in range(2))
     for name in one:
         assert all(

@@ -1,4 +1,5 @@
-"""What is wrong with a box: each kind by a case made by hand, and the books balance on random scenes."""
+"""What is wrong with a box: each kind by a case made by hand, and the books balance on random
+scenes."""
 
 from __future__ import annotations
 
@@ -82,7 +83,7 @@ def test_every_kind_that_can_be_told_has_words():
     )
 
 
-def test_the_surest_mistake_is_told_first_and_what_was_missed_last():
+def test_the_most_confident_mistake_is_told_first_and_what_was_missed_last():
     own = found((FAR, 0, 0.2), (FAR, 0, 0.9), (FAR, 0, 0.5))
     assert told(own, true((BIG, 0), (BIG, 1))) == [
         ("background", 1, None), ("background", 2, None), ("background", 0, None), ("missed", None, 0), ("missed", None, 1),
@@ -90,7 +91,7 @@ def test_the_surest_mistake_is_told_first_and_what_was_missed_last():
 
 
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])
-def test_spared_boxes_are_neither_missed_nor_made_mistakes_on(flag):
+def test_ignored_boxes_are_neither_missed_nor_made_mistakes_on(flag):
     theirs = true((BIG, 0), **{flag: np.array([True])})
     assert told(found(), theirs) == []
     assert told(found((CLOSE, 0, 0.9), (BIG, 0, 0.8)), theirs) == []
@@ -106,7 +107,7 @@ def test_what_lies_within_a_crowd_is_no_mistake_however_small():
     assert told(small, true((BIG, 0), difficult=np.array([True]))) == [("background", 0, None)]
 
 
-def test_a_demanded_box_is_hit_before_one_that_is_spared():
+def test_a_demanded_box_is_hit_before_one_that_is_ignored():
     theirs = true((BIG, 0), (CLOSE, 0), difficult=np.array([True, False]))
     assert told(found((BIG, 0, 0.9)), theirs) == []
 
@@ -176,7 +177,7 @@ def test_every_box_is_accounted_for(seed):
 
 @settings(deadline=None, max_examples=100)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_without_what_is_spared_the_books_balance(seed):
+def test_without_what_is_ignored_the_books_balance(seed):
     own, theirs = scene(seed)
     theirs = Boxes(theirs.corners, theirs.classes)
     kinds = Counter(one.kind for one in find_errors(own, theirs))

@@ -39,7 +39,7 @@ def test_equal_to_scikit_learn(n, classes, seed):
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
-        )  # scikit-learn warns of classes that are answered but never true
+        )  # scikit-learn warns of classes that are predicted but never true
         assert mine["balanced_accuracy"] == pytest.approx(
             sk.balanced_accuracy_score(target, predictions)
         )
@@ -82,7 +82,7 @@ def test_a_probability_of_zero_costs_much_but_not_everything():
     assert 30 < ours.compute_metrics(stats, 2)["log_loss"] < 40
 
 
-def test_no_pictures_have_no_figures():
+def test_no_images_have_no_metrics():
     metrics = ours.compute_metrics(ours.per_image_stats([], []), 3)
     assert all(np.isnan(value) for value in metrics.values())
 
@@ -118,8 +118,8 @@ def test_flipped_labels_are_found_and_few_others():
     assert suspects(probabilities, clean) == [] or len(suspects(probabilities, clean)) < 20
 
 
-def test_hard_pictures_are_not_taken_for_wrong_labels():
-    """On hard but rightly labelled pictures a wrong answer has the truth for its second guess."""
+def test_hard_images_are_not_taken_for_wrong_labels():
+    """On hard but rightly labelled images a wrong prediction has the target for its second guess."""
     rng = np.random.default_rng(1)
     n, classes = 2000, 10
     target = rng.integers(0, classes, n)
@@ -135,7 +135,7 @@ def test_hard_pictures_are_not_taken_for_wrong_labels():
     assert len(suspects(probabilities, target)) < 0.01 * n
 
 
-def test_no_pictures_and_two_classes():
+def test_no_images_and_two_classes():
     assert suspects(np.zeros((0, 3)), np.zeros(0, np.int64)) == []
     probabilities = np.array([[0.99, 0.01]] * 50 + [[0.01, 0.99]] * 50)
     labels_ = np.array([0] * 50 + [1] * 50)

@@ -1,4 +1,4 @@
-"""Average precision against pycocotools, on random answers and at the edges."""
+"""Average precision against pycocotools, on random predictions and at the edges."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def agree(predicted, target, classes):
 
 
 def scene(rng, classes, *, most=12, span=300.0, ties=False):
-    """True boxes of all sizes, and answers near them, beside them and twice."""
+    """True boxes of all sizes, and predictions near them, beside them and twice."""
     count = rng.integers(0, most)
     low = rng.uniform(0, span, (count, 2))
     corners = np.concatenate(
@@ -166,7 +166,7 @@ def test_equal_to_pycocotools_at_the_edges(case):
     agree([predicted], [target], 2)
 
 
-def test_more_than_a_hundred_boxes_of_a_class_in_a_picture():
+def test_more_than_a_hundred_boxes_of_a_class_in_an_image():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 500, (250, 2))
     corners = np.concatenate([low, low + 20], 1)
@@ -177,13 +177,13 @@ def test_more_than_a_hundred_boxes_of_a_class_in_a_picture():
     )
 
 
-def test_all_right_is_1_and_no_truth_is_no_figure():
+def test_all_right_is_1_and_no_target_is_no_metric():
     assert ours([boxes(BIG, scores=[0.3])], [boxes(BIG)], 1)["map"] == 1
     assert np.isnan(ours([boxes(BIG, scores=[0.3])], [boxes()], 1)["map"])
     assert np.isnan(ours([], [], 3)["map"])
 
 
-def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
+def test_a_statistics_survives_json_and_any_choice_of_rows_can_be_scored():
     rng = np.random.default_rng(3)
     predicted, target = zip(*[scene(rng, 3) for _ in range(40)], strict=True)
     stats = detection.per_image_stats(predicted, target)
@@ -201,7 +201,7 @@ def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
     )
 
 
-def test_a_thousand_pictures_get_an_interval_in_seconds():
+def test_a_thousand_images_get_an_interval_in_seconds():
     rng = np.random.default_rng(4)
     predicted, target = zip(*[scene(rng, 3) for _ in range(200)], strict=True)
     stats = detection.per_image_stats(predicted, target)

@@ -1,4 +1,5 @@
-"""What is made of a tally beside COCO's metrics: the quick figure, a row a class, thresholds, and the boxes themselves."""
+"""What is made of a statistics beside COCO's metrics: the quick metric, a row a class, thresholds,
+and the boxes themselves."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def boxes(*corners, scores=None, classes=None, **flags):
 
 
 def scene(rng, classes, *, ties=False, ignored=False):
-    """True boxes far from each other, so that no two want the same; answers on them, badly placed, and in between."""
+    """True boxes far from each other, so that no two want the same; predictions on them, badly
+    placed, and in between."""
     cells = rng.permutation(25)[: rng.integers(0, 12)]
     low = np.stack([cells % 5, cells // 5], 1) * 200.0 + rng.uniform(0, 40, (len(cells), 2))
     corners = np.concatenate([low, low + rng.uniform(20, 80, (len(cells), 2))], 1)
@@ -57,12 +59,12 @@ def scenes(seed, images, classes, **given):
 ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 6), "classes": st.integers(1, 4)}
 
 
-# --- the quick figure
+# --- the quick metric
 
 
 @settings(deadline=None, max_examples=60)
 @given(**ANY, ties=st.booleans())
-def test_the_quick_figure_is_cocos_where_boxes_cannot_be_exchanged(seed, images, classes, ties):
+def test_the_quick_metric_is_cocos_where_boxes_cannot_be_exchanged(seed, images, classes, ties):
     predicted, target = scenes(seed, images, classes, ties=ties)
     whole = detection.compute_metrics(detection.per_image_stats(predicted, target), classes)[
         "map50"
@@ -72,7 +74,7 @@ def test_the_quick_figure_is_cocos_where_boxes_cannot_be_exchanged(seed, images,
     )
 
 
-def test_the_quick_figure_of_nothing_true_is_no_number():
+def test_the_quick_metric_of_nothing_true_is_no_number():
     for predicted, target in (
         ([], []),
         ([boxes(scores=[])], [boxes()]),
@@ -82,7 +84,7 @@ def test_the_quick_figure_of_nothing_true_is_no_number():
         assert np.isnan(detection.quick_map50(predicted, target, 2))
 
 
-def test_the_quick_figure_at_the_ends():
+def test_the_quick_metric_at_the_ends():
     assert detection.quick_map50([boxes(scores=[])], [boxes(BIG)], 2) == 0
     assert detection.quick_map50([boxes(BIG, scores=[0.01])], [boxes(BIG)], 2) == 1
     assert detection.quick_map50([boxes(BIG, scores=[0.9], classes=[1])], [boxes(BIG)], 2) == 0
@@ -95,7 +97,8 @@ def test_the_quick_figure_at_the_ends():
 
 
 def judged(predicted, target, k):
-    """Of one class: (score, right) of each box that counts, surest first, and how many are demanded; by loops."""
+    """Of one class: (score, right) of each box that counts, most confident first, and how many are
+    demanded; by loops."""
     told, n = [], 0
     for found, true in zip(predicted, target, strict=True):
         ignored = true.crowd | true.difficult
@@ -140,7 +143,7 @@ def test_each_class_is_as_counted_by_hand(seed, images, classes):
         assert (row.ap50, row.ap) == pytest.approx((ap[k, 0, 0], ap[k, 0].mean()), nan_ok=True)
 
 
-def test_a_class_that_is_neither_found_nor_true_has_no_figures_and_an_empty_curve():
+def test_a_class_that_is_neither_found_nor_true_has_no_metrics_and_an_empty_curve():
     (_, row) = detection.per_class(
         detection.per_image_stats([boxes(BIG, scores=[0.5])], [boxes(BIG)]), 2, np.array([0.3, 0.3])
     )
@@ -182,7 +185,8 @@ def test_the_threshold_of_each_class_has_the_best_f1_of_all(ties, seed, images, 
 
 
 def test_a_threshold_among_equal_scores_is_never_between_them():
-    """From 0.9 on: 1 of 1 right, F1 2/3. From 0.5 on: 2 of 6, F1 1/2, though the first of those equals is right."""
+    """From 0.9 on: 1 of 1 right, F1 2/3. From 0.5 on: 2 of 6, F1 1/2, though the first of those
+    equals is right."""
     away = [(200 * x, 500, 200 * x + 9, 509) for x in range(4)]
     other = (300, 300, 340, 340)
     found = boxes(BIG, other, *away, scores=[0.9, 0.5, 0.5, 0.5, 0.5, 0.5])
@@ -219,7 +223,7 @@ def test_without_a_hit_the_threshold_is_the_one_that_was_given():
 
 @settings(deadline=None, max_examples=30)
 @given(**ANY)
-def test_a_tally_gives_its_boxes_back_surest_first(seed, images, classes):
+def test_a_statistics_gives_its_boxes_back_most_confident_first(seed, images, classes):
     predicted, target = scenes(seed, images, classes, ignored=True)
     stats = detection.per_image_stats(predicted, target)
     read = {
@@ -239,7 +243,7 @@ def test_a_tally_gives_its_boxes_back_surest_first(seed, images, classes):
             assert np.array_equal(theirs.crowd | theirs.difficult, true.crowd | true.difficult)
 
 
-def test_of_more_boxes_than_count_the_surest_come_back():
+def test_of_more_boxes_than_count_the_most_confident_come_back():
     low = np.random.default_rng(0).uniform(0, 500, (150, 2))
     found = Boxes(
         np.concatenate([low, low + 20], 1), np.arange(150) % 4 // 3, np.linspace(0, 1, 150)
@@ -249,7 +253,7 @@ def test_of_more_boxes_than_count_the_surest_come_back():
     assert len(theirs) == 0
 
 
-def test_what_is_no_mistake_is_none_after_a_tally_either():
+def test_what_is_no_mistake_is_none_after_a_statistics_either():
     """COCO has a box within a crowd fit it, however small it is beside it."""
     found, true = boxes((10, 10, 20, 20), scores=[0.9]), boxes(BIG, crowd=np.array([True]))
     assert find_errors(found, true) == []

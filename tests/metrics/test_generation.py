@@ -1,4 +1,5 @@
-"""Figures of pictures that were made from words, against sums over pairs written out, and against what can't fool them."""
+"""Metrics of images that were made from words, against sums over pairs written out, and against
+what can't fool them."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def test_likeness_falls_with_the_distance_whatever_else_is_far():
     assert Scorer(noise).metrics()["likeness"] < 0.05
 
 
-def test_real_pictures_are_perfect():
+def test_real_images_are_perfect():
     metrics = Scorer(per_image_stats(np.random.default_rng(0), 60)).metrics()
     assert metrics["likeness"] == pytest.approx(1, abs=1e-12)
     assert metrics["image_likeness"] == pytest.approx(1, abs=1e-12)
@@ -68,8 +69,9 @@ def test_real_pictures_are_perfect():
     assert metrics["real_likeness"] == pytest.approx(1, abs=0.1)
 
 
-def test_fine_pictures_of_something_else_are_seen_through():
-    """The very same pictures, dealt out to other words: alone they are perfect, with their words they are not."""
+def test_fine_images_of_something_else_are_seen_through():
+    """The very same images, dealt out to other words: alone they are perfect, with their words they
+    are not."""
     rng = np.random.default_rng(1)
     given = per_image_stats(rng, 200)
     order = rng.permutation(200)
@@ -80,7 +82,7 @@ def test_fine_pictures_of_something_else_are_seen_through():
     assert metrics["prompt_accuracy"] < 0.5
 
 
-def test_one_picture_for_each_word_is_seen_through():
+def test_one_image_for_each_word_is_seen_through():
     given = per_image_stats(np.random.default_rng(2), 200)
     means = {k: given["real_features"][given["prompts"][:, 1] == k].mean(0) for k in (1, 2, 3)}
     given["features"] = np.stack([means[k] for k in given["prompts"][:, 1]])
@@ -111,12 +113,12 @@ def test_a_choice_of_rows_is_those_rows_with_their_weights():
         assert scorer.metrics(once)[name] == pytest.approx(alone.metrics()[name])
     twice = scorer.metrics(
         np.repeat(once, 2)
-    )  # a picture is never compared with itself, however often it is drawn
+    )  # an image is never compared with itself, however often it is drawn
     assert twice == pytest.approx(scorer.metrics(once))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_none_one_and_two_pictures(count):
+def test_none_one_and_two_images(count):
     metrics = Scorer(per_image_stats(np.random.default_rng(5), count)).metrics()
     assert set(metrics) == set(METRICS)
     assert all(np.isfinite(value) or np.isnan(value) for value in metrics.values())

@@ -1,4 +1,4 @@
-"""The simplest pictures from words."""
+"""The simplest images from words."""
 
 from __future__ import annotations
 

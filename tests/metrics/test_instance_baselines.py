@@ -1,4 +1,5 @@
-"""Baselines of outlined things on pictures whose answer is known beforehand; Otsu's threshold against all thresholds."""
+"""Baselines of outlined objects on images whose prediction is known beforehand; Otsu's threshold
+against all thresholds."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def make_image(seed=0, shape=(40, 60), dark=50, bright=200, bands=1, spread=0):
 
 
 def same(found, ids):
-    """Whether the things are just those of other numbers."""
+    """Whether the objects are just those of other numbers."""
     size = ids.shape
     one = {mask.tobytes() for mask in found.masks(size)}
     return len(found) == len(one) and one == {
@@ -69,12 +70,12 @@ def test_the_same_threshold_as_opencv(seed):
     assert otsu(grey.astype(float)) == cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0]
 
 
-# --- patches
+# --- regions
 
 
 @pytest.mark.parametrize(("dark", "bright"), [(50, 200), (200, 50), (0, 255), (255, 0), (100, 102)])
 @pytest.mark.parametrize("bands", [1, 3, 5])
-def test_patches_that_stand_out_are_found_whichever_side_is_brighter(dark, bright, bands):
+def test_regions_that_stand_out_are_found_whichever_side_is_brighter(dark, bright, bands):
     image, ids = make_image(dark=dark, bright=bright, bands=bands)
     found = connected_regions(image, 2)
     assert same(found, ids)
@@ -83,7 +84,7 @@ def test_patches_that_stand_out_are_found_whichever_side_is_brighter(dark, brigh
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_patches_are_those_that_scipy_labels(seed):
+def test_regions_are_those_that_scipy_labels(seed):
     image, _ = make_image(seed, dark=80, bright=170, spread=60)
     bright = image[..., 0] > otsu(image[..., 0].astype(float))
     assert 2 * bright.sum() < bright.size
@@ -92,7 +93,7 @@ def test_patches_are_those_that_scipy_labels(seed):
     assert same(connected_regions(image, 0), np.where(large, ids, 0))
 
 
-def test_what_has_too_few_pixels_is_no_thing():
+def test_what_has_too_few_pixels_is_no_object():
     image = np.zeros((12, 12, 1), np.uint8)
     image[1, 1 : 1 + MIN_PIXELS], image[5, 1:MIN_PIXELS], image[9, 9] = 255, 255, 255
     assert connected_regions(image, 0).boxes.corners.tolist() == [[1, 1, 1 + MIN_PIXELS, 2]]
@@ -106,7 +107,7 @@ def test_touching_corners_do_not_connect():
 
 @pytest.mark.parametrize("value", [0, 1, 114, 254, 255])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (9, 20, 3), (300, 1, 5)])
-def test_a_flat_picture_has_no_thing(value, shape):
+def test_a_flat_image_has_no_object(value, shape):
     found = connected_regions(np.full(shape, value, np.uint8), 0)
     assert len(found) == 0
     assert found.boxes.scores.shape == (0,)
@@ -118,7 +119,7 @@ def test_a_ground_whose_mean_brightness_is_no_whole_number_is_a_ground():
     assert same(connected_regions(colours[(ids > 0).astype(int)], 0), ids)
 
 
-def test_what_stands_out_more_is_surer_and_all_scores_are_shares():
+def test_what_stands_out_more_is_more_confident_and_all_scores_are_shares():
     image = np.full((30, 30, 1), 20, np.uint8)
     for row, value in enumerate((255, 160, 200)):
         image[2 + 9 * row : 8 + 9 * row, 3:9] = value
@@ -143,7 +144,7 @@ def test_a_dark_patch_is_as_sure_as_a_bright_one():
 
 
 def known(count, seed=0, classes=(1,)):
-    """Pictures and what is in them."""
+    """Images and what is in them."""
     made = [make_image(seed + row) for row in range(count)]
     kinds = np.resize(classes, 5)
     return np.stack([image for image, _ in made]), [
@@ -151,7 +152,7 @@ def known(count, seed=0, classes=(1,)):
     ]
 
 
-def test_where_things_are_bright_patches_only_otsu_is_right():
+def test_where_objects_are_bright_regions_only_otsu_is_right():
     images, targets = known(6)
     asked, expected = known(4, seed=50)
     made = fit_baselines(images, targets, 2, 0)(asked)
@@ -167,7 +168,7 @@ def test_where_things_are_bright_patches_only_otsu_is_right():
     assert all(prediction.present() == (1,) for prediction in made[OTSU])
 
 
-def test_patches_are_of_the_commonest_class():
+def test_regions_are_of_the_most_common_class():
     images, targets = known(3, classes=(0, 2, 2, 1, 2))
     assert all(
         prediction.present() == (2,)
@@ -190,7 +191,7 @@ def test_the_others_are_those_of_boxes_filled():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (13, 70), (200, 3)])
-def test_answers_fit_pictures_of_any_size(shape):
+def test_predictions_fit_images_of_any_size(shape):
     images, targets = known(3)
     for name, (prediction,) in fit_baselines(images, targets, 2, 0)(
         [np.zeros((*shape, 1), np.uint8)]
@@ -199,7 +200,7 @@ def test_answers_fit_pictures_of_any_size(shape):
         assert prediction.boxes.size == shape, name
 
 
-def test_one_picture_without_a_thing_and_none_that_is_asked_about():
+def test_one_image_without_an_object_and_none_that_is_asked_about():
     images, _ = known(1)
     nothing = Instances(Boxes(np.zeros((0, 4)), np.zeros(0, int)), ())
     prediction = fit_baselines(images, [nothing], 3, 0)

@@ -1,4 +1,4 @@
-"""Average precision of outlined things: that of pycocotools on masks, for any choice of pictures."""
+"""Average precision of outlined objects: that of pycocotools on masks, for any choice of images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes"
 
 
 class Oracle(COCOeval):
-    """pycocotools overwrites `ignore` by `iscrowd`; here a difficult thing keeps it."""
+    """pycocotools overwrites `ignore` by `iscrowd`; here a difficult object keeps it."""
 
     def _prepare(self):
         super()._prepare()
@@ -132,19 +132,19 @@ def test_average_precision_is_pycocotools_at_the_edges(case):
     agree([CASES[case]], 2, SIZE)
 
 
-def test_more_than_a_hundred_things_of_a_class_count():
+def test_more_than_a_hundred_objects_of_a_class_count():
     rng = np.random.default_rng(0)
     agree([(instances(dots(140), scores=rng.random(140)), instances(dots(120)))], 1, SIZE)
 
 
-def test_thousands_of_things_in_a_picture_count():
+def test_thousands_of_objects_in_an_image_count():
     many = dots(1300)
     assert compute_metrics(
         [(instances(many, scores=np.linspace(1, 0, 1300)), instances(many))], 1, SIZE
     )["map"] == pytest.approx(1)
 
 
-def test_no_more_than_so_many_things_of_a_class_count_the_surest_first(monkeypatch):
+def test_no_more_than_so_many_objects_of_a_class_count_the_most_confident_first(monkeypatch):
     monkeypatch.setattr("foveate.metrics.instance.MAX_PER_CLASS", 1000)
     true, masks = instances(dots(1050)), dots(1100)
     made = compute_metrics([(instances(masks, scores=np.linspace(1, 0, 1100)), true)], 1, SIZE)
@@ -152,7 +152,7 @@ def test_no_more_than_so_many_things_of_a_class_count_the_surest_first(monkeypat
     assert made["map"] == pytest.approx(96 / 101)  # recalls of 0% to 95%, at a precision of 1
     made = compute_metrics(
         [(instances(masks, scores=np.linspace(0, 1, 1100)), true)], 1, SIZE
-    )  # the 50 false ones are surest
+    )  # the 50 false ones are most confident
     assert made["recall"] == pytest.approx(950 / 1050)
     assert made["map"] == pytest.approx(91 / 101 * 0.95)
 
@@ -173,10 +173,10 @@ def test_masks_of_boxes_without_a_shape_are_scored_as_boxes():
     )
 
 
-# --- tallies
+# --- statistics
 
 
-def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
+def test_a_statistics_survives_json_and_any_choice_of_rows_can_be_scored():
     rng = np.random.default_rng(3)
     pairs = [overlapping(rng, 3, (60, 70)) for _ in range(20)]
     stats = tallied(pairs, 3, (60, 70), 0.3)
@@ -192,11 +192,11 @@ def test_a_tally_survives_json_and_any_choice_of_rows_can_be_scored():
 
 
 @pytest.mark.parametrize("classes", [1, 300])
-def test_no_picture_has_no_figure(classes):
+def test_no_image_has_no_metric(classes):
     assert all(np.isnan(value) for value in compute_metrics([], classes, SIZE).values())
 
 
-def test_things_are_compared_by_their_pixels():
+def test_objects_are_compared_by_their_pixels():
     pair = instance.mask_overlaps(
         instances([BIG, DOT, NOTHING], scores=[1, 1, 1]), instances([HALF, NOTHING, BIG, BIG]), SIZE
     )
@@ -211,7 +211,7 @@ def test_things_are_compared_by_their_pixels():
     assert instance.mask_overlaps(instances([BIG]), instances([]), SIZE).iou.shape == (1, 0)
 
 
-def test_a_thing_in_the_hole_of_a_ring_is_another_thing():
+def test_an_object_in_the_hole_of_a_ring_is_another_object():
     inner = box(10, 10, 30, 30)
     made = compute_metrics(
         [(instances([inner, RING], scores=[0.9, 0.8]), instances([RING, inner]))], 1, SIZE

@@ -1,4 +1,4 @@
-"""IoU after clicks, and what a click is answered by without a net."""
+"""IoU after clicks, and what a click is predicted by without a net."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def compute_metrics(
 
 
 def test_by_hand():
-    """Two things: one right from the third click on, one never quite."""
+    """Two objects: one right from the third click on, one never quite."""
     first, second = block(0, 0, 4, 4), block(8, 0, 12, 4)
     half, most = block(0, 0, 2, 4), block(8, 0, 12, 3)
     told = compute_metrics(
@@ -55,7 +55,7 @@ def test_by_hand():
     assert told["mean_clicks"] == (3 + MAX_CLICKS + 1) / 2
 
 
-def test_each_thing_counts_the_same_in_whatever_picture_it_is():
+def test_each_object_counts_the_same_in_whatever_image_it_is():
     right, wrong = block(0, 0, 4, 4), block(5, 5, 9, 9)
     predictions = [predicted([right]), predicted([right, right, right])]
     told = compute_metrics(predictions, [make_target(right), make_target(wrong, wrong, right)])
@@ -69,7 +69,7 @@ def test_each_thing_counts_the_same_in_whatever_picture_it_is():
     assert scorer.metrics(np.array([0, 1]))["iou_1"] == pytest.approx(told["iou_1"])
 
 
-def test_nothing_to_point_at_has_no_figure():
+def test_nothing_to_point_at_has_no_metric():
     empty = InteractiveResult(
         np.zeros(0, int), (Instances.from_masks(np.zeros((0, *SIZE), bool)),) * MAX_CLICKS
     )
@@ -77,7 +77,7 @@ def test_nothing_to_point_at_has_no_figure():
     assert all(np.isnan(value) for value in compute_metrics([], []).values())
 
 
-def test_crowds_and_difficult_things_are_not_pointed_at_and_of_many_some_evenly():
+def test_crowds_and_difficult_objects_are_not_pointed_at_and_of_many_some_evenly():
     three = make_target(
         *[block(i, 0, i + 1, 1) for i in range(3)],
         crowd=[True, False, False],

@@ -17,7 +17,7 @@ def bootstrap(x, **options):
     return intervals.bootstrap(drawn(x, **options))["mean"]
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_covers_the_target_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
     for run in range(300):
@@ -46,13 +46,13 @@ def test_all_right_and_all_wrong_are_not_certain(n, value):
     assert metric.high == pytest.approx(exact.high)
 
 
-def test_nothing_has_no_figure():
+def test_nothing_has_no_metric():
     metric = bootstrap(np.zeros(0))
     assert metric.n == 0
     assert np.isnan([metric.value, metric.low, metric.high]).all()
 
 
-def test_a_paired_lift_is_surer_than_its_parts():
+def test_a_paired_lift_is_more_confident_than_its_parts():
     rng = np.random.default_rng(0)
     hard = rng.random(400)
     model, baseline = (hard < 0.85).astype(float), (hard < 0.80).astype(float)
@@ -69,7 +69,7 @@ def test_same_seed_same_interval():
     assert bootstrap(x, seed=3) != bootstrap(x, seed=4)
 
 
-def test_draws_without_a_figure_are_left_out_of_its_interval():
+def test_draws_without_a_metric_are_left_out_of_its_interval():
     x = np.array([np.nan] * 30 + [0.5] * 2)
 
     def mean(rows):
@@ -80,6 +80,6 @@ def test_draws_without_a_figure_are_left_out_of_its_interval():
     assert (metric.value, metric.low, metric.high) == (0.5, 0.5, 0.5)
 
 
-def test_different_pictures_cannot_be_paired():
+def test_different_images_cannot_be_paired():
     with pytest.raises(ValueError, match="same images"):
         intervals.lift(drawn(np.zeros(3)), drawn(np.zeros(4)))

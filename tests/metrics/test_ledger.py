@@ -29,7 +29,7 @@ def test_a_damaged_ledger_is_refused_and_not_overwritten(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_strange_figures_are_kept_as_json(tmp_path):
+def test_strange_metrics_are_kept_as_json(tmp_path):
     ledger = Ledger(tmp_path / "test_ledger.json")
     ledger.record("a", {"x": float("nan")})
     assert json.loads(ledger.path.read_text())["entries"][0]["result"] == {"x": None}

@@ -1,4 +1,4 @@
-"""Baselines of classes at pixels on sets whose answer is known beforehand."""
+"""Baselines of classes at pixels on sets whose prediction is known beforehand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.subset import Subset
 from foveate.metrics.baselines.masks import GRID_SIDE, MAX_IMAGES, fit_baselines
 
-COMMON, PLACE, COLOUR = "most common class", "most common class of each position", "colour alone (k-means)"
+COMMON, PLACE, COLOUR = (
+    "most common class",
+    "most common class of each position",
+    "colour alone (k-means)",
+)
 RNG = np.random.default_rng
 
 
@@ -18,7 +22,7 @@ def noise(count, height=24, width=24, bands=1, seed=0):
 
 
 def predict_all(images, values, asked=None, classes=3, seed=0):
-    """(H, W) classes of each answer, by the baseline's name."""
+    """(H, W) classes of each prediction, by the baseline's name."""
     made = fit_baselines(images, [Mask.from_array(one) for one in values], classes, seed)(
         images if asked is None else asked
     )
@@ -46,7 +50,7 @@ def test_where_all_is_one_class_every_baseline_is_right():
     assert right(predict_all(noise(4), values), values) == {COMMON, PLACE, COLOUR}
 
 
-def test_the_commonest_class_is_that_of_most_pixels_not_of_most_pictures():
+def test_the_most_common_class_is_that_of_most_pixels_not_of_most_images():
     values = [np.zeros((24, 24), int) for _ in range(3)]
     for one in values[:2]:
         one[13:] = 2
@@ -54,7 +58,7 @@ def test_the_commonest_class_is_that_of_most_pixels_not_of_most_pictures():
     assert all((mask == 2).all() for mask in predict_all(noise(3), values)[COMMON])
 
 
-def test_where_each_place_has_its_class_only_the_commonest_of_each_place_is_right():
+def test_where_each_place_has_its_class_only_the_most_common_of_each_place_is_right():
     values = [quarters()] * 5
     assert right(predict_all(noise(5), values), values) == {PLACE}
 
@@ -66,7 +70,7 @@ def test_where_each_colour_has_its_class_only_colour_is_right():
 
 
 @pytest.mark.parametrize("bands", [1, 3, 5])
-def test_colours_are_told_apart_in_pictures_of_any_bands(bands):
+def test_colours_are_told_apart_in_images_of_any_bands(bands):
     values = scattered(3)
     colours = RNG(1).permutation(np.arange(0, 240, 80))[:, None] + np.arange(bands)
     assert COLOUR in right(predict_all(colours.astype(np.uint8)[values], values), values)
@@ -81,7 +85,7 @@ def test_many_colours_of_a_class_may_share_it():
 @pytest.mark.parametrize(
     ("shape", "bands"), [((48, 72), 1), ((1, 1), 1), ((7, 500), 3), ((300, 2), 3)]
 )
-def test_answers_have_the_size_of_the_picture_that_is_asked_about(shape, bands):
+def test_predictions_have_the_size_of_the_image_that_is_asked_about(shape, bands):
     made = predict_all(
         noise(3, bands=bands),
         scattered(3),
@@ -92,13 +96,13 @@ def test_answers_have_the_size_of_the_picture_that_is_asked_about(shape, bands):
         assert all(mask.min() >= 0 and mask.max() < 3 for mask in masks), name
 
 
-def test_places_are_shares_of_the_pictures_sides():
+def test_places_are_shares_of_the_images_sides():
     large = quarters().repeat(2, 0).repeat(3, 1)
     made = predict_all(noise(2), [quarters()] * 2, asked=[noise(1, 48, 72)[0]])
     assert np.array_equal(made[PLACE][0], large)
 
 
-def test_pictures_larger_than_the_grid_are_right_but_for_a_cell_at_each_border():
+def test_images_larger_than_the_grid_are_right_but_for_a_cell_at_each_border():
     values = quarters(300, 200)
     made = predict_all(noise(2, 300, 200), [values] * 2)[PLACE][0]
     wrong = made != values
@@ -113,7 +117,7 @@ def test_pictures_larger_than_the_grid_are_right_but_for_a_cell_at_each_border()
 
 
 @pytest.mark.parametrize(("learnt", "asked"), [(1, 3), (3, 1)])
-def test_grey_and_coloured_pictures_may_be_asked_about(learnt, asked):
+def test_grey_and_coloured_images_may_be_asked_about(learnt, asked):
     values, grey = scattered(2), np.array([20, 120, 220], np.uint8)
     images = grey[values][..., None]
     made = predict_all(images.repeat(learnt, 3), values, asked=images.repeat(asked, 3))
@@ -138,13 +142,13 @@ def test_a_pixel_that_nobody_labelled_is_not_learnt():
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_where_nothing_is_labelled_there_is_an_answer_all_the_same(channels):
+def test_where_nothing_is_labelled_there_is_an_prediction_all_the_same(channels):
     made = predict_all(noise(2, bands=channels), np.full((2, 24, 24), IGNORE))
     for name, masks in made.items():
         assert all((mask == 0).all() for mask in masks), name
 
 
-def test_letterboxed_pictures_count_without_their_padding():
+def test_letterboxed_images_count_without_their_padding():
     pixels = np.full((2, 24, 24, 1), 114, np.uint8)
     values = [quarters(24, 12), quarters(6, 24)]
     colours = np.array([30, 114, 220], np.uint8)
@@ -158,7 +162,7 @@ def test_letterboxed_pictures_count_without_their_padding():
 # --- how many
 
 
-def test_one_picture_is_its_own_answer():
+def test_one_image_is_its_own_prediction():
     values = [quarters()]
     images = np.array([20, 120, 220], np.uint8)[quarters()][None, ..., None]
     assert right(predict_all(images, values), values) == {PLACE, COLOUR}
@@ -171,7 +175,7 @@ def test_one_pixel_is_enough():
     )
 
 
-def test_no_more_pictures_are_read_than_are_said():
+def test_no_more_images_are_read_than_are_said():
     read = []
 
     class Counted:
@@ -188,7 +192,7 @@ def test_no_more_pictures_are_read_than_are_said():
     assert all((masks[0].pixels.read() == 1).all() for masks in made.values())
 
 
-def test_no_picture_is_asked_about():
+def test_no_image_is_asked_about():
     assert predict_all(noise(2), scattered(2), asked=[]) == {COMMON: [], PLACE: [], COLOUR: []}
 
 
@@ -200,7 +204,7 @@ def test_three_hundred_classes():
     assert (made[PLACE][0][:20] == 299).all()
 
 
-def test_same_seed_same_answers():
+def test_same_seed_same_predictions():
     images, values = noise(4, bands=3), scattered(4)
     one, other = (predict_all(images, values, seed=5) for _ in range(2))
     assert all(right(one, other[name]) >= {name} for name in one)

@@ -1,4 +1,4 @@
-"""Figures are written as the field writes them."""
+"""Metrics are written as the field writes them."""
 
 import pytest
 
@@ -22,6 +22,6 @@ def test_names_are_the_fields_own(name, within, first):
 
 
 @pytest.mark.parametrize("task", list(tasks.all()))
-def test_no_primary_figure_is_shown_as_a_key(task):
+def test_no_primary_metric_is_shown_as_a_key(task):
     assert "_" not in title_name(tasks.find(task).primary_metric)
     assert title_name(tasks.find(task).primary_metric) != tasks.find(task).primary_metric

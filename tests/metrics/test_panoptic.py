@@ -1,4 +1,4 @@
-"""Panoptic quality and counts of outlined things: those of a loop over all pairs of masks."""
+"""Panoptic quality and counts of outlined objects: those of a loop over all pairs of masks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ ANY = {"seed": st.integers(0, 2**32 - 1), "images": st.integers(1, 5), "classes"
 
 
 def apart(rng, classes, size):
-    """True things and answers, neither of which lie on their own kind: then no more than one pair can overlap by half."""
+    """True objects and predictions, neither of which lie on their own kind: then no more than one
+    pair can overlap by half."""
     cell = int(rng.integers(2, 9))
     blocks = rng.integers(0, 6, (size[0] // cell + 1, size[1] // cell + 1))
     blocks = np.where(blocks, np.arange(blocks.size).reshape(blocks.shape) + 1, 0)
@@ -150,14 +151,15 @@ def test_what_is_left_to_the_less_sure_of_two_is_no_hit_at_exactly_half():
     assert row == [[0, 1, 1.0, 1, 1]]
 
 
-def test_of_two_found_on_one_true_thing_the_surer_one_is_its_hit():
+def test_of_two_found_on_one_true_object_the_more_confident_one_is_its_hit():
     found = instances([BIG, box(0, 0, 40, 39)], scores=[0.3, 0.9])
     (row,) = tallied([(found, instances([BIG]))], 1, SIZE)["quality"]
     assert row == [[0, 1, 0.975, 1, 0]]
 
 
-def test_precision_and_recall_are_of_what_is_shown_where_a_thing_is_one_class_alone():
-    """A guess above its class's threshold, about what is surer to be of another class, is no false alarm."""
+def test_precision_and_recall_are_of_what_is_shown_where_an_object_is_one_class_alone():
+    """A guess above its class's threshold, about what is more confident to be of another class, is
+    no false alarm."""
     true, single = instances([BIG, DOT], [0, 1]), instances([BIG, DOT], [0, 1], [0.9, 0.8])
     boxes = replace(
         single.boxes[np.array([0, 1, 0])],

@@ -1,4 +1,5 @@
-"""Figures of classes at pixels: the same as scikit-learn's over all labelled pixels, and as loops over all pairs of edge pixels."""
+"""Metrics of classes at pixels: the same as scikit-learn's over all labelled pixels, and as loops
+over all pairs of edge pixels."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def compute_metrics(pairs, classes):
 
 
 def scene(rng, classes):
-    """Blocks of classes of which not all occur, some of them unlabelled, and an answer with mistakes and speckles."""
+    """Blocks of classes of which not all occur, some of them unlabelled, and an prediction with
+    mistakes and speckles."""
     height, width = rng.integers(1, 24, 2)
     named = rng.choice(classes, rng.integers(1, classes + 1), replace=False)
     cell = int(rng.integers(1, 7))
@@ -139,7 +141,8 @@ def edge_pixels(inside, known):
 
 
 def sharpness(pairs, classes):
-    """(K,) F1 of edge pixels over the whole set, NaN for a class without any, by all pairs of edge pixels."""
+    """(K,) F1 of edge pixels over the whole set, NaN for a class without any, by all pairs of edge
+    pixels."""
     scores = []
     for k in range(classes):
         counts = np.zeros(4)
@@ -181,7 +184,7 @@ def test_an_edge_may_be_off_by_a_pixel_or_by_a_share_of_the_diagonal(side, off, 
 
 
 @pytest.mark.parametrize("side", [1, 3, 16, 90])
-def test_a_picture_gone_through_in_blocks_is_scored_as_at_once(side, monkeypatch):
+def test_an_image_gone_through_in_blocks_is_scored_as_at_once(side, monkeypatch):
     """Edges may be off by 3 pixels here, so that they are found beyond a block, too."""
     rng = np.random.default_rng(side)
     found, true = (
@@ -208,12 +211,12 @@ def test_what_nobody_labelled_has_no_edge():
     assert not semantic.edge(np.ones((3, 3), bool), np.ones((3, 3), bool)).any()
 
 
-# --- any choice of pictures
+# --- any choice of images
 
 
 @settings(deadline=None, max_examples=40)
 @given(**ANY, data=st.data())
-def test_a_choice_of_pictures_is_scored_as_a_tally_of_just_these(seed, images, classes, data):
+def test_a_choice_of_images_is_scored_as_a_statistics_of_just_these(seed, images, classes, data):
     pairs = scenes(seed, images, classes + 1)
     rows = np.array([*data.draw(st.lists(st.integers(0, images), max_size=8)), images])
     whole, chosen = scorer(pairs, classes + 1), scorer([pairs[row] for row in rows], classes + 1)
@@ -221,12 +224,12 @@ def test_a_choice_of_pictures_is_scored_as_a_tally_of_just_these(seed, images, c
     assert np.array_equal(whole.confusion(rows), chosen.confusion())
 
 
-def test_a_choice_of_no_picture_has_no_figure():
+def test_a_choice_of_no_image_has_no_metric():
     made = scorer(scenes(0, 3, 3), 3).metrics(np.zeros(0, np.int64))
     assert all(np.isnan(value) for value in made.values())
 
 
-def test_a_tally_survives_json():
+def test_a_statistics_survives_json():
     stats = semantic.per_image_stats([semantic.compare(*pair, 4) for pair in scenes(1, 5, 4)])
     read = {
         name: ragged_column(json.loads(json.dumps(rows.tolist()))) for name, rows in stats.items()
@@ -250,7 +253,7 @@ def test_all_right_is_1_and_all_wrong_is_0():
     }  # the edge is where it is, for both
 
 
-def test_a_class_that_occurs_in_answers_alone_counts_and_one_that_occurs_nowhere_does_not():
+def test_a_class_that_occurs_in_predictions_alone_counts_and_one_that_occurs_nowhere_does_not():
     found = np.array([[0, 0, 1, 2]] * 2)
     made = scorer([(found, HALF)], 4)
     assert made.metrics()["miou"] == pytest.approx((1 + 0.5 + 0) / 3)
@@ -292,7 +295,7 @@ def test_a_pixel_that_nobody_labelled_counts_nowhere():
     assert compute_metrics([(wrong, true)], 2)["pixel_accuracy"] == 1
 
 
-def test_a_picture_without_a_label_changes_nothing():
+def test_an_image_without_a_label_changes_nothing():
     none = np.full((3, 5), IGNORE)
     assert compute_metrics([(HALF, HALF), (none * 0, none)], 2) == compute_metrics(
         [(HALF, HALF)], 2
@@ -303,13 +306,13 @@ def test_a_picture_without_a_label_changes_nothing():
     "pairs", [[], [(HALF * 0, HALF * 0 + IGNORE)]], ids=["no picture", "all ignored"]
 )
 @pytest.mark.parametrize("classes", [1, 3, 300])
-def test_where_nothing_is_labelled_there_is_no_figure(pairs, classes):
+def test_where_nothing_is_labelled_there_is_no_metric(pairs, classes):
     assert all(np.isnan(value) for value in compute_metrics(pairs, classes).values())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (6, 5)])
 @pytest.mark.parametrize("classes", [1, 300])
-def test_pictures_of_one_class_have_no_edge(shape, classes):
+def test_images_of_one_class_have_no_edge(shape, classes):
     made = compute_metrics([(np.zeros(shape, int), np.zeros(shape, int))], classes)
     assert (made["miou"], made["dice"], made["pixel_accuracy"]) == (1, 1, 1)
     assert np.isnan(made["boundary_f1"])
@@ -322,6 +325,6 @@ def test_one_pixel_is_right_or_wrong():
     assert made["boundary_f1"] == 1
 
 
-def test_an_answer_of_another_size_is_refused():
+def test_an_prediction_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"\(2, 4\).*\(4, 2\)"):
         semantic.compare(HALF.T, HALF, 2)

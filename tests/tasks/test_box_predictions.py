@@ -1,4 +1,4 @@
-"""From a net's candidates to answers in the picture's own pixels."""
+"""From a net's candidates to predictions in the image's own pixels."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ SIZES = [
 
 @pytest.mark.parametrize("flexible", [True, False])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_candidates_come_back_in_the_pictures_own_pixels(height, width, flexible):
-    """The picture fills the top left of the canvas, its longer side 64 pixels at most; what lies beyond it is cut off."""
+def test_candidates_come_back_in_the_images_own_pixels(height, width, flexible):
+    """The image fills the top left of the canvas, its longer side 64 pixels at most; what lies
+    beyond it is cut off."""
     corners = [[8.0, 4.0, 24.0, 20.0], [-5.0, -5.0, 100.0, 100.0]]
     head = Fixed(corners, [[0.9, 0.0], [0.0, 0.8]])
     prediction = TASK.predict(net(head, flexible=flexible), [make_image(height, width)])[0]
@@ -56,7 +57,7 @@ def test_candidates_come_back_in_the_pictures_own_pixels(height, width, flexible
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (128, 256), (300, 90), (97, 61), (20, 20)])
-def test_things_are_found_where_they_are_to_a_pixel_of_the_input(height, width):
+def test_objects_are_found_where_they_are_to_a_pixel_of_the_input(height, width):
     instance = (width // 5, height // 4, width // 2, height // 2)
     prediction = TASK.predict(
         net(InteractivePredictor()), [make_image(height, width, (*instance, 1))]
@@ -99,7 +100,7 @@ def mixed(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("pixels", [1, 3 * 64 * 64, 10**9])
-def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(pixels, monkeypatch):
+def test_images_of_mixed_shapes_together_are_predicted_as_one_by_one(pixels, monkeypatch):
     monkeypatch.setattr(detection, "PIXELS_AT_ONCE", pixels)
     images, looking = mixed(25), net(InteractivePredictor())
     together = TASK.predict(looking, images)
@@ -111,11 +112,11 @@ def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(pixels, mo
         assert prediction.size == alone.size == image.shape[:2]
 
 
-def test_no_picture_no_answer():
+def test_no_image_no_prediction():
     assert TASK.predict(net(InteractivePredictor()), []) == []
 
 
-def test_grey_and_colour_are_answered_by_nets_of_either():
+def test_grey_and_colour_are_predicted_by_nets_of_either():
     grey, colour = np.full((40, 30, 1), 90, np.uint8), make_image(40, 30)
     for channels in (1, 3):
         looking = net(Fixed([[0.0, 0, 9, 9]], [[0.9, 0]]), channels=channels)
@@ -127,7 +128,8 @@ def test_grey_and_colour_are_answered_by_nets_of_either():
 
 
 def by_loop(corners, scores):
-    """Of one picture: surest first, each stays unless one of its class that stays overlaps it."""
+    """Of one image: most confident first, each stays unless one of its class that stays overlaps
+    it."""
     ranked = sorted(
         ((scores[place, k], place, k) for place, k in np.argwhere(scores >= MIN_SCORE)),
         key=lambda one: -one[0],
@@ -162,15 +164,17 @@ def test_those_that_stay_by_a_loop(seed):
     same(found, corners, scores)
 
 
-def test_boxes_that_stick_out_of_the_picture_touch_no_other_class_or_picture():
+def test_boxes_that_stick_out_of_the_image_touch_no_other_class_or_image():
     corners = torch.tensor([[[0.0, 0, 100, 100], [-101, -101, -1, -1]]] * 2)
     scores = torch.tensor([[[0.9, 0.0], [0.0, 0.8]]] * 2)
     same(suppress(corners, scores), corners, scores)
 
 
-def test_hundreds_of_pictures_at_once_are_judged_as_finely_as_one():
-    """Two boxes each that overlap by a little less, or a little more, than is allowed: float32 counts that exactly near 0,
-    but no longer where pictures and classes are told apart by moving them thousands of pixels away."""
+def test_hundreds_of_images_at_once_are_judged_as_finely_as_one():
+    """Two boxes each that overlap by a little less, or a little more, than is allowed: float32
+    counts that exactly near 0,
+    but no longer where images and classes are told apart by moving them thousands of pixels
+    away."""
     images, classes = 400, 80
     corners, scores = torch.zeros(images, 2, 4), torch.zeros(images, 2, classes)
     for row in range(images):
@@ -191,7 +195,7 @@ def test_nothing_sure_is_nothing_found(places):
     assert suppress(torch.zeros(0, places, 4), torch.zeros(0, places, 3)) == []
 
 
-def test_of_very_many_the_surest_stay_and_no_more_than_most():
+def test_of_very_many_the_most_confident_stay_and_no_more_than_most():
     at = torch.arange(MAX_CANDIDATES + 500.0)[None, :, None] * torch.tensor([20.0, 0, 20, 0])
     corners = at + torch.tensor([0.0, 0, 10, 10])
     scores = torch.linspace(0.1, 0.9, MAX_CANDIDATES + 500)[None, :, None]

@@ -1,4 +1,4 @@
-"""What of an answer is shown, told and drawn, and how that is chosen."""
+"""What of an prediction is shown, told and drawn, and how that is chosen."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_words_are_plain_values_of_what_is_shown():
     }
 
 
-def test_words_of_a_truth_name_what_is_spared():
+def test_words_of_a_target_name_what_is_ignored():
     target = Boxes(
         CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False]
     )
@@ -89,7 +89,7 @@ def test_drawn_into_a_copy_what_is_shown_and_no_more():
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (40, 30, 1), (4, 4000, 3), (40, 30, 4)])
-def test_any_picture_can_be_drawn_into(shape):
+def test_any_image_can_be_drawn_into(shape):
     drawn = Detection(CLASSES).draw(np.zeros(shape, np.uint8), predict(0.9, 0.9, 0.9))
     assert drawn.ndim == 3
     assert drawn.shape[2] == 3
@@ -99,7 +99,8 @@ def test_any_picture_can_be_drawn_into(shape):
 
 
 def test_thresholds_are_chosen_between_right_and_wrong_and_by_default_where_there_is_no_box():
-    """Class 0: right at 0.9, wrong at 0.6, so the threshold lies half way; class 1 is found but never there; class 2
+    """Class 0: right at 0.9, wrong at 0.6, so the threshold lies half way; class 1 is found but
+    never there; class 2
     is neither."""
     places = [[2.0, 2, 20, 20], [40, 40, 60, 60], [22, 2, 38, 18]]
     head = Fixed(places, [[0.9, 0.0, 0.0], [0.6, 0.0, 0.0], [0.0, 0.7, 0.0]])
@@ -131,7 +132,7 @@ def test_the_threshold_is_the_best_of_all_by_trying_them():
     assert f1(task.thresholds[0]) == max(f1(score) for score in scores)
 
 
-def test_no_truth_in_the_validation_part_leaves_the_default():
+def test_no_target_in_the_validation_part_leaves_the_default():
     task = Detection(CLASSES[:2])
     task.calibrate(
         net(InteractivePredictor()),
@@ -152,7 +153,7 @@ def test_options_build_the_same_task_again():
     assert again.to_dict(given) == task.to_dict(given)
 
 
-def test_objects_are_counted_over_the_train_part_without_what_is_spared():
+def test_objects_are_counted_over_the_train_part_without_what_is_ignored():
     def make_target(count: int, ignored: int = 0) -> Boxes:
         difficult = np.arange(count) < ignored
         return Boxes(np.tile(CORNERS[0], (count, 1)), np.zeros(count, int), difficult=difficult)
@@ -166,7 +167,7 @@ def test_objects_are_counted_over_the_train_part_without_what_is_spared():
     assert objects(make_target(0), make_target(0)) == 1.0  # nothing is divided by nothing
 
 
-def test_a_batch_carries_boxes_classes_and_what_is_spared():
+def test_a_batch_carries_boxes_classes_and_what_is_ignored():
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     full = Boxes(
         CORNERS, np.array([0, 1, 2]), crowd=[True, False, False], difficult=[False, True, False]

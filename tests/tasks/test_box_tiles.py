@@ -1,4 +1,4 @@
-"""Large pictures in tiles: small things are found, none twice, none cut."""
+"""Large images in tiles: small objects are found, none twice, none cut."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from foveate.errors import SettingError
+from foveate.tasks.capabilities import require
 from foveate.tasks.classification import Classification
 from foveate.tasks.detection import Detection
+from foveate.tasks.tiled import Tiled
 from helpers.box_oracle import InteractivePredictor, make_image, net, told
 
 TASK = Detection(("red", "green"))
@@ -16,11 +18,11 @@ SIDE = 64
 
 
 def looking():
-    """Sees things from 8 pixels a side on: of 400 pixels shown as 64 only those above 50."""
+    """Sees objects from 8 pixels a side on: of 400 pixels shown as 64 only those above 50."""
     return net(InteractivePredictor(least=8), size=SIDE)
 
 
-def test_small_things_are_found_that_the_whole_picture_is_too_small_for():
+def test_small_objects_are_found_that_the_whole_image_is_too_small_for():
     instances = [(10, 12, 20, 24, 0), (200, 300, 212, 310, 1), (388, 390, 400, 400, 0)]
     image = make_image(400, 400, *instances)
     assert told(TASK.predict(looking(), [image])[0]) == []
@@ -29,8 +31,9 @@ def test_small_things_are_found_that_the_whole_picture_is_too_small_for():
 
 @pytest.mark.parametrize(("height", "width"), [(150, 150), (65, 400), (64, 65), (500, 20)])
 @pytest.mark.parametrize("place", range(6))
-def test_a_thing_is_found_once_and_whole_wherever_it_lies(height, width, place):
-    """12 pixels a side, less than the quarter of a tile that tiles overlap by: one tile has it whole."""
+def test_an_object_is_found_once_and_whole_wherever_it_lies(height, width, place):
+    """12 pixels a side, less than the quarter of a tile that tiles overlap by: one tile has it
+    whole."""
     rng = np.random.default_rng(place)
     left, top = (
         0 if place == 0 else side - 12 if place == 1 else int(rng.integers(side - 11))
@@ -53,7 +56,7 @@ def test_every_place_of_a_row_of_tiles_is_covered():
         ], left
 
 
-def test_large_things_come_from_the_whole_picture_and_their_pieces_are_left_out():
+def test_large_objects_come_from_the_whole_image_and_their_pieces_are_left_out():
     instance = (100, 60, 350, 340, 0)
     prediction = TASK.predict_tiled(looking(), make_image(400, 400, instance), SIDE)
     assert len(prediction) == 1
@@ -72,7 +75,7 @@ def test_neighbours_of_one_class_and_of_two_stay_apart():
     )
 
 
-def test_a_picture_that_fits_one_tile_is_looked_at_once():
+def test_an_image_that_fits_one_tile_is_looked_at_once():
     image = make_image(60, 64, (10, 12, 20, 24, 0))
     tiled, whole = looking(), looking()
     prediction = TASK.predict_tiled(tiled, image, SIDE)
@@ -88,7 +91,7 @@ def test_nothing_there_is_nothing_found():
     assert prediction.scores is not None
 
 
-def test_answers_come_surest_first():
+def test_predictions_come_most_confident_first():
     instances = [(10, 12, 20, 24, 0), (200, 200, 230, 220, 1), (90, 150, 108, 170, 0)]
     scores = TASK.predict_tiled(looking(), make_image(300, 300, *instances), SIDE).scores.tolist()
     assert len(scores) == 3
@@ -104,6 +107,6 @@ def test_tiles_that_are_too_small_are_refused(side):
 
 
 def test_a_task_without_places_refuses_tiles():
-    with pytest.raises(SettingError, match="whole pictures") as refused:
-        Classification(("red", "green")).predict_tiled(looking(), make_image(100, 100), SIDE)
+    with pytest.raises(SettingError, match="whole images") as refused:
+        require(Classification(("red", "green")), Tiled)
     assert "--tile" in refused.value.remedy

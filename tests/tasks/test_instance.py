@@ -1,4 +1,5 @@
-"""From a net's classes and votes to things in the picture's own pixels, and how they are chosen and told."""
+"""From a net's classes and votes to objects in the image's own pixels, and how they are chosen and
+told."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ TASK = Instance(CLASSES)
     ("block", "size"),
     [((1, 1), 64), ((2, 2), 64), ((3, 3), 64), ((1, 2), 128), ((2, 1), 128), ((5, 1), 320)],
 )
-def test_things_are_found_with_their_exact_pixels_where_the_net_can_see_them(block, size, flexible):
+def test_objects_are_found_with_their_exact_pixels_where_the_net_can_see_them(
+    block, size, flexible
+):
     """Each pixel of the scene as a block, so that pixels of the input are blocks or parts of them."""
     values = np.kron(SCENE, np.ones(block, int))
     looking = net(Things(), size=size, flexible=flexible)
@@ -57,7 +60,7 @@ def test_things_are_found_with_their_exact_pixels_where_the_net_can_see_them(blo
 @pytest.mark.parametrize(
     "shape", [(50, 8000), (8000, 50), (33, 64), (97, 61), (131, 200), (31, 400), (28, 40), (1, 1)]
 )
-def test_elsewhere_each_pixel_is_of_the_thing_that_the_input_pixel_under_its_middle_is_of(shape):
+def test_elsewhere_each_pixel_is_of_the_object_that_the_input_pixel_under_its_middle_is_of(shape):
     values = np.zeros((max(shape), min(shape)), int)
     for (start, end), ink in zip(((0, 1 / 4), (1 / 4, 1 / 2), (2 / 3, 1)), (1, 2, 3), strict=True):
         values[int(start * len(values)) : int(end * len(values))] = ink
@@ -84,7 +87,7 @@ def mixed(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("pixels", [1, 3 * 64 * 64, 10**9])
-def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(pixels, monkeypatch):
+def test_images_of_mixed_shapes_together_are_predicted_as_one_by_one(pixels, monkeypatch):
     monkeypatch.setattr(instance, "PIXELS_AT_ONCE", pixels)
     images, looking = [coloured(values) for values in mixed(20)], net(Things())
     together = TASK.predict(looking, images)
@@ -103,7 +106,7 @@ def test_nothing_there_is_nothing_found():
     assert prediction.boxes.scores is not None
 
 
-def test_truths_are_brought_to_the_training_size_and_answers_back():
+def test_targets_are_brought_to_the_training_size_and_predictions_back():
     given = make_target(
         SCENE,
         crowd=[True, False, False, False, False],
@@ -121,14 +124,14 @@ def test_truths_are_brought_to_the_training_size_and_answers_back():
     assert back.boxes.size == (64, 64)
 
 
-def test_things_that_vanish_when_a_truth_shrinks_are_left_out_and_the_others_keep_their_class():
+def test_objects_that_vanish_when_a_target_shrinks_are_left_out_and_the_others_keep_their_class():
     values = painted((64, 64), (1, 1, 2, 2, 1), (30, 30, 60, 60, 3))
     small = make_target(values).resize((64, 64), (8, 8))
     assert small.boxes.classes.tolist() == [1]
     assert len(small.shapes) == 1
 
 
-def test_a_batch_teaches_each_thing_with_its_class_and_spares_what_is_spared():
+def test_a_batch_teaches_each_object_with_its_class_and_spares_what_is_ignored():
     given = make_target(SCENE, crowd=[True, False, False, False, False])
     (_,), target = TASK.collate(
         torch.zeros(1, 3, 70, 64, dtype=torch.uint8), [given], SampleRNG(sample_keys(["a"]), 0)
@@ -148,7 +151,7 @@ def test_a_batch_teaches_each_thing_with_its_class_and_spares_what_is_spared():
 
 
 def test_what_one_pixel_in_four_costs_is_in_the_mean_what_all_of_them_cost():
-    """Each thing counts the same, as in a whole picture, however few of its pixels are asked for."""
+    """Each object counts the same, as in a whole image, however few of its pixels are asked for."""
     values = painted((12, 16), (1, 1, 6, 5, 1), (9, 3, 10, 4, 2), (8, 7, 15, 11, 3))
     images = torch.zeros(2, 3, 12, 16, dtype=torch.uint8)
     _, target = TASK.collate(
@@ -179,7 +182,7 @@ def test_what_one_pixel_in_four_costs_is_in_the_mean_what_all_of_them_cost():
 def settled(
     head: Things, values: np.ndarray, task: Instance | None = None
 ) -> tuple[Instance, list[float]]:
-    """The task once it has chosen, and the figure of each blur that could be."""
+    """The task once it has chosen, and the metric of each blur that could be."""
     task, looking, images, targets = (
         task or Instance(CLASSES),
         net(head),
@@ -195,17 +198,18 @@ SMALL = painted(
     (64, 64),
     *((x, y, x + 3, y + 3, 1 + (x + y) % 2) for x in range(1, 60, 9) for y in range(1, 40, 3)),
 )
-"""Things that a large blur takes for one; `SCENE` with scattered votes is what a small one cuts into pieces."""
+"""Objects that a large blur takes for one; `SCENE` with scattered votes is what a small one cuts
+into pieces."""
 
 
 @pytest.mark.parametrize(("head", "values"), [(Things(scatter=6), SCENE), (Things(), SMALL)])
-def test_the_blur_is_chosen_that_gives_the_best_figure(head, values):
+def test_the_blur_is_chosen_that_gives_the_best_metric(head, values):
     task, metrics = settled(head, values)
     assert metrics[BLURS.index(task.blur)] == max(metrics)
     assert min(metrics) < 0.5 < max(metrics)
 
 
-def test_settling_again_or_from_anywhere_changes_nothing():
+def test_calibrating_again_or_from_anywhere_changes_nothing():
     head = Things(scatter=6)
     task, _ = settled(head, SCENE)
     before = task.options
@@ -248,7 +252,7 @@ def test_another_number_of_thresholds_than_of_classes_is_refused(thresholds):
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
-def test_a_part_without_a_thing_that_is_demanded_is_refused(split):
+def test_a_part_without_an_object_that_is_demanded_is_refused(split):
     ignored = make_target(SCENE, crowd=[True] * 4 + [False], difficult=[False] * 4 + [True])
     for targets in ([], [make_target(SCENE * 0)], [ignored, make_target(SCENE * 0)]):
         with pytest.raises(DataError, match=f"no picture of the {split} part") as refused:
@@ -272,7 +276,7 @@ def test_what_reaches_its_classs_own_threshold_is_shown():
 @pytest.mark.parametrize(
     ("doubt", "guesses"), [(0.3, 2), (MIN_SCORE * 1.01, 2), (MIN_SCORE * 0.99, 1)]
 )
-def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, guesses):
+def test_an_object_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, guesses):
     (prediction,) = TASK.predict(net(Things(sure=(0.6, 0.6, 0.6), doubt=doubt)), [coloured(SCENE)])
     assert len(prediction) == 5 * guesses
     scores = {0.6: parted(SCENE), doubt: {mask: 1 - k for mask, k in parted(SCENE).items()}}
@@ -281,13 +285,13 @@ def test_a_thing_is_each_class_that_it_may_be_and_shown_as_the_likeliest(doubt, 
     for thresholds in ([0.0, 0.0], [0.5, 0.5]):
         assert told(Instance(CLASSES, thresholds=thresholds).confident(prediction)) == parted(SCENE)
     assert len(Instance(CLASSES, thresholds=[0.7, 0.7]).confident(prediction)) == 0
-    # Nothing reaches the other threshold, whatever is surest.
+    # Nothing reaches the other threshold, whatever is most confident.
     warm = Instance(CLASSES, thresholds=[0.0, 0.7]).confident(prediction)
     assert set(warm.boxes.classes.tolist()) == {0}
     assert len(warm) == (5 if guesses == 2 else 3)
 
 
-def test_a_thing_that_no_class_is_likely_for_is_told_as_its_likeliest():
+def test_an_object_that_no_class_is_likely_for_is_told_as_its_likeliest():
     shares = np.full((201, 6, 6), 0.004, np.float32)
     shares[0], shares[151] = 0.196, 0.008
     found = instance.group(shares, np.zeros((2, 6, 6), np.float32), 50.0)
@@ -335,7 +339,7 @@ def test_words_change_with_any_one_pixel(row, column):
     assert TASK.to_dict(make_target(SCENE)) == TASK.to_dict(before)
 
 
-def test_each_thing_is_a_label_picture_of_its_own():
+def test_each_object_is_a_label_image_of_its_own():
     task = Instance(("warm/hot ü", ""))
     (prediction,) = task.predict(net(Things()), [coloured(SCENE)])
     stencils = task.mask_images(prediction)
@@ -365,9 +369,11 @@ def test_what_is_shown_is_drawn_over_a_copy_and_no_more(channels):
     assert drawn[15, 15].tolist() != drawn[210, 15].tolist()
 
 
-def test_run_lengths_of_an_answer_are_what_its_masks_are():
+def test_run_lengths_of_an_prediction_are_what_its_masks_are():
     (prediction,) = TASK.predict(net(Things()), [coloured(SCENE)])
     for one, mask in zip(
         TASK.to_dict(prediction)["instances"], prediction.masks((64, 64)), strict=True
     ):
-        assert np.array_equal(rle.decode(rle.from_coco_string(one["mask"], (64, 64)), (64, 64)), mask)
+        assert np.array_equal(
+            rle.decode(rle.from_coco_string(one["mask"], (64, 64)), (64, 64)), mask
+        )

@@ -1,4 +1,4 @@
-"""Large pictures in tiles: things are found once and whole, also where a tile's edge cuts them."""
+"""Large images in tiles: objects are found once and whole, also where a tile's edge cuts them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tiled(values: np.ndarray, side: int = SIDE, size: int = SIDE) -> Instances:
 
 @pytest.mark.parametrize(("height", "width"), [(150, 150), (60, 400), (400, 20), (64, 64)])
 @pytest.mark.parametrize("place", range(6))
-def test_a_thing_is_found_once_and_whole_wherever_it_lies(height, width, place):
+def test_an_object_is_found_once_and_whole_wherever_it_lies(height, width, place):
     """12 pixels a side, less than the quarter of a tile that tiles overlap by."""
     rng = np.random.default_rng(place)
     left, top = (
@@ -40,7 +40,7 @@ def test_every_place_of_a_row_of_tiles_is_covered():
         assert told(tiled(values)) == parted(values), left
 
 
-def test_many_things_in_tiles_are_those_of_the_whole_picture():
+def test_many_objects_in_tiles_are_those_of_the_whole_image():
     rng = np.random.default_rng(0)
     cells = [
         (x, y, x + int(rng.integers(3, 12)), y + int(rng.integers(3, 12)), int(rng.integers(1, 4)))
@@ -55,7 +55,7 @@ def test_many_things_in_tiles_are_those_of_the_whole_picture():
 
 
 @pytest.mark.parametrize("side", [64, 100, 10_000])
-def test_a_tile_larger_than_the_picture_is_the_whole_picture(side):
+def test_a_tile_larger_than_the_image_is_the_whole_image(side):
     assert TASK.to_dict(tiled(SCENE, side)) == TASK.to_dict(
         TASK.predict(net(Things()), [coloured(SCENE)])[0]
     )
@@ -68,14 +68,15 @@ def test_nothing_there_is_nothing_found_in_tiles():
     assert prediction.boxes.size == (150, 150)
 
 
-def test_a_thing_larger_than_a_tile_is_not_lost():
+def test_an_object_larger_than_a_tile_is_not_lost():
     values = painted((200, 200), (60, 50, 160, 150, 1))
     assert len(tiled(values)) >= 1
 
 
 @pytest.mark.parametrize("side", [64, 100])
-def test_things_whose_boxes_overlap_stay_apart_in_tiles(side):
-    """Two triangles, the halves of a square: their boxes are nearly one, their pixels all different."""
+def test_objects_whose_boxes_overlap_stay_apart_in_tiles(side):
+    """Two triangles, the halves of a square: their boxes are nearly one, their pixels all
+    different."""
     down, across = np.indices((64, 64)) - 10
     square = (np.minimum(down, across) >= 0) & (np.maximum(down, across) < 16)
     values = np.where(square, 1 + (down + across > 15), 0)

@@ -1,4 +1,5 @@
-"""Pictures that are too large to be shown to a net at once: answered from tiles, judged in squares, the truth cut with them."""
+"""Images that are too large to be shown to a net at once: predicted from tiles, judged in tiles,
+the target cut with them."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def colours(seed: int = 0) -> list[np.ndarray]:
 
 
 def make_images(values: list[np.ndarray], size: int = 130) -> Subset:
-    """As they lie in the cache, among others, at the top left of squares."""
+    """As they lie in the cache, among others, at the top left of tiles."""
     pixels = np.full((2 * len(values), size, size, 3), 77, np.uint8)
     for row, own in enumerate(values):
         pixels[2 * row, : own.shape[0], : own.shape[1]] = coloured(own)
@@ -59,11 +60,11 @@ def most(looking) -> int:
     return max(max(shape[2:]) for shape in looking.body[0].shapes)
 
 
-# --- answers
+# --- predictions
 
 
 def test_a_class_at_each_pixel_is_the_same_in_tiles():
-    """All pictures at once, small ones among large ones, each answer at its own place."""
+    """All images at once, small ones among large ones, each prediction at its own place."""
     looking = net(Classes(), size=130)
     values = colours()
     predictions = SEMANTIC.predict(looking, [coloured(own) for own in values])
@@ -72,7 +73,7 @@ def test_a_class_at_each_pixel_is_the_same_in_tiles():
     assert most(looking) <= SIDE
 
 
-def test_things_are_found_once_and_whole_in_tiles():
+def test_objects_are_found_once_and_whole_in_tiles():
     looking = net(Things(), size=130)
     cells = [
         (x, y, x + 9, y + 8, 1 + (x + y) % 3) for x in range(0, 120, 12) for y in range(0, 90, 12)
@@ -89,14 +90,14 @@ def test_things_are_found_once_and_whole_in_tiles():
     assert most(looking) <= SIDE
 
 
-def test_a_thing_larger_than_a_tile_is_seen_in_the_picture_as_a_whole():
+def test_an_object_larger_than_a_tile_is_seen_in_the_image_as_a_whole():
     values = painted((128, 128), (16, 16, 112, 112, 1))
     (prediction,) = INSTANCE.predict(net(Things(), size=130), [coloured(values)])
     assert len(prediction) >= 1
     assert prediction.masks((128, 128)).any(0)[60:68, 60:68].all()
 
 
-def test_a_picture_beyond_the_size_of_training_is_reduced_to_it_first():
+def test_an_image_beyond_the_size_of_training_is_reduced_to_it_first():
     """As training saw it: of 260 x 200 a net of 130 is shown 130 x 100, in tiles."""
     small = blocks(np.random.default_rng(1), (100, 130), (10, 10))
     large = np.kron(small, np.ones((2, 2), int))
@@ -113,7 +114,7 @@ def test_tiles_are_asked_to_show_a_quarter_of_what_a_net_is_shown_at_once():
     SEMANTIC.predict_tiled(net(Classes(), size=130), image, SIDE // 4)
 
 
-# --- squares
+# --- tiles
 
 
 def cut(task, targets, values):
@@ -126,13 +127,13 @@ def cut(task, targets, values):
 
 
 def places(ids):
-    """Which picture each is of, and its left and top, as its id tells."""
+    """Which image each is of, and its left and top, as its id tells."""
     for id in ids:
         name, _, place = id.partition(" at ")
         yield int(name[1:]), *map(int, place.split(", "))
 
 
-def test_squares_show_every_pixel_with_its_class():
+def test_tiles_show_every_pixel_with_its_class():
     values = colours()
     values[0][:20, :20] = IGNORE
     pixels, pieces, ids = cut(
@@ -154,7 +155,7 @@ def test_squares_show_every_pixel_with_its_class():
     assert [image.shape for image in pixels[1:3]] == [pixels[1].shape, pixels[2].shape]
 
 
-def test_squares_show_the_parts_of_things_that_lie_in_them():
+def test_tiles_show_the_parts_of_objects_that_lie_in_them():
     values = [
         painted((100, 130), (40, 40, 60, 60, 1), (5, 5, 15, 15, 3)),
         painted((20, 20), (1, 1, 4, 4, 2)),
@@ -165,7 +166,7 @@ def test_squares_show_the_parts_of_things_that_lie_in_them():
         assert told(piece) == parted(values[row][top : top + height, left : left + width])
 
 
-def test_pictures_that_can_be_shown_at_once_stay_as_they_are():
+def test_images_that_can_be_shown_at_once_stay_as_they_are():
     values = colours()[2:3]
     given = make_images(values, SIDE), [Mask.from_array(values[0])], ["p0"]
     assert all(
@@ -173,7 +174,7 @@ def test_pictures_that_can_be_shown_at_once_stay_as_they_are():
     )
 
 
-def test_thresholds_and_blur_are_chosen_on_squares():
+def test_thresholds_and_blur_are_chosen_on_tiles():
     values = [painted((100, 130), *[(x, y, x + 9, y + 8, 1) for x in (3, 60, 99) for y in (3, 50)])]
     task = Instance(("warm", "cold"))
     looking = net(Things(), size=130)
@@ -189,7 +190,7 @@ def test_thresholds_and_blur_are_chosen_on_squares():
 @pytest.mark.parametrize(
     ("write", "task"), [(masks_demo.write_pairs, "semantic"), (masks_demo.write_coco, "instance")]
 )
-def test_a_run_learns_is_judged_and_answers_without_a_whole_picture(
+def test_a_run_learns_is_judged_and_predictions_without_a_whole_image(
     write, task, tmp_path, monkeypatch
 ):
     seen = []

@@ -1,4 +1,4 @@
-"""From a net's logits to a class for each of the picture's own pixels, and what a user sees of it."""
+"""From a net's logits to a class for each of the image's own pixels, and what a user sees of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXACT = {
     (64, 64): (1, 1), (32, 32): (1, 1), (16, 32): (1, 1), (128, 128): (2, 2), (64, 33): (1, 1), (192, 384): (6, 6),
     (1, 1): (1, 1), (1, 64): (1, 1), (50, 8000): (50, 125), (8000, 50): (125, 50),
 }  # fmt: skip
-"""Pictures, and blocks of one class in them that are whole pixels of the net's input."""
+"""Images, and blocks of one class in them that are whole pixels of the net's input."""
 
 
 @pytest.mark.parametrize("flexible", [True, False])
@@ -54,7 +54,7 @@ def test_elsewhere_each_pixel_gets_the_class_of_the_input_pixel_under_its_middle
 
 
 @pytest.mark.parametrize("logits", [1, 4 * 64 * 64 * 3, 10**9])
-def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(logits, monkeypatch):
+def test_images_of_mixed_shapes_together_are_predicted_as_one_by_one(logits, monkeypatch):
     monkeypatch.setattr(semantic, "LOGITS_AT_ONCE", logits)
     shapes = [tuple(shape) for shape in RNG.integers(1, 140, (25, 2)).tolist()]
     images, looking = [coloured(blocks(RNG, shape, (9, 9))) for shape in shapes], net(Classes())
@@ -68,11 +68,11 @@ def test_pictures_of_mixed_shapes_together_are_answered_as_one_by_one(logits, mo
     assert not at_once or max(at_once) <= logits
 
 
-def test_no_picture_no_answer():
+def test_no_image_no_prediction():
     assert TASK.predict(net(Classes()), []) == []
 
 
-def test_truths_are_brought_to_the_training_size_and_answers_back():
+def test_targets_are_brought_to_the_training_size_and_predictions_back():
     values = RNG.integers(IGNORE, 4, (12, 20)).astype(np.int32)
     larger = Mask.from_array(values).resize((12, 20), (36, 40))
     assert np.array_equal(pixels(larger), np.kron(values, np.ones((3, 2), int)))
@@ -81,7 +81,7 @@ def test_truths_are_brought_to_the_training_size_and_answers_back():
     assert np.array_equal(pixels(odd), enlarged(values, (7, 33)))
 
 
-def test_beyond_a_letterboxed_picture_nothing_is_learnt():
+def test_beyond_a_letterboxed_image_nothing_is_learnt():
     values = RNG.integers(0, 4, (5, 9))
     images = torch.zeros(2, 3, 9, 9, dtype=torch.uint8)
     (same,), target = TASK.collate(
@@ -211,7 +211,7 @@ def test_shares_are_of_the_labelled_pixels_and_told_largest_first():
     assert TASK.summary(Mask.from_array(np.full((2, 2), IGNORE))) == "nothing"
 
 
-def test_label_pictures_hold_the_classes_and_the_datas_colours():
+def test_label_images_hold_the_classes_and_the_datas_colours():
     colours = ((9, 8, 7), (255, 0, 1), (0, 0, 0))
     values = RNG.integers(0, 3, (6, 5))
     (stencil,) = configured([], colours=colours).mask_images(Mask.from_array(values))
@@ -221,7 +221,7 @@ def test_label_pictures_hold_the_classes_and_the_datas_colours():
 
 
 @pytest.mark.parametrize(("count", "kind"), [(255, np.uint8), (256, np.uint16), (300, np.uint16)])
-def test_more_than_255_classes_make_label_pictures_of_16_bits(count, kind):
+def test_more_than_255_classes_make_label_images_of_16_bits(count, kind):
     """A net that tells them apart by red and green: red + 250 green."""
 
     def logits(images):

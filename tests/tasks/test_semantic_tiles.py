@@ -1,4 +1,5 @@
-"""Large pictures in tiles: the same answer as of the whole, no visible seam, and memory for a strip of it."""
+"""Large images in tiles: the same prediction as of the whole, no visible seam, and memory for a
+strip of it."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def test_tiles_smaller_than_the_input_give_each_pixel_its_class_too():
 
 
 def test_tiles_larger_than_the_input_are_seen_as_sharp_as_it_can():
-    """Blocks whose edges lie on the input's pixels in every tile: tiles of 128 begin at multiples of 64."""
+    """Blocks whose edges lie on the input's pixels in every tile: tiles of 128 begin at multiples
+    of 64."""
     values = blocks(RNG, (192, 256), (8, 8))
     prediction = tiled(Classes(), coloured(values), 128)
     inner = np.kron(np.ones((24, 32), bool), np.pad(np.ones((4, 4), bool), 2))
@@ -52,7 +54,7 @@ def test_tiles_larger_than_the_input_are_seen_as_sharp_as_it_can():
 
 
 @pytest.mark.parametrize("shape", [(60, 64), (16, 16), (200, 130)])
-def test_a_tile_larger_than_the_picture_is_the_whole_picture(shape):
+def test_a_tile_larger_than_the_image_is_the_whole_image(shape):
     image = coloured(blocks(RNG, shape, (16, 16)))
     looking = net(Classes())
     prediction = np.asarray(TASK.predict_tiled(looking, image, 500).pixels.read())
@@ -76,7 +78,8 @@ RISE, LEVELS = 0.3, 60
 
 
 def slanted(level: float) -> Logits:
-    """The second class is the likelier the further right and down in its tile: by RISE in all, the worst of nets."""
+    """The second class is the likelier the further right and down in its tile: by RISE in all, the
+    worst of nets."""
 
     def logits(images: torch.Tensor) -> torch.Tensor:
         down, across = (torch.arange(side) / side for side in images.shape[2:])
@@ -96,7 +99,8 @@ def blended() -> np.ndarray:
 
 
 def steps(likely: np.ndarray) -> float:
-    """The largest step from a pixel to the next, as a share of what a seam without blending would be."""
+    """The largest step from a pixel to the next, as a share of what a seam without blending would
+    be."""
     return max(np.abs(np.diff(likely, axis=axis)).max() for axis in (0, 1)) / (
         RISE / 2 * (1 - 0.25)
     )
@@ -107,14 +111,14 @@ def test_seams_have_no_visible_step(blended):
     assert steps(blended[10:-10, 10:-10]) < 0.25
 
 
-def test_seams_have_no_visible_step_at_the_pictures_border_either(blended):
+def test_seams_have_no_visible_step_at_the_images_border_either(blended):
     assert steps(blended) < 0.25
 
 
 # --- memory
 
 
-def test_memory_holds_a_strip_of_probabilities_and_not_the_picture():
+def test_memory_holds_a_strip_of_probabilities_and_not_the_image():
     count, shape = 40, (1600, 100)
     task = Semantic([str(k) for k in range(count)])
     looking = net(Logits(lambda images: torch.zeros(1, count, *images.shape[2:])))

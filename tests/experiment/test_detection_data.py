@@ -206,4 +206,4 @@ def test_a_folder_without_boxes_is_refused(format, tmp_path):
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_images_are_refused(count, tmp_path):
-    refused(made([some(2) for _ in range(count)]), tmp_path, "picture|sample")
+    refused(made([some(2) for _ in range(count)]), tmp_path, "image|sample")

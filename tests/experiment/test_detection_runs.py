@@ -69,9 +69,9 @@ def images(instances: Path) -> list[Path]:
 
 def test_the_output_names_data_baselines_and_metrics(told):
     run, trained, tested = told
-    assert "50 pictures of 2 classes" in trained
+    assert "50 images of 2 classes" in trained
     assert "mean box of each class" in trained
-    assert "test part is still locked" in trained
+    assert "test split is still locked" in trained
     for said in (trained, tested):
         assert "mean average precision" in said
         assert str(run / "report.html") in said
@@ -106,7 +106,7 @@ def test_the_report_is_written_again_with_classes_and_errors(run, tmp_path):
     assert code == 0, err
     page = (copy / "report.html").read_text()
     for words in (
-        "Results by class",
+        "Metrics by class",
         "Types of error",
         "AP50",
         "square",

@@ -194,8 +194,8 @@ def test_a_value_beyond_the_classes_that_is_allowed_gives_no_traceback(row, tmp_
 def test_an_image_without_a_label_map_is_skipped_and_counted(tmp_path):
     run, told = finite(pairs(tmp_path, only(3, lambda _: None)), tmp_path, "--allow-skipped")
     assert sum(run.data["images"].values()) == N - 1
-    assert skipped(run) == {"images/003.png": "no label picture has its name"}
-    assert "skipped images/003.png: no label picture has its name" in told
+    assert skipped(run) == {"images/003.png": "no label image has the same name"}
+    assert "skipped images/003.png: no label image has the same name" in told
 
 
 def test_a_dataset_without_label_maps_is_refused(tmp_path):
@@ -276,7 +276,7 @@ def test_a_dataset_without_instances_is_refused(tmp_path):
     error = refused(
         "train", cells(tmp_path, lambda row, masks: []), *WORDS, "--out", tmp_path / "run"
     )
-    assert "thing" in error or "mask" in error
+    assert "object" in error or "mask" in error
     assert not (tmp_path / "run").exists()
 
 

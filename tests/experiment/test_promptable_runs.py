@@ -53,7 +53,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         assert "baselines, validation IoU 1: flood fill" in said
         code, said, err = run_cli("test", path)
         assert code == 0, err
-        assert "mean IoU after one click on each thing" in said
+        assert "after one click on each object of" in said
     return fv.Run.open(path)
 
 
@@ -86,11 +86,11 @@ def test_a_click_gives_the_same_mask_on_the_command_line_and_in_python(run, imag
         "predict", run.path, image, "--point", "20,20", "--outside", "1,47", *options
     )
     assert code == 0, err
-    assert "a thing of" in said
+    assert "an object of" in said
     predictor = run.set_image(image)
     mask = predictor.predict([(20, 20, True), (1, 47, False)])
     (prediction,) = json.loads(out[0].read_text())["predictions"]
-    (instance,) = prediction["things"]
+    (instance,) = prediction["instances"]
     assert instance["pixels"] == mask.sum()
     assert instance["score"] == pytest.approx(predictor.predicted_iou, abs=1e-5)
     assert np.array_equal(pixels(instance["mask"], mask.shape), mask)
@@ -115,9 +115,9 @@ def test_an_image_takes_any_number_of_prompts(run, image):
 
 def test_without_a_prompt_all_objects_are_predicted(run, image):
     prediction = run.predict(image)
-    masks = [pixels(instance["mask"], (48, 48)) for instance in prediction["things"]]
+    masks = [pixels(instance["mask"], (48, 48)) for instance in prediction["instances"]]
     for row, one in enumerate(masks):
-        assert prediction["things"][row]["score"] >= 0.7
+        assert prediction["instances"][row]["score"] >= 0.7
         for other in masks[:row]:
             assert (one & other).sum() <= 0.5 * (one | other).sum()
 
@@ -138,7 +138,7 @@ def test_senseless_prompts_are_refused(run, image):
 
 
 def test_a_run_of_another_task_takes_no_prompts(trained, image):
-    assert "answers for pictures, without prompts" in refused(
+    assert "predicts for whole images, without prompts" in refused(
         "predict", trained.path, image, "--point", "5,5"
     )
     with pytest.raises(fv.FoveateError, match="without prompts"):
@@ -163,7 +163,7 @@ def test_a_split_without_objects_is_refused(tmp_path):
         if (target := sample.target) is not None
     ]
     with pytest.raises(
-        fv.FoveateError, match="no picture of the train part has a thing to point at"
+        fv.FoveateError, match="no image of the train split has an object to click on"
     ):
         fv.train(replace(data, samples=unclear), task="promptable", out=tmp_path / "run")
 

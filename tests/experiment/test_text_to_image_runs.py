@@ -31,11 +31,11 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         hurry(patch)
         code, said, err = run_cli("train", data, "--epochs", 60, "--batch-size", 8, "--out", path)
         assert code == 0, err
-        assert "a referee learns to read the train pictures" in said
+        assert "an evaluator learns to recognise the captions of the training images" in said
         assert "baselines, validation likeness: noise" in said
         code, said, err = run_cli("test", path)
         assert code == 0, err
-        assert "what was asked is read in" in said
+        assert "The caption is recognised in" in said
     return fv.Run.open(path)
 
 
@@ -69,7 +69,7 @@ def test_captions_select_the_task_and_metrics_have_intervals_and_baselines(run):
         "Closest to a training image",
     ):
         assert title in page
-    assert "How it learnt" in page
+    assert "Learning curves" in page
     assert "explained" in page
 
 
@@ -90,7 +90,7 @@ def test_generate_writes_images_a_contact_sheet_and_a_strip(run, tmp_path):
         out,
     )
     assert code == 0, err
-    assert "6 pictures in" in said
+    assert "6 images in" in said
     names = [
         f"{line}-{words}-000{k}.png"
         for line, words in (("01", "light-below"), ("02", "dark-below"))
@@ -137,12 +137,12 @@ def test_stages_lead_from_noise_to_the_image(run):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("gren light",), "no caption that was learnt has 'gren' in it"),
+        (("gren light",), "no training caption contains 'gren'"),
         (("ligt above",), "Did you mean 'light'?"),
         (("",), "words are expected, got none"),
         (
             ("light " * 10_000,),
-            "at most 2 words are expected, as in the captions that were learnt, got 10,000",
+            "at most 2 words are expected, as in the training captions, got 10,000",
         ),
         (("light above", "--steps", "0"), "--steps"),
         (("light above", "-n", "0"), "-n"),
@@ -164,7 +164,7 @@ def test_nothing_is_overwritten(run, tmp_path):
 
 def test_a_run_of_another_task_generates_no_images(trained, tmp_path):
     error = refused("generate", trained.path, "red", "--out", tmp_path / "made")
-    assert "the task classification answers for pictures and makes none" in error
+    assert "the task classification predicts from images and generates none" in error
     assert "--task text_to_image" in error
 
 
@@ -174,7 +174,7 @@ def test_the_run_refuses_to_predict_from_images(run, data, tmp_path):
         ("label", data, "--with", run.path, "--out", tmp_path / "new"),
     ):
         error = refused(*words)
-        assert "makes pictures from words, and answers for none" in error
+        assert "generates images; it predicts nothing from them" in error
         assert "foveate generate" in error
     assert not (tmp_path / "new").exists()
 

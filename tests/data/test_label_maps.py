@@ -84,8 +84,16 @@ def test_a_huge_image_shrinks_to_a_pixel_and_a_pixel_grows():
 
 @pytest.mark.parametrize(
     ("most", "kind"),
-    [(-1, np.int8), (0, np.int8), (127, np.int8), (128, np.int16), (32767, np.int16), (32768, np.int32), (2**31 - 1, np.int32)],
-)  # fmt: skip
+    [
+        (-1, np.int8),
+        (0, np.int8),
+        (127, np.int8),
+        (128, np.int16),
+        (32767, np.int16),
+        (32768, np.int32),
+        (2**31 - 1, np.int32),
+    ],
+)
 def test_whole_numbers_in_as_few_bytes_as_hold_them(most, kind):
     values = np.array([[IGNORE, most], [0, min(most, 5)]], np.int64)
     found = smallest_dtype(values)

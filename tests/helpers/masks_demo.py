@@ -55,7 +55,10 @@ def write_pairs(
     path.mkdir()
     table = [
         "value,name,r,g,b",
-        *(f"{v},{n},{r},{g},{b}" for v, n, (r, g, b) in zip(VALUES, CLASSES, COLOURS)),
+        *(
+            f"{v},{n},{r},{g},{b}"
+            for v, n, (r, g, b) in zip(VALUES, CLASSES, COLOURS, strict=False)
+        ),
     ]
     (path / "classes.csv").write_text("\n".join([*table, f"{VOID},ignore,,,"]) + "\n")
     look_up = np.array([*VALUES, VOID], np.uint8)  # IGNORE is -1, the last

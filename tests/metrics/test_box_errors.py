@@ -44,31 +44,61 @@ CASES = {
     "right": (found((CLOSE, 0, 0.9)), true((BIG, 0)), []),
     "right at just enough overlap": (found((HALF, 0, 0.9)), true((BIG, 0)), []),
     "missed": (found(), true((BIG, 0)), [("missed", None, 0)]),
-    "background": (found((FAR, 0, 0.9)), true((BIG, 0)), [("background", 0, None), ("missed", None, 0)]),
-    "background where there is no true box": (found((BIG, 0, 0.9)), true(), [("background", 0, None)]),
+    "background": (
+        found((FAR, 0, 0.9)),
+        true((BIG, 0)),
+        [("background", 0, None), ("missed", None, 0)],
+    ),
+    "background where there is no true box": (
+        found((BIG, 0, 0.9)),
+        true(),
+        [("background", 0, None)],
+    ),
     "background with hardly any overlap": (
-        found((NONE, 0, 0.9)), true((BIG, 0)), [("background", 0, None), ("missed", None, 0)],
+        found((NONE, 0, 0.9)),
+        true((BIG, 0)),
+        [("background", 0, None), ("missed", None, 0)],
     ),
     "badly placed": (found((POOR, 0, 0.9)), true((BIG, 0)), [("badly placed", 0, 0)]),
-    "badly placed with a tenth of overlap": (found((TENTH, 0, 0.9)), true((BIG, 0)), [("badly placed", 0, 0)]),
+    "badly placed with a tenth of overlap": (
+        found((TENTH, 0, 0.9)),
+        true((BIG, 0)),
+        [("badly placed", 0, 0)],
+    ),
     "duplicate": (found((CLOSE, 0, 0.8), (BIG, 0, 0.9)), true((BIG, 0)), [("duplicate", 0, 0)]),
     "of two that fit the surer is right, not the closer": (
-        found((CLOSE, 0, 0.9), (BIG, 0, 0.8)), true((BIG, 0)), [("duplicate", 1, 0)],
+        found((CLOSE, 0, 0.9), (BIG, 0, 0.8)),
+        true((BIG, 0)),
+        [("duplicate", 1, 0)],
     ),
-    "wrong class explains the true box": (found((CLOSE, 1, 0.9)), true((BIG, 0)), [("wrong class", 0, 0)]),
+    "wrong class explains the true box": (
+        found((CLOSE, 1, 0.9)),
+        true((BIG, 0)),
+        [("wrong class", 0, 0)],
+    ),
     "wrong class beside a right one": (
-        found((CLOSE, 1, 0.9), (BIG, 0, 0.8)), true((BIG, 0)), [("wrong class", 0, 0)],
+        found((CLOSE, 1, 0.9), (BIG, 0, 0.8)),
+        true((BIG, 0)),
+        [("wrong class", 0, 0)],
     ),
     "wrong class and wrong place is background": (
-        found((POOR, 1, 0.9)), true((BIG, 0)), [("background", 0, None), ("missed", None, 0)],
+        found((POOR, 1, 0.9)),
+        true((BIG, 0)),
+        [("background", 0, None), ("missed", None, 0)],
     ),
     "one of each": (
         found((BIG, 0, 0.9), (CLOSE, 0, 0.8), (FAR, 1, 0.7), ((800, 0, 900, 100), 0, 0.6)),
         true((BIG, 0), (FAR, 2), ((0, 300, 9, 309), 1), ((0, 600, 9, 609), 1)),
-        [("duplicate", 1, 0), ("wrong class", 2, 1), ("background", 3, None), ("missed", None, 2), ("missed", None, 3)],
+        [
+            ("duplicate", 1, 0),
+            ("wrong class", 2, 1),
+            ("background", 3, None),
+            ("missed", None, 2),
+            ("missed", None, 3),
+        ],
     ),
     "nothing at all": (found(), true(), []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,8 +116,12 @@ def test_every_kind_that_can_be_told_has_words():
 def test_the_most_confident_mistake_is_told_first_and_what_was_missed_last():
     own = found((FAR, 0, 0.2), (FAR, 0, 0.9), (FAR, 0, 0.5))
     assert told(own, true((BIG, 0), (BIG, 1))) == [
-        ("background", 1, None), ("background", 2, None), ("background", 0, None), ("missed", None, 0), ("missed", None, 1),
-    ]  # fmt: skip
+        ("background", 1, None),
+        ("background", 2, None),
+        ("background", 0, None),
+        ("missed", None, 0),
+        ("missed", None, 1),
+    ]
 
 
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])

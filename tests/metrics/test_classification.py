@@ -119,7 +119,7 @@ def test_flipped_labels_are_found_and_few_others():
 
 
 def test_hard_images_are_not_taken_for_wrong_labels():
-    """On hard but rightly labelled images a wrong prediction has the target for its second guess."""
+    """On hard, correctly labelled images a wrong prediction has the target as its second guess."""
     rng = np.random.default_rng(1)
     n, classes = 2000, 10
     target = rng.integers(0, classes, n)

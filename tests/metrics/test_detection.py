@@ -42,10 +42,15 @@ def oracle(predicted, target, classes):
             box = [left, top, right - left, bottom - top]
             targets.append(
                 {
-                    "id": len(targets) + 1, "image_id": image, "category_id": k, "bbox": box, "area": box[2] * box[3],
-                    "iscrowd": int(crowd), "difficult": int(difficult),
+                    "id": len(targets) + 1,
+                    "image_id": image,
+                    "category_id": k,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": int(crowd),
+                    "difficult": int(difficult),
                 }
-            )  # fmt: skip
+            )
         for (left, top, right, bottom), k, score in zip(
             found.corners.tolist(), found.classes.tolist(), found.scores, strict=True
         ):

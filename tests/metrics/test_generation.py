@@ -13,9 +13,15 @@ def per_image_stats(rng, count: int, words: int = 3, **given):
     told = np.stack([np.full(count, 9), rng.integers(1, 1 + words, count)], 1)
     real = rng.normal(size=(count, 5)) + 3 * told[:, 1:]
     columns = {
-        "prompts": told, "read": told, "read_real": told, "features": real, "real_features": real,
-        "distance": rng.random(count), "real_distance": rng.random(count), "half": rng.integers(0, 2, count),
-    }  # fmt: skip
+        "prompts": told,
+        "read": told,
+        "read_real": told,
+        "features": real,
+        "real_features": real,
+        "distance": rng.random(count),
+        "real_distance": rng.random(count),
+        "half": rng.integers(0, 2, count),
+    }
     return {**columns, **given}
 
 

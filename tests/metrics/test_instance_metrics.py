@@ -104,10 +104,14 @@ def oracle(pairs, classes, size):
         judge.eval["recall"][..., -1],
     )  # (T, R, K, A) and (T, K, A)
     found = {
-        "map": precision[..., 0], "map50": precision[0, ..., 0], "map75": precision[5, ..., 0],
-        "map_small": precision[..., 1], "map_medium": precision[..., 2], "map_large": precision[..., 3],
+        "map": precision[..., 0],
+        "map50": precision[0, ..., 0],
+        "map75": precision[5, ..., 0],
+        "map_small": precision[..., 1],
+        "map_medium": precision[..., 2],
+        "map_large": precision[..., 3],
         "recall": recall[..., 0],
-    }  # fmt: skip
+    }
     return {
         name: values[values > -1].mean() if (values > -1).any() else np.nan
         for name, values in found.items()

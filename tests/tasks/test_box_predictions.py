@@ -101,7 +101,7 @@ def mixed(count: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("pixels", [1, 3 * 64 * 64, 10**9])
 def test_images_of_mixed_shapes_together_are_predicted_as_one_by_one(pixels, monkeypatch):
-    monkeypatch.setattr(detection, "PIXELS_AT_ONCE", pixels)
+    monkeypatch.setattr(detection, "BATCH_PIXELS", pixels)
     images, looking = mixed(25), net(InteractivePredictor())
     together = TASK.predict(looking, images)
     assert len(together) == 25

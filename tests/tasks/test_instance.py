@@ -48,7 +48,7 @@ TASK = Instance(CLASSES)
 def test_objects_are_found_with_their_exact_pixels_where_the_net_can_see_them(
     block, size, flexible
 ):
-    """Each pixel of the scene as a block, so that pixels of the input are blocks or parts of them."""
+    """Each pixel of the scene as a block: pixels of the input are blocks or parts of them."""
     values = np.kron(SCENE, np.ones(block, int))
     looking = net(Things(), size=size, flexible=flexible)
     (prediction,) = TASK.predict(looking, [coloured(values)])
@@ -88,7 +88,7 @@ def mixed(count: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("pixels", [1, 3 * 64 * 64, 10**9])
 def test_images_of_mixed_shapes_together_are_predicted_as_one_by_one(pixels, monkeypatch):
-    monkeypatch.setattr(instance, "PIXELS_AT_ONCE", pixels)
+    monkeypatch.setattr(instance, "BATCH_PIXELS", pixels)
     images, looking = [coloured(values) for values in mixed(20)], net(Things())
     together = TASK.predict(looking, images)
     assert len(together) == 20
@@ -255,7 +255,7 @@ def test_another_number_of_thresholds_than_of_classes_is_refused(thresholds):
 def test_a_part_without_an_object_that_is_demanded_is_refused(split):
     ignored = make_target(SCENE, crowd=[True] * 4 + [False], difficult=[False] * 4 + [True])
     for targets in ([], [make_target(SCENE * 0)], [ignored, make_target(SCENE * 0)]):
-        with pytest.raises(DataError, match=f"no picture of the {split} part") as refused:
+        with pytest.raises(DataError, match=f"no image of the {split} split") as refused:
             TASK.metric().check_targets(split, targets)
         assert refused.value.remedy
     TASK.metric().check_targets(

@@ -31,9 +31,17 @@ def pixels(mask: Mask) -> np.ndarray:
 # --- places
 
 EXACT = {
-    (64, 64): (1, 1), (32, 32): (1, 1), (16, 32): (1, 1), (128, 128): (2, 2), (64, 33): (1, 1), (192, 384): (6, 6),
-    (1, 1): (1, 1), (1, 64): (1, 1), (50, 8000): (50, 125), (8000, 50): (125, 50),
-}  # fmt: skip
+    (64, 64): (1, 1),
+    (32, 32): (1, 1),
+    (16, 32): (1, 1),
+    (128, 128): (2, 2),
+    (64, 33): (1, 1),
+    (192, 384): (6, 6),
+    (1, 1): (1, 1),
+    (1, 64): (1, 1),
+    (50, 8000): (50, 125),
+    (8000, 50): (125, 50),
+}
 """Images, and blocks of one class in them that are whole pixels of the net's input."""
 
 
@@ -55,7 +63,7 @@ def test_elsewhere_each_pixel_gets_the_class_of_the_input_pixel_under_its_middle
 
 @pytest.mark.parametrize("logits", [1, 4 * 64 * 64 * 3, 10**9])
 def test_images_of_mixed_shapes_together_are_predicted_as_one_by_one(logits, monkeypatch):
-    monkeypatch.setattr(semantic, "LOGITS_AT_ONCE", logits)
+    monkeypatch.setattr(semantic, "BATCH_LOGITS", logits)
     shapes = [tuple(shape) for shape in RNG.integers(1, 140, (25, 2)).tolist()]
     images, looking = [coloured(blocks(RNG, shape, (9, 9))) for shape in shapes], net(Classes())
     together = TASK.predict(looking, images)
@@ -162,7 +170,7 @@ def test_options_build_the_same_task_again():
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 @pytest.mark.parametrize("targets", [[], [np.full((3, 3), IGNORE)] * 2])
 def test_a_part_without_a_label_is_refused(split, targets):
-    with pytest.raises(DataError, match=f"no pixel of the {split} part is labelled") as refused:
+    with pytest.raises(DataError, match=f"no pixel of the {split} split is labelled") as refused:
         TASK.metric().check_targets(split, [Mask.from_array(target) for target in targets])
     assert refused.value.remedy
 

@@ -20,7 +20,7 @@ a confidence interval."""
 
 
 class Metric(ABC, Generic[A]):
-    """Compares predictions with targets, first image by image, then over any selection of images."""
+    """Compares predictions with targets image by image, then over any selection of images."""
 
     @abstractmethod
     def per_image(self, predictions: Sequence[A], targets: Sequence[A]) -> PerImageStats:

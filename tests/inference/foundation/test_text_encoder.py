@@ -215,7 +215,7 @@ def test_an_invalid_text_encoder_is_refused_before_any_image_is_read(
             f"text_encoder=clip:{clip[0]}",
             "--task",
             "classification",
-        ): "the task classification reads no words",
+        ): "the task classification does not use this setting",
         (data, "--set", "text_encoder=clip:nowhere"): "there is no such folder",
         (
             data,

@@ -298,7 +298,7 @@ def _(BEST_EPOCH, MEMORISED, CORRECTED, diagnoses):
     assert CORRECTED[best_corrected] > 0.6, "early on it predicts most of the correct labels"
     assert best_corrected < BEST_EPOCH + 3, "and that happens no later than the best epoch"
     show.claim(
-        "First it learns what digits look like. Only then it memorises the wrong labels.",
+        "First it learns what digits look like. Only then does it memorise the wrong labels.",
         f"of 60 mislabelled digits it predicts {CORRECTED[best_corrected]:.0%} correctly at epoch "
         f"{best_corrected + 1} and {CORRECTED[-1]:.0%} at the end; it predicts the wrong label for "
         f"{MEMORISED[best_corrected]:.0%} and {MEMORISED[-1]:.0%}. "

@@ -170,14 +170,14 @@ def _(NEW_IMAGES, NEW_TARGET, all_labels, all_images, run_script, actual_accurac
     joined = make_dataset(all_images, all_labels)
     surveyed = decoding.survey(joined)
     audited = audit(surveyed.dataset, surveyed.hashes, surveyed.image_stats)
-    COPIES = len(all_images) - len(set(audited.alike.clusters.tolist()))
+    COPIES = len(all_images) - len(set(audited.duplicates.clusters.tolist()))
     WARNINGS = [
         (group.check, group.samples, group.findings[0])
-        for group in audited.kinds
+        for group in audited.groups
         if any(word in group.check for word in ("twice", "nearly", "duplicate"))
     ]
     # Keep one image of each cluster of duplicates.
-    kept_indices = np.sort(np.unique(audited.alike.clusters, return_index=True)[1])
+    kept_indices = np.sort(np.unique(audited.duplicates.clusters, return_index=True)[1])
     _, CLEAN_RUN, _ = run_script(all_images[kept_indices], all_labels[kept_indices])
     clean = make_dataset(all_images[kept_indices], all_labels[kept_indices])
     SETTINGS = {"model": "tiny_cnn", "epochs": 12, "batch_size": 32}

@@ -18,12 +18,13 @@ from foveate.models.model import VisionModel, pixel_statistics
 from foveate.training import checkpoint, device, time_budget
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
+from helpers.toy_datasets import toy_dataset
 
 
 @pytest.fixture(scope="module")
 def small():
     """A task, a net and batches on a toy dataset."""
-    dataset = tasks.find("classification").toy_dataset(96, np.random.default_rng(0))
+    dataset = toy_dataset("classification", 96, np.random.default_rng(0))
     images = decoding.decode(dataset, 16)
     task = tasks.find("classification")(dataset.classes)
     torch.manual_seed(0)

@@ -173,10 +173,9 @@ def plant_images(name: str, dataset: Dataset[Any]) -> None:
     planted(name, dataset, "blurred", with_image(blur))
     planted(name, dataset, "too dark", with_image(lambda i: i // 12))
     planted(name, dataset, "too bright", with_image(lambda i: 255 - (255 - i) // 12))
-    if (
-        len({sample.source.read().shape for sample in dataset}) < 20
-    ):  # otherwise sizes vary too much
-        planted(name, dataset, "odd shape", with_image(lambda i: i[: i.shape[0] // 4]))
+    sizes = {sample.source.read().shape for sample in dataset}
+    if len(sizes) < 20:  # otherwise sizes vary too much to have outliers
+        planted(name, dataset, "unusual aspect ratio", with_image(lambda i: i[: i.shape[0] // 4]))
         planted(name, dataset, "small", with_image(lambda i: i[::4, ::4]))
 
 
@@ -197,7 +196,7 @@ def files(root: Path) -> None:
             "cut short": lambda p: p.write_bytes(p.read_bytes()[:-200]),
             "empty": lambda p: p.write_bytes(b""),
             "not an image": lambda p: p.write_bytes(b"<html>" * 50),
-            "wrong ending": lambda p: Image.open(p).save(p, "PNG"),
+            "wrong extension": lambda p: Image.open(p).save(p, "PNG"),
         }
         order = np.random.default_rng(0).permutation(len(every))
         damaged = {}
@@ -208,7 +207,7 @@ def files(root: Path) -> None:
         seen = survey(formats.read(Path(place, "set")))
         named = {
             id: f.check for f in audit(seen.dataset, seen.hashes, seen.image_stats).findings
-            if f.check in ("cannot be used", "wrong ending") for id in f.ids
+            if f.check in ("cannot be used", "wrong extension") for id in f.ids
         }  # fmt: skip
         for what in ways:
             ids = [id for id, way in damaged.items() if way == what]
@@ -319,7 +318,7 @@ def main() -> None:
                 "tiny box": shrink,
             }.items():
                 planted(name, dataset, check, with_box(change))
-            planted(name, dataset, "box drawn twice", duplicate_box)
+            planted(name, dataset, "duplicate box", duplicate_box)
         planted("COCO128", in_memory(sets["COCO128"]), "outline crosses itself", self_crossing)
     if "files" in given.only:
         files(root)

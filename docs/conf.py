@@ -7,6 +7,7 @@ import os
 import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
@@ -89,6 +90,36 @@ def _row(usage: str, description: str) -> str:
     for special in "|<>[]*_":
         description = description.replace(special, f"\\{special}")
     return f"| `{usage}` | {description} |"
+
+
+def _escape_stars(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: Any) -> None:
+    """Escape a star that stands alone: docstrings have no emphasis."""
+    for row, line in enumerate(lines):
+        pieces = line.split("`")
+        if sum(piece.count("*") for piece in pieces[::2]) % 2 and not line.lstrip().startswith("*"):
+            pieces[::2] = [piece.replace("*", "\\*") for piece in pieces[::2]]
+            lines[row] = "`".join(pieces)
+
+
+def _mark_literals(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: Any) -> None:
+    """Show an indented block after a paragraph as written."""
+    marked: list[str] = []
+    paragraph = ""  # the last line without indentation
+    for line in lines:
+        starts_block = line.startswith("    ") and marked and not marked[-1].strip()
+        if starts_block and paragraph and not paragraph.startswith(("..", ":", "-", "*")):
+            marked += ["::", ""]
+            paragraph = ""
+        elif line.strip() and not line.startswith(" "):
+            paragraph = line
+        marked.append(line)
+    lines[:] = marked
+
+
+def setup(app: Any) -> None:
+    """Connect the functions of this file; napoleon runs at priority 500."""
+    app.connect("autodoc-process-docstring", _escape_stars, priority=400)
+    app.connect("autodoc-process-docstring", _mark_literals, priority=600)
 
 
 _write_commands()

@@ -344,7 +344,7 @@ def test_each_object_is_a_label_image_of_its_own():
     (prediction,) = task.predict(net(Things()), [coloured(SCENE)])
     stencils = task.mask_images(prediction)
     assert [one.name for one in stencils] == [
-        f"/{n:04d}-{'thing' if k else 'warm-hot-ü'}"
+        f"/{n:04d}-{'object' if k else 'warm-hot-ü'}"
         for n, k in enumerate(prediction.boxes.classes, 1)
     ]
     assert {

@@ -93,7 +93,7 @@ def classifier_panels(
             names,
         ),
         Table(
-            "Results by class",
+            "Metrics by class",
             "Recall and precision.",
             ["class", "images", "precision", "recall"],
             rows,
@@ -117,7 +117,7 @@ def page(
     wrong = [
         GalleryItem(
             image,
-            f"predicted {names[(i + 1) % len(names)]}, target {names[i % len(names)]}",
+            f"{names[i % len(names)]}, predicted as {names[(i + 1) % len(names)]}",
             f"confidence {99 - i}%",
             "bad",
         )

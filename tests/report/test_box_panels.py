@@ -182,13 +182,13 @@ def test_each_type_of_error_is_counted_and_shown():
         f"Errors: {kind}" for kind in ERROR_TYPES
     ]
     assert len(walk.all("img")) == 2 * (1 + len(ERROR_TYPES))
-    assert "predicted dog, target cat" in {item.caption for item in galleries[2].items}
+    assert "cat, predicted as dog" in {item.caption for item in galleries[2].items}
     assert galleries[0].items[0].detail == "0.png"
 
 
 def test_each_class_has_a_row_with_its_metrics():
     panels, _ = page_of([(PREDICTED, TARGETS)])
-    (cat, dog) = table(panels, "Results by class")
+    (cat, dog) = table(panels, "Metrics by class")
     assert cat == ["cat", "3", "33.7%", "33.7%", "33.3%", "33.3%", "0.30"]  # 34 of 101 recalls
     assert dog == ["dog", "1", "0.0%", "0.0%", "0.0%", "0.0%", "0.30"]
 
@@ -196,7 +196,7 @@ def test_each_class_has_a_row_with_its_metrics():
 def test_boxes_below_their_threshold_are_not_shown():
     panels, _ = page_of([(PREDICTED, TARGETS)], threshold=0.95)
     assert [row[0] for row in table(panels, "Types of error") if row[2] != "0"] == ["missed"]
-    assert table(panels, "Results by class")[0][4:6] == ["–", "0.0%"]
+    assert table(panels, "Metrics by class")[0][4:6] == ["–", "0.0%"]
 
 
 def test_without_images_every_metric_is_reported():
@@ -219,7 +219,7 @@ def test_without_images_every_metric_is_reported():
 )
 def test_a_page_can_be_made_from_almost_nothing(pairs):
     panels, walk = page_of(pairs)
-    assert [row[0] for row in table(panels, "Results by class")] == ["cat", "dog"]
+    assert [row[0] for row in table(panels, "Metrics by class")] == ["cat", "dog"]
     assert not any("nan" in text.lower() for _, text in walk.texts)
 
 
@@ -237,7 +237,7 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
             )
         )
     panels, walk = page_of(pairs, classes=[f"class {k}" for k in range(80)])
-    assert len(table(panels, "Results by class")) == 80
+    assert len(table(panels, "Metrics by class")) == 80
     (chart,) = [panel for panel in panels if panel.title == "Precision and recall"]
     assert chart.plot.alt.count("ends at a recall") == MAX_CURVES
     galleries = [panel for panel in panels if isinstance(panel, Gallery)]
@@ -249,7 +249,7 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
 def test_a_class_name_is_escaped():
     panels, walk = page_of([(PREDICTED, TARGETS)], classes=(demo.HOSTILE, "two\nlines"))
     assert not walk.all("script")
-    assert table(panels, "Results by class")[0][0] == demo.HOSTILE
+    assert table(panels, "Metrics by class")[0][0] == demo.HOSTILE
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])

@@ -23,7 +23,7 @@ from helpers import report_demo as demo
 SIZE = (60, 80)
 TITLES = [
     "AP50 by class",
-    "Results by class",
+    "Metrics by class",
     "Precision and recall",
     "Images with the most errors",
 ]
@@ -79,7 +79,7 @@ def test_every_panel_is_there():
 
 def test_each_class_has_a_row_with_its_metrics():
     panels, _ = page_of([(PREDICTED, TARGETS)])
-    cat, dog = panels["Results by class"].rows
+    cat, dog = panels["Metrics by class"].rows
     assert cat == ["cat", "1", "100.0%", "100.0%", "50.0%", "100.0%", "0.30"]
     assert dog == [
         "dog",
@@ -95,7 +95,7 @@ def test_each_class_has_a_row_with_its_metrics():
 
 def test_a_class_without_objects_has_a_row_and_no_bar():
     panels, walk = page_of([(PREDICTED, TARGETS)], ("cat", "dog", "bird"))
-    assert panels["Results by class"].rows[2][:4] == ["bird", "0", "–", "–"]
+    assert panels["Metrics by class"].rows[2][:4] == ["bird", "0", "–", "–"]
     assert [bar.name for bar in panels["AP50 by class"].bars] == ["dog", "cat"]
     assert not any("nan" in text.lower() for _, text in walk.texts)
 
@@ -208,7 +208,7 @@ def test_overlapping_instances_and_instances_without_masks_can_be_shown():
 )
 def test_a_page_can_be_made_from_almost_nothing(pairs):
     panels, walk = page_of(pairs)
-    assert [row[0] for row in panels["Results by class"].rows] == ["cat", "dog"]
+    assert [row[0] for row in panels["Metrics by class"].rows] == ["cat", "dog"]
     assert not any("nan" in text.lower() for _, text in walk.texts)
     assert len(walk.all("img")) == sum(max(map(len, pair)) > 0 for pair in pairs)
 
@@ -221,7 +221,7 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
         np.roll(ids, 1, 1), Boxes(np.zeros((192, 4)), labels, np.linspace(0, 1, 192))
     )
     panels, walk = page_of([(predictions, targets)], [f"class {k}" for k in range(80)])
-    assert len(panels["Results by class"].rows) == 80
+    assert len(panels["Metrics by class"].rows) == 80
     chart = panels["Precision and recall"]
     assert chart.plot.alt.count("ends at a recall") == MAX_CURVES
     assert len(walk.all("img")) == 1
@@ -230,4 +230,4 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
 def test_a_class_name_is_escaped():
     panels, walk = page_of([(PREDICTED, TARGETS)], (demo.HOSTILE, "two\nlines"))
     assert not walk.all("script")
-    assert panels["Results by class"].rows[0][0] == demo.HOSTILE
+    assert panels["Metrics by class"].rows[0][0] == demo.HOSTILE

@@ -21,7 +21,7 @@ from helpers import report_demo as demo
 
 TITLES = [
     "IoU by class",
-    "Results by class",
+    "Metrics by class",
     "Confusion matrix",
     "Images with the lowest IoU",
 ]
@@ -69,7 +69,7 @@ def test_every_panel_is_there():
 
 def test_each_class_has_a_row_with_its_metrics():
     panels, _ = page_of([scene(4)])
-    assert [row[:5] for row in panels["Results by class"].rows] == [
+    assert [row[:5] for row in panels["Metrics by class"].rows] == [
         ["ground", "33.3%", "100.0%", "100.0%", "100.0%"],
         ["cat", "33.3%", "60.0%", "100.0%", "60.0%"],
         ["dog", "33.3%", "71.4%", "71.4%", "100.0%"],
@@ -86,7 +86,7 @@ def test_each_class_has_a_row_with_its_metrics():
 
 def test_a_class_that_does_not_occur_has_a_row_of_dashes_and_no_bar():
     panels, walk = page_of([scene(1)], ("ground", "cat", "dog", "bird"))
-    assert panels["Results by class"].rows[3] == ["bird", "0.0%", *["–"] * 4]
+    assert panels["Metrics by class"].rows[3] == ["bird", "0.0%", *["–"] * 4]
     assert "bird" not in [bar.name for bar in panels["IoU by class"].bars]
     assert not any("nan" in text.lower() for _, text in walk.texts)
 
@@ -182,7 +182,7 @@ UNLABELLED = np.full((20, 30), IGNORE)
 )
 def test_a_page_can_be_made_from_almost_nothing(pairs, classes):
     panels, walk = page_of(pairs, classes)
-    assert [row[0] for row in panels["Results by class"].rows] == list(classes)
+    assert [row[0] for row in panels["Metrics by class"].rows] == list(classes)
     assert not any("nan" in text.lower() for _, text in walk.texts)
 
 
@@ -202,11 +202,11 @@ def test_the_confusion_matrix_of_many_classes_holds_those_with_the_most_pixels(c
     assert (f"Of {count} classes, the {MAX_MATRIX_CLASSES}" in matrix.text) == (
         count > MAX_MATRIX_CLASSES
     )
-    assert len(panels["Results by class"].rows) == count
+    assert len(panels["Metrics by class"].rows) == count
     assert len(walk.all("img")) == 1
 
 
 def test_a_class_name_is_escaped():
     panels, walk = page_of([scene(2)], (demo.HOSTILE, "two\nlines", " "))
     assert not walk.all("script")
-    assert panels["Results by class"].rows[0][0] == demo.HOSTILE
+    assert panels["Metrics by class"].rows[0][0] == demo.HOSTILE

@@ -215,7 +215,7 @@ def test_shares_are_of_the_labelled_pixels_and_told_largest_first():
         "red": 0.166667,
         "green": 0.333333,
     }
-    assert TASK.summary(Mask.from_array(values)) == "50.0% ground, 33.3% green, 16.7% red"
+    assert TASK.summary(Mask.from_array(values)) == "ground 50.0%, green 33.3%, red 16.7%"
     assert TASK.summary(Mask.from_array(np.full((2, 2), IGNORE))) == "nothing"
 
 

@@ -85,7 +85,7 @@ def class_table(
         for name, row, threshold in zip(classes, rows, thresholds, strict=True)
     ]
     return Table(
-        "Results by class",
+        "Metrics by class",
         "AP50 is the average precision at an IoU of 0.5; AP is its mean over IoUs from 0.5 to "
         f"0.95. Precision and recall count the {noun} whose score reaches the threshold, which "
         "was chosen on the validation split.",
@@ -219,7 +219,7 @@ def _close_up(
     drawn = _draw_pair(image[top:bottom, left:right], box, target, classes)
     caption = classes[(target if error.prediction is None else box).classes[0]]
     if error.kind == "wrong class":
-        caption = f"predicted {caption}, target {classes[target.classes[0]]}"
+        caption = f"{classes[target.classes[0]]}, predicted as {caption}"
     if box.scores is not None and len(box):
         id = f"confidence {box.scores[0]:.0%} · {id}"
     return GalleryItem(drawn, caption, id, "bad")

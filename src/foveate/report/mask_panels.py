@@ -85,7 +85,7 @@ def _class_table(scorer: Scorer, classes: Sequence[str]) -> Table:
         values = (row.share, row.iou, row.precision, row.recall, row.boundary_f1)
         rows.append([name, *("–" if np.isnan(value) else f"{value:.1%}" for value in values)])
     return Table(
-        "Results by class",
+        "Metrics by class",
         "Recall is the share of the class's pixels that are predicted as the class. Precision is "
         "the share of the pixels predicted as the class that belong to it. Boundary F1 compares "
         "the edges alone, with a tolerance of 0.75% of the image diagonal.",

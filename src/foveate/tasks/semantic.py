@@ -227,7 +227,7 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask]):
         """The share of each class that occurs, the largest first."""
         counts = class_counts(annotation, len(self.classes))
         order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-        shares = [f"{counts[k] / counts.sum():.1%} {self.classes[k]}" for k in order]
+        shares = [f"{self.classes[k]} {counts[k] / counts.sum():.1%}" for k in order]
         return ", ".join(shares) or "nothing"
 
     def draw(self, image: Image, annotation: Mask) -> Image:

@@ -1,4 +1,4 @@
-"""Pictures and runs that tests share. Everything is made here; no test reads data from elsewhere."""
+"""Images and runs that tests share. All data is made here; no test reads data from elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 40, 40)}
 
 
 def make_folder(root: Path, each: int = 20, size: int = 16, seed: int = 0) -> Path:
-    """A folder a class, of noisy pictures in that class's colour."""
+    """One folder per class, with noisy images in the colour of the class."""
     rng = np.random.default_rng(seed)
     for name, colour in COLOURS.items():
         (root / name).mkdir(parents=True)
@@ -27,7 +27,7 @@ def make_folder(root: Path, each: int = 20, size: int = 16, seed: int = 0) -> Pa
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """Decoded pictures are kept in a place of the tests', by processes that they start as well."""
+    """Cache decoded images in a folder of the tests, also in processes that they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOVEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("FOVEATE_CACHE_GB", raising=False)
@@ -36,7 +36,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Where pictures are small: the suite runs on all cores, and threads that wait for each other only cost."""
+    """One thread for small images: the suite runs on all cores, so waiting threads only cost."""
     import torch
 
     threads = torch.get_num_threads()
@@ -52,13 +52,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as `folder`, made once; not to be changed."""
+    """Like `folder`, but made once; tests must not change it."""
     return make_folder(tmp_path_factory.mktemp("shared") / "colours")
 
 
 @pytest.fixture(scope="session")
 def trained(colours: Path, tmp_path_factory: pytest.TempPathFactory):
-    """A finished run on `colours`, its test part still locked; not to be changed (copy it)."""
+    """A finished run on `colours`, its test split still locked; tests copy it to change it."""
     import foveate as fv
 
     return fv.train(colours, epochs=4, batch_size=16, out=tmp_path_factory.mktemp("runs") / "run")

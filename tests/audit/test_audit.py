@@ -1,4 +1,4 @@
-"""Every planted fault is found where it was planted; a clean set is called clean; a repaired one has no errors."""
+"""Planted faults are found where they are; clean data is called clean; repairs mend errors."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_a_clean_set_is_called_clean(name):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_is_repaired_has_no_errors_that_a_program_can_mend(name):
+def test_a_repaired_dataset_has_no_mendable_errors(name):
     before = audited(FAULTS[name][0]())
     dataset, repairs = repair(before)
     after = audited(dataset)
     left = {finding.check for finding in after.errors} - {
         "class missing from a split"
-    }  # only new pictures mend that
+    }  # only new images mend that
     assert left == set()
     assert repairs or not before.errors or FAULTS[name][1] == "class missing from a split"
 
@@ -52,7 +52,7 @@ def test_a_clean_set_is_not_repaired(name):
     assert dataset.classes == before.classes
 
 
-def test_a_set_is_judged_alike_in_files_and_in_archives(tmp_path):
+def test_findings_are_the_same_for_files_and_archives(tmp_path):
     for name in ("folder", "csv", "webdataset"):
         formats.find(name).write(labels(), tmp_path / name)
         seen = survey(formats.read(tmp_path / name))
@@ -60,7 +60,7 @@ def test_a_set_is_judged_alike_in_files_and_in_archives(tmp_path):
         assert [(f.check, f.reason) for f in found if f.severity != "note"] == []
 
 
-def test_the_built_in_digits_have_no_fault_but_their_size():
+def test_the_built_in_digits_have_no_faults():
     assert [
         (f.check, f.ids) for f in audited(load("digits")).findings if f.severity != "note"
     ] == []
@@ -83,22 +83,22 @@ def test_few_unusable_samples_are_a_warning_and_many_an_error():
     assert {f.severity for f in audited(many).findings if f.check == "cannot be used"} == {"error"}
 
 
-def test_an_empty_set_and_one_picture_have_nothing_to_tell():
+def test_an_empty_dataset_and_a_single_image_have_no_errors():
     empty = Dataset("empty", "classification", ("cat", "dog"), [])
     assert {f.check for f in audited(empty).findings} <= {"unused class"}
     one = Dataset("one", "classification", ("cat", "dog"), labels().samples[:1])
     assert not audited(one).errors
 
 
-def test_kinds_put_errors_first_and_count_samples_once():
-    data = spoilt(spoilt(FAULTS["a picture in two parts"][0](), 50, target=None), 51, target=None)
-    kinds = audited(data).groups
-    severities = [kind.severity for kind in kinds]
+def test_groups_put_errors_first_and_count_samples_once():
+    data = spoilt(spoilt(FAULTS["an image in two splits"][0](), 50, target=None), 51, target=None)
+    groups = audited(data).groups
+    severities = [group.severity for group in groups]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
-    assert {kind.check: kind.samples for kind in kinds}["no annotation"] == 2
+    assert {group.check: group.samples for group in groups}["no annotation"] == 2
 
 
-def test_parts_that_differ_are_told_apart_and_parts_that_do_not_are_not():
+def test_only_splits_that_differ_are_reported():
     data = labels(400, splits=["train"] * 280 + ["test"] * 120)
     assert not [f for f in audited(data).findings if "splits" in f.check]
     darker = [

@@ -14,7 +14,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """How many pictures were decoded in each call for all of a set, in a list that grows."""
+    """How many images were decoded in each call for all of a set, in a list that grows."""
     counts, read_all = [], workers.read_all
 
     def counting(sources, wanted):

@@ -1,4 +1,4 @@
-"""Boxes go where their pixels go: each is painted in a channel of its own, and found again in what augmentation made."""
+"""Boxes move with their pixels: each is painted in one channel and found again afterwards."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ EVERY = {
     "mosaic": BoxAugment(mosaic=1.0),
     "all": BoxAugment(flip=True, scale_jitter=0.8, aspect_jitter=0.3, mosaic=0.7),
 }
-# A box's edge is found where its pixels are half as bright, and pixels are counted whole; at a cut there is nothing beyond
-# to blur with, which moves that place by less than a tenth of a pixel.
+# An edge is found where pixels are half as bright, counted in whole pixels. At a cut there is
+# nothing beyond to blur with, which moves the edge by less than a tenth of a pixel.
 BLUR = 0.6
 
 
 class Told:
-    """Draws that a test chooses: first of the canvas (mosaic, centre), then of each piece (scale, aspect, down, across,
-    mirror)."""
+    """Chosen random numbers: of the canvas (mosaic, centre), then of each crop (scale, aspect,
+    down, across, mirror)."""
 
     def __init__(self, count, piece, canvas=(0.9, 0.5, 0.5)):
         self.count, self.next, self.piece = count, canvas, piece
@@ -42,7 +42,7 @@ class Told:
 
 
 def painted(rng, count=4, of_each=3, shapes=None):
-    """Black pictures of their own shapes, letterboxed, and in each some boxes, every one white in its own channel."""
+    """Black letterboxed images of several shapes; each box is white in a channel of its own."""
     images = torch.full((count, SIDE, SIDE, count * of_each), PADDING, dtype=torch.uint8)
     targets = []
     for row in range(count):
@@ -67,7 +67,7 @@ def painted(rng, count=4, of_each=3, shapes=None):
 
 
 def bright(channel):
-    """Left, top, right, bottom of the pixels of a channel that are nearer to white than to black; None without any."""
+    """Left, top, right and bottom of the bright pixels of a channel; None without any."""
     rows, columns = np.flatnonzero((channel >= 128).any(1)), np.flatnonzero((channel >= 128).any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) if len(rows) else None
 
@@ -109,7 +109,7 @@ def test_what_went_in_is_untouched_and_what_comes_out_is_of_its_kind(name):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_pictures_of_any_bands(channels):
+def test_images_of_any_bands(channels):
     images = torch.randint(0, 256, (3, 32, 32, channels), dtype=torch.uint8)
     nothing = [Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(32, 20))] * 3
     out, boxes = BoxAugment(True, 0.5, 0.2, 0.3, 0.5).batch(
@@ -119,7 +119,7 @@ def test_pictures_of_any_bands(channels):
     assert [len(one) for one in boxes] == [0, 0, 0]
 
 
-def test_a_mirrored_picture_has_its_boxes_on_the_other_side():
+def test_a_mirrored_image_has_its_boxes_on_the_other_side():
     images, targets = painted(np.random.default_rng(1), shapes=[(SIDE, SIDE)] * 4)
     flipped, mirrored = BoxAugment(flip=True).batch(
         images, targets, Told(4, (0.5, 0.5, 0, 0, 0.4)), 0.0
@@ -146,7 +146,9 @@ def test_scale_and_stretch_are_what_they_say():
         (0.5, 0.0, 36, 44),
     ):
         told = Told(1, (scale, stretch, 0, 0, 0.9))
-        _, (boxes,) = BoxAugment(scale_jitter=0.5, aspect_jitter=0.21).batch(image, [target], told, 0.0)
+        _, (boxes,) = BoxAugment(scale_jitter=0.5, aspect_jitter=0.21).batch(
+            image, [target], told, 0.0
+        )
         assert boxes.corners.tolist() == [
             [0, 0, width, height]
         ]  # 40 times 1.5 or less, times the root of 1.21 or less
@@ -155,17 +157,19 @@ def test_scale_and_stretch_are_what_they_say():
 @pytest.mark.parametrize(
     ("at", "corner"), [((0.0, 0.0), (0, 0)), ((0.999, 0.0), (20, 0)), ((0.5, 0.999), (10, 20))]
 )
-def test_of_a_picture_that_is_too_large_any_part_is_shown(at, corner):
+def test_of_an_image_that_is_too_large_any_split_is_shown(at, corner):
     """Twice as large: 20 of 40 rows and columns are seen, from (top, left) on."""
     top, left = corner
     image = torch.zeros((1, 40, 40, 1), dtype=torch.uint8)
     target = Boxes(np.array([[left, top, left + 20, top + 20]]), np.array([0]), size=(40, 40))
-    _, (boxes,) = BoxAugment(scale_jitter=1.0).batch(image, [target], Told(1, (1.0, 0.5, *at, 0.9)), 0.0)
+    _, (boxes,) = BoxAugment(scale_jitter=1.0).batch(
+        image, [target], Told(1, (1.0, 0.5, *at, 0.9)), 0.0
+    )
     assert boxes.corners.tolist() == [[0, 0, 40, 40]]
     assert not boxes.difficult.any()
 
 
-def test_without_any_change_each_picture_is_shown_whole_with_its_boxes():
+def test_without_any_change_each_image_is_shown_whole_with_its_boxes():
     images, targets = painted(np.random.default_rng(2))
     out, moved = BoxAugment().batch(images, targets, SampleRNG(ids(4), 5), 0.0)
     for before, target, after, boxes in zip(images, targets, out, moved, strict=True):
@@ -178,7 +182,7 @@ def test_without_any_change_each_picture_is_shown_whole_with_its_boxes():
         assert not (boxes.difficult | boxes.crowd).any()
 
 
-def test_four_pictures_share_a_canvas_until_a_mosaic_ends():
+def test_four_images_share_a_canvas_until_a_mosaic_ends():
     images, targets = painted(np.random.default_rng(3))
     policy = BoxAugment(mosaic=1.0, mosaic_until=0.5)
     for progress, most in ((0.0, 4), (0.4999, 4), (0.5, 1), (1.0, 1)):
@@ -211,7 +215,9 @@ def test_a_box_hardly_in_sight_is_spared_and_one_out_of_sight_is_gone(left, righ
     """Twice as large, from the left edge on: 20 of 40 columns are seen."""
     image = torch.zeros((1, 40, 40, 1), dtype=torch.uint8)
     target = Boxes(np.array([[left, 0, right, 20]]), np.array([0]), size=(40, 40))
-    _, (boxes,) = BoxAugment(scale_jitter=1.0).batch(image, [target], Told(1, (1.0, 0.5, 0, 0, 0.9)), 0.0)
+    _, (boxes,) = BoxAugment(scale_jitter=1.0).batch(
+        image, [target], Told(1, (1.0, 0.5, 0, 0, 0.9)), 0.0
+    )
     assert boxes.difficult.tolist() == ([] if shown is None else [not shown])
     assert boxes.corners.tolist() == (
         [] if shown is None else [[2 * left, 0, min(40, 2 * right), 40]]
@@ -238,7 +244,7 @@ def test_flags_travel_with_their_boxes():
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_pictures_without_boxes_and_a_batch_of_one(name):
+def test_images_without_boxes_and_a_batch_of_one(name):
     images, _ = painted(np.random.default_rng(4))
     nothing = Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(SIDE, SIDE))
     for count in (1, 2, 4):
@@ -249,7 +255,7 @@ def test_pictures_without_boxes_and_a_batch_of_one(name):
         assert all(one.corners.shape == (0, 4) and one.scores is None for one in boxes)
 
 
-def test_a_picture_alone_still_has_its_boxes_where_its_pixels_are():
+def test_an_image_alone_still_has_its_boxes_where_its_pixels_are():
     images, targets = painted(np.random.default_rng(5), count=1, of_each=1)
     for seed in range(20):
         (canvas,), (boxes,) = BoxAugment(True, 0.3, 0.2, mosaic=1.0).batch(
@@ -260,8 +266,8 @@ def test_a_picture_alone_still_has_its_boxes_where_its_pixels_are():
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_letterboxed_picture_brings_no_padding_of_its_own(name):
-    """What is padding in the pictures is 255 here, so that it is told apart from the canvas's."""
+def test_a_letterboxed_image_brings_no_padding_of_its_own(name):
+    """What is padding in the images is 255 here, so that it is told apart from the canvas's."""
     images = torch.full((4, SIDE, SIDE, 1), 255, dtype=torch.uint8)
     shapes = [(SIDE, 40), (3, SIDE), (SIDE, 1), (50, SIDE)]
     for image, (height, width) in zip(images, shapes, strict=True):
@@ -275,7 +281,7 @@ def test_a_letterboxed_picture_brings_no_padding_of_its_own(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_same_draws_give_the_same_pictures(name):
+def test_the_same_draws_give_the_same_images(name):
     images, targets = painted(np.random.default_rng(6))
     (one, boxes), (other, again) = (
         EVERY[name].batch(images, targets, SampleRNG(ids(4), 7, 3), 0.2) for _ in range(2)
@@ -286,7 +292,7 @@ def test_the_same_draws_give_the_same_pictures(name):
     assert torch.equal(one, other) == (name == "nothing")
 
 
-def test_a_whole_picture_does_not_depend_on_the_order_of_its_batch():
+def test_a_whole_image_does_not_depend_on_the_order_of_its_batch():
     images, targets = painted(np.random.default_rng(7))
     policy, order = BoxAugment(True, 0.5, 0.2, 0.3), [2, 0, 3, 1]
     out, boxes = policy.batch(images, targets, SampleRNG(ids(4), 1), 0.0)

@@ -26,7 +26,7 @@ EVERY = {
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_same_kind_out_source_untouched_and_each_picture_by_its_own_draws(name, channels):
+def test_same_kind_out_source_untouched_and_each_image_by_its_own_draws(name, channels):
     images = make_images(channels=channels)
     kept = images.clone()
     out = EVERY[name](images, SampleRNG(sample_keys(IDS), 0))
@@ -43,7 +43,7 @@ def test_nothing_is_done_unless_asked():
     assert ImageAugment()(images, SampleRNG(sample_keys(IDS), 0)) is images
 
 
-def test_a_flip_is_the_picture_or_its_mirror_about_half_the_time():
+def test_a_flip_is_the_image_or_its_mirror_about_half_the_time():
     images = make_images()
     out = ImageAugment(flip=True)(images, SampleRNG(sample_keys(IDS), 0))
     mirrored = [torch.equal(o, i.flip(1)) for o, i in zip(out, images, strict=True)]
@@ -69,7 +69,7 @@ def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
     assert len(places) > 15  # of 25
 
 
-def test_a_zoom_shows_a_part_of_the_picture():
+def test_a_zoom_shows_a_split_of_the_image():
     ramp = torch.arange(64, dtype=torch.uint8).mul(4).view(1, 1, 64, 1).expand(64, 64, 64, 1)
     out = ImageAugment(scale_jitter=0.5)(ramp, SampleRNG(sample_keys(IDS), 0)).float()
     seen = (out[:, 0, -1, 0] - out[:, 0, 0, 0]) / 252
@@ -103,7 +103,7 @@ def test_mirroring_suits_the_data(classes, hflip_safe, flip):
     assert default_policy(32, hflip_safe=hflip_safe, classes=classes).flip is flip
 
 
-def test_small_pictures_are_shifted_and_large_ones_zoomed():
+def test_small_images_are_shifted_and_large_ones_zoomed():
     small, large = (default_policy(size, hflip_safe=True, classes=("a", "b")) for size in (28, 128))
     assert small.shift == 1
     assert small.scale_jitter == 0
@@ -111,5 +111,7 @@ def test_small_pictures_are_shifted_and_large_ones_zoomed():
     assert large.scale_jitter > 0
     assert default_policy(28, hflip_safe=True, classes=("a", "b"), kind="none") == ImageAugment()
     assert default_policy(28, hflip_safe=True, classes=("a", "b"), kind="strong").erase > 0
-    assert default_policy(28, hflip_safe=True, classes=("a", "b"), epochs=4) == ImageAugment(flip=True)
+    assert default_policy(28, hflip_safe=True, classes=("a", "b"), epochs=4) == ImageAugment(
+        flip=True
+    )
     assert default_policy(28, hflip_safe=True, classes=("a", "b"), epochs=8).shift == 1

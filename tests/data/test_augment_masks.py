@@ -1,4 +1,4 @@
-"""Pictures and their pixels' truths move alike: both tell the place that they came from, in colours and in numbers."""
+"""Images and label maps move alike: colours and numbers both encode the source position."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ EXACT = ("nothing", "crop", "flip", "quarters")
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_colour_comes_from_within_half_a_pixel_of_where_its_number_does(name, seed):
-    """A colour between four pixels is as the truth of the nearest says, all over the piece and also at its mirrored edges. At
-    exact settings it is that pixel's own. 0.13: colours are rounded, to an eighth of a pixel."""
+    """An interpolated colour fits the nearest pixel's label, also at reflected edges.
+
+    Exact settings give that pixel's colour. 0.13: colours are rounded, to an eighth of a pixel.
+    """
     images, targets = placed()
     images[..., 2] = 0
     for row, (height, width) in enumerate(
@@ -52,7 +54,7 @@ def test_a_colour_comes_from_within_half_a_pixel_of_where_its_number_does(name, 
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in EXACT])
-def test_what_lies_beyond_a_small_picture_on_its_canvas_is_never_seen(name):
+def test_what_lies_beyond_a_small_image_on_its_canvas_is_never_seen(name):
     assert_no_padding(name)
 
 
@@ -70,7 +72,7 @@ def assert_no_padding(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_classes_are_never_invented_and_have_their_colour_away_from_their_edges(name):
-    """IGNORE among them. Blocks of 12 pixels, each in the colour of its class; at least three pixels from another class."""
+    """With IGNORE. Blocks of 12 pixels in the colour of their class, three pixels apart."""
     rng = np.random.default_rng(0)
     classes = (
         rng.choice([IGNORE, 0, 7, 200], (COUNT, SIDE // 12, SIDE // 12)).repeat(12, 1).repeat(12, 2)
@@ -105,7 +107,7 @@ def test_what_went_in_is_untouched_and_what_comes_out_is_of_its_kind(name, chann
     assert all(one.shape == (crop, crop) and one.dtype == targets[0].dtype for one in moved)
 
 
-def test_colours_change_without_their_truths():
+def test_colours_change_without_their_targets():
     images, targets = placed()
     plain, moved = policy(flip=True, rotation=20.0).batch(images, targets, make_rng(), 0.0)
     coloured, others = policy(flip=True, rotation=20.0, colour=0.5).batch(
@@ -120,7 +122,7 @@ def test_colours_change_without_their_truths():
 
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_done_depends_on_seed_epoch_and_id_alone(name):
-    """To the bit, also beside pictures so small that they are mirrored many times."""
+    """To the bit, also beside images so small that they are mirrored many times."""
     _, targets = placed(SHAPES * 6)
     count, open_generator = len(targets), torch.manual_seed(0)
     images = torch.randint(
@@ -140,7 +142,7 @@ def test_what_is_done_depends_on_seed_epoch_and_id_alone(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_piece_of_a_picture_that_lies_on_disk_is_that_of_the_picture_in_memory(name):
+def test_a_piece_of_an_image_that_lies_on_disk_is_that_of_the_image_in_memory(name):
     """To a rounding of colours, as places are told from another corner."""
     images, targets = placed()
     lazy = [
@@ -153,7 +155,7 @@ def test_a_piece_of_a_picture_that_lies_on_disk_is_that_of_the_picture_in_memory
     assert all(np.array_equal(one, other) for one, other in zip(moved, same, strict=True))
 
 
-def test_no_more_is_read_of_a_picture_than_its_piece():
+def test_no_more_is_read_of_an_image_than_its_piece():
     pixels = np.zeros((500, 400, 3), np.uint8)
     images = [Noted(pixels) for _ in range(20)]
     target = np.zeros((500, 400), np.uint8)
@@ -163,7 +165,7 @@ def test_no_more_is_read_of_a_picture_than_its_piece():
 
 
 class Noted:
-    """A picture that counts the pixels that are read of it."""
+    """A image that counts the pixels that are read of it."""
 
     def __init__(self, pixels):
         self.pixels, self.shape, self.read = pixels, pixels.shape, 0
@@ -184,7 +186,7 @@ def test_another_seed_or_epoch_is_another_change(name):
     assert not any(torch.equal(one, other) for one, other in combinations(shown, 2))
 
 
-def test_without_any_change_a_picture_is_shown_whole_in_every_epoch():
+def test_without_any_change_an_image_is_shown_whole_in_every_epoch():
     images, targets = placed([(SIDE, SIDE)] * COUNT)
     for epoch in range(3):
         out, moved = policy().batch(images, targets, make_rng(epoch=epoch), 0.0)
@@ -196,7 +198,7 @@ def test_without_any_change_a_picture_is_shown_whole_in_every_epoch():
     ("flip", "quarters"), [(False, False), (True, False), (False, True), (True, True)]
 )
 def test_flips_and_quarter_turns_are_exact_and_each_as_often_as_any_other(flip, quarters):
-    """400 pictures: three times the deviation, on each side."""
+    """400 images: three times the deviation, on each side."""
     image = torch.randint(0, 256, (1, 9, 9, 3), dtype=torch.uint8)
     target = np.arange(81).reshape(9, 9)
     made = policy(9, flip=flip, rot90=quarters)
@@ -223,7 +225,7 @@ def turned(values, mirror, quarters):
 
 
 @pytest.mark.parametrize("crop", [20, 21])
-def test_a_crop_is_an_exact_copy_of_a_piece_anywhere_in_the_picture(crop):
+def test_a_crop_is_an_exact_copy_of_a_piece_anywhere_in_the_image(crop):
     images, targets = placed([(30, 25)] * 300, side=40)
     out, moved = policy(crop).batch(images, targets, make_rng(300), 0.0)
     corners = np.array([divmod(int(numbers[0, 0]), 25) for numbers in moved])
@@ -235,8 +237,8 @@ def test_a_crop_is_an_exact_copy_of_a_piece_anywhere_in_the_picture(crop):
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 8), (1, 1), (1, 9), (7, 3), (12, 12), (30, 2)])
-def test_beyond_its_edges_a_picture_goes_on_as_in_a_mirror(height, width):
-    """numpy's symmetric padding, of which the piece is some part that holds the picture whole."""
+def test_beyond_its_edges_an_image_goes_on_as_in_a_mirror(height, width):
+    """numpy's symmetric padding, of which the piece is some part that holds the image whole."""
     images, targets = placed([(height, width)] * 40, side=30)
     crop = 12
     out, moved = policy(crop).batch(images, targets, make_rng(40), 0.0)

@@ -1,4 +1,4 @@
-"""Four pictures in one: each in its quarter, at about half its size, with its own truth."""
+"""Four images in one: each in its quarter, at about half its size, with its own truth."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def flat(count):
 
 
 @pytest.mark.parametrize("crop", [40, 33])
-def test_each_quarter_is_of_another_picture_and_its_truth_is_that_pictures(crop):
+def test_each_quarter_is_of_another_image_and_its_target_is_that_images(crop):
     images, targets = flat(6)
-    out, moved = policy(crop, mosaic=1.0, rotation=10.0, scale_jitter=0.25, elastic_sigma=1.0).batch(
-        images, targets, make_rng(6), 0.0
-    )
+    out, moved = policy(
+        crop, mosaic=1.0, rotation=10.0, scale_jitter=0.25, elastic_sigma=1.0
+    ).batch(images, targets, make_rng(6), 0.0)
     half = (crop + 1) // 2
     for row, (canvas, numbers) in enumerate(zip(out[..., 0].numpy(), moved, strict=True)):
         assert np.array_equal(canvas, numbers)
@@ -41,7 +41,7 @@ def test_each_quarter_is_of_another_picture_and_its_truth_is_that_pictures(crop)
             assert np.unique(quarter).tolist() == [10 * (1 + (row + step) % 6)]
 
 
-def test_quarters_show_pictures_at_their_scale_and_nowhere_twice():
+def test_quarters_show_images_at_their_scale_and_nowhere_twice():
     """Numbers tell the row: from one pixel of a piece to the next it is SMALLER of them."""
     target = np.arange(SIDE)[:, None].repeat(SIDE, 1)
     images = torch.zeros(4, SIDE, SIDE, 1, dtype=torch.uint8)
@@ -66,9 +66,9 @@ def test_so_many_canvases_are_so_until_the_run_is_so_far_and_the_others_are_as_w
         _, moved = made.batch(images[:batch], targets[:batch], make_rng(batch), progress)
         assert all(np.array_equal(one, other) for one, other in zip(moved, targets, strict=False))
     shown = [
-        policy(SIDE, flip=True, mosaic=split, mosaic_until=0.8).batch(images, targets, make_rng(20), 0.9)[
-            0
-        ]
+        policy(SIDE, flip=True, mosaic=split, mosaic_until=0.8).batch(
+            images, targets, make_rng(20), 0.9
+        )[0]
         for split in (0.0, 0.5)
     ]
     assert torch.equal(*shown)
@@ -82,7 +82,7 @@ def test_of_an_empty_batch_nothing_is_made():
     assert moved == []
 
 
-def test_things_of_all_four_are_things_of_the_canvas_with_their_own_flags():
+def test_objects_of_all_four_are_objects_of_the_canvas_with_their_own_flags():
     images = torch.zeros(4, SIDE, SIDE, 1, dtype=torch.uint8)
     targets = []
     for row in range(4):
@@ -114,7 +114,7 @@ def test_classes_keep_what_is_to_be_left_out():
         assert np.unique(found.pixels.read()).tolist() == [IGNORE, 0, 7, 300]
 
 
-def test_pictures_that_are_cut_into_pieces_anyhow_are_not_put_together():
+def test_images_that_are_cut_into_pieces_anyhow_are_not_put_together():
     assert default_mask_policy(256, "auto", False)["mosaic"] > 0
     assert "mosaic" not in default_mask_policy(257, "auto", False)
     assert "mosaic" not in default_mask_policy(64, "none", False)

@@ -1,4 +1,4 @@
-"""How much pictures are warped, what becomes of things, and which policy suits which pictures."""
+"""How much images are warped, what becomes of things, and which policy suits which images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import torch
 
 from foveate.annotations import Boxes, Instances
 from foveate.data import label_maps
-from foveate.data.augment.masks import KNOTS, MAX_WHOLE_SIDE, MaskAugment, _displacements, default_mask_policy
+from foveate.data.augment.masks import (
+    KNOTS,
+    MAX_WHOLE_SIDE,
+    MaskAugment,
+    _displacements,
+    default_mask_policy,
+)
 from foveate.ops.masks import mask_bounds
 from helpers.warp_checks import COUNT, SIDE, Told, make_rng, placed, policy, where
 
@@ -60,7 +66,7 @@ def test_turns_and_scales_fill_the_range_that_is_said():
 
 @pytest.mark.parametrize("kind", ["auto", "strong"])
 @pytest.mark.parametrize("size", [8, 33, 256])
-def test_a_bend_moves_its_knots_by_what_it_says_and_never_folds_a_picture(kind, size):
+def test_a_bend_moves_its_knots_by_what_it_says_and_never_folds_an_image(kind, size):
     """Each corner of a piece is a knot; 100 pieces have 800 such moves."""
     made = policy(**default_mask_policy(size, kind, False))
     moves = made.elastic_sigma * _displacements(torch.from_numpy(make_rng(100).uniform(96)), size)
@@ -87,7 +93,7 @@ def instances(crop, **given):
 
 
 @pytest.mark.parametrize("crop", [12, 48, 60])
-def test_things_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
+def test_objects_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
     rng = np.random.default_rng(0)
     painted, targets = [], []
     for _ in range(COUNT):
@@ -124,7 +130,7 @@ def test_things_that_leave_the_piece_are_gone_and_boxes_fit_their_pixels(crop):
     assert 0 < count < 12 * COUNT * 5 or crop > 12
 
 
-def test_a_picture_without_things_stays_one():
+def test_an_image_without_objects_stays_one():
     nothing = Instances.from_label_map(
         np.zeros((SIDE, SIDE), np.int8), Boxes(np.zeros((0, 4)), np.zeros(0))
     )
@@ -144,7 +150,7 @@ def test_a_picture_without_things_stays_one():
 )
 @pytest.mark.parametrize("kind", ["none", "auto", "strong"])
 @pytest.mark.parametrize("flip", [False, True])
-def test_pieces_of_large_pictures_cover_them_once_an_epoch(size, crop, repeats, kind, flip):
+def test_pieces_of_large_images_cover_them_once_an_epoch(size, crop, repeats, kind, flip):
     made = policy(**default_mask_policy(size, kind, flip))
     assert (made.crop, made.crops_per_image) == (crop, repeats)
     assert abs(made.crops_per_image * crop**2 / size**2 - 1) < 0.05

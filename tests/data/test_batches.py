@@ -1,4 +1,4 @@
-"""An epoch cut into batches: each picture as often as any other, as its id, the seed and the epoch say."""
+"""Batches of an epoch: every image equally often, as a function of id, seed and epoch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ IDS = [f"picture {row}" for row in range(7)]
 
 
 @dataclass(frozen=True)
-class Noted:
-    """Shows each picture as it is, and tells what was drawn for it and how far the run was."""
+class Recording:
+    """Returns images unchanged, and records the random number and the progress of each."""
 
     crops_per_image: int = 1
     flip: bool = False
@@ -47,7 +47,7 @@ def made(repeats=1, batch_size=3, seed=0, ids=IDS):
     )
     targets = [f"truth of {id}" for id in ids]
     return Batches(
-        Task(), pixels, targets, ids, batch_size=batch_size, seed=seed, augment=Noted(repeats)
+        Task(), pixels, targets, ids, batch_size=batch_size, seed=seed, augment=Recording(repeats)
     )
 
 
@@ -63,7 +63,7 @@ def epochs(batches, start=0, count=1):
 
 @pytest.mark.parametrize("repeats", [1, 2, 5])
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
-def test_an_epoch_shows_each_picture_as_often_as_the_policy_says_and_each_time_by_other_draws(
+def test_an_epoch_shows_each_image_as_often_as_the_policy_says_and_each_time_by_other_draws(
     repeats, batch_size
 ):
     shown = epochs(made(repeats, batch_size))
@@ -75,7 +75,7 @@ def test_an_epoch_shows_each_picture_as_often_as_the_policy_says_and_each_time_b
     assert len(sizes) == max(1, round(7 * repeats / batch_size))
 
 
-def test_the_first_showing_is_drawn_by_the_pictures_own_id_whatever_the_repeats():
+def test_the_first_showing_is_drawn_by_the_images_own_id_whatever_the_repeats():
     own = SampleRNG(sample_keys(IDS), 0, 0).uniform(1)[:, 0].tolist()
     for repeats in (1, 3):
         shown = [one for batch in epochs(made(repeats)) for one in batch]
@@ -99,7 +99,7 @@ def test_showings_depend_on_seed_epoch_and_id_alone(repeats):
         IDS[:2],
         batch_size=9,
         seed=0,
-        augment=Noted(repeats),
+        augment=Recording(repeats),
     )
     (_, (targets, _)) = next(few())
     assert {draw for _, draw, _ in targets} == {draw for row, draw in drawn() if row < 2}
@@ -114,8 +114,8 @@ def test_begun_anywhere_it_goes_on_as_if_it_had_run_from_the_start(repeats):
     assert whole[: batches.per_epoch] != whole[batches.per_epoch : 2 * batches.per_epoch]
 
 
-def test_the_showings_of_a_picture_lie_anywhere_in_an_epoch():
-    """Not one after another: of 7 x 40, in a hundred epochs, the second is as often before the first as behind it."""
+def test_the_showings_of_an_image_lie_anywhere_in_an_epoch():
+    """In a hundred epochs of 7 x 40, the second crop comes as often before the first as after."""
     batches, before = made(2, batch_size=1), 0
     own = sample_keys(IDS)
     for epoch in range(100):
@@ -140,10 +140,12 @@ def test_a_policy_is_told_how_far_the_run_is():
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100, None])
-def test_validation_shows_each_picture_once_in_order_by_draws_of_its_id(batch_size):
+def test_validation_shows_each_image_once_in_order_by_draws_of_its_id(batch_size):
     pixels = np.arange(7, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2)
     rows, drawn = [], []
-    for (images,), (targets, rng) in validation_batches(Task(), pixels, list(range(7)), IDS, batch_size):
+    for (images,), (targets, rng) in validation_batches(
+        Task(), pixels, list(range(7)), IDS, batch_size
+    ):
         assert images[:, 0, 0, 0].tolist() == targets
         rows += targets
         drawn += rng

@@ -1,4 +1,4 @@
-"""Decoded pictures kept on disk: what is kept is what was decoded, and whatever changes is decoded again."""
+"""Images cached on disk: they equal the decoded ones, and any change is decoded again."""
 
 import os
 from dataclasses import dataclass, replace
@@ -120,7 +120,10 @@ def shown_otherwise(path, whole):
 
 @pytest.mark.parametrize(
     "change",
-    [changed, touched, swapped_with_its_times, renamed, known_by_another_id, one_less, in_another_order, shown_otherwise],
+    [
+        changed, touched, swapped_with_its_times, renamed, known_by_another_id, one_less,
+        in_another_order, shown_otherwise,
+    ],
 )  # fmt: skip
 def test_whatever_changes_is_decoded_again(tmp_path, decoded, change):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
@@ -131,7 +134,7 @@ def test_whatever_changes_is_decoded_again(tmp_path, decoded, change):
     assert np.array_equal(decoding.decode(other, 4).pixels, in_memory(other, 4).pixels)
 
 
-def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
+def test_removed_images_are_skipped_though_they_were_kept(tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     decoding.decode(whole, 4)
     whole[1].source.path.unlink()
@@ -141,7 +144,7 @@ def test_removed_pictures_are_skipped_though_they_were_kept(tmp_path):
     ]
 
 
-def test_names_truths_and_parts_are_the_sets_own_not_the_caches(tmp_path, decoded):
+def test_names_targets_and_splits_are_the_sets_own_not_the_caches(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     decoding.decode(whole, 4)
     other = replace(
@@ -153,7 +156,7 @@ def test_names_truths_and_parts_are_the_sets_own_not_the_caches(tmp_path, decode
     assert decoded == [3]
 
 
-def test_grey_pictures_before_colour_are_widened_in_the_file(tmp_path, monkeypatch):
+def test_grey_images_before_colour_are_widened_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "foveate.data.cache.file._COPY_BYTES", 1000
     )  # so that there are many steps, and a last one that is shorter
@@ -169,7 +172,7 @@ def test_grey_pictures_before_colour_are_widened_in_the_file(tmp_path, monkeypat
     same(first, decoding.decode(whole, 9))
 
 
-def test_an_unreadable_picture_is_remembered_but_tried_again(place, tmp_path, decoded, monkeypatch):
+def test_an_unreadable_image_is_remembered_but_tried_again(place, tmp_path, decoded, monkeypatch):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(3)])
     good = whole[0].source.path.read_bytes()
     whole[0].source.path.write_bytes(b"x")
@@ -214,13 +217,13 @@ def test_bands_that_do_not_agree_leave_no_file(place, tmp_path):
     assert kept(place) == []
 
 
-def test_pictures_in_memory_stay_there(place):
+def test_images_in_memory_stay_there(place):
     decoding.decode(dataset([noise(4, 4, 1)] * 2), 4)
     decoding.survey(dataset([noise(4, 4, 1)] * 2))
     assert not place.exists()
 
 
-def test_pictures_within_shards_are_kept(tmp_path, decoded):
+def test_images_within_shards_are_kept(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(4)])
     formats.find("webdataset").write(whole, tmp_path / "shards")
     shards = formats.read(tmp_path / "shards")

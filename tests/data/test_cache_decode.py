@@ -15,7 +15,7 @@ from helpers.cache_files import dataset, noise
 pytestmark = pytest.mark.usefixtures("place")
 
 
-def test_pictures_of_the_right_size_are_taken_as_they_are():
+def test_images_of_the_right_size_are_taken_as_they_are():
     arrays = [noise(8, 8, 1, seed=i) for i in range(200)]
     images = decoding.decode(dataset(arrays), 8)
     assert np.array_equal(images.pixels, np.stack(arrays))
@@ -37,7 +37,7 @@ def test_bands_that_do_not_agree_are_refused():
         decoding.decode(dataset([noise(6, 6, 3), noise(6, 6, 5)]), 6)
 
 
-def test_equal_pictures_have_equal_hashes_whatever_the_file(tmp_path):
+def test_equal_images_have_equal_hashes_whatever_the_file(tmp_path):
     pixels = noise(9, 7, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).save(tmp_path / "b.bmp")
@@ -52,7 +52,7 @@ def test_equal_pictures_have_equal_hashes_whatever_the_file(tmp_path):
     assert np.array_equal(decode(tmp_path / "a.png"), pixels)
 
 
-def test_a_turned_picture_is_another_picture_though_its_bytes_are_the_same():
+def test_a_turned_image_is_another_image_though_its_bytes_are_the_same():
     flat = noise(2, 8, 1)
     images = decoding.decode(dataset([flat, flat.reshape(8, 2, 1)]), 4)
     assert images.hashes[0] != images.hashes[1]

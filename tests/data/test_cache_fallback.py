@@ -1,4 +1,4 @@
-"""Where decoded pictures may not be kept: that is told, and they stay in memory, or it is refused."""
+"""Without a usable cache, images stay in memory and the user is told, or decoding fails."""
 
 import errno
 import os
@@ -51,7 +51,7 @@ def test_a_bound_that_is_too_small_is_told(place, tmp_path, monkeypatch):
     falls_back(whole, place, "the cache may take 0.0 kB")
 
 
-def test_grey_pictures_need_a_third_of_the_room(place, tmp_path, monkeypatch):
+def test_grey_images_need_a_third_of_the_room(place, tmp_path, monkeypatch):
     whole = files(tmp_path / "data", [noise(60, 60, 1, seed=i) for i in range(3)])
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0.00002")
     told = []
@@ -131,7 +131,7 @@ def test_a_place_where_nobody_may_write_is_told_and_what_is_there_is_used(
     assert decoded == [3, 4]
 
 
-def test_pictures_that_fit_neither_disk_nor_memory_are_refused(place, tmp_path, monkeypatch):
+def test_images_that_fit_neither_disk_nor_memory_are_refused(place, tmp_path, monkeypatch):
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(3)])
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0")
     (tmp_path / "meminfo").write_text("MemTotal: 8 kB\nMemAvailable:      6 kB\n")

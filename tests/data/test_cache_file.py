@@ -1,4 +1,4 @@
-"""A file of decoded pictures holds what was added, and what is none is an error."""
+"""A file of decoded images holds what was added, and what is none is an error."""
 
 import hashlib
 import struct

@@ -1,4 +1,4 @@
-"""The folder of decoded pictures stays within its bound, and no set within memory."""
+"""The cache folder stays within its limit, and no dataset lies in memory as a whole."""
 
 import json
 import os
@@ -121,7 +121,8 @@ from foveate.data.subset import Subset
 
 def anonymous():
     gc.collect()
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) * 1024
+    lines = open("/proc/self/status")
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
 
 paths = sorted(Path(sys.argv[1]).iterdir())
 count, size = int(sys.argv[2]), int(sys.argv[3])
@@ -134,7 +135,8 @@ rng = np.random.default_rng(0)
 for epoch in range(3):
     order = rng.permutation(len(made.pixels))
     subset = Subset(made.pixels, order)
-    assert sum(int(subset[start : start + 128].shape[0]) for start in range(0, len(order), 128)) == count
+    starts = range(0, len(order), 128)
+    assert sum(int(subset[start : start + 128].shape[0]) for start in starts) == count
     seen.append(anonymous())
 print(json.dumps({"bytes": made.pixels.nbytes, "seen": seen}))
 """

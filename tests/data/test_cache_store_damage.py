@@ -1,4 +1,4 @@
-"""Files of decoded pictures that are damaged, or of others, are never taken for what they are not."""
+"""Damaged or foreign cache files are never used."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,10 @@ def damaged(path, damage):
 
 @pytest.mark.parametrize(
     "damage",
-    ["empty", "one byte", "half", "last byte", "first page", "more", "zeros", "a hash", "the record", "the name", "a page of pixels"],
+    [
+        "empty", "one byte", "half", "last byte", "first page", "more", "zeros", "a hash",
+        "the record", "the name", "a page of pixels",
+    ],
 )  # fmt: skip
 def test_a_damaged_file_is_removed_and_made_anew(place, tmp_path, damage):
     whole = listed(make_images(tmp_path / "set", size=64))
@@ -46,7 +49,7 @@ def test_a_damaged_file_is_removed_and_made_anew(place, tmp_path, damage):
     assert len(store.entries()) == 1
 
 
-def test_a_file_of_other_pictures_is_not_taken_for_these(place, tmp_path):
+def test_a_file_of_other_images_is_not_taken_for_these(place, tmp_path):
     one, other = listed(make_images(tmp_path / "one")), listed(make_images(tmp_path / "other", 4))
     decoding.decode(one, 8)
     (first,) = kept(place)

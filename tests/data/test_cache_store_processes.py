@@ -1,4 +1,4 @@
-"""The folder of decoded pictures where processes are killed, or several want the same."""
+"""The cache when processes are killed, or several decode the same dataset."""
 
 import signal
 import subprocess
@@ -21,8 +21,9 @@ from foveate.data.images import FileSource
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 samples = [Sample(path.name, FileSource(path), Label(0)) for path in sorted(folder.iterdir())]
 pwrite = os.pwrite
-os.pwrite = lambda *given: (time.sleep(seconds), pwrite(*given))[1]  # so that there is time to disturb it
-made = decoding.decode(Dataset(folder.name, "classification", ("a",), samples), 8, on_message=lambda words: print(words, flush=True))
+os.pwrite = lambda *given: (time.sleep(seconds), pwrite(*given))[1]  # time to interfere
+dataset = Dataset(folder.name, "classification", ("a",), samples)
+made = decoding.decode(dataset, 8, on_message=lambda message: print(message, flush=True))
 print(hashlib.sha256(made.pixels).hexdigest(), flush=True)
 """
 
@@ -103,9 +104,7 @@ def test_whoever_waits_makes_it_where_the_first_is_killed(place, tmp_path):
     first = decoding_slowly(tmp_path / "set", 0.1)
     until(lambda: growing(place), first)
     second = decoding_slowly(tmp_path / "set", 0)
-    assert (
-        second.stdout.readline() == "another process is decoding these images; waiting for it\n"
-    )
+    assert second.stdout.readline() == "another process is decoding these images; waiting for it\n"
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, err = second.communicate(timeout=20)

@@ -1,4 +1,4 @@
-"""Many pictures decoded at once, by threads or processes: the same, in order, and one clear error if a process dies."""
+"""Parallel decoding by threads or processes: same result and order, a clear error on a kill."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def two_cores(monkeypatch, tmp_path):
 
 @pytest.fixture
 def processes(monkeypatch):
-    """Processes from the first picture on; the list tells those that were started."""
+    """Processes from the first image on; the list tells those that were started."""
     started = []
     begin = workers._Worker.__init__
 
@@ -99,7 +99,7 @@ def test_chunks_come_in_order_and_hold_all(count):
 
 @dataclass(frozen=True)
 class Counted:
-    """A picture that tells when it was read."""
+    """A image that tells when it was read."""
 
     path: Path
     read_ones: list[Path]
@@ -196,7 +196,7 @@ def test_one_chunk_needs_no_processes(processes, tmp_path):
     assert processes == []
 
 
-def test_a_chunk_of_large_pictures_holds_fewer(monkeypatch):
+def test_a_chunk_of_large_images_holds_fewer(monkeypatch):
     monkeypatch.setattr(workers, "_CHUNK_BYTES", 3 * 10 * 10 * 5)
     sources = [ArraySource(np.zeros((1, 10, 10, 3), np.uint8), 0)] * 12
     assert [chunk.count for chunk in workers.read_all(sources, DecodeSpec(10))] == [5, 5, 2]

@@ -1,6 +1,4 @@
-"""Sets that are known by name: found where they lie, fetched only if asked, and else an error that names
-the ways.
-"""
+"""Published datasets: found where they lie, fetched only if asked; otherwise a helpful error."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lay_idx(folder: Path, zipped: bool = True) -> Path:
-    """Twenty pictures as MNIST is published."""
+    """Twenty images as MNIST is published."""
     folder.mkdir(parents=True)
     for name in FILES:
         values = np.arange(10, dtype=np.uint8)
@@ -159,7 +157,7 @@ def test_the_catalogue(tmp_path: Path) -> None:
         assert ("captions" if entry.name == "duos" else "10 classes") in entry.summary
 
 
-# --- torchvision fetches; what it would fetch lies there already, so there is no network in these ---
+# --- torchvision finds the files in place, so these tests need no network
 
 
 @pytest.mark.parametrize(
@@ -173,7 +171,7 @@ def test_torchvision_puts_idx_files_where_we_look(tmp_path: Path, name: str, fol
 
 @pytest.fixture
 def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """A CIFAR-10 of 24 pictures in the published layout, with its own checksums told to torchvision."""
+    """A CIFAR-10 of 24 images in the published layout; torchvision gets its checksums."""
     from torchvision.datasets import CIFAR10
 
     folder = tmp_path / "cifar-10-batches-py"

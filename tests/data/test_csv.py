@@ -1,4 +1,4 @@
-"""Tables of pictures and labels as people have them: what is read, what is skipped and why, what is refused and how."""
+"""Tables of images and labels: what is read, skipped with a reason, and refused."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_rows_that_cannot_be_understood(
     assert (error.where, error.line) == (path, line)
 
 
-def test_pictures_that_are_not_there_are_listed(tmp_path: Path) -> None:
+def test_images_that_are_not_there_are_listed(tmp_path: Path) -> None:
     rows = [
         "img/0.png,cat",
         "img/1.png,dog",

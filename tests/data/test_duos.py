@@ -1,4 +1,4 @@
-"""The built-in pictures of two digits: what is said of them is what they show."""
+"""The built-in images of two digits: what is said of them is what they show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def data():
     return duos.read()
 
 
-def test_parts_and_captions(data):
+def test_splits_and_captions(data):
     assert {split: len(data.subset(split)) for split in duos.SPLITS} == duos.SPLITS
     form = re.compile(r"a (\w+) (\d) (left of|above) a (\w+) (\d)")
     seen = {form.fullmatch(sample.target.texts[0]).groups() for sample in data}
@@ -36,7 +36,7 @@ def test_each_is_a_function_of_its_id(data):
     assert load.load("duos").task == "text_to_image"
 
 
-def test_colours_lie_where_it_is_said(data):
+def test_colours_lie_where_reported(data):
     """The middle of the pixels that are nearest to each of the two colours."""
     checked = 0
     for sample in list(data)[:300]:

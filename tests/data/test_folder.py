@@ -1,4 +1,4 @@
-"""A folder per class as people have it: what is read, what is skipped and why, what is refused and how."""
+"""One folder per class: what is read, skipped with a reason, and refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_folder_per_class(tmp_path: Path) -> None:
     "words",
     [("train", "valid", "test"), ("Training", "val", "TESTING"), ("train", "Validation", "test")],
 )
-def test_parts_above_the_classes(tmp_path: Path, words: tuple[str, str, str]) -> None:
+def test_splits_above_the_classes(tmp_path: Path, words: tuple[str, str, str]) -> None:
     train, valid, test = words
     lay(tmp_path, f"{train}/a/1.png", f"{train}/b/2.png", f"{valid}/a/3.png", f"{test}/c/4.png")
     data = load(tmp_path)
@@ -52,7 +52,7 @@ def test_parts_above_the_classes(tmp_path: Path, words: tuple[str, str, str]) ->
     }
 
 
-def test_a_part_alone_and_two_words_for_one(tmp_path: Path) -> None:
+def test_a_split_alone_and_two_words_for_one(tmp_path: Path) -> None:
     assert {
         sample.split for sample in load(lay(tmp_path / "one", "train/a/1.png", "train/b/2.png"))
     } == {"train"}
@@ -66,7 +66,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert len(data) == 3
 
 
-def test_parts_beside_classes_are_refused(tmp_path: Path) -> None:
+def test_splits_beside_classes_are_refused(tmp_path: Path) -> None:
     lay(tmp_path, "train/a/1.png", "test/b/2.png", "extra/3.png")
     refused(tmp_path, "split folders or class folders", "test, train; extra")
 
@@ -86,7 +86,7 @@ def test_what_lies_in_no_class_is_listed(tmp_path: Path) -> None:
     )
 
 
-def test_what_cannot_be_a_picture_is_listed_with_its_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_an_image_is_listed_with_its_reason(tmp_path: Path) -> None:
     lay(
         tmp_path,
         "a/1.png",
@@ -119,7 +119,7 @@ def test_what_cannot_be_a_picture_is_listed_with_its_reason(tmp_path: Path) -> N
     assert "has no images" in reasons["void/"]
 
 
-def test_a_broken_picture_is_found_when_it_is_decoded(tmp_path: Path) -> None:
+def test_a_broken_image_is_found_when_it_is_decoded(tmp_path: Path) -> None:
     lay(tmp_path, "a/1.png", "b/2.png")
     (tmp_path / "b" / "3.png").write_bytes(PICTURE[:40])
     with pytest.raises(BadImage, match=r"b/3\.png"):
@@ -203,7 +203,7 @@ def test_the_order_of_classes_may_be_given(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_names_are_read_in_no_time(tmp_path: Path) -> None:
-    """One file under many names (hard links) keeps the test light; reading does not look into files."""
+    """Hard links of one file keep the test light; reading does not open files."""
     lay(tmp_path, "source.png")
     for group in range(20):
         (tmp_path / "set" / f"{group:02d}").mkdir(parents=True)

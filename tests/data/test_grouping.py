@@ -42,7 +42,11 @@ def test_times_sort_as_numbers_and_come_from_names_data_or_exif(tmp_path):
     dated = [*named("a", time="2024-01-02"), *named("b", time="2023-12-31")]
     assert sample_times(dated, "data") > sample_times(dated[::-1], "data")
     clock = [*named("a", time="10.5"), *named("b", time="9"), *named("c", time="1e2")]
-    assert sample_times(clock, "data")[1] < sample_times(clock, "data")[0] < sample_times(clock, "data")[2]
+    assert (
+        sample_times(clock, "data")[1]
+        < sample_times(clock, "data")[0]
+        < sample_times(clock, "data")[2]
+    )
     zones = [*named("a", time="2024-01-02T00:30+02:00"), *named("b", time="2024-01-01T23:00+00:00")]
     assert sample_times(zones, "data")[0] < sample_times(zones, "data")[1]
     for told in (
@@ -58,7 +62,9 @@ def test_times_sort_as_numbers_and_come_from_names_data_or_exif(tmp_path):
         exif = PIL.Image.Exif()
         exif[0x0132] = when
         PIL.Image.new("L", (4, 4)).save(tmp_path / f"{number}.jpg", exif=exif)
-    taken = sample_times([Sample(str(i), FileSource(tmp_path / f"{i}.jpg")) for i in range(2)], "exif")
+    taken = sample_times(
+        [Sample(str(i), FileSource(tmp_path / f"{i}.jpg")) for i in range(2)], "exif"
+    )
     assert taken[1] < taken[0]
     PIL.Image.new("L", (4, 4)).save(tmp_path / "none.jpg")
     with pytest.raises(DataError, match="1 have none"):

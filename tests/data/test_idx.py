@@ -28,7 +28,7 @@ LABELS = np.array([0, 1, 3, 1, 0, 1], np.uint8)
 
 
 def mnist(folder: Path, zipped: bool = False, infix: str = "-", **changed: bytes) -> Path:
-    """Six pictures to learn from and two to test with. changed: the content of single files."""
+    """Six images to learn from and two to test with. changed: the content of single files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         "train_images": ("train-images", "idx3", idx(IMAGES)),
@@ -151,7 +151,7 @@ def test_idx_files_come_in_pairs(tmp_path: Path) -> None:
     refused(lay(tmp_path / "x", "a/1.png"), "found none", format="idx")
 
 
-def test_seventy_thousand_pictures_in_about_a_second(tmp_path: Path) -> None:
+def test_seventy_thousand_images_in_about_a_second(tmp_path: Path) -> None:
     zeros = np.zeros((60_000, 28, 28), np.uint8)
     labels = (np.arange(60_000) % 10).astype(np.uint8)
     mnist(

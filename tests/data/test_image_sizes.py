@@ -1,4 +1,4 @@
-"""A picture's size from its header alone is that of the decoded picture, however it is turned."""
+"""A image's size from its header alone is that of the decoded image, however it is turned."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make(path: Path, orientation: int | None = None) -> Path:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("orientation", [None, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-def test_size_is_that_of_the_decoded_picture(
+def test_size_is_that_of_the_decoded_image(
     tmp_path: Path, ending: str, orientation: int | None
 ) -> None:
     path = make(tmp_path / f"x{ending}", orientation)

@@ -70,7 +70,7 @@ def test_a_transparent_palette_lies_on_white(tmp_path: Path, transparency: int |
     assert np.abs(decode(tmp_path / "x.png") - over_white(rgba)).max() <= 1
 
 
-def test_transparent_pictures_lie_on_white(tmp_path: Path) -> None:
+def test_transparent_images_lie_on_white(tmp_path: Path) -> None:
     PIL.Image.fromarray(RGBA).save(tmp_path / "x.png")
     assert np.abs(decode(tmp_path / "x.png") - over_white(RGBA)).max() <= 1
     PIL.Image.fromarray(RGBA[..., :2]).save(tmp_path / "y.png")
@@ -115,7 +115,7 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, ending: str) ->
 
 def test_big_endian_and_white_is_zero(tmp_path: Path) -> None:
     def tiff(byte_order: str, photometric: int) -> bytes:
-        """The smallest TIFF (revision 6.0, section 2): header, one directory of nine entries, one strip."""
+        """The smallest TIFF (6.0, section 2): header, a directory of nine entries, one strip."""
         tags = [
             (256, 7),
             (257, 5),
@@ -164,7 +164,7 @@ def test_sixteen_bit_colour_keeps_its_high_byte(tmp_path: Path, colour: int, cha
     assert np.abs(decode(tmp_path / "x.png") - expected).max() <= 2
 
 
-def test_a_float_picture_is_from_nought_to_one(tmp_path: Path) -> None:
+def test_a_float_image_is_from_nought_to_one(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)
     PIL.Image.fromarray(ramp).save(tmp_path / "x.tif")
     assert np.array_equal(decode(tmp_path / "x.tif"), np.rint(ramp * 255)[..., None])
@@ -188,7 +188,7 @@ def test_thirty_two_bits_without_a_white_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_stand_upright(tmp_path: Path, ending: str, orientation: int) -> None:
+def test_images_stand_upright(tmp_path: Path, ending: str, orientation: int) -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     PIL.Image.fromarray(RGB).save(tmp_path / f"x.{ending}", exif=exif)
@@ -214,6 +214,6 @@ def test_the_first_of_many_frames(tmp_path: Path, ending: str) -> None:
     assert np.array_equal(decode(tmp_path / f"x.{ending}"), np.full((6, 8, 3), (255, 0, 0)))
 
 
-def test_reading_pictures_needs_no_torch() -> None:
+def test_reading_images_needs_no_torch() -> None:
     code = "import sys, foveate.data.images, foveate.data.load; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

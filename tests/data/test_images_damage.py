@@ -1,4 +1,4 @@
-"""What is no picture, or a damaged one, is one clear error."""
+"""What is no image, or a damaged one, is one clear error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_permission_denied(tmp_path: Path) -> None:
         os.seteuid(me)
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_what_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("<html>404</html>")
     assert "PNG, JPEG" in refused(tmp_path / "x.png")
     (tmp_path / "x.eps").write_bytes(
@@ -70,7 +70,7 @@ KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_a_file_is_no_picture(tmp_path: Path, kind: str) -> None:
+def test_half_a_file_is_no_image(tmp_path: Path, kind: str) -> None:
     data = encoded(kind, 64)
     (tmp_path / "x").write_bytes(data)
     assert decode(tmp_path / "x").shape == (64, 64, 3)
@@ -87,7 +87,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, size: tuple[int, int]) 
     assert PIL.Image.MAX_IMAGE_PIXELS == 89_478_485  # Pillow's own guard is still there for others
 
 
-def test_no_area_is_no_picture(tmp_path: Path) -> None:
+def test_no_area_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(png(0, 5, 8, 0, b""))
     refused(tmp_path / "x.png")
 
@@ -124,7 +124,7 @@ def test_garbage_is_an_error_and_nothing_else(tmp_path: Path, magic: bytes, rest
     cut=st.floats(0, 1),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
 )
-def test_damage_is_an_error_or_a_picture(
+def test_damage_is_an_error_or_an_image(
     tmp_path: Path, kind: str, cut: float, flips: list[tuple[float, int]]
 ) -> None:
     data = bytearray(encoded(kind))

@@ -1,4 +1,4 @@
-"""Pictures that keep their aspect: how large they become, what lies beside them, and the way back to their own pixels."""
+"""Letterboxing: the size of the image, the padding, and the way back to its pixels."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_longer_side_is_the_size_and_the_other_in_proportion(height, width, 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("bands", [1, 3])
-def test_a_letterboxed_picture_is_pillows_at_the_top_left_and_grey_beside_it(shape, bands):
+def test_a_letterboxed_image_is_pillows_at_the_top_left_and_grey_beside_it(shape, bands):
     image = noise(*shape, bands)
     boxed = fit(image, 64, bands, letterbox=True)
     height, width = letterbox_size(*shape, 64)
@@ -101,7 +101,7 @@ def test_each_band_is_resized_as_pillow_does(bands):
     assert resize(image, (13, 29)) is image
 
 
-def test_a_padded_picture_keeps_its_pixels_and_is_not_copied_where_it_fits():
+def test_a_padded_image_keeps_its_pixels_and_is_not_copied_where_it_fits():
     image = noise(4, 6, 3)
     assert pad(image, 4, 6) is image
     made = pad(image, 5, 9)
@@ -138,7 +138,7 @@ def files(root, shapes):
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_letterboxed_and_stretched_pictures_of_the_same_files_do_not_mix(place, tmp_path, first):
+def test_letterboxed_and_stretched_images_of_the_same_files_do_not_mix(place, tmp_path, first):
     whole = files(tmp_path / "data", [(10, 20), (20, 10), (16, 16)])
     for _ in range(2):  # decoded, then from the cache
         for letterbox in (first, not first):
@@ -152,7 +152,7 @@ def test_letterboxed_and_stretched_pictures_of_the_same_files_do_not_mix(place, 
     assert len({path.name[:32] for path in place.iterdir()}) == 1
 
 
-def test_a_survey_is_content_with_letterboxed_pictures(place, tmp_path):
+def test_a_survey_is_content_with_letterboxed_images(place, tmp_path):
     whole = files(tmp_path / "data", [(10, 20), (8, 8)])
     made = decoding.decode(whole, 16, letterbox=True)
     seen = decoding.survey(whole)
@@ -167,7 +167,7 @@ def test_a_survey_is_content_with_letterboxed_pictures(place, tmp_path):
 # --- a part's rows, and the way back
 
 
-def test_one_picture_and_a_slice_come_without_padding_and_an_array_of_rows_whole():
+def test_one_image_and_a_slice_come_without_padding_and_an_array_of_rows_whole():
     pixels = noise(5, 8, 8, 3)
     sizes = np.array([[8, 3], [2, 8], [8, 8]])
     rows = Subset(pixels, np.array([4, 0, 2]), sizes)
@@ -185,7 +185,7 @@ def test_one_picture_and_a_slice_come_without_padding_and_an_array_of_rows_whole
     assert [image.shape for image in rows] == [(8, 3, 3), (2, 8, 3), (8, 8, 3)]
 
 
-def test_without_sizes_every_way_gives_whole_pictures():
+def test_without_sizes_every_way_gives_whole_images():
     pixels = noise(5, 8, 8, 1)
     rows = Subset(pixels, np.array([4, 0]))
     assert np.array_equal(rows[0], pixels[4])
@@ -204,7 +204,7 @@ def prepare_data(whole, size):
 
 
 @pytest.mark.parametrize("size", [7, 64, 320])
-def test_truths_are_brought_to_the_letterbox_and_back(size):
+def test_targets_are_brought_to_the_letterbox_and_back(size):
     samples = [
         Sample(f"{row}", ArraySource(noise(*s, 1)[None], 0), make_target(*s, row))
         for row, s in enumerate(SHAPES)
@@ -230,7 +230,7 @@ def test_truths_are_brought_to_the_letterbox_and_back(size):
 
 @settings(deadline=None)
 @given(SIDES, SIDES, st.integers(1, 640))
-def test_resizing_a_truth_there_and_back_changes_nothing(height, width, size):
+def test_resizing_a_target_there_and_back_changes_nothing(height, width, size):
     before = make_target(height, width)
     scored = replace(before, scores=np.linspace(0, 1, 5))
     fitted = letterbox_size(height, width, size)

@@ -1,4 +1,4 @@
-"""What may be loaded: data, a path or a name; and what is told where that is none, or fits no format or several."""
+"""Loading a dataset, a path or a name; and errors if no format fits, or several do."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def test_a_draw_depends_on_the_sample_and_not_on_its_place_or_batch():
     assert np.array_equal(whole, backwards[::-1])
 
 
-def test_draws_in_parts_are_the_draws_at_once():
+def test_draws_in_splits_are_the_draws_at_once():
     rng = SampleRNG(sample_keys(IDS), seed=0)
     splits = np.hstack([rng.uniform(1), rng.uniform(3)])
     assert np.array_equal(splits, SampleRNG(sample_keys(IDS), seed=0).uniform(4))
@@ -35,7 +35,8 @@ def test_draws_are_uniform_and_independent():
     assert stats.kstest(rng.ravel(), "uniform").pvalue > 0.001
     assert np.abs(np.corrcoef(rng.T) - np.eye(8)).max() < 0.1
     following = np.corrcoef(
-        SampleRNG(sample_keys(IDS), 1, 0).uniform(1)[:, 0], SampleRNG(sample_keys(IDS), 1, 1).uniform(1)[:, 0]
+        SampleRNG(sample_keys(IDS), 1, 0).uniform(1)[:, 0],
+        SampleRNG(sample_keys(IDS), 1, 1).uniform(1)[:, 0],
     )
     assert abs(following[0, 1]) < 0.1
 

@@ -18,7 +18,7 @@ def drawn():
     return {id: scenes.draw(id) for id in IDS}
 
 
-def test_the_set_serves_things_and_boxes():
+def test_the_set_serves_objects_and_boxes():
     data = load("scenes")
     assert (data.name, data.origin, data.task, data.hflip_safe) == (
         "scenes",
@@ -61,7 +61,7 @@ def test_what_is_said_to_be_there_is_seen_there(drawn):
         assert covered.max() <= 1  # each pixel is of one thing
 
 
-def test_no_scan_is_in_two_parts():
+def test_no_scan_is_in_two_splits():
     scans = scenes.scans()
     seen = [{ink.tobytes() for inks in scans[split] for ink in inks} for split in scenes.SPLITS]
     assert not seen[0] & seen[1]

@@ -1,4 +1,4 @@
-"""The split: nothing lost, nothing leaked, shares kept, and the same for the same seed whatever the order."""
+"""Splits lose and leak nothing, keep their shares, and depend on the seed, not on the order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def counts(rows, made, classes):
     return table
 
 
-def test_every_sample_gets_one_part_and_shares_are_exact():
+def test_every_sample_gets_one_split_and_shares_are_exact():
     rows = samples([0] * 100 + [1] * 40 + [2] * 7)
     table = counts(rows, make(rows), 3)
     assert table["train"].tolist() == [70, 28, 5]
@@ -52,7 +52,7 @@ def test_every_sample_gets_one_part_and_shares_are_exact():
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), min_size=40, max_size=120),
     st.integers(0, 5),
 )
-def test_groups_and_equal_pictures_never_straddle(rows, seed):
+def test_groups_and_equal_images_never_straddle(rows, seed):
     labels = [label for label, _ in rows] + [0, 1, 2, 3] * 3  # enough of each class
     groups = [f"g{group}" for _, group in rows] + [None] * 12
     hashes = [str(i // 3 if i % 5 else i) for i in range(len(labels))]
@@ -80,7 +80,7 @@ def test_the_split_is_a_function_of_seed_and_ids_not_of_order():
     assert make(rows, hashes, seed=1).splits != again.splits
 
 
-def test_a_given_split_is_kept_and_the_missing_part_carved_from_train():
+def test_a_given_split_is_kept_and_the_missing_split_carved_from_train():
     rows = samples([0, 1] * 100, splits=["train"] * 150 + ["test"] * 50)
     made = make(rows)
     assert all(made.splits[row.id] == "test" for row in rows[150:])
@@ -94,21 +94,21 @@ def test_a_given_split_is_kept_and_the_missing_part_carved_from_train():
     assert table["test"].sum() > 20
 
 
-def test_carved_parts_hold_at_most_so_many():
+def test_carved_splits_hold_at_most_so_many():
     rows = samples([0, 1] * 500)
     table = counts(rows, make(rows, max_held_out=60), 2)
     assert table["valid"].tolist() == [30, 30]
     assert table["test"].tolist() == [30, 30]
 
 
-def test_samples_without_a_part_join_train_and_it_is_said():
+def test_samples_without_a_split_join_train_and_reported():
     rows = samples([0, 1] * 20, splits=["train"] * 20 + ["test"] * 15 + [None] * 5)
     made = make(rows)
     assert any("had no split and joined train" in note for note in made.notes)
     assert all(made.splits[row.id] != "test" for row in rows[35:])
 
 
-def test_no_train_part_is_refused():
+def test_no_train_split_is_refused():
     with pytest.raises(DataError, match="no sample to train"):
         make(samples([0, 1] * 5, splits=["test"] * 10))
 
@@ -125,7 +125,7 @@ def test_a_leak_is_refused_with_names_and_kept_on_record_when_allowed():
     assert made.splits["s00000"] == "train"
 
 
-def test_a_group_in_two_given_parts_is_a_leak():
+def test_a_group_in_two_given_splits_is_a_leak():
     rows = samples(
         [0, 1] * 20, groups=["p"] * 2 + [None] * 37 + ["p"], splits=["train"] * 20 + ["test"] * 20
     )
@@ -168,7 +168,9 @@ def test_several_strata_a_sample_as_detection_has():
     rng = np.random.default_rng(0)
     rows = samples([0] * 1000)
     strata = [tuple(k for k in range(4) if rng.random() < (0.8, 0.4, 0.2, 0.1)[k]) for _ in rows]
-    made = assign.assign_splits(rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"])
+    made = assign.assign_splits(
+        rows, strata, [str(i) for i in range(1000)], classes=["a", "b", "c", "d"]
+    )
     for k in range(4):
         for split, wanted in (("train", 0.7), ("valid", 0.15), ("test", 0.15)):
             share = np.mean(
@@ -182,12 +184,14 @@ def test_several_strata_a_sample_as_detection_has():
 
 
 def test_every_class_keeps_its_share_within_a_point_where_counts_allow():
-    """Of a set like detection's: many classes, some rare, several in a picture."""
+    """Of a set like detection's: many classes, some rare, several in an image."""
     rng = np.random.default_rng(1)
     rows = samples([0] * 3000)
     chance = np.geomspace(0.5, 0.05, 12)
     strata = [tuple(np.flatnonzero(rng.random(12) < chance).tolist()) for _ in rows]
-    made = assign.assign_splits(rows, strata, list(range(3000)), classes=[str(k) for k in range(12)])
+    made = assign.assign_splits(
+        rows, strata, list(range(3000)), classes=[str(k) for k in range(12)]
+    )
     for k in range(12):
         splits = [made.splits[row.id] for row, has in zip(rows, strata, strict=True) if k in has]
         shares = [splits.count(split) / len(splits) for split in ("train", "valid", "test")]

@@ -34,7 +34,7 @@ def files(root, arrays, name="set"):
 
 
 def make_images(folder, count=3, size=8):
-    """A folder of picture files."""
+    """A folder of image files."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(count)
     for number in range(count):

@@ -21,7 +21,7 @@ DEEP[0, :4] = 0, 65535, 128, 129  # the ends, and both sides of the first roundi
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
-    """A PNG made by hand, of the kinds that Pillow cannot write (W3C, PNG specification, section 11.2)."""
+    """A PNG of the kinds that Pillow cannot write (W3C, PNG specification, section 11.2)."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (

@@ -1,4 +1,4 @@
-"""Clean sets, and ways to spoil them: each says which check must find which samples."""
+"""Clean datasets, and faults to plant in them, with the check that must find each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Spoilt = tuple[Dataset[Any], str, set[str]]
 
 
 def scene(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> Image:
-    """A picture unlike any other: smooth hills of colour with grain."""
+    """A unique image: smooth hills of colour with grain."""
     height, width = size
     coarse = PIL.Image.fromarray(rng.integers(30, 226, (6, 8, 3), np.uint8)).resize(
         (width, height), 3
@@ -110,7 +110,7 @@ def source(image: Image) -> ArraySource:
 
 
 def audited(data: Dataset[Any]) -> Audit:
-    """The audit of a set in memory, each picture seen as the cache sees it."""
+    """The audit of a set in memory, each image seen as the cache sees it."""
     seen = survey(data)
     return audit(seen.dataset, seen.hashes, seen.image_stats)
 
@@ -178,7 +178,7 @@ def brighter(image: Image) -> Image:
     return np.clip(image * 1.2, 0, 255).astype(np.uint8)
 
 
-PARTED = ((["train"] * 5 + ["valid", "test"]) * 18)[:120]
+SPLIT_120 = ((["train"] * 5 + ["valid", "test"]) * 18)[:120]
 BOWTIE = Polygon((np.array([(4.0, 4.0), (20.0, 20.0), (20.0, 4.0), (4.0, 20.0)]),))
 LINE = Polygon((np.array([(4.0, 4.0), (20.0, 4.0), (12.0, 4.0)]),))
 OUTSIDE = Polygon((np.array([(50.0, 4.0), (90.0, 4.0), (52.0, 20.0)]),))
@@ -186,44 +186,82 @@ EMPTY = RunLengths(np.array([SIZE[0] * SIZE[1]]), SIZE)
 OTHER = RunLengths(rle.encode(np.ones((5, 5), bool)), (5, 5))
 
 FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
-    "a blank picture": (make_image(lambda image: np.full_like(image, 90)), "blank", {"s005"}),
-    "a black picture": (make_image(lambda image: (image > 253).astype(np.uint8) * 90), "blank", {"s005"}),
-    "a dark picture": (make_image(lambda i: np.where(np.arange(64)[:, None] < 2, i, i // 60)), "too dark", {"s005"}),
-    "a bright picture": (
-        make_image(lambda i: np.where(np.arange(64)[:, None] < 2, i, 250 + i // 60)), "too bright", {"s005"},
+    "a blank image": (make_image(lambda image: np.full_like(image, 90)), "blank", {"s005"}),
+    "a black image": (
+        make_image(lambda image: (image > 253).astype(np.uint8) * 90),
+        "blank",
+        {"s005"},
     ),
-    "a blurred picture": (make_image(blurred), "blurred", {"s005"}),
-    "a tiny picture": (make_image(lambda image: image[:9, :12]), "small", {"s005"}),
-    "a huge picture": (make_image(lambda image: np.tile(image, (6, 6, 1))), "large", {"s005"}),
-    "a long picture": (make_image(lambda image: np.tile(image, (1, 5, 1))), "unusual aspect ratio", {"s005"}),
-    "a picture twice": (twice(), "duplicate", {"s005", "s007"}),
-    "a picture twice, brighter": (twice(change=brighter), "near duplicate", {"s005", "s007"}),
-    "a picture twice, cropped": (
-        twice(change=lambda image: image[1:-1, 2:-1]), "near duplicate", {"s005", "s007"},
+    "a dark image": (
+        make_image(lambda i: np.where(np.arange(64)[:, None] < 2, i, i // 60)),
+        "too dark",
+        {"s005"},
     ),
-    "a picture twice, smaller": (
+    "a bright image": (
+        make_image(lambda i: np.where(np.arange(64)[:, None] < 2, i, 250 + i // 60)),
+        "too bright",
+        {"s005"},
+    ),
+    "a blurred image": (make_image(blurred), "blurred", {"s005"}),
+    "a tiny image": (make_image(lambda image: image[:9, :12]), "small", {"s005"}),
+    "a huge image": (make_image(lambda image: np.tile(image, (6, 6, 1))), "large", {"s005"}),
+    "a long image": (
+        make_image(lambda image: np.tile(image, (1, 5, 1))),
+        "unusual aspect ratio",
+        {"s005"},
+    ),
+    "an image twice": (twice(), "duplicate", {"s005", "s007"}),
+    "an image twice, brighter": (twice(change=brighter), "near duplicate", {"s005", "s007"}),
+    "an image twice, cropped": (
+        twice(change=lambda image: image[1:-1, 2:-1]),
+        "near duplicate",
+        {"s005", "s007"},
+    ),
+    "an image twice, smaller": (
         twice(change=lambda image: np.asarray(PIL.Image.fromarray(image).resize((32, 24)))),
-        "near duplicate", {"s005", "s007"},
+        "near duplicate",
+        {"s005", "s007"},
     ),
-    "a picture with two labels": (twice(label=0, change=brighter), "duplicate with another label", {"s005", "s007"}),
-    "a picture in two parts": (twice(splits=PARTED), "leak between splits", {"s005", "s007"}),
-    "a picture in two parts, nearly": (twice(PARTED, change=brighter), "leak between splits", {"s005", "s007"}),
+    "an image with two labels": (
+        twice(label=0, change=brighter),
+        "duplicate with another label",
+        {"s005", "s007"},
+    ),
+    "an image in two splits": (twice(splits=SPLIT_120), "leak between splits", {"s005", "s007"}),
+    "an image in two splits, nearly": (
+        twice(SPLIT_120, change=brighter),
+        "leak between splits",
+        {"s005", "s007"},
+    ),
     "no label": (lambda: spoilt(labels(), 5, target=None), "no annotation", {"s005"}),
-    "a class that is none": (lambda: spoilt(labels(), 5, target=Label(2)), "unknown class", {"s005"}),
+    "an unknown class": (lambda: spoilt(labels(), 5, target=Label(2)), "unknown class", {"s005"}),
     "classes that differ by case": (
-        lambda: replace(labels(), classes=("cat", "Cat ")), "two names for one class", {"s000"},
+        lambda: replace(labels(), classes=("cat", "Cat ")),
+        "two names for one class",
+        {"s000"},
     ),
-    "a class that nobody has": (lambda: replace(labels(), classes=("cat", "dog", "owl")), "unused class", set()),
+    "an unused class": (
+        lambda: replace(labels(), classes=("cat", "dog", "owl")),
+        "unused class",
+        set(),
+    ),
     "a rare class": (
         lambda: spoilt(replace(labels(), classes=("cat", "dog", "owl")), 5, target=Label(2)),
-        "class too rare to learn", set(),
+        "class too rare to learn",
+        set(),
     ),
     "a class missing from test": (
-        lambda: replace(labels(), samples=[
-            replace(s, split="train" if i < 80 else "test", target=Label(0 if i >= 80 else i % 2))
-            for i, s in enumerate(labels())
-        ]),
-        "class missing from a split", set(),
+        lambda: replace(
+            labels(),
+            samples=[
+                replace(
+                    s, split="train" if i < 80 else "test", target=Label(0 if i >= 80 else i % 2)
+                )
+                for i, s in enumerate(labels())
+            ],
+        ),
+        "class missing from a split",
+        set(),
     ),
     "a box with swapped corners": (with_box(20, 20, 5, 5), "box with swapped corners", {"s005"}),
     "a box without area": (with_box(20, 20, 20, 30), "box without area", {"s005"}),
@@ -231,32 +269,64 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
     "a box that leaves": (with_box(50, 20, 90, 30), "box leaves its image", {"s005"}),
     "a tiny box": (with_box(20, 20, 21, 30), "tiny box", {"s005"}),
     "a huge box": (with_box(0, 0, 64, 48), "unusually large box", {"s005"}),
-    "a box twice": (with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 0]), "duplicate box", {"s005"}),
+    "a box twice": (
+        with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 0]),
+        "duplicate box",
+        {"s005"},
+    ),
     "a box of two classes": (
-        with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 1]), "one place, two classes", {"s005"},
+        with_boxes(corners=np.array([(5.0, 5, 15, 15)] * 2), classes=[0, 1]),
+        "one place, two classes",
+        {"s005"},
     ),
     "a box of an unknown class": (with_boxes(classes=[0, 7]), "unknown class", {"s005"}),
-    "an annotation of another size": (with_boxes(size=(480, 640)), "annotation of another size", {"s005"}),
+    "an annotation of another size": (
+        with_boxes(size=(480, 640)),
+        "annotation of another size",
+        {"s005"},
+    ),
     "an outline that crosses itself": (with_shape(BOWTIE), "outline crosses itself", {"s005"}),
     "an outline without area": (with_shape(LINE, (4, 4, 20, 9)), "outline without area", {"s005"}),
     "an outline that leaves": (with_shape(OUTSIDE), "outline leaves its image", {"s005"}),
-    "a box unlike its outline": (with_shape(BOWTIE, (30, 30, 60, 40)), "box and outline differ", {"s005"}),
+    "a box unlike its outline": (
+        with_shape(BOWTIE, (30, 30, 60, 40)),
+        "box and outline differ",
+        {"s005"},
+    ),
     "a mask without a pixel": (with_shape(EMPTY, (4, 4, 20, 9)), "mask without a pixel", {"s005"}),
-    "a thing's mask of another size": (with_shape(OTHER, (4, 4, 20, 9)), "mask of another size", {"s005"}),
+    "an instance's mask of another size": (
+        with_shape(OTHER, (4, 4, 20, 9)),
+        "mask of another size",
+        {"s005"},
+    ),
     "a mask of another size": (
-        lambda: spoilt(painted(), 5, target=Mask.from_array(np.zeros((5, 5), int))), "mask of another size", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.from_array(np.zeros((5, 5), int))),
+        "mask of another size",
+        {"s005"},
     ),
     "a mask with an unknown value": (
-        lambda: spoilt(painted(), 5, target=Mask.from_array(np.full(SIZE, 7))), "unknown class", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.from_array(np.full(SIZE, 7))),
+        "unknown class",
+        {"s005"},
     ),
     "a mask without a label": (
-        lambda: spoilt(painted(), 5, target=Mask.from_array(np.full(SIZE, -1))), "mask without a label", {"s005"},
+        lambda: spoilt(painted(), 5, target=Mask.from_array(np.full(SIZE, -1))),
+        "mask without a label",
+        {"s005"},
     ),
-    "an empty caption": (lambda: spoilt(captioned(), 5, target=Captions((" ",))), "empty caption", {"s005"}),
-}  # fmt: skip
-"""What was spoilt -> how, the check that must say so, and the samples that it must name."""
+    "an empty caption": (
+        lambda: spoilt(captioned(), 5, target=Captions((" ",))),
+        "empty caption",
+        {"s005"},
+    ),
+}
+"""Fault -> how to plant it, the check that must find it, and the samples that it must name."""
 
 CLEAN: dict[str, Callable[[], Dataset[Any]]] = {
-    "labels": labels, "labels in parts": lambda: labels(splits=PARTED), "boxes": boxed, "things": instances,
-    "pixels": painted, "captions": captioned,
-}  # fmt: skip
+    "labels": labels,
+    "labels in splits": lambda: labels(splits=SPLIT_120),
+    "boxes": boxed,
+    "instances": instances,
+    "pixels": painted,
+    "captions": captioned,
+}

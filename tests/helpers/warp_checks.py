@@ -1,4 +1,4 @@
-"""Shared by the tests of warped pictures: colours and numbers that both tell the place that they came from."""
+"""Shared by tests of warped images: colours and numbers that both encode source positions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNT = len(SHAPES)
 
 
 class Told:
-    """Draws that a test chooses: zoom, turn, mirror, quarter, down, across."""
+    """Chosen random numbers: zoom, rotation, mirror, quarter, down, across."""
 
     def __init__(self, count, **given):
         drawn = {
@@ -33,7 +33,7 @@ class Told:
 
 
 def policy(crop=SIDE, **given):
-    """Truths are the numbers themselves."""
+    """A policy whose targets are the numbers themselves."""
     return MaskAugment(to_label_map=lambda target: target, paste=laid, crop=crop, **given)
 
 
@@ -46,7 +46,7 @@ def laid(pieces, side):
 
 
 def placed(shapes=SHAPES, side=SIDE, padding=255):
-    """Pictures whose colours tell 4 times the row, 4 times the column, and that they are no padding; and the number of each pixel."""
+    """Images whose colours are 4 * row, 4 * column and 0 (not padding); and each pixel's number."""
     images = torch.full((len(shapes), side, side, 3), padding, dtype=torch.uint8)
     targets = []
     for image, (height, width) in zip(images, shapes, strict=True):
@@ -66,5 +66,5 @@ def make_rng(count=COUNT, seed=0, epoch=0):
 
 
 def where(numbers, width):
-    """(h, w, 2) row and column of the source that each pixel says it is."""
+    """(h, w, 2) source row and column that each pixel's number encodes."""
     return np.stack(np.divmod(numbers, width), -1)

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from foveate.ops.assignment import task_aligned
 
-# Scores and boxes are float32; a sixth power makes six times its rounding of 6e-8, and the loop's is in doubles.
+# Scores and boxes are float32, rounded to 6e-8; a sixth power multiplies that by six. The reference
+# loop computes in float64.
 CLOSE = 1e-5
 
 
 def grid(side, strides=(8, 16, 32)):
-    """Centres and strides of a detector's places on a square picture."""
+    """Centres and strides of a detector's places on a square image."""
     centres, every = [], []
     for stride in strides:
         at = stride * (torch.arange(side // stride) + 0.5)
@@ -31,7 +32,7 @@ def around(centres, reach):
 
 
 def scene(seed, count, side=64, classes=3):
-    """Places with scores and boxes of their own, and true boxes from less than a pixel to the whole picture."""
+    """Anchor points with predictions, and targets from below a pixel to the whole image."""
     made = torch.Generator().manual_seed(seed)
     centres, strides = grid(side)
     found = around(centres, 1 + 3 * strides[:, None] * torch.rand(len(centres), 2, generator=made))
@@ -209,7 +210,7 @@ def test_a_box_without_area_beside_a_place_without_area_leaves_all_qualities_fin
 
 @pytest.mark.usefixtures("one_thread")
 def test_two_thousand_boxes_at_640_pixels_take_a_moment():
-    """17 million pairs, each a dozen operations. On one thread, whose own time it is: two that wait for a busy core count the wait."""
+    """17 million pairs, each a dozen operations; on one thread, so no wait for a core counts."""
     given_ = scene(1, 2000, side=640, classes=80)
     began = time.thread_time()
     box, _ = task_aligned(*given_)

@@ -1,4 +1,4 @@
-"""Middles of things: targets as loops over pixels make them, and from perfect votes the things themselves again."""
+"""Centre votes: offsets equal those of loops, and perfect votes give the instances again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shape(rng, size):
 
 
 def scene(seed, blur, most=25, size=(60, 71)):
-    """Things that touch but lie on nobody, with as many pixels as a thing has, their middles no nearer than is told apart."""
+    """Objects that may touch but not overlap, with enough pixels and separable centres."""
     rng = np.random.default_rng(seed)
     ids, count = np.zeros(size, int), 0
     for _ in range(most):
@@ -107,21 +107,21 @@ def test_nothing_has_no_middle_and_no_offset():
 
 @settings(deadline=None, max_examples=60)
 @given(seed=SEEDS, blur=st.sampled_from([1.0, 1.5, 2.0]))
-def test_perfect_votes_give_back_the_things(seed, blur):
+def test_perfect_votes_give_back_the_objects(seed, blur):
     ids = scene(seed, blur)
     assert same(again(ids, blur), ids)
 
 
 @pytest.mark.parametrize("blur", [1.0, 2.0, 6.0])
 @pytest.mark.parametrize("size", [(2, 2), (1, 4), (1, 40), (6, 7), (60, 40)])
-def test_a_picture_of_one_thing(size, blur):
+def test_an_image_of_one_object(size, blur):
     ones = np.ones(size, int)
     assert same(again(ones, blur), ones)
 
 
 @pytest.mark.parametrize("blur", [1.0, 6.0])
 @pytest.mark.parametrize("size", [(1, 1), (1, 3), (9, 5)])
-def test_no_thing_and_what_has_too_few_pixels_for_one(size, blur):
+def test_no_object_and_what_has_too_few_pixels_for_one(size, blur):
     ids = np.zeros(size, int)
     for pixels in range(centre_voting.MIN_VOTES):
         ids.ravel()[:pixels] = 1
@@ -129,7 +129,7 @@ def test_no_thing_and_what_has_too_few_pixels_for_one(size, blur):
         assert (found.shape, found.any(), len(agreed)) == (size, False, 0)
 
 
-def test_a_thing_of_too_few_pixels_leaves_no_gap_in_the_numbers():
+def test_a_object_of_too_few_pixels_leaves_no_gap_in_the_numbers():
     ids = np.zeros((40, 60), int)
     ids[2, 2:5], ids[20, 20:24], ids[36, 50:53], ids[30:36, 4:8] = 1, 2, 3, 4
     to_middle = votes(ids)
@@ -144,7 +144,7 @@ def test_a_thing_of_too_few_pixels_leaves_no_gap_in_the_numbers():
     assert same(found, np.where(ids % 2, 0, ids))
 
 
-def test_three_hundred_things_that_touch_in_no_time():
+def test_three_hundred_objects_that_touch_in_no_time():
     ids = (np.arange(300).reshape(15, 20) + 1).repeat(9, 0).repeat(11, 1)
     began = time.perf_counter()
     assert same(again(ids), ids)
@@ -152,8 +152,8 @@ def test_three_hundred_things_that_touch_in_no_time():
 
 
 def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing():
-    """A net that has learnt little finds a middle nearly everywhere. Were each compared with all, four times as many took sixteen
-    times as long."""
+    """An untrained network votes for a centre nearly everywhere. Comparing all pairs would take
+    sixteen times as long for four times as many."""
     rng = np.random.default_rng(0)
     here = np.indices((200, 200)) + 0.5
     away = (np.clip(here + 3 * rng.normal(size=(2, 200, 200)), 0.5, 199.5) - here).astype(
@@ -174,12 +174,12 @@ def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing()
 
 
 @pytest.mark.parametrize(("down", "across"), [(4, 4), (3, 5), (5, 5), (8, 4)])
-def test_small_things_side_by_side_stay_apart(down, across):
+def test_small_objects_side_by_side_stay_apart(down, across):
     ids = (np.arange(30).reshape(5, 6) + 1).repeat(down, 0).repeat(across, 1)
     assert same(again(ids), ids)
 
 
-def test_things_at_the_borders_and_in_the_corners():
+def test_objects_at_the_borders_and_in_the_corners():
     ids = np.zeros((40, 50), int)
     parts = [(0, 0), (0, 46), (36, 0), (36, 46), (0, 20), (36, 20), (18, 0), (18, 46)]
     for number, (top, left) in enumerate(parts, 1):
@@ -188,14 +188,14 @@ def test_things_at_the_borders_and_in_the_corners():
     assert same(again(ids), ids)
 
 
-def test_a_thing_split_in_two_is_one_since_its_pixels_know_their_middle():
+def test_a_object_split_in_two_is_one_since_its_pixels_know_their_middle():
     ids = np.zeros((30, 40), int)
     ids[10:20, 4:10], ids[10:20, 30:36] = 1, 1
     ids[20:25, 16:24] = 2  # not far from the middle of the other
     assert same(again(ids), ids)
 
 
-def test_a_thing_in_the_hole_of_another():
+def test_a_object_in_the_hole_of_another():
     ids = np.zeros((40, 40), int)
     ids[4:36, 4:36] = 1
     ids[8:32, 8:32] = 0
@@ -217,7 +217,7 @@ def test_bars_side_by_side_stay_apart_up_to_six_times_as_long_as_wide():
 
 @pytest.mark.parametrize("side", [4, 12, 30])
 @pytest.mark.parametrize("seed", range(3))
-def test_pixels_that_waver_stay_one_thing_and_apart_from_the_next(side, seed):
+def test_pixels_that_waver_stay_one_object_and_apart_from_the_next(side, seed):
     ids = (np.arange(6).reshape(2, 3) + 1).repeat(side, 0).repeat(side, 1)
     by = 0.05 * side
     found, agreed = centre_voting.group_votes(wavering(ids, by, seed), ids > 0, max(1.0, by))
@@ -226,7 +226,7 @@ def test_pixels_that_waver_stay_one_thing_and_apart_from_the_next(side, seed):
 
 
 @pytest.mark.parametrize("size", [(5, 5), (8, 8), (2, 2), (2, 3), (4, 4), (6, 8)])
-def test_votes_to_both_sides_of_a_line_between_pixels_are_one_thing(size):
+def test_votes_to_both_sides_of_a_line_between_pixels_are_one_object(size):
     inside = np.zeros((24, 24), bool)
     inside[8 : 8 + size[0], 8 : 8 + size[1]] = True
     to_middle = centre_voting.centre_offsets(inside.astype(int), np.array([[12, 12]], np.float32))
@@ -248,7 +248,7 @@ def test_how_well_votes_agree_is_the_share_that_is_near():
     assert agreed[found[15, 55] - 1] == 1
 
 
-def test_votes_that_miss_the_picture_are_for_its_border():
+def test_votes_that_miss_the_image_are_for_its_border():
     ids = np.zeros((20, 20), int)
     ids[5:15, 5:15] = 1
     for far in (-1e6, -30.0, 30.0, 1e6):
@@ -257,7 +257,7 @@ def test_votes_that_miss_the_picture_are_for_its_border():
         assert agreed.tolist() == [0]
 
 
-def test_things_are_numbered_from_where_most_votes_are():
+def test_objects_are_numbered_from_where_most_votes_are():
     ids = np.zeros((40, 60), int)
     ids[5:9, 5:9], ids[20:30, 40:50], ids[30:36, 10:16] = 1, 2, 3
     assert [again(ids)[at] for at in ((25, 45), (33, 12), (7, 7))] == [1, 2, 3]
@@ -265,7 +265,7 @@ def test_things_are_numbered_from_where_most_votes_are():
 
 @settings(deadline=None, max_examples=40)
 @given(seed=SEEDS, blur=st.sampled_from([1.0, 2.0, 6.0]), spread=st.sampled_from([0, 1, 30]))
-def test_any_answer_of_a_net_gives_things_without_gaps_inside_alone(seed, blur, spread):
+def test_any_answer_of_a_net_gives_objects_without_gaps_inside_alone(seed, blur, spread):
     rng = np.random.default_rng(seed)
     size = tuple(rng.integers(1, 20, 2))
     inside = rng.random(size) < rng.random()

@@ -21,7 +21,7 @@ def test_what_is_right_needs_no_click():
     assert next_click(np.zeros((0, 5), bool), np.zeros((0, 5), bool)) is None
 
 
-def test_the_first_click_falls_into_the_middle_of_the_thing():
+def test_the_first_click_falls_into_the_middle_of_the_object():
     true = np.zeros((9, 11), bool)
     true[2:7, 3:8] = True
     assert next_click(true, np.zeros_like(true)) == (5.5, 4.5, True)
@@ -58,7 +58,7 @@ def test_it_lies_deepest_in_the_largest_region_that_is_wrong(seed, height, width
     assert own.sum() == sizes.max()
 
     def depth(at: tuple[int, int]) -> float:
-        """To the nearest pixel that is not of the region, the picture's edge among them."""
+        """To the nearest pixel that is not of the region, the image's edge among them."""
         others = [(r, c) for r in range(-1, height + 1) for c in range(-1, width + 1)]
         outside = [o for o in others if not (0 <= o[0] < height and 0 <= o[1] < width and own[o])]
         return min(np.hypot(at[0] - r, at[1] - c) for r, c in outside)

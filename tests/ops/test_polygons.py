@@ -51,7 +51,7 @@ def test_the_same_pixels_as_pycocotools(
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_same_pixels_as_pycocotools_in_pictures_of_usual_size(seed: int) -> None:
+def test_the_same_pixels_as_pycocotools_in_images_of_usual_size(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(30):
         outline = star(
@@ -108,7 +108,7 @@ def test_pieces_join_and_no_piece_cuts_a_hole() -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 4), (4, 0), (1, 1)])
-def test_pictures_without_pixels(size: tuple[int, int]) -> None:
+def test_images_without_pixels(size: tuple[int, int]) -> None:
     outline = np.array([(-1, -1), (9, -1), (9, 9), (-1, 9)], float)
     assert polygons.fill((outline,), size).shape == size
 

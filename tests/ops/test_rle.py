@@ -104,7 +104,7 @@ def test_runs_of_length_zero_change_nothing() -> None:
         ([6], (-2, -3)),
     ],
 )
-def test_runs_that_fill_no_picture_are_refused(counts: list, size: tuple[int, int]) -> None:
+def test_runs_that_fill_no_image_are_refused(counts: list, size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"expected|inhomogeneous"):
         rle.validated(counts, size)
 
@@ -126,7 +126,7 @@ def test_any_text_is_read_or_refused(text: str | bytes, height: int, width: int)
     assert rle.decode(counts, (height, width)).shape == (height, width)
 
 
-def test_huge_pictures_cost_nothing_until_they_are_unpacked() -> None:
+def test_huge_images_cost_nothing_until_they_are_unpacked() -> None:
     start = time.perf_counter()
     size = (2**19, 2**20)
     counts = rle.validated([10, 5, size[0] * size[1] - 15], size)

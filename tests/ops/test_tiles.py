@@ -1,4 +1,4 @@
-"""Tiles: every pixel lies in one, neighbours share what was promised, and none leaves the picture."""
+"""Tiles cover every pixel, overlap as promised, and never leave the image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHARES = st.sampled_from([0.0, 0.1, 0.2, MIN_OVERLAP, 0.5, 0.75])
 
 @settings(deadline=None)
 @given(LENGTHS, LENGTHS, st.integers(1, 120), SHARES)
-def test_every_pixel_is_covered_and_no_tile_leaves_the_picture(height, width, side, overlap):
+def test_every_pixel_is_covered_and_no_tile_leaves_the_image(height, width, side, overlap):
     assume(side * (1 - overlap) >= 4)  # else there are as many tiles as pixels
     covered = np.zeros((height, width), bool)
     for left, top, right, bottom in tiles(height, width, side, overlap):
@@ -30,7 +30,7 @@ def test_every_pixel_is_covered_and_no_tile_leaves_the_picture(height, width, si
 
 @settings(deadline=None)
 @given(LENGTHS, LENGTHS, st.integers(1, 120), SHARES)
-def test_each_tile_is_a_whole_square_unless_the_picture_is_smaller(height, width, side, overlap):
+def test_each_tile_is_a_whole_square_unless_the_image_is_smaller(height, width, side, overlap):
     assume(side * (1 - overlap) >= 4)
     made = tiles(height, width, side, overlap)
     assert {(right - left, bottom - top) for left, top, right, bottom in made} == {
@@ -54,7 +54,7 @@ def test_neighbours_overlap_by_at_least_the_promised_share(length, side, overlap
 
 @settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(4, 800))
-def test_a_thing_of_the_overlaps_size_lies_whole_in_a_tile_wherever_it_is(length, side):
+def test_a_object_of_the_overlaps_size_lies_whole_in_a_tile_wherever_it_is(length, side):
     instance = min(length, int(side * MIN_OVERLAP))
     made = starts(length, side, MIN_OVERLAP)
     for at in {0, length - instance, *(start + side - instance + 1 for start in made)}:
@@ -83,11 +83,11 @@ def test_no_more_tiles_than_are_needed():
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 640), (640, 5), (640, 640)])
-def test_a_picture_that_is_no_larger_than_a_tile_is_one_tile(height, width):
+def test_an_image_that_is_no_larger_than_a_tile_is_one_tile(height, width):
     assert tiles(height, width, 640) == [(0, 0, width, height)]
 
 
-def test_a_picture_that_is_long_and_narrow_is_cut_along_its_length_only():
+def test_an_image_that_is_long_and_narrow_is_cut_along_its_length_only():
     made = tiles(8000, 50, 640)
     assert {(left, right) for left, _, right, _ in made} == {(0, 50)}
     assert len(made) == 1 + -(-(8000 - 640) // 480)
@@ -98,7 +98,7 @@ def test_a_tile_of_one_pixel_is_a_pixel():
     assert sorted(tiles(3, 2, 1)) == [(x, y, x + 1, y + 1) for x in range(2) for y in range(3)]
 
 
-def test_a_satellites_picture_is_cut_in_a_moment():
+def test_a_satellites_image_is_cut_in_a_moment():
     began = time.perf_counter()
     assert len(tiles(40_000, 40_000, 640)) == 83**2
     assert time.perf_counter() - began < 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from foveate.report.panels import count_noun
 from foveate.training.memory import raise_malloc_thresholds
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
@@ -76,5 +77,6 @@ def hardware() -> str:
             name = next(models, name)
     except OSError:
         pass  # not Linux
-    cpu = f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    cores = count_noun(os.cpu_count() or 1, "core")
+    cpu = f"{name}, {cores}, {count_noun(torch.get_num_threads(), 'thread')}"
     return f"{torch.cuda.get_device_name()}; {cpu}" if torch.cuda.is_available() else cpu

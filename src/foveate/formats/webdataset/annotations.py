@@ -17,7 +17,7 @@ from foveate.formats._shared.sidecar import MAX_COORDINATE
 
 Annotation = Label | Captions | Boxes
 
-SUFFIXES = {"classification": ("cls",), "text_to_image": ("txt", "json"), "detection": ("json",)}
+SUFFIXES = {Label.task: ("cls",), Captions.task: ("txt", "json"), Boxes.task: ("json",)}
 """The suffixes of the annotation files of each task; the first takes precedence."""
 
 _CAPTION_KEYS = ("captions", "caption", "text")
@@ -204,8 +204,8 @@ def _bytes(record: dict[str, Any]) -> bytes:
 
 
 _READERS: dict[tuple[str, str], Callable[[bytes], Annotation | None]] = {
-    ("cls", "classification"): _class,
-    ("txt", "text_to_image"): _caption,
-    ("json", "text_to_image"): _captions,
-    ("json", "detection"): _boxes,
+    ("cls", Label.task): _class,
+    ("txt", Captions.task): _caption,
+    ("json", Captions.task): _captions,
+    ("json", Boxes.task): _boxes,
 }

@@ -173,7 +173,7 @@ def test_a_leak_stops_the_run_and_is_recorded_if_allowed(folder, tmp_path):
     _, out, _ = run_cli("test", run)
     assert "3 of 21 test images belong with images of another split" in out
     assert "Without them: accuracy" in out
-    assert "What the audit found" in (run / "report.html").read_text()
+    assert "Findings of the audit" in (run / "report.html").read_text()
     assert "allow_leak: true" in (run / "config.yaml").read_text()
 
 

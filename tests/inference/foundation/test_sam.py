@@ -131,10 +131,10 @@ def test_the_command_takes_prompts_and_writes_predictions(known, tmp_path):
     words = ("--point", "30,20", "--outside", "5,7", "--box", "3,4,50,30")
     code, text, err = run_cli("predict", name, tmp_path / "x.png", *words, *outputs)
     assert code == 0, err
-    assert "IoU estimated at" in text
+    assert "estimated IoU" in text
     written = json.loads((tmp_path / "a.json").read_text())
     assert written["run"] == name
-    ((instance,),) = [one["objects"] for one in written["predictions"]]
+    ((instance,),) = [one["instances"] for one in written["predictions"]]
     mask = (
         foundation.open(name)
         .set_image(tmp_path / "x.png")
@@ -167,7 +167,7 @@ def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monk
     assert read.classes == ("object",)
     predictions = foundation.open(known[0]).predict(sorted(unlabelled.glob("*.png")))
     assert [len(sample.target) for sample in read] == [
-        len(prediction["objects"]) for prediction in predictions
+        len(prediction["instances"]) for prediction in predictions
     ]
 
 

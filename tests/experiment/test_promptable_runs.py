@@ -124,15 +124,15 @@ def test_without_a_prompt_all_objects_are_predicted(run, image):
 
 def test_senseless_prompts_are_refused(run, image):
     for words, told in {
-        ("--point", "48,3"): "a pixel of a picture of 48 x 48 is expected, got 48,3",
-        ("--point", "-1,3"): "a pixel of a picture of 48 x 48 is expected",
-        ("--point", "3"): "2 numbers with commas between them are expected, got '3'",
-        ("--point", "a,b"): "2 numbers with commas between them are expected",
-        ("--point", "nan,1"): "2 numbers with commas between them are expected",
-        ("--box", "1,2,3"): "4 numbers with commas between them are expected",
+        ("--point", "48,3"): "a pixel of an image of 48 x 48 is expected, got 48,3",
+        ("--point", "-1,3"): "a pixel of an image of 48 x 48 is expected",
+        ("--point", "3"): "2 numbers separated by commas are expected, got '3'",
+        ("--point", "a,b"): "2 numbers separated by commas are expected",
+        ("--point", "nan,1"): "2 numbers separated by commas are expected",
+        ("--box", "1,2,3"): "4 numbers separated by commas are expected",
         ("--box", "9,9,9,20"): "left, top, right and bottom are expected",
-        ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is said to be inside and outside",
-        ("--point", "5,5", "--tile", "64"): "one of a tile's side and a prompt is expected",
+        ("--point", "5,5", "--outside", "5.5,5"): "the pixel 5,5 is both inside and outside",
+        ("--point", "5,5", "--tile", "64"): "either a tile size or a prompt is expected",
     }.items():
         assert told in refused("predict", run.path, image, *words), words
 

@@ -143,7 +143,7 @@ def test_what_is_packed_or_pickled_is_pointed_at_and_not_opened(tmp_path: Path) 
     (tmp_path / "cifar10.tar.gz").write_bytes(b"x")
     refused("cifar10", f"{tmp_path}/cifar10.tar.gz exists", "tar xf", root=tmp_path)
     (tmp_path / "cifar-10-batches-py").mkdir()
-    refused("cifar10", f"{tmp_path}/cifar-10-batches-py is there", "pickle", root=tmp_path)
+    refused("cifar10", f"{tmp_path}/cifar-10-batches-py exists", "pickle", root=tmp_path)
 
 
 def test_the_catalogue(tmp_path: Path) -> None:

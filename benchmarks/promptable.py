@@ -33,8 +33,8 @@ IMAGES = {"train": 1000, "valid": 200, "test": 300}
 def scenes() -> Any:
     """Scenes of TRAINED_DIGITS in train and valid; in test only other digits are targets."""
     from foveate.annotations import Boxes
-    from foveate.data.builtin import scenes as source
     from foveate.data.dataset import ArraySource, Dataset, Sample
+    from foveate.datasets.builtin import scenes as source
 
     samples = []
     for split, count in IMAGES.items():
@@ -93,7 +93,7 @@ def unseen(minutes: float, seeds: Sequence[int], nuclei: str | None, more: dict[
 
 def elsewhere(run: Any, nuclei: str) -> dict[str, float]:
     """Metrics on every fourth image of nuclei."""
-    from foveate.data.load import load
+    from foveate.datasets.load import load
 
     task, net = run.load()
     samples = [sample for sample in load(nuclei) if sample.target is not None][::4]

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from foveate.data.load import list_datasets
+from foveate.datasets.load import list_datasets
 from foveate.training.device import hardware
 
 EPOCHS = {"fashion-mnist": 5, "mnist": 3}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foveate.annotations import Label as Label
     from foveate.data.dataset import Dataset as Dataset
     from foveate.data.dataset import Sample as Sample
-    from foveate.data.load import load as load
+    from foveate.datasets.load import load as load
     from foveate.errors import FoveateError as FoveateError
     from foveate.experiment.audit import audit as audit
     from foveate.experiment.compare import compare as compare
@@ -36,7 +36,7 @@ _PUBLIC = {
     "Sample": "foveate.data.dataset",
     "audit": "foveate.experiment.audit",
     "compare": "foveate.experiment.compare",
-    "load": "foveate.data.load",
+    "load": "foveate.datasets.load",
     "predict": "foveate.experiment.run",
     "resume": "foveate.experiment.run",
     "test": "foveate.experiment.run",

@@ -10,7 +10,7 @@ from foveate.audit import audit
 from foveate.audit.repair import repair
 from foveate.data.cache.decoding import survey
 from foveate.data.dataset import Dataset, Skipped
-from foveate.data.load import load
+from foveate.datasets.load import load
 from helpers.planted import CLEAN, FAULTS, audited, labels, spoilt
 
 

@@ -98,7 +98,7 @@ def test_a_split_is_written_used_and_refused_on_changed_data(folder, tmp_path):
 
 def test_cached_images_are_listed_and_removed(folder, tmp_path, monkeypatch):
     from foveate.data.cache import decoding
-    from foveate.data.load import load
+    from foveate.datasets.load import load
 
     place = tmp_path / "cache" / "pictures"
     monkeypatch.setenv("FOVEATE_CACHE", str(place.parent))

@@ -215,5 +215,7 @@ def test_the_first_of_many_frames(tmp_path: Path, ending: str) -> None:
 
 
 def test_reading_images_needs_no_torch() -> None:
-    code = "import sys, foveate.data.images, foveate.data.load; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, foveate.data.images, foveate.datasets.load; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 import foveate as fv
 from foveate.data.images import decode
-from foveate.data.load import load
+from foveate.datasets.load import load
 from helpers import boxes_demo
 from helpers.command_line import refused, run_cli
 

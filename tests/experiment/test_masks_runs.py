@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 import foveate as fv
 from foveate.annotations import Instances
 from foveate.data.images import decode
-from foveate.data.load import load
+from foveate.datasets.load import load
 from helpers import masks_demo
 from helpers.command_line import hurry, refused, run_cli
 

@@ -1,4 +1,4 @@
-"""A training process of its own that is killed in the middle, goes on, and must end with the bits of an unbroken run."""
+"""A training process that is killed, resumed, and compared with an uninterrupted run."""
 
 from __future__ import annotations
 

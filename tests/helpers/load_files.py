@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from foveate.data.dataset import Dataset
-from foveate.data.load import load
+from foveate.datasets.load import load
 from foveate.errors import DataError
 
 

@@ -89,7 +89,8 @@ def components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     from scipy.sparse.csgraph import connected_components
 
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    result: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    return result
 
 
 def near_pairs(
@@ -134,7 +135,10 @@ def low_frequencies(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
     waves = cosines(THUMB_SIDE, _WAVES)
     spectrum = np.einsum("ay,nyx,bx->nab", waves, thumbs.astype(np.float32), waves, optimize=True)
     flat = spectrum.reshape(len(thumbs), -1)[:, 1:]
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    result: NDArray[np.float32] = flat / np.maximum(
+        np.linalg.norm(flat, axis=1, keepdims=True), 1e-6
+    )
+    return result
 
 
 def cosines(side: int, count: int) -> NDArray[np.float32]:
@@ -239,7 +243,10 @@ def _residual(r: NDArray[np.float32]) -> NDArray[np.float32]:
 def _normalise(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Normalise each of (P, H, W) to mean 0 and norm 1."""
     centred = images - images.mean((1, 2), keepdims=True)
-    return centred / np.maximum(np.sqrt((centred**2).sum((1, 2), keepdims=True)), 1e-6)
+    result: NDArray[np.float32] = centred / np.maximum(
+        np.sqrt((centred**2).sum((1, 2), keepdims=True)), 1e-6
+    )
+    return result
 
 
 def _median_neighbour(

@@ -136,7 +136,10 @@ def _clipped(stats: NDArray[Any], fraction: str, end: int) -> NDArray[np.bool_]:
     close = (np.abs(stats["brightness"] - end) < MAX_CLIPPED_LEVELS) & (
         stats["contrast"] < MAX_CLIPPED_LEVELS / 2
     )
-    return ((stats[fraction] >= MIN_CLIPPED) | close) & (stats["contrast"] > _MAX_UNIFORM_CONTRAST)
+    result: NDArray[np.bool_] = ((stats[fraction] >= MIN_CLIPPED) | close) & (
+        stats["contrast"] > _MAX_UNIFORM_CONTRAST
+    )
+    return result
 
 
 def _describe(stats: NDArray[Any]) -> str:

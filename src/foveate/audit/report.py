@@ -16,7 +16,8 @@ from foveate.audit.label_errors import LabelErrors
 from foveate.data.dataset import Dataset, Image
 from foveate.errors import BadImage
 from foveate.report.page import write_html
-from foveate.report.panels import Card, Gallery, GalleryItem, Page, Panel, Table, Tone, count_noun
+from foveate.report.panels import Card, Gallery, GalleryItem, Page, Panel, Table, Tone
+from foveate.wording import count_noun
 
 MAX_THUMBNAILS = 12
 """Findings of each check on the page."""

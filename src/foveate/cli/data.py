@@ -35,7 +35,7 @@ def audit(
     """Find errors in a dataset. Exits with code 1 if there are any."""
     from foveate import atomic_io
     from foveate.experiment.audit import audit as audit_dataset
-    from foveate.report.panels import count_noun
+    from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
     result = audit_dataset(data, deep=deep, seed=seed, root=root, format=format, reporter=reporter)
@@ -70,7 +70,7 @@ def split(
 
     A run refuses the file if the data has changed since.
     """
-    from foveate.data.load import load
+    from foveate.datasets.load import load
     from foveate.experiment.split import write_split
     from foveate.settings import Settings
 
@@ -107,8 +107,8 @@ def convert(
     """
     from foveate import formats
     from foveate.data import task_views
-    from foveate.data.load import load
-    from foveate.report.panels import count_noun
+    from foveate.datasets.load import load
+    from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
     writer = formats.find(format)

@@ -149,7 +149,7 @@ def label(
 ) -> None:
     """Propose labels, for a person to correct and foveate train to use."""
     from foveate.inference.label import label
-    from foveate.report.panels import count_noun
+    from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
     model = _open_model(run, classes, download)

@@ -41,7 +41,7 @@ def datasets(
     ] = None,
 ) -> None:
     """List the known datasets, and where they are."""
-    from foveate.data.load import list_datasets
+    from foveate.datasets.load import list_datasets
 
     rows = [(e.name, e.summary, str(e.where or "not here")) for e in list_datasets(root)]
     ConsoleReporter().table(("dataset", "description", "location"), rows)

@@ -51,7 +51,8 @@ class ArraySource:
 
     def read(self) -> Image:
         """Return the image, (H, W, C) uint8, without a copy."""
-        return self.rows[self.index]
+        result: Image = self.rows[self.index]
+        return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,10 @@ def _mean_colour(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     # Summing long rows first is 20 times as fast.
     columns = images.reshape(count, height, -1).sum(1, dtype=np.uint32)
     total = columns.reshape(count, width, channels).sum(1, dtype=np.int64)
-    return np.rint(total[:, [0, 1, 2] if channels == 3 else [0, 0, 0]] / (height * width))
+    result: NDArray[np.float64] = np.rint(
+        total[:, [0, 1, 2] if channels == 3 else [0, 0, 0]] / (height * width)
+    )
+    return result
 
 
 def _measure(rows: NDArray[Any], levels: NDArray[np.uint8]) -> None:

@@ -18,7 +18,7 @@ from foveate.audit.label_errors import LabelErrors
 from foveate.audit.repair import Repair, repair
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
-from foveate.data.load import load
+from foveate.datasets.load import load
 from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
 from foveate.experiment.split import check_unique_ids
 from foveate.progress import NullReporter, Reporter

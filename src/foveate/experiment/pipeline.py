@@ -13,7 +13,7 @@ from typing import Any
 from foveate import models, tasks
 from foveate.data import task_views
 from foveate.data.dataset import Dataset
-from foveate.data.load import load
+from foveate.datasets.load import load
 from foveate.errors import DataError, Interrupted, RunError
 from foveate.experiment.evaluate import (
     evaluate,

@@ -14,8 +14,8 @@ from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import task_views
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
-from foveate.data.load import load
 from foveate.data.split import assign, file
+from foveate.datasets.load import load
 from foveate.errors import DataError, RunError
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder

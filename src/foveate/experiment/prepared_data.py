@@ -17,8 +17,8 @@ from foveate.data.resizing import letterbox_size
 from foveate.data.rng import epoch_order, sample_keys
 from foveate.data.split import assign
 from foveate.data.subset import Subset
-from foveate.report.panels import count_noun
 from foveate.tasks.task import Task
+from foveate.wording import count_noun
 
 
 @dataclass(frozen=True)

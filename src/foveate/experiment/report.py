@@ -33,10 +33,10 @@ from foveate.report.panels import (
     Page,
     Panel,
     Table,
-    count_noun,
 )
 from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
+from foveate.wording import count_noun
 
 MAX_LISTED = 50
 """Skipped samples and leaks on the page; data.json has all."""

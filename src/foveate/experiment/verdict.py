@@ -13,8 +13,9 @@ from foveate import tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name
-from foveate.report.panels import Tone, count_noun
+from foveate.report.panels import Tone
 from foveate.tasks.task import Task
+from foveate.wording import count_noun
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from foveate.annotations import Label
 from foveate.data.dataset import SPLITS, ArraySource, Dataset, Sample, SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.layout import CLASSES_FILE, read_classes, require_two_classes, visible
-from foveate.formats._shared.wording import count_noun
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -33,6 +32,7 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_classes,
 )
+from foveate.wording import count_noun
 
 NAME = "idx"
 SUMMARY = "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and so on, as in MNIST"

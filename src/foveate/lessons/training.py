@@ -16,9 +16,9 @@ from foveate import models, tasks
 from foveate.annotations import Label
 from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
-from foveate.data.builtin import digits as builtin
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.rng import epoch_order, sample_keys
+from foveate.datasets.builtin import digits as builtin
 from foveate.models.model import VisionModel, pixel_statistics
 from foveate.progress import NullReporter
 from foveate.settings import Settings

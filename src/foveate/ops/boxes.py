@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 def area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the (N,) areas of (N, 4) boxes, in square pixels; 0 for empty or inverted boxes."""
-    return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
+    result: NDArray[np.float64] = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
+    return result
 
 
 def iou(
@@ -32,4 +33,7 @@ def iou(
     union = areas + area(others)[None] - intersection
     if crowd is not None:
         union = np.where(crowd[None], areas, union)
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    result: NDArray[np.float64] = np.divide(
+        intersection, union, out=np.zeros_like(intersection), where=union > 0
+    )
+    return result

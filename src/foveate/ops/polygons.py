@@ -125,10 +125,12 @@ def _side_crossings(
     guess = np.ceil((line + 0.5 - x) / np.where(wide[side], 1, slope))
 
     def passed(step: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return (x + slope * step + 0.5 >= line + 1) == rising
+        result: NDArray[np.bool_] = (x + slope * step + 0.5 >= line + 1) == rising
+        return result
 
     early = ~passed(guess - 1)
     step = guess - 1 + early + (early & ~passed(guess))
 
     row = (np.where(wide[side], above, y + step - 1) + 0.5) / _FINE - 0.5
-    return column * height + np.ceil(np.clip(row, 0, height)).astype(np.int64)
+    result: NDArray[np.int64] = column * height + np.ceil(np.clip(row, 0, height)).astype(np.int64)
+    return result

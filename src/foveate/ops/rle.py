@@ -51,7 +51,8 @@ def to_indices(counts: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
     lengths, height = counts[1::2], size[0]
     starts = np.cumsum(counts)[1::2] - lengths
     down = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-    return down % max(1, height) * size[1] + down // max(1, height)
+    result: NDArray[np.int64] = down % max(1, height) * size[1] + down // max(1, height)
+    return result
 
 
 def decode(counts: NDArray[np.int64], size: Size) -> NDArray[np.bool_]:

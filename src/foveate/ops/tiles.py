@@ -45,7 +45,8 @@ def touches_cut(
         (N,) bool.
     """
     edges, image_edges = np.array(tile), np.array([0, 0, size[1], size[0]])
-    return ((np.abs(corners - edges) < margin) & (edges != image_edges)).any(1)
+    result: NDArray[np.bool_] = ((np.abs(corners - edges) < margin) & (edges != image_edges)).any(1)
+    return result
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:

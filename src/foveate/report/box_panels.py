@@ -13,7 +13,8 @@ from foveate.annotations import Boxes
 from foveate.metrics import detection as metrics
 from foveate.metrics.box_errors import ERROR_TYPES, BoxError, find_errors
 from foveate.report import charts, drawing
-from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table, count_noun
+from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table
+from foveate.wording import count_noun
 
 ReadImage = Callable[[int], NDArray[np.uint8] | None]
 

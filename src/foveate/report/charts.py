@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.metrics.names import display_name
-from foveate.report.panels import LegendEntry, Plot, count_noun
+from foveate.report.panels import LegendEntry, Plot
+from foveate.wording import count_noun
 
 # Matplotlib draws with these colours; the page replaces them by its CSS variables.
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"

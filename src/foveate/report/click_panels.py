@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances
 from foveate.metrics.interactive import MAX_CLICKS, SUFFICIENT_IOU, InteractiveResult, clicks_needed
 from foveate.report import drawing
-from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
+from foveate.report.panels import Gallery, GalleryItem, Panel, share_bars
+from foveate.wording import count_noun
 
 MAX_WORST_OBJECTS = 6
 

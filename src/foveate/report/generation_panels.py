@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from foveate.data.resizing import fit
 from foveate.metrics.generation import GeneratedImage
-from foveate.report.panels import Gallery, GalleryItem, Panel, Tone, count_noun, share_bars
+from foveate.report.panels import Gallery, GalleryItem, Panel, Tone, share_bars
+from foveate.wording import count_noun
 
 MAX_IMAGES = 24
 """Images in a gallery."""

@@ -12,7 +12,8 @@ from foveate.annotations import Instances
 from foveate.metrics import instance
 from foveate.report import drawing
 from foveate.report.box_panels import class_table, precision_recall_chart
-from foveate.report.panels import Gallery, GalleryItem, Panel, count_noun, share_bars
+from foveate.report.panels import Gallery, GalleryItem, Panel, share_bars
+from foveate.wording import count_noun
 
 MAX_WORST_IMAGES = 5
 TARGET_COLOUR: drawing.Colour = (214, 40, 40)

@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from foveate import atomic_io
 from foveate.report import data_uris, scales
-from foveate.report.panels import Page, count_noun
+from foveate.report.panels import Page
+from foveate.wording import count_noun
 
 
 def render_html(page: Page) -> str:

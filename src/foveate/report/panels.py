@@ -212,14 +212,3 @@ def share_bars(title: str, text: str, shares: Sequence[tuple[str, float]]) -> Ba
         text,
         [Bar(name, share, math.nan, math.nan, f"{share:.1%}", True) for name, share in shares],
     )
-
-
-def count_noun(number: int, noun: str, plural: str | None = None) -> str:
-    """Write a number with its noun: "1 image", "1,204 images", "2 boxes".
-
-    Args:
-        number: How many there are.
-        noun: The singular.
-        plural: The plural, if it is not the singular with an "s".
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -30,7 +30,7 @@ from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
 from foveate.report import drawing
 from foveate.report.click_panels import click_panels
-from foveate.report.panels import Panel, count_noun
+from foveate.report.panels import Panel
 from foveate.tasks.capabilities import (
     Interactive,
     MaskImage,
@@ -41,6 +41,7 @@ from foveate.tasks.capabilities import (
 from foveate.tasks.policies import object_policy
 from foveate.tasks.prompted import PromptedImages
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.wording import count_noun
 
 GRID = 8
 """Clicks a side of the grid that segments an image without prompts."""

@@ -18,8 +18,9 @@ from foveate.data.subset import ImageArray
 from foveate.metrics.metric import Metric, PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
-from foveate.report.panels import Panel, count_noun
+from foveate.report.panels import Panel
 from foveate.settings import Settings
+from foveate.wording import count_noun
 
 A = TypeVar("A", bound=Annotation)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from foveate.report.panels import count_noun
 from foveate.training.memory import raise_malloc_thresholds
+from foveate.wording import count_noun
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from foveate.metrics.names import display_name
-from foveate.report.panels import count_noun
 from foveate.training.curves import CurveRow
+from foveate.wording import count_noun
 
 MIN_ROWS = 4
 """Validations from which curves can be read."""

@@ -261,7 +261,8 @@ def _longer_side(source: Source) -> int:
             warnings.simplefilter("ignore")
             with PIL.Image.open(source.path, formats=("JPEG", "PNG")) as image:
                 return max(image.size)
-    return max(source.read().shape[:2])
+    result: int = max(source.read().shape[:2])
+    return result
 
 
 def _make_room(dataset: Dataset[Any], spec: DecodeSpec) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.layout import SPLIT_WORDS, split_of, unusable_reason
-from foveate.formats._shared.wording import count_noun
+from foveate.wording import count_noun
 
 _MAX_HEADER = 100_000  # characters; a longer first line is not the header of a table
 

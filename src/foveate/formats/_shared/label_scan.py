@@ -14,7 +14,7 @@ from foveate.annotations import IGNORE
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.class_table import ClassPixels, ClassTable, ValueMap
 from foveate.formats._shared.label_images import LabelImage, distinct_values, read_label_image, rgb
-from foveate.formats._shared.wording import count_noun
+from foveate.wording import count_noun
 
 T = TypeVar("T")
 R = TypeVar("R")

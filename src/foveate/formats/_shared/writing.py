@@ -16,7 +16,7 @@ from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import IMAGE_SUFFIXES, FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.layout import CLASSES_FILE, is_hidden
-from foveate.formats._shared.wording import count_noun
+from foveate.wording import count_noun
 
 
 @contextmanager

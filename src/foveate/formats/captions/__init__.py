@@ -24,7 +24,7 @@ from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.layout import is_utf8, unusable_reason
-from foveate.formats._shared.wording import count_noun, first_reason
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -41,6 +41,7 @@ from foveate.formats.captions.tables import (
     has_caption_columns,
     read_rows,
 )
+from foveate.wording import count_noun
 
 NAME = "captions"
 SUMMARY = "metadata.csv or metadata.jsonl with file_name,text beside the images, or a similar table"

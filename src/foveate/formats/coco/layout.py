@@ -19,8 +19,8 @@ from foveate.formats._shared.layout import (
     visible,
 )
 from foveate.formats._shared.paths import path_inside
-from foveate.formats._shared.wording import count_noun
 from foveate.formats.coco.columns import KEYS
+from foveate.wording import count_noun
 
 _NAMED = re.compile(r"instances.*\.json|.*\.coco\.json", re.IGNORECASE)
 _MAX_UNNAMED_FILES = 20  # a folder with more is another format, with one file per image

@@ -16,8 +16,8 @@ from foveate.errors import DataError
 from foveate.formats._shared.json_file import gc_paused, out_of_range
 from foveate.formats._shared.json_lists import read_lists
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.wording import count_noun
 from foveate.formats.coco.columns import KEYS, VALID_NUMBERS, Columns
+from foveate.wording import count_noun
 
 # The area follows from the rest.
 _ANNOTATION_KEYS = {"id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "area"}

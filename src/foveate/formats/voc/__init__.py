@@ -28,7 +28,7 @@ from foveate.formats._shared.layout import (
     unusable_reason,
 )
 from foveate.formats._shared.sidecar import line_stems
-from foveate.formats._shared.wording import count_noun, first_reason
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     count_problem,
     needs_classes,
@@ -53,6 +53,7 @@ from foveate.formats.voc.layout import (
 )
 from foveate.formats.voc.writing import can_be_text, to_xml
 from foveate.formats.voc.xml import VocFile, parse
+from foveate.wording import count_noun
 
 NAME = "voc"
 SUMMARY = "Pascal VOC: Annotations/*.xml beside JPEGImages/ (and ImageSets/Main/train.txt)"

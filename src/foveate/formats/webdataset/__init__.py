@@ -37,7 +37,7 @@ from foveate.formats._shared.layout import (
     visible,
 )
 from foveate.formats._shared.stems import file_stems
-from foveate.formats._shared.wording import count_noun, first_reason
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     new_folder,
     refuse,
@@ -59,6 +59,7 @@ from foveate.formats.webdataset.samples import (
 )
 from foveate.formats.webdataset.shards import ShardSource, add_file, iter_members, read_member
 from foveate.formats.webdataset.writing import image_bytes, unsupported_content
+from foveate.wording import count_noun
 
 NAME = "webdataset"
 SUMMARY = (

@@ -21,7 +21,7 @@ from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.layout import has_image_suffix
 from foveate.formats._shared.sidecar import line_stems
-from foveate.formats._shared.wording import count_noun, first_reason
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     new_folder,
     refuse,
@@ -41,6 +41,7 @@ from foveate.formats.yolo.names import (
     read_description,
 )
 from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
+from foveate.wording import count_noun
 
 NAME = "yolo"
 SUMMARY = "YOLO: images/, labels/ with one text file per image, and data.yaml with the class names"

@@ -13,7 +13,7 @@ from pathlib import Path
 from foveate.errors import DataError
 from foveate.formats._shared.layout import unusable_reason
 from foveate.formats._shared.sidecar import MAX_COORDINATE, read_text
-from foveate.formats._shared.wording import count_noun
+from foveate.wording import count_noun
 
 _MAX_BYTES = 50_000_000
 _MAX_SNIFFED_BYTES = 4096

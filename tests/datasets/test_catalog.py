@@ -13,8 +13,8 @@ import PIL.Image
 import pytest
 from sklearn.datasets import load_digits
 
-from foveate.data import catalog
-from foveate.data.load import list_datasets, load
+from foveate.datasets import catalog
+from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataError
 
 FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from foveate import formats
-from foveate.data.load import load
+from foveate.datasets.load import load
 from helpers.load_files import PICTURE, ids, lay, refused
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foveate.data.load import load
+from foveate.datasets.load import load
 from foveate.errors import FoveateError
 from helpers.load_files import PICTURE, ids, lay, names, refused, skipped
 

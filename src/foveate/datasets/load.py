@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from foveate import formats
-from foveate.data import builtin, catalog
 from foveate.data.dataset import Dataset
+from foveate.datasets import builtin, catalog
 from foveate.errors import DataError
 
 

@@ -11,9 +11,9 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.annotations import Captions
-from foveate.data.builtin.scenes import COLOURS, scans
 from foveate.data.dataset import ArraySource, Dataset, Image, Sample, SplitName
 from foveate.data.rng import SampleRNG, sample_keys
+from foveate.datasets.builtin.scenes import COLOURS, scans
 
 NAME = "duos"
 SUMMARY = (

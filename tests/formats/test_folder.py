@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foveate.data.load import load
+from foveate.datasets.load import load
 from foveate.errors import BadImage
 from helpers.load_files import PICTURE, ids, lay, names, refused, skipped
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from foveate.data import task_views
-from foveate.data.builtin import scenes
-from foveate.data.load import load
+from foveate.datasets.builtin import scenes
+from foveate.datasets.load import load
 from foveate.ops.masks import mask_bounds
 
 IDS = [f"{split}/{index:04d}" for split in scenes.SPLITS for index in range(60)]

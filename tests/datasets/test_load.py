@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foveate import formats
-from foveate.data.load import load
+from foveate.datasets.load import load
 from foveate.errors import DataError, SettingError
 from helpers.load_files import lay, refused
 

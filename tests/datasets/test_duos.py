@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from foveate.data import load
-from foveate.data.builtin import duos
-from foveate.data.builtin.scenes import COLOURS
+from foveate.datasets import load
+from foveate.datasets.builtin import duos
+from foveate.datasets.builtin.scenes import COLOURS
 
 
 @pytest.fixture(scope="module")

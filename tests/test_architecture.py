@@ -26,12 +26,6 @@ ROOMS = (
 )  # fmt: skip
 """A room may import from itself and from the rooms before it. The order is that of the design, but
 for report: the design lists it after audit, which writes a page of its own."""
-UPWARD_IMPORTS: set[tuple[str, str]] = set()
-"""Imports (module, imported room) that point down the list and are still to be removed."""
-CYCLES: set[str] = set()
-"""Modules in cycles that are still to be removed."""
-LONG_FILES: set[str] = set()
-"""Files of more than MAX_LINES that are still to be split."""
 MAX_LINES = 350
 NOTEBOOKS = ROOT / "lessons" / "notebooks"  # texts with a little code, read from top to bottom
 FILES = sorted(
@@ -101,17 +95,8 @@ def test_every_room_is_in_the_list():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_up_the_list_of_rooms(module):
-    allowed = ROOMS.index(room(module))
-    down = {room(other) for other in imported(module) if ROOMS.index(room(other)) > allowed}
-    assert {(module, other) for other in down} <= UPWARD_IMPORTS
-
-
-def test_the_known_upward_imports_are_still_there():
-    known = {
-        (module, room(other)) for module in MODULES for other in imported(module)
-        if ROOMS.index(room(other)) > ROOMS.index(room(module))
-    }  # fmt: skip
-    assert known >= UPWARD_IMPORTS, "remove what is no longer needed"
+    lowest = ROOMS.index(room(module))
+    assert not {other for other in imported(module) if ROOMS.index(room(other)) > lowest}
 
 
 def test_no_module_imports_itself_by_way_of_others():
@@ -129,7 +114,7 @@ def test_no_module_imports_itself_by_way_of_others():
     while roots := [m for m in remaining if not any(m in edges[other] for other in remaining)]:
         for root in roots:
             del remaining[root]
-    assert remaining.keys() <= CYCLES
+    assert not remaining
 
 
 @pytest.mark.parametrize("heavy", ["torch", "sklearn", "matplotlib", "torchvision"])
@@ -189,7 +174,7 @@ def test_nobody_asks_for_the_type_of_an_annotation_outside_the_tasks():
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_is_one_idea(module):
     lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES or module in LONG_FILES
+    assert lines <= MAX_LINES
 
 
 def test_no_pickle_and_no_eval():

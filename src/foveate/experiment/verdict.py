@@ -47,7 +47,7 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     openings = len(run.ledger.entries)
     if high < 0:
         return Verdict(
-            headline, f"Do not believe in it: the baseline {name} is better.{leak}", "bad"
+            headline, f"Do not believe it: the baseline {name} is better.{leak}", "bad"
         )
     if low <= 0:
         return Verdict(headline, f"Careful: it is not clearly better than {name}.{leak}", "careful")

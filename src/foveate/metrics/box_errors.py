@@ -20,11 +20,11 @@ MATCH_IOU = 0.5
 BACKGROUND_IOU = 0.1
 """IoU below which a box has nothing to do with a target."""
 ERROR_TYPES = {
-    "missed": "a true box that no prediction explains",
+    "missed": "a target box that no prediction matches",
     "wrong class": "at the right place, with another class",
     "badly placed": "the right class, but too little overlap",
-    "duplicate": "an object that a box with a higher score has already found",
-    "background": "where nothing is annotated: a false positive, or an annotation is missing",
+    "duplicate": "the target already has a prediction with a higher score",
+    "background": "nothing is annotated there: a false positive, or a missing annotation",
 }
 
 

@@ -156,7 +156,7 @@ def label(
     proposals = label(model, images, out, format=format, reporter=reporter)
     for proposal in proposals[:LISTED_PROPOSALS]:
         unknown = math.isnan(proposal.confidence)
-        confidence = "" if unknown else f"  (confidence {proposal.confidence:.0%})"
+        confidence = "" if unknown else f"  (lowest confidence {proposal.confidence:.0%})"
         reporter.info(f"{proposal.id}  {proposal.summary}{confidence}")
     reporter.info(
         f"\n{count_noun(len(proposals), 'image')} labelled in {out}\n"

@@ -114,17 +114,54 @@ def train(
     download: bool = False,
     **settings: Any,
 ) -> Run:
-    """From images to a trained, evaluated and reported model; see `pipeline.train`."""
+    """From images to a trained, evaluated and reported model. The test split stays locked.
+
+    Args:
+        data: A path, the name of a known dataset, or a Dataset.
+        out: A new run folder; by default runs/DATA-MODEL-N.
+        reporter: Told of the progress; by default nobody is.
+        download: Whether a known dataset may be downloaded.
+        **settings: Any of `Settings`: task, model, epochs, minutes, size, lr, seed, ...
+
+    Returns:
+        The run, ready to predict.
+
+    Raises:
+        FoveateError: Data or settings cannot work; before training, where that can be known.
+        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
+    """
     return _as_run(pipeline.train(data, out=out, reporter=reporter, download=download, **settings))
 
 
 def resume(run: str | Path | RunFolder, *, reporter: Reporter | None = None) -> Run:
-    """Resume an interrupted run; see `pipeline.resume`."""
+    """Resume an interrupted run. It ends with the bits of a run that was never interrupted.
+
+    Args:
+        run: The run, or its folder.
+        reporter: Told of the progress; by default nobody is.
+
+    Raises:
+        RunError: The run has no checkpoint, or its data has changed.
+        Interrupted: Ctrl-C or SIGTERM; the run can be resumed again.
+    """
     return _as_run(pipeline.resume(run, reporter=reporter))
 
 
 def test(run: str | Path | Run, *, reporter: Reporter | None = None) -> Mapping[str, Any]:
-    """Open the locked test split of a run, and record that; see `pipeline.test`."""
+    """Open the locked test split of a run, and record that in its ledger.
+
+    The same weights are tested once: asked again, the first result is returned.
+
+    Args:
+        run: The run, or its folder.
+        reporter: Told of the progress; by default nobody is.
+
+    Returns:
+        Each metric with value, low, high and n.
+
+    Raises:
+        RunError: The weights are damaged, or the data has changed.
+    """
     return pipeline.test(_opened(run), reporter=reporter)
 
 
@@ -134,7 +171,20 @@ def predict(
     *,
     tile: int | None = None,
 ) -> Any:
-    """Predict for an image file or array, or for a list of them; see `Predictor.predict`."""
+    """Predict for an image file or array, or for a list of them.
+
+    Args:
+        run: The run, or its folder.
+        images: A path, an array (H, W, C) uint8 of any size, or a sequence of these.
+        tile: Cut larger images into overlapping squares of this many pixels a side.
+
+    Returns:
+        A prediction as a dict of JSON values, or a list of them for a sequence.
+
+    Raises:
+        BadImage: A file cannot be read.
+        RunError: The weights are missing or damaged.
+    """
     return _opened(run).predict(images, tile=tile)
 
 

@@ -46,9 +46,7 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
     openings = len(run.ledger.entries)
     if high < 0:
-        return Verdict(
-            headline, f"Do not believe it: the baseline {name} is better.{leak}", "bad"
-        )
+        return Verdict(headline, f"Do not believe it: the baseline {name} is better.{leak}", "bad")
     if low <= 0:
         return Verdict(headline, f"Careful: it is not clearly better than {name}.{leak}", "careful")
     if leak:

@@ -179,7 +179,9 @@ def _statistics(folder: Path, default: ChannelStatistics) -> ChannelStatistics:
     return (mean, std) if len(mean) == len(std) == 3 and all(std) else default
 
 
-_REMEDY = "CLIP, SAM and Stable Diffusion have names of their own: see docs/foundation.md."
+_REMEDY = (
+    "CLIP, SAM and Stable Diffusion have names of their own: see docs/how-to/foundation-models.md."
+)
 MODELS = (
     Model(
         "hf:*",

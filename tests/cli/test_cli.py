@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from helpers.command_line import run_cli
 
 
@@ -73,6 +75,7 @@ def test_train_test_predict_report_and_compare(colours, tmp_path):
     assert "tiny_cnn" in out
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_real_process_leaves_a_run_that_can_be_resumed(colours, tmp_path):
     run = tmp_path / "run"
     words = ["train", str(colours), "--epochs", "100000", "--batch-size", "16", "--out", str(run)]

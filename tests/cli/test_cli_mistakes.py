@@ -193,6 +193,7 @@ def test_unusual_file_names_work(folder, tmp_path, monkeypatch):
     assert "a'b\"c<d>" not in report
 
 
+@pytest.mark.slow
 def test_a_file_name_that_is_not_unicode_can_be_printed(trained, tmp_path):
     raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
     make_image(tmp_path / "x.png")

@@ -133,6 +133,7 @@ def test_gradients_reach_every_weight(pair):
         assert parameter.grad.abs().sum() > 0, weight
 
 
+@pytest.mark.slow
 def test_a_few_images_can_be_overfitted(pair):
     """Four images of four classes: the loss halves within 25 steps of Adam, without dropout."""
     name, net, _ = pair

@@ -120,6 +120,7 @@ def test_an_empty_batch_has_a_finite_loss_and_no_predictions(case):
     assert case.task.predict(net, []) == []
 
 
+@pytest.mark.slow
 def test_order_and_batch_size_change_no_prediction(case):
     net = case.net()
     together = case.predictions(net)
@@ -133,6 +134,7 @@ def test_order_and_batch_size_change_no_prediction(case):
     assert shuffled == pytest.approx(whole, abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_overfitted(case):
     net = case.net()
     batches = Batches(
@@ -157,6 +159,7 @@ def test_one_batch_can_be_overfitted(case):
     ) < CLOSE.get(case.task.name, 0.05)
 
 
+@pytest.mark.slow
 def test_an_untrained_net_does_not_beat_the_best_baseline(case):
     held_out = toy_dataset(case.task.name, 60, np.random.default_rng(2))
     images, targets = [s.source.read() for s in held_out], [s.target for s in held_out]
@@ -227,6 +230,7 @@ def test_predictions_can_be_told_and_written(case):
         )
 
 
+@pytest.mark.slow
 def test_calibrating_never_makes_the_validation_loss_worse(case):
     net = case.net()
     before = case.task.score(case.predictions(net), case.targets)

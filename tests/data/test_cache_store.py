@@ -142,6 +142,7 @@ print(json.dumps({"bytes": made.pixels.nbytes, "seen": seen}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to ask")
 def test_memory_holds_no_set_whether_decoded_or_read(tmp_path):
     make_images(tmp_path / "set", 4, 32)

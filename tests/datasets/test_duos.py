@@ -26,6 +26,7 @@ def test_splits_and_captions(data):
         assert len({words[place] for words in seen}) == count
 
 
+@pytest.mark.slow
 def test_each_is_a_function_of_its_id(data):
     assert data.classes == ()
     again = duos.read()

@@ -18,6 +18,7 @@ def drawn():
     return {id: scenes.draw(id) for id in IDS}
 
 
+@pytest.mark.slow
 def test_the_set_serves_objects_and_boxes():
     data = load("scenes")
     assert (data.name, data.origin, data.task, data.hflip_safe) == (

@@ -70,11 +70,13 @@ def test_test_predict_and_report_leave_the_callers_state(trained, colours, tmp_p
     fv.predict(run.path, colours / "red" / "000.png")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchanged", "meddling")
 def test_a_deep_audit_leaves_the_callers_state(colours):
     fv.audit(colours, deep=True)
 
 
+@pytest.mark.slow
 def test_an_import_changes_no_environment_whatever_the_load():
     script = (
         "import os, sklearn; before = dict(os.environ); os.getloadavg = lambda: (1e6,) * 3; "

@@ -14,7 +14,7 @@ from foveate.annotations import Boxes
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import FoveateError
 from foveate.experiment.run import Run
-from foveate.tasks.detection import UNSURE
+from foveate.tasks.detection import DEFAULT_THRESHOLD
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -174,7 +174,7 @@ def test_a_class_that_the_validation_split_lacks_gets_the_default_threshold(tmp_
         assert end.remedy
     else:
         finite(end)
-        assert end.load()[0].thresholds[1] == UNSURE
+        assert end.load()[0].thresholds[1] == DEFAULT_THRESHOLD
 
 
 @pytest.mark.parametrize("empty", ["valid", "test"])

@@ -178,6 +178,6 @@ def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
         "epochs": 4,
         "batch_size": 4,
         "size": 32,
-        "average": 0.9,
+        "ema": 0.9,
     }
     killed_and_resumed(data, tmp_path, {**settings, "save_seconds": 0.0, "augment": "strong"})

@@ -162,6 +162,7 @@ def test_a_disk_that_fills_up_loses_nothing(colours, unbroken, tmp_path, monkeyp
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(colours, unbroken, tmp_path):
     same_run(fv.train(colours, out=tmp_path / "again", **SETTINGS).path, unbroken)
     other = fv.train(colours, out=tmp_path / "other", **{**SETTINGS, "seed": 1}).path
@@ -171,6 +172,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(colours, u
     )
 
 
+@pytest.mark.slow
 def test_a_kill_between_accumulated_batches_loses_no_gradient(colours, tmp_path, monkeypatch):
     from foveate.training import fit
 

@@ -14,6 +14,9 @@ from helpers.captions_demo import write_captions
 from helpers.command_line import hurry, refused, run_cli
 from helpers.killing import killed_and_resumed
 
+pytestmark = pytest.mark.slow  # trains networks that must learn something
+
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FEW = {"task": "text_to_image", "epochs": 4, "batch_size": 8, "ema": 0.9}

@@ -319,6 +319,7 @@ def test_unsupported_content_is_refused(tmp_path: Path) -> None:
 # --- fuzzing
 
 
+@pytest.mark.slow
 @settings(
     deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

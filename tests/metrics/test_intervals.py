@@ -17,6 +17,7 @@ def bootstrap(x, **options):
     return intervals.bootstrap(drawn(x, **options))["mean"]
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_target_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0

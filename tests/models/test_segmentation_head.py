@@ -75,6 +75,7 @@ def test_at_the_smallest_size_the_loss_is_finite_and_every_weight_gets_a_gradien
         assert parameter.grad.abs().sum() > 0, weight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [64, 67])
 @pytest.mark.parametrize(
     "name", ["unet:4x2", "unet:tiny_encoder", "unet:tiny_cnn", "yolo", "resnet18", "alexnet"]

@@ -123,6 +123,7 @@ def test_without_timm_the_message_says_how_to_install_it(monkeypatch):
     assert refused.value.remedy == "pip install 'foveate[timm]'"
 
 
+@pytest.mark.slow
 def test_a_download_that_fails_is_one_clear_error(tmp_path):
     """In a new process: the hub's client reads HF_HUB_OFFLINE at import."""
     code = (

@@ -186,6 +186,7 @@ def test_thresholds_and_blur_are_chosen_on_tiles():
 # --- a run
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("write", "task"), [(masks_demo.write_pairs, "semantic"), (masks_demo.write_coco, "instance")]

@@ -59,6 +59,7 @@ def test_tensors_and_record_rebuild_the_evaluator(referee):
     assert np.array_equal(referee.references, again.references)
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_evaluator(referee):
     assert np.array_equal(train_evaluator(*scenes(120, 0), 0).references, referee.references)
 

@@ -11,6 +11,9 @@ import foveate as fv
 from foveate.annotations import Label
 from foveate.training.doctor import diagnose
 
+pytestmark = pytest.mark.slow  # trains networks that must learn something
+
+
 PLAIN = {
     "augment": "none",
     "label_smoothing": 0.0,

@@ -42,6 +42,7 @@ def adam(net, lr=1e-3):
     return optimizer("adamw", net, lr=lr, weight_decay=0.0)
 
 
+@pytest.mark.slow
 def test_the_suggested_rate_lies_below_divergence(small):
     task, net, batches = small
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -64,6 +65,7 @@ def test_a_loss_that_is_never_finite_is_refused(small):
         find_lr(net, hopeless, batches, lambda net, lr: adam(net, lr))
 
 
+@pytest.mark.slow
 def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, tmp_path):
     began = time.monotonic()
     run = fv.train(colours, minutes=0.15, batch_size=8, out=tmp_path / "run")
@@ -233,6 +235,7 @@ def test_the_precision_is_recorded_once_it_is_chosen(trained):
     assert trained.settings.precision == "float32"  # `tiny_cnn` does not gain by bfloat16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -179,6 +179,7 @@ def test_a_missing_or_changed_clip_is_refused(run, encoder_folder, tmp_path):
         away.rename(encoder_folder)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_to_the_same_bit(data, clip, tmp_path, monkeypatch):
     hurry(monkeypatch)
     settings = {

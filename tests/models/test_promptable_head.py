@@ -95,14 +95,14 @@ def test_prompt_maps_have_the_prompts_position():
         clicks=torch.tensor([[[8.5, 40.5, 1], [20.5, 10.5, 0]]]),
         boxes=torch.tensor([[4.0, 16, 12, 48]]),
     )
-    inside, outside, box = promptable._draw_prompts(prompt, (64, 32), (32, 16))
+    inside, outside, box = promptable.draw_prompts(prompt, (64, 32), (32, 16))
     assert np.unravel_index(inside[0].argmax().item(), (32, 16)) == (20, 4)
     assert np.unravel_index(outside[0].argmax().item(), (32, 16)) == (5, 10)
     assert box[0].nonzero().min(0).values.tolist() == [8, 2]
     assert box[0].nonzero().max(0).values.tolist() == [23, 5]
-    assert not promptable._pixel_prompts(torch.zeros(1, 3, 64, 32), prompt)[:, 0].any()
+    assert not promptable.pixel_prompts(torch.zeros(1, 3, 64, 32), prompt)[:, 0].any()
     for shape in ((2, 1), (1, 1)):  # coarser than a click is wide
-        assert promptable._draw_prompts(prompt, (64, 32), shape)[0].max() > 0.5
+        assert promptable.draw_prompts(prompt, (64, 32), shape)[0].max() > 0.5
 
 
 def test_a_sampled_click_is_wrong_and_uniform_among_pixels_deep_enough():
@@ -112,9 +112,7 @@ def test_a_sampled_click_is_wrong_and_uniform_among_pixels_deep_enough():
     targets = torch.from_numpy(rng.random((1, 9, 12)) < 0.5)
     many = 6000
     rng = torch.from_numpy(rng.random((many, 2))).float()
-    clicks = promptable._sample_clicks(
-        wrong.expand(many, -1, -1), targets.expand(many, -1, -1), rng
-    )
+    clicks = promptable.sample_clicks(wrong.expand(many, -1, -1), targets.expand(many, -1, -1), rng)
     columns, rows = (clicks[:, :2] - 0.5).long().unbind(1)
     assert wrong[0, rows, columns].all()
     assert torch.equal(clicks[:, 2], targets[0, rows, columns].float())
@@ -132,19 +130,19 @@ def test_a_sampled_click_is_wrong_and_uniform_among_pixels_deep_enough():
 def test_no_click_where_nothing_is_wrong():
     nothing = torch.zeros(2, 4, 4, dtype=torch.bool)
     rng = torch.tensor([[0.0, 0], [0.999, 0.999]])
-    assert (promptable._sample_clicks(nothing, nothing, rng)[:, 2] == NO_CLICK).all()
+    assert (promptable.sample_clicks(nothing, nothing, rng)[:, 2] == NO_CLICK).all()
 
 
 def test_colour_similarity_is_that_of_the_most_similar_click_with_its_label():
     images = torch.zeros(1, 3, 4, 6)
     images[:, :, :, 3:] = 2.0
     clicks = torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 0], [0, 0, NO_CLICK]]])
-    inside, outside = promptable._colour_similarity(images, clicks)[0]
+    inside, outside = promptable.colour_similarity(images, clicks)[0]
     far = float(np.exp(-4 / (2 * promptable.COLOUR_SIGMA**2)))
     assert torch.allclose(inside[:, :3], torch.ones(4, 3))
     assert torch.allclose(inside[:, 3:], torch.full((4, 3), far))
     assert torch.allclose(outside, inside.flip(1))
-    both = promptable._colour_similarity(images, torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 1]]]))[0]
+    both = promptable.colour_similarity(images, torch.tensor([[[1.5, 0.5, 1], [4.5, 3.5, 1]]]))[0]
     assert torch.allclose(both[0], torch.ones(4, 6))
     assert not both[1].any()
 
@@ -154,16 +152,14 @@ def test_boxes_enclose_their_objects_up_to_a_tenth():
     targets[0, 4:14, 10:30] = True
     targets[1, 19, 0] = True
     middle = torch.full((3, 4), 0.5)
-    assert promptable._jittered_boxes(targets, middle)[0].tolist() == pytest.approx(
+    assert promptable.jittered_boxes(targets, middle)[0].tolist() == pytest.approx(
         [10, 4, 30, 14], abs=1e-5
     )
-    assert promptable._jittered_boxes(targets, middle)[1].tolist() == pytest.approx(
+    assert promptable.jittered_boxes(targets, middle)[1].tolist() == pytest.approx(
         [0, 19, 1, 20], abs=1e-5
     )
-    assert not promptable._jittered_boxes(targets, middle)[2].any()
-    off = promptable._jittered_boxes(targets, torch.zeros(3, 4))[0] - torch.tensor(
-        [10.0, 4, 30, 14]
-    )
+    assert not promptable.jittered_boxes(targets, middle)[2].any()
+    off = promptable.jittered_boxes(targets, torch.zeros(3, 4))[0] - torch.tensor([10.0, 4, 30, 14])
     assert off.tolist() == pytest.approx([-2, -1, -2, -1], abs=1e-5)
 
 

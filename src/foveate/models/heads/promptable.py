@@ -126,14 +126,14 @@ class PromptableHead(nn.Module):
         """
         size = (prompts.masks.shape[1], prompts.masks.shape[2])
         images, *maps = maps
-        pixel_prompts = _pixel_prompts(images[prompts.rows].float(), prompts)
+        at_pixels = pixel_prompts(images[prompts.rows].float(), prompts)
         fused = []
         for image_map, embed, fuse in zip(maps, self.embeddings, self.fusions, strict=True):
             x = image_map[prompts.rows]
             shape = (x.shape[2], x.shape[3])
-            mask, *colours = F.adaptive_avg_pool2d(pixel_prompts, shape).unbind(1)
+            mask, *colours = F.adaptive_avg_pool2d(at_pixels, shape).unbind(1)
             similar = _feature_similarity(embed(x).float(), prompts.clicks, size)
-            drawn = _draw_prompts(prompts, size, shape)
+            drawn = draw_prompts(prompts, size, shape)
             channels = torch.stack([*drawn, mask, *similar, *colours], 1)
             fused.append(fuse(torch.cat([x, channels.to(x.dtype)], 1)))
         joined = self.decoder(fused)
@@ -159,13 +159,13 @@ class PromptableHead(nn.Module):
             masks = images.new_zeros(0, CANDIDATES, *images.shape[2:])
             return [MaskPrediction(masks, images.new_zeros(0, CANDIDATES))]
         maps = self.encode(images)
-        boxes = _jittered_boxes(targets, rng[:, -4:]) * (rng[:, -5] < BOX_PROBABILITY)[:, None]
+        boxes = jittered_boxes(targets, rng[:, -4:]) * (rng[:, -5] < BOX_PROBABILITY)[:, None]
         clicks = targets.new_zeros((batch, 0, 3), dtype=torch.float32)
         masks = torch.zeros(targets.shape, device=targets.device)
         predictions: list[MaskPrediction] = []
         for number in range(ROUNDS):
             wrong = targets != (masks > 0)
-            click = _sample_clicks(wrong, targets, rng[:, 2 * number : 2 * number + 2])
+            click = sample_clicks(wrong, targets, rng[:, 2 * number : 2 * number + 2])
             if not number:
                 click[:, 2] = torch.where(boxes.any(1), NO_CLICK, click[:, 2])
             clicks = torch.cat([clicks, click[:, None]], 1)
@@ -189,7 +189,7 @@ class PromptableHead(nn.Module):
         return iou
 
 
-def _draw_prompts(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]) -> list[Tensor]:
+def draw_prompts(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]) -> list[Tensor]:
     """Maps of the clicks inside, the clicks outside and the box, each (N, h, w) from 0 to 1."""
     device = prompts.clicks.device
     rows, columns = (
@@ -213,10 +213,10 @@ def _draw_prompts(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int
     return maps
 
 
-def _pixel_prompts(images: Tensor, prompts: Prompts) -> Tensor:
-    """(N, 3, H, W): the earlier mask from -1 to 1, and the two maps of `_colour_similarity`."""
+def pixel_prompts(images: Tensor, prompts: Prompts) -> Tensor:
+    """(N, 3, H, W): the earlier mask from -1 to 1, and the two maps of `colour_similarity`."""
     earlier = (prompts.masks.float() / 2).tanh()[:, None]
-    return torch.cat([earlier, _colour_similarity(images, prompts.clicks)], 1)
+    return torch.cat([earlier, colour_similarity(images, prompts.clicks)], 1)
 
 
 def _feature_similarity(embeddings: Tensor, clicks: Tensor, size: tuple[int, int]) -> list[Tensor]:
@@ -231,7 +231,7 @@ def _feature_similarity(embeddings: Tensor, clicks: Tensor, size: tuple[int, int
     return _largest_per_label(torch.einsum("nehw,nep->nphw", unit, at_clicks), clicks, -1.0)
 
 
-def _colour_similarity(images: Tensor, clicks: Tensor) -> Tensor:
+def colour_similarity(images: Tensor, clicks: Tensor) -> Tensor:
     """Similarity from 0 to 1 to the colour of the nearest click inside, and outside.
 
     A flood fill uses the same cue. images: (N, C, H, W); clicks: (N, P, 3). Returns (N, 2, H, W).
@@ -253,7 +253,7 @@ def _largest_per_label(similar: Tensor, clicks: Tensor, default: float) -> list[
     return [similar.masked_fill(~mask, default).amax(1) for mask in masks]
 
 
-def _sample_clicks(wrong: Tensor, targets: Tensor, rng: Tensor) -> Tensor:
+def sample_clicks(wrong: Tensor, targets: Tensor, rng: Tensor) -> Tensor:
     """Sample a click among the wrong pixels of each image, or NO_CLICK if there are none.
 
     Users click near the middle of objects: first a minimum depth is drawn, then one of the pixels
@@ -273,7 +273,7 @@ def _sample_clicks(wrong: Tensor, targets: Tensor, rng: Tensor) -> Tensor:
     return torch.stack([index % width + 0.5, index // width + 0.5, label], 1)
 
 
-def _jittered_boxes(targets: Tensor, rng: Tensor) -> Tensor:
+def jittered_boxes(targets: Tensor, rng: Tensor) -> Tensor:
     """Bounding boxes (B, 4) with edges shifted by up to BOX_JITTER; all 0 for an empty mask.
 
     targets: (B, H, W) bool; rng: (B, 4).

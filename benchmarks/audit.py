@@ -240,7 +240,7 @@ def labels(root: Path, count: int) -> None:
     known = class_labels(seen)
     deep = LabelErrors.of(known, out_of_fold_probabilities(seen, known, clusters))
     took = time.perf_counter() - began
-    first = np.argsort(-deep.doubt, kind="stable")[: len(chosen) // 10]
+    first = np.argsort(-deep.margin, kind="stable")[: len(chosen) // 10]
     ranked = len(flipped & set(first.tolist()))
     named = set(deep.suspects)
     print(

@@ -21,14 +21,14 @@ class LabelErrors:
         labels: (N,) int64, the class of each label.
         probabilities: (N, K); each row is from a net that was trained neither on that image nor on
             a copy of it.
-        doubt: (N,) from -1 to 1: how much more probable another class is than the label.
+        margin: (N,) from -1 to 1: how much more probable another class is than the label.
         suspects: Rows whose label is probably wrong, the most doubtful first.
         ambiguity: (N,) from 0 to 1: near 1 where two classes are about as probable.
     """
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
-    doubt: NDArray[np.float64]
+    margin: NDArray[np.float64]
     suspects: list[int]
     ambiguity: NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class LabelErrors:
                     f"on it predicts {dataset.classes[predicted]!r} "
                     f"({self.probabilities[row, predicted]:.0%})",
                     "Look at it and correct the label.",
-                    score=float(self.doubt[row]),
+                    score=float(self.margin[row]),
                 )
             )
         return findings

@@ -27,15 +27,15 @@ _TONES: dict[str, Tone] = {"error": "bad", "warning": "careful", "note": "plain"
 _MARK = (230, 40, 90)  # colour of boxes at fault
 
 
-def summary_lines(found: Audit) -> Iterator[str]:
+def summary_lines(audit: Audit) -> Iterator[str]:
     """A line for each check with findings, and an example of each; errors first."""
-    dataset = found.dataset
+    dataset = audit.dataset
     images = count_noun(len(dataset), "image")
     of_classes = f" of {_classes(dataset)}" if dataset.classes else ""
     yield f"{dataset.name}: {images}{of_classes}, for {dataset.task}"
     yield from (f"! {note}" for note in dataset.notes)
     yield ""
-    for group in found.groups:
+    for group in audit.groups:
         count = (
             count_noun(group.samples, "sample")
             if group.samples
@@ -46,19 +46,19 @@ def summary_lines(found: Audit) -> Iterator[str]:
         yield f"{group.severity:8} {count:>14}  {group.check}: {first.remedy}"
         yield f"{'':25}e.g. {f'{ids}: ' if ids else ''}{first.reason}"
     yield ""
-    yield _verdict(found)[0]
+    yield _verdict(audit)[0]
 
 
-def write_page(found: Audit, label_errors: LabelErrors | None, path: Path) -> None:
+def write_page(audit: Audit, label_errors: LabelErrors | None, path: Path) -> None:
     """Write the findings as one HTML page, with thumbnails of the worst.
 
     Args:
-        found: The findings.
+        audit: The findings.
         label_errors: What nets say about the labels, in a deep audit.
         path: The page.
     """
-    dataset, groups = found.dataset, found.groups
-    headline, verdict, tone = _verdict(found)
+    dataset, groups = audit.dataset, audit.groups
+    headline, verdict, tone = _verdict(audit)
     rows = {sample.id: row for row, sample in enumerate(dataset)}
     panels: list[Panel] = [
         Table(
@@ -81,7 +81,7 @@ def write_page(found: Audit, label_errors: LabelErrors | None, path: Path) -> No
     if label_errors is not None:
         panels += _label_galleries(dataset, label_errors)
     counts = {"Images": len(dataset), "Skipped": len(dataset.skipped)}
-    counts |= {f"{severity.capitalize()}s": found.count(severity) for severity in SEVERITIES}
+    counts |= {f"{severity.capitalize()}s": audit.count(severity) for severity in SEVERITIES}
     classes = [_classes(dataset)] if dataset.classes else []
     page = Page(
         title=f"{dataset.name} · audit · foveate",
@@ -99,15 +99,15 @@ def _classes(dataset: Dataset[Any]) -> str:
     return count_noun(len(dataset.classes), "class", "classes")
 
 
-def _verdict(found: Audit) -> tuple[str, str, Tone]:
+def _verdict(audit: Audit) -> tuple[str, str, Tone]:
     """Headline, verdict and tone."""
-    errors, warnings = found.count("error"), found.count("warning")
+    errors, warnings = audit.count("error"), audit.count("warning")
     counts = [
         count_noun(count, name)
         for name, count in (("error", errors), ("warning", warnings))
         if count
     ]
-    images = count_noun(len(found.dataset), "image")
+    images = count_noun(len(audit.dataset), "image")
     headline = f"{' and '.join(counts) or 'No fault'} in {images}."
     if errors:
         return (
@@ -188,7 +188,7 @@ def _label_galleries(dataset: Dataset[Any], label_errors: LabelErrors) -> list[P
             "Most doubtful labels",
             "Each image was predicted by a net that was not trained on it. These predictions "
             "contradict the label most: wrong labels come first, then hard images.",
-            np.argsort(-label_errors.doubt, kind="stable"),
+            np.argsort(-label_errors.margin, kind="stable"),
         ),
         gallery(
             "Most ambiguous images",

@@ -73,10 +73,10 @@ class AuditResult:
             "findings": [finding.to_json() for group in groups for finding in group.findings],
         }
         if self.label_errors is not None:
-            doubt, ambiguity = self.label_errors.doubt, self.label_errors.ambiguity
-            record["labels_by_doubt"] = [
-                {"id": dataset[int(row)].id, "doubt": round(float(doubt[row]), 4)}
-                for row in np.argsort(-doubt, kind="stable")
+            margin, ambiguity = self.label_errors.margin, self.label_errors.ambiguity
+            record["labels_by_margin"] = [
+                {"id": dataset[int(row)].id, "margin": round(float(margin[row]), 4)}
+                for row in np.argsort(-margin, kind="stable")
             ]
             order = np.argsort(-ambiguity, kind="stable")
             record["ambiguous"] = [dataset[int(row)].id for row in order[:MAX_AMBIGUOUS]]

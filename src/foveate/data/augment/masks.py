@@ -164,8 +164,8 @@ class MaskAugment(Generic[A]):
         """(N, side, side, 2): row and column in the source of each output pixel's centre."""
         count = len(sizes)
         # In double precision: the rounding of vectorised float32 depends on the place in a batch.
-        zoom, turn, mirror, quarter, *middle = draws[:, :6].double().unbind(1)
-        scale = (1 + self.scale_jitter) ** (1 - 2 * zoom)  # source pixels per output pixel
+        jitter, turn, mirror, quarter, *middle = draws[:, :6].double().unbind(1)
+        scale = (1 + self.scale_jitter) ** (1 - 2 * jitter)  # source pixels per output pixel
         if side < self.crop:
             scale = scale * MOSAIC_SHRINK
         angle = math.radians(self.rotation) * (2 * turn - 1)

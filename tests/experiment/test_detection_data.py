@@ -120,6 +120,7 @@ TRAINABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TRAINABLE)
 def test_it_trains_to_finite_metrics(case, tmp_path):
     run = train(TRAINABLE[case], tmp_path)
@@ -128,6 +129,7 @@ def test_it_trains_to_finite_metrics(case, tmp_path):
     finite(run, "test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["yolo", "yolo_v1"])
 @pytest.mark.parametrize(
     "case", ["2,000 boxes in a picture", "boxes of one pixel", "a picture of 8000 x 50 pixels"]

@@ -16,7 +16,10 @@ from helpers import masks_demo
 from helpers.command_line import hurry, refused, run_cli
 from helpers.killing import killed_and_resumed
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.slow,  # trains a network that must learn something
+    pytest.mark.usefixtures("one_thread"),
+]
 
 
 def pixels(text: str, size: tuple[int, int]) -> np.ndarray:
@@ -168,7 +171,6 @@ def test_a_split_without_objects_is_refused(tmp_path):
         fv.train(replace(data, samples=unclear), task="promptable", out=tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
     """Slow: it trains and kills a process. Random clicks must be the same again."""
     hurry(monkeypatch)

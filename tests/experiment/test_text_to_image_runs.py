@@ -14,10 +14,10 @@ from helpers.captions_demo import write_captions
 from helpers.command_line import hurry, refused, run_cli
 from helpers.killing import killed_and_resumed
 
-pytestmark = pytest.mark.slow  # trains networks that must learn something
-
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.slow,  # trains generators and evaluators
+    pytest.mark.usefixtures("one_thread"),
+]
 
 FEW = {"task": "text_to_image", "epochs": 4, "batch_size": 8, "ema": 0.9}
 
@@ -196,7 +196,6 @@ def test_images_are_mirrored_only_if_the_user_says_so(data, tmp_path, monkeypatc
     assert run.settings.flip is False
 
 
-@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
     hurry(monkeypatch)
     settings = {**FEW, "precision": "bfloat16"}

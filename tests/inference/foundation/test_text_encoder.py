@@ -119,6 +119,7 @@ def test_padding_changes_nothing_and_the_empty_text_is_trained():
     assert prompt.embedding.bias.grad.any()
 
 
+@pytest.mark.slow
 def test_words_outside_the_captions_change_the_image(run, encoder_folder, tmp_path):
     assert run.settings.text_encoder == f"clip:{encoder_folder}"
     assert {"likeness", "prompt_accuracy"} <= set(run.results["valid"])
@@ -143,6 +144,7 @@ def test_words_outside_the_captions_change_the_image(run, encoder_folder, tmp_pa
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_the_run_contains_no_weight_of_clip_but_its_location(run, encoder_folder):
     tensors, record = checkpoint.read(run.weights)
     assert tensors["body.text.embedding.weight"].shape == (192, 16)
@@ -156,6 +158,7 @@ def test_the_run_contains_no_weight_of_clip_but_its_location(run, encoder_folder
     assert "words" not in record["options"]
 
 
+@pytest.mark.slow
 def test_a_missing_or_changed_clip_is_refused(run, encoder_folder, tmp_path):
     def message() -> str:
         return refused("generate", run.path, "a cat", "--out", tmp_path / "made")

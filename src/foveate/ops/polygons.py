@@ -3,9 +3,8 @@
 An outline is (M, 2) float64, x and y in pixels; the last point is joined to the first.
 
 Filling gives pycocotools' pixels to the bit (the tests compare them) but does not call it.
-pycocotools stores every step of an outline's boundary, in 32 bits: ten thousand corners with large
-coordinates, from a damaged or hostile file, would take all memory or overflow. Here time and memory
-depend on the image, not on the coordinates.
+pycocotools stores every step of an outline's boundary, so its time and memory grow with the
+coordinates, which a damaged or hostile file can make huge. Here they depend on the image alone.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Masks as COCO run lengths: down each column, columns from left to right, starting with a 0-run.
 
 The format is that of the COCO API (Lin et al., "Microsoft COCO: Common Objects in Context", 2014).
-The tests compare every function with pycocotools, which is not called: it trusts its input, reads
-and writes beyond its buffers if a file's runs or text do not fit the image, and counts in 32 bits.
-Here runs from a file are checked before any memory is allocated.
+The tests compare every function with pycocotools, which is not called: it trusts its input and
+counts in 32 bits. Here runs from a file are checked before any memory is allocated.
 """
 
 from __future__ import annotations

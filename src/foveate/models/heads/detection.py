@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,26 @@ class DetectorOutput(Protocol):
         ...
 
 
+class PointTargets(NamedTuple):
+    """What the A points of B images shall predict; P of them belong to an object.
+
+    Attributes:
+        scores: (B, A, K) from 0 to 1; 0 for the background.
+        weight: (B, A) of each point in the class loss.
+        image: (P,) int64.
+        point: (P,) int64.
+        boxes: (P, 4) corners in pixels of the input.
+        share: (P,) of each point in its object's box loss; they sum to 1.
+    """
+
+    scores: Tensor
+    weight: Tensor
+    image: Tensor
+    point: Tensor
+    boxes: Tensor
+    share: Tensor
+
+
 @dataclass(frozen=True)
 class FcosOutput:
     """Raw output at A points.
@@ -95,14 +115,36 @@ class FcosOutput:
         from torchvision.ops import generalized_box_iou_loss
 
         corners, logits = self.corners(), self.logits.float()
-        scores = logits.detach().sigmoid()
-        target_scores = torch.zeros_like(logits)
-        weight = torch.ones_like(logits[..., 0])
-        assigned: list[tuple[Tensor, ...]] = []  # image, point, box and weight of positive points
+        points = self.assign(corners.detach(), logits.detach().sigmoid(), target)
+        total_box = corners.sum() * 0  # keeps the graph if there are no objects
+        if len(points.boxes):
+            predicted = corners[points.image, points.point]
+            total_box = (generalized_box_iou_loss(predicted, points.boxes) * points.share).sum()
+        error = (points.scores - logits.sigmoid()).abs()
+        entropy = F.binary_cross_entropy_with_logits(logits, points.scores, reduction="none")
+        total_class = (entropy * error**FOCUS * points.weight[..., None]).sum()
+        count = max(1, len(logits)) * target.objects
+        losses = {
+            "class": CLASS_WEIGHT * total_class / count,
+            "box": BOX_WEIGHT * total_box / count,
+        }
+        return {"total": losses["class"] + losses["box"], **losses}
+
+    def assign(self, corners: Tensor, scores: Tensor, target: DetectionTarget) -> PointTargets:
+        """Assign objects to points, task-aligned (Feng et al., "TOOD", 2021).
+
+        Args:
+            corners: (B, A, 4) predicted boxes, detached.
+            scores: (B, A, K) predicted scores from 0 to 1, detached.
+            target: The boxes of the B images.
+        """
+        target_scores, weight = torch.zeros_like(scores), torch.ones_like(scores[..., 0])
+        none = torch.zeros(0, dtype=torch.int64, device=scores.device)
+        positives = [(none, none, corners.new_zeros(0, 4), scores.new_zeros(0))]
         for row, (boxes, classes, ignored) in enumerate(
             zip(target.boxes, target.classes, target.ignored, strict=True)
         ):
-            boxes, classes, ignored = (one.to(logits.device) for one in (boxes, classes, ignored))
+            boxes, classes, ignored = (one.to(scores.device) for one in (boxes, classes, ignored))
             if ignored.any():
                 inside = points_in_boxes(self.centres, self.strides, boxes[ignored])
                 weight[row, inside.any(0)] = 0.0
@@ -110,7 +152,7 @@ class FcosOutput:
             if not len(boxes):
                 continue
             box, quality = task_aligned(
-                scores[row], corners[row].detach(), self.centres, self.strides, boxes, classes
+                scores[row], corners[row], self.centres, self.strides, boxes, classes
             )
             positive = (box >= 0).nonzero()[:, 0]
             index, iou = box[positive], quality[positive]
@@ -120,22 +162,9 @@ class FcosOutput:
             weight[row, positive] = 1 / mass[index].clamp(min=1.0)
             target_scores[row, positive, classes[index]] = iou
             share = iou / mass[index].clamp(min=1e-9)
-            assigned.append((torch.full_like(positive, row), positive, boxes[index], share))
-        total_box = corners.sum() * 0  # keeps the graph if there are no objects
-        if assigned:
-            rows, points, boxes, shares = (
-                torch.cat(column) for column in zip(*assigned, strict=True)
-            )
-            total_box = (generalized_box_iou_loss(corners[rows, points], boxes) * shares).sum()
-        error = (target_scores - logits.sigmoid()).abs()
-        entropy = F.binary_cross_entropy_with_logits(logits, target_scores, reduction="none")
-        total_class = (entropy * error**FOCUS * weight[..., None]).sum()
-        count = max(1, len(logits)) * target.objects
-        losses = {
-            "class": CLASS_WEIGHT * total_class / count,
-            "box": BOX_WEIGHT * total_box / count,
-        }
-        return {"total": losses["class"] + losses["box"], **losses}
+            positives.append((torch.full_like(positive, row), positive, boxes[index], share))
+        columns = (torch.cat(column) for column in zip(*positives, strict=True))
+        return PointTargets(target_scores, weight, *columns)
 
 
 class FcosHead(nn.Module):

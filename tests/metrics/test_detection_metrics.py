@@ -96,7 +96,7 @@ def test_the_quick_metric_at_the_ends():
 # --- a row a class
 
 
-def judged(predicted, target, k):
+def matched_by_hand(predicted, target, k):
     """Of one class: (score, right) of each box that counts, most confident first, and how many are
     demanded; by loops."""
     told, n = [], 0
@@ -129,7 +129,7 @@ def test_each_class_is_as_counted_by_hand(seed, images, classes):
     thresholds = np.linspace(0.2, 0.6, classes)
     ap, _ = detection.average_precision(stats, classes)
     for k, row in enumerate(detection.per_class(stats, classes, thresholds)):
-        told, n = judged(predicted, target, k)
+        told, n = matched_by_hand(predicted, target, k)
         shown = [right for score, right in told if score >= thresholds[k]]
         right = np.cumsum([right for _, right in told])
         nothing = float("nan")
@@ -176,7 +176,7 @@ def test_the_threshold_of_each_class_has_the_best_f1_of_all(ties, seed, images, 
     chosen = detection.best_thresholds(detection.per_image_stats(predicted, target), classes, 0.33)
     assert chosen.shape == (classes,)
     for k in range(classes):
-        told, n = judged(predicted, target, k)
+        told, n = matched_by_hand(predicted, target, k)
         best = max((f1_from(score, told, n) for score, _ in told), default=0.0)
         if best == 0:
             assert chosen[k] == 0.33

@@ -1,4 +1,4 @@
-"""Images that are too large to be shown to a net at once: predicted from tiles, judged in tiles,
+"""Images that are too large to be shown to a net at once: predicted and evaluated in tiles,
 the target cut with them."""
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def test_thresholds_and_blur_are_chosen_on_tiles():
 @pytest.mark.parametrize(
     ("write", "task"), [(masks_demo.write_pairs, "semantic"), (masks_demo.write_coco, "instance")]
 )
-def test_a_run_learns_is_judged_and_predictions_without_a_whole_image(
+def test_a_run_trains_evaluates_and_predicts_without_a_whole_image(
     write, task, tmp_path, monkeypatch
 ):
     seen = []

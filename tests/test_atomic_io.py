@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from foveate import atomic_io
-from foveate.errors import RunError
+from foveate.errors import RunError, StorageError
 
 
 def test_round_trips(tmp_path):
@@ -92,6 +92,48 @@ def test_a_kill_leaves_the_old_file_whole(tmp_path, where):
     )
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
-    atomic_io.write_bytes(path, b"newer")  # over the temporary file that the kill left
+    atomic_io.write_bytes(path, b"newer")
     assert path.read_bytes() == b"newer"
+    atomic_io.remove_temporaries(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_no_link_is_written_through(tmp_path, monkeypatch):
+    thesis = tmp_path / "thesis"
+    thesis.write_bytes(b"years of work")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    # Links where a fixed temporary name would lie, and at the file itself.
+    for name in ("report.html", "report.html.tmp", ".report.html.tmp"):
+        (folder / name).symlink_to(thesis)
+    atomic_io.write_bytes(folder / "report.html", b"new")
+    assert (folder / "report.html").read_bytes() == b"new"
+    assert not (folder / "report.html").is_symlink()
+    # Even the random name, if somebody could guess it, is opened exclusively.
+    monkeypatch.setattr(atomic_io.secrets, "token_hex", lambda _: "0" * 16)
+    (folder / f".foveate-{'0' * 16}.tmp").symlink_to(thesis)
+    with pytest.raises(StorageError):
+        atomic_io.write_bytes(folder / "other.html", b"new")
+    assert thesis.read_bytes() == b"years of work"
+
+
+def test_a_failing_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError), atomic_io.new_file(path) as file:  # noqa: PT012
+        file.write(b"half")
+        raise KeyError
+    with pytest.raises(FileNotFoundError), atomic_io.new_file(path):
+        (tmp_path / "missing").read_bytes()  # an error of another file keeps its name
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_the_advice_is_that_of_the_command(tmp_path):
+    advice = "The drawings so far are kept."
+    with (
+        pytest.raises(StorageError, match=advice),
+        atomic_io.storage_advice(advice),
+        atomic_io.new_file(tmp_path / "missing" / "a.bin"),
+    ):
+        pass

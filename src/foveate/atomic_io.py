@@ -7,45 +7,107 @@ import errno
 import json
 import math
 import os
+import re
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from foveate.errors import RunError
+from foveate.errors import RunError, StorageError
 
-_REMEDIES = {
-    errno.ENOSPC: "The disk is full: free some space, then resume (foveate train --resume RUN).",
-    errno.EDQUOT: "Your quota is used up: free space, then resume (foveate train --resume RUN).",
-    errno.EFBIG: "The file is larger than this system allows (ulimit -f).",
-    errno.EROFS: "The disk is read-only: choose another place with --out.",
-    errno.EACCES: "You may not write there: choose another place with --out.",
+_CURES = {
+    errno.ENOSPC: "The disk is full: free some space.",
+    errno.EDQUOT: "Your quota is used up: free some space.",
+    errno.EFBIG: "The file is larger than this system allows (ulimit -f): raise the limit.",
+    errno.EROFS: "The disk is read-only: choose another place.",
+    errno.EACCES: "You may not write there: choose another place.",
+    errno.EPERM: "You may not write there: choose another place.",
 }
+_TEMPORARY = re.compile(r"\.foveate-[0-9a-f]{16}\.tmp")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file by `data` in one step.
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at `path`, whole, when the block succeeds.
 
-    A temporary file in the same folder is written, synced and renamed, then the folder is synced.
+    The block writes to a file of a random name in the same folder, opened exclusively: no file
+    that exists and no link is ever written through. It is synced and renamed, then the folder is
+    synced. If the block fails, it is removed, and `path` is as it was.
+
+    Args:
+        path: The file; a previous version is replaced.
+
+    Yields:
+        The file, open for binary writing.
 
     Raises:
-        RunError: The file cannot be written; its previous version is untouched.
+        StorageError: The file cannot be written; its previous version is untouched.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = path.with_name(f".foveate-{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
+        with os.fdopen(os.open(temporary, _EXCLUSIVE, 0o666), "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - the atomic one, by its own name
         _sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"this file cannot be written ({error.strerror}); "
-            "its previous version, if any, is untouched",
-            where=path,
-            remedy=_REMEDIES.get(error.errno or 0, "Choose another place with --out."),
-        ) from None
+        # An error of another file, that the block has met, is not ours.
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            raise _storage_error(error, path) from None
+        raise
+
+
+_EXCLUSIVE = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def _storage_error(error: OSError, path: Path) -> StorageError:
+    return StorageError(
+        f"this file cannot be written ({error.strerror or error}); "
+        "its previous version, if any, is untouched",
+        where=path,
+        cure=_CURES.get(error.errno or 0, "Choose another place."),
+    )
+
+
+@contextlib.contextmanager
+def storage_advice(advice: str) -> Iterator[None]:
+    """Give a StorageError of the block this advice: what is kept, and how to go on."""
+    try:
+        yield
+    except StorageError as error:
+        raise error.with_advice(advice) from None
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether this is the name of a file that `new_file` was writing when it was killed."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed processes left in a folder that no other process is writing to."""
+    for path in folder.iterdir():
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file by `data` in one step; see `new_file`.
+
+    Raises:
+        StorageError: The file cannot be written; its previous version is untouched.
+    """
+    with new_file(path) as file:
+        file.write(data)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -49,6 +49,33 @@ class RunError(FoveateError):
     """A run folder that cannot be written, read or resumed."""
 
 
+class StorageError(RunError):
+    """A file cannot be written: the disk is full or read-only, or the folder is forbidden.
+
+    Args:
+        message: What happened, in one sentence.
+        where: The file.
+        cure: What removes the cause, in the imperative.
+        advice: What is kept, and what to do once the cause is removed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: Path | str,
+        cure: str,
+        advice: str = "Then give the same command again.",
+    ):
+        self.cure = cure
+        super().__init__(message, where=where, remedy=f"{cure} {advice}")
+
+    def with_advice(self, advice: str) -> StorageError:
+        """The same error with the advice of the command in which it happened."""
+        assert self.where is not None
+        return StorageError(self.message, where=self.where, cure=self.cure, advice=advice)
+
+
 class Diverged(FoveateError):
     """The loss or the gradient is no longer a finite number."""
 

@@ -15,7 +15,7 @@ from foveate import tasks
 
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
-    "errors", "wording", "atomic_io", "progress", "ops", "annotations", "settings", "data",
+    "errors", "wording", "atomic_io", "outputs", "progress", "ops", "annotations", "settings", "data",
     "formats",
     "datasets",  # data by path or name: reads formats, so it lies above them
     "metrics",

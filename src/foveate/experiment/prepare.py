@@ -65,10 +65,12 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     split, samples = _split(task, images, result, settings)
 
     run.save_settings(size=size)
-    file.write(run.path / "split.csv", samples, images.hashes, split.splits)
+    rows = file.rows_of(samples, images.hashes, split)
+    file.write(run.path / "split.csv", rows)
     notes = (*dataset.notes, *split.notes, *([] if settings.size else _reduced(task, images)))
-    prepared = PreparedData.of_splits(task, images, split.splits, notes, split.leaks)
-    atomic_io.write_json(run.path / "data.json", prepared.to_json(result))
+    prepared = PreparedData.of_rows(task, images, rows, notes, split.leaks)
+    record = {**prepared.to_json(result), "split": file.record(rows)}
+    atomic_io.write_json(run.path / "data.json", record)
     _report(prepared, result, reporter)
     return prepared
 
@@ -90,10 +92,11 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     task = tasks.find(settings.task)(dataset.classes)
     assert settings.size is not None, "collect has resolved it"
     images = _decode(task, dataset, settings.size, 1.0, reporter)
-    rows = file.read(run.path / "split.csv")
-    file.apply(images.dataset, images.hashes, rows, run.path / "split.csv")
-    split_of = {id: row.split for id, row in rows.items()}
-    prepared = PreparedData.of_splits(task, images, split_of, tuple(record["notes"]))
+    path = run.path / "split.csv"
+    rows = file.read(path)
+    file.check_unchanged(rows, record["split"], path)
+    file.apply(images.dataset, images.hashes, rows, path)
+    prepared = PreparedData.of_rows(task, images, rows, tuple(record["notes"]))
     if prepared.fingerprint() != record["fingerprint"]:
         raise RunError(
             "the data has changed since this run began, so its split and metrics no longer fit",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from foveate.data.dataset import SPLITS, SplitName
 from foveate.data.resizing import letterbox_size
 from foveate.data.rng import epoch_order, sample_keys
 from foveate.data.split import assign
+from foveate.data.split.file import SplitRows
 from foveate.data.subset import Subset
 from foveate.tasks.task import Task
 from foveate.wording import count_noun
@@ -29,6 +30,7 @@ class PreparedData:
         task: The problem, with its classes.
         images: Every image that could be read.
         splits: Rows of `images` in each split, int64.
+        units: (N,) int64, equal for images that belong together: copies, and those of one group.
         notes: What the user should know about the data.
         leaks: Images that several splits share, if that is allowed.
     """
@@ -36,25 +38,28 @@ class PreparedData:
     task: Task[Any]
     images: decoding.DecodedImages[Any]
     splits: dict[SplitName, NDArray[np.int64]]
+    units: NDArray[np.int64]
     notes: tuple[str, ...]
     leaks: tuple[assign.Leak, ...]
 
     @classmethod
-    def of_splits(
+    def of_rows(
         cls,
         task: Task[Any],
         images: decoding.DecodedImages[Any],
-        split_of: Mapping[str, SplitName],
+        rows: SplitRows,
         notes: tuple[str, ...],
         leaks: tuple[assign.Leak, ...] = (),
     ) -> PreparedData:
-        """Gather the rows of each split. `split_of` maps a sample's id to its split."""
-        names = [split_of[sample.id] for sample in images.dataset]
+        """Gather the images of each split, as the rows of split.csv say."""
+        own = [rows[sample.id] for sample in images.dataset]
         splits = {
-            split: np.array([row for row, name in enumerate(names) if name == split], np.int64)
+            split: np.array([i for i, row in enumerate(own) if row.split == split], np.int64)
             for split in SPLITS
         }
-        return cls(task, images, splits, notes, leaks)
+        return cls(
+            task, images, splits, np.array([row.unit for row in own], np.int64), notes, leaks
+        )
 
     def for_evaluation(self, split: SplitName) -> PreparedData:
         """The same, with no more images in a split than the task evaluates, drawn by their ids."""

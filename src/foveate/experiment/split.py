@@ -113,7 +113,7 @@ def write_split(
         settings,
         single_class_ok=task is None or task.single_class_ok,
     )
-    file.write(path, samples, survey.hashes, made.splits)
+    file.write(path, file.rows_of(samples, survey.hashes, made))
     for note in made.notes:
         reporter.warning(note)
     counts = Counter(made.splits.values())

@@ -44,11 +44,13 @@ class SplitAssignment:
 
     Attributes:
         splits: Sample id -> split, in the samples' order.
+        units: The unit of each sample, numbered from 0 in the samples' order.
         leaks: Leaks between the data's splits, if they were allowed.
         notes: Sentences for the user.
     """
 
     splits: dict[str, SplitName]
+    units: tuple[int, ...]
     leaks: tuple[Leak, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -122,7 +124,17 @@ def assign_splits(
         sample.id: split or "train" for sample, split in zip(samples, assigned, strict=True)
     }
     notes += _missing_classes(list(splits.values()), strata, classes)
-    return SplitAssignment(splits, tuple(leaks), tuple(notes))
+    numbers = _unit_numbers(units, len(samples))
+    return SplitAssignment(splits, numbers, tuple(leaks), tuple(notes))
+
+
+def _unit_numbers(units: Units, count: int) -> tuple[int, ...]:
+    """The number of each sample's unit."""
+    number_of = [0] * count
+    for number, unit in enumerate(units):
+        for row in unit:
+            number_of[row] = number
+    return tuple(number_of)
 
 
 def group_into_units(samples: Sequence[Sample[Any]], image_keys: Sequence[Hashable]) -> Units:

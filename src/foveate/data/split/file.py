@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from foveate import atomic_io
+from foveate import csv_file
 from foveate.data.dataset import SPLITS, Dataset, Sample, SplitName
+from foveate.data.split.assign import SplitAssignment
 from foveate.errors import RunError
 
 A = TypeVar("A")
+
+_REMEDY = "Restore it from a backup, or make it again: foveate split DATA --out FILE."
+_NUMBER = re.compile("[0-9]{1,18}")
+_COLUMNS = ("id", "group", "unit", "split", "content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,71 +28,70 @@ class SplitRow:
     Attributes:
         split: The sample's split.
         content: The hash of its image.
+        group: The sample's group, or "".
+        unit: Equal for samples that stay together: copies of an image, and those of one group.
     """
 
     split: SplitName
     content: str
+    group: str
+    unit: int
 
 
-def write(
-    path: Path, samples: Sequence[Sample[Any]], hashes: Sequence[str], splits: dict[str, SplitName]
-) -> None:
-    """Write a split as a CSV file with the columns id, group, split, content.
+SplitRows = Mapping[str, SplitRow]
+"""Sample id -> row of a split file."""
+
+
+def rows_of(
+    samples: Sequence[Sample[Any]], hashes: Sequence[str], made: SplitAssignment
+) -> dict[str, SplitRow]:
+    """The rows of a split.
 
     Args:
-        path: The file.
-        samples: The samples.
+        samples: N samples.
         hashes: The hash of each sample's image.
-        splits: Sample id -> split.
+        made: Their split.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "group", "split", "content"])
-    table.writerows(
-        [sample.id, sample.group or "", splits[sample.id], digest]
-        for sample, digest in zip(samples, hashes, strict=True)
-    )
-    atomic_io.write_text(path, text.getvalue())
+    return {
+        sample.id: SplitRow(made.splits[sample.id], content, sample.group or "", unit)
+        for sample, content, unit in zip(samples, hashes, made.units, strict=True)
+    }
+
+
+def write(path: Path, rows: SplitRows) -> None:
+    """Write a split as a CSV file."""
+    table = ((id, row.group, row.unit, row.split, row.content) for id, row in rows.items())
+    csv_file.write(path, _COLUMNS, table)
 
 
 def read(path: Path) -> dict[str, SplitRow]:
     """Read a split file.
 
-    Returns:
-        Sample id -> row.
-
     Raises:
         RunError: With the line, if the file is damaged.
     """
     rows: dict[str, SplitRow] = {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for line, row in enumerate(csv.DictReader(file), 2):
-                split, id, content = row.get("split"), row.get("id"), row.get("content")
-                if split not in SPLITS or id is None or id in rows or not content:
-                    raise RunError(
-                        f"a new id, a split out of {', '.join(SPLITS)} and the hash of an image "
-                        f"are expected, got {id!r}, {split!r} and {content!r}",
-                        where=path,
-                        line=line,
-                        remedy="Restore the file from a backup, or make it again: "
-                        "foveate split DATA --out FILE.",
-                    )
-                rows[id] = SplitRow(split, content)
-    except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"this file cannot be read ({error})", where=path) from None
+    for line, cells in csv_file.read(path, _COLUMNS, remedy=_REMEDY):
+        id, group, unit, split, content = (cells[name] for name in _COLUMNS)
+        if split not in SPLITS or id in rows or not content or not _NUMBER.fullmatch(unit):
+            raise RunError(
+                f"a new id, the number of a unit, a split out of {', '.join(SPLITS)} and the hash "
+                f"of an image are expected, got {id!r}, {unit!r}, {split!r} and {content!r}",
+                where=path,
+                line=line,
+                remedy=_REMEDY,
+            )
+        rows[id] = SplitRow(split, content, group, int(unit))
     return rows
 
 
-def apply(
-    dataset: Dataset[A], hashes: Sequence[str], rows: dict[str, SplitRow], path: Path
-) -> Dataset[A]:
-    """Set the splits of a dataset.
+def apply(dataset: Dataset[A], hashes: Sequence[str], rows: SplitRows, path: Path) -> Dataset[A]:
+    """Set the splits of a dataset, and the groups that the file knows.
 
     Args:
         dataset: The samples.
         hashes: The hash of each sample's image.
-        rows: Sample id -> row of the split file.
+        rows: The rows of the split file.
         path: The split file, for the error.
 
     Raises:
@@ -109,6 +113,59 @@ def apply(
             where=path,
             remedy="Restore the data, or make a new split.",
         )
-    return replace(
-        dataset, samples=[replace(sample, split=rows[sample.id].split) for sample in dataset]
+    return replace(dataset, samples=[_assigned(sample, rows[sample.id]) for sample in dataset])
+
+
+def _assigned(sample: Sample[A], row: SplitRow) -> Sample[A]:
+    return replace(sample, split=row.split, group=row.group or sample.group)
+
+
+# --- a record of a split, by which a change of the file is found
+
+
+def record(rows: SplitRows) -> dict[str, str]:
+    """What data.json keeps of a split: a hash of it, and the split of each sample by its id's rank.
+
+    The hash finds any change of ids, splits, groups and units; the letters (t, v, e for train,
+    valid, test) tell which samples were moved.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for id in sorted(rows):
+        row = rows[id]
+        line = f"{id}\0{row.split}\0{row.group}\0{row.unit}\n"
+        digest.update(line.encode("utf-8", "surrogatepass"))
+    letters = "".join(_LETTERS[rows[id].split] for id in sorted(rows))
+    return {"hash": digest.hexdigest(), "letters": letters}
+
+
+_LETTERS: dict[SplitName, str] = {"train": "t", "valid": "v", "test": "e"}
+
+
+def check_unchanged(rows: SplitRows, recorded: Mapping[str, str], path: Path) -> None:
+    """Check a split file against the record that was made when it was written.
+
+    Raises:
+        RunError: It was changed; with what was changed.
+    """
+    if record(rows) == recorded:
+        return
+    names = {letter: split for split, letter in _LETTERS.items()}
+    before = [names.get(letter, "?") for letter in recorded["letters"]]
+    ids = sorted(rows)
+    if len(before) != len(ids):
+        change = f"it had {len(before):,} samples and has {len(ids):,}"
+    else:
+        moved = [
+            f"{id} ({old} -> {rows[id].split})"
+            for id, old in zip(ids, before, strict=True)
+            if old != rows[id].split
+        ]
+        change = f"{len(moved):,} samples were moved, e.g. {', '.join(moved[:3])}"
+        if not moved:
+            change = "ids, groups or units were changed"
+    raise RunError(
+        f"the split was changed after the run began: {change}; images that the run was trained on "
+        "could be scored as new ones",
+        where=path,
+        remedy="Restore the file from a backup, or train again into another --out.",
     )

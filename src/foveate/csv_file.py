@@ -9,12 +9,13 @@ surrogate, which is how Python holds a file name that is not UTF-8) is written a
 from __future__ import annotations
 
 import csv
+import io
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from foveate import atomic_io
+from foveate import atomic_io, regular_file
 from foveate.errors import RunError
 
 Cell = str | int | float | None
@@ -68,10 +69,9 @@ def read(
     """
     line = 1
     try:
-        # Opening a pipe would wait forever, and a device may have no end.
-        if path.exists() and not path.is_file():
-            raise RunError("a file is expected here", where=path, remedy=remedy)
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(
+            regular_file.open_regular(path), encoding="utf-8-sig", newline=""
+        ) as file:
             reader = csv.reader(file, strict=True)
             header = [_decoded(cell) for cell in _next(reader) or []]
             missing = [column for column in columns if column not in header]
@@ -99,7 +99,11 @@ def read(
                     yield line, dict(zip(header, map(_decoded, row), strict=True))
     except FileNotFoundError:
         raise RunError("this file is missing", where=path, remedy=remedy) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise RunError(
+            f"this file cannot be read ({error.strerror})", where=path, remedy=remedy
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise RunError(
             f"this file is damaged ({error})", where=path, line=line, remedy=remedy
         ) from None

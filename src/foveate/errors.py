@@ -7,16 +7,23 @@ traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from foveate.wording import escape_controls
 
 
 class FoveateError(Exception):
     """The user's data or settings cannot be used as they are.
 
+    Its text is safe to print: names from the user's files are in it, and each of its parts is
+    written on one line with control characters escaped.
+
     Args:
         message: What was expected and what was found, in one sentence.
         where: The file, folder or setting.
         line: The line of that file, counted from 1.
+        details: Examples or choices, shown on a line each.
         remedy: What to do next, in the imperative.
     """
 
@@ -26,11 +33,14 @@ class FoveateError(Exception):
         *,
         where: Path | str | None = None,
         line: int | None = None,
+        details: Sequence[str] = (),
         remedy: str | None = None,
     ):
         self.message, self.where, self.line, self.remedy = message, where, line, remedy
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
-        super().__init__(f"{place}{message}" + (f"\n  → {remedy}" if remedy else ""))
+        lines = [f"{place}{message}", *(f"    {detail}" for detail in details)]
+        lines += [f"  → {remedy}"] if remedy else []
+        super().__init__("\n".join(map(escape_controls, lines)))
 
 
 class DataError(FoveateError):
@@ -47,6 +57,10 @@ class SettingError(FoveateError):
 
 class RunError(FoveateError):
     """A run folder that cannot be written, read or resumed."""
+
+
+class DataChanged(RunError):
+    """The data of a run is no longer what it was trained on."""
 
 
 class StorageError(RunError):
@@ -91,5 +105,9 @@ class Interrupted(Exception):
     """
 
     def __init__(self, path: Path, step: int):
-        super().__init__(f"interrupted at step {step:,}; go on with: foveate train --resume {path}")
+        super().__init__(
+            escape_controls(
+                f"interrupted at step {step:,}; go on with: foveate train --resume {path}"
+            )
+        )
         self.path, self.step = path, step

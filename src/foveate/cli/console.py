@@ -1,4 +1,8 @@
-"""The console: how `foveate` reports its work to a person at a terminal."""
+"""The console: how `foveate` reports its work to a person at a terminal.
+
+Names in what it prints come from the user's files: everything goes through `escape_controls`, so a
+call of `info` or `warning` is one line, whatever the names hold.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from foveate.metrics.names import display_name
 from foveate.progress import NullReporter, OnStep, TrainingProgress
+from foveate.wording import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,20 +29,23 @@ class ConsoleReporter(NullReporter):
     def __init__(self, console: Console | None = None):
         from rich.console import Console
 
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        # A name like "a[red]:dog:.png" is neither markup nor an emoji.
+        self.console = console or Console(
+            highlight=False, soft_wrap=True, markup=False, emoji=False
+        )
 
     def info(self, text: str, /) -> None:
         """Print a line."""
-        self.console.print(text, markup=False)
+        self.console.print(escape_controls(text))
 
     def warning(self, text: str, /) -> None:
         """Print a yellow line with an exclamation mark."""
-        self.console.print(f"! {text}", style="yellow", markup=False)
+        self.console.print(escape_controls(f"! {text}"), style="yellow")
 
     def baselines(self, values: Mapping[str, float], metric: str, /) -> None:
         """Print a metric of each baseline in one line."""
         listed = ", ".join(f"{name} {value:.1%}" for name, value in values.items())
-        self.console.print(f"baselines, validation {display_name(metric)}: {listed}", markup=False)
+        self.info(f"baselines, validation {display_name(metric)}: {listed}")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows of text under a header."""
@@ -45,8 +53,8 @@ class ConsoleReporter(NullReporter):
 
         table = Table(*header, box=None, pad_edge=False, header_style="dim")
         for row in rows:
-            table.add_row(*row)
-        self.console.print(table, markup=False)
+            table.add_row(*map(escape_controls, row))
+        self.console.print(table)
 
     @contextmanager
     def bar(self, title: str, total: int, /) -> Iterator[Callable[[int], None]]:
@@ -60,13 +68,13 @@ class ConsoleReporter(NullReporter):
         )
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as bars:
-            job = bars.add_task(title, total=total)
+            job = bars.add_task(escape_controls(title), total=total)
             yield lambda done: bars.update(job, completed=done)
 
     @contextmanager
@@ -106,7 +114,7 @@ class ConsoleReporter(NullReporter):
                 every = math.ceil(epochs / MAX_EPOCH_LINES)
                 due = len(progress.rows) % every == 0 or progress.step >= progress.total
                 if len(progress.rows) > printed and due:
-                    self.console.print(_epoch_line(progress, epochs, metric), markup=False)
+                    self.info(_epoch_line(progress, epochs, metric))
                 printed = len(progress.rows)
 
             yield on_step

@@ -43,7 +43,8 @@ def audit(
         reporter.info(line)
     page = page or Path(f"audit-{result.dataset.name}.html")
     result.write_page(page)
-    reporter.info(f"\npage    {page}")
+    reporter.info("")
+    reporter.info(f"page    {page}")
     if json_file is not None:
         atomic_io.write_json(json_file, result.to_json())
     if fix is not None:

@@ -158,10 +158,9 @@ def label(
         unknown = math.isnan(proposal.confidence)
         confidence = "" if unknown else f"  (lowest confidence {proposal.confidence:.0%})"
         reporter.info(f"{proposal.id}  {proposal.summary}{confidence}")
-    reporter.info(
-        f"\n{count_noun(len(proposals), 'image')} labelled in {out}\n"
-        f"All proposals, the least confident first: {out}.proposals.csv"
-    )
+    reporter.info("")
+    reporter.info(f"{count_noun(len(proposals), 'image')} labelled in {out}")
+    reporter.info(f"All proposals, the least confident first: {out}.proposals.csv")
 
 
 def _open_model(name: str, classes: str | None, download: bool) -> Predictor:

@@ -48,7 +48,8 @@ def lesson(
             ("lesson", "title", "summary"),
             [(one.name, one.title, one.summary) for one in site.list_lessons()],
         )
-        reporter.info("\nOpen one with: foveate lesson NAME")
+        reporter.info("")
+        reporter.info("Open one with: foveate lesson NAME")
     elif html is not None:
         site.write_page(site.find_lesson(name), html)
         reporter.info(str(html))

@@ -69,8 +69,9 @@ def cache(
         [store.to_row(entry) for entry in entries],
     )
     total, limit = sum(entry.size for entry in entries), store.max_bytes()
+    reporter.info("")
     reporter.info(
-        f"\n{store.format_bytes(total)} of at most {store.format_bytes(limit)} used; "
+        f"{store.format_bytes(total)} of at most {store.format_bytes(limit)} used; "
         "set FOVEATE_CACHE_GB to change the limit"
     )
     reporter.info(f"in {folder}; set FOVEATE_CACHE to change the folder")

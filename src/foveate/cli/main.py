@@ -1,17 +1,54 @@
-"""The entry point: registers the commands, and turns errors into messages."""
+"""The entry point: registers the commands, and turns errors into messages.
+
+Whatever is printed can hold names from the user's files, in which control characters are escaped:
+by errors themselves, by the console, and here for usage errors, warnings and tracebacks.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from foveate.cli import data, inference, lessons, lists, training
 from foveate.errors import FoveateError, Interrupted
+from foveate.wording import escape_controls
+
+
+class _Commands(TyperGroup):
+    """The commands; a usage error, which repeats what was typed, is safe to print."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parse the options before the command."""
+        with _safe_usage_errors():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the command's options and run it."""
+        with _safe_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _safe_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's; typer has a copy of click that is private
+            error.message = _escape_lines(error.message)  # type: ignore[attr-defined]
+        raise
+
 
 app = typer.Typer(
     name="foveate",
+    cls=_Commands,
     help="Train a vision model on your images, and find out how far to believe it.",
     no_args_is_help=True,
     add_completion=False,
@@ -34,6 +71,7 @@ def main() -> None:
 
     A user's mistake prints one message and exits with code 2; only a bug prints a traceback.
     """
+    warnings.formatwarning = _format_warning
     for stream in (sys.stdout, sys.stderr):
         # File names need not be Unicode, and must be printable all the same.
         if isinstance(stream, io.TextIOWrapper):
@@ -49,3 +87,17 @@ def main() -> None:
     except BrokenPipeError:  # the reader of the output has gone, e.g. `foveate models | head`
         sys.stderr.close()
         sys.exit(0)
+    except Exception:  # a bug
+        print(_escape_lines(traceback.format_exc()), file=sys.stderr, end="")
+        sys.exit(1)
+
+
+_plain_warning = warnings.formatwarning
+
+
+def _format_warning(*args: Any, **options: Any) -> str:
+    return _escape_lines(_plain_warning(*args, **options))
+
+
+def _escape_lines(text: str) -> str:
+    return "\n".join(map(escape_controls, text.split("\n")))

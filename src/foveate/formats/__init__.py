@@ -159,11 +159,11 @@ def _sniff(path: Path) -> Format:
             where=path,
             remedy="Choose one with --format.",
         )
-    known = "".join(f"\n    {format.NAME}: {format.SUMMARY}" for format in all().values())
     raise DataError(
         f"no known format fits; found {_describe(path)}",
         where=path,
-        remedy=f"Lay the data out in one of these ways:{known}",
+        details=[f"{format.NAME}: {format.SUMMARY}" for format in all().values()],
+        remedy="Lay the data out in one of these ways.",
     )
 
 

@@ -195,17 +195,17 @@ def _find_leaks(samples: Sequence[Sample[Any]], units: Units, assigned: Assigned
 
 def _leak_error(leaks: list[Leak], samples: Sequence[Sample[Any]], assigned: Assigned) -> DataError:
     split_of = {sample.id: split for sample, split in zip(samples, assigned, strict=True)}
-    examples = "".join(
-        f"\n    {leak.reason}: " + ", ".join(f"{id} ({split_of[id]})" for id in leak.ids[:4])
+    examples = [
+        f"{leak.reason}: " + ", ".join(f"{id} ({split_of[id]})" for id in leak.ids[:4])
         for leak in leaks[:5]
-    )
-    more = f"\n    ... and {len(leaks) - 5:,} more" if len(leaks) > 5 else ""
+    ]
+    more = [f"... and {len(leaks) - 5:,} more"] if len(leaks) > 5 else []
     subject = (
         "one image or group lies" if len(leaks) == 1 else f"{len(leaks):,} images or groups lie"
     )
     return DataError(
-        f"{subject} in more than one split, so a score would partly measure memory:"
-        f"{examples}{more}",
+        f"{subject} in more than one split, so a score would partly measure memory:",
+        details=examples + more,
         remedy="Remove all but one of each (foveate audit DATA --fix COPY does that), or pass "
         "--allow-leak to go on; the record and the report will say so.",
     )

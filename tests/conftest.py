@@ -26,11 +26,12 @@ def make_folder(root: Path, each: int = 20, size: int = 16, seed: int = 0) -> Pa
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """Cache decoded images in a folder of the tests, also in processes that they start."""
+def _own_folders(tmp_path_factory: pytest.TempPathFactory):
+    """Keep caches and state in folders of the tests, also in processes that they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOVEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("FOVEATE_CACHE_GB", raising=False)
+        patch.setenv("FOVEATE_STATE", str(tmp_path_factory.mktemp("state")))
         yield
 
 

@@ -94,7 +94,9 @@ def test_a_kill_leaves_the_old_file_whole(tmp_path, where):
     assert path.read_bytes() == b"old"
     atomic_io.write_bytes(path, b"newer")
     assert path.read_bytes() == b"newer"
-    atomic_io.remove_temporaries(tmp_path)
+    atomic_io.remove_temporaries(tmp_path, {"b.bin"})  # another file, which may be in the making
+    assert len(list(tmp_path.iterdir())) == 2
+    atomic_io.remove_temporaries(tmp_path, {"a.bin"})
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
@@ -111,7 +113,7 @@ def test_no_link_is_written_through(tmp_path, monkeypatch):
     assert not (folder / "report.html").is_symlink()
     # Even the random name, if somebody could guess it, is opened exclusively.
     monkeypatch.setattr(atomic_io.secrets, "token_hex", lambda _: "0" * 16)
-    (folder / f".foveate-{'0' * 16}.tmp").symlink_to(thesis)
+    (folder / f".foveate-{'0' * 16}-other.html.tmp").symlink_to(thesis)
     with pytest.raises(StorageError):
         atomic_io.write_bytes(folder / "other.html", b"new")
     assert thesis.read_bytes() == b"years of work"
@@ -137,3 +139,9 @@ def test_the_advice_is_that_of_the_command(tmp_path):
         atomic_io.new_file(tmp_path / "missing" / "a.bin"),
     ):
         pass
+
+
+def test_the_longest_names_can_be_written(tmp_path):
+    for name in ("a" * 255, "ü" * 127, "日" * 85):
+        atomic_io.write_bytes(tmp_path / name, b"new")
+        assert (tmp_path / name).read_bytes() == b"new"

@@ -9,11 +9,15 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from foveate.errors import RunError, StorageError
+from foveate import record_io
+from foveate.errors import StorageError
+
+MAX_JSON_BYTES = 64_000_000
+"""Largest JSON file that is read back."""
 
 _CURES = {
     errno.ENOSPC: "The disk is full: free some space.",
@@ -23,7 +27,8 @@ _CURES = {
     errno.EACCES: "You may not write there: choose another place.",
     errno.EPERM: "You may not write there: choose another place.",
 }
-_TEMPORARY = re.compile(r"\.foveate-[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"\.foveate-[0-9a-f]{16}-(.+)\.tmp", re.DOTALL)
+_MAX_NAME_BYTES = 200  # of a file's name in that of its temporary file; systems allow 255 in all
 
 
 @contextlib.contextmanager
@@ -43,7 +48,8 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StorageError: The file cannot be written; its previous version is untouched.
     """
-    temporary = path.with_name(f".foveate-{secrets.token_hex(8)}.tmp")
+    name = os.fsdecode(os.fsencode(path.name)[:_MAX_NAME_BYTES])
+    temporary = path.with_name(f".foveate-{secrets.token_hex(8)}-{name}.tmp")
     try:
         with os.fdopen(os.open(temporary, _EXCLUSIVE, 0o666), "wb") as file:
             yield file
@@ -54,8 +60,12 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        # An error of another file, that the block has met, is not ours.
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+        # An error of another file or of a pipe, that the block has met, is not ours.
+        if (
+            isinstance(error, OSError)
+            and not isinstance(error, BrokenPipeError)
+            and error.filename in (None, str(temporary))
+        ):
             raise _storage_error(error, path) from None
         raise
 
@@ -75,8 +85,13 @@ def _storage_error(error: OSError, path: Path) -> StorageError:
         f"this file cannot be written ({error.strerror or error}); "
         "its previous version, if any, is untouched",
         where=path,
-        cure=_CURES.get(error.errno or 0, "Choose another place."),
+        cure=storage_cure(error),
     )
+
+
+def storage_cure(error: OSError) -> str:
+    """What removes the cause of a failed write, in the imperative."""
+    return _CURES.get(error.errno or 0, "Choose another place.")
 
 
 @contextlib.contextmanager
@@ -89,14 +104,21 @@ def storage_advice(advice: str) -> Iterator[None]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether this is the name of a file that `new_file` was writing when it was killed."""
+    """Whether this is the name of a file that `new_file` is writing, or was when it was killed."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left in a folder that no other process is writing to."""
+def remove_temporaries(folder: Path, names: Container[str]) -> None:
+    """Remove what killed processes left in a folder.
+
+    Args:
+        folder: The folder.
+        names: Files that no other process is writing to now; only what was to become one of them
+            is removed.
+    """
     for path in folder.iterdir():
-        if is_temporary(path):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is not None and match[1] in names:
             path.unlink(missing_ok=True)
 
 
@@ -126,9 +148,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write strict, indented JSON; numbers that are not finite become null."""
-    write_text(
-        path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    write_bytes(path, json_bytes(value) + b"\n")
+
+
+def json_bytes(value: Any, depth: int = 0) -> bytes:
+    """Return strict, indented JSON in UTF-8, as it stands `depth` levels deep in a larger value."""
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    return text.replace("\n", "\n" + " " * depth).encode("utf-8", "backslashreplace")
 
 
 def _finite(value: Any) -> Any:
@@ -148,14 +174,6 @@ def read_json(path: Path) -> Any:
         RunError: The file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return record_io.read_json(path, MAX_JSON_BYTES)
     except FileNotFoundError:
-        raise RunError(
-            "this file is missing",
-            where=path,
-            remedy="Was the run trained to its end? foveate train --resume RUN",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"this file is damaged ({error})", where=path, remedy="Take it from a backup."
-        ) from None
+        raise record_io.missing(path) from None

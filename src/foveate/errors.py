@@ -111,3 +111,10 @@ class Interrupted(Exception):
             )
         )
         self.path, self.step = path, step
+
+
+class Cancelled(Exception):
+    """The user stopped a command that can only be given again. It says what is kept."""
+
+    def __init__(self, message: str):
+        super().__init__(escape_controls(message))

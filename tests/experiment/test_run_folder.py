@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -12,6 +16,7 @@ import pytest
 import foveate as fv
 from foveate.errors import DataError, RunError
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.run_lock import locked
 from foveate.experiment.split import write_split
 from foveate.progress import NullReporter
 from foveate.settings import Settings
@@ -20,56 +25,105 @@ from foveate.training import checkpoint
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+def take_at_once(paths, settings=lambda number: Settings()):
+    """The folders that four threads get which ask at once, held until all have asked."""
+    taken, asked = [], threading.Barrier(4)
+
+    def take(number):
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(RunError):
+                run = RunFolder.taken(paths[number], settings(number), "data")
+                taken.append(stack.enter_context(run).path)
+            asked.wait()
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return taken
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_of_many_runs_one_gets_a_new_or_empty_folder(exists, tmp_path):
     for attempt in range(20):
         path = tmp_path / str(attempt)
         if exists:
             path.mkdir()
-        taken, ready = [], threading.Barrier(4)
-
-        def create(path=path, taken=taken, ready=ready):
-            ready.wait()
-            with contextlib.suppress(RunError):
-                taken.append(RunFolder.create(path, Settings(), "data"))
-
-        threads = [threading.Thread(target=create) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(taken) == 1
+        assert take_at_once([path] * 4) == [path]
 
 
 def test_runs_without_a_path_never_share_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths, ready = [], threading.Barrier(4)
-
-    def create():
-        ready.wait()
-        paths.append(RunFolder.create(None, Settings(), "data").path)
-
-    threads = [threading.Thread(target=create) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(paths)) == 4
+    assert len(set(take_at_once([None] * 4))) == 4
 
 
-def test_a_folder_that_a_run_has_just_taken_is_not_empty_for_another(tmp_path):
-    first = RunFolder.create(tmp_path / "run", Settings(), "data")
-    with pytest.raises(RunError, match="exists already"):
-        RunFolder.create(first.path, Settings(), "data")
-    first.discard_if_untrained()
+def test_the_same_command_goes_on_in_its_own_folder_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "run", None):
+        with RunFolder.taken(path, Settings(epochs=3), "data") as first:
+            pass
+        with RunFolder.taken(path, Settings(epochs=3), "data") as again:
+            assert again.path == first.path
+        if path is not None:
+            with (
+                pytest.raises(
+                    RunError, match=r"unfinished run with other settings .*epochs 3.0, not 4"
+                ),
+                RunFolder.taken(path, Settings(epochs=4), "data"),
+            ):
+                pass
+            continue
+        with RunFolder.taken(path, Settings(epochs=4), "data") as other:
+            assert other.path != first.path
+        with RunFolder.taken(path, Settings(epochs=3), "data", new=True) as new:
+            assert new.path not in (first.path, other.path)
+
+
+def test_a_folder_that_was_taken_is_not_empty_for_another_and_can_be_given_back(tmp_path):
+    with RunFolder.taken(tmp_path / "run", Settings(), "data") as first:
+        with (
+            pytest.raises(RunError, match=rf"in use by process {os.getpid()} on"),
+            RunFolder.taken(first.path, Settings(), "data"),
+        ):
+            pass
+        first.discard_if_untrained()
     assert not first.path.exists()
 
 
 def test_a_folder_with_a_file_of_the_users_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(RunError, match="exists already"):
-        RunFolder.create(tmp_path, Settings(), "data")
+    with (
+        pytest.raises(RunError, match="exists already"),
+        RunFolder.taken(tmp_path, Settings(), "data"),
+    ):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_killed_process_frees_its_lock_at_once_and_leaves_no_temporary_file(tmp_path):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from foveate import atomic_io\n"
+        "from foveate.experiment.run_lock import locked\n"
+        "with locked(Path(sys.argv[1]), []), atomic_io.new_file(Path(sys.argv[1], 'data.json')):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)])
+    assert done.returncode == -signal.SIGKILL
+    assert {path.name[:9] for path in tmp_path.iterdir()} == {".lock", ".owner.js", ".foveate-"}
+    with locked(tmp_path, ["data.json"]):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".owner.json"}
+
+
+def test_no_link_is_followed_by_the_lock(tmp_path):
+    thesis, run = tmp_path / "thesis", tmp_path / "run"
+    thesis.write_text("years of work")
+    run.mkdir()
+    (run / ".lock").symlink_to(thesis)
+    (run / ".owner.json").symlink_to(thesis)
+    with pytest.raises(RunError), locked(run, []):
+        pass
+    assert thesis.read_text() == "years of work"
 
 
 def test_weights_are_hashed_again_only_when_the_file_changes(trained, tmp_path, monkeypatch):

@@ -93,7 +93,14 @@ def report(run: RunFolder) -> None:
     """Write a run's report.html again, from its record."""
     from foveate.experiment.run import Run
 
-    ConsoleReporter().info(str(Run.open(run).report()))
+    reporter, opened = ConsoleReporter(), Run.open(run)
+    reporter.info(str(opened.report()))
+    for entry in opened.ledger.entries:
+        if entry.result is None:
+            reporter.warning(
+                f"the test split was opened on {entry.opened}, and no result was written; to "
+                f"complete it: foveate test {opened.quoted_path}"
+            )
 
 
 def compare(

@@ -8,24 +8,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from foveate import models, tasks
 from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
-from foveate.errors import DataError, Interrupted, RunError
+from foveate.errors import DataChanged, DataError, Interrupted, RunError, StorageError
 from foveate.experiment.evaluate import (
     evaluate,
     fit_evaluator,
     score_baselines,
     unscored_results,
 )
-from foveate.experiment.prepare import collect, reopen
+from foveate.experiment.openings import note_opening
+from foveate.experiment.prepare import collect, load_again, reopen
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import write_report
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import learn
+from foveate.metrics.ledger import LedgerEntry
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
 from foveate.training.device import preserved_torch_state
@@ -41,6 +43,8 @@ def train(
 ) -> RunFolder:
     """From images to a trained, evaluated and reported model. The test split stays locked.
 
+    If the same command was interrupted before, it goes on in its folder.
+
     Args:
         data: A path, the name of a known dataset, or a Dataset.
         out: A new run folder; by default runs/DATA-MODEL-N.
@@ -55,12 +59,33 @@ def train(
     reporter, clock = reporter or NullReporter(), _Clock()
     with preserved_torch_state():
         dataset, resolved = _define(data, settings, download)  # 1. define
-        run = RunFolder.create(Path(out) if out is not None else None, resolved, dataset.name)
-        run.dataset = dataset if isinstance(data, Dataset) else None
+        path = Path(out) if out is not None else None
         try:
-            prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
-            clock.lap("collect")
-            return _baseline_to_report(run, prepared, reporter, clock, resume=False)
+            return _train(data, dataset, path, resolved, reporter, clock)
+        except DataChanged as error:
+            if path is not None:
+                raise
+            reporter.info(f"{error.where}: the data has changed since it was interrupted")
+        return _train(data, dataset, None, resolved, reporter, clock, new=True)
+
+
+def _train(
+    data: str | Path | Dataset[Any],
+    dataset: Dataset[Any],
+    path: Path | None,
+    settings: Settings,
+    reporter: Reporter,
+    clock: _Clock,
+    *,
+    new: bool = False,
+) -> RunFolder:
+    """Steps 2 to 7, in a new folder or in the one where the same command was interrupted."""
+    with RunFolder.taken(path, settings, dataset.name, new=new) as run:
+        run.dataset = dataset if isinstance(data, Dataset) else None
+        if run.checkpoint.is_file():
+            reporter.info(f"going on with {run.path}, which this command began and did not finish")
+        try:
+            return _collect_to_report(run, dataset, reporter, clock)
         except BaseException:
             run.discard_if_untrained()
             raise
@@ -69,26 +94,49 @@ def train(
 def resume(run: str | Path | RunFolder, *, reporter: Reporter | None = None) -> RunFolder:
     """Resume an interrupted run. It ends with the bits of a run that was never interrupted.
 
+    A run that was interrupted before its first checkpoint begins anew. One that is finished stays
+    as it is; its report is written again.
+
     Args:
         run: The run, or its folder.
         reporter: Told of the progress.
 
     Raises:
-        RunError: The run has no checkpoint, or its data has changed.
+        RunError: The run is in use by another process, or its data has changed.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed again.
     """
     reporter, clock = reporter or NullReporter(), _Clock()
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    if not run.checkpoint.is_file():
-        raise RunError(
-            "there is nothing to go on from: it has no last.safetensors",
-            where=run.path,
-            remedy="Train again into another --out.",
-        )
-    with preserved_torch_state():
-        prepared = reopen(run, reporter)
+    with run.locked(), preserved_torch_state():
+        if run.finished:
+            reporter.info("this run is finished: there is nothing to resume")
+            _restore_test(run)
+            _write_report(run)
+            return run
+        return _collect_to_report(run, None, reporter, clock)
+
+
+def _collect_to_report(
+    run: RunFolder, dataset: Dataset[Any] | None, reporter: Reporter, clock: _Clock
+) -> RunFolder:
+    """Steps 2 to 7, from the checkpoint on if there is one."""
+    resume = run.checkpoint.is_file()
+    try:
+        if resume:
+            prepared = reopen(run, reporter)
+        else:
+            run.restart()
+            prepared = collect(run, dataset or load_again(run), reporter)  # 2., 3. audit and split
         clock.lap("collect")
-        return _baseline_to_report(run, prepared, reporter, clock, resume=True)
+        _baseline_to_report(run, prepared, reporter, clock, resume=resume)
+    except StorageError as error:
+        if not run.checkpoint.is_file():
+            raise
+        raise error.with_advice(
+            f"Then go on from the last checkpoint: foveate train --resume {run.quoted_path}"
+        ) from None
+    run.finish()
+    return run
 
 
 def _define(
@@ -116,7 +164,7 @@ def _define(
 
 def _baseline_to_report(
     run: RunFolder, prepared: PreparedData, reporter: Reporter, clock: _Clock, *, resume: bool
-) -> RunFolder:
+) -> None:
     """Steps 4 to 7."""
     fit_evaluator(run, prepared, reporter)
     baselines = score_baselines(run, prepared, "valid")  # 4. baseline
@@ -136,16 +184,16 @@ def _baseline_to_report(
     results = evaluate(run, prepared, "valid", baselines)  # 6. evaluate
     clock.lap("evaluate")
     run.save_results({**results, "seconds": clock.seconds})
+    _restore_test(run)
 
     write_report(run, prepared)  # 7. use
-    return run
 
 
 def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, Any]:
     """Open the locked test split, and record that in the ledger.
 
     The same weights are tested once: asked again, the first result is returned, so that nobody can
-    draw until a lucky one comes.
+    draw until a lucky one comes. The ledger notes the opening before the test split is read.
 
     Args:
         run: A trained run.
@@ -155,43 +203,85 @@ def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, An
         Each metric with value, low, high and n.
 
     Raises:
-        RunError: The weights are damaged, or the data has changed.
+        RunError: The run is not finished or in use, the weights are damaged, or the data has
+            changed.
     """
     reporter = reporter or NullReporter()
-    run.load()  # damaged weights must not open the test split
-    weights = run.weights_digest()
-    if entry := run.ledger.find(weights):
-        reporter.info(
-            f"These weights were tested on {entry.when}; this is that result. "
-            "A test split is opened once."
-        )
-        return entry.result
-    if before := len(run.ledger.entries):
-        reporter.warning(
-            f"The test split of this run was opened {'once' if before == 1 else f'{before} times'} "
-            "before, for other weights. If those results led to what you changed since, this "
-            "result is no longer one on unseen images."
-        )
-    with preserved_torch_state():
-        prepared = reopen(run, reporter)
-        fit_evaluator(run, prepared, reporter)
-        baselines = score_baselines(run, prepared, "test")
-        results = evaluate(run, prepared, "test", baselines)
-        run.ledger.record(weights, results["test"])
-        run.save_results(results)
-        write_report(run, prepared)
-    metrics: Mapping[str, Any] = results["test"]
-    return metrics
+    with run.locked(), preserved_torch_state():
+        if not run.finished:
+            raise RunError(
+                "this run was interrupted before its end, so there is no final model to test",
+                where=run.path,
+                remedy=f"Finish it first: foveate train --resume {run.quoted_path}",
+            )
+        run.load()  # damaged weights must not open the test split
+        entry = run.ledger.find(run.weights_digest())
+        if entry is not None and entry.result is not None:
+            reporter.info(
+                f"These weights were tested on {entry.opened}; this is that result. "
+                "A test split is opened once."
+            )
+            if _restore_test(run):
+                _write_report(run)
+            return cast(dict[str, Any], entry.result["metrics"])
+        try:
+            return _open_test(run, entry, reporter)
+        except StorageError as error:
+            raise error.with_advice(
+                "The ledger keeps the opening, and the same weights give the same result: then "
+                f"complete it with foveate test {run.quoted_path}"
+            ) from None
+
+
+def _open_test(run: RunFolder, entry: LedgerEntry | None, reporter: Reporter) -> Mapping[str, Any]:
+    """Evaluate on the test split; `entry` is an opening that was not completed, if there is one."""
+    prepared = reopen(run, reporter)
+    if entry is None:
+        note_opening(run, prepared, reporter)
+    else:
+        reporter.warning(f"an opening of {entry.opened} was not completed; it is completed now")
+    fit_evaluator(run, prepared, reporter)
+    baselines = score_baselines(run, prepared, "test")
+    results = evaluate(run, prepared, "test", baselines)
+    result = {
+        "metrics": results["test"],
+        "baseline": results["baseline"]["test"],
+        "lift": results["lift"]["test"],
+    }
+    run.ledger.complete(run.weights_digest(), result)
+    run.save_results(results)
+    write_report(run, prepared)
+    return cast(dict[str, Any], result["metrics"])
+
+
+def _restore_test(run: RunFolder) -> bool:
+    """Take the test result from the ledger into results.json, if it is missing there."""
+    results, entry = run.results, run.ledger.find(run.weights_digest())
+    if entry is None or entry.result is None or results["test"] == entry.result["metrics"]:
+        return False
+    results["test"] = entry.result["metrics"]
+    results["baseline"]["test"] = entry.result["baseline"]
+    results["lift"]["test"] = entry.result["lift"]
+    run.save_results(results)
+    return True
 
 
 def report(run: RunFolder) -> Path:
-    """Write report.html again from the record. Images are left out if the data has changed."""
-    with preserved_torch_state():
-        try:
-            prepared: PreparedData | None = reopen(run, NullReporter())
-        except (DataError, RunError):
-            prepared = None
-        return write_report(run, prepared)
+    """Write report.html again from the record. Images are left out if the data has changed.
+
+    Raises:
+        RunError: The run is not finished, or in use by another process.
+    """
+    with run.locked(), preserved_torch_state():
+        return _write_report(run)
+
+
+def _write_report(run: RunFolder) -> Path:
+    try:
+        prepared: PreparedData | None = reopen(run, NullReporter())
+    except (DataError, DataChanged):
+        prepared = None
+    return write_report(run, prepared)
 
 
 class _Clock:

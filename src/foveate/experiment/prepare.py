@@ -16,7 +16,7 @@ from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.split import assign, file
 from foveate.datasets.load import load
-from foveate.errors import DataError, RunError
+from foveate.errors import DataChanged, DataError
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.split import check_unique_ids, make_split, with_groups
@@ -75,19 +75,30 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     return prepared
 
 
-def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
-    """Prepare the data of an existing run again, from its origin.
+def load_again(run: RunFolder) -> Dataset[Any]:
+    """Load the data of an existing run from its origin.
 
     Raises:
-        RunError: The data has changed since the run began.
         DataError: The data cannot be read.
     """
-    settings, record = run.settings, run.data
-    dataset = run.dataset or load(
+    settings = run.settings
+    return run.dataset or load(
         settings.data,
         root=Path(settings.root) if settings.root else None,
         format=settings.data_format,
     )
+
+
+def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
+    """Prepare the data of an existing run again, from its origin.
+
+    Raises:
+        DataChanged: The data has changed since the run began.
+        RunError: The record is damaged, or the split was edited.
+        DataError: The data cannot be read.
+    """
+    settings, record = run.settings, run.data
+    dataset = load_again(run)
     dataset = task_views.for_task(dataset, settings.task)
     task = tasks.find(settings.task)(dataset.classes)
     assert settings.size is not None, "collect has resolved it"
@@ -98,7 +109,7 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     file.apply(images.dataset, images.hashes, rows, path)
     prepared = PreparedData.of_rows(task, images, rows, tuple(record["notes"]))
     if prepared.fingerprint() != record["fingerprint"]:
-        raise RunError(
+        raise DataChanged(
             "the data has changed since this run began, so its split and metrics no longer fit",
             where=settings.data,
             remedy="Bring the data back as it was, or train again into another --out.",
@@ -186,10 +197,10 @@ def _refuse_errors(result: Audit, settings: Settings) -> None:
         if group.severity == "error" and group.check not in (LEAK, UNUSABLE)
     ]
     if errors and not settings.allow_errors:
-        lines = "".join(f"\n    {group.check}: {first_finding(group)}" for group in errors)
         raise DataError(
-            f"the audit finds errors:{lines}",
+            "the audit finds errors:",
             where=str(result.dataset.origin or result.dataset.name),
+            details=[f"{group.check}: {first_finding(group)}" for group in errors],
             remedy="See them all with: foveate audit DATA. Repair them (--fix writes a repaired "
             "copy), or pass --allow-errors to train all the same; the record will say so.",
         )

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from foveate import record_io
 from foveate.data.dataset import SPLITS, Image, SplitName
 from foveate.data.resizing import fit_within, resize
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.experiment.command_line import command_line
+from foveate.experiment.openings import ledger_panel
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
 from foveate.experiment.verdict import judge
-from foveate.metrics.names import display_name, title_name
+from foveate.metrics.names import display_name, interval_basis, rough_mark, title_name
 from foveate.report import charts
 from foveate.report.page import write_html
 from foveate.report.panels import (
@@ -57,6 +59,8 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
     results, data = run.results, run.data
     split: SplitName = "test" if results["test"] else "valid"
     task, _ = run.load()
+    if list(task.classes) != data["classes"]:
+        raise record_io.damaged(run.weights, "its classes are not those of data.json")
     verdict = judge(run, results, split, task)
     classes = f"{count_noun(len(task.classes), 'class', 'classes')} · " if task.classes else ""
     page = Page(
@@ -84,7 +88,7 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
             *_predictions(run, prepared, split, task),
             *_augmentation(run, prepared),
             *_data(data),
-            _ledger(run),
+            ledger_panel(run),
             _reproduction(run, results),
         ],
     )
@@ -104,7 +108,9 @@ def _card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
     if metric["value"] is None:
         return Card(title, "–")
     form = ".3f" if name in task.raw_metrics else ".1%"
-    interval = f"{metric['low']:{form}} to {metric['high']:{form}}"
+    if metric["low"] is None:
+        return Card(title, f"{metric['value']:{form}}")
+    interval = f"{metric['low']:{form}} to {metric['high']:{form}}{rough_mark(metric)}"
     return Card(title, f"{metric['value']:{form}}", interval)
 
 
@@ -115,17 +121,26 @@ def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) ->
         *sorted(values, key=lambda row: row[1]["value"]),
         (results["model"], results[split][metric], True),
     ]
-    lift = results["lift"][split][metric]
+    lift, basis = results["lift"][split][metric], interval_basis(results[split][metric])
     return Bars(
         "Model and baselines",
         f"{title_name(metric)} on the {'test' if split == 'test' else 'validation'} split, with "
-        f"95% confidence intervals. The lift over the baseline {results['best_baseline']} is "
-        f"{100 * lift['value']:+.1f} points "
-        f"({100 * lift['low']:+.1f} to {100 * lift['high']:+.1f}).",
+        f"95% confidence intervals{basis}. The lift over the baseline {results['best_baseline']} "
+        f"is {100 * lift['value']:+.1f} points ({100 * lift['low']:+.1f} to "
+        f"{100 * lift['high']:+.1f}{rough_mark(lift)}).{_rough_note(results[split])}",
         [
             Bar(name, one["value"], one["low"], one["high"], _with_percent(one), is_model)
             for name, one, is_model in rows
         ],
+    )
+
+
+def _rough_note(metrics: Mapping[str, Any]) -> str:
+    if not any(metric.get("rough") for metric in metrics.values()):
+        return ""
+    return (
+        " A rough interval rests on few images or groups, or on few that decide the metric, and "
+        "may cover the true value in fewer than 92% of cases."
     )
 
 
@@ -144,6 +159,10 @@ def _predictions(
     """The panels of the task."""
     ids, stats = run.read_predictions(split)
     samples = {} if prepared is None else {sample.id: sample for sample in prepared.images.dataset}
+    if unknown := samples and set(ids) - samples.keys():
+        raise record_io.damaged(
+            run.path / f"predictions_{split}.csv", f"the data has no image {min(unknown)!r}"
+        )
 
     def read_image(row: int) -> Image | None:
         return _reduced(task, samples[ids[row]].source.read())[0] if samples else None
@@ -270,21 +289,6 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
         listed = [[one["id"], one["reason"]] for one in skipped[:MAX_LISTED]]
         panels.append(Table("Skipped samples", text, ["sample", "reason"], listed, 2))
     return panels
-
-
-def _ledger(run: RunFolder) -> Panel:
-    entries, title = run.ledger.entries, "The test split"
-    if not entries:
-        command = f"foveate test {shlex.quote(str(run.path))}"
-        return Notes(title, f"It is still locked. To open it, once: {command}", [])
-    metric = run.results["primary"]
-    rows = [[e.when, e.weights[:12], _with_percent(e.result[metric])] for e in entries]
-    text = (
-        "It was opened once, as it should be."
-        if len(entries) == 1
-        else "It was opened more than once: later results are optimistic."
-    )
-    return Table(title, text, ["opened", "weights (sha256)", display_name(metric)], rows, 2)
 
 
 def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:

@@ -10,16 +10,17 @@ results.json            every metric with its interval and its lift
 predictions_SPLIT.csv   target, prediction and per-image statistics of each image
 test_ledger.json        every opening of the test split
 report.html             all of it for people
+.unfinished.yaml        the settings as they were asked for, until the run is finished
+.lock, .owner.json      held by the process that works on the run
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -28,9 +29,13 @@ from typing import Any, Self
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveate import atomic_io, models, tasks
+from foveate import atomic_io, record_io, tasks
 from foveate.data.dataset import Dataset, SplitName
-from foveate.errors import RunError
+from foveate.errors import RunError, StorageError
+from foveate.experiment import predictions_file
+from foveate.experiment.claim import UNFINISHED, claimed
+from foveate.experiment.model_file import header, load_model
+from foveate.experiment.run_lock import LOCK, OWNER, locked
 from foveate.metrics.ledger import Ledger
 from foveate.models.model import VisionModel
 from foveate.settings import Settings
@@ -39,7 +44,22 @@ from foveate.tasks.task import Task
 from foveate.training import checkpoint, curves
 from foveate.training.device import preserved_torch_state
 
-_CLAIM = ".creating"  # held from the moment a folder is taken until its config.yaml is written
+RECORDS = (
+    "config.yaml",
+    "data.json",
+    "split.csv",
+    "curves.csv",
+    "best.safetensors",
+    "last.safetensors",
+    "evaluator.safetensors",
+    "results.json",
+    "predictions_valid.csv",
+    "predictions_test.csv",
+    "test_ledger.json",
+    "report.html",
+    UNFINISHED,
+)
+"""Names of the files of a run, which only the process that holds its lock writes."""
 
 
 @dataclass
@@ -59,32 +79,36 @@ class RunFolder:
     _digest: tuple[tuple[int, int, int], str] | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, path: Path | None, settings: Settings, name: str) -> Self:
-        """Take a new folder, which no other process can get.
+    @contextmanager
+    def taken(
+        cls, path: Path | None, settings: Settings, name: str, *, new: bool = False
+    ) -> Iterator[Self]:
+        """Take a folder for a run and hold its lock.
+
+        It is a new folder, or the one in which a run with the same settings was interrupted.
 
         Args:
-            path: A new or empty folder; None takes the next free runs/NAME-MODEL-N.
-            settings: The settings of the run.
+            path: The folder; None takes the first runs/NAME-MODEL-N that is one of both.
+            settings: The settings as they were asked for.
             name: Name of the dataset.
+            new: Whether only a new folder is taken.
 
         Raises:
-            RunError: The folder is in use or cannot be created.
+            RunError: The folder is in use, or holds something else.
+            StorageError: The folder cannot be created.
         """
-        if path is not None:
-            if not _claimed(path):
-                raise RunError(
-                    "this run exists already and would be overwritten",
-                    where=path,
-                    remedy=f"Choose another --out, resume it (foveate train --resume {path}), "
-                    "or remove it yourself.",
-                )
-            return cls(path, settings)
-        stem = re.sub(r"[^\w.-]+", "-", f"{name}-{settings.model}").strip("-.") or "run"
-        for number in count(1):
-            path = Path("runs") / f"{stem}-{number}"
-            if not path.exists() and _claimed(path):
-                return cls(path, settings)
-        raise AssertionError  # count has no end
+        with ExitStack() as stack:
+            for candidate in [path] if path is not None else _default_paths(settings, name):
+                try:
+                    stack.enter_context(claimed(candidate, settings, new=new))
+                except StorageError:
+                    raise
+                except RunError:
+                    if path is not None:
+                        raise
+                    continue  # another run's
+                yield cls.open(candidate)
+                return
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -100,26 +124,101 @@ class RunFolder:
                 where=path,
                 remedy="Runs are written by: foveate train DATA --out RUN.",
             )
-        return cls(path, Settings.load(path / "config.yaml"))
+        config = path / "config.yaml"
+        if not config.exists() and (path / UNFINISHED).exists():
+            config = path / UNFINISHED
+        return cls(path, Settings.load(config))
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the run's lock, so that no other process writes into its folder.
+
+        Raises:
+            RunError: Another process holds it; with its number and its machine.
+        """
+        return locked(self.path, RECORDS)
+
+    @property
+    def quoted_path(self) -> str:
+        """The path as a word of a command line."""
+        return shlex.quote(str(self.path))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was trained, evaluated and reported to its end."""
+        return not (self.path / UNFINISHED).exists() and (self.path / "results.json").exists()
+
+    def restart(self) -> None:
+        """Go back to the settings as they were asked for: the run has no checkpoint.
+
+        Raises:
+            RunError: They are missing.
+        """
+        if not (self.path / UNFINISHED).exists():
+            raise RunError(
+                "there is nothing to go on from: this run has no last.safetensors",
+                where=self.path,
+                remedy="Train again into another --out.",
+            )
+        self.settings = Settings.load(self.path / UNFINISHED)
+
+    def finish(self) -> None:
+        """Mark the run as finished."""
+        (self.path / UNFINISHED).unlink(missing_ok=True)
 
     # --- records
 
     @property
     def results(self) -> dict[str, Any]:
-        """The contents of results.json."""
-        record: dict[str, Any] = atomic_io.read_json(self.path / "results.json")
-        return record
+        """The contents of results.json, with the validation split scored.
+
+        Raises:
+            RunError: The file is missing or damaged, or the run was interrupted before its end.
+        """
+        results = self.unscored_results
+        if results["valid"] is None:
+            raise RunError(
+                "this run was interrupted before it was evaluated",
+                where=self.path,
+                remedy=f"Finish it first: foveate train --resume {self.quoted_path}",
+            )
+        return results
+
+    @property
+    def unscored_results(self) -> dict[str, Any]:
+        """The contents of results.json, whatever is scored.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        from foveate.experiment.records import ResultsRecord
+
+        path = self.path / "results.json"
+        results = record_io.read_record(path, ResultsRecord, atomic_io.MAX_JSON_BYTES)
+        if results["task"] != self.settings.task:
+            raise record_io.damaged(path, f"it is not of the task {self.settings.task}")
+        return results
 
     @property
     def data(self) -> dict[str, Any]:
-        """The contents of data.json."""
-        record: dict[str, Any] = atomic_io.read_json(self.path / "data.json")
-        return record
+        """The contents of data.json.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        from foveate.experiment.records import DataRecord
+
+        path = self.path / "data.json"
+        return record_io.read_record(path, DataRecord, atomic_io.MAX_JSON_BYTES)
 
     @property
     def curves(self) -> list[curves.CurveRow]:
-        """The rows of curves.csv."""
-        return curves.read(self.path / "curves.csv")
+        """The rows of curves.csv.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        task = tasks.find(self.settings.task)
+        return curves.read(self.path / "curves.csv", task.curve_metric)
 
     @property
     def ledger(self) -> Ledger:
@@ -150,7 +249,6 @@ class RunFolder:
         """Change settings and write config.yaml."""
         self.settings = self.settings.model_copy(update=updates)
         self.settings.save(self.path / "config.yaml")
-        (self.path / _CLAIM).unlink(missing_ok=True)
 
     def save_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json."""
@@ -171,13 +269,7 @@ class RunFolder:
             summaries: Target and prediction of each, in a line for people.
             stats: Per-image statistics, from which `read_predictions` computes metrics again.
         """
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["id", "target", "prediction", *(f"stats_{name}" for name in stats)])
-        columns = [column.tolist() for column in stats.values()]
-        for id, (target, prediction), *row in zip(ids, summaries, *columns, strict=True):
-            table.writerow([id, target, prediction, *map(json.dumps, row)])
-        atomic_io.write_text(self.path / f"predictions_{split}.csv", text.getvalue())
+        predictions_file.write(self._predictions_path(split), ids, summaries, stats)
 
     def read_predictions(self, split: SplitName) -> tuple[list[str], dict[str, NDArray[Any]]]:
         """Read ids and per-image statistics of predictions_SPLIT.csv.
@@ -185,29 +277,18 @@ class RunFolder:
         Raises:
             RunError: The file is missing or damaged.
         """
-        path = self.path / f"predictions_{split}.csv"
-        try:
-            with path.open(newline="", encoding="utf-8") as file, _unlimited_fields():
-                rows = list(csv.DictReader(file))
-            column = tasks.find(self.settings.task)(self.data["classes"]).metric().to_column
-            names = [name for name in rows[0] if name.startswith("stats_")] if rows else []
-            stats = {
-                name.removeprefix("stats_"): column([json.loads(row[name]) for row in rows])
-                for name in names
-            }
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise RunError(
-                f"this file cannot be read ({error})",
-                where=path,
-                remedy="Take it from a backup, or train again.",
-            ) from None
-        return [row["id"] for row in rows], stats
+        data = self.data
+        task = tasks.find(self.settings.task)(data["classes"])
+        images = min(data["images"][split], task.max_eval_images or data["images"][split])
+        return predictions_file.read(self._predictions_path(split), task.metric(), images)
+
+    def _predictions_path(self, split: SplitName) -> Path:
+        return self.path / f"predictions_{split}.csv"
 
     def discard_if_untrained(self) -> None:
         """Remove the files of a run that ended before its first step."""
         if not self.checkpoint.exists():
-            names = ("config.yaml", "data.json", "split.csv", self.evaluator_path.name, _CLAIM)
-            for name in names:
+            for name in (*RECORDS, LOCK, OWNER):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # something of the user's is in it, and stays
                 self.path.rmdir()
@@ -218,11 +299,11 @@ class RunFolder:
         """The sha256 of best.safetensors, computed again only if the file has changed."""
         try:
             stat = self.weights.stat()
-        except OSError:
+            identity = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if self._digest is None or self._digest[0] != identity:
+                self._digest = (identity, checkpoint.digest(self.weights))
+        except (FileNotFoundError, NotADirectoryError):
             return ""
-        identity = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if self._digest is None or self._digest[0] != identity:
-            self._digest = (identity, checkpoint.digest(self.weights))
         return self._digest[1]
 
     def load(self) -> tuple[Task[Any], VisionModel]:
@@ -235,8 +316,12 @@ class RunFolder:
         if self._model is None or self._model[0] != digest:
             with preserved_torch_state():  # a new net draws its first weights
                 task, net = load_model(self.weights)
-            self._model = (digest, task, net)
+            if task.name != self.settings.task:
+                raise record_io.damaged(
+                    self.weights, f"it is not of the task {self.settings.task}, as config.yaml says"
+                )
             self.load_evaluator(task)
+            self._model = (digest, task, net)
         return self._model[1:]
 
     def save_model(self, task: Task[Any], net: VisionModel) -> None:
@@ -244,9 +329,16 @@ class RunFolder:
         checkpoint.write(self.weights, net.state_dict(), header(task, net, self.settings))
 
     def load_evaluator(self, task: Task[Any]) -> None:
-        """Give a task its evaluator, if the run has one."""
-        if isinstance(task, HasEvaluator) and self.evaluator_path.is_file():
-            task.load_evaluator(*checkpoint.read(self.evaluator_path))
+        """Give a task its evaluator, if the run has one.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        if isinstance(task, HasEvaluator) and self.evaluator_path.exists():
+            try:
+                task.load_evaluator(*checkpoint.read(self.evaluator_path))
+            except ValueError as error:
+                raise record_io.damaged(self.evaluator_path, error) from None
 
     def save_evaluator(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
         """Write evaluator.safetensors, which every task that is loaded from now on gets."""
@@ -254,73 +346,6 @@ class RunFolder:
         self._model = None
 
 
-def header(task: Task[Any], net: VisionModel, settings: Settings) -> dict[str, Any]:
-    """What weights must carry to be used: task, classes, model, preprocessing."""
-    return {
-        "task": task.name,
-        "classes": list(task.classes),
-        "options": task.options,
-        "model": models.self_contained_name(settings.model),
-        "size": net.size,
-        "channels": net.channels,
-    }
-
-
-def load_model(path: Path) -> tuple[Task[Any], VisionModel]:
-    """The task and the net that a best.safetensors describes.
-
-    Raises:
-        RunError: The file is missing or damaged, or does not fit its own header.
-    """
-    tensors, record = checkpoint.read(path)
-    try:
-        task = tasks.find(record["task"])(record["classes"], **record["options"])
-        backbone = models.build(record["model"], channels=record["channels"], size=record["size"])
-        zeros = [0.0] * record["channels"]
-        net = VisionModel(task.head(backbone), size=record["size"], mean=zeros, std=zeros)
-        net.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RunError(
-            f"these weights do not fit their own description ({reason})",
-            where=path,
-            remedy="The file was changed or cut; take it from a backup, or train again.",
-        ) from None
-    return task, net.eval()
-
-
-def _claimed(path: Path) -> bool:
-    """Create a folder, or take an empty one, exclusively: of two processes one gets it.
-
-    Raises:
-        RunError: The folder cannot be created.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-        if not path.is_dir() or any(path.iterdir()):
-            return False
-        (path / _CLAIM).touch(exist_ok=False)
-        if len(list(path.iterdir())) == 1:
-            return True
-        (path / _CLAIM).unlink()  # another process has come and gone on in between
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise RunError(
-            f"the run folder cannot be made ({error.strerror})",
-            where=path,
-            remedy="Choose another --out.",
-        ) from None
-    return False
-
-
-@contextlib.contextmanager
-def _unlimited_fields() -> Iterator[None]:
-    """Let a CSV field be as long as the statistics of thousands of objects in one image."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def _default_paths(settings: Settings, name: str) -> Iterator[Path]:
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{settings.model}").strip("-.") or "run"
+    return (Path("runs") / f"{stem}-{number}" for number in count(1))

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from foveate import csv_file
+from foveate import csv_file, outputs
 from foveate.data.dataset import SPLITS, Dataset, Sample, SplitName
 from foveate.data.split.assign import SplitAssignment
-from foveate.errors import RunError
+from foveate.errors import DataChanged, RunError
 
 A = TypeVar("A")
 
 _REMEDY = "Restore it from a backup, or make it again: foveate split DATA --out FILE."
 _NUMBER = re.compile("[0-9]{1,18}")
 _COLUMNS = ("id", "group", "unit", "split", "content")
+KIND = outputs.csv_kind("split", _COLUMNS)
+"""A split file, which `foveate split --overwrite` may replace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def apply(dataset: Dataset[A], hashes: Sequence[str], rows: SplitRows, path: Pat
         path: The split file, for the error.
 
     Raises:
-        RunError: If the dataset does not hold exactly the samples of the file, with the same
+        DataChanged: If the dataset does not hold exactly the samples of the file, with the same
             images.
     """
     current = dict(zip((sample.id for sample in dataset), hashes, strict=True))
@@ -107,7 +109,7 @@ def apply(dataset: Dataset[A], hashes: Sequence[str], rows: SplitRows, path: Pat
             for ids, change in ((new, "new"), (gone, "gone"), (changed, "changed"))
             for id in ids[:2]
         ]
-        raise RunError(
+        raise DataChanged(
             f"the data has changed since it was split: {len(new):,} new samples, "
             f"{len(gone):,} gone, {len(changed):,} changed, e.g. {', '.join(examples)}",
             where=path,

@@ -1,0 +1,74 @@
+"""Taking a run folder: a new one, or the one in which the same command was interrupted."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from foveate import atomic_io
+from foveate.errors import RunError, StorageError
+from foveate.experiment.run_lock import LOCK, OWNER, locked
+from foveate.settings import Settings
+
+UNFINISHED = ".unfinished.yaml"
+"""The settings as they were asked for, from the moment a folder is taken until the run ends."""
+
+
+@contextmanager
+def claimed(path: Path, settings: Settings, *, new: bool) -> Iterator[None]:
+    """Take a folder and hold its lock; of two processes one gets it.
+
+    Args:
+        path: A folder that is new or empty, or holds an unfinished run with the same settings.
+        settings: The settings as they were asked for.
+        new: Whether an unfinished run is not taken.
+
+    Raises:
+        RunError: The folder is in use, or holds something else.
+        StorageError: The folder cannot be created.
+    """
+    _check_free(path, settings, new=new)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the run folder cannot be made ({error.strerror})",
+            where=path,
+            cure="Choose another --out.",
+        ) from None
+    with locked(path, [UNFINISHED]):
+        _check_free(path, settings, new=new)  # another process may have come first
+        if not (path / UNFINISHED).is_file():
+            settings.save(path / UNFINISHED)
+        yield
+
+
+def _check_free(path: Path, settings: Settings, *, new: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(map(_counts, path.iterdir()))):
+        return
+    if new or not (path / UNFINISHED).is_file():
+        raise RunError(
+            "this run exists already and would be overwritten",
+            where=path,
+            remedy="Choose another --out, or remove it yourself.",
+        )
+    asked = Settings.load(path / UNFINISHED).model_dump(mode="json")
+    changed = [
+        f"{name} {asked[name]}, not {value}"
+        for name, value in settings.model_dump(mode="json").items()
+        if value != asked[name]
+    ]
+    if changed:
+        raise RunError(
+            f"an unfinished run with other settings is there ({'; '.join(changed[:3])})",
+            where=path,
+            remedy=f"Go on with it (foveate train --resume {shlex.quote(str(path))}), choose "
+            "another --out, or remove it yourself.",
+        )
+
+
+def _counts(path: Path) -> bool:
+    """Whether this is more than a process leaves that was killed while it took the folder."""
+    return path.name not in (LOCK, OWNER) and not atomic_io.is_temporary(path)

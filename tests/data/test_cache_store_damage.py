@@ -9,6 +9,10 @@ from foveate.data.cache import decoding, store
 from helpers.cache_files import kept, listed, make_images
 
 
+def changed(data, place):
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
 def damaged(path, damage):
     data = path.read_bytes()
     record = data.rindex(b'{"name"')
@@ -22,6 +26,10 @@ def damaged(path, damage):
             "more": data + b"x",
             "zeros": bytes(len(data)),
             "a hash": bytes([data[0] ^ 1]) + data[1:],
+            "a statistic": changed(data, 70),
+            "the first pixel": changed(data, record - 4 * 4 - 3 * 64 * 64 * 3),
+            "the last pixel": changed(data, record - 4 * 4 - 1),
+            "a checksum": changed(data, record - 1),
             "the record": data[:record] + data[record:].replace(b'"samples": 3', b'"samples": 9'),
             "the name": data[:record] + data[record:].replace(b'"name": "', b'"name": "x'),
             "a page of pixels": data[: record - 4096] + data[record:],
@@ -33,7 +41,8 @@ def damaged(path, damage):
     "damage",
     [
         "empty", "one byte", "half", "last byte", "first page", "more", "zeros", "a hash",
-        "the record", "the name", "a page of pixels",
+        "the record", "the name", "a page of pixels", "a statistic", "the first pixel",
+        "the last pixel", "a checksum",
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_removed_and_made_anew(place, tmp_path, damage):
@@ -43,7 +52,10 @@ def test_a_damaged_file_is_removed_and_made_anew(place, tmp_path, damage):
     (name,) = kept(place)
     damaged(place / name, damage)
     spoilt = (place / name).stat().st_ino, (place / name).read_bytes()
-    assert np.array_equal(decoding.decode(whole, 64).pixels, pixels)
+    told = []
+    assert np.array_equal(decoding.decode(whole, 64, on_message=told.append).pixels, pixels)
+    assert len(told) == 1
+    assert told[0].startswith(f"a damaged cache file was removed: {place / name} (")
     assert kept(place) == [name]
     assert ((place / name).stat().st_ino, (place / name).read_bytes()) != spoilt
     assert len(store.entries()) == 1
@@ -88,7 +100,7 @@ def test_any_damage_to_the_end_of_a_file_is_a_value_error_or_no_damage(place, tm
     for start, length, piece in edits:
         end = end[:start] + piece + end[start + length :]
     path.write_bytes(data[:begin] + end)
-    assert store.open_cached(path) is None  # its name is another, if nothing else
+    assert store.open_cached(path, print) is None  # its name is another, if nothing else
     assert not path.exists()
     path.write_bytes(data[:begin] + end)
     (entry,) = store.entries()

@@ -24,7 +24,7 @@ pwrite = os.pwrite
 os.pwrite = lambda *given: (time.sleep(seconds), pwrite(*given))[1]  # time to interfere
 dataset = Dataset(folder.name, "classification", ("a",), samples)
 made = decoding.decode(dataset, 8, on_message=lambda message: print(message, flush=True))
-print(hashlib.sha256(made.pixels).hexdigest(), flush=True)
+print(hashlib.sha256(made.pixels[:]).hexdigest(), flush=True)
 """
 
 

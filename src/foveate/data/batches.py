@@ -16,7 +16,7 @@ from torch import Tensor
 
 from foveate.data.dataset import Images
 from foveate.data.rng import SampleRNG, epoch_order, sample_keys
-from foveate.data.subset import ImageArray
+from foveate.data.subset import ImageArray, ImageOnDisk, Subset
 
 _MAX_BATCH_PIXELS = 500 * 64 * 64
 """Pixels of a validation batch: the feature maps take about a hundred times their memory."""
@@ -134,13 +134,18 @@ class Batches:
         """
         rng = SampleRNG(self.keys[rows], self.seed, epoch)
         rows = rows % len(self.targets)
-        # A crop needs few pixels of a large image: leave the images on disk.
-        one_by_one = self.augment.crops_per_image > 1
-        plain = [self.pixels[int(row)] for row in rows] if one_by_one else self.pixels[rows]
+        plain: Any = self.pixels[rows] if self.augment.crops_per_image == 1 else self._on_disk(rows)
         images, targets = self.augment.batch(
             plain, [self.targets[row] for row in rows], rng, progress
         )
         return self.task.collate(images.permute(0, 3, 1, 2), targets, rng)
+
+    def _on_disk(self, rows: NDArray[np.int64]) -> list[Any]:
+        """Images that are read when they are cropped: a crop needs few pixels of a large one."""
+        pixels = self.pixels
+        if isinstance(pixels, Subset):
+            return [ImageOnDisk(pixels, int(row)) for row in rows]
+        return [pixels[row] for row in rows]
 
 
 def validation_batches(

@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.data.cache.pixels import CachedPixels
 from foveate.data.dataset import Image, Images
 from foveate.ops.tiles import Tile
 
@@ -16,7 +17,7 @@ class Subset(Sequence[Image]):
     """The images of one split; only the indexed ones are read into memory.
 
     Args:
-        pixels: (N, S, S, C) uint8, usually a memory-mapped file.
+        pixels: (N, S, S, C) uint8, usually in a file.
         rows: (M,) int64, the selected images.
         sizes: (M, 2) int64, height and width that each letterboxed image fills. With sizes, a
             single image is returned without its padding.
@@ -24,7 +25,7 @@ class Subset(Sequence[Image]):
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: NDArray[np.uint8] | CachedPixels,
         rows: NDArray[np.int64],
         sizes: NDArray[np.int64] | None = None,
     ):
@@ -45,7 +46,7 @@ class Subset(Sequence[Image]):
     @overload
     def __getitem__(self, index: slice) -> Images: ...
     def __getitem__(self, index: int | slice | NDArray[np.int64]) -> Images:
-        """Read one image (a read-only view) or several (a copy).
+        """Read one image (a view of an array in memory) or several (a copy).
 
         With letterboxed images, an int gives an image without padding, a slice a list of such
         images, and an array of indices the padded ones as one array.
@@ -55,7 +56,38 @@ class Subset(Sequence[Image]):
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
         height, width = self.sizes[index]
-        return self.pixels[self.rows[index], :height, :width]
+        return self.window(index, 0, height, 0, width)
+
+    def window(self, index: int, top: int, bottom: int, left: int, right: int) -> Image:
+        """Read a part of an image, (bottom - top, right - left, C), no more than necessary."""
+        row = self.rows[index]
+        if isinstance(self.pixels, CachedPixels):
+            return self.pixels.window(row, top, bottom, left, right)
+        return self.pixels[row, top:bottom, left:right]
+
+
+class ImageOnDisk:
+    """An image of a Subset, of which only the windows are read that it is indexed by.
+
+    Args:
+        images: The images.
+        index: Which of them.
+    """
+
+    def __init__(self, images: Subset, index: int):
+        self.images, self.index = images, index
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        sizes, (_, *shape) = self.images.sizes, self.images.shape
+        return tuple(shape) if sizes is None else (*sizes[self.index].tolist(), shape[-1])
+
+    def __getitem__(self, window: tuple[slice, slice]) -> Image:
+        (top, bottom, _), (left, right, _) = (
+            part.indices(side) for part, side in zip(window, self.shape, strict=False)
+        )
+        return self.images.window(self.index, top, bottom, left, right)
 
 
 class TiledSubset(Subset):
@@ -82,17 +114,14 @@ class TiledSubset(Subset):
         return (len(self.rows), self.side, self.side, self.pixels.shape[3])
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return super().__getitem__(index)
         if isinstance(index, np.ndarray):
-            return np.stack([self._square(row) for row in index])
-        assert self.sizes is not None
-        height, width = self.sizes[index]
-        return self._square(index)[:height, :width]
+            return np.stack([self.window(row, 0, self.side, 0, self.side) for row in index])
+        return super().__getitem__(index)
 
-    def _square(self, index: int) -> Image:
-        left, top = self.corners[index]
-        return self.pixels[self.rows[index], top : top + self.side, left : left + self.side]
+    def window(self, index: int, top: int, bottom: int, left: int, right: int) -> Image:
+        """Read a part of a tile; see `Subset.window`."""
+        x, y = self.corners[index]
+        return super().window(index, y + top, y + bottom, x + left, x + right)
 
 
 ImageArray = NDArray[np.uint8] | Subset

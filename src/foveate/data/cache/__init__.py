@@ -1,1 +1,1 @@
-"""Decoded images, cached on disk and memory-mapped."""
+"""Decoded images, cached in files that are checked as they are read."""

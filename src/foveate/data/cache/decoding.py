@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from foveate.data.cache import store, workers
 from foveate.data.cache.file import HASH_BYTES, CachedImages, Memory, Writer
+from foveate.data.cache.pixels import CachedPixels
 from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import Dataset, Sample, Skipped, Source
 from foveate.data.image_stats import IMAGE_STATS
@@ -67,11 +68,11 @@ class DecodedImages(Survey[A]):
     """A decoded dataset.
 
     Attributes:
-        pixels: (N, S, S, C) uint8; row i is sample i. Usually a read-only memory map: index rows,
-            never copy the whole.
+        pixels: (N, S, S, C) uint8; row i is sample i. Usually in a file: index rows, never copy
+            the whole.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | CachedPixels
 
 
 def natural_size(dataset: Dataset[Any], quantile: float = 0.5) -> int:
@@ -103,7 +104,7 @@ def decode(
     on_progress: ProgressCallback = lambda done, total: None,
     on_message: MessageCallback = lambda message: None,
 ) -> DecodedImages[A]:
-    """Decode all images at size x size, or map them from the cache.
+    """Decode all images at size x size, or find them in the cache.
 
     Images in memory stay there. So do all others if the cache cannot be written and memory is
     large enough; `on_message` reports that.
@@ -171,11 +172,11 @@ def _load_or_decode(
     path = store.path_for(key, spec.size, spec.channels, spec.letterbox)
     try:
         for candidate in [path] if spec.size else store.paths_of_all_sizes(key):
-            if images := _load(candidate, dataset, spec, on_progress):
+            if images := _load(candidate, dataset, spec, on_progress, on_message):
                 return images
         with store.locked_write(path, on_message) as descriptor:
             # Another process may have written it while this one waited.
-            if images := _load(path, dataset, spec, on_progress):
+            if images := _load(path, dataset, spec, on_progress, on_message):
                 return images
             _make_room(dataset, spec)
             writer = Writer(descriptor, len(dataset), spec.size, spec.channels or 1)
@@ -183,7 +184,7 @@ def _load_or_decode(
             if not writer.count:
                 return Memory(0, spec.size, spec.channels or 1).close(skipped)
             writer.close(path.stem, dataset.name, skipped)
-        if images := store.open_cached(path):
+        if images := store.open_cached(path, on_message, for_pixels=False):
             return images
         reason, remedy = f"{path} was removed as soon as it was written", "Try again."
     except store.NoRoom as error:
@@ -192,18 +193,22 @@ def _load_or_decode(
         reason = f"{store.root()} cannot be used ({error.strerror or error})"
         remedy = "Name another place with FOVEATE_CACHE."
     _check_fits_memory(dataset, spec, reason, remedy)
-    on_message(f"decoded images stay in memory and are not cached for later: {reason}")
+    on_message(f"decoded images stay in memory and are not cached for later: {reason}. {remedy}")
     return _decode_in_memory(dataset, spec, on_progress)
 
 
 def _load(
-    path: Path, dataset: Dataset[Any], spec: DecodeSpec, on_progress: ProgressCallback
+    path: Path,
+    dataset: Dataset[Any],
+    spec: DecodeSpec,
+    on_progress: ProgressCallback,
+    on_message: MessageCallback,
 ) -> CachedImages | None:
-    """Map cached images, unless a skipped image has become readable.
+    """Open cached images, unless a skipped image has become readable.
 
     The reason may have been a disk or a network that failed for a moment.
     """
-    images = store.open_cached(path)
+    images = store.open_cached(path, on_message, for_pixels=spec.size > 0)
     if images is not None and images.skipped:
         sources = [dataset[index].source for index in images.skipped]
         if len(workers.read_chunk(sources, spec).bad) < len(sources):
@@ -339,10 +344,10 @@ def _check_skipped(
 ) -> None:
     total = readable + len(skipped)
     if total and (readable == 0 or len(skipped) > max_skipped * total):
-        examples = "".join(f"\n    {s.id}: {s.reason}" for s in skipped[:5])
         raise DataError(
             f"{len(skipped)} of {total} samples cannot be used "
-            f"(at most {max_skipped:.0%} may be skipped); the first:{examples}",
+            f"(at most {max_skipped:.0%} may be skipped); the first:",
             where=str(dataset.origin or dataset.name),
+            details=[f"{s.id}: {s.reason}" for s in skipped[:5]],
             remedy="Repair or remove them, or pass --allow-skipped to go on with the rest.",
         )

@@ -1,15 +1,14 @@
-"""The file of decoded images. It is memory-mapped, so only the pages in use take memory.
+"""The file of decoded images.
 
 It holds, one after the other: a content hash of each image (16 bytes), the statistics of each
-(IMAGE_STATS), the pixels from a page boundary on, a JSON record, and a tail with the record's
-length, a checksum of hashes and record, and a magic word. It is written, not mapped, while it is
-made: a full disk is then an error, where a map would end the process.
+(IMAGE_STATS), the pixels from a page boundary on, checksums of statistics and pixels, a JSON
+record, and a tail: the record's length, a digest of hashes, checksums and record, a magic word.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -17,22 +16,30 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.data.cache.pixels import CachedPixels, Shape, checksums, checksums_shape, read_at
 from foveate.data.image_stats import IMAGE_STATS
+from foveate.regular_file import descriptor_of
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file and of everything computed from an image; any change raises it."""
 
 HASH_BYTES = 16
 """Bytes of a content hash."""
 
+MAX_CHECKED_BYTES = 1 << 26
+"""Pixels that are checked at once when a file is opened, in 50 ms; those of a larger file are
+checked as they are used."""
+
 _PAGE_BYTES = 4096
 _COPY_BYTES = 1 << 24  # bytes in memory at a time while grey pixels are widened
 _MAGIC = b"foveate1"
 _TAIL = struct.Struct("<Q16s8s")
+_SUM = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -40,13 +47,13 @@ class CachedImages:
     """Decoded images; row i is the i-th readable sample.
 
     Attributes:
-        pixels: (N, S, S, C) uint8, read-only if mapped.
+        pixels: (N, S, S, C) uint8, in memory or in a file.
         hashes: N times 16 bytes.
         image_stats: (N,) of IMAGE_STATS, or None if not computed.
         skipped: Index and reason of each unreadable sample.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | CachedPixels
     hashes: bytes
     image_stats: NDArray[Any] | None
     skipped: dict[int, str]
@@ -67,68 +74,86 @@ class Record:
     name: str
     data: str
     samples: int
-    shape: tuple[int, int, int, int]
+    shape: Shape
     skipped: dict[int, str]
 
 
 # --- reading
 
 
-def read(path: Path) -> CachedImages:
-    """Map a file that `Writer` wrote.
+def read(path: Path, *, check_pixels: bool = False) -> CachedImages:
+    """Read hashes and statistics of a file that `Writer` wrote; pixels are read when indexed.
+
+    Args:
+        path: The file.
+        check_pixels: Whether to check up to MAX_CHECKED_BYTES of pixels already now.
 
     Raises:
-        ValueError: If it is damaged. Hashes and record are checked by a checksum, the pixels only
-            for completeness.
+        ValueError: If it is damaged.
+        DataError: If the pixels are; the file is removed then.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as file:
-        return _mapped(file.fileno(), path.stem)
+    descriptor = descriptor_of(path)
+    try:
+        record, begin, digest = _record(descriptor)
+        count, stats_begin, pixels_begin = record.shape[0], *_layout(record.samples)
+        sums_begin = pixels_begin + math.prod(record.shape)
+        length = _SUM.size + 4 * math.prod(checksums_shape(record.shape))
+        if record.name != path.stem or begin != sums_begin + length:
+            raise ValueError("it holds other images, or some are missing")
+        hashes = bytes(read_at(descriptor, HASH_BYTES * count, 0))
+        end = read_at(
+            descriptor, os.fstat(descriptor).st_size - _TAIL.size - sums_begin, sums_begin
+        )
+        if blake2b(hashes + end, digest_size=HASH_BYTES).digest() != digest:
+            raise ValueError("its hashes or its record have been changed")
+        stats = read_at(descriptor, IMAGE_STATS.itemsize * count, stats_begin)
+        if (crc32(stats),) != _SUM.unpack_from(end):
+            raise ValueError("its statistics have been changed")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    sums = np.frombuffer(end[_SUM.size : length], np.uint32).reshape(checksums_shape(record.shape))
+    pixels = CachedPixels(path, descriptor, pixels_begin, record.shape, sums)
+    if check_pixels and pixels.nbytes <= MAX_CHECKED_BYTES:
+        pixels.check()
+    return CachedImages(pixels, hashes, np.frombuffer(stats, IMAGE_STATS), record.skipped)
 
 
 def read_record(path: Path) -> Record:
-    """Read the record alone, without the checksum.
+    """Read the record alone, without the digest.
 
     Raises:
         ValueError: If it is damaged.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _record(data)[0]
-
-
-def _mapped(descriptor: int, name: str) -> CachedImages:
-    data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    record, begin, checksum = _record(data)
-    hashes = data[: HASH_BYTES * record.shape[0]]
-    if blake2b(hashes + data[begin : -_TAIL.size], digest_size=HASH_BYTES).digest() != checksum:
-        raise ValueError("hashes or record were changed")
-    stats_begin, pixels_begin = _layout(record.samples)
-    if record.name != name or begin != pixels_begin + int(np.prod(record.shape)):
-        raise ValueError("this is another file, or pixels are missing")
-    return CachedImages(
-        np.ndarray(record.shape, np.uint8, data, pixels_begin),
-        hashes,
-        np.ndarray(record.shape[:1], IMAGE_STATS, data, stats_begin),
-        record.skipped,
-    )
-
-
-def _record(data: mmap.mmap) -> tuple[Record, int, bytes]:
-    """Parse the record; return it with its offset and the checksum."""
+    descriptor = descriptor_of(path)
     try:
-        length, checksum, magic = _TAIL.unpack(data[-_TAIL.size :])
-        begin = len(data) - _TAIL.size - length
-        if magic != _MAGIC or begin < 0:
-            raise ValueError("not a file of decoded images")
-        fields = json.loads(data[begin : -_TAIL.size])
+        return _record(descriptor)[0]
+    finally:
+        os.close(descriptor)
+
+
+def _record(descriptor: int) -> tuple[Record, int, bytes]:
+    """Parse the record; return it with its offset and the digest."""
+    end = os.fstat(descriptor).st_size - _TAIL.size
+    if end < 0:
+        raise ValueError("it is cut short")
+    length, digest, magic = _TAIL.unpack(read_at(descriptor, _TAIL.size, end))
+    if magic != _MAGIC or length > end:
+        raise ValueError("it is cut short, or holds no decoded images")
+    data = read_at(descriptor, length, end - length)
+    try:
+        fields = json.loads(data)
         count, size, _, channels = map(int, fields["shape"])
         skipped = {int(index): str(reason) for index, reason in fields["skipped"]}
         shape = (count, size, size, channels)
         record = Record(fields["name"], str(fields["data"]), int(fields["samples"]), shape, skipped)
-        return record, begin, checksum
-    except (struct.error, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"its record is damaged ({error})") from None
+    if min(shape) < 0 or count > record.samples:
+        raise ValueError("its record is damaged")
+    return record, end - length, digest
 
 
 def _layout(samples: int) -> tuple[int, int]:
@@ -157,7 +182,8 @@ class Writer:
     def __init__(self, descriptor: int, samples: int, size: int, channels: int):
         self.descriptor, self.samples = descriptor, samples
         self.size, self.channels = size, channels
-        self.count, self._checksum = 0, blake2b(digest_size=HASH_BYTES)
+        self.count, self._hashes = 0, blake2b(digest_size=HASH_BYTES)
+        self._stats_sum, self._sums = 0, bytearray()
         self._stats_begin, self._pixels_begin = _layout(samples)
 
     def add(self, pixels: NDArray[np.uint8], hashes: bytes, image_stats: NDArray[Any]) -> None:
@@ -172,9 +198,12 @@ class Writer:
             OSError: If they cannot be written, for instance on a full disk.
         """
         self._write(hashes, self.count * HASH_BYTES)
-        self._write(image_stats.tobytes(), self._stats_begin + self.count * IMAGE_STATS.itemsize)
+        stats = image_stats.tobytes()
+        self._write(stats, self._stats_begin + self.count * IMAGE_STATS.itemsize)
         self._write(pixels.tobytes(), self._end)
-        self._checksum.update(hashes)
+        self._hashes.update(hashes)
+        self._stats_sum = crc32(stats, self._stats_sum)
+        self._sums += checksums(pixels).tobytes()
         self.count += len(pixels)
 
     def widen(self, channels: int) -> None:
@@ -182,16 +211,18 @@ class Writer:
 
         It works from the end, so that nothing is overwritten before it is read.
         """
-        image = self.size * self.size
+        image, sums = self.size * self.size, []
         for start, stop in _chunks_from_end(self.count, image):
             begin = self._pixels_begin + start * image
-            grey = np.frombuffer(_read_at(self.descriptor, (stop - start) * image, begin), np.uint8)
-            wide = np.repeat(grey, channels).tobytes()
-            self._write(wide, self._pixels_begin + start * image * channels)
+            grey = np.frombuffer(read_at(self.descriptor, (stop - start) * image, begin), np.uint8)
+            wide = np.repeat(grey, channels).reshape(-1, self.size, self.size, channels)
+            self._write(wide.tobytes(), self._pixels_begin + start * image * channels)
+            sums.append(checksums(wide).tobytes())
+        self._sums = bytearray(b"".join(reversed(sums)))
         self.channels = channels
 
-    def close(self, name: str, data: str, skipped: dict[int, str]) -> CachedImages:
-        """Write the record, flush the file to disk, and map it.
+    def close(self, name: str, data: str, skipped: dict[int, str]) -> None:
+        """Write checksums and record, and flush the file to disk.
 
         Args:
             name: The file's stem.
@@ -206,12 +237,12 @@ class Writer:
             "skipped": list(skipped.items()),
         }
         record = json.dumps(fields).encode()
-        self._checksum.update(record)
-        tail = _TAIL.pack(len(record), self._checksum.digest(), _MAGIC)
-        self._write(record + tail, self._end)
-        os.ftruncate(self.descriptor, self._end + len(record) + _TAIL.size)
+        end = _SUM.pack(self._stats_sum) + self._sums + record
+        self._hashes.update(end)
+        end += _TAIL.pack(len(record), self._hashes.digest(), _MAGIC)
+        self._write(end, self._end)
+        os.ftruncate(self.descriptor, self._end + len(end))
         os.fsync(self.descriptor)
-        return _mapped(self.descriptor, name)
 
     @property
     def _end(self) -> int:
@@ -229,13 +260,6 @@ def _write_at(descriptor: int, data: memoryview, offset: int) -> int:
         return os.pwrite(descriptor, data, offset)
     os.lseek(descriptor, offset, os.SEEK_SET)  # Windows
     return os.write(descriptor, data)
-
-
-def _read_at(descriptor: int, count: int, offset: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, count, offset)
-    os.lseek(descriptor, offset, os.SEEK_SET)  # Windows
-    return os.read(descriptor, count)
 
 
 def _chunks_from_end(count: int, image: int) -> Iterator[tuple[int, int]]:

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from foveate.data.cache import file
 from foveate.data.dataset import Sample
 from foveate.data.image_stats import IMAGE_STATS
-from foveate.errors import SettingError
+from foveate.errors import DataError, SettingError
 
 DEFAULT_MAX_GB = 20.0
 """Gigabytes (10^9 bytes) that all files may take together, unless FOVEATE_CACHE_GB says more."""
@@ -133,8 +133,15 @@ def paths_of_all_sizes(key: str) -> list[Path]:
     ]
 
 
-def open_cached(path: Path) -> file.CachedImages | None:
-    """Map a file of decoded images. A damaged file is removed.
+def open_cached(
+    path: Path, on_message: Callable[[str], None], *, for_pixels: bool = True
+) -> file.CachedImages | None:
+    """Open a file of decoded images. A damaged file is removed, which `on_message` reports.
+
+    Args:
+        path: The file.
+        on_message: Called with a sentence for the user.
+        for_pixels: Whether pixels will be read, and not only hashes and statistics.
 
     Returns:
         The images, or None if there is no such file.
@@ -143,11 +150,13 @@ def open_cached(path: Path) -> file.CachedImages | None:
         OSError: If the file cannot be read.
     """
     try:
-        images = file.read(path)
+        images = file.read(path, check_pixels=for_pixels)
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, DataError) as error:
         path.unlink(missing_ok=True)
+        reason = error.message if isinstance(error, DataError) else str(error)
+        on_message(f"a damaged cache file was removed: {path} ({reason})")
         return None
     with contextlib.suppress(OSError):  # a read-only cache is of use too
         os.utime(path)
@@ -174,8 +183,8 @@ def locked_write(path: Path, on_message: Callable[[str], None]) -> Iterator[int]
     partial = path.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     with _locked(partial, on_message):
-        # A killed process may have left a partial file: truncate it.
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        partial.unlink(missing_ok=True)  # a killed process left it, or it is a link
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(partial, flags, 0o644)
         try:
             try:
@@ -249,7 +258,7 @@ def entries() -> list[CacheEntry]:
             try:
                 record = file.read_record(path)
                 data, shape = record.data, record.shape
-            except ValueError:
+            except (ValueError, OSError):
                 data, shape = "(damaged)", None
             listed.append(CacheEntry(path, data, shape, status.st_size, status.st_mtime))
     return sorted(listed, key=lambda entry: entry.used)
@@ -309,9 +318,9 @@ def clear() -> int:
 def _remove(entry: CacheEntry) -> int:
     """Remove a file; return the number of bytes freed."""
     try:
-        entry.path.unlink(missing_ok=True)  # on POSIX, processes that have it mapped keep it
+        entry.path.unlink(missing_ok=True)  # on POSIX, processes that have it open keep it
     except PermissionError:
-        if os.name == "nt":  # Windows keeps files that are mapped
+        if os.name == "nt":  # Windows keeps files that are open
             return 0
         raise
     return entry.size

@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from foveate import atomic_io, regular_file
 from foveate.errors import RunError
@@ -29,6 +30,7 @@ _QUOTED = re.compile(r'[,"\r\n]')
 _SURROGATE = re.compile(r"(\\*)([\ud800-\udfff])|(\\+)(?=ud[89a-f][0-9a-f]{2})")
 _ESCAPED_SURROGATE = re.compile(r"(\\+)(ud[89a-f][0-9a-f]{2})")
 _MAX_FIELD = 2**31 - 1  # statistics of thousands of objects in one image are one field
+_MAX_LINE = 2**27
 _FIELD_LIMIT_LOCK = threading.Lock()
 
 
@@ -72,7 +74,7 @@ def read(
         with io.TextIOWrapper(
             regular_file.open_regular(path), encoding="utf-8-sig", newline=""
         ) as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(_lines(file), strict=True)
             header = [_decoded(cell) for cell in _next(reader) or []]
             missing = [column for column in columns if column not in header]
             if missing or len(set(header)) < len(header):
@@ -107,6 +109,14 @@ def read(
         raise RunError(
             f"this file is damaged ({error})", where=path, line=line, remedy=remedy
         ) from None
+
+
+def _lines(file: IO[str]) -> Iterator[str]:
+    """The lines of a file. A hole of a terabyte is one line, which is not read."""
+    while line := file.readline(_MAX_LINE):
+        if len(line) == _MAX_LINE:
+            raise csv.Error("a line is too long")
+        yield line
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from foveate import atomic_io
-from foveate.errors import FoveateError, RunError, SettingError
+from foveate import atomic_io, record_io
+from foveate.errors import RunError, SettingError
 
 FORMAT = 2
 """Format of the run folder, raised whenever runs of another foveate can no longer be continued."""
@@ -21,6 +21,8 @@ MAX_SIZE = 16384
 """Largest side in pixels that images are trained at: a validation image is predicted as a whole."""
 MAX_STEPS = 10**9
 
+_MAX_BYTES = 1_000_000  # of config.yaml
+_MAX_DEPTH = 6  # the document, a setting, a list of lists
 _EXPECTED_SEGMENTS = (
     "a list of [step, progress, total] is expected, with rising steps from 0 on, progress from 0 "
     f"to 1, and totals above their step and up to {MAX_STEPS:,}"
@@ -112,18 +114,8 @@ class Settings(BaseModel):
     def _segments_rise(
         cls, segments: list[tuple[int, float, int]] | None
     ) -> list[tuple[int, float, int]] | None:
-        if segments is None:
-            return None
-        steps = [step for step, _, _ in segments]
-        if (
-            not segments
-            or segments[0][:2] != (0, 0.0)
-            or any(after <= before for before, after in pairwise(steps))
-            or any(not (0 <= done <= 1 and total <= MAX_STEPS) for _, done, total in segments)
-            or any(total <= step for step, _, total in segments[:-1])
-            or segments[-1][2] < max(1, segments[-1][0])
-        ):
-            raise ValueError(_EXPECTED_SEGMENTS)
+        if segments is not None:
+            check_segments(segments)
         return segments
 
     @model_validator(mode="after")
@@ -163,16 +155,20 @@ class Settings(BaseModel):
             RunError: The file is missing or damaged, or of another format.
         """
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-            version = int(values.get("format", 0))
+            values = yaml.load(record_io.read_text(path, _MAX_BYTES), _PlainLoader)
+            if not isinstance(values, dict) or type(version := values.get("format")) is not int:
+                raise ValueError("settings and their format are expected")
         except FileNotFoundError:
             raise RunError(
                 "this is not a run: it has no config.yaml",
                 where=path.parent,
                 remedy="Name a folder that foveate train wrote.",
             ) from None
-        except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
-            raise RunError(f"this file cannot be read ({error})", where=path) from None
+        # Dates such as 2001-99-99 and numbers of thousands of digits raise Python's own errors.
+        except (yaml.YAMLError, ValueError, ArithmeticError, TypeError, LookupError) as error:
+            line = getattr(getattr(error, "problem_mark", None), "line", None)
+            reason = getattr(error, "problem", None) or error
+            raise record_io.damaged(path, reason, line=None if line is None else line + 1) from None
         if version != FORMAT:
             raise RunError(
                 f"this run has format {version}; this foveate reads format {FORMAT}",
@@ -182,9 +178,9 @@ class Settings(BaseModel):
                 else "It is from an older foveate: train again into another --out.",
             )
         try:
-            return cls.of(**values)
-        except FoveateError as error:
-            raise RunError(error.message, where=path) from None
+            return cls.of(**{str(name): value for name, value in values.items()})
+        except SettingError as error:
+            raise record_io.damaged(path, error.message) from None
 
     def save(self, path: Path) -> None:
         """Write config.yaml, whole or not at all."""
@@ -193,6 +189,44 @@ class Settings(BaseModel):
     def to_yaml(self) -> str:
         """The contents of config.yaml."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def check_segments(segments: Sequence[tuple[int, float, int]]) -> None:
+    """Check the progress of a run, as `training.time_budget` records it.
+
+    Raises:
+        ValueError: It does not rise from 0 to 1.
+    """
+    steps = [step for step, _, _ in segments]
+    if (
+        not segments
+        or segments[0][:2] != (0, 0.0)
+        or any(after <= before for before, after in pairwise(steps))
+        or any(not (0 <= done <= 1 and total <= MAX_STEPS) for _, done, total in segments)
+        or any(total <= step for step, _, total in segments[:-1])
+        or segments[-1][2] < max(1, segments[-1][0])
+    ):
+        raise ValueError(_EXPECTED_SEGMENTS)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML as foveate writes it: a few levels of lists and mappings, without anchors.
+
+    A few lines of anchors can stand for billions of values.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ValueError("anchors and aliases (& and *) are not expected")
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ValueError(f"at most {_MAX_DEPTH} levels are expected")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _message(error: ValidationError) -> str:

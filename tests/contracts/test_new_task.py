@@ -17,6 +17,7 @@ from foveate import tasks
 from foveate.annotations import Annotation
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.data.images import FileSource
+from foveate.metrics.columns import Column
 from foveate.metrics.metric import Metric
 from foveate.report import drawing
 from foveate.report.panels import Note, Notes
@@ -43,6 +44,9 @@ class CountMetric(Metric[Count]):
     def per_image(self, predictions, targets):
         pairs = zip(predictions, targets, strict=True)
         return {"error": np.array([abs(a.number - b.number) for a, b in pairs])}
+
+    def columns(self):
+        return {"error": Column(whole=False)}
 
     def scorer(self, stats):
         errors = stats["error"]

@@ -1,7 +1,6 @@
 """The LR finder, time budgets, checkpoints, precision, and preprocessing with the weights."""
 
 import csv
-import shutil
 import time
 
 import numpy as np
@@ -14,6 +13,9 @@ from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches
 from foveate.data.cache import decoding
 from foveate.errors import Diverged, RunError
+from foveate.experiment import predictions_file
+from foveate.metrics.interactive import InteractiveMetric
+from foveate.metrics.metric import ragged_column
 from foveate.models.model import VisionModel, pixel_statistics
 from foveate.training import checkpoint, device, time_budget
 from foveate.training.lr_finder import find_lr
@@ -187,13 +189,14 @@ def test_predict_gives_the_predictions_that_were_scored(trained, colours):
     ]
 
 
-def test_statistics_of_thousands_of_objects_in_an_image_are_read_again(trained, tmp_path):
-    run = fv.Run.open(shutil.copytree(trained.path, tmp_path / "run"))
-    limit = csv.field_size_limit()
-    run.write_predictions("valid", ["a", "b"], [("x", "y")] * 2, {"many": np.zeros((2, 100_000))})
-    ids, stats = run.read_predictions("valid")
+def test_statistics_of_thousands_of_objects_in_an_image_are_read_again(tmp_path):
+    limit, path = csv.field_size_limit(), tmp_path / "predictions_valid.csv"
+    rows = [[[0, 0.5, 0.6, 0.7, 0.8, 0.9]] * 10_000, []]
+    stats = {"objects": ragged_column(rows)}
+    predictions_file.write(path, ["a", "b"], [("x", "y")] * 2, stats)
+    ids, again = predictions_file.read(path, InteractiveMetric(), 2)
     assert ids == ["a", "b"]
-    assert stats["many"].shape == (2, 100_000)
+    assert again["objects"].tolist() == rows
     assert csv.field_size_limit() == limit
 
 

@@ -93,7 +93,7 @@ def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
             run=str(run.path),
             model=record["model"],
             parameters=record["weights"],
-            seconds=record["seconds"]["train"],
+            seconds=record["seconds"].get("train", 0.0),
             valid=record["valid"][metric],
             lift=record["lift"]["valid"][metric],
             baseline=record["best_baseline"],
@@ -108,7 +108,7 @@ def _warnings(runs: Sequence[RunFolder], rows: Sequence[ComparedRun]) -> list[st
     warnings = []
     if len({run.data["fingerprint"] for run in runs}) > 1:
         warnings.append("These runs have different data, so their metrics do not compare.")
-    elif len({(run.path / "split.csv").read_bytes() for run in runs}) > 1:
+    elif len({run.data["split"]["hash"] for run in runs}) > 1:
         warnings.append(
             "These runs split the data differently, so their metrics compare only within their "
             "intervals."

@@ -14,8 +14,9 @@ from foveate import models
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
+from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
-from foveate.experiment.run_folder import RunFolder, header
+from foveate.experiment.run_folder import RunFolder
 from foveate.models.model import VisionModel, pixel_statistics, published_statistics
 from foveate.models.registry import Recipe
 from foveate.progress import Reporter

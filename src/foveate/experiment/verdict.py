@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foveate import tasks
+from foveate import record_io, tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name
@@ -39,9 +39,14 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     baseline, lift = results["baseline"][split][name][metric], results["lift"][split][metric]
     lower = metric in task.lower_is_better
     low, high = (-lift["high"], -lift["low"]) if lower else (lift["low"], lift["high"])
+    try:
+        result = task.headline(results[split], split)
+    except (KeyError, TypeError):  # a metric is missing, or has no value
+        raise record_io.damaged(
+            run.path / "results.json", f"a metric of the {split} split is missing"
+        ) from None
     headline = (
-        f"This model {task.headline(results[split], split)}. "
-        f"The best simple baseline, {name}, reaches {baseline['value']:.1%}."
+        f"This model {result}. The best simple baseline, {name}, reaches {baseline['value']:.1%}."
     )
     leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
     openings = len(run.ledger.entries)

@@ -6,7 +6,7 @@ fraction of a millisecond. Equal to scikit-learn's where it has the metric (test
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Label
 from foveate.metrics import label_errors
+from foveate.metrics.columns import Column
 from foveate.metrics.intervals import Score
 from foveate.metrics.metric import Metric, PerImageStats
 
 BINS = 15
 """Bins of confidence for the calibration error."""
+
+
+_ROUNDING = 1e-6  # of a probability
 
 
 class ClassificationMetric(Metric[Label]):
@@ -42,6 +46,11 @@ class ClassificationMetric(Metric[Label]):
             stats if rows is None else {name: column[rows] for name, column in stats.items()},
             self.num_classes,
         )
+
+    def columns(self) -> Mapping[str, Column]:
+        """Class indices and probabilities."""
+        index, share = Column(high=self.num_classes - 1), Column(high=1 + _ROUNDING, whole=False)
+        return {"target": index, "predicted": index, "likelihood": share, "confidence": share}
 
     def label_errors(self, predictions: Sequence[Label], targets: Sequence[Label]) -> list[int]:
         """See `metrics.label_errors.suspects`."""

@@ -5,7 +5,7 @@ They are computed from statistics with one row an image: see `metrics.average_pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from foveate.data.dataset import SplitName
 from foveate.errors import DataError, SettingError
 from foveate.metrics.average_precision import Curves, Scorer, flatten
 from foveate.metrics.intervals import Score
+from foveate.metrics.columns import MANY, Column
 from foveate.metrics.matching import (
+    BITS,
     MAX_PER_CLASS,
     SIZES,
     THRESHOLDS,
@@ -41,6 +43,10 @@ class DetectionMetric(Metric[Boxes]):
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
         return Scorer(stats, self.num_classes).metrics
+
+    def columns(self) -> Mapping[str, Column]:
+        """See `match_all`."""
+        return match_columns(self.num_classes)
 
     def to_column(self, values: list[Any]) -> NDArray[Any]:
         """Lists of unequal lengths."""
@@ -94,6 +100,24 @@ def match_all(
         for name, values in match(pair, max_per_class).items():
             rows[name].append(values.tolist())
     return {name: ragged_column(values) for name, values in rows.items()}
+
+
+def match_columns(num_classes: int) -> dict[str, Column]:
+    """What the columns of `match_all` may hold."""
+    predicted, true = ("d",), ("t",)
+    bits = Column(("d", len(SIZES)), high=int(BITS.sum()))
+    index, corner = num_classes - 1, MANY
+    return {
+        "scores": Column(predicted, low=-corner, high=corner, whole=False),
+        "classes": Column(predicted, high=index),
+        "hits": bits,
+        "ignored": bits,
+        "target_classes": Column(true, high=index),
+        "counted": Column(("t", len(SIZES)), high=1),
+        "corners": Column(("d", 4), low=-corner, high=corner, whole=False),
+        "target_corners": Column(("t", 4), low=-corner, high=corner, whole=False),
+        "crowds": Column(true, high=1),
+    }
 
 
 def boxes_of_row(stats: PerImageStats, row: int) -> tuple[Boxes, Boxes]:

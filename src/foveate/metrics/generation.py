@@ -11,7 +11,7 @@ network that was trained to recognise the captions of real training images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar, Protocol
@@ -23,6 +23,7 @@ from foveate.annotations import Annotation, Captions
 from foveate.data.dataset import Image, Images
 from foveate.data.rng import sample_keys
 from foveate.data.vocabulary import Vocabulary
+from foveate.metrics.columns import MANY, Column
 from foveate.metrics.intervals import Score
 from foveate.metrics.metric import Metric, PerImageStats
 
@@ -108,6 +109,21 @@ class GenerationMetric(Metric[Captions | GeneratedImage]):
             "distance": evaluator.relative_distance(features).round(4),
             "real_distance": evaluator.relative_distance(real_features).round(4),
             "half": (image_keys(reals) % 2).astype(np.int64),
+        }
+
+    def columns(self) -> Mapping[str, Column]:
+        """See `Scorer`."""
+        tokens, features = Column(("L",)), Column(("D",), low=-MANY, whole=False)
+        distance = Column(whole=False, nan=True)
+        return {
+            "prompts": tokens,
+            "read": tokens,
+            "read_real": tokens,
+            "features": features,
+            "real_features": features,
+            "distance": distance,
+            "real_distance": distance,
+            "half": Column(high=1),
         }
 
     def scorer(self, stats: PerImageStats) -> Score:

@@ -6,7 +6,7 @@ Panoptic quality: Kirillov et al., "Panoptic segmentation", 2019.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from foveate.annotations import Instances
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics import average_precision, detection
+from foveate.metrics.columns import MANY, Column
 from foveate.metrics.intervals import Score
 from foveate.metrics.matching import PairwiseOverlaps
 from foveate.metrics.metric import (
@@ -49,6 +50,14 @@ class InstanceMetric(Metric[Instances]):
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
         return Scorer(stats, self.num_classes).metrics
+
+    def columns(self) -> Mapping[str, Column]:
+        """See `per_image_stats`."""
+        return {
+            **detection.match_columns(self.num_classes),
+            "quality": Column(("q", 5), high=(self.num_classes - 1, *[MANY] * 4), whole=False),
+            "counts": Column((2,)),
+        }
 
     def to_column(self, values: list[Any]) -> NDArray[Any]:
         """Lists of unequal lengths."""

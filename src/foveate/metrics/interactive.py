@@ -5,7 +5,7 @@ Every click falls where the last mask is most wrong, as a person would click.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Annotation, Instances
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
+from foveate.metrics.columns import MANY, Column
 from foveate.metrics.intervals import Score
 from foveate.metrics.metric import Metric, PerImageStats, empty_split_message, ragged_column
 from foveate.ops.clicks import Click, next_click
@@ -80,6 +81,12 @@ class InteractiveMetric(Metric[Instances | InteractiveResult]):
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
         return Scorer(stats).metrics
+
+    def columns(self) -> Mapping[str, Column]:
+        """See `per_image_stats`."""
+        return {
+            "objects": Column(("o", 1 + MAX_CLICKS), high=(MANY, *[1] * MAX_CLICKS), whole=False)
+        }
 
     def to_column(self, values: list[Any]) -> NDArray[Any]:
         """Lists of unequal lengths."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import SplitName
+from foveate.metrics.columns import Column
 from foveate.metrics.intervals import Score
 
 A = TypeVar("A")
@@ -37,6 +38,10 @@ class Metric(ABC, Generic[A]):
     def score(self, predictions: Sequence[A], targets: Sequence[A]) -> dict[str, float]:
         """All metrics of these predictions."""
         return self.compute(self.per_image(predictions, targets))
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, Column]:
+        """What each column of the statistics may hold."""
 
     def to_column(self, values: list[Any]) -> NDArray[Any]:
         """One column of the statistics from plain values, one an image, as read from a file."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
+from foveate.metrics.columns import MANY, Column
 from foveate.metrics.intervals import Score
 from foveate.metrics.metric import Metric, PerImageStats, mean_of_known, ragged_column
 
@@ -46,6 +47,14 @@ class SemanticMetric(Metric[Mask]):
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
         return Scorer(stats, len(self.classes)).metrics
+
+    def columns(self) -> Mapping[str, Column]:
+        """See `compare`."""
+        count = len(self.classes)
+        return {
+            "cells": Column(("c", 2), high=(count**2 - 1, MANY)),
+            "edges": Column(("e", 5), high=(count - 1, *[MANY] * 4)),
+        }
 
     def to_column(self, values: list[Any]) -> NDArray[Any]:
         """Lists of unequal lengths."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveate import models
+from foveate import models, record_io
 from foveate.annotations import Captions
 from foveate.data.augment.images import default_policy
 from foveate.data.batches import Batches
@@ -21,6 +21,7 @@ from foveate.data.dataset import Images
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.data.vocabulary import Vocabulary
+from foveate.models import weight_file
 from foveate.models.caption_recognizer import FEATURES, CaptionRecognizer
 from foveate.models.model import VisionModel, pixel_statistics
 from foveate.training import device
@@ -104,13 +105,27 @@ class CaptionEvaluator:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], record: dict[str, Any]) -> CaptionEvaluator:
-        """Rebuild an evaluator from what `to_tensors` returned."""
-        vocabulary = Vocabulary(tuple(record["words"]), record["max_length"])
-        zeros = [0.0] * record["channels"]
-        net = _build_net(vocabulary, record["size"], zeros, zeros)
+        """Rebuild an evaluator from what `to_tensors` returned.
+
+        Raises:
+            ValueError: Tensors and record do not fit together.
+        """
+        from foveate.training.records import EvaluatorRecord
+
+        described = record_io.validated(EvaluatorRecord, record)
+        vocabulary = Vocabulary(tuple(described.words), described.max_length)
         state = {name: value for name, value in tensors.items() if name != "references"}
-        net.load_state_dict(state)
-        return cls(vocabulary, net.eval(), tensors["references"].numpy())
+        references, zeros = tensors.get("references"), [0.0] * described.channels
+        if (
+            references is None
+            or references.dtype != torch.float32
+            or references.shape[1:] != (FEATURES,)
+        ):
+            raise ValueError(f"(M, {FEATURES}) float32 references are expected")
+        net = weight_file.filled(
+            lambda: _build_net(vocabulary, described.size, zeros, zeros), state
+        )
+        return cls(vocabulary, net.eval(), references.numpy())
 
 
 @dataclass

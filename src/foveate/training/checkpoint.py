@@ -15,11 +15,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from foveate import atomic_io
+from foveate import atomic_io, record_io
 from foveate.errors import RunError
+from foveate.models import weight_file
 
 FORMAT = 2
 """Raised whenever files of another foveate can no longer be read, or it could not read these."""
+
+MAX_BYTES = 40_000_000_000
+"""Largest file: `models.registry.MAX_PARAMETERS` in float32, with an optimizer's values and EMA."""
 
 
 def write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -39,26 +43,24 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         RunError: The file is missing, damaged, of another program, or of another format.
     """
-    if not path.is_file():
+    try:
+        header = weight_file.read_header(path, MAX_BYTES)
+    except FileNotFoundError:
         raise RunError(
             "these weights are missing", where=path, remedy="Train first, or name another RUN."
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["foveate"])
-            version = int(record["format"])
-            names = file.keys() if version == FORMAT else ()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except KeyError:
+        ) from None
+    if "foveate" not in header.metadata:
         raise RunError(
             "this file was not written by foveate", where=path, remedy="Name a RUN folder."
-        ) from None
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"this file is damaged ({error})",
-            where=path,
-            remedy="Take it from a backup, or train again: config.yaml holds every setting.",
-        ) from None
+        )
+    try:
+        # Losses and metrics in the record of a run may be infinite, or not a number.
+        record = record_io.parse_json(header.metadata["foveate"], finite=False)
+        if not isinstance(record, dict) or type(record.get("format")) is not int:
+            raise ValueError("its record has no format")
+    except ValueError as error:
+        raise record_io.damaged(path, error) from None
+    version = record["format"]
     if version != FORMAT:
         raise RunError(
             f"this file has format {version}; this foveate reads format {FORMAT}",
@@ -67,10 +69,20 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if version > FORMAT
             else "It is from an older foveate: train again.",
         )
-    return tensors, record
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in header.tensors}, record
+    except (SafetensorError, OSError) as error:
+        raise record_io.damaged(path, error) from None
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file: the identity of its weights."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The sha256 of a file: the identity of its weights.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RunError: It is damaged.
+    """
+    weight_file.read_header(path, MAX_BYTES)  # a hole of a terabyte takes an hour
+    with record_io.open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

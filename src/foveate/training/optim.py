@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foveate.errors import SettingError
 from foveate.training.muon import Muon
@@ -56,3 +56,16 @@ def optimizer(
     for group in built.param_groups:
         group["peak_lr"] = group["lr"]
     return built
+
+
+def state_names(optimizer: torch.optim.Optimizer) -> dict[Tensor, frozenset[str]]:
+    """What an optimizer keeps for each parameter once that has had a gradient."""
+    momentum, adam = frozenset({"momentum_buffer"}), frozenset({"step", "exp_avg", "exp_avg_sq"})
+    names = {
+        parameter: momentum if isinstance(optimizer, torch.optim.SGD) else adam
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    if isinstance(optimizer, Muon):
+        names |= dict.fromkeys(optimizer.param_groups[0]["params"], frozenset({"momentum"}))
+    return names

@@ -6,12 +6,16 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from foveate import record_io
+from foveate.models import weight_file
 from foveate.training import checkpoint, curves, time_budget
 from foveate.training.ema import ModelEMA
+from foveate.training.optim import state_names
 
 MAX_SAVE_SHARE = 0.03
 """Largest share of the training time that goes into saving checkpoints."""
@@ -121,31 +125,59 @@ class TrainState:
             RunError: The file is missing or damaged.
         """
         tensors, record = checkpoint.read(path)
+        try:
+            self._restore(tensors, record)
+        except ValueError as error:
+            raise record_io.damaged(path, error) from None
 
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
+    def _restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Take everything back once all of it fits; ValueError if it does not."""
+        from foveate.training.records import StateRecord
 
-        self.net.load_state_dict(under("net."))
-        parameters = dict(self.net.named_parameters())
-        for name, value in under("optimizer.").items():
-            parameter, _, key = name.rpartition(".")
-            weight = parameters[parameter]
-            if value.shape == weight.shape:
-                # In the weight's memory format, as the uninterrupted run has it.
-                value = torch.empty_like(weight, memory_format=torch.preserve_format).copy_(value)
-            self.optimizer.state[weight][key] = value
+        record_io.validated(StateRecord, record)
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "ema": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            if part not in parts:
+                raise ValueError(f"tensor {name} is unknown")
+            parts[part][rest] = value
+        ema = {} if self.ema is None else self.ema.state
+        for part, expected in (("net", self.net.state_dict()), ("ema", ema)):
+            if reason := weight_file.mismatch(expected, parts[part]):
+                raise ValueError(f"in the {part}, {reason}")
+        state = self._optimizer_state(parts["optimizer"])
+
+        self.net.load_state_dict(parts["net"])
+        for weight, values in state.items():
+            self.optimizer.state[weight].update(values)
         if self.ema is not None:
-            for name, value in under("ema.").items():
+            for name, value in parts["ema"].items():
                 self.ema.state[name].copy_(value)
             self.ema.updates = record["ema_updates"]
         self.progress = Progress(**record["progress"])
         self.progress.segments = [
             (int(step), done, int(total)) for step, done, total in self.progress.segments
         ]
+
+    def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[Tensor, dict[str, Tensor]]:
+        """What the optimizer kept for each weight; ValueError if it cannot be."""
+        parameters: dict[str, Tensor] = dict(self.net.named_parameters())
+        names = state_names(self.optimizer)
+        state: dict[Tensor, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            parameter, _, key = name.rpartition(".")
+            weight = parameters.get(parameter)
+            shape = () if key == "step" or weight is None else weight.shape
+            if weight is None or value.shape != shape or not value.is_floating_point():
+                raise ValueError(f"the optimizer has no {name} of shape {tuple(value.shape)}")
+            if key != "step":
+                # In the weight's memory format, as the uninterrupted run has it.
+                value = torch.empty_like(weight, memory_format=torch.preserve_format).copy_(value)
+            state.setdefault(weight, {})[key] = value
+        for weight, values in state.items():
+            if values.keys() != names.get(weight):
+                raise ValueError(f"the optimizer has other values than {', '.join(sorted(values))}")
+        return state
 
 
 class AutoSave:

@@ -115,3 +115,10 @@ def test_output_folders_are_new_or_empty(tmp_path):
 
 def test_a_name_that_no_file_can_have_is_left_to_whoever_writes(tmp_path):
     check(tmp_path / ("x" * 5000), data=[tmp_path / "data"])
+
+
+def test_a_folder_that_is_missing_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    for parent in ("missing", "file"):
+        with pytest.raises(RunError, match="a folder that exists"):
+            check(tmp_path / parent / "x.json")

@@ -50,13 +50,18 @@ def csv_kind(name: str, header: Sequence[str]) -> FileKind:
 
 
 def check_output(
-    path: Path, kind: FileKind, *, option: str, overwrite: bool = False, data: Iterable[Path] = ()
+    path: Path,
+    kind: FileKind | None,
+    *,
+    option: str,
+    overwrite: bool = False,
+    data: Iterable[Path] = (),
 ) -> None:
     """Check an output file before any work is done for it.
 
     Args:
         path: The file.
-        kind: What will be written; an existing file of this kind may be replaced.
+        kind: What will be written, if an existing file of this kind may be replaced.
         option: The command-line option that names it, for messages, e.g. "--json".
         overwrite: Whether a file of this kind is replaced.
         data: Folders in which nothing is written, and files that stay as they are.
@@ -66,6 +71,13 @@ def check_output(
     """
     another = f"Name a new file with {option}."
     _refuse_in_data(path, option, data)
+    folder = _status(path.parent)
+    if not (folder and stat.S_ISDIR(folder.st_mode) and os.access(path.parent, os.W_OK)):
+        raise RunError(
+            "a file in a folder that exists and can be written to is expected",
+            where=path,
+            remedy=f"Create the folder first. {another}",
+        )
     status = _status(path, follow_symlinks=False)
     if status is None:
         return
@@ -73,18 +85,19 @@ def check_output(
         found = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link"}
         what = found.get(stat.S_IFMT(status.st_mode), "a device or pipe")
         raise RunError(f"a file is expected, this is {what}", where=path, remedy=another)
-    if not _is_own(path, kind):
+    if kind is not None and not _is_own(path, kind):
         raise RunError(
             f"this file exists already and holds no {kind.name} written by foveate, "
             "so it is not replaced",
             where=path,
             remedy=another,
         )
-    if not overwrite:
+    if kind is None or not overwrite:
+        replace = "" if kind is None else f" To replace the {kind.name} in it, add --overwrite."
         raise RunError(
             "this file exists already and would be overwritten",
             where=path,
-            remedy=f"{another} To replace the {kind.name} in it, add --overwrite.",
+            remedy=another + replace,
         )
 
 

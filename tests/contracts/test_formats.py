@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Hashable
@@ -18,8 +19,9 @@ from foveate import formats
 from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, Polygon
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import FileSource
-from foveate.errors import BadImage, DataError
+from foveate.errors import BadImage, DataError, RunError, StorageError
 from helpers.format_examples import ALL_FORMATS, BOXED, EXAMPLES, GREY, can_store
+from helpers.small_disk import fill, small_disk
 
 
 def from_files(folder: Path) -> Dataset[Label]:
@@ -177,7 +179,7 @@ def test_nothing_is_overwritten(
     (tmp_path / "file").write_text("mine")
     before = tree(tmp_path)
     for name in ("full", "file", "link"):
-        with pytest.raises(DataError, match="there already"):
+        with pytest.raises(RunError, match="something is there"):
             format.write(stored, tmp_path / name)
     assert tree(tmp_path) == before
     (tmp_path / "empty").mkdir()
@@ -191,9 +193,33 @@ def test_nothing_is_written_into_the_dataset_itself(
 ) -> None:
     format.write(stored, tmp_path / "data")
     before = tree(tmp_path)
-    with pytest.raises(DataError, match="outside the data"):
+    with pytest.raises(RunError, match="outside of the data"):
         format.write(formats.read(tmp_path / "data"), tmp_path / "data" / "copy")
     assert tree(tmp_path) == before
+
+
+@ALL_FORMATS
+def test_a_full_disk_is_told_and_leaves_nothing(
+    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+) -> None:
+    """With a little more room each time, so that each file is once the one that does not fit."""
+    errors: list[StorageError] = []
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        filler = fill(disk)
+        while True:
+            try:
+                format.write(stored, disk / "copy")
+                break
+            except StorageError as error:
+                errors.append(error)
+            assert list(disk.iterdir()) == [filler]
+            os.truncate(filler, filler.stat().st_size - 4096)
+        assert content(formats.read(disk / "copy")) == content(stored)
+    assert errors
+    for error in errors:
+        assert error.where == tmp_path / "disk" / "copy"
+        assert "The disk is full" in str(error)
+        assert "nothing was written" in str(error)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from foveate import formats
 from foveate.datasets.load import load
-from foveate.errors import DataError, SettingError
+from foveate.errors import RunError, SettingError
 from helpers.load_files import lay, refused
 
 
@@ -93,7 +93,7 @@ def test_permission_denied(tmp_path: Path) -> None:
     try:
         refused(tmp_path / "shut", "ermission denied", format="folder")
         refused(tmp_path / "shut" / "set", "ermission denied")
-        with pytest.raises(DataError, match=r"cannot be written .*denied"):
+        with pytest.raises(RunError, match=r"cannot be used .*denied"):
             formats.find("csv").write(data, tmp_path / "shut" / "new")
     finally:
         os.seteuid(me)

@@ -91,6 +91,7 @@ def write_page(audit: Audit, label_errors: LabelErrors | None, path: Path) -> No
         tone=tone,
         cards=[Card(name, f"{count:,}") for name, count in counts.items()],
         panels=panels,
+        kind="audit",
     )
     write_html(page, path)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import Data, Fold, Format, GroupBy, Root, TimeBy
+from foveate.cli.options import Data, Fold, Format, GroupBy, Overwrite, Root, TimeBy
 
 
 def audit(
@@ -28,28 +28,35 @@ def audit(
         Path | None,
         typer.Option("--html", metavar="FILE", help="File of the page (default: audit-DATA.html)."),
     ] = None,
+    overwrite: Overwrite = False,
     format: Format = None,
     root: Root = None,
     seed: Annotated[int, typer.Option(help="Seed of the nets that --deep trains.")] = 0,
 ) -> None:
     """Find errors in a dataset. Exits with code 1 if there are any."""
-    from foveate import atomic_io
-    from foveate.experiment.audit import audit as audit_dataset
+    from foveate.atomic_io import storage_advice
+    from foveate.datasets.load import load
+    from foveate.experiment import audit as audits
     from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
-    result = audit_dataset(data, deep=deep, seed=seed, root=root, format=format, reporter=reporter)
+    dataset = load(data, root=root, format=format)
+    audits.AuditOutputs(page, json_file, fix, overwrite).check(dataset)
+    is_default = page is None
+    page = page or audits.default_page(dataset)
+    result = audits.audit(dataset, deep=deep, seed=seed, reporter=reporter)
     for line in result.summary():
         reporter.info(line)
-    page = page or Path(f"audit-{result.dataset.name}.html")
-    result.write_page(page)
+    with storage_advice("The findings are those above. Or name another place with --html."):
+        result.write_page(page, overwrite=overwrite or is_default)
     reporter.info("")
     reporter.info(f"page    {page}")
     if json_file is not None:
-        atomic_io.write_json(json_file, result.to_json())
+        with storage_advice(f"The findings are on the page {page}, too."):
+            result.write_json(json_file, overwrite=overwrite)
     if fix is not None:
-        repairs = count_noun(len(result.write_repaired(fix, format)), "repair")
-        reporter.info(f"copy    {fix}, with {repairs}, listed in {fix}.repairs.csv")
+        repairs = count_noun(len(result.write_repaired(fix, format, overwrite=overwrite)), "repair")
+        reporter.info(f"copy    {fix}, with {repairs}, listed in {audits.repairs_path(fix)}")
     if result.audit.errors:
         raise typer.Exit(1)
 
@@ -57,6 +64,7 @@ def audit(
 def split(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="FILE", help="A new file for the split.")],
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
     group_by: GroupBy = None,
     time_by: TimeBy = None,
@@ -79,7 +87,8 @@ def split(
     settings = Settings.of(
         seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak
     )
-    counts = write_split(load(data, root=root, format=format), out, reporter, settings)
+    dataset = load(data, root=root, format=format)
+    counts = write_split(dataset, out, reporter, settings, overwrite=overwrite)
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     reporter.info(f"{sizes}, written to {out}")
 
@@ -106,7 +115,7 @@ def convert(
 
     Nothing is written if the format cannot hold all of it.
     """
-    from foveate import formats
+    from foveate import formats, outputs
     from foveate.data import task_views
     from foveate.datasets.load import load
     from foveate.wording import count_noun
@@ -114,6 +123,7 @@ def convert(
     reporter = ConsoleReporter()
     writer = formats.find(format)
     dataset = load(source, root=root, format=source_format)
+    outputs.check_folder(out, option="DST", data=dataset.origin_paths)
     writer.write(task_views.drop(dataset, without or []), out)
     classes = (
         f" of {count_noun(len(dataset.classes), 'class', 'classes')}" if dataset.classes else ""

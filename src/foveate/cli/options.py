@@ -44,6 +44,9 @@ Classes = Annotated[
 Download = Annotated[
     bool, typer.Option("--download", help="Download the foundation model from the hub.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files that foveate wrote before.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 MODEL_HELP = "A run folder, or clip:DIR, sam:DIR or sam2:DIR."
 

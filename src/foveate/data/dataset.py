@@ -115,6 +115,11 @@ class Dataset(Generic[A]):
     colours: tuple[tuple[int, int, int], ...] | None = None
     format: str | None = None
 
+    @property
+    def origin_paths(self) -> tuple[Path, ...]:
+        """The folder or file that it was read from, in which no output may lie."""
+        return (self.origin,) if isinstance(self.origin, Path) else ()
+
     def __len__(self) -> int:
         return len(self.samples)
 

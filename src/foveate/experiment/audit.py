@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from foveate import atomic_io, formats
+from foveate import atomic_io, csv_file, formats, outputs
 from foveate.audit import Audit, FindingGroup, report
 from foveate.audit import audit as run_checks
 from foveate.audit.label_errors import LabelErrors
@@ -19,6 +19,7 @@ from foveate.audit.repair import Repair, repair
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
+from foveate.errors import RunError
 from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
 from foveate.experiment.split import check_unique_ids
 from foveate.progress import NullReporter, Reporter
@@ -28,6 +29,10 @@ MAX_DEEP_SIZE = 64
 """Side in pixels of the images that the deep audit's nets are trained on."""
 MAX_AMBIGUOUS = 100
 """Ambiguous images in the record."""
+_PAGE = outputs.html_kind("audit")
+_RECORD = outputs.json_kind("audit")
+_REPAIRS_COLUMNS = ("sample", "repair")
+_REPAIRS = outputs.csv_kind("repairs", _REPAIRS_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class AuditResult:
         """Every finding, as a record for programs."""
         dataset, groups = self.dataset, self.groups
         record: dict[str, Any] = {
+            "foveate": "audit",
             "name": dataset.name,
             "origin": str(dataset.origin),
             "task": dataset.task,
@@ -82,33 +88,116 @@ class AuditResult:
             record["ambiguous"] = [dataset[int(row)].id for row in order[:MAX_AMBIGUOUS]]
         return record
 
-    def write_page(self, path: str | Path) -> None:
-        """Write the findings as one HTML page, with thumbnails of the worst."""
+    def write_page(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the findings as one HTML page, with thumbnails of the worst.
+
+        Args:
+            path: A file outside of the data.
+            overwrite: Whether the page of an earlier audit is replaced.
+
+        Raises:
+            RunError: The file exists and is not replaced, lies in the data, or cannot be written.
+        """
+        AuditOutputs(page=Path(path), overwrite=overwrite).check(self.dataset)
         report.write_page(self.audit, self.label_errors, Path(path))
 
-    def write_repaired(self, path: str | Path, format: str | None = None) -> list[Repair]:
+    def write_json(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write `to_json` into a file; see `write_page`."""
+        AuditOutputs(record=Path(path), overwrite=overwrite).check(self.dataset)
+        atomic_io.write_json(Path(path), self.to_json())
+
+    def write_repaired(
+        self, path: str | Path, format: str | None = None, *, overwrite: bool = False
+    ) -> list[Repair]:
         """Write a repaired copy of the dataset, and PATH.repairs.csv beside it.
 
         Args:
             path: A new folder.
             format: The format of the copy; None keeps the dataset's own.
+            overwrite: Whether the list of earlier repairs is replaced.
 
         Returns:
             Every repair.
 
         Raises:
-            FoveateError: The format cannot hold these annotations, or the folder is in use.
+            FoveateError: The format cannot hold these annotations, the folder is in use or lies in
+                the data, or it cannot be written.
         """
         path = Path(path)
+        AuditOutputs(copy=path, overwrite=overwrite).check(self.dataset)
         dataset, repairs = repair(self.audit)
         formats.find(format or dataset.format or "folder").write(dataset, path)
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["sample", "repair"])
-        table.writerows([repair.id, repair.what] for repair in repairs)
-        # Beside the copy: in it, it would be taken for data.
-        atomic_io.write_text(path.with_name(f"{path.name}.repairs.csv"), text.getvalue())
+        with atomic_io.storage_advice(
+            f"The copy in {path} is complete, only this list is missing."
+        ):
+            csv_file.write(
+                repairs_path(path), _REPAIRS_COLUMNS, [(one.id, one.what) for one in repairs]
+            )
         return repairs
+
+
+def repairs_path(copy: Path) -> Path:
+    """The list of repairs beside a repaired copy; in it, it would be taken for data."""
+    return copy.with_name(f"{copy.name}.repairs.csv")
+
+
+@dataclass(frozen=True)
+class AuditOutputs:
+    """What an audit writes.
+
+    Attributes:
+        page: The HTML page.
+        record: The JSON file.
+        copy: The folder of the repaired copy.
+        overwrite: Whether the files of earlier audits are replaced.
+    """
+
+    page: Path | None = None
+    record: Path | None = None
+    copy: Path | None = None
+    overwrite: bool = False
+
+    def check(self, dataset: Dataset[Any]) -> None:
+        """Check all outputs, before any work is done for them.
+
+        Raises:
+            RunError: One exists and is not replaced, or lies in the data.
+        """
+        data, overwrite = dataset.origin_paths, self.overwrite
+        for path, kind, option in (
+            (self.page, _PAGE, "--html"),
+            (self.record, _RECORD, "--json"),
+            (self.copy and repairs_path(self.copy), _REPAIRS, "--fix"),
+        ):
+            if path is not None:
+                outputs.check_output(path, kind, option=option, overwrite=overwrite, data=data)
+        if self.copy is not None:
+            outputs.check_folder(self.copy, option="--fix", data=data)
+        if self.page is not None and self.page == self.record:
+            raise RunError("--html and --json name the same file", where=self.page)
+
+
+def default_page(dataset: Dataset[Any]) -> Path:
+    """audit-NAME.html in the current folder, in which an earlier page of an audit is replaced.
+
+    Raises:
+        RunError: A file is there that is no page of an audit, or the current folder lies in the
+            data; with the option that goes on.
+    """
+    page = Path(f"audit-{dataset.name}.html")
+    try:
+        AuditOutputs(page=page, overwrite=True).check(dataset)
+    except RunError as error:
+        origin = next(iter(dataset.origin_paths), page)
+        beside = os.path.relpath(Path(os.path.realpath(origin)).parent / page.name)
+        if beside == str(page):
+            raise
+        raise RunError(
+            error.message,
+            where=page,
+            remedy=f"Add a place for the page to the command: --html {shlex.quote(beside)}",
+        ) from None
+    return page
 
 
 def audit(

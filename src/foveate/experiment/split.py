@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from foveate import tasks
+from foveate.atomic_io import storage_advice
 from foveate.audit import duplicates
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample
 from foveate.data.split import assign, file, grouping
-from foveate.errors import DataError, RunError
+from foveate.errors import DataError
+from foveate.outputs import check_output
 from foveate.progress import Reporter
 from foveate.settings import Settings
 
@@ -82,23 +84,25 @@ def make_split(
 
 
 def write_split(
-    dataset: Dataset[Any], path: Path, reporter: Reporter, settings: Settings
+    dataset: Dataset[Any],
+    path: Path,
+    reporter: Reporter,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, int]:
-    """Write the split that a run with these settings would make into a new file.
+    """Write the split that a run with these settings would make into a file.
 
     Returns:
         The number of samples in each split.
 
     Raises:
-        RunError: The file exists.
+        RunError: The file exists and is no split file or may not be overwritten, or lies in the
+            data.
+        StorageError: The file cannot be written.
         DataError: No split is possible.
     """
-    if path.exists():
-        raise RunError(
-            "this file exists already and would be overwritten",
-            where=path,
-            remedy="Name another --out.",
-        )
+    check_output(path, file.KIND, option="--out", overwrite=overwrite, data=dataset.origin_paths)
     check_unique_ids(dataset)
     with reporter.bar("reading images", len(dataset)) as bar:
         survey = decoding.survey(
@@ -113,7 +117,8 @@ def write_split(
         settings,
         single_class_ok=task is None or task.single_class_ok,
     )
-    file.write(path, file.rows_of(samples, survey.hashes, made))
+    with storage_advice("Then give the same command again: the data is as it was."):
+        file.write(path, file.rows_of(samples, survey.hashes, made))
     for note in made.notes:
         reporter.warning(note)
     counts = Counter(made.splits.values())

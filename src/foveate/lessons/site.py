@@ -29,9 +29,11 @@ from typing import Any
 
 from foveate import atomic_io
 from foveate.errors import DataError, FoveateError, SettingError
+from foveate.outputs import check_output, html_kind
 
 NOTEBOOKS_DIR = _STYLE_DIR = Path(__file__).parent / "notebooks"
 _TEMPLATES_DIR = Path(__file__).parent / "templates"
+_PAGE = html_kind("lesson")
 _DOCSTRING = re.compile(r"Lesson (\d+): (.+)\n\n(.+?)\n*", re.S)
 _START_SECONDS = 60.0
 """How long marimo's server may take to start; its imports are slow on a busy machine."""
@@ -169,7 +171,9 @@ def write_page(lesson: Lesson, path: Path) -> None:
 
     Raises:
         AssertionError: If a claim of the lesson does not hold.
+        RunError: If there is a file that is no page of a lesson.
     """
+    check_output(path, _PAGE, option="--html", overwrite=True)
     _require_marimo()
     atomic_io.write_text(path, _page(lesson, _run(lesson)[0]))
 
@@ -184,6 +188,8 @@ def write_site(folder: Path, report: Callable[[str], None]) -> None:
     _require_marimo()
     folder.mkdir(parents=True, exist_ok=True)
     lessons, cards = list_lessons(), []
+    for name in ("index", *(lesson.name for lesson in lessons)):
+        check_output(folder / f"{name}.html", _PAGE, option="--site", overwrite=True)
     for index, lesson in enumerate(lessons):
         outputs, poster = _run(lesson)
         page = _page(

@@ -194,6 +194,7 @@ class Page:
         tone: The colour and sign of the verdict.
         cards: The metrics below the verdict.
         panels: The sections of the page.
+        kind: What the page reports on; with it foveate recognises the page as its own.
     """
 
     title: str
@@ -203,6 +204,7 @@ class Page:
     tone: Tone
     cards: Sequence[Card] = ()
     panels: Sequence[Panel] = ()
+    kind: str = "run"
 
 
 def share_bars(title: str, text: str, shares: Sequence[tuple[str, float]]) -> Bars:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import errno
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,48 +12,62 @@ from typing import Any
 
 import PIL.Image
 
+from foveate import atomic_io, outputs
 from foveate.data import task_views
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import IMAGE_SUFFIXES, FileSource
-from foveate.errors import DataError
+from foveate.errors import DataError, StorageError
 from foveate.formats._shared.layout import CLASSES_FILE, is_hidden
 from foveate.wording import count_noun
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})  # never met in reading
 
 
 @contextmanager
 def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
     """Provide a working folder that is moved to `path` when the block succeeds.
 
-    If the block fails, the working folder is removed and `path` is left as it was.
+    The working folder has a random name and is made exclusively, so that no link is followed. If
+    the block fails, it is removed and `path` is left as it was.
 
     Args:
         dataset: The dataset that is written.
         path: Where the folder is to appear.
 
     Raises:
-        DataError: If something exists at `path`, if `path` lies within the dataset's own folder, or
-            if writing fails.
+        RunError: If something exists at `path`, or if it lies within the dataset's own folder.
+        StorageError: If the folder cannot be written.
+        DataError: If a file of the dataset cannot be read.
     """
     path = path.absolute()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    outputs.check_folder(path, option="DST", data=dataset.origin_paths)
+    partial = path.with_name(f".foveate-{secrets.token_hex(8)}.partial")
     try:
-        if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-            raise DataError(
-                "a new or empty folder is expected, something is there already", where=path
-            )
-        if isinstance(dataset.origin, Path) and path.resolve().is_relative_to(
-            dataset.origin.resolve()
-        ):
-            raise DataError("a place outside the dataset's own folder is expected", where=path)
-        partial.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise DataError(
-            f"the data cannot be written ({error.strerror or error})", where=error.filename or path
-        ) from None
+        raise _explained(error, partial, path) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _explained(error: OSError, partial: Path, path: Path) -> StorageError | DataError:
+    """Tell a failure to write the copy from one to read the original."""
+    name = error.filename
+    written = (
+        name is None or partial in (Path(name), *Path(name).parents) or Path(name) in path.parents
+    )
+    if error.errno in _FULL or (written and error.errno is not None):
+        return StorageError(
+            f"this dataset cannot be written ({error.strerror})",
+            where=path,
+            cure=atomic_io.storage_cure(error),
+            advice="Then give the same command again: nothing was written, and the data is as it "
+            "was.",
+        )
+    return DataError(f"this file cannot be read ({error.strerror or error})", where=name)
 
 
 def refuse(path: Path, name: str, problems: list[str]) -> None:

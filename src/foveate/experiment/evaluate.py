@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from foveate import record_io
 from foveate.data.dataset import SplitName
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
@@ -70,6 +71,8 @@ def evaluate(
         The contents of results.json, with this split added.
     """
     task, net = run.load()
+    if task.classes != prepared.task.classes:
+        raise record_io.damaged(run.weights, "its classes are not those of the data")
     prepared = prepared.for_evaluation(split)
     pixels, fitted, ids = prepared.of(split)
     targets = prepared.targets(split)
@@ -78,7 +81,7 @@ def evaluate(
     stats = metric.per_image(predictions, targets)
     model = resample(len(ids), metric.scorer(stats))
     samples = {name: resample(len(ids), metric.scorer(one)) for name, one in baselines.items()}
-    results = run.results
+    results = run.unscored_results
     results[split] = _to_json(bootstrap(model))
     results["baseline"][split] = {name: _to_json(bootstrap(one)) for name, one in samples.items()}
     if split == "valid":
@@ -110,7 +113,9 @@ def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
     """The contents of results.json before anything is scored."""
     task, net = run.load()
     progress = result.progress
-    best = next(row for row in progress.rows if row["step"] == progress.best_step)
+    best = next((row for row in progress.rows if row["step"] == progress.best_step), None)
+    if best is None:
+        raise record_io.damaged(run.checkpoint, "its curves have no row of the best step")
     return {
         "format": FORMAT,
         "task": task.name,

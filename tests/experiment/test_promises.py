@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import foveate as fv
-from foveate.errors import RunError
+from foveate.errors import RunError, StorageError
 from foveate.experiment import pipeline
 from foveate.progress import NullReporter
 
@@ -121,6 +121,25 @@ def test_a_run_that_is_not_finished_is_not_tested(run):
     with pytest.raises(RunError, match="interrupted before its end"):
         run.test()
     assert run.ledger.entries == []
+
+
+@pytest.mark.parametrize(
+    ("where", "advice"),
+    [
+        (fv.experiment.run_folder.Ledger, "test split is still locked"),
+        (fv.Run, "The ledger keeps the opening"),
+    ],
+)
+def test_a_full_disk_says_whether_the_test_split_was_opened(where, advice, run, monkeypatch):
+    def full(*_, **__):
+        raise StorageError("full", where=run.path, cure="Free some space.")
+
+    name = "open" if where is not fv.Run else "save_results"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, full)
+        with pytest.raises(StorageError, match=f"Free some space. .*{advice}"):
+            run.test()
+    run.test()
 
 
 # --- openings that other runs made

@@ -227,6 +227,10 @@ def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, An
         try:
             return _open_test(run, entry, reporter)
         except StorageError as error:
+            if run.ledger.find(run.weights_digest()) is None:
+                raise error.with_advice(
+                    "The test split is still locked. Then give the same command again."
+                ) from None
             raise error.with_advice(
                 "The ledger keeps the opening, and the same weights give the same result: then "
                 f"complete it with foveate test {run.quoted_path}"

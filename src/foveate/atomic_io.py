@@ -60,12 +60,8 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        # An error of another file or of a pipe, that the block has met, is not ours.
-        if (
-            isinstance(error, OSError)
-            and not isinstance(error, BrokenPipeError)
-            and error.filename in (None, str(temporary))
-        ):
+        # An error of another file, that the block has met, is not ours.
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             raise _storage_error(error, path) from None
         raise
 

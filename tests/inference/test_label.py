@@ -122,9 +122,14 @@ def test_nothing_is_overwritten_and_a_folder_without_images_is_refused(
         "label", unlabelled, "--with", trained.path, "--out", out
     )
     assert not out.exists()
-    out.mkdir()
-    assert "would be overwritten" in refused(
-        "label", unlabelled, "--with", trained.path, "--out", out
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    assert "new or empty folder is expected" in refused(
+        "label", unlabelled, "--with", trained.path, "--out", other
+    )
+    assert "outside of the data" in refused(
+        "label", unlabelled, "--with", trained.path, "--out", unlabelled / "more" / "labels"
     )
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.png").write_bytes(b"no image")

@@ -45,6 +45,9 @@ def predict(
         Path | None,
         typer.Option(metavar="DIR", help="Write the predicted masks as label images."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace earlier predictions in these files.")
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -74,7 +77,7 @@ def predict(
     result = predict_paths(
         _open_model(run, classes, download),
         paths,
-        Outputs(json_file, coco_file, draw, masks),
+        Outputs(json_file, coco_file, draw, masks, overwrite),
         tile=tile,
         prompt=_parse_prompt(point or [], outside or [], box),
         reporter=ConsoleReporter(),

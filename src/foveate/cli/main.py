@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from foveate.cli import data, inference, lessons, lists, training
-from foveate.errors import FoveateError, Interrupted
+from foveate.errors import Cancelled, FoveateError, Interrupted
 from foveate.wording import escape_controls
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     except FoveateError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except Interrupted as stop:
+    except (Cancelled, Interrupted) as stop:
         print(str(stop), file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of the output has gone, e.g. `foveate models | head`

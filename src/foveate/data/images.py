@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import stat
+import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from PIL import TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from foveate.data.dataset import Image
 from foveate.errors import BadImage
+from foveate.regular_file import open_regular
 
 T = TypeVar("T")
 V = TypeVar("V", bound=np.generic)
@@ -122,6 +123,19 @@ def examine_bytes(data: bytes, where: Path | str) -> tuple[Image, FileInfo]:
     return _loaded(BytesIO(data), where, lambda pillow_image: _examined(pillow_image, 65535))
 
 
+def examine_pillow(pillow_image: PIL.Image.Image, where: Path | str) -> tuple[Image, FileInfo]:
+    """Convert an image that was opened with Pillow, as `examine` converts the same file.
+
+    Args:
+        pillow_image: Any image of any mode. It is not changed.
+        where: The name that an error message gives.
+
+    Raises:
+        BadImage: As `examine` does.
+    """
+    return _loaded(pillow_image, where, lambda loaded: _examined(loaded, 65535))
+
+
 def load_with(path: Path | str, convert: Callable[[PIL.Image.Image], T]) -> T:
     """Decode an image file with Pillow, and convert the result.
 
@@ -159,7 +173,9 @@ def apply_orientation(values: NDArray[V], pillow_image: PIL.Image.Image) -> NDAr
     return _turn(values, _orientation(pillow_image))
 
 
-def _loaded(file: BinaryIO, where: Path | str, convert: Callable[[PIL.Image.Image], T]) -> T:
+def _loaded(
+    file: BinaryIO | PIL.Image.Image, where: Path | str, convert: Callable[[PIL.Image.Image], T]
+) -> T:
     def decoded(pillow_image: PIL.Image.Image) -> T:
         pillow_image.load()
         return convert(pillow_image)
@@ -167,11 +183,17 @@ def _loaded(file: BinaryIO, where: Path | str, convert: Callable[[PIL.Image.Imag
     return _opened(file, where, decoded)
 
 
-def _opened(file: BinaryIO, where: Path | str, convert: Callable[[PIL.Image.Image], T]) -> T:
+def _opened(
+    file: BinaryIO | PIL.Image.Image, where: Path | str, convert: Callable[[PIL.Image.Image], T]
+) -> T:
     """Open an image without decoding it, and convert it."""
     with _quiet():
         try:
-            pillow_image = PIL.Image.open(file, formats=_FORMATS)
+            pillow_image = (
+                file
+                if isinstance(file, PIL.Image.Image)
+                else PIL.Image.open(file, formats=_FORMATS)
+            )
             if pillow_image.width * pillow_image.height > _MAX_PIXELS:
                 raise PIL.Image.DecompressionBombError
             return convert(pillow_image)
@@ -197,22 +219,20 @@ def _examined(pillow_image: PIL.Image.Image, white: int) -> tuple[Image, FileInf
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a regular, non-empty file. A pipe or a device would make the reader wait forever."""
+    """Open a file that is not empty."""
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise BadImage("an image is expected, this is a folder", where=path)
-        if not stat.S_ISREG(status.st_mode):
-            raise BadImage("an image is expected, this is not a regular file", where=path)
-        if status.st_size == 0:
-            raise BadImage("an image is expected, this file is empty (0 bytes)", where=path)
-        return path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         reason = "an image is expected, but there is no such file"
     except PermissionError:
         reason = "the file may not be read (permission denied)"
-    except (OSError, ValueError) as error:  # e.g. a loop of links, a NUL in the name
-        reason = f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
+    except OSError as error:  # e.g. a pipe, a loop of links, a NUL in the name
+        reason = f"the file cannot be opened ({error.strerror or error})"
+    else:
+        if os.fstat(file.fileno()).st_size:
+            return file
+        file.close()
+        reason = "an image is expected, this file is empty (0 bytes)"
     raise BadImage(reason, where=path)
 
 
@@ -271,10 +291,11 @@ def _scaled(values: NDArray[Any], white: int) -> Image:
 
 
 def _orientation(pillow_image: PIL.Image.Image) -> int:
-    """EXIF orientation, 1 (upright) to 8; 1 if the block is damaged, as viewers do."""
+    """EXIF orientation, 1 (upright) to 8; 1 if it is none of them or damaged, as viewers do."""
     try:
         # Not PNG's method, which would decode the image in search of the block.
-        return int(PIL.Image.Image.getexif(pillow_image).get(_ORIENTATION, 1))
+        value: Any = PIL.Image.Image.getexif(pillow_image).get(_ORIENTATION)
+        return int(value) if value in range(1, 9) else 1
     except Exception:
         return 1
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.rng import SampleRNG, sample_keys
+from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
+from foveate.errors import RunError
 from foveate.experiment import pipeline
 from foveate.experiment.run_folder import RunFolder
+from foveate.inference.inputs import ImageInput
 from foveate.inference.predictor import Predictor
 from foveate.models.interactive import InteractivePredictor
 from foveate.progress import Reporter
@@ -41,6 +44,22 @@ class Run(RunFolder, Predictor):
     def report(self) -> Path:
         """Write report.html again from the record, and return its path."""
         return pipeline.report(self)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the net takes."""
+        return self.load()[1].channels
+
+    @property
+    def locked_images(self) -> Set[str]:
+        """Hashes of the images of the test split, as long as it was never opened."""
+        try:
+            if self.ledger.entries:
+                return frozenset()
+            rows = split_file.read(self.path / "split.csv").values()
+        except RunError:  # a damaged record is no reason not to predict
+            return frozenset()
+        return frozenset(row.content for row in rows if row.split == "test")
 
     def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
         """An annotation for each image; see `Predictor`."""
@@ -166,23 +185,21 @@ def test(run: str | Path | Run, *, reporter: Reporter | None = None) -> Mapping[
 
 
 def predict(
-    run: str | Path | Run,
-    images: str | Path | Image | Sequence[str | Path | Image],
-    *,
-    tile: int | None = None,
+    run: str | Path | Run, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None
 ) -> Any:
-    """Predict for an image file or array, or for a list of them.
+    """Predict for an image, or for several images.
 
     Args:
         run: The run, or its folder.
-        images: A path, an array (H, W, C) uint8 of any size, or a sequence of these.
+        images: A path, the bytes of an image file, a Pillow image, an array (H, W, C) or a tensor
+            (C, H, W), of uint8 or of floats from 0 to 1; or a list of these.
         tile: Cut larger images into overlapping squares of this many pixels a side.
 
     Returns:
-        A prediction as a dict of JSON values, or a list of them for a sequence.
+        A prediction as a dict of JSON values, or a list of them for several images.
 
     Raises:
-        BadImage: A file cannot be read.
+        BadImage: An image cannot be read, or could be read in two ways.
         RunError: The weights are missing or damaged.
     """
     return _opened(run).predict(images, tile=tile)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from foveate.data.dataset import Image
+from foveate.inference.kept import told_what_is_kept
 from foveate.inference.writers import prepare_folder, write_image
 from foveate.progress import NullReporter, Reporter
 from foveate.report import drawing
@@ -65,16 +66,35 @@ def generate(
     Raises:
         SettingError: A prompt is invalid; raised before anything is written.
         RunError: The folder is not empty.
+        StorageError: An image cannot be written; the error says what is kept.
+        Cancelled: Ctrl-C; likewise.
     """
     reporter = reporter or NullReporter()
     texts = [prompt for prompt in prompts for _ in range(n)]
     generated = generator.stages(texts, seed=seed, guidance=guidance, steps=steps)
-    prepare_folder(out, "--out")
+    with told_what_is_kept(folders=[out]):
+        prepare_folder(out, "--out")
+        paths = _write_images(zip(texts, generated, strict=True), len(texts), n, out, reporter)
+    images = "1 image" if len(paths) == 1 else f"{len(paths):,} images"
+    reporter.info(f"{images} in {out}")
+    reporter.info(f"sheet   {out / 'sheet.png'}")
+    reporter.info(f"stages  {out / 'strip.png'}")
+    return paths
+
+
+def _write_images(
+    generated: Iterable[tuple[str, Sequence[Image]]],
+    total: int,
+    n: int,
+    out: Path,
+    reporter: Reporter,
+) -> list[Path]:
+    """Write each image when it is generated, then the sheets; return the images' paths."""
     paths: list[Path] = []
     rows: list[list[Image]] = []
     strips: list[list[Image]] = []
-    with reporter.bar("generating images", len(texts)) as bar:
-        for number, (text, stages) in enumerate(zip(texts, generated, strict=True)):
+    with reporter.bar("generating images", total) as bar:
+        for number, (text, stages) in enumerate(generated):
             image = stages[-1]
             prompt, copy = number // n, number % n
             paths.append(out / f"{prompt + 1:02d}-{_file_stem(text)}-{copy + 1:04d}.png")
@@ -87,10 +107,6 @@ def generate(
             bar(number + 1)
     write_image(_sheet(rows), out / "sheet.png")
     write_image(_sheet(strips), out / "strip.png")
-    images = "1 image" if len(paths) == 1 else f"{len(paths):,} images"
-    reporter.info(f"{images} in {out}")
-    reporter.info(f"sheet   {out / 'sheet.png'}")
-    reporter.info(f"stages  {out / 'strip.png'}")
     return paths
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foveate import atomic_io, formats
+from foveate import csv_file, formats, outputs
 from foveate.annotations import Annotation
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import IMAGE_SUFFIXES, FileSource, decode
-from foveate.errors import BadImage, DataError, RunError
-from foveate.inference.predict import batches, image_files, refuse_generators
+from foveate.errors import BadImage, DataError
+from foveate.inference.inputs import batches
+from foveate.inference.kept import told_what_is_kept
+from foveate.inference.predict import image_files, refuse_generators
 from foveate.inference.predictor import Predictor
 from foveate.progress import NullReporter, Reporter
 from foveate.tasks.task import Task
@@ -61,13 +61,28 @@ def label(
         The proposals, the least confident first.
 
     Raises:
-        RunError: An output exists already.
+        RunError: An output exists already, or lies in the folder of images.
+        StorageError: An output cannot be written; the error says what is kept.
+        Cancelled: Ctrl-C; likewise.
         DataError: No image can be read, nothing was predicted, or the format cannot hold it.
     """
     reporter = reporter or NullReporter()
     table = out.with_name(f"{out.name}.proposals.csv")
-    _refuse_existing(out, table)
     refuse_generators(model.task)
+    outputs.check_folder(out, option="--out", data=[images])
+    outputs.check_output(table, None, option="--out", data=[images])
+    with told_what_is_kept(files=[out, table]):
+        return _label(model, images, out, table, format, reporter)
+
+
+def _label(
+    model: Predictor,
+    images: Path,
+    out: Path,
+    table: Path,
+    format: str | None,
+    reporter: Reporter,
+) -> list[Proposal]:
     proposals, samples = _propose(model, images, reporter)
     if not samples:
         raise DataError("none of these images could be read", where=images)
@@ -84,16 +99,6 @@ def label(
     proposals.sort(key=lambda proposal: proposal.confidence)
     _write_table(table, proposals)
     return proposals
-
-
-def _refuse_existing(*paths: Path) -> None:
-    for path in paths:
-        if path.exists():
-            raise RunError(
-                "this exists already and would be overwritten",
-                where=path,
-                remedy="Name another --out.",
-            )
 
 
 def _propose(
@@ -133,11 +138,11 @@ def _dataset(
 
 
 def _write_table(path: Path, proposals: list[Proposal]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "confidence", "prediction"])
-    for proposal in proposals:
-        unknown = math.isnan(proposal.confidence)
-        confidence = "" if unknown else f"{proposal.confidence:.6f}"
-        writer.writerow([proposal.id, confidence, proposal.summary])
-    atomic_io.write_text(path, text.getvalue())
+    csv_file.write(
+        path,
+        ["id", "confidence", "prediction"],
+        [
+            (one.id, None if math.isnan(one.confidence) else f"{one.confidence:.6f}", one.summary)
+            for one in proposals
+        ],
+    )

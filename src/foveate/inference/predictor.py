@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Set
 from typing import Any
 
 from foveate.data.dataset import Image, Images
-from foveate.data.images import decode
+from foveate.inference.inputs import ImageInput, batches, is_single, to_image
 from foveate.models.interactive import InteractivePredictor
 from foveate.tasks.task import Task
 
@@ -45,38 +44,54 @@ class Predictor(ABC):
     def _set_image(self, image: Image) -> InteractivePredictor:
         """Encode an image for prompts; raise SettingError if the task takes none."""
 
-    def predict(
-        self,
-        images: str | Path | Image | Sequence[str | Path | Image],
-        *,
-        tile: int | None = None,
-    ) -> Any:
-        """Predict for an image, or for a list of images.
+    @property
+    def channels(self) -> int | None:
+        """Channels of the images that the model takes, if it takes other than grey and colour."""
+        return None
+
+    @property
+    def locked_images(self) -> Set[str]:
+        """Hashes of the images of a test split that was not opened yet; see `content_hash`."""
+        return frozenset()
+
+    def predict(self, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None) -> Any:
+        """Predict for an image, or for several images.
 
         Args:
-            images: A file or an (H, W, C) uint8 array, or a list of them.
+            images: An image as `inputs.to_image` takes it: a path, the bytes of an image file, a
+                Pillow image, an array (H, W, C) or a tensor (C, H, W); or a list of these.
             tile: See `predict_images`.
 
         Returns:
-            A dict of plain values for an image, a list of them for a list.
+            A dict of plain values for an image, a list of them for several.
 
         Raises:
-            BadImage: A file cannot be read.
+            BadImage: An image cannot be read, or could be read in two ways.
             SettingError: See `predict_images`.
         """
-        if isinstance(images, str | Path) or hasattr(images, "shape"):
-            return self.predict([images], tile=tile)[0]  # type: ignore[list-item]
-        pixels = [decode(Path(one)) if isinstance(one, str | Path) else one for one in images]
-        return [self.task.to_dict(prediction) for prediction in self.predict_images(pixels, tile)]
+        if is_single(images):
+            return self._predict([("image", images)], tile)[0]
+        if not isinstance(images, Iterable):
+            to_image(images)  # tells what is expected
+        named = ((f"images[{index}]", image) for index, image in enumerate(images))  # type: ignore[arg-type]
+        return self._predict(named, tile)
 
-    def set_image(self, image: str | Path | Image) -> InteractivePredictor:
+    def _predict(self, images: Iterable[tuple[str, Any]], tile: int | None) -> list[dict[str, Any]]:
+        pixels = ((where, to_image(image, self.channels, where)) for where, image in images)
+        return [
+            self.task.to_dict(prediction)
+            for batch in batches(pixels)
+            for prediction in self.predict_images([image for _, image in batch], tile)
+        ]
+
+    def set_image(self, image: ImageInput) -> InteractivePredictor:
         """Encode an image once, to segment objects in it by prompts.
 
         Args:
-            image: A file or an (H, W, C) uint8 array.
+            image: An image as `predict` takes it.
 
         Raises:
-            BadImage: The file cannot be read.
+            BadImage: The image cannot be read, or could be read in two ways.
             SettingError: The task takes no prompts.
         """
-        return self._set_image(decode(Path(image)) if isinstance(image, str | Path) else image)
+        return self._set_image(to_image(image, self.channels))

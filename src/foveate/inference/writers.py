@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from foveate import atomic_io
+from foveate import atomic_io, outputs
 from foveate.data.dataset import Image, Skipped
-from foveate.errors import RunError
+from foveate.errors import StorageError
 from foveate.formats.coco.writing import to_annotations
 from foveate.tasks.capabilities import WritesMasks, require
 from foveate.tasks.task import Task
@@ -34,7 +35,7 @@ class PredictionWriter(ABC):
         """
 
     def close(self, skipped: Sequence[Skipped]) -> None:  # noqa: B027 - optional
-        """Write the file, if the predictions share one.
+        """Write the end of the file, if the predictions share one.
 
         Args:
             skipped: Images that could not be read.
@@ -95,47 +96,54 @@ class MaskWriter(PredictionWriter):
             _write_png(picture, self.folder / self.last_files[-1])
 
 
+PREDICTIONS = outputs.json_kind("predictions")
+"""The file of `JsonWriter`."""
+COCO_PREDICTIONS = outputs.FileKind(
+    "COCO predictions",
+    re.compile(rb'\s*\{\s*"info":\s*\{\s*"contributor":\s*"foveate predict"'),
+)
+"""The file of `CocoWriter`."""
+
+
 class CocoWriter(PredictionWriter):
-    """Writes boxes and masks with scores into one COCO file.
+    """Writes boxes and masks with scores as COCO's JSON, while they come.
 
     Args:
         task: The task.
-        path: The file.
+        file: The file, open for writing.
+        model: Name of the model.
     """
 
-    def __init__(self, task: Task[Any], path: Path):
-        self.task, self.path = task, path
-        self.images: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []
+    def __init__(self, task: Task[Any], file: IO[bytes], model: str):
+        self.task = task
+        categories = [{"id": index + 1, "name": name} for index, name in enumerate(task.classes)]
+        info = {"contributor": "foveate predict", "description": f"Predictions of {model}"}
+        self.annotations = _JsonList(file, {"info": info, "categories": categories}, "annotations")
+        self.images: list[tuple[str, int, int]] = []  # COCO has one list after the other
 
     def add(self, name: str, image: Image, prediction: Any) -> None:
-        """Take one prediction; the file is written by `close`."""
+        """Write the annotations of one image."""
         height, width = image.shape[:2]
-        image_id = len(self.images) + 1
-        self.images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        self.images.append((name, width, height))
         for annotation in to_annotations(self.task.confident(prediction), (height, width)):
-            number = len(self.annotations) + 1
-            self.annotations.append({"id": number, "image_id": image_id, **annotation})
+            ids = {"id": self.annotations.count + 1, "image_id": len(self.images)}
+            self.annotations.add({**ids, **annotation})
 
     def close(self, skipped: Sequence[Skipped]) -> None:  # noqa: ARG002 - see PredictionWriter
-        """Write the file."""
-        categories = [
-            {"id": index + 1, "name": name} for index, name in enumerate(self.task.classes)
+        """Write the images."""
+        images = [
+            {"id": index + 1, "file_name": name, "width": width, "height": height}
+            for index, (name, width, height) in enumerate(self.images)
         ]
-        content = {
-            "images": self.images,
-            "annotations": self.annotations,
-            "categories": categories,
-        }
-        atomic_io.write_json(self.path, content)
+        self.annotations.close({"images": images})
 
 
 class JsonWriter(PredictionWriter):
-    """Writes all predictions into one JSON file, with the names of their drawings and masks.
+    """Writes predictions as JSON, while they come, with the names of their drawings and masks.
 
     Args:
         task: The task.
-        path: The file.
+        file: The file, open for writing.
         model: Name of the model.
         drawings: The writer of drawings, to which a prediction was added before.
         masks: The writer of masks, likewise.
@@ -144,33 +152,56 @@ class JsonWriter(PredictionWriter):
     def __init__(
         self,
         task: Task[Any],
-        path: Path,
+        file: IO[bytes],
         model: str,
         drawings: DrawingWriter | None = None,
         masks: MaskWriter | None = None,
     ):
-        self.task, self.path, self.model = task, path, model
-        self.drawings, self.masks = drawings, masks
-        self.records: list[dict[str, Any]] = []
+        self.task, self.drawings, self.masks = task, drawings, masks
+        head = {"foveate": PREDICTIONS.name, "run": model, "classes": task.classes}
+        self.predictions = _JsonList(file, head, "predictions")
 
     def add(self, name: str, image: Image, prediction: Any) -> None:  # noqa: ARG002 - see base
-        """Take one prediction; the file is written by `close`."""
+        """Write one prediction."""
         record = {"path": name, **self.task.to_dict(prediction)}
         if self.drawings is not None:
             record["drawing"] = self.drawings.last_file
         if self.masks is not None:
             record["masks"] = self.masks.last_files
-        self.records.append(record)
+        self.predictions.add(record)
 
     def close(self, skipped: Sequence[Skipped]) -> None:
-        """Write the file."""
-        content = {
-            "run": self.model,
-            "classes": self.task.classes,
-            "predictions": self.records,
-            "skipped": [{"path": one.id, "reason": one.reason} for one in skipped],
-        }
-        atomic_io.write_json(self.path, content)
+        """Write the skipped images."""
+        self.predictions.close(
+            {"skipped": [{"path": one.id, "reason": one.reason} for one in skipped]}
+        )
+
+
+class _JsonList:
+    """A list in a JSON object whose items are written one by one, so that none is kept.
+
+    The layout is that of `atomic_io.write_json`.
+
+    Args:
+        file: The file, open for writing.
+        head: What stands in the object before the list.
+        key: The key of the list.
+    """
+
+    def __init__(self, file: IO[bytes], head: dict[str, Any], key: str):
+        self.file, self.count = file, 0
+        file.write(atomic_io.json_bytes(head).removesuffix(b"\n}") + b',\n "%b": [' % key.encode())
+
+    def add(self, item: Any) -> None:
+        self.file.write(
+            (b"," if self.count else b"") + b"\n  " + atomic_io.json_bytes(item, depth=2)
+        )
+        self.count += 1
+
+    def close(self, tail: dict[str, Any]) -> None:
+        """End the list and the object, with what follows in it."""
+        end = b"\n ]," if self.count else b"],"
+        self.file.write(end + atomic_io.json_bytes(tail).removeprefix(b"{") + b"\n")
 
 
 class _UniqueNames:
@@ -190,27 +221,19 @@ class _UniqueNames:
         return unique
 
 
-def prepare_folder(folder: Path, option: str) -> None:
+def prepare_folder(folder: Path, option: str, data: Iterable[Path] = ()) -> None:
     """Create a folder, or check that it is empty.
 
     Args:
         folder: The folder.
         option: The command-line option that names it, for the message.
+        data: Folders in which nothing is written.
 
     Raises:
         RunError: It is not empty or cannot be used.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
-    except OSError as error:
-        raise RunError(f"this folder cannot be used ({error.strerror})", where=folder) from None
-    if occupied:
-        raise RunError(
-            "this folder is not empty, and images in it could be overwritten",
-            where=folder,
-            remedy=f"Name a new folder with {option}.",
-        )
+    outputs.check_folder(folder, option=option, data=data)
+    _make_folder(folder)
 
 
 def write_image(image: NDArray[np.uint8], path: Path) -> None:
@@ -226,5 +249,16 @@ def write_image(image: NDArray[np.uint8], path: Path) -> None:
 def _write_png(image: PIL.Image.Image, path: Path) -> None:
     content = io.BytesIO()
     image.save(content, "PNG")
-    path.parent.mkdir(exist_ok=True)
+    _make_folder(path.parent)
     atomic_io.write_bytes(path, content.getvalue())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"this folder cannot be made ({error.strerror})",
+            where=folder,
+            cure=atomic_io.storage_cure(error),
+        ) from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from foveate.errors import RunError
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.names import display_name
+from foveate.metrics.names import display_name, rough_mark
 from foveate.tasks import find
 
 
@@ -121,4 +121,5 @@ def _warnings(runs: Sequence[RunFolder], rows: Sequence[ComparedRun]) -> list[st
 
 
 def _with_interval(metric: dict[str, Any]) -> str:
-    return f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
+    ends = f"{metric['low']:.1%} to {metric['high']:.1%}{rough_mark(metric)}"
+    return f"{metric['value']:.1%} ({ends})"

@@ -10,7 +10,13 @@ from foveate import record_io
 from foveate.data.dataset import SplitName
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.intervals import MetricValue, bootstrap, lift, resample
+from foveate.metrics.intervals import (
+    BootstrapSamples,
+    MetricValue,
+    bootstrap,
+    lift,
+    resample,
+)
 from foveate.metrics.metric import PerImageStats
 from foveate.progress import Reporter
 from foveate.settings import FORMAT
@@ -79,11 +85,22 @@ def evaluate(
     predictions = prepared.to_original(split, task.predict(net, with_prompts(task, pixels, fitted)))
     metric = task.metric()
     stats = metric.per_image(predictions, targets)
-    model = resample(len(ids), metric.scorer(stats))
-    samples = {name: resample(len(ids), metric.scorer(one)) for name, one in baselines.items()}
+    clusters = prepared.units[prepared.splits[split]]
+    model = resample(len(ids), metric.scorer(stats), clusters=clusters)
+    samples = {
+        name: resample(len(ids), metric.scorer(one), clusters=clusters)
+        for name, one in baselines.items()
+    }
+
+    def with_intervals(samples: BootstrapSamples, stats: PerImageStats) -> dict[str, Any]:
+        exact = metric.exact_values(stats, clusters)
+        return _to_json(bootstrap(samples, ranges=metric.ranges) | exact)
+
     results = run.unscored_results
-    results[split] = _to_json(bootstrap(model))
-    results["baseline"][split] = {name: _to_json(bootstrap(one)) for name, one in samples.items()}
+    results[split] = with_intervals(model, stats)
+    results["baseline"][split] = {
+        name: with_intervals(one, baselines[name]) for name, one in samples.items()
+    }
     if split == "valid":
         sign = -1 if task.primary_metric in task.lower_is_better else 1
         values = {name: sign * one.value[task.primary_metric] for name, one in samples.items()}
@@ -96,7 +113,8 @@ def evaluate(
             suspects=None if wrong is None else len(wrong) / len(ids),
         )
         results["verdicts"] = [verdict.to_json() for verdict in verdicts]
-    results["lift"][split] = _to_json(lift(model, samples[results["best_baseline"]]))
+    best = samples[results["best_baseline"]]
+    results["lift"][split] = _to_json(lift(model, best, ranges=metric.ranges))
     summaries = [
         (task.summary(target), task.summary(prediction))
         for target, prediction in zip(targets, predictions, strict=True)

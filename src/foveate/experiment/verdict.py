@@ -12,7 +12,7 @@ import numpy as np
 from foveate import record_io, tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.names import display_name
+from foveate.metrics.names import display_name, interval_basis
 from foveate.report.panels import Tone
 from foveate.tasks.task import Task
 from foveate.wording import count_noun
@@ -56,6 +56,10 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
         return Verdict(headline, f"Careful: it is not clearly better than {name}.{leak}", "careful")
     if leak:
         return Verdict(headline, f"Careful.{leak}", "careful")
+    if lift.get("rough"):
+        basis = interval_basis(lift) or f" over {count_noun(lift['n'], 'image')}"
+        sentence = f"Careful: better than {name}, but its lift has only a rough interval{basis}."
+        return Verdict(headline, sentence, "careful")
     if split != "test":
         return Verdict(
             headline, "Better than every baseline. The test split is still locked.", "plain"

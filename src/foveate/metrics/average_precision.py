@@ -2,7 +2,7 @@
 
 Lin et al., "Microsoft COCO: Common objects in context", 2014; equal to pycocotools (tests check it
 to 1e-9). Matching happens within an image (`metrics.matching`), so it is done once; a resample only
-counts each image another number of times.
+counts each image another number of times, and many resamples are counted at once.
 """
 
 from __future__ import annotations
@@ -12,15 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.metrics.intervals import BatchScorer
 from foveate.metrics.matching import BITS, SIZES, THRESHOLDS
-from foveate.metrics.metric import PerImageStats, mean_of_known
+from foveate.metrics.metric import PerImageStats, means_of_known
 
 RECALLS = np.linspace(0, 1, 101)
 """Recalls at which precision is averaged."""
 
 
-class Scorer:
-    """Predictions sorted by score, so that any selection of images is scored by counting."""
+MAX_CELLS = 100_000
+"""Numbers held at once while resamples are scored, so that they fit a core's cache."""
+
+
+class Scorer(BatchScorer):
+    """Predictions sorted by score, so that any selection of images is scored by counting.
+
+    Metrics: map: mean average precision over classes and THRESHOLDS; map50 and map75: at one of
+    these; map_small, map_medium, map_large: of objects of that size; recall: mean over classes and
+    thresholds of the share of the objects that was found. NaN if there is no object.
+    """
 
     def __init__(self, stats: PerImageStats, num_classes: int):
         self.images = len(stats["scores"])
@@ -40,41 +50,34 @@ class Scorer:
                 self.curves.append((k, Curves(image[rows], hits[rows], ignored[rows], required)))
         self.shape = (num_classes, len(SIZES), len(THRESHOLDS))
 
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Metrics of a selection of images, by default of all.
-
-        Args:
-            rows: Images, each as often as it counts.
-
-        Returns:
-            map: mean average precision over classes and THRESHOLDS; map50 and map75: at one of
-            these; map_small, map_medium, map_large: of objects of that size; recall: mean over
-            classes and thresholds of the share of the objects that was found. NaN if there is no
-            object.
-        """
-        precision, recall = self.average_precision(rows)
+    def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """See `BatchScorer.of_times`."""
+        precision, recall = self.average_precision(times)
         return {
-            "map": mean_of_known(precision[:, 0]),
-            "map50": mean_of_known(precision[:, 0, 0]),
-            "map75": mean_of_known(precision[:, 0, 5]),
-            "map_small": mean_of_known(precision[:, 1]),
-            "map_medium": mean_of_known(precision[:, 2]),
-            "map_large": mean_of_known(precision[:, 3]),
-            "recall": mean_of_known(recall[:, 0]),
+            "map": means_of_known(precision[:, :, 0].reshape(len(times), -1)),
+            "map50": means_of_known(precision[:, :, 0, 0]),
+            "map75": means_of_known(precision[:, :, 0, 5]),
+            "map_small": means_of_known(precision[:, :, 1].reshape(len(times), -1)),
+            "map_medium": means_of_known(precision[:, :, 2].reshape(len(times), -1)),
+            "map_large": means_of_known(precision[:, :, 3].reshape(len(times), -1)),
+            "recall": means_of_known(recall[:, :, 0].reshape(len(times), -1)),
         }
 
     def average_precision(
-        self, rows: NDArray[np.int64] | None = None
+        self, times: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(K, sizes, thresholds) average precision, and recall; NaN for a class without objects."""
-        times = (
-            np.ones(self.images, np.int64)
-            if rows is None
-            else np.bincount(rows, minlength=self.images)
-        )
-        precision, recall = np.full(self.shape, np.nan), np.full(self.shape, np.nan)
+        """(B, K, sizes, thresholds) average precision, and recall; NaN for a class without objects.
+
+        Args:
+            times: (B, images) how often each image counts.
+        """
+        shape = (len(times), *self.shape)
+        precision, recall = np.full(shape, np.nan), np.full(shape, np.nan)
         for k, curves in self.curves:
-            precision[k], recall[k] = curves.average(times)
+            at_once = max(1, MAX_CELLS // max(1, curves.cells))
+            for start in range(0, len(times), at_once):
+                some = slice(start, start + at_once)
+                precision[some, k], recall[some, k] = curves.average(times[some])
         return precision, recall
 
 
@@ -110,36 +113,46 @@ class Curves:
             one[mixed].reshape(len(self.mixed), columns) for one in (hit, wrong)
         )
         self.steps = np.flatnonzero(self.hit.any(1))  # precision is highest at a hit
+        self.cells = max(self.hit.size, self.plain.size)
 
     def average(self, times: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Average precision and recall.
 
         Args:
-            times: (images,) how often each image counts. An image that counts twice has two boxes
+            times: (B, images) how often each image counts. An image that counts twice has two boxes
                 where it had one; no curve sees the step between them.
 
         Returns:
-            (S, thresholds) mean precision at RECALLS, and the recall of all predictions; NaN if no
-            object counts.
+            (B, S, thresholds) mean precision at RECALLS, and the recall of all predictions; NaN if
+            no object counts.
         """
-        shape = (self.required.shape[1], len(THRESHOLDS))
+        shape = (len(times), self.required.shape[1], len(THRESHOLDS))
         total = times @ self.required
-        weight = times[self.image][:, None]
-        plain = (self.plain * weight).cumsum(0)[self.mixed[self.steps]].repeat(len(THRESHOLDS), 1)
-        hits = (self.hit * weight[self.mixed]).cumsum(0)[self.steps]
-        wrong = (self.wrong * weight[self.mixed]).cumsum(0)[self.steps] + plain
-        recall = hits / np.repeat(np.maximum(total, 1), len(THRESHOLDS))
+        weight = times[:, self.image, None]
+        plain = (self.plain * weight).cumsum(1)[:, self.mixed[self.steps]]
+        plain = plain.repeat(len(THRESHOLDS), 2)
+        hits = (self.hit * weight[:, self.mixed]).cumsum(1)[:, self.steps]
+        wrong = (self.wrong * weight[:, self.mixed]).cumsum(1)[:, self.steps] + plain
+        recall = hits / np.repeat(np.maximum(total, 1), len(THRESHOLDS), 1)[:, None]
         precision = hits / np.maximum(hits + wrong, np.finfo(float).eps)
         # Each precision is the best at its recall or beyond, so that the curve falls.
-        best = np.maximum.accumulate(precision[::-1], 0)[::-1]
-        reached = np.searchsorted(RECALLS, recall, side="right")
-        averages = ((np.diff(reached, axis=0, prepend=0) * best).sum(0) / len(RECALLS)).reshape(
-            shape
+        best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+        reached = _recalls_reached(recall)
+        averages = (np.diff(reached, axis=1, prepend=0) * best).sum(1) / len(RECALLS)
+        recalls = recall[:, -1] if recall.shape[1] else np.zeros(averages.shape)
+        without = (total == 0)[:, :, None]
+        return (
+            np.where(without, np.nan, averages.reshape(shape)),
+            np.where(without, np.nan, recalls.reshape(shape)),
         )
-        recalls = (recall[-1] if len(recall) else np.zeros(shape)).reshape(shape)
-        without = total == 0
-        averages[without] = np.nan
-        return averages, np.where(without[:, None], np.nan, recalls)
+
+
+def _recalls_reached(recall: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of RECALLS each recall reaches: as np.searchsorted, in half the time."""
+    index = (recall * (len(RECALLS) - 1)).astype(np.int64)  # may be one off by rounding
+    index -= RECALLS[index] > recall
+    index += np.append(RECALLS, np.inf)[index + 1] <= recall
+    return index + 1
 
 
 def flatten(stats: PerImageStats, *names: str, width: int = 0) -> list[NDArray[Any]]:

@@ -16,8 +16,8 @@ from foveate.annotations import Boxes
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError, SettingError
 from foveate.metrics.average_precision import Curves, Scorer, flatten
-from foveate.metrics.intervals import Score
 from foveate.metrics.columns import MANY, Column
+from foveate.metrics.intervals import Score
 from foveate.metrics.matching import (
     BITS,
     MAX_PER_CLASS,
@@ -42,7 +42,7 @@ class DetectionMetric(Metric[Boxes]):
 
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
-        return Scorer(stats, self.num_classes).metrics
+        return Scorer(stats, self.num_classes)
 
     def columns(self) -> Mapping[str, Column]:
         """See `match_all`."""
@@ -167,7 +167,7 @@ def quick_map50(predictions: Sequence[Boxes], targets: Sequence[Boxes], num_clas
             np.zeros_like(class_hits),
             required[[k], None].astype(float),
         )
-        precisions.append(curves.average(np.ones(1, np.int64))[0][0, 0])
+        precisions.append(curves.average(np.ones((1, 1), np.int64))[0][0, 0, 0])
     return float(np.mean(precisions))
 
 
@@ -278,12 +278,14 @@ def _at_iou_50(stats: PerImageStats) -> tuple[NDArray[Any], ...]:
 
 
 def compute_metrics(stats: PerImageStats, num_classes: int) -> dict[str, float]:
-    """See `average_precision.Scorer.metrics`."""
+    """See `average_precision.Scorer`."""
     return Scorer(stats, num_classes).metrics()
 
 
 def average_precision(
     stats: PerImageStats, num_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """See `average_precision.Scorer.average_precision`."""
-    return Scorer(stats, num_classes).average_precision()
+    """(K, sizes, thresholds) average precision, and recall; NaN for a class without objects."""
+    scorer = Scorer(stats, num_classes)
+    precision, recall = scorer.average_precision(np.ones((1, scorer.images), np.int64))
+    return precision[0], recall[0]

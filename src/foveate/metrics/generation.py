@@ -11,6 +11,7 @@ network that was trained to recognise the captions of real training images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,7 +25,7 @@ from foveate.data.dataset import Image, Images
 from foveate.data.rng import sample_keys
 from foveate.data.vocabulary import Vocabulary
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import Score
+from foveate.metrics.intervals import MetricValue, Range, Score, number_groups, proportion
 from foveate.metrics.metric import Metric, PerImageStats
 
 Matrix = NDArray[np.float64]
@@ -81,6 +82,8 @@ class Evaluator(Protocol):
 class GenerationMetric(Metric[Captions | GeneratedImage]):
     """Metrics of generated images; `per_image` needs an evaluator."""
 
+    ranges: ClassVar[Mapping[str, Range]] = {"diversity": (0.0, math.inf)}
+
     def __init__(self, evaluator: Evaluator | None):
         self.evaluator = evaluator
 
@@ -129,6 +132,19 @@ class GenerationMetric(Metric[Captions | GeneratedImage]):
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
         return Scorer(stats).metrics
+
+    def exact_values(
+        self, stats: PerImageStats, clusters: NDArray[np.int64] | None = None
+    ) -> dict[str, MetricValue]:
+        """The shares of images whose whole caption is recognised are proportions."""
+        prompts = np.asarray(stats["prompts"])
+        if not len(prompts):
+            return {}
+        unit = number_groups(len(prompts), clusters)
+        return {
+            name: proportion((stats[column] == prompts).all(1), unit)
+            for name, column in (("prompt_accuracy", "read"), ("real_accuracy", "read_real"))
+        }
 
 
 def _perfect(prompts: NDArray[np.int64]) -> PerImageStats:

@@ -6,9 +6,10 @@ Panoptic quality: Kirillov et al., "Panoptic segmentation", 2019.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,13 @@ from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics import average_precision, detection
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import Score
+from foveate.metrics.intervals import BatchScorer, Range, Score
 from foveate.metrics.matching import PairwiseOverlaps
 from foveate.metrics.metric import (
     Metric,
     PerImageStats,
     empty_split_message,
-    mean_of_known,
+    means_of_known,
     ragged_column,
 )
 
@@ -35,6 +36,8 @@ can show thousands of cells."""
 
 class InstanceMetric(Metric[Instances]):
     """Metrics of instance segmentation with K classes and their display thresholds."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {"count_error": (0.0, math.inf)}
 
     def __init__(self, num_classes: int, thresholds: NDArray[np.float64]):
         self.num_classes, self.thresholds = num_classes, thresholds
@@ -49,7 +52,7 @@ class InstanceMetric(Metric[Instances]):
 
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
-        return Scorer(stats, self.num_classes).metrics
+        return Scorer(stats, self.num_classes)
 
     def columns(self) -> Mapping[str, Column]:
         """See `per_image_stats`."""
@@ -170,36 +173,36 @@ def _quality(
     return quality, (int((~neutral).sum()), int((~ignored).sum()))
 
 
-class Scorer:
-    """Sums of each image, so that any selection of images is scored quickly."""
+class Scorer(BatchScorer):
+    """Sums of each image, so that any selection of images is scored quickly.
+
+    Metrics: those of `average_precision.Scorer`, and pq: panoptic quality, the mean over classes;
+    count_error: mean absolute error of the number of objects shown, as a share of the mean number
+    of objects.
+    """
 
     def __init__(self, stats: PerImageStats, num_classes: int):
         self.average_precision = average_precision.Scorer(stats, num_classes)
-        self.quality = np.zeros((len(stats["quality"]), num_classes, 4))
+        self.images = len(stats["quality"])
+        self.quality = np.zeros((self.images, num_classes, 4))
         for row, each in enumerate(stats["quality"]):
             for k, *values in each:
                 self.quality[row, int(k)] = values
         self.counts = np.array([list(one) for one in stats["counts"]], np.int64).reshape(-1, 2)
 
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Metrics of a selection of images, by default of all.
-
-        Returns:
-            Those of `average_precision.Scorer`, and pq: panoptic quality, the mean over classes;
-            count_error: mean absolute error of the number of objects shown, as a share of the mean
-            number of objects.
-        """
-        selection = slice(None) if rows is None else rows
-        hits, iou, false_positives, missed = self.quality[selection].sum(0).T
+    def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """See `BatchScorer.of_times`."""
+        summed = np.tensordot(times, self.quality, 1)
+        hits, iou, false_positives, missed = np.moveaxis(summed, 2, 0)
         whole = hits + (false_positives + missed) / 2
-        quality = np.divide(iou, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-        shown, true = self.counts[selection].T
+        quality = np.divide(iou, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+        shown, true = self.counts.T
+        wrong, objects = times @ np.abs(shown - true), times @ true
+        nan = np.full(len(times), np.nan)
         return {
-            **self.average_precision.metrics(rows),
-            "pq": mean_of_known(quality),
-            "count_error": float(np.abs(shown - true).sum() / true.sum())
-            if true.sum()
-            else float("nan"),
+            **self.average_precision.of_times(times),
+            "pq": means_of_known(quality),
+            "count_error": np.divide(wrong, objects, out=nan, where=objects > 0),
         }
 
 

@@ -16,7 +16,7 @@ from foveate.annotations import Annotation, Instances
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import Score
+from foveate.metrics.intervals import BatchScorer, Range, Score
 from foveate.metrics.metric import Metric, PerImageStats, empty_split_message, ragged_column
 from foveate.ops.clicks import Click, next_click
 from foveate.ops.masks import resize_nearest
@@ -63,6 +63,8 @@ def _resize(instances: Instances, before: tuple[int, int], after: tuple[int, int
 class InteractiveMetric(Metric[Instances | InteractiveResult]):
     """Metrics of promptable segmentation."""
 
+    ranges: ClassVar[Mapping[str, Range]] = {"mean_clicks": (1.0, MAX_CLICKS + 1.0)}
+
     def per_image(
         self,
         predictions: Sequence[Instances | InteractiveResult],
@@ -80,7 +82,7 @@ class InteractiveMetric(Metric[Instances | InteractiveResult]):
 
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
-        return Scorer(stats).metrics
+        return Scorer(stats)
 
     def columns(self) -> Mapping[str, Column]:
         """See `per_image_stats`."""
@@ -168,30 +170,29 @@ def iou(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> NDArray[np.flo
     return np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
 
 
-class Scorer:
-    """Sums of each image, so that any selection of images is scored quickly."""
+class Scorer(BatchScorer):
+    """Sums of each image, so that any selection of images is scored quickly.
+
+    Metrics: iou_1, iou_3, iou_5: mean IoU of the objects after so many clicks; within_5_clicks:
+    share of the objects that reach an IoU of 0.85 by then; mean_clicks: clicks to reach it, 6 if
+    five are not enough. NaN if there is no object.
+    """
 
     def __init__(self, stats: PerImageStats):
         each = [np.array(rows, float).reshape(-1, 1 + MAX_CLICKS) for rows in stats["objects"]]
+        self.images = len(each)
         self.counts = np.array([len(rows) for rows in each], float)
         self.sums = np.array([_sums(rows[:, 1:]) for rows in each]).reshape(
             len(each), len(REPORTED_CLICKS) + 2
         )
 
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Metrics of a selection of images, by default of all.
-
-        Returns:
-            iou_1, iou_3, iou_5: mean IoU of the objects after so many clicks; within_5_clicks:
-            share of the objects that reach an IoU of 0.85 by then; mean_clicks: clicks to reach
-            it, 6 if five are not enough. NaN if there is no object.
-        """
-        selection = slice(None) if rows is None else rows
-        total = self.counts[selection].sum()
+    def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """See `BatchScorer.of_times`."""
         names = [f"iou_{clicks}" for clicks in REPORTED_CLICKS]
         names += [f"within_{MAX_CLICKS}_clicks", "mean_clicks"]
-        values = self.sums[selection].sum(0) / total if total else np.full(len(names), np.nan)
-        return dict(zip(names, values.tolist(), strict=True))
+        sums, total = times @ self.sums, (times @ self.counts)[:, None]
+        values = np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0)
+        return dict(zip(names, values.T, strict=True))
 
 
 def clicks_needed(ious: NDArray[np.float64]) -> NDArray[np.int64]:

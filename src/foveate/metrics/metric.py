@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import SplitName
 from foveate.metrics.columns import Column
-from foveate.metrics.intervals import Score
+from foveate.metrics.intervals import MetricValue, Range, Score
 
 A = TypeVar("A")
 
@@ -21,7 +21,13 @@ a confidence interval."""
 
 
 class Metric(ABC, Generic[A]):
-    """Compares predictions with targets image by image, then over any selection of images."""
+    """Compares predictions with targets image by image, then over any selection of images.
+
+    Attributes:
+        ranges: Lowest and highest value of each metric that is not from 0 to 1.
+    """
+
+    ranges: ClassVar[Mapping[str, Range]] = {}
 
     @abstractmethod
     def per_image(self, predictions: Sequence[A], targets: Sequence[A]) -> PerImageStats:
@@ -30,6 +36,17 @@ class Metric(ABC, Generic[A]):
     @abstractmethod
     def scorer(self, stats: PerImageStats) -> Score:
         """A function from rows to metrics, which the bootstrap calls a thousand times."""
+
+    def exact_values(
+        self, stats: PerImageStats, clusters: NDArray[np.int64] | None = None
+    ) -> dict[str, MetricValue]:
+        """Metrics with an interval that needs no resamples.
+
+        Args:
+            stats: From `per_image`.
+            clusters: (N,) equal for images that belong together.
+        """
+        return {}
 
     def compute(self, stats: PerImageStats) -> dict[str, float]:
         """All metrics over all rows."""
@@ -67,10 +84,20 @@ def ragged_column(values: Sequence[Any]) -> NDArray[Any]:
     return column
 
 
-def mean_of_known(values: NDArray[np.float64]) -> float:
-    """The mean of the values that are not NaN; NaN if there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def means_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(B, K) -> (B,) the mean of the values that are not NaN; NaN if there are none."""
+    known = ~np.isnan(values)
+    count, total = known.sum(1), np.where(known, values, 0.0).sum(1)
+    return ratio(total, count)
+
+
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    """The quotients; NaN where the denominator is 0."""
+    nan = np.full(numerator.shape, np.nan)
+    quotient: NDArray[np.float64] = np.divide(
+        numerator, denominator, out=nan, where=np.asarray(denominator) > 0
+    )
+    return quotient
 
 
 def empty_split_message(split: SplitName, lacking: str) -> str:

@@ -21,8 +21,8 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import Score
-from foveate.metrics.metric import Metric, PerImageStats, mean_of_known, ragged_column
+from foveate.metrics.intervals import BatchScorer, Score
+from foveate.metrics.metric import Metric, PerImageStats, means_of_known, ragged_column, ratio
 
 EDGE_TOLERANCE = 0.0075
 """How far an edge may be off, as a share of the image's diagonal; at least a pixel."""
@@ -46,7 +46,7 @@ class SemanticMetric(Metric[Mask]):
 
     def scorer(self, stats: PerImageStats) -> Score:
         """Scores any selection of rows."""
-        return Scorer(stats, len(self.classes)).metrics
+        return Scorer(stats, len(self.classes))
 
     def columns(self) -> Mapping[str, Column]:
         """See `compare`."""
@@ -194,8 +194,12 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
             yield slice(top, bottom), slice(left, right)
 
 
-class Scorer:
-    """Sparse counts of each image, so that any selection of images is scored by one sum."""
+class Scorer(BatchScorer):
+    """Sparse counts of each image, so that any selection of images is scored by one sum.
+
+    Metrics: miou, dice: means over the classes that occur; pixel_accuracy; boundary_f1: mean over
+    the classes with edges. NaN if no pixel is labelled.
+    """
 
     def __init__(self, stats: PerImageStats, num_classes: int):
         from scipy.sparse import csr_array
@@ -217,60 +221,54 @@ class Scorer:
         Args:
             rows: Images, each as often as it counts; by default all once.
         """
-        summed: NDArray[np.int64] = self._times(rows) @ self.cells
-        return summed.reshape(self.num_classes, self.num_classes)
+        counts: NDArray[np.int64] = self._confusion(self._times(rows))[0]
+        return counts
 
     def per_class(self, rows: NDArray[np.int64] | None = None) -> list[ClassMetrics]:
         """The metrics of each class."""
-        return [ClassMetrics(*map(float, row)) for row in self._rates(rows).T]
+        return [ClassMetrics(*map(float, row)) for row in self._rates(self._times(rows))[:, 0].T]
 
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Metrics of a selection of images, by default of all.
-
-        Returns:
-            miou, dice: means over the classes that occur; pixel_accuracy; boundary_f1: mean over
-            the classes with edges. NaN if no pixel is labelled.
-        """
-        share, iou, dice, _, recall, boundary_f1 = self._rates(rows)
+    def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """See `BatchScorer.of_times`."""
+        share, iou, dice, _, recall, boundary_f1 = self._rates(times)
         return {
-            "miou": mean_of_known(iou),
-            "dice": mean_of_known(dice),
-            "pixel_accuracy": float((share * np.nan_to_num(recall)).sum()),
-            "boundary_f1": mean_of_known(boundary_f1),
+            "miou": means_of_known(iou),
+            "dice": means_of_known(dice),
+            "pixel_accuracy": (share * np.nan_to_num(recall)).sum(1),
+            "boundary_f1": means_of_known(boundary_f1),
         }
 
-    def _rates(self, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """(6, K) the attributes of `ClassMetrics`."""
-        pixels = self.confusion(rows)
-        hits, true, predicted = np.diag(pixels), pixels.sum(1), pixels.sum(0)
+    def _confusion(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B, K, K)."""
+        summed: NDArray[np.int64] = times @ self.cells
+        counts: NDArray[np.int64] = summed.reshape(-1, self.num_classes, self.num_classes)
+        return counts
+
+    def _rates(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(6, B, K) the attributes of `ClassMetrics`."""
+        pixels = self._confusion(times)
+        hits = np.diagonal(pixels, axis1=1, axis2=2)
+        true, predicted = pixels.sum(2), pixels.sum(1)
         predicted_edges, correct_edges, true_edges, found_edges = (
-            self._times(rows) @ counts for counts in self.edges
+            times @ counts for counts in self.edges
         )
         # The harmonic mean of two shares, of which one is 0 if only one side has an edge.
-        precision, recall = _ratio(correct_edges, predicted_edges), _ratio(found_edges, true_edges)
+        precision, recall = ratio(correct_edges, predicted_edges), ratio(found_edges, true_edges)
         precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
-        f1 = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
+        f1 = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
         return np.array(
             [
-                _ratio(true, np.full(self.num_classes, true.sum())),
-                _ratio(hits, true + predicted - hits),
-                _ratio(2 * hits, true + predicted),
-                _ratio(hits, predicted),
-                _ratio(hits, true),
+                ratio(true, np.broadcast_to(true.sum(1, keepdims=True), true.shape)),
+                ratio(hits, true + predicted - hits),
+                ratio(2 * hits, true + predicted),
+                ratio(hits, predicted),
+                ratio(hits, true),
                 np.where(predicted_edges + true_edges > 0, f1, np.nan),
             ]
         )
 
     def _times(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """(images,) how often each image counts."""
+        """(1, images) how often each image counts."""
         if rows is None:
-            return np.ones(self.images, np.int64)
-        return np.bincount(rows, minlength=self.images)
-
-
-def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
-    nan = np.full(len(numerator), np.nan)
-    ratio: NDArray[np.float64] = np.divide(
-        numerator, denominator, out=nan, where=np.asarray(denominator) > 0
-    )
-    return ratio
+            return np.ones((1, self.images), np.int64)
+        return np.bincount(rows, minlength=self.images)[None]

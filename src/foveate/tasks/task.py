@@ -16,6 +16,7 @@ from foveate.data.dataset import Dataset, Image, Images, Sample
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.metrics.metric import Metric, PerImageStats
+from foveate.metrics.names import interval_basis
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
 from foveate.report.panels import Panel
@@ -260,4 +261,6 @@ def count_images(metric: Mapping[str, Any], split: str) -> str:
 
 def interval(metric: Mapping[str, Any]) -> str:
     """The confidence interval of a metric, in parentheses."""
-    return f"(95% confidence interval {metric['low']:.1%} to {metric['high']:.1%})"
+    rough = "rough " if metric.get("rough") else ""
+    ends = f"{metric['low']:.1%} to {metric['high']:.1%}"
+    return f"({rough}95% confidence interval {ends}{interval_basis(metric)})"

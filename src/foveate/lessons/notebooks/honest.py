@@ -606,7 +606,7 @@ def _():
     ## How certain is an honest result?
 
     A fair test on few images is still a random draw. foveate resamples the test split a thousand
-    times with replacement, the **bootstrap**. The middle 95% of the results is the confidence
+    times with replacement, the **bootstrap**. How far the results spread gives the confidence
     interval, and it stands beside every metric. Drag the slider: the network of section 1 is
     tested on more and more new images.
     """)
@@ -616,7 +616,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     show.formula(
-        "interval = the middle 95% of the metric<br>over resampled test splits",
+        "interval ≈ metric ± 2 standard deviations<br>over resampled test splits",
         show.source_line(resample, "[score"),
     )
     return

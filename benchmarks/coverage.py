@@ -239,11 +239,12 @@ def coverage(
             resample(n, metric.scorer(one), clusters=clusters, resamples=resamples, seed=repeat)
             for one in stats
         ]
-        values = bootstrap(samples[0], ranges=metric.ranges)
+        rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
+        values = bootstrap(samples[0], **rules)
         values |= metric.exact_values(stats[0], clusters)
         for name, value in values.items():
             result.setdefault(name, Count()).add(value, true[0][name])
-        for name, value in lift(*samples, ranges=metric.ranges).items():
+        for name, value in lift(*samples, **rules).items():
             difference = true[0][name] - true[1][name]
             result.setdefault(f"lift of {name}", Count()).add(value, difference)
     return result

@@ -92,9 +92,11 @@ def evaluate(
         for name, one in baselines.items()
     }
 
+    rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
+
     def with_intervals(samples: BootstrapSamples, stats: PerImageStats) -> dict[str, Any]:
         exact = metric.exact_values(stats, clusters)
-        return _to_json(bootstrap(samples, ranges=metric.ranges) | exact)
+        return _to_json(bootstrap(samples, **rules) | exact)
 
     results = run.unscored_results
     results[split] = with_intervals(model, stats)
@@ -114,7 +116,7 @@ def evaluate(
         )
         results["verdicts"] = [verdict.to_json() for verdict in verdicts]
     best = samples[results["best_baseline"]]
-    results["lift"][split] = _to_json(lift(model, best, ranges=metric.ranges))
+    results["lift"][split] = _to_json(lift(model, best, **rules))
     summaries = [
         (task.summary(target), task.summary(prediction))
         for target, prediction in zip(targets, predictions, strict=True)

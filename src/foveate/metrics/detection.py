@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Boxes
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError, SettingError
-from foveate.metrics.average_precision import Curves, Scorer, flatten
+from foveate.metrics.average_precision import MIN_IMAGES, Curves, Scorer, flatten
 from foveate.metrics.columns import MANY, Column
 from foveate.metrics.intervals import Score
 from foveate.metrics.matching import (
@@ -32,6 +32,8 @@ from foveate.ops import boxes as ops
 
 class DetectionMetric(Metric[Boxes]):
     """Average precision of boxes of K classes."""
+
+    min_images: ClassVar[int] = MIN_IMAGES
 
     def __init__(self, num_classes: int):
         self.num_classes = num_classes

@@ -38,6 +38,7 @@ class InstanceMetric(Metric[Instances]):
     """Metrics of instance segmentation with K classes and their display thresholds."""
 
     ranges: ClassVar[Mapping[str, Range]] = {"count_error": (0.0, math.inf)}
+    min_images: ClassVar[int] = average_precision.MIN_IMAGES
 
     def __init__(self, num_classes: int, thresholds: NDArray[np.float64]):
         self.num_classes, self.thresholds = num_classes, thresholds

@@ -27,6 +27,8 @@ RESAMPLES = 1000
 LEVEL = 0.95
 MIN_GROUPS = 10
 """Groups, or images, below which every interval is rough."""
+MIN_IMAGES = 50
+"""Images below which an interval from resamples is rough; so it is with a fifth as many groups."""
 MIN_DF = 8.0
 """Degrees of freedom of the spread below which an interval is rough."""
 MAX_DRAWN = 1_000_000
@@ -214,22 +216,36 @@ def bootstrap(
     samples: BootstrapSamples,
     *,
     ranges: Mapping[str, Range] | None = None,
+    min_images: int = MIN_IMAGES,
     level: float = LEVEL,
 ) -> dict[str, MetricValue]:
     """Each metric with its interval.
 
+    Metrics of few images can be too high or too low on average: average precision, whose curve is
+    the best of a noisy one, and means over classes. Resamples show how much this grows if there is
+    half as much to go by. It falls with the root of the number of images at least, so the whole of
+    it is up to 1 / (sqrt(2) - 1) times that. The interval covers both: with and without it.
+
     Args:
         samples: From `resample`.
         ranges: Range of each metric that is not from 0 to 1.
+        min_images: See `Metric.min_images`.
         level: Coverage of the intervals.
     """
     spreads = _spreads(samples.resampled, samples.groups, samples.n, samples.seed)
     result = {}
     for name, value in samples.value.items():
-        within = (ranges or {}).get(name, (0.0, 1.0))
-        low, high = score_interval(value, spreads[name], samples.groups, within, level)
-        rough = is_rough(spreads[name], samples.groups)
-        result[name] = MetricValue(value, low, high, samples.n, samples.groups, rough)
+        within, drawn = (ranges or {}).get(name, (0.0, 1.0)), samples.resampled[name]
+        known = drawn[~np.isnan(drawn)]
+        bias = (known.mean() - value) / (math.sqrt(2) - 1) if len(known) else 0.0
+        centres = value, float(np.clip(value - bias, *within))
+        ends = [
+            end
+            for centre in centres
+            for end in score_interval(centre, spreads[name], samples.groups, within, level)
+        ]
+        rough = _is_rough(spreads[name], samples.n, samples.groups, min_images)
+        result[name] = MetricValue(value, min(ends), max(ends), samples.n, samples.groups, rough)
     return result
 
 
@@ -238,9 +254,10 @@ def is_few(groups: int) -> bool:
     return groups < MIN_GROUPS
 
 
-def is_rough(spread: Spread, groups: int) -> bool:
-    """Whether an interval rests on too few groups, or on too few that decide the metric."""
-    return is_few(groups) or spread.df < MIN_DF
+def _is_rough(spread: Spread, n: int, groups: int, min_images: int) -> bool:
+    """Whether an interval rests on too few images or groups, or on too few that decide it."""
+    few = n < min_images or groups < min_images / 5
+    return few or is_few(groups) or spread.df < MIN_DF
 
 
 def proportion(successes: NDArray[np.bool_], unit: NDArray[np.int64]) -> MetricValue:
@@ -309,6 +326,7 @@ def lift(
     baseline: BootstrapSamples,
     *,
     ranges: Mapping[str, Range] | None = None,
+    min_images: int = MIN_IMAGES,
     level: float = LEVEL,
 ) -> dict[str, MetricValue]:
     """Each metric of a model minus that of a baseline, on the same resamples.
@@ -336,6 +354,6 @@ def lift(
         ends = max(-width, difference - margin), min(width, difference + margin)
         if math.isnan(difference):
             ends = (math.nan, math.nan)
-        rough = is_rough(spread, model.groups)
+        rough = _is_rough(spread, model.n, model.groups, min_images)
         result[name] = MetricValue(difference, *ends, model.n, model.groups, rough)
     return result

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.data.dataset import SplitName
 from foveate.metrics.columns import Column
-from foveate.metrics.intervals import MetricValue, Range, Score
+from foveate.metrics.intervals import MIN_IMAGES, MetricValue, Range, Score
 
 A = TypeVar("A")
 
@@ -25,9 +25,12 @@ class Metric(ABC, Generic[A]):
 
     Attributes:
         ranges: Lowest and highest value of each metric that is not from 0 to 1.
+        min_images: Images below which intervals from resamples are called rough, as
+            `benchmarks/coverage.py` measures them; so they are with a fifth as many groups.
     """
 
     ranges: ClassVar[Mapping[str, Range]] = {}
+    min_images: ClassVar[int] = MIN_IMAGES
 
     @abstractmethod
     def per_image(self, predictions: Sequence[A], targets: Sequence[A]) -> PerImageStats:

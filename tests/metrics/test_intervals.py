@@ -138,6 +138,12 @@ def test_all_right_and_all_wrong_are_not_certain(n, value):
         assert metric.rough == (n < intervals.MIN_GROUPS)
 
 
+def test_images_that_are_all_alike_are_not_certain():
+    for value in (0.3, 1 / 3):
+        metric = bootstrap(np.full(30, value), resamples=50)
+        assert metric.low < value - 0.1 < value + 0.1 < metric.high
+
+
 def test_nothing_has_no_metric():
     metric = bootstrap(np.zeros(0))
     assert metric.n == 0

@@ -57,8 +57,8 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     if leak:
         return Verdict(headline, f"Careful.{leak}", "careful")
     if lift.get("rough"):
-        basis = interval_basis(lift) or f" over {count_noun(lift['n'], 'image')}"
-        sentence = f"Careful: better than {name}, but its lift has only a rough interval{basis}."
+        what = "groups of images" if interval_basis(lift) else "images"
+        sentence = f"Careful: better than {name} by a rough interval, as few {what} decide it."
         return Verdict(headline, sentence, "careful")
     if split != "test":
         return Verdict(

@@ -1,9 +1,9 @@
 """Confidence intervals from resamples of images, or of groups of images that belong together.
 
 The spread of a metric comes from the bootstrap (Efron and Tibshirani, 1993), the interval's form
-from Wilson's (1927) with as many images as would give a proportion this spread (Korn
-and Graubard, 1998) and Student's t for as many groups. Percentiles of the bootstrap claim too much
-where there are few images or groups; `benchmarks/coverage.py` measures both.
+from Wilson's (1927) with as many images as would give a proportion this spread (Korn and Graubard,
+1998) and Student's t for as many groups. Percentiles of the bootstrap cover too little where there
+are few images or groups. `benchmarks/coverage.py` measures how often an interval is right.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MIN_IMAGES = 50
 """Images below which an interval from resamples is rough; so it is with a fifth as many groups."""
 MIN_DF = 8.0
 """Degrees of freedom of the spread below which an interval is rough."""
+ROUNDING = 1e-9
+"""Standard deviation below which resamples are alike."""
 MAX_DRAWN = 1_000_000
 """Numbers of images that are drawn at once."""
 
@@ -197,6 +199,7 @@ def _spreads(
     # A metric is NaN in resamples without an image that it is defined on.
     apart = np.where(known, table - np.where(known, table, 0.0).sum(0) / count, 0.0)
     variance = (apart**2).sum(0) / np.maximum(count - 1, 1)
+    variance[variance < ROUNDING**2] = 0.0
     influence, start = np.zeros((groups, len(names))), 0
     for counts in _draw(groups, n, len(table), seed):
         influence += (counts - 1).T @ apart[start : start + len(counts)]
@@ -278,9 +281,10 @@ def proportion(successes: NDArray[np.bool_], unit: NDArray[np.int64]) -> MetricV
     if groups < n:
         apart = np.bincount(unit, successes - share, groups) / n
         variance = float((apart**2).sum()) * groups / max(1, groups - 1)
-        effective = share * (1 - share) / variance if variance > 0 else float(groups)
-        few = quantile(math.inf, LEVEL) / quantile(groups - 1.0, LEVEL) if groups > 1 else 0.0
-        effective = min(float(n), effective * few**2 if variance > 0 else effective)
+        effective = float(groups)
+        if variance > 0:
+            few = quantile(math.inf, LEVEL) / quantile(groups - 1.0, LEVEL)
+            effective = min(float(n), share * (1 - share) / variance * few**2)
     hits, tail = share * effective, (1 - LEVEL) / 2
     low = float(beta.ppf(tail, hits, effective - hits + 1)) if hits > 0 else 0.0
     high = float(beta.ppf(1 - tail, hits + 1, effective - hits)) if hits < effective else 1.0

@@ -49,14 +49,16 @@ class Clip:
     """
 
     def __init__(self, folder: Path):
-        config = model_ref.read_config(folder, "clip")
+        self.folder, config = folder, model_ref.read_config(folder, "clip")
         transformers = hf_folder.import_library("transformers", "clip:DIR")
         self.net = hf_folder.load_net(transformers.CLIPModel, folder, config)
         text = self.net.config.text_config
         self.tokenizer = hf_folder.load_tokenizer(
             transformers.CLIPTokenizer, folder, text.vocab_size
         )
-        self.processor = hf_folder.load_component(transformers.CLIPImageProcessor, folder)
+        self.processor = hf_folder.load_image_processor(
+            transformers.CLIPImageProcessor, folder, self.net.config.vision_config.image_size
+        )
         self.max_tokens: int = text.max_position_embeddings
 
     @torch.no_grad()
@@ -75,7 +77,9 @@ class Clip:
             inputs = self.processor(
                 images=some, input_data_format="channels_last", return_tensors="pt"
             )
-            batches.append(self.net.get_image_features(inputs["pixel_values"]).pooler_output)
+            with hf_folder.library_errors(self.folder):
+                features = self.net.get_image_features(inputs["pixel_values"])
+            batches.append(features.pooler_output)
         return torch.cat(batches) if batches else torch.zeros(0, self.net.config.projection_dim)
 
     @torch.no_grad()
@@ -91,7 +95,7 @@ class Clip:
         """
         if not truncate:
             self.check(texts)
-        with hf_folder.quiet():
+        with hf_folder.quiet(), hf_folder.library_errors(self.folder):
             inputs = self.tokenizer(
                 list(texts),
                 padding=True,
@@ -99,8 +103,8 @@ class Clip:
                 max_length=self.max_tokens,
                 return_tensors="pt",
             )
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        output = self.net.get_text_features(input_ids=ids, attention_mask=mask)
+            ids, mask = inputs["input_ids"], inputs["attention_mask"]
+            output = self.net.get_text_features(input_ids=ids, attention_mask=mask)
         return TextFeatures(output.pooler_output, output.last_hidden_state, mask.bool())
 
     def check(self, texts: Sequence[str]) -> None:
@@ -109,7 +113,7 @@ class Clip:
         Raises:
             SettingError: A text has more than `max_tokens` tokens.
         """
-        with hf_folder.quiet():
+        with hf_folder.quiet(), hf_folder.library_errors(self.folder):
             counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
         for text, count in zip(texts, counts, strict=True):
             if count > self.max_tokens:

@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from foveate.errors import SettingError
+from foveate.errors import RunError, SettingError
+from foveate.models import hf_config, weight_file
 from foveate.models.pretrained import reason
 
 MEMORY_FACTOR = 1.2
 """Memory for loading, relative to the file plus its values in float32: buffers and activations."""
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
-_LOADING_KEYS = {
-    "_attn_implementation", "_name_or_path", "architectures", "attn_implementation",
-    "auto_map", "dtype", "fusion_config", "id2label",
-    "kernel_config", "label2id", "quantization_config",
-    "torch_dtype", "transformers_version", "transformers_weights",
-}  # fmt: skip
-"""Keys of a config.json that control loading instead of the net, and the names of its classes."""
 
 
 def import_library(name: str, user: str) -> Any:
@@ -54,49 +48,13 @@ def import_library(name: str, user: str) -> Any:
         ) from None
 
 
-def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """Read a JSON object from a folder.
-
-    Raises:
-        SettingError: There is no such folder or file, or it holds no JSON object.
-    """
-    refuse_if_missing(folder)
-    path = folder / name
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("an object is expected")
-    except FileNotFoundError:
-        raise SettingError(
-            f"this folder holds no such model: it has no {name}",
-            where=folder,
-            remedy="Name a folder as save_pretrained of transformers or diffusers writes it.",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise SettingError(f"this file cannot be read ({reason(error)})", where=path) from None
-    return content
-
-
-def refuse_if_missing(folder: Path) -> None:
-    """Raise SettingError if there is no such folder."""
-    if not folder.is_dir():
-        raise SettingError(
-            "there is no such folder", where=folder, remedy="Name a folder of a published model."
-        )
-
-
-def net_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a config.json that describes the net."""
-    return {key: value for key, value in config.items() if key not in _LOADING_KEYS}
-
-
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     """Return the safetensors files of a net: one, or those in its index.
 
     Raises:
         SettingError: There are none. Pickled weights are named in the message, but never opened.
     """
-    refuse_if_missing(folder)
+    hf_config.refuse_if_missing(folder)
     index = folder / f"{stem}.safetensors.index.json"
     paths = _indexed_files(folder, index) if index.is_file() else [folder / f"{stem}.safetensors"]
     missing = next((path.name for path in paths if not path.is_file()), None)
@@ -117,7 +75,7 @@ def weight_files(folder: Path, stem: str = "model") -> list[Path]:
 def _indexed_files(folder: Path, index: Path) -> list[Path]:
     """The files that an index names, all of them inside the folder."""
     try:
-        names = sorted(set(read_json(folder, index.name)["weight_map"].values()))
+        names = sorted(set(hf_config.read_json(folder, index.name)["weight_map"].values()))
         valid = bool(names) and all(
             Path(name).name == name and name.endswith(".safetensors") for name in names
         )
@@ -138,20 +96,7 @@ def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
     Raises:
         SettingError: More memory is needed than available, or a file is damaged.
     """
-    from safetensors import safe_open
-
-    values = 0
-    for path in files:
-        try:
-            with safe_open(path, framework="pt") as opened:
-                for key in opened.keys():  # noqa: SIM118 - no dict
-                    values += math.prod(opened.get_slice(key).get_shape())
-        except Exception as error:  # safetensors has its own errors
-            raise SettingError(
-                f"these weights are damaged ({reason(error)})",
-                where=path,
-                remedy="Download the file again.",
-            ) from None
+    values = sum(math.prod(one.shape) for one in read_headers(files).values())
     needed = MEMORY_FACTOR * (4 * values + sum(path.stat().st_size for path in files))
     available = available_memory()
     if available is not None and needed > available:
@@ -161,6 +106,22 @@ def refuse_if_too_large(files: Sequence[Path], where: Path) -> None:
             where=where,
             remedy="Close other programs, or use a smaller model or a machine with more memory.",
         )
+
+
+def read_headers(files: Sequence[Path]) -> dict[str, weight_file.TensorInfo]:
+    """The tensors of safetensors files, as their headers describe them.
+
+    Raises:
+        SettingError: A file is damaged.
+    """
+    tensors: dict[str, weight_file.TensorInfo] = {}
+    for path in files:
+        try:
+            tensors |= weight_file.read_header(path).tensors
+        except (RunError, FileNotFoundError) as error:
+            message = error.message if isinstance(error, RunError) else "this file is missing"
+            raise SettingError(message, where=path, remedy=hf_config.DOWNLOAD) from None
+    return tensors
 
 
 def available_memory(
@@ -202,8 +163,8 @@ def load_net(kind: Any, folder: Path, config: dict[str, Any], **options: Any) ->
     files = weight_files(folder)
     refuse_if_too_large(files, folder)
     try:
-        with quiet():
-            settings = kind.config_class.from_dict(net_config(config))
+        with quiet(), weight_file.no_larger_than(read_headers(files)):
+            settings = kind.config_class.from_dict(hf_config.net_config(config))
             net, loaded = kind.from_pretrained(
                 None,
                 config=settings,
@@ -234,6 +195,7 @@ def load_component(kind: Any, folder: Path) -> Any:
     Raises:
         SettingError: The files are missing or damaged.
     """
+    hf_config.check_components(folder)
     try:
         with quiet():
             return kind.from_pretrained(str(folder), local_files_only=True)
@@ -246,6 +208,50 @@ def load_component(kind: Any, folder: Path) -> Any:
         ) from None
 
 
+def load_image_processor(kind: Any, folder: Path, side: int) -> Any:
+    """Load an image processor, and try it on an image.
+
+    Args:
+        kind: Its class.
+        folder: The folder.
+        side: Side in pixels of the images that the net takes.
+
+    Raises:
+        SettingError: Its files are missing or damaged, or it makes images of another size.
+    """
+    processor = load_component(kind, folder)
+    image = np.full((60, 80, 3), 128, np.uint8)
+    with library_errors(folder):
+        made = processor(images=[image], input_data_format="channels_last", return_tensors="pt")
+        pixels = made["pixel_values"]
+        finite = bool(pixels.isfinite().all())
+    if not finite or tuple(pixels.shape) != (1, 3, side, side):
+        raise SettingError(
+            f"its net takes images of {side} px, its preprocessor makes "
+            + (f"images of {pixels.shape[-1]} px" if finite else "pixels that are no numbers"),
+            where=folder,
+            remedy=hf_config.DOWNLOAD,
+        )
+    return processor
+
+
+@contextlib.contextmanager
+def library_errors(where: Path | str) -> Iterator[None]:
+    """Turn an error of the library, which has many for a wrong description, into ours.
+
+    Raises:
+        SettingError: The block failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise SettingError(
+            f"its files do not describe a model that works ({reason(error)})",
+            where=where,
+            remedy=hf_config.DOWNLOAD,
+        ) from None
+
+
 def load_tokenizer(kind: Any, folder: Path, vocabulary: int) -> Any:
     """Load a tokenizer for a net with a vocabulary of this size.
 
@@ -253,7 +259,7 @@ def load_tokenizer(kind: Any, folder: Path, vocabulary: int) -> Any:
         SettingError: Its files are missing (the library would use an empty vocabulary), or it has
             more tokens than the net.
     """
-    refuse_if_missing(folder)
+    hf_config.refuse_if_missing(folder)
     if not (folder / "tokenizer.json").is_file() and not all(
         (folder / name).is_file() for name in ("vocab.json", "merges.txt")
     ):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import SettingError
-from foveate.models import hf_folder
+from foveate.models import hf_config, hf_folder
 from foveate.models.pretrained import reason
 
 _NET_FILES = (
@@ -142,7 +142,7 @@ def read_config(folder: Path, family: str) -> dict[str, Any]:
     Raises:
         SettingError: It describes another family of models.
     """
-    config = hf_folder.read_json(folder)
+    config = hf_config.read_description(folder)
     model_type, expected = config.get("model_type"), FAMILIES[family].types
     if model_type not in expected:
         other = next((name for name, one in FAMILIES.items() if model_type in one.types), None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from foveate.errors import SettingError
+from foveate import record_io
+from foveate.errors import RunError, SettingError
+from foveate.models import weight_file
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -18,11 +21,14 @@ def read(path: Path) -> dict[str, Tensor]:
         SettingError: The file is missing, empty, damaged or unsafe.
     """
     try:
+        record_io.check_file(path)
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
+            weight_file.read_header(path)
             state = load_file(path)
         else:
+            _refuse_compressed(path)
             state = torch.load(path, map_location="cpu", weights_only=True)  # refuses pickled code
         if not isinstance(state, dict) or not all(
             isinstance(value, Tensor) for value in state.values()
@@ -37,12 +43,21 @@ def read(path: Path) -> dict[str, Tensor]:
             remedy="Give a local file, or --pretrained.",
         ) from None
     except Exception as error:  # each library raises its own errors for a damaged file
+        told = error.message if isinstance(error, RunError) else reason(error)
         raise SettingError(
-            f"these weights cannot be read safely ({reason(error)})",
+            f"these weights cannot be read safely ({told})",
             where=path,
             remedy="Give a .safetensors file, or a .pth file of tensors only.",
         ) from None
     return state
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Torch compresses nothing; a few compressed bytes could stand for all of the memory."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(one.file_size for one in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it is compressed")
 
 
 def download(name: str) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from foveate import models
 from foveate.errors import SettingError
 from foveate.inference import foundation
-from foveate.models import hf_folder, model_ref
-from helpers import tiny_models
+from foveate.models import hf_folder, model_ref, pretrained
+from helpers import hostile, tiny_models
 from helpers.command_line import refused
 
 
@@ -95,11 +97,11 @@ def write_index(folder, name):
         (lambda at: (at / "config.json").unlink(), r"holds no such model: it has no config\.json"),
         (
             lambda at: (at / "config.json").write_text("{"),
-            r"config\.json: this file cannot be read",
+            r"config\.json: this file is damaged",
         ),
         (
             lambda at: (at / "config.json").write_text("[]"),
-            r"config\.json: this file cannot be read",
+            r"config\.json: this file is damaged",
         ),
         (
             lambda at: (at / "config.json").write_text('{"model_type": "bert"}'),
@@ -111,7 +113,7 @@ def write_index(folder, name):
         ),
         (
             lambda at: (at / "model.safetensors").write_bytes(b"\x08"),
-            "these weights are damaged",
+            r"model\.safetensors: this file is damaged",
         ),
         (
             lambda at: [(at / f"tokenizer{end}.json").unlink() for end in ("", "_config")],
@@ -252,3 +254,113 @@ def test_without_the_libraries_the_message_says_how_to_install_them(clip, vit, m
         ) as refused_error:
             call()
         assert refused_error.value.remedy == "pip install 'foveate[foundation]'"
+
+
+def places(value, start=()):
+    """The path of each number in a JSON value."""
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, item in items:
+        if isinstance(item, int | float) and type(item) is not bool:
+            yield (*start, key)
+        yield from places(item, (*start, key))
+
+
+def use(family, folder):
+    if family == "vit":
+        return models.build(f"hf:{folder}", channels=3, size=32, weights=folder)
+    if family == "diffusion":
+        return foundation.open_generator(f"diffusion:{folder}").images(["cat"], steps=1)
+    model = opened(folder, family)
+    return model.predict(tiny_models.colours()) if family == "clip" else model
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("vit", "config.json"),
+        ("clip", "config.json"),
+        ("clip", "preprocessor_config.json"),
+        ("clip", "tokenizer_config.json"),
+        ("sam", "config.json"),
+        ("sam", "preprocessor_config.json"),
+        pytest.param("sam2", "config.json", marks=pytest.mark.slow),
+        ("sam2", "preprocessor_config.json"),
+        ("diffusion", "unet/config.json"),
+        ("diffusion", "vae/config.json"),
+        ("diffusion", "scheduler/scheduler_config.json"),
+        ("diffusion", "text_encoder/config.json"),
+        ("diffusion", "tokenizer/tokenizer_config.json"),
+    ],
+)
+@pytest.mark.parametrize("number", [10**7, 999_999, pytest.param(0, marks=pytest.mark.slow),
+                                    pytest.param(-1, marks=pytest.mark.slow),
+                                    pytest.param("x", marks=pytest.mark.slow),
+                                    pytest.param(None, marks=pytest.mark.slow)])  # fmt: skip
+def test_no_number_in_a_description_fills_the_memory(family, name, number, request, tmp_path):
+    """Ten million layers, channels, heads or pixels are refused at once, wherever they stand."""
+    if family == "diffusion":
+        pytest.importorskip("diffusers")
+    written = request.getfixturevalue(family)[0]
+    folder = tmp_path / "copy"
+    shutil.copytree(written, folder)
+    whole = json.loads((folder / name).read_text())
+    for place in places(whole):
+        changed = copy_json(whole)
+        holder = changed
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = number
+        (folder / name).write_text(json.dumps(changed))
+        with (
+            hostile.within(),
+            hostile.memory_limit(2_000_000_000),
+            contextlib.suppress(SettingError),
+        ):
+            use(family, folder)
+
+
+def copy_json(value):
+    return json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("damage", hostile.FILES)
+def test_a_damaged_file_of_a_folder_is_one_error(damage, copy):
+    names = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")
+    for name in names:
+        shutil.copy(copy / name, copy / "whole")
+        hostile.FILES[damage](copy / name)
+        with hostile.within(), pytest.raises(SettingError):
+            opened(copy)
+        shutil.rmtree(copy / name) if (copy / name).is_dir() else (copy / name).unlink()
+        (copy / "whole").rename(copy / name)
+    opened(copy)
+
+
+@pytest.mark.parametrize("damage", hostile.FILES)
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_a_damaged_file_of_weights_is_one_error(damage, ending, tmp_path):
+    path = tmp_path / f"net.{ending}"
+    path.write_bytes(b"x" * 100)
+    hostile.FILES[damage](path)
+    with hostile.within(), pytest.raises(SettingError, match=f"net.{ending}"):
+        pretrained.read(path)
+
+
+def test_compressed_weights_are_refused(tmp_path):
+    torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "whole.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pth") as whole,
+        zipfile.ZipFile(tmp_path / "small.pth", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in whole.namelist():
+            small.writestr(name, whole.read(name))
+    assert (tmp_path / "small.pth").stat().st_size < 100_000
+    assert pretrained.read(tmp_path / "whole.pth")["a"].shape == (1_000_000,)
+    with pytest.raises(SettingError, match="compressed"):
+        pretrained.read(tmp_path / "small.pth")

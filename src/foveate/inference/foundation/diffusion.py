@@ -19,7 +19,7 @@ from torch import Tensor
 from foveate.data.dataset import Image
 from foveate.data.vocabulary import numbered_ids
 from foveate.errors import SettingError
-from foveate.models import hf_folder, model_ref
+from foveate.models import hf_config, hf_folder, model_ref, weight_file
 from foveate.models.pretrained import reason
 
 COMPONENTS = {
@@ -30,6 +30,8 @@ COMPONENTS = {
     "scheduler": "",
 }
 """The required components and their classes; the scheduler may be any of diffusers'."""
+_MOST = {"sample_size": 256, "downsample_padding": 8}
+"""Largest latents a side, and border around a map, that are read. Published nets have 128 and 1."""
 GUIDANCE, STEPS = 7.5, 50
 """Defaults, which are also those of diffusers."""
 
@@ -54,6 +56,7 @@ class StableDiffusion:
         ref = model_ref.ModelRef("diffusion", location)
         folder = model_ref.find_folder(ref, download=download)
         scheduler = _check_components(folder)
+        self.folder = folder
         self.pipeline, self.max_tokens = _load(folder, scheduler)
 
     def images(
@@ -132,11 +135,11 @@ class StableDiffusion:
             return {}
 
         options = {"num_inference_steps": steps, "guidance_scale": guidance}
-        with hf_folder.quiet():
+        with hf_folder.quiet(), hf_folder.library_errors(self.folder):
             self.pipeline(
                 text, generator=rng, callback_on_step_end=collect, output_type="latent", **options
             )
-        return DecodedLatents(self.pipeline, latents)
+        return DecodedLatents(self.pipeline, latents, self.folder)
 
     def _check(self, texts: Sequence[str], guidance: float, steps: int) -> None:
         # Below 1, diffusers would silently use a guidance of 1.
@@ -145,7 +148,7 @@ class StableDiffusion:
                 raise SettingError(f"1 or more are expected, got {value:g}", where=name)
         if not all(text.strip() for text in texts):
             raise SettingError("a text is expected, got none", where="prompt")
-        with hf_folder.quiet():
+        with hf_folder.quiet(), hf_folder.library_errors(self.folder):
             lengths = [len(self.pipeline.tokenizer(text)["input_ids"]) for text in texts]
         for text, length in zip(texts, lengths, strict=True):
             if length > self.max_tokens:
@@ -163,10 +166,11 @@ class DecodedLatents(Sequence[Image]):
     Args:
         pipeline: diffusers' pipeline.
         latents: Latents after each step.
+        folder: The folder of the model, for errors.
     """
 
-    def __init__(self, pipeline: Any, latents: Sequence[Tensor]):
-        self.pipeline, self.latents = pipeline, latents
+    def __init__(self, pipeline: Any, latents: Sequence[Tensor], folder: Path):
+        self.pipeline, self.latents, self.folder = pipeline, latents, folder
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -175,9 +179,12 @@ class DecodedLatents(Sequence[Image]):
     def __getitem__(self, index: Any) -> Any:
         """(H, W, 3) uint8, decoded as in diffusers' pipeline."""
         vae = self.pipeline.vae
-        latents = self.latents[index] / vae.config.scaling_factor
-        decoded = vae.decode(latents, return_dict=False)[0]
-        image = self.pipeline.image_processor.postprocess(decoded, output_type="np")[0]
+        latents = self.latents[index]
+        with hf_folder.library_errors(self.folder):
+            decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+            image = self.pipeline.image_processor.postprocess(decoded, output_type="np")[0]
+            if not np.isfinite(image).all():
+                raise ValueError("its pixels are not finite")
         return np.rint(image * 255).astype(np.uint8)
 
 
@@ -189,7 +196,7 @@ def generator(seed: int, name: str) -> torch.Generator:
 
 def _check_components(folder: Path) -> str:
     """Return the scheduler's class name, or raise SettingError for another kind of pipeline."""
-    index = hf_folder.read_json(folder, "model_index.json")
+    index = hf_config.read_json(folder, "model_index.json")
     schedulers = hf_folder.import_library(
         "diffusers.schedulers", "diffusion:DIR"
     ).KarrasDiffusionSchedulers
@@ -216,7 +223,13 @@ def _load(folder: Path, scheduler: str) -> tuple[Any, int]:
     """Load the pipeline; return it and the largest number of tokens in a text."""
     diffusers = hf_folder.import_library("diffusers", "diffusion:DIR")
     transformers = hf_folder.import_library("transformers", "diffusion:DIR")
-    config = hf_folder.read_json(folder / "text_encoder")
+    config = hf_config.read_description(folder / "text_encoder")
+    # The library reads these again.
+    hf_config.read_description(folder / "scheduler", "scheduler_config.json")
+    hf_config.read_description(folder / "vae")
+    unet_config = hf_config.read_description(folder / "unet")
+    for name, most in _MOST.items():
+        hf_config.check_numbers([unet_config.get(name)], folder / "unet" / "config.json", most)
     stems = {
         "unet": "diffusion_pytorch_model",
         "vae": "diffusion_pytorch_model",
@@ -234,8 +247,9 @@ def _load(folder: Path, scheduler: str) -> tuple[Any, int]:
     )
     local = {"local_files_only": True}
     safe = {**local, "use_safetensors": True, "low_cpu_mem_usage": False}
+    tensors = hf_folder.read_headers(files)
     try:
-        with hf_folder.quiet():
+        with hf_folder.quiet(), weight_file.no_larger_than(tensors):
             vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", **safe)
             unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **safe)
             pipeline = diffusers.StableDiffusionPipeline(
@@ -257,5 +271,10 @@ def _load(folder: Path, scheduler: str) -> tuple[Any, int]:
             remedy="Download the folder again, complete.",
         ) from None
     pipeline.set_progress_bar_config(disable=True)
-    max_tokens: int = min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings)
+    with hf_folder.library_errors(folder):
+        # diffusers pads to the tokenizer's length.
+        max_tokens: int = min(
+            tokenizer.model_max_length, text_encoder.config.max_position_embeddings
+        )
+        tokenizer.model_max_length = max_tokens
     return pipeline, max_tokens

@@ -63,7 +63,8 @@ class SamInteractivePredictor(InteractivePredictor):
         self.scaled_size = self.unpadded_size or (side, side)
         self.side = side
         self.mask_side = 4 * side // net.config.prompt_encoder_config.patch_size
-        maps = net.get_image_embeddings(inputs["pixel_values"])
+        with hf_folder.library_errors("model"):
+            maps = net.get_image_embeddings(inputs["pixel_values"])
         self.maps = maps if isinstance(maps, list) else [maps]
 
     def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
@@ -100,9 +101,10 @@ class SamInteractivePredictor(InteractivePredictor):
                 prompts["input_boxes"] = corners.reshape(len(rows), 1, 4)
             if logits is not None:
                 prompts["input_masks"] = logits[rows, None]
-            output = self.net(
-                image_embeddings=self._repeat_maps(len(rows)), multimask_output=True, **prompts
-            )
+            with hf_folder.library_errors("model"):
+                output = self.net(
+                    image_embeddings=self._repeat_maps(len(rows)), multimask_output=True, **prompts
+                )
             iou[rows], order = output.iou_scores[:, 0].sort(dim=1, descending=True, stable=True)
             candidates = output.pred_masks[:, 0]
             masks[rows] = candidates.gather(1, order[..., None, None].expand_as(candidates))
@@ -189,13 +191,5 @@ def load(folder: Path, family: str) -> tuple[Any, Any]:
         else (transformers.Sam2Model, transformers.Sam2ImageProcessor)
     )
     net = hf_folder.load_net(net_class, folder, config)
-    processor = hf_folder.load_component(processor_class, folder)
     side = net.config.prompt_encoder_config.image_size
-    processed = processor.size.longest_edge or processor.size.height
-    if processed != side:
-        raise SettingError(
-            f"its net takes images of {side} px, its preprocessor makes images of {processed} px",
-            where=folder,
-            remedy="Download the folder again, complete.",
-        )
-    return net, processor
+    return net, hf_folder.load_image_processor(processor_class, folder, side)

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from foveate import record_io
 from foveate.errors import SettingError
-from foveate.models import hf_folder
+from foveate.models import hf_config, hf_folder
 from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
 from foveate.models.pretrained import reason
 from foveate.models.registry import PLAIN, Model, Weights
@@ -97,7 +98,7 @@ def _resolve(name: str) -> Model:
     if location.startswith("{"):
         folder, config = None, _parse_config(location)
     elif location:
-        folder, config = location, hf_folder.net_config(hf_folder.read_json(Path(location)))
+        folder, config = location, hf_config.net_config(hf_config.read_description(Path(location)))
     else:
         raise SettingError(
             "a folder is expected after hf:", where="model", remedy="Use --model hf:DIR."
@@ -125,11 +126,12 @@ def _resolve(name: str) -> Model:
 
 def _parse_config(text: str) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(text)
+        config: dict[str, Any] = record_io.parse_json(text)
     except ValueError as error:
         raise SettingError(
             f"this description of a net cannot be read ({error})", where="model"
         ) from None
+    hf_config.check_numbers(config, "model")
     return config
 
 
@@ -146,7 +148,7 @@ def _build(name: str, channels: int, _size: int, weights: Weights) -> VisionTran
     config = (
         _parse_config(location)
         if folder is None
-        else hf_folder.net_config(hf_folder.read_json(folder))
+        else hf_config.net_config(hf_config.read_description(folder))
     )
     family = FAMILIES[config["model_type"]]
     kind = getattr(transformers, family.net)
@@ -171,12 +173,19 @@ def _statistics(folder: Path, default: ChannelStatistics) -> ChannelStatistics:
     """The statistics that the folder's preprocessor normalises with."""
     if not (folder / "preprocessor_config.json").is_file():
         return default
-    preprocessor = hf_folder.read_json(folder, "preprocessor_config.json")
-    mean, std = (
-        tuple(map(float, preprocessor.get(key) or values))
-        for key, values in zip(("image_mean", "image_std"), default, strict=True)
-    )
-    return (mean, std) if len(mean) == len(std) == 3 and all(std) else default
+    preprocessor = hf_config.read_description(folder, "preprocessor_config.json")
+    try:
+        mean, std = (
+            tuple(map(float, preprocessor.get(key) or values))
+            for key, values in zip(("image_mean", "image_std"), default, strict=True)
+        )
+    except (TypeError, ValueError):
+        raise SettingError(
+            "this file is damaged (numbers are expected as image_mean and image_std)",
+            where=folder / "preprocessor_config.json",
+            remedy="Download the folder again, complete.",
+        ) from None
+    return (mean, std) if len(mean) == len(std) == 3 and min(std) > 0 else default
 
 
 _REMEDY = (

@@ -93,3 +93,16 @@ def test_any_edit_of_a_split_is_found_and_named(tmp_path, change, message):
         file.check_unchanged({**rows, "a0": replace(rows["a0"], **change)}, recorded, tmp_path)
     with pytest.raises(RunError, match="it had 6 samples and has 5"):
         file.check_unchanged(dict(list(rows.items())[1:]), recorded, tmp_path)
+
+
+def test_the_images_of_the_test_split_are_read_quickly(tmp_path):
+    rows = {
+        "a/x.png": file.SplitRow("test", "00aa", "", 0),
+        "b/x.jpg": file.SplitRow("test", "00bb", "patient 1", 1),
+        "c/y.png": file.SplitRow("train", "00cc", ",1,test,00dd", 2),
+        "z": file.SplitRow("test", "00ee", "", 3),
+        'odd, "test"': file.SplitRow("test", "00ff", "", 4),
+    }
+    file.write(tmp_path / "split.csv", rows)
+    images = file.read_test_images(tmp_path / "split.csv")
+    assert images == {"x": {"00aa", "00bb"}, "z": {"00ee"}}

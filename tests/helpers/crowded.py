@@ -19,7 +19,7 @@ from foveate.tasks.detection import Detection
 class Crowded(Predictor):
     """Finds `count` boxes in every image."""
 
-    def __init__(self, count: int = 50):
+    def __init__(self, count: int = 20):
         self.count, self._task = count, Detection(("thing",))
 
     @property

@@ -51,15 +51,14 @@ class Run(RunFolder, Predictor):
         return self.load()[1].channels
 
     @property
-    def locked_images(self) -> Set[str]:
-        """Hashes of the images of the test split, as long as it was never opened."""
+    def locked_images(self) -> Mapping[str, Set[str]]:
+        """The images of the test split, as long as it was never opened; see `Predictor`."""
         try:
-            if self.ledger.entries:
-                return frozenset()
-            rows = split_file.read(self.path / "split.csv").values()
-        except RunError:  # a damaged record is no reason not to predict
-            return frozenset()
-        return frozenset(row.content for row in rows if row.split == "test")
+            return (
+                {} if self.ledger.entries else split_file.read_test_images(self.path / "split.csv")
+            )
+        except (RunError, OSError):  # a damaged record is no reason not to predict
+            return {}
 
     def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
         """An annotation for each image; see `Predictor`."""

@@ -151,7 +151,9 @@ def predict_paths(
                 reporter.info(f"{name}  {task.summary(prediction)}")
                 for writer in writers:
                     writer.add(name, image, prediction)
-                spent += bool(locked) and content_hash(image) in locked
+                # Hashing takes as long as decoding: only an image with the name of one is hashed.
+                hashes = locked.get(Path(name).stem)
+                spent += hashes is not None and content_hash(image) in hashes
             count += len(batch)
             del batch, images, predictions  # before the next batch is read
         for writer in writers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from foveate.data.dataset import Image, Images
@@ -50,9 +50,12 @@ class Predictor(ABC):
         return None
 
     @property
-    def locked_images(self) -> Set[str]:
-        """Hashes of the images of a test split that was not opened yet; see `content_hash`."""
-        return frozenset()
+    def locked_images(self) -> Mapping[str, Set[str]]:
+        """The images of a test split that was not opened yet.
+
+        File name without suffix -> hashes of the images of that name; see `content_hash`.
+        """
+        return {}
 
     def predict(self, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None) -> Any:
         """Predict for an image, or for several images.

@@ -22,7 +22,7 @@ from foveate.errors import RunError
 Cell = str | int | float | None
 """A cell to write; None is written as an empty one."""
 
-# LibreOffice and Excel take the full-width signs too, and skip white space before them.
+# Full-width signs and white space before a sign too: some spreadsheets take these.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n']")
 _PLAIN = re.compile(r'(?:\w[^\\,"\r\n\ud800-\udfff]*)?')  # most cells: written as they are
 _QUOTED = re.compile(r'[,"\r\n]')

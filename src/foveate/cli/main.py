@@ -95,8 +95,11 @@ def main() -> None:
 _plain_warning = warnings.formatwarning
 
 
-def _format_warning(*args: Any, **options: Any) -> str:
-    return _escape_lines(_plain_warning(*args, **options))
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, *place: Any, **line: Any
+) -> str:
+    text, file = escape_controls(str(message)), escape_controls(filename)
+    return _plain_warning(text, category, file, *place, **line)
 
 
 def _escape_lines(text: str) -> str:

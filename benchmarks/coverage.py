@@ -240,11 +240,15 @@ def coverage(
             for one in stats
         ]
         rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
-        values = bootstrap(samples[0], **rules)
+        rough = [metric.rough(one, clusters) for one in stats]
+        values = bootstrap(samples[0], **rules, rough=rough[0])
         values |= metric.exact_values(stats[0], clusters)
         for name, value in values.items():
             result.setdefault(name, Count()).add(value, true[0][name])
-        for name, value in lift(*samples, **rules).items():
+        lifts = lift(*samples, **rules, rough=rough[0] | rough[1]) | metric.exact_lifts(
+            *stats, clusters
+        )
+        for name, value in lifts.items():
             difference = true[0][name] - true[1][name]
             result.setdefault(f"lift of {name}", Count()).add(value, difference)
     return result

@@ -206,6 +206,17 @@ def test_few_images_that_decide_make_an_interval_rough():
     assert not bootstrap(np.random.default_rng(0).random(200)).rough
 
 
+def test_a_log_loss_without_mistakes_is_rough():
+    target = np.zeros(200, int)
+    for mistakes, groups, rough in ((4, 200, True), (5, 200, False), (5, 4, True)):
+        predicted = np.where(np.arange(200) < mistakes, 1, 0)
+        columns = {"target": target, "predicted": predicted}
+        clusters = np.arange(200) % groups
+        assert ("log_loss" in ClassificationMetric(2).rough(columns, clusters)) == rough
+    named = intervals.bootstrap(drawn(np.random.default_rng(0).random(90)), rough={"mean"})
+    assert named["mean"].rough
+
+
 def test_a_paired_lift_is_more_confident_than_its_parts():
     rng = np.random.default_rng(0)
     hard = rng.random(400)
@@ -256,3 +267,21 @@ def test_the_calibration_error_lies_in_its_interval(n, right):
         assert error.value == pytest.approx(0.1 if right else 0.9)
         assert 0 <= error.low <= error.value <= error.high <= 1
         assert error.high - error.low > 0.03
+
+
+def test_a_lift_of_calibration_knows_what_chance_does():
+    def columns(confidence):
+        n = len(confidence)
+        return {
+            "target": np.zeros(n, int),
+            "predicted": np.zeros(n, int),
+            "confidence": confidence,
+            "likelihood": confidence,
+        }
+
+    model, baseline = columns(np.full(40, 0.99)), columns(np.full(40, 0.97))
+    gain = ClassificationMetric(2).exact_lifts(model, baseline)["calibration_error"]
+    assert gain.value == pytest.approx(-0.02)
+    assert gain.low < -0.04 < 0.01 < gain.high  # all are right, of only 40
+    nothing = columns(np.zeros(0))
+    assert ClassificationMetric(2).exact_lifts(nothing, nothing) == {}

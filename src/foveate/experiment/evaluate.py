@@ -95,8 +95,8 @@ def evaluate(
     rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
 
     def with_intervals(samples: BootstrapSamples, stats: PerImageStats) -> dict[str, Any]:
-        exact = metric.exact_values(stats, clusters)
-        return _to_json(bootstrap(samples, **rules) | exact)
+        rough, exact = metric.rough(stats, clusters), metric.exact_values(stats, clusters)
+        return _to_json(bootstrap(samples, **rules, rough=rough) | exact)
 
     results = run.unscored_results
     results[split] = with_intervals(model, stats)
@@ -116,7 +116,10 @@ def evaluate(
         )
         results["verdicts"] = [verdict.to_json() for verdict in verdicts]
     best = samples[results["best_baseline"]]
-    results["lift"][split] = _to_json(lift(model, best, **rules))
+    both = stats, baselines[results["best_baseline"]]
+    rough = frozenset().union(*(metric.rough(one, clusters) for one in both))
+    exact = metric.exact_lifts(*both, clusters)
+    results["lift"][split] = _to_json(lift(model, best, **rules, rough=rough) | exact)
     summaries = [
         (task.summary(target), task.summary(prediction))
         for target, prediction in zip(targets, predictions, strict=True)

@@ -28,12 +28,15 @@ from foveate.metrics.intervals import (
     MetricValue,
     Range,
     Score,
+    difference,
     is_few,
     number_groups,
     proportion,
 )
 from foveate.metrics.metric import Metric, PerImageStats, means_of_known, ratio
 
+MIN_MISTAKES = 5
+"""Groups of images with a mistake below which the interval of the log loss is rough."""
 MAX_LOG_LOSS = -math.log(np.finfo(np.float64).eps)
 """The log loss of an image whose target has a probability of 0, in nats."""
 _ROUNDING = 1e-6  # of a probability
@@ -77,6 +80,29 @@ class ClassificationMetric(Metric[Label]):
             "accuracy": proportion(stats["target"] == stats["predicted"], unit),
             **({} if math.isnan(value) else {"calibration_error": calibration}),
         }
+
+    def exact_lifts(
+        self,
+        stats: PerImageStats,
+        baseline: PerImageStats,
+        clusters: NDArray[np.int64] | None = None,
+    ) -> dict[str, MetricValue]:
+        """That of the calibration error, from both intervals."""
+        name = "calibration_error"
+        both = [self.exact_values(one, clusters) for one in (stats, baseline)]
+        return (
+            {name: difference(both[0][name], both[1][name])}
+            if all(name in one for one in both)
+            else {}
+        )
+
+    def rough(
+        self, stats: PerImageStats, clusters: NDArray[np.int64] | None = None
+    ) -> frozenset[str]:
+        """The log loss, if so few mistakes occur that resamples cannot show what they cost."""
+        mistakes = np.flatnonzero(stats["target"] != stats["predicted"])
+        groups = number_groups(len(stats["target"]), clusters)[mistakes]
+        return frozenset({"log_loss"} if len(np.unique(groups)) < MIN_MISTAKES else ())
 
     def columns(self) -> Mapping[str, Column]:
         """Class indices and probabilities."""

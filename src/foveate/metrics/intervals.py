@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -220,6 +220,7 @@ def bootstrap(
     *,
     ranges: Mapping[str, Range] | None = None,
     min_images: int = MIN_IMAGES,
+    rough: Collection[str] = (),
     level: float = LEVEL,
 ) -> dict[str, MetricValue]:
     """Each metric with its interval.
@@ -233,6 +234,7 @@ def bootstrap(
         samples: From `resample`.
         ranges: Range of each metric that is not from 0 to 1.
         min_images: See `Metric.min_images`.
+        rough: Metrics whose interval is rough in any case; see `Metric.rough`.
         level: Coverage of the intervals.
     """
     spreads = _spreads(samples.resampled, samples.groups, samples.n, samples.seed)
@@ -247,8 +249,8 @@ def bootstrap(
             for centre in centres
             for end in score_interval(centre, spreads[name], samples.groups, within, level)
         ]
-        rough = _is_rough(spreads[name], samples.n, samples.groups, min_images)
-        result[name] = MetricValue(value, min(ends), max(ends), samples.n, samples.groups, rough)
+        few = name in rough or _is_rough(spreads[name], samples.n, samples.groups, min_images)
+        result[name] = MetricValue(value, min(ends), max(ends), samples.n, samples.groups, few)
     return result
 
 
@@ -291,6 +293,18 @@ def proportion(successes: NDArray[np.bool_], unit: NDArray[np.int64]) -> MetricV
     return MetricValue(share, min(share, low), max(share, high), n, groups, is_few(groups))
 
 
+def difference(one: MetricValue, other: MetricValue) -> MetricValue:
+    """Of two metrics from their intervals, as if they were independent (Zou and Donner, 2008).
+
+    On the same images they mostly are not, and then the interval is wider than it needs to be.
+    """
+    value = one.value - other.value
+    down = math.hypot(one.value - one.low, other.high - other.value)
+    up = math.hypot(one.high - one.value, other.value - other.low)
+    rough = one.rough or other.rough
+    return MetricValue(value, value - down, value + up, one.n, one.groups, rough)
+
+
 def score_interval(
     value: float, spread: Spread, groups: int, within: Range, level: float = LEVEL
 ) -> Range:
@@ -331,6 +345,7 @@ def lift(
     *,
     ranges: Mapping[str, Range] | None = None,
     min_images: int = MIN_IMAGES,
+    rough: Collection[str] = (),
     level: float = LEVEL,
 ) -> dict[str, MetricValue]:
     """Each metric of a model minus that of a baseline, on the same resamples.
@@ -348,16 +363,16 @@ def lift(
     result = {}
     for name, value in model.value.items():
         low, high = (ranges or {}).get(name, (0.0, 1.0))
-        difference, spread, width = value - baseline.value[name], spreads[name], high - low
+        apart_by, spread, width = value - baseline.value[name], spreads[name], high - low
         if model.groups < 2:
             margin = width
         elif spread.sd > 0 or math.isinf(width):
             margin = spread.sd * quantile(spread.df, level)
         else:
             margin = width * (1 - ((1 - level) / 2) ** (1 / model.groups))
-        ends = max(-width, difference - margin), min(width, difference + margin)
-        if math.isnan(difference):
+        ends = max(-width, apart_by - margin), min(width, apart_by + margin)
+        if math.isnan(apart_by):
             ends = (math.nan, math.nan)
-        rough = _is_rough(spread, model.n, model.groups, min_images)
-        result[name] = MetricValue(difference, *ends, model.n, model.groups, rough)
+        few = name in rough or _is_rough(spread, model.n, model.groups, min_images)
+        result[name] = MetricValue(apart_by, *ends, model.n, model.groups, few)
     return result

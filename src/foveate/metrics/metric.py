@@ -51,6 +51,21 @@ class Metric(ABC, Generic[A]):
         """
         return {}
 
+    def exact_lifts(
+        self,
+        stats: PerImageStats,
+        baseline: PerImageStats,
+        clusters: NDArray[np.int64] | None = None,
+    ) -> dict[str, MetricValue]:
+        """Lifts over a baseline with an interval that needs no resamples; see `exact_values`."""
+        return {}
+
+    def rough(
+        self, stats: PerImageStats, clusters: NDArray[np.int64] | None = None
+    ) -> frozenset[str]:
+        """Metrics whose interval from resamples cannot be trusted on these images."""
+        return frozenset()
+
     def compute(self, stats: PerImageStats) -> dict[str, float]:
         """All metrics over all rows."""
         return dict(self.scorer(stats)(None))

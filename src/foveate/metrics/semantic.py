@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ _BLOCK_SIDE = 2048
 
 class SemanticMetric(Metric[Mask]):
     """Metrics of semantic segmentation with these classes."""
+
+    min_images: ClassVar[int] = 150  # a class that few images show decides the means
 
     def __init__(self, classes: Sequence[str]):
         self.classes = classes

@@ -115,6 +115,21 @@ def test_a_killed_process_frees_its_lock_at_once_and_leaves_no_temporary_file(tm
         assert {path.name for path in tmp_path.iterdir()} == {".lock", ".owner.json"}
 
 
+def test_what_a_killed_process_was_writing_is_removed_by_both_ways_of_going_on(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / ".lock").touch()
+    with pytest.raises(RunError, match="Give the same foveate train command again"):
+        RunFolder.open(path)
+    left = path / f".foveate-{'0' * 16}-results.json.tmp"
+    left.touch()
+    with RunFolder.taken(path, Settings(), "data") as run:
+        assert not left.exists()
+    left.touch()
+    with run.locked():
+        assert not left.exists()
+
+
 def test_no_link_is_followed_by_the_lock(tmp_path):
     thesis, run = tmp_path / "thesis", tmp_path / "run"
     thesis.write_text("years of work")

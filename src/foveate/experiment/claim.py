@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,15 @@ UNFINISHED = ".unfinished.yaml"
 
 
 @contextmanager
-def claimed(path: Path, settings: Settings, *, new: bool) -> Iterator[None]:
+def claimed(
+    path: Path, settings: Settings, records: Collection[str], *, new: bool
+) -> Iterator[None]:
     """Take a folder and hold its lock; of two processes one gets it.
 
     Args:
         path: A folder that is new or empty, or holds an unfinished run with the same settings.
         settings: The settings as they were asked for.
+        records: See `run_lock.locked`.
         new: Whether an unfinished run is not taken.
 
     Raises:
@@ -38,7 +41,7 @@ def claimed(path: Path, settings: Settings, *, new: bool) -> Iterator[None]:
             where=path,
             cure="Choose another --out.",
         ) from None
-    with locked(path, [UNFINISHED]):
+    with locked(path, records):
         _check_free(path, settings, new=new)  # another process may have come first
         if not (path / UNFINISHED).is_file():
             settings.save(path / UNFINISHED)

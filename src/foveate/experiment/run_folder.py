@@ -100,7 +100,7 @@ class RunFolder:
         with ExitStack() as stack:
             for candidate in [path] if path is not None else _default_paths(settings, name):
                 try:
-                    stack.enter_context(claimed(candidate, settings, new=new))
+                    stack.enter_context(claimed(candidate, settings, RECORDS, new=new))
                 except StorageError:
                     raise
                 except RunError:
@@ -127,6 +127,12 @@ class RunFolder:
         config = path / "config.yaml"
         if not config.exists() and (path / UNFINISHED).exists():
             config = path / UNFINISHED
+        elif not config.exists() and (path / LOCK).exists():
+            raise RunError(
+                "this run was interrupted before its settings were written",
+                where=path,
+                remedy="Give the same foveate train command again.",
+            )
         return cls(path, Settings.load(config))
 
     def locked(self) -> AbstractContextManager[None]:

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.metrics import classification, detection, instance, interactive, semantic
-from foveate.metrics.intervals import MetricValue, bootstrap, lift, resample
+from foveate.metrics.intervals import MetricValue, bootstrap, lift
 from foveate.metrics.matching import BITS, SIZES, THRESHOLDS
 from foveate.metrics.metric import Metric, PerImageStats, ragged_column
+from foveate.metrics.resampling import resample
 
 GROUPS, GROUP_SIZE = 500, 60
 IMAGES = GROUPS * GROUP_SIZE

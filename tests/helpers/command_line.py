@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from foveate.cli import main
-from foveate.metrics import intervals
+from foveate.metrics import resampling
 
 
 def run_cli(*words: object) -> tuple[int, str, str]:
@@ -41,4 +41,4 @@ def refused(*words: object) -> str:
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Compute intervals from few resamples, which otherwise dominate the time of tiny runs."""
-    patch.setitem(intervals.resample.__kwdefaults__, "resamples", 40)
+    patch.setitem(resampling.resample.__kwdefaults__, "resamples", 40)

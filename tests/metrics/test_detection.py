@@ -16,8 +16,9 @@ from pycocotools.cocoeval import COCOeval
 
 from foveate.annotations import Boxes
 from foveate.metrics import detection
-from foveate.metrics.intervals import bootstrap, resample
+from foveate.metrics.intervals import bootstrap
 from foveate.metrics.metric import ragged_column
+from foveate.metrics.resampling import resample
 from foveate.ops import boxes as ops
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large", None, None, "recall")

@@ -7,7 +7,8 @@ from scipy import stats
 from foveate.metrics import intervals
 from foveate.metrics.calibration import calibration_interval
 from foveate.metrics.classification import ClassificationMetric
-from foveate.metrics.intervals import Spread, number_groups, proportion, score_interval
+from foveate.metrics.intervals import proportion, score_interval
+from foveate.metrics.resampling import Spread, number_groups, resample
 
 
 def drawn(x, **options):
@@ -16,7 +17,7 @@ def drawn(x, **options):
         some = some[~np.isnan(some)]
         return {"mean": float(some.mean()) if len(some) else float("nan")}
 
-    return intervals.resample(len(x), mean, **options)
+    return resample(len(x), mean, **options)
 
 
 def bootstrap(x, ranges=None, **options):
@@ -258,7 +259,7 @@ def test_the_calibration_error_lies_in_its_interval(n, right):
     }
     metric = ClassificationMetric(2)
     values = intervals.bootstrap(
-        intervals.resample(n, metric.scorer(columns), resamples=20), ranges=metric.ranges
+        resample(n, metric.scorer(columns), resamples=20), ranges=metric.ranges
     ) | metric.exact_values(columns)
     error = values["calibration_error"]
     if n < 2:  # no bin has two images

@@ -10,14 +10,9 @@ from foveate import record_io
 from foveate.data.dataset import SplitName
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.intervals import (
-    BootstrapSamples,
-    MetricValue,
-    bootstrap,
-    lift,
-    resample,
-)
+from foveate.metrics.intervals import MetricValue, bootstrap, lift
 from foveate.metrics.metric import PerImageStats
+from foveate.metrics.resampling import BootstrapSamples, resample
 from foveate.progress import Reporter
 from foveate.settings import FORMAT
 from foveate.tasks.capabilities import HasEvaluator, with_prompts

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.metrics.intervals import BatchScorer
 from foveate.metrics.matching import BITS, SIZES, THRESHOLDS
 from foveate.metrics.metric import PerImageStats, means_of_known
+from foveate.metrics.resampling import BatchScorer
 
 RECALLS = np.linspace(0, 1, 101)
 """Recalls at which precision is averaged."""

@@ -23,17 +23,9 @@ from foveate.metrics.calibration import (
     calibration_interval,
 )
 from foveate.metrics.columns import Column
-from foveate.metrics.intervals import (
-    BatchScorer,
-    MetricValue,
-    Range,
-    Score,
-    difference,
-    is_few,
-    number_groups,
-    proportion,
-)
+from foveate.metrics.intervals import MetricValue, Range, difference, is_few, proportion
 from foveate.metrics.metric import Metric, PerImageStats, means_of_known, ratio
+from foveate.metrics.resampling import BatchScorer, Score, number_groups
 
 MIN_MISTAKES = 5
 """Groups of images with a mistake below which the interval of the log loss is rough."""

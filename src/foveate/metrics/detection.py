@@ -17,7 +17,6 @@ from foveate.data.dataset import SplitName
 from foveate.errors import DataError, SettingError
 from foveate.metrics.average_precision import MIN_IMAGES, Curves, Scorer, flatten
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import Score
 from foveate.metrics.matching import (
     BITS,
     MAX_PER_CLASS,
@@ -27,6 +26,7 @@ from foveate.metrics.matching import (
     match,
 )
 from foveate.metrics.metric import Metric, PerImageStats, empty_split_message, ragged_column
+from foveate.metrics.resampling import Score
 from foveate.ops import boxes as ops
 
 

@@ -25,8 +25,9 @@ from foveate.data.dataset import Image, Images
 from foveate.data.rng import sample_keys
 from foveate.data.vocabulary import Vocabulary
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import MetricValue, Range, Score, number_groups, proportion
+from foveate.metrics.intervals import MetricValue, Range, proportion
 from foveate.metrics.metric import Metric, PerImageStats
+from foveate.metrics.resampling import Score, number_groups
 
 Matrix = NDArray[np.float64]
 

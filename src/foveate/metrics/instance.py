@@ -19,7 +19,7 @@ from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics import average_precision, detection
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import BatchScorer, Range, Score
+from foveate.metrics.intervals import Range
 from foveate.metrics.matching import PairwiseOverlaps
 from foveate.metrics.metric import (
     Metric,
@@ -28,6 +28,7 @@ from foveate.metrics.metric import (
     means_of_known,
     ragged_column,
 )
+from foveate.metrics.resampling import BatchScorer, Score
 
 MAX_PER_CLASS = 100_000
 """Predictions of a class that count in an image. COCO's 100 is for photographs: a microscope slide

@@ -16,8 +16,9 @@ from foveate.annotations import Annotation, Instances
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import BatchScorer, Range, Score
+from foveate.metrics.intervals import Range
 from foveate.metrics.metric import Metric, PerImageStats, empty_split_message, ragged_column
+from foveate.metrics.resampling import BatchScorer, Score
 from foveate.ops.clicks import Click, next_click
 from foveate.ops.masks import resize_nearest
 

@@ -9,8 +9,7 @@ are few images or groups. `benchmarks/coverage.py` measures how often an interva
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -18,12 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Score = Callable[[NDArray[np.int64] | None], Mapping[str, float]]
-"""From rows to metrics, where each image counts as often as its row occurs; None: each once."""
+from foveate.metrics.resampling import BootstrapSamples, Spread, spreads
+
 Range = tuple[float, float]
 """Lowest and highest value; the highest may be infinite."""
 
-RESAMPLES = 1000
 LEVEL = 0.95
 MIN_GROUPS = 10
 """Groups, or images, below which every interval is rough."""
@@ -31,10 +29,6 @@ MIN_IMAGES = 50
 """Images below which an interval from resamples is rough; so it is with a fifth as many groups."""
 MIN_DF = 8.0
 """Degrees of freedom of the spread below which an interval is rough."""
-ROUNDING = 1e-9
-"""Standard deviation below which resamples are alike."""
-MAX_DRAWN = 1_000_000
-"""Numbers of images that are drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -62,159 +56,6 @@ class MetricValue:
         return asdict(self)
 
 
-class BatchScorer(ABC):
-    """A `Score` that also scores many selections of images at once, which is faster.
-
-    Attributes:
-        images: Number of images.
-    """
-
-    images: int
-
-    @abstractmethod
-    def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """(B, images) how often each image counts in each of B selections -> (B,) each metric."""
-
-    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Metrics of a selection of images, by default of all.
-
-        Args:
-            rows: Images, each as often as it counts.
-        """
-        times = (
-            np.ones(self.images, np.int64)
-            if rows is None
-            else np.bincount(rows, minlength=self.images)
-        )
-        return {name: float(values[0]) for name, values in self.of_times(times[None]).items()}
-
-    def __call__(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """See `metrics`."""
-        return self.metrics(rows)
-
-
-@dataclass(frozen=True)
-class BootstrapSamples:
-    """Metrics of n images, and of many resamples of them.
-
-    Attributes:
-        n: Number of images.
-        groups: Number of groups of images that belong together; n if each is its own.
-        value: Metrics of the images.
-        resampled: (resamples,) metrics of as many groups, drawn with replacement.
-        seed: Of the draws.
-    """
-
-    n: int
-    groups: int
-    value: Mapping[str, float]
-    resampled: Mapping[str, NDArray[np.float64]]
-    seed: int = 0
-
-
-def resample(
-    n: int,
-    score: Score,
-    *,
-    clusters: NDArray[np.int64] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> BootstrapSamples:
-    """Score n images and resamples of them; one seed gives two models the same resamples.
-
-    Args:
-        n: Number of images.
-        score: Gives the metrics of a selection.
-        clusters: (n,) equal for images that belong together, which are drawn together; by default
-            each image is its own.
-        resamples: Number of resamples.
-        seed: Of the draws.
-    """
-    unit = number_groups(n, clusters)
-    groups = int(unit.max()) + 1 if n else 0
-    value = dict(score(None))
-    batches: list[Mapping[str, Any]] = []
-    for counts in _draw(groups, n, resamples, seed):
-        times = counts[:, unit]
-        if isinstance(score, BatchScorer):
-            batches.append(score.of_times(times))
-        else:
-            scored = [score(np.repeat(np.arange(n), one)) for one in times]
-            batches.append({name: [one[name] for one in scored] for name in value})
-    resampled = {
-        name: np.concatenate([np.zeros(0), *(batch[name] for batch in batches)]) for name in value
-    }
-    return BootstrapSamples(n, groups, value, resampled, seed)
-
-
-def number_groups(n: int, clusters: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """(n,) the group of each image, from 0 in the order in which they occur."""
-    if clusters is None:
-        return np.arange(n)
-    if len(clusters) != n:
-        raise ValueError(f"a group for each of {n} images is expected, got {len(clusters)}")
-    _, first, unit = np.unique(clusters, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[unit].astype(np.int64)
-
-
-def _draw(groups: int, n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """(some, groups) how often each group is drawn in some of the resamples."""
-    rng = np.random.default_rng(seed)
-    at_once = max(1, MAX_DRAWN // max(1, n))
-    for start in range(0, resamples if groups else 0, at_once):
-        some = min(at_once, resamples - start)
-        drawn = rng.integers(0, groups, (some, groups)) + groups * np.arange(some)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=some * groups).reshape(some, groups)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How far a metric varies between samples of as many groups.
-
-    Attributes:
-        sd: Standard deviation.
-        df: Degrees of freedom of sd.
-    """
-
-    sd: float
-    df: float
-
-
-def _spreads(
-    resampled: Mapping[str, NDArray[np.float64]], groups: int, n: int, seed: int
-) -> dict[str, Spread]:
-    """The spread of each metric, with the factor that the bootstrap needs for few groups.
-
-    The degrees of freedom are those of Satterthwaite (1946): few if few groups decide the metric,
-    as where almost all images are right. The influence of each group is the covariance of the
-    metric and of the number of times that it is drawn (Efron, 2014), whose fourth moment is
-    corrected for the noise of finitely many resamples.
-    """
-    if groups < 2 or not resampled:
-        return dict.fromkeys(resampled, Spread(0.0, 0.0))
-    names = list(resampled)
-    table = np.stack([resampled[name] for name in names], 1)
-    known = ~np.isnan(table)
-    count = np.maximum(known.sum(0), 1)
-    # A metric is NaN in resamples without an image that it is defined on.
-    apart = np.where(known, table - np.where(known, table, 0.0).sum(0) / count, 0.0)
-    variance = (apart**2).sum(0) / np.maximum(count - 1, 1)
-    variance[variance < ROUNDING**2] = 0.0
-    influence, start = np.zeros((groups, len(names))), 0
-    for counts in _draw(groups, n, len(table), seed):
-        influence += (counts - 1).T @ apart[start : start + len(counts)]
-        start += len(counts)
-    influence /= count
-    noise = variance / count
-    fourth = (influence**4).sum(0) - 6 * noise * variance - 3 * groups * noise**2
-    result = {}
-    for name, square, power in zip(names, variance.tolist(), fourth.tolist(), strict=True):
-        excess = max(power, square**2 / groups) / square**2 - 1 / groups if square > 0 else 0.0
-        df = min(groups - 1.0, 2 / excess) if excess > 0 else groups - 1.0
-        result[name] = Spread(math.sqrt(square * groups / (groups - 1)), max(1.0, df))
-    return result
-
-
 def bootstrap(
     samples: BootstrapSamples,
     *,
@@ -237,7 +78,7 @@ def bootstrap(
         rough: Metrics whose interval is rough in any case; see `Metric.rough`.
         level: Coverage of the intervals.
     """
-    spreads = _spreads(samples.resampled, samples.groups, samples.n, samples.seed)
+    measured = spreads(samples.resampled, samples.groups, samples.n, samples.seed)
     result = {}
     for name, value in samples.value.items():
         within, drawn = (ranges or {}).get(name, (0.0, 1.0)), samples.resampled[name]
@@ -247,9 +88,9 @@ def bootstrap(
         ends = [
             end
             for centre in centres
-            for end in score_interval(centre, spreads[name], samples.groups, within, level)
+            for end in score_interval(centre, measured[name], samples.groups, within, level)
         ]
-        few = name in rough or _is_rough(spreads[name], samples.n, samples.groups, min_images)
+        few = name in rough or _is_rough(measured[name], samples.n, samples.groups, min_images)
         result[name] = MetricValue(value, min(ends), max(ends), samples.n, samples.groups, few)
     return result
 
@@ -359,11 +200,11 @@ def lift(
             f"the same images are expected on both sides, got {model.n} and {baseline.n}"
         )
     apart = {name: one - baseline.resampled[name] for name, one in model.resampled.items()}
-    spreads = _spreads(apart, model.groups, model.n, model.seed)
+    measured = spreads(apart, model.groups, model.n, model.seed)
     result = {}
     for name, value in model.value.items():
         low, high = (ranges or {}).get(name, (0.0, 1.0))
-        apart_by, spread, width = value - baseline.value[name], spreads[name], high - low
+        apart_by, spread, width = value - baseline.value[name], measured[name], high - low
         if model.groups < 2:
             margin = width
         elif spread.sd > 0 or math.isinf(width):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from foveate.data.dataset import SplitName
 from foveate.metrics.columns import Column
-from foveate.metrics.intervals import MIN_IMAGES, MetricValue, Range, Score
+from foveate.metrics.intervals import MIN_IMAGES, MetricValue, Range
+from foveate.metrics.resampling import Score
 
 A = TypeVar("A")
 

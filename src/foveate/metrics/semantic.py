@@ -21,8 +21,8 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.metrics.columns import MANY, Column
-from foveate.metrics.intervals import BatchScorer, Score
 from foveate.metrics.metric import Metric, PerImageStats, means_of_known, ragged_column, ratio
+from foveate.metrics.resampling import BatchScorer, Score
 
 EDGE_TOLERANCE = 0.0075
 """How far an edge may be off, as a share of the image's diagonal; at least a pixel."""

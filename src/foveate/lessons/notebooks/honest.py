@@ -32,7 +32,8 @@ with app.setup:
         to_tensor,
         train_steps,
     )
-    from foveate.metrics.intervals import bootstrap, resample
+    from foveate.metrics.intervals import bootstrap
+    from foveate.metrics.resampling import resample
 
 
 @app.cell(hide_code=True)

@@ -78,6 +78,11 @@ def test_the_list_of_repairs_replaces_nothing(folder, here):
     assert not (here / "copy").exists()
 
 
+def test_the_parents_of_a_copy_are_created(folder, here):
+    assert run_cli("audit", folder, "--fix", "new/deep/copy")[0] == 0
+    assert (here / "new" / "deep" / "copy.repairs.csv").is_file()
+
+
 def test_the_default_page_replaces_an_earlier_one_and_nothing_else(folder, here):
     page = here / "audit-colours.html"
     assert run_cli("audit", folder)[0] == 0

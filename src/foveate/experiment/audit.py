@@ -164,15 +164,18 @@ class AuditOutputs:
             RunError: One exists and is not replaced, or lies in the data.
         """
         data, overwrite = dataset.origin_paths, self.overwrite
+        repairs = None
+        if self.copy is not None:
+            outputs.check_folder(self.copy, option="--fix", data=data)
+            if self.copy.parent.is_dir():  # otherwise it is created, and nothing is in it yet
+                repairs = repairs_path(self.copy)
         for path, kind, option in (
             (self.page, _PAGE, "--html"),
             (self.record, _RECORD, "--json"),
-            (self.copy and repairs_path(self.copy), _REPAIRS, "--fix"),
+            (repairs, _REPAIRS, "--fix"),
         ):
             if path is not None:
                 outputs.check_output(path, kind, option=option, overwrite=overwrite, data=data)
-        if self.copy is not None:
-            outputs.check_folder(self.copy, option="--fix", data=data)
         if self.page is not None and self.page == self.record:
             raise RunError("--html and --json name the same file", where=self.page)
 

@@ -55,10 +55,8 @@ def new_folder(dataset: Dataset[Any], path: Path) -> Iterator[Path]:
 
 def _explained(error: OSError, partial: Path, path: Path) -> StorageError | DataError:
     """Tell a failure to write the copy from one to read the original."""
-    name = error.filename
-    written = (
-        name is None or partial in (Path(name), *Path(name).parents) or Path(name) in path.parents
-    )
+    name = None if error.filename is None else Path(str(error.filename))
+    written = name is None or partial in (name, *name.parents) or name in path.parents
     if error.errno in _FULL or (written and error.errno is not None):
         return StorageError(
             f"this dataset cannot be written ({error.strerror})",

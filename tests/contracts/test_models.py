@@ -19,6 +19,7 @@ from torch import nn
 
 from foveate import models
 from foveate.errors import SettingError
+from foveate.models import weight_file
 from foveate.models.model import VisionModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,6 +65,34 @@ def pair(request):
     """Two nets of one name, with seeds 0 and 1, shared by all laws: copy before changing."""
     needs(request.param)
     return request.param, built(request.param).eval(), built(request.param, seed=1).eval()
+
+
+def test_a_net_filled_from_a_file_is_the_net_that_was_saved(pair):
+    """Without drawing weights first, and with the buffers that the file lacks."""
+    name, net, _ = pair
+    filled = weight_file.filled(lambda: built(name, seed=7), load(save(net.state_dict()))).eval()
+    for (key, value), (other, again) in zip(
+        (*net.named_parameters(), *net.named_buffers()),
+        (*filled.named_parameters(), *filled.named_buffers()),
+        strict=True,
+    ):
+        assert key == other
+        assert torch.equal(value, again)
+        assert value.stride() == again.stride()
+    images = make_images(2, net)
+    with torch.no_grad():
+        assert torch.equal(net(images), filled(images))
+
+
+def test_a_net_that_is_larger_than_its_file_is_never_filled(pair):
+    name, net, _ = pair
+    tensors = load(save(net.state_dict()))
+    less = dict(list(tensors.items())[1:])
+    wide = {key: value.repeat_interleave(2, 0) if value.ndim else value
+            for key, value in tensors.items()}  # fmt: skip
+    for wrong in ({}, less, wide, {**tensors, "more": torch.zeros(1)}):
+        with pytest.raises(ValueError):  # noqa: PT011 - each says another thing
+            weight_file.filled(lambda: built(name), wrong)
 
 
 def test_the_deeper_nets_are_registered_and_their_family_is_tested():

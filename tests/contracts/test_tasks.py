@@ -14,9 +14,12 @@ from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches, validation_batches
 from foveate.data.cache import decoding
 from foveate.data.rng import SampleRNG, sample_keys
+from foveate.experiment import predictions_file
+from foveate.experiment.model_file import header, load_model
 from foveate.models.model import VisionModel, pixel_statistics
 from foveate.settings import Settings
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
+from foveate.training import checkpoint
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
 from helpers.defects import DEFECTS
@@ -212,6 +215,35 @@ def test_the_options_rebuild_the_task(case):
     again = type(case.task)(case.task.classes, **case.task.options)
     assert again.options == case.task.options
     assert again.classes == case.task.classes
+
+
+def test_a_model_file_gives_the_same_task_and_predictions(case, tmp_path):
+    net, path = case.net(), tmp_path / "best.safetensors"
+    settings = Settings(task=case.task.name, model="tiny_cnn")
+    checkpoint.write(path, net.state_dict(), header(case.task, net, settings))
+    task, loaded = load_model(path)
+    assert task.options == case.task.options
+    for name, value in [*net.named_buffers(), *net.named_parameters()]:
+        assert torch.equal(value, loaded.get_buffer(name) if name in dict(
+            net.named_buffers()) else loaded.get_parameter(name)), name  # fmt: skip
+    images = with_prompts(case.task, case.images[:3], case.targets[:3])
+    if isinstance(task, HasEvaluator):
+        task.evaluator = case.task.evaluator
+    one, other = case.task.predict(net.eval(), images), task.predict(loaded, images)
+    assert [task.to_dict(two) for two in one] == [task.to_dict(two) for two in other]
+
+
+def test_statistics_survive_their_file(case, tmp_path):
+    """They are what the metric says of its columns."""
+    path, metric = tmp_path / "predictions_valid.csv", case.task.metric()
+    for predictions in (case.targets, case.predictions(case.net())):
+        stats = metric.per_image(predictions, case.targets)
+        predictions_file.write(path, case.ids, [("x", "y")] * N, stats)
+        ids, again = predictions_file.read(path, metric, N)
+        assert ids == case.ids
+        assert again.keys() == stats.keys()
+        for name, column in stats.items():
+            np.testing.assert_equal(again[name].tolist(), column.tolist())
 
 
 def test_what_is_present_are_classes(case):

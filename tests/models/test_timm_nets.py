@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from foveate import models
 from foveate.errors import SettingError
+from foveate.models import weight_file
 
 timm = pytest.importorskip("timm")
 CNN, WINDOWS, PATCHES = "test_convnext", "swin_tiny_patch4_window7_224", "test_vit"
@@ -43,6 +44,20 @@ def test_maps_have_the_declared_shapes_for_pyramids_windows_and_patches(name):
     assert [tuple(output.shape) for output in maps] == [
         (2, width, 64 // s, 64 // s) for width, s in promised
     ]
+
+
+@pytest.mark.parametrize("name", [CNN, WINDOWS, PATCHES])
+@torch.no_grad()
+def test_a_net_filled_from_a_file_has_the_buffers_that_the_file_lacks(name):
+    def build():
+        return models.build(f"timm:{name}", channels=3, size=64).eval()
+
+    net = build()
+    again = weight_file.filled(build, net.state_dict())
+    for (key, value), (_, other) in zip(net.named_buffers(), again.named_buffers(), strict=True):
+        assert torch.equal(value, other), key
+    images = torch.randn(2, 3, 64, 64)
+    assert all(torch.equal(*pair) for pair in zip(net(images), again(images), strict=True))
 
 
 @torch.no_grad()

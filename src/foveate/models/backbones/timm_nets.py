@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveate.errors import SettingError
-from foveate.models import pretrained
+from foveate.models import pretrained, weight_file
 from foveate.models.backbone import Backbone
 from foveate.models.registry import PLAIN, Model, Weights
 
@@ -105,6 +105,8 @@ def _random(
             for one, width in zip(maps, backbone.channels, strict=True)
         ):
             raise ValueError(f"its features have the shapes {[tuple(one.shape) for one in maps]}")
+    except (NotImplementedError, weight_file.TooLargeError):  # for `weight_file.filled`
+        raise
     except Exception as error:  # each net has its own way to fail
         raise SettingError(
             f"{name} gives no feature maps for images of {channels} x {size} x {size} "

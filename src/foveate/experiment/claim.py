@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 from foveate import atomic_io
@@ -17,14 +19,15 @@ UNFINISHED = ".unfinished.yaml"
 
 
 @contextmanager
-def claimed(
-    path: Path, settings: Settings, records: Collection[str], *, new: bool
-) -> Iterator[None]:
-    """Take a folder and hold its lock; of two processes one gets it.
+def taken_folder(
+    path: Path | None, settings: Settings, name: str, records: Collection[str], *, new: bool
+) -> Iterator[Path]:
+    """Take a folder for a run and hold its lock; see `RunFolder.taken`.
 
     Args:
-        path: A folder that is new or empty, or holds an unfinished run with the same settings.
+        path: The folder; None takes the first runs/NAME-MODEL-N that is free.
         settings: The settings as they were asked for.
+        name: Name of the dataset.
         records: See `run_lock.locked`.
         new: Whether an unfinished run is not taken.
 
@@ -32,6 +35,30 @@ def claimed(
         RunError: The folder is in use, or holds something else.
         StorageError: The folder cannot be created.
     """
+    with ExitStack() as stack:
+        for candidate in [path] if path is not None else _default_paths(settings, name):
+            try:
+                stack.enter_context(_claimed(candidate, settings, records, new=new))
+            except StorageError:
+                raise
+            except RunError:
+                if path is not None:
+                    raise
+                continue  # another run's
+            yield candidate
+            return
+
+
+def _default_paths(settings: Settings, name: str) -> Iterator[Path]:
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{settings.model}").strip("-.") or "run"
+    return (Path("runs") / f"{stem}-{number}" for number in count(1))
+
+
+@contextmanager
+def _claimed(
+    path: Path, settings: Settings, records: Collection[str], *, new: bool
+) -> Iterator[None]:
+    """Take a folder that is free and hold its lock; of two processes one gets it."""
     _check_free(path, settings, new=new)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -49,6 +76,7 @@ def claimed(
 
 
 def _check_free(path: Path, settings: Settings, *, new: bool) -> None:
+    """Refuse a folder that holds more than an unfinished run with these settings."""
     if not path.exists() or (path.is_dir() and not any(map(_counts, path.iterdir()))):
         return
     if new or not (path / UNFINISHED).is_file():

@@ -17,12 +17,10 @@ report.html             all of it for people
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,9 +29,9 @@ from torch import Tensor
 
 from foveate import atomic_io, record_io, tasks
 from foveate.data.dataset import Dataset, SplitName
-from foveate.errors import RunError, StorageError
+from foveate.errors import RunError
 from foveate.experiment import predictions_file
-from foveate.experiment.claim import UNFINISHED, claimed
+from foveate.experiment.claim import UNFINISHED, taken_folder
 from foveate.experiment.model_file import header, load_model
 from foveate.experiment.run_lock import LOCK, OWNER, locked
 from foveate.metrics.ledger import Ledger
@@ -97,18 +95,8 @@ class RunFolder:
             RunError: The folder is in use, or holds something else.
             StorageError: The folder cannot be created.
         """
-        with ExitStack() as stack:
-            for candidate in [path] if path is not None else _default_paths(settings, name):
-                try:
-                    stack.enter_context(claimed(candidate, settings, RECORDS, new=new))
-                except StorageError:
-                    raise
-                except RunError:
-                    if path is not None:
-                        raise
-                    continue  # another run's
-                yield cls.open(candidate)
-                return
+        with taken_folder(path, settings, name, RECORDS, new=new) as folder:
+            yield cls.open(folder)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -350,8 +338,3 @@ class RunFolder:
         """Write evaluator.safetensors, which every task that is loaded from now on gets."""
         checkpoint.write(self.evaluator_path, dict(tensors), dict(record))
         self._model = None
-
-
-def _default_paths(settings: Settings, name: str) -> Iterator[Path]:
-    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{settings.model}").strip("-.") or "run"
-    return (Path("runs") / f"{stem}-{number}" for number in count(1))

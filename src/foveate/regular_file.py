@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-NOT_REGULAR = "a file is expected, this is a folder, a pipe or a device"
+NOT_REGULAR = "a file is expected, this is a folder or a device"
+"""The message of the error for anything else, a pipe included."""
 
 _FLAGS = (
     os.O_RDONLY
@@ -22,7 +23,7 @@ _FLAGS = (
 )
 
 
-def open_regular(path: Path | str) -> BinaryIO:
+def open_regular(path: Path | str) -> BufferedReader:
     """Open a file for binary reading.
 
     Raises:
@@ -53,7 +54,10 @@ def read_bytes(path: Path | str) -> bytes:
         OSError: As `open_regular` does.
     """
     with open_regular(path) as file:
-        return file.read()
+        try:
+            return file.read()
+        except MemoryError:
+            raise OSError(errno.ENOMEM, "the file does not fit into memory", str(path)) from None
 
 
 def _require_regular(status: os.stat_result, path: Path | str) -> None:

@@ -152,7 +152,7 @@ def test_other_files_are_bad_images(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(b"P6 99999 99999 255 ")
     for path, words in (
         (tmp_path, "folder"),
-        (tmp_path / "pipe.png", "regular"),
+        (tmp_path / "pipe.png", "folder or a device"),
         (tmp_path / "bomb.png", "announces"),
     ):
         with pytest.raises(BadImage, match=words):

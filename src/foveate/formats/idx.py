@@ -32,6 +32,7 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_classes,
 )
+from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 
 NAME = "idx"
@@ -187,8 +188,11 @@ def _pair(
 
 def _read_file(path: Path, dimensions: tuple[int, ...]) -> NDArray[np.uint8]:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return _parse(file, path, dimensions)
+        with open_regular(path) as file:
+            if path.suffix != ".gz":
+                return _parse(file, path, dimensions)
+            with gzip.open(file) as unpacked:
+                return _parse(unpacked, path, dimensions)
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"a gzip file is expected, this is damaged ({error})", where=path) from None
     except EOFError:

@@ -22,6 +22,7 @@ from foveate.data.dataset import Dataset, Sample, Skipped, Source
 from foveate.data.image_stats import IMAGE_STATS
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
+from foveate.regular_file import open_regular
 
 A = TypeVar("A")
 
@@ -260,11 +261,14 @@ def _decode_into(
 
 def _longer_side(source: Source) -> int:
     """Pixels; read from the header of JPEG and PNG files, in a hundredth of the time."""
-    if isinstance(source, FileSource) and source.path.is_file():
+    if isinstance(source, FileSource):
         # An odd header is reported when the image is decoded.
         with warnings.catch_warnings(), contextlib.suppress(Exception):
             warnings.simplefilter("ignore")
-            with PIL.Image.open(source.path, formats=("JPEG", "PNG")) as image:
+            with (
+                open_regular(source.path) as file,
+                PIL.Image.open(file, formats=("JPEG", "PNG")) as image,
+            ):
                 return max(image.size)
     result: int = max(source.read().shape[:2])
     return result

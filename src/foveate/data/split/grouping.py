@@ -13,6 +13,7 @@ import PIL.Image
 
 from foveate.data.dataset import Sample
 from foveate.errors import DataError, SettingError
+from foveate.regular_file import open_regular
 
 A = TypeVar("A")
 
@@ -119,7 +120,10 @@ def _exif_time(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        with PIL.Image.open(path, formats=("JPEG", "PNG", "TIFF", "WEBP")) as image:
+        with (
+            open_regular(path) as file,
+            PIL.Image.open(file, formats=("JPEG", "PNG", "TIFF", "WEBP")) as image,
+        ):
             exif = image.getexif()
             text = exif.get_ifd(_EXIF_FOLDER).get(_DATE_TIME_ORIGINAL) or exif.get(_DATE_TIME)
         return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()

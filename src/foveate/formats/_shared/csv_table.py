@@ -14,6 +14,7 @@ from pathlib import Path
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.layout import SPLIT_WORDS, split_of, unusable_reason
+from foveate.regular_file import open_regular, read_bytes
 from foveate.wording import count_noun
 
 _MAX_HEADER = 100_000  # characters; a longer first line is not the header of a table
@@ -33,7 +34,7 @@ def table_text(path: Path) -> str:
     """
     if not path.is_file() and (reason := unusable_reason(path)):
         raise DataError(f"a table is expected, but {reason}", where=path)
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,11 +82,11 @@ def rows_of(table: Path) -> Iterator[tuple[int, list[str]]]:
 
 def has_columns(table: Path, words: Mapping[str, tuple[str, ...]], needed: tuple[str, ...]) -> bool:
     """Return whether the first line of a file names the required columns."""
-    if unusable_reason(table):  # opening a pipe would wait forever
+    if unusable_reason(table):
         return False
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline(_MAX_HEADER)
+        with open_regular(table) as file:
+            header = file.readline(_MAX_HEADER).decode("utf-8-sig")
         columns(next(csv.reader([header], delimiter=_delimiter(header)), []), words, needed, table)
     except (DataError, UnicodeDecodeError, csv.Error):
         return False

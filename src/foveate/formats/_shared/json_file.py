@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from foveate.errors import DataError
 from foveate.formats._shared.layout import is_utf8, unusable_reason
 from foveate.formats._shared.sidecar import MAX_COORDINATE
+from foveate.regular_file import open_regular, read_bytes
 
 _CHUNK = 1 << 20  # bytes
 _OVERLAP = 200  # bytes, so that a key across two chunks is seen
@@ -50,7 +51,7 @@ def has_keys(path: Path, *keys: str) -> bool:
         return False
     missing = [re.compile(rb'"%b"\s*:' % key.encode()) for key in keys]
     tail = b""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(_OVERLAP).removeprefix(b"\xef\xbb\xbf").lstrip()
         if start and not start.startswith(b"{"):
             return False
@@ -153,7 +154,7 @@ def json_text(path: Path) -> str:
     """
     if reason := unusable_reason(path):
         raise DataError(f"a JSON file is expected, but {reason}", where=path)
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

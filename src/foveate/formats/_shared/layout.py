@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from foveate.annotations import Label
@@ -13,6 +14,7 @@ from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
 from foveate.data.images import IMAGE_SUFFIXES
 from foveate.errors import DataError
 from foveate.formats._shared.wording import first_reason
+from foveate.regular_file import NOT_REGULAR, open_regular
 
 SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
@@ -111,7 +113,7 @@ def unusable_reason(file: Path | os.DirEntry[str]) -> str | None:
     except (OSError, ValueError) as error:
         return f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
     if not stat.S_ISREG(status.st_mode):
-        return "a file is expected, this is a folder or a device"
+        return NOT_REGULAR
     return None if status.st_size else "the file is empty (0 bytes)"
 
 
@@ -187,7 +189,8 @@ def read_classes(folder: Path) -> tuple[str, ...] | None:
     if not path.is_file():
         return None
     try:
-        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
+            lines = file.read().removesuffix("\n").split("\n")
     except UnicodeDecodeError:
         raise DataError(
             "text in UTF-8 is expected", where=path, remedy="Save the file as UTF-8."

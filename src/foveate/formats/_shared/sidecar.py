@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from foveate.data.dataset import Dataset, Sample
 from foveate.data.images import FileSource, size
 from foveate.errors import DataError
 from foveate.formats._shared.stems import file_stems
+from foveate.regular_file import open_regular
 
 MAX_COORDINATE = 1e9
 """No image has coordinates beyond it, in pixels or in widths of the image."""
@@ -27,12 +27,10 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     """Read a file of limited size.
 
     Raises:
-        DataError: If it is not a regular file, or if it is larger than `max_bytes`.
-        OSError: If it cannot be opened.
+        DataError: If it is larger than `max_bytes`.
+        OSError: If it cannot be opened, or is not a regular file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would make the reader wait forever
-        raise DataError("a file is expected, this is a folder or a device", where=path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise DataError(
@@ -45,9 +43,8 @@ def read_text(path: Path, max_bytes: int) -> str:
     """Read a UTF-8 file of limited size.
 
     Raises:
-        DataError: If it is not a regular file, if it is larger than `max_bytes`, or if it is not
-            UTF-8; the error names the line.
-        OSError: If it cannot be opened.
+        DataError: If it is larger than `max_bytes`, or not UTF-8; the error names the line.
+        OSError: If it cannot be opened, or is not a regular file.
     """
     data = read_bytes(path, max_bytes)
     try:

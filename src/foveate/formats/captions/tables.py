@@ -15,6 +15,7 @@ from foveate.formats._shared import csv_table
 from foveate.formats._shared.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in
 from foveate.formats._shared.layout import is_utf8, split_of, visible
 from foveate.formats._shared.paths import id_inside
+from foveate.regular_file import open_regular
 
 _NAMES = ("metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl")
 _TABLES, _LINES = (".csv", ".tsv"), ".jsonl"
@@ -111,8 +112,8 @@ def has_caption_columns(table: Path) -> bool:
     if table.suffix.lower() in _TABLES:
         return csv_table.has_columns(table, _COLUMNS, _NEEDED)
     try:
-        with table.open(encoding="utf-8-sig") as file:
-            record = json.loads(file.readline(_MAX_LINE))
+        with open_regular(table) as file:
+            record = json.loads(file.readline(_MAX_LINE).decode("utf-8-sig"))
     except (ValueError, RecursionError):  # damaged JSON, or not UTF-8
         return False
     names = {plain(key) for key in record} if isinstance(record, dict) else set()

@@ -53,6 +53,7 @@ from foveate.formats.voc.layout import (
 )
 from foveate.formats.voc.writing import can_be_text, to_xml
 from foveate.formats.voc.xml import VocFile, parse
+from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 
 NAME = "voc"
@@ -176,7 +177,7 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
 def _is_annotation(file: Path) -> bool:
     if unusable_reason(file):
         return False
-    with file.open("rb") as opened:
+    with open_regular(file) as opened:
         return bool(_ROOT.search(opened.read(4096)))
 
 

@@ -59,6 +59,7 @@ from foveate.formats.webdataset.samples import (
 )
 from foveate.formats.webdataset.shards import ShardSource, add_file, iter_members, read_member
 from foveate.formats.webdataset.writing import image_bytes, unsupported_content
+from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 
 NAME = "webdataset"
@@ -127,7 +128,7 @@ def read(path: Path) -> Dataset[Any]:
         )
     samples: list[Sample[Any]] = []
     for shard, inside in groupby(entries, key=lambda entry: entry.shard):
-        with shard.open("rb") as file:
+        with open_regular(shard) as file:
             samples += [
                 sample for entry in inside if (sample := _sample(entry, task, file, skipped))
             ]
@@ -214,7 +215,7 @@ def _task(entries: list[ShardSample], suffixes: Counter[str], path: Path) -> str
     first = next((entry for entry in entries if "json" in entry.files), None)
     data = None
     if first is not None:
-        with first.shard.open("rb") as file:
+        with open_regular(first.shard) as file:
             data = _annotation_bytes(first, "json", file)
     try:
         return task_of(suffixes, data)

@@ -13,6 +13,7 @@ from foveate.data.dataset import Image
 from foveate.data.images import FileInfo, examine_bytes
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.layout import printable, unusable_reason
+from foveate.regular_file import open_regular
 
 _DECOMPRESSORS = {
     b"\x1f\x8b": "gzip -d",
@@ -81,7 +82,7 @@ class ShardSource:
             )
             raise BadImage(reason, where=f"{self.path}/{self.member.name}")
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 data = read_member(file, self.member)
         except OSError as error:
             raise BadImage(
@@ -112,7 +113,7 @@ def iter_members(shard: Path) -> Iterator[Member]:
     """
     if reason := unusable_reason(shard):
         raise DataError(f"a tar archive is expected, but {reason}", where=shard)
-    with shard.open("rb") as file:
+    with open_regular(shard) as file:
         start = file.read(8)
         for magic, remedy in _DECOMPRESSORS.items():
             if start.startswith(magic):

@@ -13,6 +13,7 @@ from pathlib import Path
 from foveate.errors import DataError
 from foveate.formats._shared.layout import unusable_reason
 from foveate.formats._shared.sidecar import MAX_COORDINATE, read_text
+from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 
 _MAX_BYTES = 50_000_000
@@ -91,7 +92,7 @@ def looks_like_lines(path: Path) -> bool:
     """
     if unusable_reason(path):
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(_MAX_SNIFFED_BYTES).lstrip()
     fields = start.split(b"\n")[0].split()
     if b"\n" not in start and len(fields) > 1 + BOX:

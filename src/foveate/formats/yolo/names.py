@@ -9,6 +9,7 @@ from foveate.errors import DataError
 from foveate.formats._shared.layout import is_utf8, visible
 from foveate.formats._shared.sidecar import read_text
 from foveate.formats._shared.yaml_file import YamlMapping, read_yaml
+from foveate.regular_file import open_regular
 
 YAML_ENDINGS = (".yaml", ".yml")
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
@@ -38,7 +39,7 @@ def has_names(path: Path) -> bool:
     Raises:
         OSError: If it cannot be opened.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return any(
             line.startswith((b"names:", b"names :")) for line in file.read(1_000_000).split(b"\n")
         )

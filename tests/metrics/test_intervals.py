@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from foveate.metrics import intervals
+from foveate.metrics import intervals, resampling
 from foveate.metrics.calibration import calibration_interval
 from foveate.metrics.classification import ClassificationMetric
 from foveate.metrics.intervals import proportion, score_interval
@@ -227,6 +227,24 @@ def test_a_paired_lift_is_more_confident_than_its_parts():
     assert gain.value == pytest.approx(model.mean() - baseline.mean())
     assert gain.low > 0
     assert gain.high - gain.low < 0.7 * (alone.high - alone.low)
+
+
+@pytest.mark.parametrize("width", [1, 70_000, 333_333, 10**7])
+def test_draws_do_not_depend_on_how_many_are_held_at_once(width):
+    class Wide(resampling.BatchScorer):
+        images = 7
+
+        def of_times(self, times):
+            return {"mean": times @ np.arange(7) / (6 * times.sum(1))}
+
+    scorer = Wide()
+    plain = resample(7, scorer, resamples=25)
+    scorer.width = width
+    wide = resample(7, scorer, resamples=25)
+    assert np.array_equal(plain.resampled["mean"], wide.resampled["mean"])
+    rows = resample(7, lambda rows: scorer.metrics(rows), resamples=25)
+    assert np.array_equal(plain.resampled["mean"], rows.resampled["mean"])
+    assert intervals.bootstrap(plain) == intervals.bootstrap(wide)
 
 
 def test_same_seed_same_interval():

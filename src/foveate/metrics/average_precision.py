@@ -20,7 +20,7 @@ RECALLS = np.linspace(0, 1, 101)
 """Recalls at which precision is averaged."""
 
 
-MIN_IMAGES = 100
+MIN_IMAGES = 150
 """Images below which the interval of an average precision is rough."""
 MAX_CELLS = 100_000
 """Numbers held at once while resamples are scored, so that they fit a core's cache."""
@@ -51,6 +51,7 @@ class Scorer(BatchScorer):
             if required.any():
                 self.curves.append((k, Curves(image[rows], hits[rows], ignored[rows], required)))
         self.shape = (num_classes, len(SIZES), len(THRESHOLDS))
+        self.width = int(np.prod(self.shape))
 
     def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """See `BatchScorer.of_times`."""

@@ -144,7 +144,7 @@ class Scorer(BatchScorer):
         from scipy.sparse import csr_array
 
         target, predicted = stats["target"], stats["predicted"]
-        self.images = len(target)
+        self.images, self.width = len(target), num_classes
         correct = (target == predicted).astype(float)
 
         def one_hot(values: NDArray[np.float64], columns: NDArray[np.int64], width: int) -> Any:

@@ -185,7 +185,7 @@ class Scorer(BatchScorer):
 
     def __init__(self, stats: PerImageStats, num_classes: int):
         self.average_precision = average_precision.Scorer(stats, num_classes)
-        self.images = len(stats["quality"])
+        self.images, self.width = len(stats["quality"]), self.average_precision.width
         self.quality = np.zeros((self.images, num_classes, 4))
         for row, each in enumerate(stats["quality"]):
             for k, *values in each:

@@ -21,7 +21,7 @@ RESAMPLES = 1000
 ROUNDING = 1e-9
 """Standard deviation below which resamples are alike."""
 MAX_DRAWN = 1_000_000
-"""Numbers of images that are drawn at once."""
+"""Numbers that are held at once while resamples are drawn and scored."""
 
 
 class BatchScorer(ABC):
@@ -29,9 +29,11 @@ class BatchScorer(ABC):
 
     Attributes:
         images: Number of images.
+        width: Numbers that are held for one selection, beside those of its images.
     """
 
     images: int
+    width: int = 1
 
     @abstractmethod
     def of_times(self, times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -96,7 +98,8 @@ def resample(
     groups = int(unit.max()) + 1 if n else 0
     value = dict(score(None))
     batches: list[Mapping[str, Any]] = []
-    for counts in _draw(groups, n, resamples, seed):
+    width = max(n, score.width) if isinstance(score, BatchScorer) else n
+    for counts in _draw(groups, width, resamples, seed):
         times = counts[:, unit]
         if isinstance(score, BatchScorer):
             batches.append(score.of_times(times))
@@ -119,10 +122,13 @@ def number_groups(n: int, clusters: NDArray[np.int64] | None) -> NDArray[np.int6
     return np.argsort(np.argsort(first))[unit].astype(np.int64)
 
 
-def _draw(groups: int, n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """(some, groups) how often each group is drawn in some of the resamples."""
+def _draw(groups: int, width: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """(some, groups) how often each group is drawn in some of the resamples.
+
+    The draws are the same whatever the width, which is how many numbers a resample takes.
+    """
     rng = np.random.default_rng(seed)
-    at_once = max(1, MAX_DRAWN // max(1, n))
+    at_once = max(1, MAX_DRAWN // max(1, width))
     for start in range(0, resamples if groups else 0, at_once):
         some = min(at_once, resamples - start)
         drawn = rng.integers(0, groups, (some, groups)) + groups * np.arange(some)[:, None]

@@ -207,6 +207,7 @@ class Scorer(BatchScorer):
         from scipy.sparse import csr_array
 
         self.images, self.num_classes = len(stats["cells"]), num_classes
+        self.width = num_classes**2
 
         def counts(column: str, places: int, width: int) -> Any:
             cells = [(image, *cell) for image, row in enumerate(stats[column]) for cell in row]

@@ -205,6 +205,26 @@ def test_a_header_that_announces_a_huge_net_is_refused_at_once(name, trained, tm
         run.load()
 
 
+OPTIONS: list[dict[str, Any]] = [
+    {"temperature": 0},
+    {"temperature": float("nan")},
+    {"temperature": [1]},
+    {"class_weights": [1.0]},
+    {"class_weights": "abc"},
+    {"hflip": "perhaps"},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_options_that_the_task_does_not_take_are_refused(options, trained, use, tmp_path):
+    path = shutil.copytree(trained.path, tmp_path / "run")
+    hostile.change_record(
+        path / "best.safetensors", lambda record: record["options"].update(options)
+    )
+    assert "best.safetensors" in str(refused(use, path, "predict"))
+
+
 HEADERS: dict[str, bytes] = {
     "longer than the file": (2**40).to_bytes(8, "little") + b"{}",
     "of 2**64 bytes": b"\xff" * 8 + b"{}",

@@ -36,6 +36,8 @@ class TextEncoder:
     vocabulary_size: ClassVar[int] = 0
 
     def __init__(self, source: str, width: int, max_length: int, digest: str):
+        if [type(one) for one in (source, width, max_length, digest)] != [str, int, int, str]:
+            raise TypeError("a text encoder has a source, a width, a length and a digest")
         self.source, self.width, self.max_length, self.digest = source, width, max_length, digest
         self._clip: Clip | None = None
         self._cache: dict[str, NDArray[np.float32]] = {}

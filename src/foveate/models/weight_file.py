@@ -181,7 +181,9 @@ def filled(build: Callable[[], _Net], tensors: Mapping[str, Tensor]) -> _Net:
         try:
             with torch.device("meta"):
                 net = build()
-        except (NotImplementedError, RuntimeError):  # an operation that needs numbers
+        except TooLargeError:
+            raise
+        except Exception:  # an operation that needs numbers; of other errors building tells again
             net = build()
         if reason := mismatch(net.state_dict(), tensors):
             raise ValueError(reason)

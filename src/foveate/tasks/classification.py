@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ class Classification(Task[Label]):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
         hflip: bool = False,
-        temperature: float = 1.0,
+        temperature: Annotated[float, Gt(0)] = 1.0,
     ):
         super().__init__(classes)
         if class_weights is not None and len(class_weights) != len(classes):

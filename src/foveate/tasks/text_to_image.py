@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from foveate.annotations import Captions
@@ -45,6 +46,8 @@ CAPTION_DROPOUT = 0.1
 """Share of training images shown without their caption, so that the network also learns the
 unconditional direction (Ho and Salimans, 2021)."""
 DEFAULT_STEPS = 20
+MAX_STEPS = 1000
+"""Most steps that a run may have as its default."""
 GUIDANCE_SCALES = (1.0, 2.0, 3.0)
 """Candidates, of which one is chosen on the validation split."""
 CALIBRATION_IMAGES = 150
@@ -102,7 +105,7 @@ class TextToImage(
         max_length: int = 0,
         text_encoder: Mapping[str, Any] | None = None,
         guidance: float = 2.0,
-        steps: int = DEFAULT_STEPS,
+        steps: Annotated[int, Interval(ge=1, le=MAX_STEPS)] = DEFAULT_STEPS,
     ):
         super().__init__(classes)
         self.reader: TextReader = (

@@ -105,9 +105,11 @@ def _random(
             for one, width in zip(maps, backbone.channels, strict=True)
         ):
             raise ValueError(f"its features have the shapes {[tuple(one.shape) for one in maps]}")
-    except (NotImplementedError, weight_file.TooLargeError):  # for `weight_file.filled`
+    except weight_file.TooLargeError:
         raise
     except Exception as error:  # each net has its own way to fail
+        if torch.get_default_device().type == "meta":  # `weight_file.filled` tries it with numbers
+            raise
         raise SettingError(
             f"{name} gives no feature maps for images of {channels} x {size} x {size} "
             f"({pretrained.reason(error)})",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,19 @@ def test_an_empty_dataset_and_a_single_image_have_no_errors():
     assert {f.check for f in audited(empty).findings} <= {"unused class"}
     one = Dataset("one", "classification", ("cat", "dog"), labels().samples[:1])
     assert not audited(one).errors
+
+
+@pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.parametrize("missing", [(3,), (0, 5), tuple(range(8))])
+def test_samples_without_an_annotation_are_named_whatever_the_task(name, missing):
+    clean = CLEAN[name]()
+    samples = [
+        replace(sample, target=None) if row in missing else sample
+        for row, sample in enumerate(clean.samples[:8])
+    ]
+    dataset = replace(clean, samples=samples)
+    findings = [one for one in audited(dataset).findings if one.check == "no annotation"]
+    assert [one.ids for one in findings] == [(dataset[row].id,) for row in missing]
 
 
 def test_groups_put_errors_first_and_count_samples_once():

@@ -6,7 +6,7 @@ All boxes of a dataset are checked as one array.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,14 @@ class _AllBoxes:
 
 
 def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]:
-    """Check a dataset whose targets are Boxes or Instances.
+    """Check a dataset whose targets are Boxes or Instances; samples without one are left out.
 
     Args:
         dataset: The readable samples.
         image_stats: (N,) of IMAGE_STATS.
     """
+    rows = [row for row, sample in enumerate(dataset) if sample.target is not None]
+    dataset, image_stats = replace(dataset, samples=[dataset[r] for r in rows]), image_stats[rows]
     targets = [boxes_of(sample.target) for sample in dataset]
     yield from _check_image_sizes(dataset, targets, image_stats)
     boxes = _concatenate(targets, image_stats)

@@ -107,6 +107,10 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
     try:
         if not path.exists():
             raise no_such_path(path)
+        if not (path.is_dir() or path.is_file()):
+            raise DataError(
+                "a folder or a file is expected, this is a pipe or a device", where=path
+            )
         chosen = find(format) if format is not None else _sniff(path)
         # Links stay, since a dataset is named after its folder; `..` is resolved, since it is not a
         # name.

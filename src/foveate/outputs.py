@@ -76,7 +76,7 @@ def check_output(
         raise RunError(
             "a file in a folder that exists and can be written to is expected",
             where=path,
-            remedy=f"Create the folder first. {another}",
+            remedy=f"Create the folder first, or name another file with {option}.",
         )
     status = _status(path, follow_symlinks=False)
     if status is None:

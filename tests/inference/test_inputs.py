@@ -53,6 +53,7 @@ def forms(pixels: np.ndarray, folder: Path) -> dict[str, object]:
     }
     if pixels.shape[2] == 1:
         every |= {
+            "big-endian": (pixels[..., 0] * 257.0).astype(">u2"),
             "flat": pixels[..., 0],
             "flat tensor": tensor[0],
             "uint16": pixels[..., 0].astype(np.uint16) * 257,
@@ -123,6 +124,9 @@ REFUSED = {
     "just over 1": (RGB / 255 * 1.01, "Clip"),
     "nan": (np.full((4, 4), np.nan), "floats from 0"),
     "infinite": (np.full((4, 4), np.inf), "floats from 0"),
+    "uint16 to 255": (RGB.astype(np.uint16), "pass them as uint8"),
+    "file": (io.BytesIO(b"x"), "got a BytesIO"),
+    "nested lists": ([[1]], "got a list"),
     "int64": (RGB.astype(np.int64), "pass them as uint8"),
     "int32 tensor": (torch.from_numpy(RGB).permute(2, 0, 1).int(), "pass them as uint8"),
     "complex": (RGB.astype(complex), "uint8"),
@@ -164,8 +168,9 @@ def test_predictions_are_equal_and_lists_may_mix(trained, tmp_path):
     assert run.predict([]) == []
     with pytest.raises(BadImage, match=r"images\[1\]"):
         run.predict([RGB, RGB.astype(float)])
-    with pytest.raises(BadImage, match="got a int"):
-        run.predict(3)
+    for value in (3, [3], io.BytesIO(b"x"), [[[1]]]):
+        with pytest.raises(BadImage, match=r"got a (int|BytesIO|list)"):
+            run.predict(value)
 
 
 WRITERS = {

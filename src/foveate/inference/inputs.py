@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from io import IOBase
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ _BATCH_SIZE, _BATCH_BYTES = 64, 1 << 28
 def is_single(images: Any) -> bool:
     """Whether this is one image, and no sequence of images."""
     return isinstance(
-        images, str | PathLike | bytes | bytearray | memoryview | PIL.Image.Image
+        images, str | PathLike | bytes | bytearray | memoryview | PIL.Image.Image | IOBase
     ) or hasattr(images, "__array__")
 
 
@@ -43,8 +44,8 @@ def to_image(value: Any, channels: int | None = None, where: str = "image") -> I
       upright, 8 bits a channel, transparency over white.
     - Arrays are (H, W) or (H, W, C), tensors (H, W) or (C, H, W), on any device. C is 1 (grey),
       3 (RGB), 4 (RGBA, over white), or what the model takes.
-    - Values are uint8, bool, uint16 from 0 to 65535, or floats from 0 to 1. All others are refused:
-      among values up to 255, a 1 could be white or nearly black.
+    - Values are uint8, bool, uint16 from 0 to 65535, or floats from 0 to 1. All others are refused,
+      and so is uint16 that ends at 255 or below: it could be black or from 0 to 255.
 
     Args:
         value: The image.
@@ -58,7 +59,7 @@ def to_image(value: Any, channels: int | None = None, where: str = "image") -> I
         BadImage: This is no image, or one that could be read in two ways.
     """
     if isinstance(value, str | PathLike):
-        return decode(os.fspath(value))
+        return decode(os.fsdecode(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return examine_bytes(bytes(value), where)[0]
     if isinstance(value, PIL.Image.Image):
@@ -70,8 +71,8 @@ def to_image(value: Any, channels: int | None = None, where: str = "image") -> I
             where=where,
         )
     is_tensor = isinstance(value, torch.Tensor)
-    _check_shape(tuple(value.shape), is_tensor, channels, where)
     values = _tensor_values(value, where) if is_tensor else np.asarray(value)
+    _check_shape(values.shape, is_tensor, channels, where)
     if values.ndim == 2:
         values = values[..., None]
     elif is_tensor:
@@ -119,12 +120,19 @@ def _tensor_values(tensor: torch.Tensor, where: str) -> NDArray[Any]:
 def _to_uint8(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
     """Convert (H, W, C) values of any type."""
     levels: NDArray[Any]
-    kind = values.dtype
+    kind = values.dtype.newbyteorder("=")
+    values = values.astype(kind, copy=False)
     if kind == np.uint8:
         return values
     if kind == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
     if kind == np.uint16:
+        if 0 < values.max() <= 255:
+            raise BadImage(
+                f"uint16 from 0 to 65535 is expected, got at most {values.max()}",
+                where=where,
+                remedy="If the values are from 0 to 255, pass them as uint8.",
+            )
         # As Pillow decodes such files: grey is rounded, colour is cut to its upper 8 bits.
         grey = values.shape[2] == _GREY
         levels = np.rint(values * np.float32(255 / 65535)) if grey else values >> 8

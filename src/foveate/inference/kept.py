@@ -29,8 +29,8 @@ def told_what_is_kept(
         yield
     except StorageError as error:
         raise error.with_advice(_advice(before, folders)) from None
-    except (KeyboardInterrupt, SystemExit) as error:  # rich exits when the reader has gone
-        if isinstance(error, SystemExit) and not (files or folders):
+    except (KeyboardInterrupt, SystemExit):  # rich exits when the reader has gone
+        if not (files or folders):
             raise
         raise Cancelled(f"interrupted. {_advice(before, folders)}") from None
 

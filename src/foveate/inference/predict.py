@@ -237,15 +237,15 @@ def _check_outputs(task: Task[Any], outputs: Outputs, data: Sequence[Path]) -> N
     for folder, option in ((outputs.drawings, "--draw"), (outputs.masks, "--masks")):
         if folder is not None:
             check_folder(folder, option=option, data=data)
-    folders = [folder.resolve() for folder in outputs.folders]
+    folders = [os.path.realpath(folder) for folder in outputs.folders]
     for path, kind, option in (
         (outputs.json_file, PREDICTIONS, "--json"),
         (outputs.coco_file, COCO_PREDICTIONS, "--coco"),
     ):
         # In a new folder there is nothing to replace, and it is made with the folder.
-        if path is not None and path.parent.resolve() not in folders:
+        if path is not None and os.path.realpath(path.parent) not in folders:
             check_output(path, kind, option=option, overwrite=outputs.overwrite, data=data)
-    paths = [*folders, *(path.resolve() for path in outputs.files)]
+    paths = [*folders, *(os.path.realpath(path) for path in outputs.files)]
     if len(set(paths)) < len(paths):
         raise SettingError(
             "another path is expected for each output, got one path twice",

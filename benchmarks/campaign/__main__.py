@@ -33,7 +33,7 @@ def main() -> int:
     os.nice(10)
     try:
         runner.import_foveate()
-        made = materials.make(options.materials or root / "materials", list(materials.TRAINING))
+        made = materials.make(options.materials or root / "materials")
         before = materials.fingerprint(made)
         outcomes = runner.make_all(
             attacks, root, made, minutes=options.minutes, count=options.count,

@@ -41,6 +41,9 @@ def become(
     (record / "err").touch()
     for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
         os.dup2(source, target)
+    # New streams: those of the parent belong to another kind of file.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(
             number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compare_files import content, run_differences, tree
 from lab import Lab, Result, check_polite, require, tmpfs
-from materials import TRAINING, set_up
+from materials import FINDER, TRAINING, set_up
 from runner import Attack
 
 ROOMY = 64 << 20
@@ -140,7 +140,7 @@ def outputs(lab: Lab, number: int) -> None:
     ]
     words = commands[number % len(commands)]
     with on_disk(lab) as bench:
-        run = set_up(bench, "detection", "trained")
+        run = set_up(bench, FINDER, "trained")
         before, inputs = tree(run), tree(boxes)
         with scarce(lab, bench.folder, 300_000):
             result = bench.run(*words)

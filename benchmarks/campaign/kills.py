@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from compare_files import changes, run_differences, tree
 from lab import Lab, Process, Result, check_polite, require
-from materials import TRAINING, set_up
+from materials import FINDER, TRAINING, set_up
 from runner import Attack
 
 MAX_KILLS = 3
+UNFINISHED = ".unfinished.yaml"
+"""The run's first record: the settings as they were asked for."""
+TEMPORARY = ".foveate-"
+"""How names of unfinished files begin: a killed process cannot remove them."""
 INSTALLED = 0.04
 """Share of kills of the installed program, whose imports are killed, too."""
 
@@ -72,7 +76,7 @@ def finish(lab: Lab, task: str, command: Sequence[object], seconds: float) -> No
         result = hit(lab, writes, seconds, *words)
         check_stopped(result)
         words = lab.choice((command, resume)) if run.exists() else command
-    result = lab.run(*words)
+    result = go_on(lab, words, command)
     check_polite(result, limits=False)
     if result.code:
         # Refused is only what is finished already.
@@ -82,6 +86,16 @@ def finish(lab: Lab, task: str, command: Sequence[object], seconds: float) -> No
     require(not differences, f"not as if never killed: {'; '.join(differences)}")
 
 
+def go_on(lab: Lab, words: Sequence[object], command: Sequence[object]) -> Result:
+    """Resume, or give the command again where the kill came before anything was recorded."""
+    result = lab.run(*words)
+    records = [path.name for path in (lab.folder / "run").glob("*")]
+    if result.code == 2 and not any(name in records for name in ("config.yaml", UNFINISHED)):
+        check_polite(result, limits=False)
+        result = lab.run(*command)
+    return result
+
+
 def train(lab: Lab, number: int) -> None:
     task = "classification"
     writes = lab.materials.writes[f"{task}-train"]
@@ -89,12 +103,9 @@ def train(lab: Lab, number: int) -> None:
     if number <= writes:  # first every single write once, then at random
         lab.note(f"killed before its write number {number}")
         check_stopped(lab.run(*lab.materials.training(task), die_at=number))
-        if not (lab.folder / "run").exists():
-            lab.succeed(*lab.materials.training(task))
-        elif number % 2:
-            lab.succeed("train", "--resume", "run")
-        else:
-            check_polite(lab.run(*lab.materials.training(task)), limits=False)
+        command = lab.materials.training(task)
+        resumed = number % 2 and (lab.folder / "run").exists()
+        check_polite(go_on(lab, ("train", "--resume", "run") if resumed else command, command))
         reference = lab.materials.run(task, "trained") / "run"
         differences = run_differences(lab.folder / "run", reference)
         require(not differences, f"not as if never killed: {'; '.join(differences)}")
@@ -186,7 +197,7 @@ def _outputs(lab: Lab) -> dict[str, tuple[object, ...]]:
 
 def outputs(lab: Lab, number: int) -> None:
     """Outputs appear whole or not at all; given again, the command succeeds or says why not."""
-    run = set_up(lab, "detection", "trained")
+    run = set_up(lab, FINDER, "trained")
     out = lab.folder / "out"
     out.mkdir()
     commands = _outputs(lab)
@@ -203,14 +214,14 @@ def outputs(lab: Lab, number: int) -> None:
         entry
         for entry in changes({k: v for k, v in reference.items() if k in tree(out)}, tree(out))
         if not ("/" in entry and name in ("draw", "label", "convert", "csv", "fix"))
-        and ".tmp" not in entry
+        and TEMPORARY not in entry
     ]
     require(not partial, f"an output is neither whole nor absent: {partial}")
     whole_folders(lab, reference, out, name)
     result = lab.run(*words)
     check_polite(result, codes=(0, 1, 2), limits=False)
     if result.code != 2:
-        left = [entry for entry in changes(reference, tree(out)) if ".tmp" not in entry]
+        left = [entry for entry in changes(reference, tree(out)) if TEMPORARY not in entry]
         require(not left, f"given again, the command leaves other outputs: {left}")
 
 
@@ -227,7 +238,6 @@ def whole_folders(lab: Lab, reference: dict[str, str], out: Path, name: str) -> 
 
 _HOW = "killed before a write, while a file grows, at a random time, or told to stop; then again"
 
-Run = Callable[[Lab, int], None]
 ATTACKS = [
     Attack(
         "kills-train",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,9 @@ TRAINING = {
     "instance": ("--task", "instance", "--size", "32", "--epochs", "1", "--batch-size", "8"),
 }  # fmt: skip
 """The options of each task's run: as small as it can be."""
+
+FINDER = "finder"
+"""A run that is trained long enough to find boxes, for what is done with predictions."""
 
 CONVERSIONS = {
     "csv": "classification",
@@ -50,7 +52,7 @@ class Materials:
 
     def data(self, name: str) -> Path:
         """The data of a task, or in a format."""
-        return self.root / "data" / name
+        return self.root / "data" / ("detection" if name == FINDER else name)
 
     def run(self, task: str, state: str) -> Path:
         """A bench with a finished run: the folder holds `run`, `cache` and `state`.
@@ -63,7 +65,8 @@ class Materials:
 
     def training(self, task: str, *more: object) -> tuple[object, ...]:
         """The command that trained the run of a task, into ./run."""
-        return ("train", self.data(task), "--out", "run", *TRAINING[task], *more)
+        options = TRAINING.get(task, (*TRAINING["detection"], "--epochs", "30"))
+        return ("train", self.data(task), "--out", "run", *options, *more)
 
 
 def set_up(lab: Lab, task: str, state: str, *, data: bool = False) -> Path:
@@ -87,8 +90,8 @@ def set_up(lab: Lab, task: str, state: str, *, data: bool = False) -> Path:
     return lab.folder / "run"
 
 
-def make(root: Path, tasks: Sequence[str]) -> Materials:
-    """Make the data of all formats and the runs of these tasks, or take what was made there."""
+def make(root: Path) -> Materials:
+    """Make the data of all formats and the runs of all tasks, or take what was made there."""
     record = root / "materials.json"
     if record.exists():
         return Materials(root, **json.loads(record.read_text()))
@@ -104,7 +107,7 @@ def make(root: Path, tasks: Sequence[str]) -> Materials:
         )
         if result.code:
             print(f"no data in the format {format}: {result}")
-    for task in tasks:
+    for task in (*TRAINING, FINDER):
         _train(materials, task)
     record.write_text(json.dumps({"writes": materials.writes, "seconds": materials.seconds}))
     return materials

@@ -10,6 +10,7 @@ from pathlib import Path
 from compare_files import changes, tree
 from lab import Failed, Lab, Result, check_polite, require
 from mutate import bytes_of, draw, json_of, replace_file
+from PIL import Image
 from runner import Attack
 
 import foveate
@@ -23,7 +24,7 @@ SYSTEM = tuple(
     os.path.realpath(str(place)) + "/"
     for place in (
         sys.prefix, sys.base_prefix, *site.getsitepackages(), "/proc", "/sys", "/dev", "/etc",
-        "/usr", "/lib", Path(foveate.__file__).parent,
+        "/usr", "/lib", Path(foveate.__file__).parents[1], Path(__file__).parent,
     )
 )  # fmt: skip
 """Where Python and its libraries read what they need."""
@@ -57,7 +58,7 @@ def attack_data(lab: Lab, format: str, *, images: bool) -> None:
     data = lab.copy(lab.materials.data(format), "data")
     secret = lab.folder / "secret" / "secret.png"
     secret.parent.mkdir()
-    secret.write_bytes(files_of(data, images=True)[0].read_bytes() if images else b"secret")
+    Image.new("RGB", (16, 16)).save(secret)
     options = files_of(data, images) or files_of(data, not images)
     for _ in range(int(lab.rng.integers(1, 3))):
         path = draw(lab.rng, options)

@@ -119,8 +119,11 @@ def bytes_of(rng: Rng, data: bytes) -> tuple[str, bytes]:
 
 
 def json_of(rng: Rng, data: bytes) -> tuple[str, bytes]:
-    """Replace, remove or add one value anywhere in a JSON record."""
-    value = json.loads(data)
+    """Replace, remove or add one value anywhere in a JSON record; damage bytes if it is none."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return bytes_of(rng, data)
     places = [place for place in _places(value) if place]
     if not places:
         return bytes_of(rng, data)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compare_files import changes, tree
 from lab import Lab, check_polite, require
-from materials import set_up
+from materials import FINDER, set_up
 from runner import Attack
 
 TEXT = "the user's own\n"
@@ -101,7 +101,7 @@ def commands(place: str) -> list[tuple[object, ...]]:
 
 
 def outputs(lab: Lab, number: int) -> None:
-    run = set_up(lab, "detection", "trained", data=True)
+    run = set_up(lab, FINDER, "trained", data=True)
     for name in ("here", "user"):
         (lab.folder / name).mkdir()
     _user_file(lab, lab.folder / "user" / "thesis")
@@ -133,7 +133,7 @@ def outputs(lab: Lab, number: int) -> None:
 
 def overwrite_own(lab: Lab, number: int) -> None:
     """An output of foveate's own is replaced only with --overwrite, and then whole."""
-    set_up(lab, "detection", "trained", data=True)
+    set_up(lab, FINDER, "trained", data=True)
     options = (
         (("predict", "run", "data/images", "--json"), "a.json"),
         (("predict", "run", "data/images", "--coco"), "a.json"),

@@ -18,7 +18,7 @@ from runner import Attack
 
 WRITTEN = (
     "report.html", "results.json", "predictions_test.csv", "test_ledger.json", ".lock",
-    ".unfinished.json",
+    ".unfinished.yaml", ".owner.json",
 )  # fmt: skip
 LIKELY_TEMPORARY = ("{}.tmp", "{}.part", "{}.partial", ".{}.tmp", "{}~", "tmp-{}", ".{}.swp")
 

@@ -137,6 +137,16 @@ def test_any_name_is_escaped():
     )  # a name is not a template
 
 
+def test_no_control_character_of_a_name_reaches_the_page():
+    name = "a\x1b]0;x\x07\x9b31m\x00\u202eb\r\tc\nd"
+    html = render_html(
+        Page(name, name, name, name, "good", panels=[Table(name, name, [name], [[name]])])
+    )
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", html)
+    assert r"a\x1b]0;x\x07\x9b31m" in html
+    Walk(html)
+
+
 def test_a_name_that_is_not_valid_unicode_can_be_written(tmp_path):
     write_html(replace(demo.page(), subtitle="bad\udcff name"), tmp_path / "report.html")
     assert "bad\\udcff name" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -11,12 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from foveate import atomic_io
 from foveate.report import data_uris, scales
 from foveate.report.panels import Page
-from foveate.wording import count_noun
+from foveate.wording import count_noun, escape_controls
 
 
 def render_html(page: Page) -> str:
-    """Render a page as HTML. The same page always gives the same bytes."""
-    return _environment().get_template("page.html").render(page=page)
+    """Render a page as HTML. The same page always gives the same bytes.
+
+    Control characters in names are written as escapes: HTML forbids them, and a page that is
+    printed at a terminal must not command it.
+    """
+    html = _environment().get_template("page.html").render(page=page)
+    return "\n".join(map(escape_controls, html.split("\n")))
 
 
 def write_html(page: Page, path: Path) -> None:

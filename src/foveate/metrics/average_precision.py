@@ -20,7 +20,7 @@ RECALLS = np.linspace(0, 1, 101)
 """Recalls at which precision is averaged."""
 
 
-MIN_IMAGES = 150
+MIN_IMAGES = 200
 """Images below which the interval of an average precision is rough."""
 MAX_CELLS = 100_000
 """Numbers held at once while resamples are scored, so that they fit a core's cache."""

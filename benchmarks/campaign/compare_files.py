@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-VARYING = {"seconds", "when", "opened", "completed", "host", "pid", "id", "run", "path"}
-"""Keys of records that tell of time and place, not of the result."""
+VARYING = {"seconds"}
+"""Keys of records that tell of time, not of the result."""
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import foveate as fv
 from foveate.errors import FoveateError
@@ -138,6 +139,40 @@ def test_any_wrong_value_in_a_json_record_is_one_error(record, trained, use, tmp
             text = str(error)
             assert (record in text and "damaged" in text) or "interrupted" in text, (name, error)
     assert count["refused"] > 4 * count["taken"], count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["report", "test"])
+def test_any_wrong_setting_is_one_error(operation, trained, use, tmp_path):
+    path = shutil.copytree(trained.path, tmp_path / "run")
+    for _, content in hostile.json_variants(yaml.safe_load((path / "config.yaml").read_text())):
+        (path / "config.yaml").write_bytes(content)  # JSON is YAML
+        refused(use, path, operation)
+
+
+def test_any_wrong_value_in_a_ledger_is_one_error(trained, use, tmp_path):
+    path = shutil.copytree(trained.path, tmp_path / "run")
+    fv.test(path)
+    ledger = path / "test_ledger.json"
+    entries = json.loads(ledger.read_text())
+    (entry,) = entries["entries"]
+    for part in ("metrics", "lift"):
+        entry["result"][part] = {"accuracy": entry["result"][part]["accuracy"]}
+    entry["result"]["baseline"] = {"majority class": entry["result"]["metrics"]}
+    count = {"refused": 0, "taken": 0}
+    for name, content in hostile.json_variants(entries):
+        ledger.write_bytes(content)
+        with hostile.within():
+            message = error_of(lambda: fv.Run.open(path).ledger.entries)
+        count["taken" if message is None else "refused"] += 1
+        assert message is None or ("damaged" in message and "ledger" in message), name
+    assert count["refused"] > 4 * count["taken"], count
+    for damage in hostile.FILES.values():
+        damage(ledger)
+        error = refused(use, path, "test")
+        assert error is None or "test_ledger.json" in str(error)
+        shutil.rmtree(ledger) if ledger.is_dir() else ledger.unlink()
+        ledger.write_bytes(content)
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ from foveate.errors import RunError
 from foveate.metrics.known_openings import Opening
 from foveate.metrics.ledger import Ledger
 
-RESULT = {"metrics": {"accuracy": 0.5}, "baseline": {}, "lift": {}}
+ACCURACY = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+RESULT = {"metrics": {"accuracy": ACCURACY}, "baseline": {}, "lift": {}}
 
 
 def test_an_opening_is_written_before_its_result_and_the_ledger_only_grows(tmp_path):
@@ -71,5 +72,8 @@ def test_a_damaged_ledger_is_refused_and_not_overwritten(tmp_path, text):
 def test_strange_metrics_are_kept_as_json(tmp_path):
     ledger = Ledger(tmp_path / "test_ledger.json")
     ledger.open("a")
-    ledger.complete("a", {**RESULT, "metrics": {"x": float("nan")}})
-    assert json.loads(ledger.path.read_text())["entries"][0]["result"]["metrics"] == {"x": None}
+    strange = {**ACCURACY, "value": float("nan")}
+    ledger.complete("a", {**RESULT, "metrics": {"x": strange}})
+    (entry,) = ledger.entries
+    assert entry.result is not None
+    assert entry.result["metrics"] == {"x": {**ACCURACY, "value": None}}

@@ -34,7 +34,7 @@ def command_line(run: RunFolder) -> str:
         for name, value in run.settings.model_dump(mode="json").items()
         if value != usual[name]
     }
-    words = ["foveate", "train", changed.pop("data")]
+    words = ["foveate", "train", changed.pop("data", "")]
     if "data_format" in changed:
         words += ["--format", changed.pop("data_format")]
     for name in _OPTIONS:

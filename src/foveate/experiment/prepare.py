@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foveate import atomic_io, models, tasks
+from foveate import atomic_io, models, record_io, tasks
 from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import task_views
 from foveate.data.cache import decoding
@@ -101,7 +101,8 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     dataset = load_again(run)
     dataset = task_views.for_task(dataset, settings.task)
     task = tasks.find(settings.task)(dataset.classes)
-    assert settings.size is not None, "collect has resolved it"
+    if settings.size is None:  # collect has resolved it
+        raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
     images = _decode(task, dataset, settings.size, 1.0, reporter)
     path = run.path / "split.csv"
     rows = file.read(path)

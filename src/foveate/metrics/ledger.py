@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foveate import atomic_io
+from foveate import atomic_io, record_io
 from foveate.errors import RunError
 from foveate.metrics.known_openings import Opening
 
@@ -50,10 +50,14 @@ class Ledger:
         Raises:
             RunError: The file is damaged.
         """
+        from foveate.metrics.records import LedgerRecord
+
         if not self.path.exists():
             return []
         try:
-            return [_entry(**values) for values in atomic_io.read_json(self.path)["entries"]]
+            record = atomic_io.read_json(self.path)
+            record_io.validated(LedgerRecord, record)
+            return [_entry(**values) for values in record["entries"]]
         except (KeyError, TypeError, ValueError, RunError) as error:
             reason = error.message if isinstance(error, RunError) else str(error)
             raise RunError(

@@ -121,7 +121,7 @@ def _checked(header: Any, size: int) -> WeightHeader:
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
             raise ValueError(f"tensor {name!r} is not described")
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        if dtype not in _DTYPES if isinstance(dtype, str) else True:
+        if not isinstance(dtype, str) or dtype not in _DTYPES:
             raise ValueError(f"tensor {name!r} has the unknown type {dtype!r}")
         if not (_are_sizes(shape, size) and _are_sizes(offsets, size) and len(offsets) == 2):
             raise ValueError(f"tensor {name!r} has an impossible shape or place")

@@ -200,7 +200,7 @@ def prepare_data(whole, size):
         "valid": np.zeros(0, np.int64),
         "test": np.array([len(whole) - 1, 0]),
     }
-    return PreparedData(Detection(whole.classes), made, splits, (), ())
+    return PreparedData(Detection(whole.classes), made, splits, np.arange(len(whole)), (), ())
 
 
 @pytest.mark.parametrize("size", [7, 64, 320])

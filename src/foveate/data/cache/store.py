@@ -156,7 +156,9 @@ def open_cached(
     except (ValueError, DataError) as error:
         path.unlink(missing_ok=True)
         reason = error.message if isinstance(error, DataError) else str(error)
-        on_message(f"a damaged cache file was removed: {path} ({reason})")
+        on_message(
+            f"a damaged cache file was removed, and the images are decoded anew: {path} ({reason})"
+        )
         return None
     with contextlib.suppress(OSError):  # a read-only cache is of use too
         os.utime(path)

@@ -123,6 +123,15 @@ def test_a_choice_of_rows_is_those_rows_with_their_weights():
     assert twice == pytest.approx(scorer.metrics(once))
 
 
+def test_captions_that_share_no_word_are_compared_all_the_same():
+    rng = np.random.default_rng(3)
+    given = per_image_stats(rng, 4)
+    given["prompts"] = np.stack([np.full(4, 9), np.arange(1, 5)], 1)
+    assert Scorer(given).metrics()["likeness"] == 1
+    apart = {**given, "features": given["real_features"] + 30}
+    assert 0 < Scorer(apart).metrics()["likeness"] < 0.5
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_none_one_and_two_images(count):
     metrics = Scorer(per_image_stats(np.random.default_rng(5), count)).metrics()

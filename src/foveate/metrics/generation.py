@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Annotation, Captions
-from foveate.data.dataset import Image, Images
+from foveate.data.dataset import Image, Images, SplitName
 from foveate.data.rng import sample_keys
 from foveate.data.vocabulary import Vocabulary
+from foveate.errors import DataError
 from foveate.metrics.columns import MANY, Column
 from foveate.metrics.intervals import MetricValue, Range, proportion
 from foveate.metrics.metric import Metric, PerImageStats
@@ -87,6 +88,15 @@ class GenerationMetric(Metric[Captions | GeneratedImage]):
 
     def __init__(self, evaluator: Evaluator | None):
         self.evaluator = evaluator
+
+    def check_targets(self, split: SplitName, targets: Sequence[Captions | GeneratedImage]) -> None:
+        """Raise DataError if there are no two images to compare."""
+        if len(targets) < 2:
+            raise DataError(
+                f"two images of the {split} split are expected, got {len(targets)}: generated "
+                "images are compared with pairs of them",
+                remedy="Add images with captions, or put more into that split.",
+            )
 
     def per_image(
         self,
@@ -205,6 +215,7 @@ class Scorer:
         # No image is compared with itself, nor with the real image of its own caption.
         others = 1.0 - np.eye(count)
         joint, same = similarity * others, (similarity == 1) * others
+        joint = joint if joint.any() else others  # few captions may share no word at all
         same = same if same.sum() >= count else others
         distances = {
             "generated": _distances(generated, generated),

@@ -79,7 +79,8 @@ def finish(lab: Lab, task: str, command: Sequence[object], seconds: float) -> No
     result = go_on(lab, words, command)
     check_polite(result, limits=False)
     if result.code:
-        # Refused is only what is finished already.
+        # Refused is only what is finished already; the next command that works on it tidies up.
+        check_polite(lab.run("report", "run"), codes=(0,), limits=False)
         differences = run_differences(run, reference)
         require(not differences, f"cannot go on, and {'; '.join(differences)}: {result}")
     differences = run_differences(run, reference)

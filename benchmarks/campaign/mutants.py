@@ -23,8 +23,9 @@ IMAGES = {".png", ".jpg", ".bmp", ".gif", ".tiff", ".tif", ".webp", ".pgm"}
 SYSTEM = tuple(
     os.path.realpath(str(place)) + "/"
     for place in (
-        sys.prefix, sys.base_prefix, *site.getsitepackages(), "/proc", "/sys", "/dev", "/etc",
-        "/usr", "/lib", Path(foveate.__file__).parents[1], Path(__file__).parent,
+        sys.prefix, sys.base_prefix, *site.getsitepackages(), *filter(None, sys.path), "/proc",
+        "/sys", "/dev", "/etc", "/usr", "/lib", Path(foveate.__file__).parents[1],
+        Path(__file__).parent,
     )
 )  # fmt: skip
 """Where Python and its libraries read what they need."""

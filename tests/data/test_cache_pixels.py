@@ -117,6 +117,20 @@ def test_damage_in_use_is_one_error_and_the_next_time_all_is_decoded_anew(
     assert np.array_equal(again.pixels, arrays)
 
 
+@pytest.mark.usefixtures("place")
+def test_a_damaged_file_that_cannot_be_removed_is_the_users_to_remove(tmp_path, monkeypatch):
+    pixels, _ = cached(tmp_path / "data")
+    os.truncate(pixels.path, 0)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(DataError) as caught:
+        pixels[0]
+    assert str(caught.value.remedy).startswith("Remove the file")
+
+
 def test_a_window_is_read_without_the_damage_beside_it(place, tmp_path, monkeypatch):
     monkeypatch.setattr("foveate.data.cache.file.MAX_CHECKED_BYTES", 0)
     pixels, arrays = cached(tmp_path / "data", 2, 600)

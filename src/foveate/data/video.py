@@ -10,6 +10,7 @@ import numpy as np
 
 from foveate.data.dataset import Image
 from foveate.errors import BadImage, SettingError
+from foveate.regular_file import open_regular
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 
@@ -38,8 +39,12 @@ def frames(path: Path) -> Iterator[Image]:
             where=path,
             remedy="pip install 'foveate[video]'",
         ) from None
-    if not path.is_file():
-        raise BadImage("a video is expected, but there is no such file", where=path)
+    try:
+        open_regular(path).close()
+    except FileNotFoundError:
+        raise BadImage("a video is expected, but there is no such file", where=path) from None
+    except OSError as error:
+        raise BadImage(f"the file cannot be opened ({error.strerror})", where=path) from None
     video = cv2.VideoCapture(str(path))
     try:
         announced = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0

@@ -7,7 +7,6 @@ shows in its status: bytes that are not those that were written never reach a ne
 
 from __future__ import annotations
 
-import contextlib
 import os
 import weakref
 from collections.abc import Iterator, Sequence
@@ -144,14 +143,18 @@ class CachedPixels:
 
     def _damaged(self, row: int) -> DataError:
         """Remove the file, so that it is made again, and return the error that says so."""
-        with contextlib.suppress(OSError):
+        remedy = "The file is removed. Give the same command again, which decodes the images anew."
+        try:
             if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
                 self.path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:  # the folder is read-only; Windows keeps files that are open
+            remedy = "Remove the file, and give the same command again."
         return DataError(
             f"the decoded images in this file have been changed or damaged (image {row + 1:,})",
             where=self.path,
-            remedy="Give the same command again: the file is removed, and your images, which are "
-            "untouched, are decoded anew.",
+            remedy=remedy,
         )
 
 
@@ -178,9 +181,9 @@ def _blocks_of(shape: tuple[int, ...]) -> tuple[int, int]:
     return lines, -(-height // lines)
 
 
-def _status(descriptor: int) -> tuple[int, int]:
+def _status(descriptor: int) -> tuple[int, int, int]:
     status = os.fstat(descriptor)
-    return status.st_size, status.st_ctime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytearray:

@@ -17,6 +17,7 @@ import pytest
 from foveate import formats
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
+from foveate.data.natural_size import natural_size
 from foveate.datasets.load import load
 from foveate.errors import DataError
 from helpers.format_examples import ALL_FORMATS
@@ -73,7 +74,7 @@ def is_survived(path: Path, name: str | None) -> None:
     try:
         dataset = load(path, format=name)
         decoding.survey(dataset)
-        decoding.natural_size(dataset)
+        natural_size(dataset)
     except DataError:
         return
 

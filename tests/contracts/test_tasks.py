@@ -13,6 +13,7 @@ from foveate import models, tasks
 from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches, validation_batches
 from foveate.data.cache import decoding
+from foveate.data.natural_size import natural_size
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.experiment import predictions_file
 from foveate.experiment.model_file import header, load_model
@@ -38,7 +39,7 @@ class Case:
     def __init__(self, name: str):
         kind = tasks.find(name)
         dataset = toy_dataset(name, N, np.random.default_rng(0))
-        size = decoding.natural_size(dataset)
+        size = natural_size(dataset)
         self.decoded = decoding.decode(dataset, size)
         self.dataset = self.decoded.dataset
         self.targets = [sample.target for sample in dataset]

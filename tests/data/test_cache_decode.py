@@ -8,6 +8,7 @@ from foveate.annotations import Label
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset, Sample
 from foveate.data.images import FileSource, decode
+from foveate.data.natural_size import natural_size
 from foveate.data.subset import Subset
 from foveate.errors import DataError
 from helpers.cache_files import dataset, noise
@@ -87,8 +88,8 @@ def test_nothing_readable_is_refused_even_when_skipping_is_allowed(tmp_path):
 
 
 def test_the_natural_size_is_the_median_of_the_longer_sides():
-    assert decoding.natural_size(dataset([noise(10, 20, 1), noise(30, 5, 1), noise(7, 7, 1)])) == 20
-    assert decoding.natural_size(dataset([])) == 0
+    assert natural_size(dataset([noise(10, 20, 1), noise(30, 5, 1), noise(7, 7, 1)])) == 20
+    assert natural_size(dataset([])) == 0
 
 
 # --- rows

@@ -18,6 +18,7 @@ from foveate.audit.label_errors import LabelErrors
 from foveate.audit.repair import Repair, repair
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
+from foveate.data.natural_size import natural_size
 from foveate.datasets.load import load
 from foveate.errors import RunError
 from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
@@ -233,7 +234,7 @@ def audit(
         with reporter.bar("reading images", len(dataset)) as bar:
             survey = decoding.survey(dataset, on_progress=lambda done, _: bar(done))
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
-    size = max(16, min(decoding.natural_size(dataset), MAX_DEEP_SIZE))
+    size = max(16, min(natural_size(dataset), MAX_DEEP_SIZE))
     with reporter.bar("reading images", len(dataset)) as bar:
         images = decoding.decode(
             dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done)

@@ -14,6 +14,7 @@ from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import task_views
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
+from foveate.data.natural_size import natural_size
 from foveate.data.split import assign, file
 from foveate.datasets.load import load
 from foveate.errors import DataChanged, DataError
@@ -169,9 +170,9 @@ def _split(
 def _default_size(dataset: Dataset[Any], task_type: type[Task[Any]]) -> int:
     """Side in pixels at which most of these images keep their size, up to the task's maximum."""
     if not task_type.letterbox:
-        return min(decoding.natural_size(dataset), task_type.max_default_size)
+        return min(natural_size(dataset), task_type.max_default_size)
     # A larger canvas costs smaller images nothing but time; whole strides lose no row of it.
-    return min(_whole_strides(decoding.natural_size(dataset, 0.95)), task_type.max_default_size)
+    return min(_whole_strides(natural_size(dataset, 0.95)), task_type.max_default_size)
 
 
 def _whole_strides(pixels: int) -> int:

@@ -207,6 +207,6 @@ def test_a_processor_of_another_size_is_refused(tmp_path):
     path = tmp_path / "preprocessor_config.json"
     path.write_text(path.read_text().replace('"longest_edge": 64', '"longest_edge": 96'))
     with pytest.raises(
-        fv.FoveateError, match="do not describe a model that works .*larger than the image"
+        fv.FoveateError, match=r"do not describe a model that works .*larger than the image"
     ):
         foundation.open(f"sam:{tmp_path}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,18 +10,16 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.data.cache import store, workers
 from foveate.data.cache.file import HASH_BYTES, CachedImages, Memory, Writer
+from foveate.data.cache.key import cache_key
 from foveate.data.cache.pixels import CachedPixels
 from foveate.data.cache.workers import DecodeSpec
-from foveate.data.dataset import Dataset, Sample, Skipped, Source
+from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.data.image_stats import IMAGE_STATS
-from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
-from foveate.regular_file import open_regular
 
 A = TypeVar("A")
 
@@ -32,7 +29,6 @@ ProgressCallback = Callable[[int, int], None]
 MessageCallback = Callable[[str], None]
 """Called with a sentence for the user, e.g. that another process is waited for."""
 
-_SIZE_SAMPLES = 200  # samples that the natural size is estimated from
 _GREY_SAMPLES = 16  # samples that suggest whether a dataset is grey, before all are decoded
 _MEMINFO = Path("/proc/meminfo")
 
@@ -74,25 +70,6 @@ class DecodedImages(Survey[A]):
     """
 
     pixels: NDArray[np.uint8] | CachedPixels
-
-
-def natural_size(dataset: Dataset[Any], quantile: float = 0.5) -> int:
-    """Estimate a quantile of the images' longer sides.
-
-    Args:
-        dataset: The images; an even sample of them is read.
-        quantile: 0 to 1.
-
-    Returns:
-        Pixels; 0 if no image can be read.
-    """
-    sides = []
-    for sample in dataset.samples[:: max(1, len(dataset) // _SIZE_SAMPLES)]:
-        try:
-            sides.append(_longer_side(sample.source))
-        except BadImage:
-            continue  # it is listed as skipped when the whole dataset is decoded
-    return int(np.quantile(sides, quantile)) if sides else 0
 
 
 def decode(
@@ -166,7 +143,7 @@ def _load_or_decode(
     on_progress: ProgressCallback,
     on_message: MessageCallback,
 ) -> CachedImages:
-    key = store.cache_key(dataset.samples) if len(dataset) else None
+    key = cache_key(dataset.samples) if len(dataset) else None
     if key is None:
         return _decode_in_memory(dataset, replace(spec, image_stats=spec.size == 0), on_progress)
     _check_outside_data(dataset)
@@ -257,21 +234,6 @@ def _decode_into(
 
 
 # --- estimates before decoding
-
-
-def _longer_side(source: Source) -> int:
-    """Pixels; read from the header of JPEG and PNG files, in a hundredth of the time."""
-    if isinstance(source, FileSource):
-        # An odd header is reported when the image is decoded.
-        with warnings.catch_warnings(), contextlib.suppress(Exception):
-            warnings.simplefilter("ignore")
-            with (
-                open_regular(source.path) as file,
-                PIL.Image.open(file, formats=("JPEG", "PNG")) as image,
-            ):
-                return max(image.size)
-    result: int = max(source.read().shape[:2])
-    return result
 
 
 def _make_room(dataset: Dataset[Any], spec: DecodeSpec) -> None:

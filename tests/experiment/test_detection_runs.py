@@ -190,9 +190,9 @@ def test_drawings_of_images_with_equal_names_get_different_names(run, images, tm
     for name in drawn:
         with Image.open(tmp_path / "new" / "drawn" / name) as image:
             assert image.format == "PNG"
-    assert "not empty" in refused(*words)
+    assert "a new or empty folder is expected" in refused(*words)
     assert sorted(path.name for path in (tmp_path / "new" / "drawn").iterdir()) == sorted(drawn)
-    assert "cannot be used" in refused("predict", run, tmp_path / "a", "--draw", images[0])
+    assert "a new or empty folder" in refused("predict", run, tmp_path / "a", "--draw", images[0])
 
 
 def test_predict_takes_tiles_and_refuses_too_small_ones(run, images, tmp_path):

@@ -287,7 +287,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(option, classes, i
         "predict", classes, images[0], option, tmp_path / "full"
     )
     assert [path.read_bytes() for path in (tmp_path / "full").iterdir()] == [b"precious"]
-    assert "cannot be used" in refused(
+    assert "a new or empty folder is expected" in refused(
         "predict", classes, images[0], option, tmp_path / "full" / "0.png"
     )
 

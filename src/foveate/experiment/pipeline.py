@@ -126,7 +126,8 @@ def _collect_to_report(
             prepared = reopen(run, reporter)
         else:
             run.restart()
-            dataset = dataset or load_again(run)
+            if dataset is None:
+                dataset = load_again(run)
             prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
         clock.lap("collect")
         _baseline_to_report(run, prepared, reporter, clock, resume=resume)

@@ -162,7 +162,8 @@ def test_senseless_prompts_are_refused(run, tmp_path, words, told):
 
 def test_nothing_is_overwritten(run, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    assert "a new or empty folder is expected" in refused("generate", run.path, "light above", "--out", tmp_path)
+    error = refused("generate", run.path, "light above", "--out", tmp_path)
+    assert "a new or empty folder is expected" in error
 
 
 def test_a_run_of_another_task_generates_no_images(trained, tmp_path):

@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null
 demo: $(VENV)/.user
 	$(BIN)/foveate demo
 
-# The fast tests, on all cores: below five minutes on two.
+# The fast tests, on all cores: about five minutes on two.
 test: $(VENV)/.dev
 	$(PYTEST) -m "not slow"
 

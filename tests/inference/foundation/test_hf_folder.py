@@ -280,6 +280,7 @@ def use(family, folder):
     return model.predict(tiny_models.colours()) if family == "clip" else model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "name"),
     [
@@ -298,11 +299,7 @@ def use(family, folder):
         ("diffusion", "tokenizer/tokenizer_config.json"),
     ],
 )
-@pytest.mark.parametrize("number", [10**7, pytest.param(999_999, marks=pytest.mark.slow),
-                                    pytest.param(0, marks=pytest.mark.slow),
-                                    pytest.param(-1, marks=pytest.mark.slow),
-                                    pytest.param("x", marks=pytest.mark.slow),
-                                    pytest.param(None, marks=pytest.mark.slow)])  # fmt: skip
+@pytest.mark.parametrize("number", [10**7, 999_999, 0, -1, "x", None])
 def test_no_number_in_a_description_fills_the_memory(family, name, number, request, tmp_path):
     """Ten million layers, channels, heads or pixels are refused at once, wherever they stand."""
     if family == "diffusion":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveate.errors import RunError
+from foveate.regular_file import open_regular
 
 _HEAD_BYTES = 4096
 
@@ -154,7 +155,7 @@ def _status(path: Path, *, follow_symlinks: bool = True) -> os.stat_result | Non
 
 def _is_own(path: Path, kind: FileKind) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return kind.head.match(file.read(_HEAD_BYTES)) is not None
     except OSError:  # what cannot be read is not known to be ours
         return False

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from foveate.data.dataset import Dataset
 from foveate.data.natural_size import natural_size
 from foveate.datasets.load import load
 from foveate.errors import DataError
+from helpers import hostile
 from helpers.format_examples import ALL_FORMATS
 
 pytestmark = pytest.mark.skipif(
@@ -51,23 +50,8 @@ SPECIAL: dict[str, Callable[[Path], None]] = {
 @contextmanager
 def bounded(seconds: int = 5, gigabytes: float = 1.0) -> Iterator[None]:
     """Fail instead of waiting forever or filling the memory."""
-
-    def late(*_: object) -> None:
-        raise AssertionError("it does not return")
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = signal.signal(signal.SIGALRM, late)
-    resource.setrlimit(
-        resource.RLIMIT_AS, (pages * resource.getpagesize() + int(gigabytes * 1e9), hard)
-    )
-    signal.alarm(seconds)
-    try:
+    with hostile.within(seconds), hostile.memory_limit(int(gigabytes * 1e9)):
         yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def is_survived(path: Path, name: str | None) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from foveate.errors import FoveateError
+
 DEPTH = 100_000
 SECONDS = 20
 """After which an operation counts as hanging; on an idle machine each takes less than one."""
@@ -45,6 +47,16 @@ def memory_limit(more: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def refused(use: Callable[[Path, str], Any], path: Path, operation: str) -> FoveateError | None:
+    """The error of an operation, None if it succeeds; any other exception is a failure."""
+    with within():
+        try:
+            use(path, operation)
+        except FoveateError as error:
+            return error
+    return None
 
 
 def replaced(content: bytes) -> Callable[[Path], None]:
@@ -189,3 +201,7 @@ def change_record(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         changed.decode() if isinstance(changed, bytes) else json.dumps(record)
     )
     write_weights(path, header, data)
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    return json.loads(read_weights(path)[0]["__metadata__"]["foveate"])

@@ -1,4 +1,4 @@
-"""One picture gives one prediction in whatever form it comes, or a sentence says what to do."""
+"""One image gives one prediction in whatever form it comes, or a sentence says what to do."""
 
 from __future__ import annotations
 

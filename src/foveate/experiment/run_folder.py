@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 from torch import Tensor
@@ -41,6 +41,9 @@ from foveate.tasks.capabilities import HasEvaluator
 from foveate.tasks.task import Task
 from foveate.training import checkpoint, curves
 from foveate.training.device import preserved_torch_state
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 RECORDS = (
     "config.yaml",
@@ -186,9 +189,9 @@ class RunFolder:
         """
         from foveate.experiment.records import ResultsRecord
 
-        path = self.path / "results.json"
-        results = record_io.read_record(path, ResultsRecord, atomic_io.MAX_JSON_BYTES)
+        results = self._record("results.json", ResultsRecord)
         if results["task"] != self.settings.task:
+            path = self.path / "results.json"
             raise record_io.damaged(path, f"it is not of the task {self.settings.task}")
         return results
 
@@ -201,8 +204,10 @@ class RunFolder:
         """
         from foveate.experiment.records import DataRecord
 
-        path = self.path / "data.json"
-        return record_io.read_record(path, DataRecord, atomic_io.MAX_JSON_BYTES)
+        return self._record("data.json", DataRecord)
+
+    def _record(self, name: str, schema: type[BaseModel]) -> dict[str, Any]:
+        return record_io.read_record(self.path / name, schema, atomic_io.MAX_JSON_BYTES)
 
     @property
     def curves(self) -> list[curves.CurveRow]:

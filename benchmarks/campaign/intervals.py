@@ -50,13 +50,14 @@ def coverage(lab: Lab, number: int) -> None:
         for name, (tried, covering, rough) in record["counts"].items()
         if 2 * rough <= tried and binom.cdf(covering, tried, LEAST) < CHANCE
     ]
-    require(not few, f"{record['case']}: the interval covers the truth too rarely: {few}")
+    require(not few, f"{record['case']}: the interval covers the true value too rarely: {few}")
 
 
 ATTACKS = [
     Attack(
         "intervals-coverage",
-        "a 95% interval covers the truth in 92% of repeats or more, or the report calls it rough",
+        "a 95% interval covers the true value in 92% of repeats or more, or the report calls it "
+        "rough",
         f"every metric and its lift at 30 to 300 images, with and without groups; {REPEATS} "
         "repeats each (benchmarks/coverage.py makes more)",
         coverage,

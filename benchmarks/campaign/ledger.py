@@ -64,7 +64,7 @@ def fresh(lab: Lab, number: int) -> None:
 ATTACKS = [
     Attack(
         "ledger-again",
-        "a second opening of the same test images is told",
+        "a second opening of the same test images is reported",
         "after a test: ledger or results removed, run copied or moved, or another run on the same "
         "images (seed, model, fold, copied data) tested",
         again,

@@ -1,4 +1,4 @@
-"""An opening of the test split: noted in the ledger and in the user's state folder, and told."""
+"""An opening of the test split: noted in the ledger and the state folder, and reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def note_opening(run: RunFolder, prepared: PreparedData, reporter: Reporter) -> 
     entries = ledger.entries
     if before := len(entries):
         reporter.warning(
-            f"The test split of this run was opened {'once' if before == 1 else f'{before} times'} "
+            f"The test split of this run was opened {_times(before)} "
             "before, for other weights. If those results led to what you changed since, this "
             "result is no longer one on unseen images."
         )
@@ -57,10 +57,14 @@ def describe_earlier(earlier: list[Opening], images: int) -> str:
     last, most = earlier[-1], max(one.shared for one in earlier)
     return (
         f"{most:,} of these {count_noun(images, 'test image')} were opened before, "
-        f"{'once' if len(earlier) == 1 else f'{len(earlier)} times'} (last on {last.opened} by "
+        f"{_times(len(earlier))} (last on {last.opened} by "
         f"{last.run}). If that result led to a choice since, this one is no longer on unseen "
         "images."
     )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def ledger_panel(run: RunFolder) -> Panel:

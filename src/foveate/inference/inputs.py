@@ -1,6 +1,6 @@
 """The images that `predict` and `set_image` take: files, bytes, Pillow images, arrays, tensors.
 
-One picture gives the same pixels in whatever form it comes. A form that could be read in two ways
+One image gives the same pixels in whatever form it comes. A form that could be read in two ways
 is refused.
 """
 

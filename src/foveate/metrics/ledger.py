@@ -1,7 +1,7 @@
 """The ledger of the test split: each opening, when, for which weights, and what came of it.
 
 An opening is written down before the test split is read, and completed with the result. A process
-that is killed in between leaves an opening that was not completed, which is told.
+that is killed in between leaves an opening that was not completed, which the report says.
 """
 
 from __future__ import annotations

@@ -43,9 +43,9 @@ def read(path: Path) -> dict[str, Tensor]:
             remedy="Give a local file, or --pretrained.",
         ) from None
     except Exception as error:  # each library raises its own errors for a damaged file
-        told = error.message if isinstance(error, RunError) else reason(error)
+        message = error.message if isinstance(error, RunError) else reason(error)
         raise SettingError(
-            f"these weights cannot be read safely ({told})",
+            f"these weights cannot be read safely ({message})",
             where=path,
             remedy="Give a .safetensors file, or a .pth file of tensors only.",
         ) from None

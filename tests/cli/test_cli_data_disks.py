@@ -85,7 +85,7 @@ def test_an_image_that_cannot_be_read_is_named_and_no_disk_is_blamed(folder, tmp
     data = load(folder)
     shutil.rmtree(folder / "red")
     with pytest.raises(DataError, match=r"red/000.png: this file cannot be read"):
-        formats.find("folder").write(data, tmp_path / "copy")
+        formats.find_writer("folder").write(data, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
 
@@ -95,6 +95,6 @@ def test_the_working_folder_is_no_link_that_someone_laid(folder, tmp_path, monke
     monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
     (tmp_path / f".foveate-{'0' * 16}.partial").symlink_to(thesis)
     with pytest.raises(Exception, match="cannot be written"):
-        formats.find("csv").write(load(folder), tmp_path / "copy")
+        formats.find_writer("csv").write(load(folder), tmp_path / "copy")
     assert list(thesis.iterdir()) == []
     assert (tmp_path / f".foveate-{'0' * 16}.partial").is_symlink()

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from foveate import formats
 from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, Polygon
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import FileSource
-from foveate.errors import BadImage, DataError, RunError, StorageError
-from helpers.format_examples import ALL_FORMATS, BOXED, EXAMPLES, GREY, can_store
+from foveate.errors import BadImage, DataError, RunError, SettingError, StorageError
+from helpers.format_examples import BOXED, EXAMPLES, GREY, WRITABLE, can_store
+from helpers.read_only_examples import READ_ONLY
 from helpers.small_disk import fill, small_disk
 
 
@@ -105,10 +107,10 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-@ALL_FORMATS
+@WRITABLE
 @pytest.mark.parametrize("example", [*EXAMPLES, "files"])
 def test_reading_returns_what_was_written_or_nothing_is_written(
-    format: formats.Format, example: str, tmp_path: Path
+    format: formats.WritableFormat, example: str, tmp_path: Path
 ) -> None:
     (tmp_path / "source").mkdir()
     dataset = EXAMPLES[example] if example in EXAMPLES else from_files(tmp_path / "source")
@@ -137,7 +139,7 @@ def test_reading_returns_what_was_written_or_nothing_is_written(
 def test_every_example_fits_some_format(tmp_path: Path) -> None:
     for number, (example, dataset) in enumerate(EXAMPLES.items()):
         holders = []
-        for format in formats.all().values():
+        for format in formats.writers().values():
             try:
                 format.write(dataset, tmp_path / str(number) / format.NAME)
                 holders.append(format.NAME)
@@ -146,9 +148,9 @@ def test_every_example_fits_some_format(tmp_path: Path) -> None:
         assert holders, example
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_writing_is_deterministic(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
         format.write(stored, tmp_path / name)
@@ -157,11 +159,11 @@ def test_writing_is_deterministic(
     assert [sample.id for sample in one] == [sample.id for sample in again]
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_converting_twice_loses_nothing(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
-    for other in formats.all().values():
+    for other in formats.writers().values():
         format.write(stored, tmp_path / other.NAME / "first")
         first = formats.read(tmp_path / other.NAME / "first")
         if other is format or can_store(other, first, tmp_path / other.NAME / "tried"):
@@ -169,9 +171,9 @@ def test_converting_twice_loses_nothing(
             assert content(formats.read(tmp_path / other.NAME / "second")) == content(stored)
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_nothing_is_overwritten(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
@@ -187,9 +189,9 @@ def test_nothing_is_overwritten(
     assert len(formats.read(tmp_path / "empty")) == len(stored)
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_nothing_is_written_into_the_dataset_itself(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     format.write(stored, tmp_path / "data")
     before = tree(tmp_path)
@@ -198,9 +200,9 @@ def test_nothing_is_written_into_the_dataset_itself(
     assert tree(tmp_path) == before
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_a_full_disk_is_told_and_leaves_nothing(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     """With a little more room each time, so that each file is once the one that does not fit."""
     errors: list[StorageError] = []
@@ -235,9 +237,9 @@ class FailingSource:
         return np.zeros(GREY, np.uint8)
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_a_write_that_fails_leaves_nothing(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     for times in range(4):
         failing = replace(stored.samples[-1], source=FailingSource([None] * times))
@@ -251,9 +253,9 @@ def test_a_write_that_fails_leaves_nothing(
             shutil.rmtree(tmp_path / "copy")
 
 
-@ALL_FORMATS
+@WRITABLE
 def test_samples_without_annotations_are_not_written(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.WritableFormat, stored: Dataset[Any], tmp_path: Path
 ) -> None:
     unknown = replace(stored, samples=[replace(stored[0], target=None), *stored.samples[1:]])
     for bad in (unknown, replace(stored, task="of another type")):
@@ -267,3 +269,18 @@ def test_formats_have_names_summaries_and_tasks() -> None:
         assert name == format.NAME
         assert format.SUMMARY
         assert set(format.TASKS) <= {one.task for one in (Label, Boxes, Instances, Mask, Captions)}
+
+
+def test_formats_that_are_only_read_bring_an_example() -> None:
+    assert set(READ_ONLY) == set(formats.all()) - set(formats.writers())
+
+
+def test_a_format_that_is_only_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(formats.writers()) >= {"folder", "csv", "idx", "coco", "yolo", "voc", "pairs"}
+    reader = SimpleNamespace(NAME="tool", SUMMARY="a tool's export", TASKS=("detection",))
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "all", lambda: {"tool": reader})
+        with pytest.raises(SettingError, match="'tool' can be read, but is not written"):
+            formats.find_writer("tool")
+    with pytest.raises(SettingError, match="no format is called 'cocoa'; did you mean 'coco'"):
+        formats.find_writer("cocoa")

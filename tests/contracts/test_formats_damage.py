@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from foveate import formats
 from foveate.annotations import Boxes, Captions, Instances, Label, Mask
-from foveate.data.dataset import Dataset
 from foveate.errors import BadImage, DataError
 from helpers.format_examples import ALL_FORMATS
 
@@ -58,17 +56,10 @@ def test_sniffing_never_raises(format: formats.Format, tmp_path: Path) -> None:
 
 @ALL_FORMATS
 def test_every_file_may_be_missing_empty_foreign_or_cut(
-    format: formats.Format, stored: Dataset[Any], tmp_path: Path
+    format: formats.Format, example: Path, tmp_path: Path
 ) -> None:
-    format.write(stored, tmp_path / "good")
-    for file in [
-        file.relative_to(tmp_path / "good")
-        for file in (tmp_path / "good").rglob("*")
-        if file.is_file()
-    ]:
-        if (tmp_path / "good" / file).is_dir():
-            continue
-        data = (tmp_path / "good" / file).read_bytes()
+    for file in [file.relative_to(example) for file in example.rglob("*") if file.is_file()]:
+        data = (example / file).read_bytes()
         for damaged in (
             None,
             b"",
@@ -79,7 +70,7 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(
             b"\0" * 99,
             b'"\xff',
         ):
-            shutil.copytree(tmp_path / "good", tmp_path / "bad")
+            shutil.copytree(example, tmp_path / "bad")
             (tmp_path / "bad" / file).unlink()
             if damaged is not None:
                 (tmp_path / "bad" / file).write_bytes(damaged)
@@ -99,20 +90,16 @@ def test_every_file_may_be_missing_empty_foreign_or_cut(
 )
 def test_any_damage_is_survived(
     format: formats.Format,
-    stored: Dataset[Any],
-    tmp_path: Path,
+    example: Path,
     which: int,
     flips: list[tuple[float, bytes]],
 ) -> None:
-    good = tmp_path / "good"
-    if not good.exists():
-        format.write(stored, good)
-    files = sorted(file for file in good.rglob("*") if file.is_file())
+    files = sorted(file for file in example.rglob("*") if file.is_file())
     file = files[which % len(files)]
     data = bytearray(original := file.read_bytes())
     for place, value in flips:
         start = int(place**2 * len(data))
         data[start : start + len(value)] = value
     file.write_bytes(data)
-    check_survives(format, good)
+    check_survives(format, example)
     file.write_bytes(original)

@@ -8,13 +8,11 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from foveate import formats
 from foveate.data.cache import decoding
-from foveate.data.dataset import Dataset
 from foveate.data.natural_size import natural_size
 from foveate.datasets.load import load
 from foveate.errors import DataError
@@ -67,17 +65,16 @@ def is_survived(path: Path, name: str | None) -> None:
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_no_file_of_a_dataset_blocks(
     format: formats.Format,
-    stored: Dataset[Any],
+    example: Path,
     kind: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
-    format.write(stored, tmp_path / "good")
-    files = [file for file in sorted((tmp_path / "good").rglob("*")) if file.is_file()]
+    files = [file for file in sorted(example.rglob("*")) if file.is_file()]
     for file in files:
-        shutil.copytree(tmp_path / "good", tmp_path / "odd")
-        odd = tmp_path / "odd" / file.relative_to(tmp_path / "good")
+        shutil.copytree(example, tmp_path / "odd")
+        odd = tmp_path / "odd" / file.relative_to(example)
         odd.unlink()
         SPECIAL[kind](odd)
         with bounded():

@@ -228,7 +228,7 @@ def test_images_in_memory_stay_there(place):
 
 def test_images_within_shards_are_kept(tmp_path, decoded):
     whole = files(tmp_path / "data", [noise(4, 4, 1, seed=i) for i in range(4)])
-    formats.find("webdataset").write(whole, tmp_path / "shards")
+    formats.find_writer("webdataset").write(whole, tmp_path / "shards")
     shards = formats.read(tmp_path / "shards")
     first = decoding.decode(shards, 4)
     same(first, decoding.decode(shards, 4))

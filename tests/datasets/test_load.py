@@ -70,7 +70,11 @@ def test_what_is_no_data(tmp_path: Path) -> None:
 def test_what_looks_like_several_formats(tmp_path: Path) -> None:
     lay(tmp_path, "a/1.png", "b/2.png")
     (tmp_path / "list.csv").write_text("path,label\na/1.png,x\nb/2.png,y\n")
-    refused(tmp_path, "several formats: folder and csv", "--format")
+    data = load(tmp_path)
+    assert (data.format, data.classes) == ("csv", ("x", "y"))  # folders are the weakest evidence
+    assert "--format folder" in data.notes[0]
+    assert load(tmp_path, format="folder").classes == ("a", "b")
+    assert load(tmp_path, task="classification").format == "csv"
     assert load(tmp_path, format="csv").classes == ("x", "y")
     assert load(tmp_path, format="folder").classes == ("a", "b")
     with pytest.raises(SettingError, match="did you mean 'csv'"):
@@ -94,7 +98,7 @@ def test_permission_denied(tmp_path: Path) -> None:
         refused(tmp_path / "shut", "ermission denied", format="folder")
         refused(tmp_path / "shut" / "set", "ermission denied")
         with pytest.raises(RunError, match=r"cannot be used .*denied"):
-            formats.find("csv").write(data, tmp_path / "shut" / "new")
+            formats.find_writer("csv").write(data, tmp_path / "shut" / "new")
     finally:
         os.seteuid(me)
         (tmp_path / "shut").chmod(0o700)

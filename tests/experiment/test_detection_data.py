@@ -202,7 +202,7 @@ def test_a_dataset_with_only_ignored_boxes_is_refused(tmp_path):
 
 @pytest.mark.parametrize("format", ["coco", "voc"])
 def test_a_folder_without_boxes_is_refused(format, tmp_path):
-    formats.find(format).write(made([[]] * N), tmp_path / "data")
+    formats.find_writer(format).write(made([[]] * N), tmp_path / "data")
     refused(tmp_path / "data", tmp_path, "box|class|annotation|annotated")
 
 

@@ -297,7 +297,7 @@ def made(*given: tuple[str, ...], **changes: object) -> Dataset[Captions]:
 
 def test_metadata_is_written_as_in_imagefolder(tmp_path: Path) -> None:
     dataset = made(("é \u2028\n",), ("a", ""), (), split="test", group="p 1")
-    formats.find("captions").write(dataset, tmp_path / "x")
+    formats.find_writer("captions").write(dataset, tmp_path / "x")
     written = (tmp_path / "x" / "metadata.jsonl").read_bytes().decode().split("\n")
     assert [json.loads(line) for line in written[:-1]] == [
         {"file_name": f"images/s/{i}.png", "text": text, "group": "p 1", "split": "test"}
@@ -311,7 +311,7 @@ def test_metadata_is_written_as_in_imagefolder(tmp_path: Path) -> None:
 def test_unsupported_content_is_refused(tmp_path: Path) -> None:
     dataset = replace(made(("a",), ("\ud800",), ("b",)), classes=("x",))
     with pytest.raises(DataError) as caught:
-        formats.find("captions").write(dataset, tmp_path / "x")
+        formats.find_writer("captions").write(dataset, tmp_path / "x")
     for words in ("1 sample with text that is not valid Unicode (such as 's/1')", "1 class"):
         assert words in caught.value.message
 

@@ -72,9 +72,9 @@ def test_paths_from_the_root(tmp_path: Path) -> None:
         ("path,label\nimg/0.png,cat\nimg/1.png,\n", 3, ["a label is expected"]),
         ("path,label\nimg/0.png,cat\n,dog\n", 3, ["a path is expected"]),
         (
-            "path,label,split\nimg/0.png,cat,dev\n",
+            "path,label,split\nimg/0.png,cat,devel\n",
             2,
-            ["as the split", "'dev'", "train, training, valid"],
+            ["as the split", "'devel'", "train, training, valid"],
         ),
         (
             "path,label\nimg/0.png,cat\nimg/1.png,dog\nimg/0.png,dog\n",

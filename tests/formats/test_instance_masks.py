@@ -220,7 +220,7 @@ def cutout(values: np.ndarray) -> MaskFileShape:
 
 def test_masks_are_written_as_png(tmp_path: Path) -> None:
     one, two = mask(1, 1, 3, 3), mask(0, 0, 0, 0)
-    formats.find("instance-masks").write(
+    formats.find_writer("instance-masks").write(
         made(runs(one), cutout(two), *[cutout(one)] * 9), tmp_path / "x"
     )
     files = sorted(
@@ -241,7 +241,7 @@ def test_reserved_names_are_avoided(tmp_path: Path) -> None:
     dataset = made(cutout(mask(0, 0, 2, 2)))
     ids = ["train", "images", "masks", "Test", "__MACOSX", "a/b", "a-b", "A-B"]
     dataset = replace(dataset, samples=[replace(dataset[0], id=id) for id in ids], classes=("x",))
-    formats.find("instance-masks").write(dataset, tmp_path / "x")
+    formats.find_writer("instance-masks").write(dataset, tmp_path / "x")
     data = read(tmp_path / "x")
     assert (len(data), data.skipped, data.classes) == (8, (), ("x",))
     assert {sample.split for sample in data} == {None}
@@ -261,7 +261,7 @@ def test_unsupported_content_is_listed_at_once(tmp_path: Path) -> None:
     ]
     dataset = Dataset("bad", "instance", ("a\nb", "c"), samples, colours=((0, 0, 0), (1, 1, 1)))
     with pytest.raises(DataError) as caught:
-        formats.find("instance-masks").write(dataset, tmp_path / "x")
+        formats.find_writer("instance-masks").write(dataset, tmp_path / "x")
     for words in (
         "1 sample with a group (such as 'a/b.c')",
         "1 sample with a time (such as 'off')",

@@ -170,7 +170,7 @@ def made(*masks: object, classes: tuple[str, ...] = ("a", "b"), **given: object)
 
 def written(dataset: Dataset[Mask], path: Path) -> PIL.Image.Image:
     """Write a dataset and open its first label image with Pillow."""
-    formats.find("pairs").write(dataset, path)
+    formats.find_writer("pairs").write(dataset, path)
     return PIL.Image.open(path / "masks" / "s-0.png")
 
 
@@ -208,7 +208,7 @@ def test_written_names_never_clash(tmp_path: Path) -> None:
     dataset = made(*[[[i % 2]] for i in range(6)])
     ids = ["a.png", "a.jpg", "A", "a_mask", "train/a", "b" * 400]
     samples = [replace(sample, id=id) for sample, id in zip(dataset, ids, strict=True)]
-    formats.find("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
+    formats.find_writer("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
     data = read(tmp_path / "x")
     assert (len(data), skipped(data)) == (6, {})
     assert {sample.split for sample in data} == {None}
@@ -219,7 +219,7 @@ def test_unsupported_content_is_listed_at_once(tmp_path: Path) -> None:
     changes = [{"group": "g"}, {"split": "train"}, {"time": "noon"}]
     samples = [replace(sample, **change) for sample, change in zip(dataset, changes, strict=True)]
     with pytest.raises(DataError) as caught:
-        formats.find("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
+        formats.find_writer("pairs").write(replace(dataset, samples=samples), tmp_path / "x")
     for words in (
         "1 sample with a group (such as 's/0')",
         "1 sample with a time (such as 's/2')",
@@ -231,7 +231,7 @@ def test_unsupported_content_is_listed_at_once(tmp_path: Path) -> None:
         assert words in caught.value.message
     for classes in ((), (" ",), ("a", "a"), tuple(map(str, range(65536)))):
         with pytest.raises(DataError, match="cannot store"):
-            formats.find("pairs").write(made([[IGNORE]], classes=classes), tmp_path / "x")
+            formats.find_writer("pairs").write(made([[IGNORE]], classes=classes), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -45,5 +45,5 @@ def dataset(count: int, seed: int = 0) -> Dataset[Boxes]:
 
 
 def write(path: Path, count: int, seed: int = 0, format: str = "coco") -> Path:
-    formats.find(format).write(dataset(count, seed), path)
+    formats.find_writer(format).write(dataset(count, seed), path)
     return path

@@ -15,8 +15,10 @@ from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask,
 from foveate.data.dataset import SPLITS, ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.ops import rle
+from helpers.read_only_examples import READ_ONLY
 
 ALL_FORMATS = pytest.mark.parametrize("format", formats.all().values(), ids=formats.all())
+WRITABLE = pytest.mark.parametrize("format", formats.writers().values(), ids=formats.writers())
 
 
 def labelled(
@@ -246,7 +248,7 @@ EXAMPLES: dict[str, Dataset[Any]] = {
 }
 
 
-def can_store(format: formats.Format, dataset: Dataset[Any], folder: Path) -> bool:
+def can_store(format: formats.WritableFormat, dataset: Dataset[Any], folder: Path) -> bool:
     """Return whether a format can store a dataset; leaves nothing behind."""
     try:
         format.write(dataset, folder)
@@ -256,9 +258,20 @@ def can_store(format: formats.Format, dataset: Dataset[Any], folder: Path) -> bo
     return True
 
 
-def first_stored(format: formats.Format, folder: Path) -> Dataset[Any]:
+def first_stored(format: formats.WritableFormat, folder: Path) -> Dataset[Any]:
     """Return the first example that a format can store."""
     for dataset in EXAMPLES.values():
         if can_store(format, dataset, folder):
             return dataset
     raise AssertionError(f"no example fits the format {format.NAME}")
+
+
+def write_example(format: formats.Format, folder: Path) -> Path:
+    """Write the files of an example of a format into a new folder, which is returned."""
+    if format.NAME in formats.writers():
+        writer = formats.writers()[format.NAME]
+        writer.write(first_stored(writer, folder.with_name(folder.name + "-tried")), folder)
+    else:
+        folder.mkdir(parents=True)
+        READ_ONLY[format.NAME](folder)
+    return folder

@@ -101,7 +101,7 @@ def instances(count: int, shapes: Shapes = boxes_demo.SHAPES) -> Dataset[Instanc
 
 
 def write_coco(path: Path, count: int, *, shapes: Shapes = boxes_demo.SHAPES) -> Path:
-    formats.find("coco").write(instances(count, shapes), path)
+    formats.find_writer("coco").write(instances(count, shapes), path)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import math
 from collections.abc import Callable
@@ -20,6 +21,10 @@ Data = Annotated[
 Root = Annotated[Path | None, typer.Option(help="Folder where known datasets are searched first.")]
 Format = Annotated[
     str | None, typer.Option("--format", help="Format of DATA, if it cannot be recognised.")
+]
+ReadAs = Annotated[
+    str | None,
+    typer.Option("--task", help="Task that DATA is for, if it can be read for several."),
 ]
 GroupBy = Annotated[
     str | None,
@@ -142,6 +147,11 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise SettingError(f"the value of {pair!r} cannot be read", where="--set") from None
     return settings
+
+
+def parse_names(text: str) -> list[str]:
+    """Parse names separated by commas; a name with a comma is in double quotes."""
+    return next(csv.reader([text]), [])
 
 
 def parse_numbers(text: str, count: int, option: str) -> tuple[float, ...]:

@@ -33,6 +33,7 @@ def load(
     root: Path | None = None,
     download: bool = False,
     format: str | None = None,
+    task: str | None = None,
 ) -> Dataset[Any]:
     """Load a dataset. Nothing is decoded yet; `load(dataset.origin)` gives the same data again.
 
@@ -44,6 +45,7 @@ def load(
         root: A folder with published datasets.
         download: Fetch a published dataset that is not found, into the first of those folders.
         format: The format of the path, where it is ambiguous (see `foveate.formats`).
+        task: The task that the path is read for, which chooses between formats that fit.
 
     Raises:
         DataError: If the data cannot be found or read.
@@ -54,7 +56,7 @@ def load(
         raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
     path = formats.expand_user(data)
     if _exists(path):
-        return catalog.with_metadata(formats.read(path, format))
+        return catalog.with_metadata(formats.read(path, format, task))
     name = str(data)
     if name in builtin.all():
         return builtin.all()[name].read()

@@ -157,6 +157,7 @@ def _define(
         root=Path(settings.root) if settings.root else None,
         download=download,
         format=settings.data_format,
+        task=values.get("task"),
     )
     task = tasks.find(values.get("task") or task_views.infer_task(dataset, tasks.all()))
     settings = Settings.of(**{**task.default_settings, **values, "task": task.name})

@@ -87,6 +87,7 @@ def load_again(run: RunFolder) -> Dataset[Any]:
         settings.data,
         root=Path(settings.root) if settings.root else None,
         format=settings.data_format,
+        task=settings.task,
     )
 
 

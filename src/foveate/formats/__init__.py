@@ -9,55 +9,29 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError, SettingError
-from foveate.formats._shared.layout import NOT_UTF8, is_utf8, printable, visible
+from foveate.formats._shared.layout import NOT_UTF8, is_utf8
+from foveate.formats._shared.protocol import Format, WritableFormat
+from foveate.formats._shared.recognition import Recognised, recognise
 
-
-class Format(Protocol):
-    """The interface of a format module.
-
-    Attributes:
-        NAME: The name of the format.
-        SUMMARY: How such a dataset is laid out on disk, in one line.
-        TASKS: The tasks whose annotations the format can store.
-    """
-
-    NAME: str
-    SUMMARY: str
-    TASKS: tuple[str, ...]
-
-    def sniff(self, path: Path) -> bool:
-        """Return whether the data at a path looks like this format.
-
-        It is cheap and never raises; it returns False if nothing can be read.
-        """
-        ...
-
-    def read(self, path: Path) -> Dataset[Any]:
-        """Read a dataset without decoding its images.
-
-        Raises:
-            DataError: If the data cannot be understood; the error names the file and, where there
-                is one, the line.
-        """
-        ...
-
-    def write(self, dataset: Dataset[Any], path: Path) -> None:
-        """Write a dataset into a new folder, whole or not at all.
-
-        Raises:
-            DataError: If something exists at the path, or if the format cannot store the dataset;
-                the error lists everything that it cannot store.
-        """
-        ...
+__all__ = [
+    "Format",
+    "WritableFormat",
+    "all",
+    "expand_user",
+    "find",
+    "find_writer",
+    "no_such_path",
+    "read",
+    "writers",
+]
 
 
 @cache
@@ -86,12 +60,40 @@ def find(name: str) -> Format:
     return all()[name]
 
 
-def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
+def writers() -> dict[str, WritableFormat]:
+    """Return the formats that can be written, by their names."""
+    return {
+        name: cast(WritableFormat, format)
+        for name, format in all().items()
+        if hasattr(format, "write")
+    }
+
+
+def find_writer(name: str) -> WritableFormat:
+    """Return the format of a name, to write it.
+
+    Raises:
+        SettingError: If there is none, or if it can only be read; the error lists those that can
+            be written.
+    """
+    format = find(name)
+    if name not in writers():
+        raise SettingError(
+            f"{format.NAME!r} can be read, but is not written",
+            where="format",
+            remedy=f"Formats that are written: {', '.join(writers())}.",
+        )
+    return writers()[name]
+
+
+def read(path: Path | str, format: str | None = None, task: str | None = None) -> Dataset[Any]:
     """Read the dataset at a path.
 
     Args:
         path: A folder or a file.
         format: The name of the format, or None to recognise it.
+        task: The task that the data is for; of several formats that fit, it chooses those that can
+            hold its annotations.
 
     Raises:
         DataError: If nothing exists at the path, if no format or several formats fit, or if the
@@ -111,13 +113,16 @@ def read(path: Path | str, format: str | None = None) -> Dataset[Any]:
             raise DataError(
                 "a folder or a file is expected, this is a pipe or a device", where=path
             )
-        chosen = find(format) if format is not None else _sniff(path)
+        if format is not None:
+            chosen = Recognised(find(format), path)
+        else:
+            chosen = recognise(path, all(), task)
         # Links stay, since a dataset is named after its folder; `..` is resolved, since it is not a
         # name.
-        return replace(
-            chosen.read(path.resolve() if ".." in path.parts else path.absolute()),
-            format=chosen.NAME,
-        )
+        place = chosen.path.resolve() if ".." in path.parts else chosen.path.absolute()
+        dataset = chosen.format.read(place)
+        notes = (*chosen.notes, *dataset.notes)
+        return replace(dataset, format=chosen.format.NAME, notes=notes)
     except OSError as error:
         raise DataError(
             f"the data cannot be read ({error.strerror or error})", where=error.filename or path
@@ -151,50 +156,6 @@ def no_such_path(path: Path, names: Iterable[str] = ()) -> DataError:
         where=path,
         remedy=f"Give a folder or file that exists{or_known}.",
     )
-
-
-def _sniff(path: Path) -> Format:
-    fits = [format for format in all().values() if format.sniff(path)]
-    if len(fits) == 1:
-        return fits[0]
-    if fits:
-        raise DataError(
-            f"the data looks like several formats: {' and '.join(format.NAME for format in fits)}",
-            where=path,
-            remedy="Choose one with --format.",
-        )
-    raise DataError(
-        f"no known format fits; found {_describe(path)}",
-        where=path,
-        details=[f"{format.NAME}: {format.SUMMARY}" for format in all().values()],
-        remedy="Lay the data out in one of these ways.",
-    )
-
-
-def _describe(path: Path) -> str:
-    """Describe what is at a path."""
-    if not path.is_dir():
-        is_archive = path.suffix.lower() in (
-            ".zip",
-            ".gz",
-            ".tgz",
-            ".tar",
-            ".bz2",
-            ".xz",
-            ".zst",
-            ".7z",
-            ".rar",
-        )
-        return f"a single file ({path.name})" + (
-            "; unpack the archive and give its folder" if is_archive else ""
-        )
-    folders, files = visible(path)
-    if not folders and not files:
-        return "an empty folder"
-    suffixes = Counter(Path(file.name).suffix.lower() or "without a suffix" for file in files)
-    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)) or "none"
-    names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
-    return printable(f"files: {counts}; folders: {names}{', ...' if len(folders) > 5 else ''}")
 
 
 def _suggestion(name: str, names: Iterable[str]) -> str:

@@ -95,7 +95,7 @@ def _label(
             remedy="Look at the predictions: foveate predict RUN IMAGES --draw DIR.",
         )
     dataset = _dataset(model.task, out.name, annotation.task, samples)
-    formats.find(format or annotation.default_format or "").write(dataset, out)
+    formats.find_writer(format or annotation.default_format or "").write(dataset, out)
     proposals.sort(key=lambda proposal: proposal.confidence)
     _write_table(table, proposals)
     return proposals

@@ -22,8 +22,12 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "valid": "valid",
     "val": "valid",
     "validation": "valid",
+    "dev": "valid",
+    "eval": "valid",
+    "evaluation": "valid",
     "test": "test",
     "testing": "test",
+    "holdout": "test",
 }
 """The common names of the splits, in lower case."""
 
@@ -33,6 +37,20 @@ CLASSES_FILE = "classes.txt"
 NOT_UTF8 = "the name is not valid UTF-8"
 NO_IMAGE_SUFFIX = "the file suffix is not that of an image"
 
+_LEFTOVERS = frozenset(
+    {
+        "$recycle.bin",
+        "@eadir",
+        "__macosx",
+        "__pycache__",
+        "desktop.ini",
+        "ehthumbs.db",
+        "icon\r",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
 _IMAGE_SUFFIXES = tuple(IMAGE_SUFFIXES)
 
 
@@ -64,7 +82,7 @@ def split_of(word: str) -> SplitName | None:
 
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder is hidden or left behind by an operating system."""
-    return name.startswith(".") or name.casefold() in ("thumbs.db", "desktop.ini", "__macosx")
+    return name.startswith(".") or name.casefold() in _LEFTOVERS
 
 
 def is_utf8(name: str) -> bool:

@@ -167,7 +167,7 @@ def test_missing_images_are_listed(tmp_path: Path) -> None:
         ("file_name,text\n../0.png,a\n", 2, ["leaves it"]),
         ("file_name,text\n..\\0.png,a\n", 2, ["leaves it"]),
         ("file_name,text\n/etc/passwd,a\n", 2, ["absolute path"]),
-        ("file_name,text,split\n0.png,a,dev\n", 2, ["as the split", "'dev'"]),
+        ("file_name,text,split\n0.png,a,devel\n", 2, ["as the split", "'devel'"]),
         (
             "file_name,text,group\n0.png,a,g\n0.png,b,h\n",
             3,

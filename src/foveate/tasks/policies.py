@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances, Mask
 from foveate.data import label_maps
 from foveate.data.augment.boxes import BoxAugment
-from foveate.data.augment.images import ImageAugment, default_policy
+from foveate.data.augment.images import ImageAugment, default_policy, names_distinguish_sides
 from foveate.data.augment.masks import MaskAugment, default_mask_policy
 
 
@@ -49,12 +49,8 @@ def mask_policy(
     epochs: float | None,
 ) -> MaskAugment[Mask]:
     """The augmentation policy for images with a semantic mask."""
-    flip = default_policy(
-        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
-    ).flip
-    return MaskAugment(
-        _classes_of_pixels, label_maps.paste_mask, **default_mask_policy(size, kind, flip)
-    )
+    settings = default_mask_policy(size, kind, _mirrors(hflip_safe, classes, kind))
+    return MaskAugment(_classes_of_pixels, label_maps.paste_mask, **settings)
 
 
 def instance_policy(
@@ -66,10 +62,7 @@ def instance_policy(
     epochs: float | None,
 ) -> MaskAugment[Instances]:
     """The augmentation policy for images with instance masks."""
-    flip = default_policy(
-        size, hflip_safe=hflip_safe, classes=classes, kind=kind, epochs=epochs
-    ).flip
-    settings = default_mask_policy(size, kind, flip)
+    settings = default_mask_policy(size, kind, _mirrors(hflip_safe, classes, kind))
     return MaskAugment(Instances.label_map, label_maps.paste_instances, **settings)
 
 
@@ -99,6 +92,17 @@ def caption_policy(
     Captions may say left and right, so the user has to allow mirroring.
     """
     return ImageAugment(flip=bool(hflip_safe) and kind != "none")
+
+
+def _mirrors(hflip_safe: bool | None, classes: tuple[str, ...], kind: str) -> bool:
+    """Whether images with masks are mirrored.
+
+    Classes named 0 and 255 are the values of masks whose classes nobody has named, not characters,
+    so of the names only left and right decide.
+    """
+    if hflip_safe is None:
+        hflip_safe = not names_distinguish_sides(classes)
+    return hflip_safe and kind != "none"
 
 
 def _classes_of_pixels(target: Mask) -> NDArray[np.integer]:

@@ -99,7 +99,7 @@ def default_policy(
     if kind == "none":
         return ImageAugment()
     if hflip_safe is None:
-        hflip_safe = not _names_depend_on_direction(classes)
+        hflip_safe = not (_are_characters(classes) or names_distinguish_sides(classes))
     few_epochs = epochs is not None and epochs <= MAX_EPOCHS_WITHOUT_SHIFT and kind == "auto"
     shift = 0 if few_epochs else max(1, round(size / 24))
     policy = ImageAugment(shift=shift, flip=hflip_safe)
@@ -116,14 +116,19 @@ def default_policy(
     return policy
 
 
-def _names_depend_on_direction(classes: tuple[str, ...]) -> bool:
+def names_distinguish_sides(classes: tuple[str, ...]) -> bool:
+    """Return whether a class is called left or right, which a mirror exchanges."""
     words = {
         word
         for name in classes
         for word in name.lower().replace("-", " ").replace("_", " ").split()
     }
-    characters = all(len(name) <= 1 or name.isdigit() for name in classes)
-    return characters or bool(words & {"left", "right"})
+    return bool(words & {"left", "right"})
+
+
+def _are_characters(classes: tuple[str, ...]) -> bool:
+    """Return whether all classes are named like digits or letters, whose mirror image is none."""
+    return all(len(name) <= 1 or name.isdigit() for name in classes)
 
 
 def _flip(images: Tensor, rng: SampleRNG) -> Tensor:

@@ -40,6 +40,31 @@ def test_audit_prints_writes_and_repairs(folder, tmp_path):
     assert "broken.png" in (tmp_path / "b.repairs.csv").read_text()
 
 
+def test_audit_merges_the_classes_that_it_is_told(folder, tmp_path):
+    for number in range(3):
+        (folder / "Red ").mkdir(exist_ok=True)
+        (folder / "red" / f"{number:03}.png").rename(folder / "Red " / f"{number:03}.png")
+    html = ("--html", tmp_path / "a.html", "--overwrite")
+    code, out, _ = run_cli("audit", folder, *html)
+    assert code == 1
+    assert "--merge 'Red ,red'" in out
+    assert "--fix DST is expected" in refused("audit", folder, *html, "--merge", "Red ,red")
+    fix = ("--fix", tmp_path / "b")
+    assert "got 'rot'" in refused("audit", folder, *html, *fix, "--merge", "Red ,rot")
+    assert not (tmp_path / "b").exists()
+    run_cli("audit", folder, *html, *fix, "--merge", "Red ,red")
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["blue", "green", "red"]
+    assert "Red ,red" in (tmp_path / "b.repairs.csv").read_text()
+
+
+def test_audit_refuses_a_repair_that_leaves_too_little(folder, tmp_path):
+    for file in [*(folder / "red").iterdir(), *(folder / "blue").iterdir()]:
+        file.write_bytes(b"no image")
+    error = refused("audit", folder, "--html", tmp_path / "a.html", "--fix", tmp_path / "b")
+    assert "keeps two thirds of the images" in error
+    assert not (tmp_path / "b").exists()
+
+
 def test_audit_exits_with_1_if_there_are_errors_and_train_refuses(folder, tmp_path):
     for split, names in (("train", range(14)), ("test", range(14, 20))):
         for colour in ("blue", "green", "red"):

@@ -247,7 +247,7 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
     ),
     "a rare class": (
         lambda: spoilt(replace(labels(), classes=("cat", "dog", "owl")), 5, target=Label(2)),
-        "class too rare to learn",
+        "classes too rare to learn",
         set(),
     ),
     "a class missing from test": (
@@ -260,7 +260,7 @@ FAULTS: dict[str, tuple[Callable[[], Dataset[Any]], str, set[str]]] = {
                 for i, s in enumerate(labels())
             ],
         ),
-        "class missing from a split",
+        "classes missing from a split",
         set(),
     ),
     "a box with swapped corners": (with_box(20, 20, 5, 5), "box with swapped corners", {"s005"}),

@@ -8,8 +8,14 @@ outside the image): the audit reports that. Only what has no meaning at all is r
 
 from __future__ import annotations
 
-from foveate.annotations.annotation import Annotation, Problem
-from foveate.annotations.boxes import EDGE_TOLERANCE, Boxes, boxes_of, duplicate_boxes
+from foveate.annotations.annotation import Annotation, Change, Problem
+from foveate.annotations.boxes import (
+    EDGE_TOLERANCE,
+    Boxes,
+    boxes_of,
+    corners_text,
+    duplicate_boxes,
+)
 from foveate.annotations.captions import Captions, split_words
 from foveate.annotations.conversions import CONVERSIONS, Conversion
 from foveate.annotations.instances import Instances
@@ -33,6 +39,7 @@ __all__ = [
     "ArrayMask",
     "Boxes",
     "Captions",
+    "Change",
     "Conversion",
     "Instances",
     "Label",
@@ -45,6 +52,7 @@ __all__ = [
     "RunLengths",
     "Shape",
     "boxes_of",
+    "corners_text",
     "duplicate_boxes",
     "split_words",
 ]

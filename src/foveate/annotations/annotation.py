@@ -35,6 +35,21 @@ class Problem:
     score: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of the repair of an annotation.
+
+    Attributes:
+        what: What was done, in a few words.
+        before: What was changed, as it was.
+        after: As it is now; "" if it was removed.
+    """
+
+    what: str
+    before: str
+    after: str = ""
+
+
 class Annotation(ABC):
     """A target or a prediction for one image. A target has no scores.
 
@@ -89,6 +104,23 @@ class Annotation(ABC):
         """
         return self
 
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether its coordinates can belong to an image of (height, width); may read files."""
+        return True
+
+    def with_size(self, size: tuple[int, int]) -> Annotation:
+        """With this (height, width) as the recorded size of the image."""
+        return self
+
+    def turned(self, orientation: int, size: tuple[int, int]) -> Annotation:
+        """The annotation of an image as stored, once the image is turned upright.
+
+        Args:
+            orientation: EXIF orientation of the image, 2 to 8.
+            size: (height, width) of the image as stored.
+        """
+        return self
+
     def map_classes(self, change: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Self:
         """With other class indices, from (N,) indices to (N,) indices."""
         return self
@@ -108,7 +140,7 @@ class Annotation(ABC):
 
     def repair(
         self, size: tuple[int, int], class_index: NDArray[np.int64]
-    ) -> tuple[Annotation | None, list[str]]:
+    ) -> tuple[Annotation | None, list[Change]]:
         """Correct what can be corrected.
 
         Args:
@@ -116,8 +148,7 @@ class Annotation(ABC):
             class_index: (K,) new index of each class.
 
         Returns:
-            The repaired annotation and a sentence for each change. None and the reason if the
-            sample has to be left out.
+            The repaired annotation, or None if the sample has to be left out; and every change.
         """
         return self, []
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations.annotation import Annotation
+from foveate.annotations.annotation import Annotation, Change
 from foveate.errors import FoveateError
+from foveate.ops.orientation import SIDEWAYS, turn_points
 
 EDGE_TOLERANCE = 1.0
 """Pixels that a box or an outline may leave its image by: tools round differently."""
@@ -109,13 +110,29 @@ class Boxes(Annotation):
         corners = self.corners * [across, down, across, down]
         return Boxes(corners, self.classes, self.scores, self.crowd, self.difficult, size=after)
 
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether no box leaves an image of (height, width)."""
+        low = self.corners.min(initial=0)
+        high = self.corners.reshape(-1, 2).max(0, initial=0)
+        return bool(low >= -EDGE_TOLERANCE and (high <= np.add(size, EDGE_TOLERANCE)[::-1]).all())
+
+    def with_size(self, size: tuple[int, int]) -> Boxes:
+        """With this (height, width) as the recorded size of the image."""
+        return replace(self, size=size)
+
+    def turned(self, orientation: int, size: tuple[int, int]) -> Boxes:
+        """Turn the corners."""
+        points = turn_points(self.corners.reshape(-1, 2), orientation, size).reshape(-1, 2, 2)
+        corners = np.concatenate([points.min(1), points.max(1)], 1)
+        return replace(self, corners=corners, size=size[::-1] if orientation in SIDEWAYS else size)
+
     def map_classes(self, change: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Boxes:
         """With other class indices."""
         return replace(self, classes=change(self.classes))
 
     def repair(
         self, size: tuple[int, int], class_index: NDArray[np.int64]
-    ) -> tuple[Boxes, list[str]]:
+    ) -> tuple[Boxes, list[Change]]:
         """Order the corners, clip to the image, remove boxes without area or class."""
         corners, valid, changes = self.repaired_corners(size, len(class_index))
         boxes = replace(self, corners=corners)[valid]
@@ -123,36 +140,44 @@ class Boxes(Annotation):
 
     def repaired_corners(
         self, size: tuple[int, int], num_classes: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
-        """(N, 4) corrected corners, (N,) bool which boxes remain, and a line for each change."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[Change]]:
+        """(N, 4) corrected corners, (N,) bool which boxes remain, and every change."""
         original = self.corners
         low, high = original[:, :2], original[:, 2:]
         ordered = np.concatenate([np.minimum(low, high), np.maximum(low, high)], 1)
-        swapped = np.flatnonzero((ordered != original).any(1))
-        changes = [f"box {row + 1}: corners put in order" for row in swapped]
         clipped = np.clip(ordered, 0, [size[1], size[0], size[1], size[0]])
         outside = np.abs(clipped - ordered).max(1, initial=0) > EDGE_TOLERANCE
-        changes += [
-            f"box {row + 1}: clipped to the image" for row in np.flatnonzero(outside).tolist()
-        ]
         corners = np.where(outside[:, None], clipped, ordered)
         valid = (corners[:, 2:] > corners[:, :2]).all(1)
-        changes += [
-            f"box {row + 1}: removed, it has no area in the image"
-            for row in np.flatnonzero(~valid).tolist()
-        ]
         unknown = valid & (self.classes >= num_classes)
-        changes += [
-            f"box {row + 1}: removed, its class is none of the dataset's"
-            for row in np.flatnonzero(unknown).tolist()
-        ]
+
+        def removed(row: int, why: str) -> Change:
+            return Change(f"box {row + 1}: removed, {why}", corners_text(original[row]))
+
+        def moved(rows: NDArray[np.bool_], what: str) -> list[Change]:
+            return [
+                Change(
+                    f"box {row + 1}: {what}",
+                    corners_text(original[row]),
+                    corners_text(corners[row]),
+                )
+                for row in np.flatnonzero(rows).tolist()
+            ]
+
+        changes = moved(valid & (ordered != original).any(1), "corners put in order")
+        changes += moved(valid & outside, "clipped to the image")
+        for rows, why in (
+            (~valid, "it has no area in the image"),
+            (unknown, "its class is none of the dataset's"),
+        ):
+            changes += [removed(row, why) for row in np.flatnonzero(rows).tolist()]
         valid &= ~unknown
         rows = np.flatnonzero(valid & ~self.crowd)
         for one, other in duplicate_boxes(corners[rows]):
             first, second = rows[one], rows[other]
             if valid[first] and valid[second] and self.classes[first] == self.classes[second]:
                 valid[second] = False
-                changes.append(f"box {second + 1}: removed, it duplicates box {first + 1}")
+                changes.append(removed(second, f"it duplicates box {first + 1}"))
         return corners, valid, changes
 
     def as_target(self, size: tuple[int, int]) -> Boxes:
@@ -170,6 +195,11 @@ class Boxes(Annotation):
     def without_flagged(self, flag: Literal["crowd", "difficult"]) -> Boxes:
         """Without the boxes that have this flag."""
         return self[~getattr(self, flag)]
+
+
+def corners_text(corners: NDArray[np.float64]) -> str:
+    """Write (4,) corners as "left, top, right, bottom"."""
+    return ", ".join(f"{value:.6g}" for value in corners)
 
 
 def boxes_of(annotation: Any) -> Boxes:

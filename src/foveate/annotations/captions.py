@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations.annotation import Annotation, Problem
+from foveate.annotations.annotation import Annotation, Change, Problem
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -40,7 +40,7 @@ class Captions(Annotation):
 
     def repair(
         self, size: tuple[int, int], class_index: NDArray[np.int64]
-    ) -> tuple[Captions, list[str]]:
+    ) -> tuple[Captions, list[Change]]:
         """Drop empty captions."""
         return Captions(tuple(text for text in self.texts if text.strip())), []
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations.annotation import Annotation, Problem
-from foveate.annotations.boxes import Boxes
+from foveate.annotations.annotation import Annotation, Change, Problem
+from foveate.annotations.boxes import Boxes, corners_text
 from foveate.annotations.shapes import LabelMapShape, RunLengths, Shape, Size
 from foveate.errors import DataError, FoveateError
 from foveate.ops import rle
@@ -208,6 +208,19 @@ class Instances(Annotation):
         boxes = replace(self.boxes[kept], corners=resized.boxes.corners[index], size=after)
         return Instances(boxes, tuple(resized.shapes[row] for row in index))
 
+    def fits(self, size: Size) -> bool:
+        """Whether no box and no shape leaves an image of (height, width); may read files."""
+        return self.boxes.fits(size) and all(s is None or s.fits(size) for s in self.shapes)
+
+    def with_size(self, size: Size) -> Instances:
+        """With this (height, width) as the recorded size of the image."""
+        return replace(self, boxes=self.boxes.with_size(size))
+
+    def turned(self, orientation: int, size: Size) -> Instances:
+        """Turn the boxes and the shapes."""
+        shapes = tuple(s and s.turned(orientation, size) for s in self.shapes)
+        return Instances(self.boxes.turned(orientation, size), shapes)
+
     def image_problems(self, size: Size, num_classes: int) -> Iterator[Problem]:
         """Faults of the shapes."""
         for row, shape in enumerate(self.shapes):
@@ -216,7 +229,7 @@ class Instances(Annotation):
                     reason = f"instance {row + 1}: {one.reason}"
                     yield replace(one, reason=reason, rows=(row,))
 
-    def repair(self, size: Size, class_index: NDArray[np.int64]) -> tuple[Instances, list[str]]:
+    def repair(self, size: Size, class_index: NDArray[np.int64]) -> tuple[Instances, list[Change]]:
         """Repair the boxes (see `Boxes.repair`) and clip the shapes to the image."""
         corners, valid, changes = self.boxes.repaired_corners(size, len(class_index))
         shapes = list(self.shapes)
@@ -227,10 +240,14 @@ class Instances(Annotation):
             if clipped is not None and changed:
                 shapes[row] = clipped
                 corners[row] = clipped.bounds()
-                changes.append(f"instance {row + 1}: outline clipped to the image")
+                before, after = (corners_text(np.array(one.bounds())) for one in (shape, clipped))
+                changes.append(
+                    Change(f"instance {row + 1}: outline clipped to the image", before, after)
+                )
             if clipped is None and valid[row]:
                 valid[row] = False
-                changes.append(f"instance {row + 1}: removed, it has no area")
+                before = corners_text(self.boxes.corners[row])
+                changes.append(Change(f"instance {row + 1}: removed, it has no area", before))
         boxes = replace(self.boxes, corners=corners)[valid]
         boxes = replace(boxes, classes=class_index[boxes.classes])
         rows: list[int] = np.flatnonzero(valid).tolist()

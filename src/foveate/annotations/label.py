@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations.annotation import Annotation
+from foveate.annotations.annotation import Annotation, Change
 from foveate.errors import FoveateError
 
 
@@ -57,10 +57,10 @@ class Label(Annotation):
 
     def repair(
         self, size: tuple[int, int], class_index: NDArray[np.int64]
-    ) -> tuple[Label | None, list[str]]:
+    ) -> tuple[Label | None, list[Change]]:
         """Map the class to its new index; a class that does not exist cannot be repaired."""
         if self.index >= len(class_index):
-            return None, ["its class is none of the dataset's"]
+            return None, [Change("its class is none of the dataset's", f"class {self.index}")]
         return Label(int(class_index[self.index])), []
 
     def as_target(self, size: tuple[int, int]) -> Label:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations.annotation import Annotation, Problem
-from foveate.annotations.shapes import ArrayMask, MaskSource, Size
+from foveate.annotations.annotation import Annotation, Change, Problem
+from foveate.annotations.shapes import ArrayMask, MaskSource, Size, TurnedMask
 from foveate.errors import FoveateError
 from foveate.ops.masks import resize_nearest, smallest_dtype
 
@@ -67,6 +67,17 @@ class Mask(Annotation):
         resized = resize_nearest(values, size)
         return Mask.from_array(np.where(resized < num_classes, resized, IGNORE))
 
+    def fits(self, size: Size) -> bool:
+        """Whether the mask has this (height, width); its file is read."""
+        try:
+            return self.pixels.read().shape == size
+        except FoveateError:
+            return False
+
+    def turned(self, orientation: int, size: Size) -> Mask:
+        """Turn the pixels."""
+        return Mask(TurnedMask(self.pixels, orientation), None, self.classes)
+
     def problems(self, num_classes: int) -> Iterator[Problem]:
         """Unknown classes, if the reader has seen them; `image_problems` reads the pixels."""
         if self.classes is not None:
@@ -98,15 +109,37 @@ class Mask(Annotation):
             reason = "all pixels are of one class"
             yield Problem("note", "mask of one class", reason, "Check that this is so.")
 
-    def repair(self, size: Size, class_index: NDArray[np.int64]) -> tuple[Mask, list[str]]:
+    def map_classes(self, change: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Mask:
+        """With other class indices, mapped when the pixels are read; IGNORE stays."""
+        classes = self.classes
+        if classes is not None:
+            classes = tuple(np.unique(change(np.array(classes, np.int64))).tolist())
+        return Mask(_ChangedClasses(self.pixels, change), None, classes)
+
+    def repair(self, size: Size, class_index: NDArray[np.int64]) -> tuple[Mask, list[Change]]:
         """Map the classes to their new indices; pixels of unknown classes become IGNORE."""
         count = len(class_index)
-        unknown = bool((self.pixels.read() >= count).any())
+        unknown = int((self.pixels.read() >= count).sum())
         merged = count != class_index.max(initial=-1) + 1
         if not (unknown or merged):
             return self, []
-        changes = ["pixels of an unknown class: not labelled"] if unknown else []
+        what = "pixels of an unknown class: not labelled"
+        changes = [Change(what, f"{unknown:,} pixels", "ignored")] if unknown else []
         return Mask(_MappedClasses(self.pixels, class_index)), changes
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangedClasses:
+    """A mask with other class indices."""
+
+    pixels: MaskSource
+    change: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+
+    def read(self) -> NDArray[np.int32]:
+        values = self.pixels.read().astype(np.int32)
+        labelled = values >= 0
+        values[labelled] = self.change(values[labelled].astype(np.int64))
+        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from foveate.annotations.boxes import EDGE_TOLERANCE
 from foveate.errors import FoveateError
 from foveate.ops import polygons, rle
 from foveate.ops.masks import mask_bounds
+from foveate.ops.orientation import turn_pixels, turn_points
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -44,6 +45,23 @@ class ArrayMask:
     def read(self) -> NDArray[np.int32]:
         """The array itself."""
         return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedMask:
+    """The mask of an image as stored, turned upright like the image.
+
+    Attributes:
+        pixels: The mask as stored.
+        orientation: EXIF orientation of the image.
+    """
+
+    pixels: MaskSource
+    orientation: int
+
+    def read(self) -> NDArray[np.int32]:
+        """(H, W) int32, upright."""
+        return turn_pixels(self.pixels.read(), self.orientation)
 
 
 class Shape(ABC):
@@ -80,6 +98,15 @@ class Shape(ABC):
         """COCO run lengths, (R,) counts: see `ops.rle`. Raises FoveateError for another size."""
         return rle.from_indices(self.pixel_indices(size), size)
 
+    def fits(self, size: Size) -> bool:
+        """Whether the shape can belong to an image of (height, width); may read a file."""
+        return self.native_mask().shape == size
+
+    def turned(self, orientation: int, size: Size) -> Shape:
+        """The shape once its image of (height, width) as stored is turned upright."""
+        mask = turn_pixels(self.native_mask(), orientation)
+        return RunLengths(rle.encode(mask), (mask.shape[0], mask.shape[1]))
+
     def problems(self, corners: NDArray[np.float64], size: Size) -> Iterator[Problem]:
         """Faults of the shape in an image of this height and width, with (4,) box corners."""
         yield from ()
@@ -115,6 +142,15 @@ class Polygon(Shape):
         """(H, W) bool: the pixels whose centre lies inside."""
         return polygons.fill(self.outlines, size)
 
+    def fits(self, size: Size) -> bool:
+        """Whether no corner leaves the image."""
+        left, top, right, bottom = self.bounds()
+        return max(-left, -top, right - size[1], bottom - size[0]) <= EDGE_TOLERANCE
+
+    def turned(self, orientation: int, size: Size) -> Polygon:
+        """Turn the corners."""
+        return Polygon(tuple(turn_points(one, orientation, size) for one in self.outlines))
+
     def bounds(self) -> Bounds:
         """The bounding box of the corners."""
         return polygons.bounds(self.outlines)
@@ -128,7 +164,7 @@ class Polygon(Shape):
             reason, remedy = "an outline with an area is expected", "Draw it again or remove it."
             yield Problem("error", "outline without area", reason, remedy)
         left, top, right, bottom = self.bounds()
-        if max(-left, -top, right - size[1], bottom - size[0]) > EDGE_TOLERANCE:
+        if not self.fits(size):
             reason = "it reaches beyond the image's edge"
             yield Problem("warning", "outline leaves its image", reason, "Clip it to the image.")
         tolerance = max(5.0, 0.1 * max(right - left, bottom - top))
@@ -220,6 +256,17 @@ class MaskFileShape(Shape):
         """(H, W) bool as it is in the file. Raises BadImage if that cannot be read."""
         mask: NDArray[np.bool_] = self.pixels.read() != 0
         return mask
+
+    def fits(self, size: Size) -> bool:
+        """Whether the mask in the file has this (height, width)."""
+        try:
+            return self.native_mask().shape == size
+        except FoveateError:
+            return False
+
+    def turned(self, orientation: int, size: Size) -> MaskFileShape:
+        """Turn the pixels when they are read."""
+        return MaskFileShape(TurnedMask(self.pixels, orientation))
 
     def bounds(self) -> Bounds:
         """The bounding box. Raises BadImage if the file cannot be read."""

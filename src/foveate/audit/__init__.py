@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from foveate.audit import balance, duplicates, files, labels, quality, representative
+from foveate.audit import balance, duplicates, files, labels, quality, representative, rotation
 from foveate.audit.duplicates import DuplicateClusters
 from foveate.audit.finding import Finding, FindingGroup, Severity, group_findings
 from foveate.data.dataset import SPLITS, Dataset
@@ -67,11 +67,15 @@ def audit(
         on_progress: Called with (pairs compared, pairs in all) by the search for duplicates.
     """
     clusters = duplicates.find(hashes, image_stats, on_progress)
+    rotations = rotation.find(dataset, image_stats)
+    # Boxes are checked as the repair would turn them: one fault is not reported three times.
+    upright = rotation.turned(dataset, image_stats, rotations) if rotations else dataset
     findings = [
         *files.check(dataset, image_stats),
         *quality.check(dataset, image_stats),
         *check_duplicates(dataset, hashes, clusters),
-        *labels.check(dataset, image_stats),
+        *rotations,
+        *labels.check(upright, image_stats),
         *balance.check(dataset),
         *representative.check(dataset, image_stats),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.audit.finding import Finding, Severity
 from foveate.data.dataset import SPLITS, Dataset
@@ -20,8 +21,8 @@ MAX_IMBALANCE = 10
 """Ratio of the most to the least frequent class above which classes are imbalanced."""
 
 _MISSING: dict[bool, tuple[Severity, str]] = {
-    True: ("error", "Move some of its images to train: a class cannot be learnt without any."),
-    False: ("warning", "Move some of its images there."),
+    True: ("error", "Move some of their images to train: a class cannot be learnt without any."),
+    False: ("warning", "Move some of their images there."),
 }  # by whether the split is train
 
 
@@ -40,25 +41,34 @@ def check(dataset: Dataset[Any]) -> Iterator[Finding]:
     total = counts.sum(0)
     # One image of a mask holds thousands of examples of its classes.
     per_pixel = any(sample.target is not None and sample.target.per_pixel for sample in dataset)
-    for k, name in enumerate(dataset.classes):
-        if not total[k]:
-            continue
-        train = counts[0, k] if splits else total[k] * (1 - 2 * TEST_FRACTION)
-        test = counts[2, k] if "test" in splits else total[k] * TEST_FRACTION
-        images = f"{total[k]:,} image{'' if total[k] == 1 else 's'}"
-        if train < MIN_TRAIN_IMAGES and not per_pixel:
-            reason = f"{name!r} is in {images}, about {train:.0f} of them for training"
-            remedy = "Add images of it, or merge it with another class."
-            yield Finding("warning", "class too rare to learn", (), reason, remedy)
-        elif test < MIN_TEST_IMAGES and not per_pixel:
-            reason = f"{name!r} is in {images}, about {test:.0f} of them for the test"
-            remedy = "Add images, or do not rely on the metrics of this class."
-            yield Finding("note", "class too rare to test", (), reason, remedy)
-        for row, split in enumerate(SPLITS):
-            if split in splits and not counts[row, k]:
-                severity, remedy = _MISSING[split == "train"]
-                reason = f"the {split} split has no image of {name!r}"
-                yield Finding(severity, "class missing from a split", (), reason, remedy)
+    train = counts[0] if splits else total * (1 - 2 * TEST_FRACTION)
+    test = counts[2] if "test" in splits else total * TEST_FRACTION
+    if not per_pixel:
+        rare = (total > 0) & (train < MIN_TRAIN_IMAGES)
+        untested = (total > 0) & ~rare & (test < MIN_TEST_IMAGES)
+        if rare.any():
+            yield Finding(
+                "warning",
+                "classes too rare to learn",
+                (),
+                _listed(dataset, rare, train, f"fewer than {MIN_TRAIN_IMAGES} training images"),
+                "Add images of them, or merge them with other classes.",
+            )
+        if untested.any():
+            yield Finding(
+                "note",
+                "classes too rare to test",
+                (),
+                _listed(dataset, untested, test, f"fewer than {MIN_TEST_IMAGES} test images"),
+                "Add images, or do not rely on the metrics of these classes.",
+            )
+    for row, split in enumerate(SPLITS):
+        missing = (total > 0) & (counts[row] == 0)
+        if split in splits and missing.any():
+            severity, remedy = _MISSING[split == "train"]
+            names = ", ".join(repr(dataset.classes[k]) for k in np.flatnonzero(missing))
+            reason = f"the {split} split has no image of {names}"
+            yield Finding(severity, "classes missing from a split", (), reason, remedy)
     largest, smallest = total.max(), total[total > 0].min(initial=total.max())
     if largest > MAX_IMBALANCE * smallest:
         common = dataset.classes[int(total.argmax())]
@@ -71,3 +81,10 @@ def check(dataset: Dataset[Any]) -> Iterator[Finding]:
             f"({smallest:,})",
             "Read balanced accuracy beside accuracy; try --set class_weights=balanced.",
         )
+
+
+def _listed(dataset: Dataset[Any], rows: NDArray[np.bool_], images: NDArray[Any], what: str) -> str:
+    """Name all these classes with their number of images, the rarest first."""
+    order = [int(k) for k in np.argsort(images, kind="stable") if rows[k]]
+    names = ", ".join(f"{dataset.classes[k]!r} ({images[k]:.0f})" for k in order)
+    return f"{len(order):,} of {len(dataset.classes):,} classes have {what}: {names}"

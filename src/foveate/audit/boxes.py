@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import EDGE_TOLERANCE, Boxes, boxes_of, duplicate_boxes
+from foveate.annotations import EDGE_TOLERANCE, Boxes, boxes_of, corners_text, duplicate_boxes
 from foveate.audit.finding import Finding, Severity
 from foveate.audit.quality import outliers
 from foveate.data.dataset import Dataset
+from foveate.ops.orientation import SIDEWAYS
 
 MIN_SIDE = 2.0
 """Pixels of the shorter side below which a box shows nothing."""
@@ -84,15 +85,14 @@ def _check_image_sizes(
         height, width = int(stats["height"]), int(stats["width"])
         if target.size is None or target.size == (height, width):
             continue
-        rotated = stats["orientation"] >= 5 and target.size == (width, height)
         reason = (
             f"the annotation is of an image of {target.size[1]} x {target.size[0]} px, "
             f"this one has {width} x {height}"
         )
         remedy = "Find the image that was annotated, or scale the annotation."
-        if rotated:
-            reason += " once it is rotated upright, as its EXIF says"
-            remedy = "Rotate the image's pixels and remove the EXIF tag, or rotate the boxes."
+        if stats["orientation"] in SIDEWAYS and target.size == (width, height):
+            reason += " once EXIF turns it upright; its boxes do not tell which is meant"
+            remedy = "Rotate the image's pixels and remove the EXIF tag, or correct the annotation."
         yield Finding("error", "annotation of another size", (sample.id,), reason, remedy)
 
 
@@ -165,7 +165,7 @@ def _finding(
     remedy: str,
     score: float = 0.0,
 ) -> Finding:
-    corners = ", ".join(f"{value:.6g}" for value in boxes.corners[row])
+    corners = corners_text(boxes.corners[row])
     name = _name(dataset, int(boxes.classes[row]))
     reason = f"box {boxes.row[row] + 1} ({name} at {corners}): {reason}"
     id = dataset[int(boxes.sample[row])].id

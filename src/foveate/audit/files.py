@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from foveate.audit.finding import Finding
 from foveate.data.dataset import Dataset
 from foveate.data.images import FileSource
+from foveate.ops.orientation import UPRIGHT
 
 MAX_SKIPPED = 0.05
 """Fraction of unusable samples above which the dataset as a whole is in doubt."""
@@ -52,7 +53,7 @@ def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]
                     f"the file is {format}, its extension is {path.suffix or 'missing'}",
                     "Rename it; other programs may refuse it.",
                 )
-        if orientation != 1:
+        if orientation in range(2, 9):
             yield Finding(
                 "note",
                 "rotated by EXIF",
@@ -60,6 +61,15 @@ def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]
                 f"the camera was turned (EXIF orientation {orientation}); foveate rotates the "
                 "image upright, other programs may not",
                 "Check that boxes and masks were drawn on the upright image.",
+            )
+        elif orientation != UPRIGHT:
+            yield Finding(
+                "note",
+                "unknown EXIF orientation",
+                (sample.id,),
+                f"an EXIF orientation from 1 to 8 is expected, got {orientation}; the image is "
+                "read as it is stored",
+                "Check that it is upright, and remove the tag.",
             )
         if mode.startswith(("I", "F")):
             yield Finding(

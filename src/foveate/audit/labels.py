@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,6 +16,9 @@ from numpy.typing import NDArray
 from foveate.audit import boxes
 from foveate.audit.finding import Finding
 from foveate.data.dataset import Dataset, Sample
+
+TWO_NAMES = "two names for one class"
+"""The check of class names that differ by case or spaces only."""
 
 
 def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]:
@@ -62,8 +68,11 @@ def _in_images(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Fin
 
 
 def normalised_name(name: str) -> str:
-    """Return a class name without case, spaces and signs; names of signs only stay."""
-    return "".join(c for c in name.casefold() if c.isalnum()) or name
+    """Return a class name without case and spaces: names that are then equal are one by mistake.
+
+    Signs stay: CD4+ and CD4-, or C and C++, are different classes.
+    """
+    return "".join(name.casefold().split()) or name
 
 
 def _names(dataset: Dataset[Any]) -> Iterator[Finding]:
@@ -78,9 +87,16 @@ def _names(dataset: Dataset[Any]) -> Iterator[Finding]:
                 for s in dataset
                 if s.target and not s.target.per_pixel and ks & set(s.target.present())
             ]
-            reason = f"classes differ only by case, spaces or signs: {', '.join(map(repr, names))}"
-            remedy = "Give them one name."
-            yield Finding("error", "two names for one class", tuple(ids[:1]), reason, remedy)
+            reason = f"classes differ only by case or spaces: {', '.join(map(repr, names))}"
+            remedy = f"Give them one name: foveate audit DATA --fix DST --merge {_quoted(names)}."
+            yield Finding("error", TWO_NAMES, tuple(ids[:1]), reason, remedy)
+
+
+def _quoted(names: list[str]) -> str:
+    """The names as one argument of --merge, in quotes for a shell."""
+    with StringIO() as line:
+        csv.writer(line, lineterminator="").writerow(names)
+        return shlex.quote(line.getvalue())
 
 
 def _unused(dataset: Dataset[Any]) -> Iterator[Finding]:

@@ -44,7 +44,8 @@ def summary_lines(audit: Audit) -> Iterator[str]:
         first = group.findings[0]
         ids = ", ".join(first.ids[:2])
         yield f"{group.severity:8} {count:>14}  {group.check}: {first.remedy}"
-        yield f"{'':25}e.g. {f'{ids}: ' if ids else ''}{first.reason}"
+        example = "e.g. " if len(group.findings) > 1 else ""
+        yield f"{'':25}{example}{f'{ids}: ' if ids else ''}{first.reason}"
     yield ""
     yield _verdict(audit)[0]
 

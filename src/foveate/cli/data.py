@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import Data, Fold, Format, GroupBy, Overwrite, Root, TimeBy
+from foveate.cli.options import (
+    Data,
+    Fold,
+    Format,
+    GroupBy,
+    Overwrite,
+    ReadAs,
+    Root,
+    TimeBy,
+    parse_names,
+)
+from foveate.errors import SettingError
 
 
 def audit(
@@ -20,6 +31,13 @@ def audit(
     fix: Annotated[
         Path | None, typer.Option(metavar="DST", help="Write a repaired copy of the dataset.")
     ] = None,
+    merge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="With --fix: make these classes one, under its most frequent name; repeatable.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write all findings into a JSON file."),
@@ -30,18 +48,24 @@ def audit(
     ] = None,
     overwrite: Overwrite = False,
     format: Format = None,
+    task: ReadAs = None,
     root: Root = None,
     seed: Annotated[int, typer.Option(help="Seed of the nets that --deep trains.")] = 0,
 ) -> None:
     """Find errors in a dataset. Exits with code 1 if there are any."""
     from foveate.atomic_io import storage_advice
+    from foveate.audit.repair import check_merge
     from foveate.datasets.load import load
     from foveate.experiment import audit as audits
     from foveate.wording import count_noun
 
+    merged = [parse_names(names) for names in merge or []]
+    if merged and fix is None:
+        raise SettingError("--fix DST is expected beside it", where="--merge")
     reporter = ConsoleReporter()
-    dataset = load(data, root=root, format=format)
+    dataset = load(data, root=root, format=format, task=task)
     audits.AuditOutputs(page, json_file, fix, overwrite).check(dataset)
+    check_merge(dataset, merged)
     is_default = page is None
     page = page or audits.default_page(dataset)
     result = audits.audit(dataset, deep=deep, seed=seed, reporter=reporter)
@@ -55,8 +79,9 @@ def audit(
         with storage_advice(f"The findings are on the page {page}, too."):
             result.write_json(json_file, overwrite=overwrite)
     if fix is not None:
-        repairs = count_noun(len(result.write_repaired(fix, format, overwrite=overwrite)), "repair")
-        reporter.info(f"copy    {fix}, with {repairs}, listed in {audits.repairs_path(fix)}")
+        repairs = result.write_repaired(fix, format, merge=merged, overwrite=overwrite)
+        count = count_noun(len(repairs), "repair")
+        reporter.info(f"copy    {fix}, with {count}, listed in {audits.repairs_path(fix)}")
     if result.audit.errors:
         raise typer.Exit(1)
 
@@ -73,6 +98,7 @@ def split(
         bool, typer.Option("--allow-leak", help="Split although the splits share images.")
     ] = False,
     format: Format = None,
+    task: ReadAs = None,
     root: Root = None,
 ) -> None:
     """Write a split into a file, for foveate train --split FILE.
@@ -87,7 +113,7 @@ def split(
     settings = Settings.of(
         seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak
     )
-    dataset = load(data, root=root, format=format)
+    dataset = load(data, root=root, format=format, task=task)
     counts = write_split(dataset, out, reporter, settings, overwrite=overwrite)
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     reporter.info(f"{sizes}, written to {out}")
@@ -103,6 +129,7 @@ def convert(
     source_format: Annotated[
         str | None, typer.Option("--from", help="Format of SRC, if it cannot be recognised.")
     ] = None,
+    task: ReadAs = None,
     without: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,8 +148,8 @@ def convert(
     from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
-    writer = formats.find(format)
-    dataset = load(source, root=root, format=source_format)
+    writer = formats.find_writer(format)
+    dataset = load(source, root=root, format=source_format, task=task)
     outputs.check_folder(out, option="DST", data=dataset.origin_paths)
     writer.write(task_views.drop(dataset, without or []), out)
     classes = (

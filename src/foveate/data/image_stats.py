@@ -32,7 +32,7 @@ IMAGE_STATS = np.dtype(
         ("colour", np.uint8, 3),  # mean red, green and blue
         ("format", "U8"),  # of the file, as Pillow calls it; empty for an image in memory
         ("mode", "U8"),
-        ("orientation", np.int8),  # EXIF orientation, 1 is upright
+        ("orientation", np.uint16),  # EXIF orientation as the file says, 1 is upright
         ("thumb", np.uint8, (THUMB_SIDE, THUMB_SIDE)),
     ]
 )

@@ -1,49 +1,44 @@
-"""Image files decoded correctly: upright, 8 bits a channel, grey or RGB."""
+"""Image files decoded correctly: upright, 8 bits a channel; grey, RGB, or more bands."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import struct
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from threading import Lock
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
-from PIL import TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import UnidentifiedImageError
 
+from foveate.data import dicom, pillow_pixels, tiff_stack
 from foveate.data.dataset import Image
+from foveate.data.image_file import check_size, is_tiff, open_file, open_pillow, refusing
+from foveate.data.image_reading import (
+    DEFAULT_READING,
+    POINTS_REMEDY,
+    DeepPixels,
+    ImageReading,
+)
 from foveate.errors import BadImage
-from foveate.regular_file import open_regular
+from foveate.ops.orientation import SIDEWAYS, UPRIGHT, turn_pixels
 
 T = TypeVar("T")
 V = TypeVar("V", bound=np.generic)
 
 _JPEG, _PNM = (".jpg", ".jpeg", ".jpe", ".jfif"), (".pbm", ".pgm", ".pnm", ".ppm")
 IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".dib", ".gif", ".png", ".tif", ".tiff", ".webp", *_JPEG, *_PNM}
+    {".bmp", ".dib", ".gif", ".png", ".tif", ".tiff", ".webp", *_JPEG, *_PNM, *dicom.DICOM_SUFFIXES}
 )
 """Lower-case file suffixes that are taken for images."""
 
-# Only formats that are pure data: Pillow would start Ghostscript for a file that begins like EPS.
-# Two of them are named through their plugins, which Pillow does not load by itself.
-_PLUGINS = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", *_PLUGINS)
-
-# Pillow's limit, a quarter of a gibibyte at 24 bits; Pillow only warns of it.
-_MAX_PIXELS = 89_478_485
-
-_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
-
-_quiet_lock = Lock()
-_quiet_depth = 0
-_quiet_filters = warnings.catch_warnings()
+_ORIENTATION = 0x0112  # a tag of EXIF and TIFF
+_DARK_16 = 64  # levels of 8 bits below which 16-bit colour may hold 14 bits or fewer
+_TAIL = 0.001  # share of pixels on each side that the range of an image leaves out
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +47,24 @@ class FileSource:
 
     Attributes:
         path: The file.
-        white: The value that is white in a 16-bit grey image, e.g. 4095 for a 12-bit sensor.
+        reading: What is black and white in an image of more than 8 bits, and what its pages are.
     """
 
     path: Path
-    white: int = 65535
+    reading: ImageReading = DEFAULT_READING
 
     def read(self) -> Image:
         """Decode the image, (H, W, C) uint8; see `examine`."""
-        return examine(self.path, self.white)[0]
+        return examine(self.path, self.reading)[0]
 
     def examine(self) -> tuple[Image, FileInfo]:
         """Decode the image, and describe its file."""
-        return examine(self.path, self.white)
+        return examine(self.path, self.reading)
+
+    def deep_pixels(self) -> DeepPixels | None:
+        """Decode the image without scaling it to 8 bits; None if it has 8 bits."""
+        with open_file(self.path) as file:
+            return deep_pixels(file, self.path, self.reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,66 +74,104 @@ class FileInfo:
     Attributes:
         format: Pillow's name of the content's format, whatever the suffix says, e.g. "JPEG".
         mode: Pillow's name of the pixel format, e.g. "RGBA", "I;16".
-        orientation: EXIF orientation, 1 (upright) to 8.
+        orientation: EXIF orientation, 1 (upright) to 8; other numbers mean nothing.
+        pages: Number of pages of a TIFF, or frames of a DICOM file.
+        deep: Whether it has more than 8 bits a channel.
+        low: Of such an image, the level that 0.1% of its pixels are below, 0 to 255.
+        high: And the level that 0.1% of them are above.
+        clipped: And the share of its values that lie outside of black and white.
     """
 
     format: str
     mode: str
-    orientation: int = 1
+    orientation: int = UPRIGHT
+    pages: int = 1
+    deep: bool = False
+    low: int = 0
+    high: int = 255
+    clipped: float = 0.0
 
 
-def decode(path: Path | str, white: int = 65535) -> Image:
+def decode(path: Path | str, reading: ImageReading = DEFAULT_READING) -> Image:
     """Decode an image file, (H, W, C) uint8; see `examine`."""
-    return examine(path, white)[0]
+    return examine(path, reading)[0]
 
 
-def examine(path: Path | str, white: int = 65535) -> tuple[Image, FileInfo]:
+def examine(path: Path | str, reading: ImageReading = DEFAULT_READING) -> tuple[Image, FileInfo]:
     """Decode an image file, and describe it.
 
-    Animations give their first frame, documents their first page. Transparency is composited over
-    white, as a page shows it: the colour stored under full transparency is arbitrary. CMYK becomes
-    RGB without colour profiles. 16-bit grey is scaled from 0..white to 0..255, floats from 0..1 to
-    0..255. Float and 32-bit images of another range are refused: stretching each by its range would
-    make dark and bright ones look alike.
+    Animations give their first frame. Transparency is composited over white, as a page shows it:
+    the colour stored under full transparency is arbitrary. CMYK becomes RGB without colour
+    profiles.
+
+    More than 8 bits a channel are scaled from black..white to 0..255. Where these are not given,
+    16 bits are scaled from 0..65535 and floats from 0..1, as is what a medical image states; other
+    values are refused: stretching each image by its range would make dark and bright ones look
+    alike. `data.depth` measures black and white over all images of a dataset.
 
     Args:
         path: The file.
-        white: The value that is white in a 16-bit grey image.
+        reading: Black and white, and what is made of pages.
 
     Returns:
-        (H, W, C) uint8, upright and writable, C = 1 (grey) or 3 (RGB); and the file's properties.
+        (H, W, C) uint8, upright and writable, C = 1 (grey), 3 (RGB) or the number of bands; and
+        the file's properties.
 
     Raises:
         BadImage: With the file and the reason, if it is not a readable image, or announces more
-            than 89,478,485 pixels: a small file can unpack to that and fill the memory.
+            pixels than allowed: a small file can unpack to that and fill the memory.
     """
-    return load_with(path, lambda pillow_image: _examined(pillow_image, white))
+    path = Path(path)
+    with open_file(path) as file:
+        return _examined(file, path, reading)
 
 
-def examine_bytes(data: bytes, where: Path | str) -> tuple[Image, FileInfo]:
+def examine_bytes(
+    data: bytes, where: Path | str, reading: ImageReading = DEFAULT_READING
+) -> tuple[Image, FileInfo]:
     """Decode an image file that lies within another file.
 
     Args:
         data: The bytes of the image file.
         where: The name that an error message gives.
+        reading: As for `examine`.
 
     Raises:
         BadImage: As `examine` does.
     """
-    return _loaded(BytesIO(data), where, lambda pillow_image: _examined(pillow_image, 65535))
+    return _examined(BytesIO(data), where, reading)
 
 
-def examine_pillow(pillow_image: PIL.Image.Image, where: Path | str) -> tuple[Image, FileInfo]:
+def examine_pillow(
+    pillow_image: PIL.Image.Image, where: Path | str, reading: ImageReading = DEFAULT_READING
+) -> tuple[Image, FileInfo]:
     """Convert an image that was opened with Pillow, as `examine` converts the same file.
+
+    Of 16-bit colour Pillow keeps 8 bits: pass the file instead.
 
     Args:
         pillow_image: Any image of any mode. It is not changed.
         where: The name that an error message gives.
+        reading: As for `examine`.
 
     Raises:
         BadImage: As `examine` does.
     """
-    return _loaded(pillow_image, where, lambda loaded: _examined(loaded, 65535))
+    with refusing(where, reading):
+        check_size(pillow_image, reading)
+        return _finished(*_pillow_pixels(pillow_image, None, reading), reading)
+
+
+def deep_pixels(file: BinaryIO, where: Path | str, reading: ImageReading) -> DeepPixels | None:
+    """Decode an image without scaling it to 8 bits; None, without decoding it, if it has 8 bits.
+
+    Raises:
+        BadImage: As `examine` does.
+    """
+    with refusing(where, reading):
+        known = replace(reading, black=0, white=1)  # any: colour is read at its full depth
+        pixels, _ = _pixels(file, known, deep_only=True)
+        return pixels if isinstance(pixels, DeepPixels) else None
 
 
 def load_with(path: Path | str, convert: Callable[[PIL.Image.Image], T]) -> T:
@@ -142,168 +180,122 @@ def load_with(path: Path | str, convert: Callable[[PIL.Image.Image], T]) -> T:
     Raises:
         BadImage: As `examine` does.
     """
-    path = Path(path)
-    with _open(path) as file:
-        return _loaded(file, path, convert)
+    path, reading = Path(path), DEFAULT_READING
+    with open_file(path) as file, refusing(path, reading):
+        pillow_image = open_pillow(file, reading)
+        pillow_image.load()
+        return convert(pillow_image)
 
 
-def size(path: Path | str) -> tuple[int, int]:
+def size(path: Path | str, reading: ImageReading = DEFAULT_READING) -> tuple[int, int]:
     """Read height and width of an image file, upright. Usually only the header is read.
 
     Raises:
         BadImage: As `examine` does.
     """
     path = Path(path)
-    with _open(path) as file:
-        shape = _opened(
-            file,
-            path,
-            lambda pillow_image: (
-                None if _may_turn_late(pillow_image, file) else _size(pillow_image)
-            ),
-        )
-    if shape is None:
-        height, width = examine(path)[0].shape[:2]
-        return height, width
-    return shape
+    with open_file(path) as file, refusing(path, reading):
+        if dicom.is_dicom(file):
+            return dicom.size(file, reading)
+        shape = None
+        # Pillow knows fewer TIFFs than tifffile does.
+        with contextlib.suppress(*([UnidentifiedImageError] if is_tiff(file) else [])):
+            pillow_image = open_pillow(file, reading)
+            if not _may_turn_late(pillow_image, file):
+                shape = _size(pillow_image)
+        if shape is None:
+            pixels, _ = _pixels(file, replace(reading, black=0, white=1))
+            shape = np.shape(pixels.values if isinstance(pixels, DeepPixels) else pixels)[:2]
+    return shape[0], shape[1]
 
 
 def apply_orientation(values: NDArray[V], pillow_image: PIL.Image.Image) -> NDArray[V]:
     """Turn the (H, W, ...) values of an image's pixels upright, as its EXIF block says."""
-    return _turn(values, _orientation(pillow_image))
+    return turn_pixels(values, _orientation(pillow_image))
 
 
-def _loaded(
-    file: BinaryIO | PIL.Image.Image, where: Path | str, convert: Callable[[PIL.Image.Image], T]
-) -> T:
-    def decoded(pillow_image: PIL.Image.Image) -> T:
-        pillow_image.load()
-        return convert(pillow_image)
-
-    return _opened(file, where, decoded)
+def _examined(file: BinaryIO, where: Path | str, reading: ImageReading) -> tuple[Image, FileInfo]:
+    with refusing(where, reading):
+        return _finished(*_pixels(file, reading), reading)
 
 
-def _opened(
-    file: BinaryIO | PIL.Image.Image, where: Path | str, convert: Callable[[PIL.Image.Image], T]
-) -> T:
-    """Open an image without decoding it, and convert it."""
-    with _quiet():
-        try:
-            pillow_image = (
-                file
-                if isinstance(file, PIL.Image.Image)
-                else PIL.Image.open(file, formats=_FORMATS)
-            )
-            if pillow_image.width * pillow_image.height > _MAX_PIXELS:
-                raise PIL.Image.DecompressionBombError
-            return convert(pillow_image)
-        except BadImage as error:
-            raise BadImage(error.message, where=where, remedy=error.remedy) from None
-        except PIL.Image.DecompressionBombError:
-            reason = (
-                f"an image of at most {_MAX_PIXELS:,} pixels is expected, this one announces more"
-            )
-        except UnidentifiedImageError:
-            reason = (
-                "an image (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, "
-                "this is none or is damaged"
-            )
-        except Exception as error:  # on damaged files Pillow's parsers raise anything at all
-            reason = f"the image is damaged or cut short ({str(error) or type(error).__name__})"
-        raise BadImage(reason, where=where)
-
-
-def _examined(pillow_image: PIL.Image.Image, white: int) -> tuple[Image, FileInfo]:
-    info = FileInfo(pillow_image.format or "", pillow_image.mode, _orientation(pillow_image))
-    return _turn(_levels(pillow_image, white), info.orientation), info
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a file that is not empty."""
+def _pixels(
+    file: BinaryIO, reading: ImageReading, *, deep_only: bool = False
+) -> tuple[Image | DeepPixels | None, FileInfo]:
+    """The upright pixels of a file; with `deep_only` None for an image of 8 bits."""
+    if dicom.is_dicom(file):
+        pixels, mode, pages = dicom.read(file, reading)
+        return pixels, FileInfo("DICOM", mode, pages=pages)
     try:
-        file = open_regular(path)
-    except FileNotFoundError:
-        reason = "an image is expected, but there is no such file"
-    except PermissionError:
-        reason = "the file may not be read (permission denied)"
-    except OSError as error:  # e.g. a pipe, a loop of links, a NUL in the name
-        reason = f"the file cannot be opened ({error.strerror or error})"
+        pillow_image = open_pillow(file, reading)
+    except UnidentifiedImageError:
+        if not is_tiff(file):
+            raise
     else:
-        if os.fstat(file.fileno()).st_size:
-            return file
-        file.close()
-        reason = "an image is expected, this file is empty (0 bytes)"
-    raise BadImage(reason, where=path)
+        if pillow_image.format != "TIFF" or not tiff_stack.needed(pillow_image, reading):
+            if deep_only and not pillow_pixels.is_deep(pillow_image):
+                return None, FileInfo("", "")
+            return _pillow_pixels(pillow_image, file, reading)
+    pixels, mode, pages = tiff_stack.read(file, reading)
+    return pixels, FileInfo("TIFF", mode, pages=pages)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Pillow's warnings while any thread decodes.
-
-    They are harmless (a malformed tag) or raised as errors here. Python's filters are shared by all
-    threads, so the first one in sets them and the last one out resets them.
-    """
-    global _quiet_depth, _quiet_filters
-    with _quiet_lock:
-        if _quiet_depth == 0:
-            _quiet_filters = warnings.catch_warnings()
-            _quiet_filters.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                _quiet_filters.__exit__(None, None, None)
-
-
-def _levels(pillow_image: PIL.Image.Image, white: int) -> Image:
-    """Convert any of Pillow's modes to (H, W, 1 or 3) uint8."""
-    if pillow_image.mode == "F":
-        return _scaled(np.asarray(pillow_image), 1)
-    if pillow_image.mode.startswith("I"):
-        values = np.asarray(pillow_image)
-        # Pillow inverts such TIFFs at 8 bits, but not at 16.
-        inverted = getattr(pillow_image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
-        return _scaled(white - values.astype(np.int64) if inverted else values, white)
-    if pillow_image.has_transparency_data:
-        grey = pillow_image.mode in ("1", "L", "LA", "La")
-        paper = PIL.Image.new("RGBA", pillow_image.size, "white")
-        pillow_image = PIL.Image.alpha_composite(paper, pillow_image.convert("RGBA")).convert(
-            "L" if grey else "RGB"
-        )
-    elif pillow_image.mode != "L" and pillow_image.mode != "RGB":
-        pillow_image = pillow_image.convert("L" if pillow_image.mode == "1" else "RGB")
-    image = np.array(pillow_image)
-    return image[..., None] if image.ndim == 2 else image
+def _pillow_pixels(
+    pillow_image: PIL.Image.Image, file: BinaryIO | None, reading: ImageReading
+) -> tuple[Image | DeepPixels, FileInfo]:
+    """The upright pixels of an image that Pillow has opened; `file` gives it a second time."""
+    format, mode = pillow_image.format or "", pillow_pixels.deep_mode(pillow_image)
+    # An image that the user opened may stand at another page.
+    counted = file is not None and format == "TIFF"
+    pages = tiff_stack.count_pages(pillow_image) if counted else 1
+    deep = pillow_pixels.deep_pixels(pillow_image, file if reading.points else None)
+    pillow_image.load()
+    orientation = _orientation(pillow_image)
+    info = FileInfo(format, mode, orientation, pages, deep=mode.endswith(";16"))
+    if deep is None:
+        image = pillow_pixels.eight_bits(pillow_image)
+        if info.deep and 0 < image.max() < _DARK_16:
+            raise BadImage(
+                f"values up to 65,535 are expected of 16 bits, got less than {_DARK_16 * 256:,}: "
+                "the image may hold 14 bits or fewer, or be dark",
+                remedy=POINTS_REMEDY,
+            )
+        return turn_pixels(image, orientation), info
+    alpha = None if deep.alpha is None else turn_pixels(deep.alpha, orientation)
+    return replace(deep, values=turn_pixels(deep.values, orientation), alpha=alpha), info
 
 
-def _scaled(values: NDArray[Any], white: int) -> Image:
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= white):  # written so that NaN is refused too
-        raise BadImage(
-            f"grey values from 0 to {white} are expected, got {low:g} to {high:g}",
-            remedy="Export the images with 8 or 16 bits a channel, all scaled alike.",
-        )
-    return np.rint(values * np.float32(255 / white)).astype(np.uint8)[..., None]
+def _finished(
+    pixels: Image | DeepPixels | None, info: FileInfo, reading: ImageReading
+) -> tuple[Image, FileInfo]:
+    """The pixels at 8 bits, and the properties with what the scaling did."""
+    assert pixels is not None
+    if not isinstance(pixels, DeepPixels):
+        return pixels, info
+    levels, points = pixels.levels(reading.points), reading.points
+    share = np.bincount(levels.ravel(), minlength=256).cumsum() / max(1, levels.size)
+    low, high = np.searchsorted(share, [_TAIL, 1 - _TAIL], side="right").clip(0, 255).tolist()
+    clipped = 0.0
+    if points is not None:
+        outside = (pixels.values < points[0]) | (pixels.values > points[1])
+        clipped = float(outside.mean()) if outside.size else 0.0
+    return levels, replace(info, deep=True, low=low, high=high, clipped=clipped)
 
 
 def _orientation(pillow_image: PIL.Image.Image) -> int:
-    """EXIF orientation, 1 (upright) to 8; 1 if it is none of them or damaged, as viewers do."""
+    """EXIF orientation as the file says, also if it is none of 1 to 8; 1 if it is damaged."""
     try:
         # Not PNG's method, which would decode the image in search of the block.
-        value: Any = PIL.Image.Image.getexif(pillow_image).get(_ORIENTATION)
-        return int(value) if value in range(1, 9) else 1
+        value = int(PIL.Image.Image.getexif(pillow_image).get(_ORIENTATION, UPRIGHT))
+        return value if 0 <= value < 1 << 16 else UPRIGHT
     except Exception:
-        return 1
+        return UPRIGHT
 
 
 def _size(pillow_image: PIL.Image.Image) -> tuple[int, int]:
     """Height and width, upright. Pillow applies the orientation of a TIFF before decoding."""
     width, height = pillow_image.size
-    turned = pillow_image.format != "TIFF" and _orientation(pillow_image) in (5, 6, 7, 8)
+    turned = pillow_image.format != "TIFF" and _orientation(pillow_image) in SIDEWAYS
     return (width, height) if turned else (height, width)
 
 
@@ -323,23 +315,3 @@ def _may_turn_late(pillow_image: PIL.Image.Image, file: BinaryIO) -> bool:
         pixels = pixels or kind == b"IDAT"
         file.seek(length - len(start) + 4, 1)
     return False
-
-
-def _turn(image: NDArray[V], orientation: int) -> NDArray[V]:
-    """Turn (H, W, ...) values upright; EXIF 2.3, tag 0x0112."""
-    match orientation:
-        case 2:
-            image = image[:, ::-1]
-        case 3:
-            image = image[::-1, ::-1]
-        case 4:
-            image = image[::-1]
-        case 5:
-            image = image.swapaxes(0, 1)
-        case 6:
-            image = np.rot90(image, -1)
-        case 7:
-            image = image[::-1, ::-1].swapaxes(0, 1)
-        case 8:
-            image = np.rot90(image, 1)
-    return np.ascontiguousarray(image)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ MAX_AMBIGUOUS = 100
 """Ambiguous images in the record."""
 _PAGE = outputs.html_kind("audit")
 _RECORD = outputs.json_kind("audit")
-_REPAIRS_COLUMNS = ("sample", "repair")
+_REPAIRS_COLUMNS = ("sample", "repair", "before", "after")
 _REPAIRS = outputs.csv_kind("repairs", _REPAIRS_COLUMNS)
 
 
@@ -108,13 +108,20 @@ class AuditResult:
         atomic_io.write_json(Path(path), self.to_json())
 
     def write_repaired(
-        self, path: str | Path, format: str | None = None, *, overwrite: bool = False
+        self,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        merge: Sequence[Sequence[str]] = (),
+        overwrite: bool = False,
     ) -> list[Repair]:
         """Write a repaired copy of the dataset, and PATH.repairs.csv beside it.
 
         Args:
             path: A new folder.
-            format: The format of the copy; None keeps the dataset's own.
+            format: The format of the copy; None keeps the dataset's own. The usual format of these
+                annotations takes the place of one that is only read.
+            merge: Groups of class names that are one class each; the most frequent name stays.
             overwrite: Whether the list of earlier repairs is replaced.
 
         Returns:
@@ -122,19 +129,25 @@ class AuditResult:
 
         Raises:
             FoveateError: The format cannot hold these annotations, the folder is in use or lies in
-                the data, or it cannot be written.
+                the data, it cannot be written, or too few images would be left; see `repair`.
         """
         path = Path(path)
         AuditOutputs(copy=path, overwrite=overwrite).check(self.dataset)
-        dataset, repairs = repair(self.audit)
-        formats.find(format or dataset.format or "folder").write(dataset, path)
+        dataset, repairs = repair(self.audit, merge)
+        formats.find_writer(_copy_format(dataset, format)).write(dataset, path)
         with atomic_io.storage_advice(
             f"The copy in {path} is complete, only this list is missing."
         ):
-            csv_file.write(
-                repairs_path(path), _REPAIRS_COLUMNS, [(one.id, one.what) for one in repairs]
-            )
+            csv_file.write(repairs_path(path), _REPAIRS_COLUMNS, [astuple(one) for one in repairs])
         return repairs
+
+
+def _copy_format(dataset: Dataset[Any], name: str | None) -> str:
+    name = name or dataset.format or "folder"
+    if name in formats.all() and name not in formats.writers():
+        first = next((one.target for one in dataset if one.target is not None), None)
+        return getattr(first, "default_format", None) or "folder"
+    return name
 
 
 def repairs_path(copy: Path) -> Path:
@@ -211,6 +224,7 @@ def audit(
     seed: int = 0,
     root: Path | None = None,
     format: str | None = None,
+    task: str | None = None,
     reporter: Reporter | None = None,
 ) -> AuditResult:
     """Find what is wrong with a dataset, before anything is trained on it.
@@ -221,6 +235,7 @@ def audit(
         seed: Seed of these nets.
         root: Folder in which known datasets are looked for first.
         format: The format of the data, where it cannot be recognised.
+        task: The task that the data is for, where it can be read for several.
         reporter: Told of the progress.
 
     Raises:
@@ -228,7 +243,7 @@ def audit(
         SettingError: A deep audit of data without one class for each image.
     """
     reporter = reporter or NullReporter()
-    dataset = load(data, root=root, format=format)
+    dataset = load(data, root=root, format=format, task=task)
     check_unique_ids(dataset)
     if not deep:
         with reporter.bar("reading images", len(dataset)) as bar:

@@ -197,8 +197,7 @@ def _safe_stem(id: str, prefix: tuple[str, ...]) -> str:
 def _original(sample: Sample[Any]) -> Path | None:
     """Return the file that can be copied in place of a sample's image, or None."""
     source = sample.source
-    # A source with its own white level says more than its file does, and readers would not find a
-    # copy with an unknown suffix.
-    if isinstance(source, FileSource) and source == FileSource(source.path):
+    # Readers would not find a copy with an unknown suffix.
+    if isinstance(source, FileSource):
         return source.path if source.path.suffix.lower() in IMAGE_SUFFIXES else None
     return None

@@ -1,0 +1,151 @@
+"""How image files with more than 8 bits a channel, or with several pages, are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.errors import BadImage
+
+Pages = Literal["first", "max", "bands"]
+"""What is made of the pages of a file: the first one, their maximum, or a band of each."""
+
+# Pillow's limit, a quarter of a gibibyte at 24 bits; Pillow only warns of it.
+MAX_PIXELS = 89_478_485
+"""Pixels that an image may have, unless more are allowed: a small file can unpack to fill the
+memory."""
+
+POINTS_REMEDY = (
+    "Say which value is black and which is white, for example black=0 white=4095 "
+    "(--set in foveate train; a run keeps them)."
+)
+_FULL_16 = 65535
+# A file of 16 bits that stays below may hold 14 bits or fewer: read as 16, it would be dark.
+_AMBIGUOUS_16 = 16383
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReading:
+    """How files are read. The same for all images of a dataset, and kept by the run.
+
+    Attributes:
+        black: The value that becomes 0 in images with more than 8 bits a channel; None if no such
+            image was measured, see `data.depth`.
+        white: The value that becomes 255 in them. Values outside of black and white are clipped.
+        pages: What is made of several pages; None: the first one, and the audit says so.
+        max_pixels: Largest number of pixels that an image may have.
+    """
+
+    black: float | None = None
+    white: float | None = None
+    pages: Pages | None = None
+    max_pixels: int = MAX_PIXELS
+
+    @property
+    def points(self) -> tuple[float, float] | None:
+        """Black and white; None unless both are known."""
+        return None if self.black is None or self.white is None else (self.black, self.white)
+
+
+DEFAULT_READING = ImageReading()
+"""The reading of files about which nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeepPixels:
+    """The pixels of an image with more than 8 bits a channel, as stored, larger is brighter.
+
+    Attributes:
+        values: (H, W, C) of whole numbers or floats.
+        declared: The black and the white that the file itself states, or None.
+        binding: Whether these hold for a file alone: how many of its bits are used, or the window
+            of a medical image. Otherwise they may be its own smallest and largest value.
+        alpha: (H, W) uint8 opacity, or None.
+    """
+
+    values: NDArray[Any]
+    declared: tuple[float, float] | None = None
+    binding: bool = False
+    alpha: NDArray[np.uint8] | None = None
+
+    def levels(self, points: tuple[float, float] | None) -> NDArray[np.uint8]:
+        """Scale the values to 8 bits.
+
+        Args:
+            points: Black and white; None: those that the file states, or else those of its type,
+                0 and 65535 for whole numbers, 0 and 1 for floats.
+
+        Returns:
+            (H, W, C) uint8; transparent pixels over white.
+
+        Raises:
+            BadImage: Some values are no numbers, or no points are given and these values do not
+                tell what is black and what is white.
+        """
+        levels = to_levels(self.values, *(points or self._own_points()))
+        if self.alpha is None:
+            return levels
+        opaque = self.alpha[..., None].astype(np.float32) / 255
+        return np.rint(levels * opaque + 255 * (1 - opaque)).astype(np.uint8)
+
+    def _own_points(self) -> tuple[float, float]:
+        if self.binding and self.declared is not None:
+            return self.declared
+        white = 1 if self.values.dtype.kind == "f" else _FULL_16
+        low, high = self.values.min(), self.values.max()
+        if not (low >= 0 and high <= white):  # written so that NaN is refused too
+            raise BadImage(
+                f"grey values from 0 to {white} are expected, got {low:g} to {high:g}",
+                remedy=POINTS_REMEDY,
+            )
+        if white == _FULL_16 and 0 < high <= _AMBIGUOUS_16:
+            raise BadImage(
+                f"values up to {white:,} are expected of 16 bits, got at most {high:,}: the image "
+                f"may hold {max(8, int(high).bit_length())} bits, or be dark",
+                remedy=POINTS_REMEDY,
+            )
+        return 0, white
+
+
+def to_levels(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+    """Scale values from black..white to 0..255; those outside are clipped.
+
+    Args:
+        values: Of any shape, whole numbers or floats.
+        black: The value that becomes 0.
+        white: The value that becomes 255, above `black`.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        BadImage: Some values are no numbers (NaN or infinite).
+    """
+    if values.dtype == np.uint16:
+        return _table(float(black), float(white))[values]
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            raise BadImage(
+                f"numbers are expected, {count:,} of {values.size:,} values are none "
+                "(NaN or infinite)",
+                remedy="Give these pixels a value, for example that of black, and save again.",
+            )
+    else:
+        values = values.astype(np.float64)
+    return _scaled(values, black, white)
+
+
+@lru_cache(maxsize=8)
+def _table(black: float, white: float) -> NDArray[np.uint8]:
+    """The level of each value of 16 bits: looking up is ten times as fast as computing."""
+    return _scaled(np.arange(_FULL_16 + 1, dtype=np.float64), black, white)
+
+
+def _scaled(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+    levels = (values - black) * (255 / (white - black))
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)

@@ -1,14 +1,19 @@
-"""Read tables as text: CSV as in RFC 4180, UTF-8, with a header in the first line.
+"""Read tables as text: CSV as in RFC 4180, with a header in the first line.
 
-Fields are separated by commas, semicolons or tabs. Capitals, spaces and underscores in a header do
-not matter: "File_Name" is "filename".
+Fields are separated by commas, semicolons, tabs or bars; a first line `sep=;`, as Excel writes it,
+names the sign. Text is UTF-8, or UTF-16 with a byte order mark; Windows-1252 where nothing else can
+be meant. Capitals, spaces, hyphens and underscores in a header do not matter: "File_Name" is
+"filename".
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from foveate.data.dataset import SplitName
@@ -17,78 +22,90 @@ from foveate.formats._shared.layout import SPLIT_WORDS, split_of, unusable_reaso
 from foveate.regular_file import open_regular, read_bytes
 from foveate.wording import count_noun
 
-_MAX_HEADER = 100_000  # characters; a longer first line is not the header of a table
+_MAX_HEADER = 100_000  # bytes; a longer first line is not the header of a table
+_MAX_START = 200_000  # bytes that are read to recognise a table
+_START_ROWS = 50
 
 PATH = ("path", "file", "filename", "image")
-GROUP = ("group", "patient", "subject")
-SPLIT = ("split", "part", "set")
+GROUP = ("group", "patient", "subject", "groupid", "patientid", "subjectid")
+SPLIT = ("split", "part", "set", "subset", "datasplit")
 TIME = ("time", "date", "datetime", "timestamp")
 """The headings that these columns may have."""
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DELIMITERS = ",;\t|"
+_EXCEL = re.compile(r'"?sep=(.)"?\r?\n')
+# What Western European words are written with in Windows-1252, besides ASCII.
+_LETTERS = frozenset("ŠšŽžŒœŸ" + "".join(map(chr, range(0xC0, 0x100)))) - {"×", "÷"}
+_SIGNS = frozenset("‘’“”–—…°µ€§©®²³ªº")
+_WORD = re.compile(r"[^\W\d_]+")
 
-def table_text(path: Path) -> str:
+
+def table_text(path: Path, notes: list[str] | None = None) -> str:
     """Read the text of a table.
 
+    Args:
+        path: The table.
+        notes: A list that a note is added to if the text is not in Unicode; None to refuse that.
+
     Raises:
-        DataError: If it is not a file in UTF-8; the error names the line.
+        DataError: If it is not a file with text; the error names the line.
     """
     if not path.is_file() and (reason := unusable_reason(path)):
         raise DataError(f"a table is expected, but {reason}", where=path)
-    data = read_bytes(path)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "text in UTF-8 is expected",
-            where=path,
-            line=data.count(b"\n", 0, error.start) + 1,
-            remedy="Save the table as UTF-8.",
-        ) from None
-    if (zero := data.find(b"\0")) >= 0:
+    text = _decoded(read_bytes(path), path, notes)
+    if (zero := text.find("\0")) >= 0:
         raise DataError(
             "text in UTF-8 is expected, got a zero byte",
             where=path,
-            line=data.count(b"\n", 0, zero) + 1,
+            line=text.count("\n", 0, zero) + 1,
         )
     return text
 
 
-def rows_of(table: Path) -> Iterator[tuple[int, list[str]]]:
+def rows_of(table: Path, notes: list[str] | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields) of each row that is not empty, the header first.
 
     The header of an empty file is [].
 
+    Args:
+        table: The table.
+        notes: As for `table_text`.
+
     Raises:
         DataError: If the file is not a table; the error names the line.
     """
-    text = table_text(table)
-    delimiter = _delimiter(text[:_MAX_HEADER].split("\n", 1)[0])
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
+    yield from _rows(table_text(table, notes), table)
+
+
+def first_rows(table: Path) -> list[list[str]]:
+    """Return the header and the first rows of a table, as far as they can be read.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
+    if unusable_reason(table):
+        return []
+    with open_regular(table) as file:
+        data = file.read(_MAX_START)
+    if len(data) == _MAX_START:
+        data = data[: data.rfind(b"\n") + 1]
+        data += b"\0" if data[:2] == codecs.BOM_UTF16_LE else b""
+    rows: list[list[str]] = []
     try:
-        yield 1, next(reader, [])
-        for fields in reader:
-            if fields:
-                yield reader.line_num, fields
-    except csv.Error as error:
-        raise DataError(
-            f"a table is expected, but {error}",
-            where=table,
-            line=reader.line_num,
-            remedy="Look for a quotation mark that is not closed.",
-        ) from None
+        text = _decoded(data, table, [])
+        for _, fields in islice(_rows(text, table), _START_ROWS):
+            rows.append(fields)
+    except DataError:
+        pass
+    return rows
 
 
 def has_columns(table: Path, words: Mapping[str, tuple[str, ...]], needed: tuple[str, ...]) -> bool:
     """Return whether the first line of a file names the required columns."""
-    if unusable_reason(table):
-        return False
     try:
-        with open_regular(table) as file:
-            header = file.readline(_MAX_HEADER).decode("utf-8-sig")
-        columns(next(csv.reader([header], delimiter=_delimiter(header)), []), words, needed, table)
-    except (DataError, UnicodeDecodeError, csv.Error):
+        columns(next(iter(first_rows(table)), []), words, needed, table)
+    except (DataError, OSError):
         return False
     return True
 
@@ -176,9 +193,75 @@ def split_in(word: str, heading: str, table: Path, line: int) -> SplitName | Non
 
 
 def plain(heading: str) -> str:
-    """Normalise a heading: no capitals, spaces and underscores."""
-    return heading.strip().casefold().replace("_", "").replace(" ", "")
+    """Normalise a heading: no capitals, spaces, hyphens and underscores."""
+    return re.sub(r"[\s_-]", "", heading.casefold())
+
+
+def _rows(text: str, table: Path) -> Iterator[tuple[int, list[str]]]:
+    first = 1
+    if match := _EXCEL.match(text):
+        delimiter, text, first = match[1], text[match.end() :], 2
+    else:
+        delimiter = _delimiter(text[:_MAX_HEADER].split("\n", 1)[0])
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
+    try:
+        yield first, next(reader, [])
+        for fields in reader:
+            if fields:
+                yield reader.line_num + first - 1, fields
+    except csv.Error as error:
+        raise DataError(
+            f"a table is expected, but {error}",
+            where=table,
+            line=reader.line_num + first - 1,
+            remedy="Look for a quotation mark that is not closed.",
+        ) from None
 
 
 def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
+    return max(_DELIMITERS, key=header.count)
+
+
+def _decoded(data: bytes, path: Path, notes: list[str] | None) -> str:
+    """Decode a table; a note says so where its encoding is concluded from its words."""
+    encoding = "utf-16" if data.startswith(_UTF16) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        western = None if notes is None or encoding == "utf-16" else _western(data)
+        if western is None or notes is None:
+            shown = data[max(0, error.start - 10) : error.start + 10]
+            raise DataError(
+                f"text in UTF-8 is expected, got other bytes: {ascii(shown)[2:-1]}",
+                where=path,
+                line=data.count(b"\n", 0, error.start) + 1,
+                remedy="Save the table as UTF-8.",
+            ) from None
+    word = next(word for word in _WORD.findall(western) if not word.isascii())
+    notes.append(
+        f"{path.name} is not in UTF-8; it is read as Windows-1252, in which its words are spelled "
+        f"like {word!r} (if that is wrong, save it as UTF-8)"
+    )
+    return western
+
+
+def _western(data: bytes) -> str | None:
+    """Decode Windows-1252 if all words are then spelled as Western European words are.
+
+    Their letters beyond ASCII stand among ASCII letters. Other alphabets have whole words of such
+    bytes, and other encodings of Latin letters use bytes that are signs in this one.
+    """
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    if not {character for character in text if character > "\x7f"} <= _LETTERS | _SIGNS:
+        return None
+    foreign = [word for word in _WORD.findall(text) if not word.isascii()]
+    for word in foreign:
+        ascii_letters = sum(letter.isascii() for letter in word)
+        if not ascii_letters or len(word) > 3 * ascii_letters:
+            return None
+    return text if foreign else None

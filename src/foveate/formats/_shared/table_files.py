@@ -1,0 +1,92 @@
+"""Find the tables of a dataset: one for all images, or one for each split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from foveate.data.dataset import SplitName
+from foveate.errors import DataError
+from foveate.formats._shared.layout import SPLIT_WORDS, printable, split_of, visible
+
+SUFFIXES = (".csv", ".tsv")
+
+_FOLDERS = frozenset(
+    {"annotation", "annotations", "boxes", "csv", "data", "label", "labels", "metadata", "tables"}
+)
+_MAX_TABLES = 50  # more are not tables of a dataset, but one a measurement, an image or a run
+
+Tables = list[tuple[Path, SplitName | None]]
+"""The tables, each with the split whose images it lists."""
+
+
+def find_tables(path: Path, fits: Callable[[Path], bool]) -> tuple[Tables, list[str]]:
+    """Return the tables of one format at a path.
+
+    A single table lists the images of all splits. Of several tables each has to tell its split, by
+    its folder or by a word in its name: train/_annotations.csv, val_labels.csv.
+
+    Args:
+        path: A folder, or the table itself.
+        fits: Whether a table is of the format.
+
+    Returns:
+        The tables, none if no table fits, and notes on those that are not read.
+
+    Raises:
+        DataError: If it is unclear which table is meant.
+        OSError: If the folder cannot be opened.
+    """
+    if not path.is_dir():
+        is_table = path.name.lower().endswith(SUFFIXES) and path.is_file()
+        return ([(path, None)] if is_table and fits(path) else []), []
+    candidates = tables_in(path)
+    found = [(table, split) for table, split in candidates if fits(table)]
+    if len(found) == 1:
+        found = [(found[0][0], None)]
+    elif None in (splits := [split for _, split in found]) or len(set(splits)) < len(splits):
+        listed = ", ".join(table.relative_to(path).as_posix() for table, _ in found[:5])
+        raise DataError(
+            "one table is expected, or one for each split with its name "
+            f"(such as train.csv and val.csv), found {len(found)}: {listed}",
+            where=path,
+            remedy="Give the file itself.",
+        )
+    read = {table for table, _ in found}
+    others = [table.name for table, _ in candidates if table not in read]
+    notes = [f"other tables, not read: {printable(', '.join(others))}"] if found and others else []
+    if len(found) > 1:
+        each = ", ".join(f"{table.relative_to(path)} is {split}" for table, split in found)
+        notes.append(f"the splits are those of the tables: {printable(each)}")
+    return found, notes
+
+
+def tables_in(folder: Path) -> Tables:
+    """Return all tables in a folder and in its folders for splits and annotations."""
+    below, files = visible(folder)
+    tables: Tables = [
+        (Path(entry.path), _split_in(entry.name))
+        for entry in files
+        if entry.name.lower().endswith(SUFFIXES)
+    ]
+    for inner in below:
+        split = split_of(inner.name)
+        if split or inner.name.casefold() in _FOLDERS:
+            try:
+                entries = visible(inner.path)[1]
+            except OSError:
+                continue
+            tables += [
+                (Path(entry.path), split or _split_in(entry.name))
+                for entry in entries
+                if entry.name.lower().endswith(SUFFIXES)
+            ]
+    return tables if len(tables) <= _MAX_TABLES else []
+
+
+def _split_in(name: str) -> SplitName | None:
+    """Return the split that a word in a name gives: "train_labels.csv" gives "train"."""
+    words = re.findall(r"[a-z]+", name.casefold())
+    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else None

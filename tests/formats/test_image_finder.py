@@ -118,8 +118,16 @@ def test_a_missing_image_is_not_taken_from_another_folder(tmp_path: Path) -> Non
         ("/home/x/cat/4.jpg", ""),
     ]:
         id, problem = find(tmp_path, written, folder)
-        assert problem == "there is no such file"
+        assert problem
+        assert problem.startswith("there is no such file (")
+        assert problem.endswith(".jpg has its name, but lies in another folder)")
         assert not (tmp_path / id).exists()
+    lay(tmp_path, "one/6.jpg", "two/7.jpg", "labels/6.json")
+    assert find(tmp_path, "7.jpg", "one") == (
+        "one/7.jpg",
+        "there is no such file (two/7.jpg has its name, but lies in another folder)",
+    )
+    assert find(tmp_path, "7.jpg", "labels") == ("two/7.jpg", None)
     assert find(tmp_path, "5.jpg") == (
         "5.jpg",
         "there is no such file (5.png has another suffix)",

@@ -10,32 +10,31 @@ as Windows paths, full paths, URLs. In turn, the image is looked for
    capitals, then without the random prefix of Label Studio, then, if the name has no suffix of an
    image, with any suffix.
 
-If the dataset has the folder that a path ends with, the image is looked for below it only; and no
-name that says `train` is matched with an image in `test`. Where several images fit, none is taken.
+If the dataset has the folder that a path ends with, the image is looked for below it only; else, if
+the format's own folder holds images, below that. No name that says `train` is matched with an image
+in `test`. Where several images fit, none is taken.
 Nothing outside the dataset's folder is looked at.
 """
 
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from foveate.data.dataset import Skipped
 from foveate.errors import DataError
+from foveate.formats._shared.image_index import ImageIndex
 from foveate.formats._shared.layout import (
     NOT_UTF8,
     has_image_suffix,
     is_utf8,
     printable,
-    split_of,
     unusable_reason,
 )
-from foveate.formats._shared.walk import walk_images
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.written_names import (
     check_written,
@@ -74,14 +73,13 @@ class ImageFinder:
         self.root = root
         self._top = os.path.abspath(root).rstrip("/") + "/"  # noqa: PTH100  it is text
         self._real_top = os.path.realpath(root).rstrip("/") + "/"
+        self._index = ImageIndex(root)
         self._problems: dict[str, str] = {}
         self._claims: dict[str, str] = {}
         self._found: Counter[str] = Counter()
         self._examples: dict[str, tuple[str, str]] = {}
         self._missing: str | None = None
-        self._names: dict[str, list[str]] | None = None
-        self._stems: dict[str, list[str]] | None = None
-        self._scopes: dict[tuple[str, ...], str] = {}
+        self._starts: dict[Path | None, str] = {}
 
     def find(
         self, written: str, *, folder: Path | None = None, where: Path, line: int | None = None
@@ -103,7 +101,7 @@ class ImageFinder:
                 same image.
         """
         check_written(written, where, line)
-        start = self._id_of(str(folder), "") or "" if folder else ""
+        start = self._start(folder)
         if (id := self._as_written(written, start)) is not None:
             return id
         paths = list(readings(written))
@@ -132,7 +130,7 @@ class ImageFinder:
         """Return the error for an annotation file of which no image can be used."""
         details = []
         if self._missing:
-            images = [id for ids in self._index().values() for id in ids]
+            images = self._index.all()
             there = f"lie no images ({self.root})"
             if images:
                 there = (
@@ -146,6 +144,12 @@ class ImageFinder:
             details=details,
             remedy="Put the images beside the file, or in a folder images/ beside it.",
         )
+
+    def _start(self, folder: Path | None) -> str:
+        """Return the folder that names are relative to, itself relative to the root."""
+        if folder not in self._starts:
+            self._starts[folder] = self._id_of(os.path.abspath(folder or self.root), "") or ""  # noqa: PTH100
+        return self._starts[folder]
 
     def _as_written(self, written: str, start: str) -> str | None:
         """Return the id of the file that is exactly where it is written, or None."""
@@ -185,53 +189,12 @@ class ImageFinder:
         """Return the images that fit best, or None if none fits."""
         shorter = [path for path in map(without_store_prefix, paths) if path]
         bare = [path for path in paths if not has_image_suffix(path)]
-        for kind, candidates, choices in (
-            (_ELSEWHERE, paths, self._index),
-            (_UPLOADED, shorter, self._index),
-            (_ANY_SUFFIX, bare, self._by_stem),
-        ):
+        for kind, candidates in ((_ELSEWHERE, paths), (_UPLOADED, shorter), (_ANY_SUFFIX, bare)):
             for path in candidates:
-                if ids := self._best(path, start, choices):
+                if ids := self._index.best(path, start, by_stem=kind == _ANY_SUFFIX):
                     differs = kind == _ELSEWHERE and path_parts(path)[-1] != ids[0].split("/")[-1]
                     return _Match(ids, path, _OTHER_CASE if differs else kind)
         return None
-
-    def _best(
-        self, path: str, start: str, choices: Callable[[], dict[str, list[str]]]
-    ) -> list[str]:
-        """Return the images that fit a path best: the same name, and the longest common end."""
-        *folders, name = path_parts(path)
-        scope = self._scope(folders, start)
-        split = _last_split(folders) or _last_split(start.split("/"))
-        keys = [_key(one) for one in reversed(folders)]
-        ranks: dict[str, tuple[bool, int, bool]] = {}
-        for id in choices().get(_key(name), ()):
-            *found, last = id.split("/")
-            other = _last_split(found)
-            if not id.startswith(scope) or (split and other and split != other):
-                continue
-            common = 0
-            for one, key in zip(reversed(found), keys, strict=False):
-                if _key(one) != key:
-                    break
-                common += 1
-            ranks[id] = (last == name, common, "/".join(found) == start)
-        best = max(ranks.values(), default=None)
-        return [id for id, rank in ranks.items() if rank == best]
-
-    def _scope(self, folders: list[str], start: str) -> str:
-        """Return the folder of the dataset that a path's folders end with, "" if there is none."""
-        key = (start, *folders)
-        if key not in self._scopes:
-            tails = ["/".join(folders[first:]) for first in range(len(folders))]
-            places = (
-                id
-                for tail in tails
-                for base in dict.fromkeys((start, ""))
-                if (id := self._id_of(self._top + base, tail)) and os.path.isdir(self._top + id)  # noqa: PTH112  Path's raises for long names
-            )
-            self._scopes[key] = f"{place}/" if (place := next(places, "")) else ""
-        return self._scopes[key]
 
     def _claim(self, id: str, path: str, where: Path, line: int | None) -> None:
         """Raise DataError if an image was found by another path already."""
@@ -257,46 +220,23 @@ class ImageFinder:
             id = f"not found/{id}" if os.path.lexists(self._top + id) else id
         if match:
             reason += f", and several have its name: {match.ids[0]} and {match.ids[1]}"
-        elif reason == _MISSING and (near := self._other_suffix(path, start)):
-            reason += f" ({near} has another suffix)"
+        elif reason == _MISSING and (near := self._near(path, start)):
+            reason += f" ({near})"
         self._problems[id] = reason
         return id
 
-    def _other_suffix(self, path: str, start: str) -> str | None:
-        """Return the image with the name of a missing one and another suffix, if there is one."""
+    def _near(self, path: str, start: str) -> str | None:
+        """Tell of an image that is nearly meant by a missing one's path, None if there is none."""
         stem = path.removesuffix(PurePosixPath(path).suffix)
-        best = self._best(stem, start, self._by_stem) if path_parts(stem) else []
-        return best[0] if len(best) == 1 else None
-
-    def _index(self) -> dict[str, list[str]]:
-        """Return the ids of all images below the root, by their names without capitals."""
-        if self._names is None:
-            self._names = {}
-            for id, _ in walk_images(self.root, self.root, []):
-                self._names.setdefault(_key(id.rpartition("/")[2]), []).append(id)
-        return self._names
-
-    def _by_stem(self) -> dict[str, list[str]]:
-        """Return the ids of all images below the root, by their names without suffixes."""
-        if self._stems is None:
-            self._stems = {}
-            for name, ids in self._index().items():
-                self._stems.setdefault(name.rpartition(".")[0], []).extend(ids)
-        return self._stems
+        same = self._index.best(stem, start, by_stem=True) if path_parts(stem) else []
+        if len(same) == 1:
+            return f"{same[0]} has another suffix"
+        elsewhere = self._index.named(path_parts(path)[-1])
+        return f"{elsewhere[0]} has its name, but lies in another folder" if elsewhere else None
 
     def _note(self, kind: str, written: str, id: str) -> None:
         self._found[kind] += 1
         self._examples.setdefault(kind, (written, id))
-
-
-def _key(name: str) -> str:
-    """Return a name without capitals, and with its accents in one form."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
-
-
-def _last_split(folders: Iterable[str]) -> str | None:
-    splits = [split for folder in folders if (split := split_of(folder))]
-    return splits[-1] if splits else None
 
 
 def _shown(written: str | None) -> str:

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError, SettingError
+from foveate.formats._shared.class_names import unify_names
 from foveate.formats._shared.layout import NOT_UTF8, is_utf8
 from foveate.formats._shared.protocol import Format, WritableFormat
 from foveate.formats._shared.recognition import Recognised, recognise
@@ -122,7 +123,7 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
         place = chosen.path.resolve() if ".." in path.parts else chosen.path.absolute()
         dataset = chosen.format.read(place)
         notes = (*chosen.notes, *dataset.notes)
-        return replace(dataset, format=chosen.format.NAME, notes=notes)
+        return unify_names(replace(dataset, format=chosen.format.NAME, notes=notes))
     except OSError as error:
         raise DataError(
             f"the data cannot be read ({error.strerror or error})", where=error.filename or path

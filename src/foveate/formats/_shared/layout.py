@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -94,6 +95,11 @@ def is_utf8(name: str) -> bool:
     return True
 
 
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form: systems write "ü" as one character or as two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def printable(name: str) -> str:
     """Escape the bytes of a name that are not UTF-8, so that it can be shown and stored."""
     return name.encode(errors="backslashreplace").decode()
@@ -174,7 +180,13 @@ def ordered_classes(present: set[str], beside: Path) -> tuple[str, ...]:
     Raises:
         DataError: If classes.txt lacks one of the classes that are present.
     """
-    classes = read_classes(beside) or tuple(sorted(present))
+    listed = read_classes(beside)
+    if listed is None:
+        return tuple(sorted(present))
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(present):
+        spellings.setdefault(composed(name), []).append(name)
+    classes = tuple(same for name in listed for same in spellings.get(composed(name), [name]))
     if unknown := sorted(present.difference(classes)):
         raise DataError(
             f"a name for each class is expected, {unknown[0]!r} is missing",
@@ -186,7 +198,7 @@ def ordered_classes(present: set[str], beside: Path) -> tuple[str, ...]:
 
 def require_two_classes(present: set[str], origin: Path) -> None:
     """Raise DataError if the samples have fewer than two classes."""
-    if len(present) < 2:
+    if len(set(map(composed, present))) < 2:
         raise DataError(
             f"two classes or more are expected, found one ({next(iter(present))!r})",
             where=origin,

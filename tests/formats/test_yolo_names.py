@@ -19,10 +19,48 @@ from helpers.yolo_files import IMAGE, LINE, NAMES, lay, refused, usual
         ("names:\n  0: cat\n  1: dog\n", ("cat", "dog")),
         ("names: {1: a b, 0: 'no'}\n", ("no", "a b")),
         ("\ufeffnames: ['0', 'é: #']\n# a remark\ndownload: |\n  rm -rf /\n", ("0", "é: #")),
+        ("names: {'1': dog, '0': cat}\n", ("cat", "dog")),
+        ("names: data/coco.names\n", ("cow", "hen")),
     ],
 )
 def test_class_names_are_read(tmp_path: Path, description: str, names: tuple[str, ...]) -> None:
-    assert formats.read(usual(tmp_path, description=description), "yolo").classes == names
+    lay(tmp_path, {"coco.names": "cow\nhen\n"} if "coco.names" in description else {})
+    data = formats.read(usual(tmp_path, description=description), "yolo")
+    assert (data.classes, data.notes) == (names, ())
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("[yes, no]", ("yes", "no")),
+        ("{1: off, 0: 007}", ("007", "off")),
+        ("[2001-01-01, 1_000]", ("2001-01-01", "1_000")),
+        ("\n  0: 1.50\n  1: 12:30", ("1.50", "12:30")),
+    ],
+)
+def test_names_that_yaml_reads_as_something_else_are_texts(
+    tmp_path: Path, written: str, names: tuple[str, ...]
+) -> None:
+    """YAML makes True of yes and 7 of 007; a class name is a text."""
+    data = formats.read(usual(tmp_path, description=f"names: {written}\n"))
+    assert data.classes == names
+    (note,) = data.notes
+    assert note.startswith("2 class names in data.yaml read as the text that is written")
+
+
+@pytest.mark.parametrize("name", ["names.txt", "labels.txt", "voc.names", "predefined_classes.txt"])
+def test_other_files_of_names_are_read_where_the_usual_are_absent(
+    tmp_path: Path, name: str
+) -> None:
+    lay(tmp_path, {"images/a.png": IMAGE, "labels/a.txt": LINE, name: "cat\ndog\n"})
+    data = formats.read(tmp_path)
+    assert data.classes == ("cat", "dog")
+    assert (data.notes, data.skipped) == ((f"class names are read from {name}",), ())
+    lay(tmp_path, {"classes.txt": "hen\ncow\n"})
+    assert formats.read(tmp_path).classes == ("hen", "cow")
+    (tmp_path / "classes.txt").unlink()
+    lay(tmp_path, {"my.names": "dog\ncat\n"})
+    refused(tmp_path, "the same class names in the same order")
 
 
 @pytest.mark.parametrize(
@@ -34,9 +72,8 @@ def test_class_names_are_read(tmp_path: Path, description: str, names: tuple[str
         ("nc: 2\nnames:\n", None, ["names of the classes are expected"]),
         ("nc: 2\nnames: cat\n", 2, ["a list of class names"]),
         ("names: []\n", 1, ["a list of class names"]),
-        ("names: [cat, yes]\n", 1, ["text is expected", "got True", "quotation marks"]),
-        ("names: [cat, 1]\n", 1, ["got 1"]),
-        ("names: [cat, 2001-01-01]\n", 1, ["got datetime.date"]),
+        ("names: [cat, ~]\n", 1, ["text is expected", "got None", "quotation marks"]),
+        ("names: data/none.names\n", 1, ["a file of names", "got 'data/none.names'"]),
         ("names: [cat, [dog]]\n", 1, ["got ['dog']"]),
         ("names: [cat, '']\n", 1, ["got ''"]),
         ("names: [cat, cat]\n", 1, ["each name is expected once", "'cat' a second time"]),
@@ -48,7 +85,9 @@ def test_class_names_are_read(tmp_path: Path, description: str, names: tuple[str
         ("names: [a, b]\nnames: [b, a]\n", 2, ["each key is expected once", "'names'"]),
         ("nc: 3\nnames: [cat, dog]\n", 1, ["nc is expected to be 2", "got 3"]),
         ("names: [cat, dog]\nnc: true\n", 2, ["got True"]),
-        ("names: [cat, dog]\nkpt_shape: [17, 3]\n", 2, ["key points"]),
+        ("names: [cat, dog]\nkpt_shape: [17]\n", 2, ["kpt_shape: [17, 3]", "got [17]"]),
+        ("names: [cat, dog]\nkpt_shape: [17, 4]\n", 2, ["got [17, 4]"]),
+        ("names: [cat, dog]\nkpt_shape: 17\n", 2, ["got 17"]),
         ("names: [cat, dog\ntrain: x\n", 2, ["YAML is expected"]),
         ("names: [cat, dog]\n\tx: 1\n", 2, ["YAML is expected"]),
         ("names: [cat, dog]\n--- \na: 1\n", 2, ["YAML is expected"]),

@@ -1,14 +1,14 @@
 """YOLO: one text file per image with normalised boxes or polygons, and data.yaml with class names.
 
 J. Redmon's darknet (2013) introduced the boxes; Ultralytics added data.yaml and polygons. See
-`layout` for where the files lie, and `lines` for their content. Coordinates in pixels need the size
-of each image, so the header of each is read.
+`layout` and `labels` for where the files lie, `lines` and `reading` for their content. Coordinates
+in pixels need the size of each image, so the header of each is read.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from foveate.annotations import Boxes, Instances, Polygon, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.layout import has_image_suffix
+from foveate.formats._shared.layout import has_image_suffix, visible
+from foveate.formats._shared.partners import sample_files, split_in, stem_of
 from foveate.formats._shared.sidecar import line_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
@@ -29,16 +30,25 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_image,
 )
-from foveate.formats._shared.yaml_file import MAX_BYTES, YamlMapping
-from foveate.formats.yolo import layout
-from foveate.formats.yolo.lines import BOX, YoloLabels, looks_like_lines, parse
-from foveate.formats.yolo.names import (
-    NAME_FILES,
+from foveate.formats._shared.yaml_file import MAX_BYTES
+from foveate.formats.yolo.description import (
     YAML_ENDINGS,
-    class_names,
+    Description,
     description_files,
     has_names,
+    is_darknet,
     read_description,
+)
+from foveate.formats.yolo.labels import label_files, label_folder, label_path
+from foveate.formats.yolo.layout import default_folders, find_images
+from foveate.formats.yolo.lines import BOX, YoloLabels, looks_like_lines, parse
+from foveate.formats.yolo.names import class_names, is_name_file
+from foveate.formats.yolo.reading import (
+    as_table,
+    box_orders,
+    interpret,
+    keypoint_numbers,
+    looks_like_keypoints,
 )
 from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
 from foveate.wording import count_noun
@@ -47,18 +57,27 @@ NAME = "yolo"
 SUMMARY = "YOLO: images/, labels/ with one text file per image, and data.yaml with the class names"
 TASKS = ("detection", "instance")
 
-_MAX_SNIFFED_TEXTS, _MAX_SNIFFED_ENTRIES = 50, 10_000  # keep sniffing cheap
+_MAX_SNIFFED_TEXTS = 50  # keeps sniffing cheap
+_NAME_FOLDERS = ("data", "cfg")  # darknet's
 _SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
 
 def sniff(path: Path) -> bool:
-    """Return whether there is a YAML file with `names`, or text files with lines of numbers."""
+    """Return whether there is a description with `names`, or text files with lines of numbers.
+
+    A text file counts if it lies in labels/, or if an image has its stem. A folder above several
+    datasets that have descriptions is none itself.
+    """
     try:
         if path.is_file():
-            return path.name.lower().endswith(YAML_ENDINGS) and has_names(path)
-        if any(has_names(file) for file in description_files(path)):
+            return is_darknet(path) or (
+                path.name.lower().endswith(YAML_ENDINGS) and has_names(path)
+            )
+        if any(is_darknet(file) or has_names(file) for file in description_files(path)):
             return True
-        return any(_has_lines(path, folder) for folder in layout.default_folders(path))
+        if any(_is_described(Path(folder.path)) for folder in visible(path)[0]):
+            return False
+        return _has_lines(path)
     except OSError:
         return False
 
@@ -66,10 +85,11 @@ def sniff(path: Path) -> bool:
 def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     """Read the images with their boxes, or with polygons if there is at least one.
 
-    An image without a text file has no objects, as in YOLO.
+    An image without a text file has no objects, as in YOLO. Boxes with keypoints are read as boxes,
+    oriented boxes as polygons; see `reading` for how they are told.
 
     Args:
-        path: The folder, or its data.yaml.
+        path: The folder, or its data.yaml or obj.data.
 
     Raises:
         DataError: If something cannot be understood, or if the class names are unknown; the error
@@ -77,45 +97,39 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     """
     config = read_description(path)
     root = path if path.is_dir() else path.parent
-    if config and "kpt_shape" in config.values:
-        raise config.error("kpt_shape", "boxes or polygons are expected, these are key points")
-    files = layout.find_images(root, config)
+    files = find_images(root, config)
     _require_images(files.splits, files.skipped, root)
-    classes = _classes(root, config)
-    texts = layout.label_files(root, files)
-    lines = {
-        id: parse(root / label, len(classes))
-        for id in files.splits
-        if (label := layout.label_path(id)) in texts
-    }
+    texts, unused = label_files(root, files)
+    notes = [*(config.notes if config else ()), *files.notes]
+    if texts and not any(files.splits.values()):
+        _take_splits(files.splits, texts, notes)
+    classes = _classes(root, config, texts, notes)
+    numbers = keypoint_numbers(config)
+    lines = {id: parse(root / text, len(classes), numbers) for id, text in texts.items()}
     if not lines:
-        first = layout.label_path(next(iter(files.splits)))
+        first = label_path(next(iter(files.splits)))
         raise DataError(
             f"a text file for at least one image is expected (such as {first}), found none",
             where=root,
         )
     skipped = [
         *files.skipped,
-        *(Skipped(id, "it is in no split that data.yaml names") for id in files.other),
-    ]
-    claimed = {layout.label_path(id) for id in (*files.splits, *(entry.id for entry in skipped))}
-    skipped += [
-        Skipped(text, "no image has the name of this text file") for text in sorted(texts - claimed)
+        *(Skipped(id, reason) for id, reason in files.other.items()),
+        *(Skipped(text, "no image has the name of this text file") for text in sorted(unused)),
     ]
     sizes = _sizes(root, list(files.splits), skipped)
     _require_images(sizes, skipped, root)
-    notes = [*files.notes]
     if unlabelled := [id for id in sizes if id not in lines]:
         notes.append(
             f"{count_noun(len(unlabelled), 'image')} without a text file, read as images without "
             f"objects (such as {unlabelled[0]})"
         )
-    polygons = sum(
-        len(numbers) > BOX for id in sizes if id in lines for numbers in lines[id].coordinates
-    )
-    boxes = sum(
-        len(numbers) == BOX for id in sizes if id in lines for numbers in lines[id].coordinates
-    )
+    lines = {id: one for id, one in lines.items() if id in sizes}
+    places = {id: root / text for id, text in texts.items()}
+    lines, decided = interpret(lines, sizes, places, config)
+    notes += decided
+    lengths = [len(numbers) for one in lines.values() for numbers in one.coordinates]
+    polygons, boxes = sum(length > BOX for length in lengths), lengths.count(BOX)
     if polygons and boxes:
         notes.append(
             f"{boxes:,} of {count_noun(polygons + boxes, 'object')} with a box only, "
@@ -123,7 +137,7 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
         )
     samples: list[Sample[Any]] = []
     for id, size_of_image in sizes.items():
-        instances = _to_instances(lines.get(id, YoloLabels([], [])), size_of_image)
+        instances = _to_instances(lines.get(id, YoloLabels()), size_of_image)
         target = instances if polygons else instances.boxes
         samples.append(Sample(id, FileSource(root / id), target, None, files.splits[id]))
     task = "instance" if polygons else "detection"
@@ -144,16 +158,20 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
     refuse(path, NAME, unsupported_content(dataset) + unsavable_images(dataset))
     samples: list[Sample[Any]] = list(dataset)
     coordinates, problems = normalized_coordinates(samples)
+    if dataset.task == Boxes.task and box_orders(as_table(coordinates)):
+        problems.append("boxes mostly outside their images, which would be read in another order")
     splits = {
         split: _SPLIT_FOLDERS[split]
         for split in SPLITS
         if any(sample.split == split for sample in samples)
     }
-    description = {
+    description: dict[str, Any] = {
         **{word: f"images/{word}" for word in splits.values()},
         "nc": len(dataset.classes),
         "names": dict(enumerate(dataset.classes)),
     }
+    if dataset.task == Instances.task and looks_like_keypoints(coordinates):
+        description["task"] = "segment"
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
     problems += (
         [f"class names of more than {MAX_BYTES:,} bytes"] if len(text.encode()) > MAX_BYTES else []
@@ -174,28 +192,24 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
             label.write_text(lines, encoding="utf-8", newline="\n")
 
 
-def _has_lines(root: Path, folder: str) -> bool:
-    """Return whether one of the first text files for a folder of images holds lines of numbers."""
-    label_folder = root / layout.label_folder(folder)
-    side_by_side = label_folder == root / folder
-    entries = texts = 0
-    for here, inner, files in os.walk(label_folder):
-        inner.sort()
-        stems = {Path(name).stem for name in files if has_image_suffix(name)}
-        for name in sorted(files):
-            # Beside the images there may also be tables of numbers.
-            if (
-                name.endswith(".txt")
-                and name not in NAME_FILES
-                and (not side_by_side or Path(name).stem in stems)
-            ):
-                texts += 1
-                if looks_like_lines(Path(here, name)):
-                    return True
-        entries += len(files) + len(inner)
-        if side_by_side or texts > _MAX_SNIFFED_TEXTS or entries > _MAX_SNIFFED_ENTRIES:
-            return False
-    return False
+def _is_described(folder: Path) -> bool:
+    """Return whether a folder is a dataset of its own: it has a description with class names."""
+    return any(is_darknet(file) or has_names(file) for file in description_files(folder))
+
+
+def _has_lines(root: Path) -> bool:
+    """Return whether one of the first text files of the images holds lines of numbers."""
+    sampled = list(sample_files(root))
+    stems = {stem_of(name) for _, files in sampled for name in files if has_image_suffix(name)}
+    texts = (
+        root / folder / name
+        for folder, files in sampled
+        for name in files
+        if name.lower().endswith(".txt")
+        and not is_name_file(name)
+        and (stem_of(name) in stems or (stems and "labels" in folder.casefold().split("/")))
+    )
+    return any(looks_like_lines(text) for text in islice(texts, _MAX_SNIFFED_TEXTS))
 
 
 def _require_images(images: Any, skipped: Sequence[Skipped], root: Path) -> None:
@@ -208,10 +222,25 @@ def _require_images(images: Any, skipped: Sequence[Skipped], root: Path) -> None
         )
 
 
-def _classes(root: Path, config: YamlMapping | None) -> tuple[str, ...]:
-    usual = layout.default_folders(root)
-    folders = dict.fromkeys(["", *usual, *map(layout.label_folder, usual)])
-    classes = class_names(config, [root / folder for folder in folders])
+def _take_splits(
+    splits: dict[str, SplitName | None], texts: dict[str, str], notes: list[str]
+) -> None:
+    """Give images without splits those of their text files: labels/train/1.txt."""
+    told = {id: split_in(text) for id, text in texts.items()}
+    if told.keys() == splits.keys() and all(told.values()):
+        splits.update(told)
+        notes.append("the splits are those of the text files' folders")
+
+
+def _classes(
+    root: Path, config: Description | None, texts: dict[str, str], notes: list[str]
+) -> tuple[str, ...]:
+    """Read the class names, from the description or from a file near the images or text files."""
+    holders = [text.rpartition("/")[0] for text in texts.values()]
+    places = [*default_folders(root), *(id.rpartition("/")[0] for id in texts), *holders]
+    inner = [folder.name for folder in visible(root)[0] if folder.name in _NAME_FOLDERS]
+    folders = dict.fromkeys(["", *inner, *places, *map(label_folder, places)])
+    classes = class_names(config, [root / folder for folder in folders], notes)
     if classes is None:
         raise DataError(
             "the names of the classes are expected, found none",

@@ -1,57 +1,54 @@
-"""Find the images and text files of a YOLO dataset.
+"""Find the images of a YOLO dataset, and their splits.
 
-The path of a text file is that of its image with the last folder called images replaced by labels,
-if there is one: images/train/1.jpg and labels/train/1.txt, train/images/1.jpg and
-train/labels/1.txt, 1.jpg and 1.txt. The images and their splits are given by data.yaml under train,
-val and test, or else by the names of the folders.
+They are given by the description (data.yaml, obj.data) under train, val and test, or else by lists
+beside the data such as train.txt, or else by the names of the folders.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
+from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.layout import (
     NO_IMAGE_SUFFIX,
     has_image_suffix,
-    is_hidden,
     is_utf8,
     printable,
     split_of,
-    unusable_reason,
     visible,
 )
-from foveate.formats._shared.paths import id_inside
+from foveate.formats._shared.partners import split_in
 from foveate.formats._shared.sidecar import read_text
 from foveate.formats._shared.walk import walk_images
-from foveate.formats._shared.yaml_file import YamlMapping
-from foveate.formats.yolo.names import NAME_FILES
+from foveate.formats._shared.written_names import check_written, path_parts
+from foveate.formats.yolo.description import Description
+from foveate.formats.yolo.names import NAME_FILES, is_name_file
+from foveate.wording import count_noun
 
 _MAX_BYTES = 100_000_000
-_DRIVE = re.compile("[A-Za-z]:/")
 
 
 @dataclass(slots=True)
 class YoloLayout:
-    """The files of a dataset, by their paths relative to its folder.
+    """The images of a dataset, by their paths relative to its folder.
 
     Attributes:
         splits: The split of each image, in order.
-        labels: The folders below which text files are looked for, as an ordered set.
+        folders: The folders of images, as an ordered set.
         lists: The text files that list images.
-        other: The images that are in no split that data.yaml names.
+        other: The images that are in no split that is described, each with the reason.
         skipped: What was left out.
         notes: What had to be decided.
     """
 
     splits: dict[str, SplitName | None] = field(default_factory=dict)
-    labels: dict[str, None] = field(default_factory=dict)
+    folders: dict[str, None] = field(default_factory=dict)
     lists: set[str] = field(default_factory=set)
-    other: list[str] = field(default_factory=list)
+    other: dict[str, str] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -70,95 +67,102 @@ def default_folders(root: Path) -> list[str]:
     return folders or [""]
 
 
-def label_path(id: str) -> str:
-    """Return the path of an image's text file."""
-    folder, _, name = id.rpartition("/")
-    return os.path.join(label_folder(folder), f"{Path(name).stem}.txt")  # noqa: PTH118  faster than Path
-
-
-def label_folder(folder: str) -> str:
-    """Return the folder of the text files for a folder of images."""
-    before, images, after = f"/{folder}/".rpartition("/images/")
-    return f"{before}/labels/{after}".strip("/") if images else folder
-
-
-def find_images(root: Path, config: YamlMapping | None) -> YoloLayout:
+def find_images(root: Path, config: Description | None) -> YoloLayout:
     """Find the images of a dataset.
 
     Args:
         root: Its folder.
-        config: The content of data.yaml, or None.
+        config: The description of the dataset, or None.
 
     Raises:
-        DataError: If data.yaml names something outside the folder, or if an image is in two splits.
+        DataError: If the description cannot be followed, or if an image is in two splits.
     """
     layout = YoloLayout()
-    defaults = default_folders(root)
-    named = (
+    finder = ImageFinder(root)
+    keys = (
         [key for key in config.values if isinstance(key, str) and split_of(key)] if config else []
     )
-    named = [key for key in named if config and config.values[key] is not None]
-    if config and named:
-        for key in named:
-            _add_named(layout, root, config, key)
-        for folder in defaults if defaults != [""] else []:
-            layout.other += [
-                id for id, _ in walk_images(root, root / folder, []) if id not in layout.splits
-            ]
+    keys = [key for key in keys if config and config.values[key] is not None]
+    lists = {} if keys else root_lists(root)
+    if config and keys:
+        for key in keys:
+            _add_named(layout, finder, config, key)
+        _add_others(layout, root, f"it is in no split that {config.path.name} names")
+    elif lists:
+        for name, split in lists.items():
+            _add_list(layout, finder, name, split)
+        _add_others(layout, root, f"it is not listed in {' or '.join(lists)}")
     else:
-        for folder in defaults:
-            for id in _below(layout, root, folder):
-                layout.splits[id] = _split_by_folder(id)
+        _add_defaults(layout, root)
+    layout.notes += finder.notes()
     return layout
 
 
-def label_files(root: Path, layout: YoloLayout) -> set[str]:
-    """Return the text files in all folders where an image may have one.
+def root_lists(root: Path) -> dict[str, SplitName]:
+    """Return the files beside the data that list the images of a split, such as train.txt.
 
     Raises:
-        OSError: If a folder cannot be opened.
+        OSError: If the root cannot be opened.
     """
-    folders = set(layout.labels)
-    for top in layout.labels:
-        for folder, inner, files in os.walk(root / top):
-            inner[:] = [name for name in inner if not is_hidden(name)]
-            if any(file.lower().endswith(".txt") for file in files) and is_utf8(folder):
-                folders.add(Path(folder).relative_to(root).as_posix())
-    folders.update(label_path(id).rpartition("/")[0] for id in layout.splits)
-    texts = set()
+    lists = {}
+    for entry in visible(root)[1]:
+        stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122  it is text
+        split = split_of(stem)
+        if suffix.lower() == ".txt" and split and entry.is_file():
+            try:
+                lines = read_text(Path(entry.path), _MAX_BYTES).split()
+            except (DataError, OSError):
+                continue
+            if lines and 2 * sum(map(has_image_suffix, lines)) > len(lines):
+                lists[entry.name] = split
+    return lists
+
+
+def _add_defaults(layout: YoloLayout, root: Path) -> None:
+    """Add the images of the usual folders, with the splits that their folders tell."""
+    folders = default_folders(root)
     for folder in folders:
-        place = root / folder
-        if place.is_dir():
-            for entry in visible(place)[1]:
-                if entry.name.endswith(".txt") and entry.name not in NAME_FILES:
-                    texts.add(entry.name if folder in ("", ".") else f"{folder}/{entry.name}")
-    return texts - layout.lists
+        for id in _below(layout, root, folder):
+            layout.splits[id] = split_in(id)
+    if folders != [""] and not layout.splits:
+        layout.skipped.clear()
+        folders = [""]
+        for id in _below(layout, root, ""):
+            layout.splits[id] = split_in(id)
+    if folders != [""]:
+        named = " and ".join(f"{folder}/" for folder in folders)
+        _add_others(layout, root, f"it does not lie in {named}, where the dataset's images are")
+    inside = sum(split is not None for split in layout.splits.values())
+    if 0 < inside < len(layout.splits):
+        first = next(id for id, split in layout.splits.items() if split is None)
+        layout.notes.append(
+            f"{count_noun(len(layout.splits) - inside, 'image')} in no folder named after a split, "
+            f"while the other {inside:,} are in one (such as {first})"
+        )
 
 
-def _split_by_folder(id: str) -> SplitName | None:
-    """Return the split of the folder below images/, or of the outermost folder."""
-    folders = id.split("/")[:-1]
-    if folders and folders[0] == "images":
-        folders.pop(0)
-    return split_of(folders[0]) if folders else None
+def _add_others(layout: YoloLayout, root: Path, reason: str) -> None:
+    """List the images below the root that are not read."""
+    known = layout.splits.keys() | {entry.id for entry in layout.skipped}
+    layout.other.update({id: reason for id, _ in walk_images(root, root, []) if id not in known})
 
 
 def _below(layout: YoloLayout, root: Path, folder: str) -> list[str]:
     """Return the images below a folder, and note it as one that has text files."""
-    layout.labels[label_folder(folder)] = None
+    layout.folders[folder] = None
     skipped: list[Skipped] = []
     ids = [id for id, _ in walk_images(root, root / folder, skipped)]
     for entry in skipped:
         # Files of the dataset lie in its folder, and text files lie wherever images do.
         is_content = entry.id.endswith("/") or has_image_suffix(entry.id)
-        is_metadata = entry.id.endswith((".txt", *NAME_FILES))
+        is_metadata = entry.id.lower().endswith((".txt", *NAME_FILES)) or is_name_file(entry.id)
         if is_content or (folder and not is_metadata):
             layout.skipped.append(entry)
     return ids
 
 
-def _add_named(layout: YoloLayout, root: Path, config: YamlMapping, key: str) -> None:
-    """Add what data.yaml names for a split: a folder, a list of images, or several of these."""
+def _add_named(layout: YoloLayout, finder: ImageFinder, config: Description, key: str) -> None:
+    """Add what a description names for a split: a folder, a list of images, or several of these."""
     split = split_of(key)
     value = config.values[key]
     for written in value if isinstance(value, list) else [value]:
@@ -167,13 +171,15 @@ def _add_named(layout: YoloLayout, root: Path, config: YamlMapping, key: str) ->
             raise config.error(
                 key, f"a folder of images or a list of images is expected for {key}, got {shown}"
             )
-        place = _place(layout, root, config, key, written)
+        place = _place(layout, finder.root, config, key, written)
         if place is None:
             if split == "train":
                 raise config.error(
                     key,
-                    f"the folder or file {written[:200]!r} is expected below {root.name}/, "
+                    f"the folder or file {written[:200]!r} is expected below {finder.root.name}/, "
                     "it does not exist",
+                    f"Put it into {finder.root.name}/, or move {config.path.name} to the folder "
+                    "that holds it.",
                 )
             layout.skipped.append(
                 Skipped(
@@ -181,11 +187,11 @@ def _add_named(layout: YoloLayout, root: Path, config: YamlMapping, key: str) ->
                     f"{config.path.name} names it for {key}, but it does not exist",
                 )
             )
-        elif (root / place).is_dir():
-            for id in _below(layout, root, place):
+        elif (finder.root / place).is_dir():
+            for id in _below(layout, finder.root, place):
                 _assign(layout, id, split, config.path, config.lines.get(key))
         elif place.lower().endswith(".txt"):
-            _add_list(layout, root, place, split)
+            _add_list(layout, finder, place, split)
         else:
             raise config.error(
                 key,
@@ -194,40 +200,37 @@ def _add_named(layout: YoloLayout, root: Path, config: YamlMapping, key: str) ->
 
 
 def _place(
-    layout: YoloLayout, root: Path, config: YamlMapping, key: str, written: str
+    layout: YoloLayout, root: Path, config: Description, key: str, written: str
 ) -> str | None:
-    """Find what data.yaml names, as a path relative to the root, or None.
+    """Find what a description names, as a path relative to the root, or None.
 
-    It may be relative to `path` or to the folder of data.yaml. Roboflow writes `../train/images`
-    for `train/images`. Nothing outside the root is looked at.
+    It may be relative to `path` or to the folder of the description. Otherwise it was written on
+    another machine or for another folder, and the longest end of it that exists counts: Roboflow
+    writes `../train/images` for `train/images`. Nothing outside the root is looked at.
     """
     base = config.values.get("path")
     if base is not None and not isinstance(base, str):
         raise config.error("path", f"a folder is expected for path, got {repr(base)[:100]}")
-    written = written.replace("\\", "/")
-    literal = _from_root(root, os.path.join(base or "", written))  # noqa: PTH118  it is text
-    shorter = written.removeprefix("../")
-    if shorter != written and not split_of(shorter.split("/")[0]):
-        shorter = written
-    candidates = [literal, _from_root(root, written), _from_root(root, shorter)]
-    for candidate in candidates:
-        if candidate is not None and (root / candidate).exists():
+    if parts := path_parts(written):
+        check_written(written, config.path, config.lines.get(key))
+    written = written.replace("\\", "/").strip()
+    literal = _from_root(root, os.path.join((base or "").replace("\\", "/"), written))  # noqa: PTH118  it is text
+    ends = ["/".join(parts[start:]) for start in range(len(parts))]
+    for candidate in (literal, _from_root(root, written), *(_from_root(root, end) for end in ends)):
+        if candidate is not None and os.path.exists(root / candidate):  # noqa: PTH110  Path's raises
             if candidate != literal:
+                kind = "/" if (root / candidate).is_dir() else ""
                 layout.notes.append(
                     f"{config.path.name} names {written!r} for {key}, which does not exist; "
-                    f"{candidate}/ beside it is read instead"
+                    f"{candidate}{kind} beside it is read instead"
                 )
             return candidate
-    if candidates == [None] * 3:
-        id_inside(
-            root, written, where=config.path, line=config.lines.get(key)
-        )  # raises an error that says what is wrong
     return None
 
 
 def _from_root(root: Path, written: str) -> str | None:
     """Return a path relative to the root, "" for the root itself, None if it leaves the root."""
-    if not written or "\0" in written or not is_utf8(written) or _DRIVE.match(written):
+    if not written or "\0" in written or not is_utf8(written):
         return None
     place = os.path.normpath(root / written)
     if not Path(place).is_relative_to(root):
@@ -235,22 +238,23 @@ def _from_root(root: Path, written: str) -> str | None:
     return "" if Path(place) == root else Path(place).relative_to(root).as_posix()
 
 
-def _add_list(layout: YoloLayout, root: Path, list_file: str, split: SplitName | None) -> None:
+def _add_list(
+    layout: YoloLayout, finder: ImageFinder, list_file: str, split: SplitName | None
+) -> None:
     """Add the images of a text file with one path per line, relative to the file or to the root."""
-    path = root / list_file
+    path = finder.root / list_file
     layout.lists.add(list_file)
     for number, line in enumerate(read_text(path, _MAX_BYTES).split("\n"), 1):
         if not (written := line.strip()):
             continue
-        id = _from_root(root, written)
-        if id is None or not (root / id).exists():
-            id = id_inside(path.parent, written, where=path, line=number, root=root)
-            id = os.path.normpath(Path(list_file).parent / id)
-        if not has_image_suffix(id):
-            layout.skipped.append(Skipped(id, NO_IMAGE_SUFFIX))
-        elif reason := unusable_reason(root / id):
+        if not has_image_suffix(written):
+            layout.skipped.append(Skipped(printable(written), NO_IMAGE_SUFFIX))
+            continue
+        id = finder.find(written, folder=path.parent, where=path, line=number)
+        if reason := finder.problem(id):
             layout.skipped.append(Skipped(id, f"{reason} ({path.name}, line {number})"))
         else:
+            layout.folders[id.rpartition("/")[0]] = None
             _assign(layout, id, split, path, number)
 
 
@@ -264,5 +268,6 @@ def _assign(
             f"one split is expected for {id!r}, it is in {first} and in {split}",
             where=where,
             line=line,
-            remedy="List each image in one split only: an image in two splits is a leak.",
+            remedy="List each image in one split only: an image in two splits is a leak. To have "
+            "the images split, name them for one split.",
         )

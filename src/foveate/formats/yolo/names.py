@@ -1,56 +1,35 @@
-"""Read the class names of a YOLO dataset: from data.yaml, or from a file of names as in darknet."""
+"""Read the class names of a YOLO dataset: from its description, or from a file of names."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from foveate.errors import DataError
 from foveate.formats._shared.layout import is_utf8, visible
 from foveate.formats._shared.sidecar import read_text
-from foveate.formats._shared.yaml_file import YamlMapping, read_yaml
-from foveate.regular_file import open_regular
+from foveate.formats.yolo.description import Description
 
-YAML_ENDINGS = (".yaml", ".yml")
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
-_PREFERRED = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_OTHER_NAME_FILES = ("predefined_classes.txt", "class_names.txt", "names.txt", "labels.txt")
+_NAMES_ENDING = ".names"
 _MAX_BYTES = 1_000_000
 
 
-def description_files(folder: Path) -> list[Path]:
-    """Return the YAML files of a folder that describe the dataset, usually one.
-
-    Raises:
-        OSError: If the folder or a file cannot be opened.
-    """
-    files = [
-        Path(entry.path)
-        for entry in visible(folder)[1]
-        if entry.name.lower().endswith(YAML_ENDINGS)
-    ]
-    return [
-        file for file in files if file.is_file() and (file.name in _PREFERRED or has_names(file))
-    ]
+def is_name_file(name: str) -> bool:
+    """Return whether a file of this name lists class names, and no objects."""
+    return name in NAME_FILES or name in _OTHER_NAME_FILES or name.endswith(_NAMES_ENDING)
 
 
-def has_names(path: Path) -> bool:
-    """Return whether a YAML file has a key `names`, without parsing it.
-
-    Raises:
-        OSError: If it cannot be opened.
-    """
-    with open_regular(path) as file:
-        return any(
-            line.startswith((b"names:", b"names :")) for line in file.read(1_000_000).split(b"\n")
-        )
-
-
-def class_names(config: YamlMapping | None, folders: list[Path]) -> tuple[str, ...] | None:
+def class_names(
+    config: Description | None, folders: list[Path], notes: list[str]
+) -> tuple[str, ...] | None:
     """Read the class names.
 
     Args:
         config: The description of the dataset, or None.
         folders: The folders that may hold a file of names.
+        notes: A list that is added to if the names are read from an unusual file.
 
     Returns:
         The names, or None if there are none.
@@ -59,11 +38,16 @@ def class_names(config: YamlMapping | None, folders: list[Path]) -> tuple[str, .
         DataError: If two files disagree.
     """
     sources: list[tuple[Path, tuple[str, ...]]] = []
-    if config is not None and (names := _described(config)) is not None:
+    if config is not None and (names := _described(config, folders)) is not None:
         sources.append((config.path, names))
-    for path in [folder / name for folder in folders for name in NAME_FILES]:
-        if path.is_file():
-            sources.append((path, _listed(path)))
+    sources += [
+        (path, _listed(path))
+        for path in (folder / name for folder in folders for name in NAME_FILES)
+        if path.is_file()
+    ]
+    if not sources and (others := _other_files(folders)):
+        sources = [(path, _listed(path)) for path in others]
+        notes.append(f"class names are read from {others[0].name}")
     for path, names in sources[1:]:
         if names != sources[0][1]:
             raise DataError(
@@ -75,18 +59,31 @@ def class_names(config: YamlMapping | None, folders: list[Path]) -> tuple[str, .
     return sources[0][1] if sources else None
 
 
-def _described(config: YamlMapping) -> tuple[str, ...] | None:
+def _other_files(folders: list[Path]) -> list[Path]:
+    """Return the files that hold names in some tools, for folders without any of the usual."""
+    return [
+        Path(entry.path)
+        for folder in folders
+        if folder.is_dir()
+        for entry in visible(folder)[1]
+        if is_name_file(entry.name) and entry.is_file()
+    ]
+
+
+def _described(config: Description, folders: list[Path]) -> tuple[str, ...] | None:
     names: Any = config.values.get("names")
     if names is None:
         return None
-    if isinstance(names, dict):
-        keys = [key for key in names if type(key) is int]
-        if len(keys) < len(names) or sorted(keys) != list(range(len(keys))):
+    if isinstance(names, str):
+        names = _named_file(config, names, folders)
+    elif isinstance(names, dict):
+        numbers = {_class_number(key): name for key, name in names.items()}
+        if set(numbers) != set(range(len(names))):
             raise config.error(
                 "names",
                 f"numbers from 0 to {max(0, len(names) - 1)} are expected as keys of names",
             )
-        names = [names[key] for key in sorted(keys)]
+        names = [numbers[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise config.error(
             "names", "a list of class names is expected, such as `names: [cat, dog]`"
@@ -111,6 +108,29 @@ def _described(config: YamlMapping) -> tuple[str, ...] | None:
     return tuple(names)
 
 
+def _class_number(key: object) -> object:
+    """Return a key of names as a class number, where it is one: 0 for 0 and for '0'."""
+    if isinstance(key, str) and key.isdecimal() and key.isascii() and len(key) < 10:
+        return int(key)
+    return key if type(key) is int else repr(key)
+
+
+def _named_file(config: Description, written: str, folders: list[Path]) -> list[str]:
+    """Read the file of names that a description names: darknet's `names = data/obj.names`.
+
+    Its folder is often that of another machine, so the file is looked for by its last part.
+    """
+    name = PurePosixPath(written.replace("\\", "/")).name
+    for folder in folders if "." in name else []:
+        if (folder / name).is_file():
+            return list(_listed(folder / name))
+    raise config.error(
+        "names",
+        f"a list of class names is expected, such as `names: [cat, dog]`, or a file of names in "
+        f"the dataset's folder, got {written[:100]!r}",
+    )
+
+
 def _listed(path: Path) -> tuple[str, ...]:
     """Read one name per line, without spaces at its ends."""
     lines = [line.strip() for line in read_text(path, _MAX_BYTES).rstrip().split("\n")]
@@ -123,31 +143,3 @@ def _listed(path: Path) -> tuple[str, ...]:
             )
         seen.add(line)
     return tuple(lines)
-
-
-def read_description(path: Path) -> YamlMapping | None:
-    """Read the YAML file that describes the dataset.
-
-    Args:
-        path: The file or its folder.
-
-    Returns:
-        The description, or None if the folder has none.
-
-    Raises:
-        DataError: If the file is not YAML, or if there are several.
-    """
-    if path.is_dir():
-        files = description_files(path)
-        files = [file for file in files if file.name in _PREFERRED][:1] or files
-        if len(files) > 1:
-            raise DataError(
-                "one YAML file of class names is expected, "
-                f"found {files[0].name} and {files[1].name}",
-                where=path,
-                remedy="Give the file itself, or rename it to data.yaml.",
-            )
-        return read_yaml(files[0]) if files else None
-    if not path.name.lower().endswith(YAML_ENDINGS):
-        raise DataError("a folder, or its data.yaml, is expected, this is another file", where=path)
-    return read_yaml(path)

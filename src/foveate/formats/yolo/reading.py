@@ -1,0 +1,254 @@
+"""Decide what the numbers in the lines of a YOLO dataset mean, where they can mean several things.
+
+A line does not say what it is. Ten numbers are a polygon of five corners, or a box with two
+keypoints; four are a box's centre and size, or its corners. Evidence from all lines together
+decides, and it is printed as a note; what it does not decide is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.errors import DataError
+from foveate.formats.yolo.description import Description
+from foveate.formats.yolo.lines import BOX, YoloLabels, has_flags
+from foveate.wording import count_noun
+
+_SLACK = 0.02  # boxes and points beyond the image or the box by this fraction, from rounding
+_MIN_LINES = 3  # that few polygons can look like keypoints by chance
+_MIN_BOXES = 10  # fewer boxes are no evidence for another order of their numbers
+_OBB = 8
+_CORNERS, _LEFT_TOP = "x1 y1 x2 y2", "left top width height"
+_TASKS = ("detect", "segment", "pose", "obb")  # Ultralytics' words
+
+Numbers = NDArray[np.float64]
+
+
+def keypoint_numbers(config: Description | None) -> int | None:
+    """Return how many numbers a box with its keypoints has, by `kpt_shape: [17, 3]`.
+
+    Raises:
+        DataError: If kpt_shape is not the number of keypoints and 2 or 3.
+    """
+    shape = config.values.get("kpt_shape") if config else None
+    if config is None or shape is None:
+        return None
+    if not (
+        isinstance(shape, list)
+        and [type(value) for value in shape] == [int, int]
+        and 0 < shape[0] < 10_000
+        and shape[1] in (2, 3)
+    ):
+        raise config.error(
+            "kpt_shape",
+            "the number of key points and 2 or 3 are expected, such as `kpt_shape: [17, 3]`, "
+            f"got {repr(shape)[:100]}",
+        )
+    return BOX + int(shape[0] * shape[1])
+
+
+def interpret(
+    labels: Mapping[str, YoloLabels],
+    sizes: Mapping[str, tuple[int, int]],
+    places: Mapping[str, Path],
+    config: Description | None,
+) -> tuple[dict[str, YoloLabels], list[str]]:
+    """Return the objects as boxes (`cx cy w h`) and polygons, and what was decided.
+
+    Args:
+        labels: The lines of each image.
+        sizes: The height and width of each image.
+        places: The text file of each image, for messages.
+        config: The description of the dataset, or None.
+
+    Raises:
+        DataError: If the lines can mean two things as well.
+    """
+    task = config.values.get("task") if config else None
+    task = task if task in _TASKS else None
+    longer = [
+        (id, line, numbers)
+        for id, one in labels.items()
+        for line, numbers in zip(one.lines, one.coordinates, strict=True)
+        if len(numbers) > BOX
+    ]
+    if not longer:
+        return _boxes(labels)
+    told = keypoint_numbers(config)
+    lengths = {len(numbers) for _, _, numbers in longer}
+    table = np.array([numbers for _, _, numbers in longer]) if len(lengths) == 1 else None
+    if told is None and table is not None and table.shape[1] == _OBB and task != "pose":
+        corners, sides = table, [sizes[id] for id, _, _ in longer]
+        rectangles = int(are_rectangles(corners, np.array(sides)).sum())
+        if rectangles == len(table) or task == "obb":
+            return dict(labels), [_rectangle_note(rectangles, len(table))]
+    evidence = f"kpt_shape in {config.path.name} says" if told and config else None
+    if told is None and table is not None and task not in ("segment", "obb"):
+        evidence = _keypoint_evidence(table, task)
+        # An odd number of numbers is no polygon.
+        if evidence and task != "pose" and len(table) < _MIN_LINES and table.shape[1] % 2 == 0:
+            raise _either(longer[0], places)
+    if evidence:
+        kept = {
+            id: replace(one, coordinates=[numbers[:BOX] for numbers in one.coordinates])
+            for id, one in labels.items()
+        }
+        note = f"{count_noun(len(longer), 'object')} with keypoints read as boxes, as {evidence}; "
+        return kept, [note + "the keypoints are not read"]
+    for id, line, numbers in longer:
+        if len(numbers) % 2:
+            raise DataError(
+                "`class cx cy w h` or `class x1 y1 x2 y2 x3 y3 ...` is expected, "
+                f"got {count_noun(1 + len(numbers), 'number')}",
+                where=places[id],
+                line=line,
+                remedy="If these are boxes with keypoints, say so in data.yaml, such as "
+                "`kpt_shape: [17, 3]`.",
+            )
+    return dict(labels), []
+
+
+def are_rectangles(corners: Numbers, sizes: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which quadrilaterals are rectangles in pixels, turned by any angle.
+
+    Args:
+        corners: (N, 8): x1 y1 ... x4 y4 as fractions.
+        sizes: (N, 2): height and width of the image of each.
+
+    Returns:
+        (N,) bool.
+    """
+    points = corners.reshape(-1, 4, 2) * sizes[:, None, ::-1]
+    diagonals = points[:, 2:] - points[:, :2]
+    lengths = np.linalg.norm(diagonals, axis=2)
+    middles = np.linalg.norm(points[:, 0] + points[:, 2] - points[:, 1] - points[:, 3], axis=1)
+    tolerance = np.maximum(1.5, 0.02 * lengths.max(1))
+    equal = np.abs(lengths[:, 0] - lengths[:, 1]) <= tolerance
+    return np.asarray((middles <= 2 * tolerance) & equal, bool)
+
+
+def _rectangle_note(rectangles: int, count: int) -> str:
+    return (
+        f"{count_noun(count, 'object')} with four corners each, {rectangles:,} of them rotated "
+        "rectangles: these oriented boxes are read as polygons"
+    )
+
+
+def _keypoint_evidence(table: Numbers, task: object) -> str | None:
+    """Say why lines of one length are boxes with keypoints, None if they are not.
+
+    Args:
+        table: (N, M): the numbers of each line.
+        task: The task in the description.
+    """
+    count, length = table.shape
+    flagged = all(has_flags(numbers) for numbers in table.tolist())
+    if flagged:
+        points, visible = table[:, BOX:].reshape(count, -1, 3)[..., :2], table[:, BOX + 2 :: 3] > 0
+    elif length % 2 == 0:
+        points = table[:, BOX:].reshape(count, -1, 2)
+        visible = (points != 0).any(2)
+    else:
+        return None
+    number = count_noun(points.shape[1], "keypoint")
+    inside = (np.abs(points - table[:, None, :2]) <= table[:, None, 2:BOX] / 2 + _SLACK).all(
+        2
+    ) | ~visible
+    held = inside.all() and _stays_in(table[:, :2] - table[:, 2:BOX] / 2, table[:, 2:BOX])
+    if flagged and (held or length % 2):
+        return f"all {count:,} have a box and {number} with x, y and a flag 0, 1 or 2"
+    if not flagged and (held or task == "pose"):
+        return f"all {count:,} have a box and {number} inside it"
+    return None
+
+
+def _either(line: tuple[str, int, list[float]], places: Mapping[str, Path]) -> DataError:
+    id, number, numbers = line
+    dimensions = 3 if has_flags(numbers) else 2
+    count = (len(numbers) - BOX) // dimensions
+    return DataError(
+        f"this can be a polygon of {len(numbers) // 2} corners, or a box with "
+        f"{count_noun(count, 'keypoint')}; too few lines tell which",
+        where=places[id],
+        line=number,
+        remedy="Say which in data.yaml: `task: segment` for polygons, or "
+        f"`kpt_shape: [{count}, {dimensions}]` for keypoints.",
+    )
+
+
+def as_table(samples: Iterable[Iterable[Sequence[float]]]) -> Numbers:
+    """Return the four numbers of each box: (N, 4) float64; empty if there is anything else."""
+    rows = [list(row) for sample in samples for row in sample]
+    only_boxes = all(len(row) == BOX for row in rows)
+    return np.array(rows if only_boxes else [], float).reshape(-1, BOX)
+
+
+def box_orders(table: Numbers) -> list[str]:
+    """Return the orders other than `cx cy w h` in which boxes lie in their images, if most do not.
+
+    Args:
+        table: (N, 4): the numbers of each box.
+    """
+    first, second = table[:, :2], table[:, 2:]
+    outside = ~_stay_in(first - second / 2, second)
+    if len(table) < _MIN_BOXES or 2 * outside.sum() < len(table):
+        return []
+    fits = {
+        _CORNERS: bool((second > first).all()) and _stays_in(first, second - first),
+        _LEFT_TOP: _stays_in(first, second),
+    }
+    return [order for order, does in fits.items() if does]
+
+
+def looks_like_keypoints(samples: Iterable[Iterable[Sequence[float]]]) -> bool:
+    """Return whether polygons could be read as boxes with keypoints."""
+    rows = [list(row) for sample in samples for row in sample if len(row) > BOX]
+    if len(set(map(len, rows))) != 1:
+        return False
+    return _keypoint_evidence(np.array(rows, float), None) is not None
+
+
+def _boxes(labels: Mapping[str, YoloLabels]) -> tuple[dict[str, YoloLabels], list[str]]:
+    """Return boxes as `cx cy w h`, also where the lines are `x1 y1 x2 y2` or `left top w h`.
+
+    They are read so only if most boxes would leave their images, and none does in that order.
+    """
+    table = as_table(one.coordinates for one in labels.values())
+    orders = box_orders(table)
+    if not orders:
+        return dict(labels), []
+    outside = int((~_stay_in(table[:, :2] - table[:, 2:] / 2, table[:, 2:])).sum())
+    problem = (
+        f"{outside:,} of {len(table):,} boxes would leave their images as `cx cy w h`, and none "
+        "does as "
+    )
+    if len(orders) > 1:
+        raise DataError(
+            f"{problem}`{orders[0]}` or as `{orders[1]}`",
+            remedy="Write the boxes as YOLO does: `class cx cy w h`, centre and size.",
+        )
+    changed = {
+        id: replace(one, coordinates=[_centred(row, orders[0]) for row in one.coordinates])
+        for id, one in labels.items()
+    }
+    return changed, [f"boxes are read as `{orders[0]}`: {problem}that"]
+
+
+def _centred(row: list[float], order: str) -> list[float]:
+    left, top, a, b = row
+    width, height = (a - left, b - top) if order == _CORNERS else (a, b)
+    return [left + width / 2, top + height / 2, width, height]
+
+
+def _stay_in(start: Numbers, size: Numbers) -> NDArray[np.bool_]:
+    """Return which boxes lie in their images: (N,) bool."""
+    return np.asarray(((start >= -_SLACK) & (start + size <= 1 + _SLACK)).all(1), bool)
+
+
+def _stays_in(start: Numbers, size: Numbers) -> bool:
+    return bool(_stay_in(start, size).all())

@@ -1,0 +1,60 @@
+"""Files that belong together by their stems, in folders of any name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foveate.formats._shared.partners import best_partners, sample_files, split_in, stem_of
+from helpers.voc_files import lay
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("a.txt", "a"), ("x/A.JPG", "a"), ("a.jpg.txt", "a"), ("a.b.txt", "a.b"), ("É.png", "é")],
+)
+def test_stems_are_what_files_have_in_common(name: str, stem: str) -> None:
+    assert stem_of(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("path", "split"),
+    [
+        ("train/a.jpg", "train"),
+        ("images/Val/x/a.jpg", "valid"),
+        ("train/test/a.jpg", "train"),
+        ("images/train.jpg", None),
+    ],
+)
+def test_the_outermost_folder_tells_the_split(path: str, split: str | None) -> None:
+    assert split_in(path) == split
+
+
+@pytest.mark.parametrize(
+    ("path", "candidates", "best"),
+    [
+        ("img/a.jpg", ["txt/a.txt"], ["txt/a.txt"]),
+        ("img/a.jpg", [], []),
+        ("img/front/a.jpg", ["txt/back/a.txt", "txt/front/a.txt"], ["txt/front/a.txt"]),
+        ("train/img/a.jpg", ["txt/test/a.txt"], []),
+        ("train/img/a.jpg", ["txt/a.txt", "test/img/a.txt"], ["txt/a.txt"]),
+        ("img/a.jpg", ["one/a.txt", "two/a.txt"], ["one/a.txt", "two/a.txt"]),
+        ("a.jpg", ["one/a.txt", "a.txt"], ["a.txt", "one/a.txt"]),
+    ],
+)
+def test_the_best_partner_has_the_same_split_and_folders(
+    path: str, candidates: list[str], best: list[str]
+) -> None:
+    assert best_partners(path, candidates) == best
+
+
+def test_some_files_of_each_folder_are_sampled(tmp_path: Path) -> None:
+    lay(tmp_path, {"a.txt": "", "x/b.txt": "", "x/y/c.txt": "", ".hidden/d.txt": "", ".e": ""})
+    (tmp_path / "x" / "loop").symlink_to(tmp_path)
+    sampled = dict(sample_files(tmp_path))
+    assert sampled[""] == ["a.txt"]
+    assert sampled["x"] == ["b.txt"]
+    assert sampled["x/y"] == ["c.txt"]
+    assert ".hidden" not in sampled
+    assert list(sample_files(tmp_path / "none")) == []

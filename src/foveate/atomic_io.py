@@ -153,7 +153,13 @@ def json_bytes(value: Any, depth: int = 0) -> bytes:
     return text.replace("\n", "\n" + " " * depth).encode("utf-8", "backslashreplace")
 
 
+def json_line(value: Any) -> bytes:
+    """Return strict JSON on one line, with its end. Whatever is in a text is written in ASCII."""
+    return json.dumps(_finite(value), allow_nan=False).encode() + b"\n"
+
+
 def _finite(value: Any) -> Any:
+    """A value as strict JSON has it: null for numbers that are not finite, texts as keys."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -102,13 +102,16 @@ def check_output(
         )
 
 
-def check_folder(folder: Path, *, option: str, data: Iterable[Path] = ()) -> None:
+def check_folder(
+    folder: Path, *, option: str, data: Iterable[Path] = (), may_be_full: bool = False
+) -> None:
     """Check before any work that an output folder is new or empty, and outside of the data.
 
     Args:
         folder: The folder.
         option: The command-line option that names it, for messages, e.g. "--draw".
         data: Folders in which nothing is written.
+        may_be_full: Whether the same command has written to it before, and goes on.
 
     Raises:
         RunError: The folder must not be written to.
@@ -117,7 +120,7 @@ def check_folder(folder: Path, *, option: str, data: Iterable[Path] = ()) -> Non
     another = f"Name a new folder with {option}."
     try:
         occupied = (folder.is_symlink() or folder.exists()) and (
-            not folder.is_dir() or any(folder.iterdir())
+            not folder.is_dir() or (not may_be_full and any(folder.iterdir()))
         )
     except OSError as error:
         raise RunError(f"this folder cannot be used ({error.strerror})", where=folder) from None

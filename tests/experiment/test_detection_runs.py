@@ -240,8 +240,15 @@ def test_every_frame_of_a_video_is_predicted_and_drawn(run, images, tmp_path):
     code, _, err = run_cli("predict", run, path, *words)
     assert code == 0, err
     predictions = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
-    assert [one["path"] for one in predictions] == [f"{path}#{number:06d}" for number in range(5)]
-    assert len(list((tmp_path / "drawn").glob("*.png"))) == 5
+    assert [one["path"] for one in predictions] == [str(path)] * 5
+    assert [one["frame"] for one in predictions] == list(range(5))
+    assert sorted(one.name for one in (tmp_path / "drawn").iterdir()) == [
+        f"film-{number:06d}.png" for number in range(5)
+    ]
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert [(one["file_name"], one["frame"]) for one in coco["images"]] == [
+        (str(path), number) for number in range(5)
+    ]
     assert (
         sum(len(one["boxes"]) for one in predictions) > 0
     )  # red is red: frames come as RGB, not as OpenCV has them
@@ -268,7 +275,7 @@ def test_a_damaged_video_is_skipped_and_reported_and_alone_it_is_an_error(
     assert [one["path"] for one in written["skipped"]] == [str(bad)]
     assert "video" in written["skipped"][0]["reason"]
     assert f"skipped {bad}" in out + err
-    frames = [one for one in written["predictions"] if "#" in one["path"]]
+    frames = [one for one in written["predictions"] if "frame" in one]
     assert len(written["predictions"]) - len(frames) == 2
     assert (0 < len(frames) < 40) == (kind == "broken off")
     if kind != "broken off":

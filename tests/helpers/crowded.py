@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,11 +43,40 @@ class Crowded(Predictor):
         raise NotImplementedError
 
 
+class Counting(Crowded):
+    """Counts the images that it predicts; fails on those whose red first pixel is in `fails_at`."""
+
+    def __init__(self, count: int = 20, *, fails_at: frozenset[int] = frozenset()):
+        super().__init__(count)
+        self.images, self.fails_at = 0, fails_at
+
+    def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
+        for image in images:
+            if int(image[0, 0, 0]) in self.fails_at:
+                raise ZeroDivisionError("a bug in the net")
+        self.images += len(images)
+        return super().predict_images(images, tile)
+
+
+class Killed(Crowded):
+    """Its process is killed at the second batch."""
+
+    batches = 0
+
+    def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
+        self.batches += 1
+        if self.batches == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().predict_images(images, tile)
+
+
 def command(*words: object) -> list[str]:
     """`foveate predict RUN` with this model in place of the run."""
     return [sys.executable, str(Path(__file__)), "predict", "crowded", *map(str, words)]
 
 
 if __name__ == "__main__":
-    inference._open_model = lambda *_: Crowded()  # type: ignore[assignment]
+    models = {"crowded": Crowded, "killed": Killed}
+    model = models[os.environ.get("MODEL", "crowded")]
+    inference._open_model = lambda *_: model()  # type: ignore[assignment]
     main.main()

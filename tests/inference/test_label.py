@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from PIL import Image
 
 import foveate as fv
 from foveate.annotations import Boxes, Instances, Label, Mask
+from foveate.annotations.records import from_record, to_record
+from foveate.errors import Cancelled
+from foveate.inference import inputs
+from foveate.inference.label import label
 from foveate.tasks import promptable
 from helpers import masks_demo
 from helpers.command_line import hurry, refused, run_cli
@@ -94,6 +99,82 @@ def test_predictions_of_every_task_can_be_read_as_labels(task, tmp_path, monkeyp
             assert (boxes.corners[:, 2:] <= size[::-1]).all()
     if task == "promptable":
         assert read.classes == ("object",)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_stopped_command_goes_on_after_the_labels_that_it_has_made(
+    trained, unlabelled, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(inputs, "_BATCH_SIZE", 1)
+    whole, out = tmp_path / "a" / "labels", tmp_path / "b" / "labels"
+    whole.parent.mkdir()
+    out.parent.mkdir()
+    label(trained, unlabelled, whole)
+    predict, seen = type(trained).predict_images, []
+
+    def stopped_at_seven(run, images, tile=None):
+        seen.extend(images)
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        return predict(run, images, tile)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(trained), "predict_images", stopped_at_seven)
+        with pytest.raises(Cancelled, match=r"keeps the 6 predictions made so far.* goes on after"):
+            label(trained, unlabelled, out)
+    journal = out.with_name("labels.partial.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-20])  # the last line is damaged
+    code, text, err = run_cli("label", unlabelled, "--with", trained.path, "--out", out)
+    assert code == 0, err
+    assert "going on after 5 predictions made before" in text
+    assert tree(out.parent) == tree(whole.parent)
+
+
+TARGETS = {
+    "label": Label(2),
+    "boxes": Boxes(np.array([[0.25, 1, 3, 4.1]]), np.array([1]), size=(5, 6)),
+    "no boxes": Boxes(np.zeros((0, 4)), np.zeros(0, int), size=(5, 6)),
+    "instances": Instances.from_masks(np.eye(4, 5, dtype=bool)[None]),
+    "mask": Mask.from_array(np.arange(20).reshape(4, 5) - 1),
+    "mask of 1,000 classes": Mask.from_array(np.arange(20).reshape(4, 5) * 50),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_comes_back_from_its_record(name):
+    target = TARGETS[name]
+    record = json.loads(json.dumps(to_record(target)))
+    back = from_record(record)
+    assert type(back) is type(target)
+    assert to_record(back) == to_record(target)
+    if isinstance(target, Mask):
+        assert np.array_equal(back.pixels.read(), target.pixels.read())
+    elif isinstance(target, Instances):
+        assert np.array_equal(back.masks((4, 5)), target.masks((4, 5)))
+        assert np.array_equal(back.boxes.corners, target.boxes.corners)
+    elif isinstance(target, Boxes):
+        assert np.array_equal(back.corners, target.corners)
+        assert back.size == target.size
+    else:
+        assert back == target
+    for key in record:
+        for damage in (None, "x", [1, "x"], {}):
+            if damage != record[key] and not (key == "size" and "boxes" in name):
+                with pytest.raises(ValueError, match="a target is expected"):
+                    from_record({**record, key: damage})
+
+
+def test_a_packed_mask_unpacks_to_no_more_than_its_size():
+    bomb = to_record(Mask.from_array(np.zeros((4000, 4000), int)))
+    with pytest.raises(ValueError, match="a target is expected"):
+        from_record({**bomb, "size": [4, 4]})
 
 
 def test_without_any_prediction_the_message_says_so(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -154,6 +155,29 @@ def test_an_empty_folder_is_found_before_anything_is_written(trained, tmp_path):
 # --- stopped on the way
 
 
+def journal_records(output: Path) -> list[dict]:
+    """The records of a journal, by an independent reader."""
+    lines = output.with_name(output.name + ".partial.jsonl").read_bytes().split(b"\n")
+    assert lines[-1] == b""
+    head, *records = map(json.loads, lines[:-1])
+    assert head["foveate"] == "unfinished predictions"
+    return records
+
+
+def assert_complete(out: Outputs, images: Path) -> None:
+    """The outputs are those of a command that was never stopped, byte for byte."""
+    other = Path(tempfile.mkdtemp(dir=images.parent))
+    whole = Outputs(other / "p.json", other / "c.json", other / "drawn")
+    predict_paths(crowded.Crowded(), [images], whole)
+    for one, same in zip(whole.files, out.files, strict=True):
+        assert one.read_bytes() == same.read_bytes()
+    assert tree(whole.drawings) == {
+        str(whole.drawings / Path(name).relative_to(out.drawings)): content
+        for name, content in tree(out.drawings).items()
+    }
+    assert not list(out.json_file.parent.glob("*.partial.jsonl"))
+
+
 @pytest.fixture
 def disk(tmp_path):
     """A disk of 400 kB."""
@@ -166,21 +190,30 @@ def disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
-def test_on_a_full_disk_predict_says_what_is_kept(disk, tmp_path):
+def test_on_a_full_disk_predict_keeps_its_predictions_and_goes_on_after_them(disk, tmp_path):
     images = make_images(tmp_path / "images", 40, side=64)
     out = Outputs(disk / "p.json", disk / "c.json", disk / "drawn")
+    filler = disk / "filler"
+    filler.write_bytes(bytes(200_000))
     with pytest.raises(fv.FoveateError) as caught:
         predict_paths(crowded.Crowded(), [images], out)
-    kept = len(list((disk / "drawn").glob("*.png")))
+    kept = len(journal_records(disk / "p.json"))
     assert 0 < kept < 40
     message = str(caught.value)
     assert "The disk is full: free some space." in message
-    assert f"{disk / 'drawn'} keeps the {kept} images written so far." in message
-    assert f"{disk / 'p.json'} was not written." in message
-    assert f"{disk / 'c.json'} was not written." in message
-    assert f"Then remove {disk / 'drawn'} and give the same command again." in message
-    assert "--resume" not in message
-    assert [path.name for path in disk.iterdir()] == ["drawn"]
+    assert f"{disk / 'p.json.partial.jsonl'} keeps the {kept} predictions made so far." in message
+    assert "Then give the same command again: it goes on after them." in message
+    assert not (disk / "p.json").exists()
+    assert not (disk / "c.json").exists()
+    filler.unlink()
+    shutil.copytree(disk, tmp_path / "elsewhere")  # a larger disk
+    model = crowded.Counting()
+    larger = Outputs(*(tmp_path / "elsewhere" / name for name in ("p.json", "c.json", "drawn")))
+    head = tmp_path / "elsewhere" / "p.json.partial.jsonl"
+    head.write_text(head.read_text().replace(str(disk), str(tmp_path / "elsewhere")))
+    predict_paths(model, [images], larger)
+    assert model.images == 40 - kept
+    assert_complete(larger, images)
 
 
 def test_on_a_full_disk_an_earlier_file_stays(disk, tmp_path):
@@ -189,11 +222,12 @@ def test_on_a_full_disk_an_earlier_file_stays(disk, tmp_path):
     predict_paths(crowded.Crowded(), [images], out)
     before = out.json_file.read_bytes()
     (disk / "filler").write_bytes(bytes(350_000))
-    with pytest.raises(fv.FoveateError, match=r"p\.json is as it was\. Then give the same command"):
+    with pytest.raises(fv.FoveateError, match="disk is full"):
         predict_paths(crowded.Crowded(500), [images], out)
     assert out.json_file.read_bytes() == before
     (disk / "filler").unlink()
     predict_paths(crowded.Crowded(500), [images], out)
+    assert sorted(path.name for path in disk.iterdir()) == ["p.json"]
 
 
 def test_on_a_full_disk_generate_and_label_say_what_is_kept(disk, tmp_path, trained):
@@ -211,8 +245,8 @@ def test_on_a_full_disk_generate_and_label_say_what_is_kept(disk, tmp_path, trai
     images = make_images(tmp_path / "images", 40, side=64)
     message = refused("label", images, "--with", trained.path, "--out", disk / "labelled")
     assert "The disk is full: free some space." in message
-    assert "labelled was not written" in message
-    assert list(disk.iterdir()) == []
+    assert "labelled.partial.jsonl keeps the 40 predictions made so far." in message
+    assert [path.name for path in disk.iterdir()] == ["labelled.partial.jsonl"]
 
 
 @pytest.mark.slow
@@ -238,11 +272,14 @@ def test_when_it_is_stopped_predict_says_what_is_kept(stop, tmp_path):
             child.stdout.close()
             err = child.stderr.read()
         assert child.returncode != 0
-    kept = len(list(drawn.glob("*.png")))
-    assert f"{drawn} keeps the {kept:,} images written so far." in err.decode()
-    assert f"{record} was not written. Then remove {drawn} and give" in err.decode()
+    kept = len(journal_records(record))
+    assert 0 <= len(list(drawn.glob("*.png"))) - kept <= 1
+    assert f"{record}.partial.jsonl keeps the {kept:,} predictions made so far." in err.decode()
+    assert "Then give the same command again: it goes on after them." in err.decode()
     assert "Traceback" not in err.decode()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "images"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "drawn", "images", "p.json.partial.jsonl",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -46,6 +46,11 @@ class Run(RunFolder, Predictor):
         return pipeline.report(self)
 
     @property
+    def fingerprint(self) -> str:
+        """The sha256 of its weights."""
+        return self.weights_digest()
+
+    @property
     def channels(self) -> int:
         """Channels of the images that the net takes."""
         return self.load()[1].channels

@@ -72,7 +72,7 @@ def generate(
     reporter = reporter or NullReporter()
     texts = [prompt for prompt in prompts for _ in range(n)]
     generated = generator.stages(texts, seed=seed, guidance=guidance, steps=steps)
-    with told_what_is_kept(folders=[out]):
+    with told_what_is_kept(out):
         prepare_folder(out, "--out")
         paths = _write_images(zip(texts, generated, strict=True), len(texts), n, out, reporter)
     images = "1 image" if len(paths) == 1 else f"{len(paths):,} images"

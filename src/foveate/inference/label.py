@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foveate import csv_file, formats, outputs
 from foveate.annotations import Annotation
+from foveate.annotations.records import from_record, to_record
 from foveate.data.dataset import Dataset, Image, Sample
-from foveate.data.images import IMAGE_SUFFIXES, FileSource, decode
+from foveate.data.images import FileSource, decode
+from foveate.data.video import VIDEO_SUFFIXES
 from foveate.errors import BadImage, DataError
+from foveate.inference.image_list import image_files
 from foveate.inference.inputs import batches
-from foveate.inference.kept import told_what_is_kept
-from foveate.inference.predict import image_files, refuse_generators
+from foveate.inference.journal import SUFFIX, UNFINISHED, ImageName, Journal
+from foveate.inference.kept import told_what_is_journalled
+from foveate.inference.left_out import LeftOut
+from foveate.inference.predict import refuse_generators
 from foveate.inference.predictor import Predictor
+from foveate.inference.work import Job, file_stamp, predict_batch
 from foveate.progress import NullReporter, Reporter
 from foveate.tasks.task import Task
 
@@ -47,8 +54,9 @@ def label(
 ) -> list[Proposal]:
     """Write a model's predictions for a folder of images as a labelled dataset.
 
-    OUT.proposals.csv next to it lists the images, the least confident first. Objects of a model
-    without classes get the class `object`.
+    Each label is kept as soon as it is proposed: if the same command was stopped before, it goes
+    on after them; see `journal`. OUT.proposals.csv next to it lists the images, the least
+    confident first. Objects of a model without classes get the class `object`.
 
     Args:
         model: A run or a foundation model.
@@ -69,68 +77,133 @@ def label(
     reporter = reporter or NullReporter()
     table = out.with_name(f"{out.name}.proposals.csv")
     refuse_generators(model.task)
+    journal = _find_journal(model, images, out)
+    journal.check(overwrite=False)
     outputs.check_folder(out, option="--out", data=[images])
     outputs.check_output(table, None, option="--out", data=[images])
-    with told_what_is_kept(files=[out, table]):
-        return _label(model, images, out, table, format, reporter)
+    outputs.check_output(journal.path, UNFINISHED, option="--out", overwrite=True, data=[images])
+    left_out = LeftOut(reporter)
+    with told_what_is_journalled(journal):
+        with journal.opened(reporter):
+            labelled = _propose(model, images, journal, left_out, reporter)
+            _check_labelled(labelled, images, journal)
+        proposals = _write(model.task, labelled, out, table, format)
+        journal.remove()
+    left_out.raise_failure()
+    return proposals
 
 
-def _label(
-    model: Predictor,
+@dataclass(frozen=True)
+class _Labelled:
+    """An image with its proposed label."""
+
+    proposal: Proposal
+    sample: Sample[Annotation]
+
+
+def _find_journal(model: Predictor, images: Path, out: Path) -> Journal:
+    """The journal of this command, whether there are records in it or not."""
+    command = {
+        "model": model.name,
+        "weights": model.fingerprint,
+        "task": model.task.name,
+        "classes": model.task.classes,
+        "images": os.path.abspath(images),  # noqa: PTH100 - links stay as they are
+        "out": os.path.abspath(out),  # noqa: PTH100
+    }
+    return Journal(out.with_name(f"{out.name}{SUFFIX}"), command)
+
+
+def _propose(
+    model: Predictor, images: Path, journal: Journal, left_out: LeftOut, reporter: Reporter
+) -> list[_Labelled]:
+    """Label each image, in their order."""
+    labelled: dict[int, _Labelled] = {}
+    for batch in batches(_read_images(images, journal, labelled, left_out, reporter)):
+        for job, image, prediction in predict_batch(model.predict_images, batch, left_out):
+            confident = model.task.confident(prediction)
+            confidence = prediction.min_confidence(confident)
+            record = {
+                "stamp": job.stamp,
+                "confidence": None if math.isnan(confidence) else confidence,
+                "summary": model.task.summary(prediction),
+                "target": to_record(confident.as_target((image.shape[0], image.shape[1]))),
+            }
+            journal.add(job.place, job.name, record)
+            labelled[job.place] = _of_record(images, Path(job.name.path), record)
+    return [labelled[place] for place in sorted(labelled)]
+
+
+def _read_images(
     images: Path,
-    out: Path,
-    table: Path,
-    format: str | None,
+    journal: Journal,
+    labelled: dict[int, _Labelled],
+    left_out: LeftOut,
     reporter: Reporter,
-) -> list[Proposal]:
-    proposals, samples = _propose(model, images, reporter)
-    if not samples:
+) -> Iterator[tuple[Job, Image]]:
+    """Read the images that no earlier process has labelled; the others join `labelled`."""
+    for path in image_files([images], left_out.skip, reporter):
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            left_out.skip(str(path), "the frames of a video are no files, so they have no labels")
+            continue
+        name, stamp = ImageName(str(path)), file_stamp(path)
+        place, record = journal.place(name)
+        if record is not None and record.get("stamp") == stamp:
+            try:
+                labelled[place] = _of_record(images, path, record)
+                continue
+            except ValueError:
+                pass  # it is damaged, so the image is labelled again
+        try:
+            yield Job(name, place, stamp, ""), decode(path)
+        except BadImage as error:
+            left_out.skip(str(path), error.message)
+
+
+def _of_record(images: Path, path: Path, record: Mapping[str, Any]) -> _Labelled:
+    """What the record of an image says; what is new goes the same way, so both are equal.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    id = path.relative_to(images).as_posix() if images.is_dir() else path.name
+    confidence, target = record.get("confidence"), from_record(record.get("target"))
+    proposal = Proposal(
+        id, math.nan if confidence is None else float(confidence), str(record.get("summary"))
+    )
+    return _Labelled(proposal, Sample(id, FileSource(path), target))
+
+
+def _check_labelled(labelled: Sequence[_Labelled], images: Path, journal: Journal) -> None:
+    """Refuse to write a dataset without any label."""
+    targets = [one.sample.target for one in labelled]
+    if not labelled:
         raise DataError("none of these images could be read", where=images)
-    targets = [sample.target for sample in samples if isinstance(sample.target, Annotation)]
-    annotation = type(targets[0])
-    if annotation.has_boxes and not any(target.present() for target in targets):
+    if not any(target is None or not target.has_boxes or target.present() for target in targets):
+        journal.remove()
         raise DataError(
             "no objects were predicted in any of these images, so there is nothing to propose",
             where=images,
             remedy="Look at the predictions: foveate predict RUN IMAGES --draw DIR.",
         )
-    dataset = _dataset(model.task, out.name, annotation.task, samples)
+
+
+def _write(
+    task: Task[Any], labelled: Sequence[_Labelled], out: Path, table: Path, format: str | None
+) -> list[Proposal]:
+    """Write the dataset and the table; return the proposals, the least confident first."""
+    samples = [one.sample for one in labelled]
+    assert samples[0].target is not None
+    annotation = type(samples[0].target)
+    dataset = _dataset(task, out.name, annotation.task, samples)
     formats.find_writer(format or annotation.default_format or "").write(dataset, out)
-    proposals.sort(key=lambda proposal: proposal.confidence)
+    proposals = sorted((one.proposal for one in labelled), key=lambda one: one.confidence)
     _write_table(table, proposals)
     return proposals
 
 
-def _propose(
-    model: Predictor, images: Path, reporter: Reporter
-) -> tuple[list[Proposal], list[Sample[Any]]]:
-    task = model.task
-    proposals: list[Proposal] = []
-    samples: list[Sample[Any]] = []
-    for batch in batches(_read_images(images, reporter)):
-        predictions = model.predict_images([image for _, image in batch])
-        for (path, image), prediction in zip(batch, predictions, strict=True):
-            id = path.relative_to(images).as_posix() if images.is_dir() else path.name
-            confident = task.confident(prediction)
-            confidence = prediction.min_confidence(confident)
-            proposals.append(Proposal(id, confidence, task.summary(prediction)))
-            target = confident.as_target((image.shape[0], image.shape[1]))
-            samples.append(Sample(id, FileSource(path), target))
-    return proposals, samples
-
-
-def _read_images(images: Path, reporter: Reporter) -> Iterator[tuple[Path, Image]]:
-    for path in image_files([images]):
-        if path.suffix.lower() not in IMAGE_SUFFIXES and images.is_dir():
-            continue  # the frames of a video are no files, so they cannot be labelled
-        try:
-            yield path, decode(path)
-        except BadImage as error:
-            reporter.warning(f"skipped {path}: {error.message}")
-
-
 def _dataset(
-    task: Task[Any], name: str, target_task: str, samples: list[Sample[Any]]
+    task: Task[Any], name: str, target_task: str, samples: Sequence[Sample[Any]]
 ) -> Dataset[Any]:
     classes = task.classes if task.class_aware else ("object",)
     colours = tuple(map(tuple, task.options.get("colours", ()))) or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +13,28 @@ import numpy as np
 
 from foveate import atomic_io
 from foveate.annotations import Instances
-from foveate.data import video
-from foveate.data.dataset import Image, Skipped
-from foveate.data.image_stats import content_hash
-from foveate.data.images import IMAGE_SUFFIXES, decode
-from foveate.errors import BadImage, FoveateError, SettingError
+from foveate.data.dataset import Image, Images, Skipped
+from foveate.errors import SettingError
+from foveate.inference.image_list import image_files
 from foveate.inference.inputs import batches
-from foveate.inference.kept import told_what_is_kept
+from foveate.inference.journal import SUFFIX, UNFINISHED, Journal
+from foveate.inference.kept import told_what_is_journalled
+from foveate.inference.left_out import LeftOut
 from foveate.inference.predictor import Predictor
-from foveate.inference.writers import (
+from foveate.inference.result_files import (
     COCO_PREDICTIONS,
     PREDICTIONS,
+    write_coco,
+    write_predictions,
+)
+from foveate.inference.work import Work, predict_batch
+from foveate.inference.writers import (
     CocoWriter,
     DrawingWriter,
-    JsonWriter,
     MaskWriter,
     PredictionWriter,
+    ValueWriter,
+    make_folder,
 )
 from foveate.models.interactive import Box
 from foveate.ops.clicks import Click
@@ -67,6 +73,13 @@ class Outputs:
         """The folders that are asked for."""
         return [path for path in (self.drawings, self.masks) if path is not None]
 
+    @property
+    def journal(self) -> Path | None:
+        """Where predictions are kept until all are made: beside the first file, or in a folder."""
+        if self.files:
+            return self.files[0].with_name(self.files[0].name + SUFFIX)
+        return self.folders[0] / f"predictions{SUFFIX}" if self.folders else None
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -103,10 +116,11 @@ def predict_paths(
     prompt: Prompt | None = None,
     reporter: Reporter | None = None,
 ) -> PredictResult:
-    """Predict for each image and report each prediction at once.
+    """Predict for each image, and report and keep each prediction at once.
 
     A folder stands for all images and videos in it, a video for all its frames. Images that cannot
-    be read are skipped with a warning.
+    be read are skipped with a warning. If the same command was stopped before, it goes on after
+    the predictions that it has made; see `journal`.
 
     Args:
         model: A run or a foundation model.
@@ -122,48 +136,38 @@ def predict_paths(
         FoveateError: A folder contains no image.
         StorageError: An output cannot be written; the error says what is kept.
         Cancelled: Ctrl-C; likewise.
+        Exception: What the model raised for an image, once all others are predicted and written.
     """
     if prompt is not None and tile is not None:
         raise SettingError("either a tile size or a prompt is expected, got both", where="--tile")
     reporter = reporter or NullReporter()
-    task = model.task
-    refuse_generators(task)
-    _check_outputs(task, outputs, paths)
-    files = list(image_files(paths))
-    locked, spent = model.locked_images, 0
-    skipped: list[Skipped] = []
+    refuse_generators(model.task)
+    journal = _find_journal(model, outputs, tile, prompt)
+    _check_outputs(model.task, outputs, journal, paths)
+    left_out = LeftOut(reporter)
+    files = image_files(paths, left_out.skip, reporter)
 
-    def skip(name: str, error: BadImage) -> None:
-        skipped.append(Skipped(name, error.message))
-        reporter.warning(f"skipped {name}: {error.message}")
+    def predict(images: Images) -> list[Any]:
+        if prompt is None:
+            return model.predict_images(images, tile)
+        return [_predict_prompt(model, image, prompt) for image in images]
 
-    count = 0
-    with told_what_is_kept(files=outputs.files, folders=outputs.folders), ExitStack() as stack:
-        writers = _open_writers(model, outputs, stack)
-        for batch in batches(_read_images(files, skip)):
-            images = [image for _, image in batch]
-            predictions = (
-                model.predict_images(images, tile)
-                if prompt is None
-                else [_predict_prompt(model, image, prompt) for image in images]
-            )
-            for (name, image), prediction in zip(batch, predictions, strict=True):
-                reporter.info(f"{name}  {task.summary(prediction)}")
-                for writer in writers:
-                    writer.add(name, image, prediction)
-                # Hashing takes as long as decoding: only an image with the name of one is hashed.
-                hashes = locked.get(Path(name).stem)
-                spent += hashes is not None and content_hash(image) in hashes
-            count += len(batch)
-            del batch, images, predictions  # before the next batch is read
-        for writer in writers:
-            writer.close(skipped)
-    if spent:
-        reporter.warning(
-            f"{count_noun(spent, 'image')} of the test split among these: whoever chooses by these "
-            f"predictions spends it before foveate test {model.name} opens it"
-        )
-    return PredictResult(count, skipped)
+    with told_what_is_journalled(journal), ExitStack() as stack:
+        writers = _open_writers(model.task, outputs)
+        if journal is not None:
+            stack.enter_context(journal.opened(reporter))
+        work = Work(model, journal, writers, left_out, reporter)
+        for batch in batches(work.images(files)):
+            for job, image, prediction in predict_batch(predict, batch, left_out):
+                work.add(job, image, prediction)
+                del image, prediction
+            del batch  # before the next one is read
+        if journal is not None:
+            _write_files(model, outputs, journal, left_out)
+            journal.remove()
+    _report_result(model, outputs, work, left_out, reporter)
+    left_out.raise_failure()
+    return PredictResult(work.count, left_out.skipped)
 
 
 def refuse_generators(task: Task[Any]) -> None:
@@ -176,50 +180,39 @@ def refuse_generators(task: Task[Any]) -> None:
         )
 
 
-def image_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """List these files, and all images and videos in these folders.
-
-    Raises:
-        FoveateError: A folder contains none.
-    """
-    for path in paths:
-        if not path.is_dir():
-            yield path  # decoding reports a path that does not exist
-            continue
-        files = [
-            Path(folder) / name
-            for folder, _, names in os.walk(path)
-            for name in names
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES | video.VIDEO_SUFFIXES
-            and not name.startswith(".")
-        ]
-        if not files:
-            raise FoveateError("there are no images in this folder", where=path)
-        yield from sorted(files)
-
-
-def _read_images(
-    files: Iterable[Path], skip: Callable[[str, BadImage], None]
-) -> Iterator[tuple[str, Image]]:
-    """Each image with its name; a frame's name has its number, from 0, after "#"."""
-    for path in files:
-        try:
-            if path.suffix.lower() not in video.VIDEO_SUFFIXES:
-                yield str(path), decode(path)
-                continue
-            for number, frame in enumerate(video.frames(path)):
-                yield f"{path}#{number:06d}", frame
-        except BadImage as error:
-            skip(str(path), error)
-
-
 def _predict_prompt(model: Predictor, image: Image, prompt: Prompt) -> Instances:
     predictor = model.set_image(image)
     mask = predictor.predict(prompt.clicks, prompt.box)
     return Instances.from_masks(mask[None], np.array([predictor.predicted_iou]))
 
 
-def _check_outputs(task: Task[Any], outputs: Outputs, data: Sequence[Path]) -> None:
+def _find_journal(
+    model: Predictor, outputs: Outputs, tile: int | None, prompt: Prompt | None
+) -> Journal | None:
+    """The journal of this command, whether there are records in it or not."""
+    if outputs.journal is None:
+        return None
+    written = {
+        "json": outputs.json_file,
+        "coco": outputs.coco_file,
+        "draw": outputs.drawings,
+        "masks": outputs.masks,
+    }
+    command = {
+        "model": model.name,
+        "weights": model.fingerprint,
+        "task": model.task.name,
+        "classes": model.task.classes,
+        "tile": tile,
+        "prompt": None if prompt is None else [prompt.clicks, prompt.box],
+        **{name: None if path is None else os.path.abspath(path) for name, path in written.items()},  # noqa: PTH100 - links stay
+    }
+    return Journal(outputs.journal, command)
+
+
+def _check_outputs(
+    task: Task[Any], outputs: Outputs, journal: Journal | None, data: Sequence[Path]
+) -> None:
     """Refuse outputs that the task's predictions do not have, or that would replace something.
 
     Raises:
@@ -234,17 +227,22 @@ def _check_outputs(task: Task[Any], outputs: Outputs, data: Sequence[Path]) -> N
         )
     if outputs.masks is not None:
         require(task, WritesMasks)
+    if journal is not None:
+        journal.check(overwrite=outputs.overwrite)
+    resumed = journal is not None and journal.resumed
     for folder, option in ((outputs.drawings, "--draw"), (outputs.masks, "--masks")):
         if folder is not None:
-            check_folder(folder, option=option, data=data)
+            check_folder(folder, option=option, data=data, may_be_full=resumed)
     folders = [os.path.realpath(folder) for folder in outputs.folders]
-    for path, kind, option in (
-        (outputs.json_file, PREDICTIONS, "--json"),
-        (outputs.coco_file, COCO_PREDICTIONS, "--coco"),
+    first = "--coco" if outputs.json_file is None else "--json"
+    for path, kind, option, overwrite in (
+        (outputs.json_file, PREDICTIONS, "--json", outputs.overwrite),
+        (outputs.coco_file, COCO_PREDICTIONS, "--coco", outputs.overwrite),
+        (outputs.journal, UNFINISHED, first, True),
     ):
         # In a new folder there is nothing to replace, and it is made with the folder.
         if path is not None and os.path.realpath(path.parent) not in folders:
-            check_output(path, kind, option=option, overwrite=outputs.overwrite, data=data)
+            check_output(path, kind, option=option, overwrite=overwrite, data=data)
     paths = [*folders, *(os.path.realpath(path) for path in outputs.files)]
     if len(set(paths)) < len(paths):
         raise SettingError(
@@ -253,19 +251,45 @@ def _check_outputs(task: Task[Any], outputs: Outputs, data: Sequence[Path]) -> N
         )
 
 
-def _open_writers(model: Predictor, outputs: Outputs, stack: ExitStack) -> list[PredictionWriter]:
-    """The writers; JSON comes last, as it refers to the files of the others.
-
-    Their files appear when the stack is closed without an error.
-    """
-    task = model.task
-    drawings = None if outputs.drawings is None else DrawingWriter(task, outputs.drawings)
-    masks = None if outputs.masks is None else MaskWriter(task, outputs.masks)
-    writers: list[PredictionWriter] = [one for one in (drawings, masks) if one is not None]
+def _open_writers(task: Task[Any], outputs: Outputs) -> list[PredictionWriter]:
+    writers: list[PredictionWriter] = []
+    for folder in outputs.folders:
+        make_folder(folder)
+    if outputs.drawings is not None:
+        writers.append(DrawingWriter(task, outputs.drawings))
+    if outputs.masks is not None:
+        writers.append(MaskWriter(task, outputs.masks))
     if outputs.coco_file is not None:
-        file = stack.enter_context(atomic_io.new_file(outputs.coco_file))
-        writers.append(CocoWriter(task, file, model.name))
+        writers.append(CocoWriter(task))
     if outputs.json_file is not None:
-        file = stack.enter_context(atomic_io.new_file(outputs.json_file))
-        writers.append(JsonWriter(task, file, model.name, drawings, masks))
+        writers.append(ValueWriter(task))
     return writers
+
+
+def _write_files(model: Predictor, outputs: Outputs, journal: Journal, left_out: LeftOut) -> None:
+    """Write the files from the journal. They appear together, whole, at the end."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(atomic_io.new_file(path)) for path in outputs.files]
+        for path, file in zip(outputs.files, files, strict=True):
+            if path == outputs.coco_file:
+                write_coco(file, model.task, model.name, journal.records)
+            else:
+                write_predictions(
+                    file, path, model.task, model.name, journal.records, left_out.records
+                )
+
+
+def _report_result(
+    model: Predictor, outputs: Outputs, work: Work, left_out: LeftOut, reporter: Reporter
+) -> None:
+    """One line about all of it, and a warning if the test split is spent."""
+    skipped = f", {len(left_out.skipped):,} skipped" if left_out.skipped else ""
+    written = ", ".join(map(str, [*outputs.files, *outputs.folders]))
+    reporter.info(
+        f"{count_noun(work.count, 'prediction')}{skipped}" + (f", in {written}" if written else "")
+    )
+    if work.spent:
+        reporter.warning(
+            f"{count_noun(work.spent, 'image')} of the test split among these: whoever chooses by "
+            f"these predictions spends it before foveate test {model.name} opens it"
+        )

@@ -45,6 +45,11 @@ class Predictor(ABC):
         """Encode an image for prompts; raise SettingError if the task takes none."""
 
     @property
+    def fingerprint(self) -> str:
+        """A text that changes when the model predicts something else."""
+        return self.name
+
+    @property
     def channels(self) -> int | None:
         """Channels of the images that the model takes, if it takes other than grey and colour."""
         return None

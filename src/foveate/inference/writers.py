@@ -1,45 +1,81 @@
-"""Where predictions are written: JSON, COCO, drawings and masks."""
+"""What is kept of each prediction: its values, its boxes for COCO, drawings and masks."""
 
 from __future__ import annotations
 
 import io
-import re
+import os
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
 from foveate import atomic_io, outputs
-from foveate.data.dataset import Image, Skipped
+from foveate.data.dataset import Image
 from foveate.errors import StorageError
 from foveate.formats.coco.writing import to_annotations
+from foveate.inference.journal import ImageName
 from foveate.tasks.capabilities import WritesMasks, require
 from foveate.tasks.task import Task
+
+_MAX_STEM_BYTES = 200  # of a file name; systems allow 255 in all
 
 
 class PredictionWriter(ABC):
     """Takes predictions one by one."""
 
     @abstractmethod
-    def add(self, name: str, image: Image, prediction: Any) -> None:
+    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:
         """Take one prediction.
 
         Args:
-            name: Path of the image; a video frame has its number after "#".
+            stem: What the names of files for it begin with.
             image: (H, W, C) uint8.
             prediction: An annotation of the task.
+
+        Returns:
+            What the record of the image says about it, as JSON values.
         """
 
-    def close(self, skipped: Sequence[Skipped]) -> None:  # noqa: B027 - optional
-        """Write the end of the file, if the predictions share one.
+    def is_complete(self, record: Mapping[str, Any]) -> bool:  # noqa: ARG002 - see FolderWriter
+        """Whether the files of an earlier record are there."""
+        return True
 
-        Args:
-            skipped: Images that could not be read.
-        """
+
+class ValueWriter(PredictionWriter):
+    """The prediction as plain values.
+
+    Args:
+        task: The task.
+    """
+
+    def __init__(self, task: Task[Any]):
+        self.task = task
+
+    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
+        """The values of one prediction."""
+        return {"values": self.task.to_dict(prediction)}
+
+
+class CocoWriter(PredictionWriter):
+    """Boxes and masks with scores as COCO's JSON has them, without ids.
+
+    Args:
+        task: The task.
+    """
+
+    def __init__(self, task: Task[Any]):
+        self.task = task
+
+    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
+        """The annotations of one image."""
+        size = (image.shape[0], image.shape[1])
+        annotations = list(to_annotations(self.task.confident(prediction), size))
+        return {"size": list(size), "annotations": annotations}
 
 
 class DrawingWriter(PredictionWriter):
@@ -47,23 +83,21 @@ class DrawingWriter(PredictionWriter):
 
     Args:
         task: The task.
-        folder: A new or empty folder.
-
-    Attributes:
-        last_file: Name of the last file.
+        folder: A folder that exists.
     """
 
     def __init__(self, task: Task[Any], folder: Path):
         self.task, self.folder = task, folder
-        self.names = _UniqueNames()
-        self.last_file = ""
-        prepare_folder(folder, "--draw")
 
-    def add(self, name: str, image: Image, prediction: Any) -> None:
+    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:
         """Write the drawing of one prediction."""
-        self.last_file = f"{self.names.next(name)}.png"
         drawing = self.task.draw(image, self.task.confident(prediction))
-        write_image(drawing, self.folder / self.last_file)
+        write_image(drawing, self.folder / f"{stem}.png")
+        return {"drawing": f"{stem}.png"}
+
+    def is_complete(self, record: Mapping[str, Any]) -> bool:
+        """Whether the drawing is there."""
+        return Path(self.folder, record["drawing"]).is_file()
 
 
 class MaskWriter(PredictionWriter):
@@ -71,154 +105,56 @@ class MaskWriter(PredictionWriter):
 
     Args:
         task: The task.
-        folder: A new or empty folder.
-
-    Attributes:
-        last_files: Names of the last prediction's files.
+        folder: A folder that exists.
     """
 
     def __init__(self, task: Task[Any], folder: Path):
         self.task, self.folder = task, folder
         self.mask_images = require(task, WritesMasks).mask_images
-        self.names = _UniqueNames()
-        self.last_files: list[str] = []
-        prepare_folder(folder, "--masks")
 
-    def add(self, name: str, image: Image, prediction: Any) -> None:  # noqa: ARG002 - see base
+    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
         """Write the masks of one prediction."""
-        stem = self.names.next(name)
-        self.last_files = []
+        files = []
         for mask in self.mask_images(self.task.confident(prediction)):
-            picture = PIL.Image.fromarray(mask.values)
+            pillow_image = PIL.Image.fromarray(mask.values)
             if mask.palette is not None:
-                picture.putpalette([value for colour in mask.palette for value in colour])
-            self.last_files.append(f"{stem}{mask.name}.png")
-            _write_png(picture, self.folder / self.last_files[-1])
+                pillow_image.putpalette([value for colour in mask.palette for value in colour])
+            files.append(f"{stem}{mask.name}.png")
+            _write_png(pillow_image, self.folder / files[-1])
+        return {"masks": files}
+
+    def is_complete(self, record: Mapping[str, Any]) -> bool:
+        """Whether the masks are there."""
+        return all((self.folder / file).is_file() for file in record["masks"])
 
 
-PREDICTIONS = outputs.json_kind("predictions")
-"""The file of `JsonWriter`."""
-COCO_PREDICTIONS = outputs.FileKind(
-    "COCO predictions",
-    re.compile(rb'\s*\{\s*"info":\s*\{\s*"contributor":\s*"foveate predict"'),
-)
-"""The file of `CocoWriter`."""
-
-
-class CocoWriter(PredictionWriter):
-    """Writes boxes and masks with scores as COCO's JSON, while they come.
-
-    Args:
-        task: The task.
-        file: The file, open for writing.
-        model: Name of the model.
-    """
-
-    def __init__(self, task: Task[Any], file: IO[bytes], model: str):
-        self.task = task
-        categories = [{"id": index + 1, "name": name} for index, name in enumerate(task.classes)]
-        info = {"contributor": "foveate predict", "description": f"Predictions of {model}"}
-        self.annotations = _JsonList(file, {"info": info, "categories": categories}, "annotations")
-        self.images: list[tuple[str, int, int]] = []  # COCO has one list after the other
-
-    def add(self, name: str, image: Image, prediction: Any) -> None:
-        """Write the annotations of one image."""
-        height, width = image.shape[:2]
-        self.images.append((name, width, height))
-        for annotation in to_annotations(self.task.confident(prediction), (height, width)):
-            ids = {"id": self.annotations.count + 1, "image_id": len(self.images)}
-            self.annotations.add({**ids, **annotation})
-
-    def close(self, skipped: Sequence[Skipped]) -> None:  # noqa: ARG002 - see PredictionWriter
-        """Write the images."""
-        images = [
-            {"id": index + 1, "file_name": name, "width": width, "height": height}
-            for index, (name, width, height) in enumerate(self.images)
-        ]
-        self.annotations.close({"images": images})
-
-
-class JsonWriter(PredictionWriter):
-    """Writes predictions as JSON, while they come, with the names of their drawings and masks.
-
-    Args:
-        task: The task.
-        file: The file, open for writing.
-        model: Name of the model.
-        drawings: The writer of drawings, to which a prediction was added before.
-        masks: The writer of masks, likewise.
-    """
-
-    def __init__(
-        self,
-        task: Task[Any],
-        file: IO[bytes],
-        model: str,
-        drawings: DrawingWriter | None = None,
-        masks: MaskWriter | None = None,
-    ):
-        self.task, self.drawings, self.masks = task, drawings, masks
-        head = {"foveate": PREDICTIONS.name, "run": model, "classes": task.classes}
-        self.predictions = _JsonList(file, head, "predictions")
-
-    def add(self, name: str, image: Image, prediction: Any) -> None:  # noqa: ARG002 - see base
-        """Write one prediction."""
-        record = {"path": name, **self.task.to_dict(prediction)}
-        if self.drawings is not None:
-            record["drawing"] = self.drawings.last_file
-        if self.masks is not None:
-            record["masks"] = self.masks.last_files
-        self.predictions.add(record)
-
-    def close(self, skipped: Sequence[Skipped]) -> None:
-        """Write the skipped images."""
-        self.predictions.close(
-            {"skipped": [{"path": one.id, "reason": one.reason} for one in skipped]}
-        )
-
-
-class _JsonList:
-    """A list in a JSON object whose items are written one by one, so that none is kept.
-
-    The layout is that of `atomic_io.write_json`.
-
-    Args:
-        file: The file, open for writing.
-        head: What stands in the object before the list.
-        key: The key of the list.
-    """
-
-    def __init__(self, file: IO[bytes], head: dict[str, Any], key: str):
-        self.file, self.count = file, 0
-        file.write(atomic_io.json_bytes(head).removesuffix(b"\n}") + b',\n "%b": [' % key.encode())
-
-    def add(self, item: Any) -> None:
-        self.file.write(
-            (b"," if self.count else b"") + b"\n  " + atomic_io.json_bytes(item, depth=2)
-        )
-        self.count += 1
-
-    def close(self, tail: dict[str, Any]) -> None:
-        """End the list and the object, with what follows in it."""
-        end = b"\n ]," if self.count else b"],"
-        self.file.write(end + atomic_io.json_bytes(tail).removeprefix(b"{") + b"\n")
-
-
-class _UniqueNames:
-    """A distinct file name without suffix for each image."""
+class UniqueNames:
+    """A distinct file name without suffix for each image, also where case is ignored."""
 
     def __init__(self) -> None:
-        self.taken: set[str] = set()
+        self._taken: set[str] = set()
 
-    def next(self, name: str) -> str:
-        path, _, frame = name.partition("#")
-        stem = f"{Path(path).stem}-{frame}" if frame else Path(path).stem
+    def next(self, name: ImageName) -> str:
+        """A name that no other image has."""
+        stem = os.fsdecode(os.fsencode(Path(name.path).stem)[:_MAX_STEM_BYTES])
+        if stem.startswith("."):  # neither hidden nor "..", which is another folder
+            stem = f"_{stem}"
+        if name.frame is not None:
+            stem += f"-{name.frame:06d}"
         number, unique = 1, stem
-        while unique in self.taken:
+        while _folded(unique) in self._taken:
             number += 1
             unique = f"{stem}-{number}"
-        self.taken.add(unique)
+        self.take(unique)
         return unique
+
+    def take(self, name: str) -> None:
+        """Give this name to no image."""
+        self._taken.add(_folded(name))
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def prepare_folder(folder: Path, option: str, data: Iterable[Path] = ()) -> None:
@@ -233,7 +169,7 @@ def prepare_folder(folder: Path, option: str, data: Iterable[Path] = ()) -> None
         RunError: It is not empty or cannot be used.
     """
     outputs.check_folder(folder, option=option, data=data)
-    _make_folder(folder)
+    make_folder(folder)
 
 
 def write_image(image: NDArray[np.uint8], path: Path) -> None:
@@ -249,11 +185,12 @@ def write_image(image: NDArray[np.uint8], path: Path) -> None:
 def _write_png(image: PIL.Image.Image, path: Path) -> None:
     content = io.BytesIO()
     image.save(content, "PNG")
-    _make_folder(path.parent)
+    make_folder(path.parent)
     atomic_io.write_bytes(path, content.getvalue())
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Create a folder that may exist; raise StorageError if it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,0 +1,79 @@
+"""The image and video files that a command is given: files as they are, folders walked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from foveate.data.images import IMAGE_SUFFIXES
+from foveate.data.video import VIDEO_SUFFIXES
+from foveate.errors import FoveateError
+from foveate.formats._shared.layout import visible
+from foveate.progress import Reporter
+from foveate.wording import count_noun
+
+Skip = Callable[[str, str], None]
+"""Told of a path that is left out, and why."""
+
+
+def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[Path]:
+    """List these files, and all images and videos in these folders, each once.
+
+    Hidden files and folders in a folder are left out, and so is what operating systems and editors
+    leave behind (`__MACOSX`, `.ipynb_checkpoints`). A file that is named itself is always listed.
+
+    Args:
+        paths: Files and folders. Opening a file reports that it does not exist, listing does not.
+        skip: Told of folders that cannot be opened, and of links that lead back.
+        reporter: Told how many files were given more than once.
+
+    Raises:
+        FoveateError: A folder contains none.
+    """
+    files: dict[str, Path] = {}
+    repeated = 0
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(_walk(path, skip))
+            if not found:
+                raise FoveateError("there are no images in this folder", where=path)
+        for file in found:
+            repeated += files.setdefault(_identity(file), file) is not file
+    if repeated:
+        reporter.info(f"{count_noun(repeated, 'file')} given more than once: each is taken once")
+    return list(files.values())
+
+
+def _walk(root: Path, skip: Skip) -> list[Path]:
+    """The images and videos below a folder; links to folders are followed, each folder once."""
+    found: list[Path] = []
+    seen, waiting = {os.path.realpath(root)}, [str(root)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            folders, others = visible(here)
+        except OSError as error:
+            skip(here, f"the folder cannot be opened ({error.strerror})")
+            continue
+        for folder in folders:
+            if (place := os.path.realpath(folder.path)) in seen:
+                skip(folder.path, "a link to a folder that is read already")
+            else:
+                seen.add(place)
+                waiting.append(folder.path)
+        found += [
+            Path(entry.path)
+            for entry in others
+            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        ]
+    return found
+
+
+def _identity(file: Path) -> str:
+    """One name for a file, by whatever path of its folder it was given.
+
+    Links to one image under several names are several images: the names may matter.
+    """
+    return os.path.join(os.path.realpath(file.parent), file.name)  # noqa: PTH118 - not normalised

@@ -1,0 +1,163 @@
+"""The work of one command: which images are still to be predicted, and what is kept of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foveate.data import video
+from foveate.data.dataset import Image, Images
+from foveate.data.image_stats import content_hash
+from foveate.data.images import decode
+from foveate.errors import BadImage, FoveateError
+from foveate.inference.journal import ImageName, Journal
+from foveate.inference.left_out import LeftOut
+from foveate.inference.predictor import Predictor
+from foveate.inference.writers import PredictionWriter, UniqueNames
+from foveate.progress import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image to be predicted.
+
+    Attributes:
+        name: The image.
+        place: Its place in the journal.
+        stamp: Size and time of its file.
+        stem: What the names of files for it begin with.
+    """
+
+    name: ImageName
+    place: int
+    stamp: list[int]
+    stem: str
+
+
+class Work:
+    """Reads the images of a command and keeps what is predicted for them.
+
+    Args:
+        model: The model.
+        journal: An open journal; None if nothing is written.
+        writers: What is kept of each prediction.
+        left_out: Told of the images that cannot be read.
+        reporter: Receives a line per prediction.
+
+    Attributes:
+        count: Predictions, with those that an earlier process made.
+        spent: Images of the model's test split, which is still locked, among them.
+    """
+
+    def __init__(
+        self,
+        model: Predictor,
+        journal: Journal | None,
+        writers: Sequence[PredictionWriter],
+        left_out: LeftOut,
+        reporter: Reporter,
+    ):
+        self.task, self.locked = model.task, model.locked_images
+        self.journal, self.writers = journal, writers
+        self.left_out, self.reporter = left_out, reporter
+        self.count = self.spent = 0
+        self._names = UniqueNames()
+        for record in journal.records_so_far() if journal is not None else ():
+            if _is_sound(record):
+                self._names.take(record["stem"])
+
+    def images(self, files: Iterable[Path]) -> Iterator[tuple[Job, Image]]:
+        """Read the images and frames for which there is no prediction yet."""
+        for path in files:
+            try:
+                if path.suffix.lower() in video.VIDEO_SUFFIXES:
+                    for number, frame in enumerate(video.frames(path)):
+                        if job := self._job(ImageName(str(path), number)):
+                            yield job, frame
+                elif job := self._job(ImageName(str(path))):
+                    yield job, decode(path)
+            except BadImage as error:
+                self.left_out.skip(str(path), error.message)
+
+    def _job(self, name: ImageName) -> Job | None:
+        """What is to be done for an image; None if an earlier process has done it."""
+        stamp = file_stamp(Path(name.path))
+        if self.journal is None:
+            return Job(name, 0, stamp, "")
+        place, record = self.journal.place(name)
+        if record is None or not _is_sound(record):
+            return Job(name, place, stamp, self._names.next(name))
+        if record["stamp"] != stamp or not all(one.is_complete(record) for one in self.writers):
+            return Job(name, place, stamp, record["stem"])
+        self.journal.take(place, name)
+        self.count += 1
+        self.spent += record["spent"]
+        return None
+
+    def add(self, job: Job, image: Image, prediction: Any) -> None:
+        """Report and keep a prediction."""
+        self.reporter.info(f"{job.name}  {self.task.summary(prediction)}")
+        # Hashing takes as long as decoding: only an image with the name of one is hashed.
+        hashes = self.locked.get(Path(job.name.path).stem)
+        spent = hashes is not None and content_hash(image) in hashes
+        if self.journal is not None:
+            record: dict[str, Any] = {"stamp": job.stamp, "stem": job.stem, "spent": spent}
+            for writer in self.writers:
+                record |= writer.add(job.stem, image, prediction)
+            self.journal.add(job.place, job.name, record)
+        self.count += 1
+        self.spent += spent
+
+
+def predict_batch(
+    predict: Callable[[Images], list[Any]], batch: Sequence[tuple[Job, Image]], left_out: LeftOut
+) -> Iterator[tuple[Job, Image, Any]]:
+    """Predict for a batch; if the model raises an error, for each of its images alone.
+
+    Args:
+        predict: The model.
+        batch: The images.
+        left_out: Told of the images on which the model raises an error.
+
+    Raises:
+        FoveateError: The command cannot work.
+    """
+    try:
+        predictions = predict([image for _, image in batch])
+    except BadImage as error:
+        if len(batch) == 1:
+            left_out.skip(batch[0][0].name, error.message)
+    except FoveateError:
+        raise
+    except Exception as error:
+        if len(batch) == 1:
+            left_out.fail(batch[0][0].name, error)
+    else:
+        left_out.succeed()
+        for (job, image), prediction in zip(batch, predictions, strict=True):
+            yield job, image, prediction
+        return
+    for one in batch if len(batch) > 1 else ():
+        yield from predict_batch(predict, [one], left_out)
+
+
+def _is_sound(record: Mapping[str, Any]) -> bool:
+    """Whether a record has the fields of every record; its name leads to no other folder."""
+    stem = record.get("stem")
+    return (
+        isinstance(stem, str)
+        and Path(stem).name == stem
+        and isinstance(record.get("stamp"), list)
+        and isinstance(record.get("spent"), bool)
+    )
+
+
+def file_stamp(path: Path) -> list[int]:
+    """Size and time of a file, which change with its content; empty if there is no such file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # opening it will tell why
+        return []
+    return [status.st_size, status.st_mtime_ns]

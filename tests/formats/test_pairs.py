@@ -130,7 +130,8 @@ def test_no_pairs_is_an_error(tmp_path: Path) -> None:
 def test_jpeg_label_images_are_noted(tmp_path: Path) -> None:
     save(tmp_path / "images" / "0.png", [[0]])
     save(tmp_path / "masks" / "0.jpg", np.zeros((8, 8)))
-    assert "1 JPEG label image (such as 0.jpg)" in read(tmp_path).notes[0]
+    notes = " ".join(read(tmp_path).notes)
+    assert "1 label image with lossy compression (such as 0.jpg): 0 of 64 pixels" in notes
 
 
 def test_only_pairs_are_recognised(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.class_table import (
     ClassPixels,
-    read_class_table,
     unwritable_names,
     write_class_table,
 )
+from foveate.formats._shared.class_table_file import read_class_names, read_class_table
 from foveate.formats._shared.label_scan import scan_labels
 from foveate.formats._shared.layout import split_of, visible
 from foveate.formats._shared.stems import file_stems
@@ -115,7 +115,12 @@ def read(path: Path) -> Dataset[Mask]:
             where=path,
             remedy="Give both the same name: images/1.jpg and masks/1.png.",
         )
-    scan = scan_labels([label for _, _, label in pairs], read_class_table(path), path)
+    scan = scan_labels(
+        [label for _, _, label in pairs],
+        read_class_table(path, [place.images.parent for place in places if place.split]),
+        read_class_names(path),
+        path,
+    )
     samples = []
     for (split, (id, image), label), present in zip(pairs, scan.present, strict=True):
         if isinstance(present, BadImage):

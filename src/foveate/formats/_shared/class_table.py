@@ -1,8 +1,6 @@
-"""Class tables of label images: classes.csv beside the data, or class_dict.csv as in CamVid.
+"""Map the values of label images to classes, and write the table that names them: classes.csv.
 
-The columns are value,name or name,r,g,b or all of them. A row named `ignore` gives the value of
-unlabelled pixels. Values apply to images in grey or with a palette, colours to images in RGB.
-Without a column of values, colours apply to all images. Classes are in the order of the rows.
+The table is read by `class_table_file`.
 """
 
 from __future__ import annotations
@@ -17,24 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.annotations import IGNORE
 from foveate.data.dataset import Dataset
-from foveate.errors import BadImage, DataError
-from foveate.formats._shared.csv_table import cells, columns, rows_of
-from foveate.formats._shared.label_images import LabelImage, colour_code, read_label_image
+from foveate.errors import BadImage
+from foveate.formats._shared.label_images import Band, LabelImage, read_label_image
+from foveate.formats._shared.label_snap import distances
 from foveate.formats._shared.layout import is_utf8
 
-FILES = ("classes.csv", "class_dict.csv")
+FILE = "classes.csv"
 IGNORED = "ignore"
 
-_RGB = ("red", "green", "blue")
-_WORDS = {
-    "value": ("value", "index", "id"),
-    "name": ("name", "class", "label"),
-    "red": ("red", "r"),
-    "green": ("green", "g"),
-    "blue": ("blue", "b"),
-}
+_LOOKUP = 65536
+_CHUNK = 65536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,25 +36,37 @@ class ValueMap:
         values: (M,) int32, ascending.
         classes: (M,) int32, the class of each value, or IGNORE.
         unknown: The class of all other values.
+        nearest: Whether all other values take the class of the nearest value instead.
+        in_colour: Whether the values are colours, for which nearest is meant in RGB.
     """
 
     values: NDArray[np.int32]
     classes: NDArray[np.int32]
     unknown: int
+    nearest: bool = False
+    in_colour: bool = False
 
     @classmethod
-    def from_mapping(cls, known: Mapping[int, int], unknown: int) -> ValueMap:
+    def from_mapping(
+        cls,
+        known: Mapping[int, int],
+        unknown: int,
+        *,
+        nearest: bool = False,
+        in_colour: bool = False,
+    ) -> ValueMap:
         """Build the map.
 
         Args:
             known: The class of each value.
             unknown: The class of all other values.
+            nearest: Whether these take the class of the nearest value instead.
+            in_colour: Whether the values are colours.
         """
         values = sorted(known)
+        classes = [known[value] for value in values]
         return cls(
-            np.array(values, np.int32),
-            np.array([known[value] for value in values], np.int32),
-            unknown,
+            np.array(values, np.int32), np.array(classes, np.int32), unknown, nearest, in_colour
         )
 
     def to_classes(self, pixels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -76,13 +79,28 @@ class ValueMap:
             (H, W) int32 of classes.
         """
         # Up to 16 bits a look-up table is far faster than a search for each pixel.
-        if pixels.size and pixels.max() < 65536:
-            low = self.values < 65536
-            lookup = np.full(65536, self.unknown, np.int32)
-            lookup[self.values[low]] = self.classes[low]
+        if pixels.size and pixels.max() < _LOOKUP:
+            lookup = self._of_values(np.arange(pixels.max() + 1, dtype=np.int32))
             return lookup[pixels]
+        return self._of_values(pixels)
+
+    def _of_values(self, pixels: NDArray[np.int32]) -> NDArray[np.int32]:
         index = np.searchsorted(self.values, pixels).clip(max=len(self.values) - 1)
-        return np.where(self.values[index] == pixels, self.classes[index], np.int32(self.unknown))
+        known = self.values[index] == pixels
+        classes = np.where(known, self.classes[index], np.int32(self.unknown))
+        if self.nearest and not known.all():
+            classes[~known] = self._nearest(pixels[~known])
+        return classes
+
+    def _nearest(self, pixels: NDArray[np.int32]) -> NDArray[np.int32]:
+        values, inverse = np.unique(pixels, return_inverse=True)
+        classes = np.empty(len(values), np.int32)
+        for start in range(0, len(values), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            apart = distances(values[chunk], self.values, in_colour=self.in_colour)
+            classes[chunk] = self.classes[apart.argmin(1)]
+        result: NDArray[np.int32] = classes[inverse]
+        return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,12 +114,14 @@ class ClassTable:
         colours: The (R, G, B) of each class, or None.
         by_value: The map for images in grey or with a palette, or None.
         by_colour: The map for images in RGB, or None.
+        band: The band that holds the labels, if it is not the colour or the grey value.
     """
 
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...] | None
     by_value: ValueMap | None
     by_colour: ValueMap | None
+    band: Band | None = None
 
     def to_classes(self, image: LabelImage) -> NDArray[np.int32]:
         """Map the pixels of a label image to classes.
@@ -112,6 +132,7 @@ class ClassTable:
         Raises:
             BadImage: If the image is in RGB and the table has no colours.
         """
+        image = image.in_band(self.band)
         if not image.in_colour and self.by_value is not None:
             return self.by_value.to_classes(image.values)
         if self.by_colour is None:
@@ -148,63 +169,6 @@ class ClassPixels:
             raise BadImage(error.message, where=self.path, remedy=error.remedy) from None
 
 
-def read_class_table(folder: Path) -> ClassTable | None:
-    """Read the class table of a folder.
-
-    Returns:
-        The table, or None if there is none.
-
-    Raises:
-        DataError: If there are two tables, or if a row cannot be understood; the error names the
-            line.
-    """
-    files = [folder / name for name in FILES if (folder / name).is_file()]
-    if not files:
-        return None
-    if len(files) > 1:
-        raise DataError(f"one class table is expected, found {' and '.join(FILES)}", where=folder)
-    table = files[0]
-    lines = rows_of(table)
-    _, header = next(lines)
-    has_colours = any(column in columns(header, _WORDS, ("name",), table) for column in _RGB)
-    indices = columns(header, _WORDS, ("name", *(_RGB if has_colours else ("value",))), table)
-    names: dict[str, int] = {}
-    colours: list[tuple[int, int, int]] = []
-    by_value: dict[int, int] = {}
-    by_colour: dict[int, int] = {}
-    distinct_colours = True
-    for line, fields in lines:
-        row = cells(fields, header, indices, table, line)
-        index = _index(row["name"], names, table, line)
-        if "value" in row:
-            value = _number(row["value"], 65535, "value", table, line)
-            if value in by_value:
-                raise DataError(
-                    f"each value is expected once, got {value} again", where=table, line=line
-                )
-            by_value[value] = index
-        # Unlabelled pixels need no colour.
-        if has_colours and (index != IGNORE or any(row[column].strip() for column in _RGB)):
-            red, green, blue = (_number(row[column], 255, column, table, line) for column in _RGB)
-            if colour_code(red, green, blue) in by_colour and "value" not in row:
-                raise DataError(
-                    f"each colour is expected once, got {red},{green},{blue} again",
-                    where=table,
-                    line=line,
-                )
-            distinct_colours &= colour_code(red, green, blue) not in by_colour
-            by_colour[colour_code(red, green, blue)] = index
-            colours += [(red, green, blue)] if index != IGNORE else []
-    if not names:
-        raise DataError("one class per line is expected, found none", where=table)
-    return ClassTable(
-        tuple(names),
-        tuple(colours) if has_colours else None,
-        ValueMap.from_mapping(by_value, len(names)) if by_value else None,
-        ValueMap.from_mapping(by_colour, len(names)) if by_colour and distinct_colours else None,
-    )
-
-
 def write_class_table(dataset: Dataset[Any], ignored: int, folder: Path) -> None:
     """Write classes.csv: each class with its index as value.
 
@@ -213,7 +177,7 @@ def write_class_table(dataset: Dataset[Any], ignored: int, folder: Path) -> None
         ignored: The value of pixels without a class.
         folder: Where to write it.
     """
-    with (folder / FILES[0]).open("w", encoding="utf-8", newline="") as file:
+    with (folder / FILE).open("w", encoding="utf-8", newline="") as file:
         # Quotes keep the spaces at either end of a name.
         table = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         table.writerow(["value", "name", *(["r", "g", "b"] if dataset.colours else [])])
@@ -231,37 +195,15 @@ def unwritable_names(classes: tuple[str, ...]) -> list[str]:
         if not name.strip()
         or "\0" in name
         or not is_utf8(name)
-        or _is_ignored(name)
+        or is_ignored(name)
         or counts[name] > 1
     ]
     return [f"the class name {name!r}" for name in bad]
 
 
-def _index(name: str, names: dict[str, int], table: Path, line: int) -> int:
-    """Return the class of a row, which is added to `names`."""
-    if not name.strip():
-        raise DataError("the name of a class is expected, got nothing", where=table, line=line)
-    if _is_ignored(name):
-        return IGNORE
-    if name in names:
-        raise DataError(f"each class is expected once, got {name!r} again", where=table, line=line)
-    return names.setdefault(name, len(names))
-
-
-def _is_ignored(name: str) -> bool:
+def is_ignored(name: str) -> bool:
+    """Return whether a row of the table with this name gives the value of unlabelled pixels."""
     return name.strip().casefold() == IGNORED
-
-
-def _number(text: str, maximum: int, column: str, table: Path, line: int) -> int:
-    """Parse a whole number from 0 to `maximum`."""
-    text = text.strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= maximum):
-        raise DataError(
-            f"a whole number from 0 to {maximum} is expected as the {column}, got {text[:50]!r}",
-            where=table,
-            line=line,
-        )
-    return int(text)
 
 
 def _colours(image: LabelImage) -> NDArray[np.int32]:
@@ -270,6 +212,7 @@ def _colours(image: LabelImage) -> NDArray[np.int32]:
         return image.values
     shades = np.arange(256, dtype=np.int32)
     bands = np.stack([shades] * 3, 1) if image.palette is None else image.palette.astype(np.int32)
-    codes = np.full(65536, 1 << 24, np.int32)
+    codes = np.full(257, 1 << 24, np.int32)  # the last for all values beyond
     codes[: len(bands)] = bands[:, 0] << 16 | bands[:, 1] << 8 | bands[:, 2]
-    return codes[image.values]
+    result: NDArray[np.int32] = codes[image.values.clip(max=256)]
+    return result

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from foveate.annotations import IGNORE
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.class_table import ClassPixels, ClassTable, ValueMap
-from foveate.formats._shared.label_images import LabelImage, distinct_values, read_label_image, rgb
+from foveate.formats._shared.class_table import ClassPixels, ClassTable
+from foveate.formats._shared.class_table_file import ClassNames
+from foveate.formats._shared.label_images import (
+    Band,
+    LabelImage,
+    distinct_values,
+    read_label_image,
+    rgb,
+)
+from foveate.formats._shared.label_snap import RealValues, real_values
+from foveate.formats._shared.label_stats import LabelStats, ValueCounts, stats_of
+from foveate.formats._shared.label_table import palette_of, snapped_table, table_of, with_palette
 from foveate.wording import count_noun
 
 T = TypeVar("T")
 R = TypeVar("R")
-Colour = tuple[int, int, int]
 
-_MAX_VALUES, _MAX_COLOURS = 256, 64  # without a class table, more cannot be classes
-_VOID = 255  # marks unlabelled pixels in Pascal VOC
+_BATCH = 256  # images whose counts wait to be added up
+_LISTED_VALUES = 6
+
+Seen = dict[Path, LabelStats]
+"""The statistics of the label images that could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +49,54 @@ class LabelScan:
     notes: tuple[str, ...]
 
 
-def scan_labels(labels: Sequence[Path], table: ClassTable | None, where: Path) -> LabelScan:
+def scan_labels(
+    labels: Sequence[Path], table: ClassTable | None, names: ClassNames | None, where: Path
+) -> LabelScan:
     """Decode each label image once and list the classes in it; no image stays in memory.
 
     Without a table the values that occur become classes, named by the value ("7") or the colour
-    ("#ff0000").
+    ("#ff0000"), or by the names where there is one for each value.
 
     Args:
         labels: The label images.
         table: The class table, or None.
+        names: The names of the values in their order, or None; they count without a table.
         where: The dataset's folder, for messages.
 
     Raises:
-        DataError: If the values cannot be classes: there are too many, or palettes disagree.
+        DataError: If the values cannot be classes: there are too many, palettes disagree, or a
+            lossy compression mixed them up.
     """
-    notes: list[str] = []
-    if lossy := [path for path in labels if path.suffix.lower() in (".jpg", ".jpeg")]:
-        notes.append(
-            f"{count_noun(len(lossy), 'JPEG label image')} (such as {lossy[0].name}): "
-            "JPEG changes the values at edges, PNG does not"
+    images, pooled = _count(labels)
+    seen = {
+        path: image
+        for path, image in zip(labels, images, strict=True)
+        if isinstance(image, LabelStats)
+    }
+    if not seen and table is None:
+        reason = "".join(f"; {error}" for error in images[:1])
+        raise DataError(
+            f"label images are expected, found none that can be read{reason}", where=where
         )
-    if table is None:
-        images = map_threads(_values_in, labels)
-        table, decisions = _table_of(dict(zip(labels, images, strict=True)), where)
-        notes += decisions
-        classes_in = [
-            image if isinstance(image, BadImage) else table.to_classes(image).tolist()
-            for image in images
+    notes: list[str] = []
+    band = _band(seen, table, notes)
+    if band is not None:
+        pooled = {False: ValueCounts.sum([stats.in_band(band).counts for stats in seen.values()])}
+        seen = {path: stats.in_band(band) for path, stats in seen.items()}
+        images = [
+            image.in_band(band) if isinstance(image, LabelStats) else image for image in images
         ]
+    snapped = _snapped(seen, pooled, table, where)
+    if table is None:
+        table = table_of(seen, snapped, names, notes)
     else:
-        classes_in = map_threads(partial(_classes_in, table), labels)
-        table = table if table.colours else _coloured(table, _first_palette(labels))
+        table = snapped_table(table, snapped)
+        table = table if table.colours else with_palette(table, palette_of(seen))
+    table = replace(table, band=band)
+    notes += _snap_notes(seen, snapped)
+    classes_in = map_threads(
+        lambda pair: _classes_in(table, *pair), zip(labels, images, strict=True)
+    )
     count = len(table.names)
     if outside := [
         path
@@ -95,146 +122,151 @@ def map_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return list(pool.map(function, items))
 
 
-def _values_in(path: Path) -> LabelImage | BadImage:
-    """Read the distinct values of a label image; of a photo only the first of millions."""
+def _count(labels: Sequence[Path]) -> tuple[list[LabelStats | BadImage], dict[bool, ValueCounts]]:
+    """Return the statistics of each label image, and the values of all: in colour, and others."""
+    images: list[LabelStats | BadImage] = []
+    pooled: dict[bool, ValueCounts] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(labels), _BATCH):
+            batch = list(pool.map(_stats, labels[start : start + _BATCH]))
+            for in_colour in (False, True):
+                counts = [
+                    stats.counts
+                    for stats in batch
+                    if isinstance(stats, LabelStats) and stats.in_colour == in_colour
+                ]
+                if counts:
+                    before = [pooled[in_colour]] if in_colour in pooled else []
+                    pooled[in_colour] = ValueCounts.sum([*before, *counts])
+            images += [
+                stats.compact() if isinstance(stats, LabelStats) else stats for stats in batch
+            ]
+    return images, pooled
+
+
+def _stats(path: Path) -> LabelStats | BadImage:
     try:
-        image = read_label_image(path)
+        return stats_of(read_label_image(path))
     except BadImage as error:
         return error
-    return replace(image, values=distinct_values(image.values)[: _MAX_VALUES + 1])
 
 
-def _classes_in(table: ClassTable, path: Path) -> list[int] | BadImage:
+def _classes_in(
+    table: ClassTable, path: Path, stats: LabelStats | BadImage
+) -> list[int] | BadImage:
+    """Return the classes in a label image; it is decoded again only if it has very many values."""
+    if isinstance(stats, BadImage):
+        return stats
     try:
-        classes: list[int] = distinct_values(ClassPixels(path, table).read()).tolist()
+        if stats.complete:
+            classes = table.to_classes(
+                LabelImage(stats.counts.values, stats.in_colour, stats.palette)
+            )
+        else:
+            classes = ClassPixels(path, table).read()
     except BadImage as error:
-        return error
-    return classes
+        return BadImage(error.message, where=path, remedy=error.remedy)
+    present: list[int] = distinct_values(classes).tolist()
+    return present
 
 
-def _table_of(
-    seen: Mapping[Path, LabelImage | BadImage], where: Path
-) -> tuple[ClassTable, list[str]]:
-    """Make the values that occur classes, and note what was decided."""
-    good = {path: image for path, image in seen.items() if isinstance(image, LabelImage)}
-    if not good:
-        reason = "".join(f"; {error}" for error in list(seen.values())[:1])
-        raise DataError(
-            f"label images are expected, found none that can be read{reason}", where=where
-        )
-    in_colour = [path for path, image in good.items() if image.in_colour]
-    if 0 < len(in_colour) < len(good):
-        other = next(path for path in good if path not in in_colour)
-        raise DataError(
-            f"label images of one type are expected, this is in colour, {other.name} is not",
-            where=in_colour[0],
-            remedy="Write a classes.csv with value,name,r,g,b, or export all in the same way.",
-        )
-    values = _all_values(good, _MAX_COLOURS if in_colour else _MAX_VALUES)
-    if in_colour:
-        names = tuple(f"#{value:06x}" for value in values)
-        codes = ValueMap.from_mapping(
-            {value: index for index, value in enumerate(values)}, len(values)
-        )
-        note = (
-            f"no classes.csv: {count_noun(len(values), 'colour')} became classes; "
-            "name them with name,r,g,b"
-        )
-        return ClassTable(names, tuple(rgb(value) for value in values), None, codes), [note]
-    palette = _common_palette(good)
-    notes = []
-    ignored = _is_void(
-        values, any(image.palette is not None and _VOID in image.values for image in good.values())
-    )
-    if ignored:
-        values.remove(_VOID)
+def _band(seen: Seen, table: ClassTable | None, notes: list[str]) -> Band | None:
+    """Return the band that holds the labels, if it is not the colour or the grey value."""
+    with_alpha = [stats for stats in seen.values() if stats.alpha is not None]
+    if len(with_alpha) == len(seen) and _only_alpha_varies(with_alpha):
         notes.append(
-            f"the value {_VOID} is read as unlabelled pixels, as in Pascal VOC; "
-            "a classes.csv with value,name can say otherwise"
+            "the label images are of one colour each, and their shapes are in the transparency: "
+            "the labels are read from there (0 is transparent)"
         )
-    notes.append(
-        f"no classes.csv: {count_noun(len(values), 'value')} became classes; "
-        "name them with value,name"
-    )
-    known = {value: index for index, value in enumerate(values)} | (
-        {_VOID: IGNORE} if ignored else {}
-    )
-    table = ClassTable(
-        tuple(map(str, values)), None, ValueMap.from_mapping(known, len(values)), None
-    )
-    return _coloured(table, palette), notes
-
-
-def _all_values(good: Mapping[Path, LabelImage], maximum: int) -> list[int]:
-    values: set[int] = set()
-    for path, image in good.items():
-        values.update(image.values.tolist())
-        if len(values) > maximum:
+        return "alpha"
+    for path, stats in seen.items():
+        if stats.split_colour is not None:
+            colour = f"#{stats.split_colour:06x}" if stats.in_colour else str(stats.split_colour)
             raise DataError(
-                f"at most {maximum} {'colours' if image.in_colour else 'values'} are expected in "
-                f"all label images together, with this one there are {len(values):,} or more",
+                f"{colour} is transparent in some places and opaque in others, so that it is "
+                "unclear whether the colour or the transparency is the label",
                 where=path,
-                remedy="Is it a photo, or was it saved as JPEG? Export it without loss, or list "
-                "the classes in a classes.csv (value,name or name,r,g,b).",
+                remedy="Save the label images without transparency.",
             )
-    return sorted(values)
+    coloured = [stats for stats in seen.values() if stats.in_colour]
+    if not coloured or (table is not None and table.by_value is None):
+        return None
+    if all(_is_grey(stats) for stats in coloured):
+        return "red"
+    if all(_is_red(stats) for stats in coloured) and (table is None or table.by_colour is None):
+        notes.append("only the red band of the label images is used: its values are the labels")
+        return "red"
+    return None
 
 
-def _is_void(values: Sequence[int], in_palette: bool) -> bool:
-    """Return whether 255 marks unlabelled pixels; not in black and white, nor in a grey ramp."""
-    if _VOID not in values:
+def _only_alpha_varies(images: Sequence[LabelStats]) -> bool:
+    if not all(len(stats.counts.values) == 1 for stats in images):
         return False
-    below = [value for value in values if value < _VOID]
-    return len(below) >= 2 if in_palette else len(below) >= 3 and {0, 1} <= set(below)
+    shaped = [s for s in images if s.alpha is not None and len(s.alpha.values) > 1]
+    return len({int(stats.counts.values[0]) for stats in shaped}) == 1
 
 
-def _common_palette(good: Mapping[Path, LabelImage]) -> dict[int, Colour]:
-    """Return the colour of each value that occurs, where palettes give one."""
-    common: dict[int, tuple[Colour, Path]] = {}
-    for path, image in good.items():
-        if image.palette is None:
-            continue
-        for value in image.values.tolist():
-            if value >= len(image.palette):
+def _is_grey(stats: LabelStats) -> bool:
+    values = stats.counts.values
+    return bool(((values >> 16) * 0x10101 == values).all())
+
+
+def _is_red(stats: LabelStats) -> bool:
+    return not (stats.counts.values & 0xFFFF).any()
+
+
+def _snapped(
+    seen: Seen, pooled: dict[bool, ValueCounts], table: ClassTable | None, where: Path
+) -> dict[bool, RealValues]:
+    """Return the real values of images in colour and of others, where not all are real."""
+    found: dict[bool, RealValues] = {}
+    for in_colour, counts in pooled.items():
+        lossy = [
+            path for path, stats in seen.items() if stats.lossy and stats.in_colour == in_colour
+        ]
+        known: Sequence[int] = ()
+        if table is not None:
+            values = table.by_colour if in_colour else table.by_value
+            if values is None:
                 continue
-            colour = _colour(image, value)
-            first, where = common.setdefault(value, (colour, path))
-            if first != colour:
-                raise DataError(
-                    f"one palette is expected, but the value {value} is #{bytes(colour).hex()} "
-                    f"here and #{bytes(first).hex()} in {where.name}",
-                    where=path,
-                    remedy="Write a classes.csv: with value,name to go by the values, "
-                    "with name,r,g,b to go by the colours.",
-                )
-    return {value: colour for value, (colour, _) in common.items()}
+            known = values.values.tolist()
+        real = real_values(
+            counts,
+            known,
+            in_colour=in_colour,
+            lossy=bool(lossy),
+            where=lossy[0] if lossy else where,
+        )
+        if real is not None:
+            found[in_colour] = real
+    return found
 
 
-def _first_palette(labels: Sequence[Path]) -> dict[int, Colour]:
-    for path in labels:
-        image = _values_in(path)
-        if isinstance(image, LabelImage):
-            return (
-                {}
-                if image.palette is None
-                else {value: _colour(image, value) for value in range(len(image.palette))}
+def _snap_notes(seen: Seen, snapped: dict[bool, RealValues]) -> list[str]:
+    """Say which values are read as others."""
+    notes = []
+    for in_colour, real in snapped.items():
+        chosen = [(path, s) for path, s in seen.items() if s.in_colour == in_colour]
+        total = sum(stats.pixels for _, stats in chosen)
+        shown = ", ".join(
+            f"#{value:06x}" if in_colour else str(value) for value in real.values[:_LISTED_VALUES]
+        ) + (", ..." if len(real.values) > _LISTED_VALUES else "")
+        lossy = [path for path, stats in chosen if stats.lossy]
+        cause = (
+            f"{count_noun(len(lossy), 'label image')} with lossy compression (such as "
+            f"{lossy[0].name})"
+            if lossy
+            else "resampled or smoothed label images"
+        )
+        if real.nearest:
+            notes.append(
+                f"{cause}: {real.moved:,} of {total:,} pixels have values between the real ones "
+                f"and are read as the nearest of {shown}; export label images as PNG, without loss"
             )
-    return {}
-
-
-def _colour(image: LabelImage, value: int) -> Colour:
-    assert image.palette is not None
-    red, green, blue = image.palette[value].tolist()
-    return red, green, blue
-
-
-def _coloured(table: ClassTable, palette: Mapping[int, Colour]) -> ClassTable:
-    """Return the table with the palette's colours, if every class has one there."""
-    if table.by_value is None:
-        return table
-    values = dict(zip(table.by_value.classes.tolist(), table.by_value.values.tolist(), strict=True))
-    if any(values[index] not in palette for index in range(len(table.names))):
-        return table
-    return replace(
-        table, colours=tuple(palette[values[index]] for index in range(len(table.names)))
-    )
+        for colour, meant in real.shifted.items():
+            red, green, blue = rgb(colour)
+            notes.append(
+                f"the colour {red},{green},{blue} is not in the class table, "
+                f"and is read as {','.join(map(str, rgb(meant)))}, which does not occur itself"
+            )
+    return notes

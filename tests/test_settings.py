@@ -27,6 +27,7 @@ SHAPES = {
     "fractions": lambda number: [number, 0.5, 0.5],
     "progress_segments": lambda number: [(0, 0.0, number)],
 }
+SIGNED = {"black", "white"}  # e.g. Hounsfield units
 
 
 def test_the_numeric_settings_are_known():
@@ -37,10 +38,13 @@ def test_the_numeric_settings_are_known():
 @pytest.mark.parametrize("name", NUMERIC)
 def test_a_number_out_of_range_is_refused_with_the_range(name, number):
     value = SHAPES.get(name, lambda number: number)(number)
+    if name in SIGNED and number == -1:
+        assert getattr(Settings.of(**{name: value}), name) == -1
+        return
     with pytest.raises(SettingError) as refused:
         Settings.of(**{name: value})
     assert refused.value.message.startswith(f"{name}: ")
-    assert re.search(r"(above|from) \d.*(up to|below|to) [\d,]+", refused.value.message)
+    assert re.search(r"(above|from) -?\d.*(up to|below|to) [\d,]+", refused.value.message)
 
 
 @pytest.mark.parametrize(

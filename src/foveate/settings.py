@@ -20,6 +20,8 @@ FORMAT = 2
 MAX_SIZE = 16384
 """Largest side in pixels that images are trained at: a validation image is predicted as a whole."""
 MAX_STEPS = 10**9
+MAX_VALUE = 10**12
+"""Largest black, white or number of pixels that can be set."""
 
 _MAX_BYTES = 1_000_000  # of config.yaml
 _MAX_DEPTH = 6  # the document, a setting, a list of lists
@@ -55,6 +57,15 @@ class Settings(BaseModel):
     """clip:DIR, a CLIP text encoder, frozen, instead of a vocabulary; for text_to_image."""
     size: int | None = Field(None, ge=1, le=MAX_SIZE)
     """Side of the images in pixels."""
+    black: float | None = Field(None, ge=-MAX_VALUE, le=MAX_VALUE)
+    """The value that is black in images with more than 8 bits a channel; None measures it."""
+    white: float | None = Field(None, ge=-MAX_VALUE, le=MAX_VALUE)
+    """The value that is white in them."""
+    pages: Literal["first", "max", "bands"] | None = None
+    """What is made of the pages of a TIFF and the frames of a DICOM file: the first one, the
+    maximum of all, or a band of each. None: the first one, and the audit reports the others."""
+    max_pixels: int = Field(89_478_485, ge=1, le=MAX_VALUE)
+    """Largest number of pixels that an image file may have."""
     seed: int = Field(0, ge=0, lt=2**63)
 
     epochs: float | None = Field(None, gt=0, le=1_000_000)
@@ -123,6 +134,8 @@ class Settings(BaseModel):
         lengths = (self.epochs, self.minutes, self.progress_segments)
         if sum(length is not None for length in lengths) > 1:
             raise ValueError("give epochs or minutes, not both")
+        if self.black is not None and self.white is not None and self.black >= self.white:
+            raise ValueError(f"black below white is expected, got {self.black:g}, {self.white:g}")
         if self.fold is not None:
             tested, count = map(int, self.fold.split("/"))
             if not (count >= 3 and tested <= count):

@@ -11,6 +11,7 @@ from PIL import Image
 from foveate import formats
 from foveate.annotations import Label
 from foveate.data.cache import decoding
+from foveate.data.image_reading import ImageReading
 from foveate.data.images import FileSource, examine_bytes
 from foveate.errors import DataError
 from helpers.cache_files import dataset, files, in_memory, kept, noise, same
@@ -117,7 +118,11 @@ def in_another_order(_, whole):
 
 def shown_otherwise(path, whole):
     return replace(
-        whole, samples=[replace(whole[0], source=FileSource(path, white=4095)), *whole.samples[1:]]
+        whole,
+        samples=[
+            replace(whole[0], source=FileSource(path, ImageReading(white=4095))),
+            *whole.samples[1:],
+        ],
     )
 
 

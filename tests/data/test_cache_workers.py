@@ -191,7 +191,8 @@ def test_one_chunk_needs_no_processes(processes, tmp_path):
     (chunk,) = workers.read_all(sources, DecodeSpec(4))
     assert chunk.bad[0] == (
         7,
-        "an image (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM) is expected, this is none or is damaged",
+        "an image (PNG, JPEG, GIF, BMP, TIFF, WebP, PPM or DICOM) is expected, "
+        "this is none or is damaged",
     )
     assert processes == []
 

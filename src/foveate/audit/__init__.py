@@ -9,7 +9,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from foveate.audit import balance, duplicates, files, labels, quality, representative, rotation
+from foveate.audit import (
+    balance,
+    depth,
+    duplicates,
+    files,
+    labels,
+    quality,
+    representative,
+    rotation,
+)
 from foveate.audit.duplicates import DuplicateClusters
 from foveate.audit.finding import Finding, FindingGroup, Severity, group_findings
 from foveate.data.dataset import SPLITS, Dataset
@@ -72,6 +81,7 @@ def audit(
     upright = rotation.turned(dataset, image_stats, rotations) if rotations else dataset
     findings = [
         *files.check(dataset, image_stats),
+        *depth.check(dataset, image_stats),
         *quality.check(dataset, image_stats),
         *check_duplicates(dataset, hashes, clusters),
         *rotations,

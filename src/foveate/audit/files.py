@@ -1,4 +1,4 @@
-"""Checks of image files: unreadable ones, wrong extensions, EXIF rotation, more than 8 bits."""
+"""Checks of image files: unreadable ones, wrong extensions, EXIF rotation."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]
         image_stats: (N,) of IMAGE_STATS.
     """
     yield from _skipped(dataset)
-    columns = (image_stats[name].tolist() for name in ("format", "mode", "orientation"))
-    for sample, format, mode, orientation in zip(dataset, *columns, strict=True):
+    columns = (image_stats[name].tolist() for name in ("format", "orientation"))
+    for sample, format, orientation in zip(dataset, *columns, strict=True):
         # The extension of a file in an archive is nobody's concern.
         path = sample.source.path if isinstance(sample.source, FileSource) else None
         if format and path is not None:
@@ -70,14 +70,6 @@ def check(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[Finding]
                 f"an EXIF orientation from 1 to 8 is expected, got {orientation}; the image is "
                 "read as it is stored",
                 "Check that it is upright, and remove the tag.",
-            )
-        if mode.startswith(("I", "F")):
-            yield Finding(
-                "note",
-                "more than 8 bits",
-                (sample.id,),
-                f"the image has more than 8 bits a channel ({mode}) and is scaled to 8",
-                "Nothing, unless fine differences of grey matter.",
             )
 
 

@@ -126,7 +126,8 @@ def to_levels(values: NDArray[Any], black: float, white: float) -> NDArray[np.ui
         BadImage: Some values are no numbers (NaN or infinite).
     """
     if values.dtype == np.uint16:
-        return _table(float(black), float(white))[values]
+        looked_up: NDArray[np.uint8] = _table(float(black), float(white))[values]
+        return looked_up
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             count = int((~np.isfinite(values)).sum())
@@ -148,4 +149,5 @@ def _table(black: float, white: float) -> NDArray[np.uint8]:
 
 def _scaled(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
     levels = (values - black) * (255 / (white - black))
-    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
+    return result

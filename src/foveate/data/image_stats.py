@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from hashlib import blake2b
 from typing import Any
 
@@ -33,6 +34,11 @@ IMAGE_STATS = np.dtype(
         ("format", "U8"),  # of the file, as Pillow calls it; empty for an image in memory
         ("mode", "U8"),
         ("orientation", np.uint16),  # EXIF orientation as the file says, 1 is upright
+        ("pages", np.int32),  # of a TIFF or a DICOM file
+        ("deep", np.bool_),  # more than 8 bits a channel
+        ("low", np.uint8),  # of such an image, the levels that 0.1% of its pixels are below
+        ("high", np.uint8),  # and above
+        ("clipped", np.float32),  # and the share of its values outside of black and white
         ("thumb", np.uint8, (THUMB_SIDE, THUMB_SIDE)),
     ]
 )
@@ -40,6 +46,7 @@ IMAGE_STATS = np.dtype(
 
 NO_FILE_INFO = FileInfo("", "")
 """Stands in for the file properties of an image in memory."""
+_OF_FILE = tuple(field.name for field in fields(FileInfo))
 
 
 def examine(source: Source) -> tuple[Image, FileInfo]:
@@ -79,7 +86,8 @@ def compute(image: Image, info: FileInfo = NO_FILE_INFO) -> NDArray[Any]:
             size = (_MAX_SHARPNESS_SIDE, _MAX_SHARPNESS_SIDE)
             grey.thumbnail(size, PIL.Image.Resampling.BOX)
         _measure(row[None], np.asarray(grey)[None])
-    row["format"], row["mode"], row["orientation"] = info.format, info.mode, info.orientation
+    for name in _OF_FILE:
+        row[name] = getattr(info, name)
     return row
 
 
@@ -95,7 +103,8 @@ def compute_batch(images: NDArray[np.uint8]) -> NDArray[Any]:
     count, height, width, channels = images.shape
     rows = np.zeros(count, IMAGE_STATS)
     rows["height"], rows["width"], rows["channels"] = height, width, channels
-    rows["orientation"] = 1
+    for name in _OF_FILE:
+        rows[name] = getattr(NO_FILE_INFO, name)
     if images.size:
         column = _grey(images.reshape(count * height, width, channels))  # one image to Pillow
         levels = np.asarray(column).reshape(count, height, width)
@@ -186,6 +195,6 @@ class ImageStatsCollector:
         for batch in self._small.values():
             images = np.stack([image for _, image in batch])
             rows[[index for index, _ in batch]] = compute_batch(images)
-        for name in ("format", "mode", "orientation"):
+        for name in _OF_FILE:
             rows[name] = [getattr(info, name) for info in self._infos]
         return rows

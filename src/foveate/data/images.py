@@ -205,8 +205,10 @@ def size(path: Path | str, reading: ImageReading = DEFAULT_READING) -> tuple[int
                 shape = _size(pillow_image)
         if shape is None:
             pixels, _ = _pixels(file, replace(reading, black=0, white=1))
-            shape = np.shape(pixels.values if isinstance(pixels, DeepPixels) else pixels)[:2]
-    return shape[0], shape[1]
+            assert pixels is not None
+            values = pixels.values if isinstance(pixels, DeepPixels) else pixels
+            shape = values.shape[0], values.shape[1]
+    return shape
 
 
 def apply_orientation(values: NDArray[V], pillow_image: PIL.Image.Image) -> NDArray[V]:

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 
 from foveate.data.dataset import Dataset, Source
-from foveate.data.images import FileSource
+from foveate.data.images import FileSource, size
 from foveate.errors import BadImage
 from foveate.regular_file import open_regular
 
@@ -37,7 +37,7 @@ def natural_size(dataset: Dataset[Any], quantile: float = 0.5) -> int:
 
 
 def _longer_side(source: Source) -> int:
-    """Pixels; read from the header of JPEG and PNG files, in a hundredth of the time."""
+    """Pixels; read from the header of files, in a hundredth of the time."""
     if isinstance(source, FileSource):
         # An odd header is reported when the image is decoded.
         with warnings.catch_warnings(), contextlib.suppress(Exception):
@@ -47,5 +47,8 @@ def _longer_side(source: Source) -> int:
                 PIL.Image.open(file, formats=("JPEG", "PNG")) as image,
             ):
                 return max(image.size)
-    result: int = max(source.read().shape[:2])
+        return max(size(source.path, source.reading))
+    # An image with more than 8 bits may be readable only once black and white are known.
+    deep: Any = getattr(source, "deep_pixels", lambda: None)()
+    result: int = max((source.read() if deep is None else deep.values).shape[:2])
     return result

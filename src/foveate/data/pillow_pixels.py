@@ -83,9 +83,9 @@ def drops_bands(pillow_image: PIL.Image.Image) -> bool:
     """Whether a TIFF has bands that Pillow drops, or confuses as 16 bits in separate planes."""
     tags = _tags(pillow_image)
     samples = tags.get(_SAMPLES, 1)
-    if samples > len(pillow_image.getbands()):
+    if samples > len(pillow_image.getbands()):  # e.g. near infrared beside RGB
         return True
-    return samples > 1 and tags.get(_PLANAR) == 2 and max(tags.get(_BITS, (8,))) > 8
+    return bool(samples > 1 and tags.get(_PLANAR) == 2 and max(tags.get(_BITS, (8,))) > 8)
 
 
 def _is_deep_grey(pillow_image: PIL.Image.Image) -> bool:

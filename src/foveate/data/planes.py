@@ -25,7 +25,8 @@ def as_image(planes: NDArray[Any], pages: Pages | None) -> NDArray[Any]:
         (H, W, C), or (H, W, P * C) of bands.
     """
     if pages == "max":
-        return planes.max(0)
+        highest: NDArray[Any] = planes.max(0)
+        return highest
     if pages == "bands":
         height, width = planes.shape[1:3]
         return np.ascontiguousarray(planes.transpose(1, 2, 0, 3)).reshape(height, width, -1)

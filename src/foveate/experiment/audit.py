@@ -16,8 +16,10 @@ from foveate.audit import Audit, FindingGroup, report
 from foveate.audit import audit as run_checks
 from foveate.audit.label_errors import LabelErrors
 from foveate.audit.repair import Repair, repair
+from foveate.data import depth
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
+from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.natural_size import natural_size
 from foveate.datasets.load import load
 from foveate.errors import RunError
@@ -225,6 +227,7 @@ def audit(
     root: Path | None = None,
     format: str | None = None,
     task: str | None = None,
+    reading: ImageReading = DEFAULT_READING,
     reporter: Reporter | None = None,
 ) -> AuditResult:
     """Find what is wrong with a dataset, before anything is trained on it.
@@ -236,6 +239,7 @@ def audit(
         root: Folder in which known datasets are looked for first.
         format: The format of the data, where it cannot be recognised.
         task: The task that the data is for, where it can be read for several.
+        reading: Black, white, pages, and the largest number of pixels of image files.
         reporter: Told of the progress.
 
     Raises:
@@ -245,14 +249,23 @@ def audit(
     reporter = reporter or NullReporter()
     dataset = load(data, root=root, format=format, task=task)
     check_unique_ids(dataset)
+    dataset = depth.with_reading(dataset, reading)
     if not deep:
         with reporter.bar("reading images", len(dataset)) as bar:
-            survey = decoding.survey(dataset, on_progress=lambda done, _: bar(done))
+            survey = depth.decode_measured(
+                dataset,
+                reading,
+                lambda dataset: decoding.survey(dataset, on_progress=lambda done, _: bar(done)),
+            )
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
     size = max(16, min(natural_size(dataset), MAX_DEEP_SIZE))
     with reporter.bar("reading images", len(dataset)) as bar:
-        images = decoding.decode(
-            dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done)
+        images = depth.decode_measured(
+            dataset,
+            reading,
+            lambda dataset: decoding.decode(
+                dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done)
+            ),
         )
     result = run_checks(images.dataset, images.hashes, images.image_stats)
     labels = class_labels(images)

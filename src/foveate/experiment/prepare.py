@@ -11,9 +11,10 @@ import numpy as np
 
 from foveate import atomic_io, models, record_io, tasks
 from foveate.audit import LEAK, UNUSABLE, Audit, audit
-from foveate.data import task_views
+from foveate.data import depth, task_views
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
+from foveate.data.image_reading import ImageReading
 from foveate.data.natural_size import natural_size
 from foveate.data.split import assign, file
 from foveate.datasets.load import load
@@ -54,26 +55,41 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
             remedy="Name another folder, or see what was left out: foveate audit DATA.",
         )
     check_unique_ids(dataset)
+    dataset = depth.with_reading(dataset, reading_from(settings))
     task = task_type(dataset.classes)
     default_size = 224 if settings.weights else _default_size(dataset, task_type)
     size = settings.size or max(model.min_size, default_size)
     model.check(size, pretrained=settings.weights is not None)
     max_skipped = 1.0 if settings.allow_skipped else MAX_SKIPPED
-    images = _decode(task, dataset, size, max_skipped, reporter)
+    images = depth.decode_measured(
+        dataset,
+        reading_from(settings),
+        lambda dataset: _decode(task, dataset, size, max_skipped, reporter),
+    )
     reporter.info("auditing: checking images and targets, searching for copies")
     result = audit(images.dataset, images.hashes, images.image_stats)
     _refuse_errors(result, settings)
     split, samples = _split(task, images, result, settings)
 
-    run.save_settings(size=size)
+    black, white = depth.reading_of(images.dataset).points or (settings.black, settings.white)
+    run.save_settings(size=size, black=black, white=white)
     rows = file.rows_of(samples, images.hashes, split)
     file.write(run.path / "split.csv", rows)
-    notes = (*dataset.notes, *split.notes, *([] if settings.size else _reduced(task, images)))
+    notes = (
+        *images.dataset.notes,
+        *split.notes,
+        *([] if settings.size else _reduced(task, images)),
+    )
     prepared = PreparedData.of_rows(task, images, rows, notes, split.leaks)
     record = {**prepared.to_json(result), "split": file.record(rows)}
     atomic_io.write_json(run.path / "data.json", record)
     _report(prepared, result, reporter)
     return prepared
+
+
+def reading_from(settings: Settings) -> ImageReading:
+    """How the image files of a run are read."""
+    return ImageReading(settings.black, settings.white, settings.pages, settings.max_pixels)
 
 
 def load_again(run: RunFolder) -> Dataset[Any]:
@@ -105,6 +121,7 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     task = tasks.find(settings.task)(dataset.classes)
     if settings.size is None:  # collect has resolved it
         raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
+    dataset = depth.with_reading(dataset, reading_from(settings))
     images = _decode(task, dataset, settings.size, 1.0, reporter)
     path = run.path / "split.csv"
     rows = file.read(path)

@@ -11,8 +11,10 @@ from typing import Any
 from foveate import tasks
 from foveate.atomic_io import storage_advice
 from foveate.audit import duplicates
+from foveate.data import depth
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample
+from foveate.data.image_reading import DEFAULT_READING
 from foveate.data.split import assign, file, grouping
 from foveate.errors import DataError
 from foveate.outputs import check_output
@@ -105,8 +107,12 @@ def write_split(
     check_output(path, file.KIND, option="--out", overwrite=overwrite, data=dataset.origin_paths)
     check_unique_ids(dataset)
     with reporter.bar("reading images", len(dataset)) as bar:
-        survey = decoding.survey(
-            dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning
+        survey = depth.decode_measured(
+            dataset,
+            DEFAULT_READING,
+            lambda dataset: decoding.survey(
+                dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning
+            ),
         )
     samples = with_groups(survey.dataset, settings.group_by).samples
     task = tasks.all().get(dataset.task)

@@ -231,8 +231,12 @@ def test_the_order_of_classes_is_documented() -> None:
             ["annotation 7: the image_id of a listed image", "got 2"],
         ),
         (
-            {"annotations": [make_object(7, image_id="1")]},
-            ["annotation 7: the image_id", "got '1'"],
+            {"annotations": [make_object(7, image_id="1x")]},
+            ["annotation 7: the image_id", "got '1x'"],
+        ),
+        (
+            {"annotations": [make_object(7, image_id=1.5)]},
+            ["annotation 7: the image_id", "got 1.5"],
         ),
         (
             {"annotations": [make_object(7, image_id=True)]},
@@ -340,21 +344,19 @@ def test_a_hundred_thousand_objects_are_read_in_seconds(tmp_path: Path) -> None:
     text = "".join(many(100_000))
     lay(tmp_path, {"instances.json": text})
     begun = time.perf_counter()
-    records, notes = parse(tmp_path / "instances.json", {})
+    content = parse(tmp_path / "instances.json", {}, None)
     assert time.perf_counter() - begun < 4  # takes a quarter of it on an idle machine
-    assert (len(records), sum(len(record.boxes) for record in records), notes) == (
-        10_000,
-        100_000,
-        [],
-    )
+    records = content.records
+    assert (len(records), sum(len(record.boxes) for record in records)) == (10_000, 100_000)
+    assert content.notes == []
     assert records[7].boxes.corners[:, 0].tolist() == list(
         range(7, 100_000, 10_000)
     )  # in the file's order
     assert [shape is not None for shape in records[7].shapes] == [True] * 10
-    del records
+    del records, content
     lay(tmp_path, {"instances.json": "".join(many(10_000))})
     tracemalloc.start()
-    records = parse(tmp_path / "instances.json", {})[0]
+    records = parse(tmp_path / "instances.json", {}, None).records
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 10_000 * 1000  # bytes

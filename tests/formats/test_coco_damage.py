@@ -65,7 +65,10 @@ LONG = "9" * 400
         (raw('"bbox": [1, 2, 3]'), 3, ["annotation 7: four numbers"]),
         (raw('"bbox": {"x": 1}'), 3, ["annotation 7: four numbers"]),
         (raw('"bbox": false'), 3, ["annotation 7: four numbers"]),
-        (raw(), 3, ["annotation 7: a bbox, or a segmentation"]),
+        (raw(), None, ["annotation 7: a bbox, or a segmentation", "classes of whole images"]),
+        (raw('"segments_info": []'), None, ["annotation 7: a bbox", "panoptic", "instances_"]),
+        (raw('"caption": "a cat"'), None, ["annotation 7: a bbox", "captions"]),
+        (raw('"keypoints": [1, 2, 2]'), None, ["annotation 7: a bbox", "keypoints alone"]),
         (raw(BOX, '"segmentation": [[1, 2, 3, NaN, 5, 6]]'), 3, ["got NaN"]),
         (
             raw(BOX, '"segmentation": [[1, 2, 3, 1e999, 5, 6]]'),
@@ -88,7 +91,7 @@ LONG = "9" * 400
             ["annotation 7: a list of polygons"],
         ),
         (
-            raw(BOX, '"segmentation": [[1, 2], [3, 4], [5, 6]]'),
+            raw(BOX, '"segmentation": [[1, 2], [3, 4]]'),
             3,
             ["annotation 7: a list of polygons"],
         ),
@@ -102,7 +105,11 @@ LONG = "9" * 400
             3,
             ["annotation 7: a list of polygons"],
         ),
-        (raw(BOX, '"segmentation": [1, 2, 3, 4, 5, 6]'), 3, ["annotation 7: a list of polygons"]),
+        (
+            raw(BOX, '"segmentation": [1, 2, 3, 4, 5, 6, 7]'),
+            3,
+            ["annotation 7: a list of polygons"],
+        ),
         (raw(BOX, '"segmentation": "polygon"'), 3, ["annotation 7: a list of polygons"]),
         (raw(BOX, '"segmentation": 0'), 3, ["annotation 7: a list of polygons"]),
         (raw(BOX, '"iscrowd": 2'), 3, ["annotation 7: 0 or 1 is expected as iscrowd, got 2"]),
@@ -179,9 +186,9 @@ def test_the_wrong_annotation_of_several_is_named(tmp_path: Path, wrong: Record)
         ({"images": [image(1, height=10**30)]}, 2, ["height of image 1"]),
         ({"images": [image(1, group=[])]}, 2, ["a text is expected as group of image 1"]),
         (
-            {"categories": [category("1")]},
+            {"categories": [category(1.5)]},
             4,
-            ["a whole number is expected as id of a category, got '1'"],
+            ["a number or a text is expected as id of a category, got 1.5"],
         ),
         ({"categories": [category(True)]}, 4, ["id of a category, got True"]),
         (

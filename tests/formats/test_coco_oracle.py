@@ -28,6 +28,7 @@ from helpers.coco_files import (
     category,
     document,
     image,
+    make_object,
     read,
     runs,
     usual,
@@ -100,10 +101,11 @@ ANNOTATIONS = st.lists(
 def test_reading_agrees_with_pycocotools(tmp_path: Path, annotations: list[Record]) -> None:
     records = [{"id": i, **a} for i, a in enumerate(annotations)]
     categories = [category(9, "ant"), category(0, "zebra"), category(3, "owl")]
-    images = [image(5, "a.png"), image(0, "b.png")]
-    root = usual(
-        tmp_path, document(*records, images=images, categories=categories), "a.png", "b.png"
-    )
+    images = [image(5, "a.png"), image(0, "b.png"), image(7, "c.png")]
+    # Enough objects whose area says that bboxes are sizes, so that no random one is asked about.
+    anchors = [make_object(100 + i, 7, 3, bbox=[5, 6, 7, 8], area=56, iscrowd=0) for i in range(50)]
+    content = document(*records, *anchors, images=images, categories=categories)
+    root = usual(tmp_path, content, "a.png", "b.png", "c.png")
     data = read(root)
     assert data.task == ("instance" if any(a["segmentation"] for a in annotations) else "detection")
     same_as_oracle(root / "instances.json", data)

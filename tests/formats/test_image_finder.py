@@ -228,7 +228,18 @@ def test_many_images_are_found_quickly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("id", "split"),
-    [("train/1.jpg", "train"), ("Val/a/1.jpg", "valid"), ("train.jpg", None), ("x/train/1", None)],
+    [
+        ("val2017/1.jpg", "valid"),
+        ("train_images/1.jpg", "train"),
+        ("test-set/1.jpg", "test"),
+        ("test tubes/1.jpg", None),
+        ("train_val/1.jpg", None),
+        ("2017/1.jpg", None),
+        ("train/1.jpg", "train"),
+        ("Val/a/1.jpg", "valid"),
+        ("train.jpg", None),
+        ("x/train/1", None),
+    ],
 )
 def test_the_first_folder_tells_the_split(id: str, split: str | None) -> None:
     assert split_of_path(id) == split
@@ -244,6 +255,10 @@ def test_splits_stand_in_the_paths_of_all_images_or_of_none() -> None:
     assert notes == [
         "the splits are those of the folders in the paths: train/ (2), dev/ (1)",
     ]
+    assert splits_of_paths(["a/test/1.jpg", "b/test/2.jpg"]) == (
+        [None, None],
+        ["all images lie in test/, which is not read as a split, since none is train"],
+    )
     splits, notes = splits_of_paths(["train/1.jpg", "more/1.jpg", "2.jpg"])
     assert splits == [None] * 3
     assert notes == [

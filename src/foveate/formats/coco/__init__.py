@@ -13,19 +13,19 @@ record may have "group" and "time".
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from foveate.annotations import Instances, boxes_of
-from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
+from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
+from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.instances import box_problems
 from foveate.formats._shared.json_file import has_keys
-from foveate.formats._shared.layout import NOT_UTF8, is_utf8, printable, unusable_reason
-from foveate.formats._shared.paths import id_inside
-from foveate.formats._shared.wording import first_reason
+from foveate.formats._shared.layout import printable
+from foveate.formats._shared.splits import splits_of_paths
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -35,9 +35,10 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_image,
 )
+from foveate.formats.coco.classes import without_umbrella
 from foveate.formats.coco.columns import KEYS
 from foveate.formats.coco.layout import annotation_files, image_folder, note_unrecorded
-from foveate.formats.coco.records import ImageRecord, parse
+from foveate.formats.coco.records import ImageRecord, ParsedFile, parse
 from foveate.formats.coco.writing import file_content, has_other_mask_size
 
 NAME = "coco"
@@ -48,8 +49,8 @@ TASKS = ("detection", "instance")
 
 _NO_SPLIT_FOLDER = "images"
 
-_Entries = dict[str, tuple[Path, Path, SplitName | None, ImageRecord]]
-"""By sample id: the annotation file, the image, the split and the record."""
+_Entries = dict[str, tuple[ParsedFile, ImageRecord]]
+"""By sample id: the annotation file and the record."""
 
 
 def sniff(path: Path) -> bool:
@@ -74,27 +75,27 @@ def read(path: Path) -> Dataset[Any]:
     """
     files, notes = annotation_files(path)
     classes: dict[str, int] = {}
-    entries: _Entries = {}
+    parsed: list[ParsedFile] = []
     for file, split in files:
         known = len(classes)
-        records, file_notes = parse(file, classes)
-        notes += file_notes
-        if known and len(classes) > known:
+        content = parse(file, classes, split)
+        notes += content.notes
+        if parsed and len(classes) > known:
             notes.append(
                 f"{printable(file.name)} has categories that earlier files lack; all are used"
             )
-        _add_records(entries, records, file, split, path)
-    samples, skipped, task = _samples(entries)
+        parsed.append(content)
+    _require_one_dataset(parsed, path)
+    finder, entries = _find_images(parsed, path)
+    samples, skipped, task = _samples(entries, finder)
     if not samples:
-        raise DataError(
-            "images are expected, found none that can be used "
-            f"({len(skipped):,} skipped{first_reason(skipped)})",
-            where=files[0][0],
-            remedy="Put the images beside the file, or in a folder images/ beside it.",
-        )
-    notes += note_unrecorded([image for _, image, *_ in entries.values()])
+        raise finder.none_usable(skipped, files[0][0])
+    samples, split_notes = _with_splits_of_paths(samples)
+    class_names, samples, class_notes = without_umbrella(parsed, tuple(classes), samples)
+    notes += [*finder.notes(), *split_notes, *class_notes]
+    notes += note_unrecorded([finder.root / id for id in entries])
     name = path.stem if path.is_file() else path.name
-    return Dataset(name, task, tuple(classes), samples, tuple(skipped), path, notes=tuple(notes))
+    return Dataset(name, task, class_names, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:
@@ -137,38 +138,68 @@ def write(dataset: Dataset[Any], path: Path) -> None:
                 write_image(dataset[row], root / folder / names[row])
 
 
-def _add_records(
-    entries: _Entries,
-    records: list[ImageRecord],
-    file: Path,
-    split: SplitName | None,
-    path: Path,
-) -> None:
-    """Add the records of one file; raise DataError if an image has two."""
-    top, folder = image_folder(file, [record.written for record in records], path)
-    for record in records:
-        written = id_inside(folder, record.written, where=file, root=top)
-        id = os.path.normpath(folder.relative_to(top) / written)
-        if id in entries:
-            raise DataError(
-                f"one image record per image is expected, {id!r} has another one "
-                f"in {entries[id][0].name}",
-                where=file,
-                remedy="Remove one of the two, and move its annotations to the other.",
+def _require_one_dataset(parsed: list[ParsedFile], path: Path) -> None:
+    """Raise DataError if files of several folders, which are not splits, have other classes."""
+    first = parsed[0]
+    for other in parsed[1:]:
+        same_place = other.split or first.split or other.file.parent == first.file.parent
+        if not same_place and set(other.classes) != set(first.classes):
+            one, two = (
+                printable(each.file.relative_to(path).as_posix()) for each in (first, other)
             )
-        entries[id] = (file, top / id, split, record)
+            raise DataError(
+                f"one dataset is expected, but {one} and {two} have different categories",
+                where=path,
+                remedy="Give one of the folders or files, or, if they belong together, list all "
+                "categories in each of the files.",
+            )
 
 
-def _samples(entries: _Entries) -> tuple[list[Sample[Any]], list[Skipped], str]:
-    has_shapes = any(
-        shape is not None for *_, record in entries.values() for shape in record.shapes
-    )
+def _find_images(parsed: list[ParsedFile], path: Path) -> tuple[ImageFinder, _Entries]:
+    """Find the image of each record; raise DataError if an image has two records."""
+    entries: _Entries = {}
+    finder: ImageFinder | None = None
+    for content in parsed:
+        file = content.file
+        top, folder = image_folder(file, [record.written for record in content.records], path)
+        finder = finder or ImageFinder(top)
+        for record in content.records:
+            id = finder.find(record.written, folder=folder, where=file)
+            if id in entries:
+                raise DataError(
+                    f"one image record per image is expected, {id!r} has another one "
+                    f"in {entries[id][0].file.name}",
+                    where=file,
+                    remedy="Remove one of the two, and move its annotations to the other; or give "
+                    "the one file that is meant.",
+                )
+            entries[id] = (content, record)
+    assert finder is not None
+    return finder, entries
+
+
+def _samples(
+    entries: _Entries, finder: ImageFinder
+) -> tuple[list[Sample[Any]], list[Skipped], str]:
+    has_shapes = any(shape is not None for _, record in entries.values() for shape in record.shapes)
     samples: list[Sample[Any]] = []
     skipped: list[Skipped] = []
-    for id, (_, image, split, record) in entries.items():
-        if reason := unusable_reason(image) if is_utf8(id) else NOT_UTF8:
+    for id, (content, record) in entries.items():
+        if reason := finder.problem(id) or record.problem:
             skipped.append(Skipped(printable(id), reason))
         else:
             target = Instances(record.boxes, record.shapes) if has_shapes else record.boxes
-            samples.append(Sample(id, FileSource(image), target, record.group, split, record.time))
+            source = FileSource(finder.root / id)
+            samples.append(Sample(id, source, target, record.group, content.split, record.time))
     return samples, skipped, "instance" if has_shapes else "detection"
+
+
+def _with_splits_of_paths(
+    samples: list[Sample[Any]],
+) -> tuple[list[Sample[Any]], list[str]]:
+    """Return the samples with the splits of their folders, if the annotation files give none."""
+    if any(sample.split for sample in samples):
+        return samples, []
+    splits, notes = splits_of_paths([sample.id for sample in samples])
+    pairs = zip(samples, splits, strict=True)
+    return [replace(sample, split=split) for sample, split in pairs], notes

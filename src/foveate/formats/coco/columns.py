@@ -6,13 +6,14 @@ annotations share a few arrays.
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
-from foveate.annotations import RunLengths, Shape
+from foveate.annotations import Shape
 from foveate.errors import DataError
 from foveate.formats._shared.json_file import (
     are_numbers,
@@ -20,12 +21,16 @@ from foveate.formats._shared.json_file import (
     read_size,
     required_text,
 )
-from foveate.ops import rle
+from foveate.formats.coco.segmentation import outlines, run_lengths
 
 KEYS = ("images", "annotations", "categories")
 """The keys of a COCO instances file."""
 
 VALID_NUMBERS = "finite numbers up to 1,000,000,000 are expected"
+
+_MAX_AREA = 1e18
+
+_NOT_ROTATED = (None, 0, 0.0, 360, "0", "")
 
 Outlines = tuple[int, int]
 """The outlines of an object: the first in `Columns.ends`, and the one after the last."""
@@ -40,17 +45,24 @@ class Columns:
         images: (name, group, time, size) of each image.
         image_rows: The row in `images` of each image id.
         names: The name of each category id.
+        supercategories: The supercategory of each class name, where there is one.
         ids: The id of each annotation.
         image_ids: The image id of each annotation.
         category_ids: The category id of each annotation.
         crowd: Whether each annotation is a crowd.
+        ignored: Whether each annotation is to be ignored, which is how VOC's difficult objects are
+            often written.
         shapes: The shape of each annotation: run lengths, a range of outlines, or None.
         boxes: Left, top, width and height of each annotation in turn.
+        areas: The area of each annotation, NaN without one.
         boxless: The rows of annotations without a box.
+        shapeless: The rows of annotations with neither a box nor a shape.
         corners: x and y of all outlines in turn.
         ends: The end of each outline in `corners`, in points; the first entry is 0.
         too_short: The ids of annotations with an outline of fewer than three corners, once for
             each.
+        unusual: The ids of annotations whose polygons are not written as COCO does.
+        rotated: The ids of annotations whose attributes say that the box is rotated.
         image_keys: The keys of all image records.
         annotation_keys: The keys of all annotations.
     """
@@ -60,25 +72,31 @@ class Columns:
         default_factory=list
     )
     image_rows: dict[Any, int] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
+    names: dict[int | str, str] = field(default_factory=dict)
     ids: list[Any] = field(default_factory=list)
     image_ids: list[Any] = field(default_factory=list)
     category_ids: list[Any] = field(default_factory=list)
     crowd: list[bool] = field(default_factory=list)
+    ignored: list[bool] = field(default_factory=list)
     shapes: list[Shape | Outlines | None] = field(default_factory=list)
     boxes: array[float] = field(default_factory=lambda: array("d"))
+    areas: array[float] = field(default_factory=lambda: array("d"))
     boxless: list[int] = field(default_factory=list)
+    shapeless: list[int] = field(default_factory=list)
     corners: array[float] = field(default_factory=lambda: array("d"))
     ends: list[int] = field(default_factory=lambda: [0])
     too_short: list[Any] = field(default_factory=list)
+    unusual: list[Any] = field(default_factory=list)
+    rotated: list[Any] = field(default_factory=list)
     image_keys: set[str] = field(default_factory=set)
     annotation_keys: set[str] = field(default_factory=set)
+    supercategories: dict[str, str] = field(default_factory=dict)
     _known_names: set[str] = field(default_factory=set)
 
     def add_image(self, image: dict[str, Any]) -> None:
         """Add an image record; raise DataError if it cannot be understood."""
         self.image_keys.update(image)
-        if type(id := image.get("id")) not in (int, str):
+        if type(id := plain_id(image.get("id"))) not in (int, str):
             raise DataError(
                 f"a number or a text is expected as id of an image record, got {brief(id)}"
             )
@@ -92,10 +110,12 @@ class Columns:
 
     def add_category(self, category: dict[str, Any]) -> None:
         """Add a category; raise DataError if it cannot be understood."""
-        id = category.get("id")
-        if type(id) is not int:
-            raise DataError(f"a whole number is expected as id of a category, got {brief(id)}")
-        name = required_text(category.get("name"), f"name of category {brief(id)}", self.file)
+        id = plain_id(category.get("id"))
+        if type(id) not in (int, str):
+            raise DataError(f"a number or a text is expected as id of a category, got {brief(id)}")
+        name = category.get("name")
+        name = str(name) if type(name) is int else name
+        name = required_text(name, f"name of category {brief(id)}", self.file)
         if id in self.names or name in self._known_names:
             repeated = f"the id {brief(id)}" if id in self.names else repr(name)
             raise DataError(
@@ -104,51 +124,64 @@ class Columns:
             )
         self.names[id] = name
         self._known_names.add(name)
+        if isinstance(parent := category.get("supercategory"), str):
+            self.supercategories[name] = parent
 
     def add_annotation(self, annotation: dict[str, Any]) -> None:
         """Add an annotation; raise DataError, with its id, if it cannot be understood."""
         self.annotation_keys.update(annotation)
-        id = annotation.get("id")
-        crowd = annotation.get("iscrowd", 0)
-        if crowd not in (0, 1):
-            raise self.error(id, f"0 or 1 is expected as iscrowd, got {brief(crowd)}")
-        if "score" in annotation:
+        id, row = annotation.get("id"), len(self.ids)
+        crowd, ignored = (self._flag(annotation, key) for key in ("iscrowd", "ignore"))
+        if annotation.get("score") is not None:
             raise DataError(
                 f"labels are expected, but annotation {brief(id)} has a score like a prediction",
                 remedy="Give the file with the labels.",
             )
         bbox, shape = annotation.get("bbox"), self._add_shape(annotation.get("segmentation"), id)
         if bbox in (None, []):
-            if shape is None:
-                raise self.error(id, "a bbox, or a segmentation with an area, is expected")
-            self.boxless.append(len(self.ids))
+            (self.shapeless if shape is None else self.boxless).append(row)
             bbox = [0, 0, 0, 0]
         if not are_numbers(bbox) or len(bbox) != 4:
             raise self.error(id, f"four numbers are expected as its bbox, got {brief(bbox)}")
         self._extend(self.boxes, bbox, id, "bbox")
         self.ids.append(id)
-        self.image_ids.append(annotation.get("image_id"))
-        self.category_ids.append(annotation.get("category_id"))
-        self.crowd.append(bool(crowd))
+        self.image_ids.append(plain_id(annotation.get("image_id")))
+        self.category_ids.append(plain_id(annotation.get("category_id")))
+        area: Any = annotation.get("area")
+        is_number = type(area) in (int, float) and 0 < area < _MAX_AREA
+        self.areas.append(area if is_number else math.nan)
+        attributes = annotation.get("attributes")
+        if isinstance(attributes, dict) and attributes.get("rotation") not in _NOT_ROTATED:
+            self.rotated.append(id)
+        self.crowd.append(crowd)
+        self.ignored.append(ignored)
         self.shapes.append(shape)
 
     def error(self, id: Any, message: str) -> DataError:
         """Return an error that names an annotation by its id."""
         return DataError(f"annotation {brief(id)}: {message}", where=self.file)
 
+    def _flag(self, annotation: dict[str, Any], key: str) -> bool:
+        value = annotation.get(key)
+        if value not in (None, 0, 1):
+            raise self.error(
+                annotation.get("id"), f"0 or 1 is expected as {key}, got {brief(value)}"
+            )
+        return bool(value)
+
     def _add_shape(self, segmentation: Any, id: Any) -> Shape | Outlines | None:
-        if isinstance(segmentation, dict):
-            return self._run_lengths(segmentation, id)
         if segmentation in (None, []):
             return None
+        try:
+            if isinstance(segmentation, dict):
+                return run_lengths(segmentation)
+            polygons, usual = outlines(segmentation)
+        except ValueError as error:
+            raise self.error(id, str(error)) from None
+        if not usual:
+            self.unusual.append(id)
         first = len(self.ends) - 1
-        for outline in segmentation if isinstance(segmentation, list) else [None]:
-            if not are_numbers(outline) or len(outline) % 2 or len(outline) == 2:
-                raise self.error(
-                    id,
-                    "a list of polygons, each of x and y in turn, or run lengths are expected "
-                    "as its segmentation",
-                )
+        for outline in polygons:
             if len(outline) < 6:  # a line, drawn by mistake
                 self.too_short.append(id)
             else:
@@ -156,28 +189,13 @@ class Columns:
                 self.ends.append(len(self.corners) // 2)
         return (first, len(self.ends) - 1) if len(self.ends) - 1 > first else None
 
-    def _run_lengths(self, segmentation: dict[str, Any], id: Any) -> RunLengths:
-        size, counts = segmentation.get("size"), segmentation.get("counts")
-        if (
-            not are_numbers(size)
-            or len(size) != 2
-            or not all(isinstance(side, int) for side in size)
-        ):
-            raise self.error(id, "height and width are expected as the size of its run lengths")
-        mask_size = int(size[0]), int(size[1])
-        try:
-            if isinstance(counts, str):
-                return RunLengths(rle.from_coco_string(counts, mask_size), mask_size)
-            if are_numbers(counts):
-                return RunLengths(rle.validated(counts, mask_size), mask_size)  # type: ignore[arg-type]
-        except ValueError as error:
-            raise self.error(id, str(error)) from None
-        raise self.error(
-            id, "a text or a list of whole numbers is expected as the counts of its run lengths"
-        )
-
     def _extend(self, column: array[float], numbers: list[float], id: Any, key: str) -> None:
         try:
             column.extend(numbers)
         except OverflowError:  # an integer of hundreds of digits
             raise self.error(id, f"{VALID_NUMBERS} as its {key}") from None
+
+
+def plain_id(id: Any) -> Any:
+    """Return an id, a whole number as int: some tools write 1.0."""
+    return int(id) if type(id) is float and id.is_integer() else id

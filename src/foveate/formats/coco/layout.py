@@ -14,55 +14,80 @@ from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import (
     SPLIT_WORDS,
     has_image_suffix,
+    is_hidden,
     printable,
     split_of,
     visible,
 )
-from foveate.formats._shared.paths import path_inside
+from foveate.formats._shared.splits import split_of_folder
+from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.coco.columns import KEYS
 from foveate.wording import count_noun
 
 _NAMED = re.compile(r"instances.*\.json|.*\.coco\.json", re.IGNORECASE)
 _MAX_UNNAMED_FILES = 20  # a folder with more is another format, with one file per image
+_MAX_FOLDERS = 300  # keeps sniffing cheap
 _PROBED_IMAGES = 50  # looked for in each folder
 _IMAGE_PARENTS = ("data", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures")
 _LABEL_FOLDERS = ("annotation", "annotations", "json", "labels")
 
+AnnotationFile = tuple[Path, SplitName | None]
+"""An annotation file, and the split that its name or its folder gives."""
 
-def annotation_files(path: Path) -> tuple[list[tuple[Path, SplitName | None]], list[str]]:
-    """Find the annotation files.
+
+def annotation_files(path: Path) -> tuple[list[AnnotationFile], list[str]]:
+    """Find the annotation files: by their content, whatever they and their folders are called.
+
+    Those that lie nearest count: first in a folder annotations/, then in the folder itself, then in
+    the folders below, then one level deeper.
 
     Returns:
-        The files, each with the split that its name or folder gives, and notes on other files
-        beside them. A single file has no split.
+        The files, and notes on those that are not read. A single file has no split.
 
     Raises:
         DataError: If there is none.
-        OSError: If a folder cannot be opened.
+        OSError: If the folder cannot be opened.
     """
     if path.is_file():
         return [(path, None)], []
-    folders = [Path(folder.path) for folder in visible(path)[0]]
-    for place in [*(folder for folder in folders if folder.name.casefold() == "annotations"), path]:
-        jsons = _json_files(place)
-        if chosen := _instance_files(jsons):
-            others = ", ".join(printable(file.name) for file in jsons if file not in chosen)
-            notes = [f"not read, since they are not named instances: {others}"] if others else []
-            return [(file, _split_in(file.stem)) for file in chosen], notes
-    by_split = [
-        (file, split)
-        for folder in folders
-        if (split := split_of(folder.name))
-        for file in _instance_files(_json_files(folder))
+    levels = _levels(path)
+    found = [
+        {folder: files for folder in level if (files := _coco_files(folder))} for level in levels
     ]
-    if not by_split:
+    chosen = next((level for level in found if level), None)
+    if chosen is None:
         raise DataError(
             f"a JSON file with {', '.join(KEYS)} is expected, found none",
             where=path,
             remedy="Lay the dataset out as one JSON file and images/, or as "
             "annotations/instances_train.json, train/ and so on.",
         )
-    return list(by_split), []
+    if any(_split_below(path, folder) for folder in chosen):
+        # Folders of other names beside those of splits hold copies or exports of parts.
+        chosen = {folder: files for folder, files in chosen.items() if _split_below(path, folder)}
+    files = [file for folder in chosen.values() for file in folder]
+    others = [file for level in found for folder in level.values() for file in folder]
+    others += [file for folder in chosen for file in _json_files(folder)]
+    return [(file, _split_in(file.stem) or _split_below(path, file.parent)) for file in files], (
+        _unread(path, [file for file in dict.fromkeys(others) if file not in files])
+    )
+
+
+def _levels(path: Path) -> list[list[Path]]:
+    """Return the folders where annotation files may lie, the nearest first."""
+    below = _folders(path)
+    labels = [folder for folder in below if folder.name.casefold() in _LABEL_FOLDERS[:2]]
+    deeper = [inner for folder in below[:_MAX_FOLDERS] for inner in _folders(folder)]
+    others = [folder for folder in below if folder not in labels]
+    return [labels, [path], others[:_MAX_FOLDERS], deeper[:_MAX_FOLDERS]]
+
+
+def _unread(path: Path, files: list[Path]) -> list[str]:
+    if not files:
+        return []
+    listed = ", ".join(printable(file.relative_to(path).as_posix()) for file in files[:9])
+    more = f", and {len(files) - 9:,} more" if len(files) > 9 else ""
+    return [f"other JSON files, not read: {listed}{more} (give one itself to read it)"]
 
 
 def image_folder(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
@@ -79,15 +104,17 @@ def image_folder(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
     Returns:
         The folder that sample ids are relative to, and the folder that file names are relative to.
     """
-    beside = file.parent.name.casefold() in _LABEL_FOLDERS
-    # What lies beside the folder of a single file belongs to it only if that is a folder of labels.
-    above = [file.parent.parent] if (beside if path.is_file() else file.parent != path) else []
+    if path.is_dir():
+        above = list(file.parents)[1 : len(file.relative_to(path).parts)]
+    else:
+        # What lies beside the folder of a single file belongs to it only if that is one of labels.
+        above = [file.parent.parent] if file.parent.name.casefold() in _LABEL_FOLDERS else []
     probes = names[:: max(1, len(names) // _PROBED_IMAGES)][:_PROBED_IMAGES]
-    split = _split_in(file.stem)
+    split = _split_in(file.stem) or (_split_below(path, file.parent) if path.is_dir() else None)
     best, best_fit = (path if path.is_dir() else file.parent, file.parent), (0, 0)
     for base, folder in _candidates([file.parent, *above]):
         top = path if path.is_dir() else base
-        count = sum(_exists(folder, name, file, top) for name in probes)
+        count = sum(_fit(folder, name, top) for name in probes)
         folder_split = (
             None if folder == file.parent else _split_in(folder.relative_to(base).as_posix())
         )
@@ -120,13 +147,22 @@ def note_unrecorded(images: list[Path]) -> list[str]:
 
 
 def _json_files(folder: Path) -> list[Path]:
-    return [
-        Path(entry.path) for entry in visible(folder)[1] if entry.name.lower().endswith(".json")
-    ]
+    """List the JSON files of a folder; its other files, which may be many, cost little."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if entry.name.lower().endswith(".json") and not is_hidden(entry.name)
+            ]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names)]
 
 
-def _instance_files(jsons: list[Path]) -> list[Path]:
+def _coco_files(folder: Path) -> list[Path]:
     """Return the files that are named like COCO instances, or else those with the same keys."""
+    jsons = _json_files(folder)
     if named := [file for file in jsons if _NAMED.fullmatch(file.name)]:
         return named
     if len(jsons) > _MAX_UNNAMED_FILES:
@@ -139,6 +175,12 @@ def _split_in(name: str) -> SplitName | None:
     words = re.findall(r"[a-z]+", name.casefold())
     splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     return splits.pop() if len(splits) == 1 else None
+
+
+def _split_below(path: Path, folder: Path) -> SplitName | None:
+    """Return the split that the folders between the dataset's and an annotation file's give."""
+    splits = [split_of_folder(name) for name in folder.relative_to(path).parts]
+    return next((split for split in splits if split), None)
 
 
 def _candidates(bases: list[Path]) -> Iterator[tuple[Path, Path]]:
@@ -164,8 +206,11 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def _exists(folder: Path, name: str, file: Path, top: Path) -> bool:
-    try:
-        return os.path.isfile(path_inside(folder, name, where=file, root=top))  # noqa: PTH113  Path's raises for long names
-    except DataError:  # reported when the name is read
-        return False
+def _fit(folder: Path, name: str, top: Path) -> int:
+    """Return 2 if an image is in a folder as written, 1 if only its last part is, else 0."""
+    for path in readings(name):
+        place = os.path.normpath(folder / path)
+        if f"{place}/".startswith(f"{top}/") and os.path.isfile(place):  # noqa: PTH113  Path's raises for long names
+            return 2
+    parts = [path_parts(path)[-1] for path in readings(name)]
+    return int(any(os.path.isfile(folder / part) for part in parts))  # noqa: PTH113

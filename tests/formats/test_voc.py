@@ -83,6 +83,17 @@ def test_difficult_is_read(tmp_path: Path) -> None:
     assert data[0].target.difficult.tolist() == [True, False, True, False, False]
 
 
+def test_difficult_is_read_in_other_spellings(tmp_path: Path) -> None:
+    values = ("True", "false", "Unspecified", "unspecified")
+    instances = [make_object(more=f"<difficult>{value}</difficult>") for value in values]
+    data = formats.read(usual(tmp_path, a=xml(*instances)))
+    assert data[0].target.difficult.tolist() == [True, False, False, False]
+    assert data.notes == (
+        "<difficult> 'Unspecified' not read: 1",
+        "<difficult> 'unspecified' not read: 1",
+    )
+
+
 def test_images_may_be_empty_and_sizes_unknown(tmp_path: Path) -> None:
     pages = {
         f"s{i}": xml(size=size)

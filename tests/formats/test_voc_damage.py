@@ -51,6 +51,21 @@ from helpers.voc_files import lay, make_object, refused, usual, xml
             ["to have <bndbox> with <xmin>"],
         ),
         (xml("<object><bndbox/></object>"), 2, ["to have <name>"]),
+        (
+            xml("<object><name>x</name><polygon><pt><x>1</x></pt></polygon></object>"),
+            2,
+            ["only a <polygon>", "not Pascal VOC's", "as COCO"],
+        ),
+        (
+            xml("<object><name>x</name><robndbox><cx>1</cx></robndbox></object>"),
+            2,
+            ["only a <robndbox>"],
+        ),
+        (
+            b"<annotation>\n<filename>\xc3\x28</filename>",
+            2,
+            ["XML is expected", "save it as UTF-8"],
+        ),
         (xml(make_object(), size="<width>x</width>"), 1, ["<width>"]),
         (
             xml(make_object(), size="<width>-4</width><height>9</height>"),
@@ -67,7 +82,7 @@ from helpers.voc_files import lay, make_object, refused, usual, xml
     ],
 )
 def test_wrong_values_are_named_by_file_and_line(
-    tmp_path: Path, page: str, line: int, words: list[str]
+    tmp_path: Path, page: str | bytes, line: int, words: list[str]
 ) -> None:
     error = refused(usual(tmp_path, a=page, b=xml(make_object())), *words)
     assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", line)
@@ -108,11 +123,20 @@ def test_other_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_declared_encodings_are_read(tmp_path: Path) -> None:
-    for encoding in ("utf-8", "utf-16", "latin-1"):
-        page = f"<?xml version='1.0' encoding='{encoding}'?>" + xml(make_object("é"))
-        usual(tmp_path, a="")
-        (tmp_path / "Annotations" / "a.xml").write_bytes(page.encode(encoding))
-        assert formats.read(tmp_path, "voc").classes == ("é",)
+    for encoding, name in (
+        ("utf-8", "é"),
+        ("utf-16", "é"),
+        ("latin-1", "é"),
+        ("windows-1251", "кот"),
+        ("GB2312", "猫"),
+        ("gbk", "猫"),
+        ("Shift_JIS", "猫"),
+        ("euc-kr", "고양이"),
+    ):
+        page = f'<?xml version="1.0" encoding="{encoding}"?>' + xml(make_object(name))
+        usual(tmp_path, a=page.encode(encoding))
+        data = formats.read(tmp_path)
+        assert (data.format, data.classes) == ("voc", (name,))
 
 
 def test_empty_datasets_are_refused(tmp_path: Path) -> None:

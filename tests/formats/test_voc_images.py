@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from foveate import formats
+from foveate.formats import voc
 from helpers.format_reading import skipped
 from helpers.voc_files import IMAGE, lay, make_object, refused, usual, xml
 
@@ -103,7 +104,7 @@ def test_files_without_a_partner_are_listed(tmp_path: Path) -> None:
         "Annotations/b.xml": "its image 'else.jpg' does not exist",
         "JPEGImages/alone.png": "it has no XML file",
         "JPEGImages/notes.heic": "the file suffix is not that of an image",
-        "JPEGImages/deep/": "a folder among the images is not read",
+        "JPEGImages/deep/": "no XML file belongs to its 1 image",
         "JPEGImages/empty.png": "the file is empty (0 bytes)",
     }
 
@@ -148,16 +149,163 @@ def test_ambiguous_images_are_refused(tmp_path: Path) -> None:
         == tmp_path / "one" / "b.xml"
     )
     lay(tmp_path / "same", {"a.xml": page, "a.XML": page, "x.png": IMAGE})
-    refused(tmp_path / "same", "one XML file is expected, a.XML is another")
-    lay(usual(tmp_path / "twins", a=xml(make_object())), {"annotations/a.xml": page})
-    refused(tmp_path / "twins", "one folder is expected, found Annotations and annotations")
+    refused(tmp_path / "same", "one XML file is expected for x.png, a.XML is another")
+    lay(usual(tmp_path / "twins", a=xml(make_object())), {"annotations/a.xml": xml(make_object())})
+    refused(tmp_path / "twins", "for JPEGImages/a.png, Annotations/a.xml is another")
+    page = xml(make_object())
+    lay(tmp_path / "eyes", {"x/a.xml": page, "left/a.png": IMAGE, "right/a.png": IMAGE})
+    refused(tmp_path / "eyes", "one image is expected", "left/a.png and right/a.png")
 
 
 @pytest.mark.parametrize(
-    "filename", ["../../secret.png", "/etc/x.png", "..\\..\\x.png", "C:\\x.png", "sub/../../x.png"]
+    "filename",
+    [
+        "../../secret.png",
+        "/etc/x.png",
+        "..\\..\\x.png",
+        "C:\\x.png",
+        "sub/../../x.png",
+        "E:\\MM2\\a.PNG",
+        "http://host/a.png?v=2",
+        ".",
+        "/",
+    ],
 )
-def test_an_image_outside_the_dataset_is_refused(tmp_path: Path, filename: str) -> None:
-    error = refused(
-        usual(tmp_path, a=xml(make_object(), filename=filename)), "within the dataset's folder"
+def test_the_folders_of_another_machine_do_not_matter(tmp_path: Path, filename: str) -> None:
+    """Nothing outside the dataset is read, whatever a file says."""
+    lay(tmp_path, {"secret.png": IMAGE, "x.png": IMAGE})
+    data = formats.read(usual(tmp_path / "set", a=xml(make_object(), filename=filename)))
+    assert [sample.id for sample in data] == ["JPEGImages/a.png"]
+    (note,) = data.notes
+    assert note.startswith("1 XML file with another name than the <filename> inside (such as a.xml")
+
+
+def test_the_longest_common_end_of_a_path_decides(tmp_path: Path) -> None:
+    lay(tmp_path, {f"img/{camera}/1.png": IMAGE for camera in ("front", "back")})
+    for camera, stem in (("front", "p"), ("back", "q")):
+        path = f"D:\\shots\\{camera}\\1.png"
+        lay(tmp_path, {f"xml/{stem}.xml": xml(make_object(camera), filename=path)})
+    data = formats.read(tmp_path)
+    assert {sample.id: data.classes[sample.target.classes[0]] for sample in data} == {
+        "img/front/1.png": "front",
+        "img/back/1.png": "back",
+    }
+
+
+def test_a_filename_is_unquoted_and_its_capitals_do_not_matter(tmp_path: Path) -> None:
+    for stem, filename in (("x", "my%20cat.png"), ("y", "DOG.PNG")):
+        lay(tmp_path, {f"{stem}.xml": xml(make_object(stem), filename=filename)})
+    data = formats.read(lay(tmp_path, {"my cat.png": IMAGE, "dog.png": IMAGE}))
+    assert [sample.id for sample in data] == ["dog.png", "my cat.png"]
+
+
+# --- folders of any name
+
+
+@pytest.mark.parametrize(
+    ("page", "image"),
+    [
+        ("annots/{}.xml", "images/{}.png"),
+        ("xml/{}.xml", "img/{}.png"),
+        ("annotations/xmls/{}.xml", "images/{}.png"),
+        ("labels/{}.XML", "pictures/{}.png"),
+        ("a/b/c/{}.xml", "a/b/d/{}.png"),
+        ("data/{}.xml", "data/{}.png"),
+        ("{}.xml", "images/{}.png"),
+        ("{}.png.xml", "{}.png"),
+    ],
+)
+def test_folders_may_have_any_name(tmp_path: Path, page: str, image: str) -> None:
+    for stem in ("p", "q"):
+        lay(tmp_path, {page.format(stem): xml(make_object()), image.format(stem): IMAGE})
+    data = formats.read(tmp_path)
+    assert data.format == "voc"
+    assert [sample.id for sample in data] == [image.format("p"), image.format("q")]
+    assert data.skipped == ()
+
+
+@pytest.mark.parametrize("filename", ["a.jpg", "a", None])
+def test_masks_with_the_same_stems_are_no_images(tmp_path: Path, filename: str | None) -> None:
+    """As in Oxford-IIIT Pets and in VOC itself."""
+    page = xml(make_object(), filename=filename)
+    lay(tmp_path, {"annotations/xmls/a.xml": page, "images/a.jpg": IMAGE})
+    masks = ("annotations/trimaps", "SegmentationClass", "SegmentationObject")
+    data = formats.read(lay(tmp_path, {f"{folder}/a.png": IMAGE for folder in masks}), "voc")
+    assert [sample.id for sample in data] == ["images/a.jpg"]
+    assert skipped(data) == {f"{folder}/": "no XML file belongs to its 1 image" for folder in masks}
+
+
+def test_equal_stems_in_several_folders_are_kept_apart(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for camera in ("front", "back"):
+            page = xml(make_object(f"{split} {camera}"), filename="1.png")
+            lay(tmp_path, {f"{split}/{camera}/xml/1.xml": page})
+            lay(tmp_path, {f"{split}/{camera}/img/1.png": IMAGE})
+    data = formats.read(tmp_path)
+    assert {sample.id: data.classes[sample.target.classes[0]] for sample in data} == {
+        f"{split}/{camera}/img/1.png": f"{split} {camera}"
+        for split in ("train", "val")
+        for camera in ("front", "back")
+    }
+    assert sorted({str(sample.split) for sample in data}) == ["train", "valid"]
+
+
+@pytest.mark.parametrize("word", ["dev", "eval", "Validation", "VAL", "valid"])
+def test_split_words_of_folders_and_lists(tmp_path: Path, word: str) -> None:
+    for folder, stem in (("training", "a"), (word, "b"), ("holdout", "c")):
+        lay(tmp_path / "folders", {f"{folder}/{stem}.xml": xml(make_object())})
+        lay(tmp_path / "folders", {f"{folder}/{stem}.png": IMAGE})
+        lay(tmp_path / "lists", {f"ImageSets/Main/{folder}.txt": f"{stem}\n"})
+        usual(tmp_path / "lists", **{stem: xml(make_object())})
+    for root in ("folders", "lists"):
+        data = formats.read(tmp_path / root)
+        assert {Path(sample.id).stem: sample.split for sample in data} == {
+            "a": "train",
+            "b": "valid",
+            "c": "test",
+        }
+
+
+@pytest.mark.parametrize("folder", ["ImageSets", "", "imagesets/main"])
+def test_lists_may_lie_elsewhere_and_name_paths(tmp_path: Path, folder: str) -> None:
+    usual(tmp_path, a=xml(make_object()), b=xml(make_object()))
+    train = "JPEGImages/a.png Annotations/a.xml\n"
+    lay(tmp_path / folder, {"train.txt": train, "val.txt": "/home/x/JPEGImages/b.png\n"})
+    data = formats.read(tmp_path)
+    assert [sample.split for sample in data] == ["train", "valid"]
+    assert data.skipped == ()
+
+
+def test_the_list_of_all_images_is_no_split(tmp_path: Path) -> None:
+    """CVAT writes default.txt, and labelmap.txt beside it."""
+    usual(tmp_path, a=xml(make_object()))
+    lay(tmp_path, {"ImageSets/Main/default.txt": "a\n", "labelmap.txt": "# label\ncat:::\n"})
+    data = formats.read(tmp_path)
+    assert [sample.split for sample in data] == [None]
+    assert (data.notes, data.skipped) == ((), ())
+
+
+def test_lists_count_for_the_folders_beside_them(tmp_path: Path) -> None:
+    usual(tmp_path / "kit" / "VOC2007", a=xml(make_object()), b=xml(make_object()))
+    lay(
+        tmp_path / "kit" / "VOC2007",
+        {"ImageSets/Main/train.txt": "a", "ImageSets/Main/val.txt": "b"},
     )
-    assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", 1)
+    data = formats.read(tmp_path / "kit", "voc")
+    assert [sample.split for sample in data] == ["train", "valid"]
+    usual(tmp_path / "kit" / "VOC2012", a=xml(make_object()))
+    lay(tmp_path / "kit" / "VOC2012", {"ImageSets/Main/test.txt": "a"})
+    assert not voc.sniff(tmp_path / "kit")
+    data = formats.read(tmp_path / "kit", "voc")
+    assert {sample.id: sample.split for sample in data} == {
+        "VOC2007/JPEGImages/a.png": "train",
+        "VOC2007/JPEGImages/b.png": "valid",
+        "VOC2012/JPEGImages/a.png": "test",
+    }
+
+
+def test_other_xml_files_are_left_out(tmp_path: Path) -> None:
+    lay(usual(tmp_path, a=xml(make_object())), {"about/pom.xml": "<project/>"})
+    assert skipped(formats.read(tmp_path)) == {
+        "about/pom.xml": "an XML file without an <annotation>"
+    }

@@ -40,7 +40,7 @@ def lay(root: Path, files: dict[str, str | bytes]) -> Path:
     return root
 
 
-def usual(root: Path, **pages: str) -> Path:
+def usual(root: Path, **pages: str | bytes) -> Path:
     """Write a dataset of these XML files with an image for each."""
     for stem, page in pages.items():
         lay(root, {f"Annotations/{stem}.xml": page, f"JPEGImages/{stem}.png": IMAGE})

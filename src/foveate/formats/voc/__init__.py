@@ -3,13 +3,13 @@
 M. Everingham et al.: The Pascal Visual Object Classes (VOC) Challenge, IJCV 2010, and its
 development kit. Pixels are counted from 1 there, and a box includes its last ones: xmin = 1 and
 xmax = 10 are the ten pixels at the left edge, 0 to 10 in foveate. Many tools count from 0 instead,
-which shows where a box begins at 0.
+which shows where a box begins at 0. Folders may have any names.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,10 @@ from foveate.annotations import Boxes, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
+from foveate.formats._shared.file_tree import in_folder
 from foveate.formats._shared.instances import box_problems
-from foveate.formats._shared.layout import (
-    CLASSES_FILE,
-    NOT_UTF8,
-    is_utf8,
-    printable,
-    read_classes,
-    unusable_reason,
-)
+from foveate.formats._shared.layout import CLASSES_FILE, read_classes, unusable_reason
+from foveate.formats._shared.partners import sample_files
 from foveate.formats._shared.sidecar import line_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
@@ -41,27 +36,17 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_image,
 )
-from foveate.formats.voc.layout import (
-    VocFolders,
-    find_folders,
-    image_names,
-    match_images,
-    read_split_lists,
-    relative_id,
-    unmatched_files,
-    xml_files,
-)
+from foveate.formats.voc.layout import find_files, splits_of, unread_images
+from foveate.formats.voc.matching import match_images
 from foveate.formats.voc.writing import can_be_text, to_xml
-from foveate.formats.voc.xml import VocFile, parse
-from foveate.regular_file import open_regular
+from foveate.formats.voc.xml import VocFile, is_annotation, parse
 from foveate.wording import count_noun
 
 NAME = "voc"
 SUMMARY = "Pascal VOC: Annotations/*.xml beside JPEGImages/ (and ImageSets/Main/train.txt)"
 TASKS = ("detection",)
 
-_MAX_SNIFFED_FILES = 5  # more than one, since the first may be damaged
-_ROOT = re.compile(rb"<annotation[\s>]")
+_MAX_SNIFFED_FILES, _MAX_SNIFFED_OF_FOLDER = 50, 5  # more than one: the first may be damaged
 _LIST_NAMES: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
 _Entries = dict[str, tuple[VocFile, SplitName | None]]
@@ -69,24 +54,25 @@ _Entries = dict[str, tuple[VocFile, SplitName | None]]
 
 
 def sniff(path: Path) -> bool:
-    """Return whether XML files in one of the usual places hold an <annotation>."""
-    try:
-        return any(
-            _is_annotation(Path(file.path))
-            for place in find_folders(path)
-            for file in xml_files(place.annotations)[:_MAX_SNIFFED_FILES]
-        )
-    except (DataError, OSError):
-        return False
+    """Return whether XML files below the folder hold an <annotation>.
+
+    A folder above several datasets that have ImageSets/ each is none itself.
+    """
+    return _sniffed(path) is not None
+
+
+def describe(path: Path) -> str:
+    """Return what `read` would read, for a question to the user."""
+    return f"the boxes in XML files of Pascal VOC (such as {_sniffed(path)})"
 
 
 def read(path: Path) -> Dataset[Boxes]:
     """Read the images that have an XML file, with their boxes.
 
     Classes are sorted by name, or as in classes.txt. The image of an XML file is the one that
-    <filename> names, or else the one with the same name. Splits are those of ImageSets/Main, or of
-    folders called train, valid and test. <difficult> is read; pose, truncated and parts of objects
-    are not.
+    <filename> names, or else the one with the same name. Splits are those of folders called train,
+    valid and test, or else of lists in ImageSets/Main. <difficult> is read; pose, truncated and
+    parts of objects are not.
 
     Raises:
         DataError: If something cannot be understood; the error names the file and the line.
@@ -95,17 +81,22 @@ def read(path: Path) -> Dataset[Boxes]:
         raise DataError(
             "a folder with XML files and images is expected, this is a file", where=path
         )
-    places = find_folders(path)
-    entries: _Entries = {}
-    skipped: list[Skipped] = []
+    files = find_files(path)
+    voc_files = {page: parse(path / page) for page in files.pages}
     notes: list[str] = []
-    for place in places:
-        _add(entries, path, place, skipped, notes)
-    skipped += unmatched_files(path, places, set(entries))
-    for id in list(entries):
+    matched = match_images(path, voc_files, files.images, notes)
+    splits = splits_of(path, files, matched, notes)
+    skipped = [
+        *files.skipped,
+        *(Skipped(page, _missing(voc_files[page])) for page in voc_files if page not in matched),
+        *unread_images(path, files, matched.values()),
+    ]
+    entries: _Entries = {}
+    for page, id in matched.items():
         if reason := unusable_reason(path / id):
-            del entries[id]
             skipped.append(Skipped(id, reason))
+        else:
+            entries[id] = (voc_files[page], splits[page])
     if not entries:
         raise DataError(
             "images with XML files are expected, found none "
@@ -174,57 +165,33 @@ def write(dataset: Dataset[Boxes], path: Path) -> None:
             write_classes(dataset, folder)
 
 
-def _is_annotation(file: Path) -> bool:
-    if unusable_reason(file):
-        return False
-    with open_regular(file) as opened:
-        return bool(_ROOT.search(opened.read(4096)))
+def _sniffed(path: Path) -> str | None:
+    """Return an XML file below a folder that holds an <annotation>, or None."""
+    if not path.is_dir():
+        return None
+    sampled = list(sample_files(path))
+    with_sets = {
+        folder.split("/")[0]
+        for folder, _ in sampled
+        if "imagesets" in folder.casefold().split("/")[1:]
+    }
+    if len(with_sets) > 1:
+        return None
+    files = (
+        in_folder(folder, name)
+        for folder, names in sampled
+        for name in [name for name in names if name.lower().endswith(".xml")][
+            :_MAX_SNIFFED_OF_FOLDER
+        ]
+    )
+    found = islice(files, _MAX_SNIFFED_FILES)
+    return next((file for file in found if is_annotation(path / file)), None)
 
 
-def _add(
-    entries: _Entries, root: Path, place: VocFolders, skipped: list[Skipped], notes: list[str]
-) -> None:
-    """Add the images of one place that have an XML file, and what is skipped and noted."""
-    voc_files: dict[str, VocFile] = {}
-    for file in xml_files(place.annotations):
-        stem = Path(file.name).stem
-        if not is_utf8(file.name):
-            skipped.append(Skipped(printable(relative_id(root, file.path)), NOT_UTF8))
-        elif stem in voc_files:
-            raise DataError(
-                f"one XML file is expected, {voc_files[stem].path.name} is another", where=file.path
-            )
-        else:
-            voc_files[stem] = parse(Path(file.path))
-    images = image_names(place.images)
-    splits: dict[str, SplitName] = {}
-    if place.lists:
-        splits, absent = read_split_lists(
-            place.lists, voc_files.keys() | {Path(name).stem for name in images}
-        )
-        skipped += absent
-    mismatched: list[str] = []
-    for stem, name in match_images(place, voc_files, images).items():
-        voc_file = voc_files[stem]
-        written = voc_file.filename[0] if voc_file.filename else ""
-        if name is None:
-            reason = f"its image {(written or stem)[:100]!r} does not exist"
-            skipped.append(Skipped(relative_id(root, voc_file.path), reason))
-            continue
-        id = relative_id(root, place.images / name)
-        if id in entries:
-            raise DataError(
-                f"one XML file is expected for {id}, {entries[id][0].path.name} is another",
-                where=voc_file.path,
-            )
-        entries[id] = (voc_file, place.split or splits.get(stem) or splits.get(Path(name).stem))
-        if Path(name).stem != stem or written not in ("", name, stem):
-            mismatched.append(f"{voc_file.path.name} names {written[:100]!r}, read with {name!r}")
-    if mismatched:
-        notes.append(
-            f"{count_noun(len(mismatched), 'XML file')} with another name than the <filename> "
-            f"inside (such as {mismatched[0]})"
-        )
+def _missing(voc_file: VocFile) -> str:
+    """Return why an XML file has no image."""
+    written = voc_file.filename[0] if voc_file.filename else ""
+    return f"its image {(written or voc_file.path.stem)[:100]!r} does not exist"
 
 
 def _classes(root: Path, entries: _Entries) -> tuple[str, ...]:

@@ -1,250 +1,155 @@
-"""Find the files of a Pascal VOC dataset: images, XML files, and the lists of the splits."""
+"""Find the files of a Pascal VOC dataset: XML files, images, and the lists of the splits.
+
+They may lie in folders of any name, since an XML file says what it is. VOC has Annotations/ beside
+JPEGImages/; other tools write annots/ beside images/, or an XML file beside each image.
+"""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from foveate.data.dataset import Skipped, SplitName
-from foveate.errors import DataError
+from foveate.formats._shared.file_tree import Tree, in_folder, list_tree
+from foveate.formats._shared.image_sets import read_image_sets
 from foveate.formats._shared.layout import (
     NO_IMAGE_SUFFIX,
     NOT_UTF8,
     has_image_suffix,
     is_utf8,
     printable,
-    split_of,
-    visible,
+    unusable_reason,
 )
-from foveate.formats._shared.paths import id_inside
-from foveate.formats._shared.sidecar import read_text
-from foveate.formats.voc.xml import VocFile
+from foveate.formats._shared.partners import split_in
+from foveate.formats.voc.xml import is_annotation
+from foveate.wording import count_noun
 
-_LISTS = ("train", "val", "valid", "test", "trainval")  # others list the images of one class
-_MAX_BYTES = 50_000_000
+_SNIFFED_FILES = 5  # of each folder: more than one, since the first may be damaged
 
 
-@dataclass(frozen=True, slots=True)
-class VocFolders:
-    """A folder of XML files and the folder of their images, which may be the same.
+@dataclass(slots=True)
+class VocFiles:
+    """The files of a dataset, by their paths relative to its folder.
 
     Attributes:
-        annotations: The folder of XML files.
-        images: The folder of images.
-        split: The split of all of them, or None.
-        lists: The folder of lists that give the splits instead, or None.
+        pages: The XML files.
+        images: The images.
+        tree: The files of each folder.
+        skipped: What was left out.
     """
 
-    annotations: Path
-    images: Path
-    split: SplitName | None
-    lists: Path | None
+    pages: list[str]
+    images: list[str]
+    tree: Tree
+    skipped: list[Skipped] = field(default_factory=list)
 
 
-def find_folders(root: Path) -> list[VocFolders]:
-    """Return the folder itself, and train/, valid/ and test/ in it or in its Annotations/.
+def find_files(root: Path) -> VocFiles:
+    """Return the XML files and the images below a folder.
 
-    Raises:
-        DataError: If two folders have the same meaning.
-        OSError: If a folder cannot be opened.
-    """
-    places = _below(root, None)
-    if places[0].annotations == root:
-        for folder in visible(root)[0]:
-            if split := split_of(folder.name):
-                places += _below(Path(folder.path), split)
-    return places
-
-
-def _below(folder: Path, split: SplitName | None) -> list[VocFolders]:
-    folders = visible(folder)[0]
-    annotations = _named(folders, "annotations") or folder
-    images = _named(folders, "jpegimages", "images") or folder
-    sets = _named(folders, "imagesets")
-    lists = _named(visible(sets)[0], "main") if sets and not split else None
-    places = [VocFolders(annotations, images, split, lists)]
-    if annotations != folder:
-        for inner in visible(annotations)[0]:
-            if inner_split := split_of(inner.name):
-                same = images / inner.name
-                places.append(
-                    VocFolders(
-                        Path(inner.path),
-                        same if same.is_dir() else images,
-                        split or inner_split,
-                        None,
-                    )
-                )
-    return places
-
-
-def _named(folders: list[os.DirEntry[str]], *names: str) -> Path | None:
-    """Return the folder with one of these names, in any case; raise DataError for several."""
-    matches = [Path(folder.path) for folder in folders if folder.name.casefold() in names]
-    if len(matches) > 1:
-        raise DataError(
-            f"one folder is expected, found {matches[0].name} and {matches[1].name}",
-            where=matches[0].parent,
-        )
-    return matches[0] if matches else None
-
-
-def xml_files(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the XML files in a folder, sorted by name.
+    XML files of other kinds lie in folders of their own; one among annotations is damaged.
 
     Raises:
         OSError: If the folder cannot be opened.
     """
-    return [entry for entry in visible(folder)[1] if entry.name.lower().endswith(".xml")]
-
-
-def image_names(folder: Path) -> list[str]:
-    """Return the names of the images in a folder, sorted.
-
-    Raises:
-        OSError: If the folder cannot be opened.
-    """
-    return [
-        entry.name
-        for entry in visible(folder)[1]
-        if has_image_suffix(entry.name) and is_utf8(entry.name)
-    ]
-
-
-def match_images(
-    place: VocFolders, voc_files: dict[str, VocFile], images: list[str]
-) -> dict[str, str | None]:
-    """Find the image of each XML file.
-
-    <filename> counts if such an image exists. If several files name the same image, because they
-    were copied, each takes the image with its own name.
-
-    Args:
-        place: The folders.
-        voc_files: The XML files by stem.
-        images: The names of the images.
-
-    Returns:
-        The image name for each stem, or None.
-
-    Raises:
-        DataError: If an XML file has two images.
-    """
-    existing = set(images)
-    by_stem: dict[str, list[str]] = {}
-    for name in images:
-        by_stem.setdefault(Path(name).stem, []).append(name)
-    named: dict[str, str] = {}
-    for stem, voc_file in voc_files.items():
-        written, line = voc_file.filename or ("", 0)
-        if "/" in written or "\\" in written:
-            written = id_inside(place.images, written, where=voc_file.path, line=line)
-        if written in existing:
-            named[stem] = written
-    claims = Counter(named.values())
-    matched: dict[str, str | None] = {}
-    for stem, voc_file in voc_files.items():
-        same = by_stem.get(stem, [])
-        if stem in named and (claims[named[stem]] == 1 or not same):
-            matched[stem] = named[stem]
-        elif len(same) > 1:
-            raise DataError(
-                f"one image is expected for this file, found {same[0]} and {same[1]}",
-                where=voc_file.path,
-            )
+    skipped: list[Skipped] = []
+    tree = list_tree(root, skipped)
+    holders = {
+        folder: pages
+        for folder, names in tree.items()
+        if (pages := [in_folder(folder, name) for name in names if name.lower().endswith(".xml")])
+    }
+    read = {folder for folder, pages in holders.items() if _holds_annotations(root, pages)}
+    files = VocFiles([], [], tree, skipped)
+    for folder, names in holders.items():
+        if folder not in read and read:
+            skipped += [
+                Skipped(printable(id), "an XML file without an <annotation>") for id in names
+            ]
         else:
-            matched[stem] = same[0] if same else None
-    return matched
+            files.pages += [id for id in names if is_utf8(id)]
+            skipped += [Skipped(printable(id), NOT_UTF8) for id in names if not is_utf8(id)]
+    for folder, names in tree.items():
+        files.images += [
+            in_folder(folder, name)
+            for name in names
+            if has_image_suffix(name) and is_utf8(folder + name)
+        ]
+    return files
 
 
-def unmatched_files(root: Path, places: list[VocFolders], used: set[str]) -> list[Skipped]:
-    """List the files among the images that were not read.
+def splits_of(
+    root: Path, files: VocFiles, matched: Mapping[str, str], notes: list[str]
+) -> dict[str, SplitName | None]:
+    """Return the split of each XML file: its folder's or its image's, else that of a list.
+
+    The lists are those of the nearest folder above the XML file that holds ImageSets/.
 
     Args:
         root: The dataset's folder.
-        places: The folders of images and XML files.
-        used: The ids of the images that were read.
-    """
-    read = {folder for place in places for folder in (place.annotations, place.images)}
-    skipped: dict[str, Skipped] = {}
-    for images in dict.fromkeys(place.images for place in places):
-        folders, files = visible(images)
-        only_images = all(images != place.annotations for place in places) and images != root
-        for entry in files:
-            id = relative_id(root, entry.path)
-            if not is_utf8(entry.name):
-                skipped[id] = Skipped(printable(id), NOT_UTF8)
-            elif has_image_suffix(entry.name):
-                if id not in used:
-                    skipped[id] = Skipped(id, "it has no XML file")
-            elif only_images:
-                skipped[id] = Skipped(id, NO_IMAGE_SUFFIX)
-        for entry in folders if only_images else []:
-            if Path(entry.path) not in read:
-                id = relative_id(root, entry.path) + "/"
-                skipped[id] = Skipped(printable(id), "a folder among the images is not read")
-    return list(skipped.values())
-
-
-def relative_id(root: Path, path: str | Path) -> str:
-    """Return a path relative to the root, with slashes."""
-    return Path(path).relative_to(root).as_posix()
-
-
-def read_split_lists(lists: Path, known: set[str]) -> tuple[dict[str, SplitName], list[Skipped]]:
-    """Read the lists in ImageSets/Main. trainval counts only if it is not divided further.
-
-    Args:
-        lists: The folder of the lists.
-        known: The stems of the images and XML files.
-
-    Returns:
-        The split of each stem, and the listed stems that do not exist.
+        files: Its files; listed images that do not exist are added to what was left out.
+        matched: The image of each XML file that has one.
+        notes: A list of what had to be decided.
 
     Raises:
-        DataError: If a stem is in two splits; the error names the line.
+        DataError: If an image is in two lists.
     """
-    files = [Path(entry.path) for entry in visible(lists)[1] if entry.name.lower().endswith(".txt")]
-    named = {file.stem.lower(): file for file in files if file.stem.lower() in _LISTS}
-    if named.keys() & {"train", "val", "valid"}:
-        named.pop("trainval", None)
-    entries: dict[str, tuple[SplitName, Path, int]] = {}
-    for word, file in named.items():
-        split = split_of(word) or "train"
-        for number, line in enumerate(read_text(file, _MAX_BYTES).split("\n"), 1):
-            if not (stem := _stem(line, known)):
-                continue
-            first = entries.setdefault(stem, (split, file, number))
-            if first[0] != split:
-                raise DataError(
-                    f"one split is expected for {stem!r}, it is in {first[1].name} "
-                    f"(line {first[2]}) too",
-                    where=file,
-                    line=number,
-                    remedy="Decide which is right and remove the other line: an image in two "
-                    "splits is a leak.",
-                )
-    absent = [
-        Skipped(
-            stem,
-            f"listed in {file.name}, line {line}, but no image or XML file has that name",
-        )
-        for stem, (_, file, line) in entries.items()
-        if stem not in known
-    ]
-    return {stem: split for stem, (split, _, _) in entries.items()}, absent
+    splits = {page: split_in(page) or split_in(image) for page, image in matched.items()}
+    undecided: dict[str, list[str]] = {}
+    for page, split in splits.items():
+        if split is None:
+            undecided.setdefault(_set_root(page, files.tree), []).append(page)
+    for folder, pages in undecided.items():
+        inside = f"{folder}/" if folder else ""
+        stems = {Path(id).stem for id in (*files.pages, *files.images) if id.startswith(inside)}
+        sets = read_image_sets(root / folder, "Main", stems)
+        files.skipped += sets.absent
+        notes += sets.notes
+        for page in pages:
+            image = Path(matched[page]).stem
+            splits[page] = sets.splits.get(Path(page).stem) or sets.splits.get(image)
+    return splits
 
 
-def _stem(line: str, known: set[str]) -> str:
-    """Return the stem that a line names: "000012", "000012  1" or "000012.jpg"."""
-    line = line.rstrip("\r")
-    stem = line if line in known else line.strip()
-    if stem not in known:
-        fields = stem.rsplit(None, 1)
-        if len(fields) == 2 and fields[1] in ("-1", "0", "1"):
-            stem = fields[0]
-    if stem not in known and has_image_suffix(stem):
-        stem = Path(stem).stem
-    return stem
+def unread_images(root: Path, files: VocFiles, used: Iterable[str]) -> list[Skipped]:
+    """List the images that no XML file belongs to, and other files in folders of images.
+
+    A folder without any image that is read is one entry.
+    """
+    read = set(used)
+    holders = {id.rpartition("/")[0] for id in read}
+    pages = {id.rpartition("/")[0] for id in files.pages}
+    skipped: list[Skipped] = []
+    for folder, names in files.tree.items():
+        images = [name for name in names if has_image_suffix(name)]
+        if images and folder not in holders and folder:
+            reason = f"no XML file belongs to its {count_noun(len(images), 'image')}"
+            skipped.append(Skipped(printable(folder) + "/", reason))
+            continue
+        for name in names if images else []:
+            id = in_folder(folder, name)
+            if not is_utf8(id):
+                skipped.append(Skipped(printable(id), NOT_UTF8))
+            elif has_image_suffix(name):
+                if id not in read:
+                    skipped.append(Skipped(id, unusable_reason(root / id) or "it has no XML file"))
+            elif folder and folder not in pages:
+                skipped.append(Skipped(id, NO_IMAGE_SUFFIX))
+    return skipped
+
+
+def _holds_annotations(root: Path, files: list[str]) -> bool:
+    return any(is_annotation(root / id) for id in files[:_SNIFFED_FILES])
+
+
+def _set_root(page: str, tree: Mapping[str, Any]) -> str:
+    """Return the nearest folder above an XML file that holds ImageSets/, else the root."""
+    folder = page.rpartition("/")[0]
+    while folder:
+        inside = f"{folder}/imagesets".casefold()
+        if any(f"{other}/".casefold().startswith(f"{inside}/") for other in tree):
+            return folder
+        folder = folder.rpartition("/")[0]
+    return ""

@@ -6,16 +6,23 @@ name other files; so is deep nesting.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
 from foveate.errors import DataError
+from foveate.formats._shared.layout import unusable_reason
 from foveate.formats._shared.sidecar import MAX_COORDINATE, read_bytes
+from foveate.regular_file import open_regular
 
 _MAX_BYTES = 20_000_000  # about 50,000 objects
 _MAX_DEPTH = 16
+_MAX_SNIFFED_BYTES = 4096
+_ROOT = re.compile(rb"<annotation[\s>]")
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,20})["']""")
+_MULTIBYTE = ("gb2312", "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr")  # not in expat
 _OBJECT = "annotation/object"
 _CORNERS = tuple(f"{_OBJECT}/bndbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax"))
 _SIZE = ("annotation/size/height", "annotation/size/width")
@@ -24,6 +31,9 @@ _LEFT_OUT = {
     f"{_OBJECT}/part": "object parts (<part>)",
     f"{_OBJECT}/polygon": "polygons (<polygon>)",
 }
+_NO_BOX = {f"{_OBJECT}/polygon": "<polygon>", f"{_OBJECT}/robndbox": "<robndbox>"}
+_DIFFICULT = {"0": False, "1": True, "": False, "false": False, "true": True}
+_UNSPECIFIED = "unspecified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,18 @@ class VocFile:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
+def is_annotation(path: Path) -> bool:
+    """Return whether a file begins like an annotation; it is not parsed, and this never raises."""
+    if unusable_reason(path):
+        return False
+    try:
+        with open_regular(path) as file:
+            start = file.read(_MAX_SNIFFED_BYTES)
+    except OSError:
+        return False
+    return bool(_ROOT.search(start.replace(b"\0", b"")))  # UTF-16 has them
+
+
 def parse(path: Path) -> VocFile:
     """Read a file.
 
@@ -69,20 +91,27 @@ def parse(path: Path) -> VocFile:
         DataError: If it is not XML, not an annotation, or has a bad value; the error names the
             line.
     """
+    data = read_bytes(path, _MAX_BYTES)
+    encoding = None
+    if (declared := _DECLARED.match(data)) and declared[1].decode().lower() in _MULTIBYTE:
+        encoding = declared[1].decode()
+        data = data.decode(encoding, errors="replace").encode()
     reader = _Reader(path)
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8" if encoding else None)
     parser.buffer_text = True
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = reader.doctype
     reader.parser = parser
-    data = read_bytes(path, _MAX_BYTES)
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
         raise DataError(
-            f"XML is expected, but {expat.ErrorString(error.code)}", where=path, line=error.lineno
+            f"XML is expected, but {expat.ErrorString(error.code)}",
+            where=path,
+            line=error.lineno,
+            remedy=None if _is_utf8(data) else "If its text is not UTF-8, save it as UTF-8.",
         ) from None
     except (LookupError, ValueError) as error:
         raise DataError(
@@ -91,6 +120,14 @@ def parse(path: Path) -> VocFile:
     finally:
         reader.parser = None  # breaks the reference cycle
     return reader.result
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Reader:
@@ -103,6 +140,7 @@ class _Reader:
         self._fields: dict[str, tuple[str, int]] = {}  # by path: text and line
         self._text: list[str] | None = None  # of the open field
         self._line = self._object_line = 0
+        self._other_shape = ""  # of the open object
 
     def start(self, tag: str, _: dict[str, str]) -> None:
         """Handle the start of an element."""
@@ -116,7 +154,10 @@ class _Reader:
             self._text = []
         elif here == _OBJECT:
             self._object_line = self.parser.CurrentLineNumber
-        elif here in _LEFT_OUT:
+            self._other_shape = ""
+        if here in _NO_BOX:
+            self._other_shape = _NO_BOX[here]
+        if here in _LEFT_OUT:
             what = _LEFT_OUT[here]
             self.result.left_out[what] = self.result.left_out.get(what, 0) + 1
         elif len(self._open) == 1 and tag != "annotation":
@@ -162,10 +203,17 @@ class _Reader:
         if not name:
             raise self._error("the name of a class is expected, got nothing", line)
         left, top, right, bottom = (self._number(side) for side in _CORNERS)
-        difficult, at = self._fields.get(f"{_OBJECT}/difficult", ("0", 0))
-        if difficult not in ("0", "1", ""):
-            raise self._error(f"<difficult> is expected to be 0 or 1, got {difficult[:100]!r}", at)
-        return VocObject(name, line, (left, top, right, bottom), difficult == "1")
+        return VocObject(name, line, (left, top, right, bottom), self._difficult())
+
+    def _difficult(self) -> bool:
+        text, line = self._fields.get(f"{_OBJECT}/difficult", ("0", 0))
+        if text.lower() == _UNSPECIFIED:
+            what = f"<difficult> {text!r}"
+            self.result.left_out[what] = self.result.left_out.get(what, 0) + 1
+            return False
+        if text.lower() not in _DIFFICULT:
+            raise self._error(f"<difficult> is expected to be 0 or 1, got {text[:100]!r}", line)
+        return _DIFFICULT[text.lower()]
 
     def _size(self) -> tuple[int, int] | None:
         """Return (height, width), or None where a tool wrote 0 for an unknown size."""
@@ -195,6 +243,13 @@ class _Reader:
     def _field(self, key: str) -> tuple[str, int]:
         if key not in self._fields:
             tag = key.removeprefix(f"{_OBJECT}/").replace("/", "> with <")
+            if "bndbox" in tag and self._other_shape:
+                raise self._error(
+                    f"an <object> is expected to have <{tag}>, this one has only a "
+                    f"{self._other_shape}, so the file is not Pascal VOC's",
+                    self._object_line,
+                    "Export the dataset with boxes as Pascal VOC, or with polygons as COCO.",
+                )
             raise self._error(
                 f"an <object> is expected to have <{tag}>, this one has none", self._object_line
             )

@@ -82,6 +82,13 @@ def sniff(path: Path) -> bool:
         return False
 
 
+def describe(path: Path) -> str:
+    """Return what `read` would read, for a question to the user."""
+    described = path.is_file() or description_files(path)
+    by = "a description with class names" if described else "text files with lines of numbers"
+    return f"the boxes or polygons of YOLO, by {by}"
+
+
 def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     """Read the images with their boxes, or with polygons if there is at least one.
 

@@ -77,12 +77,14 @@ class BoxColumns:
         layout: What the numbers are; None if the heading does not tell.
         sides: The columns of the image's width and height, if there are any.
         has_header: Whether the first line is a header.
+        is_named: Whether the headings leave no doubt: x and y could also be the centre.
     """
 
     indices: tuple[int, ...]
     layout: Layout | None
     sides: tuple[int, int] | None = None
     has_header: bool = True
+    is_named: bool = True
 
     @property
     def all(self) -> frozenset[int]:
@@ -102,12 +104,15 @@ def box_columns(rows: list[list[str]]) -> BoxColumns | None:
     bare = [_PREFIX.sub("", name, count=1) for name in header]
     layout, columns = _four(bare)
     if columns:
-        return BoxColumns(columns, layout, _image_sides(header, columns))
+        is_named = bare[columns[0]] != "x"
+        return BoxColumns(columns, layout, _image_sides(header, columns), is_named=is_named)
     lists = [index for index, name in enumerate(header) if name in _LISTS]
     for index in lists:
         fields = [row[index] for row in rows[1:] if index < len(row) and row[index].strip()]
         if fields and all(map(FOUR_NUMBERS.fullmatch, fields)):
-            return BoxColumns((index,), _LISTS[header[index]], _image_sides(header, (index,)))
+            layout_of_list = _LISTS[header[index]]
+            sides = _image_sides(header, (index,))
+            return BoxColumns((index,), layout_of_list, sides, is_named=layout_of_list is not None)
     if _is_bare(rows):
         return BoxColumns((1, 2, 3, 4), Layout.CORNERS, has_header=False)
     return None

@@ -24,7 +24,9 @@ from foveate.wording import count_noun
 
 _MAX_HEADER = 100_000  # bytes; a longer first line is not the header of a table
 _MAX_START = 200_000  # bytes that are read to recognise a table
-_START_ROWS = 50
+
+START_ROWS = 50
+"""Rows that tell what a table is."""
 
 PATH = ("path", "file", "filename", "image")
 GROUP = ("group", "patient", "subject", "groupid", "patientid", "subjectid")
@@ -94,7 +96,7 @@ def first_rows(table: Path) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
         text = _decoded(data, table, [])
-        for _, fields in islice(_rows(text, table), _START_ROWS):
+        for _, fields in islice(_rows(text, table), START_ROWS):
             rows.append(fields)
     except DataError:
         pass

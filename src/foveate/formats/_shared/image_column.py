@@ -20,6 +20,7 @@ IMAGE = (
 )
 """Headings that the column may have; those at the end also mean other things."""
 
+_GENERIC = frozenset({"id", "key", "name", "uuid", "url"})  # a heading that names images goes first
 _MAX_ENTRIES = 20_000  # keeps recognising a table cheap
 _FOUND = 0.5  # the images that a column has to name, as a fraction of its fields
 
@@ -58,7 +59,7 @@ class NearImages:
 
     @cached_property
     def _stems(self) -> set[str]:
-        return {PurePosixPath(name).stem for name in self._names}
+        return {name.rpartition(".")[0] for name in self._names}
 
 
 def is_header(fields: list[str], near: NearImages) -> bool:
@@ -108,6 +109,7 @@ def image_column(
     sure = [index for index in named if index in found] or [
         index for index in named if plain(header[index]) in PATH
     ]
+    sure = [index for index in sure if plain(header[index]) not in _GENERIC] or sure
     if len(named) == 1 or len(sure) == 1:
         return (sure or named)[0], []
     if len(sure) > 1 and _agree([fields[index] for index in sure]):

@@ -30,7 +30,7 @@ from foveate.formats._shared.csv_table import first_rows
 from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.layout import LabelRow, labelled_dataset
 from foveate.formats._shared.splits import splits_of_paths
-from foveate.formats._shared.table_files import SUFFIXES, find_tables, tables_in
+from foveate.formats._shared.table_files import SUFFIXES, find_tables, note_unlisted, tables_in
 from foveate.formats._shared.writing import (
     needs_classes,
     new_folder,
@@ -42,7 +42,7 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_image,
 )
-from foveate.formats.table.columns import is_label_table, read_table
+from foveate.formats.table.columns import read_table, recognised
 from foveate.formats.table.labels import SEVERAL, checked
 
 NAME = "csv"
@@ -68,14 +68,16 @@ class _Rows:
 def sniff(path: Path) -> bool:
     """Return whether this is a table of labels, or a folder with such tables.
 
-    Any other single table is accepted if no other format fits: reading it says what is missing.
+    A table whose labels have no such heading is accepted if no other format fits; so is any other
+    single table: reading it says what is missing.
     """
     try:
         tables = [path] if path.is_file() else [table for table, _ in tables_in(path)]
         tables = [one for one in tables if one.name.lower().endswith(SUFFIXES) and one.is_file()]
-        if any(is_label_table(first_rows(table), path) for table in tables):
+        found = [one for table in tables if (one := recognised(first_rows(table), path))]
+        if any(table.is_named for table in found):
             return True
-        return len(tables) == 1 and not any(
+        return bool(found or len(tables) == 1) and not any(
             other.sniff(path) for name, other in formats.all().items() if name != NAME
         )
     except (DataError, OSError):
@@ -92,7 +94,7 @@ def read(path: Path) -> Dataset[Label]:
             or if one image has two labels; the error names the line.
     """
     root = path if path.is_dir() else path.parent
-    tables, notes = find_tables(path, lambda table: is_label_table(first_rows(table), root))
+    tables, notes = find_tables(path, lambda table: recognised(first_rows(table), root) is not None)
     if not tables:
         tables = [(_only_table(path), None)]
     finder = ImageFinder(root)
@@ -111,7 +113,9 @@ def read(path: Path) -> Dataset[Label]:
     usable, split_notes = _with_splits_of_paths(usable, rows.written)
     name = tables[0][0].stem if path.is_file() else path.name
     data = labelled_dataset(usable, rows.skipped, name=name, origin=path, beside=root)
-    return replace(data, notes=(*notes, *finder.notes(), *split_notes))
+    return replace(
+        data, notes=(*notes, *finder.notes(), *split_notes, *note_unlisted(root, rows.by_id))
+    )
 
 
 def write(dataset: Dataset[Label], path: Path) -> None:

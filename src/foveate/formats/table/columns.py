@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.box_columns import box_columns
-from foveate.formats._shared.csv_table import GROUP, PATH, SPLIT, TIME, plain, rows_of, split_in
+from foveate.formats._shared.csv_table import PATH, plain, rows_of, split_in
 from foveate.formats._shared.image_column import NearImages, image_column, is_header
-from foveate.formats._shared.layout import printable, split_of
+from foveate.formats._shared.layout import printable
+from foveate.formats._shared.row_fields import fitted, is_row_number, optional_columns
 from foveate.formats.table.labels import is_flag, several_labels
-from foveate.wording import count_noun
 
 LABEL = (
     *("label", "class", "target", "category", "labels", "classname", "classlabel", "labelname"),
     *("categoryname", "classid", "labelid", "categoryid", "diagnosis", "species", "breed", "dx"),
     *("groundtruth", "gt", "tag", "tags", "y"),
 )
-_OPTIONAL = {"group": GROUP, "split": SPLIT, "time": TIME}
 _TEXTS = frozenset({"text", "caption", "captions", "prompt", "description"})
 _SPLIT_FLAGS: dict[str, SplitName] = {
     "isvalid": "valid",
@@ -58,6 +56,11 @@ class LabelTable:
     def label_heading(self) -> str:
         """The heading of the first column of labels."""
         return self.header[self.labels[0]].strip()
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the labels are found by their heading, or by a column for each class."""
+        return len(self.labels) > 1 or plain(self.label_heading) in LABEL
 
     def label_fields(self) -> list[tuple[int, str]]:
         """Return the line and the label of each row.
@@ -115,19 +118,19 @@ def read_table(table: Path, folder: Path) -> LabelTable:
         rows = [(first, header), *rows]
         header = [f"column {number}" for number in range(1, len(header) + 1)]
         notes.append(f"{printable(table.name)} has no header: its first line is read as a row")
-    rows = list(_fitted(rows, header, table))
+    rows = list(fitted(rows, header, table))
     return _with_columns(table, header, rows, near, notes, first)
 
 
-def is_label_table(rows: list[list[str]], path: Path) -> bool:
-    """Return whether the first rows of a table tell where the images and the labels are.
+def recognised(rows: list[list[str]], path: Path) -> LabelTable | None:
+    """Return the columns that the first rows of a table tell, or None if it is none of labels.
 
     Args:
         rows: The header and the first rows.
         path: The table, or the folder that it was found in.
     """
     if len(rows) < 2 or box_columns(rows) is not None:
-        return False
+        return None
     near = NearImages(path if path.is_dir() else path.parent)
     header, start = rows[0], 1
     if not is_header(header, near):
@@ -136,9 +139,10 @@ def is_label_table(rows: list[list[str]], path: Path) -> bool:
     try:
         table = _with_columns(path, header, lines, near, [], 1)
     except DataError:
-        return False
+        return None
     images = [fields[table.image] for _, fields in lines]
-    return bool(images) and (plain(header[table.image]) in PATH or near.fraction(images) > 0)
+    sure = plain(header[table.image]) in PATH or near.fraction(images) > 0
+    return table if images and sure else None
 
 
 def _with_columns(
@@ -149,7 +153,7 @@ def _with_columns(
     notes: list[str],
     line: int,
 ) -> LabelTable:
-    optional = _optional(header, rows, table, line, notes)
+    optional = optional_columns(header, rows, table, line, notes, LABEL, near)
     flags: dict[int, SplitName] = {}
     if "split" not in optional:
         flags = _split_flags(header, rows, notes)
@@ -162,7 +166,7 @@ def _with_columns(
     others = [
         index
         for index, cell in enumerate(header)
-        if index != image and index not in known and not _is_row_number(cell)
+        if index != image and index not in known and not is_row_number(cell)
     ]
     labels, label_notes = _label_columns(header, fields, others, table, line)
     unread = [header[index].strip() for index in others if index not in labels]
@@ -170,61 +174,6 @@ def _with_columns(
         label_notes.append(f"columns of {table.name}, not read: {printable(', '.join(unread))}")
     notes += [*image_notes, *label_notes]
     return LabelTable(table, header, rows, image, labels, optional, flags, notes)
-
-
-def _fitted(
-    rows: list[tuple[int, list[str]]], header: list[str], table: Path
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows, without empty fields beyond the header; raise DataError for other lengths."""
-    for line, fields in rows:
-        while len(fields) > len(header) and not fields[-1].strip():
-            fields.pop()
-        if len(fields) != len(header):
-            raise DataError(
-                f"{count_noun(len(header), 'field')} as in the header are expected, "
-                f"got {len(fields)}",
-                where=table,
-                line=line,
-                remedy="Put quotation marks around a field that holds a comma.",
-            )
-        if any(cell.strip() for cell in fields):
-            yield line, fields
-
-
-def _optional(
-    header: list[str],
-    rows: list[tuple[int, list[str]]],
-    table: Path,
-    line: int,
-    notes: list[str],
-) -> dict[str, int]:
-    """Return the columns for the group, the split and the time that are there."""
-    found: dict[str, int] = {}
-    for column, headings in _OPTIONAL.items():
-        matches = [index for index, cell in enumerate(header) if plain(cell) in headings]
-        if len(matches) > 1:
-            raise DataError(
-                f"one column is expected for the {column}, "
-                f"found {', '.join(header[index] for index in matches)}",
-                where=table,
-                line=line,
-                remedy="Rename the one that is not meant to be read.",
-            )
-        if matches:
-            found[column] = matches[0]
-    if "split" not in found:
-        telling = [
-            index
-            for index in range(len(header))
-            if len(rows) > 1 and all(split_of(fields[index]) for _, fields in rows)
-        ]
-        if len(telling) == 1 and plain(header[telling[0]]) not in LABEL:
-            found["split"] = telling[0]
-            notes.append(
-                f"the column {header[telling[0]].strip()!r} of {table.name} is read as the split, "
-                "since all its fields name splits"
-            )
-    return found
 
 
 def _split_flags(
@@ -304,8 +253,3 @@ def _one_of(
         f"the columns {printable(listed)} of {table.name} name the same classes; "
         f"{header[chosen].strip()!r} is read"
     ]
-
-
-def _is_row_number(heading: str) -> bool:
-    """Return whether a heading is the one that spreadsheets and pandas give to row numbers."""
-    return not heading.strip() or plain(heading).startswith("unnamed:")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from foveate import formats
@@ -27,6 +29,7 @@ from helpers.labelme_files import (
     Record,
     box,
     lay,
+    packed,
     page,
     read,
     refused,
@@ -89,28 +92,147 @@ def test_a_shape_without_a_type_is_a_polygon_as_in_old_files(tmp_path: Path) -> 
     assert outlines(data) == [[TRIANGLE]]
 
 
-def test_other_shapes_are_left_out_and_noted(tmp_path: Path) -> None:
-    shape_types = ["point", "line", "linestrip", "points", "mask", "line", "rotation", "x" * 5000]
-    left_out = [
-        shape(shape_type, [[1, 2]], label="never", mask="iVBOR") for shape_type in shape_types
-    ]
+def test_shapes_without_an_area_are_left_out_and_noted(tmp_path: Path) -> None:
+    shape_types = ["point", "line", "linestrip", "points", "line"]
+    left_out = [shape(shape_type, [[1, 2]], label="never") for shape_type in shape_types]
     data = read(
         usual(tmp_path, page(*left_out, shape(), shape(points=TRIANGLE[:2]), shape(points=[])))
     )
     assert data.classes == ("cat",)
     assert outlines(data) == [[TRIANGLE]]
-    assert "polygons with fewer than three corners, left out: 2" in data.notes
-    for shape_type, count in {
-        "point": 1,
-        "line": 2,
-        "linestrip": 1,
-        "points": 1,
-        "mask": 1,
-        "rotation": 1,
-    }.items():
-        assert f"shapes of type {shape_type!r}, left out: {count}" in data.notes
-    assert len(data.notes) == 8
-    assert max(map(len, data.notes)) < 100  # even for the type of 5,000 letters
+    assert data.notes == (
+        "polygons with fewer than three corners, left out: 2",
+        "shapes of type 'line', left out: 2",
+        "shapes of type 'linestrip', left out: 1",
+        "shapes of type 'point', left out: 1",
+        "shapes of type 'points', left out: 1",
+    )
+
+
+@pytest.mark.parametrize("shape_type", ["ellipse", "cuboid", "x" * 5000])
+def test_unknown_shapes_are_asked_about(tmp_path: Path, shape_type: str) -> None:
+    """An object that is left out would become background."""
+    content = page(shape(), shape(shape_type, SQUARE))
+    error = refused(
+        usual(tmp_path, content), "is expected as shape_type of shape 2", "as a polygon"
+    )
+    assert error.where == tmp_path / "a.json"
+    assert len(error.message) < 250
+
+
+# --- masks
+
+
+def mask(pixels: object, left: float, top: float, **more: object) -> Record:
+    """Return a mask as LabelMe's AI tools write it: its points are the first and last pixel."""
+    array = np.asarray(pixels, np.uint8)
+    height, width = array.shape
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(array).save(buffer, "PNG")
+    points = [[left, top], [left + width - 1, top + height - 1]]
+    return {**shape("mask", points), "mask": packed(buffer.getvalue()), **more}
+
+
+RING = np.ones((6, 9), np.uint8)
+RING[2:4, 3:6] = 0
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_mask_is_placed_at_its_box(tmp_path: Path, value: int) -> None:
+    data = read(usual(tmp_path, page(mask(RING * value, 20, 11), box())))
+    assert data.task == "instance"
+    one, none = data[0].target.shapes
+    expected = np.zeros(SIZE, bool)
+    expected[11:17, 20:29] = RING
+    assert isinstance(one, RunLengths)
+    np.testing.assert_array_equal(one.mask(SIZE), expected)
+    assert none is None
+    assert boxes(data) == {"a.png": [[20, 11, 29, 17], [1, 2, 11, 22]]}
+    assert data.notes == ()
+
+
+def test_a_mask_is_clipped_to_the_image(tmp_path: Path) -> None:
+    data = read(usual(tmp_path, page(mask(RING, -4, 27), mask(RING, 90, 90), box())))
+    expected = np.zeros(SIZE, bool)
+    expected[27:30, :5] = RING[:3, 4:]
+    np.testing.assert_array_equal(data[0].target.shapes[0].mask(SIZE), expected)
+    assert len(data[0].target) == 2
+    assert data.notes == ("masks without a pixel in the image, left out: 1",)
+
+
+def test_masks_and_polygons_of_one_group_are_one_object(tmp_path: Path) -> None:
+    shapes = [mask(RING, 1, 1, group_id=1), shape(points=SQUARE, group_id=1), mask(RING, 3, 3)]
+    data = read(usual(tmp_path, page(*shapes, mask(RING, 5, 1, group_id=1))))
+    first, second = data[0].target.shapes
+    expected = Polygon((np.array(SQUARE),)).mask(SIZE)
+    expected[1:7, 1:10] |= RING == 1
+    expected[1:7, 5:14] |= RING == 1
+    np.testing.assert_array_equal(first.mask(SIZE), expected)
+    assert second.mask(SIZE).sum() == RING.sum()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_size_for_a_mask_is_measured_where_the_file_lacks_it(
+    tmp_path: Path, inside: bool
+) -> None:
+    content = page(mask(RING, 1, 1), imageHeight=..., imageWidth=...)
+    if inside:
+        lay(tmp_path, {"a.json": {**content, "imageData": packed(IMAGE)}})
+    else:
+        usual(tmp_path, content)
+    assert read(tmp_path)[0].target.shapes[0].size == SIZE
+    lay(tmp_path, {"a.png": b"no image", "a.json": content})
+    refused(tmp_path, "an image is expected, to place a mask in it")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (mask(RING, 1, 1, mask=5), "an image in base64 is expected as mask of shape 2"),
+        (mask(RING, 1, 1, mask=None), "an image in base64 is expected as mask of shape 2"),
+        (mask(RING, 1, 1, mask="iVBOR"), "an image in base64 is expected as mask of shape 2"),
+        (mask(RING, 1, 1, mask=packed(IMAGE)), "a mask of 9 x 6 pixels is expected"),
+        (mask(RING, 1, 1, points=[[1, 1]]), "two opposite corners are expected as points"),
+        (mask(RING, 1, 1, points=[[9, 9], [1, 1]]), "pixels is expected"),
+    ],
+)
+def test_wrong_masks_are_refused(tmp_path: Path, wrong: Record, words: str) -> None:
+    assert refused(usual(tmp_path, page(shape(), wrong)), words).where == tmp_path / "a.json"
+
+
+def test_a_forged_size_costs_no_memory(tmp_path: Path) -> None:
+    huge = {"imageHeight": 10**9, "imageWidth": 10**9}
+    refused(usual(tmp_path, page(mask(RING, 1, 1), **huge)), "an image of at most 500,000,000")
+    large = {"imageHeight": 20_000, "imageWidth": 20_000}
+    data = read(usual(tmp_path, page(mask(RING, 1, 1), **large)))
+    assert boxes(data) == {"a.png": [[1, 1, 10, 7]]}
+
+
+# --- X-AnyLabeling
+
+
+@pytest.mark.parametrize("shape_type", ["rotation", "oriented_rectangle", "quadrilateral"])
+def test_shapes_of_four_corners_are_polygons(tmp_path: Path, shape_type: str) -> None:
+    turned = shape(shape_type, SQUARE, direction=0.3)
+    data = read(usual(tmp_path, page(turned)))
+    assert outlines(data) == [[SQUARE]]
+    noted = "rotated rectangles, read as polygons of four corners: 1"
+    assert data.notes == (() if shape_type == "quadrilateral" else (noted,))
+    refused(usual(tmp_path / "b", page(shape(shape_type, TRIANGLE))), "four corners are expected")
+
+
+def test_the_fields_of_x_anylabeling(tmp_path: Path) -> None:
+    about = {"score": None, "difficult": True, "attributes": {}, "kie_linking": []}
+    shapes = [
+        box(**about),
+        box(**{**about, "difficult": False, "score": 0.5, "attributes": {"colour": "red"}}),
+    ]
+    data = read(usual(tmp_path, page(*shapes, version="2.4.4", text="", description="")))
+    assert data[0].target.difficult.tolist() == [True, False]
+    assert data.notes == (
+        "attributes of shapes, not read: 1",
+        "scores of shapes, not read: they look like predictions: 1",
+    )
 
 
 def test_shapes_with_one_label_and_group_are_one_object(tmp_path: Path) -> None:

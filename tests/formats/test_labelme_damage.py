@@ -154,6 +154,7 @@ GOOD = page(
     box(label="dog"),
     shape("circle", [[9, 9], [9, 12]]),
     shape("point", [[1, 2]]),
+    shape("mask", [[0, 0], [39, 29]], mask=packed(IMAGE)),
     imageData=packed(IMAGE),
     group="g",
 )

@@ -50,7 +50,8 @@ def test_no_folder_is_a_split_unless_all_are(tmp_path: Path) -> None:
         ("train/a.png", None),
     ]
     assert data.notes == (
-        "not read as splits, since not all folders are splits: test, train (beside harbour)",
+        "the folder test/ is not read as a split, since 1 image of the 3 lie in no folder of a "
+        "split",
     )
     for folder in ("one", "two"):
         lay(tmp_path / "others", {f"{folder}/a.json": page(shape()), f"{folder}/a.png": IMAGE})
@@ -76,17 +77,75 @@ def test_images_may_lie_in_another_folder(tmp_path: Path, path: str) -> None:
         "C:\\x.png",
         "x/../../secret.png",
         "",
-        ".",
-        "a\0",
-        "\ud800",
         None,
-        5,
+        ...,
+        "renamed.jpg",
     ],
 )
-def test_paths_outside_the_dataset_are_refused(tmp_path: Path, path: object) -> None:
-    lay(tmp_path, {"secret.png": IMAGE})
+def test_an_image_that_is_not_where_it_is_written_is_the_one_beside_the_file(
+    tmp_path: Path, path: object
+) -> None:
+    """Nothing outside the dataset is read, whatever a file says."""
+    lay(tmp_path, {"secret.png": png(9)})
+    data = read(usual(tmp_path / "set", page(shape(), path=path, imageData=packed(png(7)))))
+    assert [sample.id for sample in data] == ["a.png"]
+    assert int(data[0].source.read().max()) == 0
+    assert data.notes == (
+        "1 image found by the name of the JSON file, since there is none of its imagePath (such as "
+        "a.png for a.json)",
+    )
+    (tmp_path / "set" / "a.png").rename(tmp_path / "set" / "b.png")
+    data = read(tmp_path / "set")
+    assert [int(sample.source.read().max()) for sample in data] == [7]
+
+
+@pytest.mark.parametrize("path", [".", "a\0", "\ud800", 5])
+def test_texts_that_cannot_be_paths_are_refused(tmp_path: Path, path: object) -> None:
     error = refused(usual(tmp_path / "set", page(shape(), path=path)), " is expected")
     assert error.where == tmp_path / "set" / "a.json"
+
+
+@pytest.mark.parametrize(
+    ("path", "image"),
+    [
+        ("..\\images\\a.png", "a.png"),
+        ("/home/x/photos/a.png", "photos/a.png"),
+        ("C:\\x\\a.png", "deep/er/a.png"),
+        ("file:///x/my%20a.png", "my a.png"),
+        ("A.PNG", "other/a.png"),
+    ],
+)
+def test_images_that_were_moved_are_found_and_noted(tmp_path: Path, path: str, image: str) -> None:
+    data = read(lay(tmp_path, {"json/q.json": page(shape(), path=path), image: IMAGE}))
+    assert [sample.id for sample in data] == [image]
+    (note,) = [note for note in data.notes if note.startswith("1 image ")]
+    assert f"read as {image}" in note
+    assert data.skipped == ()
+
+
+def test_two_images_of_one_name_are_not_guessed(tmp_path: Path) -> None:
+    lay(usual(tmp_path, page(shape())), {"one/b.png": IMAGE, "two/b.png": IMAGE})
+    lay(tmp_path, {"q.json": page(shape(), path="/x/b.png")})
+    assert [sample.id for sample in read(tmp_path)] == ["a.png"]
+    reason = skipped(read(tmp_path))["x/b.png"]
+    assert reason == "there is no such file, and several have its name: one/b.png and two/b.png"
+
+
+def test_folders_may_be_anywhere_in_the_paths(tmp_path: Path) -> None:
+    for split, stem in (("train", "a"), ("dev", "b")):
+        path = f"../../images/{split}/{stem}.png"
+        lay(tmp_path / "both", {f"labels/{split}/{stem}.json": page(shape(), path=path)})
+        lay(tmp_path / "both", {f"images/{split}/{stem}.png": IMAGE})
+        path = f"../../images/{stem}.png"
+        lay(tmp_path / "flat", {f"labels/{split}/{stem}.json": page(shape(), path=path)})
+        lay(tmp_path / "flat", {f"images/{stem}.png": IMAGE})
+    for root in ("both", "flat"):
+        data = read(tmp_path / root)
+        assert {Path(sample.id).stem: sample.split for sample in data} == {
+            "a": "train",
+            "b": "valid",
+        }
+        assert (data.notes, data.skipped) == ((), ())
 
 
 def test_links_are_followed_and_folders_read_once(tmp_path: Path) -> None:
@@ -178,6 +237,20 @@ def test_an_embedded_image_replaces_a_missing_one(tmp_path: Path) -> None:
     assert data.notes == ("missing images, read from their JSON file: 2",)
     assert data.skipped == ()
     assert data[1].source.examine()[0].shape == (HEIGHT, WIDTH, 1)
+
+
+@pytest.mark.parametrize("first", ["a", "z"])
+def test_an_image_of_the_same_name_elsewhere_is_not_taken_for_the_embedded_one(
+    tmp_path: Path, first: str
+) -> None:
+    lay(tmp_path, {f"{first}/1.json": page(shape(), path="1.png", imageData=packed(png(5)))})
+    lay(tmp_path, {"m/1.json": page(box(), path="1.png"), "m/1.png": png(9)})
+    data = read(tmp_path)
+    assert {sample.id: int(sample.source.read().max()) for sample in data} == {
+        f"{first}/1.png": 5,
+        "m/1.png": 9,
+    }
+    assert "missing images, read from their JSON file: 1" in data.notes
 
 
 @pytest.mark.parametrize(

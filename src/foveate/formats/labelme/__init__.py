@@ -12,38 +12,27 @@ shape are read; so are the keys "group" and "time" of a file, which LabelMe pres
 from __future__ import annotations
 
 import json
-import os
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from foveate.annotations import Boxes, Instances, Polygon
-from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
-from foveate.data.images import FileSource
+from foveate.annotations import Boxes, Instances
+from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import (
-    has_keys,
-    optional_text,
-    read_json,
-    read_size,
-    required_text,
-)
+from foveate.formats._shared.file_tree import in_folder, list_tree
+from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
     has_image_suffix,
-    is_hidden,
     is_utf8,
     ordered_classes,
     printable,
-    split_of,
-    unusable_reason,
 )
-from foveate.formats._shared.paths import id_inside
+from foveate.formats._shared.partners import sample_files
+from foveate.formats._shared.splits import splits_of_paths
 from foveate.formats._shared.stems import file_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
@@ -54,7 +43,7 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_image,
 )
-from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, read_shapes
+from foveate.formats.labelme.files import LabelmeFile, LabelmeReader
 from foveate.formats.labelme.writing import file_content, unsupported_content
 
 NAME = "labelme"
@@ -63,52 +52,25 @@ SUMMARY = (
 )
 TASKS = ("detection", "instance")
 
-_KEYS = ("shapes", "imagePath")
-_MAX_SNIFFED_FILES = 10_000  # keeps sniffing cheap
 _MAX_SNIFFED_JSON = 20  # other JSON files
-
-
-@dataclass(frozen=True, slots=True)
-class _LabelmeFile:
-    """The content of one file.
-
-    Attributes:
-        source: The image.
-        size: Height and width of the image in pixels, or None.
-        shapes: The objects.
-        group: The group, or None.
-        time: When the image was taken, or None.
-    """
-
-    source: Source
-    size: tuple[int, int] | None
-    shapes: list[LabelmeShape]
-    group: str | None
-    time: str | None
 
 
 def sniff(path: Path) -> bool:
     """Return whether a JSON file below the folder has LabelMe's keys."""
-    try:
-        opened = 0
-        for number, file in enumerate(_files(path, [])):
-            if file.suffix.lower() == ".json":
-                if has_keys(file, *_KEYS):
-                    return True
-                opened += 1
-            if opened >= _MAX_SNIFFED_JSON or number >= _MAX_SNIFFED_FILES:
-                return False
-    except OSError:
-        pass
-    return False
+    return _sniffed(path) is not None
+
+
+def describe(path: Path) -> str:
+    """Return what `read` would read, for a question to the user."""
+    return f"the shapes in LabelMe's JSON files (such as {_sniffed(path)})"
 
 
 def read(path: Path) -> Dataset[Any]:
     """Read one sample per JSON file, its id being the path of its image.
 
-    Classes sorted by name, or as in classes.txt. The task is "instance" if there is any polygon,
-    else "detection". If an image is missing, the one embedded in the file is used, if there is one.
-    Other missing images, images without a file and other JSON files are skipped and listed.
+    Classes sorted by name, or as in classes.txt. The task is "instance" if there is any polygon or
+    mask, else "detection". If an image is missing, the one embedded in the file is used, if there
+    is one. Other missing images, images without a file and other JSON files are skipped and listed.
 
     Raises:
         DataError: If a file is damaged, or if two belong to one image; the error names the file.
@@ -120,43 +82,37 @@ def read(path: Path) -> Dataset[Any]:
             remedy="Give its folder.",
         )
     skipped: list[Skipped] = []
-    files = list(_files(path, skipped))
-    files_by_id: dict[str, tuple[Path, _LabelmeFile]] = {}
-    left_out: Counter[str] = Counter()
-    for file in files:
-        if file.suffix.lower() == ".json" and (entry := _read_file(file, path, skipped, left_out)):
-            id, content = entry
-            if id in files_by_id:
-                first = files_by_id[id][0].relative_to(path).as_posix()
-                raise DataError(
-                    f"one JSON file per image is expected, {id!r} has {first} too", where=file
-                )
-            files_by_id[id] = (file, content)
+    files = _list_files(path, skipped)
+    reader = LabelmeReader(path, [id for id in files if has_image_suffix(id)], skipped)
+    for id in files:
+        if id.lower().endswith(".json"):
+            reader.add(id)
+    found = reader.found
     skipped_ids = {entry.id for entry in skipped}
-    for file in files:
-        id = file.relative_to(path).as_posix()
-        if has_image_suffix(id) and id not in files_by_id and id not in skipped_ids:
-            skipped.append(Skipped(id, "it has no JSON file"))
-    present = {shape.label for _, content in files_by_id.values() for shape in content.shapes}
+    skipped += [
+        Skipped(id, "it has no JSON file")
+        for id in reader.images
+        if id not in found and id not in skipped_ids
+    ]
+    present = {shape.label for content in found.values() for shape in content.shapes}
     classes = ordered_classes(present, path)
-    if not files_by_id or not classes:
-        what = "objects with a label" if files_by_id else "images with a LabelMe file"
+    if not found or not classes:
+        what = "objects with a label" if found else "images with a LabelMe file"
         raise DataError(
             f"{what} are expected, found none ({len(skipped):,} skipped{first_reason(skipped)})",
             where=path,
         )
     outlined = any(
-        shape.outlines for _, content in files_by_id.values() for shape in content.shapes
+        shape.outlines or shape.masks for content in found.values() for shape in content.shapes
     )
     indices = {name: index for index, name in enumerate(classes)}
-    splits, notes = _splits_by_folder(files, path)
-    notes += [f"{what}: {number:,}" for what, number in sorted(left_out.items())]
+    splits, notes = _splits(found)
     samples = []
-    for id, (file, content) in files_by_id.items():
-        split = splits.get(file.relative_to(path).parts[0])
+    for (id, content), split in zip(found.items(), splits, strict=True):
         target = _to_target(content, indices, outlined)
         samples.append(Sample(id, content.source, target, content.group, split, content.time))
     task = "instance" if outlined else "detection"
+    notes = [*reader.all_notes(), *notes]
     return Dataset(path.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
@@ -185,87 +141,66 @@ def write(dataset: Dataset[Any], path: Path) -> None:
             write_classes(dataset, root)
 
 
-def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield the files below a folder, sorted by name; links are followed, each folder once."""
-
-    def skip_closed(error: OSError) -> None:
-        place = Path(error.filename).relative_to(root).as_posix()
-        skipped.append(Skipped(printable(place) + "/", f"cannot be opened ({error.strerror})"))
-
-    seen = {(status.st_dev, status.st_ino) for status in map(os.stat, root.absolute().parents)}
-    for here, folders, names in os.walk(root, onerror=skip_closed, followlinks=True):
-        folder = Path(here)
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            place = printable(folder.relative_to(root).as_posix())
-            skipped.append(Skipped(f"{place}/", "a link to a folder that is read already"))
-            folders.clear()
+def _sniffed(path: Path) -> str | None:
+    """Return a JSON file below a folder that has LabelMe's keys, or None."""
+    if not path.is_dir():
+        return None
+    files = (
+        in_folder(folder, name)
+        for folder, names in sample_files(path)
+        for name in names
+        if name.lower().endswith(".json")
+    )
+    for file in islice(files, _MAX_SNIFFED_JSON):
+        try:
+            if any(has_keys(path / file, "shapes", key) for key in ("imagePath", "imageData")):
+                return file
+        except OSError:
             continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        for name in sorted(names):
-            if is_hidden(name) or (name == CLASSES_FILE and folder == root):
+    return None
+
+
+def _list_files(root: Path, skipped: list[Skipped]) -> list[str]:
+    """Return the JSON files and images below a folder; others are added to `skipped`."""
+    found = []
+    for folder, names in list_tree(root, skipped).items():
+        for name in names:
+            id = in_folder(folder, name)
+            if id == CLASSES_FILE:
                 continue
-            id = (folder / name).relative_to(root).as_posix()
             if not is_utf8(id):
                 skipped.append(Skipped(printable(id), NOT_UTF8))
             elif name.lower().endswith(".json") or has_image_suffix(name):
-                yield folder / name
+                found.append(id)
             else:
                 skipped.append(Skipped(id, "it is neither an image nor a JSON file"))
+    return found
 
 
-def _read_file(
-    file: Path, root: Path, skipped: list[Skipped], left_out: Counter[str]
-) -> tuple[str, _LabelmeFile] | None:
-    """Return the id of the image and the content of the file, or None with a line in `skipped`."""
-    content = read_json(file)
-    if not isinstance(content, dict) or "shapes" not in content:
-        skipped.append(
-            Skipped(file.relative_to(root).as_posix(), "another JSON file: it has no shapes")
-        )
-        return None
-    written = required_text(content.get("imagePath"), "imagePath", file)
-    id = os.path.normpath(
-        file.parent.relative_to(root) / id_inside(file.parent, written, where=file, root=root)
-    )
-    source: Source = FileSource(root / id)
-    if reason := unusable_reason(root / id):
-        if not isinstance(content.get("imageData"), str):
-            skipped.append(Skipped(id, reason))
-            return None
-        source = EmbeddedSource(file)
-        left_out["missing images, read from their JSON file"] += 1
-    size = read_size(content, "imageHeight", "imageWidth", "the image", file)
-    group, time = (optional_text(content, key, "the image", file) for key in ("group", "time"))
-    shapes = read_shapes(content, file, left_out)
-    return id, _LabelmeFile(source, size, shapes, group, time)
+def _splits(found: dict[str, LabelmeFile]) -> tuple[list[SplitName | None], list[str]]:
+    """Return the split of each image by the folders of the JSON files, or else of the images.
+
+    Returns:
+        The splits, all None if not all are told, and a note on folders that are no splits.
+    """
+    splits, note = splits_of_paths(content.id for content in found.values())
+    if any(splits):
+        return splits, []  # the folders of the dataset say it, no text of a file
+    by_image, _ = splits_of_paths(found)
+    return (by_image, []) if any(by_image) else (splits, note)
 
 
-def _to_target(content: _LabelmeFile, indices: dict[str, int], outlined: bool) -> Boxes | Instances:
+def _to_target(content: LabelmeFile, indices: dict[str, int], outlined: bool) -> Boxes | Instances:
+    shapes = tuple(shape.shape(content.mask_size) for shape in content.shapes)
+    corners = [
+        shape.bounds() if shape else drawn.box
+        for shape, drawn in zip(shapes, content.shapes, strict=True)
+    ]
     boxes = Boxes(
-        np.array([shape.corners for shape in content.shapes], np.float64).reshape(-1, 4),
+        np.array(corners, np.float64).reshape(-1, 4),
         np.array([indices[shape.label] for shape in content.shapes], np.int64),
         crowd=np.array([shape.crowd for shape in content.shapes], bool),
         difficult=np.array([shape.difficult for shape in content.shapes], bool),
         size=content.size,
     )
-    shapes = tuple(
-        Polygon(tuple(shape.outlines)) if shape.outlines else None for shape in content.shapes
-    )
     return Instances(boxes, shapes) if outlined else boxes
-
-
-def _splits_by_folder(
-    files: list[Path], root: Path
-) -> tuple[dict[str, SplitName | None], list[str]]:
-    """Return the split of each folder in `root` if all folders are splits, and notes."""
-    tops = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
-    named = [top for top in tops if split_of(top)]
-    others = [top for top in tops if not split_of(top)]
-    if named and others:
-        return {}, [
-            f"not read as splits, since not all folders are splits: {', '.join(named)} "
-            f"(beside {others[0]})"
-        ]
-    return {top: split_of(top) for top in named}, []

@@ -241,6 +241,29 @@ def test_images_in_no_split_are_noted(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        ("images/{}2017/{}.png", "labels/{}2017/{}.txt"),
+        ("{}_images/{}.png", "{}_labels/{}.txt"),
+        ("obj_{}_data/{}.png", "obj_{}_data/{}.txt"),
+    ],
+)
+def test_folders_whose_names_say_more_are_splits(tmp_path: Path, image: str, text: str) -> None:
+    files: Files = {"classes.txt": "cat\ndog\n"}
+    for split, stem in (("train", "a"), ("val", "b")):
+        files |= {image.format(split, stem): IMAGE, text.format(split, stem): LINE}
+    data = read_all(tmp_path, files)
+    assert [sample.split for sample in data] == ["train", "valid"]
+    assert any(note.startswith("folders read as splits: ") for note in data.notes)
+    assert data.skipped == ()
+
+
+def test_a_byte_order_mark_is_no_number(tmp_path: Path) -> None:
+    files: Files = {"img/a.png": IMAGE, "txt/a.txt": b"\xef\xbb\xbf" + LINE.encode()}
+    read_all(tmp_path, {**files, "classes.txt": b"\xef\xbb\xbfcat\r\ndog\r\n"})
+
+
 # --- tools
 
 

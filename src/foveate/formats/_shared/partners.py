@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from foveate.data.dataset import SplitName
-from foveate.formats._shared.layout import has_image_suffix, is_hidden, split_of
+from foveate.formats._shared.layout import (
+    has_image_suffix,
+    is_hidden,
+    printable,
+    split_of,
+)
+
+_CONTENT_WORDS = frozenset(
+    ("images", "image", "imgs", "img", "labels", "label", "annotations", "annotation", "annots")
+    + ("data", "dataset", "set", "obj", "xml", "txt", "json")
+)
+"""What the name of a folder may say of its content."""
 
 _MAX_FOLDER_ENTRIES = 4_000  # enough to see what lies in a folder
 _MAX_ENTRIES = 40_000  # takes a tenth of a second
@@ -21,9 +33,38 @@ def stem_of(name: str) -> str:
     return (Path(stem).stem if has_image_suffix(stem) else stem).casefold()
 
 
+def split_of_folder(name: str) -> SplitName | None:
+    """Return the split that a folder is named after, or None.
+
+    Besides the words themselves, train2017, obj_train_data and test-images name a split.
+    """
+    if split := split_of(name):
+        return split
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    splits = {split for word in words if (split := split_of(word))}
+    others = [word for word in words if word not in _CONTENT_WORDS and not split_of(word)]
+    return next(iter(splits)) if len(splits) == 1 and not others else None
+
+
 def split_in(path: str) -> SplitName | None:
     """Return the split that the outermost folder named after one tells, or None."""
-    return next((split for name in path.split("/")[:-1] if (split := split_of(name))), None)
+    return next((split for name in path.split("/")[:-1] if (split := split_of_folder(name))), None)
+
+
+def split_notes(paths: Iterable[str]) -> list[str]:
+    """Note the folders that are taken as splits although their names say more than that."""
+    folders = dict.fromkeys(path.rpartition("/")[0] for path in paths)
+    names: dict[str, SplitName] = {}
+    for folder in folders:
+        for name in folder.split("/"):
+            if split := split_of_folder(name):
+                if not split_of(name):
+                    names[name] = split
+                break
+    if not names:
+        return []
+    listed = ", ".join(f"{name}/ as {split}" for name, split in sorted(names.items()))
+    return [f"folders read as splits: {printable(listed)}"]
 
 
 def by_stem(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from foveate.data.images import size as size_of_file
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.json_file import optional_text, read_json, read_size, required_text
+from foveate.formats._shared.layout import printable
 from foveate.formats._shared.partners import best_partners, by_stem, stem_of
 from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, read_shapes
@@ -95,7 +96,7 @@ class LabelmeReader:
             image, reason = _beside(id, image), "its image belongs to another file"
         if reason:
             if not embedded:
-                self.skipped.append(Skipped(image, reason))
+                self.skipped.append(Skipped(printable(image), reason))
                 return
             source = EmbeddedSource(path)
             self.counts[_EMBEDDED] += 1

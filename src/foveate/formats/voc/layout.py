@@ -22,7 +22,7 @@ from foveate.formats._shared.layout import (
     printable,
     unusable_reason,
 )
-from foveate.formats._shared.partners import split_in
+from foveate.formats._shared.partners import split_in, split_notes
 from foveate.formats.voc.xml import is_annotation
 from foveate.wording import count_noun
 
@@ -97,6 +97,7 @@ def splits_of(
         DataError: If an image is in two lists.
     """
     splits = {page: split_in(page) or split_in(image) for page, image in matched.items()}
+    notes += split_notes(page if split_in(page) else image for page, image in matched.items())
     undecided: dict[str, list[str]] = {}
     for page, split in splits.items():
         if split is None:

@@ -20,7 +20,7 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.layout import has_image_suffix, visible
-from foveate.formats._shared.partners import sample_files, split_in, stem_of
+from foveate.formats._shared.partners import sample_files, split_in, split_notes, stem_of
 from foveate.formats._shared.sidecar import line_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
@@ -237,6 +237,7 @@ def _take_splits(
     if told.keys() == splits.keys() and all(told.values()):
         splits.update(told)
         notes.append("the splits are those of the text files' folders")
+        notes += split_notes(texts.values())
 
 
 def _classes(

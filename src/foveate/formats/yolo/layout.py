@@ -21,7 +21,7 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
-from foveate.formats._shared.partners import split_in
+from foveate.formats._shared.partners import split_in, split_notes, split_of_folder
 from foveate.formats._shared.sidecar import read_text
 from foveate.formats._shared.walk import walk_images
 from foveate.formats._shared.written_names import check_written, path_parts
@@ -62,7 +62,7 @@ def default_folders(root: Path) -> list[str]:
     names = [entry.name for entry in visible(root)[0]]
     folders = ["images"] if "images" in names else []
     for name in names:
-        if split_of(name):
+        if split_of_folder(name):
             folders.append(f"{name}/images" if (root / name / "images").is_dir() else name)
     return folders or [""]
 
@@ -132,6 +132,7 @@ def _add_defaults(layout: YoloLayout, root: Path) -> None:
     if folders != [""]:
         named = " and ".join(f"{folder}/" for folder in folders)
         _add_others(layout, root, f"it does not lie in {named}, where the dataset's images are")
+    layout.notes += split_notes(layout.splits)
     inside = sum(split is not None for split in layout.splits.values())
     if 0 < inside < len(layout.splits):
         first = next(id for id, split in layout.splits.items() if split is None)
@@ -252,7 +253,7 @@ def _add_list(
             continue
         id = finder.find(written, folder=path.parent, where=path, line=number)
         if reason := finder.problem(id):
-            layout.skipped.append(Skipped(id, f"{reason} ({path.name}, line {number})"))
+            layout.skipped.append(Skipped(printable(id), f"{reason} ({path.name}, line {number})"))
         else:
             layout.folders[id.rpartition("/")[0]] = None
             _assign(layout, id, split, path, number)

@@ -96,7 +96,7 @@ def looks_like_lines(path: Path) -> bool:
     if unusable_reason(path):
         return False
     with open_regular(path) as file:
-        start = file.read(_MAX_SNIFFED_BYTES).lstrip()
+        start = file.read(_MAX_SNIFFED_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     fields = start.split(b"\n")[0].split()
     if b"\n" not in start and len(fields) > 1 + BOX:
         fields.pop()  # may be cut off

@@ -50,8 +50,7 @@ class Columns:
         image_ids: The image id of each annotation.
         category_ids: The category id of each annotation.
         crowd: Whether each annotation is a crowd.
-        ignored: Whether each annotation is to be ignored, which is how VOC's difficult objects are
-            often written.
+        ignored: The rows of annotations to be ignored, as difficult objects of VOC are often written.
         shapes: The shape of each annotation: run lengths, a range of outlines, or None.
         boxes: Left, top, width and height of each annotation in turn.
         areas: The area of each annotation, NaN without one.
@@ -77,7 +76,7 @@ class Columns:
     image_ids: list[Any] = field(default_factory=list)
     category_ids: list[Any] = field(default_factory=list)
     crowd: list[bool] = field(default_factory=list)
-    ignored: list[bool] = field(default_factory=list)
+    ignored: list[int] = field(default_factory=list)
     shapes: list[Shape | Outlines | None] = field(default_factory=list)
     boxes: array[float] = field(default_factory=lambda: array("d"))
     areas: array[float] = field(default_factory=lambda: array("d"))
@@ -131,7 +130,8 @@ class Columns:
         """Add an annotation; raise DataError, with its id, if it cannot be understood."""
         self.annotation_keys.update(annotation)
         id, row = annotation.get("id"), len(self.ids)
-        crowd, ignored = (self._flag(annotation, key) for key in ("iscrowd", "ignore"))
+        if self._flag(annotation, "ignore"):
+            self.ignored.append(row)
         if annotation.get("score") is not None:
             raise DataError(
                 f"labels are expected, but annotation {brief(id)} has a score like a prediction",
@@ -145,17 +145,19 @@ class Columns:
             raise self.error(id, f"four numbers are expected as its bbox, got {brief(bbox)}")
         self._extend(self.boxes, bbox, id, "bbox")
         self.ids.append(id)
-        self.image_ids.append(plain_id(annotation.get("image_id")))
-        self.category_ids.append(plain_id(annotation.get("category_id")))
+        self.image_ids.append(annotation.get("image_id"))
+        self.category_ids.append(annotation.get("category_id"))
         area: Any = annotation.get("area")
         is_number = type(area) in (int, float) and 0 < area < _MAX_AREA
         self.areas.append(area if is_number else math.nan)
-        attributes = annotation.get("attributes")
-        if isinstance(attributes, dict) and attributes.get("rotation") not in _NOT_ROTATED:
+        if "attributes" in annotation and _is_rotated(annotation["attributes"]):
             self.rotated.append(id)
-        self.crowd.append(crowd)
-        self.ignored.append(ignored)
+        self.crowd.append(self._flag(annotation, "iscrowd"))
         self.shapes.append(shape)
+
+    def ids_of(self, rows: list[int]) -> list[Any]:
+        """Return the ids of the annotations in some rows."""
+        return [self.ids[row] for row in rows]
 
     def error(self, id: Any, message: str) -> DataError:
         """Return an error that names an annotation by its id."""
@@ -163,7 +165,9 @@ class Columns:
 
     def _flag(self, annotation: dict[str, Any], key: str) -> bool:
         value = annotation.get(key)
-        if value not in (None, 0, 1):
+        if value is None:
+            return False
+        if value not in (0, 1):
             raise self.error(
                 annotation.get("id"), f"0 or 1 is expected as {key}, got {brief(value)}"
             )
@@ -199,3 +203,7 @@ class Columns:
 def plain_id(id: Any) -> Any:
     """Return an id, a whole number as int: some tools write 1.0."""
     return int(id) if type(id) is float and id.is_integer() else id
+
+
+def _is_rotated(attributes: Any) -> bool:
+    return isinstance(attributes, dict) and attributes.get("rotation") not in _NOT_ROTATED

@@ -118,7 +118,8 @@ def _build_records(
     order = np.argsort(images, kind="stable")
     starts = np.searchsorted(images[order], np.arange(len(columns.images) + 1)).tolist()
     rows, corners, categories = order.tolist(), corners[order], categories[order]
-    crowd, ignored = (np.array(flags, bool)[order] for flags in (columns.crowd, columns.ignored))
+    crowd = np.array(columns.crowd, bool)[order]
+    ignored = np.isin(order, columns.ignored)
     records = []
     for index, (name, group, time, size) in enumerate(columns.images):
         here = slice(starts[index], starts[index + 1])
@@ -271,9 +272,8 @@ def _notes(columns: Columns) -> list[str]:
     for ids, what in (
         (columns.unusual, "with a polygon that is not a list of outlines, each of x and y in turn"),
         (columns.rotated, "with a rotation, which is not read: the boxes are upright"),
-        ([columns.ids[row] for row in columns.shapeless], "with neither a bbox nor a shape"),
-        ([id for id, on in zip(columns.ids, columns.ignored, strict=True) if on],
-         "with ignore, read as difficult"),
+        (columns.ids_of(columns.shapeless), "with neither a bbox nor a shape"),
+        (columns.ids_of(columns.ignored), "with ignore, read as difficult"),
     ):  # fmt: skip
         if ids:
             number = count_noun(len(ids), "annotation")

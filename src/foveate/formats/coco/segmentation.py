@@ -27,20 +27,22 @@ def outlines(segmentation: Any) -> tuple[list[list[float]], bool]:
     """
     if not isinstance(segmentation, list):
         raise ValueError(POLYGONS)
-    if all(are_numbers(outline) and len(outline) != 2 for outline in segmentation):
-        flat, usual = segmentation, True
-    elif are_numbers(segmentation):
-        flat, usual = [segmentation], False
+    for outline in segmentation:
+        if not are_numbers(outline) or len(outline) % 2 or len(outline) == 2:
+            break
+    else:
+        return segmentation, True
+    if are_numbers(segmentation):
+        flat = [segmentation]
     elif _are_points(segmentation):
-        flat, usual = [[number for point in segmentation for number in point]], False
+        flat = [[number for point in segmentation for number in point]]
     elif all(_are_points(outline) for outline in segmentation):
         flat = [[number for point in outline for number in point] for outline in segmentation]
-        usual = False
     else:
         raise ValueError(POLYGONS)
     if any(len(outline) % 2 for outline in flat):
         raise ValueError(POLYGONS)
-    return flat, usual
+    return flat, False
 
 
 def run_lengths(segmentation: dict[str, Any]) -> RunLengths:

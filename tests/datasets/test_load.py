@@ -46,25 +46,30 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 def test_what_is_no_data(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for data, found in (
-        (tmp_path / "empty", "an empty folder"),
-        (lay(tmp_path / "hidden", ".DS_Store", "__MACOSX/a/1.png"), "an empty folder"),
+        (tmp_path / "empty", ["an empty folder"]),
+        (lay(tmp_path / "hidden", ".DS_Store", "__MACOSX/a/1.png"), ["an empty folder"]),
         (
             lay(tmp_path / "flat", "1.png", "2.png", "3.jpg", "x"),
-            "2 .png, 1 .jpg, 1 without a suffix; folders: none",
+            ["2 .png, 1 .jpg, 1 without a suffix; folders: none", "folder: images", "1.png"],
         ),
-        (lay(tmp_path / "bare", "a/x.txt", "b/x.txt"), "folders: a/, b/"),
-        (lay(tmp_path / "kaggle", "train/1.png", "test/2.png"), "folders: test/, train/"),
+        (lay(tmp_path / "bare", "a/x.txt", "b/x.txt"), ["folders: a/, b/"]),
         (
-            lay(tmp_path / "yolo", "images/train/1.png", "labels/train/1.txt"),
-            "folders: images/, labels/",
+            lay(tmp_path / "kaggle", "train/1.png", "test/2.png"),
+            ["folders: test/, train/", "folder: images are found, such as test/2.png"],
         ),
-        (lay(tmp_path, "one.png") / "one.png", "a single file (one.png)"),
-        (lay(tmp_path, "set.tar.gz") / "set.tar.gz", "unpack the archive"),
+        (lay(tmp_path, "one.png") / "one.png", ["a single file (one.png)"]),
+        (lay(tmp_path, "set.tar.gz") / "set.tar.gz", ["Unpack set.tar.gz and give its folder"]),
+        (lay(tmp_path / "packed", "README.md", "set.zip"), ["Unpack set.zip"]),
     ):
-        error = refused(
-            data, "no known format fits", found, "cat/1.jpg", "path,label", "idx3-ubyte"
-        )
+        error = refused(data, "no known format fits", *found)
         assert error.where == data
+        assert len(str(error).splitlines()) <= 5
+
+
+def test_folders_of_images_and_annotations_are_no_classes(tmp_path: Path) -> None:
+    lay(tmp_path, "images/1.png", "pictures_2/2.png")
+    refused(tmp_path, "images/ and pictures_2/ are named like folders of images or annotations")
+    refused(tmp_path, "found images/ and pictures_2/", format="folder")
 
 
 def test_what_looks_like_several_formats(tmp_path: Path) -> None:

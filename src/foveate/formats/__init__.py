@@ -20,7 +20,7 @@ from foveate.errors import DataError, SettingError
 from foveate.formats._shared.class_names import unify_names
 from foveate.formats._shared.layout import NOT_UTF8, is_utf8
 from foveate.formats._shared.protocol import Format, WritableFormat
-from foveate.formats._shared.recognition import Recognised, recognise
+from foveate.formats._shared.recognition import find_place, recognise
 
 __all__ = [
     "Format",
@@ -115,19 +115,23 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
                 "a folder or a file is expected, this is a pipe or a device", where=path
             )
         if format is not None:
-            chosen = Recognised(find(format), path)
+            chosen = find_place(path, find(format))
         else:
             chosen = recognise(path, all(), task)
-        # Links stay, since a dataset is named after its folder; `..` is resolved, since it is not a
-        # name.
-        place = chosen.path.resolve() if ".." in path.parts else chosen.path.absolute()
-        dataset = chosen.format.read(place)
+        dataset = chosen.format.read(_absolute(chosen.path))
         notes = (*chosen.notes, *dataset.notes)
+        if chosen.path != path:  # the data is what the user has named, wherever in it the files lie
+            dataset = replace(dataset, name=_absolute(path).name, origin=_absolute(path))
         return unify_names(replace(dataset, format=chosen.format.NAME, notes=notes))
     except OSError as error:
         raise DataError(
             f"the data cannot be read ({error.strerror or error})", where=error.filename or path
         ) from None
+
+
+def _absolute(path: Path) -> Path:
+    """Links stay, since a dataset is named after its folder; `..` does not, since it is no name."""
+    return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def expand_user(path: Path | str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,19 @@ from foveate.annotations import CONVERSIONS
 from foveate.errors import DataError
 from foveate.formats._shared.layout import printable, visible
 from foveate.formats._shared.protocol import Format
+from foveate.formats._shared.unrecognised import (
+    ARCHIVES,
+    WEAKEST,
+    datasets_inside,
+    several_datasets,
+    unrecognised,
+)
 
-WEAKEST = "folder"
-"""Folders of images may be anything, so this format is taken only if no other one fits."""
+_MAX_DEPTH = 10
+_BESIDE_DATA = re.compile(
+    r"(authors|changelog|citation|copying|licen[cs]e|notice|readme)\b.*|.*\.(html?|md|pdf|rst|url)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Recognised:
 
     Attributes:
         format: The format that fits.
-        path: Where it fits.
+        path: Where it fits: the path that was given, or a folder below it.
         notes: What was decided, for the user.
     """
 
@@ -34,26 +44,73 @@ class Recognised:
 def recognise(path: Path, formats: Mapping[str, Format], task: str | None = None) -> Recognised:
     """Return the one format that fits the data at a path.
 
+    A folder that holds nothing but another folder is looked through.
+
     Args:
         path: A folder or a file.
         formats: The formats by their names.
         task: The task that the data is for, where the user said so.
 
     Raises:
-        DataError: If no format fits, or several do; the latter lists what chooses one.
+        DataError: If no format fits, or several do, or if the user has to answer a question; the
+            error lists what chooses a format, or what the nearest ones lack.
     """
-    fits = [format for format in formats.values() if format.sniff(path)]
-    notes: tuple[str, ...] = ()
-    fits = _for_task(fits, task)
-    if len(fits) > 1 and any(format.NAME == WEAKEST for format in fits):
-        fits = [format for format in fits if format.NAME != WEAKEST]
-        notes = (
-            f"the folders are not taken as classes, since {fits[0].NAME} fits the files; "
-            f"--format {WEAKEST} takes them",
+    places = _places(path)
+    for place in places:
+        fits = _for_task([one for one in formats.values() if one.sniff(place)], task)
+        stronger = [format for format in fits if format.NAME != WEAKEST]
+        if len(stronger) > 1:
+            raise _several(place, stronger)
+        if not stronger and fits and (inside := datasets_inside(place, formats)):
+            raise several_datasets(place, inside)
+        if fits:
+            return Recognised(
+                (stronger or fits)[0],
+                place,
+                (*_note_inside(path, place), *_note_weaker(fits, stronger)),
+            )
+    raise unrecognised(places[-1], formats)
+
+
+def find_place(path: Path, format: Format) -> Recognised:
+    """Return where the data of a format that the user has named lies: the path or a folder in it.
+
+    Raises:
+        OSError: If the folder cannot be opened.
+    """
+    place = next((one for one in _places(path) if format.sniff(one)), path)
+    return Recognised(format, place, _note_inside(path, place))
+
+
+def _places(path: Path) -> list[Path]:
+    """The path, and the folders in it that are alone in theirs but for a README or an archive."""
+    places = [path]
+    while places[-1].is_dir() and len(places) <= _MAX_DEPTH:
+        folders, files = visible(places[-1])
+        beside = (
+            file.name.lower().endswith(ARCHIVES) or _BESIDE_DATA.fullmatch(file.name)
+            for file in files
         )
-    if len(fits) == 1:
-        return Recognised(fits[0], path, notes)
-    raise _several(path, fits) if fits else _none(path, formats)
+        if len(folders) != 1 or not all(beside):
+            break
+        places.append(Path(folders[0].path))
+    return places
+
+
+def _note_inside(path: Path, place: Path) -> tuple[str, ...]:
+    if place == path:
+        return ()
+    inside = printable(place.relative_to(path).as_posix())
+    return (f"read from {inside}/, since there is nothing else in the folder",)
+
+
+def _note_weaker(fits: list[Format], stronger: list[Format]) -> tuple[str, ...]:
+    if not stronger or len(fits) == len(stronger):
+        return ()
+    return (
+        f"the folders are not taken as classes, since {stronger[0].NAME} fits the files; "
+        f"--format {WEAKEST} takes them",
+    )
 
 
 def _for_task(fits: list[Format], task: str | None) -> list[Format]:
@@ -80,38 +137,3 @@ def _reading(path: Path, format: Format, fits: list[Format]) -> str:
     option = f"--task {own[0]}" if len(own) == 1 else f"--format {format.NAME}"
     describe = getattr(format, "describe", None)
     return f"{option}: {describe(path) if describe else format.SUMMARY}"
-
-
-def _none(path: Path, formats: Mapping[str, Format]) -> DataError:
-    return DataError(
-        f"no known format fits; found {_describe(path)}",
-        where=path,
-        details=[f"{name}: {format.SUMMARY}" for name, format in formats.items()],
-        remedy="Lay the data out in one of these ways.",
-    )
-
-
-def _describe(path: Path) -> str:
-    """Describe what is at a path."""
-    if not path.is_dir():
-        is_archive = path.suffix.lower() in (
-            ".zip",
-            ".gz",
-            ".tgz",
-            ".tar",
-            ".bz2",
-            ".xz",
-            ".zst",
-            ".7z",
-            ".rar",
-        )
-        return f"a single file ({path.name})" + (
-            "; unpack the archive and give its folder" if is_archive else ""
-        )
-    folders, files = visible(path)
-    if not folders and not files:
-        return "an empty folder"
-    suffixes = Counter(Path(file.name).suffix.lower() or "without a suffix" for file in files)
-    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)) or "none"
-    names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
-    return printable(f"files: {counts}; folders: {names}{', ...' if len(folders) > 5 else ''}")

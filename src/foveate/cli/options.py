@@ -6,12 +6,16 @@ import csv
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from foveate.errors import SettingError
+
+if TYPE_CHECKING:
+    from foveate.data.image_reading import ImageReading
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +57,18 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files that foveate wrote before.")
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+NewPlace = Annotated[
+    str | None,
+    typer.Option("--data", metavar="PLACE", help="Where the run's data lies now, if it was moved."),
+]
+SetReading = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How image files are read: black, white, pages or max_pixels; may be repeated.",
+    ),
+]
 MODEL_HELP = "A run folder, or clip:DIR, sam:DIR or sam2:DIR."
 
 
@@ -72,7 +88,9 @@ class SettingOptions:
     epochs: Annotated[float | None, typer.Option(help="Passes over the train split.")] = None
     minutes: Annotated[float | None, typer.Option(help="Time budget, instead of --epochs.")] = None
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None
-    seed: Annotated[int, typer.Option(help="Same seed, same machine, same numbers.")] = 0
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same machine, same numbers (default: 0).")
+    ] = None
     lr: Annotated[str | None, typer.Option(help="Peak learning rate, or 'find' to measure it.")] = (
         None
     )
@@ -129,6 +147,15 @@ def takes_settings(command: F) -> F:
     return command
 
 
+def given_options(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of the SettingOptions that the user gave."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if value is not None and value is not getattr(SettingOptions, name, None)
+    }
+
+
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Parse KEY=VALUE pairs, the values as YAML: numbers, true, null and lists.
 
@@ -147,6 +174,25 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise SettingError(f"the value of {pair!r} cannot be read", where="--set") from None
     return settings
+
+
+def parse_reading(pairs: list[str] | None, reading: ImageReading) -> ImageReading:
+    """Change how image files are read by KEY=VALUE pairs.
+
+    Raises:
+        SettingError: A pair is none, or names no such setting.
+    """
+    from foveate.settings import Settings
+
+    values = parse_settings(pairs or [])
+    names = ("black", "white", "pages", "max_pixels")
+    for name in values:
+        if name not in names:
+            raise SettingError(
+                f"{', '.join(names[:-1])} or {names[-1]} is expected, got {name!r}", where="--set"
+            )
+    checked = Settings.of(**values)
+    return replace(reading, **{name: getattr(checked, name) for name in values})
 
 
 def parse_names(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import RunFolder, parse_settings, takes_settings
+from foveate.cli.options import NewPlace, RunFolder, given_options, parse_settings, takes_settings
 from foveate.errors import SettingError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")
     ] = None,
+    place: NewPlace = None,
     **settings: Any,
 ) -> None:
     """Split, score baselines, train, validate and report.
@@ -61,40 +62,61 @@ def train(
     from foveate.experiment import run as runs
 
     reporter = ConsoleReporter()
+    if pretrained:
+        settings["weights"] = "download"
     if resume is not None:
-        if data is not None:
-            raise SettingError(
-                "--resume takes a run and no DATA: the run knows its data", where=data
-            )
-        _print_conclusion(runs.resume(resume, reporter=reporter), "valid")
+        _check_resume(data, out)
+        run = runs.resume(
+            resume,
+            data=place,
+            reporter=reporter,
+            **{**given_options(settings), **parse_settings(set_ or [])},
+        )
+        _print_conclusion(run, "valid")
         return
     if data is None:
         raise SettingError(
             "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
         )
-    if pretrained:
-        settings["weights"] = "download"
+    if place is not None:
+        raise SettingError(
+            "a run to go on with is expected beside --data",
+            where=place,
+            remedy="Use: foveate train --resume RUN --data PLACE.",
+        )
     settings |= parse_settings(set_ or [])
     chosen = {name: value for name, value in settings.items() if value is not None}
     run = runs.train(data, out=out, reporter=reporter, download=download, **chosen)
     _print_conclusion(run, "valid")
 
 
-def test(run: RunFolder) -> None:
+def _check_resume(data: str | None, out: Path | None) -> None:
+    """Refuse what a run that goes on has already."""
+    if data is not None:
+        raise SettingError(
+            "--resume takes a run and no DATA: the run knows its data",
+            where=data,
+            remedy=f"If the data was moved there, use: --data {data}.",
+        )
+    if out is not None:
+        raise SettingError("--resume goes on in the run's own folder", where=f"--out {out}")
+
+
+def test(run: RunFolder, place: NewPlace = None) -> None:
     """Open the locked test split, and record that it was opened."""
     from foveate.experiment import run as runs
 
     opened = runs.Run.open(run)
-    runs.test(opened, reporter=ConsoleReporter())
+    runs.test(opened, data=place, reporter=ConsoleReporter())
     _print_conclusion(opened, "test")
 
 
-def report(run: RunFolder) -> None:
+def report(run: RunFolder, place: NewPlace = None) -> None:
     """Write a run's report.html again, from its record."""
     from foveate.experiment.run import Run
 
     reporter, opened = ConsoleReporter(), Run.open(run)
-    reporter.info(str(opened.report()))
+    reporter.info(str(opened.report(data=place, reporter=reporter)))
     for entry in opened.ledger.entries:
         if entry.result is None:
             reporter.warning(

@@ -15,6 +15,14 @@ from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
 from foveate.errors import DataChanged, DataError, Interrupted, RunError, StorageError
+from foveate.experiment.data_place import (
+    Place,
+    move,
+    place_of,
+    refuse_changes,
+    reopen_at,
+    whole_paths,
+)
 from foveate.experiment.evaluate import (
     evaluate,
     fit_evaluator,
@@ -22,7 +30,7 @@ from foveate.experiment.evaluate import (
     unscored_results,
 )
 from foveate.experiment.openings import note_opening
-from foveate.experiment.prepare import collect, load_again, reopen
+from foveate.experiment.prepare import collect, load_again
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import write_report
 from foveate.experiment.run_folder import RunFolder
@@ -91,7 +99,13 @@ def _train(
             raise
 
 
-def resume(run: str | Path | RunFolder, *, reporter: Reporter | None = None) -> RunFolder:
+def resume(
+    run: str | Path | RunFolder,
+    *,
+    data: Place | None = None,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> RunFolder:
     """Resume an interrupted run. It ends with the bits of a run that was never interrupted.
 
     A run that was interrupted before its first checkpoint begins anew. One that is finished stays
@@ -99,33 +113,42 @@ def resume(run: str | Path | RunFolder, *, reporter: Reporter | None = None) -> 
 
     Args:
         run: The run, or its folder.
+        data: Where its data lies now, if it was moved.
         reporter: Told of the progress.
+        **settings: Settings that the run must have: it goes on with those that it began with.
 
     Raises:
-        RunError: The run is in use by another process, or its data has changed.
+        RunError: The run is in use by another process, has other settings, or its data has changed.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed again.
     """
     reporter, clock = reporter or NullReporter(), _Clock()
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    refuse_changes(run, settings)
     with run.locked(), preserved_torch_state():
         if run.finished:
             reporter.info("this run is finished: there is nothing to resume")
             _restore_test(run)
-            _write_report(run)
+            _write_report(run, data, reporter)
             return run
-        return _collect_to_report(run, None, reporter, clock)
+        return _collect_to_report(run, None, reporter, clock, data)
 
 
 def _collect_to_report(
-    run: RunFolder, dataset: Dataset[Any] | None, reporter: Reporter, clock: _Clock
+    run: RunFolder,
+    dataset: Dataset[Any] | None,
+    reporter: Reporter,
+    clock: _Clock,
+    data: Place | None = None,
 ) -> RunFolder:
-    """Steps 2 to 7, from the checkpoint on if there is one."""
+    """Steps 2 to 7, from the checkpoint on if there is one; `data` is the new place of the data."""
     resume = run.checkpoint.is_file()
     try:
         if resume:
-            prepared = reopen(run, reporter)
+            prepared = reopen_at(run, data, reporter)
         else:
             run.restart()
+            if data is not None:
+                move(run, data)
             if dataset is None:
                 dataset = load_again(run)
             prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
@@ -145,8 +168,7 @@ def _define(
     data: str | Path | Dataset[Any], values: dict[str, Any], download: bool
 ) -> tuple[Dataset[Any], Settings]:
     """The dataset, not yet decoded, and the settings with the defaults of the task."""
-    origin = (data.origin or data.name) if isinstance(data, Dataset) else data
-    values = {**values, "data": str(origin)}
+    values = whole_paths({**values, "data": place_of(data)})
     settings = Settings.of(**values)
     tasks.find(settings.task)  # a wrong name is reported before any data is read
     values["weights"] = models.initial_weights(
@@ -192,7 +214,9 @@ def _baseline_to_report(
     write_report(run, prepared)  # 7. use
 
 
-def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, Any]:
+def test(
+    run: RunFolder, *, data: Place | None = None, reporter: Reporter | None = None
+) -> Mapping[str, Any]:
     """Open the locked test split, and record that in the ledger.
 
     The same weights are tested once: asked again, the first result is returned, so that nobody can
@@ -200,6 +224,7 @@ def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, An
 
     Args:
         run: A trained run.
+        data: Where its data lies now, if it was moved.
         reporter: Told of the progress.
 
     Returns:
@@ -224,11 +249,11 @@ def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, An
                 f"These weights were tested on {entry.opened}; this is that result. "
                 "A test split is opened once."
             )
-            if _restore_test(run):
-                _write_report(run)
+            if _restore_test(run) or data is not None:
+                _write_report(run, data, reporter)
             return cast(dict[str, Any], entry.result["metrics"])
         try:
-            return _open_test(run, entry, reporter)
+            return _open_test(run, entry, data, reporter)
         except StorageError as error:
             if run.ledger.find(run.weights_digest()) is None:
                 raise error.with_advice(
@@ -240,9 +265,11 @@ def test(run: RunFolder, *, reporter: Reporter | None = None) -> Mapping[str, An
             ) from None
 
 
-def _open_test(run: RunFolder, entry: LedgerEntry | None, reporter: Reporter) -> Mapping[str, Any]:
+def _open_test(
+    run: RunFolder, entry: LedgerEntry | None, data: Place | None, reporter: Reporter
+) -> Mapping[str, Any]:
     """Evaluate on the test split; `entry` is an opening that was not completed, if there is one."""
-    prepared = reopen(run, reporter)
+    prepared = reopen_at(run, data, reporter)
     if entry is None:
         note_opening(run, prepared, reporter)
     else:
@@ -273,20 +300,29 @@ def _restore_test(run: RunFolder) -> bool:
     return True
 
 
-def report(run: RunFolder) -> Path:
+def report(run: RunFolder, *, data: Place | None = None, reporter: Reporter | None = None) -> Path:
     """Write report.html again from the record. Images are left out if the data has changed.
 
+    Args:
+        run: A trained run.
+        data: Where its data lies now, if it was moved.
+        reporter: Told why images are left out.
+
     Raises:
-        RunError: The run is not finished, or in use by another process.
+        RunError: The run is not finished, in use by another process, or `data` is other data.
+        DataError: `data` cannot be read.
     """
     with run.locked(), preserved_torch_state():
-        return _write_report(run)
+        return _write_report(run, data, reporter or NullReporter())
 
 
-def _write_report(run: RunFolder) -> Path:
+def _write_report(run: RunFolder, data: Place | None, reporter: Reporter) -> Path:
     try:
-        prepared: PreparedData | None = reopen(run, NullReporter())
-    except (DataError, DataChanged):
+        prepared: PreparedData | None = reopen_at(run, data, reporter)
+    except (DataError, DataChanged) as error:
+        if data is not None:
+            raise
+        reporter.warning(f"the report is written without images. {error}")
         prepared = None
     return write_report(run, prepared)
 

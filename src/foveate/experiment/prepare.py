@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foveate import atomic_io, models, record_io, tasks
+from foveate import atomic_io, formats, models, record_io, tasks
 from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import depth, task_views
 from foveate.data.cache import decoding
@@ -17,7 +17,7 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.image_reading import ImageReading
 from foveate.data.natural_size import natural_size
 from foveate.data.split import assign, file
-from foveate.datasets.load import load
+from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
@@ -99,12 +99,22 @@ def load_again(run: RunFolder) -> Dataset[Any]:
         DataError: The data cannot be read.
     """
     settings = run.settings
-    return run.dataset or load(
-        settings.data,
-        root=Path(settings.root) if settings.root else None,
-        format=settings.data_format,
-        task=settings.task,
-    )
+    try:
+        return run.dataset or load(
+            settings.data,
+            root=Path(settings.root) if settings.root else None,
+            format=settings.data_format,
+            task=settings.task,
+        )
+    except DataError as error:
+        known = [one.name for one in list_datasets()]
+        if settings.data in known or formats.expand_user(settings.data).exists():
+            raise
+        raise DataError(
+            "the data of this run is not there",
+            where=settings.data,
+            remedy="If it was moved, name its new place: --data PLACE.",
+        ) from error
 
 
 def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
@@ -132,7 +142,8 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
         raise DataChanged(
             "the data has changed since this run began, so its split and metrics no longer fit",
             where=settings.data,
-            remedy="Bring the data back as it was, or train again into another --out.",
+            remedy="Bring the data back as it was, name its new place with --data, or train again "
+            "into another --out.",
         )
     return prepared
 

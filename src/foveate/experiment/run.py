@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from foveate.data.dataset import Dataset, Image, Images
+from foveate.data.image_reading import ImageReading
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
 from foveate.errors import RunError
 from foveate.experiment import pipeline
+from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.inputs import ImageInput
 from foveate.inference.predictor import Predictor
@@ -37,18 +39,22 @@ class Run(RunFolder, Predictor):
         """The task, as it was calibrated for the best weights."""
         return self.load()[0]
 
-    def test(self) -> Mapping[str, Any]:
+    def test(self, *, data: Place | None = None) -> Mapping[str, Any]:
         """Open the locked test split, and record that; see `pipeline.test`."""
-        return pipeline.test(self)
+        return pipeline.test(self, data=data)
 
-    def report(self) -> Path:
-        """Write report.html again from the record, and return its path."""
-        return pipeline.report(self)
+    def report(self, *, data: Place | None = None, reporter: Reporter | None = None) -> Path:
+        """Write report.html again from the record, and return its path; see `pipeline.report`."""
+        return pipeline.report(self, data=data, reporter=reporter)
 
     @property
     def fingerprint(self) -> str:
         """The sha256 of its weights."""
         return self.weights_digest()
+
+    @property
+    def _own_reading(self) -> ImageReading:
+        return replace(self.load()[1].reading, max_pixels=self.settings.max_pixels)
 
     @property
     def channels(self) -> int:
@@ -156,27 +162,39 @@ def train(
     return _as_run(pipeline.train(data, out=out, reporter=reporter, download=download, **settings))
 
 
-def resume(run: str | Path | RunFolder, *, reporter: Reporter | None = None) -> Run:
+def resume(
+    run: str | Path | RunFolder,
+    *,
+    data: Place | None = None,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> Run:
     """Resume an interrupted run. It ends with the bits of a run that was never interrupted.
 
     Args:
         run: The run, or its folder.
+        data: Where its data lies now, if it was moved; the content decides whether it is the same.
         reporter: Told of the progress; by default nobody is.
+        **settings: Settings that the run must have: it goes on with those that it began with.
 
     Raises:
-        RunError: The run has no checkpoint, or its data has changed.
+        RunError: The run has no checkpoint or other settings, or its data has changed.
+        DataError: The data cannot be read.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed again.
     """
-    return _as_run(pipeline.resume(run, reporter=reporter))
+    return _as_run(pipeline.resume(run, data=data, reporter=reporter, **settings))
 
 
-def test(run: str | Path | Run, *, reporter: Reporter | None = None) -> Mapping[str, Any]:
+def test(
+    run: str | Path | Run, *, data: Place | None = None, reporter: Reporter | None = None
+) -> Mapping[str, Any]:
     """Open the locked test split of a run, and record that in its ledger.
 
     The same weights are tested once: asked again, the first result is returned.
 
     Args:
         run: The run, or its folder.
+        data: Where its data lies now, if it was moved; the content decides whether it is the same.
         reporter: Told of the progress; by default nobody is.
 
     Returns:
@@ -185,7 +203,7 @@ def test(run: str | Path | Run, *, reporter: Reporter | None = None) -> Mapping[
     Raises:
         RunError: The weights are damaged, or the data has changed.
     """
-    return pipeline.test(_opened(run), reporter=reporter)
+    return pipeline.test(_opened(run), data=data, reporter=reporter)
 
 
 def predict(

@@ -5,5 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-READ_ONLY: dict[str, Callable[[Path], None]] = {}
+import PIL.Image
+
+
+def _images(folder: Path) -> None:
+    (folder / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        PIL.Image.new("RGB", (24, 16)).save(folder / "images" / name)
+
+
+def _cvat(folder: Path) -> None:
+    _images(folder)
+    (folder / "annotations.xml").write_text(
+        """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <image id="0" name="a.png" width="24" height="16">
+    <box label="cat" occluded="0" xtl="1.5" ytl="2.0" xbr="9.0" ybr="8.25" z_order="0"></box>
+    <polygon label="dog" points="12.0,3.0;20.0,3.0;16.0,9.0" z_order="0"></polygon>
+  </image>
+  <image id="1" name="b.png" width="24" height="16"></image>
+</annotations>
+"""
+    )
+
+
+READ_ONLY: dict[str, Callable[[Path], None]] = {"cvat": _cvat}
 """By the name of the format: lays a small dataset out in a folder that exists and is empty."""

@@ -14,7 +14,8 @@ class Format(Protocol):
     A module may offer two more functions for the messages that ask the user:
     `describe(path) -> str`, one line on what it would read at a path that it recognises and by
     which evidence; and `missing(path) -> str | None`, what a path that it does not recognise lacks,
-    None if the path is far from this format.
+    None if the path is far from this format. Where a file can hold the annotations of several
+    tasks, `read_task(path, task)` reads those of one.
 
     Attributes:
         NAME: The name of the format.

@@ -29,6 +29,7 @@ from foveate.errors import DataError
 from foveate.formats._shared.csv_table import first_rows
 from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.layout import LabelRow, labelled_dataset
+from foveate.formats._shared.several_labels import SEVERAL
 from foveate.formats._shared.splits import splits_of_paths
 from foveate.formats._shared.table_files import SUFFIXES, find_tables, note_unlisted, tables_in
 from foveate.formats._shared.writing import (
@@ -43,7 +44,7 @@ from foveate.formats._shared.writing import (
     write_image,
 )
 from foveate.formats.table.columns import read_table, recognised
-from foveate.formats.table.labels import SEVERAL, checked
+from foveate.formats.table.labels import checked
 
 NAME = "csv"
 SUMMARY = "a CSV file with the columns path,label (optionally group,split,time), or its folder"

@@ -12,7 +12,8 @@ from foveate.formats._shared.csv_table import PATH, plain, rows_of, split_in
 from foveate.formats._shared.image_column import NearImages, image_column, is_header
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.row_fields import fitted, is_row_number, optional_columns
-from foveate.formats.table.labels import is_flag, several_labels
+from foveate.formats._shared.several_labels import several_labels
+from foveate.formats.table.labels import is_flag
 
 LABEL = (
     *("label", "class", "target", "category", "labels", "classname", "classlabel", "labelname"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foveate.errors import DataError
 from foveate.formats._shared.layout import printable
+from foveate.formats._shared.several_labels import several_labels
 from foveate.wording import count_noun
 
 Labels = list[tuple[int, str]]
@@ -31,11 +32,6 @@ _FLAGS = {
 }
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _FEW_VALUES = 20  # so many numbers may be classes, however few rows there are
-
-SEVERAL = (
-    "foveate learns one label an image. Keep one label in each row; or make a table for each class "
-    "with the labels yes and no, and train on each"
-)
 
 
 def checked(labels: Labels, heading: str, table: Path) -> tuple[list[str], list[str]]:
@@ -138,7 +134,10 @@ def _one_label_each(values: list[str], labels: Labels, table: Path) -> list[str]
         if evidence := _evidence_of_several(split, joined, separator):
             line = next(line for line, label in labels if label in joined)
             raise several_labels(
-                f"{joined[0]!r}, whose {name} separate labels: {evidence}", table, line
+                f"{joined[0]!r}, whose {name} separate labels: {evidence}",
+                table,
+                line,
+                "If the whole text is the name of one class, write it with hyphens.",
             )
         if new := [value for value in joined if value not in noted]:
             number = count_noun(len(new), "label")
@@ -183,22 +182,6 @@ def _evidence_of_several(
 def _listed(tokens: Iterable[str]) -> str:
     names = sorted(tokens)
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def several_labels(found: str, table: Path, line: int) -> DataError:
-    """Return the error for an image with several labels.
-
-    Args:
-        found: What was found.
-        table: The table.
-        line: Its line.
-    """
-    return DataError(
-        f"one label an image is expected, got {found}",
-        where=table,
-        line=line,
-        remedy=f"{SEVERAL}. If the whole text is the name of one class, write it with hyphens.",
-    )
 
 
 def is_flag(field: str) -> bool | None:

@@ -118,7 +118,9 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
             chosen = find_place(path, find(format))
         else:
             chosen = recognise(path, all(), task)
-        dataset = chosen.format.read(_absolute(chosen.path))
+        place = _absolute(chosen.path)
+        read_task = getattr(chosen.format, "read_task", None)
+        dataset = read_task(place, task) if read_task else chosen.format.read(place)
         notes = (*chosen.notes, *dataset.notes)
         if chosen.path != path:  # the data is what the user has named, wherever in it the files lie
             dataset = replace(dataset, name=_absolute(path).name, origin=_absolute(path))

@@ -16,8 +16,10 @@ from foveate.cli.options import (
     Overwrite,
     ReadAs,
     Root,
+    SetReading,
     TimeBy,
     parse_names,
+    parse_reading,
 )
 from foveate.errors import SettingError
 
@@ -50,11 +52,13 @@ def audit(
     format: Format = None,
     task: ReadAs = None,
     root: Root = None,
+    set_: SetReading = None,
     seed: Annotated[int, typer.Option(help="Seed of the nets that --deep trains.")] = 0,
 ) -> None:
     """Find errors in a dataset. Exits with code 1 if there are any."""
     from foveate.atomic_io import storage_advice
     from foveate.audit.repair import check_merge
+    from foveate.data.image_reading import DEFAULT_READING
     from foveate.datasets.load import load
     from foveate.experiment import audit as audits
     from foveate.wording import count_noun
@@ -68,7 +72,8 @@ def audit(
     check_merge(dataset, merged)
     is_default = page is None
     page = page or audits.default_page(dataset)
-    result = audits.audit(dataset, deep=deep, seed=seed, reporter=reporter)
+    reading = parse_reading(set_, DEFAULT_READING)
+    result = audits.audit(dataset, deep=deep, seed=seed, reading=reading, reporter=reporter)
     for line in result.summary():
         reporter.info(line)
     with storage_advice("The findings are those above. Or name another place with --html."):

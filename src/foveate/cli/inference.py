@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import MODEL_HELP, Classes, Download, parse_numbers
+from foveate.cli.options import (
+    MODEL_HELP,
+    Classes,
+    Download,
+    SetReading,
+    parse_numbers,
+    parse_reading,
+)
 from foveate.errors import FoveateError, SettingError
 
 if TYPE_CHECKING:
@@ -69,13 +76,16 @@ def predict(
         str | None, typer.Option(metavar="L,T,R,B", help="A box around the object.")
     ] = None,
     classes: Classes = None,
+    set_: SetReading = None,
     download: Download = False,
 ) -> None:
     """Predict for images and videos."""
     from foveate.inference.predict import Outputs, predict_paths
 
+    model = _open_model(run, classes, download)
+    model.reading = parse_reading(set_, model.reading)
     result = predict_paths(
-        _open_model(run, classes, download),
+        model,
         paths,
         Outputs(json_file, coco_file, draw, masks, overwrite),
         tile=tile,
@@ -148,6 +158,7 @@ def label(
         ),
     ] = None,
     classes: Classes = None,
+    set_: SetReading = None,
     download: Download = False,
 ) -> None:
     """Propose labels, for a person to correct and foveate train to use."""
@@ -156,6 +167,7 @@ def label(
 
     reporter = ConsoleReporter()
     model = _open_model(run, classes, download)
+    model.reading = parse_reading(set_, model.reading)
     proposals = label(model, images, out, format=format, reporter=reporter)
     for proposal in proposals[:LISTED_PROPOSALS]:
         unknown = math.isnan(proposal.confidence)

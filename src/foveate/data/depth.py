@@ -282,12 +282,16 @@ def _check_one_type(dataset: Dataset[Any], sketches: Sequence[_Sketch]) -> None:
     if floats and whole:
         raise DataError(
             "images with one type of values are expected: one black and one white serve all of "
-            f"them; {len(whole):,} images have whole numbers and {len(floats):,} have floats",
+            f"them; {_have(len(whole))} whole numbers and {_have(len(floats))} floats",
             where=str(dataset.origin or dataset.name),
             details=[f"{one.id}: {one.low:g} to {one.high:g}" for one in (whole[0], floats[0])],
             remedy="Export all images in one way, or give the values that fit all of them: "
             "--set black=NUMBER --set white=NUMBER.",
         )
+
+
+def _have(count: int) -> str:
+    return f"{count_noun(count, 'image')} {'has' if count == 1 else 'have'}"
 
 
 def _deep(sources: Iterable[Source]) -> Iterator[Source]:

@@ -93,10 +93,9 @@ def refusing(where: Path | str, reading: ImageReading) -> Iterator[None]:
         except PIL.Image.DecompressionBombError:
             raise BadImage(
                 f"an image of at most {reading.max_pixels:,} pixels is expected, this one "
-                "announces more",
+                "announces more (--set max_pixels=NUMBER allows it)",
                 where=where,
-                remedy="If it is to be read, allow more: --set max_pixels=NUMBER in foveate train, "
-                "--max-pixels NUMBER in foveate audit and predict.",
+                remedy="If you trust the file, allow more pixels: --set max_pixels=NUMBER.",
             ) from None
         except UnidentifiedImageError:
             reason = (

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.errors import BadImage
+from foveate.errors import BadImage, SettingError
 
 Pages = Literal["first", "max", "bands"]
 """What is made of the pages of a file: the first one, their maximum, or a band of each."""
@@ -20,8 +20,8 @@ MAX_PIXELS = 89_478_485
 memory."""
 
 POINTS_REMEDY = (
-    "Say which value is black and which is white, for example black=0 white=4095 "
-    "(--set in foveate train; a run keeps them)."
+    "Say which values are black and white, for example 12 bits: --set black=0 --set white=4095 "
+    "(a run keeps those that it was trained with)."
 )
 _FULL_16 = 65535
 # A file of 16 bits that stays below may hold 14 bits or fewer: read as 16, it would be dark.
@@ -38,12 +38,22 @@ class ImageReading:
         white: The value that becomes 255 in them. Values outside of black and white are clipped.
         pages: What is made of several pages; None: the first one, and the audit says so.
         max_pixels: Largest number of pixels that an image may have.
+
+    Raises:
+        SettingError: Black is not below white.
     """
 
     black: float | None = None
     white: float | None = None
     pages: Pages | None = None
     max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.black is not None and self.white is not None and not self.black < self.white:
+            raise SettingError(
+                f"a black below white is expected, got {self.black:g} and {self.white:g}",
+                where="black and white",
+            )
 
     @property
     def points(self) -> tuple[float, float] | None:
@@ -99,13 +109,15 @@ class DeepPixels:
         low, high = self.values.min(), self.values.max()
         if not (low >= 0 and high <= white):  # written so that NaN is refused too
             raise BadImage(
-                f"grey values from 0 to {white} are expected, got {low:g} to {high:g}",
+                f"grey values from 0 to {white} are expected, got {low:g} to {high:g} "
+                "(--set black=NUMBER --set white=NUMBER allows others)",
                 remedy=POINTS_REMEDY,
             )
         if white == _FULL_16 and 0 < high <= _AMBIGUOUS_16:
             raise BadImage(
                 f"values up to {white:,} are expected of 16 bits, got at most {high:,}: the image "
-                f"may hold {max(8, int(high).bit_length())} bits, or be dark",
+                f"may hold {max(8, int(high).bit_length())} bits, or be dark "
+                "(--set black=NUMBER --set white=NUMBER says which)",
                 remedy=POINTS_REMEDY,
             )
         return 0, white

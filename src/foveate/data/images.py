@@ -147,7 +147,7 @@ def examine_pillow(
 ) -> tuple[Image, FileInfo]:
     """Convert an image that was opened with Pillow, as `examine` converts the same file.
 
-    Of 16-bit colour Pillow keeps 8 bits: pass the file instead.
+    Once decoded, 16-bit colour has the 8 bits that Pillow keeps: pass the file instead.
 
     Args:
         pillow_image: Any image of any mode. It is not changed.
@@ -159,7 +159,10 @@ def examine_pillow(
     """
     with refusing(where, reading):
         check_size(pillow_image, reading)
-        return _finished(*_pillow_pixels(pillow_image, None, reading), reading)
+        # 16-bit colour is read a second time, as long as Pillow has the file open.
+        again = getattr(pillow_image, "fp", None)
+        file = again if getattr(pillow_image, "tell", lambda: 0)() == 0 else None
+        return _finished(*_pillow_pixels(pillow_image, file, reading, pages=1), reading)
 
 
 def deep_pixels(file: BinaryIO, where: Path | str, reading: ImageReading) -> DeepPixels | None:
@@ -243,13 +246,15 @@ def _pixels(
 
 
 def _pillow_pixels(
-    pillow_image: PIL.Image.Image, file: BinaryIO | None, reading: ImageReading
+    pillow_image: PIL.Image.Image,
+    file: BinaryIO | None,
+    reading: ImageReading,
+    pages: int | None = None,
 ) -> tuple[Image | DeepPixels, FileInfo]:
     """The upright pixels of an image that Pillow has opened; `file` gives it a second time."""
     format, mode = pillow_image.format or "", pillow_pixels.deep_mode(pillow_image)
-    # An image that the user opened may stand at another page.
-    counted = file is not None and format == "TIFF"
-    pages = tiff_stack.count_pages(pillow_image) if counted else 1
+    if pages is None:
+        pages = tiff_stack.count_pages(pillow_image) if format == "TIFF" else 1
     deep = pillow_pixels.deep_pixels(pillow_image, file if reading.points else None)
     pillow_image.load()
     orientation = _orientation(pillow_image)
@@ -259,7 +264,8 @@ def _pillow_pixels(
         if info.deep and 0 < image.max() < _DARK_16:
             raise BadImage(
                 f"values up to 65,535 are expected of 16 bits, got less than {_DARK_16 * 256:,}: "
-                "the image may hold 14 bits or fewer, or be dark",
+                "the image may hold 14 bits or fewer, or be dark "
+                "(--set black=NUMBER --set white=NUMBER says which)",
                 remedy=POINTS_REMEDY,
             )
         return turn_pixels(image, orientation), info

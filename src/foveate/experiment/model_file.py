@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from foveate import models, record_io
+from foveate.data.image_reading import ImageReading
 from foveate.errors import RunError, SettingError
 from foveate.models import weight_file
 from foveate.models.model import VisionModel
@@ -27,6 +29,7 @@ def header(task: Task[Any], net: VisionModel, settings: Settings) -> dict[str, A
         "model": models.self_contained_name(settings.model),
         "size": net.size,
         "channels": net.channels,
+        "reading": asdict(net.reading),
     }
 
 
@@ -75,4 +78,6 @@ def _arguments(task_type: type[Task[Any]], options: dict[str, Any]) -> dict[str,
 def _build(task: Task[Any], described: Any) -> VisionModel:
     size, channels = described.size, described.channels
     backbone = models.build(described.model, channels=channels, size=size)
-    return VisionModel(task.head(backbone), size=size, mean=[0] * channels, std=[0] * channels)
+    reading = ImageReading(**described.reading.model_dump())
+    zeros = [0] * channels
+    return VisionModel(task.head(backbone), size=size, mean=zeros, std=zeros, reading=reading)

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from foveate import tasks
 from foveate.data.dataset import SPLITS
+from foveate.data.image_reading import MAX_PIXELS
 from foveate.errors import SettingError
 from foveate.metrics.records import Metrics, Number, require
-from foveate.settings import FORMAT, MAX_SIZE
+from foveate.settings import FORMAT, MAX_SIZE, MAX_VALUE
 from foveate.tasks.task import Task
 
 MAX_CHANNELS = 1000
@@ -134,6 +135,23 @@ class DataRecord(Record):
         return self
 
 
+class ReadingRecord(BaseModel):
+    """How the image files of a run are read, see `data.image_reading`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    black: float | None = None
+    white: float | None = None
+    pages: Literal["first", "max", "bands"] | None = None
+    max_pixels: Annotated[int, Field(ge=1, le=MAX_VALUE)] = MAX_PIXELS
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.black is not None and self.white is not None and self.black >= self.white:
+            raise ValueError("black below white is expected")
+        return self
+
+
 class HeaderRecord(Record):
     """The header of best.safetensors."""
 
@@ -143,6 +161,7 @@ class HeaderRecord(Record):
     model: str
     size: Annotated[int, Field(ge=1, le=MAX_SIZE)]
     channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
+    reading: ReadingRecord = ReadingRecord()
 
 
 def find_task(name: str) -> type[Task[Any]]:

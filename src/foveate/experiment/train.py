@@ -12,6 +12,8 @@ import torch
 
 from foveate import models
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
+from foveate.data.depth import reading_of
+from foveate.data.image_reading import ImageReading
 from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
 from foveate.experiment.model_file import header
@@ -63,7 +65,7 @@ def learn(
     valid: tuple[Subset, Sequence[Any], Sequence[str]] = prepared.of("valid")
     if isinstance(task, Tiled):
         valid = task.tile_targets(*valid)
-    net = _build_net(task, settings, pixels)
+    net = _build_net(task, settings, pixels, reading_of(prepared.images.dataset))
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
         task,
@@ -196,7 +198,9 @@ def augmentation(settings: Settings, prepared: PreparedData) -> AugmentPolicy:
     )
 
 
-def _build_net(task: Task[Any], settings: Settings, pixels: Any) -> VisionModel:
+def _build_net(
+    task: Task[Any], settings: Settings, pixels: Any, reading: ImageReading
+) -> VisionModel:
     """The net with its first weights; normalised by the train split, or as its weights were."""
     size, channels = pixels.shape[1], pixels.shape[3]
     start: models.Weights = None
@@ -208,7 +212,7 @@ def _build_net(task: Task[Any], settings: Settings, pixels: Any) -> VisionModel:
     mean, std = (
         published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)
     )
-    return VisionModel(task.head(backbone), size=size, mean=mean, std=std)
+    return VisionModel(task.head(backbone), size=size, mean=mean, std=std, reading=reading)
 
 
 def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:

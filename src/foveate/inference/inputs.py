@@ -18,6 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Image
+from foveate.data.image_reading import (
+    DEFAULT_READING,
+    DeepPixels,
+    ImageReading,
+    to_levels,
+)
 from foveate.data.images import decode, examine_bytes, examine_pillow
 from foveate.errors import BadImage
 
@@ -37,7 +43,12 @@ def is_single(images: Any) -> bool:
     ) or hasattr(images, "__array__")
 
 
-def to_image(value: Any, channels: int | None = None, where: str = "image") -> Image:
+def to_image(
+    value: Any,
+    channels: int | None = None,
+    where: str = "image",
+    reading: ImageReading = DEFAULT_READING,
+) -> Image:
     """Convert an image in any form to pixels.
 
     - Paths, the bytes of an image file, and Pillow images are decoded as by `images.examine`:
@@ -45,12 +56,15 @@ def to_image(value: Any, channels: int | None = None, where: str = "image") -> I
     - Arrays are (H, W) or (H, W, C), tensors (H, W) or (C, H, W), on any device. C is 1 (grey),
       3 (RGB), 4 (RGBA, over white), or what the model takes.
     - Values are uint8, bool, uint16 from 0 to 65535, or floats from 0 to 1. All others are refused,
-      and so is uint16 that ends at 255 or below: it could be black or from 0 to 255.
+      and so is uint16 that ends at 16383 or below: it could be dark, or hold fewer bits.
+    - If the model knows a black and a white, it was trained on images with more than 8 bits: then
+      all whole numbers but uint8, and floats, are values of that kind.
 
     Args:
         value: The image.
         channels: Channels of the images that the model takes, if they are known.
         where: The name of the image in an error message.
+        reading: How the images were read that the model was trained on.
 
     Returns:
         (H, W, C) uint8, contiguous and writable.
@@ -59,11 +73,11 @@ def to_image(value: Any, channels: int | None = None, where: str = "image") -> I
         BadImage: This is no image, or one that could be read in two ways.
     """
     if isinstance(value, str | PathLike):
-        return decode(os.fsdecode(value))
+        return decode(os.fsdecode(value), reading)
     if isinstance(value, bytes | bytearray | memoryview):
-        return examine_bytes(bytes(value), where)[0]
+        return examine_bytes(bytes(value), where, reading)[0]
     if isinstance(value, PIL.Image.Image):
-        return examine_pillow(value, where)[0]
+        return examine_pillow(value, where, reading)[0]
     if not hasattr(value, "__array__"):
         raise BadImage(
             "a path, the bytes of an image file, a Pillow image, an array or a tensor is expected, "
@@ -77,7 +91,7 @@ def to_image(value: Any, channels: int | None = None, where: str = "image") -> I
         values = values[..., None]
     elif is_tensor:
         values = values.transpose(1, 2, 0)
-    image = _to_uint8(values, where)
+    image = _to_uint8(values, where, reading.points)
     if image.shape[2] == _RGBA != channels:
         return examine_pillow(PIL.Image.fromarray(image), where)[0]
     return np.require(image, requirements=["C", "W"])
@@ -117,7 +131,9 @@ def _tensor_values(tensor: torch.Tensor, where: str) -> NDArray[Any]:
         raise BadImage(f"a dense tensor is expected ({error})", where=where) from None
 
 
-def _to_uint8(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
+def _to_uint8(
+    values: NDArray[Any], where: str, points: tuple[float, float] | None
+) -> NDArray[np.uint8]:
     """Convert (H, W, C) values of any type."""
     levels: NDArray[Any]
     kind = values.dtype.newbyteorder("=")
@@ -126,6 +142,8 @@ def _to_uint8(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
         return values
     if kind == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
+    if points is not None and kind.kind in "iuf" and kind.itemsize <= 8:
+        return _by_points(values, where, points)
     if kind == np.uint16:
         if 0 < values.max() <= 255:
             raise BadImage(
@@ -133,10 +151,12 @@ def _to_uint8(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
                 where=where,
                 remedy="If the values are from 0 to 255, pass them as uint8.",
             )
+        try:
+            levels = DeepPixels(values).levels(None)
+        except BadImage as error:
+            raise BadImage(error.message, where=where, remedy=error.remedy) from None
         # As Pillow decodes such files: grey is rounded, colour is cut to its upper 8 bits.
-        grey = values.shape[2] == _GREY
-        levels = np.rint(values * np.float32(255 / 65535)) if grey else values >> 8
-        return levels.astype(np.uint8)
+        return levels if values.shape[2] == _GREY else (values >> 8).astype(np.uint8)
     if kind.kind != "f":
         raise BadImage(
             f"values of the type uint8, uint16, bool or float are expected, got {kind}",
@@ -152,6 +172,22 @@ def _to_uint8(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
         )
     levels = np.rint(values.astype(np.float32, copy=False) * np.float32(255))
     return levels.astype(np.uint8)
+
+
+def _by_points(values: NDArray[Any], where: str, points: tuple[float, float]) -> NDArray[np.uint8]:
+    """Scale values of the kind that the model was trained on."""
+    black, white = points
+    if values.dtype.kind == "f" and white > 255 and 0 < values.max() <= 1 and values.min() >= 0:
+        raise BadImage(
+            f"values from {black:g} (black) to {white:g} (white) are expected, as in the images "
+            f"that the model was trained on; got floats up to {values.max():g}",
+            where=where,
+            remedy="Pass the values as they were, before they were scaled to 1.",
+        )
+    try:
+        return to_levels(values, black, white)
+    except BadImage as error:
+        raise BadImage(error.message, where=where, remedy=error.remedy) from None
 
 
 def _float_remedy(low: float, high: float) -> str:

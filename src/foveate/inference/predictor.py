@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from foveate.data.dataset import Image, Images
+from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.inference.inputs import ImageInput, batches, is_single, to_image
 from foveate.models.interactive import InteractivePredictor
 from foveate.tasks.task import Task
@@ -49,6 +50,24 @@ class Predictor(ABC):
         """A text that changes when the model predicts something else."""
         return self.name
 
+    _reading: ImageReading | None = None
+
+    @property
+    def reading(self) -> ImageReading:
+        """How image files are read: which values are black and white, what pages become.
+
+        A run reads them as it did in training, unless this is set.
+        """
+        return self._reading or self._own_reading
+
+    @reading.setter
+    def reading(self, reading: ImageReading) -> None:
+        self._reading = reading
+
+    @property
+    def _own_reading(self) -> ImageReading:
+        return DEFAULT_READING
+
     @property
     def channels(self) -> int | None:
         """Channels of the images that the model takes, if it takes other than grey and colour."""
@@ -85,7 +104,9 @@ class Predictor(ABC):
         return self._predict(named, tile)
 
     def _predict(self, images: Iterable[tuple[str, Any]], tile: int | None) -> list[dict[str, Any]]:
-        pixels = ((where, to_image(image, self.channels, where)) for where, image in images)
+        pixels = (
+            (where, to_image(image, self.channels, where, self.reading)) for where, image in images
+        )
         return [
             self.task.to_dict(prediction)
             for batch in batches(pixels)
@@ -102,4 +123,4 @@ class Predictor(ABC):
             BadImage: The image cannot be read, or could be read in two ways.
             SettingError: The task takes no prompts.
         """
-        return self._set_image(to_image(image, self.channels))
+        return self._set_image(to_image(image, self.channels, reading=self.reading))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.data.dataset import Images
+from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.resizing import fit, fit_within, letterbox_size, pad
 from foveate.data.subset import ImageArray
 from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
@@ -26,13 +27,23 @@ class VisionModel(nn.Module):
         size: S, the side in pixels that the net was trained at.
         mean: (C,) channel means of the train split, for pixels from 0 to 255.
         std: (C,) channel standard deviations, likewise.
+        reading: How the image files were read, so that others are read in the same way.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module, *, size: int, mean: Sequence[float], std: Sequence[float]):
+    def __init__(
+        self,
+        body: nn.Module,
+        *,
+        size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        reading: ImageReading = DEFAULT_READING,
+    ):
         super().__init__()
+        self.reading = reading
         self.body, self.size, self.channels = body, size, len(mean)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))

@@ -45,7 +45,7 @@ def test_darknet_as_cvat_exports_it(tmp_path: Path) -> None:
     lines = "".join(f"data/obj_train_data/{stem}.png\n" for stem in "abc")
     data = read_all(darknet(tmp_path, DARKNET, train=lines), {})
     assert set(splits_of(data).values()) == {"train"}
-    assert data.notes[1:] == (
+    assert data.notes[-2:] == (
         "obj.data names 'data/train.txt' for train, which does not exist; train.txt beside it is "
         "read instead",
         "3 images written with a path that is not in the dataset's folder, found by the end of it "
@@ -286,9 +286,19 @@ def test_the_exports_of_roboflow(tmp_path: Path) -> None:
     assert data.skipped == ()
 
 
-def test_a_folder_of_described_datasets_is_none_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["data.yaml", "classes.txt"])
+def test_a_folder_of_datasets_is_none_itself(tmp_path: Path, names: str) -> None:
+    text = NAMES if names == "data.yaml" else "cat\ndog\n"
     for name in ("one", "two"):
-        files: Files = {"images/a.png": IMAGE, "labels/a.txt": LINE, "data.yaml": NAMES}
+        files: Files = {"images/a.png": IMAGE, "labels/a.txt": LINE, names: text}
         lay(tmp_path / name, files)
     assert not yolo.sniff(tmp_path)
     assert yolo.sniff(tmp_path / "one")
+
+
+def test_one_folder_above_the_dataset(tmp_path: Path) -> None:
+    files: Files = {"images/a.png": IMAGE, "labels/a.txt": LINE, "classes.txt": "cat\ndog\n"}
+    data = read_all(tmp_path, {f"archive/data/{name}": text for name, text in files.items()})
+    assert len(data) == 1
+    lay(tmp_path / "archive" / "data", {"data.yaml": NAMES + "train: images\n"})
+    assert not yolo.sniff(tmp_path)  # its paths are relative to its own folder

@@ -8,8 +8,7 @@ in pixels need the size of each image, so the header of each is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from foveate.annotations import Boxes, Instances, Polygon, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.layout import has_image_suffix, visible
-from foveate.formats._shared.partners import sample_files, split_in, split_notes, stem_of
+from foveate.formats._shared.layout import visible
+from foveate.formats._shared.partners import split_in, split_notes
 from foveate.formats._shared.sidecar import line_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
@@ -31,18 +30,11 @@ from foveate.formats._shared.writing import (
     write_image,
 )
 from foveate.formats._shared.yaml_file import MAX_BYTES
-from foveate.formats.yolo.description import (
-    YAML_ENDINGS,
-    Description,
-    description_files,
-    has_names,
-    is_darknet,
-    read_description,
-)
+from foveate.formats.yolo.description import Description, description_files, read_description
 from foveate.formats.yolo.labels import label_files, label_folder, label_path
 from foveate.formats.yolo.layout import default_folders, find_images
-from foveate.formats.yolo.lines import BOX, YoloLabels, looks_like_lines, parse
-from foveate.formats.yolo.names import class_names, is_name_file
+from foveate.formats.yolo.lines import BOX, YoloLabels, parse
+from foveate.formats.yolo.names import class_names
 from foveate.formats.yolo.reading import (
     as_table,
     box_orders,
@@ -50,6 +42,7 @@ from foveate.formats.yolo.reading import (
     keypoint_numbers,
     looks_like_keypoints,
 )
+from foveate.formats.yolo.recognition import is_yolo
 from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
 from foveate.wording import count_noun
 
@@ -57,7 +50,6 @@ NAME = "yolo"
 SUMMARY = "YOLO: images/, labels/ with one text file per image, and data.yaml with the class names"
 TASKS = ("detection", "instance")
 
-_MAX_SNIFFED_TEXTS = 50  # keeps sniffing cheap
 _NAME_FOLDERS = ("data", "cfg")  # darknet's
 _SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "valid": "val", "test": "test"}
 
@@ -66,18 +58,10 @@ def sniff(path: Path) -> bool:
     """Return whether there is a description with `names`, or text files with lines of numbers.
 
     A text file counts if it lies in labels/, or if an image has its stem. A folder above several
-    datasets that have descriptions is none itself.
+    datasets, or above one that has a description, is none itself.
     """
     try:
-        if path.is_file():
-            return is_darknet(path) or (
-                path.name.lower().endswith(YAML_ENDINGS) and has_names(path)
-            )
-        if any(is_darknet(file) or has_names(file) for file in description_files(path)):
-            return True
-        if any(_is_described(Path(folder.path)) for folder in visible(path)[0]):
-            return False
-        return _has_lines(path)
+        return is_yolo(path)
     except OSError:
         return False
 
@@ -199,26 +183,6 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
             label.write_text(lines, encoding="utf-8", newline="\n")
 
 
-def _is_described(folder: Path) -> bool:
-    """Return whether a folder is a dataset of its own: it has a description with class names."""
-    return any(is_darknet(file) or has_names(file) for file in description_files(folder))
-
-
-def _has_lines(root: Path) -> bool:
-    """Return whether one of the first text files of the images holds lines of numbers."""
-    sampled = list(sample_files(root))
-    stems = {stem_of(name) for _, files in sampled for name in files if has_image_suffix(name)}
-    texts = (
-        root / folder / name
-        for folder, files in sampled
-        for name in files
-        if name.lower().endswith(".txt")
-        and not is_name_file(name)
-        and (stem_of(name) in stems or (stems and "labels" in folder.casefold().split("/")))
-    )
-    return any(looks_like_lines(text) for text in islice(texts, _MAX_SNIFFED_TEXTS))
-
-
 def _require_images(images: Any, skipped: Sequence[Skipped], root: Path) -> None:
     if not images:
         raise DataError(
@@ -244,8 +208,9 @@ def _classes(
     root: Path, config: Description | None, texts: dict[str, str], notes: list[str]
 ) -> tuple[str, ...]:
     """Read the class names, from the description or from a file near the images or text files."""
-    holders = [text.rpartition("/")[0] for text in texts.values()]
-    places = [*default_folders(root), *(id.rpartition("/")[0] for id in texts), *holders]
+    holders = dict.fromkeys(id.rpartition("/")[0] for id in (*texts, *texts.values()))
+    above = [str(folder) for place in holders for folder in PurePosixPath(place).parents]
+    places = [*default_folders(root), *holders, *(folder for folder in above if folder != ".")]
     inner = [folder.name for folder in visible(root)[0] if folder.name in _NAME_FOLDERS]
     folders = dict.fromkeys(["", *inner, *places, *map(label_folder, places)])
     classes = class_names(config, [root / folder for folder in folders], notes)

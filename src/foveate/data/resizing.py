@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
@@ -45,23 +47,32 @@ def fit(image: Image, size: int, channels: int, *, letterbox: bool = False) -> I
     if image.shape == (size, size, channels):
         return image
     if not letterbox:
-        return _of_channels(resize(_convertible(image, channels), (size, size)), channels)
+        return of_channels(resize(convertible(image, channels), (size, size)), channels)
     return pad(fit_within(image, size, channels), size, size)
 
 
-def fit_within(image: Image, size: int, channels: int) -> Image:
+class ReadByWindows(Protocol):
+    """An image that is not in memory, see `data.windows`."""
+
+    def fit_within(self, size: int, channels: int) -> Image:
+        """The image resized, with the same pixels as if it were in memory."""
+
+
+def fit_within(image: Image | ReadByWindows, size: int, channels: int) -> Image:
     """Resize an image as a letterbox does, without the padding.
 
     Raises:
         BadImage: As `fit` does.
     """
-    image = _convertible(image, channels)
+    if not isinstance(image, np.ndarray):
+        return image.fit_within(size, channels)
+    image = convertible(image, channels)
     shape = letterbox_size(image.shape[0], image.shape[1], size)
-    return _of_channels(resize(image, shape), channels)
+    return of_channels(resize(image, shape), channels)
 
 
-def _convertible(image: Image, channels: int) -> Image:
-    """Convert the image to `channels` channels or to one."""
+def convertible(image: Image, channels: int) -> Image:
+    """Convert the image to `channels` channels or to one; `of_channels` does the rest."""
     if image.size == 0:
         raise BadImage(f"an image with pixels is expected, got the shape {image.shape}")
     if image.shape[2] in (channels, 1):
@@ -71,7 +82,8 @@ def _convertible(image: Image, channels: int) -> Image:
     return np.array(PIL.Image.fromarray(image).convert("L"))[..., None]
 
 
-def _of_channels(image: Image, channels: int) -> Image:
+def of_channels(image: Image, channels: int) -> Image:
+    """Repeat grey over `channels` channels."""
     return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.heads.detection import DetectionTarget, DetectorOutput
 from foveate.models.model import VisionModel
-from foveate.ops.tiles import tiles, touches_cut
+from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
@@ -152,8 +152,7 @@ class Detection(Task[Boxes], Tiled[Boxes]):
         predictions = self.predict(net, [image])
         places = tiles(height, width, side)
         if len(places) > 1:
-            crops = [image[top:bottom, left:right] for left, top, right, bottom in places]
-            for place, boxes in zip(places, self.predict(net, crops), strict=True):
+            for place, boxes in self._predict_crops(net, image, places):
                 corners = boxes.corners + [place[0], place[1]] * 2
                 is_cut = touches_cut(corners, place, (height, width), 0.01 * side)
                 predictions.append(Boxes(corners, boxes.classes, boxes.scores)[~is_cut])
@@ -165,6 +164,18 @@ class Detection(Task[Boxes], Tiled[Boxes]):
         columns = (torch.from_numpy(values) for values in (corners, scores, classes))
         rows = batched_nms(*columns, NMS_IOU).numpy()
         return Boxes(corners[rows], classes[rows], scores[rows], size=(height, width))
+
+    def _predict_crops(
+        self, net: VisionModel, image: Image, places: Sequence[Tile]
+    ) -> Iterator[tuple[Tile, Boxes]]:
+        """Predict for tiles of one size, a batch of the network at a time."""
+        left, top, right, bottom = places[0]
+        height, width = net.padded_size((bottom - top, right - left, image.shape[2]))
+        batch = max(1, BATCH_PIXELS // (height * width))
+        for first in range(0, len(places), batch):
+            some = places[first : first + batch]
+            crops = [image[top:bottom, left:right] for left, top, right, bottom in some]
+            yield from zip(some, self.predict(net, crops), strict=True)
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Boxes]) -> None:
         """Choose the threshold of best F1 at an IoU of 0.5 for each class."""

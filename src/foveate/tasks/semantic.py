@@ -220,8 +220,9 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask]):
             for k in np.flatnonzero(counts)
         }
         values = annotation.pixels.read()
-        pixels = f"{values.shape}".encode() + smallest_dtype(values).tobytes()
-        return {"shares": shares, "pixels": hashlib.blake2b(pixels, digest_size=8).hexdigest()}
+        digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=8)
+        digest.update(np.ascontiguousarray(smallest_dtype(values)).data)
+        return {"shares": shares, "pixels": digest.hexdigest()}
 
     def summary(self, annotation: Mask) -> str:
         """The share of each class that occurs, the largest first."""

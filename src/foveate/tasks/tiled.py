@@ -32,7 +32,14 @@ class Tiled(Capability, Generic[A]):
 
     @abstractmethod
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> A:
-        """Predict for one image from overlapping tiles of `side` pixels."""
+        """Predict for one image from overlapping tiles of `side` pixels.
+
+        Args:
+            net: The network.
+            image: (H, W, C) uint8; or a large image that gives the pixels of its slices, see
+                `data.windows`.
+            side: Of the tiles.
+        """
 
     @staticmethod
     def check_tile(net: VisionModel, side: int) -> None:

@@ -133,12 +133,13 @@ def test_thin_lines_are_found(tmp_path: Path) -> None:
 def test_many_classes_without_loss_are_kept(tmp_path: Path) -> None:
     """Rare classes of a large set of classes are no values that a compression made up."""
     for number in range(3):
-        values = np.kron(np.arange(48).reshape(6, 8) + number, np.ones((16, 16)))
+        blocks = np.random.default_rng(number).permutation(np.arange(48) % 24 + number)
+        values = np.kron(blocks.reshape(6, 8), np.ones((16, 16)))
         values[40, 3:90] = 90 + number  # a thin line
         save(tmp_path / "images" / f"{number}.png", np.zeros((*SIZE, 3)))
         save(tmp_path / "masks" / f"{number}.png", values)
     data = read(tmp_path)
-    assert len(data.classes) == 53
+    assert len(data.classes) == 29
     assert not any("resampled" in note for note in data.notes)
 
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-from numpy.typing import NDArray
 
-from foveate.annotations import Boxes, Instances, MaskFileShape, Shape
+from foveate.annotations import Boxes, Instances, MaskFileShape
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
@@ -31,12 +30,12 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
+from foveate.formats._shared.mask_problems import mask_problems, native_pixels
 from foveate.formats._shared.sidecar import image_size
 from foveate.formats._shared.stems import file_stems
-from foveate.formats._shared.walk import contains_image, walk_images
+from foveate.formats._shared.walk import walk_images
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
-    count_problem,
     new_folder,
     partial_splits,
     refuse,
@@ -63,7 +62,7 @@ def sniff(path: Path) -> bool:
     """Return whether a folder that is not a split holds images/ and masks/ (else see `pairs`)."""
     try:
         return any(
-            _is_laid_out(folder) and contains_image(folder / "images")
+            _is_laid_out(folder) and _holds_one_image(folder / "images")
             for _, folder in islice(_folders(path), _MAX_SNIFFED_FOLDERS)
             if not split_of(folder.name)
         )
@@ -125,7 +124,7 @@ def write(dataset: Dataset[Instances], path: Path) -> None:
         [f"{len(dataset.classes):,} classes (it stores one)"] if len(dataset.classes) != 1 else []
     )
     problems += ["the colours of the classes"] if dataset.colours else []
-    problems += _mask_problems(samples)
+    problems += mask_problems(samples)
     refuse(path, NAME, problems + unlistable_names(dataset.classes) + unsavable_images(dataset))
     places: list[tuple[str, ...]] = [(sample.split,) if sample.split else () for sample in samples]
     with new_folder(dataset, path) as root:
@@ -149,6 +148,11 @@ def _folders(root: Path) -> list[tuple[SplitName | None, Path]]:
 
 def _is_laid_out(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "masks").is_dir()
+
+
+def _holds_one_image(folder: Path) -> bool:
+    """Return whether a folder has a single image; more of them have a label image each."""
+    return sum(has_image_suffix(entry.name) for entry in visible(folder)[1]) == 1
 
 
 def _sample(
@@ -209,44 +213,6 @@ def _read_masks(masks: list[Path]) -> Instances:
     return Instances(boxes, tuple(MaskFileShape(LabelImagePixels(file), file) for file in masks))
 
 
-def _mask_problems(samples: list[Sample[Instances]]) -> list[str]:
-    """List what cannot be stored as one mask per object."""
-    problems = map_threads(
-        lambda sample: _problems_of(sample.target) if sample.target is not None else [], samples
-    )
-    return [
-        line
-        for problem in dict.fromkeys(problem for listed in problems for problem in listed)
-        for line in count_problem(
-            problem,
-            [sample for sample, listed in zip(samples, problems, strict=True) if problem in listed],
-        )
-    ]
-
-
-def _problems_of(instances: Instances) -> list[str]:
-    """Return what cannot be stored, as `count_problem` needs it; each mask is decoded once."""
-    problems: list[str] = []
-    if not all(map(_is_mask, instances.shapes)):
-        problems.append("with polygons or boxes where masks are expected")
-    for problem, flagged in (
-        ("with crowds", instances.boxes.crowd),
-        ("with difficult objects", instances.boxes.difficult),
-    ):
-        problems += [problem] if flagged.any() else []
-    if instances.boxes.scores is not None:
-        problems.append("with scores")
-    sizes = set()
-    boxes_fit = True
-    for shape, corners in zip(instances.shapes, instances.boxes.corners, strict=True):
-        if _is_mask(shape):
-            pixels = _pixels(shape)
-            sizes.add(pixels.shape)
-            boxes_fit &= np.array_equal(mask_bounds(pixels), corners)
-    problems += [] if boxes_fit else ["with a box that is not the bounds of its mask"]
-    return problems + (["with masks of several sizes"] if len(sizes) > 1 else [])
-
-
 def _write(job: tuple[Sample[Instances], Path, tuple[str, str]]) -> None:
     """Write a sample's folder into another folder, with a stem and an image suffix."""
     sample, place, (stem, suffix) = job
@@ -255,15 +221,5 @@ def _write(job: tuple[Sample[Instances], Path, tuple[str, str]]) -> None:
     (place / stem / "masks").mkdir()
     digits = len(str(len(sample.target)))
     for row, shape in enumerate(sample.target.shapes):
-        mask = PIL.Image.fromarray(np.where(_pixels(shape), np.uint8(255), np.uint8(0)))
+        mask = PIL.Image.fromarray(np.where(native_pixels(shape), np.uint8(255), np.uint8(0)))
         mask.save(place / stem / "masks" / f"{row:0{digits}d}.png", "PNG")
-
-
-def _is_mask(shape: Shape | None) -> bool:
-    return shape is not None and not shape.outlines
-
-
-def _pixels(shape: Shape | None) -> NDArray[np.bool_]:
-    """Return (H, W) bool, in the size of the mask."""
-    assert shape is not None
-    return shape.native_mask()

@@ -98,6 +98,11 @@ def read_class_table(root: Path, folders: Sequence[Path] = ()) -> ClassTable | N
     return _read_ids(table) if table.name == _ID_FILE else _read_lines(table)
 
 
+def has_class_table(root: Path, folders: Sequence[Path] = ()) -> bool:
+    """Return whether there is a class table where `read_class_table` looks for one."""
+    return any((folder / name).is_file() for folder in (root, *folders) for name in TABLE_FILES)
+
+
 def read_class_names(root: Path) -> ClassNames | None:
     """Read the names of classes that stand in a file without values.
 

@@ -13,6 +13,9 @@ from foveate.errors import BadImage
 from foveate.regular_file import open_regular
 
 MAX_NUMBER = 2**31 - 1
+SEGMENTATION_SUFFIX = "_seg"
+"""The names of the pickles in which Cellpose stores what it found end in this."""
+
 _MAX_PIXELS = 89_478_485  # as for images
 _BAD_FILE = (ValueError, OSError, EOFError, SyntaxError, OverflowError, MemoryError, TypeError)
 

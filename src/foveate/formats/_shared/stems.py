@@ -12,7 +12,7 @@ from foveate.formats._shared.writing import safe_names
 _MAX_STEM_BYTES = 200  # file systems take 255, with the suffix and a number
 
 # Readers would take folders with these names for part of the layout.
-_RESERVED = frozenset({"images", "masks"})
+_RESERVED = frozenset({"images", "instances", "masks"})
 
 
 def file_stems(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[tuple[str, str]]:

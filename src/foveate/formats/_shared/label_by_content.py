@@ -1,0 +1,272 @@
+"""Find images and label images by the names of files and by their pixels, not by their folders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, combinations, islice
+from pathlib import Path
+
+from foveate.data.dataset import Skipped
+from foveate.data.images import IMAGE_SUFFIXES
+from foveate.errors import DataError
+from foveate.formats._shared.file_tree import Tree, in_folder, list_tree
+from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX
+from foveate.formats._shared.label_images import ARRAY_SUFFIX
+from foveate.formats._shared.label_likeness import label_likeness, same_sizes
+from foveate.formats._shared.label_matching import LabelFile, PairSet, count_matches, match
+from foveate.formats._shared.label_words import (
+    image_base,
+    names_images,
+    names_labels,
+    names_objects,
+    stem_of,
+    without_split,
+)
+from foveate.formats._shared.layout import NOT_UTF8, is_utf8, printable, split_of, unusable_reason
+
+_ENOUGH = 0.5  # of the files that have a partner
+_MAX_SIDES = 12  # folders that may be those of images or of label images
+_SAMPLED = 4  # files whose pixels are looked at to tell label images
+_GLANCED = 400  # names that are looked at before all are
+_SUFFIXES = (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
+
+
+def pairs_by_content(root: Path, *, objects: bool) -> PairSet | None:
+    """Find the images and label images of a folder.
+
+    Args:
+        root: The folder.
+        objects: Whether label images are looked for that number objects, or such with classes.
+
+    Returns:
+        The pairs, or None if there is no evidence for any.
+
+    Raises:
+        DataError: If several folders or files may be meant.
+        OSError: If the folder cannot be opened.
+    """
+    skipped: list[Skipped] = []
+    tree = list_tree(root, skipped)
+    if _is_per_object(tree):
+        return None
+    marked, few_sides = _has_marked(tree), len(_first_and_last(tree)) <= 2 * _MAX_SIDES
+    if not (marked or few_sides):
+        return None
+    files = _label_files(root, tree, skipped)
+    found = _in_one_folder(root, files, objects) if marked else None
+    found = found or _in_two_folders(root, files, objects)
+    return found and replace(found, skipped=skipped + found.skipped)
+
+
+def _is_per_object(tree: Tree) -> bool:
+    """Return whether there is a folder for each image, with a mask file for each object."""
+    for folder, names in tree.items():
+        above, slash, last = folder.rpartition("/")
+        if slash and last == "images" and f"{above}/masks" in tree and not split_of(above):
+            return sum(name.lower().endswith(_SUFFIXES) for name in names) <= 1
+    return False
+
+
+def _has_marked(tree: Tree) -> bool:
+    """Return whether some names have the mark of a label image; only so many are looked at."""
+    names = [name for files in tree.values() for name in files if name.lower().endswith(_SUFFIXES)]
+    some = islice(names[:: max(1, len(names) // _GLANCED)], 2 * _GLANCED)
+    # Of a few numbered label images for each image, at least every tenth file is one.
+    return any(stem_of(name.rpartition(".")[0]).mark for name in chain(some, names[:2]))
+
+
+def _first_and_last(tree: Tree) -> set[str]:
+    folders = [folder.split("/") for folder, names in tree.items() if names]
+    return {one[0] for one in folders} | {one[-1] for one in folders}
+
+
+def _label_files(root: Path, tree: Tree, skipped: list[Skipped]) -> list[LabelFile]:
+    """Return the images and arrays of a tree, with their splits."""
+    files = []
+    for folder, names in tree.items():
+        parts = tuple(folder.split("/")) if folder else ()
+        split = None
+        for level, part in enumerate(parts):
+            split, rest = without_split(part)
+            if split:
+                parts = (*parts[:level], *([rest] if rest else []), *parts[level + 1 :])
+                break
+        for name in names:
+            if name.lower().endswith(_SUFFIXES):
+                id = in_folder(folder, name)
+                if is_utf8(id):
+                    stem = name[: name.rindex(".")]
+                    files.append(LabelFile(id, root / id, split, parts, stem))
+                else:
+                    skipped.append(Skipped(printable(id), NOT_UTF8))
+    return files
+
+
+def _in_one_folder(root: Path, files: Sequence[LabelFile], objects: bool) -> PairSet | None:
+    """Pair the files of which some have the mark of a label image in their names."""
+    marked = [file for file in files if _is_marked(file)]
+    others = [file for file in files if not _is_marked(file) and not _is_array(file)]
+    if not marked or not others:
+        return None
+    if count_matches(others, marked) < _ENOUGH * len(others):
+        return None
+    if not label_likeness([file.path for file in _some(marked)]).likely:
+        return None
+    skipped: list[Skipped] = []
+    pairs = match(
+        _usable(others, skipped), _usable(marked, skipped), skipped, objects=objects, where=root
+    )
+    mark = stem_of(marked[0].stem).mark or ""
+    notes = [
+        f"files with a mark such as {printable(mark)!r} in the name are the label images of the "
+        f"files without it ({marked[0].id})"
+    ]
+    folders = sorted({"/".join(file.place) for file in others if file.place})
+    if len(folders) > 1:
+        notes.append(
+            f"the folders {', '.join(f'{printable(one)}/' for one in folders[:3])}"
+            f"{', ...' if len(folders) > 3 else ''} are read as neither classes nor groups"
+        )
+    says = True if names_objects(mark) else None
+    return PairSet(pairs, skipped, notes, says, folders=_split_folders(root, files))
+
+
+def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> PairSet | None:
+    """Pair the files of two folders, if their pixels or names tell which has the label images."""
+    for sides in (_sides_of(files, 0), _sides_of(files, -1)):
+        if not 2 <= len(sides) <= _MAX_SIDES:
+            continue
+        found = [
+            one
+            for first, second in combinations(sides, 2)
+            if (one := _ordered(sides, first, second)) is not None
+        ]
+        if found:
+            images, labels = _decide(root, found, objects)
+            skipped: list[Skipped] = []
+            pairs = match(
+                _usable(sides[images], skipped),
+                _usable(sides[labels], skipped),
+                skipped,
+                objects=objects,
+                where=root,
+            )
+            note = (
+                f"the files in {printable(labels) or '.'}/ are the label images of those in "
+                f"{printable(images) or '.'}/: their names match, and they have few values in even "
+                "regions"
+            )
+            for other in sides:
+                if other not in (images, labels):
+                    count = len(sides[other])
+                    skipped.append(Skipped(f"{printable(other)}/", f"{count:,} other images"))
+            says = True if names_objects(labels) else None
+            return PairSet(pairs, skipped, [note], says, folders=_split_folders(root, files))
+    return None
+
+
+def _sides_of(files: Sequence[LabelFile], level: int) -> dict[str, list[LabelFile]]:
+    """Group files by one of their folders, which is taken out of what names them.
+
+    Args:
+        files: The files.
+        level: 0 for the first folder, of which the folders that all files share are left out; -1
+            for the last one.
+    """
+    sides: dict[str, list[LabelFile]] = defaultdict(list)
+    for file in files:
+        side = file.place[level] if file.place else ""
+        rest = file.place[1:] if level == 0 else file.place[:-1]
+        sides[side].append(replace(file, place=rest))
+    if level == 0:
+        for side, group in sides.items():
+            shared = _shared_folders([file.place for file in group])
+            sides[side] = [replace(file, place=file.place[shared:]) for file in group]
+    return sides
+
+
+def _shared_folders(places: Sequence[tuple[str, ...]]) -> int:
+    """Return how many of the first folders all files share."""
+    first, last = min(places), max(places)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return shared
+
+
+def _ordered(sides: dict[str, list[LabelFile]], first: str, second: str) -> tuple[str, str] | None:
+    """Return which of two sides has images and which has label images, None if they do not."""
+    fewer = min(len(sides[first]), len(sides[second]))
+    for images, labels in ((first, second), (second, first)):
+        if all(_is_array(file) for file in sides[images]):
+            continue
+        if count_matches(sides[images], sides[labels]) < _ENOUGH * fewer:
+            continue
+        looks = {
+            side: label_likeness([file.path for file in _some(sides[side])])
+            for side in (images, labels)
+        }
+        if not looks[labels].likely or names_labels(images) > names_labels(labels):
+            continue
+        if looks[images].likely and not (
+            names_labels(labels) > names_labels(images)
+            or names_images(images) > names_images(labels)
+            or looks[images].values > 4 * looks[labels].values
+        ):
+            continue
+        by_key = {(file.split, file.place, image_base(file.stem)): file for file in sides[images]}
+        some = [
+            (by_key[key].path, file.path)
+            for file in _some(sides[labels])
+            if (key := (file.split, file.place, stem_of(file.stem).base)) in by_key
+        ]
+        if same_sizes(some) or names_labels(labels):
+            return images, labels
+    return None
+
+
+def _decide(root: Path, found: list[tuple[str, str]], objects: bool) -> tuple[str, str]:
+    """Return the folder of images and that of label images, if only one of each may be meant."""
+    if len(found) > 1:
+        fitting = [one for one in found if names_objects(one[1]) == objects]
+        found = fitting or found
+    if len(found) > 1:
+        names = sorted({name or "." for pair in found for name in pair})
+        raise DataError(
+            "one folder of images and one of label images are expected, found several: "
+            + ", ".join(f"{labels or '.'}/ fits {images or '.'}/" for images, labels in found[:6]),
+            where=root,
+            remedy=f"Move what is not meant to be read out of the folder; of {', '.join(names)} "
+            "two belong together.",
+        )
+    return found[0]
+
+
+def _is_marked(file: LabelFile) -> bool:
+    return stem_of(file.stem).mark is not None or (
+        _is_array(file) and not file.stem.lower().endswith(SEGMENTATION_SUFFIX)
+    )
+
+
+def _is_array(file: LabelFile) -> bool:
+    return file.id.lower().endswith(ARRAY_SUFFIX)
+
+
+def _some(files: Sequence[LabelFile]) -> list[LabelFile]:
+    """Return a few files from all over a list."""
+    return list(files[:: max(1, len(files) // _SAMPLED)])[:_SAMPLED]
+
+
+def _usable(files: Sequence[LabelFile], skipped: list[Skipped]) -> Iterator[LabelFile]:
+    for file in files:
+        if reason := unusable_reason(file.path):
+            skipped.append(Skipped(file.id, reason))
+        else:
+            yield file
+
+
+def _split_folders(root: Path, files: Sequence[LabelFile]) -> tuple[Path, ...]:
+    first = {file.id.split("/")[0] for file in files if file.split and "/" in file.id}
+    return tuple(root / name for name in sorted(first))

@@ -116,6 +116,35 @@ def test_polygons_of_equal_length_stay_polygons(tmp_path: Path) -> None:
     assert (data.task, data.notes) == ("instance", ())
 
 
+@pytest.mark.parametrize("corners", [3, 4, 5])
+def test_small_polygons_in_the_middle_stay_polygons(tmp_path: Path, corners: int) -> None:
+    """Number plates: all have four corners, and each fits the rule for a box with its points."""
+    rng = np.random.default_rng(3)
+    lines = []
+    for _ in range(30):
+        angles = np.arange(corners) * 2 * np.pi / corners + rng.uniform(0, 1, corners)
+        around = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.02, 0.06)
+        lines.append("0 " + text(*(rng.uniform(0.4, 0.6, 2) + around).ravel()))
+    data = formats.read(usual(tmp_path, "\n".join(lines)))
+    assert (data.task, data.notes) == ("instance", ())
+
+
+@pytest.mark.parametrize("points", [4, 17])
+def test_keypoints_of_large_objects_are_told_by_crossing_sides_or_asked(
+    tmp_path: Path, points: int
+) -> None:
+    """A portrait's box is half the image, so that its size lies between the keypoints."""
+    rng = np.random.default_rng(4)
+    lines = []
+    for _ in range(30):
+        centre, size = rng.uniform(0.48, 0.52, 2), rng.uniform(0.5, 0.8, 2)
+        found = centre + size * rng.uniform(-0.5, 0.5, (points, 2))
+        lines.append("0 " + text(*centre, *size, *found.ravel()))
+    data = formats.read(usual(tmp_path, "\n".join(lines)))
+    assert data.task == "detection"
+    assert f"a box and {points} keypoints" in data.notes[0]
+
+
 def test_odd_lines_among_polygons_are_refused(tmp_path: Path) -> None:
     lines = "0 0.1 0.1 0.2 0.1 0.2 0.3\n" + POSE + "0.5 0.5 2\n"
     error = refused(usual(tmp_path, lines), "got 8 numbers", "kpt_shape: [17, 3]")

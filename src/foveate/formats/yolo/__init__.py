@@ -31,6 +31,7 @@ from foveate.formats._shared.writing import (
 )
 from foveate.formats._shared.yaml_file import MAX_BYTES
 from foveate.formats.yolo.description import Description, description_files, read_description
+from foveate.formats.yolo.keypoints import may_be_keypoints
 from foveate.formats.yolo.labels import label_files, label_folder, label_path
 from foveate.formats.yolo.layout import default_folders, find_images
 from foveate.formats.yolo.lines import BOX, YoloLabels, parse
@@ -40,7 +41,6 @@ from foveate.formats.yolo.reading import (
     box_orders,
     interpret,
     keypoint_numbers,
-    looks_like_keypoints,
 )
 from foveate.formats.yolo.recognition import is_yolo
 from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
@@ -161,7 +161,7 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
         "nc": len(dataset.classes),
         "names": dict(enumerate(dataset.classes)),
     }
-    if dataset.task == Instances.task and looks_like_keypoints(coordinates):
+    if dataset.task == Instances.task and may_be_keypoints(coordinates):
         description["task"] = "segment"
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
     problems += (

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from foveate.errors import DataError
 from foveate.formats.yolo.description import Description
+from foveate.formats.yolo.keypoints import judge, stay_in
 from foveate.formats.yolo.lines import BOX, YoloLabels, has_flags
 from foveate.wording import count_noun
 
-_SLACK = 0.02  # boxes and points beyond the image or the box by this fraction, from rounding
-_MIN_LINES = 3  # that few polygons can look like keypoints by chance
 _MIN_BOXES = 10  # fewer boxes are no evidence for another order of their numbers
 _OBB = 8
 _CORNERS, _LEFT_TOP = "x1 y1 x2 y2", "left top width height"
@@ -89,10 +88,10 @@ def interpret(
             return dict(labels), [_rectangle_note(rectangles, len(table))]
     evidence = f"kpt_shape in {config.path.name} says" if told and config else None
     if told is None and table is not None and task not in ("segment", "obb"):
-        evidence = _keypoint_evidence(table, task)
-        # An odd number of numbers is no polygon.
-        if evidence and task != "pose" and len(table) < _MIN_LINES and table.shape[1] % 2 == 0:
+        verdict, why = judge(table, pose=task == "pose")
+        if verdict == "either":
             raise _either(longer[0], places)
+        evidence = why if verdict == "keypoints" else None
     if evidence:
         kept = {
             id: replace(one, coordinates=[numbers[:BOX] for numbers in one.coordinates])
@@ -139,41 +138,13 @@ def _rectangle_note(rectangles: int, count: int) -> str:
     )
 
 
-def _keypoint_evidence(table: Numbers, task: object) -> str | None:
-    """Say why lines of one length are boxes with keypoints, None if they are not.
-
-    Args:
-        table: (N, M): the numbers of each line.
-        task: The task in the description.
-    """
-    count, length = table.shape
-    flagged = all(has_flags(numbers) for numbers in table.tolist())
-    if flagged:
-        points, visible = table[:, BOX:].reshape(count, -1, 3)[..., :2], table[:, BOX + 2 :: 3] > 0
-    elif length % 2 == 0:
-        points = table[:, BOX:].reshape(count, -1, 2)
-        visible = (points != 0).any(2)
-    else:
-        return None
-    number = count_noun(points.shape[1], "keypoint")
-    inside = (np.abs(points - table[:, None, :2]) <= table[:, None, 2:BOX] / 2 + _SLACK).all(
-        2
-    ) | ~visible
-    held = inside.all() and _stays_in(table[:, :2] - table[:, 2:BOX] / 2, table[:, 2:BOX])
-    if flagged and (held or length % 2):
-        return f"all {count:,} have a box and {number} with x, y and a flag 0, 1 or 2"
-    if not flagged and (held or task == "pose"):
-        return f"all {count:,} have a box and {number} inside it"
-    return None
-
-
 def _either(line: tuple[str, int, list[float]], places: Mapping[str, Path]) -> DataError:
     id, number, numbers = line
     dimensions = 3 if has_flags(numbers) else 2
     count = (len(numbers) - BOX) // dimensions
     return DataError(
         f"this can be a polygon of {len(numbers) // 2} corners, or a box with "
-        f"{count_noun(count, 'keypoint')}; too few lines tell which",
+        f"{count_noun(count, 'keypoint')}; the lines do not tell which",
         where=places[id],
         line=number,
         remedy="Say which in data.yaml: `task: segment` for polygons, or "
@@ -195,7 +166,7 @@ def box_orders(table: Numbers) -> list[str]:
         table: (N, 4): the numbers of each box.
     """
     first, second = table[:, :2], table[:, 2:]
-    outside = ~_stay_in(first - second / 2, second)
+    outside = ~stay_in(first - second / 2, second)
     if len(table) < _MIN_BOXES or 2 * outside.sum() < len(table):
         return []
     fits = {
@@ -203,14 +174,6 @@ def box_orders(table: Numbers) -> list[str]:
         _LEFT_TOP: _stays_in(first, second),
     }
     return [order for order, does in fits.items() if does]
-
-
-def looks_like_keypoints(samples: Iterable[Iterable[Sequence[float]]]) -> bool:
-    """Return whether polygons could be read as boxes with keypoints."""
-    rows = [list(row) for sample in samples for row in sample if len(row) > BOX]
-    if len(set(map(len, rows))) != 1:
-        return False
-    return _keypoint_evidence(np.array(rows, float), None) is not None
 
 
 def _boxes(labels: Mapping[str, YoloLabels]) -> tuple[dict[str, YoloLabels], list[str]]:
@@ -222,7 +185,7 @@ def _boxes(labels: Mapping[str, YoloLabels]) -> tuple[dict[str, YoloLabels], lis
     orders = box_orders(table)
     if not orders:
         return dict(labels), []
-    outside = int((~_stay_in(table[:, :2] - table[:, 2:] / 2, table[:, 2:])).sum())
+    outside = int((~stay_in(table[:, :2] - table[:, 2:] / 2, table[:, 2:])).sum())
     problem = (
         f"{outside:,} of {len(table):,} boxes would leave their images as `cx cy w h`, and none "
         "does as "
@@ -245,10 +208,5 @@ def _centred(row: list[float], order: str) -> list[float]:
     return [left + width / 2, top + height / 2, width, height]
 
 
-def _stay_in(start: Numbers, size: Numbers) -> NDArray[np.bool_]:
-    """Return which boxes lie in their images: (N,) bool."""
-    return np.asarray(((start >= -_SLACK) & (start + size <= 1 + _SLACK)).all(1), bool)
-
-
 def _stays_in(start: Numbers, size: Numbers) -> bool:
-    return bool(_stay_in(start, size).all())
+    return bool(stay_in(start, size).all())

@@ -96,9 +96,12 @@ def test_few_lines_that_can_be_either_are_asked_about(tmp_path: Path) -> None:
     error = refused(
         usual(tmp_path, line),
         "a polygon of 5 corners, or a box with 3 keypoints",
+        "--task instance",
         "task: segment",
         "kpt_shape: [3, 2]",
     )
+    assert formats.read(tmp_path, task="instance").task == "instance"
+    assert formats.read(tmp_path, task="detection").task == "detection"
     assert (error.where, error.line) == (tmp_path / "labels" / "a.txt", 1)
     assert formats.read(usual(tmp_path, line, NAMES + "task: segment\n")).task == "instance"
     read = formats.read(usual(tmp_path, line, NAMES + "kpt_shape: [3, 2]\n"))

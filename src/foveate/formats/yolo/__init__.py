@@ -86,6 +86,19 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
         DataError: If something cannot be understood, or if the class names are unknown; the error
             names the file and the line.
     """
+    return read_task(path, None)
+
+
+def read_task(path: Path, task: str | None) -> Dataset[Boxes] | Dataset[Instances]:
+    """Read as `read` does; the task decides between polygons and boxes where nothing else does.
+
+    Args:
+        path: The folder, or its data.yaml or obj.data.
+        task: The task that the data is for, or None.
+
+    Raises:
+        DataError: As `read` does.
+    """
     config = read_description(path)
     root = path if path.is_dir() else path.parent
     files = find_images(root, config)
@@ -117,7 +130,7 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
         )
     lines = {id: one for id, one in lines.items() if id in sizes}
     places = {id: root / text for id, text in texts.items()}
-    lines, decided = interpret(lines, sizes, places, config)
+    lines, decided = interpret(lines, sizes, places, config, task)
     notes += decided
     lengths = [len(numbers) for one in lines.values() for numbers in one.coordinates]
     polygons, boxes = sum(length > BOX for length in lengths), lengths.count(BOX)
@@ -131,8 +144,8 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
         instances = _to_instances(lines.get(id, YoloLabels()), size_of_image)
         target = instances if polygons else instances.boxes
         samples.append(Sample(id, FileSource(root / id), target, None, files.splits[id]))
-    task = "instance" if polygons else "detection"
-    return Dataset(root.name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
+    kind = "instance" if polygons else "detection"
+    return Dataset(root.name, kind, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:

@@ -23,6 +23,7 @@ from foveate.wording import count_noun
 _MIN_BOXES = 10  # fewer boxes are no evidence for another order of their numbers
 _OBB = 8
 _CORNERS, _LEFT_TOP = "x1 y1 x2 y2", "left top width height"
+_TOLD_BY_TASK = {"instance": "polygons", "detection": "keypoints"}
 _TASKS = ("detect", "segment", "pose", "obb")  # Ultralytics' words
 
 Numbers = NDArray[np.float64]
@@ -56,6 +57,7 @@ def interpret(
     sizes: Mapping[str, tuple[int, int]],
     places: Mapping[str, Path],
     config: Description | None,
+    wanted: str | None = None,
 ) -> tuple[dict[str, YoloLabels], list[str]]:
     """Return the objects as boxes (`cx cy w h`) and polygons, and what was decided.
 
@@ -64,6 +66,7 @@ def interpret(
         sizes: The height and width of each image.
         places: The text file of each image, for messages.
         config: The description of the dataset, or None.
+        wanted: The task that the data is for, which decides what the lines do not tell.
 
     Raises:
         DataError: If the lines can mean two things as well.
@@ -89,9 +92,10 @@ def interpret(
     evidence = f"kpt_shape in {config.path.name} says" if told and config else None
     if told is None and table is not None and task not in ("segment", "obb"):
         verdict, why = judge(table, pose=task == "pose")
-        if verdict == "either":
+        if verdict == "either" and wanted not in _TOLD_BY_TASK:
             raise _either(longer[0], places)
-        evidence = why if verdict == "keypoints" else None
+        told_by_task = _TOLD_BY_TASK.get(wanted or "") if verdict == "either" else None
+        evidence = why if "keypoints" in (verdict, told_by_task) else None
     if evidence:
         kept = {
             id: replace(one, coordinates=[numbers[:BOX] for numbers in one.coordinates])
@@ -147,8 +151,8 @@ def _either(line: tuple[str, int, list[float]], places: Mapping[str, Path]) -> D
         f"{count_noun(count, 'keypoint')}; the lines do not tell which",
         where=places[id],
         line=number,
-        remedy="Say which in data.yaml: `task: segment` for polygons, or "
-        f"`kpt_shape: [{count}, {dimensions}]` for keypoints.",
+        remedy="Give --task instance for polygons, or --task detection for the boxes; or say which "
+        f"in data.yaml: `task: segment`, or `kpt_shape: [{count}, {dimensions}]`.",
     )
 
 

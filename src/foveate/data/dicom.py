@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Image
-from foveate.data.image_reading import DeepPixels, ImageReading
+from foveate.data.image_file import open_file, refusing
+from foveate.data.image_reading import DEFAULT_READING, DeepPixels, ImageReading
 from foveate.data.planes import as_image, check_size
 from foveate.errors import BadImage
-from foveate.regular_file import open_regular
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 """Lower-case suffixes of DICOM files."""
@@ -53,18 +55,22 @@ def read(file: BinaryIO, reading: ImageReading) -> tuple[Image | DeepPixels, str
     except (RuntimeError, NotImplementedError) as error:
         raise BadImage(
             f"the pixels of this DICOM file cannot be decoded ({_first_line(error)})",
-            remedy="Install the decoders: pip install 'foveate[dicom]', or save it uncompressed.",
+            remedy="Save it uncompressed, or install a decoder: pip install python-gdcm",
         ) from None
     if photometric == "PALETTE COLOR":
         values = import_module("pydicom.pixels").apply_color_lut(values, record)
     samples = 1 if values.ndim == 2 + (frames > 1) else values.shape[-1]
     planes = values.reshape(frames, record.Rows, record.Columns, samples)
-    values = as_image(planes, reading.pages)
-    if samples > 1:
-        pixels = values if values.dtype == np.uint8 else DeepPixels(values)
+    pixels: NDArray[Any] | DeepPixels = planes
+    if samples == 1:  # before the frames become one image: the maximum is that of the brightness
+        pixels = _grey(planes, record, inverted=photometric == "MONOCHROME1")
+    elif planes.dtype != np.uint8:
+        pixels = DeepPixels(planes)
+    if isinstance(pixels, DeepPixels):
+        image: Image | DeepPixels = replace(pixels, values=as_image(pixels.values, reading.pages))
     else:
-        pixels = _grey(values, record, inverted=photometric == "MONOCHROME1")
-    return pixels, photometric[:8], frames
+        image = as_image(pixels, reading.pages)
+    return image, photometric[:8], frames
 
 
 def size(file: BinaryIO, reading: ImageReading) -> tuple[int, int]:
@@ -88,17 +94,18 @@ def patient(path: Path) -> str | None:
 
     Returns:
         None if the file names no patient or cannot be read; decoding reports the latter.
+
+    Raises:
+        BadImage: The library is missing.
     """
+    library = _library()
     try:
-        with open_regular(path) as file:
-            record = _library().dcmread(
-                file, stop_before_pixels=True, specific_tags=["PatientID", "IssuerOfPatientID"]
-            )
+        with open_file(path) as file, refusing(path, DEFAULT_READING):
+            tags = ["PatientID", "IssuerOfPatientID"]
+            record = library.dcmread(file, stop_before_pixels=True, specific_tags=tags)
+            names = [str(record.get(tag, "") or "").strip() for tag in reversed(tags)]
     except BadImage:
-        raise
-    except Exception:  # pydicom raises anything at all on damaged files
         return None
-    names = [str(record.get(tag, "") or "").strip() for tag in ("IssuerOfPatientID", "PatientID")]
     if not names[1]:
         return None
     return hashlib.blake2b("\0".join(names).encode(), digest_size=8).hexdigest()
@@ -106,15 +113,19 @@ def patient(path: Path) -> str | None:
 
 def _library() -> ModuleType:
     try:
-        return import_module("pydicom")
+        library = import_module("pydicom")
     except ImportError:
         raise BadImage(
             "DICOM needs the library pydicom, which is not installed",
             remedy="Install it: pip install 'foveate[dicom]'",
         ) from None
+    # What is wrong with a file is raised; what is odd in it would be printed.
+    logging.getLogger("pydicom").addHandler(logging.NullHandler())
+    return library
 
 
-def _grey(values: NDArray[Any], record: Any, *, inverted: bool) -> Image | DeepPixels:
+def _grey(values: NDArray[Any], record: Any, *, inverted: bool) -> NDArray[Any] | DeepPixels:
+    """The values of grey frames, larger is brighter; and the black and white of their window."""
     bits = int(record.get("BitsStored", record.BitsAllocated))
     signed = int(record.get("PixelRepresentation", 0)) == 1
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)

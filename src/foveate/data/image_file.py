@@ -24,6 +24,9 @@ _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", *_PLUGINS)
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
+# pydicom's warnings are attributed to its caller.
+_NOISY = r"(PIL|pydicom|tifffile)\.|foveate\.data\.dicom"
+
 _quiet_lock = Lock()
 _quiet_depth = 0
 _quiet_filters = warnings.catch_warnings()
@@ -120,7 +123,7 @@ def _quiet() -> Iterator[None]:
         if _quiet_depth == 0:
             _quiet_filters = warnings.catch_warnings()
             _quiet_filters.__enter__()
-            warnings.filterwarnings("ignore", module=r"(PIL|pydicom|tifffile)\.")
+            warnings.filterwarnings("ignore", module=_NOISY)
             _quiet_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         _quiet_depth += 1
     try:

@@ -52,6 +52,6 @@ def check_size(pixels: int, values: int, reading: ImageReading) -> None:
         raise BadImage(
             f"at most {most:,} values are expected in all pages and bands together, this file "
             f"announces {values:,}",
-            remedy=f"Allow more with --set max_pixels={-(-values // _MAX_STACK)}, or save the pages "
-            "that matter in files of their own.",
+            remedy=f"Allow more with --set max_pixels={-(-values // _MAX_STACK)}, or save the "
+            "pages that matter in files of their own.",
         )

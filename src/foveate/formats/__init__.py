@@ -19,6 +19,7 @@ from foveate.data.dataset import Dataset
 from foveate.errors import DataError, SettingError
 from foveate.formats._shared.class_names import unify_names
 from foveate.formats._shared.layout import NOT_UTF8, is_utf8
+from foveate.formats._shared.patients import with_patients
 from foveate.formats._shared.protocol import Format, WritableFormat
 from foveate.formats._shared.recognition import find_place, recognise
 
@@ -124,7 +125,8 @@ def read(path: Path | str, format: str | None = None, task: str | None = None) -
         notes = (*chosen.notes, *dataset.notes)
         if chosen.path != path:  # the data is what the user has named, wherever in it the files lie
             dataset = replace(dataset, name=_absolute(path).name, origin=_absolute(path))
-        return unify_names(replace(dataset, format=chosen.format.NAME, notes=notes))
+        dataset = replace(dataset, format=chosen.format.NAME, notes=notes)
+        return with_patients(unify_names(dataset))
     except OSError as error:
         raise DataError(
             f"the data cannot be read ({error.strerror or error})", where=error.filename or path

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -17,10 +18,8 @@ from foveate.formats._shared.layout import (
     split_of,
 )
 
-_CONTENT_WORDS = frozenset(
-    ("images", "image", "imgs", "img", "labels", "label", "annotations", "annotation", "annots")
-    + ("data", "dataset", "set", "obj", "xml", "txt", "json")
-)
+_FILE_WORDS = ("images", "image", "imgs", "img", "labels", "label", "xml", "txt", "json", "obj")
+_CONTENT_WORDS = {*_FILE_WORDS, "annotations", "annotation", "annots", "data", "dataset", "set"}
 """What the name of a folder may say of its content."""
 
 _MAX_FOLDER_ENTRIES = 4_000  # enough to see what lies in a folder
@@ -33,6 +32,7 @@ def stem_of(name: str) -> str:
     return (Path(stem).stem if has_image_suffix(stem) else stem).casefold()
 
 
+@lru_cache(maxsize=10_000)
 def split_of_folder(name: str) -> SplitName | None:
     """Return the split that a folder is named after, or None.
 

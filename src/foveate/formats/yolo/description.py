@@ -81,7 +81,7 @@ def is_darknet(path: Path) -> bool:
         return False
     with open_regular(path) as file:
         lines = file.read(_MAX_SNIFFED_BYTES).split(b"\n")
-    keys = {line.partition(b"=")[0].strip() for line in lines if b"=" in line}
+    keys = {line.partition(b"=")[0].strip().lower() for line in lines if b"=" in line}
     return b"names" in keys and bool(keys.intersection(_DARKNET_KEYS[1:]))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -42,6 +44,14 @@ KNOWN = {"a", "b b", "c", "cam1/d", "e.f"}
 )
 def test_lines_name_images_in_many_ways(line: str, stem: str) -> None:
     assert listed_stem(line, KNOWN) == stem
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_may_be_written_in_two_ways(form: Literal["NFC", "NFD"]) -> None:
+    other: Literal["NFC", "NFD"] = "NFD" if form == "NFC" else "NFC"
+    known = {unicodedata.normalize(form, "véhicule")}
+    line = unicodedata.normalize(other, "JPEGImages/véhicule.jpg")
+    assert listed_stem(line, known) in known
 
 
 @pytest.mark.parametrize(

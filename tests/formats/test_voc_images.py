@@ -199,6 +199,14 @@ def test_a_filename_is_unquoted_and_its_capitals_do_not_matter(tmp_path: Path) -
     assert [sample.id for sample in data] == ["dog.png", "my cat.png"]
 
 
+@pytest.mark.parametrize("filename", ["e\u0301.png", "gone.png"])
+def test_accents_may_be_written_in_two_ways(tmp_path: Path, filename: str) -> None:
+    """As file names from a Mac and from elsewhere."""
+    page = xml(make_object(), filename=filename)
+    lay(tmp_path, {"Annotations/e\u0301.xml": page, "JPEGImages/\u00e9.png": IMAGE})
+    assert [sample.id for sample in formats.read(tmp_path)] == ["JPEGImages/\u00e9.png"]
+
+
 # --- folders of any name
 
 

@@ -165,6 +165,7 @@ def test_the_same_images_for_two_splits_are_asked_about(tmp_path: Path) -> None:
         ("images/{stem}.png", "labels/{stem}.png.txt"),
         ("images/{stem}.PNG", "labels/{stem}.TXT"),
         ("images/{stem}.png", "labels/0123abcd-{stem}.txt"),
+        ("images/\u00e9{stem}.png", "labels/e\u0301{stem}.txt"),
     ],
 )
 def test_text_files_are_found_by_their_stems(tmp_path: Path, image: str, text: str) -> None:

@@ -7,6 +7,7 @@ paths instead of stems.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,8 +150,9 @@ def listed_stem(line: str, known: Collection[str]) -> str:
     unflagged = before.rstrip() if flag in ("-1", "0", "1") and before else text
     for written in (line.rstrip("\r"), text, unflagged, text.split()[0]):
         for tail in _tails(written):
-            if tail in known:
-                return tail
+            for stem in (tail, *(unicodedata.normalize(form, tail) for form in ("NFC", "NFD"))):
+                if stem in known:
+                    return stem
     return Path(unflagged).stem if has_image_suffix(unflagged) else unflagged
 
 

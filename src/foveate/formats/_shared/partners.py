@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -29,7 +30,12 @@ _MAX_ENTRIES = 40_000  # takes a tenth of a second
 def stem_of(name: str) -> str:
     """Return what files that belong together have in common: "a" for "x/A.JPG" and "a.jpg.txt"."""
     stem = Path(name).stem
-    return (Path(stem).stem if has_image_suffix(stem) else stem).casefold()
+    return folded(Path(stem).stem if has_image_suffix(stem) else stem)
+
+
+def folded(name: str) -> str:
+    """Return a name without capitals, and with its accents in one form."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 @lru_cache(maxsize=10_000)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from foveate.errors import DataError
-from foveate.formats._shared.partners import best_partners, by_stem, split_in, stem_of
+from foveate.formats._shared.partners import best_partners, by_stem, folded, split_in, stem_of
 from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.voc.xml import VocFile
 from foveate.wording import count_noun
@@ -38,7 +38,7 @@ def match_images(
     """
     by_name: dict[str, list[str]] = {}
     for id in images:
-        by_name.setdefault(id.rpartition("/")[2].casefold(), []).append(id)
+        by_name.setdefault(folded(id.rpartition("/")[2]), []).append(id)
     stems = by_stem(images)
     named = {
         page: image
@@ -79,7 +79,7 @@ def _named(page: str, voc_file: VocFile, by_name: dict[str, list[str]]) -> str |
     split = split_in(page)
     for path in readings(voc_file.filename[0]):
         *folders, name = path_parts(path)
-        same = by_name.get(name.casefold(), [])
+        same = by_name.get(folded(name), [])
         same = [id for id in same if id.rpartition("/")[2] == name] or same
         same = [id for id in same if None in (split, split_in(id)) or split == split_in(id)]
         common = {id: _common_end(folders, id.split("/")[:-1]) for id in same}

@@ -21,9 +21,7 @@ from foveate.errors import BadImage
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 """Lower-case suffixes of DICOM files."""
-MAGIC_AT = 128
-MAGIC = b"DICM"
-"""The bytes of a DICOM file at MAGIC_AT."""
+_MAGIC_AT, _MAGIC = 128, b"DICM"
 
 _RESCALE, _WINDOW = "PixelValueTransformationSequence", "FrameVOILUTSequence"
 
@@ -83,10 +81,10 @@ def size(file: BinaryIO, reading: ImageReading) -> tuple[int, int]:
 
 def is_dicom(file: BinaryIO) -> bool:
     """Whether a file begins like DICOM."""
-    file.seek(MAGIC_AT)
-    found = file.read(len(MAGIC)) == MAGIC
+    # Reading from the start costs nothing: an image follows in the same buffer.
+    head = file.read(_MAGIC_AT + len(_MAGIC))
     file.seek(0)
-    return found
+    return head.endswith(_MAGIC) and len(head) == _MAGIC_AT + len(_MAGIC)
 
 
 def patient(path: Path) -> str | None:

@@ -292,6 +292,12 @@ def test_images_without_shapes_are_samples(tmp_path: Path) -> None:
     data = read(lay(usual(tmp_path, page(box())), {"b.json": page(path="b.png"), "b.png": IMAGE}))
     assert named(data) == {"a.png": ["cat"], "b.png": []}
     refused(usual(tmp_path / "none", page()), "objects with a label are expected, found none")
+    flagged = page(shape("point", [[1, 2]]), flags={"night": True})
+    refused(
+        usual(tmp_path / "flags", flagged),
+        "flags of images, not read: 1",
+        "type 'point', left out: 1",
+    )
     lay(tmp_path / "none", {"classes.txt": "cat\n"})
     assert named(read(tmp_path / "none")) == {"a.png": []}
 

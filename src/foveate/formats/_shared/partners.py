@@ -23,8 +23,8 @@ _FILE_WORDS = ("images", "image", "imgs", "img", "labels", "label", "xml", "txt"
 _CONTENT_WORDS = {*_FILE_WORDS, "annotations", "annotation", "annots", "data", "dataset", "set"}
 """What the name of a folder may say of its content."""
 
-_MAX_FOLDER_ENTRIES = 4_000  # enough to see what lies in a folder
-_MAX_ENTRIES = 40_000  # takes a tenth of a second
+_MAX_FOLDER_ENTRIES = 20_000  # enough to see what lies in a folder
+_MAX_ENTRIES = 60_000  # takes a tenth of a second
 
 
 def stem_of(name: str) -> str:

@@ -101,6 +101,7 @@ def read(path: Path) -> Dataset[Any]:
         raise DataError(
             f"{what} are expected, found none ({len(skipped):,} skipped{first_reason(skipped)})",
             where=path,
+            details=reader.all_notes(),
         )
     outlined = any(
         shape.outlines or shape.masks for content in found.values() for shape in content.shapes

@@ -19,7 +19,7 @@ from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 
 YAML_ENDINGS = (".yaml", ".yml")
-_DARKNET_ENDING = ".data"
+DARKNET_ENDING = ".data"
 _PREFERRED = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _DARKNET_KEYS = (b"names", b"train", b"valid")
 _MAX_SNIFFED_BYTES = 1_000_000
@@ -77,7 +77,7 @@ def is_darknet(path: Path) -> bool:
     Raises:
         OSError: If it cannot be opened.
     """
-    if not (path.name.lower().endswith(_DARKNET_ENDING) and path.is_file()):
+    if not (path.name.lower().endswith(DARKNET_ENDING) and path.is_file()):
         return False
     with open_regular(path) as file:
         lines = file.read(_MAX_SNIFFED_BYTES).split(b"\n")

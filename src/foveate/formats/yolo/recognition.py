@@ -8,6 +8,7 @@ from pathlib import Path
 from foveate.formats._shared.layout import has_image_suffix
 from foveate.formats._shared.partners import sample_files, split_of_folder, stem_of
 from foveate.formats.yolo.description import (
+    DARKNET_ENDING,
     YAML_ENDINGS,
     description_files,
     has_names,
@@ -16,7 +17,7 @@ from foveate.formats.yolo.description import (
 from foveate.formats.yolo.lines import looks_like_lines
 from foveate.formats.yolo.names import is_name_file
 
-_MAX_SNIFFED_TEXTS = 50  # keeps sniffing cheap
+_MAX_SNIFFED_TEXTS = _MAX_SNIFFED_DESCRIPTIONS = 50  # keep sniffing cheap
 
 
 def is_yolo(path: Path) -> bool:
@@ -26,7 +27,7 @@ def is_yolo(path: Path) -> bool:
         OSError: If a file or folder cannot be opened.
     """
     if path.is_file():
-        return is_darknet(path) or (path.name.lower().endswith(YAML_ENDINGS) and has_names(path))
+        return _describes(path)
     if any(is_darknet(file) or has_names(file) for file in description_files(path)):
         return True
     sampled = list(sample_files(path))
@@ -35,21 +36,22 @@ def is_yolo(path: Path) -> bool:
 
 def _holds_datasets(root: Path, sampled: list[tuple[str, list[str]]]) -> bool:
     """Return whether there is a described dataset below a folder, or several with class names."""
-    with_names, with_images = set(), set()
-    for folder, files in sampled:
-        top = folder.split("/")[0]
-        if folder and any(
-            (name.lower().endswith(YAML_ENDINGS) and has_names(root / folder / name))
-            or is_darknet(root / folder / name)
-            for name in files
-        ):
-            return True
-        if any(map(is_name_file, files)):
-            with_names.add(top)
-        if any(map(has_image_suffix, files)):
-            with_images.add(top)
-    tops = {top for top in with_names & with_images if top and not split_of_folder(top)}
-    return len(tops) > 1
+    inner = [(folder, name) for folder, files in sampled if folder for name in files]
+    descriptions = (
+        root / folder / name
+        for folder, name in inner
+        if name.lower().endswith((*YAML_ENDINGS, DARKNET_ENDING))
+    )
+    if any(map(_describes, islice(descriptions, _MAX_SNIFFED_DESCRIPTIONS))):
+        return True
+    with_names = {folder.split("/")[0] for folder, name in inner if is_name_file(name)}
+    with_images = {folder.split("/")[0] for folder, name in inner if has_image_suffix(name)}
+    return sum(not split_of_folder(top) for top in with_names & with_images) > 1
+
+
+def _describes(file: Path) -> bool:
+    """Return whether a file is the description of a dataset."""
+    return is_darknet(file) or (file.name.lower().endswith(YAML_ENDINGS) and has_names(file))
 
 
 def _has_lines(root: Path, sampled: list[tuple[str, list[str]]]) -> bool:

@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Polygon, RunLengths
 from foveate.data.dataset import Image
-from foveate.data.images import FileInfo, examine_bytes
+from foveate.data.image_reading import DEFAULT_READING, DeepPixels, ImageReading
+from foveate.data.images import FileInfo, deep_pixels, examine_bytes
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.json_file import are_numbers, as_numbers, read_json, required_text
 from foveate.formats.labelme.masks import join, mask_pixels
@@ -36,9 +38,11 @@ class EmbeddedSource:
 
     Attributes:
         path: The file.
+        reading: As of a `FileSource`.
     """
 
     path: Path
+    reading: ImageReading = DEFAULT_READING
 
     def read(self) -> Image:
         """Return the image: (H, W, C) uint8.
@@ -54,14 +58,24 @@ class EmbeddedSource:
         Raises:
             BadImage: If there is no readable image.
         """
+        return examine_bytes(self._data(), self.path, self.reading)
+
+    def deep_pixels(self) -> DeepPixels | None:
+        """Return the image without scaling it to 8 bits; None if it has 8 bits.
+
+        Raises:
+            BadImage: If there is no readable image.
+        """
+        return deep_pixels(BytesIO(self._data()), self.path, self.reading)
+
+    def _data(self) -> bytes:
         try:
-            data = b64decode(read_json(self.path)["imageData"])
+            return b64decode(read_json(self.path)["imageData"])
         except (DataError, OSError, KeyError, TypeError, ValueError, binascii.Error) as error:
             reason = getattr(error, "message", error)
             raise BadImage(
                 f"an image in base64 is expected as imageData ({reason})", where=self.path
             ) from None
-        return examine_bytes(data, self.path)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from foveate.data.dataset import Image
-from foveate.data.images import FileInfo, examine_bytes
+from foveate.data.image_reading import DEFAULT_READING, DeepPixels, ImageReading
+from foveate.data.images import FileInfo, deep_pixels, examine_bytes
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.layout import printable, unusable_reason
 from foveate.regular_file import open_regular
@@ -48,10 +49,12 @@ class ShardSource:
     Attributes:
         path: The archive.
         member: The file.
+        reading: As of a `FileSource`.
     """
 
     path: Path
     member: Member
+    reading: ImageReading = DEFAULT_READING
 
     def read(self) -> Image:
         """Return the image: (H, W, C) uint8.
@@ -67,7 +70,16 @@ class ShardSource:
         Raises:
             BadImage: If it cannot be read.
         """
-        return examine_bytes(self.data(), f"{self.path}/{self.member.name}")
+        return examine_bytes(self.data(), f"{self.path}/{self.member.name}", self.reading)
+
+    def deep_pixels(self) -> DeepPixels | None:
+        """Return the image without scaling it to 8 bits; None if it has 8 bits.
+
+        Raises:
+            BadImage: If it cannot be read.
+        """
+        where = f"{self.path}/{self.member.name}"
+        return deep_pixels(io.BytesIO(self.data()), where, self.reading)
 
     def data(self) -> bytes:
         """Return the bytes of the file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from foveate import csv_file, formats, outputs
 from foveate.annotations import Annotation
 from foveate.annotations.records import from_record, to_record
 from foveate.data.dataset import Dataset, Image, Sample
+from foveate.data.image_reading import ImageReading
 from foveate.data.images import FileSource, decode
 from foveate.data.video import VIDEO_SUFFIXES
 from foveate.errors import BadImage, DataError
@@ -108,6 +109,7 @@ def _find_journal(model: Predictor, images: Path, out: Path) -> Journal:
         "weights": model.fingerprint,
         "task": model.task.name,
         "classes": model.task.classes,
+        "reading": astuple(model.reading),
         "images": os.path.abspath(images),  # noqa: PTH100 - links stay as they are
         "out": os.path.abspath(out),  # noqa: PTH100
     }
@@ -119,7 +121,9 @@ def _propose(
 ) -> list[_Labelled]:
     """Label each image, in their order."""
     labelled: dict[int, _Labelled] = {}
-    for batch in batches(_read_images(images, journal, labelled, left_out, reporter)):
+    for batch in batches(
+        _read_images(images, model.reading, journal, labelled, left_out, reporter)
+    ):
         for job, image, prediction in predict_batch(model.predict_images, batch, left_out):
             confident = model.task.confident(prediction)
             confidence = prediction.min_confidence(confident)
@@ -136,6 +140,7 @@ def _propose(
 
 def _read_images(
     images: Path,
+    reading: ImageReading,
     journal: Journal,
     labelled: dict[int, _Labelled],
     left_out: LeftOut,
@@ -155,7 +160,7 @@ def _read_images(
             except ValueError:
                 pass  # it is damaged, so the image is labelled again
         try:
-            yield Job(name, place, stamp, ""), decode(path)
+            yield Job(name, place, stamp, ""), decode(path, reading)
         except BadImage as error:
             left_out.skip(str(path), error.message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def predict_paths(
         writers = _open_writers(model.task, outputs)
         if journal is not None:
             stack.enter_context(journal.opened(reporter))
-        work = Work(model, journal, writers, left_out, reporter)
+        work = Work(model, journal, writers, left_out, reporter, tiled=tile is not None)
         for batch in batches(work.images(files)):
             for job, image, prediction in predict_batch(predict, batch, left_out):
                 work.add(job, image, prediction)
@@ -204,6 +204,7 @@ def _find_journal(
         "task": model.task.name,
         "classes": model.task.classes,
         "tile": tile,
+        "reading": astuple(model.reading),
         "prompt": None if prompt is None else [prompt.clicks, prompt.box],
         **{name: None if path is None else os.path.abspath(path) for name, path in written.items()},  # noqa: PTH100 - links stay
     }
@@ -288,6 +289,7 @@ def _report_result(
     reporter.info(
         f"{count_noun(work.count, 'prediction')}{skipped}" + (f", in {written}" if written else "")
     )
+    work.depths.report(reporter)
     if work.spent:
         reporter.warning(
             f"{count_noun(work.spent, 'image')} of the test split among these: whoever chooses by "

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
 
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
+from foveate.data.windows import open_windows
 from foveate.inference.inputs import ImageInput, batches, is_single, to_image
 from foveate.models.interactive import InteractivePredictor
 from foveate.tasks.task import Task
@@ -104,14 +108,20 @@ class Predictor(ABC):
         return self._predict(named, tile)
 
     def _predict(self, images: Iterable[tuple[str, Any]], tile: int | None) -> list[dict[str, Any]]:
-        pixels = (
-            (where, to_image(image, self.channels, where, self.reading)) for where, image in images
-        )
+        pixels = ((where, self._pixels(image, where, tile)) for where, image in images)
         return [
             self.task.to_dict(prediction)
             for batch in batches(pixels)
             for prediction in self.predict_images([image for _, image in batch], tile)
         ]
+
+    def _pixels(self, image: Any, where: str, tile: int | None) -> Image:
+        """An image in memory; or a large TIFF from which tiles are cut when they are predicted."""
+        if tile is not None and isinstance(image, str | PathLike):
+            large = open_windows(Path(os.fsdecode(image)), self.reading)
+            if large is not None:
+                return cast(Image, large)
+        return to_image(image, self.channels, where, self.reading)
 
     def set_image(self, image: ImageInput) -> InteractivePredictor:
         """Encode an image once, to segment objects in it by prompts.

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from foveate.data import video
 from foveate.data.dataset import Image, Images
 from foveate.data.image_stats import content_hash
-from foveate.data.images import decode
+from foveate.data.images import examine
+from foveate.data.windows import is_windowed, open_windows
 from foveate.errors import BadImage, FoveateError
+from foveate.inference.depth_notes import DepthNotes
 from foveate.inference.journal import ImageName, Journal
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predictor import Predictor
@@ -45,10 +49,12 @@ class Work:
         writers: What is kept of each prediction.
         left_out: Told of the images that cannot be read.
         reporter: Receives a line per prediction.
+        tiled: Whether images are predicted from tiles, so that large ones need not be in memory.
 
     Attributes:
         count: Predictions, with those that an earlier process made.
         spent: Images of the model's test split, which is still locked, among them.
+        depths: Images that the model's black and white do not fit.
     """
 
     def __init__(
@@ -58,11 +64,15 @@ class Work:
         writers: Sequence[PredictionWriter],
         left_out: LeftOut,
         reporter: Reporter,
+        *,
+        tiled: bool,
     ):
         self.task, self.locked = model.task, model.locked_images
         self.journal, self.writers = journal, writers
         self.left_out, self.reporter = left_out, reporter
         self.count = self.spent = 0
+        self._reading, self._tiled = model.reading, tiled
+        self.depths = DepthNotes(model.reading)
         self._names = UniqueNames()
         for record in journal.records_so_far() if journal is not None else ():
             if _is_sound(record):
@@ -77,9 +87,21 @@ class Work:
                         if job := self._job(ImageName(str(path), number)):
                             yield job, frame
                 elif job := self._job(ImageName(str(path))):
-                    yield job, decode(path)
+                    yield job, self._read(path)
             except BadImage as error:
                 self.left_out.skip(str(path), error.message)
+
+    def _read(self, path: Path) -> Image:
+        if self._tiled and (large := open_windows(path, self._reading)):
+            return cast(Image, large)  # tiles are cut from it as from an array
+        try:
+            image, info = examine(path, self._reading)
+        except BadImage as error:
+            if not self._tiled and is_windowed(path, self._reading):
+                raise BadImage(f"{error.message}; with --tile PX it is read in parts") from None
+            raise
+        self.depths.add(info)
+        return image
 
     def _job(self, name: ImageName) -> Job | None:
         """What is to be done for an image; None if an earlier process has done it."""
@@ -101,7 +123,9 @@ class Work:
         self.reporter.info(f"{job.name}  {self.task.summary(prediction)}")
         # Hashing takes as long as decoding: only an image with the name of one is hashed.
         hashes = self.locked.get(Path(job.name.path).stem)
-        spent = hashes is not None and content_hash(image) in hashes
+        spent = (
+            hashes is not None and isinstance(image, np.ndarray) and content_hash(image) in hashes
+        )
         if self.journal is not None:
             record: dict[str, Any] = {"stamp": job.stamp, "stem": job.stem, "spent": spent}
             for writer in self.writers:

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from foveate import atomic_io, outputs
 from foveate.data.dataset import Image
+from foveate.data.resizing import fit_within
 from foveate.errors import StorageError
 from foveate.formats.coco.writing import to_annotations
 from foveate.inference.journal import ImageName
 from foveate.tasks.capabilities import WritesMasks, require
 from foveate.tasks.task import Task
 
+MAX_DRAWN = 4096
+"""Longer side in pixels of the drawing of an image that is read by windows."""
 _MAX_STEM_BYTES = 200  # of a file name; systems allow 255 in all
 
 
@@ -90,9 +93,13 @@ class DrawingWriter(PredictionWriter):
         self.task, self.folder = task, folder
 
     def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:
-        """Write the drawing of one prediction."""
-        drawing = self.task.draw(image, self.task.confident(prediction))
-        write_image(drawing, self.folder / f"{stem}.png")
+        """Write the drawing of one prediction; an image that is not in memory is drawn smaller."""
+        confident = self.task.confident(prediction)
+        if not isinstance(image, np.ndarray):
+            before = (image.shape[0], image.shape[1])
+            image = fit_within(image, MAX_DRAWN, image.shape[2])
+            confident = confident.resize(before, (image.shape[0], image.shape[1]))
+        write_image(self.task.draw(image, confident), self.folder / f"{stem}.png")
         return {"drawing": f"{stem}.png"}
 
     def is_complete(self, record: Mapping[str, Any]) -> bool:
@@ -114,14 +121,17 @@ class MaskWriter(PredictionWriter):
 
     def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
         """Write the masks of one prediction."""
-        files = []
+        files: list[str] = []
+        numbers: dict[str, Any] = {}
         for mask in self.mask_images(self.task.confident(prediction)):
             pillow_image = PIL.Image.fromarray(mask.values)
             if mask.palette is not None:
                 pillow_image.putpalette([value for colour in mask.palette for value in colour])
             files.append(f"{stem}{mask.name}.png")
             _write_png(pillow_image, self.folder / files[-1])
-        return {"masks": files}
+            if mask.numbers is not None:
+                numbers = {"numbers": list(mask.numbers)}
+        return {"masks": files, **numbers}
 
     def is_complete(self, record: Mapping[str, Any]) -> bool:
         """Whether the masks are there."""

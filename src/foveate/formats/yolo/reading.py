@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.annotations import Boxes, Instances
 from foveate.errors import DataError
 from foveate.formats.yolo.description import Description
 from foveate.formats.yolo.keypoints import judge, stay_in
@@ -23,7 +24,7 @@ from foveate.wording import count_noun
 _MIN_BOXES = 10  # fewer boxes are no evidence for another order of their numbers
 _OBB = 8
 _CORNERS, _LEFT_TOP = "x1 y1 x2 y2", "left top width height"
-_TOLD_BY_TASK = {"instance": "polygons", "detection": "keypoints"}
+_TOLD_BY_TASK = {Instances.task: "polygons", Boxes.task: "keypoints"}
 _TASKS = ("detect", "segment", "pose", "obb")  # Ultralytics' words
 
 Numbers = NDArray[np.float64]

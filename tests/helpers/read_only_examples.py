@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,5 +31,25 @@ def _cvat(folder: Path) -> None:
     )
 
 
-READ_ONLY: dict[str, Callable[[Path], None]] = {"cvat": _cvat}
+def _label_studio(folder: Path) -> None:
+    _images(folder)
+    region = {
+        "original_width": 24,
+        "original_height": 16,
+        "image_rotation": 0,
+        "id": "r",
+        "type": "rectanglelabels",
+        "value": {"x": 10, "y": 20, "width": 30, "height": 40, "rectanglelabels": ["cat"]},
+    }
+    tasks = [
+        {"id": 1, "annotations": [{"result": [region]}], "data": {"image": "/data/upload/1/a.png"}},
+        {"id": 2, "annotations": [{"result": []}], "data": {"image": "/data/upload/1/b.png"}},
+    ]
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+
+
+READ_ONLY: dict[str, Callable[[Path], None]] = {
+    "cvat": _cvat,
+    "label-studio": _label_studio,
+}
 """By the name of the format: lays a small dataset out in a folder that exists and is empty."""

@@ -35,6 +35,7 @@ from foveate.formats._shared.layout import (
 )
 from foveate.formats._shared.several_labels import several_labels
 from foveate.formats._shared.sidecar import MAX_COORDINATE
+from foveate.formats._shared.splits import splits_of_paths
 from foveate.ops import polygons
 from foveate.wording import count_noun
 
@@ -176,6 +177,10 @@ def dataset_of(
     if not usable:
         where = export.images[0].where if export.images else path
         raise finder.none_usable(skipped, where)
+    split_notes: list[str] = []
+    if not any(image.split for image in usable):
+        splits, split_notes = splits_of_paths(image.id for image in usable)
+        usable = [replace(image, split=split) for image, split in zip(usable, splits, strict=True)]
     chosen = _chosen_task(usable, task, path)
     export = replace(export, images=usable, skipped=tuple(skipped))
     if chosen == Label.task:
@@ -184,7 +189,7 @@ def dataset_of(
         data = _captioned(export, path, finder.root)
     else:
         data = _with_objects(export, path, finder.root, task)
-    return replace(data, notes=(*export.notes, *data.notes, *finder.notes()))
+    return replace(data, notes=(*export.notes, *data.notes, *finder.notes(), *split_notes))
 
 
 def _chosen_task(images: Sequence[DrawnImage], task: str | None, path: Path) -> str:

@@ -39,10 +39,15 @@ def read_json(path: Path) -> Any:
         return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
 
 
-def has_keys(path: Path, *keys: str) -> bool:
+def has_keys(path: Path, *keys: str, opening: bytes = b"{") -> bool:
     """Return whether a file looks like a JSON object with these keys, at any depth.
 
     The file is searched, not parsed, so that a huge file of another format costs little.
+
+    Args:
+        path: The file.
+        keys: The keys.
+        opening: What the file begins with: a bracket for a list of objects.
 
     Raises:
         OSError: If the file cannot be opened.
@@ -53,7 +58,7 @@ def has_keys(path: Path, *keys: str) -> bool:
     tail = b""
     with open_regular(path) as file:
         start = file.read(_OVERLAP).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if start and not start.startswith(b"{"):
+        if start and not start.startswith(opening):
             return False
         file.seek(0)
         while missing and (chunk := file.read(_CHUNK)):

@@ -20,7 +20,6 @@ from foveate.errors import DataError
 from foveate.formats._shared.drawn import DrawnImage, Export, dataset_of
 from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.layout import split_of, unusable_reason, visible
-from foveate.formats._shared.splits import splits_of_paths
 from foveate.formats._shared.xml_elements import Element, read_children
 from foveate.formats.cvat.shapes import number, read_shapes
 from foveate.formats.cvat.video import Video, images_of
@@ -107,7 +106,6 @@ def read_task(path: Path, task: str | None) -> Dataset[Any]:
                 )
             image.split = image.split or content.split
             images[image.id] = image
-    notes += _splits(list(images.values()))
     notes += [f"{what}: {count:,}" for what, count in sorted(left_out.items())]
     classes = tuple(dict.fromkeys(name for content in contents for name in content.classes))
     export = Export(list(images.values()), classes, notes=tuple(notes))
@@ -187,13 +185,3 @@ def _image(element: Element, file: Path, finder: ImageFinder, left_out: Counter[
     if subset and not image.split and subset.casefold() != "default":
         left_out[f"images of the subset {subset!r}, which names no split"] += 1
     return image
-
-
-def _splits(images: list[DrawnImage]) -> list[str]:
-    """Take the splits from the paths of the images if the files tell none; return notes."""
-    if any(image.split for image in images):
-        return []
-    splits, notes = splits_of_paths(image.id for image in images)
-    for image, split in zip(images, splits, strict=True):
-        image.split = split
-    return notes

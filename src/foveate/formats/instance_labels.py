@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from foveate.annotations import Boxes, Instances, RunLengths
 from foveate.data.dataset import Dataset, Sample, Skipped
@@ -181,8 +182,18 @@ def _objects(label: LabelFile, classes: ObjectClasses | None) -> Instances | Bad
     except BadImage as error:
         return error
     shapes = tuple(RunLengths(counts, size) for counts in runs.values())
-    corners = np.array([shape.bounds() for shape in shapes]).reshape(-1, 4)
-    return Instances(Boxes(corners, kinds, size=size), shapes)
+    return Instances(Boxes(_corners(ids, list(runs)), kinds, size=size), shapes)
+
+
+def _corners(ids: NDArray[np.int32], numbers: list[int]) -> NDArray[np.float64]:
+    """Return (N, 4): the bounds of each number."""
+    rows = np.searchsorted(numbers, ids) + 1  # the numbers may have large gaps
+    found = ndimage.find_objects(np.where(ids > 0, rows, 0).astype(np.int32), len(numbers))
+    corners = [
+        (across.start, down.start, across.stop, down.stop)
+        for down, across in (box for box in found if box is not None)
+    ]
+    return np.array(corners, np.float64).reshape(-1, 4)
 
 
 def _is_grey(values: NDArray[np.int32], in_colour: bool) -> bool:

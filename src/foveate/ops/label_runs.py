@@ -28,9 +28,13 @@ def label_runs(ids: NDArray[np.integer]) -> dict[int, NDArray[np.int64]]:
     if not len(order):
         return {}
     found, first = np.unique(numbers[order], return_index=True)
+    edges = np.stack([starts[order], ends[order]], 1).ravel()
+    lengths = np.diff(edges)
     runs: dict[int, NDArray[np.int64]] = {}
-    for number, rows in zip(found.tolist(), np.split(order, first[1:]), strict=True):
-        edges = np.stack([starts[rows], ends[rows]], 1).ravel()
-        lengths = np.diff(np.concatenate(([0], edges, [flat.size])))
-        runs[number] = lengths[:-1] if edges[-1] == flat.size else lengths
+    bounds = [*(2 * first).tolist(), len(edges)]
+    for number, low, high in zip(found.tolist(), bounds[:-1], bounds[1:], strict=True):
+        rest = flat.size - edges[high - 1]
+        runs[number] = np.concatenate(
+            ([edges[low]], lengths[low : high - 1], [rest] if rest else [])
+        ).astype(np.int64)
     return runs

@@ -98,7 +98,7 @@ def _label_files(root: Path, tree: Tree, skipped: list[Skipped]) -> list[LabelFi
                 id = in_folder(folder, name)
                 if is_utf8(id):
                     stem = name[: name.rindex(".")]
-                    files.append(LabelFile(id, root / id, split, parts, stem))
+                    files.append(LabelFile(id, f"{root}/{id}", split, parts, stem))
                 else:
                     skipped.append(Skipped(printable(id), NOT_UTF8))
     return files

@@ -28,17 +28,22 @@ class LabelFile:
 
     Attributes:
         id: The path relative to the dataset's folder.
-        path: The file.
+        file: The file; a text, of which there are many.
         split: The split that a folder gives, or None.
         place: The folders that an image and its label image share.
         stem: The name without its suffix.
     """
 
     id: str
-    path: Path
+    file: str
     split: SplitName | None
     place: tuple[str, ...]
     stem: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.file)
 
 
 @dataclass(frozen=True)
@@ -188,13 +193,12 @@ def _one_kind(
     partner: dict[Key, list[LabelFile]], objects: bool, where: Path, skipped: list[Skipped]
 ) -> dict[Key, list[LabelFile]]:
     """Return the label images of one kind, where the marks in their names tell several apart."""
+    if not any(len({_kind(file) for file in files}) > 1 for files in partner.values() if files[1:]):
+        return partner
     kinds: dict[str, list[LabelFile]] = defaultdict(list)
     for files in partner.values():
         for file in files:
             kinds[_kind(file)].append(file)
-    several = [key for key, files in partner.items() if len({_kind(file) for file in files}) > 1]
-    if not several:
-        return partner
     fitting = [kind for kind in kinds if names_objects(kind) == objects] or list(kinds)
     if len(fitting) > 1:
         raise DataError(

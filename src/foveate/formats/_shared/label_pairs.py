@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from foveate.annotations import Annotation
@@ -104,7 +104,7 @@ def with_image_sets(
     """
     if any(sample.split for sample in samples):
         return list(samples), list(skipped), ()
-    stems = [PurePosixPath(sample.id).stem for sample in samples]
+    stems = [sample.id.rpartition("/")[2].rpartition(".")[0] for sample in samples]
     sets = read_image_sets(root, "Segmentation", set(stems))
     if not sets.splits:
         return list(samples), list(skipped), ()
@@ -161,12 +161,13 @@ def _named(root: Path, objects: bool) -> PairSet | None:
     labels: list[LabelFile] = []
     for split, _, *folders in places:
         for side, folder in zip((images, labels), folders, strict=True):
+            start = len(str(folder)) + 1
             for id, file in _walk(root, folder, skipped):
-                inner = PurePosixPath(file.relative_to(folder))
-                given, names = split, inner.parts
-                if given is None and len(names) > 1 and (below := split_of(names[0])):
-                    given, names = below, names[1:]
-                side.append(LabelFile(id, file, given, names[:-1], inner.stem))
+                given, (*place, name) = split, file[start:].split("/")
+                if given is None and place and (below := split_of(place[0])):
+                    given, place = below, place[1:]
+                stem = name[: name.rindex(".")]
+                side.append(LabelFile(id, file, given, tuple(place), stem))
     pairs = match(images, labels, skipped, objects=objects, where=root)
     label_folder = places[0][3].name
     return PairSet(
@@ -209,14 +210,13 @@ def _contains_array(folder: Path) -> bool:
     return any(entry.name.lower().endswith(ARRAY_SUFFIX) for entry in visible(folder)[1])
 
 
-def _walk(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, Path]]:
+def _walk(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
     """Yield (id, file) of the usable images and arrays of a folder."""
     left: list[Skipped] = []
-    for id, file in walk_images(root, folder, left):
-        yield id, Path(file)
+    yield from walk_images(root, folder, left)
     for one in left:
         usable = one.id.lower().endswith(ARRAY_SUFFIX) and is_utf8(one.id)
         if usable and unusable_reason(root / one.id) is None:
-            yield one.id, root / one.id
+            yield one.id, f"{root}/{one.id}"
         else:
             skipped.append(one)

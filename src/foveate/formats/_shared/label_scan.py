@@ -28,6 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _BATCH = 256  # images whose counts wait to be added up
+_CHUNK = 8  # items that a thread takes at a time
 _LISTED_VALUES = 6
 
 Seen = dict[Path, LabelStats]
@@ -94,9 +95,9 @@ def scan_labels(
         table = table if table.colours else with_palette(table, palette_of(seen))
     table = replace(table, band=band)
     notes += _snap_notes(seen, snapped)
-    classes_in = map_threads(
-        lambda pair: _classes_in(table, *pair), zip(labels, images, strict=True)
-    )
+    classes_in = [
+        _classes_in(table, path, stats) for path, stats in zip(labels, images, strict=True)
+    ]
     count = len(table.names)
     if outside := [
         path
@@ -118,29 +119,29 @@ def scan_labels(
 
 def map_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Apply a function in threads, in order; Pillow decodes without the interpreter's lock."""
+    listed = list(items)
+    chunks = [listed[start : start + _CHUNK] for start in range(0, len(listed), _CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, items))
+        done = pool.map(lambda chunk: [function(item) for item in chunk], chunks)
+        return [result for results in done for result in results]
 
 
 def _count(labels: Sequence[Path]) -> tuple[list[LabelStats | BadImage], dict[bool, ValueCounts]]:
     """Return the statistics of each label image, and the values of all: in colour, and others."""
     images: list[LabelStats | BadImage] = []
     pooled: dict[bool, ValueCounts] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(labels), _BATCH):
-            batch = list(pool.map(_stats, labels[start : start + _BATCH]))
-            for in_colour in (False, True):
-                counts = [
-                    stats.counts
-                    for stats in batch
-                    if isinstance(stats, LabelStats) and stats.in_colour == in_colour
-                ]
-                if counts:
-                    before = [pooled[in_colour]] if in_colour in pooled else []
-                    pooled[in_colour] = ValueCounts.sum([*before, *counts])
-            images += [
-                stats.compact() if isinstance(stats, LabelStats) else stats for stats in batch
+    for start in range(0, len(labels), _BATCH):
+        batch = map_threads(_stats, labels[start : start + _BATCH])
+        for in_colour in (False, True):
+            counts = [
+                stats.counts
+                for stats in batch
+                if isinstance(stats, LabelStats) and stats.in_colour == in_colour
             ]
+            if counts:
+                before = [pooled[in_colour]] if in_colour in pooled else []
+                pooled[in_colour] = ValueCounts.sum([*before, *counts])
+        images += [stats.compact() if isinstance(stats, LabelStats) else stats for stats in batch]
     return images, pooled
 
 

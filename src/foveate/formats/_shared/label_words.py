@@ -15,7 +15,10 @@ _LABEL = (
     r"annots?|annotations?|annotated|manual\d*|targets?|l|mattes?|instances?|"
     r"(?:gt[_\- ]?(?:fine|coarse)[_\- ])?(?:label|instance|labeltrain)[_\- ]?ids?"
 )
-_IMAGE = r"images?|imgs?|im|rgb|raw|orig|original|input|sat|scan|photos?|pic|leftimg8bit|source|src|slice"
+_IMAGE = (
+    r"images?|imgs?|im|rgb|raw|orig|original|input|sat|scan|photos?|pic|leftimg8bit|source|src|"
+    r"slice"
+)
 _NUMBER = r"(?:[_\- ]?\(?\d+\)?)?"
 _LABEL_SUFFIX = re.compile(rf"(?<=.)[_\-. ]((?:{_LABEL}){_NUMBER})$|^({_LABEL})$", re.IGNORECASE)
 _IMAGE_SUFFIX = re.compile(rf"(?:^|[_\-. ])((?:{_IMAGE}))$", re.IGNORECASE)

@@ -64,11 +64,11 @@ def nnunet_files(
             channels[match[1] if match else file.stem].append((id, file))
         for case, files in channels.items():
             id, first = files[0]
-            images.append(LabelFile(id, first, given, (), case))
+            images.append(LabelFile(id, str(first), given, (), case))
             if len(files) > 1:
                 bands[id] = tuple(file for _, file in files[1:])
         labels += [
-            LabelFile(id, file, given, (), file.stem)
+            LabelFile(id, str(file), given, (), file.stem)
             for id, file in _walk(root, root / label_folder, skipped)
         ]
     _same_channels(images, bands, skipped)

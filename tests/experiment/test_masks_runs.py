@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 import foveate as fv
+from foveate import formats
 from foveate.annotations import Instances
 from foveate.data.images import decode
 from foveate.datasets.load import load
@@ -238,8 +239,10 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
         own = results.loadAnns(results.getAnnIds(image["id"]))
         masks = prediction.masks((image["height"], image["width"]))
         assert len(own) == len(one["instances"]) == len(prediction)
-        for instance, words, mask, written in zip(
-            own, one["instances"], masks, one["masks"], strict=True
+        with Image.open(tmp_path / "masks" / one["masks"][0]) as image:
+            numbered = np.asarray(image)
+        for instance, words, mask, number in zip(
+            own, one["instances"], masks, one["numbers"], strict=True
         ):
             assert np.array_equal(results.annToMask(instance), mask)
             assert instance["segmentation"]["counts"] == words["mask"]
@@ -247,33 +250,28 @@ def test_coco_is_read_by_pycocotools_and_holds_the_masks(tile, instances, images
             assert instance["score"] == pytest.approx(words["score"], abs=1e-6)
             left, top, width, height = instance["bbox"]
             assert [left, top, left + width, top + height] == words["box"]
-            with Image.open(tmp_path / "masks" / written) as image:
-                assert np.array_equal(np.asarray(image), 255 * mask)
+            assert mask[numbered == number].all()
+        assert np.array_equal(numbered > 0, masks.any(0))
 
 
-def test_each_instance_has_a_mask_file_in_the_folder_of_its_image(instances, images, tmp_path):
-    shutil.copytree(images[0].parent, tmp_path / "again")
-    words = [
-        images[0].parent,
-        tmp_path / "again",
-        "--masks",
-        tmp_path / "masks",
-        "--json",
-        tmp_path / "predictions.json",
-    ]
-    code, _, err = run_cli("predict", instances, *words)
+def test_label_images_of_objects_are_read_again_as_data(instances, images, tmp_path):
+    shutil.copytree(images[0].parent, tmp_path / "data" / "images")
+    words = ["--masks", tmp_path / "masks", "--json", tmp_path / "predictions.json"]
+    code, _, err = run_cli("predict", instances, tmp_path / "data" / "images", *words)
     assert code == 0, err
     predictions = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
     written = [name for one in predictions for name in one["masks"]]
-    assert len(written) == len(set(written)) == sum(len(one["instances"]) for one in predictions)
-    assert sorted(written) == sorted(
-        str(p.relative_to(tmp_path / "masks")) for p in (tmp_path / "masks").rglob("*.png")
-    )
+    assert sorted(written) == sorted(path.name for path in (tmp_path / "masks").iterdir())
+    (tmp_path / "data" / "instances").mkdir()
     for one in predictions:
-        assert [Path(name).name for name in one["masks"]] == [
-            f"{number:04d}-{instance['class']}.png"
-            for number, instance in enumerate(one["instances"], 1)
-        ]
+        name = one["masks"][0]
+        (tmp_path / "masks" / name).rename(tmp_path / "data" / "instances" / name)
+    data = formats.read(tmp_path / "data")
+    assert data.format == "instance-labels"
+    for sample, one in zip(data, predictions, strict=True):
+        with Image.open(tmp_path / "data" / "instances" / one["masks"][0]) as image:
+            assert image.mode == "I;16"
+            assert np.array_equal(sample.target.label_map(), np.asarray(image))
 
 
 # --- what is refused

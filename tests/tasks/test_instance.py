@@ -339,22 +339,29 @@ def test_words_change_with_any_one_pixel(row, column):
     assert TASK.to_dict(make_target(SCENE)) == TASK.to_dict(before)
 
 
-def test_each_object_is_a_label_image_of_its_own():
-    task = Instance(("warm/hot ü", ""))
-    (prediction,) = task.predict(net(Things()), [coloured(SCENE)])
-    stencils = task.mask_images(prediction)
-    assert [one.name for one in stencils] == [
-        f"/{n:04d}-{'object' if k else 'warm-hot-ü'}"
-        for n, k in enumerate(prediction.boxes.classes, 1)
-    ]
+def test_a_label_image_numbers_the_objects_by_falling_score():
+    (prediction,) = TASK.predict(net(Things()), [coloured(SCENE)])
+    numbered, of_classes = TASK.mask_images(prediction)
+    assert (numbered.name, of_classes.name) == ("", "-classes")
+    assert numbered.values.dtype == np.uint16
+    by_number = dict(zip(numbered.numbers, prediction.boxes.scores.tolist(), strict=True))
+    assert sorted(by_number) == [*range(1, len(prediction) + 1)]
+    assert sorted(by_number.values(), reverse=True) == [by_number[n] for n in sorted(by_number)]
     assert {
-        (one.values > 0).tobytes(): k
-        for one, k in zip(stencils, prediction.boxes.classes.tolist(), strict=True)
+        (numbered.values == number).tobytes(): k
+        for number, k in zip(numbered.numbers, prediction.boxes.classes.tolist(), strict=True)
     } == parted(SCENE)
-    assert all(
-        np.unique(one.values).tolist() == [0, 255] and one.palette is None for one in stencils
-    )
-    assert task.mask_images(prediction[np.zeros(len(prediction), bool)]) == []
+    for number, k in zip(numbered.numbers, prediction.boxes.classes.tolist(), strict=True):
+        assert (of_classes.values[numbered.values == number] == k + 1).all()
+    assert (of_classes.values[numbered.values == 0] == 0).all()
+
+
+def test_an_image_without_objects_has_a_label_image_of_zeros():
+    (prediction,) = TASK.predict(net(Things()), [coloured(SCENE)])
+    none = prediction[np.zeros(len(prediction), bool)]
+    (numbered,) = Instance(("thing",)).mask_images(none)
+    assert numbered.values.shape == prediction.image_size
+    assert not numbered.values.any()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveate.annotations import Annotation
+from foveate.annotations import Annotation, Instances
 from foveate.data.dataset import Image, Images
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
@@ -148,11 +148,13 @@ class MaskImage:
         name: What is appended to the name of its image.
         values: (H, W) uint8 or uint16.
         palette: (K, 3) RGB of the values 0 to K-1; None for a greyscale image.
+        numbers: The value of each object, if the values number objects; None otherwise.
     """
 
     name: str
     values: NDArray[np.uint8] | NDArray[np.uint16]
     palette: Sequence[tuple[int, int, int]] | None = None
+    numbers: tuple[int, ...] | None = None
 
 
 class WritesMasks(Capability, Generic[A]):
@@ -173,3 +175,27 @@ def object_masks(masks: NDArray[np.bool_], names: Sequence[str]) -> list[MaskIma
         MaskImage(f"/{number:04d}{name}", mask.astype(np.uint8) * np.uint8(255))
         for number, (mask, name) in enumerate(zip(masks, names, strict=True), 1)
     ]
+
+
+def numbered_objects(instances: Instances, num_classes: int) -> list[MaskImage]:
+    """Objects as label images that the format instance-labels reads.
+
+    The first has 0 for background and 1 to N for the objects, by falling score; of objects that
+    overlap, the smaller one lies on top. If there are several classes, a second one has 0 for
+    background and 1 to K for the classes.
+
+    Args:
+        instances: The objects, with the size of their image.
+        num_classes: The number of classes, K.
+    """
+    boxes = instances.boxes
+    scores = np.zeros(len(boxes)) if boxes.scores is None else boxes.scores
+    order = np.argsort(-scores, kind="stable")
+    ids = instances[order].label_map(instances.image_size).astype(np.uint16)
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.arange(1, len(order) + 1)
+    images = [MaskImage("", ids, numbers=tuple(numbers.tolist()))]
+    if num_classes > 1:
+        class_of = np.concatenate(([0], boxes.classes[order] + 1)).astype(np.uint16)
+        images.append(MaskImage("-classes", class_of[ids]))
+    return images

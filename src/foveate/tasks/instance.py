@@ -37,7 +37,7 @@ from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.report import drawing
 from foveate.report.instance_panels import instance_panels
 from foveate.report.panels import Panel
-from foveate.tasks.capabilities import MaskImage, WritesMasks, object_masks
+from foveate.tasks.capabilities import MaskImage, WritesMasks, numbered_objects
 from foveate.tasks.detection import count_classes, map50_headline
 from foveate.tasks.policies import instance_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage
@@ -288,9 +288,8 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         return drawing.draw_instances(image, instances.label_map(image.shape[:2]), colours)
 
     def mask_images(self, prediction: Instances) -> list[MaskImage]:
-        """An image for each object, white on black."""
-        names = [f"-{_file_name(self.classes[k])}" for k in prediction.boxes.classes]
-        return object_masks(prediction.masks(prediction.image_size), names)
+        """An image that numbers the objects, and one with their classes if there are several."""
+        return numbered_objects(prediction, len(self.classes))
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The mAP50 with its interval."""
@@ -312,10 +311,6 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         return instance_panels(
             stats, ids, read_image, read_confident, self.classes, self.thresholds
         )
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name) or "object"
 
 
 def _split_output(output: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from foveate.data.dataset import Dataset
 from foveate.data.depth import MIN_LEVELS, reading_of
 from foveate.wording import count_noun
 
+_MAX_MERGED = 1.5  # stored values that become one level: images of few values lose nothing
 _MAX_CLIPPED = 0.05  # of the values of an image
 _POINTS = (
     "Set the values that are black and white: --set black=NUMBER --set white=NUMBER in foveate "
@@ -66,7 +67,7 @@ def _check_depth(
         )
     low, high = np.percentile(stats["low"], 5), np.percentile(stats["high"], 95)
     used = int(high) - int(low) + 1
-    if used < MIN_LEVELS and _loses_values(stats, points):
+    if used < MIN_LEVELS and np.median(stats["merged"]) > _MAX_MERGED:
         yield Finding(
             "error",
             "few grey levels",
@@ -85,13 +86,6 @@ def _check_depth(
                 _POINTS,
                 score=share,
             )
-
-
-def _loses_values(stats: NDArray[Any], points: tuple[float, float] | None) -> bool:
-    """Whether several stored values share a level; images with few values lose nothing."""
-    if points is None or any(mode.startswith(("F", "float")) for mode in stats["mode"].tolist()):
-        return True
-    return points[1] - points[0] > 1.5 * 255
 
 
 def _pages(dataset: Dataset[Any], pages: NDArray[np.int32]) -> Finding:

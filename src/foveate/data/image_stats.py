@@ -38,6 +38,7 @@ IMAGE_STATS = np.dtype(
         ("deep", np.bool_),  # more than 8 bits a channel
         ("low", np.uint8),  # of such an image, the levels that 0.1% of its pixels are below
         ("high", np.uint8),  # and above
+        ("merged", np.float32),  # and its stored values that become one level, on average
         ("clipped", np.float32),  # and the share of its values outside of black and white
         ("thumb", np.uint8, (THUMB_SIDE, THUMB_SIDE)),
     ]

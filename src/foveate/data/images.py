@@ -38,6 +38,7 @@ IMAGE_SUFFIXES = frozenset(
 
 _ORIENTATION = 0x0112  # a tag of EXIF and TIFF
 _DARK_16 = 64  # levels of 8 bits below which 16-bit colour may hold 14 bits or fewer
+_DRAWN = 4096  # values that suggest how many stored values become one level
 _TAIL = 0.001  # share of pixels on each side that the range of an image leaves out
 
 
@@ -79,6 +80,7 @@ class FileInfo:
         deep: Whether it has more than 8 bits a channel.
         low: Of such an image, the level that 0.1% of its pixels are below, 0 to 255.
         high: And the level that 0.1% of them are above.
+        merged: And the number of its stored values that become one level, on average.
         clipped: And the share of its values that lie outside of black and white.
     """
 
@@ -89,6 +91,7 @@ class FileInfo:
     deep: bool = False
     low: int = 0
     high: int = 255
+    merged: float = 1.0
     clipped: float = 0.0
 
 
@@ -287,7 +290,10 @@ def _finished(
     if points is not None:
         outside = (pixels.values < points[0]) | (pixels.values > points[1])
         clipped = float(outside.mean()) if outside.size else 0.0
-    return levels, replace(info, deep=True, low=low, high=high, clipped=clipped)
+    step = levels.size // _DRAWN | 1  # an odd step meets all columns
+    stored, kept = (np.unique(one.ravel()[::step]).size for one in (pixels.values, levels))
+    merged = stored / max(1, kept)
+    return levels, replace(info, deep=True, low=low, high=high, merged=merged, clipped=clipped)
 
 
 def _orientation(pillow_image: PIL.Image.Image) -> int:

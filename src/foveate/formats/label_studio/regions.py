@@ -166,7 +166,9 @@ def _region(
 
 def _mask(region: dict[str, Any], size: tuple[int, int], what: str, where: Path) -> RunLengths:
     try:
-        data = bytes(region["rle"] if isinstance(region["rle"], list) else None)
+        if not isinstance(region["rle"], list):
+            raise TypeError("it is no list")
+        data = bytes(region["rle"])
         return RunLengths(rle.encode(decode(data, size)), size)
     except (TypeError, ValueError) as error:
         raise DataError(

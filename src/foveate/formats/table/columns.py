@@ -60,8 +60,8 @@ class LabelTable:
 
     @property
     def is_named(self) -> bool:
-        """Whether the labels are found by their heading, or by a column for each class."""
-        return len(self.labels) > 1 or plain(self.label_heading) in LABEL
+        """Whether the labels are found by their heading."""
+        return len(self.labels) == 1 and plain(self.label_heading) in LABEL
 
     def label_fields(self) -> list[tuple[int, str]]:
         """Return the line and the label of each row.

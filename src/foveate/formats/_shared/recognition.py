@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from foveate.annotations import CONVERSIONS
+from foveate.annotations import CONVERSIONS, Label
 from foveate.errors import DataError
+from foveate.formats._shared.folder_names import is_reserved, split_in
 from foveate.formats._shared.layout import printable, visible
 from foveate.formats._shared.protocol import Format
 from foveate.formats._shared.unrecognised import (
@@ -21,7 +22,8 @@ from foveate.formats._shared.unrecognised import (
 
 _MAX_DEPTH = 10
 _BESIDE_DATA = re.compile(
-    r"(authors|changelog|citation|copying|licen[cs]e|notice|readme)\b.*|.*\.(html?|md|pdf|rst|url)",
+    r"(authors|changelog|citation|copying|licen[cs]e|notice|readme)\b.*"
+    r"|.*\.(bib|docx?|html?|ipynb|md|pdf|py|rst|sh|url)",
     re.IGNORECASE,
 )
 
@@ -59,17 +61,17 @@ def recognise(path: Path, formats: Mapping[str, Format], task: str | None = None
     for place in places:
         fits = _for_task([one for one in formats.values() if one.sniff(place)], task)
         stronger = [format for format in fits if format.NAME != WEAKEST]
+        if fits:
+            _refuse_several_datasets(place, stronger, formats)
         if len(stronger) > 1:
-            raise _several(place, stronger)
-        if not stronger and fits and (inside := datasets_inside(place, formats)):
-            raise several_datasets(place, inside)
+            raise _several(place, stronger, by_task=task is None)
         if fits:
             return Recognised(
                 (stronger or fits)[0],
                 place,
                 (*_note_inside(path, place), *_note_weaker(fits, stronger)),
             )
-    raise unrecognised(places[-1], formats)
+    raise unrecognised(max(places, key=lambda place: len(place.parts)), formats)
 
 
 def find_place(path: Path, format: Format) -> Recognised:
@@ -83,7 +85,11 @@ def find_place(path: Path, format: Format) -> Recognised:
 
 
 def _places(path: Path) -> list[Path]:
-    """The path, and the folders in it that are alone in theirs but for a README or an archive."""
+    """The path, and the folders in it that are alone in theirs but for a README or an archive.
+
+    The lowest comes first: files such as classes.txt lie beside the folders of the data. Folders
+    named like splits or their content belong to a layout, and come last.
+    """
     places = [path]
     while places[-1].is_dir() and len(places) <= _MAX_DEPTH:
         folders, files = visible(places[-1])
@@ -94,7 +100,27 @@ def _places(path: Path) -> list[Path]:
         if len(folders) != 1 or not all(beside):
             break
         places.append(Path(folders[0].path))
-    return places
+    parts = (depth for depth, one in enumerate(places) if depth and _is_part(one.name))
+    end = next(parts, len(places))
+    return places[end - 1 :: -1] + places[end:]
+
+
+def _is_part(name: str) -> bool:
+    """Whether a folder is named like a split, or like one of images or of annotations."""
+    return bool(split_in(name)) or (is_reserved(name) and not name.lower().startswith("data"))
+
+
+def _refuse_several_datasets(
+    path: Path, stronger: list[Format], formats: Mapping[str, Format]
+) -> None:
+    """Raise DataError if folders in a folder are datasets of their own, of different formats.
+
+    Folders of one format may be its splits; a folder of class folders may be that of the images.
+    """
+    inside = datasets_inside(path, formats)
+    found = {" ".join(names) for names in inside.values() if names != [WEAKEST]}
+    if len(found) > 1 or (found and not stronger):
+        raise several_datasets(path, inside)
 
 
 def _note_inside(path: Path, place: Path) -> tuple[str, ...]:
@@ -105,11 +131,13 @@ def _note_inside(path: Path, place: Path) -> tuple[str, ...]:
 
 
 def _note_weaker(fits: list[Format], stronger: list[Format]) -> tuple[str, ...]:
-    if not stronger or len(fits) == len(stronger):
+    """Note that the folders could be classes as well, where a table gives the labels."""
+    labels = stronger and Label.task in stronger[0].TASKS
+    if not labels or len(fits) == len(stronger):
         return ()
     return (
-        f"the folders are not taken as classes, since {stronger[0].NAME} fits the files; "
-        f"--format {WEAKEST} takes them",
+        f"the labels are those of the {stronger[0].NAME} file, not the names of the folders, which "
+        f"--format {WEAKEST} takes",
     )
 
 
@@ -120,20 +148,20 @@ def _for_task(fits: list[Format], task: str | None) -> list[Format]:
     return made or [format for format in fits if serving.intersection(format.TASKS)] or fits
 
 
-def _several(path: Path, fits: list[Format]) -> DataError:
+def _several(path: Path, fits: list[Format], *, by_task: bool) -> DataError:
     return DataError(
         "the data can be read in several ways: "
         + " or ".join(f"as {format.NAME}" for format in fits),
         where=path,
-        details=[_reading(path, format, fits) for format in fits],
+        details=[_reading(path, format, fits, by_task=by_task) for format in fits],
         remedy="Choose one of them with its option.",
     )
 
 
-def _reading(path: Path, format: Format, fits: list[Format]) -> str:
+def _reading(path: Path, format: Format, fits: list[Format], *, by_task: bool) -> str:
     """What chooses a format among others, and what it would read."""
     others = {task for other in fits if other is not format for task in other.TASKS}
     own = [task for task in format.TASKS if task not in others]
-    option = f"--task {own[0]}" if len(own) == 1 else f"--format {format.NAME}"
+    option = f"--task {own[0]}" if by_task and len(own) == 1 else f"--format {format.NAME}"
     describe = getattr(format, "describe", None)
     return f"{option}: {describe(path) if describe else format.SUMMARY}"

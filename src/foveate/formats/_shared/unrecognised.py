@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foveate.errors import DataError
 from foveate.formats._shared.layout import has_image_suffix, printable, visible
+from foveate.formats._shared.nearest import nearest
 from foveate.formats._shared.protocol import Format
 
 WEAKEST = "folder"
@@ -35,40 +36,41 @@ def unrecognised(path: Path, formats: Mapping[str, Format]) -> DataError:
     questions = [one for format in formats.values() if (one := _question(format, path))]
     if questions and not missing:
         return questions[0]
-    nearest = missing + [f"{question.message}" for question in questions]
+    near = missing + [f"{WEAKEST}: {question.message}" for question in questions]
     return DataError(
         f"no known format fits; found {_describe(path)}",
         where=path,
-        details=nearest[:_MAX_NEAREST],
-        remedy=_remedy(path, bool(nearest)),
+        details=near[:_MAX_NEAREST],
+        remedy=_remedy(path, bool(near)),
     )
 
 
-def several_datasets(path: Path, inside: Mapping[str, str]) -> DataError:
+def several_datasets(path: Path, inside: Mapping[str, Sequence[str]]) -> DataError:
     """Return the error for a folder in which other datasets lie, see `datasets_inside`."""
     return DataError(
         "one dataset is expected, found folders with a dataset each",
         where=path,
-        details=[f"{folder}/ looks like {names}" for folder, names in inside.items()],
+        details=[f"{folder}/ looks like {' or '.join(one)}" for folder, one in inside.items()],
         remedy=f"Give one of the folders, such as {path / next(iter(inside))}.",
     )
 
 
-def datasets_inside(path: Path, formats: Mapping[str, Format]) -> dict[str, str]:
+def datasets_inside(path: Path, formats: Mapping[str, Format]) -> dict[str, list[str]]:
     """Return the folders in a folder that are datasets, each with the formats that fit it.
 
     There are none if all of them hold nothing but class folders, which may be one dataset.
     """
     if not path.is_dir():
         return {}
-    inside = {}
+    inside: dict[str, list[str]] = {}
     folders = [Path(folder.path) for folder in visible(path)[0][:_MAX_SUBFOLDERS]]
     for folder in folders:
         if not _only_images(folder):
             names = [name for name, format in formats.items() if format.sniff(folder)]
-            inside[printable(folder.name)] = [name for name in names if name != WEAKEST] or names
-    found = {folder: " or ".join(names) for folder, names in inside.items() if names}
-    return found if any(names != WEAKEST for names in found.values()) else {}
+            if names:
+                stronger = [name for name in names if name != WEAKEST]
+                inside[printable(folder.name)] = stronger or names
+    return inside if any(names != [WEAKEST] for names in inside.values()) else {}
 
 
 def _only_images(folder: Path) -> bool:
@@ -82,7 +84,7 @@ def _missing(path: Path, formats: Mapping[str, Format]) -> list[str]:
         missing = getattr(format, "missing", None)
         if missing and (reason := missing(path)):
             reasons.append(f"{name}: {reason}")
-    return reasons
+    return [*nearest(path), *reasons]
 
 
 def _question(format: Format, path: Path) -> DataError | None:

@@ -11,6 +11,7 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats import labelme
+from foveate.formats._shared.folder_names import is_reserved
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -39,7 +40,6 @@ from foveate.formats._shared.writing import (
 from foveate.formats.folder.doubts import (
     equal_counters,
     first_doubt,
-    is_reserved,
     listed,
 )
 from foveate.formats.folder.layout import Folder, FolderLayout, find_layout
@@ -181,8 +181,9 @@ def _is_laid_out(layout: FolderLayout) -> bool:
         folder = Folder.at(one.path)
         if folder.images or folder.inside:
             filled.append((one, folder))
-    if len(filled) == 1 and not filled[0][0].split and not filled[0][1].images:
-        return False  # it is looked into
+    if len(filled) == 1 and not filled[0][0].split:
+        # Without images of its own it is looked into; beside images it is no class.
+        return bool(filled[0][1].images) and not Folder.at(layout.root).images
     # LabelMe files beside the images are the annotations then, not the folder names.
     return any(not labelme.sniff(one.path) for one, _ in filled)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from foveate.data.dataset import SplitName
-from foveate.formats._shared.layout import SPLIT_WORDS, printable, split_of
-from foveate.formats.folder.layout import ClassFolder, Folder, FolderLayout, split_in
+from foveate.formats._shared.folder_names import CONTENT_WORDS, is_reserved, split_in
+from foveate.formats._shared.layout import printable, split_of
+from foveate.formats.folder.layout import ClassFolder, Folder, FolderLayout
 
 _MAX_FOLDERS = 100  # looked into: keeps sniffing cheap
 _MAX_LISTED = 4
@@ -17,18 +18,7 @@ _MIN_EQUAL_NAMES = 3
 _MIN_SHARED = 0.8  # of the names of images
 _MAX_GAPS = 1.25  # numbers of images that only count, per image: a few were removed
 
-_WORDS = (
-    "annot|annotation|bbox|data|ground[ _-]?truth|gt|image|img|jpegimage|json|label|mask|photo|"
-    "picture|segmentationclass|segmentationobject|segmentation|xml"
-)
-_SPLITS = "|".join((*SPLIT_WORDS, "tr", "ts", "va"))
-_KINDS = r"\d+|\d+x\d+|png|jpe?g|tiff?|npy|rgb|raw|colou?r|gr[ae]y|resized|augmented|instance"
-_RESERVED = re.compile(
-    f"(?:(?:{_SPLITS})[ _-]?)?(?:{_WORDS})s?(?:[ _-]?(?:{_SPLITS}|{_KINDS}))?", re.IGNORECASE
-)
-"""Folders of images and of their annotations, as other formats name them."""
-_NUMBERED_LABEL = re.compile(r"label[ _-]?\d+", re.IGNORECASE)  # this is a class
-_BEGINS_RESERVED = re.compile(f"(?:{_WORDS})s(?:[^a-z].*)?", re.IGNORECASE)
+_BEGINS_RESERVED = re.compile(f"(?:{CONTENT_WORDS})s(?:[^a-z].*)?", re.IGNORECASE)
 _OF_IMAGES = re.compile("(?:data|image|img|jpeg|photo|picture)", re.IGNORECASE)
 
 _COPY = re.compile(
@@ -109,12 +99,6 @@ def doubts_of_names(names: Iterable[str], *, with_splits: bool) -> Iterator[Doub
             )
 
 
-def is_reserved(name: str) -> bool:
-    """Return whether other formats give this name to folders of images or annotations."""
-    name = name.strip()
-    return bool(_RESERVED.fullmatch(name)) and not _NUMBERED_LABEL.fullmatch(name)
-
-
 def listed(names: Iterable[str]) -> str:
     """Write the first names of folders, as "a/, b/ and c/"."""
     names = [f"{printable(name)}/" for name in names]
@@ -144,6 +128,12 @@ def _folders_inside(folders: dict[str, Folder]) -> Iterator[Doubt]:
     """Folders in class folders that may be the classes, or no images of the class."""
     inside = {name: [one.name for one in folder.inside] for name, folder in folders.items()}
     for name, inner in inside.items():
+        if splits := [one for one in inner if split_of(one)]:
+            yield Doubt(
+                f"{listed([name])} holds {listed(splits)}, named like a split",
+                "If it is a dataset of its own, give its folder. If it is a class, let every class "
+                "have such folders, with images only.",
+            )
         reserved = [one for one in inner if is_reserved(one)]
         if reserved and (len(inner) > 1 or not _OF_IMAGES.match(reserved[0])):
             yield Doubt(
@@ -188,7 +178,9 @@ def _equal_names(folders: dict[str, Folder]) -> Iterator[Doubt]:
     if len(names) < 2:
         return
     shared, every = frozenset.intersection(*names), frozenset.union(*names)
-    if len(shared) >= max(_MIN_EQUAL_NAMES, _MIN_SHARED * len(every)) and not _count(shared):
+    if len(shared) < max(_MIN_EQUAL_NAMES, _MIN_SHARED * len(every)):
+        return
+    if not _count(shared):
         yield Doubt(
             f"{listed(folders)} hold images of the same names (such as {printable(min(shared))}), "
             "so they may be views of the same objects",

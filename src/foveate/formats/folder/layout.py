@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
+from foveate.formats._shared.folder_names import split_in
 from foveate.formats._shared.layout import (
     SPLIT_WORDS,
     composed,
@@ -18,8 +18,6 @@ from foveate.formats._shared.layout import (
     visible,
 )
 from foveate.formats._shared.walk import contains_image
-
-_SPLIT_SET = re.compile(f"({'|'.join(SPLIT_WORDS)})(?:set|data|images|imgs)?")  # as in "trainset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +161,6 @@ def _only_folders(folders: list[Path]) -> bool:
     """Whether each of these folders holds folders with images and no image itself."""
     found = [Folder.at(folder) for folder in folders]
     return all(one.inside and not one.images for one in found)
-
-
-def split_in(name: str) -> SplitName | None:
-    """The split that one word in a name tells: "train2017", "seg_test", "training_set"."""
-    words = re.findall("[a-z]+", name.casefold())
-    found = {SPLIT_WORDS[match[1]] for word in words if (match := _SPLIT_SET.fullmatch(word))}
-    return found.pop() if len(found) == 1 else None
 
 
 def _refuse_mixture(root: Path, filled: list[Path]) -> None:

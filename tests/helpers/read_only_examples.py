@@ -48,8 +48,22 @@ def _label_studio(folder: Path) -> None:
     (folder / "project-1.json").write_text(json.dumps(tasks))
 
 
+def _via(folder: Path) -> None:
+    _images(folder)
+    region = {
+        "shape_attributes": {"name": "rect", "x": 1, "y": 2, "width": 8, "height": 9},
+        "region_attributes": {"class": "cat"},
+    }
+    files = {
+        f"{name}1": {"filename": name, "size": 1, "regions": regions, "file_attributes": {}}
+        for name, regions in (("a.png", [region]), ("b.png", []))
+    }
+    (folder / "via_export.json").write_text(json.dumps(files))
+
+
 READ_ONLY: dict[str, Callable[[Path], None]] = {
     "cvat": _cvat,
     "label-studio": _label_studio,
+    "via": _via,
 }
 """By the name of the format: lays a small dataset out in a folder that exists and is empty."""

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import foveate as fv
+from foveate.data.image_reading import ImageReading
 from foveate.errors import BadImage
 from foveate.inference.inputs import to_image
 from foveate.tasks import promptable
@@ -218,3 +219,32 @@ def test_a_damaged_pillow_image_is_named():
     Image.fromarray(RGB).save(whole, "PNG")
     with pytest.raises(BadImage, match="image: the image is damaged"):
         to_image(Image.open(io.BytesIO(whole.getvalue()[:300])))
+
+
+DEEP = (np.arange(64, dtype=np.uint16) * 60).reshape(8, 8)  # 12 bits
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_that_hold_fewer_are_asked_about(channels):
+    with pytest.raises(BadImage, match=r"values up to 65,535 are expected of 16 bits"):
+        to_image(np.dstack([DEEP] * channels))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.uint32, np.float32, float])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_are_those_that_the_model_was_trained_on(dtype, channels):
+    values = np.dstack([DEEP] * channels).astype(dtype)
+    image = to_image(values, reading=ImageReading(0, 4095))
+    assert np.array_equal(image, np.rint(np.dstack([DEEP] * channels) * (255 / 4095)))
+    tensor = torch.from_numpy(np.moveaxis(values, 2, 0).copy())
+    assert np.array_equal(to_image(tensor, reading=ImageReading(0, 4095)), image)
+
+
+def test_8_bits_stay_as_they_are_for_any_model():
+    levels = DEEP.astype(np.uint8)
+    assert np.array_equal(to_image(levels, reading=ImageReading(0, 4095))[..., 0], levels)
+
+
+def test_floats_that_are_no_numbers_are_refused_for_any_model():
+    with pytest.raises(BadImage, match="1 of 64 values are none"):
+        to_image(np.where(DEEP == 60, np.nan, DEEP), reading=ImageReading(0, 4095))

@@ -288,7 +288,8 @@ def test_any_name_is_predicted_drawn_and_told(tmp_path):
     folder.mkdir(parents=True)
     names = [
         "a#1.png", "50%.png", "a b.png", "new\nline.png", "[x].png", "猫.png", "A.png", "a.png",
-        "a.bmp", "x" * 251 + ".png", os.fsdecode(b"caf\xe9.png"),
+        "a.bmp", "a-2.png", "b.png", "b-classes.png", "x" * 251 + ".png",
+        os.fsdecode(b"caf\xe9.png"),
     ]  # fmt: skip
     pixels = Image.fromarray(np.zeros((9, 9, 3), np.uint8))
     for name in names:
@@ -302,6 +303,7 @@ def test_any_name_is_predicted_drawn_and_told(tmp_path):
     }
     drawn = [one["drawing"] for one in records]
     assert len({name.casefold() for name in drawn}) == len(names)
+    assert not {"b.png", "b-classes.png"} <= set(drawn)  # --masks writes x.png and x-classes.png
     assert sorted(map(os.fsencode, drawn)) == sorted(
         map(os.fsencode, (one.name for one in out.drawings.iterdir()))
     )

@@ -93,7 +93,7 @@ def write_coco(file: IO[bytes], task: Task[Any], model: str, records: ReadRecord
 def _prediction(record: Record) -> dict[str, Any]:
     name, files = (
         {key: record[key] for key in keys if key in record}
-        for keys in (("path", "frame"), ("drawing", "masks"))
+        for keys in (("path", "frame"), ("drawing", "masks", "numbers"))
     )
     return {**name, **record["values"], **files}
 

@@ -20,10 +20,10 @@ from foveate.data.resizing import fit_within
 from foveate.errors import StorageError
 from foveate.formats.coco.writing import to_annotations
 from foveate.inference.journal import ImageName
-from foveate.tasks.capabilities import WritesMasks, require
+from foveate.tasks.capabilities import CLASSES_IMAGE, WritesMasks, require
 from foveate.tasks.task import Task
 
-MAX_DRAWN = 4096
+MAX_DRAWN = 2048
 """Longer side in pixels of the drawing of an image that is read by windows."""
 _MAX_STEM_BYTES = 200  # of a file name; systems allow 255 in all
 
@@ -152,11 +152,16 @@ class UniqueNames:
         if name.frame is not None:
             stem += f"-{name.frame:06d}"
         number, unique = 1, stem
-        while _folded(unique) in self._taken:
+        while not self._is_free(unique):
             number += 1
             unique = f"{stem}-{number}"
         self.take(unique)
         return unique
+
+    def _is_free(self, name: str) -> bool:
+        """Whether no file of another image can have it: "x-classes" may belong to "x"."""
+        related = (name, name + CLASSES_IMAGE, name.removesuffix(CLASSES_IMAGE))
+        return not any(_folded(one) in self._taken for one in related)
 
     def take(self, name: str) -> None:
         """Give this name to no image."""

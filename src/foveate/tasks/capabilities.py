@@ -20,6 +20,9 @@ from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.tasks.task import Task
 
+CLASSES_IMAGE = "-classes"
+"""What follows the name of an image in that of the classes of its objects."""
+
 A = TypeVar("A", bound=Annotation)
 C = TypeVar("C", bound="Capability")
 
@@ -197,5 +200,5 @@ def numbered_objects(instances: Instances, num_classes: int) -> list[MaskImage]:
     images = [MaskImage("", ids, numbers=tuple(numbers.tolist()))]
     if num_classes > 1:
         class_of = np.concatenate(([0], boxes.classes[order] + 1)).astype(np.uint16)
-        images.append(MaskImage("-classes", class_of[ids]))
+        images.append(MaskImage(CLASSES_IMAGE, class_of[ids]))
     return images

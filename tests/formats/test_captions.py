@@ -134,7 +134,7 @@ def test_splits_come_from_a_column_or_from_folders(tmp_path: Path) -> None:
     refused(
         tmp_path / "folders",
         "test/metadata.jsonl:1",
-        "test is expected, as the folder says, got train",
+        "test is expected, as the name of the table or of its folder says, got train",
     )
 
 
@@ -164,9 +164,7 @@ def test_missing_images_are_listed(tmp_path: Path) -> None:
         ("file_name,text\n0.png,a\n1.png\n", 3, ["2 fields", "got 1"]),
         ("file_name,text\n0.png,a,b\n", 2, ["2 fields", "quotation marks"]),
         ("file_name,text\n,a\n", 2, ["path of an image"]),
-        ("file_name,text\n../0.png,a\n", 2, ["leaves it"]),
-        ("file_name,text\n..\\0.png,a\n", 2, ["leaves it"]),
-        ("file_name,text\n/etc/passwd,a\n", 2, ["absolute path"]),
+        ("file_name,text\n/etc/passwd,a\n", None, ["none that can be used", "'/etc/passwd'"]),
         ("file_name,text,split\n0.png,a,devel\n", 2, ["as the split", "'devel'"]),
         (
             "file_name,text,group\n0.png,a,g\n0.png,b,h\n",
@@ -174,12 +172,12 @@ def test_missing_images_are_listed(tmp_path: Path) -> None:
             ["one group", "'g' on line 2 and 'h' here"],
         ),
         ('file_name,text\n0.png,"a\n', 2, ["quotation mark"]),
-        (b"file_name,text\n0.png,caf\xe9\n", 2, ["UTF-8"]),
+        (b"file_name,text\n0.png,\xff\xfe\xfd\n", 2, ["UTF-8"]),
         (b"file_name,text\n0.png,a\0\n", 2, ["zero byte"]),
     ],
 )
 def test_bad_rows_are_refused_with_their_line(
-    tmp_path: Path, text: str | bytes, line: int, words: list[str]
+    tmp_path: Path, text: str | bytes, line: int | None, words: list[str]
 ) -> None:
     file = table(tmp_path, text)
     for path in (file, tmp_path):
@@ -218,7 +216,6 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
         (GOOD + '{"file_name": null, "text": "b"}', 2, ["text is expected as the path"]),
         (GOOD + '{"file_name": "\\udfff.png", "text": "b"}', 2, ["text is expected as the path"]),
         (GOOD + '{"file_name": "a\\u0000b", "text": "b"}', 2, ["path of an image"]),
-        (GOOD + '{"file_name": "C:\\\\x.png", "text": "b"}', 2, ["absolute path"]),
         (
             GOOD + '{"file_name": "1.png", "text": "b", "split": 1}',
             2,

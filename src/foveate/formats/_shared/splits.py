@@ -22,6 +22,13 @@ def split_of_folder(name: str) -> SplitName | None:
     return split_of(words[0]) if len(words) == 1 else None
 
 
+def split_in_name(name: str) -> SplitName | None:
+    """Return the split that a word in a file's name gives: "instances_val2017" gives "valid"."""
+    words = re.findall(r"[a-z]+", name.casefold())
+    splits = {split for word in words if (split := split_of(word))}
+    return splits.pop() if len(splits) == 1 else None
+
+
 def split_of_path(id: str) -> SplitName | None:
     """Return the split that the first folder of a path names, None if it names none."""
     folder, slash, _ = id.partition("/")

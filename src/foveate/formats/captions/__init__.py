@@ -1,30 +1,40 @@
-"""A table of captions beside the images: metadata.csv, metadata.jsonl, or another such table.
+"""Captions beside the images: a table such as metadata.csv, COCO's captions, or a text an image.
+
+    metadata.csv or .jsonl, captions.csv, captions.txt, ...   a table, its columns as below
+    captions_train2017.json, ...                              as COCO is published
+    1.jpg and 1.txt                                           each line of the text is a caption
 
 The columns of the CSV, or the keys of each line in JSON Lines; capitals, spaces and underscores do
 not matter:
 
-    path:  path, file, filename, image                    relative to the table's folder
+    path:  path, file, filename, image, image_name, ...   relative to the table's folder
     text:  text, caption, captions, prompt, description   in JSON Lines also a list of texts
     group: group, patient, subject                        one group stays in one split; empty: none
     split: split, part, set                               train, valid (or val), test; empty: none
     time:  time, date, datetime, timestamp                when it was taken; empty: unknown
 
-Several rows for one image are several captions. There may be one table in each of the folders
-train, valid and test.
+Several rows for one image are several captions. There may be one table for each split, in folders
+of the splits or with their names. captions.txt may also have lines without a header, each with an
+image, a tab and a text, as Flickr8k has. Without any of these the folders in the paths of the
+images tell the splits.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from foveate.annotations import Captions
-from foveate.data.dataset import Dataset, Sample, Skipped
+from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.layout import is_utf8, unusable_reason
-from foveate.formats._shared.wording import first_reason
+from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.layout import is_utf8, printable, visible
+from foveate.formats._shared.splits import split_of_folder, splits_of_paths
+from foveate.formats._shared.table_files import note_unlisted
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -34,13 +44,10 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_image,
 )
-from foveate.formats.captions.tables import (
-    CaptionRow,
-    conflict,
-    find_tables,
-    has_caption_columns,
-    read_rows,
-)
+from foveate.formats.captions.coco_captions import read_coco
+from foveate.formats.captions.rows import CaptionRow, has_caption_columns, headings, read_rows
+from foveate.formats.captions.sidecars import has_sidecars, read_sidecars
+from foveate.formats.captions.tables import Table, find_tables
 from foveate.wording import count_noun
 
 NAME = "captions"
@@ -52,14 +59,31 @@ def sniff(path: Path) -> bool:
     """Return whether there is a table with the columns, or one that is called captions."""
     try:
         tables = find_tables(path)
+        if not tables:
+            return has_sidecars(path)
         return any(
-            has_caption_columns(table) or table.name.lower().startswith("captions.")
+            table.suffix.lower() == ".json"
+            or has_caption_columns(table)
+            or table.name.lower().startswith("captions.")
             for _, table in tables
         )
     except DataError:  # there are several, and reading says so
         return True
     except OSError:
         return False
+
+
+def missing(path: Path) -> str | None:
+    """Return why a table of metadata is not one of captions, None if there is no such table."""
+    try:
+        tables = find_tables(path)
+    except (DataError, OSError):
+        return None
+    for _, table in tables:
+        if found := headings(table):
+            listed = printable(", ".join(found))[:200]
+            return f"{printable(table.name)} has {listed}, but no column text or caption"
+    return None
 
 
 def read(path: Path) -> Dataset[Captions]:
@@ -72,39 +96,43 @@ def read(path: Path) -> Dataset[Captions]:
             time; the error names the line.
     """
     tables = find_tables(path)
-    if not tables:
+    root = _root(path)
+    finder, notes, skipped = ImageFinder(root), list[str](), list[Skipped]()
+    if tables:
+        rows = _rows(tables, finder, notes)
+    elif has_sidecars(path):
+        rows = read_sidecars(root, skipped, notes)
+    else:
         raise DataError(
             "a table of captions is expected, found none",
             where=path,
             remedy=f"Lay the dataset out as {SUMMARY}.",
         )
-    root = path.parent if path.is_file() else path
     first: dict[str, CaptionRow] = {}
     texts: dict[str, list[str]] = {}
-    for split, table in tables:
-        for row in read_rows(root, table, split):
-            before = first.setdefault(row.id, row)
-            if (before.group, before.split, before.time) != (row.group, row.split, row.time):
-                raise conflict(before, row)
-            texts.setdefault(row.id, []).extend(row.texts)
+    for id, row in rows:
+        before = first.setdefault(id, row)
+        if (before.group, before.split, before.time) != (row.group, row.split, row.time):
+            raise _conflict(id, before, row)
+        texts.setdefault(id, []).extend(row.texts)
     samples: list[Sample[Captions]] = []
-    skipped: list[Skipped] = []
     for id, row in first.items():
-        if reason := unusable_reason(root / id):
-            skipped.append(Skipped(id, reason))
+        if reason := finder.problem(id):
+            skipped.append(Skipped(printable(id), reason))
         else:
             target = Captions(tuple(texts[id]))
-            samples.append(
-                Sample(id, FileSource(root / id), target, row.group, row.split, row.time)
-            )
+            source = FileSource(root / id)
+            samples.append(Sample(id, source, target, row.group, row.split, row.time))
     if not samples:
-        raise DataError(
-            "images with captions are expected, found none that can be used "
-            f"({len(skipped):,} skipped{first_reason(skipped)})",
-            where=tables[0][1],
-        )
+        raise finder.none_usable(skipped, tables[0][1] if tables else path)
+    notes += finder.notes()
+    if not any(sample.split for sample in samples):
+        splits, split_notes = splits_of_paths([sample.id for sample in samples])
+        pairs = zip(samples, splits, strict=True)
+        samples, notes = [replace(s, split=split) for s, split in pairs], notes + split_notes
     name = path.stem if path.is_file() else path.name
-    return Dataset(name, TASKS[0], (), samples, tuple(skipped), path)
+    notes += note_unlisted(root, first) if tables else []
+    return Dataset(name, TASKS[0], (), samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Captions], path: Path) -> None:
@@ -144,3 +172,46 @@ def write(dataset: Dataset[Captions], path: Path) -> None:
             record |= {"time": sample.time} if sample.time else {}
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             write_image(sample, folder / "images" / name)
+
+
+def _root(path: Path) -> Path:
+    """Return the dataset's folder: of a single file its own, or that around annotations/."""
+    if path.is_dir():
+        return path
+    return path.parents[path.parent.name.casefold() in ("annotation", "annotations")]
+
+
+def _rows(
+    tables: list[Table], finder: ImageFinder, notes: list[str]
+) -> Iterator[tuple[str, CaptionRow]]:
+    """Yield the id of the image and the content of each row."""
+    for split, table in tables:
+        is_coco = table.suffix.lower() == ".json"
+        rows = read_coco(table, split) if is_coco else read_rows(table, split, notes)
+        folder = _images_of(finder.root, table, split)
+        for row in rows:
+            yield finder.find(row.written, folder=folder, where=table, line=row.line), row
+
+
+def _images_of(root: Path, table: Path, split: SplitName | None) -> Path:
+    """Return the folder that a table's names are relative to: its own, or that of its split."""
+    if split is None or (table.parent != root and split_of_folder(table.parent.name)):
+        return table.parent
+    named = (Path(folder.path) for folder in visible(root)[0])
+    return next((one for one in named if split_of_folder(one.name) == split), table.parent)
+
+
+def _conflict(id: str, first: CaptionRow, second: CaptionRow) -> DataError:
+    """Return the error for two rows of one image that differ in group, split or time."""
+    fields = ("group", "split", "time")
+    field = next(field for field in fields if getattr(first, field) != getattr(second, field))
+    place = f"line {first.line}" + (
+        "" if first.where == second.where else f" of {first.where.name}"
+    )
+    return DataError(
+        f"one {field} is expected for {id!r}, got {getattr(first, field)!r} on {place} and "
+        f"{getattr(second, field)!r} here",
+        where=second.where,
+        line=second.line,
+        remedy="Decide which is right and change the other row.",
+    )

@@ -12,14 +12,13 @@ from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import (
-    SPLIT_WORDS,
     has_image_suffix,
     is_hidden,
     printable,
     split_of,
     visible,
 )
-from foveate.formats._shared.splits import split_of_folder
+from foveate.formats._shared.splits import split_in_name, split_of_folder
 from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.coco.columns import KEYS
 from foveate.wording import count_noun
@@ -68,9 +67,9 @@ def annotation_files(path: Path) -> tuple[list[AnnotationFile], list[str]]:
     files = [file for folder in chosen.values() for file in folder]
     others = [file for level in found for folder in level.values() for file in folder]
     others += [file for folder in chosen for file in _json_files(folder)]
-    return [(file, _split_in(file.stem) or _split_below(path, file.parent)) for file in files], (
-        _unread(path, [file for file in dict.fromkeys(others) if file not in files])
-    )
+    return [
+        (file, split_in_name(file.stem) or _split_below(path, file.parent)) for file in files
+    ], (_unread(path, [file for file in dict.fromkeys(others) if file not in files]))
 
 
 def _levels(path: Path) -> list[list[Path]]:
@@ -110,13 +109,13 @@ def image_folder(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
         # What lies beside the folder of a single file belongs to it only if that is one of labels.
         above = [file.parent.parent] if file.parent.name.casefold() in _LABEL_FOLDERS else []
     probes = names[:: max(1, len(names) // _PROBED_IMAGES)][:_PROBED_IMAGES]
-    split = _split_in(file.stem) or (_split_below(path, file.parent) if path.is_dir() else None)
+    split = split_in_name(file.stem) or (_split_below(path, file.parent) if path.is_dir() else None)
     best, best_fit = (path if path.is_dir() else file.parent, file.parent), (0, 0)
     for base, folder in _candidates([file.parent, *above]):
         top = path if path.is_dir() else base
         count = sum(_fit(folder, name, top) for name in probes)
         folder_split = (
-            None if folder == file.parent else _split_in(folder.relative_to(base).as_posix())
+            None if folder == file.parent else split_in_name(folder.relative_to(base).as_posix())
         )
         fit = (1 if folder_split is None else 2 if folder_split == split else 0, count)
         if count and fit > best_fit:
@@ -168,13 +167,6 @@ def _coco_files(folder: Path) -> list[Path]:
     if len(jsons) > _MAX_UNNAMED_FILES:
         return []
     return [file for file in jsons if has_keys(file, *KEYS)]
-
-
-def _split_in(name: str) -> SplitName | None:
-    """Return the split that a word in a name gives: "instances_val2017" gives "valid"."""
-    words = re.findall(r"[a-z]+", name.casefold())
-    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-    return splits.pop() if len(splits) == 1 else None
 
 
 def _split_below(path: Path, folder: Path) -> SplitName | None:

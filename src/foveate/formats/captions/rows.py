@@ -1,0 +1,201 @@
+"""Read the rows of a table of captions: CSV, JSON Lines, or lines of text as in Flickr8k."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foveate.data.dataset import SplitName
+from foveate.errors import DataError
+from foveate.formats._shared import csv_table
+from foveate.formats._shared.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in
+from foveate.formats._shared.json_records import first_keys, json_records
+from foveate.formats._shared.layout import has_image_suffix, is_utf8
+from foveate.regular_file import open_regular
+
+TABLES, LINES, TEXT = (".csv", ".tsv"), (".jsonl",), (".txt",)
+SUFFIXES = (*TABLES, *LINES, *TEXT)
+
+_COLUMNS = {
+    "path": (*PATH, "imagename", "imagepath", "filepath"),
+    "text": ("text", "caption", "captions", "prompt", "description", "imagecaption"),
+    "group": GROUP,
+    "split": SPLIT,
+    "time": TIME,
+}
+_NEEDED = ("path", "text")
+# Flickr30k's results.csv: image_name| comment_number| comment
+_FLICKR_COLUMNS = {**_COLUMNS, "text": ("comment",)}
+_MAX_LINE = 1_000_000  # bytes; a longer first line is not a record
+_NUMBER = re.compile(r"#\d+$")  # Flickr8k.token.txt: 1000.jpg#0, 1000.jpg#1
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRow:
+    """One row of a table.
+
+    Attributes:
+        written: The path of the image, as written.
+        texts: The captions.
+        group: The group, or None.
+        split: The split, or None.
+        time: When the image was taken, or None.
+        where: The table.
+        line: Its line in the table, or None.
+    """
+
+    written: str
+    texts: tuple[str, ...]
+    group: str | None
+    split: SplitName | None
+    time: str | None
+    where: Path
+    line: int | None
+
+
+def headings(table: Path) -> list[str]:
+    """Return the headings of a table, or the keys of its first line; [] if it has none."""
+    if table.suffix.lower() in LINES:
+        return first_keys(table)
+    try:
+        return next(iter(csv_table.first_rows(table)), [])
+    except (OSError, DataError):
+        return []
+
+
+def has_caption_columns(table: Path) -> bool:
+    """Return whether a table has columns for the image and for a text, or lines with both."""
+    found = headings(table)
+    names = {plain(name) for name in found}
+    if all(names.intersection(_columns(found)[column]) for column in _NEEDED):
+        return True
+    return table.suffix.lower() in TEXT and _has_text_lines(table)
+
+
+def _columns(header: list[str]) -> dict[str, tuple[str, ...]]:
+    names = {plain(name) for name in header}
+    return _FLICKR_COLUMNS if "commentnumber" in names else _COLUMNS
+
+
+def read_rows(table: Path, split: SplitName | None, notes: list[str]) -> Iterator[CaptionRow]:
+    """Yield the rows of a table.
+
+    Args:
+        table: The table.
+        split: The split that the name or the folder of the table gives, or None.
+        notes: A list that notes on how it was read are added to.
+
+    Raises:
+        DataError: If a row cannot be understood; the error names the line.
+    """
+    suffix = table.suffix.lower()
+    records: Iterator[tuple[int, dict[str, Any]]]
+    if suffix in LINES:
+        records = ((line, _by_column(one, table, line)) for line, one in json_records(table))
+    elif suffix in TEXT and _has_text_lines(table):
+        records = _text_records(table)
+    else:
+        records = _csv_records(table, notes)
+    for line, record in records:
+        row_split = split_in(_text(record, "split", table, line), "split", table, line)
+        if split and row_split and split != row_split:
+            raise DataError(
+                f"{split} is expected, as the name of the table or of its folder says, "
+                f"got {row_split}",
+                where=table,
+                line=line,
+            )
+        texts = record["text"] if isinstance(record["text"], list) else [record["text"]]
+        if not all(isinstance(text, str) and is_utf8(text) for text in texts):
+            raise DataError(
+                f"a text or a list of texts is expected, got {_shown(record['text'])}",
+                where=table,
+                line=line,
+            )
+        written = _text(record, "path", table, line)
+        group, time = (_text(record, column, table, line) or None for column in ("group", "time"))
+        yield CaptionRow(written, tuple(texts), group, split or row_split, time, table, line)
+
+
+def _csv_records(table: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    lines = csv_table.rows_of(table, notes)
+    _, header = next(lines)
+    indices = csv_table.columns(header, _columns(header), _NEEDED, table)
+    for line, fields in lines:
+        yield line, dict(csv_table.cells(fields, header, indices, table, line))
+
+
+def _has_text_lines(table: Path) -> bool:
+    """Return whether the first line is the name of an image, a tab or comma, and a text."""
+    try:
+        with open_regular(table) as file:
+            first = file.readline(_MAX_LINE).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return _split_line(first) is not None
+
+
+def _split_line(line: str) -> tuple[str, str] | None:
+    """Return the image and the text of a line, None if it is no such line."""
+    for sign in ("\t", ","):
+        name, found, text = line.strip("\r\n").partition(sign)
+        name = _NUMBER.sub("", name.strip())
+        if found and has_image_suffix(name) and re.search(r"[^\W\d_]", text):
+            return name, text.strip()
+    return None
+
+
+def _text_records(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, text in enumerate(csv_table.table_text(table).split("\n"), 1):
+        if not text.strip():
+            continue
+        if (pair := _split_line(text)) is None:
+            raise DataError(
+                f"the name of an image, a tab and a text are expected, got {_shown(text)}",
+                where=table,
+                line=line,
+            )
+        yield line, {"path": pair[0], "text": pair[1].removeprefix('"').removesuffix('"')}
+
+
+def _by_column(record: dict[str, Any], table: Path, line: int) -> dict[str, Any]:
+    """Return the values of a record by column; raise DataError if one is missing or there twice."""
+    values: dict[str, Any] = {}
+    for column, words in _COLUMNS.items():
+        keys = [key for key in record if plain(key) in words]
+        if len(keys) > 1:
+            raise DataError(
+                f"one key is expected for the {column}, found {', '.join(keys)}",
+                where=table,
+                line=line,
+                remedy="Remove the one that is not meant to be read.",
+            )
+        if keys:
+            values[column] = record[keys[0]]
+        elif column in _NEEDED:
+            raise DataError(
+                f"a key for the {column} is expected, found {', '.join(record)[:300] or 'none'}",
+                where=table,
+                line=line,
+                remedy=f"Name it one of {', '.join(words)}.",
+            )
+    return values
+
+
+def _text(record: dict[str, Any], column: str, table: Path, line: int) -> str:
+    """Return the text in a column, "" if it is null or absent."""
+    value = record.get(column)
+    if value is None and column not in _NEEDED:
+        return ""
+    if not isinstance(value, str) or not is_utf8(value):
+        raise DataError(
+            f"text is expected as the {column}, got {_shown(value)}", where=table, line=line
+        )
+    return value
+
+
+def _shown(value: object) -> str:
+    return ascii(value)[:100]

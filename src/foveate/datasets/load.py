@@ -8,7 +8,7 @@ from typing import Any
 
 from foveate import formats
 from foveate.data.dataset import Dataset
-from foveate.datasets import builtin, catalog
+from foveate.datasets import builtin, catalog, shard_lists
 from foveate.errors import DataError
 
 
@@ -38,7 +38,8 @@ def load(
     """Load a dataset. Nothing is decoded yet; `load(dataset.origin)` gives the same data again.
 
     Args:
-        data: A dataset, which is returned as it is; a path that exists; a built-in dataset
+        data: A dataset, which is returned as it is; a path that exists; WebDataset shards by a
+            pattern (`shard-{000..003}.tar`) or an address (`https://...`); a built-in dataset
             (`digits`); or a published one (`mnist`, `fashion-mnist`, `cifar10`), which is searched
             for in root, FOVEATE_DATA, the user's data folder (~/.local/share/foveate) and
             /usr/share/datasets.
@@ -54,6 +55,8 @@ def load(
         return data
     if not str(data).strip():
         raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
+    if shard_lists.is_shard_list(str(data)):
+        return shard_lists.read(str(data), format)
     path = formats.expand_user(data)
     if _exists(path):
         return catalog.with_metadata(formats.read(path, format, task))

@@ -110,13 +110,26 @@ def read(path: Path) -> Dataset[Any]:
             remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     folder = path if path.is_dir() else path.parent
-    skipped: list[Skipped] = []
+    dataset = read_shards(shards, folder, path.name if path.is_dir() else path.stem)
     notes = [printable(f"not read beside the shards: {', '.join(unread)}")] if unread else []
+    return replace(dataset, origin=path, notes=(*notes, *dataset.notes))
+
+
+def read_shards(shards: list[Path], folder: Path, name: str) -> Dataset[Any]:
+    """Read the samples of some shards; see `read`.
+
+    Args:
+        shards: The archives.
+        folder: The folder that they lie in or below, and that may hold classes.txt.
+        name: The name of the dataset.
+    """
+    skipped: list[Skipped] = []
+    notes: list[str] = []
     entries = with_unique_ids(
         [entry for shard in shards for entry in samples_in(shard, folder, skipped)], folder, notes
     )
     suffixes = Counter(suffix for entry in entries for suffix in entry.files)
-    task = _task(entries, suffixes, path)
+    task = _task(entries, suffixes, folder)
     if others := sorted(
         suffix
         for suffix in suffixes
@@ -136,15 +149,14 @@ def read(path: Path) -> Dataset[Any]:
         raise DataError(
             "images with annotations are expected in the shards, found none"
             + first_reason(skipped),
-            where=path,
+            where=folder,
         )
     classes, samples = _with_classes(samples, folder)
     if task == Label.task:
         require_two_classes(
-            {classes[sample.target.index] for sample in samples if sample.target}, path
+            {classes[sample.target.index] for sample in samples if sample.target}, folder
         )
-    name = path.name if path.is_dir() else path.stem
-    return Dataset(name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))
+    return Dataset(name, task, classes, samples, tuple(skipped), folder, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:

@@ -1,0 +1,233 @@
+"""Shards by a pattern with braces, or by an address, served by a real local server."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foveate import load
+from foveate.data.dataset import Dataset
+from foveate.datasets import remote, shard_lists
+from foveate.errors import DataError
+from helpers.tars import Files, ids, png, tar
+
+
+def shards(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        files: Files = {}
+        for label in (0, 1):
+            key = f"{number}-{label}"
+            files |= {f"{key}.png": png(label), f"{key}.cls": str(label)}
+        tar(folder / name, files)
+    return folder
+
+
+# --- patterns
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("x-{000..002}.tar", ["x-000.tar", "x-001.tar", "x-002.tar"]),
+        ("{a,b}-{8..10}.tar", ["a-8.tar", "a-9.tar", "a-10.tar", "b-8.tar", "b-9.tar", "b-10.tar"]),
+        ("x{0..0}.tar", ["x0.tar"]),
+        ("x.tar", ["x.tar"]),
+        ("x{3..1}.tar", []),
+    ],
+)
+def test_braces_are_numbers_or_words(pattern: str, names: list[str]) -> None:
+    assert shard_lists.expand(pattern) == names
+
+
+def test_a_pattern_reads_its_shards_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards(tmp_path / "d", "train-00.tar", "train-01.tar", "train-02.tar", "test-00.tar")
+    (tmp_path / "d" / "classes.txt").write_text("no\nyes\n")
+    pattern = str(tmp_path / "d" / "train-{01..02}.tar")
+    data = load(pattern)
+    assert ids(data) == ["1-0", "1-1", "2-0", "2-1"]
+    assert (data.format, data.name, data.classes) == ("webdataset", "train", ("no", "yes"))
+    assert {sample.split for sample in data} == {"train"}
+    assert ids(load(str(data.origin))) == ids(data)
+    monkeypatch.chdir(tmp_path)
+    relative = load("d/{train,test}-00.tar")
+    assert {sample.split for sample in relative} == {"train", "test"}
+    monkeypatch.chdir("/")
+    assert ids(load(str(relative.origin))) == ids(relative)
+    assert len(load(tmp_path / "d" / "train-00.tar")) == 2
+
+
+def test_missing_shards_and_absurd_patterns_are_refused(tmp_path: Path) -> None:
+    shards(tmp_path, "x-0.tar")
+    with pytest.raises(DataError, match="3 shards are expected, 2 of them are not there") as error:
+        load(str(tmp_path / "x-{0..2}.tar"))
+    assert error.value.where == tmp_path / "x-1.tar"
+    for pattern in ("{0..99999999}.tar", "{0..999}{0..999}.tar"):
+        with pytest.raises(DataError, match="at most 100,000 shards"):
+            load(str(tmp_path / pattern))
+    with pytest.raises(DataError, match="names of shards are expected, got none"):
+        load(str(tmp_path / "x-{3..1}.tar"))
+    with pytest.raises(DataError, match="for the format coco"):
+        load(str(tmp_path / "x-{0..0}.tar"), format="coco")
+    with pytest.raises(DataError, match="no such path"):
+        load(str(tmp_path / "x-{0..2}.txt"))
+
+
+def test_a_file_that_has_braces_in_its_name_is_a_file(tmp_path: Path) -> None:
+    shards(tmp_path, "x-{0..2}.tar")
+    assert len(load(tmp_path / "x-{0..2}.tar")) == 2
+
+
+# --- addresses
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder, and records what is asked for and what is sent in full."""
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.asked.append(self.path)
+        if server.cut:
+            self.send_response(200)
+            self.send_header("Content-Length", "5000")
+            self.end_headers()
+            self.wfile.write(b"x" * 10)
+            return
+        place = Path(self.translate_path(self.path))
+        if not server.tags:
+            super().do_GET()
+        elif not place.is_file():
+            self.send_error(404)
+        elif self.headers["If-None-Match"] == (tag := f'"{hash(place.read_bytes())}"'):
+            self.send_response(304)
+            self.end_headers()
+        else:
+            self.send_response(200)
+            self.send_header("ETag", tag)
+            self.end_headers()
+            self.wfile.write(place.read_bytes())
+            server.sent.append(self.path)
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        super().copyfile(source, outputfile)
+        self.server.sent.append(self.path)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "site").mkdir()
+    server: Any = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "site"))
+    )
+    server.asked, server.sent, server.tags, server.cut = [], [], False, False
+    server.site = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def sent(server: Any) -> list[str]:
+    return [path for path in server.sent if path.endswith(".tar")]
+
+
+@pytest.mark.parametrize("tags", [False, True])
+def test_shards_at_an_address_are_fetched_once(tmp_path: Path, served: Any, tags: bool) -> None:
+    served.tags = tags
+    shards(tmp_path / "site" / "my set", "train-0.tar", "test-0.tar", "train-1.tar")
+    address = f"{served.site}/my set/{{train,test}}-{{0..0}}.tar"
+    data = load(address)
+    assert sorted(sample.split or "" for sample in data) == ["test", "test", "train", "train"]
+    assert (data.format, data.origin, data.notes) == ("webdataset", address, ())
+    assert [sample.source.read().shape for sample in data] == [(3, 4, 1)] * 4
+    assert len(sent(served)) == 2
+    assert ids(load(address)) == ids(data)
+    assert len(sent(served)) == 2  # the second time nothing is sent
+    tar(tmp_path / "site" / "my set" / "test-0.tar", {"new.png": png(), "new.cls": "1"})
+    os.utime(tmp_path / "site" / "my set" / "test-0.tar", (2e9, 2e9))  # dates count in seconds
+    assert "new" in ids(load(address))
+    assert len(sent(served)) == 3
+
+
+def test_the_names_of_the_classes_are_fetched_too(tmp_path: Path, served: Any) -> None:
+    shards(tmp_path / "site", "x.tar")
+    (tmp_path / "site" / "classes.txt").write_text("no\nyes\n")
+    data = load(f"{served.site}/x.tar")
+    assert (data.classes, data.name) == (("no", "yes"), "x")
+    assert load(f"{served.site}/x.tar?version=2").classes == ("no", "yes")
+
+
+def test_without_a_network_the_files_fetched_before_are_used(tmp_path: Path, served: Any) -> None:
+    shards(tmp_path / "site", "x-0.tar", "x-1.tar")
+    address = f"{served.site}/x-{{0..1}}.tar"
+    data = load(address)
+    served.shutdown()
+    served.server_close()
+    again: Dataset[Any] = load(address)
+    assert ids(again) == ids(data)
+    assert again.notes == ("the address cannot be reached; the files fetched before are used",)
+    other = f"{served.site}/y.tar"
+    with pytest.raises(DataError, match=r"could not be fetched .*refused") as error:
+        load(other)
+    assert error.value.where == other
+    assert "Check the address and the network" in str(error.value)
+
+
+def test_what_is_not_there_or_cut_short_is_refused_and_leaves_nothing(
+    tmp_path: Path, served: Any
+) -> None:
+    with pytest.raises(DataError, match="the server says 404"):
+        load(f"{served.site}/gone.tar")
+    served.cut = True
+    with pytest.raises(DataError, match=r"10 of 5,000 bytes arrived"):
+        load(f"{served.site}/cut.tar")
+    files = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert files == []
+
+
+@pytest.mark.parametrize("name", ["data.zip", "", "a/{x,y}/same.tar", "x.tar.gz"])
+def test_only_shards_are_fetched(served: Any, name: str) -> None:
+    with pytest.raises(DataError, match="the address of shards is expected"):
+        load(f"{served.site}/{name}")
+    assert served.asked == []
+
+
+def test_other_addresses_are_read_by_fsspec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    memory = fsspec.filesystem("memory")
+    shards(tmp_path, "x-0.tar")
+    memory.pipe_file("/bucket/x-0.tar", (tmp_path / "x-0.tar").read_bytes())
+    assert len(load("memory://bucket/x-0.tar")) == 2
+    memory.rm("/bucket/x-0.tar")
+    data = load("memory://bucket/x-0.tar")
+    assert "cannot be reached" in data.notes[0]
+    with pytest.raises(DataError, match="could not be fetched"):
+        load("memory://bucket/y.tar")
+    with pytest.raises(DataError, match=r"could not be fetched|needs another package"):
+        load("nosuch://bucket/y.tar")
+    monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
+    with pytest.raises(DataError, match="fsspec, which is not installed") as error:
+        load("s3://bucket/z.tar")
+    assert "pip install 'foveate[remote]'" in str(error.value)
+
+
+def test_a_path_is_no_address() -> None:
+    for text in ("C:/x.tar", "C:\\x.tar", "file:///x.tar", "x.tar", "/a//b.tar"):
+        assert not remote.is_address(text)
+    assert remote.file_name("https://h/a%20b/c%20d.tar?x=/y.tar#z") == "c d.tar"

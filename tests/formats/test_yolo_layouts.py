@@ -9,6 +9,7 @@ import pytest
 
 from foveate import formats
 from foveate.data.dataset import Dataset
+from foveate.errors import DataError
 from foveate.formats import yolo
 from helpers.format_reading import skipped
 from helpers.yolo_files import IMAGE, LINE, LINE_BOX, NAMES, lay, refused
@@ -285,6 +286,19 @@ def test_the_exports_of_roboflow(tmp_path: Path) -> None:
     data = read_all(tmp_path, {**files, "data.yaml": described})
     assert sorted(map(str, splits_of(data).values())) == ["test", "train", "valid"]
     assert data.skipped == ()
+
+
+def test_text_files_of_something_else_are_told(tmp_path: Path) -> None:
+    files: Files = {"images/a.png": IMAGE, "labels/a.txt": "cat 0.5 0.5 0.1 0.1\n"}
+    lay(tmp_path, {**files, "classes.txt": "cat\ndog\n"})
+    assert not yolo.sniff(tmp_path)
+    assert yolo.missing(tmp_path) == (
+        "labels/a.txt has the name of an image, but begins with 'cat 0.5 0.5 0.1 0.1'; "
+        "`class cx cy w h` in numbers is expected"
+    )
+    with pytest.raises(DataError, match=r"yolo: labels/a\.txt has the name of an image"):
+        formats.read(tmp_path)
+    assert yolo.missing(lay(tmp_path / "b", {"a.png": IMAGE, "notes.txt": "x"})) is None
 
 
 @pytest.mark.parametrize("names", ["data.yaml", "classes.txt"])

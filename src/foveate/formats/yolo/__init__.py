@@ -42,9 +42,11 @@ from foveate.formats.yolo.reading import (
     interpret,
     keypoint_numbers,
 )
-from foveate.formats.yolo.recognition import is_yolo
+from foveate.formats.yolo.recognition import is_yolo, missing
 from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
 from foveate.wording import count_noun
+
+__all__ = ["NAME", "SUMMARY", "TASKS", "describe", "missing", "read", "read_task", "sniff", "write"]
 
 NAME = "yolo"
 SUMMARY = "YOLO: images/, labels/ with one text file per image, and data.yaml with the class names"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from foveate.formats._shared.layout import has_image_suffix
+from foveate.formats._shared.file_tree import in_folder
+from foveate.formats._shared.layout import has_image_suffix, printable
 from foveate.formats._shared.partners import sample_files, split_of_folder, stem_of
 from foveate.formats.yolo.description import (
     DARKNET_ENDING,
@@ -16,8 +18,10 @@ from foveate.formats.yolo.description import (
 )
 from foveate.formats.yolo.lines import looks_like_lines
 from foveate.formats.yolo.names import is_name_file
+from foveate.regular_file import open_regular
 
 _MAX_SNIFFED_TEXTS = _MAX_SNIFFED_DESCRIPTIONS = 50  # keep sniffing cheap
+_MAX_SHOWN_BYTES = 400
 
 
 def is_yolo(path: Path) -> bool:
@@ -54,15 +58,37 @@ def _describes(file: Path) -> bool:
     return is_darknet(file) or (file.name.lower().endswith(YAML_ENDINGS) and has_names(file))
 
 
+def missing(path: Path) -> str | None:
+    """Return why the text files of images are none of YOLO's, None if there are no such files."""
+    if not path.is_dir():
+        return None
+    for text in islice(_texts(list(sample_files(path))), 1):
+        try:
+            with open_regular(path / text) as file:
+                line = file.read(_MAX_SHOWN_BYTES).partition(b"\n")[0].decode(errors="replace")
+        except OSError:
+            continue
+        return printable(
+            f"{text} has the name of an image, but begins with {line.strip()[:60]!r}; "
+            "`class cx cy w h` in numbers is expected"
+        )
+    return None
+
+
 def _has_lines(root: Path, sampled: list[tuple[str, list[str]]]) -> bool:
     """Return whether one of the first text files of the images holds lines of numbers."""
+    texts = islice(_texts(sampled), _MAX_SNIFFED_TEXTS)
+    return any(looks_like_lines(root / text) for text in texts)
+
+
+def _texts(sampled: list[tuple[str, list[str]]]) -> Iterator[str]:
+    """Yield the text files that may hold objects: in labels/, or with the stem of an image."""
     stems = {stem_of(name) for _, files in sampled for name in files if has_image_suffix(name)}
-    texts = (
-        root / folder / name
-        for folder, files in sampled
-        for name in files
-        if name.lower().endswith(".txt")
-        and not is_name_file(name)
-        and (stem_of(name) in stems or (stems and "labels" in folder.casefold().split("/")))
-    )
-    return any(looks_like_lines(text) for text in islice(texts, _MAX_SNIFFED_TEXTS))
+    for folder, files in sampled:
+        for name in files:
+            if (
+                name.lower().endswith(".txt")
+                and not is_name_file(name)
+                and (stem_of(name) in stems or (stems and "labels" in folder.casefold().split("/")))
+            ):
+                yield in_folder(folder, name)

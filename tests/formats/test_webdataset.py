@@ -60,6 +60,22 @@ def test_keys_end_at_the_first_dot_and_include_folders(tmp_path: Path) -> None:
     assert data.notes == ("files in the shards not read: .seg.png (1)",)
 
 
+@pytest.mark.parametrize(
+    "keys", [("img_0.25", "img_0.5"), ("v1.2_a", "v1.2_b"), ("2024.01.30", "2024.01.31"),
+             ("a.b/c", "a.b/d"), ("a.b/0.5", "a.b/0.25"), ("x.1 (2)", "x.1 (3)")]
+)  # fmt: skip
+def test_dots_that_are_part_of_a_number_belong_to_the_key(
+    tmp_path: Path, keys: tuple[str, str]
+) -> None:
+    files: Files = {}
+    for label, key in enumerate(keys):
+        files |= {f"{key}.png": png(label), f"{key}.cls": str(label)}
+    data = read(tar(tmp_path / "x.tar", files))
+    assert ids(data) == list(keys)
+    assert names(data) == ["0", "1"]
+    assert data.notes == ()
+
+
 def test_hidden_files_are_ignored(tmp_path: Path) -> None:
     path = tar(
         tmp_path / "x.tar", {"._a.png": "x", "__MACOSX/a.png": "x", "d/.DS_Store": "x", **TWO}

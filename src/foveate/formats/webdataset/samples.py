@@ -1,4 +1,4 @@
-"""Group the files in shards into samples: files that share a name up to its first dot, the key."""
+"""Group the files in shards into samples: files that share a name up to its suffix, the key."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from foveate.data.images import IMAGE_SUFFIXES
 from foveate.errors import DataError
 from foveate.formats._shared.layout import NOT_UTF8, is_hidden, is_utf8, printable, split_of
 from foveate.formats.webdataset.shards import Member, iter_members
+
+_NO_WORD = re.compile(r"(^|\.)[^A-Za-z.]|[^\w.]")  # part of a number, or with a blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,16 @@ def with_unique_ids(
 
 
 def key_and_suffix(member: Member) -> tuple[str, str]:
-    """Return the key of a file, and its suffix: all after the first dot, in lower case."""
+    """Return the key of a file, and its suffix in lower case.
+
+    The suffix is all after the first dot of the last part of the name, as in WebDataset: `seg.png`
+    of `1.seg.png`. Where a part of it is no word, as in `img_0.25.png`, `v1.2_a.cls`
+    or `2024.01.31.jpg`, the dots belong to the key and the suffix begins after the last one.
+    """
     name = PurePosixPath(member.name)
     stem, _, suffix = name.name.partition(".")
+    if _NO_WORD.search(suffix.rpartition(".")[0]):
+        stem, _, suffix = name.name.rpartition(".")
     return str(name.with_name(stem)) if stem else str(name), suffix.lower()
 
 

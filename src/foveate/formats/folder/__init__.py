@@ -181,9 +181,10 @@ def _is_laid_out(layout: FolderLayout) -> bool:
         folder = Folder.at(one.path)
         if folder.images or folder.inside:
             filled.append((one, folder))
-    if len(filled) == 1 and not filled[0][0].split:
-        # Without images of its own it is looked into; beside images it is no class.
-        return bool(filled[0][1].images) and not Folder.at(layout.root).images
+    is_alone = len(filled) == 1 and not filled[0][0].split
+    # Without images of its own it is looked into; beside images it is no class.
+    if is_alone and (not filled[0][1].images or Folder.at(layout.root).images):
+        return False
     # LabelMe files beside the images are the annotations then, not the folder names.
     return any(not labelme.sniff(one.path) for one, _ in filled)
 

@@ -61,8 +61,18 @@ def _via(folder: Path) -> None:
     (folder / "via_export.json").write_text(json.dumps(files))
 
 
+def _imagefolder(folder: Path) -> None:
+    _images(folder)
+    rows = [
+        {"file_name": "images/a.png", "objects": {"bbox": [[1, 2, 8, 9]], "categories": ["cat"]}},
+        {"file_name": "images/b.png", "objects": {"bbox": [[3, 4, 5, 6]], "categories": ["dog"]}},
+    ]
+    (folder / "metadata.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
 READ_ONLY: dict[str, Callable[[Path], None]] = {
     "cvat": _cvat,
+    "imagefolder": _imagefolder,
     "label-studio": _label_studio,
     "via": _via,
 }

@@ -148,6 +148,39 @@ def test_numbers_that_the_class_table_lacks_are_asked_about(tmp_path: Path) -> N
         formats.read(tmp_path)
 
 
+def test_a_colour_for_each_object(tmp_path: Path) -> None:
+    for number in range(COUNT):
+        colours = np.random.default_rng(number).integers(1, 256, (40, 3)).astype(np.uint8)
+        colours[0] = 0
+        save(tmp_path / "images" / f"{number}.png", photo(number))
+        save(tmp_path / "masks" / f"{number}.png", colours[cells(number)])
+    data = formats.read(tmp_path)
+    assert data.format == "instance-labels"
+    assert any("colours besides black" in note for note in data.notes)
+    for number, sample in enumerate(data):
+        ids = sample.target.label_map()
+        pairs = set(zip(ids.ravel().tolist(), cells(number).ravel().tolist(), strict=True))
+        assert len(pairs) == cells(number).max() + 1
+
+
+@pytest.mark.parametrize("missing", [(2, 5), (1,)])
+def test_numbers_with_gaps_are_asked_about_unless_they_are_very_many(
+    tmp_path: Path, missing: tuple[int, ...]
+) -> None:
+    for count, size in ((14, SIZE), (60, (160, 160))):
+        for number in range(COUNT):
+            ids = cells(number, count, size)
+            save(tmp_path / str(count) / "images" / f"{number}.png", photo(number, size))
+            save(
+                tmp_path / str(count) / "masks" / f"{number}.png",
+                np.where(np.isin(ids, missing), 0, ids).astype(np.uint16),
+            )
+    with pytest.raises(DataError, match="--task instance"):
+        formats.read(tmp_path / "14")
+    data = formats.read(tmp_path / "60")
+    assert {len(sample.target) for sample in data} == {60 - len(missing)}
+
+
 # --- nnU-Net
 
 

@@ -191,7 +191,9 @@ def test_other_layouts_are_not_read(tmp_path: Path) -> None:
     assert fits(lay(tmp_path / "splits" / "train", "x")) == ["instance-masks"]
     (tmp_path / "one" / "labels.csv").write_text("ImageId,EncodedPixels\n")  # as published
     assert fits(tmp_path / "one") == ["instance-masks"]
-    assert fits(lay(tmp_path / "pairs", "train", mask(0, 0, 1, 1))) == ["pairs"]
+    assert fits(lay(tmp_path / "pairs", "train", mask(0, 0, 1, 1))) == []
+    assert fits(tmp_path / "one" / "x") == []
+    (tmp_path / "one" / "x" / "masks" / "0.png").rename(tmp_path / "one" / "x" / "masks" / "x.png")
     assert fits(tmp_path / "one" / "x") == ["pairs"]
 
 

@@ -156,7 +156,8 @@ def test_several_kinds_of_label_images_are_asked_about(tmp_path: Path) -> None:
 
 def test_several_folders_of_label_images_are_asked_about(tmp_path: Path) -> None:
     lay(tmp_path, "photos/{i}.jpg", "gt_a/{i}.png")
-    lay(tmp_path, "photos/{i}.jpg", "gt_b/{i}.png")
+    for number in range(COUNT):
+        save(tmp_path / "gt_b" / f"{number:03}.png", classes(number + 50))
     with pytest.raises(DataError, match="found several: gt_a/ fits photos/, gt_b/ fits photos/"):
         formats.read(tmp_path)
 
@@ -190,3 +191,48 @@ def test_damage_in_other_layouts_is_listed(tmp_path: Path) -> None:
         "photos/002.jpg": "no label image has the same name",
         "photos/lone.jpg": "no label image has the same name",
     }
+
+
+def test_files_with_the_same_name_and_another_suffix(tmp_path: Path) -> None:
+    data = read(lay(tmp_path, "{i}.jpg", "{i}.png"))
+    assert (len(data), skipped(data)) == (COUNT, {})
+    assert "the files in *.png are the label images of those in *.jpg" in data.notes[0]
+
+
+COLOURS = np.array([(0, 0, 0), (9, 80, 200), (250, 9, 9)], np.uint8)
+
+
+@pytest.mark.parametrize(("labels", "same"), [("masks", "masks_color"), ("gt", "gt_colour")])
+def test_the_same_label_images_in_colour_are_noted(tmp_path: Path, labels: str, same: str) -> None:
+    lay(tmp_path, "images/{i}.jpg", labels + "/{i}.png")
+    for number in range(COUNT):
+        save(tmp_path / same / f"{number:03}.png", COLOURS[classes(number)])
+    data = read(tmp_path)
+    assert data.classes == ("0", "1", "2")
+    assert any(f"{same}/ has the same regions" in note for note in data.notes)
+
+
+def test_other_label_images_beside_the_usual_folders_are_asked_about(tmp_path: Path) -> None:
+    """As in DRIVE, where mask/ has the field of view and 1st_manual/ the vessels."""
+    lay(tmp_path, "training/images/{i}_training.tif", "training/1st_manual/{i}_manual1.gif")
+    for number in range(COUNT):
+        save(tmp_path / f"training/mask/{number:03}_training_mask.gif", classes(number + 50, 2))
+    with pytest.raises(DataError, match="found mask and 1st_manual"):
+        formats.read(tmp_path)
+
+
+def test_images_without_a_folder_of_label_images_are_listed(tmp_path: Path) -> None:
+    lay(tmp_path, "train/images/{i}.jpg", "train/masks/{i}.png")
+    save(tmp_path / "test" / "images" / "x.jpg", photo(9))
+    assert skipped(read(tmp_path)) == {"test/": "it has no folder of label images"}
+
+
+def test_numbers_with_class_and_object_of_cityscapes_are_not_read(tmp_path: Path) -> None:
+    image, label = "leftImg8bit/train/a_{i}_leftImg8bit.png", "gtFine/train/a_{i}_gtFine_"
+    lay(tmp_path, image, label + "labelIds.png")
+    for number in range(COUNT):
+        for mark, values in (("instanceIds", classes(7)), ("color", COLOURS[classes(number)])):
+            save(tmp_path / (label.format(i=f"{number:03}") + f"{mark}.png"), values)
+    data = read(tmp_path)
+    assert len(data) == COUNT
+    assert "gtfine_labelids" in skipped(data)["gtFine/train/a_000_gtFine_instanceIds.png"]

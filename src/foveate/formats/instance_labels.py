@@ -62,8 +62,10 @@ def sniff(path: Path) -> bool:
     """Return whether there are label images whose numbers may be those of objects."""
     try:
         found = find_pairs(path, objects=True)
-        if found is None or not found.pairs or found.objects is not None:
-            return found is not None and found.objects is True
+        if found is None or not found.pairs:
+            return False
+        if found.objects is not None:
+            return found.objects
         numbering = numbering_of([label.path for _, label in found.pairs])
         if not (found.table or has_class_table(path, found.folders)):
             return numbering.objects

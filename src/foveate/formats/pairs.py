@@ -32,6 +32,7 @@ from foveate.formats._shared.label_pairs import (
 from foveate.formats._shared.label_scan import scan_labels
 from foveate.formats._shared.numbering import numbering_of
 from foveate.formats._shared.stems import file_stems
+from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -54,13 +55,24 @@ def sniff(path: Path) -> bool:
     """Return whether there are label images whose values may be classes."""
     try:
         found = find_pairs(path, objects=False)
-        if found is None or not found.pairs:
-            return found is not None and found.objects is not True
-        return found.objects is not True and _may_be_classes(path, found)
+        if found is None or not found.pairs or found.objects is True:
+            return False
+        return _may_be_classes(path, found)
     except DataError:  # it is unclear which files are meant, and reading says so
         return True
     except OSError:
         return False
+
+
+def missing(path: Path) -> str | None:
+    """Return what keeps label images from being read, or None if there are none."""
+    try:
+        found = find_pairs(path, objects=False)
+    except (DataError, OSError):
+        return None
+    if found is None or found.pairs or not found.skipped:
+        return None
+    return "label images are found, but none has the name of an image" + first_reason(found.skipped)
 
 
 def describe(path: Path) -> str:

@@ -14,7 +14,12 @@ from foveate.errors import DataError
 from foveate.formats._shared.file_tree import Tree, in_folder, list_tree
 from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX
 from foveate.formats._shared.label_images import ARRAY_SUFFIX
-from foveate.formats._shared.label_likeness import label_likeness, same_sizes
+from foveate.formats._shared.label_likeness import (
+    in_colour,
+    label_likeness,
+    same_regions,
+    same_sizes,
+)
 from foveate.formats._shared.label_matching import LabelFile, PairSet, count_matches, match
 from foveate.formats._shared.label_words import (
     image_base,
@@ -135,7 +140,7 @@ def _in_one_folder(root: Path, files: Sequence[LabelFile], objects: bool) -> Pai
 
 def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> PairSet | None:
     """Pair the files of two folders, if their pixels or names tell which has the label images."""
-    for sides in (_sides_of(files, 0), _sides_of(files, -1)):
+    for sides in (_sides_of(files, 0), _sides_of(files, -1), _sides_by_suffix(files)):
         if not 2 <= len(sides) <= _MAX_SIDES:
             continue
         found = [
@@ -144,7 +149,7 @@ def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> Pa
             if (one := _ordered(sides, first, second)) is not None
         ]
         if found:
-            images, labels = _decide(root, found, objects)
+            images, labels, others = _decide(root, sides, found, objects)
             skipped: list[Skipped] = []
             pairs = match(
                 _usable(sides[images], skipped),
@@ -153,18 +158,30 @@ def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> Pa
                 objects=objects,
                 where=root,
             )
-            note = (
-                f"the files in {printable(labels) or '.'}/ are the label images of those in "
-                f"{printable(images) or '.'}/: their names match, and they have few values in even "
-                "regions"
-            )
+            notes = [
+                f"the files in {_shown(labels)} are the label images of those in "
+                f"{_shown(images)}: their names match, and they have few values in even regions"
+            ]
+            notes += [f"{_shown(one)} has the same regions, and is not read" for one in others]
             for other in sides:
-                if other not in (images, labels):
+                if other not in (images, labels, *others):
                     count = len(sides[other])
-                    skipped.append(Skipped(f"{printable(other)}/", f"{count:,} other images"))
+                    skipped.append(Skipped(_shown(other), f"{count:,} other images"))
             says = True if names_objects(labels) else None
-            return PairSet(pairs, skipped, [note], says, folders=_split_folders(root, files))
+            return PairSet(pairs, skipped, notes, says, folders=_split_folders(root, files))
     return None
+
+
+def _shown(side: str) -> str:
+    return side if side.startswith("*") else f"{printable(side) or '.'}/"
+
+
+def _sides_by_suffix(files: Sequence[LabelFile]) -> dict[str, list[LabelFile]]:
+    """Group files by their suffixes: 1.jpg and 1.png in one folder."""
+    sides: dict[str, list[LabelFile]] = defaultdict(list)
+    for file in files:
+        sides["*" + file.id[file.id.rindex(".") :].lower()].append(file)
+    return sides
 
 
 def _sides_of(files: Sequence[LabelFile], level: int) -> dict[str, list[LabelFile]]:
@@ -227,21 +244,51 @@ def _ordered(sides: dict[str, list[LabelFile]], first: str, second: str) -> tupl
     return None
 
 
-def _decide(root: Path, found: list[tuple[str, str]], objects: bool) -> tuple[str, str]:
-    """Return the folder of images and that of label images, if only one of each may be meant."""
-    if len(found) > 1:
-        fitting = [one for one in found if names_objects(one[1]) == objects]
-        found = fitting or found
-    if len(found) > 1:
-        names = sorted({name or "." for pair in found for name in pair})
-        raise DataError(
-            "one folder of images and one of label images are expected, found several: "
-            + ", ".join(f"{labels or '.'}/ fits {images or '.'}/" for images, labels in found[:6]),
-            where=root,
-            remedy=f"Move what is not meant to be read out of the folder; of {', '.join(names)} "
-            "two belong together.",
-        )
-    return found[0]
+def _decide(
+    root: Path, sides: dict[str, list[LabelFile]], found: list[tuple[str, str]], objects: bool
+) -> tuple[str, str, list[str]]:
+    """Return the folder of images, that of label images, and others with the same regions.
+
+    Raises:
+        DataError: If several folders may be meant.
+    """
+    fitting = [one for one in found if names_objects(one[1]) == objects] or found
+    images, labels = fitting[0]
+    rest = [one for one in fitting[1:] if one != (images, labels)]
+    if not rest:
+        return images, labels, []
+    if all(other == images for other, _ in rest):
+        alike = [labels, *(other for _, other in rest)]
+        if all(alike_regions(sides[labels], sides[other]) for other in alike[1:]):
+            # The same in colour is for the eye, and the numbers are the labels.
+            alike.sort(key=lambda side: in_colour(sides[side][0].path))
+            return images, alike[0], alike[1:]
+    names = sorted({name for pair in fitting for name in pair})
+    raise DataError(
+        "one folder of images and one of label images are expected, found several: "
+        + ", ".join(f"{_shown(label)} fits {_shown(image)}" for image, label in fitting[:6]),
+        where=root,
+        remedy=f"Move what is not meant to be read out of the folder; of "
+        f"{', '.join(map(_shown, names))} two belong together.",
+    )
+
+
+def may_be_labels(images: Sequence[LabelFile], files: Sequence[LabelFile]) -> bool:
+    """Return whether files have the names of images and look like label images."""
+    if count_matches(images, files) < _ENOUGH * min(len(images), len(files)) or not images:
+        return False
+    return label_likeness([file.path for file in _some(files)]).likely
+
+
+def alike_regions(one: Sequence[LabelFile], other: Sequence[LabelFile]) -> bool:
+    """Return whether two folders hold the same label images, in other values or colours."""
+    by_key = {(file.split, file.place, stem_of(file.stem).base): file for file in other}
+    some = [
+        (file.path, by_key[key].path)
+        for file in _some(one)
+        if (key := (file.split, file.place, stem_of(file.stem).base)) in by_key
+    ]
+    return same_regions(some)
 
 
 def _is_marked(file: LabelFile) -> bool:

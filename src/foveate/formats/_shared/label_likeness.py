@@ -20,6 +20,7 @@ _SOLID, _TOP, _TOP_SHARE = 0.3, 8, 0.95  # of the pixels in even regions, most h
 _SECOND = 0.002  # a second value fills some of them: not only a black background does
 _NUMBERS_EVEN, _CONNECTED = 0.7, 0.9
 _TESTED_NUMBERS = 50
+_SAME_BORDERS = 0.95
 _MAX_TESTED = 4096  # values of an image that may number objects
 
 
@@ -64,6 +65,33 @@ def same_sizes(pairs: Sequence[tuple[Path, Path]]) -> bool:
     """Return whether the files of at least half of the pairs have the same size."""
     same = [_size(one) == _size(other) for one, other in pairs]
     return 2 * sum(same) >= len(same)
+
+
+def same_regions(pairs: Sequence[tuple[Path, Path]]) -> bool:
+    """Return whether the files of each pair have the same regions, in whatever values."""
+    return bool(pairs) and all(_have_same_regions(one, other) for one, other in pairs)
+
+
+def in_colour(file: Path) -> bool:
+    """Return whether a file is a readable image in colour."""
+    try:
+        return read_label_image(file).in_colour
+    except BadImage:
+        return False
+
+
+def _have_same_regions(one: Path, other: Path) -> bool:
+    try:
+        images = read_label_image(one).values, read_label_image(other).values
+    except BadImage:
+        return False
+    if images[0].shape != images[1].shape:
+        return False
+    borders = [
+        np.concatenate([(v[1:] != v[:-1]).ravel(), (v[:, 1:] != v[:, :-1]).ravel()]) for v in images
+    ]
+    either = int((borders[0] | borders[1]).sum())
+    return int((borders[0] & borders[1]).sum()) >= _SAME_BORDERS * either
 
 
 def _size(file: Path) -> tuple[int, ...] | None:

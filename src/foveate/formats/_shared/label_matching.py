@@ -19,6 +19,8 @@ from foveate.formats._shared.label_words import (
 )
 from foveate.formats._shared.layout import printable
 
+# Cityscapes has the class and the number of an object in one value: neither is read from it.
+_CLASS_AND_NUMBER = re.compile(r"instance_?ids")
 _ENOUGH = 0.5  # of the images or label images, where the names have to be taken apart
 
 
@@ -199,7 +201,8 @@ def _one_kind(
     for files in partner.values():
         for file in files:
             kinds[_kind(file)].append(file)
-    fitting = [kind for kind in kinds if names_objects(kind) == objects] or list(kinds)
+    known = [kind for kind in kinds if not _CLASS_AND_NUMBER.search(kind)] or list(kinds)
+    fitting = [kind for kind in known if names_objects(kind) == objects] or known
     if len(fitting) > 1:
         raise DataError(
             "one label image is expected for each image, found files of several kinds",

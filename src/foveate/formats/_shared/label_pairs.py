@@ -21,7 +21,11 @@ from foveate.errors import BadImage, DataError
 from foveate.formats._shared.band_files import BandFiles
 from foveate.formats._shared.image_sets import read_image_sets
 from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX, read_npy
-from foveate.formats._shared.label_by_content import pairs_by_content
+from foveate.formats._shared.label_by_content import (
+    alike_regions,
+    may_be_labels,
+    pairs_by_content,
+)
 from foveate.formats._shared.label_images import ARRAY_SUFFIX
 from foveate.formats._shared.label_matching import LabelFile, PairSet, match
 from foveate.formats._shared.label_words import names_objects
@@ -156,7 +160,11 @@ def _named(root: Path, objects: bool) -> PairSet | None:
     ]
     if not places:
         return None
-    skipped: list[Skipped] = []
+    skipped = [
+        Skipped(f"{folder.name}/", "it has no folder of label images")
+        for _, folder in inside
+        if folder not in [place for _, place, *_ in places] and folder != root
+    ]
     images: list[LabelFile] = []
     labels: list[LabelFile] = []
     for split, _, *folders in places:
@@ -168,14 +176,55 @@ def _named(root: Path, objects: bool) -> PairSet | None:
                     given, place = below, place[1:]
                 stem = name[: name.rindex(".")]
                 side.append(LabelFile(id, file, given, tuple(place), stem))
+    notes = [
+        note
+        for _, folder, *sides in places
+        for note in _other_labels(root, folder, sides, images, labels)
+    ]
     pairs = match(images, labels, skipped, objects=objects, where=root)
     label_folder = places[0][3].name
     return PairSet(
         pairs,
         skipped,
+        notes,
         objects=True if names_objects(label_folder) else _says_classes(label_folder),
         folders=tuple(folder for split, folder, *_ in places if split),
     )
+
+
+def _other_labels(
+    root: Path,
+    folder: Path,
+    sides: Sequence[Path],
+    images: Sequence[LabelFile],
+    labels: Sequence[LabelFile],
+) -> list[str]:
+    """Note the other folders beside two with the usual names that hold label images as well.
+
+    Raises:
+        DataError: If they hold other ones.
+    """
+    notes = []
+    for entry in visible(folder)[0]:
+        other = Path(entry.path)
+        usual = entry.name.casefold() in (*_IMAGES, *_LABELS, *_OBJECTS)
+        if other in sides or usual or split_of(entry.name):
+            continue
+        files = [
+            LabelFile(id, file, images[0].split if images else None, (), Path(file).stem)
+            for id, file in _walk(root, other, [])
+        ]
+        here = [file for file in images if file.path.parent == sides[0]]
+        if not files or not may_be_labels(here, files):
+            continue
+        if not alike_regions(labels, files):
+            raise DataError(
+                f"one folder of label images is expected, found {sides[1].name} and {entry.name}",
+                where=folder,
+                remedy="Move the one that is not meant to be read to another place.",
+            )
+        notes.append(f"{entry.name}/ has the same regions as {sides[1].name}/, and is not read")
+    return notes
 
 
 def _says_classes(folder: str) -> bool | None:

@@ -23,6 +23,7 @@ _OBJECTS_FROM = 6  # with more than 5 numbers in an image, and all other signs, 
 _CONNECTED, _SCATTERED = 0.95, 0.7
 _GAPLESS = 0.9
 _MANY = 30  # numbers in an image, each of one connected region, are no classes, gaps or not
+_MAX_CLASS_COLOURS = 64
 _LEAST_AREA = 3  # pixels; objects have more
 _WHITE = 255
 _NEIGHBOURS = np.ones((3, 3), bool)
@@ -51,11 +52,13 @@ class _Numbers:
         values: Which occur.
         connected: The share that fill one connected region each.
         area: The mean number of pixels of a value.
+        in_colour: Whether the values are colours.
     """
 
     values: tuple[int, ...]
     connected: float
     area: float
+    in_colour: bool = False
 
 
 def numbering_of(files: Sequence[Path]) -> Numbering:
@@ -90,6 +93,8 @@ def _numbering(stamps: tuple[tuple[Path, int, int], ...]) -> Numbering:
 
 
 def _judged(images: Sequence[_Numbers]) -> Numbering:
+    if any(image.in_colour for image in images):
+        return _judged_colours(images)
     highest = [max(image.values) for image in images]
     if max(highest) <= _CLASSES_AT_MOST or {v for i in images for v in i.values} == {_WHITE}:
         return Numbering(False, True, "there are only one or two values besides 0")
@@ -123,6 +128,22 @@ def _judged(images: Sequence[_Numbers]) -> Numbering:
     return Numbering(True, True, evidence)
 
 
+def _judged_colours(images: Sequence[_Numbers]) -> Numbering:
+    """Tell a colour for each object of an image from a colour for each class of all images."""
+    colours = {value for image in images for value in image.values}
+    amounts = [len(image.values) for image in images]
+    connected = float(np.average([image.connected for image in images], weights=amounts))
+    evidence = (
+        f"{count_noun(len(images), 'label image')} looked at have {len(colours):,} colours besides "
+        f"black, at most {max(amounts):,} in one image, and {connected:.0%} of them fill one "
+        "connected region each"
+    )
+    own = connected >= _CONNECTED and len(images) > 1
+    if own and len(colours) > _MAX_CLASS_COLOURS and len(colours) >= 2 * max(amounts):
+        return Numbering(True, False, evidence)
+    return Numbering(False, True, evidence)
+
+
 def _numbers(file: Path) -> _Numbers | bool | None:
     """Return the numbers in a label image; False if they are none, None if it is unreadable."""
     try:
@@ -132,9 +153,10 @@ def _numbers(file: Path) -> _Numbers | bool | None:
     if image.lossy:
         return False
     values = image.values
-    if image.in_colour:
-        if np.any((values >> 16) * 0x10101 != values):
-            return False
+    in_colour = image.in_colour and bool(np.any((values >> 16) * 0x10101 != values))
+    if in_colour and not (values == 0).any():
+        return False  # objects have a black background
+    if image.in_colour and not in_colour:
         values = values >> 16
     found, index = np.unique(values, return_inverse=True)
     numbers = found[found > 0]
@@ -146,7 +168,7 @@ def _numbers(file: Path) -> _Numbers | bool | None:
     ids: NDArray[np.int32] = index.reshape(values.shape).astype(np.int32) + np.int32(offset)
     area = float(np.isin(values, numbers).sum()) / len(numbers)
     connected = _connected(ids, len(numbers))
-    return _Numbers(tuple(numbers.tolist()), connected, area)
+    return _Numbers(tuple(numbers.tolist()), connected, area, in_colour)
 
 
 def _connected(ids: NDArray[np.int32], count: int) -> float:

@@ -214,12 +214,37 @@ def test_boxes_in_another_order_are_told_by_where_they_lie(tmp_path: Path, order
 
 def test_boxes_that_fit_two_other_orders_are_asked_about(tmp_path: Path) -> None:
     lines = "0 0.01 0.01 0.5 0.5\n" * 12
-    refused(usual(tmp_path, lines), "`x1 y1 x2 y2` or as `left top width height`", "cx cy w h")
+    refused(usual(tmp_path, lines), "`x1 y1 x2 y2` or `left top width height`", "cx cy w h")
 
 
 @pytest.mark.parametrize("lines", ["0 0.01 0.01 0.5 0.5\n" * 9, "0 0.9 0.9 0.5 0.5\n" * 20])
 def test_boxes_without_evidence_are_left_to_the_audit(tmp_path: Path, lines: str) -> None:
     assert formats.read(usual(tmp_path, lines)).notes == ()
+
+
+def test_corners_of_small_boxes_are_told_by_their_overlaps(tmp_path: Path) -> None:
+    """In the middle of an image, no box would leave it."""
+    rng = np.random.default_rng(5)
+    for number in range(12):
+        starts = rng.permutation([(0.36, 0.36), (0.36, 0.55), (0.55, 0.36), (0.55, 0.55)])[:3]
+        rows = [(*start, *(start + rng.uniform(0.05, 0.1, 2))) for start in starts]
+        lines = "\n".join("0 " + text(*row) for row in rows)
+        lay(tmp_path, {f"images/{number}.png": IMAGE, f"labels/{number}.txt": lines})
+    data = formats.read(lay(tmp_path, {"data.yaml": NAMES}))
+    assert all((np.diff(sample.target.corners[:, [0, 2]]) < 0.11 * WIDTH).all() for sample in data)
+    assert data.notes == (
+        "boxes are read as `x1 y1 x2 y2`: 36 of 36 pairs of boxes in one image would overlap as "
+        "`cx cy w h`, and 0 do as that",
+    )
+
+
+def test_large_boxes_in_the_middle_are_what_yolo_says(tmp_path: Path) -> None:
+    """One large object an image: each box has the order of corners, too."""
+    rng = np.random.default_rng(6)
+    for number in range(20):
+        line = "0 " + text(*rng.uniform(0.48, 0.52, 2), *rng.uniform(0.6, 0.9, 2))
+        lay(tmp_path, {f"images/{number}.png": IMAGE, f"labels/{number}.txt": line})
+    assert formats.read(lay(tmp_path, {"data.yaml": NAMES})).notes == ()
 
 
 # --- what is written is read again as it was

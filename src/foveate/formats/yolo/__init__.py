@@ -30,18 +30,14 @@ from foveate.formats._shared.writing import (
     write_image,
 )
 from foveate.formats._shared.yaml_file import MAX_BYTES
+from foveate.formats.yolo.box_order import other_orders
 from foveate.formats.yolo.description import Description, description_files, read_description
 from foveate.formats.yolo.keypoints import may_be_keypoints
 from foveate.formats.yolo.labels import label_files, label_folder, label_path
 from foveate.formats.yolo.layout import default_folders, find_images
 from foveate.formats.yolo.lines import BOX, YoloLabels, parse
 from foveate.formats.yolo.names import class_names
-from foveate.formats.yolo.reading import (
-    as_table,
-    box_orders,
-    interpret,
-    keypoint_numbers,
-)
+from foveate.formats.yolo.reading import interpret, keypoint_numbers
 from foveate.formats.yolo.recognition import is_yolo, missing
 from foveate.formats.yolo.writing import normalized_coordinates, unsupported_content
 from foveate.wording import count_noun
@@ -164,8 +160,10 @@ def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:
     refuse(path, NAME, unsupported_content(dataset) + unsavable_images(dataset))
     samples: list[Sample[Any]] = list(dataset)
     coordinates, problems = normalized_coordinates(samples)
-    if dataset.task == Boxes.task and box_orders(as_table(coordinates)):
-        problems.append("boxes mostly outside their images, which would be read in another order")
+    if dataset.task == Boxes.task and other_orders(coordinates)[0]:
+        problems.append(
+            "boxes that leave or fill their images, so that they would be read in another order"
+        )
     splits = {
         split: _SPLIT_FOLDERS[split]
         for split in SPLITS

@@ -7,7 +7,7 @@ decides, and it is printed as a note; what it does not decide is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Instances
 from foveate.errors import DataError
+from foveate.formats.yolo.box_order import centred, other_orders
 from foveate.formats.yolo.description import Description
-from foveate.formats.yolo.keypoints import judge, stay_in
+from foveate.formats.yolo.keypoints import judge
 from foveate.formats.yolo.lines import BOX, YoloLabels, has_flags
 from foveate.wording import count_noun
 
-_MIN_BOXES = 10  # fewer boxes are no evidence for another order of their numbers
 _OBB = 8
-_CORNERS, _LEFT_TOP = "x1 y1 x2 y2", "left top width height"
 _TOLD_BY_TASK = {Instances.task: "polygons", Boxes.task: "keypoints"}
 _TASKS = ("detect", "segment", "pose", "obb")  # Ultralytics' words
 
@@ -157,61 +156,18 @@ def _either(line: tuple[str, int, list[float]], places: Mapping[str, Path]) -> D
     )
 
 
-def as_table(samples: Iterable[Iterable[Sequence[float]]]) -> Numbers:
-    """Return the four numbers of each box: (N, 4) float64; empty if there is anything else."""
-    rows = [list(row) for sample in samples for row in sample]
-    only_boxes = all(len(row) == BOX for row in rows)
-    return np.array(rows if only_boxes else [], float).reshape(-1, BOX)
-
-
-def box_orders(table: Numbers) -> list[str]:
-    """Return the orders other than `cx cy w h` in which boxes lie in their images, if most do not.
-
-    Args:
-        table: (N, 4): the numbers of each box.
-    """
-    first, second = table[:, :2], table[:, 2:]
-    outside = ~stay_in(first - second / 2, second)
-    if len(table) < _MIN_BOXES or 2 * outside.sum() < len(table):
-        return []
-    fits = {
-        _CORNERS: bool((second > first).all()) and _stays_in(first, second - first),
-        _LEFT_TOP: _stays_in(first, second),
-    }
-    return [order for order, does in fits.items() if does]
-
-
 def _boxes(labels: Mapping[str, YoloLabels]) -> tuple[dict[str, YoloLabels], list[str]]:
-    """Return boxes as `cx cy w h`, also where the lines are `x1 y1 x2 y2` or `left top w h`.
-
-    They are read so only if most boxes would leave their images, and none does in that order.
-    """
-    table = as_table(one.coordinates for one in labels.values())
-    orders = box_orders(table)
+    """Return boxes as `cx cy w h`, also where they are written in another order."""
+    orders, evidence = other_orders(one.coordinates for one in labels.values())
     if not orders:
         return dict(labels), []
-    outside = int((~stay_in(table[:, :2] - table[:, 2:] / 2, table[:, 2:])).sum())
-    problem = (
-        f"{outside:,} of {len(table):,} boxes would leave their images as `cx cy w h`, and none "
-        "does as "
-    )
     if len(orders) > 1:
         raise DataError(
-            f"{problem}`{orders[0]}` or as `{orders[1]}`",
+            f"the boxes can be `{orders[0]}` or `{orders[1]}`: {evidence}",
             remedy="Write the boxes as YOLO does: `class cx cy w h`, centre and size.",
         )
     changed = {
-        id: replace(one, coordinates=[_centred(row, orders[0]) for row in one.coordinates])
+        id: replace(one, coordinates=[centred(row, orders[0]) for row in one.coordinates])
         for id, one in labels.items()
     }
-    return changed, [f"boxes are read as `{orders[0]}`: {problem}that"]
-
-
-def _centred(row: list[float], order: str) -> list[float]:
-    left, top, a, b = row
-    width, height = (a - left, b - top) if order == _CORNERS else (a, b)
-    return [left + width / 2, top + height / 2, width, height]
-
-
-def _stays_in(start: Numbers, size: Numbers) -> bool:
-    return bool(stay_in(start, size).all())
+    return changed, [f"boxes are read as `{orders[0]}`: {evidence}"]

@@ -139,6 +139,15 @@ def test_declared_encodings_are_read(tmp_path: Path) -> None:
         assert (data.format, data.classes) == ("voc", (name,))
 
 
+def test_fractions_are_no_pixels(tmp_path: Path) -> None:
+    boxes = [(0.1, 0.2, 0.5, 0.75), (0, 0, 1, 1)]
+    usual(tmp_path, a=xml(), b=xml(*[make_object(box=box) for box in boxes]))
+    error = refused(tmp_path, "corners in pixels", "from 0 to 1", "Multiply")
+    assert (error.where, error.line) == (tmp_path / "Annotations" / "b.xml", 3)
+    usual(tmp_path, a=xml(make_object(box=(0, 0, 1, 1))), b=xml())
+    assert len(formats.read(tmp_path)) == 2
+
+
 def test_empty_datasets_are_refused(tmp_path: Path) -> None:
     refused(lay(tmp_path / "x", {"a.txt": "x"}), "found none", "Annotations/*.xml")
     refused(

@@ -105,6 +105,7 @@ def read(path: Path) -> Dataset[Boxes]:
             remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     classes = _classes(path, entries)
+    _refuse_fractions(entries)
     base = _base(entries, notes)
     left_out: Counter[str] = Counter()
     for voc_file, _ in entries.values():
@@ -217,6 +218,20 @@ def _classes(root: Path, entries: _Entries) -> tuple[str, ...]:
             remedy=f"List the classes in {CLASSES_FILE} if all images are really empty.",
         )
     return classes
+
+
+def _refuse_fractions(entries: _Entries) -> None:
+    """Raise DataError if all boxes are fractions of their images, as YOLO writes them."""
+    files = [voc_file for voc_file, _ in entries.values() if voc_file.instances]
+    corners = np.array([one.corners for voc_file in files for one in voc_file.instances])
+    if (corners >= 0).all() and (corners <= 1).all() and (corners % 1 != 0).any():
+        raise DataError(
+            "corners in pixels are expected, all numbers here are from 0 to 1, so these are "
+            "fractions of the images",
+            where=files[0].path,
+            line=files[0].instances[0].line,
+            remedy="Multiply each x by the image's width and each y by its height.",
+        )
 
 
 def _base(entries: _Entries, notes: list[str]) -> int:

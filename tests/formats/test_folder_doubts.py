@@ -256,6 +256,22 @@ def test_images_of_the_same_names_may_be_views(tmp_path: Path) -> None:
     asks(tmp_path, "hold images of the same names (such as anna)", "views of the same objects")
 
 
+@pytest.mark.parametrize(
+    "views", [("left", "right"), ("before", "After"), ("RGB", "thermal"), ("cam0", "cam1", "cam2")]
+)
+def test_images_that_count_alike_may_be_views_by_the_names_of_the_folders(
+    views: tuple[str, ...], tmp_path: Path
+) -> None:
+    for view in views:
+        lay(tmp_path, *(f"{view}/{number:03d}.png" for number in range(8)))
+    asks(tmp_path, "hold images of the same names (such as 000)")
+
+
+def test_splits_in_one_class_folder_only_are_asked_about(tmp_path: Path) -> None:
+    lay(tmp_path, *below("photos_a/train/aachen", "fine_b/train/aachen"))
+    asks(tmp_path, "holds train/, named like a split")
+
+
 def test_images_that_only_count_are_different(tmp_path: Path) -> None:
     for animal in ("cat", "dog"):
         lay(tmp_path, *(f"{animal}/{number}.png" for number in range(1, 20) if number != 7))

@@ -24,6 +24,15 @@ _OF_IMAGES = re.compile("(?:data|image|img|jpeg|photo|picture)", re.IGNORECASE)
 _COPY = re.compile(
     r"(.+?)(?: ?\(\d+\)|[ _-]+(?:copy|kopie|copie|copia)(?: ?\(?\d+\)?)?)", re.IGNORECASE
 )
+_VIEW = re.compile(
+    r"(?:\w+[ _-])?"
+    "(?:after|back|before|cam(?:era)?|channel|clean|colou?r|day|depth|front|gr[ae]y|hr|infrared|"
+    "input|ir|left|lr|night|nir|noisy|od|optical|os|output|rgb|right|sar|sharp|source|t1|t2|target|"
+    "thermal|view|visible)"
+    "(?:[ _-]?(?:eye|image|view|side))?s?[ _-]?[0-9]*",
+    re.IGNORECASE,
+)
+"""Folders of views of the same objects, or of an image and what it is to become."""
 _COUNTER = re.compile(r"(.*?)(\d+)")
 
 
@@ -180,7 +189,7 @@ def _equal_names(folders: dict[str, Folder]) -> Iterator[Doubt]:
     shared, every = frozenset.intersection(*names), frozenset.union(*names)
     if len(shared) < max(_MIN_EQUAL_NAMES, _MIN_SHARED * len(every)):
         return
-    if not _count(shared):
+    if all(map(_VIEW.fullmatch, folders)) or not _count(shared):
         yield Doubt(
             f"{listed(folders)} hold images of the same names (such as {printable(min(shared))}), "
             "so they may be views of the same objects",

@@ -216,8 +216,10 @@ def test_what_lies_in_the_place_of_the_journal_is_not_replaced(images, out, tmp_
 def test_two_processes_do_not_write_one_journal(images, out):
     class Second(crowded.Crowded):
         def predict_images(self, images, tile=None):
-            with pytest.raises(fv.FoveateError, match="another process"):
-                predict_paths(crowded.Crowded(), [self.folder], out)
+            anew = Outputs(out.json_file, overwrite=True)  # another command
+            for outputs in (out, anew):
+                with pytest.raises(fv.FoveateError, match="another process"):
+                    predict_paths(crowded.Crowded(), [self.folder], outputs)
             return super().predict_images(images, tile)
 
     model = Second()

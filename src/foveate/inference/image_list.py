@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from foveate.data.images import IMAGE_SUFFIXES
@@ -12,6 +13,8 @@ from foveate.errors import FoveateError
 from foveate.formats._shared.layout import visible
 from foveate.progress import Reporter
 from foveate.wording import count_noun
+
+_SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 Skip = Callable[[str, str], None]
 """Told of a path that is left out, and why."""
@@ -31,7 +34,9 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
     Raises:
         FoveateError: A folder contains none.
     """
-    files: dict[str, Path] = {}
+    # Links to one image under several names are several images: the names may matter.
+    files: dict[tuple[str, str], Path] = {}
+    folder_of = cache(os.path.realpath)
     repeated = 0
     for path in paths:
         found = [path]
@@ -40,7 +45,7 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
             if not found:
                 raise FoveateError("there are no images in this folder", where=path)
         for file in found:
-            repeated += files.setdefault(_identity(file), file) is not file
+            repeated += files.setdefault((folder_of(file.parent), file.name), file) is not file
     if repeated:
         reporter.info(f"{count_noun(repeated, 'file')} given more than once: each is taken once")
     return list(files.values())
@@ -63,17 +68,5 @@ def _walk(root: Path, skip: Skip) -> list[Path]:
             else:
                 seen.add(place)
                 waiting.append(folder.path)
-        found += [
-            Path(entry.path)
-            for entry in others
-            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-        ]
+        found += [Path(entry.path) for entry in others if entry.name.lower().endswith(_SUFFIXES)]
     return found
-
-
-def _identity(file: Path) -> str:
-    """One name for a file, by whatever path of its folder it was given.
-
-    Links to one image under several names are several images: the names may matter.
-    """
-    return os.path.join(os.path.realpath(file.parent), file.name)  # noqa: PTH118 - not normalised

@@ -111,10 +111,7 @@ class Journal:
             StorageError: It cannot be written.
         """
         if not self.resumed:
-            atomic_io.write_bytes(
-                self.path,
-                atomic_io.json_line({"foveate": UNFINISHED.name, "command": self.command}),
-            )
+            self._begin()
         self._file = os.open(self.path, _FLAGS)
         try:
             _lock(self._file, self.path)
@@ -131,6 +128,16 @@ class Journal:
         finally:
             os.close(self._file)
             self._file = None
+
+    def _begin(self) -> None:
+        """Write the head, in the place of another command's records if no process uses them."""
+        head = atomic_io.json_line({"foveate": UNFINISHED.name, "command": self.command})
+        with contextlib.ExitStack() as stack:
+            if self._previous is not None:
+                previous = os.open(self.path, _FLAGS)
+                stack.callback(os.close, previous)
+                _lock(previous, self.path)
+            atomic_io.write_bytes(self.path, head)
 
     def _read_records(self) -> None:
         """Find the records. A last line that was cut short is removed, a damaged one ignored."""
@@ -210,15 +217,17 @@ class Journal:
                 yield record
 
 
-def _read_command(path: Path) -> Any:
+def _read_command(path: Path) -> dict[str, Any] | None:
     """The command in the first line of a journal; None if there is none."""
     try:
         with open_regular(path) as file:
             head = record_io.parse_json(file.readline(_MAX_HEAD_BYTES))
     except (OSError, ValueError):
         return None
-    is_journal = isinstance(head, dict) and head.get("foveate") == UNFINISHED.name
-    return head.get("command") if is_journal else None
+    if not isinstance(head, dict) or head.get("foveate") != UNFINISHED.name:
+        return None
+    command = head.get("command")
+    return command if isinstance(command, dict) else {}
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -105,19 +106,22 @@ def split(
     format: Format = None,
     task: ReadAs = None,
     root: Root = None,
+    set_: SetReading = None,
 ) -> None:
     """Write a split into a file, for foveate train --split FILE.
 
     A run refuses the file if the data has changed since.
     """
+    from foveate.data.image_reading import DEFAULT_READING
     from foveate.datasets.load import load
     from foveate.experiment.split import write_split
     from foveate.settings import Settings
 
     reporter = ConsoleReporter()
     settings = Settings.of(
-        seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak
-    )
+        seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak,
+        **asdict(parse_reading(set_, DEFAULT_READING)),
+    )  # fmt: skip
     dataset = load(data, root=root, format=format, task=task)
     counts = write_split(dataset, out, reporter, settings, overwrite=overwrite)
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())

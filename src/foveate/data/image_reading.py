@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import BadImage, SettingError
+
+if TYPE_CHECKING:
+    from foveate.settings import Settings
 
 Pages = Literal["first", "max", "bands"]
 """What is made of the pages of a file: the first one, their maximum, or a band of each."""
@@ -54,6 +57,11 @@ class ImageReading:
                 f"a black below white is expected, got {self.black:g} and {self.white:g}",
                 where="black and white",
             )
+
+    @classmethod
+    def of(cls, settings: Settings) -> ImageReading:
+        """How the image files of a run with these settings are read."""
+        return cls(settings.black, settings.white, settings.pages, settings.max_pixels)
 
     @property
     def points(self) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.data.dataset import Image
 from foveate.data.image_reading import DeepPixels
+from foveate.errors import BadImage
 
 # Tags of TIFF.
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
@@ -43,9 +44,19 @@ def deep_pixels(pillow_image: PIL.Image.Image, file: BinaryIO | None) -> DeepPix
 
     Returns:
         None for an image of 8 bits.
+
+    Raises:
+        BadImage: Grey of 16 bits with transparency, of which Pillow drops a half.
     """
     if _is_deep_colour(pillow_image):
-        return None if file is None else _deep_colour(pillow_image, file)
+        if file is None:
+            return None
+        if pillow_image.mode == "LA":
+            raise BadImage(
+                "16 bits of grey without transparency are expected, this image has both",
+                remedy="Save it without its alpha channel.",
+            )
+        return _deep_colour(pillow_image, file)
     if not _is_deep_grey(pillow_image):
         return None
     pillow_image.load()
@@ -98,7 +109,7 @@ def _is_signed_byte(pillow_image: PIL.Image.Image) -> bool:
 
 
 def _is_deep_colour(pillow_image: PIL.Image.Image) -> bool:
-    return _raw_mode(pillow_image).startswith(("RGB;16", "RGBA;16"))
+    return _raw_mode(pillow_image).startswith(("RGB;16", "RGBA;16", "LA;16"))
 
 
 def _raw_mode(pillow_image: PIL.Image.Image) -> str:

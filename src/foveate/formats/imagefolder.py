@@ -37,6 +37,7 @@ from foveate.formats._shared.layout import (
 )
 from foveate.formats._shared.splits import split_in_name, split_of_folder, splits_of_paths
 from foveate.formats._shared.table_files import note_unlisted
+from foveate.formats._shared.walk import files_with
 
 NAME = "imagefolder"
 SUMMARY = "Hugging Face imagefolder: metadata.jsonl with file_name and objects (boxes) or label"
@@ -125,20 +126,16 @@ def _tables(path: Path) -> list[tuple[SplitName | None, Path]]:
     """Return the tables in a folder, or else those in its folders of splits, with their splits."""
     if path.is_file():
         return [(None, path)] if _fits(path) else []
-    here = [file for file in _lines_in(path) if _fits(file)]
+    here = [file for file in files_with(path, (".jsonl",)) if _fits(file)]
     if here:
         return [(split_in_name(file.stem) if len(here) > 1 else None, file) for file in here]
     return [
         (split, file)
         for folder in visible(path)[0]
         if (split := split_of_folder(folder.name))
-        for file in _lines_in(Path(folder.path))
+        for file in files_with(Path(folder.path), (".jsonl",))
         if _fits(file)
     ]
-
-
-def _lines_in(folder: Path) -> list[Path]:
-    return [Path(file.path) for file in visible(folder)[1] if file.name.lower().endswith(".jsonl")]
 
 
 def _fits(file: Path) -> bool:

@@ -19,8 +19,10 @@ Nothing outside the dataset's folder is looked at.
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -169,6 +171,10 @@ class ImageFinder:
         id = self._id_of(self._top + base, path)
         if not id:
             return None
+        with suppress(OSError, ValueError):
+            status = os.stat(self._top + id)  # noqa: PTH116  Path's takes three times as long
+            if stat.S_ISREG(status.st_mode) and status.st_size and is_utf8(id):
+                return id
         place = Path(self._top + id)
         reason = unusable_reason(place)
         if reason and (not os.path.lexists(place) or place.is_dir()):

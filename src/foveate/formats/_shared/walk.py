@@ -34,6 +34,27 @@ def contains_image(folder: Path) -> bool:
     return False
 
 
+def files_with(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """List the files of a folder with some suffixes; its other files, maybe many, cost little.
+
+    Args:
+        folder: The folder; if it cannot be opened, there are none.
+        suffixes: The suffixes in lower case.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if entry.name.lower().endswith(suffixes)
+                and not is_hidden(entry.name)
+                and not os.path.isdir(entry.path)  # noqa: PTH112  raises for no link
+            ]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names)]
+
+
 def walk_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:
     """Yield (id, path) of each usable image below a folder, sorted by name.
 

@@ -10,6 +10,7 @@ from foveate.errors import DataError
 from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import visible
 from foveate.formats._shared.splits import split_in_name, split_of_folder
+from foveate.formats._shared.walk import files_with
 from foveate.formats.captions.rows import LINES, SUFFIXES, TABLES, has_caption_columns
 
 _NAMED = re.compile(r"(metadata|captions)\.(csv|tsv|jsonl)|captions\.txt|.*\.token\.txt", re.I)
@@ -90,9 +91,7 @@ def _coco(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    wanted = (*SUFFIXES, ".json")
-    entries = [entry for entry in visible(folder)[1] if entry.name.lower().endswith(wanted)]
-    return [Path(entry.path) for entry in entries if entry.is_file()]
+    return [file for file in files_with(folder, (*SUFFIXES, ".json")) if file.is_file()]
 
 
 def _several(tables: list[Path], path: Path) -> DataError:

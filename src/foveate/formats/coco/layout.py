@@ -13,12 +13,12 @@ from foveate.errors import DataError
 from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import (
     has_image_suffix,
-    is_hidden,
     printable,
     split_of,
     visible,
 )
 from foveate.formats._shared.splits import split_in_name, split_of_folder
+from foveate.formats._shared.walk import files_with
 from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.coco.columns import KEYS
 from foveate.wording import count_noun
@@ -66,7 +66,7 @@ def annotation_files(path: Path) -> tuple[list[AnnotationFile], list[str]]:
         chosen = {folder: files for folder, files in chosen.items() if _split_below(path, folder)}
     files = [file for folder in chosen.values() for file in folder]
     others = [file for level in found for folder in level.values() for file in folder]
-    others += [file for folder in chosen for file in _json_files(folder)]
+    others += [file for folder in chosen for file in files_with(folder, (".json",))]
     return [
         (file, split_in_name(file.stem) or _split_below(path, file.parent)) for file in files
     ], (_unread(path, [file for file in dict.fromkeys(others) if file not in files]))
@@ -145,23 +145,9 @@ def note_unrecorded(images: list[Path]) -> list[str]:
     return [f"{number} without an image record, left out (such as {printable(others[0])})"]
 
 
-def _json_files(folder: Path) -> list[Path]:
-    """List the JSON files of a folder; its other files, which may be many, cost little."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(".json") and not is_hidden(entry.name)
-            ]
-    except OSError:
-        return []
-    return [folder / name for name in sorted(names)]
-
-
 def _coco_files(folder: Path) -> list[Path]:
     """Return the files that are named like COCO instances, or else those with the same keys."""
-    jsons = _json_files(folder)
+    jsons = files_with(folder, (".json",))
     if named := [file for file in jsons if _NAMED.fullmatch(file.name)]:
         return named
     if len(jsons) > _MAX_UNNAMED_FILES:

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from foveate import formats
-from foveate.annotations import Boxes, Instances, Polygon, RunLengths
+from foveate.annotations import ArrayMask, Boxes, Instances, MaskFileShape, Polygon, RunLengths
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.formats import labelme
@@ -415,18 +415,47 @@ def test_files_are_written_like_labelme(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("of_file", [False, True])
+def test_masks_survive_a_round_trip(tmp_path: Path, of_file: bool) -> None:
+    pixels = np.zeros(SIZE, bool)
+    pixels[11:17, 20:29] = RING
+    pixels[29, 39] = True
+    mask = (
+        MaskFileShape(ArrayMask(pixels.astype(np.int32)))
+        if of_file
+        else RunLengths(rle.encode(pixels), SIZE)
+    )
+    corners = np.array([[20.0, 11, 40, 30], [1, 2, 3, 4]])
+    target = Instances(Boxes(corners, np.array([0, 1]), size=SIZE), [mask, None])
+    labelme.write(made(target, ("ant", "cat")), tmp_path / "copy")
+    data = read(tmp_path / "copy")
+    back, none = data[0].target.shapes
+    np.testing.assert_array_equal(back.mask(SIZE), pixels)
+    assert none is None
+    assert boxes(data) == {"images/s-a.png": corners.tolist()}
+
+
 def test_unsupported_content_is_named(tmp_path: Path) -> None:
     corners = np.array([[1.0, 2, 9, 11]])
     row = np.array([0])
     runs = RunLengths(rle.encode(np.ones(SIZE, bool)), SIZE)
+    empty = RunLengths(rle.encode(np.zeros(SIZE, bool)), SIZE)
     for dataset, words in (
         (
             made(Instances(Boxes(corners, row), [runs])),
-            "1 sample with masks instead of polygons (such as 's/a')",
+            "1 sample with boxes that are not the bounds of their polygons or masks",
+        ),
+        (
+            made(Instances(Boxes(np.array([[0.0, 0, 40, 30]]), row, size=(60, 80)), [runs])),
+            "1 sample with masks of another size than the image's (such as 's/a')",
+        ),
+        (
+            made(Instances(Boxes(np.zeros((1, 4)), row), [empty])),
+            "1 sample with boxes that are not the bounds",
         ),
         (
             made(Instances(Boxes(corners, row), [Polygon((np.array(TRIANGLE),))])),
-            "not the bounds of their polygons",
+            "not the bounds of their polygons or masks",
         ),
         (made(Boxes(corners[:, [2, 3, 0, 1]], row)), "inverted boxes"),
         (made(Boxes(corners, row, scores=np.array([0.5]))), "with scores"),

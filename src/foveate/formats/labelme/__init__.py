@@ -123,9 +123,8 @@ def write(dataset: Dataset[Any], path: Path) -> None:
     Image files are copied, images in memory become PNG.
 
     Raises:
-        DataError: If only some samples have a split, if there are masks, scores or class colours,
-            if a box is not the bounds of its polygon or is inverted, or if no instance has a
-            polygon.
+        DataError: If only some samples have a split, if there are scores or class colours, if a box
+            is not the bounds of its polygon or mask or is inverted, or if no instance has a shape.
     """
     refuse(path, NAME, unsupported_task(dataset, TASKS))
     samples = list(dataset)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from base64 import b64encode
 from typing import Any
 
-from foveate.annotations import boxes_of
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from foveate.annotations import Shape, boxes_of
 from foveate.data.dataset import Dataset, Sample
 from foveate.formats._shared.instances import annotated_size, box_problems, extra_fields, shapes_of
 from foveate.formats._shared.writing import (
@@ -22,10 +28,11 @@ def unsupported_content(dataset: Dataset[Any]) -> list[str]:
     """List what the format cannot store."""
     samples = list(dataset)
     problems = partial_splits(dataset)
-    with_masks = [s for s in samples if any(x and not x.outlines for x in shapes_of(s.target))]
-    problems += count_problem("with masks instead of polygons", with_masks)
     problems += count_problem(
-        "with boxes that are not the bounds of their polygons",
+        "with masks of another size than the image's", [s for s in samples if _mask_differs(s)]
+    )
+    problems += count_problem(
+        "with boxes that are not the bounds of their polygons or masks",
         [s for s in samples if _box_differs(s)],
     )
     inverted = [
@@ -47,21 +54,21 @@ def file_content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> di
         name: The file name of its image.
     """
     boxes = boxes_of(sample.target)
+    size = annotated_size(sample)
     shapes: list[dict[str, Any]] = []
     for row, shape in enumerate(shapes_of(sample.target)):
-        outlines = [outline.tolist() for outline in shape.outlines] if shape else []
+        drawn = _drawn(shape, boxes.corners[row], size)
         flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
-        for points in outlines or [boxes.corners[row].reshape(2, 2).tolist()]:
-            shapes.append(
-                {
-                    "label": classes[boxes.classes[row]],
-                    "points": points,
-                    "group_id": row + 1 if len(outlines) > 1 else None,
-                    "shape_type": "polygon" if outlines else "rectangle",
-                    "flags": flags,
-                }
-            )
-    height, width = annotated_size(sample)
+        shapes += [
+            {
+                "label": classes[boxes.classes[row]],
+                "group_id": row + 1 if len(drawn) > 1 else None,
+                "flags": flags,
+                **record,
+            }
+            for record in drawn
+        ]
+    height, width = size
     content: dict[str, Any] = {
         "version": "5.0.0",
         "flags": {},
@@ -72,10 +79,39 @@ def file_content(sample: Sample[Any], classes: tuple[str, ...], name: str) -> di
     return {**content, "imageHeight": height, "imageWidth": width, **extra_fields(sample)}
 
 
+def _drawn(
+    shape: Shape | None, corners: NDArray[np.float64], size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Return what is drawn for an object: its polygons, its mask, or its box."""
+    if shape is None:
+        return [{"shape_type": "rectangle", "points": corners.reshape(2, 2).tolist()}]
+    if shape.outlines:
+        return [{"shape_type": "polygon", "points": one.tolist()} for one in shape.outlines]
+    rows, columns = np.divmod(shape.pixel_indices(size), size[1])
+    top, left = int(rows.min()), int(columns.min())
+    mask = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), np.uint8)
+    mask[rows - top, columns - left] = 1
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(mask).save(buffer, "PNG")
+    points = [[left, top], [left + mask.shape[1] - 1, top + mask.shape[0] - 1]]
+    encoded = b64encode(buffer.getvalue()).decode()
+    return [{"shape_type": "mask", "points": points, "mask": encoded}]
+
+
+def _mask_differs(sample: Sample[Any]) -> bool:
+    """Return whether a mask has another size than the image."""
+    masks = [shape for shape in shapes_of(sample.target) if shape and not shape.outlines]
+    sizes = {shape.size or shape.native_mask().shape for shape in masks}
+    return bool(sizes) and sizes != {annotated_size(sample)}
+
+
 def _box_differs(sample: Sample[Any]) -> bool:
-    """Return whether a box is not the bounds of its polygon."""
+    """Return whether a box is not the bounds of its polygon or mask; an empty mask has none."""
     rows = zip(shapes_of(sample.target), boxes_of(sample.target).corners, strict=True)
-    return any(
-        shape and shape.outlines and (abs(shape.bounds() - box) > _BOUNDS_TOLERANCE).any()
-        for shape, box in rows
-    )
+    for shape, box in rows:
+        if shape:
+            left, top, right, bottom = bounds = shape.bounds()
+            is_empty = not shape.outlines and (right <= left or bottom <= top)
+            if is_empty or (np.abs(np.subtract(bounds, box)) > _BOUNDS_TOLERANCE).any():
+                return True
+    return False

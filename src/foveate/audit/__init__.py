@@ -73,9 +73,10 @@ def audit(
         dataset: The readable samples.
         hashes: The content hash of each image.
         image_stats: (N,) of IMAGE_STATS.
-        on_progress: Called with (pairs compared, pairs in all) by the search for duplicates.
+        on_progress: Called with (searches done, searches in all) by the search for duplicates.
     """
-    clusters = duplicates.find(hashes, image_stats, on_progress)
+    directed = duplicates.directed_classes(dataset)
+    clusters = duplicates.find(hashes, image_stats, on_progress, directed)
     rotations = rotation.find(dataset, image_stats)
     # Boxes are checked as the repair would turn them: one fault is not reported three times.
     upright = rotation.turned(dataset, image_stats, rotations) if rotations else dataset
@@ -105,11 +106,16 @@ def check_duplicates(
     rows_of: dict[int, list[int]] = defaultdict(list)
     for row, cluster in enumerate(clusters.clusters.tolist()):
         rows_of[cluster].append(row)
-    for rows in rows_of.values():
+    changes_of: dict[int, set[str]] = defaultdict(set)
+    for row, change in zip(clusters.pairs[:, 0].tolist(), clusters.changes, strict=True):
+        changes_of[int(clusters.clusters[row])].update([change] if change else [])
+    for cluster, rows in rows_of.items():
         if len(rows) < 2:
             continue
         exact = len({hashes[row] for row in rows}) == 1
+        changes = " or ".join(sorted(changes_of[cluster]))
         same = "the same image" if exact else "nearly the same image"
+        same += f", {changes}," if changes else ""
         splits = [split for split in SPLITS if any(dataset[row].split == split for row in rows)]
         ids = tuple(dataset[row].id for row in _one_of_each_split_first(dataset, rows))
         if len(splits) > 1:
@@ -118,7 +124,7 @@ def check_duplicates(
             yield Finding("error", LEAK, ids, reason, remedy, score=len(rows))
         else:
             check = "duplicate" if exact else "near duplicate"
-            reason = f"{same}, {len(rows)} times"
+            reason = f"{same.removesuffix(',')}, {len(rows)} times"
             remedy = "Keep one; the split keeps them together."
             yield Finding("warning", check, ids, reason, remedy, score=len(rows))
         labels_of_rows = {text for row in rows if (text := _label(dataset, row)) is not None}

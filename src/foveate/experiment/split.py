@@ -14,7 +14,7 @@ from foveate.audit import duplicates
 from foveate.data import depth
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample
-from foveate.data.image_reading import DEFAULT_READING
+from foveate.data.image_reading import ImageReading
 from foveate.data.split import assign, file, grouping
 from foveate.errors import DataError
 from foveate.outputs import check_output
@@ -109,7 +109,7 @@ def write_split(
     with reporter.bar("reading images", len(dataset)) as bar:
         survey = depth.decode_measured(
             dataset,
-            DEFAULT_READING,
+            ImageReading.of(settings),
             lambda dataset: decoding.survey(
                 dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning
             ),
@@ -119,7 +119,11 @@ def write_split(
     made = make_split(
         samples,
         dataset.classes,
-        duplicates.find(survey.hashes, survey.image_stats),
+        duplicates.find(
+            survey.hashes,
+            survey.image_stats,
+            directed=duplicates.directed_classes(survey.dataset),
+        ),
         settings,
         single_class_ok=task is None or task.single_class_ok,
     )

@@ -98,8 +98,7 @@ def default_policy(
     """
     if kind == "none":
         return ImageAugment()
-    if hflip_safe is None:
-        hflip_safe = not (_are_characters(classes) or names_distinguish_sides(classes))
+    hflip_safe = mirror_keeps_class(hflip_safe, classes)
     few_epochs = epochs is not None and epochs <= MAX_EPOCHS_WITHOUT_SHIFT and kind == "auto"
     shift = 0 if few_epochs else max(1, round(size / 24))
     policy = ImageAugment(shift=shift, flip=hflip_safe)
@@ -114,6 +113,13 @@ def default_policy(
             erase=0.5,
         )
     return policy
+
+
+def mirror_keeps_class(hflip_safe: bool | None, classes: tuple[str, ...]) -> bool:
+    """Return `hflip_safe`, or if that is unknown, what the names of the classes suggest."""
+    if hflip_safe is not None:
+        return hflip_safe
+    return not (_are_characters(classes) or names_distinguish_sides(classes))
 
 
 def names_distinguish_sides(classes: tuple[str, ...]) -> bool:

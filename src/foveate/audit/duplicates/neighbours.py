@@ -1,0 +1,159 @@
+"""Approximate nearest neighbours among unit vectors: an inverted file.
+
+The points are divided into cells around k-means centres. A query is compared with the points of the
+cells whose centres are nearest to it; the centres are searched in the same way (Jegou et al.,
+"Product quantization for nearest neighbor search", 2011). The comparisons are products of matrices,
+so millions of queries take a fraction of the time that a tree needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.audit.duplicates.chunks import in_chunks
+
+_EXACT = 512  # points up to which all are compared
+_PER_CELL = 128
+_MAX_PER_CELL = 2048  # a fuller cell is cut, lest many equal points be compared pair by pair
+_SAMPLES_PER_CELL = 24  # points that a centre is computed from
+_ROUNDS = 5  # of k-means
+_CELLS = 2  # that a query is compared with
+_NOT_FOUND = -2.0  # below any cosine
+
+
+class Index:
+    """Unit vectors, in cells.
+
+    Args:
+        points: (N, D) float32 unit vectors.
+    """
+
+    def __init__(self, points: NDArray[np.float32]) -> None:
+        self._centres: Index | None = None
+        cell = np.zeros(len(points), np.int64)
+        if len(points) > _EXACT:
+            centres = _centres(points)
+            cell = Index(centres).nearest(points)[0][:, 0]
+            cell, of_centre = _cut(cell)
+            self._centres = Index(centres[of_centre])
+        self._order = np.argsort(cell, kind="stable")
+        self._starts = np.searchsorted(cell[self._order], np.arange(cell.max(initial=0) + 2))
+        self._place = np.empty(len(points), np.int64)
+        self._place[self._order] = np.arange(len(points))
+        self._points = points[self._order]
+
+    @property
+    def chunk(self) -> int:
+        """Number of queries that are best searched at once: enough for each cell."""
+        return min(max(256 * len(self._starts), 2**15), 2**20)
+
+    def nearest(
+        self,
+        queries: NDArray[np.float32],
+        own: NDArray[np.int64] | None = None,
+        count: int = 1,
+        cells: int = _CELLS,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find the nearest points of each query.
+
+        Args:
+            queries: (Q, D) float32 unit vectors.
+            own: (Q,) the point that each query must not find.
+            count: Points to find for each query.
+            cells: Cells to look through.
+
+        Returns:
+            (Q, count) rows, and (Q, count) their cosines with the query, in any order. Where fewer
+            were found, the cosine is below -1 and the row means nothing.
+        """
+        rows = np.empty((len(queries), count), np.int64)
+        cosines = np.empty((len(queries), count), np.float32)
+        own = np.full(len(queries), -1) if own is None else own
+
+        def search(chunk: slice) -> None:
+            rows[chunk], cosines[chunk] = self._search(queries[chunk], own[chunk], count, cells)
+
+        in_chunks(search, len(queries), self.chunk)
+        return rows, cosines
+
+    def _search(
+        self, queries: NDArray[np.float32], own: NDArray[np.int64], count: int, cells: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        near = np.zeros((len(queries), 1), np.int64)
+        if self._centres is not None:
+            nowhere = np.full(len(queries), -1)
+            near = self._centres._search(queries, nowhere, cells, _CELLS)[0]
+        found = np.zeros((len(queries), count * near.shape[1]), np.int64)
+        cosines = np.full(found.shape, _NOT_FOUND, np.float32)
+        for number, cell in enumerate(near.T):
+            for some, which, values in self._in_cells(queries, own, cell, count):
+                columns = slice(number * count, number * count + which.shape[1])
+                found[some, columns], cosines[some, columns] = which, values
+        best = _largest(cosines, count)
+        return np.take_along_axis(found, best, 1), np.take_along_axis(cosines, best, 1)
+
+    def _in_cells(
+        self,
+        queries: NDArray[np.float32],
+        own: NDArray[np.int64],
+        cell: NDArray[np.int64],
+        count: int,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+        """For each cell: the queries in it, their nearest points there, and the cosines."""
+        order = np.argsort(cell, kind="stable")
+        bounds = np.searchsorted(cell[order], np.arange(len(self._starts)))
+        place = np.where(own < 0, -1, self._place[own])
+        for number in np.flatnonzero(np.diff(bounds)):
+            some = order[bounds[number] : bounds[number + 1]]
+            start, stop = self._starts[number], self._starts[number + 1]
+            cosines = queries[some] @ self._points[start:stop].T
+            inside = np.flatnonzero((place[some] >= start) & (place[some] < stop))
+            cosines[inside, place[some[inside]] - start] = _NOT_FOUND
+            best = _largest(cosines, count)
+            yield some, self._order[start + best], np.take_along_axis(cosines, best, 1)
+
+
+def _centres(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C, D) centres of cells, by k-means over some of the points."""
+    count = len(points) // _PER_CELL
+    chosen = np.random.default_rng(0).permutation(len(points))[: count * _SAMPLES_PER_CELL]
+    sample = points[chosen]
+    centres = sample[:count].copy()
+    for _ in range(_ROUNDS):
+        cell = Index(centres).nearest(sample)[0][:, 0]
+        order = np.argsort(cell, kind="stable")
+        filled, starts = np.unique(cell[order], return_index=True)
+        centres[filled] = np.add.reduceat(sample[order], starts, 0)
+        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-6)
+    return centres
+
+
+def _cut(cell: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number cells anew, without the empty ones and with the fullest cut; and the old numbers."""
+    order = np.argsort(cell, kind="stable")
+    rank = np.empty_like(cell)
+    rank[order] = np.arange(len(cell)) - np.searchsorted(cell[order], cell[order])
+    pieces = len(cell) // _MAX_PER_CELL + 1
+    keys, new = np.unique(cell * pieces + rank // _MAX_PER_CELL, return_inverse=True)
+    return new.astype(np.int64), keys // pieces
+
+
+def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Columns of the largest values of each row, (Q, count) or as many as there are."""
+    rows, columns = np.arange(len(values)), values.shape[1]
+    if count >= columns:
+        return np.broadcast_to(np.arange(columns), values.shape)
+    if count > 2:
+        several: NDArray[np.int64] = np.argpartition(values, -count, axis=1)[:, -count:]
+        return several
+    first: NDArray[np.int64] = values.argmax(1)
+    if count == 1:
+        return first.reshape(-1, 1)
+    largest = values[rows, first]
+    values[rows, first] = _NOT_FOUND - 1
+    second = values.argmax(1)  # twice as fast as a partition
+    values[rows, first] = largest
+    return np.stack([first, second], 1)

@@ -107,3 +107,13 @@ def test_permission_denied(tmp_path: Path) -> None:
     finally:
         os.seteuid(me)
         (tmp_path / "shut").chmod(0o700)
+
+
+def test_a_task_that_the_data_cannot_serve_is_refused(tmp_path: Path) -> None:
+    lay(tmp_path, "a/1.png", "b/2.png")
+    for data in (tmp_path, "digits"):
+        assert load(data, task="classification").task == "classification"
+        assert load(data, task="text_to_image").task == "classification"  # it can serve that
+        for task in ("detection", "classificatoin"):
+            with pytest.raises(SettingError, match=f"not '{task}'"):
+                load(data, task=task)

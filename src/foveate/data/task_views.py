@@ -37,11 +37,21 @@ def for_task(dataset: Dataset[Any], task: str) -> Dataset[Any]:
     Raises:
         SettingError: If the annotations cannot serve the task.
     """
+    conversion = check_task(dataset, task)
+    return _convert(dataset, conversion) if conversion else dataset
+
+
+def check_task(dataset: Dataset[Any], task: str) -> Conversion | None:
+    """Return how the annotations become those for a task, None if they are for it.
+
+    Raises:
+        SettingError: If the annotations cannot serve the task.
+    """
     if dataset.task == task:
-        return dataset
+        return None
     for one in CONVERSIONS:
         if (one.source, one.target) == (dataset.task, task):
-            return _convert(dataset, one)
+            return one
     raise SettingError(
         f"these annotations are for the task {dataset.task!r}, not {task!r}",
         where=str(dataset.origin or dataset.name),

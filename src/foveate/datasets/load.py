@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate import formats
+from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets import builtin, catalog, shard_lists
 from foveate.errors import DataError
@@ -50,9 +51,19 @@ def load(
 
     Raises:
         DataError: If the data cannot be found or read.
+        SettingError: If the data cannot serve the task.
     """
     if isinstance(data, Dataset):
         return data
+    dataset = _load(data, root, download, format, task)
+    if task is not None:
+        task_views.check_task(dataset, task)
+    return dataset
+
+
+def _load(
+    data: str | Path, root: Path | None, download: bool, format: str | None, task: str | None
+) -> Dataset[Any]:
     if not str(data).strip():
         raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
     if shard_lists.is_shard_list(str(data)):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foveate.errors import DataError
+from foveate.formats._shared import foreign
 from foveate.formats._shared.layout import has_image_suffix, printable, visible
 from foveate.formats._shared.nearest import nearest
 from foveate.formats._shared.protocol import Format
@@ -30,6 +31,8 @@ def unrecognised(path: Path, formats: Mapping[str, Format]) -> DataError:
         path: A folder or a file.
         formats: The formats by their names.
     """
+    if tool := foreign.recognise(path):
+        return tool
     if inside := datasets_inside(path, formats):
         return several_datasets(path, inside)
     missing = _missing(path, formats)

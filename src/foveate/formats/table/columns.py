@@ -9,6 +9,7 @@ from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.box_columns import box_columns
 from foveate.formats._shared.csv_table import PATH, plain, rows_of, split_in
+from foveate.formats._shared.foreign import table_of_tool
 from foveate.formats._shared.image_column import NearImages, image_column, is_header
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.row_fields import fitted, is_row_number, optional_columns
@@ -113,6 +114,8 @@ def read_table(table: Path, folder: Path) -> LabelTable:
     notes: list[str] = []
     lines = rows_of(table, notes)
     first, header = next(lines)
+    if error := table_of_tool(header, table):
+        raise error
     near = NearImages(folder)
     rows = list(lines)
     if header and not is_header(header, near):
@@ -130,7 +133,7 @@ def recognised(rows: list[list[str]], path: Path) -> LabelTable | None:
         rows: The header and the first rows.
         path: The table, or the folder that it was found in.
     """
-    if len(rows) < 2 or box_columns(rows) is not None:
+    if len(rows) < 2 or box_columns(rows) is not None or table_of_tool(rows[0], path):
         return None
     near = NearImages(path if path.is_dir() else path.parent)
     header, start = rows[0], 1

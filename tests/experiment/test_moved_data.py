@@ -11,6 +11,7 @@ import yaml
 
 import foveate as fv
 from foveate.errors import DataError, Interrupted, RunError, SettingError
+from foveate.experiment.data_place import whole_paths
 from foveate.training import checkpoint, fit
 from helpers.command_line import hurry, refused, run_cli
 
@@ -104,6 +105,35 @@ def test_moved_data_is_named_once_and_found_from_then_on(folder, tmp_path, monke
     assert json.loads((run / "data.json").read_text())["origin"] == str(place)
     assert "without images" not in run_cli("report", run)[1]
     assert run_cli("test", run)[0] == 0
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder", "another folder"])
+def test_what_is_left_at_the_old_place_does_not_hide_that_the_data_moved(left, folder, tmp_path):
+    """The folder of a disk that is not mounted is empty."""
+    run = fv.train(folder, out=tmp_path / "run", epochs=1)
+    place = moved(folder)
+    if left != "nothing":
+        folder.mkdir()
+    if left == "another folder":
+        shutil.copytree(place / "red", folder / "red")
+        shutil.copytree(place / "red", folder / "green")
+    assert "--data" in refused("test", run.path)
+    assert run_cli("test", run.path, "--data", place)[0] == 0
+
+
+def test_whole_paths_are_those_of_files_and_folders_only(tmp_path, monkeypatch):
+    (tmp_path / "download").mkdir()
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "split.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "data": "mnist", "root": "download", "split": "split.csv", "weights": "download",
+        "text_encoder": "clip:clip", "epochs": 3,
+    }  # fmt: skip
+    assert whole_paths(given) == {
+        **given, "root": str(tmp_path / "download"), "split": str(tmp_path / "split.csv"),
+        "text_encoder": f"clip:{tmp_path / 'clip'}",
+    }  # fmt: skip
 
 
 def test_a_test_takes_the_new_place_even_if_it_was_opened_before(folder, tmp_path):

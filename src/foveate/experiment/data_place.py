@@ -21,6 +21,11 @@ Place = str | Path | Dataset[Any]
 """A path, the name of a known dataset, or a Dataset."""
 _PATHS = ("data", "root", "split", "weights")
 """Settings that may be paths."""
+_CHANGED_REMEDY = (
+    "Bring the data back as it was, name its new place with --data, or train again into another "
+    "--out."
+)
+_CLIP = "clip:"  # before the folder of a text encoder
 
 
 def whole_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,8 +40,11 @@ def whole_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     whole = {
         name: whole_path(value)
         for name, value in given.items()
-        if isinstance(value, str | Path) and value != "download"
+        if isinstance(value, str | Path) and (name, value) != ("weights", "download")
     }
+    encoder = settings.get("text_encoder")
+    if isinstance(encoder, str) and encoder.startswith(_CLIP):
+        whole["text_encoder"] = _CLIP + whole_path(encoder.removeprefix(_CLIP))
     return {**settings, **whole}
 
 
@@ -79,7 +87,10 @@ def reopen_at(run: RunFolder, data: Place | None, reporter: Reporter) -> Prepare
         DataError: The data cannot be read.
     """
     if data is None:
-        return reopen(run, reporter)
+        try:
+            return reopen(run, reporter)
+        except DataChanged as error:
+            raise DataChanged(error.message, where=error.where, remedy=_CHANGED_REMEDY) from None
     before = run.settings, run.dataset
     move(run, data)
     place = run.settings.data

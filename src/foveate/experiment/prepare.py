@@ -55,7 +55,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
             remedy="Name another folder, or see what was left out: foveate audit DATA.",
         )
     check_unique_ids(dataset)
-    dataset = depth.with_reading(dataset, reading_from(settings))
+    dataset = depth.with_reading(dataset, ImageReading.of(settings))
     task = task_type(dataset.classes)
     default_size = 224 if settings.weights else _default_size(dataset, task_type)
     size = settings.size or max(model.min_size, default_size)
@@ -63,7 +63,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     max_skipped = 1.0 if settings.allow_skipped else MAX_SKIPPED
     images = depth.decode_measured(
         dataset,
-        reading_from(settings),
+        ImageReading.of(settings),
         lambda dataset: _decode(task, dataset, size, max_skipped, reporter),
     )
     reporter.info("auditing: checking images and targets, searching for copies")
@@ -87,11 +87,6 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     return prepared
 
 
-def reading_from(settings: Settings) -> ImageReading:
-    """How the image files of a run are read."""
-    return ImageReading(settings.black, settings.white, settings.pages, settings.max_pixels)
-
-
 def load_again(run: RunFolder) -> Dataset[Any]:
     """Load the data of an existing run from its origin.
 
@@ -108,13 +103,21 @@ def load_again(run: RunFolder) -> Dataset[Any]:
         )
     except DataError as error:
         known = [one.name for one in list_datasets()]
-        if settings.data in known or formats.expand_user(settings.data).exists():
+        if settings.data in known or _holds_something(formats.expand_user(settings.data)):
             raise
         raise DataError(
             "the data of this run is not there",
             where=settings.data,
             remedy="If it was moved, name its new place: --data PLACE.",
         ) from error
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether there is a file or a folder that is not empty; a disk may not be mounted there."""
+    try:
+        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    except OSError:  # reading it tells why
+        return True
 
 
 def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
@@ -131,7 +134,7 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     task = tasks.find(settings.task)(dataset.classes)
     if settings.size is None:  # collect has resolved it
         raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
-    dataset = depth.with_reading(dataset, reading_from(settings))
+    dataset = depth.with_reading(dataset, ImageReading.of(settings))
     images = _decode(task, dataset, settings.size, 1.0, reporter)
     path = run.path / "split.csv"
     rows = file.read(path)
@@ -142,8 +145,7 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
         raise DataChanged(
             "the data has changed since this run began, so its split and metrics no longer fit",
             where=settings.data,
-            remedy="Bring the data back as it was, name its new place with --data, or train again "
-            "into another --out.",
+            remedy="Bring the data back as it was, or train again into another --out.",
         )
     return prepared
 

@@ -11,6 +11,7 @@ import pytest
 
 from foveate.annotations import boxes_of
 from foveate.data.dataset import Dataset
+from foveate.formats import coco
 from helpers.coco_files import (
     IMAGE,
     SQUARE,
@@ -364,6 +365,11 @@ def test_exports_of_one_project_are_read_together_those_of_two_are_not(tmp_path:
     other = document(make_object(), categories=[category(1, "car")])
     lay(tmp_path, {"batch 2/annotations/x.json": other})
     refused(tmp_path, "one dataset is expected", "different categories", "Give one of the folders")
+
+
+def test_what_would_be_read_is_described(tmp_path: Path) -> None:
+    files = {f"annotations/{word}.json": document(make_object()) for word in ("train", "val")}
+    assert coco.describe(lay(tmp_path, files)) == "objects of COCO, from train.json, val.json"
 
 
 # --- categories

@@ -5,9 +5,12 @@ Lin et al., "Microsoft COCO: Common Objects in Context", 2014. These layouts are
     instances.json, images/                                a file beside the images or their folder
     annotations/instances_train2017.json, train2017/, ...  as COCO is published, a file a split
     train/_annotations.coco.json, valid/..., test/...      as Roboflow exports it
+    images/, result.json                                   as Label Studio exports it
 
-The folder of the images is found by looking for some of them. Beyond the keys of COCO, an image
-record may have "group" and "time".
+The files are known by their content, whatever they and their folders are called. The folder of the
+images is found by looking for some of them, and each image as `ImageFinder` says. The split is that
+in the name of the file, else of its folder, else of the folders of the images. Beyond the keys of
+COCO, an image record may have "group" and "time", and annotations "ignore" for difficult objects.
 """
 
 from __future__ import annotations
@@ -59,6 +62,13 @@ def sniff(path: Path) -> bool:
         return any(has_keys(file, *KEYS) for file, _ in annotation_files(path)[0])
     except (DataError, OSError):
         return False
+
+
+def describe(path: Path) -> str:
+    """Return what would be read at a path that is recognised."""
+    files = [file for file, _ in annotation_files(path)[0]]
+    listed = ", ".join(printable(file.name) for file in files[:3])
+    return f"objects of COCO, from {listed}{', ...' if len(files) > 3 else ''}"
 
 
 def read(path: Path) -> Dataset[Any]:

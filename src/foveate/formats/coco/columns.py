@@ -50,7 +50,7 @@ class Columns:
         image_ids: The image id of each annotation.
         category_ids: The category id of each annotation.
         crowd: Whether each annotation is a crowd.
-        ignored: The rows of annotations to be ignored, as difficult objects of VOC are often written.
+        ignored: The rows of annotations to be ignored, as VOC's difficult objects often are.
         shapes: The shape of each annotation: run lengths, a range of outlines, or None.
         boxes: Left, top, width and height of each annotation in turn.
         areas: The area of each annotation, NaN without one.

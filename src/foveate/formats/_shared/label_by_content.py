@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, combinations, islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from foveate.formats._shared.file_tree import Tree, in_folder, list_tree
 from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX
 from foveate.formats._shared.label_images import ARRAY_SUFFIX
 from foveate.formats._shared.label_likeness import (
+    Likeness,
     in_colour,
     label_likeness,
     same_regions,
@@ -140,68 +141,86 @@ def _in_one_folder(root: Path, files: Sequence[LabelFile], objects: bool) -> Pai
 
 def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> PairSet | None:
     """Pair the files of two folders, if their pixels or names tell which has the label images."""
-    for sides in (_sides_of(files, 0), _sides_of(files, -1), _sides_by_suffix(files)):
-        if not 2 <= len(sides) <= _MAX_SIDES:
+    for side_of in (_first_folder, _last_folder, _suffix):
+        groups: dict[str, list[LabelFile]] = defaultdict(list)
+        for file in files:
+            groups[side_of(file)].append(file)
+        if not 2 <= len(groups) <= _MAX_SIDES:
             continue
+        looks = {
+            side: label_likeness([file.path for file in _some(group)])
+            for side, group in groups.items()
+        }
+        if not any(look.likely for look in looks.values()):
+            continue
+        sides = {side: _within(group, side_of) for side, group in groups.items()}
         found = [
             one
             for first, second in combinations(sides, 2)
-            if (one := _ordered(sides, first, second)) is not None
+            if (one := _ordered(sides, looks, first, second)) is not None
         ]
         if found:
-            images, labels, others = _decide(root, sides, found, objects)
-            skipped: list[Skipped] = []
-            pairs = match(
-                _usable(sides[images], skipped),
-                _usable(sides[labels], skipped),
-                skipped,
-                objects=objects,
-                where=root,
-            )
-            notes = [
-                f"the files in {_shown(labels)} are the label images of those in "
-                f"{_shown(images)}: their names match, and they have few values in even regions"
-            ]
-            notes += [f"{_shown(one)} has the same regions, and is not read" for one in others]
-            for other in sides:
-                if other not in (images, labels, *others):
-                    count = len(sides[other])
-                    skipped.append(Skipped(_shown(other), f"{count:,} other images"))
-            says = True if names_objects(labels) else None
-            return PairSet(pairs, skipped, notes, says, folders=_split_folders(root, files))
+            return _of_sides(root, files, sides, found, objects)
     return None
+
+
+def _of_sides(
+    root: Path,
+    files: Sequence[LabelFile],
+    sides: dict[str, list[LabelFile]],
+    found: list[tuple[str, str]],
+    objects: bool,
+) -> PairSet:
+    """Return the pairs of two sides, and what the others are."""
+    images, labels, others = _decide(root, sides, found, objects)
+    skipped: list[Skipped] = []
+    pairs = match(
+        _usable(sides[images], skipped),
+        _usable(sides[labels], skipped),
+        skipped,
+        objects=objects,
+        where=root,
+    )
+    notes = [
+        f"the files in {_shown(labels)} are the label images of those in {_shown(images)}: "
+        "their names match, and they have few values in even regions"
+    ]
+    notes += [f"{_shown(one)} has the same regions, and is not read" for one in others]
+    skipped += [
+        Skipped(_shown(other), f"{len(group):,} other images")
+        for other, group in sides.items()
+        if other not in (images, labels, *others)
+    ]
+    says = True if names_objects(labels) else None
+    return PairSet(pairs, skipped, notes, says, folders=_split_folders(root, files))
 
 
 def _shown(side: str) -> str:
     return side if side.startswith("*") else f"{printable(side) or '.'}/"
 
 
-def _sides_by_suffix(files: Sequence[LabelFile]) -> dict[str, list[LabelFile]]:
-    """Group files by their suffixes: 1.jpg and 1.png in one folder."""
-    sides: dict[str, list[LabelFile]] = defaultdict(list)
-    for file in files:
-        sides["*" + file.id[file.id.rindex(".") :].lower()].append(file)
-    return sides
+def _first_folder(file: LabelFile) -> str:
+    return file.place[0] if file.place else ""
 
 
-def _sides_of(files: Sequence[LabelFile], level: int) -> dict[str, list[LabelFile]]:
-    """Group files by one of their folders, which is taken out of what names them.
+def _last_folder(file: LabelFile) -> str:
+    return file.place[-1] if file.place else ""
 
-    Args:
-        files: The files.
-        level: 0 for the first folder, of which the folders that all files share are left out; -1
-            for the last one.
-    """
-    sides: dict[str, list[LabelFile]] = defaultdict(list)
-    for file in files:
-        side = file.place[level] if file.place else ""
-        rest = file.place[1:] if level == 0 else file.place[:-1]
-        sides[side].append(replace(file, place=rest))
-    if level == 0:
-        for side, group in sides.items():
-            shared = _shared_folders([file.place for file in group])
-            sides[side] = [replace(file, place=file.place[shared:]) for file in group]
-    return sides
+
+def _suffix(file: LabelFile) -> str:
+    """Return what tells 1.jpg and 1.png in one folder apart."""
+    return "*" + file.id[file.id.rindex(".") :].lower()
+
+
+def _within(group: Sequence[LabelFile], side_of: Callable[[LabelFile], str]) -> list[LabelFile]:
+    """Return the files of a side with the folders that they share with those of the other side."""
+    if side_of is _suffix:
+        return list(group)
+    if side_of is _last_folder:
+        return [replace(file, place=file.place[:-1]) for file in group]
+    shared = _shared_folders([file.place for file in group])
+    start = max(1, shared)
+    return [replace(file, place=file.place[start:]) for file in group]
 
 
 def _shared_folders(places: Sequence[tuple[str, ...]]) -> int:
@@ -213,25 +232,23 @@ def _shared_folders(places: Sequence[tuple[str, ...]]) -> int:
     return shared
 
 
-def _ordered(sides: dict[str, list[LabelFile]], first: str, second: str) -> tuple[str, str] | None:
+def _ordered(
+    sides: dict[str, list[LabelFile]], looks: dict[str, Likeness], first: str, second: str
+) -> tuple[str, str] | None:
     """Return which of two sides has images and which has label images, None if they do not."""
     fewer = min(len(sides[first]), len(sides[second]))
     for images, labels in ((first, second), (second, first)):
-        if all(_is_array(file) for file in sides[images]):
-            continue
-        if count_matches(sides[images], sides[labels]) < _ENOUGH * fewer:
-            continue
-        looks = {
-            side: label_likeness([file.path for file in _some(sides[side])])
-            for side in (images, labels)
-        }
         if not looks[labels].likely or names_labels(images) > names_labels(labels):
+            continue
+        if all(_is_array(file) for file in sides[images]):
             continue
         if looks[images].likely and not (
             names_labels(labels) > names_labels(images)
             or names_images(images) > names_images(labels)
             or looks[images].values > 4 * looks[labels].values
         ):
+            continue
+        if count_matches(sides[images], sides[labels]) < _ENOUGH * fewer:
             continue
         by_key = {(file.split, file.place, image_base(file.stem)): file for file in sides[images]}
         some = [

@@ -114,7 +114,9 @@ def test_one_window_for_all_files_is_that_of_the_dataset(tmp_path: Path) -> None
     assert found.black == int(TWELVE.min()) - 1024
 
 
-@pytest.mark.parametrize("damage", ["cut", "no pixels", "no rows", "huge", "text", "compressed"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "no pixels", "no rows", "huge", "text", "compressed", "deflated"]
+)
 def test_what_cannot_be_read_is_refused(tmp_path: Path, damage: str) -> None:
     path = save_dicom(tmp_path / "x.dcm", TWELVE, BitsStored=12)
     if damage == "cut":
@@ -127,6 +129,8 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, damage: str) -> None:
             del record.PixelData
         elif damage == "no rows":
             del record.Rows
+        elif damage == "deflated":
+            record.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
         elif damage == "huge":
             record.Rows = record.Columns = 20_000
         else:

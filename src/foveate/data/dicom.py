@@ -22,6 +22,8 @@ from foveate.errors import BadImage
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 """Lower-case suffixes of DICOM files."""
 _MAGIC_AT, _MAGIC = 128, b"DICM"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # a transfer syntax, which stands at the beginning
+_MAX_META = 4096  # bytes within which it does
 
 _RESCALE, _WINDOW = "PixelValueTransformationSequence", "FrameVOILUTSequence"
 
@@ -44,7 +46,7 @@ def read(file: BinaryIO, reading: ImageReading) -> tuple[Image | DeepPixels, str
         BadImage: The library is missing, or the file holds no such image.
     """
     library = _library()
-    file.seek(0)
+    _refuse_deflated(file)
     record = library.dcmread(file)
     frames = _check_size(record, reading)
     photometric = str(record.get("PhotometricInterpretation", ""))
@@ -73,7 +75,7 @@ def read(file: BinaryIO, reading: ImageReading) -> tuple[Image | DeepPixels, str
 
 def size(file: BinaryIO, reading: ImageReading) -> tuple[int, int]:
     """Read the height and width of a DICOM file from its header."""
-    file.seek(0)
+    _refuse_deflated(file)
     record = _library().dcmread(file, stop_before_pixels=True)
     _check_size(record, reading)
     return int(record.Rows), int(record.Columns)
@@ -99,6 +101,7 @@ def patient(path: Path) -> str | None:
     library = _library()
     try:
         with open_file(path) as file, refusing(path, DEFAULT_READING):
+            _refuse_deflated(file)
             tags = ["PatientID", "IssuerOfPatientID"]
             record = library.dcmread(file, stop_before_pixels=True, specific_tags=tags)
             names = [str(record.get(tag, "") or "").strip() for tag in reversed(tags)]
@@ -120,6 +123,18 @@ def _library() -> ModuleType:
     # What is wrong with a file is raised; what is odd in it would be printed.
     logging.getLogger("pydicom").addHandler(logging.NullHandler())
     return library
+
+
+def _refuse_deflated(file: BinaryIO) -> None:
+    """Refuse a file that is compressed as a whole: a few bytes of it can fill the memory."""
+    file.seek(0)
+    deflated = _DEFLATED in file.read(_MAX_META)
+    file.seek(0)
+    if deflated:
+        raise BadImage(
+            "a DICOM file that is not compressed as a whole is expected, this one is deflated",
+            remedy="Save it uncompressed, as Explicit VR Little Endian.",
+        )
 
 
 def _grey(values: NDArray[Any], record: Any, *, inverted: bool) -> NDArray[Any] | DeepPixels:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import PIL.Image
 from PIL import TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
-from foveate.data.image_reading import ImageReading
+from foveate.data.image_reading import MAX_PIXELS, ImageReading
 from foveate.errors import BadImage
 from foveate.regular_file import open_regular
 
@@ -87,7 +87,7 @@ def refusing(where: Path | str, reading: ImageReading) -> Iterator[None]:
     Raises:
         BadImage: The image cannot be read.
     """
-    with _quiet():
+    with _quiet(lift_limit=reading.max_pixels > MAX_PIXELS):
         try:
             yield
             return
@@ -111,10 +111,10 @@ def refusing(where: Path | str, reading: ImageReading) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Pillow's warnings and lift its limit of pixels while any thread decodes.
+def _quiet(*, lift_limit: bool) -> Iterator[None]:
+    """Silence Pillow's warnings while any thread decodes, and lift its limit of pixels if asked to.
 
-    Warnings are harmless (a malformed tag) or raised as errors here; the limit is checked here.
+    Warnings are harmless (a malformed tag) or raised as errors here; `check_size` has the limit.
     Python's filters and Pillow's limit are shared by all threads, so the first one in sets them and
     the last one out resets them.
     """
@@ -124,7 +124,9 @@ def _quiet() -> Iterator[None]:
             _quiet_filters = warnings.catch_warnings()
             _quiet_filters.__enter__()
             warnings.filterwarnings("ignore", module=_NOISY)
-            _quiet_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+            _quiet_limit = PIL.Image.MAX_IMAGE_PIXELS
+        if lift_limit:
+            PIL.Image.MAX_IMAGE_PIXELS = None
         _quiet_depth += 1
     try:
         yield

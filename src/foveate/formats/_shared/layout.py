@@ -23,6 +23,7 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "valid": "valid",
     "val": "valid",
     "validation": "valid",
+    "validate": "valid",
     "dev": "valid",
     "eval": "valid",
     "evaluation": "valid",

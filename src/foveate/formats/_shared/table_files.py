@@ -20,6 +20,8 @@ from foveate.formats._shared.layout import (
 from foveate.wording import count_noun
 
 SUFFIXES = (".csv", ".tsv")
+OTHER_TABLES = "other tables, not read: "
+"""How the note on the tables that are not read begins."""
 
 _FOLDERS = frozenset(
     {"annotation", "annotations", "boxes", "csv", "data", "label", "labels", "metadata", "tables"}
@@ -64,7 +66,7 @@ def find_tables(path: Path, fits: Callable[[Path], bool]) -> tuple[Tables, list[
         )
     read = {table for table, _ in found}
     others = [table.name for table, _ in candidates if table not in read]
-    notes = [f"other tables, not read: {printable(', '.join(others))}"] if found and others else []
+    notes = [f"{OTHER_TABLES}{printable(', '.join(others))}"] if found and others else []
     if len(found) > 1:
         each = ", ".join(f"{table.relative_to(path)} is {split}" for table, split in found)
         notes.append(f"the splits are those of the tables: {printable(each)}")

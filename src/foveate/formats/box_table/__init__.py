@@ -30,7 +30,12 @@ from foveate.formats._shared.csv_table import first_rows, rows_of
 from foveate.formats._shared.image_finder import ImageFinder
 from foveate.formats._shared.layout import ordered_classes
 from foveate.formats._shared.splits import splits_of_paths
-from foveate.formats._shared.table_files import find_tables, note_unlisted, tables_in
+from foveate.formats._shared.table_files import (
+    OTHER_TABLES,
+    find_tables,
+    note_unlisted,
+    tables_in,
+)
 from foveate.formats.box_table.numbers import corners_of
 from foveate.formats.box_table.rows import ImageFacts, Row, read_rows
 from foveate.formats.box_table.writing import write
@@ -94,7 +99,10 @@ def read(path: Path) -> Dataset[Boxes]:
         raise finder.none_usable(skipped, tables[0][0])
     rows = [row for row in rows if not finder.problem(row.id)]
     samples, classes, sample_notes = _samples(rows, facts, root, skipped, tables[0][0])
-    notes += sample_notes + _class_names(classes, root, {table for table, _ in tables})
+    notes += sample_notes
+    if described := _name_classes(classes, root, {table for table, _ in tables}):
+        notes = [note for note in notes if note != f"{OTHER_TABLES}{described}"]
+        notes.append(f"the ids of the classes are named by {described}")
     notes += finder.notes() + note_unlisted(root, facts)
     name = tables[0][0].stem if path.is_file() else path.name
     return Dataset(
@@ -196,19 +204,17 @@ def _side_finder(root: Path) -> Callable[[Row], tuple[int, int] | None]:
     return find
 
 
-def _class_names(classes: list[str], root: Path, tables: set[Path]) -> list[str]:
-    """Replace the ids of Open Images by the names in a table beside; return a note on it."""
+def _name_classes(classes: list[str], root: Path, tables: set[Path]) -> str | None:
+    """Replace the ids of Open Images by the names in a table beside; return that table's name."""
     if not root.is_dir() or not all(name.startswith(_IDS) for name in classes):
-        return []
+        return None
     for table, _ in tables_in(root):
         start = first_rows(table) if table not in tables else []
         if not any(len(row) == 2 and row[0].startswith(_IDS) for row in start[:2]):
             continue
         names = {fields[0]: fields[1].strip() for _, fields in rows_of(table) if len(fields) == 2}
         renamed = [names.get(id) or id for id in classes]
-        if len(set(renamed)) < len(renamed):
-            continue
-        found = sum(id in names for id in classes)
-        classes[:] = renamed
-        return [f"{count_noun(found, 'class', 'classes')} named by {table.name}"]
-    return []
+        if len(set(renamed)) == len(renamed):
+            classes[:] = renamed
+            return table.name
+    return None

@@ -111,8 +111,8 @@ def _decided(
         f"{fraction:.0%} as {one.value}" for one, fraction in wrong.items() if one is not likely[0]
     )
     return likely[0], [
-        f"four numbers in one field are read as {likely[0].value}: all boxes then lie within their "
-        f"images, but not {others}"
+        f"four numbers in one field are read as {likely[0].value}, with which the boxes lie in "
+        f"their images; {others} would leave them or have no area"
     ]
 
 

@@ -134,6 +134,44 @@ def test_a_line_without_a_text_is_refused(tmp_path: Path) -> None:
     assert (error.where, error.line) == (file, 2)
 
 
+# --- JSON
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"image": "0.png", "caption": "a"}, {"image": "1.png", "caption": ["b", "c"]}],
+        [{"file_name": "x/0.png", "text": "a", "split": "train"},
+         {"file_name": "x/1.png", "text": ["b", "c"], "split": "test"}],
+        {"0.png": "a", "/home/x/1.png": ["b", "c"]},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["captions.json", "any.json"])
+def test_json_of_records_or_of_texts_is_read(tmp_path: Path, content: object, name: str) -> None:
+    file = write(lay(tmp_path, "x/0.png", "x/1.png") / name, json.dumps(content, indent=1))
+    for path in (tmp_path, file):
+        assert texts(formats.read(path)) == {"x/0.png": ("a",), "x/1.png": ("b", "c")}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], [5], [{"image": "0.png"}], {"0.png": 5}, {"0.png": {"a": 1}}, {"a": "b"}, 5, [[1]],
+     [{"image": "0.png", "caption": "a", "annotation_id": 1, "lead_time": 2.0}]],
+)  # fmt: skip
+def test_other_json_is_no_table_of_captions(tmp_path: Path, content: object) -> None:
+    write(lay(tmp_path, "0.png") / "captions.json", json.dumps(content))
+    assert not formats.find("captions").sniff(tmp_path)
+    assert not formats.find("captions").sniff(tmp_path / "captions.json")
+    refused(tmp_path, "a table of captions is expected, found none")
+
+
+def test_a_wrong_record_in_json_is_refused(tmp_path: Path) -> None:
+    write(lay(tmp_path, "0.png") / "x.json", '[{"image": "0.png", "caption": "a"}, 5]')
+    refused(tmp_path, "a list of objects is expected, entry 2 is 5")
+    write(tmp_path / "x.json", '{"0.png": "a", "1.png": 5}')
+    refused(tmp_path, "a text or a list of texts is expected, got 5")
+
+
 # --- COCO
 
 

@@ -1,6 +1,8 @@
 """Captions beside the images: a table such as metadata.csv, COCO's captions, or a text an image.
 
     metadata.csv or .jsonl, captions.csv, captions.txt, ...   a table, its columns as below
+    captions.json                                             a list of objects with the columns as
+                                                              keys, or a text for each image name
     captions_train2017.json, ...                              as COCO is published
     1.jpg and 1.txt                                           each line of the text is a caption
 
@@ -45,9 +47,9 @@ from foveate.formats._shared.writing import (
     write_image,
 )
 from foveate.formats.captions.coco_captions import read_coco
-from foveate.formats.captions.rows import CaptionRow, has_caption_columns, headings, read_rows
+from foveate.formats.captions.rows import JSON, CaptionRow, has_caption_columns, headings, read_rows
 from foveate.formats.captions.sidecars import has_sidecars, read_sidecars
-from foveate.formats.captions.tables import Table, find_tables
+from foveate.formats.captions.tables import Table, find_tables, is_coco_captions
 from foveate.wording import count_noun
 
 NAME = "captions"
@@ -62,7 +64,7 @@ def sniff(path: Path) -> bool:
         if not tables:
             return has_sidecars(path)
         return any(
-            table.suffix.lower() == ".json"
+            table.suffix.lower() in JSON
             or has_caption_columns(table)
             or table.name.lower().startswith("captions.")
             for _, table in tables
@@ -186,7 +188,7 @@ def _rows(
 ) -> Iterator[tuple[str, CaptionRow]]:
     """Yield the id of the image and the content of each row."""
     for split, table in tables:
-        is_coco = table.suffix.lower() == ".json"
+        is_coco = table.suffix.lower() == ".json" and is_coco_captions(table)
         rows = read_coco(table, split) if is_coco else read_rows(table, split, notes)
         folder = _images_of(finder.root, table, split)
         for row in rows:

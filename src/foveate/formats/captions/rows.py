@@ -14,10 +14,11 @@ from foveate.formats._shared import csv_table
 from foveate.formats._shared.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in
 from foveate.formats._shared.json_records import first_keys, json_records
 from foveate.formats._shared.layout import has_image_suffix, is_utf8
+from foveate.formats.captions import json_tables
 from foveate.regular_file import open_regular
 
-TABLES, LINES, TEXT = (".csv", ".tsv"), (".jsonl",), (".txt",)
-SUFFIXES = (*TABLES, *LINES, *TEXT)
+TABLES, LINES, JSON, TEXT = (".csv", ".tsv"), (".jsonl",), (".json",), (".txt",)
+SUFFIXES = (*TABLES, *LINES, *JSON, *TEXT)
 
 _COLUMNS = {
     "path": (*PATH, "imagename", "imagepath", "filepath"),
@@ -60,6 +61,8 @@ def headings(table: Path) -> list[str]:
     """Return the headings of a table, or the keys of its first line; [] if it has none."""
     if table.suffix.lower() in LINES:
         return first_keys(table)
+    if table.suffix.lower() in JSON:
+        return json_tables.first_keys(table)
     try:
         return next(iter(csv_table.first_rows(table)), [])
     except (OSError, DataError):
@@ -72,7 +75,10 @@ def has_caption_columns(table: Path) -> bool:
     names = {plain(name) for name in found}
     if all(names.intersection(_columns(found)[column]) for column in _NEEDED):
         return True
-    return table.suffix.lower() in TEXT and _has_text_lines(table)
+    suffix = table.suffix.lower()
+    return (suffix in TEXT and _has_text_lines(table)) or (
+        suffix in JSON and json_tables.maps_names_to_texts(table)
+    )
 
 
 def _columns(header: list[str]) -> dict[str, tuple[str, ...]]:
@@ -92,9 +98,12 @@ def read_rows(table: Path, split: SplitName | None, notes: list[str]) -> Iterato
         DataError: If a row cannot be understood; the error names the line.
     """
     suffix = table.suffix.lower()
-    records: Iterator[tuple[int, dict[str, Any]]]
+    records: Iterator[tuple[int | None, dict[str, Any]]]
     if suffix in LINES:
         records = ((line, _by_column(one, table, line)) for line, one in json_records(table))
+    elif suffix in JSON:
+        found = json_tables.json_table_records(table)
+        records = ((None, _by_column(one, table, None)) for one in found)
     elif suffix in TEXT and _has_text_lines(table):
         records = _text_records(table)
     else:
@@ -161,7 +170,7 @@ def _text_records(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, {"path": pair[0], "text": pair[1].removeprefix('"').removesuffix('"')}
 
 
-def _by_column(record: dict[str, Any], table: Path, line: int) -> dict[str, Any]:
+def _by_column(record: dict[str, Any], table: Path, line: int | None) -> dict[str, Any]:
     """Return the values of a record by column; raise DataError if one is missing or there twice."""
     values: dict[str, Any] = {}
     for column, words in _COLUMNS.items():
@@ -185,7 +194,7 @@ def _by_column(record: dict[str, Any], table: Path, line: int) -> dict[str, Any]
     return values
 
 
-def _text(record: dict[str, Any], column: str, table: Path, line: int) -> str:
+def _text(record: dict[str, Any], column: str, table: Path, line: int | None) -> str:
     """Return the text in a column, "" if it is null or absent."""
     value = record.get(column)
     if value is None and column not in _NEEDED:

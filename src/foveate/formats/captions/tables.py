@@ -11,7 +11,7 @@ from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import visible
 from foveate.formats._shared.splits import split_in_name, split_of_folder
 from foveate.formats._shared.walk import files_with
-from foveate.formats.captions.rows import LINES, SUFFIXES, TABLES, has_caption_columns
+from foveate.formats.captions.rows import JSON, LINES, SUFFIXES, TABLES, has_caption_columns
 
 _NAMED = re.compile(r"(metadata|captions)\.(csv|tsv|jsonl)|captions\.txt|.*\.token\.txt", re.I)
 _COCO_KEYS = ("images", "annotations", "caption")
@@ -31,8 +31,9 @@ def find_tables(path: Path) -> list[Table]:
         OSError: If the folder cannot be opened.
     """
     if path.is_file():
-        is_coco = path.suffix.lower() == ".json" and is_coco_captions(path)
-        return [(None, path)] if is_coco or path.suffix.lower() in SUFFIXES else []
+        suffix = path.suffix.lower()
+        fits = has_caption_columns(path) or is_coco_captions(path) if suffix in JSON else True
+        return [(None, path)] if suffix in SUFFIXES and fits else []
     folders = [Path(folder.path) for folder in visible(path)[0]]
     below: list[Table] = [
         (split, table)
@@ -78,7 +79,9 @@ def _named(folder: Path) -> list[Path]:
 
 
 def _with_columns(folder: Path) -> list[Path]:
-    files = [file for file in _files(folder) if file.suffix.lower() in (*TABLES, *LINES)]
+    files = [file for file in _files(folder) if file.suffix.lower() in (*TABLES, *LINES, *JSON)]
+    if sum(file.suffix.lower() in JSON for file in files) > _MAX_JSON_FILES:
+        return []
     return [file for file in files if has_caption_columns(file)]
 
 
@@ -91,7 +94,7 @@ def _coco(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [file for file in files_with(folder, (*SUFFIXES, ".json")) if file.is_file()]
+    return [file for file in files_with(folder, SUFFIXES) if file.is_file()]
 
 
 def _several(tables: list[Path], path: Path) -> DataError:

@@ -189,6 +189,14 @@ def test_an_interrupted_run_goes_on_with_moved_data_to_the_same_bits(
     fv.test(interrupted)
 
 
+def test_the_command_at_the_new_place_tells_how_to_go_on(interrupted, folder):
+    place = moved(folder)
+    words = ["--epochs", 2, "--batch-size", 16, "--set", "save_seconds=0"]
+    error = refused("train", place, "--out", interrupted, *words)
+    assert f"foveate train --resume {interrupted} --data {place}, if its data was moved" in error
+    assert "--data" not in refused("train", place, "--out", interrupted, "--epochs", 3)
+
+
 def test_a_run_without_a_checkpoint_begins_anew_at_the_new_place(interrupted, folder):
     (interrupted / "last.safetensors").unlink()
     place = moved(folder)

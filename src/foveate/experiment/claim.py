@@ -92,11 +92,13 @@ def _check_free(path: Path, settings: Settings, *, new: bool) -> None:
         if value != asked[name]
     ]
     if changed:
+        resume = f"foveate train --resume {shlex.quote(str(path))}"
+        if all(line.startswith("data ") for line in changed):
+            resume += f" --data {shlex.quote(settings.data)}, if its data was moved there"
         raise RunError(
             f"an unfinished run with other settings is there ({'; '.join(changed[:3])})",
             where=path,
-            remedy=f"Go on with it (foveate train --resume {shlex.quote(str(path))}), choose "
-            "another --out, or remove it yourself.",
+            remedy=f"Go on with it ({resume}), choose another --out, or remove it yourself.",
         )
 
 

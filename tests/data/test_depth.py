@@ -14,7 +14,7 @@ from foveate.data import depth
 from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset, Sample
 from foveate.data.image_reading import DEFAULT_READING, ImageReading, to_levels
-from foveate.data.images import FileSource, decode
+from foveate.data.images import FileSource, decode, examine
 from foveate.errors import BadImage, DataError, SettingError
 from helpers.deep_files import at_depth, nuclei, save_classes
 from helpers.image_files import png
@@ -288,3 +288,48 @@ def test_sixteen_bits_that_hold_fewer_are_asked_about(tmp_path: Path, high: int)
         decode(tmp_path / "x.png")
     assert "--set black=0 --set white=4095" in str(caught.value.remedy)
     decode(tmp_path / "x.png", ImageReading(0, high))
+
+
+# --- pixels without a value
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [
+        (np.int16, -9999),
+        (np.uint16, 65535),
+        (np.float32, np.nan),
+        (np.float32, -3.4028234663852886e38),
+    ],
+)
+@pytest.mark.parametrize("bands", [1, 5])
+def test_pixels_without_a_value_are_black_and_do_not_count(
+    tmp_path: Path, dtype: type, nodata: float, bands: int
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    values = (np.arange(64).reshape(8, 8) * 40).astype(dtype)
+    values[:2] = nodata
+    path = tmp_path / "x.tif"
+    options = {"extratags": [(42113, "s", 0, repr(nodata), True)], "photometric": "minisblack"}
+    if bands > 1:
+        options["planarconfig"] = "contig"
+    tifffile.imwrite(path, np.dstack([values] * bands) if bands > 1 else values, **options)
+    pixels = FileSource(path).deep_pixels()
+    assert pixels is not None
+    assert (pixels.known.min(), pixels.known.max()) == (640, 2520)
+    expected = np.rint((np.arange(64).reshape(8, 8) * 40 - 640.0) * (255 / 1880))
+    expected[:2] = 0
+    image, info = examine(path, ImageReading(640, 2520))
+    assert (image == expected[..., None]).all()
+    assert info.clipped == 0
+    data = Dataset("set", "classification", ("a",), [Sample("x", FileSource(path))])
+    assert points(data)[1] in (2520, 4095)
+
+
+def test_an_image_without_any_value_is_black(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "x.tif"
+    nothing = np.full((8, 8), np.nan, np.float32)
+    tifffile.imwrite(path, nothing, extratags=[(42113, "s", 0, "nan", True)])
+    for reading in (DEFAULT_READING, ImageReading(0, 5)):
+        assert not decode(path, reading).any()

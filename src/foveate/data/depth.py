@@ -198,7 +198,7 @@ def _sketch(sample: Sample[Any], count: int) -> object:
         return _UNREADABLE  # it is listed as skipped when the dataset is decoded
     if pixels is None:
         return _EIGHT_BITS
-    values = pixels.values.ravel()
+    values = pixels.known.ravel()
     is_float = values.dtype.kind == "f"
     if is_float and not np.isfinite(values).all():
         return _UNREADABLE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import BadImage, SettingError
+from foveate.ops.orientation import turn_pixels
 
 if TYPE_CHECKING:
     from foveate.settings import Settings
@@ -83,12 +84,27 @@ class DeepPixels:
         binding: Whether these hold for a file alone: how many of its bits are used, or the window
             of a medical image. Otherwise they may be its own smallest and largest value.
         alpha: (H, W) uint8 opacity, or None.
+        empty: (H, W, C) bool, where the file says that there is no value; these pixels are black,
+            and do not count. None: nowhere.
     """
 
     values: NDArray[Any]
     declared: tuple[float, float] | None = None
     binding: bool = False
     alpha: NDArray[np.uint8] | None = None
+    empty: NDArray[np.bool_] | None = None
+
+    @property
+    def known(self) -> NDArray[Any]:
+        """The values that count: all, (H, W, C), or (M,) of them."""
+        return self.values if self.empty is None else self.values[~self.empty]
+
+    def turned(self, orientation: int) -> DeepPixels:
+        """The same pixels, turned upright from an EXIF orientation."""
+        values = turn_pixels(self.values, orientation)
+        alpha = None if self.alpha is None else turn_pixels(self.alpha, orientation)
+        empty = None if self.empty is None else turn_pixels(self.empty, orientation)
+        return replace(self, values=values, alpha=alpha, empty=empty)
 
     def levels(self, points: tuple[float, float] | None) -> NDArray[np.uint8]:
         """Scale the values to 8 bits.
@@ -104,7 +120,13 @@ class DeepPixels:
             BadImage: Some values are no numbers, or no points are given and these values do not
                 tell what is black and what is white.
         """
-        levels = to_levels(self.values, *(points or self._own_points()))
+        values = self.values
+        if self.empty is not None:
+            known = self.known
+            values = np.where(self.empty, known.min() if known.size else 0, values)
+        levels = to_levels(values, *(points or self._own_points()))
+        if self.empty is not None:
+            levels[self.empty] = 0
         if self.alpha is None:
             return levels
         opaque = self.alpha[..., None].astype(np.float32) / 255
@@ -114,7 +136,10 @@ class DeepPixels:
         if self.binding and self.declared is not None:
             return self.declared
         white = 1 if self.values.dtype.kind == "f" else _FULL_16
-        low, high = self.values.min(), self.values.max()
+        known = self.known
+        if not known.size:
+            return 0, white
+        low, high = known.min(), known.max()
         if not (low >= 0 and high <= white):  # written so that NaN is refused too
             raise BadImage(
                 f"grey values from 0 to {white} are expected, got {low:g} to {high:g} "
@@ -129,6 +154,28 @@ class DeepPixels:
                 remedy=POINTS_REMEDY,
             )
         return 0, white
+
+
+def where_empty(values: NDArray[Any], text: object) -> NDArray[np.bool_] | None:
+    """Find the pixels without a value.
+
+    Args:
+        values: Of an image.
+        text: The value that stands for none, as the tag GDAL_NODATA of a TIFF has it; or None.
+
+    Returns:
+        bool of the same shape; None if there are none.
+    """
+    try:
+        value = float(str(text).strip(" \0"))
+    except ValueError:
+        return None
+    # As the type of the pixels has it: -3.4028234663852886e+38 is written in fewer digits.
+    if values.dtype.kind == "f":
+        empty = np.isnan(values) if np.isnan(value) else values == values.dtype.type(value)
+    else:
+        empty = values == value
+    return empty if empty.any() else None
 
 
 def to_levels(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
@@ -168,6 +215,7 @@ def _table(black: float, white: float) -> NDArray[np.uint8]:
 
 
 def _scaled(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
-    levels = (values - black) * (255 / (white - black))
+    with np.errstate(over="ignore"):  # infinity is clipped like other large values
+        levels = (values - black) * (255 / (white - black))
     result: NDArray[np.uint8] = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
     return result

@@ -272,8 +272,7 @@ def _pillow_pixels(
                 remedy=POINTS_REMEDY,
             )
         return turn_pixels(image, orientation), info
-    alpha = None if deep.alpha is None else turn_pixels(deep.alpha, orientation)
-    return replace(deep, values=turn_pixels(deep.values, orientation), alpha=alpha), info
+    return deep.turned(orientation), info
 
 
 def _finished(
@@ -288,7 +287,7 @@ def _finished(
     low, high = np.searchsorted(share, [_TAIL, 1 - _TAIL], side="right").clip(0, 255).tolist()
     clipped = 0.0
     if points is not None:
-        outside = (pixels.values < points[0]) | (pixels.values > points[1])
+        outside = (pixels.known < points[0]) | (pixels.known > points[1])
         clipped = float(outside.mean()) if outside.size else 0.0
     step = levels.size // _DRAWN | 1  # an odd step meets all columns
     stored, kept = (np.unique(one.ravel()[::step]).size for one in (pixels.values, levels))

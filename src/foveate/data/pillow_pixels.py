@@ -10,11 +10,13 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Image
-from foveate.data.image_reading import DeepPixels
+from foveate.data.image_reading import DeepPixels, where_empty
 from foveate.errors import BadImage
 
 # Tags of TIFF.
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
+NODATA = 42113
+"""GDAL's tag of the value that stands for none."""
 _LOWEST = (340, 280)  # SMinSampleValue, MinSampleValue
 _HIGHEST = (341, 281)
 _SIGNED, _UNSIGNED = 2, 1
@@ -60,12 +62,13 @@ def deep_pixels(pillow_image: PIL.Image.Image, file: BinaryIO | None) -> DeepPix
     if not _is_deep_grey(pillow_image):
         return None
     pillow_image.load()
-    values = _own_type(pillow_image)[..., None]
+    tags, values = _tags(pillow_image), _own_type(pillow_image)[..., None]
     declared, binding = _declared(pillow_image)
+    empty = where_empty(values, tags.get(NODATA))
     # Pillow inverts such TIFFs at 8 bits, but not at more.
-    if _tags(pillow_image).get(_PHOTOMETRIC) == 0:
+    if tags.get(_PHOTOMETRIC) == 0:
         values = inverted(values)
-    return DeepPixels(values, declared, binding)
+    return DeepPixels(values, declared, binding, empty=empty)
 
 
 def inverted(values: NDArray[Any]) -> NDArray[Any]:

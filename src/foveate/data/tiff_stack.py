@@ -13,11 +13,10 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Image
-from foveate.data.image_reading import DeepPixels, ImageReading
-from foveate.data.pillow_pixels import drops_bands, inverted
+from foveate.data.image_reading import DeepPixels, ImageReading, where_empty
+from foveate.data.pillow_pixels import NODATA, drops_bands, inverted
 from foveate.data.planes import as_image, check_size
 from foveate.errors import BadImage
-from foveate.ops.orientation import turn_pixels
 
 _DESCRIPTION, _ORIENTATION, _SUBFILE = 270, 274, 254
 _REDUCED_OR_MASK = 0b101  # of NewSubfileType: a thumbnail, a level of a pyramid, a mask
@@ -75,6 +74,7 @@ def read(file: BinaryIO, reading: ImageReading) -> tuple[Image | DeepPixels, str
         if not series:
             raise BadImage("an image with pixels is expected, this TIFF has none")
         planes, alpha = _planes(series[0], reading)
+        nodata = series[0].keyframe.tags.valueof(NODATA)
         orientation = int(series[0].keyframe.tags.valueof(_ORIENTATION, 1))
         others = sum(len(one.pages) for one in series[1:])
     if others and reading.pages in ("max", "bands"):
@@ -83,9 +83,9 @@ def read(file: BinaryIO, reading: ImageReading) -> tuple[Image | DeepPixels, str
             "others too",
             remedy="Use --set pages=first, or save the pages that matter in files of their own.",
         )
-    values = turn_pixels(as_image(planes, reading.pages), orientation)
+    values = as_image(planes, reading.pages)
     mode = f"{values.dtype} x{values.shape[2]}"
-    deep = DeepPixels(values, alpha=None if alpha is None else turn_pixels(alpha, orientation))
+    deep = DeepPixels(values, alpha=alpha, empty=where_empty(values, nodata)).turned(orientation)
     pixels = deep.levels((0, 255)) if values.dtype == np.uint8 else deep
     return pixels, mode, len(planes) + others
 

@@ -145,6 +145,10 @@ def test_two_paths_are_not_read_as_one_image(tmp_path: Path) -> None:
     ) as error:
         finder.find("/home/b/1.jpg", where=where, line=7)
     assert (error.value.where, error.value.line) == (where, 7)
+    finder = ImageFinder(tmp_path)
+    assert finder.find("0a1b2c3d-1.jpg", where=where) == "1.jpg"
+    with pytest.raises(DataError, match=r"only 1\.jpg has their name"):
+        finder.find("ffffffff-1.jpg", where=where)  # two uploads of this name
 
 
 def test_what_cannot_be_used_has_a_reason(tmp_path: Path) -> None:

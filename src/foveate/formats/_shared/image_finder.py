@@ -193,11 +193,12 @@ class ImageFinder:
 
     def _search(self, paths: list[str], start: str) -> _Match | None:
         """Return the images that fit best, or None if none fits."""
-        shorter = [path for path in map(without_store_prefix, paths) if path]
-        bare = [path for path in paths if not has_image_suffix(path)]
-        for kind, candidates in ((_ELSEWHERE, paths), (_UPLOADED, shorter), (_ANY_SUFFIX, bare)):
-            for path in candidates:
-                if ids := self._index.best(path, start, by_stem=kind == _ANY_SUFFIX):
+        uploads = [(short, path) for path in paths if (short := without_store_prefix(path))]
+        whole = [(path, path) for path in paths]
+        bare = [(path, path) for path in paths if not has_image_suffix(path)]
+        for kind, candidates in ((_ELSEWHERE, whole), (_UPLOADED, uploads), (_ANY_SUFFIX, bare)):
+            for short, path in candidates:
+                if ids := self._index.best(short, start, by_stem=kind == _ANY_SUFFIX):
                     differs = kind == _ELSEWHERE and path_parts(path)[-1] != ids[0].split("/")[-1]
                     return _Match(ids, path, _OTHER_CASE if differs else kind)
         return None

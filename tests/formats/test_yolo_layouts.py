@@ -266,6 +266,26 @@ def test_a_byte_order_mark_is_no_number(tmp_path: Path) -> None:
     read_all(tmp_path, {**files, "classes.txt": b"\xef\xbb\xbfcat\r\ndog\r\n"})
 
 
+@pytest.mark.parametrize("count", [4, 5])
+@pytest.mark.parametrize("described", [True, False])
+def test_a_split_without_any_text_file_is_not_annotated(
+    tmp_path: Path, count: int, described: bool
+) -> None:
+    """As the test images of a competition."""
+    files: Files = {"classes.txt": "cat\ndog\n"}
+    if described:
+        files = {"data.yaml": NAMES + "train: images/train\ntest: images/test\n"}
+    for number in range(5):
+        files |= {f"images/train/{number}.png": IMAGE, f"labels/train/{number}.txt": LINE}
+    files["images/train/empty.png"] = IMAGE
+    files |= {f"images/test/{number}.png": IMAGE for number in range(count)}
+    data = formats.read(lay(tmp_path, files))
+    assert len(data) == (6 + count if count < 5 else 6)
+    reason = "none of the 5 images of test has a text file, so they are not annotated"
+    expected = {f"images/test/{number}.png": reason for number in range(count)}
+    assert skipped(data) == (expected if count == 5 else {})
+
+
 # --- tools
 
 

@@ -33,7 +33,7 @@ from foveate.formats._shared.yaml_file import MAX_BYTES
 from foveate.formats.yolo.box_order import other_orders
 from foveate.formats.yolo.description import Description, description_files, read_description
 from foveate.formats.yolo.keypoints import may_be_keypoints
-from foveate.formats.yolo.labels import label_files, label_folder, label_path
+from foveate.formats.yolo.labels import drop_unannotated, label_files, label_folder, label_path
 from foveate.formats.yolo.layout import default_folders, find_images
 from foveate.formats.yolo.lines import BOX, YoloLabels, parse
 from foveate.formats.yolo.names import class_names
@@ -102,6 +102,7 @@ def read_task(path: Path, task: str | None) -> Dataset[Boxes] | Dataset[Instance
     files = find_images(root, config)
     _require_images(files.splits, files.skipped, root)
     texts, unused = label_files(root, files)
+    drop_unannotated(files, texts)
     notes = [*(config.notes if config else ()), *files.notes]
     if texts and not any(files.splits.values()):
         _take_splits(files.splits, texts, notes)

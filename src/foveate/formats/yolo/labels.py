@@ -9,8 +9,10 @@ numbers.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
+from foveate.data.dataset import Skipped
 from foveate.errors import DataError
 from foveate.formats._shared.layout import is_hidden, is_utf8, visible
 from foveate.formats._shared.partners import best_partners, by_stem, stem_of
@@ -19,6 +21,8 @@ from foveate.formats.yolo.layout import YoloLayout
 from foveate.formats.yolo.lines import looks_like_lines
 from foveate.formats.yolo.names import is_name_file
 from foveate.wording import count_noun
+
+_MIN_UNANNOTATED = 5  # fewer images may all be without objects
 
 
 def label_path(id: str) -> str:
@@ -58,6 +62,21 @@ def label_files(root: Path, layout: YoloLayout) -> tuple[dict[str, str], set[str
         {id: text for id, text in found.items() if id in layout.splits},
         {text for text in unused if not is_name_file(text.rpartition("/")[2])},
     )
+
+
+def drop_unannotated(layout: YoloLayout, texts: dict[str, str]) -> None:
+    """Leave out a split of which no image has a text file, while others have them.
+
+    Its images are not annotated, as the test images of a competition; they are not all empty.
+    """
+    labelled = {layout.splits[id] for id in texts}
+    counts = Counter(layout.splits.values())
+    for split, count in counts.items():
+        if labelled and split not in labelled and count >= _MIN_UNANNOTATED:
+            reason = f"none of the {count:,} images of {split or 'no split'} has a text file"
+            for id in [id for id, own in layout.splits.items() if own == split]:
+                del layout.splits[id]
+                layout.skipped.append(Skipped(id, f"{reason}, so they are not annotated"))
 
 
 def _expected_files(root: Path, layout: YoloLayout) -> set[str]:

@@ -203,6 +203,8 @@ def test_a_track_in_each_frame(tmp_path: Path) -> None:
     assert data.classes == ("dog", "cat")
     assert data.task == "detection"
     assert {sample.group for sample in data} == {None}
+    assert [sample.time for sample in data] == [f"{number:09d}" for number in range(4)]
+    assert any("frames of one video (clip)" in note for note in data.notes)
 
 
 def test_key_frames_are_interpolated(tmp_path: Path) -> None:

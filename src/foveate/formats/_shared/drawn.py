@@ -92,6 +92,7 @@ class DrawnImage:
         texts: The texts on it.
         split: The split that the file assigns, or None.
         group: The group, or None.
+        time: When it was taken, or None.
     """
 
     id: str
@@ -103,6 +104,7 @@ class DrawnImage:
     texts: list[str] = field(default_factory=list)
     split: SplitName | None = None
     group: str | None = None
+    time: str | None = None
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ def _labelled(export: Export, path: Path, root: Path) -> Dataset[Label]:
             raise several_labels(f"{', '.join(labels[:5])} on {image.id}", image.where, image.line)
         if labels:
             source = FileSource(root / image.id)
-            rows.append(LabelRow(image.id, source, labels[0], image.group, image.split))
+            rows.append(LabelRow(image.id, source, labels[0], image.group, image.split, image.time))
         else:
             skipped.append(Skipped(image.id, "it has no label"))
     return labelled_dataset(rows, skipped, name=_name(path), origin=path, beside=root)
@@ -253,6 +255,7 @@ def _captioned(export: Export, path: Path, root: Path) -> Dataset[Captions]:
             Captions(tuple(image.texts)),
             image.group,
             image.split,
+            image.time,
         )
         for image in export.images
         if image.texts
@@ -289,7 +292,7 @@ def _with_objects(export: Export, path: Path, root: Path, task: str | None) -> D
         if outlined:
             target = Instances(boxes, tuple(one.shape() for one in image.objects))
         source = FileSource(root / image.id)
-        samples.append(Sample(image.id, source, target, image.group, image.split))
+        samples.append(Sample(image.id, source, target, image.group, image.split, image.time))
     kind = Instances.task if outlined else Boxes.task
     return Dataset(_name(path), kind, classes, samples, export.skipped, path, notes=tuple(notes))
 

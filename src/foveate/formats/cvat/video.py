@@ -16,7 +16,7 @@ from pathlib import Path
 from foveate.errors import DataError
 from foveate.formats._shared.drawn import DrawnImage, DrawnObject
 from foveate.formats._shared.image_finder import ImageFinder
-from foveate.formats._shared.layout import has_image_suffix
+from foveate.formats._shared.layout import has_image_suffix, printable
 from foveate.formats._shared.walk import walk_images
 from foveate.formats._shared.xml_elements import Element
 from foveate.formats.cvat.shapes import LEFT_OUT, SHAPES, number, read_shape
@@ -126,8 +126,13 @@ def images_of(
         id = finder.find(
             name, folder=None if frame in files else video.file.parent, where=video.file
         )
-        images.append(
-            DrawnImage(id, video.file, size=video.size, objects=objects[frame], group=group)
+        image = DrawnImage(id, video.file, size=video.size, objects=objects[frame], group=group)
+        image.time = f"{frame:09d}"  # texts in the order of the frames
+        images.append(image)
+    if group is None:
+        notes.append(
+            f"all images are frames of one video ({printable(video.name)}), and neighbours are "
+            "alike: splitting by time (--time-by data) keeps them apart"
         )
     return images
 

@@ -343,9 +343,9 @@ def test_a_hundred_thousand_objects_are_read_in_seconds(tmp_path: Path) -> None:
 
     text = "".join(many(100_000))
     lay(tmp_path, {"instances.json": text})
-    begun = time.perf_counter()
+    begun = time.process_time()
     content = parse(tmp_path / "instances.json", {}, None)
-    assert time.perf_counter() - begun < 4  # takes a quarter of it on an idle machine
+    assert time.process_time() - begun < 4  # takes a quarter of it on an idle machine
     records = content.records
     assert (len(records), sum(len(record.boxes) for record in records)) == (10_000, 100_000)
     assert content.notes == []

@@ -283,6 +283,19 @@ def test_full_paths_do_not_mix_splits_up(tmp_path: Path) -> None:
     assert "train/2.png has its name, but lies in another folder" in reason
 
 
+@pytest.mark.parametrize("name", ["{}.png", "/home/x/{}.png", "C:\\set\\{}.png"])
+def test_images_of_the_same_names_in_two_folders_are_asked_about(tmp_path: Path, name: str) -> None:
+    content = document(make_object(1, 0), images=[image(i, name.format(i)) for i in range(2)])
+    lay(tmp_path, {"x.json": content})
+    lay(tmp_path, {f"{folder}/{i}.png": IMAGE for folder in ("left", "right") for i in range(2)})
+    error = refused(tmp_path, "left/ and right/ both have images of these names", "file_name")
+    assert error.where == tmp_path / "x.json"
+    lay(tmp_path, {f"images/{i}.png": IMAGE for i in range(2)})  # named like images
+    assert set(named(read(tmp_path))) == {"images/0.png", "images/1.png"}
+    lay(tmp_path, {f"{i}.png": IMAGE for i in range(2)})  # beside the file
+    assert set(named(read(tmp_path))) == {"0.png", "1.png"}
+
+
 def test_if_no_image_is_found_the_error_shows_what_is_written_and_what_is_there(
     tmp_path: Path,
 ) -> None:

@@ -102,6 +102,9 @@ def image_folder(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
 
     Returns:
         The folder that sample ids are relative to, and the folder that file names are relative to.
+
+    Raises:
+        DataError: If several folders hold them equally well.
     """
     if path.is_dir():
         above = list(file.parents)[1 : len(file.relative_to(path).parts)]
@@ -110,7 +113,7 @@ def image_folder(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
         above = [file.parent.parent] if file.parent.name.casefold() in _LABEL_FOLDERS else []
     probes = names[:: max(1, len(names) // _PROBED_IMAGES)][:_PROBED_IMAGES]
     split = split_in_name(file.stem) or (_split_below(path, file.parent) if path.is_dir() else None)
-    best, best_fit = (path if path.is_dir() else file.parent, file.parent), (0, 0)
+    fitting: dict[tuple[int, int], list[tuple[Path, Path]]] = {}
     for base, folder in _candidates([file.parent, *above]):
         top = path if path.is_dir() else base
         count = sum(_fit(folder, name, top) for name in probes)
@@ -118,9 +121,38 @@ def image_folder(file: Path, names: list[str], path: Path) -> tuple[Path, Path]:
             None if folder == file.parent else split_in_name(folder.relative_to(base).as_posix())
         )
         fit = (1 if folder_split is None else 2 if folder_split == split else 0, count)
-        if count and fit > best_fit:
-            best, best_fit = (top, folder), fit
-    return best
+        if count:
+            fitting.setdefault(fit, []).append((base, folder))
+    if not fitting:
+        return path if path.is_dir() else file.parent, file.parent
+    base, folder = _one_folder(fitting[max(fitting)], file)
+    return path if path.is_dir() else base, folder
+
+
+def _one_folder(fitting: list[tuple[Path, Path]], file: Path) -> tuple[Path, Path]:
+    """Return the nearest of folders that hold a file's images equally well.
+
+    Raises:
+        DataError: If some are equally near, and not just one of them is named like images.
+    """
+    base, nearest = fitting[0]
+    equal = [folder for other, folder in fitting if other == base and folder != base]
+    named = [
+        folder
+        for folder in equal
+        if any(part.casefold() in _IMAGE_PARENTS for part in folder.relative_to(base).parts)
+    ]
+    if nearest == base or len(equal) == 1:
+        return base, nearest
+    if len(named) == 1:
+        return base, named[0]
+    one, two = (printable(folder.relative_to(base).as_posix()) for folder in (named or equal)[:2])
+    raise DataError(
+        f"the images are expected in one folder, but {one}/ and {two}/ both have images of these "
+        "names",
+        where=file,
+        remedy="Write the folder in each file_name, or give the data without the other folder.",
+    )
 
 
 def note_unrecorded(images: list[Path]) -> list[str]:

@@ -288,6 +288,14 @@ def test_a_table_without_labels_is_no_split(tmp_path: Path) -> None:
     assert any("not read: test.csv" in note for note in data.notes)
 
 
+def test_an_example_of_a_submission_is_not_read(tmp_path: Path) -> None:
+    folder(tmp_path, rows("id,label", "0,a", "1,b"), "train.csv")
+    folder(tmp_path, rows("id,label", "2,a", "3,a"), "sample_submission.csv")
+    data = load(tmp_path)
+    assert ids(data) == ["images/0.jpg", "images/1.jpg"]
+    assert "other tables, not read: sample_submission.csv" in data.notes
+
+
 def test_tables_in_the_folders_of_splits(tmp_path: Path) -> None:
     """As Roboflow exports labels."""
     for split, label in (("train", "1, 0"), ("valid", "0, 1")):

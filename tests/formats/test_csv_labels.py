@@ -135,6 +135,11 @@ SEVERAL = "one label an image is expected"
             2,
             ["whose spaces separate labels"],
         ),
+        (
+            rows("Image Index,Finding Labels,Age", "0.jpg,a|b,3", "1.jpg,b|c,4", "2.jpg,a,5"),
+            2,
+            ["whose bars"],
+        ),
         (rows("image,a,b", "0.jpg,1,0", "1.jpg,1,1"), 3, ["a, b in the 2 columns of 0 and 1"]),
         (rows("image,a,b", "0.jpg,1,0", "1.jpg,0,0"), 3, ["none in the 2 columns"]),
         (rows("image,a,b", "0.jpg,1,-1", "1.jpg,1,1"), 3, ["a, b in the 2 columns"]),
@@ -201,6 +206,18 @@ def test_measurements_are_asked_about(tmp_path: Path, labels: list[str], found: 
     lines = [f"{number}.jpg,{label}" for number, label in enumerate(labels)]
     path = folder(tmp_path, rows("image,target", *lines), images=len(labels))
     refused(path, "classes are expected in the column 'target'", found, "no task that predicts a")
+
+
+def test_a_column_of_measurements_alone_is_asked_about(tmp_path: Path) -> None:
+    text = rows("file,age", "0.jpg,20.5", "1.jpg,21.5", "2.jpg,22", "3.jpg,23")
+    refused(folder(tmp_path, text), "classes are expected in the column 'age'", "'20.5'")
+
+
+def test_names_with_a_suffix_go_before_numbers(tmp_path: Path) -> None:
+    text = rows("Bild;Art;Alter", "0.jpg;a;0", "1.jpg;b;1", "2.jpg;a;2")
+    refused(folder(tmp_path, text), "a column for the label is expected")
+    data = load(folder(tmp_path, text.replace("Art", "class")))
+    assert ids(data) == CATS
 
 
 def test_whole_numbers_are_classes(tmp_path: Path) -> None:

@@ -106,6 +106,10 @@ def image_column(
         if near.fraction(fields[index]) >= _FOUND
         and not (once and len(set(fields[index])) < len(fields[index]))
     ]
+    # Numbers may be the names of images by chance; with a suffix they are.
+    found = [
+        index for index in found if all(has_image_suffix(field.strip()) for field in fields[index])
+    ] or found
     sure = [index for index in named if index in found] or [
         index for index in named if plain(header[index]) in PATH
     ]

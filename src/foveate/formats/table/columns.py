@@ -14,12 +14,12 @@ from foveate.formats._shared.image_column import NearImages, image_column, is_he
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.row_fields import fitted, is_row_number, optional_columns
 from foveate.formats._shared.several_labels import several_labels
-from foveate.formats.table.labels import is_flag
+from foveate.formats.table.labels import NUMBER, is_flag
 
 LABEL = (
     *("label", "class", "target", "category", "labels", "classname", "classlabel", "labelname"),
     *("categoryname", "classid", "labelid", "categoryid", "diagnosis", "species", "breed", "dx"),
-    *("groundtruth", "gt", "tag", "tags", "y"),
+    *("groundtruth", "gt", "tag", "tags", "y", "findinglabels"),
 )
 _TEXTS = frozenset({"text", "caption", "captions", "prompt", "description"})
 _SPLIT_FLAGS: dict[str, SplitName] = {
@@ -217,7 +217,8 @@ def _label_columns(
         ]
     if len(others) == 1 and plain(header[others[0]]) not in _TEXTS:
         fields = columns[others[0]]
-        if not fields or len(set(fields)) < len(fields) or len(fields) < 3:
+        repeats = len(set(fields)) < max(3, len(fields))
+        if repeats or all(NUMBER.fullmatch(field.strip()) for field in fields):
             return (others[0],), [
                 f"the column {header[others[0]].strip()!r} of {table.name} is read as the label, "
                 "since no other column is left"

@@ -30,7 +30,7 @@ _FLAGS = {
     **dict.fromkeys(("1", "1.0", "true", "yes"), True),
     **dict.fromkeys(("0", "0.0", "-1", "-1.0", "false", "no"), False),
 }
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _FEW_VALUES = 20  # so many numbers may be classes, however few rows there are
 
 
@@ -54,7 +54,7 @@ def checked(labels: Labels, heading: str, table: Path) -> tuple[list[str], list[
     notes: list[str] = []
     values = [label for _, label in labels]
     values = _without_brackets(values, labels, table, notes)
-    if values and all(_NUMBER.fullmatch(value.strip()) for value in set(values)):
+    if values and all(NUMBER.fullmatch(value.strip()) for value in set(values)):
         values = _whole_numbers(values, labels, heading, table, notes)
     else:
         notes += _one_label_each(values, labels, table)

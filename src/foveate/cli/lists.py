@@ -12,11 +12,14 @@ from foveate.errors import FoveateError
 
 
 def formats() -> None:
-    """List the dataset formats that can be read and written."""
+    """List the dataset formats, all of which are read, and which of them are written."""
     from foveate import formats
 
-    rows = [(name, " ".join(one.TASKS), one.SUMMARY) for name, one in sorted(formats.all().items())]
-    ConsoleReporter().table(("format", "tasks", "description"), rows)
+    rows = [
+        (name, "yes" if name in formats.writers() else "no", " ".join(one.TASKS), one.SUMMARY)
+        for name, one in sorted(formats.all().items())
+    ]
+    ConsoleReporter().table(("format", "written", "tasks", "description"), rows)
 
 
 def models() -> None:

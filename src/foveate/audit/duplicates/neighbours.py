@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from foveate.audit.duplicates.chunks import in_chunks
 
 _EXACT = 512  # points up to which all are compared
-_PER_CELL = 128
+_EXACT_CENTRES = 128  # the same for centres of cells, which each query is compared with
+_MAX_CELL_SIZE = 128  # points a cell on average; fewer if there are fewer points than its square
 _MAX_PER_CELL = 2048  # a fuller cell is cut, lest many equal points be compared pair by pair
 _SAMPLES_PER_CELL = 24  # points that a centre is computed from
 _ROUNDS = 5  # of k-means
-_CELLS = 2  # that a query is compared with
+_CELLS = 3  # that a query is compared with
 _NOT_FOUND = -2.0  # below any cosine
 
 
@@ -29,16 +30,17 @@ class Index:
 
     Args:
         points: (N, D) float32 unit vectors.
+        exact: Number of points up to which all are in one cell.
     """
 
-    def __init__(self, points: NDArray[np.float32]) -> None:
+    def __init__(self, points: NDArray[np.float32], exact: int = _EXACT) -> None:
         self._centres: Index | None = None
         cell = np.zeros(len(points), np.int64)
-        if len(points) > _EXACT:
+        if len(points) > exact:
             centres = _centres(points)
-            cell = Index(centres).nearest(points)[0][:, 0]
+            cell = Index(centres, _EXACT_CENTRES).nearest(points)[0][:, 0]
             cell, of_centre = _cut(cell)
-            self._centres = Index(centres[of_centre])
+            self._centres = Index(centres[of_centre], _EXACT_CENTRES)
         self._order = np.argsort(cell, kind="stable")
         self._starts = np.searchsorted(cell[self._order], np.arange(cell.max(initial=0) + 2))
         self._place = np.empty(len(points), np.int64)
@@ -118,12 +120,12 @@ class Index:
 
 def _centres(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """(C, D) centres of cells, by k-means over some of the points."""
-    count = len(points) // _PER_CELL
+    count = len(points) // min(int(len(points) ** 0.5), _MAX_CELL_SIZE)
     chosen = np.random.default_rng(0).permutation(len(points))[: count * _SAMPLES_PER_CELL]
     sample = points[chosen]
     centres = sample[:count].copy()
     for _ in range(_ROUNDS):
-        cell = Index(centres).nearest(sample)[0][:, 0]
+        cell = Index(centres, _EXACT_CENTRES).nearest(sample)[0][:, 0]
         order = np.argsort(cell, kind="stable")
         filled, starts = np.unique(cell[order], return_index=True)
         centres[filled] = np.add.reduceat(sample[order], starts, 0)

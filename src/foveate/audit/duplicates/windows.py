@@ -14,7 +14,7 @@ from foveate.audit.duplicates.neighbours import Index
 from foveate.audit.duplicates.signatures import WAVES, WHOLE, Intervals, spectra, transforms
 from foveate.data.image_stats import THUMB_SIDE
 
-_PER_WINDOW = 2  # images that are found for each window
+_MANY = 20_000  # images among which each window finds enough neighbours if it finds one
 _PER_IMAGE = 6  # candidates for each image
 _REFINED = 1024  # windows that are refined at once
 _LENGTHS, _PLACES = (-0.033, 0.0, 0.033), (-0.05, -0.025, 0.0, 0.025, 0.05)
@@ -79,8 +79,14 @@ def candidates(thumbs: NDArray[np.uint8], search: Search) -> Candidates:
     at_target = search.intervals.index(search.target) * (count + 1)
     windows = np.array([w for w in range(count**2) if w != at_target])
     size = max(1, index.chunk * 2 // len(windows))
+    per_window = 1 if len(thumbs) > _MANY else 2
     found = [
-        _found(spectra(thumbs[start : start + size], search.intervals)[:, windows], start, index)
+        _found(
+            spectra(thumbs[start : start + size], search.intervals)[:, windows],
+            start,
+            index,
+            per_window,
+        )
         for start in range(0, len(thumbs), size)
     ]
     ones, twos, which, cosines = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -92,7 +98,7 @@ def candidates(thumbs: NDArray[np.uint8], search: Search) -> Candidates:
 
 
 def _found(
-    windows: NDArray[np.float32], first: int, index: Index
+    windows: NDArray[np.float32], first: int, index: Index, per_window: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Row, row found, window and cosine of the best candidates of each image.
 
@@ -100,11 +106,12 @@ def _found(
         windows: (N, W, waves * waves) frequencies.
         first: The row of the first image.
         index: The places that are searched.
+        per_window: Images that are found for each window.
     """
     images, count = windows.shape[:2]
     own = np.repeat(np.arange(first, first + images), count)
     queries = np.ascontiguousarray(windows[..., 1:]).reshape(len(own), -1)
-    found, cosines = index.nearest(queries, own, _PER_WINDOW)
+    found, cosines = index.nearest(queries, own, per_window)
     rows, cosines = found.reshape(images, -1), cosines.reshape(images, -1)
     order = np.argsort(-cosines, axis=1)[:, : 4 * _PER_IMAGE]
     rows, cosines = np.take_along_axis(rows, order, 1), np.take_along_axis(cosines, order, 1)
@@ -112,7 +119,7 @@ def _found(
     kept = ~again & (cosines >= -1)
     kept &= np.cumsum(kept, 1) <= _PER_IMAGE
     image, column = np.nonzero(kept)
-    return image + first, rows[kept], order[image, column] // _PER_WINDOW, cosines[kept]
+    return image + first, rows[kept], order[image, column] // per_window, cosines[kept]
 
 
 def _refined(

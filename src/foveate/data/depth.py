@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.cache.decoding import Survey
+from foveate.data.cache.decoding import MessageCallback, Survey
 from foveate.data.dataset import Dataset, Sample, Source
 from foveate.data.image_reading import DEFAULT_READING, DeepPixels, ImageReading, to_levels
 from foveate.errors import BadImage, DataError
@@ -94,7 +94,10 @@ def reading_of(dataset: Dataset[Any]) -> ImageReading:
 
 
 def decode_measured(
-    dataset: Dataset[Any], reading: ImageReading, decode: Callable[[Dataset[Any]], S]
+    dataset: Dataset[Any],
+    reading: ImageReading,
+    decode: Callable[[Dataset[Any]], S],
+    on_message: MessageCallback = lambda message: None,
 ) -> S:
     """Decode a dataset with a black and a white point that are measured if they are needed.
 
@@ -102,6 +105,8 @@ def decode_measured(
         dataset: The images.
         reading: How their files are read. Black and white that are given stay.
         decode: Decodes a dataset.
+        on_message: Called with a sentence before images are measured, which takes as long as
+            decoding them.
 
     Returns:
         What `decode` returns. Its samples have the points, see `reading_of`; a note has the reason.
@@ -120,6 +125,7 @@ def decode_measured(
         skipped = (one.source for one in dataset if one.id in unread)
         if not decoded.image_stats["deep"].any() and not any(True for _ in _deep(skipped)):
             return decoded
+    on_message("images with more than 8 bits: measuring what is black and white in all of them")
     points = measure(dataset, reading)
     if points is None:
         return decode(dataset)

@@ -256,6 +256,7 @@ def audit(
                 dataset,
                 reading,
                 lambda dataset: decoding.survey(dataset, on_progress=lambda done, _: bar(done)),
+                reporter.info,
             )
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
     size = max(16, min(natural_size(dataset), MAX_DEEP_SIZE))
@@ -266,6 +267,7 @@ def audit(
             lambda dataset: decoding.decode(
                 dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done)
             ),
+            reporter.info,
         )
     result = run_checks(images.dataset, images.hashes, images.image_stats)
     labels = class_labels(images)

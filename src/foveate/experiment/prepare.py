@@ -65,6 +65,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         dataset,
         ImageReading.of(settings),
         lambda dataset: _decode(task, dataset, size, max_skipped, reporter),
+        reporter.info,
     )
     reporter.info("auditing: checking images and targets, searching for copies")
     result = audit(images.dataset, images.hashes, images.image_stats)

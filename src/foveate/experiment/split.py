@@ -113,6 +113,7 @@ def write_split(
             lambda dataset: decoding.survey(
                 dataset, on_progress=lambda done, _: bar(done), on_message=reporter.warning
             ),
+            reporter.info,
         )
     samples = with_groups(survey.dataset, settings.group_by).samples
     task = tasks.all().get(dataset.task)

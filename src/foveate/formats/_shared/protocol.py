@@ -11,11 +11,11 @@ from foveate.data.dataset import Dataset
 class Format(Protocol):
     """The interface of a format module.
 
-    A module may offer two more functions for the messages that ask the user:
-    `describe(path) -> str`, one line on what it would read at a path that it recognises and by
-    which evidence; and `missing(path) -> str | None`, what a path that it does not recognise lacks,
-    None if the path is far from this format. Where a file can hold the annotations of several
-    tasks, `read_task(path, task)` reads those of one.
+    A module may offer more functions. `read_task(path, task)` reads the annotations of one of its
+    tasks. Three are for messages: `describe(path) -> str`, one line on what it would read at a path
+    that it recognises, and by which evidence; `missing(path) -> str | None`, what a path lacks that
+    it does not recognise, None if the path is far from this format; and
+    `question(path) -> DataError | None`, what the user has to answer before it can be recognised.
 
     Attributes:
         NAME: The name of the format.

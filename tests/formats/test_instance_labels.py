@@ -252,9 +252,15 @@ def test_pickles_of_cellpose_are_refused_unread(tmp_path: Path) -> None:
                 file, {"descr": "|O", "fortran_order": False, "shape": ()}
             )
             pickle.dump(Trap(), file)
-    with pytest.raises(DataError, match="pickles, which may hold code") as caught:
-        formats.read(tmp_path, "instance-labels")
-    assert "--save_png" in str(caught.value)
+    for format in (None, "instance-labels"):
+        with pytest.raises(DataError, match="pickles, which may hold code") as caught:
+            formats.read(tmp_path, format)
+        assert "--save_png" in str(caught.value)
+    for number in range(3):
+        save(tmp_path / f"{number}_cp_masks.png", cells(number))
+    data = formats.read(tmp_path)
+    assert (data.format, len(data)) == ("instance-labels", 3)
+    assert skipped(data) == {f"{n}_seg.npy": "it is a pickle of Cellpose" for n in range(3)}
     assert not (tmp_path / "executed").exists()
 
 

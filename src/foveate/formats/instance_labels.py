@@ -23,6 +23,7 @@ from foveate.formats._shared.class_table_file import has_class_table, read_class
 from foveate.formats._shared.label_images import read_label_image
 from foveate.formats._shared.label_matching import LabelFile, PairSet
 from foveate.formats._shared.label_pairs import (
+    PickleError,
     find_pairs,
     required_pairs,
     source_of,
@@ -70,6 +71,8 @@ def sniff(path: Path) -> bool:
         if not (found.table or has_class_table(path, found.folders)):
             return numbering.objects
         return numbering.objects and not numbering.classes and _has_unknown(path, found)
+    except PickleError:  # reading says what to do
+        return True
     except DataError:  # with classes, the same is unclear
         return False
     except OSError:
@@ -78,8 +81,11 @@ def sniff(path: Path) -> bool:
 
 def describe(path: Path) -> str:
     """Return what would be read."""
-    found = find_pairs(path, objects=True)
-    evidence = numbering_of([label.path for _, label in found.pairs]).evidence if found else ""
+    try:
+        found = required_pairs(path, objects=True)
+    except DataError as error:
+        return f"label images ({error.message})"
+    evidence = numbering_of([label.path for _, label in found.pairs]).evidence
     return f"each number in a label image is an object ({evidence})"
 
 

@@ -77,8 +77,11 @@ def missing(path: Path) -> str | None:
 
 def describe(path: Path) -> str:
     """Return what would be read."""
-    found = find_pairs(path, objects=False)
-    evidence = numbering_of([label.path for _, label in found.pairs]).evidence if found else ""
+    try:
+        found = required_pairs(path, objects=False)
+    except DataError as error:
+        return f"label images ({error.message})"
+    evidence = numbering_of([label.path for _, label in found.pairs]).evidence
     return f"each value of a label image is a class ({evidence})"
 
 

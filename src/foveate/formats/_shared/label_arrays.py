@@ -20,6 +20,15 @@ _MAX_PIXELS = 89_478_485  # as for images
 _BAD_FILE = (ValueError, OSError, EOFError, SyntaxError, OverflowError, MemoryError, TypeError)
 
 
+def is_pickle(path: Path) -> bool:
+    """Return whether a NumPy file holds Python objects, as those of Cellpose do."""
+    try:
+        read_npy(path)
+    except BadImage as error:
+        return "pickle" in error.message
+    return False
+
+
 def whole_numbers(values: NDArray[Any]) -> NDArray[np.int32]:
     """Return values as int32.
 

@@ -12,7 +12,7 @@ from foveate.data.dataset import Skipped
 from foveate.data.images import IMAGE_SUFFIXES
 from foveate.errors import DataError
 from foveate.formats._shared.file_tree import Tree, in_folder, list_tree
-from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX
+from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX, is_pickle
 from foveate.formats._shared.label_images import ARRAY_SUFFIX
 from foveate.formats._shared.label_likeness import (
     Likeness,
@@ -36,6 +36,7 @@ _ENOUGH = 0.5  # of the files that have a partner
 _MAX_SIDES = 12  # folders that may be those of images or of label images
 _SAMPLED = 4  # files whose pixels are looked at to tell label images
 _GLANCED = 400  # names that are looked at before all are
+_PICKLED = SEGMENTATION_SUFFIX + ARRAY_SUFFIX
 _SUFFIXES = (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
 
 
@@ -91,6 +92,7 @@ def _first_and_last(tree: Tree) -> set[str]:
 def _label_files(root: Path, tree: Tree, skipped: list[Skipped]) -> list[LabelFile]:
     """Return the images and arrays of a tree, with their splits."""
     files = []
+    pickled: bool | None = None  # what the first one is, the others are
     for folder, names in tree.items():
         parts = tuple(folder.split("/")) if folder else ()
         split = None
@@ -102,6 +104,11 @@ def _label_files(root: Path, tree: Tree, skipped: list[Skipped]) -> list[LabelFi
         for name in names:
             if name.lower().endswith(_SUFFIXES):
                 id = in_folder(folder, name)
+                if name.lower().endswith(_PICKLED):
+                    pickled = is_pickle(root / id) if pickled is None else pickled
+                    if pickled:
+                        skipped.append(Skipped(printable(id), "it is a pickle of Cellpose"))
+                        continue
                 if is_utf8(id):
                     stem = name[: name.rindex(".")]
                     files.append(LabelFile(id, f"{root}/{id}", split, parts, stem))
@@ -309,9 +316,7 @@ def alike_regions(one: Sequence[LabelFile], other: Sequence[LabelFile]) -> bool:
 
 
 def _is_marked(file: LabelFile) -> bool:
-    return stem_of(file.stem).mark is not None or (
-        _is_array(file) and not file.stem.lower().endswith(SEGMENTATION_SUFFIX)
-    )
+    return _is_array(file) or stem_of(file.stem).mark is not None
 
 
 def _is_array(file: LabelFile) -> bool:

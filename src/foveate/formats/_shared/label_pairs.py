@@ -17,10 +17,10 @@ from typing import TypeVar
 from foveate.annotations import Annotation
 from foveate.data.dataset import Sample, Skipped, Source
 from foveate.data.images import FileSource
-from foveate.errors import BadImage, DataError
+from foveate.errors import DataError
 from foveate.formats._shared.band_files import BandFiles
 from foveate.formats._shared.image_sets import read_image_sets
-from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX, read_npy
+from foveate.formats._shared.label_arrays import SEGMENTATION_SUFFIX, is_pickle
 from foveate.formats._shared.label_by_content import (
     alike_regions,
     may_be_labels,
@@ -41,6 +41,10 @@ _LABELS = frozenset({"label", "labels", "mask", "masks", "segmentationclass"})
 _OBJECTS = frozenset({"instance", "instances", "segmentationobject"})
 
 
+class PickleError(DataError):
+    """There is nothing but files that may hold code."""
+
+
 def find_pairs(root: Path, *, objects: bool) -> PairSet | None:
     """Find the images and label images of a folder.
 
@@ -52,6 +56,7 @@ def find_pairs(root: Path, *, objects: bool) -> PairSet | None:
         The pairs, or None if the folder is laid out in another way.
 
     Raises:
+        PickleError: If there are only the pickles of Cellpose.
         DataError: If several folders or files may be meant.
         OSError: If a folder cannot be opened.
     """
@@ -60,8 +65,14 @@ def find_pairs(root: Path, *, objects: bool) -> PairSet | None:
     if is_nnunet(root):
         return _nnunet(root, objects)
     found = _named(root, objects) or pairs_by_content(root, objects=objects)
-    if found is None and objects:
-        _refuse_cellpose(root)
+    if found is None and objects and (file := _pickle_of_cellpose(root)):
+        raise PickleError(
+            "label images are expected, these files of Cellpose are pickles, which may hold code "
+            "and are never loaded",
+            where=file,
+            remedy="In Cellpose, save the masks as images: File, Save masks as PNG/tif, or the "
+            "option --save_png (or --save_tif) of its command.",
+        )
     return found
 
 
@@ -127,23 +138,14 @@ def _nnunet(root: Path, objects: bool) -> PairSet:
     return PairSet(pairs, skipped, notes, bands=bands, table=nnunet_table(root))
 
 
-def _refuse_cellpose(root: Path) -> None:
-    """Raise DataError if there is nothing but Cellpose's own files, which are pickles."""
+def _pickle_of_cellpose(root: Path) -> Path | None:
+    """Return a file in which Cellpose stores what it found, None if there is none."""
     for folder in (root, *(Path(entry.path) for entry in visible(root)[0])):
         for entry in visible(folder)[1]:
-            if entry.name.lower().endswith(SEGMENTATION_SUFFIX + ARRAY_SUFFIX):
-                try:
-                    read_npy(Path(entry.path))
-                except BadImage as error:
-                    if "pickle" not in error.message:
-                        continue
-                    raise DataError(
-                        "label images are expected, these files of Cellpose are pickles, which "
-                        "may hold code and are never loaded",
-                        where=entry.path,
-                        remedy="In Cellpose, save the masks as images: File, Save masks as "
-                        "PNG/tif, or the option --save_png (or --save_tif) of its command.",
-                    ) from None
+            named = entry.name.lower().endswith(SEGMENTATION_SUFFIX + ARRAY_SUFFIX)
+            if named and is_pickle(Path(entry.path)):
+                return Path(entry.path)
+    return None
 
 
 # --- folders with the usual names

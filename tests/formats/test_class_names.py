@@ -15,7 +15,7 @@ from foveate import formats
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
-from foveate.formats._shared.class_names import unify_names
+from foveate.formats._shared.recognition.class_names import unify_names
 from helpers.format_examples import BOXED, WRITABLE, annotated, boxes, labelled, painted
 from helpers.load_files import ids, lay, names, refused
 

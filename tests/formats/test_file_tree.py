@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foveate.data.dataset import Skipped
-from foveate.formats._shared.file_tree import in_folder, list_tree
+from foveate.formats._shared.files.file_tree import in_folder, list_tree
 from helpers.voc_files import lay
 
 

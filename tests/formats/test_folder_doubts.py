@@ -13,7 +13,7 @@ from foveate.annotations import Label
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.datasets.load import load
 from foveate.formats import folder
-from foveate.formats._shared.folder_names import is_reserved
+from foveate.formats._shared.recognition.folder_names import is_reserved
 from helpers.load_files import ids, lay, names, refused, skipped
 
 AB = ("a/IMG_7.png", "a/x.png", "b/IMG_8.png", "b/y.png")

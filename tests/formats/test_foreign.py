@@ -11,7 +11,7 @@ import pytest
 
 from foveate import formats
 from foveate.errors import DataError
-from foveate.formats._shared import foreign
+from foveate.formats._shared.recognition import foreign
 
 
 @pytest.mark.parametrize(

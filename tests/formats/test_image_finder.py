@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foveate.errors import DataError
-from foveate.formats._shared.image_finder import ImageFinder
-from foveate.formats._shared.splits import split_of_path, splits_of_paths
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import split_of_path, splits_of_paths
 
 
 def lay(root: Path, *files: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from foveate.errors import DataError
-from foveate.formats._shared.image_sets import ImageSets, listed_stem, read_image_sets
+from foveate.formats._shared.files.image_sets import ImageSets, listed_stem, read_image_sets
 from helpers.voc_files import lay
 
 KNOWN = {"a", "b b", "c", "cam1/d", "e.f"}

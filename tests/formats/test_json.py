@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import as_numbers, has_keys, read_json
-from foveate.formats._shared.json_lists import read_lists
+from foveate.formats._shared.documents.json_file import as_numbers, has_keys, read_json
+from foveate.formats._shared.documents.json_lists import read_lists
 
 VALUES = st.recursive(
     st.none()

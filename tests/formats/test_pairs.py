@@ -120,7 +120,7 @@ def test_a_file_may_change_after_the_scan(tmp_path: Path) -> None:
 def test_no_pairs_is_an_error(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", [[0]])
     save(tmp_path / "masks" / "b.png", [[0]])
-    with pytest.raises(DataError, match="none with the same name.*images/a.png"):
+    with pytest.raises(DataError, match=r"none with the same name.*images/a.png"):
         formats.read(tmp_path, "pairs")
     with pytest.raises(DataError, match="none has the name of an image"):
         formats.read(tmp_path)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from foveate.annotations import IGNORE
 from foveate.errors import BadImage
-from foveate.formats._shared.class_table import ValueMap
-from foveate.formats._shared.label_images import distinct_values, read_label_image
+from foveate.formats._shared.labels.class_table import ValueMap
+from foveate.formats._shared.labels.images import distinct_values, read_label_image
 from helpers.format_reading import skipped
 from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 

@@ -10,7 +10,7 @@ import tifffile
 
 from foveate.annotations import IGNORE
 from foveate.errors import BadImage
-from foveate.formats._shared.label_images import read_label_image
+from foveate.formats._shared.labels.images import read_label_image
 from helpers.pairs_files import VOC, pair, pixels, read, refused, save
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foveate.formats._shared.partners import (
+from foveate.formats._shared.files.partners import (
     best_partners,
     sample_files,
     split_in,

@@ -11,7 +11,7 @@ import pytest
 
 from foveate import formats
 from foveate.errors import DataError
-from foveate.formats._shared.recognition import recognise
+from foveate.formats._shared.recognition.recognise import recognise
 from helpers.boxes_demo import dataset as boxes_dataset
 from helpers.load_files import lay, refused
 

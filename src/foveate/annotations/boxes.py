@@ -166,11 +166,11 @@ class Boxes(Annotation):
 
         changes = moved(valid & (ordered != original).any(1), "corners put in order")
         changes += moved(valid & outside, "clipped to the image")
-        for rows, why in (
+        for lost, why in (
             (~valid, "it has no area in the image"),
             (unknown, "its class is none of the dataset's"),
         ):
-            changes += [removed(row, why) for row in np.flatnonzero(rows).tolist()]
+            changes += [removed(row, why) for row in np.flatnonzero(lost).tolist()]
         valid &= ~unknown
         rows = np.flatnonzero(valid & ~self.crowd)
         for one, other in duplicate_boxes(corners[rows]):

@@ -34,13 +34,15 @@ class _Rotated:
 
     Attributes:
         row: Its row in the dataset.
-        sample: The sample; it has a target.
+        sample: The sample.
+        target: Its target.
         orientation: EXIF orientation, 2 to 8.
         upright: (height, width) of the image as shown.
     """
 
     row: int
     sample: Sample[Any]
+    target: Any
     orientation: int
     upright: tuple[int, int]
 
@@ -52,7 +54,7 @@ class _Rotated:
     @property
     def size(self) -> str:
         """Which size its annotation records."""
-        boxes = self.sample.target.as_boxes()
+        boxes = self.target.as_boxes()
         size = None if boxes is None else boxes.size
         names = {None: "none", self.upright: "upright", self.stored: "stored"}
         return "either" if self.stored == self.upright else names.get(size, "another")
@@ -102,7 +104,7 @@ def turned(
     samples = list(dataset)
     for one in _rotated(dataset, image_stats):
         check = checks.get(one.sample.id)
-        target = one.sample.target
+        target = one.target
         if check == AS_STORED:
             target = target.turned(one.orientation, one.stored)
         elif check == SIZE_AS_STORED:
@@ -117,12 +119,12 @@ def _rotated(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Iterator[_Rota
         if orientation != UPRIGHT and orientation in _ORIENTATIONS:
             target = dataset[row].target
             if target is not None and (target.has_boxes or target.per_pixel):
-                yield _Rotated(row, dataset[row], orientation, (height, width))
+                yield _Rotated(row, dataset[row], target, orientation, (height, width))
 
 
 def _fits(one: _Rotated) -> tuple[bool, bool]:
     """Whether the annotation fits the image as stored, and as shown."""
-    return one.sample.target.fits(one.stored), one.sample.target.fits(one.upright)
+    return one.target.fits(one.stored), one.target.fits(one.upright)
 
 
 def _as_stored(one: _Rotated, deciding: int) -> Finding:

@@ -17,11 +17,11 @@ from typing import Any, cast
 
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError, SettingError
-from foveate.formats._shared.class_names import unify_names
 from foveate.formats._shared.layout import NOT_UTF8, is_utf8
 from foveate.formats._shared.patients import with_patients
-from foveate.formats._shared.protocol import Format, WritableFormat
-from foveate.formats._shared.recognition import find_place, recognise
+from foveate.formats._shared.recognition.class_names import unify_names
+from foveate.formats._shared.recognition.protocol import Format, WritableFormat
+from foveate.formats._shared.recognition.recognise import find_place, recognise
 
 __all__ = [
     "Format",

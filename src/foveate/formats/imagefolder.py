@@ -24,10 +24,11 @@ from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.bboxes import corners_of
-from foveate.formats._shared.csv_table import PATH, plain, split_in
-from foveate.formats._shared.image_finder import ImageFinder
-from foveate.formats._shared.json_file import as_numbers, read_size
-from foveate.formats._shared.json_records import first_keys, json_records
+from foveate.formats._shared.documents.json_file import as_numbers, read_size
+from foveate.formats._shared.documents.json_records import first_keys, json_records
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import split_in_name, split_of_folder, splits_of_paths
+from foveate.formats._shared.files.walk import files_with
 from foveate.formats._shared.layout import (
     is_utf8,
     printable,
@@ -35,9 +36,8 @@ from foveate.formats._shared.layout import (
     require_two_classes,
     visible,
 )
-from foveate.formats._shared.splits import split_in_name, split_of_folder, splits_of_paths
-from foveate.formats._shared.table_files import note_unlisted
-from foveate.formats._shared.walk import files_with
+from foveate.formats._shared.tables.csv_table import PATH, plain, split_in
+from foveate.formats._shared.tables.table_files import note_unlisted
 
 NAME = "imagefolder"
 SUMMARY = "Hugging Face imagefolder: metadata.jsonl with file_name and objects (boxes) or label"

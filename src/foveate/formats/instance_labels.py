@@ -18,23 +18,23 @@ from scipy import ndimage
 from foveate.annotations import Boxes, Instances, RunLengths
 from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.class_table import ClassTable
-from foveate.formats._shared.class_table_file import has_class_table, read_class_table
-from foveate.formats._shared.label_images import read_label_image
-from foveate.formats._shared.label_matching import LabelFile, PairSet
-from foveate.formats._shared.label_pairs import (
+from foveate.formats._shared.files.stems import file_stems
+from foveate.formats._shared.labels.class_table import ClassTable
+from foveate.formats._shared.labels.class_table_file import has_class_table, read_class_table
+from foveate.formats._shared.labels.images import read_label_image
+from foveate.formats._shared.labels.mask_problems import mask_problems, native_pixels
+from foveate.formats._shared.labels.matching import LabelFile, PairSet
+from foveate.formats._shared.labels.numbering import numbering_of
+from foveate.formats._shared.labels.object_classes import ObjectClasses, find_object_classes
+from foveate.formats._shared.labels.pairs import (
     PickleError,
     find_pairs,
     required_pairs,
     source_of,
     with_image_sets,
 )
-from foveate.formats._shared.label_scan import map_threads
+from foveate.formats._shared.labels.scan import map_threads
 from foveate.formats._shared.layout import CLASSES_FILE, read_classes
-from foveate.formats._shared.mask_problems import mask_problems, native_pixels
-from foveate.formats._shared.numbering import numbering_of
-from foveate.formats._shared.object_classes import ObjectClasses, find_object_classes
-from foveate.formats._shared.stems import file_stems
 from foveate.formats._shared.writing import (
     new_folder,
     partial_splits,

@@ -18,8 +18,12 @@ from foveate.annotations import Boxes, Instances, MaskFileShape
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.label_images import LabelImagePixels
-from foveate.formats._shared.label_scan import map_threads
+from foveate.formats._shared.documents.sidecar import image_size
+from foveate.formats._shared.files.stems import file_stems
+from foveate.formats._shared.files.walk import walk_images
+from foveate.formats._shared.labels.images import LabelImagePixels
+from foveate.formats._shared.labels.mask_problems import mask_problems, native_pixels
+from foveate.formats._shared.labels.scan import map_threads
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -30,10 +34,6 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
-from foveate.formats._shared.mask_problems import mask_problems, native_pixels
-from foveate.formats._shared.sidecar import image_size
-from foveate.formats._shared.stems import file_stems
-from foveate.formats._shared.walk import walk_images
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     new_folder,

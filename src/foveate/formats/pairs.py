@@ -16,22 +16,26 @@ from numpy.typing import NDArray
 from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.class_table import ClassPixels, unwritable_names, write_class_table
-from foveate.formats._shared.class_table_file import (
+from foveate.formats._shared.files.stems import file_stems
+from foveate.formats._shared.labels.class_table import (
+    ClassPixels,
+    unwritable_names,
+    write_class_table,
+)
+from foveate.formats._shared.labels.class_table_file import (
     has_class_table,
     read_class_names,
     read_class_table,
 )
-from foveate.formats._shared.label_matching import PairSet
-from foveate.formats._shared.label_pairs import (
+from foveate.formats._shared.labels.matching import PairSet
+from foveate.formats._shared.labels.numbering import numbering_of
+from foveate.formats._shared.labels.pairs import (
     find_pairs,
     required_pairs,
     source_of,
     with_image_sets,
 )
-from foveate.formats._shared.label_scan import scan_labels
-from foveate.formats._shared.numbering import numbering_of
-from foveate.formats._shared.stems import file_stems
+from foveate.formats._shared.labels.scan import scan_labels
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     count_problem,

@@ -26,16 +26,16 @@ from foveate.annotations import (
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import splits_of_paths
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     LabelRow,
     labelled_dataset,
     ordered_classes,
 )
-from foveate.formats._shared.several_labels import several_labels
-from foveate.formats._shared.sidecar import MAX_COORDINATE
-from foveate.formats._shared.splits import splits_of_paths
+from foveate.formats._shared.tables.several_labels import several_labels
 from foveate.ops import polygons
 from foveate.wording import count_noun
 

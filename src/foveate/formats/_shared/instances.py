@@ -8,8 +8,8 @@ import numpy as np
 
 from foveate.annotations import Instances, Shape, boxes_of
 from foveate.data.dataset import Dataset, Sample
+from foveate.formats._shared.documents.sidecar import MAX_COORDINATE, image_size
 from foveate.formats._shared.layout import is_utf8
-from foveate.formats._shared.sidecar import MAX_COORDINATE, image_size
 from foveate.formats._shared.writing import count_problem
 
 

@@ -25,12 +25,12 @@ from foveate.annotations import Boxes
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.box_columns import box_columns
-from foveate.formats._shared.csv_table import first_rows, rows_of
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import splits_of_paths
 from foveate.formats._shared.layout import ordered_classes
-from foveate.formats._shared.splits import splits_of_paths
-from foveate.formats._shared.table_files import (
+from foveate.formats._shared.tables.box_columns import box_columns
+from foveate.formats._shared.tables.csv_table import first_rows, rows_of
+from foveate.formats._shared.tables.table_files import (
     OTHER_TABLES,
     find_tables,
     note_unlisted,

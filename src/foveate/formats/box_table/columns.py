@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foveate.errors import DataError
-from foveate.formats._shared.box_columns import BoxColumns
-from foveate.formats._shared.csv_table import plain
-from foveate.formats._shared.image_column import IMAGE, NearImages, image_column
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.row_fields import is_row_number, optional_columns
+from foveate.formats._shared.tables.box_columns import BoxColumns
+from foveate.formats._shared.tables.csv_table import plain
+from foveate.formats._shared.tables.image_column import IMAGE, NearImages, image_column
+from foveate.formats._shared.tables.row_fields import is_row_number, optional_columns
 
 ONE_CLASS = "object"
 """The class of all boxes of a table without a column of classes."""

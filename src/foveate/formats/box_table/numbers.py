@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError
-from foveate.formats._shared.box_columns import Layout
+from foveate.formats._shared.tables.box_columns import Layout
 from foveate.formats.box_table.rows import Row
 from foveate.wording import count_noun
 

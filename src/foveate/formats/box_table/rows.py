@@ -9,13 +9,13 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.box_columns import FOUR_NUMBERS, box_columns
-from foveate.formats._shared.csv_table import START_ROWS, rows_of, split_in
-from foveate.formats._shared.image_column import NearImages
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
+from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.row_fields import fitted
-from foveate.formats._shared.sidecar import MAX_COORDINATE
+from foveate.formats._shared.tables.box_columns import FOUR_NUMBERS, box_columns
+from foveate.formats._shared.tables.csv_table import START_ROWS, rows_of, split_in
+from foveate.formats._shared.tables.image_column import NearImages
+from foveate.formats._shared.tables.row_fields import fitted
 from foveate.formats.box_table.columns import ONE_CLASS, BoxTable, find_columns
 
 _NO_VALUE = frozenset({"", "nan", "na", "n/a", "null", "none", "<na>"})

@@ -33,10 +33,10 @@ from foveate.annotations import Captions
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import split_of_folder, splits_of_paths
 from foveate.formats._shared.layout import is_utf8, printable, visible
-from foveate.formats._shared.splits import split_of_folder, splits_of_paths
-from foveate.formats._shared.table_files import note_unlisted
+from foveate.formats._shared.tables.table_files import note_unlisted
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,

@@ -12,8 +12,8 @@ from typing import Any
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import optional_text, required_text
-from foveate.formats._shared.json_lists import read_lists
+from foveate.formats._shared.documents.json_file import optional_text, required_text
+from foveate.formats._shared.documents.json_lists import read_lists
 from foveate.formats.captions.rows import CaptionRow
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import DataError
-from foveate.formats._shared.csv_table import plain
-from foveate.formats._shared.json_file import read_json
+from foveate.formats._shared.documents.json_file import read_json
 from foveate.formats._shared.layout import has_image_suffix
+from foveate.formats._shared.tables.csv_table import plain
 from foveate.regular_file import open_regular
 
 _MAX_START = 1_000_000  # bytes that are read to recognise a file

@@ -10,10 +10,10 @@ from typing import Any
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared import csv_table
-from foveate.formats._shared.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in
-from foveate.formats._shared.json_records import first_keys, json_records
+from foveate.formats._shared.documents.json_records import first_keys, json_records
 from foveate.formats._shared.layout import has_image_suffix, is_utf8
+from foveate.formats._shared.tables import csv_table
+from foveate.formats._shared.tables.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in
 from foveate.formats.captions import json_tables
 from foveate.regular_file import open_regular
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import has_keys
+from foveate.formats._shared.documents.json_file import has_keys
+from foveate.formats._shared.files.splits import split_in_name, split_of_folder
+from foveate.formats._shared.files.walk import files_with
 from foveate.formats._shared.layout import visible
-from foveate.formats._shared.splits import split_in_name, split_of_folder
-from foveate.formats._shared.walk import files_with
 from foveate.formats.captions.rows import JSON, LINES, SUFFIXES, TABLES, has_caption_columns
 
 _NAMED = re.compile(r"(metadata|captions)\.(csv|tsv|jsonl)|captions\.txt|.*\.token\.txt", re.I)

@@ -24,11 +24,11 @@ from foveate.annotations import Instances, boxes_of
 from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.documents.json_file import has_keys
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import splits_of_paths
 from foveate.formats._shared.instances import box_problems
-from foveate.formats._shared.json_file import has_keys
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.splits import splits_of_paths
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,

@@ -15,7 +15,7 @@ from typing import Any
 
 from foveate.annotations import Shape
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import (
+from foveate.formats._shared.documents.json_file import (
     are_numbers,
     optional_text,
     read_size,

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.json_file import has_keys
+from foveate.formats._shared.documents.json_file import has_keys
+from foveate.formats._shared.files.splits import split_in_name, split_of_folder
+from foveate.formats._shared.files.walk import files_with
+from foveate.formats._shared.files.written_names import path_parts, readings
 from foveate.formats._shared.layout import (
     has_image_suffix,
     printable,
     split_of,
     visible,
 )
-from foveate.formats._shared.splits import split_in_name, split_of_folder
-from foveate.formats._shared.walk import files_with
-from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.coco.columns import KEYS
 from foveate.wording import count_noun
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from foveate.annotations import RunLengths
-from foveate.formats._shared.json_file import are_numbers
+from foveate.formats._shared.documents.json_file import are_numbers
 from foveate.ops import rle
 
 POLYGONS = (

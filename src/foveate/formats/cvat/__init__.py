@@ -17,10 +17,10 @@ from typing import Any
 from foveate.annotations import Boxes, Instances, Label
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import DataError
+from foveate.formats._shared.documents.xml_elements import Element, read_children
 from foveate.formats._shared.drawn import DrawnImage, Export, dataset_of
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import split_of, unusable_reason, visible
-from foveate.formats._shared.xml_elements import Element, read_children
 from foveate.formats.cvat.shapes import number, read_shapes
 from foveate.formats.cvat.video import Video, images_of
 from foveate.regular_file import open_regular

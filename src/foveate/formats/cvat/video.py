@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from foveate.errors import DataError
+from foveate.formats._shared.documents.xml_elements import Element
 from foveate.formats._shared.drawn import DrawnImage, DrawnObject
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.walk import walk_images
 from foveate.formats._shared.layout import has_image_suffix, printable
-from foveate.formats._shared.walk import walk_images
-from foveate.formats._shared.xml_elements import Element
 from foveate.formats.cvat.shapes import LEFT_OUT, SHAPES, number, read_shape
 from foveate.wording import count_noun
 

@@ -11,7 +11,7 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats import labelme
-from foveate.formats._shared.folder_names import is_reserved
+from foveate.formats._shared.files.walk import walk_images
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -23,7 +23,7 @@ from foveate.formats._shared.layout import (
     printable,
     visible,
 )
-from foveate.formats._shared.walk import walk_images
+from foveate.formats._shared.recognition.folder_names import is_reserved
 from foveate.formats._shared.writing import (
     needs_classes,
     new_folder,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from foveate.data.dataset import SplitName
-from foveate.formats._shared.folder_names import CONTENT_WORDS, is_reserved, split_in
 from foveate.formats._shared.layout import printable, split_of
+from foveate.formats._shared.recognition.folder_names import CONTENT_WORDS, is_reserved, split_in
 from foveate.formats.folder.layout import ClassFolder, Folder, FolderLayout
 
 _MAX_FOLDERS = 100  # looked into: keeps sniffing cheap

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.folder_names import split_in
+from foveate.formats._shared.files.walk import contains_image
 from foveate.formats._shared.layout import (
     SPLIT_WORDS,
     composed,
@@ -17,7 +17,7 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
-from foveate.formats._shared.walk import contains_image
+from foveate.formats._shared.recognition.folder_names import split_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from typing import Any
 from foveate.annotations import Boxes, Captions, Instances, Label
 from foveate.data.dataset import Dataset, Skipped
 from foveate.errors import DataError
+from foveate.formats._shared.documents.json_file import has_keys, read_json
 from foveate.formats._shared.drawn import DrawnImage, Export, dataset_of
-from foveate.formats._shared.image_finder import ImageFinder
-from foveate.formats._shared.json_file import has_keys, read_json
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.written_names import readings
 from foveate.formats._shared.layout import has_image_suffix, visible
-from foveate.formats._shared.written_names import readings
 from foveate.formats.label_studio.minimal import as_tasks
 from foveate.formats.label_studio.regions import add_results
 from foveate.wording import count_noun

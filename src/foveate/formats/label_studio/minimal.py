@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import DataError
+from foveate.formats._shared.files.written_names import readings
 from foveate.formats._shared.layout import has_image_suffix
-from foveate.formats._shared.written_names import readings
 
 _OF_TASK = frozenset(
     {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}

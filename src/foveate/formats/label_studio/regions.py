@@ -14,6 +14,7 @@ import numpy as np
 
 from foveate.annotations import RunLengths
 from foveate.errors import DataError
+from foveate.formats._shared.documents.json_file import read_size, required_text
 from foveate.formats._shared.drawn import (
     CORNERS_OF_CIRCLE,
     DrawnImage,
@@ -23,7 +24,6 @@ from foveate.formats._shared.drawn import (
     rectangle,
     turned,
 )
-from foveate.formats._shared.json_file import read_size, required_text
 from foveate.formats.label_studio.brush import decode
 from foveate.ops import rle
 

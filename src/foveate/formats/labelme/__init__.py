@@ -21,8 +21,11 @@ import numpy as np
 from foveate.annotations import Boxes, Instances
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.file_tree import in_folder, list_tree
-from foveate.formats._shared.json_file import has_keys
+from foveate.formats._shared.documents.json_file import has_keys
+from foveate.formats._shared.files.file_tree import in_folder, list_tree
+from foveate.formats._shared.files.partners import sample_files
+from foveate.formats._shared.files.splits import splits_of_paths
+from foveate.formats._shared.files.stems import file_stems
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -31,9 +34,6 @@ from foveate.formats._shared.layout import (
     ordered_classes,
     printable,
 )
-from foveate.formats._shared.partners import sample_files
-from foveate.formats._shared.splits import splits_of_paths
-from foveate.formats._shared.stems import file_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     needs_classes,

@@ -13,11 +13,16 @@ from foveate.data.dataset import Skipped, Source
 from foveate.data.images import FileSource
 from foveate.data.images import size as size_of_file
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.image_finder import ImageFinder
-from foveate.formats._shared.json_file import optional_text, read_json, read_size, required_text
+from foveate.formats._shared.documents.json_file import (
+    optional_text,
+    read_json,
+    read_size,
+    required_text,
+)
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.partners import best_partners, by_stem, stem_of
+from foveate.formats._shared.files.written_names import path_parts, readings
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.partners import best_partners, by_stem, stem_of
-from foveate.formats._shared.written_names import path_parts, readings
 from foveate.formats.labelme.shapes import EmbeddedSource, LabelmeShape, read_shapes
 from foveate.wording import count_noun
 

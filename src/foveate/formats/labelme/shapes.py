@@ -20,7 +20,12 @@ from foveate.data.dataset import Image
 from foveate.data.image_reading import DEFAULT_READING, DeepPixels, ImageReading
 from foveate.data.images import FileInfo, deep_pixels, examine_bytes
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.json_file import are_numbers, as_numbers, read_json, required_text
+from foveate.formats._shared.documents.json_file import (
+    are_numbers,
+    as_numbers,
+    read_json,
+    required_text,
+)
 from foveate.formats.labelme.masks import join, mask_pixels
 from foveate.ops import polygons
 

@@ -26,12 +26,17 @@ from foveate.annotations import Label
 from foveate.data.dataset import Dataset, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.csv_table import first_rows
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.splits import splits_of_paths
 from foveate.formats._shared.layout import LabelRow, labelled_dataset
-from foveate.formats._shared.several_labels import SEVERAL
-from foveate.formats._shared.splits import splits_of_paths
-from foveate.formats._shared.table_files import SUFFIXES, find_tables, note_unlisted, tables_in
+from foveate.formats._shared.tables.csv_table import first_rows
+from foveate.formats._shared.tables.several_labels import SEVERAL
+from foveate.formats._shared.tables.table_files import (
+    SUFFIXES,
+    find_tables,
+    note_unlisted,
+    tables_in,
+)
 from foveate.formats._shared.writing import (
     needs_classes,
     new_folder,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.box_columns import box_columns
-from foveate.formats._shared.csv_table import PATH, plain, rows_of, split_in
-from foveate.formats._shared.foreign import table_of_tool
-from foveate.formats._shared.image_column import NearImages, image_column, is_header
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.row_fields import fitted, is_row_number, optional_columns
-from foveate.formats._shared.several_labels import several_labels
+from foveate.formats._shared.recognition.foreign import table_of_tool
+from foveate.formats._shared.tables.box_columns import box_columns
+from foveate.formats._shared.tables.csv_table import PATH, plain, rows_of, split_in
+from foveate.formats._shared.tables.image_column import NearImages, image_column, is_header
+from foveate.formats._shared.tables.row_fields import fitted, is_row_number, optional_columns
+from foveate.formats._shared.tables.several_labels import several_labels
 from foveate.formats.table.labels import NUMBER, is_flag
 
 LABEL = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foveate.errors import DataError
 from foveate.formats._shared.layout import printable
-from foveate.formats._shared.several_labels import several_labels
+from foveate.formats._shared.tables.several_labels import several_labels
 from foveate.wording import count_noun
 
 Labels = list[tuple[int, str]]

@@ -27,7 +27,7 @@ from foveate.formats._shared.drawn import (
     is_coordinate,
     rectangle,
 )
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import split_of, visible
 from foveate.formats.via.attributes import class_attribute, class_of, is_set
 from foveate.formats.via.files import Options, Region, ViaImage, is_via, read_file

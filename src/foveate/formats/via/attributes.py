@@ -8,8 +8,8 @@ from reprlib import repr as brief
 from typing import Any
 
 from foveate.errors import DataError
-from foveate.formats._shared.csv_table import plain
 from foveate.formats._shared.layout import is_utf8, printable
+from foveate.formats._shared.tables.csv_table import plain
 from foveate.formats.via.files import Options
 
 _CLASS_WORDS = frozenset({"class", "label", "category", "classname", "labels", "name", "type"})

@@ -10,15 +10,15 @@ from reprlib import repr as brief
 from typing import Any
 
 from foveate.errors import DataError
-from foveate.formats._shared.csv_table import columns, first_rows, plain, rows_of
-from foveate.formats._shared.json_file import (
+from foveate.formats._shared.documents.json_file import (
     has_keys,
     read_json,
     refuse_constant,
     required_text,
     unique_keys,
 )
-from foveate.formats._shared.row_fields import fitted
+from foveate.formats._shared.tables.csv_table import columns, first_rows, plain, rows_of
+from foveate.formats._shared.tables.row_fields import fitted
 
 Record = dict[str, Any]
 

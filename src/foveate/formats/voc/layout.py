@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from foveate.data.dataset import Skipped, SplitName
-from foveate.formats._shared.file_tree import Tree, in_folder, list_tree
-from foveate.formats._shared.image_sets import read_image_sets
+from foveate.formats._shared.files.file_tree import Tree, in_folder, list_tree
+from foveate.formats._shared.files.image_sets import read_image_sets
+from foveate.formats._shared.files.partners import split_in, split_notes
 from foveate.formats._shared.layout import (
     NO_IMAGE_SUFFIX,
     NOT_UTF8,
@@ -22,7 +23,6 @@ from foveate.formats._shared.layout import (
     printable,
     unusable_reason,
 )
-from foveate.formats._shared.partners import split_in, split_notes
 from foveate.formats.voc.xml import is_annotation
 from foveate.wording import count_noun
 

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from foveate.errors import DataError
-from foveate.formats._shared.partners import best_partners, by_stem, folded, split_in, stem_of
-from foveate.formats._shared.written_names import path_parts, readings
+from foveate.formats._shared.files.partners import best_partners, by_stem, folded, split_in, stem_of
+from foveate.formats._shared.files.written_names import path_parts, readings
 from foveate.formats.voc.xml import VocFile
 from foveate.wording import count_noun
 

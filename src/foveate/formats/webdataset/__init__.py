@@ -28,6 +28,7 @@ import numpy as np
 from foveate.annotations import Label
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.errors import DataError
+from foveate.formats._shared.files.stems import file_stems
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     printable,
@@ -36,7 +37,6 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
-from foveate.formats._shared.stems import file_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     new_folder,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Captions, Label
-from foveate.formats._shared.json_file import as_numbers, refuse_constant
+from foveate.formats._shared.documents.json_file import as_numbers, refuse_constant
+from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
 from foveate.formats._shared.layout import is_utf8
-from foveate.formats._shared.sidecar import MAX_COORDINATE
 
 Annotation = Label | Captions | Boxes
 

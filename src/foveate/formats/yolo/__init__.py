@@ -18,9 +18,10 @@ from foveate.annotations import Boxes, Instances, Polygon, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
+from foveate.formats._shared.documents.sidecar import line_stems
+from foveate.formats._shared.documents.yaml_file import MAX_BYTES
+from foveate.formats._shared.files.partners import split_in, split_notes
 from foveate.formats._shared.layout import visible
-from foveate.formats._shared.partners import split_in, split_notes
-from foveate.formats._shared.sidecar import line_stems
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     new_folder,
@@ -29,7 +30,6 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_image,
 )
-from foveate.formats._shared.yaml_file import MAX_BYTES
 from foveate.formats.yolo.box_order import other_orders
 from foveate.formats.yolo.description import Description, description_files, read_description
 from foveate.formats.yolo.keypoints import may_be_keypoints

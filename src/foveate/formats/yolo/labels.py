@@ -14,9 +14,9 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped
 from foveate.errors import DataError
+from foveate.formats._shared.files.partners import best_partners, by_stem, stem_of
+from foveate.formats._shared.files.written_names import without_store_prefix
 from foveate.formats._shared.layout import is_hidden, is_utf8, visible
-from foveate.formats._shared.partners import best_partners, by_stem, stem_of
-from foveate.formats._shared.written_names import without_store_prefix
 from foveate.formats.yolo.layout import YoloLayout
 from foveate.formats.yolo.lines import looks_like_lines
 from foveate.formats.yolo.names import is_name_file

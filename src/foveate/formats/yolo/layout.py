@@ -12,7 +12,11 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.image_finder import ImageFinder
+from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.files.partners import split_in, split_notes, split_of_folder
+from foveate.formats._shared.files.walk import walk_images
+from foveate.formats._shared.files.written_names import check_written, path_parts
 from foveate.formats._shared.layout import (
     NO_IMAGE_SUFFIX,
     has_image_suffix,
@@ -21,10 +25,6 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
-from foveate.formats._shared.partners import split_in, split_notes, split_of_folder
-from foveate.formats._shared.sidecar import read_text
-from foveate.formats._shared.walk import walk_images
-from foveate.formats._shared.written_names import check_written, path_parts
 from foveate.formats.yolo.description import Description
 from foveate.formats.yolo.names import NAME_FILES, is_name_file
 from foveate.wording import count_noun

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from foveate.errors import DataError
+from foveate.formats._shared.documents.sidecar import read_text
 from foveate.formats._shared.layout import is_utf8, visible
-from foveate.formats._shared.sidecar import read_text
 from foveate.formats.yolo.description import Description
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")

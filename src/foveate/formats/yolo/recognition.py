@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from foveate.formats._shared.file_tree import in_folder
+from foveate.formats._shared.files.file_tree import in_folder
+from foveate.formats._shared.files.partners import sample_files, split_of_folder, stem_of
 from foveate.formats._shared.layout import has_image_suffix, printable
-from foveate.formats._shared.partners import sample_files, split_of_folder, stem_of
 from foveate.formats.yolo.description import (
     DARKNET_ENDING,
     YAML_ENDINGS,

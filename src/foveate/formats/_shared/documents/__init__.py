@@ -1,0 +1,1 @@
+"""JSON, YAML, XML and text files, read with limits of size and depth."""

@@ -1,0 +1,1 @@
+"""Label images: how they are found, read, told from objects, and named."""

@@ -1,0 +1,119 @@
+"""The error for data that no format fits: what is there, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from foveate.errors import DataError
+from foveate.formats._shared.layout import has_image_suffix, printable, visible
+from foveate.formats._shared.recognition import foreign
+from foveate.formats._shared.recognition.nearest import nearest
+from foveate.formats._shared.recognition.protocol import Format
+
+WEAKEST = "folder"
+"""Folders of images may be anything, so this format is taken only if no other one fits."""
+ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".7z", ".rar")
+"""Suffixes of archives, in lower case."""
+
+_MAX_NEAREST = 3
+_MAX_SUBFOLDERS = 20  # tried, to find several datasets in one folder
+
+
+def unrecognised(path: Path, formats: Mapping[str, Format]) -> DataError:
+    """Return the error for a path that no format fits.
+
+    It says which datasets lie in the folder, or what each of the nearest formats lacks, or asks
+    what one format has to know.
+
+    Args:
+        path: A folder or a file.
+        formats: The formats by their names.
+    """
+    if tool := foreign.recognise(path):
+        return tool
+    if inside := datasets_inside(path, formats):
+        return several_datasets(path, inside)
+    missing = _missing(path, formats)
+    questions = [one for format in formats.values() if (one := _question(format, path))]
+    if questions and not missing:
+        return questions[0]
+    near = missing + [f"{WEAKEST}: {question.message}" for question in questions]
+    return DataError(
+        f"no known format fits; found {_describe(path)}",
+        where=path,
+        details=near[:_MAX_NEAREST],
+        remedy=_remedy(path, bool(near)),
+    )
+
+
+def several_datasets(path: Path, inside: Mapping[str, Sequence[str]]) -> DataError:
+    """Return the error for a folder in which other datasets lie, see `datasets_inside`."""
+    return DataError(
+        "one dataset is expected, found folders with a dataset each",
+        where=path,
+        details=[f"{folder}/ looks like {' or '.join(one)}" for folder, one in inside.items()],
+        remedy=f"Give one of the folders, such as {path / next(iter(inside))}.",
+    )
+
+
+def datasets_inside(path: Path, formats: Mapping[str, Format]) -> dict[str, list[str]]:
+    """Return the folders in a folder that are datasets, each with the formats that fit it.
+
+    There are none if all of them hold nothing but class folders, which may be one dataset.
+    """
+    if not path.is_dir():
+        return {}
+    inside: dict[str, list[str]] = {}
+    folders = [Path(folder.path) for folder in visible(path)[0][:_MAX_SUBFOLDERS]]
+    for folder in folders:
+        if not _only_images(folder):
+            names = [name for name, format in formats.items() if format.sniff(folder)]
+            if names:
+                stronger = [name for name in names if name != WEAKEST]
+                inside[printable(folder.name)] = stronger or names
+    return inside if any(names != [WEAKEST] for names in inside.values()) else {}
+
+
+def _only_images(folder: Path) -> bool:
+    folders, files = visible(folder)
+    return not folders and all(has_image_suffix(file.name) for file in files)
+
+
+def _missing(path: Path, formats: Mapping[str, Format]) -> list[str]:
+    reasons = []
+    for name, format in formats.items():
+        missing = getattr(format, "missing", None)
+        if missing and (reason := missing(path)):
+            reasons.append(f"{name}: {reason}")
+    return [*nearest(path), *reasons]
+
+
+def _question(format: Format, path: Path) -> DataError | None:
+    question = getattr(format, "question", None)
+    asked: DataError | None = question(path) if question else None
+    return asked
+
+
+def _remedy(path: Path, near: bool) -> str:
+    archives = [path] if path.is_file() else [Path(file.path) for file in visible(path)[1]]
+    for archive in archives:
+        if archive.name.lower().endswith(ARCHIVES):
+            return f"Unpack {printable(archive.name)} and give its folder."
+    if near:
+        return "Complete the data, or see what can be read: foveate formats"
+    return "See what can be read: foveate formats"
+
+
+def _describe(path: Path) -> str:
+    """Describe what is at a path."""
+    if not path.is_dir():
+        return f"a single file ({path.name})"
+    folders, files = visible(path)
+    if not folders and not files:
+        return "an empty folder"
+    suffixes = Counter(Path(file.name).suffix.lower() or "without a suffix" for file in files)
+    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)) or "none"
+    names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
+    return printable(f"files: {counts}; folders: {names}{', ...' if len(folders) > 5 else ''}")

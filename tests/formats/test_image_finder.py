@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foveate.errors import DataError
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import split_of_path, splits_of_paths
+from foveate.formats._shared.files.splits import splits_of_paths
 
 
 def lay(root: Path, *files: str) -> Path:
@@ -228,25 +228,6 @@ def test_many_images_are_found_quickly(tmp_path: Path) -> None:
             id = finder.find(prefix + name, folder=tmp_path / "images", where=tmp_path)
             assert id == f"images/{name}"
         assert time.process_time() - start < 6
-
-
-@pytest.mark.parametrize(
-    ("id", "split"),
-    [
-        ("val2017/1.jpg", "valid"),
-        ("train_images/1.jpg", "train"),
-        ("test-set/1.jpg", "test"),
-        ("test tubes/1.jpg", None),
-        ("train_val/1.jpg", None),
-        ("2017/1.jpg", None),
-        ("train/1.jpg", "train"),
-        ("Val/a/1.jpg", "valid"),
-        ("train.jpg", None),
-        ("x/train/1", None),
-    ],
-)
-def test_the_first_folder_tells_the_split(id: str, split: str | None) -> None:
-    assert split_of_path(id) == split
 
 
 def test_splits_stand_in_the_paths_of_all_images_or_of_none() -> None:

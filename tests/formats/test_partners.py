@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foveate.formats._shared.files.partners import (
-    best_partners,
-    sample_files,
-    split_in,
-    split_notes,
-    stem_of,
-)
+from foveate.formats._shared.files.partners import best_partners, sample_files, stem_of
 from helpers.voc_files import lay
 
 
@@ -22,30 +16,6 @@ from helpers.voc_files import lay
 )
 def test_stems_are_what_files_have_in_common(name: str, stem: str) -> None:
     assert stem_of(name) == stem
-
-
-@pytest.mark.parametrize(
-    ("path", "split"),
-    [
-        ("train/a.jpg", "train"),
-        ("images/Val/x/a.jpg", "valid"),
-        ("train/test/a.jpg", "train"),
-        ("images/train.jpg", None),
-        ("images/train2017/a.jpg", "train"),
-        ("val_images/a.jpg", "valid"),
-        ("obj_valid_data/a.jpg", "valid"),
-        ("Test-Set/a.jpg", "test"),
-        ("test set 2/a.jpg", "test"),
-        ("train_test/a.jpg", None),
-        ("trainval/a.jpg", None),
-        ("test_tubes/a.jpg", None),
-        ("training_wheels/a.jpg", None),
-        ("data/a.jpg", None),
-        ("2017/a.jpg", None),
-    ],
-)
-def test_the_outermost_folder_tells_the_split(path: str, split: str | None) -> None:
-    assert split_in(path) == split
 
 
 @pytest.mark.parametrize(
@@ -64,13 +34,6 @@ def test_the_best_partner_has_the_same_split_and_folders(
     path: str, candidates: list[str], best: list[str]
 ) -> None:
     assert best_partners(path, candidates) == best
-
-
-def test_folders_whose_names_say_more_are_noted() -> None:
-    assert split_notes(["train/a.jpg", "images/val/b.jpg", "c.jpg"]) == []
-    assert split_notes(["img/train2017/a.jpg", "test_set/train_x/b.jpg", "val/train_1/c.jpg"]) == [
-        "folders read as splits: test_set/ as test, train2017/ as train"
-    ]
 
 
 def test_some_files_of_each_folder_are_sampled(tmp_path: Path) -> None:

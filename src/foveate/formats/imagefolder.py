@@ -36,7 +36,7 @@ from foveate.formats._shared.layout import (
     require_two_classes,
     visible,
 )
-from foveate.formats._shared.tables.csv_table import PATH, plain, split_in
+from foveate.formats._shared.tables.csv_table import PATH, plain, split_in_field
 from foveate.formats._shared.tables.table_files import note_unlisted
 
 NAME = "imagefolder"
@@ -163,7 +163,7 @@ def _row(
     id = finder.find(written, folder=table.parent, where=table, line=line)
     word = record.get("split")
     if isinstance(word, str) and not split:
-        split = split_in(word, "split", table, line)
+        split = split_in_field(word, "split", table, line)
     row = _Row(id, split, table, line, [], [], [], None)
     value = record.get(_key(record, _OBJECTS if boxed else _LABEL) or "")
     if not boxed:

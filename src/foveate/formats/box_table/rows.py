@@ -13,7 +13,7 @@ from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.tables.box_columns import FOUR_NUMBERS, box_columns
-from foveate.formats._shared.tables.csv_table import START_ROWS, rows_of, split_in
+from foveate.formats._shared.tables.csv_table import START_ROWS, rows_of, split_in_field
 from foveate.formats._shared.tables.image_column import NearImages
 from foveate.formats._shared.tables.row_fields import fitted
 from foveate.formats.box_table.columns import ONE_CLASS, BoxTable, find_columns
@@ -151,7 +151,7 @@ def _add_facts(
     own = None
     if "split" in table.optional:
         index = table.optional["split"]
-        own = split_in(fields[index], table.header[index], table.path, line)
+        own = split_in_field(fields[index], table.header[index], table.path, line)
     if split and own and split != own:
         raise DataError(
             f"{split} is expected, as the name of the table says, got {own}",

@@ -13,7 +13,7 @@ from foveate.errors import DataError
 from foveate.formats._shared.documents.json_records import first_keys, json_records
 from foveate.formats._shared.layout import has_image_suffix, is_utf8
 from foveate.formats._shared.tables import csv_table
-from foveate.formats._shared.tables.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in
+from foveate.formats._shared.tables.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in_field
 from foveate.formats.captions import json_tables
 from foveate.regular_file import open_regular
 
@@ -109,7 +109,7 @@ def read_rows(table: Path, split: SplitName | None, notes: list[str]) -> Iterato
     else:
         records = _csv_records(table, notes)
     for line, record in records:
-        row_split = split_in(_text(record, "split", table, line), "split", table, line)
+        row_split = split_in_field(_text(record, "split", table, line), "split", table, line)
         if split and row_split and split != row_split:
             raise DataError(
                 f"{split} is expected, as the name of the table or of its folder says, "

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from foveate.data.dataset import SplitName
+from foveate.formats._shared.files.splits import split_in_name
 from foveate.formats._shared.layout import printable, split_of
-from foveate.formats._shared.recognition.folder_names import CONTENT_WORDS, is_reserved, split_in
+from foveate.formats._shared.recognition.folder_names import CONTENT_WORDS, is_reserved
 from foveate.formats.folder.layout import ClassFolder, Folder, FolderLayout
 
 _MAX_FOLDERS = 100  # looked into: keeps sniffing cheap
@@ -89,7 +90,7 @@ def doubts_of_names(names: Iterable[str], *, with_splits: bool) -> Iterator[Doub
             "Name each folder like its class, and move away what is no class.",
         )
     splits = [name for name in names if split_of(name)]
-    if all(map(split_in, names)):
+    if all(map(split_in_name, names)):
         splits = names
     if not with_splits and any(name.strip().casefold() != "train" for name in splits):
         yield Doubt(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
+from foveate.formats._shared.files.splits import split_in_name
 from foveate.formats._shared.files.walk import contains_image
 from foveate.formats._shared.layout import (
     SPLIT_WORDS,
@@ -17,7 +18,6 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
-from foveate.formats._shared.recognition.folder_names import split_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _with_splits(root: Path, filled: list[Path]) -> FolderLayout | None:
     splits = {folder: split_of(folder.name) for folder in filled}
     if splits and all(splits.values()):
         return _below_splits(root, splits)
-    named = {folder: split_in(folder.name) for folder in filled}
+    named = {folder: split_in_name(folder.name) for folder in filled}
     if all(named.values()) and len(set(named.values())) > 1 and _only_folders(filled):
         layout = _below_splits(root, named)
         told = ", ".join(f"{folder.name}/ is {split}" for folder, split in named.items())
@@ -134,7 +134,7 @@ def _below_splits(root: Path, splits: dict[Path, SplitName | None]) -> FolderLay
 def _samesplit_inside(folder: Path, split: SplitName | None) -> Path:
     """Look through a folder that repeats its split, as archives do: test/test/cat."""
     found = Folder.at(folder)
-    if len(found.inside) == 1 and not found.images and split_in(found.inside[0].name) == split:
+    if len(found.inside) == 1 and not found.images and split_in_name(found.inside[0].name) == split:
         return found.inside[0]
     return folder
 

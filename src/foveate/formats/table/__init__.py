@@ -185,7 +185,7 @@ def _add_table(rows: _Rows, table: Path, split: SplitName | None, finder: ImageF
             fields[content.optional[column]] if column in content.optional else ""
             for column in ("group", "time")
         )
-        row_split = content.split_in(line, fields)
+        row_split = content.split_of_row(line, fields)
         if split and row_split and split != row_split:
             raise DataError(
                 f"{split} is expected, as the name of the table says, got {row_split}",

@@ -10,7 +10,7 @@ from foveate.errors import DataError
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.recognition.foreign import table_of_tool
 from foveate.formats._shared.tables.box_columns import box_columns
-from foveate.formats._shared.tables.csv_table import PATH, plain, rows_of, split_in
+from foveate.formats._shared.tables.csv_table import PATH, plain, rows_of, split_in_field
 from foveate.formats._shared.tables.image_column import NearImages, image_column, is_header
 from foveate.formats._shared.tables.row_fields import fitted, is_row_number, optional_columns
 from foveate.formats._shared.tables.several_labels import several_labels
@@ -83,7 +83,7 @@ class LabelTable:
             labels.append((line, own[0]))
         return labels
 
-    def split_in(self, line: int, fields: list[str]) -> SplitName | None:
+    def split_of_row(self, line: int, fields: list[str]) -> SplitName | None:
         """Return the split that a row tells, or None.
 
         Raises:
@@ -91,7 +91,7 @@ class LabelTable:
         """
         if "split" in self.optional:
             index = self.optional["split"]
-            return split_in(fields[index], self.header[index], self.path, line)
+            return split_in_field(fields[index], self.header[index], self.path, line)
         if not self.flags:
             return None
         told = {split for index, split in self.flags.items() if is_flag(fields[index])}

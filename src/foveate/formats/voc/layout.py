@@ -14,7 +14,7 @@ from typing import Any
 from foveate.data.dataset import Skipped, SplitName
 from foveate.formats._shared.files.file_tree import Tree, in_folder, list_tree
 from foveate.formats._shared.files.image_sets import read_image_sets
-from foveate.formats._shared.files.partners import split_in, split_notes
+from foveate.formats._shared.files.splits import split_notes, split_of_path
 from foveate.formats._shared.layout import (
     NO_IMAGE_SUFFIX,
     NOT_UTF8,
@@ -96,8 +96,8 @@ def splits_of(
     Raises:
         DataError: If an image is in two lists.
     """
-    splits = {page: split_in(page) or split_in(image) for page, image in matched.items()}
-    notes += split_notes(page if split_in(page) else image for page, image in matched.items())
+    splits = {page: split_of_path(page) or split_of_path(image) for page, image in matched.items()}
+    notes += split_notes(page if split_of_path(page) else image for page, image in matched.items())
     undecided: dict[str, list[str]] = {}
     for page, split in splits.items():
         if split is None:

@@ -6,8 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 from foveate.errors import DataError
-from foveate.formats._shared.files.partners import best_partners, by_stem, folded, split_in, stem_of
-from foveate.formats._shared.files.written_names import path_parts, readings
+from foveate.formats._shared.files.partners import best_partners, by_stem, stem_of
+from foveate.formats._shared.files.splits import split_of_path
+from foveate.formats._shared.files.written_names import (
+    common_end,
+    folded,
+    path_parts,
+    readings,
+)
 from foveate.formats.voc.xml import VocFile
 from foveate.wording import count_noun
 
@@ -76,13 +82,15 @@ def _named(page: str, voc_file: VocFile, by_name: dict[str, list[str]]) -> str |
     """Return the image that <filename> names, or None if there is none or several are."""
     if not voc_file.filename:
         return None
-    split = split_in(page)
+    split = split_of_path(page)
     for path in readings(voc_file.filename[0]):
         *folders, name = path_parts(path)
         same = by_name.get(folded(name), [])
         same = [id for id in same if id.rpartition("/")[2] == name] or same
-        same = [id for id in same if None in (split, split_in(id)) or split == split_in(id)]
-        common = {id: _common_end(folders, id.split("/")[:-1]) for id in same}
+        same = [
+            id for id in same if None in (split, split_of_path(id)) or split == split_of_path(id)
+        ]
+        common = {id: common_end(folders, id.split("/")[:-1]) for id in same}
         most = max(common.values(), default=0)
         best = best_partners(page, [id for id in same if common[id] == most])
         best = _prefer_usual(best)
@@ -104,16 +112,6 @@ def _prefer_usual(images: list[str]) -> list[str]:
     """Keep the images in JPEGImages/ or images/, if there are any: others may be masks of them."""
     usual = [id for id in images if set(_USUAL).intersection(id.casefold().split("/")[:-1])]
     return usual or images
-
-
-def _common_end(one: list[str], other: list[str]) -> int:
-    """Return how many folders two paths have in common, counted from their ends."""
-    count = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a.casefold() != b.casefold():
-            break
-        count += 1
-    return count
 
 
 def _note_differences(

@@ -20,7 +20,7 @@ from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.documents.sidecar import line_stems
 from foveate.formats._shared.documents.yaml_file import MAX_BYTES
-from foveate.formats._shared.files.partners import split_in, split_notes
+from foveate.formats._shared.files.splits import split_notes, split_of_path
 from foveate.formats._shared.layout import visible
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
@@ -211,9 +211,9 @@ def _take_splits(
     splits: dict[str, SplitName | None], texts: dict[str, str], notes: list[str]
 ) -> None:
     """Give images without splits those of their text files: labels/train/1.txt."""
-    told = {id: split_in(text) for id, text in texts.items()}
-    if told.keys() == splits.keys() and all(told.values()):
-        splits.update(told)
+    found = {id: split_of_path(text) for id, text in texts.items()}
+    if found.keys() == splits.keys() and all(found.values()):
+        splits.update(found)
         notes.append("the splits are those of the text files' folders")
         notes += split_notes(texts.values())
 

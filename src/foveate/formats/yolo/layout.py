@@ -14,7 +14,7 @@ from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.documents.sidecar import read_text
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.partners import split_in, split_notes, split_of_folder
+from foveate.formats._shared.files.splits import split_notes, split_of_folder, split_of_path
 from foveate.formats._shared.files.walk import walk_images
 from foveate.formats._shared.files.written_names import check_written, path_parts
 from foveate.formats._shared.layout import (
@@ -123,12 +123,12 @@ def _add_defaults(layout: YoloLayout, root: Path) -> None:
     folders = default_folders(root)
     for folder in folders:
         for id in _below(layout, root, folder):
-            layout.splits[id] = split_in(id)
+            layout.splits[id] = split_of_path(id)
     if folders != [""] and not layout.splits:
         layout.skipped.clear()
         folders = [""]
         for id in _below(layout, root, ""):
-            layout.splits[id] = split_in(id)
+            layout.splits[id] = split_of_path(id)
     if folders != [""]:
         named = " and ".join(f"{folder}/" for folder in folders)
         _add_others(layout, root, f"it does not lie in {named}, where the dataset's images are")

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from foveate.formats._shared.files.file_tree import in_folder
-from foveate.formats._shared.files.partners import sample_files, split_of_folder, stem_of
+from foveate.formats._shared.files.partners import sample_files, stem_of
+from foveate.formats._shared.files.splits import split_of_folder
 from foveate.formats._shared.layout import has_image_suffix, printable
 from foveate.formats.yolo.description import (
     DARKNET_ENDING,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from foveate.formats._shared.files.walk import walk_images
-from foveate.formats._shared.files.written_names import path_parts
+from foveate.formats._shared.files.written_names import common_end, folded, path_parts
 from foveate.formats._shared.layout import split_of
 
 
@@ -30,7 +29,7 @@ class ImageIndex:
         """The paths of the images relative to the root, by their names in one spelling."""
         ids: dict[str, list[str]] = {}
         for id, _ in walk_images(self.root, self.root, []):
-            ids.setdefault(_spelling(id.rpartition("/")[2]), []).append(id)
+            ids.setdefault(folded(id.rpartition("/")[2]), []).append(id)
         return ids
 
     @cached_property
@@ -61,13 +60,13 @@ class ImageIndex:
             *found, last = id.split("/")
             other = _last_split(found)
             if id.startswith(scope) and not (split and other and split != other):
-                ranks[id] = (last == name, _common_end(found, folders), "/".join(found) == start)
+                ranks[id] = (last == name, common_end(found, folders), "/".join(found) == start)
         highest = max(ranks.values(), default=None)
         return [id for id, rank in ranks.items() if rank == highest]
 
     def named(self, name: str, *, by_stem: bool = False) -> list[str]:
         """Return the images of a name, wherever they lie and however it is spelled."""
-        return (self.by_stem if by_stem else self.by_name).get(_spelling(name), [])
+        return (self.by_stem if by_stem else self.by_name).get(folded(name), [])
 
     def _scope(self, folders: list[str], start: str) -> str:
         """Return the folder that an image is looked for in, with a slash at its end; "" for all."""
@@ -87,21 +86,6 @@ class ImageIndex:
         """Return the folder that names are relative to, if there are images below it, else ""."""
         own = f"{start}/" if start else ""
         return own if any(id.startswith(own) for id in self.all()) else ""
-
-
-def _common_end(found: list[str], written: list[str]) -> int:
-    """Return how many of the last folders are the same."""
-    count = 0
-    for one, other in zip(reversed(found), reversed(written), strict=False):
-        if _spelling(one) != _spelling(other):
-            break
-        count += 1
-    return count
-
-
-def _spelling(name: str) -> str:
-    """Return a name without capitals, and with its accents in one form."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def _last_split(folders: Iterable[str]) -> str | None:

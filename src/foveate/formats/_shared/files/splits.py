@@ -1,38 +1,69 @@
-"""Splits that stand in the paths of images: train/1.jpg, images/val/2.jpg."""
+"""Splits that stand in the names of files and folders: train/1.jpg, images/val2017/2.jpg."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from foveate.data.dataset import SplitName
-from foveate.formats._shared.layout import printable, split_of
+from foveate.formats._shared.layout import SPLIT_WORDS, printable, split_of
 from foveate.wording import count_noun
 
-# Words that stand beside that of a split in the name of a folder: train_images, val2017.
-_NEUTRAL = frozenset({"image", "images", "img", "imgs", "jpg", "png", "data", "set", "split"})
+# What the name of a folder may say of its content beside the split: train_images, val2017.
+_CONTENT_WORDS = frozenset(
+    {
+        *("image", "images", "img", "imgs", "jpg", "png", "obj", "data", "dataset", "set", "split"),
+        *("label", "labels", "annotation", "annotations", "annots", "json", "txt", "xml"),
+    }
+)
+_SPLIT_SET = re.compile(f"({'|'.join(SPLIT_WORDS)})(?:set|data|images|imgs)?")  # as in "trainset"
 
 
+@lru_cache(maxsize=10_000)
 def split_of_folder(name: str) -> SplitName | None:
-    """Return the split that the name of a folder gives: "Val" and "val2017", "train_images"."""
+    """Return the split that a folder is named after, or None.
+
+    Besides the words themselves, train2017, obj_train_data and test-images name a split.
+    """
     if split := split_of(name):
         return split
-    words = [word for word in re.findall(r"[^\W\d_]+", name.casefold()) if word not in _NEUTRAL]
-    return split_of(words[0]) if len(words) == 1 else None
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    splits = {split for word in words if (split := split_of(word))}
+    others = [word for word in words if word not in _CONTENT_WORDS and not split_of(word)]
+    return next(iter(splits)) if len(splits) == 1 and not others else None
 
 
 def split_in_name(name: str) -> SplitName | None:
-    """Return the split that a word in a file's name gives: "instances_val2017" gives "valid"."""
-    words = re.findall(r"[a-z]+", name.casefold())
-    splits = {split for word in words if (split := split_of(word))}
+    """Return the split that one word in a name tells, whatever the others say, or None.
+
+    "instances_val2017" tells "valid", "seg_test" tells "test", "training_set" tells "train".
+    """
+    words = re.findall("[a-z]+", name.casefold())
+    splits = {SPLIT_WORDS[match[1]] for word in words if (match := _SPLIT_SET.fullmatch(word))}
     return splits.pop() if len(splits) == 1 else None
 
 
-def split_of_path(id: str) -> SplitName | None:
-    """Return the split that the first folder of a path names, None if it names none."""
-    folder, slash, _ = id.partition("/")
-    return split_of_folder(folder) if slash else None
+def split_of_path(path: str) -> SplitName | None:
+    """Return the split that the outermost folder named after one tells, or None."""
+    return next((split for name in path.split("/")[:-1] if (split := split_of_folder(name))), None)
+
+
+def split_notes(paths: Iterable[str]) -> list[str]:
+    """Note the folders that are taken as splits although their names say more than that."""
+    folders = dict.fromkeys(path.rpartition("/")[0] for path in paths)
+    names: dict[str, SplitName] = {}
+    for folder in folders:
+        for name in folder.split("/"):
+            if split := split_of_folder(name):
+                if not split_of(name):
+                    names[name] = split
+                break
+    if not names:
+        return []
+    listed = ", ".join(f"{name}/ as {split}" for name, split in sorted(names.items()))
+    return [f"folders read as splits: {printable(listed)}"]
 
 
 def splits_of_paths(ids: Iterable[str]) -> tuple[list[SplitName | None], list[str]]:

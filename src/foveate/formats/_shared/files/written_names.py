@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -58,3 +59,18 @@ def without_store_prefix(path: str) -> str | None:
     folder, slash, name = path.rpartition("/")
     match = _STORE_PREFIX.match(name)
     return f"{folder}{slash}{name[match.end() :]}" if match else None
+
+
+def folded(name: str) -> str:
+    """Return a name without capitals, and with its accents in one form."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def common_end(one: list[str], other: list[str]) -> int:
+    """Return how many of the last folders of two paths are the same, however they are spelled."""
+    count = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if folded(a) != folded(b):
+            break
+        count += 1
+    return count

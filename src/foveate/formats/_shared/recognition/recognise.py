@@ -9,8 +9,9 @@ from pathlib import Path
 
 from foveate.annotations import CONVERSIONS, Label
 from foveate.errors import DataError
+from foveate.formats._shared.files.splits import split_in_name
 from foveate.formats._shared.layout import printable, visible
-from foveate.formats._shared.recognition.folder_names import is_reserved, split_in
+from foveate.formats._shared.recognition.folder_names import is_reserved
 from foveate.formats._shared.recognition.protocol import Format
 from foveate.formats._shared.recognition.unrecognised import (
     ARCHIVES,
@@ -107,7 +108,7 @@ def _places(path: Path) -> list[Path]:
 
 def _is_part(name: str) -> bool:
     """Whether a folder is named like a split, or like one of images or of annotations."""
-    return bool(split_in(name)) or (is_reserved(name) and not name.lower().startswith("data"))
+    return bool(split_in_name(name)) or (is_reserved(name) and not name.lower().startswith("data"))
 
 
 def _refuse_several_datasets(

@@ -177,7 +177,7 @@ def cells(
     return {column: fields[index] for column, index in indices.items()}
 
 
-def split_in(word: str, heading: str, table: Path, line: int | None) -> SplitName | None:
+def split_in_field(word: str, heading: str, table: Path, line: int | None) -> SplitName | None:
     """Return the split that a field names, None for an empty field.
 
     Raises:

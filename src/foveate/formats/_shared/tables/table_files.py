@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
+from foveate.formats._shared.files.splits import split_in_name
 from foveate.formats._shared.layout import (
-    SPLIT_WORDS,
     has_image_suffix,
     printable,
     split_of,
@@ -79,7 +78,7 @@ def tables_in(folder: Path) -> Tables:
     """Return all tables in a folder and in its folders for splits and annotations."""
     below, files = visible(folder)
     tables: Tables = [
-        (Path(entry.path), _split_in(entry.name))
+        (Path(entry.path), split_in_name(entry.name))
         for entry in files
         if entry.name.lower().endswith(SUFFIXES)
     ]
@@ -91,7 +90,7 @@ def tables_in(folder: Path) -> Tables:
             except OSError:
                 continue
             tables += [
-                (Path(entry.path), split or _split_in(entry.name))
+                (Path(entry.path), split or split_in_name(entry.name))
                 for entry in entries
                 if entry.name.lower().endswith(SUFFIXES)
             ]
@@ -118,10 +117,3 @@ def note_unlisted(root: Path, ids: Iterable[str]) -> list[str]:
     ]
     number = count_noun(len(others), "image")
     return [f"{number} without a row, left out (such as {printable(others[0])})"] if others else []
-
-
-def _split_in(name: str) -> SplitName | None:
-    """Return the split that a word in a name gives: "train_labels.csv" gives "train"."""
-    words = re.findall(r"[a-z]+", name.casefold())
-    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-    return splits.pop() if len(splits) == 1 else None

@@ -123,7 +123,7 @@ def test_equal_names_in_two_splits_are_different_images(tmp_path: Path) -> None:
     assert skipped(data) == {
         "val/2.png": "there is no such file (train/2.png has its name, but lies in another folder)"
     }
-    assert data.notes == ("1 image without an image record, left out (such as 2.png)",)
+    assert data.notes == ("1 image without an image record, left out (such as train/2.png)",)
 
 
 def test_missing_images_are_listed(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_missing_images_are_listed(tmp_path: Path) -> None:
         f"images/{names[4]}": "the file cannot be opened (File name too long)",
         "images/link.png": "the link leads to no file",
     }
-    assert data.notes == ("1 image without an image record, left out (such as b.png)",)
+    assert data.notes == ("1 image without an image record, left out (such as images/b.png)",)
 
 
 def test_a_link_is_followed_wherever_it_leads(tmp_path: Path) -> None:

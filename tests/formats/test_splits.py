@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
-from foveate.formats._shared.files.splits import split_in_name, split_notes, split_of_path
+from foveate.formats._shared.files.splits import (
+    split_in_name,
+    split_notes,
+    split_of_path,
+    with_splits_of_paths,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +64,28 @@ def test_folders_whose_names_say_more_are_noted() -> None:
     assert split_notes(["img/train2017/a.jpg", "test_set/train_x/b.jpg", "val/train_1/c.jpg"]) == [
         "folders read as splits: test_set/ as test, train2017/ as train"
     ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image in a table."""
+
+    id: str
+    split: str | None = None
+
+
+def test_images_take_the_splits_of_their_paths_only_where_the_data_tells_none() -> None:
+    rows = [Row("train/1.jpg"), Row("val/1.jpg")]
+    split_rows, notes = with_splits_of_paths(rows)
+    assert [row.split for row in split_rows] == ["train", "valid"]
+    assert notes == ["the splits are those of the folders in the paths: train/ (1), val/ (1)"]
+    told = [Row("train/1.jpg", "test"), Row("val/1.jpg")]
+    assert with_splits_of_paths(told) == (told, [])
+    assert with_splits_of_paths([]) == ([], [])
+
+
+def test_paths_as_written_tell_the_splits_where_the_images_lie_elsewhere() -> None:
+    rows = [Row("a.jpg"), Row("b.jpg")]
+    written = {"a.jpg": "train\\a.jpg", "b.jpg": "test\\b.jpg"}
+    assert [row.split for row in with_splits_of_paths(rows, written)[0]] == ["train", "test"]
+    assert with_splits_of_paths(rows, {"a.jpg": "a.jpg", "b.jpg": "b.jpg"}) == (rows, [])

@@ -27,8 +27,12 @@ from foveate.formats._shared.bboxes import corners_of
 from foveate.formats._shared.documents.json_file import as_numbers, read_size
 from foveate.formats._shared.documents.json_records import first_keys, json_records
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import split_in_name, split_of_folder, splits_of_paths
-from foveate.formats._shared.files.walk import files_with
+from foveate.formats._shared.files.splits import (
+    split_in_name,
+    split_of_folder,
+    with_splits_of_paths,
+)
+from foveate.formats._shared.files.walk import files_with, note_unlisted
 from foveate.formats._shared.layout import (
     is_utf8,
     printable,
@@ -37,7 +41,6 @@ from foveate.formats._shared.layout import (
     visible,
 )
 from foveate.formats._shared.tables.csv_table import PATH, plain, split_in_field
-from foveate.formats._shared.tables.table_files import note_unlisted
 
 NAME = "imagefolder"
 SUMMARY = "Hugging Face imagefolder: metadata.jsonl with file_name and objects (boxes) or label"
@@ -112,11 +115,8 @@ def read(path: Path) -> Dataset[Any]:
         Sample(row.id, FileSource(root / row.id), target, None, row.split)
         for row, target in zip(usable, targets, strict=True)
     ]
-    if not any(row.split for row in usable):
-        found, split_notes = splits_of_paths([row.id for row in usable])
-        samples = [replace(s, split=split) for s, split in zip(samples, found, strict=True)]
-        notes += split_notes
-    notes += [*finder.notes(), *note_unlisted(root, rows)]
+    samples, split_notes = with_splits_of_paths(samples)
+    notes += [*split_notes, *finder.notes(), *note_unlisted(root, rows)]
     name = path.stem if path.is_file() else path.name
     task = "detection" if boxed else "classification"
     return Dataset(name, task, classes, samples, tuple(skipped), path, notes=tuple(notes))

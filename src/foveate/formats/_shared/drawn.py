@@ -28,7 +28,7 @@ from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import splits_of_paths
+from foveate.formats._shared.files.splits import with_splits_of_paths
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     LabelRow,
@@ -179,10 +179,7 @@ def dataset_of(
     if not usable:
         where = export.images[0].where if export.images else path
         raise finder.none_usable(skipped, where)
-    split_notes: list[str] = []
-    if not any(image.split for image in usable):
-        splits, split_notes = splits_of_paths(image.id for image in usable)
-        usable = [replace(image, split=split) for image, split in zip(usable, splits, strict=True)]
+    usable, split_notes = with_splits_of_paths(usable)
     chosen = _chosen_task(usable, task, path)
     export = replace(export, images=usable, skipped=tuple(skipped))
     if chosen == Label.task:
@@ -202,8 +199,8 @@ def _chosen_task(images: Sequence[DrawnImage], task: str | None, path: Path) -> 
     outlined = any(not one.is_box for image in images for one in image.objects)
     there = []
     if objects:
-        kind = Instances.task if outlined else Boxes.task
-        there.append((kind, count_noun(objects, "object")))
+        name = Instances.task if outlined else Boxes.task
+        there.append((name, count_noun(objects, "object")))
     if labels:
         there.append((Label.task, f"{count_noun(labels, 'image')} with a label"))
     if texts:
@@ -293,8 +290,8 @@ def _with_objects(export: Export, path: Path, root: Path, task: str | None) -> D
             target = Instances(boxes, tuple(one.shape() for one in image.objects))
         source = FileSource(root / image.id)
         samples.append(Sample(image.id, source, target, image.group, image.split, image.time))
-    kind = Instances.task if outlined else Boxes.task
-    return Dataset(_name(path), kind, classes, samples, export.skipped, path, notes=tuple(notes))
+    name = Instances.task if outlined else Boxes.task
+    return Dataset(_name(path), name, classes, samples, export.skipped, path, notes=tuple(notes))
 
 
 def _classes(export: Export, objects: Iterable[DrawnObject], root: Path) -> tuple[str, ...]:

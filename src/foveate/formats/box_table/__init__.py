@@ -22,21 +22,21 @@ from pathlib import Path
 import numpy as np
 
 from foveate.annotations import Boxes
-from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
+from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import splits_of_paths
+from foveate.formats._shared.files.splits import with_splits_of_paths
+from foveate.formats._shared.files.walk import note_unlisted
 from foveate.formats._shared.layout import ordered_classes
 from foveate.formats._shared.tables.box_columns import box_columns
 from foveate.formats._shared.tables.csv_table import first_rows, rows_of
 from foveate.formats._shared.tables.table_files import (
     OTHER_TABLES,
     find_tables,
-    note_unlisted,
     tables_in,
 )
-from foveate.formats.box_table.numbers import corners_of
+from foveate.formats.box_table.numbers import pixel_corners
 from foveate.formats.box_table.rows import ImageFacts, Row, read_rows
 from foveate.formats.box_table.writing import write
 from foveate.wording import count_noun
@@ -124,7 +124,7 @@ def _samples(
     """Return the samples, the classes and notes; add the images that cannot be used to skipped."""
     sides_of = _side_finder(root)
     boxed, notes = _without_empty(rows)
-    corners, usable, number_notes = corners_of(boxed, sides_of)
+    corners, usable, number_notes = pixel_corners(boxed, sides_of)
     notes += number_notes
     unusable = {row.id for row, good in zip(boxed, usable, strict=True) if not good}
     skipped += [
@@ -143,9 +143,8 @@ def _samples(
     sides: dict[str, tuple[int, int]] = {row.id: row.sides for row in rows if row.sides}
     left_out = {one.id for one in skipped}
     ids = [id for id in facts if id not in left_out]
-    splits, split_notes = _splits(ids, facts)
     samples = []
-    for id, split in zip(ids, splits, strict=True):
+    for id in ids:
         own = members[id]
         target = Boxes(
             corners[own],
@@ -155,7 +154,9 @@ def _samples(
             size=sides[id][::-1] if id in sides else None,
         )
         fact = facts[id]
-        samples.append(Sample(id, FileSource(root / id), target, fact.group, split, fact.time))
+        samples.append(Sample(id, FileSource(root / id), target, fact.group, fact.split, fact.time))
+    written = {id: facts[id].written for id in ids}
+    samples, split_notes = with_splits_of_paths(samples, written)
     return samples, classes, notes + split_notes
 
 
@@ -170,20 +171,6 @@ def _without_empty(rows: list[Row]) -> tuple[list[Row], list[str]]:
             f"writes them (such as line {zeros[0].line} of {zeros[0].table.path.name})"
         )
     return [row for row in rows if row.four not in (None, (0, 0, 0, 0))], notes
-
-
-def _splits(
-    ids: list[str], facts: dict[str, ImageFacts]
-) -> tuple[list[SplitName | None], list[str]]:
-    """Return the splits that the tables tell, else those in the paths."""
-    told = [facts[id].split for id in ids]
-    if any(told):
-        return told, []
-    splits, notes = splits_of_paths(ids)
-    if not any(splits):
-        splits, other_notes = splits_of_paths(facts[id].written.replace("\\", "/") for id in ids)
-        notes = other_notes if any(splits) else notes
-    return splits, notes
 
 
 def _side_finder(root: Path) -> Callable[[Row], tuple[int, int] | None]:

@@ -22,9 +22,16 @@ _EDGE = 1.01  # fractions may exceed 1 by rounding
 _TOLERANCE = 1.5  # pixels that a box may leave its image by
 _RARE, _OFTEN = 0.01, 0.05
 _MAX_LOOKED_AT = 2000  # boxes whose images are opened to see whether they fit
+# What a list of four numbers usually is.
+_LISTED = {Layout.CORNERS, Layout.SIZES}
+_NAMES = {
+    Layout.CORNERS: "four columns xmin,ymin,xmax,ymax, or one column bbox_xyxy",
+    Layout.SIZES: "four columns xmin,ymin,w,h, or one column bbox_xywh",
+    Layout.CENTRES: "four columns x_center,y_center,w,h, or one column bbox_cxcywh",
+}
 
 
-def corners_of(rows: list[Row], sides_of: SideFinder) -> tuple[Four, list[bool], list[str]]:
+def pixel_corners(rows: list[Row], sides_of: SideFinder) -> tuple[Four, list[bool], list[str]]:
     """Return the corners of boxes in pixels.
 
     Args:
@@ -116,9 +123,6 @@ def _decided(
     ]
 
 
-_LISTED = {Layout.CORNERS, Layout.SIZES}
-
-
 def _wrong(
     rows: list[Row], four: Four, sides_of: SideFinder, is_fraction: bool
 ) -> dict[Layout, float]:
@@ -151,13 +155,6 @@ def _unclear(row: Row, choices: list[Layout], wrong: dict[Layout, float]) -> Dat
         ],
         remedy="Name the columns by what they are, in the first line of the table.",
     )
-
-
-_NAMES = {
-    Layout.CORNERS: "four columns xmin,ymin,xmax,ymax, or one column bbox_xyxy",
-    Layout.SIZES: "four columns xmin,ymin,w,h, or one column bbox_xywh",
-    Layout.CENTRES: "four columns x_center,y_center,w,h, or one column bbox_cxcywh",
-}
 
 
 def _to_corners(four: Four, layout: Layout) -> Four:

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,9 @@ from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import split_of_folder, splits_of_paths
+from foveate.formats._shared.files.splits import split_of_folder, with_splits_of_paths
+from foveate.formats._shared.files.walk import note_unlisted
 from foveate.formats._shared.layout import is_utf8, printable, visible
-from foveate.formats._shared.tables.table_files import note_unlisted
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -128,10 +127,8 @@ def read(path: Path) -> Dataset[Captions]:
     if not samples:
         raise finder.none_usable(skipped, tables[0][1] if tables else path)
     notes += finder.notes()
-    if not any(sample.split for sample in samples):
-        splits, split_notes = splits_of_paths([sample.id for sample in samples])
-        pairs = zip(samples, splits, strict=True)
-        samples, notes = [replace(s, split=split) for s, split in pairs], notes + split_notes
+    samples, split_notes = with_splits_of_paths(samples)
+    notes += split_notes
     name = path.stem if path.is_file() else path.name
     notes += note_unlisted(root, first) if tables else []
     return Dataset(name, TASKS[0], (), samples, tuple(skipped), path, notes=tuple(notes))

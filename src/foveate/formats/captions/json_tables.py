@@ -25,7 +25,7 @@ _NAME_AND_TEXT = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:\s*\[?\s*"')
 _LABEL_STUDIO = frozenset({"annotationid", "annotator", "leadtime"})
 
 
-def first_keys(file: Path) -> list[str]:
+def keys_of_first_record(file: Path) -> list[str]:
     """Return the keys of the first record of a list; [] if the file is no such list."""
     start = _start(file)
     if not start.startswith("["):

@@ -62,7 +62,7 @@ def headings(table: Path) -> list[str]:
     if table.suffix.lower() in LINES:
         return first_keys(table)
     if table.suffix.lower() in JSON:
-        return json_tables.first_keys(table)
+        return json_tables.keys_of_first_record(table)
     try:
         return next(iter(csv_table.first_rows(table)), [])
     except (OSError, DataError):

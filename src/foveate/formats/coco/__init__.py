@@ -16,7 +16,6 @@ COCO, an image record may have "group" and "time", and annotations "ignore" for 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import has_keys
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import splits_of_paths
+from foveate.formats._shared.files.splits import with_splits_of_paths
+from foveate.formats._shared.files.walk import note_unlisted
 from foveate.formats._shared.instances import box_problems
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.writing import (
@@ -40,7 +40,7 @@ from foveate.formats._shared.writing import (
 )
 from foveate.formats.coco.classes import without_umbrella
 from foveate.formats.coco.columns import KEYS
-from foveate.formats.coco.layout import annotation_files, image_folder, note_unrecorded
+from foveate.formats.coco.layout import annotation_files, image_folder
 from foveate.formats.coco.records import ImageRecord, ParsedFile, parse
 from foveate.formats.coco.writing import file_content, has_other_mask_size
 
@@ -100,10 +100,10 @@ def read(path: Path) -> Dataset[Any]:
     samples, skipped, task = _samples(entries, finder)
     if not samples:
         raise finder.none_usable(skipped, files[0][0])
-    samples, split_notes = _with_splits_of_paths(samples)
+    samples, split_notes = with_splits_of_paths(samples)
     class_names, samples, class_notes = without_umbrella(parsed, tuple(classes), samples)
     notes += [*finder.notes(), *split_notes, *class_notes]
-    notes += note_unrecorded([finder.root / id for id in entries])
+    notes += note_unlisted(finder.root, entries, "an image record")
     name = path.stem if path.is_file() else path.name
     return Dataset(name, task, class_names, samples, tuple(skipped), path, notes=tuple(notes))
 
@@ -202,14 +202,3 @@ def _samples(
             source = FileSource(finder.root / id)
             samples.append(Sample(id, source, target, record.group, content.split, record.time))
     return samples, skipped, "instance" if has_shapes else "detection"
-
-
-def _with_splits_of_paths(
-    samples: list[Sample[Any]],
-) -> tuple[list[Sample[Any]], list[str]]:
-    """Return the samples with the splits of their folders, if the annotation files give none."""
-    if any(sample.split for sample in samples):
-        return samples, []
-    splits, notes = splits_of_paths([sample.id for sample in samples])
-    pairs = zip(samples, splits, strict=True)
-    return [replace(sample, split=split) for sample, split in pairs], notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +14,11 @@ from foveate.formats._shared.files.splits import split_in_name, split_of_folder
 from foveate.formats._shared.files.walk import files_with
 from foveate.formats._shared.files.written_names import path_parts, readings
 from foveate.formats._shared.layout import (
-    has_image_suffix,
     printable,
     split_of,
     visible,
 )
 from foveate.formats.coco.columns import KEYS
-from foveate.wording import count_noun
 
 _NAMED = re.compile(r"instances.*\.json|.*\.coco\.json", re.IGNORECASE)
 _MAX_UNNAMED_FILES = 20  # a folder with more is another format, with one file per image
@@ -153,28 +150,6 @@ def _one_folder(fitting: list[tuple[Path, Path]], file: Path) -> tuple[Path, Pat
         where=file,
         remedy="Write the folder in each file_name, or give the data without the other folder.",
     )
-
-
-def note_unrecorded(images: list[Path]) -> list[str]:
-    """Note the images in the same folders that no image record names.
-
-    Args:
-        images: The images with a record.
-    """
-    names = defaultdict(set)
-    for image in images:
-        names[image.parent].add(image.name)
-    others = [
-        entry.name
-        for folder in sorted(names)
-        if os.path.isdir(folder)  # noqa: PTH112  Path's raises for long names
-        for entry in visible(folder)[1]
-        if has_image_suffix(entry.name) and entry.name not in names[folder]
-    ]
-    if not others:
-        return []
-    number = count_noun(len(others), "image")
-    return [f"{number} without an image record, left out (such as {printable(others[0])})"]
 
 
 def _coco_files(folder: Path) -> list[Path]:

@@ -27,14 +27,14 @@ from foveate.data.dataset import Dataset, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.files.splits import splits_of_paths
+from foveate.formats._shared.files.splits import with_splits_of_paths
+from foveate.formats._shared.files.walk import note_unlisted
 from foveate.formats._shared.layout import LabelRow, labelled_dataset
 from foveate.formats._shared.tables.csv_table import first_rows
 from foveate.formats._shared.tables.several_labels import SEVERAL
 from foveate.formats._shared.tables.table_files import (
     SUFFIXES,
     find_tables,
-    note_unlisted,
     tables_in,
 )
 from foveate.formats._shared.writing import (
@@ -116,7 +116,7 @@ def read(path: Path) -> Dataset[Label]:
             rows.skipped.append(Skipped(id, reason))
         else:
             usable.append(row)
-    usable, split_notes = _with_splits_of_paths(usable, rows.written)
+    usable, split_notes = with_splits_of_paths(usable, rows.written)
     name = tables[0][0].stem if path.is_file() else path.name
     data = labelled_dataset(usable, rows.skipped, name=name, origin=path, beside=root)
     return replace(
@@ -222,21 +222,6 @@ def _add_row(rows: _Rows, row: LabelRow, table: Path, line: int) -> None:
         remedy="Decide which is right and remove the other row."
         + (f" If both are right: {SEVERAL}." if field == "label" else ""),
     )
-
-
-def _with_splits_of_paths(
-    rows: list[LabelRow], written: dict[str, str]
-) -> tuple[list[LabelRow], list[str]]:
-    """Return the rows with the splits that stand in their paths, if the tables tell none."""
-    if any(row.split for row in rows):
-        return rows, []
-    splits, notes = splits_of_paths([row.id for row in rows])
-    if not any(splits):
-        as_written = [written[row.id].replace("\\", "/") for row in rows]
-        splits, other_notes = splits_of_paths(as_written)
-        notes = other_notes if any(splits) else notes
-    pairs = zip(rows, splits, strict=True)
-    return [replace(row, split=split) for row, split in pairs], notes
 
 
 def _unreadable_labels(dataset: Dataset[Label]) -> list[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from foveate.data.dataset import SplitName
 from foveate.formats._shared.layout import SPLIT_WORDS, printable, split_of
 from foveate.wording import count_noun
+
+A = TypeVar("A", bound=Any)
 
 # What the name of a folder may say of its content beside the split: train_images, val2017.
 _CONTENT_WORDS = frozenset(
@@ -100,3 +104,26 @@ def splits_of_paths(ids: Iterable[str]) -> tuple[list[SplitName | None], list[st
         note = f"the folder {printable(inside[0])}/ is not read as a split, since {number} of the "
         return [None] * len(folders), [note + f"{len(folders):,} lie in no folder of a split"]
     return [None] * len(folders), []
+
+
+def with_splits_of_paths(
+    images: Sequence[A], written: Mapping[str, str] | None = None
+) -> tuple[list[A], list[str]]:
+    """Return samples or rows with the splits that their paths tell, if the data tells none.
+
+    Args:
+        images: Dataclass objects with an `id` and a `split`.
+        written: The path of each id as it is written, which counts where the ids tell no split.
+
+    Returns:
+        The objects, and the note of `splits_of_paths`.
+    """
+    if any(image.split for image in images):
+        return list(images), []
+    splits, notes = splits_of_paths(image.id for image in images)
+    if written and not any(splits):
+        paths = (written[image.id].replace("\\", "/") for image in images)
+        by_text, text_notes = splits_of_paths(paths)
+        splits, notes = (by_text, text_notes) if any(by_text) else (splits, notes)
+    pairs = zip(images, splits, strict=True)
+    return [replace(image, split=split) for image, split in pairs], notes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from foveate.data.dataset import Skipped
@@ -17,6 +18,7 @@ from foveate.formats._shared.layout import (
     unusable_reason,
     visible,
 )
+from foveate.wording import count_noun
 
 _MAX_SNIFFED_ENTRIES = 10_000  # keeps sniffing cheap
 
@@ -92,6 +94,31 @@ def walk_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tu
                 skipped.append(Skipped(id, problem))
             else:
                 yield id, entry.path
+
+
+def note_unlisted(root: Path, ids: Iterable[str], record: str = "a row") -> list[str]:
+    """Return a note on the images in the folders of those that a file lists, which it lacks.
+
+    Args:
+        root: The dataset's folder.
+        ids: The images that are listed, relative to it.
+        record: What the file has for each image.
+    """
+    names: dict[str, set[str]] = defaultdict(set)
+    for id in ids:
+        folder, _, name = id.rpartition("/")
+        names[folder].add(name)
+    others = [
+        f"{folder}/{entry.name}".lstrip("/")
+        for folder in sorted(names)
+        if os.path.isdir(root / folder)  # noqa: PTH112  Path's raises for long names
+        for entry in visible(root / folder)[1]
+        if has_image_suffix(entry.name) and entry.name not in names[folder]
+    ]
+    if not others:
+        return []
+    number = count_noun(len(others), "image")
+    return [f"{number} without {record}, left out (such as {printable(others[0])})"]
 
 
 def _identity(path: Path | os.DirEntry[str]) -> tuple[int, int]:

@@ -103,15 +103,6 @@ def first_rows(table: Path) -> list[list[str]]:
     return rows
 
 
-def has_columns(table: Path, words: Mapping[str, tuple[str, ...]], needed: tuple[str, ...]) -> bool:
-    """Return whether the first line of a file names the required columns."""
-    try:
-        columns(next(iter(first_rows(table)), []), words, needed, table)
-    except (DataError, OSError):
-        return False
-    return True
-
-
 def columns(
     header: list[str],
     words: Mapping[str, tuple[str, ...]],
@@ -167,6 +158,12 @@ def cells(
     Raises:
         DataError: If the row has more or fewer fields than the header.
     """
+    check_length(fields, header, table, line)
+    return {column: fields[index] for column, index in indices.items()}
+
+
+def check_length(fields: list[str], header: list[str], table: Path, line: int) -> None:
+    """Raise DataError if a row has more or fewer fields than the header."""
     if len(fields) != len(header):
         raise DataError(
             f"{count_noun(len(header), 'field')} as in the header are expected, got {len(fields)}",
@@ -174,7 +171,6 @@ def cells(
             line=line,
             remedy="Put quotation marks around a field that holds a comma.",
         )
-    return {column: fields[index] for column, index in indices.items()}
 
 
 def split_in_field(word: str, heading: str, table: Path, line: int | None) -> SplitName | None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from foveate.errors import DataError
 from foveate.formats._shared.layout import split_of
-from foveate.formats._shared.tables.csv_table import GROUP, SPLIT, TIME, plain
+from foveate.formats._shared.tables.csv_table import (
+    GROUP,
+    SPLIT,
+    TIME,
+    check_length,
+    columns,
+    plain,
+)
 from foveate.formats._shared.tables.image_column import IMAGE, NearImages
-from foveate.wording import count_noun
 
 _OPTIONAL = {"group": GROUP, "split": SPLIT, "time": TIME}
 
@@ -30,14 +35,7 @@ def fitted(
     for line, fields in rows:
         while len(fields) > len(header) and not fields[-1].strip():
             fields.pop()
-        if len(fields) != len(header):
-            raise DataError(
-                f"{count_noun(len(header), 'field')} as in the header are expected, "
-                f"got {len(fields)}",
-                where=table,
-                line=line,
-                remedy="Put quotation marks around a field that holds a comma.",
-            )
+        check_length(fields, header, table, line)
         if any(cell.strip() for cell in fields):
             yield line, fields
 
@@ -65,19 +63,7 @@ def optional_columns(
     Raises:
         DataError: If two columns have a heading for the same.
     """
-    found: dict[str, int] = {}
-    for column, headings in _OPTIONAL.items():
-        matches = [index for index, cell in enumerate(header) if plain(cell) in headings]
-        if len(matches) > 1:
-            raise DataError(
-                f"one column is expected for the {column}, "
-                f"found {', '.join(header[index] for index in matches)}",
-                where=table,
-                line=line,
-                remedy="Rename the one that is not meant to be read.",
-            )
-        if matches:
-            found[column] = matches[0]
+    found = columns(header, _OPTIONAL, (), table, line)
     if "group" in found and not any(plain(cell) in IMAGE for cell in header):
         groups = [fields[found["group"]] for _, fields in rows]
         if near.fraction(groups) >= 0.5:

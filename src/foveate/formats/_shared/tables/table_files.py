@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.files.splits import split_in_name
 from foveate.formats._shared.layout import (
-    has_image_suffix,
     printable,
     split_of,
     visible,
 )
-from foveate.wording import count_noun
 
 SUFFIXES = (".csv", ".tsv")
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")  # recognised, not read
 OTHER_TABLES = "other tables, not read: "
 """How the note on the tables that are not read begins."""
 
@@ -95,25 +92,3 @@ def tables_in(folder: Path) -> Tables:
                 if entry.name.lower().endswith(SUFFIXES)
             ]
     return tables if len(tables) <= _MAX_TABLES else []
-
-
-def note_unlisted(root: Path, ids: Iterable[str]) -> list[str]:
-    """Return a note on the images that lie beside those of a table and are not in it.
-
-    Args:
-        root: The dataset's folder.
-        ids: The images in the table, relative to it.
-    """
-    names: dict[str, set[str]] = defaultdict(set)
-    for id in ids:
-        folder, _, name = id.rpartition("/")
-        names[folder].add(name)
-    others = [
-        f"{folder}/{entry.name}".lstrip("/")
-        for folder in sorted(names)
-        if os.path.isdir(root / folder)  # noqa: PTH112  Path's raises for long names
-        for entry in visible(root / folder)[1]
-        if has_image_suffix(entry.name) and entry.name not in names[folder]
-    ]
-    number = count_noun(len(others), "image")
-    return [f"{number} without a row, left out (such as {printable(others[0])})"] if others else []

@@ -46,12 +46,12 @@ def test_a_backup_of_cvat_in_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "backup.zip", "w") as archive:
         archive.writestr("task.json", "{}")
         archive.writestr("annotations.json", "[]")
-    assert "a backup of CVAT" in str(foreign.recognise(tmp_path / "backup.zip"))
+    assert "a backup of CVAT" in str(foreign.error_for(tmp_path / "backup.zip"))
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("a.txt", "x")
-    assert foreign.recognise(tmp_path / "other.zip") is None
+    assert foreign.error_for(tmp_path / "other.zip") is None
     (tmp_path / "broken.zip").write_bytes(b"PK\3\4 x")
-    assert foreign.recognise(tmp_path / "broken.zip") is None
+    assert foreign.error_for(tmp_path / "broken.zip") is None
 
 
 @pytest.mark.parametrize(("name", "sign"), [("x.csv", ","), ("x.tsv", "\t")])
@@ -69,5 +69,5 @@ def test_other_files_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"images": [], "annotations": [], "categories": []}')
     (tmp_path / "b.csv").write_text("path,label\na,b\n")
     (tmp_path / "c.txt").write_text("x")
-    assert foreign.recognise(tmp_path) is None
-    assert foreign.recognise(tmp_path / "nothing") is None
+    assert foreign.error_for(tmp_path) is None
+    assert foreign.error_for(tmp_path / "nothing") is None

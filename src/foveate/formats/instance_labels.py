@@ -1,7 +1,7 @@
 """Images and label images that number the objects: 0 for background, 1 to N for the objects.
 
 StarDist, Cellpose, nuclei sets and Pascal VOC's SegmentationObject have them so. Which files belong
-together is found by their names and pixels, see `label_pairs`. All objects are of one class, which
+together is found by their names and pixels, see `labels.pairs`. All objects are of one class, which
 classes.txt names in its only line; it is called "object" otherwise. Beside SegmentationClass, an
 object has the class that most of its pixels have there.
 """
@@ -21,7 +21,7 @@ from foveate.errors import BadImage, DataError
 from foveate.formats._shared.files.stems import file_stems
 from foveate.formats._shared.labels.class_table import ClassTable
 from foveate.formats._shared.labels.class_table_file import has_class_table, read_class_table
-from foveate.formats._shared.labels.images import read_label_image
+from foveate.formats._shared.labels.images import is_grey, read_label_image
 from foveate.formats._shared.labels.mask_problems import mask_problems, native_pixels
 from foveate.formats._shared.labels.matching import LabelFile, PairSet
 from foveate.formats._shared.labels.numbering import numbering_of
@@ -181,16 +181,16 @@ def _objects(label: LabelFile, classes: ObjectClasses | None) -> Instances | Bad
         image = read_label_image(label.path)
         if image.lossy:
             raise BadImage("numbers of objects are expected, but lossy compression changes them")
-        ids = image.values >> 16 if _is_grey(image.values, image.in_colour) else image.values
+        ids = image.values >> 16 if image.in_colour and is_grey(image.values) else image.values
         if image.palette is not None:
             ids = np.where(ids == _VOID, 0, ids)
         size = ids.shape[0], ids.shape[1]
         runs = label_runs(ids)
-        kinds = np.zeros(len(runs), np.int64) if classes is None else classes.of(label, ids, runs)
+        indices = np.zeros(len(runs), np.int64) if classes is None else classes.of(label, ids, runs)
     except BadImage as error:
         return error
     shapes = tuple(RunLengths(counts, size) for counts in runs.values())
-    return Instances(Boxes(_corners(ids, list(runs)), kinds, size=size), shapes)
+    return Instances(Boxes(_corners(ids, list(runs)), indices, size=size), shapes)
 
 
 def _corners(ids: NDArray[np.int32], numbers: list[int]) -> NDArray[np.float64]:
@@ -202,10 +202,6 @@ def _corners(ids: NDArray[np.int32], numbers: list[int]) -> NDArray[np.float64]:
         for down, across in (box for box in found if box is not None)
     ]
     return np.array(corners, np.float64).reshape(-1, 4)
-
-
-def _is_grey(values: NDArray[np.int32], in_colour: bool) -> bool:
-    return in_colour and bool(((values >> 16) * 0x10101 == values).all())
 
 
 def _cannot_be_numbered(instances: Instances) -> list[str]:

@@ -1,8 +1,8 @@
 """Images and label images with the same names: images/1.jpg and masks/1.png, a class per pixel.
 
-Which files belong together is found by their names and pixels, see `label_pairs`. classes.csv
-beside the folders names the classes, see `class_table_file`; without it the values that occur in
-the label images become classes.
+Which files belong together is found by their names and pixels, see `labels.pairs`. classes.csv
+beside the folders names the classes, see `labels.class_table_file`; without it the values that
+occur in the label images become classes.
 """
 
 from __future__ import annotations

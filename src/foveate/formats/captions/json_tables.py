@@ -15,14 +15,12 @@ from typing import Any
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import read_json
 from foveate.formats._shared.layout import has_image_suffix
+from foveate.formats._shared.recognition.foreign import LABEL_STUDIO
 from foveate.formats._shared.tables.csv_table import plain
 from foveate.regular_file import open_regular
 
 _MAX_START = 1_000_000  # bytes that are read to recognise a file
 _NAME_AND_TEXT = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:\s*\[?\s*"')
-
-# Keys of Label Studio's JSON-MIN, which has a reader of its own.
-_LABEL_STUDIO = frozenset({"annotationid", "annotator", "leadtime"})
 
 
 def keys_of_first_record(file: Path) -> list[str]:
@@ -35,7 +33,8 @@ def keys_of_first_record(file: Path) -> list[str]:
     except (ValueError, RecursionError):
         return []
     keys = list(record) if isinstance(record, dict) else []
-    return [] if _LABEL_STUDIO.intersection(map(plain, keys)) else keys
+    # JSON-MIN has a reader of its own.
+    return [] if LABEL_STUDIO.intersection(map(plain, keys)) else keys
 
 
 def maps_names_to_texts(file: Path) -> bool:

@@ -29,7 +29,7 @@ _MAX_FRAMES = 10_000_000
 
 @dataclass(slots=True)
 class _Moment:
-    """An object in one frame; None from there on it is outside."""
+    """An object in one frame; `one` is None if it is outside from there on."""
 
     frame: int
     one: DrawnObject | None
@@ -64,20 +64,16 @@ class Video:
         video = before or cls(file, file.parent.name)
         for child in meta.children:
             if child.tag == "original_size":
-                sides = [child.text_of(side) or "" for side in ("height", "width")]
-                if all(side.isascii() and side.isdigit() and len(side) < 9 for side in sides):
-                    video.size = (int(sides[0]), int(sides[1]))
+                video.size = _two_numbers(child, ("height",), ("width",)) or video.size
             if child.tag not in ("task", "job"):
                 continue
             video.name = child.text_of("name") or child.text_of("source") or video.name
-            start, stop = (child.text_of(key) or "" for key in ("start_frame", "stop_frame"))
-            if all(text.isascii() and text.isdigit() and len(text) < 9 for text in (start, stop)):
-                video.first, video.last = int(start), int(stop)
+            if frames := _two_numbers(child, ("start_frame",), ("stop_frame",)):
+                video.first, video.last = frames
             if match := _STEP.search(child.text_of("frame_filter") or ""):
                 video.step = max(1, int(match[1]))
-            size = child.text_of("original_size", "height"), child.text_of("original_size", "width")
-            if all(text and text.isascii() and text.isdigit() and len(text) < 9 for text in size):
-                video.size = (int(size[0] or 0), int(size[1] or 0))
+            size = _two_numbers(child, ("original_size", "height"), ("original_size", "width"))
+            video.size = size or video.size
         return video
 
     def add(self, track: Element, left_out: Counter[str]) -> None:
@@ -135,6 +131,16 @@ def images_of(
             "alike: splitting by time (--time-by data) keeps them apart"
         )
     return images
+
+
+def _two_numbers(
+    element: Element, first: tuple[str, ...], second: tuple[str, ...]
+) -> tuple[int, int] | None:
+    """Return two whole numbers at paths of tags, None if one is missing or something else."""
+    one, other = element.text_of(*first) or "", element.text_of(*second) or ""
+    if all(text.isascii() and text.isdigit() and len(text) < 9 for text in (one, other)):
+        return int(one), int(other)
+    return None
 
 
 def _frame_files(video: Video, finder: ImageFinder, notes: list[str]) -> dict[int, str]:
@@ -226,6 +232,6 @@ def _between(video: Video, here: _Moment, after: _Moment, frame: int) -> DrawnOb
         )
     if after.one is None:
         return here.one
-    part = (frame - here.frame) / (after.frame - here.frame)
-    outline = here.one.outlines[0] * (1 - part) + after.one.outlines[0] * part
+    share = (frame - here.frame) / (after.frame - here.frame)
+    outline = here.one.outlines[0] * (1 - share) + after.one.outlines[0] * share
     return DrawnObject(here.one.label, [outline], is_box=True)

@@ -26,10 +26,10 @@ from foveate.formats._shared.documents.json_file import (
     read_json,
     required_text,
 )
+from foveate.formats._shared.drawn import CORNERS_OF_CIRCLE, ellipse
 from foveate.formats.labelme.masks import join, mask_pixels
 from foveate.ops import polygons
 
-_CIRCLE_CORNERS = 64
 _FLAGS = ("crowd", "difficult")
 _NO_AREA = ("point", "points", "line", "linestrip")  # no objects of any task
 _TURNED = ("rotation", "oriented_rectangle")  # X-AnyLabeling's and LabelMe's names
@@ -208,7 +208,7 @@ def _outline(
 ) -> NDArray[np.float64]:
     """Return the polygon of a shape: (M, 2) float64."""
     if shape_type == "circle":
-        notes[f"circles, read as polygons of {_CIRCLE_CORNERS} corners"] += 1
+        notes[f"circles, read as polygons of {CORNERS_OF_CIRCLE} corners"] += 1
         return _circle(points, what, file)
     if shape_type in _FOUR_CORNERS and len(points) != 4:
         raise DataError(
@@ -251,12 +251,8 @@ def _circle(points: NDArray[np.float64], what: str, file: Path) -> NDArray[np.fl
             f"the centre and a point on the circle are expected as points of {what}, a circle",
             where=file,
         )
-    radius = float(np.hypot(*(points[1] - points[0])))
-    angles = 2 * np.pi * np.arange(_CIRCLE_CORNERS) / _CIRCLE_CORNERS
-    outline: NDArray[np.float64] = points[0] + radius * np.stack(
-        [np.cos(angles), np.sin(angles)], 1
-    )
-    return outline
+    (x, y), radius = points[0], float(np.hypot(*(points[1] - points[0])))
+    return ellipse(float(x), float(y), radius, radius)
 
 
 def _count_flags(

@@ -94,10 +94,10 @@ class LabelTable:
             return split_in_field(fields[index], self.header[index], self.path, line)
         if not self.flags:
             return None
-        told = {split for index, split in self.flags.items() if is_flag(fields[index])}
-        if len(told) > 1:
+        splits = {split for index, split in self.flags.items() if is_flag(fields[index])}
+        if len(splits) > 1:
             raise DataError("one split is expected, got several", where=self.path, line=line)
-        return told.pop() if told else "train"
+        return splits.pop() if splits else "train"
 
 
 def read_table(table: Path, folder: Path) -> LabelTable:

@@ -191,7 +191,7 @@ def _read_third(
     content: Record, file: Path, left_out: Counter[str]
 ) -> tuple[list[ViaImage], Options]:
     """Read version 3, in which regions point to views, and those to files."""
-    parts = {key: _object(content.get(key), key, file) for key in ("file", "view", "metadata")}
+    sections = {key: _object(content.get(key), key, file) for key in ("file", "view", "metadata")}
     names: dict[str, str] = {}
     options: Options = {}
     for id, value in _object(content.get("attribute", {}), "attribute", file).items():
@@ -199,16 +199,16 @@ def _read_third(
         names[id] = required_text(attribute.get("aname"), f"aname of attribute {id}", file)
         options |= _options({names[id]: attribute})
     images: dict[str, ViaImage] = {}
-    for id, value in parts["file"].items():
+    for id, value in sections["file"].items():
         record = _object(value, f"file {id}", file)
         if record.get("type", _IMAGE_3) != _IMAGE_3:
             left_out["files that are no images, left out"] += 1
             continue
         images[id] = ViaImage(required_text(record.get("fname"), f"fname of file {id}", file), file)
-    for id, value in parts["metadata"].items():
+    for id, value in sections["metadata"].items():
         record = _object(value, f"metadata {id}", file)
         view = _object(
-            parts["view"].get(str(record.get("vid"))), f"the view of metadata {id}", file
+            sections["view"].get(str(record.get("vid"))), f"the view of metadata {id}", file
         )
         fids = view.get("fid_list")
         own = images.get(str(fids[0])) if isinstance(fids, list) and len(fids) == 1 else None

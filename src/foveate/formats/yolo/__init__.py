@@ -75,7 +75,7 @@ def read(path: Path) -> Dataset[Boxes] | Dataset[Instances]:
     """Read the images with their boxes, or with polygons if there is at least one.
 
     An image without a text file has no objects, as in YOLO. Boxes with keypoints are read as boxes,
-    oriented boxes as polygons; see `reading` for how they are told.
+    oriented boxes as polygons; see `reading` for how they are recognised.
 
     Args:
         path: The folder, or its data.yaml or obj.data.
@@ -143,8 +143,8 @@ def read_task(path: Path, task: str | None) -> Dataset[Boxes] | Dataset[Instance
         instances = _to_instances(lines.get(id, YoloLabels()), size_of_image)
         target = instances if polygons else instances.boxes
         samples.append(Sample(id, FileSource(root / id), target, None, files.splits[id]))
-    kind = "instance" if polygons else "detection"
-    return Dataset(root.name, kind, classes, samples, tuple(skipped), path, notes=tuple(notes))
+    name = "instance" if polygons else "detection"
+    return Dataset(root.name, name, classes, samples, tuple(skipped), path, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Boxes] | Dataset[Instances], path: Path) -> None:

@@ -142,7 +142,7 @@ def _read_yaml(path: Path) -> Description:
     named = dict(zip(names, read, strict=True)) if isinstance(names, dict) else read
     note = (
         f"{count_noun(len(odd), 'class name')} in {path.name} read as the text that is written, "
-        f"not as YAML's number, date or truth value (such as {texts[odd[0]][:100]!r})"
+        f"not as YAML's number, date or boolean (such as {texts[odd[0]][:100]!r})"
     )
     return Description(path, {**mapping.values, "names": named}, mapping.lines, [note])
 

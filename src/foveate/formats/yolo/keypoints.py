@@ -25,12 +25,12 @@ _MAX_TESTED = 500  # outlines tested for crossing sides
 _FEW, _MOST = 0.1, 0.8
 
 Numbers = NDArray[np.float64]
-Verdict = tuple[Literal["keypoints", "polygons", "either"], str]
-"""What lines are, and the evidence for keypoints, as the end of a sentence."""
+Lines = Literal["keypoints", "polygons", "either"]
+"""What lines with more numbers than a box are: boxes with keypoints, polygons, or either."""
 
 
-def judge(table: Numbers, pose: bool = False) -> Verdict:
-    """Return what lines of one length are.
+def keypoints_or_polygons(table: Numbers, pose: bool = False) -> tuple[Lines, str]:
+    """Return what lines of one length are, and the evidence, as the end of a sentence.
 
     They are boxes with keypoints only if all points lie inside their boxes, and the boxes inside
     their images. Small polygons in the middle of their images do so too. But their second corner
@@ -50,22 +50,22 @@ def judge(table: Numbers, pose: bool = False) -> Verdict:
         points = table[:, BOX:].reshape(count, -1, 2)
         visible = (points != 0).any(2)
     number = count_noun(points.shape[1], "keypoint")
-    told = f"all {count:,} have a box and {number}"
-    told += " with x, y and a flag 0, 1 or 2" if flagged else " inside it"
+    evidence = f"all {count:,} have a box and {number}"
+    evidence += " with x, y and a flag 0, 1 or 2" if flagged else " inside it"
     if pose or length % 2:
-        return "keypoints", told
+        return "keypoints", evidence
     if not _inside(table, points, visible):
         return "polygons", ""
     if flagged and count >= _MIN_LINES:
-        return "keypoints", told
+        return "keypoints", evidence
     corners = table.reshape(count, -1, 2)
     near = float(_second_is_near(corners).mean())
     crossing = float(np.mean(list(map(polygons.is_self_intersecting, corners[:_MAX_TESTED]))))
     if not flagged and near >= _MOST and crossing <= _FEW:
         return "polygons", ""
     if count >= _MIN_LINES and (near <= _FEW or crossing >= 0.5):
-        return "keypoints", told
-    return "either", told
+        return "keypoints", evidence
+    return "either", evidence
 
 
 def may_be_keypoints(samples: Iterable[Iterable[Sequence[float]]]) -> bool:
@@ -73,7 +73,7 @@ def may_be_keypoints(samples: Iterable[Iterable[Sequence[float]]]) -> bool:
     rows = [list(row) for sample in samples for row in sample if len(row) > BOX]
     if len(set(map(len, rows))) != 1:
         return False
-    return judge(np.array(rows, float))[0] != "polygons"
+    return keypoints_or_polygons(np.array(rows, float))[0] != "polygons"
 
 
 def stay_in(start: Numbers, size: Numbers) -> NDArray[np.bool_]:

@@ -109,7 +109,7 @@ def _by_their_stems(
     Folders where other images do have theirs are searched for other spellings only, such as a.TXT
     and a.jpg.txt: there an image without a text file is one without objects.
     """
-    settled = {id.rpartition("/")[0] for id in taken}
+    complete = {id.rpartition("/")[0] for id in taken}
     used = set(taken.values()) | layout.lists
     texts = expected | _all_texts(root)
     free = by_stem(
@@ -126,7 +126,7 @@ def _by_their_stems(
         candidates = [text for text in free.get(stem_of(id), ()) if _has_lines(root / text)]
         folder = id.rpartition("/")[0]
         near = [text for text in candidates if text.rpartition("/")[0] == label_folder(folder)]
-        best = best_partners(id, near if near or folder in settled else candidates)
+        best = best_partners(id, near if near or folder in complete else candidates)
         if len(best) > 1:
             raise DataError(
                 f"one text file is expected for {id}, found {best[0]} and {best[1]}",

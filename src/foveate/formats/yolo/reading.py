@@ -7,9 +7,10 @@ decides, and it is printed as a note; what it does not decide is asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,24 @@ from foveate.annotations import Boxes, Instances
 from foveate.errors import DataError
 from foveate.formats.yolo.box_order import centred, other_orders
 from foveate.formats.yolo.description import Description
-from foveate.formats.yolo.keypoints import judge
+from foveate.formats.yolo.keypoints import Lines, keypoints_or_polygons
 from foveate.formats.yolo.lines import BOX, YoloLabels, has_flags
 from foveate.wording import count_noun
 
-_OBB = 8
-_TOLD_BY_TASK = {Instances.task: "polygons", Boxes.task: "keypoints"}
+_OBB = 8  # numbers of an oriented box: its corners
 _TASKS = ("detect", "segment", "pose", "obb")  # Ultralytics' words
+_LINES_OF_TASK: dict[str, Lines] = {Instances.task: "polygons", Boxes.task: "keypoints"}
+"""How lines that can be either are read for a task."""
 
 Numbers = NDArray[np.float64]
+
+
+class _Line(NamedTuple):
+    """A line with more numbers than a box has: its image, its number, and the coordinates."""
+
+    id: str
+    line: int
+    numbers: list[float]
 
 
 def keypoint_numbers(config: Description | None) -> int | None:
@@ -71,48 +81,33 @@ def interpret(
     Raises:
         DataError: If the lines can mean two things as well.
     """
-    task = config.values.get("task") if config else None
-    task = task if task in _TASKS else None
     longer = [
-        (id, line, numbers)
+        _Line(id, line, numbers)
         for id, one in labels.items()
         for line, numbers in zip(one.lines, one.coordinates, strict=True)
         if len(numbers) > BOX
     ]
     if not longer:
         return _boxes(labels)
-    told = keypoint_numbers(config)
-    lengths = {len(numbers) for _, _, numbers in longer}
-    table = np.array([numbers for _, _, numbers in longer]) if len(lengths) == 1 else None
-    if told is None and table is not None and table.shape[1] == _OBB and task != "pose":
-        corners, sides = table, [sizes[id] for id, _, _ in longer]
-        rectangles = int(are_rectangles(corners, np.array(sides)).sum())
-        if rectangles == len(table) or task == "obb":
-            return dict(labels), [_rectangle_note(rectangles, len(table))]
-    evidence = f"kpt_shape in {config.path.name} says" if told and config else None
-    if told is None and table is not None and task not in ("segment", "obb"):
-        verdict, why = judge(table, pose=task == "pose")
-        if verdict == "either" and wanted not in _TOLD_BY_TASK:
-            raise _either(longer[0], places)
-        told_by_task = _TOLD_BY_TASK.get(wanted or "") if verdict == "either" else None
-        evidence = why if "keypoints" in (verdict, told_by_task) else None
-    if evidence:
-        kept = {
-            id: replace(one, coordinates=[numbers[:BOX] for numbers in one.coordinates])
-            for id, one in labels.items()
-        }
-        note = f"{count_noun(len(longer), 'object')} with keypoints read as boxes, as {evidence}; "
-        return kept, [note + "the keypoints are not read"]
-    for id, line, numbers in longer:
-        if len(numbers) % 2:
-            raise DataError(
-                "`class cx cy w h` or `class x1 y1 x2 y2 x3 y3 ...` is expected, "
-                f"got {count_noun(1 + len(numbers), 'number')}",
-                where=places[id],
-                line=line,
-                remedy="If these are boxes with keypoints, say so in data.yaml, such as "
-                "`kpt_shape: [17, 3]`.",
-            )
+    described = config.values.get("task") if config else None
+    task = described if described in _TASKS else None
+    if config and keypoint_numbers(config):
+        return _without_keypoints(labels, longer, f"kpt_shape in {config.path.name} says")
+    if len({len(one.numbers) for one in longer}) == 1:
+        table = np.array([one.numbers for one in longer])
+        if table.shape[1] == _OBB and task != "pose":
+            corners = are_rectangles(table, np.array([sizes[one.id] for one in longer]))
+            if corners.all() or task == "obb":
+                return dict(labels), [_rectangle_note(int(corners.sum()), len(table))]
+        if task not in ("segment", "obb"):
+            verdict, evidence = keypoints_or_polygons(table, pose=task == "pose")
+            if verdict == "either":
+                if wanted not in _LINES_OF_TASK:
+                    raise _either(longer[0], places)
+                verdict = _LINES_OF_TASK[wanted]
+            if verdict == "keypoints":
+                return _without_keypoints(labels, longer, evidence)
+    _require_pairs(longer, places)
     return dict(labels), []
 
 
@@ -135,6 +130,33 @@ def are_rectangles(corners: Numbers, sizes: NDArray[np.integer]) -> NDArray[np.b
     return np.asarray((middles <= 2 * tolerance) & equal, bool)
 
 
+def _without_keypoints(
+    labels: Mapping[str, YoloLabels], longer: Sequence[_Line], evidence: str
+) -> tuple[dict[str, YoloLabels], list[str]]:
+    boxes = {
+        id: replace(one, coordinates=[numbers[:BOX] for numbers in one.coordinates])
+        for id, one in labels.items()
+    }
+    return boxes, [
+        f"{count_noun(len(longer), 'object')} with keypoints read as boxes, as {evidence}; "
+        "the keypoints are not read"
+    ]
+
+
+def _require_pairs(longer: Sequence[_Line], places: Mapping[str, Path]) -> None:
+    """Raise DataError if a line is no polygon, since its numbers are not x and y in turn."""
+    for id, line, numbers in longer:
+        if len(numbers) % 2:
+            raise DataError(
+                "`class cx cy w h` or `class x1 y1 x2 y2 x3 y3 ...` is expected, "
+                f"got {count_noun(1 + len(numbers), 'number')}",
+                where=places[id],
+                line=line,
+                remedy="If these are boxes with keypoints, say so in data.yaml, such as "
+                "`kpt_shape: [17, 3]`.",
+            )
+
+
 def _rectangle_note(rectangles: int, count: int) -> str:
     return (
         f"{count_noun(count, 'object')} with four corners each, {rectangles:,} of them rotated "
@@ -142,7 +164,7 @@ def _rectangle_note(rectangles: int, count: int) -> str:
     )
 
 
-def _either(line: tuple[str, int, list[float]], places: Mapping[str, Path]) -> DataError:
+def _either(line: _Line, places: Mapping[str, Path]) -> DataError:
     id, number, numbers = line
     dimensions = 3 if has_flags(numbers) else 2
     count = (len(numbers) - BOX) // dimensions

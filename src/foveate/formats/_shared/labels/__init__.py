@@ -1,1 +1,1 @@
-"""Label images: how they are found, read, told from objects, and named."""
+"""Label images: how they are found, read and named; whether they hold classes or objects."""

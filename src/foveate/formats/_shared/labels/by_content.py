@@ -27,7 +27,7 @@ from foveate.formats._shared.labels.words import (
     names_images,
     names_labels,
     names_objects,
-    stem_of,
+    parse_stem,
     without_split,
 )
 from foveate.formats._shared.layout import NOT_UTF8, is_utf8, printable, split_of, unusable_reason
@@ -81,7 +81,7 @@ def _has_marked(tree: Tree) -> bool:
     names = [name for files in tree.values() for name in files if name.lower().endswith(_SUFFIXES)]
     some = islice(names[:: max(1, len(names) // _GLANCED)], 2 * _GLANCED)
     # Of a few numbered label images for each image, at least every tenth file is one.
-    return any(stem_of(name.rpartition(".")[0]).mark for name in chain(some, names[:2]))
+    return any(parse_stem(name.rpartition(".")[0]).mark for name in chain(some, names[:2]))
 
 
 def _first_and_last(tree: Tree) -> set[str]:
@@ -131,7 +131,7 @@ def _in_one_folder(root: Path, files: Sequence[LabelFile], objects: bool) -> Pai
     pairs = match(
         _usable(others, skipped), _usable(marked, skipped), skipped, objects=objects, where=root
     )
-    mark = stem_of(marked[0].stem).mark or ""
+    mark = parse_stem(marked[0].stem).mark or ""
     notes = [
         f"files with a mark such as {printable(mark)!r} in the name are the label images of the "
         f"files without it ({marked[0].id})"
@@ -154,17 +154,17 @@ def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> Pa
             groups[side_of(file)].append(file)
         if not 2 <= len(groups) <= _MAX_SIDES:
             continue
-        looks = {
+        likeness = {
             side: label_likeness([file.path for file in _some(group)])
             for side, group in groups.items()
         }
-        if not any(look.likely for look in looks.values()):
+        if not any(one.likely for one in likeness.values()):
             continue
         sides = {side: _within(group, side_of) for side, group in groups.items()}
         found = [
             one
             for first, second in combinations(sides, 2)
-            if (one := _ordered(sides, looks, first, second)) is not None
+            if (one := _ordered(sides, likeness, first, second)) is not None
         ]
         if found:
             return _of_sides(root, files, sides, found, objects)
@@ -240,19 +240,19 @@ def _shared_folders(places: Sequence[tuple[str, ...]]) -> int:
 
 
 def _ordered(
-    sides: dict[str, list[LabelFile]], looks: dict[str, Likeness], first: str, second: str
+    sides: dict[str, list[LabelFile]], likeness: dict[str, Likeness], first: str, second: str
 ) -> tuple[str, str] | None:
     """Return which of two sides has images and which has label images, None if they do not."""
     fewer = min(len(sides[first]), len(sides[second]))
     for images, labels in ((first, second), (second, first)):
-        if not looks[labels].likely or names_labels(images) > names_labels(labels):
+        if not likeness[labels].likely or names_labels(images) > names_labels(labels):
             continue
         if all(_is_array(file) for file in sides[images]):
             continue
-        if looks[images].likely and not (
+        if likeness[images].likely and not (
             names_labels(labels) > names_labels(images)
             or names_images(images) > names_images(labels)
-            or looks[images].values > 4 * looks[labels].values
+            or likeness[images].values > 4 * likeness[labels].values
         ):
             continue
         if count_matches(sides[images], sides[labels]) < _ENOUGH * fewer:
@@ -261,7 +261,7 @@ def _ordered(
         some = [
             (by_key[key].path, file.path)
             for file in _some(sides[labels])
-            if (key := (file.split, file.place, stem_of(file.stem).base)) in by_key
+            if (key := (file.split, file.place, parse_stem(file.stem).base)) in by_key
         ]
         if same_sizes(some) or names_labels(labels):
             return images, labels
@@ -306,17 +306,17 @@ def may_be_labels(images: Sequence[LabelFile], files: Sequence[LabelFile]) -> bo
 
 def alike_regions(one: Sequence[LabelFile], other: Sequence[LabelFile]) -> bool:
     """Return whether two folders hold the same label images, in other values or colours."""
-    by_key = {(file.split, file.place, stem_of(file.stem).base): file for file in other}
+    by_key = {(file.split, file.place, parse_stem(file.stem).base): file for file in other}
     some = [
         (file.path, by_key[key].path)
         for file in _some(one)
-        if (key := (file.split, file.place, stem_of(file.stem).base)) in by_key
+        if (key := (file.split, file.place, parse_stem(file.stem).base)) in by_key
     ]
     return same_regions(some)
 
 
 def _is_marked(file: LabelFile) -> bool:
-    return _is_array(file) or stem_of(file.stem).mark is not None
+    return _is_array(file) or parse_stem(file.stem).mark is not None
 
 
 def _is_array(file: LabelFile) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import PIL.Image
@@ -117,6 +117,11 @@ def rgb(code: int) -> tuple[int, int, int]:
     return code >> 16, code >> 8 & 255, code & 255
 
 
+def is_grey(codes: NDArray[np.int32]) -> bool:
+    """Return whether colours as numbers, see `LabelImage`, are all shades of grey."""
+    return bool(((codes >> 16) * 0x10101 == codes).all())
+
+
 def _from_pillow(image: PIL.Image.Image) -> LabelImage:
     mode = image.mode
     lossy = image.format == "JPEG" or image.info.get("compression") == "jpeg"
@@ -128,8 +133,8 @@ def _from_pillow(image: PIL.Image.Image) -> LabelImage:
     if mode in ("RGB", "RGBA"):
         bands = np.asarray(image).astype(np.int32)
         codes = bands[..., 0] << 16 | bands[..., 1] << 8 | bands[..., 2]
-        alpha = _upright(bands[..., 3].astype(np.uint8), image) if mode == "RGBA" else None
-        return LabelImage(_upright(codes, image), in_colour=True, alpha=alpha, lossy=lossy)
+        alpha = apply_orientation(bands[..., 3].astype(np.uint8), image) if mode == "RGBA" else None
+        return LabelImage(apply_orientation(codes, image), in_colour=True, alpha=alpha, lossy=lossy)
     if mode not in ("1", "L", "LA", "P", "PA", "F") and not mode.startswith("I"):
         raise BadImage(
             f"a label image in grey, with a palette or in RGB is expected, got mode {mode}"
@@ -142,15 +147,11 @@ def _from_pillow(image: PIL.Image.Image) -> LabelImage:
         else image
     )
     return LabelImage(
-        _upright(whole_numbers(values), image),
+        apply_orientation(whole_numbers(values), image),
         palette=_palette(image) if mode in ("P", "PA") else None,
-        alpha=_upright(np.asarray(image.getchannel(1)), image) if mode == "LA" else None,
+        alpha=apply_orientation(np.asarray(image.getchannel(1)), image) if mode == "LA" else None,
         lossy=lossy,
     )
-
-
-def _upright(values: NDArray[Any], image: PIL.Image.Image) -> NDArray[Any]:
-    return apply_orientation(values, image)
 
 
 def _palette(image: PIL.Image.Image) -> NDArray[np.uint8]:

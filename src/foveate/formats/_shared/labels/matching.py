@@ -15,7 +15,7 @@ from foveate.formats._shared.labels.words import (
     common_affixes,
     image_base,
     names_objects,
-    stem_of,
+    parse_stem,
 )
 from foveate.formats._shared.layout import printable
 
@@ -138,7 +138,7 @@ def count_matches(images: Sequence[LabelFile], labels: Sequence[LabelFile]) -> i
 
 
 def _base(stem: str) -> str:
-    return stem_of(stem).base
+    return parse_stem(stem).base
 
 
 Name = Callable[[str], str]
@@ -225,5 +225,5 @@ def _one_kind(
 
 
 def _kind(file: LabelFile) -> str:
-    mark = stem_of(file.stem).mark or ""
+    mark = parse_stem(file.stem).mark or ""
     return re.sub(r"[_\- ]?\(?\d+\)?$", "", mark).casefold() or "no mark"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from foveate.errors import BadImage
-from foveate.formats._shared.labels.images import read_label_image
+from foveate.formats._shared.labels.images import is_grey, read_label_image
 from foveate.wording import count_noun
 
 _SAMPLED = 50  # label images that are looked at
@@ -89,12 +89,13 @@ def _numbering(stamps: tuple[tuple[Path, int, int], ...]) -> Numbering:
     images = [numbers for numbers in looked_at if isinstance(numbers, _Numbers) and numbers.values]
     if not images:
         return Numbering(False, True, "no label image has an object")
-    return _judged(images)
+    return _by_numbers(images)
 
 
-def _judged(images: Sequence[_Numbers]) -> Numbering:
+def _by_numbers(images: Sequence[_Numbers]) -> Numbering:
+    """Tell objects from classes by how many numbers there are, and by their regions."""
     if any(image.in_colour for image in images):
-        return _judged_colours(images)
+        return _by_colours(images)
     highest = [max(image.values) for image in images]
     if max(highest) <= _CLASSES_AT_MOST or {v for i in images for v in i.values} == {_WHITE}:
         return Numbering(False, True, "there are only one or two values besides 0")
@@ -128,7 +129,7 @@ def _judged(images: Sequence[_Numbers]) -> Numbering:
     return Numbering(True, True, evidence)
 
 
-def _judged_colours(images: Sequence[_Numbers]) -> Numbering:
+def _by_colours(images: Sequence[_Numbers]) -> Numbering:
     """Tell a colour for each object of an image from a colour for each class of all images."""
     colours = {value for image in images for value in image.values}
     amounts = [len(image.values) for image in images]
@@ -153,7 +154,7 @@ def _numbers(file: Path) -> _Numbers | bool | None:
     if image.lossy:
         return False
     values = image.values
-    in_colour = image.in_colour and bool(np.any((values >> 16) * 0x10101 != values))
+    in_colour = image.in_colour and not is_grey(values)
     if in_colour and not (values == 0).any():
         return False  # objects have a black background
     if image.in_colour and not in_colour:

@@ -66,7 +66,7 @@ class ObjectClasses:
         if classes.shape != ids.shape:
             raise BadImage("the label image with classes has another size")
         flat = classes.ravel()
-        kinds = []
+        indices = []
         for number, counts in runs.items():
             inside = flat[rle.to_indices(counts, (ids.shape[0], ids.shape[1]))]
             inside = inside[(inside != IGNORE) & (inside < len(self.table.names))]
@@ -74,9 +74,9 @@ class ObjectClasses:
                 inside = inside[inside != self.background]
             if not len(inside):
                 raise BadImage(f"the object {number} has no class in the label image with classes")
-            kind = int(np.bincount(inside).argmax())
-            kinds.append(kind - (self.background is not None and kind > self.background))
-        return np.array(kinds, np.int64)
+            index = int(np.bincount(inside).argmax())
+            indices.append(index - (self.background is not None and index > self.background))
+        return np.array(indices, np.int64)
 
 
 def find_object_classes(root: Path, found: PairSet) -> ObjectClasses | None:

@@ -16,6 +16,7 @@ from foveate.formats._shared.labels.images import (
     Band,
     LabelImage,
     distinct_values,
+    is_grey,
     read_label_image,
     rgb,
 )
@@ -197,7 +198,7 @@ def _band(seen: Seen, table: ClassTable | None, notes: list[str]) -> Band | None
     coloured = [stats for stats in seen.values() if stats.in_colour]
     if not coloured or (table is not None and table.by_value is None):
         return None
-    if all(_is_grey(stats) for stats in coloured):
+    if all(is_grey(stats.counts.values) for stats in coloured):
         return "red"
     if all(_is_red(stats) for stats in coloured) and (table is None or table.by_colour is None):
         notes.append("only the red band of the label images is used: its values are the labels")
@@ -210,11 +211,6 @@ def _only_alpha_varies(images: Sequence[LabelStats]) -> bool:
         return False
     shaped = [s for s in images if s.alpha is not None and len(s.alpha.values) > 1]
     return len({int(stats.counts.values[0]) for stats in shaped}) == 1
-
-
-def _is_grey(stats: LabelStats) -> bool:
-    values = stats.counts.values
-    return bool(((values >> 16) * 0x10101 == values).all())
 
 
 def _is_red(stats: LabelStats) -> bool:

@@ -1,7 +1,7 @@
 """Tell the real values of label images from those that a lossy file or a resampling made up.
 
 JPEG lets values ring around the real ones, and resampling and anti-aliasing blend them at edges.
-The real ones fill even regions, the others do not: see `label_stats`. Every other pixel then takes
+The real ones fill even regions, the others do not: see `stats`. Every other pixel then takes
 the class of the real value that is nearest.
 """
 

@@ -39,19 +39,19 @@ class ValueCounts:
         return int(self.counts.sum())
 
     @classmethod
-    def sum(cls, parts: Iterable[ValueCounts]) -> ValueCounts:
+    def sum(cls, several: Iterable[ValueCounts]) -> ValueCounts:
         """Add the counts of several images up."""
-        listed = list(parts)
+        listed = list(several)
         if len(listed) == 1:
             return listed[0]
         if not listed:
             return cls(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
         values, index = np.unique(
-            np.concatenate([part.values for part in listed]), return_inverse=True
+            np.concatenate([one.values for one in listed]), return_inverse=True
         )
         counts, solid = (
             np.bincount(
-                index, np.concatenate([getattr(part, name) for part in listed]), len(values)
+                index, np.concatenate([getattr(one, name) for one in listed]), len(values)
             ).astype(np.int64)
             for name in ("counts", "solid")
         )
@@ -71,6 +71,7 @@ class LabelStats:
         split_colour: A colour that is transparent in places and opaque in others, or None.
         complete: Whether `counts` has all its values; the rarest of very many are left out once
             they are counted in.
+        pixels: The number of its pixels.
     """
 
     counts: ValueCounts

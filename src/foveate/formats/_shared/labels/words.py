@@ -60,7 +60,7 @@ class Stem:
     mark: str | None
 
 
-def stem_of(name: str) -> Stem:
+def parse_stem(name: str) -> Stem:
     """Take a file name without its suffix apart, by the words that tools use."""
     for pattern in (_LABEL_SUFFIX, _LABEL_PREFIX):
         if match := pattern.search(name):

@@ -13,7 +13,8 @@ from foveate.formats._shared.tables.csv_table import first_rows, plain
 from foveate.regular_file import open_regular
 
 _MAX_FILES = 20
-_LABEL_STUDIO = frozenset({"annotationid", "annotator", "leadtime"})
+LABEL_STUDIO = frozenset({"annotationid", "annotator", "leadtime"})
+"""The headings, or keys, that only Label Studio writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class _Tool:
     Attributes:
         name: What it is.
         remedy: The export that is read.
-        suffixes: The suffixes of its files.
+        suffixes: The names of its files, or their suffixes.
         keys: The keys of its JSON.
         opening: What its JSON begins with.
     """
@@ -36,6 +37,12 @@ class _Tool:
 
 
 _COCO = "Export from {} as COCO, and give the folder with the JSON file and the images."
+_CVAT_BACKUP = _Tool(
+    "a backup of CVAT",
+    "Export from CVAT with Actions > Export task dataset, as 'CVAT for images 1.1' or COCO.",
+    ("task.json", "project.json"),
+    (),
+)
 _TOOLS = (
     _Tool(
         "a manifest of Amazon SageMaker Ground Truth",
@@ -87,16 +94,11 @@ _TOOLS = (
         ("meta.json",),
         ("classes", "tags"),
     ),
-    _Tool(
-        "a backup of CVAT",
-        "Export from CVAT with Actions > Export task dataset, as 'CVAT for images 1.1' or COCO.",
-        ("task.json", "project.json"),
-        (),
-    ),
+    _CVAT_BACKUP,
 )
 
 
-def recognise(path: Path) -> DataError | None:
+def error_for(path: Path) -> DataError | None:
     """Return the error for an export that is not read, None if no tool is recognised.
 
     Args:
@@ -118,7 +120,7 @@ def table_of_tool(header: list[str], table: Path) -> DataError | None:
         header: Its headings.
         table: The table.
     """
-    if {plain(cell) for cell in header} >= _LABEL_STUDIO:
+    if {plain(cell) for cell in header} >= LABEL_STUDIO:
         return _error(
             "Label Studio's CSV or TSV",
             "Export from Label Studio as JSON, and give that file.",
@@ -145,14 +147,11 @@ def _of_file(file: Path) -> DataError | None:
     if name.endswith((".csv", ".tsv")):
         return table_of_tool(next(iter(first_rows(file)), []), file)
     if name.endswith(".zip"):
-        names = _names_in(file)
-        if "task.json" in names or "project.json" in names:
-            return _error(_TOOLS[-1].name, _TOOLS[-1].remedy, file)
-        return None
+        is_backup = not _names_in(file).isdisjoint(_CVAT_BACKUP.suffixes)
+        return _error(_CVAT_BACKUP.name, _CVAT_BACKUP.remedy, file) if is_backup else None
     for tool in _TOOLS:
-        if not name.endswith(tool.suffixes) or (not tool.keys and "." not in tool.suffixes[0]):
-            continue
-        is_named = name in tool.suffixes or tool.suffixes[0].startswith(".")
+        suffixes = tuple(one for one in tool.suffixes if one.startswith("."))
+        is_named = name in tool.suffixes or name.endswith(suffixes)
         if is_named and has_keys(file, *tool.keys, opening=tool.opening):
             return _error(tool.name, tool.remedy, file)
     return None

@@ -17,8 +17,8 @@ from foveate.wording import count_noun
 _MAX_FILES = 20_000  # looked at
 _MAX_HEADER = 2_000  # bytes of a table
 _COCO_KEYS = ("images", "annotations", "categories")
-_BESIDE = {".txt": "text", ".json": "JSON", ".xml": "XML"}
-"""Suffixes of the files that lie beside an image each, and what they are called."""
+_BESIDE = {".txt": ("yolo", "text"), ".json": ("labelme", "JSON"), ".xml": ("voc", "XML")}
+"""The format and the name of files with one for each image, by their suffix."""
 
 
 @dataclass(slots=True)
@@ -64,8 +64,8 @@ def nearest(path: Path) -> Iterator[str]:
     files = Files.below(path)
     yield from _tables(files)
     yield from _json_files(files)
-    for suffix, kind in _BESIDE.items():
-        yield from _unpaired(files, suffix, kind)
+    for suffix in _BESIDE:
+        yield from _unpaired(files, suffix)
 
 
 def _tables(files: Files) -> Iterator[str]:
@@ -92,13 +92,13 @@ def _json_files(files: Files) -> Iterator[str]:
             yield printable(f"coco: {name} has {', '.join(present)}, but lacks {lacking}")
 
 
-def _unpaired(files: Files, suffix: str, kind: str) -> Iterator[str]:
+def _unpaired(files: Files, suffix: str) -> Iterator[str]:
     """Files that would belong to one image each, where none has the stem of an image."""
     names = files.others.get(suffix, ())
     stems = {Path(name).stem for name in names}
     if len(names) < 2 or not stems.isdisjoint(Path(image).stem for image in files.images):
         return
-    format = {".txt": "yolo", ".json": "labelme", ".xml": "voc"}[suffix]
+    format, kind = _BESIDE[suffix]
     found = f"such as {names[0]}"
     if not files.images:
         yield printable(f"{format}: {count_noun(len(names), f'{kind} file')} ({found}), no image")

@@ -101,12 +101,12 @@ def _places(path: Path) -> list[Path]:
         if len(folders) != 1 or not all(beside):
             break
         places.append(Path(folders[0].path))
-    parts = (depth for depth, one in enumerate(places) if depth and _is_part(one.name))
-    end = next(parts, len(places))
+    inner = (depth for depth, one in enumerate(places) if depth and _is_of_layout(one.name))
+    end = next(inner, len(places))
     return places[end - 1 :: -1] + places[end:]
 
 
-def _is_part(name: str) -> bool:
+def _is_of_layout(name: str) -> bool:
     """Whether a folder is named like a split, or like one of images or of annotations."""
     return bool(split_in_name(name)) or (is_reserved(name) and not name.lower().startswith("data"))
 

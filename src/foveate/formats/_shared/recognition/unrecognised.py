@@ -11,11 +11,17 @@ from foveate.formats._shared.layout import has_image_suffix, printable, visible
 from foveate.formats._shared.recognition import foreign
 from foveate.formats._shared.recognition.nearest import nearest
 from foveate.formats._shared.recognition.protocol import Format
+from foveate.formats._shared.tables.table_files import SPREADSHEETS
 
 WEAKEST = "folder"
 """Folders of images may be anything, so this format is taken only if no other one fits."""
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".7z", ".rar")
 """Suffixes of archives, in lower case."""
+_CONTAINERS = (
+    *(".parquet", ".arrow", ".tfrecord", ".tfrecords", ".h5", ".hdf5", ".npz", ".mat", ".pkl"),
+    *(".pickle", ".mdb", ".lmdb", ".rec"),
+)
+"""Suffixes of files that may hold many images, none of which is read."""
 
 _MAX_NEAREST = 3
 _MAX_SUBFOLDERS = 20  # tried, to find several datasets in one folder
@@ -31,12 +37,17 @@ def unrecognised(path: Path, formats: Mapping[str, Format]) -> DataError:
         path: A folder or a file.
         formats: The formats by their names.
     """
-    if tool := foreign.recognise(path):
+    if tool := foreign.error_for(path):
         return tool
     if inside := datasets_inside(path, formats):
         return several_datasets(path, inside)
-    missing = _missing(path, formats)
-    questions = [one for format in formats.values() if (one := _question(format, path))]
+    asked = {
+        name: one
+        for name, format in formats.items()
+        if (one := _question(format, path)) is not None
+    }
+    missing = _missing(path, {name: one for name, one in formats.items() if name not in asked})
+    questions = list(asked.values())
     if questions and not missing:
         return questions[0]
     near = missing + [f"{WEAKEST}: {question.message}" for question in questions]
@@ -97,13 +108,24 @@ def _question(format: Format, path: Path) -> DataError | None:
 
 
 def _remedy(path: Path, near: bool) -> str:
-    archives = [path] if path.is_file() else [Path(file.path) for file in visible(path)[1]]
-    for archive in archives:
-        if archive.name.lower().endswith(ARCHIVES):
-            return f"Unpack {printable(archive.name)} and give its folder."
+    files = [path.name] if path.is_file() else [file.name for file in visible(path)[1]]
+    if archive := _ending(files, ARCHIVES):
+        return f"Unpack {archive} and give its folder."
+    if spreadsheet := _ending(files, SPREADSHEETS):
+        return f"Save {spreadsheet} as a CSV file (in UTF-8), which is read."
+    if container := _ending(files, _CONTAINERS):
+        return (
+            f"Files such as {container} are not read: save each image as a file (PNG, JPEG, TIFF), "
+            "and the labels as folders of classes or as a CSV file with the columns path,label."
+        )
     if near:
         return "Complete the data, or see what can be read: foveate formats"
     return "See what can be read: foveate formats"
+
+
+def _ending(names: Sequence[str], suffixes: tuple[str, ...]) -> str | None:
+    """Return the first of the names with one of the suffixes, printable, or None."""
+    return next((printable(name) for name in names if name.lower().endswith(suffixes)), None)
 
 
 def _describe(path: Path) -> str:

@@ -67,6 +67,17 @@ def test_a_word_in_the_names_tells_the_splits(tmp_path: Path) -> None:
     assert "seg_test/ is test, seg_train/ is train" in data.notes[0]
 
 
+@pytest.mark.parametrize("rest", ["seg_pred", "seg_pred/seg_pred", "test-others"])
+def test_images_to_predict_beside_the_splits_are_listed(tmp_path: Path, rest: str) -> None:
+    for split in ("seg_train/seg_train", "seg_test/seg_test"):
+        lay(tmp_path, *below(f"{split}/a", f"{split}/b"))
+    lay(tmp_path, f"{rest}/1.png")
+    data = load(tmp_path)
+    assert data.classes == ("a", "b")
+    assert sorted(map(str, splits(data).values())) == ["test", "test", "train", "train"]
+    assert skipped(data) == {f"{rest}/1.png": "it lies in no class folder"}
+
+
 @pytest.mark.parametrize("words", [("training_set", "test_set"), ("train2017", "val2017")])
 def test_a_split_may_be_repeated(words: tuple[str, str], tmp_path: Path) -> None:
     """Archives unpack into a folder of their own name."""
@@ -278,6 +289,13 @@ def test_images_that_only_count_are_different(tmp_path: Path) -> None:
     data = load(tmp_path)
     assert data.classes == ("cat", "dog")
     assert any("same names (such as 1), which are read as different" in one for one in data.notes)
+
+
+@pytest.mark.parametrize("name", ["{:03}", "IMG_{}", "{} small", "scan2_{}", "{}_r2", "{}x64"])
+def test_numbers_may_have_text_around_them(tmp_path: Path, name: str) -> None:
+    for animal in ("cat", "dog"):
+        lay(tmp_path, *(f"{animal}/{name.format(number)}.png" for number in range(7, 14)))
+    assert load(tmp_path).classes == ("cat", "dog")
 
 
 def test_a_few_equal_names_mean_nothing(tmp_path: Path) -> None:

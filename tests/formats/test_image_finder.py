@@ -48,7 +48,7 @@ def find(root: Path, written: str, folder: str = "") -> tuple[str, str | None]:
         ("\\\\server\\share\\my cat.jpg", "the end of it"),
         ("../../elsewhere/my cat.jpg", "the end of it"),
         ("images\\1/my cat.jpg", "the end of it"),
-        ("my cat.jpg", "the end of it"),
+        ("my cat.jpg", None),
         ("set/images/my cat.jpg", "the end of it"),
         ("My Cat.JPG", "another way"),
         ("/data/upload/3/0a1b2c3d-my cat.jpg", "Label Studio"),
@@ -70,6 +70,16 @@ def test_an_image_is_found_however_its_name_is_written(
         assert notes[0].startswith("2 images ")
         assert kind in notes[0]
         assert f"(such as {written!r}, read as images/my cat.jpg)" in notes[0]
+
+
+def test_names_without_folders_are_noted_if_the_images_lie_in_several(tmp_path: Path) -> None:
+    finder = ImageFinder(lay(tmp_path, "one/1.jpg", "one/2.jpg", "two/3.jpg"))
+    for written, notes in (("1.jpg", 0), ("2.jpg", 0), ("3.jpg", 1)):
+        finder.find(written, where=tmp_path / "x.json")
+        assert len(finder.notes()) == notes
+    assert finder.notes() == [
+        "3 images written without a folder, found by the name (such as '1.jpg', read as one/1.jpg)"
+    ]
 
 
 def test_a_name_with_backslashes_or_quoting_is_taken_as_it_is_if_it_is_there(

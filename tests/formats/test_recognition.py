@@ -126,3 +126,29 @@ def test_files_without_their_images_are_named(
 def test_at_most_three_formats_are_listed(tmp_path: Path) -> None:
     lay(tmp_path, "1.png", "2.png", "a.txt", "b.txt", "c.xml", "d.xml", "e.json", "f.json")
     assert len(str(refused(tmp_path, "no known format fits")).splitlines()) <= 5
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("labels.XLSX", "Save labels.XLSX as a CSV file"),
+        ("train-00000.parquet", "Files such as train-00000.parquet are not read"),
+        ("train.tfrecord", "save each image as a file"),
+        ("images.zip", "Unpack images.zip"),
+    ],
+)
+def test_files_that_are_not_read_get_a_remedy(tmp_path: Path, file: str, remedy: str) -> None:
+    (tmp_path / file).write_bytes(b"unknown")
+    refused(tmp_path, "no known format fits", remedy)
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [("labels.xlsx", "Save labels.xlsx as"), ("labels.csv", "labels.csv")],
+)
+def test_a_table_beside_a_folder_is_named_in_the_error(
+    tmp_path: Path, table: str, found: str
+) -> None:
+    lay(tmp_path, "faces/1.png", "faces/2.png")
+    (tmp_path / table).write_bytes(b"a,b,c\n5,6,7\n8,9,1\n")
+    refused(tmp_path, found)

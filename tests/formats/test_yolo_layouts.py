@@ -129,8 +129,7 @@ def test_lists_as_cvat_writes_them_for_ultralytics(tmp_path: Path) -> None:
         "My-Project-1/train/images",
         "/content/My-Project-1/train/images",
         "D:\\data\\set\\train\\images",
-        "../train/images",
-        "[../train/images]",
+        "../../train/images",
     ],
 )
 def test_folders_of_another_machine_are_found_by_their_end(tmp_path: Path, written: str) -> None:
@@ -139,6 +138,14 @@ def test_folders_of_another_machine_are_found_by_their_end(tmp_path: Path, writt
     assert splits_of(data) == {"train/images/a.png": "train"}
     (note,) = data.notes
     assert "train/images/ beside it is read instead" in note
+
+
+@pytest.mark.parametrize("written", ["../train/images", "[../train/images]"])
+def test_paths_as_roboflow_writes_them_need_no_note(tmp_path: Path, written: str) -> None:
+    files: Files = {"train/images/a.png": IMAGE, "train/labels/a.txt": LINE}
+    data = read_all(tmp_path, {**files, "data.yaml": NAMES + f"train: {written}\n"})
+    assert splits_of(data) == {"train/images/a.png": "train"}
+    assert data.notes == ()
 
 
 def test_the_same_images_for_two_splits_are_asked_about(tmp_path: Path) -> None:

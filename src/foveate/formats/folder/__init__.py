@@ -24,6 +24,7 @@ from foveate.formats._shared.layout import (
     visible,
 )
 from foveate.formats._shared.recognition.folder_names import is_reserved
+from foveate.formats._shared.tables.table_files import SPREADSHEETS, SUFFIXES
 from foveate.formats._shared.writing import (
     needs_classes,
     new_folder,
@@ -182,11 +183,18 @@ def _is_laid_out(layout: FolderLayout) -> bool:
         if folder.images or folder.inside:
             filled.append((one, folder))
     is_alone = len(filled) == 1 and not filled[0][0].split
-    # Without images of its own it is looked into; beside images it is no class.
-    if is_alone and (not filled[0][1].images or Folder.at(layout.root).images):
+    # Without images of its own it is looked into; beside images or a table it is no class.
+    if is_alone and (not filled[0][1].images or _has_images_or_tables(layout.root)):
         return False
     # LabelMe files beside the images are the annotations then, not the folder names.
     return any(not labelme.sniff(one.path) for one, _ in filled)
+
+
+def _has_images_or_tables(folder: Path) -> bool:
+    names = [entry.name for entry in visible(folder)[1]]
+    return any(map(has_image_suffix, names)) or any(
+        name.lower().endswith((*SUFFIXES, *SPREADSHEETS)) for name in names
+    )
 
 
 def _refuse_annotations(path: Path, classes: set[str]) -> None:

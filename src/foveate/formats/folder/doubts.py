@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from foveate.data.dataset import SplitName
@@ -34,7 +34,9 @@ _VIEW = re.compile(
     re.IGNORECASE,
 )
 """Folders of views of the same objects, or of an image and what it is to become."""
-_COUNTER = re.compile(r"(.*?)(\d+)")
+# The last, and the first number in a name, which may hold a line break.
+_COUNTERS = re.compile(r"(?s)(.*?)(\d+)(\D*)"), re.compile(r"(?s)(\D*)(\d+)(.*)")
+"""Names whose last number counts, as in "photo2 (12)" of Windows, or whose first does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +200,20 @@ def _equal_names(folders: dict[str, Folder]) -> Iterator[Doubt]:
         )
 
 
-def _count(names: Iterable[str]) -> bool:
+def _count(names: Collection[str]) -> bool:
     """Whether names only count, so that it means nothing if they are equal."""
-    matches = [_COUNTER.fullmatch(name) for name in names]
-    prefixes = {match and match[1] for match in matches}
-    if len(prefixes) > 1 or None in prefixes:
-        return False
-    numbers = sorted(int(match[2]) for match in matches if match)
-    return numbers[-1] - numbers[0] < _MAX_GAPS * len(numbers)
+    return any(_counts_by(counter, names) for counter in _COUNTERS)
+
+
+def _counts_by(counter: re.Pattern[str], names: Collection[str]) -> bool:
+    """Whether names differ by a number only, and few numbers are left out."""
+    matches = [match for match in map(counter.fullmatch, names) if match]
+    numbers = sorted(int(match[2]) for match in matches)
+    return (
+        len(matches) == len(names)
+        and len({(match[1], match[3]) for match in matches}) == 1
+        and numbers[-1] - numbers[0] < _MAX_GAPS * len(numbers)
+    )
 
 
 def equal_counters(layout: FolderLayout) -> list[str]:

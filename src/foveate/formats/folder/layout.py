@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
+
+_TO_PREDICT = re.compile("pred(?:ict(?:ions?)?)?|unlabell?ed|submission", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,14 @@ def _lists(names: set[str], layout: FolderLayout) -> bool:
 
 
 def _with_splits(root: Path, filled: list[Path]) -> FolderLayout | None:
-    splits = {folder: split_of(folder.name) for folder in filled}
+    unlabelled = [inner for folder in filled for inner in _unlabelled(folder)]
+    labelled = [folder for folder in filled if folder not in unlabelled]
+    splits = {folder: split_of(folder.name) for folder in labelled}
     if splits and all(splits.values()):
-        return _below_splits(root, splits)
-    named = {folder: split_in_name(folder.name) for folder in filled}
-    if all(named.values()) and len(set(named.values())) > 1 and _only_folders(filled):
-        layout = _below_splits(root, named)
+        return _below_splits(root, splits, unlabelled)
+    named = {folder: split_in_name(folder.name) for folder in labelled}
+    if all(named.values()) and len(set(named.values())) > 1 and _only_folders(labelled):
+        layout = _below_splits(root, named, unlabelled)
         told = ", ".join(f"{folder.name}/ is {split}" for folder, split in named.items())
         layout.notes.append(printable(f"a word in the name of each folder tells its split: {told}"))
         return layout
@@ -121,8 +126,25 @@ def _with_splits(root: Path, filled: list[Path]) -> FolderLayout | None:
     return _above_splits(root, filled)
 
 
-def _below_splits(root: Path, splits: dict[Path, SplitName | None]) -> FolderLayout:
-    layout = FolderLayout(root, between=[root])
+def _unlabelled(folder: Path) -> list[Path]:
+    """Return a folder of images to predict, with the one that repeats it: seg_pred/seg_pred/1.jpg.
+
+    Its name says so, or names a split and more (test-others). Otherwise return none.
+    """
+    is_named = any(map(_TO_PREDICT.fullmatch, re.findall("[a-z]+", folder.name, re.IGNORECASE)))
+    found = Folder.at(folder)
+    if found.images and not found.inside:
+        is_more = split_in_name(folder.name) and not split_of(folder.name)
+        return [folder] if is_named or is_more else []
+    if not is_named or found.images or [one.name for one in found.inside] != [folder.name]:
+        return []
+    return [folder, *_unlabelled(found.inside[0])]
+
+
+def _below_splits(
+    root: Path, splits: dict[Path, SplitName | None], unlabelled: list[Path]
+) -> FolderLayout:
+    layout = FolderLayout(root, between=[root, *unlabelled])
     for folder, split in splits.items():
         inner = _samesplit_inside(folder, split)
         layout.between += dict.fromkeys((folder, inner))

@@ -216,10 +216,11 @@ def _place(
         check_written(written, config.path, config.lines.get(key))
     written = written.replace("\\", "/").strip()
     literal = _from_root(root, os.path.join((base or "").replace("\\", "/"), written))  # noqa: PTH118  it is text
+    roboflow = None if base else written.removeprefix("../")  # its usual form needs no note
     ends = ["/".join(parts[start:]) for start in range(len(parts))]
     for candidate in (literal, _from_root(root, written), *(_from_root(root, end) for end in ends)):
         if candidate is not None and os.path.exists(root / candidate):  # noqa: PTH110  Path's raises
-            if candidate != literal:
+            if candidate not in (literal, roboflow):
                 kind = "/" if (root / candidate).is_dir() else ""
                 layout.notes.append(
                     f"{config.path.name} names {written!r} for {key}, which does not exist; "

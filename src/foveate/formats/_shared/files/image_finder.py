@@ -49,6 +49,7 @@ from foveate.wording import count_noun
 _MISSING = "there is no such file"
 _UNQUOTED = "written as a URL or with blanks around it"
 _ELSEWHERE = "written with a path that is not in the dataset's folder, found by the end of it"
+_BARE = "written without a folder, found by the name"
 _OTHER_CASE = "found by its name written in another way (capitals, accents)"
 _UPLOADED = "found without the random prefix of Label Studio"
 _ANY_SUFFIX = "written without a suffix"
@@ -80,6 +81,7 @@ class ImageFinder:
         self._claims: dict[str, str] = {}
         self._found: Counter[str] = Counter()
         self._examples: dict[str, tuple[str, str]] = {}
+        self._bare_in: set[str] = set()
         self._missing: str | None = None
         self._starts: dict[Path | None, str] = {}
 
@@ -119,12 +121,16 @@ class ImageFinder:
         return self._problems.get(id)
 
     def notes(self) -> list[str]:
-        """Return how many images were found otherwise than as written, with an example of each."""
+        """Return how many images were found otherwise than as written, with an example of each.
+
+        Names without a folder are as usual if all of these images lie in one folder.
+        """
         return [
             printable(
                 f"{count_noun(count, 'image')} {kind} (such as {_shown(written)}, read as {id})"
             )
             for kind, count in self._found.items()
+            if kind != _BARE or len(self._bare_in) > 1
             for written, id in [self._examples[kind]]
         ]
 
@@ -242,6 +248,9 @@ class ImageFinder:
         return f"{elsewhere[0]} has its name, but lies in another folder" if elsewhere else None
 
     def _note(self, kind: str, written: str, id: str) -> None:
+        if kind == _ELSEWHERE and len(path_parts(written)) == 1:
+            kind = _BARE
+            self._bare_in.add(id.rpartition("/")[0])
         self._found[kind] += 1
         self._examples.setdefault(kind, (written, id))
 

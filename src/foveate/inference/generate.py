@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from foveate.data.dataset import Image
-from foveate.inference.kept import told_what_is_kept
+from foveate.inference.interruptions import explain_kept_images
 from foveate.inference.writers import prepare_folder, write_image
 from foveate.progress import NullReporter, Reporter
 from foveate.report import drawing
@@ -72,7 +72,7 @@ def generate(
     reporter = reporter or NullReporter()
     texts = [prompt for prompt in prompts for _ in range(n)]
     generated = generator.stages(texts, seed=seed, guidance=guidance, steps=steps)
-    with told_what_is_kept(out):
+    with explain_kept_images(out):
         prepare_folder(out, "--out")
         paths = _write_images(zip(texts, generated, strict=True), len(texts), n, out, reporter)
     images = "1 image" if len(paths) == 1 else f"{len(paths):,} images"

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from foveate.data.dataset import Skipped
 from foveate.data.images import IMAGE_SUFFIXES
 from foveate.data.video import VIDEO_SUFFIXES
 from foveate.errors import FoveateError
-from foveate.formats._shared.layout import visible
+from foveate.formats._shared.files.file_tree import list_tree
 from foveate.progress import Reporter
 from foveate.wording import count_noun
 
@@ -52,21 +53,18 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
 
 
 def _walk(root: Path, skip: Skip) -> list[Path]:
-    """The images and videos below a folder; links to folders are followed, each folder once."""
-    found: list[Path] = []
-    seen, waiting = {os.path.realpath(root)}, [str(root)]
-    while waiting:
-        here = waiting.pop()
-        try:
-            folders, others = visible(here)
-        except OSError as error:
-            skip(here, f"the folder cannot be opened ({error.strerror})")
-            continue
-        for folder in folders:
-            if (place := os.path.realpath(folder.path)) in seen:
-                skip(folder.path, "a link to a folder that is read already")
-            else:
-                seen.add(place)
-                waiting.append(folder.path)
-        found += [Path(entry.path) for entry in others if entry.name.lower().endswith(_SUFFIXES)]
-    return found
+    """List the images and videos below a folder."""
+    skipped: list[Skipped] = []
+    try:
+        tree = list_tree(root, skipped)
+    except OSError as error:
+        skip(str(root), f"the folder cannot be opened ({error.strerror})")
+        return []
+    for one in skipped:
+        skip(str(root / one.id), one.reason)
+    return [
+        root / folder / name
+        for folder, names in tree.items()
+        for name in names
+        if name.lower().endswith(_SUFFIXES)
+    ]

@@ -19,8 +19,8 @@ from foveate.data.video import VIDEO_SUFFIXES
 from foveate.errors import BadImage, DataError
 from foveate.inference.image_list import image_files
 from foveate.inference.inputs import batches
+from foveate.inference.interruptions import explain_kept_predictions
 from foveate.inference.journal import SUFFIX, UNFINISHED, ImageName, Journal
-from foveate.inference.kept import told_what_is_journalled
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predict import refuse_generators
 from foveate.inference.predictor import Predictor
@@ -84,7 +84,7 @@ def label(
     outputs.check_output(table, None, option="--out", data=[images])
     outputs.check_output(journal.path, UNFINISHED, option="--out", overwrite=True, data=[images])
     left_out = LeftOut(reporter)
-    with told_what_is_journalled(journal):
+    with explain_kept_predictions(journal):
         with journal.opened(reporter):
             labelled = _propose(model, images, journal, left_out, reporter)
             _check_labelled(labelled, images, journal)

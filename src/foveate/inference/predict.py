@@ -17,8 +17,8 @@ from foveate.data.dataset import Image, Images, Skipped
 from foveate.errors import SettingError
 from foveate.inference.image_list import image_files
 from foveate.inference.inputs import batches
+from foveate.inference.interruptions import explain_kept_predictions
 from foveate.inference.journal import SUFFIX, UNFINISHED, Journal
-from foveate.inference.kept import told_what_is_journalled
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predictor import Predictor
 from foveate.inference.result_files import (
@@ -152,7 +152,7 @@ def predict_paths(
             return model.predict_images(images, tile)
         return [_predict_prompt(model, image, prompt) for image in images]
 
-    with told_what_is_journalled(journal), ExitStack() as stack:
+    with explain_kept_predictions(journal), ExitStack() as stack:
         writers = _open_writers(model.task, outputs)
         if journal is not None:
             stack.enter_context(journal.opened(reporter))

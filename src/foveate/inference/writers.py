@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from foveate import atomic_io, outputs
 from foveate.data.dataset import Image
 from foveate.data.resizing import fit_within
 from foveate.errors import StorageError
+from foveate.formats._shared.files.written_names import folded
 from foveate.formats.coco.writing import to_annotations
 from foveate.inference.journal import ImageName
 from foveate.tasks.capabilities import CLASSES_IMAGE, WritesMasks, require
@@ -161,29 +161,24 @@ class UniqueNames:
     def _is_free(self, name: str) -> bool:
         """Whether no file of another image can have it: "x-classes" may belong to "x"."""
         related = (name, name + CLASSES_IMAGE, name.removesuffix(CLASSES_IMAGE))
-        return not any(_folded(one) in self._taken for one in related)
+        return not any(folded(one) in self._taken for one in related)
 
     def take(self, name: str) -> None:
         """Give this name to no image."""
-        self._taken.add(_folded(name))
+        self._taken.add(folded(name))
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def prepare_folder(folder: Path, option: str, data: Iterable[Path] = ()) -> None:
+def prepare_folder(folder: Path, option: str) -> None:
     """Create a folder, or check that it is empty.
 
     Args:
         folder: The folder.
         option: The command-line option that names it, for the message.
-        data: Folders in which nothing is written.
 
     Raises:
         RunError: It is not empty or cannot be used.
     """
-    outputs.check_folder(folder, option=option, data=data)
+    outputs.check_folder(folder, option=option)
     make_folder(folder)
 
 

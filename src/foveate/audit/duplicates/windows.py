@@ -17,8 +17,8 @@ from foveate.data.image_stats import THUMB_SIDE
 _MANY = 20_000  # images among which each window finds enough neighbours if it finds one
 _PER_IMAGE = 6  # candidates for each image
 _REFINED = 1024  # windows that are refined at once
-_LENGTHS, _PLACES = (-0.033, 0.0, 0.033), (-0.05, -0.025, 0.0, 0.025, 0.05)
 # By how much the interval of a window may be longer, and lie elsewhere.
+_LENGTHS, _PLACES = (-0.033, 0.0, 0.033), (-0.05, -0.025, 0.0, 0.025, 0.05)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ SHIFTS = Search("shifted", [(0.75, 0.0), (0.75, 0.125), (0.75, 0.25)], (0.75, 0.
 
 
 @dataclass(frozen=True)
-class Candidates:
+class WindowPairs:
     """Pairs that may be copies, each once.
 
     Attributes:
@@ -66,7 +66,7 @@ class Candidates:
     intervals: NDArray[np.float32]
 
 
-def candidates(thumbs: NDArray[np.uint8], search: Search) -> Candidates:
+def candidates(thumbs: NDArray[np.uint8], search: Search) -> WindowPairs:
     """Find the images that look most like windows of each image.
 
     Args:
@@ -129,7 +129,7 @@ def _refined(
     windows: NDArray[np.int64],
     places: NDArray[np.float32],
     search: Search,
-) -> Candidates:
+) -> WindowPairs:
     """Fit each window: the best cosine around it, and where that is."""
     cosines = np.empty(len(ones), np.float32)
     intervals = np.empty((2, len(ones), 2), np.float32)
@@ -146,7 +146,7 @@ def _refined(
                 intervals[axis, part] = np.array(around[axis], np.float32)[at[axis]]
 
         in_chunks(fit, len(some), _REFINED)
-    return Candidates(ones, twos, cosines, intervals)
+    return WindowPairs(ones, twos, cosines, intervals)
 
 
 def _fit(

@@ -82,21 +82,25 @@ def read(path: Path) -> Dataset[Boxes]:
             "a folder with XML files and images is expected, this is a file", where=path
         )
     files = find_files(path)
-    voc_files = {page: parse(path / page) for page in files.pages}
+    voc_files = {xml_file: parse(path / xml_file) for xml_file in files.xml_files}
     notes: list[str] = []
     matched = match_images(path, voc_files, files.images, notes)
     splits = splits_of(path, files, matched, notes)
     skipped = [
         *files.skipped,
-        *(Skipped(page, _missing(voc_files[page])) for page in voc_files if page not in matched),
+        *(
+            Skipped(xml_file, _missing(voc_files[xml_file]))
+            for xml_file in voc_files
+            if xml_file not in matched
+        ),
         *unread_images(path, files, matched.values()),
     ]
     entries: _Entries = {}
-    for page, id in matched.items():
+    for xml_file, id in matched.items():
         if reason := unusable_reason(path / id):
             skipped.append(Skipped(id, reason))
         else:
-            entries[id] = (voc_files[page], splits[page])
+            entries[id] = (voc_files[xml_file], splits[xml_file])
     if not entries:
         raise DataError(
             "images with XML files are expected, found none "

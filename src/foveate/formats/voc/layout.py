@@ -34,13 +34,13 @@ class VocFiles:
     """The files of a dataset, by their paths relative to its folder.
 
     Attributes:
-        pages: The XML files.
+        xml_files: The XML files.
         images: The images.
         tree: The files of each folder.
         skipped: What was left out.
     """
 
-    pages: list[str]
+    xml_files: list[str]
     images: list[str]
     tree: Tree
     skipped: list[Skipped] = field(default_factory=list)
@@ -57,11 +57,15 @@ def find_files(root: Path) -> VocFiles:
     skipped: list[Skipped] = []
     tree = list_tree(root, skipped)
     holders = {
-        folder: pages
+        folder: xml_files
         for folder, names in tree.items()
-        if (pages := [in_folder(folder, name) for name in names if name.lower().endswith(".xml")])
+        if (
+            xml_files := [
+                in_folder(folder, name) for name in names if name.lower().endswith(".xml")
+            ]
+        )
     }
-    read = {folder for folder, pages in holders.items() if _holds_annotations(root, pages)}
+    read = {folder for folder, xml_files in holders.items() if _holds_annotations(root, xml_files)}
     files = VocFiles([], [], tree, skipped)
     for folder, names in holders.items():
         if folder not in read and read:
@@ -69,7 +73,7 @@ def find_files(root: Path) -> VocFiles:
                 Skipped(printable(id), "an XML file without an <annotation>") for id in names
             ]
         else:
-            files.pages += [id for id in names if is_utf8(id)]
+            files.xml_files += [id for id in names if is_utf8(id)]
             skipped += [Skipped(printable(id), NOT_UTF8) for id in names if not is_utf8(id)]
     for folder, names in tree.items():
         files.images += [
@@ -96,21 +100,26 @@ def splits_of(
     Raises:
         DataError: If an image is in two lists.
     """
-    splits = {page: split_of_path(page) or split_of_path(image) for page, image in matched.items()}
-    notes += split_notes(page if split_of_path(page) else image for page, image in matched.items())
+    splits = {
+        xml_file: split_of_path(xml_file) or split_of_path(image)
+        for xml_file, image in matched.items()
+    }
+    notes += split_notes(
+        xml_file if split_of_path(xml_file) else image for xml_file, image in matched.items()
+    )
     undecided: dict[str, list[str]] = {}
-    for page, split in splits.items():
+    for xml_file, split in splits.items():
         if split is None:
-            undecided.setdefault(_set_root(page, files.tree), []).append(page)
-    for folder, pages in undecided.items():
+            undecided.setdefault(_set_root(xml_file, files.tree), []).append(xml_file)
+    for folder, xml_files in undecided.items():
         inside = f"{folder}/" if folder else ""
-        stems = {Path(id).stem for id in (*files.pages, *files.images) if id.startswith(inside)}
+        stems = {Path(id).stem for id in (*files.xml_files, *files.images) if id.startswith(inside)}
         sets = read_image_sets(root / folder, "Main", stems)
         files.skipped += sets.absent
         notes += sets.notes
-        for page in pages:
-            image = Path(matched[page]).stem
-            splits[page] = sets.splits.get(Path(page).stem) or sets.splits.get(image)
+        for xml_file in xml_files:
+            image = Path(matched[xml_file]).stem
+            splits[xml_file] = sets.splits.get(Path(xml_file).stem) or sets.splits.get(image)
     return splits
 
 
@@ -121,7 +130,7 @@ def unread_images(root: Path, files: VocFiles, used: Iterable[str]) -> list[Skip
     """
     read = set(used)
     holders = {id.rpartition("/")[0] for id in read}
-    pages = {id.rpartition("/")[0] for id in files.pages}
+    with_xml_files = {id.rpartition("/")[0] for id in files.xml_files}
     skipped: list[Skipped] = []
     for folder, names in files.tree.items():
         images = [name for name in names if has_image_suffix(name)]
@@ -136,7 +145,7 @@ def unread_images(root: Path, files: VocFiles, used: Iterable[str]) -> list[Skip
             elif has_image_suffix(name):
                 if id not in read:
                     skipped.append(Skipped(id, unusable_reason(root / id) or "it has no XML file"))
-            elif folder and folder not in pages:
+            elif folder and folder not in with_xml_files:
                 skipped.append(Skipped(id, NO_IMAGE_SUFFIX))
     return skipped
 
@@ -145,9 +154,9 @@ def _holds_annotations(root: Path, files: list[str]) -> bool:
     return any(is_annotation(root / id) for id in files[:_SNIFFED_FILES])
 
 
-def _set_root(page: str, tree: Mapping[str, Any]) -> str:
+def _set_root(xml_file: str, tree: Mapping[str, Any]) -> str:
     """Return the nearest folder above an XML file that holds ImageSets/, else the root."""
-    folder = page.rpartition("/")[0]
+    folder = xml_file.rpartition("/")[0]
     while folder:
         inside = f"{folder}/imagesets".casefold()
         if any(f"{other}/".casefold().startswith(f"{inside}/") for other in tree):

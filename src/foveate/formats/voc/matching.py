@@ -47,42 +47,42 @@ def match_images(
         by_name.setdefault(folded(id.rpartition("/")[2]), []).append(id)
     stems = by_stem(images)
     named = {
-        page: image
-        for page, voc_file in voc_files.items()
-        if (image := _named(page, voc_file, by_name))
+        xml_file: image
+        for xml_file, voc_file in voc_files.items()
+        if (image := _named(xml_file, voc_file, by_name))
     }
     claims = Counter(named.values())
     matched: dict[str, str] = {}
     owner: dict[str, str] = {}
-    for page in voc_files:
-        image = named.get(page)
+    for xml_file in voc_files:
+        image = named.get(xml_file)
         if image is None or claims[image] > 1:
-            same = _same_stem(page, stems)
+            same = _same_stem(xml_file, stems)
             if len(same) > 1 and image not in same:
                 names = [id.rpartition("/")[2] for id in same]
                 first, second = same[:2] if names[0] == names[1] else names[:2]
                 raise DataError(
                     f"one image is expected for this file, found {first} and {second}",
-                    where=root / page,
+                    where=root / xml_file,
                 )
             image = image if image in same else same[0] if same else image
         if image is None:
             continue
-        if owner.setdefault(image, page) != page:
+        if owner.setdefault(image, xml_file) != xml_file:
             raise DataError(
                 f"one XML file is expected for {image}, {owner[image]} is another",
-                where=root / page,
+                where=root / xml_file,
             )
-        matched[page] = image
+        matched[xml_file] = image
     _note_differences(voc_files, matched, notes)
     return matched
 
 
-def _named(page: str, voc_file: VocFile, by_name: dict[str, list[str]]) -> str | None:
+def _named(xml_file: str, voc_file: VocFile, by_name: dict[str, list[str]]) -> str | None:
     """Return the image that <filename> names, or None if there is none or several are."""
     if not voc_file.filename:
         return None
-    split = split_of_path(page)
+    split = split_of_path(xml_file)
     for path in readings(voc_file.filename[0]):
         *folders, name = path_parts(path)
         same = by_name.get(folded(name), [])
@@ -92,20 +92,20 @@ def _named(page: str, voc_file: VocFile, by_name: dict[str, list[str]]) -> str |
         ]
         common = {id: common_end(folders, id.split("/")[:-1]) for id in same}
         most = max(common.values(), default=0)
-        best = best_partners(page, [id for id in same if common[id] == most])
+        best = best_partners(xml_file, [id for id in same if common[id] == most])
         best = _prefer_usual(best)
         if len(best) == 1:
             return best[0]
     return None
 
 
-def _same_stem(page: str, stems: dict[str, list[str]]) -> list[str]:
+def _same_stem(xml_file: str, stems: dict[str, list[str]]) -> list[str]:
     """Return the images with the name of an XML file: one, unless several fit as well."""
-    same = stems.get(stem_of(page), [])
-    exact = [id for id in same if Path(id).stem == Path(page).stem]
-    beside = [id for id in exact if id.rpartition("/")[0] == page.rpartition("/")[0]]
+    same = stems.get(stem_of(xml_file), [])
+    exact = [id for id in same if Path(id).stem == Path(xml_file).stem]
+    beside = [id for id in exact if id.rpartition("/")[0] == xml_file.rpartition("/")[0]]
     usual = _prefer_usual(exact or same)
-    return beside or best_partners(page, usual)
+    return beside or best_partners(xml_file, usual)
 
 
 def _prefer_usual(images: list[str]) -> list[str]:
@@ -119,13 +119,13 @@ def _note_differences(
 ) -> None:
     """Note the XML files whose <filename> is another one than the image's or the file's name."""
     differing = []
-    for page, id in matched.items():
-        written = voc_files[page].filename
-        stem, name = Path(page).stem, id.rpartition("/")[2]
+    for xml_file, id in matched.items():
+        written = voc_files[xml_file].filename
+        stem, name = Path(xml_file).stem, id.rpartition("/")[2]
         names = ("", name, stem, id)
         if Path(name).stem != stem or (written and written[0] not in names):
             text = written[0][:100] if written else ""
-            differing.append(f"{Path(page).name} names {text!r}, read with {name!r}")
+            differing.append(f"{Path(xml_file).name} names {text!r}, read with {name!r}")
     if differing:
         notes.append(
             f"{count_noun(len(differing), 'XML file')} with another name than the <filename> "

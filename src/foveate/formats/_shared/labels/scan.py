@@ -104,20 +104,11 @@ def scan_labels(
     classes_in = [
         _classes_in(table, path, stats) for path, stats in zip(labels, images, strict=True)
     ]
-    count = len(table.names)
-    if outside := [
-        path
-        for path, classes in zip(labels, classes_in, strict=True)
-        if isinstance(classes, list) and count in classes
-    ]:
-        notes.append(
-            f"{count_noun(len(outside), 'label image')} with values that are not in the class "
-            f"table (such as {outside[0].name})"
-        )
+    notes += _unknown_notes(labels, classes_in, len(table.names))
     present = [
         classes
         if isinstance(classes, BadImage)
-        else tuple(sorted({k for k in classes if 0 <= k < count}))
+        else tuple(sorted({k for k in classes if 0 <= k < len(table.names)}))
         for classes in classes_in
     ]
     return LabelScan(table, present, tuple(notes))
@@ -175,6 +166,21 @@ def _classes_in(
         return BadImage(error.message, where=path, remedy=error.remedy)
     present: list[int] = distinct_values(classes).tolist()
     return present
+
+
+def _unknown_notes(
+    labels: Sequence[Path], classes_in: Sequence[list[int] | BadImage], unknown: int
+) -> list[str]:
+    """Note the label images with values that are not in the class table."""
+    outside = [
+        path
+        for path, classes in zip(labels, classes_in, strict=True)
+        if isinstance(classes, list) and unknown in classes
+    ]
+    if not outside:
+        return []
+    number = count_noun(len(outside), "label image")
+    return [f"{number} with values that are not in the class table (such as {outside[0].name})"]
 
 
 def _band(seen: Seen, table: ClassTable | None, notes: list[str]) -> Band | None:

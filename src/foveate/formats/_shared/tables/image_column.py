@@ -100,16 +100,7 @@ def image_column(
         for index in columns
     }
     named = [index for index in columns if plain(header[index]) in IMAGE]
-    found = [
-        index
-        for index in columns
-        if near.fraction(fields[index]) >= _FOUND
-        and not (once and len(set(fields[index])) < len(fields[index]))
-    ]
-    # Numbers may be the names of images by chance; with a suffix they are.
-    found = [
-        index for index in found if all(has_image_suffix(field.strip()) for field in fields[index])
-    ] or found
+    found = _with_names_of_images(fields, near, once=once)
     sure = [index for index in named if index in found] or [
         index for index in named if plain(header[index]) in PATH
     ]
@@ -124,15 +115,35 @@ def image_column(
             f"{printable(where.name)}: the column {heading!r} is read as the path of the image, "
             f"since its fields name images (such as {fields[found[0]][0]!r})"
         ]
-    if candidates := sure or named or found:
-        raise DataError(
+    raise _unclear(header, sure or named or found, where, line)
+
+
+def _with_names_of_images(
+    fields: dict[int, list[str]], near: NearImages, *, once: bool
+) -> list[int]:
+    """Return the columns whose fields are names of images."""
+    found = [
+        index
+        for index, column in fields.items()
+        if near.fraction(column) >= _FOUND and not (once and len(set(column)) < len(column))
+    ]
+    # Numbers may be the names of images by chance; with a suffix they are.
+    return [
+        index for index in found if all(has_image_suffix(field.strip()) for field in fields[index])
+    ] or found
+
+
+def _unclear(header: list[str], candidates: list[int], where: Path, line: int) -> DataError:
+    """Return the error for a table with no column for the path of the image, or with several."""
+    if candidates:
+        return DataError(
             "one column is expected for the path of the image, "
             f"found {', '.join(header[index] for index in candidates)}",
             where=where,
             line=line,
             remedy="Name one of them 'path', and give the other ones other names.",
         )
-    raise DataError(
+    return DataError(
         "a column for the path of the image is expected, "
         f"the header has {', '.join(header)[:300] or 'nothing'}",
         where=where,

@@ -1,4 +1,4 @@
-"""What is kept when a command that writes outputs is stopped, by Ctrl-C or a full disk."""
+"""What to say when a command that writes outputs is stopped, by Ctrl-C or a full disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foveate.wording import count_noun
 
 
 @contextmanager
-def told_what_is_kept(folder: Path) -> Iterator[None]:
+def explain_kept_images(folder: Path) -> Iterator[None]:
     """Say in the errors of the block how many images are kept, and how to go on.
 
     Args:
@@ -41,7 +41,7 @@ def _folder_advice(folder: Path) -> str:
 
 
 @contextmanager
-def told_what_is_journalled(journal: Journal | None) -> Iterator[None]:
+def explain_kept_predictions(journal: Journal | None) -> Iterator[None]:
     """Say in the errors of the block how many predictions are kept, and how to go on.
 
     Args:

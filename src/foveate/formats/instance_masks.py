@@ -18,9 +18,9 @@ from foveate.annotations import Boxes, Instances, MaskFileShape
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.documents.sidecar import image_size
 from foveate.formats._shared.files.stems import file_stems
 from foveate.formats._shared.files.walk import walk_images
+from foveate.formats._shared.instances import image_size
 from foveate.formats._shared.labels.images import LabelImagePixels
 from foveate.formats._shared.labels.mask_problems import mask_problems, native_pixels
 from foveate.formats._shared.labels.scan import map_threads

@@ -26,11 +26,11 @@ from foveate.annotations import (
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.splits import with_splits_of_paths
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
+    MAX_COORDINATE,
     LabelRow,
     labelled_dataset,
     ordered_classes,
@@ -68,8 +68,13 @@ class DrawnObject:
         return self.is_box and any(len(np.unique(column)) > 2 for column in self.outlines[0].T)
 
     def corners(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom."""
-        return self.mask.bounds() if self.mask else polygons.bounds(tuple(self.outlines))
+        """Left, top, right and bottom; those of an upright rectangle as they were written."""
+        if self.mask:
+            return self.mask.bounds()
+        if self.is_box and not self.is_turned:  # so that the audit finds swapped corners
+            (left, top), (right, bottom) = self.outlines[0][[0, 2]].tolist()
+            return left, top, right, bottom
+        return polygons.bounds(tuple(self.outlines))
 
     def shape(self) -> Shape | None:
         """Its pixels; None for an upright rectangle, which its box says already."""
@@ -129,9 +134,15 @@ def rectangle(
 ) -> Outline:
     """Return the corners of a rectangle that is turned clockwise about its centre."""
     outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    return turned_rectangle(outline, ((left + right) / 2, (top + bottom) / 2), degrees)
+
+
+def turned_rectangle(outline: Outline, about: tuple[float, float], degrees: float) -> Outline:
+    """Return the corners of a rectangle turned clockwise; by quarters it is upright again."""
     if not degrees % 360:
         return outline
-    return turned(outline, ((left + right) / 2, (top + bottom) / 2), degrees)
+    result = turned(outline, about, degrees)
+    return result if degrees % 90 else rectangle(*polygons.bounds((result,)))
 
 
 def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0.0) -> Outline:

@@ -1,4 +1,4 @@
-"""Helpers for writers of boxes and instances: their columns, and what no such format can store."""
+"""Helpers for boxes and instances: their columns, sizes of images, and what cannot be written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from foveate.annotations import Instances, Shape, boxes_of
 from foveate.data.dataset import Dataset, Sample
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE, image_size
-from foveate.formats._shared.layout import is_utf8
+from foveate.data.images import FileSource, size
+from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8
 from foveate.formats._shared.writing import count_problem
 
 
@@ -26,6 +26,18 @@ def annotated_size(sample: Sample[Any]) -> tuple[int, int]:
         BadImage: If the image has to be read and cannot be.
     """
     return boxes_of(sample.target).size or image_size(sample)
+
+
+def image_size(sample: Sample[Any]) -> tuple[int, int]:
+    """Return the height and width of a sample's image in pixels.
+
+    Raises:
+        BadImage: If the image cannot be read.
+    """
+    if isinstance(sample.source, FileSource):
+        return size(sample.source.path)
+    height, width = sample.source.read().shape[:2]
+    return height, width
 
 
 def extra_fields(sample: Sample[Any]) -> dict[str, str]:

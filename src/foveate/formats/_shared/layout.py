@@ -1,4 +1,4 @@
-"""Conventions that formats share: split names, files that are not data, the order of classes."""
+"""Conventions of all formats: names of splits, files that are not data, the order of classes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ SPLIT_WORDS: dict[str, SplitName] = {
 
 CLASSES_FILE = "classes.txt"
 """Optional file beside the data: the class names in the order of their indices, one per line."""
+
+MAX_COORDINATE = 1e9
+"""No image has coordinates beyond it, in pixels or in widths of the image."""
 
 NOT_UTF8 = "the name is not valid UTF-8"
 NO_IMAGE_SUFFIX = "the file suffix is not that of an image"

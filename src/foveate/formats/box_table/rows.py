@@ -9,9 +9,8 @@ from pathlib import Path
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
 from foveate.formats._shared.files.image_finder import ImageFinder
-from foveate.formats._shared.layout import printable
+from foveate.formats._shared.layout import MAX_COORDINATE, printable
 from foveate.formats._shared.tables.box_columns import FOUR_NUMBERS, box_columns
 from foveate.formats._shared.tables.csv_table import START_ROWS, rows_of, split_in_field
 from foveate.formats._shared.tables.image_column import NearImages

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.documents.text_file import read_text
 from foveate.formats._shared.files.walk import walk_images
 from foveate.formats._shared.layout import has_image_suffix, visible
 from foveate.formats.captions.rows import CaptionRow

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from foveate.annotations import RunLengths
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
 from foveate.formats._shared.documents.xml_elements import Element
 from foveate.formats._shared.drawn import (
     CORNERS_OF_CIRCLE,
@@ -21,6 +20,7 @@ from foveate.formats._shared.drawn import (
     ellipse,
     rectangle,
 )
+from foveate.formats._shared.layout import MAX_COORDINATE
 from foveate.ops import rle
 
 SHAPES = frozenset({"box", "polygon", "ellipse", "mask"})

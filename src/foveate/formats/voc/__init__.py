@@ -18,9 +18,9 @@ from foveate.annotations import Boxes, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import line_stems
 from foveate.formats._shared.files.file_tree import in_folder
 from foveate.formats._shared.files.partners import sample_files
+from foveate.formats._shared.files.stems import line_stems
 from foveate.formats._shared.instances import box_problems
 from foveate.formats._shared.layout import CLASSES_FILE, read_classes, unusable_reason
 from foveate.formats._shared.wording import first_reason

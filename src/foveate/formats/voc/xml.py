@@ -13,8 +13,8 @@ from typing import Any
 from xml.parsers import expat
 
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE, read_bytes
-from foveate.formats._shared.layout import unusable_reason
+from foveate.formats._shared.documents.text_file import read_bytes
+from foveate.formats._shared.layout import MAX_COORDINATE, unusable_reason
 from foveate.regular_file import open_regular
 
 _MAX_BYTES = 20_000_000  # about 50,000 objects

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Captions, Label
 from foveate.formats._shared.documents.json_file import as_numbers, refuse_constant
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
-from foveate.formats._shared.layout import is_utf8
+from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8
 
 Annotation = Label | Captions | Boxes
 

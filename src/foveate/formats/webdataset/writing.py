@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveate.data.dataset import Dataset, Sample
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
-from foveate.formats._shared.layout import is_utf8
+from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8
 from foveate.formats._shared.writing import (
     count_problem,
     unlistable_names,

@@ -18,9 +18,9 @@ from foveate.annotations import Boxes, Instances, Polygon, boxes_of
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource, size
 from foveate.errors import BadImage, DataError
-from foveate.formats._shared.documents.sidecar import line_stems
 from foveate.formats._shared.documents.yaml_file import MAX_BYTES
 from foveate.formats._shared.files.splits import split_notes, split_of_path
+from foveate.formats._shared.files.stems import line_stems
 from foveate.formats._shared.layout import visible
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.documents.text_file import read_text
 from foveate.formats._shared.documents.yaml_file import MAX_BYTES, read_yaml
 from foveate.formats._shared.layout import visible
 from foveate.regular_file import open_regular

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.documents.text_file import read_text
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.splits import split_notes, split_of_folder, split_of_path
 from foveate.formats._shared.files.walk import walk_images

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE, read_text
-from foveate.formats._shared.layout import unusable_reason
+from foveate.formats._shared.documents.text_file import read_text
+from foveate.formats._shared.layout import MAX_COORDINATE, unusable_reason
 from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.documents.text_file import read_text
 from foveate.formats._shared.layout import is_utf8, visible
 from foveate.formats.yolo.description import Description
 

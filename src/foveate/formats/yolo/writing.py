@@ -8,8 +8,8 @@ import numpy as np
 
 from foveate.annotations import boxes_of
 from foveate.data.dataset import Dataset, Sample
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE, image_size
-from foveate.formats._shared.instances import box_problems, shapes_of
+from foveate.formats._shared.instances import box_problems, image_size, shapes_of
+from foveate.formats._shared.layout import MAX_COORDINATE
 from foveate.formats._shared.writing import count_problem, partial_splits, unsupported_fields
 from foveate.formats.yolo.lines import in_pixels
 

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import MAX_COORDINATE
-from foveate.formats._shared.layout import is_utf8, unusable_reason
+from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8, unusable_reason
 from foveate.regular_file import open_regular, read_bytes
 
 _CHUNK = 1 << 20  # bytes

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.documents.text_file import read_text
 
 MAX_BYTES = 500_000  # takes seconds to read, and holds thousands of class names
 _MAX_DEPTH = 10

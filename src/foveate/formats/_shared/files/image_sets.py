@@ -14,7 +14,7 @@ from pathlib import Path
 
 from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.documents.sidecar import read_text
+from foveate.formats._shared.documents.text_file import read_text
 from foveate.formats._shared.layout import has_image_suffix, split_of, visible
 from foveate.wording import count_noun
 

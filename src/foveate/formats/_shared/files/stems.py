@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +15,12 @@ _MAX_STEM_BYTES = 200  # file systems take 255, with the suffix and a number
 
 # Readers would take folders with these names for part of the layout.
 _RESERVED = frozenset({"images", "instances", "masks"})
+
+# Line ends, characters that XML cannot hold, and spaces at either end of a name.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]|^\s|\s$|\s(?=\.\w+$)"
+)
+_LAYOUT_FOLDERS = ("JPEGImages", "images", "train", "val", "valid", "test") * 2
 
 
 def file_stems(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[tuple[str, str]]:
@@ -39,3 +47,12 @@ def file_stems(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[t
         taken.add(stem.casefold())
         stems.append((stem, suffix))
     return stems
+
+
+def line_stems(dataset: Dataset[Any]) -> list[tuple[str, str]]:
+    """Return `file_stems` that can be written as a line of a list and as text in XML.
+
+    The folder names of the usual layouts are left out of them.
+    """
+    samples = [replace(sample, id=_UNSAFE.sub("_", sample.id)) for sample in dataset]
+    return file_stems(replace(dataset, samples=samples), [_LAYOUT_FOLDERS] * len(samples))

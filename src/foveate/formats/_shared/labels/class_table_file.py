@@ -21,7 +21,7 @@ from pathlib import Path
 from foveate.annotations import IGNORE
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import read_json
-from foveate.formats._shared.documents.sidecar import read_bytes, read_text
+from foveate.formats._shared.documents.text_file import read_bytes, read_text
 from foveate.formats._shared.labels.class_table import ClassTable, ValueMap, is_ignored
 from foveate.formats._shared.labels.images import colour_code
 from foveate.formats._shared.tables.csv_table import cells, columns, rows_of

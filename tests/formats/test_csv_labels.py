@@ -380,3 +380,36 @@ def test_a_table_of_remarks_does_not_replace_class_folders(tmp_path: Path) -> No
     (tmp_path / "remarks.csv").write_text(remarks)
     assert load(tmp_path).classes == ("cat", "dog")
     assert load(tmp_path / "remarks.csv").classes == ("blurred", "fine")
+
+
+def test_many_numbers_are_asked_about_unless_they_are_called_labels(tmp_path: Path) -> None:
+    lines = [f"images/{number}.jpg,{20 + number % 11}" for number in range(44)]
+    root = folder(tmp_path, rows("path,age", *lines), images=44)
+    refused(root, "'age', got numbers such as '20'", "If this column holds the classes, name it")
+    for text in (rows("path,label", *lines), rows(*lines)):
+        (root / "train.csv").write_text(text)
+        assert len(load(root).classes) == 11
+
+
+def test_a_number_with_and_without_zeros_is_asked_about(tmp_path: Path) -> None:
+    root = folder(tmp_path, rows("path,label", "0.jpg,2", "1.jpg,02", "2.jpg,10"))
+    error = refused(root, "'02' and '2', which may be the same")
+    assert error.line == 3
+    folder(tmp_path, rows("path,label", "0.jpg,02", "1.jpg,03", "2.jpg,10"))
+    assert load(root).classes == ("02", "03", "10")
+
+
+def test_a_column_tells_what_is_in_train(tmp_path: Path) -> None:
+    root = folder(tmp_path, rows("path,label,is_train", "0.jpg,a,1", "1.jpg,b,1", "2.jpg,a,0"))
+    data = load(root)
+    assert [sample.split for sample in data] == ["train", "train", "test"]
+    assert any("'is_train' tells which images are in train; the other" in x for x in data.notes)
+
+
+def test_a_name_that_several_images_have_is_no_second_label(tmp_path: Path) -> None:
+    lay(tmp_path, "train/0.jpg", "test/0.jpg", "test/1.jpg", "test/2.jpg")
+    names = ("0.jpg,a,train", "0.jpg,b,test", "1.jpg,a,test", "2.jpg,b,test")
+    (tmp_path / "data.csv").write_text(rows("path,label,split", *names))
+    data = load(tmp_path / "data.csv")
+    assert ids(data) == ["test/1.jpg", "test/2.jpg"]
+    assert ["several have its name" in one.reason for one in data.skipped] == [True, True]

@@ -24,6 +24,15 @@ MANY = (1 << 16) + 5
 # --- values
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 255), (255, 65535)])
+def test_objects_written_in_two_ways_are_asked_about(tmp_path: Path, low: int, high: int) -> None:
+    images = [[0, low]], [[0, high]], [[0, 0]]
+    root = pair(tmp_path, *images, dtype=np.uint16 if high > 255 else np.uint8)
+    refused(root, f"it is {low} in some label images, and {high} in others (such as 1.png)")
+    (root / "classes.csv").write_text(f"value,name\n0,sky\n{low},cat\n{high},dog\n")
+    assert read(root).classes == ("sky", "cat", "dog")
+
+
 def test_grey_values_are_classes_named_by_the_value(tmp_path: Path) -> None:
     data = read(pair(tmp_path / "cells", [[0, 255, 0]], [[255, 255, 255]], [[7, 255, 0]]))
     assert (data.name, data.task, data.origin) == ("cells", "semantic", tmp_path / "cells")

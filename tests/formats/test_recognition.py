@@ -58,6 +58,8 @@ def test_several_readings_are_asked_about_with_the_option_for_each(tmp_path: Pat
     assert "--task instance: objects data" in str(caught.value)
     with pytest.raises(DataError, match="--format boxes: boxes data"):
         recognise(tmp_path, BOXES | OBJECTS, "instance")
+    with pytest.raises(DataError, match="--format boxes: boxes data"):  # perhaps without masks
+        recognise(tmp_path, BOXES | known("others", "detection"))
 
 
 def test_the_question_of_one_format_is_asked(tmp_path: Path) -> None:

@@ -177,7 +177,9 @@ def _only_table(path: Path) -> Path:
 def _add_table(rows: _Rows, table: Path, split: SplitName | None, finder: ImageFinder) -> list[str]:
     """Add the rows of a table, and return the notes on it."""
     content = read_table(table, finder.root)
-    labels, notes = checked(content.label_fields(), content.label_heading, table)
+    labels, notes = checked(
+        content.label_fields(), content.label_heading, table, is_named=not content.is_other_heading
+    )
     for (line, fields), label in zip(content.rows, labels, strict=True):
         written = fields[content.image]
         id = finder.find(written, folder=table.parent, where=table, line=line)
@@ -194,6 +196,9 @@ def _add_table(rows: _Rows, table: Path, split: SplitName | None, finder: ImageF
             )
         source = FileSource(finder.root / id)
         row = LabelRow(id, source, label, group or None, split or row_split, time or None)
+        if id in rows.by_id and (reason := finder.problem(id)):
+            rows.skipped.append(Skipped(id, reason))
+            continue
         _add_row(rows, row, table, line)
         rows.written.setdefault(id, written)
     return content.notes + notes

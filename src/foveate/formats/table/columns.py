@@ -27,6 +27,9 @@ _SPLIT_FLAGS: dict[str, SplitName] = {
     "isval": "valid",
     "isvalidation": "valid",
     "istest": "test",
+    "istrain": "train",
+    "istraining": "train",
+    "istrainingimage": "train",
 }
 
 
@@ -64,6 +67,12 @@ class LabelTable:
         """Whether the labels are found by their heading."""
         return len(self.labels) == 1 and plain(self.label_heading) in LABEL
 
+    @property
+    def is_other_heading(self) -> bool:
+        """Whether the one column of labels has a heading, but not one that says so."""
+        has_header = self.header[0] != _numbered(1)
+        return has_header and len(self.labels) == 1 and not self.is_named
+
     def label_fields(self) -> list[tuple[int, str]]:
         """Return the line and the label of each row.
 
@@ -97,7 +106,9 @@ class LabelTable:
         splits = {split for index, split in self.flags.items() if is_flag(fields[index])}
         if len(splits) > 1:
             raise DataError("one split is expected, got several", where=self.path, line=line)
-        return splits.pop() if splits else "train"
+        if splits:
+            return splits.pop()
+        return "test" if "train" in self.flags.values() else "train"
 
 
 def read_table(table: Path, folder: Path) -> LabelTable:
@@ -120,7 +131,7 @@ def read_table(table: Path, folder: Path) -> LabelTable:
     rows = list(lines)
     if header and not is_header(header, near):
         rows = [(first, header), *rows]
-        header = [f"column {number}" for number in range(1, len(header) + 1)]
+        header = [_numbered(number) for number in range(1, len(header) + 1)]
         notes.append(f"{printable(table.name)} has no header: its first line is read as a row")
     rows = list(fitted(rows, header, table))
     return _with_columns(table, header, rows, near, notes, first)
@@ -138,7 +149,7 @@ def recognised(rows: list[list[str]], path: Path) -> LabelTable | None:
     near = NearImages(path if path.is_dir() else path.parent)
     header, start = rows[0], 1
     if not is_header(header, near):
-        header, start = [f"column {number}" for number in range(1, len(header) + 1)], 0
+        header, start = [_numbered(number) for number in range(1, len(header) + 1)], 0
     lines = [(0, fields) for fields in rows[start:] if len(fields) == len(header)]
     try:
         table = _with_columns(path, header, lines, near, [], 1)
@@ -180,6 +191,11 @@ def _with_columns(
     return LabelTable(table, header, rows, image, labels, optional, flags, notes)
 
 
+def _numbered(number: int) -> str:
+    """The heading of a column in a table without a header, counted from 1."""
+    return f"column {number}"
+
+
 def _split_flags(
     header: list[str], rows: list[tuple[int, list[str]]], notes: list[str]
 ) -> dict[int, SplitName]:
@@ -189,7 +205,8 @@ def _split_flags(
         split = _SPLIT_FLAGS.get(plain(cell))
         if split and rows and all(is_flag(fields[index]) is not None for _, fields in rows):
             flags[index] = split
-            notes.append(f"the column {cell.strip()!r} tells which images are in {split}")
+            rest = "; the other ones are read as test" if split == "train" else ""
+            notes.append(f"the column {cell.strip()!r} tells which images are in {split}{rest}")
     return flags
 
 

@@ -32,15 +32,19 @@ _FLAGS = {
 }
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _FEW_VALUES = 20  # so many numbers may be classes, however few rows there are
+_FEW_UNNAMED = 10  # the same for a column that no heading calls a label
 
 
-def checked(labels: Labels, heading: str, table: Path) -> tuple[list[str], list[str]]:
+def checked(
+    labels: Labels, heading: str, table: Path, *, is_named: bool = True
+) -> tuple[list[str], list[str]]:
     """Return the class of each row, and notes on what was decided about the fields.
 
     Args:
         labels: The fields with their lines.
         heading: The heading of their column.
         table: The table, for messages.
+        is_named: Whether the heading says that these are labels; many numbers then may be classes.
 
     Raises:
         DataError: If a label is missing, if rows have several labels, or if the labels are
@@ -55,7 +59,7 @@ def checked(labels: Labels, heading: str, table: Path) -> tuple[list[str], list[
     values = [label for _, label in labels]
     values = _without_brackets(values, labels, table, notes)
     if values and all(NUMBER.fullmatch(value.strip()) for value in set(values)):
-        values = _whole_numbers(values, labels, heading, table, notes)
+        values = _whole_numbers(values, labels, heading, table, notes, is_named=is_named)
     else:
         notes += _one_label_each(values, labels, table)
     if any(value.strip().casefold() == "none" for value in set(values)):
@@ -96,12 +100,18 @@ def _without_brackets(
 
 
 def _whole_numbers(
-    values: list[str], labels: Labels, heading: str, table: Path, notes: list[str]
+    values: list[str],
+    labels: Labels,
+    heading: str,
+    table: Path,
+    notes: list[str],
+    *,
+    is_named: bool,
 ) -> list[str]:
     """Return numbers as class names, 1.0 as 1; refuse measurements."""
     distinct = {value: float(value) for value in set(values)}
     broken = [value for value, number in distinct.items() if number != number // 1]
-    many = len(distinct) > max(_FEW_VALUES, len(values) // 2)
+    many = len(distinct) > (max(_FEW_VALUES, len(values) // 2) if is_named else _FEW_UNNAMED)
     if broken or many:
         line, label = next((n, v) for n, v in labels if many or v in broken)
         raise DataError(
@@ -111,14 +121,35 @@ def _whole_numbers(
             where=table,
             line=line,
             remedy="foveate has no task that predicts a number: write the name of a range for each "
-            "(such as low, middle and high). If another column holds the classes, name it 'label'.",
+            "(such as low, middle and high). If "
+            f"{'another' if is_named or broken else 'this'} column holds the classes, name it "
+            "'label'.",
         )
+    _refuse_other_zeros(distinct, labels, heading, table)
     if not any("." in value or "e" in value.casefold() for value in distinct):
         return values
     notes.append(
         f"whole numbers are read as such: {values[0].strip()!r} is '{int(distinct[values[0]])}'"
     )
     return [str(int(distinct[value])) for value in values]
+
+
+def _refuse_other_zeros(
+    numbers: dict[str, float], labels: Labels, heading: str, table: Path
+) -> None:
+    """Raise DataError if one number is written with zeros before it and without: 01 and 1."""
+    whole = {value.strip() for value in numbers if value.strip().isdecimal()}
+    for line, label in labels:
+        short = label.strip().lstrip("0") or "0"
+        if label.strip() in whole and label.strip() != short and short in whole:
+            raise DataError(
+                f"one way of writing each class is expected in the column {heading!r}, got "
+                f"{label.strip()!r} and {short!r}, which may be the same",
+                where=table,
+                line=line,
+                remedy="Spreadsheets leave out zeros at the beginning: write both in one way, or, "
+                "if they are two classes, put a letter before the numbers.",
+            )
 
 
 def _one_label_each(values: list[str], labels: Labels, table: Path) -> list[str]:

@@ -58,6 +58,7 @@ def table_of(
         )
         return _colour_table(sorted(colours), False, names, notes)
     values = list(real.values) if real else _all_values(seen, _MAX_VALUES)
+    _refuse_two_ways(values, seen)
     palette = palette_of(seen, same=True)
     ignored = real is None and _is_void(
         values, any(s.palette is not None and _VOID in s.counts.values for s in seen.values())
@@ -72,6 +73,26 @@ def table_of(
     known |= {_VOID: IGNORE} if ignored else {}
     mapping = ValueMap.from_mapping(known, len(named), nearest=real is not None)
     return with_palette(ClassTable(named, None, mapping, None), palette)
+
+
+def _refuse_two_ways(values: Sequence[int], seen: Mapping[Path, LabelStats]) -> None:
+    """Raise DataError if the object is 1 in some label images and white in the other ones."""
+    if values not in ([0, 1, 255], [0, 1, 65535], [0, 255, 65535]):
+        return
+    example: dict[int, Path] = {}
+    for path, stats in seen.items():
+        found = [value for value in stats.counts.values.tolist() if value]
+        if len(found) > 1:
+            return
+        example |= dict.fromkeys(found, path)
+    low, high = values[1:]
+    raise DataError(
+        f"one value for the object is expected, it is {low} in some label images, and {high} in "
+        f"others (such as {example[high].name})",
+        where=example[low],
+        remedy="Write the same value in all of them; or, if these are two classes, name the values "
+        "in a classes.csv with value,name.",
+    )
 
 
 def snapped_table(table: ClassTable, snapped: Mapping[bool, RealValues]) -> ClassTable:

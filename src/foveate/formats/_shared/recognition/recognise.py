@@ -163,6 +163,11 @@ def _reading(path: Path, format: Format, fits: list[Format], *, by_task: bool) -
     """What chooses a format among others, and what it would read."""
     others = {task for other in fits if other is not format for task in other.TASKS}
     own = [task for task in format.TASKS if task not in others]
-    option = f"--task {own[0]}" if by_task and len(own) == 1 else f"--format {format.NAME}"
+    # What is read may be of another task of the format, such as boxes where masks are possible.
+    serving = {(one.source, one.target) for one in CONVERSIONS}
+    is_sure = len(own) == 1 and all(
+        task == own[0] or (task, own[0]) in serving for task in format.TASKS
+    )
+    option = f"--task {own[0]}" if by_task and is_sure else f"--format {format.NAME}"
     describe = getattr(format, "describe", None)
     return f"{option}: {describe(path) if describe else format.SUMMARY}"

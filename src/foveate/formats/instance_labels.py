@@ -33,8 +33,8 @@ from foveate.formats._shared.labels.pairs import (
     source_of,
     with_image_sets,
 )
-from foveate.formats._shared.labels.scan import map_threads
 from foveate.formats._shared.layout import CLASSES_FILE, read_classes
+from foveate.formats._shared.threads import map_threads
 from foveate.formats._shared.writing import (
     new_folder,
     partial_splits,

@@ -23,7 +23,6 @@ from foveate.formats._shared.files.walk import walk_images
 from foveate.formats._shared.instances import image_size
 from foveate.formats._shared.labels.images import LabelImagePixels
 from foveate.formats._shared.labels.mask_problems import mask_problems, native_pixels
-from foveate.formats._shared.labels.scan import map_threads
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -34,6 +33,7 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
+from foveate.formats._shared.threads import map_threads
 from foveate.formats._shared.wording import first_reason
 from foveate.formats._shared.writing import (
     new_folder,

@@ -38,7 +38,7 @@ from foveate.formats._shared.writing import (
     unsupported_task,
     write_image,
 )
-from foveate.formats.coco.classes import without_umbrella
+from foveate.formats.coco.classes import without_supercategory
 from foveate.formats.coco.columns import KEYS
 from foveate.formats.coco.layout import annotation_files, image_folder
 from foveate.formats.coco.records import ImageRecord, ParsedFile, parse
@@ -101,7 +101,7 @@ def read(path: Path) -> Dataset[Any]:
     if not samples:
         raise finder.none_usable(skipped, files[0][0])
     samples, split_notes = with_splits_of_paths(samples)
-    class_names, samples, class_notes = without_umbrella(parsed, tuple(classes), samples)
+    class_names, samples, class_notes = without_supercategory(parsed, tuple(classes), samples)
     notes += [*finder.notes(), *split_notes, *class_notes]
     notes += note_unlisted(finder.root, entries, "an image record")
     name = path.stem if path.is_file() else path.name

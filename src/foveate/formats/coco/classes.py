@@ -1,4 +1,4 @@
-"""Leave out the class that is only the heading of the others."""
+"""Leave out the class that is only the supercategory of the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foveate.formats.coco.records import ParsedFile
 _NO_PARENT = (None, "", "none")
 
 
-def without_umbrella(
+def without_supercategory(
     parsed: list[ParsedFile], classes: tuple[str, ...], samples: list[Sample[Any]]
 ) -> tuple[tuple[str, ...], list[Sample[Any]], list[str]]:
     """Return the classes and the samples without the class that Roboflow adds to each export.
@@ -30,10 +30,10 @@ def without_umbrella(
         The classes and samples, and a note if a class is left out.
     """
     parents = {name: parent for one in parsed for name, parent in one.classes.items()}
-    umbrella = {parent for parent in parents.values() if parent in parents}
-    if len(umbrella) != 1 or len(classes) < 2:
+    supercategories = {parent for parent in parents.values() if parent in parents}
+    if len(supercategories) != 1 or len(classes) < 2:
         return classes, samples, []
-    (name,) = umbrella
+    (name,) = supercategories
     index = classes.index(str(name))
     if (
         parents[str(name)] not in _NO_PARENT

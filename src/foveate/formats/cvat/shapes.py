@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from foveate.annotations import RunLengths
 from foveate.errors import DataError
 from foveate.formats._shared.documents.xml_elements import Element
-from foveate.formats._shared.drawn import (
-    CORNERS_OF_CIRCLE,
-    DrawnObject,
-    Outline,
-    ellipse,
-    rectangle,
-)
+from foveate.formats._shared.drawn import DrawnObject
 from foveate.formats._shared.layout import MAX_COORDINATE
+from foveate.formats._shared.outlines import CORNERS_OF_CIRCLE, Outline, ellipse, rectangle
 from foveate.ops import rle
 
 SHAPES = frozenset({"box", "polygon", "ellipse", "mask"})

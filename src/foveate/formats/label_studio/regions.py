@@ -15,14 +15,13 @@ import numpy as np
 from foveate.annotations import RunLengths
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import read_size, required_text
-from foveate.formats._shared.drawn import (
+from foveate.formats._shared.drawn import DrawnImage, DrawnObject
+from foveate.formats._shared.outlines import (
     CORNERS_OF_CIRCLE,
-    DrawnImage,
-    DrawnObject,
     ellipse,
     is_coordinate,
     rectangle,
-    turned,
+    turned_rectangle,
 )
 from foveate.formats.label_studio.brush import decode
 from foveate.ops import rle
@@ -159,8 +158,7 @@ def _region(
     width, height = (_number(region, key, what, image.where) for key in ("width", "height"))
     corner = x * across, y * down
     outline = rectangle(*corner, corner[0] + width * across, corner[1] + height * down)
-    if degrees % 360:  # about the corner, not the centre
-        outline = turned(outline, corner, degrees)
+    outline = turned_rectangle(outline, corner, degrees)  # about the corner, not the centre
     return DrawnObject(label, [outline], is_box=True)
 
 

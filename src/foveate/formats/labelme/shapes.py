@@ -26,7 +26,7 @@ from foveate.formats._shared.documents.json_file import (
     read_json,
     required_text,
 )
-from foveate.formats._shared.drawn import CORNERS_OF_CIRCLE, ellipse
+from foveate.formats._shared.outlines import CORNERS_OF_CIRCLE, ellipse
 from foveate.formats.labelme.masks import join, mask_pixels
 from foveate.ops import polygons
 

@@ -17,18 +17,10 @@ import numpy as np
 from foveate.annotations import Boxes, Instances, Label
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError
-from foveate.formats._shared.drawn import (
-    CORNERS_OF_CIRCLE,
-    DrawnImage,
-    DrawnObject,
-    Export,
-    dataset_of,
-    ellipse,
-    is_coordinate,
-    rectangle,
-)
+from foveate.formats._shared.drawn import DrawnImage, DrawnObject, Export, dataset_of
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import split_of, visible
+from foveate.formats._shared.outlines import CORNERS_OF_CIRCLE, ellipse, is_coordinate, rectangle
 from foveate.formats.via.attributes import class_attribute, class_of, is_set
 from foveate.formats.via.files import Options, Region, ViaImage, is_via, read_file
 

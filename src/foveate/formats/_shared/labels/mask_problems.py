@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Instances, Shape
 from foveate.data.dataset import Sample
-from foveate.formats._shared.labels.scan import map_threads
+from foveate.formats._shared.threads import map_threads
 from foveate.formats._shared.writing import count_problem
 from foveate.ops.masks import mask_bounds
 

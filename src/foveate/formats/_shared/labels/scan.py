@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.labels.class_table import ClassPixels, ClassTable
@@ -28,13 +25,10 @@ from foveate.formats._shared.labels.value_table import (
     table_of,
     with_palette,
 )
+from foveate.formats._shared.threads import map_threads
 from foveate.wording import count_noun
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 _BATCH = 256  # images whose counts wait to be added up
-_CHUNK = 8  # items that a thread takes at a time
 _LISTED_VALUES = 6
 
 Seen = dict[Path, LabelStats]
@@ -112,15 +106,6 @@ def scan_labels(
         for classes in classes_in
     ]
     return LabelScan(table, present, tuple(notes))
-
-
-def map_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Apply a function in threads, in order; Pillow decodes without the interpreter's lock."""
-    listed = list(items)
-    chunks = [listed[start : start + _CHUNK] for start in range(0, len(listed), _CHUNK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = pool.map(lambda chunk: [function(item) for item in chunk], chunks)
-        return [result for results in done for result in results]
 
 
 def _count(labels: Sequence[Path]) -> tuple[list[LabelStats | BadImage], dict[bool, ValueCounts]]:

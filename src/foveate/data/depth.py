@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +34,6 @@ _PROBES = 32  # images that suggest whether a dataset has more than 8 bits
 _MAX_VALUES = 1 << 22  # of all images together, that are drawn to measure their distribution
 _MIN_VALUES_EACH = 64
 _BITS = (8, 10, 12, 14, 16)
-
-
-class DeepSource(Protocol):
-    """A source whose images may have more than 8 bits; a dataclass with this field."""
-
-    reading: ImageReading
-
-    def deep_pixels(self) -> DeepPixels | None:
-        """The pixels as stored, or None for an image of 8 bits."""
 
 
 @dataclass(frozen=True)

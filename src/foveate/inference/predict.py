@@ -148,9 +148,7 @@ def predict_paths(
     files = image_files(paths, left_out.skip, reporter)
 
     def predict(images: Images) -> list[Any]:
-        if prompt is None:
-            return model.predict_images(images, tile)
-        return [_predict_prompt(model, image, prompt) for image in images]
+        return _predict(model, images, tile, prompt)
 
     with explain_kept_predictions(journal), ExitStack() as stack:
         writers = _open_writers(model.task, outputs)
@@ -178,6 +176,14 @@ def refuse_generators(task: Task[Any]) -> None:
             where="RUN",
             remedy="Use: foveate generate RUN TEXT --out DIR.",
         )
+
+
+def _predict(
+    model: Predictor, images: Images, tile: int | None, prompt: Prompt | None
+) -> list[Any]:
+    if prompt is None:
+        return model.predict_images(images, tile)
+    return [_predict_prompt(model, image, prompt) for image in images]
 
 
 def _predict_prompt(model: Predictor, image: Image, prompt: Prompt) -> Instances:

@@ -119,8 +119,8 @@ def _with_splits(root: Path, filled: list[Path]) -> FolderLayout | None:
     named = {folder: split_in_name(folder.name) for folder in labelled}
     if all(named.values()) and len(set(named.values())) > 1 and _only_folders(labelled):
         layout = _below_splits(root, named, unlabelled)
-        told = ", ".join(f"{folder.name}/ is {split}" for folder, split in named.items())
-        layout.notes.append(printable(f"a word in the name of each folder tells its split: {told}"))
+        each = ", ".join(f"{folder.name}/ is {split}" for folder, split in named.items())
+        layout.notes.append(printable(f"a word in the name of each folder tells its split: {each}"))
         return layout
     _refuse_mixture(root, filled)
     return _above_splits(root, filled)

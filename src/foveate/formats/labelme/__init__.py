@@ -181,7 +181,7 @@ def _splits(found: dict[str, LabelmeFile]) -> tuple[list[SplitName | None], list
     """Return the split of each image by the folders of the JSON files, or else of the images.
 
     Returns:
-        The splits, all None if not all are told, and a note on folders that are no splits.
+        The splits, all None unless folders tell all, and a note on folders that are no splits.
     """
     splits, note = splits_of_paths(content.id for content in found.values())
     if any(splits):

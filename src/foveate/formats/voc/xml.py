@@ -14,11 +14,11 @@ from xml.parsers import expat
 
 from foveate.errors import DataError
 from foveate.formats._shared.documents.text_file import read_bytes
+from foveate.formats._shared.documents.xml_elements import MAX_DEPTH, doctype_error
 from foveate.formats._shared.layout import MAX_COORDINATE, unusable_reason
 from foveate.regular_file import open_regular
 
 _MAX_BYTES = 20_000_000  # about 50,000 objects
-_MAX_DEPTH = 16
 _MAX_SNIFFED_BYTES = 4096
 _ROOT = re.compile(rb"<annotation[\s>]")
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,20})["']""")
@@ -164,9 +164,9 @@ class _Reader:
             raise self._error(
                 f"an <annotation> is expected, got <{tag[:100]}>", self.parser.CurrentLineNumber
             )
-        elif len(self._open) > _MAX_DEPTH:
+        elif len(self._open) > MAX_DEPTH:
             raise self._error(
-                f"elements of at most {_MAX_DEPTH} levels are expected",
+                f"elements of at most {MAX_DEPTH} levels are expected",
                 self.parser.CurrentLineNumber,
             )
 
@@ -191,12 +191,7 @@ class _Reader:
 
     def doctype(self, *_: object) -> None:
         """Refuse a DOCTYPE."""
-        raise self._error(
-            "XML without a DOCTYPE is expected, since its entities can expand without end "
-            "or name other files",
-            self.parser.CurrentLineNumber,
-            "Remove the DOCTYPE from the file.",
-        )
+        raise doctype_error(self.result.path, self.parser.CurrentLineNumber)
 
     def _object(self) -> VocObject:
         name, line = self._field(f"{_OBJECT}/name")

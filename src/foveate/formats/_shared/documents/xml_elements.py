@@ -15,8 +15,10 @@ from xml.parsers import expat
 from foveate.errors import DataError
 from foveate.regular_file import open_regular
 
+MAX_DEPTH = 16
+"""Levels of elements in a file."""
+
 _CHUNK = 1 << 20  # bytes
-_MAX_DEPTH = 16
 _MAX_TEXT = 100_000  # characters that are kept of the text of one element
 
 
@@ -80,6 +82,17 @@ def read_children(path: Path, root: str) -> Iterator[Element]:
             reader.close()
 
 
+def doctype_error(path: Path, line: int) -> DataError:
+    """Return the error for a file with a DOCTYPE."""
+    return DataError(
+        "XML without a DOCTYPE is expected, since its entities can expand without end "
+        "or name other files",
+        where=path,
+        line=line,
+        remedy="Remove the DOCTYPE from the file.",
+    )
+
+
 class _Reader:
     """expat's handlers: the open elements, and those that are complete."""
 
@@ -107,8 +120,8 @@ class _Reader:
         line = self.parser.CurrentLineNumber
         if not self._open and tag != self._root:
             raise self._error(f"a <{self._root}> is expected, got <{tag[:100]}>", line)
-        if len(self._open) == _MAX_DEPTH:
-            raise self._error(f"elements of at most {_MAX_DEPTH} levels are expected", line)
+        if len(self._open) == MAX_DEPTH:
+            raise self._error(f"elements of at most {MAX_DEPTH} levels are expected", line)
         self._open.append(Element(tag, attributes, line))
 
     def _text(self, text: str) -> None:
@@ -124,12 +137,7 @@ class _Reader:
             self._open[-1].children.append(element)
 
     def _doctype(self, *_: object) -> None:
-        raise self._error(
-            "XML without a DOCTYPE is expected, since its entities can expand without end "
-            "or name other files",
-            self.parser.CurrentLineNumber,
-            "Remove the DOCTYPE from the file.",
-        )
+        raise doctype_error(self._path, self.parser.CurrentLineNumber)
 
-    def _error(self, message: str, line: int, remedy: str | None = None) -> DataError:
-        return DataError(message, where=self._path, line=line, remedy=remedy)
+    def _error(self, message: str, line: int) -> DataError:
+        return DataError(message, where=self._path, line=line)

@@ -29,7 +29,7 @@ class Likeness:
     """How much files look like label images.
 
     Attributes:
-        share: The share of files that do; None if none can be told.
+        share: The share of files that do; None if no file tells.
         values: The mean number of values in a file.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFilter
 import pytest
 
 from foveate.annotations import IGNORE
@@ -231,3 +232,27 @@ def test_the_void_of_voc_is_not_looked_for_in_lossy_files(tmp_path: Path) -> Non
     data = read(tmp_path)
     assert data.classes[-1] == "255"
     assert all(sample.target.pixels.read().min() > IGNORE for sample in data)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (85, 64)])
+def test_edges_of_white_smoothed_by_resampling_are_no_classes(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    def write(values: np.ndarray, path: Path) -> None:
+        mask = PIL.Image.fromarray(values * 255).resize(size, PIL.Image.Resampling.NEAREST)
+        mask.resize(SIZE[::-1], PIL.Image.Resampling.BILINEAR).save(path)
+
+    true_classes = lay(tmp_path, 2, write, ".png")
+    data = read(tmp_path)
+    assert data.classes == ("0", "255")
+    assert agreement(data, true_classes) > 0.97
+    assert "resampled or smoothed label images" in data.notes[-1]
+
+
+def test_soft_masks_are_refused(tmp_path: Path) -> None:
+    def write(values: np.ndarray, path: Path) -> None:
+        mask = PIL.Image.fromarray(values * 255).filter(PIL.ImageFilter.GaussianBlur(20))
+        mask.save(path)
+
+    lay(tmp_path, 2, write, ".png")
+    refused(tmp_path, "that run over into each other", "255 where the soft one is above 127")

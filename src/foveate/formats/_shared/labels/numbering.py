@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from foveate.errors import BadImage
 from foveate.formats._shared.labels.images import is_grey, read_label_image
+from foveate.formats._shared.labels.stats import ValueCounts, value_counts
 from foveate.wording import count_noun
 
 _SAMPLED = 50  # label images that are looked at
@@ -26,6 +27,7 @@ _MANY = 30  # numbers in an image, each of one connected region, are no classes,
 _MAX_CLASS_COLOURS = 64
 _LEAST_AREA = 3  # pixels; objects have more
 _WHITE = 255
+_SMOOTHED = 4  # so many values without even regions, between black and white
 _NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -159,6 +161,8 @@ def _numbers(file: Path) -> _Numbers | bool | None:
         return False  # objects have a black background
     if image.in_colour and not in_colour:
         values = values >> 16
+    if not image.in_colour and _runs_over(value_counts(image)):
+        return False
     found, index = np.unique(values, return_inverse=True)
     numbers = found[found > 0]
     if len(numbers) > 1 and numbers[-1] == _WHITE and numbers[-2] < _WHITE - 1:
@@ -170,6 +174,13 @@ def _numbers(file: Path) -> _Numbers | bool | None:
     area = float(np.isin(values, numbers).sum()) / len(numbers)
     connected = _connected(ids, len(numbers))
     return _Numbers(tuple(numbers.tolist()), connected, area, in_colour)
+
+
+def _runs_over(counts: ValueCounts) -> bool:
+    """Return whether values run over into each other: smoothed edges of white, soft masks."""
+    drawn = counts.values[counts.drawn].tolist()
+    thin = len(counts.values) - len(drawn)
+    return (thin >= _SMOOTHED and drawn == [0, _WHITE]) or (thin >= _MANY and len(drawn) < thin)
 
 
 def _connected(ids: NDArray[np.int32], count: int) -> float:

@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError
-from foveate.formats._shared.labels.stats import ValueCounts
+from foveate.formats._shared.labels.stats import LEAST_SOLID, ValueCounts
 
-_LEAST_SOLID, _LEAST_SHARE = 9, 1e-5  # pixels in even regions, and their share, of a real value
+_LEAST_SHARE = 1e-5  # of the pixels in even regions, for a real value
 _RINGING = 12  # how far JPEG moves the value of a whole region, in the worst quality
 _FAR = 100  # from the only real value; halfway to another one, at least
 _SHIFTED = 10  # likewise a conversion of colours
 _AMBIGUOUS = 0.15  # share of even regions whose values lie too close to each other
 _NOTABLE = 0.01
 _MADE_UP = 12  # so many values without even regions are made up, if they are also
+_BETWEEN_BLACK_AND_WHITE = 4  # so many are, if only black and white fill even regions
 _MADE_UP_RATIO, _MADE_UP_SHARE = 3, 0.3  # 3 times as many as real ones, in 30% of pixels or less
 _MAX_REAL = 64
 _PHOTO_SHARE = 0.5
@@ -109,7 +110,7 @@ def distances(
 
 def _even_values(pooled: ValueCounts) -> list[tuple[int, int]]:
     """Return (value, solid pixels) of the values that fill even regions, the largest first."""
-    least = max(_LEAST_SOLID, _LEAST_SHARE * float(pooled.solid.sum()))
+    least = max(LEAST_SOLID, _LEAST_SHARE * float(pooled.solid.sum()))
     order = np.argsort(-pooled.solid, kind="stable")
     rows = order[: int((pooled.solid >= least).sum())]
     return list(zip(pooled.values[rows].tolist(), pooled.solid[rows].tolist(), strict=True))
@@ -124,7 +125,7 @@ def _thin(pooled: ValueCounts, real: list[int], in_colour: bool) -> list[int]:
         return []
     apart = [_apart(real[0], value, in_colour) for value in pooled.values.tolist()]
     counts = np.where(np.array(apart) > _FAR, pooled.counts, 0)
-    if counts.sum() < max(_LEAST_SOLID, _LEAST_SHARE * pooled.pixels):
+    if counts.sum() < max(LEAST_SOLID, _LEAST_SHARE * pooled.pixels):
         return []
     if not in_colour and pooled.values[counts > 0].max() >= _WHITISH:
         return [_WHITE]
@@ -191,9 +192,11 @@ def _too_close(one: str, other: str, where: Path) -> DataError:
 
 def _looks_made_up(pooled: ValueCounts, made_up: NDArray[np.bool_]) -> bool:
     number, real = int(made_up.sum()), int((~made_up).sum())
+    is_binary = pooled.values[~made_up].tolist() == [0, _WHITE]
+    least = _BETWEEN_BLACK_AND_WHITE if is_binary else max(_MADE_UP, _MADE_UP_RATIO * real)
     return (
         real >= 2
-        and number >= max(_MADE_UP, _MADE_UP_RATIO * real)
+        and number >= least
         and int(pooled.counts[made_up].sum()) <= _MADE_UP_SHARE * pooled.pixels
     )
 

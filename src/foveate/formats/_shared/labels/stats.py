@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from foveate.formats._shared.labels.images import LabelImage
 
-_FEW = 4  # an image with so few values needs no look at its edges
+_FEW = 2  # an image with so few values needs no look at its edges
 _KEPT = 1024  # values of an image that stay in memory
 _TRANSPARENT = 128
+LEAST_SOLID = 9
+"""So many solid pixels a value has that somebody drew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +39,11 @@ class ValueCounts:
     def pixels(self) -> int:
         """The number of pixels."""
         return int(self.counts.sum())
+
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """(M,) bool: which values fill an even region."""
+        return self.solid >= LEAST_SOLID
 
     @classmethod
     def sum(cls, several: Iterable[ValueCounts]) -> ValueCounts:
@@ -108,11 +115,11 @@ def stats_of(image: LabelImage) -> LabelStats:
     """Count the values of a label image."""
     alpha, split_colour = None, None
     if image.alpha is not None:
-        alpha = _counts(LabelImage(image.alpha.astype(np.int32)))
+        alpha = value_counts(LabelImage(image.alpha.astype(np.int32)))
         if len(alpha.values) > 1:
             split_colour = _split_colour(image.values, image.alpha)
     return LabelStats(
-        _counts(image),
+        value_counts(image),
         image.in_colour,
         image.lossy,
         image.palette,
@@ -122,7 +129,8 @@ def stats_of(image: LabelImage) -> LabelStats:
     )
 
 
-def _counts(image: LabelImage) -> ValueCounts:
+def value_counts(image: LabelImage) -> ValueCounts:
+    """Count the values of a label image, and their solid pixels."""
     values = image.values
     if values.size and values.max() < 65536:
         every = np.bincount(values.ravel())

@@ -12,12 +12,13 @@ from foveate.formats._shared.labels.class_table import ClassTable, ValueMap
 from foveate.formats._shared.labels.class_table_file import ClassNames
 from foveate.formats._shared.labels.images import colour_code, rgb
 from foveate.formats._shared.labels.snap import RealValues
-from foveate.formats._shared.labels.stats import LabelStats
+from foveate.formats._shared.labels.stats import LabelStats, ValueCounts
 from foveate.wording import count_noun
 
 Colour = tuple[int, int, int]
 
 _MAX_VALUES, _MAX_COLOURS = 256, 64  # without a class table, more cannot be classes
+_MAX_THIN = 30  # values without an even region
 _VOID = 255  # marks unlabelled pixels in Pascal VOC
 _BACKGROUND = "background"
 
@@ -58,6 +59,8 @@ def table_of(
         )
         return _colour_table(sorted(colours), False, names, notes)
     values = list(real.values) if real else _all_values(seen, _MAX_VALUES)
+    if real is None:
+        _refuse_soft(seen)
     _refuse_two_ways(values, seen)
     palette = palette_of(seen, same=True)
     ignored = real is None and _is_void(
@@ -73,6 +76,21 @@ def table_of(
     known |= {_VOID: IGNORE} if ignored else {}
     mapping = ValueMap.from_mapping(known, len(named), nearest=real is not None)
     return with_palette(ClassTable(named, None, mapping, None), palette)
+
+
+def _refuse_soft(seen: Mapping[Path, LabelStats]) -> None:
+    """Raise DataError if most of many values fill no even region, as in soft masks."""
+    pooled = ValueCounts.sum(stats.counts for stats in seen.values())
+    thin = len(pooled.values) - int(pooled.drawn.sum())
+    if thin > _MAX_THIN and 2 * thin > len(pooled.values):
+        raise DataError(
+            f"values of classes are expected, got {len(pooled.values):,} that run over into each "
+            f"other ({thin:,} fill no even region), as in soft masks, probabilities and depths",
+            where=next(iter(seen)),
+            remedy="Write a mask with one value a class, such as 255 where the soft one is above "
+            "127. If the values number very thin objects, give --format instance-labels; if they "
+            "are classes, name them in a classes.csv with value,name.",
+        )
 
 
 def _refuse_two_ways(values: Sequence[int], seen: Mapping[Path, LabelStats]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from foveate import formats
 from foveate.audit.finding import Finding
 from foveate.data.dataset import Dataset, Sample
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
@@ -112,3 +113,20 @@ def test_different_numbers_of_pages_are_an_error(tmp_path: Path) -> None:
     assert finding.severity == "error"
     assert "1 in 1 file, 5 in 2 files" in finding.reason
     assert finding.ids == ("0.tif", "1.tif")
+
+
+def test_a_repair_keeps_what_a_png_of_8_bits_cannot_hold(tmp_path: Path) -> None:
+    """A wrong extension or an orientation is a reason to encode anew only if nothing is lost."""
+    data = tmp_path / "data"
+    for label in ("a", "b"):
+        (data / label).mkdir(parents=True)
+        for index in range(4):
+            image = PIL.Image.fromarray(twelve_bits(10 * index + (label == "b")))
+            image.save(data / label / f"{label}{index}.tif", tiffinfo={274: 6 if index else 1})
+    named_wrong = data / "a" / "a0.tif"
+    PIL.Image.fromarray(twelve_bits(99)).save(named_wrong, "PNG")
+    repairs = audit(formats.read(data)).write_repaired(tmp_path / "copy")
+    assert repairs == []
+    for path in data.rglob("*.tif"):
+        copy = tmp_path / "copy" / path.relative_to(data)
+        assert copy.read_bytes() == path.read_bytes()

@@ -11,9 +11,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from foveate import formats
+from foveate.annotations import Label
 from foveate.data import depth
+from foveate.data.dataset import Dataset, Sample
 from foveate.data.image_reading import ImageReading
-from foveate.errors import BadImage
+from foveate.errors import BadImage, DataError
 from foveate.formats.labelme.shapes import EmbeddedSource
 from foveate.formats.webdataset.shards import Member, ShardSource
 
@@ -48,3 +51,31 @@ def test_they_are_measured_and_read_in_the_same_way(tmp_path: Path, kind) -> Non
     image = depth._with_reading(source, ImageReading(0, 4095)).read()
     assert np.array_equal(image[..., 0], np.rint(VALUES * (255 / 4095)))
     assert kind(tmp_path, VALUES.astype(np.uint8)).deep_pixels() is None
+
+
+def labelled(source) -> Dataset:
+    samples = [Sample("a", source, Label(0), split="train"), Sample("b", source, Label(1))]
+    return Dataset("x", "classification", ("cat", "dog"), samples)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_image_in_an_archive_is_copied_byte_for_byte(tmp_path: Path, scaled: bool) -> None:
+    data = labelled(member(tmp_path, VALUES))
+    data = depth.with_reading(data, ImageReading(0, 4095)) if scaled else data
+    formats.find_writer("csv").write(data, tmp_path / "out")
+    files = sorted((tmp_path / "out").rglob("*.png"))
+    assert [file.read_bytes() for file in files] == [png(VALUES)] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "format"), [(embedded, "csv"), (embedded, "idx"), (member, "idx")]
+)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_more_than_8_bits_are_never_lost_in_silence(
+    tmp_path: Path, kind, format: str, scaled: bool
+) -> None:
+    data = labelled(kind(tmp_path, VALUES))
+    data = depth.with_reading(data, ImageReading(0, 4095)) if scaled else data
+    with pytest.raises(DataError, match=r"2 samples with more than 8 bits a channel \(it stores 8"):
+        formats.find_writer(format).write(data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

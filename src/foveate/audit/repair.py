@@ -73,7 +73,8 @@ def repair(audit: Audit, merge: Sequence[Sequence[str]] = ()) -> tuple[Dataset[A
     within a split, and copies in another split than test (or than valid, if test has none). Changed
     are boxes and outlines beyond the image, swapped corners, shapes without area, pixels of unknown
     classes, annotations of images as stored that EXIF turns, and images with an EXIF orientation or
-    a wrong extension. Near duplicates within a split stay: the split keeps them together.
+    a wrong extension, if a PNG of 8 bits can hold them. Near duplicates within a split stay: the
+    split keeps them together.
 
     Args:
         audit: The dataset with its findings.
@@ -171,13 +172,20 @@ def _left_out(audit: Audit) -> dict[str, str]:
 
 
 def _descriptions(audit: Audit) -> dict[str, str]:
-    """The file of each sample that has to be encoded again, in a few words."""
+    """The file of each sample that has to be encoded again, in a few words.
+
+    Files of more than a PNG of 8 bits can hold stay as they are: deep ones, pages, and bands.
+    """
     ids = {id for one in audit.findings if one.check in _REENCODED for id in one.ids}
-    columns = (audit.image_stats[name].tolist() for name in ("format", "orientation"))
+    stats = audit.image_stats
+    is_lossless = ~stats["deep"] & (stats["pages"] <= 1) & np.isin(stats["channels"], (1, 3))
+    columns = (stats[name].tolist() for name in ("format", "orientation"))
     return {
         sample.id: format + ("" if turn == UPRIGHT else f", EXIF orientation {turn}")
-        for sample, format, turn in zip(audit.dataset, *columns, strict=True)
-        if sample.id in ids
+        for sample, lossless, format, turn in zip(
+            audit.dataset, is_lossless.tolist(), *columns, strict=True
+        )
+        if sample.id in ids and lossless
     }
 
 

@@ -25,6 +25,7 @@ from foveate.errors import DataError
 from foveate.formats._shared.layout import CLASSES_FILE, read_classes, require_two_classes, visible
 from foveate.formats._shared.writing import (
     count_problem,
+    deep_images,
     new_folder,
     refuse,
     unlistable_names,
@@ -119,6 +120,8 @@ def write(dataset: Dataset[Label], path: Path) -> None:
         if len(dataset.classes) > 256
         else []
     )
+    problems += deep_images(samples)
+    refuse(path, NAME, problems)
     shapes = {sample.source.read().shape for sample in samples}
     if len(shapes) > 1:
         few = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:5])

@@ -155,8 +155,7 @@ def safe_names(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[s
     taken: set[str] = set()
     for sample, prefix in zip(dataset, prefixes, strict=True):
         stem = _safe_stem(sample.id, prefix)
-        original = _original(sample)
-        suffix = original.suffix if original else ".png"
+        suffix = _file_suffix(sample) or ".png"
         name, number = stem + suffix, 1
         where = "/".join(prefix)
         while f"{where}/{name}".casefold() in taken:
@@ -168,19 +167,36 @@ def safe_names(dataset: Dataset[Any], prefixes: list[tuple[str, ...]]) -> list[s
 
 
 def write_image(sample: Sample[Any], path: Path) -> None:
-    """Copy an image file byte for byte, or save an image in memory as PNG."""
+    """Copy an image file byte for byte, also out of an archive, or save other images as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if original := _original(sample):
-        shutil.copyfile(original, path)
-    else:
-        image: Image = sample.source.read()
+    source: Any = sample.source
+    if _file_suffix(sample) is None:
+        image: Image = source.read()
         PIL.Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(path, "PNG")
+    elif isinstance(source, FileSource):
+        shutil.copyfile(source.path, path)
+    else:
+        path.write_bytes(source.data())
 
 
 def unsavable_images(dataset: Dataset[Any]) -> list[str]:
-    """List the images that cannot be saved as PNG: those that are neither grey nor RGB."""
-    others = [s for s in dataset if not _original(s) and s.source.read().shape[2] not in (1, 3)]
-    return count_problem("with an image that is neither grey nor RGB", others)
+    """List the images that are no files to copy, and that a PNG of 8 bits cannot hold."""
+    others = [sample for sample in dataset if _file_suffix(sample) is None]
+    if problems := deep_images(others):
+        return problems
+    bands = [sample for sample in others if sample.source.read().shape[2] not in (1, 3)]
+    return count_problem("with an image that is neither grey nor RGB", bands)
+
+
+def deep_images(samples: list[Sample[Any]]) -> list[str]:
+    """List the images with more than 8 bits, for a format that stores 8."""
+    sources: list[tuple[Sample[Any], Any]] = [(sample, sample.source) for sample in samples]
+    deep = [
+        sample
+        for sample, source in sources
+        if hasattr(source, "deep_pixels") and source.deep_pixels() is not None
+    ]
+    return count_problem("with more than 8 bits a channel (it stores 8)", deep)
 
 
 def _safe_stem(id: str, prefix: tuple[str, ...]) -> str:
@@ -194,10 +210,9 @@ def _safe_stem(id: str, prefix: tuple[str, ...]) -> str:
     return str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path)
 
 
-def _original(sample: Sample[Any]) -> Path | None:
-    """Return the file that can be copied in place of a sample's image, or None."""
-    source = sample.source
+def _file_suffix(sample: Sample[Any]) -> str | None:
+    """Return the suffix of the image file that can be copied, None if there is no such file."""
+    source: Any = sample.source
+    suffix = source.path.suffix if isinstance(source, FileSource) else getattr(source, "suffix", "")
     # Readers would not find a copy with an unknown suffix.
-    if isinstance(source, FileSource):
-        return source.path if source.path.suffix.lower() in IMAGE_SUFFIXES else None
-    return None
+    return suffix if suffix.lower() in IMAGE_SUFFIXES else None

@@ -81,6 +81,11 @@ class ShardSource:
         where = f"{self.path}/{self.member.name}"
         return deep_pixels(io.BytesIO(self.data()), where, self.reading)
 
+    @property
+    def suffix(self) -> str:
+        """The suffix of the file's name."""
+        return PurePosixPath(self.member.name).suffix
+
     def data(self) -> bytes:
         """Return the bytes of the file.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def image_bytes(sample: Sample[Any], suffix: str, folder: Path) -> tuple[str, by
         folder: A folder for a temporary file.
     """
     if isinstance(sample.source, ShardSource):
-        return PurePosixPath(sample.source.member.name).suffix, sample.source.data()
+        return sample.source.suffix, sample.source.data()
     file = folder / f"image{suffix}"
     write_image(sample, file)
     data = file.read_bytes()

@@ -37,6 +37,35 @@ def texts(data: Dataset[Captions]) -> dict[str, tuple[str, ...]]:
 # --- splits
 
 
+def flickr(root: Path) -> Path:
+    lay(root, "Flicker8k_Dataset/1.jpg", "Flicker8k_Dataset/2.jpg", "Flicker8k_Dataset/3.jpg")
+    write(
+        root / "Flickr8k.token.txt",
+        "".join(f"{n}.jpg#{k}\tA dog {k} .\n" for n in "123" for k in "01"),
+    )
+    write(root / "Flickr_8k.trainImages.txt", "1.jpg\n2.jpg\n")
+    (root / "test_notes.txt").write_bytes(b"caf\xe9")
+    return root
+
+
+def test_lists_of_images_give_the_splits(tmp_path: Path) -> None:
+    root = flickr(tmp_path)
+    write(root / "Flickr_8k.testImages.txt", "3.jpg\n9.jpg\n\n4.jpg\n")  # most are elsewhere
+    data = formats.read(root)
+    assert [sample.split for sample in data] == ["train", "train", None]
+    assert data.notes[-1].endswith(
+        "Flickr_8k.trainImages.txt is train; 1 of 3 images are in none of them"
+    )
+    write(root / "Flickr_8k.testImages.txt", "3.jpg\n")
+    assert [sample.split for sample in formats.read(root)] == ["train", "train", "test"]
+
+
+def test_an_image_in_the_lists_of_two_splits_is_refused(tmp_path: Path) -> None:
+    root = flickr(tmp_path)
+    write(root / "Flickr_8k.devImages.txt", "3.jpg\n2.jpg\n")
+    refused(root, "one split is expected for '2.jpg', Flickr_8k.devImages.txt says valid")
+
+
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "captions.txt", "list.csv"])
 @pytest.mark.parametrize("folders", [("train", "test"), ("train2017", "test_images")])
 def test_a_table_above_the_folders_of_the_splits(

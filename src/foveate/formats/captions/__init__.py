@@ -17,8 +17,8 @@ not matter:
 
 Several rows for one image are several captions. There may be one table for each split, in folders
 of the splits or with their names. captions.txt may also have lines without a header, each with an
-image, a tab and a text, as Flickr8k has. Without any of these the folders in the paths of the
-images tell the splits.
+image, a tab and a text, as Flickr8k has. Without any of these, lists of images with a split in
+their name (Flickr_8k.trainImages.txt) give the splits, or else the folders in the images' paths.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from foveate.formats._shared.writing import (
 from foveate.formats.captions.coco_captions import read_coco
 from foveate.formats.captions.rows import JSON, CaptionRow, has_caption_columns, headings, read_rows
 from foveate.formats.captions.sidecars import has_sidecars, read_sidecars
+from foveate.formats.captions.split_lists import with_splits_of_lists
 from foveate.formats.captions.tables import Table, find_tables, is_coco_captions
 from foveate.wording import count_noun
 
@@ -127,8 +128,9 @@ def read(path: Path) -> Dataset[Captions]:
     if not samples:
         raise finder.none_usable(skipped, tables[0][1] if tables else path)
     notes += finder.notes()
+    samples, list_notes = with_splits_of_lists(samples, [root, *(one.parent for _, one in tables)])
     samples, split_notes = with_splits_of_paths(samples)
-    notes += split_notes
+    notes += [*list_notes, *split_notes]
     name = path.stem if path.is_file() else path.name
     notes += note_unlisted(root, first) if tables else []
     return Dataset(name, TASKS[0], (), samples, tuple(skipped), path, notes=tuple(notes))

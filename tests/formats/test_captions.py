@@ -197,7 +197,13 @@ GOOD = '{"file_name": "0.png", "text": "a"}\n'
             ["has an error", "a line looks like", "red bus"],
         ),
         (GOOD + "1.png\n", 2, ["has an error"]),
-        (GOOD + '["1.png", "b"]\n', 2, ["one JSON object per line", "['1.png', 'b']"]),
+        (
+            GOOD + '["1.png", "b"]\n',
+            2,
+            ["a JSON object is expected as each line", "['1.png', 'b']"],
+        ),
+        (GOOD + '{"file_name": "1.png", "text": "b", "text": "c"}', 2, ["once", "'text' twice"]),
+        (GOOD + '{"file_name": "1.png", "text": "b", "x": NaN}', 2, ["has an error", "NaN"]),
         (GOOD + "[" * 100_000 + "\n", 2, ["has an error"]),
         (GOOD + "{}\n", 2, ["a key for the path", "found none"]),
         (

@@ -25,7 +25,7 @@ from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats._shared.bboxes import corners_of
 from foveate.formats._shared.documents.json_file import as_numbers, read_size
-from foveate.formats._shared.documents.json_records import first_keys, json_records
+from foveate.formats._shared.documents.json_lines import first_keys, read_lines
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.splits import (
     split_in_name,
@@ -98,7 +98,7 @@ def read(path: Path) -> Dataset[Any]:
     boxed = _key(first_keys(tables[0][1]), _OBJECTS) is not None
     rows: dict[str, _Row] = {}
     for split, table in tables:
-        for line, record in json_records(table):
+        for line, record in read_lines(table):
             row = _row(record, finder, split, table, line, boxed=boxed)
             if row.id in rows:
                 raise _error(row, f"one line per image is expected, {row.id!r} has another one")

@@ -10,7 +10,7 @@ from typing import Any
 
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
-from foveate.formats._shared.documents.json_records import first_keys, json_records
+from foveate.formats._shared.documents.json_lines import first_keys, read_lines
 from foveate.formats._shared.layout import has_image_suffix, is_utf8
 from foveate.formats._shared.tables import csv_table
 from foveate.formats._shared.tables.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in_field
@@ -100,7 +100,7 @@ def read_rows(table: Path, split: SplitName | None, notes: list[str]) -> Iterato
     suffix = table.suffix.lower()
     records: Iterator[tuple[int | None, dict[str, Any]]]
     if suffix in LINES:
-        records = ((line, _by_column(one, table, line)) for line, one in json_records(table))
+        records = ((line, _by_column(one, table, line)) for line, one in read_lines(table))
     elif suffix in JSON:
         found = json_tables.json_table_records(table)
         records = ((None, _by_column(one, table, None)) for one in found)

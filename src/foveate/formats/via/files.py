@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import (
     has_keys,
+    json_object,
     read_json,
-    refuse_constant,
     required_text,
-    unique_keys,
 )
 from foveate.formats._shared.tables.csv_table import columns, first_rows, plain, rows_of
 from foveate.formats._shared.tables.row_fields import fitted
@@ -173,18 +171,7 @@ def _cell(text: str, what: str, file: Path, line: int) -> Record:
     """Return the JSON object in a field, {} if it is empty."""
     if not text.strip():
         return {}
-    try:
-        value = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError, DataError) as error:
-        reason = getattr(error, "msg", None) or getattr(error, "message", None) or str(error)
-        raise DataError(
-            f"a JSON object is expected as {what}, but it has an error ({reason})",
-            where=file,
-            line=line,
-        ) from None
-    if not isinstance(value, dict):
-        raise DataError(f"a JSON object is expected as {what}", where=file, line=line)
-    return value
+    return json_object(text, what, file, line)
 
 
 def _read_third(

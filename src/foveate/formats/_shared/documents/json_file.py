@@ -171,6 +171,41 @@ def json_text(path: Path) -> str:
         ) from None
 
 
+def json_object(
+    text: str, what: str, where: Path, line: int, remedy: str | None = None
+) -> dict[str, Any]:
+    """Parse a JSON object in a line or a field of a file.
+
+    Args:
+        text: The text.
+        what: What it is expected as, for messages.
+        where: The file, for messages.
+        line: Its line, for messages.
+        remedy: What to do about an error.
+
+    Raises:
+        DataError: If it is no JSON object, holds NaN or Infinity, or has a key twice.
+    """
+    try:
+        value = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
+    except (ValueError, RecursionError, DataError) as error:
+        reason = getattr(error, "msg", None) or getattr(error, "message", None) or str(error)
+        raise DataError(
+            f"a JSON object is expected as {what}, but it has an error ({reason})",
+            where=where,
+            line=line,
+            remedy=remedy,
+        ) from None
+    if not isinstance(value, dict):
+        raise DataError(
+            f"a JSON object is expected as {what}, got {ascii(value)[:100]}",
+            where=where,
+            line=line,
+            remedy=remedy,
+        )
+    return value
+
+
 @contextmanager
 def json_errors(path: Path, text: str) -> Iterator[None]:
     """Turn any error while a text is parsed into DataError with this path."""

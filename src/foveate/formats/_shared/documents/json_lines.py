@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foveate.errors import DataError
+from foveate.formats._shared.documents.json_file import json_object
 from foveate.formats._shared.tables.csv_table import table_text
 from foveate.regular_file import open_regular
 
 _MAX_LINE = 1_000_000  # bytes; a longer first line is not a record
+_REMEDY = 'A line looks like {"file_name": "1.jpg", "text": "a red bus"}.'
 
 
 def first_keys(table: Path) -> list[str]:
@@ -24,29 +25,12 @@ def first_keys(table: Path) -> list[str]:
     return list(record) if isinstance(record, dict) else []
 
 
-def json_records(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_lines(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line, object) of each line that is not empty.
 
     Raises:
-        DataError: If a line is no JSON object; the error names it.
+        DataError: If a line is no JSON object, or has a key twice; the error names it.
     """
     for line, text in enumerate(table_text(table).split("\n"), 1):
-        if not text.strip():
-            continue
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            reason = getattr(error, "msg", None) or str(error)
-            raise DataError(
-                f"a JSON object is expected, but it has an error ({reason})",
-                where=table,
-                line=line,
-                remedy='A line looks like {"file_name": "1.jpg", "text": "a red bus"}.',
-            ) from None
-        if not isinstance(record, dict):
-            raise DataError(
-                f"one JSON object per line is expected, got {ascii(record)[:100]}",
-                where=table,
-                line=line,
-            )
-        yield line, record
+        if text.strip():
+            yield line, json_object(text, "each line", table, line, _REMEDY)

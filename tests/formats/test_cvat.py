@@ -84,6 +84,16 @@ def test_a_turned_box(tmp_path: Path) -> None:
     assert np.allclose(only(data).shapes[0].outlines[0][0], [10, 5 - reach])
 
 
+@pytest.mark.parametrize("degrees", ["0", "180"])
+def test_swapped_corners_stay_as_written_and_a_half_turn_swaps_none(
+    tmp_path: Path, degrees: str
+) -> None:
+    box = f'<box label="cat" xtl="14" ytl="6" xbr="6" ybr="4" rotation="{degrees}"/>'
+    data = formats.read(folder(tmp_path, image(box)))
+    expected = [14, 6, 6, 4] if degrees == "0" else [6, 4, 14, 6]
+    assert np.allclose(boxes(data)["images/a.png"], [expected])
+
+
 def test_a_mask(tmp_path: Path) -> None:
     """Runs along the rows of its rectangle, background first."""
     mask = '<mask label="cat" rle="1, 2, 0, 1, 2" left="3" top="4" width="3" height="2"/>'

@@ -65,6 +65,13 @@ def test_a_rectangle_turns_about_its_corner(tmp_path: Path) -> None:
     assert np.allclose(boxes(data)[A], [[9, 2, 10, 6]])
 
 
+def test_a_rectangle_on_its_head_is_a_box_with_ordered_corners(tmp_path: Path) -> None:
+    turned = rectangle(50, 50, 20, 10, rotation=180)  # 4 x 1 pixels at (10, 5): up, to the left
+    data = formats.read(folder(tmp_path, task(turned)))
+    assert data.task == "detection"
+    assert np.allclose(boxes(data)[A], [[6, 4, 10, 5]])
+
+
 def test_polygons_and_ellipses(tmp_path: Path) -> None:
     value = {"points": [[0, 0], [50, 0], [0, 50]], "polygonlabels": ["dog"], "closed": True}
     round_one = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 20, "ellipselabels": ["cat"]}

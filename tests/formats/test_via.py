@@ -54,6 +54,11 @@ def test_version_two(tmp_path: Path) -> None:
     assert boxes(formats.read(tmp_path / "via.json")) == boxes(data)
 
 
+def test_a_negative_width_stays_as_written_for_the_audit(tmp_path: Path) -> None:
+    data = formats.read(folder(tmp_path, entry("a.png", rect(9, 2, -3, 4))))
+    assert boxes(data) == {A: [[9, 2, 6, 6]]}
+
+
 def test_version_one(tmp_path: Path) -> None:
     record = entry("a.png")["a.png99"]
     data = formats.read(folder(tmp_path, {"a": {**record, "regions": {"0": rect()}}}))

@@ -108,6 +108,7 @@ def test_classes_come_before_captions_and_captions_before_json(tmp_path: Path) -
         ("json", b'{"boxes": "\xff"}', "text in UTF-8 is expected"),
         ("json", "[" * 100_000, "nested too deeply"),
         ("json", "[]", "a JSON object is expected, got []"),
+        ("json", '{"text": "a", "text": "b"}', "once, found 'text' twice"),
         ("json", '{"boxes": NaN}', "a number in it cannot be read (NaN)"),
         ("json", '{"boxes": 1' + "0" * 5000 + "}", "a number in it cannot be read"),
         (

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes, Captions, Label
-from foveate.formats._shared.documents.json_file import as_numbers, refuse_constant
+from foveate.errors import DataError
+from foveate.formats._shared.documents.json_file import (
+    as_numbers,
+    refuse_constant,
+    unique_keys,
+)
 from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8
 
 Annotation = Label | Captions | Boxes
@@ -179,7 +184,9 @@ def _size(value: object) -> tuple[int, int] | None:
 def _record(data: bytes) -> dict[str, Any]:
     text = _text(data)
     try:
-        record = json.loads(text, parse_constant=refuse_constant)
+        record = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
+    except DataError as error:  # a key that is there twice
+        raise ValueError(error.message) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"JSON is expected, but it has an error ({error})") from None
     except RecursionError:

@@ -184,7 +184,7 @@ def _colour_table(
     unused = f" ({names.file.name} does not say which is which)" if names else ""
     notes.append(
         f"no classes.csv: {count_noun(len(values), 'colour')} became classes; "
-        f"name them with name,r,g,b{unused}"
+        f"a table with the columns name,r,g,b names them{unused}"
     )
     known = {value: index for index, value in enumerate(values)}
     codes = ValueMap.from_mapping(known, len(values), nearest=snapped, in_colour=True)
@@ -200,7 +200,7 @@ def _named(
     if names is None:
         notes.append(
             f"no classes.csv: {count_noun(len(values), 'value')} became classes; "
-            "name them with value,name"
+            "a table with the columns value,name names them"
         )
         return unnamed, in_order
     listed, file, most = names.names, names.file.name, len(names.names)

@@ -256,3 +256,17 @@ def test_soft_masks_are_refused(tmp_path: Path) -> None:
 
     lay(tmp_path, 2, write, ".png")
     refused(tmp_path, "that run over into each other", "255 where the soft one is above 127")
+
+
+def test_thin_classes_beside_unlabelled_pixels_are_kept(tmp_path: Path) -> None:
+    values = np.zeros(SIZE, np.uint8)
+    for k in range(1, 5):
+        values[k * 12 : k * 12 + 2] = k
+    values[70:] = 255
+    for number in range(IMAGES):
+        save(tmp_path / "images" / f"{number}.png", np.zeros((*SIZE, 3)))
+        save(tmp_path / "masks" / f"{number}.png", values)
+    data = read(tmp_path)
+    assert data.classes == ("0", "1", "2", "3", "4")
+    assert data[0].target.present() == (0, 1, 2, 3, 4)
+    assert any("255 is read as unlabelled" in note for note in data.notes)

@@ -179,8 +179,9 @@ def _numbers(file: Path) -> _Numbers | bool | None:
 def _runs_over(counts: ValueCounts) -> bool:
     """Return whether values run over into each other: smoothed edges of white, soft masks."""
     drawn = counts.values[counts.drawn].tolist()
-    thin = len(counts.values) - len(drawn)
-    return (thin >= _SMOOTHED and drawn == [0, _WHITE]) or (thin >= _MANY and len(drawn) < thin)
+    thin = counts.values[~counts.drawn].tolist()
+    smoothed = drawn == [0, _WHITE] and len(thin) >= _SMOOTHED and max(thin) > _WHITE // 2
+    return smoothed or (len(thin) >= _MANY and len(drawn) < len(thin))
 
 
 def _connected(ids: NDArray[np.int32], count: int) -> float:

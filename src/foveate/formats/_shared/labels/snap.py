@@ -192,7 +192,9 @@ def _too_close(one: str, other: str, where: Path) -> DataError:
 
 def _looks_made_up(pooled: ValueCounts, made_up: NDArray[np.bool_]) -> bool:
     number, real = int(made_up.sum()), int((~made_up).sum())
-    is_binary = pooled.values[~made_up].tolist() == [0, _WHITE]
+    # Blends of black and white are also bright; the numbers of thin classes are small.
+    is_bright = bool(number) and int(pooled.values[made_up].max()) > _WHITE // 2
+    is_binary = is_bright and pooled.values[~made_up].tolist() == [0, _WHITE]
     least = _BETWEEN_BLACK_AND_WHITE if is_binary else max(_MADE_UP, _MADE_UP_RATIO * real)
     return (
         real >= 2

@@ -299,8 +299,9 @@ def _orientation(pillow_image: PIL.Image.Image) -> int:
     """EXIF orientation as the file says, also if it is none of 1 to 8; 1 if it is damaged."""
     try:
         # Not PNG's method, which would decode the image in search of the block.
-        value: Any = PIL.Image.Image.getexif(pillow_image).get(_ORIENTATION)
-        return int(value) if value in range(1 << 16) else UPRIGHT
+        value: Any = PIL.Image.Image.getexif(pillow_image).get(_ORIENTATION, UPRIGHT)
+        number = 0 if isinstance(value, str | bytes) else int(value)
+        return number if number == value and 0 <= number < 1 << 16 else UPRIGHT
     except Exception:
         return UPRIGHT
 

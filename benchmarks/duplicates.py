@@ -163,11 +163,11 @@ def scale(count: int, root: Path) -> None:
     }
     began, busy = time.perf_counter(), time.process_time()
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         seconds = time.perf_counter() - began
         print(f"  search {done + 1} of {total} begins after {seconds:.0f} s", flush=True)
 
-    pairs = near_pairs(thumbs, told)
+    pairs = near_pairs(thumbs, report)
     found = {tuple(pair) for pair in pairs.rows.tolist()}
     shares = [
         np.mean([pair in found for pair, turn in wanted.items() if turn == number])

@@ -1,4 +1,4 @@
-"""Copies are found whatever simple change was made to them, named, and told from look-alikes."""
+"""Copies are found whatever simple change was made to them; look-alikes are no copies."""
 
 from __future__ import annotations
 
@@ -194,9 +194,9 @@ def test_a_turned_image_of_another_class_is_a_copy_only_if_turning_keeps_the_cla
     images = [*SCENES, np.rot90(SCENES[4], 2), SCENES[7][:, ::-1]]
     labels = [i % 2 for i in range(COUNT)] + [1, 1]
     data = dataset(labels, images, names, hflip_safe=hflip_safe)
-    told = audited(data).findings
-    copies = {f.ids for f in told if f.check == "near duplicate"}
-    other = {f.ids for f in told if f.check == "duplicate with another label"}
+    findings = audited(data).findings
+    copies = {f.ids for f in findings if f.check == "near duplicate"}
+    other = {f.ids for f in findings if f.check == "duplicate with another label"}
     assert ("s7", f"s{COUNT + 1}") in copies  # of one class: a copy in any case
     assert (("s4", f"s{COUNT}") in copies) == found
     assert bool(other) == found

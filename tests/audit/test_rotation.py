@@ -1,4 +1,4 @@
-"""Annotations drawn on stored pixels are told from upright ones, where geometry decides it."""
+"""Annotations of stored pixels are recognised, where geometry decides it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label images that number objects, and how they are told from those with classes."""
+"""Label images that number objects, and how they differ from those with classes."""
 
 from __future__ import annotations
 

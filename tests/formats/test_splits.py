@@ -79,8 +79,8 @@ def test_images_take_the_splits_of_their_paths_only_where_the_data_tells_none() 
     split_rows, notes = with_splits_of_paths(rows)
     assert [row.split for row in split_rows] == ["train", "valid"]
     assert notes == ["the splits are those of the folders in the paths: train/ (1), val/ (1)"]
-    told = [Row("train/1.jpg", "test"), Row("val/1.jpg")]
-    assert with_splits_of_paths(told) == (told, [])
+    assigned = [Row("train/1.jpg", "test"), Row("val/1.jpg")]
+    assert with_splits_of_paths(assigned) == (assigned, [])
     assert with_splits_of_paths([]) == ([], [])
 
 

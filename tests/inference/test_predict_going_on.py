@@ -36,7 +36,7 @@ def make_images(folder: Path, count: int) -> Path:
 
 
 class Recorder(NullReporter):
-    """Keeps the lines that it is told."""
+    """Keeps the lines that it receives."""
 
     def __init__(self):
         self.lines: list[str] = []

@@ -149,7 +149,7 @@ def _fetch_other(address: str, place: Path, known: dict[str, Any]) -> None:
 
 
 def _copy(source: Any, file: IO[bytes]) -> None:
-    """Copy all bytes; a failure to read is told from one to write."""
+    """Copy all bytes; a failure to read differs from one to write."""
     while True:
         try:
             chunk = source.read(_CHUNK)

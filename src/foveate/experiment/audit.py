@@ -240,7 +240,7 @@ def audit(
         format: The format of the data, where it cannot be recognised.
         task: The task that the data is for, where it can be read for several.
         reading: Black, white, pages, and the largest number of pixels of image files.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
 
     Raises:
         DataError: The data cannot be read.

@@ -79,7 +79,7 @@ def reopen_at(run: RunFolder, data: Place | None, reporter: Reporter) -> Prepare
     Args:
         run: The run.
         data: Where its data lies now; None for where it was.
-        reporter: Told of the new place.
+        reporter: Receives the new place.
 
     Raises:
         DataChanged: It is other data than the run began with, by the content of the images.

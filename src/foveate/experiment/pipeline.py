@@ -56,7 +56,7 @@ def train(
     Args:
         data: A path, the name of a known dataset, or a Dataset.
         out: A new run folder; by default runs/DATA-MODEL-N.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         download: Whether a known dataset may be downloaded.
         **settings: Any of `Settings`.
 
@@ -114,7 +114,7 @@ def resume(
     Args:
         run: The run, or its folder.
         data: Where its data lies now, if it was moved.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         **settings: Settings that the run must have: it goes on with those that it began with.
 
     Raises:
@@ -225,7 +225,7 @@ def test(
     Args:
         run: A trained run.
         data: Where its data lies now, if it was moved.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
 
     Returns:
         Each metric with value, low, high and n.
@@ -306,7 +306,7 @@ def report(run: RunFolder, *, data: Place | None = None, reporter: Reporter | No
     Args:
         run: A trained run.
         data: Where its data lies now, if it was moved.
-        reporter: Told why images are left out.
+        reporter: Receives why images are left out.
 
     Raises:
         RunError: The run is not finished, in use by another process, or `data` is other data.

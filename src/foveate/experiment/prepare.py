@@ -39,7 +39,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     Args:
         run: The new run.
         dataset: What it is to learn from.
-        reporter: Told of findings and skipped samples.
+        reporter: Receives findings and skipped samples.
 
     Raises:
         DataError: The data cannot be trained on; with what is wrong, and where.

@@ -148,7 +148,7 @@ def train(
     Args:
         data: A path, the name of a known dataset, or a Dataset.
         out: A new run folder; by default runs/DATA-MODEL-N.
-        reporter: Told of the progress; by default nobody is.
+        reporter: Receives the progress, if there is one.
         download: Whether a known dataset may be downloaded.
         **settings: Any of `Settings`: task, model, epochs, minutes, size, lr, seed, ...
 
@@ -174,7 +174,7 @@ def resume(
     Args:
         run: The run, or its folder.
         data: Where its data lies now, if it was moved; the content decides whether it is the same.
-        reporter: Told of the progress; by default nobody is.
+        reporter: Receives the progress, if there is one.
         **settings: Settings that the run must have: it goes on with those that it began with.
 
     Raises:
@@ -195,7 +195,7 @@ def test(
     Args:
         run: The run, or its folder.
         data: Where its data lies now, if it was moved; the content decides whether it is the same.
-        reporter: Told of the progress; by default nobody is.
+        reporter: Receives the progress, if there is one.
 
     Returns:
         Each metric with value, low, high and n.

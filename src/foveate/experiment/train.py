@@ -47,7 +47,7 @@ def learn(
     Args:
         run: The run.
         prepared: Its data.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         began: time.monotonic() at the start of the command, from which the time budget counts.
         resume: Whether to go on from last.safetensors.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from foveate.annotations import Boxes, Instances, RunLengths
-from foveate.data.dataset import Dataset, Sample, Skipped
+from foveate.data.dataset import Dataset, Sample
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.files.stems import file_stems
 from foveate.formats._shared.labels.class_table import ClassTable
@@ -29,9 +29,8 @@ from foveate.formats._shared.labels.object_classes import ObjectClasses, find_ob
 from foveate.formats._shared.labels.pairs import (
     PickleError,
     find_pairs,
+    paired_samples,
     required_pairs,
-    source_of,
-    with_image_sets,
 )
 from foveate.formats._shared.layout import CLASSES_FILE, read_classes
 from foveate.formats._shared.threads import map_threads
@@ -117,20 +116,8 @@ def read(path: Path) -> Dataset[Instances]:
             where=path / CLASSES_FILE,
         )
     notes += by_class.notes if by_class else []
-    skipped = list(found.skipped)
-    samples: list[Sample[Instances]] = []
-    results = map_threads(lambda pair: _objects(pair[1], by_class), found.pairs)
-    for (image, label), target in zip(found.pairs, results, strict=True):
-        if isinstance(target, BadImage):
-            skipped.append(Skipped(image.id, f"{label.id}: {target.message}"))
-        else:
-            source = source_of(image, found)
-            samples.append(Sample(image.id, source, target, None, image.split))
-    if not samples:
-        raise DataError(
-            f"label images that can be read are expected; {skipped[-1].reason}", where=path
-        )
-    samples, skipped, more = with_image_sets(path, samples, skipped)
+    targets = map_threads(lambda pair: _objects(pair[1], by_class), found.pairs)
+    samples, skipped, more = paired_samples(path, found, targets)
     return Dataset(
         path.name, TASKS[0], classes, samples, tuple(skipped), path, notes=(*notes, *more)
     )

@@ -14,7 +14,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from foveate.annotations import IGNORE, Mask
-from foveate.data.dataset import Dataset, Sample, Skipped
+from foveate.data.dataset import Dataset, Sample
 from foveate.errors import BadImage, DataError
 from foveate.formats._shared.files.stems import file_stems
 from foveate.formats._shared.labels.class_table import (
@@ -31,9 +31,8 @@ from foveate.formats._shared.labels.matching import PairSet
 from foveate.formats._shared.labels.numbering import numbering_of
 from foveate.formats._shared.labels.pairs import (
     find_pairs,
+    paired_samples,
     required_pairs,
-    source_of,
-    with_image_sets,
 )
 from foveate.formats._shared.labels.scan import scan_labels
 from foveate.formats._shared.wording import first_reason
@@ -111,20 +110,13 @@ def read(path: Path) -> Dataset[Mask]:
             f"the values are read as classes, but look like numbers of objects: "
             f"{numbering.evidence}; --format instance-labels reads them so"
         )
-    skipped = list(found.skipped)
-    samples = []
-    for (image, label), present in zip(found.pairs, scan.present, strict=True):
-        if isinstance(present, BadImage):
-            skipped.append(Skipped(image.id, f"{label.id}: {present.message}"))
-        else:
-            target = Mask(ClassPixels(label.path, scan.table), label.path, present)
-            source = source_of(image, found)
-            samples.append(Sample(image.id, source, target, None, image.split))
-    if not samples:
-        raise DataError(
-            f"label images that can be read are expected; {skipped[-1].reason}", where=path
-        )
-    samples, skipped, more = with_image_sets(path, samples, skipped)
+    targets = (
+        present
+        if isinstance(present, BadImage)
+        else Mask(ClassPixels(label, scan.table), label, present)
+        for label, present in zip(labels, scan.present, strict=True)
+    )
+    samples, skipped, more = paired_samples(path, found, targets)
     return Dataset(
         path.name,
         TASKS[0],

@@ -18,7 +18,7 @@ from foveate.wording import count_noun
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 Skip = Callable[[str, str], None]
-"""Told of a path that is left out, and why."""
+"""Called with a path that is left out, and why."""
 
 
 def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[Path]:
@@ -29,8 +29,8 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
 
     Args:
         paths: Files and folders. Opening a file reports that it does not exist, listing does not.
-        skip: Told of folders that cannot be opened, and of links that lead back.
-        reporter: Told how many files were given more than once.
+        skip: Receives folders that cannot be opened, and links that lead back.
+        reporter: Receives how many files were given more than once.
 
     Raises:
         FoveateError: A folder contains none.

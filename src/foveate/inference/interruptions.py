@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,12 +22,8 @@ def explain_kept_images(folder: Path) -> Iterator[None]:
         StorageError: An output cannot be written.
         Cancelled: Ctrl-C, or the reader of what is printed has gone.
     """
-    try:
+    with _advising(lambda: _folder_advice(folder)):
         yield
-    except StorageError as error:
-        raise error.with_advice(_folder_advice(folder)) from None
-    except (KeyboardInterrupt, SystemExit):  # rich exits when the reader has gone
-        raise Cancelled(f"interrupted. {_folder_advice(folder)}") from None
 
 
 def _folder_advice(folder: Path) -> str:
@@ -52,13 +48,8 @@ def explain_kept_predictions(journal: Journal | None) -> Iterator[None]:
         Cancelled: Ctrl-C, or the reader of what is printed has gone.
     """
     try:
-        yield
-    except StorageError as error:
-        raise error.with_advice(_journal_advice(journal)) from None
-    except (KeyboardInterrupt, SystemExit):  # rich exits when the reader has gone
-        if journal is None:
-            raise
-        raise Cancelled(f"interrupted. {_journal_advice(journal)}") from None
+        with _advising(lambda: _journal_advice(journal), cancels=journal is not None):
+            yield
     except FoveateError:
         raise
     except Exception as error:  # a bug, which keeps its traceback
@@ -74,3 +65,16 @@ def _journal_advice(journal: Journal | None) -> str:
         f"{journal.path} keeps the {count_noun(journal.count, 'prediction')} made so far. "
         "Then give the same command again: it goes on after them."
     )
+
+
+@contextmanager
+def _advising(advice: Callable[[], str], *, cancels: bool = True) -> Iterator[None]:
+    """Add advice to the errors of a block whose output cannot be written, or that is stopped."""
+    try:
+        yield
+    except StorageError as error:
+        raise error.with_advice(advice()) from None
+    except (KeyboardInterrupt, SystemExit):  # rich exits when the reader has gone
+        if not cancels:
+            raise
+        raise Cancelled(f"interrupted. {advice()}") from None

@@ -104,7 +104,7 @@ class Journal:
         If the block fails before there is any record, the file is removed.
 
         Args:
-            reporter: Told how many records are there.
+            reporter: Receives how many records are there.
 
         Raises:
             RunError: Another process is writing to it.

@@ -47,7 +47,7 @@ class Work:
         model: The model.
         journal: An open journal; None if nothing is written.
         writers: What is kept of each prediction.
-        left_out: Told of the images that cannot be read.
+        left_out: Receives the images that cannot be read.
         reporter: Receives a line per prediction.
         tiled: Whether images are predicted from tiles, so that large ones need not be in memory.
 
@@ -143,7 +143,7 @@ def predict_batch(
     Args:
         predict: The model.
         batch: The images.
-        left_out: Told of the images on which the model raises an error.
+        left_out: Receives the images on which the model raises an error.
 
     Raises:
         FoveateError: The command cannot work.

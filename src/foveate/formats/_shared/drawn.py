@@ -5,6 +5,7 @@ One file may hold the annotations of several tasks. `dataset_of` reads those of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,6 +121,21 @@ class Export:
     classes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def require_files(files: Sequence[Any], what: str, path: Path, summary: str) -> None:
+    """Raise DataError if there is no file of a tool at a path."""
+    if not files:
+        raise DataError(
+            f"{what} is expected, found none",
+            where=path,
+            remedy=f"Lay the dataset out as {summary}.",
+        )
+
+
+def counted(left_out: Counter[str]) -> list[str]:
+    """Return a note with the count of each sort of shapes that are left out."""
+    return [f"{what}: {count:,}" for what, count in sorted(left_out.items())]
 
 
 def dataset_of(

@@ -18,7 +18,7 @@ from foveate.annotations import Boxes, Instances, Label
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.documents.xml_elements import Element, read_children
-from foveate.formats._shared.drawn import DrawnImage, Export, dataset_of
+from foveate.formats._shared.drawn import DrawnImage, Export, counted, dataset_of, require_files
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import split_of, unusable_reason, visible
 from foveate.formats.cvat.shapes import number, read_shapes
@@ -79,12 +79,7 @@ def read(path: Path) -> Dataset[Any]:
 def read_task(path: Path, task: str | None) -> Dataset[Any]:
     """Read the annotations for one task; see `read`."""
     files = _files(path)
-    if not files:
-        raise DataError(
-            "an XML file of CVAT is expected, found none",
-            where=path,
-            remedy=f"Lay the dataset out as {SUMMARY}.",
-        )
+    require_files(files, "an XML file of CVAT", path, SUMMARY)
     finder = ImageFinder(path if path.is_dir() else path.parent)
     left_out: Counter[str] = Counter()
     contents = [_read_file(file, split, finder, left_out) for file, split in files]
@@ -106,7 +101,7 @@ def read_task(path: Path, task: str | None) -> Dataset[Any]:
                 )
             image.split = image.split or content.split
             images[image.id] = image
-    notes += [f"{what}: {count:,}" for what, count in sorted(left_out.items())]
+    notes += counted(left_out)
     classes = tuple(dict.fromkeys(name for content in contents for name in content.classes))
     export = Export(list(images.values()), classes, notes=tuple(notes))
     return dataset_of(export, finder, path, task)

@@ -17,7 +17,7 @@ from foveate.annotations import Boxes, Captions, Instances, Label
 from foveate.data.dataset import Dataset, Skipped
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import has_keys, read_json
-from foveate.formats._shared.drawn import DrawnImage, Export, dataset_of
+from foveate.formats._shared.drawn import DrawnImage, Export, counted, dataset_of, require_files
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.written_names import readings
 from foveate.formats._shared.layout import has_image_suffix, visible
@@ -58,12 +58,7 @@ def read(path: Path) -> Dataset[Any]:
 def read_task(path: Path, task: str | None) -> Dataset[Any]:
     """Read the annotations for one task; see `read`."""
     files = _files(path)
-    if not files:
-        raise DataError(
-            "a JSON file of Label Studio is expected, found none",
-            where=path,
-            remedy=f"Lay the dataset out as {SUMMARY}.",
-        )
+    require_files(files, "a JSON file of Label Studio", path, SUMMARY)
     finder = ImageFinder(path if path.is_dir() else path.parent)
     images: dict[str, DrawnImage] = {}
     skipped: list[Skipped] = []
@@ -82,7 +77,7 @@ def read_task(path: Path, task: str | None) -> Dataset[Any]:
                 )
             else:
                 images[image.id] = image
-    notes = [f"{what}: {count:,}" for what, count in sorted(left_out.items())]
+    notes = counted(left_out)
     if not images:
         raise DataError(
             f"annotated tasks are expected, found none ({len(skipped):,} skipped)", where=files[0]

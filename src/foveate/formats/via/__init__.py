@@ -17,7 +17,14 @@ import numpy as np
 from foveate.annotations import Boxes, Instances, Label
 from foveate.data.dataset import Dataset
 from foveate.errors import DataError
-from foveate.formats._shared.drawn import DrawnImage, DrawnObject, Export, dataset_of
+from foveate.formats._shared.drawn import (
+    DrawnImage,
+    DrawnObject,
+    Export,
+    counted,
+    dataset_of,
+    require_files,
+)
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.layout import split_of, visible
 from foveate.formats._shared.outlines import CORNERS_OF_CIRCLE, ellipse, is_coordinate, rectangle
@@ -62,12 +69,7 @@ def read(path: Path) -> Dataset[Any]:
 def read_task(path: Path, task: str | None) -> Dataset[Any]:
     """Read the annotations for one task; see `read`."""
     files = _files(path)
-    if not files:
-        raise DataError(
-            "a file of the VGG Image Annotator is expected, found none",
-            where=path,
-            remedy=f"Lay the dataset out as {SUMMARY}.",
-        )
+    require_files(files, "a file of the VGG Image Annotator", path, SUMMARY)
     finder = ImageFinder(path if path.is_dir() else path.parent)
     left_out: Counter[str] = Counter()
     images: dict[str, tuple[ViaImage, DrawnImage]] = {}
@@ -86,7 +88,7 @@ def read_task(path: Path, task: str | None) -> Dataset[Any]:
                 )
             images[id] = (content, DrawnImage(id, file, content.line, split=split))
     notes = _add_objects(list(images.values()), options, path, left_out)
-    notes += [f"{what}: {count:,}" for what, count in sorted(left_out.items())]
+    notes += counted(left_out)
     drawn = [image for _, image in images.values()]
     if not drawn:
         raise DataError("images are expected, found none", where=files[0])

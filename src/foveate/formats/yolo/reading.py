@@ -1,4 +1,4 @@
-"""Decide what the numbers in the lines of a YOLO dataset mean, where they can mean several things.
+"""Decide what the numbers in the lines of a YOLO dataset mean, where several readings are possible.
 
 A line does not say what it is. Ten numbers are a polygon of five corners, or a box with two
 keypoints; four are a box's centre and size, or its corners. Evidence from all lines together
@@ -79,7 +79,7 @@ def interpret(
         wanted: The task that the data is for, which decides what the lines do not tell.
 
     Raises:
-        DataError: If the lines can mean two things as well.
+        DataError: If the lines can be read in two ways.
     """
     longer = [
         _Line(id, line, numbers)

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from typing import TypeVar
 from foveate.annotations import Annotation
 from foveate.data.dataset import Sample, Skipped, Source
 from foveate.data.images import FileSource
-from foveate.errors import DataError
+from foveate.errors import BadImage, DataError
 from foveate.formats._shared.files.image_sets import read_image_sets
 from foveate.formats._shared.files.walk import contains_image, walk_images
 from foveate.formats._shared.labels.arrays import SEGMENTATION_SUFFIX, is_pickle
@@ -99,14 +99,44 @@ def required_pairs(root: Path, *, objects: bool) -> PairSet:
     return found
 
 
-def source_of(image: LabelFile, found: PairSet) -> Source:
+def _source_of(image: LabelFile, found: PairSet) -> Source:
     """Return where the pixels of an image come from."""
     if more := found.bands.get(image.id):
         return BandFiles((image.path, *more))
     return FileSource(image.path)
 
 
-def with_image_sets(
+def paired_samples(
+    root: Path, found: PairSet, targets: Iterable[A | BadImage]
+) -> tuple[list[Sample[A]], list[Skipped], tuple[str, ...]]:
+    """Make a sample of each pair whose label image could be read.
+
+    Args:
+        root: The folder of the dataset.
+        found: The pairs.
+        targets: For each pair its target, or why its label image cannot be read.
+
+    Returns:
+        The samples, what is skipped, and notes on splits that lists give.
+
+    Raises:
+        DataError: If no label image could be read, or if an image is in two splits.
+    """
+    samples: list[Sample[A]] = []
+    skipped = list(found.skipped)
+    for (image, label), target in zip(found.pairs, targets, strict=True):
+        if isinstance(target, BadImage):
+            skipped.append(Skipped(image.id, f"{label.id}: {target.message}"))
+        else:
+            samples.append(Sample(image.id, _source_of(image, found), target, None, image.split))
+    if not samples:
+        raise DataError(
+            f"label images that can be read are expected; {skipped[-1].reason}", where=root
+        )
+    return _with_image_sets(root, samples, skipped)
+
+
+def _with_image_sets(
     root: Path, samples: Sequence[Sample[A]], skipped: Sequence[Skipped]
 ) -> tuple[list[Sample[A]], list[Skipped], tuple[str, ...]]:
     """Assign the splits that the lists in ImageSets/Segmentation give, if folders give none.

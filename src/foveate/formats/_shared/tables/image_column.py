@@ -18,7 +18,7 @@ IMAGE = (
     *("imgname", "imgpath", "imgid", "imgfile", "relativepath", "id", "idcode", "name", "key"),
     *("uuid", "photo", "picture", "scan", "slide", "patch", "tile", "url", "imageurl"),
 )
-"""Headings that the column may have; those at the end also mean other things."""
+"""Headings that the column may have; those at the end also mean something else."""
 
 _GENERIC = frozenset({"id", "key", "name", "uuid", "url"})  # a heading that names images goes first
 _MAX_ENTRIES = 20_000  # keeps recognising a table cheap

@@ -189,7 +189,8 @@ def test_classes_are_numbers_or_as_in_classes_txt(tmp_path: Path) -> None:
 
 
 def test_a_single_class_is_refused(tmp_path: Path) -> None:
-    refused(tar(tmp_path / "x.tar", {"a.png": IMAGE, "a.cls": "3"}), "two classes or more", "'3'")
+    path = tar(tmp_path / "x.tar", {"a.png": IMAGE, "a.cls": "3"})
+    assert refused(path, "two classes or more", "'3'").where == path
 
 
 # --- recognition

@@ -61,8 +61,8 @@ def read(data: str, format: str | None = None) -> Dataset[Any]:
                 remedy="Correct the numbers in the braces.",
             )
     name = re.sub(r"[-_.]?\{.*?\}", "", Path(remote.file_name(data)).stem) or "shards"
-    dataset = webdataset.read_shards(shards, shards[0].parent, name)
-    return replace(dataset, origin=origin, format=webdataset.NAME, notes=(*notes, *dataset.notes))
+    dataset = webdataset.read_shards(shards, shards[0].parent, name, origin)
+    return replace(dataset, format=webdataset.NAME, notes=(*notes, *dataset.notes))
 
 
 def expand(pattern: str) -> list[str]:

@@ -110,18 +110,19 @@ def read(path: Path) -> Dataset[Any]:
             remedy=f"Lay the dataset out as {SUMMARY}.",
         )
     folder = path if path.is_dir() else path.parent
-    dataset = read_shards(shards, folder, path.name if path.is_dir() else path.stem)
+    dataset = read_shards(shards, folder, path.name if path.is_dir() else path.stem, path)
     notes = [printable(f"not read beside the shards: {', '.join(unread)}")] if unread else []
-    return replace(dataset, origin=path, notes=(*notes, *dataset.notes))
+    return replace(dataset, notes=(*notes, *dataset.notes))
 
 
-def read_shards(shards: list[Path], folder: Path, name: str) -> Dataset[Any]:
+def read_shards(shards: list[Path], folder: Path, name: str, origin: Path | str) -> Dataset[Any]:
     """Read the samples of some shards; see `read`.
 
     Args:
         shards: The archives.
         folder: The folder that they lie in or below, and that may hold classes.txt.
         name: The name of the dataset.
+        origin: The path that the user gave, which is named if the samples do not fit together.
     """
     skipped: list[Skipped] = []
     notes: list[str] = []
@@ -129,7 +130,7 @@ def read_shards(shards: list[Path], folder: Path, name: str) -> Dataset[Any]:
         [entry for shard in shards for entry in samples_in(shard, folder, skipped)], folder, notes
     )
     suffixes = Counter(suffix for entry in entries for suffix in entry.files)
-    task = _task(entries, suffixes, folder)
+    task = _task(entries, suffixes, origin)
     if others := sorted(
         suffix
         for suffix in suffixes
@@ -149,14 +150,14 @@ def read_shards(shards: list[Path], folder: Path, name: str) -> Dataset[Any]:
         raise DataError(
             "images with annotations are expected in the shards, found none"
             + first_reason(skipped),
-            where=folder,
+            where=origin,
         )
     classes, samples = _with_classes(samples, folder)
     if task == Label.task:
         require_two_classes(
-            {classes[sample.target.index] for sample in samples if sample.target}, folder
+            {classes[sample.target.index] for sample in samples if sample.target}, origin
         )
-    return Dataset(name, task, classes, samples, tuple(skipped), folder, notes=tuple(notes))
+    return Dataset(name, task, classes, samples, tuple(skipped), origin, notes=tuple(notes))
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:
@@ -222,7 +223,7 @@ def _has_sample(shard: Path) -> bool:
     return bool(images & annotations)
 
 
-def _task(entries: list[ShardSample], suffixes: Counter[str], path: Path) -> str:
+def _task(entries: list[ShardSample], suffixes: Counter[str], origin: Path | str) -> str:
     """Return the task, judging by the suffixes and the first JSON file."""
     first = next((entry for entry in entries if "json" in entry.files), None)
     data = None
@@ -233,7 +234,7 @@ def _task(entries: list[ShardSample], suffixes: Counter[str], path: Path) -> str
         return task_of(suffixes, data)
     except ValueError as error:
         if first is None:
-            raise DataError(str(error), where=path) from None
+            raise DataError(str(error), where=origin) from None
         raise DataError(f"{first.files['json'].name!r}: {error}", where=first.shard) from None
 
 

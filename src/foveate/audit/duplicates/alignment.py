@@ -16,6 +16,9 @@ _MARGIN = 2  # steps beside the border of a shifted image: a pixel of the thumbn
 _CHUNK = 500  # pairs that are aligned at once
 
 
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
 @dataclass(frozen=True)
 class Moves:
     """What may have become of an image, along each of its sides.
@@ -105,11 +108,11 @@ def align(
     """
     result = np.ones(len(ones), np.float32)
     at = np.zeros((2, len(ones)), np.int64) if at is None else at
-    spans = averages(moves.ones, SAMPLES), averages(moves.twos, SAMPLES)
+    sums = _Sums.of(moves)
 
     def search(chunk: slice) -> None:
-        images = ones[chunk].astype(np.float32), twos[chunk].astype(np.float32)
-        result[chunk] = residual(_correlation(images, spans, at[:, chunk].copy()))
+        images = _centred(ones[chunk]), _centred(twos[chunk])
+        result[chunk] = residual(_correlation(images, sums, at[:, chunk].copy()))
 
     in_chunks(search, len(ones), _CHUNK)
     return result
@@ -123,50 +126,79 @@ def align_both_ways(ones: NDArray[np.uint8], twos: NDArray[np.uint8]) -> NDArray
     return np.minimum(align(ones, twos, SLIGHTLY_CROPPED), align(twos, ones, SLIGHTLY_CROPPED))
 
 
+def _centred(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Take the mean of each, lest the power of a window be a small difference of large sums."""
+    result: NDArray[np.float32] = images - images.mean((1, 2), np.float32, keepdims=True)
+    return result
+
+
 def residual(r: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn correlations into the fractions of the variance that they leave unexplained."""
     result: NDArray[np.float32] = 1 - np.clip(r, 0, 1) ** 2
     return result
 
 
-Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+@dataclass(frozen=True)
+class _Sums:
+    """What the moves need of the products of all lines of pixels: weights of each product.
+
+    The correlation at a move follows from sums over its windows, and each of these is a weighted
+    sum of the products of the two images' lines. So one product of matrices gives all moves.
+
+    Attributes:
+        spans: Of the first and of the second image, (M, SAMPLES, 32) weights of pixels.
+        of_pixels: For each image, (32, M), for the sum of a window.
+        of_products: For each image, (32 * 32, M), for the sum of a window's squares.
+        of_both: (32 * 32, M), for the sum of the products of both windows.
+    """
+
+    spans: Pair
+    of_pixels: Pair
+    of_products: Pair
+    of_both: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, moves: Moves) -> _Sums:
+        one, two = averages(moves.ones, SAMPLES), averages(moves.twos, SAMPLES)
+
+        def products(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.ascontiguousarray((a.swapaxes(1, 2) @ b).reshape(len(a), -1).T)
+
+        return cls(
+            (one, two),
+            (one.sum(1).T, two.sum(1).T),
+            (products(one, one), products(two, two)),
+            products(one, two),
+        )
 
 
-def _correlation(images: Pair, spans: Pair, at: NDArray[np.int64]) -> NDArray[np.float32]:
+def _correlation(images: Pair, sums: _Sums, at: NDArray[np.int64]) -> NDArray[np.float32]:
     """(P,) the correlation of each pair at its best moves, which are searched from `at`."""
-    whole = bool((spans[1] == spans[1][0]).all())  # the second image is always seen whole
-    fixed = _normalise(spans[1][0] @ images[1] @ spans[1][0].T) if whole else None
-    r = np.empty((len(spans[0]), len(images[0])), np.float32)
+    count = SAMPLES**2
     for axis in (0, 1, 0, 1):
-        lines = [_along(seen, span, at, axis) for seen, span in zip(images, spans, strict=True)]
-        for move in range(len(r)):
-            one = _normalise(_window(lines[0], spans[0][move], axis))
-            two = _normalise(_window(lines[1], spans[1][move], axis)) if fixed is None else fixed
-            r[move] = (one * two).sum((1, 2))
-        at[axis] = r.argmax(0)
-    best: NDArray[np.float32] = r.max(0)
+        one, two = (_along(*seen, at, axis) for seen in zip(images, sums.spans, strict=True))
+        mean_one = one.sum(2) @ sums.of_pixels[0] / count
+        mean_two = two.sum(2) @ sums.of_pixels[1] / count
+        power_one = _products(one, one) @ sums.of_products[0] - count * mean_one**2
+        power_two = _products(two, two) @ sums.of_products[1] - count * mean_two**2
+        together = _products(one, two) @ sums.of_both - count * mean_one * mean_two
+        power = np.maximum(power_one, 1e-3) * np.maximum(power_two, 1e-3)
+        r = together / np.sqrt(power)
+        at[axis] = r.argmax(1)
+    best: NDArray[np.float32] = r.max(1)
     return best
 
 
 def _along(
     images: NDArray[np.float32], spans: NDArray[np.float32], at: NDArray[np.int64], axis: int
 ) -> NDArray[np.float32]:
-    """Average over the interval of the other axis that fitted best so far."""
-    other = spans[at[1 - axis]]
-    result: NDArray[np.float32] = images @ other.swapaxes(1, 2) if axis == 0 else other @ images
+    """(P, 32, SAMPLES) lines along an axis, averaged over the interval of the other that fits."""
+    other = spans[at[1 - axis]].swapaxes(1, 2)
+    result: NDArray[np.float32] = (images if axis == 0 else images.swapaxes(1, 2)) @ other
     return result
 
 
-def _window(
-    lines: NDArray[np.float32], span: NDArray[np.float32], axis: int
-) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = span @ lines if axis == 0 else lines @ span.T
-    return result
-
-
-def _normalise(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalise each of (P, H, W) to mean 0 and norm 1."""
-    centred = images - images.mean((1, 2), keepdims=True)
-    norm = np.sqrt(np.einsum("pij,pij->p", centred, centred))
-    result: NDArray[np.float32] = centred / np.maximum(norm, 1e-6)[:, None, None]
+def _products(ones: NDArray[np.float32], twos: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(P, 32 * 32) the products of each line of the first with each of the second."""
+    result: NDArray[np.float32] = (ones @ twos.swapaxes(1, 2)).reshape(len(ones), -1)
     return result

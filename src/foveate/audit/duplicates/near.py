@@ -101,11 +101,13 @@ class Candidates:
         """For each row, the number of the pair whose residual is at a quantile of the row's."""
         count = int(max(self.ones.max(), self.twos.max())) + 1
         ends = np.concatenate([self.ones, self.twos])
-        numbers = np.tile(np.arange(len(self.ones)), 2)
-        order = np.lexsort((self.coarse[numbers], ends))
+        # Residuals are positive, so the bits of floats rank as the floats do. Sorting whole
+        # numbers of row and rank is several times as fast as sorting by one after the other.
+        keys = ends.astype(np.uint64) << np.uint64(32) | np.tile(self.coarse, 2).view(np.uint32)
+        order = np.argsort(keys)
         starts = np.searchsorted(ends[order], np.arange(count + 1))
         place = starts[:-1] + (np.diff(starts) * quantile).astype(np.int64)
-        return numbers[order[np.minimum(place, len(order) - 1)]]
+        return order[np.minimum(place, len(order) - 1)] % len(self.ones)
 
 
 def near_pairs(

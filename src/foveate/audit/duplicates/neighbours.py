@@ -8,8 +8,6 @@ so millions of queries take a fraction of the time that a tree needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,14 +86,12 @@ class Index:
         if self._centres is not None:
             nowhere = np.full(len(queries), -1)
             near = self._centres._search(queries, nowhere, cells, _CELLS)[0]
-        found = np.zeros((len(queries), count * near.shape[1]), np.int64)
-        cosines = np.full(found.shape, _NOT_FOUND, np.float32)
-        for number, cell in enumerate(near.T):
-            for some, which, values in self._in_cells(queries, own, cell, count):
-                columns = slice(number * count, number * count + which.shape[1])
-                found[some, columns], cosines[some, columns] = which, values
-        best = _largest(cosines, count)
-        return np.take_along_axis(found, best, 1), np.take_along_axis(cosines, best, 1)
+        found, cosines = zip(
+            *(self._in_cells(queries, own, cell, count) for cell in near.T), strict=True
+        )
+        every, values = np.concatenate(found, 1), np.concatenate(cosines, 1)
+        best = _largest(values, count)
+        return np.take_along_axis(every, best, 1), np.take_along_axis(values, best, 1)
 
     def _in_cells(
         self,
@@ -103,19 +99,26 @@ class Index:
         own: NDArray[np.int64],
         cell: NDArray[np.int64],
         count: int,
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
-        """For each cell: the queries in it, their nearest points there, and the cosines."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest points of each query in one cell each, see `nearest`."""
         order = np.argsort(cell, kind="stable")
         bounds = np.searchsorted(cell[order], np.arange(len(self._starts)))
-        place = np.where(own < 0, -1, self._place[own])
+        queries = queries.take(order, 0)
+        place = np.where(own < 0, -1, self._place[own])[order]
+        rows = np.zeros((len(queries), count), np.int64)
+        cosines = np.full(rows.shape, _NOT_FOUND, np.float32)
         for number in np.flatnonzero(np.diff(bounds)):
-            some = order[bounds[number] : bounds[number + 1]]
+            some = slice(bounds[number], bounds[number + 1])
             start, stop = self._starts[number], self._starts[number + 1]
-            cosines = queries[some] @ self._points[start:stop].T
             inside = np.flatnonzero((place[some] >= start) & (place[some] < stop))
-            cosines[inside, place[some[inside]] - start] = _NOT_FOUND
-            best = _largest(cosines, count)
-            yield some, self._order[start + best], np.take_along_axis(cosines, best, 1)
+            values = queries[some] @ self._points[start:stop].T
+            values[inside, place[some][inside] - start] = _NOT_FOUND
+            best = _largest(values, count)
+            rows[some, : best.shape[1]] = start + best
+            cosines[some, : best.shape[1]] = np.take_along_axis(values, best, 1)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return self._order.take(rows).take(back, 0), cosines.take(back, 0)
 
 
 def _centres(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -148,14 +151,15 @@ def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     rows, columns = np.arange(len(values)), values.shape[1]
     if count >= columns:
         return np.broadcast_to(np.arange(columns), values.shape)
-    if count > 2:
+    if count > 3:
         several: NDArray[np.int64] = np.argpartition(values, -count, axis=1)[:, -count:]
         return several
-    first: NDArray[np.int64] = values.argmax(1)
-    if count == 1:
-        return first.reshape(-1, 1)
-    largest = values[rows, first]
-    values[rows, first] = _NOT_FOUND - 1
-    second = values.argmax(1)  # twice as fast as a partition
-    values[rows, first] = largest
-    return np.stack([first, second], 1)
+    # Few searches for the largest are twice as fast as a partition.
+    found, taken = [values.argmax(1)], []
+    while len(found) < count:
+        taken.append(values[rows, found[-1]])
+        values[rows, found[-1]] = _NOT_FOUND - 1
+        found.append(values.argmax(1))
+    for column, value in zip(found, taken, strict=False):
+        values[rows, column] = value
+    return np.stack(found, 1)

@@ -122,7 +122,7 @@ def test_data_and_metrics_need_nothing_heavy(heavy):
     script = (
         "import sys, foveate, foveate.cli.main, foveate.datasets.load, foveate.data.split.assign, "
         "foveate.metrics.intervals, foveate.metrics.classification, "
-        "foveate.metrics.baselines.classification, foveate.report.page; "
+        "foveate.metrics.baselines.classification, foveate.report.page, foveate.experiment.audit; "
         f"sys.exit({heavy!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

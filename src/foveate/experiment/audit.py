@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,10 @@ from foveate.data.cache import decoding
 from foveate.data.dataset import Dataset
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.natural_size import natural_size
+from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import load
 from foveate.errors import RunError
-from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
-from foveate.experiment.split import check_unique_ids
 from foveate.progress import NullReporter, Reporter
-from foveate.training.device import preserved_torch_state
 
 MAX_DEEP_SIZE = 64
 """Side in pixels of the images that the deep audit's nets are trained on."""
@@ -270,17 +268,28 @@ def audit(
             reporter.info,
         )
     result = run_checks(images.dataset, images.hashes, images.image_stats)
-    labels = class_labels(images)
-    with preserved_torch_state(), reporter.bar("training nets to check the labels", 1000) as bar:
-        probabilities = out_of_fold_probabilities(
-            images,
-            labels,
-            result.duplicates.clusters,
-            seed=seed,
-            on_progress=lambda share: bar(round(1000 * share)),
-        )
-    label_errors = LabelErrors.of(labels, probabilities)
+    with reporter.bar("training nets to check the labels", 1000) as bar:
+        label_errors = _label_errors(images, result, seed, bar)
     findings = (*result.findings, *label_errors.findings(result.dataset))
     return AuditResult(
         Audit(result.dataset, result.image_stats, findings, result.duplicates), label_errors
     )
+
+
+def _label_errors(
+    images: decoding.DecodedImages[Any], audited: Audit, seed: int, bar: Callable[[int], None]
+) -> LabelErrors:
+    """Train nets that find wrong labels; only here is PyTorch needed."""
+    from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
+    from foveate.training.device import preserved_torch_state
+
+    labels = class_labels(images)
+    with preserved_torch_state():
+        probabilities = out_of_fold_probabilities(
+            images,
+            labels,
+            audited.duplicates.clusters,
+            seed=seed,
+            on_progress=lambda share: bar(round(1000 * share)),
+        )
+    return LabelErrors.of(labels, probabilities)

@@ -17,11 +17,12 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.image_reading import ImageReading
 from foveate.data.natural_size import natural_size
 from foveate.data.split import assign, file
+from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
-from foveate.experiment.split import check_unique_ids, make_split, with_groups
+from foveate.experiment.split import make_split, with_groups
 from foveate.progress import Reporter
 from foveate.settings import MAX_SIZE, Settings
 from foveate.tasks.task import Task

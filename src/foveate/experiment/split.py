@@ -16,28 +16,10 @@ from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample
 from foveate.data.image_reading import ImageReading
 from foveate.data.split import assign, file, grouping
-from foveate.errors import DataError
+from foveate.data.unique_ids import check_unique_ids
 from foveate.outputs import check_output
 from foveate.progress import Reporter
 from foveate.settings import Settings
-
-
-def check_unique_ids(dataset: Dataset[Any]) -> None:
-    """Check that no two samples share an id: splits, randomness and predictions go by it.
-
-    Raises:
-        DataError: Some do; with their names.
-    """
-    counts = Counter(sample.id for sample in dataset)
-    repeated = [id for id, number in counts.items() if number > 1]
-    if repeated:
-        more = f" and {len(repeated) - 3:,} more" if len(repeated) > 3 else ""
-        names = ", ".join(repr(id) for id in repeated[:3])
-        raise DataError(
-            f"every sample needs an id of its own; several samples have the id {names}{more}",
-            where=str(dataset.origin or dataset.name),
-            remedy="Give each sample its own id.",
-        )
 
 
 def with_groups(dataset: Dataset[Any], group_by: str | None) -> Dataset[Any]:

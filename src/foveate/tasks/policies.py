@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from foveate.annotations import Instances, Mask
 from foveate.data import label_maps
 from foveate.data.augment.boxes import BoxAugment
-from foveate.data.augment.images import ImageAugment, default_policy, names_distinguish_sides
+from foveate.data.augment.images import ImageAugment, default_policy
 from foveate.data.augment.masks import MaskAugment, default_mask_policy
+from foveate.data.mirroring import names_distinguish_sides
 
 
 def box_policy(

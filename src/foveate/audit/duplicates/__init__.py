@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.audit.duplicates.near import near_pairs
-from foveate.data.augment.images import mirror_keeps_class
 from foveate.data.dataset import Dataset
+from foveate.data.mirroring import mirror_keeps_class
 
 __all__ = ["DuplicateClusters", "components", "directed_classes", "find"]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from foveate.formats._shared.files.partners import best_partners, sample_files, stem_of
+from foveate.formats._shared.files.written_names import folded
 from helpers.voc_files import lay
 
 
@@ -16,6 +19,11 @@ from helpers.voc_files import lay
 )
 def test_stems_are_what_files_have_in_common(name: str, stem: str) -> None:
     assert stem_of(name) == stem
+
+
+@given(st.text(st.sampled_from("aB. ü"), min_size=1).filter(lambda name: name not in (".", "..")))
+def test_a_stem_is_that_of_a_path(name: str) -> None:
+    assert stem_of(f"x/{name}") == folded(Path(name).stem)
 
 
 @pytest.mark.parametrize(

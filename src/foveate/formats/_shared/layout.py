@@ -14,6 +14,7 @@ from foveate.annotations import Label
 from foveate.data.dataset import Dataset, Sample, Skipped, Source, SplitName
 from foveate.data.images import IMAGE_SUFFIXES
 from foveate.errors import DataError
+from foveate.formats._shared.once import once
 from foveate.formats._shared.wording import first_reason
 from foveate.regular_file import NOT_REGULAR, open_regular
 
@@ -118,6 +119,11 @@ def visible(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntr
     Raises:
         OSError: If the folder cannot be opened.
     """
+    return _visible(os.fspath(folder))
+
+
+@once
+def _visible(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     folders: list[os.DirEntry[str]] = []
     others: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:
@@ -200,7 +206,7 @@ def ordered_classes(present: set[str], beside: Path) -> tuple[str, ...]:
     return classes
 
 
-def require_two_classes(present: set[str], origin: Path) -> None:
+def require_two_classes(present: set[str], origin: Path | str) -> None:
     """Raise DataError if the samples have fewer than two classes."""
     if len(set(map(composed, present))) < 2:
         raise DataError(

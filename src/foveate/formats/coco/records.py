@@ -17,8 +17,9 @@ from foveate.annotations import Boxes, Polygon, Shape
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.bboxes import corners_of
-from foveate.formats._shared.documents.json_file import gc_paused, out_of_range
+from foveate.formats._shared.documents.json_file import out_of_range
 from foveate.formats._shared.documents.json_lists import read_lists
+from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import printable
 from foveate.formats.coco.columns import KEYS, VALID_NUMBERS, Columns
 from foveate.wording import count_noun

@@ -12,6 +12,7 @@ from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats import labelme
 from foveate.formats._shared.files.walk import walk_images
+from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
@@ -97,6 +98,7 @@ def describe(path: Path) -> str:
     return f"the classes {listed(names)} from the names of the folders"
 
 
+@gc_paused()
 def read(path: Path) -> Dataset[Label]:
     """Read the images below each class folder, at any depth.
 

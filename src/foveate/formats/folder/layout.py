@@ -19,6 +19,7 @@ from foveate.formats._shared.layout import (
     split_of,
     visible,
 )
+from foveate.formats._shared.once import once
 
 _TO_PREDICT = re.compile("pred(?:ict(?:ions?)?)?|unlabell?ed|submission", re.IGNORECASE)
 
@@ -37,8 +38,9 @@ class Folder:
     images: list[str]
     inside: list[Path]
 
-    @classmethod
-    def at(cls, path: Path) -> Folder:
+    @staticmethod
+    @once
+    def at(path: Path) -> Folder:
         """List a folder.
 
         Raises:
@@ -46,7 +48,7 @@ class Folder:
         """
         folders, files = visible(path)
         images = [one.name.rpartition(".")[0] for one in files if has_image_suffix(one.name)]
-        return cls(
+        return Folder(
             path, images, [Path(one.path) for one in folders if contains_image(Path(one.path))]
         )
 

@@ -36,7 +36,7 @@ def is_yolo(path: Path) -> bool:
     if any(is_darknet(file) or has_names(file) for file in description_files(path)):
         return True
     sampled = list(sample_files(path))
-    return not _holds_datasets(path, sampled) and _has_lines(path, sampled)
+    return _has_lines(path, sampled) and not _holds_datasets(path, sampled)
 
 
 def _holds_datasets(root: Path, sampled: list[tuple[str, list[str]]]) -> bool:
@@ -84,12 +84,15 @@ def _has_lines(root: Path, sampled: list[tuple[str, list[str]]]) -> bool:
 
 def _texts(sampled: list[tuple[str, list[str]]]) -> Iterator[str]:
     """Yield the text files that may hold objects: in labels/, or with the stem of an image."""
+    texts = [
+        (folder, name)
+        for folder, files in sampled
+        for name in files
+        if name.lower().endswith(".txt") and not is_name_file(name)
+    ]
+    if not texts:
+        return
     stems = {stem_of(name) for _, files in sampled for name in files if has_image_suffix(name)}
-    for folder, files in sampled:
-        for name in files:
-            if (
-                name.lower().endswith(".txt")
-                and not is_name_file(name)
-                and (stem_of(name) in stems or (stems and "labels" in folder.casefold().split("/")))
-            ):
-                yield in_folder(folder, name)
+    for folder, name in texts:
+        if stem_of(name) in stems or (stems and "labels" in folder.casefold().split("/")):
+            yield in_folder(folder, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import reprlib
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError
+from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8, unusable_reason
 from foveate.regular_file import open_regular, read_bytes
 
@@ -261,18 +261,3 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             remedy="Remove the wrong one.",
         )
     return record
-
-
-@contextmanager
-def gc_paused() -> Iterator[None]:
-    """Pause the garbage collector while millions of objects are created.
-
-    They have no cycles, so the collector would walk through them again and again and free nothing.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

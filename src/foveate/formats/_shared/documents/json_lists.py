@@ -10,12 +10,12 @@ from typing import Any
 
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import (
-    gc_paused,
     json_errors,
     json_text,
     refuse_constant,
     unique_keys,
 )
+from foveate.formats._shared.garbage import gc_paused
 
 Handler = Callable[[dict[str, Any]], None]
 

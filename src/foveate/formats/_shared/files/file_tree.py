@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from foveate.data.dataset import Skipped
-from foveate.formats._shared.layout import is_hidden, printable
+from foveate.formats._shared.layout import printable, visible
 
 Tree = dict[str, list[str]]
 """The names of the files of each folder, sorted; folders are relative to the root, which is ""."""
@@ -23,27 +23,28 @@ def list_tree(root: Path, skipped: list[Skipped]) -> Tree:
     Raises:
         OSError: If the folder itself cannot be opened.
     """
-
-    def skip_closed(error: OSError) -> None:
-        if Path(error.filename) == root:
-            raise error
-        place = Path(error.filename).relative_to(root).as_posix()
-        skipped.append(Skipped(printable(place) + "/", f"cannot be opened ({error.strerror})"))
-
     seen = {(status.st_dev, status.st_ino) for status in map(os.stat, root.absolute().parents)}
     tree: Tree = {}
-    for here, folders, names in os.walk(root, onerror=skip_closed, followlinks=True):
-        folder = Path(here)
-        place = "" if folder == root else folder.relative_to(root).as_posix()
+    waiting = [""]
+    while waiting:
+        place = waiting.pop()
+        folder = root / place
+        try:
+            folders, files = visible(folder)
+        except OSError as error:
+            if not place:
+                raise
+            reason = f"cannot be opened ({error.strerror})"
+            skipped.append(Skipped(f"{printable(place)}/", reason))
+            continue
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:
             reason = "a link to a folder that is read already"
             skipped.append(Skipped(f"{printable(place)}/", reason))
-            folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        tree[place] = sorted(name for name in names if not is_hidden(name))
+        tree[place] = [entry.name for entry in files]
+        waiting += [in_folder(place, entry.name) for entry in reversed(folders)]
     return tree
 
 

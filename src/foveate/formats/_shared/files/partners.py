@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
+from foveate.formats._shared.files.file_tree import in_folder
 from foveate.formats._shared.files.splits import split_of_path
 from foveate.formats._shared.files.written_names import folded
-from foveate.formats._shared.layout import has_image_suffix, is_hidden
+from foveate.formats._shared.layout import has_image_suffix, visible
 
-_MAX_FOLDER_ENTRIES = 20_000  # enough to see what lies in a folder
-_MAX_ENTRIES = 60_000  # takes a tenth of a second
+_MAX_FOLDER_FILES = 20_000  # enough to see what lies in a folder
+_MAX_ENTRIES = 60_000
 
 
 def stem_of(name: str) -> str:
     """Return what files that belong together have in common: "a" for "x/A.JPG" and "a.jpg.txt"."""
-    stem = Path(name).stem
-    return folded(Path(stem).stem if has_image_suffix(stem) else stem)
+    stem = _without_suffix(name.rpartition("/")[2])
+    return folded(_without_suffix(stem) if has_image_suffix(stem) else stem)
+
+
+def _without_suffix(name: str) -> str:
+    """Return what `Path.stem` is, which takes ten times as long for many files."""
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem and suffix else name
 
 
 def by_stem(paths: Iterable[str]) -> dict[str, list[str]]:
@@ -57,19 +62,13 @@ def sample_files(root: Path) -> Iterator[tuple[str, list[str]]]:
     """
     waiting, entries = [""], 0
     for folder in waiting:
-        files: list[str] = []
         try:
-            with os.scandir(root / folder) as found:
-                for entry in islice(found, _MAX_FOLDER_ENTRIES):
-                    entries += 1
-                    if is_hidden(entry.name):
-                        continue
-                    if entry.is_dir():
-                        waiting.append(f"{folder}/{entry.name}" if folder else entry.name)
-                    else:
-                        files.append(entry.name)
+            folders, files = visible(root / folder)
         except OSError:
             continue
-        yield folder, sorted(files)
+        sampled = [entry.name for entry in files[:_MAX_FOLDER_FILES]]
+        waiting += [in_folder(folder, entry.name) for entry in folders]
+        yield folder, sampled
+        entries += len(folders) + len(sampled)
         if entries > _MAX_ENTRIES:
             return

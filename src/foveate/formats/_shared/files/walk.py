@@ -18,11 +18,13 @@ from foveate.formats._shared.layout import (
     unusable_reason,
     visible,
 )
+from foveate.formats._shared.once import once
 from foveate.wording import count_noun
 
 _MAX_SNIFFED_ENTRIES = 10_000  # keeps sniffing cheap
 
 
+@once
 def contains_image(folder: Path) -> bool:
     """Return whether a file below a folder is named like an image; only so many are looked at."""
     entries = 0
@@ -37,24 +39,17 @@ def contains_image(folder: Path) -> bool:
 
 
 def files_with(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List the files of a folder with some suffixes; its other files, maybe many, cost little.
+    """List the files of a folder with some suffixes.
 
     Args:
         folder: The folder; if it cannot be opened, there are none.
         suffixes: The suffixes in lower case.
     """
     try:
-        with os.scandir(folder) as entries:
-            names = [
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(suffixes)
-                and not is_hidden(entry.name)
-                and not os.path.isdir(entry.path)  # noqa: PTH112  raises for no link
-            ]
+        files = visible(folder)[1]
     except OSError:
         return []
-    return [folder / name for name in sorted(names)]
+    return [Path(entry.path) for entry in files if entry.name.lower().endswith(suffixes)]
 
 
 def walk_images(root: Path, folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, str]]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, combinations, islice
+from itertools import combinations
 from pathlib import Path
 
 from foveate.data.dataset import Skipped
-from foveate.data.images import IMAGE_SUFFIXES
 from foveate.errors import DataError
-from foveate.formats._shared.files.file_tree import Tree, in_folder, list_tree
-from foveate.formats._shared.labels.arrays import SEGMENTATION_SUFFIX, is_pickle
+from foveate.formats._shared.labels.candidates import MAX_SIDES, Candidates, find_candidates
 from foveate.formats._shared.labels.images import ARRAY_SUFFIX
 from foveate.formats._shared.labels.likeness import (
     Likeness,
@@ -28,16 +26,15 @@ from foveate.formats._shared.labels.words import (
     names_labels,
     names_objects,
     parse_stem,
-    without_split,
 )
-from foveate.formats._shared.layout import NOT_UTF8, is_utf8, printable, split_of, unusable_reason
+from foveate.formats._shared.layout import printable, unusable_reason
+from foveate.formats._shared.once import once
 
 _ENOUGH = 0.5  # of the files that have a partner
-_MAX_SIDES = 12  # folders that may be those of images or of label images
 _SAMPLED = 4  # files whose pixels are looked at to tell label images
-_GLANCED = 400  # names that are looked at before all are
-_PICKLED = SEGMENTATION_SUFFIX + ARRAY_SUFFIX
-_SUFFIXES = (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
+
+_Sides = dict[str, list[LabelFile]]
+"""The files that may be images or label images, by their folder or by their suffix."""
 
 
 def pairs_by_content(root: Path, *, objects: bool) -> PairSet | None:
@@ -54,67 +51,11 @@ def pairs_by_content(root: Path, *, objects: bool) -> PairSet | None:
         DataError: If several folders or files may be meant.
         OSError: If the folder cannot be opened.
     """
-    skipped: list[Skipped] = []
-    tree = list_tree(root, skipped)
-    if _is_per_object(tree):
-        return None
-    marked, few_sides = _has_marked(tree), len(_first_and_last(tree)) <= 2 * _MAX_SIDES
-    if not (marked or few_sides):
-        return None
-    files = _label_files(root, tree, skipped)
-    found = _in_one_folder(root, files, objects) if marked else None
-    found = found or _in_two_folders(root, files, objects)
-    return found and replace(found, skipped=skipped + found.skipped)
-
-
-def _is_per_object(tree: Tree) -> bool:
-    """Return whether there is a folder for each image, with a mask file for each object."""
-    for folder, names in tree.items():
-        above, slash, last = folder.rpartition("/")
-        if slash and last == "images" and f"{above}/masks" in tree and not split_of(above):
-            return sum(name.lower().endswith(_SUFFIXES) for name in names) <= 1
-    return False
-
-
-def _has_marked(tree: Tree) -> bool:
-    """Return whether some names have the mark of a label image; only so many are looked at."""
-    names = [name for files in tree.values() for name in files if name.lower().endswith(_SUFFIXES)]
-    some = islice(names[:: max(1, len(names) // _GLANCED)], 2 * _GLANCED)
-    # Of a few numbered label images for each image, at least every tenth file is one.
-    return any(parse_stem(name.rpartition(".")[0]).mark for name in chain(some, names[:2]))
-
-
-def _first_and_last(tree: Tree) -> set[str]:
-    folders = [folder.split("/") for folder, names in tree.items() if names]
-    return {one[0] for one in folders} | {one[-1] for one in folders}
-
-
-def _label_files(root: Path, tree: Tree, skipped: list[Skipped]) -> list[LabelFile]:
-    """Return the images and arrays of a tree, with their splits."""
-    files = []
-    pickled: bool | None = None  # what the first one is, the others are
-    for folder, names in tree.items():
-        parts = tuple(folder.split("/")) if folder else ()
-        split = None
-        for level, part in enumerate(parts):
-            split, rest = without_split(part)
-            if split:
-                parts = (*parts[:level], *([rest] if rest else []), *parts[level + 1 :])
-                break
-        for name in names:
-            if name.lower().endswith(_SUFFIXES):
-                id = in_folder(folder, name)
-                if name.lower().endswith(_PICKLED):
-                    pickled = is_pickle(root / id) if pickled is None else pickled
-                    if pickled:
-                        skipped.append(Skipped(printable(id), "it is a pickle of Cellpose"))
-                        continue
-                if is_utf8(id):
-                    stem = name[: name.rindex(".")]
-                    files.append(LabelFile(id, f"{root}/{id}", split, parts, stem))
-                else:
-                    skipped.append(Skipped(printable(id), NOT_UTF8))
-    return files
+    candidates = find_candidates(root)
+    found = _in_one_folder(root, candidates.files, objects) if candidates.marked else None
+    if not found and (sides := _in_two_folders(candidates)):
+        found = _of_sides(root, candidates.files, *sides, objects)
+    return found and replace(found, skipped=[*candidates.skipped, *found.skipped])
 
 
 def _in_one_folder(root: Path, files: Sequence[LabelFile], objects: bool) -> PairSet | None:
@@ -146,13 +87,18 @@ def _in_one_folder(root: Path, files: Sequence[LabelFile], objects: bool) -> Pai
     return PairSet(pairs, skipped, notes, says, folders=_split_folders(root, files))
 
 
-def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> PairSet | None:
-    """Pair the files of two folders, if their pixels or names tell which has the label images."""
+@once
+def _in_two_folders(candidates: Candidates) -> tuple[_Sides, list[tuple[str, str]]] | None:
+    """Sort the files by their folders, if pixels or names tell which of them have label images.
+
+    Returns:
+        The files of each folder, and the pairs of a folder of images and one of label images.
+    """
     for side_of in (_first_folder, _last_folder, _suffix):
         groups: dict[str, list[LabelFile]] = defaultdict(list)
-        for file in files:
+        for file in candidates.files:
             groups[side_of(file)].append(file)
-        if not 2 <= len(groups) <= _MAX_SIDES:
+        if not 2 <= len(groups) <= MAX_SIDES:
             continue
         likeness = {
             side: label_likeness([file.path for file in _some(group)])
@@ -167,14 +113,14 @@ def _in_two_folders(root: Path, files: Sequence[LabelFile], objects: bool) -> Pa
             if (one := _ordered(sides, likeness, first, second)) is not None
         ]
         if found:
-            return _of_sides(root, files, sides, found, objects)
+            return sides, found
     return None
 
 
 def _of_sides(
     root: Path,
     files: Sequence[LabelFile],
-    sides: dict[str, list[LabelFile]],
+    sides: _Sides,
     found: list[tuple[str, str]],
     objects: bool,
 ) -> PairSet:
@@ -240,7 +186,7 @@ def _shared_folders(places: Sequence[tuple[str, ...]]) -> int:
 
 
 def _ordered(
-    sides: dict[str, list[LabelFile]], likeness: dict[str, Likeness], first: str, second: str
+    sides: _Sides, likeness: dict[str, Likeness], first: str, second: str
 ) -> tuple[str, str] | None:
     """Return which of two sides has images and which has label images, None if they do not."""
     fewer = min(len(sides[first]), len(sides[second]))
@@ -269,7 +215,7 @@ def _ordered(
 
 
 def _decide(
-    root: Path, sides: dict[str, list[LabelFile]], found: list[tuple[str, str]], objects: bool
+    root: Path, sides: _Sides, found: list[tuple[str, str]], objects: bool
 ) -> tuple[str, str, list[str]]:
     """Return the folder of images, that of label images, and others with the same regions.
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from foveate.annotations import CONVERSIONS, Label
 from foveate.errors import DataError
 from foveate.formats._shared.files.splits import split_in_name
+from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import printable, visible
+from foveate.formats._shared.once import looking_once
 from foveate.formats._shared.recognition.folder_names import is_reserved
 from foveate.formats._shared.recognition.protocol import Format
 from foveate.formats._shared.recognition.unrecognised import (
@@ -44,6 +46,8 @@ class Recognised:
     notes: tuple[str, ...] = ()
 
 
+@gc_paused()
+@looking_once()
 def recognise(path: Path, formats: Mapping[str, Format], task: str | None = None) -> Recognised:
     """Return the one format that fits the data at a path.
 

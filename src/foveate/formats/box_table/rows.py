@@ -10,6 +10,7 @@ from pathlib import Path
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.files.image_finder import ImageFinder
+from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import MAX_COORDINATE, printable
 from foveate.formats._shared.tables.box_columns import FOUR_NUMBERS, box_columns
 from foveate.formats._shared.tables.csv_table import START_ROWS, rows_of, split_in_field
@@ -69,6 +70,7 @@ class ImageFacts:
     written: str
 
 
+@gc_paused()
 def read_rows(
     path: Path, split: SplitName | None, finder: ImageFinder, images: dict[str, ImageFacts]
 ) -> tuple[BoxTable, list[Row]]:

@@ -64,6 +64,15 @@ def test_recognition_lists_each_folder_once(
     assert len(listed) == len(set(listed)) == 7
 
 
+def test_a_listing_belongs_to_its_caller(tmp_path: Path) -> None:
+    lay(tmp_path, {"a.txt": "", "x/b.txt": ""})
+    with looking_once():
+        folders, files = layout.visible(tmp_path)
+        files += layout.visible(folders.pop())[1]
+        folders, files = layout.visible(tmp_path)
+    assert [entry.name for entry in (*folders, *files)] == ["x", "a.txt"]
+
+
 def test_what_has_changed_since_is_seen(tmp_path: Path) -> None:
     lay(tmp_path, {f"{name}/{k}.jpg": "x" for name in ("cat", "dog") for k in range(3)})
     assert recognise(tmp_path, formats.all()).format.NAME == "folder"

@@ -119,7 +119,8 @@ def visible(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntr
     Raises:
         OSError: If the folder cannot be opened.
     """
-    return _visible(os.fspath(folder))
+    folders, others = _visible(os.fspath(folder))
+    return [*folders], [*others]  # callers may change their own lists
 
 
 @once

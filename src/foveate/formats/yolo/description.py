@@ -52,8 +52,10 @@ def description_files(folder: Path) -> list[Path]:
     Raises:
         OSError: If the folder or a file cannot be opened.
     """
-    files = [Path(entry.path) for entry in visible(folder)[1]]
-    yamls = [file for file in files if file.name.lower().endswith(YAML_ENDINGS) and file.is_file()]
+    endings = (*YAML_ENDINGS, DARKNET_ENDING)
+    entries = [entry for entry in visible(folder)[1] if entry.name.lower().endswith(endings)]
+    files = [file for entry in entries if (file := Path(entry.path)).is_file()]
+    yamls = [file for file in files if file.name.lower().endswith(YAML_ENDINGS)]
     found = [file for file in yamls if file.name in _PREFERRED or has_names(file)]
     return found or [file for file in files if is_darknet(file)]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from foveate.errors import DataError
 from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import MAX_COORDINATE, is_utf8, unusable_reason
+from foveate.formats._shared.once import once
 from foveate.regular_file import open_regular, read_bytes
 
 _CHUNK = 1 << 20  # bytes
@@ -53,18 +54,26 @@ def has_keys(path: Path, *keys: str, opening: bytes = b"{") -> bool:
     """
     if unusable_reason(path):
         return False
-    missing = [re.compile(rb'"%b"\s*:' % key.encode()) for key in keys]
-    tail = b""
     with open_regular(path) as file:
         start = file.read(_OVERLAP).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if start and not start.startswith(opening):
-            return False
-        file.seek(0)
-        while missing and (chunk := file.read(_CHUNK)):
+    if start and not start.startswith(opening):
+        return False
+    return all(_has_key((path, key)) for key in keys)
+
+
+@once
+def _has_key(place: tuple[Path, str]) -> bool:
+    """Search a file for a key; most formats look for one that others look for as well."""
+    path, key = place
+    pattern = re.compile(rb'"%b"\s*:' % key.encode())
+    tail = b""
+    with open_regular(path) as file:
+        while chunk := file.read(_CHUNK):
             text = tail + chunk
-            missing = [key for key in missing if not key.search(text)]
+            if pattern.search(text):
+                return True
             tail = text[-_OVERLAP:]
-    return not missing
+    return False
 
 
 def are_numbers(values: object) -> TypeGuard[list[float]]:

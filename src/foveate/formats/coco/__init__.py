@@ -27,6 +27,7 @@ from foveate.formats._shared.documents.json_file import has_keys
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.splits import with_splits_of_paths
 from foveate.formats._shared.files.walk import note_unlisted
+from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.instances import box_problems
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.writing import (
@@ -71,6 +72,7 @@ def describe(path: Path) -> str:
     return f"objects of COCO, from {listed}{', ...' if len(files) > 3 else ''}"
 
 
+@gc_paused()
 def read(path: Path) -> Dataset[Any]:
     """Read one sample per image record, its id being the path of the image.
 

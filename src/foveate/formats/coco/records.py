@@ -19,7 +19,6 @@ from foveate.errors import DataError
 from foveate.formats._shared.bboxes import corners_of
 from foveate.formats._shared.documents.json_file import out_of_range
 from foveate.formats._shared.documents.json_lists import read_lists
-from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import printable
 from foveate.formats.coco.columns import KEYS, VALID_NUMBERS, Columns
 from foveate.wording import count_noun
@@ -93,8 +92,7 @@ def parse(file: Path, classes: dict[str, int], split: SplitName | None) -> Parse
             raise DataError(f"something is expected under {key!r}, the list is empty", where=file)
     if columns.ids and len(columns.shapeless) == len(columns.ids):
         raise _no_objects(columns)
-    with gc_paused():
-        records, notes = _build_records(columns, classes)
+    records, notes = _build_records(columns, classes)
     notes = [f"{printable(file.name)}: {note}" for note in (*notes, *_notes(columns))]
     supercategories = {name: columns.supercategories.get(name) for name in columns.names.values()}
     return ParsedFile(file, split, records, notes, supercategories)

@@ -52,6 +52,15 @@ def test_a_flip_is_the_image_or_its_mirror_about_half_the_time():
     assert 16 < sum(mirrored) < 48
 
 
+def test_each_image_is_mirrored_in_every_second_epoch():
+    images, policy, keys = make_images(), ImageAugment(flip=True), sample_keys(IDS)
+    epochs = [policy(images, SampleRNG(keys, 5, epoch)) for epoch in range(4)]
+    assert torch.equal(epochs[0], epochs[2])
+    assert torch.equal(epochs[1], epochs[3])
+    assert torch.equal(epochs[0], epochs[1].flip(2))
+    assert not torch.equal(epochs[0], policy(images, SampleRNG(keys, 6, 0)))
+
+
 def test_a_shift_moves_by_whole_pixels_and_repeats_the_edge():
     images = make_images(channels=1)
     out = ImageAugment(shift=2)(images, SampleRNG(sample_keys(IDS), 0))

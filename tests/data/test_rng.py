@@ -27,6 +27,19 @@ def test_seed_epoch_and_sample_each_change_the_draw():
     assert len(np.unique(base)) > 1990
 
 
+def test_an_alternating_draw_is_fair_and_turns_with_the_epoch():
+    keys = sample_keys(IDS)
+    first, second, third = (SampleRNG(keys, 0, epoch).alternating for epoch in range(3))
+    assert first.dtype == np.bool_
+    assert 900 < first.sum() < 1100
+    assert np.array_equal(first, ~second)
+    assert np.array_equal(first, third)
+    other = SampleRNG(keys, 1).alternating
+    assert 900 < (first == other).sum() < 1100
+    drawn = SampleRNG(keys, 0).uniform(1)[:, 0] < 0.5
+    assert 900 < (first == drawn).sum() < 1100
+
+
 def test_draws_are_uniform_and_independent():
     rng = SampleRNG(sample_keys(IDS), seed=1).uniform(8)
     assert rng.dtype == np.float32

@@ -64,11 +64,17 @@ class SampleRNG:
         keys: (B,) uint64 from `sample_keys`.
         seed: The seed of the run.
         epoch: The epoch, so that each epoch draws other numbers.
+
+    Attributes:
+        alternating: (B,) a fair draw for each sample in the first epoch, and its opposite in every
+            second one.
     """
 
     def __init__(self, keys: Keys, seed: int, epoch: int = 0):
         with np.errstate(over="ignore"):
             self._state = _mix(keys + np.uint64(derive_seed(seed, epoch)))
+            fair = _mix(keys + np.uint64(derive_seed(seed))) & np.uint64(1)
+        self.alternating: NDArray[np.bool_] = (fair + np.uint64(epoch % 2)) % 2 == 1
         self._drawn = 0
 
     def uniform(self, count: int) -> NDArray[np.float32]:

@@ -122,7 +122,9 @@ def _predict_fold(
     size, channels = pixels.shape[1], pixels.shape[3]
     mean, std = pixel_statistics(train_pixels)
     head = task.head(models.build(model, channels=channels, size=size))
-    net = VisionModel(head, size=size, mean=mean, std=std).to(torch_device)
+    net = VisionModel(head, size=size, mean=mean, std=std)
+    net.fit(train_pixels)
+    net = net.to(torch_device)
     batches = Batches(
         task,
         train_pixels,

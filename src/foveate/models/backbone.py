@@ -48,6 +48,15 @@ class Backbone(nn.Module):
         """Set training mode, unless the backbone is frozen."""
         return super().train(mode and not self.frozen)
 
+    def fit(self, images: Tensor) -> None:
+        """Compute what comes from the data and is not learnt, before training begins.
+
+        It is part of the state dict. Most architectures have nothing of the kind.
+
+        Args:
+            images: (N, C, S, S) float, normalised: some of the train split.
+        """
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps.
 

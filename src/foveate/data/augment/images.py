@@ -30,7 +30,8 @@ class ImageAugment:
 
     Attributes:
         shift: Largest translation in pixels, along rows and columns; edges are repeated.
-        flip: Mirror half of the images left to right.
+        flip: Mirror half of the images left to right, and the other half in the next epoch: every
+            two epochs show each image both ways (Jordan, "94% on CIFAR-10", 2024).
         scale_jitter: 0.2 crops each side independently to between 80% and 100%, anywhere in the
             image, and resizes the crop to the whole.
         colour: 0.2 changes brightness, contrast and (for RGB) saturation by up to 20%.
@@ -117,8 +118,8 @@ def default_policy(
 
 
 def _flip(images: Tensor, rng: SampleRNG) -> Tensor:
-    mirrored = torch.from_numpy(rng.uniform(1) < 0.5)
-    return torch.where(mirrored[:, :, None, None], images.flip(2), images)
+    mirrored = torch.from_numpy(rng.alternating)
+    return torch.where(mirrored[:, None, None, None], images.flip(2), images)
 
 
 def _shift(images: Tensor, max_shift: int, rng: SampleRNG) -> Tensor:

@@ -98,6 +98,10 @@ class EncoderUNet(Backbone):
         """Freeze the encoder; the decoder has no published weights."""
         self.encoder.freeze()
 
+    def fit(self, images: Tensor) -> None:
+        """Let the encoder compute what it does not learn."""
+        self.encoder.fit(images)
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the decoder's maps, (B, C, H, W) -> fine to coarse."""
         maps: list[Tensor] = self.decoder(self.encoder(images))

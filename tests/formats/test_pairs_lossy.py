@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,69 @@ def test_black_and_white_in_jpeg_keep_their_names(tmp_path: Path) -> None:
     assert f"{moved:,} of {IMAGES * SIZE[0] * SIZE[1]:,} pixels have values between" in str(
         data.notes
     )
+
+
+def discs(seed: int, size: int, levels: tuple[int, int]) -> np.ndarray:
+    """Two discs of one level, with an outline of another one, on 0."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size]
+    values = np.zeros((size, size), np.uint8)
+    for _ in range(2):
+        (row, column), radius = rng.integers(size // 5, size - size // 5, 2), size // 5
+        squared = (rows - row) ** 2 + (columns - column) ** 2
+        values[squared < radius**2] = levels[1]
+        values[squared < (radius - size // 64) ** 2] = levels[0]
+    return values
+
+
+def lay_discs(root: Path, size: int, levels: tuple[int, int], **options: object) -> None:
+    for number in range(IMAGES):
+        save(root / "images" / f"{number}.png", np.zeros((size, size, 3)))
+        mask = PIL.Image.fromarray(discs(number, size, levels))
+        (root / "masks").mkdir(exist_ok=True)
+        mask.save(root / "masks" / f"{number}.webp", **options)
+
+
+@pytest.mark.parametrize("quality", [50, 80, 95])
+@pytest.mark.parametrize("size", [48, 64, 96, 160])
+def test_small_masks_in_black_and_white_survive_webp(
+    tmp_path: Path, size: int, quality: int
+) -> None:
+    lay_discs(tmp_path, size, (255, 255), quality=quality)
+    data = read(tmp_path)
+    assert len(data.classes) == 2
+    truths = [discs(number, size, (1, 1)) for number in range(IMAGES)]
+    assert agreement(data, truths) > 0.98
+
+
+@pytest.mark.parametrize("quality", [50, 80, 95])
+def test_class_numbers_beside_white_outlines_in_webp_are_refused(
+    tmp_path: Path, quality: int
+) -> None:
+    lay_discs(tmp_path, 192, (2, 255), quality=quality)
+    refused(tmp_path, "so close that the compression mixes them up")
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".jpg"])
+@pytest.mark.parametrize("in_colour", [True, False])
+def test_a_table_says_that_black_and_white_are_all(
+    tmp_path: Path, suffix: str, in_colour: bool
+) -> None:
+    """Where a third of the black is almost black, foveate asks; the table it names settles it."""
+    values = np.zeros((96, 96), np.uint8)
+    values[:, 64:] = 255
+    values[:48, 32:64] = 4
+    grey = PIL.Image.fromarray(values)
+    for number in range(IMAGES):
+        save(tmp_path / "images" / f"{number}.png", np.zeros((96, 96, 3)))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask = grey.convert("RGB") if in_colour else grey
+        mask.save(tmp_path / "masks" / f"{number}{suffix}", quality=95)
+    error = refused(tmp_path, "so close that the compression mixes them up")
+    written = re.findall("'(.*?)'", str(error.remedy))
+    data = read(tmp_path, "\n".join(written))
+    assert data.classes == ("background", "object")
+    assert agreement(data, [(values == 255).astype(int)] * IMAGES) > 0.98
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])

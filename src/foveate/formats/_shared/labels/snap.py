@@ -23,6 +23,7 @@ _FAR = 100  # from the only real value; halfway to another one, at least
 _SHIFTED = 10  # likewise a conversion of colours
 _AMBIGUOUS = 0.15  # share of even regions whose values lie too close to each other
 _NOTABLE = 0.01
+_FLAT_BLOCKS = 0.75  # per pixel at an edge: so many lossy WebP turns almost black
 _MADE_UP = 12  # so many values without even regions are made up, if they are also
 _BETWEEN_BLACK_AND_WHITE = 4  # so many are, if only black and white fill even regions
 _MADE_UP_RATIO, _MADE_UP_SHARE = 3, 0.3  # 3 times as many as real ones, in 30% of pixels or less
@@ -81,11 +82,14 @@ def real_values(
         shifted = _shifted(pooled, candidates, known) if in_colour else {}
         return RealValues(tuple(known), shifted, 0, nearest=False) if shifted else None
     merged = {value: centre for value, centre in merged.items() if centre not in known}
+    both = _black_and_white([*real, *known], candidates, in_colour)
+    if both:
+        merged = _without_flat_blocks(pooled, dict(candidates), merged, in_colour)
     if mixed := _mixed(candidates, merged, single=len(real) + len(known) == 1):
         if not lossy:
             return None
         one, other = (_shown(value, in_colour) for value in mixed)
-        raise _too_close(one, other, where)
+        raise _too_close(one, other, where, table=_table_of_two(in_colour) if both else None)
     if not (real or known) or len(real) > _MAX_REAL or _is_photo(pooled, real, known, in_colour):
         return None
     moved = int(pooled.counts[made_up].sum())
@@ -144,6 +148,41 @@ def _mixed(
     return None
 
 
+def _black_and_white(real: list[int], candidates: list[tuple[int, int]], in_colour: bool) -> bool:
+    """Return whether black and white fill even regions, and no other real value."""
+    even = dict(candidates)
+    black, white = 0, 0xFFFFFF if in_colour else _WHITE
+    near = [_apart(value, end, in_colour) <= _RINGING for value in real for end in (black, white)]
+    return len(real) == 2 and sorted(near) == [False, False, True, True] and set(real) <= set(even)
+
+
+def _without_flat_blocks(
+    pooled: ValueCounts, even: dict[int, int], merged: dict[int, int], in_colour: bool
+) -> dict[int, int]:
+    """Leave out the values close to black or white that are too rare to be a class.
+
+    Lossy WebP turns whole blocks near an edge from black into almost black, and in small masks
+    these are many. Where 0, 1 and 255 are classes, the even regions of 1 are large beside the
+    pixels at edges, or than 255.
+    """
+    ends = set(merged.values())
+    exact = pooled.counts[np.isin(pooled.values, [one for one in even if one not in merged])]
+    at_edges = pooled.pixels - int(exact.sum()) - sum(even[value] for value in merged)
+    other_end = {
+        end: sum(
+            count
+            for value, count in zip(pooled.values.tolist(), pooled.counts.tolist(), strict=True)
+            if _apart(value, end, in_colour) > _FAR
+        )
+        for end in ends
+    }
+    return {
+        value: end
+        for value, end in merged.items()
+        if even[value] > min(_FLAT_BLOCKS * at_edges, other_end[end])
+    }
+
+
 def _merge(
     candidates: list[tuple[int, int]], known: Collection[int], in_colour: bool
 ) -> tuple[list[int], dict[int, int]]:
@@ -181,13 +220,24 @@ def _refuse_close(known: list[int], in_colour: bool, where: Path) -> None:
                 raise _too_close(_shown(one, in_colour), _shown(other, in_colour), where)
 
 
-def _too_close(one: str, other: str, where: Path) -> DataError:
+def _too_close(one: str, other: str, where: Path, table: str | None = None) -> DataError:
+    only = f" If black and white are the only classes, say so in {table}." if table else ""
     return DataError(
         f"values that differ clearly are expected in a label image with lossy compression, but "
         f"{one} and {other} are so close that the compression mixes them up",
         where=where,
-        remedy="Export the label images without loss, as PNG, from the tool that made them.",
+        remedy="Export the label images without loss, as PNG, from the tool that made them." + only,
     )
+
+
+def _table_of_two(in_colour: bool) -> str:
+    """Return what a class table of black and white is."""
+    lines = (
+        "'name,r,g,b', 'background,0,0,0' and 'object,255,255,255'"
+        if in_colour
+        else "'value,name', '0,background' and '255,object'"
+    )
+    return f"a file classes.csv beside the folders, with the lines {lines}"
 
 
 def _looks_made_up(pooled: ValueCounts, made_up: NDArray[np.bool_]) -> bool:

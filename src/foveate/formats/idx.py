@@ -81,14 +81,15 @@ def read(path: Path) -> Dataset[Label]:
     present = {int(value) for _, labels in splits.values() for value in np.unique(labels)}
     if not present:
         raise DataError("images are expected, the files hold none", where=path)
-    classes = read_classes(path) or tuple(str(value) for value in range(max(present) + 1))
+    listed = read_classes(path)
+    classes = listed or tuple(str(value) for value in range(max(present) + 1))
     if max(present) >= len(classes):
         raise DataError(
             f"a name for each class is expected, got {count_noun(len(classes), 'name')} "
             f"and the label {max(present)}",
             where=path / CLASSES_FILE,
         )
-    require_two_classes({classes[value] for value in present}, path)
+    require_two_classes(listed or {classes[value] for value in present}, path)
     labels_by_index = [Label(index) for index in range(len(classes))]
     samples = [
         Sample(

@@ -110,7 +110,7 @@ def read(path: Path) -> Dataset[Any]:
     classes, indices = _classes(usable, root, notes)
     targets = _boxes(usable, indices, notes) if boxed else _labels(usable, indices)
     if not boxed:
-        require_two_classes({row.names[0] for row in usable}, path)
+        require_two_classes(classes, path)
     samples = [
         Sample(row.id, FileSource(root / row.id), target, None, row.split)
         for row, target in zip(usable, targets, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -165,8 +165,8 @@ def labelled_dataset(
         beside: The folder that may hold classes.txt, which gives the order of the classes.
 
     Raises:
-        DataError: If there is no sample, if there are fewer than two classes, or if classes.txt
-            lacks a class.
+        DataError: If there is no sample, if there are fewer than two classes (classes.txt may list
+            one that no image has), or if classes.txt lacks a class.
     """
     if not rows:
         raise DataError(
@@ -174,9 +174,8 @@ def labelled_dataset(
             f"({len(skipped):,} skipped{first_reason(skipped)})",
             where=origin,
         )
-    present = {row.label for row in rows}
-    require_two_classes(present, origin)
-    classes = ordered_classes(present, beside)
+    classes = ordered_classes({row.label for row in rows}, beside)
+    require_two_classes(classes, origin)
     labels = {label: Label(index) for index, label in enumerate(classes)}
     samples = [
         Sample(row.id, row.source, labels[row.label], row.group, row.split, row.time)
@@ -207,11 +206,11 @@ def ordered_classes(present: set[str], beside: Path) -> tuple[str, ...]:
     return classes
 
 
-def require_two_classes(present: set[str], origin: Path | str) -> None:
-    """Raise DataError if the samples have fewer than two classes."""
-    if len(set(map(composed, present))) < 2:
+def require_two_classes(classes: Collection[str], origin: Path | str) -> None:
+    """Raise DataError if a dataset has fewer than two classes, whether images show them or not."""
+    if len(set(map(composed, classes))) < 2:
         raise DataError(
-            f"two classes or more are expected, found one ({next(iter(present))!r})",
+            f"two classes or more are expected, found one ({next(iter(classes))!r})",
             where=origin,
             remedy="Add images of another class.",
         )

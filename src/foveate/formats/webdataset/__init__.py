@@ -154,9 +154,7 @@ def read_shards(shards: list[Path], folder: Path, name: str, origin: Path | str)
         )
     classes, samples = _with_classes(samples, folder)
     if task == Label.task:
-        require_two_classes(
-            {classes[sample.target.index] for sample in samples if sample.target}, origin
-        )
+        require_two_classes(classes, origin)
     return Dataset(name, task, classes, samples, tuple(skipped), origin, notes=tuple(notes))
 
 

@@ -39,11 +39,7 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_image,
 )
-from foveate.formats.folder.doubts import (
-    equal_counters,
-    first_doubt,
-    listed,
-)
+from foveate.formats.folder.doubts import first_doubt, listed
 from foveate.formats.folder.layout import Folder, FolderLayout, find_layout
 
 NAME = "folder"
@@ -136,7 +132,7 @@ def read(path: Path) -> Dataset[Label]:
         if len(rows) == before:
             skipped.append(Skipped(inside + "/", "the class folder has no images"))
     _refuse_annotations(path, {row.label for row in rows})
-    notes = [*layout.notes, *equal_counters(layout), *_notes(rows, deeper)]
+    notes = [*layout.notes, *_notes(rows, deeper)]
     dataset = labelled_dataset(rows, skipped, name=path.name, origin=path, beside=path)
     return replace(dataset, notes=tuple(notes))
 

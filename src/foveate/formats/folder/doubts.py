@@ -214,16 +214,3 @@ def _counts_by(counter: re.Pattern[str], names: Collection[str]) -> bool:
         and len({(match[1], match[3]) for match in matches}) == 1
         and numbers[-1] - numbers[0] < _MAX_GAPS * len(numbers)
     )
-
-
-def equal_counters(layout: FolderLayout) -> list[str]:
-    """Note that class folders count their images alike: cat/1.jpg and dog/1.jpg."""
-    folders = [one for one in layout.classes[:_MAX_FOLDERS] if one.split in (None, "train")]
-    names = [set(Folder.at(one.path).images) for one in folders]
-    shared = set.intersection(*names) if len(names) > 1 else set()
-    if len(shared) < _MIN_EQUAL_NAMES:
-        return []
-    return [
-        f"the class folders hold images of the same names (such as {printable(min(shared))}), "
-        "which are read as different images"
-    ]

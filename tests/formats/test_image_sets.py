@@ -73,13 +73,22 @@ def test_trainval_counts_only_alone(tmp_path: Path) -> None:
 
 
 def test_other_lists_are_noted(tmp_path: Path) -> None:
-    lists = {"default": "a\nc", "cat_train": "a 1", "dog_train": "a -1"}
+    lists = {"default": "a\nc", "cat_train": "a\n", "half": "a"}
     lay(tmp_path / "ImageSets/Main", {f"{name}.txt": text for name, text in lists.items()})
     assert read_image_sets(tmp_path, "Main", KNOWN) == ImageSets({})
     lay(tmp_path, {"ImageSets/Main/train.txt": "a"})
     assert read_image_sets(tmp_path, "Main", KNOWN).notes == (
         "2 lists in Main/ not read, since no split has that name (such as cat_train.txt)",
     )
+
+
+def test_the_lists_of_each_class_in_voc_need_no_note(tmp_path: Path) -> None:
+    """They hold the images of a split again, and whether they show a class, as the boxes do."""
+    lists = {"train": "a\n", "val": "c\n", "trainval": "a\nc\n"}
+    for word in ("train", "val", "trainval", "test"):
+        lists |= {f"{name}_{word}": "a -1\nc  1\nb  0\n" for name in ("cat", "dining_table")}
+    lay(tmp_path / "ImageSets/Main", {f"{name}.txt": text for name, text in lists.items()})
+    assert read_image_sets(tmp_path, "Main", KNOWN) == ImageSets({"a": "train", "c": "valid"})
 
 
 def test_listed_images_that_are_absent_are_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ paths instead of stems.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _MAX_BYTES = 50_000_000
 _BOTH = "trainval"  # the union of two splits; it counts only if they have no lists of their own
 _NO_SPLIT = ("default", "all", _BOTH)  # lists of all images
 _ENDINGS = (".xml", ".txt")  # besides those of images
+_OF_CLASS = re.compile("(.+)_([a-z]+)", re.IGNORECASE)  # aeroplane_train
+_FLAGGED = re.compile(r"\S+ +(?:-1|0|1)")  # an image, and whether it shows the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def _read(lists: dict[str, Path], known: Collection[str], notes: tuple[str, ...]
 
 
 def _unread(folder: Path, lists: dict[str, Path]) -> tuple[str, ...]:
-    """Note the other lists of a folder, such as those of the images of one class."""
+    """Note the other lists of a folder, but for VOC's own ones, which say what the boxes say."""
     read = {file.name for file in lists.values()}
     others = [
         entry.name
@@ -115,6 +118,7 @@ def _unread(folder: Path, lists: dict[str, Path]) -> tuple[str, ...]:
         if entry.name.lower().endswith(".txt")
         and entry.name not in read
         and Path(entry.name).stem.casefold() not in _NO_SPLIT
+        and not _is_of_class(Path(entry.path))
     ]
     if not others:
         return ()
@@ -122,6 +126,18 @@ def _unread(folder: Path, lists: dict[str, Path]) -> tuple[str, ...]:
     return (
         f"{what} in {folder.name}/ not read, since no split has that name (such as {others[0]})",
     )
+
+
+def _is_of_class(file: Path) -> bool:
+    """Return whether a list has VOC's name and flags for the images of one class."""
+    match = _OF_CLASS.fullmatch(file.stem)
+    if not match or not (split_of(match[2]) or match[2].casefold() == _BOTH):
+        return False
+    try:
+        lines = read_text(file, _MAX_BYTES).split("\n")
+    except DataError:
+        return False
+    return all(_FLAGGED.fullmatch(line.strip()) for line in lines if line.strip())
 
 
 def _lists_images(file: Path, known: Collection[str]) -> bool:

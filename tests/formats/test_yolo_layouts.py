@@ -46,14 +46,31 @@ def test_darknet_as_cvat_exports_it(tmp_path: Path) -> None:
     lines = "".join(f"data/obj_train_data/{stem}.png\n" for stem in "abc")
     data = read_all(darknet(tmp_path, DARKNET, train=lines), {})
     assert set(splits_of(data).values()) == {"train"}
-    assert data.notes[-2:] == (
-        "obj.data names 'data/train.txt' for train, which does not exist; train.txt beside it is "
-        "read instead",
-        "3 images written with a path that is not in the dataset's folder, found by the end of it "
-        "(such as 'data/obj_train_data/a.png', read as obj_train_data/a.png)",
-    )
+    assert data.notes == ()
     assert data.skipped == ()
     assert formats.read(tmp_path / "obj.data").classes == ("cat", "dog")
+
+
+def test_lists_and_labels_as_cvat_exports_them_for_ultralytics(tmp_path: Path) -> None:
+    files: Files = {
+        "data.yaml": f"{NAMES}path: .\ntrain: train.txt\nval: val.txt\n",
+        "train.txt": "data/images/train/a.png\n",
+        "val.txt": "data/images/val/b.png\n",
+    }
+    for place in ("train/a", "val/b"):
+        files |= {f"images/{place}.png": IMAGE, f"labels/{place}.txt": LINE}
+    data = read_all(tmp_path, files)
+    assert splits_of(data) == {"images/train/a.png": "train", "images/val/b.png": "valid"}
+    assert data.notes == ()
+
+
+def test_a_folder_called_data_counts_where_it_exists(tmp_path: Path) -> None:
+    lines = "data/obj_train_data/a.png\n"
+    root = darknet(tmp_path, DARKNET.replace("data/train", "train"), train=lines)
+    (root / "data").mkdir()
+    data = read_all(root, {})
+    assert list(splits_of(data)) == ["obj_train_data/a.png"]
+    assert "found by the end of it (such as 'data/obj_train_data/a.png'" in data.notes[0]
 
 
 def test_darknet_splits(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from foveate.formats.yolo.names import NAME_FILES, is_name_file
 from foveate.wording import count_noun
 
 _MAX_BYTES = 100_000_000
+_CVAT_FOLDER = "data/"
 
 
 @dataclass(slots=True)
@@ -214,7 +215,7 @@ def _place(
         raise config.error("path", f"a folder is expected for path, got {repr(base)[:100]}")
     if parts := path_parts(written):
         check_written(written, config.path, config.lines.get(key))
-    written = written.replace("\\", "/").strip()
+    written = _below_no_data_folder(root, written.replace("\\", "/").strip())
     literal = _from_root(root, os.path.join((base or "").replace("\\", "/"), written))  # noqa: PTH118  it is text
     roboflow = None if base else written.removeprefix("../")  # its usual form needs no note
     ends = ["/".join(parts[start:]) for start in range(len(parts))]
@@ -228,6 +229,14 @@ def _place(
                 )
             return candidate
     return None
+
+
+def _below_no_data_folder(root: Path, written: str) -> str:
+    """Return a path without the folder data/, which CVAT writes before all paths of an export."""
+    rest = written.removeprefix(_CVAT_FOLDER)
+    if rest == written or os.path.lexists(root / _CVAT_FOLDER):
+        return written
+    return rest if os.path.exists(root / rest) else written  # noqa: PTH110  Path's raises
 
 
 def _from_root(root: Path, written: str) -> str | None:
@@ -252,6 +261,7 @@ def _add_list(
         if not has_image_suffix(written):
             layout.skipped.append(Skipped(printable(written), NO_IMAGE_SUFFIX))
             continue
+        written = _below_no_data_folder(finder.root, written)
         id = finder.find(written, folder=path.parent, where=path, line=number)
         if reason := finder.problem(id):
             layout.skipped.append(Skipped(printable(id), f"{reason} ({path.name}, line {number})"))

@@ -50,6 +50,7 @@ def test_an_existing_run_is_never_overwritten(trained, colours):
 
 def test_missing_data_and_missing_runs_are_refused(tmp_path):
     assert "DATA is missing" in refused("train")
+    assert "to train anew: foveate train PLACE" in refused("train", "--data", tmp_path)
     assert "no such run" in refused("test", tmp_path / "nowhere")
     assert "no config.yaml" in refused("test", tmp_path)
     assert "nothing to go on from" not in refused("train", "--resume", tmp_path)

@@ -44,10 +44,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_what_is_no_data(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
     for data, found in (
-        (tmp_path / "empty", ["an empty folder"]),
-        (lay(tmp_path / "hidden", ".DS_Store", "__MACOSX/a/1.png"), ["an empty folder"]),
         (
             lay(tmp_path / "flat", "1.png", "2.png", "3.jpg", "x"),
             ["2 .png, 1 .jpg, 1 without a suffix; folders: none", "folder: images", "1.png"],
@@ -64,6 +61,19 @@ def test_what_is_no_data(tmp_path: Path) -> None:
         error = refused(data, "no known format fits", *found)
         assert error.where == data
         assert len(str(error).splitlines()) <= 5
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    for inside in ("empty", "folders/cat", "folders/dog/.git"):
+        (tmp_path / inside).mkdir(parents=True)
+    for data, found in (
+        (tmp_path / "empty", "an empty folder"),
+        (lay(tmp_path / "hidden", ".DS_Store", "__MACOSX/a/1.png"), "an empty folder"),
+        (tmp_path / "folders", "no file in it or in its folders (cat/, dog/)"),
+    ):
+        error = refused(data, f"images with labels are expected, found {found}", "foveate formats")
+        assert error.where == data
+        assert len(str(error).splitlines()) == 2
 
 
 def test_folders_of_images_and_annotations_are_no_classes(tmp_path: Path) -> None:

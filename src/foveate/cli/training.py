@@ -74,15 +74,16 @@ def train(
         )
         _print_conclusion(run, "valid")
         return
-    if data is None:
-        raise SettingError(
-            "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
-        )
     if place is not None:
         raise SettingError(
             "a run to go on with is expected beside --data",
             where=place,
-            remedy="Use: foveate train --resume RUN --data PLACE.",
+            remedy="Use: foveate train --resume RUN --data PLACE, or to train anew: foveate train "
+            "PLACE.",
+        )
+    if data is None:
+        raise SettingError(
+            "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
         )
     settings |= parse_settings(set_ or [])
     chosen = {name: value for name, value in settings.items() if value is not None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foveate.errors import DataError
-from foveate.formats._shared.layout import has_image_suffix, printable, visible
+from foveate.formats._shared.layout import has_image_suffix, is_hidden, printable, visible
 from foveate.formats._shared.recognition import foreign
 from foveate.formats._shared.recognition.nearest import nearest
 from foveate.formats._shared.recognition.protocol import Format
@@ -24,6 +25,7 @@ _CONTAINERS = (
 """Suffixes of files that may hold many images, none of which is read."""
 
 _MAX_NEAREST = 3
+_MAX_SHOWN = 5  # folders
 _MAX_SUBFOLDERS = 20  # tried, to find several datasets in one folder
 
 
@@ -37,6 +39,13 @@ def unrecognised(path: Path, formats: Mapping[str, Format]) -> DataError:
         path: A folder or a file.
         formats: The formats by their names.
     """
+    if path.is_dir() and not _has_files(path):
+        return DataError(
+            f"images with labels are expected, found {_describe_empty(path)}",
+            where=path,
+            remedy="Put the images into folders named like their classes, or beside a file with "
+            "their labels; foveate formats lists what can be read.",
+        )
     if tool := foreign.error_for(path):
         return tool
     if inside := datasets_inside(path, formats):
@@ -128,14 +137,30 @@ def _ending(names: Sequence[str], suffixes: tuple[str, ...]) -> str | None:
     return next((printable(name) for name in names if name.lower().endswith(suffixes)), None)
 
 
+def _has_files(folder: Path) -> bool:
+    """Return whether there is a visible file below a folder."""
+    for _, folders, files in os.walk(folder):
+        if not all(map(is_hidden, files)):
+            return True
+        folders[:] = [name for name in folders if not is_hidden(name)]
+    return False
+
+
+def _describe_empty(path: Path) -> str:
+    names = [f"{folder.name}/" for folder in visible(path)[0]]
+    if not names:
+        return "an empty folder"
+    more = ", ..." if len(names) > _MAX_SHOWN else ""
+    return printable(f"no file in it or in its folders ({', '.join(names[:_MAX_SHOWN])}{more})")
+
+
 def _describe(path: Path) -> str:
     """Describe what is at a path."""
     if not path.is_dir():
         return f"a single file ({path.name})"
     folders, files = visible(path)
-    if not folders and not files:
-        return "an empty folder"
     suffixes = Counter(Path(file.name).suffix.lower() or "without a suffix" for file in files)
     counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3)) or "none"
-    names = ", ".join(f"{folder.name}/" for folder in folders[:5]) or "none"
-    return printable(f"files: {counts}; folders: {names}{', ...' if len(folders) > 5 else ''}")
+    names = ", ".join(f"{folder.name}/" for folder in folders[:_MAX_SHOWN]) or "none"
+    more = ", ..." if len(folders) > _MAX_SHOWN else ""
+    return printable(f"files: {counts}; folders: {names}{more}")

@@ -12,6 +12,7 @@ from foveate.data.images import IMAGE_SUFFIXES
 from foveate.data.video import VIDEO_SUFFIXES
 from foveate.errors import FoveateError
 from foveate.formats._shared.files.file_tree import list_tree
+from foveate.formats._shared.layout import printable
 from foveate.progress import Reporter
 from foveate.wording import count_noun
 
@@ -26,11 +27,13 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
 
     Hidden files and folders in a folder are left out, and so is what operating systems and editors
     leave behind (`__MACOSX`, `.ipynb_checkpoints`). A file that is named itself is always listed.
+    Other files in a folder are counted.
 
     Args:
         paths: Files and folders. Opening a file reports that it does not exist, listing does not.
-        skip: Receives folders that cannot be opened, and links that lead back.
-        reporter: Receives how many files were given more than once.
+        skip: Receives folders that cannot be opened, links that lead back, and names that only
+            look like those of images.
+        reporter: Receives how many files were given more than once, and how many are no images.
 
     Raises:
         FoveateError: A folder contains none.
@@ -42,7 +45,7 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
     for path in paths:
         found = [path]
         if path.is_dir():
-            found = sorted(_walk(path, skip))
+            found = sorted(_walk(path, skip, reporter))
             if not found:
                 raise FoveateError("there are no images in this folder", where=path)
         for file in found:
@@ -52,7 +55,7 @@ def image_files(paths: Sequence[Path], skip: Skip, reporter: Reporter) -> list[P
     return list(files.values())
 
 
-def _walk(root: Path, skip: Skip) -> list[Path]:
+def _walk(root: Path, skip: Skip, reporter: Reporter) -> list[Path]:
     """List the images and videos below a folder."""
     skipped: list[Skipped] = []
     try:
@@ -62,9 +65,19 @@ def _walk(root: Path, skip: Skip) -> list[Path]:
         return []
     for one in skipped:
         skip(str(root / one.id), one.reason)
-    return [
-        root / folder / name
-        for folder, names in tree.items()
-        for name in names
-        if name.lower().endswith(_SUFFIXES)
-    ]
+    files = [Path(folder, name) for folder, names in tree.items() for name in names]
+    found = [file for file in files if file.name.lower().endswith(_SUFFIXES)]
+    others = [file for file in files if not file.name.lower().endswith(_SUFFIXES)]
+    for file in others:
+        if _with_blanks(file):
+            skip(str(root / file), "its name ends with a blank, not with the suffix of an image")
+    if left := [file for file in others if not _with_blanks(file)]:
+        reporter.info(
+            f"{count_noun(len(left), 'file')} without the suffix of an image or a video left out "
+            f"(such as {printable(str(min(left)))})"
+        )
+    return [root / file for file in found]
+
+
+def _with_blanks(file: Path) -> bool:
+    return file.name.strip().lower().endswith(_SUFFIXES)

@@ -48,9 +48,13 @@ class Settings(BaseModel):
     data_format: str | None = None
     """Format of the data, where it cannot be recognised."""
     task: str = "classification"
-    model: str = "tiny_cnn"
+    model: str = "auto"
+    """auto: chosen by the task, the images and the time, see `experiment.choice`."""
+    model_reason: str | None = None
+    """Why foveate chose the model, where the user left that to it."""
     weights: str | None = None
-    """Pretrained weights to start from: a local file, "download", or the folder of a hf: model."""
+    """Pretrained weights to start from: a local file, "download", the folder of a hf: model, or
+    "included" for those that are installed with foveate."""
     freeze: bool = False
     """Whether the pretrained weights stay as they are and the head alone is trained."""
     text_encoder: str | None = None
@@ -74,7 +78,8 @@ class Settings(BaseModel):
     progress_segments: list[tuple[int, float, int]] | None = None
     """What a run of so many minutes made of its schedule; it repeats that run to the bit.
     See `training.time_budget`."""
-    batch_size: int = Field(128, ge=1, le=1_000_000)
+    batch_size: int | None = Field(None, ge=1, le=1_000_000)
+    """Images in a batch; None: as many as suit the model."""
     optimizer: Literal["sgd", "adam", "adamw", "muon"] | None = None
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     lr: Annotated[float, Field(gt=0, le=1_000_000_000)] | Literal["find"] | None = None
@@ -217,7 +222,7 @@ def check_segments(segments: Sequence[tuple[int, float, int]]) -> None:
         or any(after <= before for before, after in pairwise(steps))
         or any(not (0 <= done <= 1 and total <= MAX_STEPS) for _, done, total in segments)
         or any(total <= step for step, _, total in segments[:-1])
-        or segments[-1][2] < max(1, segments[-1][0])
+        or segments[-1][2] < segments[-1][0]
     ):
         raise ValueError(_EXPECTED_SEGMENTS)
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import sklearn  # noqa: F401 - its import sets KMP_ variables
+import timm  # noqa: F401 - and this one TORCHINDUCTOR_CACHE_DIR
 import torch
 
 import foveate as fv

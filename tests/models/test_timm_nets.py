@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -15,7 +16,6 @@ from foveate import models
 from foveate.errors import SettingError
 from foveate.models import weight_file
 
-timm = pytest.importorskip("timm")
 CNN, WINDOWS, PATCHES = "test_convnext", "swin_tiny_patch4_window7_224", "test_vit"
 
 
@@ -129,13 +129,6 @@ def test_an_unsupported_size_is_refused():
         SettingError, match=r"gives no feature maps for images of 3 x 97 x 97 \(.*divisible"
     ):
         models.build(f"timm:{PATCHES}", channels=3, size=97)
-
-
-def test_without_timm_the_message_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(SettingError) as refused:
-        models.find("timm:resnet18")
-    assert refused.value.remedy == "pip install 'foveate[timm]'"
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ class SettingOptions:
     ] = None
     model: Annotated[
         str | None,
-        typer.Option(help="See: foveate models (default: tiny_cnn, or the task's)."),
+        typer.Option(help="See: foveate models (default: chosen by the data)."),
     ] = None
     epochs: Annotated[float | None, typer.Option(help="Passes over the train split.")] = None
     minutes: Annotated[float | None, typer.Option(help="Time budget, instead of --epochs.")] = None
@@ -95,7 +95,7 @@ class SettingOptions:
         None
     )
     batch_size: Annotated[
-        int | None, typer.Option(help="Images per step (default: 128, or the task's).")
+        int | None, typer.Option(help="Images per step (default: as many as suit the model).")
     ] = None
     weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="Start from published weights in a file.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from foveate import tasks
+from foveate import models, tasks
 from foveate.experiment.run_folder import RunFolder
 from foveate.settings import Settings
 
@@ -26,13 +26,13 @@ _SWITCHES = ("allow_leak", "allow_skipped", "allow_errors")
 
 
 def command_line(run: RunFolder) -> str:
-    """The foveate train command with every setting that is not a default."""
+    """The foveate train command with the model and every setting that is not a default."""
     defaults = Settings.of(**tasks.find(run.settings.task).default_settings)
     usual = defaults.model_dump(mode="json")
     changed = {
         name: value
         for name, value in run.settings.model_dump(mode="json").items()
-        if value != usual[name]
+        if name == "model" or (value != usual[name] and name != "model_reason")
     }
     words = ["foveate", "train", changed.pop("data", "")]
     if "data_format" in changed:
@@ -43,7 +43,7 @@ def command_line(run: RunFolder) -> str:
     for name in _SWITCHES:
         if changed.pop(name, False):
             words.append(f"--{name.replace('_', '-')}")
-    if (weights := changed.pop("weights", None)) is not None:
+    if (weights := changed.pop("weights", None)) not in (None, models.INCLUDED):
         words += ["--pretrained"] if weights == "download" else ["--weights", weights]
     if (flip := changed.pop("flip", None)) is not None:
         words.append("--flip" if flip else "--no-flip")

@@ -40,7 +40,8 @@ def whole_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     whole = {
         name: whole_path(value)
         for name, value in given.items()
-        if isinstance(value, str | Path) and (name, value) != ("weights", "download")
+        if isinstance(value, str | Path)
+        and not (name == "weights" and value in ("download", "included"))
     }
     encoder = settings.get("text_encoder")
     if isinstance(encoder, str) and encoder.startswith(_CLIP):

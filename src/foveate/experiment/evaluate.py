@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from foveate import record_io
+from foveate import models, record_io
 from foveate.data.dataset import SplitName
+from foveate.experiment import probing
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.intervals import MetricValue, bootstrap, lift
@@ -16,6 +17,7 @@ from foveate.metrics.resampling import BootstrapSamples, resample
 from foveate.progress import Reporter
 from foveate.settings import FORMAT
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
+from foveate.tasks.classification import Classification
 from foveate.training import device
 from foveate.training.doctor import diagnose
 from foveate.training.fit import TrainResult
@@ -35,16 +37,18 @@ def fit_evaluator(run: RunFolder, prepared: PreparedData, reporter: Reporter) ->
 
 
 def score_baselines(
-    run: RunFolder, prepared: PreparedData, split: SplitName
+    run: RunFolder, prepared: PreparedData, split: SplitName, reporter: Reporter
 ) -> dict[str, PerImageStats]:
     """Per-image statistics on a split of each baseline, fitted on the train split."""
-    task = prepared.task
+    task, seed = prepared.task, run.settings.seed
     pixels, targets, _ = prepared.of("train")
-    predictors = task.baselines(pixels, targets, run.settings.seed)
+    predictors = task.baselines(pixels, targets, seed)
     prepared = prepared.for_evaluation(split)
     pixels, fitted, _ = prepared.of(split)
     targets = prepared.targets(split)
     predictions = predictors(with_prompts(task, pixels, fitted))
+    if isinstance(task, Classification) and not models.find(run.settings.model).probe:
+        predictions[probing.NAME] = probing.baseline(task, prepared, split, seed, reporter)
     return {
         name: task.metric().per_image(prepared.to_original(split, one), targets)
         for name, one in predictions.items()

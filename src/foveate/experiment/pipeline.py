@@ -15,6 +15,7 @@ from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
 from foveate.errors import DataChanged, DataError, Interrupted, RunError, StorageError
+from foveate.experiment import choice
 from foveate.experiment.data_place import (
     Place,
     move,
@@ -171,9 +172,8 @@ def _define(
     values = whole_paths({**values, "data": place_of(data)})
     settings = Settings.of(**values)
     tasks.find(settings.task)  # a wrong name is reported before any data is read
-    values["weights"] = models.initial_weights(
-        settings.model, settings.weights, frozen=settings.freeze
-    )
+    if settings.model != choice.AUTO:
+        models.initial_weights(settings.model, settings.weights, frozen=settings.freeze)
     dataset = load(
         data if isinstance(data, Dataset) else settings.data,
         root=Path(settings.root) if settings.root else None,
@@ -183,7 +183,12 @@ def _define(
     )
     task = tasks.find(values.get("task") or task_views.infer_task(dataset, tasks.all()))
     settings = Settings.of(**{**task.default_settings, **values, "task": task.name})
+    if values.get("model", choice.AUTO) == choice.AUTO:
+        settings = choice.with_model(settings, task, dataset)
+    weights = models.initial_weights(settings.model, settings.weights, frozen=settings.freeze)
+    settings = settings.model_copy(update={"weights": weights})
     tasks.check_settings(task, settings)
+    choice.check(settings, task)
     return dataset, settings
 
 
@@ -192,7 +197,7 @@ def _baseline_to_report(
 ) -> None:
     """Steps 4 to 7."""
     fit_evaluator(run, prepared, reporter)
-    baselines = score_baselines(run, prepared, "valid")  # 4. baseline
+    baselines = score_baselines(run, prepared, "valid", reporter)  # 4. baseline
     metric = prepared.task.primary_metric
     values = {
         name: prepared.task.metric().compute(stats)[metric] for name, stats in baselines.items()
@@ -275,7 +280,7 @@ def _open_test(
     else:
         reporter.warning(f"an opening of {entry.opened} was not completed; it is completed now")
     fit_evaluator(run, prepared, reporter)
-    baselines = score_baselines(run, prepared, "test")
+    baselines = score_baselines(run, prepared, "test", reporter)
     results = evaluate(run, prepared, "test", baselines)
     result = {
         "metrics": results["test"],

@@ -31,6 +31,10 @@ MAX_SKIPPED = 0.05
 """Share of unreadable images above which a run is refused, without --allow-skipped."""
 MAX_SKIPPED_LINES = 5
 """Skipped samples that the console lists."""
+PUBLISHED_SIZE = 224
+"""Side in pixels of the images that most published weights were trained on."""
+MIN_INCLUDED_SIZE = 96
+"""Side in pixels that smaller images are enlarged to for the included weights."""
 _STRIDE = 32  # of the coarsest feature map of most nets
 
 
@@ -47,6 +51,8 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         SettingError: The settings do not fit the data.
     """
     settings = run.settings
+    if settings.model_reason:
+        reporter.info(f"model {settings.model}: {settings.model_reason}")
     task_type, model = tasks.find(settings.task), models.find(settings.model)
     dataset = task_views.for_task(dataset, settings.task)
     if not len(dataset):
@@ -58,7 +64,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     check_unique_ids(dataset)
     dataset = depth.with_reading(dataset, ImageReading.of(settings))
     task = task_type(dataset.classes)
-    default_size = 224 if settings.weights else _default_size(dataset, task_type)
+    default_size = _default_size(dataset, task_type, settings)
     size = settings.size or max(model.min_size, default_size)
     model.check(size, pretrained=settings.weights is not None)
     max_skipped = 1.0 if settings.allow_skipped else MAX_SKIPPED
@@ -200,8 +206,14 @@ def _split(
     return split, dataset.samples
 
 
-def _default_size(dataset: Dataset[Any], task_type: type[Task[Any]]) -> int:
-    """Side in pixels at which most of these images keep their size, up to the task's maximum."""
+def _default_size(dataset: Dataset[Any], task_type: type[Task[Any]], settings: Settings) -> int:
+    """Side in pixels at which most of these images keep their size, up to the task's maximum.
+
+    Published weights know larger images; those that are included take most sizes.
+    """
+    if settings.weights and not (task_type.letterbox and settings.weights == models.INCLUDED):
+        least = MIN_INCLUDED_SIZE if settings.weights == models.INCLUDED else PUBLISHED_SIZE
+        return min(max(natural_size(dataset), least), PUBLISHED_SIZE)
     if not task_type.letterbox:
         return min(natural_size(dataset), task_type.max_default_size)
     # A larger canvas costs smaller images nothing but time; whole strides lose no row of it.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.image_reading import ImageReading
@@ -17,8 +17,11 @@ from foveate.experiment import pipeline
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.inputs import ImageInput
+from foveate.inference.onnx_model import open_onnx
 from foveate.inference.predictor import Predictor
+from foveate.models.fused import fused
 from foveate.models.interactive import InteractivePredictor
+from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
 from foveate.tasks.task import Task
@@ -28,6 +31,11 @@ from foveate.tasks.tiled import Tiled
 @dataclass
 class Run(RunFolder, Predictor):
     """A trained model with the record of its training. See `RunFolder` for its files."""
+
+    _runtimes: ClassVar[tuple[str, ...]] = ("torch", "onnx")
+    _prepared: tuple[tuple[str, str], VisionModel] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
@@ -73,14 +81,32 @@ class Run(RunFolder, Predictor):
 
     def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
         """An annotation for each image; see `Predictor`."""
-        task, net = self.load()
+        task, net = self._load_for_prediction()
         if tile is None:
             return task.predict(net, images)
         tiled = require(task, Tiled)
         return [tiled.predict_tiled(net, image, tile) for image in images]
 
-    def _set_image(self, image: Image) -> InteractivePredictor:
+    def predict_confident(self, images: Images, tile: int | None = None) -> list[Any]:
+        """An annotation for each image; see `Predictor`."""
+        if tile is not None:
+            return self.predict_images(images, tile)
+        task, net = self._load_for_prediction()
+        return task.predict_confident(net, images)
+
+    def _load_for_prediction(self) -> tuple[Task[Any], VisionModel]:
+        """The task, and the net as the runtime computes it, which is prepared once."""
         task, net = self.load()
+        key = (self.weights_digest(), self.runtime)
+        if self._prepared is None or self._prepared[0] != key:
+            prepared = fused(net)
+            if self.runtime == "onnx":
+                prepared = open_onnx(prepared, key[0])
+            self._prepared = key, prepared
+        return task, self._prepared[1]
+
+    def _set_image(self, image: Image) -> InteractivePredictor:
+        task, net = self._load_for_prediction()
         return require(task, Interactive).set_image(net, image)
 
     def generate(

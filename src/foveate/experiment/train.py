@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from foveate import models
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
@@ -18,18 +19,20 @@ from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.probing import start_from_probe
 from foveate.experiment.run_folder import RunFolder
 from foveate.models.model import VisionModel, pixel_statistics, published_statistics
 from foveate.models.registry import Recipe
 from foveate.progress import Reporter
 from foveate.settings import Settings
+from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
 from foveate.training import device, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.fit import TrainConfig, TrainResult, fit
 from foveate.training.lr_finder import find_lr
-from foveate.training.optim import optimizer
+from foveate.training.optim import layer_rates, optimizer
 from foveate.training.schedule import schedule
 from foveate.training.state import Progress, TrainState
 
@@ -56,7 +59,7 @@ def learn(
         SettingError: The settings do not fit the data or the net.
     """
     torch_device = device.prepare(run.settings.seed)
-    settings = _with_precision(_with_epochs(run.settings, prepared), torch_device)
+    settings = _with_precision(_with_length(run.settings, prepared), torch_device)
     policy = augmentation(settings, prepared)
     pixels, targets, ids = prepared.of("train")
     task = type(prepared.task).from_settings(
@@ -67,6 +70,10 @@ def learn(
         valid = task.tile_targets(*valid)
     net = _build_net(task, settings, pixels, reading_of(prepared.images.dataset))
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start = None
+    if settings.weights is not None and isinstance(task, Classification) and not resume:
+        start = start_from_probe(task, net, prepared, settings.seed, reporter)
+    assert settings.batch_size is not None, "it is resolved"
     batches = Batches(
         task,
         pixels,
@@ -78,6 +85,7 @@ def learn(
     )
     settings = _with_optimizer(settings, task, net, batches, reporter)
     run.save_settings(
+        batch_size=settings.batch_size,
         epochs=settings.epochs,
         precision=settings.precision,
         optimizer=settings.optimizer,
@@ -90,7 +98,7 @@ def learn(
     assert isinstance(settings.lr, float), "it is resolved"
     state = TrainState(
         net,
-        optimizer(settings.optimizer, net, lr=settings.lr, weight_decay=settings.weight_decay),
+        _optimizer(settings, net, settings.lr),
         ModelEMA(net, settings.ema) if settings.ema else None,
         Progress(segments=segments),
     )
@@ -116,6 +124,7 @@ def learn(
             run.path,
             header(task, net, run.settings),
             on_step,
+            start=start,
         )
     if result.reason != "interrupted":
         if settings.minutes is not None:
@@ -133,9 +142,12 @@ def _recipe(settings: Settings) -> Recipe:
     )
 
 
-def _with_epochs(settings: Settings, prepared: PreparedData) -> Settings:
-    lengths = (settings.epochs, settings.minutes, settings.progress_segments)
-    if any(length is not None for length in lengths):
+def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
+    """With a number of epochs, unless the time is limited, and with a size of the batches."""
+    known = settings.epochs, settings.minutes, settings.progress_segments
+    batch_size = settings.batch_size or _recipe(settings).batch_size
+    settings = settings.model_copy(update={"batch_size": batch_size})
+    if any(length is not None for length in known) or models.find(settings.model).probe:
         return settings
     epochs = min(60, max(4, round(DEFAULT_IMAGES_SEEN / len(prepared.splits["train"]))))
     return settings.model_copy(update={"epochs": epochs})
@@ -155,10 +167,8 @@ def _with_optimizer(
     recipe = _recipe(settings)
     name, lr = settings.optimizer or recipe.optimizer, settings.lr or recipe.lr
     if lr == "find":
-        build = partial(optimizer, name, weight_decay=settings.weight_decay)
-        lr_range = find_lr(
-            net, task.loss, batches, lambda net, lr: build(net, lr=lr), seed=settings.seed
-        )
+        named = settings.model_copy(update={"optimizer": name})
+        lr_range = find_lr(net, task.loss, batches, partial(_optimizer, named), seed=settings.seed)
         lr = lr_range.suggestion
         reporter.info(
             f"learning rate {lr:.2g}, found by a range test of {len(lr_range.rates)} steps"
@@ -166,10 +176,24 @@ def _with_optimizer(
     return settings.model_copy(update={"optimizer": name, "lr": float(lr)})
 
 
+def _optimizer(settings: Settings, net: nn.Module, lr: float) -> torch.optim.Optimizer:
+    """The optimizer; pretrained layers have the rates of the recipe."""
+    assert settings.optimizer is not None, "it is resolved"
+    assert isinstance(net, VisionModel), "a complete net is expected"
+    recipe, rates = _recipe(settings), None
+    if settings.weights is not None and not settings.freeze:
+        rates = layer_rates(net.backbone, recipe.last_rate, recipe.rate_decay)
+    return optimizer(
+        settings.optimizer, net, lr=lr, weight_decay=settings.weight_decay, rates=rates
+    )
+
+
 def _segments(
     settings: Settings, batches: Batches, elapsed: float
 ) -> tuple[time_budget.Segments, float | None]:
     """Progress by step, and seconds of training if there is a time budget."""
+    if models.find(settings.model).probe:
+        return time_budget.straight(0), None
     if settings.minutes is not None:
         reserve = min(MAX_RESERVE, 8 * settings.minutes)
         return time_budget.unknown(), max(0.0, 60 * settings.minutes - reserve - elapsed)
@@ -203,16 +227,24 @@ def _build_net(
 ) -> VisionModel:
     """The net with its first weights; normalised by the train split, or as its weights were."""
     size, channels = pixels.shape[1], pixels.shape[3]
-    start: models.Weights = None
-    if settings.weights is not None:
-        start = "download" if settings.weights == "download" else Path(settings.weights)
+    start: models.Weights
+    match settings.weights:
+        case "download" | "included" | None:
+            start = settings.weights
+        case _:
+            start = Path(settings.weights)
     backbone = models.build(settings.model, channels=channels, size=size, weights=start)
     if settings.freeze:
         backbone.freeze()
+    elif start is not None:
+        backbone.freeze(_recipe(settings).frozen_groups)
     mean, std = (
         published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)
     )
-    return VisionModel(task.head(backbone), size=size, mean=mean, std=std, reading=reading)
+    net = VisionModel(task.head(backbone), size=size, mean=mean, std=std, reading=reading)
+    if start is None:
+        net.fit(pixels)
+    return net
 
 
 def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:

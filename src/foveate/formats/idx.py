@@ -114,7 +114,8 @@ def write(dataset: Dataset[Label], path: Path) -> None:
     samples = list(dataset)
     problems = unsupported_fields(dataset, "group", "time")
     problems += count_problem(
-        "without a split", [sample for sample in samples if sample.split is None]
+        "without a split, which its files are named after",
+        [sample for sample in samples if sample.split is None],
     )
     problems += (
         [f"{len(dataset.classes)} classes (it stores up to 256)"]

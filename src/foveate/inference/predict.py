@@ -182,7 +182,7 @@ def _predict(
     model: Predictor, images: Images, tile: int | None, prompt: Prompt | None
 ) -> list[Any]:
     if prompt is None:
-        return model.predict_images(images, tile)
+        return model.predict_confident(images, tile)
     return [_predict_prompt(model, image, prompt) for image in images]
 
 
@@ -209,6 +209,7 @@ def _find_journal(
         "weights": model.fingerprint,
         "task": model.task.name,
         "classes": model.task.classes,
+        "runtime": model.runtime,
         "tile": tile,
         "reading": astuple(model.reading),
         "prompt": None if prompt is None else [prompt.clicks, prompt.box],

@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.windows import open_windows
+from foveate.errors import SettingError
 from foveate.inference.inputs import ImageInput, batches, is_single, to_image
+from foveate.inference.onnx_model import check_installed
 from foveate.models.interactive import InteractivePredictor
 from foveate.tasks.task import Task
 
@@ -45,6 +47,10 @@ class Predictor(ABC):
             SettingError: The task cannot predict from tiles.
         """
 
+    def predict_confident(self, images: Images, tile: int | None = None) -> list[Any]:
+        """Predict like `predict_images`, but perhaps without what `task.confident` leaves out."""
+        return self.predict_images(images, tile)
+
     @abstractmethod
     def _set_image(self, image: Image) -> InteractivePredictor:
         """Encode an image for prompts; raise SettingError if the task takes none."""
@@ -71,6 +77,29 @@ class Predictor(ABC):
     @property
     def _own_reading(self) -> ImageReading:
         return DEFAULT_READING
+
+    _runtimes: ClassVar[tuple[str, ...]] = ("torch",)
+    _runtime: str | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What computes the net: "torch", or "onnx" (ONNX Runtime, on the CPU; runs only).
+
+        Both give the same predictions but for rounding. Setting it raises SettingError for
+        another value, and if ONNX Runtime is not installed.
+        """
+        return self._runtime or "torch"
+
+    @runtime.setter
+    def runtime(self, runtime: str) -> None:
+        if runtime not in self._runtimes:
+            raise SettingError(
+                f"the runtime {' or '.join(self._runtimes)} is expected, got {runtime!r}",
+                where="runtime",
+            )
+        if runtime == "onnx":
+            check_installed()
+        self._runtime = runtime
 
     @property
     def channels(self) -> int | None:
@@ -112,7 +141,7 @@ class Predictor(ABC):
         return [
             self.task.to_dict(prediction)
             for batch in batches(pixels)
-            for prediction in self.predict_images([image for _, image in batch], tile)
+            for prediction in self.predict_confident([image for _, image in batch], tile)
         ]
 
     def _pixels(self, image: Any, where: str, tile: int | None) -> Image:

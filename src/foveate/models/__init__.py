@@ -3,6 +3,7 @@
 `registry` finds the backbones by name. Importing this package does not import torch.
 """
 
+from foveate.models.registry import INCLUDED as INCLUDED
 from foveate.models.registry import Model as Model
 from foveate.models.registry import Weights as Weights
 from foveate.models.registry import all as all

@@ -28,7 +28,7 @@ class Backbone(nn.Module):
             al., "FiLM", 2018). If there are any, `forward` takes one tensor (B, 2 channels, h, w)
             of scales and shifts for each.
         statistics: Channel statistics of the images that the published weights were trained on.
-        frozen: Whether `freeze` was called.
+        frozen_groups: Number of the layer groups that are frozen, from the image on.
     """
 
     in_channels: int
@@ -37,16 +37,36 @@ class Backbone(nn.Module):
     flexible: bool = False
     film_channels: tuple[int, ...] = ()
     statistics: ChannelStatistics = IMAGENET
-    frozen: bool = False
+    frozen_groups: int = 0
 
-    def freeze(self) -> None:
-        """Freeze the weights and the running statistics of the normalisation layers."""
-        self.frozen = True
-        self.requires_grad_(False).eval()
+    def layer_groups(self) -> list[nn.Module]:
+        """Return the layers that published weights exist for, in groups from the image on.
+
+        Later groups have learnt more of their own data, so training changes them more (Yosinski et
+        al., "How transferable are features in deep neural networks?", 2014). By default there is
+        one group.
+        """
+        return [self]
+
+    def freeze(self, groups: int | None = None) -> None:
+        """Freeze weights, and the running statistics of normalisation layers.
+
+        Args:
+            groups: Number of the first layer groups that are frozen; None freezes all of them.
+        """
+        all_groups = self.layer_groups()
+        self.frozen_groups = len(all_groups) if groups is None else groups
+        for group in all_groups[: self.frozen_groups]:
+            group.requires_grad_(False)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, unless the backbone is frozen."""
-        return super().train(mode and not self.frozen)
+        """Set training mode, except for what is frozen."""
+        super().train(mode)
+        for group in self.layer_groups()[: self.frozen_groups]:
+            for module in group.modules():
+                module.training = False
+        return self
 
     def fit(self, images: Tensor) -> None:
         """Compute what comes from the data and is not learnt, before training begins.
@@ -102,6 +122,10 @@ class StagedBackbone(Backbone):
     """
 
     stages: nn.ModuleList
+
+    def layer_groups(self) -> list[nn.Module]:
+        """Return the stages."""
+        return list(self.stages)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute one map per stage, fine to coarse.

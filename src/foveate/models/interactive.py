@@ -192,7 +192,7 @@ class NetInteractivePredictor(InteractivePredictor):
         self.scaled_size = letterbox_size(*self.size, net.size)
         ((_, batch),) = net.padded_batches([image], 1)
         self.padded_size = (batch.shape[2], batch.shape[3])
-        self.maps = self.body.encode(net.normalise(batch))
+        self.maps = net.encode(batch)
 
     def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
         """Convert a mask (H, W) to logits (1, h, w) of the padded input."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foveate.data.dataset import Images
+from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.resizing import fit, fit_within, letterbox_size, pad
 from foveate.data.subset import ImageArray
@@ -68,7 +69,7 @@ class VisionModel(nn.Module):
         rows = images.permute(0, 2, 3, 1).flatten(2)
         mean, std = (values.flatten().repeat(width) for values in (self.mean, self.std))
         normalised = (rows.float() - mean).div_(std)
-        return normalised.unflatten(2, (width, self.channels)).permute(0, 3, 1, 2)
+        return normalised.view(*rows.shape[:2], width, self.channels).permute(0, 3, 1, 2)
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Encode images for prompts; see `heads.promptable.PromptableHead`.
@@ -127,7 +128,7 @@ class VisionModel(nn.Module):
             for start in range(0, len(rows), batch_size):
                 some = rows[start : start + batch_size]
                 batch = np.stack(
-                    [pad(fit_within(images[row], self.size, self.channels), *size) for row in some]
+                    [pad(_fit_within(images[row], self.size, self.channels), *size) for row in some]
                 )
                 yield some, torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.mean.device)
 
@@ -139,6 +140,23 @@ class VisionModel(nn.Module):
         step = backbone.strides[-1]
         height, width = letterbox_size(shape[0], shape[1], self.size)
         return min(self.size, -(-height // step) * step), min(self.size, -(-width // step) * step)
+
+
+def _fit_within(image: Image, size: int, channels: int) -> Image:
+    """The pixels of `fit_within`; where both sides are halved, in a third of its time.
+
+    torch calculates in integers as Pillow does, but with weights of fewer bits. Those of this
+    scale, eighths and at the edges sevenths, round to the same grey levels. Pillow resizes the
+    columns of tall images first, and those of others last, as torch does.
+    """
+    height, width = letterbox_size(image.shape[0], image.shape[1], size)
+    halved = image.shape == (2 * height, 2 * width, channels)
+    if not halved or not isinstance(image, np.ndarray) or height > 2 * width:
+        return fit_within(image, size, channels)
+    whole = np.require(image, requirements=["C", "W"])  # torch warns of others
+    planes = torch.from_numpy(whole).permute(2, 0, 1)[None]
+    resized = F.interpolate(planes, size=(height, width), mode="bilinear", antialias=True)
+    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
 
 
 def pixel_statistics(pixels: ImageArray) -> tuple[list[float], list[float]]:

@@ -124,6 +124,27 @@ def match_state_dict(
     return state
 
 
+def adapt_to_channels(layer: nn.Conv2d, channels: int) -> None:
+    """Adapt the trained filters of a first convolution to images of other channels, as timm does.
+
+    For grey images they are summed over colour: the output equals that for an image with three
+    equal channels. For other counts they are repeated and scaled, which keeps the output's size.
+
+    Args:
+        layer: A convolution of three channels, which is changed.
+        channels: Channels of the images.
+    """
+    weight = layer.weight.detach()
+    if channels == layer.in_channels:
+        return
+    if channels == 1:
+        adapted = weight.sum(1, keepdim=True)
+    else:
+        repeated = weight.repeat(1, -(-channels // layer.in_channels), 1, 1)[:, :channels]
+        adapted = repeated * (layer.in_channels / channels)
+    layer.weight, layer.in_channels = nn.Parameter(adapted), channels
+
+
 def reason(error: Exception) -> str:
     """Return the first line of an error message, at most 200 characters."""
     message = str(error).strip()

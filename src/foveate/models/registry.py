@@ -16,7 +16,9 @@ from foveate.errors import SettingError
 if TYPE_CHECKING:
     from foveate.models.backbone import Backbone
 
-Weights = Path | Literal["download"] | None
+INCLUDED: Literal["included"] = "included"
+"""The weights that are installed with foveate."""
+Weights = Path | Literal["download", "included"] | None
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,19 @@ class Recipe:
         lr: Peak learning rate.
         bf16: Whether bfloat16 is faster on a CPU with instructions for it. It is not for small
             maps of few channels (benchmarks/README.md).
+        batch_size: Images in a batch.
+        last_rate: Factor of the learning rate for the last group of pretrained layers.
+        rate_decay: Factor from each group of pretrained layers to the one before it.
+        frozen_groups: Number of the first groups of pretrained layers that stay as they are.
     """
 
     optimizer: str
     lr: float
     bf16: bool = False
+    batch_size: int = 128
+    last_rate: float = 1.0
+    rate_decay: float = 1.0
+    frozen_groups: int = 0
 
 
 PLAIN = Recipe("adamw", 1e-3)
@@ -40,7 +50,7 @@ PLAIN = Recipe("adamw", 1e-3)
 NORMALISED = Recipe("adamw", 5e-3)
 """For nets with batch normalisation: chosen on the validation split of Fashion-MNIST with
 `tiny_cnn` (benchmarks/README.md)."""
-PRETRAINED = Recipe("adamw", 3e-4)
+PRETRAINED = Recipe("adamw", 3e-4, batch_size=32)
 """For fine-tuning published weights: customary."""
 FROZEN = Recipe("adamw", 5e-3)
 """For a head on frozen features: customary."""
@@ -71,7 +81,9 @@ class Model:
         example: For a name with a star, a name that can be built.
         resolve: name -> the model under this full name. It raises SettingError for an invalid
             text after the colon, before any data is read.
-        weights_folder: Folder in the name whose weights the model always starts from.
+        own_weights: The weights that the model always starts from: the folder in its name, or
+            "included" for those that are installed with foveate.
+        probe: Whether the weights stay as they are, and only a linear layer is fitted on them.
         config: Text that can replace this folder in the name, so that the net can be rebuilt
             without the folder.
     """
@@ -86,7 +98,8 @@ class Model:
     default_recipe: Recipe = NORMALISED
     example: str | None = None
     resolve: Callable[[str], Model] | None = None
-    weights_folder: str | None = None
+    own_weights: str | None = None
+    probe: bool = False
     config: str | None = None
 
     def recipe(self, *, pretrained: bool, frozen: bool = False) -> Recipe:
@@ -175,14 +188,21 @@ def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Ba
         channels: Channels of the images.
         size: Side of the images in pixels.
         weights: None for random weights from torch's global generator, the path of published
-            weights (.safetensors, or a .pth file of tensors only), or "download", the only
-            choice that uses the network.
+            weights (.safetensors, or a .pth file of tensors only), "included" for those that
+            are installed, or "download", the only choice that uses the network.
 
     Raises:
         SettingError: The model cannot be built with these arguments.
     """
     model = find(name)
     model.check(size, pretrained=weights is not None)
+    if weights == INCLUDED and model.own_weights != INCLUDED:
+        fit = ", ".join(one.name for one in all() if one.own_weights == INCLUDED)
+        raise SettingError(
+            f"the weights of {name} are not installed with foveate",
+            where="weights",
+            remedy=f"Use --pretrained, which downloads them, or one of: {fit}.",
+        )
     backbone = model.build(name, channels, size, weights)
     backbone.in_channels = channels
     return backbone
@@ -194,9 +214,9 @@ def self_contained_name(name: str) -> str:
     A run stores this name next to its weights, which replace those of the folder.
     """
     model = find(name)
-    if model.weights_folder is None or model.config is None:
+    if model.own_weights is None or model.config is None:
         return name
-    return name.removesuffix(model.weights_folder) + model.config
+    return name.removesuffix(model.own_weights) + model.config
 
 
 def initial_weights(name: str, weights: str | None, *, frozen: bool) -> str | None:
@@ -210,20 +230,23 @@ def initial_weights(name: str, weights: str | None, *, frozen: bool) -> str | No
     Raises:
         SettingError: Both are given, or random weights would be frozen.
     """
-    folder = find(name).weights_folder
-    if folder is not None and weights not in (None, folder):
+    own = find(name).own_weights
+    if own is not None and weights not in (None, own):
+        if (own, weights) == (INCLUDED, "download"):
+            return own  # nothing has to be downloaded
         raise SettingError(
             f"{name} holds its own weights, got {weights} as well",
             where="weights",
             remedy="Leave out --pretrained and --weights.",
         )
-    if frozen and weights is None and folder is None:
+    if frozen and weights is None and own is None:
         raise SettingError(
             f"freezing needs published weights, but {name} starts from random ones",
             where="freeze",
-            remedy="Give --pretrained, --weights FILE or --model hf:DIR.",
+            remedy="Give --pretrained, --weights FILE, or a model that holds its own weights: "
+            "efficientnet_lite0 or hf:DIR.",
         )
-    return folder if weights is None else weights
+    return own if weights is None else weights
 
 
 def refuse_if_huge(name: str, parameters: int, size: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ class Classification(Task[Label]):
     annotation = Label
     description = "one class for each image"
     primary_metric = "accuracy"
+    default_settings: ClassVar[Mapping[str, Any]] = {"model": "tiny_cnn"}
     lower_is_better = frozenset({"log_loss", "calibration_error"})
     raw_metrics = frozenset({"log_loss"})
 
@@ -130,7 +131,7 @@ class Classification(Task[Label]):
         if not len(images):
             return []
         probabilities = (self._logits(net, images) / self.temperature).softmax(2).mean(0)
-        return _labels(probabilities.double().cpu().numpy())
+        return labels_of(probabilities.double().cpu().numpy())
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so it hardly overfits."""
@@ -168,7 +169,7 @@ class Classification(Task[Label]):
         """Guessing, the majority class, nearest neighbour and logistic regression."""
         labels = np.array([target.index for target in targets])
         predict = fit_baselines(images, labels, len(self.classes), seed)
-        return lambda images: {name: _labels(rows) for name, rows in predict(images).items()}
+        return lambda images: {name: labels_of(rows) for name, rows in predict(images).items()}
 
     # --- present
 
@@ -268,7 +269,7 @@ def smoothed_entropy(label_smoothing: float, classes: int) -> float:
     return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())
 
 
-def _labels(probabilities: NDArray[np.float64]) -> list[Label]:
+def labels_of(probabilities: NDArray[np.float64]) -> list[Label]:
     """(N, K) -> the most likely class of each row."""
     return [Label(int(row.argmax()), row / row.sum()) for row in probabilities]
 

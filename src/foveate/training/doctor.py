@@ -49,7 +49,7 @@ def diagnose(
     """Diagnose a finished run.
 
     Args:
-        rows: The learning curves, at least one row.
+        rows: The learning curves.
         metric: The metric that they show.
         floor: The lowest possible loss, e.g. the entropy of smoothed labels. What counts is how far
             a loss is above it.
@@ -58,6 +58,16 @@ def diagnose(
     Returns:
         The verdicts, most serious first; never empty.
     """
+    rows = [row for row in rows if row["step"] > 0]  # before it stands what training began with
+    if not rows:
+        return [
+            Verdict(
+                "fitted at once",
+                "The linear layer was fitted at once, so there are no curves to read.",
+                "Fine-tune the whole net from here with: --model efficientnet_lite0.",
+                "good",
+            )
+        ]
     if len(rows) < MIN_ROWS:
         is_are = "is" if len(rows) == 1 else "are"
         return [

@@ -90,6 +90,8 @@ def fit(
     folder: Path,
     header: dict[str, Any],
     on_step: OnStep = lambda progress, loss: None,
+    *,
+    start: tuple[float, float] | None = None,
 ) -> TrainResult:
     """Train to the end; leaves best.safetensors, last.safetensors and curves.csv in a folder.
 
@@ -104,6 +106,8 @@ def fit(
         folder: The run folder.
         header: What best.safetensors must carry to be used.
         on_step: Called after each step.
+        start: Loss and metric on the train split before the first step, if the weights are worth
+            keeping: they are validated too, so the best ones are never worse.
 
     Raises:
         Diverged: The loss or the gradient is not finite.
@@ -114,7 +118,20 @@ def fit(
     best_net = copy.deepcopy(state.net) if state.ema is not None else state.net
     autosave = AutoSave(state, folder / "last.safetensors", config.save_seconds)
     began, first_step = time.monotonic() - progress.seconds, progress.step
+
+    def close_epoch(train_loss: float, metric: float, lr: float) -> None:
+        if state.ema is not None:
+            best_net.load_state_dict(state.ema.state)
+        valid = validate(best_net, task, validation(), config.amp)
+        state.net.train()
+        progress.close_epoch(_curve_row(progress, task, (train_loss, metric), valid, batches, lr))
+        curves.write(folder / "curves.csv", progress.rows)
+        if progress.best_step == progress.step:
+            checkpoint.write(folder / "best.safetensors", best_net.state_dict(), header)
+
     if first_step == 0:
+        if start is not None and not progress.rows:
+            close_epoch(*start, 0.0)
         autosave.save()
     budget = None
     if config.budget is not None:
@@ -144,15 +161,10 @@ def fit(
                         progress.segments, progress.step, progress.seconds
                     )
                 if progress.step % batches.per_epoch == 0 or progress.step >= progress.total:
-                    if state.ema is not None:
-                        best_net.load_state_dict(state.ema.state)
-                    valid = validate(best_net, task, validation(), config.amp)
-                    state.net.train()
-                    progress.close_epoch(_curve_row(progress, task, valid, batches, step.lr))
-                    curves.write(folder / "curves.csv", progress.rows)
-                    if progress.best_step == progress.step:
-                        path = folder / "best.safetensors"
-                        checkpoint.write(path, best_net.state_dict(), header)
+                    metric = progress.epoch_metric
+                    close_epoch(
+                        progress.epoch_loss, math.nan if metric is None else metric, step.lr
+                    )
                 on_step(progress, loss)
         except Diverged as error:
             raise _explained(error, state, folder) from None
@@ -190,16 +202,20 @@ def _metric(task: Trainable, step: Step) -> float:
 
 
 def _curve_row(
-    progress: Progress, task: Trainable, valid: tuple[float, float], batches: Batches, lr: float
+    progress: Progress,
+    task: Trainable,
+    train: tuple[float, float],
+    valid: tuple[float, float],
+    batches: Batches,
+    lr: float,
 ) -> curves.CurveRow:
     """The row of curves.csv for the epoch that ends at this step."""
-    metric = progress.epoch_metric
     return {
         "step": progress.step,
         "epoch": round(progress.step / batches.per_epoch, 3),
-        "train_loss": progress.epoch_loss,
+        "train_loss": train[0],
         "valid_loss": valid[0],
-        f"train_{task.curve_metric}": math.nan if metric is None else metric,
+        f"train_{task.curve_metric}": train[1],
         f"valid_{task.curve_metric}": valid[1],
         "lr": lr,
         "seconds": round(progress.seconds, 3),

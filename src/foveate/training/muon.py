@@ -31,21 +31,28 @@ class Muon(torch.optim.Optimizer):
     """Muon for matrices, AdamW for vectors.
 
     Args:
-        matrices: Weights with two or more dimensions, a layer's outputs first.
-        vectors: The other parameters.
+        matrices: Weights with two or more dimensions, a layer's outputs first; or groups of them,
+            as other optimizers take them.
+        vectors: The other parameters, likewise.
         lr: Learning rate.
         weight_decay: Decoupled weight decay of the matrices.
+
+    Attributes:
+        matrix_groups: The parameter groups of the matrices.
     """
 
     def __init__(
         self,
-        matrices: Sequence[Tensor],
-        vectors: Sequence[Tensor],
+        matrices: Sequence[Tensor] | Sequence[dict[str, Any]],
+        vectors: Sequence[Tensor] | Sequence[dict[str, Any]],
         *,
         lr: float,
         weight_decay: float,
     ):
-        super().__init__([{"params": list(matrices), "lr": lr, "weight_decay": weight_decay}], {})
+        in_groups = bool(matrices) and isinstance(matrices[0], dict)
+        groups: Any = matrices if in_groups else [{"params": list(matrices)}]
+        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
+        self.matrix_groups = list(self.param_groups)
         self.adamw = None
         if vectors:
             self.adamw = torch.optim.AdamW(vectors, lr=lr, weight_decay=0.0, fused=True)
@@ -57,18 +64,21 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Update all parameters from their gradients. No closure is taken."""
         assert closure is None, "Muon takes no closure"
-        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
-        for weight in self.param_groups[0]["params"]:
-            if weight.grad is not None:
-                by_shape[weight.shape].append((weight, weight.grad))
-        for pairs in by_shape.values():  # equal shapes in one batch
-            weights, grads = map(list, zip(*pairs, strict=True))
-            self._step_matrices(weights, grads)
+        for group in self.matrix_groups:
+            by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    by_shape[weight.shape].append((weight, weight.grad))
+            for pairs in by_shape.values():  # equal shapes in one batch
+                weights, grads = map(list, zip(*pairs, strict=True))
+                self._step_matrices(group, weights, grads)
         if self.adamw is not None:
             self.adamw.step()
 
-    def _step_matrices(self, weights: list[Tensor], grads: list[Tensor]) -> None:
-        group, shape = self.param_groups[0], weights[0].shape
+    def _step_matrices(
+        self, group: dict[str, Any], weights: list[Tensor], grads: list[Tensor]
+    ) -> None:
+        shape = weights[0].shape
         momenta = [self._momentum(weight) for weight in weights]
         torch._foreach_mul_(momenta, MOMENTUM)
         torch._foreach_add_(momenta, grads)

@@ -48,7 +48,7 @@ class ProgressRecord(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         steps = [row.step for row in self.rows]
-        if any(after <= before for before, after in pairwise([0, *steps, self.step + 1])):
+        if any(after <= before for before, after in pairwise([-1, *steps, self.step + 1])):
             raise ValueError("the steps of the curves are expected to rise up to the last step")
         if len({frozenset(row.model_extra or ()) for row in self.rows}) > 1:
             raise ValueError("the rows of the curves are expected to have the same columns")

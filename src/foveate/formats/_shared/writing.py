@@ -13,14 +13,26 @@ from typing import Any
 import PIL.Image
 
 from foveate import atomic_io, outputs
-from foveate.data import task_views
+from foveate.annotations import CONVERSIONS
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import IMAGE_SUFFIXES, FileSource
+from foveate.data.task_views import DROPPABLE
 from foveate.errors import DataError, StorageError
 from foveate.formats._shared.layout import CLASSES_FILE, is_hidden
 from foveate.wording import count_noun
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})  # never met in reading
+_LEFT_OUT_BY = {
+    "groups": ("with a group",),
+    "times": ("with a time",),
+    "splits": ("while others have one",),
+    "crowds": ("with a crowd", "with crowds"),
+    "difficult": ("with a difficult box", "with difficult"),
+    "polygons": ("with polygons or boxes where masks are expected",),
+    "boxes": ("that is not the bounds of", "that are not the bounds of"),
+    "colours": ("the colours of the classes",),
+}
+"""The names of what `convert` can leave out, each with the words of the problems that it solves."""
 
 
 @contextmanager
@@ -80,15 +92,33 @@ def refuse(path: Path, name: str, problems: list[str]) -> None:
         raise DataError(
             f"the format {name!r} cannot store this data: {'; '.join(problems)}",
             where=path,
-            remedy="Choose another format (see: foveate formats), or leave it out with --without "
-            f"({', '.join(task_views.DROPPABLE)}).",
+            remedy=f"Choose another format (see: foveate formats){_or_without(problems)}.",
         )
+
+
+def _or_without(problems: list[str]) -> str:
+    """Return what `convert` can leave out so that there is less that a format cannot store."""
+    names = [
+        name
+        for name, words in _LEFT_OUT_BY.items()
+        if any(word in problem for word in words for problem in problems)
+    ]
+    options = " ".join(f"--without {name}" for name in names)
+    return f", or leave out what it cannot store: foveate convert ... {options}" if names else ""
 
 
 def unsupported_task(dataset: Dataset[Any], tasks: tuple[str, ...]) -> list[str]:
     """List the annotations that a format for these tasks cannot store: other types, or none."""
     if dataset.task not in tasks:
-        return [f"annotations for {dataset.task} (it stores those for {' and '.join(tasks)})"]
+        names = [
+            one.drops
+            for one in CONVERSIONS
+            if one.source == dataset.task and one.target in tasks and one.drops in DROPPABLE
+        ]
+        instead = f", which --without {names[0]} makes of them" if names else ""
+        return [
+            f"annotations for {dataset.task} (it stores those for {' and '.join(tasks)}{instead})"
+        ]
     missing = [sample for sample in dataset if sample.target is None]
     return count_problem("without an annotation", missing)
 

@@ -121,7 +121,7 @@ def _resolve(name: str) -> Model:
     if folder is None:
         return model
     text = json.dumps(config, separators=(",", ":"))
-    return replace(model, weights_folder=folder, config=text)
+    return replace(model, own_weights=folder, config=text)
 
 
 def _parse_config(text: str) -> dict[str, Any]:

@@ -48,14 +48,8 @@ def _import_timm(name: str) -> Any:
 
     A name such as hf-hub:... would use the network; only names of timm's own registry pass.
     """
-    try:
-        import timm
-    except ImportError:
-        raise SettingError(
-            f"{name} needs timm, which is not installed",
-            where="model",
-            remedy="pip install 'foveate[timm]'",
-        ) from None
+    import timm  # takes a second to import
+
     net = name.removeprefix("timm:")
     architecture, _, tag = net.partition(".")
     if not timm.is_model(architecture):
@@ -86,7 +80,7 @@ def _build(name: str, channels: int, size: int, weights: Weights) -> TimmBackbon
     if weights == "download":
         backbone = _downloaded(timm, options, name)
     elif weights is not None:
-        backbone = _from_file(timm, options, name, weights)
+        backbone = _from_file(timm, options, name, Path(weights))
     if config is not None:
         backbone.statistics = (tuple(config.mean), tuple(config.std))
     return backbone
@@ -160,7 +154,7 @@ def _from_file(timm: Any, options: dict[str, Any], name: str, path: Path) -> Tim
 MODELS = (
     Model(
         "timm:*",
-        "any net of timm: timm:convnext_atto (pip install 'foveate[timm]')",
+        "any net of timm: timm:convnext_atto",
         "Wightman, 2019, and each net's own",
         32,
         _build,

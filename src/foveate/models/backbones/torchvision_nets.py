@@ -9,6 +9,7 @@ without stride instead of 11x11 with stride 4.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -68,6 +69,10 @@ class ResNet(Backbone):
         width = net.fc.in_features
         self.channels = (width // 8, width // 4, width // 2, width)
 
+    def layer_groups(self) -> list[nn.Module]:
+        """Return the stem and the stages."""
+        return [self.stem, *self.stages]
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the maps, (B, C, H, W) -> four maps, fine to coarse."""
         x, maps = self.stem(images), []
@@ -87,7 +92,7 @@ class ResNet(Backbone):
 def _build(name: str, channels: int, size: int, weights: Weights) -> Backbone:
     net, small = _torchvision_net(name, weights), size <= SMALL
     # torchvision initialises AlexNet with torch's defaults, the others after He et al., 2015.
-    fill = _adapt if weights is not None else _keep if name == "alexnet" else _initialise
+    fill = None if weights is not None else _keep if name == "alexnet" else _initialise
     if name.startswith("resnet"):
         if small:
             net.maxpool = nn.Identity()
@@ -116,7 +121,7 @@ def _torchvision_net(name: str, weights: Weights) -> Any:
         return make(weights=None)
     with torch.device("meta"):  # the initial values would be overwritten at once
         net = make(weights=None)
-    state = pretrained.download(name) if weights == "download" else pretrained.read(weights)
+    state = pretrained.download(name) if weights == "download" else pretrained.read(Path(weights))
     state = pretrained.match_state_dict(state, net, name, weights)
     net = net.to_empty(device="cpu")
     net.load_state_dict(state)
@@ -124,11 +129,17 @@ def _torchvision_net(name: str, weights: Weights) -> Any:
 
 
 def _first_layer(
-    old: nn.Conv2d, channels: int, kernel: int | None, fill: Callable[[nn.Conv2d, nn.Conv2d], None]
+    old: nn.Conv2d,
+    channels: int,
+    kernel: int | None,
+    fill: Callable[[nn.Conv2d, nn.Conv2d], None] | None,
 ) -> nn.Conv2d:
     """The first convolution for other channels, and with a kernel for small images."""
+    if fill is None:
+        pretrained.adapt_to_channels(old, channels)
     if channels == old.in_channels and kernel is None:
         return old
+    assert fill is not None, "trained weights have no stem for small images"
     width, bias = old.out_channels, old.bias is not None
     if kernel is None:
         new = nn.Conv2d(channels, width, old.kernel_size, old.stride, old.padding, bias=bias)  # type: ignore[arg-type]
@@ -137,22 +148,6 @@ def _first_layer(
     with torch.no_grad():
         fill(new, old)
     return new
-
-
-def _adapt(new: nn.Conv2d, old: nn.Conv2d) -> None:
-    """Adapt trained filters to other channels, as timm does.
-
-    For grey images they are summed over colour: the output equals that for an image with three
-    equal channels. For other counts they are repeated and scaled, which keeps the output's size.
-    """
-    count = new.in_channels
-    if count == 1:
-        new.weight.copy_(old.weight.sum(1, keepdim=True))
-    else:
-        repeated = old.weight.repeat(1, -(-count // old.in_channels), 1, 1)[:, :count]
-        new.weight.copy_(repeated * (old.in_channels / count))
-    if new.bias is not None and old.bias is not None:
-        new.bias.copy_(old.bias)
 
 
 def _initialise(new: nn.Conv2d, _old: nn.Conv2d) -> None:

@@ -94,9 +94,9 @@ class EncoderUNet(Backbone):
         self.channels, self.strides = self.decoder.channels, self.decoder.strides
         self.flexible, self.statistics = encoder.flexible, encoder.statistics
 
-    def freeze(self) -> None:
-        """Freeze the encoder; the decoder has no published weights."""
-        self.encoder.freeze()
+    def layer_groups(self) -> list[nn.Module]:
+        """Return the encoder's groups; the decoder has no published weights."""
+        return self.encoder.layer_groups()
 
     def fit(self, images: Tensor) -> None:
         """Let the encoder compute what it does not learn."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
 from foveate.models.convolution import convolution
-from foveate.models.heads.segmentation import Decoder, SkipSumHead
+from foveate.models.heads.segmentation import MAX_WIDTH, Decoder, SkipSumHead
 
 CANDIDATES = 3
 """Masks per prompt: a click can mean an object, a part of it, or a larger object."""
@@ -95,8 +95,11 @@ class PromptableHead(nn.Module):
         self.embeddings = nn.ModuleList(nn.Conv2d(c, EMBEDDING_WIDTH, 1) for c in channels)
         # Eight prompt channels: clicks inside and outside, box, earlier mask, and the similarity
         # of features and of colours to the clicks inside and outside.
-        self.fusions = nn.ModuleList(convolution(c + 8, c) for c in channels)
-        self.decoder = Decoder(channels, strides)
+        widths = [min(c, MAX_WIDTH) for c in channels]
+        self.fusions = nn.ModuleList(
+            convolution(c + 8, width) for c, width in zip(channels, widths, strict=True)
+        )
+        self.decoder = Decoder(widths, strides)
         self.candidates = SkipSumHead(self.decoder.channels, self.decoder.strides, CANDIDATES)
         self.iou_level = min(
             len(self.decoder.strides) - 1, sum(stride < 8 for stride in self.decoder.strides)

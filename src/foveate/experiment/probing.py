@@ -1,0 +1,136 @@
+"""The linear probe of a run: a baseline beside every score, and the start of fine-tuning."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foveate import models
+from foveate.annotations import Label
+from foveate.data.cache import arrays
+from foveate.data.dataset import SplitName
+from foveate.data.rng import epoch_order, sample_keys
+from foveate.data.subset import Subset
+from foveate.experiment.prepared_data import PreparedData
+from foveate.models.features import features, last_layer
+from foveate.models.model import VisionModel, published_statistics
+from foveate.progress import Reporter
+from foveate.tasks.classification import Classification, labels_of
+from foveate.training.probe import Examples, Probe, fit_probe
+
+NAME = "linear probe"
+"""The name of the baseline."""
+MODEL = "efficientnet_lite0"
+"""The pretrained net whose features it uses."""
+MIN_SIZE, MAX_SIZE = 64, 224
+"""Sides in pixels between which the images of the baseline are brought."""
+MAX_BASELINE_IMAGES = 3_000
+"""Train images that the baseline is fitted on: it takes seconds."""
+MAX_START_IMAGES = 20_000
+"""Train images that the start of fine-tuning is fitted on."""
+MAX_VALID_IMAGES = 3_000
+"""Validation images that choose the regularisation."""
+
+
+def baseline(
+    task: Classification, prepared: PreparedData, split: SplitName, seed: int, reporter: Reporter
+) -> list[Label]:
+    """Predict a split by a linear probe on pretrained features.
+
+    Args:
+        task: The classes and their weights.
+        prepared: The data; the probe is fitted on its train split.
+        split: The split.
+        seed: Chooses the train images, if there are many.
+        reporter: Receives the progress.
+    """
+    _, side, _, channels = prepared.images.pixels.shape
+    size = min(max(side, MIN_SIZE), MAX_SIZE)
+    backbone = models.build(MODEL, channels=channels, size=size, weights=models.INCLUDED)
+    mean, std = published_statistics(channels, backbone.statistics)
+    net = VisionModel(task.head(backbone), size=size, mean=mean, std=std)
+    probe, _ = _fit(task, net, prepared, seed, MAX_BASELINE_IMAGES, reporter)
+    rows = prepared.splits[split]
+    probabilities = probe.probabilities(_features(net, prepared, rows, reporter))
+    return labels_of(probabilities)
+
+
+def start_from_probe(
+    task: Classification, net: VisionModel, prepared: PreparedData, seed: int, reporter: Reporter
+) -> tuple[float, float] | None:
+    """Give a pretrained net the linear probe as its last layer.
+
+    Args:
+        task: The classes and their weights.
+        net: The net, whose last layer is changed.
+        prepared: The data.
+        seed: Chooses the train images, if there are many.
+        reporter: Receives the progress.
+
+    Returns:
+        Loss and curve metric on the train images; None if the net does not end with a linear layer
+        for these classes.
+    """
+    layer = last_layer(net)
+    if layer is None or layer.out_features != len(task.classes):
+        return None
+    probe, (seen, labels) = _fit(task, net, prepared, seed, MAX_START_IMAGES, reporter)
+    probe.copy_to(layer)
+    logits, target = torch.from_numpy(probe.logits(seen)), torch.from_numpy(labels)
+    loss = task.loss(logits, target)["total"].item()
+    return loss, task.batch_metric(logits, target, quick=False)
+
+
+def _fit(
+    task: Classification,
+    net: VisionModel,
+    prepared: PreparedData,
+    seed: int,
+    most: int,
+    reporter: Reporter,
+) -> tuple[Probe, Examples]:
+    """The probe on the features of a net, and the train images that it was fitted on."""
+    limits: tuple[tuple[SplitName, int], ...] = (("train", most), ("valid", MAX_VALID_IMAGES))
+    samples, parts = prepared.images.dataset.samples, []
+    for split, limit in limits:
+        rows = _drawn(prepared, split, limit, seed)
+        labels = np.array([samples[row].target.index for row in rows], np.int64)
+        parts.append((_features(net, prepared, rows, reporter), labels))
+    weights = None if task.class_weights is None else task.class_weights.tolist()
+    return fit_probe(parts[0], parts[1], len(task.classes), weights), parts[0]
+
+
+def _drawn(prepared: PreparedData, split: SplitName, limit: int, seed: int) -> NDArray[np.int64]:
+    rows = prepared.splits[split]
+    if len(rows) <= limit:
+        return rows
+    ids = [prepared.images.dataset[row].id for row in rows]
+    return rows[np.sort(epoch_order(sample_keys(ids), seed, 0)[:limit])]
+
+
+def _features(
+    net: VisionModel, prepared: PreparedData, rows: NDArray[np.int64], reporter: Reporter
+) -> NDArray[np.float32]:
+    """(N, D) features of some images, from the cache if they were computed before."""
+    layer = last_layer(net)
+    assert layer is not None, "a net that ends with a linear layer is expected"
+    digest = hashlib.blake2b(f"{net.size}".encode(), digest_size=16)
+    for name, value in net.state_dict().items():
+        if value is not layer.weight and value is not layer.bias:
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    side = prepared.images.pixels.shape[1]
+    digest.update(
+        f"{side}".encode() + b"".join(prepared.images.hashes[row].encode() for row in rows)
+    )
+    key = digest.hexdigest()
+    known = arrays.load(key, (len(rows), layer.in_features))
+    if known is not None:
+        return known
+    with reporter.bar("computing features", len(rows)) as bar:
+        computed = features(net, Subset(prepared.images.pixels, rows), bar)
+    arrays.save(key, computed)
+    return computed

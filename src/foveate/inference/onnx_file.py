@@ -1,0 +1,116 @@
+"""A net as an ONNX file, with the preprocessing in it: uint8 images in, predictions out.
+
+The file takes any number of images; and images of any size, in whole steps of its coarsest stride,
+if the net does.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foveate.errors import SettingError
+from foveate.models.backbone import Backbone
+from foveate.models.heads.promptable import PromptableHead
+from foveate.models.model import VisionModel
+
+INPUT = "images"
+"""Name of the input, (B, C, H, W) uint8."""
+REMEDY = "Install it: pip install 'foveate[export]'"
+
+
+def to_onnx(net: VisionModel) -> bytes:
+    """Convert a net to the bytes of an ONNX file.
+
+    Its outputs are what the net's task makes predictions from: logits, corners and scores of the
+    boxes (see `heads.detection.DetectorOutput`), or the maps that prompts are decoded with.
+
+    Args:
+        net: A net on the CPU. Give `models.fused.fused(net)`: it is converted in half the time.
+
+    Raises:
+        SettingError: onnx or onnxscript is not installed, or the net cannot be converted.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise SettingError(
+            f"onnx and onnxscript are needed to convert a net ({error})",
+            where="runtime",
+            remedy=REMEDY,
+        ) from None
+    step = _step(net)
+    height, width = (net.size, net.size) if step is None else (4 * step, 3 * step)
+    # Two images, since torch takes an axis of length one for a constant.
+    images = torch.zeros(2, net.channels, height, width, dtype=torch.uint8)
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                _Exported(net).eval(),
+                (images,),
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                dynamic_shapes=(_dynamic_axes(step),),
+            )
+        except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()
+            raise SettingError(
+                f"this net cannot be converted to ONNX ({reason[0] if reason else error!r})",
+                where="runtime",
+                remedy="Use the runtime torch.",
+            ) from error
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+class _Exported(nn.Module):
+    """A net whose outputs are tensors."""
+
+    def __init__(self, net: VisionModel):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Any:
+        if isinstance(self.net.body, PromptableHead):
+            return tuple(self.net.encode(images))
+        output = self.net(images)
+        return output if isinstance(output, Tensor) else output.candidates()
+
+
+def _step(net: VisionModel) -> int | None:
+    """Pixels of which the sides of images are multiples; None if they are fixed."""
+    backbone = next(one for one in net.modules() if isinstance(one, Backbone))
+    return backbone.strides[-1] if backbone.flexible else None
+
+
+def _dynamic_axes(step: int | None) -> dict[int, Any]:
+    from torch.export import Dim
+
+    if step is None:
+        return {0: Dim("batch")}
+    return {0: Dim("batch"), 2: step * Dim("rows", min=1), 3: step * Dim("columns", min=1)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the remarks of the exporter and of the libraries that it uses."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

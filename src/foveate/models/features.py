@@ -1,0 +1,56 @@
+"""Features: what a net knows of an image just before its last layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from foveate.data.subset import ImageArray
+from foveate.models.model import VisionModel
+
+_PIXELS_PER_BATCH = 32 * 224 * 224
+
+
+def last_layer(net: nn.Module) -> nn.Linear | None:
+    """Return the last linear layer, if a net has one."""
+    layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    return layers[-1] if layers else None
+
+
+@torch.inference_mode()
+def features(
+    net: VisionModel,
+    images: ImageArray,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """Compute the features of images.
+
+    Args:
+        net: A net that ends with a linear layer. It is not changed.
+        images: (N, H, W, C) uint8; they are resized to the net's size.
+        on_progress: Called with the number of images that are done.
+
+    Returns:
+        (N, D) float32: the inputs of the last linear layer.
+    """
+    net = copy.deepcopy(net).eval().to(memory_format=torch.channels_last)
+    layer = last_layer(net)
+    assert layer is not None, "a net that ends with a linear layer is expected"
+    seen: list[NDArray[np.float32]] = []
+
+    def keep(_layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0].float().cpu().numpy())
+
+    layer.register_forward_pre_hook(keep)
+    count = max(1, _PIXELS_PER_BATCH // net.size**2)
+    for start in range(0, len(images), count):
+        rows = np.arange(start, min(start + count, len(images)))
+        net(net.batch(images[rows]))
+        on_progress(int(rows[-1]) + 1)
+    return np.concatenate(seen) if seen else np.zeros((0, layer.in_features), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Hashable
@@ -18,6 +19,7 @@ import pytest
 
 from foveate import formats
 from foveate.annotations import IGNORE, Boxes, Captions, Instances, Label, Mask, Polygon
+from foveate.data import task_views
 from foveate.data.dataset import Dataset, Image, Sample
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError, RunError, SettingError, StorageError
@@ -134,6 +136,26 @@ def test_reading_returns_what_was_written_or_nothing_is_written(
         assert copy.origin == tmp_path / "copy"
         assert content(formats.read(tmp_path / "copy", format.NAME)) == content(dataset)
     assert tree(tmp_path / "source") == before
+
+
+@WRITABLE
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_what_a_refusal_says_to_leave_out_helps(
+    format: formats.WritableFormat, example: str, tmp_path: Path
+) -> None:
+    dataset, tried = EXAMPLES[example], set[str]()
+    for number in range(len(task_views.DROPPABLE)):
+        try:
+            format.write(dataset, tmp_path / f"{number}")
+        except DataError as error:
+            advised = set(re.findall(r"--without (\w+)", str(error)))
+        else:
+            return
+        assert not advised & tried
+        if not advised:
+            return
+        tried |= advised
+        dataset = task_views.drop(dataset, sorted(advised))
 
 
 def test_every_example_fits_some_format(tmp_path: Path) -> None:

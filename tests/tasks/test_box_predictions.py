@@ -164,6 +164,26 @@ def test_those_that_stay_by_a_loop(seed):
     same(found, corners, scores)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_confident_boxes_are_those_among_all_boxes(seed):
+    """Boxes below every threshold are never compared, and change nothing."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 30, (200, 2))
+    corners = np.concatenate([low, low + rng.uniform(10, 30, (200, 2))], 1)
+    head = Fixed(corners.tolist(), (rng.random((200, 2)) ** 2).tolist())
+    task = Detection(("red", "green"), thresholds=[0.3, 0.6])
+    image = make_image(64, 64)
+    (every,), (confident,) = (
+        predict(net(head), [image]) for predict in (task.predict, task.predict_confident)
+    )
+    assert len(confident) < len(every)
+    one, other = task.confident(every), task.confident(confident)
+    assert 0 < len(one) < len(confident)
+    assert one.corners.tolist() == other.corners.tolist()
+    assert one.classes.tolist() == other.classes.tolist()
+    assert one.scores.tolist() == other.scores.tolist()
+
+
 def test_boxes_that_stick_out_of_the_image_touch_no_other_class_or_image():
     corners = torch.tensor([[[0.0, 0, 100, 100], [-101, -101, -1, -1]]] * 2)
     scores = torch.tensor([[[0.9, 0.0], [0.0, 0.8]]] * 2)

@@ -16,6 +16,7 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.errors import DataError
 from foveate.formats._shared.recognition.class_names import unify_names
+from helpers import coco_files
 from helpers.format_examples import BOXED, WRITABLE, annotated, boxes, labelled, painted
 from helpers.load_files import ids, lay, names, refused
 
@@ -129,3 +130,34 @@ def test_a_list_of_classes_may_be_written_in_the_other_way(tmp_path: Path) -> No
 def test_one_name_in_two_ways_is_not_two_classes(tmp_path: Path) -> None:
     lay(tmp_path, f"{DECOMPOSED}/1.png", f"{COMPOSED}/2.png")
     refused(tmp_path, "two classes or more are expected, found one")
+
+
+@pytest.mark.parametrize("folders", [("train", "valid"), ("batch 1", "batch 2")])
+def test_coco_files_with_the_same_categories_written_in_two_ways_agree(
+    tmp_path: Path, folders: tuple[str, str]
+) -> None:
+    for folder, name in zip(folders, (COMPOSED, DECOMPOSED), strict=True):
+        categories = [coco_files.category(1, name), coco_files.category(2, "rot")]
+        content = coco_files.document(coco_files.make_object(), categories=categories)
+        files = {f"{folder}/x.json": content, f"{folder}/a.png": coco_files.IMAGE}
+        coco_files.lay(tmp_path, files)
+    data = formats.read(tmp_path)
+    assert data.classes == (COMPOSED, "rot")
+    assert present(data) == [{COMPOSED}] * 2
+    (note,) = data.notes
+    assert "they are one class" in note
+
+
+def test_the_supercategory_of_all_may_be_written_in_the_other_way(tmp_path: Path) -> None:
+    """Roboflow adds a category above all others; it is no class."""
+    names = ((0, COMPOSED, "none"), (1, "rot", DECOMPOSED), (2, "blau", DECOMPOSED))
+    categories = [{"id": id, "name": name, "supercategory": above} for id, name, above in names]
+    coco_files.usual(tmp_path, coco_files.document(coco_files.make_object(), categories=categories))
+    assert formats.read(tmp_path).classes == ("rot", "blau")
+
+
+def test_splits_with_the_same_class_written_in_two_ways_agree(tmp_path: Path) -> None:
+    for split, name in (("train", DECOMPOSED), ("test", COMPOSED)):
+        lay(tmp_path, f"{split}/{name}/1.png", f"{split}/rot/2.png")
+    (note,) = formats.read(tmp_path).notes
+    assert "they are one class" in note

@@ -29,7 +29,7 @@ from foveate.formats._shared.files.splits import with_splits_of_paths
 from foveate.formats._shared.files.walk import note_unlisted
 from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.instances import box_problems
-from foveate.formats._shared.layout import printable
+from foveate.formats._shared.layout import composed, printable
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -89,10 +89,10 @@ def read(path: Path) -> Dataset[Any]:
     classes: dict[str, int] = {}
     parsed: list[ParsedFile] = []
     for file, split in files:
-        known = len(classes)
+        known = set(map(composed, classes))
         content = parse(file, classes, split)
         notes += content.notes
-        if parsed and len(classes) > known:
+        if parsed and not known.issuperset(map(composed, classes)):
             notes.append(
                 f"{printable(file.name)} has categories that earlier files lack; all are used"
             )
@@ -153,9 +153,10 @@ def write(dataset: Dataset[Any], path: Path) -> None:
 def _require_one_dataset(parsed: list[ParsedFile], path: Path) -> None:
     """Raise DataError if files of several folders, which are not splits, have other classes."""
     first = parsed[0]
-    for other in parsed[1:]:
+    names = [set(map(composed, one.classes)) for one in parsed]
+    for other, own in zip(parsed[1:], names[1:], strict=True):
         same_place = other.split or first.split or other.file.parent == first.file.parent
-        if not same_place and set(other.classes) != set(first.classes):
+        if not same_place and own != names[0]:
             one, two = (
                 printable(each.file.relative_to(path).as_posix()) for each in (first, other)
             )

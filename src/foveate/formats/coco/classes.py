@@ -9,6 +9,7 @@ import numpy as np
 
 from foveate.annotations import boxes_of
 from foveate.data.dataset import Sample
+from foveate.formats._shared.layout import composed
 from foveate.formats.coco.records import ParsedFile
 
 _NO_PARENT = (None, "", "none")
@@ -29,12 +30,16 @@ def without_supercategory(
     Returns:
         The classes and samples, and a note if a class is left out.
     """
-    parents = {name: parent for one in parsed for name, parent in one.classes.items()}
+    parents = {
+        composed(name): parent and composed(parent)
+        for one in parsed
+        for name, parent in one.classes.items()
+    }
     supercategories = {parent for parent in parents.values() if parent in parents}
     if len(supercategories) != 1 or len(classes) < 2:
         return classes, samples, []
     (name,) = supercategories
-    index = classes.index(str(name))
+    index = [composed(one) for one in classes].index(str(name))
     if (
         parents[str(name)] not in _NO_PARENT
         or any(parent != name for other, parent in parents.items() if other != name)

@@ -17,6 +17,7 @@ from foveate.formats._shared.layout import (
     CLASSES_FILE,
     NOT_UTF8,
     LabelRow,
+    composed,
     has_image_suffix,
     is_hidden,
     is_utf8,
@@ -219,7 +220,9 @@ def _outside(layout: FolderLayout) -> list[Skipped]:
 
 def _notes(rows: list[LabelRow], deeper: list[str]) -> Iterator[str]:
     """Notes on a class called train, on images in deeper folders, on classes that lack a split."""
-    classes = {split: {row.label for row in rows if row.split == split} for split in SPLITS}
+    classes = {
+        split: {composed(row.label) for row in rows if row.split == split} for split in SPLITS
+    }
     if "train" in {row.label.casefold() for row in rows} and not any(classes.values()):
         yield "train/ is read as a class, since other class folders lie beside it"
     if deeper:

@@ -407,9 +407,9 @@ def test_a_column_tells_what_is_in_train(tmp_path: Path) -> None:
 
 
 def test_a_name_that_several_images_have_is_no_second_label(tmp_path: Path) -> None:
-    lay(tmp_path, "train/0.jpg", "test/0.jpg", "test/1.jpg", "test/2.jpg")
-    names = ("0.jpg,a,train", "0.jpg,b,test", "1.jpg,a,test", "2.jpg,b,test")
-    (tmp_path / "data.csv").write_text(rows("path,label,split", *names))
-    data = load(tmp_path / "data.csv")
-    assert ids(data) == ["test/1.jpg", "test/2.jpg"]
+    lay(tmp_path, "a/0.jpg", "b/0.jpg", "b/1.jpg", "b/2.jpg")
+    table = tmp_path / "data.csv"
+    table.write_text(rows("path,label", "0.jpg,x", "0.jpg,y", "1.jpg,x", "2.jpg,y"))
+    data = load(table)
+    assert ids(data) == ["b/1.jpg", "b/2.jpg"]
     assert ["several have its name" in one.reason for one in data.skipped] == [True, True]

@@ -6,10 +6,12 @@ import os
 import time
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foveate import formats
 from foveate.errors import DataError
 from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.splits import splits_of_paths
@@ -260,3 +262,55 @@ def test_splits_stand_in_the_paths_of_all_images_or_of_none() -> None:
         "the folder train/ is not read as a split, since 2 images of the 3 lie in no folder of a "
         "split"
     ]
+
+
+@pytest.mark.parametrize("written", ["1.jpg", "x/1.jpg", "1"])
+def test_the_split_decides_between_images_of_one_name(tmp_path: Path, written: str) -> None:
+    lay(tmp_path, *(f"{folder}/1.jpg" for folder in ("train", "set/val2017", "test", "old")))
+    finder = ImageFinder(tmp_path)
+    table = tmp_path / "labels.csv"
+    for split, id in (("train", "train/1.jpg"), ("valid", "set/val2017/1.jpg")):
+        assert finder.find(written, split=split, where=table) == id
+    (note,) = finder.notes()
+    assert "2 images written without the folder of a split, found in that of the split" in note
+    lost = finder.find(written, where=table)
+    assert "several have its name" in str(finder.problem(lost))
+
+
+def test_the_split_does_not_decide_between_images_of_one_split(tmp_path: Path) -> None:
+    lay(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg")
+    finder = ImageFinder(tmp_path)
+    for split in ("train", "valid"):
+        id = finder.find("1.jpg", split=split, where=tmp_path / "labels.csv")
+        assert "several have its name" in str(finder.problem(id))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("labels.csv", "{id}.png,{word},{split}"),
+        ("boxes.csv", "{id}.png,{word},1,2,9,10,{split}"),
+        ("captions.csv", "{id}.png,a {word} sits,{split}"),
+        ("metadata.jsonl", '{{"file_name": "{id}.png", "label": "{word}", "split": "{split}"}}'),
+    ],
+)
+def test_tables_whose_splits_have_images_of_the_same_names(
+    tmp_path: Path, name: str, line: str
+) -> None:
+    headers = {
+        "labels.csv": "file,label,split\n",
+        "boxes.csv": "file,class,xmin,ymin,xmax,ymax,split\n",
+        "captions.csv": "file,caption,split\n",
+    }
+    lines = []
+    for split in ("train", "test"):
+        for id, word in enumerate(("cat", "dog", "cat")):
+            (tmp_path / split).mkdir(exist_ok=True)
+            PIL.Image.new("L", (20, 20)).save(tmp_path / split / f"{id}.png")
+            lines.append(line.format(id=id, word=word, split=split))
+    (tmp_path / name).write_text(headers.get(name, "") + "\n".join(lines))
+    data = formats.read(tmp_path)
+    assert {sample.id: sample.split for sample in data} == {
+        f"{split}/{id}.png": split for split in ("train", "test") for id in range(3)
+    }
+    assert any("found in that of the split of the row" in note for note in data.notes)

@@ -160,10 +160,10 @@ def _row(
     written = record.get(_key(record, PATH) or "")
     if not isinstance(written, str):
         raise DataError("the path of an image is expected as file_name", where=table, line=line)
-    id = finder.find(written, folder=table.parent, where=table, line=line)
     word = record.get("split")
     if isinstance(word, str) and not split:
         split = split_in_field(word, "split", table, line)
+    id = finder.find(written, folder=table.parent, split=split, where=table, line=line)
     row = _Row(id, split, table, line, [], [], [], None)
     value = record.get(_key(record, _OBJECTS if boxed else _LABEL) or "")
     if not boxed:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.layout import printable
 from foveate.formats._shared.tables.box_columns import BoxColumns
@@ -37,7 +38,7 @@ class BoxTable:
         label: The column of the class, None if there is none.
         optional: The columns for the group, the split and the time.
         flags: The columns of crowds, difficult boxes and scores: by heading.
-        ids: The images by their paths as written.
+        ids: The images by their paths as written and their splits.
         notes: What was decided.
     """
 
@@ -48,7 +49,7 @@ class BoxTable:
     label: int | None = None
     optional: dict[str, int] = field(default_factory=dict)
     flags: dict[str, int] = field(default_factory=dict)
-    ids: dict[str, str] = field(default_factory=dict)
+    ids: dict[tuple[str, SplitName | None], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 

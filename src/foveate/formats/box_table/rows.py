@@ -116,11 +116,12 @@ def _row(
     images: dict[str, ImageFacts],
 ) -> Row:
     written = fields[table.image]
-    if written not in table.ids:
-        table.ids[written] = finder.find(
-            written, folder=table.path.parent, where=table.path, line=line
+    split = _split(table, line, fields, split)
+    if (written, split) not in table.ids:
+        table.ids[written, split] = finder.find(
+            written, folder=table.path.parent, split=split, where=table.path, line=line
         )
-    id = table.ids[written]
+    id = table.ids[written, split]
     _add_facts(table, line, fields, split, id, images)
     four = _four(table, line, fields)
     label = ONE_CLASS if table.label is None else read_class(fields[table.label])
@@ -137,6 +138,23 @@ def _row(
     return Row(table, line, id, label or "", four, sides, flags["crowd"], flags["difficult"])
 
 
+def _split(
+    table: BoxTable, line: int, fields: list[str], split: SplitName | None
+) -> SplitName | None:
+    """Return the split of a row: that of the table, or of a column."""
+    if "split" not in table.optional:
+        return split
+    index = table.optional["split"]
+    own = split_in_field(fields[index], table.header[index], table.path, line)
+    if split and own and split != own:
+        raise DataError(
+            f"{split} is expected, as the name of the table says, got {own}",
+            where=table.path,
+            line=line,
+        )
+    return split or own
+
+
 def _add_facts(
     table: BoxTable,
     line: int,
@@ -149,18 +167,8 @@ def _add_facts(
         fields[table.optional[column]] if column in table.optional else ""
         for column in ("group", "time")
     )
-    own = None
-    if "split" in table.optional:
-        index = table.optional["split"]
-        own = split_in_field(fields[index], table.header[index], table.path, line)
-    if split and own and split != own:
-        raise DataError(
-            f"{split} is expected, as the name of the table says, got {own}",
-            where=table.path,
-            line=line,
-        )
     place, written = (table.path, line), fields[table.image]
-    facts = ImageFacts(group or None, split or own, time or None, place, written)
+    facts = ImageFacts(group or None, split, time or None, place, written)
     first = images.setdefault(id, facts)
     for name in ("group", "split", "time"):
         before, now = getattr(first, name), getattr(facts, name)

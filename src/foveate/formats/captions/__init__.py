@@ -191,7 +191,10 @@ def _rows(
         rows = read_coco(table, split) if is_coco else read_rows(table, split, notes)
         folder = _images_of(finder.root, table, split)
         for row in rows:
-            yield finder.find(row.written, folder=folder, where=table, line=row.line), row
+            id = finder.find(
+                row.written, folder=folder, split=row.split, where=table, line=row.line
+            )
+            yield id, row
 
 
 def _images_of(root: Path, table: Path, split: SplitName | None) -> Path:

@@ -182,7 +182,6 @@ def _add_table(rows: _Rows, table: Path, split: SplitName | None, finder: ImageF
     )
     for (line, fields), label in zip(content.rows, labels, strict=True):
         written = fields[content.image]
-        id = finder.find(written, folder=table.parent, where=table, line=line)
         group, time = (
             fields[content.optional[column]] if column in content.optional else ""
             for column in ("group", "time")
@@ -194,8 +193,10 @@ def _add_table(rows: _Rows, table: Path, split: SplitName | None, finder: ImageF
                 where=table,
                 line=line,
             )
+        own = split or row_split
+        id = finder.find(written, folder=table.parent, split=own, where=table, line=line)
         source = FileSource(finder.root / id)
-        row = LabelRow(id, source, label, group or None, split or row_split, time or None)
+        row = LabelRow(id, source, label, group or None, own, time or None)
         if id in rows.by_id and (reason := finder.problem(id)):
             rows.skipped.append(Skipped(id, reason))
             continue

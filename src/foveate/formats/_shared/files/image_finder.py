@@ -12,7 +12,8 @@ as Windows paths, full paths, URLs. In turn, the image is looked for
 
 If the dataset has the folder that a path ends with, the image is looked for below it only; else, if
 the format's own folder holds images, below that. No name that says `train` is matched with an image
-in `test`. Where several images fit, none is taken.
+in `test`. Where several images fit, the one in a folder of the split that the row of a table tells
+is taken, if it is one; else none is.
 Nothing outside the dataset's folder is looked at.
 """
 
@@ -27,9 +28,10 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from foveate.data.dataset import Skipped
+from foveate.data.dataset import Skipped, SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.files.image_index import ImageIndex
+from foveate.formats._shared.files.splits import split_of_path
 from foveate.formats._shared.files.written_names import (
     check_written,
     path_parts,
@@ -53,6 +55,7 @@ _BARE = "written without a folder, found by the name"
 _OTHER_CASE = "found by its name written in another way (capitals, accents)"
 _UPLOADED = "found without the random prefix of Label Studio"
 _ANY_SUFFIX = "written without a suffix"
+_IN_SPLIT = "written without the folder of a split, found in that of the split of the row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,13 @@ class ImageFinder:
         self._starts: dict[Path | None, str] = {}
 
     def find(
-        self, written: str, *, folder: Path | None = None, where: Path, line: int | None = None
+        self,
+        written: str,
+        *,
+        folder: Path | None = None,
+        split: SplitName | None = None,
+        where: Path,
+        line: int | None = None,
     ) -> str:
         """Return the id of the image that a written name means: its path relative to the root.
 
@@ -97,6 +106,8 @@ class ImageFinder:
             written: The name as written.
             folder: The folder that names are relative to, the root or below it; the root by
                 default.
+            split: The split that the file assigns to the image, which decides between images of the
+                same name.
             where: The annotation file, for messages.
             line: Its line, for messages.
 
@@ -110,6 +121,9 @@ class ImageFinder:
             return id
         paths = list(readings(written))
         match = self._search(paths, start)
+        if match and len(match.ids) > 1 and split:
+            inside = [id for id in match.ids if split_of_path(id) == split]
+            match = _Match(inside, match.path, _IN_SPLIT) if len(inside) == 1 else match
         if match is None or len(match.ids) > 1:
             return self._lost(written, paths[0], start, match)
         self._note(match.kind, written, match.ids[0])

@@ -107,6 +107,21 @@ def test_what_lies_beside_split_folders_without_images_does_no_harm(tmp_path: Pa
     assert load(tmp_path).classes == ("a", "b")
 
 
+def test_tables_that_are_not_read_are_named(tmp_path: Path) -> None:
+    lay(tmp_path / "one", *AB)
+    (tmp_path / "one" / "weather.csv").write_text("day,rain\nmonday,2\ntuesday,3\n")
+    (tmp_path / "one" / "notes.txt").write_text("day\n")
+    assert load(tmp_path / "one").notes == (
+        "tables beside the class folders, not read: weather.csv",
+    )
+    root = lay(tmp_path / "two", *below("train/a", "train/b", "test/a", "test/b"))
+    for name in ("train/doses.tsv", "patients.xlsx"):
+        (root / name).write_text("day\train\nmonday\t2\n")
+    assert load(root).notes == (
+        "tables beside the class folders, not read: patients.xlsx, train/doses.tsv",
+    )
+
+
 def test_classes_that_the_train_split_lacks_are_noted(tmp_path: Path) -> None:
     lay(tmp_path, *below("train/good", "test/good", "test/crack", "test/hole"))
     data = load(tmp_path)

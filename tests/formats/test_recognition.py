@@ -63,6 +63,7 @@ def test_several_readings_are_asked_about_with_the_option_for_each(tmp_path: Pat
 
 
 def test_the_question_of_one_format_is_asked(tmp_path: Path) -> None:
+    lay(tmp_path, "1.png")
     question = DataError("which of them?", where=tmp_path)
     asking = known("asking", "detection", fits=False, question=lambda path: question)
     with pytest.raises(DataError, match=r"which of them\?"):

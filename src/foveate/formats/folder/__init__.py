@@ -48,6 +48,7 @@ SUMMARY = "one folder per class (cat/1.jpg, dog/2.jpg), optionally below train/,
 TASKS = ("classification",)
 
 _MAX_SNIFFED_FOLDERS = 100  # keeps sniffing cheap
+_MAX_LISTED_TABLES = 5
 
 
 def sniff(path: Path) -> bool:
@@ -133,7 +134,7 @@ def read(path: Path) -> Dataset[Label]:
         if len(rows) == before:
             skipped.append(Skipped(inside + "/", "the class folder has no images"))
     _refuse_annotations(path, {row.label for row in rows})
-    notes = [*layout.notes, *_notes(rows, deeper)]
+    notes = [*layout.notes, *_notes(rows, deeper), *_unread_tables(layout)]
     dataset = labelled_dataset(rows, skipped, name=path.name, origin=path, beside=path)
     return replace(dataset, notes=tuple(notes))
 
@@ -191,9 +192,11 @@ def _is_laid_out(layout: FolderLayout) -> bool:
 
 def _has_images_or_tables(folder: Path) -> bool:
     names = [entry.name for entry in visible(folder)[1]]
-    return any(map(has_image_suffix, names)) or any(
-        name.lower().endswith((*SUFFIXES, *SPREADSHEETS)) for name in names
-    )
+    return any(has_image_suffix(name) or _is_table(name) for name in names)
+
+
+def _is_table(name: str) -> bool:
+    return name.lower().endswith((*SUFFIXES, *SPREADSHEETS))
 
 
 def _refuse_annotations(path: Path, classes: set[str]) -> None:
@@ -216,6 +219,20 @@ def _outside(layout: FolderLayout) -> list[Skipped]:
                 id = Path(entry.path).relative_to(layout.root).as_posix()
                 stray.append(Skipped(printable(id), "it lies in no class folder"))
     return stray
+
+
+def _unread_tables(layout: FolderLayout) -> list[str]:
+    """Note the tables beside the class folders, which may say more of the images."""
+    folders = set(layout.between) - {one.path for one in layout.classes}
+    tables = [
+        Path(entry.path).relative_to(layout.root).as_posix()
+        for folder in sorted(folders)
+        for entry in visible(folder)[1]
+        if _is_table(entry.name)
+    ]
+    more = ", ..." if len(tables) > _MAX_LISTED_TABLES else ""
+    listed = printable(", ".join(tables[:_MAX_LISTED_TABLES]))
+    return [f"tables beside the class folders, not read: {listed}{more}"] if tables else []
 
 
 def _notes(rows: list[LabelRow], deeper: list[str]) -> Iterator[str]:

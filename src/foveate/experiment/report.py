@@ -77,7 +77,7 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
             _baselines(results, split, task),
             Chart(
                 "Learning curves",
-                _curves_text(results, task.curve_metric),
+                _curves_text(run, results, task.curve_metric),
                 charts.learning_curves(run.curves, task.curve_metric),
             ),
             Notes(
@@ -144,11 +144,17 @@ def _rough_note(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _curves_text(results: Mapping[str, Any], metric: str) -> str:
+def _curves_text(run: RunFolder, results: Mapping[str, Any], metric: str) -> str:
+    name = display_name(metric)
+    if not results["steps"]:
+        return f"Loss and {name} of the linear layer, which was fitted at once."
+    start = "Epoch 0 is the linear probe that training began with. "
+    images = "images" if run.settings.augment == "none" else "augmented images"
     return (
-        f"Loss and {display_name(metric)} after each epoch. The model has the weights with the "
+        f"Loss and {name} after each epoch. {start if run.curves[0]['step'] == 0 else ''}"
+        "The model has the weights with the "
         f"lowest validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. "
-        "The training curves are measured on augmented images while the model still learns, so "
+        f"The training curves are measured on {images} while the model still learns, so "
         "its metric can be lower than on the validation split."
     )
 

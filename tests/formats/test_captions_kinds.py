@@ -34,6 +34,37 @@ def texts(data: Dataset[Captions]) -> dict[str, tuple[str, ...]]:
     return {sample.id: sample.target.texts for sample in data}
 
 
+# --- several captions a row
+
+
+@pytest.mark.parametrize("heading", ["caption_{}", "Caption {}", "text{}"])
+def test_a_column_for_each_caption(tmp_path: Path, heading: str) -> None:
+    lay(tmp_path, "1.jpg", "2.jpg")
+    header = ",".join(heading.format(number) for number in (1, 2, 3))
+    rows = "1.jpg,a cat,a grey cat,on a sofa\n2.jpg,a dog,,runs\n"
+    write(tmp_path / "captions.csv", f"image,{header}\n{rows}")
+    data = formats.read(tmp_path)
+    assert texts(data) == {
+        "1.jpg": ("a cat", "a grey cat", "on a sofa"),
+        "2.jpg": ("a dog", "runs"),
+    }
+    (note,) = data.notes
+    assert note.endswith("of captions.csv are read as captions of the same image")
+
+
+def test_a_key_for_each_caption(tmp_path: Path) -> None:
+    lay(tmp_path, "1.jpg")
+    record = {"file_name": "1.jpg", "caption_1": "a cat", "caption_2": "a grey cat"}
+    write(tmp_path / "metadata.jsonl", json.dumps(record))
+    assert texts(formats.read(tmp_path)) == {"1.jpg": ("a cat", "a grey cat")}
+
+
+def test_numbered_columns_beside_a_caption_are_none(tmp_path: Path) -> None:
+    lay(tmp_path, "1.jpg")
+    write(tmp_path / "captions.csv", "image,caption,text_1,text_2\n1.jpg,a cat,x,y\n")
+    assert texts(formats.read(tmp_path)) == {"1.jpg": ("a cat",)}
+
+
 # --- splits
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.formats._shared.documents.json_lines import first_keys, read_lines
-from foveate.formats._shared.layout import has_image_suffix, is_utf8
+from foveate.formats._shared.layout import has_image_suffix, is_utf8, printable
 from foveate.formats._shared.tables import csv_table
 from foveate.formats._shared.tables.csv_table import GROUP, PATH, SPLIT, TIME, plain, split_in_field
 from foveate.formats.captions import json_tables
@@ -30,6 +30,7 @@ _COLUMNS = {
 _NEEDED = ("path", "text")
 # Flickr30k's results.csv: image_name| comment_number| comment
 _FLICKR_COLUMNS = {**_COLUMNS, "text": ("comment",)}
+_NUMBERED = re.compile("(?:caption|description|prompt|text)[0-9]+")  # caption_1
 _MAX_LINE = 1_000_000  # bytes; a longer first line is not a record
 _NUMBER = re.compile(r"#\d+$")  # Flickr8k.token.txt: 1000.jpg#0, 1000.jpg#1
 
@@ -82,8 +83,21 @@ def has_caption_columns(table: Path) -> bool:
 
 
 def _columns(header: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the words of each column; for several captions a row, those that are there."""
     names = {plain(name) for name in header}
-    return _FLICKR_COLUMNS if "commentnumber" in names else _COLUMNS
+    if "commentnumber" in names:
+        return _FLICKR_COLUMNS
+    numbered = tuple(filter(_NUMBERED.fullmatch, names))
+    if names.isdisjoint(_COLUMNS["text"]) and len(numbered) > 1:
+        return {**_COLUMNS, "text": numbered}
+    return _COLUMNS
+
+
+def _numbered_texts(header: list[str]) -> list[int]:
+    """Return the columns caption_1, caption_2, ..., if there is no other one for the text."""
+    words = _columns(header)["text"]
+    found = [index for index, name in enumerate(header) if plain(name) in words]
+    return found if all(map(_NUMBERED.fullmatch, words)) else []
 
 
 def read_rows(table: Path, split: SplitName | None, notes: list[str]) -> Iterator[CaptionRow]:
@@ -132,9 +146,22 @@ def read_rows(table: Path, split: SplitName | None, notes: list[str]) -> Iterato
 def _csv_records(table: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     lines = csv_table.rows_of(table, notes)
     _, header = next(lines)
-    indices = csv_table.columns(header, _columns(header), _NEEDED, table)
+    words = _columns(header)
+    texts = _numbered_texts(header)
+    if texts:
+        words = {column: names for column, names in words.items() if column != "text"}
+        listed = ", ".join(header[index].strip() for index in texts)
+        notes.append(
+            f"the columns {printable(listed)} of {printable(table.name)} are read as captions of "
+            "the same image"
+        )
+    needed = tuple(column for column in _NEEDED if column in words)
+    indices = csv_table.columns(header, words, needed, table)
     for line, fields in lines:
-        yield line, dict(csv_table.cells(fields, header, indices, table, line))
+        record: dict[str, Any] = dict(csv_table.cells(fields, header, indices, table, line))
+        if texts:
+            record["text"] = [fields[index] for index in texts if fields[index].strip()]
+        yield line, record
 
 
 def _has_text_lines(table: Path) -> bool:
@@ -173,16 +200,19 @@ def _text_records(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _by_column(record: dict[str, Any], table: Path, line: int | None) -> dict[str, Any]:
     """Return the values of a record by column; raise DataError if one is missing or there twice."""
     values: dict[str, Any] = {}
-    for column, words in _COLUMNS.items():
+    names = list(record)
+    for column, words in _columns(names).items():
         keys = [key for key in record if plain(key) in words]
-        if len(keys) > 1:
+        if column == "text" and _numbered_texts(names):
+            values[column] = [record[key] for key in keys if record[key]]
+        elif len(keys) > 1:
             raise DataError(
                 f"one key is expected for the {column}, found {', '.join(keys)}",
                 where=table,
                 line=line,
                 remedy="Remove the one that is not meant to be read.",
             )
-        if keys:
+        elif keys:
             values[column] = record[keys[0]]
         elif column in _NEEDED:
             raise DataError(

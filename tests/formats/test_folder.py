@@ -214,3 +214,29 @@ def test_ten_thousand_names_are_read_in_no_time(tmp_path: Path) -> None:
     assert (
         time.perf_counter() - start < 2
     )  # a sixth of this here: room for slow disks and busy machines
+
+
+@pytest.mark.parametrize("line", ["{stem}.png", "{stem}", "{stem}.png 3", "./{stem}.png 0"])
+def test_lists_beside_the_class_folders_give_the_splits(tmp_path: Path, line: str) -> None:
+    stems = [f"{name}/{number}" for name in ("a", "b") for number in range(3)]
+    lay(tmp_path, *(f"{stem}.png" for stem in stems))
+    for split, chosen in (("train", stems[:2] + stems[3:5]), ("val", stems[2:3])):
+        text = "".join(f"{line.format(stem=stem)}\n" for stem in chosen)
+        (tmp_path / f"{split}.txt").write_text(text)
+    data = load(tmp_path)
+    assert {sample.id: sample.split for sample in data} == {
+        "a/0.png": "train", "a/1.png": "train", "a/2.png": "valid",
+        "b/0.png": "train", "b/1.png": "train", "b/2.png": None,
+    }  # fmt: skip
+    assert data.notes == (
+        "the splits are those of the lists of images beside the class folders; 1 image in none of "
+        "them",
+    )
+
+
+def test_texts_beside_the_class_folders_are_no_lists(tmp_path: Path) -> None:
+    lay(tmp_path, "a/1.png", "b/2.png")
+    (tmp_path / "test.txt").write_text("This is a test.\nNothing more.\n")
+    data = load(tmp_path)
+    assert [sample.split for sample in data] == [None, None]
+    assert data.notes == ()

@@ -11,6 +11,7 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.images import FileSource
 from foveate.errors import DataError
 from foveate.formats import labelme
+from foveate.formats._shared.files.image_sets import read_image_sets
 from foveate.formats._shared.files.walk import walk_images
 from foveate.formats._shared.garbage import gc_paused
 from foveate.formats._shared.layout import (
@@ -42,6 +43,7 @@ from foveate.formats._shared.writing import (
 )
 from foveate.formats.folder.doubts import first_doubt, listed
 from foveate.formats.folder.layout import Folder, FolderLayout, find_layout
+from foveate.wording import count_noun
 
 NAME = "folder"
 SUMMARY = "one folder per class (cat/1.jpg, dog/2.jpg), optionally below train/, valid/ and test/"
@@ -134,7 +136,8 @@ def read(path: Path) -> Dataset[Label]:
         if len(rows) == before:
             skipped.append(Skipped(inside + "/", "the class folder has no images"))
     _refuse_annotations(path, {row.label for row in rows})
-    notes = [*layout.notes, *_notes(rows, deeper), *_unread_tables(layout)]
+    rows, list_notes = _with_splits_of_lists(path, rows, skipped)
+    notes = [*layout.notes, *list_notes, *_notes(rows, deeper), *_unread_tables(layout)]
     dataset = labelled_dataset(rows, skipped, name=path.name, origin=path, beside=path)
     return replace(dataset, notes=tuple(notes))
 
@@ -219,6 +222,28 @@ def _outside(layout: FolderLayout) -> list[Skipped]:
                 id = Path(entry.path).relative_to(layout.root).as_posix()
                 stray.append(Skipped(printable(id), "it lies in no class folder"))
     return stray
+
+
+def _with_splits_of_lists(
+    root: Path, rows: list[LabelRow], skipped: list[Skipped]
+) -> tuple[list[LabelRow], list[str]]:
+    """Return the rows with the splits of lists beside the class folders, where no folder tells any.
+
+    A list is a file such as train.txt, with the paths of images; a label after them is not read.
+    """
+    if any(row.split for row in rows):
+        return rows, []
+    stems = {row.id: row.id.rpartition(".")[0] for row in rows}
+    sets = read_image_sets(root, "Main", set(stems.values()))
+    if not sets.splits:
+        return rows, []
+    skipped += sets.absent
+    without = len(stems.keys() - {id for id, stem in stems.items() if stem in sets.splits})
+    rest = f"; {count_noun(without, 'image')} in none of them" if without else ""
+    return [replace(row, split=sets.splits.get(stems[row.id])) for row in rows], [
+        f"the splits are those of the lists of images beside the class folders{rest}",
+        *sets.notes,
+    ]
 
 
 def _unread_tables(layout: FolderLayout) -> list[str]:

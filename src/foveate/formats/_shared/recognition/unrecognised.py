@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foveate.errors import DataError
 from foveate.formats._shared.layout import has_image_suffix, is_hidden, printable, visible
-from foveate.formats._shared.recognition import foreign
+from foveate.formats._shared.recognition import foreign, published
 from foveate.formats._shared.recognition.nearest import nearest
 from foveate.formats._shared.recognition.protocol import Format
 from foveate.formats._shared.tables.table_files import SPREADSHEETS
@@ -46,8 +46,8 @@ def unrecognised(path: Path, formats: Mapping[str, Format]) -> DataError:
             remedy="Put the images into folders named like their classes, or beside a file with "
             "their labels; foveate formats lists what can be read.",
         )
-    if tool := foreign.error_for(path):
-        return tool
+    if known := foreign.error_for(path) or published.error_for(path):
+        return known
     if inside := datasets_inside(path, formats):
         return several_datasets(path, inside)
     asked = {

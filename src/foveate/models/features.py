@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foveate.data.subset import ImageArray
+from foveate.models.fused import fused
 from foveate.models.model import VisionModel
 
-_PIXELS_PER_BATCH = 32 * 224 * 224
+_PIXELS_PER_BATCH = 2**18  # the maps of one layer fit a processor's cache; more takes up to twice
 
 
 def last_layer(net: nn.Module) -> nn.Linear | None:
@@ -39,7 +39,7 @@ def features(
     Returns:
         (N, D) float32: the inputs of the last linear layer.
     """
-    net = copy.deepcopy(net).eval().to(memory_format=torch.channels_last)
+    net = fused(net)
     layer = last_layer(net)
     assert layer is not None, "a net that ends with a linear layer is expected"
     seen: list[NDArray[np.float32]] = []

@@ -78,7 +78,7 @@ def test_onnx_runtime_gives_the_predictions_of_torch(task_name, model, tmp_path,
     net = build(task, model)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
-    onnx = open_onnx(fused(net), "digest")
+    onnx = open_onnx(fused(net), "digest", any_size=task.letterbox)
     expected = [flat(task.to_dict(one)) for one in task.predict_confident(net, images)]
     got = [flat(task.to_dict(one)) for one in task.predict_confident(onnx, images)]
     assert any(expected)
@@ -93,6 +93,6 @@ def test_onnx_runtime_gives_the_predictions_of_torch(task_name, model, tmp_path,
     # From the cache, without another conversion.
     (file,) = (tmp_path / "onnx").iterdir()
     monkeypatch.setattr(onnx_model, "to_onnx", None)
-    again = open_onnx(fused(net), "digest")
+    again = open_onnx(fused(net), "digest", any_size=task.letterbox)
     assert [flat(task.to_dict(one)) for one in task.predict_confident(again, images)] == got
     assert file.stat().st_size > 0

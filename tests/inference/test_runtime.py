@@ -65,17 +65,19 @@ def test_the_command_refuses_an_unknown_runtime(trained, colours):
 def test_a_missing_library_is_named_with_the_command_that_installs_it(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(SettingError, match=missing) as refused:
-        check_installed() if missing == "onnxruntime" else open_onnx(tiny(), "digest")
+        check_installed() if missing == "onnxruntime" else open_onnx(
+            tiny(), "digest", any_size=False
+        )
     assert "pip install 'foveate[export]'" in refused.value.remedy
 
 
 def test_a_net_that_cannot_be_converted_is_refused_in_one_sentence(monkeypatch):
-    def fail(*arguments, **options):
+    def fail(*_arguments, **_options):
         raise torch.onnx.OnnxExporterError("no decomposition\nof this layer")
 
     monkeypatch.setattr(torch.onnx, "export", fail)
     with pytest.raises(SettingError, match="cannot be converted to ONNX") as refused:
-        open_onnx(tiny(), "digest")
+        open_onnx(tiny(), "digest", any_size=False)
     assert "no decomposition" in refused.value.message
     assert "of this layer" not in refused.value.message
     assert refused.value.remedy == "Use the runtime torch."
@@ -85,7 +87,7 @@ def test_a_net_that_cannot_be_converted_is_refused_in_one_sentence(monkeypatch):
 def converted(cache):
     """A net, and its file in the cache."""
     net = tiny()
-    open_onnx(net, "digest")
+    open_onnx(net, "digest", any_size=False)
     (path,) = cache.iterdir()
     return net, path
 
@@ -102,15 +104,17 @@ def test_a_file_is_converted_once_and_again_if_it_is_damaged_or_of_another_net(
     net, path = converted
     conversions = []
     convert = onnx_model.to_onnx
-    monkeypatch.setattr(onnx_model, "to_onnx", lambda net: conversions.append(net) or convert(net))
-    assert same(net, open_onnx(net, "digest"))
+    monkeypatch.setattr(
+        onnx_model, "to_onnx", lambda net, **size: conversions.append(net) or convert(net, **size)
+    )
+    assert same(net, open_onnx(net, "digest", any_size=False))
     assert not conversions
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert same(net, open_onnx(net, "digest"))
+    assert same(net, open_onnx(net, "digest", any_size=False))
     other = tiny(seed=1)
     assert not same(net, other)
-    assert same(other, open_onnx(other, "digest"))
+    assert same(other, open_onnx(other, "digest", any_size=False))
     assert len(conversions) == 2
     assert list(cache.iterdir()) == [path]
 
@@ -120,7 +124,7 @@ def test_without_a_cache_a_net_is_converted_each_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "file"))
     net = tiny()
-    assert same(net, open_onnx(net, "digest"))
+    assert same(net, open_onnx(net, "digest", any_size=False))
 
 
 @pytest.mark.slow
@@ -128,8 +132,8 @@ def test_the_cache_keeps_the_newest_files(converted, cache, monkeypatch):
     net, path = converted
     monkeypatch.setattr(onnx_model, "_MAX_FILES", 1)
     content = path.read_bytes()
-    monkeypatch.setattr(onnx_model, "to_onnx", lambda net: content)
-    open_onnx(net, "another")
+    monkeypatch.setattr(onnx_model, "to_onnx", lambda net, any_size: content)
+    open_onnx(net, "another", any_size=False)
     (left,) = cache.iterdir()
     assert left.name != path.name
 
@@ -137,7 +141,7 @@ def test_the_cache_keeps_the_newest_files(converted, cache, monkeypatch):
 @pytest.mark.slow
 def test_a_converted_net_stays_in_evaluation_mode(converted):
     net, _ = converted
-    model = open_onnx(net, "digest")
+    model = open_onnx(net, "digest", any_size=False)
     assert not model.train().training
     assert not any(module.training for module in model.modules())
 

@@ -101,7 +101,7 @@ class Run(RunFolder, Predictor):
         if self._prepared is None or self._prepared[0] != key:
             prepared = fused(net)
             if self.runtime == "onnx":
-                prepared = open_onnx(prepared, key[0])
+                prepared = open_onnx(prepared, key[0], any_size=task.letterbox)
             self._prepared = key, prepared
         return task, self._prepared[1]
 

@@ -1,7 +1,7 @@
 """A net as an ONNX file, with the preprocessing in it: uint8 images in, predictions out.
 
-The file takes any number of images; and images of any size, in whole steps of its coarsest stride,
-if the net does.
+The file takes any number of images; and, if the task keeps their aspect and the net takes it,
+images of any size in whole steps of its coarsest stride.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INPUT = "images"
 REMEDY = "Install it: pip install 'foveate[export]'"
 
 
-def to_onnx(net: VisionModel) -> bytes:
+def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
     """Convert a net to the bytes of an ONNX file.
 
     Its outputs are what the net's task makes predictions from: logits, corners and scores of the
@@ -33,6 +33,8 @@ def to_onnx(net: VisionModel) -> bytes:
 
     Args:
         net: A net on the CPU. Give `models.fused.fused(net)`: it is converted in half the time.
+        any_size: Whether the file shall take images of other sizes than the training size, if the
+            net does, which doubles the time of the conversion; see `Task.letterbox`.
 
     Raises:
         SettingError: onnx or onnxscript is not installed, or the net cannot be converted.
@@ -46,7 +48,7 @@ def to_onnx(net: VisionModel) -> bytes:
             where="runtime",
             remedy=REMEDY,
         ) from None
-    step = _step(net)
+    step = _step(net) if any_size else None
     height, width = (net.size, net.size) if step is None else (4 * step, 3 * step)
     # Two images, since torch takes an axis of length one for a constant.
     images = torch.zeros(2, net.channels, height, width, dtype=torch.uint8)

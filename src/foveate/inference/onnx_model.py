@@ -81,12 +81,13 @@ class OnnxModel(VisionModel):
         return [torch.from_numpy(output) for output in outputs]
 
 
-def open_onnx(net: VisionModel, digest: str) -> OnnxModel:
+def open_onnx(net: VisionModel, digest: str, *, any_size: bool) -> OnnxModel:
     """Convert a net, or take the file of an earlier conversion from the cache, and open it.
 
     Args:
         net: A fused net on the CPU.
         digest: Of its weights; names the file.
+        any_size: See `to_onnx`.
 
     Raises:
         SettingError: ONNX Runtime is not installed, or the net cannot be converted.
@@ -97,7 +98,7 @@ def open_onnx(net: VisionModel, digest: str) -> OnnxModel:
         model = _opened(net, path.read_bytes())
         if model is not None:
             return model
-    content = to_onnx(net)
+    content = to_onnx(net, any_size=any_size)
     model = _opened(net, content)
     if model is None:
         raise SettingError(
@@ -154,7 +155,8 @@ def _opened(net: VisionModel, content: bytes) -> OnnxModel | None:
 @torch.no_grad()
 def _agrees(net: VisionModel, model: OnnxModel) -> bool:
     """Whether both give the same outputs for an image of noise."""
-    images = example_inputs(net)[0]
+    height = model.session.get_inputs()[0].shape[2]  # a name if it may be any
+    images = example_inputs(net, height if isinstance(height, int) else None)[0]
     if isinstance(net.body, PromptableHead):
         pairs = zip(net.encode(images), model.encode(images), strict=True)
     else:

@@ -55,15 +55,17 @@ def fused(net: VisionModel) -> VisionModel:
     return chosen.to(memory_format=torch.channels_last)
 
 
-def example_inputs(net: VisionModel) -> tuple[Tensor, ...]:
-    """Inputs that the net can be run on: the smallest image of noise that it takes, and a prompt.
+def example_inputs(net: VisionModel, side: int | None = None) -> tuple[Tensor, ...]:
+    """Inputs that the net can be run on: an image of noise, and a prompt where it takes one.
 
     Args:
         net: The net.
+        side: Of the image, in pixels; None for a small one.
     """
     backbone = next((one for one in net.modules() if isinstance(one, Backbone)), None)
     flexible = backbone is not None and backbone.flexible
-    side = min(net.size, 2 * backbone.strides[-1]) if backbone and flexible else net.size
+    if side is None:
+        side = min(net.size, 2 * backbone.strides[-1]) if backbone and flexible else net.size
     generator = torch.Generator().manual_seed(0)
     shape = (1, net.channels, side, side)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)

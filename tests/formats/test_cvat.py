@@ -57,6 +57,15 @@ def test_boxes(tmp_path: Path) -> None:
     assert formats.read(tmp_path / "annotations.xml").classes == data.classes
 
 
+@pytest.mark.parametrize("encoding", ["gb2312", "utf-16", "latin-1"])
+def test_declared_encodings_are_read(tmp_path: Path, encoding: str) -> None:
+    name = "é" if encoding == "latin-1" else "猫"
+    file = folder(tmp_path, image(BOX.replace("cat", name))) / "annotations.xml"
+    text = file.read_text(encoding="utf-8").replace('encoding="utf-8"', f'encoding="{encoding}"')
+    file.write_bytes(text.replace("<name>cat<", f"<name>{name}<").encode(encoding))
+    assert formats.read(tmp_path, "cvat").classes == ("dog", name)
+
+
 def test_polygons_and_boxes_are_instances(tmp_path: Path) -> None:
     data = formats.read(folder(tmp_path, image(TRIANGLE + BOX), image(name="b.png")))
     assert data.task == "instance"

@@ -126,7 +126,7 @@ def _is_cvat(file: Path) -> bool:
     if unusable_reason(file):
         return False
     with open_regular(file) as opened:
-        return bool(_SIGN.search(opened.read(_START)))
+        return bool(_SIGN.search(opened.read(_START).replace(b"\0", b"")))  # UTF-16 has them
 
 
 def _read_file(

@@ -6,6 +6,8 @@ nesting.
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +17,11 @@ from xml.parsers import expat
 from foveate.errors import DataError
 from foveate.regular_file import open_regular
 
-MAX_DEPTH = 16
-"""Levels of elements in a file."""
-
+_MAX_DEPTH = 16  # levels of elements in a file
 _CHUNK = 1 << 20  # bytes
 _MAX_TEXT = 100_000  # characters that are kept of the text of one element
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,20})["']""")
+_MULTIBYTE = ("gb2312", "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr")  # not in expat
 
 
 @dataclass(slots=True)
@@ -48,23 +50,34 @@ class Element:
         return None
 
 
-def read_children(path: Path, root: str) -> Iterator[Element]:
+def read_children(path: Path, root: str, max_bytes: int | None = None) -> Iterator[Element]:
     """Yield the elements below the root of a file.
 
     Args:
         path: The file.
         root: The tag that the root must have.
+        max_bytes: The size of the largest file that is read, in bytes; None for any.
 
     Raises:
         DataError: If it is not such a file; the error names the line.
         OSError: If it cannot be opened.
     """
-    reader = _Reader(path, root)
     with open_regular(path) as file:
+        chunk, size = file.read(_CHUNK), 0
+        encoding = _multibyte_encoding(chunk)
+        decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
+        reader = _Reader(path, root, "utf-8" if encoding else None)
         try:
-            while chunk := file.read(_CHUNK):
-                reader.parser.Parse(chunk, False)
+            while chunk:
+                size += len(chunk)
+                if max_bytes is not None and size > max_bytes:
+                    raise DataError(
+                        f"a file of at most {max_bytes:,} bytes is expected, this one is larger",
+                        where=path,
+                    )
+                reader.parser.Parse(decoder.decode(chunk).encode() if decoder else chunk, False)
                 yield from reader.take()
+                chunk = file.read(_CHUNK)
             reader.parser.Parse(b"", True)
             yield from reader.take()
         except expat.ExpatError as error:
@@ -72,7 +85,8 @@ def read_children(path: Path, root: str) -> Iterator[Element]:
                 f"XML is expected, but {expat.ErrorString(error.code)}",
                 where=path,
                 line=error.lineno,
-                remedy="If the file is cut short, copy or export it again.",
+                remedy="If the file is cut short, copy or export it again; if its text is not "
+                "UTF-8, save it as UTF-8.",
             ) from None
         except (LookupError, ValueError) as error:
             raise DataError(
@@ -82,25 +96,21 @@ def read_children(path: Path, root: str) -> Iterator[Element]:
             reader.close()
 
 
-def doctype_error(path: Path, line: int) -> DataError:
-    """Return the error for a file with a DOCTYPE."""
-    return DataError(
-        "XML without a DOCTYPE is expected, since its entities can expand without end "
-        "or name other files",
-        where=path,
-        line=line,
-        remedy="Remove the DOCTYPE from the file.",
-    )
+def _multibyte_encoding(start: bytes) -> str | None:
+    """Return the encoding that a file declares, if it is one that expat does not know."""
+    declared = _DECLARED.match(start)
+    name = declared[1].decode() if declared else ""
+    return name if name.lower() in _MULTIBYTE else None
 
 
 class _Reader:
     """expat's handlers: the open elements, and those that are complete."""
 
-    def __init__(self, path: Path, root: str):
+    def __init__(self, path: Path, root: str, encoding: str | None):
         self._path, self._root = path, root
         self._open: list[Element] = []
         self._complete: list[Element] = []
-        self.parser: Any = expat.ParserCreate()
+        self.parser: Any = expat.ParserCreate(encoding)
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -119,9 +129,9 @@ class _Reader:
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         line = self.parser.CurrentLineNumber
         if not self._open and tag != self._root:
-            raise self._error(f"a <{self._root}> is expected, got <{tag[:100]}>", line)
-        if len(self._open) == MAX_DEPTH:
-            raise self._error(f"elements of at most {MAX_DEPTH} levels are expected", line)
+            raise self._error(f"an <{self._root}> is expected, got <{tag[:100]}>", line)
+        if len(self._open) == _MAX_DEPTH:
+            raise self._error(f"elements of at most {_MAX_DEPTH} levels are expected", line)
         self._open.append(Element(tag, attributes, line))
 
     def _text(self, text: str) -> None:
@@ -137,7 +147,13 @@ class _Reader:
             self._open[-1].children.append(element)
 
     def _doctype(self, *_: object) -> None:
-        raise doctype_error(self._path, self.parser.CurrentLineNumber)
+        raise DataError(
+            "XML without a DOCTYPE is expected, since its entities can expand without end "
+            "or name other files",
+            where=self._path,
+            line=self.parser.CurrentLineNumber,
+            remedy="Remove the DOCTYPE from the file.",
+        )
 
     def _error(self, message: str, line: int) -> DataError:
         return DataError(message, where=self._path, line=line)

@@ -251,18 +251,19 @@ def test_the_table_is_found_or_refused_if_ambiguous(tmp_path: Path) -> None:
     table(tmp_path, good, "other.csv")
     refused(
         tmp_path,
-        "one table of captions is expected, found one.csv, other.csv",
+        "one table is expected, or one for each split with its name",
+        "found 2: one.csv, other.csv",
         "Give the file itself",
     )
     assert len(read(tmp_path / "one.csv")) == 1
     table(tmp_path, good, "metadata.csv")
     assert len(read(tmp_path)) == 1  # by its name
     table(tmp_path, lines({"file_name": "0.png", "text": "a"}), "captions.jsonl")
-    refused(tmp_path, "found captions.jsonl, metadata.csv")
+    refused(tmp_path, "found 2: captions.jsonl, metadata.csv")
     table(tmp_path, "{}", "captions.jsonl")
     assert len(read(tmp_path)) == 1
     table(tmp_path / "train", good, "metadata.csv")
-    refused(tmp_path, "found metadata.csv, train/metadata.csv")
+    refused(tmp_path, "found 2: metadata.csv, train/metadata.csv")
     refused(lay(tmp_path, "x.png") / "x.png", "found none")
     refused(lay(tmp_path / "none", "x.png"), "found none", "metadata.jsonl")
 

@@ -36,6 +36,7 @@ from foveate.formats._shared.files.image_finder import ImageFinder
 from foveate.formats._shared.files.splits import split_of_folder, with_splits_of_paths
 from foveate.formats._shared.files.walk import note_unlisted
 from foveate.formats._shared.layout import is_utf8, printable, visible
+from foveate.formats._shared.tables.table_files import Tables
 from foveate.formats._shared.writing import (
     count_problem,
     new_folder,
@@ -49,7 +50,7 @@ from foveate.formats.captions.coco_captions import read_coco
 from foveate.formats.captions.rows import JSON, CaptionRow, has_caption_columns, headings, read_rows
 from foveate.formats.captions.sidecars import has_sidecars, read_sidecars
 from foveate.formats.captions.split_lists import with_splits_of_lists
-from foveate.formats.captions.tables import Table, find_tables, is_coco_captions
+from foveate.formats.captions.tables import find_caption_tables, is_coco_captions
 from foveate.wording import count_noun
 
 NAME = "captions"
@@ -60,14 +61,14 @@ TASKS = ("text_to_image",)
 def sniff(path: Path) -> bool:
     """Return whether there is a table with the columns, or one that is called captions."""
     try:
-        tables = find_tables(path)
+        tables = find_caption_tables(path)
         if not tables:
             return has_sidecars(path)
         return any(
             table.suffix.lower() in JSON
             or has_caption_columns(table)
             or table.name.lower().startswith("captions.")
-            for _, table in tables
+            for table, _ in tables
         )
     except DataError:  # there are several, and reading says so
         return True
@@ -78,10 +79,10 @@ def sniff(path: Path) -> bool:
 def missing(path: Path) -> str | None:
     """Return why a table of metadata is not one of captions, None if there is no such table."""
     try:
-        tables = find_tables(path)
+        tables = find_caption_tables(path)
     except (DataError, OSError):
         return None
-    for _, table in tables:
+    for table, _ in tables:
         if found := headings(table):
             listed = printable(", ".join(found))[:200]
             return f"{printable(table.name)} has {listed}, but no column text or caption"
@@ -97,7 +98,7 @@ def read(path: Path) -> Dataset[Captions]:
         DataError: If a row cannot be understood, or if rows of one image differ in group, split or
             time; the error names the line.
     """
-    tables = find_tables(path)
+    tables = find_caption_tables(path)
     root = _root(path)
     finder, notes, skipped = ImageFinder(root), list[str](), list[Skipped]()
     if tables:
@@ -126,9 +127,9 @@ def read(path: Path) -> Dataset[Captions]:
             source = FileSource(root / id)
             samples.append(Sample(id, source, target, row.group, row.split, row.time))
     if not samples:
-        raise finder.none_usable(skipped, tables[0][1] if tables else path)
+        raise finder.none_usable(skipped, tables[0][0] if tables else path)
     notes += finder.notes()
-    samples, list_notes = with_splits_of_lists(samples, [root, *(one.parent for _, one in tables)])
+    samples, list_notes = with_splits_of_lists(samples, [root, *(one.parent for one, _ in tables)])
     samples, split_notes = with_splits_of_paths(samples)
     notes += [*list_notes, *split_notes]
     name = path.stem if path.is_file() else path.name
@@ -183,10 +184,10 @@ def _root(path: Path) -> Path:
 
 
 def _rows(
-    tables: list[Table], finder: ImageFinder, notes: list[str]
+    tables: Tables, finder: ImageFinder, notes: list[str]
 ) -> Iterator[tuple[str, CaptionRow]]:
     """Yield the id of the image and the content of each row."""
-    for split, table in tables:
+    for table, split in tables:
         is_coco = table.suffix.lower() == ".json" and is_coco_captions(table)
         rows = read_coco(table, split) if is_coco else read_rows(table, split, notes)
         folder = _images_of(finder.root, table, split)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from foveate.data.dataset import SplitName
-from foveate.errors import DataError
 from foveate.formats._shared.documents.json_file import has_keys
 from foveate.formats._shared.files.splits import split_in_name, split_of_folder
 from foveate.formats._shared.files.walk import files_with
 from foveate.formats._shared.layout import visible
+from foveate.formats._shared.tables.table_files import Tables, one_or_splits, several_tables
 from foveate.formats.captions.rows import JSON, LINES, SUFFIXES, TABLES, has_caption_columns
 
 _NAMED = re.compile(r"(metadata|captions)\.(csv|tsv|jsonl)|captions\.txt|.*\.token\.txt", re.I)
 _COCO_KEYS = ("images", "annotations", "caption")
 _MAX_JSON_FILES = 20  # a folder with more has one file per image
 
-Table = tuple[SplitName | None, Path]
 
-
-def find_tables(path: Path) -> list[Table]:
+def find_caption_tables(path: Path) -> Tables:
     """Return the table at a path, or one per split, each with its split.
 
     The tables of the folder itself count before those in the folders of splits, and these before
@@ -33,17 +30,17 @@ def find_tables(path: Path) -> list[Table]:
     if path.is_file():
         suffix = path.suffix.lower()
         fits = has_caption_columns(path) or is_coco_captions(path) if suffix in JSON else True
-        return [(None, path)] if suffix in SUFFIXES and fits else []
+        return [(path, None)] if suffix in SUFFIXES and fits else []
     folders = [Path(folder.path) for folder in visible(path)[0]]
-    below: list[Table] = [
-        (split, table)
+    below: Tables = [
+        (table, split)
         for folder in folders
         if (split := split_of_folder(folder.name))
-        for _, table in _one_or_splits(_named(folder) or _coco(folder), folder)
+        for table, _ in _one_or_splits(_named(folder) or _coco(folder), folder)
     ]
     here = _named(path)
     if here and below:
-        raise _several([*here, *(table for _, table in below)], path)
+        raise several_tables([*here, *(table for table, _ in below)], path)
     if below and not here:
         return below
     here = here or _with_columns(path) or _coco(path)
@@ -62,14 +59,8 @@ def is_coco_captions(file: Path) -> bool:
         return False
 
 
-def _one_or_splits(tables: list[Path], folder: Path) -> list[Table]:
-    """Return one table, or several of which each has the name of another split."""
-    if len(tables) < 2:
-        return [(None, table) for table in tables]
-    splits = [split_in_name(table.stem) for table in tables]
-    if None in splits or len(set(splits)) < len(splits):
-        raise _several(tables, folder)
-    return list(zip(splits, tables, strict=True))
+def _one_or_splits(tables: list[Path], folder: Path) -> Tables:
+    return one_or_splits([(table, split_in_name(table.stem)) for table in tables], folder)
 
 
 def _named(folder: Path) -> list[Path]:
@@ -95,12 +86,3 @@ def _coco(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     return [file for file in files_with(folder, SUFFIXES) if file.is_file()]
-
-
-def _several(tables: list[Path], path: Path) -> DataError:
-    names = ", ".join(table.relative_to(path).as_posix() for table in tables)
-    return DataError(
-        f"one table of captions is expected, found {names}",
-        where=path,
-        remedy="Give the file itself.",
-    )

@@ -52,16 +52,7 @@ def find_tables(path: Path, fits: Callable[[Path], bool]) -> tuple[Tables, list[
     found = [(table, split) for table, split in candidates if fits(table)]
     # The labels in a challenge's example of a submission are made up.
     found = [one for one in found if "submission" not in one[0].name.casefold()] or found
-    if len(found) == 1:
-        found = [(found[0][0], None)]
-    elif None in (splits := [split for _, split in found]) or len(set(splits)) < len(splits):
-        listed = ", ".join(table.relative_to(path).as_posix() for table, _ in found[:5])
-        raise DataError(
-            "one table is expected, or one for each split with its name "
-            f"(such as train.csv and val.csv), found {len(found)}: {listed}",
-            where=path,
-            remedy="Give the file itself.",
-        )
+    found = one_or_splits(found, path)
     read = {table for table, _ in found}
     others = [table.name for table, _ in candidates if table not in read]
     notes = [f"{OTHER_TABLES}{printable(', '.join(others))}"] if found and others else []
@@ -69,6 +60,35 @@ def find_tables(path: Path, fits: Callable[[Path], bool]) -> tuple[Tables, list[
         each = ", ".join(f"{table.relative_to(path)} is {split}" for table, split in found)
         notes.append(f"the splits are those of the tables: {printable(each)}")
     return found, notes
+
+
+def one_or_splits(tables: Tables, path: Path) -> Tables:
+    """Return one table without a split, or several of which each lists the images of another split.
+
+    Args:
+        tables: Tables below a folder.
+        path: The folder.
+
+    Raises:
+        DataError: If several tables do not tell their splits, or two tell the same.
+    """
+    if len(tables) < 2:
+        return [(table, None) for table, _ in tables]
+    splits = [split for _, split in tables]
+    if None in splits or len(set(splits)) < len(splits):
+        raise several_tables([table for table, _ in tables], path)
+    return tables
+
+
+def several_tables(tables: list[Path], path: Path) -> DataError:
+    """Return the error for several tables in a folder, of which it is unclear which is meant."""
+    listed = ", ".join(table.relative_to(path).as_posix() for table in tables[:5])
+    return DataError(
+        "one table is expected, or one for each split with its name "
+        f"(such as train.csv and val.csv), found {len(tables)}: {listed}",
+        where=path,
+        remedy="Give the file itself.",
+    )
 
 
 def tables_in(folder: Path) -> Tables:

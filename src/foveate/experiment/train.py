@@ -36,8 +36,8 @@ from foveate.training.optim import layer_rates, optimizer
 from foveate.training.schedule import schedule
 from foveate.training.state import Progress, TrainState
 
-DEFAULT_IMAGES_SEEN = 300_000
-"""Images seen in all without epochs or minutes: few epochs of much data, at most 60 of little."""
+MIN_EPOCHS = 4
+"""Epochs without epochs or minutes, however many images there are."""
 MAX_RESERVE = 8.0
 """Seconds of a time budget for what follows training: evaluation and report."""
 
@@ -145,11 +145,13 @@ def _recipe(settings: Settings) -> Recipe:
 def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
     """With a number of epochs, unless the time is limited, and with a size of the batches."""
     known = settings.epochs, settings.minutes, settings.progress_segments
-    batch_size = settings.batch_size or _recipe(settings).batch_size
+    recipe = _recipe(settings)
+    batch_size = settings.batch_size or recipe.batch_size
     settings = settings.model_copy(update={"batch_size": batch_size})
     if any(length is not None for length in known) or models.find(settings.model).probe:
         return settings
-    epochs = min(60, max(4, round(DEFAULT_IMAGES_SEEN / len(prepared.splits["train"]))))
+    epochs = round(recipe.images_seen / len(prepared.splits["train"]))
+    epochs = min(recipe.max_epochs, max(MIN_EPOCHS, epochs))
     return settings.model_copy(update={"epochs": epochs})
 
 

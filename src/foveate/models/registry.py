@@ -31,6 +31,8 @@ class Recipe:
         bf16: Whether bfloat16 is faster on a CPU with instructions for it. It is not for small
             maps of few channels (benchmarks/README.md).
         batch_size: Images in a batch.
+        images_seen: Images seen in all without epochs or minutes: few epochs of much data.
+        max_epochs: Epochs at most then, of little data.
         last_rate: Factor of the learning rate for the last group of pretrained layers.
         rate_decay: Factor from each group of pretrained layers to the one before it.
         frozen_groups: Number of the first groups of pretrained layers that stay as they are.
@@ -40,6 +42,8 @@ class Recipe:
     lr: float
     bf16: bool = False
     batch_size: int = 128
+    images_seen: int = 300_000
+    max_epochs: int = 60
     last_rate: float = 1.0
     rate_decay: float = 1.0
     frozen_groups: int = 0
@@ -50,7 +54,7 @@ PLAIN = Recipe("adamw", 1e-3)
 NORMALISED = Recipe("adamw", 5e-3)
 """For nets with batch normalisation: chosen on the validation split of Fashion-MNIST with
 `tiny_cnn` (benchmarks/README.md)."""
-PRETRAINED = Recipe("adamw", 3e-4, batch_size=32)
+PRETRAINED = Recipe("adamw", 3e-4, batch_size=32, images_seen=30_000)
 """For fine-tuning published weights: customary."""
 FROZEN = Recipe("adamw", 5e-3)
 """For a head on frozen features: customary."""

@@ -43,9 +43,12 @@ def included(channels: int):
 
 
 @torch.no_grad()
-def test_the_last_map_is_timms_and_the_images_are_scaled_as_published(theirs):
+def test_the_features_are_timms_and_the_images_are_scaled_as_published(theirs):
     net, images = included(3), torch.randn(2, 3, SIZE, SIZE)
-    torch.testing.assert_close(net(images)[-1], theirs.forward_features(images))
+    last, pool, flatten, _ = net.classifier(10).eval()
+    features = flatten(pool(last(net(images)[-1])))
+    torch.testing.assert_close(last(net(images)[-1]), theirs.forward_features(images))
+    torch.testing.assert_close(features, theirs.forward_head(last(net(images)[-1]), True))
     assert net.statistics == (
         tuple(timm.models.get_pretrained_cfg("tf_efficientnet_lite0").mean),
         tuple(timm.models.get_pretrained_cfg("tf_efficientnet_lite0").std),
@@ -97,3 +100,15 @@ def test_the_model_starts_from_its_weights_whatever_is_asked():
         assert models.initial_weights("efficientnet_lite0", given, frozen=False) == "included"
     with pytest.raises(SettingError, match="holds its own weights"):
         models.initial_weights("efficientnet_lite0", "other.pth", frozen=False)
+
+
+@pytest.mark.parametrize("frozen", [None, 5, 4])
+def test_a_frozen_net_keeps_the_statistics_of_its_last_convolution_too(frozen):
+    backbone = included(3)
+    backbone.freeze(frozen)
+    net = torch.nn.Sequential(backbone, backbone.classifier(4)).train()
+    last = net[1][0]
+    before = last.state_dict()["1.running_mean"].clone()
+    last(backbone(torch.randn(2, 3, SIZE, SIZE))[-1])
+    assert torch.equal(last.state_dict()["1.running_mean"], before) == (frozen != 4)
+    assert all(weight.requires_grad == (frozen == 4) for weight in last.parameters())

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,15 +29,22 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
+FEATURES = 1280
+"""Channels of the last convolution."""
+
+
 class EfficientNetLite(StagedBackbone):
-    """Five maps; the last one is that before the average pooling.
+    """Five maps; the last convolution, from 320 to 1280 channels, is a part of the classifier.
+
+    New layers on 1280 channels that are never negative would change too fast: detectors learnt from
+    them twice as slowly, with high validation losses on the way (benchmarks/README.md).
 
     Args:
         net: timm's `tf_efficientnet_lite0`.
     """
 
     flexible = True
-    channels = (16, 24, 40, 112, 1280)
+    channels = (16, 24, 40, 112, 320)
     strides = (2, 4, 8, 16, 32)
     statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -50,9 +57,38 @@ class EfficientNetLite(StagedBackbone):
                 blocks[1],
                 blocks[2],
                 nn.Sequential(blocks[3], blocks[4]),
-                nn.Sequential(blocks[5], blocks[6], net.conv_head, net.bn2),
+                nn.Sequential(blocks[5], blocks[6]),
             ]
         )
+        # A tuple is not registered: this layer belongs to the classifier.
+        self._last = (_LastConvolution(net.conv_head, net.bn2),)
+
+    def layer_groups(self) -> list[nn.Module]:
+        """Return the stages, the last one with the classifier's convolution."""
+        return [*self.stages[:-1], nn.ModuleList([self.stages[-1], *self._last])]
+
+    def freeze(self, groups: int | None = None) -> None:
+        """Freeze layer groups, see `Backbone.freeze`."""
+        super().freeze(groups)
+        self._last[0].frozen = self.frozen_groups == len(self.stages)
+
+    def classifier(self, classes: int) -> nn.Module:
+        """Build the last convolution, global average pooling, and a new linear layer."""
+        return nn.Sequential(
+            *self._last,
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(FEATURES, classes),
+        )
+
+
+class _LastConvolution(nn.Sequential):
+    """A convolution and its normalisation, which keeps its running statistics if it is frozen."""
+
+    frozen = False
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
 
 
 def _build(_name: str, channels: int, _size: int, weights: Weights) -> EfficientNetLite:

@@ -130,15 +130,3 @@ def _darker(sample):
     from helpers.planted import source
 
     return source((sample.source.read() * 0.6).astype(np.uint8))
-
-
-def test_the_p_value_of_two_equal_samples_is_uniform_enough():
-    from foveate.audit.representative import two_samples
-
-    rng = np.random.default_rng(0)
-    values = [
-        two_samples(rng.normal(size=(80, 5)), rng.normal(size=(80, 5)), seed)[1]
-        for seed in range(60)
-    ]
-    assert np.mean(np.array(values) < 0.05) < 0.2
-    assert two_samples(rng.normal(size=(80, 5)), rng.normal(2, size=(80, 5)), 0)[1] < 1e-6

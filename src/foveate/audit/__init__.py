@@ -88,7 +88,7 @@ def audit(
         *rotations,
         *labels.check(upright, image_stats),
         *balance.check(dataset),
-        *representative.check(dataset, image_stats),
+        *representative.check(dataset, image_stats, clusters.clusters),
     ]
     return Audit(dataset, image_stats, tuple(findings), clusters)
 

@@ -10,45 +10,139 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from foveate.audit.finding import Finding
-from foveate.data.dataset import SPLITS, Dataset
+from foveate.data.dataset import SPLITS, Dataset, SplitName
+from foveate.data.split.assign import group_into_units
 
 MAX_P_VALUE = 0.001
 """The p-value below which a difference counts as real."""
-MIN_ACCURACY = 0.6
-"""Accuracy of the classifier from which a difference is also large enough to matter."""
+MIN_AUC = 0.65
+"""AUC of the classifier from which a difference is also large enough to matter."""
 MAX_KS_DISTANCE = 0.2
 """Largest Kolmogorov-Smirnov distance between two distributions that is no drift."""
 MAX_CLASS_SHIFT = 0.1
 """Largest total variation distance between two class distributions that is no drift."""
 MAX_IMAGES = 2000
 """Images of each split that the classifier sees."""
-_MIN_IMAGES = 30  # images of each split that a test needs
+MIN_IMAGES = 30
+"""Images of each split that a comparison needs."""
+MIN_UNITS = 8
+"""Units of each split, such as patients, that the classifier needs: half of them are for the
+test, and fewer could never show a difference."""
 _THUMB_SIDE = 8  # pixels a side of the thumbnails that the classifier sees
+_NORMAL_95 = 1.959964  # standard deviations of a normal distribution that hold 95%
 
 
-def check(dataset: Dataset[Any], image_stats: NDArray[Any], seed: int = 0) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class TwoSamples:
+    """How well a classifier distinguishes two samples that it was not fitted to.
+
+    Attributes:
+        auc: Area under the ROC curve; 0.5 is chance.
+        low: Lower end of its 95% confidence interval.
+        high: Upper end.
+        p: How often an AUC this large occurs by chance, if both samples are alike.
+    """
+
+    auc: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def differ(self) -> bool:
+        """Whether the difference is real, and large enough to matter."""
+        return self.p < MAX_P_VALUE and self.auc > MIN_AUC
+
+    def finding(self, split: SplitName, seen: str) -> Finding:
+        """Report the difference between train and another split.
+
+        Args:
+            split: The other split.
+            seen: What the classifier sees of an image.
+        """
+        return Finding(
+            "warning",
+            "splits look different",
+            (),
+            f"a simple classifier that sees {seen} distinguishes train from {split} images with an "
+            f"AUC of {self.auc:.2f} ({self.low:.2f} to {self.high:.2f}; chance is 0.50, "
+            f"p = {self.p:.1g})",
+            "Draw the splits from one pool, or say that the metrics hold for images like those.",
+            score=self.auc,
+        )
+
+
+def check(
+    dataset: Dataset[Any], image_stats: NDArray[Any], clusters: NDArray[np.int64], seed: int = 0
+) -> Iterator[Finding]:
     """Check the splits that the data assigns.
 
     Args:
         dataset: The readable samples.
         image_stats: (N,) of IMAGE_STATS.
+        clusters: (N,) equal for copies of an image.
         seed: The seed of the classifier's sample.
     """
+    rows = comparable_splits(dataset)
+    if len(rows) < 2:
+        return
+    units, inputs, train = units_of(dataset, clusters), features(image_stats), rows.pop("train")
+    for split, other in rows.items():
+        compared = compare(inputs, train, other, units, seed)
+        if compared is not None and compared.differ:
+            yield compared.finding(split, "thumbnails")
+        yield from _drift(image_stats, train, other, split)
+        yield from _class_shift(dataset, train, other, split)
+
+
+def comparable_splits(dataset: Dataset[Any]) -> dict[SplitName, NDArray[np.int64]]:
+    """Rows of the splits that the data assigns, if they have MIN_IMAGES; none without train."""
     rows = {
         split: np.array([i for i, s in enumerate(dataset) if s.split == split], np.int64)
         for split in SPLITS
     }
-    for split in ("valid", "test"):
-        if min(len(rows["train"]), len(rows[split])) >= _MIN_IMAGES:
-            yield from _classifier(image_stats, rows["train"], rows[split], split, seed)
-            yield from _drift(image_stats, rows["train"], rows[split], split)
-            yield from _class_shift(dataset, rows["train"], rows[split], split)
+    rows = {split: some for split, some in rows.items() if len(some) >= MIN_IMAGES}
+    return rows if "train" in rows else {}
+
+
+def compare(
+    inputs: NDArray[Any],
+    train: NDArray[np.int64],
+    other: NDArray[np.int64],
+    units: NDArray[np.int64],
+    seed: int,
+) -> TwoSamples | None:
+    """Compare two splits by `two_samples`; None if one has fewer than MIN_UNITS units.
+
+    Args:
+        inputs: (N, F) what the classifier sees of each image.
+        train: Rows of the train split.
+        other: Rows of the other split.
+        units: (N,) from `units_of`.
+        seed: The seed of the halves.
+    """
+    both = units[train], units[other]
+    if min(len(np.unique(one)) for one in both) < MIN_UNITS:
+        return None
+    return two_samples(inputs[train], inputs[other], seed, both)
+
+
+def units_of(dataset: Dataset[Any], clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) equal for copies of an image and for images of one group."""
+    if all(sample.group is None for sample in dataset):
+        return clusters
+    result = np.empty(len(dataset), np.int64)
+    for number, unit in enumerate(group_into_units(dataset.samples, clusters.tolist())):
+        result[unit] = number
+    return result
 
 
 def features(image_stats: NDArray[Any]) -> NDArray[np.float64]:
@@ -69,58 +163,75 @@ def features(image_stats: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def two_samples(
-    ones: NDArray[np.float64], others: NDArray[np.float64], seed: int
-) -> tuple[float, float]:
+    ones: NDArray[Any],
+    others: NDArray[Any],
+    seed: int,
+    units: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> TwoSamples:
     """Test whether two samples come from one distribution, by a logistic regression.
 
-    It is fitted to half of each sample and evaluated on the other half.
+    It is fitted to half of each sample and evaluated on the other half, by the Mann-Whitney test.
+    Images of one unit stay in one half and count as one: a hundred frames of one video are no
+    hundred proofs.
 
     Args:
         ones: (N, F) the first sample.
         others: (M, F) the second sample.
         seed: The seed of the halves.
-
-    Returns:
-        The accuracy, and its p-value if both were one distribution (binomial).
+        units: (N,) and (M,), equal for rows that are not independent; by default all are.
     """
-    from scipy.stats import binomtest
+    from scipy.stats import mannwhitneyu
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    count = min(len(ones), len(others), MAX_IMAGES)
     rng = np.random.default_rng(seed)
-    samples = [rows[rng.permutation(len(rows))[:count]] for rows in (ones, others)]
-    half = count // 2
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
-    with warnings.catch_warnings():
+    fitted_to, evaluated_on = [], []
+    for place, rows in enumerate((ones, others)):
+        chosen = rng.permutation(len(rows))[:MAX_IMAGES]
+        unit = chosen if units is None else units[place][chosen]
+        _, numbers = np.unique(unit, return_inverse=True)
+        count = numbers.max() + 1
+        in_first_half = (rng.permutation(count) < count // 2)[numbers]
+        fitted_to.append(rows[chosen[in_first_half]])
+        evaluated_on.append((rows[chosen[~in_first_half]], numbers[~in_first_half]))
+    # Of many inputs each gets less weight, so that few images do not fit any labels.
+    model = make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=1 / ones.shape[1], class_weight="balanced", max_iter=200),
+    )
+    target = np.repeat([0, 1], [len(rows) for rows in fitted_to])
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(np.concatenate([rows[:half] for rows in samples]), np.repeat([0, 1], half))
-    rest = np.concatenate([rows[half:] for rows in samples])
-    correct = int((model.predict(rest) == np.repeat([0, 1], count - half)).sum())
-    return correct / len(rest), float(binomtest(correct, len(rest), 0.5, "greater").pvalue)
-
-
-def _classifier(
-    image_stats: NDArray[Any],
-    train: NDArray[np.int64],
-    other: NDArray[np.int64],
-    split: str,
-    seed: int,
-) -> Iterator[Finding]:
-    inputs = features(image_stats)
-    accuracy, p = two_samples(inputs[train], inputs[other], seed)
-    if p < MAX_P_VALUE and accuracy > MIN_ACCURACY:
-        yield Finding(
-            "warning",
-            "splits look different",
-            (),
-            f"a simple classifier distinguishes train from {split} images {accuracy:.0%} of the "
-            f"time (chance is 50%, p = {p:.1g})",
-            "Draw the splits from one pool, or say that the metrics hold for images like those.",
-            score=accuracy,
+        model.fit(np.concatenate(fitted_to), target)
+        first, second = (
+            _unit_means(model.decision_function(rows), numbers) for rows, numbers in evaluated_on
         )
+    test = mannwhitneyu(second, first, alternative="greater")
+    auc = float(test.statistic) / (len(first) * len(second))
+    return TwoSamples(auc, *_auc_interval(auc, len(first), len(second)), float(test.pvalue))
+
+
+def _unit_means(scores: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
+    counts = np.bincount(units)
+    means: NDArray[np.float64] = np.bincount(units, scores)[counts > 0] / counts[counts > 0]
+    return means
+
+
+def _auc_interval(auc: float, first: int, second: int) -> tuple[float, float]:
+    """A 95% confidence interval that also holds near 1, and for few images.
+
+    It is method 5 of Newcombe, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic. Part 2", 2006: all values that the normal test does not reject, with the
+    variance of Hanley and McNeil at that value and the mean of both sizes.
+    """
+    values = np.linspace(0, 1, 10_001)
+    size = (first + second) / 2 - 1
+    rest = (1 - values) / (2 - values) + values / (1 + values)
+    variance = values * (1 - values) * (1 + size * rest) / (first * second)
+    inside = values[np.abs(values - auc) <= _NORMAL_95 * np.sqrt(variance)]
+    return (float(inside[0]), float(inside[-1])) if len(inside) else (auc, auc)
 
 
 def _drift(

@@ -53,3 +53,17 @@ def test_some_files_of_each_folder_are_sampled(tmp_path: Path) -> None:
     assert sampled["x/y"] == ["c.txt"]
     assert ".hidden" not in sampled
     assert list(sample_files(tmp_path / "none")) == []
+
+
+def test_no_link_leads_back_or_out(tmp_path: Path) -> None:
+    """A link to / would have the whole machine searched for annotations."""
+    root = tmp_path / "set"
+    for folder in (root / "a", tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+        (folder / "1.png").touch()
+    for name, target in (
+        ("top", Path("/")), ("up", tmp_path), ("self", root), ("twin", root / "a"),
+        ("linked", tmp_path / "elsewhere"), ("gone", tmp_path / "gone"),
+    ):  # fmt: skip
+        (root / name).symlink_to(target)
+    assert list(sample_files(root)) == [("", ["gone"]), ("a", ["1.png"]), ("linked", ["1.png"])]

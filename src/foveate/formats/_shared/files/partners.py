@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -58,14 +59,20 @@ def best_partners(path: str, candidates: Iterable[str]) -> list[str]:
 def sample_files(root: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield (folder relative to the root, names of files), outer folders first; it is cheap.
 
-    Only some of the files of a large folder are listed. Folders that cannot be opened are left out.
+    Only some of the files of a large folder are listed. Folders that cannot be opened are left out,
+    and so are links to a folder that is listed already or that holds the root.
     """
+    seen = {(status.st_dev, status.st_ino) for status in map(os.stat, root.absolute().parents)}
     waiting, entries = [""], 0
     for folder in waiting:
         try:
+            status = (root / folder).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
             folders, files = visible(root / folder)
         except OSError:
             continue
+        seen.add((status.st_dev, status.st_ino))
         sampled = [entry.name for entry in files[:_MAX_FOLDER_FILES]]
         waiting += [in_folder(folder, entry.name) for entry in folders]
         yield folder, sampled

@@ -309,9 +309,9 @@ def test_a_huge_file_of_another_format_is_sniffed_quickly(tmp_path: Path, start:
         file.write(start)
         file.truncate(50_000_000)  # sparse, read as zeros
     tracemalloc.start()
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert not coco.sniff(tmp_path)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
 
@@ -366,10 +366,10 @@ def test_a_hundred_thousand_objects_are_read_in_seconds(tmp_path: Path) -> None:
 
 def test_many_classes_and_many_ids_are_read_quickly(tmp_path: Path) -> None:
     categories = [category(i, f"c{i}") for i in range(50_000)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert (
         len(read(usual(tmp_path, document(make_object(), categories=categories))).classes) == 50_000
     )
     keys = "".join(f'"{i}": 0, ' for i in range(50_000))
     refused(usual(tmp_path, f'{{"info": {{{keys} "7": 1}}}}'), "found '7' twice")
-    assert time.perf_counter() - begun < 4
+    assert time.process_time() - begun < 4

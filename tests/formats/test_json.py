@@ -91,9 +91,9 @@ def test_an_embedded_image_needs_no_more_memory_than_its_size(tmp_path: Path) ->
     """Searching for the NaN behind it stores no backtracking point per character."""
     path = file(tmp_path, '{"imageData": "' + "A\\n" * 3_000_000 + '",\n "x": NaN}')
     tracemalloc.start()
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert refused(path, "got NaN").line == 2
-    assert time.perf_counter() - begun < 3
+    assert time.process_time() - begun < 3
     assert tracemalloc.get_traced_memory()[1] < 5 * 9_000_000
     tracemalloc.stop()
 

@@ -381,9 +381,9 @@ def test_a_thousand_files_are_read_in_seconds(tmp_path: Path) -> None:
             tmp_path,
             {f"{number}.json": {**content, "imagePath": f"{number}.png"}, f"{number}.png": IMAGE},
         )
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert sum(len(sample.target) for sample in formats.read(tmp_path, "labelme")) == 20_000
-    assert time.perf_counter() - begun < 4
+    assert time.process_time() - begun < 4
 
 
 # --- writing

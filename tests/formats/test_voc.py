@@ -244,6 +244,6 @@ def test_thousands_of_files_are_read_in_seconds(tmp_path: Path) -> None:
     page = xml(*[make_object()] * 13)
     for number in range(1000):
         usual(tmp_path, **{f"{number:04}": page})
-    start = time.perf_counter()
+    start = time.process_time()
     assert sum(len(sample.target) for sample in formats.read(tmp_path, "voc")) == 13_000
-    assert time.perf_counter() - start < 3  # takes a sixth of it on an idle machine
+    assert time.process_time() - start < 3  # takes a sixth of it on an idle machine

@@ -103,9 +103,9 @@ LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
 )
 def test_entities_are_refused(tmp_path: Path, doctype: str) -> None:
     page = f"<?xml version='1.0'?>\n{doctype}\n" + xml(make_object(name="&l9;"))
-    start = time.perf_counter()
+    start = time.process_time()
     error = refused(usual(tmp_path, a=page), "without a DOCTYPE", "Remove")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert (error.where, error.line) == (tmp_path / "Annotations" / "a.xml", 2)
 
 

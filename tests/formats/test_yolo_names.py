@@ -119,9 +119,9 @@ def test_a_billion_laughs_are_refused_at_once(tmp_path: Path) -> None:
     laughs = "a0: &a0 [ha]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30)
     )
-    start = time.perf_counter()
+    start = time.process_time()
     refused(usual(tmp_path, description=laughs + NAMES), "without anchors", "data.yaml:1")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_missing_names_are_an_error(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from foveate import formats
@@ -65,6 +65,7 @@ FILES = st.sampled_from(sorted(CONTENTS)).flatmap(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(files=st.lists(FILES, min_size=1, max_size=14))
+@example(files=[("data/B.PNG", IMAGE), ("data/b.json", CONTENTS["b.json"][0])])
 def test_any_arrangement_is_data_or_one_error(
     tmp_path: Path, name: str, files: list[tuple[str, bytes]]
 ) -> None:
@@ -79,7 +80,9 @@ def test_any_arrangement_is_data_or_one_error(
         return
     written = {file for file, _ in files}
     for sample in data:
-        assert sample.id in written
+        # Ids are relative to the folder that is read: data/ where there is nothing beside it.
+        assert sample.source.path.relative_to(root).as_posix() in written
+        assert any(f"/{file}".endswith(f"/{sample.id}") for file in written)
         assert all(k < len(data.classes) for k in sample.target.present())
     for entry in data.skipped:
         assert entry.reason

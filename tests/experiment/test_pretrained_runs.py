@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import foveate as fv
+from foveate import models
 from foveate.data.cache import arrays
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
@@ -64,6 +65,19 @@ def test_the_probe_is_a_baseline_and_the_first_point_of_the_curves(run):
     assert first["train_accuracy"] > 0.8
     assert min(row["valid_loss"] for row in run.curves) <= first["valid_loss"]
     assert len(run.curves) == 3
+
+
+def test_fine_tuning_changes_weights_and_keeps_the_running_statistics(run):
+    last, _ = checkpoint.read(run.path / "last.safetensors")
+    included = models.build("efficientnet_lite0", channels=3, size=96, weights="included")
+    pairs = [
+        (name, value, last[f"net.body.0.{name}"]) for name, value in included.state_dict().items()
+    ]
+    assert any("running_mean" in name for name, _, _ in pairs)
+    for name, before, after in pairs:
+        if "running" in name or "batches" in name:
+            assert torch.equal(before, after), name
+    assert not all(torch.equal(before, after) for _, before, after in pairs)
 
 
 def test_the_command_of_a_probe_has_no_epochs_and_its_net_predicts_as_the_baseline(

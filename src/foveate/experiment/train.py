@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from foveate import models
+from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.depth import reading_of
 from foveate.data.image_reading import ImageReading
@@ -71,8 +73,10 @@ def learn(
     net = _build_net(task, settings, pixels, reading_of(prepared.images.dataset))
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     start = None
-    if settings.weights is not None and isinstance(task, Classification) and not resume:
-        start = start_from_probe(task, net, prepared, settings.seed, reporter)
+    if settings.weights is not None and isinstance(task, Classification):
+        net.keeps_statistics = True
+        if not resume:
+            start = start_from_probe(task, net, prepared, settings.seed, reporter)
     assert settings.batch_size is not None, "it is resolved"
     batches = Batches(
         task,
@@ -215,13 +219,16 @@ def _segments(
 
 def augmentation(settings: Settings, prepared: PreparedData) -> AugmentPolicy:
     """The augmentation of train images in a run with these settings."""
-    return prepared.task.augmentation(
+    policy = prepared.task.augmentation(
         prepared.images.pixels.shape[1],
         hflip_safe=prepared.images.dataset.hflip_safe if settings.flip is None else settings.flip,
         classes=prepared.task.classes,
         kind=settings.augment,
         epochs=settings.epochs,
     )
+    if isinstance(policy, ImageAugment) and settings.augment != "none":
+        return replace(policy, early_size=_recipe(settings).early_size)
+    return policy
 
 
 def _build_net(

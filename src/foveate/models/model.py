@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -31,10 +31,16 @@ class VisionModel(nn.Module):
         mean: (C,) channel means of the train split, for pixels from 0 to 255.
         std: (C,) channel standard deviations, likewise.
         reading: How the image files were read, so that others are read in the same way.
+
+    Attributes:
+        keeps_statistics: Whether the pretrained normalisation layers use their running statistics
+            in training too. A last layer that was fitted on these features needs them, and batches
+            may be small.
     """
 
     mean: Tensor
     std: Tensor
+    keeps_statistics: bool = False
 
     def __init__(
         self,
@@ -50,6 +56,16 @@ class VisionModel(nn.Module):
         self.body, self.size, self.channels = body, size, len(mean)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, but for normalisation layers that keep their statistics."""
+        super().train(mode)
+        if self.keeps_statistics:
+            for group in self.backbone.layer_groups():
+                for module in group.modules():
+                    if isinstance(module, nn.BatchNorm2d):
+                        module.eval()
+        return self
 
     def forward(self, images: Tensor, *others: Tensor) -> Any:
         """Compute the body's output.

@@ -36,6 +36,8 @@ class Recipe:
         last_rate: Factor of the learning rate for the last group of pretrained layers.
         rate_decay: Factor from each group of pretrained layers to the one before it.
         frozen_groups: Number of the first groups of pretrained layers that stay as they are.
+        early_size: Size of the images in the first half of a run, as a fraction of theirs, for a
+            backbone that takes images of any size.
     """
 
     optimizer: str
@@ -47,6 +49,7 @@ class Recipe:
     last_rate: float = 1.0
     rate_decay: float = 1.0
     frozen_groups: int = 0
+    early_size: float = 1.0
 
 
 PLAIN = Recipe("adamw", 1e-3)
@@ -82,6 +85,7 @@ class Model:
         has_weights: Whether published weights exist.
         min_size_pretrained: Smallest side in pixels with published weights.
         default_recipe: Default way to train it from random weights.
+        pretrained_recipe: Default way to fine-tune published weights.
         example: For a name with a star, a name that can be built.
         resolve: name -> the model under this full name. It raises SettingError for an invalid
             text after the colon, before any data is read.
@@ -100,6 +104,7 @@ class Model:
     has_weights: bool = False
     min_size_pretrained: int = SMALL + 1
     default_recipe: Recipe = NORMALISED
+    pretrained_recipe: Recipe = PRETRAINED
     example: str | None = None
     resolve: Callable[[str], Model] | None = None
     own_weights: str | None = None
@@ -108,7 +113,7 @@ class Model:
 
     def recipe(self, *, pretrained: bool, frozen: bool = False) -> Recipe:
         """Return the default way to train it."""
-        return FROZEN if frozen else PRETRAINED if pretrained else self.default_recipe
+        return FROZEN if frozen else self.pretrained_recipe if pretrained else self.default_recipe
 
     def smallest_size(self, *, pretrained: bool) -> int:
         """Return the smallest side in pixels, with published weights or without."""

@@ -36,8 +36,8 @@ FEATURES = 1280
 class EfficientNetLite(StagedBackbone):
     """Five maps; the last convolution, from 320 to 1280 channels, is a part of the classifier.
 
-    New layers on 1280 channels that are never negative would change too fast: detectors learnt from
-    them twice as slowly, with high validation losses on the way (benchmarks/README.md).
+    Heads for boxes and masks take the 320 channels before it, as EfficientDet does (Tan, Pang and
+    Le, 2020): less to compute, and no new layers on 1280 channels that are never negative.
 
     Args:
         net: timm's `tf_efficientnet_lite0`.

@@ -8,7 +8,7 @@ import torch
 
 from foveate import models
 from foveate.models import features as module
-from foveate.models.features import features, last_layer
+from foveate.models.features import features, last_layer, map_statistics
 from foveate.models.model import VisionModel
 from foveate.tasks.classification import Classification
 
@@ -51,3 +51,19 @@ def test_the_net_is_not_changed_and_progress_ends_with_all_images(net):
 
 def test_no_image_has_no_features(net):
     assert features(net, images(5)[:0]).shape == (0, last_layer(net).in_features)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_map_statistics_are_those_of_each_channel_of_each_map(net, monkeypatch, count):
+    monkeypatch.setattr(module, "_PIXELS_PER_BATCH", 3 * 16 * 16)
+    found = map_statistics(net, images(count))
+    assert found.dtype == np.float32
+    assert found.shape == (count, 2 * sum(net.backbone.channels))
+    net.eval()
+    for row, image in enumerate(images(count)):
+        with torch.no_grad():
+            maps = net.backbone(net.normalise(net.batch(image[None])))
+        expected = [
+            f(channel.numpy()) for f in (np.mean, np.std) for one in maps for channel in one[0]
+        ]
+        np.testing.assert_allclose(found[row], expected, rtol=1e-3, atol=1e-4)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from foveate import models
 from foveate.annotations import Label
-from foveate.data.cache import arrays
 from foveate.data.dataset import SplitName
 from foveate.data.rng import epoch_order, sample_keys
-from foveate.data.subset import Subset
+from foveate.experiment.feature_cache import cached_features
 from foveate.experiment.prepared_data import PreparedData
 from foveate.models.features import features, last_layer
 from foveate.models.model import VisionModel, published_statistics
@@ -117,20 +114,9 @@ def _features(
     """(N, D) features of some images, from the cache if they were computed before."""
     layer = last_layer(net)
     assert layer is not None, "a net that ends with a linear layer is expected"
-    digest = hashlib.blake2b(f"{net.size}".encode(), digest_size=16)
-    for name, value in net.state_dict().items():
-        if value is not layer.weight and value is not layer.bias:
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    side = prepared.images.pixels.shape[1]
-    digest.update(
-        f"{side}".encode() + b"".join(prepared.images.hashes[row].encode() for row in rows)
-    )
-    key = digest.hexdigest()
-    known = arrays.load(key, (len(rows), layer.in_features))
-    if known is not None:
-        return known
-    with reporter.bar("computing features", len(rows)) as bar:
-        computed = features(net, Subset(prepared.images.pixels, rows), bar)
-    arrays.save(key, computed)
-    return computed
+    kept = [
+        (name, value)
+        for name, value in net.state_dict(keep_vars=True).items()
+        if value is not layer.weight and value is not layer.bias
+    ]
+    return cached_features(features, net, kept, prepared.images, rows, layer.in_features, reporter)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import torch
 from torch import nn
 
 from foveate import models
-from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.depth import reading_of
 from foveate.data.image_reading import ImageReading
@@ -219,16 +217,13 @@ def _segments(
 
 def augmentation(settings: Settings, prepared: PreparedData) -> AugmentPolicy:
     """The augmentation of train images in a run with these settings."""
-    policy = prepared.task.augmentation(
+    return prepared.task.augmentation(
         prepared.images.pixels.shape[1],
         hflip_safe=prepared.images.dataset.hflip_safe if settings.flip is None else settings.flip,
         classes=prepared.task.classes,
         kind=settings.augment,
         epochs=settings.epochs,
     )
-    if isinstance(policy, ImageAugment) and settings.augment != "none":
-        return replace(policy, early_size=_recipe(settings).early_size)
-    return policy
 
 
 def _build_net(

@@ -36,8 +36,6 @@ class Recipe:
         last_rate: Factor of the learning rate for the last group of pretrained layers.
         rate_decay: Factor from each group of pretrained layers to the one before it.
         frozen_groups: Number of the first groups of pretrained layers that stay as they are.
-        early_size: Size of the images in the first half of a run, as a fraction of theirs, for a
-            backbone that takes images of any size.
     """
 
     optimizer: str
@@ -49,7 +47,6 @@ class Recipe:
     last_rate: float = 1.0
     rate_decay: float = 1.0
     frozen_groups: int = 0
-    early_size: float = 1.0
 
 
 PLAIN = Recipe("adamw", 1e-3)

@@ -161,7 +161,7 @@ def _build(_name: str, channels: int, size: int, _weights: Weights) -> Airbench:
 MODELS = (
     Model(
         "airbench",
-        "six convolutions on whitened patches, for small images: 90% on CIFAR-10 in four epochs",
+        "six convolutions on whitened patches, for small images",
         "Jordan, 2024",
         9,
         _build,

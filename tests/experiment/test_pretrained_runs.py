@@ -128,10 +128,10 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_bits(
 
 @pytest.mark.usefixtures("run")
 def test_features_are_computed_once(photographs, tmp_path, monkeypatch):
-    def refuse(*_args, **_kwargs):
+    def features(*_args, **_kwargs):
         raise AssertionError("features are in the cache")
 
-    monkeypatch.setattr(probing, "features", refuse)
+    monkeypatch.setattr(probing, "features", features)
     fv.train(photographs, out=tmp_path / "again", model="probe")
     monkeypatch.setattr(arrays, "load", lambda key, shape: None)
     with pytest.raises(AssertionError, match="in the cache"):

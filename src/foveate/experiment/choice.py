@@ -50,7 +50,7 @@ def check(settings: Settings, task: type[Task[Any]]) -> None:
     Raises:
         SettingError: It is not; with the model to use.
     """
-    if not models.find(settings.model).probe:
+    if settings.model != models.PROBE:
         return
     if task.name != Classification.name:
         raise SettingError(

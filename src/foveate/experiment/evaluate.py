@@ -47,7 +47,7 @@ def score_baselines(
     pixels, fitted, _ = prepared.of(split)
     targets = prepared.targets(split)
     predictions = predictors(with_prompts(task, pixels, fitted))
-    if isinstance(task, Classification) and not models.find(run.settings.model).probe:
+    if isinstance(task, Classification) and run.settings.model != models.PROBE:
         predictions[probing.NAME] = probing.baseline(task, prepared, split, seed, reporter)
     return {
         name: task.metric().per_image(prepared.to_original(split, one), targets)

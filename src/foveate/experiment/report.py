@@ -148,10 +148,11 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], metric: str) -> str
     name = display_name(metric)
     if not results["steps"]:
         return f"Loss and {name} of the linear layer, which was fitted at once."
+    began = any(row["step"] == 0 for row in run.curves)
     start = "Epoch 0 is the linear probe that training began with. "
     images = "images" if run.settings.augment == "none" else "augmented images"
     return (
-        f"Loss and {name} after each epoch. {start if run.curves[0]['step'] == 0 else ''}"
+        f"Loss and {name} after each epoch. {start if began else ''}"
         "The model has the weights with the "
         f"lowest validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. "
         f"The training curves are measured on {images} while the model still learns, so "

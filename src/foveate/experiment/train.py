@@ -150,7 +150,7 @@ def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
     recipe = _recipe(settings)
     batch_size = settings.batch_size or recipe.batch_size
     settings = settings.model_copy(update={"batch_size": batch_size})
-    if any(length is not None for length in known) or models.find(settings.model).probe:
+    if any(length is not None for length in known) or settings.model == models.PROBE:
         return settings
     epochs = round(recipe.images_seen / len(prepared.splits["train"]))
     epochs = min(recipe.max_epochs, max(MIN_EPOCHS, epochs))
@@ -196,7 +196,7 @@ def _segments(
     settings: Settings, batches: Batches, elapsed: float
 ) -> tuple[time_budget.Segments, float | None]:
     """Progress by step, and seconds of training if there is a time budget."""
-    if models.find(settings.model).probe:
+    if settings.model == models.PROBE:
         return time_budget.straight(0), None
     if settings.minutes is not None:
         reserve = min(MAX_RESERVE, 8 * settings.minutes)

@@ -4,6 +4,7 @@
 """
 
 from foveate.models.registry import INCLUDED as INCLUDED
+from foveate.models.registry import PROBE as PROBE
 from foveate.models.registry import Model as Model
 from foveate.models.registry import Weights as Weights
 from foveate.models.registry import all as all

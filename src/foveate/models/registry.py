@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 INCLUDED: Literal["included"] = "included"
 """The weights that are installed with foveate."""
+PROBE = "probe"
+"""The model whose weights stay as they are, and of which only a linear layer is fitted."""
 Weights = Path | Literal["download", "included"] | None
 
 
@@ -88,7 +90,6 @@ class Model:
             text after the colon, before any data is read.
         own_weights: The weights that the model always starts from: the folder in its name, or
             "included" for those that are installed with foveate.
-        probe: Whether the weights stay as they are, and only a linear layer is fitted on them.
         config: Text that can replace this folder in the name, so that the net can be rebuilt
             without the folder.
     """
@@ -105,7 +106,6 @@ class Model:
     example: str | None = None
     resolve: Callable[[str], Model] | None = None
     own_weights: str | None = None
-    probe: bool = False
     config: str | None = None
 
     def recipe(self, *, pretrained: bool, frozen: bool = False) -> Recipe:

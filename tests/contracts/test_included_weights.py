@@ -30,7 +30,7 @@ from helpers.toy_datasets import toy_dataset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-MODEL, SIZE, N = "efficientnet_lite0", 32, 8
+MODEL, SIZE, N = "efficientnet_lite0", 33, 8
 TASKS = ("detection", "instance", "promptable", "semantic")
 CASES = [
     *((task, MODEL, channels) for task in TASKS for channels in (1, 3, 16)),

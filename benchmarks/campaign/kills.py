@@ -17,6 +17,7 @@ MAX_KILLS = 3
 UNFINISHED = ".unfinished.yaml"
 """The run's first record: the settings as they were asked for."""
 TEMPORARY = ".foveate-"
+JOURNAL = ".partial.jsonl"
 """How names of unfinished files begin: a killed process cannot remove them."""
 INSTALLED = 0.04
 """Share of kills of the installed program, whose imports are killed, too."""
@@ -197,7 +198,10 @@ def _outputs(lab: Lab) -> dict[str, tuple[object, ...]]:
 
 
 def outputs(lab: Lab, number: int) -> None:
-    """Outputs appear whole or not at all; given again, the command succeeds or says why not."""
+    """Outputs appear whole or not at all; given again, the command succeeds or says why not.
+
+    The journal of predictions stays: the command goes on from it.
+    """
     run = set_up(lab, FINDER, "trained")
     out = lab.folder / "out"
     out.mkdir()
@@ -216,6 +220,7 @@ def outputs(lab: Lab, number: int) -> None:
         for entry in changes({k: v for k, v in reference.items() if k in tree(out)}, tree(out))
         if not ("/" in entry and name in ("draw", "label", "convert", "csv", "fix"))
         and TEMPORARY not in entry
+        and not entry.endswith(JOURNAL)
     ]
     require(not partial, f"an output is neither whole nor absent: {partial}")
     whole_folders(lab, reference, out, name)

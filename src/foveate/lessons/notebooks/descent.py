@@ -296,7 +296,7 @@ def _():
         "momentum: &nbsp;<i>v</i> ← 0.9 <i>v</i> + <i>g</i><br>"
         "<i>w</i> ← <i>w</i> − <i>η</i> <i>v</i><br>"
         "Adam: &nbsp;<i>w</i> ← <i>w</i> − <i>η</i> · mean(<i>g</i>) / √mean(<i>g</i>²)",
-        show.source_line(optim.optimizer, "torch.optim.SGD(groups")
+        show.source_line(optim.optimizer, "torch.optim.SGD(matrices + vectors")
         + "\n"
         + show.source_line(optim.optimizer, "torch.optim.Adam if"),
     )

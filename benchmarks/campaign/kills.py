@@ -17,8 +17,9 @@ MAX_KILLS = 3
 UNFINISHED = ".unfinished.yaml"
 """The run's first record: the settings as they were asked for."""
 TEMPORARY = ".foveate-"
-JOURNAL = ".partial.jsonl"
 """How names of unfinished files begin: a killed process cannot remove them."""
+JOURNAL = ".partial.jsonl"
+"""How names of journals of predictions end."""
 INSTALLED = 0.04
 """Share of kills of the installed program, whose imports are killed, too."""
 

@@ -114,8 +114,8 @@ def test_small_masks_in_black_and_white_survive_webp(
     lay_discs(tmp_path, size, (255, 255), quality=quality)
     data = read(tmp_path)
     assert len(data.classes) == 2
-    truths = [discs(number, size, (1, 1)) for number in range(IMAGES)]
-    assert agreement(data, truths) > 0.98
+    masks = [discs(number, size, (1, 1)) for number in range(IMAGES)]
+    assert agreement(data, masks) > 0.98
 
 
 @pytest.mark.parametrize("quality", [50, 80, 95])

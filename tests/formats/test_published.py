@@ -97,9 +97,9 @@ def test_tiny_imagenet(tmp_path: Path) -> None:
 def test_xml_files_without_a_suffix(tmp_path: Path) -> None:
     for name in ("n01-Dog", "n02-Wolf"):
         box = "<bndbox><xmin>5</xmin><ymin>6</ymin><xmax>20</xmax><ymax>30</ymax></bndbox>"
-        thing = f"<object><name>{name[4:]}</name>{box}</object>"
+        element = f"<object><name>{name[4:]}</name>{box}</object>"
         for k in range(2):
-            text = f"<annotation><filename>{name}_{k}</filename>{thing}</annotation>"
+            text = f"<annotation><filename>{name}_{k}</filename>{element}</annotation>"
             lay(tmp_path, {f"Annotation/{name}/{name}_{k}": text})
             lay(tmp_path, images(f"Images/{name}/{name}_{k}.jpg"))
     refused(tmp_path, "XML in files without a suffix", "Add .xml")

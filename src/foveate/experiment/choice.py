@@ -1,4 +1,4 @@
-"""The model of a run where the user names none: rules that benchmarks/README.md backs."""
+"""The model of a run where the user names none, by the task and the size of the images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.data.natural_size import natural_size
 from foveate.errors import SettingError
+from foveate.experiment.probing import MODEL
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
@@ -17,7 +18,6 @@ AUTO = "auto"
 """The name that leaves the choice to foveate."""
 PHOTOGRAPHS = 64
 """Pixels a side from which pretrained weights are the better start."""
-_PRETRAINED = "efficientnet_lite0"
 
 
 def with_model(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) -> Settings:
@@ -34,14 +34,14 @@ def with_model(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any])
 
 def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) -> tuple[str, str]:
     if settings.freeze or settings.weights == "download":
-        return _PRETRAINED, "its pretrained weights are installed with foveate"
+        return MODEL, "its pretrained weights are installed with foveate"
     scratch = task.default_settings["model"]
     if task.name != Classification.name:
         return scratch, f"it is the usual one for {task.name}"
     side = natural_size(task_views.for_task(dataset, task.name))
     if side < PHOTOGRAPHS:
         return scratch, f"images of {side} px are learnt well from random weights"
-    return _PRETRAINED, f"pretrained weights are the best start for images of {side} px"
+    return MODEL, f"pretrained weights are the best start for images of {side} px"
 
 
 def check(settings: Settings, task: type[Task[Any]]) -> None:
@@ -56,11 +56,11 @@ def check(settings: Settings, task: type[Task[Any]]) -> None:
         raise SettingError(
             f"a linear probe needs classification, one class for each image; this is {task.name}",
             where="model",
-            remedy=f"Use --model {_PRETRAINED}, which starts from the same weights.",
+            remedy=f"Use --model {MODEL}, which starts from the same weights.",
         )
     if settings.epochs is not None:
         raise SettingError(
             "a linear probe is fitted at once, without epochs",
             where="epochs",
-            remedy=f"Leave them out, or fine-tune the net with --model {_PRETRAINED}.",
+            remedy=f"Leave them out, or fine-tune the net with --model {MODEL}.",
         )

@@ -63,12 +63,19 @@ class PreparedData:
 
     def for_evaluation(self, split: SplitName) -> PreparedData:
         """The same, with no more images in a split than the task evaluates, drawn by their ids."""
-        rows, limit = self.splits[split], self.task.max_eval_images
-        if limit is None or len(rows) <= limit:
+        if self.task.max_eval_images is None:
             return self
+        return replace(
+            self, splits={**self.splits, split: self.drawn(split, self.task.max_eval_images)}
+        )
+
+    def drawn(self, split: SplitName, limit: int, seed: int = 0) -> NDArray[np.int64]:
+        """Rows of a split, no more than `limit`: drawn by their ids, and in order."""
+        rows = self.splits[split]
+        if len(rows) <= limit:
+            return rows
         ids = [self.images.dataset[row].id for row in rows]
-        chosen = epoch_order(sample_keys(ids), 0, 0)[:limit]
-        return replace(self, splits={**self.splits, split: rows[np.sort(chosen)]})
+        return rows[np.sort(epoch_order(sample_keys(ids), seed, 0)[:limit])]
 
     def of(self, split: SplitName) -> tuple[Subset, list[Any], list[str]]:
         """Images, targets and ids of a split, as the net sees them.

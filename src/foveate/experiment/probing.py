@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from foveate import models
 from foveate.annotations import Label
 from foveate.data.dataset import SplitName
-from foveate.data.rng import epoch_order, sample_keys
 from foveate.experiment.feature_cache import cached_features
 from foveate.experiment.prepared_data import PreparedData
 from foveate.models.features import features, last_layer
@@ -93,19 +92,11 @@ def _fit(
     limits: tuple[tuple[SplitName, int], ...] = (("train", most), ("valid", MAX_VALID_IMAGES))
     samples, parts = prepared.images.dataset.samples, []
     for split, limit in limits:
-        rows = _drawn(prepared, split, limit, seed)
+        rows = prepared.drawn(split, limit, seed)
         labels = np.array([samples[row].target.index for row in rows], np.int64)
         parts.append((_features(net, prepared, rows, reporter), labels))
     weights = None if task.class_weights is None else task.class_weights.tolist()
     return fit_probe(parts[0], parts[1], len(task.classes), weights), parts[0]
-
-
-def _drawn(prepared: PreparedData, split: SplitName, limit: int, seed: int) -> NDArray[np.int64]:
-    rows = prepared.splits[split]
-    if len(rows) <= limit:
-        return rows
-    ids = [prepared.images.dataset[row].id for row in rows]
-    return rows[np.sort(epoch_order(sample_keys(ids), seed, 0)[:limit])]
 
 
 def _features(

@@ -217,40 +217,39 @@ def files(root: Path) -> None:
 
 
 def labels(root: Path, count: int) -> None:
-    """Flip 5% of CIFAR-10 train labels; print the share in the first tenth of the ranking."""
-    from foveate.audit.label_errors import LabelErrors
-    from foveate.data.cache.decoding import decode
-    from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
+    """Change 5% of the labels of flowers and of CIFAR-10, and print which are found."""
+    from foveate.experiment.audit import audit as audit_data
 
-    dataset = formats.read(root / "cifar10")
-    dataset = replace(
-        dataset, samples=[replace(s, split=None) for s in dataset if s.split == "train"]
-    )
-    rng = np.random.default_rng(0)
-    chosen = np.sort(rng.permutation(len(dataset))[:count])
-    flipped = set(rng.permutation(len(chosen))[: round(RATE * len(chosen))].tolist())
-    samples = []
-    for place, row in enumerate(chosen):
-        sample = dataset[int(row)]
-        shift = int(rng.integers(1, 10)) if place in flipped else 0
-        samples.append(replace(sample, target=Label((sample.target.index + shift) % 10)))
-    seen = decode(replace(dataset, samples=samples), 32)
-    began = time.perf_counter()
-    clusters = duplicates.find(seen.hashes, seen.image_stats).clusters
-    known = class_labels(seen)
-    deep = LabelErrors.of(known, out_of_fold_probabilities(seen, known, clusters))
-    took = time.perf_counter() - began
-    first = np.argsort(-deep.margin, kind="stable")[: len(chosen) // 10]
-    ranked = len(flipped & set(first.tolist()))
-    named = set(deep.suspects)
-    print(
-        f"CIFAR-10, {len(chosen):,} labels, {len(flipped):,} flipped: "
-        f"{ranked / len(flipped):.1%} in the first tenth by margin; "
-        f"confident learning names {len(named):,}, "
-        f"recall {len(named & flipped) / len(flipped):.1%}, "
-        f"precision {len(named & flipped) / max(1, len(named)):.1%}; {took:.0f} s",
-        flush=True,
-    )
+    for name, most in (("flowers", count), ("cifar10", count)):
+        dataset = formats.read(root / name)
+        rng = np.random.default_rng(0)
+        train = [replace(sample, split=None) for sample in dataset if sample.split != "test"]
+        chosen = [train[row] for row in np.sort(rng.permutation(len(train))[:most])]
+        flipped = set(rng.permutation(len(chosen))[: round(RATE * len(chosen))].tolist())
+        classes = len(dataset.classes)
+        for row in sorted(flipped):
+            wrong = (chosen[row].target.index + int(rng.integers(1, classes))) % classes
+            chosen[row] = replace(chosen[row], target=Label(wrong))
+        began = time.perf_counter()
+        result = audit_data(replace(dataset, samples=chosen), deep=True)
+        took = time.perf_counter() - began
+        rows = {sample.id: row for row, sample in enumerate(chosen)}
+        kept = [rows[sample.id] for sample in result.dataset]
+        deep = result.label_errors
+        assert deep is not None, "each image has one class"
+        ranking = [kept[row] for row in np.argsort(-deep.margin, kind="stable")]
+        ranked = len(flipped & set(ranking[: len(chosen) // 10]))
+        suspects = [kept[row] for row in deep.suspects]
+        named, first = set(suspects), set(suspects[:20])
+        print(
+            f"{name}, {len(chosen):,} labels, {len(flipped):,} changed: "
+            f"{ranked / len(flipped):.1%} in the first tenth by margin; "
+            f"confident learning names {len(named):,}, "
+            f"recall {len(named & flipped) / len(flipped):.1%}, "
+            f"precision {len(named & flipped) / max(1, len(named)):.1%}, "
+            f"of the first 20 {len(first & flipped)}; {took:.0f} s",
+            flush=True,
+        )
 
 
 def speed(root: Path) -> None:

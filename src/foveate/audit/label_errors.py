@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, by the probabilities of nets that did not see the image."""
+"""Labels that are probably wrong, by the probabilities of probes that did not see the image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class LabelErrors:
 
     Attributes:
         labels: (N,) int64, the class of each label.
-        probabilities: (N, K); each row is from a net that was trained neither on that image nor on
-            a copy of it.
+        probabilities: (N, K); each row is from a probe that was fitted neither to that image nor
+            to a copy of it.
         margin: (N,) from -1 to 1: how much more probable another class is than the label.
         suspects: Rows whose label is probably wrong, the most doubtful first.
         ambiguity: (N,) from 0 to 1: near 1 where two classes are about as probable.
@@ -53,8 +53,8 @@ class LabelErrors:
                     "warning",
                     "label probably wrong",
                     (dataset[row].id,),
-                    f"labelled {dataset.classes[self.labels[row]]!r}; a net that was not trained "
-                    f"on it predicts {dataset.classes[predicted]!r} "
+                    f"labelled {dataset.classes[self.labels[row]]!r}; a probe that was not fitted "
+                    f"to it predicts {dataset.classes[predicted]!r} "
                     f"({self.probabilities[row, predicted]:.0%})",
                     "Look at it and correct the label.",
                     score=float(self.margin[row]),

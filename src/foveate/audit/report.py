@@ -11,6 +11,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from foveate.audit import Audit, FindingGroup
+from foveate.audit.deep_panels import deep_panels
+from foveate.audit.feature_space import FeatureSpace
 from foveate.audit.finding import SEVERITIES
 from foveate.audit.label_errors import LabelErrors
 from foveate.data.dataset import Dataset, Image
@@ -50,12 +52,15 @@ def summary_lines(audit: Audit) -> Iterator[str]:
     yield _verdict(audit)[0]
 
 
-def write_page(audit: Audit, label_errors: LabelErrors | None, path: Path) -> None:
+def write_page(
+    audit: Audit, label_errors: LabelErrors | None, space: FeatureSpace | None, path: Path
+) -> None:
     """Write the findings as one HTML page, with thumbnails of the worst.
 
     Args:
         audit: The findings.
-        label_errors: What nets say about the labels, in a deep audit.
+        label_errors: What probes say about the labels, in a deep audit.
+        space: Where the images lie in feature space, in a deep audit.
         path: The page.
     """
     dataset, groups = audit.dataset, audit.groups
@@ -79,8 +84,10 @@ def write_page(audit: Audit, label_errors: LabelErrors | None, path: Path) -> No
         ),
         *(_gallery(group, dataset, rows) for group in groups),
     ]
-    if label_errors is not None:
-        panels += _label_galleries(dataset, label_errors)
+    if space is not None:
+        panels += deep_panels(
+            dataset, label_errors, space, lambda row: _thumbnail(dataset, row, ())
+        )
     counts = {"Images": len(dataset), "Skipped": len(dataset.skipped)}
     counts |= {f"{severity.capitalize()}s": audit.count(severity) for severity in SEVERITIES}
     classes = [_classes(dataset)] if dataset.classes else []
@@ -165,37 +172,3 @@ def _thumbnail(dataset: Dataset[Any], row: int, faulty: Sequence[int]) -> Image 
         box = (min(left, right), min(top, bottom), max(left, right), max(top, bottom))
         ImageDraw.Draw(canvas).rectangle(box, outline=_MARK, width=width)
     return np.asarray(canvas)
-
-
-def _label_galleries(dataset: Dataset[Any], label_errors: LabelErrors) -> list[Panel]:
-    """The most doubtful and the most ambiguous labels."""
-
-    def gallery(title: str, text: str, order: Any) -> Gallery:
-        items = []
-        for row in order[: 2 * MAX_THUMBNAILS]:
-            image = _thumbnail(dataset, int(row), ())
-            if image is not None:
-                probabilities = label_errors.probabilities[row]
-                predicted = ", ".join(
-                    f"{dataset.classes[k]} {probabilities[k]:.0%}"
-                    for k in np.argsort(-probabilities)[:2]
-                )
-                label = dataset.classes[label_errors.labels[row]]
-                detail = f"predicted {predicted} · {dataset[int(row)].id}"
-                items.append(GalleryItem(image, f"labelled {label}", detail))
-        return Gallery(title, text, items)
-
-    return [
-        gallery(
-            "Most doubtful labels",
-            "Each image was predicted by a net that was not trained on it. These predictions "
-            "contradict the label most: wrong labels come first, then hard images.",
-            np.argsort(-label_errors.margin, kind="stable"),
-        ),
-        gallery(
-            "Most ambiguous images",
-            "Two classes were nearly as probable. The label can be right; ask whether the classes "
-            "are clear.",
-            np.argsort(-label_errors.ambiguity, kind="stable"),
-        ),
-    ]

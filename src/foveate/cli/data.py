@@ -29,7 +29,10 @@ def audit(
     data: Data,
     deep: Annotated[
         bool,
-        typer.Option("--deep", help="Also search for probable label errors; takes minutes."),
+        typer.Option(
+            "--deep",
+            help="Also find wrong labels, outliers and splits that differ, by a pretrained net.",
+        ),
     ] = False,
     fix: Annotated[
         Path | None, typer.Option(metavar="DST", help="Write a repaired copy of the dataset.")
@@ -54,7 +57,7 @@ def audit(
     task: ReadAs = None,
     root: Root = None,
     set_: SetReading = None,
-    seed: Annotated[int, typer.Option(help="Seed of the nets that --deep trains.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the folds that --deep uses.")] = 0,
 ) -> None:
     """Find errors in a dataset. Exits with code 1 if there are any."""
     from foveate.atomic_io import storage_advice

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from foveate import atomic_io, csv_file, formats, outputs
 from foveate.audit import Audit, FindingGroup, report
 from foveate.audit import audit as run_checks
+from foveate.audit.feature_space import FeatureSpace
 from foveate.audit.label_errors import LabelErrors
 from foveate.audit.repair import Repair, repair
 from foveate.data import depth
@@ -26,8 +27,8 @@ from foveate.datasets.load import load
 from foveate.errors import RunError
 from foveate.progress import NullReporter, Reporter
 
-MAX_DEEP_SIZE = 64
-"""Side in pixels of the images that the deep audit's nets are trained on."""
+MIN_DECODED_SIZE = 16
+"""Side in pixels below which images are enlarged as they are read."""
 MAX_AMBIGUOUS = 100
 """Ambiguous images in the record."""
 _PAGE = outputs.html_kind("audit")
@@ -42,11 +43,14 @@ class AuditResult:
 
     Attributes:
         audit: The dataset and every finding.
-        label_errors: What nets say about the labels, in a deep audit.
+        label_errors: What probes say about the labels, in a deep audit of images with one class
+            each.
+        feature_space: Where the images lie in feature space, in a deep audit.
     """
 
     audit: Audit
     label_errors: LabelErrors | None = None
+    feature_space: FeatureSpace | None = None
 
     @property
     def dataset(self) -> Dataset[Any]:
@@ -100,7 +104,7 @@ class AuditResult:
             RunError: The file exists and is not replaced, lies in the data, or cannot be written.
         """
         AuditOutputs(page=Path(path), overwrite=overwrite).check(self.dataset)
-        report.write_page(self.audit, self.label_errors, Path(path))
+        report.write_page(self.audit, self.label_errors, self.feature_space, Path(path))
 
     def write_json(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write `to_json` into a file; see `write_page`."""
@@ -232,8 +236,9 @@ def audit(
 
     Args:
         data: A path, the name of a known dataset, or a Dataset.
-        deep: Whether to train nets that find wrong labels as well, which takes minutes.
-        seed: Seed of these nets.
+        deep: Whether to look at features of a pretrained net as well: they find wrong labels,
+            outliers, semantic duplicates, and splits that differ, in a minute or two.
+        seed: Seed of the folds and of the comparison of splits.
         root: Folder in which known datasets are looked for first.
         format: The format of the data, where it cannot be recognised.
         task: The task that the data is for, where it can be read for several.
@@ -242,7 +247,6 @@ def audit(
 
     Raises:
         DataError: The data cannot be read.
-        SettingError: A deep audit of data without one class for each image.
     """
     reporter = reporter or NullReporter()
     dataset = load(data, root=root, format=format, task=task)
@@ -257,39 +261,36 @@ def audit(
                 reporter.info,
             )
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
-    size = max(16, min(natural_size(dataset), MAX_DEEP_SIZE))
+    return _deep_audit(dataset, seed, reading, reporter)
+
+
+def _deep_audit(
+    dataset: Dataset[Any], seed: int, reading: ImageReading, reporter: Reporter
+) -> AuditResult:
+    """Look at features of a pretrained net as well; only here is PyTorch needed."""
+    from foveate.experiment import deep_audit
+
+    natural = natural_size(dataset)
+    size = deep_audit.size_of_features(len(dataset), natural)
     with reporter.bar("reading images", len(dataset)) as bar:
         images = depth.decode_measured(
             dataset,
             reading,
             lambda dataset: decoding.decode(
-                dataset, size, max_skipped=1.0, on_progress=lambda done, _: bar(done)
+                dataset,
+                max(MIN_DECODED_SIZE, min(natural, size)),
+                max_skipped=1.0,
+                on_progress=lambda done, _: bar(done),
             ),
             reporter.info,
         )
     result = run_checks(images.dataset, images.hashes, images.image_stats)
-    with reporter.bar("training nets to check the labels", 1000) as bar:
-        label_errors = _label_errors(images, result, seed, bar)
-    findings = (*result.findings, *label_errors.findings(result.dataset))
-    return AuditResult(
-        Audit(result.dataset, result.image_stats, findings, result.duplicates), label_errors
+    if not len(result.dataset):
+        return AuditResult(result)
+    label_errors, space = deep_audit.look_deeper(
+        images, size, result.duplicates.clusters, seed, reporter
     )
-
-
-def _label_errors(
-    images: decoding.DecodedImages[Any], audited: Audit, seed: int, bar: Callable[[int], None]
-) -> LabelErrors:
-    """Train nets that find wrong labels; only here is PyTorch needed."""
-    from foveate.experiment.cross_validation import class_labels, out_of_fold_probabilities
-    from foveate.training.device import preserved_torch_state
-
-    labels = class_labels(images)
-    with preserved_torch_state():
-        probabilities = out_of_fold_probabilities(
-            images,
-            labels,
-            audited.duplicates.clusters,
-            seed=seed,
-            on_progress=lambda share: bar(round(1000 * share)),
-        )
-    return LabelErrors.of(labels, probabilities)
+    more = [] if label_errors is None else label_errors.findings(result.dataset)
+    findings = (*result.findings, *more, *space.findings(result.dataset))
+    audited = replace(result, findings=findings)
+    return AuditResult(audited, label_errors, space)

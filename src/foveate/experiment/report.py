@@ -14,6 +14,7 @@ from foveate.data.dataset import SPLITS, Image, SplitName
 from foveate.data.resizing import fit_within, resize
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.experiment.command_line import command_line
+from foveate.experiment.mistakes_map import mistakes_map
 from foveate.experiment.openings import ledger_panel
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
@@ -184,7 +185,10 @@ def _predictions(
         _, prediction, target = _reduced(task, image, prediction, target)
         return prediction, target
 
-    return task.report_panels(stats, ids, read_image, read_pair)
+    panels = task.report_panels(stats, ids, read_image, read_pair)
+    if prepared is not None:
+        panels += mistakes_map(task, run.load()[1], prepared, split, ids, stats)
+    return panels
 
 
 def _reduced(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:

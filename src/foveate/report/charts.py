@@ -181,7 +181,7 @@ def precision_recall(
         if curves:
             axis.legend(
                 axis.lines,
-                [_shorten(name) for name in curves],
+                [shorten(name) for name in curves],
                 loc="upper left",
                 bbox_to_anchor=(1.02, 1.0),  # beside the curves, which may run anywhere
                 frameon=False,
@@ -207,8 +207,8 @@ def _format_as_percent(axis: Any) -> None:
         side.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def _shorten(name: str) -> str:
-    """Cut a name to a length that fits, in characters that matplotlib accepts."""
+def shorten(name: str) -> str:
+    """Cut a name to MAX_NAME_LENGTH, in characters that matplotlib accepts."""
     name = name.encode("utf-8", "backslashreplace").decode()
     return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
 

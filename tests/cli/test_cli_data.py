@@ -125,7 +125,7 @@ def test_cached_images_are_listed_and_removed(folder, tmp_path, monkeypatch):
     from foveate.data.cache import decoding
     from foveate.datasets.load import load
 
-    place = tmp_path / "cache" / "pictures"
+    place = tmp_path / "cache" / "images"
     monkeypatch.setenv("FOVEATE_CACHE", str(place.parent))
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run_cli("cache")
@@ -145,10 +145,18 @@ def test_cached_images_are_listed_and_removed(folder, tmp_path, monkeypatch):
     )
     assert f"in {place}; set FOVEATE_CACHE to change the folder" in out
     assert len(list(place.iterdir())) == 2
+    features = place.parent / "features" / f"{'a' * 32}.npy"
+    net, other = place.parent / "onnx" / f"{'b' * 32}.onnx", place.parent / "onnx" / "mine.onnx"
+    for path in (features, net, other):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(500))
+    listed = f"1.0 kB of features and converted nets in {place.parent}: features and onnx"
+    assert listed in run_cli("cache")[1]
     code, out, _ = run_cli("cache", "--clear")
-    assert (code, out) == (0, f"{size / 1e3:.1f} kB freed in {place}\n")
+    assert (code, out) == (0, f"{(size + 1000) / 1e3:.1f} kB freed in {place.parent}\n")
     assert list(place.iterdir()) == []
-    assert run_cli("cache", "--clear")[1] == f"0.0 kB freed in {place}\n"
+    assert [path.is_file() for path in (features, net, other)] == [False, False, True]
+    assert run_cli("cache", "--clear")[1] == f"0.0 kB freed in {place.parent}\n"
 
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "file"))
     (tmp_path / "file").touch()

@@ -9,7 +9,7 @@ from foveate.data.cache import workers
 def place(tmp_path, monkeypatch):
     """A cache of the test's own."""
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pictures"
+    return tmp_path / "cache" / "images"
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_what_is_kept_is_what_was_decoded(place, tmp_path, decoded, shape, count
     assert again.image_stats["brightness"].tolist() == fresh.image_stats["brightness"].tolist()
     assert again.image_stats["format"].tolist() == ["PNG"] * count
     (name,) = kept(place)
-    assert name.endswith("-4x0.pictures")
+    assert name.endswith("-4x0.images")
 
 
 def test_what_is_kept_cannot_be_written_to(tmp_path):
@@ -54,10 +54,10 @@ def test_another_size_or_other_channels_are_another_file(place, tmp_path, decode
     assert decoding.decode(whole, 4, channels=1).pixels.shape == (3, 4, 4, 1)
     assert decoding.decode(whole, 4, channels=3).pixels.shape == (3, 4, 4, 3)
     assert [name[33:] for name in kept(place)] == [
-        "4x0.pictures",
-        "4x1.pictures",
-        "4x3.pictures",
-        "5x0.pictures",
+        "4x0.images",
+        "4x1.images",
+        "4x3.images",
+        "5x0.images",
     ]
     for size, channels in ((4, None), (5, None), (4, 1), (4, 3)):
         decoding.decode(whole, size, channels=channels)
@@ -75,7 +75,7 @@ def test_a_survey_takes_what_is_there_at_any_size(place, tmp_path, decoded):
     seen = decoding.survey(other)
     assert np.array_equal(decoding.survey(other).image_stats, seen.image_stats)
     assert decoded == [3, 3]
-    assert [name for name in kept(place) if name.endswith("-0x0.pictures")]
+    assert [name for name in kept(place) if name.endswith("-0x0.images")]
 
 
 def changed(path, whole):

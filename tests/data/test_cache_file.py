@@ -28,7 +28,7 @@ from foveate.data.image_stats import IMAGE_STATS
     ],
 )
 def test_a_record_that_is_none_is_a_value_error_though_its_sum_is_right(tmp_path, record):
-    path = tmp_path / "x.pictures"
+    path = tmp_path / "x.images"
     digest = hashlib.blake2b(record, digest_size=16).digest()
     path.write_bytes(record + struct.pack("<Q16s8s", len(record), digest, b"foveate1"))
     with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
@@ -41,16 +41,16 @@ def test_the_file_holds_what_was_added(tmp_path):
     image_stats = np.zeros(5, IMAGE_STATS)
     image_stats["height"] = range(5)
     hashes = rng.bytes(16 * 5)
-    with (tmp_path / "x.pictures").open("w+b") as opened:
+    with (tmp_path / "x.images").open("w+b") as opened:
         writer = file.Writer(opened.fileno(), 9, 4, 3)
         writer.add(pixels[:2], hashes[:32], image_stats[:2])
         writer.add(pixels[2:], hashes[32:], image_stats[2:])
         writer.close("x", "the set", {1: "gone", 8: "ü"})
-    images = file.read(tmp_path / "x.pictures", check_pixels=True)
+    images = file.read(tmp_path / "x.images", check_pixels=True)
     assert np.array_equal(images.pixels, pixels)
     assert (images.hashes, images.skipped) == (hashes, {1: "gone", 8: "ü"})
     assert np.array_equal(images.image_stats, image_stats)
-    record = file.read_record(tmp_path / "x.pictures")
+    record = file.read_record(tmp_path / "x.images")
     assert (record.name, record.data, record.samples, record.shape) == (
         "x",
         "the set",

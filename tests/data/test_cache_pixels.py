@@ -174,7 +174,7 @@ from foveate.errors import FoveateError
 paths = sorted(Path(sys.argv[1]).iterdir())
 samples = [Sample(path.name, FileSource(path), Label(0)) for path in paths]
 pixels = decoding.decode(Dataset("x", "classification", ("a",), samples), 64).pixels
-(path,) = Path(os.environ["FOVEATE_CACHE"], "pictures").iterdir()
+(path,) = Path(os.environ["FOVEATE_CACHE"], "images").iterdir()
 os.truncate(path, 4096)
 try:
     for row in range(len(paths)):
@@ -203,7 +203,7 @@ def test_nothing_is_written_through_a_link(place, tmp_path):
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(3)])
     decoding.decode(whole, 4)
     (name,) = kept(place)
-    stem = name.removesuffix(".pictures")
+    stem = name.removesuffix(".images")
     (place / name).unlink()
     (place / name).symlink_to(thesis)
     (place / f"{stem}.partial").symlink_to(thesis)

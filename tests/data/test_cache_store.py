@@ -64,10 +64,10 @@ def test_files_of_others_are_never_touched(place, tmp_path):
     decoding.decode(listed(make_images(tmp_path / "set")), 8)
     others = [
         "notes.txt",
-        "x.pictures",
+        "x.images",
         "x.partial",
-        f"{'0' * 31}-1x0.pictures",
-        f"{'g' * 32}-1x0.pictures",
+        f"{'0' * 31}-1x0.images",
+        f"{'g' * 32}-1x0.images",
     ]
     for name in others:
         (place / name).write_text("mine")
@@ -78,16 +78,16 @@ def test_files_of_others_are_never_touched(place, tmp_path):
 
 
 def test_where_the_folder_is(tmp_path, monkeypatch):
-    assert store.root() == tmp_path / "cache" / "pictures"
+    assert store.root() == tmp_path / "cache" / "images"
     monkeypatch.setenv("FOVEATE_CACHE", "some/where")
     monkeypatch.chdir(tmp_path)
-    assert store.root() == tmp_path / "some" / "where" / "pictures"
+    assert store.root() == tmp_path / "some" / "where" / "images"
     monkeypatch.setenv("FOVEATE_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert store.root() == tmp_path / "xdg" / "foveate" / "pictures"
+    assert store.root() == tmp_path / "xdg" / "foveate" / "images"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert store.root() == tmp_path / "home" / ".cache" / "foveate" / "pictures"
+    assert store.root() == tmp_path / "home" / ".cache" / "foveate" / "images"
     assert store.entries() == []
     assert store.clear() == 0
     assert not (tmp_path / "home").exists()

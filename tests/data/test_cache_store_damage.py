@@ -95,7 +95,7 @@ def test_any_damage_to_the_end_of_a_file_is_a_value_error_or_no_damage(place, tm
         decoding.decode(listed(make_images(tmp_path / "set")), 8)
         next(place.iterdir()).replace(good)
     data = good.read_bytes()
-    path = place / f"{'0' * 32}-8x0.pictures"
+    path = place / f"{'0' * 32}-8x0.images"
     begin = data.rindex(b'{"name"') - 20
     end = data[begin:]
     for start, length, piece in edits:

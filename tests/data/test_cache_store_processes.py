@@ -61,7 +61,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_used(place, tmp_path):
     made = decoding.decode(whole, 8, on_message=told.append)
     assert told == []
     assert np.array_equal(made.pixels, np.stack([sample.source.read() for sample in whole]))
-    assert kept(place) == [left.replace(".partial", ".pictures")]
+    assert kept(place) == [left.replace(".partial", ".images")]
 
 
 def test_what_the_killed_left_is_swept_by_whoever_makes_another(place, tmp_path):
@@ -75,7 +75,7 @@ def test_what_the_killed_left_is_swept_by_whoever_makes_another(place, tmp_path)
     child.send_signal(signal.SIGKILL)
     child.communicate()
     decoding.decode(listed(make_images(tmp_path / "third", 2)), 8)
-    assert [name.partition(".")[2] for name in kept(place)] == ["pictures"] * 2
+    assert [name.partition(".")[2] for name in kept(place)] == ["images"] * 2
 
 
 def test_of_two_at_once_one_makes_and_the_other_waits(place, tmp_path, monkeypatch):
@@ -111,7 +111,7 @@ def test_whoever_waits_makes_it_where_the_first_is_killed(place, tmp_path):
     assert err == ""
     assert len(out.strip()) == 64
     (name,) = kept(place)
-    assert name.endswith(".pictures")
+    assert name.endswith(".images")
 
 
 def test_an_interrupt_leaves_nothing(place, tmp_path):

@@ -160,7 +160,7 @@ def test_a_process_that_is_killed_is_one_clear_error(processes, tmp_path, monkey
     assert caught.value.where == str(sources[64].path)
     assert "memory" in str(caught.value.remedy)
     assert all(process.poll() is not None for process in processes)
-    assert list((tmp_path / "cache" / "pictures").iterdir()) == []
+    assert list((tmp_path / "cache" / "images").iterdir()) == []
     monkeypatch.setattr(workers._Worker, "read", read)
     assert len(decoding.decode(listed(sources), 8).hashes) == 195
 
@@ -172,7 +172,7 @@ def test_a_process_that_ends_by_a_mistake_of_ours_is_no_mistake_of_the_users(
     with pytest.raises(RuntimeError, match="ended with code 3"):
         decoding.decode(listed(files(tmp_path / "set", 70)), 8)
     assert [process.poll() for process in processes] == [3, 3]
-    assert list((tmp_path / "cache" / "pictures").iterdir()) == []
+    assert list((tmp_path / "cache" / "images").iterdir()) == []
 
 
 def test_processes_import_nothing_of_the_users(processes, tmp_path, monkeypatch):

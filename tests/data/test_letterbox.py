@@ -146,8 +146,8 @@ def test_letterboxed_and_stretched_images_of_the_same_files_do_not_mix(place, tm
             for sample, pixels in zip(whole, made.pixels, strict=True):
                 assert np.array_equal(pixels, fit(sample.source.read(), 16, 3, letterbox=letterbox))
     assert [path.name[32:] for path in sorted(place.iterdir())] == [
-        "-16letterboxx0.pictures",
-        "-16x0.pictures",
+        "-16letterboxx0.images",
+        "-16x0.images",
     ]
     assert len({path.name[:32] for path in place.iterdir()}) == 1
 

@@ -99,7 +99,7 @@ def attempt(data: Dataset[Boxes], tmp_path: Path, **given) -> Run | FoveateError
 WIDE = [(100, 5, 4000, 40, 0), (5000, 1, 5050, 30, 1)]
 TRAINABLE = {
     "one class": made([some(2, (0,)) for _ in range(N)], classes=("one",)),
-    "some pictures without a box": made([some(2) if row % 3 else [] for row in range(N)]),
+    "some images without a box": made([some(2) if row % 3 else [] for row in range(N)]),
     "2,000 boxes in a picture": made(
         [some(2000, side=3) if row == 0 else some(2) for row in range(N)]
     ),

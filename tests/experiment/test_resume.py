@@ -18,7 +18,7 @@ from foveate.errors import Interrupted, RunError
 from foveate.training import checkpoint
 
 SETTINGS = {"epochs": 4, "batch_size": 8, "ema": 0.9, "save_seconds": 0.0}
-STEPS = 20  # 42 train pictures in 5 batches an epoch
+STEPS = 20  # 42 train images in 5 batches an epoch
 
 CHILD = """
     import os, signal, sys

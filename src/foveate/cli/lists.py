@@ -53,17 +53,21 @@ def datasets(
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all cache files.")] = False,
 ) -> None:
-    """List the cached images of earlier runs."""
+    """List what earlier runs keep in the cache: images, features and converted nets."""
     from foveate.data.cache import store
 
     reporter, folder = ConsoleReporter(), store.root()
     try:
         if clear:
-            reporter.info(f"{store.format_bytes(store.clear())} freed in {folder}")
+            reporter.info(f"{store.format_bytes(store.clear())} freed in {folder.parent}")
             return
-        entries = store.entries()
+        entries, computed = store.entries(), store.computed_files()
     except OSError as error:
         raise FoveateError(f"the cache cannot be used ({error.strerror})", where=folder) from None
+    if computed:
+        taken = store.format_bytes(sum(size for _, size in computed))
+        names = " and ".join(store.COMPUTED)
+        reporter.info(f"{taken} of features and converted nets in {folder.parent}: {names}")
     if not entries:
         reporter.info(f"no images are cached in {folder}")
         return

@@ -134,7 +134,7 @@ def _cached_path(digest: str) -> Path:
     """The file of a net in the cache, of this version of the converter."""
     versions = f"{_FORMAT} {digest} {torch.__version__}"
     name = hashlib.sha256(versions.encode()).hexdigest()[:32]
-    return store.root().with_name("onnx") / f"{name}.onnx"
+    return store.computed("onnx") / f"{name}.onnx"
 
 
 def _opened(net: VisionModel, content: bytes) -> OnnxModel | None:

@@ -6,6 +6,7 @@ A file that is damaged or cannot be written costs time and nothing else.
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,5 +57,5 @@ def save(key: str, array: NDArray[np.float32]) -> None:
             path.unlink()
 
 
-def _folder() -> Any:
-    return store.root().parent / "features"
+def _folder() -> Path:
+    return store.computed("features")

@@ -26,8 +26,11 @@ from foveate.errors import DataError, SettingError
 DEFAULT_MAX_GB = 20.0
 """Gigabytes (10^9 bytes) that all files may take together, unless FOVEATE_CACHE_GB says more."""
 
+COMPUTED = ("features", "onnx")
+"""Folders beside that of the images: features of images, and converted nets."""
 # No file of another name is ever touched.
-_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(pictures|partial)")
+_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(images|partial)")
+_COMPUTED_NAME = re.compile(r"[0-9a-f]{32}\.(npy|onnx)")
 
 
 class NoRoom(Exception):
@@ -65,7 +68,7 @@ class CacheEntry:
 def root() -> Path:
     """Return the folder of decoded images.
 
-    It is `pictures` in FOVEATE_CACHE, else in XDG_CACHE_HOME/foveate, else in ~/.cache/foveate.
+    It is `images` in FOVEATE_CACHE, else in XDG_CACHE_HOME/foveate, else in ~/.cache/foveate.
 
     Raises:
         SettingError: If there is no such home.
@@ -77,20 +80,27 @@ def root() -> Path:
         raise SettingError(
             f"a folder is expected, got {setting or '~/.cache'!r} ({error})", where="FOVEATE_CACHE"
         ) from None
-    return (folder if setting else folder / "foveate").absolute() / "pictures"
+    return (folder if setting else folder / "foveate").absolute() / "images"
+
+
+def computed(name: str) -> Path:
+    """Return the folder, beside that of the images, of what was computed from them.
+
+    Args:
+        name: One of COMPUTED.
+    """
+    return root().parent / name
 
 
 def path_for(key: str, size: int, channels: int | None, letterbox: bool = False) -> Path:
     """Return the file of these images at this size; channels None: as many as they have."""
-    return root() / f"{key}-{size}{'letterbox' * letterbox}x{channels or 0}.pictures"
+    return root() / f"{key}-{size}{'letterbox' * letterbox}x{channels or 0}.images"
 
 
 def paths_of_all_sizes(key: str) -> list[Path]:
     """Return all files of these images that have the images' channels."""
     return [
-        path
-        for path in _files(".pictures")
-        if path.name.startswith(key) and path.stem.endswith("x0")
+        path for path in _files(".images") if path.name.startswith(key) and path.stem.endswith("x0")
     ]
 
 
@@ -215,7 +225,7 @@ def max_bytes() -> float:
 def entries() -> list[CacheEntry]:
     """List the files, least recently used first."""
     listed = []
-    for path in _files(".pictures"):
+    for path in _files(".images"):
         with contextlib.suppress(FileNotFoundError):  # another process has just removed it
             status = path.stat()
             try:
@@ -275,7 +285,21 @@ def clear() -> int:
     Returns:
         The number of bytes freed.
     """
-    return remove_stale() + sum(_remove(entry) for entry in entries())
+    freed = remove_stale() + sum(_remove(entry) for entry in entries())
+    for path, size in computed_files():
+        path.unlink(missing_ok=True)
+        freed += size
+    return freed
+
+
+def computed_files() -> list[tuple[Path, int]]:
+    """List the files of features and converted nets, with their bytes."""
+    found = []
+    for path in (path for name in COMPUTED for path in computed(name).glob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            if _COMPUTED_NAME.fullmatch(path.name) and path.is_file():
+                found.append((path, path.stat().st_size))
+    return found
 
 
 def _remove(entry: CacheEntry) -> int:

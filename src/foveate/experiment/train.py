@@ -140,7 +140,9 @@ def learn(
 
 def _recipe(settings: Settings) -> Recipe:
     return models.find(settings.model).recipe(
-        pretrained=settings.weights is not None, frozen=settings.freeze
+        pretrained=settings.weights is not None,
+        frozen=settings.freeze,
+        dense=settings.task != Classification.name,
     )
 
 

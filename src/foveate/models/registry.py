@@ -85,6 +85,8 @@ class Model:
         min_size_pretrained: Smallest side in pixels with published weights.
         default_recipe: Default way to train it from random weights.
         pretrained_recipe: Default way to fine-tune published weights.
+        dense_recipe: The same for boxes and masks, whose heads are large and start from random
+            weights.
         example: For a name with a star, a name that can be built.
         resolve: name -> the model under this full name. It raises SettingError for an invalid
             text after the colon, before any data is read.
@@ -103,14 +105,23 @@ class Model:
     min_size_pretrained: int = SMALL + 1
     default_recipe: Recipe = NORMALISED
     pretrained_recipe: Recipe = PRETRAINED
+    dense_recipe: Recipe = PRETRAINED
     example: str | None = None
     resolve: Callable[[str], Model] | None = None
     own_weights: str | None = None
     config: str | None = None
 
-    def recipe(self, *, pretrained: bool, frozen: bool = False) -> Recipe:
-        """Return the default way to train it."""
-        return FROZEN if frozen else self.pretrained_recipe if pretrained else self.default_recipe
+    def recipe(self, *, pretrained: bool, frozen: bool = False, dense: bool = False) -> Recipe:
+        """Return the default way to train it.
+
+        Args:
+            pretrained: Whether it starts from published weights.
+            frozen: Whether these stay as they are.
+            dense: Whether it learns boxes or masks.
+        """
+        if frozen or not pretrained:
+            return FROZEN if frozen else self.default_recipe
+        return self.dense_recipe if dense else self.pretrained_recipe
 
     def smallest_size(self, *, pretrained: bool) -> int:
         """Return the smallest side in pixels, with published weights or without."""

@@ -51,6 +51,7 @@ class Classification(Task[Label]):
     description = "one class for each image"
     primary_metric = "accuracy"
     default_settings: ClassVar[Mapping[str, Any]] = {"model": "tiny_cnn"}
+    pretrained_model = "efficientnet_lite0"
     lower_is_better = frozenset({"log_loss", "calibration_error"})
     raw_metrics = frozenset({"log_loss"})
 

@@ -64,6 +64,7 @@ class Detection(Task[Boxes], Tiled[Boxes]):
         "ema": 0.998,
         "model": "yolo",
     }
+    pretrained_model = "efficientnet_lite0"
     augmentation = staticmethod(box_policy)
     letterbox = True
     single_class_ok = True

@@ -61,6 +61,8 @@ class Task(ABC, Generic[A]):
         lower_is_better: Metrics of which less is better.
         raw_metrics: Metrics that are shown as numbers, not in percent.
         default_settings: Settings that suit this problem better than the general defaults.
+        pretrained_model: The model that starts from weights that are installed with foveate; None
+            where that brings nothing.
         extra_settings: Settings that only this task has, each with a function that checks it.
         augmentation: Makes the augmentation policy.
         letterbox: Whether images keep their aspect at the training size, and targets are resized
@@ -83,6 +85,7 @@ class Task(ABC, Generic[A]):
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     raw_metrics: ClassVar[frozenset[str]] = frozenset()
     default_settings: ClassVar[Mapping[str, Any]] = {}
+    pretrained_model: ClassVar[str | None] = None
     extra_settings: ClassVar[Mapping[str, Callable[[Any], None]]] = {}
     augmentation: ClassVar[MakePolicy] = staticmethod(default_policy)
     letterbox: ClassVar[bool] = False

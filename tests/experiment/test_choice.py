@@ -1,0 +1,81 @@
+"""The model that foveate chooses, and the reason that it gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from foveate import models
+from foveate.annotations import Boxes, Label
+from foveate.data.dataset import ArraySource, Dataset, Sample
+from foveate.experiment import choice
+from foveate.settings import Settings
+from foveate.tasks import all as all_tasks
+from foveate.tasks.classification import Classification
+from foveate.tasks.detection import Detection
+from foveate.tasks.semantic import Semantic
+
+
+def images(side: int, count: int, target) -> Dataset:
+    pixels = np.zeros((1, side, side, 3), np.uint8)
+    samples = [Sample(f"{row}.png", ArraySource(pixels, 0), target) for row in range(count)]
+    task = "classification" if isinstance(target, Label) else "detection"
+    return Dataset("x", task, ("a", "b"), samples)
+
+
+def boxes() -> Boxes:
+    return Boxes(np.array([[1.0, 1, 9, 9]]), np.array([0]))
+
+
+def chosen(task, dataset: Dataset, **settings) -> tuple[str, str]:
+    result = choice.with_model(Settings(**settings), task, dataset)
+    return result.model, result.model_reason
+
+
+@pytest.mark.parametrize(("side", "model"), [(63, "tiny_cnn"), (64, "efficientnet_lite0")])
+def test_classes_start_from_pretrained_weights_where_images_are_photographs(side, model):
+    name, reason = chosen(Classification, images(side, 4, Label(0)))
+    assert name == model
+    assert f"{side} px" in reason
+
+
+@pytest.mark.parametrize(("side", "model"), [(63, "yolo"), (64, "efficientnet_lite0")])
+def test_boxes_start_from_pretrained_weights_where_photographs_are_few(side, model):
+    assert chosen(Detection, images(side, 4, boxes()))[0] == model
+
+
+def test_many_boxes_are_learnt_from_random_weights(monkeypatch):
+    monkeypatch.setattr(choice, "FEW", 3)
+    assert chosen(Detection, images(64, 3, boxes()))[0] == "efficientnet_lite0"
+    assert chosen(Detection, images(64, 4, boxes())) == (
+        "yolo", "4 images are enough for random weights",
+    )  # fmt: skip
+
+
+def test_a_short_time_is_spent_on_a_small_net(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    data = images(640, 200, boxes())
+    name, reason = chosen(Detection, data, minutes=3)
+    assert name == "yolo"
+    assert "8 epochs" in reason
+    assert "3 minutes are about 3.5" in reason
+    assert chosen(Detection, data, minutes=10)[0] == "efficientnet_lite0"
+    assert chosen(Detection, data, minutes=3, size=224)[0] == "efficientnet_lite0"
+    assert chosen(Detection, data)[0] == "efficientnet_lite0"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert chosen(Detection, data, minutes=10)[0] == "yolo"
+
+
+def test_masks_start_from_random_weights():
+    assert chosen(Semantic, images(640, 4, boxes())) == (
+        "unet:tiny_encoder", "it is the usual one for semantic",
+    )  # fmt: skip
+
+
+def test_each_task_names_models_that_exist():
+    for task in all_tasks().values():
+        for name in {task.default_settings["model"], task.pretrained_model} - {None}:
+            models.find(name)
+        if task.pretrained_model:
+            assert models.find(task.pretrained_model).own_weights == models.INCLUDED

@@ -46,10 +46,10 @@ def test_boxes_start_from_pretrained_weights_where_photographs_are_few(side, mod
 
 
 def test_many_boxes_are_learnt_from_random_weights(monkeypatch):
-    monkeypatch.setattr(choice, "FEW", 3)
+    monkeypatch.setattr(choice, "FEW_BOXES", 3)
     assert chosen(Detection, images(64, 3, boxes()))[0] == "efficientnet_lite0"
     assert chosen(Detection, images(64, 4, boxes())) == (
-        "yolo", "4 images are enough for random weights",
+        "yolo", "4 boxes are enough for random weights",
     )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ _MODEL = Model(
     # Chosen on the validation split of sign_digits (benchmarks/README.md).
     pretrained_recipe=Recipe("adamw", 1e-3, batch_size=32, images_seen=30_000, rate_decay=0.7),
     # Chosen on validation splits of raccoon (benchmarks/README.md).
-    dense_recipe=Recipe("muon", 5e-3, max_epochs=20, rate_decay=0.7, frozen_groups=2),
+    dense_recipe=Recipe("muon", 5e-3, max_epochs=20, rate_decay=0.7, frozen_groups=3),
 )
 MODELS = (
     _MODEL,

@@ -9,66 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from foveate import models, tasks
+from foveate import tasks
 from foveate.data.augment.images import ImageAugment
 from foveate.data.batches import Batches, validation_batches
-from foveate.data.cache import decoding
-from foveate.data.natural_size import natural_size
-from foveate.data.rng import SampleRNG, sample_keys
 from foveate.experiment import predictions_file
 from foveate.experiment.model_file import header, load_model
-from foveate.models.model import VisionModel, pixel_statistics
 from foveate.settings import Settings
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.training import checkpoint
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
 from helpers.defects import DEFECTS
+from helpers.task_case import Case, N
 from helpers.toy_datasets import toy_dataset
 
-N = 24
 STEPS = {"text_to_image": 120}
 """Steps to overfit a batch, if 60 are too few: here each step draws new noise."""
 CLOSE = {"text_to_image": 0.15}
 """Distance from a perfect score, if 0.05 is too strict: the evaluator learnt from few images."""
-
-
-class Case:
-    """A task with a set of examples and an untrained net that fits both."""
-
-    def __init__(self, name: str):
-        kind = tasks.find(name)
-        dataset = toy_dataset(name, N, np.random.default_rng(0))
-        size = natural_size(dataset)
-        self.decoded = decoding.decode(dataset, size)
-        self.dataset = self.decoded.dataset
-        self.targets = [sample.target for sample in dataset]
-        self.task = kind.from_settings(dataset, Settings(), self.targets, hflip=False)
-        if isinstance(self.task, HasEvaluator):
-            self.task.load_evaluator(
-                *self.task.fit_evaluator(self.decoded.pixels, self.targets, seed=0)
-            )
-        self.images = [sample.source.read() for sample in dataset]
-        self.ids = [sample.id for sample in dataset]
-        self.size = size
-
-    def net(self) -> VisionModel:
-        torch.manual_seed(0)
-        pixels = self.decoded.pixels
-        backbone = models.build("tiny_cnn", channels=pixels.shape[3], size=self.size)
-        mean, std = pixel_statistics(pixels)
-        return VisionModel(self.task.head(backbone), size=self.size, mean=mean, std=std)
-
-    def predictions(self, net: VisionModel, rows: slice = slice(None)):
-        """To what is asked where predictions are scored."""
-        return self.task.predict(
-            net, with_prompts(self.task, self.images[rows], self.targets[rows])
-        )
-
-    def batch(self, rows: slice = slice(None)):
-        ids = self.ids[rows]
-        images = torch.from_numpy(self.decoded.pixels[rows]).permute(0, 3, 1, 2)
-        return self.task.collate(images, self.targets[rows], SampleRNG(sample_keys(ids), seed=0))
 
 
 @pytest.fixture(params=sorted(tasks.all()), scope="module")

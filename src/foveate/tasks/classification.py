@@ -132,7 +132,7 @@ class Classification(Task[Label]):
         if not len(images):
             return []
         probabilities = (self._logits(net, images) / self.temperature).softmax(2).mean(0)
-        return labels_of(probabilities.double().cpu().numpy())
+        return labels_of(probabilities.double().numpy())
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so it hardly overfits."""
@@ -149,13 +149,13 @@ class Classification(Task[Label]):
 
     @torch.no_grad()
     def _logits(self, net: VisionModel, images: Images) -> Tensor:
-        """(V, N, K) logits of each image and, with `hflip`, of its mirror image."""
+        """(V, N, K) logits of each image and, with `hflip`, of its mirror image, on the CPU."""
         net.eval()
         chunks = []
         for start in range(0, len(images), BATCH_SIZE):
             batch = net.batch(images[start : start + BATCH_SIZE])
             views = [batch, batch.flip(3)] if self.hflip else [batch]
-            chunks.append(torch.stack([net(view).float() for view in views]))
+            chunks.append(torch.stack([net(view).float() for view in views]).cpu())
         return torch.cat(chunks, 1)
 
     # --- measure

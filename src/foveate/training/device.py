@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -66,6 +66,16 @@ def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
         return bool(torch.cuda.is_bf16_supported())
     avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
     return on_cpu and bool(avx512 or amx)
+
+
+def autocast(device: torch.device, amp: torch.dtype | None) -> AbstractContextManager[object]:
+    """Compute in mixed precision.
+
+    Args:
+        device: The device that computes.
+        amp: dtype of the forward pass; None is full precision.
+    """
+    return nullcontext() if amp is None else torch.autocast(device.type, dtype=amp)
 
 
 def hardware() -> str:

@@ -20,6 +20,7 @@ from foveate.data.batches import Batches
 from foveate.errors import Diverged
 from foveate.progress import OnStep
 from foveate.training import checkpoint, curves, time_budget
+from foveate.training.device import autocast
 from foveate.training.loop import Step, steps
 from foveate.training.state import AutoSave, Progress, TrainState
 
@@ -243,7 +244,7 @@ def validate(
     images = scored = 0
     for inputs, target in batches:
         size = len(inputs[0])
-        with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
+        with autocast(device, amp):
             output = net(*(tensor.to(device) for tensor in inputs))
             loss_sum += task.loss(output, target)["total"].item() * size
         images += size

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from foveate.data.rng import derive_seed
 from foveate.errors import Diverged
+from foveate.training.device import autocast
 from foveate.training.ema import ModelEMA
 
 
@@ -77,7 +78,7 @@ def steps(
         reseed(
             derive_seed(seed, number)
         )  # a function of (seed, step): nothing to save for a resume
-        with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
+        with autocast(device, amp):
             output = net(*(tensor.to(device, non_blocking=True) for tensor in inputs))  # forward
             losses = loss(output, target)
         _check_finite(losses["total"].detach(), f"the loss of step {number}")

@@ -170,7 +170,9 @@ class TrainState:
             shape = () if key == "step" or weight is None else weight.shape
             if weight is None or value.shape != shape or not value.is_floating_point():
                 raise ValueError(f"the optimizer has no {name} of shape {tuple(value.shape)}")
-            if key != "step":
+            if key == "step":
+                value = value.to(weight.device)  # fused optimizers count on the device
+            else:
                 # In the weight's memory format, as the uninterrupted run has it.
                 value = torch.empty_like(weight, memory_format=torch.preserve_format).copy_(value)
             state.setdefault(weight, {})[key] = value

@@ -76,7 +76,8 @@ class MaskPrediction:
 
     def best(self) -> Tensor:
         """Return the logits (N, H, W) of the candidates with the highest estimated IoU."""
-        return self.masks[torch.arange(len(self.masks)), self.iou_logits.argmax(1)]
+        rows = torch.arange(len(self.masks), device=self.masks.device)
+        return self.masks[rows, self.iou_logits.argmax(1)]
 
 
 class PromptableHead(nn.Module):

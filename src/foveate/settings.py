@@ -71,6 +71,8 @@ class Settings(BaseModel):
     max_pixels: int = Field(89_478_485, ge=1, le=MAX_VALUE)
     """Largest number of pixels that an image file may have."""
     seed: int = Field(0, ge=0, lt=2**63)
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]{1,3})?)$")
+    """What computes: "cpu", "cuda", "cuda:1", "mps" or "xpu"; "auto" is the best of the machine."""
 
     epochs: float | None = Field(None, gt=0, le=1_000_000)
     minutes: float | None = Field(None, gt=0, le=525_600)

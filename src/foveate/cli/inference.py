@@ -13,6 +13,7 @@ from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import (
     MODEL_HELP,
     Classes,
+    Device,
     Download,
     SetReading,
     parse_numbers,
@@ -82,6 +83,7 @@ def predict(
             help="What computes the net: torch, or onnx (ONNX Runtime: faster on a CPU).",
         ),
     ] = "torch",
+    device: Device = None,
     classes: Classes = None,
     set_: SetReading = None,
     download: Download = False,
@@ -89,7 +91,7 @@ def predict(
     """Predict for images and videos."""
     from foveate.inference.predict import Outputs, predict_paths
 
-    model = _open_model(run, classes, download)
+    model = _open_model(run, classes, download, device)
     model.runtime = runtime
     model.reading = parse_reading(set_, model.reading)
     result = predict_paths(
@@ -165,6 +167,7 @@ def label(
             "--format", help="Format to write; see: foveate formats (default: the task's)."
         ),
     ] = None,
+    device: Device = None,
     classes: Classes = None,
     set_: SetReading = None,
     download: Download = False,
@@ -174,7 +177,7 @@ def label(
     from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
-    model = _open_model(run, classes, download)
+    model = _open_model(run, classes, download, device)
     model.reading = parse_reading(set_, model.reading)
     proposals = label(model, images, out, format=format, reporter=reporter)
     for proposal in proposals[:LISTED_PROPOSALS]:
@@ -186,13 +189,18 @@ def label(
     reporter.info(f"All proposals, the least confident first: {out}.proposals.csv")
 
 
-def _open_model(name: str, classes: str | None, download: bool) -> Predictor:
+def _open_model(name: str, classes: str | None, download: bool, device: str | None) -> Predictor:
     from foveate.inference import foundation
 
+    model: Predictor
     if not foundation.is_reference(name):
-        return _open_run(name, {"--classes": classes, "--download": download})
-    names = None if classes is None else classes.split(",")
-    return foundation.open(name, classes=names, download=download)
+        model = _open_run(name, {"--classes": classes, "--download": download})
+    else:
+        names = None if classes is None else classes.split(",")
+        model = foundation.open(name, classes=names, download=download)
+    if device is not None:
+        model.device = device
+    return model
 
 
 def _open_run(path: str, foundation_options: Mapping[str, Any]) -> Run:

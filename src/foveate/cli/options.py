@@ -69,6 +69,13 @@ SetReading = Annotated[
         help="How image files are read: black, white, pages or max_pixels; may be repeated.",
     ),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What computes: cpu, cuda, cuda:1, mps or xpu (default: the best of this machine).",
+    ),
+]
 MODEL_HELP = "A run folder, or clip:DIR, sam:DIR or sam2:DIR."
 
 
@@ -91,6 +98,7 @@ class SettingOptions:
     seed: Annotated[
         int | None, typer.Option(help="Same seed, same machine, same numbers (default: 0).")
     ] = None
+    device: Device = None
     lr: Annotated[str | None, typer.Option(help="Peak learning rate, or 'find' to measure it.")] = (
         None
     )

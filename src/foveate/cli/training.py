@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import NewPlace, RunFolder, given_options, parse_settings, takes_settings
+from foveate.cli.options import (
+    Device,
+    NewPlace,
+    RunFolder,
+    given_options,
+    parse_settings,
+    takes_settings,
+)
 from foveate.errors import SettingError
 
 if TYPE_CHECKING:
@@ -103,11 +110,13 @@ def _check_resume(data: str | None, out: Path | None) -> None:
         raise SettingError("--resume goes on in the run's own folder", where=f"--out {out}")
 
 
-def test(run: RunFolder, place: NewPlace = None) -> None:
+def test(run: RunFolder, place: NewPlace = None, device: Device = None) -> None:
     """Open the locked test split, and record that it was opened."""
     from foveate.experiment import run as runs
 
     opened = runs.Run.open(run)
+    if device is not None:
+        opened.device = device
     runs.test(opened, data=place, reporter=ConsoleReporter())
     _print_conclusion(opened, "test")
 

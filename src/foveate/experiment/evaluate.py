@@ -154,6 +154,6 @@ def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
         "test": None,
         "verdicts": [],
         "seconds": {},
-        "hardware": device.hardware(),
+        "hardware": device.hardware(str(net.mean.device)),
         "versions": {name: version(name) for name in _PACKAGES},
     }

@@ -39,6 +39,7 @@ from foveate.experiment.train import learn
 from foveate.metrics.ledger import LedgerEntry
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
+from foveate.training.device import find as find_device
 from foveate.training.device import preserved_torch_state
 
 
@@ -172,6 +173,7 @@ def _define(
     values = whole_paths({**values, "data": place_of(data)})
     settings = Settings.of(**values)
     tasks.find(settings.task)  # a wrong name is reported before any data is read
+    find_device(settings.device)
     if settings.model != choice.AUTO:
         models.initial_weights(settings.model, settings.weights, frozen=settings.freeze)
     dataset = load(

@@ -33,7 +33,7 @@ class Run(RunFolder, Predictor):
     """A trained model with the record of its training. See `RunFolder` for its files."""
 
     _runtimes: ClassVar[tuple[str, ...]] = ("torch", "onnx")
-    _prepared: tuple[tuple[str, str], VisionModel] | None = field(
+    _prepared: tuple[tuple[str, str, str], VisionModel] | None = field(
         default=None, init=False, repr=False, compare=False
     )
 
@@ -97,11 +97,11 @@ class Run(RunFolder, Predictor):
     def _load_for_prediction(self) -> tuple[Task[Any], VisionModel]:
         """The task, and the net as the runtime computes it, which is prepared once."""
         task, net = self.load()
-        key = (self.weights_digest(), self.runtime)
+        key = (self.weights_digest(), str(net.mean.device), self.runtime)
         if self._prepared is None or self._prepared[0] != key:
             prepared = fused(net)
             if self.runtime == "onnx":
-                prepared = open_onnx(prepared, key[0], any_size=task.letterbox)
+                prepared = open_onnx(prepared.cpu(), key[0], any_size=task.letterbox)
             self._prepared = key, prepared
         return task, self._prepared[1]
 

@@ -40,7 +40,7 @@ from foveate.settings import Settings
 from foveate.tasks.capabilities import HasEvaluator
 from foveate.tasks.task import Task
 from foveate.training import checkpoint, curves
-from foveate.training.device import preserved_torch_state
+from foveate.training.device import find, find_or_best, preserved_torch_state
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -71,12 +71,14 @@ class RunFolder:
         path: The folder.
         settings: Its settings, resolved as far as the run has come.
         dataset: The data, if it was built in memory and cannot be read again from its origin.
+        device: What computes, if not the device of the settings: "cpu", "cuda", "cuda:1", ...
     """
 
     path: Path
     settings: Settings
     dataset: Dataset[Any] | None = None
-    _model: tuple[str, Task[Any], VisionModel] | None = field(default=None, repr=False)
+    device: str | None = None
+    _model: tuple[tuple[str, str], Task[Any], VisionModel] | None = field(default=None, repr=False)
     _digest: tuple[tuple[int, int, int], str] | None = field(default=None, repr=False)
 
     @classmethod
@@ -311,16 +313,18 @@ class RunFolder:
         Raises:
             RunError: The weights are missing or damaged.
         """
-        digest = self.weights_digest()
-        if self._model is None or self._model[0] != digest:
+        device = find(self.device) if self.device else find_or_best(self.settings.device)
+        key = self.weights_digest(), str(device)
+        if self._model is None or self._model[0] != key:
             with preserved_torch_state():  # a new net draws its first weights
                 task, net = load_model(self.weights)
+            net = net.to(device)
             if task.name != self.settings.task:
                 raise record_io.damaged(
                     self.weights, f"it is not of the task {self.settings.task}, as config.yaml says"
                 )
             self.load_evaluator(task)
-            self._model = (digest, task, net)
+            self._model = (key, task, net)
         return self._model[1:]
 
     def save_model(self, task: Task[Any], net: VisionModel) -> None:

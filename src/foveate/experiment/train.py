@@ -58,7 +58,7 @@ def learn(
         Diverged: Training has diverged.
         SettingError: The settings do not fit the data or the net.
     """
-    torch_device = device.prepare(run.settings.seed)
+    torch_device = device.prepare(run.settings.seed, run.settings.device)
     settings = _with_precision(_with_length(run.settings, prepared), torch_device)
     policy = augmentation(settings, prepared)
     pixels, targets, ids = prepared.of("train")

@@ -102,6 +102,21 @@ class Predictor(ABC):
         self._runtime = runtime
 
     @property
+    def device(self) -> str | None:
+        """What computes the net; foundation models compute on the CPU.
+
+        Setting it raises SettingError for a device that the model cannot use.
+        """
+        return "cpu"
+
+    @device.setter
+    def device(self, name: str | None) -> None:
+        if name not in (None, "auto", "cpu"):
+            raise SettingError(
+                f"{self.name} computes on the CPU alone, got the device {name!r}", where="device"
+            )
+
+    @property
     def channels(self) -> int | None:
         """Channels of the images that the model takes, if it takes other than grey and colour."""
         return None

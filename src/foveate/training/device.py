@@ -10,25 +10,68 @@ from pathlib import Path
 
 import torch
 
+from foveate.errors import SettingError
 from foveate.training.memory import raise_malloc_thresholds
 from foveate.wording import count_noun
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
-def prepare(seed: int) -> torch.device:
-    """Seed torch, choose deterministic algorithms, and return the best device of this machine.
+AUTO = "auto"
+"""The name of the best device of a machine."""
+
+
+def available() -> list[str]:
+    """Return the devices of this machine, the best first."""
+    found = []
+    for kind, module in (("cuda", torch.cuda), ("mps", torch.mps), ("xpu", torch.xpu)):
+        count = module.device_count() if getattr(module, "is_available", bool)() else 0
+        found += [kind if number == 0 else f"{kind}:{number}" for number in range(count)]
+    return [*found, "cpu"]
+
+
+def find(name: str) -> torch.device:
+    """Return the device of a name.
+
+    Args:
+        name: One of `available`, or "auto" for the first of them.
+
+    Raises:
+        SettingError: This machine has no such device; the message names those that it has.
+    """
+    here = available()
+    if name == AUTO:
+        return torch.device(here[0])
+    if name.removesuffix(":0") not in here:
+        raise SettingError(
+            f"this machine has no device {name!r}; it has: {', '.join(here)}",
+            where="device",
+            remedy="Use one of these, or --device auto.",
+        )
+    return torch.device(name)
+
+
+def find_or_best(name: str) -> torch.device:
+    """Return the device of a name, or the best one of a machine that has no such device."""
+    return find(name if name.removesuffix(":0") in available() else AUTO)
+
+
+def prepare(seed: int, name: str = AUTO) -> torch.device:
+    """Seed torch, choose deterministic algorithms, and return a device; see `find`.
 
     This changes settings of the whole process: callers that return to a user's program work within
     `preserved_torch_state`.
+
+    Raises:
+        SettingError: This machine has no such device.
     """
+    device = find(name)
     raise_malloc_thresholds()
     torch.manual_seed(seed)
-    if not torch.cuda.is_available():
-        return torch.device("cpu")  # deterministic for a given number of threads
-    os.environ.setdefault(_CUBLAS, ":4096:8")  # CUDA asks for it before it is deterministic
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    return torch.device("cuda")
+    if device.type != "cpu":  # which is deterministic for a given number of threads
+        os.environ.setdefault(_CUBLAS, ":4096:8")  # CUDA asks for it before it is deterministic
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return device
 
 
 @contextmanager
@@ -63,7 +106,9 @@ def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
             such instructions bfloat16 runs at 0.6 to 0.7 of float32's speed (benchmarks/README.md).
     """
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
     avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
     return on_cpu and bool(avx512 or amx)
 
@@ -78,8 +123,8 @@ def autocast(device: torch.device, amp: torch.dtype | None) -> AbstractContextMa
     return nullcontext() if amp is None else torch.autocast(device.type, dtype=amp)
 
 
-def hardware() -> str:
-    """This machine in one line, for the record of a run."""
+def hardware(device: str = "cpu") -> str:
+    """A device and this machine in one line, for the record of a run."""
     name = platform.processor() or platform.machine()
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
@@ -89,4 +134,6 @@ def hardware() -> str:
         pass  # not Linux
     cores = count_noun(os.cpu_count() or 1, "core")
     cpu = f"{name}, {cores}, {count_noun(torch.get_num_threads(), 'thread')}"
-    return f"{torch.cuda.get_device_name()}; {cpu}" if torch.cuda.is_available() else cpu
+    if device == "cpu":
+        return cpu
+    return f"{torch.cuda.get_device_name(device) if 'cuda' in device else device}; {cpu}"

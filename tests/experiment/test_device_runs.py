@@ -1,0 +1,107 @@
+"""A whole run on a device: trained, tested, reported, resumed and used there, with the same bits.
+
+The device is pretended, see `helpers.pretended_device`; it computes as the CPU does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import foveate as fv
+from foveate import tasks
+from foveate.errors import Interrupted, SettingError
+from foveate.training import checkpoint, device, fit
+from helpers.pretended_device import DEVICE, PretendedDevice, allow_fused
+from helpers.toy_datasets import toy_dataset
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """A machine whose best device is pretended."""
+    allow_fused(monkeypatch)
+    monkeypatch.setattr(device, "available", lambda: [str(DEVICE), "cpu"])
+    with PretendedDevice():
+        yield
+
+
+def assert_same(one: fv.Run, two: fv.Run) -> None:
+    first, second = (checkpoint.read(run.weights)[0] for run in (one, two))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_a_classifier_is_trained_and_used_there(tmp_path, colours: Path):
+    settings = {"epochs": 2, "model": "tiny_cnn", "seed": 1}
+    there = fv.train(colours, out=tmp_path / "there", **settings)
+    here = fv.train(colours, out=tmp_path / "here", device="cpu", **settings)
+    assert there.results["hardware"].startswith("meta; ")
+    assert not here.results["hardware"].startswith("meta")
+    assert there.load()[1].mean.device == DEVICE
+    assert here.load()[1].mean.device == torch.device("cpu")
+    assert_same(there, here)
+    assert there.test() == here.test()
+    image = colours / "red" / "000.png"
+    assert there.predict(image) == here.predict(image)
+    here.device = "meta"
+    assert here.load()[1].mean.device == DEVICE
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize("name", sorted(tasks.all()))
+def test_each_task_is_trained_and_tested_there(name, tmp_path):
+    data = toy_dataset(name, 60, np.random.default_rng(0))
+    settings = {"task": name, "epochs": 1, "allow_errors": True, "allow_leak": True}
+    there = fv.train(data, out=tmp_path / "there", **settings)
+    here = fv.train(data, out=tmp_path / "here", device="cpu", **settings)
+    first, second = (checkpoint.read(run.weights)[0] for run in (there, here))
+    for tensor, value in first.items():  # torch enlarges maps of a subclass in another order
+        torch.testing.assert_close(value, second[tensor], rtol=0.05, atol=0.02)
+    assert there.test().keys() == here.test().keys()
+    assert there.report_path.stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_an_interrupted_run_resumes_there(tmp_path, colours: Path, monkeypatch):
+    settings = {"epochs": 2, "model": "tiny_cnn", "save_seconds": 0}
+    straight = fv.train(colours, out=tmp_path / "straight", **settings)
+    original = fit.steps
+
+    def interrupted(*args, **kwargs):
+        for step in original(*args, **kwargs):
+            yield step
+            if step.number == 0:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "steps", interrupted)
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        fv.train(colours, out=tmp_path / "run", **settings)
+    monkeypatch.setattr(fit, "steps", original)
+    assert_same(straight, fv.resume(tmp_path / "run"))
+
+
+def test_a_device_that_is_not_here_is_refused_before_data_is_read(tmp_path):
+    with pytest.raises(SettingError, match=r"no device 'cuda:7'; it has: .*cpu") as refused:
+        fv.train(tmp_path / "nothing", device="cuda:7")
+    assert "--device auto" in refused.value.remedy
+    with pytest.raises(SettingError, match="device"):
+        fv.train(tmp_path / "nothing", device="tpu")
+
+
+def test_a_run_of_another_machine_is_used_with_what_is_here(trained, tmp_path):
+    moved = shutil.copytree(trained.path, tmp_path / "moved")
+    text = (moved / "config.yaml").read_text()
+    (moved / "config.yaml").write_text(text.replace("device: auto", "device: cuda:7"))
+    run = fv.Run.open(moved)
+    assert run.settings.device == "cuda:7"
+    assert run.load()[1].mean.device == torch.device("cpu")
+    run.device = "cuda:7"
+    with pytest.raises(SettingError, match="no device"):
+        run.load()

@@ -161,3 +161,20 @@ def test_images_of_few_pixels_are_enlarged(tmp_path, side):
 def test_the_natural_size_of_an_empty_dataset_is_no_error():
     empty: Dataset = Dataset("x", "classification", ("a", "b"), [])
     assert choice.with_model(Settings(), Classification, empty).model == "tiny_cnn"
+
+
+def test_fine_tuning_starts_from_some_of_many_images_and_a_probe_from_all(
+    photographs, tmp_path, monkeypatch
+):
+    counts, original = [], probing.fit_probe
+
+    def fit_probe(seen, *others):
+        counts.append(len(seen[1]))
+        return original(seen, *others)
+
+    monkeypatch.setattr(probing, "fit_probe", fit_probe)
+    monkeypatch.setattr(probing, "MAX_START_PIXELS", 10 * 96**2)
+    fv.train(photographs, out=tmp_path / "tuned", epochs=1)
+    assert counts[-1] == 10
+    fv.train(photographs, out=tmp_path / "probe", model="probe")
+    assert counts[-1] == counts[0] > 10

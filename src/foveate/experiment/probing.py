@@ -25,8 +25,11 @@ MIN_SIZE, MAX_SIZE = 64, 224
 """Sides in pixels between which the images of the baseline are brought."""
 MAX_BASELINE_IMAGES = 3_000
 """Train images that the baseline is fitted on: it takes seconds."""
-MAX_START_IMAGES = 20_000
-"""Train images that the start of fine-tuning is fitted on."""
+MAX_IMAGES = 20_000
+"""Train images that the probe is fitted on where it is the model."""
+MAX_START_PIXELS = 2**26
+"""Pixels of the train images that it is fitted on where fine-tuning follows, which sees the others:
+about a minute of one core."""
 MAX_VALID_IMAGES = 3_000
 """Validation images that choose the regularisation."""
 
@@ -55,7 +58,13 @@ def baseline(
 
 
 def start_from_probe(
-    task: Classification, net: VisionModel, prepared: PreparedData, seed: int, reporter: Reporter
+    task: Classification,
+    net: VisionModel,
+    prepared: PreparedData,
+    seed: int,
+    reporter: Reporter,
+    *,
+    alone: bool,
 ) -> tuple[float, float] | None:
     """Give a pretrained net the linear probe as its last layer.
 
@@ -65,6 +74,7 @@ def start_from_probe(
         prepared: The data.
         seed: Chooses the train images, if there are many.
         reporter: Receives the progress.
+        alone: Whether no fine-tuning follows.
 
     Returns:
         Loss and curve metric on the train images; None if the net does not end with a linear layer
@@ -73,7 +83,8 @@ def start_from_probe(
     layer = last_layer(net)
     if layer is None or layer.out_features != len(task.classes):
         return None
-    probe, (seen, labels) = _fit(task, net, prepared, seed, MAX_START_IMAGES, reporter)
+    most = MAX_IMAGES if alone else min(MAX_IMAGES, MAX_START_PIXELS // net.size**2)
+    probe, (seen, labels) = _fit(task, net, prepared, seed, most, reporter)
     probe.copy_to(layer)
     logits, target = torch.from_numpy(probe.logits(seen)), torch.from_numpy(labels)
     loss = task.loss(logits, target)["total"].item()

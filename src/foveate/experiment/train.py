@@ -74,7 +74,14 @@ def learn(
     if settings.weights is not None and isinstance(task, Classification):
         net.keeps_statistics = True
         if not resume:
-            start = start_from_probe(task, net, prepared, settings.seed, reporter)
+            start = start_from_probe(
+                task,
+                net,
+                prepared,
+                settings.seed,
+                reporter,
+                alone=settings.model == models.PROBE,
+            )
     assert settings.batch_size is not None, "it is resolved"
     batches = Batches(
         task,

@@ -91,7 +91,7 @@ def test_a_device_that_is_not_here_is_refused_before_data_is_read(tmp_path):
     with pytest.raises(SettingError, match=r"no device 'cuda:7'; it has: .*cpu") as refused:
         fv.train(tmp_path / "nothing", device="cuda:7")
     assert "--device auto" in refused.value.remedy
-    with pytest.raises(SettingError, match="device: auto, cpu, mps, cuda .* expected, got 'tpu'"):
+    with pytest.raises(SettingError, match=r"device: auto, cpu, mps, cuda .* expected, got 'tpu'"):
         fv.train(tmp_path / "nothing", device="tpu")
 
 

@@ -84,35 +84,36 @@ class _Numbers(TorchFunctionMode):
 
 
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Compute with what the tensors hold; the result lies where a real device would leave it."""
     tensors = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor)]
     pretended = any(isinstance(one, Pretended) for one in tensors)
-    target = kwargs.get("device")
-    moved = func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
-    if target is not None:
+    copies = func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+    if pretended and not copies:
+        _refuse_mixing(func, tensors)
+    there = pretended
+    if kwargs.get("device") is not None:
+        there = torch.device(kwargs["device"]) == DEVICE
         kwargs = {**kwargs, "device": torch.device("cpu")}
-        there = torch.device(target) == DEVICE
-    else:
-        there = pretended
-    if pretended and not moved:
-        numbers = "fused" not in str(func)  # CUDA wants even the count of steps on the device
-        plain = [
-            one for one in tensors if not isinstance(one, Pretended) and (one.ndim or not numbers)
-        ]
-        if plain:
-            shapes = ", ".join(str(tuple(one.shape)) for one in plain)
-            raise AssertionError(f"{func} mixes the device with tensors of the CPU: {shapes}")
-    if func is torch.ops.aten.copy_.default:
+    elif func is torch.ops.aten.copy_.default:
         there = isinstance(args[0], Pretended)
-    held = tree_map_only(Pretended, lambda one: one.held, (args, kwargs))
-    result = func(*held[0], **held[1])
+    held_args, held_kwargs = tree_map_only(Pretended, lambda one: one.held, (args, kwargs))
+    result = func(*held_args, **held_kwargs)
     if not there:
         return result
-    if any(
-        isinstance(one, Tensor) and one.dtype == torch.float64 for one in tree_flatten(result)[0]
-    ):
-        raise AssertionError(f"{func} makes float64, which Apple's GPUs do not have")
+    for one in tree_flatten(result)[0]:
+        if isinstance(one, Tensor) and one.dtype == torch.float64:
+            raise AssertionError(f"{func} makes float64, which Apple's GPUs do not have")
     wrapped = tree_map_only(Tensor, Pretended, result)
     return return_and_correct_aliasing(func, args, kwargs, wrapped) if pretended else wrapped
+
+
+def _refuse_mixing(func: Any, tensors: list[Tensor]) -> None:
+    numbers_mix = "fused" not in str(func)  # a fused optimizer's count of steps must be there too
+    for one in tensors:
+        if not isinstance(one, Pretended) and (one.ndim or not numbers_mix):
+            raise AssertionError(
+                f"{func} mixes the device with a tensor of the CPU of shape {tuple(one.shape)}"
+            )
 
 
 def allow_fused(monkeypatch: Any) -> None:

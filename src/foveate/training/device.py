@@ -15,8 +15,6 @@ from foveate.training.memory import raise_malloc_thresholds
 from foveate.wording import count_noun
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-
-
 AUTO = "auto"
 """The name of the best device of a machine."""
 
@@ -25,7 +23,7 @@ def available() -> list[str]:
     """Return the devices of this machine, the best first."""
     found = []
     for kind, module in (("cuda", torch.cuda), ("mps", torch.mps), ("xpu", torch.xpu)):
-        count = module.device_count() if getattr(module, "is_available", bool)() else 0
+        count = module.device_count() if module.is_available() else 0
         found += [kind if number == 0 else f"{kind}:{number}" for number in range(count)]
     return [*found, "cpu"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.audit.feature_map import MAX_IMAGES, MIN_IMAGES, feature_map, rows_on_map
+from foveate.audit.feature_map import MAX_MAP_IMAGES, MIN_IMAGES, feature_map, rows_on_map
 
 
 def clouds(count: int) -> np.ndarray:
@@ -33,9 +33,9 @@ def test_a_map_of_few_images_holds_all_of_them():
 def test_marked_images_are_on_the_map_of_many():
     rows = rows_on_map(20_000, [19_999, 5, 77])
     assert {5, 77, 19_999} <= set(rows.tolist())
-    assert len(set(rows.tolist())) == len(rows) == MAX_IMAGES
+    assert len(set(rows.tolist())) == len(rows) == MAX_MAP_IMAGES
     many = rows_on_map(20_000, range(1000))
-    assert len(many) == MAX_IMAGES
+    assert len(many) == MAX_MAP_IMAGES
     assert (many < 1000).mean() < 0.6  # others are there too
 
 

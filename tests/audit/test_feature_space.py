@@ -173,3 +173,32 @@ def test_the_scale_of_a_feature_does_not_matter():
     np.testing.assert_allclose(scaled, standardised(points), atol=1e-3)
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(0), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [4, 20])
+def test_large_groups_are_compared_with_other_groups(size):
+    """Neighbours of the own group are passed over, however many there are."""
+    count = 400
+    rng = np.random.default_rng(3)
+    groups = [f"g{row // size}" for row in range(count)]
+    of_group = rng.normal(0, 1, (count // size, DIMENSIONS))[np.arange(count) // size]
+    points = (of_group + rng.normal(0, 0.3, (count, DIMENSIONS))).astype(np.float32)
+    splits = ["test" if row // size % 4 == 0 else "train" for row in range(count)]
+    found = space(points, dataset(count, splits, groups)).comparisons["test"]
+    assert 0.5 < np.median(found.distances) < 2
+    assert found.far < 0.2
+
+
+def test_a_train_split_of_one_group_has_no_distances():
+    points = clouds(200)
+    splits = ["train" if row < 100 else "test" for row in range(200)]
+    groups = ["one" if row < 100 else f"g{row}" for row in range(200)]
+    found = space(points, dataset(200, splits, groups)).comparisons["test"]
+    assert found.far == 0
+    assert np.isfinite(found.distances).all()
+
+
+def test_nearly_equal_distances_make_no_outlier():
+    """Points of a grid are as far from one another, but for rounding."""
+    points = np.eye(64, dtype=np.float32)
+    assert len(space(np.tile(points, (1, 2))).outliers) == 0

@@ -173,8 +173,8 @@ def test_fine_tuning_starts_from_some_of_many_images_and_a_probe_from_all(
         return original(seen, *others)
 
     monkeypatch.setattr(probing, "fit_probe", fit_probe)
-    monkeypatch.setattr(probing, "MAX_START_PIXELS", 10 * 96**2)
+    monkeypatch.setattr(probing, "MAX_BASELINE_IMAGES", 10)
     fv.train(photographs, out=tmp_path / "tuned", epochs=1)
     assert counts[-1] == 10
     fv.train(photographs, out=tmp_path / "probe", model="probe")
-    assert counts[-1] == counts[0] > 10
+    assert counts[-1] > 10

@@ -15,7 +15,7 @@ from foveate.data.dataset import Dataset, Image, SplitName
 from foveate.report.map_chart import class_map
 from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table
 
-MAX_THUMBNAILS = 24
+MAX_GALLERY_IMAGES = 24
 """Images in a gallery."""
 ReadThumbnail = Callable[[int], Image | None]
 """Reads the image of a row; None if it cannot be read any more."""
@@ -82,7 +82,7 @@ def _comparison_table(space: FeatureSpace) -> Table:
             if test is None
             else (f"{test.auc:.2f} ({test.low:.2f} to {test.high:.2f})", f"{test.p:.2g}")
         )
-        return [split, auc, p, f"{np.median(compared.distances):.2f}", f"{compared.far:.1%}"]
+        return [split, auc, p, _median(compared.distances), f"{compared.far:.1%}"]
 
     return Table(
         "Are the splits representative?",
@@ -95,6 +95,10 @@ def _comparison_table(space: FeatureSpace) -> Table:
         [row(split, compared) for split, compared in space.comparisons.items()],
         3,
     )
+
+
+def _median(distances: NDArray[np.float64]) -> str:
+    return f"{np.median(distances):.2f}" if len(distances) else "–"
 
 
 def _far_galleries(
@@ -111,7 +115,7 @@ def _far_galleries(
             f"Images of {split} that are farthest from train",
             f"No train image is like these. If many images of {split} are like them, add such "
             "images to train; if they are few, the score says little about them.",
-            compared.farthest[: MAX_THUMBNAILS // 2],
+            compared.farthest[: MAX_GALLERY_IMAGES // 2],
             item,
         )
 
@@ -146,7 +150,7 @@ def _gallery(
     order: NDArray[np.int64],
     item: Callable[[int], GalleryItem | None],
 ) -> Gallery:
-    items = [item(int(row)) for row in order[:MAX_THUMBNAILS]]
+    items = [item(int(row)) for row in order[:MAX_GALLERY_IMAGES]]
     return Gallery(title, text, [one for one in items if one is not None])
 
 

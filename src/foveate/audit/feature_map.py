@@ -8,22 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-MAX_IMAGES = 1500
+MAX_MAP_IMAGES = 1500
 """Images on the map; more would hide one another."""
 MIN_IMAGES = 30
 """Images below which there is no map."""
 _DIMENSIONS = 50  # that t-SNE sees; the others are mostly noise
 _MIN_DEVIATION = 1e-6
 _PERPLEXITY = 30.0
-_ITERATIONS = 400  # after which the map hardly changes; 2 s of one core for MAX_IMAGES
+_ITERATIONS = 400  # after which the map hardly changes; 2 s of one core for MAX_MAP_IMAGES
 
 
-def rows_on_map(count: int, marked: Sequence[int], seed: int = 0) -> NDArray[np.int64]:
+def rows_on_map(
+    count: int, marked: Sequence[int], most: int = MAX_MAP_IMAGES, seed: int = 0
+) -> NDArray[np.int64]:
     """Choose the images of a map.
 
     Args:
         count: N, the number of images.
-        marked: Rows that the map must hold; the first half of MAX_IMAGES, if there are more.
+        marked: Rows that the map must hold; those that fill half of it, if there are more.
+        most: Images on the map at most.
         seed: The seed of the sample of the others.
 
     Returns:
@@ -31,9 +34,9 @@ def rows_on_map(count: int, marked: Sequence[int], seed: int = 0) -> NDArray[np.
     """
     if count < MIN_IMAGES:
         return np.zeros(0, np.int64)
-    kept = np.unique(np.asarray(list(marked)[: MAX_IMAGES // 2], np.int64))
+    kept = np.unique(np.asarray(list(marked)[: most // 2], np.int64))
     others = np.setdiff1d(np.arange(count), kept)
-    chosen = np.random.default_rng(seed).permutation(others)[: MAX_IMAGES - len(kept)]
+    chosen = np.random.default_rng(seed).permutation(others)[: most - len(kept)]
     return np.sort(np.concatenate([kept, chosen]))
 
 

@@ -1,7 +1,7 @@
-"""What features of a pretrained net say about a dataset, whatever its annotations are.
+"""Outliers, semantic duplicates and splits that differ, by features of a pretrained net.
 
 Images that lie far from all others in feature space are outliers. Two images that lie far nearer to
-each other than is usual around them show the same thing, even if no pixel agrees: semantic
+each other than is usual around them show one object or scene, even if no pixel agrees: semantic
 duplicates (Abbas et al., "SemDeDup", 2023). A split whose images lie elsewhere is not
 representative.
 """
@@ -24,12 +24,12 @@ from foveate.data.dataset import Dataset, SplitName
 OUTLIER = "outlier"
 """The check of images that lie far from all others."""
 SEMANTIC_DUPLICATE = "semantic duplicate"
-"""The check of two images that show the same thing, in one split."""
+"""The check of two images of one object or scene, in one split."""
 SEMANTIC_LEAK = "semantic duplicate between splits"
 """The same, in two splits."""
 NEIGHBOURS = 10
-"""Nearest images that each image is compared with; below twice as many images nothing is said of
-single ones."""
+"""Nearest images that each image is compared with; among fewer than twice as many, single images
+are not reported."""
 OUTLIER_NEIGHBOURS = 5
 """Nearest images whose mean distance tells an outlier: five strange images do not hide one
 another's strangeness, six may."""
@@ -39,10 +39,11 @@ MAX_OUTLIERS = 0.01
 """Largest fraction of images that are outliers: in some datasets many images are far from all."""
 MAX_RATIO = 0.5
 """Cosine distance of two semantic duplicates, as a share of the usual one to their neighbours."""
-_MAX_COPIES = 5  # of an image, that are found before its neighbours
+_MAX_IN_UNIT = 300  # images of one unit that are passed over on the way to the others
 _EXACT = 8000  # images up to which all pairs are compared
 _FAR_QUANTILE = 0.99  # of the distances within train; test images beyond it are far from train
 _BLOCK = 500  # images whose distances are computed at once
+_MIN_SPREAD = 0.01  # share of the median distance that a standard deviation is at least
 _MIN_DEVIATION = 1e-6  # of a feature; what varies less is constant
 
 
@@ -55,7 +56,8 @@ class SplitComparison:
             groups.
         far: Share of the split's images that are farther from the nearest train image than 99% of
             the train images are from another one.
-        farthest: Rows of the split, the farthest from train first.
+        farthest: Rows of the split, the farthest from train first; without those that have no
+            train image of another group near them.
         distances: (M,) the distance of each to its nearest train image, as a multiple of the median
             among train images; in the order of `farthest`.
     """
@@ -141,8 +143,8 @@ class FeatureSpace:
                 "note",
                 SEMANTIC_LEAK if across else SEMANTIC_DUPLICATE,
                 (one.id, two.id),
-                f"both seem to show the same thing: {where}their distance in feature space is "
-                f"{ratio:.0%} of what is usual around them",
+                f"both seem to show one object or scene: {where}their distance in feature space "
+                f"is {ratio:.0%} of what is usual around them",
                 "Look at them: if they are one scene or object, keep them in one split.",
                 score=1 - ratio,
             )
@@ -179,7 +181,8 @@ def _neighbours(
     Returns:
         (Q, K) rows, nearest first, and (Q, K) cosines, NaN where there are fewer points.
     """
-    found = min(count + _MAX_COPIES + 1, len(points))
+    largest = int(np.unique(units, return_counts=True)[1].max(initial=0))
+    found = min(count + min(largest, _MAX_IN_UNIT), len(points))
     if not found or not len(queries):
         return np.zeros((len(queries), count), np.int64), np.full((len(queries), count), np.nan)
     rows, near = Index(_unit(points), _EXACT).nearest(_unit(queries), count=found)
@@ -233,7 +236,7 @@ def _outliers(
             continue
         median, quartile = np.quantile(distance[rows], (0.5, 0.75))
         # The lower half does not count: copies that were not noticed would make it wide.
-        scale = max((quartile - median) / 0.6745, 1e-12)
+        scale = max((quartile - median) / 0.6745, _MIN_SPREAD * median, 1e-12)
         deviation[rows] = (distance[rows] - median) / scale
     order = np.argsort(-deviation, kind="stable")[: max(1, int(MAX_OUTLIERS * len(known)))]
     order = order[deviation[order] > OUTLIER_DEVIATIONS]
@@ -273,19 +276,21 @@ def _comparisons(
     train = rows.pop("train")
 
     def distance(some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """To the nearest train image of another unit."""
+        """To the nearest train image of another unit; NaN if none is found."""
         rows, cosines = _neighbours(points[some], points[train], units[some], units[train], 1)
-        return np.nan_to_num(_distances(points[some], points[train], rows, cosines)[:, 0])
+        return _distances(points[some], points[train], rows, cosines)[:, 0]
 
     within = distance(train)
+    within = within[np.isfinite(within)]
     usual = _median(within)
+    limit = np.quantile(within, _FAR_QUANTILE) if len(within) else np.inf
     result: dict[SplitName, SplitComparison] = {}
     for split, other in rows.items():
         away = distance(other)
-        order = np.argsort(-away, kind="stable")
+        order = np.argsort(-away, kind="stable")[: np.isfinite(away).sum()]
         result[split] = SplitComparison(
             representative.compare(points, train, other, units, seed),
-            float((away > np.quantile(within, _FAR_QUANTILE)).mean()),
+            float((away > limit).mean()),
             other[order],
             away[order] / usual,
         )

@@ -236,8 +236,8 @@ def audit(
 
     Args:
         data: A path, the name of a known dataset, or a Dataset.
-        deep: Whether to look at features of a pretrained net as well: they find wrong labels,
-            outliers, semantic duplicates, and splits that differ, in a minute or two.
+        deep: Whether to compute features of a pretrained net as well, which find wrong labels,
+            outliers, semantic duplicates and splits that differ, a thousand images in 10 s or 20 s.
         seed: Seed of the folds and of the comparison of splits.
         root: Folder in which known datasets are looked for first.
         format: The format of the data, where it cannot be recognised.

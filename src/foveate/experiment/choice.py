@@ -12,9 +12,11 @@ from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.data.natural_size import natural_size
 from foveate.errors import SettingError
+from foveate.experiment.probing import MODEL
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
+from foveate.training.device import find as find_device
 
 AUTO = "auto"
 """The name that leaves the choice to foveate."""
@@ -44,10 +46,10 @@ def with_model(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any])
 
 def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) -> tuple[str, str]:
     scratch, pretrained = task.default_settings["model"], task.pretrained_model
+    if settings.freeze or settings.weights == "download":
+        return pretrained or MODEL, "its pretrained weights are installed with foveate"
     if pretrained is None:
         return scratch, f"it is the usual one for {task.name}"
-    if settings.freeze or settings.weights == "download":
-        return pretrained, "its pretrained weights are installed with foveate"
     view = task_views.for_task(dataset, task.name)
     side = natural_size(view)
     if side < PHOTOGRAPHS:
@@ -61,8 +63,8 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
     epochs = _affordable_epochs(settings, task, dataset, side)
     if epochs < MIN_EPOCHS:
         return scratch, (
-            f"pretrained weights need {MIN_EPOCHS} epochs of images of {side} px, and "
-            f"{settings.minutes:g} minutes are about {epochs:.1f}"
+            f"pretrained weights need {MIN_EPOCHS} epochs of images of {side} px, and there are "
+            f"about {epochs:.1f}"
         )
     return pretrained, f"{best} with few boxes ({boxes:,})"
 
@@ -70,8 +72,10 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
 def _affordable_epochs(
     settings: Settings, task: type[Task[Any]], dataset: Dataset[Any], natural: int
 ) -> float:
-    """Epochs of the pretrained net within the time budget, by the number of cores."""
-    if settings.minutes is None:
+    """Epochs of the pretrained net that are asked for, or that a CPU with these cores can do."""
+    if settings.epochs is not None:
+        return settings.epochs
+    if settings.minutes is None or find_device(settings.device).type != "cpu":
         return math.inf
     side = settings.size or min(natural, task.max_default_size)
     train = sum(sample.split == "train" for sample in dataset) or 0.7 * len(dataset)

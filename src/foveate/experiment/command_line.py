@@ -17,6 +17,7 @@ _OPTIONS = (
     "seed",
     "batch_size",
     "root",
+    "device",
     "group_by",
     "time_by",
     "fold",
@@ -34,6 +35,8 @@ def command_line(run: RunFolder) -> str:
         for name, value in run.settings.model_dump(mode="json").items()
         if name == "model" or (value != usual[name] and name != "model_reason")
     }
+    if changed.get("device") == "cpu":
+        del changed["device"]  # what most machines have
     words = ["foveate", "train", changed.pop("data", "")]
     if "data_format" in changed:
         words += ["--format", changed.pop("data_format")]

@@ -31,8 +31,10 @@ def fit_evaluator(run: RunFolder, prepared: PreparedData, reporter: Reporter) ->
         return
     if not run.evaluator_path.is_file():
         pixels, targets, _ = prepared.of("train")
-        seed = run.settings.seed
-        run.save_evaluator(*prepared.task.fit_evaluator(pixels, targets, seed, reporter.info))
+        evaluator = prepared.task.fit_evaluator(
+            pixels, targets, run.settings.seed, reporter.info, device=run.device_name
+        )
+        run.save_evaluator(*evaluator)
     run.load_evaluator(prepared.task)
 
 

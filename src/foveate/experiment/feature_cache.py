@@ -44,7 +44,8 @@ def cached_features(
         (N, D) float32.
     """
     side = images.pixels.shape[1]
-    digest = hashlib.blake2b(f"{compute.__name__} {net.size} {side}".encode(), digest_size=16)
+    what = f"{compute.__name__} {net.size} {side} {net.mean.device.type}"
+    digest = hashlib.blake2b(what.encode(), digest_size=16)
     for name, value in state:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.audit.feature_map import feature_map, rows_on_map
+from foveate.audit.feature_map import MAX_MAP_IMAGES, feature_map, rows_on_map
 from foveate.audit.feature_space import standardised
 from foveate.data.dataset import SplitName
 from foveate.data.subset import Subset
@@ -20,6 +20,9 @@ from foveate.report.panels import Chart
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.training.device import preserved_torch_state
+
+MAX_PIXELS = 2**23
+"""Pixels of the images on the map: their features take some seconds."""
 
 
 def mistakes_map(
@@ -43,7 +46,8 @@ def mistakes_map(
     if not isinstance(task, Classification) or last_layer(net) is None:
         return
     wrong = np.flatnonzero(stats["target"] != stats["predicted"])
-    rows = rows_on_map(len(ids), wrong.tolist())
+    most = min(MAX_MAP_IMAGES, MAX_PIXELS // net.size**2)
+    rows = rows_on_map(len(ids), wrong.tolist(), most)
     if not len(rows):
         return
     images, _, ids_of_images = prepared.of(split)

@@ -22,6 +22,8 @@ def note_opening(run: RunFolder, prepared: PreparedData, reporter: Reporter) -> 
     Raises:
         StorageError: The ledger cannot be written, so the test split stays locked.
     """
+    if run.device is None and run.device_name != run.settings.device:
+        reporter.info(f"trained on {run.settings.device}, and tested on {run.device_name}")
     ledger, weights = run.ledger, run.weights_digest()
     entries = ledger.entries
     if before := len(entries):

@@ -117,7 +117,7 @@ def resume(
         run: The run, or its folder.
         data: Where its data lies now, if it was moved.
         reporter: Receives the progress.
-        **settings: Settings that the run must have: it goes on with those that it began with.
+        **settings: Settings that the run must have, as it began with them; another device is used.
 
     Raises:
         RunError: The run is in use by another process, has other settings, or its data has changed.
@@ -125,6 +125,7 @@ def resume(
     """
     reporter, clock = reporter or NullReporter(), _Clock()
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    run.device = settings.pop("device", run.device)
     refuse_changes(run, settings)
     with run.locked(), preserved_torch_state():
         if run.finished:
@@ -132,6 +133,7 @@ def resume(
             _restore_test(run)
             _write_report(run, data, reporter)
             return run
+        find_device(run.device or run.settings.device)
         return _collect_to_report(run, None, reporter, clock, data)
 
 

@@ -24,12 +24,9 @@ MODEL = "efficientnet_lite0"
 MIN_SIZE, MAX_SIZE = 64, 224
 """Sides in pixels between which the images of the baseline are brought."""
 MAX_BASELINE_IMAGES = 3_000
-"""Train images that the baseline is fitted on: it takes seconds."""
-MAX_IMAGES = 20_000
+"""Train images that the baseline is fitted on, and the start of fine-tuning, which sees all."""
+MAX_PROBE_IMAGES = 20_000
 """Train images that the probe is fitted on where it is the model."""
-MAX_START_PIXELS = 2**26
-"""Pixels of the train images that it is fitted on where fine-tuning follows, which sees the others:
-about a minute of one core."""
 MAX_VALID_IMAGES = 3_000
 """Validation images that choose the regularisation."""
 
@@ -83,7 +80,7 @@ def start_from_probe(
     layer = last_layer(net)
     if layer is None or layer.out_features != len(task.classes):
         return None
-    most = MAX_IMAGES if alone else min(MAX_IMAGES, MAX_START_PIXELS // net.size**2)
+    most = MAX_PROBE_IMAGES if alone else MAX_BASELINE_IMAGES
     probe, (seen, labels) = _fit(task, net, prepared, seed, most, reporter)
     probe.copy_to(layer)
     logits, target = torch.from_numpy(probe.logits(seen)), torch.from_numpy(labels)

@@ -12,7 +12,7 @@ from foveate.data.image_reading import ImageReading
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
-from foveate.errors import RunError
+from foveate.errors import RunError, SettingError
 from foveate.experiment import pipeline
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
@@ -101,6 +101,12 @@ class Run(RunFolder, Predictor):
         if self._prepared is None or self._prepared[0] != key:
             prepared = fused(net)
             if self.runtime == "onnx":
+                if self.device not in (None, "auto", "cpu"):
+                    raise SettingError(
+                        f"ONNX Runtime computes on the CPU, got the device {self.device!r}",
+                        where="device",
+                        remedy="Use the runtime torch, or leave out the device.",
+                    )
                 prepared = open_onnx(prepared.cpu(), key[0], any_size=task.letterbox)
             self._prepared = key, prepared
         return task, self._prepared[1]

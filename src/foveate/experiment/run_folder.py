@@ -294,8 +294,6 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something of the user's is in it, and stays
                 self.path.rmdir()
 
-    # --- the model
-
     def weights_digest(self) -> str:
         """The sha256 of best.safetensors, computed again only if the file has changed."""
         try:
@@ -307,24 +305,27 @@ class RunFolder:
             return ""
         return self._digest[1]
 
+    @property
+    def device_name(self) -> str:
+        """What computes: `device`, or that of the settings, or the best one where it is missing."""
+        return str(find(self.device) if self.device else find_or_best(self.settings.device))
+
     def load(self) -> tuple[Task[Any], VisionModel]:
         """The task and the net with the best weights, ready to predict.
 
         Raises:
             RunError: The weights are missing or damaged.
         """
-        device = find(self.device) if self.device else find_or_best(self.settings.device)
-        key = self.weights_digest(), str(device)
+        key = self.weights_digest(), self.device_name
         if self._model is None or self._model[0] != key:
             with preserved_torch_state():  # a new net draws its first weights
                 task, net = load_model(self.weights)
-            net = net.to(device)
             if task.name != self.settings.task:
                 raise record_io.damaged(
                     self.weights, f"it is not of the task {self.settings.task}, as config.yaml says"
                 )
             self.load_evaluator(task)
-            self._model = (key, task, net)
+            self._model = (key, task, net.to(key[1]))
         return self._model[1:]
 
     def save_model(self, task: Task[Any], net: VisionModel) -> None:

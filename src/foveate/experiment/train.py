@@ -58,7 +58,14 @@ def learn(
         Diverged: Training has diverged.
         SettingError: The settings do not fit the data or the net.
     """
-    torch_device = device.prepare(run.settings.seed, run.settings.device)
+    began_on = run.settings.device
+    torch_device = device.prepare(run.settings.seed, run.device or began_on)
+    if resume and torch_device.type != torch.device(began_on).type:
+        reporter.warning(
+            f"this run began on {began_on} and goes on with {torch_device}: it will not end with "
+            "the same bits"
+        )
+    run.save_settings(device=str(torch_device))
     settings = _with_precision(_with_length(run.settings, prepared), torch_device)
     policy = augmentation(settings, prepared)
     pixels, targets, ids = prepared.of("train")

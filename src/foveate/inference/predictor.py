@@ -103,10 +103,7 @@ class Predictor(ABC):
 
     @property
     def device(self) -> str | None:
-        """What computes the net; foundation models compute on the CPU.
-
-        Setting it raises SettingError for a device that the model cannot use.
-        """
+        """What computes the net: for a run any device, for foundation models the CPU."""
         return "cpu"
 
     @device.setter

@@ -125,6 +125,8 @@ class HasEvaluator(Capability, Generic[A]):
         targets: Sequence[A],
         seed: int,
         say: Callable[[str], None] = lambda line: None,
+        *,
+        device: str = "auto",
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Train the evaluator on the train split.
 
@@ -133,6 +135,7 @@ class HasEvaluator(Capability, Generic[A]):
             targets: Their targets.
             seed: For all that is random.
             say: Tells the user what takes time.
+            device: What computes; see `training.device.find`.
 
         Returns:
             Its tensors and a JSON record, from which `load_evaluator` restores it.

@@ -259,10 +259,12 @@ class TextToImage(
         targets: Sequence[Prediction],
         seed: int,
         say: Callable[[str], None] = lambda line: None,
+        *,
+        device: str = "auto",
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Train a network that recognises the captions of training images."""
         say("an evaluator learns to recognise the captions of the training images")
-        return train_evaluator(images, _captions(targets), seed).to_tensors()
+        return train_evaluator(images, _captions(targets), seed, device).to_tensors()
 
     def load_evaluator(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         """Restore the evaluator."""

@@ -151,7 +151,7 @@ def encode_captions(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDA
 
 
 def train_evaluator(
-    pixels: ImageArray, captions: Sequence[Captions], seed: int
+    pixels: ImageArray, captions: Sequence[Captions], seed: int, device_name: str
 ) -> CaptionEvaluator:
     """Train an evaluator.
 
@@ -159,9 +159,10 @@ def train_evaluator(
         pixels: (N, S, S, C) uint8 train images.
         captions: Their captions.
         seed: Seed of its weights and batches.
+        device_name: The device, see `device.find`.
     """
     vocabulary = Vocabulary.of([caption.texts[0] for caption in captions])
-    torch_device = device.prepare(seed)
+    torch_device = device.prepare(seed, device_name)
     net = _build_net(vocabulary, pixels.shape[1], *pixel_statistics(pixels))
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     task, ids = _ReadingTask(vocabulary), [str(row) for row in range(len(captions))]

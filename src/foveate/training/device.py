@@ -104,7 +104,8 @@ def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
             such instructions bfloat16 runs at 0.6 to 0.7 of float32's speed (benchmarks/README.md).
     """
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()

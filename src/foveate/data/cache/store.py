@@ -84,7 +84,7 @@ def root() -> Path:
 
 
 def computed(name: str) -> Path:
-    """Return the folder, beside that of the images, of what was computed from them.
+    """Return the folder, beside that of the images, of something else that took time.
 
     Args:
         name: One of COMPUTED.
@@ -286,10 +286,7 @@ def clear() -> int:
         The number of bytes freed.
     """
     freed = remove_stale() + sum(_remove(entry) for entry in entries())
-    for path, size in computed_files():
-        path.unlink(missing_ok=True)
-        freed += size
-    return freed
+    return freed + sum(_unlink(path, size) for path, size in computed_files())
 
 
 def computed_files() -> list[tuple[Path, int]]:
@@ -303,14 +300,18 @@ def computed_files() -> list[tuple[Path, int]]:
 
 
 def _remove(entry: CacheEntry) -> int:
+    return _unlink(entry.path, entry.size)
+
+
+def _unlink(path: Path, size: int) -> int:
     """Remove a file; return the number of bytes freed."""
     try:
-        entry.path.unlink(missing_ok=True)  # on POSIX, processes that have it open keep it
+        path.unlink(missing_ok=True)  # on POSIX, processes that have it open keep it
     except PermissionError:
         if os.name == "nt":  # Windows keeps files that are open
             return 0
         raise
-    return entry.size
+    return size
 
 
 def _files(suffix: str) -> list[Path]:

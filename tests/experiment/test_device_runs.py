@@ -1,4 +1,4 @@
-"""A whole run on a device: trained, tested, reported, resumed and used there, with the same bits.
+"""A whole run on a device: trained, tested, reported, resumed and used there.
 
 The device is pretended, see `helpers.pretended_device`; it computes as the CPU does.
 """

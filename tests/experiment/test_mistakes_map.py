@@ -46,6 +46,20 @@ def test_each_image_has_a_dot_and_each_mistake_a_ring(drawn):
     assert net.training
 
 
+def test_the_features_of_an_image_are_found_by_its_id(drawn, monkeypatch):
+    task, net, prepared, ids, stats = drawn
+    seen = []
+
+    def features(_net, images):
+        seen.append(images.rows.tolist())
+        return np.eye(COUNT, dtype=np.float32)
+
+    monkeypatch.setattr("foveate.experiment.mistakes_map.features", features)
+    for order in (1, -1):
+        list(mistakes_map(task, net, prepared, "valid", ids[::order], stats))
+    assert seen == [list(range(COUNT)), list(range(COUNT))[::-1]]
+
+
 def test_there_is_no_map_of_few_images_or_of_other_tasks(drawn):
     task, net, prepared, ids, stats = drawn
     few = {name: value[:5] for name, value in stats.items()}

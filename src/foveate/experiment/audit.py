@@ -287,7 +287,7 @@ def _deep_audit(
     result = run_checks(images.dataset, images.hashes, images.image_stats)
     if not len(result.dataset):
         return AuditResult(result)
-    label_errors, space = deep_audit.look_deeper(
+    label_errors, space = deep_audit.analyse_features(
         images, size, result.duplicates.clusters, seed, reporter
     )
     more = [] if label_errors is None else label_errors.findings(result.dataset)

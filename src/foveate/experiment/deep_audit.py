@@ -18,7 +18,7 @@ from foveate.models.features import map_statistics
 from foveate.models.model import VisionModel, published_statistics
 from foveate.progress import Reporter
 from foveate.tasks.classification import Classification
-from foveate.training.device import preserved_torch_state
+from foveate.training.device import AUTO, find, preserved_torch_state
 
 MIN_SIZE, MAX_SIZE = 128, 224
 """Sides in pixels between which images are brought. Small images are enlarged: of CIFAR-10, a probe
@@ -51,7 +51,7 @@ def labels_of_images(images: DecodedImages[Any]) -> NDArray[np.int64] | None:
     return labels if known > 1 and len(labels) and labels.max() < known else None
 
 
-def look_deeper(
+def analyse_features(
     images: DecodedImages[Any],
     size: int,
     clusters: NDArray[np.int64],
@@ -91,7 +91,7 @@ def _features(images: DecodedImages[Any], size: int, reporter: Reporter) -> NDAr
     channels = images.pixels.shape[3]
     backbone = models.build(MODEL, channels=channels, size=size, weights=models.INCLUDED)
     mean, std = published_statistics(channels, backbone.statistics)
-    net = VisionModel(backbone, size=size, mean=mean, std=std)
+    net = VisionModel(backbone, size=size, mean=mean, std=std).to(find(AUTO))
     rows, width = np.arange(len(images.dataset)), 2 * sum(backbone.channels)
     return cached_features(
         map_statistics, net, net.state_dict().items(), images, rows, width, reporter

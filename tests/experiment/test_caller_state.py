@@ -44,10 +44,10 @@ def meddling(monkeypatch):
     """Change determinism and the environment as well, as on a GPU."""
     prepare = device.prepare
 
-    def meddle(seed):
+    def meddle(seed, name):
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.use_deterministic_algorithms(True, warn_only=True)
-        return prepare(seed)
+        return prepare(seed, name)
 
     monkeypatch.setattr(device, "prepare", meddle)
 

@@ -14,12 +14,13 @@ from foveate.progress import NullReporter
 
 
 class Net(torch.nn.Module):
-    """Stands for a net: only its size and its tensors are asked for."""
+    """Stands for a net: only its size, its device and its tensors are asked for."""
 
     size = 8
 
-    def __init__(self, value: float):
+    def __init__(self, value: float, device: str = "cpu"):
         super().__init__()
+        self.mean = torch.zeros(1, device=device)
         self.register_buffer("weight", torch.full((2,), value))
 
 
@@ -52,7 +53,9 @@ def test_features_are_computed_once():
     np.testing.assert_array_equal(first[0], second[0])
 
 
-@pytest.mark.parametrize("change", [{"net": Net(2)}, {"pixels": 1}, {"rows": (0, 2, 1)}])
+@pytest.mark.parametrize(
+    "change", [{"net": Net(2)}, {"net": Net(1, "meta")}, {"pixels": 1}, {"rows": (0, 2, 1)}]
+)
 def test_what_changes_features_is_computed_anew(change):
     run()
     assert run(**change)[1] == [3]

@@ -151,7 +151,7 @@ def encode_captions(vocabulary: Vocabulary, captions: Sequence[Captions]) -> NDA
 
 
 def train_evaluator(
-    pixels: ImageArray, captions: Sequence[Captions], seed: int, device_name: str
+    pixels: ImageArray, captions: Sequence[Captions], seed: int, device_name: str = device.AUTO
 ) -> CaptionEvaluator:
     """Train an evaluator.
 

@@ -15,6 +15,7 @@ import torch
 import foveate as fv
 from foveate import tasks
 from foveate.errors import Interrupted, SettingError
+from foveate.progress import NullReporter
 from foveate.training import checkpoint, device, fit
 from helpers.pretended_device import DEVICE, PretendedDevice, allow_fused
 from helpers.toy_datasets import toy_dataset
@@ -29,6 +30,14 @@ def accelerator(monkeypatch):
     monkeypatch.setattr(device, "available", lambda: [str(DEVICE), "cpu"])
     with PretendedDevice():
         yield
+
+
+class Messages(NullReporter):
+    def __init__(self):
+        self.warnings = []
+
+    def warning(self, message):
+        self.warnings.append(message)
 
 
 def assert_same(one: fv.Run, two: fv.Run) -> None:
@@ -90,7 +99,11 @@ def test_an_interrupted_run_resumes_there(tmp_path, colours: Path, monkeypatch):
     monkeypatch.setattr(device, "available", lambda: ["cpu"])  # another machine
     with pytest.raises(SettingError, match="no device 'meta'"):
         fv.resume(tmp_path / "moved")
-    moved = fv.resume(tmp_path / "moved", device="cpu")
+    told = Messages()
+    moved = fv.resume(tmp_path / "moved", device="cpu", reporter=told)
+    assert told.warnings == [
+        "this run began on meta and goes on with cpu: it will not end with the same bits"
+    ]
     assert moved.finished
     assert moved.settings.device == "cpu"
     assert moved.load()[1].mean.device == torch.device("cpu")

@@ -117,7 +117,7 @@ def resume(
         run: The run, or its folder.
         data: Where its data lies now, if it was moved.
         reporter: Receives the progress.
-        **settings: Settings that the run must have, as it began with them; another device is used.
+        **settings: Settings that the run must have, as it began; only `device` may be another.
 
     Raises:
         RunError: The run is in use by another process, has other settings, or its data has changed.

@@ -207,7 +207,7 @@ def resume(
         run: The run, or its folder.
         data: Where its data lies now, if it was moved; the content decides whether it is the same.
         reporter: Receives the progress, if there is one.
-        **settings: Settings that the run must have: it goes on with those that it began with.
+        **settings: Settings that the run must have, as it began; only `device` may be another.
 
     Raises:
         RunError: The run has no checkpoint or other settings, or its data has changed.

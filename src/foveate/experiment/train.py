@@ -60,7 +60,7 @@ def learn(
     """
     began_on = run.settings.device
     torch_device = device.prepare(run.settings.seed, run.device or began_on)
-    if resume and torch_device.type != torch.device(began_on).type:
+    if resume and began_on not in (device.AUTO, str(torch_device)):
         reporter.warning(
             f"this run began on {began_on} and goes on with {torch_device}: it will not end with "
             "the same bits"

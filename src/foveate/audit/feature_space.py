@@ -39,6 +39,7 @@ MAX_OUTLIERS = 0.01
 """Largest fraction of images that are outliers: in some datasets many images are far from all."""
 MAX_RATIO = 0.5
 """Cosine distance of two semantic duplicates, as a share of the usual one to their neighbours."""
+_MAX_COPIES = 6  # of an image, itself included; one with more is no outlier
 _MAX_IN_UNIT = 300  # images of one unit that are passed over on the way to the others
 _EXACT = 8000  # images up to which all pairs are compared
 _FAR_QUANTILE = 0.99  # of the distances within train; test images beyond it are far from train
@@ -112,7 +113,7 @@ class FeatureSpace:
             seed: The seed of the comparison of splits.
         """
         units = representative.units_of(dataset, clusters)
-        rows, cosines = _neighbours(points, points, clusters, clusters, NEIGHBOURS)
+        rows, cosines = _neighbours(points, points, clusters, clusters, NEIGHBOURS, _MAX_COPIES)
         nearest = _distances(points, points, rows, cosines)[:, :OUTLIER_NEIGHBOURS].mean(1)
         distance = nearest / _median(nearest)
         pairs, ratio = _semantic_duplicates(rows, 1 - cosines, units)
@@ -168,6 +169,7 @@ def _neighbours(
     query_units: NDArray[np.int64],
     units: NDArray[np.int64],
     count: int,
+    passed_over: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The points of other units whose directions are nearest to those of the queries.
 
@@ -177,12 +179,13 @@ def _neighbours(
         query_units: (Q,).
         units: (N,).
         count: K, the number of points to find.
+        passed_over: Points of the query's own unit that may be nearer, the query included; beyond
+            more of them nothing is found.
 
     Returns:
         (Q, K) rows, nearest first, and (Q, K) cosines, NaN where there are fewer points.
     """
-    largest = int(np.unique(units, return_counts=True)[1].max(initial=0))
-    found = min(count + min(largest, _MAX_IN_UNIT), len(points))
+    found = min(count + passed_over, len(points))
     if not found or not len(queries):
         return np.zeros((len(queries), count), np.int64), np.full((len(queries), count), np.nan)
     rows, near = Index(_unit(points), _EXACT).nearest(_unit(queries), count=found)
@@ -275,9 +278,13 @@ def _comparisons(
         return {}
     train = rows.pop("train")
 
+    largest = min(int(np.unique(units, return_counts=True)[1].max()), _MAX_IN_UNIT)
+
     def distance(some: NDArray[np.int64]) -> NDArray[np.float64]:
         """To the nearest train image of another unit; NaN if none is found."""
-        rows, cosines = _neighbours(points[some], points[train], units[some], units[train], 1)
+        rows, cosines = _neighbours(
+            points[some], points[train], units[some], units[train], 1, largest
+        )
         return _distances(points[some], points[train], rows, cosines)[:, 0]
 
     within = distance(train)

@@ -131,8 +131,8 @@ def test_validation_gives_the_same_numbers(case):
 
 def test_predictions_and_calibration_are_the_same(case):
     nets = [case.net().eval().to(device) for device in ("cpu", DEVICE)]
-    told = [[case.task.to_dict(one) for one in case.predictions(net)] for net in nets]
-    assert told[0] == told[1]
+    described = [[case.task.to_dict(one) for one in case.predictions(net)] for net in nets]
+    assert described[0] == described[1]
     options = []
     for net in nets:
         task = copy.deepcopy(case.task)

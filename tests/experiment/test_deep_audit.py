@@ -102,7 +102,7 @@ def test_images_of_any_annotation_are_compared(tmp_path):
         )
         for row in range(140)
     ]
-    data = Dataset("boxes", "detection", ("thing",), samples)
+    data = Dataset("boxes", "detection", ("object",), samples)
     result = audit(data, deep=True)
     assert result.label_errors is None
     assert result.feature_space.comparisons["test"].two_samples.differ

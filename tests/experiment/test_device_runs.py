@@ -16,7 +16,8 @@ import foveate as fv
 from foveate import tasks
 from foveate.errors import Interrupted, SettingError
 from foveate.progress import NullReporter
-from foveate.training import checkpoint, device, fit
+from foveate.training import checkpoint, device
+from helpers.interruption import interrupt_at
 from helpers.pretended_device import DEVICE, PretendedDevice, allow_fused
 from helpers.toy_datasets import toy_dataset
 
@@ -81,27 +82,19 @@ def test_each_task_is_trained_and_tested_there(name, tmp_path):
 def test_an_interrupted_run_resumes_there(tmp_path, colours: Path, monkeypatch):
     settings = {"epochs": 2, "model": "tiny_cnn", "save_seconds": 0}
     straight = fv.train(colours, out=tmp_path / "straight", **settings)
-    original = fit.steps
-
-    def interrupted(*args, **kwargs):
-        for step in original(*args, **kwargs):
-            yield step
-            if step.number == 0:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(fit, "steps", interrupted)
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
-        fv.train(colours, out=tmp_path / "run", **settings)
-    monkeypatch.setattr(fit, "steps", original)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 0)
+        with pytest.raises(Interrupted):
+            fv.train(colours, out=tmp_path / "run", **settings)
     shutil.copytree(tmp_path / "run", tmp_path / "moved")
     assert_same(straight, fv.resume(tmp_path / "run"))
 
     monkeypatch.setattr(device, "available", lambda: ["cpu"])  # another machine
     with pytest.raises(SettingError, match="no device 'meta'"):
         fv.resume(tmp_path / "moved")
-    told = Messages()
-    moved = fv.resume(tmp_path / "moved", device="cpu", reporter=told)
-    assert told.warnings == [
+    messages = Messages()
+    moved = fv.resume(tmp_path / "moved", device="cpu", reporter=messages)
+    assert messages.warnings == [
         "this run began on meta and goes on with cpu: it will not end with the same bits"
     ]
     assert moved.finished

@@ -19,8 +19,9 @@ from foveate.experiment import choice, probing
 from foveate.experiment.command_line import command_line
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
-from foveate.training import checkpoint, fit
+from foveate.training import checkpoint
 from helpers import boxes_demo as coco
+from helpers.interruption import interrupt_at
 
 
 def stripes(folder: Path, side: int, count: int = 24, noise: float = 60.0) -> Path:
@@ -106,16 +107,8 @@ def test_small_images_start_from_random_weights(tmp_path):
 def test_an_interrupted_fine_tuning_resumes_to_the_same_bits(
     photographs, run, tmp_path, monkeypatch
 ):
-    original = fit.steps
-
-    def interrupted(*args, **kwargs):
-        for step in original(*args, **kwargs):
-            yield step
-            if step.number == 0:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(fit, "steps", interrupted)
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
+    interrupt_at(monkeypatch, 0)
+    with pytest.raises(Interrupted):
         fv.train(photographs, out=tmp_path / "run", epochs=2, save_seconds=0)
     monkeypatch.undo()
     again = fv.resume(tmp_path / "run")

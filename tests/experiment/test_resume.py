@@ -16,6 +16,7 @@ import torch
 import foveate as fv
 from foveate.errors import Interrupted, RunError
 from foveate.training import checkpoint
+from helpers.interruption import interrupt_at
 
 SETTINGS = {"epochs": 4, "batch_size": 8, "ema": 0.9, "save_seconds": 0.0}
 STEPS = 20  # 42 train images in 5 batches an epoch
@@ -108,17 +109,7 @@ def test_a_killed_run_resumes_to_the_same_bits(where, count, colours, unbroken, 
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(colours, unbroken, tmp_path, monkeypatch):
-    from foveate.training import fit
-
-    original = fit.steps
-
-    def interrupted_at_eleven(*args, **kwargs):
-        for step in original(*args, **kwargs):
-            if step.number == 11:
-                signal.raise_signal(signal.SIGINT)
-            yield step
-
-    monkeypatch.setattr(fit, "steps", interrupted_at_eleven)
+    interrupt_at(monkeypatch, 11)
     out = tmp_path / "run"
     with pytest.raises(Interrupted, match="go on with: foveate train --resume"):
         fv.train(colours, out=out, **SETTINGS)

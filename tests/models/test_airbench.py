@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,8 @@ from foveate import models
 from foveate.errors import Interrupted
 from foveate.models.backbones.airbench import EPSILON, Airbench, WhiteningConvolution
 from foveate.models.model import VisionModel, pixel_statistics
-from foveate.training import checkpoint, fit
+from foveate.training import checkpoint
+from helpers.interruption import interrupt_at
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -127,15 +126,7 @@ def test_an_encoder_of_a_unet_is_fitted_too():
 def test_an_interrupted_run_resumes_to_the_same_bits(colours, tmp_path, monkeypatch):
     settings = {"model": "airbench", "epochs": 3, "batch_size": 16, "save_seconds": 0.0}
     whole = fv.train(colours, out=tmp_path / "whole", **settings)
-    original = fit.steps
-
-    def interrupted_at_four(*args, **kwargs):
-        for step in original(*args, **kwargs):
-            if step.number == 4:
-                signal.raise_signal(signal.SIGINT)
-            yield step
-
-    monkeypatch.setattr(fit, "steps", interrupted_at_four)
+    interrupt_at(monkeypatch, 4)
     with pytest.raises(Interrupted):
         fv.train(colours, out=tmp_path / "run", **settings)
     monkeypatch.undo()

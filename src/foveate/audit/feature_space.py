@@ -277,7 +277,6 @@ def _comparisons(
     if len(rows) < 2:
         return {}
     train = rows.pop("train")
-
     largest = min(int(np.unique(units, return_counts=True)[1].max()), _MAX_IN_UNIT)
 
     def distance(some: NDArray[np.int64]) -> NDArray[np.float64]:

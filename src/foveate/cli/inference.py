@@ -198,8 +198,7 @@ def _open_model(name: str, classes: str | None, download: bool, device: str | No
     else:
         names = None if classes is None else classes.split(",")
         model = foundation.open(name, classes=names, download=download)
-    if device is not None:
-        model.device = device
+    model.device = device
     return model
 
 

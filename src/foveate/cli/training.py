@@ -115,8 +115,7 @@ def test(run: RunFolder, place: NewPlace = None, device: Device = None) -> None:
     from foveate.experiment import run as runs
 
     opened = runs.Run.open(run)
-    if device is not None:
-        opened.device = device
+    opened.device = device
     runs.test(opened, data=place, reporter=ConsoleReporter())
     _print_conclusion(opened, "test")
 

@@ -78,7 +78,9 @@ def _affordable_epochs(
     if settings.minutes is None or find_device(settings.device).type != "cpu":
         return math.inf
     side = settings.size or min(natural, task.max_default_size)
-    train = sum(sample.split == "train" for sample in dataset) or 0.7 * len(dataset)
+    train = sum(sample.split == "train" for sample in dataset) or settings.fractions[0] * len(
+        dataset
+    )
     seconds = train * side**2 * SECONDS_PER_PIXEL / torch.get_num_threads()
     return 60 * settings.minutes / max(seconds, 1e-9)
 

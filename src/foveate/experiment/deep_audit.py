@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate import models
 from foveate.audit.feature_space import FeatureSpace, standardised
 from foveate.audit.label_errors import LabelErrors
 from foveate.data.cache.decoding import DecodedImages
 from foveate.experiment.cross_validation import out_of_fold_probabilities
 from foveate.experiment.feature_cache import cached_features
-from foveate.experiment.probing import MODEL
+from foveate.experiment.probing import included_net
 from foveate.models.features import map_statistics
-from foveate.models.model import VisionModel, published_statistics
 from foveate.progress import Reporter
 from foveate.tasks.classification import Classification
 from foveate.training.device import AUTO, find, preserved_torch_state
@@ -88,11 +86,8 @@ def analyse_features(
 
 
 def _features(images: DecodedImages[Any], size: int, reporter: Reporter) -> NDArray[np.float32]:
-    channels = images.pixels.shape[3]
-    backbone = models.build(MODEL, channels=channels, size=size, weights=models.INCLUDED)
-    mean, std = published_statistics(channels, backbone.statistics)
-    net = VisionModel(backbone, size=size, mean=mean, std=std).to(find(AUTO))
-    rows, width = np.arange(len(images.dataset)), 2 * sum(backbone.channels)
+    net = included_net(images.pixels.shape[3], size).to(find(AUTO))
+    rows, width = np.arange(len(images.dataset)), 2 * sum(net.backbone.channels)
     return cached_features(
         map_statistics, net, net.state_dict().items(), images, rows, width, reporter
     )

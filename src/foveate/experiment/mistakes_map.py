@@ -19,7 +19,6 @@ from foveate.report.map_chart import class_map
 from foveate.report.panels import Chart
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
-from foveate.training.device import preserved_torch_state
 
 MAX_PIXELS = 2**23
 """Pixels of the images on the map: their features take some seconds."""
@@ -53,8 +52,7 @@ def mistakes_map(
     images, _, ids_of_images = prepared.of(split)
     row_of = dict(zip(ids_of_images, images.rows.tolist(), strict=True))
     shown = Subset(images.pixels, np.array([row_of[ids[row]] for row in rows]))
-    with preserved_torch_state():
-        seen = features(net, shown)
+    seen = features(net, shown)
     some = f" {len(rows):,} of {len(ids):,} images are shown." if len(rows) < len(ids) else ""
     yield Chart(
         "Map of the images",

@@ -13,6 +13,7 @@ from foveate.metrics.ledger import LedgerEntry
 from foveate.metrics.names import display_name
 from foveate.progress import Reporter
 from foveate.report.panels import Notes, Panel, Table
+from foveate.training.device import AUTO
 from foveate.wording import count_noun
 
 
@@ -22,7 +23,7 @@ def note_opening(run: RunFolder, prepared: PreparedData, reporter: Reporter) -> 
     Raises:
         StorageError: The ledger cannot be written, so the test split stays locked.
     """
-    if run.device is None and run.device_name != run.settings.device:
+    if run.device is None and run.settings.device not in (AUTO, run.device_name):
         reporter.info(f"trained on {run.settings.device}, and tested on {run.device_name}")
     ledger, weights = run.ledger, run.weights_digest()
     entries = ledger.entries

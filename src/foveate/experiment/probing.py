@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from foveate import models
 from foveate.annotations import Label
 from foveate.data.dataset import SplitName
 from foveate.experiment.feature_cache import cached_features
 from foveate.experiment.prepared_data import PreparedData
+from foveate.models.backbone import Backbone
 from foveate.models.features import features, last_layer
 from foveate.models.model import VisionModel, published_statistics
 from foveate.progress import Reporter
@@ -31,6 +35,21 @@ MAX_VALID_IMAGES = 3_000
 """Validation images that choose the regularisation."""
 
 
+def included_net(
+    channels: int, size: int, head: Callable[[Backbone], nn.Module] = lambda backbone: backbone
+) -> VisionModel:
+    """Build the pretrained net, normalised as its weights were trained.
+
+    Args:
+        channels: Channels of the images.
+        size: Side of the images in pixels.
+        head: Puts a head on the backbone; by default there is none.
+    """
+    backbone = models.build(MODEL, channels=channels, size=size, weights=models.INCLUDED)
+    mean, std = published_statistics(channels, backbone.statistics)
+    return VisionModel(head(backbone), size=size, mean=mean, std=std)
+
+
 def baseline(
     task: Classification, prepared: PreparedData, split: SplitName, seed: int, reporter: Reporter
 ) -> list[Label]:
@@ -45,9 +64,7 @@ def baseline(
     """
     _, side, _, channels = prepared.images.pixels.shape
     size = min(max(side, MIN_SIZE), MAX_SIZE)
-    backbone = models.build(MODEL, channels=channels, size=size, weights=models.INCLUDED)
-    mean, std = published_statistics(channels, backbone.statistics)
-    net = VisionModel(task.head(backbone), size=size, mean=mean, std=std)
+    net = included_net(channels, size, task.head)
     probe, _ = _fit(task, net, prepared, seed, MAX_BASELINE_IMAGES, reporter)
     rows = prepared.splits[split]
     probabilities = probe.probabilities(_features(net, prepared, rows, reporter))

@@ -260,7 +260,7 @@ def make_room(needed: int) -> None:
     for entry in old:
         if taken + needed <= limit and needed <= free:
             return
-        size = _remove(entry)
+        size = _unlink(entry.path, entry.size)
         taken, free = taken - size, free + size
 
 
@@ -285,7 +285,7 @@ def clear() -> int:
     Returns:
         The number of bytes freed.
     """
-    freed = remove_stale() + sum(_remove(entry) for entry in entries())
+    freed = remove_stale() + sum(_unlink(entry.path, entry.size) for entry in entries())
     return freed + sum(_unlink(path, size) for path, size in computed_files())
 
 
@@ -297,10 +297,6 @@ def computed_files() -> list[tuple[Path, int]]:
             if _COMPUTED_NAME.fullmatch(path.name) and path.is_file():
                 found.append((path, path.stat().st_size))
     return found
-
-
-def _remove(entry: CacheEntry) -> int:
-    return _unlink(entry.path, entry.size)
 
 
 def _unlink(path: Path, size: int) -> int:

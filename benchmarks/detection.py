@@ -121,11 +121,8 @@ def speed(sizes: list[int], models: list[str]) -> None:
         print(f"{cores} cores, product of 2048 x 2048 matrices: {speeds}", flush=True)
         for name in models:
             recipe = registry.find(name).recipe(pretrained=False)
-            dtype = (
-                torch.bfloat16
-                if device.bf16_is_faster(torch.device("cpu"), on_cpu=recipe.bf16)
-                else None
-            )
+            precision = device.fastest_precision(torch.device("cpu"), on_cpu=recipe.bf16)
+            dtype = torch.bfloat16 if precision == "bfloat16" else None
             for size in sizes:
                 torch.manual_seed(0)
                 backbone = registry.build(name, channels=3, size=size)

@@ -195,9 +195,8 @@ def _speed(model: str, size: int, cores: int) -> None:
 
     torch.set_num_threads(cores)
     rng, task, batch = np.random.default_rng(0), Semantic(["a", "b"]), 8
-    half = device.bf16_is_faster(
-        torch.device("cpu"), on_cpu=registry.find(model).recipe(pretrained=False).bf16
-    )
+    on_cpu = registry.find(model).recipe(pretrained=False).bf16
+    half = device.fastest_precision(torch.device("cpu"), on_cpu=on_cpu) == "bfloat16"
     net = VisionModel(
         task.head(registry.build(model, channels=3, size=size)),
         size=size,

@@ -35,7 +35,7 @@ from torch import nn
 import foveate as fv
 from foveate.experiment.prepare import reopen
 from foveate.progress import NullReporter
-from foveate.training.device import bf16_is_faster, hardware
+from foveate.training.device import fastest_precision, hardware
 
 CPU = torch.device("cpu")
 
@@ -122,7 +122,7 @@ def plain_loop(
     x, y = torch.from_numpy(data["train_x"]).permute(0, 3, 1, 2), torch.from_numpy(data["train_y"])
     mean, std = x.float().mean((0, 2, 3)).view(-1, 1, 1), x.float().std((0, 2, 3)).view(-1, 1, 1)
     net = resnet18(x.shape[1], int(y.max()) + 1).to(memory_format=torch.channels_last)
-    bf16 = bf16_is_faster(CPU, on_cpu=True)
+    bf16 = fastest_precision(CPU, on_cpu=True) == "bfloat16"
     sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
 
     def forward(images: torch.Tensor) -> torch.Tensor:

@@ -87,9 +87,12 @@ class Settings(BaseModel):
     lr: Annotated[float, Field(gt=0, le=1_000_000_000)] | Literal["find"] | None = None
     """Peak learning rate; "find" measures it."""
     weight_decay: float = Field(5e-4, ge=0, le=1000)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the forward pass in training; weights and predictions are float32. auto: bfloat16 where
-    the hardware multiplies it faster."""
+    the hardware multiplies it faster, and float16 on GPUs that have it alone."""
+    compile: bool = False
+    """Whether torch.compile makes the training steps faster; it takes a minute to begin, and a C++
+    compiler."""
     clip: float | None = Field(None, gt=0, le=1_000_000_000)
     """Largest norm of the gradient."""
     accumulate: int = Field(1, ge=1, le=10_000)

@@ -1,6 +1,7 @@
 """The LR finder, time budgets, checkpoints, precision, and preprocessing with the weights."""
 
 import csv
+import shutil
 import time
 
 import numpy as np
@@ -17,7 +18,8 @@ from foveate.experiment import predictions_file
 from foveate.metrics.interactive import InteractiveMetric
 from foveate.metrics.metric import ragged_column
 from foveate.models.model import VisionModel, pixel_statistics
-from foveate.training import checkpoint, device, time_budget
+from foveate.settings import check_segments
+from foveate.training import checkpoint, device, fit, time_budget
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
 from helpers.toy_datasets import toy_dataset
@@ -84,29 +86,30 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
-def test_a_time_budget_finds_the_speed_and_follows_it():
-    """10 steps a second, half as many after step 100: 20 seconds are 100 + 50 steps."""
-    corners, reporter, step, seconds = (
-        time_budget.unknown(),
-        time_budget.TimeBudget(20.0, 0, 0.0),
-        0,
-        0.0,
-    )
-    seen = []
-    while step < corners[-1][2]:
-        seen.append(time_budget.progress_at(corners, step))
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_a_time_budget_finds_the_speed_and_follows_it(ahead):
+    """10 steps a second, half as many after step 100: 20 seconds are 100 + 50 steps.
+
+    Batches that are prepared ahead see the progress that is recorded for them.
+    """
+    segments, budget = time_budget.unknown(), time_budget.TimeBudget(20.0, 0, 0.0)
+    seen = [time_budget.progress_at(segments, step) for step in range(ahead)]
+    step, seconds = 0, 0.0
+    while step < segments[-1][2]:
+        seen.append(time_budget.progress_at(segments, step + ahead))
         step += 1
         seconds += 0.1 if step <= 100 else 0.2
-        corners = reporter.update(corners, step, seconds)
+        segments = budget.update(segments, step, seconds, ahead)
     assert 18 < seconds < 21.5
-    assert corners[-1][2] == step
-    assert [
-        time_budget.progress_at(corners, step) for step in range(step)
-    ] == seen  # to the bit, though corners came later
+    assert segments[-1][2] == step
+    seen = seen[:step]
+    recorded = [time_budget.progress_at(segments, step) for step in range(step)]
+    assert recorded == seen  # to the bit, though segments came later
+    check_segments(segments)
     assert np.all(np.diff(seen) > 0)
     assert seen[-1] > 0.97
     assert np.max(np.diff(seen[12:])) < 0.02  # no jump in the learning rate
-    assert len(corners) < 15
+    assert len(segments) < 15
 
 
 def test_a_budget_that_is_used_up_ends_the_run_at_once():
@@ -230,12 +233,42 @@ def test_the_processor_decides_whether_a_cpu_trains_in_bfloat16(amx, avx512, mon
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     cpu = torch.device("cpu")
-    assert device.bf16_is_faster(cpu, on_cpu=True) is (amx or avx512)
-    assert device.bf16_is_faster(cpu, on_cpu=False) is False
+    fast = device.fastest_precision(cpu, on_cpu=True)
+    assert fast == ("bfloat16" if amx or avx512 else "float32")
+    assert device.fastest_precision(cpu, on_cpu=False) == "float32"
 
 
 def test_the_precision_is_recorded_once_it_is_chosen(trained):
     assert trained.settings.precision == "float32"  # `tiny_cnn` does not gain by bfloat16
+
+
+def test_a_device_that_is_not_waited_for_takes_the_same_steps(
+    trained, colours, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fit, "computes_at_once", lambda device: False)
+    settings = trained.settings
+    later = fv.train(
+        colours, out=tmp_path / "run", epochs=settings.epochs, model=settings.model,
+        seed=settings.seed, lr=settings.lr, batch_size=settings.batch_size,
+    )  # fmt: skip
+    mine, theirs = (checkpoint.read(run.weights)[0] for run in (later, trained))
+    assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
+    for row, other in zip(later.curves, trained.curves, strict=True):
+        assert row["train_loss"] == pytest.approx(other["train_loss"])
+
+
+@pytest.mark.slow
+def test_compiled_steps_train_the_same_model(colours, tmp_path):
+    if shutil.which("c++") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
+    runs = [
+        fv.train(
+            colours, out=tmp_path / str(compiled), epochs=2, model="cnn", compile=compiled, seed=1
+        )
+        for compiled in (False, True)
+    ]
+    plain, compiled = (run.curves[-1] for run in runs)
+    assert compiled["train_loss"] == pytest.approx(plain["train_loss"], rel=0.05)
 
 
 @pytest.mark.slow
@@ -250,6 +283,8 @@ def test_the_precision_is_recorded_once_it_is_chosen(trained):
         {"augment": "strong", "flip": False, "optimizer": "adam"},
         {"size": 40, "model": "resnet18", "epochs": 1},
         {"precision": "bfloat16"},
+        {"precision": "float16", "clip": 1.0, "optimizer": "muon"},
+        {"precision": "float16", "accumulate": 2, "optimizer": "adamw"},
     ],
 )
 def test_every_setting_trains_and_predicts(settings, colours, tmp_path):

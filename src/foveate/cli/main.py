@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -76,6 +78,8 @@ def main() -> None:
         # File names need not be Unicode, and must be printable all the same.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK") != "0":
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - of several processes, one reports
     try:
         app()
     except FoveateError as error:

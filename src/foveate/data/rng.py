@@ -12,7 +12,9 @@ number generators", OOPSLA 2014), over arrays of 64-bit counters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from hashlib import blake2b
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +78,12 @@ class SampleRNG:
             fair = _mix(keys + np.uint64(derive_seed(seed))) & np.uint64(1)
         self.alternating: NDArray[np.bool_] = (fair + np.uint64(epoch % 2)) % 2 == 1
         self._drawn = 0
+
+    def first(self, count: int) -> Self:
+        """The streams of the first samples, as far as they are drawn."""
+        part = copy(self)
+        part._state, part.alternating = self._state[:count], self.alternating[:count]
+        return part
 
     def uniform(self, count: int) -> NDArray[np.float32]:
         """Draw (B, count) float32, uniform in [0, 1)."""

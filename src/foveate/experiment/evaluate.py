@@ -10,6 +10,7 @@ from foveate import models, record_io
 from foveate.data.dataset import SplitName
 from foveate.experiment import probing
 from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.ranks import predict_split
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.intervals import MetricValue, bootstrap, lift
 from foveate.metrics.metric import PerImageStats
@@ -77,13 +78,13 @@ def evaluate(
     Returns:
         The contents of results.json, with this split added.
     """
-    task, net = run.load()
+    task, _ = run.load()
     if task.classes != prepared.task.classes:
         raise record_io.damaged(run.weights, "its classes are not those of the data")
+    predictions: list[Any] = predict_split(run, prepared, split)
     prepared = prepared.for_evaluation(split)
-    pixels, fitted, ids = prepared.of(split)
+    _, _, ids = prepared.of(split)
     targets = prepared.targets(split)
-    predictions = prepared.to_original(split, task.predict(net, with_prompts(task, pixels, fitted)))
     metric = task.metric()
     stats = metric.per_image(predictions, targets)
     clusters = prepared.units[prepared.splits[split]]

@@ -5,17 +5,16 @@ Whoever has read this file has understood the system.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from foveate import models, tasks
 from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
-from foveate.errors import DataChanged, DataError, Interrupted, RunError, StorageError
-from foveate.experiment import choice
+from foveate.errors import DataChanged, Interrupted, StorageError
+from foveate.experiment import choice, ranks
+from foveate.experiment.clock import Clock
 from foveate.experiment.data_place import (
     Place,
     move,
@@ -30,15 +29,16 @@ from foveate.experiment.evaluate import (
     score_baselines,
     unscored_results,
 )
-from foveate.experiment.openings import note_opening
 from foveate.experiment.prepare import collect, load_again
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import write_report
+from foveate.experiment.report_again import write_again
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.test_split import restore_test
 from foveate.experiment.train import learn
-from foveate.metrics.ledger import LedgerEntry
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
+from foveate.training import distributed
 from foveate.training.device import find as find_device
 from foveate.training.device import preserved_torch_state
 
@@ -66,17 +66,20 @@ def train(
         FoveateError: Data or settings cannot work; before training, where that can be known.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
     """
-    reporter, clock = reporter or NullReporter(), _Clock()
+    reporter, clock = reporter or NullReporter(), Clock()
     with preserved_torch_state():
         dataset, resolved = _define(data, settings, download)  # 1. define
         path = Path(out) if out is not None else None
-        try:
-            return _train(data, dataset, path, resolved, reporter, clock)
-        except DataChanged as error:
-            if path is not None:
-                raise
-            reporter.info(f"{error.where}: the data has changed since it was interrupted")
-        return _train(data, dataset, None, resolved, reporter, clock, new=True)
+        with ranks.connected(resolved.device):
+            if not distributed.is_main():
+                return ranks.join_training(resolved.device, data)
+            try:
+                return _train(data, dataset, path, resolved, reporter, clock)
+            except DataChanged as error:
+                if path is not None:
+                    raise
+                reporter.info(f"{error.where}: the data has changed since it was interrupted")
+            return _train(data, dataset, None, resolved, reporter, clock, new=True)
 
 
 def _train(
@@ -85,7 +88,7 @@ def _train(
     path: Path | None,
     settings: Settings,
     reporter: Reporter,
-    clock: _Clock,
+    clock: Clock,
     *,
     new: bool = False,
 ) -> RunFolder:
@@ -123,25 +126,28 @@ def resume(
         RunError: The run is in use by another process, has other settings, or its data has changed.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed again.
     """
-    reporter, clock = reporter or NullReporter(), _Clock()
+    reporter, clock = reporter or NullReporter(), Clock()
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     run.device = settings.pop("device", run.device)
     refuse_changes(run, settings)
-    with run.locked(), preserved_torch_state():
-        if run.finished:
-            reporter.info("this run is finished: there is nothing to resume")
-            _restore_test(run)
-            _write_report(run, data, reporter)
-            return run
-        find_device(run.device or run.settings.device)
-        return _collect_to_report(run, None, reporter, clock, data)
+    with preserved_torch_state(), ranks.connected(run.device or run.settings.device):
+        if not distributed.is_main():
+            return ranks.join_training(run.device, data)
+        with run.locked():
+            if run.finished:
+                ranks.announce(run, None)
+                reporter.info("this run is finished: there is nothing to resume")
+                restore_test(run)
+                write_again(run, data, reporter)
+                return run
+            return _collect_to_report(run, None, reporter, clock, data)
 
 
 def _collect_to_report(
     run: RunFolder,
     dataset: Dataset[Any] | None,
     reporter: Reporter,
-    clock: _Clock,
+    clock: Clock,
     data: Place | None = None,
 ) -> RunFolder:
     """Steps 2 to 7, from the checkpoint on if there is one; `data` is the new place of the data."""
@@ -156,6 +162,7 @@ def _collect_to_report(
             if dataset is None:
                 dataset = load_again(run)
             prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
+        ranks.announce(run, prepared, resume=resume)
         clock.lap("collect")
         _baseline_to_report(run, prepared, reporter, clock, resume=resume)
     except StorageError as error:
@@ -197,7 +204,7 @@ def _define(
 
 
 def _baseline_to_report(
-    run: RunFolder, prepared: PreparedData, reporter: Reporter, clock: _Clock, *, resume: bool
+    run: RunFolder, prepared: PreparedData, reporter: Reporter, clock: Clock, *, resume: bool
 ) -> None:
     """Steps 4 to 7."""
     fit_evaluator(run, prepared, reporter)
@@ -218,133 +225,7 @@ def _baseline_to_report(
     results = evaluate(run, prepared, "valid", baselines)  # 6. evaluate
     clock.lap("evaluate")
     run.save_results({**results, "seconds": clock.seconds})
-    _restore_test(run)
+    restore_test(run)
 
     write_report(run, prepared)  # 7. use
-
-
-def test(
-    run: RunFolder, *, data: Place | None = None, reporter: Reporter | None = None
-) -> Mapping[str, Any]:
-    """Open the locked test split, and record that in the ledger.
-
-    The same weights are tested once: asked again, the first result is returned, so that nobody can
-    draw until a lucky one comes. The ledger notes the opening before the test split is read.
-
-    Args:
-        run: A trained run.
-        data: Where its data lies now, if it was moved.
-        reporter: Receives the progress.
-
-    Returns:
-        Each metric with value, low, high and n.
-
-    Raises:
-        RunError: The run is not finished or in use, the weights are damaged, or the data has
-            changed.
-    """
-    reporter = reporter or NullReporter()
-    with run.locked(), preserved_torch_state():
-        if not run.finished:
-            raise RunError(
-                "this run was interrupted before its end, so there is no final model to test",
-                where=run.path,
-                remedy=f"Finish it first: foveate train --resume {run.quoted_path}",
-            )
-        run.load()  # damaged weights must not open the test split
-        entry = run.ledger.find(run.weights_digest())
-        if entry is not None and entry.result is not None:
-            reporter.info(
-                f"These weights were tested on {entry.opened}; this is that result. "
-                "A test split is opened once."
-            )
-            if _restore_test(run) or data is not None:
-                _write_report(run, data, reporter)
-            return cast(dict[str, Any], entry.result["metrics"])
-        try:
-            return _open_test(run, entry, data, reporter)
-        except StorageError as error:
-            if run.ledger.find(run.weights_digest()) is None:
-                raise error.with_advice(
-                    "The test split is still locked. Then give the same command again."
-                ) from None
-            raise error.with_advice(
-                "The ledger keeps the opening, and the same weights give the same result: then "
-                f"complete it with foveate test {run.quoted_path}"
-            ) from None
-
-
-def _open_test(
-    run: RunFolder, entry: LedgerEntry | None, data: Place | None, reporter: Reporter
-) -> Mapping[str, Any]:
-    """Evaluate on the test split; `entry` is an opening that was not completed, if there is one."""
-    prepared = reopen_at(run, data, reporter)
-    if entry is None:
-        note_opening(run, prepared, reporter)
-    else:
-        reporter.warning(f"an opening of {entry.opened} was not completed; it is completed now")
-    fit_evaluator(run, prepared, reporter)
-    baselines = score_baselines(run, prepared, "test", reporter)
-    results = evaluate(run, prepared, "test", baselines)
-    result = {
-        "metrics": results["test"],
-        "baseline": results["baseline"]["test"],
-        "lift": results["lift"]["test"],
-    }
-    run.ledger.complete(run.weights_digest(), result)
-    run.save_results(results)
-    write_report(run, prepared)
-    return cast(dict[str, Any], result["metrics"])
-
-
-def _restore_test(run: RunFolder) -> bool:
-    """Take the test result from the ledger into results.json, if it is missing there."""
-    results, entry = run.results, run.ledger.find(run.weights_digest())
-    if entry is None or entry.result is None or results["test"] == entry.result["metrics"]:
-        return False
-    results["test"] = entry.result["metrics"]
-    results["baseline"]["test"] = entry.result["baseline"]
-    results["lift"]["test"] = entry.result["lift"]
-    run.save_results(results)
-    return True
-
-
-def report(run: RunFolder, *, data: Place | None = None, reporter: Reporter | None = None) -> Path:
-    """Write report.html again from the record. Images are left out if the data has changed.
-
-    Args:
-        run: A trained run.
-        data: Where its data lies now, if it was moved.
-        reporter: Receives why images are left out.
-
-    Raises:
-        RunError: The run is not finished, in use by another process, or `data` is other data.
-        DataError: `data` cannot be read.
-    """
-    with run.locked(), preserved_torch_state():
-        return _write_report(run, data, reporter or NullReporter())
-
-
-def _write_report(run: RunFolder, data: Place | None, reporter: Reporter) -> Path:
-    try:
-        prepared: PreparedData | None = reopen_at(run, data, reporter)
-    except (DataError, DataChanged) as error:
-        if data is not None:
-            raise
-        reporter.warning(f"the report is written without images. {error}")
-        prepared = None
-    return write_report(run, prepared)
-
-
-class _Clock:
-    """The seconds that each step took."""
-
-    def __init__(self) -> None:
-        self.began = self._last = time.monotonic()
-        self.seconds: dict[str, float] = {}
-
-    def lap(self, step: str) -> None:
-        """End a step."""
-        now = time.monotonic()
-        self.seconds[step] = round(now - self._last, 2)
-        self._last = now
+    distributed.wait()

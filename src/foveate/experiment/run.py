@@ -13,7 +13,7 @@ from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
 from foveate.errors import RunError, SettingError
-from foveate.experiment import pipeline
+from foveate.experiment import pipeline, report_again, test_split
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.inputs import ImageInput
@@ -48,12 +48,12 @@ class Run(RunFolder, Predictor):
         return self.load()[0]
 
     def test(self, *, data: Place | None = None) -> Mapping[str, Any]:
-        """Open the locked test split, and record that; see `pipeline.test`."""
-        return pipeline.test(self, data=data)
+        """Open the locked test split, and record that; see `test_split.test`."""
+        return test_split.test(self, data=data)
 
     def report(self, *, data: Place | None = None, reporter: Reporter | None = None) -> Path:
-        """Write report.html again from the record, and return its path; see `pipeline.report`."""
-        return pipeline.report(self, data=data, reporter=reporter)
+        """Write report.html again from the record, and return its path; see `report_again`."""
+        return report_again.report(self, data=data, reporter=reporter)
 
     @property
     def fingerprint(self) -> str:
@@ -235,7 +235,7 @@ def test(
     Raises:
         RunError: The weights are damaged, or the data has changed.
     """
-    return pipeline.test(_opened(run), data=data, reporter=reporter)
+    return test_split.test(_opened(run), data=data, reporter=reporter)
 
 
 def predict(

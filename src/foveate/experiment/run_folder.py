@@ -39,7 +39,7 @@ from foveate.models.model import VisionModel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import HasEvaluator
 from foveate.tasks.task import Task
-from foveate.training import checkpoint, curves
+from foveate.training import checkpoint, curves, distributed
 from foveate.training.device import find, find_or_best, preserved_torch_state
 
 if TYPE_CHECKING:
@@ -218,8 +218,7 @@ class RunFolder:
         Raises:
             RunError: The file is damaged.
         """
-        task = tasks.find(self.settings.task)
-        return curves.read(self.path / "curves.csv", task.curve_metric)
+        return curves.read(self.path / "curves.csv", tasks.find(self.settings.task).curve_metric)
 
     @property
     def ledger(self) -> Ledger:
@@ -249,7 +248,8 @@ class RunFolder:
     def save_settings(self, **updates: Any) -> None:
         """Change settings and write config.yaml."""
         self.settings = self.settings.model_copy(update=updates)
-        self.settings.save(self.path / "config.yaml")
+        if distributed.is_main():
+            self.settings.save(self.path / "config.yaml")
 
     def save_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json."""

@@ -28,7 +28,7 @@ from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
-from foveate.training import device, time_budget
+from foveate.training import device, distributed, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.fit import TrainConfig, TrainResult, fit
 from foveate.training.lr_finder import find_lr
@@ -46,6 +46,8 @@ def learn(
     run: RunFolder, prepared: PreparedData, reporter: Reporter, began: float, *, resume: bool
 ) -> TrainResult:
     """Train, or resume training; leaves config.yaml with every setting resolved, and the weights.
+
+    Where several processes train together, each of them calls this.
 
     Args:
         run: The run.
@@ -80,7 +82,7 @@ def learn(
     start = None
     if settings.weights is not None and isinstance(task, Classification):
         net.keeps_statistics = True
-        if not resume:
+        if not resume and distributed.is_main():
             start = start_from_probe(
                 task,
                 net,
@@ -89,6 +91,8 @@ def learn(
                 reporter,
                 alone=settings.model == models.PROBE,
             )
+        start = distributed.broadcast(start)
+    distributed.copy_from_main(net)
     assert settings.batch_size is not None, "it is resolved"
     batches = Batches(
         task,
@@ -98,8 +102,13 @@ def learn(
         batch_size=min(settings.batch_size, len(ids)),
         seed=settings.seed,
         augment=policy,
+        rank=distributed.rank(),
+        ranks=distributed.size(),
+        device=torch_device,
     )
-    settings = _with_optimizer(settings, task, net, batches, reporter)
+    if distributed.is_main():
+        settings = _with_optimizer(settings, task, net, batches, reporter)
+    settings = distributed.broadcast(settings)
     run.save_settings(
         batch_size=settings.batch_size,
         epochs=settings.epochs,
@@ -109,7 +118,9 @@ def learn(
         flip=policy.flip,
     )
 
-    segments, budget = _segments(settings, batches, 0.0 if resume else time.monotonic() - began)
+    segments, budget = distributed.broadcast(
+        _segments(settings, batches, 0.0 if resume else time.monotonic() - began)
+    )
     assert settings.optimizer is not None, "it is resolved"
     assert isinstance(settings.lr, float), "it is resolved"
     state = TrainState(
@@ -117,6 +128,7 @@ def learn(
         _optimizer(settings, net, settings.lr),
         ModelEMA(net, settings.ema) if settings.ema else None,
         Progress(segments=segments),
+        torch.amp.GradScaler(torch_device.type) if settings.precision == "float16" else None,
     )
     if resume:
         state.load(run.checkpoint)
@@ -126,16 +138,19 @@ def learn(
         seed=settings.seed,
         clip=settings.clip,
         accumulate=settings.accumulate,
-        amp=torch.bfloat16 if settings.precision == "bfloat16" else None,
+        amp={"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision),
         patience=settings.patience,
         save_seconds=settings.save_seconds,
+        compiled=settings.compile,
     )
     with reporter.training(batches.per_epoch, task.curve_metric) as on_step:
         result = fit(
             state,
             task,
             batches,
-            lambda: validation_batches(task, *valid),
+            lambda: validation_batches(
+                task, *valid, rank=distributed.rank(), ranks=distributed.size()
+            ),
             config,
             run.path,
             header(task, net, run.settings),
@@ -146,6 +161,7 @@ def learn(
         if settings.minutes is not None:
             run.save_settings(minutes=None, progress_segments=result.progress.segments)
         _calibrate(run, *valid[:2])
+    distributed.wait()
     return result
 
 
@@ -176,8 +192,8 @@ def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
 def _with_precision(settings: Settings, torch_device: torch.device) -> Settings:
     if settings.precision != "auto":
         return settings
-    bf16 = device.bf16_is_faster(torch_device, on_cpu=_recipe(settings).bf16)
-    return settings.model_copy(update={"precision": "bfloat16" if bf16 else "float32"})
+    precision = device.fastest_precision(torch_device, on_cpu=_recipe(settings).bf16)
+    return settings.model_copy(update={"precision": precision})
 
 
 def _with_optimizer(
@@ -268,7 +284,10 @@ def _build_net(
 
 
 def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:
-    """Let the task choose thresholds and the like on the validation split; saves the model."""
+    """Let the task choose thresholds and the like on the validation split; saves the model.
+
+    Every rank predicts its share of the images, and all of them choose the same.
+    """
     if not run.weights.is_file():
         raise Diverged(
             "no validation loss was a finite number, so there are no weights to keep",
@@ -277,4 +296,5 @@ def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:
         )
     task, net = run.load()
     task.calibrate(net, images, targets)
-    run.save_model(task, net)
+    if distributed.is_main():
+        run.save_model(task, net)

@@ -27,6 +27,7 @@ from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.settings import Settings
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.training import distributed
 
 BATCH_SIZE = 500
 """Images that are predicted at once."""
@@ -115,13 +116,18 @@ class Classification(Task[Label]):
         """(B, K) logits and (B,) int64 -> the mean cross-entropy in nats."""
         if not len(target):
             return {"total": output.sum() * 0}  # a mean over nothing would be NaN
-        weights = None if self.class_weights is None else self.class_weights.to(output)
+        weights = None if self.class_weights is None else self.class_weights.to(output.device)
         target = target.to(output.device)
-        return {
-            "total": F.cross_entropy(
-                output.float(), target, weights, label_smoothing=self.label_smoothing
-            )
-        }
+        # Not divided by the weights of the batch: each image counts the same in every batch.
+        reduction, count = ("mean", 1) if weights is None else ("sum", len(target))
+        total = F.cross_entropy(
+            output.float(),
+            target,
+            weights,
+            label_smoothing=self.label_smoothing,
+            reduction=reduction,
+        )
+        return {"total": total / count}
 
     def batch_metric(self, output: Tensor, target: Tensor, *, quick: bool) -> float:
         """Accuracy."""
@@ -136,7 +142,8 @@ class Classification(Task[Label]):
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so it hardly overfits."""
-        views = self._logits(net, images)
+        by_image = distributed.map_shares(lambda some: self._logits(net, some).unbind(1), images)
+        views = torch.stack(list(by_image), 1)
         rows = torch.arange(len(targets))
         labels = torch.tensor([target.index for target in targets])
 

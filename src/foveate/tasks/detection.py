@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from foveate.settings import Settings
 from foveate.tasks.policies import box_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.tasks.tiled import Tiled
+from foveate.training import distributed
 
 BATCH_PIXELS = 20 * 320 * 320
 """Pixels of the images that are predicted at once."""
@@ -192,7 +194,8 @@ class Detection(Task[Boxes], Tiled[Boxes]):
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Boxes]) -> None:
         """Choose the threshold of best F1 at an IoU of 0.5 for each class."""
-        stats = self.metric().per_image(self.predict(net, images), targets)
+        predictions = distributed.map_shares(partial(self.predict, net), images)
+        stats = self.metric().per_image(predictions, targets)
         self.thresholds = detection_metrics.best_thresholds(
             stats, len(self.classes), DEFAULT_THRESHOLD
         )

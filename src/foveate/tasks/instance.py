@@ -42,6 +42,7 @@ from foveate.tasks.detection import count_classes, map50_headline
 from foveate.tasks.policies import instance_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage
 from foveate.tasks.tiled import MAX_SIDE, Pixelwise
+from foveate.training import distributed
 
 BATCH_PIXELS = 2**21
 """Pixels of the images that are predicted at once."""
@@ -233,13 +234,21 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Instances]) -> None:
         """Choose the blur of the best mAP50, then for each class the threshold of the best F1."""
-        overlaps: dict[float, list[PairwiseOverlaps]] = {blur: [] for blur in BLURS}
-        for row, predictions in self._predictions(net, images, BLURS):
-            for blur, prediction in zip(BLURS, predictions, strict=True):
-                overlaps[blur].append(instance_metrics.mask_overlaps(prediction, targets[row]))
+
+        def overlaps(rows: range) -> list[list[PairwiseOverlaps]]:
+            """Of some images: the overlaps with their targets for each blur."""
+            some, found = images[rows.start : rows.stop], {}
+            for row, predictions in self._predictions(net, some, BLURS):
+                target = targets[rows[row]]
+                found[row] = [instance_metrics.mask_overlaps(one, target) for one in predictions]
+            return [found[row] for row in range(len(rows))]
+
+        by_image = distributed.map_shares(overlaps, range(len(images)))
         stats = {
-            blur: detection.match_all(pairs, instance_metrics.MAX_PER_CLASS)
-            for blur, pairs in overlaps.items()
+            blur: detection.match_all(
+                [one[index] for one in by_image], instance_metrics.MAX_PER_CLASS
+            )
+            for index, blur in enumerate(BLURS)
         }
         metrics = {
             blur: detection.compute_metrics(one, len(self.classes))[self.primary_metric]

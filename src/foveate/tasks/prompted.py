@@ -26,6 +26,8 @@ class PromptedImages(Sequence[Image]):
         return len(self.targets)
 
     def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return PromptedImages(self.images[row], self.targets[row])
         return self.images[row]
 
 
@@ -45,4 +47,6 @@ class CaptionedImages(Sequence[Image]):
         return len(self.texts)
 
     def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return CaptionedImages(self.images[row], self.texts[row])
         return self.images[row]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Annotated, Any, ClassVar
 
@@ -40,6 +41,7 @@ from foveate.tasks.capabilities import GeneratesImages, HasEvaluator, PromptedBy
 from foveate.tasks.policies import caption_policy
 from foveate.tasks.prompted import CaptionedImages
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.training import distributed
 from foveate.training.caption_evaluator import CaptionEvaluator, train_evaluator
 
 CAPTION_DROPOUT = 0.1
@@ -246,7 +248,8 @@ class TextToImage(
 
         def quality(guidance: float) -> tuple[float, float]:
             self.guidance = guidance
-            metrics = self.score(self.predict(net, prompted), targets)
+            generated = distributed.map_shares(partial(self.predict, net), prompted)
+            metrics = self.score(generated, targets)
             return round(metrics[self.primary_metric], 2), metrics["prompt_accuracy"]
 
         self.guidance = max(GUIDANCE_SCALES, key=quality)

@@ -7,12 +7,16 @@ import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from foveate.errors import SettingError
+from foveate.training import distributed
 from foveate.training.memory import raise_malloc_thresholds
 from foveate.wording import count_noun
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 AUTO = "auto"
@@ -32,14 +36,17 @@ def find(name: str) -> torch.device:
     """Return the device of a name.
 
     Args:
-        name: One of `available`, or "auto" for the first of them.
+        name: One of `available`, or "auto" for the first of them. Where torchrun started several
+            processes on this machine, "cuda" and "auto" give each of them a GPU of its own.
 
     Raises:
         SettingError: This machine has no such device; the message names those that it has.
     """
     here = available()
     if name == AUTO:
-        return torch.device(here[0])
+        name = here[0]
+    if name in ("cuda", "xpu") and distributed.local_rank():
+        name = f"{name}:{distributed.local_rank()}"
     if name.removesuffix(":0") not in here:
         raise SettingError(
             f"this machine has no device {name!r}; it has: {', '.join(here)}",
@@ -95,21 +102,24 @@ def preserved_torch_state() -> Iterator[None]:
             os.environ[_CUBLAS] = workspace
 
 
-def bf16_is_faster(device: torch.device, *, on_cpu: bool) -> bool:
-    """Whether to train in bfloat16: decided by the hardware alone, so load changes no result.
+def fastest_precision(device: torch.device, *, on_cpu: bool) -> Precision:
+    """The precision to train in: decided by the hardware alone, so load changes no result.
 
     Args:
-        device: The device that trains.
+        device: The device that trains. NVIDIA's GPUs from 2020 on multiply bfloat16; those from
+            2017 on only float16, which needs its loss scaled.
         on_cpu: Whether the net gains by bfloat16 on a CPU that multiplies it in hardware. Without
             such instructions bfloat16 runs at 0.6 to 0.7 of float32's speed (benchmarks/README.md).
     """
     if device.type == "cuda":
         with torch.cuda.device(device):
-            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+            if torch.cuda.is_bf16_supported(including_emulation=False):
+                return "bfloat16"
+            return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else "float32"
     if device.type != "cpu":
-        return False
+        return "float32"
     avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
-    return on_cpu and bool(avx512 or amx)
+    return "bfloat16" if on_cpu and (avx512 or amx) else "float32"
 
 
 def autocast(device: torch.device, amp: torch.dtype | None) -> AbstractContextManager[object]:
@@ -124,6 +134,7 @@ def autocast(device: torch.device, amp: torch.dtype | None) -> AbstractContextMa
 
 def hardware(device: str = "cpu") -> str:
     """A device and this machine in one line, for the record of a run."""
+    processes = f"{distributed.size()} processes; " if distributed.size() > 1 else ""
     name = platform.processor() or platform.machine()
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
@@ -134,5 +145,6 @@ def hardware(device: str = "cpu") -> str:
     cores = count_noun(os.cpu_count() or 1, "core")
     cpu = f"{name}, {cores}, {count_noun(torch.get_num_threads(), 'thread')}"
     if device == "cpu":
-        return cpu
-    return f"{torch.cuda.get_device_name(device) if 'cuda' in device else device}; {cpu}"
+        return processes + cpu
+    name = torch.cuda.get_device_name(device) if "cuda" in device else device
+    return f"{processes}{name}; {cpu}"

@@ -7,25 +7,34 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from foveate.data.batches import Batches
+from foveate.data.prefetch import prefetched
+from foveate.data.rng import derive_seed
 from foveate.errors import Diverged
 from foveate.progress import OnStep
-from foveate.training import checkpoint, curves, time_budget
+from foveate.training import checkpoint, curves, distributed, time_budget
 from foveate.training.device import autocast
+from foveate.training.finite import FiniteCheck
 from foveate.training.loop import Step, steps
 from foveate.training.state import AutoSave, Progress, TrainState
 
 BatchStream = Iterable[tuple[tuple[Tensor, ...], Any]]
 """(inputs, target) of each batch."""
+
+READ_EVERY = 16
+"""Steps of an accelerator between two readings of the loss. A reading waits for the device."""
+AHEAD = 2
+"""Batches that are prepared ahead for an accelerator. A CPU that trains is no faster by it."""
 
 
 class Trainable(Protocol):
@@ -44,6 +53,11 @@ class Trainable(Protocol):
         ...
 
 
+def computes_at_once(device: torch.device) -> bool:
+    """Whether a step is computed when the call returns; accelerators only queue it."""
+    return device.type == "cpu"
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train.
@@ -55,6 +69,7 @@ class TrainConfig:
         clip: Largest norm of the gradient, or None.
         accumulate: Batches whose gradients are summed before the weights change.
         amp: dtype of the forward pass, or None for full precision.
+        compiled: Whether torch.compile makes the forward and the backward pass faster.
         patience: Epochs without a lower validation loss after which the run ends, or None.
         save_seconds: Shortest time between two saves of last.safetensors.
     """
@@ -67,6 +82,7 @@ class TrainConfig:
     amp: torch.dtype | None
     patience: int | None
     save_seconds: float
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,16 +113,18 @@ def fit(
     """Train to the end; leaves best.safetensors, last.safetensors and curves.csv in a folder.
 
     The first Ctrl-C or SIGTERM ends the run after the step that is under way, with all of it saved.
+    Where several processes train together, each calls this, and rank 0 writes.
 
     Args:
         state: Where to begin: new, or loaded from last.safetensors.
         task: Gives the loss and the metric of a batch.
-        batches: The train split.
-        validation: Opens the batches of the validation split, the same each time.
+        batches: The train split, or this process's share of it.
+        validation: Opens the batches of the validation split, or this process's share of them, the
+            same each time.
         config: How to train.
         folder: The run folder.
         header: What best.safetensors must carry to be used.
-        on_step: Called after each step.
+        on_step: Called after each step, or after several where a device is not waited for.
         start: Loss and metric on the train split before the first step, if the weights are worth
             keeping: they are validated too, so the best ones are never worse.
 
@@ -114,7 +132,7 @@ def fit(
         Diverged: The loss or the gradient is not finite.
         RunError: A file cannot be written.
     """
-    progress = state.progress
+    progress, main = state.progress, distributed.is_main()
     # The net that is validated and saved as the best: the EMA, if there is one.
     best_net = copy.deepcopy(state.net) if state.ema is not None else state.net
     autosave = AutoSave(state, folder / "last.safetensors", config.save_seconds)
@@ -126,80 +144,152 @@ def fit(
         valid = validate(best_net, task, validation(), config.amp)
         state.net.train()
         progress.close_epoch(_curve_row(progress, task, (train_loss, metric), valid, batches, lr))
-        curves.write(folder / "curves.csv", progress.rows)
-        if progress.best_step == progress.step:
-            checkpoint.write(folder / "best.safetensors", best_net.state_dict(), header)
+        if main:
+            curves.write(folder / "curves.csv", progress.rows)
+            if progress.best_step == progress.step:
+                checkpoint.write(folder / "best.safetensors", best_net.state_dict(), header)
 
     if first_step == 0:
         if start is not None and not progress.rows:
             close_epoch(*start, 0.0)
-        autosave.save()
+        if main:
+            autosave.save()
     budget = None
     if config.budget is not None:
         budget = time_budget.TimeBudget(config.budget, progress.step, progress.seconds)
+    waits = computes_at_once(next(state.net.parameters()).device)
+    check = FiniteCheck(1 if waits else READ_EVERY)
+    ahead = 0 if waits else AHEAD
 
     with _stop_requested() as stop_requested:
-        stream = _steps(state, task, batches, config)
-        reason = "finished"
+        stream = _steps(state, task, batches, config, check, ahead)
+        reason, stop = "finished", False
+        losses: list[Tensor] = []  # that are not read yet
+
+        def ends_epoch() -> bool:
+            return progress.step % batches.per_epoch == 0 or progress.step >= progress.total
+
         try:
             while progress.step < progress.total:
                 if config.patience and progress.epochs_since_best >= config.patience:
                     reason = "patience"
                     break
                 # Gradients that are being summed are not saved: stop and save between two updates.
-                if progress.step % config.accumulate == 0:
-                    if stop_requested():
+                if progress.step % config.accumulate == 0 and not losses:
+                    if stop or (distributed.size() == 1 and stop_requested()):
                         reason = "interrupted"
                         break
-                    if progress.step > first_step:
+                    if main and progress.step > first_step:
                         autosave.save_if_due()
                 step = next(stream)
-                loss = step.losses["total"].item()
-                progress.add(loss, _metric(task, step))
-                progress.seconds = time.monotonic() - began
+                progress.step += 1
+                losses.append(step.losses["total"].detach())
+                if progress.step % check.every and not ends_epoch():
+                    continue
+                check.read()
+                seconds = time.monotonic() - began
+                reading = _read(task, step, losses, batches, seconds, stop=stop_requested())
+                losses.clear()
+                progress.add(reading.losses, reading.metric)
+                progress.seconds, stop = reading.seconds, reading.stop
                 if budget is not None:
                     progress.segments = budget.update(
-                        progress.segments, progress.step, progress.seconds
+                        progress.segments, progress.step, progress.seconds, ahead
                     )
-                if progress.step % batches.per_epoch == 0 or progress.step >= progress.total:
+                if ends_epoch():
                     metric = progress.epoch_metric
                     close_epoch(
                         progress.epoch_loss, math.nan if metric is None else metric, step.lr
                     )
-                on_step(progress, loss)
+                on_step(progress, reading.losses[-1])
         except Diverged as error:
             raise _explained(error, state, folder) from None
-    autosave.save()
+        finally:
+            stream.close()
+    if main:
+        autosave.save()
+    distributed.wait()
     return TrainResult(reason, progress)
 
 
 def _steps(
-    state: TrainState, task: Trainable, batches: Batches, config: TrainConfig
-) -> Iterator[Step]:
+    state: TrainState,
+    task: Trainable,
+    batches: Batches,
+    config: TrainConfig,
+    check: FiniteCheck,
+    ahead: int,
+) -> Generator[Step]:
     """The loop of this run, from the step that the state has reached."""
-    progress = state.progress
+    progress, rank = state.progress, distributed.rank()
 
     def progress_at(step: int) -> float:
         return time_budget.progress_at(progress.segments, step)  # they grow while it runs
 
-    return steps(
+    forward = distributed.shared(state.net)
+    if config.compiled:
+        forward = torch.compile(state.net if forward is None else forward)  # type: ignore[assignment]
+    yield from steps(
         state.net,
         task.loss,
-        batches(progress.step, progress_at),
+        prefetched(batches(progress.step, progress_at), ahead),
         state.optimizer,
         lambda step: config.schedule(progress_at(step)),
         start=progress.step,
-        seed=config.seed,
+        seed=derive_seed(config.seed, rank) if rank else config.seed,
         clip=config.clip,
         accumulate=config.accumulate,
         amp=config.amp,
+        scaler=state.scaler,
         ema=state.ema,
+        forward=forward,
+        share=batches.share,
+        check=check,
     )
 
 
-@torch.no_grad()
-def _metric(task: Trainable, step: Step) -> float:
-    return task.batch_metric(step.output, step.target, quick=True)
+@dataclass(frozen=True)
+class _Reading:
+    """What is read after some steps, equal on all ranks.
+
+    Attributes:
+        losses: The loss of each step, over all of its batch.
+        metric: The metric of the last step, nan if nothing is scored.
+        seconds: Seconds of training on rank 0.
+        stop: Whether some rank is asked to stop.
+    """
+
+    losses: list[float]
+    metric: float
+    seconds: float
+    stop: bool
+
+
+def _read(
+    task: Trainable,
+    last: Step,
+    losses: list[Tensor],
+    batches: Batches,
+    seconds: float,
+    *,
+    stop: bool,
+) -> _Reading:
+    """Read the losses of the last steps, and the metric of the last of them."""
+    values = torch.stack(losses).tolist()
+    with torch.no_grad():
+        metric = task.batch_metric(last.output, last.target, quick=True)
+    if distributed.size() == 1:
+        return _Reading(values, metric, seconds, stop)
+    first = last.number + 1 - len(values)
+    weighted = [value * batches.share(step) for step, value in enumerate(values, first)]
+    ranks = np.array(distributed.gather_numbers([*weighted, metric, seconds, float(stop)]))
+    scored = ranks[~np.isnan(ranks[:, -3]), -3]
+    return _Reading(
+        ranks[:, :-3].mean(0).tolist(),
+        float(scored.mean()) if len(scored) else math.nan,
+        float(ranks[0, -2]),
+        bool(ranks[:, -1].any()),
+    )
 
 
 def _curve_row(
@@ -232,7 +322,7 @@ def validate(
     Args:
         net: The net; it is left in evaluation mode.
         task: Gives the loss and the metric of a batch.
-        batches: The validation split.
+        batches: The validation split; if several processes share it, every n-th batch.
         amp: dtype of the forward pass, or None for full precision.
 
     Returns:
@@ -240,15 +330,18 @@ def validate(
     """
     net.eval()
     device = next(net.parameters()).device
-    loss_sum = metric_sum = 0.0
-    images = scored = 0
+    rows: list[tuple[int, float, float]] = []
     for inputs, target in batches:
-        size = len(inputs[0])
         with autocast(device, amp):
             output = net(*(tensor.to(device) for tensor in inputs))
-            loss_sum += task.loss(output, target)["total"].item() * size
+            loss = task.loss(output, target)["total"].item()
+        rows.append((len(inputs[0]), loss, task.batch_metric(output, target, quick=False)))
+    loss_sum = metric_sum = 0.0
+    images = scored = 0
+    for row in distributed.gather_in_turns(rows):
+        size, loss, metric = row
+        loss_sum += loss * size
         images += size
-        metric = task.batch_metric(output, target, quick=False)
         if not math.isnan(metric):
             metric_sum += metric * size
             scored += size

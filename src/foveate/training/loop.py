@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from foveate.data.rng import derive_seed
-from foveate.errors import Diverged
+from foveate.training import distributed
 from foveate.training.device import autocast
 from foveate.training.ema import ModelEMA
+from foveate.training.finite import FiniteCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,11 @@ def steps(
     clip: float | None = None,
     accumulate: int = 1,
     amp: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
     ema: ModelEMA | None = None,
+    forward: nn.Module | None = None,
+    share: Callable[[int], float] = lambda step: 1.0,
+    check: FiniteCheck | None = None,
 ) -> Iterator[Step]:
     """Train, one step each time the caller asks for it. To stop is to `break`.
 
@@ -61,42 +67,53 @@ def steps(
         clip: Largest norm of the whole gradient (Pascanu et al., 2013); None does not clip.
         accumulate: Batches whose gradients are summed before the weights change.
         amp: dtype of the forward pass in mixed precision; None is full precision.
+        scaler: Scales the loss so that small gradients do not vanish in float16.
         ema: Moving average of the weights, updated after each change.
+        forward: What computes the net's output: the net compiled, or shared by several processes;
+            None is the net itself.
+        share: Step number -> factor of the loss, where several processes share each batch.
+        check: Checks losses and gradients; by default at each step.
 
     Yields:
         Each step, once it is finished.
 
     Raises:
-        Diverged: The loss or the gradient is not finite; the weights are those of the step before.
+        Diverged: The loss or the gradient is not finite. If it is checked at each step, the weights
+            are those of the step before.
     """
     device = next(net.parameters()).device
     # torch.manual_seed formats a stack trace for each kind of GPU that is missing: 0.2 ms a call,
     # as long as the whole step of a small net.
     reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
+    check = check or FiniteCheck()
+    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
+    forward = net if forward is None else forward
     net.train()
     for number, (inputs, target) in enumerate(batches, start):
         reseed(
             derive_seed(seed, number)
         )  # a function of (seed, step): nothing to save for a resume
-        with autocast(device, amp):
-            output = net(*(tensor.to(device, non_blocking=True) for tensor in inputs))  # forward
-            losses = loss(output, target)
-        _check_finite(losses["total"].detach(), f"the loss of step {number}")
-        (losses["total"] / accumulate).backward()  # type: ignore[no-untyped-call]  # backpropagation
+        changes = (number + 1) % accumulate == 0
+        with nullcontext() if changes else distributed.unshared(forward):
+            with autocast(device, amp):
+                moved = (tensor.to(device, non_blocking=True) for tensor in inputs)
+                output = forward(*moved)  # forward
+                losses = loss(output, target)
+            check.add(number, "loss", losses["total"])
+            total = losses["total"] / (accumulate / share(number))
+            scaler.scale(total).backward()  # type: ignore[no-untyped-call]  # backpropagation
         factor = schedule(number)
-        if (number + 1) % accumulate == 0:
+        if changes:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * factor
             if clip is not None:
+                scaler.unscale_(optimizer)
                 norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
-                _check_finite(norm, f"the gradient of step {number}")
-            optimizer.step()
+                if not scaler.is_enabled():  # a scaler leaves out steps that overflow
+                    check.add(number, "gradient", norm)
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad(set_to_none=True)
             if ema is not None:
                 ema.update(net)
         yield Step(number, losses, output, target, optimizer.param_groups[0]["lr"])
-
-
-def _check_finite(value: Tensor, name: str) -> None:
-    if not torch.isfinite(value):
-        raise Diverged(f"{name} is {value.item()}, not a finite number")

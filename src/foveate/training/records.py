@@ -77,3 +77,4 @@ class StateRecord(BaseModel):
 
     ema_updates: Count
     progress: ProgressRecord
+    loss_scale: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = None

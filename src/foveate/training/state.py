@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,11 @@ class Progress:
         """Validations since the lowest validation loss."""
         return sum(row["step"] > self.best_step for row in self.rows)
 
-    def add(self, loss: float, metric: float) -> None:
-        """Count a step that is done. A metric of nan means that nothing could be scored."""
-        self.step += 1
-        self.loss_sum += loss
-        self.loss_batches += 1
+    def add(self, losses: Sequence[float], metric: float) -> None:
+        """Add the losses of steps that are done, and the metric of the last; nan for none."""
+        for loss in losses:
+            self.loss_sum += loss
+        self.loss_batches += len(losses)
         if not math.isnan(metric):
             self.metric_sum += metric
             self.metric_batches += 1
@@ -96,12 +97,14 @@ class TrainState:
         optimizer: The optimizer over its parameters.
         ema: Moving average of its weights, or None.
         progress: How far the run has come.
+        scaler: Scales the loss in float16, or None.
     """
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
     ema: ModelEMA | None
     progress: Progress
+    scaler: torch.amp.GradScaler | None = None
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs into one file."""
@@ -115,8 +118,15 @@ class TrainState:
         record = {
             "ema_updates": self.ema.updates if self.ema is not None else 0,
             "progress": asdict(self.progress),
+            "loss_scale": None if self.scaler is None else self._loss_scale(),
         }
         checkpoint.write(path, tensors, record)
+
+    def _loss_scale(self) -> list[float]:
+        """The factor of the loss in float16, and the steps since it changed."""
+        assert self.scaler is not None, "asked for where there is one"
+        values = self.scaler.state_dict()
+        return [values["scale"], values["_growth_tracker"]]
 
     def load(self, path: Path) -> None:
         """Take back what `save` wrote, in place.
@@ -154,6 +164,10 @@ class TrainState:
             for name, value in parts["ema"].items():
                 self.ema.state[name].copy_(value)
             self.ema.updates = record["ema_updates"]
+        if self.scaler is not None and record.get("loss_scale") is not None:
+            scale, steps = record["loss_scale"]
+            kept: dict[str, Any] = {"scale": scale, "_growth_tracker": int(steps)}
+            self.scaler.load_state_dict(self.scaler.state_dict() | kept)
         self.progress = Progress(**record["progress"])
         self.progress.segments = [
             (int(step), done, int(total)) for step, done, total in self.progress.segments

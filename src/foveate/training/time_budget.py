@@ -54,8 +54,15 @@ class TimeBudget:
         self.budget, self.seconds_per_step = budget, 0.0
         self.first, self.last = (step, seconds), (step, seconds)
 
-    def update(self, segments: Segments, step: int, seconds: float) -> Segments:
-        """The segments after `step` steps in `seconds`: another one if the end would move by 3%."""
+    def update(self, segments: Segments, step: int, seconds: float, ahead: int = 0) -> Segments:
+        """The segments after `step` steps in `seconds`: another one if the end would move by 3%.
+
+        Args:
+            segments: Those so far.
+            step: Steps that are done.
+            seconds: Seconds of training up to now.
+            ahead: Batches after these steps that may be prepared already: their progress stays.
+        """
         steps, elapsed = step - self.last[0], seconds - self.last[1]
         first_check = self.last == self.first
         if elapsed < (_FIRST_CHECK if first_check else _CHECK_EVERY) or steps < _MIN_STEPS:
@@ -72,4 +79,7 @@ class TimeBudget:
         total = segments[-1][2]
         if abs(step + left - total) <= _TOLERANCE * max(1, total - step):
             return segments
-        return [*segments, (step, _on_line(segments, step), step + left)]
+        first = step + ahead
+        if ahead and first >= total:
+            return segments
+        return [*segments, (first, _on_line(segments, first), max(first, step + left))]

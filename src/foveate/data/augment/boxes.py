@@ -69,6 +69,7 @@ class BoxAugment:
     mosaic: float = 0.0
     mosaic_until: float = 1.0
     crops_per_image: ClassVar[int] = 1
+    neighbours: ClassVar[int] = 3
 
     def batch(
         self, images: Images, targets: Sequence[Boxes], rng: SampleRNG, progress: float
@@ -76,7 +77,8 @@ class BoxAugment:
         """Augment one batch.
 
         Args:
-            images: (B, S, S, C) uint8, each image at the top left, as large as its target's `size`.
+            images: (B, S, S, C) uint8, on any device, each image at the top left, as large as its
+                target's `size`.
             targets: B targets in pixels of these images.
             rng: A stream for each image.
             progress: The fraction of the run that is done, 0 to 1.

@@ -45,16 +45,17 @@ class ImageAugment:
     colour: float = 0.0
     erase: float = 0.0
     crops_per_image: ClassVar[int] = 1
+    neighbours: ClassVar[int] = 0
 
     def __call__(self, images: Tensor, rng: SampleRNG) -> Tensor:
         """Augment images.
 
         Args:
-            images: (B, H, W, C) uint8.
+            images: (B, H, W, C) uint8, on any device.
             rng: A stream for each image.
 
         Returns:
-            (B, H, W, C) uint8.
+            (B, H, W, C) uint8, on the same device.
         """
         if self.flip:
             images = _flip(images, rng)
@@ -117,25 +118,32 @@ def default_policy(
     return policy
 
 
+def _draws(rng: SampleRNG, count: int, images: Tensor) -> Tensor:
+    """(B, count) uniform draws, where the images are."""
+    return torch.from_numpy(rng.uniform(count)).to(images.device)
+
+
 def _flip(images: Tensor, rng: SampleRNG) -> Tensor:
-    mirrored = torch.from_numpy(rng.alternating)
+    mirrored = torch.from_numpy(rng.alternating).to(images.device)
     return torch.where(mirrored[:, None, None, None], images.flip(2), images)
 
 
 def _shift(images: Tensor, max_shift: int, rng: SampleRNG) -> Tensor:
     batch, height, width, _ = images.shape
-    by = (torch.from_numpy(rng.uniform(2)) * (2 * max_shift + 1)).long() - max_shift
-    rows = (torch.arange(height) + by[:, :1]).clamp_(0, height - 1)
-    columns = (torch.arange(width) + by[:, 1:]).clamp_(0, width - 1)
-    return images[torch.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    device = images.device
+    by = (_draws(rng, 2, images) * (2 * max_shift + 1)).long() - max_shift
+    rows = (torch.arange(height, device=device) + by[:, :1]).clamp_(0, height - 1)
+    columns = (torch.arange(width, device=device) + by[:, 1:]).clamp_(0, width - 1)
+    every = torch.arange(batch, device=device)[:, None, None]
+    return images[every, rows[:, :, None], columns[:, None, :]]
 
 
 def _crop_and_resize(images: Tensor, jitter: float, rng: SampleRNG) -> Tensor:
-    draws = torch.from_numpy(rng.uniform(4))
+    draws = _draws(rng, 4, images)
     side = 1 - jitter * draws[:, :2]  # of the crop, as a fraction of width and height
     # In the coordinates of grid_sample, where the image spans -1 to 1.
     centre = (2 * draws[:, 2:] - 1) * (1 - side)
-    theta = torch.zeros(len(images), 2, 3)
+    theta = torch.zeros(len(images), 2, 3, device=images.device)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = side[:, 0], side[:, 1], centre
     floats = images.permute(0, 3, 1, 2).float()
     grid = F.affine_grid(theta, list(floats.shape), align_corners=False)
@@ -144,7 +152,7 @@ def _crop_and_resize(images: Tensor, jitter: float, rng: SampleRNG) -> Tensor:
 
 
 def _colour(images: Tensor, strength: float, rng: SampleRNG) -> Tensor:
-    factors = 1 + strength * (2 * torch.from_numpy(rng.uniform(3)) - 1)
+    factors = 1 + strength * (2 * _draws(rng, 3, images) - 1)
     brightness, contrast, saturation = (column.view(-1, 1, 1, 1) for column in factors.unbind(1))
     floats = images.float() * brightness
     mean = floats.mean((1, 2, 3), keepdim=True)
@@ -157,11 +165,11 @@ def _colour(images: Tensor, strength: float, rng: SampleRNG) -> Tensor:
 
 def _erase(images: Tensor, probability: float, rng: SampleRNG) -> Tensor:
     _, height, width, _ = images.shape
-    draws = torch.from_numpy(rng.uniform(5))
+    draws = _draws(rng, 5, images)
     side = 0.15 + 0.3 * draws[:, 1:3]  # of the rectangle, as a fraction of height and width
     top, left = draws[:, 3] * (1 - side[:, 0]) * height, draws[:, 4] * (1 - side[:, 1]) * width
     bottom, right = top + side[:, 0] * height, left + side[:, 1] * width
-    rows, columns = torch.arange(height), torch.arange(width)
+    rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
     in_rows = (rows >= top[:, None]) & (rows < bottom[:, None])
     in_columns = (columns >= left[:, None]) & (columns < right[:, None])
     erased = (

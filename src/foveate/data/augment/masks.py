@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class MaskAugment(Generic[A]):
     colour: float = 0.0
     mosaic: float = 0.0
     mosaic_until: float = 1.0
+    neighbours: ClassVar[int] = 3
 
     def batch(
         self, images: Images, targets: Sequence[A], rng: SampleRNG, progress: float
@@ -75,8 +76,8 @@ class MaskAugment(Generic[A]):
         """Augment one batch.
 
         Args:
-            images: (B, S, S, C) uint8, each image at the top left, as large as its target; if
-                `crops_per_image` exceeds 1, a list of B images without padding.
+            images: (B, S, S, C) uint8, on any device, each image at the top left, as large as its
+                target; if `crops_per_image` exceeds 1, a list of B images without padding.
             targets: B targets.
             rng: A stream for each image.
             progress: The fraction of the run that is done, 0 to 1.
@@ -85,20 +86,27 @@ class MaskAugment(Generic[A]):
             (B, crop, crop, C) uint8 and B targets of the same size.
         """
         label_maps, batch = [self.to_label_map(target) for target in targets], len(targets)
-        mosaics = np.zeros(batch, bool)
-        if self.mosaic and progress < self.mosaic_until and batch >= 4:
-            mosaics = rng.uniform(1)[:, 0] < self.mosaic
+        mosaics: NDArray[np.bool_] | None = None
+        if self.mosaic and progress < self.mosaic_until:
+            mosaics = (rng.uniform(1)[:, 0] < self.mosaic) & (batch >= 4)
         crops: list[list[CropLabel[A]]] = [[] for _ in targets]
         plain = images if self.crops_per_image > 1 else torch.as_tensor(images)
         channels = plain.shape[3] if isinstance(plain, Tensor) else images[0].shape[2]
-        canvas = torch.empty(batch, self.crop, self.crop, channels, dtype=torch.uint8)
-        for rows, step, side, (top, left) in self._layout(mosaics):
+        device = plain.device if isinstance(plain, Tensor) else torch.device("cpu")
+        canvas = torch.empty(
+            batch, self.crop, self.crop, channels, dtype=torch.uint8, device=device
+        )
+        for rows, step, side, (top, left) in self._layout(batch, mosaics):
             # Neighbours in the batch: its order is shuffled in each epoch.
             sources = (rows + step) % max(1, batch)
+            # Drawn although no row may need them: what is drawn next must not depend on the batch.
             draws = torch.from_numpy(rng.uniform(6 + 3 * 2 * KNOTS**2 * (self.elastic_sigma > 0)))
+            if not len(rows):
+                continue
             sizes = [label_maps[source].shape for source in sources]
             pixels, nearest = self._sample(plain, sources, sizes, draws[rows], side)
-            canvas[rows, top : top + side, left : left + side] = pixels
+            on_canvas = torch.from_numpy(rows).to(device)
+            canvas[on_canvas, top : top + side, left : left + side] = pixels
             for row, source, (down, across) in zip(
                 rows.tolist(), sources.tolist(), nearest, strict=True
             ):
@@ -111,16 +119,18 @@ class MaskAugment(Generic[A]):
         return canvas, [self.paste(labels, self.crop) for labels in crops]
 
     def _layout(
-        self, mosaics: NDArray[np.bool_]
+        self, batch: int, mosaics: NDArray[np.bool_] | None
     ) -> list[tuple[NDArray[np.int64], int, int, tuple[int, int]]]:
         """Rows of the batch, the distance to their source, the side and the top left of a crop."""
         half = (self.crop + 1) // 2
         corners = [(top, left) for top in (0, self.crop - half) for left in (0, self.crop - half)]
-        layout = [(np.flatnonzero(~mosaics), 0, self.crop, (0, 0))]
-        if mosaics.any():
-            rows = np.flatnonzero(mosaics)
-            layout += [(rows, step, half, corner) for step, corner in enumerate(corners)]
-        return layout
+        if mosaics is None:
+            return [(np.arange(batch), 0, self.crop, (0, 0))]
+        rows = np.flatnonzero(mosaics)
+        return [
+            (np.flatnonzero(~mosaics), 0, self.crop, (0, 0)),
+            *((rows, step, half, corner) for step, corner in enumerate(corners)),
+        ]
 
     def _sample(
         self,
@@ -148,7 +158,8 @@ class MaskAugment(Generic[A]):
         # Beyond the last pixel's centre the canvas's padding would be mixed in.
         within = torch.minimum(positions, extents[:, None, None] - 0.5)
         if isinstance(images, Tensor):
-            pixels = _interpolate(images[sources], within)
+            chosen = images[torch.from_numpy(sources).to(images.device)]
+            pixels = _interpolate(chosen, within.to(images.device))
         else:
             pixels = torch.cat(
                 [
@@ -246,7 +257,7 @@ def _reflect(positions: Tensor, sizes: Tensor) -> Tensor:
 
 def _interpolate(images: Tensor, positions: Tensor) -> Tensor:
     """(N, H, W, C) uint8 at (N, h, w, 2) rows and columns -> (N, h, w, C) uint8, bilinear."""
-    grid = 2 * positions / torch.tensor(images.shape[1:3]) - 1
+    grid = 2 * positions / torch.tensor(images.shape[1:3], device=positions.device) - 1
     floats = images.permute(0, 3, 1, 2).float()
     sampled = F.grid_sample(floats, grid.flip(-1), padding_mode="border", align_corners=False)
     return sampled.round_().to(torch.uint8).permute(0, 2, 3, 1)

@@ -1,0 +1,126 @@
+"""What several processes of one command do together, and what each rank but the first does.
+
+Rank 0 runs the pipeline as a single process does. The others join it where there is something to
+share: training, validation, calibration and the prediction of a split. What they need to know comes
+from the run folder, which all machines must see at the same path.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from foveate.data.dataset import Dataset, SplitName
+from foveate.errors import Interrupted, RunError
+from foveate.experiment.data_place import Place, move
+from foveate.experiment.prepare import reopen
+from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.train import learn
+from foveate.progress import NullReporter
+from foveate.tasks.capabilities import with_prompts
+from foveate.training import distributed
+from foveate.training.device import find
+
+_PACKAGES = ("foveate", "torch", "torchvision", "numpy", "Pillow")
+
+
+@contextmanager
+def connected(device: str) -> Iterator[None]:
+    """Connect the processes of this command, if torchrun started several.
+
+    Args:
+        device: What this process computes with, by name.
+
+    Raises:
+        RunError: They have other packages, or one of them has ended.
+    """
+    with distributed.connected(find(device)):
+        distributed.check_equal({f"the version of {name}": version(name) for name in _PACKAGES})
+        yield
+
+
+def announce(run: RunFolder, prepared: PreparedData | None, *, resume: bool = False) -> None:
+    """Let the other ranks join, once the data is prepared.
+
+    Args:
+        run: The run.
+        prepared: Its data; None if there is nothing to join.
+        resume: Whether training goes on from a checkpoint.
+    """
+    distributed.broadcast((str(run.path.absolute()), prepared is not None, resume))
+    if prepared is not None:
+        distributed.check_equal({"the data": prepared.fingerprint()})
+
+
+def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, PreparedData | None, bool]:
+    """The run that rank 0 announces, its data as this rank finds it, and whether it goes on."""
+    path, has_work, resume = distributed.broadcast(("", False, False))
+    if not Path(path).is_dir():
+        raise RunError(
+            f"rank {distributed.rank()} does not find the run folder",
+            where=path,
+            remedy="Name an --out on a disk that all machines share.",
+        )
+    run = RunFolder.open(path)
+    run.device = device
+    if not has_work:
+        return run, None, resume
+    if isinstance(data, Dataset):
+        move(run, data)
+    prepared = reopen(run, NullReporter())
+    distributed.check_equal({"the data": prepared.fingerprint()})
+    return run, prepared, resume
+
+
+def join_training(device: str | None, data: Place | None) -> RunFolder:
+    """Train with rank 0, and predict this rank's share of the validation split.
+
+    Args:
+        device: What computes, by name.
+        data: The data, if it was built in memory.
+
+    Returns:
+        The run that is finished.
+
+    Raises:
+        Interrupted: Some rank was asked to stop.
+    """
+    began = time.monotonic()
+    run, prepared, resume = _joined(device, data)
+    if prepared is not None:
+        result = learn(run, prepared, NullReporter(), began, resume=resume)
+        if result.reason == "interrupted":
+            raise Interrupted(run.path, result.progress.step)
+        predict_split(run, prepared, "valid")
+        distributed.wait()
+    return run
+
+
+def join_test(run: RunFolder, data: Place | None) -> None:
+    """Predict this rank's share of the test split."""
+    _, prepared, _ = _joined(run.device, data)
+    if prepared is not None:
+        predict_split(run, prepared, "test")
+
+
+def predict_split(run: RunFolder, prepared: PreparedData, split: SplitName) -> list[object]:
+    """Predict a split for its evaluation; every rank predicts its share and gets all of them.
+
+    Args:
+        run: A trained run.
+        prepared: Its data.
+        split: The split.
+
+    Returns:
+        The predictions, in the pixels of the original images.
+    """
+    task, net = run.load()
+    prepared = prepared.for_evaluation(split)
+    pixels, fitted, _ = prepared.of(split)
+    prompted = with_prompts(task, pixels, fitted)
+    found = distributed.map_shares(lambda images: task.predict(net, images), prompted)
+    return prepared.to_original(split, found)

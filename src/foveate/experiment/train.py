@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.depth import reading_of
 from foveate.data.image_reading import ImageReading
 from foveate.data.subset import Subset
-from foveate.errors import Diverged, SettingError
+from foveate.errors import Diverged, RunError, SettingError
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.probing import start_from_probe
@@ -58,8 +59,56 @@ def learn(
 
     Raises:
         Diverged: Training has diverged.
+        RunError: The device has too little memory.
         SettingError: The settings do not fit the data or the net.
     """
+    while True:
+        try:
+            return _learn(run, prepared, reporter, began, resume=resume)
+        except torch.OutOfMemoryError:
+            smaller = _smaller_batches(run, alone=not resume and distributed.size() == 1)
+        # Out of the block above, which holds on to the tensors of the steps.
+        gc.collect()
+        torch.accelerator.memory.empty_cache()
+        reporter.warning(
+            f"the memory of the device does not hold a batch of {run.settings.batch_size} images: "
+            f"training begins again with batches of {smaller['batch_size']}, of which "
+            f"{smaller['accumulate']} make a step"
+        )
+        run.save_settings(**smaller)
+
+
+def _smaller_batches(run: RunFolder, *, alone: bool) -> dict[str, int]:
+    """Settings with half of the batch, so that as many images as before make a step.
+
+    Args:
+        run: The run.
+        alone: Whether nothing speaks against beginning again.
+
+    Raises:
+        RunError: Training has come too far for that, or there is nothing to halve.
+    """
+    size, accumulate = run.settings.batch_size or 1, run.settings.accumulate
+    smaller = {"batch_size": size // 2, "accumulate": 2 * accumulate}
+    if size == 1 or run.curves or not alone:
+        raise RunError(
+            f"the memory of {run.settings.device} does not hold a batch of {size} images",
+            where=run.path,
+            remedy="Train anew into another --out, with a smaller --size"
+            + (
+                f", or with --batch-size {smaller['batch_size']} --set "
+                f"accumulate={smaller['accumulate']}."
+                if size > 1
+                else "."
+            ),
+        ) from None
+    return smaller
+
+
+def _learn(
+    run: RunFolder, prepared: PreparedData, reporter: Reporter, began: float, *, resume: bool
+) -> TrainResult:
+    """Train once; see `learn`."""
     began_on = run.settings.device
     torch_device = device.prepare(run.settings.seed, run.device or began_on)
     if resume and began_on not in (device.AUTO, str(torch_device)):

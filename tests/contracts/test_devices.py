@@ -14,13 +14,13 @@ import torch
 
 from foveate import models, tasks
 from foveate.data.augment.images import ImageAugment
-from foveate.data.batches import Batches, validation_batches
+from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.models.model import VisionModel
-from foveate.training import fit
 from foveate.training.ema import ModelEMA
 from foveate.training.loop import steps
 from foveate.training.optim import OPTIMIZERS, optimizer
 from foveate.training.state import Progress, TrainState
+from foveate.training.validation import validate
 from helpers.pretended_device import DEVICE, PretendedDevice, allow_fused
 from helpers.task_case import Case
 
@@ -54,11 +54,11 @@ def case(request):
     return Case(request.param)
 
 
-def batches(case: Case) -> Batches:
-    pixels = case.decoded.pixels
+def batches(case: Case, device: torch.device, augment: AugmentPolicy = ImageAugment()) -> Batches:
     return Batches(
-        case.task, pixels, case.targets, case.ids, batch_size=BATCH, seed=0, augment=ImageAugment()
-    )
+        case.task, case.decoded.pixels, case.targets, case.ids, batch_size=BATCH, seed=0,
+        augment=augment, device=device,
+    )  # fmt: skip
 
 
 def new_state(case: Case, device: str | torch.device, name: str = "adamw") -> TrainState:
@@ -69,7 +69,8 @@ def new_state(case: Case, device: str | torch.device, name: str = "adamw") -> Tr
 
 def train(case: Case, state: TrainState, first: int, last: int) -> list[float]:
     """Losses of the steps, and the metric of the last batch."""
-    stream = islice(batches(case)(first), last - first)
+    device = next(state.net.parameters()).device
+    stream = islice(batches(case, device)(first), last - first)
     found = []
     for step in steps(
         state.net, case.task.loss, stream, state.optimizer, lambda n: 1.0, start=first,
@@ -119,12 +120,31 @@ def test_a_run_that_is_resumed_goes_on_with_the_same_bits(case, name, tmp_path):
         assert torch.equal(value.cpu(), resumed.ema.state[key].cpu()), key
 
 
+@pytest.mark.parametrize("kind", ["auto", "strong"])
+def test_images_are_augmented_there_to_the_same_bits(case, kind):
+    sizes = [case.size]
+    if case.task.name == "classification":
+        sizes.append(96)  # larger images are cropped and resized, and change their colours
+    for size in sizes:
+        policy = case.task.augmentation(
+            size, hflip_safe=True, classes=case.task.classes, kind=kind, epochs=None
+        )
+        pairs = zip(
+            islice(batches(case, torch.device("cpu"), policy)(), 3),
+            islice(batches(case, DEVICE, policy)(), 3),
+            strict=True,
+        )
+        for (here, _), (there, _) in pairs:
+            assert there[0].device == DEVICE
+            assert torch.equal(here[0], there[0].cpu())
+
+
 def test_validation_gives_the_same_numbers(case):
     pixels = case.decoded.pixels
 
     def numbers(device) -> tuple[float, float]:
         given = validation_batches(case.task, pixels, case.targets, case.ids, BATCH)
-        return fit.validate(case.net().to(device), case.task, given)
+        return validate(case.net().to(device), case.task, given)
 
     assert numbers(DEVICE) == pytest.approx(numbers("cpu"), nan_ok=True)
 

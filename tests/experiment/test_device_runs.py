@@ -16,7 +16,7 @@ import foveate as fv
 from foveate import tasks
 from foveate.errors import Interrupted, SettingError
 from foveate.progress import NullReporter
-from foveate.training import checkpoint, device
+from foveate.training import checkpoint, device, fit
 from helpers.interruption import interrupt_at
 from helpers.pretended_device import DEVICE, PretendedDevice, allow_fused
 from helpers.toy_datasets import toy_dataset
@@ -29,6 +29,7 @@ def accelerator(monkeypatch):
     """A machine whose best device is pretended."""
     allow_fused(monkeypatch)
     monkeypatch.setattr(device, "available", lambda: [str(DEVICE), "cpu"])
+    monkeypatch.setattr(fit, "AHEAD", 0)  # the mode below is one of this thread
     with PretendedDevice():
         yield
 

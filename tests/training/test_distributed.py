@@ -14,9 +14,10 @@ from torch import nn
 from foveate import tasks
 from foveate.data.batches import Batches, validation_batches
 from foveate.errors import RunError, SettingError
-from foveate.training import distributed, fit
+from foveate.training import distributed
 from foveate.training.loop import steps
 from foveate.training.optim import optimizer
+from foveate.training.validation import validate
 from helpers.ranks import on_ranks
 from helpers.task_case import Case
 
@@ -98,7 +99,7 @@ def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Te
         ):  # fmt: skip
             own = step.losses["total"].item() * share.share(step.number)
             losses.append(np.mean(distributed.gather_numbers([own])).item())
-        valid, _ = fit.validate(
+        valid, _ = validate(
             net,
             case.task,
             validation_batches(

@@ -4,6 +4,10 @@ A journal is a file beside the output, which holds one JSON object a line: first
 a record for each image, written as soon as the image is predicted. After a crash, a full disk or
 Ctrl-C the same command takes these records and predicts the other images only. When all is done,
 the output is made of the journal, which is removed.
+
+Where torchrun started several processes, each of them predicts its share of the images and keeps
+its own journal. At the end rank 0 takes the records of all into its own, so that the output is the
+one that a single process writes.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from foveate import atomic_io, outputs, record_io
 from foveate.errors import RunError, StorageError
 from foveate.progress import Reporter
 from foveate.regular_file import open_regular
+from foveate.training import distributed
 from foveate.wording import count_noun
 
 SUFFIX = ".partial.jsonl"
@@ -57,7 +62,7 @@ class Journal:
     """The records of a command that is under way.
 
     Args:
-        path: The file.
+        path: The file; that of rank 0, where there are several processes.
         command: All that the predictions depend on but the images, as JSON values.
 
     Attributes:
@@ -66,8 +71,13 @@ class Journal:
     """
 
     def __init__(self, path: Path, command: Mapping[str, Any]):
-        self.path, self.command = path, json.loads(atomic_io.json_line(command))
+        self.rank, self.ranks = distributed.rank(), distributed.size()
+        if self.ranks > 1:
+            command = {**command, "processes": self.ranks}
+        self.path = _of_rank(path, self.rank)
+        self.command = json.loads(atomic_io.json_line(command))
         self.count = 0
+        self._places: dict[ImageName, int] = {}  # of the images of other ranks
         self._known: dict[ImageName, int] = {}
         self._order = array("q")  # offset of the record of each image, -1 while there is none
         self._file: int | None = None
@@ -163,10 +173,17 @@ class Journal:
         Returns:
             The number of the place, and the record of the image if there is one.
         """
+        place = len(self._order)
         self._order.append(-1)
+        if not self.is_own(place):
+            self._places[name] = place
         offset = self._known.get(name)
         record = None if offset is None else next(self._read([offset]))
-        return len(self._order) - 1, record
+        return place, record
+
+    def is_own(self, place: int) -> bool:
+        """Whether this process predicts the image of this place."""
+        return place % self.ranks == self.rank
 
     def take(self, place: int, name: ImageName) -> None:
         """Fill a place with the record that is there."""
@@ -178,8 +195,41 @@ class Journal:
         Raises:
             StorageError: It cannot be written.
         """
+        self._order[place] = self._append(atomic_io.json_line({**name.fields, **record}))
+        self.count += name not in self._known
+
+    def take_from_others(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Fill the places of the other ranks with their records, once they are done.
+
+        Yields:
+            Place and record of each.
+
+        Raises:
+            RunError: They are not there.
+            StorageError: They cannot be written.
+        """
+        for rank in range(1, self.ranks):
+            other = _of_rank(self.path, rank)
+            if not other.is_file():
+                raise RunError(
+                    f"what rank {rank} has predicted is not there",
+                    where=other,
+                    remedy="Name an output on a disk that all machines share.",
+                )
+            with open_regular(other) as file:
+                file.readline()  # the command
+                for line in file:
+                    record = _parsed(line)
+                    place = None if record is None else self._places.get(_name_of(record))
+                    if record is not None and place is not None and self._order[place] < 0:
+                        self._order[place] = self._append(line)
+                        self.count += 1
+                        yield place, record
+            other.unlink()
+
+    def _append(self, line: bytes) -> int:
+        """Write a line, and return where it begins."""
         assert self._file is not None
-        line = atomic_io.json_line({**name.fields, **record})
         offset = os.lseek(self._file, 0, os.SEEK_END)
         try:
             while line:
@@ -192,8 +242,7 @@ class Journal:
                 where=self.path,
                 cure=atomic_io.storage_cure(error),
             ) from None
-        self._order[place] = offset
-        self.count += name not in self._known
+        return offset
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records in the order of the images, read one by one."""
@@ -215,6 +264,11 @@ class Journal:
                         remedy="Remove it and give the same command again.",
                     )
                 yield record
+
+
+def _of_rank(path: Path, rank: int) -> Path:
+    """The journal of a rank."""
+    return path if not rank else path.with_name(f"{path.name}.{rank}")
 
 
 def _read_command(path: Path) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from foveate import csv_file, formats, outputs
 from foveate.annotations import Annotation
 from foveate.annotations.records import from_record, to_record
@@ -27,6 +29,7 @@ from foveate.inference.predictor import Predictor
 from foveate.inference.work import Job, file_stamp, predict_batch
 from foveate.progress import NullReporter, Reporter
 from foveate.tasks.task import Task
+from foveate.training import distributed
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,32 @@ def label(
         DataError: No image can be read, nothing was predicted, or the format cannot hold it.
     """
     reporter = reporter or NullReporter()
+    with distributed.connected(torch.device("cpu")):
+        return _label(model, images, out, format, reporter)
+
+
+def _label(
+    model: Predictor, images: Path, out: Path, format: str | None, reporter: Reporter
+) -> list[Proposal]:
+    """Label each image, or this rank's share of them; see `label`."""
     table = out.with_name(f"{out.name}.proposals.csv")
     refuse_generators(model.task)
     journal = _find_journal(model, images, out)
-    journal.check(overwrite=False)
-    outputs.check_folder(out, option="--out", data=[images])
-    outputs.check_output(table, None, option="--out", data=[images])
-    outputs.check_output(journal.path, UNFINISHED, option="--out", overwrite=True, data=[images])
+    if distributed.is_main():
+        journal.check(overwrite=False)
+        outputs.check_folder(out, option="--out", data=[images])
+        outputs.check_output(table, None, option="--out", data=[images])
+        outputs.check_output(
+            journal.path, UNFINISHED, option="--out", overwrite=True, data=[images]
+        )
+    distributed.wait()
     left_out = LeftOut(reporter)
     with explain_kept_predictions(journal):
         with journal.opened(reporter):
             labelled = _propose(model, images, journal, left_out, reporter)
+            distributed.wait()
+            if not distributed.is_main():
+                return []
             _check_labelled(labelled, images, journal)
         proposals = _write(model.task, labelled, out, table, format)
         journal.remove()
@@ -121,9 +139,9 @@ def _propose(
 ) -> list[_Labelled]:
     """Label each image, in their order."""
     labelled: dict[int, _Labelled] = {}
-    for batch in batches(
-        _read_images(images, model.reading, journal, labelled, left_out, reporter)
-    ):
+    skip = left_out.skip if distributed.is_main() else lambda *_: None
+    files = image_files([images], skip, reporter)
+    for batch in batches(_read_images(images, files, model.reading, journal, labelled, left_out)):
         for job, image, prediction in predict_batch(model.predict_images, batch, left_out):
             confident = model.task.confident(prediction)
             confidence = prediction.min_confidence(confident)
@@ -135,19 +153,23 @@ def _propose(
             }
             journal.add(job.place, job.name, record)
             labelled[job.place] = _of_record(images, Path(job.name.path), record)
+    left_out.gather(files)
+    if distributed.is_main():
+        for place, record in journal.take_from_others():
+            labelled[place] = _of_record(images, Path(record["path"]), record)
     return [labelled[place] for place in sorted(labelled)]
 
 
 def _read_images(
     images: Path,
+    files: Sequence[Path],
     reading: ImageReading,
     journal: Journal,
     labelled: dict[int, _Labelled],
     left_out: LeftOut,
-    reporter: Reporter,
 ) -> Iterator[tuple[Job, Image]]:
     """Read the images that no earlier process has labelled; the others join `labelled`."""
-    for path in image_files([images], left_out.skip, reporter):
+    for path in files:
         if path.suffix.lower() in VIDEO_SUFFIXES:
             left_out.skip(str(path), "the frames of a video are no files, so they have no labels")
             continue
@@ -159,6 +181,8 @@ def _read_images(
                 continue
             except ValueError:
                 pass  # it is damaged, so the image is labelled again
+        if not journal.is_own(place):
+            continue
         try:
             yield Job(name, place, stamp, ""), decode(path, reading)
         except BadImage as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from foveate.data.dataset import Skipped
 from foveate.inference.journal import ImageName
 from foveate.progress import Reporter
+from foveate.training import distributed
 from foveate.wording import count_noun
 
 MAX_FAILURES = 5
@@ -50,6 +53,24 @@ class LeftOut:
         self.skip(name, f"the model failed ({type(error).__name__}: {error})")
         if self._in_a_row == MAX_FAILURES:
             raise error
+
+    def gather(self, files: Sequence[Path]) -> None:
+        """Add the images that the other ranks have left out; each rank calls this.
+
+        Args:
+            files: All images, in their order.
+        """
+        ranks = distributed.gather(list(zip(self.skipped, self.records, strict=True)))
+        # Each rank finds that a video cannot be read.
+        distinct = {one[0]: one for found in ranks for one in found}
+        order = {str(path): place for place, path in enumerate(files)}
+        pairs = sorted(distinct.values(), key=lambda one: order.get(one[1]["path"], -1))
+        own = set(self.skipped)
+        for skipped, _ in pairs:
+            if skipped not in own:
+                self.reporter.warning(f"skipped {skipped.id}: {skipped.reason}")
+        self.skipped = [skipped for skipped, _ in pairs]
+        self.records = [record for _, record in pairs]
 
     def succeed(self) -> None:
         """There is a prediction for an image."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from foveate import atomic_io
 from foveate.annotations import Instances
@@ -42,6 +43,7 @@ from foveate.outputs import check_folder, check_output
 from foveate.progress import NullReporter, Reporter
 from foveate.tasks.capabilities import GeneratesImages, WritesMasks, require
 from foveate.tasks.task import Task
+from foveate.training import distributed
 from foveate.wording import count_noun
 
 
@@ -142,10 +144,26 @@ def predict_paths(
         raise SettingError("either a tile size or a prompt is expected, got both", where="--tile")
     reporter = reporter or NullReporter()
     refuse_generators(model.task)
+    with distributed.connected(torch.device("cpu")):
+        return _predict_paths(model, paths, outputs, tile, prompt, reporter)
+
+
+def _predict_paths(
+    model: Predictor,
+    paths: Sequence[Path],
+    outputs: Outputs,
+    tile: int | None,
+    prompt: Prompt | None,
+    reporter: Reporter,
+) -> PredictResult:
+    """Predict for each image, or this rank's share of them; see `predict_paths`."""
     journal = _find_journal(model, outputs, tile, prompt)
-    _check_outputs(model.task, outputs, journal, paths)
+    main = distributed.is_main()
+    if main:
+        _check_outputs(model.task, outputs, journal, paths)
+    distributed.wait()
     left_out = LeftOut(reporter)
-    files = image_files(paths, left_out.skip, reporter)
+    files = image_files(paths, left_out.skip if main else lambda *_: None, reporter)
 
     def predict(images: Images) -> list[Any]:
         return _predict(model, images, tile, prompt)
@@ -160,6 +178,10 @@ def predict_paths(
                 work.add(job, image, prediction)
                 del image, prediction
             del batch  # before the next one is read
+        left_out.gather(files)
+        if not main:
+            return PredictResult(work.count, left_out.skipped)
+        work.add_others()
         if journal is not None:
             _write_files(model, outputs, journal, left_out)
             journal.remove()
@@ -197,6 +219,11 @@ def _find_journal(
 ) -> Journal | None:
     """The journal of this command, whether there are records in it or not."""
     if outputs.journal is None:
+        if distributed.size() > 1:
+            raise SettingError(
+                "several processes write what they predict, and no output is named",
+                remedy="Name one: --json FILE, --coco FILE, --draw DIR or --masks DIR.",
+            )
         return None
     written = {
         "json": outputs.json_file,

@@ -110,7 +110,8 @@ class Work:
             return Job(name, 0, stamp, "")
         place, record = self.journal.place(name)
         if record is None or not _is_sound(record):
-            return Job(name, place, stamp, self._names.next(name))
+            job = Job(name, place, stamp, self._names.next(name))
+            return job if self.journal.is_own(place) else None
         if record["stamp"] != stamp or not all(one.is_complete(record) for one in self.writers):
             return Job(name, place, stamp, record["stem"])
         self.journal.take(place, name)
@@ -133,6 +134,12 @@ class Work:
             self.journal.add(job.place, job.name, record)
         self.count += 1
         self.spent += spent
+
+    def add_others(self) -> None:
+        """Take what the other ranks have predicted, once they are done."""
+        for _, record in self.journal.take_from_others() if self.journal is not None else ():
+            self.count += 1
+            self.spent += bool(record.get("spent"))
 
 
 def predict_batch(

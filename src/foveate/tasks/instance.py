@@ -20,7 +20,7 @@ from foveate.data.subset import ImageArray
 from foveate.metrics import detection
 from foveate.metrics import instance as instance_metrics
 from foveate.metrics.baselines.instances import fit_baselines
-from foveate.metrics.instance import InstanceMetric
+from foveate.metrics.instance import MAX_PER_CLASS, InstanceMetric
 from foveate.metrics.matching import PairwiseOverlaps
 from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
@@ -245,9 +245,7 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
 
         by_image = distributed.map_shares(overlaps, range(len(images)))
         stats = {
-            blur: detection.match_all(
-                [one[index] for one in by_image], instance_metrics.MAX_PER_CLASS
-            )
+            blur: detection.match_all([one[index] for one in by_image], MAX_PER_CLASS)
             for index, blur in enumerate(BLURS)
         }
         metrics = {
@@ -255,9 +253,8 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
             for blur, one in stats.items()
         }
         self.blur = max(BLURS, key=lambda blur: np.nan_to_num(metrics[blur]))
-        self.thresholds = detection.best_thresholds(
-            stats[self.blur], len(self.classes), DEFAULT_THRESHOLD
-        )
+        chosen = stats[self.blur]
+        self.thresholds = detection.best_thresholds(chosen, len(self.classes), DEFAULT_THRESHOLD)
 
     # --- measure
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from foveate.data.batches import Batches
 from foveate.data.prefetch import prefetched
@@ -23,34 +20,16 @@ from foveate.data.rng import derive_seed
 from foveate.errors import Diverged
 from foveate.progress import OnStep
 from foveate.training import checkpoint, curves, distributed, time_budget
-from foveate.training.device import autocast
 from foveate.training.finite import FiniteCheck
 from foveate.training.loop import Step, steps
 from foveate.training.state import AutoSave, Progress, TrainState
-
-BatchStream = Iterable[tuple[tuple[Tensor, ...], Any]]
-"""(inputs, target) of each batch."""
+from foveate.training.stopping import stop_requests
+from foveate.training.validation import BatchStream, Trainable, validate
 
 READ_EVERY = 16
 """Steps of an accelerator between two readings of the loss. A reading waits for the device."""
 AHEAD = 2
 """Batches that are prepared ahead for an accelerator. A CPU that trains is no faster by it."""
-
-
-class Trainable(Protocol):
-    """The methods of a task that training needs."""
-
-    @property
-    def curve_metric(self) -> str:
-        """Name of the metric that the learning curves show."""
-
-    def loss(self, output: Any, target: Any) -> dict[str, Tensor]:
-        """Named scalar losses; `total` is minimised."""
-        ...
-
-    def batch_metric(self, output: Any, target: Any, *, quick: bool) -> float:
-        """The curve metric of one batch, or of a few of its images; nan if nothing is scored."""
-        ...
 
 
 def computes_at_once(device: torch.device) -> bool:
@@ -161,7 +140,7 @@ def fit(
     check = FiniteCheck(1 if waits else READ_EVERY)
     ahead = 0 if waits else AHEAD
 
-    with _stop_requested() as stop_requested:
+    with stop_requests() as stop_requested:
         stream = _steps(state, task, batches, config, check, ahead)
         reason, stop = "finished", False
         losses: list[Tensor] = []  # that are not read yet
@@ -313,42 +292,6 @@ def _curve_row(
     }
 
 
-@torch.no_grad()
-def validate(
-    net: nn.Module, task: Trainable, batches: BatchStream, amp: torch.dtype | None = None
-) -> tuple[float, float]:
-    """Mean loss and metric over batches, each image with the same weight.
-
-    Args:
-        net: The net; it is left in evaluation mode.
-        task: Gives the loss and the metric of a batch.
-        batches: The validation split; if several processes share it, every n-th batch.
-        amp: dtype of the forward pass, or None for full precision.
-
-    Returns:
-        (loss, metric); nan where there is nothing to score.
-    """
-    net.eval()
-    device = next(net.parameters()).device
-    rows: list[tuple[int, float, float]] = []
-    for inputs, target in batches:
-        with autocast(device, amp):
-            output = net(*(tensor.to(device) for tensor in inputs))
-            loss = task.loss(output, target)["total"].item()
-        rows.append((len(inputs[0]), loss, task.batch_metric(output, target, quick=False)))
-    loss_sum = metric_sum = 0.0
-    images = scored = 0
-    for row in distributed.gather_in_turns(rows):
-        size, loss, metric = row
-        loss_sum += loss * size
-        images += size
-        if not math.isnan(metric):
-            metric_sum += metric * size
-            scored += size
-    loss = loss_sum / images if images else math.nan
-    return loss, metric_sum / scored if scored else math.nan
-
-
 def _explained(error: Diverged, state: TrainState, folder: Path) -> Diverged:
     """The error with its likely cause, what is saved, and what to try."""
     lr, progress = max(group["lr"] for group in state.optimizer.param_groups), state.progress
@@ -365,31 +308,3 @@ def _explained(error: Diverged, state: TrainState, folder: Path) -> Diverged:
         remedy=f"Try --lr {lr / 10:.2g}, or --lr find to have it measured; "
         "--set clip=1 limits rare large gradients.",
     )
-
-
-@contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came: asked between steps, when the state can be saved.
-
-    The second signal takes effect at once.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    requested = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def request(*_: object) -> None:
-        requested.set()
-        restore()
-
-    for number in before:
-        signal.signal(number, request)
-    try:
-        yield requested.is_set
-    finally:
-        restore()

@@ -1,0 +1,36 @@
+"""Ctrl-C and SIGTERM, which end a training run between two steps, with all of it saved."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came: asked between steps, when the state can be saved.
+
+    The second signal takes effect at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    requested = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def request(*_: object) -> None:
+        requested.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield requested.is_set
+    finally:
+        restore()

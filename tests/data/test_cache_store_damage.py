@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foveate.cli.lists import cache_row
 from foveate.data.cache import decoding, store
 from helpers.cache_files import kept, listed, make_images
 
@@ -106,4 +107,4 @@ def test_any_damage_to_the_end_of_a_file_is_a_value_error_or_no_damage(place, tm
     path.write_bytes(data[:begin] + end)
     (entry,) = store.entries()
     assert entry.shape is None or len(entry.shape) == 4
-    assert all(isinstance(word, str) for word in store.to_row(entry))
+    assert all(isinstance(word, str) for word in cache_row(entry))

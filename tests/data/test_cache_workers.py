@@ -22,7 +22,7 @@ from foveate.errors import DataError
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch, tmp_path):
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
 
 
 @pytest.fixture

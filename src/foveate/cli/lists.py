@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foveate.cli.console import ConsoleReporter
 from foveate.errors import FoveateError
+
+if TYPE_CHECKING:
+    from foveate.data.cache.store import CacheEntry
 
 
 def formats() -> None:
@@ -73,7 +77,7 @@ def cache(
         return
     reporter.table(
         ("dataset", "images", "size", "on disk", "last used"),
-        [store.to_row(entry) for entry in entries],
+        [cache_row(entry) for entry in entries],
     )
     total, limit = sum(entry.size for entry in entries), store.max_bytes()
     reporter.info("")
@@ -82,3 +86,16 @@ def cache(
         "set FOVEATE_CACHE_GB to change the limit"
     )
     reporter.info(f"in {folder}; set FOVEATE_CACHE to change the folder")
+
+
+def cache_row(entry: CacheEntry) -> tuple[str, ...]:
+    """Describe a cache file in words: dataset, number of images, their size, bytes, last use."""
+    from foveate.data.cache import store
+
+    count, side = (
+        ("", "") if entry.shape is None else (f"{entry.shape[0]:,}", f"{entry.shape[1]} px")
+    )
+    used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+    side = "no pixels" if side == "0 px" else side
+    side += ", JPEG" * entry.path.stem.endswith("jpeg")
+    return entry.data, count, side, store.format_bytes(entry.size), used

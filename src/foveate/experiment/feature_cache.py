@@ -45,6 +45,8 @@ def cached_features(
     """
     side = images.pixels.shape[1]
     what = f"{compute.__name__} {net.size} {side} {net.mean.device.type}"
+    if images.encoding != "raw":
+        what += f" {images.encoding}"
     digest = hashlib.blake2b(what.encode(), digest_size=16)
     for name, value in state:
         digest.update(name.encode())

@@ -13,6 +13,7 @@ from foveate import atomic_io, formats, models, record_io, tasks
 from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import depth, task_views
 from foveate.data.cache import decoding
+from foveate.data.cache.encoded import QUALITY, Encoding
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.image_reading import ImageReading
 from foveate.data.natural_size import natural_size
@@ -87,6 +88,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         *images.dataset.notes,
         *split.notes,
         *([] if settings.size else _reduced(task, images)),
+        *_encoded(images),
     )
     prepared = PreparedData.of_rows(task, images, rows, notes, split.leaks)
     record = {**prepared.to_json(result), "split": file.record(rows)}
@@ -143,7 +145,7 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     if settings.size is None:  # collect has resolved it
         raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
     dataset = depth.with_reading(dataset, ImageReading.of(settings))
-    images = _decode(task, dataset, settings.size, 1.0, reporter)
+    images = _decode(task, dataset, settings.size, 1.0, reporter, record.get("encoding", "raw"))
     path = run.path / "split.csv"
     rows = file.read(path)
     file.check_unchanged(rows, record["split"], path)
@@ -159,17 +161,27 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
 
 
 def _decode(
-    task: Task[Any], dataset: Dataset[Any], size: int, max_skipped: float, reporter: Reporter
+    task: Task[Any],
+    dataset: Dataset[Any],
+    size: int,
+    max_skipped: float,
+    reporter: Reporter,
+    encoding: Encoding | None = None,
 ) -> decoding.DecodedImages[Any]:
-    """Every image with a usable target at size x size; the other samples are skipped."""
+    """Every image with a usable target at size x size; the other samples are skipped.
+
+    A run is resumed with the encoding that it began with, whatever the cache may take by then.
+    """
     with reporter.bar("reading images", len(dataset)) as bar:
         return decoding.decode(
             _with_usable_targets(task, dataset),
             size,
             letterbox=task.letterbox,
+            encoding=encoding,
             max_skipped=max_skipped,
             on_progress=lambda done, _: bar(done),
             on_message=reporter.warning,
+            on_plan=reporter.info,
         )
 
 
@@ -233,6 +245,16 @@ def _reduced(task: Task[Any], images: decoding.DecodedImages[Any]) -> Iterator[s
             f"images of about {usual:,} px are reduced to {size}: objects smaller than "
             f"{usual / size:.0f} px in them are lost; "
             f"--size {min(MAX_SIZE, _whole_strides(usual))} keeps more, and takes longer"
+        )
+
+
+def _encoded(images: decoding.DecodedImages[Any]) -> Iterator[str]:
+    """A note if the pixels are not those of the files."""
+    if images.encoding == "jpeg":
+        yield (
+            f"this run trains and evaluates on images kept as JPEG of quality {QUALITY}, because "
+            "they exceed the cache as they are; predictions for the files themselves can differ "
+            "slightly"
         )
 
 

@@ -140,6 +140,7 @@ class PreparedData:
             "name": dataset.name,
             "origin": str(dataset.origin) if dataset.origin is not None else None,
             "fingerprint": self.fingerprint(),
+            "encoding": self.images.encoding,
             "classes": list(dataset.classes),
             "images": {split: len(rows) for split, rows in self.splits.items()},
             "counts": {split: self._class_counts(rows) for split, rows in self.splits.items()},

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from foveate import tasks
+from foveate.data.cache.encoded import Encoding
 from foveate.data.dataset import SPLITS
 from foveate.data.image_reading import MAX_PIXELS
 from foveate.errors import SettingError
@@ -124,6 +125,7 @@ class DataRecord(Record):
     skipped: list[SkippedRecord]
     audit: list[FindingsRecord]
     split: SplitRecord
+    encoding: Encoding = "raw"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

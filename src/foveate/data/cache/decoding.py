@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,14 +11,15 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.cache import store, workers
-from foveate.data.cache.file import HASH_BYTES, CachedImages, Memory, Writer
+from foveate.data.cache import room, store, workers
+from foveate.data.cache.encoded import Encoding
+from foveate.data.cache.file import HASH_BYTES, CachedImages, Writer
 from foveate.data.cache.key import cache_key
+from foveate.data.cache.memory import Memory
 from foveate.data.cache.pixels import CachedPixels
 from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import Dataset, Sample, Skipped
-from foveate.data.image_stats import IMAGE_STATS
-from foveate.errors import BadImage, DataError
+from foveate.errors import DataError
 
 A = TypeVar("A")
 
@@ -28,9 +28,6 @@ ProgressCallback = Callable[[int, int], None]
 
 MessageCallback = Callable[[str], None]
 """Called with a sentence for the user, e.g. that another process is waited for."""
-
-_GREY_SAMPLES = 16  # samples that suggest whether a dataset is grey, before all are decoded
-_MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,11 @@ class DecodedImages(Survey[A]):
     Attributes:
         pixels: (N, S, S, C) uint8; row i is sample i. Usually in a file: index rows, never copy
             the whole.
+        encoding: What the pixels went through: "jpeg" where they did not fit the cache as they are.
     """
 
     pixels: NDArray[np.uint8] | CachedPixels
+    encoding: Encoding = "raw"
 
 
 def decode(
@@ -78,14 +77,17 @@ def decode(
     *,
     channels: int | None = None,
     letterbox: bool = False,
+    encoding: Encoding | None = None,
     max_skipped: float = 0.05,
     on_progress: ProgressCallback = lambda done, total: None,
     on_message: MessageCallback = lambda message: None,
+    on_plan: MessageCallback = lambda message: None,
 ) -> DecodedImages[A]:
     """Decode all images at size x size, or find them in the cache.
 
+    Where the pixels exceed the cache or its disk, they are kept as JPEG, see `data.cache.encoded`.
     Images in memory stay there. So do all others if the cache cannot be written and memory is
-    large enough; `on_message` reports that.
+    large enough. `on_message` reports both.
 
     Args:
         dataset: The images.
@@ -93,18 +95,21 @@ def decode(
         channels: Channels of the result; by default 1 if all images are grey, else 3 (or as many
             as the images have, if more).
         letterbox: Keep the aspect of each image, see `resizing.fit`.
+        encoding: What the pixels go through, as an earlier `decode` of these images chose it; by
+            default it is chosen.
         max_skipped: Fraction of unreadable images above which DataError is raised.
         on_progress: Called with the number of images done and in all.
         on_message: Called with a sentence for the user.
+        on_plan: Called with what a large file will take, before images are decoded.
 
     Raises:
         DataError: If too many images are unreadable, if they fit neither cache nor memory, or if
             the cache lies within the data.
     """
-    spec = DecodeSpec(size, channels, letterbox=letterbox)
-    images = _load_or_decode(dataset, spec, on_progress, on_message)
+    spec = DecodeSpec(size, channels, letterbox=letterbox, encoding=encoding)
+    images = _load_or_decode(dataset, spec, on_progress, on_message, on_plan)
     readable, hashes = _readable(dataset, images, max_skipped)
-    return DecodedImages(readable, hashes, images.image_stats, images.pixels)
+    return DecodedImages(readable, hashes, images.image_stats, images.pixels, images.encoding)
 
 
 def survey(
@@ -142,22 +147,28 @@ def _load_or_decode(
     spec: DecodeSpec,
     on_progress: ProgressCallback,
     on_message: MessageCallback,
+    on_plan: MessageCallback = lambda message: None,
 ) -> CachedImages:
     key = cache_key(dataset.samples) if len(dataset) else None
     if key is None:
-        return _decode_in_memory(dataset, replace(spec, image_stats=spec.size == 0), on_progress)
+        image_stats = spec.size == 0 or spec.encoding == "jpeg"
+        return _decode_in_memory(dataset, replace(spec, image_stats=image_stats), on_progress)
     _check_outside_data(dataset)
-    path = store.path_for(key, spec.size, spec.channels, spec.letterbox)
+    path = store.path_for(key, spec)
     try:
         for candidate in [path] if spec.size else store.paths_of_all_sizes(key):
             if images := _load(candidate, dataset, spec, on_progress, on_message):
                 return images
+        spec, needed = room.plan(dataset, spec, on_message, on_plan)
+        path = store.path_for(key, spec)
         with store.locked_write(path, on_message) as descriptor:
             # Another process may have written it while this one waited.
             if images := _load(path, dataset, spec, on_progress, on_message):
                 return images
-            _make_room(dataset, spec)
-            writer = Writer(descriptor, len(dataset), spec.size, spec.channels or 1)
+            store.make_room(needed)
+            writer = Writer(
+                descriptor, len(dataset), spec.size, spec.channels or 1, spec.encoding or "raw"
+            )
             skipped = _decode_into(writer, dataset, spec, on_progress)
             if not writer.count:
                 return Memory(0, spec.size, spec.channels or 1).close(skipped)
@@ -170,7 +181,7 @@ def _load_or_decode(
     except OSError as error:
         reason = f"{store.root()} cannot be used ({error.strerror or error})"
         remedy = "Name another place with FOVEATE_CACHE."
-    _check_fits_memory(dataset, spec, reason, remedy)
+    room.check_memory(dataset, spec, reason, remedy)
     on_message(f"decoded images stay in memory and are not cached for later: {reason}. {remedy}")
     return _decode_in_memory(dataset, spec, on_progress)
 
@@ -202,7 +213,8 @@ def _decode_in_memory(
     spec: DecodeSpec,
     on_progress: ProgressCallback = lambda done, total: None,
 ) -> CachedImages:
-    memory = Memory(len(dataset), spec.size, spec.channels or 1)
+    encoding = spec.encoding or "raw"
+    memory = Memory(len(dataset), spec.size, spec.channels or 1, encoding)
     return memory.close(_decode_into(memory, dataset, spec, on_progress))
 
 
@@ -233,41 +245,6 @@ def _decode_into(
     return skipped
 
 
-# --- estimates before decoding
-
-
-def _make_room(dataset: Dataset[Any], spec: DecodeSpec) -> None:
-    try:
-        store.make_room(_bytes(dataset, spec.size, spec.channels or 3))
-    except store.NoRoom:
-        if spec.channels is not None or not _seems_grey(dataset):
-            raise
-        store.make_room(_bytes(dataset, spec.size, 1))
-
-
-def _bytes(dataset: Dataset[Any], size: int, channels: int) -> int:
-    return len(dataset) * (HASH_BYTES + IMAGE_STATS.itemsize + size * size * channels)
-
-
-def _seems_grey(dataset: Dataset[Any]) -> bool:
-    for sample in dataset.samples[:: max(1, len(dataset) // _GREY_SAMPLES)]:
-        with contextlib.suppress(BadImage):
-            if sample.source.read().shape[2] != 1:
-                return False
-    return True
-
-
-def _free_memory() -> int | None:
-    """Bytes of memory available to programs, or None if the system does not report them."""
-    try:
-        for line in _MEMINFO.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
-
-
 def _check_outside_data(dataset: Dataset[Any]) -> None:
     """Nothing is ever written into the user's data."""
     origin, cache = dataset.origin, store.root()
@@ -280,19 +257,6 @@ def _check_outside_data(dataset: Dataset[Any]) -> None:
             f"a cache outside the data is expected, {cache} lies within it",
             where=origin,
             remedy="Name a folder elsewhere with FOVEATE_CACHE.",
-        )
-
-
-def _check_fits_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: str) -> None:
-    """A dataset may take half of the free memory: training needs some, and so do other programs."""
-    free = _free_memory()
-    needed = _bytes(dataset, spec.size, spec.channels or (1 if _seems_grey(dataset) else 3))
-    if free is not None and needed > free / 2:
-        raise DataError(
-            f"the {len(dataset):,} decoded images take {store.format_bytes(needed)}, too much for "
-            f"the {store.format_bytes(free)} of free memory, and cannot be cached: {reason}",
-            where=str(dataset.origin or dataset.name),
-            remedy=remedy,
         )
 
 

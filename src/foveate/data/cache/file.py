@@ -3,6 +3,7 @@
 It holds, one after the other: a content hash of each image (16 bytes), the statistics of each
 (IMAGE_STATS), the pixels from a page boundary on, checksums of statistics and pixels, a JSON
 record, and a tail: the record's length, a digest of hashes, checksums and record, a magic word.
+Where images are encoded (see `data.cache.encoded`), the length of each stands before its checksum.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.cache.pixels import CachedPixels, Shape, checksums, checksums_shape, read_at
+from foveate.data.cache.encoded import TABLE, EncodedPixels, Encoding, encode_all
+from foveate.data.cache.pixels import (
+    CachedPixels,
+    RawPixels,
+    Shape,
+    checksums,
+    checksums_shape,
+    read_at,
+)
 from foveate.data.image_stats import IMAGE_STATS
 from foveate.regular_file import descriptor_of
 
@@ -51,12 +60,14 @@ class CachedImages:
         hashes: N times 16 bytes.
         image_stats: (N,) of IMAGE_STATS, or None if not computed.
         skipped: Index and reason of each unreadable sample.
+        encoding: What the pixels went through.
     """
 
     pixels: NDArray[np.uint8] | CachedPixels
     hashes: bytes
     image_stats: NDArray[Any] | None
     skipped: dict[int, str]
+    encoding: Encoding = "raw"
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,8 @@ class Record:
         samples: Number of samples, readable or not.
         shape: (N, S, S, C) of the pixels.
         skipped: See `CachedImages`.
+        encoding: How the pixels are kept.
+        pixel_bytes: Bytes that they take.
     """
 
     name: str
@@ -76,6 +89,15 @@ class Record:
     samples: int
     shape: Shape
     skipped: dict[int, str]
+    encoding: Encoding
+    pixel_bytes: int
+
+    @property
+    def sums_bytes(self) -> int:
+        """Bytes of the checksums of pixels, and of the lengths of encoded images."""
+        if self.encoding == "jpeg":
+            return TABLE.itemsize * self.shape[0]
+        return 4 * math.prod(checksums_shape(self.shape))
 
 
 # --- reading
@@ -97,8 +119,7 @@ def read(path: Path, *, check_pixels: bool = False) -> CachedImages:
     try:
         record, begin, digest = _record(descriptor)
         count, stats_begin, pixels_begin = record.shape[0], *_layout(record.samples)
-        sums_begin = pixels_begin + math.prod(record.shape)
-        length = _SUM.size + 4 * math.prod(checksums_shape(record.shape))
+        sums_begin, length = pixels_begin + record.pixel_bytes, _SUM.size + record.sums_bytes
         if record.name != path.stem or begin != sums_begin + length:
             raise ValueError("it holds other images, or some are missing")
         hashes = bytes(read_at(descriptor, HASH_BYTES * count, 0))
@@ -113,11 +134,21 @@ def read(path: Path, *, check_pixels: bool = False) -> CachedImages:
     except BaseException:
         os.close(descriptor)
         raise
-    sums = np.frombuffer(end[_SUM.size : length], np.uint32).reshape(checksums_shape(record.shape))
-    pixels = CachedPixels(path, descriptor, pixels_begin, record.shape, sums)
-    if check_pixels and pixels.nbytes <= MAX_CHECKED_BYTES:
+    pixels = _pixels(path, descriptor, pixels_begin, record, end[_SUM.size : length])
+    if check_pixels and record.pixel_bytes <= MAX_CHECKED_BYTES:
         pixels.check()
-    return CachedImages(pixels, hashes, np.frombuffer(stats, IMAGE_STATS), record.skipped)
+    rows = np.frombuffer(stats, IMAGE_STATS)
+    return CachedImages(pixels, hashes, rows, record.skipped, record.encoding)
+
+
+def _pixels(
+    path: Path, descriptor: int, begin: int, record: Record, sums: bytes | bytearray
+) -> CachedPixels:
+    if record.encoding == "jpeg":
+        table = np.frombuffer(sums, TABLE)
+        return EncodedPixels(path, descriptor, begin, record.shape, table)
+    blocks = np.frombuffer(sums, np.uint32).reshape(checksums_shape(record.shape))
+    return RawPixels(path, descriptor, begin, record.shape, blocks)
 
 
 def read_record(path: Path) -> Record:
@@ -148,10 +179,19 @@ def _record(descriptor: int) -> tuple[Record, int, bytes]:
         count, size, _, channels = map(int, fields["shape"])
         skipped = {int(index): str(reason) for index, reason in fields["skipped"]}
         shape = (count, size, size, channels)
-        record = Record(fields["name"], str(fields["data"]), int(fields["samples"]), shape, skipped)
+        encoded = fields.get("encoded_bytes")
+        record = Record(
+            fields["name"],
+            str(fields["data"]),
+            int(fields["samples"]),
+            shape,
+            skipped,
+            "raw" if encoded is None else "jpeg",
+            math.prod(shape) if encoded is None else int(encoded),
+        )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"its record is damaged ({error})") from None
-    if min(shape) < 0 or count > record.samples:
+    if min(*shape, record.pixel_bytes) < 0 or count > record.samples:
         raise ValueError("its record is damaged")
     return record, end - length, digest
 
@@ -177,12 +217,16 @@ class Writer:
         samples: Largest number of images.
         size: S, pixels a side.
         channels: C of the first images; see `widen`.
+        encoding: How pixels are kept.
     """
 
-    def __init__(self, descriptor: int, samples: int, size: int, channels: int):
+    def __init__(
+        self, descriptor: int, samples: int, size: int, channels: int, encoding: Encoding = "raw"
+    ):
         self.descriptor, self.samples = descriptor, samples
-        self.size, self.channels = size, channels
+        self.size, self.channels, self.encoding = size, channels, encoding
         self.count, self._hashes = 0, blake2b(digest_size=HASH_BYTES)
+        self._pixel_bytes = 0
         self._stats_sum, self._sums = 0, bytearray()
         self._stats_begin, self._pixels_begin = _layout(samples)
 
@@ -200,17 +244,28 @@ class Writer:
         self._write(hashes, self.count * HASH_BYTES)
         stats = image_stats.tobytes()
         self._write(stats, self._stats_begin + self.count * IMAGE_STATS.itemsize)
-        self._write(pixels.tobytes(), self._end)
+        if self.encoding == "jpeg":
+            blobs = encode_all(pixels, image_stats["deep"])
+            data = b"".join(blobs)
+            sums = np.array([(len(blob), crc32(blob)) for blob in blobs], TABLE).tobytes()
+        else:
+            data, sums = pixels.tobytes(), checksums(pixels).tobytes()
+        self._write(data, self._end)
         self._hashes.update(hashes)
         self._stats_sum = crc32(stats, self._stats_sum)
-        self._sums += checksums(pixels).tobytes()
+        self._sums += sums
+        self._pixel_bytes += len(data)
         self.count += len(pixels)
 
     def widen(self, channels: int) -> None:
         """Repeat the grey pixels written so far over this number of channels.
 
-        It works from the end, so that nothing is overwritten before it is read.
+        It works from the end, so that nothing is overwritten before it is read. Encoded grey images
+        stay as they are; reading repeats them.
         """
+        self.channels = channels
+        if self.encoding == "jpeg":
+            return
         image, sums = self.size * self.size, []
         for start, stop in _chunks_from_end(self.count, image):
             begin = self._pixels_begin + start * image
@@ -219,7 +274,7 @@ class Writer:
             self._write(wide.tobytes(), self._pixels_begin + start * image * channels)
             sums.append(checksums(wide).tobytes())
         self._sums = bytearray(b"".join(reversed(sums)))
-        self.channels = channels
+        self._pixel_bytes *= channels
 
     def close(self, name: str, data: str, skipped: dict[int, str]) -> None:
         """Write checksums and record, and flush the file to disk.
@@ -236,6 +291,8 @@ class Writer:
             "shape": [self.count, self.size, self.size, self.channels],
             "skipped": list(skipped.items()),
         }
+        if self.encoding == "jpeg":
+            fields["encoded_bytes"] = self._pixel_bytes
         record = json.dumps(fields).encode()
         end = _SUM.pack(self._stats_sum) + self._sums + record
         self._hashes.update(end)
@@ -246,7 +303,7 @@ class Writer:
 
     @property
     def _end(self) -> int:
-        return self._pixels_begin + self.count * self.size * self.size * self.channels
+        return self._pixels_begin + self._pixel_bytes
 
     def _write(self, data: bytes, offset: int) -> None:
         view = memoryview(data)
@@ -266,42 +323,3 @@ def _chunks_from_end(count: int, image: int) -> Iterator[tuple[int, int]]:
     step = max(1, _COPY_BYTES // max(1, image))
     for start in reversed(range(0, count, step)):
         yield start, min(count, start + step)
-
-
-class Memory:
-    """Collects decoded images in memory, with the interface of `Writer`.
-
-    Args:
-        samples: Largest number of images.
-        size: S, pixels a side.
-        channels: C of the first images; see `Writer.widen`.
-    """
-
-    def __init__(self, samples: int, size: int, channels: int):
-        self.size, self.channels = size, channels
-        self.count = 0
-        self._pixels = np.empty((samples, size, size, channels), np.uint8)
-        self._hashes: list[bytes] = []
-        self._stats: list[NDArray[Any]] = []
-
-    def add(self, pixels: NDArray[np.uint8], hashes: bytes, image_stats: NDArray[Any]) -> None:
-        """Append M images; see `Writer.add`. `image_stats` may be empty."""
-        self._pixels[self.count : self.count + len(pixels)] = pixels
-        self._hashes.append(hashes)
-        self._stats.append(image_stats)
-        self.count += len(pixels)
-
-    def widen(self, channels: int) -> None:
-        """Repeat the grey pixels over this number of channels."""
-        self._pixels, self.channels = np.repeat(self._pixels, channels, 3), channels
-
-    def close(self, skipped: dict[int, str]) -> CachedImages:
-        """Return the images."""
-        image_stats = np.concatenate([np.empty(0, IMAGE_STATS), *self._stats])
-        complete = len(image_stats) == self.count
-        return CachedImages(
-            self._pixels[: self.count],
-            b"".join(self._hashes),
-            image_stats if complete else None,
-            skipped,
-        )

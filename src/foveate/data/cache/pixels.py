@@ -7,8 +7,10 @@ shows in its status: bytes that are not those that were written never reach a ne
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -29,34 +31,25 @@ _BATCH_BYTES = 1 << 22  # in memory at a time while all images are checked
 _seeking = Lock()  # Windows has no reads at an offset
 
 
-class CachedPixels:
+class CachedPixels(ABC):
     """Square images in a file: an array that is read when it is indexed.
 
     Args:
         path: The file. It is removed when it is found to be damaged.
         descriptor: Of the file; it is closed with this object.
-        begin: Offset of the first image in bytes.
         shape: (N, S, S, C).
-        sums: (N, B) uint32 of `checksums`.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(
-        self, path: Path, descriptor: int, begin: int, shape: Shape, sums: NDArray[np.uint32]
-    ):
-        self.path, self.shape = path, shape
-        self._descriptor, self._begin, self._sums = descriptor, begin, sums
-        self._image_bytes = shape[1] * shape[2] * shape[3]
-        self._block_lines, blocks = _blocks_of(shape)
-        self._intact = np.zeros((shape[0], blocks), bool)  # what has been checked
-        self._status = _status(descriptor)
+    def __init__(self, path: Path, descriptor: int, shape: Shape):
+        self.path, self.shape, self._descriptor = path, shape, descriptor
         weakref.finalize(self, os.close, descriptor)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images."""
-        return self.shape[0] * self._image_bytes
+        """Bytes of all pixels."""
+        return math.prod(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -85,7 +78,7 @@ class CachedPixels:
         return self._read(np.where(rows < 0, rows + len(self), rows).tolist())
 
     def window(self, row: int, top: int, bottom: int, left: int, right: int) -> Image:
-        """Read a part of an image, (h, w, C), and no more of its lines than necessary.
+        """Read a part of an image, (h, w, C).
 
         Args:
             row: The image.
@@ -98,6 +91,61 @@ class CachedPixels:
             DataError: If the file is damaged.
             IndexError: If there is no such image.
         """
+        window: Image = self[row][top:bottom, left:right]
+        return window
+
+    @abstractmethod
+    def check(self) -> None:
+        """Read all images.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+
+    @abstractmethod
+    def _read(self, rows: Sequence[int]) -> Pixels:
+        """Read some images: (M, S, S, C)."""
+
+    def _damaged(self, row: int) -> DataError:
+        """Remove the file, so that it is made again, and return the error that says so."""
+        remedy = "The file is removed. Give the same command again, which decodes the images anew."
+        try:
+            if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
+                self.path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:  # the folder is read-only; Windows keeps files that are open
+            remedy = "Remove the file, and give the same command again."
+        return DataError(
+            f"the decoded images in this file have been changed or damaged (image {row + 1:,})",
+            where=self.path,
+            remedy=remedy,
+        )
+
+
+class RawPixels(CachedPixels):
+    """Images in a file as they are.
+
+    Args:
+        path: The file. It is removed when it is found to be damaged.
+        descriptor: Of the file; it is closed with this object.
+        begin: Offset of the first image in bytes.
+        shape: (N, S, S, C).
+        sums: (N, B) uint32 of `checksums`.
+    """
+
+    def __init__(
+        self, path: Path, descriptor: int, begin: int, shape: Shape, sums: NDArray[np.uint32]
+    ):
+        super().__init__(path, descriptor, shape)
+        self._begin, self._sums = begin, sums
+        self._image_bytes = shape[1] * shape[2] * shape[3]
+        self._block_lines, blocks = _blocks_of(shape)
+        self._intact = np.zeros((shape[0], blocks), bool)  # what has been checked
+        self._status = _status(descriptor)
+
+    def window(self, row: int, top: int, bottom: int, left: int, right: int) -> Image:
+        """Read a part of an image, and no more of its lines than necessary."""
         first, stop = top // self._block_lines, -(-bottom // self._block_lines)
         begin = first * self._block_lines
         lines = self._read([range(len(self))[row]], begin, stop * self._block_lines)[0]
@@ -105,11 +153,7 @@ class CachedPixels:
         return window
 
     def check(self) -> None:
-        """Read all images.
-
-        Raises:
-            DataError: If the file is damaged.
-        """
+        """Read all images."""
         step = max(1, _BATCH_BYTES // max(1, self._image_bytes))
         for start in range(0, len(self), step):
             self._read(range(len(self))[start : start + step])
@@ -140,22 +184,6 @@ class CachedPixels:
                 raise self._damaged(rows[number])
             self._intact[place] = True
         return images
-
-    def _damaged(self, row: int) -> DataError:
-        """Remove the file, so that it is made again, and return the error that says so."""
-        remedy = "The file is removed. Give the same command again, which decodes the images anew."
-        try:
-            if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
-                self.path.unlink()
-        except FileNotFoundError:
-            pass
-        except OSError:  # the folder is read-only; Windows keeps files that are open
-            remedy = "Remove the file, and give the same command again."
-        return DataError(
-            f"the decoded images in this file have been changed or damaged (image {row + 1:,})",
-            where=self.path,
-            remedy=remedy,
-        )
 
 
 def checksums(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:

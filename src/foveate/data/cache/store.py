@@ -15,12 +15,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from foveate.data.cache import file
+from foveate.data.cache.workers import DecodeSpec
 from foveate.errors import DataError, SettingError
 
 DEFAULT_MAX_GB = 20.0
@@ -29,7 +29,7 @@ DEFAULT_MAX_GB = 20.0
 COMPUTED = ("features", "onnx")
 """Folders beside that of the images: features of images, and converted nets."""
 # No file of another name is ever touched.
-_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+\.(images|partial)")
+_NAME = re.compile(r"[0-9a-f]{32}-\d+(letterbox)?x\d+(jpeg)?\.(images|partial)")
 _COMPUTED_NAME = re.compile(r"[0-9a-f]{32}\.(npy|onnx)")
 
 
@@ -92,15 +92,18 @@ def computed(name: str) -> Path:
     return root().parent / name
 
 
-def path_for(key: str, size: int, channels: int | None, letterbox: bool = False) -> Path:
-    """Return the file of these images at this size; channels None: as many as they have."""
-    return root() / f"{key}-{size}{'letterbox' * letterbox}x{channels or 0}.images"
+def path_for(key: str, spec: DecodeSpec) -> Path:
+    """Return the file of these images as specified."""
+    shape = f"{spec.size}{'letterbox' * spec.letterbox}x{spec.channels or 0}"
+    return root() / f"{key}-{shape}{'jpeg' * (spec.encoding == 'jpeg')}.images"
 
 
 def paths_of_all_sizes(key: str) -> list[Path]:
     """Return all files of these images that have the images' channels."""
     return [
-        path for path in _files(".images") if path.name.startswith(key) and path.stem.endswith("x0")
+        path
+        for path in _files(".images")
+        if path.name.startswith(key) and path.stem.endswith(("x0", "x0jpeg"))
     ]
 
 
@@ -237,31 +240,49 @@ def entries() -> list[CacheEntry]:
     return sorted(listed, key=lambda entry: entry.used)
 
 
-def make_room(needed: int) -> None:
-    """Remove stale and least recently used files until `needed` more bytes fit.
+def check_room(needed: int) -> None:
+    """Check that `needed` more bytes fit, if all other files are removed.
 
     Raises:
-        NoRoom: If they never fit the limit or the disk; no file is removed then.
+        NoRoom: If they never fit the limit or the disk.
     """
-    remove_stale()
-    old, limit, free = entries(), max_bytes(), shutil.disk_usage(root()).free
-    taken = sum(entry.size for entry in old)
-    if needed > limit:
+    if needed > (limit := max_bytes()):
         raise NoRoom(
             f"they take {format_bytes(needed)}, and the cache may take {format_bytes(limit)}",
             "Allow more with FOVEATE_CACHE_GB, or use a smaller --size.",
         )
-    if needed > free + taken:
+    free = _free()
+    if needed > free + sum(entry.size for entry in entries()):
         raise NoRoom(
             f"they take {format_bytes(needed)}, "
             f"and the disk of {root()} has {format_bytes(free)} free",
             "Name a larger disk with FOVEATE_CACHE, or use a smaller --size.",
         )
+
+
+def make_room(needed: int) -> None:
+    """Remove stale and least recently used files until `needed` more bytes fit.
+
+    Raises:
+        NoRoom: If they never fit the limit or the disk; only stale files are removed then.
+    """
+    remove_stale()
+    check_room(needed)
+    old, limit, free = entries(), max_bytes(), _free()
+    taken = sum(entry.size for entry in old)
     for entry in old:
         if taken + needed <= limit and needed <= free:
             return
         size = _unlink(entry.path, entry.size)
         taken, free = taken - size, free + size
+
+
+def _free() -> int:
+    """Bytes that are free on the disk of the cache, whose folder may not be there yet."""
+    folder = root()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def remove_stale() -> int:
@@ -319,16 +340,6 @@ def _files(suffix: str) -> list[Path]:
         )
     except FileNotFoundError:
         return []
-
-
-def to_row(entry: CacheEntry) -> tuple[str, ...]:
-    """Describe a file in words: dataset, number of images, their size, bytes, last use."""
-    count, side = (
-        ("", "") if entry.shape is None else (f"{entry.shape[0]:,}", f"{entry.shape[1]} px")
-    )
-    used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-    side = "no pixels" if side == "0 px" else side
-    return entry.data, count, side, format_bytes(entry.size), used
 
 
 def format_bytes(count: float) -> str:

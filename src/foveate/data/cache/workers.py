@@ -26,6 +26,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from foveate.data import image_stats
+from foveate.data.cache.encoded import Encoding, cores
 from foveate.data.dataset import Image, Source
 from foveate.data.resizing import fit
 from foveate.errors import BadImage, DataError
@@ -63,12 +64,14 @@ class DecodeSpec:
         channels: Channels of the result; None leaves them as they are.
         image_stats: Whether to compute IMAGE_STATS.
         letterbox: Keep the aspect, see `resizing.fit`.
+        encoding: What pixels go through; None for what fits the cache.
     """
 
     size: int
     channels: int | None = None
     image_stats: bool = True
     letterbox: bool = False
+    encoding: Encoding | None = None
 
 
 ChunkReader = Callable[[Sequence[Source], DecodeSpec], Chunk]
@@ -111,7 +114,7 @@ def read_all(sources: Sequence[Source], spec: DecodeSpec) -> Iterator[Chunk]:
         Chunks in order; at most a few are in memory at a time.
     """
     length = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, 3 * spec.size**2)))
-    workers = max(1, min(_cores(), -(-len(sources) // length)))
+    workers = max(1, min(cores(), -(-len(sources) // length)))
     with ExitStack() as stack:
         read = (
             stack.enter_context(_processes(workers))
@@ -128,11 +131,6 @@ def read_all(sources: Sequence[Source], spec: DecodeSpec) -> Iterator[Chunk]:
             pending.append(pool.submit(read, sources[start : start + length], spec))
         while pending:
             yield pending.popleft().result()
-
-
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _use_processes(sources: Sequence[Source]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +17,7 @@ import pytest
 from foveate import load
 from foveate.data.dataset import Dataset
 from foveate.datasets import remote, shard_lists
-from foveate.errors import DataError
+from foveate.errors import DataError, StorageError
 from helpers.tars import Files, ids, png, tar
 
 
@@ -219,12 +221,68 @@ def test_other_addresses_are_read_by_fsspec(
     assert "cannot be reached" in data.notes[0]
     with pytest.raises(DataError, match="could not be fetched"):
         load("memory://bucket/y.tar")
-    with pytest.raises(DataError, match=r"could not be fetched|needs another package"):
+    with pytest.raises(DataError, match=r"could not be fetched .*Protocol not known"):
         load("nosuch://bucket/y.tar")
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # as if it were not installed
+    with pytest.raises(DataError, match=r"needs a package of its own .*s3fs") as error:
+        load("s3://bucket/y.tar")
+    assert error.value.where == "s3://bucket/y.tar"
+    assert "Install it with pip" in str(error.value)
     monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
     with pytest.raises(DataError, match="fsspec, which is not installed") as error:
         load("s3://bucket/z.tar")
     assert "pip install 'foveate[remote]'" in str(error.value)
+
+
+def test_a_shard_that_was_cut_short_before_it_was_sent_is_named(
+    tmp_path: Path, served: Any
+) -> None:
+    shards(tmp_path / "site", "x-0.tar", "x-1.tar")
+    whole = (tmp_path / "site" / "x-1.tar").read_bytes()
+    (tmp_path / "site" / "x-1.tar").write_bytes(whole[:1500])
+    with pytest.raises(DataError, match="damaged or cut short") as error:
+        load(f"{served.site}/x-{{0..1}}.tar")
+    assert Path(str(error.value.where)).name == "x-1.tar"
+
+
+def test_one_missing_shard_of_many_is_named(tmp_path: Path, served: Any) -> None:
+    shards(tmp_path / "site", "x-0.tar", "x-2.tar")
+    with pytest.raises(DataError, match="the server says 404") as error:
+        load(f"{served.site}/x-{{0..2}}.tar")
+    assert error.value.where == f"{served.site}/x-1.tar"
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(
+    tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path / "site", "x.tar")
+
+    def full(source: Any, file: Any) -> None:
+        file.write(source.read(10))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "_copy", full)
+        with pytest.raises(StorageError, match="No space left"):
+            load(f"{served.site}/x.tar")
+    assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file()] == []
+    assert len(load(f"{served.site}/x.tar")) == 2
+
+
+def test_a_file_address_is_read_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    shards(tmp_path / "my set", "x-0.tar", "x-1.tar")
+    address = (tmp_path / "my set").as_uri()  # the blank is %20
+    assert ids(load(f"{address}/x-{{0..1}}.tar")) == ids(load(tmp_path / "my set"))
+    assert len(load(f"{address}/x-1.tar")) == 2
+    assert len(load(address)) == 4
+    assert not (tmp_path / "cache" / "remote").exists()
+    with pytest.raises(DataError, match="a file of this machine is expected"):
+        load("file://server/x.tar")
+    with pytest.raises(DataError, match="no such path"):
+        load("file:///gone/x.tar")
 
 
 def test_a_path_is_no_address() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from foveate import formats
 from foveate.data import task_views
 from foveate.data.dataset import Dataset
-from foveate.datasets import builtin, catalog, shard_lists
+from foveate.datasets import builtin, catalog, remote, shard_lists
 from foveate.errors import DataError
 
 
@@ -40,10 +40,10 @@ def load(
 
     Args:
         data: A dataset, which is returned as it is; a path that exists; WebDataset shards by a
-            pattern (`shard-{000..003}.tar`) or an address (`https://...`); a built-in dataset
-            (`digits`); or a published one (`mnist`, `fashion-mnist`, `cifar10`), which is searched
-            for in root, FOVEATE_DATA, the user's data folder (~/.local/share/foveate) and
-            /usr/share/datasets.
+            pattern (`shard-{000..003}.tar`) or an address (`https://...`, `s3://...`, `file://...`);
+            a built-in dataset (`digits`); or a published one (`mnist`, `fashion-mnist`,
+            `cifar10`), which is searched for in root, FOVEATE_DATA, the user's data folder
+            (~/.local/share/foveate) and /usr/share/datasets.
         root: A folder with published datasets.
         download: Fetch a published dataset that is not found, into the first of those folders.
         format: The format of the path, where it is ambiguous (see `foveate.formats`).
@@ -66,6 +66,7 @@ def _load(
 ) -> Dataset[Any]:
     if not str(data).strip():
         raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
+    data = remote.local_path(data) if isinstance(data, str) else data
     if shard_lists.is_shard_list(str(data)):
         return shard_lists.read(str(data), format)
     path = formats.expand_user(data)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, url2pathname, urlopen
 
 from foveate import atomic_io
 from foveate.data.cache import store
@@ -32,6 +32,20 @@ def is_address(data: str) -> bool:
     """Return whether this is an address (http://, s3://, ...) and not a path."""
     match = _SCHEME.match(data)
     return match is not None and match[1].lower() != "file"
+
+
+def local_path(data: str) -> str:
+    """Return the path that a file:// address names, and anything else as it is."""
+    if not data.lower().startswith("file://"):
+        return data
+    parts = urlsplit(data, allow_fragments=False)
+    if parts.netloc not in ("", "localhost"):
+        raise DataError(
+            f"a file of this machine is expected, got one of {parts.netloc!r}",
+            where=data,
+            remedy="An address of a file has three strokes: file:///folder/train-000000.tar.",
+        )
+    return url2pathname(parts.path)
 
 
 def cache_folder(address: str) -> Path:
@@ -139,7 +153,9 @@ def _fetch_other(address: str, place: Path, known: dict[str, Any]) -> None:
             _copy(remote, file)
     except ImportError as error:
         raise DataError(
-            f"this kind of address needs another package ({error})", where=address
+            f"this kind of address needs a package of its own beside fsspec ({error})",
+            where=address,
+            remedy="Install it with pip, or download the files yourself and give their folder.",
         ) from None
     except (FoveateError, HTTPException):
         raise

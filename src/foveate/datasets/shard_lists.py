@@ -106,5 +106,6 @@ def _fetched(data: str, notes: list[str]) -> list[Path]:
             "data yourself and give its folder.",
         )
     folder = remote.cache_folder(data)
+    places = [place for address in addresses if (place := remote.fetch(address, folder, notes))]
     remote.fetch(addresses[0].rpartition("/")[0] + f"/{CLASSES_FILE}", folder, [], needed=False)
-    return [place for address in addresses if (place := remote.fetch(address, folder, notes))]
+    return places

@@ -1,5 +1,6 @@
 """Images that exceed the cache are kept encoded, with the interface and the safety of raw ones."""
 
+import errno
 import os
 from io import BytesIO
 
@@ -241,3 +242,25 @@ def test_threads_are_bounded(monkeypatch):
     monkeypatch.setattr(encoded, "cores", lambda: 1000)
     pixels = np.stack([smooth(8, 3, seed=i) for i in range(20)])
     assert len(encode_all(pixels, np.zeros(20, bool))) == 20
+
+
+@pytest.mark.usefixtures("few_bytes")
+@pytest.mark.parametrize("after", [0, 2, 3])
+def test_a_full_disk_leaves_the_same_pixels_in_memory(place, tmp_path, monkeypatch, after):
+    whole, told = colour(tmp_path / "data"), []
+    pwrite, calls = os.pwrite, []
+
+    def full(*given):
+        calls.append(given)
+        if len(calls) > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        images = decoding.decode(whole, 64, on_message=told.append)
+    assert len(calls) == after + 1
+    assert "cannot be used (No space left on device)" in told[-1]
+    assert kept(place) == []
+    same(images, decoding.decode(whole, 64))
+    assert images.encoding == "jpeg"

@@ -86,7 +86,7 @@ def test_many_at_once_are_each_alone(count):
 
 
 @pytest.mark.usefixtures("place", "few_bytes")
-def test_what_exceeds_the_cache_is_kept_as_jpeg_which_is_told(tmp_path, decoded):
+def test_what_exceeds_the_cache_is_kept_as_jpeg_which_is_told(tmp_path, decoded, monkeypatch):
     whole, told = colour(tmp_path / "data"), []
     first = decoding.decode(whole, 64, on_message=told.append)
     assert isinstance(first.pixels, EncodedPixels)
@@ -105,6 +105,9 @@ def test_what_exceeds_the_cache_is_kept_as_jpeg_which_is_told(tmp_path, decoded)
     again = decoding.decode(whole, 64, on_message=told.append)
     same(first, again)
     assert decoded == [12]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "locked_write", pytest.fail)  # as for a cache that is read-only
+        same(first, decoding.decode(whole, 64))
     assert np.array_equal(first.pixels, [round_trip(one.source.read()) for one in whole])
 
 

@@ -161,6 +161,8 @@ def _load_or_decode(
                 return images
         spec, needed = room.plan(dataset, spec, on_message, on_plan)
         path = store.path_for(key, spec)
+        if images := _load(path, dataset, spec, on_progress, on_message):
+            return images
         with store.locked_write(path, on_message) as descriptor:
             # Another process may have written it while this one waited.
             if images := _load(path, dataset, spec, on_progress, on_message):

@@ -36,7 +36,7 @@ from foveate.data.image_stats import IMAGE_STATS
 from foveate.data.images import FileSource
 
 BATCH = 128
-MODELS = ("tiny_cnn", "resnet18")
+MODELS = ("tiny_cnn",)
 
 
 def rate(work: Callable[[], object], count: int, rounds: int) -> float:

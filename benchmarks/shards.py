@@ -46,7 +46,7 @@ def cost(shards: int, ranks: int) -> str:
     memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     began = time.perf_counter()
-    plan.order(0, 1, ranks // 2, ranks)
+    plan.order(0, 2, ranks // 2, ranks)
     return (
         f"| {shards:,} | {plan.rows:,} | {ranks:,} | {pieces * 1e3:.0f} ms "
         f"| {(time.perf_counter() - began) * 1e3:.0f} ms | {memory / 1e6:.1f} MB | {len(order):,} |"

@@ -68,6 +68,7 @@ class ShardPlan:
         self.offsets = np.cumsum(self.sizes) - self.sizes
         self.rows = int(self.sizes.sum())
         self._keys = sample_keys(self.names)
+        self._last: tuple[tuple[int, int], NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def pieces(self, seed: int, epoch: int, rank: int, world: int) -> list[Piece]:
         """The rows of a rank, as parts of shards in the order in which they are read.
@@ -89,8 +90,7 @@ class ShardPlan:
                 f"each of {world:,} ranks needs an image to train on, there are {self.rows:,}",
                 remedy=f"Start at most {max(1, self.rows):,} ranks, or add images.",
             )
-        order = epoch_order(self._keys, seed, epoch)
-        stops = np.cumsum(self.sizes[order])
+        order, stops = self._shuffled(seed, epoch)
         begin, end = self.rows * rank // world, self.rows * (rank + 1) // world
         first, last = np.searchsorted(stops, [begin, end - 1], side="right")
         pieces = []
@@ -100,6 +100,13 @@ class ShardPlan:
             if start < stop:
                 pieces.append(Piece(shard, max(begin, start) - start, min(end, stop) - start))
         return pieces
+
+    def _shuffled(self, seed: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The shards in the order of an epoch, and the row after the last of each."""
+        if self._last is None or self._last[0] != (seed, epoch):
+            order = epoch_order(self._keys, seed, epoch)
+            self._last = (seed, epoch), order, np.cumsum(self.sizes[order])
+        return self._last[1:]
 
     def order(
         self, seed: int, epoch: int, rank: int, world: int, buffer: int = BUFFER

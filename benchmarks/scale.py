@@ -222,7 +222,7 @@ def main() -> None:
     what.choices["throughput"].add_argument("--images", type=int, default=2000)
     what.choices["cache"].add_argument("--sizes", type=int, nargs="+", default=[32, 64, 128, 224])
     part = what.add_parser("memory")
-    part.add_argument("--images", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
+    part.add_argument("--images", type=int, nargs="*", default=[100_000, 300_000, 1_000_000])
     part.add_argument("--audit", type=int, nargs="*", default=[30_000, 100_000])
     one = what.add_parser("alone", help="one row of `memory`, in a process of its own")
     one.add_argument("part", choices=PARTS)

@@ -29,7 +29,7 @@ def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path))
 
 
-def run(net=None, pixels=0, rows=(0, 1, 2)):
+def run(net=None, pixels=0, rows=(0, 1, 2), encoding="raw"):
     calls = []
 
     def compute(_net, images, _on_progress):
@@ -40,6 +40,7 @@ def run(net=None, pixels=0, rows=(0, 1, 2)):
     images = SimpleNamespace(
         pixels=np.full((4, 8, 8, 3), pixels, np.uint8),
         hashes=[f"{pixels}{row}" for row in range(4)],
+        encoding=encoding,
     )
     state = net.state_dict(keep_vars=True).items()
     rows = np.array(rows)
@@ -54,7 +55,14 @@ def test_features_are_computed_once():
 
 
 @pytest.mark.parametrize(
-    "change", [{"net": Net(2)}, {"net": Net(1, "meta")}, {"pixels": 1}, {"rows": (0, 2, 1)}]
+    "change",
+    [
+        {"net": Net(2)},
+        {"net": Net(1, "meta")},
+        {"pixels": 1},
+        {"rows": (0, 2, 1)},
+        {"encoding": "jpeg"},
+    ],
 )
 def test_what_changes_features_is_computed_anew(change):
     run()
@@ -76,7 +84,8 @@ def test_a_new_head_does_not_change_the_key_of_a_probe(monkeypatch):
     compute.__name__ = "features"
     monkeypatch.setattr(probing, "features", compute)
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
-    prepared = SimpleNamespace(images=SimpleNamespace(pixels=images, hashes=list("abcd")))
+    decoded = SimpleNamespace(pixels=images, hashes=list("abcd"), encoding="raw")
+    prepared = SimpleNamespace(images=decoded)
     backbone = models.build("tiny_cnn", channels=3, size=16)
     found = []
     for _ in range(2):

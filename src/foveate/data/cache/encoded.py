@@ -1,4 +1,4 @@
-"""Images that are kept encoded, for datasets whose pixels exceed the cache, in an eighth of the bytes.
+"""Images that are kept encoded, in an eighth of the bytes, where pixels exceed the cache.
 
 8-bit grey and RGB images are JPEG of quality 95 with colour at full resolution (4:4:4: at 32 px
 4:2:0 doubles the error). What JPEG was not made for is PNG, without loss: other numbers of bands,

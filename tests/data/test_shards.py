@@ -54,6 +54,10 @@ def test_steps_are_equal_and_no_batch_is_empty(sizes, seed, data):
     assert sum(lengths) == sum(sizes)
     assert min(lengths) >= 1
     assert max(lengths) - min(lengths) <= 2
+    step = data.draw(st.integers(0, steps - 1))
+    at_step = np.array(lengths).reshape(world, steps)[:, step]
+    weights = [plan.weight(step, rank, world, steps) for rank in range(world)]
+    np.testing.assert_allclose(weights, at_step / at_step.mean())
 
 
 @given(st.integers(1, 40), st.integers(1, 200), st.integers(1, 60), st.data())

@@ -149,6 +149,19 @@ class ShardPlan:
         """
         return max(1, min(round(self.rows / (world * batch_size)), self.rows // world))
 
+    def weight(self, step: int, rank: int, world: int, steps: int) -> float:
+        """Rows of a rank's batch over the mean of all ranks: the weight of its loss.
+
+        Args:
+            step: The step in the epoch.
+            rank: The rank, from 0.
+            world: The number of ranks.
+            steps: Steps an epoch.
+        """
+        rows = np.diff(self.rows * np.arange(world + 1) // world)
+        batches = rows // steps + (step < rows % steps)
+        return float(batches[rank] * world / batches.sum())
+
 
 def shard_order(
     names: Sequence[str], sizes: Sequence[int], seed: int, epoch: int, rank: int, world: int

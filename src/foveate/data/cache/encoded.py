@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -95,11 +95,11 @@ def _map(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         return [work(item) for item in items]
     threads = min(cores(), _MAX_THREADS)
     parts = [items[start::threads] for start in range(threads)]
-    results: list[R | None] = [None] * len(items)
+    results: list[Any] = [None] * len(items)
     with ThreadPoolExecutor(threads) as pool:
         for start, done in enumerate(pool.map(lambda part: [work(item) for item in part], parts)):
             results[start::threads] = done
-    return results  # type: ignore[return-value]
+    return results
 
 
 def cores() -> int:
@@ -118,7 +118,7 @@ class EncodedPixels(CachedPixels):
         table: (N,) of TABLE.
     """
 
-    def __init__(self, path: Path, descriptor: int, begin: int, shape: Shape, table: NDArray):  # type: ignore[type-arg]
+    def __init__(self, path: Path, descriptor: int, begin: int, shape: Shape, table: NDArray[Any]):
         super().__init__(path, descriptor, shape)
         ends = begin + np.cumsum(table["bytes"], dtype=np.int64)
         self._starts, self._table = ends - table["bytes"], table

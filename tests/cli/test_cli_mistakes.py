@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foveate.cli.main import main
 from helpers.command_line import refused, run_cli
 
 # --- bad settings
@@ -218,3 +219,14 @@ def test_predict_skips_files_that_are_no_images(trained, tmp_path):
     assert str(good) in out
     (tmp_path / "empty").mkdir()
     assert "no images" in refused("predict", trained.path, tmp_path / "empty")
+
+
+def test_rank_0_alone_does_what_several_processes_do_not_share(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("sys.argv", ["foveate", "audit", str(tmp_path / "nowhere")])
+    for rank, code in (("1", 0), ("0", 2)):
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
+        assert ("nowhere" in capsys.readouterr().err) == (rank == "0")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -166,6 +168,42 @@ def test_a_batch_smaller_than_the_number_of_processes_is_refused(colours, tmp_pa
     assert done.returncode != 0
     assert "each of 2 processes needs an image of every batch" in done.stderr
     assert not any((tmp_path / "runs").glob("*/last.safetensors"))
+
+
+def test_a_process_that_is_lost_while_it_validates_ends_the_others(colours, tmp_path):
+    change = """
+        import signal
+        from foveate.training import fit
+
+        original = fit.validate
+        def validate(*args):
+            if rank == "1":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args)
+        fit.validate = validate
+    """
+    began = time.monotonic()
+    done = trained(tmp_path, change, colours, *SETTINGS)
+    assert done.returncode != 0
+    assert time.monotonic() - began < 120
+    assert "another process of this run has ended" in done.stderr
+
+
+def test_a_port_that_is_in_use_is_reported(colours, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ranks = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        done = subprocess.run(
+            [sys.executable, "-m", "foveate", "train", str(colours), "--out", "run"],
+            cwd=tmp_path, env={**os.environ, **ranks}, capture_output=True, text=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "the processes that torchrun started cannot be connected" in done.stderr
+    assert "MASTER_PORT is free" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_folder_that_a_machine_does_not_see_is_reported(colours, tmp_path):

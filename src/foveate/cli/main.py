@@ -48,6 +48,9 @@ def _safe_usage_errors() -> Iterator[None]:
         raise
 
 
+SHARED = ("train", "test", "predict", "label")
+"""Commands that the processes that torchrun starts share; rank 0 does the others alone."""
+
 app = typer.Typer(
     name="foveate",
     cls=_Commands,
@@ -79,6 +82,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK") != "0":
+        if sys.argv[1:2] not in ([name] for name in SHARED):
+            sys.exit(0)
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - of several processes, one reports
     try:
         app()

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from foveate.experiment.run import resume as resume
     from foveate.experiment.run import test as test
     from foveate.experiment.run import train as train
+    from foveate.experiment.trials.cross_validate import cross_validate as cross_validate
+    from foveate.experiment.trials.ensemble import CrossValidation as CrossValidation
 
 _PUBLIC = {
+    "CrossValidation": "foveate.experiment.trials.ensemble",
     "Dataset": "foveate.data.dataset",
     "FoveateError": "foveate.errors",
     "Label": "foveate.annotations",
@@ -36,6 +39,7 @@ _PUBLIC = {
     "Sample": "foveate.data.dataset",
     "audit": "foveate.experiment.audit",
     "compare": "foveate.experiment.compare",
+    "cross_validate": "foveate.experiment.trials.cross_validate",
     "load": "foveate.datasets.load",
     "predict": "foveate.experiment.run",
     "resume": "foveate.experiment.run",

@@ -71,6 +71,8 @@ class Settings(BaseModel):
     max_pixels: int = Field(89_478_485, ge=1, le=MAX_VALUE)
     """Largest number of pixels that an image file may have."""
     seed: int = Field(0, ge=0, lt=2**63)
+    split_seed: int | None = Field(None, ge=0, lt=2**63)
+    """Seed of the split, where another seed trains on the same split; None: `seed`."""
     device: str = Field("auto", pattern=r"^[a-z]{1,20}(:[0-9]{1,3})?$")
     """What computes: "cpu", "cuda", "cuda:1", "mps" or "xpu"; "auto" is the best of the machine."""
 

@@ -194,7 +194,7 @@ def _open_model(name: str, classes: str | None, download: bool, device: str | No
 
     model: Predictor
     if not foundation.is_reference(name):
-        model = _open_run(name, {"--classes": classes, "--download": download})
+        model = _open_trained(name, {"--classes": classes, "--download": download})
     else:
         names = None if classes is None else classes.split(",")
         model = foundation.open(name, classes=names, download=download)
@@ -202,17 +202,31 @@ def _open_model(name: str, classes: str | None, download: bool, device: str | No
     return model
 
 
+def _open_trained(path: str, foundation_options: Mapping[str, Any]) -> Predictor:
+    """Open a run, or the models of a cross-validation."""
+    from foveate.experiment.trials.ensemble import CrossValidation
+
+    if CrossValidation.is_one(path):
+        _refuse_options(foundation_options)
+        return CrossValidation.open(path)
+    return _open_run(path, foundation_options)
+
+
 def _open_run(path: str, foundation_options: Mapping[str, Any]) -> Run:
     """Open a run; options for foundation models are refused."""
     from foveate.experiment.run import Run
 
+    _refuse_options(foundation_options)
+    return Run.open(path)
+
+
+def _refuse_options(foundation_options: Mapping[str, Any]) -> None:
     for option, value in foundation_options.items():
         if value:
             raise SettingError(
                 "this option is for foundation models; a run has its own classes and weights",
                 where=option,
             )
-    return Run.open(path)
 
 
 def _parse_prompt(points: list[str], outside: list[str], box: str | None) -> Prompt | None:

@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from foveate.cli import data, inference, lessons, lists, training
+from foveate.cli import data, inference, lessons, lists, training, trials
 from foveate.errors import Cancelled, FoveateError, Interrupted
 from foveate.wording import escape_controls
 
@@ -62,6 +62,7 @@ app = typer.Typer(
 )
 for command in (
     training.demo, training.train, training.test,
+    trials.cross_validate,
     inference.predict, inference.generate, inference.label,
     training.report, training.compare,
     data.audit, data.split, data.convert,

@@ -184,6 +184,19 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
+def chosen_settings(
+    settings: dict[str, Any], pairs: list[str] | None, *, pretrained: bool
+) -> dict[str, Any]:
+    """The settings that a user chose, by options and by KEY=VALUE pairs.
+
+    Raises:
+        SettingError: A pair or a value cannot be parsed.
+    """
+    weights = {"weights": "download"} if pretrained else {}
+    everything = {**settings, **weights, **parse_settings(pairs or [])}
+    return {name: value for name, value in everything.items() if value is not None}
+
+
 def parse_reading(pairs: list[str] | None, reading: ImageReading) -> ImageReading:
     """Change how image files are read by KEY=VALUE pairs.
 

@@ -12,6 +12,7 @@ from foveate.cli.options import (
     Device,
     NewPlace,
     RunFolder,
+    chosen_settings,
     given_options,
     parse_settings,
     takes_settings,
@@ -92,8 +93,7 @@ def train(
         raise SettingError(
             "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
         )
-    settings |= parse_settings(set_ or [])
-    chosen = {name: value for name, value in settings.items() if value is not None}
+    chosen = chosen_settings(settings, set_, pretrained=pretrained)
     run = runs.train(data, out=out, reporter=reporter, download=download, **chosen)
     _print_conclusion(run, "valid")
 

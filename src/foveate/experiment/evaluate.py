@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from foveate import models, record_io
 from foveate.data.dataset import SplitName
@@ -13,12 +17,13 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.ranks import predict_split
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.intervals import MetricValue, bootstrap, lift
-from foveate.metrics.metric import PerImageStats
-from foveate.metrics.resampling import BootstrapSamples, resample
+from foveate.metrics.metric import Metric, PerImageStats
+from foveate.metrics.resampling import resample
 from foveate.progress import Reporter
 from foveate.settings import FORMAT
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.tasks.classification import Classification
+from foveate.tasks.task import Task
 from foveate.training import device
 from foveate.training.doctor import diagnose
 from foveate.training.fit import TrainResult
@@ -78,6 +83,64 @@ def evaluate(
     Returns:
         The contents of results.json, with this split added.
     """
+    task, found = run.load()[0], predicted(run, prepared, split)
+    metric = task.metric()
+    model = Scored(metric, found.stats, found.units)
+    scored = {name: Scored(metric, stats, found.units) for name, stats in baselines.items()}
+    results = run.unscored_results
+    results[split] = model.values()
+    results["baseline"][split] = {name: one.values() for name, one in scored.items()}
+    if split == "valid":
+        sign = -1 if task.primary_metric in task.lower_is_better else 1
+        values = {
+            name: sign * one.samples.value[task.primary_metric] for name, one in scored.items()
+        }
+        results["best_baseline"] = max(values, key=lambda name: values[name])
+        wrong = metric.label_errors(found.predictions, found.targets)
+        verdicts = diagnose(
+            run.curves,
+            metric=task.curve_metric,
+            floor=task.loss_floor,
+            suspects=None if wrong is None else len(wrong) / len(found.ids),
+        )
+        results["verdicts"] = [verdict.to_json() for verdict in verdicts]
+    results["lift"][split] = model.lift_over(scored[results["best_baseline"]])
+    run.write_predictions(split, found.ids, found.summaries(task), found.stats)
+    return results
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model predicts for N images.
+
+    Attributes:
+        ids: Of the images.
+        targets: Their targets.
+        predictions: In the pixels of the original images, as the targets are.
+        units: (N,) int64, equal for images that belong together.
+        stats: Per-image statistics.
+    """
+
+    ids: list[str]
+    targets: list[Any]
+    predictions: list[Any]
+    units: NDArray[np.int64]
+    stats: PerImageStats
+
+    def summaries(self, task: Task[Any]) -> list[tuple[str, str]]:
+        """Target and prediction of each image, in a line for people."""
+        return [
+            (task.summary(target), task.summary(prediction))
+            for target, prediction in zip(self.targets, self.predictions, strict=True)
+        ]
+
+
+def predicted(run: RunFolder, prepared: PreparedData, split: SplitName) -> Predicted:
+    """Predict for the images of a split that the task evaluates.
+
+    Raises:
+        RunError: The model has other classes than the data.
+    """
     task, _ = run.load()
     if task.classes != prepared.task.classes:
         raise record_io.damaged(run.weights, "its classes are not those of the data")
@@ -85,49 +148,36 @@ def evaluate(
     prepared = prepared.for_evaluation(split)
     _, _, ids = prepared.of(split)
     targets = prepared.targets(split)
-    metric = task.metric()
-    stats = metric.per_image(predictions, targets)
-    clusters = prepared.units[prepared.splits[split]]
-    model = resample(len(ids), metric.scorer(stats), clusters=clusters)
-    samples = {
-        name: resample(len(ids), metric.scorer(one), clusters=clusters)
-        for name, one in baselines.items()
-    }
+    stats = task.metric().per_image(predictions, targets)
+    return Predicted(ids, targets, predictions, prepared.units[prepared.splits[split]], stats)
 
-    rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
 
-    def with_intervals(samples: BootstrapSamples, stats: PerImageStats) -> dict[str, Any]:
-        rough, exact = metric.rough(stats, clusters), metric.exact_values(stats, clusters)
-        return _to_json(bootstrap(samples, **rules, rough=rough) | exact)
+class Scored:
+    """Metrics of one set of predictions with their intervals.
 
-    results = run.unscored_results
-    results[split] = with_intervals(model, stats)
-    results["baseline"][split] = {
-        name: with_intervals(one, baselines[name]) for name, one in samples.items()
-    }
-    if split == "valid":
-        sign = -1 if task.primary_metric in task.lower_is_better else 1
-        values = {name: sign * one.value[task.primary_metric] for name, one in samples.items()}
-        results["best_baseline"] = max(values, key=lambda name: values[name])
-        wrong = metric.label_errors(predictions, targets)
-        verdicts = diagnose(
-            run.curves,
-            metric=task.curve_metric,
-            floor=task.loss_floor,
-            suspects=None if wrong is None else len(wrong) / len(ids),
-        )
-        results["verdicts"] = [verdict.to_json() for verdict in verdicts]
-    best = samples[results["best_baseline"]]
-    both = stats, baselines[results["best_baseline"]]
-    rough = frozenset().union(*(metric.rough(one, clusters) for one in both))
-    exact = metric.exact_lifts(*both, clusters)
-    results["lift"][split] = _to_json(lift(model, best, **rules, rough=rough) | exact)
-    summaries = [
-        (task.summary(target), task.summary(prediction))
-        for target, prediction in zip(targets, predictions, strict=True)
-    ]
-    run.write_predictions(split, ids, summaries, stats)
-    return results
+    Args:
+        metric: Of the task.
+        stats: Per-image statistics of N images.
+        units: (N,) equal for images that belong together.
+    """
+
+    def __init__(self, metric: Metric[Any], stats: PerImageStats, units: NDArray[np.int64]):
+        self.metric, self.stats, self.units = metric, stats, units
+        self.samples = resample(len(units), metric.scorer(stats), clusters=units)
+        self._rough = metric.rough(stats, units)
+        self._rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
+
+    def values(self) -> dict[str, Any]:
+        """Each metric as JSON values."""
+        exact = self.metric.exact_values(self.stats, self.units)
+        return _to_json(bootstrap(self.samples, **self._rules, rough=self._rough) | exact)
+
+    def lift_over(self, baseline: Scored) -> dict[str, Any]:
+        """The lift of each metric over a baseline on the same images, as JSON values."""
+        rough = self._rough | baseline._rough
+        exact = self.metric.exact_lifts(self.stats, baseline.stats, self.units)
+        lifts = lift(self.samples, baseline.samples, **self._rules, rough=rough)
+        return _to_json(lifts | exact)
 
 
 def _to_json(metrics: Mapping[str, MetricValue]) -> dict[str, Any]:

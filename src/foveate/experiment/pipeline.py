@@ -68,7 +68,7 @@ def train(
     """
     reporter, clock = reporter or NullReporter(), Clock()
     with preserved_torch_state():
-        dataset, resolved = _define(data, settings, download)  # 1. define
+        dataset, resolved = define(data, settings, download)  # 1. define
         path = Path(out) if out is not None else None
         with ranks.connected(resolved.device):
             if not distributed.is_main():
@@ -175,7 +175,7 @@ def _collect_to_report(
     return run
 
 
-def _define(
+def define(
     data: str | Path | Dataset[Any], values: dict[str, Any], download: bool
 ) -> tuple[Dataset[Any], Settings]:
     """The dataset, not yet decoded, and the settings with the defaults of the task."""

@@ -25,6 +25,8 @@ def write(
     ids: Sequence[str],
     summaries: Sequence[tuple[str, str]],
     stats: Mapping[str, NDArray[Any]],
+    *,
+    runs: Sequence[str] | None = None,
 ) -> None:
     """Write one row for each image.
 
@@ -33,13 +35,16 @@ def write(
         ids: Of the images.
         summaries: Target and prediction of each, in a line for people.
         stats: Per-image statistics, from which metrics can be computed again.
+        runs: The run that predicted each image, where several did.
     """
     columns = [column.tolist() for column in stats.values()]
-    rows = zip(ids, summaries, *columns, strict=True)
+    made_by = [()] * len(ids) if runs is None else [(run,) for run in runs]
+    rows = zip(ids, summaries, made_by, *columns, strict=True)
+    header = [*_COLUMNS, *([] if runs is None else ["run"])]
     csv_file.write(
         path,
-        [*_COLUMNS, *(f"{_PREFIX}{name}" for name in stats)],
-        ([id, *summary, *map(json.dumps, row)] for id, summary, *row in rows),
+        [*header, *(f"{_PREFIX}{name}" for name in stats)],
+        ([id, *summary, *run, *map(json.dumps, row)] for id, summary, run, *row in rows),
     )
 
 

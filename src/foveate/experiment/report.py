@@ -73,9 +73,9 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
         headline=verdict.headline,
         verdict=verdict.sentence,
         tone=verdict.tone,
-        cards=[_card(name, metric, task) for name, metric in results[split].items()],
+        cards=[metric_card(name, metric, task) for name, metric in results[split].items()],
         panels=[
-            _baselines(results, split, task),
+            baselines_panel(results, split, task),
             Chart(
                 "Learning curves",
                 _curves_text(run, results, task.curve_metric),
@@ -104,7 +104,8 @@ def _with_percent(metric: Mapping[str, Any]) -> str:
     return "–" if metric["value"] is None else f"{metric['value']:.1%}"
 
 
-def _card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
+def metric_card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
+    """A metric with its interval."""
     title = title_name(name) + (" (lower is better)" if name in task.lower_is_better else "")
     if metric["value"] is None:
         return Card(title, "–")
@@ -115,8 +116,19 @@ def _card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
     return Card(title, f"{metric['value']:{form}}", interval)
 
 
-def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Bars:
+def baselines_panel(
+    results: Mapping[str, Any], split: SplitName, task: Task[Any], where: str | None = None
+) -> Bars:
+    """The model beside its baselines, with intervals.
+
+    Args:
+        results: Metrics, baselines and lift of the split, as results.json has them.
+        split: The split.
+        task: The task.
+        where: The images, to follow "on"; by default the split.
+    """
     metric = task.primary_metric
+    where = where or f"the {'test' if split == 'test' else 'validation'} split"
     values = [(name, one[metric], False) for name, one in results["baseline"][split].items()]
     rows = [
         *sorted(values, key=lambda row: row[1]["value"]),
@@ -125,8 +137,8 @@ def _baselines(results: Mapping[str, Any], split: SplitName, task: Task[Any]) ->
     lift, basis = results["lift"][split][metric], interval_basis(results[split][metric])
     return Bars(
         "Model and baselines",
-        f"{title_name(metric)} on the {'test' if split == 'test' else 'validation'} split, with "
-        f"95% confidence intervals{basis}. The lift over the baseline {results['best_baseline']} "
+        f"{title_name(metric)} on {where}, with 95% "
+        f"confidence intervals{basis}. The lift over the baseline {results['best_baseline']} "
         f"is {100 * lift['value']:+.1f} points ({100 * lift['low']:+.1f} to "
         f"{100 * lift['high']:+.1f}{rough_mark(lift)}).{_rough_note(results[split])}",
         [
@@ -173,7 +185,7 @@ def _predictions(
         )
 
     def read_image(row: int) -> Image | None:
-        return _reduced(task, samples[ids[row]].source.read())[0] if samples else None
+        return reduced(task, samples[ids[row]].source.read())[0] if samples else None
 
     def read_pair(row: int) -> tuple[Any, Any]:
         sample = samples[ids[row]]
@@ -182,7 +194,7 @@ def _predictions(
         target = sample.target.clip(size, len(task.classes))  # type: ignore[union-attr]
         _, net = run.load()
         (prediction,) = task.predict(net, with_prompts(task, [image], [target]))
-        _, prediction, target = _reduced(task, image, prediction, target)
+        _, prediction, target = reduced(task, image, prediction, target)
         return prediction, target
 
     panels = task.report_panels(stats, ids, read_image, read_pair)
@@ -191,7 +203,7 @@ def _predictions(
     return panels
 
 
-def _reduced(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
+def reduced(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
     """An image and its annotations, no larger than MAX_SIDE."""
     if not task.letterbox or max(image.shape) <= MAX_SIDE:
         return image, *annotations
@@ -240,7 +252,7 @@ def _grid(task: Task[Any], pairs: list[tuple[Image, Any]]) -> Image:
     """Four versions of an image in a square, with a grey line between them."""
     views = []
     for pair in pairs:
-        image, annotation = _reduced(task, *pair)
+        image, annotation = reduced(task, *pair)
         views.append(task.draw(image, annotation) if task.letterbox else image)
     views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may give crops
     cells = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]

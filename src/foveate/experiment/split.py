@@ -59,7 +59,7 @@ def make_split(
         alike.clusters.tolist(),
         classes=classes,
         fractions=settings.fractions,
-        seed=settings.seed,
+        seed=settings.seed if settings.split_seed is None else settings.split_seed,
         allow_leak=settings.allow_leak,
         times=grouping.sample_times(samples, settings.time_by) if settings.time_by else None,
         fold=fold,

@@ -37,8 +37,6 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     """The verdict on the results of a split."""
     metric, name = task.primary_metric, results["best_baseline"]
     baseline, lift = results["baseline"][split][name][metric], results["lift"][split][metric]
-    lower = metric in task.lower_is_better
-    low, high = (-lift["high"], -lift["low"]) if lower else (lift["low"], lift["high"])
     try:
         result = task.headline(results[split], split)
     except (KeyError, TypeError):  # a metric is missing, or has no value
@@ -50,16 +48,8 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     )
     leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
     openings = len(run.ledger.entries)
-    if high < 0:
-        return Verdict(headline, f"Do not believe it: the baseline {name} is better.{leak}", "bad")
-    if low <= 0:
-        return Verdict(headline, f"Careful: it is not clearly better than {name}.{leak}", "careful")
-    if leak:
-        return Verdict(headline, f"Careful.{leak}", "careful")
-    if lift.get("rough"):
-        what = "groups of images" if interval_basis(lift) else "images"
-        sentence = f"Careful: better than {name} by a rough interval, as few {what} decide it."
-        return Verdict(headline, sentence, "careful")
+    if doubt := doubt_of(lift, name, leak, lower=metric in task.lower_is_better):
+        return Verdict(headline, *doubt)
     if split != "test":
         return Verdict(
             headline, "Better than every baseline. The test split is still locked.", "plain"
@@ -71,6 +61,33 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
         "Believe it: clearly better than every baseline, on images that it had never seen.",
         "good",
     )
+
+
+def doubt_of(
+    lift: Mapping[str, Any], baseline: str, leak: str = "", *, lower: bool
+) -> tuple[str, Tone] | None:
+    """Why a result should not be believed, and how serious that is; None if nothing speaks against.
+
+    Args:
+        lift: Of the primary metric over the best baseline, with its interval.
+        baseline: Name of that baseline.
+        leak: A sentence on images that several splits share, with a space before it.
+        lower: Whether less of the metric is better.
+    """
+    low, high = (-lift["high"], -lift["low"]) if lower else (lift["low"], lift["high"])
+    if high < 0:
+        return f"Do not believe it: the baseline {baseline} is better.{leak}", "bad"
+    if low <= 0:
+        return f"Careful: it is not clearly better than {baseline}.{leak}", "careful"
+    if leak:
+        return f"Careful.{leak}", "careful"
+    if lift.get("rough"):
+        what = "groups of images" if interval_basis(lift) else "images"
+        return (
+            f"Careful: better than {baseline} by a rough interval, as few {what} decide it.",
+            "careful",
+        )
+    return None
 
 
 def _leak(run: RunFolder, split: SplitName, task: Task[Any]) -> str:

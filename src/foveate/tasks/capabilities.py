@@ -115,6 +115,25 @@ class GeneratesImages(Capability):
         """
 
 
+class Averaged(Capability, Generic[A]):
+    """Several models predict together: the mean of their probabilities."""
+
+    lacking = "has no mean of the predictions of several models"
+    option = "RUN"
+    remedy = "Name the run of one fold, such as CV/fold-1, or train one model: foveate train."
+
+    @abstractmethod
+    def predict_mean(
+        self, models: Sequence[tuple[Task[A], VisionModel]], images: Images
+    ) -> list[A]:
+        """Predict by the mean of several models of one architecture, each with its own task.
+
+        Args:
+            models: Each task as it was calibrated for its network, and the network.
+            images: N images, (H, W, C) uint8 of any size.
+        """
+
+
 class HasEvaluator(Capability, Generic[A]):
     """Predictions are scored by a network that has to be trained first."""
 

@@ -26,6 +26,7 @@ from foveate.models.model import VisionModel
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.settings import Settings
+from foveate.tasks.capabilities import Averaged
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.training import distributed
 
@@ -35,7 +36,7 @@ MAX_MISTAKES = 24
 """Mistakes that the report shows."""
 
 
-class Classification(Task[Label]):
+class Classification(Task[Label], Averaged[Label]):
     """Cross-entropy over K classes.
 
     Attributes:
@@ -139,6 +140,15 @@ class Classification(Task[Label]):
             return []
         probabilities = (self._logits(net, images) / self.temperature).softmax(2).mean(0)
         return labels_of(probabilities.double().numpy())
+
+    def predict_mean(
+        self, models: Sequence[tuple[Task[Label], VisionModel]], images: Images
+    ) -> list[Label]:
+        """The most likely class of each image by the mean of the models' probabilities."""
+        if not len(images):
+            return []
+        scores = [[label.scores for label in task.predict(net, images)] for task, net in models]
+        return labels_of(np.mean(np.array(scores, np.float64), axis=0))
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so it hardly overfits."""

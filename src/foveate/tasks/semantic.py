@@ -36,10 +36,10 @@ from foveate.report import drawing
 from foveate.report.mask_panels import mask_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.tasks.capabilities import MaskImage, WritesMasks
+from foveate.tasks.capabilities import Averaged, MaskImage, WritesMasks
 from foveate.tasks.policies import mask_policy
-from foveate.tasks.task import BaselinePredictors, ReadImage, count_images, interval
-from foveate.tasks.tiled import Pixelwise
+from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.tasks.tiled import MAX_SIDE, Pixelwise
 
 BATCH_LOGITS = 2**23
 """Pixels times classes of the images that are predicted at once."""
@@ -49,7 +49,7 @@ MAX_PALETTE_CLASSES = 255
 Colours = Sequence[tuple[int, int, int]]
 
 
-class Semantic(Pixelwise[Mask], WritesMasks[Mask]):
+class Semantic(Pixelwise[Mask], WritesMasks[Mask], Averaged[Mask]):
     """A class for each pixel (Long, Shelhamer and Darrell, "Fully convolutional networks", 2015).
 
     Attributes:
@@ -145,13 +145,34 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask]):
             Mask.from_array(values[top:bottom, left:right]) for left, top, right, bottom in crops
         ]
 
-    @torch.no_grad()
     def predict_whole(self, net: VisionModel, images: Images) -> list[Mask]:
         """The most likely class of each pixel, at the size of each image."""
-        net.eval()
+        return self._predict_scores(net.eval(), images, net)
+
+    def predict_mean(
+        self, models: Sequence[tuple[Task[Mask], VisionModel]], images: Images
+    ) -> list[Mask]:
+        """The most likely class of each pixel by the mean of the models' probabilities."""
+        nets = [net.eval() for _, net in models]
+        if any(max(nets[0].padded_size(image.shape)) > MAX_SIDE for image in images):
+            raise SettingError(
+                f"several models predict together for images up to {MAX_SIDE} px at the training "
+                "size",
+                where="RUN",
+                remedy=Averaged.remedy,
+            )
+        return self._predict_scores(
+            nets[0], images, lambda batch: sum(net(batch).softmax(1) for net in nets)
+        )
+
+    @torch.no_grad()
+    def _predict_scores(
+        self, net: VisionModel, images: Images, scores: Callable[[Tensor], Any]
+    ) -> list[Mask]:
+        """The class of the highest score of each pixel; the net says how images are fitted."""
         predictions: list[Mask | None] = [None] * len(images)
         for rows, batch in net.padded_batches(images, BATCH_LOGITS // len(self.classes)):
-            predicted = net(batch).argmax(1).cpu().numpy()
+            predicted = scores(batch).argmax(1).cpu().numpy()
             for row, classes in zip(rows, predicted, strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 height, width = letterbox_size(*size, net.size)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from foveate.experiment.run import train as train
     from foveate.experiment.trials.cross_validate import cross_validate as cross_validate
     from foveate.experiment.trials.ensemble import CrossValidation as CrossValidation
+    from foveate.experiment.trials.tune import Tuning as Tuning
+    from foveate.experiment.trials.tune import tune as tune
 
 _PUBLIC = {
     "CrossValidation": "foveate.experiment.trials.ensemble",
@@ -37,6 +39,7 @@ _PUBLIC = {
     "Label": "foveate.annotations",
     "Run": "foveate.experiment.run",
     "Sample": "foveate.data.dataset",
+    "Tuning": "foveate.experiment.trials.tune",
     "audit": "foveate.experiment.audit",
     "compare": "foveate.experiment.compare",
     "cross_validate": "foveate.experiment.trials.cross_validate",
@@ -45,6 +48,7 @@ _PUBLIC = {
     "resume": "foveate.experiment.run",
     "test": "foveate.experiment.run",
     "train": "foveate.experiment.run",
+    "tune": "foveate.experiment.trials.tune",
 }
 
 __all__ = sorted(_PUBLIC)

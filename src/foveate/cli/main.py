@@ -62,7 +62,7 @@ app = typer.Typer(
 )
 for command in (
     training.demo, training.train, training.test,
-    trials.cross_validate,
+    trials.cross_validate, trials.tune,
     inference.predict, inference.generate, inference.label,
     training.report, training.compare,
     data.audit, data.split, data.convert,

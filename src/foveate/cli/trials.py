@@ -1,4 +1,4 @@
-"""Commands that train many models: cross-validate."""
+"""Commands that train many models: cross-validate and tune."""
 
 from __future__ import annotations
 
@@ -52,4 +52,44 @@ def cross_validate(
         **chosen_settings(settings, set_, pretrained=pretrained),
     )
     for line in conclusion(result.results, result.path, result.task):
+        reporter.info(line)
+
+
+@takes_settings
+def tune(
+    data: Data,
+    *,
+    trials: Annotated[int | None, typer.Option(help="How many, in all processes together.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Database of machines without a shared disk (default: a file in the folder).",
+        ),
+    ] = None,
+    pretrained: Pretrained = False,
+    download: DownloadData = False,
+    set_: SetSetting = None,
+    out: Annotated[Path | None, typer.Option(metavar="STUDY", help="A new folder.")] = None,
+    **settings: Any,
+) -> None:
+    """Search settings by many trials, and train the best ones.
+
+    --minutes is the time of the whole search; each trial has --epochs, or as many as the model's
+    recipe says. Start the same command several times, and the processes share the trials.
+    """
+    from foveate.experiment.trials.tune import tune
+    from foveate.experiment.trials.tune_result import conclusion
+
+    reporter = ConsoleReporter()
+    result = tune(
+        data,
+        trials=trials,
+        study=study,
+        out=out,
+        reporter=reporter,
+        download=download,
+        **chosen_settings(settings, set_, pretrained=pretrained),
+    )
+    for line in conclusion(result.results, result.path):
         reporter.info(line)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from foveate.errors import SettingError
+from foveate.models.search import SearchRange, SearchSpace
 
 if TYPE_CHECKING:
     from foveate.models.backbone import Backbone
@@ -49,6 +50,13 @@ class Recipe:
     last_rate: float = 1.0
     rate_decay: float = 1.0
     frozen_groups: int = 0
+
+    def search_space(self) -> SearchSpace:
+        """What to try around it: a factor of ten to both sides of the learning rate."""
+        return {
+            "lr": SearchRange(self.lr / 10, self.lr * 10, log=True),
+            "weight_decay": SearchRange(1e-6, 0.1, log=True),
+        }
 
 
 PLAIN = Recipe("adamw", 1e-3)

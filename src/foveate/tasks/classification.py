@@ -23,6 +23,7 @@ from foveate.metrics.classification import ClassificationMetric
 from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
+from foveate.models.search import AUGMENT, SearchRange, SearchSpace
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.settings import Settings
@@ -52,6 +53,10 @@ class Classification(Task[Label], Averaged[Label]):
     annotation = Label
     description = "one class for each image"
     primary_metric = "accuracy"
+    search_space: ClassVar[SearchSpace] = {
+        "augment": AUGMENT,
+        "label_smoothing": SearchRange(0.0, 0.3),
+    }
     default_settings: ClassVar[Mapping[str, Any]] = {"model": "tiny_cnn"}
     pretrained_model = "efficientnet_lite0"
     lower_is_better = frozenset({"log_loss", "calibration_error"})

@@ -19,6 +19,7 @@ from foveate.metrics.metric import Metric, PerImageStats
 from foveate.metrics.names import interval_basis
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
+from foveate.models.search import SearchSpace
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.wording import count_noun
@@ -64,6 +65,7 @@ class Task(ABC, Generic[A]):
         pretrained_model: The model that starts from weights that are installed with foveate; None
             where that brings nothing.
         extra_settings: Settings that only this task has, each with a function that checks it.
+        search_space: What `foveate tune` tries, beside what the model's recipe names.
         augmentation: Makes the augmentation policy.
         letterbox: Whether images keep their aspect at the training size, and targets are resized
             with them.
@@ -87,6 +89,7 @@ class Task(ABC, Generic[A]):
     default_settings: ClassVar[Mapping[str, Any]] = {}
     pretrained_model: ClassVar[str | None] = None
     extra_settings: ClassVar[Mapping[str, Callable[[Any], None]]] = {}
+    search_space: ClassVar[SearchSpace] = {}
     augmentation: ClassVar[MakePolicy] = staticmethod(default_policy)
     letterbox: ClassVar[bool] = False
     single_class_ok: ClassVar[bool] = False

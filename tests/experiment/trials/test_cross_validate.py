@@ -10,51 +10,29 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.annotations import Label
 from foveate.errors import Cancelled, DataError, RunError, SettingError
-from foveate.experiment import probing
 from foveate.experiment.evaluate import Scored
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials import folder as trials_folder
 from foveate.metrics.classification import ClassificationMetric
-from helpers.command_line import hurry, refused, run_cli
+from helpers.command_line import refused, run_cli
 from helpers.interruption import interrupt_at
 
 SETTINGS = {"epochs": 2, "batch_size": 8, "model": "tiny_cnn"}
 WORDS = ("--folds", 3, "--epochs", 2, "--batch-size", 8, "--model", "tiny_cnn")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch):
-    quick(monkeypatch)
-
-
-def quick(patch: pytest.MonkeyPatch) -> None:
-    """Few resamples, and no pretrained net that computes a baseline."""
-    hurry(patch)
-
-    def baseline(task: Any, prepared: Any, split: Any, *_: Any) -> list[Label]:
-        return [Label(0, np.eye(len(task.classes))[0])] * len(prepared.splits[split])
-
-    patch.setattr(probing, "baseline", baseline)
-
-
 @pytest.fixture(scope="module")
-def crossed(colours: Path, tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        quick(patch)
-        out = tmp_path_factory.mktemp("crossed") / "cv"
-        return fv.cross_validate(colours, folds=3, out=out, **SETTINGS)
+def crossed(colours: Path, tmp_path_factory: pytest.TempPathFactory, quickly: None):
+    assert quickly is None
+    out = tmp_path_factory.mktemp("crossed") / "cv"
+    return fv.cross_validate(colours, folds=3, out=out, **SETTINGS)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -146,12 +124,11 @@ def test_a_planted_wrong_label_is_found(folder, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_goes_on_where_it_was_interrupted(colours, crossed, tmp_path, monkeypatch):
-    interrupt_at(monkeypatch, 1)
     out = tmp_path / "cv"
-    with pytest.raises(Cancelled, match=r"interrupted in fold-1 at step 2.*same command"):
-        fv.cross_validate(colours, folds=3, out=out, **SETTINGS)
-    monkeypatch.undo()
-    quick(monkeypatch)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(Cancelled, match=r"interrupted in fold-1 at step 2.*same command"):
+            fv.cross_validate(colours, folds=3, out=out, **SETTINGS)
     first = (out / "fold-1" / "last.safetensors").stat().st_ino
     code, printed, err = run_cli("cross-validate", colours, *WORDS, "--out", out)
     assert code == 0, err

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from foveate import atomic_io, record_io
-from foveate.errors import RunError, StorageError
+from foveate.errors import Cancelled, RunError, StorageError
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import Reporter
 
@@ -209,7 +209,21 @@ class TrialsFolder:
                 reporter.info(f"waiting for other processes: {', '.join(left)}")
                 waiting = left
             if not worked:
-                time.sleep(_POLL)
+                wait()
+
+
+def wait() -> None:
+    """Wait a moment for other processes.
+
+    Raises:
+        Cancelled: Ctrl-C.
+    """
+    try:
+        time.sleep(_POLL)
+    except KeyboardInterrupt:
+        raise Cancelled(
+            "stopped while waiting for other processes; they go on, and so does the same command"
+        ) from None
 
 
 def check_version(found: object, where: Path | str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.metrics.metric import Metric, PerImageStats
-from foveate.metrics.resampling import number_groups
+from foveate.metrics.resampling import MAX_DRAWN, BatchScorer, Score, number_groups
 
 RESAMPLES = 300
 
@@ -46,11 +46,6 @@ class Optimism:
     lead: float | None
     corrected_lead: float | None
     chosen: float
-
-    @property
-    def optimism(self) -> float:
-        """By how much the winner's metric is expected to be too good."""
-        return abs(self.value - self.corrected)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -89,40 +84,57 @@ def optimism_of(
     groups = int(unit.max()) + 1 if len(unit) else 0
     if len(numbers) < 2 or groups < 2:
         return None
-    scorers = {number: metric.scorer(stats[number]) for number in numbers}
+    scorers = [metric.scorer(stats[number]) for number in numbers]
     sign, rng = (1 if maximise else -1), np.random.default_rng(seed)
     won, outside, leads = [], [], []
-    for _ in range(resamples):
-        times = np.bincount(rng.integers(0, groups, groups), minlength=groups)[unit]
-        drawn, left = np.repeat(np.arange(len(unit)), times), np.flatnonzero(times == 0)
-        if not len(left):
-            continue
-        values = [sign * scorers[number](drawn)[name] for number in numbers]
-        if np.isnan(values).all():
-            continue
-        best = numbers[int(np.nanargmax(values))]
-        score = float(scorers[best](left)[name])
-        if np.isnan(score):
-            continue
+    at_once = max(1, MAX_DRAWN // len(unit))
+    for start in range(0, resamples, at_once):
+        some = min(at_once, resamples - start)
+        drawn = [
+            np.bincount(row, minlength=groups) for row in rng.integers(0, groups, (some, groups))
+        ]
+        times = np.stack(drawn)[:, unit]
+        left = (times == 0).astype(np.int64)
+        inside = sign * np.stack([_values(scorer, times, name) for scorer in scorers])
+        best = np.where(np.isnan(inside), -np.inf, inside).argmax(0)
+        scores = np.empty(some)
+        for row in np.unique(best):
+            scores[best == row] = _values(scorers[row], left[best == row], name)
         won.append(best)
-        outside.append(score)
+        outside.append(scores)
         if default is not None:
-            leads.append(sign * (score - float(scorers[default](left)[name])))
-    if not won:
+            usual = _values(scorers[numbers.index(default)], left, name)
+            leads.append(sign * (scores - usual))
+    known = np.concatenate(outside)
+    known, chosen = known[~np.isnan(known)], np.concatenate(won)
+    if not len(known):
         return None
-    low, high = np.quantile(outside, [0.025, 0.975])
-    value = float(scorers[winner](None)[name])
+    value = float(scorers[numbers.index(winner)](None)[name])
+    lead = remains = None
+    if default is not None:
+        lead = sign * (value - float(scorers[numbers.index(default)](None)[name]))
+        remains = float(np.nanmean(np.concatenate(leads)))
+    low, high = np.quantile(known, [0.025, 0.975])
     return Optimism(
         trials=len(numbers),
         n=len(units),
         value=value,
-        corrected=float(np.mean(outside)),
+        corrected=float(known.mean()),
         low=float(low),
         high=float(high),
-        lead=None if default is None else sign * (value - float(scorers[default](None)[name])),
-        corrected_lead=float(np.nanmean(leads)) if leads else None,
-        chosen=float(np.mean([one == winner for one in won])),
+        lead=lead,
+        corrected_lead=remains,
+        chosen=float((chosen == numbers.index(winner)).mean()),
     )
+
+
+def _values(scorer: Score, times: NDArray[np.int64], name: str) -> NDArray[np.float64]:
+    """(R, N) how often each image counts -> (R,) the metric; NaN where it has no value."""
+    if isinstance(scorer, BatchScorer):
+        return scorer.of_times(times)[name]
+    rows = np.arange(times.shape[1])
+    drawn = [np.repeat(rows, one) for one in times]
+    return np.array([scorer(one)[name] if len(one) else np.nan for one in drawn], float)
 
 
 def in_words(one: Optimism | None, metric: str, trials: int) -> Sequence[str]:

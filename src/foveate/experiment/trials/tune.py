@@ -23,8 +23,8 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run import Run
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import learn
-from foveate.experiment.trials.folder import TrialsFolder
-from foveate.experiment.trials.tune_result import RESULT, write_result
+from foveate.experiment.trials.folder import TrialsFolder, wait
+from foveate.experiment.trials.tune_result import PREDICTIONS, RESULT, WINNER, write_result
 from foveate.models.search import SearchSpace
 from foveate.progress import NullReporter, OnStep, Reporter, TrainingProgress
 from foveate.settings import Settings
@@ -35,12 +35,11 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial, Trial
 
-DATA, WINNER = "data", "winner"
-"""Run folders in that of a study: the split that all trials share, and the best settings' run."""
+DATA = "data"
+"""The run folder of the split that all trials share."""
 MAX_TRIALS = 100_000
 MIN_COMPLETE = 4
 """Trials that come to their end before any is stopped early."""
-_POLL = 1.0  # seconds between two looks at the trials of other processes
 
 
 @dataclass
@@ -307,7 +306,7 @@ class _Worker:
             if not told:
                 self.reporter.info("waiting for the trials of other processes")
                 told = True
-            time.sleep(_POLL)
+            wait()
 
     def _take(self, claim: ExitStack, limit: int | None, deadline: float | None) -> Trial | None:
         """A trial whose process was killed, or a new one; its lock is held until `claim` ends."""
@@ -378,7 +377,7 @@ class _Worker:
             raise Interrupted(path, result.progress.step)
         found = predict_split(run, self.prepared, "valid")
         predictions_file.write(
-            path / "predictions_valid.csv", found.ids, found.summaries(self.task), found.stats
+            path / PREDICTIONS, found.ids, found.summaries(self.task), found.stats
         )
         value = float(self.task.metric().compute(found.stats)[self.metric])
         if np.isnan(value):

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 RESULT = "study.json"
 """The record of a study."""
+WINNER = "winner"
+"""The run of the best settings."""
+PREDICTIONS = "predictions_valid.csv"
+"""In the folder of each trial."""
 
 
 def write_result(
@@ -55,20 +59,17 @@ def write_result(
     trials = [one for one in study.get_trials(deepcopy=False) if one.state.is_finished()]
     complete = [one for one in trials if one.state.name == "COMPLETE"]
     default = next((one.number for one in complete if is_default(one)), None)
-    maximise = task.primary_metric not in task.lower_is_better
-    stats = _read_stats(folder.path, task, [one.number for one in complete], prepared)
-    corrected = None
-    if winner.number in stats:
-        corrected = optimism_of(
-            task.metric(),
-            task.primary_metric,
-            stats,
-            prepared.units[prepared.for_evaluation("valid").splits["valid"]],
-            winner.number,
-            default if default in stats else None,
-            maximise=maximise,
-            seed=seed,
-        )
+    stats = _read_stats(folder.path, task, [one.number for one in complete], winner, prepared)
+    corrected = optimism_of(
+        task.metric(),
+        task.primary_metric,
+        stats,
+        prepared.units[prepared.for_evaluation("valid").splits["valid"]],
+        winner.number,
+        default if default in stats else None,
+        maximise=task.primary_metric not in task.lower_is_better,
+        seed=seed,
+    )
     record = {
         "foveate": "study",
         "version": version("foveate"),
@@ -90,13 +91,19 @@ def write_result(
 
 
 def _read_stats(
-    folder: Path, task: Task[Any], numbers: Sequence[int], prepared: PreparedData
+    folder: Path,
+    task: Task[Any],
+    numbers: Sequence[int],
+    winner: FrozenTrial,
+    prepared: PreparedData,
 ) -> dict[int, PerImageStats]:
-    """Per-image statistics of the trials whose predictions lie in this folder."""
+    """Per-image statistics of the trials whose predictions lie in this folder, and the winner's."""
     images = len(prepared.for_evaluation("valid").splits["valid"])
     stats: dict[int, PerImageStats] = {}
     for number in numbers:
-        path = folder / f"trial-{number:04}" / "predictions_valid.csv"
+        path = folder / f"trial-{number:04}" / PREDICTIONS
+        if number == winner.number and not path.exists():  # it was trained anew here
+            path = folder / WINNER / PREDICTIONS
         if path.exists():
             stats[number] = predictions_file.read(path, task.metric(), images)[1]
     return stats
@@ -133,7 +140,7 @@ def conclusion(record: Mapping[str, Any], folder: Path) -> list[str]:
         "",
         f"report  {folder / 'report.html'}",
         "The winner's test split is still locked. To open it, once:",
-        f"        foveate test {folder / 'winner'}",
+        f"        foveate test {folder / WINNER}",
     ]
 
 
@@ -194,7 +201,7 @@ def _write_report(
                 "How to go on",
                 "The winner is a run like any other, with its own report. Its test split is "
                 "locked: no trial has seen it, so it gives the result to quote.",
-                f"foveate test {folder / 'winner'}",
+                f"foveate test {folder / WINNER}",
             ),
         ],
         kind="study",

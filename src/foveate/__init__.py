@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from foveate.experiment.run import train as train
     from foveate.experiment.trials.cross_validate import cross_validate as cross_validate
     from foveate.experiment.trials.ensemble import CrossValidation as CrossValidation
+    from foveate.experiment.trials.seeds import SeedSpread as SeedSpread
+    from foveate.experiment.trials.seeds import train_seeds as train_seeds
     from foveate.experiment.trials.tune import Tuning as Tuning
     from foveate.experiment.trials.tune import tune as tune
 
@@ -39,6 +41,7 @@ _PUBLIC = {
     "Label": "foveate.annotations",
     "Run": "foveate.experiment.run",
     "Sample": "foveate.data.dataset",
+    "SeedSpread": "foveate.experiment.trials.seeds",
     "Tuning": "foveate.experiment.trials.tune",
     "audit": "foveate.experiment.audit",
     "compare": "foveate.experiment.compare",
@@ -48,6 +51,7 @@ _PUBLIC = {
     "resume": "foveate.experiment.run",
     "test": "foveate.experiment.run",
     "train": "foveate.experiment.run",
+    "train_seeds": "foveate.experiment.trials.seeds",
     "tune": "foveate.experiment.trials.tune",
 }
 

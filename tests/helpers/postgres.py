@@ -27,7 +27,7 @@ def _programs() -> Path:
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """The address of an empty database; skips the test where there is no PostgreSQL."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")
+    pytest.importorskip("pg8000", reason="pg8000 is not installed: pip install pg8000")
     programs, root = _programs(), os.geteuid() == 0
     if root and (not shutil.which("runuser") or _fails("id", "postgres")):
         pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
@@ -51,7 +51,7 @@ def server() -> Iterator[str]:
         options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
         do("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:
-            yield f"postgresql+psycopg://foveate@127.0.0.1:{port}/postgres"
+            yield f"postgresql+pg8000://foveate@127.0.0.1:{port}/postgres"
         finally:
             do("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
 

@@ -56,6 +56,9 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
     ] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Train so many times, to see the spread over seeds.")
+    ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="A new run folder.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")
@@ -73,6 +76,8 @@ def train(
     if pretrained:
         settings["weights"] = "download"
     if resume is not None:
+        if seeds != 1:
+            raise SettingError("--resume goes on with one run", where=f"--seeds {seeds}")
         _check_resume(data, out)
         run = runs.resume(
             resume,
@@ -94,8 +99,19 @@ def train(
             "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
         )
     chosen = chosen_settings(settings, set_, pretrained=pretrained)
+    if seeds != 1:
+        _train_seeds(data, seeds, out=out, reporter=reporter, download=download, **chosen)
+        return
     run = runs.train(data, out=out, reporter=reporter, download=download, **chosen)
     _print_conclusion(run, "valid")
+
+
+def _train_seeds(data: str, count: int, **options: Any) -> None:
+    from foveate.experiment.trials import seeds
+
+    spread = seeds.train_seeds(data, seeds=count, **options)
+    for line in seeds.conclusion(spread.results, spread.path):
+        options["reporter"].info(line)
 
 
 def _check_resume(data: str | None, out: Path | None) -> None:

@@ -19,7 +19,7 @@ import foveate as fv
 from foveate import models, tasks
 from foveate.errors import Cancelled, Diverged, RunError, SettingError, StorageError
 from foveate.experiment.run_folder import RunFolder
-from foveate.experiment.trials import tune as module
+from foveate.experiment.trials import worker as module
 from foveate.experiment.trials.tune import search_space
 from foveate.models.search import SearchRange
 from foveate.settings import Settings
@@ -147,7 +147,7 @@ def test_a_study_of_which_no_trial_ends_says_so(colours, tmp_path, monkeypatch):
         ({"trials": 0}, "trials: a number from 1"),
         ({"minutes": 0}, "minutes: a number above 0"),
         ({"trials": 2, "study": "nowhere"}, "study: the address of a database is expected"),
-        ({"trials": 2, "study": "postgresql+psycopg://foveate@127.0.0.1:9/x"}, "cannot be used"),
+        ({"trials": 2, "study": "postgresql+pg8000://foveate@127.0.0.1:9/x"}, "cannot be used"),
         ({"trials": 2, "model": "probe"}, "nothing is left to search"),
         ({"trials": 2, "lr": -1}, "lr: "),
     ],

@@ -13,7 +13,13 @@ from foveate.experiment import pipeline
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials.ensemble import RESULT, CrossValidation
-from foveate.experiment.trials.folder import TrialsFolder, check_same_data
+from foveate.experiment.trials.folder import (
+    MAX_SEEDS,
+    TrialsFolder,
+    check_count,
+    check_same_data,
+    is_finished,
+)
 from foveate.experiment.trials.merge import merge
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
@@ -22,7 +28,6 @@ from foveate.training.device import preserved_torch_state
 
 MIN_FOLDS = 3
 MAX_FOLDS = 1000
-MAX_SEEDS = 1000
 
 
 def cross_validate(
@@ -59,8 +64,8 @@ def cross_validate(
         Cancelled: Ctrl-C or SIGTERM; the same command goes on.
     """
     reporter = reporter or NullReporter()
-    _check_count("folds", folds, MIN_FOLDS, MAX_FOLDS, "one tests, one validates, the rest train")
-    _check_count("seeds", seeds, 1, MAX_SEEDS, "models a fold")
+    check_count("folds", folds, MIN_FOLDS, MAX_FOLDS, "one tests, one validates, the rest train")
+    check_count("seeds", seeds, 1, MAX_SEEDS, "models a fold")
     for name in ("fold", "split", "time_by"):
         if settings.get(name) is not None:
             raise SettingError(
@@ -96,10 +101,7 @@ def cross_validate(
             if not folder.result.exists():
                 merge(folder, members.by_seed(), asked, members.dataset, reporter)
     except Interrupted as stop:
-        raise Cancelled(
-            f"interrupted in {stop.path.name} at step {stop.step:,}; what is done is kept in "
-            f"{folder.path}: give the same command again to go on"
-        ) from None
+        raise Cancelled(folder.interrupted(stop)) from None
     except BaseException:
         folder.discard_if_empty()
         raise
@@ -147,10 +149,7 @@ class _Members:
     def done(self, name: str) -> bool:
         """Whether a run is trained and tested."""
         path = self.folder.path / name
-        if not (path / "results.json").exists():
-            return False
-        run = self._open(name)
-        return run.finished and run.results["test"] is not None
+        return is_finished(path) and self._open(name).results["test"] is not None
 
     def work_with(self, reporter: Reporter) -> Any:
         """A function that trains a run and tests it on its fold."""
@@ -160,7 +159,7 @@ class _Members:
             of_seed = f", seed {seed}" if len(self.seeds) > 1 else ""
             reporter.info(f"fold {fold} of {self.folds}{of_seed}")
             path = self.folder.path / name
-            if (path / "results.json").exists() and self._open(name).finished:
+            if is_finished(path):
                 run = self._open(name)
             else:
                 seeded = {"seed": seed, "split_seed": self.seeds[0]} if seed else {}
@@ -171,10 +170,3 @@ class _Members:
             check_same_data([self._open(one) for one in self.names if self.done(one)])
 
         return work
-
-
-def _check_count(name: str, value: int, low: int, high: int, why: str) -> None:
-    if not low <= value <= high:
-        raise SettingError(
-            f"a number from {low} to {high:,} is expected ({why}), got {value}", where=name
-        )

@@ -11,8 +11,9 @@ from foveate.experiment.evaluate import Predicted
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import baselines_panel, metric_card, reduced
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.trials.spread import seed_text, seeds_panel
 from foveate.experiment.verdict import Verdict, doubt_of
-from foveate.metrics.names import display_name, rough_mark, title_name
+from foveate.metrics.names import title_name
 from foveate.report.page import write_html
 from foveate.report.panels import (
     Bar,
@@ -73,7 +74,7 @@ def write_report(
         cards=[metric_card(one, metric, task) for one, metric in record["test"].items()],
         panels=[
             baselines_panel(record, "test", task, "all images"),
-            *_seeds(record, task),
+            *seeds_panel(record, record["test"], task, "The same folds, trained with other seeds"),
             _folds(record, task),
             *task.report_panels(found.stats, found.ids, read_image, read_pair),
             *_label_errors(found, wrong, task, read_image),
@@ -115,20 +116,11 @@ def conclusion(record: Mapping[str, Any], folder: Path, task: Task[Any]) -> list
         f"{100 * spread['sd']:.1f} points",
     ]
     if record["seed_spread"] is not None:
-        lines.append(f"spread over seeds: {_seed_text(record, metric)}")
+        lines.append(f"spread over seeds: {seed_text(record, metric)}")
     if record["label_errors"]:
         count = count_noun(len(record["label_errors"]), "label looks", "labels look")
         lines.append(f"{count} wrong: {folder / 'label_errors.csv'}")
     return [*lines, "", f"report  {folder / 'report.html'}"]
-
-
-def _seed_text(record: Mapping[str, Any], metric: str) -> str:
-    spread = record["seed_spread"][metric]
-    return (
-        f"{spread['low']:.1%} to {spread['high']:.1%}, mean {spread['mean']:.1%}, standard "
-        f"deviation {100 * spread['sd']:.1f} points over "
-        f"{count_noun(len(record['by_seed']), 'seed')}"
-    )
 
 
 # --- panels
@@ -152,29 +144,6 @@ def _folds(record: Mapping[str, Any], task: Task[Any]) -> Bars:
         "no interval. The interval to quote is the one over all images.",
         bars,
     )
-
-
-def _seeds(record: Mapping[str, Any], task: Task[Any]) -> list[Panel]:
-    if record["seed_spread"] is None:
-        return []
-    metric, total = task.primary_metric, record["test"][task.primary_metric]
-    text = (
-        f"The same folds, trained with other seeds: {_seed_text(record, metric)}. Beside it "
-        f"stands the interval over images, {total['low']:.1%} to {total['high']:.1%}"
-        f"{rough_mark(total)}, for the models of the first seed. The one says how much chance in "
-        "training moves the metric, the other how much the choice of images does. A difference "
-        "between two settings that is smaller than the spread over seeds is chance."
-    )
-    names = [metric, *(name for name in record["test"] if name != metric)]
-    rows = [
-        [str(one["seed"]), *(_shown(one["metrics"][name], name, task) for name in names)]
-        for one in record["by_seed"]
-    ]
-    return [Table("Spread over seeds", text, ["seed", *map(display_name, names)], rows)]
-
-
-def _shown(value: float | None, name: str, task: Task[Any]) -> str:
-    return "–" if value is None else f"{value:{'.3f' if name in task.raw_metrics else '.1%'}}"
 
 
 def _label_errors(

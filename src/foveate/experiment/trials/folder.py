@@ -20,12 +20,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from foveate import atomic_io, record_io
-from foveate.errors import Cancelled, RunError, StorageError
+from foveate.errors import Cancelled, Interrupted, RunError, SettingError, StorageError
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import Reporter
 
 ASKED = "trials.json"
 """The record of what was asked for."""
+MAX_SEEDS = 1000
 _FOLDER_LOCK = "folder"
 _PATIENCE = 60.0  # seconds for another process that takes the folder or reads the data
 _POLL = 0.5  # seconds between two looks at what other processes have finished
@@ -134,6 +135,13 @@ class TrialsFolder:
                     entry.unlink(missing_ok=True)
                 self.path.rmdir()
 
+    def interrupted(self, stop: Interrupted) -> str:
+        """What to tell a user who has stopped a run of the folder."""
+        return (
+            f"interrupted in {stop.path.name} at step {stop.step:,}; what is done is kept in "
+            f"{self.path}: give the same command again to go on"
+        )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder's lock, for the short work that one process does for all of them.
@@ -210,6 +218,23 @@ class TrialsFolder:
                 waiting = left
             if not worked:
                 wait()
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a folder holds a run that was trained, evaluated and reported to its end."""
+    return (path / "results.json").exists() and RunFolder.open(path).finished
+
+
+def check_count(name: str, value: int, low: int, high: int, why: str) -> None:
+    """Check a number that the user gives.
+
+    Raises:
+        SettingError: It is out of its range.
+    """
+    if not low <= value <= high:
+        raise SettingError(
+            f"a number from {low} to {high:,} is expected ({why}), got {value}", where=name
+        )
 
 
 def wait() -> None:

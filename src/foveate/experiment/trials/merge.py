@@ -20,6 +20,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials.cv_report import write_report
 from foveate.experiment.trials.folder import TrialsFolder, check_same_data
+from foveate.experiment.trials.spread import spread_of, values_of
 from foveate.metrics.metric import PerImageStats
 from foveate.progress import NullReporter, Reporter
 
@@ -94,9 +95,9 @@ def merge(
             {"run": run.path.name, "test": one["test"], "lift": one["lift"]["test"]}
             for run, one in zip(first, results, strict=True)
         ],
-        "spread": _spread([_values(one["test"]) for one in results]),
+        "spread": spread_of([values_of(one["test"]) for one in results]),
         "by_seed": [{"seed": seed, "metrics": values} for seed, values in by_seed.items()],
-        "seed_spread": _spread([*by_seed.values()]) if len(by_seed) > 1 else None,
+        "seed_spread": spread_of([*by_seed.values()]) if len(by_seed) > 1 else None,
         "label_errors": None if wrong is None else [pooled.found.ids[row] for row in wrong],
     }
     summaries = pooled.found.summaries(task)
@@ -167,21 +168,3 @@ def _best_baseline(results: Sequence[Mapping[str, Any]], metric: str, *, lower: 
         for name in names
     }
     return max(total, key=lambda name: float(total[name]))
-
-
-def _values(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: np.nan if one["value"] is None else one["value"] for name, one in metrics.items()}
-
-
-def _spread(metrics: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Mean, standard deviation, lowest and highest of each metric over several models."""
-    table = {name: np.array([one[name] for one in metrics], float) for name in metrics[0]}
-    return {
-        name: {
-            "mean": float(values.mean()),
-            "sd": float(values.std(ddof=1)),
-            "low": float(values.min()),
-            "high": float(values.max()),
-        }
-        for name, values in table.items()
-    }

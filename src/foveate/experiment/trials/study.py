@@ -6,7 +6,6 @@ Imported when it is used: Optuna is an extra.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import warnings
@@ -17,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from foveate.atomic_io import storage_cure
 from foveate.data.rng import derive_seed
 from foveate.errors import RunError, SettingError, StorageError
 from foveate.experiment.trials.folder import check_version
+from foveate.experiment.trials.journal import Journal
 from foveate.models.search import SearchChoice, SearchSpace
 
 HEARTBEAT_SECONDS = 30
@@ -97,7 +95,7 @@ def open_study(
 
 def _storage(path: Path, url: str | None) -> BaseStorage:
     if url is None:
-        return JournalStorage(_Journal(str(path)))
+        return JournalStorage(Journal(str(path)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return RDBStorage(
@@ -134,7 +132,7 @@ def storage_errors(path: Path, url: str | None) -> Iterator[None]:
         raise SettingError(
             f"the database of the study cannot be used ({first})",
             where="study",
-            remedy="Give an address such as postgresql+psycopg://USER@HOST/NAME, of a server that "
+            remedy="Give an address such as postgresql+pg8000://USER@HOST/NAME, of a server that "
             "runs and whose driver is installed; or leave it out, for a file in a shared folder.",
         ) from None
     except (ValueError, KeyError, AssertionError) as error:
@@ -145,45 +143,6 @@ def storage_errors(path: Path, url: str | None) -> Iterator[None]:
             where=path,
             remedy="Restore it from a backup, or begin another study with another --out.",
         ) from None
-
-
-class _Journal(JournalFileBackend):
-    """A journal whose lock the system frees, and which a full disk or a kill leaves whole.
-
-    Optuna's own lock is a link that outlives its process, and half a line makes its journal
-    unreadable for good.
-    """
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines, all or none."""
-        import json
-
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        with FileLock(f"{self._file_path}.lock"), open(self._file_path, "r+b") as file:  # noqa: PTH123
-            end = _end_of_lines(file)
-            try:
-                file.truncate(end)  # half a line of a killed process
-                file.seek(end)
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(file.fileno(), end)
-                raise
-
-
-def _end_of_lines(file: Any) -> int:
-    """Where the last whole line ends."""
-    end: int = file.seek(0, os.SEEK_END)
-    while end > 0:
-        start = max(0, end - 4096)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + int(found) + 1
-        end = start
-    return 0
 
 
 class _Sampler(BaseSampler):

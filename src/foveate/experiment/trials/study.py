@@ -74,23 +74,41 @@ def open_study(
             sampler=_Sampler(seed, defaults),
             pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=25, reduction_factor=2),
         )
-        known = study.user_attrs
-        place = path if url is None else f"study {name}"
-        for key, value in record.items():
-            if key not in known:
-                study.set_user_attr(key, value)
-            elif known[key] != value:
-                raise RunError(
-                    f"this study is of other {key}",
-                    where=place,
-                    remedy=f"Use the same {key} on each machine, or begin another study with "
-                    "another --out.",
-                )
-        if "foveate" in known:
-            check_version(known["foveate"], place)
-        else:
-            study.set_user_attr("foveate", version("foveate"))
+    try:
+        with storage_errors(path, url):
+            _agree(study, record, path if url is None else f"study {name}")
+    except BaseException:
+        close(study)
+        raise
     return study
+
+
+def _agree(study: optuna.Study, record: Mapping[str, str], place: Path | str) -> None:
+    """Refuse a study that was begun for something else; write down what it is for, if it is new."""
+    known = study.user_attrs
+    for key, value in record.items():
+        if key not in known:
+            study.set_user_attr(key, value)
+        elif known[key] != value:
+            raise RunError(
+                f"this study is of other {key}",
+                where=place,
+                remedy=f"Use the same {key} on each machine, or begin another study with "
+                "another --out.",
+            )
+    if "foveate" in known:
+        check_version(known["foveate"], place)
+    else:
+        study.set_user_attr("foveate", version("foveate"))
+
+
+def close(study: optuna.Study) -> None:
+    """Close the connections to a database."""
+    storage: Any = study._storage
+    storage = getattr(storage, "_backend", storage)  # behind Optuna's cache
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _storage(path: Path, url: str | None) -> BaseStorage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,27 +114,29 @@ def tune(
         RESULT,
     )
     try:
-        with preserved_torch_state():
+        with ExitStack() as stack:
+            stack.enter_context(preserved_torch_state())
             prepared, run = _prepare(folder, resolved, dataset, reporter)
-            worker = Worker(
-                folder, run, prepared, space, _defaults(resolved, space), study, asked, reporter
-            )
+            defaults = _defaults(resolved, space)
+            worker = Worker(folder, run, prepared, space, defaults, study, asked, reporter)
+            stack.callback(worker.close)
             reporter.info(
                 f"study in {folder.path}: {resolved.model}, searching {', '.join(space)}; the "
                 "first trial has the default settings"
             )
             worker.work(trials, None if minutes is None else began + 60 * minutes)
-        winner = worker.winner()
-        chosen = {**{k: v for k, v in values.items() if k != "data"}, **winner.params}
+            winner = worker.winner()
+            own = {name: value for name, value in values.items() if name != "data"}
 
-        def train(_name: str) -> None:
-            reporter.info(f"training the winner, trial {winner.number}")
-            pipeline.train(data, out=folder.path / WINNER, reporter=reporter, **chosen)
+            def train(_name: str) -> None:
+                reporter.info(f"training the winner, trial {winner.number}")
+                chosen = {**own, **winner.params}
+                pipeline.train(data, out=folder.path / WINNER, reporter=reporter, **chosen)
 
-        folder.fill([WINNER], lambda name: is_finished(folder.path / name), train, reporter)
-        with folder.locked():
-            if not folder.result.exists():
-                write_result(folder, worker.study, winner, run, prepared, space, asked)
+            folder.fill([WINNER], lambda name: is_finished(folder.path / name), train, reporter)
+            with folder.locked():
+                if not folder.result.exists():
+                    write_result(folder, worker.study, winner, run, prepared, space, asked)
     except Interrupted as stop:
         raise Cancelled(folder.interrupted(stop)) from None
     except BaseException:

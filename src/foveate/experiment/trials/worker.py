@@ -176,6 +176,10 @@ class Worker:
             raise Diverged(f"validation {self.metric} is not a number: nothing is scored")
         return value
 
+    def close(self) -> None:
+        """Close the connections to a database."""
+        self.api.close(self.study)
+
     def winner(self) -> FrozenTrial:
         """The best trial.
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial, Trial
 
+PLACES = ("data", "root", "split", "device")
+"""Settings that may differ from machine to machine: the content of data and split is compared."""
 MIN_COMPLETE = 4
 """Trials that come to their end before any is stopped early."""
 
@@ -70,7 +72,7 @@ class Worker:
             "data": prepared.fingerprint(),
             "split": run.data["split"]["hash"],
             "settings": atomic_io.json_line(
-                {k: v for k, v in asked["settings"].items() if k not in ("data", "root", "device")}
+                {k: v for k, v in asked["settings"].items() if k not in PLACES}
             ).decode(),
         }
         self.study: optuna.Study = study.open_study(

@@ -165,6 +165,16 @@ def test_data_that_changes_between_two_folds_is_refused(folder, tmp_path):
         fv.cross_validate(folder, folds=3, out=out, **SETTINGS)
 
 
+def test_a_folder_of_the_user_is_left_as_it_is(colours, tmp_path):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert "would be overwritten" in refused("cross-validate", colours, *WORDS, "--out", out)
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    message = refused("cross-validate", colours, *WORDS, "--out", out / "notes.txt")
+    assert "would be overwritten" in message
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -84,6 +84,8 @@ class TrialsFolder:
         return record.get("asked") if isinstance(record, dict) else None
 
     def _take(self, asked: Mapping[str, Any]) -> TrialsFolder:
+        if not self._free() and self._asked() is None:  # before a lock lies in a user's folder
+            raise self._foreign()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -99,15 +101,18 @@ class TrialsFolder:
             self._check(asked)
         return self
 
+    def _foreign(self) -> RunError:
+        return RunError(
+            "this folder holds something already that would be overwritten",
+            where=self.path,
+            remedy="Choose another --out, or remove it yourself.",
+        )
+
     def _check(self, asked: Mapping[str, Any]) -> None:
         """Refuse a folder that this command did not begin."""
         known = self._asked()
         if known is None or self.result.exists():
-            raise RunError(
-                "this folder holds something already that would be overwritten",
-                where=self.path,
-                remedy="Choose another --out, or remove it yourself.",
-            )
+            raise self._foreign()
         if not isinstance(known, dict) or known.get("kind") != asked["kind"]:
             raise RunError(
                 f"a {asked['kind']} is expected here, another command began this folder",

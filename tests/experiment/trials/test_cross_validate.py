@@ -192,6 +192,14 @@ def test_settings_that_cannot_work(colours, tmp_path, options, expected):
     assert not (tmp_path / "cv").exists()
 
 
+def test_torchrun_is_refused(colours, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(SettingError, match="Give the command itself several times"):
+        fv.cross_validate(colours, folds=3, out=tmp_path / "cv", **SETTINGS)
+    assert not (tmp_path / "cv").exists()
+
+
 def test_data_that_cannot_be_folded_leaves_nothing_behind(folder, tmp_path):
     for path in sorted((folder / "red").iterdir())[4:]:
         path.unlink()

@@ -9,7 +9,7 @@ from typing import Any
 from foveate import tasks
 from foveate.data.dataset import Dataset
 from foveate.errors import Cancelled, Interrupted, SettingError
-from foveate.experiment import pipeline
+from foveate.experiment import pipeline, test_split
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials.ensemble import RESULT, CrossValidation
@@ -166,7 +166,7 @@ class _Members:
                 settings = {**self.values, **seeded, "fold": f"{fold}/{self.folds}"}
                 del settings["data"]
                 run = pipeline.train(self.data, out=path, reporter=reporter, **settings)
-            pipeline.test(run, reporter=reporter)
+            test_split.test(run, reporter=reporter)
             check_same_data([self._open(one) for one in self.names if self.done(one)])
 
         return work

@@ -23,6 +23,7 @@ from foveate import atomic_io, record_io
 from foveate.errors import Cancelled, Interrupted, RunError, SettingError, StorageError
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import Reporter
+from foveate.training import distributed
 
 ASKED = "trials.json"
 """The record of what was asked for."""
@@ -59,6 +60,13 @@ class TrialsFolder:
             RunError: The folder holds something else, or another version of foveate began it.
             StorageError: The folder cannot be written to.
         """
+        if distributed.launched():
+            raise SettingError(
+                "torchrun starts processes that train one model together; here each process "
+                "trains models of its own",
+                where="torchrun",
+                remedy="Give the command itself several times instead.",
+            )
         if path is not None:
             return cls(path, result)._take(asked)
         stem = re.sub(r"[^\w.-]+", "-", default).strip("-.") or "runs"

@@ -14,7 +14,7 @@ import numpy as np
 from foveate import atomic_io
 from foveate.errors import Diverged, Interrupted, RunError
 from foveate.experiment import predictions_file
-from foveate.experiment.evaluate import predict_split
+from foveate.experiment.evaluate import predicted
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import learn
@@ -169,7 +169,7 @@ class Worker:
         result = learn(run, self.prepared, watch, time.monotonic(), resume=run.checkpoint.is_file())
         if result.reason == "interrupted":
             raise Interrupted(path, result.progress.step)
-        found = predict_split(run, self.prepared, "valid")
+        found = predicted(run, self.prepared, "valid")
         predictions_file.write(
             path / PREDICTIONS, found.ids, found.summaries(self.task), found.stats
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,26 @@ def test_images_that_belong_together_are_drawn_together():
     assert (found.low, found.high, found.corrected) == pytest.approx(
         (single.low, single.high, single.corrected)
     )
+
+
+def test_what_fewer_images_change_is_no_luck():
+    """A metric that is higher on fewer images, as average precision can be."""
+
+    def scorer(values: np.ndarray):
+        return lambda rows: {"m": (values if rows is None else values[rows]).mean() + 3 / (
+            len(values) if rows is None else len(np.unique(rows))
+        )}  # fmt: skip
+
+    rng = np.random.default_rng(3)
+    by_trial = {k: {"values": rng.normal(mean, 0.1, 60)} for k, mean in enumerate((0.2, 0.6))}
+    metric = SimpleNamespace(scorer=lambda stats: scorer(stats["values"]))
+    found = optimism_of(
+        metric, "m", by_trial, np.arange(60), 1, 0, maximise=True, seed=0, resamples=100
+    )
+    assert found is not None
+    assert found.corrected == pytest.approx(found.value, abs=0.02)
+    assert found.corrected <= found.value
+    assert found.low < found.corrected < found.high
 
 
 def test_one_trial_or_one_group_cannot_be_corrected():

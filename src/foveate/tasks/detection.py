@@ -22,7 +22,6 @@ from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.heads.detection import DetectionTarget, DetectorOutput
 from foveate.models.model import VisionModel
-from foveate.models.search import AUGMENT, SearchSpace
 from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.report import drawing
 from foveate.report.box_panels import box_panels
@@ -62,7 +61,6 @@ class Detection(Task[Boxes], Tiled[Boxes]):
     annotation = Boxes
     description = "a box and a class for each object"
     primary_metric = "map50"
-    search_space: ClassVar[SearchSpace] = {"augment": AUGMENT}
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "ema": 0.998,

@@ -31,7 +31,6 @@ from foveate.models.heads.segmentation import (
     pixel_losses,
 )
 from foveate.models.model import VisionModel
-from foveate.models.search import AUGMENT, SearchSpace
 from foveate.ops import centre_voting
 from foveate.ops.masks import smallest_dtype
 from foveate.ops.tiles import Tile, tiles, touches_cut
@@ -89,7 +88,6 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
     primary_metric = "map50"
     curve_metric = "pixel_iou"
     lower_is_better = frozenset({"count_error"})
-    search_space: ClassVar[SearchSpace] = {"augment": AUGMENT}
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 4,
         "ema": 0.999,

@@ -27,7 +27,6 @@ from foveate.models.heads.promptable import (
 )
 from foveate.models.interactive import InteractivePredictor, NetInteractivePredictor
 from foveate.models.model import VisionModel
-from foveate.models.search import AUGMENT, SearchSpace
 from foveate.ops.clicks import Click
 from foveate.report import drawing
 from foveate.report.click_panels import click_panels
@@ -68,7 +67,6 @@ class Promptable(
     primary_metric = "iou_1"
     curve_metric = "last_iou"
     lower_is_better = raw_metrics = frozenset({"mean_clicks"})
-    search_space: ClassVar[SearchSpace] = {"augment": AUGMENT}
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 8,
         "ema": 0.998,

@@ -30,7 +30,6 @@ from foveate.models.heads.segmentation import (
     pixel_losses,
 )
 from foveate.models.model import VisionModel
-from foveate.models.search import AUGMENT, SearchSpace
 from foveate.ops.masks import resize_nearest, smallest_dtype
 from foveate.ops.tiles import Tile, tiles
 from foveate.report import drawing
@@ -62,7 +61,6 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask], Averaged[Mask]):
     annotation = Mask
     description = "a class for each pixel"
     primary_metric = "miou"
-    search_space: ClassVar[SearchSpace] = {"augment": AUGMENT}
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 4,
         "ema": 0.999,

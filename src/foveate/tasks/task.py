@@ -19,7 +19,7 @@ from foveate.metrics.metric import Metric, PerImageStats
 from foveate.metrics.names import interval_basis
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
-from foveate.models.search import SearchSpace
+from foveate.models.search import AUGMENT, SearchSpace
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.wording import count_noun
@@ -89,7 +89,7 @@ class Task(ABC, Generic[A]):
     default_settings: ClassVar[Mapping[str, Any]] = {}
     pretrained_model: ClassVar[str | None] = None
     extra_settings: ClassVar[Mapping[str, Callable[[Any], None]]] = {}
-    search_space: ClassVar[SearchSpace] = {}
+    search_space: ClassVar[SearchSpace] = {"augment": AUGMENT}
     augmentation: ClassVar[MakePolicy] = staticmethod(default_policy)
     letterbox: ClassVar[bool] = False
     single_class_ok: ClassVar[bool] = False

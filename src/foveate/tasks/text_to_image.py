@@ -32,6 +32,7 @@ from foveate.models.heads.flow_matching import (
     to_pixels,
 )
 from foveate.models.model import VisionModel
+from foveate.models.search import SearchSpace
 from foveate.models.text_encoder import TextEncoder
 from foveate.report import drawing
 from foveate.report.generation_panels import generation_panels
@@ -90,6 +91,7 @@ class TextToImage(
         "clip": 1.0,
         "schedule": "cosine",
     }
+    search_space: ClassVar[SearchSpace] = {}  # any augmentation would be generated too
     extra_settings: ClassVar[Mapping[str, Callable[[Any], None]]] = {
         "text_encoder": text_encoders.check
     }

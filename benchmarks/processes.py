@@ -88,7 +88,7 @@ def images_per_second(model: str, size: int, batch: int, seconds: float, *, plai
                 built,
                 lambda step: 1.0,
                 forward=distributed.shared(net),
-                share=batches.share,
+                loss_weight=batches.loss_weight,
             )
 
     running = stream()

@@ -24,7 +24,7 @@ import tracemalloc
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.shards import BUFFER, ShardPlan, shares_of
+from shard_plan import BUFFER, ShardPlan, shares_of
 
 PER_SHARD = 1000  # rows
 BUFFERS = 8  # of a rank's data in an epoch

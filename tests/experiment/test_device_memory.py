@@ -47,6 +47,14 @@ def test_batches_are_halved_until_they_fit(colours, tmp_path, monkeypatch):
     assert run.finished
 
 
+def test_batches_of_a_pretrained_net_are_halved_too(colours, tmp_path, monkeypatch):
+    """Its weights before the first step are validated, so its curves have a row."""
+    limit_memory(monkeypatch, 9)
+    settings = {"model": "efficientnet_lite0", "epochs": 1, "batch_size": 16, "size": 40}
+    run = fv.train(colours, out=tmp_path / "run", weights="included", **settings)
+    assert (run.settings.batch_size, run.settings.accumulate) == (8, 2)
+
+
 @pytest.mark.parametrize(("images", "after"), [(0, 0), (5, 8)])
 def test_nothing_is_begun_again_where_that_does_not_help(
     images, after, colours, tmp_path, monkeypatch

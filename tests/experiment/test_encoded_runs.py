@@ -72,3 +72,15 @@ def test_a_run_on_raw_pixels_stays_so_though_they_exceed_the_cache_by_then(
     fv.test(fv.Run.open(run))
     assert json.loads((run / "results.json").read_text())["valid"] == expected
     assert store.entries() == []
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_is_scored_is_what_predict_gives(photos, tmp_path):
+    run = fv.train(photos, out=tmp_path / "run", **SETTINGS)
+    run.test()
+    ids, stats = run.read_predictions("test")
+    found = [run.predict(photos / id) for id in ids]
+    classes = run.load()[0].classes
+    assert [one["class"] for one in found] == [classes[index] for index in stats["predicted"]]
+    confidence = [one["probability"] for one in found]
+    assert confidence == pytest.approx(stats["confidence"].tolist(), abs=2e-6)

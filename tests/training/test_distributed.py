@@ -9,6 +9,8 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 from foveate import tasks
@@ -21,7 +23,7 @@ from foveate.training.validation import validate
 from helpers.ranks import on_ranks
 from helpers.task_case import Case
 
-BATCH, STEPS = 8, 3
+BATCH, STEPS = 8, 4
 
 
 def policy(case: Case, kind: str):
@@ -50,7 +52,7 @@ def test_the_shares_of_a_batch_are_the_batch(name, kind):
                 assert torch.equal(found, expected)
             sizes = [len(share[step][0][0]) for share in shares]
             assert max(sizes) - min(sizes) <= 1
-            weights = [batches(case, kind, rank, ranks).share(step) for rank in range(ranks)]
+            weights = [batches(case, kind, rank, ranks).loss_weight(step) for rank in range(ranks)]
             assert weights == pytest.approx(np.array(sizes) * ranks / sum(sizes))
 
 
@@ -78,7 +80,7 @@ def test_every_batch_of_a_split_is_validated_once(ranks):
 
 
 def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Tensor], float]]:
-    """Of each task: the losses of some steps, the weights then, and the validation loss."""
+    """Of each task: the losses of some steps, how the state moved, and the validation loss."""
     found = {}
     for name in names:
         case = Case(name)
@@ -89,15 +91,16 @@ def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Te
         distributed.copy_from_main(net)
         share = batches(case, "auto", rank, ranks)
         built = optimizer("sgd", net, lr=0.01, weight_decay=1e-4)
+        first = {key: value.clone() for key, value in net.state_dict().items()}
         losses = []
         for step in islice(
             steps(
-                net, case.task.loss, share(), built, lambda number: 1.0, clip=1.0,
-                forward=distributed.shared(net), share=share.share,
+                net, case.task.loss, share(), built, lambda number: 1.0, accumulate=2,
+                forward=distributed.shared(net), loss_weight=share.loss_weight,
             ),
             STEPS,
         ):  # fmt: skip
-            own = step.losses["total"].item() * share.share(step.number)
+            own = step.losses["total"].item() * share.loss_weight(step.number)
             losses.append(np.mean(distributed.gather_numbers([own])).item())
         valid, _ = validate(
             net,
@@ -106,8 +109,8 @@ def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Te
                 case.task, case.decoded.pixels, case.targets, case.ids, 5, rank=rank, ranks=ranks
             ),
         )
-        weights = {key: value.clone() for key, value in net.state_dict().items()}
-        found[name] = (losses, weights, valid)
+        moved = {key: value - first[key] for key, value in net.state_dict().items()}
+        found[name] = (losses, moved, valid)
     return found
 
 
@@ -118,12 +121,16 @@ def test_several_processes_take_the_steps_of_one(ranks):
     torch.set_num_threads(1)
     alone, together = trained(names), on_ranks(ranks, trained, names)
     for name in names:
-        losses, weights, valid = alone[name]
+        losses, moved, valid = alone[name]
         for found in together:
             assert found[name][0] == pytest.approx(losses, rel=1e-3), name
             assert found[name][2] == pytest.approx(valid, rel=2e-2), name
-            for key, value in weights.items():
-                torch.testing.assert_close(found[name][1][key], value, rtol=2e-2, atol=2e-3)
+            differences = []
+            for key, value in moved.items():  # rounding grows from step to step
+                differences.append((found[name][1][key] - value).float().norm())
+                assert differences[-1] <= 0.1 * value.float().norm() + 1e-6, (name, key)
+            whole = torch.stack([value.float().norm() for value in moved.values()]).norm()
+            assert torch.stack(differences).norm() <= 0.01 * whole, name
         first, *others = (found[name] for found in together)
         for other in others:  # all ranks have the same bits
             assert other[0] == first[0]
@@ -153,7 +160,11 @@ def normalised() -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
     """A share of a batch, normalised; its gradient; and the statistics then."""
     torch.manual_seed(0)
     images, target = torch.randn(7, 3, 4, 5) * 2 + 100, torch.randn(7, 3, 4, 5)
-    net = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3, affine=False, momentum=None))
+    net = nn.Sequential(
+        nn.BatchNorm2d(3),
+        nn.BatchNorm2d(3, affine=False, momentum=None),
+        BatchNormAct2d(3, act_layer=nn.Tanh),
+    )
     rows = np.array_split(np.arange(7), distributed.size())[distributed.rank()]
     share = images[rows].requires_grad_()
     if distributed.size() > 1:
@@ -185,3 +196,25 @@ def test_ranks_agree_and_normalise_as_one():
     for key, value in alone[2].items():
         for one in together:
             torch.testing.assert_close(one[2][key], value, rtol=1e-3, atol=1e-3)
+
+
+def test_statistics_that_cannot_be_shared_are_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    with pytest.raises(SettingError, match="cannot share the statistics of a BatchNorm1d"):
+        distributed.shared(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+
+
+def connected_again() -> list[int]:
+    """Connect three times in one process, as a script does that trains and tests."""
+    found = []
+    for _ in range(3):
+        dist.destroy_process_group()
+        with distributed.connected(torch.device("cpu")):
+            found.append(sum(distributed.gather(distributed.rank())))
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    return found
+
+
+@pytest.mark.slow
+def test_processes_can_connect_again():
+    assert on_ranks(2, connected_again) == [[1, 1, 1]] * 2

@@ -82,7 +82,8 @@ def main() -> None:
         # File names need not be Unicode, and must be printable all the same.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK") != "0":
+    several = int(os.environ.get("WORLD_SIZE") or "1") > 1
+    if several and os.environ.get("RANK", "0") != "0":
         if sys.argv[1:2] not in ([name] for name in SHARED):
             sys.exit(0)
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - of several processes, one reports

@@ -143,7 +143,7 @@ class Batches:
                 chunks = np.array_split(order, self.per_epoch)
             yield self.batch(chunks[index], epoch, progress(step))
 
-    def share(self, step: int) -> float:
+    def loss_weight(self, step: int) -> float:
         """Images of this share over the mean of all shares: the weight of its loss."""
         larger = len(self.keys) % self.per_epoch  # the first batches of an epoch have one more
         images = len(self.keys) // self.per_epoch + (step % self.per_epoch < larger)
@@ -190,7 +190,7 @@ class Batches:
         moved = torch.from_numpy(images)
         if self.device.type == "cuda":
             moved = moved.pin_memory()  # it is copied while the device computes
-        return moved.to(self.device, non_blocking=True)
+        return moved.to(self.device, non_blocking=moved.is_pinned())
 
     def _on_disk(self, rows: NDArray[np.int64]) -> list[Any]:
         """Images that are read when they are cropped: a crop needs few pixels of a large one."""

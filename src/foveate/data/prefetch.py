@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from queue import Empty, Full, Queue
-from threading import Event, Thread
+from queue import Empty, Queue
+from threading import Event, Semaphore, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
 
-_SECONDS = 0.1  # between two looks at whether the other side has ended
+_SECONDS = 0.1  # after which each side checks whether the other one has ended
 
 
 def prefetched(items: Iterable[T], count: int) -> Iterator[T]:
@@ -19,31 +19,25 @@ def prefetched(items: Iterable[T], count: int) -> Iterator[T]:
 
     Args:
         items: What is prepared; its numbers must not depend on when that happens.
-        count: Items ahead; 0 prepares each one when it is asked for.
+        count: Items that are prepared or under way beyond the last one that was taken; 0 prepares
+            each one when it is asked for.
     """
     if not count:
         yield from items
         return
-    ready: Queue[tuple[T | None, BaseException | None]] = Queue(count)
-    ended = Event()
-
-    def put(item: T | None, error: BaseException | None) -> None:
-        while not ended.is_set():
-            try:
-                ready.put((item, error), timeout=_SECONDS)
-            except Full:
-                continue
-            return
+    ready: Queue[tuple[T | None, BaseException | None]] = Queue()
+    places, ended = Semaphore(count), Event()
 
     def prepare() -> None:
-        try:
-            for item in items:
-                put(item, None)
-                if ended.is_set():
-                    return
-            put(None, StopIteration())
-        except BaseException as error:
-            put(None, error)
+        remaining = iter(items)
+        while not ended.is_set():
+            if not places.acquire(timeout=_SECONDS):
+                continue
+            try:
+                ready.put((next(remaining), None))
+            except BaseException as error:  # raised where the item is asked for
+                ready.put((None, error))
+                return
 
     thread = Thread(target=prepare, name="prefetch", daemon=True)
     thread.start()
@@ -57,6 +51,7 @@ def prefetched(items: Iterable[T], count: int) -> Iterator[T]:
                 return
             if error is not None:
                 raise error
+            places.release()
             yield item  # type: ignore[misc]
     finally:
         ended.set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, overload
+from copy import copy
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,13 @@ class Subset(Sequence[Image]):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def part(self, rows: range) -> Self:
+        """Some of the images; nothing is read."""
+        some = copy(self)
+        some.rows = self.rows[rows.start : rows.stop]
+        some.sizes = None if self.sizes is None else self.sizes[rows.start : rows.stop]
+        return some
 
     @overload  # type: ignore[override]
     def __getitem__(self, index: int) -> Image: ...
@@ -113,6 +121,12 @@ class TiledSubset(Subset):
         """(M, side, side, C)."""
         return (len(self.rows), self.side, self.side, self.pixels.shape[3])
 
+    def part(self, rows: range) -> Self:
+        """Some of the tiles; nothing is read."""
+        some = super().part(rows)
+        some.corners = self.corners[rows.start : rows.stop]
+        return some
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, np.ndarray):
             return np.stack([self.window(row, 0, self.side, 0, self.side) for row in index])
@@ -126,3 +140,8 @@ class TiledSubset(Subset):
 
 ImageArray = NDArray[np.uint8] | Subset
 """(N, S, S, C) uint8: in memory, or read from a file row by row."""
+
+
+def part(images: Any, rows: range) -> Any:
+    """Some of the images, or of another sequence, read when they are indexed."""
+    return images.part(rows) if isinstance(images, Subset) else images[rows.start : rows.stop]

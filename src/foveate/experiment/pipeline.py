@@ -67,19 +67,18 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
     """
     reporter, clock = reporter or NullReporter(), Clock()
-    with preserved_torch_state():
+    with preserved_torch_state(), ranks.connected(settings.get("device")):
+        if not distributed.is_main():
+            return ranks.join_training(settings.get("device"), data)
         dataset, resolved = define(data, settings, download)  # 1. define
         path = Path(out) if out is not None else None
-        with ranks.connected(resolved.device):
-            if not distributed.is_main():
-                return ranks.join_training(resolved.device, data)
-            try:
-                return _train(data, dataset, path, resolved, reporter, clock)
-            except DataChanged as error:
-                if path is not None:
-                    raise
-                reporter.info(f"{error.where}: the data has changed since it was interrupted")
-            return _train(data, dataset, None, resolved, reporter, clock, new=True)
+        try:
+            return _train(data, dataset, path, resolved, reporter, clock)
+        except DataChanged as error:
+            if path is not None:
+                raise
+            reporter.info(f"{error.where}: the data has changed since it was interrupted")
+        return _train(data, dataset, None, resolved, reporter, clock, new=True)
 
 
 def _train(
@@ -172,6 +171,7 @@ def _collect_to_report(
             f"Then go on from the last checkpoint: foveate train --resume {run.quoted_path}"
         ) from None
     run.finish()
+    distributed.wait()
     return run
 
 
@@ -228,4 +228,3 @@ def _baseline_to_report(
     restore_test(run)
 
     write_report(run, prepared)  # 7. use
-    distributed.wait()

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from foveate.audit import Audit, FindingGroup
 from foveate.data.cache import decoding
-from foveate.data.dataset import SPLITS, SplitName
-from foveate.data.resizing import letterbox_size
+from foveate.data.dataset import SPLITS, Image, SplitName
+from foveate.data.resizing import fit, letterbox_size
 from foveate.data.rng import epoch_order, sample_keys
 from foveate.data.split import assign
 from foveate.data.split.file import SplitRows
@@ -91,6 +91,24 @@ class PreparedData:
         targets = [self.task.resize(*one) for one in zip(targets, sizes, fitted, strict=True)]
         content = np.array(fitted, np.int64).reshape(-1, 2)
         return Subset(self.images.pixels, rows, content), targets, ids
+
+    def read_again(self, split: SplitName, rows: slice) -> list[Image]:
+        """Some images of a split as `of` gives them, but from their files and not from the cache.
+
+        Where the cache holds JPEG, their pixels are those that `foveate predict` sees.
+        """
+        _, size, _, channels = self.images.pixels.shape
+        samples = [self.images.dataset[row] for row in self.splits[split][rows]]
+        images = [
+            fit(sample.source.read(), size, channels, letterbox=self.task.letterbox)
+            for sample in samples
+        ]
+        if not self.task.letterbox:
+            return images
+        fitted = self._sizes(split)[1][rows]
+        return [
+            image[:height, :width] for image, (height, width) in zip(images, fitted, strict=True)
+        ]
 
     def targets(self, split: SplitName) -> list[Any]:
         """Targets of a split in the pixels of the original images."""

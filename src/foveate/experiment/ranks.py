@@ -23,23 +23,31 @@ from foveate.experiment.train import learn
 from foveate.progress import NullReporter
 from foveate.tasks.capabilities import with_prompts
 from foveate.training import distributed
-from foveate.training.device import find
+from foveate.training.device import AUTO, find
+
+MAX_READ = 256
+"""Images that are read from their files at once."""
 
 _PACKAGES = ("foveate", "torch", "torchvision", "numpy", "Pillow")
 
 
 @contextmanager
-def connected(device: str) -> Iterator[None]:
+def connected(device: str | None) -> Iterator[None]:
     """Connect the processes of this command, if torchrun started several.
 
     Args:
-        device: What this process computes with, by name.
+        device: What this process computes with, by name; None for the best of this machine.
 
     Raises:
         RunError: They have other packages, or one of them has ended.
     """
-    with distributed.connected(find(device)):
-        distributed.check_equal({f"the version of {name}": version(name) for name in _PACKAGES})
+    if not distributed.launched():
+        yield
+        return
+    found = find(device or AUTO)
+    with distributed.connected(found):
+        versions = {f"the version of {name}": version(name) for name in _PACKAGES}
+        distributed.check_equal({**versions, "the kind of device": found.type})
         yield
 
 
@@ -52,8 +60,6 @@ def announce(run: RunFolder, prepared: PreparedData | None, *, resume: bool = Fa
         resume: Whether training goes on from a checkpoint.
     """
     distributed.broadcast((str(run.path.absolute()), prepared is not None, resume))
-    if prepared is not None:
-        distributed.check_equal({"the data": prepared.fingerprint()})
 
 
 def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, PreparedData | None, bool]:
@@ -71,9 +77,7 @@ def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, Prepared
         return run, None, resume
     if isinstance(data, Dataset):
         move(run, data)
-    prepared = reopen(run, NullReporter())
-    distributed.check_equal({"the data": prepared.fingerprint()})
-    return run, prepared, resume
+    return run, reopen(run, NullReporter()), resume
 
 
 def join_training(device: str | None, data: Place | None) -> RunFolder:
@@ -108,7 +112,9 @@ def join_test(run: RunFolder, data: Place | None) -> None:
 
 
 def predict_split(run: RunFolder, prepared: PreparedData, split: SplitName) -> list[object]:
-    """Predict a split for its evaluation; every rank predicts its share and gets all of them.
+    """Predict a split for its evaluation; every rank predicts its share, and rank 0 gets all.
+
+    What is scored is what `foveate predict` gives: where the cache holds JPEG, the files are read.
 
     Args:
         run: A trained run.
@@ -121,6 +127,17 @@ def predict_split(run: RunFolder, prepared: PreparedData, split: SplitName) -> l
     task, net = run.load()
     prepared = prepared.for_evaluation(split)
     pixels, fitted, _ = prepared.of(split)
-    prompted = with_prompts(task, pixels, fitted)
-    found = distributed.map_shares(lambda images: task.predict(net, images), prompted)
-    return prepared.to_original(split, found)
+
+    def predict(rows: range) -> list[object]:
+        if prepared.images.encoding == "raw":
+            own = fitted[rows.start : rows.stop]
+            return task.predict(net, with_prompts(task, pixels.part(rows), own))
+        found = []
+        for start in range(rows.start, rows.stop, MAX_READ):
+            some = slice(start, min(start + MAX_READ, rows.stop))
+            images = prepared.read_again(split, some)
+            found += task.predict(net, with_prompts(task, images, fitted[some]))
+        return found
+
+    found = distributed.map_shares(predict, range(len(fitted)), everywhere=False)
+    return prepared.to_original(split, found) if distributed.is_main() else []

@@ -17,11 +17,12 @@ from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.depth import reading_of
 from foveate.data.image_reading import ImageReading
 from foveate.data.subset import Subset
-from foveate.errors import Diverged, RunError, SettingError
+from foveate.errors import Diverged, SettingError
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.probing import start_from_probe
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.smaller_batches import smaller_batches
 from foveate.models.model import VisionModel, pixel_statistics, published_statistics
 from foveate.models.registry import Recipe
 from foveate.progress import Reporter
@@ -36,6 +37,7 @@ from foveate.training.lr_finder import find_lr
 from foveate.training.optim import layer_rates, optimizer
 from foveate.training.schedule import schedule
 from foveate.training.state import Progress, TrainState
+from foveate.wording import count_noun
 
 MIN_EPOCHS = 4
 """Epochs without epochs or minutes, however many images there are."""
@@ -66,7 +68,7 @@ def learn(
         try:
             return _learn(run, prepared, reporter, began, resume=resume)
         except torch.OutOfMemoryError:
-            smaller = _smaller_batches(run, alone=not resume and distributed.size() == 1)
+            smaller = smaller_batches(run, alone=not resume and distributed.size() == 1)
         # Out of the block above, which holds on to the tensors of the steps.
         gc.collect()
         torch.accelerator.memory.empty_cache()
@@ -75,34 +77,8 @@ def learn(
             f"training begins again with batches of {smaller['batch_size']}, of which "
             f"{smaller['accumulate']} make a step"
         )
+        run.checkpoint.unlink(missing_ok=True)
         run.save_settings(**smaller)
-
-
-def _smaller_batches(run: RunFolder, *, alone: bool) -> dict[str, int]:
-    """Settings with half of the batch, so that as many images as before make a step.
-
-    Args:
-        run: The run.
-        alone: Whether nothing speaks against beginning again.
-
-    Raises:
-        RunError: Training has come too far for that, or there is nothing to halve.
-    """
-    size, accumulate = run.settings.batch_size or 1, run.settings.accumulate
-    smaller = {"batch_size": size // 2, "accumulate": 2 * accumulate}
-    if size == 1 or run.curves or not alone:
-        raise RunError(
-            f"the memory of {run.settings.device} does not hold a batch of {size} images",
-            where=run.path,
-            remedy="Train anew into another --out, with a smaller --size"
-            + (
-                f", or with --batch-size {smaller['batch_size']} --set "
-                f"accumulate={smaller['accumulate']}."
-                if size > 1
-                else "."
-            ),
-        ) from None
-    return smaller
 
 
 def _learn(
@@ -143,7 +119,8 @@ def _learn(
         start = distributed.broadcast(start)
     distributed.copy_from_main(net)
     assert settings.batch_size is not None, "it is resolved"
-    batches = Batches(
+    make_batches = partial(
+        Batches,
         task,
         pixels,
         targets,
@@ -151,12 +128,11 @@ def _learn(
         batch_size=min(settings.batch_size, len(ids)),
         seed=settings.seed,
         augment=policy,
-        rank=distributed.rank(),
-        ranks=distributed.size(),
         device=torch_device,
     )
     if distributed.is_main():
-        settings = _with_optimizer(settings, task, net, batches, reporter)
+        settings = _with_optimizer(settings, task, net, make_batches(), reporter)
+    batches = make_batches(rank=distributed.rank(), ranks=distributed.size())
     settings = distributed.broadcast(settings)
     run.save_settings(
         batch_size=settings.batch_size,
@@ -181,6 +157,12 @@ def _learn(
     )
     if resume:
         state.load(run.checkpoint)
+        if state.processes != distributed.size():
+            before = count_noun(state.processes, "process", "processes")
+            reporter.warning(
+                f"this run began with {before} and goes on with {distributed.size()}: it will not "
+                "end with the same bits"
+            )
     config = TrainConfig(
         schedule=schedule(settings.schedule),
         budget=budget,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from foveate.data.image_reading import ImageReading
 from foveate.data.images import FileInfo
 from foveate.progress import Reporter
+from foveate.training import distributed
 from foveate.wording import count_noun
 
 _MAX_CLIPPED = 0.05  # of the values of an image
@@ -26,6 +27,11 @@ class DepthNotes:
         if self._reading.points is not None:
             self._of_8_bits += not info.deep
             self._clipped += info.clipped > _MAX_CLIPPED
+
+    def gather(self) -> None:
+        """Add what the other ranks have counted; each rank calls this."""
+        counts = distributed.gather((self._of_8_bits, self._clipped))
+        self._of_8_bits, self._clipped = (sum(column) for column in zip(*counts, strict=True))
 
     def report(self, reporter: Reporter) -> None:
         """Warn of each kind in one line."""

@@ -81,7 +81,7 @@ class Journal:
         self._known: dict[ImageName, int] = {}
         self._order = array("q")  # offset of the record of each image, -1 while there is none
         self._file: int | None = None
-        self._previous = _read_command(path)
+        self._previous = _read_command(self.path)
         self.resumed = self._previous == self.command
 
     def check(self, *, overwrite: bool) -> None:
@@ -216,16 +216,20 @@ class Journal:
                     where=other,
                     remedy="Name an output on a disk that all machines share.",
                 )
+            if _read_command(other) != self.command:
+                raise RunError("these predictions are of another command", where=other)
+            last: dict[int, tuple[bytes, dict[str, Any]]] = {}  # an image may have two records
             with open_regular(other) as file:
                 file.readline()  # the command
                 for line in file:
                     record = _parsed(line)
                     place = None if record is None else self._places.get(_name_of(record))
                     if record is not None and place is not None and self._order[place] < 0:
-                        self._order[place] = self._append(line)
-                        self.count += 1
-                        yield place, record
-            other.unlink()
+                        last[place] = (line, record)
+            for place, (line, record) in last.items():
+                self._order[place] = self._append(line)
+                self.count += 1
+                yield place, record
 
     def _append(self, line: bytes) -> int:
         """Write a line, and return where it begins."""
@@ -249,8 +253,10 @@ class Journal:
         yield from self._read(offset for offset in self._order if offset >= 0)
 
     def remove(self) -> None:
-        """Remove the file: the output is complete."""
+        """Remove the file: the output is complete. Rank 0 removes those of all ranks."""
         self.path.unlink(missing_ok=True)
+        for rank in range(1, self.ranks if not self.rank else 1):
+            _of_rank(self.path, rank).unlink(missing_ok=True)
 
     def _read(self, offsets: Iterable[int]) -> Iterator[dict[str, Any]]:
         with open_regular(self.path) as file:

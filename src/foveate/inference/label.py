@@ -139,8 +139,9 @@ def _propose(
 ) -> list[_Labelled]:
     """Label each image, in their order."""
     labelled: dict[int, _Labelled] = {}
-    skip = left_out.skip if distributed.is_main() else lambda *_: None
-    files = image_files([images], skip, reporter)
+    # One list for all ranks: a file may appear while they list them.
+    files = image_files([images], left_out.skip, reporter) if distributed.is_main() else []
+    files = distributed.broadcast(files)
     for batch in batches(_read_images(images, files, model.reading, journal, labelled, left_out)):
         for job, image, prediction in predict_batch(model.predict_images, batch, left_out):
             confident = model.task.confident(prediction)

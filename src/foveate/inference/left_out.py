@@ -60,6 +60,16 @@ class LeftOut:
         Args:
             files: All images, in their order.
         """
+        failure = None
+        if self._first is not None:
+            name, error = self._first
+            failure = f"{name}: {type(error).__name__}: {error}", self._failures
+        if distributed.size() == 1:
+            return
+        for text, number in filter(None, distributed.gather(failure)):
+            if self._first is None:
+                self._first = (ImageName(text.partition(": ")[0]), RuntimeError(text))
+                self._failures = number
         ranks = distributed.gather(list(zip(self.skipped, self.records, strict=True)))
         # Each rank finds that a video cannot be read.
         distinct = {one[0]: one for found in ranks for one in found}

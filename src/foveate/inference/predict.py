@@ -163,7 +163,9 @@ def _predict_paths(
         _check_outputs(model.task, outputs, journal, paths)
     distributed.wait()
     left_out = LeftOut(reporter)
-    files = image_files(paths, left_out.skip if main else lambda *_: None, reporter)
+    # One list for all ranks: a file may appear while they list them.
+    files = image_files(paths, left_out.skip, reporter) if main else []
+    files = distributed.broadcast(files)
 
     def predict(images: Images) -> list[Any]:
         return _predict(model, images, tile, prompt)
@@ -179,6 +181,7 @@ def _predict_paths(
                 del image, prediction
             del batch  # before the next one is read
         left_out.gather(files)
+        work.depths.gather()
         if not main:
             return PredictResult(work.count, left_out.skipped)
         work.add_others()

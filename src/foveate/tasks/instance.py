@@ -16,7 +16,7 @@ from foveate.data import label_maps
 from foveate.data.dataset import Image, Images
 from foveate.data.resizing import fit_within, letterbox_size
 from foveate.data.rng import SampleRNG
-from foveate.data.subset import ImageArray
+from foveate.data.subset import ImageArray, part
 from foveate.metrics import detection
 from foveate.metrics import instance as instance_metrics
 from foveate.metrics.baselines.instances import fit_baselines
@@ -236,8 +236,8 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         """Choose the blur of the best mAP50, then for each class the threshold of the best F1."""
 
         def overlaps(rows: range) -> list[list[PairwiseOverlaps]]:
-            """Of some images: the overlaps with their targets for each blur."""
-            some, found = images[rows.start : rows.stop], {}
+            """Compute the overlaps of some images with their targets for each blur."""
+            some, found = part(images, rows), {}
             for row, predictions in self._predictions(net, some, BLURS):
                 target = targets[rows[row]]
                 found[row] = [instance_metrics.mask_overlaps(one, target) for one in predictions]

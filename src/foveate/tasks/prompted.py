@@ -26,8 +26,6 @@ class PromptedImages(Sequence[Image]):
         return len(self.targets)
 
     def __getitem__(self, row: Any) -> Any:
-        if isinstance(row, slice):
-            return PromptedImages(self.images[row], self.targets[row])
         return self.images[row]
 
 

@@ -45,6 +45,12 @@ def find(name: str) -> torch.device:
     here = available()
     if name == AUTO:
         name = here[0]
+    if ":" in name and distributed.launched():
+        raise SettingError(
+            f"each process takes a device of its own, and {name} is one",
+            where="device",
+            remedy=f"Use --device {name.partition(':')[0]}.",
+        )
     if name in ("cuda", "xpu") and distributed.local_rank():
         name = f"{name}:{distributed.local_rank()}"
     if name.removesuffix(":0") not in here:

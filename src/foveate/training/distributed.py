@@ -7,19 +7,24 @@ that each of them takes the same step. Rank 0 alone writes files and reports.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import cache
 from inspect import signature
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from foveate.errors import FoveateError, RunError
+from foveate.data.subset import part
+from foveate.errors import FoveateError, RunError, SettingError
 
 T = TypeVar("T")
 
@@ -29,9 +34,20 @@ rank that ends is noticed at once, as its connections close."""
 _BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl"}
 
 
+_groups = count()
+"""Numbers of the connections of this process. The addresses of each are a part of the store, which
+outlives them, and the processes themselves if they are started again."""
+
+
+@cache
+def _rendezvous() -> Any:
+    """The store in which the processes find each other, this rank, and the number of processes."""
+    return next(rendezvous("env://"))
+
+
 def launched() -> bool:
     """Whether torchrun, or a program like it, started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    return int(os.environ.get("WORLD_SIZE") or "1") > 1 and "RANK" in os.environ
 
 
 def local_rank() -> int:
@@ -72,7 +88,15 @@ def connected(device: torch.device) -> Iterator[None]:
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device.index or 0)
-        dist.init_process_group(_BACKENDS.get(device.type, "gloo"), timeout=PATIENCE)
+        store, number, world = _rendezvous()
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        dist.init_process_group(
+            _BACKENDS.get(device.type, "gloo"),
+            store=PrefixStore(f"foveate-{attempt}-{next(_groups)}", store),
+            rank=number,
+            world_size=world,
+            timeout=PATIENCE,
+        )
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise RunError(
             f"the processes that torchrun started cannot be connected ({_first_line(error)})",
@@ -95,7 +119,7 @@ def connected(device: torch.device) -> Iterator[None]:
 def is_lost_connection(error: BaseException) -> bool:
     """Whether this error says that a process at the other end of a connection is gone."""
     text = str(error)
-    marks = ("Connection closed", "Connection reset", "Broken pipe", "NCCL", "Connection refused")
+    marks = ("Connection closed", "Connection reset", "Broken pipe", "Connection refused")
     return isinstance(error, dist.DistError) or (
         not isinstance(error, FoveateError) and any(mark in text for mark in marks)
     )
@@ -136,18 +160,26 @@ def gather_in_turns(own: list[T]) -> list[T]:
     return [item for turn in turns for item in turn if item is not None]
 
 
-def map_shares(compute: Callable[[Any], Sequence[T]], items: Any) -> Sequence[T]:
-    """Compute something of each item: every rank of its share, and all ranks get all results.
+def map_shares(
+    compute: Callable[[Any], Sequence[T]], items: Any, *, everywhere: bool = True
+) -> Sequence[T]:
+    """Compute something of each item: every rank of its share.
 
     Args:
         compute: From some of the items, in order, to a result of each.
-        items: A sequence that gives slices of itself.
+        items: Images, or another sequence that gives slices of itself.
+        everywhere: Whether all ranks get all results; else rank 0 does, and the others get none.
     """
     if size() == 1:
         return compute(items)
     first, last = (len(items) * number // size() for number in (rank(), rank() + 1))
-    own = compute(items[first:last]) if last > first else []
-    return [result for results in gather(own) for result in results]
+    own = list(compute(part(items, range(first, last)))) if last > first else []
+    found: list[Any] = [None] * size()
+    if everywhere:
+        found = gather(own)
+    else:
+        dist.gather_object(own, found if is_main() else None)
+    return [result for results in found for result in results or ()]
 
 
 def gather_numbers(values: list[float]) -> list[list[float]]:
@@ -204,8 +236,10 @@ def shared(net: nn.Module) -> nn.Module | None:
     if size() == 1:
         return None
     for module in net.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SharedBatchNorm2d
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            _share_statistics(module)
+    # Depthwise weights in channels_last have two equal strides; torch warns that it picks the other.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # No buffer differs between ranks. The option has another name since torch 2.14.
     names = ("forward_sync_buffers", "broadcast_buffers")
     known = signature(DistributedDataParallel).parameters
@@ -215,7 +249,23 @@ def shared(net: nn.Module) -> nn.Module | None:
 
 def unshared(net: nn.Module) -> AbstractContextManager[None]:
     """Keep gradients on this rank: they are summed until the weights change."""
-    return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
+    plain = getattr(net, "_orig_mod", net)  # torch.compile wraps the net
+    return plain.no_sync() if isinstance(plain, DistributedDataParallel) else nullcontext()
+
+
+def _share_statistics(norm: nn.Module) -> None:
+    """Let a batch normalisation use the statistics of all ranks' images."""
+    if type(norm) is nn.BatchNorm2d:
+        norm.__class__ = SharedBatchNorm2d
+    elif isinstance(norm, nn.BatchNorm2d) and dict(norm.named_children()).keys() == {"drop", "act"}:
+        norm.__class__ = SharedBatchNormAct2d
+    elif not isinstance(norm, SharedBatchNorm2d):
+        raise SettingError(
+            f"several processes cannot share the statistics of a {type(norm).__name__}, which this "
+            "model has",
+            where="model",
+            remedy="Train it with one process, or choose another model.",
+        )
 
 
 class _Sum(torch.autograd.Function):
@@ -232,6 +282,10 @@ class _Sum(torch.autograd.Function):
         total = gradients[0].clone()
         dist.all_reduce(total)
         return total
+
+
+_sum: Callable[[Tensor], Tensor] = torch.compiler.disable(_Sum.apply)  # type: ignore[no-untyped-call]
+"""The sum over all ranks. Compiled, its gradient would be wrong."""
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -252,7 +306,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         centred = wide - around[:, None, None]
         count = wide.new_tensor([wide.numel() / channels])
         sums = torch.cat([centred.sum((0, 2, 3)), centred.square().sum((0, 2, 3)), count])
-        sums = _Sum.apply(sums)
+        sums = _sum(sums)
         count = sums[-1]
         mean = sums[:channels] / count
         variance = (sums[channels:-1] / count - mean.square()).clamp(min=0)
@@ -276,3 +330,15 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             weight = 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, weight)
         self.running_var.lerp_(variance, weight)
+
+
+class SharedBatchNormAct2d(SharedBatchNorm2d):
+    """The same with the activation that timm's BatchNormAct2d holds."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) and apply the activation."""
+        activated: Tensor = self.act(self.drop(super().forward(x)))
+        return activated

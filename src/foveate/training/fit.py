@@ -136,9 +136,12 @@ def fit(
     budget = None
     if config.budget is not None:
         budget = time_budget.TimeBudget(config.budget, progress.step, progress.seconds)
-    waits = computes_at_once(next(state.net.parameters()).device)
-    check = FiniteCheck(1 if waits else READ_EVERY)
-    ahead = 0 if waits else AHEAD
+    every, ahead = 1, 0
+    if not computes_at_once(next(state.net.parameters()).device):
+        # Whole updates, after which the state can be saved.
+        every = config.accumulate * max(1, READ_EVERY // config.accumulate)
+        ahead = AHEAD
+    check = FiniteCheck(every)
 
     with stop_requests() as stop_requested:
         stream = _steps(state, task, batches, config, check, ahead)
@@ -222,7 +225,7 @@ def _steps(
         scaler=state.scaler,
         ema=state.ema,
         forward=forward,
-        share=batches.share,
+        loss_weight=batches.loss_weight,
         check=check,
     )
 
@@ -260,7 +263,7 @@ def _read(
     if distributed.size() == 1:
         return _Reading(values, metric, seconds, stop)
     first = last.number + 1 - len(values)
-    weighted = [value * batches.share(step) for step, value in enumerate(values, first)]
+    weighted = [value * batches.loss_weight(step) for step, value in enumerate(values, first)]
     ranks = np.array(distributed.gather_numbers([*weighted, metric, seconds, float(stop)]))
     scored = ranks[~np.isnan(ranks[:, -3]), -3]
     return _Reading(

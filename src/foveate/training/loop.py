@@ -51,7 +51,7 @@ def steps(
     scaler: torch.amp.GradScaler | None = None,
     ema: ModelEMA | None = None,
     forward: nn.Module | None = None,
-    share: Callable[[int], float] = lambda step: 1.0,
+    loss_weight: Callable[[int], float] = lambda step: 1.0,
     check: FiniteCheck | None = None,
 ) -> Iterator[Step]:
     """Train, one step each time the caller asks for it. To stop is to `break`.
@@ -71,7 +71,7 @@ def steps(
         ema: Moving average of the weights, updated after each change.
         forward: What computes the net's output: the net compiled, or shared by several processes;
             None is the net itself.
-        share: Step number -> factor of the loss, where several processes share each batch.
+        loss_weight: Step number -> factor of the loss, where several processes share each batch.
         check: Checks losses and gradients; by default at each step.
 
     Yields:
@@ -100,7 +100,7 @@ def steps(
                 output = forward(*moved)  # forward
                 losses = loss(output, target)
             check.add(number, "loss", losses["total"])
-            total = losses["total"] / (accumulate / share(number))
+            total = losses["total"] / (accumulate / loss_weight(number))
             scaler.scale(total).backward()  # type: ignore[no-untyped-call]  # backpropagation
         factor = schedule(number)
         if changes:

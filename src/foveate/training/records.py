@@ -77,4 +77,5 @@ class StateRecord(BaseModel):
 
     ema_updates: Count
     progress: ProgressRecord
+    processes: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 1
     loss_scale: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from foveate import record_io
 from foveate.models import weight_file
-from foveate.training import checkpoint, curves, time_budget
+from foveate.training import checkpoint, curves, distributed, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.optim import state_names
 
@@ -98,6 +98,7 @@ class TrainState:
         ema: Moving average of its weights, or None.
         progress: How far the run has come.
         scaler: Scales the loss in float16, or None.
+        processes: How many processes saved it.
     """
 
     net: nn.Module
@@ -105,6 +106,7 @@ class TrainState:
     ema: ModelEMA | None
     progress: Progress
     scaler: torch.amp.GradScaler | None = None
+    processes: int = field(default_factory=distributed.size)
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs into one file."""
@@ -119,6 +121,7 @@ class TrainState:
             "ema_updates": self.ema.updates if self.ema is not None else 0,
             "progress": asdict(self.progress),
             "loss_scale": None if self.scaler is None else self._loss_scale(),
+            "processes": distributed.size(),
         }
         checkpoint.write(path, tensors, record)
 
@@ -166,8 +169,9 @@ class TrainState:
             self.ema.updates = record["ema_updates"]
         if self.scaler is not None and record.get("loss_scale") is not None:
             scale, steps = record["loss_scale"]
-            kept: dict[str, Any] = {"scale": scale, "_growth_tracker": int(steps)}
-            self.scaler.load_state_dict(self.scaler.state_dict() | kept)
+            saved: dict[str, Any] = {"scale": scale, "_growth_tracker": int(steps)}
+            self.scaler.load_state_dict(self.scaler.state_dict() | saved)
+        self.processes = record.get("processes", 1)
         self.progress = Progress(**record["progress"])
         self.progress.segments = [
             (int(step), done, int(total)) for step, done, total in self.progress.segments

@@ -118,7 +118,7 @@ def default_policy(
     return policy
 
 
-def _draws(rng: SampleRNG, count: int, images: Tensor) -> Tensor:
+def _uniform(rng: SampleRNG, count: int, images: Tensor) -> Tensor:
     """(B, count) uniform draws, where the images are."""
     return torch.from_numpy(rng.uniform(count)).to(images.device)
 
@@ -131,7 +131,7 @@ def _flip(images: Tensor, rng: SampleRNG) -> Tensor:
 def _shift(images: Tensor, max_shift: int, rng: SampleRNG) -> Tensor:
     batch, height, width, _ = images.shape
     device = images.device
-    by = (_draws(rng, 2, images) * (2 * max_shift + 1)).long() - max_shift
+    by = (_uniform(rng, 2, images) * (2 * max_shift + 1)).long() - max_shift
     rows = (torch.arange(height, device=device) + by[:, :1]).clamp_(0, height - 1)
     columns = (torch.arange(width, device=device) + by[:, 1:]).clamp_(0, width - 1)
     every = torch.arange(batch, device=device)[:, None, None]
@@ -139,7 +139,7 @@ def _shift(images: Tensor, max_shift: int, rng: SampleRNG) -> Tensor:
 
 
 def _crop_and_resize(images: Tensor, jitter: float, rng: SampleRNG) -> Tensor:
-    draws = _draws(rng, 4, images)
+    draws = _uniform(rng, 4, images)
     side = 1 - jitter * draws[:, :2]  # of the crop, as a fraction of width and height
     # In the coordinates of grid_sample, where the image spans -1 to 1.
     centre = (2 * draws[:, 2:] - 1) * (1 - side)
@@ -152,7 +152,7 @@ def _crop_and_resize(images: Tensor, jitter: float, rng: SampleRNG) -> Tensor:
 
 
 def _colour(images: Tensor, strength: float, rng: SampleRNG) -> Tensor:
-    factors = 1 + strength * (2 * _draws(rng, 3, images) - 1)
+    factors = 1 + strength * (2 * _uniform(rng, 3, images) - 1)
     brightness, contrast, saturation = (column.view(-1, 1, 1, 1) for column in factors.unbind(1))
     floats = images.float() * brightness
     mean = floats.mean((1, 2, 3), keepdim=True)
@@ -165,7 +165,7 @@ def _colour(images: Tensor, strength: float, rng: SampleRNG) -> Tensor:
 
 def _erase(images: Tensor, probability: float, rng: SampleRNG) -> Tensor:
     _, height, width, _ = images.shape
-    draws = _draws(rng, 5, images)
+    draws = _uniform(rng, 5, images)
     side = 0.15 + 0.3 * draws[:, 1:3]  # of the rectangle, as a fraction of height and width
     top, left = draws[:, 3] * (1 - side[:, 0]) * height, draws[:, 4] * (1 - side[:, 1]) * width
     bottom, right = top + side[:, 0] * height, left + side[:, 1] * width

@@ -238,7 +238,7 @@ def shared(net: nn.Module) -> nn.Module | None:
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             _share_statistics(module)
-    # Depthwise weights in channels_last have two equal strides; torch warns that it picks the other.
+    # Depthwise weights in channels_last have two equal strides: torch warns that it picks the other
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # No buffer differs between ranks. The option has another name since torch 2.14.
     names = ("forward_sync_buffers", "broadcast_buffers")

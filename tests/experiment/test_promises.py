@@ -79,14 +79,14 @@ def test_what_is_derived_from_a_test_is_derived_again(damage, run):
 def test_the_ledger_notes_an_opening_before_the_test_split_is_read(run, monkeypatch):
     seen = []
     for name in ("score_baselines", "evaluate"):
-        original = getattr(pipeline, name)
+        original = getattr(test_split, name)
 
         def spying(run, prepared, split, *rest, original=original):
             assert split == "test"
             seen.append([entry.result for entry in run.ledger.entries])
             return original(run, prepared, split, *rest)
 
-        monkeypatch.setattr(pipeline, name, spying)
+        monkeypatch.setattr(test_split, name, spying)
     run.test()
     assert seen == [[None], [None]]
 
@@ -99,7 +99,7 @@ def test_an_opening_that_was_not_completed_is_told_and_completed(where, run, tmp
         raise ZeroDivisionError
 
     owner = {"complete": fv.experiment.run_folder.Ledger, "save_results": fv.Run}.get(
-        where, pipeline
+        where, test_split
     )
     with monkeypatch.context() as patch:
         patch.setattr(owner, where, killed)

@@ -77,7 +77,7 @@ def test_predictions_of_every_task_can_be_read_as_labels(task, tmp_path, monkeyp
     hurry(monkeypatch)
     data = KINDS[task][0](tmp_path / "data", 10, shapes=masks_demo.SQUARE)
     run = fv.train(
-        data, task=task, model="tiny_cnn", epochs=1, batch_size=4, size=32, out=tmp_path / "run"
+        data, task=task, model="tiny_cnn", epochs=4, batch_size=4, size=32, out=tmp_path / "run"
     )
     monkeypatch.setattr(promptable, "MIN_IOU", 0.0)  # one epoch gives low scores
     unlabelled = tmp_path / "unlabelled"

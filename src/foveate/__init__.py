@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from foveate.annotations import Label as Label
     from foveate.data.dataset import Dataset as Dataset
     from foveate.data.dataset import Sample as Sample
@@ -71,6 +72,10 @@ sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name: str) -> Any:
     """Import on first use: torch takes seconds, and `foveate --help` does not need it."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("foveate")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'foveate' has no attribute {name!r}")
     from importlib import import_module
@@ -80,4 +85,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *_PUBLIC, "__version__"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from foveate import atomic_io, record_io
 from foveate.errors import RunError, SettingError
+from foveate.wording import did_you_mean
 
 FORMAT = 2
 """Format of the run folder, raised whenever runs of another foveate can no longer be continued."""
@@ -167,6 +168,7 @@ class Settings(BaseModel):
         Raises:
             SettingError: A name is unknown, or a value cannot work; with the range that can.
         """
+        check_setting_names(values)
         try:
             return cls(**values)
         except ValidationError as error:
@@ -260,12 +262,24 @@ _EXPECTED_TEXTS = {
 }
 
 
+def check_setting_names(names: Iterable[str]) -> None:
+    """Check that each of the names is that of a setting.
+
+    Raises:
+        SettingError: One is not; the message names the nearest.
+    """
+    for name in names:
+        if name not in Settings.model_fields:
+            raise SettingError(
+                f"there is no setting {name!r}{did_you_mean(name, Settings.model_fields)}",
+                remedy=f"Settings: {', '.join(Settings.model_fields)}.",
+            )
+
+
 def _message(error: ValidationError) -> str:
     """The first problem, with the setting's name and the numbers that it takes."""
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
-    if problem["type"] == "extra_forbidden":
-        return f"there is no setting {name!r}; there are: {', '.join(Settings.model_fields)}"
     message = problem["msg"].removeprefix("Value error, ")
     if not name:
         return message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 
 def count_noun(number: int, noun: str, plural: str | None = None) -> str:
@@ -14,6 +16,14 @@ def count_noun(number: int, noun: str, plural: str | None = None) -> str:
         plural: The plural, if it is not the singular with an "s".
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message on an unknown name: "; did you mean 'cat'?", or "" if none is near."""
+    by_folded = {one.casefold(): one for one in sorted(known)}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
+    near = [by_folded[match] for match in matches]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 # Control characters (C0, delete, C1), separators of lines and paragraphs, what changes the

@@ -30,7 +30,7 @@ def models() -> None:
     """List the models."""
     from foveate import models
 
-    rows = [(m.name, f"{m.min_size} px", m.summary, m.paper) for m in models.all()]
+    rows = [(m.name, f"{m.min_size} px", m.summary, m.paper) for m in models.entries()]
     ConsoleReporter().table(("model", "min size", "description", "paper"), sorted(rows))
 
 
@@ -38,7 +38,7 @@ def tasks() -> None:
     """List the tasks."""
     from foveate import tasks
 
-    rows = [(t.name, t.primary_metric, t.description) for t in tasks.all().values()]
+    rows = [(t.name, t.primary_metric, t.description) for t in tasks.entries().values()]
     ConsoleReporter().table(("task", "metric", "description"), rows)
 
 

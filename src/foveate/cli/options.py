@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def _check_task(task: str | None) -> str | None:
+    from foveate import tasks
+
+    if task is not None:
+        tasks.check_name(task)
+    return task
+
+
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A folder, a file, or the name of a known dataset.")
 ]
@@ -28,7 +37,11 @@ Format = Annotated[
 ]
 ReadAs = Annotated[
     str | None,
-    typer.Option("--task", help="Task that DATA is for, if it can be read for several."),
+    typer.Option(
+        "--task",
+        callback=_check_task,
+        help="Task that DATA is for, if it can be read for several.",
+    ),
 ]
 GroupBy = Annotated[
     str | None,
@@ -194,7 +207,29 @@ def chosen_settings(
     """
     weights = {"weights": "download"} if pretrained else {}
     everything = {**settings, **weights, **parse_settings(pairs or [])}
+    check_names(everything)
     return {name: value for name, value in everything.items() if value is not None}
+
+
+def check_names(settings: dict[str, Any]) -> None:
+    """Check the names of settings, task, model and format, before torch is imported.
+
+    Raises:
+        SettingError: A name is unknown; the message lists those that exist.
+    """
+    from foveate import models, tasks
+    from foveate.settings import check_setting_names
+
+    check_setting_names(settings)
+    task, model, data_format = (settings.get(name) for name in ("task", "model", "data_format"))
+    if isinstance(task, str):
+        tasks.check_name(task)
+    if isinstance(model, str) and model != "auto":
+        models.check_name(model)
+    if isinstance(data_format, str):
+        from foveate import formats  # takes half a second
+
+        formats.find(data_format)
 
 
 def parse_reading(pairs: list[str] | None, reading: ImageReading) -> ImageReading:

@@ -70,6 +70,7 @@ def train(
 
     The test split stays locked: see foveate test.
     """
+    chosen = chosen_settings(settings, set_, pretrained=pretrained)
     from foveate.experiment import run as runs
 
     reporter = ConsoleReporter()
@@ -98,7 +99,6 @@ def train(
         raise SettingError(
             "DATA is missing", remedy="Try: foveate train digits, or foveate train FOLDER."
         )
-    chosen = chosen_settings(settings, set_, pretrained=pretrained)
     if seeds != 1:
         _train_seeds(data, seeds, out=out, reporter=reporter, download=download, **chosen)
         return

@@ -38,6 +38,7 @@ def cross_validate(
     Start the same command several times, and the processes share the folds. --minutes is the time
     of one fold.
     """
+    chosen = chosen_settings(settings, set_, pretrained=pretrained)
     from foveate.experiment.trials.cross_validate import cross_validate
     from foveate.experiment.trials.cv_report import conclusion
 
@@ -49,7 +50,7 @@ def cross_validate(
         out=out,
         reporter=reporter,
         download=download,
-        **chosen_settings(settings, set_, pretrained=pretrained),
+        **chosen,
     )
     for line in conclusion(result.results, result.path, result.task):
         reporter.info(line)
@@ -78,6 +79,7 @@ def tune(
     --minutes is the time of the whole search; each trial has --epochs, or as many as the model's
     recipe says. Start the same command several times, and the processes share the trials.
     """
+    chosen = chosen_settings(settings, set_, pretrained=pretrained)
     from foveate.experiment.trials.tune import tune
     from foveate.experiment.trials.tune_result import conclusion
 
@@ -89,7 +91,7 @@ def tune(
         out=out,
         reporter=reporter,
         download=download,
-        **chosen_settings(settings, set_, pretrained=pretrained),
+        **chosen,
     )
     for line in conclusion(result.results, result.path):
         reporter.info(line)

@@ -6,7 +6,6 @@ is one new file. Names that begin with an underscore are not formats; they hold 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from foveate.formats._shared.patients import with_patients
 from foveate.formats._shared.recognition.class_names import unify_names
 from foveate.formats._shared.recognition.protocol import Format, WritableFormat
 from foveate.formats._shared.recognition.recognise import find_place, recognise
+from foveate.wording import did_you_mean
 
 __all__ = [
     "Format",
@@ -55,7 +55,7 @@ def find(name: str) -> Format:
     """
     if name not in all():
         raise SettingError(
-            f"no format is called {name!r}{_suggestion(name, all())}",
+            f"no format is called {name!r}{did_you_mean(name, all())}",
             where="format",
             remedy=f"Formats: {', '.join(all())}.",
         )
@@ -161,14 +161,7 @@ def no_such_path(path: Path, names: Iterable[str] = ()) -> DataError:
     problem = "a link that leads nowhere" if path.is_symlink() else "no such path"
     or_known = f", or the name of a dataset: {known}" if known else ""
     return DataError(
-        problem + _suggestion(path.name, [*neighbours, *names]),
+        problem + did_you_mean(path.name, [*neighbours, *names]),
         where=path,
         remedy=f"Give a folder or file that exists{or_known}.",
     )
-
-
-def _suggestion(name: str, names: Iterable[str]) -> str:
-    by_folded = {known.casefold(): known for known in sorted(names)}
-    matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
-    near = [by_folded[match] for match in matches]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from foveate.errors import SettingError
+from foveate.models.catalog import entries
 from foveate.models.search import SearchRange, SearchSpace
+from foveate.wording import did_you_mean
 
 if TYPE_CHECKING:
     from foveate.models.backbone import Backbone
@@ -186,23 +187,34 @@ def list_models() -> list[str]:
     ]
 
 
+def check_name(name: str) -> None:
+    """Check that a model has this name, or the part before its colon, without importing torch.
+
+    Raises:
+        SettingError: There is no such model; the message lists the models.
+    """
+    known = [entry.name for entry in entries()]
+    if _family(name) not in known:
+        raise SettingError(
+            f"no model is called {name!r}{did_you_mean(name, known)}",
+            where="model",
+            remedy=f"Models: {', '.join(known)}.",
+        )
+
+
 def find(name: str) -> Model:
     """Return the model of this name.
 
     Raises:
         SettingError: There is no such model; the message lists the models.
     """
-    family = f"{name.partition(':')[0]}:*" if ":" in name else name
-    for model in all():
-        if model.name == family:
-            return model.resolve(name) if model.resolve else model
-    known = [model.name for model in all()]
-    near = difflib.get_close_matches(name, known, n=1)
-    raise SettingError(
-        f"no model is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
-        where="model",
-        remedy=f"Models: {', '.join(known)}.",
-    )
+    check_name(name)
+    model = next(one for one in all() if one.name == _family(name))
+    return model.resolve(name) if model.resolve else model
+
+
+def _family(name: str) -> str:
+    return f"{name.partition(':')[0]}:*" if ":" in name else name
 
 
 def build(name: str, *, channels: int, size: int, weights: Weights = None) -> Backbone:

@@ -1,19 +1,25 @@
-"""The tasks. A new vision problem is one file in this folder, or a class given to `register`."""
+"""The tasks. A new vision problem is one file in this folder, or a class given to `register`.
+
+Importing this package does not import torch.
+"""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
 from inspect import isabstract
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from foveate.errors import SettingError
-from foveate.settings import Settings
-from foveate.tasks.task import Task
+from foveate.tasks.catalog import CATALOG, WITHOUT_TASK, Entry
+from foveate.wording import did_you_mean
 
-T = TypeVar("T", bound=type[Task[Any]])
+if TYPE_CHECKING:
+    from foveate.settings import Settings
+    from foveate.tasks.task import Task
+
+T = TypeVar("T", bound="type[Task[Any]]")
 
 _REGISTERED: dict[str, type[Task[Any]]] = {}
 
@@ -31,6 +37,8 @@ def all() -> dict[str, type[Task[Any]]]:
 
 @cache
 def _in_this_folder() -> dict[str, type[Task[Any]]]:
+    from foveate.tasks.task import Task
+
     tasks: dict[str, type[Task[Any]]] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         for value in vars(importlib.import_module(module.name)).values():
@@ -39,21 +47,39 @@ def _in_this_folder() -> dict[str, type[Task[Any]]]:
     return tasks
 
 
+def entries() -> dict[str, Entry]:
+    """What describes each task, by its name. Tasks of this package are not imported for it."""
+    files = {module.name for module in pkgutil.iter_modules(__path__)}
+    others = all() if files - CATALOG.keys() - WITHOUT_TASK else _REGISTERED
+    described = {
+        name: Entry(name, task.primary_metric, task.description) for name, task in others.items()
+    }
+    return dict(sorted({**CATALOG, **described}.items()))
+
+
+def check_name(name: str) -> None:
+    """Check that a task has this name, without importing torch.
+
+    Raises:
+        SettingError: If there is none; the message lists the tasks.
+    """
+    known = entries()
+    if name not in known:
+        raise SettingError(
+            f"no task is called {name!r}{did_you_mean(name, known)}",
+            where="task",
+            remedy=f"Tasks: {', '.join(known)}.",
+        )
+
+
 def find(name: str) -> type[Task[Any]]:
     """The task of this name.
 
     Raises:
         SettingError: If there is none; the message lists the tasks.
     """
-    tasks = all()
-    if name not in tasks:
-        near = difflib.get_close_matches(name, tasks, n=1)
-        raise SettingError(
-            f"no task is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
-            where="task",
-            remedy=f"Tasks: {', '.join(tasks)}.",
-        )
-    return tasks[name]
+    check_name(name)
+    return all()[name]
 
 
 def check_settings(task: type[Task[Any]], settings: Settings) -> None:

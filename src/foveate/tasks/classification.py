@@ -28,6 +28,7 @@ from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.settings import Settings
 from foveate.tasks.capabilities import Averaged
+from foveate.tasks.catalog import CATALOG
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.training import distributed
 
@@ -49,10 +50,8 @@ class Classification(Task[Label], Averaged[Label]):
             al., 2017).
     """
 
-    name = "classification"
+    name, primary_metric, description = CATALOG["classification"]
     annotation = Label
-    description = "one class for each image"
-    primary_metric = "accuracy"
     search_space: ClassVar[SearchSpace] = {
         "augment": AUGMENT,
         "label_smoothing": SearchRange(0.0, 0.3),

@@ -27,6 +27,7 @@ from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
+from foveate.tasks.catalog import CATALOG
 from foveate.tasks.policies import box_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.tasks.tiled import Tiled
@@ -57,10 +58,8 @@ class Detection(Task[Boxes], Tiled[Boxes]):
         objects: Mean number of objects in a training image, see `DetectionTarget`.
     """
 
-    name = "detection"
+    name, primary_metric, description = CATALOG["detection"]
     annotation = Boxes
-    description = "a box and a class for each object"
-    primary_metric = "map50"
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "ema": 0.998,

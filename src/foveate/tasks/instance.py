@@ -38,6 +38,7 @@ from foveate.report import drawing
 from foveate.report.instance_panels import instance_panels
 from foveate.report.panels import Panel
 from foveate.tasks.capabilities import MaskImage, WritesMasks, numbered_objects
+from foveate.tasks.catalog import CATALOG
 from foveate.tasks.detection import count_classes, map50_headline
 from foveate.tasks.policies import instance_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage
@@ -82,10 +83,8 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         blur: Pixels that votes are spread over; chosen on the validation split.
     """
 
-    name = "instance"
+    name, primary_metric, description = CATALOG["instance"]
     annotation = Instances
-    description = "a class and a mask for each object"
-    primary_metric = "map50"
     curve_metric = "pixel_iou"
     lower_is_better = frozenset({"count_error"})
     default_settings: ClassVar[Mapping[str, Any]] = {

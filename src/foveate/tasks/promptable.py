@@ -38,6 +38,7 @@ from foveate.tasks.capabilities import (
     WritesMasks,
     object_masks,
 )
+from foveate.tasks.catalog import CATALOG
 from foveate.tasks.policies import object_policy
 from foveate.tasks.prompted import PromptedImages
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
@@ -61,10 +62,8 @@ class Promptable(
     Classes are not learnt; they only group the metrics.
     """
 
-    name = "promptable"
+    name, primary_metric, description = CATALOG["promptable"]
     annotation = Instances
-    description = "the mask of an object that is clicked on"
-    primary_metric = "iou_1"
     curve_metric = "last_iou"
     lower_is_better = raw_metrics = frozenset({"mean_clicks"})
     default_settings: ClassVar[Mapping[str, Any]] = {

@@ -37,6 +37,7 @@ from foveate.report.mask_panels import mask_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import Averaged, MaskImage, WritesMasks
+from foveate.tasks.catalog import CATALOG
 from foveate.tasks.policies import mask_policy
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
 from foveate.tasks.tiled import MAX_SIDE, Pixelwise
@@ -57,10 +58,8 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask], Averaged[Mask]):
         colours: (K, 3) RGB of the classes.
     """
 
-    name = "semantic"
+    name, primary_metric, description = CATALOG["semantic"]
     annotation = Mask
-    description = "a class for each pixel"
-    primary_metric = "miou"
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 4,
         "ema": 0.999,

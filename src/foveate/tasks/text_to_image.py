@@ -39,6 +39,7 @@ from foveate.report.generation_panels import generation_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import GeneratesImages, HasEvaluator, PromptedByTargets
+from foveate.tasks.catalog import CATALOG
 from foveate.tasks.policies import caption_policy
 from foveate.tasks.prompted import CaptionedImages
 from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
@@ -77,10 +78,8 @@ class TextToImage(
         evaluator: Scores generated images; None before `load_evaluator`.
     """
 
-    name = "text_to_image"
+    name, primary_metric, description = CATALOG["text_to_image"]
     annotation = Captions
-    description = "an image of a caption"
-    primary_metric = "likeness"
     curve_metric = "explained"
     lower_is_better = frozenset({"copies"})
     raw_metrics = frozenset({"diversity"})

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foveate.models.backbone import StagedBackbone
+from foveate.models.catalog import entry
 from foveate.models.registry import Model, Recipe, Weights
 
 WIDTHS = (64, 256, 256)
@@ -160,10 +161,7 @@ def _build(_name: str, channels: int, size: int, _weights: Weights) -> Airbench:
 
 MODELS = (
     Model(
-        "airbench",
-        "six convolutions on whitened patches, for small images",
-        "Jordan, 2024",
-        9,
+        *entry("airbench"),
         _build,
         default_recipe=Recipe("muon", 0.02, bf16=True),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
 
 
@@ -57,10 +58,7 @@ def _build(name: str, channels: int, size: int, _weights: Weights) -> CNN:
 
 MODELS = (
     Model(
-        "cnn",
-        "two 3x3 convolutions, max-pooling, dropout, 128 hidden units",
-        "LeCun et al., 1998, with modern layers",
-        6,
+        *entry("cnn"),
         _build,
         default_recipe=PLAIN,
     ),

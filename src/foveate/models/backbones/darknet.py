@@ -10,6 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.heads.yolo_v1 import YoloV1Head
 from foveate.models.registry import Model, Recipe, Weights
 
@@ -49,10 +50,7 @@ def _build(_name: str, channels: int, size: int, _weights: Weights) -> Darknet:
 
 MODELS = (
     Model(
-        "yolo_v1",
-        "the first YOLO, with one grid over the image; for lessons",
-        "Redmon et al., 2016",
-        32,
+        *entry("yolo_v1"),
         _build,
         default_recipe=Recipe("adamw", 1e-3),
     ),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from foveate.errors import SettingError
 from foveate.models import pretrained
 from foveate.models.backbone import StagedBackbone
+from foveate.models.catalog import entry
 from foveate.models.registry import INCLUDED, PROBE, Model, Recipe, Weights
 
 NAME = "efficientnet_lite0"
@@ -125,10 +126,7 @@ def _published() -> dict[str, Tensor]:
 
 
 _MODEL = Model(
-    NAME,
-    "4.7 million weights that were trained on ImageNet: the start for photographs",
-    "Tan and Le, 2019",
-    MIN_SIZE,
+    *entry(NAME),
     _build,
     has_weights=True,
     min_size_pretrained=MIN_SIZE,
@@ -140,10 +138,5 @@ _MODEL = Model(
 )
 MODELS = (
     _MODEL,
-    replace(
-        _MODEL,
-        name=PROBE,
-        summary=f"a linear layer on the features of {NAME}: fitted in seconds",
-        paper="Kornblith et al., 2019",
-    ),
+    replace(_MODEL, **entry(PROBE)._asdict()),
 )

@@ -19,6 +19,7 @@ from foveate import record_io
 from foveate.errors import SettingError
 from foveate.models import hf_config, hf_folder
 from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
+from foveate.models.catalog import entry
 from foveate.models.pretrained import reason
 from foveate.models.registry import PLAIN, Model, Weights
 
@@ -193,10 +194,7 @@ _REMEDY = (
 )
 MODELS = (
     Model(
-        "hf:*",
-        "ViT or DINOv2 from a folder of transformers: hf:DIR (pip install 'foveate[foundation]')",
-        "Dosovitskiy et al., 2021; Oquab et al., 2023",
-        14,
+        *entry("hf:*"),
         _build,
         has_weights=True,
         min_size_pretrained=14,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from foveate.errors import SettingError
 from foveate.models import registry
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.registry import PLAIN, Model, Weights, refuse_if_huge
 
 DEFAULT_WIDTHS = (256, 256)
@@ -82,14 +83,10 @@ def _build(name: str, channels: int, size: int, _weights: Weights) -> MLP:
     return MLP(channels, size, widths)
 
 
-_PAPER = "Rumelhart, Hinton and Williams, 1986"
 MODELS = (
-    Model("mlp", "two hidden layers of 256 units", _PAPER, 1, _build, default_recipe=PLAIN),
+    Model(*entry("mlp"), _build, default_recipe=PLAIN),
     Model(
-        "mlp:*",
-        "hidden layers of any widths: mlp:512-256",
-        _PAPER,
-        1,
+        *entry("mlp:*"),
         _build,
         default_recipe=PLAIN,
         example="mlp:512-256",

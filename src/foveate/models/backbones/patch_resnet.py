@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.film import FilmResidual
 from foveate.models.registry import Model, Recipe, Weights
 
@@ -61,10 +62,7 @@ def _build(_name: str, channels: int, size: int, _weights: Weights) -> PatchResN
 
 MODELS = (
     Model(
-        "patch_resnet",
-        "small residual net, for generating images",
-        "He et al., 2016",
-        8,
+        *entry("patch_resnet"),
         _build,
         default_recipe=Recipe("muon", 3e-3, bf16=True),
     ),

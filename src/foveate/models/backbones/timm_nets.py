@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from foveate.errors import SettingError
 from foveate.models import pretrained, weight_file
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.registry import PLAIN, Model, Weights
 
 
@@ -153,10 +154,7 @@ def _from_file(timm: Any, options: dict[str, Any], name: str, path: Path) -> Tim
 
 MODELS = (
     Model(
-        "timm:*",
-        "any net of timm: timm:convnext_atto",
-        "Wightman, 2019, and each net's own",
-        32,
+        *entry("timm:*"),
         _build,
         has_weights=True,
         min_size_pretrained=32,

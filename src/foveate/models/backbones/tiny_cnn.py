@@ -13,6 +13,7 @@ import math
 from torch import nn
 
 from foveate.models.backbone import StagedBackbone
+from foveate.models.catalog import entry
 from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Weights
 
@@ -63,10 +64,7 @@ def _build(_name: str, channels: int, size: int, _weights: Weights) -> TinyCNN:
 
 MODELS = (
     Model(
-        "tiny_cnn",
-        "five small convolutions; the default: trains in a minute on a CPU",
-        "Jordan, 2024",
-        8,
+        *entry("tiny_cnn"),
         _build,
     ),
 )

@@ -13,6 +13,7 @@ from itertools import pairwise
 from torch import nn
 
 from foveate.models.backbone import StagedBackbone
+from foveate.models.catalog import entry
 from foveate.models.convolution import convolution
 from foveate.models.registry import Model, Recipe, Weights
 
@@ -48,10 +49,7 @@ def _build(_name: str, channels: int, _size: int, _weights: Weights) -> TinyEnco
 
 MODELS = (
     Model(
-        "tiny_encoder",
-        "small net with five maps, for masks",
-        "Jordan, 2024",
-        32,
+        *entry("tiny_encoder"),
         _build,
         default_recipe=Recipe("muon", 3e-3, bf16=True),
     ),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from foveate.models import pretrained
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.registry import PLAIN, SMALL, Model, Weights
 
 IMAGENET_CLASSES = 1000
@@ -160,27 +161,16 @@ def _keep(_new: nn.Conv2d, _old: nn.Conv2d) -> None:
     """Leave torch's default initialisation."""
 
 
-_ALEX, _VGG, _HE = (
-    "Krizhevsky, Sutskever and Hinton, 2012",
-    "Simonyan and Zisserman, 2015",
-    "He et al., 2016",
-)
 MODELS = (
     Model(
-        "alexnet",
-        "five convolutions, three linear layers",
-        _ALEX,
-        15,
+        *entry("alexnet"),
         _build,
         has_weights=True,
         default_recipe=PLAIN,
     ),
     *(
         Model(
-            f"vgg{depth}",
-            f"{depth} layers of 3x3 convolutions",
-            _VGG,
-            16,
+            *entry(f"vgg{depth}"),
             _build,
             has_weights=True,
             default_recipe=PLAIN,
@@ -189,10 +179,7 @@ MODELS = (
     ),
     *(
         Model(
-            f"resnet{depth}",
-            f"{depth} layers with residual connections",
-            _HE,
-            8,
+            *entry(f"resnet{depth}"),
             _build,
             has_weights=True,
         )

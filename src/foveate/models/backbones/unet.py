@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from foveate.errors import SettingError
 from foveate.models import registry
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.heads.segmentation import (
     Decoder,
     FinestMapHead,
@@ -171,7 +172,7 @@ def _resolve(name: str) -> Model:
         name=name,
         build=_build,
         summary=MODELS[1].summary,
-        paper=_PAPER,
+        paper=MODELS[1].paper,
         example=name,
         resolve=_resolve,
     )
@@ -181,16 +182,10 @@ _REMEDY = (
     "After 'unet:' comes a width (unet:16), a width and depth (unet:16x3), "
     "or another model (unet:resnet18)."
 )
-_PAPER = "Ronneberger, Fischer and Brox, 2015"
 MODELS = (
+    Model(*entry("unet"), _build, default_recipe=PLAIN),
     Model(
-        "unet", "the U-Net of the paper, for masks", _PAPER, 2**DEPTH, _build, default_recipe=PLAIN
-    ),
-    Model(
-        "unet:*",
-        "narrower or shallower (unet:16x3), or with an encoder (unet:resnet18, unet:timm:NAME)",
-        _PAPER,
-        2**DEPTH,
+        *entry("unet:*"),
         _build,
         default_recipe=PLAIN,
         example="unet:tiny_encoder",

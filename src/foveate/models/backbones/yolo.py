@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from foveate.errors import SettingError
 from foveate.models.backbone import Backbone
+from foveate.models.catalog import entry
 from foveate.models.convolution import Residual, convolution
 from foveate.models.registry import Model, Recipe, Weights
 
@@ -73,18 +74,12 @@ _RECIPE = Recipe("muon", 3e-3, bf16=True)
 
 MODELS = (
     Model(
-        "yolo",
-        "small residual net with five maps, for boxes and masks",
-        "Redmon and Farhadi, 2018",
-        32,
+        *entry("yolo"),
         _build,
         default_recipe=_RECIPE,
     ),
     Model(
-        "yolo:*",
-        "larger versions: yolo:s, yolo:m",
-        "Redmon and Farhadi, 2018",
-        32,
+        *entry("yolo:*"),
         _build,
         example="yolo:s",
         resolve=_resolve,

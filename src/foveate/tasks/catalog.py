@@ -1,0 +1,32 @@
+"""What `foveate tasks` lists, apart from the tasks themselves, whose files import torch.
+
+A new file in this folder that is not here is imported for the list, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """The attributes of a `Task` that describe it."""
+
+    name: str
+    primary_metric: str
+    description: str
+
+
+CATALOG = {
+    one.name: one
+    for one in (
+        Entry("classification", "accuracy", "one class for each image"),
+        Entry("detection", "map50", "a box and a class for each object"),
+        Entry("instance", "map50", "a class and a mask for each object"),
+        Entry("promptable", "iou_1", "the mask of an object that is clicked on"),
+        Entry("semantic", "miou", "a class for each pixel"),
+        Entry("text_to_image", "likeness", "an image of a caption"),
+    )
+}
+"""The tasks of this folder, each in a file of its name."""
+WITHOUT_TASK = frozenset({"capabilities", "catalog", "policies", "prompted", "task", "tiled"})
+"""Files of this folder in which there is no task."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
 from foveate import atomic_io, record_io
 from foveate.errors import RunError, SettingError
@@ -35,22 +33,31 @@ _EXPECTED_SEGMENTS = (
 class Settings(BaseModel):
     """All settings of a run. None stands for a choice by data and model, recorded once it is made.
 
-    Unknown names are refused, so that a typing error cannot pass in silence.
+    Unknown names are refused, so that a typing error cannot pass in silence. `foveate settings`
+    lists the docstrings.
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
     format: Literal[2] = 2
+    """Format of the run folder."""
     data: str = ""
+    """The dataset: a path or a name."""
     root: str | None = None
     """Folder in which known datasets are looked for first."""
     data_format: str | None = None
     """Format of the data, where it cannot be recognised."""
     task: str = "classification"
+    """A name that `foveate tasks` lists."""
     model: str = "auto"
-    """auto: chosen by the task, the images and the time, see `experiment.choice`."""
+    """A name that `foveate models` lists; auto: chosen by the task, the images and the time, see
+    `experiment.choice`."""
     model_reason: str | None = None
     """Why foveate chose the model, where the user left that to it."""
     weights: str | None = None
@@ -72,12 +79,14 @@ class Settings(BaseModel):
     max_pixels: int = Field(89_478_485, ge=1, le=MAX_VALUE)
     """Largest number of pixels that an image file may have."""
     seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of all that is random: same seed, same machine, same numbers."""
     split_seed: int | None = Field(None, ge=0, lt=2**63)
     """Seed of the split, where another seed trains on the same split; None: `seed`."""
     device: str = Field("auto", pattern=r"^[a-z]{1,20}(:[0-9]{1,3})?$")
     """What computes: "cpu", "cuda", "cuda:1", "mps" or "xpu"; "auto" is the best of the machine."""
 
     epochs: float | None = Field(None, gt=0, le=1_000_000)
+    """Passes over the train split; None: as the time budget or the model's recipe says."""
     minutes: float | None = Field(None, gt=0, le=525_600)
     """Time budget, counted from the start of the command."""
     progress_segments: list[tuple[int, float, int]] | None = None
@@ -86,10 +95,13 @@ class Settings(BaseModel):
     batch_size: int | None = Field(None, ge=1, le=1_000_000)
     """Images in a batch; None: as many as suit the model."""
     optimizer: Literal["sgd", "adam", "adamw", "muon"] | None = None
+    """None: the one of the model's recipe."""
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    """How the learning rate changes over the steps."""
     lr: Annotated[float, Field(gt=0, le=1_000_000_000)] | Literal["find"] | None = None
-    """Peak learning rate; "find" measures it."""
+    """Peak learning rate; "find" measures it; None: that of the model's recipe."""
     weight_decay: float = Field(5e-4, ge=0, le=1000)
+    """How much the optimizer shrinks the weights."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the forward pass in training; weights and predictions are float32. auto: bfloat16 where
     the hardware multiplies it faster, and float16 on GPUs that have it alone."""
@@ -105,11 +117,14 @@ class Settings(BaseModel):
     patience: int | None = Field(None, ge=1, le=1_000_000)
     """Stop after so many epochs without a lower validation loss."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
     class_weights: (
         Literal["balanced"] | list[Annotated[float, Field(ge=0, le=1_000_000)]] | None
     ) = None
+    """Weights of the classes in the loss, in their order; "balanced": rare classes count more."""
 
     augment: Literal["auto", "none", "strong"] = "auto"
+    """How strongly training images are changed at random."""
     flip: bool | None = None
     """Whether a mirrored image is still a good example of its class."""
     fractions: tuple[
@@ -127,8 +142,11 @@ class Settings(BaseModel):
     split: str | None = None
     """A split.csv to use."""
     allow_leak: bool = False
+    """Whether to train although the splits share images."""
     allow_skipped: bool = False
+    """Whether to train although many images are unreadable."""
     allow_errors: bool = False
+    """Whether to train although the audit finds errors."""
     save_seconds: float = Field(10.0, ge=0, le=86_400)
     """Shortest time between two checkpoints: about what a kill loses. Large checkpoints are saved
     less often, so that saving takes a few percent of the time; 0 saves after every step."""
@@ -277,59 +295,49 @@ def check_setting_names(names: Iterable[str]) -> None:
 
 
 def _message(error: ValidationError) -> str:
-    """The first problem, with the setting's name and the numbers that it takes."""
+    """The first problem, with the setting's name and the values that it takes."""
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
-    message = problem["msg"].removeprefix("Value error, ")
     if not name:
-        return message
+        return problem["msg"].removeprefix("Value error, ")
     if name == "progress_segments":
         message = _EXPECTED_SEGMENTS
     elif problem["type"] == "string_pattern_mismatch":
         message = _EXPECTED_TEXTS[name]
-    elif problem["type"] == "literal_error":
-        message = f"{problem['ctx']['expected']} is expected"
-    message = _number_range(Settings.model_fields[name]) or message
+    else:
+        message = f"{describe_values(name)} is expected"
     return f"{name}: {message}, got {problem['input']!r}"
 
 
-def _number_range(field: FieldInfo) -> str | None:
-    """The numbers that a setting takes, in words; None for a setting without numbers."""
-    bounds = [*field.metadata, *_nested_metadata(field.annotation)]
-    low = next(
-        (
-            f"above {bound.gt:,}" if isinstance(bound, Gt) else f"from {bound.ge:,}"
-            for bound in bounds
-            if isinstance(bound, Gt | Ge)
-        ),
-        None,
-    )
-    high = next(
-        (
-            f"below {bound.lt:,}" if isinstance(bound, Lt) else f"up to {bound.le:,}"
-            for bound in bounds
-            if isinstance(bound, Lt | Le)
-        ),
-        None,
-    )
-    if low is None or high is None:
-        return None
-    joined = " " if low.startswith("from") and high.startswith("up") else " and "
-    words = [repr(word) for word in _nested_words(field.annotation)]
-    return " or ".join([f"a number {low}{joined}{high}", *words]) + " is expected"
+def describe_values(name: str) -> str:
+    """Describe in words what a setting can be, beside None: "an integer from 1 up to 10"."""
+    return _describe(Settings.model_json_schema()["properties"][name])
 
 
-def _nested_metadata(annotation: Any) -> Iterator[Any]:
-    for argument in get_args(annotation):
-        if isinstance(argument, FieldInfo):
-            yield from argument.metadata
-        else:
-            yield from _nested_metadata(argument)
+def _describe(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_describe(one) for one in schema["anyOf"] if one["type"] != "null")
+    if words := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
+        return " or ".join(map(repr, words))
+    if schema["type"] == "array":
+        items = schema.get("items") or schema["prefixItems"][0]
+        return "a list" + (
+            f", each {_describe(items)}" if items["type"] != "array" else " of lists"
+        )
+    bounds = [f"{word} {schema[key]:,}" for key, word in _BOUNDS.items() if key in schema]
+    joined = " and " if any(key.startswith("exclusive") for key in schema) else " "
+    return f"{_TYPES[schema['type']]} {joined.join(bounds)}".rstrip()
 
 
-def _nested_words(annotation: Any) -> Iterator[str]:
-    for argument in get_args(annotation):
-        if isinstance(argument, str):
-            yield argument
-        else:
-            yield from _nested_words(argument)
+_TYPES = {
+    "boolean": "true or false",
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a text",
+}
+_BOUNDS = {
+    "minimum": "from",
+    "exclusiveMinimum": "above",
+    "maximum": "up to",
+    "exclusiveMaximum": "below",
+}

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from foveate.cli import data, inference, lessons, lists, training, trials
+from foveate.cli import data, inference, lessons, lists, settings, training, trials
 from foveate.errors import Cancelled, FoveateError, Interrupted
 from foveate.wording import escape_controls
 
@@ -56,7 +56,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Train a vision model on your images, and find out how far to believe it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -89,7 +88,7 @@ for command in (
     training.report, training.compare,
     data.audit, data.split, data.convert,
     lessons.lesson,
-    lists.formats, lists.models, lists.tasks, lists.datasets, lists.cache,
+    lists.formats, lists.models, lists.tasks, settings.settings, lists.datasets, lists.cache,
 ):  # fmt: skip
     app.command()(command)
 

@@ -28,6 +28,18 @@ def _check_task(task: str | None) -> str | None:
     return task
 
 
+def _task_names() -> list[str]:
+    from foveate import tasks
+
+    return list(tasks.entries())
+
+
+def _model_names() -> list[str]:
+    from foveate import models
+
+    return [entry.name for entry in models.entries()]
+
+
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A folder, a file, or the name of a known dataset.")
 ]
@@ -40,6 +52,7 @@ ReadAs = Annotated[
     typer.Option(
         "--task",
         callback=_check_task,
+        autocompletion=_task_names,
         help="Task that DATA is for, if it can be read for several.",
     ),
 ]
@@ -99,11 +112,16 @@ class SettingOptions:
     """
 
     task: Annotated[
-        str | None, typer.Option(help="See: foveate tasks (default: what DATA fits).")
+        str | None,
+        typer.Option(
+            autocompletion=_task_names, help="See: foveate tasks (default: what DATA fits)."
+        ),
     ] = None
     model: Annotated[
         str | None,
-        typer.Option(help="See: foveate models (default: chosen by the data)."),
+        typer.Option(
+            autocompletion=_model_names, help="See: foveate models (default: chosen by the data)."
+        ),
     ] = None
     epochs: Annotated[float | None, typer.Option(help="Passes over the train split.")] = None
     minutes: Annotated[float | None, typer.Option(help="Time budget, instead of --epochs.")] = None

@@ -54,7 +54,10 @@ def train(
         bool, typer.Option("--download", help="Download a known dataset that is not here.")
     ] = False,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other setting; see: foveate settings."
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(help="Train so many times, to see the spread over seeds.")

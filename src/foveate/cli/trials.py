@@ -17,7 +17,8 @@ DownloadData = Annotated[
     bool, typer.Option("--download", help="Download a known dataset that is not here.")
 ]
 SetSetting = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; see: foveate settings."),
 ]
 
 

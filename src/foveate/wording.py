@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 
 def count_noun(number: int, noun: str, plural: str | None = None) -> str:
@@ -41,3 +43,46 @@ def escape_controls(text: str) -> str:
     terminal shows, fake lines of output, or have it send commands.
     """
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+MAX_LISTED = 8
+MAX_TEXT = 200
+"""Characters of a text in `describe_object`: a name of a file can be long, a message longer."""
+
+
+def list_some(names: Sequence[str]) -> str:
+    """The first MAX_LISTED names, separated by commas, with "..." if there are more."""
+    return ", ".join([*names[:MAX_LISTED], *["..."] * (len(names) > MAX_LISTED)])
+
+
+def describe_object(title: str, facts: Mapping[str, str]) -> str:
+    """The `repr` of an object: a title and a line for each fact that is not empty."""
+    lines = [title, *(f"    {name}: {text}" for name, text in facts.items() if text)]
+    return "\n".join(map(_shorten, lines))
+
+
+def describe_html(title: str, facts: Mapping[str, str], report: Path | None = None) -> str:
+    """The same as a table of HTML, with a link to the report if it exists.
+
+    All of it is escaped: names come from the user's files.
+    """
+    rows = [
+        f"<tr><th>{_html(name)}</th><td>{_html(text)}</td></tr>"
+        for name, text in facts.items()
+        if text
+    ]
+    if report is not None and report.exists():
+        address = html.escape(report.absolute().as_uri())
+        rows.append(
+            f'<tr><th>report</th><td><a href="{address}">{_html(report.name)}</a></td></tr>'
+        )
+    return f"<table><caption>{_html(title)}</caption>{''.join(rows)}</table>"
+
+
+def _html(text: str) -> str:
+    return html.escape(_shorten(text))
+
+
+def _shorten(text: str) -> str:
+    line = escape_controls(text[: MAX_TEXT + 1])
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 3] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foveate.wording import count_noun, describe_html, describe_object, list_some
 
 A = TypeVar("A")
 
@@ -119,6 +122,22 @@ class Dataset(Generic[A]):
     def origin_paths(self) -> tuple[Path, ...]:
         """The folder or file that it was read from, in which no output may lie."""
         return (self.origin,) if isinstance(self.origin, Path) else ()
+
+    def __repr__(self) -> str:
+        return describe_object(*self._description())
+
+    def _repr_html_(self) -> str:
+        return describe_html(*self._description())
+
+    def _description(self) -> tuple[str, dict[str, str]]:
+        """What it is, and what is in it."""
+        counts = Counter(sample.split for sample in self.samples)
+        return f"Dataset {self.name!r} for {self.task}: {count_noun(len(self), 'image')}", {
+            "classes": f"{len(self.classes):,}: {list_some(self.classes)}" if self.classes else "",
+            "splits": ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split]),
+            "skipped": count_noun(len(self.skipped), "image") if self.skipped else "",
+            "read from": str(self.origin or ""),
+        }
 
     def __len__(self) -> int:
         return len(self.samples)

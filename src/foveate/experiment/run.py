@@ -12,20 +12,22 @@ from foveate.data.image_reading import ImageReading
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
-from foveate.errors import RunError, SettingError
+from foveate.errors import FoveateError, RunError, SettingError
 from foveate.experiment import pipeline, report_again, test_split
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.inputs import ImageInput
 from foveate.inference.onnx_model import open_onnx
 from foveate.inference.predictor import Predictor
+from foveate.metrics.names import display_name
 from foveate.models.fused import fused
 from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
-from foveate.tasks.task import Task
+from foveate.tasks.task import Task, interval
 from foveate.tasks.tiled import Tiled
+from foveate.wording import describe_html, describe_object
 
 
 @dataclass
@@ -161,10 +163,29 @@ class Run(RunFolder, Predictor):
             net, texts, rng, guidance=guidance, steps=steps
         )
 
+    def __repr__(self) -> str:
+        return describe_object(*self._description())
+
     def _repr_html_(self) -> str:
-        if not self.report_path.exists():
-            return repr(self)
-        return f'<a href="{self.report_path.as_uri()}">{self.path.name}</a>'
+        return describe_html(*self._description(), self.report_path)
+
+    def _description(self) -> tuple[str, dict[str, str]]:
+        """What it is, and how far it has come; of a damaged run, what is damaged."""
+        facts = {"task": self.settings.task, "model": self.settings.model}
+        try:
+            if not self.finished:
+                facts["unfinished"] = f"go on with: foveate train --resume {self.quoted_path}"
+            else:
+                results = self.results
+                metric = display_name(results["primary"])
+                for split in ("valid", "test"):
+                    value = (results[split] or {}).get(results["primary"])
+                    facts[f"{split} {metric}"] = (
+                        f"{value['value']:.1%} {interval(value)}" if value else "not opened"
+                    )
+        except (FoveateError, OSError) as error:
+            facts["damaged"] = " ".join(str(error).split())
+        return f"Run {self.name!r}", facts
 
 
 def train(

@@ -20,6 +20,7 @@ from foveate.metrics.records import Metrics
 from foveate.models.interactive import InteractivePredictor
 from foveate.tasks.capabilities import Averaged, require
 from foveate.tasks.task import Task
+from foveate.wording import describe_html
 
 RESULT = "cross_validation.json"
 """The record of a cross-validation."""
@@ -149,4 +150,4 @@ class CrossValidation(Predictor):
         )
 
     def _repr_html_(self) -> str:
-        return f'<a href="{self.report_path.absolute().as_uri()}">{self.path.name}</a>'
+        return describe_html(f"CrossValidation {str(self.path)!r}", {}, self.report_path)

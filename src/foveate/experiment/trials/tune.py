@@ -29,6 +29,7 @@ from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.training.device import preserved_torch_state
+from foveate.wording import describe_html
 
 DATA = "data"
 """The run folder of the split that all trials share."""
@@ -58,7 +59,7 @@ class Tuning:
         return self.path / "report.html"
 
     def _repr_html_(self) -> str:
-        return f'<a href="{self.report_path.absolute().as_uri()}">{self.path.name}</a>'
+        return describe_html(f"Tuning {str(self.path)!r}", {}, self.report_path)
 
 
 def tune(

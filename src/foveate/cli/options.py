@@ -236,9 +236,7 @@ def check_names(settings: dict[str, Any]) -> None:
         SettingError: A name is unknown; the message lists those that exist.
     """
     from foveate import models, tasks
-    from foveate.settings import check_setting_names
 
-    check_setting_names(settings)
     task, model, data_format = (settings.get(name) for name in ("task", "model", "data_format"))
     if isinstance(task, str):
         tasks.check_name(task)
@@ -248,6 +246,9 @@ def check_names(settings: dict[str, Any]) -> None:
         from foveate import formats  # takes half a second
 
         formats.find(data_format)
+    from foveate.settings import check_setting_names
+
+    check_setting_names(settings)
 
 
 def parse_reading(pairs: list[str] | None, reading: ImageReading) -> ImageReading:

@@ -14,6 +14,7 @@ from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
 from foveate.errors import FoveateError, RunError, SettingError
 from foveate.experiment import pipeline, report_again, test_split
+from foveate.experiment.claim import UNFINISHED
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.inputs import ImageInput
@@ -173,7 +174,7 @@ class Run(RunFolder, Predictor):
         """What it is, and how far it has come; of a damaged run, what is damaged."""
         facts = {"task": self.settings.task, "model": self.settings.model}
         try:
-            if not self.finished:
+            if (self.path / UNFINISHED).exists():
                 facts["unfinished"] = f"go on with: foveate train --resume {self.quoted_path}"
             else:
                 results = self.results

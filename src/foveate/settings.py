@@ -203,6 +203,8 @@ class Settings(BaseModel):
             values = _parse_yaml(record_io.read_text(path, _MAX_BYTES))
             if not isinstance(values, dict) or type(version := values.get("format")) is not int:
                 raise ValueError("settings and their format are expected")
+            if version == FORMAT and (last := list(cls.model_fields)[-1]) not in values:
+                raise ValueError(f"its end is missing: {last} is expected")
         except FileNotFoundError:
             raise RunError(
                 "this is not a run: it has no config.yaml",

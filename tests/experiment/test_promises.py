@@ -14,7 +14,7 @@ import pytest
 
 import foveate as fv
 from foveate.errors import RunError, StorageError
-from foveate.experiment import pipeline
+from foveate.experiment import test_split
 from foveate.progress import NullReporter
 
 pytestmark = pytest.mark.usefixtures("one_thread")

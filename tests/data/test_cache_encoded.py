@@ -93,7 +93,7 @@ def test_what_exceeds_the_cache_is_kept_as_jpeg_which_is_told(tmp_path, decoded,
     assert first.encoding == "jpeg"
     assert len(told) == 1
     for words in (
-        "the 12 images are kept as JPEG of quality 95 at 64 px, about ",
+        "the 12 images are stored as JPEG of quality 95 at 64 px, about ",
         "as they are, they take",
         "the cache may take 80.0 kB",
         "FOVEATE_CACHE_GB",

@@ -43,7 +43,7 @@ def local_path(data: str) -> str:
         raise DataError(
             f"a file of this machine is expected, got one of {parts.netloc!r}",
             where=data,
-            remedy="An address of a file has three strokes: file:///folder/train-000000.tar.",
+            remedy="An address of a file has three slashes: file:///folder/train-000000.tar.",
         )
     return url2pathname(parts.path)
 

@@ -252,7 +252,7 @@ def _encoded(images: decoding.DecodedImages[Any]) -> Iterator[str]:
     """A note if the pixels are not those of the files."""
     if images.encoding == "jpeg":
         yield (
-            f"this run trains on images kept as JPEG of quality {QUALITY}, because they exceed the "
+            f"this run trains on images stored as JPEG of quality {QUALITY}, because they exceed the "
             "cache as they are; it is evaluated on the files themselves"
         )
 

@@ -1,4 +1,4 @@
-"""Images that are kept encoded, in an eighth of the bytes, where pixels exceed the cache.
+"""Images that are stored encoded, in an eighth of the bytes, where pixels exceed the cache.
 
 8-bit grey and RGB images are JPEG of quality 95 with colour at full resolution (4:4:4: at 32 px
 4:2:0 doubles the error). What JPEG was not made for is PNG, without loss: other numbers of bands,
@@ -24,7 +24,7 @@ from foveate.data.cache.pixels import CachedPixels, Pixels, Shape, read_into
 from foveate.data.dataset import Image
 
 Encoding = Literal["raw", "jpeg"]
-"""How a cache file keeps pixels: as they are, or encoded as this module says."""
+"""How a cache file stores pixels: as they are, or encoded as this module says."""
 
 QUALITY = 95
 """Of JPEG, 1 to 100."""

@@ -80,7 +80,7 @@ class Record:
         samples: Number of samples, readable or not.
         shape: (N, S, S, C) of the pixels.
         skipped: See `CachedImages`.
-        encoding: How the pixels are kept.
+        encoding: How the pixels are stored.
         pixel_bytes: Bytes that they take.
     """
 
@@ -217,7 +217,7 @@ class Writer:
         samples: Largest number of images.
         size: S, pixels a side.
         channels: C of the first images; see `widen`.
-        encoding: How pixels are kept.
+        encoding: How pixels are stored.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""Before images are decoded: what they will take, and so whether they are kept as JPEG."""
+"""Before images are decoded: what they will take, and so whether they are stored as JPEG."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ def plan(
     on_message: Callable[[str], None],
     on_plan: Callable[[str], None],
 ) -> tuple[DecodeSpec, int]:
-    """Choose how images are kept in the cache, and say what they will take.
+    """Choose how images are stored in the cache, and say what they will take.
 
     Args:
         dataset: The images.
@@ -61,7 +62,7 @@ def plan(
                 raise store.NoRoom(about, error.remedy) from None
             spec = replace(spec, encoding="jpeg")
             on_message(
-                f"the {len(dataset):,} images are kept as JPEG of quality {QUALITY} at "
+                f"the {len(dataset):,} images are stored as JPEG of quality {QUALITY} at "
                 f"{spec.size} px, about {store.format_bytes(needed)}: as they are, {error.reason}. "
                 f"Pixels change slightly, and each is decoded whenever it is used. {error.remedy}"
             )
@@ -78,7 +79,8 @@ def plan(
 def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: str) -> None:
     """Check that decoded images fit into memory.
 
-    They may take half of what is free: training needs some, and so do other programs.
+    They may take half of what is free: training needs some, and so do other programs. Each of
+    several processes that torchrun started on this machine holds its own.
 
     Args:
         dataset: The images.
@@ -91,7 +93,8 @@ def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: s
     """
     free = _free_memory()
     needed = _raw_bytes(dataset, spec.size, spec.channels or (1 if _seems_grey(dataset) else 3))
-    if free is not None and needed > free / 2:
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or "1")
+    if free is not None and needed * processes > free / 2:
         raise DataError(
             f"the {len(dataset):,} decoded images take {store.format_bytes(needed)}, too much for "
             f"the {store.format_bytes(free)} of free memory, and cannot be cached: {reason}",

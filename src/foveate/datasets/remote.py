@@ -124,6 +124,7 @@ def _fetch_web(address: str, place: Path, known: dict[str, Any]) -> None:
                 if record["size"] not in (None, file.tell()):
                     raise HTTPException(f"{file.tell():,} of {record['size']:,} bytes arrived")
     except HTTPError as error:
+        error.close()  # it holds the connection
         if error.code == 304 and known:
             return
         raise

@@ -252,8 +252,8 @@ def _encoded(images: decoding.DecodedImages[Any]) -> Iterator[str]:
     """A note if the pixels are not those of the files."""
     if images.encoding == "jpeg":
         yield (
-            f"this run trains on images stored as JPEG of quality {QUALITY}, because they exceed the "
-            "cache as they are; it is evaluated on the files themselves"
+            f"this run trains on images stored as JPEG of quality {QUALITY}, because they exceed "
+            "the cache as they are; it is evaluated on the files themselves"
         )
 
 

@@ -85,9 +85,9 @@ def decode(
 ) -> DecodedImages[A]:
     """Decode all images at size x size, or find them in the cache.
 
-    Where the pixels exceed the cache or its disk, they are stored as JPEG, see `data.cache.encoded`.
-    Images in memory stay there. So do all others if the cache cannot be written and memory is
-    large enough. `on_message` reports both.
+    Where the pixels exceed the cache or its disk, they are stored as JPEG; see
+    `data.cache.encoded`. Images in memory stay there. So do all others if the cache cannot be
+    written and memory is large enough. `on_message` reports both.
 
     Args:
         dataset: The images.

@@ -85,35 +85,40 @@ def steps(
     # torch.manual_seed formats a stack trace for each kind of GPU that is missing: 0.2 ms a call,
     # as long as the whole step of a small net.
     reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
-    check = check or FiniteCheck()
-    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
-    forward = net if forward is None else forward
+    check, own = check or FiniteCheck(), net
+    net = net if forward is None else forward
     net.train()
     for number, (inputs, target) in enumerate(batches, start):
         reseed(
             derive_seed(seed, number)
         )  # a function of (seed, step): nothing to save for a resume
         changes = (number + 1) % accumulate == 0
-        with nullcontext() if changes else distributed.unshared(forward):
+        with nullcontext() if changes else distributed.unshared(net):
             with autocast(device, amp):
                 moved = (tensor.to(device, non_blocking=True) for tensor in inputs)
-                output = forward(*moved)  # forward
+                output = net(*moved)  # forward
                 losses = loss(output, target)
             check.add(number, "loss", losses["total"])
             total = losses["total"] / (accumulate / loss_weight(number))
-            scaler.scale(total).backward()  # type: ignore[no-untyped-call]  # backpropagation
+            if scaler is not None:
+                total = scaler.scale(total)
+            total.backward()  # type: ignore[no-untyped-call]  # backpropagation
         factor = schedule(number)
         if changes:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * factor
             if clip is not None:
-                scaler.unscale_(optimizer)
+                if scaler is not None:
+                    scaler.unscale_(optimizer)
                 norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
-                if not scaler.is_enabled():  # a scaler leaves out steps that overflow
+                if scaler is None:  # which leaves out steps that overflow
                     check.add(number, "gradient", norm)
-            scaler.step(optimizer)
-            scaler.update()
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
+                scaler.update()
             optimizer.zero_grad(set_to_none=True)
             if ema is not None:
-                ema.update(net)
+                ema.update(own)
         yield Step(number, losses, output, target, optimizer.param_groups[0]["lr"])

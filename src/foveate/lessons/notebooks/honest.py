@@ -20,7 +20,7 @@ with app.setup:
     from foveate.audit import LEAK, audit
     from foveate.data.cache import decoding
     from foveate.data.split.assign import assign_splits
-    from foveate.experiment import evaluate, pipeline
+    from foveate.experiment import evaluate, test_split
     from foveate.lessons import drawings as show
     from foveate.lessons.training import (
         RecordingReporter,
@@ -271,7 +271,7 @@ def _(images, labels):
     with tempfile.TemporaryDirectory() as _folder:
         factory_run = fv.train(factory, out=Path(_folder) / "run", model="mlp:16", epochs=2)
         first_result, recorder = factory_run.test(), RecordingReporter()
-        second_result = pipeline.test(factory_run, reporter=recorder)
+        second_result = test_split.test(factory_run, reporter=recorder)
         LEDGER_ENTRIES, LEDGER_MESSAGE = len(factory_run.ledger.entries), recorder.lines[-1]
         record = factory_run.results
     RESULTS = {
@@ -460,7 +460,7 @@ def _():
 def _():
     show.formula(
         "mean of max(<i>k</i> scores) ≥ max(<i>k</i> means)",
-        show.source_line(pipeline.test, "run.ledger.find(", count=3),
+        show.source_line(test_split, "run.ledger.find(", count=3),
     )
     return
 

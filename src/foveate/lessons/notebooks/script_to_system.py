@@ -22,7 +22,7 @@ with app.setup:
     import foveate as fv
     from foveate.audit import audit
     from foveate.data.cache import decoding
-    from foveate.experiment import evaluate, pipeline
+    from foveate.experiment import evaluate, test_split
     from foveate.lessons import drawings as show
     from foveate.lessons.training import (
         RecordingReporter,
@@ -224,7 +224,7 @@ def _(NEW_IMAGES, NEW_TARGET, all_labels, all_images, run_script, actual_accurac
         FIRST_TEST = system.test()
         test_recorder = RecordingReporter()
         SECOND_TEST, LEDGER_ENTRIES = (
-            pipeline.test(system, reporter=test_recorder),
+            test_split.test(system, reporter=test_recorder),
             len(system.ledger.entries),
         )
         LEDGER_MESSAGE = test_recorder.lines[-1]

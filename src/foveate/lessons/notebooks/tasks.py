@@ -329,7 +329,7 @@ def _(TRAINED, QUESTIONS, N_SCENES):
         task_type = type(TRAINED[name][0])
         lines = [
             show.source_line(task_type, f"class {task_type.__name__}"),
-            "    " + show.source_line(task_type, "primary_metric = "),
+            f"    primary_metric = {task_type.primary_metric!r}",
             head_source(task_type),
         ]
         if name in OUTPUT_MODULES:

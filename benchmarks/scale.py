@@ -184,7 +184,7 @@ PARTS: dict[str, Callable[[int], object]] = {
 
 
 def alone(part: str, count: int) -> None:
-    """Do one thing, and print seconds, processor seconds and the largest resident set in bytes."""
+    """Measure one part: print seconds, processor seconds and the largest resident set in bytes."""
     import resource
 
     began, busy = time.perf_counter(), time.process_time()

@@ -1,6 +1,5 @@
 """Images that exceed the cache are kept encoded, with the interface and the safety of raw ones."""
 
-import errno
 import os
 from io import BytesIO
 
@@ -15,7 +14,7 @@ from foveate.data.cache.pixels import RawPixels
 from foveate.data.images import FileSource
 from foveate.data.subset import ImageOnDisk, Subset
 from foveate.errors import DataError
-from helpers.cache_files import files, kept, noise, same
+from helpers.cache_files import files, fill_disk, kept, noise, same
 
 
 def smooth(size, channels, seed=0):
@@ -87,22 +86,22 @@ def test_many_at_once_are_each_alone(count):
 
 @pytest.mark.usefixtures("place", "few_bytes")
 def test_what_exceeds_the_cache_is_kept_as_jpeg_which_is_told(tmp_path, decoded, monkeypatch):
-    whole, told = colour(tmp_path / "data"), []
-    first = decoding.decode(whole, 64, on_message=told.append)
+    whole, messages = colour(tmp_path / "data"), []
+    first = decoding.decode(whole, 64, on_message=messages.append)
     assert isinstance(first.pixels, EncodedPixels)
     assert first.encoding == "jpeg"
-    assert len(told) == 1
+    assert len(messages) == 1
     for words in (
         "the 12 images are stored as JPEG of quality 95 at 64 px, about ",
         "as they are, they take",
         "the cache may take 80.0 kB",
         "FOVEATE_CACHE_GB",
     ):
-        assert words in told[0]
+        assert words in messages[0]
     (entry,) = store.entries()
     assert entry.size < 80_000
     assert "64 px, JPEG" in cache_row(entry)
-    again = decoding.decode(whole, 64, on_message=told.append)
+    again = decoding.decode(whole, 64, on_message=messages.append)
     same(first, again)
     assert decoded == [12]
     with monkeypatch.context() as patch:
@@ -141,12 +140,12 @@ def test_a_recorded_encoding_holds_whatever_the_cache_may_take(tmp_path, monkeyp
     same(raw, decoding.decode(whole, 64))
     store.clear()
     monkeypatch.setenv("FOVEATE_CACHE_GB", "0")  # nothing fits: the same pixels from memory
-    told = []
-    in_memory = decoding.decode(whole, 64, encoding="jpeg", on_message=told.append)
+    messages = []
+    in_memory = decoding.decode(whole, 64, encoding="jpeg", on_message=messages.append)
     assert isinstance(in_memory.pixels, np.ndarray)
     same(jpeg, in_memory)
-    same(raw, decoding.decode(whole, 64, encoding="raw", on_message=told.append))
-    assert all(words.startswith("decoded images stay in memory") for words in told)
+    same(raw, decoding.decode(whole, 64, encoding="raw", on_message=messages.append))
+    assert all(words.startswith("decoded images stay in memory") for words in messages)
 
 
 @pytest.mark.usefixtures("place", "few_bytes")
@@ -193,12 +192,12 @@ def test_the_estimate_is_above_what_is_taken_and_not_far(tmp_path):
 @pytest.mark.usefixtures("place")
 def test_what_a_large_cache_will_take_is_said_before(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "_REPORTED_BYTES", 1000)
-    whole, told = colour(tmp_path / "data"), []
+    whole, messages = colour(tmp_path / "data"), []
     for _ in range(2):
-        decoding.decode(whole, 64, on_plan=told.append)
-    assert len(told) == 1  # the second time nothing is decoded
-    assert told[0].startswith("the 12 images at 64 px will take 1")
-    assert told[0].endswith(" kB of the 20.0 GB that the cache may take")
+        decoding.decode(whole, 64, on_plan=messages.append)
+    assert len(messages) == 1  # the second time nothing is decoded
+    assert messages[0].startswith("the 12 images at 64 px will take 1")
+    assert messages[0].endswith(" kB of the 20.0 GB that the cache may take")
 
 
 DAMAGES = {
@@ -231,14 +230,14 @@ def test_damage_in_use_is_one_error_and_the_next_time_all_is_decoded_anew(place,
 
 @pytest.mark.usefixtures("few_bytes")
 def test_damage_before_use_is_found_when_the_file_is_opened(place, tmp_path):
-    whole, told = colour(tmp_path / "data"), []
+    whole, messages = colour(tmp_path / "data"), []
     arrays = np.asarray(decoding.decode(whole, 64).pixels)
     (name,) = kept(place)
     begin = (place / name).read_bytes().find(encode(whole[3].source.read(), lossless=False))
     flip(place / name, begin + 5)
-    again = decoding.decode(whole, 64, on_message=told.append)
+    again = decoding.decode(whole, 64, on_message=messages.append)
     assert np.array_equal(again.pixels, arrays)
-    assert any("a damaged cache file was removed" in words for words in told)
+    assert any("a damaged cache file was removed" in words for words in messages)
 
 
 def test_threads_are_bounded(monkeypatch):
@@ -250,20 +249,12 @@ def test_threads_are_bounded(monkeypatch):
 @pytest.mark.usefixtures("few_bytes")
 @pytest.mark.parametrize("after", [0, 2, 3])
 def test_a_full_disk_leaves_the_same_pixels_in_memory(place, tmp_path, monkeypatch, after):
-    whole, told = colour(tmp_path / "data"), []
-    pwrite, calls = os.pwrite, []
-
-    def full(*given):
-        calls.append(given)
-        if len(calls) > after:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return pwrite(*given)
-
+    whole, messages = colour(tmp_path / "data"), []
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
-        images = decoding.decode(whole, 64, on_message=told.append)
+        calls = fill_disk(patch, after)
+        images = decoding.decode(whole, 64, on_message=messages.append)
     assert len(calls) == after + 1
-    assert "cannot be used (No space left on device)" in told[-1]
+    assert "cannot be used (No space left on device)" in messages[-1]
     assert kept(place) == []
     same(images, decoding.decode(whole, 64))
     assert images.encoding == "jpeg"

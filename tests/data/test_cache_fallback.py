@@ -9,7 +9,7 @@ import pytest
 
 from foveate.data.cache import decoding, room
 from foveate.errors import DataError, SettingError
-from helpers.cache_files import files, in_memory, kept, noise, same
+from helpers.cache_files import files, fill_disk, in_memory, kept, noise, same
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -66,15 +66,7 @@ def test_grey_images_need_a_third_of_the_room(place, tmp_path, monkeypatch):
 @pytest.mark.parametrize("after", [0, 1, 4])
 def test_a_full_disk_leaves_nothing_half_done(place, tmp_path, monkeypatch, after):
     whole = files(tmp_path / "data", [noise(4, 4, 3, seed=i) for i in range(150)])
-    pwrite, calls = os.pwrite, []
-
-    def full(*given):
-        calls.append(given)
-        if len(calls) > after:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return pwrite(*given)
-
-    monkeypatch.setattr(os, "pwrite", full)
+    calls = fill_disk(monkeypatch, after)
     falls_back(whole, place, "cannot be used (No space left on device)")
     assert len(calls) == after + 1
 

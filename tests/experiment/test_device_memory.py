@@ -40,10 +40,10 @@ def test_batches_are_halved_until_they_fit(colours, tmp_path, monkeypatch):
     settings = {"model": "tiny_cnn", "epochs": 2, "batch_size": 16}
     run = fv.train(colours, out=tmp_path / "run", reporter=reporter, **settings)
     assert (run.settings.batch_size, run.settings.accumulate) == (4, 4)
-    told = [text for text in reporter.warnings if "memory" in text]
-    assert len(told) == 2
-    assert "does not hold a batch of 8 images" in told[1]
-    assert "batches of 4, of which 4 make a step" in told[1]
+    messages = [text for text in reporter.warnings if "memory" in text]
+    assert len(messages) == 2
+    assert "does not hold a batch of 8 images" in messages[1]
+    assert "batches of 4, of which 4 make a step" in messages[1]
     assert run.finished
 
 

@@ -27,8 +27,8 @@ class Tags(HTMLParser):
         self.found.add(tag)
 
 
-def check(thing) -> tuple[str, str]:
-    text, page = repr(thing), thing._repr_html_()
+def check(shown) -> tuple[str, str]:
+    text, page = repr(shown), shown._repr_html_()
     assert 1 <= len(text.splitlines()) <= 5
     assert len(text) < 1200
     assert all(line.isprintable() for line in text.splitlines())

@@ -1,5 +1,7 @@
 """Sets to be decoded that tests share, and how two decoded ones are compared."""
 
+import errno
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -65,3 +67,17 @@ def in_memory(whole, size):
     """The same set decoded without a cache: its sources are arrays."""
     samples = [replace(s, source=ArraySource(s.source.read()[None], 0)) for s in whole]
     return decoding.decode(replace(whole, samples=samples), size)
+
+
+def fill_disk(monkeypatch, after):
+    """Let the disk of the cache be full after so many writes; return the writes."""
+    pwrite, calls = os.pwrite, []
+
+    def full(*given):
+        calls.append(given)
+        if len(calls) > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(*given)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    return calls

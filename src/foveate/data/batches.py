@@ -147,8 +147,7 @@ class Batches:
         """Images of this share over the mean of all shares: the weight of its loss."""
         larger = len(self.keys) % self.per_epoch  # the first batches of an epoch have one more
         images = len(self.keys) // self.per_epoch + (step % self.per_epoch < larger)
-        own = images // self.ranks + (self.rank < images % self.ranks)
-        return own * self.ranks / images
+        return self._place(images)[1] * self.ranks / images
 
     def batch(
         self, rows: NDArray[np.int64], epoch: int, progress: float = 0.0

@@ -199,7 +199,8 @@ def _learn(
 # --- settings -> concrete
 
 
-def _recipe(settings: Settings) -> Recipe:
+def recipe_of(settings: Settings) -> Recipe:
+    """The training recipe of a run's model."""
     return models.find(settings.model).recipe(
         pretrained=settings.weights is not None,
         frozen=settings.freeze,
@@ -210,7 +211,7 @@ def _recipe(settings: Settings) -> Recipe:
 def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
     """With a number of epochs, unless the time is limited, and with a size of the batches."""
     known = settings.epochs, settings.minutes, settings.progress_segments
-    recipe = _recipe(settings)
+    recipe = recipe_of(settings)
     batch_size = settings.batch_size or recipe.batch_size
     settings = settings.model_copy(update={"batch_size": batch_size})
     if any(length is not None for length in known) or settings.model == models.PROBE:
@@ -223,7 +224,7 @@ def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
 def _with_precision(settings: Settings, torch_device: torch.device) -> Settings:
     if settings.precision != "auto":
         return settings
-    precision = device.fastest_precision(torch_device, on_cpu=_recipe(settings).bf16)
+    precision = device.fastest_precision(torch_device, on_cpu=recipe_of(settings).bf16)
     return settings.model_copy(update={"precision": precision})
 
 
@@ -231,7 +232,7 @@ def _with_optimizer(
     settings: Settings, task: Task[Any], net: VisionModel, batches: Batches, reporter: Reporter
 ) -> Settings:
     """With an optimizer and a learning rate; "find" measures the rate."""
-    recipe = _recipe(settings)
+    recipe = recipe_of(settings)
     name, lr = settings.optimizer or recipe.optimizer, settings.lr or recipe.lr
     if lr == "find":
         named = settings.model_copy(update={"optimizer": name})
@@ -247,7 +248,7 @@ def _optimizer(settings: Settings, net: nn.Module, lr: float) -> torch.optim.Opt
     """The optimizer; pretrained layers have the rates of the recipe."""
     assert settings.optimizer is not None, "it is resolved"
     assert isinstance(net, VisionModel), "a complete net is expected"
-    recipe, rates = _recipe(settings), None
+    recipe, rates = recipe_of(settings), None
     if settings.weights is not None and not settings.freeze:
         rates = layer_rates(net.backbone, recipe.last_rate, recipe.rate_decay)
     return optimizer(
@@ -304,7 +305,7 @@ def _build_net(
     if settings.freeze:
         backbone.freeze()
     elif start is not None:
-        backbone.freeze(_recipe(settings).frozen_groups)
+        backbone.freeze(recipe_of(settings).frozen_groups)
     mean, std = (
         published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)
     )

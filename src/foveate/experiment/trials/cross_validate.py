@@ -8,7 +8,7 @@ from typing import Any
 
 from foveate import tasks
 from foveate.data.dataset import Dataset
-from foveate.errors import Cancelled, Interrupted, SettingError
+from foveate.errors import SettingError
 from foveate.experiment import pipeline, test_split
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run_folder import RunFolder
@@ -95,16 +95,11 @@ def cross_validate(
         f"cross-validation in {folder.path}: {folds} folds, each tested once by a model that "
         "never saw it"
     )
-    try:
+    with folder.at_work():
         folder.fill(members.names, members.done, members.work_with(reporter), reporter)
         with folder.locked(), preserved_torch_state():
             if not folder.result.exists():
                 merge(folder, members.by_seed(), asked, members.dataset, reporter)
-    except Interrupted as stop:
-        raise Cancelled(folder.interrupted(stop)) from None
-    except BaseException:
-        folder.discard_if_empty()
-        raise
     return CrossValidation.open(folder.path)
 
 

@@ -148,12 +148,23 @@ class TrialsFolder:
                     entry.unlink(missing_ok=True)
                 self.path.rmdir()
 
-    def interrupted(self, stop: Interrupted) -> str:
-        """What to tell a user who has stopped a run of the folder."""
-        return (
-            f"interrupted in {stop.path.name} at step {stop.step:,}; what is done is kept in "
-            f"{self.path}: give the same command again to go on"
-        )
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Say how to go on if the block is interrupted; if nothing has begun, leave no folder.
+
+        Raises:
+            Cancelled: A run of the folder was interrupted.
+        """
+        try:
+            yield
+        except Interrupted as stop:
+            raise Cancelled(
+                f"interrupted in {stop.path.name} at step {stop.step:,}; what is done is kept in "
+                f"{self.path}: give the same command again to go on"
+            ) from None
+        except BaseException:
+            self.discard_if_empty()
+            raise
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -216,7 +227,7 @@ class TrialsFolder:
             names: Of the runs.
             done: Whether a run is complete.
             work: Makes a run complete, from the beginning or from where it was interrupted.
-            reporter: Is told whom this process waits for.
+            reporter: Receives whom this process waits for.
         """
         waiting: list[str] = []
         while left := [name for name in names if not done(name)]:

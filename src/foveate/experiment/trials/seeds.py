@@ -10,7 +10,6 @@ from typing import Any
 
 from foveate import atomic_io, tasks
 from foveate.data.dataset import Dataset
-from foveate.errors import Cancelled, Interrupted
 from foveate.experiment import pipeline
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run import Run
@@ -105,16 +104,11 @@ def train_seeds(
         done = [one for one in seed_of if is_finished(folder.path / one)]
         check_same_data([RunFolder.open(folder.path / one) for one in done])
 
-    try:
+    with folder.at_work():
         folder.fill([*seed_of], lambda name: is_finished(folder.path / name), work, reporter)
         with folder.locked():
             if not folder.result.exists():
                 _write_result(folder, seed_of, asked)
-    except Interrupted as stop:
-        raise Cancelled(folder.interrupted(stop)) from None
-    except BaseException:
-        folder.discard_if_empty()
-        raise
     return SeedSpread(folder.path, atomic_io.read_json(folder.result))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from foveate import atomic_io, models, tasks
 from foveate.data.dataset import Dataset
-from foveate.errors import Cancelled, DataChanged, Interrupted, RunError, SettingError
+from foveate.errors import DataChanged, RunError, SettingError
 from foveate.experiment import pipeline
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.evaluate import fit_evaluator
@@ -20,14 +20,13 @@ from foveate.experiment.prepare import collect, reopen
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run import Run
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.train import recipe_of
 from foveate.experiment.trials.folder import TrialsFolder, is_finished
 from foveate.experiment.trials.tune_result import RESULT, WINNER, write_result
 from foveate.experiment.trials.worker import Worker
-from foveate.models.registry import Recipe
 from foveate.models.search import SearchSpace
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
-from foveate.tasks.classification import Classification
 from foveate.training.device import preserved_torch_state
 from foveate.wording import describe_html
 
@@ -114,35 +113,29 @@ def tune(
         asked,
         RESULT,
     )
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(preserved_torch_state())
-            prepared, run = _prepare(folder, resolved, dataset, reporter)
-            defaults = _defaults(resolved, space)
-            worker = Worker(folder, run, prepared, space, defaults, study, asked, reporter)
-            stack.callback(worker.close)
-            reporter.info(
-                f"study in {folder.path}: {resolved.model}, searching {', '.join(space)}; the "
-                "first trial has the default settings"
-            )
-            worker.work(trials, None if minutes is None else began + 60 * minutes)
-            winner = worker.winner()
-            own = {name: value for name, value in values.items() if name != "data"}
+    with folder.at_work(), ExitStack() as stack:
+        stack.enter_context(preserved_torch_state())
+        prepared, run = _prepare(folder, resolved, dataset, reporter)
+        defaults = _defaults(resolved, space)
+        worker = Worker(folder, run, prepared, space, defaults, study, asked, reporter)
+        stack.callback(worker.close)
+        reporter.info(
+            f"study in {folder.path}: {resolved.model}, searching {', '.join(space)}; the "
+            "first trial has the default settings"
+        )
+        worker.work(trials, None if minutes is None else began + 60 * minutes)
+        winner = worker.winner()
+        own = {name: value for name, value in values.items() if name != "data"}
 
-            def train(_name: str) -> None:
-                reporter.info(f"training the winner, trial {winner.number}")
-                chosen = {**own, **winner.params}
-                pipeline.train(data, out=folder.path / WINNER, reporter=reporter, **chosen)
+        def train(_name: str) -> None:
+            reporter.info(f"training the winner, trial {winner.number}")
+            chosen = {**own, **winner.params}
+            pipeline.train(data, out=folder.path / WINNER, reporter=reporter, **chosen)
 
-            folder.fill([WINNER], lambda name: is_finished(folder.path / name), train, reporter)
-            with folder.locked():
-                if not folder.result.exists():
-                    write_result(folder, worker.study, winner, run, prepared, space, asked)
-    except Interrupted as stop:
-        raise Cancelled(folder.interrupted(stop)) from None
-    except BaseException:
-        folder.discard_if_empty()
-        raise
+        folder.fill([WINNER], lambda name: is_finished(folder.path / name), train, reporter)
+        with folder.locked():
+            if not folder.result.exists():
+                write_result(folder, worker.study, winner, run, prepared, space, asked)
     return Tuning(folder.path, atomic_io.read_json(folder.result))
 
 
@@ -158,7 +151,7 @@ def search_space(settings: Settings, given: Mapping[str, Any]) -> SearchSpace:
     """
     space: SearchSpace = {}
     if settings.model != models.PROBE:
-        space = {**_recipe(settings).search_space(), **tasks.find(settings.task).search_space}
+        space = {**recipe_of(settings).search_space(), **tasks.find(settings.task).search_space}
     space = {name: what for name, what in space.items() if given.get(name) is None}
     if not space:
         raise SettingError(
@@ -169,17 +162,9 @@ def search_space(settings: Settings, given: Mapping[str, Any]) -> SearchSpace:
     return space
 
 
-def _recipe(settings: Settings) -> Recipe:
-    return models.find(settings.model).recipe(
-        pretrained=settings.weights is not None,
-        frozen=settings.freeze,
-        dense=settings.task != Classification.name,
-    )
-
-
 def _defaults(settings: Settings, space: SearchSpace) -> dict[str, Any]:
     """The value of each setting that a run without tuning has."""
-    recipe, own = _recipe(settings), settings.model_dump()
+    recipe, own = recipe_of(settings), settings.model_dump()
     return {name: getattr(recipe, name) if own[name] is None else own[name] for name in space}
 
 

@@ -87,7 +87,7 @@ class Worker:
 
     def work(self, limit: int | None, deadline: float | None) -> None:
         """Do trials until there are enough, and wait for those of other processes."""
-        told = False
+        reported = False
         while True:
             with ExitStack() as claim:
                 trial = self._take(claim, limit, deadline)
@@ -97,9 +97,9 @@ class Worker:
                     continue
             if not self.api.running(self.study):
                 return
-            if not told:
+            if not reported:
                 self.reporter.info("waiting for the trials of other processes")
-                told = True
+                reported = True
             wait()
 
     def _take(self, claim: ExitStack, limit: int | None, deadline: float | None) -> Trial | None:

@@ -16,7 +16,7 @@ from foveate import tasks
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
     "wording", "errors", "regular_file", "record_io", "atomic_io", "csv_file", "outputs",
-    "progress", "ops", "annotations", "settings", "data", "formats",
+    "progress", "ops", "annotations", "settings", "data", "processes", "formats",
     "datasets",  # data by path or name: reads formats, so it lies above them
     "metrics",
     "report",  # below audit, whose page is one of its pages

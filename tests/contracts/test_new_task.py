@@ -22,7 +22,8 @@ from foveate.metrics.metric import Metric
 from foveate.report import drawing
 from foveate.report.panels import Note, Notes
 from foveate.tasks.classification import LastMap
-from foveate.tasks.task import Task, count_images, interval
+from foveate.tasks.presenters.presenter import count_images, interval
+from foveate.tasks.task import Task
 from helpers.command_line import hurry, run_cli
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -208,14 +208,14 @@ def test_a_port_that_is_in_use_is_reported(colours, tmp_path):
 
 def test_a_run_folder_that_a_machine_does_not_see_is_reported(colours, tmp_path):
     change = """
-        from foveate.training import distributed
+        from foveate import processes
 
-        original = distributed.broadcast
+        original = processes.broadcast
         def broadcast(value):
             found = original(value)
             path = isinstance(found, tuple) and isinstance(found[0], str)
             return ("/nowhere/run", *found[1:]) if path and rank == "1" else found
-        distributed.broadcast = broadcast
+        processes.broadcast = broadcast
     """
     done = trained(tmp_path, change, colours, *SETTINGS)
     assert done.returncode != 0

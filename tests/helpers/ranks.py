@@ -30,10 +30,10 @@ def _on_rank(rank: int, size: int, port: int, function: Callable[..., Any], args
     }
     import torch
 
-    from foveate.training import distributed
+    from foveate import processes
 
     torch.set_num_threads(1)
-    with distributed.connected(torch.device("cpu")):
+    with processes.connected(torch.device("cpu")):
         return function(*args)
 
 

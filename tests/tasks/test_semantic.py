@@ -142,7 +142,7 @@ def test_weights_can_be_given_and_are_left_out_by_default():
 @pytest.mark.parametrize("name", ["class_weights", "colours"])
 @pytest.mark.parametrize("count", [0, 3, 5])
 def test_another_number_of_weights_or_colours_than_of_classes_is_refused(name, count):
-    with pytest.raises(SettingError, match="4 are expected") as refused:
+    with pytest.raises(SettingError, match=r"4 (class weights|colours) are expected") as refused:
         Semantic(CLASSES, **{name: [(1, 2, 3)] * count if name == "colours" else [1.0] * count})
     assert refused.value.where == name
 

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from foveate import tasks
+from foveate import processes, tasks
 from foveate.data.batches import Batches, validation_batches
 from foveate.errors import RunError, SettingError
 from foveate.training import distributed
@@ -84,7 +84,7 @@ def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Te
     found = {}
     for name in names:
         case = Case(name)
-        net, rank, ranks = case.net(), distributed.rank(), distributed.size()
+        net, rank, ranks = case.net(), processes.rank(), processes.size()
         if rank:
             for parameter in net.parameters():
                 parameter.data.zero_()
@@ -101,7 +101,7 @@ def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Te
             STEPS,
         ):  # fmt: skip
             own = step.losses["total"].item() * share.loss_weight(step.number)
-            losses.append(np.mean(distributed.gather_numbers([own])).item())
+            losses.append(np.mean(processes.gather_numbers([own])).item())
         valid, _ = validate(
             net,
             case.task,
@@ -138,19 +138,19 @@ def test_several_processes_take_the_steps_of_one():
 
 
 def agreed() -> dict[str, object]:
-    rank = distributed.rank()
+    rank = processes.rank()
     found = {
-        "gather": distributed.gather({"rank": rank}),
-        "turns": distributed.gather_in_turns([rank + 3 * i for i in range(3 - rank)]),
-        "numbers": distributed.gather_numbers([float(rank), math.nan]),
-        "broadcast": distributed.broadcast(f"of {rank}"),
-        "mapped": list(distributed.map_shares(lambda some: [2 * one for one in some], range(8))),
-        "few": list(distributed.map_shares(list, range(1))),
-        "none": list(distributed.map_shares(list, range(0))),
+        "gather": processes.gather({"rank": rank}),
+        "turns": processes.gather_in_turns([rank + 3 * i for i in range(3 - rank)]),
+        "numbers": processes.gather_numbers([float(rank), math.nan]),
+        "broadcast": processes.broadcast(f"of {rank}"),
+        "mapped": list(processes.map_shares(lambda some: [2 * one for one in some], range(8))),
+        "few": list(processes.map_shares(list, range(1))),
+        "none": list(processes.map_shares(list, range(0))),
     }
-    distributed.check_equal({"the letter": "a"})
+    processes.check_equal({"the letter": "a"})
     try:
-        distributed.check_equal({"the letter": "abc"[rank]})
+        processes.check_equal({"the letter": "abc"[rank]})
     except RunError as error:
         found["error"] = str(error)
     return found
@@ -165,9 +165,9 @@ def normalised() -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         nn.BatchNorm2d(3, affine=False, momentum=None),
         BatchNormAct2d(3, act_layer=nn.Tanh),
     )
-    rows = np.array_split(np.arange(7), distributed.size())[distributed.rank()]
+    rows = np.array_split(np.arange(7), processes.size())[processes.rank()]
     share = images[rows].requires_grad_()
-    if distributed.size() > 1:
+    if processes.size() > 1:
         distributed.shared(net)
     for _ in range(2):
         output = net(share)
@@ -209,8 +209,8 @@ def connected_again() -> list[int]:
     found = []
     for _ in range(3):
         dist.destroy_process_group()
-        with distributed.connected(torch.device("cpu")):
-            found.append(sum(distributed.gather(distributed.rank())))
+        with processes.connected(torch.device("cpu")):
+            found.append(sum(processes.gather(processes.rank())))
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     return found
 

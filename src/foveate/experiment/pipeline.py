@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foveate import models, tasks
+from foveate import models, processes, tasks
 from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
@@ -38,7 +38,6 @@ from foveate.experiment.test_split import restore_test
 from foveate.experiment.train import learn
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
-from foveate.training import distributed
 from foveate.training.device import find as find_device
 from foveate.training.device import preserved_torch_state
 
@@ -68,7 +67,7 @@ def train(
     """
     reporter, clock = reporter or NullReporter(), Clock()
     with preserved_torch_state(), ranks.connected(settings.get("device")):
-        if not distributed.is_main():
+        if not processes.is_main():
             return ranks.join_training(settings.get("device"), data)
         dataset, resolved = define(data, settings, download)  # 1. define
         path = Path(out) if out is not None else None
@@ -130,7 +129,7 @@ def resume(
     run.device = settings.pop("device", run.device)
     refuse_changes(run, settings)
     with preserved_torch_state(), ranks.connected(run.device or run.settings.device):
-        if not distributed.is_main():
+        if not processes.is_main():
             return ranks.join_training(run.device, data)
         with run.locked():
             if run.finished:
@@ -171,7 +170,7 @@ def _collect_to_report(
             f"Then go on from the last checkpoint: foveate train --resume {run.quoted_path}"
         ) from None
     run.finish()
-    distributed.wait()
+    processes.wait()
     return run
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from foveate import processes
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import Interrupted, RunError
 from foveate.experiment.data_place import Place, move
@@ -22,7 +23,6 @@ from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import learn
 from foveate.progress import NullReporter
 from foveate.tasks.capabilities import with_prompts
-from foveate.training import distributed
 from foveate.training.device import AUTO, find
 
 MAX_READ = 256
@@ -41,13 +41,13 @@ def connected(device: str | None) -> Iterator[None]:
     Raises:
         RunError: They have other packages, or one of them has ended.
     """
-    if not distributed.launched():
+    if not processes.launched():
         yield
         return
     found = find(device or AUTO)
-    with distributed.connected(found):
+    with processes.connected(found):
         versions = {f"the version of {name}": version(name) for name in _PACKAGES}
-        distributed.check_equal({**versions, "the kind of device": found.type})
+        processes.check_equal({**versions, "the kind of device": found.type})
         yield
 
 
@@ -59,15 +59,15 @@ def announce(run: RunFolder, prepared: PreparedData | None, *, resume: bool = Fa
         prepared: Its data; None if there is nothing to join.
         resume: Whether training goes on from a checkpoint.
     """
-    distributed.broadcast((str(run.path.absolute()), prepared is not None, resume))
+    processes.broadcast((str(run.path.absolute()), prepared is not None, resume))
 
 
 def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, PreparedData | None, bool]:
     """The run that rank 0 announces, its data as this rank finds it, and whether it goes on."""
-    path, has_work, resume = distributed.broadcast(("", False, False))
+    path, has_work, resume = processes.broadcast(("", False, False))
     if not Path(path).is_dir():
         raise RunError(
-            f"rank {distributed.rank()} does not find the run folder",
+            f"rank {processes.rank()} does not find the run folder",
             where=path,
             remedy="Name an --out on a disk that all machines share.",
         )
@@ -100,7 +100,7 @@ def join_training(device: str | None, data: Place | None) -> RunFolder:
         if result.reason == "interrupted":
             raise Interrupted(run.path, result.progress.step)
         predict_split(run, prepared, "valid")
-        distributed.wait()
+        processes.wait()
     return run
 
 
@@ -139,5 +139,5 @@ def predict_split(run: RunFolder, prepared: PreparedData, split: SplitName) -> l
             found += task.predict(net, with_prompts(task, images, fitted[some]))
         return found
 
-    found = distributed.map_shares(predict, range(len(fitted)), everywhere=False)
-    return prepared.to_original(split, found) if distributed.is_main() else []
+    found = processes.map_shares(predict, range(len(fitted)), everywhere=False)
+    return prepared.to_original(split, found) if processes.is_main() else []

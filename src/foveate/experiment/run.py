@@ -26,7 +26,8 @@ from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
-from foveate.tasks.task import Task, interval
+from foveate.tasks.presenters.presenter import interval
+from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
 from foveate.wording import describe_html, describe_object
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveate import atomic_io, record_io, tasks
+from foveate import atomic_io, processes, record_io, tasks
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import RunError
 from foveate.experiment import predictions_file
@@ -39,7 +39,7 @@ from foveate.models.model import VisionModel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import HasEvaluator
 from foveate.tasks.task import Task
-from foveate.training import checkpoint, curves, distributed
+from foveate.training import checkpoint, curves
 from foveate.training.device import find, find_or_best, preserved_torch_state
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class RunFolder:
     def save_settings(self, **updates: Any) -> None:
         """Change settings and write config.yaml."""
         self.settings = self.settings.model_copy(update=updates)
-        if distributed.is_main():
+        if processes.is_main():
             self.settings.save(self.path / "config.yaml")
 
     def save_results(self, results: Mapping[str, Any]) -> None:

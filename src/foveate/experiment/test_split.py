@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from foveate import processes
 from foveate.errors import RunError, StorageError
 from foveate.experiment import ranks
 from foveate.experiment.data_place import Place, reopen_at
@@ -15,7 +16,6 @@ from foveate.experiment.report_again import write_again
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.ledger import LedgerEntry
 from foveate.progress import NullReporter, Reporter
-from foveate.training import distributed
 from foveate.training.device import preserved_torch_state
 
 
@@ -41,11 +41,11 @@ def test(
     """
     reporter = reporter or NullReporter()
     with preserved_torch_state(), ranks.connected(run.device_name):
-        if not distributed.is_main():
+        if not processes.is_main():
             ranks.join_test(run, data)
-            return distributed.broadcast({})
+            return processes.broadcast({})
         with run.locked():
-            return distributed.broadcast(_test(run, data, reporter))
+            return processes.broadcast(_test(run, data, reporter))
 
 
 def _test(run: RunFolder, data: Place | None, reporter: Reporter) -> Mapping[str, Any]:

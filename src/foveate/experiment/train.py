@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from foveate import models
+from foveate import models, processes
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.depth import reading_of
 from foveate.data.image_reading import ImageReading
@@ -68,7 +68,7 @@ def learn(
         try:
             return _learn(run, prepared, reporter, began, resume=resume)
         except torch.OutOfMemoryError:
-            smaller = smaller_batches(run, alone=not resume and distributed.size() == 1)
+            smaller = smaller_batches(run, alone=not resume and processes.size() == 1)
         # Out of the block above, which holds on to the tensors of the steps.
         gc.collect()
         torch.accelerator.memory.empty_cache()
@@ -107,7 +107,7 @@ def _learn(
     start = None
     if settings.weights is not None and isinstance(task, Classification):
         net.keeps_statistics = True
-        if not resume and distributed.is_main():
+        if not resume and processes.is_main():
             start = start_from_probe(
                 task,
                 net,
@@ -116,7 +116,7 @@ def _learn(
                 reporter,
                 alone=settings.model == models.PROBE,
             )
-        start = distributed.broadcast(start)
+        start = processes.broadcast(start)
     distributed.copy_from_main(net)
     assert settings.batch_size is not None, "it is resolved"
     make_batches = partial(
@@ -130,10 +130,10 @@ def _learn(
         augment=policy,
         device=torch_device,
     )
-    if distributed.is_main():
+    if processes.is_main():
         settings = _with_optimizer(settings, task, net, make_batches(), reporter)
-    batches = make_batches(rank=distributed.rank(), ranks=distributed.size())
-    settings = distributed.broadcast(settings)
+    batches = make_batches(rank=processes.rank(), ranks=processes.size())
+    settings = processes.broadcast(settings)
     run.save_settings(
         batch_size=settings.batch_size,
         epochs=settings.epochs,
@@ -143,7 +143,7 @@ def _learn(
         flip=policy.flip,
     )
 
-    segments, budget = distributed.broadcast(
+    segments, budget = processes.broadcast(
         _segments(settings, batches, 0.0 if resume else time.monotonic() - began)
     )
     assert settings.optimizer is not None, "it is resolved"
@@ -157,10 +157,10 @@ def _learn(
     )
     if resume:
         state.load(run.checkpoint)
-        if state.processes != distributed.size():
+        if state.processes != processes.size():
             before = count_noun(state.processes, "process", "processes")
             reporter.warning(
-                f"this run began with {before} and goes on with {distributed.size()}: it will not "
+                f"this run began with {before} and goes on with {processes.size()}: it will not "
                 "end with the same bits"
             )
     config = TrainConfig(
@@ -179,9 +179,7 @@ def _learn(
             state,
             task,
             batches,
-            lambda: validation_batches(
-                task, *valid, rank=distributed.rank(), ranks=distributed.size()
-            ),
+            lambda: validation_batches(task, *valid, rank=processes.rank(), ranks=processes.size()),
             config,
             run.path,
             header(task, net, run.settings),
@@ -192,7 +190,7 @@ def _learn(
         if settings.minutes is not None:
             run.save_settings(minutes=None, progress_segments=result.progress.segments)
         _calibrate(run, *valid[:2])
-    distributed.wait()
+    processes.wait()
     return result
 
 
@@ -328,5 +326,5 @@ def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:
         )
     task, net = run.load()
     task.calibrate(net, images, targets)
-    if distributed.is_main():
+    if processes.is_main():
         run.save_model(task, net)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from foveate import processes
 from foveate.data.image_reading import ImageReading
 from foveate.data.images import FileInfo
 from foveate.progress import Reporter
-from foveate.training import distributed
 from foveate.wording import count_noun
 
 _MAX_CLIPPED = 0.05  # of the values of an image
@@ -30,7 +30,7 @@ class DepthNotes:
 
     def gather(self) -> None:
         """Add what the other ranks have counted; each rank calls this."""
-        counts = distributed.gather((self._of_8_bits, self._clipped))
+        counts = processes.gather((self._of_8_bits, self._clipped))
         self._of_8_bits, self._clipped = (sum(column) for column in zip(*counts, strict=True))
 
     def report(self, reporter: Reporter) -> None:

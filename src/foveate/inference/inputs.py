@@ -7,14 +7,14 @@ is refused.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from io import IOBase
 from os import PathLike
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import PIL.Image
-import torch
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Image
@@ -27,7 +27,12 @@ from foveate.data.image_reading import (
 from foveate.data.images import decode, examine_bytes, examine_pillow
 from foveate.errors import BadImage
 
-ImageInput = str | PathLike[str] | bytes | PIL.Image.Image | NDArray[Any] | torch.Tensor
+if TYPE_CHECKING:
+    import torch
+
+ImageInput: TypeAlias = (
+    "str | PathLike[str] | bytes | PIL.Image.Image | NDArray[Any] | torch.Tensor"
+)
 """A path, the bytes of an image file, a Pillow image, an array (H, W, C) or a tensor (C, H, W)."""
 
 T = TypeVar("T")
@@ -84,7 +89,8 @@ def to_image(
             f"got a {type(value).__name__}",
             where=where,
         )
-    is_tensor = isinstance(value, torch.Tensor)
+    torch = sys.modules.get("torch")  # without it there are no tensors
+    is_tensor = torch is not None and isinstance(value, torch.Tensor)
     values = _tensor_values(value, where) if is_tensor else np.asarray(value)
     _check_shape(values.shape, is_tensor, channels, where)
     if values.ndim == 2:

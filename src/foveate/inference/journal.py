@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foveate import atomic_io, outputs, record_io
+from foveate import atomic_io, outputs, processes, record_io
 from foveate.errors import RunError, StorageError
 from foveate.progress import Reporter
 from foveate.regular_file import open_regular
-from foveate.training import distributed
 from foveate.wording import count_noun
 
 SUFFIX = ".partial.jsonl"
@@ -71,7 +70,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, command: Mapping[str, Any]):
-        self.rank, self.ranks = distributed.rank(), distributed.size()
+        self.rank, self.ranks = processes.rank(), processes.size()
         if self.ranks > 1:
             command = {**command, "processes": self.ranks}
         self.path = _of_rank(path, self.rank)

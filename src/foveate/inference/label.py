@@ -9,9 +9,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from foveate import csv_file, formats, outputs
+from foveate import csv_file, formats, outputs, processes
 from foveate.annotations import Annotation
 from foveate.annotations.records import from_record, to_record
 from foveate.data.dataset import Dataset, Image, Sample
@@ -28,8 +26,7 @@ from foveate.inference.predict import refuse_generators
 from foveate.inference.predictor import Predictor
 from foveate.inference.work import Job, file_stamp, predict_batch
 from foveate.progress import NullReporter, Reporter
-from foveate.tasks.task import Task
-from foveate.training import distributed
+from foveate.tasks.presenters.presenter import Presenter
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def label(
         DataError: No image can be read, nothing was predicted, or the format cannot hold it.
     """
     reporter = reporter or NullReporter()
-    with distributed.connected(torch.device("cpu")):
+    with processes.connected():
         return _label(model, images, out, format, reporter)
 
 
@@ -90,20 +87,20 @@ def _label(
     table = out.with_name(f"{out.name}.proposals.csv")
     refuse_generators(model.task)
     journal = _find_journal(model, images, out)
-    if distributed.is_main():
+    if processes.is_main():
         journal.check(overwrite=False)
         outputs.check_folder(out, option="--out", data=[images])
         outputs.check_output(table, None, option="--out", data=[images])
         outputs.check_output(
             journal.path, UNFINISHED, option="--out", overwrite=True, data=[images]
         )
-    distributed.wait()
+    processes.wait()
     left_out = LeftOut(reporter)
     with explain_kept_predictions(journal):
         with journal.opened(reporter):
             labelled = _propose(model, images, journal, left_out, reporter)
-            distributed.wait()
-            if not distributed.is_main():
+            processes.wait()
+            if not processes.is_main():
                 return []
             _check_labelled(labelled, images, journal)
         proposals = _write(model.task, labelled, out, table, format)
@@ -140,8 +137,8 @@ def _propose(
     """Label each image, in their order."""
     labelled: dict[int, _Labelled] = {}
     # One list for all ranks: a file may appear while they list them.
-    files = image_files([images], left_out.skip, reporter) if distributed.is_main() else []
-    files = distributed.broadcast(files)
+    files = image_files([images], left_out.skip, reporter) if processes.is_main() else []
+    files = processes.broadcast(files)
     for batch in batches(_read_images(images, files, model.reading, journal, labelled, left_out)):
         for job, image, prediction in predict_batch(model.predict_images, batch, left_out):
             confident = model.task.confident(prediction)
@@ -155,7 +152,7 @@ def _propose(
             journal.add(job.place, job.name, record)
             labelled[job.place] = _of_record(images, Path(job.name.path), record)
     left_out.gather(files)
-    if distributed.is_main():
+    if processes.is_main():
         for place, record in journal.take_from_others():
             labelled[place] = _of_record(images, Path(record["path"]), record)
     return [labelled[place] for place in sorted(labelled)]
@@ -219,7 +216,7 @@ def _check_labelled(labelled: Sequence[_Labelled], images: Path, journal: Journa
 
 
 def _write(
-    task: Task[Any], labelled: Sequence[_Labelled], out: Path, table: Path, format: str | None
+    task: Presenter[Any], labelled: Sequence[_Labelled], out: Path, table: Path, format: str | None
 ) -> list[Proposal]:
     """Write the dataset and the table; return the proposals, the least confident first."""
     samples = [one.sample for one in labelled]
@@ -233,10 +230,10 @@ def _write(
 
 
 def _dataset(
-    task: Task[Any], name: str, target_task: str, samples: Sequence[Sample[Any]]
+    task: Presenter[Any], name: str, target_task: str, samples: Sequence[Sample[Any]]
 ) -> Dataset[Any]:
     classes = task.classes if task.class_aware else ("object",)
-    colours = tuple(map(tuple, task.options.get("colours", ()))) or None
+    colours = None if task.colours is None else tuple((r, g, b) for r, g, b in task.colours)
     return Dataset(name, target_task, classes, samples, colours=colours)
 
 

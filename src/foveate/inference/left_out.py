@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from foveate import processes
 from foveate.data.dataset import Skipped
 from foveate.inference.journal import ImageName
 from foveate.progress import Reporter
-from foveate.training import distributed
 from foveate.wording import count_noun
 
 MAX_FAILURES = 5
@@ -64,13 +64,13 @@ class LeftOut:
         if self._first is not None:
             name, error = self._first
             failure = f"{name}: {type(error).__name__}: {error}", self._failures
-        if distributed.size() == 1:
+        if processes.size() == 1:
             return
-        for text, number in filter(None, distributed.gather(failure)):
+        for text, number in filter(None, processes.gather(failure)):
             if self._first is None:
                 self._first = (ImageName(text.partition(": ")[0]), RuntimeError(text))
                 self._failures = number
-        ranks = distributed.gather(list(zip(self.skipped, self.records, strict=True)))
+        ranks = processes.gather(list(zip(self.skipped, self.records, strict=True)))
         # Each rank finds that a video cannot be read.
         distinct = {one[0]: one for found in ranks for one in found}
         order = {str(path): place for place, path in enumerate(files)}

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from foveate.errors import SettingError
+from foveate.inference.runtimes import REMEDY
 from foveate.models.backbone import Backbone
 from foveate.models.heads.promptable import PromptableHead
 from foveate.models.model import VisionModel
 
 INPUT = "images"
 """Name of the input, (B, C, H, W) uint8."""
-REMEDY = "Install it: pip install 'foveate[export]'"
 
 
 def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:

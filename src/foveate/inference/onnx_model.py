@@ -15,7 +15,8 @@ from torch import Tensor
 from foveate import atomic_io
 from foveate.data.cache import store
 from foveate.errors import SettingError, StorageError
-from foveate.inference.onnx_file import INPUT, REMEDY, to_onnx
+from foveate.inference.onnx_file import INPUT, to_onnx
+from foveate.inference.runtimes import check_installed
 from foveate.models.fused import example_inputs
 from foveate.models.heads.promptable import PromptableHead
 from foveate.models.model import VisionModel
@@ -118,16 +119,6 @@ def _remove_oldest(folder: Path) -> None:
     files = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
     for path in files[:-_MAX_FILES]:
         path.unlink(missing_ok=True)
-
-
-def check_installed() -> None:
-    """Raise SettingError if ONNX Runtime is not installed."""
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise SettingError(
-            f"onnxruntime is needed for the runtime onnx ({error})", where="runtime", remedy=REMEDY
-        ) from None
 
 
 def _cached_path(digest: str) -> Path:

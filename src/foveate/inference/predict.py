@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from foveate import atomic_io
+from foveate import atomic_io, processes
 from foveate.annotations import Instances
 from foveate.data.dataset import Image, Images, Skipped
 from foveate.errors import SettingError
@@ -37,14 +36,15 @@ from foveate.inference.writers import (
     ValueWriter,
     make_folder,
 )
-from foveate.models.interactive import Box
 from foveate.ops.clicks import Click
 from foveate.outputs import check_folder, check_output
 from foveate.progress import NullReporter, Reporter
 from foveate.tasks.capabilities import GeneratesImages, WritesMasks, require
-from foveate.tasks.task import Task
-from foveate.training import distributed
+from foveate.tasks.presenters.presenter import Presenter
 from foveate.wording import count_noun
+
+if TYPE_CHECKING:
+    from foveate.models.interactive import Box
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def predict_paths(
         raise SettingError("either a tile size or a prompt is expected, got both", where="--tile")
     reporter = reporter or NullReporter()
     refuse_generators(model.task)
-    with distributed.connected(torch.device("cpu")):
+    with processes.connected():
         return _predict_paths(model, paths, outputs, tile, prompt, reporter)
 
 
@@ -158,14 +158,14 @@ def _predict_paths(
 ) -> PredictResult:
     """Predict for each image, or this rank's share of them; see `predict_paths`."""
     journal = _find_journal(model, outputs, tile, prompt)
-    main = distributed.is_main()
+    main = processes.is_main()
     if main:
         _check_outputs(model.task, outputs, journal, paths)
-    distributed.wait()
+    processes.wait()
     left_out = LeftOut(reporter)
     # One list for all ranks: a file may appear while they list them.
     files = image_files(paths, left_out.skip, reporter) if main else []
-    files = distributed.broadcast(files)
+    files = processes.broadcast(files)
 
     def predict(images: Images) -> list[Any]:
         return _predict(model, images, tile, prompt)
@@ -193,7 +193,7 @@ def _predict_paths(
     return PredictResult(work.count, left_out.skipped)
 
 
-def refuse_generators(task: Task[Any]) -> None:
+def refuse_generators(task: Presenter[Any]) -> None:
     """Raise SettingError for a task that generates images instead of predicting from them."""
     if isinstance(task, GeneratesImages):
         raise SettingError(
@@ -222,7 +222,7 @@ def _find_journal(
 ) -> Journal | None:
     """The journal of this command, whether there are records in it or not."""
     if outputs.journal is None:
-        if distributed.size() > 1:
+        if processes.size() > 1:
             raise SettingError(
                 "several processes write what they predict, and no output is named",
                 remedy="Name one: --json FILE, --coco FILE, --draw DIR or --masks DIR.",
@@ -249,7 +249,7 @@ def _find_journal(
 
 
 def _check_outputs(
-    task: Task[Any], outputs: Outputs, journal: Journal | None, data: Sequence[Path]
+    task: Presenter[Any], outputs: Outputs, journal: Journal | None, data: Sequence[Path]
 ) -> None:
     """Refuse outputs that the task's predictions do not have, or that would replace something.
 
@@ -289,7 +289,7 @@ def _check_outputs(
         )
 
 
-def _open_writers(task: Task[Any], outputs: Outputs) -> list[PredictionWriter]:
+def _open_writers(task: Presenter[Any], outputs: Outputs) -> list[PredictionWriter]:
     writers: list[PredictionWriter] = []
     for folder in outputs.folders:
         make_folder(folder)

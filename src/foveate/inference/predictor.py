@@ -7,16 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.windows import open_windows
 from foveate.errors import SettingError
 from foveate.inference.inputs import ImageInput, batches, is_single, to_image
-from foveate.inference.onnx_model import check_installed
-from foveate.models.interactive import InteractivePredictor
-from foveate.tasks.task import Task
+from foveate.inference.runtimes import check_installed
+from foveate.tasks.presenters.presenter import Presenter
+
+if TYPE_CHECKING:
+    from foveate.models.interactive import InteractivePredictor
 
 
 class Predictor(ABC):
@@ -29,7 +31,7 @@ class Predictor(ABC):
 
     @property
     @abstractmethod
-    def task(self) -> Task[Any]:
+    def task(self) -> Presenter[Any]:
         """The task, which draws, summarises and serialises the predictions."""
 
     @abstractmethod

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from foveate import atomic_io, outputs
-from foveate.tasks.task import Task
+from foveate.tasks.presenters.presenter import Presenter
 
 LINES_SUFFIX = ".jsonl"
 """The suffix of a file with one JSON object a line."""
@@ -31,7 +31,7 @@ ReadRecords = Callable[[], Iterator[dict[str, Any]]]
 def write_predictions(
     file: IO[bytes],
     path: Path,
-    task: Task[Any],
+    task: Presenter[Any],
     model: str,
     records: ReadRecords,
     skipped: Sequence[Record],
@@ -51,7 +51,11 @@ def write_predictions(
 
 
 def write_json(
-    file: IO[bytes], task: Task[Any], model: str, records: ReadRecords, skipped: Sequence[Record]
+    file: IO[bytes],
+    task: Presenter[Any],
+    model: str,
+    records: ReadRecords,
+    skipped: Sequence[Record],
 ) -> None:
     """Write one JSON object; arguments as for `write_predictions`."""
     head = {"foveate": PREDICTIONS.name, "run": model, "classes": task.classes}
@@ -60,7 +64,11 @@ def write_json(
 
 
 def write_lines(
-    file: IO[bytes], task: Task[Any], model: str, records: ReadRecords, skipped: Sequence[Record]
+    file: IO[bytes],
+    task: Presenter[Any],
+    model: str,
+    records: ReadRecords,
+    skipped: Sequence[Record],
 ) -> None:
     """Write a JSON object for each image on a line; arguments as for `write_predictions`."""
     del task
@@ -72,7 +80,7 @@ def write_lines(
         file.write(atomic_io.json_line({"foveate": PREDICTIONS.name, "run": model, **one}))
 
 
-def write_coco(file: IO[bytes], task: Task[Any], model: str, records: ReadRecords) -> None:
+def write_coco(file: IO[bytes], task: Presenter[Any], model: str, records: ReadRecords) -> None:
     """Write boxes and masks with scores in COCO's format.
 
     Args:

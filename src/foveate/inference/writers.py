@@ -21,7 +21,7 @@ from foveate.formats._shared.files.written_names import folded
 from foveate.formats.coco.writing import to_annotations
 from foveate.inference.journal import ImageName
 from foveate.tasks.capabilities import CLASSES_IMAGE, WritesMasks, require
-from foveate.tasks.task import Task
+from foveate.tasks.presenters.presenter import Presenter
 
 MAX_DRAWN = 2048
 """Longer side in pixels of the drawing of an image that is read by windows."""
@@ -56,7 +56,7 @@ class ValueWriter(PredictionWriter):
         task: The task.
     """
 
-    def __init__(self, task: Task[Any]):
+    def __init__(self, task: Presenter[Any]):
         self.task = task
 
     def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -71,7 +71,7 @@ class CocoWriter(PredictionWriter):
         task: The task.
     """
 
-    def __init__(self, task: Task[Any]):
+    def __init__(self, task: Presenter[Any]):
         self.task = task
 
     def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -89,7 +89,7 @@ class DrawingWriter(PredictionWriter):
         folder: A folder that exists.
     """
 
-    def __init__(self, task: Task[Any], folder: Path):
+    def __init__(self, task: Presenter[Any], folder: Path):
         self.task, self.folder = task, folder
 
     def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class MaskWriter(PredictionWriter):
         folder: A folder that exists.
     """
 
-    def __init__(self, task: Task[Any], folder: Path):
+    def __init__(self, task: Presenter[Any], folder: Path):
         self.task, self.folder = task, folder
         self.mask_images = require(task, WritesMasks).mask_images
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from foveate.annotations import Annotation, Instances
 from foveate.data.dataset import Image, Images
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.errors import SettingError
-from foveate.models.interactive import InteractivePredictor
-from foveate.models.model import VisionModel
-from foveate.tasks.task import Task
+from foveate.tasks.presenters.presenter import Presenter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from foveate.models.interactive import InteractivePredictor
+    from foveate.models.model import VisionModel
+    from foveate.tasks.task import Task
 
 CLASSES_IMAGE = "-classes"
 """What follows the name of an image in that of the classes of its objects."""
@@ -41,7 +45,7 @@ class Capability(ABC):
     remedy: ClassVar[str]
 
 
-def require(task: Task[Any], capability: type[C]) -> C:
+def require(task: Presenter[Any], capability: type[C]) -> C:
     """The task, if it has the capability.
 
     Raises:

@@ -28,5 +28,7 @@ CATALOG = {
     )
 }
 """The tasks of this folder, each in a file of its name."""
-WITHOUT_TASK = frozenset({"capabilities", "catalog", "policies", "prompted", "task", "tiled"})
+WITHOUT_TASK = frozenset(
+    {"capabilities", "catalog", "policies", "presenters", "prompted", "task", "tiled"}
+)
 """Files of this folder in which there is no task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -12,33 +12,27 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foveate import processes
 from foveate.annotations import Label
-from foveate.data.dataset import Dataset, Image, Images
+from foveate.data.dataset import Dataset, Images
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.errors import SettingError
-from foveate.metrics import classification as classification_metrics
 from foveate.metrics.baselines.classification import fit_baselines
 from foveate.metrics.classification import ClassificationMetric
-from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
 from foveate.models.search import AUGMENT, SearchRange, SearchSpace
-from foveate.report import charts, drawing
-from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.settings import Settings
 from foveate.tasks.capabilities import Averaged
-from foveate.tasks.catalog import CATALOG
-from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
-from foveate.training import distributed
+from foveate.tasks.presenters.classification import ClassificationPresenter
+from foveate.tasks.task import BaselinePredictors, Task
 
 BATCH_SIZE = 500
 """Images that are predicted at once."""
-MAX_MISTAKES = 24
-"""Mistakes that the report shows."""
 
 
-class Classification(Task[Label], Averaged[Label]):
+class Classification(ClassificationPresenter, Task[Label], Averaged[Label]):
     """Cross-entropy over K classes.
 
     Attributes:
@@ -50,8 +44,6 @@ class Classification(Task[Label], Averaged[Label]):
             al., 2017).
     """
 
-    name, primary_metric, description = CATALOG["classification"]
-    annotation = Label
     search_space: ClassVar[SearchSpace] = {
         "augment": AUGMENT,
         "label_smoothing": SearchRange(0.0, 0.3),
@@ -156,7 +148,7 @@ class Classification(Task[Label], Averaged[Label]):
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Label]) -> None:
         """Choose the temperature of lowest log loss: one number, so it hardly overfits."""
-        by_image = distributed.map_shares(lambda some: self._logits(net, some).unbind(1), images)
+        by_image = processes.map_shares(lambda some: self._logits(net, some).unbind(1), images)
         views = torch.stack(list(by_image), 1)
         rows = torch.arange(len(targets))
         labels = torch.tensor([target.index for target in targets])
@@ -192,96 +184,6 @@ class Classification(Task[Label], Averaged[Label]):
         labels = np.array([target.index for target in targets])
         predict = fit_baselines(images, labels, len(self.classes), seed)
         return lambda images: {name: labels_of(rows) for name, rows in predict(images).items()}
-
-    # --- present
-
-    def to_dict(self, annotation: Label) -> dict[str, Any]:
-        """The class, its probability, and the five most likely classes with theirs."""
-        record: dict[str, Any] = {"class": self.classes[annotation.index]}
-        if annotation.scores is not None:
-            record["probability"] = round(float(annotation.scores[annotation.index]), 6)
-            best = np.argsort(-annotation.scores, kind="stable")[:5]
-            record["probabilities"] = {
-                self.classes[i]: round(float(annotation.scores[i]), 6) for i in best
-            }
-        return record
-
-    def summary(self, annotation: Label) -> str:
-        """The class and its probability."""
-        scores = annotation.scores
-        confidence = "" if scores is None else f"  {scores[annotation.index]:.1%}"
-        return f"{self.classes[annotation.index]}{confidence}"
-
-    def draw(self, image: Image, annotation: Label) -> Image:
-        """The image with the class name in a strip below it."""
-        return drawing.add_caption(image, self.classes[annotation.index])
-
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The accuracy with its interval."""
-        accuracy = metrics["accuracy"]
-        images = count_images(accuracy, split)
-        return f"classifies {accuracy['value']:.1%} of {images} correctly {interval(accuracy)}"
-
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[Label, Label]],
-    ) -> list[Panel]:
-        """Confusion matrix, metrics by class, calibration and the most confident mistakes."""
-        metrics_by_class = classification_metrics.per_class(stats, len(self.classes))
-        rows = [
-            [name, f"{row.n:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.1%}"]
-            for name, row in zip(self.classes, metrics_by_class, strict=True)
-        ]
-        return [
-            ConfusionMatrix(
-                "Confusion matrix",
-                "Each row is a true class, each column a predicted one. A perfect model has all "
-                "its counts on the diagonal.",
-                classification_metrics.confusion(stats, len(self.classes)),
-                self.classes,
-            ),
-            Table(
-                "Metrics by class",
-                "Recall: the share of this class's images that are predicted correctly. "
-                "Precision: the share of the predictions of this class that are correct.",
-                ["class", "images", "precision", "recall", "F1"],
-                rows,
-            ),
-            Chart(
-                "Calibration",
-                "When the model predicts with a confidence of 80%, it should be right 80% of the "
-                "time: then the dots lie on the line.",
-                charts.reliability(*classification_metrics.reliability(stats)),
-            ),
-            self._mistakes(stats, ids, read_image),
-        ]
-
-    def _mistakes(self, stats: PerImageStats, ids: Sequence[str], read_image: ReadImage) -> Gallery:
-        targets, predictions, confidence = (
-            stats[name] for name in ("target", "predicted", "confidence")
-        )
-        wrong = np.flatnonzero(targets != predictions)
-        most_confident = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
-        items = [
-            GalleryItem(
-                image,
-                f"{self.classes[targets[row]]}, predicted as {self.classes[predictions[row]]}",
-                f"confidence {confidence[row]:.0%} · {ids[row]}",
-                "bad",
-            )
-            for row in most_confident
-            if (image := read_image(int(row))) is not None
-        ]
-        text = (
-            f"{len(wrong):,} of {len(ids):,} predictions are wrong; these are the most confident "
-            "of them. Look here first for wrong labels, and for what the model cannot see."
-        )
-        return Gallery(
-            "Most confident mistakes", text if len(wrong) else "There are no mistakes.", items
-        )
 
 
 def smoothed_entropy(label_smoothing: float, classes: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foveate import processes
 from foveate.annotations import Boxes
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.resizing import letterbox_size
@@ -18,20 +19,15 @@ from foveate.data.subset import ImageArray
 from foveate.metrics import detection as detection_metrics
 from foveate.metrics.baselines.boxes import fit_baselines
 from foveate.metrics.detection import DetectionMetric
-from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.heads.detection import DetectionTarget, DetectorOutput
 from foveate.models.model import VisionModel
 from foveate.ops.tiles import Tile, tiles, touches_cut
-from foveate.report import drawing
-from foveate.report.box_panels import box_panels
-from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.tasks.catalog import CATALOG
 from foveate.tasks.policies import box_policy
-from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD, DetectionPresenter
+from foveate.tasks.task import BaselinePredictors, Task
 from foveate.tasks.tiled import Tiled
-from foveate.training import distributed
 
 BATCH_PIXELS = 20 * 320 * 320
 """Pixels of the images that are predicted at once."""
@@ -46,11 +42,9 @@ NMS_IOU = 0.6
 QUICK_IMAGES = 1
 """Images of a training batch that the curve metric is computed on: all would take a tenth of the
 time, and an epoch has many batches."""
-DEFAULT_THRESHOLD = 0.3
-"""Display threshold of classes that do not occur in the validation split."""
 
 
-class Detection(Task[Boxes], Tiled[Boxes]):
+class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes]):
     """Boxes in one pass of the network (Redmon et al., "You only look once", 2016).
 
     Attributes:
@@ -58,8 +52,6 @@ class Detection(Task[Boxes], Tiled[Boxes]):
         objects: Mean number of objects in a training image, see `DetectionTarget`.
     """
 
-    name, primary_metric, description = CATALOG["detection"]
-    annotation = Boxes
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "ema": 0.998,
@@ -78,10 +70,7 @@ class Detection(Task[Boxes], Tiled[Boxes]):
         thresholds: Sequence[float] | None = None,
         objects: float = 1.0,
     ):
-        super().__init__(classes)
-        self.thresholds = detection_metrics.check_thresholds(
-            len(classes), thresholds, DEFAULT_THRESHOLD
-        )
+        super().__init__(classes, thresholds=thresholds)
         self.objects = objects
 
     @classmethod
@@ -193,7 +182,7 @@ class Detection(Task[Boxes], Tiled[Boxes]):
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Boxes]) -> None:
         """Choose the threshold of best F1 at an IoU of 0.5 for each class."""
-        predictions = distributed.map_shares(partial(self.predict, net), images)
+        predictions = processes.map_shares(partial(self.predict, net), images)
         stats = self.metric().per_image(predictions, targets)
         self.thresholds = detection_metrics.best_thresholds(
             stats, len(self.classes), DEFAULT_THRESHOLD
@@ -210,76 +199,6 @@ class Detection(Task[Boxes], Tiled[Boxes]):
     ) -> BaselinePredictors[Boxes]:
         """The same boxes for all images, and those of the most similar training image."""
         return fit_baselines(images, targets, len(self.classes), seed)
-
-    # --- present
-
-    def confident(self, prediction: Boxes) -> Boxes:
-        """The boxes that reach the threshold of their class; all boxes of a target."""
-        if prediction.scores is None:
-            return prediction
-        return prediction[prediction.scores >= self.thresholds[prediction.classes]]
-
-    def to_dict(self, annotation: Boxes) -> dict[str, Any]:
-        """Class, corners, score and flags of each confident box."""
-        boxes, records = self.confident(annotation), []
-        for row, (corners, k) in enumerate(
-            zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)
-        ):
-            record: dict[str, Any] = {
-                "class": self.classes[k],
-                "box": [round(value, 2) for value in corners],
-            }
-            if boxes.scores is not None:
-                record["score"] = round(float(boxes.scores[row]), 6)
-            flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
-            records.append(record | flags)
-        return {"boxes": records}
-
-    def summary(self, annotation: Boxes) -> str:
-        """The number of objects of each class."""
-        return count_classes(self.confident(annotation), self.classes)
-
-    def draw(self, image: Image, annotation: Boxes) -> Image:
-        """Each confident box in the colour of its class, with name and score."""
-        boxes = self.confident(annotation)
-        captions = [self.classes[k] for k in boxes.classes]
-        if boxes.scores is not None:
-            captions = [
-                f"{name} {score:.0%}" for name, score in zip(captions, boxes.scores, strict=True)
-            ]
-        colours = [drawing.class_colour(int(k)) for k in boxes.classes]
-        return drawing.draw_boxes(image, boxes.corners, colours, captions)
-
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The mAP50 with its interval."""
-        return map50_headline(metrics, split, "box")
-
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[Boxes, Boxes]],
-    ) -> list[Panel]:
-        """Average precision by class, precision-recall curves, and the kinds of errors."""
-        return box_panels(stats, ids, read_image, self.classes, self.thresholds)
-
-
-def map50_headline(metrics: Mapping[str, Any], split: str, shape: str) -> str:
-    """The mAP50 with its interval; shape: "box" or "mask"."""
-    map50 = metrics["map50"]
-    return (
-        f"reaches a mean average precision of {map50['value']:.1%} on "
-        f"{count_images(map50, split)} {interval(map50)}, where a {shape} counts as correct if "
-        f"its IoU with a true {shape} is 50% or more"
-    )
-
-
-def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:
-    """The number of objects of each class: "2 cat, 1 dog"."""
-    counts = np.bincount(boxes.classes, minlength=len(classes))
-    named = zip(classes, counts, strict=True)
-    return ", ".join(f"{count} {name}" for name, count in named if count) or "nothing"
 
 
 def _to_boxes(target: DetectionTarget) -> list[Boxes]:

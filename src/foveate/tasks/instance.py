@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foveate import processes
 from foveate.annotations import IGNORE, Boxes, Instances
 from foveate.data import label_maps
 from foveate.data.dataset import Image, Images
@@ -22,7 +23,6 @@ from foveate.metrics import instance as instance_metrics
 from foveate.metrics.baselines.instances import fit_baselines
 from foveate.metrics.instance import MAX_PER_CLASS, InstanceMetric
 from foveate.metrics.matching import PairwiseOverlaps
-from foveate.metrics.metric import PerImageStats
 from foveate.models.backbone import Backbone
 from foveate.models.heads.segmentation import (
     SegmentationModel,
@@ -34,16 +34,11 @@ from foveate.models.model import VisionModel
 from foveate.ops import centre_voting
 from foveate.ops.masks import smallest_dtype
 from foveate.ops.tiles import Tile, tiles, touches_cut
-from foveate.report import drawing
-from foveate.report.instance_panels import instance_panels
-from foveate.report.panels import Panel
-from foveate.tasks.capabilities import MaskImage, WritesMasks, numbered_objects
-from foveate.tasks.catalog import CATALOG
-from foveate.tasks.detection import count_classes, map50_headline
 from foveate.tasks.policies import instance_policy
-from foveate.tasks.task import BaselinePredictors, ReadImage
+from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD
+from foveate.tasks.presenters.instance import InstancePresenter
+from foveate.tasks.task import BaselinePredictors
 from foveate.tasks.tiled import MAX_SIDE, Pixelwise
-from foveate.training import distributed
 
 BATCH_PIXELS = 2**21
 """Pixels of the images that are predicted at once."""
@@ -54,8 +49,6 @@ BLURS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 MIN_SCORE = 0.01
 """An object is predicted as each class with this score or more, as detectors do: it may be a 3, or
 less likely an 8. It is shown once."""
-DEFAULT_THRESHOLD = 0.3
-"""Display threshold of classes that do not occur in the validation split."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class InstanceTarget:
     weights: Tensor
 
 
-class Instance(Pixelwise[Instances], WritesMasks[Instances]):
+class Instance(InstancePresenter, Pixelwise[Instances]):
     """Objects separated by their centres, which their pixels vote for (see `ops.centre_voting`).
 
     Attributes:
@@ -83,8 +76,6 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         blur: Pixels that votes are spread over; chosen on the validation split.
     """
 
-    name, primary_metric, description = CATALOG["instance"]
-    annotation = Instances
     curve_metric = "pixel_iou"
     lower_is_better = frozenset({"count_error"})
     default_settings: ClassVar[Mapping[str, Any]] = {
@@ -102,8 +93,7 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
         thresholds: Sequence[float] | None = None,
         blur: float = 2.0,
     ):
-        super().__init__(classes)
-        self.thresholds = detection.check_thresholds(len(classes), thresholds, DEFAULT_THRESHOLD)
+        super().__init__(classes, thresholds=thresholds)
         self.blur = blur
 
     @property
@@ -242,7 +232,7 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
                 found[row] = [instance_metrics.mask_overlaps(one, target) for one in predictions]
             return [found[row] for row in range(len(rows))]
 
-        by_image = distributed.map_shares(overlaps, range(len(images)))
+        by_image = processes.map_shares(overlaps, range(len(images)))
         stats = {
             blur: detection.match_all([one[index] for one in by_image], MAX_PER_CLASS)
             for index, blur in enumerate(BLURS)
@@ -266,56 +256,6 @@ class Instance(Pixelwise[Instances], WritesMasks[Instances]):
     ) -> BaselinePredictors[Instances]:
         """A brightness threshold, and filled boxes of the detection baselines."""
         return fit_baselines(images, targets, len(self.classes), seed)
-
-    # --- present
-
-    def confident(self, prediction: Instances) -> Instances:
-        """The objects that reach the threshold of a class, each once; all objects of a target."""
-        if prediction.boxes.scores is None:
-            return prediction
-        return prediction[instance_metrics.is_confident(prediction, self.thresholds)]
-
-    def to_dict(self, annotation: Instances) -> dict[str, Any]:
-        """Class, box, pixels and mask (COCO's compressed run lengths) of each object."""
-        instances = self.confident(annotation)
-        rows = zip(instances.boxes.classes.tolist(), instances.to_records(), strict=True)
-        return {"instances": [{"class": self.classes[k], **record} for k, record in rows]}
-
-    def summary(self, annotation: Instances) -> str:
-        """The number of objects of each class."""
-        return count_classes(self.confident(annotation).boxes, self.classes)
-
-    def draw(self, image: Image, annotation: Instances) -> Image:
-        """Each object with an edge, in the colour of its class or, of a single class, its own."""
-        instances = self.confident(annotation)
-        several = len(self.classes) > 1
-        colours = instances.boxes.classes if several else np.arange(len(instances))
-        return drawing.draw_instances(image, instances.label_map(image.shape[:2]), colours)
-
-    def mask_images(self, prediction: Instances) -> list[MaskImage]:
-        """An image that numbers the objects, and one with their classes if there are several."""
-        return numbered_objects(prediction, len(self.classes))
-
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The mAP50 with its interval."""
-        return map50_headline(metrics, split, "mask")
-
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[Instances, Instances]],
-    ) -> list[Panel]:
-        """Average precision by class and the worst images."""
-
-        def read_confident(row: int) -> tuple[Instances, Instances]:
-            prediction, target = read_pair(row)
-            return self.confident(prediction), target
-
-        return instance_panels(
-            stats, ids, read_image, read_confident, self.classes, self.thresholds
-        )
 
 
 def _split_output(output: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +16,7 @@ from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.metrics import interactive
 from foveate.metrics.baselines.clicks import fit_baselines, predict_clicks
-from foveate.metrics.interactive import MAX_CLICKS, InteractiveMetric, InteractiveResult
-from foveate.metrics.metric import PerImageStats
+from foveate.metrics.interactive import InteractiveMetric, InteractiveResult
 from foveate.models.backbone import Backbone
 from foveate.models.heads.promptable import (
     DRAWS_PER_OBJECT,
@@ -28,21 +27,11 @@ from foveate.models.heads.promptable import (
 from foveate.models.interactive import InteractivePredictor, NetInteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
-from foveate.report import drawing
-from foveate.report.click_panels import click_panels
-from foveate.report.panels import Panel
-from foveate.tasks.capabilities import (
-    Interactive,
-    MaskImage,
-    PromptedByTargets,
-    WritesMasks,
-    object_masks,
-)
-from foveate.tasks.catalog import CATALOG
+from foveate.tasks.capabilities import Interactive, PromptedByTargets
 from foveate.tasks.policies import object_policy
+from foveate.tasks.presenters.promptable import Prediction, PromptablePresenter
 from foveate.tasks.prompted import PromptedImages
-from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
-from foveate.wording import count_noun
+from foveate.tasks.task import BaselinePredictors, Task
 
 GRID = 8
 """Clicks a side of the grid that segments an image without prompts."""
@@ -51,19 +40,13 @@ MIN_IOU = 0.7
 DUPLICATE_IOU = 0.5
 """IoU from which two of these masks are the same object."""
 
-Prediction = Instances | InteractiveResult
 
-
-class Promptable(
-    Task[Prediction], PromptedByTargets[Prediction], Interactive, WritesMasks[Prediction]
-):
+class Promptable(PromptablePresenter, Task[Prediction], PromptedByTargets[Prediction], Interactive):
     """Masks from prompts (Kirillov et al., "Segment anything", 2023).
 
     Classes are not learnt; they only group the metrics.
     """
 
-    name, primary_metric, description = CATALOG["promptable"]
-    annotation = Instances
     curve_metric = "last_iou"
     lower_is_better = raw_metrics = frozenset({"mean_clicks"})
     default_settings: ClassVar[Mapping[str, Any]] = {
@@ -74,7 +57,6 @@ class Promptable(
     augmentation = staticmethod(object_policy)
     letterbox = True
     single_class_ok = True
-    class_aware = False
     overlapping_masks = True
     max_default_size = 512
 
@@ -171,55 +153,6 @@ class Promptable(
             }
 
         return predict_all
-
-    # --- present
-
-    def confident(self, prediction: Prediction) -> Instances:
-        """The objects after the last click."""
-        return prediction.after[-1] if isinstance(prediction, InteractiveResult) else prediction
-
-    def to_dict(self, annotation: Prediction) -> dict[str, Any]:
-        """Box, pixels and mask (COCO's compressed run lengths) of each object."""
-        return {"instances": self.confident(annotation).to_records()}
-
-    def summary(self, annotation: Prediction) -> str:
-        """The number of objects, or the size of a single one."""
-        instances = self.confident(annotation)
-        if len(instances) == 1 and instances.boxes.scores is not None:
-            pixels = int(instances.masks(instances.image_size).sum())
-            score = instances.boxes.scores[0]
-            return f"an object of {count_noun(pixels, 'pixel')}, estimated IoU {score:.0%}"
-        return count_noun(len(instances), "object")
-
-    def draw(self, image: Image, annotation: Prediction) -> Image:
-        """Each object in its own colour, with an edge."""
-        instances = self.confident(annotation)
-        ids = instances.label_map(image.shape[:2])
-        return drawing.draw_instances(image, ids, np.arange(len(instances)))
-
-    def mask_images(self, prediction: Prediction) -> list[MaskImage]:
-        """An image for each object, white on black."""
-        instances = self.confident(prediction)
-        return object_masks(instances.masks(instances.image_size), [""] * len(instances))
-
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The IoU after the first and after the last click."""
-        first, last = metrics["iou_1"], metrics[f"iou_{MAX_CLICKS}"]
-        return (
-            f"reaches a mean IoU of {first['value']:.1%} after one click on each object of "
-            f"{count_images(first, split)} {interval(first)}, and {last['value']:.1%} after "
-            f"{MAX_CLICKS} clicks"
-        )
-
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[Prediction, Prediction]],
-    ) -> list[Panel]:
-        """IoU by clicks and by class, and the hardest objects."""
-        return click_panels(stats, ids, read_image, read_pair, self.classes)
 
 
 def _instances(targets: Sequence[Prediction]) -> list[Instances]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
@@ -20,8 +19,7 @@ from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.errors import SettingError
 from foveate.metrics.baselines.masks import fit_baselines
-from foveate.metrics.metric import PerImageStats
-from foveate.metrics.semantic import Scorer, SemanticMetric, class_counts
+from foveate.metrics.semantic import SemanticMetric, class_counts
 from foveate.models.backbone import Backbone
 from foveate.models.heads.segmentation import (
     SegmentationModel,
@@ -30,36 +28,27 @@ from foveate.models.heads.segmentation import (
     pixel_losses,
 )
 from foveate.models.model import VisionModel
-from foveate.ops.masks import resize_nearest, smallest_dtype
+from foveate.ops.masks import resize_nearest
 from foveate.ops.tiles import Tile, tiles
-from foveate.report import drawing
-from foveate.report.mask_panels import mask_panels
-from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.tasks.capabilities import Averaged, MaskImage, WritesMasks
-from foveate.tasks.catalog import CATALOG
+from foveate.tasks.capabilities import Averaged
 from foveate.tasks.policies import mask_policy
-from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
+from foveate.tasks.presenters.presenter import Colours
+from foveate.tasks.presenters.semantic import MAX_PALETTE_CLASSES, SemanticPresenter
+from foveate.tasks.task import BaselinePredictors, Task
 from foveate.tasks.tiled import MAX_SIDE, Pixelwise
 
 BATCH_LOGITS = 2**23
 """Pixels times classes of the images that are predicted at once."""
-MAX_PALETTE_CLASSES = 255
-"""Classes of a mask image with 8 bits a pixel; 255 itself stands for unlabelled."""
-
-Colours = Sequence[tuple[int, int, int]]
 
 
-class Semantic(Pixelwise[Mask], WritesMasks[Mask], Averaged[Mask]):
+class Semantic(SemanticPresenter, Pixelwise[Mask], Averaged[Mask]):
     """A class for each pixel (Long, Shelhamer and Darrell, "Fully convolutional networks", 2015).
 
     Attributes:
         class_weights: (K,) factors on the cross-entropy; None for 1.
-        colours: (K, 3) RGB of the classes.
     """
 
-    name, primary_metric, description = CATALOG["semantic"]
-    annotation = Mask
     default_settings: ClassVar[Mapping[str, Any]] = {
         "batch_size": 4,
         "ema": 0.999,
@@ -74,14 +63,13 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask], Averaged[Mask]):
         class_weights: Sequence[float] | None = None,
         colours: Colours | None = None,
     ):
-        super().__init__(classes)
-        for name, values in (("class_weights", class_weights), ("colours", colours)):
-            if values is not None and len(values) != len(classes):
-                raise SettingError(
-                    f"{len(classes)} are expected, one a class, got {len(values)}", where=name
-                )
+        super().__init__(classes, colours=colours)
+        if class_weights is not None and len(class_weights) != len(classes):
+            raise SettingError(
+                f"{len(classes)} class weights are expected, one a class, got {len(class_weights)}",
+                where="class_weights",
+            )
         self.class_weights = None if class_weights is None else torch.tensor(list(class_weights))
-        self.colours: Colours = colours or [drawing.class_colour(k) for k in range(len(classes))]
 
     @classmethod
     def from_settings(
@@ -229,58 +217,6 @@ class Semantic(Pixelwise[Mask], WritesMasks[Mask], Averaged[Mask]):
     ) -> BaselinePredictors[Mask]:
         """The most common class, overall and at each position, and colour alone."""
         return fit_baselines(images, targets, len(self.classes), seed)
-
-    # --- present
-
-    def to_dict(self, annotation: Mask) -> dict[str, Any]:
-        """The share of each class that occurs, and a digest of all pixels."""
-        counts = class_counts(annotation, len(self.classes))
-        shares = {
-            self.classes[k]: round(float(counts[k] / counts.sum()), 6)
-            for k in np.flatnonzero(counts)
-        }
-        values = annotation.pixels.read()
-        digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=8)
-        digest.update(np.ascontiguousarray(smallest_dtype(values)).data)
-        return {"shares": shares, "pixels": digest.hexdigest()}
-
-    def summary(self, annotation: Mask) -> str:
-        """The share of each class that occurs, the largest first."""
-        counts = class_counts(annotation, len(self.classes))
-        order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-        shares = [f"{self.classes[k]} {counts[k] / counts.sum():.1%}" for k in order]
-        return ", ".join(shares) or "nothing"
-
-    def draw(self, image: Image, annotation: Mask) -> Image:
-        """Each pixel tinted in the colour of its class; small images are enlarged."""
-        return drawing.draw_class_map(image, annotation.pixels.read(), self.colours)
-
-    def mask_images(self, prediction: Mask) -> list[MaskImage]:
-        """One image of class indices, with the colours as its palette if there are few classes."""
-        values = prediction.pixels.read()
-        if len(self.classes) > MAX_PALETTE_CLASSES:
-            return [MaskImage("", values.astype(np.uint16))]
-        return [MaskImage("", values.astype(np.uint8), self.colours)]
-
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The mean IoU with its interval."""
-        miou = metrics["miou"]
-        return (
-            f"reaches a mean IoU of {miou['value']:.1%} on {count_images(miou, split)} "
-            f"{interval(miou)}: of the pixels that belong to a class or are predicted as it, "
-            "the share that are both"
-        )
-
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[Mask, Mask]],
-    ) -> list[Panel]:
-        """Confusion matrix, IoU by class and the worst images."""
-        scorer = Scorer(stats, len(self.classes))
-        return mask_panels(scorer, ids, read_image, read_pair, self.classes, self.colours)
 
 
 def _window(shape: tuple[int, ...]) -> NDArray[np.float32]:

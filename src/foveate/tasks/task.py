@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -12,24 +12,20 @@ from foveate.annotations import Annotation
 from foveate.audit import labels
 from foveate.data.augment.images import default_policy
 from foveate.data.batches import AugmentPolicy
-from foveate.data.dataset import Dataset, Image, Images, Sample
+from foveate.data.dataset import Dataset, Images, Sample
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
-from foveate.metrics.metric import Metric, PerImageStats
-from foveate.metrics.names import interval_basis
+from foveate.metrics.metric import Metric
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
 from foveate.models.search import AUGMENT, SearchSpace
-from foveate.report.panels import Panel
 from foveate.settings import Settings
-from foveate.wording import count_noun
+from foveate.tasks.presenters.presenter import Presenter
 
 A = TypeVar("A", bound=Annotation)
 
 BaselinePredictors = Callable[[Images], dict[str, list[A]]]
 """From images to the predictions of each baseline, by its name."""
-ReadImage = Callable[[int], Image | None]
-"""From a row to its image, (H, W, C) uint8; None if it cannot be read."""
 
 
 class MakePolicy(Protocol):
@@ -48,16 +44,12 @@ class MakePolicy(Protocol):
         ...
 
 
-class Task(ABC, Generic[A]):
+class Task(Presenter[A]):
     """One vision problem: how it is learnt, measured and presented. Holds no weights.
 
     A task is built from its class names and its options. A checkpoint's header stores both.
 
     Attributes:
-        name: What users call it, e.g. "detection".
-        annotation: Type of the targets.
-        description: What is predicted, in a few words.
-        primary_metric: The metric that people quote, e.g. "accuracy".
         curve_metric: The metric of the learning curves; the primary one unless that is too slow.
         lower_is_better: Metrics of which less is better.
         raw_metrics: Metrics that are shown as numbers, not in percent.
@@ -70,19 +62,13 @@ class Task(ABC, Generic[A]):
         letterbox: Whether images keep their aspect at the training size, and targets are resized
             with them.
         single_class_ok: Whether there is something to learn in a dataset with one class.
-        class_aware: Whether a prediction names classes.
         overlapping_masks: Whether masks of one image may overlap. Resizing makes a label map of
             them, so it is skipped where the size does not change.
         max_default_size: Pixels a side of training images, unless the user asks for more.
         max_eval_images: Images of a split that are evaluated, where prediction is slow.
         loss_floor: The loss of a perfect prediction; above 0 if targets are smoothed.
-        classes: The class names.
     """
 
-    name: ClassVar[str]
-    annotation: ClassVar[type[Annotation]]
-    description: ClassVar[str]
-    primary_metric: ClassVar[str]
     curve_metric: ClassVar[str]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     raw_metrics: ClassVar[frozenset[str]] = frozenset()
@@ -93,7 +79,6 @@ class Task(ABC, Generic[A]):
     augmentation: ClassVar[MakePolicy] = staticmethod(default_policy)
     letterbox: ClassVar[bool] = False
     single_class_ok: ClassVar[bool] = False
-    class_aware: ClassVar[bool] = True
     overlapping_masks: ClassVar[bool] = False
     max_default_size: ClassVar[int] = 128
     max_eval_images: ClassVar[int | None] = None
@@ -102,11 +87,8 @@ class Task(ABC, Generic[A]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "primary_metric" in vars(cls) and "curve_metric" not in vars(cls):
+        if hasattr(cls, "primary_metric") and not hasattr(cls, "curve_metric"):
             cls.curve_metric = cls.primary_metric
-
-    def __init__(self, classes: Sequence[str]):
-        self.classes = tuple(classes)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -202,50 +184,6 @@ class Task(ABC, Generic[A]):
             seed: For all that is random.
         """
 
-    # --- present
-
-    @abstractmethod
-    def to_dict(self, annotation: A) -> dict[str, Any]:
-        """An annotation as JSON values."""
-
-    @abstractmethod
-    def summary(self, annotation: A) -> str:
-        """An annotation in one line."""
-
-    @abstractmethod
-    def draw(self, image: Image, annotation: A) -> Image:
-        """A copy of the image with the annotation drawn on it, (H, W, 3) uint8."""
-
-    def confident(self, prediction: A) -> A:
-        """The parts of a prediction above the display threshold."""
-        return prediction
-
-    @abstractmethod
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The result as a predicate, to follow "This model".
-
-        Args:
-            metrics: Each metric of one split with its value, low, high and n.
-            split: "test" or "valid".
-        """
-
-    @abstractmethod
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[A, A]],
-    ) -> list[Panel]:
-        """The sections of the report that only this task has.
-
-        Args:
-            stats: Per-image statistics of N images.
-            ids: N sample ids.
-            read_image: Reads the image of a row.
-            read_pair: From a row to its prediction and target; only if its image can be read.
-        """
-
     # --- the same for every task
 
     def audit(self, sample: Sample[A]) -> list[str]:
@@ -265,15 +203,3 @@ class Task(ABC, Generic[A]):
     def score(self, predictions: Sequence[A], targets: Sequence[A]) -> dict[str, float]:
         """All metrics of these predictions."""
         return self.metric().score(predictions, targets)
-
-
-def count_images(metric: Mapping[str, Any], split: str) -> str:
-    """The images that a metric was computed on: "1,000 test images"."""
-    return count_noun(metric["n"], "test image" if split == "test" else "validation image")
-
-
-def interval(metric: Mapping[str, Any]) -> str:
-    """The confidence interval of a metric, in parentheses."""
-    rough = "rough " if metric.get("rough") else ""
-    ends = f"{metric['low']:.1%} to {metric['high']:.1%}"
-    return f"({rough}95% confidence interval {ends}{interval_basis(metric)})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,9 +13,9 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from foveate import processes
 from foveate.annotations import Captions
 from foveate.data.dataset import Dataset, Image, Images
-from foveate.data.resizing import fit
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.data.vocabulary import PAD_INDEX, TextReader, Vocabulary
@@ -34,16 +33,15 @@ from foveate.models.heads.flow_matching import (
 from foveate.models.model import VisionModel
 from foveate.models.search import SearchSpace
 from foveate.models.text_encoder import TextEncoder
-from foveate.report import drawing
 from foveate.report.generation_panels import generation_panels
 from foveate.report.panels import Panel
 from foveate.settings import Settings
 from foveate.tasks.capabilities import GeneratesImages, HasEvaluator, PromptedByTargets
-from foveate.tasks.catalog import CATALOG
 from foveate.tasks.policies import caption_policy
+from foveate.tasks.presenters.presenter import ReadImage
+from foveate.tasks.presenters.text_to_image import Prediction, TextToImagePresenter
 from foveate.tasks.prompted import CaptionedImages
-from foveate.tasks.task import BaselinePredictors, ReadImage, Task, count_images, interval
-from foveate.training import distributed
+from foveate.tasks.task import BaselinePredictors, Task
 from foveate.training.caption_evaluator import CaptionEvaluator, train_evaluator
 
 CAPTION_DROPOUT = 0.1
@@ -59,10 +57,9 @@ CALIBRATION_IMAGES = 150
 BATCH_SIZE = 64
 """Images that are generated at once."""
 
-Prediction = Captions | GeneratedImage
-
 
 class TextToImage(
+    TextToImagePresenter,
     Task[Prediction],
     PromptedByTargets[Prediction],
     GeneratesImages,
@@ -78,8 +75,6 @@ class TextToImage(
         evaluator: Scores generated images; None before `load_evaluator`.
     """
 
-    name, primary_metric, description = CATALOG["text_to_image"]
-    annotation = Captions
     curve_metric = "explained"
     lower_is_better = frozenset({"copies"})
     raw_metrics = frozenset({"diversity"})
@@ -96,7 +91,6 @@ class TextToImage(
     }
     augmentation = staticmethod(caption_policy)
     single_class_ok = True
-    class_aware = False
     max_default_size = 64
     max_eval_images = 500
 
@@ -249,7 +243,7 @@ class TextToImage(
 
         def quality(guidance: float) -> tuple[float, float]:
             self.guidance = guidance
-            generated = distributed.map_shares(partial(self.predict, net), prompted)
+            generated = processes.map_shares(partial(self.predict, net), prompted)
             metrics = self.score(generated, targets)
             return round(metrics[self.primary_metric], 2), metrics["prompt_accuracy"]
 
@@ -297,38 +291,6 @@ class TextToImage(
         return predict_all
 
     # --- present
-
-    def to_dict(self, annotation: Prediction) -> dict[str, Any]:
-        """The captions, or the caption and a digest of the generated image."""
-        if isinstance(annotation, Captions):
-            return {"texts": list(annotation.texts)}
-        digest = blake2b(annotation.image.tobytes(), digest_size=8).hexdigest()
-        return {"text": annotation.text, "image": digest}
-
-    def summary(self, annotation: Prediction) -> str:
-        """The caption."""
-        is_target = isinstance(annotation, Captions)
-        return (annotation.texts[0] if is_target else annotation.text) or "no caption"  # type: ignore[union-attr]
-
-    def draw(self, image: Image, annotation: Prediction) -> Image:
-        """The image, beside it the generated one if there is one, and the caption below."""
-        if isinstance(annotation, GeneratedImage):
-            generated = fit(annotation.image, max(image.shape[:2]), image.shape[2])
-            padded = np.zeros((len(generated), image.shape[1], image.shape[2]), np.uint8)
-            padded[: len(image)] = image
-            image = np.concatenate([padded, generated], 1)
-        return drawing.add_caption(image, self.summary(annotation))
-
-    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The likeness with its interval, and the accuracy of the captions."""
-        likeness, accuracy = metrics["likeness"], metrics["prompt_accuracy"]
-        return (
-            f"reaches a likeness of {likeness['value']:.1%} to {count_images(likeness, split)} "
-            f"with the same captions {interval(likeness)}; real images reach "
-            f"{metrics['real_likeness']['value']:.1%} among themselves. The caption is recognised "
-            f"in {accuracy['value']:.1%} of the generated images and in "
-            f"{metrics['real_accuracy']['value']:.1%} of real ones"
-        )
 
     def report_panels(
         self,

@@ -11,8 +11,8 @@ from typing import Literal
 
 import torch
 
+from foveate import processes
 from foveate.errors import SettingError
-from foveate.training import distributed
 from foveate.training.memory import raise_malloc_thresholds
 from foveate.wording import count_noun
 
@@ -45,14 +45,14 @@ def find(name: str) -> torch.device:
     here = available()
     if name == AUTO:
         name = here[0]
-    if ":" in name and distributed.launched():
+    if ":" in name and processes.launched():
         raise SettingError(
             f"each process takes a device of its own, and {name} is one",
             where="device",
             remedy=f"Use --device {name.partition(':')[0]}.",
         )
-    if name in ("cuda", "xpu") and distributed.local_rank():
-        name = f"{name}:{distributed.local_rank()}"
+    if name in ("cuda", "xpu") and processes.local_rank():
+        name = f"{name}:{processes.local_rank()}"
     if name.removesuffix(":0") not in here:
         raise SettingError(
             f"this machine has no device {name!r}; it has: {', '.join(here)}",
@@ -140,7 +140,7 @@ def autocast(device: torch.device, amp: torch.dtype | None) -> AbstractContextMa
 
 def hardware(device: str = "cpu") -> str:
     """A device and this machine in one line, for the record of a run."""
-    processes = f"{distributed.size()} processes; " if distributed.size() > 1 else ""
+    several = f"{processes.size()} processes; " if processes.size() > 1 else ""
     name = platform.processor() or platform.machine()
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
@@ -151,6 +151,6 @@ def hardware(device: str = "cpu") -> str:
     cores = count_noun(os.cpu_count() or 1, "core")
     cpu = f"{name}, {cores}, {count_noun(torch.get_num_threads(), 'thread')}"
     if device == "cpu":
-        return processes + cpu
+        return several + cpu
     name = torch.cuda.get_device_name(device) if "cuda" in device else device
-    return f"{processes}{name}; {cpu}"
+    return f"{several}{name}; {cpu}"

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foveate import processes
 from foveate.data.batches import Batches
 from foveate.data.prefetch import prefetched
 from foveate.data.rng import derive_seed
@@ -111,7 +112,7 @@ def fit(
         Diverged: The loss or the gradient is not finite.
         RunError: A file cannot be written.
     """
-    progress, main = state.progress, distributed.is_main()
+    progress, main = state.progress, processes.is_main()
     # The net that is validated and saved as the best: the EMA, if there is one.
     best_net = copy.deepcopy(state.net) if state.ema is not None else state.net
     autosave = AutoSave(state, folder / "last.safetensors", config.save_seconds)
@@ -158,7 +159,7 @@ def fit(
                     break
                 # Gradients that are being summed are not saved: stop and save between two updates.
                 if progress.step % config.accumulate == 0 and not losses:
-                    if stop or (distributed.size() == 1 and stop_requested()):
+                    if stop or (processes.size() == 1 and stop_requested()):
                         reason = "interrupted"
                         break
                     if main and progress.step > first_step:
@@ -190,7 +191,7 @@ def fit(
             stream.close()
     if main:
         autosave.save()
-    distributed.wait()
+    processes.wait()
     return TrainResult(reason, progress)
 
 
@@ -203,7 +204,7 @@ def _steps(
     ahead: int,
 ) -> Generator[Step]:
     """The loop of this run, from the step that the state has reached."""
-    progress, rank = state.progress, distributed.rank()
+    progress, rank = state.progress, processes.rank()
 
     def progress_at(step: int) -> float:
         return time_budget.progress_at(progress.segments, step)  # they grow while it runs
@@ -260,11 +261,11 @@ def _read(
     values = torch.stack(losses).tolist()
     with torch.no_grad():
         metric = task.batch_metric(last.output, last.target, quick=True)
-    if distributed.size() == 1:
+    if processes.size() == 1:
         return _Reading(values, metric, seconds, stop)
     first = last.number + 1 - len(values)
     weighted = [value * batches.loss_weight(step) for step, value in enumerate(values, first)]
-    ranks = np.array(distributed.gather_numbers([*weighted, metric, seconds, float(stop)]))
+    ranks = np.array(processes.gather_numbers([*weighted, metric, seconds, float(stop)]))
     scored = ranks[~np.isnan(ranks[:, -3]), -3]
     return _Reading(
         ranks[:, :-3].mean(0).tolist(),

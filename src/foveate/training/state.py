@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foveate import record_io
+from foveate import processes, record_io
 from foveate.models import weight_file
-from foveate.training import checkpoint, curves, distributed, time_budget
+from foveate.training import checkpoint, curves, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.optim import state_names
 
@@ -106,7 +106,7 @@ class TrainState:
     ema: ModelEMA | None
     progress: Progress
     scaler: torch.amp.GradScaler | None = None
-    processes: int = field(default_factory=distributed.size)
+    processes: int = field(default_factory=processes.size)
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs into one file."""
@@ -121,7 +121,7 @@ class TrainState:
             "ema_updates": self.ema.updates if self.ema is not None else 0,
             "progress": asdict(self.progress),
             "loss_scale": None if self.scaler is None else self._loss_scale(),
-            "processes": distributed.size(),
+            "processes": processes.size(),
         }
         checkpoint.write(path, tensors, record)
 

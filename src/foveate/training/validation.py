@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from foveate.training import distributed
+from foveate import processes
 from foveate.training.device import autocast
 
 BatchStream = Iterable[tuple[tuple[Tensor, ...], Any]]
@@ -57,7 +57,7 @@ def validate(
         rows.append((len(inputs[0]), loss, task.batch_metric(output, target, quick=False)))
     loss_sum = metric_sum = 0.0
     images = scored = 0
-    for row in distributed.gather_in_turns(rows):
+    for row in processes.gather_in_turns(rows):
         size, loss, metric = row
         loss_sum += loss * size
         images += size

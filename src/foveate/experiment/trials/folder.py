@@ -19,11 +19,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from foveate import atomic_io, record_io
+from foveate import atomic_io, processes, record_io
 from foveate.errors import Cancelled, Interrupted, RunError, SettingError, StorageError
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import Reporter
-from foveate.training import distributed
 
 ASKED = "trials.json"
 """The record of what was asked for."""
@@ -60,7 +59,7 @@ class TrialsFolder:
             RunError: The folder holds something else, or another version of foveate began it.
             StorageError: The folder cannot be written to.
         """
-        if distributed.launched():
+        if processes.launched():
             raise SettingError(
                 "torchrun starts processes that train one model together; here each process "
                 "trains models of its own",

@@ -1,0 +1,17 @@
+"""ONNX Runtime, which computes a net in the place of torch."""
+
+from __future__ import annotations
+
+from foveate.errors import SettingError
+
+REMEDY = "Install it: pip install 'foveate[export]'"
+
+
+def check_installed() -> None:
+    """Raise SettingError if ONNX Runtime is not installed."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise SettingError(
+            f"onnxruntime is needed for the runtime onnx ({error})", where="runtime", remedy=REMEDY
+        ) from None

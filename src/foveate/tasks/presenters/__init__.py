@@ -1,0 +1,1 @@
+"""How each task presents its annotations, without torch: one file a task."""

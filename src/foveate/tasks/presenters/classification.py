@@ -1,0 +1,115 @@
+"""Classes of whole images as text, values, drawings and report panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveate.annotations import Label
+from foveate.data.dataset import Image
+from foveate.metrics import classification as classification_metrics
+from foveate.metrics.metric import PerImageStats
+from foveate.report import charts, drawing
+from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
+from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+
+MAX_MISTAKES = 24
+"""Mistakes that the report shows."""
+
+
+class ClassificationPresenter(Presenter[Label]):
+    """Presents the class of each image."""
+
+    name, primary_metric, description = CATALOG["classification"]
+    annotation = Label
+
+    def to_dict(self, annotation: Label) -> dict[str, Any]:
+        """The class, its probability, and the five most likely classes with theirs."""
+        record: dict[str, Any] = {"class": self.classes[annotation.index]}
+        if annotation.scores is not None:
+            record["probability"] = round(float(annotation.scores[annotation.index]), 6)
+            best = np.argsort(-annotation.scores, kind="stable")[:5]
+            record["probabilities"] = {
+                self.classes[i]: round(float(annotation.scores[i]), 6) for i in best
+            }
+        return record
+
+    def summary(self, annotation: Label) -> str:
+        """The class and its probability."""
+        scores = annotation.scores
+        confidence = "" if scores is None else f"  {scores[annotation.index]:.1%}"
+        return f"{self.classes[annotation.index]}{confidence}"
+
+    def draw(self, image: Image, annotation: Label) -> Image:
+        """The image with the class name in a strip below it."""
+        return drawing.add_caption(image, self.classes[annotation.index])
+
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The accuracy with its interval."""
+        accuracy = metrics["accuracy"]
+        images = count_images(accuracy, split)
+        return f"classifies {accuracy['value']:.1%} of {images} correctly {interval(accuracy)}"
+
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Label, Label]],
+    ) -> list[Panel]:
+        """Confusion matrix, metrics by class, calibration and the most confident mistakes."""
+        metrics_by_class = classification_metrics.per_class(stats, len(self.classes))
+        rows = [
+            [name, f"{row.n:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.1%}"]
+            for name, row in zip(self.classes, metrics_by_class, strict=True)
+        ]
+        return [
+            ConfusionMatrix(
+                "Confusion matrix",
+                "Each row is a true class, each column a predicted one. A perfect model has all "
+                "its counts on the diagonal.",
+                classification_metrics.confusion(stats, len(self.classes)),
+                self.classes,
+            ),
+            Table(
+                "Metrics by class",
+                "Recall: the share of this class's images that are predicted correctly. "
+                "Precision: the share of the predictions of this class that are correct.",
+                ["class", "images", "precision", "recall", "F1"],
+                rows,
+            ),
+            Chart(
+                "Calibration",
+                "When the model predicts with a confidence of 80%, it should be right 80% of the "
+                "time: then the dots lie on the line.",
+                charts.reliability(*classification_metrics.reliability(stats)),
+            ),
+            self._mistakes(stats, ids, read_image),
+        ]
+
+    def _mistakes(self, stats: PerImageStats, ids: Sequence[str], read_image: ReadImage) -> Gallery:
+        targets, predictions, confidence = (
+            stats[name] for name in ("target", "predicted", "confidence")
+        )
+        wrong = np.flatnonzero(targets != predictions)
+        most_confident = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
+        items = [
+            GalleryItem(
+                image,
+                f"{self.classes[targets[row]]}, predicted as {self.classes[predictions[row]]}",
+                f"confidence {confidence[row]:.0%} · {ids[row]}",
+                "bad",
+            )
+            for row in most_confident
+            if (image := read_image(int(row))) is not None
+        ]
+        text = (
+            f"{len(wrong):,} of {len(ids):,} predictions are wrong; these are the most confident "
+            "of them. Look here first for wrong labels, and for what the model cannot see."
+        )
+        return Gallery(
+            "Most confident mistakes", text if len(wrong) else "There are no mistakes.", items
+        )

@@ -1,0 +1,104 @@
+"""Boxes as text, values, drawings and report panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveate.annotations import Boxes
+from foveate.data.dataset import Image
+from foveate.metrics.detection import check_thresholds
+from foveate.metrics.metric import PerImageStats
+from foveate.report import drawing
+from foveate.report.box_panels import box_panels
+from foveate.report.panels import Panel
+from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+
+DEFAULT_THRESHOLD = 0.3
+"""Display threshold of classes that do not occur in the validation split."""
+
+
+class DetectionPresenter(Presenter[Boxes]):
+    """Presents the boxes that reach the threshold of their class.
+
+    Attributes:
+        thresholds: (K,) display thresholds.
+    """
+
+    name, primary_metric, description = CATALOG["detection"]
+    annotation = Boxes
+
+    def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None):
+        super().__init__(classes)
+        self.thresholds = check_thresholds(len(classes), thresholds, DEFAULT_THRESHOLD)
+
+    def confident(self, prediction: Boxes) -> Boxes:
+        """The boxes that reach the threshold of their class; all boxes of a target."""
+        if prediction.scores is None:
+            return prediction
+        return prediction[prediction.scores >= self.thresholds[prediction.classes]]
+
+    def to_dict(self, annotation: Boxes) -> dict[str, Any]:
+        """Class, corners, score and flags of each confident box."""
+        boxes, records = self.confident(annotation), []
+        for row, (corners, k) in enumerate(
+            zip(boxes.corners.tolist(), boxes.classes.tolist(), strict=True)
+        ):
+            record: dict[str, Any] = {
+                "class": self.classes[k],
+                "box": [round(value, 2) for value in corners],
+            }
+            if boxes.scores is not None:
+                record["score"] = round(float(boxes.scores[row]), 6)
+            flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
+            records.append(record | flags)
+        return {"boxes": records}
+
+    def summary(self, annotation: Boxes) -> str:
+        """The number of objects of each class."""
+        return count_classes(self.confident(annotation), self.classes)
+
+    def draw(self, image: Image, annotation: Boxes) -> Image:
+        """Each confident box in the colour of its class, with name and score."""
+        boxes = self.confident(annotation)
+        captions = [self.classes[k] for k in boxes.classes]
+        if boxes.scores is not None:
+            captions = [
+                f"{name} {score:.0%}" for name, score in zip(captions, boxes.scores, strict=True)
+            ]
+        colours = [drawing.class_colour(int(k)) for k in boxes.classes]
+        return drawing.draw_boxes(image, boxes.corners, colours, captions)
+
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The mAP50 with its interval."""
+        return map50_headline(metrics, split, "box")
+
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Boxes, Boxes]],
+    ) -> list[Panel]:
+        """Average precision by class, precision-recall curves, and the kinds of errors."""
+        return box_panels(stats, ids, read_image, self.classes, self.thresholds)
+
+
+def map50_headline(metrics: Mapping[str, Any], split: str, shape: str) -> str:
+    """The mAP50 with its interval; shape: "box" or "mask"."""
+    map50 = metrics["map50"]
+    return (
+        f"reaches a mean average precision of {map50['value']:.1%} on "
+        f"{count_images(map50, split)} {interval(map50)}, where a {shape} counts as correct if "
+        f"its IoU with a true {shape} is 50% or more"
+    )
+
+
+def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:
+    """The number of objects of each class: "2 cat, 1 dog"."""
+    counts = np.bincount(boxes.classes, minlength=len(classes))
+    named = zip(classes, counts, strict=True)
+    return ", ".join(f"{count} {name}" for name, count in named if count) or "nothing"

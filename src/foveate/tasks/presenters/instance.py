@@ -1,0 +1,84 @@
+"""Objects with masks as text, values, drawings, mask images and report panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveate.annotations import Instances
+from foveate.data.dataset import Image
+from foveate.metrics import instance as instance_metrics
+from foveate.metrics.detection import check_thresholds
+from foveate.metrics.metric import PerImageStats
+from foveate.report import drawing
+from foveate.report.instance_panels import instance_panels
+from foveate.report.panels import Panel
+from foveate.tasks.capabilities import MaskImage, WritesMasks, numbered_objects
+from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD, count_classes, map50_headline
+from foveate.tasks.presenters.presenter import Presenter, ReadImage
+
+
+class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
+    """Presents the objects that reach the threshold of a class.
+
+    Attributes:
+        thresholds: (K,) display thresholds.
+    """
+
+    name, primary_metric, description = CATALOG["instance"]
+    annotation = Instances
+
+    def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None):
+        super().__init__(classes)
+        self.thresholds = check_thresholds(len(classes), thresholds, DEFAULT_THRESHOLD)
+
+    def confident(self, prediction: Instances) -> Instances:
+        """The objects that reach the threshold of a class, each once; all objects of a target."""
+        if prediction.boxes.scores is None:
+            return prediction
+        return prediction[instance_metrics.is_confident(prediction, self.thresholds)]
+
+    def to_dict(self, annotation: Instances) -> dict[str, Any]:
+        """Class, box, pixels and mask (COCO's compressed run lengths) of each object."""
+        instances = self.confident(annotation)
+        rows = zip(instances.boxes.classes.tolist(), instances.to_records(), strict=True)
+        return {"instances": [{"class": self.classes[k], **record} for k, record in rows]}
+
+    def summary(self, annotation: Instances) -> str:
+        """The number of objects of each class."""
+        return count_classes(self.confident(annotation).boxes, self.classes)
+
+    def draw(self, image: Image, annotation: Instances) -> Image:
+        """Each object with an edge, in the colour of its class or, of a single class, its own."""
+        instances = self.confident(annotation)
+        several = len(self.classes) > 1
+        colours = instances.boxes.classes if several else np.arange(len(instances))
+        return drawing.draw_instances(image, instances.label_map(image.shape[:2]), colours)
+
+    def mask_images(self, prediction: Instances) -> list[MaskImage]:
+        """An image that numbers the objects, and one with their classes if there are several."""
+        return numbered_objects(prediction, len(self.classes))
+
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The mAP50 with its interval."""
+        return map50_headline(metrics, split, "mask")
+
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Instances, Instances]],
+    ) -> list[Panel]:
+        """Average precision by class and the worst images."""
+
+        def read_confident(row: int) -> tuple[Instances, Instances]:
+            prediction, target = read_pair(row)
+            return self.confident(prediction), target
+
+        return instance_panels(
+            stats, ids, read_image, read_confident, self.classes, self.thresholds
+        )

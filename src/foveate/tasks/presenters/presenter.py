@@ -1,0 +1,103 @@
+"""How a task presents its annotations: values, a line, a drawing, a headline and report panels.
+
+Nothing here needs the network: presenters work where torch is not installed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from foveate.annotations import Annotation
+from foveate.data.dataset import Image
+from foveate.metrics.metric import PerImageStats
+from foveate.metrics.names import interval_basis
+from foveate.report.panels import Panel
+from foveate.wording import count_noun
+
+A = TypeVar("A", bound=Annotation)
+
+Colours = Sequence[tuple[int, int, int]]
+
+ReadImage = Callable[[int], Image | None]
+"""From a row to its image, (H, W, C) uint8; None if it cannot be read."""
+
+
+class Presenter(ABC, Generic[A]):
+    """Presents targets and predictions of one task.
+
+    Attributes:
+        name: What users call the task, e.g. "detection".
+        annotation: Type of the targets.
+        description: What is predicted, in a few words.
+        primary_metric: The metric that people quote, e.g. "accuracy".
+        class_aware: Whether a prediction names classes.
+        classes: The class names.
+        colours: (K, 3) RGB of the classes, where drawings have one for each.
+    """
+
+    name: ClassVar[str]
+    annotation: ClassVar[type[Annotation]]
+    description: ClassVar[str]
+    primary_metric: ClassVar[str]
+    class_aware: ClassVar[bool] = True
+
+    colours: Colours | None = None
+
+    def __init__(self, classes: Sequence[str]):
+        self.classes = tuple(classes)
+
+    @abstractmethod
+    def to_dict(self, annotation: A) -> dict[str, Any]:
+        """An annotation as JSON values."""
+
+    @abstractmethod
+    def summary(self, annotation: A) -> str:
+        """An annotation in one line."""
+
+    @abstractmethod
+    def draw(self, image: Image, annotation: A) -> Image:
+        """A copy of the image with the annotation drawn on it, (H, W, 3) uint8."""
+
+    def confident(self, prediction: A) -> A:
+        """The parts of a prediction above the display threshold."""
+        return prediction
+
+    @abstractmethod
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The result as a predicate, to follow "This model".
+
+        Args:
+            metrics: Each metric of one split with its value, low, high and n.
+            split: "test" or "valid".
+        """
+
+    @abstractmethod
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[A, A]],
+    ) -> list[Panel]:
+        """The sections of the report that only this task has.
+
+        Args:
+            stats: Per-image statistics of N images.
+            ids: N sample ids.
+            read_image: Reads the image of a row.
+            read_pair: From a row to its prediction and target; only if its image can be read.
+        """
+
+
+def count_images(metric: Mapping[str, Any], split: str) -> str:
+    """The images that a metric was computed on: "1,000 test images"."""
+    return count_noun(metric["n"], "test image" if split == "test" else "validation image")
+
+
+def interval(metric: Mapping[str, Any]) -> str:
+    """The confidence interval of a metric, in parentheses."""
+    rough = "rough " if metric.get("rough") else ""
+    ends = f"{metric['low']:.1%} to {metric['high']:.1%}"
+    return f"({rough}95% confidence interval {ends}{interval_basis(metric)})"

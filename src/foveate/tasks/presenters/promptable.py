@@ -1,0 +1,77 @@
+"""Objects that were clicked on, as text, values, drawings, mask images and report panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveate.annotations import Instances
+from foveate.data.dataset import Image
+from foveate.metrics.interactive import MAX_CLICKS, InteractiveResult
+from foveate.metrics.metric import PerImageStats
+from foveate.report import drawing
+from foveate.report.click_panels import click_panels
+from foveate.report.panels import Panel
+from foveate.tasks.capabilities import MaskImage, WritesMasks, object_masks
+from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.wording import count_noun
+
+Prediction = Instances | InteractiveResult
+
+
+class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction]):
+    """Presents masks of objects without classes."""
+
+    name, primary_metric, description = CATALOG["promptable"]
+    class_aware = False
+    annotation = Instances
+
+    def confident(self, prediction: Prediction) -> Instances:
+        """The objects after the last click."""
+        return prediction.after[-1] if isinstance(prediction, InteractiveResult) else prediction
+
+    def to_dict(self, annotation: Prediction) -> dict[str, Any]:
+        """Box, pixels and mask (COCO's compressed run lengths) of each object."""
+        return {"instances": self.confident(annotation).to_records()}
+
+    def summary(self, annotation: Prediction) -> str:
+        """The number of objects, or the size of a single one."""
+        instances = self.confident(annotation)
+        if len(instances) == 1 and instances.boxes.scores is not None:
+            pixels = int(instances.masks(instances.image_size).sum())
+            score = instances.boxes.scores[0]
+            return f"an object of {count_noun(pixels, 'pixel')}, estimated IoU {score:.0%}"
+        return count_noun(len(instances), "object")
+
+    def draw(self, image: Image, annotation: Prediction) -> Image:
+        """Each object in its own colour, with an edge."""
+        instances = self.confident(annotation)
+        ids = instances.label_map(image.shape[:2])
+        return drawing.draw_instances(image, ids, np.arange(len(instances)))
+
+    def mask_images(self, prediction: Prediction) -> list[MaskImage]:
+        """An image for each object, white on black."""
+        instances = self.confident(prediction)
+        return object_masks(instances.masks(instances.image_size), [""] * len(instances))
+
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The IoU after the first and after the last click."""
+        first, last = metrics["iou_1"], metrics[f"iou_{MAX_CLICKS}"]
+        return (
+            f"reaches a mean IoU of {first['value']:.1%} after one click on each object of "
+            f"{count_images(first, split)} {interval(first)}, and {last['value']:.1%} after "
+            f"{MAX_CLICKS} clicks"
+        )
+
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Prediction, Prediction]],
+    ) -> list[Panel]:
+        """IoU by clicks and by class, and the hardest objects."""
+        return click_panels(stats, ids, read_image, read_pair, self.classes)

@@ -1,0 +1,95 @@
+"""Classes of pixels as text, values, drawings, mask images and report panels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveate.annotations import Mask
+from foveate.data.dataset import Image
+from foveate.errors import SettingError
+from foveate.metrics.metric import PerImageStats
+from foveate.metrics.semantic import Scorer, class_counts
+from foveate.ops.masks import smallest_dtype
+from foveate.report import drawing
+from foveate.report.mask_panels import mask_panels
+from foveate.report.panels import Panel
+from foveate.tasks.capabilities import MaskImage, WritesMasks
+from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.presenter import Colours, Presenter, ReadImage, count_images, interval
+
+MAX_PALETTE_CLASSES = 255
+"""Classes of a mask image with 8 bits a pixel; 255 itself stands for unlabelled."""
+
+
+class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
+    """Presents the class of each pixel.
+
+    Attributes:
+        colours: (K, 3) RGB of the classes.
+    """
+
+    name, primary_metric, description = CATALOG["semantic"]
+    annotation = Mask
+
+    def __init__(self, classes: Sequence[str], *, colours: Colours | None = None):
+        super().__init__(classes)
+        if colours is not None and len(colours) != len(classes):
+            raise SettingError(
+                f"{len(classes)} colours are expected, one a class, got {len(colours)}",
+                where="colours",
+            )
+        self.colours: Colours = colours or [drawing.class_colour(k) for k in range(len(classes))]
+
+    def to_dict(self, annotation: Mask) -> dict[str, Any]:
+        """The share of each class that occurs, and a digest of all pixels."""
+        counts = class_counts(annotation, len(self.classes))
+        shares = {
+            self.classes[k]: round(float(counts[k] / counts.sum()), 6)
+            for k in np.flatnonzero(counts)
+        }
+        values = annotation.pixels.read()
+        digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=8)
+        digest.update(np.ascontiguousarray(smallest_dtype(values)).data)
+        return {"shares": shares, "pixels": digest.hexdigest()}
+
+    def summary(self, annotation: Mask) -> str:
+        """The share of each class that occurs, the largest first."""
+        counts = class_counts(annotation, len(self.classes))
+        order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
+        shares = [f"{self.classes[k]} {counts[k] / counts.sum():.1%}" for k in order]
+        return ", ".join(shares) or "nothing"
+
+    def draw(self, image: Image, annotation: Mask) -> Image:
+        """Each pixel tinted in the colour of its class; small images are enlarged."""
+        return drawing.draw_class_map(image, annotation.pixels.read(), self.colours)
+
+    def mask_images(self, prediction: Mask) -> list[MaskImage]:
+        """One image of class indices, with the colours as its palette if there are few classes."""
+        values = prediction.pixels.read()
+        if len(self.classes) > MAX_PALETTE_CLASSES:
+            return [MaskImage("", values.astype(np.uint16))]
+        return [MaskImage("", values.astype(np.uint8), self.colours)]
+
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The mean IoU with its interval."""
+        miou = metrics["miou"]
+        return (
+            f"reaches a mean IoU of {miou['value']:.1%} on {count_images(miou, split)} "
+            f"{interval(miou)}: of the pixels that belong to a class or are predicted as it, "
+            "the share that are both"
+        )
+
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Mask, Mask]],
+    ) -> list[Panel]:
+        """Confusion matrix, IoU by class and the worst images."""
+        scorer = Scorer(stats, len(self.classes))
+        return mask_panels(scorer, ids, read_image, read_pair, self.classes, self.colours)

@@ -1,0 +1,59 @@
+"""Captions and generated images as text, values, drawings and a headline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from foveate.annotations import Captions
+from foveate.data.dataset import Image
+from foveate.data.resizing import fit
+from foveate.metrics.generation import GeneratedImage
+from foveate.report import drawing
+from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.presenter import Presenter, count_images, interval
+
+Prediction = Captions | GeneratedImage
+
+
+class TextToImagePresenter(Presenter[Prediction]):
+    """Presents captions and generated images."""
+
+    name, primary_metric, description = CATALOG["text_to_image"]
+    class_aware = False
+    annotation = Captions
+
+    def to_dict(self, annotation: Prediction) -> dict[str, Any]:
+        """The captions, or the caption and a digest of the generated image."""
+        if isinstance(annotation, Captions):
+            return {"texts": list(annotation.texts)}
+        digest = blake2b(annotation.image.tobytes(), digest_size=8).hexdigest()
+        return {"text": annotation.text, "image": digest}
+
+    def summary(self, annotation: Prediction) -> str:
+        """The caption."""
+        is_target = isinstance(annotation, Captions)
+        return (annotation.texts[0] if is_target else annotation.text) or "no caption"  # type: ignore[union-attr]
+
+    def draw(self, image: Image, annotation: Prediction) -> Image:
+        """The image, beside it the generated one if there is one, and the caption below."""
+        if isinstance(annotation, GeneratedImage):
+            generated = fit(annotation.image, max(image.shape[:2]), image.shape[2])
+            padded = np.zeros((len(generated), image.shape[1], image.shape[2]), np.uint8)
+            padded[: len(image)] = image
+            image = np.concatenate([padded, generated], 1)
+        return drawing.add_caption(image, self.summary(annotation))
+
+    def headline(self, metrics: Mapping[str, Any], split: str) -> str:
+        """The likeness with its interval, and the accuracy of the captions."""
+        likeness, accuracy = metrics["likeness"], metrics["prompt_accuracy"]
+        return (
+            f"reaches a likeness of {likeness['value']:.1%} to {count_images(likeness, split)} "
+            f"with the same captions {interval(likeness)}; real images reach "
+            f"{metrics['real_likeness']['value']:.1%} among themselves. The caption is recognised "
+            f"in {accuracy['value']:.1%} of the generated images and in "
+            f"{metrics['real_accuracy']['value']:.1%} of real ones"
+        )

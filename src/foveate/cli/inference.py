@@ -77,12 +77,12 @@ def predict(
         str | None, typer.Option(metavar="L,T,R,B", help="A box around the object.")
     ] = None,
     runtime: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="What computes the net: torch, or onnx (ONNX Runtime: faster on a CPU).",
+            help="What computes the net of a run: torch, or onnx (ONNX Runtime: faster on a CPU).",
         ),
-    ] = "torch",
+    ] = None,
     device: Device = None,
     classes: Classes = None,
     set_: SetReading = None,
@@ -92,7 +92,8 @@ def predict(
     from foveate.inference.predict import Outputs, predict_paths
 
     model = _open_model(run, classes, download, device)
-    model.runtime = runtime
+    if runtime is not None:
+        model.runtime = runtime
     model.reading = parse_reading(set_, model.reading)
     result = predict_paths(
         model,
@@ -190,16 +191,28 @@ def label(
 
 
 def _open_model(name: str, classes: str | None, download: bool, device: str | None) -> Predictor:
-    from foveate.inference import foundation
+    from foveate.inference.exported.model import ExportedModel
 
+    foundation_options = {"--classes": classes, "--download": download}
     model: Predictor
-    if not foundation.is_reference(name):
-        model = _open_trained(name, {"--classes": classes, "--download": download})
+    if ExportedModel.is_one(name):  # before anything that needs torch
+        _refuse_options(foundation_options)
+        model = ExportedModel.open(name)
     else:
-        names = None if classes is None else classes.split(",")
-        model = foundation.open(name, classes=names, download=download)
+        model = _open_with_torch(name, foundation_options)
     model.device = device
     return model
+
+
+def _open_with_torch(name: str, foundation_options: Mapping[str, Any]) -> Predictor:
+    """Open a foundation model, a run, or the models of a cross-validation."""
+    from foveate.inference import foundation
+
+    if not foundation.is_reference(name):
+        return _open_trained(name, foundation_options)
+    classes = foundation_options["--classes"]
+    names = None if classes is None else classes.split(",")
+    return foundation.open(name, classes=names, download=foundation_options["--download"])
 
 
 def _open_trained(path: str, foundation_options: Mapping[str, Any]) -> Predictor:

@@ -102,7 +102,7 @@ Device = Annotated[
         help="What computes: cpu, cuda, cuda:1, mps or xpu (default: the best of this machine).",
     ),
 ]
-MODEL_HELP = "A run folder, or clip:DIR, sam:DIR or sam2:DIR."
+MODEL_HELP = "A run folder, an exported file, or clip:DIR, sam:DIR or sam2:DIR."
 
 
 class SettingOptions:

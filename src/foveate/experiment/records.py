@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from foveate import tasks
 from foveate.data.cache.encoded import Encoding
 from foveate.data.dataset import SPLITS
-from foveate.data.image_reading import MAX_PIXELS
+from foveate.data.reading_record import ReadingRecord
 from foveate.errors import SettingError
 from foveate.metrics.records import Metrics, Number, require
-from foveate.settings import FORMAT, MAX_SIZE, MAX_VALUE
+from foveate.settings import FORMAT, MAX_SIZE
 from foveate.tasks.task import Task
 
 MAX_CHANNELS = 1000
@@ -134,23 +134,6 @@ class DataRecord(Record):
                 raise ValueError(f"the {split} split is not counted")
             if len(self.counts[split]) != len(self.classes):
                 raise ValueError(f"a count for each class is expected of the {split} split")
-        return self
-
-
-class ReadingRecord(BaseModel):
-    """How the image files of a run are read, see `data.image_reading`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-    black: float | None = None
-    white: float | None = None
-    pages: Literal["first", "max", "bands"] | None = None
-    max_pixels: Annotated[int, Field(ge=1, le=MAX_VALUE)] = MAX_PIXELS
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.black is not None and self.white is not None and self.black >= self.white:
-            raise ValueError("black below white is expected")
         return self
 
 

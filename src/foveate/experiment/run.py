@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from foveate.data.dataset import Dataset, Image, Images
 from foveate.data.image_reading import ImageReading
@@ -36,7 +36,7 @@ from foveate.wording import describe_html, describe_object
 class Run(RunFolder, Predictor):
     """A trained model with the record of its training. See `RunFolder` for its files."""
 
-    _runtimes: ClassVar[tuple[str, ...]] = ("torch", "onnx")
+    _runtimes = ("torch", "onnx")
     _prepared: tuple[tuple[str, str, str], VisionModel] | None = field(
         default=None, init=False, repr=False, compare=False
     )

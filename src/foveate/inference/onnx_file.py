@@ -48,10 +48,7 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
             where="runtime",
             remedy=REMEDY,
         ) from None
-    step = _step(net) if any_size else None
-    height, width = (net.size, net.size) if step is None else (4 * step, 3 * step)
-    # Two images, since torch takes an axis of length one for a constant.
-    images = torch.zeros(2, net.channels, height, width, dtype=torch.uint8)
+    images, axes = _example(net, any_size=any_size)
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -60,7 +57,7 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
                 dynamo=True,
                 verbose=False,
                 input_names=[INPUT],
-                dynamic_shapes=(_dynamic_axes(step),),
+                dynamic_shapes=(axes,),
             )
         except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()
@@ -72,6 +69,33 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
     assert program is not None
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+def to_program(net: VisionModel, *, any_size: bool) -> torch.export.ExportedProgram:
+    """Convert a net to a program of torch.export; arguments and outputs of `to_onnx`.
+
+    Raises:
+        SettingError: The net cannot be converted.
+    """
+    images, axes = _example(net, any_size=any_size)
+    try:
+        return torch.export.export(_Exported(net).eval(), (images,), dynamic_shapes=(axes,))
+    except (torch._dynamo.exc.UserError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()
+        raise SettingError(
+            f"this net cannot be converted ({reason[0] if reason else error!r})",
+            where="--format",
+            remedy="Use --format onnx.",
+        ) from error
+
+
+def _example(net: VisionModel, *, any_size: bool) -> tuple[Tensor, dict[int, Any]]:
+    """Images to convert a net with, and which of their axes may have another length."""
+    step = net_step(net) if any_size else None
+    height, width = (net.size, net.size) if step is None else (4 * step, 3 * step)
+    # Two images, since torch takes an axis of length one for a constant.
+    images = torch.zeros(2, net.channels, height, width, dtype=torch.uint8)
+    return images, _dynamic_axes(step)
 
 
 class _Exported(nn.Module):
@@ -88,8 +112,12 @@ class _Exported(nn.Module):
         return output if isinstance(output, Tensor) else output.candidates()
 
 
-def _step(net: VisionModel) -> int | None:
-    """Pixels of which the sides of images are multiples; None if they are fixed."""
+def net_step(net: VisionModel) -> int | None:
+    """Pixels of which the sides of a net's images are multiples; None if they are fixed.
+
+    Args:
+        net: The net.
+    """
     backbone = next(one for one in net.modules() if isinstance(one, Backbone))
     return backbone.strides[-1] if backbone.flexible else None
 

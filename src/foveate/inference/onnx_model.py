@@ -130,17 +130,21 @@ def _cached_path(digest: str) -> Path:
 
 def _opened(net: VisionModel, content: bytes) -> OnnxModel | None:
     """The net in ONNX Runtime; None if it is damaged, or its outputs are not the net's."""
+    try:
+        model = OnnxModel(net, open_session(content)).eval()
+        return model if _agrees(net, model) else None
+    except Exception:  # onnxruntime's errors have no common class but this
+        return None
+
+
+def open_session(content: bytes) -> InferenceSession:
+    """Open an ONNX file in ONNX Runtime, with as many threads as torch has."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        model = OnnxModel(net, session).eval()
-        return model if _agrees(net, model) else None
-    except Exception:  # onnxruntime's errors have no common class but this
-        return None
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 @torch.no_grad()

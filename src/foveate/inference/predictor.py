@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
@@ -80,17 +80,17 @@ class Predictor(ABC):
     def _own_reading(self) -> ImageReading:
         return DEFAULT_READING
 
-    _runtimes: ClassVar[tuple[str, ...]] = ("torch",)
+    _runtimes: tuple[str, ...] = ("torch",)
     _runtime: str | None = None
 
     @property
     def runtime(self) -> str:
-        """What computes the net: "torch", or "onnx" (ONNX Runtime, on the CPU; runs only).
+        """What computes the net: "torch", or "onnx" (ONNX Runtime, on the CPU); the first for runs.
 
         Both give the same predictions but for rounding. Setting it raises SettingError for
         another value, and if ONNX Runtime is not installed.
         """
-        return self._runtime or "torch"
+        return self._runtime or self._runtimes[0]
 
     @runtime.setter
     def runtime(self, runtime: str) -> None:

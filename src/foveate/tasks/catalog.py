@@ -29,6 +29,9 @@ CATALOG = {
 }
 """The tasks of this folder, each in a file of its name."""
 WITHOUT_TASK = frozenset(
-    {"capabilities", "catalog", "policies", "presenters", "prompted", "task", "tiled"}
-)
+    {
+        "capabilities", "catalog", "exported", "grouping", "policies", "presenters", "prompted",
+        "suppression", "task", "tiled",
+    }
+)  # fmt: skip
 """Files of this folder in which there is no task."""

@@ -26,19 +26,12 @@ from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.settings import Settings
 from foveate.tasks.policies import box_policy
 from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD, DetectionPresenter
+from foveate.tasks.suppression import MAX_CANDIDATES, MAX_DETECTIONS, MIN_SCORE, NMS_IOU
 from foveate.tasks.task import BaselinePredictors, Task
 from foveate.tasks.tiled import Tiled
 
 BATCH_PIXELS = 20 * 320 * 320
 """Pixels of the images that are predicted at once."""
-MIN_SCORE = 0.01
-"""Candidates with a lower score are dropped before non-maximum suppression."""
-MAX_CANDIDATES = 1500
-"""Candidates of an image that non-maximum suppression compares."""
-MAX_DETECTIONS = 500
-"""Boxes of an image that remain after it."""
-NMS_IOU = 0.6
-"""Of two boxes of one class with a larger IoU, the one with the higher score remains."""
 QUICK_IMAGES = 1
 """Images of a training batch that the curve metric is computed on: all would take a tenth of the
 time, and an epoch has many batches."""

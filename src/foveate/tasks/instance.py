@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate import processes
-from foveate.annotations import IGNORE, Boxes, Instances
+from foveate.annotations import IGNORE, Instances
 from foveate.data import label_maps
 from foveate.data.dataset import Image, Images
 from foveate.data.resizing import fit_within, letterbox_size
@@ -34,6 +33,7 @@ from foveate.models.model import VisionModel
 from foveate.ops import centre_voting
 from foveate.ops.masks import smallest_dtype
 from foveate.ops.tiles import Tile, tiles, touches_cut
+from foveate.tasks.grouping import OFFSET_UNIT, group
 from foveate.tasks.policies import instance_policy
 from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD
 from foveate.tasks.presenters.instance import InstancePresenter
@@ -42,13 +42,8 @@ from foveate.tasks.tiled import MAX_SIDE, Pixelwise
 
 BATCH_PIXELS = 2**21
 """Pixels of the images that are predicted at once."""
-OFFSET_UNIT = 8.0
-"""Pixels that offsets are measured in, so that an untrained network's are of the right order."""
 BLURS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Candidates for the blur of the votes, in pixels; one is chosen on the validation split."""
-MIN_SCORE = 0.01
-"""An object is predicted as each class with this score or more, as detectors do: it may be a 3, or
-less likely an 8. It is shown once."""
 
 
 @dataclass(frozen=True)
@@ -261,29 +256,3 @@ class Instance(InstancePresenter, Pixelwise[Instances]):
 def _split_output(output: Tensor) -> tuple[Tensor, Tensor]:
     """(B, 1 + K + 2, H, W) -> logits (B, 1 + K, H, W), offsets (B, 2, H, W)."""
     return output[:, :-2], output[:, -2:]
-
-
-def group(
-    probabilities: NDArray[np.float32], offsets: NDArray[np.float32], blur: float
-) -> Instances:
-    """Group pixels to objects, each predicted as every class that it may be.
-
-    The score is how well the pixels agree on their centre, times their mean class probability.
-
-    Args:
-        probabilities: (1 + K, H, W) of background and the classes.
-        offsets: (2, H, W) pixels from each pixel to the centre of its object.
-        blur: Pixels that votes are spread over.
-    """
-    ids, agreement = centre_voting.group_votes(offsets, probabilities[0] < 0.5, blur)
-    count = len(agreement)
-    area = np.bincount(ids.ravel(), minlength=count + 1)[1:]
-    summed = np.stack(
-        [np.bincount(ids.ravel(), one.ravel(), count + 1)[1:] for one in probabilities[1:]], 1
-    )
-    scores = (agreement / np.maximum(area, 1))[:, None] * summed
-    objects = Instances.from_label_map(ids, Boxes(np.zeros((count, 4)), scores.argmax(1)))
-    best = np.arange(scores.shape[1]) == objects.boxes.classes[:, None]
-    row, k = np.nonzero(best | (scores >= MIN_SCORE))
-    boxes = Boxes(objects.boxes.corners[row], k, scores[row, k], size=ids.shape)
-    return Instances(boxes, tuple(objects.shapes[each] for each in row))

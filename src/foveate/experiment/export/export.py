@@ -1,0 +1,193 @@
+"""From a run to a file for another runtime, through the parity gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveate import atomic_io
+from foveate.errors import RunError, SettingError
+from foveate.experiment.data_place import Place, reopen_at
+from foveate.experiment.export import parity as gate
+from foveate.experiment.export import quantization
+from foveate.experiment.export.formats import FORMATS, SUFFIXES, Source, check_format
+from foveate.experiment.export.page import write_page
+from foveate.experiment.export.parity import Parity
+from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.run_folder import RunFolder
+from foveate.inference.exported.record import FORMAT
+from foveate.inference.onnx_file import to_onnx
+from foveate.models.fused import fused
+from foveate.models.model import VisionModel
+from foveate.outputs import FileKind, check_output
+from foveate.progress import NullReporter, Reporter
+from foveate.tasks import exported
+from foveate.tasks.task import Task
+from foveate.training.device import hardware
+
+KIND = FileKind(
+    "exported model",
+    re.compile(rb'(?s)\x08.\x12\x07foveate|<\?xml[^>]*>\s*<net name="foveate"'),
+)
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported model.
+
+    Attributes:
+        path: Its file; that of OpenVINO has another beside it, with the suffix .bin.
+        parity: How it compares with the run.
+        record: What exports.json says about it.
+    """
+
+    path: Path
+    parity: Parity
+    record: dict[str, Any]
+
+
+def export(
+    run: RunFolder,
+    *,
+    format: str = "onnx",
+    int8: bool = False,
+    out: Path | None = None,
+    overwrite: bool = False,
+    data: Place | None = None,
+    reporter: Reporter | None = None,
+) -> Export:
+    """Write the model of a run as a file for another runtime.
+
+    The export and the run predict the validation split. Where they differ, nothing is written. The
+    run keeps a record, exports.json, and a page, export.html, of all its exports.
+
+    Args:
+        run: A trained run.
+        format: "onnx", "openvino" or "pt2".
+        int8: Whether the convolutions get eight bits, calibrated on training images.
+        out: The file; by default model.onnx, model.xml or model.pt2 in the run.
+        overwrite: Whether a file that foveate exported earlier is replaced.
+        data: Where the data of the run lies now, if it was moved.
+        reporter: Receives the progress.
+
+    Raises:
+        SettingError: The task, or the net, cannot be exported in this format.
+        RunError: The run is not finished, or the export predicts something else.
+    """
+    reporter = reporter or NullReporter()
+    check_format(format, int8=int8)
+    if not run.finished:
+        raise RunError(
+            "this run was interrupted before its end, so there is no final model to export",
+            where=run.path,
+            remedy=f"Finish it first: foveate train --resume {run.quoted_path}",
+        )
+    task, net = run.load()
+    after = exported.build(task.name, task.classes, task.options)
+    stem = "model-int8" if int8 else "model"
+    out = run.path / f"{stem}{SUFFIXES[format]}" if out is None else out
+    if out.suffix != SUFFIXES[format]:
+        raise SettingError(
+            f"a file {SUFFIXES[format]} is expected for the format {format}, got {out.name}",
+            where="--out",
+        )
+    paths = [out, out.with_suffix(".bin")] if format == "openvino" else [out]
+    replaced = overwrite or out.parent == run.path
+    check_output(out, KIND, option="--out", overwrite=replaced)
+    with run.locked():
+        prepared = reopen_at(run, data, reporter)
+        net = fused(net.cpu() if net.mean.device.type != "cpu" else net)
+        reporter.info(f"converting the net to {format}")
+        onnx = to_onnx(net, any_size=task.letterbox)
+        if int8:
+            onnx = quantization.quantized(onnx, _training_batches(prepared, task, net))
+        record = _description(run, task, net, after.outputs, int8=int8)
+        source = Source(task, after, net, onnx, record)
+        converted = FORMATS[format](source)
+        images = _images(prepared, "valid", gate.OUTPUT_IMAGES)
+        outputs = gate.output_differences(
+            net, converted.net, after.net_outputs, images, letterbox=task.letterbox
+        )
+        reporter.info("both predict the validation split")
+        found = gate.compare(
+            task, prepared, lambda some: task.predict(net, some), converted.predict, outputs
+        )
+        gate.check(found, task, int8=int8)
+        for path, content in zip(paths, converted.files.values(), strict=True):
+            atomic_io.write_bytes(path, content)
+        entry = {
+            "file": str(out),
+            "format": format,
+            "int8": int8,
+            "megabytes": sum(map(len, converted.files.values())) / 1e6,
+            "run_megabytes": run.weights.stat().st_size / 1e6,
+            "weights": run.weights_digest(),
+            "hardware": hardware(),
+            **found.to_json(),
+        }
+        write_page(run, task, entry)
+    return Export(out, found, entry)
+
+
+def _training_batches(prepared: PreparedData, task: Task[Any], net: VisionModel) -> list[Tensor]:
+    images = _images(prepared, "train", quantization.MAX_IMAGES)
+    if len(images) < quantization.MIN_IMAGES:
+        raise SettingError(
+            f"eight bits are calibrated on at least {quantization.MIN_IMAGES} training images, "
+            f"there are {len(images)}",
+            where="--int8",
+            remedy="Export it without --int8.",
+        )
+    if task.letterbox:
+        return [batch for _, batch in net.padded_batches(images, 1)]
+    return [net.batch([image]) for image in images]
+
+
+def _images(prepared: PreparedData, split: Any, most: int) -> list[Any]:
+    """Some images of a split as they are, drawn by their ids."""
+    rows = prepared.drawn(split, most)
+    return [prepared.images.dataset[row].source.read() for row in rows]
+
+
+def _description(
+    run: RunFolder, task: Task[Any], net: VisionModel, outputs: Mapping[str, str], *, int8: bool
+) -> dict[str, Any]:
+    """What the file says about the model; see `ExportRecord`."""
+    results, data = run.results, run.data
+    return {
+        "format": FORMAT,
+        "version": version("foveate"),
+        "task": task.name,
+        "classes": list(task.classes),
+        "options": task.options,
+        "model": run.settings.model,
+        "size": net.size,
+        "channels": net.channels,
+        "reading": {**asdict(net.reading), "max_pixels": run.settings.max_pixels},
+        "weights": run.weights_digest(),
+        "int8": int8,
+        "outputs": {**outputs, "content": _CONTENT},
+        "card": {
+            "primary": results["primary"],
+            "valid": results["valid"],
+            "test": results["test"],
+            "best_baseline": results["best_baseline"],
+            "baseline": {
+                split: found.get(results["best_baseline"])
+                for split, found in results["baseline"].items()
+            },
+            "data": data["name"],
+            "images": data["images"],
+            "torch": torch.__version__,
+        },
+    }
+
+
+_CONTENT = "(2,) int64: height and width of the images at the training size, without padding"

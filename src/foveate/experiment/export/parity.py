@@ -1,0 +1,210 @@
+"""The parity gate: an exported model is compared with its run before anyone gets it.
+
+Both predict the validation split. The export must reach the same metric, and its net must give the
+same outputs; otherwise nothing is written, and the error names what differs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foveate.data.dataset import Images
+from foveate.errors import RunError
+from foveate.experiment.evaluate import Scored
+from foveate.experiment.prepared_data import PreparedData
+from foveate.models.model import VisionModel
+from foveate.tasks.task import Task
+from foveate.wording import count_noun
+
+MAX_IMAGES = 1000
+"""Validation images that both predict; of more, as many are drawn."""
+MAX_OUTPUT_DIFFERENCE = 1e-3
+"""Largest difference of an output of the net, as a share of its largest value."""
+MAX_METRIC_DIFFERENCE = 0.005
+"""Largest difference of the primary metric, in either direction."""
+MAX_INT8_LOSS = 0.01
+"""What eight bits may cost of the primary metric."""
+TIMED_IMAGES = 20
+OUTPUT_IMAGES = 64
+"""Images for which the outputs of the nets are compared."""
+_READ_AT_ONCE = 32
+
+Predict = Callable[[Images], list[Any]]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an export compares with its run.
+
+    Attributes:
+        images: Validation images that both predicted.
+        torch: Metrics of the run, each with value, low, high and n.
+        exported: Metrics of the export.
+        difference: Of the export from the run, with paired intervals; above 0 is better.
+        agreement: The primary metric of the export, with the run's predictions as targets.
+        outputs: Largest difference of each output of the net, as a share of its largest value.
+        torch_milliseconds: Median time of one image in torch.
+        milliseconds: Median time of one image in the export.
+    """
+
+    images: int
+    torch: dict[str, Any]
+    exported: dict[str, Any]
+    difference: dict[str, Any]
+    agreement: float
+    outputs: dict[str, float]
+    torch_milliseconds: float
+    milliseconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return asdict(self)
+
+
+def compare(
+    task: Task[Any],
+    prepared: PreparedData,
+    by_torch: Predict,
+    by_export: Predict,
+    outputs: Mapping[str, float],
+) -> Parity:
+    """Let both predict the validation split.
+
+    Args:
+        task: The task, as it was calibrated.
+        prepared: The data.
+        by_torch: Predicts with torch.
+        by_export: Predicts with the export.
+        outputs: From `output_differences`.
+    """
+    rows = prepared.drawn("valid", MAX_IMAGES)
+    samples = [prepared.images.dataset[row] for row in rows]
+    known = dict(zip(prepared.splits["valid"].tolist(), prepared.targets("valid"), strict=True))
+    targets = [known[row] for row in rows.tolist()]
+    found: list[Any] = []
+    others: list[Any] = []
+    as_targets: list[Any] = []
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for start in range(0, len(samples), _READ_AT_ONCE):
+        images = [sample.source.read() for sample in samples[start : start + _READ_AT_ONCE]]
+        if not start:
+            seconds = _times(images[:TIMED_IMAGES], by_torch, by_export)
+        predictions = by_torch(images)
+        found += predictions
+        others += by_export(images)
+        as_targets += [
+            task.confident(one).as_target((image.shape[0], image.shape[1]))
+            for one, image in zip(predictions, images, strict=True)
+        ]
+    metric, units = task.metric(), prepared.units[rows]
+    torch_scored, export_scored = (
+        Scored(metric, metric.per_image(some, targets), units) for some in (found, others)
+    )
+    return Parity(
+        images=len(samples),
+        torch=torch_scored.values(),
+        exported=export_scored.values(),
+        difference=export_scored.lift_over(torch_scored),
+        agreement=task.score(others, as_targets)[task.primary_metric],
+        outputs=dict(outputs),
+        torch_milliseconds=1000 * statistics.median(seconds[0]),
+        milliseconds=1000 * statistics.median(seconds[1]),
+    )
+
+
+def _times(images: Images, *predict: Predict) -> tuple[list[float], list[float]]:
+    """Seconds for each image by each.
+
+    Each works alone for a while: for some time after its work, one runtime's idle threads would
+    take the other's cores.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(2):
+        for one, times in zip(predict, seconds, strict=True):
+            time.sleep(0.3)
+            one([images[0]])
+            for image in images:
+                start = time.perf_counter()
+                one([image])
+                times.append(time.perf_counter() - start)
+    return seconds
+
+
+@torch.no_grad()
+def output_differences(
+    net: VisionModel, other: VisionModel, names: Sequence[str], images: Images, *, letterbox: bool
+) -> dict[str, float]:
+    """Compare the outputs of two nets for the same images.
+
+    Args:
+        net: The net in torch.
+        other: The same net in another runtime.
+        names: Of the outputs.
+        images: Of any size.
+        letterbox: Whether they keep their aspect.
+
+    Returns:
+        The largest difference of each output as a share of its largest value.
+    """
+    largest, scale = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    batches = (
+        (batch for _, batch in net.padded_batches(images, net.size**2))
+        if letterbox
+        else (net.batch([image]) for image in images)
+    )
+    for batch in batches:
+        for name, one, two in zip(names, _tensors(net(batch)), _tensors(other(batch)), strict=True):
+            if one.numel():
+                largest[name] = max(largest[name], float((one - two).abs().max()))
+                scale[name] = max(scale[name], float(one.abs().max()))
+    return {name: largest[name] / max(scale[name], 1e-12) for name in names}
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else list(output.candidates())
+
+
+def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
+    """Refuse an export that differs from its run.
+
+    Args:
+        parity: How they compare.
+        task: The task.
+        int8: Whether weights and activations were rounded to eight bits, which may cost something.
+
+    Raises:
+        RunError: The export differs; the error names the output or the metric.
+    """
+    name = task.primary_metric
+    sign = -1 if name in task.lower_is_better else 1
+    before, after = (one[name]["value"] for one in (parity.torch, parity.exported))
+    some = count_noun(parity.images, "validation image")
+    if int8:
+        if not sign * (before - after) <= MAX_INT8_LOSS:  # also if either is NaN
+            raise RunError(
+                f"with eight bits the {name} falls from {before:.1%} to {after:.1%} on {some}, by "
+                f"more than {100 * MAX_INT8_LOSS:.0f} point; no file was written",
+                remedy="Export it without --int8.",
+            )
+        return
+    for output, share in parity.outputs.items():
+        if not share <= MAX_OUTPUT_DIFFERENCE:
+            raise RunError(
+                f"the output {output} of the exported net differs from torch's by {share:.2%} of "
+                f"its largest value, on {some}; no file was written",
+                remedy="Choose another --format, or predict with the run.",
+            )
+    if not (np.isclose(before, after, atol=MAX_METRIC_DIFFERENCE) or before != before):
+        raise RunError(
+            f"the export reaches a {name} of {after:.1%} on {some}, torch {before:.1%}; no file "
+            "was written",
+            remedy="Choose another --format, or predict with the run.",
+        )

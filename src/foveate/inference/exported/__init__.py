@@ -1,0 +1,1 @@
+"""Models that `foveate export` wrote, computed without torch."""

@@ -1,0 +1,137 @@
+"""An exported model as a predictor, without torch."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveate import record_io
+from foveate.data.dataset import Image, Images
+from foveate.data.image_reading import ImageReading
+from foveate.data.resizing import fit, fit_within
+from foveate.errors import FoveateError, RunError, SettingError
+from foveate.inference.exported.record import ExportRecord
+from foveate.inference.exported.runtimes import REMEDY, RUNTIMES, Runtime
+from foveate.inference.predictor import Predictor
+from foveate.tasks import exported
+from foveate.tasks.capabilities import Interactive, require
+from foveate.tasks.exported.exported_task import ExportedTask
+
+if TYPE_CHECKING:
+    from foveate.models.interactive import InteractivePredictor
+
+_BATCH_PIXELS = 2**21
+"""Pixels of the images that are predicted at once."""
+
+
+class ExportedModel(Predictor):
+    """A model in a file that `foveate export` wrote.
+
+    Args:
+        name: Of the file.
+        computed: The file, opened.
+
+    Attributes:
+        record: What the file says about the model.
+        computed: The file, opened.
+
+    Raises:
+        RunError: The file is damaged, or was not written by foveate.
+    """
+
+    def __init__(self, name: str, computed: Runtime):
+        self._name, self.computed = name, computed
+        self._runtimes = (computed.name,)
+        if computed.record is None:
+            raise RunError(
+                "a file that foveate has exported is expected, this one has no record of a model",
+                where=name,
+                remedy=REMEDY,
+            )
+        try:
+            self.record = ExportRecord.model_validate(record_io.parse_json(computed.record))
+            record = self.record
+            self._task = exported.build(record.task, tuple(record.classes), record.options)
+            self._read_as = ImageReading(**record.reading.model_dump())
+        except (ValueError, TypeError, LookupError, FoveateError) as error:
+            raise record_io.damaged(Path(name), error, remedy=REMEDY) from None
+
+    @staticmethod
+    def is_one(path: str | Path) -> bool:
+        """Whether a path has the suffix of an exported file."""
+        return Path(path).suffix.lower() in RUNTIMES
+
+    @classmethod
+    def open(cls, path: str | Path) -> ExportedModel:
+        """Open a file.
+
+        Raises:
+            RunError: There is none, it is damaged, or was not written by foveate.
+            SettingError: What computes it is not installed.
+        """
+        path = Path(path)
+        try:
+            return cls(str(path), RUNTIMES[path.suffix.lower()](path))
+        except FileNotFoundError as error:
+            raise RunError("there is no such file", where=error.filename or path) from None
+
+    @property
+    def name(self) -> str:
+        """The path of its file."""
+        return self._name
+
+    @property
+    def task(self) -> ExportedTask[Any]:
+        """The task, which draws, summarises and serialises the predictions."""
+        return self._task
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the file."""
+        return hashlib.sha256(self.computed.content).hexdigest()
+
+    @property
+    def _own_reading(self) -> ImageReading:
+        return self._read_as
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the net takes."""
+        return self.record.channels
+
+    def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
+        """An annotation for each image; see `Predictor`."""
+        if tile is not None:
+            raise SettingError(
+                "an exported model predicts for whole images",
+                where="tile",
+                remedy="Leave out --tile, or predict with the run.",
+            )
+        fitted = [self._fit(image) for image in images]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for row, image in enumerate(fitted):
+            by_shape.setdefault(image.shape, []).append(row)
+        predictions: list[Any] = [None] * len(fitted)
+        for (height, width, _), rows in by_shape.items():
+            most = max(1, _BATCH_PIXELS // (height * width))
+            for start in range(0, len(rows), most):
+                some = rows[start : start + most]
+                outputs = self.computed.run(np.stack([fitted[row] for row in some]))
+                for place, row in enumerate(some):
+                    size = (images[row].shape[0], images[row].shape[1])
+                    predictions[row] = self._task.decode(outputs, place, size)
+        return predictions
+
+    def _fit(self, image: Image) -> Image:
+        """The image at the training size, resized by Pillow as in training."""
+        record = self.record
+        if self._task.letterbox:
+            return fit_within(image, record.size, record.channels)
+        return fit(image, record.size, record.channels)
+
+    def _set_image(self, image: Image) -> InteractivePredictor:  # noqa: ARG002
+        require(self._task, Interactive)
+        raise AssertionError("exported tasks take no prompts")

@@ -1,0 +1,53 @@
+"""What an exported file says about its model, as JSON in its metadata."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from foveate.data.reading_record import ReadingRecord
+from foveate.settings import MAX_SIZE
+
+INPUT = "images"
+"""Name of the input, (N, H, W, C) uint8."""
+KEY = "foveate"
+"""The metadata entry that holds the record."""
+FORMAT = 1
+"""Of exported files; another number cannot be read."""
+
+
+class ExportRecord(BaseModel):
+    """The description of an exported model.
+
+    Attributes:
+        format: FORMAT.
+        version: Of foveate.
+        task: The name of the task.
+        classes: The class names.
+        options: Of the task, as it was calibrated.
+        model: The name of the model.
+        size: Pixels a side of the training images.
+        channels: Of the images.
+        reading: How image files are read.
+        weights: The sha256 of the run's weights.
+        int8: Whether weights and activations have eight bits.
+        outputs: What each output holds, by its name.
+        card: For people: metrics, baselines and data of the run.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    format: Literal[1]
+    version: str
+    task: str
+    classes: Annotated[list[str], Field(max_length=1_000_000)]
+    options: dict[str, Any]
+    model: str
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    channels: Annotated[int, Field(ge=1, le=1000)]
+    reading: ReadingRecord = ReadingRecord()
+    weights: str
+    int8: bool = False
+    outputs: dict[str, str]
+    card: dict[str, Any]

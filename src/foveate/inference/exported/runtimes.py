@@ -1,0 +1,141 @@
+"""What computes an exported file: ONNX Runtime, or OpenVINO. Each is imported when it is used."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate import record_io
+from foveate.errors import SettingError
+from foveate.inference.exported.record import INPUT, KEY
+from foveate.inference.runtimes import check_installed
+
+MAX_BYTES = 2**31
+"""Of a file: more, no protobuf can have."""
+REMEDY = "Export the run again: foveate export RUN --out FILE."
+
+
+class Runtime(ABC):
+    """A file that is ready to be computed.
+
+    Attributes:
+        name: Of the runtime.
+        suffix: Of its files.
+        record: The model's description as JSON; None if the file has none.
+        content: The bytes of the file, from which its fingerprint is made.
+    """
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+
+    record: str | None
+    content: bytes
+
+    @abstractmethod
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The outputs for (N, H, W, C) uint8 images, by their names."""
+
+
+class OnnxRuntime(Runtime):
+    """An ONNX file, computed by ONNX Runtime.
+
+    Args:
+        name: Of the file, for errors.
+        content: Its bytes.
+
+    Raises:
+        RunError: The file is damaged.
+        SettingError: ONNX Runtime is not installed.
+    """
+
+    name, suffix = "onnx", ".onnx"
+
+    def __init__(self, name: str | Path, content: bytes):
+        check_installed("to open an exported model")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        if threads.isdecimal():
+            options.intra_op_num_threads = int(threads)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors have no common class but this
+            raise record_io.damaged(Path(name), error, remedy=REMEDY) from None
+        self.content = content
+        self.record = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    @classmethod
+    def open(cls, path: Path) -> OnnxRuntime:
+        """Open a file; FileNotFoundError if there is none."""
+        return cls(path, _read(path))
+
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The outputs for (N, H, W, C) uint8 images, by their names."""
+        return dict(zip(self._names, self._session.run(None, {INPUT: images}), strict=True))
+
+
+class OpenVino(Runtime):
+    """A pair of files, .xml and .bin, computed by OpenVINO on the CPU.
+
+    Args:
+        path: The .xml file.
+
+    Raises:
+        RunError: A file is damaged.
+        SettingError: OpenVINO is not installed.
+    """
+
+    name, suffix = "openvino", ".xml"
+
+    def __init__(self, path: Path):
+        openvino = import_openvino()
+        self.content = _read(path) + _read(path.with_suffix(".bin"))
+        try:
+            core = openvino.Core()
+            model = core.read_model(path)
+            has_record = model.has_rt_info([KEY])
+            self.record = model.get_rt_info([KEY]).astype(str) if has_record else None
+            precision = {"INFERENCE_PRECISION_HINT": "f32"}
+            self._compiled = core.compile_model(model, "CPU", precision)
+        except Exception as error:  # openvino's errors have no common class but this
+            raise record_io.damaged(path, error, remedy=REMEDY) from None
+
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The outputs for (N, H, W, C) uint8 images, by their names."""
+        found = self._compiled(images)
+        return {output.any_name: np.array(found[output]) for output in self._compiled.outputs}
+
+
+def import_openvino() -> Any:
+    """The module openvino.
+
+    Raises:
+        SettingError: It is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise SettingError(
+            f"OpenVINO is needed for .xml files ({error})",
+            remedy="Install it: pip install 'foveate[openvino]'",
+        ) from None
+    return openvino
+
+
+def _read(path: Path) -> bytes:
+    with record_io.open_file(path, MAX_BYTES, remedy=REMEDY) as file:
+        return file.read()
+
+
+RUNTIMES = {OnnxRuntime.suffix: OnnxRuntime.open, OpenVino.suffix: OpenVino}
+"""What opens an exported file, by its suffix."""

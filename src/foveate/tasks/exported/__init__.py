@@ -1,0 +1,45 @@
+"""Tasks of exported models: what follows the net, as an ONNX graph and in NumPy, without torch.
+
+One file a task. An ONNX file holds the net between two small graphs: the one before it resizes and
+pads images, the one after it makes what the file returns.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from foveate.errors import SettingError
+from foveate.tasks.exported.exported_task import ExportedTask
+
+
+def find(name: str) -> type[ExportedTask[Any]]:
+    """The exported form of a task.
+
+    Raises:
+        SettingError: Models of this task cannot be exported.
+    """
+    classes = {
+        "classification": "ExportedClassification",
+        "detection": "ExportedDetection",
+        "instance": "ExportedInstance",
+        "semantic": "ExportedSemantic",
+    }
+    if name not in classes:
+        raise SettingError(
+            f"models of the task {name} cannot be exported; those of {', '.join(classes)} can",
+            where="RUN",
+        )
+    found: type[ExportedTask[Any]] = getattr(
+        importlib.import_module(f"{__name__}.{name}"), classes[name]
+    )
+    return found
+
+
+def build(name: str, classes: tuple[str, ...], options: Mapping[str, Any]) -> ExportedTask[Any]:
+    """The exported form of a task with its classes, and with those of its options that it uses."""
+    exported = find(name)
+    used = signature(exported).parameters.keys() & options.keys()
+    return exported(classes, **{option: options[option] for option in used})

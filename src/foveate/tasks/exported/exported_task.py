@@ -1,0 +1,52 @@
+"""The interface of the tasks of exported models."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from numpy.typing import NDArray
+
+from foveate.annotations import Annotation
+from foveate.tasks.presenters.presenter import Presenter
+
+A = TypeVar("A", bound=Annotation)
+Outputs = Mapping[str, NDArray[Any]]
+"""What an ONNX file returns for a batch, by the names of its outputs."""
+
+
+class ExportedTask(Presenter[A]):
+    """A task of which only the prediction is left.
+
+    Attributes:
+        letterbox: Whether images keep their aspect at the training size.
+        mirrored: Whether the net predicts for each image and its mirror image.
+        net_outputs: Names of the net's outputs, in their order.
+        outputs: What each output of the file holds, by its name. N is the number of images, H and
+            W are their sides.
+    """
+
+    letterbox: ClassVar[bool]
+    net_outputs: ClassVar[tuple[str, ...]]
+    outputs: ClassVar[Mapping[str, str]]
+
+    mirrored: bool = False
+
+    @abstractmethod
+    def graph(self) -> str:
+        """What follows the net, in ONNX's textual form.
+
+        Its inputs are `net_outputs`, and the int64[2] height and width of the images as they were
+        given (`sides`) and at the training size, without padding (`content`).
+        """
+
+    @abstractmethod
+    def decode(self, outputs: Outputs, row: int, size: tuple[int, int]) -> A:
+        """The prediction for an image.
+
+        Args:
+            outputs: Of the file, for a batch of images of the training size.
+            row: Of the image in the batch.
+            size: (height, width) of the image before it was resized.
+        """

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -69,12 +68,14 @@ def speed(folder: str, sizes: list[int], cores: list[int], rounds: int, only: li
 
 def _converted(net: Any, images: Sequence[Any], *, any_size: bool) -> dict[str, bytes]:
     """The net as ONNX files."""
+    from foveate.experiment.export.quantization import quantized
     from foveate.inference.onnx_file import to_onnx
     from foveate.models.fused import fused
 
     files = {"onnx": to_onnx(fused(net), any_size=any_size)}
     try:
-        files["int8"] = quantized(files["onnx"], net, images, any_size=any_size)
+        batches = [_batch(net, image, any_size) for image in images]
+        files["int8"] = quantized(files["onnx"], batches)
     except Exception as error:  # onnxruntime's errors have no common class but this
         print(f"int8 fails: {error!r}"[:200])
     return files
@@ -102,61 +103,6 @@ def _session(net: Any, content: bytes) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     return OnnxModel(net, onnxruntime.InferenceSession(content, options)).eval()
-
-
-def quantized(content: bytes, net: Any, images: Sequence[Any], *, any_size: bool) -> bytes:
-    """An ONNX file with eight-bit weights and activations, calibrated on these images."""
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    from foveate.inference.onnx_file import INPUT
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            batches = (_batch(net, image, any_size) for image in images)
-            self.inputs = ({INPUT: batch.numpy().copy(order="C")} for batch in batches)
-
-        def get_next(self) -> Any:
-            return next(self.inputs, None)
-
-    model = onnx.load_from_string(content)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "int8.onnx"
-        quantize_static(
-            model,
-            path,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            # Additions of eight bits cost accuracy and no less time; so do the last layers.
-            op_types_to_quantize=["Conv"],
-            nodes_to_exclude=_last_layers(model.graph),
-        )
-        return path.read_bytes()
-
-
-def _last_layers(graph: Any) -> list[str]:
-    """Convolutions that no other one follows on the way to an output."""
-    makers = {name: node for node in graph.node for name in node.output}
-    names, seen, found = [output.name for output in graph.output], set(), []
-    while names:
-        name = names.pop()
-        node = makers.get(name)
-        if node is None or name in seen:
-            continue
-        seen.add(name)
-        if node.op_type == "Conv":
-            found.append(node.name)
-        else:
-            names += node.input
-    return found
 
 
 def _batch(net: Any, image: Any, any_size: bool) -> Any:

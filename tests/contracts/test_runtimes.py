@@ -1,4 +1,4 @@
-"""The law of runtimes: ONNX Runtime gives the predictions that torch gives.
+"""The law of runtimes: ONNX Runtime gives the predictions that torch gives, and so does an export.
 
 For the default model of each task that predicts from images, and one of each other family of heads.
 """
@@ -12,7 +12,12 @@ import pytest
 import torch
 
 from foveate import models, tasks
+from foveate.data.resizing import letterbox_size
 from foveate.inference import onnx_model
+from foveate.inference.exported.joining import join
+from foveate.inference.exported.model import ExportedModel
+from foveate.inference.exported.runtimes import OnnxRuntime
+from foveate.inference.onnx_file import net_step
 from foveate.inference.onnx_model import open_onnx
 from foveate.models.fused import fused
 from foveate.models.heads.detection import FcosHead
@@ -20,6 +25,7 @@ from foveate.models.heads.promptable import PromptableHead
 from foveate.models.heads.segmentation import SkipSumHead
 from foveate.models.heads.yolo_v1 import YoloV1Head
 from foveate.models.model import VisionModel
+from foveate.tasks import exported
 from foveate.tasks.capabilities import GeneratesImages
 from foveate.tasks.task import Task
 
@@ -35,6 +41,7 @@ CASES = [
     *OTHER_MODELS,
 ]
 SHAPES = ((64, 64), (40, 64), (90, 31), (64, 20))
+EXPORTABLE = ("classification", "detection", "instance", "semantic")
 
 
 def build(task: Task[Any], name: str) -> VisionModel:
@@ -69,6 +76,16 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
+def check_same(expected: list[dict[str, Any]], got: list[dict[str, Any]]) -> None:
+    for one, other in zip(expected, got, strict=True):
+        assert one.keys() == other.keys()
+        for path, value in one.items():
+            if isinstance(value, float):
+                assert other[path] == pytest.approx(value, abs=1e-2 if "box" in path else 1e-4)
+            else:
+                assert other[path] == value, path
+
+
 @pytest.mark.parametrize(("task_name", "model"), CASES)
 def test_onnx_runtime_gives_the_predictions_of_torch(task_name, model, tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path))
@@ -82,13 +99,7 @@ def test_onnx_runtime_gives_the_predictions_of_torch(task_name, model, tmp_path,
     expected = [flat(task.to_dict(one)) for one in task.predict_confident(net, images)]
     got = [flat(task.to_dict(one)) for one in task.predict_confident(onnx, images)]
     assert any(expected)
-    for one, other in zip(expected, got, strict=True):
-        assert one.keys() == other.keys()
-        for path, value in one.items():
-            if isinstance(value, float):
-                assert other[path] == pytest.approx(value, abs=1e-2 if "box" in path else 1e-4)
-            else:
-                assert other[path] == value, path
+    check_same(expected, got)
 
     # From the cache, without another conversion.
     (file,) = (tmp_path / "onnx").iterdir()
@@ -96,3 +107,39 @@ def test_onnx_runtime_gives_the_predictions_of_torch(task_name, model, tmp_path,
     again = open_onnx(fused(net), "digest", any_size=task.letterbox)
     assert [flat(task.to_dict(one)) for one in task.predict_confident(again, images)] == got
     assert file.stat().st_size > 0
+
+    if task_name in EXPORTABLE:
+        check_export(file.read_bytes(), task, net, images, expected)
+
+
+def check_export(
+    core: bytes,
+    task: Task[Any],
+    net: VisionModel,
+    images: list[np.ndarray],
+    expected: list[dict[str, Any]],
+) -> None:
+    """The file predicts what torch predicts, and takes whole batches of images as they are."""
+    after = exported.build(task.name, CLASSES, task.options)
+    record = {
+        "format": 1, "version": "0", "task": task.name, "classes": list(CLASSES),
+        "options": task.options, "model": "x", "size": net.size, "channels": 3, "weights": "",
+        "outputs": dict(after.outputs), "card": {},
+    }  # fmt: skip
+    step = net_step(net) if task.letterbox else None
+    content = join(core, after, size=net.size, step=step, record=record)
+    model = ExportedModel("model.onnx", OnnxRuntime("model.onnx", content))
+    predictions = model.predict_images(images)
+    check_same(expected, [flat(model.task.to_dict(one)) for one in predictions])
+    outputs = model.computed.run(np.stack([images[1], images[1][::-1]]))
+    assert outputs.keys() == {*after.outputs, "content"}
+    assert tuple(outputs["content"]) == (
+        letterbox_size(*images[1].shape[:2], net.size) if task.letterbox else (net.size,) * 2
+    )
+    for row, image in enumerate((images[1], images[1][::-1])):
+        alone = model.computed.run(image[None])
+        own = outputs["image_rows"] == row if "image_rows" in outputs else None
+        for name in after.outputs:
+            if name != "image_rows":
+                one = outputs[name][row : row + 1] if own is None else outputs[name][own]
+                np.testing.assert_allclose(one, alone[name], rtol=1e-3, atol=1e-3)

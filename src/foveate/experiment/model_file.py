@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from inspect import signature
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from foveate import models, record_io
 from foveate.data.image_reading import ImageReading
@@ -13,6 +12,7 @@ from foveate.errors import RunError, SettingError
 from foveate.models import weight_file
 from foveate.models.model import VisionModel
 from foveate.settings import Settings
+from foveate.tasks.options import checked_options
 from foveate.tasks.task import Task
 from foveate.training import checkpoint
 
@@ -47,7 +47,7 @@ def load_model(path: Path) -> tuple[Task[Any], VisionModel]:
         task_type = find_task(described.task)
         if task_type.class_aware and not described.classes:
             raise ValueError("it has no classes")
-        task = task_type(described.classes, **_arguments(task_type, described.options))
+        task = task_type(described.classes, **checked_options(task_type, described.options))
         net = weight_file.filled(lambda: _build(task, described), tensors)
         if not (net.std > 0).all():
             raise ValueError("a standard deviation of pixels is not positive")
@@ -60,19 +60,6 @@ def load_model(path: Path) -> tuple[Task[Any], VisionModel]:
     except _ERRORS as error:
         raise record_io.damaged(path, error) from None
     return task, net.eval()
-
-
-def _arguments(task_type: type[Task[Any]], options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a task as its constructor declares them; ValueError if they do not fit."""
-    from pydantic import ConfigDict, create_model
-
-    hints = get_type_hints(task_type.__init__, include_extras=True)
-    names = [name for name in signature(task_type).parameters if name != "classes"]
-    config = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
-    fields: dict[str, Any] = {name: (hints[name], None) for name in names}
-    schema = create_model(f"{task_type.__name__}Options", __config__=config, **fields)
-    checked = record_io.validated(schema, options)
-    return {name: getattr(checked, name) for name in options}
 
 
 def _build(task: Task[Any], described: Any) -> VisionModel:

@@ -49,7 +49,7 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
             remedy=REMEDY,
         ) from None
     images, axes = _example(net, any_size=any_size)
-    with _quiet():
+    with quiet():
         try:
             program = torch.onnx.export(
                 _Exported(net).eval(),
@@ -79,7 +79,8 @@ def to_program(net: VisionModel, *, any_size: bool) -> torch.export.ExportedProg
     """
     images, axes = _example(net, any_size=any_size)
     try:
-        return torch.export.export(_Exported(net).eval(), (images,), dynamic_shapes=(axes,))
+        with quiet():
+            return torch.export.export(_Exported(net).eval(), (images,), dynamic_shapes=(axes,))
     except (torch._dynamo.exc.UserError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()
         raise SettingError(
@@ -131,9 +132,10 @@ def _dynamic_axes(step: int | None) -> dict[int, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the remarks of the exporter and of the libraries that it uses."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+def quiet() -> Iterator[None]:
+    """Without the remarks of the exporters and of the libraries that they use."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", None)  # None: the root
+    loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ from foveate.inference.exported.joining import join
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import INPUT, KEY
 from foveate.inference.exported.runtimes import OnnxRuntime, OpenVino, Runtime, import_openvino
-from foveate.inference.onnx_file import net_step, to_program
+from foveate.inference.onnx_file import net_step, quiet, to_program
 from foveate.inference.onnx_model import OnnxModel, open_session
 from foveate.models.model import VisionModel
 from foveate.tasks.exported.exported_task import ExportedTask
@@ -91,8 +91,9 @@ def _openvino(source: Source) -> Converted:
 def _pt2(source: Source) -> Converted:
     program = to_program(source.net, any_size=source.task.letterbox)
     content = io.BytesIO()
-    torch.export.save(program, content, extra_files={f"{KEY}.json": json.dumps(source.record)})
-    module = torch.export.load(io.BytesIO(content.getvalue())).module()
+    with quiet():
+        torch.export.save(program, content, extra_files={f"{KEY}.json": json.dumps(source.record)})
+        module = torch.export.load(io.BytesIO(content.getvalue())).module()
 
     @torch.no_grad()
     def compute(images: NDArray[np.uint8]) -> list[NDArray[Any]]:

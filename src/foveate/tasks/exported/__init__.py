@@ -13,6 +13,7 @@ from typing import Any
 
 from foveate.errors import SettingError
 from foveate.tasks.exported.exported_task import ExportedTask
+from foveate.tasks.options import checked_options
 
 
 def find(name: str) -> type[ExportedTask[Any]]:
@@ -39,7 +40,12 @@ def find(name: str) -> type[ExportedTask[Any]]:
 
 
 def build(name: str, classes: tuple[str, ...], options: Mapping[str, Any]) -> ExportedTask[Any]:
-    """The exported form of a task with its classes, and with those of its options that it uses."""
+    """The exported form of a task with its classes, and with those of its options that it uses.
+
+    Raises:
+        SettingError: Models of this task cannot be exported.
+        ValueError: The options do not fit the task.
+    """
     exported = find(name)
     used = signature(exported).parameters.keys() & options.keys()
-    return exported(classes, **{option: options[option] for option in used})
+    return exported(classes, **checked_options(exported, {key: options[key] for key in used}))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Gt
 
 from foveate.annotations import Label
 from foveate.tasks.exported.exported_task import ExportedTask, Outputs
@@ -23,7 +24,13 @@ class ExportedClassification(ClassificationPresenter, ExportedTask[Label]):
     net_outputs = ("logits",)
     outputs: ClassVar = {"probabilities": "(N, K) float32 of the K classes"}
 
-    def __init__(self, classes: Sequence[str], *, hflip: bool = False, temperature: float = 1.0):
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        hflip: bool = False,
+        temperature: Annotated[float, Gt(0)] = 1.0,
+    ):
         super().__init__(classes)
         self.mirrored, self.temperature = hflip, temperature
 

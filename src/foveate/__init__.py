@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from foveate.errors import FoveateError as FoveateError
     from foveate.experiment.audit import audit as audit
     from foveate.experiment.compare import compare as compare
+    from foveate.experiment.export.export import export as export
     from foveate.experiment.run import Run as Run
     from foveate.experiment.run import predict as predict
     from foveate.experiment.run import resume as resume
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from foveate.experiment.trials.seeds import train_seeds as train_seeds
     from foveate.experiment.trials.tune import Tuning as Tuning
     from foveate.experiment.trials.tune import tune as tune
+    from foveate.inference.exported.model import ExportedModel as ExportedModel
 
 _PUBLIC = {
     "CrossValidation": "foveate.experiment.trials.ensemble",
     "Dataset": "foveate.data.dataset",
+    "ExportedModel": "foveate.inference.exported.model",
     "FoveateError": "foveate.errors",
     "Label": "foveate.annotations",
     "Run": "foveate.experiment.run",
@@ -47,6 +50,7 @@ _PUBLIC = {
     "audit": "foveate.experiment.audit",
     "compare": "foveate.experiment.compare",
     "cross_validate": "foveate.experiment.trials.cross_validate",
+    "export": "foveate.experiment.export.export",
     "load": "foveate.datasets.load",
     "predict": "foveate.experiment.run",
     "resume": "foveate.experiment.run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+ROOT = Path(__file__).parents[2]
 WITHOUT_TORCH = """
 import sys
 for name in ("torch", "torchvision", "timm", "sklearn", "matplotlib", "safetensors"):
@@ -149,6 +151,48 @@ def test_eight_bits_take_less_room_and_pass_the_gate(run, model, tmp_path):
     before, after = (one["accuracy"]["value"] for one in (made.parity.torch, made.parity.exported))
     assert after >= before - MAX_INT8_LOSS
     assert made.record["int8"] is True
+
+
+# --- without foveate
+
+SNIPPETS = ROOT / "docs" / "how-to" / "snippets"
+
+
+def test_the_python_of_the_documentation_predicts_the_same(run, model, colours):
+    image = colours / "red" / "000.png"
+    done = subprocess.run(
+        [sys.executable, SNIPPETS / "predict.py", model, image], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    name, probability = done.stdout.split()
+    expected = run.predict(image)
+    assert name == expected["class"]
+    assert float(probability) == pytest.approx(expected["probability"], abs=2e-3)
+
+
+def test_the_javascript_of_the_documentation_predicts_the_same(model, tmp_path):
+    modules = Path(os.environ.get("FOVEATE_TEST_NODE_MODULES", ROOT / "build/node/node_modules"))
+    if shutil.which("node") is None or not (modules / "onnxruntime-web").is_dir():
+        pytest.skip("Node.js or onnxruntime-web is not installed: see .ci/run")
+    (tmp_path / "node_modules").symlink_to(modules)
+    shutil.copy(SNIPPETS / "predict.mjs", tmp_path)
+    (tmp_path / "try.mjs").write_text(
+        """
+        import { readFile } from "node:fs/promises";
+        import { open, predict } from "./predict.mjs";
+        const session = await open(new Uint8Array(await readFile(process.argv[2])));
+        const rgba = new Uint8Array(await readFile(process.argv[3]));
+        const found = await predict(session, rgba, 20, 30);
+        console.log(JSON.stringify(Array.from(found.probabilities.data)));
+        """
+    )
+    rgba = np.random.default_rng(0).integers(0, 256, (30, 20, 4), dtype=np.uint8)
+    (tmp_path / "rgba").write_bytes(rgba.tobytes())
+    words = ["node", tmp_path / "try.mjs", model, tmp_path / "rgba"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = ExportedModel.open(model).computed.run(rgba[None, ..., :3])["probabilities"][0]
+    np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-4)
 
 
 # --- the gate

@@ -54,11 +54,11 @@ class Export:
 
 
 def export(
-    run: RunFolder,
+    run: str | Path | RunFolder,
     *,
     format: str = "onnx",
     int8: bool = False,
-    out: Path | None = None,
+    out: str | Path | None = None,
     overwrite: bool = False,
     data: Place | None = None,
     reporter: Reporter | None = None,
@@ -69,7 +69,7 @@ def export(
     run keeps a record, exports.json, and a page, export.html, of all its exports.
 
     Args:
-        run: A trained run.
+        run: A trained run, or its folder.
         format: "onnx", "openvino" or "pt2".
         int8: Whether the convolutions get eight bits, calibrated on training images.
         out: The file; by default model.onnx, model.xml or model.pt2 in the run.
@@ -83,6 +83,7 @@ def export(
     """
     reporter = reporter or NullReporter()
     check_format(format, int8=int8)
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if not run.finished:
         raise RunError(
             "this run was interrupted before its end, so there is no final model to export",
@@ -92,7 +93,7 @@ def export(
     task, net = run.load()
     after = exported.build(task.name, task.classes, task.options)
     stem = "model-int8" if int8 else "model"
-    out = run.path / f"{stem}{SUFFIXES[format]}" if out is None else out
+    out = run.path / f"{stem}{SUFFIXES[format]}" if out is None else Path(out)
     if out.suffix != SUFFIXES[format]:
         raise SettingError(
             f"a file {SUFFIXES[format]} is expected for the format {format}, got {out.name}",

@@ -99,17 +99,17 @@ def _sizes(entries: list[dict[str, Any]], primary: str) -> Panel:
     value = newest["torch"][primary]
     interval = f"{value['low']:.1%} to {value['high']:.1%}"
     torch_row = [
-        "run (torch)", f"{newest['run_megabytes']:.1f}", f"{newest['torch_milliseconds']:.1f}",
-        f"{value['value']:.1%}", interval, "", "best.safetensors",
+        "run (torch)", "best.safetensors", f"{newest['run_megabytes']:.1f}",
+        f"{newest['torch_milliseconds']:.1f}", f"{value['value']:.1%}", interval, "",
     ]  # fmt: skip
     rows = [torch_row]
     for one in entries:
         value = one["exported"][primary]
         rows.append(
             [
-                described(one), f"{one['megabytes']:.1f}", f"{one['milliseconds']:.1f}",
-                f"{value['value']:.1%}", f"{value['low']:.1%} to {value['high']:.1%}",
-                f"{one['agreement']:.1%}", one["file"],
+                described(one), Path(one["file"]).name, f"{one['megabytes']:.1f}",
+                f"{one['milliseconds']:.1f}", f"{value['value']:.1%}",
+                f"{value['low']:.1%} to {value['high']:.1%}", f"{one['agreement']:.1%}",
             ]
         )  # fmt: skip
     return Table(
@@ -117,8 +117,9 @@ def _sizes(entries: list[dict[str, Any]], primary: str) -> Panel:
         "Milliseconds are the median for one image at a time, resizing and decoding of predictions "
         f"included, on {newest['hardware']}. Agreement is the same metric with the predictions of "
         "the run as ground truth.",
-        ["format", "MB", "ms", display_name(primary), "95% interval", "agreement", "file"],
+        ["format", "file", "MB", "ms", display_name(primary), "95% interval", "agreement"],
         rows,
+        text_columns=2,
     )
 
 

@@ -72,13 +72,14 @@ def _before(task: ExportedTask[Any], size: int, step: int | None) -> str:
     """Images to the net's input: resized, padded, and mirrored if the task wants that."""
     fitted = _LETTERBOX if task.letterbox else _STRETCH
     padded = _PADDED_TO_STEP if step is not None else _PADDED_TO_SIZE
+    square = f"square = Constant <value_ints = [{size}, {size}]> ()"
     return f"""
         before (uint8[N, H, W, C] {INPUT})
             => (uint8[V, C, h, w] prepared, int64[2] content, int64[2] sides) {{
           planes = Transpose <perm = [0, 3, 1, 2]> ({INPUT})
           sides = Shape <start = 2> (planes)
-          size = Constant <value = double {{{float(size)}}}> ()
-          square = Constant <value_ints = [{size}, {size}]> ()
+          {f"size = Constant <value = double {{{float(size)}}}> ()" if task.letterbox else ""}
+          {"" if task.letterbox and step else square}
           {fitted}
           batch = Shape <start = 0, end = 2> (planes)
           shape = Concat <axis = 0> (batch, content)

@@ -65,7 +65,6 @@ class ExportedDetection(DetectionPresenter, ExportedTask[Boxes]):
               min_score = Constant <value = float {{{MIN_SCORE!r}}}> ()
               kept = NonMaxSuppression (moved, one_class, kept_most, iou, min_score)
               first = Constant <value = int64 {{0}}> ()
-              third = Constant <value = int64 {{2}}> ()
               image_rows = Gather <axis = 1> (kept, first)
               columns = Constant <value_ints = [0, 2]> ()
               places = Gather <axis = 1> (kept, columns)

@@ -287,7 +287,7 @@ def test_eight_bits_need_training_images(run, monkeypatch, tmp_path):
     assert "without --int8" in text
 
 
-@pytest.mark.parametrize("task", ["promptable", "text_to_image", "nothing"])
+@pytest.mark.parametrize("task", ["text_to_image", "nothing"])
 def test_tasks_without_an_export_are_refused(task):
     with pytest.raises(SettingError, match="cannot be exported"):
         exported.build(task, ("a",), {})
@@ -312,7 +312,7 @@ def record_of(model: Path) -> dict:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2}, {"classes": "ab"}, {"size": 0}, {"size": 10**9}, {"task": "promptable"},
+        {"format": 2}, {"classes": "ab"}, {"size": 0}, {"size": 10**9}, {"task": "text_to_image"},
         {"options": {"temperature": "hot"}}, {"reading": {"black": 5.0, "white": 1.0}},
     ],
     ids=str,

@@ -18,8 +18,8 @@ from foveate.models.heads.promptable import (
     PromptableHead,
     Prompts,
 )
-from foveate.models.interactive import NetInteractivePredictor
 from foveate.models.model import VisionModel
+from foveate.models.net_interactive import NetInteractivePredictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

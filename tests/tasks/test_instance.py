@@ -18,7 +18,8 @@ from foveate.models.heads.segmentation import SubsampledLogits
 from foveate.ops import rle
 from foveate.ops.centre_voting import MIN_VOTES
 from foveate.tasks import instance
-from foveate.tasks.instance import BLURS, DEFAULT_THRESHOLD, MIN_SCORE, Instance
+from foveate.tasks.grouping import MIN_SCORE
+from foveate.tasks.instance import BLURS, DEFAULT_THRESHOLD, Instance
 from helpers.box_oracle import net
 from helpers.mask_oracle import (
     COLD,

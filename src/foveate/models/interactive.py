@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from foveate.data.dataset import Image
-from foveate.data.resizing import letterbox_size
 from foveate.errors import SettingError
-from foveate.models.heads.promptable import NO_CLICK, MaskPrediction, PromptableHead, Prompts
-from foveate.models.model import VisionModel
 from foveate.ops.clicks import Click
-from foveate.ops.masks import resize_nearest
 
 MASK_LOGIT = 4.0
 """Logit of the pixels inside a mask that the user starts from; its negative outside."""
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
+Logits = Any
+"""(N, h, w) logits of masks, as the model computes them: a tensor, or an array."""
+
+
+class Candidates(Protocol):
+    """Candidate masks for N objects."""
+
+    def best(self) -> Logits:
+        """Return the logits of the candidates with the highest estimated IoU."""
+        ...
+
+    def best_ious(self) -> NDArray[np.float32]:
+        """Return (N,) estimated IoUs of these candidates, from 0 to 1."""
+        ...
 
 
 class InteractivePredictor(ABC):
@@ -53,7 +60,7 @@ class InteractivePredictor(ABC):
         """Discard all prompts, to segment another object."""
         self.clicks: list[Click] = []
         self.prompt_box: Box | None = None
-        self.logits: Tensor | None = None
+        self.logits: Logits | None = None
         self.predicted_iou = float("nan")
 
     def set_mask(self, mask: NDArray[np.bool_]) -> None:
@@ -121,7 +128,7 @@ class InteractivePredictor(ABC):
         self.clicks += clicks
         prediction = self.predict_batch([self.clicks], [self.prompt_box], self.logits)
         self.logits = prediction.best()
-        self.predicted_iou = float(prediction.iou_logits.max().sigmoid())
+        self.predicted_iou = float(prediction.best_ious()[0])
         mask: NDArray[np.bool_] = self.to_masks(self.logits)[0]
         return mask
 
@@ -152,7 +159,7 @@ class InteractivePredictor(ABC):
             )
 
     @abstractmethod
-    def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
+    def to_logits(self, mask: NDArray[np.bool_]) -> Logits:
         """Convert a mask (H, W) to logits (1, h, w), as `predict_batch` takes them."""
 
     @abstractmethod
@@ -160,8 +167,8 @@ class InteractivePredictor(ABC):
         self,
         clicks: Sequence[Sequence[Click]],
         boxes: Sequence[Box | None],
-        logits: Tensor | None = None,
-    ) -> MaskPrediction:
+        logits: Logits | None = None,
+    ) -> Candidates:
         """Predict candidate masks for N objects.
 
         Args:
@@ -171,67 +178,5 @@ class InteractivePredictor(ABC):
         """
 
     @abstractmethod
-    def to_masks(self, logits: Tensor) -> NDArray[np.bool_]:
+    def to_masks(self, logits: Logits) -> NDArray[np.bool_]:
         """Convert logits (N, h, w) to masks (N, H, W) in the image's pixels."""
-
-
-class NetInteractivePredictor(InteractivePredictor):
-    """An interactive predictor with a net of foveate's own.
-
-    Args:
-        net: A net whose body is a `PromptableHead`.
-        image: (H, W, C) uint8.
-    """
-
-    @torch.no_grad()
-    def __init__(self, net: VisionModel, image: Image):
-        assert isinstance(net.body, PromptableHead)
-        super().__init__((image.shape[0], image.shape[1]))
-        net.eval()
-        self.body = net.body
-        self.scaled_size = letterbox_size(*self.size, net.size)
-        ((_, batch),) = net.padded_batches([image], 1)
-        self.padded_size = (batch.shape[2], batch.shape[3])
-        self.maps = net.encode(batch)
-
-    def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
-        """Convert a mask (H, W) to logits (1, h, w) of the padded input."""
-        height, width = self.scaled_size
-        scaled = resize_nearest(mask.astype(np.uint8), self.scaled_size) > 0
-        logits = torch.zeros(1, *self.padded_size, device=self.maps[0].device)
-        logits[0, :height, :width] = torch.from_numpy(np.where(scaled, MASK_LOGIT, -MASK_LOGIT))
-        return logits
-
-    @torch.no_grad()
-    def predict_batch(
-        self,
-        clicks: Sequence[Sequence[Click]],
-        boxes: Sequence[Box | None],
-        logits: Tensor | None = None,
-    ) -> MaskPrediction:
-        """Predict candidate masks for N objects."""
-        count, most = len(clicks), max(1, *map(len, clicks)) if clicks else 1
-        down, along = (new / old for new, old in zip(self.scaled_size, self.size, strict=True))
-        padded = np.full((count, most, 3), NO_CLICK, np.float32)
-        for row, object_clicks in enumerate(clicks):
-            for column, (x, y, label) in enumerate(object_clicks):
-                padded[row, column] = x * along, y * down, label
-        scale = np.array([along, down] * 2, np.float32)
-        corners = np.array([box or (0, 0, 0, 0) for box in boxes], np.float32)
-        device = self.maps[0].device
-        prompts = Prompts(
-            torch.zeros(count, dtype=torch.int64, device=device),
-            torch.from_numpy(padded).to(device),
-            torch.from_numpy(corners.reshape(count, 4) * scale).to(device),
-            torch.zeros(count, *self.padded_size, device=device) if logits is None else logits,
-        )
-        return self.body.decode(self.maps, prompts)
-
-    def to_masks(self, logits: Tensor) -> NDArray[np.bool_]:
-        """Convert logits (N, h, w) to masks (N, H, W) in the image's pixels."""
-        height, width = self.scaled_size
-        cropped = logits[:, :height, :width]
-        if self.scaled_size != self.size:
-            cropped = F.interpolate(cropped[:, None], size=self.size, mode="bilinear")[:, 0]
-        masks: NDArray[np.bool_] = (cropped > 0).cpu().numpy()
-        return masks

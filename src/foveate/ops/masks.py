@@ -26,6 +26,27 @@ def resize_nearest(values: NDArray[np.integer], size: tuple[int, int]) -> NDArra
     return resized
 
 
+def resize_bilinear(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize maps by bilinear interpolation between the centres of pixels, without antialiasing.
+
+    Args:
+        values: (N, H, W).
+        size: (height, width) of the result.
+
+    Returns:
+        (N, height, width), as torch's `interpolate` gives it but for rounding.
+    """
+    for axis, new in ((1, size[0]), (2, size[1])):
+        old = values.shape[axis]
+        places = np.maximum((np.arange(new) + 0.5) * (old / new) - 0.5, 0).astype(np.float32)
+        first = np.minimum(places.astype(np.int64), old - 1)
+        second = np.minimum(first + 1, old - 1)
+        share = (places - first).reshape((1, -1, 1) if axis == 1 else (1, 1, -1))
+        low, high = np.take(values, first, axis), np.take(values, second, axis)
+        values = low + (high - low) * share
+    return values
+
+
 def smallest_dtype(values: NDArray[np.integer]) -> NDArray[np.integer]:
     """Store integers of -1 or more in as few bytes as hold them: training holds them in memory."""
     largest = int(values.max(initial=0))

@@ -30,8 +30,8 @@ CATALOG = {
 """The tasks of this folder, each in a file of its name."""
 WITHOUT_TASK = frozenset(
     {
-        "capabilities", "catalog", "exported", "grouping", "options", "policies", "presenters",
-        "prompted", "suppression", "task", "tiled",
+        "capabilities", "catalog", "clicking", "exported", "grouping", "options", "policies",
+        "presenters", "prompted", "suppression", "task", "tiled",
     }
 )  # fmt: skip
 """Files of this folder in which there is no task."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.annotations import Instances
@@ -16,7 +16,7 @@ from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.metrics import interactive
 from foveate.metrics.baselines.clicks import fit_baselines, predict_clicks
-from foveate.metrics.interactive import InteractiveMetric, InteractiveResult
+from foveate.metrics.interactive import InteractiveMetric
 from foveate.models.backbone import Backbone
 from foveate.models.heads.promptable import (
     DRAWS_PER_OBJECT,
@@ -24,21 +24,15 @@ from foveate.models.heads.promptable import (
     PromptableHead,
     prompt_losses,
 )
-from foveate.models.interactive import InteractivePredictor, NetInteractivePredictor
+from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
-from foveate.ops.clicks import Click
+from foveate.models.net_interactive import NetInteractivePredictor
 from foveate.tasks.capabilities import Interactive, PromptedByTargets
+from foveate.tasks.clicking import segment
 from foveate.tasks.policies import object_policy
 from foveate.tasks.presenters.promptable import Prediction, PromptablePresenter
 from foveate.tasks.prompted import PromptedImages
 from foveate.tasks.task import BaselinePredictors, Task
-
-GRID = 8
-"""Clicks a side of the grid that segments an image without prompts."""
-MIN_IOU = 0.7
-"""Masks with a lower estimated IoU are dropped there."""
-DUPLICATE_IOU = 0.5
-"""IoU from which two of these masks are the same object."""
 
 
 class Promptable(PromptablePresenter, Task[Prediction], PromptedByTargets[Prediction], Interactive):
@@ -106,31 +100,11 @@ class Promptable(PromptablePresenter, Task[Prediction], PromptedByTargets[Predic
 
     def predict(self, net: VisionModel, images: Images) -> list[Prediction]:
         """Segment the objects of prompted images by clicks, other images by a grid of clicks."""
-        if isinstance(images, PromptedImages):
-            return [
-                self._click_on_objects(net, image, images.targets[row])
-                for row, image in enumerate(images)
-            ]
-        return [segment_everything(NetInteractivePredictor(net, image)) for image in images]
+        return segment(images, partial(NetInteractivePredictor, net))
 
     def set_image(self, net: VisionModel, image: Image) -> InteractivePredictor:
         """Encode the image."""
         return NetInteractivePredictor(net, image)
-
-    def _click_on_objects(
-        self, net: VisionModel, image: Image, target: Instances
-    ) -> InteractiveResult:
-        """Click on each object, and then where the last prediction was most wrong."""
-        predictor, rows = NetInteractivePredictor(net, image), interactive.evaluated_rows(target)
-        masks = target[rows].masks((image.shape[0], image.shape[1]))
-
-        def predict(
-            clicks: Sequence[Sequence[Click]], previous: Tensor | None
-        ) -> tuple[NDArray[np.bool_], Tensor]:
-            logits = predictor.predict_batch(clicks, [None] * len(clicks), previous).best()
-            return predictor.to_masks(logits), logits
-
-        return InteractiveResult(rows, tuple(interactive.click_rounds(masks, predict)))
 
     # --- measure
 
@@ -158,32 +132,3 @@ class Promptable(PromptablePresenter, Task[Prediction], PromptedByTargets[Predic
 def _instances(targets: Sequence[Prediction]) -> list[Instances]:
     """The targets: predictions are never among them."""
     return [target for target in targets if isinstance(target, Instances)]
-
-
-def segment_everything(predictor: InteractivePredictor) -> Instances:
-    """The objects found by clicks on a grid, each once, by falling estimated IoU."""
-    height, width = predictor.size
-    clicks = [
-        ((column + 0.5) * width / GRID, (row + 0.5) * height / GRID)
-        for row in range(GRID)
-        for column in range(GRID)
-    ]
-    masks, scores = [], []
-    for start in range(0, len(clicks), GRID):  # a row of the grid at a time, to hold few masks
-        prompts = [[(x, y, True)] for x, y in clicks[start : start + GRID]]
-        prediction = predictor.predict_batch(prompts, [None] * GRID)
-        masks.append(predictor.to_masks(prediction.best()))
-        scores.append(prediction.iou_logits.max(1).values.sigmoid().cpu().numpy())
-    return _suppress(np.concatenate(masks), np.concatenate(scores).astype(np.float64))
-
-
-def _suppress(masks: NDArray[np.bool_], scores: NDArray[np.float64]) -> Instances:
-    """Masks of MIN_IOU or more by falling score, without duplicates."""
-    kept: list[int] = []
-    for row in np.argsort(-scores, kind="stable"):
-        if scores[row] < MIN_IOU or not masks[row].any():
-            continue
-        ious = interactive.iou(masks[kept], np.broadcast_to(masks[row], masks[kept].shape))
-        if not (ious > DUPLICATE_IOU).any():
-            kept.append(int(row))
-    return Instances.from_masks(masks[kept], scores[kept])

@@ -82,7 +82,6 @@ def export(
         RunError: The run is not finished, or the export predicts something else.
     """
     reporter = reporter or NullReporter()
-    check_format(format, int8=int8)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if not run.finished:
         raise RunError(
@@ -92,6 +91,7 @@ def export(
         )
     task, net = run.load()
     after = exported.build(task.name, task.classes, task.options)
+    check_format(format, int8=int8, has_decoder=after.has_decoder)
     stem = "model-int8" if int8 else "model"
     out = run.path / f"{stem}{SUFFIXES[format]}" if out is None else Path(out)
     if out.suffix != SUFFIXES[format]:
@@ -99,7 +99,6 @@ def export(
             f"a file {SUFFIXES[format]} is expected for the format {format}, got {out.name}",
             where="--out",
         )
-    paths = [out, out.with_suffix(".bin")] if format == "openvino" else [out]
     replaced = overwrite or out.parent == run.path
     check_output(out, KIND, option="--out", overwrite=replaced)
     with run.locked():
@@ -121,8 +120,8 @@ def export(
             task, prepared, lambda some: task.predict(net, some), converted.predict, outputs
         )
         gate.check(found, task, int8=int8)
-        for path, content in zip(paths, converted.files.values(), strict=True):
-            atomic_io.write_bytes(path, content)
+        for suffix, content in converted.files.items():
+            atomic_io.write_bytes(out.with_suffix(suffix), content)
         entry = {
             "file": str(out),
             "format": format,

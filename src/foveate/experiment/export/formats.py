@@ -19,8 +19,14 @@ from foveate.errors import SettingError
 from foveate.inference.exported.joining import join
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import INPUT, KEY
-from foveate.inference.exported.runtimes import OnnxRuntime, OpenVino, Runtime, import_openvino
-from foveate.inference.onnx_file import net_step, quiet, to_program
+from foveate.inference.exported.runtimes import (
+    DECODER_SUFFIX,
+    OnnxRuntime,
+    OpenVino,
+    Runtime,
+    import_openvino,
+)
+from foveate.inference.onnx_file import decoder_to_onnx, net_step, quiet, to_program
 from foveate.inference.onnx_model import OnnxModel, open_session
 from foveate.models.model import VisionModel
 from foveate.tasks.exported.exported_task import ExportedTask
@@ -64,7 +70,12 @@ class Converted:
 def _onnx(source: Source) -> Converted:
     content = _joined(source)
     net = OnnxModel(source.net, open_session(source.onnx))
-    return Converted({".onnx": content}, net, _predictor(OnnxRuntime("the export", content)))
+    files = {".onnx": content}
+    decoder = None
+    if source.exported.has_decoder:
+        files[DECODER_SUFFIX] = decoder_to_onnx(source.net)
+        decoder = OnnxRuntime("the decoder", files[DECODER_SUFFIX])
+    return Converted(files, net, _predictor(OnnxRuntime("the export", content), decoder))
 
 
 def _openvino(source: Source) -> Converted:
@@ -115,14 +126,23 @@ SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 """The suffix of the file that names a model, by format."""
 
 
-def check_format(name: str, *, int8: bool) -> None:
-    """Check that there is a format of this name.
+def check_format(name: str, *, int8: bool, has_decoder: bool) -> None:
+    """Check that a model can be written in this format.
+
+    Args:
+        name: Of the format.
+        int8: Whether it is to hold eight bits.
+        has_decoder: Whether the task needs a decoder.
 
     Raises:
-        SettingError: There is none; or it cannot hold eight bits.
+        SettingError: It cannot.
     """
     if name not in FORMATS:
         raise SettingError(f"{', '.join(FORMATS)} are the formats, got {name!r}", where="--format")
+    if has_decoder and (name != "onnx" or int8):
+        raise SettingError(
+            "promptable models are exported as ONNX with 32 bits", where="--format and --int8"
+        )
     if int8 and name == "pt2":
         raise SettingError(
             "the format pt2 keeps 32 bits", where="--int8", remedy="Use --format onnx or openvino."
@@ -135,8 +155,10 @@ def _joined(source: Source) -> bytes:
     return join(source.onnx, source.exported, size=size, step=step, record=source.record)
 
 
-def _predictor(computed: Runtime) -> Callable[[Images], list[Any]]:
-    return ExportedModel("the export", computed).predict_images
+def _predictor(
+    computed: Runtime, decoder: OnnxRuntime | None = None
+) -> Callable[[Images], list[Any]]:
+    return ExportedModel("the export", computed, decoder).predict_images
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ same outputs; otherwise nothing is written, and the error names what differs.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,17 @@ from foveate.data.dataset import Images
 from foveate.errors import RunError
 from foveate.experiment.evaluate import Scored
 from foveate.experiment.prepared_data import PreparedData
+from foveate.metrics.interactive import iou
+from foveate.models.heads.promptable import PromptableHead
 from foveate.models.model import VisionModel
+from foveate.tasks.capabilities import PromptedByTargets, with_prompts
 from foveate.tasks.task import Task
 from foveate.wording import count_noun
 
 MAX_IMAGES = 1000
 """Validation images that both predict; of more, as many are drawn."""
+MAX_PROMPTED_IMAGES = 50
+"""The same where each object is clicked on several times."""
 MAX_OUTPUT_DIFFERENCE = 1e-3
 """Largest difference of an output of the net, as a share of its largest value."""
 MAX_METRIC_DIFFERENCE = 0.005
@@ -49,7 +55,8 @@ class Parity:
         torch: Metrics of the run, each with value, low, high and n.
         exported: Metrics of the export.
         difference: Of the export from the run, with paired intervals; above 0 is better.
-        agreement: The primary metric of the export, with the run's predictions as targets.
+        agreement: Mean over images of the primary metric of the export's predictions, with the
+            run's as targets.
         outputs: Largest difference of each output of the net, as a share of its largest value.
         torch_milliseconds: Median time of one image in torch.
         milliseconds: Median time of one image in the export.
@@ -85,25 +92,25 @@ def compare(
         by_export: Predicts with the export.
         outputs: From `output_differences`.
     """
-    rows = prepared.drawn("valid", MAX_IMAGES)
+    most = MAX_PROMPTED_IMAGES if isinstance(task, PromptedByTargets) else MAX_IMAGES
+    rows = prepared.drawn("valid", most)
     samples = [prepared.images.dataset[row] for row in rows]
     known = dict(zip(prepared.splits["valid"].tolist(), prepared.targets("valid"), strict=True))
     targets = [known[row] for row in rows.tolist()]
     found: list[Any] = []
     others: list[Any] = []
-    as_targets: list[Any] = []
+    agreements: list[float] = []
     seconds: tuple[list[float], list[float]] = ([], [])
     for start in range(0, len(samples), _READ_AT_ONCE):
         images = [sample.source.read() for sample in samples[start : start + _READ_AT_ONCE]]
         if not start:
             seconds = _times(images[:TIMED_IMAGES], by_torch, by_export)
-        predictions = by_torch(images)
+        prompted = with_prompts(task, images, targets[start : start + _READ_AT_ONCE])
+        predictions, exported = by_torch(prompted), by_export(prompted)
         found += predictions
-        others += by_export(images)
-        as_targets += [
-            task.confident(one).as_target((image.shape[0], image.shape[1]))
-            for one, image in zip(predictions, images, strict=True)
-        ]
+        others += exported
+        pairs = zip(predictions, exported, images, strict=True)
+        agreements += [_agreement(task, one, other, image) for one, other, image in pairs]
     metric, units = task.metric(), prepared.units[rows]
     torch_scored, export_scored = (
         Scored(metric, metric.per_image(some, targets), units) for some in (found, others)
@@ -113,11 +120,24 @@ def compare(
         torch=torch_scored.values(),
         exported=export_scored.values(),
         difference=export_scored.lift_over(torch_scored),
-        agreement=task.score(others, as_targets)[task.primary_metric],
+        agreement=float(np.mean([one for one in agreements if one == one] or [1.0])),
         outputs=dict(outputs),
         torch_milliseconds=1000 * statistics.median(seconds[0]),
         milliseconds=1000 * statistics.median(seconds[1]),
     )
+
+
+def _agreement(task: Task[Any], one: Any, other: Any, image: Any) -> float:
+    """How far two predictions for an image agree, from 0 to 1; NaN if there is nothing in either.
+
+    It is the primary metric of the one with the confident part of the other as target; where
+    predictions answer prompts, the mean IoU of their last masks.
+    """
+    size = (image.shape[0], image.shape[1])
+    first, second = task.confident(one), task.confident(other)
+    if isinstance(task, PromptedByTargets):
+        return float(iou(first.masks(size), second.masks(size)).mean()) if len(first) else math.nan
+    return task.score([second], [first.as_target(size)])[task.primary_metric]
 
 
 def _times(images: Images, *predict: Predict) -> tuple[list[float], list[float]]:
@@ -147,28 +167,34 @@ def output_differences(
     Args:
         net: The net in torch.
         other: The same net in another runtime.
-        names: Of the outputs.
+        names: Of the outputs; empty if they are maps of any number.
         images: Of any size.
         letterbox: Whether they keep their aspect.
 
     Returns:
         The largest difference of each output as a share of its largest value.
     """
-    largest, scale = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    largest: dict[str, float] = {}
+    scale: dict[str, float] = {}
     batches = (
         (batch for _, batch in net.padded_batches(images, net.size**2))
         if letterbox
         else (net.batch([image]) for image in images)
     )
     for batch in batches:
-        for name, one, two in zip(names, _tensors(net(batch)), _tensors(other(batch)), strict=True):
+        pairs = zip(_tensors(net, batch), _tensors(other, batch), strict=True)
+        for number, (one, two) in enumerate(pairs):
+            name = names[number] if names else f"map_{number}"
             if one.numel():
-                largest[name] = max(largest[name], float((one - two).abs().max()))
-                scale[name] = max(scale[name], float(one.abs().max()))
-    return {name: largest[name] / max(scale[name], 1e-12) for name in names}
+                largest[name] = max(largest.get(name, 0), float((one - two).abs().max()))
+                scale[name] = max(scale.get(name, 0), float(one.abs().max()))
+    return {name: largest[name] / max(scale[name], 1e-12) for name in largest}
 
 
-def _tensors(output: Any) -> list[Tensor]:
+def _tensors(net: VisionModel, batch: Tensor) -> list[Tensor]:
+    if isinstance(net.body, PromptableHead):
+        return net.encode(batch)
+    output = net(batch)
     return [output] if isinstance(output, Tensor) else list(output.candidates())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from foveate.data.resizing import PADDING
@@ -46,20 +47,31 @@ def join(
     inputs = [(before.graph.output[0].name, core.graph.input[0].name)]
     outputs = [one.name for one in core.graph.output]
     joined = compose.merge_models(before, core, inputs)
+    names = task.net_outputs or tuple(f"net_{number}" for number in range(len(outputs)))
     after = compose.add_prefix(
-        parsed(task.graph()), "after/", rename_inputs=False, rename_outputs=False
+        parsed(task.graph() or _maps(names)), "after/", rename_inputs=False, rename_outputs=False
     )
     for value in after.graph.input:
         _forget_sizes(value)
-    pairs = list(zip(outputs, task.net_outputs, strict=True))
+    pairs = list(zip(outputs, names, strict=True))
     needed = {one.name for one in after.graph.input}
     pairs += [(name, name) for name in ("content", "sides") if name in needed]
-    joined = compose.merge_models(joined, after, pairs, outputs=[*task.outputs, "content"])
+    results = [one.name for one in after.graph.output]
+    joined = compose.merge_models(joined, after, pairs, outputs=[*results, "content"])
     joined.producer_name = "foveate"
     helper.set_model_props(joined, {KEY: json.dumps(record)})
     onnx.checker.check_model(joined)
     content: bytes = joined.SerializeToString()
     return content
+
+
+def _maps(names: Sequence[str]) -> str:
+    """The maps of the net as outputs, by number."""
+    numbers = range(len(names))
+    given = ", ".join(f"float[N, C{one}, h{one}, w{one}] {names[one]}" for one in numbers)
+    returned = ", ".join(f"float[N, C{one}, h{one}, w{one}] map_{one}" for one in numbers)
+    lines = "\n".join(f"map_{one} = Identity ({names[one]})" for one in numbers)
+    return f"after ({given}) => ({returned}) {{ {lines} }}"
 
 
 def _forget_sizes(value: Any) -> None:

@@ -13,11 +13,19 @@ from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import ImageReading
 from foveate.data.resizing import fit, fit_within
 from foveate.errors import FoveateError, RunError, SettingError
+from foveate.inference.exported.interactive import ExportedInteractivePredictor
 from foveate.inference.exported.record import ExportRecord
-from foveate.inference.exported.runtimes import REMEDY, RUNTIMES, Runtime
+from foveate.inference.exported.runtimes import (
+    DECODER_SUFFIX,
+    REMEDY,
+    RUNTIMES,
+    OnnxRuntime,
+    Runtime,
+)
 from foveate.inference.predictor import Predictor
 from foveate.tasks import exported
-from foveate.tasks.capabilities import Interactive, require
+from foveate.tasks.capabilities import Interactive
+from foveate.tasks.clicking import segment
 from foveate.tasks.exported.exported_task import ExportedTask
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ class ExportedModel(Predictor):
     Args:
         name: Of the file.
         computed: The file, opened.
+        decoder: Decodes its outputs with prompts, if the task has a decoder.
 
     Attributes:
         record: What the file says about the model.
@@ -42,8 +51,8 @@ class ExportedModel(Predictor):
         RunError: The file is damaged, or was not written by foveate.
     """
 
-    def __init__(self, name: str, computed: Runtime):
-        self._name, self.computed = name, computed
+    def __init__(self, name: str, computed: Runtime, decoder: OnnxRuntime | None = None):
+        self._name, self.computed, self._decoder = name, computed, decoder
         self._runtimes = (computed.name,)
         if computed.record is None:
             raise RunError(
@@ -58,6 +67,12 @@ class ExportedModel(Predictor):
             self._read_as = ImageReading(**record.reading.model_dump())
         except (ValueError, TypeError, LookupError, FoveateError) as error:
             raise record_io.damaged(Path(name), error, remedy=REMEDY) from None
+        if self._task.has_decoder and decoder is None:
+            raise RunError(
+                "the file of the decoder is missing",
+                where=Path(name).with_suffix(DECODER_SUFFIX),
+                remedy="Keep both files together. " + REMEDY,
+            )
 
     @staticmethod
     def is_one(path: str | Path) -> bool:
@@ -74,7 +89,12 @@ class ExportedModel(Predictor):
         """
         path = Path(path)
         try:
-            return cls(str(path), RUNTIMES[path.suffix.lower()](path))
+            decoder = path.with_suffix(DECODER_SUFFIX)
+            return cls(
+                str(path),
+                RUNTIMES[path.suffix.lower()](path),
+                OnnxRuntime.open(decoder) if decoder.exists() else None,
+            )
         except FileNotFoundError as error:
             raise RunError("there is no such file", where=error.filename or path) from None
 
@@ -91,7 +111,8 @@ class ExportedModel(Predictor):
     @property
     def fingerprint(self) -> str:
         """The sha256 of the file."""
-        return hashlib.sha256(self.computed.content).hexdigest()
+        decoder = b"" if self._decoder is None else self._decoder.content
+        return hashlib.sha256(self.computed.content + decoder).hexdigest()
 
     @property
     def _own_reading(self) -> ImageReading:
@@ -110,6 +131,8 @@ class ExportedModel(Predictor):
                 where="tile",
                 remedy="Leave out --tile, or predict with the run.",
             )
+        if self._task.has_decoder:
+            return segment(images, self._set_image)
         fitted = [self._fit(image) for image in images]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, image in enumerate(fitted):
@@ -132,6 +155,13 @@ class ExportedModel(Predictor):
             return fit_within(image, record.size, record.channels)
         return fit(image, record.size, record.channels)
 
-    def _set_image(self, image: Image) -> InteractivePredictor:  # noqa: ARG002
-        require(self._task, Interactive)
-        raise AssertionError("exported tasks take no prompts")
+    def _set_image(self, image: Image) -> InteractivePredictor:
+        if self._decoder is None:
+            raise SettingError(
+                f"the task {self._task.name} {Interactive.lacking}",
+                where=Interactive.option,
+                remedy=Interactive.remedy,
+            )
+        outputs = self.computed.run(self._fit(image)[None])
+        size = (image.shape[0], image.shape[1])
+        return ExportedInteractivePredictor(self._decoder, outputs, size)

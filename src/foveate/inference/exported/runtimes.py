@@ -81,7 +81,11 @@ class OnnxRuntime(Runtime):
 
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """The outputs for (N, H, W, C) uint8 images, by their names."""
-        return dict(zip(self._names, self._session.run(None, {INPUT: images}), strict=True))
+        return self.compute({INPUT: images})
+
+    def compute(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The outputs for these inputs, both by their names."""
+        return dict(zip(self._names, self._session.run(None, inputs), strict=True))
 
 
 class OpenVino(Runtime):
@@ -137,5 +141,7 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
+DECODER_SUFFIX = ".decoder.onnx"
+"""Of the file beside a promptable model, in the place of .onnx."""
 RUNTIMES = {OnnxRuntime.suffix: OnnxRuntime.open, OpenVino.suffix: OpenVino}
 """What opens an exported file, by its suffix."""

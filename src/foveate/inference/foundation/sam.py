@@ -26,7 +26,8 @@ from foveate.models.heads.promptable import MaskPrediction
 from foveate.models.interactive import Box, InteractivePredictor
 from foveate.ops.clicks import Click
 from foveate.ops.masks import resize_nearest
-from foveate.tasks.promptable import Promptable, segment_everything
+from foveate.tasks.clicking import segment_everything
+from foveate.tasks.promptable import Promptable
 
 MASK_LOGIT = 10.0
 """Logit of a known pixel, as SAM 2 passes masks from one frame to the next."""

@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.models.backbone import Backbone
 from foveate.models.convolution import convolution
 from foveate.models.heads.segmentation import MAX_WIDTH, Decoder, SkipSumHead
+from foveate.ops.clicks import NO_CLICK
 
 CANDIDATES = 3
 """Masks per prompt: a click can mean an object, a part of it, or a larger object."""
@@ -41,8 +44,6 @@ MAX_DEPTH = 8
 DRAWS_PER_OBJECT = 2 * ROUNDS + 5
 """Random numbers per object in a training step: two per click, one for whether there is a box,
 four for its edges."""
-NO_CLICK = -1.0
-"""Label of a padding click; real clicks have 1 (inside) or 0 (outside)."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ class MaskPrediction:
         """Return the logits (N, H, W) of the candidates with the highest estimated IoU."""
         rows = torch.arange(len(self.masks), device=self.masks.device)
         return self.masks[rows, self.iou_logits.argmax(1)]
+
+    def best_ious(self) -> NDArray[np.float32]:
+        """Return (N,) estimated IoUs of these candidates, from 0 to 1."""
+        ious: NDArray[np.float32] = self.iou_logits.max(1).values.sigmoid().cpu().numpy()
+        return ious
 
 
 class PromptableHead(nn.Module):

@@ -26,6 +26,7 @@ def find(name: str) -> type[ExportedTask[Any]]:
         "classification": "ExportedClassification",
         "detection": "ExportedDetection",
         "instance": "ExportedInstance",
+        "promptable": "ExportedPromptable",
         "semantic": "ExportedSemantic",
     }
     if name not in classes:

@@ -22,12 +22,15 @@ class ExportedTask(Presenter[A]):
     Attributes:
         letterbox: Whether images keep their aspect at the training size.
         mirrored: Whether the net predicts for each image and its mirror image.
-        net_outputs: Names of the net's outputs, in their order.
+        has_decoder: Whether a second file decodes the outputs, with prompts.
+        net_outputs: Names of the net's outputs, in their order; empty if they are maps of any
+            number.
         outputs: What each output of the file holds, by its name. N is the number of images, H and
             W are their sides.
     """
 
     letterbox: ClassVar[bool]
+    has_decoder: ClassVar[bool] = False
     net_outputs: ClassVar[tuple[str, ...]]
     outputs: ClassVar[Mapping[str, str]]
 

@@ -1,0 +1,124 @@
+"""A promptable model as two files: clicks give the masks of the run, without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import foveate as fv
+from foveate.errors import RunError
+from foveate.inference.exported.model import ExportedModel
+from foveate.inference.exported.runtimes import DECODER_SUFFIX
+from helpers import toy_datasets
+from helpers.command_line import hurry, refused, run_cli
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "timm", "sklearn", "matplotlib"):
+    sys.modules[name] = None  # importing it is an error
+from foveate.cli.main import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A run of a few steps, and its export."""
+    folder = tmp_path_factory.mktemp("promptable")
+    data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        run = fv.train(data, out=folder / "run", epochs=2, batch_size=8, size=32)
+        made = fv.export(run, data=data)
+    return run, made
+
+
+@pytest.fixture
+def image(tmp_path):
+    data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+    pixels = data.samples[0].source.read()
+    path = tmp_path / "image.png"
+    wide = np.kron(pixels, np.ones((2, 3, 1), np.uint8))  # of another size and aspect
+    Image.fromarray(wide[..., 0] if wide.shape[2] == 1 else wide).save(path)
+    return path
+
+
+def test_two_files_are_written_and_agree_with_the_run(exported):
+    run, made = exported
+    assert made.path == run.path / "model.onnx"
+    assert made.path.with_suffix(DECODER_SUFFIX).exists()
+    assert made.parity.agreement > 0.999
+    assert max(made.parity.outputs.values()) < 1e-4
+    assert made.parity.exported["iou_1"]["value"] == pytest.approx(
+        made.parity.torch["iou_1"]["value"], abs=1e-3
+    )
+
+
+def test_clicks_boxes_and_corrections_give_the_masks_of_the_run(exported, image):
+    run, made = exported
+    model = ExportedModel.open(made.path)
+    predictors = [one.set_image(image) for one in (run, model)]
+    height, width = predictors[0].size
+    for prompt in (
+        lambda one: one.click(width / 2, height / 2),
+        lambda one: one.click(1, 1, inside=False),
+        lambda one: one.box(2, 2, width / 2, height / 2),
+    ):
+        masks = [prompt(one) for one in predictors]
+        assert (masks[0] != masks[1]).mean() < 1e-3
+        assert predictors[1].predicted_iou == pytest.approx(predictors[0].predicted_iou, abs=1e-4)
+    start = np.zeros((height, width), bool)
+    start[: height // 2] = True
+    for one in predictors:
+        one.set_mask(start)
+    masks = [one.click(3, 3) for one in predictors]
+    assert (masks[0] != masks[1]).mean() < 1e-3
+
+
+def test_it_is_prompted_where_torch_is_not_installed(exported, image, tmp_path):
+    run, made = exported
+    for name, words in (("run", [run.path]), ("file", [made.path])):
+        out = tmp_path / f"{name}.json"
+        command = ["predict", *map(str, words), str(image), "--point", "9,9", "--json", str(out)]
+        if name == "run":
+            assert run_cli(*command)[0] == 0
+            continue
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_TORCH, *command], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    one, other = (
+        json.loads((tmp_path / f"{name}.json").read_text())["predictions"][0]["instances"][0]
+        for name in ("run", "file")
+    )
+    assert other["score"] == pytest.approx(one["score"], abs=1e-4)
+    assert other["box"] == one["box"]
+
+
+def test_images_without_prompts_are_segmented_by_a_grid(exported, image):
+    run, made = exported
+    expected, got = run.predict(image), ExportedModel.open(made.path).predict(image)
+    assert len(got["instances"]) == len(expected["instances"])
+
+
+def test_the_decoder_must_be_there(exported, tmp_path):
+    _, made = exported
+    alone = tmp_path / "model.onnx"
+    alone.write_bytes(made.path.read_bytes())
+    with pytest.raises(RunError, match="the file of the decoder is missing"):
+        ExportedModel.open(alone)
+
+
+def test_other_formats_and_eight_bits_are_refused(exported):
+    run, _ = exported
+    for words in (["--format", "pt2"], ["--int8"]):
+        assert "exported as ONNX with 32 bits" in refused("export", run.path, *words)

@@ -52,6 +52,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0")) if launched() else 0
 
 
+def size_here() -> int:
+    """Number of processes that torchrun started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or "1") if launched() else 1
+
+
 def _dist() -> Any:
     """torch.distributed while processes are connected; else None."""
     dist = sys.modules.get("torch.distributed")
@@ -119,7 +124,7 @@ def connected(device: torch.device | None = None) -> Iterator[None]:
             raise
         raise RunError(
             f"another process of this run has ended ({_first_line(error)})",
-            remedy="Its own message tells why. Start the same command again: the run goes on from "
+            remedy="Its own message tells why. Start the same command again: a run goes on from "
             "its last checkpoint.",
         ) from None
     finally:

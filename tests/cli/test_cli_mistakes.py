@@ -223,7 +223,8 @@ def test_predict_skips_files_that_are_no_images(trained, tmp_path):
 
 def test_rank_0_alone_does_what_several_processes_do_not_share(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("sys.argv", ["foveate", "audit", str(tmp_path / "nowhere")])
+    words = ["foveate", "split", str(tmp_path / "nowhere"), "--out", str(tmp_path / "split.csv")]
+    monkeypatch.setattr("sys.argv", words)
     for rank, code in (("1", 0), ("0", 2)):
         monkeypatch.setenv("RANK", rank)
         with pytest.raises(SystemExit) as ended:

@@ -77,7 +77,10 @@ def audit(
     is_default = page is None
     page = page or audits.default_page(dataset)
     reading = parse_reading(set_, DEFAULT_READING)
-    result = audits.audit(dataset, deep=deep, seed=seed, reading=reading, reporter=reporter)
+    with audits.led() as leads:
+        if not leads:
+            return
+        result = audits.audit(dataset, deep=deep, seed=seed, reading=reading, reporter=reporter)
     for line in result.summary():
         reporter.info(line)
     with storage_advice("The findings are those above. Or name another place with --html."):

@@ -48,7 +48,7 @@ def _safe_usage_errors() -> Iterator[None]:
         raise
 
 
-SHARED = ("train", "test", "predict", "label")
+SHARED = ("train", "test", "predict", "label", "audit")
 """Commands that the processes that torchrun starts share; rank 0 does the others alone."""
 
 app = typer.Typer(

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from foveate import atomic_io, csv_file, formats, outputs
+from foveate import atomic_io, csv_file, formats, outputs, processes
 from foveate.audit import Audit, FindingGroup, report
 from foveate.audit import audit as run_checks
 from foveate.audit.feature_space import FeatureSpace
 from foveate.audit.label_errors import LabelErrors
 from foveate.audit.repair import Repair, repair
 from foveate.data import depth
-from foveate.data.cache import decoding
-from foveate.data.dataset import Dataset
+from foveate.data.cache import decoding, workers
+from foveate.data.cache.workers import Chunk, DecodeSpec
+from foveate.data.dataset import Dataset, Source
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.natural_size import natural_size
 from foveate.data.unique_ids import check_unique_ids
@@ -257,11 +259,34 @@ def audit(
             survey = depth.decode_measured(
                 dataset,
                 reading,
-                lambda dataset: decoding.survey(dataset, on_progress=lambda done, _: bar(done)),
+                lambda dataset: decoding.survey(
+                    dataset, read=_read, on_progress=lambda done, _: bar(done)
+                ),
                 reporter.info,
             )
         return AuditResult(run_checks(survey.dataset, survey.hashes, survey.image_stats))
     return _deep_audit(dataset, seed, reading, reporter)
+
+
+def led() -> AbstractContextManager[bool]:
+    """Whether this process audits, while others help; see `ranks.led`.
+
+    PyTorch is imported only if torchrun started this process.
+    """
+    if not processes.launched():
+        return nullcontext(True)
+    from foveate.experiment import ranks
+
+    return ranks.led()
+
+
+def _read(sources: Sequence[Source], spec: DecodeSpec) -> Generator[Chunk]:
+    """Decode images, with the processes that help; see `led`."""
+    if not processes.launched():
+        return workers.read_all(sources, spec)
+    from foveate.experiment.shares import read_images
+
+    return read_images(sources, spec)
 
 
 def _deep_audit(
@@ -280,6 +305,7 @@ def _deep_audit(
                 dataset,
                 max(MIN_DECODED_SIZE, min(natural, size)),
                 max_skipped=1.0,
+                read=_read,
                 on_progress=lambda done, _: bar(done),
             ),
             reporter.info,

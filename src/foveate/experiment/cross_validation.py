@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from foveate.data.dataset import Dataset
 from foveate.data.split.assign import group_into_units
 from foveate.data.split.stratify import iterative_stratify
+from foveate.training import helping
 from foveate.training.probe import fit_probe
 
 FOLDS = 4
@@ -43,20 +44,29 @@ def out_of_fold_probabilities(
     """
     fold_of = _folds(labels, dataset, clusters, seed)
     num_classes, done = len(dataset.classes), 0
-    probabilities = np.zeros((len(labels), num_classes))
-    for fold in range(FOLDS):
-        held_out, rest = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
-        if not len(held_out):
-            continue
-        if not len(rest):  # all images are copies of one
-            probabilities[held_out] = 1 / num_classes
-            continue
-        seen, unseen = ((features[rows], labels[rows]) for rows in (rest, held_out))
-        probe = fit_probe(seen, unseen, num_classes)
-        probabilities[held_out] = probe.probabilities(features[held_out])
-        done += len(held_out)
+    probabilities = np.full((len(labels), num_classes), 1 / num_classes)
+    held_out = [np.flatnonzero(fold_of == fold) for fold in range(FOLDS)]
+    # All images may be copies of one, in one fold.
+    held_out = [rows for rows in held_out if 0 < len(rows) < len(labels)]
+    predicted = helping.in_turns(_predict_folds, held_out, features, labels, num_classes)
+    for rows, found in zip(held_out, predicted, strict=True):
+        probabilities[rows] = found
+        done += len(rows)
         on_progress(done)
     return probabilities
+
+
+def _predict_folds(
+    folds: Sequence[NDArray[np.int64]],
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    num_classes: int,
+) -> Iterator[NDArray[np.float64]]:
+    """Predict the images of each fold by a probe that is fitted to all others."""
+    for rows in folds:
+        rest = np.setdiff1d(np.arange(len(labels)), rows)
+        seen, unseen = ((features[some], labels[some]) for some in (rest, rows))
+        yield fit_probe(seen, unseen, num_classes).probabilities(features[rows])
 
 
 def _folds(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate import models, record_io
+from foveate import models, processes, record_io
 from foveate.data.dataset import SplitName
 from foveate.experiment import probing
 from foveate.experiment.prepared_data import PreparedData
@@ -24,7 +24,7 @@ from foveate.settings import FORMAT
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
-from foveate.training import device
+from foveate.training import device, helping
 from foveate.training.doctor import diagnose
 from foveate.training.fit import TrainResult
 
@@ -48,6 +48,15 @@ def score_baselines(
     run: RunFolder, prepared: PreparedData, split: SplitName, reporter: Reporter
 ) -> dict[str, PerImageStats]:
     """Per-image statistics on a split of each baseline, fitted on the train split."""
+    with helping.helped():
+        scored = _score_baselines(run, prepared, split, reporter)
+    processes.wait()
+    return scored
+
+
+def _score_baselines(
+    run: RunFolder, prepared: PreparedData, split: SplitName, reporter: Reporter
+) -> dict[str, PerImageStats]:
     task, seed = prepared.task, run.settings.seed
     pixels, targets, _ = prepared.of("train")
     predictors = task.baselines(pixels, targets, seed)

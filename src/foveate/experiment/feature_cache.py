@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,10 @@ from torch import Tensor
 
 from foveate.data.cache import arrays
 from foveate.data.cache.decoding import DecodedImages
-from foveate.data.subset import ImageArray, Subset
+from foveate.data.subset import Subset
+from foveate.experiment.shares import Compute, compute_features
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
-
-Compute = Callable[[VisionModel, ImageArray, Callable[[int], None]], NDArray[np.float32]]
-"""A function of `models.features`."""
 
 
 def cached_features(
@@ -57,6 +55,6 @@ def cached_features(
     if known is not None:
         return known
     with reporter.bar("computing features", len(rows)) as bar:
-        computed = compute(net, Subset(images.pixels, rows), bar)
+        computed = compute_features(compute, net, Subset(images.pixels, rows), bar)
     arrays.save(key, computed)
     return computed

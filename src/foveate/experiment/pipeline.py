@@ -38,6 +38,7 @@ from foveate.experiment.test_split import restore_test
 from foveate.experiment.train import learn
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
+from foveate.training import helping
 from foveate.training.device import find as find_device
 from foveate.training.device import preserved_torch_state
 
@@ -152,14 +153,16 @@ def _collect_to_report(
     resume = run.checkpoint.is_file()
     try:
         if resume:
-            prepared = reopen_at(run, data, reporter)
+            with helping.helped():
+                prepared = reopen_at(run, data, reporter)
         else:
             run.restart()
             if data is not None:
                 move(run, data)
             if dataset is None:
                 dataset = load_again(run)
-            prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
+            with helping.helped():
+                prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
         ranks.announce(run, prepared, resume=resume)
         clock.lap("collect")
         _baseline_to_report(run, prepared, reporter, clock, resume=resume)

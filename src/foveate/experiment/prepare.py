@@ -23,6 +23,7 @@ from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.shares import read_images
 from foveate.experiment.split import make_split, with_groups
 from foveate.progress import Reporter
 from foveate.settings import MAX_SIZE, Settings
@@ -179,6 +180,7 @@ def _decode(
             letterbox=task.letterbox,
             encoding=encoding,
             max_skipped=max_skipped,
+            read=read_images,
             on_progress=lambda done, _: bar(done),
             on_message=reporter.warning,
             on_plan=reporter.info,

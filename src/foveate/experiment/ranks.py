@@ -23,6 +23,7 @@ from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import learn
 from foveate.progress import NullReporter
 from foveate.tasks.capabilities import with_prompts
+from foveate.training import helping
 from foveate.training.device import AUTO, find
 
 MAX_READ = 256
@@ -51,6 +52,26 @@ def connected(device: str | None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def led(device: str | None = None) -> Iterator[bool]:
+    """Connect the processes of a command that rank 0 leads: the others only help it.
+
+    Args:
+        device: See `connected`.
+
+    Yields:
+        Whether this process is the one that does the work of the block.
+    """
+    with connected(device):
+        if not processes.is_main():
+            helping.wait_and_help()
+            yield False
+            return
+        with helping.helped():
+            yield True
+        processes.wait()
+
+
 def announce(run: RunFolder, prepared: PreparedData | None, *, resume: bool = False) -> None:
     """Let the other ranks join, once the data is prepared.
 
@@ -64,7 +85,7 @@ def announce(run: RunFolder, prepared: PreparedData | None, *, resume: bool = Fa
 
 def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, PreparedData | None, bool]:
     """The run that rank 0 announces, its data as this rank finds it, and whether it goes on."""
-    path, has_work, resume = processes.broadcast(("", False, False))
+    path, has_work, resume = helping.wait_and_help()
     if not Path(path).is_dir():
         raise RunError(
             f"rank {processes.rank()} does not find the run folder",
@@ -96,6 +117,7 @@ def join_training(device: str | None, data: Place | None) -> RunFolder:
     began = time.monotonic()
     run, prepared, resume = _joined(device, data)
     if prepared is not None:
+        helping.wait_and_help()
         result = learn(run, prepared, NullReporter(), began, resume=resume)
         if result.reason == "interrupted":
             raise Interrupted(run.path, result.progress.step)
@@ -108,6 +130,7 @@ def join_test(run: RunFolder, data: Place | None) -> None:
     """Predict this rank's share of the test split."""
     _, prepared, _ = _joined(run.device, data)
     if prepared is not None:
+        helping.wait_and_help()
         predict_split(run, prepared, "test")
 
 

@@ -16,6 +16,7 @@ from foveate.experiment.report_again import write_again
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.ledger import LedgerEntry
 from foveate.progress import NullReporter, Reporter
+from foveate.training import helping
 from foveate.training.device import preserved_torch_state
 
 
@@ -84,7 +85,8 @@ def _open_test(
     run: RunFolder, entry: LedgerEntry | None, data: Place | None, reporter: Reporter
 ) -> Mapping[str, Any]:
     """Evaluate on the test split; `entry` is an opening that was not completed, if there is one."""
-    prepared = reopen_at(run, data, reporter)
+    with helping.helped():
+        prepared = reopen_at(run, data, reporter)
     if entry is None:
         note_opening(run, prepared, reporter)
     else:

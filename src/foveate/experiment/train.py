@@ -30,7 +30,7 @@ from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
-from foveate.training import device, distributed, time_budget
+from foveate.training import device, distributed, helping, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.fit import TrainConfig, TrainResult, fit
 from foveate.training.lr_finder import find_lr
@@ -107,16 +107,23 @@ def _learn(
     start = None
     if settings.weights is not None and isinstance(task, Classification):
         net.keeps_statistics = True
-        if not resume and processes.is_main():
-            start = start_from_probe(
-                task,
-                net,
-                prepared,
-                settings.seed,
-                reporter,
-                alone=settings.model == models.PROBE,
-            )
-        start = processes.broadcast(start)
+        if not processes.is_main():
+            start = helping.wait_and_help()
+        else:
+            with helping.helped():
+                start = (
+                    None
+                    if resume
+                    else start_from_probe(
+                        task,
+                        net,
+                        prepared,
+                        settings.seed,
+                        reporter,
+                        alone=settings.model == models.PROBE,
+                    )
+                )
+            processes.broadcast(start)
     distributed.copy_from_main(net)
     assert settings.batch_size is not None, "it is resolved"
     make_batches = partial(

@@ -85,8 +85,13 @@ def map_statistics(
     return np.concatenate(found)
 
 
+def batch_size(net: VisionModel) -> int:
+    """Number of images whose features are computed at once."""
+    return max(1, _PIXELS_PER_BATCH // net.size**2)
+
+
 def _batches(net: VisionModel, images: int) -> Iterator[NDArray[np.int64]]:
     """Rows of some images at a time."""
-    count = max(1, _PIXELS_PER_BATCH // net.size**2)
+    count = batch_size(net)
     for start in range(0, images, count):
         yield np.arange(start, min(start + count, images))

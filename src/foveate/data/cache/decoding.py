@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,8 @@ from foveate.data.cache.file import HASH_BYTES, CachedImages, Writer
 from foveate.data.cache.key import cache_key
 from foveate.data.cache.memory import Memory
 from foveate.data.cache.pixels import CachedPixels
-from foveate.data.cache.workers import DecodeSpec
-from foveate.data.dataset import Dataset, Sample, Skipped
+from foveate.data.cache.workers import Chunk, DecodeSpec
+from foveate.data.dataset import Dataset, Sample, Skipped, Source
 from foveate.errors import DataError
 
 A = TypeVar("A")
@@ -28,6 +29,9 @@ ProgressCallback = Callable[[int, int], None]
 
 MessageCallback = Callable[[str], None]
 """Called with a sentence for the user, e.g. that another process is waited for."""
+
+ReadImages = Callable[[Sequence[Source], DecodeSpec], Generator[Chunk]]
+"""Decodes images, in order. Several processes may share that; see `workers.read_all`."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def decode(
     letterbox: bool = False,
     encoding: Encoding | None = None,
     max_skipped: float = 0.05,
+    read: ReadImages | None = None,
     on_progress: ProgressCallback = lambda done, total: None,
     on_message: MessageCallback = lambda message: None,
     on_plan: MessageCallback = lambda message: None,
@@ -98,6 +103,7 @@ def decode(
         encoding: What the pixels go through, as an earlier `decode` of these images chose it; by
             default it is chosen.
         max_skipped: Fraction of unreadable images above which DataError is raised.
+        read: Decodes the images; by default this process does.
         on_progress: Called with the number of images done and in all.
         on_message: Called with a sentence for the user.
         on_plan: Called with what a large file will take, before images are decoded.
@@ -107,7 +113,7 @@ def decode(
             the cache lies within the data.
     """
     spec = DecodeSpec(size, channels, letterbox=letterbox, encoding=encoding)
-    images = _load_or_decode(dataset, spec, on_progress, on_message, on_plan)
+    images = _load_or_decode(dataset, spec, read, on_progress, on_message, on_plan)
     readable, hashes = _readable(dataset, images, max_skipped)
     return DecodedImages(readable, hashes, images.image_stats, images.pixels, images.encoding)
 
@@ -116,6 +122,7 @@ def survey(
     dataset: Dataset[A],
     *,
     max_skipped: float = 1.0,
+    read: ReadImages | None = None,
     on_progress: ProgressCallback = lambda done, total: None,
     on_message: MessageCallback = lambda message: None,
 ) -> Survey[A]:
@@ -123,7 +130,7 @@ def survey(
 
     Arguments and errors are those of `decode`.
     """
-    images = _load_or_decode(dataset, DecodeSpec(0), on_progress, on_message)
+    images = _load_or_decode(dataset, DecodeSpec(0), read, on_progress, on_message)
     return Survey(*_readable(dataset, images, max_skipped), images.image_stats)
 
 
@@ -145,6 +152,7 @@ def _readable(
 def _load_or_decode(
     dataset: Dataset[Any],
     spec: DecodeSpec,
+    read: ReadImages | None,
     on_progress: ProgressCallback,
     on_message: MessageCallback,
     on_plan: MessageCallback = lambda message: None,
@@ -152,7 +160,7 @@ def _load_or_decode(
     key = cache_key(dataset.samples) if len(dataset) else None
     if key is None:
         image_stats = spec.size == 0 or spec.encoding == "jpeg"
-        return _decode_in_memory(dataset, replace(spec, image_stats=image_stats), on_progress)
+        return _decode_in_memory(dataset, replace(spec, image_stats=image_stats), read, on_progress)
     _check_outside_data(dataset)
     path = store.path_for(key, spec)
     try:
@@ -171,7 +179,7 @@ def _load_or_decode(
             writer = Writer(
                 descriptor, len(dataset), spec.size, spec.channels or 1, spec.encoding or "raw"
             )
-            skipped = _decode_into(writer, dataset, spec, on_progress)
+            skipped = _decode_into(writer, dataset, spec, read, on_progress)
             if not writer.count:
                 return Memory(0, spec.size, spec.channels or 1).close(skipped)
             writer.close(path.stem, dataset.name, skipped)
@@ -185,7 +193,7 @@ def _load_or_decode(
         remedy = "Name another place with FOVEATE_CACHE."
     room.check_memory(dataset, spec, reason, remedy)
     on_message(f"decoded images stay in memory and are not cached for later: {reason}. {remedy}")
-    return _decode_in_memory(dataset, spec, on_progress)
+    return _decode_in_memory(dataset, spec, read, on_progress)
 
 
 def _load(
@@ -213,37 +221,42 @@ def _load(
 def _decode_in_memory(
     dataset: Dataset[Any],
     spec: DecodeSpec,
+    read: ReadImages | None = None,
     on_progress: ProgressCallback = lambda done, total: None,
 ) -> CachedImages:
     encoding = spec.encoding or "raw"
     memory = Memory(len(dataset), spec.size, spec.channels or 1, encoding)
-    return memory.close(_decode_into(memory, dataset, spec, on_progress))
+    return memory.close(_decode_into(memory, dataset, spec, read, on_progress))
 
 
 def _decode_into(
     writer: Writer | Memory,
     dataset: Dataset[Any],
     spec: DecodeSpec,
+    read: ReadImages | None,
     on_progress: ProgressCallback,
 ) -> dict[int, str]:
     """Decode all images; return index and reason of each unreadable one."""
     skipped: dict[int, str] = {}
     done = 0
-    for chunk in workers.read_all([sample.source for sample in dataset.samples], spec):
-        skipped.update((done + index, reason) for index, reason in chunk.bad)
-        indices = (index for index in range(done, done + chunk.count) if index not in skipped)
-        for index, image in zip(indices, chunk.images, strict=True):
-            bands = image.shape[2]
-            if bands not in (1, writer.channels):
-                if writer.channels != 1:
-                    raise _unequal_bands(dataset[index], bands, writer.channels)
-                writer.widen(bands)  # the first image in colour after grey ones, or the very first
-        pixels = np.empty((len(chunk.images), writer.size, writer.size, writer.channels), np.uint8)
-        for row, image in zip(pixels, chunk.images, strict=True):
-            row[:] = image  # broadcasting repeats a grey image over the channels
-        writer.add(pixels, chunk.hashes, chunk.image_stats)
-        done += chunk.count
-        on_progress(done, len(dataset))
+    sources = [sample.source for sample in dataset.samples]
+    with closing((read or workers.read_all)(sources, spec)) as chunks:
+        for chunk in chunks:
+            skipped.update((done + index, reason) for index, reason in chunk.bad)
+            indices = (index for index in range(done, done + chunk.count) if index not in skipped)
+            for index, image in zip(indices, chunk.images, strict=True):
+                bands = image.shape[2]
+                if bands not in (1, writer.channels):
+                    if writer.channels != 1:
+                        raise _unequal_bands(dataset[index], bands, writer.channels)
+                    writer.widen(bands)  # the first one in colour after grey ones, or of all
+            shape = (len(chunk.images), writer.size, writer.size, writer.channels)
+            pixels = np.empty(shape, np.uint8)
+            for row, image in zip(pixels, chunk.images, strict=True):
+                row[:] = image  # broadcasting repeats a grey image over the channels
+            writer.add(pixels, chunk.hashes, chunk.image_stats)
+            done += chunk.count
+            on_progress(done, len(dataset))
     return skipped
 
 

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -103,7 +103,13 @@ def _resize(image: Image, spec: DecodeSpec) -> Image:
     return fit(image, spec.size, spec.channels or image.shape[2], letterbox=spec.letterbox)
 
 
-def read_all(sources: Sequence[Source], spec: DecodeSpec) -> Iterator[Chunk]:
+def in_chunks(sources: Sequence[Source], spec: DecodeSpec) -> list[Sequence[Source]]:
+    """As many images as are decoded at once, in order."""
+    length = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, 3 * spec.size**2)))
+    return [sources[start : start + length] for start in range(0, len(sources), length)]
+
+
+def read_all(sources: Sequence[Source], spec: DecodeSpec) -> Generator[Chunk]:
     """Decode all images on all cores.
 
     Args:
@@ -113,40 +119,62 @@ def read_all(sources: Sequence[Source], spec: DecodeSpec) -> Iterator[Chunk]:
     Yields:
         Chunks in order; at most a few are in memory at a time.
     """
-    length = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, 3 * spec.size**2)))
-    workers = max(1, min(cores(), -(-len(sources) // length)))
+    return read_chunks(in_chunks(sources, spec), spec, cores())
+
+
+def read_chunks(
+    chunks: Sequence[Sequence[Source]], spec: DecodeSpec, workers: int
+) -> Generator[Chunk]:
+    """Decode images on some cores.
+
+    Args:
+        chunks: The images, see `in_chunks`.
+        spec: What to make of each.
+        workers: The number of cores.
+
+    Yields:
+        Chunks in order; at most a few are in memory at a time.
+    """
+    workers = max(1, min(workers, len(chunks)))
     with ExitStack() as stack:
         read = (
             stack.enter_context(_processes(workers))
-            if workers > 1 and _use_processes(sources)
+            if workers > 1 and _use_processes(chunks)
             else read_chunk
         )
         pool = ThreadPoolExecutor(workers)
         # A caller that stops iterating need not wait for queued tasks.
         stack.callback(pool.shutdown, cancel_futures=True)
         pending: deque[Future[Chunk]] = deque()
-        for start in range(0, len(sources), length):
+        for sources in chunks:
             if len(pending) > 2 * workers:
                 yield pending.popleft().result()
-            pending.append(pool.submit(read, sources[start : start + length], spec))
+            pending.append(pool.submit(read, sources, spec))
         while pending:
             yield pending.popleft().result()
 
 
-def _use_processes(sources: Sequence[Source]) -> bool:
+def can_travel(chunks: Sequence[Sequence[Source]]) -> bool:
+    """Whether another process can decode these images.
+
+    Sources that the user defined stay in the user's process: its main module may be a notebook, or
+    a script that must not run again. Images in memory stay there.
+    """
+    return all(
+        type(source).__module__.startswith("foveate.") and hasattr(source, "path")
+        for sources in chunks
+        for source in sources
+    )
+
+
+def _use_processes(chunks: Sequence[Sequence[Source]]) -> bool:
     """Whether to start processes.
 
     Threads take turns for Python code, which for small images is most of the work; a process takes
-    a quarter of a second to start. Sources that the user defined stay in the user's process: its
-    main module may be a notebook, or a script that must not run again.
+    a quarter of a second to start.
     """
-    ours = all(
-        type(source).__module__.startswith("foveate.") and hasattr(source, "path")
-        for source in sources
-    )
-    return (
-        len(sources) >= _MIN_FOR_PROCESSES and ours and os.name == "posix" and bool(sys.executable)
-    )
+    enough = sum(map(len, chunks)) >= _MIN_FOR_PROCESSES
+    return enough and can_travel(chunks) and os.name == "posix" and bool(sys.executable)
 
 
 # --- processes

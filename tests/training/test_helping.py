@@ -1,0 +1,53 @@
+"""What rank 0 deals out comes back in order, whatever else it asks for before and after."""
+
+from __future__ import annotations
+
+import pytest
+
+from foveate import processes
+from foveate.training import helping
+from helpers.ranks import on_ranks
+
+
+def squares(items, add):
+    for item in items:
+        yield item**2 + add
+
+
+def ranks_of(items):
+    for item in items:
+        yield item, processes.rank()
+
+
+def led():
+    """What rank 0 finds in three jobs, the second of which it leaves early."""
+    if not processes.is_main():
+        return helping.wait_and_help()
+    with helping.helped():
+        first = list(helping.in_turns(squares, list(range(10)), 1))
+        stopped = helping.in_turns(squares, list(range(10)), 0)
+        left = [next(stopped), next(stopped)]
+        stopped.close()
+        dealt = list(helping.in_turns(ranks_of, "abcdef"))
+        short = [list(helping.in_turns(squares, items, 0)) for items in ([], [3])]
+    alone = list(helping.in_turns(ranks_of, "ab"))  # they no longer wait
+    processes.broadcast("done")
+    return first, left, dealt, short, alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
+def test_every_rank_has_its_turns_and_results_come_in_order(size):
+    (first, left, dealt, short, alone), *others = on_ranks(size, led)
+    assert first == [number**2 + 1 for number in range(10)]
+    assert left == [0, 1]
+    assert dealt == [(letter, place % size) for place, letter in enumerate("abcdef")]
+    assert short == [[], [9]]
+    assert alone == [("a", 0), ("b", 0)]
+    assert others == ["done"] * (size - 1)
+
+
+def test_one_process_does_all_itself():
+    with helping.helped():
+        assert helping.helpers() == 1
+        assert list(helping.in_turns(ranks_of, "ab")) == [("a", 0), ("b", 0)]

@@ -16,6 +16,7 @@ import foveate as fv
 from foveate import tasks
 from foveate.errors import Interrupted, SettingError
 from foveate.progress import NullReporter
+from foveate.tasks.classification import Classification
 from foveate.training import checkpoint, device, fit
 from helpers.interruption import interrupt_at
 from helpers.pretended_device import DEVICE, PretendedDevice, allow_fused
@@ -102,6 +103,36 @@ def test_an_interrupted_run_resumes_there(tmp_path, colours: Path, monkeypatch):
     assert moved.settings.device == "cpu"
     assert moved.load()[1].mean.device == torch.device("cpu")
     assert_same(straight, moved)  # the pretended device computes as the CPU does
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_a_run_records_whether_it_can_be_repeated_to_the_bit(tmp_path, colours: Path, monkeypatch):
+    settings = {"epochs": 2, "model": "tiny_cnn", "save_seconds": 0}
+    here = fv.train(colours, out=tmp_path / "here", device="cpu", **settings)
+    assert here.results["reproducible"] == {"to_the_bit": True, "reasons": []}
+    there = fv.train(colours, out=tmp_path / "there", **settings)
+    assert there.results["reproducible"]["to_the_bit"] is None  # torch checks no such device
+
+    loss = Classification.loss
+
+    def with_put(self, *args):
+        torch.zeros(2).put_(torch.tensor([0]), torch.ones(1))
+        return loss(self, *args)
+
+    monkeypatch.setattr(Classification, "loss", with_put)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 0)
+        with pytest.raises(Interrupted):
+            fv.train(colours, out=tmp_path / "run", **settings)
+    monkeypatch.setattr(Classification, "loss", loss)
+    run = fv.resume(tmp_path / "run", device="cpu")
+    reasons = run.results["reproducible"]["reasons"]
+    assert run.results["reproducible"]["to_the_bit"] is False
+    assert reasons == [
+        "put_ has no deterministic version on this device",
+        "this run began on meta and goes on with cpu",
+    ]
+    assert reasons[0] in run.report_path.read_text()
 
 
 def test_a_device_that_is_not_here_is_refused_before_data_is_read(tmp_path):

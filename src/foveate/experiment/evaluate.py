@@ -24,7 +24,7 @@ from foveate.settings import FORMAT
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
-from foveate.training import device, helping
+from foveate.training import device, helping, reproducibility
 from foveate.training.doctor import diagnose
 from foveate.training.fit import TrainResult
 
@@ -217,5 +217,8 @@ def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
         "verdicts": [],
         "seconds": {},
         "hardware": device.hardware(str(net.mean.device)),
+        "reproducible": reproducibility.record(
+            net.mean.device.type, result.irreproducible, compiled=run.settings.compile
+        ),
         "versions": {name: version(name) for name in _PACKAGES},
     }

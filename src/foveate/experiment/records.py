@@ -36,6 +36,13 @@ class VerdictRecord(Record):
     tone: Literal["good", "careful", "bad", "plain"]
 
 
+class ReproducibleRecord(Record):
+    """Whether the same command gives the same bits; None where nobody knows."""
+
+    to_the_bit: bool | None
+    reasons: list[str]
+
+
 class ResultsRecord(Record):
     """The contents of results.json; before the end of training nothing is scored yet."""
 
@@ -56,6 +63,7 @@ class ResultsRecord(Record):
     seconds: dict[str, Number]
     hardware: str
     versions: dict[str, str]
+    reproducible: ReproducibleRecord | None = None
     best_baseline: str | None = None
 
     @model_validator(mode="after")

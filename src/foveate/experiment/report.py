@@ -39,6 +39,7 @@ from foveate.report.panels import (
 )
 from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
+from foveate.training import reproducibility
 from foveate.wording import count_noun
 
 MAX_LISTED = 50
@@ -320,6 +321,6 @@ def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:
     return Code(
         "How to repeat this run",
         f"{results['hardware']}. {seconds}. {versions}. "
-        "The same seed on the same machine gives the same numbers.",
+        + reproducibility.sentence(results.get("reproducible")),
         f"{command_line(run)}\n\n{run.settings.to_yaml()}",
     )

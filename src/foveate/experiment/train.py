@@ -30,7 +30,7 @@ from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
-from foveate.training import device, distributed, helping, time_budget
+from foveate.training import device, distributed, helping, reproducibility, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.fit import TrainConfig, TrainResult, fit
 from foveate.training.lr_finder import find_lr
@@ -87,11 +87,10 @@ def _learn(
     """Train once; see `learn`."""
     began_on = run.settings.device
     torch_device = device.prepare(run.settings.seed, run.device or began_on)
+    moved = []
     if resume and began_on not in (device.AUTO, str(torch_device)):
-        reporter.warning(
-            f"this run began on {began_on} and goes on with {torch_device}: it will not end with "
-            "the same bits"
-        )
+        moved.append(f"this run began on {began_on} and goes on with {torch_device}")
+        reporter.warning(f"{moved[-1]}: it will not end with the same bits")
     run.save_settings(device=str(torch_device))
     settings = _with_precision(_with_length(run.settings, prepared), torch_device)
     policy = augmentation(settings, prepared)
@@ -166,10 +165,9 @@ def _learn(
         state.load(run.checkpoint)
         if state.processes != processes.size():
             before = count_noun(state.processes, "process", "processes")
-            reporter.warning(
-                f"this run began with {before} and goes on with {processes.size()}: it will not "
-                "end with the same bits"
-            )
+            moved.append(f"this run began with {before} and goes on with {processes.size()}")
+            reporter.warning(f"{moved[-1]}: it will not end with the same bits")
+        state.irreproducible += [reason for reason in moved if reason not in state.irreproducible]
     config = TrainConfig(
         schedule=schedule(settings.schedule),
         budget=budget,
@@ -181,7 +179,8 @@ def _learn(
         save_seconds=settings.save_seconds,
         compiled=settings.compile,
     )
-    with reporter.training(batches.per_epoch, task.curve_metric) as on_step:
+    notes = reproducibility.noted(state.irreproducible)
+    with notes, reporter.training(batches.per_epoch, task.curve_metric) as on_step:
         result = fit(
             state,
             task,

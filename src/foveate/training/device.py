@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -91,12 +91,16 @@ def preserved_torch_state() -> Iterator[None]:
 
     Only the allocator's thresholds stay raised (see `memory`): no result depends on them.
     """
-    gpus = list(range(torch.cuda.device_count()))
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     threads, workspace = torch.get_num_threads(), os.environ.get(_CUBLAS)
     try:
-        with torch.random.fork_rng(devices=gpus):
+        with ExitStack() as stack:
+            for kind, module in (("cuda", torch.cuda), ("xpu", torch.xpu)):
+                own = range(module.device_count() if module.is_available() else 0)
+                stack.enter_context(torch.random.fork_rng(own, device_type=kind))
+            if torch.mps.is_available():  # which has one device and takes no number
+                stack.callback(torch.mps.set_rng_state, torch.mps.get_rng_state())
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,12 @@ class TrainResult:
     Attributes:
         reason: "finished", "patience" or "interrupted".
         progress: How far the run came.
+        irreproducible: Why the same command may give other bits.
     """
 
     reason: str
     progress: Progress
+    irreproducible: Sequence[str] = ()
 
 
 def fit(
@@ -192,7 +194,7 @@ def fit(
     if main:
         autosave.save()
     processes.wait()
-    return TrainResult(reason, progress)
+    return TrainResult(reason, progress, state.irreproducible)
 
 
 def _steps(

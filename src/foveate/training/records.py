@@ -78,4 +78,5 @@ class StateRecord(BaseModel):
     ema_updates: Count
     progress: ProgressRecord
     processes: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 1
+    irreproducible: Annotated[list[str], Field(max_length=1000)] = []
     loss_scale: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = None

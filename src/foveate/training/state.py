@@ -99,6 +99,7 @@ class TrainState:
         progress: How far the run has come.
         scaler: Scales the loss in float16, or None.
         processes: How many processes saved it.
+        irreproducible: Why the same command may give other bits; see `reproducibility`.
     """
 
     net: nn.Module
@@ -107,6 +108,7 @@ class TrainState:
     progress: Progress
     scaler: torch.amp.GradScaler | None = None
     processes: int = field(default_factory=processes.size)
+    irreproducible: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs into one file."""
@@ -122,6 +124,7 @@ class TrainState:
             "progress": asdict(self.progress),
             "loss_scale": None if self.scaler is None else self._loss_scale(),
             "processes": processes.size(),
+            "irreproducible": self.irreproducible,
         }
         checkpoint.write(path, tensors, record)
 
@@ -172,6 +175,7 @@ class TrainState:
             saved: dict[str, Any] = {"scale": scale, "_growth_tracker": int(steps)}
             self.scaler.load_state_dict(self.scaler.state_dict() | saved)
         self.processes = record.get("processes", 1)
+        self.irreproducible[:] = record.get("irreproducible", [])
         self.progress = Progress(**record["progress"])
         self.progress.segments = [
             (int(step), done, int(total)) for step, done, total in self.progress.segments

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -14,29 +16,12 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from foveate import processes, tasks
-from foveate.data.batches import Batches, validation_batches
+from foveate.data.batches import validation_batches
 from foveate.errors import RunError, SettingError
 from foveate.training import distributed
-from foveate.training.loop import steps
-from foveate.training.optim import optimizer
-from foveate.training.validation import validate
+from helpers.rank_steps import assert_alike, assert_same_bits, batches, trained
 from helpers.ranks import on_ranks
 from helpers.task_case import Case
-
-BATCH, STEPS = 8, 4
-
-
-def policy(case: Case, kind: str):
-    return case.task.augmentation(
-        case.size, hflip_safe=True, classes=case.task.classes, kind=kind, epochs=None
-    )
-
-
-def batches(case: Case, kind: str, rank: int = 0, ranks: int = 1) -> Batches:
-    return Batches(
-        case.task, case.decoded.pixels, case.targets, case.ids, batch_size=BATCH, seed=3,
-        augment=policy(case, kind), rank=rank, ranks=ranks,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["auto", "strong"])
@@ -79,39 +64,7 @@ def test_every_batch_of_a_split_is_validated_once(ranks):
 # --- on real processes
 
 
-def trained(names: list[str]) -> dict[str, tuple[list[float], dict[str, torch.Tensor], float]]:
-    """Of each task: the losses of some steps, how the state moved, and the validation loss."""
-    found = {}
-    for name in names:
-        case = Case(name)
-        net, rank, ranks = case.net(), processes.rank(), processes.size()
-        if rank:
-            for parameter in net.parameters():
-                parameter.data.zero_()
-        distributed.copy_from_main(net)
-        share = batches(case, "auto", rank, ranks)
-        built = optimizer("sgd", net, lr=0.01, weight_decay=1e-4)
-        first = {key: value.clone() for key, value in net.state_dict().items()}
-        losses = []
-        for step in islice(
-            steps(
-                net, case.task.loss, share(), built, lambda number: 1.0, accumulate=2,
-                forward=distributed.shared(net), loss_weight=share.loss_weight,
-            ),
-            STEPS,
-        ):  # fmt: skip
-            own = step.losses["total"].item() * share.loss_weight(step.number)
-            losses.append(np.mean(processes.gather_numbers([own])).item())
-        valid, _ = validate(
-            net,
-            case.task,
-            validation_batches(
-                case.task, case.decoded.pixels, case.targets, case.ids, 5, rank=rank, ranks=ranks
-            ),
-        )
-        moved = {key: value - first[key] for key, value in net.state_dict().items()}
-        found[name] = (losses, moved, valid)
-    return found
+compiled = partial(trained, compiled=True)
 
 
 @pytest.mark.slow
@@ -121,20 +74,54 @@ def test_several_processes_take_the_steps_of_one():
     torch.set_num_threads(1)
     alone, together = trained(names), on_ranks(3, trained, names)
     for name in names:
-        losses, moved, valid = alone[name]
-        for found in together:
-            assert found[name][0] == pytest.approx(losses, rel=1e-3), name
-            assert found[name][2] == pytest.approx(valid, rel=2e-2), name
-            differences = []
-            for key, value in moved.items():  # rounding grows from step to step
-                differences.append((found[name][1][key] - value).float().norm())
-                assert differences[-1] <= 0.1 * value.float().norm() + 1e-6, (name, key)
-            whole = torch.stack([value.float().norm() for value in moved.values()]).norm()
-            assert torch.stack(differences).norm() <= 0.01 * whole, name
-        first, *others = (found[name] for found in together)
-        for other in others:  # all ranks have the same bits
-            assert other[0] == first[0]
-            assert all(torch.equal(other[1][key], value) for key, value in first[1].items())
+        expected, found = alone[name], [one[name] for one in together]
+        assert_same_bits(found)
+        assert found[0].losses == pytest.approx(expected.losses, rel=1e-3), name
+        assert found[0].valid == pytest.approx(expected.valid, rel=2e-2), name
+        assert_alike(found[0].moved, expected.moved, 0.1)
+        assert_alike(found[0].ema, expected.ema, 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "names"),
+    [("bfloat16", sorted(tasks.all())), ("float16", ["classification", "detection"])],
+)
+def test_they_do_in_mixed_precision(precision, names):
+    torch.set_num_threads(1)
+    alone, together = trained(names, precision), on_ranks(2, trained, names, precision)
+    for name in names:
+        expected, found = alone[name], [one[name] for one in together]
+        assert_same_bits(found)
+        assert found[0].losses == pytest.approx(expected.losses, rel=0.03), name
+        assert found[0].valid == pytest.approx(expected.valid, rel=0.03), name
+        assert_alike(found[0].moved, expected.moved, 1.0, 0.05)
+        assert_alike(found[0].ema, expected.ema, 1.0, 0.05)
+
+
+@pytest.mark.slow
+def test_a_loss_that_overflows_on_one_rank_is_left_out_by_all():
+    """In float16: gradients are summed over the ranks, so all of them see it."""
+    torch.set_num_threads(1)
+    names = ["classification"]
+    found = [one["classification"] for one in on_ranks(2, trained, names, "float16", 2)]
+    assert_same_bits(found)
+    assert found[0].scale == 128.0  # halved once
+    assert all(value.isfinite().all() for value in found[0].moved.values())
+    assert max(value.abs().max() for value in found[0].moved.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_they_do_when_compiled():
+    torch.set_num_threads(1)
+    names = ["classification"]
+    expected = trained(names)["classification"]
+    found = [one["classification"] for one in on_ranks(2, compiled, names)]
+    assert_same_bits(found)
+    assert found[0].losses == pytest.approx(expected.losses, rel=1e-3)
+    assert_alike(found[0].moved, expected.moved, 0.1)
+    assert_alike(found[0].ema, expected.ema, 0.1)
 
 
 def agreed() -> dict[str, object]:

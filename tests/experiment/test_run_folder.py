@@ -21,6 +21,7 @@ from foveate.experiment.split import write_split
 from foveate.progress import NullReporter
 from foveate.settings import Settings
 from foveate.training import checkpoint
+from helpers.command_line import refused
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -192,3 +193,22 @@ def test_a_run_of_another_format_is_refused(format, trained, tmp_path):
     (copy / "config.yaml").write_text(config.replace("format: 2", f"format: {format}"))
     with pytest.raises(RunError, match=f"this run has format {format}"):
         fv.Run.open(copy)
+
+
+@pytest.mark.parametrize("words", [["report"], ["compare"], ["test"]])
+def test_a_folder_of_many_runs_is_told_from_a_run(trained, tmp_path, words):
+    folder = tmp_path / "cv of 3"
+    for number in (10, 2, 1):
+        shutil.copytree(trained.path, folder / f"fold-{number}")
+    (folder / "trials.json").write_text("{}")
+    (folder / "fold-2" / ".unfinished.yaml").touch()
+    error = refused(*words, folder)
+    assert "one run is expected, and this folder holds those of several folds" in error
+    assert "give the same command again to go on" in error
+    (folder / "fold-2" / ".unfinished.yaml").unlink()
+    (folder / "report.html").touch()
+    error = " ".join(refused(*words, folder).split())
+    assert f"Its report is {folder / 'report.html'}. " in error
+    assert f"foveate report '{folder / 'fold-1'}'." in error
+    runs = " ".join(f"'{folder / name}'" for name in ("fold-1", "fold-2", "fold-10"))
+    assert error.endswith(f"foveate compare {runs}")

@@ -17,6 +17,58 @@ from foveate.settings import Settings
 UNFINISHED = ".unfinished.yaml"
 """The settings as they were asked for, from the moment a folder is taken until the run ends."""
 
+TRIALS = "trials.json"
+"""In a folder of runs (folds, seeds or trials): what was asked for."""
+MAX_NAMED = 10
+"""Runs of such a folder that a message names."""
+
+
+def settings_file(path: Path) -> Path:
+    """The file with the settings of the run in a folder.
+
+    Raises:
+        RunError: There is no run in it.
+    """
+    if not path.is_dir():
+        raise RunError(
+            "no such run",
+            where=path,
+            remedy="Runs are written by: foveate train DATA --out RUN.",
+        )
+    config, asked = path / "config.yaml", path / UNFINISHED
+    if config.exists():
+        return config
+    if (path / TRIALS).is_file():
+        raise _several_runs(path)
+    if not asked.exists() and (path / LOCK).exists():
+        raise RunError(
+            "this run was interrupted before its settings were written",
+            where=path,
+            remedy="Give the same foveate train command again.",
+        )
+    return asked if asked.exists() else config
+
+
+def _several_runs(path: Path) -> RunError:
+    """The error where one run is expected and a folder holds those of many folds or trials."""
+    runs = sorted(
+        (results.parent for results in path.glob("*/results.json")),
+        key=lambda run: [int(part) if part.isdigit() else 0 for part in run.name.split("-")],
+    )
+    finished = [run for run in runs if not (run / UNFINISHED).exists()][:MAX_NAMED]
+    remedy = "It is not finished: give the same command again to go on."
+    if (path / "report.html").exists():
+        remedy = f"Its report is {path / 'report.html'}."
+    if finished:
+        remedy += f" Of one of them: foveate report {shlex.quote(str(finished[0]))}."
+    if len(finished) > 1:
+        remedy += f" Side by side: foveate compare {shlex.join(map(str, finished))}"
+    return RunError(
+        "one run is expected, and this folder holds those of several folds, seeds or trials",
+        where=path,
+        remedy=remedy,
+    )
+
 
 @contextmanager
 def taken_folder(

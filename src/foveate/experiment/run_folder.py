@@ -31,7 +31,7 @@ from foveate import atomic_io, processes, record_io, tasks
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import RunError
 from foveate.experiment import predictions_file
-from foveate.experiment.claim import UNFINISHED, taken_folder
+from foveate.experiment.claim import UNFINISHED, settings_file, taken_folder
 from foveate.experiment.model_file import header, load_model
 from foveate.experiment.run_lock import LOCK, OWNER, locked
 from foveate.metrics.ledger import Ledger
@@ -111,22 +111,7 @@ class RunFolder:
             RunError: There is no run in it, or it is of another format.
         """
         path = Path(path)
-        if not path.is_dir():
-            raise RunError(
-                "no such run",
-                where=path,
-                remedy="Runs are written by: foveate train DATA --out RUN.",
-            )
-        config = path / "config.yaml"
-        if not config.exists() and (path / UNFINISHED).exists():
-            config = path / UNFINISHED
-        elif not config.exists() and (path / LOCK).exists():
-            raise RunError(
-                "this run was interrupted before its settings were written",
-                where=path,
-                remedy="Give the same foveate train command again.",
-            )
-        return cls(path, Settings.load(config))
+        return cls(path, Settings.load(settings_file(path)))
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the run's lock, so that no other process writes into its folder.

@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 
 from foveate import atomic_io, processes, record_io
 from foveate.errors import Cancelled, Interrupted, RunError, SettingError, StorageError
+from foveate.experiment import claim
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import Reporter
 
-ASKED = "trials.json"
-"""The record of what was asked for."""
+ASKED = claim.TRIALS
 MAX_SEEDS = 1000
 _FOLDER_LOCK = "folder"
 _PATIENCE = 60.0  # seconds for another process that takes the folder or reads the data

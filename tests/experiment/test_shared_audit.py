@@ -13,8 +13,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import foveate as fv
 from foveate import processes
 from foveate.experiment import audit, shares
+from foveate.models import PROBE
+from foveate.training import checkpoint
 from helpers.ranks import on_ranks, torchrun
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -96,6 +99,28 @@ def test_training_data_is_decoded_together(colours, tmp_path):
     two = trained("two", torchrun(2))
     assert one == two
     assert {name.rpartition(".")[2] for name in one} == {"images", "npy"}
+
+
+def probed(data: Path, folder: Path) -> tuple[dict[str, bytes], dict[str, list]]:
+    """The features that a linear probe is trained on, and its weights."""
+    os.environ["FOVEATE_CACHE"] = str(folder / "cache")
+    shares.MIN_IMAGES = 32
+    run = fv.train(data, model=PROBE, out=folder / "run", seed=1)
+    features = {path.name: path.read_bytes() for path in (folder / "cache/features").glob("*.npy")}
+    weights = checkpoint.read(run.weights)[0]
+    return features, {name: value.tolist() for name, value in weights.items() if "2.3" in name}
+
+
+@pytest.mark.slow
+def test_a_probe_is_trained_on_features_that_are_computed_together(textures, tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEATE_CACHE", "")
+    monkeypatch.setattr(shares, "MIN_IMAGES", 32)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = probed(textures, tmp_path / "one")
+    assert len(one[0]) == 2  # train and validation images
+    assert one[1]
+    assert on_ranks(2, probed, textures, tmp_path / "two") == [one, one]
 
 
 @pytest.mark.slow

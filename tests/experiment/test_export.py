@@ -273,6 +273,23 @@ def test_outputs_are_checked_before_anything_is_computed(run, model, tmp_path, m
     assert foreign.read_text() == "not a model"
 
 
+def test_files_beside_the_export_are_not_replaced_either(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "to_onnx", None)
+    for name, out in (("m.pbtxt", "m.onnx"), ("w.bin", "w.xml")):
+        (tmp_path / name).write_text("mine")
+        form = "onnx" if out.endswith("onnx") else "openvino"
+        words = ["--format", form, "--out", tmp_path / out, "--overwrite"]
+        assert name in refused("export", run.path, *words)
+        assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_configuration_for_triton_lies_beside_the_file(model):
+    text = model.with_suffix(".pbtxt").read_text()
+    assert text.startswith('backend: "onnxruntime"\nmax_batch_size: 0\n')
+    assert 'input [{ name: "images", data_type: TYPE_UINT8, dims: [ -1, -1, -1, 3 ] }]' in text
+    assert 'output [{ name: "probabilities", data_type: TYPE_FP32, dims: [ -1, -1 ] }]' in text
+
+
 def test_unknown_formats_are_refused(run):
     assert "onnx, openvino, pt2 are the formats" in refused(
         "export", run.path, "--format", "tflite"

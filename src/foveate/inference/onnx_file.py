@@ -119,6 +119,7 @@ def decoder_to_onnx(net: VisionModel) -> bytes:
                 where="--format",
             ) from error
     assert program is not None
+    program.model_proto.producer_name = "foveate"
     content: bytes = program.model_proto.SerializeToString()
     return content
 

@@ -17,12 +17,13 @@ from foveate.errors import RunError, SettingError
 from foveate.experiment.data_place import Place, reopen_at
 from foveate.experiment.export import parity as gate
 from foveate.experiment.export import quantization
-from foveate.experiment.export.formats import FORMATS, SUFFIXES, Source, check_format
+from foveate.experiment.export.formats import CONFIG, FORMATS, SUFFIXES, Source, check_format
 from foveate.experiment.export.page import write_page
 from foveate.experiment.export.parity import Parity
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.exported.record import FORMAT
+from foveate.inference.exported.runtimes import DECODER_SUFFIX
 from foveate.inference.onnx_file import to_onnx
 from foveate.models.fused import fused
 from foveate.models.model import VisionModel
@@ -34,8 +35,11 @@ from foveate.training.device import hardware
 
 KIND = FileKind(
     "exported model",
-    re.compile(rb'(?s)\x08.\x12\x07foveate|<\?xml[^>]*>\s*<net name="foveate"'),
+    re.compile(
+        rb'(?s)\x08.\x12\x07foveate|<\?xml[^>]*>\s*<net name="foveate"|backend: "onnxruntime"\n'
+    ),
 )
+"""How foveate knows files that it may replace."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def export(
             where="--out",
         )
     replaced = overwrite or out.parent == run.path
-    check_output(out, KIND, option="--out", overwrite=replaced)
+    _check_outputs(out, has_decoder=after.has_decoder, overwrite=replaced)
     with run.locked():
         prepared = reopen_at(run, data, reporter)
         net = fused(net.cpu() if net.mean.device.type != "cpu" else net)
@@ -126,7 +130,8 @@ def export(
             "file": str(out),
             "format": format,
             "int8": int8,
-            "megabytes": sum(map(len, converted.files.values())) / 1e6,
+            "megabytes": sum(len(one) for key, one in converted.files.items() if key != CONFIG)
+            / 1e6,
             "run_megabytes": run.weights.stat().st_size / 1e6,
             "weights": run.weights_digest(),
             "hardware": hardware(),
@@ -134,6 +139,15 @@ def export(
         }
         write_page(run, task, entry)
     return Export(out, found, entry)
+
+
+def _check_outputs(out: Path, *, has_decoder: bool, overwrite: bool) -> None:
+    """Check the file that names the model, and those beside it; see `check_output`."""
+    if out.suffix == ".xml" and not out.exists():  # weights have no head that tells whose they are
+        check_output(out.with_suffix(".bin"), None, option="--out")
+    beside = [CONFIG, *([DECODER_SUFFIX] if has_decoder else [])] if out.suffix == ".onnx" else []
+    for path in (out, *map(out.with_suffix, beside)):
+        check_output(path, KIND, option="--out", overwrite=overwrite)
 
 
 def _training_batches(prepared: PreparedData, task: Task[Any], net: VisionModel) -> list[Tensor]:

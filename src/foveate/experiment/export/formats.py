@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from foveate.data.dataset import Images
 from foveate.errors import SettingError
+from foveate.experiment.export.triton import triton_config
 from foveate.inference.exported.joining import join
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import INPUT, KEY
@@ -70,7 +71,7 @@ class Converted:
 def _onnx(source: Source) -> Converted:
     content = _joined(source)
     net = OnnxModel(source.net, open_session(source.onnx))
-    files = {".onnx": content}
+    files = {".onnx": content, CONFIG: triton_config(content).encode()}
     decoder = None
     if source.exported.has_decoder:
         files[DECODER_SUFFIX] = decoder_to_onnx(source.net)
@@ -122,6 +123,8 @@ FORMATS: Mapping[str, Callable[[Source], Converted]] = {
     "pt2": _pt2,
 }
 """What makes each format, by the name that users give."""
+CONFIG = ".pbtxt"
+"""The suffix of the configuration for Triton, beside an ONNX file."""
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 """The suffix of the file that names a model, by format."""
 

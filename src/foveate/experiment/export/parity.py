@@ -30,7 +30,7 @@ from foveate.wording import count_noun
 
 MAX_IMAGES = 1000
 """Validation images that both predict; of more, as many are drawn."""
-MAX_PROMPTED_IMAGES = 50
+MAX_PROMPTED_IMAGES = 24
 """The same where each object is clicked on several times."""
 MAX_OUTPUT_DIFFERENCE = 1e-3
 """Largest difference of an output of the net, as a share of its largest value."""

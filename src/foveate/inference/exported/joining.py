@@ -43,7 +43,7 @@ def join(
         for value in names:
             _forget_sizes(value)
     core = compose.add_prefix(core, "net/")
-    before = parsed(_before(task, size, step))
+    before = parsed(_before(task, size, step, record["channels"]))
     inputs = [(before.graph.output[0].name, core.graph.input[0].name)]
     outputs = [one.name for one in core.graph.output]
     joined = compose.merge_models(before, core, inputs)
@@ -80,13 +80,13 @@ def _forget_sizes(value: Any) -> None:
         axis.Clear()
 
 
-def _before(task: ExportedTask[Any], size: int, step: int | None) -> str:
+def _before(task: ExportedTask[Any], size: int, step: int | None, channels: int) -> str:
     """Images to the net's input: resized, padded, and mirrored if the task wants that."""
     fitted = _LETTERBOX if task.letterbox else _STRETCH
     padded = _PADDED_TO_STEP if step is not None else _PADDED_TO_SIZE
     square = f"square = Constant <value_ints = [{size}, {size}]> ()"
     return f"""
-        before (uint8[N, H, W, C] {INPUT})
+        before (uint8[N, H, W, {channels}] {INPUT})
             => (uint8[V, C, h, w] prepared, int64[2] content, int64[2] sides) {{
           planes = Transpose <perm = [0, 3, 1, 2]> ({INPUT})
           sides = Shape <start = 2> (planes)

@@ -68,7 +68,7 @@ def values(path: Path) -> list[dict]:
 def test_the_command_says_what_it_wrote_and_how_it_compares(run, output):
     assert f"ONNX: {run.path / 'model.onnx'}" in output
     assert "validation accuracy" in output
-    assert "agreement with torch    100.0% of" in output
+    assert "agreement with torch    100.0% on" in output
     assert "in torch" in output
     (entry,) = json.loads((run.path / "exports.json").read_text())
     assert entry["file"] == str(run.path / "model.onnx")

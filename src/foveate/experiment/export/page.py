@@ -115,8 +115,8 @@ def _sizes(entries: list[dict[str, Any]], primary: str) -> Panel:
     return Table(
         "Sizes, speeds and metrics",
         "Milliseconds are the median for one image at a time, resizing and decoding of predictions "
-        f"included, on {newest['hardware']}. Agreement is the same metric with the predictions of "
-        "the run as ground truth.",
+        f"included, on {newest['hardware']}. Agreement is the same metric of each image, "
+        "with the prediction of the run as ground truth.",
         ["format", "file", "MB", "ms", display_name(primary), "95% interval", "agreement"],
         rows,
         text_columns=2,
@@ -156,9 +156,7 @@ def conclusion(entry: Mapping[str, Any], task: Task[Any]) -> list[str]:
         f"{form}: {entry['file']}, {entry['megabytes']:.1f} MB",
         f"validation {display_name(primary)}  {after['value']:.1%} ({interval}); in torch "
         f"{before['value']:.1%}, difference {100 * difference['value']:+.2f} points",
-        f"agreement with torch    {entry['agreement']:.1%} of {entry['images']:,} images"
-        if primary == "accuracy"
-        else f"agreement with torch    {display_name(primary)} {entry['agreement']:.1%}",
+        f"agreement with torch    {entry['agreement']:.1%} on {entry['images']:,} images",
         f"an image takes          {entry['milliseconds']:.1f} ms; in torch "
         f"{entry['torch_milliseconds']:.1f} ms",
         "",

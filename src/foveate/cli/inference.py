@@ -91,7 +91,7 @@ def predict(
     """Predict for images and videos."""
     from foveate.inference.predict import Outputs, predict_paths
 
-    model = _open_model(run, classes, download, device)
+    model = open_model(run, classes, download, device)
     if runtime is not None:
         model.runtime = runtime
     model.reading = parse_reading(set_, model.reading)
@@ -178,7 +178,7 @@ def label(
     from foveate.wording import count_noun
 
     reporter = ConsoleReporter()
-    model = _open_model(run, classes, download, device)
+    model = open_model(run, classes, download, device)
     model.reading = parse_reading(set_, model.reading)
     proposals = label(model, images, out, format=format, reporter=reporter)
     for proposal in proposals[:LISTED_PROPOSALS]:
@@ -190,7 +190,8 @@ def label(
     reporter.info(f"All proposals, the least confident first: {out}.proposals.csv")
 
 
-def _open_model(name: str, classes: str | None, download: bool, device: str | None) -> Predictor:
+def open_model(name: str, classes: str | None, download: bool, device: str | None) -> Predictor:
+    """Open a run, the models of a cross-validation, an exported or a foundation model."""
     from foveate.inference.exported.model import ExportedModel
 
     foundation_options = {"--classes": classes, "--download": download}

@@ -19,7 +19,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from foveate.cli import data, export, inference, lessons, lists, settings, training, trials
+from foveate.cli import (
+    data,
+    export,
+    inference,
+    lessons,
+    lists,
+    serving,
+    settings,
+    training,
+    trials,
+)
 from foveate.errors import Cancelled, FoveateError, Interrupted
 from foveate.wording import escape_controls
 
@@ -85,7 +95,7 @@ for command in (
     training.demo, training.train, training.test,
     trials.cross_validate, trials.tune,
     inference.predict, inference.generate, inference.label,
-    export.export,
+    export.export, serving.serve,
     training.report, training.compare,
     data.audit, data.split, data.convert,
     lessons.lesson,

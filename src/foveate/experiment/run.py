@@ -13,7 +13,7 @@ from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
 from foveate.errors import FoveateError, RunError, SettingError
-from foveate.experiment import pipeline, report_again, test_split
+from foveate.experiment import card, pipeline, report_again, test_split
 from foveate.experiment.claim import UNFINISHED
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
@@ -81,6 +81,14 @@ class Run(RunFolder, Predictor):
                 {} if self.ledger.entries else split_file.read_test_images(self.path / "split.csv")
             )
         except (RunError, OSError):  # a damaged record is no reason not to predict
+            return {}
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """How far the run can be trusted; see `card`. Empty if its record is damaged."""
+        try:
+            return card.describe(self)
+        except (FoveateError, OSError):  # a damaged record is no reason not to predict
             return {}
 
     def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:

@@ -128,6 +128,11 @@ class Predictor(ABC):
         """
         return {}
 
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """How far the model can be trusted, as JSON values; see `experiment.card`. May be empty."""
+        return {}
+
     def predict(self, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None) -> Any:
         """Predict for an image, or for several images.
 

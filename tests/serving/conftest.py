@@ -20,29 +20,40 @@ for library in ("fastapi", "python_multipart", "prometheus_client", "httpx"):
 from helpers.served import serving  # noqa: E402 - needs these
 
 EPOCHS = {"instance": 15}
+MODELS = {"classification": "tiny_cnn", "detection": "tiny_cnn"}
+
+
+class Runs(dict[str, Path]):
+    """A run of each task, trained for a moment when it is first asked for; not to be changed."""
+
+    def __init__(self, root: Path):
+        super().__init__()
+        self.root = root
+
+    def __missing__(self, task: str) -> Path:
+        data = toy_dataset(task, 60, np.random.default_rng(0))
+        settings: dict[str, Any] = {"batch_size": 8, "epochs": EPOCHS.get(task, 2)}
+        if task in MODELS:
+            settings["model"] = MODELS[task]
+        with pytest.MonkeyPatch.context() as patch:
+            hurry(patch)
+            run = fv.train(data, out=self.root / task, task=task, allow_errors=True, **settings)
+        if task == "promptable":  # so little trained, it would drop all masks of the grid
+            trained, net = run.load()
+            torch.nn.init.constant_(net.body.iou_head[-1].bias, 5.0)
+            run.save_model(trained, net)
+        self[task] = run.path
+        return run.path
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each task, trained for a moment; not to be changed."""
-    root, paths = tmp_path_factory.mktemp("served"), {}
-    with pytest.MonkeyPatch.context() as patch:
-        hurry(patch)
-        for task in TOY_DATASETS:
-            data = toy_dataset(task, 60, np.random.default_rng(0))
-            few = {"batch_size": 8, "epochs": EPOCHS.get(task, 2)}
-            model = {"model": "tiny_cnn"} if task in ("classification", "detection") else {}
-            run = fv.train(data, out=root / task, task=task, allow_errors=True, **few, **model)
-            paths[task] = run.path
-            if task == "promptable":  # so little trained, it would drop all masks of the grid
-                task, net = run.load()
-                torch.nn.init.constant_(net.body.iou_head[-1].bias, 5.0)
-                run.save_model(task, net)
-    return paths
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """See `Runs`."""
+    return Runs(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")
-def server(runs: dict[str, Path]) -> Iterator[tuple[str, Any]]:
-    """A server of all runs."""
-    with serving(runs) as made:
+def server(runs: Runs) -> Iterator[tuple[str, Any]]:
+    """A server of a run of each task."""
+    with serving({task: runs[task] for task in TOY_DATASETS}) as made:
         yield made

@@ -8,7 +8,7 @@ from typing import Any
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.verdict import judge
-from foveate.metrics.names import display_name
+from foveate.metrics.names import title_name
 from foveate.settings import Settings
 from foveate.wording import count_noun, list_some
 
@@ -40,8 +40,8 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "tone": verdict.tone,
         "split": split,
         "metric": {
-            "name": display_name(results["primary"]),
-            **{key: metric.get(key) for key in ("value", "low", "high", "n")},
+            "name": title_name(results["primary"]),
+            **{key: metric.get(key) for key in ("value", "low", "high", "n", "rough")},
         },
         "baseline": {
             "name": baseline,
@@ -57,13 +57,14 @@ def _not_tested(
 ) -> list[str]:
     """What the result says nothing about, most important first."""
     name, sentences = data["name"], []
+    where = "test split" if split == "test" else "validation split"
     if split == "valid":
         sentences.append(
             "Images that had no part in its choice: the test split is still locked, and the result "
             "is of the validation split, by which the weights were chosen."
         )
     sentences.append(
-        f"Images from elsewhere: all {count_noun(metric['n'], 'image')} of the {split} split are "
+        f"Images from elsewhere: all {count_noun(metric['n'], 'image')} of the {where} are "
         f"of {name}. Another camera, place or time can change the result."
     )
     if settings.time_by is None:
@@ -81,8 +82,7 @@ def _not_tested(
     counts = dict(zip(data["classes"], data["counts"][split], strict=True))
     if rare := [name for name, count in counts.items() if count < FEW_IMAGES]:
         sentences.append(
-            f"Rare classes: fewer than {FEW_IMAGES} examples in the {split} split of "
-            f"{list_some(rare)}."
+            f"Rare classes: fewer than {FEW_IMAGES} examples in the {where} of {list_some(rare)}."
         )
     if data["skipped"]:
         count = count_noun(len(data["skipped"]), "image")

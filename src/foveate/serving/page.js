@@ -136,7 +136,7 @@ async function predict() {
     if (!current()) return "";
     readObjects(map?.palette);
     show();
-    return `${image.name}: ${$("summary").textContent}`;
+    return `${image.name}: ${countText(shownObjects())}`;
   });
 }
 
@@ -162,13 +162,20 @@ function readObjects(palette) {
 
 const colourOf = (index) => model.colours[index % model.colours.length];
 
+/** Show the value of a slider, also to a screen reader. */
+function setValue(slider, text) {
+  $(`${slider}-value`).textContent = text;
+  $(slider).setAttribute("aria-valuetext", text);
+}
+
 const chosenThreshold = () => Number($("threshold").value);
 
+const shownObjects = () => objects.filter((one) => one.part || one.score >= chosenThreshold());
+
 function show() {
-  const found = Boolean(values?.boxes || values?.instances);
-  const shown = found ? objects.filter((one) => one.score >= chosenThreshold()) : objects;
+  const found = Boolean(values?.boxes || values?.instances), shown = shownObjects();
   $("threshold-field").hidden = !found || !objects.length;
-  $("threshold-value").textContent = percent(chosenThreshold(), 0);
+  setValue("threshold", percent(chosenThreshold(), 0));
   drawAll(shown);
   list(shown, found);
 }
@@ -189,7 +196,7 @@ function drawAll(shown) {
   marks.drawBoxes(canvas, scale, boxed.map((one) => one.box), boxed.map((one) => one.colour), texts);
   if (cut) marks.drawMasks(canvas, size, [cut], [colourOf(0)]);
   if (model.interactive) {
-    marks.drawClicks(canvas, scale, clicks, document.activeElement === canvas ? cross : null);
+    marks.drawClicks(canvas, scale, clicks, canvas.matches(":focus-visible") ? cross : null);
   }
 }
 
@@ -328,7 +335,7 @@ function press(event) {
   if (moves[event.key]) {
     const bound = (value, count) => Math.min(count - 0.5, Math.max(0.5, value));
     cross = [bound(cross[0] + moves[event.key][0], image.width), bound(cross[1] + moves[event.key][1], image.height)];
-    drawAll(objects.filter((one) => one.score >= chosenThreshold()));
+    drawAll(shownObjects());
     $("status").textContent = `Column ${Math.floor(cross[0])}, row ${Math.floor(cross[1])}`;
   } else if (event.key === "Enter") click(...cross, true);
   else if (event.key.toLowerCase() === "o") click(...cross, false);
@@ -370,7 +377,7 @@ function showStage(number) {
   if (number >= last) clearInterval(player);
   const shown = Math.min(number, last);
   $("step").value = shown;
-  $("step-value").textContent = `${shown} of ${last}`;
+  setValue("step", `${shown} of ${last}`);
   stage(true, shown === last ? `Generated: ${$("text").value}` : `Step ${shown} of ${last} from noise`);
   marks.drawImage($("canvas"), stages[shown]);
 }
@@ -384,8 +391,10 @@ function showCard(card) {
   $("headline").textContent = card.headline;
   $("verdict").textContent = card.verdict;
   $("verdict").className = `verdict ${card.tone}`;
-  const ends = metric.low === null ? "" : `95% confidence interval ${percent(metric.low)} to ${percent(metric.high)}, ${metric.n} ${split} images`;
-  const counts = `${data.images.train} train, ${data.images.valid} validation, ${data.images.test} test`;
+  const rough = metric.rough ? "rough " : "";
+  const ends = metric.low === null ? "" : `${rough}95% confidence interval ${percent(metric.low)} to ${percent(metric.high)}, ${metric.n} ${split} images`;
+  const [train, valid, test] = ["train", "valid", "test"].map((one) => data.images[one].toLocaleString("en"));
+  const counts = `${train} train, ${valid} validation, ${test} test`;
   $("facts").replaceChildren(
     ...fact(metric.name, percent(metric.value), ends, "key"),
     ...fact("Best baseline", percent(baseline.value), baseline.name, "key other"),

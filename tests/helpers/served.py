@@ -19,10 +19,11 @@ import uvicorn
 from PIL import Image
 
 import foveate as fv
-from foveate.serving.app import Service, build_app
+from foveate.serving.app import build_app
 from foveate.serving.limits import Limits
 from foveate.serving.model import ServedModel
 from foveate.serving.server import bind
+from foveate.serving.service import Service
 
 
 @contextlib.contextmanager

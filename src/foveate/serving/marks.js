@@ -109,6 +109,17 @@ export function drawBoxes(canvas, scale, boxes, colours, texts) {
   });
 }
 
+/** Write a line over the lower edge of the image. */
+export function drawCaption(canvas, text) {
+  const context = canvas.getContext("2d"), unit = unitOf(canvas), height = 34 * unit;
+  context.fillStyle = "rgb(0 0 0 / 70%)";
+  context.fillRect(0, canvas.height - height, canvas.width, height);
+  context.font = `600 ${16 * unit}px system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  context.fillStyle = "#fff";
+  context.fillText(text, 12 * unit, canvas.height - height / 2 + unit, canvas.width - 24 * unit);
+}
+
 /** Draw clicks as points, and the cross of the keyboard. */
 export function drawClicks(canvas, scale, clicks, cross) {
   const context = canvas.getContext("2d"), unit = unitOf(canvas);

@@ -21,6 +21,7 @@ from foveate.errors import SettingError
 from foveate.report.drawing import CLASS_COLOURS, class_colour
 from foveate.serving.batching import Worker
 from foveate.serving.limits import Admission, Limits, RequestError
+from foveate.tasks.capabilities import GeneratesImages, Interactive, WritesMasks, require
 
 if TYPE_CHECKING:
     from foveate.inference.generate import Generator
@@ -79,8 +80,6 @@ class ServedModel:
         self.worker.call(self._load, float("inf")).result()
 
     def _load(self) -> None:
-        from foveate.tasks.capabilities import GeneratesImages, Interactive, WritesMasks
-
         self.task = self.predictor.task
         self.generates = isinstance(self.task, GeneratesImages)
         self.interactive = isinstance(self.task, Interactive)
@@ -130,8 +129,6 @@ class ServedModel:
         return {**values, "masks": self._masks(prediction)} if masks else values
 
     def _masks(self, prediction: Any) -> list[dict[str, Any]]:
-        from foveate.tasks.capabilities import WritesMasks, require
-
         try:
             images = require(self.task, WritesMasks).mask_images(self.task.confident(prediction))
         except SettingError as error:

@@ -152,11 +152,12 @@ function readObjects(palette) {
     colour: colourOf(several && one.class ? model.classes.indexOf(one.class) : number),
   }));
   const parts = values.probabilities || values.shares;
-  if (!parts) return;
-  objects = Object.entries(parts).map(([text, score]) => ({
-    text, score, part: true,
-    colour: palette?.[model.classes.indexOf(text)] || null,
-  }));
+  if (parts) {
+    objects = Object.entries(parts).map(([text, score]) => ({
+      text, score, part: true,
+      colour: palette?.[model.classes.indexOf(text)] || null,
+    }));
+  }
   objects.sort((one, other) => other.score - one.score);
 }
 
@@ -194,6 +195,7 @@ function drawAll(shown) {
   const boxed = shown.filter((one) => one.box && !one.mask);
   const texts = boxed.map((one) => `${one.text} ${percent(one.score, 0)}`);
   marks.drawBoxes(canvas, scale, boxed.map((one) => one.box), boxed.map((one) => one.colour), texts);
+  if (values?.class) marks.drawCaption(canvas, `${values.class} ${percent(values.probability)}`);
   if (cut) marks.drawMasks(canvas, size, [cut], [colourOf(0)]);
   if (model.interactive) {
     marks.drawClicks(canvas, scale, clicks, canvas.matches(":focus-visible") ? cross : null);

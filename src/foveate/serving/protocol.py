@@ -24,10 +24,11 @@ from foveate import atomic_io
 from foveate.data.dataset import Image
 from foveate.errors import BadImage
 from foveate.serving import uploads
-from foveate.serving.app import MAX_GENERATED, Service, json_response, parse
 from foveate.serving.guard import note
 from foveate.serving.limits import Limits, RequestError, Slot
 from foveate.serving.model import ServedModel, png, to_base64
+from foveate.serving.routes import MAX_GENERATED
+from foveate.serving.service import Service, json_response, parse
 
 _TYPES = {
     "BOOL": np.bool_,

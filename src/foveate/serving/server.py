@@ -160,8 +160,9 @@ def _serve(
 ) -> None:
     import uvicorn
 
-    from foveate.serving.app import Service, build_app
+    from foveate.serving.app import build_app
     from foveate.serving.model import ServedModel
+    from foveate.serving.service import Service
 
     served = [ServedModel(name, predictor, limits) for name, predictor in models.items()]
     for model in served:

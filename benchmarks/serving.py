@@ -103,29 +103,38 @@ def bare(run: fv.Run, images: list, batch: int, seconds: float) -> float:
 
 
 def measure_load(run: fv.Run, files: list[bytes], seconds: float, rounds: int) -> None:
+    """Served and bare in turns, as the machine is never the same for long."""
     images = [examine_bytes(file, "image", run.reading)[0] for file in files]
     messages = [request("/predict", file) for file in files]
-    print("clients | images/s | batch | p50 ms | p95 ms | p99 ms | bare images/s | share")
+    print("clients | batch | images/s | bare images/s | share | p50, p95, p99 ms | n")
     with served(run.path) as (_, _, port):
         for clients in (1, 8, 64):
-            asyncio.run(load(port, messages, clients, 2 * clients))
+            total = max(40, 2 * clients)
+            took, _ = asyncio.run(load(port, messages, clients, total))
+            total = max(total, int(seconds * total / took))
+            rates, alone, sizes, times = [], [], [], []
             for _ in range(rounds):
-                rate = bare(run, images, 1, 2)
-                total = max(40, clients, int(seconds * rate))
                 before = batches(port)
                 took, done = asyncio.run(load(port, messages, clients, total))
                 count, sent = (new - old for old, new in zip(before, batches(port), strict=True))
-                batch = sent / count
-                alone = bare(run, images, max(1, round(batch)), seconds / 2)
                 assert {status for status, _ in done} == {200}
-                times = np.percentile([1000 * one for _, one in done], [50, 95, 99])
-                rate = total / took
-                print(
-                    f"{clients} | {rate:.1f} | {batch:.1f} | "
-                    + " | ".join(f"{one:.0f}" for one in times)
-                    + f" | {alone:.1f} | {rate / alone:.0%}  (n = {total})",
-                    flush=True,
-                )
+                rates.append(total / took)
+                sizes.append(sent / count)
+                times += [1000 * one for _, one in done]
+                alone.append(bare(run, images, max(1, round(sizes[-1])), seconds))
+            shares = [rate / other for rate, other in zip(rates, alone, strict=True)]
+            print(
+                f"{clients} | {np.median(sizes):.1f} | {spread(rates)} | {spread(alone)} | "
+                f"{spread(shares, '.2f')} | "
+                + ", ".join(f"{one:.0f}" for one in np.percentile(times, [50, 95, 99]))
+                + f" | {rounds} x {total}",
+                flush=True,
+            )
+
+
+def spread(values: list[float], form: str = ".1f") -> str:
+    """Median and range."""
+    return f"{np.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def measure_memory(run: fv.Run, files: list[bytes], total: int) -> None:
@@ -214,8 +223,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--clicks", type=Path, help="A promptable run.")
-    parser.add_argument("--seconds", type=float, default=15, help="Length of each measurement.")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5, help="Length of each measurement.")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=10_000, help="For the memory.")
     options = parser.parse_args()
     paths = [one for one in options.images.rglob("*") if one.suffix.lower() in IMAGE_SUFFIXES]

@@ -9,14 +9,16 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
 import foveate as fv
+from foveate.inference.exported.model import ExportedModel
 from foveate.serving.server import find_token, names_of
-from helpers.command_line import refused
+from helpers.command_line import refused, run_cli
 from helpers.served import begun, png_bytes, process, response
 
 GOOD = png_bytes(np.full((16, 16, 1), 77, np.uint8))
@@ -194,3 +196,23 @@ def test_many_clients_get_their_own_predictions(runs):
         for thread in threads:
             thread.join()
     assert [got[row] for row in range(len(images))] == expected
+
+
+@pytest.mark.slow
+def test_an_exported_model_is_served_where_torch_is_not_installed(trained, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    code, _, err = run_cli("export", trained.path, "--out", tmp_path / "model.onnx")
+    assert code == 0, err
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('no torch here')")
+    expected = ExportedModel.open(tmp_path / "model.onnx").predict(GOOD)
+    paths = os.pathsep.join([str(tmp_path), str(Path(fv.__file__).parents[1])])
+    with process(tmp_path / "model.onnx", PYTHONPATH=paths) as (_, address):
+        assert httpx.post(f"{address}/predict", content=GOOD).json() == expected
+        drawn = httpx.post(f"{address}/predict", content=GOOD, headers={"accept": "image/png"})
+        assert drawn.content.startswith(b"\x89PNG")
+        (told,) = httpx.get(f"{address}/models").json()
+        assert told["name"] == "model.onnx"
+        card = json.loads(json.dumps(dict(trained.card)))
+        assert told["card"].items() >= card.items()

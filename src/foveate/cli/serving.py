@@ -22,8 +22,8 @@ def serve(
         ),
     ] = "127.0.0.1",
     runtime: Annotated[
-        str, typer.Option(metavar="NAME", help="What computes the nets: torch or onnx.")
-    ] = "torch",
+        str | None, typer.Option(metavar="NAME", help="What computes the nets of runs.")
+    ] = None,
     max_mb: Annotated[int, typer.Option(min=1, max=4096, help="MiB of a request.")] = 32,
     max_pixels: Annotated[
         int, typer.Option(min=1, max=10**9, help="Pixels of an image.")
@@ -51,6 +51,7 @@ def serve(
     models = {}
     for name, run in zip(server.names_of(runs), runs, strict=True):
         models[name] = model = open_model(run, classes, download, device)
-        model.runtime = runtime
+        if runtime is not None:
+            model.runtime = runtime
     limits = Limits(max_mb * MIB, max_pixels, max_images, requests, batch=batch, seconds=seconds)
     server.serve(models, host=host, port=port, limits=limits, say=ConsoleReporter().info)

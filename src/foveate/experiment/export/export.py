@@ -14,6 +14,7 @@ from torch import Tensor
 
 from foveate import atomic_io
 from foveate.errors import RunError, SettingError
+from foveate.experiment import card
 from foveate.experiment.data_place import Place, reopen_at
 from foveate.experiment.export import parity as gate
 from foveate.experiment.export import quantization
@@ -174,7 +175,6 @@ def _description(
     run: RunFolder, task: Task[Any], net: VisionModel, outputs: Mapping[str, str], *, int8: bool
 ) -> dict[str, Any]:
     """What the file says about the model; see `ExportRecord`."""
-    results, data = run.results, run.data
     return {
         "format": FORMAT,
         "version": version("foveate"),
@@ -188,19 +188,7 @@ def _description(
         "weights": run.weights_digest(),
         "int8": int8,
         "outputs": {**outputs, "content": _CONTENT},
-        "card": {
-            "primary": results["primary"],
-            "valid": results["valid"],
-            "test": results["test"],
-            "best_baseline": results["best_baseline"],
-            "baseline": {
-                split: found.get(results["best_baseline"])
-                for split, found in results["baseline"].items()
-            },
-            "data": data["name"],
-            "images": data["images"],
-            "torch": torch.__version__,
-        },
+        "card": {**card.describe(run), "torch": torch.__version__},
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,11 +110,16 @@ class ExportedModel(Predictor):
         """The task, which draws, summarises and serialises the predictions."""
         return self._task
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the file."""
         decoder = b"" if self._decoder is None else self._decoder.content
         return hashlib.sha256(self.computed.content + decoder).hexdigest()
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """How far the run can be trusted, as it was when it was exported."""
+        return self.record.card
 
     @property
     def _own_reading(self) -> ImageReading:

@@ -33,7 +33,7 @@ class ExportRecord(BaseModel):
         weights: The sha256 of the run's weights.
         int8: Whether weights and activations have eight bits.
         outputs: What each output holds, by its name.
-        card: For people: metrics, baselines and data of the run.
+        card: For people: how far to trust the run; see `experiment.card`.
     """
 
     model_config = ConfigDict(strict=True, extra="allow")

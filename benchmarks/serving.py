@@ -192,9 +192,11 @@ def measure_kill(run: fv.Run, files: list[bytes]) -> None:
 
 
 def measure_clicks(path: Path, count: int = 100) -> None:
-    rng = np.random.default_rng(0)
-    pixels, content = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8), io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
+    rng, content = np.random.default_rng(0), io.BytesIO()
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    smooth = coarse.resize((256, 256), Image.Resampling.BICUBIC)  # of noise, masks are noise
+    smooth.save(content, "PNG")
+    pixels = np.asarray(smooth)
 
     async def session(port: int) -> list[float]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import secrets
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from foveate.errors import SettingError
 from foveate.report.drawing import CLASS_COLOURS, class_colour
 from foveate.serving.batching import Worker
 from foveate.serving.limits import Admission, Limits, RequestError
-from foveate.tasks.capabilities import GeneratesImages, Interactive, WritesMasks, require
+from foveate.tasks.capabilities import GeneratesImages, WritesMasks, require
 
 if TYPE_CHECKING:
     from foveate.inference.generate import Generator
@@ -82,7 +83,6 @@ class ServedModel:
     def _load(self) -> None:
         self.task = self.predictor.task
         self.generates = isinstance(self.task, GeneratesImages)
-        self.interactive = isinstance(self.task, Interactive)
         writes_masks = isinstance(self.task, WritesMasks)
         self.maps = writes_masks and not self.task.annotation.has_boxes
         self._fingerprint = self.predictor.fingerprint
@@ -90,6 +90,9 @@ class ServedModel:
             side = WARM_UP_SIDE
             grey = np.full((side, side, self.predictor.channels or 3), 128, np.uint8)
             self.predictor.predict_confident([grey])
+            with contextlib.suppress(SettingError):  # which says that it takes no prompts
+                self.predictor.set_image(grey)
+                self.interactive = True
 
     def _check_unchanged(self) -> None:
         if self.predictor.fingerprint != self._fingerprint:

@@ -188,7 +188,12 @@ def _description(
         "weights": run.weights_digest(),
         "int8": int8,
         "outputs": {**outputs, "content": _CONTENT},
-        "card": {**card.describe(run), "torch": torch.__version__},
+        "card": {
+            **card.describe(run),
+            "valid": run.results["valid"],
+            "test": run.results["test"],
+            "torch": torch.__version__,
+        },
     }
 
 

@@ -27,6 +27,7 @@ from foveate.cli import (
     lists,
     serving,
     settings,
+    shipped,
     training,
     trials,
 )
@@ -95,7 +96,7 @@ for command in (
     training.demo, training.train, training.test,
     trials.cross_validate, trials.tune,
     inference.predict, inference.generate, inference.label,
-    export.export, serving.serve,
+    export.export, serving.serve, shipped.card,
     training.report, training.compare,
     data.audit, data.split, data.convert,
     lessons.lesson,

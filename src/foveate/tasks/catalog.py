@@ -28,6 +28,15 @@ CATALOG = {
     )
 }
 """The tasks of this folder, each in a file of its name."""
+PIPELINE_TAGS = {
+    "classification": "image-classification",
+    "detection": "object-detection",
+    "instance": "image-segmentation",
+    "promptable": "mask-generation",
+    "semantic": "image-segmentation",
+    "text_to_image": "text-to-image",
+}
+"""What model hubs call each task."""
 WITHOUT_TASK = frozenset(
     {
         "capabilities", "catalog", "clicking", "exported", "grouping", "options", "policies",

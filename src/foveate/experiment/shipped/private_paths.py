@@ -1,0 +1,61 @@
+"""Paths of the user's machine, which a text that others read need not name."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from foveate.experiment.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class PrivatePaths:
+    """Whole paths, and what stands for each of them.
+
+    Attributes:
+        names: (path, name) pairs, the longest path first.
+    """
+
+    names: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, run: RunFolder, others: Iterable[str] = ()) -> PrivatePaths:
+        """Those that the record of a run holds: each becomes its last part, the home folder "~".
+
+        Args:
+            run: The run.
+            others: More paths.
+        """
+        settings = run.settings
+        texts = [
+            run.data["origin"], settings.data, settings.root, settings.split, settings.weights,
+            settings.model.partition(":")[2], (settings.text_encoder or "").partition(":")[2],
+            str(run.path), str(run.path.absolute()), str(run.path.resolve()), *others,
+        ]  # fmt: skip
+        names = {text: PurePath(text).name for text in texts if text and Path(text).is_absolute()}
+        home = str(Path.home())
+        names |= {home: "~"} if len(home) > 1 else {}
+        longest = sorted(names.items(), key=lambda pair: (-len(pair[0]), pair[0]))
+        return cls(tuple((path, name) for path, name in longest if name))
+
+    def hide(self, text: str) -> str:
+        """A text without these paths."""
+        for path, name in self.names:
+            text = text.replace(path, name)
+        return text
+
+    def hide_in_html(self, page: str) -> str:
+        """A page without them, as they are or quoted as words of a command."""
+        for path, name in self.names:
+            for form in (str, shlex.quote):
+                page = page.replace(html.escape(form(path)), html.escape(form(name)))
+                page = page.replace(_jinja(form(path)), _jinja(form(name)))
+        return page
+
+
+def _jinja(text: str) -> str:
+    """Text as a page escapes it: quotes as numbers."""
+    return html.escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;")

@@ -67,7 +67,15 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
                 remedy="Use the runtime torch.",
             ) from error
     assert program is not None
-    content: bytes = program.model_proto.SerializeToString()
+    return _content(program)
+
+
+def _content(program: Any) -> bytes:
+    """The bytes of a converted net, without stack traces, which hold paths of this machine."""
+    model = program.model_proto
+    for node in (*model.graph.node, *(one for body in model.functions for one in body.node)):
+        node.ClearField("metadata_props")
+    content: bytes = model.SerializeToString()
     return content
 
 
@@ -120,8 +128,7 @@ def decoder_to_onnx(net: VisionModel) -> bytes:
             ) from error
     assert program is not None
     program.model_proto.producer_name = "foveate"
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+    return _content(program)
 
 
 def _times(factor: int, side: Any) -> Any:
@@ -152,7 +159,7 @@ def to_program(net: VisionModel, *, any_size: bool) -> torch.export.ExportedProg
     images, axes = _example(net, any_size=any_size)
     try:
         with quiet():
-            return torch.export.export(_Exported(net).eval(), (images,), dynamic_shapes=(axes,))
+            program = torch.export.export(_Exported(net).eval(), (images,), dynamic_shapes=(axes,))
     except (torch._dynamo.exc.UserError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()
         raise SettingError(
@@ -160,6 +167,9 @@ def to_program(net: VisionModel, *, any_size: bool) -> torch.export.ExportedProg
             where="--format",
             remedy="Use --format onnx.",
         ) from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # with paths of this machine
+    return program
 
 
 def _example(net: VisionModel, *, any_size: bool) -> tuple[Tensor, dict[int, Any]]:

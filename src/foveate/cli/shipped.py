@@ -40,3 +40,25 @@ def card(
             "it says that the test split was never opened; to open it, once: foveate test "
             f"{opened.quoted_path}"
         )
+
+
+def pack(
+    run: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The zip to write (default: RUN/package.zip)."),
+    ] = None,
+    license: License = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write exported files, model card, reports and checksums into one zip."""
+    from foveate.experiment.run import Run
+    from foveate.experiment.shipped.pack import pack
+
+    reporter = ConsoleReporter()
+    made = pack(Run.open(run), out, license=license, overwrite=overwrite, reporter=reporter)
+    for name, size in made.files.items():
+        reporter.info(f"{size / 1e6:9.3f} MB  {name}")
+    reporter.info("")
+    reporter.info(f"package  {made.path}, {made.path.stat().st_size / 1e6:.1f} MB")
+    reporter.info("Unzipped, it is checked with: sha256sum -c SHA256SUMS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -134,6 +135,9 @@ def export(
             "megabytes": sum(len(one) for key, one in converted.files.items() if key != CONFIG)
             / 1e6,
             "run_megabytes": run.weights.stat().st_size / 1e6,
+            "sha256": {
+                suffix: hashlib.sha256(one).hexdigest() for suffix, one in converted.files.items()
+            },
             "weights": run.weights_digest(),
             "hardware": hardware(),
             **found.to_json(),

@@ -11,9 +11,10 @@ from foveate.data.dataset import SPLITS, SplitName
 from foveate.data.split import file as split_file
 from foveate.experiment.report import metric_card
 from foveate.experiment.shipped.markdown import bullets, code, escape, table
+from foveate.inference.exported.runtimes import DECODER_SUFFIX
 from foveate.metrics.names import display_name, interval_basis
 from foveate.report.panels import Table
-from foveate.tasks.capabilities import GeneratesImages
+from foveate.tasks.capabilities import GeneratesImages, Interactive
 from foveate.wording import count_noun, list_some
 
 if TYPE_CHECKING:
@@ -54,22 +55,25 @@ def use(card: Card) -> list[str]:
     points = card.run.settings.black, card.run.settings.white
     if points != (None, None):
         text += f" Of deeper images the values from {points[0]:g} to {points[1]:g} are used."
-    if isinstance(card.task, GeneratesImages):
-        lines = ["foveate generate RUN 'words' --out generated/"]
-    elif card.files:
-        runtime = "openvino" if card.files[0].endswith(".xml") else "onnxruntime"
-        lines = [f"pip install foveate {runtime}"]
-        lines += [
-            f"foveate predict {shlex.quote(name)} images/ --json predictions.json"
-            for name in card.files
-            if name.endswith((".onnx", ".xml"))
-        ]
-    else:
-        lines = [
-            "foveate predict RUN images/ --json predictions.json",
-            "foveate export RUN --out model.onnx",
-        ]
+    lines = _commands(card)
     return ["## How to use it", escape(text), code(lines)]
+
+
+def _commands(card: Card) -> list[str]:
+    if isinstance(card.task, GeneratesImages):
+        return ["foveate generate RUN 'words' --out generated/"]
+    what = "images/ --json predictions.json"
+    if isinstance(card.task, Interactive):
+        what = "image.png --point X,Y --masks masks/"
+    exported = [name for name in card.files if name.endswith((".onnx", ".xml"))]
+    exported = [name for name in exported if not name.endswith(DECODER_SUFFIX)]
+    if not exported:
+        return [f"foveate predict RUN {what}", "foveate export RUN --out model.onnx"]
+    runtime = "openvino" if exported[0].endswith(".xml") else "onnxruntime"
+    return [
+        f"pip install foveate {runtime}",
+        *(f"foveate predict {shlex.quote(name)} {what}" for name in exported),
+    ]
 
 
 def metrics(card: Card) -> list[str]:

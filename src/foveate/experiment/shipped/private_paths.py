@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import html
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+import markupsafe
+
 from foveate.experiment.run_folder import RunFolder
+from foveate.wording import escape_controls
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,23 @@ class PrivatePaths:
     def hide(self, text: str) -> str:
         """A text without these paths."""
         for path, name in self.names:
-            text = text.replace(path, name)
+            text = _replaced(text, path, name)
         return text
 
     def hide_in_html(self, page: str) -> str:
         """A page without them, as they are or quoted as words of a command."""
         for path, name in self.names:
             for form in (str, shlex.quote):
-                page = page.replace(html.escape(form(path)), html.escape(form(name)))
-                page = page.replace(_jinja(form(path)), _jinja(form(name)))
+                page = _replaced(page, _escaped(form(path)), _escaped(form(name)))
         return page
 
 
-def _jinja(text: str) -> str:
-    """Text as a page escapes it: quotes as numbers."""
-    return html.escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;")
+def _replaced(text: str, path: str, name: str) -> str:
+    """A text with a whole path replaced; images in a page hold any letters, also a short path."""
+    pattern = rf"(?<![\w+/.-]){re.escape(path)}(?![\w+=-]|\.\w)"
+    return re.sub(pattern, lambda _: name, text)
+
+
+def _escaped(text: str) -> str:
+    """Text as it stands in a page."""
+    return str(markupsafe.escape(escape_controls(text)))

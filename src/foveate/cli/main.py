@@ -96,7 +96,7 @@ for command in (
     training.demo, training.train, training.test,
     trials.cross_validate, trials.tune,
     inference.predict, inference.generate, inference.label,
-    export.export, serving.serve, shipped.card, shipped.pack,
+    export.export, serving.serve, shipped.card, shipped.pack, shipped.watch,
     training.report, training.compare,
     data.audit, data.split, data.convert,
     lessons.lesson,

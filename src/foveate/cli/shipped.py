@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import Overwrite, RunFolder
+from foveate.cli.options import Device, NewPlace, Overwrite, RunFolder
 
 License = Annotated[
     str | None,
@@ -62,3 +62,35 @@ def pack(
     reporter.info("")
     reporter.info(f"package  {made.path}, {made.path.stat().st_size / 1e6:.1f} MB")
     reporter.info("Unzipped, it is checked with: sha256sum -c SHA256SUMS")
+
+
+def watch(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder, or an exported file in it.")
+    ],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", help="Images, folders of them, or files of foveate predict --json."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="Write a page (HTML), without images.")
+    ] = None,
+    overwrite: Overwrite = False,
+    data: NewPlace = None,
+    device: Device = None,
+) -> None:
+    """Compare images of service with the training data, and predictions with validation."""
+    from foveate.experiment.shipped.watch import watch
+    from foveate.experiment.shipped.watch_page import KIND, show, write_page
+    from foveate.outputs import check_output
+
+    if out is not None:
+        check_output(out, KIND, option="--out", overwrite=overwrite, data=paths)
+    reporter = ConsoleReporter()
+    found = watch(run, paths, data=data, device=device, reporter=reporter)
+    show(found, reporter.table, reporter.info)
+    if out is not None:
+        write_page(found, out, run)
+        reporter.info(f"page  {out}")

@@ -15,6 +15,7 @@ from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.rates import Rates
 
 MAX_MISTAKES = 24
 """Mistakes that the report shows."""
@@ -36,6 +37,10 @@ class ClassificationPresenter(Presenter[Label]):
                 self.classes[i]: round(float(annotation.scores[i]), 6) for i in best
             }
         return record
+
+    def rates(self, values: Mapping[str, Any]) -> Rates:
+        """The class and its probability."""
+        return Rates({str(values["class"]): 1.0}, None, float(values["probability"]))
 
     def summary(self, annotation: Label) -> str:
         """The class and its probability."""

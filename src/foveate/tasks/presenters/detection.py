@@ -16,6 +16,7 @@ from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.rates import Rates, rates_of_objects
 
 DEFAULT_THRESHOLD = 0.3
 """Display threshold of classes that do not occur in the validation split."""
@@ -56,6 +57,10 @@ class DetectionPresenter(Presenter[Boxes]):
             flags = {name: True for name in ("crowd", "difficult") if getattr(boxes, name)[row]}
             records.append(record | flags)
         return {"boxes": records}
+
+    def rates(self, values: Mapping[str, Any]) -> Rates:
+        """Number, classes and mean score of the objects."""
+        return rates_of_objects(values["boxes"])
 
     def summary(self, annotation: Boxes) -> str:
         """The number of objects of each class."""

@@ -19,6 +19,7 @@ from foveate.tasks.capabilities import MaskImage, WritesMasks, numbered_objects
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD, count_classes, map50_headline
 from foveate.tasks.presenters.presenter import Presenter, ReadImage
+from foveate.tasks.presenters.rates import Rates, rates_of_objects
 
 
 class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
@@ -46,6 +47,10 @@ class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
         instances = self.confident(annotation)
         rows = zip(instances.boxes.classes.tolist(), instances.to_records(), strict=True)
         return {"instances": [{"class": self.classes[k], **record} for k, record in rows]}
+
+    def rates(self, values: Mapping[str, Any]) -> Rates:
+        """Number, classes and mean score of the objects."""
+        return rates_of_objects(values["instances"])
 
     def summary(self, annotation: Instances) -> str:
         """The number of objects of each class."""

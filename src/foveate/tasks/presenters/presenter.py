@@ -14,6 +14,7 @@ from foveate.data.dataset import Image
 from foveate.metrics.metric import PerImageStats
 from foveate.metrics.names import interval_basis
 from foveate.report.panels import Panel
+from foveate.tasks.presenters.rates import Rates
 from foveate.wording import count_noun
 
 A = TypeVar("A", bound=Annotation)
@@ -51,6 +52,14 @@ class Presenter(ABC, Generic[A]):
     @abstractmethod
     def to_dict(self, annotation: A) -> dict[str, Any]:
         """An annotation as JSON values."""
+
+    def rates(self, values: Mapping[str, Any]) -> Rates | None:
+        """What `to_dict` gives for a prediction in a few numbers; None where there are none.
+
+        Raises:
+            LookupError, TypeError, ValueError: These are not the values of a prediction.
+        """
+        return None
 
     @abstractmethod
     def summary(self, annotation: A) -> str:

@@ -20,6 +20,7 @@ from foveate.report.panels import Panel
 from foveate.tasks.capabilities import MaskImage, WritesMasks
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.presenter import Colours, Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.rates import Rates
 
 MAX_PALETTE_CLASSES = 255
 """Classes of a mask image with 8 bits a pixel; 255 itself stands for unlabelled."""
@@ -55,6 +56,10 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
         digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=8)
         digest.update(np.ascontiguousarray(smallest_dtype(values)).data)
         return {"shares": shares, "pixels": digest.hexdigest()}
+
+    def rates(self, values: Mapping[str, Any]) -> Rates:
+        """The share of each class."""
+        return Rates({str(name): float(share) for name, share in values["shares"].items()})
 
     def summary(self, annotation: Mask) -> str:
         """The share of each class that occurs, the largest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,6 +99,14 @@ def test_the_licence_of_the_starting_weights(trained, tmp_path, weights, said):
     last = write_card(run, tmp_path / "card.md").read_text().split("## Licences")[1]
     assert said in last.replace(" The licence of the data is not recorded.", "")
     assert "/home/me" not in last
+
+
+def test_black_and_white_of_deep_images_are_told(trained, tmp_path, monkeypatch):
+    run = fv.Run.open(trained.path)
+    _, net = run.load()
+    monkeypatch.setattr(net, "reading", replace(net.reading, black=10.0, white=4000.0))
+    text = write_card(run, tmp_path / "card.md").read_text()
+    assert "the values from 10 to 4000 are used" in text
 
 
 def test_no_path_of_this_machine_is_in_it(trained, colours, tmp_path):

@@ -52,11 +52,12 @@ def use(card: Card) -> list[str]:
         f"Images are {fitted} to {net.size} x {net.size} pixels, {colour}, 8 bits a channel, and "
         "normalised. The model's file does all of that."
     )
-    points = card.run.settings.black, card.run.settings.white
-    if points != (None, None):
+    if isinstance(card.task, GeneratesImages):
+        text = f"It generates images of {net.size} x {net.size} pixels, {colour}."
+        return ["## How to use it", escape(text), code(_commands(card))]
+    if (points := net.reading.points) is not None:
         text += f" Of deeper images the values from {points[0]:g} to {points[1]:g} are used."
-    lines = _commands(card)
-    return ["## How to use it", escape(text), code(lines)]
+    return ["## How to use it", escape(text), code(_commands(card))]
 
 
 def _commands(card: Card) -> list[str]:

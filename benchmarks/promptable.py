@@ -142,8 +142,8 @@ def speed(sizes: Sequence[int]) -> None:
     import torch
 
     from foveate import models
-    from foveate.models.interactive import NetInteractivePredictor
     from foveate.models.model import VisionModel
+    from foveate.models.net_interactive import NetInteractivePredictor
     from foveate.tasks.promptable import Promptable
 
     rng = np.random.default_rng(0)

@@ -129,6 +129,15 @@ def test_images_of_any_form_are_predicted(model):
     assert opened.predict([]) == []
 
 
+def test_the_file_of_the_run_is_replaced_and_no_other(run, model):
+    before = model.read_bytes()
+    model.write_bytes(b"damaged")
+    assert exporting.export(run).path == model
+    assert model.read_bytes() == before
+    text = refused("export", run.path, "--out", model)
+    assert "--overwrite" in text
+
+
 @pytest.mark.parametrize("format", ["openvino", "pt2"])
 def test_the_other_formats_pass_the_gate(run, format, tmp_path, colours):
     if format == "openvino":

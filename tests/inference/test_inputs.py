@@ -14,7 +14,7 @@ import foveate as fv
 from foveate.data.image_reading import ImageReading
 from foveate.errors import BadImage
 from foveate.inference.inputs import to_image
-from foveate.tasks import promptable
+from foveate.tasks import clicking
 from helpers import masks_demo
 from helpers.command_line import hurry
 
@@ -188,7 +188,7 @@ SLOW = {"promptable": pytest.mark.slow}
 @pytest.mark.parametrize("task", [pytest.param(t, marks=SLOW.get(t, ())) for t in WRITERS])
 def test_every_task_takes_every_form(task, tmp_path, monkeypatch):
     hurry(monkeypatch)
-    monkeypatch.setattr(promptable, "MIN_IOU", 0.0)  # one epoch gives low scores
+    monkeypatch.setattr(clicking, "MIN_IOU", 0.0)  # one epoch gives low scores
     data = WRITERS[task](tmp_path / "data", 10, shapes=masks_demo.SQUARE)
     settings = {"model": "tiny_cnn", "epochs": 1, "batch_size": 4, "size": 32}
     run = fv.train(data, task=task, out=tmp_path / "run", **settings)

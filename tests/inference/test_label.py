@@ -17,7 +17,7 @@ from foveate.annotations.records import from_record, to_record
 from foveate.errors import Cancelled
 from foveate.inference import inputs
 from foveate.inference.label import label
-from foveate.tasks import promptable
+from foveate.tasks import clicking
 from helpers import masks_demo
 from helpers.command_line import hurry, refused, run_cli
 
@@ -79,7 +79,7 @@ def test_predictions_of_every_task_can_be_read_as_labels(task, tmp_path, monkeyp
     run = fv.train(
         data, task=task, model="tiny_cnn", epochs=4, batch_size=4, size=32, out=tmp_path / "run"
     )
-    monkeypatch.setattr(promptable, "MIN_IOU", 0.0)  # one epoch gives low scores
+    monkeypatch.setattr(clicking, "MIN_IOU", 0.0)  # one epoch gives low scores
     unlabelled = tmp_path / "unlabelled"
     unlabelled.mkdir()
     for number in range(3):
@@ -189,7 +189,7 @@ def test_without_any_prediction_the_message_says_so(tmp_path, monkeypatch):
         size=32,
         out=tmp_path / "run",
     )
-    monkeypatch.setattr(promptable, "MIN_IOU", 1.1)
+    monkeypatch.setattr(clicking, "MIN_IOU", 1.1)
     message = refused("label", data, "--with", run.path, "--out", tmp_path / "new")
     assert "no objects were predicted in any of these images" in message
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import foveate as fv
 from foveate.inference import foundation
 from foveate.ops import rle
-from foveate.tasks import promptable
+from foveate.tasks import clicking
 from helpers import tiny_models
 from helpers.command_line import refused, run_cli
 
@@ -148,8 +148,8 @@ def test_the_command_takes_prompts_and_writes_predictions(known, tmp_path):
 
 
 def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monkeypatch):
-    monkeypatch.setattr(promptable, "MIN_IOU", 0.0)  # random weights give low scores
-    monkeypatch.setattr(promptable, "GRID", 3)
+    monkeypatch.setattr(clicking, "MIN_IOU", 0.0)  # random weights give low scores
+    monkeypatch.setattr(clicking, "GRID", 3)
     unlabelled = tmp_path / "unlabelled"
     unlabelled.mkdir()
     for number in range(2):

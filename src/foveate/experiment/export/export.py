@@ -98,15 +98,16 @@ def export(
     task, net = run.load()
     after = exported.build(task.name, task.classes, task.options)
     check_format(format, int8=int8, has_decoder=after.has_decoder)
-    stem = "model-int8" if int8 else "model"
-    out = run.path / f"{stem}{SUFFIXES[format]}" if out is None else Path(out)
-    if out.suffix != SUFFIXES[format]:
-        raise SettingError(
-            f"a file {SUFFIXES[format]} is expected for the format {format}, got {out.name}",
-            where="--out",
-        )
-    replaced = overwrite or out.parent == run.path
-    _check_outputs(out, has_decoder=after.has_decoder, overwrite=replaced)
+    if out is None:  # a file of the run, like its report
+        out = run.path / f"{'model-int8' if int8 else 'model'}{SUFFIXES[format]}"
+    else:
+        out = Path(out)
+        if out.suffix != SUFFIXES[format]:
+            raise SettingError(
+                f"a file {SUFFIXES[format]} is expected for the format {format}, got {out.name}",
+                where="--out",
+            )
+        _check_outputs(out, has_decoder=after.has_decoder, overwrite=overwrite)
     with run.locked():
         prepared = reopen_at(run, data, reporter)
         net = fused(net.cpu() if net.mean.device.type != "cpu" else net)

@@ -25,8 +25,8 @@ with app.setup:
     from foveate.experiment import pipeline
     from foveate.lessons import drawings as show
     from foveate.lessons.training import train_task
-    from foveate.tasks import promptable, text_to_image
     from foveate.tasks.capabilities import with_prompts
+    from foveate.tasks.presenters import promptable, text_to_image
     from foveate.training import loop
 
 

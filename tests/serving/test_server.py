@@ -167,6 +167,7 @@ def test_names_are_the_last_parts_of_paths():
     assert names_of(["runs/a", "other/a/", "sam:models/vit b", "runs/é"]) == [
         "a", "a-2", "vit-b", "model",
     ]  # fmt: skip
+    assert names_of(["runs/x/model.onnx", "y/model.xml", "my.onnx"]) == ["x", "y", "my.onnx"]
 
 
 def test_serving_does_not_import_torch():

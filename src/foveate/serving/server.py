@@ -106,13 +106,16 @@ def bind(host: str, port: int) -> socket.socket:
 def names_of(models: Sequence[str]) -> list[str]:
     """What clients call models: the last part of each path, with -2 and so on where two are alike.
 
+    RUN/model.onnx, as an export is named by default, is called RUN.
+
     Args:
         models: Paths of runs or references of foundation models.
     """
     names: list[str] = []
     for model in models:
-        last = Path(model.partition(":")[2] or model).resolve().name if ":" in model else ""
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", last or Path(model).resolve().name).strip("-.")
+        path = Path(model.partition(":")[2] or model).resolve()
+        last = path.parent.name if path.stem == "model" and path.suffix else path.name
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.")
         name, number = plain or "model", 1
         while name in names:
             number += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import shutil
@@ -146,6 +147,9 @@ def test_the_other_formats_pass_the_gate(run, format, tmp_path, colours):
     made = exporting.export(run, format=format, out=out)
     assert made.parity.agreement == 1.0
     assert out.stat().st_size > 0
+    words = ["export", run.path, "--format", format, "--out", out]
+    assert "--overwrite" in refused(*words)
+    assert run_cli(*words, "--overwrite")[0] == 0
     if format == "openvino":
         opened = ExportedModel.open(out)
         image = colours / "red" / "000.png"
@@ -248,6 +252,44 @@ def test_the_gate_bounds_the_metric(before, after, int8, passes):
     else:
         with pytest.raises(RunError, match="no file was written"):
             parity.check(made_up(before, after), TASK, int8=int8)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "int8", "passes"),
+    [
+        (0.96, False, True), (0.94, False, False), (0.81, True, True), (0.79, True, False),
+        (0.0, True, False), (float("nan"), False, False), (float("nan"), True, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("metric", [0.5, float("nan")])
+def test_the_gate_bounds_the_agreement(agreement, int8, passes, metric):
+    found = dataclasses.replace(made_up(metric, metric), agreement=agreement)
+    if passes:
+        parity.check(found, TASK, int8=int8)
+    else:
+        with pytest.raises(RunError, match="predictions of the export agree"):
+            parity.check(found, TASK, int8=int8)
+
+
+def test_a_metric_that_only_one_of_them_has_does_not_pass():
+    for before, after in ((float("nan"), 0.5), (0.5, float("nan"))):
+        with pytest.raises(RunError, match="no file was written"):
+            parity.check(made_up(before, after), TASK, int8=False)
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
+def test_differences_of_outputs_keep_what_is_not_finite(run, value):
+    _, net = run.load()
+
+    class Other(type(net)):
+        def forward(self, images, *others):
+            return super().forward(images, *others) + value
+
+    other = copy.deepcopy(net)
+    other.__class__ = Other
+    images = [np.zeros((20, 20, 3), np.uint8), np.full((9, 30, 3), 200, np.uint8)]
+    found = parity.output_differences(net, other, ("logits",), images, letterbox=False)
+    assert not found["logits"] <= parity.MAX_OUTPUT_DIFFERENCE
 
 
 @pytest.mark.parametrize("difference", [0.01, float("nan"), float("inf")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import httpx
 import numpy as np
@@ -109,6 +110,35 @@ def test_damaged_tensors_are_refused_in_one_sentence(client, tensor, told):
     assert answer.status_code == 400, answer.text
     assert told in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("UINT8", [0.5] * 48), ("UINT8", ["7"] * 48), ("UINT8", [256] * 48), ("UINT16", [-1] * 48),
+        ("BOOL", [2] * 48), ("FP32", ["0.5"] * 48), ("UINT8", [None] * 48), ("FP32", [1.0] * 47),
+    ],
+)  # fmt: skip
+def test_no_value_is_cut_off_or_read_as_another(client, kind, data):
+    response = infer(client, {"datatype": kind, "shape": [4, 4, 3], "data": data})
+    assert response.status_code == 400
+    assert f"numbers of the type {kind}" in response.json()["error"]
+
+
+def test_a_shape_without_end_is_refused(client):
+    body = '{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [%s, 1, 1], "data": [1]}]}'
+    for side in ("9" * 400, "0", "-1"):
+        response = client.post("/v2/models/detection/infer", content=body % side)
+        assert response.status_code == 400
+
+
+def test_millions_of_values_are_counted_before_they_are_read(client):
+    body = b'{"session": "' + b'x", "clicks": [' + b"[]," * 1_000_000 + b"[]]}"
+    start = time.monotonic()
+    response = client.post("/click?model=promptable", content=body)
+    assert response.status_code == 413
+    assert "values is expected" in response.json()["error"]
+    assert time.monotonic() - start < 5
 
 
 def test_a_body_that_is_no_request_is_refused(client):

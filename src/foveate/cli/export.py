@@ -44,6 +44,6 @@ def export(
         data=data,
         reporter=reporter,
     )
-    for line in conclusion(made.record, opened.task):
+    for line in conclusion(made.record, made.path, opened.task):
         reporter.info(line)
     reporter.info(f"report  {opened.path / PAGE}")

@@ -75,14 +75,15 @@ def _not_tested(
             "unless the data brought its own splits."
         )
     if data["leaks"]:
+        alike = len({id for leak in data["leaks"] for id in leak["ids"]})
         sentences.append(
-            f"Unseen images alone: {count_noun(len(data['leaks']), 'image')} of several splits "
-            "are the same or nearly so."
+            f"Unseen images alone: {count_noun(alike, 'image')} of several splits are the same or "
+            "nearly so."
         )
     counts = dict(zip(data["classes"], data["counts"][split], strict=True))
     if rare := [name for name, count in counts.items() if count < FEW_IMAGES]:
         sentences.append(
-            f"Rare classes: fewer than {FEW_IMAGES} examples in the {where} of {list_some(rare)}."
+            f"Rare classes: fewer than {FEW_IMAGES} images in the {where} of {list_some(rare)}."
         )
     if data["skipped"]:
         count = count_noun(len(data["skipped"]), "image")

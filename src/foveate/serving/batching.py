@@ -6,6 +6,7 @@ A request is never divided, so that one which is alone is predicted as `foveate 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -94,7 +95,13 @@ class Worker:
                 raise RequestError(503, "the server is shutting down", 1)
             self._jobs.append(job)
             self._changed.notify()
+        job.future.add_done_callback(lambda _: self._forget(job))
         return job.future
+
+    def _forget(self, job: _Job) -> None:
+        """Drop a job that nobody waits for any more, with its images."""
+        with self._changed, contextlib.suppress(ValueError):
+            self._jobs.remove(job)
 
     def _work(self) -> None:
         while jobs := self._next():

@@ -129,7 +129,8 @@ class Admission:
             if self.size + size > self.limits.memory:
                 raise RequestError(
                     503,
-                    "the images of all requests together do not fit into the server's memory",
+                    "the images of all requests to this model do not fit into the memory that it "
+                    "has",
                     self.retry_after,
                 )
             self.size += size

@@ -86,6 +86,7 @@ class ServedModel:
         writes_masks = isinstance(self.task, WritesMasks)
         self.maps = writes_masks and not self.task.annotation.has_boxes
         self._fingerprint = self.predictor.fingerprint
+        self._card = dict(self.predictor.card)
         if not self.generates:
             side = WARM_UP_SIDE
             grey = np.full((side, side, self.predictor.channels or 3), 128, np.uint8)
@@ -94,8 +95,13 @@ class ServedModel:
                 self.predictor.set_image(grey)
                 self.interactive = True
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the files of the model are those that were loaded."""
+        return self.predictor.fingerprint == self._fingerprint
+
     def _check_unchanged(self) -> None:
-        if self.predictor.fingerprint != self._fingerprint:
+        if not self.is_unchanged:
             raise RequestError(
                 503, "the files of the model have changed since it was loaded: restart the server"
             )
@@ -235,7 +241,7 @@ class ServedModel:
             "interactive": self.interactive,
             "maps": self.maps,
             "generates": self.generates,
-            "card": dict(self.predictor.card),
+            "card": self._card,
         }
 
 

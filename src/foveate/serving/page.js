@@ -111,7 +111,9 @@ function stage(shown, label) {
 async function take(file, name) {
   if (!file || !model || model.generates) return;
   closeCamera();
+  const number = ++turn;
   const bitmap = await createImageBitmap(file).catch(() => null); // TIFF and DICOM it cannot read
+  if (number !== turn) return; // another image was chosen meanwhile
   image = { file, bitmap, name: name || file.name || "the image", width: bitmap?.width, height: bitmap?.height };
   clear();
   await (model.interactive ? encode() : predict());
@@ -462,7 +464,11 @@ $("login").addEventListener("submit", (event) => {
   token = $("token").value.trim();
   load();
 });
-$("model").addEventListener("change", () => choose(models[$("model").selectedIndex]));
+$("model").addEventListener("change", () => {
+  turn++; // what the model before still sends belongs to nothing on the page
+  $("status").textContent = "";
+  choose(models[$("model").selectedIndex]);
+});
 for (const id of ["file", "capture"]) {
   $(id).addEventListener("change", () => {
     take($(id).files[0]);

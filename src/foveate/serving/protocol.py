@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -37,7 +39,6 @@ _TYPES = {
     "FP32": np.float32,
     "FP64": np.float64,
 }
-_MOST = {"BOOL": 1, "UINT8": 255, "UINT16": 65_535}
 MAX_NUMBERS = 4_000_000
 """Values of a tensor that is sent as JSON: Python holds each as an object of its own."""
 
@@ -75,9 +76,9 @@ def add_protocol(app: FastAPI, service: Service) -> None:
     async def live() -> Response:
         return json_response({"live": True})
 
-    @app.get("/v2/health/ready", summary="Whether all models are loaded")
+    @app.get("/v2/health/ready", summary="Whether all models can predict")
     async def ready() -> Response:
-        return json_response({"ready": True})  # it listens, but answers only once they are
+        return _readiness(list(service.models.values()), {})
 
     @app.get("/v2", summary="What the server is")
     async def server() -> Response:
@@ -96,16 +97,18 @@ def add_protocol(app: FastAPI, service: Service) -> None:
             }
         )
 
-    @app.get("/v2/models/{name}/ready", summary="Whether a model is loaded")
+    @app.get("/v2/models/{name}/ready", summary="Whether a model can predict")
     async def model_ready(name: str) -> Response:
-        return json_response({"name": service.find(name).name, "ready": True})
+        model = service.find(name)
+        return _readiness([model], {"name": model.name})
 
     @app.post("/v2/models/{name}/infer", summary="Predict, by the Open Inference Protocol")
     async def infer(name: str, request: Request) -> Response:
         model = service.find(name)
         with service.slot(request, model) as slot:
             body = await service.body(request, slot)
-            asked = await service.in_pool(parse, InferRequest, body)
+            slot.hold(32 * body.count(b","))  # Python's objects for the values
+            asked = await service.in_pool(parse, InferRequest, body, 2 * MAX_NUMBERS)
             del body
             taken, given = _tensors(model)
             tensor = asked.inputs[0]
@@ -113,11 +116,19 @@ def add_protocol(app: FastAPI, service: Service) -> None:
                 raise RequestError(400, f"the input {taken['name']} is expected")
             if asked.outputs and asked.outputs[0].name != given["name"]:
                 raise RequestError(400, f"the output {given['name']} is the only one")
-            answer = _generate if model.generates else _predict
-            data = await answer(service, model, request, tensor, slot)
+            compute = _generate if model.generates else _predict
+            data = await compute(service, model, request, tensor, slot)
             output = {**given, "shape": [len(data)], "data": data}
             id = {} if asked.id is None else {"id": asked.id}
             return json_response({"model_name": model.name, **id, "outputs": [output]})
+
+
+def _readiness(models: Sequence[ServedModel], about: dict[str, Any]) -> Response:
+    """Whether models can predict: they are loaded, but their files may have changed since."""
+    ready = all(model.is_unchanged for model in models)
+    response = json_response({**about, "ready": ready})
+    response.status_code = 200 if ready else 503
+    return response
 
 
 def _tensors(model: ServedModel) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -159,7 +170,7 @@ def _flat_texts(tensor: Tensor, most: int) -> list[str]:
     flat = [one for row in tensor.data for one in (row if isinstance(row, list) else [row])]
     if tensor.datatype != "BYTES" or not all(isinstance(one, str) for one in flat):
         raise RequestError(400, "texts of the datatype BYTES are expected")
-    if not flat or len(flat) != int(np.prod(tensor.shape)):
+    if not flat or len(flat) != math.prod(tensor.shape):
         raise RequestError(400, "as many values are expected as the shape says")
     if len(flat) > most:
         raise RequestError(413, f"at most {most} values are expected")
@@ -201,20 +212,22 @@ def _numbers(tensor: Tensor) -> NDArray[Any]:
         expected = ", ".join(["BYTES", *_TYPES])
         raise RequestError(400, f"one of the datatypes {expected} is expected")
     shape = tensor.shape
-    if len(shape) not in (3, 4) or min(shape) < 1 or np.prod(shape, dtype=float) > MAX_NUMBERS:
+    sound = len(shape) in (3, 4) and all(0 < side <= MAX_NUMBERS for side in shape)
+    if not sound or math.prod(shape) > MAX_NUMBERS:
         raise RequestError(
             400,
             "an image [H, W, C] or images [N, H, W, C] are expected, of at most "
             f"{MAX_NUMBERS:,} values; larger ones can be sent as files",
         )
     try:
-        values = np.array(tensor.data, np.float64 if kind in (np.float32, np.float64) else np.int64)
-        if values.size != int(np.prod(shape)):
+        values = np.array(tensor.data)
+        is_float = kind in (np.float32, np.float64)
+        # Neither texts nor, for whole numbers, fractions: they would be cut off in silence.
+        kinds = "biuf" if is_float else "biu"
+        if values.dtype.kind not in kinds or values.size != math.prod(shape):
             raise ValueError
-        if values.dtype == np.int64 and not (
-            values.min() >= 0
-            and values.max() <= np.iinfo(kind if kind != np.bool_ else np.uint8).max
-        ):
+        largest = 1 if kind is np.bool_ else None if is_float else np.iinfo(kind).max
+        if largest is not None and not (values.min() >= 0 and values.max() <= largest):
             raise ValueError
         return values.reshape(shape).astype(kind)
     except (ValueError, TypeError, OverflowError):

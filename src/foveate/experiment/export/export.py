@@ -38,7 +38,10 @@ from foveate.training.device import hardware
 KIND = FileKind(
     "exported model",
     re.compile(
-        rb'(?s)\x08.\x12\x07foveate|<\?xml[^>]*>\s*<net name="foveate"|backend: "onnxruntime"\n'
+        rb"(?s)\x08.\x12\x07foveate"  # ONNX
+        rb'|<\?xml[^>]*>\s*<net name="foveate"'  # OpenVINO
+        rb"|PK\x03\x04.{26}[^/]*/extra/foveate\.json"  # pt2
+        rb'|backend: "onnxruntime"\n'  # the configuration for Triton
     ),
 )
 """How foveate knows files that it may replace."""
@@ -130,7 +133,7 @@ def export(
         for suffix, content in converted.files.items():
             atomic_io.write_bytes(out.with_suffix(suffix), content)
         entry = {
-            "file": str(out),
+            "file": str(out.absolute()),
             "format": format,
             "int8": int8,
             "megabytes": sum(len(one) for key, one in converted.files.items() if key != CONFIG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,8 @@ def _pt2(source: Source) -> Converted:
     content = io.BytesIO()
     with quiet():
         torch.export.save(program, content, extra_files={f"{KEY}.json": json.dumps(source.record)})
-        module = torch.export.load(io.BytesIO(content.getvalue())).module()
+        written = _record_first(content.getvalue())
+        module = torch.export.load(io.BytesIO(written)).module()
 
     @torch.no_grad()
     def compute(images: NDArray[np.uint8]) -> list[NDArray[Any]]:
@@ -113,8 +115,17 @@ def _pt2(source: Source) -> Converted:
         return [one.numpy() for one in (found if isinstance(found, tuple) else (found,))]
 
     net = OnnxModel(source.net, _Session(compute)).eval()
-    files = {".pt2": content.getvalue()}
+    files = {".pt2": written}
     return Converted(files, net, lambda images: source.task.predict(net, images))
+
+
+def _record_first(content: bytes) -> bytes:
+    """The same zip with the record as its first file, by which foveate knows it again."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in sorted(old.namelist(), key=lambda name: not name.endswith(f"/{KEY}.json")):
+            new.writestr(zipfile.ZipInfo(name), old.read(name))
+    return out.getvalue()
 
 
 FORMATS: Mapping[str, Callable[[Source], Converted]] = {

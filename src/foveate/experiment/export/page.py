@@ -145,15 +145,21 @@ def _use(entry: Mapping[str, Any]) -> list[Panel]:
     return [Code("Use it", "Predictions are those of foveate predict with the run.", text)]
 
 
-def conclusion(entry: Mapping[str, Any], task: Task[Any]) -> list[str]:
-    """The lines that the command prints at its end."""
+def conclusion(entry: Mapping[str, Any], path: Path, task: Task[Any]) -> list[str]:
+    """The lines that the command prints at its end.
+
+    Args:
+        entry: The export.
+        path: Its file, as the user named it.
+        task: Its task.
+    """
     primary, form = task.primary_metric, described(entry)
     before, after = entry["torch"][primary], entry["exported"][primary]
     difference = entry["difference"][primary]
     interval = f"{after['low']:.1%} to {after['high']:.1%}"
     return [
         "",
-        f"{form}: {entry['file']}, {entry['megabytes']:.1f} MB",
+        f"{form}: {path}, {entry['megabytes']:.1f} MB",
         f"validation {display_name(primary)}  {after['value']:.1%} ({interval}); in torch "
         f"{before['value']:.1%}, difference {100 * difference['value']:+.2f} points",
         f"agreement with torch    {entry['agreement']:.1%} on {entry['images']:,} images",

@@ -38,10 +38,13 @@ MAX_METRIC_DIFFERENCE = 0.005
 """Largest difference of the primary metric, in either direction."""
 MAX_INT8_LOSS = 0.01
 """What eight bits may cost of the primary metric."""
+MIN_AGREEMENT, MIN_INT8_AGREEMENT = 0.95, 0.8
+"""Least agreement of the predictions, also of a run whose metric is low or not defined."""
 TIMED_IMAGES = 20
 OUTPUT_IMAGES = 64
 """Images for which the outputs of the nets are compared."""
 _READ_AT_ONCE = 32
+_REMEDY = "Choose another --format, or predict with the run."
 
 Predict = Callable[[Images], list[Any]]
 
@@ -131,7 +134,7 @@ def _agreement(task: Task[Any], one: Any, other: Any, image: Any) -> float:
     """How far two predictions for an image agree, from 0 to 1; NaN if there is nothing in either.
 
     It is the primary metric of the one with the confident part of the other as target; where
-    predictions answer prompts, the mean IoU of their last masks.
+    predictions follow prompts, the mean IoU of their last masks.
     """
     size = (image.shape[0], image.shape[1])
     first, second = task.confident(one), task.confident(other)
@@ -186,8 +189,10 @@ def output_differences(
         for number, (one, two) in enumerate(pairs):
             name = names[number] if names else f"map_{number}"
             if one.numel():
-                largest[name] = max(largest.get(name, 0), float((one - two).abs().max()))
-                scale[name] = max(scale.get(name, 0), float(one.abs().max()))
+                # np.maximum keeps NaN, which Python's max drops.
+                difference, value = float((one - two).abs().max()), float(one.abs().max())
+                largest[name] = float(np.maximum(largest.get(name, 0), difference))
+                scale[name] = float(np.maximum(scale.get(name, 0), value))
     return {name: largest[name] / max(scale[name], 1e-12) for name in largest}
 
 
@@ -209,10 +214,21 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
     Raises:
         RunError: The export differs; the error names the output or the metric.
     """
+    some = count_noun(parity.images, "validation image")
+    least = MIN_INT8_AGREEMENT if int8 else MIN_AGREEMENT
+    if not int8:
+        _check_outputs(parity)
+    if not parity.agreement >= least:
+        raise RunError(
+            f"predictions of the export agree with the run's to {parity.agreement:.1%} on {some}, "
+            f"{least:.0%} are expected; no file was written",
+            remedy="Export it without --int8." if int8 else _REMEDY,
+        )
     name = task.primary_metric
+    if all(one[name]["value"] != one[name]["value"] for one in (parity.torch, parity.exported)):
+        return  # not defined for these images, whatever is predicted
     sign = -1 if name in task.lower_is_better else 1
     before, after = (one[name]["value"] for one in (parity.torch, parity.exported))
-    some = count_noun(parity.images, "validation image")
     if int8:
         if not sign * (before - after) <= MAX_INT8_LOSS:  # also if either is NaN
             raise RunError(
@@ -221,16 +237,20 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
                 remedy="Export it without --int8.",
             )
         return
-    for output, share in parity.outputs.items():
-        if not share <= MAX_OUTPUT_DIFFERENCE:
-            raise RunError(
-                f"the output {output} of the exported net differs from torch's by {share:.2%} of "
-                f"its largest value, on {some}; no file was written",
-                remedy="Choose another --format, or predict with the run.",
-            )
-    if not (np.isclose(before, after, atol=MAX_METRIC_DIFFERENCE) or before != before):
+    if not np.isclose(before, after, rtol=0, atol=MAX_METRIC_DIFFERENCE):
         raise RunError(
             f"the export reaches a {name} of {after:.1%} on {some}, torch {before:.1%}; no file "
             "was written",
-            remedy="Choose another --format, or predict with the run.",
+            remedy=_REMEDY,
         )
+
+
+def _check_outputs(parity: Parity) -> None:
+    some = count_noun(min(OUTPUT_IMAGES, parity.images), "validation image")
+    for output, share in parity.outputs.items():
+        if not share <= MAX_OUTPUT_DIFFERENCE:  # also if it is NaN
+            raise RunError(
+                f"the output {output} of the exported net differs from torch's by {share:.2%} of "
+                f"its largest value, on {some}; no file was written",
+                remedy=_REMEDY,
+            )

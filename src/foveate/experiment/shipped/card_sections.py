@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,10 @@ def _commands(card: Card) -> list[str]:
         what = "image.png --point X,Y --masks masks/"
     exported = [name for name in card.files if name.endswith((".onnx", ".xml"))]
     exported = [name for name in exported if not name.endswith(DECODER_SUFFIX)]
+    programs = [name for name in card.files if name.endswith(".pt2")]
+    if programs and not exported:
+        names = map(json.dumps, programs)
+        return ["# in Python", *(f"torch.export.load({name}).module()" for name in names)]
     if not exported:
         return [f"foveate predict RUN {what}", "foveate export RUN --out model.onnx"]
     runtime = "openvino" if exported[0].endswith(".xml") else "onnxruntime"
@@ -86,6 +91,11 @@ def metrics(card: Card) -> list[str]:
         "Intervals are 95% confidence intervals. Each is rough where it says so: few images, or "
         "few groups of them, decide it."
     )
+    if any("int8" in name for name in card.files):
+        parts.append(
+            "These are metrics of 32 bits. A file with int8 in its name has eight: its own metric "
+            "on validation images is in export.html."
+        )
     return parts
 
 

@@ -153,8 +153,9 @@ def test_a_rank_that_is_killed_ends_the_others_and_the_next_start_goes_on(
     )  # fmt: skip
     assert done.returncode != 0
     assert time.monotonic() - begun < 60
-    if killed == "1":  # torchrun itself ends the others, too, and may come first
-        assert "another process of this run has ended" in done.stderr
+    if killed == "1":  # torchrun ends the others itself, if it comes first
+        messages = ("another process of this run has ended", "closing signal SIGTERM")
+        assert any(one in done.stderr for one in messages)
     assert not (tmp_path / "record.json").exists()
     assert not list(cache.rglob("*.images"))
     again = subprocess.run(

@@ -78,5 +78,5 @@ def command(*words: object) -> list[str]:
 if __name__ == "__main__":
     models = {"crowded": Crowded, "killed": Killed}
     model = models[os.environ.get("MODEL", "crowded")]
-    inference._open_model = lambda *_: model()  # type: ignore[assignment]
+    inference.open_model = lambda *_: model()  # type: ignore[assignment]
     main.main()

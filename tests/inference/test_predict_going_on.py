@@ -261,7 +261,7 @@ def test_a_bug_keeps_its_traceback_and_exit_code(images, out, monkeypatch):
     from foveate.cli import inference
 
     monkeypatch.setattr(
-        inference, "_open_model", lambda *_: crowded.Counting(fails_at=frozenset({3}))
+        inference, "open_model", lambda *_: crowded.Counting(fails_at=frozenset({3}))
     )
     code, text, err = run_cli("predict", "x", images, "--json", out.json_file)
     assert code == 1

@@ -203,17 +203,17 @@ def test_many_clients_get_their_own_predictions(runs):
 def test_an_exported_model_is_served_where_torch_is_not_installed(trained, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    code, _, err = run_cli("export", trained.path, "--out", tmp_path / "model.onnx")
+    code, _, err = run_cli("export", trained.path, "--out", tmp_path / "m.onnx")
     assert code == 0, err
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('no torch here')")
-    expected = ExportedModel.open(tmp_path / "model.onnx").predict(GOOD)
+    expected = ExportedModel.open(tmp_path / "m.onnx").predict(GOOD)
     paths = os.pathsep.join([str(tmp_path), str(Path(fv.__file__).parents[1])])
-    with process(tmp_path / "model.onnx", PYTHONPATH=paths) as (_, address):
+    with process(tmp_path / "m.onnx", PYTHONPATH=paths) as (_, address):
         assert httpx.post(f"{address}/predict", content=GOOD).json() == expected
         drawn = httpx.post(f"{address}/predict", content=GOOD, headers={"accept": "image/png"})
         assert drawn.content.startswith(b"\x89PNG")
         (told,) = httpx.get(f"{address}/models").json()
-        assert told["name"] == "model.onnx"
+        assert told["name"] == "m.onnx"
         card = json.loads(json.dumps(dict(trained.card)))
         assert told["card"].items() >= card.items()

@@ -37,7 +37,7 @@ def exported(tmp_path_factory):
     data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
-        run = fv.train(data, out=folder / "run", epochs=2, batch_size=8, size=32)
+        run = fv.train(data, model="tiny_cnn", out=folder / "run", epochs=2, batch_size=8, size=32)
         made = fv.export(run, data=data)
     return run, made
 

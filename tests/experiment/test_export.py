@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
 import os
 import shutil
@@ -15,15 +13,14 @@ import numpy as np
 import pytest
 
 import foveate as fv
-from foveate.errors import RunError, SettingError
+from foveate.errors import SettingError
 from foveate.experiment.export import export as exporting
-from foveate.experiment.export import formats, parity, quantization
-from foveate.experiment.export.parity import MAX_INT8_LOSS, Parity
+from foveate.experiment.export import formats, quantization
+from foveate.experiment.export.parity import MAX_INT8_LOSS
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import KEY
 from foveate.tasks import exported
-from foveate.tasks.classification import Classification
-from helpers.command_line import refused, run_cli
+from helpers.command_line import refused, run_cli, run_without_torch
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -31,13 +28,6 @@ pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_TORCH = """
-import sys
-for name in ("torch", "torchvision", "timm", "sklearn", "matplotlib", "safetensors"):
-    sys.modules[name] = None  # importing it is an error
-from foveate.cli.main import main
-main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +86,9 @@ def test_predictions_of_the_file_are_those_of_the_run(run, model, colours, tmp_p
 
 def test_the_file_predicts_where_torch_is_not_installed(run, model, colours, tmp_path):
     image = colours / "red" / "000.png"
-    words = ["predict", str(model), str(image), "--draw", str(tmp_path / "drawn")]
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    found = run_without_torch("predict", model, image, "--draw", tmp_path / "drawn")
     _, expected, _ = run_cli("predict", run.path, image)
-    assert done.stdout.splitlines()[0] == expected.splitlines()[0]
+    assert found.splitlines()[0] == expected.splitlines()[0]
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["000.png"]
 
 
@@ -206,96 +192,6 @@ def test_the_javascript_of_the_documentation_predicts_the_same(model, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     expected = ExportedModel.open(model).computed.run(rgba[None, ..., :3])["probabilities"][0]
     np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-4)
-
-
-# --- the gate
-
-
-def test_a_net_that_computes_something_else_is_named_and_not_written(run, tmp_path, monkeypatch):
-    def convert_another(net, *, any_size):
-        another = copy.deepcopy(net)
-        last = [one for one in another.parameters() if one.ndim == 2][-1]
-        last.data += 0.05 * last.abs().max()
-        return to_onnx(another, any_size=any_size)
-
-    to_onnx = exporting.to_onnx
-    monkeypatch.setattr(exporting, "to_onnx", convert_another)
-    with pytest.raises(RunError, match="the output logits of the exported net differs") as error:
-        exporting.export(run, out=tmp_path / "m.onnx")
-    assert "no file was written" in str(error.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def made_up(before: float, after: float, outputs: float = 0.0) -> Parity:
-    metric = {"value": before, "low": before, "high": before, "n": 200}
-    other = {**metric, "value": after}
-    return Parity(
-        200, {"accuracy": metric}, {"accuracy": other}, {}, 1.0, {"logits": outputs}, 1.0, 1.0
-    )
-
-
-TASK = Classification(("a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "int8", "passes"),
-    [
-        (0.9, 0.9, False, True), (0.9, 0.897, False, True), (0.9, 0.89, False, False),
-        (0.9, 0.91, False, False), (0.9, float("nan"), False, False),
-        (0.9, 0.891, True, True), (0.9, 0.88, True, False), (0.9, 0.95, True, True),
-        (0.9, float("nan"), True, False),
-    ],
-)  # fmt: skip
-def test_the_gate_bounds_the_metric(before, after, int8, passes):
-    if passes:
-        parity.check(made_up(before, after), TASK, int8=int8)
-    else:
-        with pytest.raises(RunError, match="no file was written"):
-            parity.check(made_up(before, after), TASK, int8=int8)
-
-
-@pytest.mark.parametrize(
-    ("agreement", "int8", "passes"),
-    [
-        (0.96, False, True), (0.94, False, False), (0.81, True, True), (0.79, True, False),
-        (0.0, True, False), (float("nan"), False, False), (float("nan"), True, False),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("metric", [0.5, float("nan")])
-def test_the_gate_bounds_the_agreement(agreement, int8, passes, metric):
-    found = dataclasses.replace(made_up(metric, metric), agreement=agreement)
-    if passes:
-        parity.check(found, TASK, int8=int8)
-    else:
-        with pytest.raises(RunError, match="predictions of the export agree"):
-            parity.check(found, TASK, int8=int8)
-
-
-def test_a_metric_that_only_one_of_them_has_does_not_pass():
-    for before, after in ((float("nan"), 0.5), (0.5, float("nan"))):
-        with pytest.raises(RunError, match="no file was written"):
-            parity.check(made_up(before, after), TASK, int8=False)
-
-
-@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
-def test_differences_of_outputs_keep_what_is_not_finite(run, value):
-    _, net = run.load()
-
-    class Other(type(net)):
-        def forward(self, images, *others):
-            return super().forward(images, *others) + value
-
-    other = copy.deepcopy(net)
-    other.__class__ = Other
-    images = [np.zeros((20, 20, 3), np.uint8), np.full((9, 30, 3), 200, np.uint8)]
-    found = parity.output_differences(net, other, ("logits",), images, letterbox=False)
-    assert not found["logits"] <= parity.MAX_OUTPUT_DIFFERENCE
-
-
-@pytest.mark.parametrize("difference", [0.01, float("nan"), float("inf")])
-def test_the_gate_bounds_the_outputs(difference):
-    with pytest.raises(RunError, match="the output logits"):
-        parity.check(made_up(0.9, 0.9, difference), TASK, int8=False)
 
 
 # --- what is refused

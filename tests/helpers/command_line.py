@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,27 @@ def refused(*words: object) -> str:
     assert all(line.startswith("  ") for line in error.splitlines()[1:]), error
     assert "Traceback" not in err
     return error
+
+
+_WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "timm", "sklearn", "matplotlib", "safetensors"):
+    sys.modules[name] = None  # importing it is an error
+from foveate.cli.main import main
+main()
+"""
+
+
+def run_without_torch(*words: object, cwd: Path | None = None) -> str:
+    """The stdout of a command in a process in which torch cannot be imported; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:

@@ -76,10 +76,10 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_image_is_refused_in_one_sentence(client, case):
-    body, headers, status, told = BAD[case]
+    body, headers, status, said = BAD[case]
     answer = client.post("/predict", content=body, headers=headers)
     error = answer.json()["error"]
-    assert (answer.status_code, told in error) == (status, True), error
+    assert (answer.status_code, said in error) == (status, True), error
     assert "\n" not in error
     assert "--set" not in error
     assert client.post("/predict", content=GOOD).status_code == 200

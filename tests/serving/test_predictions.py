@@ -130,7 +130,7 @@ def test_one_click_gives_the_values_of_predict_with_a_point(client, runs, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "told"),
+    ("body", "status", "said"),
     [
         ({"clicks": []}, 400, "a click or a box is expected"),
         ({"clicks": [[99, 0, True]]}, 400, "a pixel of an image of 32 x 32 is expected"),
@@ -140,12 +140,12 @@ def test_one_click_gives_the_values_of_predict_with_a_point(client, runs, tmp_pa
         ({"clicks": [[5, 5, True]], "path": "/etc/passwd"}, 400, "path"),
     ],
 )
-def test_senseless_clicks_are_refused(client, body, status, told):
+def test_senseless_clicks_are_refused(client, body, status, said):
     image = images_of("promptable")[0]
     session = client.post("/encode?model=promptable", content=image).json()["session"]
     answer = client.post("/click?model=promptable", json={"session": session, **body})
     assert answer.status_code == status
-    assert told in answer.json()["error"]
+    assert said in answer.json()["error"]
     good = {"session": session, "clicks": [[5, 5, True]]}
     assert client.post("/click?model=promptable", json=good).status_code == 200
 
@@ -167,12 +167,12 @@ def test_a_text_gives_the_images_of_generate(client, runs):
     expected = list(fv.Run.open(runs["text_to_image"]).stages(["dark above"] * 2, seed=3))
     body = {"text": "dark above", "n": 2, "seed": 3}
     url = "/generate?model=text_to_image"
-    told = client.post(url, json={**body, "stages": True}).json()
-    assert [[pixels(one) for one in stages] for stages in told["images"]] == [
+    said = client.post(url, json={**body, "stages": True}).json()
+    assert [[pixels(one) for one in stages] for stages in said["images"]] == [
         [stage[..., 0].tolist() for stage in stages] for stages in expected
     ]
     last = client.post(url, json=body).json()["images"]
-    assert last == [stages[-1:] for stages in told["images"]]
+    assert last == [stages[-1:] for stages in said["images"]]
     drawn = client.post(url, json={**body, "n": 1}, headers={"accept": "image/png"}).content
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(drawn))), expected[0][-1][..., 0])
 
@@ -183,7 +183,7 @@ def pixels(png: str) -> list:
 
 def test_models_refuse_what_they_cannot_do(client):
     image = images_of("classification")[0]
-    for url, body, told in (
+    for url, body, said in (
         ("/predict?model=text_to_image", {"content": image}, "send a text to /generate"),
         ("/generate?model=detection", {"json": {"text": "x"}}, "send one to /predict"),
         ("/encode?model=detection", {"content": image}, "without prompts"),
@@ -191,7 +191,7 @@ def test_models_refuse_what_they_cannot_do(client):
     ):
         answer = client.post(url, **body)
         assert answer.status_code == 400, answer.text
-        assert told in answer.json()["error"]
+        assert said in answer.json()["error"]
     assert client.post("/predict?model=none", content=image).status_code == 404
 
 

@@ -48,9 +48,9 @@ def test_health_and_metadata(client, runs):
     assert client.get("/v2").json()["name"] == "foveate"
     for name in runs:
         assert client.get(f"/v2/models/{name}/ready").json() == {"name": name, "ready": True}
-    told = client.get("/v2/models/detection").json()
-    assert told["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
-    assert told["outputs"] == [{"name": "prediction", "datatype": "BYTES", "shape": [-1]}]
+    said = client.get("/v2/models/detection").json()
+    assert said["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+    assert said["outputs"] == [{"name": "prediction", "datatype": "BYTES", "shape": [-1]}]
     for url in ("/v2/models/none", "/v2/models/none/ready"):
         assert client.get(url).status_code == 404
 
@@ -84,7 +84,7 @@ def test_a_text_gives_an_image(client, runs):
 
 
 @pytest.mark.parametrize(
-    ("tensor", "told"),
+    ("tensor", "said"),
     [
         ({"datatype": "BYTES", "shape": [1], "data": ["/etc/passwd!"]}, "in base64"),
         ({"datatype": "BYTES", "shape": [2], "data": ["aa"]}, "as the shape says"),
@@ -100,15 +100,15 @@ def test_a_text_gives_an_image(client, runs):
         ({"datatype": "INT64", "shape": [1, 1, 1], "data": [1]}, "one of the datatypes BYTES"),
         ({"datatype": "FP32", "shape": [1, 1, 1], "data": [3.5]}, "floats from 0"),
         ({"datatype": "UINT8", "shape": [2, 2, 7], "data": [1] * 28}, "channels is expected"),
-        ({"name": "picture", "datatype": "BYTES", "shape": [1], "data": ["aa"]}, "the input image"),
+        ({"name": "photo", "datatype": "BYTES", "shape": [1], "data": ["aa"]}, "the input image"),
         ({"datatype": "BYTES", "shape": [0], "data": []}, "as the shape says"),
         ({"datatype": "BYTES"}, "Field required"),
     ],
 )
-def test_damaged_tensors_are_refused_in_one_sentence(client, tensor, told):
+def test_damaged_tensors_are_refused_in_one_sentence(client, tensor, said):
     answer = infer(client, tensor)
     assert answer.status_code == 400, answer.text
-    assert told in answer.json()["error"]
+    assert said in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
 
 

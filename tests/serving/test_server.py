@@ -213,7 +213,7 @@ def test_an_exported_model_is_served_where_torch_is_not_installed(trained, tmp_p
         assert httpx.post(f"{address}/predict", content=GOOD).json() == expected
         drawn = httpx.post(f"{address}/predict", content=GOOD, headers={"accept": "image/png"})
         assert drawn.content.startswith(b"\x89PNG")
-        (told,) = httpx.get(f"{address}/models").json()
-        assert told["name"] == "m.onnx"
+        (said,) = httpx.get(f"{address}/models").json()
+        assert said["name"] == "m.onnx"
         card = json.loads(json.dumps(dict(trained.card)))
-        assert told["card"].items() >= card.items()
+        assert said["card"].items() >= card.items()

@@ -1,7 +1,7 @@
 """Whether images seen in service are like those that a model was trained and validated on.
 
-Several things are compared: how images look, where they lie in feature space, and what is predicted
-for them. Each comparison gives a p-value that is valid whatever the distribution is, and Holm's
+How images look, where they lie in feature space, and what is predicted for them are compared, each
+for itself. Each comparison gives a p-value that is valid whatever the distribution is, and Holm's
 method holds them together: if nothing has changed, one of them alarms in at most LEVEL of all cases
 (Holm, "A simple sequentially rejective multiple test procedure", 1979).
 """
@@ -35,7 +35,7 @@ _ROUNDING = 1e-10  # of a statistic, by the order in which numbers are added
 
 @dataclass(frozen=True)
 class Comparison:
-    """One thing that was compared between images of service and of the reference.
+    """One comparison between images of service and of the reference.
 
     Attributes:
         name: What was compared.

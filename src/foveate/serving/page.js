@@ -41,10 +41,10 @@ const at = (path, more = "") => `${path}?model=${encodeURIComponent(model.name)}
 const json = (body) => ({ method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
 
 /** Do something that asks the server, tell how it goes, and drop it if something newer was begun. */
-async function work(told, action) {
+async function work(message, action) {
   const number = ++turn, start = performance.now();
   $("error").textContent = "";
-  $("status").textContent = told;
+  $("status").textContent = message;
   try {
     const done = await action(() => number === turn);
     if (number !== turn) return;

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,20 +15,12 @@ from foveate.errors import StorageError
 from foveate.experiment.shipped import pack as packing
 from foveate.experiment.shipped.pack import pack
 from foveate.experiment.shipped.private_paths import PrivatePaths
-from helpers.command_line import refused, run_cli
+from helpers.command_line import refused, run_cli, run_without_torch
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-WITHOUT_TORCH = """
-import sys
-for name in ("torch", "torchvision", "timm", "sklearn", "matplotlib", "safetensors"):
-    sys.modules[name] = None  # importing it is an error
-from foveate.cli.main import main
-main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +66,7 @@ def test_everything_is_in_it_and_every_checksum_holds(unzipped, exported):
 
 def test_the_packed_model_predicts_where_torch_cannot_be_imported(unzipped, trained, colours):
     images = [colours / name / "000.png" for name in ("red", "green", "blue")]
-    words = ["predict", "model.onnx", *map(str, images), "--json", "found.json"]
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=unzipped
-    )
-    assert done.returncode == 0, done.stderr
+    run_without_torch("predict", "model.onnx", *images, "--json", "found.json", cwd=unzipped)
     found = json.loads((unzipped / "found.json").read_text())["predictions"]
     (unzipped / "found.json").unlink()
     expected = trained.predict(images)

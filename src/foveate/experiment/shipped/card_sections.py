@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from foveate import models
 from foveate.data.dataset import SPLITS, SplitName
 from foveate.data.split import file as split_file
+from foveate.experiment.card import FEW_IMAGES
 from foveate.experiment.report import metric_card
 from foveate.experiment.shipped.markdown import bullets, code, escape, table
 from foveate.inference.exported.runtimes import DECODER_SUFFIX
@@ -157,12 +158,12 @@ def limits(card: Card) -> list[str]:
     rare = [
         f"{name} ({counted})"
         for name, counted in zip(data["classes"], data["counts"][split], strict=True)
-        if counted < 10
+        if counted < FEW_IMAGES
     ]
     if rare:
         texts.append(
-            f"Fewer than 10 {_SPLIT_NAMES[split]} images have these classes, so little is known of "
-            f"them: {list_some(rare)}."
+            f"Fewer than {FEW_IMAGES} {_SPLIT_NAMES[split]} images have these classes, so little "
+            f"is known of them: {list_some(rare)}."
         )
     if leaks := data["leaks"]:
         texts.append(

@@ -15,7 +15,7 @@ from foveate import tasks
 
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
-    "wording", "errors", "regular_file", "record_io", "atomic_io", "csv_file", "outputs",
+    "wording", "errors", "regular_file", "record_io", "yaml_text", "atomic_io", "csv_file", "outputs",
     "progress", "ops", "annotations", "settings", "data", "processes", "formats",
     "datasets",  # data by path or name: reads formats, so it lies above them
     "metrics",

@@ -7,6 +7,7 @@ traceback.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class FoveateError(Exception):
         line: The line of that file, counted from 1.
         details: Examples or choices, shown on a line each.
         remedy: What to do next, in the imperative.
+        options: Options with which the same command goes on: (what one does, the option). Python
+            has them as arguments of the same names.
     """
 
     def __init__(
@@ -35,12 +38,36 @@ class FoveateError(Exception):
         line: int | None = None,
         details: Sequence[str] = (),
         remedy: str | None = None,
+        options: Sequence[tuple[str, str]] = (),
     ):
         self.message, self.where, self.line, self.remedy = message, where, line, remedy
+        self.options = options
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
         lines = [f"{place}{message}", *(f"    {detail}" for detail in details)]
         lines += [f"  → {remedy}"] if remedy else []
-        super().__init__("\n".join(map(escape_controls, lines)))
+        self._lines = lines
+        super().__init__(self.with_command())
+
+    def with_command(self, command: Sequence[str] = ()) -> str:
+        """The text, with each of the options behind the command that was given.
+
+        Args:
+            command: Its words, or none if it is not known.
+        """
+        ways = []
+        for what, option in self.options:
+            words = [*_without_option(command, option), *option.split()]
+            ways.append(f"  → {what}: {shlex.join(words)}")
+        return "\n".join(map(escape_controls, [*self._lines, *ways]))
+
+
+def _without_option(command: Sequence[str], option: str) -> list[str]:
+    """The words of a command without an option and its value, which another one replaces."""
+    name, *value = option.split()
+    if name not in command:
+        return list(command)
+    place = command.index(name)
+    return [*command[:place], *command[place + 1 + len(value) :]]
 
 
 class DataError(FoveateError):

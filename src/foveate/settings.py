@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from foveate import atomic_io, record_io
 from foveate.errors import RunError, SettingError
 from foveate.wording import did_you_mean
+from foveate.yaml_text import parse_yaml
 
 FORMAT = 2
 """Format of the run folder, raised whenever runs of another foveate can no longer be continued."""
@@ -23,7 +24,6 @@ MAX_VALUE = 10**12
 """Largest black, white or number of pixels that can be set."""
 
 _MAX_BYTES = 1_000_000  # of config.yaml
-_MAX_DEPTH = 6  # the document, a setting, a list of lists
 _EXPECTED_SEGMENTS = (
     "a list of [step, progress, total] is expected, with rising steps from 0 on, progress from 0 "
     f"to 1, and totals above their step and up to {MAX_STEPS:,}"
@@ -143,6 +143,11 @@ class Settings(BaseModel):
     """A split.csv to use."""
     allow_leak: bool = False
     """Whether to train although the splits share images."""
+    drop_leaks: bool = False
+    """Whether to leave train and valid images out that belong with images of a later split."""
+    rare_classes: Literal["refuse", "train", "merge", "drop"] = "refuse"
+    """Classes with fewer images than splits: "train" has them in train alone, "merge" makes one
+    class of them, "drop" leaves them and their images out."""
     allow_skipped: bool = False
     """Whether to train although many images are unreadable."""
     allow_errors: bool = False
@@ -173,6 +178,10 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"fold is expected to be I/K with K of 3 or more and I up to K, got {self.fold}"
                 )
+        if self.allow_leak and self.drop_leaks:
+            raise ValueError("give allow_leak or drop_leaks, not both")
+        if self.fold is not None and self.rare_classes == "train":
+            raise ValueError("rare_classes of folds can be merge or drop: folds test every image")
         if sum(choice is not None for choice in (self.fold, self.time_by, self.split)) > 1:
             raise ValueError("give one of fold, time_by and split")
         if abs(sum(self.fractions) - 1) > 1e-6:
@@ -200,7 +209,7 @@ class Settings(BaseModel):
             RunError: The file is missing or damaged, or of another format.
         """
         try:
-            values = _parse_yaml(record_io.read_text(path, _MAX_BYTES))
+            values = parse_yaml(record_io.read_text(path, _MAX_BYTES))
             if not isinstance(values, dict) or type(version := values.get("format")) is not int:
                 raise ValueError("settings and their format are expected")
             if version == FORMAT and (last := list(cls.model_fields)[-1]) not in values:
@@ -254,26 +263,6 @@ def check_segments(segments: Sequence[tuple[int, float, int]]) -> None:
         or segments[-1][2] < segments[-1][0]
     ):
         raise ValueError(_EXPECTED_SEGMENTS)
-
-
-# libyaml's, where PyYAML was built with it: the settings of a long run are read ten times as fast.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _parse_yaml(text: str) -> Any:
-    """Parse YAML as foveate writes it: a few levels of lists and mappings, without anchors.
-
-    A few lines of anchors can stand for billions of values.
-    """
-    depth = 0
-    for event in yaml.parse(text, _LOADER):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ValueError("anchors and aliases (& and *) are not expected")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth >= _MAX_DEPTH:
-            raise ValueError(f"at most {_MAX_DEPTH} levels are expected")
-    return yaml.load(text, _LOADER)
 
 
 _EXPECTED_TEXTS = {

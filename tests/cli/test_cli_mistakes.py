@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -168,7 +169,16 @@ def test_a_leak_stops_the_run_and_is_recorded_if_allowed(folder, tmp_path):
     message = refused("train", data, "--epochs", 1, "--out", tmp_path / "run")
     assert "train/blue/train-13.png" in message
     assert "test/blue/test-13.png" in message
+    words = ["foveate", "train", data, "--epochs", 1, "--out", tmp_path / "run"]
+    assert f"{shlex.join(map(str, words))} --drop-leaks" in message
     assert "--allow-leak" in message
+    assert run_cli(*words[1:-1], tmp_path / "dropped", "--drop-leaks")[0] == 0
+    record = json.loads((tmp_path / "dropped" / "data.json").read_text())
+    assert not record["leaks"]
+    assert not [one for one in record["audit"] if "leak" in one["check"]]
+    assert "3 train images are left out" in "".join(record["notes"])
+    assert record["images"]["train"] + record["images"]["valid"] == 39
+    assert record["images"]["test"] == 21
     run = tmp_path / "run"
     assert run_cli("train", data, "--epochs", 1, "--out", run, "--allow-leak")[0] == 0
     assert len(json.loads((run / "data.json").read_text())["leaks"]) == 3

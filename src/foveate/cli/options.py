@@ -95,6 +95,19 @@ SetReading = Annotated[
         help="How image files are read: black, white, pages or max_pixels; may be repeated.",
     ),
 ]
+DropLeaks = Annotated[
+    bool,
+    typer.Option(
+        "--drop-leaks", help="Leave out train and valid images that a later split holds too."
+    ),
+]
+RareClasses = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="Classes with fewer images than splits: train (in train alone), merge or drop.",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(
@@ -151,6 +164,8 @@ class SettingOptions:
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Train although the splits share images.")
     ] = False
+    drop_leaks: DropLeaks = False
+    rare_classes: RareClasses = None
     allow_skipped: Annotated[
         bool, typer.Option("--allow-skipped", help="Train although many images are unreadable.")
     ] = False

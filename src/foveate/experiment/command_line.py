@@ -22,8 +22,9 @@ _OPTIONS = (
     "time_by",
     "fold",
     "split",
+    "rare_classes",
 )
-_SWITCHES = ("allow_leak", "allow_skipped", "allow_errors")
+_SWITCHES = ("allow_leak", "drop_leaks", "allow_skipped", "allow_errors")
 
 
 def command_line(run: RunFolder) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Dataset
-from foveate.data.split.assign import group_into_units
 from foveate.data.split.stratify import iterative_stratify
+from foveate.data.split.units import group_into_units
 from foveate.training import helping
 from foveate.training.probe import fit_probe
 

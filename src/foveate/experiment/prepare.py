@@ -18,13 +18,14 @@ from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.image_reading import ImageReading
 from foveate.data.natural_size import natural_size
 from foveate.data.split import assign, file
+from foveate.data.split.rare_classes import Handled
 from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.shares import read_images
-from foveate.experiment.split import make_split, with_groups
+from foveate.experiment.split import make_split, with_groups, with_rare_classes
 from foveate.progress import Reporter
 from foveate.settings import MAX_SIZE, Settings
 from foveate.tasks.task import Task
@@ -64,7 +65,8 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
             remedy="Name another folder, or see what was left out: foveate audit DATA.",
         )
     check_unique_ids(dataset)
-    dataset = depth.with_reading(dataset, ImageReading.of(settings))
+    handled = with_rare_classes(dataset, settings)
+    dataset = depth.with_reading(handled.dataset, ImageReading.of(settings))
     task = task_type(dataset.classes)
     default_size = _default_size(dataset, task_type, settings)
     size = settings.size or max(model.min_size, default_size)
@@ -76,10 +78,14 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         lambda dataset: _decode(task, dataset, size, max_skipped, reporter),
         reporter.info,
     )
+    images = _with_left_out(images, handled)
     reporter.info("auditing: checking images and targets, searching for copies")
     result = audit(images.dataset, images.hashes, images.image_stats)
     _refuse_errors(result, settings)
     split, samples = _split(task, images, result, settings)
+    if settings.drop_leaks:
+        rest = tuple(finding for finding in result.findings if finding.check != LEAK)
+        result = replace(result, findings=rest)
 
     black, white = depth.reading_of(images.dataset).points or (settings.black, settings.white)
     run.save_settings(size=size, black=black, white=white)
@@ -87,6 +93,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     file.write(run.path / "split.csv", rows)
     notes = (
         *images.dataset.notes,
+        *handled.notes,
         *split.notes,
         *([] if settings.size else _reduced(task, images)),
         *_encoded(images),
@@ -141,12 +148,14 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     """
     settings, record = run.settings, run.data
     dataset = load_again(run)
-    dataset = task_views.for_task(dataset, settings.task)
+    handled = with_rare_classes(task_views.for_task(dataset, settings.task), settings)
+    dataset = handled.dataset
     task = tasks.find(settings.task)(dataset.classes)
     if settings.size is None:  # collect has resolved it
         raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
     dataset = depth.with_reading(dataset, ImageReading.of(settings))
     images = _decode(task, dataset, settings.size, 1.0, reporter, record.get("encoding", "raw"))
+    images = _with_left_out(images, handled)
     path = run.path / "split.csv"
     rows = file.read(path)
     file.check_unchanged(rows, record["split"], path)
@@ -197,20 +206,31 @@ def _with_usable_targets(task: Task[Any], dataset: Dataset[Any]) -> Dataset[Any]
     return replace(dataset, samples=usable, skipped=dataset.skipped + skipped)
 
 
+def _with_left_out(
+    images: decoding.DecodedImages[Any], handled: Handled
+) -> decoding.DecodedImages[Any]:
+    """With the samples that were left out before decoding among those that were skipped."""
+    skipped = (*images.dataset.skipped, *handled.left_out)
+    return replace(images, dataset=replace(images.dataset, skipped=skipped))
+
+
 def _split(
     task: Task[Any], images: decoding.DecodedImages[Any], result: Audit, settings: Settings
 ) -> tuple[assign.SplitAssignment, Sequence[Sample[Any]]]:
     """The split, and the samples with the groups and the split file that the settings name."""
-    dataset = with_groups(images.dataset, settings.group_by)
+    dataset, left_out = with_groups(images.dataset, settings.group_by), set[str]()
     if settings.split is not None:
         path = Path(settings.split)
-        dataset = file.apply(dataset, images.hashes, file.read(path), path)
+        rows = file.read(path)
+        dataset = file.apply(dataset, images.hashes, rows, path)
+        left_out = {id for id, row in rows.items() if row.split is None}
     split = make_split(
         dataset.samples,
         dataset.classes,
         result.duplicates,
         settings,
         single_class_ok=task.single_class_ok,
+        left_out=left_out,
     )
     targets = {sample.id: sample.target for sample in dataset}
     for name in SPLITS:

@@ -15,8 +15,8 @@ from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Image, SplitName
 from foveate.data.resizing import fit, letterbox_size
 from foveate.data.rng import epoch_order, sample_keys
-from foveate.data.split import assign
 from foveate.data.split.file import SplitRows
+from foveate.data.split.leaks import Leak
 from foveate.data.subset import Subset
 from foveate.tasks.task import Task
 from foveate.wording import count_noun
@@ -40,7 +40,7 @@ class PreparedData:
     splits: dict[SplitName, NDArray[np.int64]]
     units: NDArray[np.int64]
     notes: tuple[str, ...]
-    leaks: tuple[assign.Leak, ...]
+    leaks: tuple[Leak, ...]
 
     @classmethod
     def of_rows(
@@ -49,7 +49,7 @@ class PreparedData:
         images: decoding.DecodedImages[Any],
         rows: SplitRows,
         notes: tuple[str, ...],
-        leaks: tuple[assign.Leak, ...] = (),
+        leaks: tuple[Leak, ...] = (),
     ) -> PreparedData:
         """Gather the images of each split, as the rows of split.csv say."""
         own = [rows[sample.id] for sample in images.dataset]
@@ -143,6 +143,8 @@ class PreparedData:
         """Name, numbers of images and classes, size and colour in one line."""
         dataset = self.images.dataset
         splits = ", ".join(f"{len(self.splits[split]):,} {split}" for split in SPLITS)
+        if left_out := len(dataset) - sum(map(len, self.splits.values())):
+            splits += f", {left_out:,} left out"
         _, side, _, channels = self.images.pixels.shape
         classes = (
             f" of {count_noun(len(dataset.classes), 'class', 'classes')}" if dataset.classes else ""

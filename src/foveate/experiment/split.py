@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from foveate.data import depth
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Dataset, Sample
 from foveate.data.image_reading import ImageReading
-from foveate.data.split import assign, file, grouping
+from foveate.data.split import assign, file, grouping, rare_classes
 from foveate.data.unique_ids import check_unique_ids
 from foveate.outputs import check_output
 from foveate.progress import Reporter
@@ -29,6 +29,17 @@ def with_groups(dataset: Dataset[Any], group_by: str | None) -> Dataset[Any]:
     return replace(dataset, samples=grouping.with_groups(dataset.samples, group_by))
 
 
+def with_rare_classes(dataset: Dataset[Any], settings: Settings) -> rare_classes.Handled:
+    """Merge or drop the classes that are too rare for every split, if the settings say so."""
+    handle = {"merge": rare_classes.merge, "drop": rare_classes.drop}.get(settings.rare_classes)
+    if handle is None or settings.time_by is not None:
+        return rare_classes.Handled(dataset)
+    if settings.fold is not None:
+        return handle(dataset, int(settings.fold.split("/")[1]))
+    own = {sample.split for sample in dataset}
+    return handle(dataset, 1 + len({"valid", "test"} - own))
+
+
 def make_split(
     samples: Sequence[Sample[Any]],
     classes: Sequence[str],
@@ -36,6 +47,7 @@ def make_split(
     settings: Settings,
     *,
     single_class_ok: bool,
+    left_out: Collection[str] = (),
 ) -> assign.SplitAssignment:
     """Assign every sample to a split. Copies of an image stay together.
 
@@ -45,6 +57,7 @@ def make_split(
         alike: Which images are copies of one another.
         settings: Says how to split.
         single_class_ok: Whether a dataset with a single class can be learnt.
+        left_out: Ids of samples that are in no split.
 
     Raises:
         DataError: No split is possible, or the data's own split leaks.
@@ -61,6 +74,9 @@ def make_split(
         fractions=settings.fractions,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
         allow_leak=settings.allow_leak,
+        drop_leaks=settings.drop_leaks,
+        rare_in_train=settings.rare_classes == "train",
+        left_out=left_out,
         times=grouping.sample_times(samples, settings.time_by) if settings.time_by else None,
         fold=fold,
         single_class_ok=single_class_ok,
@@ -88,6 +104,8 @@ def write_split(
     """
     check_output(path, file.KIND, option="--out", overwrite=overwrite, data=dataset.origin_paths)
     check_unique_ids(dataset)
+    handled = with_rare_classes(dataset, settings)
+    dataset = handled.dataset
     with reporter.bar("reading images", len(dataset)) as bar:
         survey = depth.decode_measured(
             dataset,
@@ -112,7 +130,7 @@ def write_split(
     )
     with storage_advice("Then give the same command again: the data is as it was."):
         file.write(path, file.rows_of(samples, survey.hashes, made))
-    for note in made.notes:
+    for note in (*handled.notes, *made.notes):
         reporter.warning(note)
     counts = Counter(made.splits.values())
     return {split: counts[split] for split in SPLITS}

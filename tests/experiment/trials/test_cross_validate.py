@@ -203,7 +203,7 @@ def test_torchrun_is_refused(colours, tmp_path, monkeypatch):
 def test_data_that_cannot_be_folded_leaves_nothing_behind(folder, tmp_path):
     for path in sorted((folder / "red").iterdir())[4:]:
         path.unlink()
-    with pytest.raises(DataError, match=r"has 4 images .* each of 5 splits needs one"):
+    with pytest.raises(DataError, match=r"each of 5 splits needs one(.|\n)*'red': 4 images"):
         fv.cross_validate(folder, out=tmp_path / "cv", **SETTINGS)
     for name in ("red", "green"):
         shutil.rmtree(folder / name)

@@ -1,41 +1,27 @@
 """Assigns samples to train, valid and test: stratified, by group or by time, without leaks.
 
-The same seed gives the same split, whatever the order of the samples. A "unit" is a set of samples
-that stay together: copies of an image, and samples of one group.
+The same seed gives the same split, whatever the order of the samples.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from foveate.data.dataset import SPLITS, Sample, SplitName
+from foveate.data.split import leaks as leaking
+from foveate.data.split import rare_classes as rare
+from foveate.data.split.leaks import Leak
 from foveate.data.split.stratify import iterative_stratify
+from foveate.data.split.units import Units, group_into_units, unit_numbers, units_without
 from foveate.errors import DataError
+from foveate.wording import list_some
 
-Units = list[list[int]]
-"""Rows of the samples of each unit."""
 Assigned = list[SplitName | None]
 """The split of each sample, or None."""
-
-
-@dataclass(frozen=True)
-class Leak:
-    """Samples of one unit that lie in several splits.
-
-    Attributes:
-        ids: The samples.
-        splits: The splits that hold them.
-        reason: Why they belong together.
-    """
-
-    ids: tuple[str, ...]
-    splits: tuple[SplitName, ...]
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -43,13 +29,13 @@ class SplitAssignment:
     """The split of each sample.
 
     Attributes:
-        splits: Sample id -> split, in the samples' order.
+        splits: Sample id -> split, in the samples' order; None if it is left out.
         units: The unit of each sample, numbered from 0 in the samples' order.
         leaks: Leaks between the data's splits, if they were allowed.
         notes: Sentences for the user.
     """
 
-    splits: dict[str, SplitName]
+    splits: dict[str, SplitName | None]
     units: tuple[int, ...]
     leaks: tuple[Leak, ...] = ()
     notes: tuple[str, ...] = ()
@@ -65,6 +51,9 @@ def assign_splits(
     max_held_out: int = 5000,
     seed: int = 0,
     allow_leak: bool = False,
+    drop_leaks: bool = False,
+    rare_in_train: bool = False,
+    left_out: Collection[str] = (),
     times: Sequence[str] | None = None,
     fold: tuple[int, int] | None = None,
     single_class_ok: bool = False,
@@ -83,6 +72,10 @@ def assign_splits(
             confidence intervals, while training can use them.
         seed: The seed of the split.
         allow_leak: Return leaks between the data's splits instead of raising.
+        drop_leaks: Leave out the train and valid samples that leak.
+        rare_in_train: Put samples of classes that are too rare for every split into train, instead
+            of raising.
+        left_out: Ids of samples that are in no split.
         times: When each sample was taken, as text that sorts. The latest become the test split,
             the earliest the train split.
         fold: (i, k): of k equal folds, counted from 0, the i-th is the test split, the next one
@@ -95,7 +88,7 @@ def assign_splits(
     """
     if not single_class_ok:
         _check_classes(classes, strata)
-    units = group_into_units(samples, image_keys)
+    every_unit = group_into_units(samples, image_keys)
     assigned: Assigned = [sample.split for sample in samples]
     notes: list[str] = []
     if any(assigned):
@@ -104,66 +97,48 @@ def assign_splits(
                 "the data assigns its own splits, so it cannot be split by time or into folds",
                 remedy="Remove the splits from the data, or leave out that setting.",
             )
-        notes += _fill_with_train(samples, assigned)
-    leaks = _find_leaks(samples, units, assigned)
+        notes += _fill_with_train(samples, assigned, left_out)
+    units = units_without(every_unit, samples, left_out)
+    leaks = leaking.find(samples, units, assigned)
+    if leaks and drop_leaks:
+        left_out = {*left_out, *(dropped := leaking.to_leave_out(leaks, samples, assigned))}
+        notes.append(leaking.describe_left_out(dropped, samples, assigned))
+        units, leaks = units_without(every_unit, samples, left_out), []
     if leaks and not allow_leak:
-        raise _leak_error(leaks, samples, assigned)
+        raise leaking.error(leaks, samples, assigned)
     shares = _held_out_shares(fractions, {split for split in assigned if split})
     if fold is not None:
-        _check_rare_classes(samples, strata, units, classes, num_splits=fold[1])
+        _check_rare_classes(samples, strata, units, classes, fold[1], in_folds=True)
         assigned = _assign_folds(samples, strata, units, fold, len(classes), seed)
     elif times is not None:
         assigned = _assign_by_time(samples, units, times, fractions)
     elif shares:
         free = [unit for unit in units if all(assigned[row] in (None, "train") for row in unit)]
-        _check_rare_classes(samples, strata, free, classes, num_splits=1 + len(shares))
+        if rare_in_train:
+            free, rare_notes = _without_rare_classes(strata, free, classes, 1 + len(shares))
+            notes += rare_notes
+        else:
+            _check_rare_classes(samples, strata, free, classes, 1 + len(shares))
         total = sum(len(unit) for unit in free)
         shares = {split: min(share, max_held_out / total) for split, share in shares.items()}
         assigned = _hold_out(samples, strata, free, assigned, shares, len(classes), seed)
-    splits: dict[str, SplitName] = {
-        sample.id: split or "train" for sample, split in zip(samples, assigned, strict=True)
+        if rare_in_train:
+            _train_every_class(strata, free, assigned)
+    splits: dict[str, SplitName | None] = {
+        sample.id: None if sample.id in left_out else split or "train"
+        for sample, split in zip(samples, assigned, strict=True)
     }
     notes += _missing_classes(list(splits.values()), strata, classes)
-    numbers = _unit_numbers(units, len(samples))
+    numbers = unit_numbers(every_unit, len(samples))
     return SplitAssignment(splits, numbers, tuple(leaks), tuple(notes))
-
-
-def _unit_numbers(units: Units, count: int) -> tuple[int, ...]:
-    """The number of each sample's unit."""
-    number_of = [0] * count
-    for number, unit in enumerate(units):
-        for row in unit:
-            number_of[row] = number
-    return tuple(number_of)
-
-
-def group_into_units(samples: Sequence[Sample[Any]], image_keys: Sequence[Hashable]) -> Units:
-    """Group rows that share a group or an image, directly or through others (union-find)."""
-    parent = list(range(len(samples)))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    first: dict[tuple[str, Hashable], int] = {}
-    for row, (sample, image_key) in enumerate(zip(samples, image_keys, strict=True)):
-        links: list[tuple[str, Hashable]] = [("image", image_key)]
-        if sample.group is not None:
-            links.append(("group", sample.group))
-        for link in links:
-            parent[root(row)] = root(first.setdefault(link, row))
-    units = defaultdict(list)
-    for row in range(len(samples)):
-        units[root(row)].append(row)
-    return list(units.values())
 
 
 # --- splits that the data assigns
 
 
-def _fill_with_train(samples: Sequence[Sample[Any]], assigned: Assigned) -> list[str]:
+def _fill_with_train(
+    samples: Sequence[Sample[Any]], assigned: Assigned, left_out: Collection[str]
+) -> list[str]:
     """Put samples without a split into train, in place; return notes."""
     if "train" not in assigned:
         names = ", ".join(sorted({split for split in assigned if split}))
@@ -171,44 +146,17 @@ def _fill_with_train(samples: Sequence[Sample[Any]], assigned: Assigned) -> list
             f"the data assigns splits ({names}) but no sample to train",
             remedy="Name the train split 'train', or remove the splits to have them made.",
         )
-    missing = [row for row, split in enumerate(assigned) if split is None]
+    missing = [
+        row
+        for row, split in enumerate(assigned)
+        if split is None and samples[row].id not in left_out
+    ]
     for row in missing:
         assigned[row] = "train"
     if not missing:
         return []
     count = "1 sample" if len(missing) == 1 else f"{len(missing):,} samples"
     return [f"{count} had no split and joined train, e.g. {samples[missing[0]].id}"]
-
-
-def _find_leaks(samples: Sequence[Sample[Any]], units: Units, assigned: Assigned) -> list[Leak]:
-    leaks = []
-    for unit in units:
-        splits = tuple(split for split in SPLITS if any(assigned[row] == split for row in unit))
-        if len(splits) > 1:
-            groups = {samples[row].group for row in unit} - {None}
-            reason = (
-                f"group {sorted(map(str, groups))[0]}" if groups else "the same image, or nearly"
-            )
-            leaks.append(Leak(tuple(samples[row].id for row in unit), splits, reason))
-    return leaks
-
-
-def _leak_error(leaks: list[Leak], samples: Sequence[Sample[Any]], assigned: Assigned) -> DataError:
-    split_of = {sample.id: split for sample, split in zip(samples, assigned, strict=True)}
-    examples = [
-        f"{leak.reason}: " + ", ".join(f"{id} ({split_of[id]})" for id in leak.ids[:4])
-        for leak in leaks[:5]
-    ]
-    more = [f"... and {len(leaks) - 5:,} more"] if len(leaks) > 5 else []
-    subject = (
-        "one image or group lies" if len(leaks) == 1 else f"{len(leaks):,} images or groups lie"
-    )
-    return DataError(
-        f"{subject} in more than one split, so a score would partly measure memory:",
-        details=examples + more,
-        remedy="Remove all but one of each (foveate audit DATA --fix COPY does that), or pass "
-        "--allow-leak to go on; the record and the report will say so.",
-    )
 
 
 # --- splits that are made
@@ -310,30 +258,45 @@ def _check_rare_classes(
     units: Units,
     classes: Sequence[str],
     num_splits: int,
+    *,
+    in_folds: bool = False,
 ) -> None:
-    rows: dict[int, list[int]] = defaultdict(list)
+    """Raise DataError if a class is too rare for every split."""
+    found = rare.find(strata, (row for unit in units for row in unit), num_splits)
+    if found:
+        raise rare.error(found, samples, classes, num_splits, in_folds=in_folds)
+
+
+def _without_rare_classes(
+    strata: Sequence[Sequence[int]], units: Units, classes: Sequence[str], num_splits: int
+) -> tuple[Units, list[str]]:
+    """The units without rare classes; the others stay in train, as a note says."""
+    found = rare.find(strata, (row for unit in units for row in unit), num_splits)
+    if not found:
+        return units, []
+    names = list_some([classes[k] for k in found])
+    note = f"too rare to be measured, so that all of their images are in train: {names}"
+    return [unit for unit in units if not any(found.keys() & strata[row] for row in unit)], [note]
+
+
+def _train_every_class(strata: Sequence[Sequence[int]], units: Units, assigned: Assigned) -> None:
+    """Move units to train, in place, until it has every class: an image holds several of them."""
+    trained = {k for row, split in enumerate(assigned) if split == "train" for k in strata[row]}
     for unit in units:
-        for row in unit:
-            for stratum in strata[row]:
-                rows[stratum].append(row)
-    for stratum, members in sorted(rows.items()):
-        if len(members) < num_splits:
-            names = ", ".join(samples[row].id for row in members)
-            count = f"{len(members)} image{'s' if len(members) > 1 else ''}"
-            raise DataError(
-                f"class {classes[stratum]!r} has {count} ({names}), but each of {num_splits} "
-                "splits needs one",
-                remedy="Add images of it, merge it with another class, or remove it.",
-            )
+        if any(not trained.issuperset(strata[row]) for row in unit):
+            for row in unit:
+                assigned[row] = "train"
+                trained.update(strata[row])
 
 
 def _missing_classes(
-    splits: Sequence[SplitName], strata: Sequence[Sequence[int]], classes: Sequence[str]
+    splits: Sequence[SplitName | None], strata: Sequence[Sequence[int]], classes: Sequence[str]
 ) -> list[str]:
     """Notes on the classes that valid and test lack; raises if train lacks one of theirs."""
     present = {split: set[int]() for split in SPLITS}
     for split, row in zip(splits, strata, strict=True):
-        present[split].update(row)
+        if split is not None:
+            present[split].update(row)
     untrained = (present["valid"] | present["test"]) - present["train"]
     if untrained:
         names = ", ".join(repr(classes[k]) for k in sorted(untrained)[:5])

@@ -19,6 +19,8 @@ A = TypeVar("A")
 _REMEDY = "Restore it from a backup, or make it again: foveate split DATA --out FILE."
 _NUMBER = re.compile("[0-9]{1,18}")
 _TEST_ROW = re.compile(rb"^([^,\n]*+),[^,\n]*+,[0-9]++,test,([0-9a-f]++)$", re.MULTILINE)
+LEFT_OUT = "left out"
+"""What stands for the split of a sample that is in none."""
 _COLUMNS = ("id", "group", "unit", "split", "content")
 KIND = outputs.csv_kind("split", _COLUMNS)
 """A split file, which `foveate split --overwrite` may replace."""
@@ -29,13 +31,13 @@ class SplitRow:
     """One row of a split file.
 
     Attributes:
-        split: The sample's split.
+        split: The sample's split; None if it is left out.
         content: The hash of its image.
         group: The sample's group, or "".
         unit: Equal for samples that stay together: copies of an image, and those of one group.
     """
 
-    split: SplitName
+    split: SplitName | None
     content: str
     group: str
     unit: int
@@ -63,7 +65,9 @@ def rows_of(
 
 def write(path: Path, rows: SplitRows) -> None:
     """Write a split as a CSV file."""
-    table = ((id, row.group, row.unit, row.split, row.content) for id, row in rows.items())
+    table = (
+        (id, row.group, row.unit, row.split or LEFT_OUT, row.content) for id, row in rows.items()
+    )
     csv_file.write(path, _COLUMNS, table)
 
 
@@ -76,15 +80,20 @@ def read(path: Path) -> dict[str, SplitRow]:
     rows: dict[str, SplitRow] = {}
     for line, cells in csv_file.read(path, _COLUMNS, remedy=_REMEDY):
         id, group, unit, split, content = (cells[name] for name in _COLUMNS)
-        if split not in SPLITS or id in rows or not content or not _NUMBER.fullmatch(unit):
+        is_row = id not in rows and content and _NUMBER.fullmatch(unit)
+        if is_row and split in SPLITS:
+            rows[id] = SplitRow(split, content, group, int(unit))
+        elif is_row and split == LEFT_OUT:
+            rows[id] = SplitRow(None, content, group, int(unit))
+        else:
             raise RunError(
-                f"a new id, the number of a unit, a split out of {', '.join(SPLITS)} and the hash "
-                f"of an image are expected, got {id!r}, {unit!r}, {split!r} and {content!r}",
+                f"a new id, the number of a unit, a split out of {', '.join(SPLITS)}, {LEFT_OUT} "
+                f"and the hash of an image are expected, got {id!r}, {unit!r}, {split!r} and "
+                f"{content!r}",
                 where=path,
                 line=line,
                 remedy=_REMEDY,
             )
-        rows[id] = SplitRow(split, content, group, int(unit))
     return rows
 
 
@@ -148,18 +157,18 @@ def record(rows: SplitRows) -> dict[str, str]:
     """What data.json keeps of a split: a hash of it, and the split of each sample by its id's rank.
 
     The hash finds any change of ids, splits, groups and units; the letters (t, v, e for train,
-    valid, test) tell which samples were moved.
+    valid, test, and - for left out) tell which samples were moved.
     """
     digest = hashlib.blake2b(digest_size=16)
     for id in sorted(rows):
         row = rows[id]
-        line = f"{id}\0{row.split}\0{row.group}\0{row.unit}\n"
+        line = f"{id}\0{row.split or LEFT_OUT}\0{row.group}\0{row.unit}\n"
         digest.update(line.encode("utf-8", "surrogatepass"))
     letters = "".join(_LETTERS[rows[id].split] for id in sorted(rows))
     return {"hash": digest.hexdigest(), "letters": letters}
 
 
-_LETTERS: dict[SplitName, str] = {"train": "t", "valid": "v", "test": "e"}
+_LETTERS: dict[SplitName | None, str] = {"train": "t", "valid": "v", "test": "e", None: "-"}
 
 
 def check_unchanged(rows: SplitRows, recorded: Mapping[str, str], path: Path) -> None:
@@ -170,16 +179,16 @@ def check_unchanged(rows: SplitRows, recorded: Mapping[str, str], path: Path) ->
     """
     if record(rows) == recorded:
         return
-    names = {letter: split for split, letter in _LETTERS.items()}
+    names = {letter: split or LEFT_OUT for split, letter in _LETTERS.items()}
     before = [names.get(letter, "?") for letter in recorded["letters"]]
     ids = sorted(rows)
     if len(before) != len(ids):
         change = f"it had {len(before):,} samples and has {len(ids):,}"
     else:
         moved = [
-            f"{id} ({old} -> {rows[id].split})"
+            f"{id} ({old} -> {rows[id].split or LEFT_OUT})"
             for id, old in zip(ids, before, strict=True)
-            if old != rows[id].split
+            if old != (rows[id].split or LEFT_OUT)
         ]
         change = f"{len(moved):,} samples were moved, e.g. {', '.join(moved[:3])}"
         if not moved:

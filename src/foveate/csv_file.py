@@ -46,10 +46,15 @@ def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
         StorageError: The file cannot be written; its previous version is untouched.
     """
     with atomic_io.new_file(path) as file:
-        file.write(_line(header))
-        for row in rows:
-            assert len(row) == len(header), (row, header)
-            file.write(_line(row))
+        write_to(file, header, rows)
+
+
+def write_to(file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write a table into an open file; see `write`."""
+    file.write(_line(header))
+    for row in rows:
+        assert len(row) == len(header), (row, header)
+        file.write(_line(row))
 
 
 def read(

@@ -13,7 +13,8 @@ import pytest
 import foveate
 from foveate.data.image_reading import ImageReading
 from foveate.errors import BadImage, DataError, SettingError
-from foveate.inference.predict import Outputs, predict_paths
+from foveate.inference.predict import predict_paths
+from foveate.inference.prediction_outputs import Outputs
 from foveate.progress import NullReporter
 from helpers.command_line import run_cli
 from helpers.deep_files import at_depth, nuclei, save_classes, save_dicom

@@ -86,7 +86,9 @@ def test_predictions_of_the_file_are_those_of_the_run(run, model, colours, tmp_p
 
 def test_the_file_predicts_where_torch_is_not_installed(run, model, colours, tmp_path):
     image = colours / "red" / "000.png"
-    found = run_without_torch("predict", model, image, "--draw", tmp_path / "drawn")
+    out = ("--draw", tmp_path / "drawn", "--csv", tmp_path / "found.csv")
+    found = run_without_torch("predict", model, image, *out)
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 2
     _, expected, _ = run_cli("predict", run.path, image)
     assert found.splitlines()[0] == expected.splitlines()[0]
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["000.png"]

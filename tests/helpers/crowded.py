@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Boxes
-from foveate.cli import inference, main
+from foveate.cli import main, predict
 from foveate.data.dataset import Image, Images
 from foveate.inference.predictor import Predictor
 from foveate.models.interactive import InteractivePredictor
@@ -78,5 +78,5 @@ def command(*words: object) -> list[str]:
 if __name__ == "__main__":
     models = {"crowded": Crowded, "killed": Killed}
     model = models[os.environ.get("MODEL", "crowded")]
-    inference.open_model = lambda *_: model()  # type: ignore[assignment]
+    predict.open_model = lambda *_: model()  # type: ignore[assignment]
     main.main()

@@ -13,7 +13,8 @@ from PIL import Image
 from foveate.data import image_reading, windows
 from foveate.data.image_reading import ImageReading
 from foveate.inference import writers
-from foveate.inference.predict import Outputs, predict_paths
+from foveate.inference.predict import predict_paths
+from foveate.inference.prediction_outputs import Outputs
 from foveate.inference.predictor import Predictor
 from foveate.tasks.detection import Detection
 from foveate.tasks.instance import Instance

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.inference.predict import Outputs, predict_paths
+from foveate.inference.predict import predict_paths
+from foveate.inference.prediction_outputs import Outputs
 from helpers import crowded
 from helpers.command_line import refused, run_cli
 

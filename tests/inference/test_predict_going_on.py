@@ -16,7 +16,8 @@ from PIL import Image
 import foveate as fv
 from foveate.errors import BadImage, Cancelled
 from foveate.inference import inputs
-from foveate.inference.predict import Outputs, predict_paths
+from foveate.inference.predict import predict_paths
+from foveate.inference.prediction_outputs import Outputs
 from foveate.progress import NullReporter
 from helpers import crowded
 from helpers.command_line import refused, run_cli
@@ -258,11 +259,9 @@ def test_a_model_that_fails_again_and_again_is_stopped(images, out):
 
 
 def test_a_bug_keeps_its_traceback_and_exit_code(images, out, monkeypatch):
-    from foveate.cli import inference
+    from foveate.cli import predict
 
-    monkeypatch.setattr(
-        inference, "open_model", lambda *_: crowded.Counting(fails_at=frozenset({3}))
-    )
+    monkeypatch.setattr(predict, "open_model", lambda *_: crowded.Counting(fails_at=frozenset({3})))
     code, text, err = run_cli("predict", "x", images, "--json", out.json_file)
     assert code == 1
     assert "Traceback" in err

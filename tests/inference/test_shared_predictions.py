@@ -10,6 +10,8 @@ import subprocess
 import textwrap
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from foveate.cli.main import main
@@ -37,11 +39,15 @@ def alone(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> None:
 
 
 def test_predictions_are_those_of_one_process(trained, images, tmp_path, monkeypatch):
-    one, several = (["--json", tmp_path / f"{n}.json", "--draw", tmp_path / n] for n in "ab")
+    film(images / "film.mp4")
+    one, several = (
+        ["--json", tmp_path / f"{n}.json", "--csv", tmp_path / f"{n}.csv", "--draw", tmp_path / n]
+        for n in "ab"
+    )
     alone(monkeypatch, "predict", trained.path, images, *one)
     done = run_torchrun(3, "predict", trained.path, images, *several, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "38 predictions, 2 skipped" in done.stdout
+    assert "44 predictions, 2 skipped" in done.stdout
     assert done.stdout.count("skipped " + str(images)) == 2
     first, second = (json.loads((tmp_path / f"{n}.json").read_text()) for n in "ab")
     assert [row["path"] for row in first["predictions"]] == [
@@ -53,7 +59,18 @@ def test_predictions_are_those_of_one_process(trained, images, tmp_path, monkeyp
         assert mine["probability"] == pytest.approx(other["probability"], abs=2e-6)
     drawn = [{path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in "ab"]
     assert drawn[0] == drawn[1]
+    assert "film.mp4" in drawn[0]
+    tables = [(tmp_path / f"{n}.csv").read_text().splitlines() for n in "ab"]
+    assert len(tables[0]) == 45
+    assert [row.split(",")[:3] for row in tables[0]] == [row.split(",")[:3] for row in tables[1]]
     assert not list(tmp_path.glob("*.partial*"))
+
+
+def film(path: Path) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 7, (48, 48))
+    for number in range(6):
+        writer.write(np.full((48, 48, 3), 20 * number, np.uint8))
+    writer.release()
 
 
 def test_labels_are_those_of_one_process(trained, images, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Commands that use a trained or foundation model: predict, generate and label."""
+"""Commands that use a trained or foundation model: generate and label."""
 
 from __future__ import annotations
 
@@ -16,95 +16,16 @@ from foveate.cli.options import (
     Device,
     Download,
     SetReading,
-    parse_numbers,
     parse_reading,
 )
-from foveate.errors import FoveateError, SettingError
+from foveate.errors import SettingError
 
 if TYPE_CHECKING:
     from foveate.experiment.run import Run
-    from foveate.inference.predict import Prompt
     from foveate.inference.predictor import Predictor
 
 LISTED_PROPOSALS = 5
 """Proposals that `foveate label` prints; the table lists all."""
-
-
-def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help=MODEL_HELP)],
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Images, videos, or folders of them.")
-    ],
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the predictions into a JSON file."),
-    ] = None,
-    coco_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--coco", metavar="FILE", help="Write boxes and masks with scores in COCO's format."
-        ),
-    ] = None,
-    draw: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write copies of the images with predictions drawn in."),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the predicted masks as label images."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace earlier predictions in these files.")
-    ] = False,
-    tile: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX", min=1, help="Cut larger images into overlapping tiles of this side."
-        ),
-    ] = None,
-    point: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X,Y",
-            help="A pixel of the object, for promptable runs and sam; may be repeated.",
-        ),
-    ] = None,
-    outside: Annotated[
-        list[str] | None,
-        typer.Option(metavar="X,Y", help="A pixel of the background; may be repeated."),
-    ] = None,
-    box: Annotated[
-        str | None, typer.Option(metavar="L,T,R,B", help="A box around the object.")
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What computes the net of a run: torch, or onnx (ONNX Runtime: faster on a CPU).",
-        ),
-    ] = None,
-    device: Device = None,
-    classes: Classes = None,
-    set_: SetReading = None,
-    download: Download = False,
-) -> None:
-    """Predict for images and videos."""
-    from foveate.inference.predict import Outputs, predict_paths
-
-    model = open_model(run, classes, download, device)
-    if runtime is not None:
-        model.runtime = runtime
-    model.reading = parse_reading(set_, model.reading)
-    result = predict_paths(
-        model,
-        paths,
-        Outputs(json_file, coco_file, draw, masks, overwrite),
-        tile=tile,
-        prompt=_parse_prompt(point or [], outside or [], box),
-        reporter=ConsoleReporter(),
-    )
-    if result.skipped and not result.count:
-        raise FoveateError("none of these images could be read", where=paths[0])
 
 
 def generate(
@@ -205,11 +126,19 @@ def open_model(name: str, classes: str | None, download: bool, device: str | Non
     return model
 
 
+def is_foundation(name: str) -> bool:
+    """Whether a model is a foundation model; raise SettingError for an unknown family."""
+    from foveate.inference import foundation
+    from foveate.inference.exported.model import ExportedModel
+
+    return not ExportedModel.is_one(name) and foundation.is_reference(name)
+
+
 def _open_with_torch(name: str, foundation_options: Mapping[str, Any]) -> Predictor:
     """Open a foundation model, a run, or the models of a cross-validation."""
     from foveate.inference import foundation
 
-    if not foundation.is_reference(name):
+    if not is_foundation(name):
         return _open_trained(name, foundation_options)
     classes = foundation_options["--classes"]
     names = None if classes is None else classes.split(",")
@@ -241,15 +170,3 @@ def _refuse_options(foundation_options: Mapping[str, Any]) -> None:
                 "this option is for foundation models; a run has its own classes and weights",
                 where=option,
             )
-
-
-def _parse_prompt(points: list[str], outside: list[str], box: str | None) -> Prompt | None:
-    from foveate.inference.predict import Prompt
-
-    clicks = [
-        (*parse_numbers(text, 2, option), inside)
-        for option, inside, texts in (("--point", True, points), ("--outside", False, outside))
-        for text in texts
-    ]
-    corners = None if box is None else parse_numbers(box, 4, "--box")
-    return Prompt(clicks, corners) if clicks or corners else None  # type: ignore[arg-type]

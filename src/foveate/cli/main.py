@@ -25,6 +25,7 @@ from foveate.cli import (
     inference,
     lessons,
     lists,
+    predict,
     serving,
     settings,
     shipped,
@@ -95,7 +96,7 @@ def _options(
 for command in (
     training.demo, training.train, training.test,
     trials.cross_validate, trials.tune,
-    inference.predict, inference.generate, inference.label,
+    predict.predict, inference.generate, inference.label,
     export.export, serving.serve, shipped.card, shipped.pack, shipped.watch,
     training.report, training.compare,
     data.audit, data.split, data.convert,

@@ -24,7 +24,8 @@ from foveate.inference.journal import SUFFIX, UNFINISHED, ImageName, Journal
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predict import refuse_generators
 from foveate.inference.predictor import Predictor
-from foveate.inference.work import Job, file_stamp, predict_batch
+from foveate.inference.work import file_stamp, predict_batch
+from foveate.inference.writers import Job
 from foveate.progress import NullReporter, Reporter
 from foveate.tasks.presenters.presenter import Presenter
 

@@ -1,4 +1,4 @@
-"""The files that predictions end up in: JSON, JSON lines and COCO, made of their records.
+"""The files that predictions end up in: JSON, JSON lines, COCO and CSV, made of their records.
 
 Records are read one by one, so the memory does not grow with the number of images.
 """
@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from foveate import atomic_io, outputs
+from foveate import atomic_io, csv_file, outputs
+from foveate.csv_file import Cell
 from foveate.tasks.presenters.presenter import Presenter
+from foveate.tasks.presenters.tables import micrometre_cells, micrometre_columns
 
 LINES_SUFFIX = ".jsonl"
 """The suffix of a file with one JSON object a line."""
@@ -22,6 +24,16 @@ COCO_PREDICTIONS = outputs.FileKind(
     re.compile(rb'\s*\{\s*"info":\s*\{\s*"contributor":\s*"foveate predict"'),
 )
 """The file of `write_coco`."""
+
+_NAME_COLUMNS = ("path", "frame")
+PREDICTIONS_CSV = outputs.FileKind(
+    "predictions",
+    re.compile(
+        rb"path,frame,(object,class,score,left_px|class,probability|"
+        rb"class,share,area_px|prediction)[,\r\n]"
+    ),
+)
+"""The file of `write_csv`."""
 
 Record = Mapping[str, Any]
 ReadRecords = Callable[[], Iterator[dict[str, Any]]]
@@ -96,6 +108,29 @@ def write_coco(file: IO[bytes], task: Presenter[Any], model: str, records: ReadR
     file.write(b",")
     _write_list(file, {}, "images", _coco_images(records()))
     file.write(b"\n}\n")
+
+
+def write_csv(
+    file: IO[bytes], task: Presenter[Any], records: ReadRecords, pixel_size: float | None
+) -> None:
+    """Write a table: a row for each object, class of pixels, or image.
+
+    Args:
+        file: The file, open for writing.
+        task: The task.
+        records: The records of the images.
+        pixel_size: Side of a pixel in micrometres, for columns in micrometres; None for none.
+    """
+    columns = task.table_columns
+    scaled = [] if pixel_size is None else micrometre_columns(columns)
+
+    def rows() -> Iterator[list[Cell]]:
+        for record in records():
+            for row in record["rows"]:
+                scales = [] if pixel_size is None else micrometre_cells(columns, row, pixel_size)
+                yield [record["path"], record.get("frame"), *row, *scales]
+
+    csv_file.write_to(file, [*_NAME_COLUMNS, *columns, *scaled], rows())
 
 
 def _prediction(record: Record) -> dict[str, Any]:

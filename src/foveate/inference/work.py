@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,25 +18,10 @@ from foveate.inference.depth_notes import DepthNotes
 from foveate.inference.journal import ImageName, Journal
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predictor import Predictor
-from foveate.inference.writers import PredictionWriter, UniqueNames
+from foveate.inference.tally import Tally
+from foveate.inference.writers import Job, PredictionWriter, UniqueNames
 from foveate.progress import Reporter
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """An image to be predicted.
-
-    Attributes:
-        name: The image.
-        place: Its place in the journal.
-        stamp: Size and time of its file.
-        stem: What the names of files for it begin with.
-    """
-
-    name: ImageName
-    place: int
-    stamp: list[int]
-    stem: str
+from foveate.tasks.presenters.presenter import Presenter
 
 
 class Work:
@@ -45,6 +29,7 @@ class Work:
 
     Args:
         model: The model.
+        task: Its task, as it presents the predictions.
         journal: An open journal; None if nothing is written.
         writers: What is kept of each prediction.
         left_out: Receives the images that cannot be read.
@@ -52,7 +37,7 @@ class Work:
         tiled: Whether images are predicted from tiles, so that large ones need not be in memory.
 
     Attributes:
-        count: Predictions, with those that an earlier process made.
+        tally: Predictions, with those that an earlier process made.
         spent: Images of the model's test split, which is still locked, among them.
         depths: Images that the model's black and white do not fit.
     """
@@ -60,6 +45,7 @@ class Work:
     def __init__(
         self,
         model: Predictor,
+        task: Presenter[Any],
         journal: Journal | None,
         writers: Sequence[PredictionWriter],
         left_out: LeftOut,
@@ -67,10 +53,11 @@ class Work:
         *,
         tiled: bool,
     ):
-        self.task, self.locked = model.task, model.locked_images
+        self.task, self.locked = task, model.locked_images
+        self.tally = Tally(task)
         self.journal, self.writers = journal, writers
         self.left_out, self.reporter = left_out, reporter
-        self.count = self.spent = 0
+        self.spent = 0
         self._reading, self._tiled = model.reading, tiled
         self.depths = DepthNotes(model.reading)
         self._names = UniqueNames()
@@ -115,8 +102,7 @@ class Work:
         if record["stamp"] != stamp or not all(one.is_complete(record) for one in self.writers):
             return Job(name, place, stamp, record["stem"])
         self.journal.take(place, name)
-        self.count += 1
-        self.spent += record["spent"]
+        self._count(record)
         return None
 
     def add(self, job: Job, image: Image, prediction: Any) -> None:
@@ -127,19 +113,24 @@ class Work:
         spent = (
             hashes is not None and isinstance(image, np.ndarray) and content_hash(image) in hashes
         )
+        amounts = self.task.amounts(prediction)
+        record: dict[str, Any] = {
+            "stamp": job.stamp, "stem": job.stem, "spent": spent, "amounts": amounts,
+        }  # fmt: skip
         if self.journal is not None:
-            record: dict[str, Any] = {"stamp": job.stamp, "stem": job.stem, "spent": spent}
             for writer in self.writers:
-                record |= writer.add(job.stem, image, prediction)
+                record |= writer.add(job, image, prediction)
             self.journal.add(job.place, job.name, record)
-        self.count += 1
-        self.spent += spent
+        self._count(record)
 
     def add_others(self) -> None:
         """Take what the other ranks have predicted, once they are done."""
         for _, record in self.journal.take_from_others() if self.journal is not None else ():
-            self.count += 1
-            self.spent += bool(record.get("spent"))
+            self._count(record)
+
+    def _count(self, record: Mapping[str, Any]) -> None:
+        self.tally.add(record.get("amounts") or {})
+        self.spent += bool(record.get("spent"))
 
 
 def predict_batch(
@@ -182,6 +173,8 @@ def _is_sound(record: Mapping[str, Any]) -> bool:
         and Path(stem).name == stem
         and isinstance(record.get("stamp"), list)
         and isinstance(record.get("spent"), bool)
+        and isinstance(amounts := record.get("amounts"), dict)
+        and all(isinstance(amount, int | float) for amount in amounts.values())
     )
 
 

@@ -6,6 +6,7 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,38 @@ from foveate.tasks.presenters.presenter import Presenter
 
 MAX_DRAWN = 2048
 """Longer side in pixels of the drawing of an image that is read by windows."""
+FRAMES_FOLDER = "frames.partial"
+"""The folder, in that of the drawings, of the drawings of frames."""
+_FRAME_QUALITY = 95
 _MAX_STEM_BYTES = 200  # of a file name; systems allow 255 in all
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image to be predicted.
+
+    Attributes:
+        name: The image.
+        place: Its place in the journal.
+        stamp: Size and time of its file.
+        stem: What the names of files for it begin with.
+    """
+
+    name: ImageName
+    place: int
+    stamp: list[int]
+    stem: str
 
 
 class PredictionWriter(ABC):
     """Takes predictions one by one."""
 
     @abstractmethod
-    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:
+    def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:
         """Take one prediction.
 
         Args:
-            stem: What the names of files for it begin with.
+            job: The image, and what the names of files for it begin with.
             image: (H, W, C) uint8.
             prediction: An annotation of the task.
 
@@ -59,9 +80,24 @@ class ValueWriter(PredictionWriter):
     def __init__(self, task: Presenter[Any]):
         self.task = task
 
-    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
+    def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
         """The values of one prediction."""
         return {"values": self.task.to_dict(prediction)}
+
+
+class TableWriter(PredictionWriter):
+    """The prediction as rows of a table, in pixels.
+
+    Args:
+        task: The task.
+    """
+
+    def __init__(self, task: Presenter[Any]):
+        self.task = task
+
+    def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
+        """The rows of one prediction."""
+        return {"rows": self.task.table_rows(prediction)}
 
 
 class CocoWriter(PredictionWriter):
@@ -74,7 +110,7 @@ class CocoWriter(PredictionWriter):
     def __init__(self, task: Presenter[Any]):
         self.task = task
 
-    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
+    def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
         """The annotations of one image."""
         size = (image.shape[0], image.shape[1])
         annotations = list(to_annotations(self.task.confident(prediction), size))
@@ -84,6 +120,8 @@ class CocoWriter(PredictionWriter):
 class DrawingWriter(PredictionWriter):
     """Writes a copy of each image with its prediction drawn into it.
 
+    Those of frames go to a folder of their own, for `drawn_videos`.
+
     Args:
         task: The task.
         folder: A folder that exists.
@@ -92,18 +130,24 @@ class DrawingWriter(PredictionWriter):
     def __init__(self, task: Presenter[Any], folder: Path):
         self.task, self.folder = task, folder
 
-    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:
+    def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:
         """Write the drawing of one prediction; an image that is not in memory is drawn smaller."""
         confident = self.task.confident(prediction)
         if not isinstance(image, np.ndarray):
             before = (image.shape[0], image.shape[1])
             image = fit_within(image, MAX_DRAWN, image.shape[2])
             confident = confident.resize(before, (image.shape[0], image.shape[1]))
-        write_image(self.task.draw(image, confident), self.folder / f"{stem}.png")
-        return {"drawing": f"{stem}.png"}
+        drawn = self.task.draw(image, confident)
+        if job.name.frame is not None:
+            _write_frame(drawn, self.folder / FRAMES_FOLDER / f"{job.stem}.jpg")
+            return {"frame_drawing": f"{job.stem}.jpg"}
+        write_image(drawn, self.folder / f"{job.stem}.png")
+        return {"drawing": f"{job.stem}.png"}
 
     def is_complete(self, record: Mapping[str, Any]) -> bool:
         """Whether the drawing is there."""
+        if "frame" in record:
+            return Path(self.folder, FRAMES_FOLDER, record["frame_drawing"]).is_file()
         return Path(self.folder, record["drawing"]).is_file()
 
 
@@ -119,7 +163,7 @@ class MaskWriter(PredictionWriter):
         self.task, self.folder = task, folder
         self.mask_images = require(task, WritesMasks).mask_images
 
-    def add(self, stem: str, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
+    def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:  # noqa: ARG002
         """Write the masks of one prediction."""
         files: list[str] = []
         numbers: dict[str, Any] = {}
@@ -127,7 +171,7 @@ class MaskWriter(PredictionWriter):
             pillow_image = PIL.Image.fromarray(mask.values)
             if mask.palette is not None:
                 pillow_image.putpalette([value for colour in mask.palette for value in colour])
-            files.append(f"{stem}{mask.name}.png")
+            files.append(f"{job.stem}{mask.name}.png")
             _write_png(pillow_image, self.folder / files[-1])
             if mask.numbers is not None:
                 numbers = {"numbers": list(mask.numbers)}
@@ -190,6 +234,13 @@ def write_image(image: NDArray[np.uint8], path: Path) -> None:
         path: The file.
     """
     _write_png(PIL.Image.fromarray(image[..., 0] if image.shape[2] == 1 else image[..., :3]), path)
+
+
+def _write_frame(image: NDArray[np.uint8], path: Path) -> None:
+    content = io.BytesIO()
+    PIL.Image.fromarray(image).save(content, "JPEG", quality=_FRAME_QUALITY, subsampling=0)
+    make_folder(path.parent)
+    atomic_io.write_bytes(path, content.getvalue())
 
 
 def _write_png(image: PIL.Image.Image, path: Path) -> None:

@@ -60,6 +60,26 @@ def require(task: Presenter[Any], capability: type[C]) -> C:
     return task
 
 
+class FindsObjects(Capability, Generic[A]):
+    """Predictions are objects with scores, of which some can be left out."""
+
+    lacking = "predicts a class for every image or pixel; it finds no objects to choose from"
+    option = "--conf and --classes"
+    remedy = "Leave them out."
+
+    @abstractmethod
+    def restricted(self, conf: float | None, classes: Sequence[str] | None) -> Presenter[A]:
+        """The task as it presents only some objects.
+
+        Args:
+            conf: Confidence threshold for all classes; None for the calibrated ones.
+            classes: Names of the classes that are presented; None for all.
+
+        Raises:
+            SettingError: A class is unknown.
+        """
+
+
 class PromptedByTargets(Capability, Generic[A]):
     """Predictions answer prompts, so evaluation makes the prompts from the targets."""
 
@@ -206,6 +226,15 @@ def object_masks(masks: NDArray[np.bool_], names: Sequence[str]) -> list[MaskIma
     ]
 
 
+def by_falling_score(instances: Instances) -> NDArray[np.int64]:
+    """(N,) the rows of N objects by falling score."""
+    scores = instances.boxes.scores
+    order: NDArray[np.int64] = np.argsort(
+        np.zeros(len(instances)) if scores is None else -scores, kind="stable"
+    )
+    return order
+
+
 def numbered_objects(instances: Instances, num_classes: int) -> list[MaskImage]:
     """Objects as label images that the format instance-labels reads.
 
@@ -217,9 +246,7 @@ def numbered_objects(instances: Instances, num_classes: int) -> list[MaskImage]:
         instances: The objects, with the size of their image.
         num_classes: The number of classes, K.
     """
-    boxes = instances.boxes
-    scores = np.zeros(len(boxes)) if boxes.scores is None else boxes.scores
-    order = np.argsort(-scores, kind="stable")
+    boxes, order = instances.boxes, by_falling_score(instances)
     ids = instances[order].label_map(instances.image_size).astype(np.uint16)
     numbers = np.empty(len(order), np.int64)
     numbers[order] = np.arange(1, len(order) + 1)

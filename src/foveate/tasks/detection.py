@@ -25,7 +25,8 @@ from foveate.models.model import VisionModel
 from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.settings import Settings
 from foveate.tasks.policies import box_policy
-from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD, DetectionPresenter
+from foveate.tasks.presenters.detection import DetectionPresenter
+from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD
 from foveate.tasks.suppression import MAX_CANDIDATES, MAX_DETECTIONS, MIN_SCORE, NMS_IOU
 from foveate.tasks.task import BaselinePredictors, Task
 from foveate.tasks.tiled import Tiled

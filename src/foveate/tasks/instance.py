@@ -35,8 +35,8 @@ from foveate.ops.masks import smallest_dtype
 from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.tasks.grouping import OFFSET_UNIT, group
 from foveate.tasks.policies import instance_policy
-from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD
 from foveate.tasks.presenters.instance import InstancePresenter
+from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD
 from foveate.tasks.task import BaselinePredictors
 from foveate.tasks.tiled import MAX_SIDE, Pixelwise
 

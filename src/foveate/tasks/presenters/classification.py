@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Label
+from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.metrics import classification as classification_metrics
 from foveate.metrics.metric import PerImageStats
@@ -26,6 +27,7 @@ class ClassificationPresenter(Presenter[Label]):
 
     name, primary_metric, description = CATALOG["classification"]
     annotation = Label
+    table_columns = ("class", "probability")
 
     def to_dict(self, annotation: Label) -> dict[str, Any]:
         """The class, its probability, and the five most likely classes with theirs."""
@@ -41,6 +43,16 @@ class ClassificationPresenter(Presenter[Label]):
     def rates(self, values: Mapping[str, Any]) -> Rates:
         """The class and its probability."""
         return Rates({str(values["class"]): 1.0}, None, float(values["probability"]))
+
+    def amounts(self, prediction: Label) -> dict[str, float]:
+        """1 for the class."""
+        return {self.classes[prediction.index]: 1.0}
+
+    def table_rows(self, prediction: Label) -> list[list[Cell]]:
+        """One row: the class and its probability."""
+        scores = prediction.scores
+        probability = None if scores is None else round(float(scores[prediction.index]), 6)
+        return [[self.classes[prediction.index], probability]]
 
     def summary(self, annotation: Label) -> str:
         """The class and its probability."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Boxes
+from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.metrics.detection import check_thresholds
 from foveate.metrics.metric import PerImageStats
@@ -15,14 +16,18 @@ from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.tasks.catalog import CATALOG
-from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.presenter import ReadImage, count_images, interval
 from foveate.tasks.presenters.rates import Rates, rates_of_objects
+from foveate.tasks.presenters.tables import (
+    OBJECT_COLUMNS,
+    box_areas,
+    class_amounts,
+    object_rows,
+)
+from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD, HasThresholds
 
-DEFAULT_THRESHOLD = 0.3
-"""Display threshold of classes that do not occur in the validation split."""
 
-
-class DetectionPresenter(Presenter[Boxes]):
+class DetectionPresenter(HasThresholds[Boxes]):
     """Presents the boxes that reach the threshold of their class.
 
     Attributes:
@@ -31,6 +36,8 @@ class DetectionPresenter(Presenter[Boxes]):
 
     name, primary_metric, description = CATALOG["detection"]
     annotation = Boxes
+    counted = "object"
+    table_columns = OBJECT_COLUMNS
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None):
         super().__init__(classes)
@@ -40,7 +47,8 @@ class DetectionPresenter(Presenter[Boxes]):
         """The boxes that reach the threshold of their class; all boxes of a target."""
         if prediction.scores is None:
             return prediction
-        return prediction[prediction.scores >= self.thresholds[prediction.classes]]
+        reached = prediction.scores >= self.thresholds[prediction.classes]
+        return prediction[reached & self.is_presented(prediction)]
 
     def to_dict(self, annotation: Boxes) -> dict[str, Any]:
         """Class, corners, score and flags of each confident box."""
@@ -61,6 +69,17 @@ class DetectionPresenter(Presenter[Boxes]):
     def rates(self, values: Mapping[str, Any]) -> Rates:
         """Number, classes and mean score of the objects."""
         return rates_of_objects(values["boxes"])
+
+    def amounts(self, prediction: Boxes) -> dict[str, float]:
+        """The number of objects of each class."""
+        return class_amounts(self.confident(prediction), self.classes)
+
+    def table_rows(self, prediction: Boxes) -> list[list[Cell]]:
+        """A row for each confident box, by falling score."""
+        boxes = self.confident(prediction)
+        if boxes.scores is not None:
+            boxes = boxes[np.argsort(-boxes.scores, kind="stable")]
+        return object_rows(boxes, [self.classes[k] for k in boxes.classes], box_areas(boxes))
 
     def summary(self, annotation: Boxes) -> str:
         """The number of objects of each class."""
@@ -104,6 +123,5 @@ def map50_headline(metrics: Mapping[str, Any], split: str, shape: str) -> str:
 
 def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:
     """The number of objects of each class: "2 cat, 1 dog"."""
-    counts = np.bincount(boxes.classes, minlength=len(classes))
-    named = zip(classes, counts, strict=True)
-    return ", ".join(f"{count} {name}" for name, count in named if count) or "nothing"
+    amounts = class_amounts(boxes, classes)
+    return ", ".join(f"{count:.0f} {name}" for name, count in amounts.items()) or "nothing"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Instances
+from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.metrics import instance as instance_metrics
 from foveate.metrics.detection import check_thresholds
@@ -15,14 +16,26 @@ from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
 from foveate.report.instance_panels import instance_panels
 from foveate.report.panels import Panel
-from foveate.tasks.capabilities import MaskImage, WritesMasks, numbered_objects
+from foveate.tasks.capabilities import (
+    MaskImage,
+    WritesMasks,
+    by_falling_score,
+    numbered_objects,
+)
 from foveate.tasks.catalog import CATALOG
-from foveate.tasks.presenters.detection import DEFAULT_THRESHOLD, count_classes, map50_headline
-from foveate.tasks.presenters.presenter import Presenter, ReadImage
+from foveate.tasks.presenters.detection import count_classes, map50_headline
+from foveate.tasks.presenters.presenter import ReadImage
 from foveate.tasks.presenters.rates import Rates, rates_of_objects
+from foveate.tasks.presenters.tables import (
+    OBJECT_COLUMNS,
+    class_amounts,
+    mask_areas,
+    object_rows,
+)
+from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD, HasThresholds
 
 
-class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
+class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
     """Presents the objects that reach the threshold of a class.
 
     Attributes:
@@ -31,6 +44,8 @@ class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
 
     name, primary_metric, description = CATALOG["instance"]
     annotation = Instances
+    counted = "object"
+    table_columns = OBJECT_COLUMNS
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None):
         super().__init__(classes)
@@ -40,7 +55,8 @@ class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
         """The objects that reach the threshold of a class, each once; all objects of a target."""
         if prediction.boxes.scores is None:
             return prediction
-        return prediction[instance_metrics.is_confident(prediction, self.thresholds)]
+        confident = prediction[instance_metrics.is_confident(prediction, self.thresholds)]
+        return confident[self.is_presented(confident.boxes)]
 
     def to_dict(self, annotation: Instances) -> dict[str, Any]:
         """Class, box, pixels and mask (COCO's compressed run lengths) of each object."""
@@ -51,6 +67,17 @@ class InstancePresenter(Presenter[Instances], WritesMasks[Instances]):
     def rates(self, values: Mapping[str, Any]) -> Rates:
         """Number, classes and mean score of the objects."""
         return rates_of_objects(values["instances"])
+
+    def amounts(self, prediction: Instances) -> dict[str, float]:
+        """The number of objects of each class."""
+        return class_amounts(self.confident(prediction).boxes, self.classes)
+
+    def table_rows(self, prediction: Instances) -> list[list[Cell]]:
+        """A row for each object, numbered as in `mask_images`: by falling score."""
+        instances = self.confident(prediction)
+        instances = instances[by_falling_score(instances)]
+        names = [self.classes[k] for k in instances.boxes.classes]
+        return object_rows(instances.boxes, names, mask_areas(instances))
 
     def summary(self, annotation: Instances) -> str:
         """The number of objects of each class."""

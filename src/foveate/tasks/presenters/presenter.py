@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from foveate.annotations import Annotation
+from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.metrics.metric import PerImageStats
 from foveate.metrics.names import interval_basis
@@ -34,6 +35,8 @@ class Presenter(ABC, Generic[A]):
         description: What is predicted, in a few words.
         primary_metric: The metric that people quote, e.g. "accuracy".
         class_aware: Whether a prediction names classes.
+        counted: What `amounts` counts: "image", "object", or the share of each "pixel".
+        table_columns: The columns of `table_rows`.
         classes: The class names.
         colours: (K, 3) RGB of the classes, where drawings have one for each.
     """
@@ -43,6 +46,8 @@ class Presenter(ABC, Generic[A]):
     description: ClassVar[str]
     primary_metric: ClassVar[str]
     class_aware: ClassVar[bool] = True
+    counted: ClassVar[Literal["image", "object", "pixel"]] = "image"
+    table_columns: ClassVar[tuple[str, ...]] = ("prediction",)
 
     colours: Colours | None = None
 
@@ -60,6 +65,14 @@ class Presenter(ABC, Generic[A]):
             LookupError, TypeError, ValueError: These are not the values of a prediction.
         """
         return None
+
+    def amounts(self, prediction: A) -> dict[str, float]:
+        """What `rates` says about each class that is predicted, without the values."""
+        return {}
+
+    def table_rows(self, prediction: A) -> list[list[Cell]]:
+        """A prediction as rows of a table: one for each object, class of pixels, or image."""
+        return [[self.summary(prediction)]]
 
     @abstractmethod
     def summary(self, annotation: A) -> str:

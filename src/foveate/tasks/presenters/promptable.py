@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from foveate.annotations import Instances
+from foveate.csv_file import Cell
 from foveate.data.dataset import Image
+from foveate.errors import SettingError
 from foveate.metrics.interactive import MAX_CLICKS, InteractiveResult
 from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
 from foveate.report.click_panels import click_panels
 from foveate.report.panels import Panel
-from foveate.tasks.capabilities import MaskImage, WritesMasks, object_masks
+from foveate.tasks.capabilities import FindsObjects, MaskImage, WritesMasks, object_masks
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.tables import OBJECT_COLUMNS, mask_areas, object_rows
 from foveate.wording import count_noun
 
 Prediction = Instances | InteractiveResult
+_CLASS = "object"
 
 
-class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction]):
-    """Presents masks of objects without classes."""
+class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction], FindsObjects[Prediction]):
+    """Presents masks of objects without classes.
+
+    Attributes:
+        min_score: Objects with a lower estimated IoU are not shown.
+    """
 
     name, primary_metric, description = CATALOG["promptable"]
     class_aware = False
     annotation = Instances
+    counted = "object"
+    table_columns = OBJECT_COLUMNS
+    min_score = 0.0
+
+    def restricted(self, conf: float | None, classes: Sequence[str] | None) -> PromptablePresenter:
+        """See `FindsObjects`."""
+        if classes is not None:
+            raise SettingError(
+                f"the task {self.name} finds objects without naming their class",
+                where="--classes",
+                remedy="Leave it out.",
+            )
+        restricted = copy.copy(self)
+        restricted.min_score = 0.0 if conf is None else conf
+        return restricted
 
     def confident(self, prediction: Prediction) -> Instances:
-        """The objects after the last click."""
-        return prediction.after[-1] if isinstance(prediction, InteractiveResult) else prediction
+        """The objects after the last click, of those whose estimated IoU is high enough."""
+        last = prediction.after[-1] if isinstance(prediction, InteractiveResult) else prediction
+        if last.boxes.scores is None or not self.min_score:
+            return last
+        return last[last.boxes.scores >= self.min_score]
 
     def to_dict(self, annotation: Prediction) -> dict[str, Any]:
         """Box, pixels and mask (COCO's compressed run lengths) of each object."""
         return {"instances": self.confident(annotation).to_records()}
+
+    def amounts(self, prediction: Prediction) -> dict[str, float]:
+        """The number of objects."""
+        return {_CLASS: float(count)} if (count := len(self.confident(prediction))) else {}
+
+    def table_rows(self, prediction: Prediction) -> list[list[Cell]]:
+        """A row for each object, numbered as in `mask_images`."""
+        instances = self.confident(prediction)
+        return object_rows(instances.boxes, [_CLASS] * len(instances), mask_areas(instances))
 
     def summary(self, annotation: Prediction) -> str:
         """The number of objects, or the size of a single one."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveate.annotations import Mask
+from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.errors import SettingError
 from foveate.metrics.metric import PerImageStats
@@ -35,6 +36,8 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
 
     name, primary_metric, description = CATALOG["semantic"]
     annotation = Mask
+    counted = "pixel"
+    table_columns = ("class", "share", "area_px")
 
     def __init__(self, classes: Sequence[str], *, colours: Colours | None = None):
         super().__init__(classes)
@@ -60,6 +63,18 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
     def rates(self, values: Mapping[str, Any]) -> Rates:
         """The share of each class."""
         return Rates({str(name): float(share) for name, share in values["shares"].items()})
+
+    def amounts(self, prediction: Mask) -> dict[str, float]:
+        """The share of each class that occurs."""
+        return {str(name): float(share) for name, share, _ in self.table_rows(prediction)}  # type: ignore[arg-type]
+
+    def table_rows(self, prediction: Mask) -> list[list[Cell]]:
+        """A row for each class that occurs: its share of the pixels, and their number."""
+        counts = class_counts(prediction, len(self.classes))
+        return [
+            [self.classes[k], round(float(counts[k] / counts.sum()), 6), int(counts[k])]
+            for k in np.flatnonzero(counts)
+        ]
 
     def summary(self, annotation: Mask) -> str:
         """The share of each class that occurs, the largest first."""

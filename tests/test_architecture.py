@@ -15,10 +15,10 @@ from foveate import tasks
 
 ROOT = Path(foveate.__file__).parent
 ROOMS = (
-    "wording", "errors", "regular_file", "record_io", "yaml_text", "atomic_io", "csv_file", "outputs",
-    "progress", "ops", "annotations", "settings", "data", "processes", "formats",
+    "wording", "errors", "regular_file", "record_io", "yaml_text", "atomic_io", "csv_file",
+    "outputs", "progress", "ops", "annotations", "settings", "data", "processes", "formats",
     "datasets",  # data by path or name: reads formats, so it lies above them
-    "metrics",
+    "metrics", "console",
     "report",  # below audit, whose page is one of its pages
     "audit", "models", "training", "tasks", "inference", "experiment", "serving",
     "lessons",  # below cli, whose command opens them

@@ -5,7 +5,7 @@ import foveate as fv
 data = fv.load("flowers/")
 run = fv.train(data, model="resnet18", minutes=5)
 run.test()
-run.predict("x.jpg")
+run.predict("x.jpg").class_name
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ if TYPE_CHECKING:
     from foveate.experiment.audit import audit as audit
     from foveate.experiment.compare import compare as compare
     from foveate.experiment.export.export import export as export
+    from foveate.experiment.figures import show_samples as show_samples
     from foveate.experiment.run import Run as Run
     from foveate.experiment.run import predict as predict
     from foveate.experiment.run import resume as resume
     from foveate.experiment.run import test as test
-    from foveate.experiment.run import train as train
     from foveate.experiment.trials.cross_validate import cross_validate as cross_validate
     from foveate.experiment.trials.ensemble import CrossValidation as CrossValidation
     from foveate.experiment.trials.seeds import SeedSpread as SeedSpread
     from foveate.experiment.trials.seeds import train_seeds as train_seeds
     from foveate.experiment.trials.tune import Tuning as Tuning
     from foveate.experiment.trials.tune import tune as tune
+    from foveate.experiment.typed_train import train as train
     from foveate.inference.exported.model import ExportedModel as ExportedModel
+    from foveate.tasks.presenters.prediction import Prediction as Prediction
 
 _PUBLIC = {
     "CrossValidation": "foveate.experiment.trials.ensemble",
@@ -43,6 +45,7 @@ _PUBLIC = {
     "ExportedModel": "foveate.inference.exported.model",
     "FoveateError": "foveate.errors",
     "Label": "foveate.annotations",
+    "Prediction": "foveate.tasks.presenters.prediction",
     "Run": "foveate.experiment.run",
     "Sample": "foveate.data.dataset",
     "SeedSpread": "foveate.experiment.trials.seeds",
@@ -54,8 +57,9 @@ _PUBLIC = {
     "load": "foveate.datasets.load",
     "predict": "foveate.experiment.run",
     "resume": "foveate.experiment.run",
+    "show_samples": "foveate.experiment.figures",
     "test": "foveate.experiment.run",
-    "train": "foveate.experiment.run",
+    "train": "foveate.experiment.typed_train",
     "train_seeds": "foveate.experiment.trials.seeds",
     "tune": "foveate.experiment.trials.tune",
 }

@@ -19,6 +19,10 @@ class TrainingProgress(Protocol):
         """Steps in all, as far as it is known."""
 
     @property
+    def seconds(self) -> float:
+        """Seconds of training, validation included."""
+
+    @property
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """The learning curves so far, one row an epoch."""
 
@@ -36,7 +40,7 @@ OnStep = Callable[[TrainingProgress, float], None]
 
 
 class Reporter(Protocol):
-    """What foveate calls while it works. `NullReporter` ignores it, `ConsoleReporter` prints it."""
+    """What foveate calls while it works. `NullReporter` ignores it; `console` prints it."""
 
     def info(self, text: str, /) -> None:
         """Report a line of information."""
@@ -51,12 +55,15 @@ class Reporter(Protocol):
         """Open a progress bar; call what it returns with the number of items that are done."""
         ...
 
-    def training(self, per_epoch: int, metric: str, /) -> AbstractContextManager[OnStep]:
+    def training(
+        self, per_epoch: int, metric: str, budget: float | None = None, /
+    ) -> AbstractContextManager[OnStep]:
         """Open the progress of a training run; call what it returns after each step.
 
         Args:
             per_epoch: Steps an epoch.
             metric: Name of the metric that the learning curves show.
+            budget: Seconds of training, where time is the limit.
         """
         ...
 
@@ -79,6 +86,8 @@ class NullReporter(Reporter):
         yield lambda done: None
 
     @contextmanager
-    def training(self, _per_epoch: int, _metric: str, /) -> Iterator[OnStep]:
+    def training(
+        self, _per_epoch: int, _metric: str, _budget: float | None = None, /
+    ) -> Iterator[OnStep]:
         """Show no progress."""
         yield lambda progress, loss: None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import html
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 
 def count_noun(number: int, noun: str, plural: str | None = None) -> str:
@@ -64,7 +66,8 @@ def describe_object(title: str, facts: Mapping[str, str]) -> str:
 def describe_html(title: str, facts: Mapping[str, str], report: Path | None = None) -> str:
     """The same as a table of HTML, with a link to the report if it exists.
 
-    All of it is escaped: names come from the user's files.
+    A page that a server sent, as a notebook is, may link to files beside it, not to file://. All of
+    it is escaped: names come from the user's files.
     """
     rows = [
         f"<tr><th>{_html(name)}</th><td>{_html(text)}</td></tr>"
@@ -72,9 +75,10 @@ def describe_html(title: str, facts: Mapping[str, str], report: Path | None = No
         if text
     ]
     if report is not None and report.exists():
-        address = html.escape(report.absolute().as_uri())
+        beside = os.path.relpath(report)
+        address = report.absolute().as_uri() if beside.startswith("..") else quote(beside)
         rows.append(
-            f'<tr><th>report</th><td><a href="{address}">{_html(report.name)}</a></td></tr>'
+            f'<tr><th>report</th><td><a href="{html.escape(address)}">{_html(beside)}</a></td></tr>'
         )
     return f"<table><caption>{_html(title)}</caption>{''.join(rows)}</table>"
 

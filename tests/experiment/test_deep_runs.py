@@ -170,7 +170,7 @@ def test_dicom_is_trained_on_and_predicted(tmp_path: Path) -> None:
             save_dicom(path, values, PatientID=f"P{index // 2}", **attributes)
     run = train(tmp_path / "data", tmp_path / "run")
     assert run.reading == ImageReading(-1024, 3071)
-    assert run.predict(tmp_path / "data/few/few0.dcm")["class"] in ("few", "many")
+    assert run.predict(tmp_path / "data/few/few0.dcm").class_name in ("few", "many")
     rows = (run.path / "split.csv").read_text()
     assert "P0" not in rows.replace("few0", "")
 

@@ -144,8 +144,7 @@ def test_json_equals_the_predictions_of_python(run, images, instances, tmp_path)
     assert code == 0, err
     predictions = json.loads((tmp_path / "predictions.json").read_text())["predictions"]
     assert [one["path"] for one in predictions] == [str(path) for path in images]
-    again = fv.Run.open(run).predict(list(images))
-    assert [one["boxes"] for one in predictions] == [one["boxes"] for one in again]
+    assert predictions == [one.to_dict() for one in fv.Run.open(run).predict(list(images))]
     assert sum(len(one["boxes"]) for one in predictions) > 30
     for path in images:
         assert f"{path}  " in out

@@ -81,6 +81,6 @@ def test_what_is_scored_is_what_predict_gives(photos, tmp_path):
     ids, stats = run.read_predictions("test")
     found = [run.predict(photos / id) for id in ids]
     classes = run.load()[0].classes
-    assert [one["class"] for one in found] == [classes[index] for index in stats["predicted"]]
-    confidence = [one["probability"] for one in found]
+    assert [one.class_name for one in found] == [classes[index] for index in stats["predicted"]]
+    confidence = [one.score for one in found]
     assert confidence == pytest.approx(stats["confidence"].tolist(), abs=2e-6)

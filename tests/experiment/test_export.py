@@ -116,6 +116,10 @@ def test_images_of_any_form_are_predicted(model):
     both = opened.predict([grey, np.repeat(grey[..., None], 3, 2)])
     assert both == [one, one]
     assert opened.predict([]) == []
+    assert fv.predict(model, grey) == one
+    assert isinstance(one, fv.Prediction)
+    assert repr(opened).startswith("ExportedModel")
+    assert "blue, green, red" in opened._repr_html_()
 
 
 def test_the_file_of_the_run_is_replaced_and_no_other(run, model):
@@ -141,7 +145,7 @@ def test_the_other_formats_pass_the_gate(run, format, tmp_path, colours):
     if format == "openvino":
         opened = ExportedModel.open(out)
         image = colours / "red" / "000.png"
-        assert opened.predict(image)["class"] == run.predict(image)["class"]
+        assert opened.predict(image).class_name == run.predict(image).class_name
         assert opened.runtime == "openvino"
 
 
@@ -167,8 +171,8 @@ def test_the_python_of_the_documentation_predicts_the_same(run, model, colours):
     assert done.returncode == 0, done.stderr
     name, probability = done.stdout.split()
     expected = run.predict(image)
-    assert name == expected["class"]
-    assert float(probability) == pytest.approx(expected["probability"], abs=2e-3)
+    assert name == expected.class_name
+    assert float(probability) == pytest.approx(expected.score, abs=2e-3)
 
 
 def test_the_javascript_of_the_documentation_predicts_the_same(model, tmp_path):

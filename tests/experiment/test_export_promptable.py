@@ -90,7 +90,7 @@ def test_it_is_prompted_where_torch_is_not_installed(exported, image, tmp_path):
 def test_images_without_prompts_are_segmented_by_a_grid(exported, image):
     run, made = exported
     expected, got = run.predict(image), ExportedModel.open(made.path).predict(image)
-    assert len(got["instances"]) == len(expected["instances"])
+    assert len(got.boxes) == len(expected.boxes)
 
 
 def test_the_decoder_must_be_there(exported, tmp_path):

@@ -117,7 +117,7 @@ def test_an_image_takes_any_number_of_prompts(run, image):
 
 
 def test_without_a_prompt_all_objects_are_predicted(run, image):
-    prediction = run.predict(image)
+    prediction = run.predict(image).to_dict()
     masks = [pixels(instance["mask"], (48, 48)) for instance in prediction["instances"]]
     for row, one in enumerate(masks):
         assert prediction["instances"][row]["score"] >= 0.7

@@ -71,9 +71,12 @@ def test_a_run_says_how_far_it_has_come(trained):
     assert trained.report_path.as_uri() in page
 
 
-def test_a_run_named_by_a_relative_path_links_to_its_report(trained, monkeypatch):
-    monkeypatch.chdir(trained.path.parent)
-    assert trained.report_path.as_uri() in fv.Run.open("run")._repr_html_()
+def test_a_report_beside_the_notebook_is_linked_as_one(trained, tmp_path, monkeypatch):
+    """A page from a server may not link to file://."""
+    shutil.copytree(trained.path, tmp_path / "a b" / "run")
+    monkeypatch.chdir(tmp_path)
+    for path in ("a b/run", tmp_path / "a b" / "run"):
+        assert 'href="a%20b/run/report.html"' in fv.Run.open(path)._repr_html_()
 
 
 @pytest.mark.parametrize("damage", ["results.json", "report.html", "unfinished", "gone"])

@@ -12,12 +12,12 @@ from PIL import Image
 
 from foveate.data import image_reading, windows
 from foveate.data.image_reading import ImageReading
-from foveate.inference import writers
 from foveate.inference.predict import predict_paths
 from foveate.inference.prediction_outputs import Outputs
 from foveate.inference.predictor import Predictor
 from foveate.tasks.detection import Detection
 from foveate.tasks.instance import Instance
+from foveate.tasks.presenters import prediction
 from foveate.tasks.semantic import Semantic
 from helpers import box_oracle, mask_oracle
 from helpers.box_oracle import net
@@ -94,13 +94,14 @@ def test_windows_give_the_predictions_of_the_whole_image(case, tmp_path):
     assert model.kinds == [windows.TiffWindows, np.ndarray]
     assert records[0] == records[1]
     assert any(records[0].values())
-    assert model.predict(large, tile=SIDE) == model.predict(whole, tile=SIDE) == records[0]
-    assert model.kinds[2:] == [windows.TiffWindows, np.ndarray]
+    assert model.predict(large, tile=SIDE) == model.predict(whole, tile=SIDE)
+    assert model.predict([large], tile=SIDE)[0].to_dict() == {"path": str(large), **records[0]}
+    assert model.kinds[2:4] == [windows.TiffWindows, np.ndarray]
 
 
 def test_masks_are_whole_and_drawings_are_smaller(case, tmp_path, monkeypatch):
     model, large, whole = case
-    monkeypatch.setattr(writers, "MAX_DRAWN", 100)
+    monkeypatch.setattr(prediction, "MAX_DRAWN", 100)
     masks = None if model.task.name == "detection" else tmp_path / "masks"
     predict_paths(model, [large], Outputs(drawings=tmp_path / "drawn", masks=masks), tile=SIDE)
     with Image.open(tmp_path / "drawn" / "x.png") as drawn:

@@ -153,5 +153,5 @@ def test_a_run_gives_the_same_predictions_by_both_runtimes(trained, colours):
     expected = run.predict(paths)
     run.runtime = "onnx"
     for one, other in zip(expected, run.predict(paths), strict=True):
-        assert one["class"] == other["class"]
-        assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
+        assert one.class_name == other.class_name
+        assert one.score == pytest.approx(other.score, abs=1e-4)

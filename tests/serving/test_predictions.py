@@ -53,7 +53,7 @@ def test_one_image_gives_the_values_of_predict(client, runs, task, tmp_path):
 @pytest.mark.parametrize("task", PREDICTING)
 def test_several_images_give_the_list_of_predict(client, runs, task):
     images = images_of(task)
-    expected = fv.predict(runs[task], images)
+    expected = [one.to_dict() for one in fv.predict(runs[task], images)]
     assert any(any(values) for one in expected for values in one.values())
     assert client.post(f"/predict?model={task}", files=parts(images)).json() == expected
 

@@ -59,19 +59,19 @@ def test_files_in_base64_give_the_predictions_of_predict(client, runs, images):
     files = [png_bytes(image) for image in images]
     data = [base64.b64encode(file).decode() for file in files]
     answer = infer(client, {"datatype": "BYTES", "shape": [4], "data": data}, id="mine")
-    assert predictions(answer) == fv.predict(runs["detection"], files)
+    assert predictions(answer) == [one.to_dict() for one in fv.predict(runs["detection"], files)]
     assert answer.json()["id"] == "mine"
     assert answer.json()["model_name"] == "detection"
 
 
 def test_pixels_give_the_predictions_of_predict(client, runs, images):
     batch = np.stack(images)
-    expected = fv.predict(runs["detection"], images)
+    expected = [one.to_dict() for one in fv.predict(runs["detection"], images)]
     for data in (batch.tolist(), batch.ravel().tolist()):
         answer = infer(client, {"datatype": "UINT8", "shape": list(batch.shape), "data": data})
         assert predictions(answer) == expected
     one = {"shape": [32, 32, 1], "data": (images[0] / 255).ravel().tolist()}
-    alone = [fv.predict(runs["detection"], images[0])]
+    alone = [fv.predict(runs["detection"], images[0]).to_dict()]
     assert predictions(infer(client, {"datatype": "FP64", **one})) == alone
 
 

@@ -41,7 +41,7 @@ def test_what_was_accepted_is_finished(run, number):
         server.send_signal(number)
         wait_until_refused(address)
         connection.sendall(GOOD[30:])
-        assert response(connection) == (200, fv.predict(run, GOOD))
+        assert response(connection) == (200, fv.predict(run, GOOD).to_dict())
         out, err = server.communicate(timeout=30)
         assert server.returncode == 0, err
         assert "every request that was accepted is answered" in out
@@ -182,7 +182,7 @@ def test_serving_does_not_import_torch():
 def test_many_clients_get_their_own_predictions(runs):
     rng = np.random.default_rng(0)
     images = [png_bytes(rng.integers(0, 256, (16, 16, 1), dtype=np.uint8)) for _ in range(24)]
-    expected = [fv.predict(runs["classification"], image)["class"] for image in images]
+    expected = [fv.predict(runs["classification"], image).class_name for image in images]
     got: dict[int, str] = {}
     with process(runs["classification"]) as (_, address):
 

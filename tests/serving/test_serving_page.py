@@ -90,7 +90,7 @@ def colours(page) -> int:
 @pytest.mark.parametrize("task", ["classification", "detection", "instance", "semantic"])
 def test_an_image_is_answered_in_place(open_page, server, task):
     page, predictor = open_page(task), server[1].models[task].predictor
-    predicted = (predictor.predict(example(task, row)["buffer"]) for row in range(20))
+    predicted = (predictor.predict(example(task, row)["buffer"]).to_dict() for row in range(20))
     row = next(row for row, values in enumerate(predicted) if any(values.values()))
     choose(page, task, row)
     canvas = page.locator("canvas")

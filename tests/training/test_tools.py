@@ -184,10 +184,10 @@ def test_predict_gives_the_predictions_that_were_scored(trained, colours):
     ids, stats = trained.read_predictions("valid")
     for id, predicted, confidence in zip(ids, stats["predicted"], stats["confidence"], strict=True):
         prediction = trained.predict(colours / id)
-        assert prediction["class"] == trained.data["classes"][predicted]
-        assert prediction["probability"] == pytest.approx(confidence, abs=1e-5)
+        assert prediction.class_name == trained.data["classes"][predicted]
+        assert prediction.score == pytest.approx(confidence, abs=1e-5)
     many = trained.predict([colours / id for id in ids])
-    assert [prediction["class"] for prediction in many] == [
+    assert [prediction.class_name for prediction in many] == [
         trained.data["classes"][p] for p in stats["predicted"]
     ]
 
@@ -289,5 +289,5 @@ def test_compiled_steps_train_the_same_model(colours, tmp_path):
 )
 def test_every_setting_trains_and_predicts(settings, colours, tmp_path):
     run = fv.train(colours, out=tmp_path / "run", **{"epochs": 2, "batch_size": 16, **settings})
-    assert run.predict(colours / "red" / "000.png")["class"] in ("blue", "green", "red")
+    assert run.predict(colours / "red" / "000.png").class_name in ("blue", "green", "red")
     assert isinstance(run.settings.lr, float)

@@ -87,6 +87,11 @@ class Boxes(Annotation):
         )
 
     @property
+    def xyxy(self) -> NDArray[np.float64]:
+        """The corners, by the name that torchvision and other libraries have for this order."""
+        return self.corners
+
+    @property
     def ignored(self) -> NDArray[np.bool_]:
         """(N,) bool: crowds and difficult boxes, which count neither for nor against a model."""
         return self.crowd | self.difficult

@@ -32,10 +32,11 @@ def demo(
 ) -> None:
     """Train, test and report on the built-in handwritten digits, in about a minute."""
     from foveate.experiment import run as runs
+    from foveate.experiment import typed_train
 
     reporter = ConsoleReporter()
     # Size and epochs were chosen on the validation split.
-    run = runs.train("digits", out=out, reporter=reporter, size=24, epochs=30)
+    run = typed_train.train("digits", out=out, reporter=reporter, size=24, epochs=30)
     runs.test(run, reporter=reporter)
     _print_conclusion(run, "test")
 
@@ -75,6 +76,7 @@ def train(
     """
     chosen = chosen_settings(settings, set_, pretrained=pretrained)
     from foveate.experiment import run as runs
+    from foveate.experiment import typed_train
 
     reporter = ConsoleReporter()
     if pretrained:
@@ -105,7 +107,7 @@ def train(
     if seeds != 1:
         _train_seeds(data, seeds, out=out, reporter=reporter, download=download, **chosen)
         return
-    run = runs.train(data, out=out, reporter=reporter, download=download, **chosen)
+    run = typed_train.train(data, out=out, reporter=reporter, download=download, **chosen)
     _print_conclusion(run, "valid")
 
 

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.wording import count_noun, describe_html, describe_object, list_some
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 A = TypeVar("A")
 
@@ -138,6 +141,15 @@ class Dataset(Generic[A]):
             "skipped": count_noun(len(self.skipped), "image") if self.skipped else "",
             "read from": str(self.origin or ""),
         }
+
+    def show(
+        self, n: int = 8, *, class_name: str | None = None, split: SplitName | None = None
+    ) -> Figure:
+        """Draw some images with their targets, for a notebook; see `foveate.show_samples`."""
+        # Drawing is the task's, above this package: it is reached by its public name.
+        import foveate
+
+        return foveate.show_samples(self, n, class_name=class_name, split=split)
 
     def __len__(self) -> int:
         return len(self.samples)

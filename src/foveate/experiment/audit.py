@@ -18,6 +18,7 @@ from foveate.audit import audit as run_checks
 from foveate.audit.feature_space import FeatureSpace
 from foveate.audit.label_errors import LabelErrors
 from foveate.audit.repair import Repair, repair
+from foveate.console import choose_reporter
 from foveate.data import depth
 from foveate.data.cache import decoding, workers
 from foveate.data.cache.workers import Chunk, DecodeSpec
@@ -27,7 +28,7 @@ from foveate.data.natural_size import natural_size
 from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import load
 from foveate.errors import RunError
-from foveate.progress import NullReporter, Reporter
+from foveate.progress import Reporter
 
 MIN_DECODED_SIZE = 16
 """Side in pixels below which images are enlarged as they are read."""
@@ -232,6 +233,7 @@ def audit(
     format: str | None = None,
     task: str | None = None,
     reading: ImageReading = DEFAULT_READING,
+    progress: bool = True,
     reporter: Reporter | None = None,
 ) -> AuditResult:
     """Find what is wrong with a dataset, before anything is trained on it.
@@ -245,12 +247,13 @@ def audit(
         format: The format of the data, where it cannot be recognised.
         task: The task that the data is for, where it can be read for several.
         reading: Black, white, pages, and the largest number of pixels of image files.
-        reporter: Receives the progress.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
 
     Raises:
         DataError: The data cannot be read.
     """
-    reporter = reporter or NullReporter()
+    reporter = choose_reporter(reporter, progress=progress)
     dataset = load(data, root=root, format=format, task=task)
     check_unique_ids(dataset)
     dataset = depth.with_reading(dataset, reading)

@@ -11,11 +11,12 @@ import numpy as np
 
 from foveate import record_io
 from foveate.data.dataset import SPLITS, Image, SplitName
-from foveate.data.resizing import fit_within, resize
+from foveate.data.resizing import resize
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.experiment.command_line import command_line
 from foveate.experiment.mistakes_map import mistakes_map
 from foveate.experiment.openings import ledger_panel
+from foveate.experiment.predicted_split import PredictedSplit, reduced
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
@@ -37,15 +38,12 @@ from foveate.report.panels import (
     Panel,
     Table,
 )
-from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
 from foveate.training import reproducibility
 from foveate.wording import count_noun
 
 MAX_LISTED = 50
 """Skipped samples and leaks on the page; data.json has all."""
-MAX_SIDE = 1000
-"""Side in pixels above which images are reduced before annotations are drawn: a page shows less."""
 
 
 def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
@@ -177,40 +175,13 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], metric: str) -> str
 def _predictions(
     run: RunFolder, prepared: PreparedData | None, split: SplitName, task: Task[Any]
 ) -> list[Panel]:
-    """The panels of the task."""
-    ids, stats = run.read_predictions(split)
-    samples = {} if prepared is None else {sample.id: sample for sample in prepared.images.dataset}
-    if unknown := samples and set(ids) - samples.keys():
-        raise record_io.damaged(
-            run.path / f"predictions_{split}.csv", f"the data has no image {min(unknown)!r}"
-        )
-
-    def read_image(row: int) -> Image | None:
-        return reduced(task, samples[ids[row]].source.read())[0] if samples else None
-
-    def read_pair(row: int) -> tuple[Any, Any]:
-        sample = samples[ids[row]]
-        image = sample.source.read()
-        size = (image.shape[0], image.shape[1])
-        target = sample.target.clip(size, len(task.classes))  # type: ignore[union-attr]
-        _, net = run.load()
-        (prediction,) = task.predict(net, with_prompts(task, [image], [target]))
-        _, prediction, target = reduced(task, image, prediction, target)
-        return prediction, target
-
-    panels = task.report_panels(stats, ids, read_image, read_pair)
+    """The panels of the task, and a map of the images."""
+    predicted = PredictedSplit(run, prepared, split, task)
+    panels = predicted.panels()
     if prepared is not None:
+        ids, stats = predicted.ids, predicted.stats
         panels += mistakes_map(task, run.load()[1], prepared, split, ids, stats)
     return panels
-
-
-def reduced(task: Task[Any], image: Image, *annotations: Any) -> tuple[Any, ...]:
-    """An image and its annotations, no larger than MAX_SIDE."""
-    if not task.letterbox or max(image.shape) <= MAX_SIDE:
-        return image, *annotations
-    small = fit_within(image, MAX_SIDE, image.shape[2])
-    before, after = (image.shape[0], image.shape[1]), (small.shape[0], small.shape[1])
-    return small, *(task.resize(annotation, before, after) for annotation in annotations)
 
 
 def _augmentation(run: RunFolder, prepared: PreparedData | None) -> list[Panel]:

@@ -1,22 +1,24 @@
-"""The public `Run`: train one, test it once, and use it."""
+"""The public `Run`: resume one, test it once, and use it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
-from foveate.data.dataset import Dataset, Image, Images
+from foveate.console import choose_reporter
+from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import ImageReading
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
 from foveate.data.vocabulary import numbered_ids
 from foveate.errors import FoveateError, RunError, SettingError
-from foveate.experiment import card, pipeline, report_again, test_split
+from foveate.experiment import card, figures, pipeline, report_again, test_split
 from foveate.experiment.claim import UNFINISHED
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
+from foveate.inference.exported.model import ExportedModel
 from foveate.inference.inputs import ImageInput
 from foveate.inference.onnx_model import open_onnx
 from foveate.inference.predictor import Predictor
@@ -26,10 +28,14 @@ from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
+from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.presenter import interval
 from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
 from foveate.wording import describe_html, describe_object
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -51,9 +57,35 @@ class Run(RunFolder, Predictor):
         """The task, as it was calibrated for the best weights."""
         return self.load()[0]
 
-    def test(self, *, data: Place | None = None) -> Mapping[str, Any]:
-        """Open the locked test split, and record that; see `test_split.test`."""
-        return test_split.test(self, data=data)
+    def test(self, *, data: Place | None = None, progress: bool = True) -> Mapping[str, Any]:
+        """Open the locked test split, and record that; see `foveate.test`."""
+        return test(self, data=data, progress=progress)
+
+    def plot_curves(self) -> Figure:
+        """Draw loss and metric of training and validation by epoch.
+
+        Returns:
+            A matplotlib figure, which a notebook shows; `savefig("curves.png")` writes it.
+        """
+        return figures.plot_curves(self)
+
+    def show_mistakes(self, class_name: str | None = None, *, n: int = 12) -> Figure:
+        """Draw the worst predictions on the test split once it is opened, until then on valid.
+
+        They are those of the report: of a classifier its most confident mistakes.
+
+        Args:
+            class_name: Only images that show this class.
+            n: Largest number of images.
+
+        Returns:
+            A matplotlib figure, which a notebook shows.
+
+        Raises:
+            SettingError: There is no such class.
+            DataError: The images are not there any more.
+        """
+        return figures.show_mistakes(self, class_name, n)
 
     def report(self, *, data: Place | None = None, reporter: Reporter | None = None) -> Path:
         """Write report.html again from the record, and return its path; see `report_again`."""
@@ -198,37 +230,11 @@ class Run(RunFolder, Predictor):
         return f"Run {self.name!r}", facts
 
 
-def train(
-    data: str | Path | Dataset[Any],
-    *,
-    out: str | Path | None = None,
-    reporter: Reporter | None = None,
-    download: bool = False,
-    **settings: Any,
-) -> Run:
-    """From images to a trained, evaluated and reported model. The test split stays locked.
-
-    Args:
-        data: A path, the name of a known dataset, or a Dataset.
-        out: A new run folder; by default runs/DATA-MODEL-N.
-        reporter: Receives the progress, if there is one.
-        download: Whether a known dataset may be downloaded.
-        **settings: Any of `Settings`: task, model, epochs, minutes, size, lr, seed, ...
-
-    Returns:
-        The run, ready to predict.
-
-    Raises:
-        FoveateError: Data or settings cannot work; before training, where that can be known.
-        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
-    """
-    return _as_run(pipeline.train(data, out=out, reporter=reporter, download=download, **settings))
-
-
 def resume(
     run: str | Path | RunFolder,
     *,
     data: Place | None = None,
+    progress: bool = True,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> Run:
@@ -237,7 +243,8 @@ def resume(
     Args:
         run: The run, or its folder.
         data: Where its data lies now, if it was moved; the content decides whether it is the same.
-        reporter: Receives the progress, if there is one.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
         **settings: Settings that the run must have, as it began; only `device` may be another.
 
     Raises:
@@ -245,11 +252,16 @@ def resume(
         DataError: The data cannot be read.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed again.
     """
-    return _as_run(pipeline.resume(run, data=data, reporter=reporter, **settings))
+    shown = choose_reporter(reporter, progress=progress)
+    return as_run(pipeline.resume(run, data=data, reporter=shown, **settings))
 
 
 def test(
-    run: str | Path | Run, *, data: Place | None = None, reporter: Reporter | None = None
+    run: str | Path | Run,
+    *,
+    data: Place | None = None,
+    progress: bool = True,
+    reporter: Reporter | None = None,
 ) -> Mapping[str, Any]:
     """Open the locked test split of a run, and record that in its ledger.
 
@@ -258,7 +270,8 @@ def test(
     Args:
         run: The run, or its folder.
         data: Where its data lies now, if it was moved; the content decides whether it is the same.
-        reporter: Receives the progress, if there is one.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
 
     Returns:
         Each metric with value, low, high and n.
@@ -266,33 +279,45 @@ def test(
     Raises:
         RunError: The weights are damaged, or the data has changed.
     """
-    return test_split.test(_opened(run), data=data, reporter=reporter)
+    shown = choose_reporter(reporter, progress=progress)
+    opened = run if isinstance(run, Run) else Run.open(run)
+    return test_split.test(opened, data=data, reporter=shown)
 
 
+@overload
+def predict(  # type: ignore[overload-overlap]
+    model: str | Path | Predictor, images: ImageInput, *, tile: int | None = None
+) -> Prediction[Any]: ...
+@overload
 def predict(
-    run: str | Path | Run, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None
-) -> Any:
+    model: str | Path | Predictor, images: Iterable[ImageInput], *, tile: int | None = None
+) -> list[Prediction[Any]]: ...
+def predict(
+    model: str | Path | Predictor,
+    images: ImageInput | Iterable[ImageInput],
+    *,
+    tile: int | None = None,
+) -> Prediction[Any] | list[Prediction[Any]]:
     """Predict for an image, or for several images.
 
     Args:
-        run: The run, or its folder.
+        model: A run or its folder, or an exported model or its file.
         images: A path, the bytes of an image file, a Pillow image, an array (H, W, C) or a tensor
             (C, H, W), of uint8 or of floats from 0 to 1; or a list of these.
         tile: Cut larger images into overlapping squares of this many pixels a side.
 
     Returns:
-        A prediction as a dict of JSON values, or a list of them for several images.
+        A prediction for an image, or a list of them for several. The task decides on its fields.
 
     Raises:
         BadImage: An image cannot be read, or could be read in two ways.
         RunError: The weights are missing or damaged.
     """
-    return _opened(run).predict(images, tile=tile)
+    if isinstance(model, str | Path):
+        model = ExportedModel.open(model) if ExportedModel.is_one(model) else Run.open(model)
+    return model.predict(images, tile=tile)
 
 
-def _opened(run: str | Path | Run) -> Run:
-    return run if isinstance(run, Run) else Run.open(run)
-
-
-def _as_run(folder: RunFolder) -> Run:
+def as_run(folder: RunFolder) -> Run:
+    """The run in a folder."""
     return folder if isinstance(folder, Run) else Run(folder.path, folder.settings, folder.dataset)

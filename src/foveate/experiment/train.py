@@ -180,7 +180,7 @@ def _learn(
         compiled=settings.compile,
     )
     notes = reproducibility.noted(state.irreproducible)
-    with notes, reporter.training(batches.per_epoch, task.curve_metric) as on_step:
+    with notes, reporter.training(batches.per_epoch, task.curve_metric, budget) as on_step:
         result = fit(
             state,
             task,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
@@ -15,6 +16,7 @@ from foveate.data.windows import open_windows
 from foveate.errors import SettingError
 from foveate.inference.inputs import ImageInput, batches, is_single, to_image
 from foveate.inference.runtimes import check_installed
+from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.presenter import Presenter
 
 if TYPE_CHECKING:
@@ -133,7 +135,15 @@ class Predictor(ABC):
         """How far the model can be trusted, as JSON values; see `experiment.card`. May be empty."""
         return {}
 
-    def predict(self, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None) -> Any:
+    @overload
+    def predict(self, images: ImageInput, *, tile: int | None = None) -> Prediction[Any]: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(
+        self, images: Iterable[ImageInput], *, tile: int | None = None
+    ) -> list[Prediction[Any]]: ...
+    def predict(
+        self, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None
+    ) -> Prediction[Any] | list[Prediction[Any]]:
         """Predict for an image, or for several images.
 
         Args:
@@ -142,7 +152,8 @@ class Predictor(ABC):
             tile: See `predict_images`.
 
         Returns:
-            A dict of plain values for an image, a list of them for several.
+            A prediction for an image, a list of them for several. The task decides on its fields:
+            see `tasks.presenters`.
 
         Raises:
             BadImage: An image cannot be read, or could be read in two ways.
@@ -155,13 +166,27 @@ class Predictor(ABC):
         named = ((f"images[{index}]", image) for index, image in enumerate(images))  # type: ignore[arg-type]
         return self._predict(named, tile)
 
-    def _predict(self, images: Iterable[tuple[str, Any]], tile: int | None) -> list[dict[str, Any]]:
-        pixels = ((where, self._pixels(image, where, tile)) for where, image in images)
+    def _predict(
+        self, images: Iterable[tuple[str, Any]], tile: int | None
+    ) -> list[Prediction[Any]]:
+        pixels = ((source, self._pixels(source, where, tile)) for where, source in images)
         return [
-            self.task.to_dict(prediction)
+            self._as_object(source, image, annotation, tile)
             for batch in batches(pixels)
-            for prediction in self.predict_confident([image for _, image in batch], tile)
+            for (source, image), annotation in zip(
+                batch, self.predict_confident([image for _, image in batch], tile), strict=True
+            )
         ]
+
+    def _as_object(
+        self, source: Any, image: Image, annotation: Any, tile: int | None
+    ) -> Prediction[Any]:
+        """A prediction with its image: that of a file is read again once it is drawn."""
+        size, path, read = (image.shape[0], image.shape[1]), None, lambda: image
+        if isinstance(source, str | PathLike):
+            path = os.fsdecode(source)
+            read = partial(self._pixels, path, path, tile)
+        return self.task.prediction_type(self.task, annotation, size, read, path)
 
     def _pixels(self, image: Any, where: str, tile: int | None) -> Image:
         """An image in memory; or a large TIFF from which tiles are cut when they are predicted."""

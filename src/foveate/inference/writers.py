@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from foveate import atomic_io, outputs
 from foveate.data.dataset import Image
-from foveate.data.resizing import fit_within
 from foveate.errors import StorageError
 from foveate.formats._shared.files.written_names import folded
 from foveate.formats.coco.writing import to_annotations
 from foveate.inference.journal import ImageName
 from foveate.tasks.capabilities import CLASSES_IMAGE, WritesMasks, require
+from foveate.tasks.presenters.prediction import draw_confident
 from foveate.tasks.presenters.presenter import Presenter
 
-MAX_DRAWN = 2048
-"""Longer side in pixels of the drawing of an image that is read by windows."""
 FRAMES_FOLDER = "frames.partial"
 """The folder, in that of the drawings, of the drawings of frames."""
 _FRAME_QUALITY = 95
@@ -132,12 +130,7 @@ class DrawingWriter(PredictionWriter):
 
     def add(self, job: Job, image: Image, prediction: Any) -> dict[str, Any]:
         """Write the drawing of one prediction; an image that is not in memory is drawn smaller."""
-        confident = self.task.confident(prediction)
-        if not isinstance(image, np.ndarray):
-            before = (image.shape[0], image.shape[1])
-            image = fit_within(image, MAX_DRAWN, image.shape[2])
-            confident = confident.resize(before, (image.shape[0], image.shape[1]))
-        drawn = self.task.draw(image, confident)
+        drawn = draw_confident(self.task, image, prediction)
         if job.name.frame is not None:
             _write_frame(drawn, self.folder / FRAMES_FOLDER / f"{job.stem}.jpg")
             return {"frame_drawing": f"{job.stem}.jpg"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -70,10 +71,9 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Plot:
             a gap.
         metric: The name of the metric.
     """
-    losses = [row["valid_loss"] if np.isfinite(row["valid_loss"]) else np.inf for row in rows]
-    best = int(np.argmin(losses)) if rows and np.isfinite(losses).any() else None
+    losses, best = [row["valid_loss"] for row in rows], best_row(rows)
     svgs = [
-        _draw((4.4, 2.9), partial(_draw_curves, rows=rows, quantity=quantity, best=best))
+        _draw((4.4, 2.9), partial(draw_curves, rows=rows, quantity=quantity, best=best))
         for quantity in ("loss", metric)
     ]
     legend = [LegendEntry("validation", "model"), LegendEntry("training", "other")]
@@ -89,9 +89,23 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Plot:
     return Plot(svgs, alt, legend)
 
 
-def _draw_curves(
+def best_row(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The row with the lowest finite validation loss; None if no loss is finite."""
+    losses = [row["valid_loss"] if np.isfinite(row["valid_loss"]) else np.inf for row in rows]
+    return int(np.argmin(losses)) if rows and np.isfinite(losses).any() else None
+
+
+def draw_curves(
     axis: Any, rows: Sequence[Mapping[str, Any]], quantity: str, best: int | None
 ) -> None:
+    """Draw a quantity of the train and the validation split over epochs.
+
+    Args:
+        axis: A matplotlib axis.
+        rows: See `learning_curves`.
+        quantity: "loss", or the name of the metric.
+        best: The row that is marked.
+    """
     from matplotlib.ticker import MaxNLocator
 
     epochs = np.array([row["epoch"] for row in rows], float)
@@ -217,6 +231,17 @@ def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
     return render_svg(inches, lambda figure: paint(figure.subplots()))
 
 
+@contextmanager
+def styled() -> Iterator[None]:
+    """What is drawn in this context has foveate's style, whatever the user's own is."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
 def render_svg(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
     """Draw a matplotlib figure as SVG for a page that defines the CSS variables of `COLOURS`.
 
@@ -224,15 +249,12 @@ def render_svg(inches: tuple[float, float], paint: Callable[[Any], None]) -> str
         inches: Width and height of the figure.
         paint: A function that draws on the figure.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     buffer = io.StringIO()
-    with mpl.rc_context(), warnings.catch_warnings():
+    with styled(), warnings.catch_warnings():
         # Names in other scripts need no glyphs here: the page's font has them.
         warnings.filterwarnings("ignore", "Glyph ")
-        mpl.rcdefaults()  # the user's own style must not change the page
-        mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=inches)
         paint(figure)
         metadata = {"Date": None, "Creator": None}

@@ -70,9 +70,9 @@ def test_the_packed_model_predicts_where_torch_cannot_be_imported(unzipped, trai
     found = json.loads((unzipped / "found.json").read_text())["predictions"]
     (unzipped / "found.json").unlink()
     expected = trained.predict(images)
-    assert [one["class"] for one in found] == [one["class"] for one in expected]
+    assert [one["class"] for one in found] == [one.class_name for one in expected]
     for one, other in zip(found, expected, strict=True):
-        assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
+        assert one["probability"] == pytest.approx(other.score, abs=1e-4)
 
 
 def test_no_path_of_this_machine_is_in_it(unzipped, colours, exported):

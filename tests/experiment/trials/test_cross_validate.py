@@ -90,13 +90,13 @@ def test_other_seeds_train_on_the_same_folds(colours, crossed, tmp_path):
 
 def test_the_folds_predict_together_by_the_mean_of_their_probabilities(crossed, colours):
     path = colours / "red" / "000.png"
-    each = [run.predict(path)["probabilities"] for run in crossed.runs]
+    each = [run.predict(path).probabilities for run in crossed.runs]
     mean = crossed.predict(path)
-    for name, value in mean["probabilities"].items():
+    for name, value in mean.probabilities.items():
         assert value == pytest.approx(np.mean([one[name] for one in each]), abs=2e-6)
     code, out, err = run_cli("predict", crossed.path, path)
     assert code == 0, err
-    assert mean["class"] in out
+    assert mean.class_name in out
 
 
 def test_the_page_says_what_to_believe(crossed):

@@ -102,7 +102,7 @@ def test_a_linear_probe_keeps_the_features_and_no_longer_needs_the_folder(
     shutil.rmtree(folder)
     run = fv.Run.open(tmp_path / "run")
     assert 0 <= run.test()["accuracy"]["value"] <= 1
-    assert run.predict(np.zeros((20, 20, 3), np.uint8))["class"] in ("blue", "green", "red")
+    assert run.predict(np.zeros((20, 20, 3), np.uint8)).class_name in ("blue", "green", "red")
     message = refused("train", colours, *words, "--out", tmp_path / "again")
     assert "dir: there is no such folder" in message
 

@@ -167,7 +167,7 @@ def test_without_a_prompt_a_grid_of_clicks_proposes_labels(known, tmp_path, monk
     assert read.classes == ("object",)
     predictions = foundation.open(known[0]).predict(sorted(unlabelled.glob("*.png")))
     assert [len(sample.target) for sample in read] == [
-        len(prediction["instances"]) for prediction in predictions
+        len(prediction.boxes) for prediction in predictions
     ]
 
 

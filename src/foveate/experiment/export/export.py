@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from foveate import atomic_io
+from foveate.console import choose_reporter
 from foveate.errors import RunError, SettingError
 from foveate.experiment import card
 from foveate.experiment.data_place import Place, reopen_at
@@ -30,7 +31,7 @@ from foveate.inference.onnx_file import to_onnx
 from foveate.models.fused import fused
 from foveate.models.model import VisionModel
 from foveate.outputs import FileKind, check_output
-from foveate.progress import NullReporter, Reporter
+from foveate.progress import Reporter
 from foveate.tasks import exported
 from foveate.tasks.task import Task
 from foveate.training.device import hardware
@@ -70,6 +71,7 @@ def export(
     out: str | Path | None = None,
     overwrite: bool = False,
     data: Place | None = None,
+    progress: bool = True,
     reporter: Reporter | None = None,
 ) -> Export:
     """Write the model of a run as a file for another runtime.
@@ -84,13 +86,14 @@ def export(
         out: The file; by default model.onnx, model.xml or model.pt2 in the run.
         overwrite: Whether a file that foveate exported earlier is replaced.
         data: Where the data of the run lies now, if it was moved.
-        reporter: Receives the progress.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
 
     Raises:
         SettingError: The task, or the net, cannot be exported in this format.
         RunError: The run is not finished, or the export predicts something else.
     """
-    reporter = reporter or NullReporter()
+    reporter = choose_reporter(reporter, progress=progress)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if not run.finished:
         raise RunError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate import tasks
+from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
 from foveate.errors import SettingError
 from foveate.experiment import pipeline, test_split
@@ -21,7 +22,7 @@ from foveate.experiment.trials.folder import (
     is_finished,
 )
 from foveate.experiment.trials.merge import merge
-from foveate.progress import NullReporter, Reporter
+from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.tasks.capabilities import HasEvaluator
 from foveate.training.device import preserved_torch_state
@@ -36,6 +37,7 @@ def cross_validate(
     folds: int = 5,
     seeds: int = 1,
     out: str | Path | None = None,
+    progress: bool = True,
     reporter: Reporter | None = None,
     download: bool = False,
     **settings: Any,
@@ -52,7 +54,8 @@ def cross_validate(
         folds: K.
         seeds: Models a fold, with the seeds `seed`, `seed` + 1, ..., to see the spread over seeds.
         out: A new folder; by default runs/DATA-MODEL-cv-N.
-        reporter: Receives the progress.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
         download: Whether a known dataset may be downloaded.
         **settings: Any of `Settings` for each of the models; `minutes` is the time of one.
 
@@ -63,7 +66,7 @@ def cross_validate(
         FoveateError: Data or settings cannot work; before training, where that can be known.
         Cancelled: Ctrl-C or SIGTERM; the same command goes on.
     """
-    reporter = reporter or NullReporter()
+    reporter = choose_reporter(reporter, progress=progress)
     check_count("folds", folds, MIN_FOLDS, MAX_FOLDS, "one tests, one validates, the rest train")
     check_count("seeds", seeds, 1, MAX_SEEDS, "models a fold")
     for name in ("fold", "split", "time_by"):

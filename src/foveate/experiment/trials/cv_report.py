@@ -8,8 +8,9 @@ from typing import Any
 
 from foveate.data.dataset import Image
 from foveate.experiment.evaluate import Predicted
+from foveate.experiment.predicted_split import reduced
 from foveate.experiment.prepared_data import PreparedData
-from foveate.experiment.report import baselines_panel, metric_card, reduced
+from foveate.experiment.report import baselines_panel, metric_card
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials.spread import seed_text, seeds_panel
 from foveate.experiment.verdict import Verdict, doubt_of

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate import atomic_io, tasks
+from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
 from foveate.experiment import pipeline
 from foveate.experiment.data_place import place_of, whole_paths
@@ -23,7 +24,7 @@ from foveate.experiment.trials.folder import (
 )
 from foveate.experiment.trials.spread import seed_text, seeds_panel, spread_of, values_of
 from foveate.metrics.names import display_name, title_name
-from foveate.progress import NullReporter, Reporter
+from foveate.progress import Reporter
 from foveate.report.page import write_html
 from foveate.report.panels import Bar, Bars, Code, Page
 from foveate.settings import Settings
@@ -60,6 +61,7 @@ def train_seeds(
     *,
     seeds: int = 3,
     out: str | Path | None = None,
+    progress: bool = True,
     reporter: Reporter | None = None,
     download: bool = False,
     **settings: Any,
@@ -73,7 +75,8 @@ def train_seeds(
         data: A path, the name of a known dataset, or a Dataset.
         seeds: How many: `seed`, `seed` + 1, ...
         out: A new folder; by default runs/DATA-MODEL-seeds-N.
-        reporter: Receives the progress.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
         download: Whether a known dataset may be downloaded.
         **settings: Any of `Settings`.
 
@@ -81,7 +84,7 @@ def train_seeds(
         FoveateError: Data or settings cannot work; before training, where that can be known.
         Cancelled: Ctrl-C or SIGTERM; the same command goes on.
     """
-    reporter = reporter or NullReporter()
+    reporter = choose_reporter(reporter, progress=progress)
     check_count("seeds", seeds, 2, MAX_SEEDS, "a spread needs two")
     values = whole_paths({**settings, "data": place_of(data)})
     dataset, resolved = pipeline.define(data, settings, download)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate import atomic_io, models, tasks
+from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
 from foveate.errors import DataChanged, RunError, SettingError
 from foveate.experiment import pipeline
@@ -25,7 +26,7 @@ from foveate.experiment.trials.folder import TrialsFolder, is_finished
 from foveate.experiment.trials.tune_result import RESULT, WINNER, write_result
 from foveate.experiment.trials.worker import Worker
 from foveate.models.search import SearchSpace
-from foveate.progress import NullReporter, Reporter
+from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.training.device import preserved_torch_state
 from foveate.wording import describe_html
@@ -68,6 +69,7 @@ def tune(
     minutes: float | None = None,
     study: str | None = None,
     out: str | Path | None = None,
+    progress: bool = True,
     reporter: Reporter | None = None,
     download: bool = False,
     **settings: Any,
@@ -85,7 +87,8 @@ def tune(
         study: Address of a database that machines without a shared disk use together, such as
             "postgresql+pg8000://user@host/name"; by default a file in the folder.
         out: A new folder; by default runs/DATA-MODEL-tune-N. Its name is that of the study.
-        reporter: Receives the progress.
+        progress: Whether the progress is shown.
+        reporter: Receives the progress in place of the screen.
         download: Whether a known dataset may be downloaded.
         **settings: Any of `Settings`, the same for all trials.
 
@@ -96,7 +99,7 @@ def tune(
         FoveateError: Data or settings cannot work; before training, where that can be known.
         Cancelled: Ctrl-C or SIGTERM; the same command goes on.
     """
-    reporter, began = reporter or NullReporter(), time.monotonic()
+    reporter, began = choose_reporter(reporter, progress=progress), time.monotonic()
     _check_installed()
     _check_length(trials, minutes)
     values = whole_paths({**settings, "data": place_of(data)})

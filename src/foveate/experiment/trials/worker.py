@@ -207,9 +207,11 @@ class _Watch(NullReporter):
         self.worker, self.trial = worker, trial
 
     @contextmanager
-    def training(self, per_epoch: int, metric: str, /) -> Iterator[OnStep]:
+    def training(
+        self, per_epoch: int, metric: str, budget: float | None = None, /
+    ) -> Iterator[OnStep]:
         """See `Reporter.training`."""
-        del per_epoch
+        del per_epoch, budget
         known = self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values
         last, rows = max(known, default=0), 0
 

@@ -29,6 +29,7 @@ from foveate.tasks import exported
 from foveate.tasks.capabilities import Interactive
 from foveate.tasks.clicking import segment
 from foveate.tasks.exported.exported_task import ExportedTask
+from foveate.wording import describe_html, describe_object, list_some
 
 if TYPE_CHECKING:
     from foveate.models.interactive import InteractivePredictor
@@ -99,6 +100,22 @@ class ExportedModel(Predictor):
             )
         except FileNotFoundError as error:
             raise RunError("there is no such file", where=error.filename or path) from None
+
+    def __repr__(self) -> str:
+        return describe_object(*self._description())
+
+    def _repr_html_(self) -> str:
+        return describe_html(*self._description())
+
+    def _description(self) -> tuple[str, dict[str, str]]:
+        """What it is, and how it takes images."""
+        record, classes = self.record, self._task.classes
+        return f"ExportedModel {self._name!r}", {
+            "task": record.task,
+            "classes": f"{len(classes):,}: {list_some(classes)}" if classes else "",
+            "training size": f"{record.size} px",
+            "runtime": self.runtime,
+        }
 
     @property
     def name(self) -> str:

@@ -15,11 +15,34 @@ from foveate.metrics.metric import PerImageStats
 from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
 from foveate.tasks.presenters.rates import Rates
 
 MAX_MISTAKES = 24
 """Mistakes that the report shows."""
+
+
+class ClassPrediction(Prediction[Label]):
+    """The class of an image."""
+
+    @property
+    def class_name(self) -> str:
+        """The most likely class."""
+        return self.classes[self.annotation.index]
+
+    @property
+    def score(self) -> float:
+        """Its probability, from 0 to 1."""
+        return self.probabilities[self.class_name]
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The probability of each class, in the order of `classes`; they sum to 1."""
+        scores = self.annotation.scores
+        if scores is None:
+            scores = np.eye(len(self.classes))[self.annotation.index]
+        return dict(zip(self.classes, scores.tolist(), strict=True))
 
 
 class ClassificationPresenter(Presenter[Label]):
@@ -28,6 +51,7 @@ class ClassificationPresenter(Presenter[Label]):
     name, primary_metric, description = CATALOG["classification"]
     annotation = Label
     table_columns = ("class", "probability")
+    prediction_type = ClassPrediction
 
     def to_dict(self, annotation: Label) -> dict[str, Any]:
         """The class, its probability, and the five most likely classes with theirs."""

@@ -16,6 +16,7 @@ from foveate.report import drawing
 from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.prediction import A, ObjectPrediction
 from foveate.tasks.presenters.presenter import ReadImage, count_images, interval
 from foveate.tasks.presenters.rates import Rates, rates_of_objects
 from foveate.tasks.presenters.tables import (
@@ -25,6 +26,15 @@ from foveate.tasks.presenters.tables import (
     object_rows,
 )
 from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD, HasThresholds
+
+
+class BoxPrediction(ObjectPrediction[A]):
+    """Objects with boxes and classes."""
+
+    @property
+    def class_names(self) -> list[str]:
+        """The class of each of the N objects."""
+        return [self.classes[k] for k in self.boxes.classes.tolist()]
 
 
 class DetectionPresenter(HasThresholds[Boxes]):
@@ -38,6 +48,7 @@ class DetectionPresenter(HasThresholds[Boxes]):
     annotation = Boxes
     counted = "object"
     table_columns = OBJECT_COLUMNS
+    prediction_type = BoxPrediction
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None):
         super().__init__(classes)

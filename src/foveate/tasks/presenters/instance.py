@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.csv_file import Cell
@@ -23,7 +24,7 @@ from foveate.tasks.capabilities import (
     numbered_objects,
 )
 from foveate.tasks.catalog import CATALOG
-from foveate.tasks.presenters.detection import count_classes, map50_headline
+from foveate.tasks.presenters.detection import BoxPrediction, count_classes, map50_headline
 from foveate.tasks.presenters.presenter import ReadImage
 from foveate.tasks.presenters.rates import Rates, rates_of_objects
 from foveate.tasks.presenters.tables import (
@@ -33,6 +34,15 @@ from foveate.tasks.presenters.tables import (
     object_rows,
 )
 from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD, HasThresholds
+
+
+class InstancePrediction(BoxPrediction[Instances]):
+    """Objects with masks, boxes and classes."""
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """(N, H, W) bool, the pixels of each object."""
+        return self.annotation.masks(self.size)
 
 
 class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
@@ -46,6 +56,7 @@ class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
     annotation = Instances
     counted = "object"
     table_columns = OBJECT_COLUMNS
+    prediction_type = InstancePrediction
 
     def __init__(self, classes: Sequence[str], *, thresholds: Sequence[float] | None = None):
         super().__init__(classes)

@@ -15,6 +15,7 @@ from foveate.data.dataset import Image
 from foveate.metrics.metric import PerImageStats
 from foveate.metrics.names import interval_basis
 from foveate.report.panels import Panel
+from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.rates import Rates
 from foveate.wording import count_noun
 
@@ -38,6 +39,7 @@ class Presenter(ABC, Generic[A]):
         counted: What `amounts` counts: "image", "object", or the share of each "pixel".
         table_columns: The columns of `table_rows`.
         classes: The class names.
+        prediction_type: What `predict` gives in Python.
         colours: (K, 3) RGB of the classes, where drawings have one for each.
     """
 
@@ -48,6 +50,7 @@ class Presenter(ABC, Generic[A]):
     class_aware: ClassVar[bool] = True
     counted: ClassVar[Literal["image", "object", "pixel"]] = "image"
     table_columns: ClassVar[tuple[str, ...]] = ("prediction",)
+    prediction_type: ClassVar[type[Prediction[Any]]] = Prediction
 
     colours: Colours | None = None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.csv_file import Cell
@@ -19,12 +20,22 @@ from foveate.report.click_panels import click_panels
 from foveate.report.panels import Panel
 from foveate.tasks.capabilities import FindsObjects, MaskImage, WritesMasks, object_masks
 from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.prediction import ObjectPrediction
 from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
 from foveate.tasks.presenters.tables import OBJECT_COLUMNS, mask_areas, object_rows
 from foveate.wording import count_noun
 
 Prediction = Instances | InteractiveResult
 _CLASS = "object"
+
+
+class MaskPrediction(ObjectPrediction[Instances]):
+    """Objects with masks and boxes, without classes."""
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """(N, H, W) bool, the pixels of each object."""
+        return self.annotation.masks(self.size)
 
 
 class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction], FindsObjects[Prediction]):
@@ -39,6 +50,7 @@ class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction], FindsO
     annotation = Instances
     counted = "object"
     table_columns = OBJECT_COLUMNS
+    prediction_type = MaskPrediction
     min_score = 0.0
 
     def restricted(self, conf: float | None, classes: Sequence[str] | None) -> PromptablePresenter:

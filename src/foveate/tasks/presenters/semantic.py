@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.annotations import Mask
 from foveate.csv_file import Cell
@@ -20,11 +21,27 @@ from foveate.report.mask_panels import mask_panels
 from foveate.report.panels import Panel
 from foveate.tasks.capabilities import MaskImage, WritesMasks
 from foveate.tasks.catalog import CATALOG
+from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.presenter import Colours, Presenter, ReadImage, count_images, interval
 from foveate.tasks.presenters.rates import Rates
 
 MAX_PALETTE_CLASSES = 255
 """Classes of a mask image with 8 bits a pixel; 255 itself stands for unlabelled."""
+
+
+class PixelPrediction(Prediction[Mask]):
+    """The class of each pixel."""
+
+    @property
+    def mask(self) -> NDArray[np.integer]:
+        """(H, W) integers, the class index of each pixel: `classes[mask[y, x]]`."""
+        return self.annotation.pixels.read()
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the pixels of each class, in the order of `classes`; they sum to 1."""
+        counts = class_counts(self.annotation, len(self.classes))
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
@@ -38,6 +55,7 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
     annotation = Mask
     counted = "pixel"
     table_columns = ("class", "share", "area_px")
+    prediction_type = PixelPrediction
 
     def __init__(self, classes: Sequence[str], *, colours: Colours | None = None):
         super().__init__(classes)

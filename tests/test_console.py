@@ -77,7 +77,7 @@ def test_few_lines_and_the_last_one_always(total):
     assert lines[-1].split()[0] == f"{total / PER_EPOCH:.4g}"
 
 
-@pytest.mark.parametrize("budget", [15.0, 240.0])
+@pytest.mark.parametrize("budget", [0.5, 15.0, 240.0])
 def test_where_time_is_the_limit_time_is_the_unit(budget):
     header, *lines = lines_of(int(budget / 0.5), budget)
     assert header.startswith("epoch  time (of ")
@@ -101,6 +101,15 @@ def test_a_time_budget_never_goes_backward_nor_promises_nonsense():
     assert shares == sorted(shares)
     assert shares[-1] <= 1
     assert all(re.search(r"(0:\d\d|1:00) left$", text) for text in texts)
+
+
+@pytest.mark.parametrize("budget", [0.0, -3.0])
+def test_a_budget_that_is_spent_before_training(budget):
+    log, progress = TrainingLog(PER_EPOCH, "map50", budget), Progress(total=4)
+    for _ in run(progress, lambda progress, _: None):
+        assert log.fraction(progress) == 1
+        assert log.status(progress, 1.0).endswith("0:00 left")
+    assert len(list(log.lines(progress))) == 2
 
 
 def test_no_time_left_before_a_speed_is_known(monkeypatch):

@@ -37,7 +37,8 @@ class TrainingLog:
         """The share of the training that is done, from 0 to 1. It never falls."""
         if self.budget is None:
             return min(1.0, progress.step / max(1, progress.total))
-        return min(1.0, progress.seconds / self.budget)
+        # Nothing is left for training where all that comes before it took the time.
+        return min(1.0, progress.seconds / self.budget) if self.budget > 0 else 1.0
 
     def status(self, progress: TrainingProgress, loss: float) -> str:
         """What stands beside a bar: loss, metric, speed and, once it is known, the time left."""

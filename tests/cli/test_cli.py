@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from helpers.command_line import run_cli
+from helpers.command_line import refused, run_cli
 
 
 def test_help_is_fast_and_needs_no_torch():
@@ -70,9 +70,14 @@ def test_train_test_predict_report_and_compare(colours, tmp_path):
     (run / "report.html").unlink()
     assert run_cli("report", run)[0] == 0
     assert (run / "report.html").stat().st_size > 10_000
-    code, out, _ = run_cli("compare", run, run)
+    page = tmp_path / "compared.html"
+    code, out, _ = run_cli("compare", run, run, "--html", page)
     assert code == 0
-    assert "tiny_cnn" in out
+    assert "points" in out
+    assert "tiny_cnn" in page.read_text()
+    assert "Learning curves of 2." in page.read_text()
+    assert "--overwrite" in refused("compare", run, run, "--html", page)
+    assert run_cli("compare", run, run, "--html", page, "--overwrite")[0] == 0
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import (
     Device,
     NewPlace,
+    Overwrite,
     RunFolder,
     chosen_settings,
     given_options,
@@ -159,15 +160,25 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more run folders.")
     ],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the comparison as a page too.")
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare runs, the best on the validation split first."""
-    from foveate.experiment import compare
+    from foveate.experiment import compare, compare_page
 
     reporter = ConsoleReporter()
+    if html is not None:
+        compare_page.check_page(html, runs, overwrite=overwrite)
     comparison = compare.compare(runs)
-    reporter.table(*comparison.table())
+    for line in comparison.lines():
+        reporter.info(line)
     for warning in comparison.warnings:
         reporter.warning(warning)
+    if html is not None:
+        compare_page.write_page(comparison, html)
+        reporter.info(str(html))
 
 
 def _print_conclusion(run: Run, split: SplitName) -> None:

@@ -11,6 +11,10 @@ from foveate.errors import RunError
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name, rough_mark
 from foveate.tasks import find
+from foveate.wording import count_noun
+
+_NO_CHOICES = frozenset({"progress_segments"})
+"""Settings that a run finds out itself."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,13 @@ class Comparison:
         metric: The primary metric.
         rows: The runs, the best on the validation split first.
         warnings: Why the rows may not be comparable.
+        differences: Setting -> its value in each run, for the settings in which they differ.
     """
 
     metric: str
     rows: list[ComparedRun]
     warnings: list[str]
+    differences: dict[str, list[str]]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows as text."""
@@ -62,12 +68,36 @@ class Comparison:
                 row.model,
                 f"{row.parameters:,}",
                 f"{row.seconds:.0f} s",
-                _with_interval(row.valid),
-                f"{row.lift['value']:+.1%} over {row.baseline}",
-                _with_interval(row.test) if row.test else "locked",
+                with_interval(row.valid),
+                f"{points(row.lift['value'])} over {row.baseline}",
+                with_interval(row.test) if row.test else "locked",
             ]
             for row in self.rows
         ]
+
+    def lines(self) -> list[str]:
+        """The same for a terminal: a few short lines a run, with a number for each."""
+        metric, lines = display_name(self.metric), []
+        for number, row in enumerate(self.rows, 1):
+            low, high = (f"{100 * row.lift[end]:+.1f}" for end in ("low", "high"))
+            facts = {
+                f"valid {metric}": with_interval(row.valid),
+                f"test {metric}": with_interval(row.test) if row.test else "locked",
+                "lift": f"{points(row.lift['value'])} ({low} to {high}) over {row.baseline}",
+                "model": f"{row.model}, {count_noun(row.parameters, 'parameter')}, "
+                f"trained in {row.seconds:.0f} s",
+            }
+            width = max(map(len, facts))
+            lines.append(f"{number}. {row.run}")
+            lines += [f"   {name:{width}}  {text}" for name, text in facts.items()]
+        if self.differences:
+            lines += ["", "Settings that differ, in the order of the runs:"]
+            width = max(map(len, self.differences))
+            lines += [
+                f"  {name:{width}}  {' | '.join(values)}"
+                for name, values in self.differences.items()
+            ]
+        return lines
 
 
 def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
@@ -101,7 +131,19 @@ def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
         )
         for run, record in results
     ]
-    return Comparison(metric, rows, _warnings(opened, rows))
+    runs_in_order = [run for run, _ in results]
+    return Comparison(metric, rows, _warnings(opened, rows), _differences(runs_in_order))
+
+
+def _differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
+    """The settings in which runs differ, as they stand in their config.yaml."""
+    all_settings = [run.settings.model_dump() for run in runs]
+    return {
+        name: [str(one[name]) for one in all_settings]
+        for name in all_settings[0]
+        if name not in _NO_CHOICES
+        and any(one[name] != all_settings[0][name] for one in all_settings)
+    }
 
 
 def _warnings(runs: Sequence[RunFolder], rows: Sequence[ComparedRun]) -> list[str]:
@@ -120,6 +162,12 @@ def _warnings(runs: Sequence[RunFolder], rows: Sequence[ComparedRun]) -> list[st
     return warnings
 
 
-def _with_interval(metric: dict[str, Any]) -> str:
+def points(difference: float) -> str:
+    """A difference of percentages: "+2.1 points"."""
+    return f"{100 * difference:+.1f} points"
+
+
+def with_interval(metric: dict[str, Any]) -> str:
+    """A metric with its interval: "93.4% (91.0% to 95.1%)"."""
     ends = f"{metric['low']:.1%} to {metric['high']:.1%}{rough_mark(metric)}"
     return f"{metric['value']:.1%} ({ends})"

@@ -1,0 +1,108 @@
+"""Runs side by side as one HTML page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from foveate import outputs
+from foveate.experiment.compare import Comparison, with_interval
+from foveate.experiment.run_folder import RunFolder
+from foveate.metrics.names import display_name, title_name
+from foveate.report import charts
+from foveate.report.page import write_html
+from foveate.report.panels import Bar, Bars, Chart, Code, Note, Notes, Page, Panel, Table
+from foveate.tasks import find
+from foveate.wording import count_noun
+
+MAX_CURVES = 8
+"""Runs whose learning curves are shown."""
+KIND = outputs.html_kind("comparison")
+"""The file of `write_page`."""
+
+
+def check_page(path: Path, runs: Sequence[Path], *, overwrite: bool) -> None:
+    """Check before any work that a page can be written; see `outputs.check_output`."""
+    outputs.check_output(path, KIND, option="--html", overwrite=overwrite, data=runs)
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write a comparison as a page that loads nothing.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    runs = [RunFolder.open(row.run) for row in comparison.rows]
+    best, metric = comparison.rows[0], display_name(comparison.metric)
+    header, rows = comparison.table()
+    panels: list[Panel] = [
+        Bars(
+            title_name(comparison.metric),
+            "On the validation split, with 95% confidence intervals.",
+            [
+                Bar(
+                    row.run,
+                    row.valid["value"],
+                    row.valid["low"],
+                    row.valid["high"],
+                    f"{row.valid['value']:.1%}",
+                    row is best,
+                )
+                for row in comparison.rows
+            ],
+        ),
+        Table("The runs", "The best on the validation split first.", header, rows, len(header)),
+    ]
+    if comparison.differences:
+        names = [f"{number}." for number in range(1, len(runs) + 1)]
+        cells = [[name, *values] for name, values in comparison.differences.items()]
+        text = "The runs are numbered in their order above. All other settings are the same."
+        panels.append(
+            Table("Settings that differ", text, ["setting", *names], cells, 1 + len(names))
+        )
+    curve = find(runs[0].settings.task).curve_metric
+    panels += [
+        Chart(
+            f"Learning curves of {number}.",
+            row.run,
+            charts.learning_curves(run.curves, curve),
+        )
+        for number, (row, run) in enumerate(zip(comparison.rows, runs, strict=True), 1)
+        if number <= MAX_CURVES and run.curves
+    ]
+    command = shlex.join(["foveate", "compare", *(row.run for row in comparison.rows)])
+    panels.append(Code("How to repeat this", "", f"{command} --html {shlex.quote(str(path))}"))
+    page = Page(
+        title=f"{count_noun(len(runs), 'run')} compared · foveate",
+        subtitle=f"{count_noun(len(runs), 'run')} of {runs[0].data['name']} compared",
+        headline=f"{best.run} is the best on the validation split, with a {metric} of "
+        f"{with_interval(best.valid)}.",
+        verdict=_verdict(comparison),
+        tone="careful" if comparison.warnings else "plain",
+        panels=[*_warnings(comparison), *panels],
+        kind="comparison",
+    )
+    write_html(page, path)
+
+
+def _verdict(comparison: Comparison) -> str:
+    """Whether the first run is known to be the best."""
+    best, *others = comparison.rows
+    if comparison.warnings:
+        return "Read the warnings first."
+    overlapping = sum(
+        row.valid["low"] <= best.valid["high"] and best.valid["low"] <= row.valid["high"]
+        for row in others
+    )
+    if overlapping:
+        return (
+            f"The intervals of {count_noun(overlapping, 'other run')} overlap with its own: chance "
+            "may have put it first."
+        )
+    return "Its interval lies apart from all others."
+
+
+def _warnings(comparison: Comparison) -> list[Panel]:
+    notes = [Note("warning", text, tone="careful") for text in comparison.warnings]
+    return [Notes("Warnings", "", notes)] if notes else []

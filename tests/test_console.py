@@ -146,18 +146,20 @@ class Shell:
 def notebook(monkeypatch):
     """A kernel of Jupyter, and what it displays."""
     shown: list[str] = []
-    handle = types.SimpleNamespace(update=lambda html: shown.append(html.data))
 
-    def display(html, display_id):
+    def update(data, raw):
+        assert raw
+        shown.append(data["text/html"])
+
+    def display(data, raw, display_id):
         assert display_id
-        shown.append(html.data)
-        return handle
+        update(data, raw)
+        return types.SimpleNamespace(update=update)
 
     package = types.ModuleType("IPython")
     package.get_ipython = Shell
     package.display = types.ModuleType("IPython.display")
     package.display.display = display
-    package.display.HTML = lambda data: types.SimpleNamespace(data=data)
     monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", package.display)
     monkeypatch.setattr("foveate.console.notebook._SECONDS", 0.0)

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 import foveate as fv
 from foveate.annotations import Boxes, Instances, Label, Mask
-from foveate.errors import BadImage
+from foveate.errors import BadImage, SettingError
 from foveate.inference.predict import predict_paths
 from foveate.inference.prediction_outputs import Outputs
 from foveate.inference.predictor import Predictor
@@ -162,6 +162,28 @@ def test_boxes_above_the_threshold():
     assert prediction.boxes.xyxy.tolist() == BOXES.corners[:2].tolist()
     assert prediction.class_names == ["cat", "eel"]
     assert prediction.scores.tolist() == [0.9, 0.5]
+
+
+def test_a_threshold_and_classes_as_for_the_command(path, tmp_path):
+    model = Oracle(*CASES["detection"])
+    for conf, classes, scores in (
+        (0.05, None, [0.9, 0.5, 0.1]),
+        (0.6, None, [0.9]),
+        (0.05, ["eel", "dog"], [0.5, 0.1]),
+        (None, ["eel"], [0.5]),
+    ):
+        prediction = model.predict(path, conf=conf, classes=classes)
+        assert prediction.scores.tolist() == scores
+        out = Outputs(tmp_path / "x.json", overwrite=True)
+        predict_paths(model, [path], out, conf=conf, classes=classes)
+        (record,) = json.loads(out.json_file.read_text())["predictions"]
+        assert prediction.to_dict() == record
+    with pytest.raises(SettingError, match="a score from 0 to 1 is expected, got 50"):
+        model.predict(path, conf=50)
+    with pytest.raises(SettingError, match="'ell'; did you mean 'eel'"):
+        model.predict(path, classes=["ell"])
+    with pytest.raises(SettingError, match="finds no objects"):
+        Oracle(*CASES["classification"]).predict(path, conf=0.5)
 
 
 def test_masks_of_objects_and_of_classes():

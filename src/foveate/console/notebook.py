@@ -6,6 +6,7 @@ import html
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from foveate.console.epochs import TrainingLog
 from foveate.console.terminal import baselines_line
@@ -55,24 +56,23 @@ class NotebookReporter(NullReporter):
 @contextmanager
 def _shown() -> Iterator[Callable[[float, str], None]]:
     """An output below the cell; what is given takes a share from 0 to 1 and a text."""
-    from IPython.display import HTML, display
+    from IPython import display as notebook
 
-    handle = display(HTML(""), display_id=True)
+    display: Any = notebook.display
+    empty = {"text/html": "", "text/plain": ""}
+    handle = display(empty, raw=True, display_id=True)
     last = 0.0
 
     def show(share: float, text: str) -> None:
         nonlocal last
         if handle is not None and time.monotonic() - last >= _SECONDS:
             last = time.monotonic()
-            handle.update(
-                HTML(
-                    f'<progress max="1" value="{share:.4f}"></progress> '
-                    f"{html.escape(escape_controls(text))}"
-                )
-            )
+            text = escape_controls(text)
+            bar = f'<progress max="1" value="{share:.4f}"></progress> {html.escape(text)}'
+            handle.update({"text/html": bar, "text/plain": text}, raw=True)
 
     try:
         yield show
     finally:
         if handle is not None:
-            handle.update(HTML(""))
+            handle.update(empty, raw=True)

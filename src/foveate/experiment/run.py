@@ -286,17 +286,29 @@ def test(
 
 @overload
 def predict(  # type: ignore[overload-overlap]
-    model: str | Path | Predictor, images: ImageInput, *, tile: int | None = None
+    model: str | Path | Predictor,
+    images: ImageInput,
+    *,
+    tile: int | None = None,
+    conf: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Prediction[Any]: ...
 @overload
 def predict(
-    model: str | Path | Predictor, images: Iterable[ImageInput], *, tile: int | None = None
+    model: str | Path | Predictor,
+    images: Iterable[ImageInput],
+    *,
+    tile: int | None = None,
+    conf: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> list[Prediction[Any]]: ...
 def predict(
     model: str | Path | Predictor,
     images: ImageInput | Iterable[ImageInput],
     *,
     tile: int | None = None,
+    conf: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Prediction[Any] | list[Prediction[Any]]:
     """Predict for an image, or for several images.
 
@@ -305,6 +317,8 @@ def predict(
         images: A path, the bytes of an image file, a Pillow image, an array (H, W, C) or a tensor
             (C, H, W), of uint8 or of floats from 0 to 1; or a list of these.
         tile: Cut larger images into overlapping squares of this many pixels a side.
+        conf: Confidence threshold of objects, from 0 to 1; None for the calibrated ones.
+        classes: Names of the classes whose objects are wanted; None for all.
 
     Returns:
         A prediction for an image, or a list of them for several. The task decides on its fields.
@@ -315,7 +329,7 @@ def predict(
     """
     if isinstance(model, str | Path):
         model = ExportedModel.open(model) if ExportedModel.is_one(model) else Run.open(model)
-    return model.predict(images, tile=tile)
+    return model.predict(images, tile=tile, conf=conf, classes=classes)
 
 
 def as_run(folder: RunFolder) -> Run:

@@ -27,11 +27,11 @@ from foveate.inference.prediction_outputs import (
     open_writers,
     write_files,
 )
-from foveate.inference.predictor import Predictor
+from foveate.inference.predictor import Predictor, restrict
 from foveate.inference.work import Work, predict_batch
 from foveate.ops.clicks import Click
 from foveate.progress import NullReporter, Reporter
-from foveate.tasks.capabilities import FindsObjects, GeneratesImages, require
+from foveate.tasks.capabilities import GeneratesImages
 from foveate.tasks.presenters.presenter import Presenter
 from foveate.wording import count_noun
 
@@ -164,19 +164,6 @@ def _function(
         return [_predict_prompt(model, image, prompt) for image in images]
 
     return predict
-
-
-def restrict(
-    task: Presenter[Any], conf: float | None, classes: Sequence[str] | None
-) -> Presenter[Any]:
-    """The task as it presents only some objects; see `FindsObjects`.
-
-    Raises:
-        SettingError: The task finds no objects, or a class is unknown.
-    """
-    if conf is None and classes is None:
-        return task
-    return require(task, FindsObjects).restricted(conf, classes)
 
 
 def _predict_paths(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -16,6 +16,7 @@ from foveate.data.windows import open_windows
 from foveate.errors import SettingError
 from foveate.inference.inputs import ImageInput, batches, is_single, to_image
 from foveate.inference.runtimes import check_installed
+from foveate.tasks.capabilities import FindsObjects, require
 from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.presenter import Presenter
 
@@ -136,13 +137,30 @@ class Predictor(ABC):
         return {}
 
     @overload
-    def predict(self, images: ImageInput, *, tile: int | None = None) -> Prediction[Any]: ...  # type: ignore[overload-overlap]
+    def predict(  # type: ignore[overload-overlap]
+        self,
+        images: ImageInput,
+        *,
+        tile: int | None = None,
+        conf: float | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Prediction[Any]: ...
     @overload
     def predict(
-        self, images: Iterable[ImageInput], *, tile: int | None = None
+        self,
+        images: Iterable[ImageInput],
+        *,
+        tile: int | None = None,
+        conf: float | None = None,
+        classes: Sequence[str] | None = None,
     ) -> list[Prediction[Any]]: ...
     def predict(
-        self, images: ImageInput | Iterable[ImageInput], *, tile: int | None = None
+        self,
+        images: ImageInput | Iterable[ImageInput],
+        *,
+        tile: int | None = None,
+        conf: float | None = None,
+        classes: Sequence[str] | None = None,
     ) -> Prediction[Any] | list[Prediction[Any]]:
         """Predict for an image, or for several images.
 
@@ -150,6 +168,8 @@ class Predictor(ABC):
             images: An image as `inputs.to_image` takes it: a path, the bytes of an image file, a
                 Pillow image, an array (H, W, C) or a tensor (C, H, W); or a list of these.
             tile: See `predict_images`.
+            conf: Confidence threshold of objects, from 0 to 1; None for the calibrated ones.
+            classes: Names of the classes whose objects are wanted; None for all.
 
         Returns:
             A prediction for an image, a list of them for several. The task decides on its fields:
@@ -157,36 +177,39 @@ class Predictor(ABC):
 
         Raises:
             BadImage: An image cannot be read, or could be read in two ways.
-            SettingError: See `predict_images`.
+            SettingError: See `predict_images` and `restrict`.
         """
+        task = restrict(self.task, conf, classes)
         if is_single(images):
-            return self._predict([("image", images)], tile)[0]
+            return self._predict([("image", images)], tile, task)[0]
         if not isinstance(images, Iterable):
             to_image(images)  # tells what is expected
         named = ((f"images[{index}]", image) for index, image in enumerate(images))  # type: ignore[arg-type]
-        return self._predict(named, tile)
+        return self._predict(named, tile, task)
 
     def _predict(
-        self, images: Iterable[tuple[str, Any]], tile: int | None
+        self, images: Iterable[tuple[str, Any]], tile: int | None, task: Presenter[Any]
     ) -> list[Prediction[Any]]:
+        # A model may leave out what is below its own thresholds.
+        predict = self.predict_confident if task is self.task else self.predict_images
         pixels = ((source, self._pixels(source, where, tile)) for where, source in images)
         return [
-            self._as_object(source, image, annotation, tile)
+            self._as_object(task, source, image, annotation, tile)
             for batch in batches(pixels)
             for (source, image), annotation in zip(
-                batch, self.predict_confident([image for _, image in batch], tile), strict=True
+                batch, predict([image for _, image in batch], tile), strict=True
             )
         ]
 
     def _as_object(
-        self, source: Any, image: Image, annotation: Any, tile: int | None
+        self, task: Presenter[Any], source: Any, image: Image, annotation: Any, tile: int | None
     ) -> Prediction[Any]:
         """A prediction with its image: that of a file is read again once it is drawn."""
         size, path, read = (image.shape[0], image.shape[1]), None, lambda: image
         if isinstance(source, str | PathLike):
             path = os.fsdecode(source)
             read = partial(self._pixels, path, path, tile)
-        return self.task.prediction_type(self.task, annotation, size, read, path)
+        return task.prediction_type(task, annotation, size, read, path)
 
     def _pixels(self, image: Any, where: str, tile: int | None) -> Image:
         """An image in memory; or a large TIFF from which tiles are cut when they are predicted."""
@@ -207,3 +230,18 @@ class Predictor(ABC):
             SettingError: The task takes no prompts.
         """
         return self._set_image(to_image(image, self.channels, reading=self.reading))
+
+
+def restrict(
+    task: Presenter[Any], conf: float | None, classes: Sequence[str] | None
+) -> Presenter[Any]:
+    """The task as it presents only some objects; see `FindsObjects`.
+
+    Raises:
+        SettingError: The task finds no objects, a class is unknown, or `conf` is no score.
+    """
+    if conf is None and classes is None:
+        return task
+    if conf is not None and not 0 <= conf <= 1:
+        raise SettingError(f"a score from 0 to 1 is expected, got {conf}", where="conf")
+    return require(task, FindsObjects).restricted(conf, classes)

@@ -22,6 +22,7 @@ from foveate.models import pretrained
 from foveate.models.backbone import StagedBackbone
 from foveate.models.catalog import entry
 from foveate.models.registry import INCLUDED, PROBE, Model, Recipe, Weights
+from foveate.models.timm_import import import_timm
 
 NAME = "efficientnet_lite0"
 _TIMM_NAME = "tf_efficientnet_lite0"  # with TensorFlow's padding, as these weights were trained
@@ -96,7 +97,7 @@ class _LastConvolution(nn.Sequential):
 
 
 def _build(_name: str, channels: int, _size: int, weights: Weights) -> EfficientNetLite:
-    import timm  # takes a second to import
+    timm = import_timm()
 
     net = timm.create_model(_TIMM_NAME, in_chans=channels if weights is None else 3)
     if weights is not None:
@@ -108,7 +109,7 @@ def _build(_name: str, channels: int, _size: int, weights: Weights) -> Efficient
 
 def _published() -> dict[str, Tensor]:
     """The tensors of the installed file, by the names of timm's net."""
-    import timm
+    timm = import_timm()
 
     spec = find_spec(_PACKAGE.replace("-", "_"))
     path = Path(spec.origin).parent / _FILE if spec and spec.origin else Path(_PACKAGE)

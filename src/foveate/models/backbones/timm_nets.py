@@ -17,6 +17,7 @@ from foveate.models import pretrained, weight_file
 from foveate.models.backbone import Backbone
 from foveate.models.catalog import entry
 from foveate.models.registry import PLAIN, Model, Weights
+from foveate.models.timm_import import import_timm
 
 
 class TimmBackbone(Backbone):
@@ -49,7 +50,7 @@ def _import_timm(name: str) -> Any:
 
     A name such as hf-hub:... would use the network; only names of timm's own registry pass.
     """
-    import timm  # takes a second to import
+    timm = import_timm()
 
     net = name.removeprefix("timm:")
     architecture, _, tag = net.partition(".")

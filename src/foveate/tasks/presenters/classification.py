@@ -85,8 +85,8 @@ class ClassificationPresenter(Presenter[Label]):
         return f"{self.classes[annotation.index]}{confidence}"
 
     def draw(self, image: Image, annotation: Label) -> Image:
-        """The image with the class name in a strip below it."""
-        return drawing.add_caption(image, self.classes[annotation.index])
+        """The image, enlarged if it is small, with the class name in a strip below it."""
+        return drawing.add_caption(drawing.enlarge_small(image), self.classes[annotation.index])
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The accuracy with its interval."""

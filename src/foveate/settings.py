@@ -60,6 +60,8 @@ class Settings(BaseModel):
     `experiment.choice`."""
     model_reason: str | None = None
     """Why foveate chose the model, where the user left that to it."""
+    command: str | None = None
+    """The command that began the run, as it was typed; foveate records it."""
     weights: str | None = None
     """Pretrained weights to start from: a local file, "download", the folder of a hf: model, or
     "included" for those that are installed with foveate."""

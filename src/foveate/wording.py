@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import html
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,24 @@ def count_noun(number: int, noun: str, plural: str | None = None) -> str:
         plural: The plural, if it is not the singular with an "s".
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage: "98.5%"; NaN is a dash.
+
+    Only 1 is "100.0%" and only 0 is "0.0%": a share near them gets up to three decimals, as in
+    "99.97%" or "0.004%", then a bound, as in ">99.999%".
+    """
+    if math.isnan(share):
+        return "–"
+    if min(abs(share), abs(1 - share)) < _ROUNDING:
+        return f"{round(share):.1%}"
+    texts = (f"{share:.{decimals}%}" for decimals in (1, 2, 3))
+    near = "<0.001%" if share < 0.5 else ">99.999%"
+    return next((text for text in texts if float(text[:-1]) not in (0, 100)), near)
+
+
+_ROUNDING = 1e-9  # of a mean: not a share of images
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -44,6 +46,12 @@ def test_train_test_predict_report_and_compare(colours, tmp_path):
     assert "majority class" in out
     assert "test split is still locked" in out
     assert str(run / "report.html") in out
+    page, command = (run / "report.html").read_text(), ["train", str(colours), "--epochs", "4"]
+    typed = shlex.join(["foveate", *command, "--batch-size", "16", "--out", str(run)])
+    shown, folded = page.partition('<details class="more">')[::2]
+    assert f">{html.escape(typed)}</pre>" in shown
+    assert "epochs: 4" in folded
+    assert "epochs: 4" not in shown
     results = json.loads((run / "results.json").read_text())
     assert results["test"] is None
     assert not (run / "test_ledger.json").exists()

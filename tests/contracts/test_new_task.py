@@ -22,7 +22,7 @@ from foveate.metrics.metric import Metric
 from foveate.report import drawing
 from foveate.report.panels import Note, Notes
 from foveate.tasks.classification import LastMap
-from foveate.tasks.presenters.presenter import count_images, interval
+from foveate.tasks.presenters.presenter import count_images
 from foveate.tasks.task import Task
 from helpers.command_line import hurry, run_cli
 
@@ -109,7 +109,7 @@ class DotCount(Task[Count]):
     def headline(self, metrics, split):
         exact = metrics["exact"]
         images = count_images(exact, split)
-        return f"counts the dots of {exact['value']:.1%} of {images} exactly {interval(exact)}"
+        return f"counts the dots of {exact['value']:.1%} of {images} exactly"
 
     def report_panels(self, stats, ids, read_image, read_pair):
         worst = int(np.argmax(stats["error"]))
@@ -154,7 +154,7 @@ def test_it_is_trained_tested_and_reported(run):
     assert set(run.results["test"]) == {"exact", "error"}
     assert set(run.results["baseline"]["test"]) == {"none", "mean"}
     page = run.report_path.read_text()
-    assert "This model counts the dots of" in page
+    assert "this model counts the dots of" in page
     assert "Largest error" in page
 
 

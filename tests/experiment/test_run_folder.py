@@ -62,9 +62,11 @@ def test_runs_without_a_path_never_share_a_folder(tmp_path, monkeypatch):
 def test_the_same_command_goes_on_in_its_own_folder_and_no_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / "run", None):
-        with RunFolder.taken(path, Settings(epochs=3), "data") as first:
+        asked = Settings(epochs=3, command="foveate train data --epochs 3")
+        with RunFolder.taken(path, asked, "data") as first:
             pass
-        with RunFolder.taken(path, Settings(epochs=3), "data") as again:
+        typed_otherwise = Settings(epochs=3, command="foveate train --epochs=3 data")
+        with RunFolder.taken(path, typed_otherwise, "data") as again:
             assert again.path == first.path
         if path is not None:
             with (

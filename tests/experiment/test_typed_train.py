@@ -14,7 +14,7 @@ from foveate.errors import SettingError
 from foveate.experiment.typed_train import DEFAULT
 from foveate.settings import Settings
 
-RECORDED = {"format", "data", "model_reason"}
+RECORDED = {"format", "data", "model_reason", "command"}
 """Settings that foveate writes itself, and the positional `data`."""
 OWN = {"data", "out", "download", "progress", "reporter", "unknown"}
 NAMES = [name for name in Settings.model_fields if name not in RECORDED]

@@ -3,6 +3,8 @@
 import pytest
 
 from foveate import tasks
+from foveate.metrics.definitions import definition, definition_of_column
+from foveate.metrics.generation import METRICS
 from foveate.metrics.names import display_name, title_name
 
 
@@ -15,6 +17,8 @@ from foveate.metrics.names import display_name, title_name
         ("miou", "mIoU", "mIoU"),
         ("accuracy", "accuracy", "Accuracy"),
         ("log_loss", "log loss", "Log loss"),
+        ("iou_1", "IoU after 1 click", "IoU after 1 click"),
+        ("iou_5", "IoU after 5 clicks", "IoU after 5 clicks"),
     ],
 )
 def test_names_are_the_fields_own(name, within, first):
@@ -25,3 +29,23 @@ def test_names_are_the_fields_own(name, within, first):
 def test_no_primary_metric_is_shown_as_a_key(task):
     assert "_" not in title_name(tasks.find(task).primary_metric)
     assert title_name(tasks.find(task).primary_metric) != tasks.find(task).primary_metric
+
+
+@pytest.mark.parametrize("task", [one for one in tasks.all() if one != "text_to_image"])
+def test_every_metric_of_a_task_is_defined(task):
+    metric = tasks.find(task)(["cat", "dog"]).metric()
+    stats = {name: metric.to_column([]) for name in metric.columns()}
+    names = metric.scorer(stats).metrics()
+    assert names
+    for name in names:
+        assert definition(name).endswith("."), name
+
+
+def test_every_metric_of_generated_images_is_defined():
+    assert all(definition(name) for name in METRICS)
+
+
+def test_columns_are_defined_by_their_titles_and_unknown_names_are_not():
+    assert "0.5" in definition_of_column("AP50")
+    assert definition_of_column("boundary F1") == definition("boundary_f1")
+    assert definition_of_column("class") == definition("my_own_metric") == ""

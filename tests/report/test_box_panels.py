@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,11 +18,12 @@ from foveate.report import charts, drawing
 from foveate.report.box_panels import (
     MAX_CURVES,
     MAX_PER_ERROR_TYPE,
+    MAX_WITH_CLASSES,
     MAX_WORST_IMAGES,
     box_panels,
 )
 from foveate.report.page import render_html
-from foveate.report.panels import Gallery, Page
+from foveate.report.panels import Chart, Gallery, Page, Table, Thresholds
 from helpers import report_demo as demo
 
 RED = (200, 0, 0)
@@ -164,6 +167,11 @@ def page_of(
     return panels, Walk(render_html(Page("t", "", "a", "v", "plain", panels=panels)))
 
 
+def gallery(panels, title) -> Gallery:
+    (panel,) = [panel for panel in panels if panel.title == title]
+    return panel
+
+
 def table(panels, title):
     (panel,) = [panel for panel in panels if panel.title == title]
     return panel.rows
@@ -176,14 +184,17 @@ def test_each_type_of_error_is_counted_and_shown():
     assert table(panels, "Types of error") == [
         [kind, what, "2", "2"] for kind, what in ERROR_TYPES.items()
     ]
-    galleries = [panel for panel in panels if isinstance(panel, Gallery)]
-    assert [len(gallery.items) for gallery in galleries] == [2] * (1 + len(ERROR_TYPES))
-    assert [gallery.title for gallery in galleries[1:]] == [
-        f"Errors: {kind}" for kind in ERROR_TYPES
+    mistakes, worst = (panel for panel in panels if isinstance(panel, Gallery))
+    assert [item.kinds for item in mistakes.items] == [
+        (kind,) for kind in ERROR_TYPES for _ in "12"
     ]
     assert len(walk.all("img")) == 2 * (1 + len(ERROR_TYPES))
-    assert "cat, predicted as dog" in {item.caption for item in galleries[2].items}
-    assert galleries[0].items[0].detail == "0.png"
+    (wrong, _) = [item for item in mistakes.items if item.kinds == ("wrong class",)]
+    assert (wrong.caption, wrong.classes) == ("cat, predicted as dog", ("cat", "dog"))
+    assert mistakes.items[0].detail == "missed · 0.png"
+    assert worst.items[0].detail == "0.png"
+    assert set(worst.items[0].kinds) == set(ERROR_TYPES)
+    assert worst.items[0].classes == ("cat", "dog")
 
 
 def test_each_class_has_a_row_with_its_metrics():
@@ -203,7 +214,10 @@ def test_without_images_every_metric_is_reported():
     with_, _ = page_of([(PREDICTED, TARGETS)] * 3)
     panels, walk = page_of([(PREDICTED, TARGETS)] * 3, image=lambda row: None)
     assert walk.all("img") == []
-    assert panels[:3] == with_[:3]
+    shown, shown_with = (
+        [panel for panel in some if isinstance(panel, Table | Chart)] for some in (panels, with_)
+    )
+    assert shown == shown_with
     assert all(not panel.items for panel in panels if isinstance(panel, Gallery))
 
 
@@ -241,14 +255,16 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
     (chart,) = [panel for panel in panels if panel.title == "Precision and recall"]
     assert chart.plot.alt.count("ends at a recall") == MAX_CURVES
     galleries = [panel for panel in panels if isinstance(panel, Gallery)]
-    assert len(galleries[0].items) == MAX_WORST_IMAGES
-    assert all(len(gallery.items) <= MAX_PER_ERROR_TYPE for gallery in galleries[1:])
+    mistakes, worst = galleries
+    assert len(worst.items) == MAX_WORST_IMAGES
+    kinds = Counter(kind for item in mistakes.items for kind in item.kinds)
+    assert MAX_PER_ERROR_TYPE < max(kinds.values()) <= MAX_WITH_CLASSES
     assert len(walk.all("img")) == sum(len(gallery.items) for gallery in galleries)
 
 
 def test_a_class_name_is_escaped():
     panels, walk = page_of([(PREDICTED, TARGETS)], classes=(demo.HOSTILE, "two\nlines"))
-    assert not walk.all("script")
+    assert len(walk.all("script")) == 1
     assert table(panels, "Metrics by class")[0][0] == demo.HOSTILE
 
 
@@ -279,12 +295,47 @@ def test_the_close_up_of_an_error_is_cut_from_the_right_place():
     panels, _ = page_of(
         [(boxes(scores=np.zeros(0)), boxes((280, 180, 320, 220)))], image=lambda row: image
     )
-    crop = panels[-1].items[0].image
-    times = drawing.MIN_SIDE // (40 + 2 * 24)  # a margin of 0.6 of the box on each side
-    assert crop.shape == (88 * times, 88 * times, 3)
-    assert coloured(crop, drawing.TARGET_COLOUR) == (24 * times, 24 * times, 64 * times, 64 * times)
-    assert coloured(crop, (77, 77, 77))[0] >= 24 * times
-    assert coloured(crop, (77, 77, 77))[2] <= 64 * times
+    item = gallery(panels, "Mistakes").items[0]
+    assert item.image.shape == (88, 88, 3)  # a margin of 0.6 of the box on each side
+    assert coloured(item.image, (77, 77, 77)) == (24, 24, 64, 64)
+    (layer,) = item.layers
+    assert (layer.name, layer.size) == ("target", (88, 88))
+    assert layer.shapes[0].path == "M24 24H64V64H24Z"
+
+
+def test_a_box_is_drawn_over_its_image_which_stays_as_it_is():
+    image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    panels, walk = page_of([(PREDICTED, TARGETS)], image=lambda row: image)
+    (item,) = gallery(panels, "Images with the most errors").items
+    assert item.image is image
+    targets, predictions = item.layers
+    assert len(targets.shapes) == len(TARGETS)
+    assert [shape.score for shape in predictions.shapes] == [0.9, 0.8, 0.7, 0.6, 0.5]
+    assert predictions.shapes[2].caption == "dog 70%"
+    assert all(path["stroke"].startswith("rgb(") for path in walk.all("path") if "stroke" in path)
+
+
+def test_boxes_below_their_threshold_are_on_the_page_and_hidden():
+    panels, walk = page_of([(PREDICTED, TARGETS)], threshold=0.65)
+    (item,) = gallery(panels, "Images with the most errors").items
+    assert [shape.shown for shape in item.layers[1].shapes] == [True] * 3 + [False] * 2
+    hidden = [attrs for attrs in walk.all("path") if attrs.get("class") == "low"]
+    assert {attrs["data-score"] for attrs in hidden} == {"0.6000", "0.5000"}
+
+
+def test_precision_and_recall_are_counted_at_each_threshold():
+    panels, walk = page_of([(PREDICTED, TARGETS)] * 2, threshold=0.75)
+    (panel,) = [panel for panel in panels if isinstance(panel, Thresholds)]
+    cat, dog = panel.classes
+    assert (cat.objects, cat.predicted[[0, 60, 61, 80, 81, 90, 91]].tolist()) == (
+        6, [6, 6, 4, 4, 2, 2, 0],
+    )  # fmt: skip
+    assert (cat.correct[[0, 90, 91, -1]].tolist(), cat.predicted[-1]) == ([2, 2, 0, 2], 4)
+    assert (dog.objects, dog.predicted[0], dog.correct[0]) == (2, 4, 0)
+    curves = json.loads(next(a["data-curves"] for a in walk.all("div") if "data-curves" in a))
+    assert curves[0]["predicted"] == cat.predicted.tolist()
+    row = walk.text("td")[walk.text("td").index("as chosen") :][:7]
+    assert row == ["as chosen", "50.0%", "25.0%", "33.3%", "2", "2", "6"]
 
 
 # --- the curve

@@ -68,27 +68,29 @@ def test_the_input_image_is_not_modified():
 # --- classes
 
 
-def test_colours_are_mixed_with_the_grey_of_the_image_only_where_asked():
+def test_colours_are_mixed_with_the_image_only_where_asked():
     image, colours, where = noise(9, 7, 3), noise(9, 7, 3, seed=1), noise(9, 7, seed=2) > 128
     result = drawing.tint(image, colours, where)
     assert np.array_equal(result[~where], image[~where])
     for row, column in np.argwhere(where):
-        grey = sum(map(float, image[row, column])) / 3
         mixed = [
-            (1 - drawing.OPACITY) * grey + drawing.OPACITY * float(value)
-            for value in colours[row, column]
+            (1 - drawing.OPACITY) * float(pixel) + drawing.OPACITY * float(value)
+            for pixel, value in zip(image[row, column], colours[row, column], strict=True)
         ]
         assert np.abs(result[row, column] - np.array(mixed)).max() <= 0.5 + 1e-9
 
 
-def test_each_class_has_its_colour_and_pixels_without_a_class_are_unchanged():
+def test_each_class_is_outlined_in_its_colour_and_the_image_stays_visible():
     image = np.full((400, 300, 1), 90, np.uint8)
     values = np.full((400, 300), -1)
     values[:100], values[100:200], values[200:300] = 0, 2, 1
     result = drawing.draw_class_map(image, values, COLOURS)
     for start, k in ((0, 0), (100, 2), (200, 1)):
-        (tint,) = np.unique(result[start : start + 100].reshape(-1, 3), axis=0)
+        (tint,) = np.unique(result[start + 1 : start + 99].reshape(-1, 3), axis=0)
         assert tint.argmax() == k
+        assert np.abs(tint.astype(int) - 90).max() < 0.35 * 255
+        for row in {start, start + 99} - {0}:
+            assert has_colour(result, COLOURS[k])[row].all()
     assert (result[300:] == 90).all()
 
 

@@ -97,35 +97,35 @@ def test_a_class_that_does_not_occur_has_a_row_of_dashes_and_no_bar():
 def test_the_worst_images_come_first_with_their_metrics():
     panels, _ = page_of([scene(wrong) for wrong in (3, 9, 0, 1, 5, 2, 4)])
     items = panels["Images with the lowest IoU"].items
-    assert [item.detail for item in items] == [f"{row}.png" for row in (1, 4, 6, 0, 5)]
+    assert [item.detail for item in items] == [f"{row}.png" for row in (1, 4, 6, 0, 5, 3)]
     assert len(items) == MAX_WORST_IMAGES
     iou = (1 + 1 / 10 + 10 / 19) / 3
     assert items[0].caption == f"mean IoU {iou:.1%}, {9 / 30:.1%} of pixels wrong"
 
 
-def test_image_target_prediction_and_errors_stand_in_a_grid():
+def test_errors_and_outlines_lie_over_the_image():
     pair = scene(4, (400, 300))
-    panels, _ = page_of([pair], image=lambda row: grey((400, 300, 3)))
+    pixels = grey((400, 300, 3))
+    panels, walk = page_of([pair], image=lambda row: pixels)
     (item,) = panels["Images with the lowest IoU"].items
-    colours = [drawing.class_colour(k) for k in range(3)]
-    plain = grey((400, 300, 3))
-    red = drawing.tint(
-        plain,
-        plain * 0 + np.array(ERROR_COLOUR, np.uint8),
-        (pair[0] != pair[1]) & (pair[1] != IGNORE),
-    )
-    views = (
-        plain,
-        drawing.draw_class_map(plain, pair[1], colours),
-        drawing.draw_class_map(plain, pair[0], colours),
-        red,
-    )
-    grid = drawing.grid_2x2(views)
-    assert np.array_equal(item.image[: len(grid)], grid)
-    legend = drawing.draw_legend(("ground", "cat", "dog"), colours, grid.shape[1])
-    assert np.array_equal(item.image[len(grid) :], legend)
-    assert (red[1:, 16:20] != 90).any(2).all()
-    assert (red[0] == 90).all()  # pixels without a label are not errors
+    assert np.array_equal(item.image, pixels)
+    errors, target, prediction = item.layers
+    wrong = (pair[0] != pair[1]) & (pair[1] != IGNORE)
+    assert np.array_equal(errors.lines[..., 3] > 0, wrong)
+    assert (errors.lines[wrong][:, :3] == ERROR_COLOUR).all()
+    assert errors.lines[..., 3].max() < 200  # the image stays visible
+    assert (prediction.filling[..., 3] < 100).all()
+    assert (target.shown, target.filling) == (False, None)
+    for layer, (values, edge) in ((target, (pair[1], 20)), (prediction, (pair[0], 16))):
+        inner = layer.lines[50, :, 3] > 0
+        assert inner[[9, 10, edge - 1, edge]].all()
+        assert not inner[[5, 14, 25, 200]].any()
+        for column in (9, edge):
+            colour = drawing.class_colour(int(values[50, column]))
+            assert tuple(layer.lines[50, column, :3]) == colour
+    assert item.cells == [(1, 2)]
+    assert item.classes == ["cat", "dog"]
+    assert walk.all("td")[-1]["data-cell"] == "2-2"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 400), (400, 401), (900, 5), (1300, 801)])
@@ -208,5 +208,5 @@ def test_the_confusion_matrix_of_many_classes_holds_those_with_the_most_pixels(c
 
 def test_a_class_name_is_escaped():
     panels, walk = page_of([scene(2)], (demo.HOSTILE, "two\nlines", " "))
-    assert not walk.all("script")
+    assert len(walk.all("script")) == 1
     assert panels["Metrics by class"].rows[0][0] == demo.HOSTILE

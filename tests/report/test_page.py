@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,13 +11,23 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from foveate.annotations import Boxes
 from foveate.errors import RunError
+from foveate.report.overlays import predicted_boxes
 from foveate.report.page import render_html, write_html
-from foveate.report.panels import ConfusionMatrix, Gallery, GalleryItem, Page, Table
+from foveate.report.panels import (
+    ConfusionMatrix,
+    Gallery,
+    GalleryItem,
+    Page,
+    Table,
+    ThresholdCounts,
+    Thresholds,
+)
 from foveate.wording import escape_controls
 from helpers import report_demo as demo
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "link", "input", "hr"}  # and in SVG those with a slash
 
 
 class Walk(HTMLParser):
@@ -78,10 +90,16 @@ def test_a_page_is_well_formed_and_accessible(made):
     assert labels <= {attrs["id"] for attrs in walk.all("h2")}
 
 
-def test_a_page_loads_nothing_and_runs_nothing(made):
+def test_a_page_loads_nothing_and_runs_its_own_script_alone(made):
     walk = Walk(made[1])
     tags = {tag for tag, _ in walk.elements}
-    assert tags.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    assert tags.isdisjoint({"link", "iframe", "object", "embed", "form", "base"})
+    (script,) = [data for tag, data in walk.texts if tag == "script"]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [attrs["content"] for attrs in walk.all("meta") if "Content-Security" in str(attrs)]
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert walk.all("script") == [{}]
     for _, attrs in walk.elements:
         assert not any(name.startswith("on") for name in attrs)
         for name in ("src", "href", "xlink:href", "srcset", "action"):
@@ -114,8 +132,15 @@ def test_the_same_contents_give_the_same_page():
     assert render_html(demo.page()) == render_html(demo.page())
 
 
+def hostile_item(name: str) -> GalleryItem:
+    boxes = Boxes(np.array([[0, 0, 1, 1.0]]), [0], np.array([0.5]))
+    layer = predicted_boxes(boxes, (2, 2), [name], np.ones(1, bool))
+    pixels = np.zeros((2, 2, 1), np.uint8)
+    return GalleryItem(pixels, name, name, "bad", [layer], [name], [f"{name} class"])
+
+
 def test_any_name_is_escaped():
-    name = demo.HOSTILE
+    name, steps = demo.HOSTILE, np.ones(102, np.int64)
     page = Page(
         title=name,
         subtitle=name,
@@ -125,14 +150,17 @@ def test_any_name_is_escaped():
         panels=[
             Table(name, name, [name, name], [[name, name]]),
             ConfusionMatrix(name, name, np.eye(2, dtype=np.int64), [name, name]),
-            Gallery(name, name, [GalleryItem(np.zeros((2, 2, 1), np.uint8), name, name, "bad")]),
+            Gallery(name, name, [hostile_item(name), hostile_item("other")], large=True),
+            Thresholds(name, name, [ThresholdCounts(name, 0, 1, 0.5, steps, steps)] * 2),
         ],
     )
     walk, shown = Walk(render_html(page)), escape_controls(name)
     assert walk.text("h1") == walk.text("title") == [shown]
     assert walk.text("td")[:2] == [shown, shown]
+    assert walk.text("option").count(shown) == 3  # a kind, a class, and a class with a threshold
     assert walk.all("img")[0]["alt"] == shown
-    assert not walk.all("script")
+    assert f"{shown} 50%" in walk.text("text")
+    assert len(walk.all("script")) == 1
     assert "49" not in "".join(
         text for _, text in walk.texts if "{{" in text
     )  # a name is not a template

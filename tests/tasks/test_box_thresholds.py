@@ -14,6 +14,7 @@ from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import SettingError
 from foveate.settings import Settings
 from foveate.tasks.detection import DEFAULT_THRESHOLD, Detection
+from foveate.tasks.presenters.detection import count_classes
 from helpers.box_oracle import Fixed, InteractivePredictor, make_image, net
 
 CLASSES = ("red", "green", "blue")
@@ -69,6 +70,13 @@ def test_told_in_a_line():
     assert task.summary(predict(0.9, 0.8, 0.7, classes=(2, 0, 2))) == "1 red, 2 blue"
     assert task.summary(predict(0.29, 0.1)) == "nothing"
     assert task.summary(predict()) == "nothing"
+
+
+def test_classes_named_by_numbers_do_not_look_like_counts():
+    boxes = Boxes(np.zeros((4, 4)), [3, 3, 1, 3])
+    names = [str(digit) for digit in range(10)]
+    assert count_classes(boxes, names) == "1 of class 1, 3 of class 3"
+    assert count_classes(boxes, [f"{name} o'clock" for name in names]).startswith("1 of class 1 o")
 
 
 def test_drawn_into_a_copy_what_is_shown_and_no_more():

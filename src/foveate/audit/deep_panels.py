@@ -14,6 +14,7 @@ from foveate.audit.label_errors import LabelErrors
 from foveate.data.dataset import Dataset, Image, SplitName
 from foveate.report.map_chart import class_map
 from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table
+from foveate.wording import percent
 
 MAX_GALLERY_IMAGES = 24
 """Images in a gallery."""
@@ -82,7 +83,7 @@ def _comparison_table(space: FeatureSpace) -> Table:
             if test is None
             else (f"{test.auc:.2f} ({test.low:.2f} to {test.high:.2f})", f"{test.p:.2g}")
         )
-        return [split, auc, p, _median(compared.distances), f"{compared.far:.1%}"]
+        return [split, auc, p, _median(compared.distances), percent(compared.far)]
 
     return Table(
         "Are the splits representative?",

@@ -23,6 +23,7 @@ from foveate.audit.representative import (
     MIN_UNITS,
     two_samples,
 )
+from foveate.wording import percent
 
 LEVEL = 0.05
 """Share of the cases without any change in which something alarms."""
@@ -116,8 +117,8 @@ def compare_amounts(
     most = int(np.argmax(np.abs(shares[0] - shares[1])))
     return Comparison(
         name,
-        f"{classes[most]} {shares[0][most]:.1%}",
-        f"{classes[most]} {shares[1][most]:.1%}",
+        f"{classes[most]} {percent(shares[0][most])}",
+        f"{classes[most]} {percent(shares[1][most])}",
         f"{100 * moved:.1f} points",
         _permuted(both[:, occurring], len(reference)),
         moved > MAX_CLASS_SHIFT,

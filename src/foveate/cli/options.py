@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import inspect
 import math
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +180,11 @@ class SettingOptions:
     split: Annotated[
         str | None, typer.Option(metavar="FILE", help="Use a split written by foveate split.")
     ] = None
+
+
+def typed_command() -> str:
+    """The command line of this process."""
+    return shlex.join(["foveate", *sys.argv[1:]])
 
 
 def takes_settings(command: F) -> F:

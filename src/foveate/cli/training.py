@@ -17,6 +17,7 @@ from foveate.cli.options import (
     given_options,
     parse_settings,
     takes_settings,
+    typed_command,
 )
 from foveate.errors import SettingError
 
@@ -34,10 +35,12 @@ def demo(
     """Train, test and report on the built-in handwritten digits, in about a minute."""
     from foveate.experiment import run as runs
     from foveate.experiment import typed_train
+    from foveate.experiment.typed_command import recorded
 
     reporter = ConsoleReporter()
     # Size and epochs were chosen on the validation split.
-    run = typed_train.train("digits", out=out, reporter=reporter, size=24, epochs=30)
+    with recorded(typed_command()):
+        run = typed_train.train("digits", out=out, reporter=reporter, size=24, epochs=30)
     runs.test(run, reporter=reporter)
     _print_conclusion(run, "test")
 
@@ -78,6 +81,7 @@ def train(
     chosen = chosen_settings(settings, set_, pretrained=pretrained)
     from foveate.experiment import run as runs
     from foveate.experiment import typed_train
+    from foveate.experiment.typed_command import recorded
 
     reporter = ConsoleReporter()
     if pretrained:
@@ -108,7 +112,8 @@ def train(
     if seeds != 1:
         _train_seeds(data, seeds, out=out, reporter=reporter, download=download, **chosen)
         return
-    run = typed_train.train(data, out=out, reporter=reporter, download=download, **chosen)
+    with recorded(typed_command()):
+        run = typed_train.train(data, out=out, reporter=reporter, download=download, **chosen)
     _print_conclusion(run, "valid")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from foveate.console.epochs import TrainingLog
 from foveate.metrics.names import display_name
 from foveate.progress import NullReporter, OnStep, TrainingProgress
-from foveate.wording import escape_controls
+from foveate.wording import escape_controls, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,5 +95,5 @@ class TerminalReporter(NullReporter):
 
 def baselines_line(values: Mapping[str, float], metric: str) -> str:
     """A metric of each baseline in one line."""
-    listed = ", ".join(f"{name} {value:.1%}" for name, value in values.items())
+    listed = ", ".join(f"{name} {percent(value)}" for name, value in values.items())
     return f"baselines, validation {display_name(metric)}: {listed}"

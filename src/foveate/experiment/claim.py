@@ -141,7 +141,7 @@ def _check_free(path: Path, settings: Settings, *, new: bool) -> None:
     changed = [
         f"{name} {asked[name]}, not {value}"
         for name, value in settings.model_dump(mode="json").items()
-        if value != asked[name]
+        if value != asked[name] and name != "command"  # it can be typed in several ways
     ]
     if changed:
         resume = f"foveate train --resume {shlex.quote(str(path))}"

@@ -24,6 +24,7 @@ _OPTIONS = (
     "split",
     "rare_classes",
 )
+_RECORDED = ("command", "model_reason")
 _SWITCHES = ("allow_leak", "drop_leaks", "allow_skipped", "allow_errors")
 
 
@@ -34,7 +35,7 @@ def command_line(run: RunFolder) -> str:
     changed = {
         name: value
         for name, value in run.settings.model_dump(mode="json").items()
-        if name == "model" or (value != usual[name] and name != "model_reason")
+        if name == "model" or (value != usual[name] and name not in _RECORDED)
     }
     if changed.get("device") == "cpu":
         del changed["device"]  # what most machines have

@@ -11,9 +11,9 @@ from foveate.errors import RunError
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name, rough_mark
 from foveate.tasks import find
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
-_NO_CHOICES = frozenset({"progress_segments"})
+_NO_CHOICES = frozenset({"progress_segments", "command"})
 """Settings that a run finds out itself."""
 
 
@@ -169,5 +169,5 @@ def points(difference: float) -> str:
 
 def with_interval(metric: dict[str, Any]) -> str:
     """A metric with its interval: "93.4% (91.0% to 95.1%)"."""
-    ends = f"{metric['low']:.1%} to {metric['high']:.1%}{rough_mark(metric)}"
-    return f"{metric['value']:.1%} ({ends})"
+    ends = f"{percent(metric['low'])} to {percent(metric['high'])}{rough_mark(metric)}"
+    return f"{percent(metric['value'])} ({ends})"

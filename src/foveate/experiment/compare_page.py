@@ -14,7 +14,7 @@ from foveate.report import charts
 from foveate.report.page import write_html
 from foveate.report.panels import Bar, Bars, Chart, Code, Note, Notes, Page, Panel, Table
 from foveate.tasks import find
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 MAX_CURVES = 8
 """Runs whose learning curves are shown."""
@@ -46,7 +46,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
                     row.valid["value"],
                     row.valid["low"],
                     row.valid["high"],
-                    f"{row.valid['value']:.1%}",
+                    percent(row.valid["value"]),
                     row is best,
                 )
                 for row in comparison.rows

@@ -14,7 +14,7 @@ from foveate.metrics.names import display_name
 from foveate.progress import Reporter
 from foveate.report.panels import Notes, Panel, Table
 from foveate.training.device import AUTO
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 
 def note_opening(run: RunFolder, prepared: PreparedData, reporter: Reporter) -> None:
@@ -106,7 +106,7 @@ def _result(entry: LedgerEntry, metric: str) -> str:
     if entry.result is None:
         return "not completed"
     value = entry.result["metrics"][metric]["value"]
-    return "–" if value is None else f"{value:.1%}"
+    return "–" if value is None else percent(value)
 
 
 def _earlier(entry: LedgerEntry) -> str:

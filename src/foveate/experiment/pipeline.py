@@ -36,6 +36,7 @@ from foveate.experiment.report_again import write_again
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.test_split import restore_test
 from foveate.experiment.train import learn
+from foveate.experiment.typed_command import typed
 from foveate.progress import NullReporter, Reporter
 from foveate.settings import Settings
 from foveate.training import helping
@@ -181,7 +182,7 @@ def define(
     data: str | Path | Dataset[Any], values: dict[str, Any], download: bool
 ) -> tuple[Dataset[Any], Settings]:
     """The dataset, not yet decoded, and the settings with the defaults of the task."""
-    values = whole_paths({**values, "data": place_of(data)})
+    values = whole_paths({**values, **typed(), "data": place_of(data)})
     settings = Settings.of(**values)
     tasks.find(settings.task)  # a wrong name is reported before any data is read
     find_device(settings.device)

@@ -22,17 +22,16 @@ from foveate.inference.exported.model import ExportedModel
 from foveate.inference.inputs import ImageInput
 from foveate.inference.onnx_model import open_onnx
 from foveate.inference.predictor import Predictor
-from foveate.metrics.names import display_name
+from foveate.metrics.names import display_name, interval
 from foveate.models.fused import fused
 from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
 from foveate.tasks.presenters.prediction import Prediction
-from foveate.tasks.presenters.presenter import interval
 from foveate.tasks.task import Task
 from foveate.tasks.tiled import Tiled
-from foveate.wording import describe_html, describe_object
+from foveate.wording import describe_html, describe_object, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -222,9 +221,8 @@ class Run(RunFolder, Predictor):
                 metric = display_name(results["primary"])
                 for split in ("valid", "test"):
                     value = (results[split] or {}).get(results["primary"])
-                    facts[f"{split} {metric}"] = (
-                        f"{value['value']:.1%} {interval(value)}" if value else "not opened"
-                    )
+                    shown = value and f"{percent(value['value'])} (the {interval(value)})"
+                    facts[f"{split} {metric}"] = shown or "not opened"
         except (FoveateError, OSError) as error:
             facts["damaged"] = " ".join(str(error).split())
         return f"Run {self.name!r}", facts

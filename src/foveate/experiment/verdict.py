@@ -12,10 +12,27 @@ import numpy as np
 from foveate import record_io, tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
-from foveate.metrics.names import display_name, interval_basis
+from foveate.metrics.names import display_name, interval, interval_basis
 from foveate.report.panels import Tone
 from foveate.tasks.task import Task
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
+
+BELIEVE = "Believe it"
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Whether to believe a result, and why.
+
+    Attributes:
+        word: Two or three words, e.g. "Believe it".
+        reason: A sentence without its capital letter.
+        tone: How serious it is.
+    """
+
+    word: str
+    reason: str
+    tone: Tone
 
 
 @dataclass(frozen=True)
@@ -23,14 +40,55 @@ class Verdict:
     """What a person reads first.
 
     Attributes:
-        headline: The result of the model and of the best baseline.
-        sentence: Whether to believe it.
-        tone: How serious the sentence is.
+        subject: What the result is of, e.g. "this model".
+        result: The result, to follow the subject.
+        context: Its interval, and the result of the best baseline, in sentences.
+        doubt: Whether to believe it.
     """
 
-    headline: str
-    sentence: str
-    tone: Tone
+    subject: str
+    result: str
+    context: str
+    doubt: Doubt
+
+    @property
+    def title(self) -> str:
+        """The verdict and the result, in one sentence."""
+        return f"{self.doubt.word}: {self.subject} {self.result}."
+
+    @property
+    def headline(self) -> str:
+        """The result with its interval and the best baseline."""
+        subject = self.subject[:1].upper() + self.subject[1:]
+        return f"{subject} {self.result}. {self.context}"
+
+    @property
+    def sentence(self) -> str:
+        """Whether to believe it, and why."""
+        return f"{self.doubt.word}: {self.doubt.reason}"
+
+    @property
+    def reason(self) -> str:
+        """Why, as a sentence of its own."""
+        return self.doubt.reason[:1].upper() + self.doubt.reason[1:]
+
+    @property
+    def tone(self) -> Tone:
+        """How serious it is."""
+        return self.doubt.tone
+
+
+def context_of(metric: Mapping[str, Any], baseline: str, value: float) -> str:
+    """The interval of a metric and the best baseline, in two sentences.
+
+    Args:
+        metric: The metric with low and high.
+        baseline: Name of the baseline.
+        value: The same metric of the baseline.
+    """
+    return (
+        f"The {interval(metric)}. The best simple baseline, {baseline}, reaches {percent(value)}."
+    )
 
 
 def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Verdict:
@@ -43,29 +101,27 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
         raise record_io.damaged(
             run.path / "results.json", f"a metric of the {split} split is missing"
         ) from None
-    headline = (
-        f"This model {result}. The best simple baseline, {name}, reaches {baseline['value']:.1%}."
-    )
+    context = context_of(results[split][metric], name, baseline["value"])
+
+    def verdict(doubt: Doubt) -> Verdict:
+        return Verdict("this model", result, context, doubt)
+
     leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
     openings = len(run.ledger.entries)
     if doubt := doubt_of(lift, name, leak, lower=metric in task.lower_is_better):
-        return Verdict(headline, *doubt)
+        return verdict(doubt)
     if split != "test":
-        return Verdict(
-            headline, "Better than every baseline. The test split is still locked.", "plain"
-        )
+        reason = "better than every baseline, and the test split is still locked."
+        return verdict(Doubt("Not yet tested", reason, "plain"))
     if openings > 1:
-        return Verdict(headline, f"Careful: the test split was opened {openings} times.", "careful")
-    return Verdict(
-        headline,
-        "Believe it: clearly better than every baseline, on images that it had never seen.",
-        "good",
-    )
+        return verdict(Doubt("Careful", f"the test split was opened {openings} times.", "careful"))
+    reason = "clearly better than every baseline, on images that it had never seen."
+    return verdict(Doubt(BELIEVE, reason, "good"))
 
 
 def doubt_of(
     lift: Mapping[str, Any], baseline: str, leak: str = "", *, lower: bool
-) -> tuple[str, Tone] | None:
+) -> Doubt | None:
     """Why a result should not be believed, and how serious that is; None if nothing speaks against.
 
     Args:
@@ -76,17 +132,16 @@ def doubt_of(
     """
     low, high = (-lift["high"], -lift["low"]) if lower else (lift["low"], lift["high"])
     if high < 0:
-        return f"Do not believe it: the baseline {baseline} is better.{leak}", "bad"
+        return Doubt("Do not believe it", f"the baseline {baseline} is better.{leak}", "bad")
     if low <= 0:
-        return f"Careful: it is not clearly better than {baseline}.{leak}", "careful"
+        reason = f"it is not clearly better than {baseline}.{leak}"
+        return Doubt("Careful", reason, "careful")
     if leak:
-        return f"Careful.{leak}", "careful"
+        return Doubt("Careful", leak.strip(), "careful")
     if lift.get("rough"):
         what = "groups of images" if interval_basis(lift) else "images"
-        return (
-            f"Careful: better than {baseline} by a rough interval, as few {what} decide it.",
-            "careful",
-        )
+        reason = f"better than {baseline} by a rough interval, as few {what} decide it."
+        return Doubt("Careful", reason, "careful")
     return None
 
 
@@ -98,7 +153,7 @@ def _leak(run: RunFolder, split: SplitName, task: Task[Any]) -> str:
     clean = np.array([id not in leaked for id in ids], bool)
     images = count_noun(len(ids), f"{'test' if split == 'test' else 'validation'} image")
     if clean.all():
-        return f"Other splits share images; none of the {images} is among them"
+        return f"other splits share images; none of the {images} is among them"
     count = len(ids) - int(clean.sum())
     sentence = (
         f"{count:,} of {images} {'belongs' if count == 1 else 'belong'} with images of another "
@@ -108,7 +163,7 @@ def _leak(run: RunFolder, split: SplitName, task: Task[Any]) -> str:
         return sentence
     without = task.metric().compute({name: rows[clean] for name, rows in stats.items()})
     value = without[task.primary_metric]
-    return f"{sentence}. Without them: {display_name(task.primary_metric)} {value:.1%}"
+    return f"{sentence}. Without them: {display_name(task.primary_metric)} {percent(value)}"
 
 
 def conclusion(run: RunFolder, split: SplitName) -> list[str]:

@@ -228,6 +228,32 @@ def per_class(
     return rows
 
 
+def counts_by_threshold(
+    stats: PerImageStats, num_classes: int, thresholds: NDArray[np.float64]
+) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Targets, predictions and correct predictions of each class, by confidence threshold.
+
+    Args:
+        stats: Per-image statistics.
+        num_classes: K.
+        thresholds: (K,) display thresholds.
+
+    Returns:
+        For each class the number of targets, and (102,) predictions with a score of 0.00, 0.01,
+        ..., 1.00 or more, and of its display threshold or more: all, and those that are hits at an
+        IoU of 0.5.
+    """
+    classes, scores, hits, ignored, targets, counted = _at_iou_50(stats)
+    rows = []
+    for k in range(num_classes):
+        grid = np.append(np.arange(101) / 100, thresholds[k])
+        of_class = (classes == k) & ~ignored
+        both = [np.sort(scores[of_class]), np.sort(scores[of_class & (hits > 0)])]
+        predicted, correct = (len(one) - np.searchsorted(one, grid) for one in both)
+        rows.append((int(counted[targets == k].sum()), predicted, correct))
+    return rows
+
+
 def check_thresholds(
     num_classes: int, thresholds: Sequence[float] | None, default: float
 ) -> NDArray[np.float64]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from foveate.wording import count_noun, percent
 
 _DISPLAY_NAMES = {
     "map": "mAP",
@@ -17,7 +20,9 @@ _DISPLAY_NAMES = {
 
 
 def display_name(name: str) -> str:
-    """The name within a sentence: `boundary_f1` -> "boundary F1"."""
+    """The name in a sentence: `boundary_f1` -> "boundary F1", `iou_3` -> "IoU after 3 clicks"."""
+    if clicks := re.fullmatch(r"iou_(\d+)", name):
+        return f"IoU after {count_noun(int(clicks[1]), 'click')}"
     return " ".join(_DISPLAY_NAMES.get(word, word) for word in name.split("_"))
 
 
@@ -31,6 +36,13 @@ def interval_basis(metric: Mapping[str, Any]) -> str:
     """What an interval rests on, if not on single images: " over 12 groups of images"."""
     groups = metric.get("groups", metric["n"])
     return f" over {groups:,} groups of images" if groups < metric["n"] else ""
+
+
+def interval(metric: Mapping[str, Any]) -> str:
+    """The confidence interval of a metric: "95% confidence interval is 96.9% to 99.6%"."""
+    rough = "rough " if metric.get("rough") else ""
+    ends = f"{percent(metric['low'])} to {percent(metric['high'])}"
+    return f"{rough}95% confidence interval is {ends}{interval_basis(metric)}"
 
 
 def rough_mark(metric: Mapping[str, Any]) -> str:

@@ -12,16 +12,31 @@ from numpy.typing import NDArray
 from foveate.annotations import Boxes
 from foveate.metrics import detection as metrics
 from foveate.metrics.box_errors import ERROR_TYPES, BoxError, find_errors
-from foveate.report import charts, drawing
-from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table
-from foveate.wording import count_noun
+from foveate.report import charts
+from foveate.report.overlays import Layer, predicted_boxes, target_boxes
+from foveate.report.panels import (
+    Chart,
+    Gallery,
+    GalleryItem,
+    Panel,
+    Table,
+    ThresholdCounts,
+    Thresholds,
+)
+from foveate.wording import count_noun, percent
 
 ReadImage = Callable[[int], NDArray[np.uint8] | None]
 
 MAX_CURVES = 6
 """Classes with a precision-recall curve: those with the most objects."""
-MAX_PER_ERROR_TYPE = 6
+MAX_PER_ERROR_TYPE = 8
 """Close-ups of each type of error."""
+MAX_WITH_CLASSES = 24
+"""The same with one for each class, where classes are not among the first."""
+MAX_THRESHOLD_CLASSES = 40
+"""Classes whose threshold can be moved: those with the most objects."""
+MIN_DRAWN_SCORE = 0.05
+"""Confidence below which a box is not on the page, unless it reaches its threshold."""
 MAX_WORST_IMAGES = 6
 """Whole images, those with the most errors."""
 _MARGIN = 0.6
@@ -46,14 +61,15 @@ def box_panels(
     """
     rows = metrics.per_class(stats, len(classes), thresholds)
     pairs = [metrics.boxes_of_row(stats, row) for row in range(len(ids))]
-    pairs = [(boxes[_is_confident(boxes, thresholds)], targets) for boxes, targets in pairs]
-    errors = [find_errors(boxes, targets) for boxes, targets in pairs]
+    confident = [pairs_of_errors(pair, thresholds) for pair in pairs]
+    errors = [find_errors(boxes, targets) for boxes, targets in confident]
     return [
         class_table(rows, classes, thresholds, "boxes"),
         precision_recall_chart(rows, classes, "boxes"),
-        _error_table(errors, sum(len(boxes) for boxes, _ in pairs)),
-        _worst_images(pairs, errors, ids, read_image, classes),
-        *_error_galleries(pairs, errors, ids, read_image, classes),
+        threshold_panel(stats, classes, thresholds, "boxes"),
+        _error_table(errors, sum(len(boxes) for boxes, _ in confident)),
+        _mistakes(confident, errors, ids, read_image, classes),
+        _worst_images(pairs, errors, ids, read_image, classes, thresholds),
     ]
 
 
@@ -96,7 +112,7 @@ def class_table(
 
 
 def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.1%}"
+    return "–" if np.isnan(value) else percent(value)
 
 
 def precision_recall_chart(
@@ -114,6 +130,30 @@ def precision_recall_chart(
         "the right. Recall is the share of objects that are detected, precision the share of "
         f"{noun} that are correct. The closer to the top right, the better.{rest}",
         charts.precision_recall({classes[k]: rows[k].curve for k in frequent}),
+    )
+
+
+def threshold_panel(
+    stats: Mapping[str, NDArray[Any]],
+    classes: Sequence[str],
+    thresholds: NDArray[np.float64],
+    noun: str,
+) -> Thresholds:
+    """Make the panel of precision and recall by confidence threshold; see `class_table`."""
+    counts = [
+        ThresholdCounts(classes[k], k, objects, float(thresholds[k]), predicted, correct)
+        for k, (objects, predicted, correct) in enumerate(
+            metrics.counts_by_threshold(stats, len(classes), thresholds)
+        )
+    ]
+    counts = [one for one in counts if one.objects or one.predicted[0]]
+    chosen = sorted(counts, key=lambda one: -one.objects)[:MAX_THRESHOLD_CLASSES]
+    return Thresholds(
+        "Confidence threshold",
+        f"Precision and recall of the {noun} with at least this confidence, all classes together. "
+        "A higher threshold gives fewer false positives and more missed objects. The model uses "
+        "the threshold of the best F1 of each class on the validation split.",
+        sorted(chosen, key=lambda one: one.label),
     )
 
 
@@ -139,6 +179,7 @@ def _worst_images(
     ids: Sequence[str],
     read_image: ReadImage,
     classes: Sequence[str],
+    thresholds: NDArray[np.float64],
 ) -> Gallery:
     order = sorted(range(len(ids)), key=lambda row: -len(errors[row]))[:MAX_WORST_IMAGES]
     items = []
@@ -148,8 +189,19 @@ def _worst_images(
             continue
         counts = Counter(error.kind for error in errors[row])
         caption = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        drawn = _draw_pair(image, *pairs[row], classes)
-        items.append(GalleryItem(drawn, caption, ids[row], "bad"))
+        confident, targets = pairs_of_errors(pairs[row], thresholds)
+        labels = {k for error in errors[row] for k in _labels(confident, targets, error)}
+        items.append(
+            GalleryItem(
+                image,
+                caption,
+                ids[row],
+                "bad",
+                _layers(image, *pairs[row], classes, thresholds),
+                tuple(counts),
+                tuple(classes[k] for k in sorted(labels)),
+            )
+        )
     return Gallery(
         "Images with the most errors",
         "White: target boxes. Coloured: predicted boxes.",
@@ -158,16 +210,44 @@ def _worst_images(
     )
 
 
-def _error_galleries(
+def pairs_of_errors(
+    pair: tuple[Boxes, Boxes], thresholds: NDArray[np.float64]
+) -> tuple[Boxes, Boxes]:
+    """The confident predictions and the targets: those that errors are found among."""
+    boxes, targets = pair
+    return boxes[_is_confident(boxes, thresholds)], targets
+
+
+def _labels(boxes: Boxes, targets: Boxes, error: BoxError) -> tuple[int, ...]:
+    """The classes of an error: of its target and of its prediction."""
+    rows = ((targets, error.target), (boxes, error.prediction))
+    return tuple(int(one.classes[row]) for one, row in rows if row is not None)
+
+
+def _layers(
+    image: NDArray[np.uint8],
+    boxes: Boxes,
+    targets: Boxes,
+    classes: Sequence[str],
+    thresholds: NDArray[np.float64],
+) -> tuple[Layer, Layer]:
+    size = (image.shape[0], image.shape[1])
+    assert boxes.scores is not None
+    boxes = boxes[_is_confident(boxes, thresholds) | (boxes.scores >= MIN_DRAWN_SCORE)]
+    shown = _is_confident(boxes, thresholds)
+    return target_boxes(targets, size), predicted_boxes(boxes, size, classes, shown)
+
+
+def _mistakes(
     pairs: Sequence[tuple[Boxes, Boxes]],
     errors: Sequence[Sequence[BoxError]],
     ids: Sequence[str],
     read_image: ReadImage,
     classes: Sequence[str],
-) -> list[Gallery]:
+) -> Gallery:
     """Close-ups of each type of error, the most confident predictions and largest misses first."""
-    galleries = []
-    for kind, meaning in ERROR_TYPES.items():
+    items = []
+    for kind in ERROR_TYPES:
         rows = [
             (row, error)
             for row, row_errors in enumerate(errors)
@@ -175,17 +255,31 @@ def _error_galleries(
             if error.kind == kind
         ]
         rows.sort(key=lambda item: _sort_key(pairs[item[0]], item[1]))
-        items = []
-        for row, error in rows[:MAX_PER_ERROR_TYPE]:
+        for row, error in _some_of_each_class(rows, pairs):
             if (image := read_image(row)) is not None:
                 items.append(_close_up(image, *pairs[row], error, ids[row], classes))
-        if items:
-            text = f"{meaning[:1].upper()}{meaning[1:]}."
-            if len(rows) > len(items):
-                order = "largest" if kind == "missed" else "most confident"
-                text += f" Of {len(rows):,}, the {len(items)} {order} are shown."
-            galleries.append(Gallery(f"Errors: {kind}", text, items))
-    return galleries
+    count = sum(map(len, errors))
+    some = f" Of {count:,} errors, {len(items)} are shown." if len(items) < count else ""
+    return Gallery(
+        "Mistakes",
+        "Close-ups of each type of error: the most confident predictions, and the largest boxes "
+        f"that were missed. White: target boxes. Coloured: predicted boxes.{some}",
+        items,
+        first=40,
+    )
+
+
+def _some_of_each_class(
+    rows: Sequence[tuple[int, BoxError]], pairs: Sequence[tuple[Boxes, Boxes]]
+) -> list[tuple[int, BoxError]]:
+    """The first MAX_PER_ERROR_TYPE, and the first of each class that is not among them."""
+    chosen, seen = list(rows[:MAX_PER_ERROR_TYPE]), set[int]()
+    for row, error in rows:
+        labels = set(_labels(*pairs[row], error))
+        if (row, error) not in chosen and not labels <= seen and len(chosen) < MAX_WITH_CLASSES:
+            chosen.append((row, error))
+        seen |= labels
+    return chosen
 
 
 def _sort_key(pair: tuple[Boxes, Boxes], error: BoxError) -> float:
@@ -207,6 +301,7 @@ def _close_up(
     classes: Sequence[str],
 ) -> GalleryItem:
     """The boxes of one error and their surroundings."""
+    labels = _labels(boxes, targets, error)
     box, target = _pick(boxes, error.prediction), _pick(targets, error.target)
     corners = np.concatenate([box.corners, target.corners])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
@@ -217,24 +312,19 @@ def _close_up(
     right, bottom = np.ceil(high + margin).clip([left + 1, top + 1], size).astype(int)
     shift = [left, top, left, top]
     box, target = (Boxes(each.corners - shift, each.classes, each.scores) for each in (box, target))
-    drawn = _draw_pair(image[top:bottom, left:right], box, target, classes)
-    caption = classes[(target if error.prediction is None else box).classes[0]]
+    crop = image[top:bottom, left:right]
+    extent = (int(bottom - top), int(right - left))
+    layers = [target_boxes(target, extent)]
+    caption = classes[labels[0]]
     if error.kind == "wrong class":
-        caption = f"{classes[target.classes[0]]}, predicted as {caption}"
+        caption += f", predicted as {classes[labels[1]]}"
+    detail = f"{error.kind} · {id}"
     if box.scores is not None and len(box):
-        id = f"confidence {box.scores[0]:.0%} · {id}"
-    return GalleryItem(drawn, caption, id, "bad")
+        layers.append(predicted_boxes(box, extent, classes, np.ones(len(box), bool)))
+        detail = f"{error.kind} · confidence {box.scores[0]:.0%} · {id}"
+    names = tuple(classes[k] for k in dict.fromkeys(labels))
+    return GalleryItem(crop, caption, detail, "bad", layers, (error.kind,), names)
 
 
 def _pick(boxes: Boxes, row: int | None) -> Boxes:
     return boxes[np.zeros(0, np.int64) if row is None else np.array([row])]
-
-
-def _draw_pair(
-    image: NDArray[np.uint8], boxes: Boxes, targets: Boxes, classes: Sequence[str]
-) -> NDArray[np.uint8]:
-    corners = np.concatenate([targets.corners, boxes.corners])
-    colours = [drawing.TARGET_COLOUR] * len(targets)
-    colours += [drawing.class_colour(int(k)) for k in boxes.classes]
-    captions = [""] * len(targets) + [classes[k] for k in boxes.classes]
-    return drawing.draw_boxes(image, corners, colours, captions)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_SIDE = 192
+MAX_SIDE = 256
 """Pixels of the longer side; larger images are scaled down."""
-MAX_LARGE_SIDE = 640
+MAX_LARGE_SIDE = 800
 """The same for images that the page shows large."""
 MAX_EXACT_SIDE = 64
 """Pixels of the longer side up to which an image is lossless and shown pixel by pixel."""
@@ -42,6 +42,20 @@ def image_data_uri(image: NDArray[np.uint8], large: bool = False) -> str:
     if is_exact(image):
         return pillow_data_uri(pillow_image, "PNG")
     return pillow_data_uri(pillow_image, "JPEG", quality=80)
+
+
+def pixels_data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Encode pixels with opacity, (H, W, 4) uint8, as a PNG of few colours, without any loss."""
+    import PIL.Image
+
+    codes = np.ascontiguousarray(pixels).view(np.uint32)[..., 0]
+    colours, indices = np.unique(codes, return_inverse=True)
+    if len(colours) > 256:
+        return pillow_data_uri(PIL.Image.fromarray(pixels), "PNG")
+    palette = colours.view(np.uint8).reshape(-1, 4)
+    image = PIL.Image.fromarray(indices.reshape(codes.shape).astype(np.uint8))
+    image.putpalette(palette[:, :3].tobytes())
+    return pillow_data_uri(image, "PNG", transparency=palette[:, 3].tobytes())
 
 
 def pillow_data_uri(pillow_image: Image, format: str, **options: Any) -> str:

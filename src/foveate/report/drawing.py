@@ -23,8 +23,8 @@ MAX_CAPTIONED_BOXES = 200
 """With more boxes in an image, captions would hide the objects and are left out."""
 MAX_GRID_CELL_SIDE = 400
 """Pixels of the longer side of each image in a grid."""
-OPACITY = 0.55
-"""The opacity of a class's colour over the image."""
+OPACITY = 0.3
+"""The opacity of a class's colour over the image, which stays visible; edges say the class."""
 
 
 def class_colour(index: int) -> Colour:
@@ -61,7 +61,7 @@ def add_caption(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
 def tint(
     image: NDArray[np.uint8], colours: NDArray[np.uint8], where: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Blend colours with the grey of an image.
+    """Blend colours with an image.
 
     Args:
         image: Shape (H, W, C), uint8.
@@ -72,8 +72,7 @@ def tint(
         The tinted image, shape (H, W, 3), uint8.
     """
     plain = to_rgb(image)
-    grey = plain.mean(2, keepdims=True)
-    mixed = (1 - OPACITY) * grey + OPACITY * colours
+    mixed = (1 - OPACITY) * plain + OPACITY * colours
     return np.where(where[..., None], mixed.round().astype(np.uint8), plain)
 
 
@@ -138,7 +137,7 @@ def _draw_box_caption(
 def draw_class_map(
     image: NDArray[np.uint8], class_map: NDArray[np.integer], colours: Sequence[Colour]
 ) -> NDArray[np.uint8]:
-    """Tint each pixel in the colour of its class, and enlarge a small image.
+    """Tint and outline each region in the colour of its class, and enlarge a small image.
 
     Args:
         image: Shape (H, W, C), uint8. A letterboxed image may be larger than the class map; its
@@ -150,8 +149,27 @@ def draw_class_map(
         An image of shape (H', W', 3), uint8.
     """
     image = image[: class_map.shape[0], : class_map.shape[1]]
+    plain, class_map = _enlarge_both(image, class_map)
     pixel_colours = np.array(colours, np.uint8)[np.maximum(class_map, 0)]
-    return enlarge_small(tint(image, pixel_colours, class_map >= 0))
+    edges = (class_map >= 0) & edge_pixels(class_map)
+    return np.where(edges[..., None], pixel_colours, tint(plain, pixel_colours, class_map >= 0))
+
+
+def edge_pixels(label_map: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels with another label above, below, left or right of them."""
+    padded = np.pad(label_map, 1, mode="edge")
+    neighbours = [padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]]
+    edges: NDArray[np.bool_] = np.any([other != label_map for other in neighbours], 0)
+    return edges
+
+
+def _enlarge_both(
+    image: NDArray[np.uint8], label_map: NDArray[np.integer]
+) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """An image in RGB and its labels, enlarged alike if they are small."""
+    plain = enlarge_small(to_rgb(image))
+    factor = plain.shape[0] // image.shape[0]
+    return plain, label_map.repeat(factor, 0).repeat(factor, 1)
 
 
 def draw_instances(
@@ -174,14 +192,10 @@ def draw_instances(
         An image of shape (H', W', 3), uint8.
     """
     image = image[: label_map.shape[0], : label_map.shape[1]]
-    plain = enlarge_small(to_rgb(image))
-    factor = plain.shape[0] // image.shape[0]
-    label_map = label_map.repeat(factor, 0).repeat(factor, 1)
+    plain, label_map = _enlarge_both(image, label_map)
     palette = [(0, 0, 0), *(class_colour(int(index)) for index in colour_indices)]
     pixel_colours = np.array(palette, np.uint8)[label_map]
-    padded = np.pad(label_map, 1, mode="edge")
-    neighbours = [padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]]
-    edges = (label_map > 0) & np.any([other != label_map for other in neighbours], 0)
+    edges = (label_map > 0) & edge_pixels(label_map)
     if edge_colour:
         return np.where(edges[..., None], np.array(edge_colour, np.uint8), plain)
     return np.where(edges[..., None], pixel_colours, tint(plain, pixel_colours, label_map > 0))

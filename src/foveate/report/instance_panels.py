@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.metrics import instance
-from foveate.report import drawing
-from foveate.report.box_panels import class_table, precision_recall_chart
+from foveate.report.box_panels import class_table, precision_recall_chart, threshold_panel
+from foveate.report.drawing import TARGET_COLOUR, class_colour
+from foveate.report.overlays import Layer, masks_layer
 from foveate.report.panels import Gallery, GalleryItem, Panel, share_bars
 from foveate.wording import count_noun
 
-MAX_WORST_IMAGES = 5
-TARGET_COLOUR: drawing.Colour = (214, 40, 40)
-PREDICTION_COLOUR: drawing.Colour = (0, 120, 215)
+MAX_WORST_IMAGES = 6
 
 
 def instance_panels(
@@ -34,7 +33,7 @@ def instance_panels(
         stats: Per-image statistics from `metrics.instance`.
         ids: The id of each image.
         read_image: Returns the image of a row, (H, W, C) uint8, or None if it cannot be read.
-        read_pair: Returns the confident predictions and the targets of a row.
+        read_pair: Returns the predictions, with scores, and the targets of a row.
         classes: The K class names.
         thresholds: The score from which on a mask of each class counts, shape (K,).
     """
@@ -48,7 +47,8 @@ def instance_panels(
         ),
         class_table(rows, classes, thresholds, "masks"),
         precision_recall_chart(rows, classes, "masks"),
-        *_worst_images(stats, ids, read_image, read_pair, len(classes)),
+        threshold_panel(stats, classes, thresholds, "masks"),
+        *_worst_images(stats, ids, read_image, read_pair, classes, thresholds),
     ]
 
 
@@ -57,7 +57,8 @@ def _worst_images(
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Instances, Instances]],
-    classes: int,
+    classes: Sequence[str],
+    thresholds: NDArray[np.float64],
 ) -> list[Panel]:
     errors = [
         (sum(false for *_, false, _ in quality), sum(missed for *_, missed in quality))
@@ -69,30 +70,58 @@ def _worst_images(
         image = read_image(row)
         if image is None or not false + missed:
             continue
-        grid = _draw_comparison(image, *read_pair(row), classes)
+        kinds = [kind for kind, count in (("missed", missed), ("false positive", false)) if count]
+        labels = sorted(
+            {int(k) for k, *_, false, missed in stats["quality"][row] if false + missed}
+        )
         caption = f"{missed:,.0f} missed, {count_noun(round(false), 'false positive')}"
-        items.append(GalleryItem(grid, caption, ids[row], "bad"))
+        items.append(
+            GalleryItem(
+                image,
+                caption,
+                ids[row],
+                "bad",
+                _layers(image, *read_pair(row), thresholds),
+                kinds,
+                [classes[k] for k in labels],
+            )
+        )
     text = (
-        "The images with the most missed objects and false positives, at an IoU of 0.5. Top: image "
-        "and targets. Bottom: predictions, and outlines of targets (red) and predictions (blue)."
+        "The images with the most missed objects and false positives, at an IoU of 0.5. White: "
+        "outlines of targets. Coloured: outlines of predictions."
     )
     return [Gallery("Images with the most errors", text, items, large=True)] if items else []
 
 
-def _draw_comparison(
-    image: NDArray[np.uint8], predictions: Instances, targets: Instances, classes: int
-) -> NDArray[np.uint8]:
-    """Image, targets, predictions and both outlines in a grid."""
-    plain = drawing.enlarge_small(drawing.to_rgb(image))
-    views, outlines = [plain], []
+def _layers(
+    image: NDArray[np.uint8],
+    predictions: Instances,
+    targets: Instances,
+    thresholds: NDArray[np.float64],
+) -> list[Layer]:
+    """Outlines of targets and predictions; of each shape one class, the one that is confident."""
     size = (image.shape[0], image.shape[1])
-    for instances, colour in ((targets, TARGET_COLOUR), (predictions, PREDICTION_COLOUR)):
-        label_map = instances.label_map(size)
-        labels = instances.boxes.classes
-        # Objects of the only class are told apart by colour.
-        indices = labels if classes > 1 else np.arange(len(instances))
-        views.append(drawing.draw_instances(image, label_map, indices))
-        outlines.append(drawing.draw_instances(image, label_map, labels, edge_colour=colour))
-    under, over = outlines
-    views.append(np.where((over != plain).any(2, keepdims=True), over, under))
-    return drawing.grid_2x2(views)
+    shown = instance.is_confident(predictions, thresholds)
+    rows = np.flatnonzero(shown | (predictions.best_per_shape() & ~_is_shown(predictions, shown)))
+    some, scores = predictions[rows], predictions[rows].boxes.scores
+    assert scores is not None
+    order = np.argsort(scores, kind="stable")  # where two overlap, the more confident one is seen
+    some, shown = some[order], shown[rows][order]
+    return [
+        masks_layer(
+            "target", targets.label_map(size), targets.boxes, [TARGET_COLOUR] * len(targets)
+        ),
+        masks_layer(
+            "prediction",
+            some.label_map(size),
+            some.boxes,
+            [class_colour(int(k)) for k in some.boxes.classes],
+            shown,
+        ),
+    ]
+
+
+def _is_shown(predictions: Instances, shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether the shape of a prediction is shown, with any class."""
+    _, shape_of = predictions.unique_shapes()
+    return np.isin(shape_of, shape_of[shown])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from foveate.annotations import IGNORE, Mask
 from foveate.metrics.semantic import Scorer
 from foveate.report import drawing
+from foveate.report.overlays import class_map_layer, error_layer
 from foveate.report.panels import (
     Bars,
     ConfusionMatrix,
@@ -19,11 +20,14 @@ from foveate.report.panels import (
     Table,
     share_bars,
 )
+from foveate.wording import percent
 
-MAX_WORST_IMAGES = 5
+MAX_WORST_IMAGES = 6
 MAX_MATRIX_CLASSES = 30
 """Classes in the confusion matrix: those with the most pixels."""
-ERROR_COLOUR: drawing.Colour = (214, 40, 40)
+MAX_CELLS = 12
+"""Cells of the confusion matrix that an image belongs to."""
+ERROR_COLOUR: drawing.Colour = (255, 0, 200)
 
 
 def mask_panels(
@@ -61,7 +65,8 @@ def _confusion_matrix(scorer: Scorer, classes: Sequence[str]) -> ConfusionMatrix
             f" Of {len(classes)} classes, the {len(frequent)} with the most pixels are included."
         )
     names = [classes[k] for k in frequent]
-    return ConfusionMatrix("Confusion matrix", text, pixels[np.ix_(frequent, frequent)], names)
+    counts = pixels[np.ix_(frequent, frequent)]
+    return ConfusionMatrix("Confusion matrix", text, counts, names, frequent.tolist())
 
 
 def _iou_bars(scorer: Scorer, classes: Sequence[str]) -> Bars:
@@ -83,7 +88,7 @@ def _class_table(scorer: Scorer, classes: Sequence[str]) -> Table:
     rows = []
     for name, row in zip(classes, scorer.per_class(), strict=True):
         values = (row.share, row.iou, row.precision, row.recall, row.boundary_f1)
-        rows.append([name, *("–" if np.isnan(value) else f"{value:.1%}" for value in values)])
+        rows.append([name, *("–" if np.isnan(value) else percent(value) for value in values)])
     return Table(
         "Metrics by class",
         "Recall is the share of the class's pixels that are predicted as the class. Precision is "
@@ -110,23 +115,40 @@ def _worst_images(
         if image is None:
             continue
         prediction, target = (mask.pixels.read() for mask in read_pair(row))
+        image = image[: target.shape[0], : target.shape[1]]
         labelled = target != IGNORE
         wrong = (prediction != target) & labelled
-        red = np.broadcast_to(np.array(ERROR_COLOUR, np.uint8), (*wrong.shape, 3))
-        grid = drawing.grid_2x2(
-            [
-                drawing.enlarge_small(drawing.to_rgb(image)),
-                drawing.draw_class_map(image, target, colours),
-                drawing.draw_class_map(image, prediction, colours),
-                drawing.enlarge_small(drawing.tint(image, red, wrong)),
-            ]
-        )
-        legend = drawing.draw_legend(classes[:MAX_MATRIX_CLASSES], colours, grid.shape[1])
         share = wrong.sum() / max(1, labelled.sum())
-        caption = f"mean IoU {miou:.1%}, {share:.1%} of pixels wrong"
-        items.append(GalleryItem(np.concatenate([grid, legend]), caption, ids[row], "bad"))
+        cells = _confused(target[wrong], prediction[wrong], len(classes))
+        items.append(
+            GalleryItem(
+                image,
+                f"mean IoU {percent(miou)}, {percent(share)} of pixels wrong",
+                ids[row],
+                "bad",
+                [
+                    error_layer(wrong, ERROR_COLOUR),
+                    class_map_layer("target", target, colours, filled=False),
+                    class_map_layer("prediction", prediction, colours, filled=True),
+                ],
+                classes=[classes[k] for k in sorted({k for cell in cells for k in cell})],
+                cells=cells,
+            )
+        )
     text = (
-        "The images with the lowest mean IoU. Top: image and target. Bottom: prediction, and in "
-        "red the pixels where it differs from the target."
+        "The images with the lowest mean IoU. Magenta: pixels whose prediction differs from the "
+        "target. Outlines: regions of the prediction; of the target where they are switched on."
     )
-    return [Gallery("Images with the lowest IoU", text, items, large=True)] if items else []
+    legend = [*zip(classes, colours, strict=False)][:MAX_MATRIX_CLASSES]
+    legend.append(("wrong", ERROR_COLOUR))
+    title = "Images with the lowest IoU"
+    return [Gallery(title, text, items, large=True, legend=legend)] if items else []
+
+
+def _confused(
+    targets: NDArray[np.integer], predictions: NDArray[np.integer], classes: int
+) -> list[tuple[int, int]]:
+    """Pairs of target and predicted class, those with the most wrong pixels first."""
+    counts = np.bincount(targets.astype(np.int64) * classes + predictions, minlength=classes**2)
+    order = np.argsort(-counts, kind="stable")[:MAX_CELLS]
+    return [(int(cell) // classes, int(cell) % classes) for cell in order if counts[cell]]

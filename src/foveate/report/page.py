@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from foveate import atomic_io
-from foveate.report import data_uris, scales
+from foveate.metrics.definitions import definition_of_column
+from foveate.report import data_uris, scales, tools
 from foveate.report.panels import Page
 from foveate.wording import count_noun, escape_controls
 
@@ -42,10 +47,20 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    script = resources.files("foveate.report").joinpath("page.js").read_text("utf-8").strip()
+    environment.globals["script"] = Markup(script)  # ours, and no template
+    digest = hashlib.sha256(f"\n{script}\n".encode()).digest()
+    environment.globals["script_hash"] = base64.b64encode(digest).decode()
     environment.filters |= {
         "panel_type": lambda panel: type(panel).__name__,
         "prefix_ids": prefix_ids,
         "data_uri": data_uris.image_data_uri,
+        "pixels_uri": data_uris.pixels_data_uri,
+        "threshold_rows": tools.threshold_rows,
+        "curves": tools.curves,
+        "filters": tools.filters,
+        "switches": tools.switches,
+        "anchors": tools.anchors,
         "dash_if_not_finite": scales.dash_if_not_finite,
         "compact_number": scales.compact_number,
         "parse_percent": scales.parse_percent,
@@ -55,6 +70,7 @@ def _environment() -> Environment:
         "full_scale": scales.full_scale,
         "tick_label": scales.tick_label,
         "count_noun": count_noun,
+        "definition_of_column": definition_of_column,
     }
     environment.tests |= {"exact": data_uris.is_exact, "finite": scales.is_finite}
     environment.globals["max_matrix_classes"] = scales.MAX_MATRIX_CLASSES

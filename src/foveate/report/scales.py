@@ -114,6 +114,7 @@ class MatrixCell:
         shade: The strength of the cell's colour, from 0 to 100.
         correct: Whether the cell lies on the diagonal.
         prediction: The name of the column's class.
+        key: The indices of both classes, as "3-1".
     """
 
     count: int
@@ -121,6 +122,7 @@ class MatrixCell:
     shade: float
     correct: bool
     prediction: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,15 @@ def matrix_rows(matrix: ConfusionMatrix) -> list[MatrixRow]:
             share = int(number) / total if total else 0.0
             correct = target == prediction
             shade = round(100 * share if correct else 25 + 75 * share**0.5, 1)
-            cells.append(MatrixCell(int(number), share, shade, correct, label))
+            key = _cell_key(matrix, target, prediction)
+            cells.append(MatrixCell(int(number), share, shade, correct, label, key))
         rows.append(MatrixRow(name, total, cells))
     return rows
+
+
+def _cell_key(matrix: ConfusionMatrix, row: int, column: int) -> str:
+    indices = matrix.indices or range(len(matrix.labels))
+    return f"{indices[row]}-{indices[column]}"
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ class Confusion:
     prediction: str
     count: int
     total: int
+    key: str
 
 
 def top_confusions(
@@ -171,7 +180,11 @@ def top_confusions(
     order = np.argsort(-wrong, axis=None, kind="stable")[:max_pairs]
     pairs = [
         Confusion(
-            matrix.labels[row], matrix.labels[column], int(wrong[row, column]), int(totals[row])
+            matrix.labels[row],
+            matrix.labels[column],
+            int(wrong[row, column]),
+            int(totals[row]),
+            _cell_key(matrix, row, column),
         )
         for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
         if wrong[row, column]

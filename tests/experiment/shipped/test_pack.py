@@ -171,6 +171,16 @@ def test_a_zip_of_the_user_is_not_replaced(exported, tmp_path):
     assert mine.read_bytes() == before
 
 
+def test_paths_of_the_typed_command_are_hidden(exported):
+    run = fv.Run.open(exported)
+    command = "foveate train data --set weights=/srv/of-me/w.pt --out '/mnt/of me/run'"
+    run.settings = run.settings.model_copy(update={"command": command})
+    hidden = PrivatePaths.of(run).hide_in_html(command.replace("'", "&#39;"))
+    assert "of-me" not in hidden
+    assert "of me" not in hidden
+    assert hidden.startswith("foveate train data --set weights=w.pt --out ")
+
+
 def test_only_whole_paths_are_hidden():
     paths = PrivatePaths((("/home/me/da ta", "da ta"), ("/home/me", "~")))
     assert paths.hide("in /home/me/da ta/x and /home/me.") == "in da ta/x and ~."

@@ -13,6 +13,7 @@ from foveate.metrics.names import display_name, title_name
 from foveate.report.page import write_html
 from foveate.report.panels import Card, Code, Page, Panel, Table
 from foveate.tasks.task import Task
+from foveate.wording import percent
 
 RECORD = "exports.json"
 PAGE = "export.html"
@@ -62,7 +63,7 @@ def _page(run: RunFolder, task: Task[Any], entries: list[dict[str, Any]]) -> Pag
         title=f"{run.data['name']} · exports · foveate",
         subtitle=f"{run.data['name']} · {run.settings.model} · exported models",
         headline=f"As {described(newest)}, {run.settings.model} reaches a validation {name} of "
-        f"{after['value']:.1%}; in torch, {before['value']:.1%}.",
+        f"{percent(after['value'])}; in torch, {percent(before['value'])}.",
         verdict=_verdict(newest, primary),
         tone="good",
         cards=[
@@ -76,8 +77,8 @@ def _page(run: RunFolder, task: Task[Any], entries: list[dict[str, Any]]) -> Pag
             ),
             Card(
                 title_name(primary),
-                f"{after['value']:.1%}",
-                f"{after['low']:.1%} to {after['high']:.1%}",
+                percent(after["value"]),
+                f"{percent(after['low'])} to {percent(after['high'])}",
             ),
         ],
         panels=[_sizes(entries, primary), _outputs(newest), *_use(newest)],
@@ -97,10 +98,10 @@ def _verdict(entry: Mapping[str, Any], primary: str) -> str:
 def _sizes(entries: list[dict[str, Any]], primary: str) -> Panel:
     newest = entries[-1]
     value = newest["torch"][primary]
-    interval = f"{value['low']:.1%} to {value['high']:.1%}"
+    interval = f"{percent(value['low'])} to {percent(value['high'])}"
     torch_row = [
         "run (torch)", "best.safetensors", f"{newest['run_megabytes']:.1f}",
-        f"{newest['torch_milliseconds']:.1f}", f"{value['value']:.1%}", interval, "",
+        f"{newest['torch_milliseconds']:.1f}", percent(value['value']), interval, "",
     ]  # fmt: skip
     rows = [torch_row]
     for one in entries:
@@ -108,8 +109,8 @@ def _sizes(entries: list[dict[str, Any]], primary: str) -> Panel:
         rows.append(
             [
                 described(one), Path(one["file"]).name, f"{one['megabytes']:.1f}",
-                f"{one['milliseconds']:.1f}", f"{value['value']:.1%}",
-                f"{value['low']:.1%} to {value['high']:.1%}", f"{one['agreement']:.1%}",
+                f"{one['milliseconds']:.1f}", percent(value['value']),
+                f"{percent(value['low'])} to {percent(value['high'])}", percent(one['agreement']),
             ]
         )  # fmt: skip
     return Table(
@@ -156,13 +157,13 @@ def conclusion(entry: Mapping[str, Any], path: Path, task: Task[Any]) -> list[st
     primary, form = task.primary_metric, described(entry)
     before, after = entry["torch"][primary], entry["exported"][primary]
     difference = entry["difference"][primary]
-    interval = f"{after['low']:.1%} to {after['high']:.1%}"
+    interval = f"{percent(after['low'])} to {percent(after['high'])}"
     return [
         "",
         f"{form}: {path}, {entry['megabytes']:.1f} MB",
-        f"validation {display_name(primary)}  {after['value']:.1%} ({interval}); in torch "
-        f"{before['value']:.1%}, difference {100 * difference['value']:+.2f} points",
-        f"agreement with torch    {entry['agreement']:.1%} on {entry['images']:,} images",
+        f"validation {display_name(primary)}  {percent(after['value'])} ({interval}); in torch "
+        f"{percent(before['value'])}, difference {100 * difference['value']:+.2f} points",
+        f"agreement with torch    {percent(entry['agreement'])} on {entry['images']:,} images",
         f"an image takes          {entry['milliseconds']:.1f} ms; in torch "
         f"{entry['torch_milliseconds']:.1f} ms",
         "",

@@ -26,7 +26,7 @@ from foveate.models.heads.promptable import PromptableHead
 from foveate.models.model import VisionModel
 from foveate.tasks.capabilities import PromptedByTargets, with_prompts
 from foveate.tasks.task import Task
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 MAX_IMAGES = 1000
 """Validation images that both predict; of more, as many are drawn."""
@@ -220,8 +220,8 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
         _check_outputs(parity)
     if not parity.agreement >= least:
         raise RunError(
-            f"predictions of the export agree with the run's to {parity.agreement:.1%} on {some}, "
-            f"{least:.0%} are expected; no file was written",
+            f"predictions of the export agree with the run's to {percent(parity.agreement)} on "
+            f"{some}, {least:.0%} are expected; no file was written",
             remedy="Export it without --int8." if int8 else _REMEDY,
         )
     name = task.primary_metric
@@ -232,15 +232,15 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
     if int8:
         if not sign * (before - after) <= MAX_INT8_LOSS:  # also if either is NaN
             raise RunError(
-                f"with eight bits the {name} falls from {before:.1%} to {after:.1%} on {some}, by "
-                f"more than {100 * MAX_INT8_LOSS:.0f} point; no file was written",
+                f"with eight bits the {name} falls from {percent(before)} to {percent(after)} on "
+                f"{some}, by more than {100 * MAX_INT8_LOSS:.0f} point; no file was written",
                 remedy="Export it without --int8.",
             )
         return
     if not np.isclose(before, after, rtol=0, atol=MAX_METRIC_DIFFERENCE):
         raise RunError(
-            f"the export reaches a {name} of {after:.1%} on {some}, torch {before:.1%}; no file "
-            "was written",
+            f"the export reaches a {name} of {percent(after)} on {some}, torch {percent(before)}; "
+            "no file was written",
             remedy=_REMEDY,
         )
 

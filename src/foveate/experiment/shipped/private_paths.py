@@ -36,7 +36,8 @@ class PrivatePaths:
         texts = [
             run.data["origin"], settings.data, settings.root, settings.split, settings.weights,
             settings.model.partition(":")[2], (settings.text_encoder or "").partition(":")[2],
-            str(run.path), str(run.path.absolute()), str(run.path.resolve()), *others,
+            str(run.path), str(run.path.absolute()), str(run.path.resolve()),
+            *_words(settings.command or ""), *others,
         ]  # fmt: skip
         names = {text: PurePath(text).name for text in texts if text and Path(text).is_absolute()}
         home = str(Path.home())
@@ -56,6 +57,12 @@ class PrivatePaths:
             for form in (str, shlex.quote):
                 page = _replaced(page, _escaped(form(path)), _escaped(form(name)))
         return page
+
+
+def _words(command: str) -> list[str]:
+    """The words of a command, and what they give their options: --set weights=/a/b."""
+    words = shlex.split(command)
+    return [part for word in words for part in (word, word.rpartition("=")[2])]
 
 
 def _replaced(text: str, path: str, name: str) -> str:

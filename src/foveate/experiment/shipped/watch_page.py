@@ -22,7 +22,7 @@ from foveate.experiment.shipped.watch import (
 from foveate.outputs import html_kind
 from foveate.report.page import write_html
 from foveate.report.panels import Card, Note, Notes, Page, Panel, Table, Tone
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 KIND = html_kind("watch")
 """A page of `write_page`."""
@@ -171,8 +171,8 @@ def _cards(watched: Watched) -> list[Card]:
         cards.append(
             Card(
                 "median confidence",
-                f"{np.median(both[1].confidences):.1%}",
-                f"validation: {before:.1%}",
+                percent(np.median(both[1].confidences)),
+                f"validation: {percent(before)}",
             )
         )
     return cards
@@ -230,8 +230,8 @@ def _classes(watched: Watched) -> list[Panel]:
     table: list[Sequence[Any]] = [
         [
             watched.classes[k],
-            f"{shares[0][k]:.1%}",
-            f"{shares[1][k]:.1%}",
+            percent(shares[0][k]),
+            percent(shares[1][k]),
             f"{100 * (shares[1][k] - shares[0][k]):+.1f}",
         ]
         for k in order

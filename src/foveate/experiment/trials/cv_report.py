@@ -13,7 +13,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import baselines_panel, metric_card
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials.spread import seed_text, seeds_panel
-from foveate.experiment.verdict import Verdict, doubt_of
+from foveate.experiment.verdict import BELIEVE, Doubt, Verdict, context_of, doubt_of
 from foveate.metrics.names import title_name
 from foveate.report.page import write_html
 from foveate.report.panels import (
@@ -29,7 +29,7 @@ from foveate.report.panels import (
     Table,
 )
 from foveate.tasks.task import Task
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 MAX_SUSPECTS = 24
 """Doubtful labels on the page; label_errors.csv has all."""
@@ -69,8 +69,9 @@ def write_report(
     page = Page(
         title=f"{name} · cross-validation · foveate",
         subtitle=f"{name} · {record['model']} · cross-validation in {record['folds']} folds",
-        headline=verdict.headline,
-        verdict=verdict.sentence,
+        headline=verdict.title,
+        verdict=verdict.reason,
+        context=verdict.context,
         tone=verdict.tone,
         cards=[metric_card(one, metric, task) for one, metric in record["test"].items()],
         panels=[
@@ -92,17 +93,17 @@ def judge(record: Mapping[str, Any], task: Task[Any]) -> Verdict:
     """The result over all images in a sentence, and whether to believe it."""
     metric, name = task.primary_metric, record["best_baseline"]
     baseline = record["baseline"]["test"][name][metric]
-    headline = (
-        f"Cross-validated in {record['folds']} folds, {record['model']} "
-        f"{task.headline(record['test'], 'test')}. The best simple baseline, {name}, reaches "
-        f"{baseline['value']:.1%}."
-    )
     doubt = doubt_of(record["lift"]["test"][metric], name, lower=metric in task.lower_is_better)
-    sentence = (
-        "Believe it: clearly better than every baseline, and no image was predicted by a model "
-        "that had seen it."
+    reason = (
+        "clearly better than every baseline, and no image was predicted by a model that had seen "
+        "it."
     )
-    return Verdict(headline, *(doubt or (sentence, "good")))
+    return Verdict(
+        f"in {record['folds']} folds, {record['model']}",
+        task.headline(record["test"], "test"),
+        context_of(record["test"][metric], name, baseline["value"]),
+        doubt or Doubt(BELIEVE, reason, "good"),
+    )
 
 
 def conclusion(record: Mapping[str, Any], folder: Path, task: Task[Any]) -> list[str]:
@@ -113,8 +114,8 @@ def conclusion(record: Mapping[str, Any], folder: Path, task: Task[Any]) -> list
         "",
         verdict.headline,
         verdict.sentence,
-        f"spread over folds: {spread['low']:.1%} to {spread['high']:.1%}, standard deviation "
-        f"{100 * spread['sd']:.1f} points",
+        f"spread over folds: {percent(spread['low'])} to {percent(spread['high'])}, standard "
+        f"deviation {100 * spread['sd']:.1f} points",
     ]
     if record["seed_spread"] is not None:
         lines.append(f"spread over seeds: {seed_text(record, metric)}")
@@ -133,9 +134,9 @@ def _folds(record: Mapping[str, Any], task: Task[Any]) -> Bars:
     bars = []
     for fold in record["by_fold"]:
         one = fold["test"][metric]
-        bars.append(Bar(fold["run"], one["value"], one["low"], one["high"], f"{one['value']:.1%}"))
+        bars.append(Bar(fold["run"], one["value"], one["low"], one["high"], percent(one["value"])))
     total = record["test"][metric]
-    label = f"{total['value']:.1%}"
+    label = percent(total["value"])
     bars.append(Bar("all images", total["value"], total["low"], total["high"], label, True))
     return Bars(
         "Spread over folds",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from foveate.metrics.metric import Metric, PerImageStats
 from foveate.metrics.resampling import MAX_DRAWN, BatchScorer, Score, number_groups
+from foveate.wording import percent
 
 RESAMPLES = 300
 
@@ -152,9 +153,10 @@ def in_words(one: Optimism | None, metric: str, trials: int) -> Sequence[str]:
             "least two trials that came to their end, and their predictions."
         ]
     sentences = [
-        f"The winner's validation {metric} of {one.value:.1%} is the best of {one.trials} on "
+        f"The winner's validation {metric} of {percent(one.value)} is the best of {one.trials} on "
         f"{one.n:,} images, so part of it is luck. A winner chosen so is expected to reach "
-        f"{one.corrected:.1%} on other images (95% of resamples: {one.low:.1%} to {one.high:.1%}).",
+        f"{percent(one.corrected)} on other images (95% of resamples: "
+        f"{percent(one.low)} to {percent(one.high)}).",
         f"In {one.chosen:.0%} of the resamples this trial wins: "
         + (
             "another draw of images would most likely have chosen another one."

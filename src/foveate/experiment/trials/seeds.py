@@ -23,12 +23,13 @@ from foveate.experiment.trials.folder import (
     is_finished,
 )
 from foveate.experiment.trials.spread import seed_text, seeds_panel, spread_of, values_of
-from foveate.metrics.names import display_name, title_name
+from foveate.metrics.names import display_name, interval, title_name
 from foveate.progress import Reporter
 from foveate.report.page import write_html
 from foveate.report.panels import Bar, Bars, Code, Page
 from foveate.settings import Settings
 from foveate.tasks.task import Task
+from foveate.wording import percent
 
 RESULT = "seeds.json"
 
@@ -143,16 +144,17 @@ def _write_result(
 
 def _headline(record: Mapping[str, Any]) -> str:
     metric = record["primary"]
-    total = record["valid"][metric]
-    return (
-        f"Validation {display_name(metric)} over seeds: {seed_text(record, metric)}. The interval "
-        f"over images is {total['low']:.1%} to {total['high']:.1%}."
-    )
+    return f"Validation {display_name(metric)} over seeds: {seed_text(record, metric)}."
+
+
+def _context(record: Mapping[str, Any]) -> str:
+    total = record["valid"][record["primary"]]
+    return f"Over images, the {interval(total)}."
 
 
 def conclusion(record: Mapping[str, Any], folder: Path) -> list[str]:
     """The lines that a command prints at its end."""
-    return ["", _headline(record), "", f"report  {folder / 'report.html'}"]
+    return ["", _headline(record), _context(record), "", f"report  {folder / 'report.html'}"]
 
 
 def _write_report(
@@ -166,7 +168,7 @@ def _write_report(
     bars = []
     for run, result in zip(runs, results, strict=True):
         one = result["valid"][metric]
-        label = f"{one['value']:.1%}"
+        label = percent(one["value"])
         bars.append(Bar(run.path.name, one["value"], one["low"], one["high"], label, True))
     page = Page(
         title=f"{name} · seeds · foveate",
@@ -174,6 +176,7 @@ def _write_report(
         headline=_headline(record),
         verdict="Each seed is a run of its own. The test split is still locked.",
         tone="plain",
+        context=_context(record),
         panels=[
             Bars(
                 "Each seed",

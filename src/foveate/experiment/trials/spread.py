@@ -10,7 +10,7 @@ import numpy as np
 from foveate.metrics.names import display_name, rough_mark
 from foveate.report.panels import Panel, Table
 from foveate.tasks.task import Task
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 
 def values_of(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -41,8 +41,8 @@ def seed_text(record: Mapping[str, Any], metric: str) -> str:
     """
     spread = record["seed_spread"][metric]
     return (
-        f"{spread['low']:.1%} to {spread['high']:.1%}, mean {spread['mean']:.1%}, standard "
-        f"deviation {100 * spread['sd']:.1f} points over "
+        f"{percent(spread['low'])} to {percent(spread['high'])}, mean {percent(spread['mean'])}, "
+        f"standard deviation {100 * spread['sd']:.1f} points over "
         f"{count_noun(len(record['by_seed']), 'seed')}"
     )
 
@@ -63,10 +63,10 @@ def seeds_panel(
     metric, total = task.primary_metric, metrics[task.primary_metric]
     text = (
         f"{what}: {seed_text(record, metric)}. Beside it stands the interval over images, "
-        f"{total['low']:.1%} to {total['high']:.1%}{rough_mark(total)}, of the first seed. The "
-        "one says how far chance in training moves the metric, the other how far the choice of "
-        "images does. A difference between two settings that is smaller than the spread over "
-        "seeds is chance."
+        f"{percent(total['low'])} to {percent(total['high'])}{rough_mark(total)}, of the first "
+        "seed. The one says how far chance in training moves the metric, the other how far the "
+        "choice of images does. A difference between two settings that is smaller than the "
+        "spread over seeds is chance."
     )
     names = [metric, *(name for name in metrics if name != metric)]
     rows = [
@@ -79,4 +79,4 @@ def seeds_panel(
 def _shown(value: float | None, name: str, task: Task[Any]) -> str:
     if value is None or np.isnan(value):
         return "–"
-    return f"{value:{'.3f' if name in task.raw_metrics else '.1%'}}"
+    return f"{value:.3f}" if name in task.raw_metrics else percent(value)

@@ -19,7 +19,7 @@ from foveate.models.search import SearchRange, SearchSpace
 from foveate.report.page import write_html
 from foveate.report.panels import Card, Code, Note, Notes, Page, Panel, Table, Tone, share_bars
 from foveate.tasks.task import Task
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 if TYPE_CHECKING:
     import optuna
@@ -135,7 +135,7 @@ def conclusion(record: Mapping[str, Any], folder: Path) -> list[str]:
     """The lines that a command prints at its end."""
     return [
         "",
-        _headline(record),
+        f"{_headline(record)} {_settings(record)}".strip(),
         *record["in_words"],
         "",
         f"report  {folder / 'report.html'}",
@@ -149,16 +149,22 @@ def conclusion(record: Mapping[str, Any], folder: Path) -> list[str]:
 
 def _headline(record: Mapping[str, Any]) -> str:
     winner, metric = record["winner"], display_name(record["metric"])
-    settings = ", ".join(f"{name} {_shown(value)}" for name, value in winner["settings"].items())
-    if any(one["default"] and one["number"] == winner["number"] for one in record["trials"]):
-        return (
-            f"The default settings win: validation {metric} {winner['value']:.1%}. No trial of "
-            f"{len(record['trials'])} is better."
-        )
-    return (
-        f"Trial {winner['number']} of {len(record['trials'])} wins: validation {metric} "
-        f"{winner['value']:.1%} with {settings}."
-    )
+    wins = f"validation {metric} {percent(winner['value'])}"
+    if _default_wins(record):
+        return f"The default settings win: {wins}. No trial of {len(record['trials'])} is better."
+    return f"Trial {winner['number']} of {len(record['trials'])} wins: {wins}."
+
+
+def _default_wins(record: Mapping[str, Any]) -> bool:
+    number = record["winner"]["number"]
+    return any(one["default"] and one["number"] == number for one in record["trials"])
+
+
+def _settings(record: Mapping[str, Any]) -> str:
+    """The settings of the winner in a sentence."""
+    settings = record["winner"]["settings"].items()
+    listed = ", ".join(f"{name} {_shown(value)}" for name, value in settings)
+    return "" if _default_wins(record) else f"Its settings: {listed}."
 
 
 def _write_report(
@@ -169,13 +175,13 @@ def _write_report(
 ) -> None:
     name, metric = run.data["name"], record["metric"]
     sentence, tone = _verdict(corrected)
-    cards = [Card(f"Validation {display_name(metric)}", f"{record['winner']['value']:.1%}")]
+    cards = [Card(f"Validation {display_name(metric)}", percent(record["winner"]["value"]))]
     if corrected is not None:
         cards.append(
             Card(
                 "Corrected for the choice",
-                f"{corrected.corrected:.1%}",
-                f"{corrected.low:.1%} to {corrected.high:.1%}",
+                percent(corrected.corrected),
+                f"{percent(corrected.low)} to {percent(corrected.high)}",
             )
         )
     page = Page(
@@ -184,6 +190,7 @@ def _write_report(
         headline=_headline(record),
         verdict=sentence,
         tone=tone,
+        context=_settings(record),
         cards=cards,
         panels=[
             _optimism_panel(record),
@@ -252,7 +259,7 @@ def _trials(record: Mapping[str, Any], metric: str) -> Panel:
         [
             f"{one['number']}{' (default)' if one['default'] else ''}",
             _ended(one),
-            "–" if one["value"] is None else f"{one['value']:.1%}",
+            "–" if one["value"] is None else percent(one["value"]),
             *(_shown(one["settings"].get(name)) for name in names),
         ]
         for one in order

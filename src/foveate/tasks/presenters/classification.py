@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.annotations import Label
 from foveate.csv_file import Cell
@@ -16,11 +18,16 @@ from foveate.report import charts, drawing
 from foveate.report.panels import Chart, ConfusionMatrix, Gallery, GalleryItem, Panel, Table
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import Prediction
-from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images
 from foveate.tasks.presenters.rates import Rates
+from foveate.wording import percent
 
-MAX_MISTAKES = 24
-"""Mistakes that the report shows."""
+MAX_MISTAKES = 72
+"""Mistakes on the page of the report."""
+MAX_OF_CELL = 8
+"""The same of one cell of the confusion matrix."""
+MAX_CORRECT, MAX_CORRECT_OF_CLASS = 36, 3
+"""Correct predictions on the page, of all classes and of one."""
 
 
 class ClassPrediction(Prediction[Label]):
@@ -81,7 +88,7 @@ class ClassificationPresenter(Presenter[Label]):
     def summary(self, annotation: Label) -> str:
         """The class and its probability."""
         scores = annotation.scores
-        confidence = "" if scores is None else f"  {scores[annotation.index]:.1%}"
+        confidence = "" if scores is None else f"  {percent(scores[annotation.index])}"
         return f"{self.classes[annotation.index]}{confidence}"
 
     def draw(self, image: Image, annotation: Label) -> Image:
@@ -89,10 +96,10 @@ class ClassificationPresenter(Presenter[Label]):
         return drawing.add_caption(drawing.enlarge_small(image), self.classes[annotation.index])
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The accuracy with its interval."""
+        """The accuracy."""
         accuracy = metrics["accuracy"]
         images = count_images(accuracy, split)
-        return f"classifies {accuracy['value']:.1%} of {images} correctly {interval(accuracy)}"
+        return f"classifies {percent(accuracy['value'])} of {images} correctly"
 
     def report_panels(
         self,
@@ -104,7 +111,7 @@ class ClassificationPresenter(Presenter[Label]):
         """Confusion matrix, metrics by class, calibration and the most confident mistakes."""
         metrics_by_class = classification_metrics.per_class(stats, len(self.classes))
         rows = [
-            [name, f"{row.n:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.1%}"]
+            [name, f"{row.n:,}", percent(row.precision), percent(row.recall), percent(row.f1)]
             for name, row in zip(self.classes, metrics_by_class, strict=True)
         ]
         return [
@@ -129,28 +136,70 @@ class ClassificationPresenter(Presenter[Label]):
                 charts.reliability(*classification_metrics.reliability(stats)),
             ),
             self._mistakes(stats, ids, read_image),
+            self._least_confident(stats, ids, read_image),
         ]
 
     def _mistakes(self, stats: PerImageStats, ids: Sequence[str], read_image: ReadImage) -> Gallery:
-        targets, predictions, confidence = (
-            stats[name] for name in ("target", "predicted", "confidence")
-        )
+        targets, predictions = stats["target"], stats["predicted"]
         wrong = np.flatnonzero(targets != predictions)
-        most_confident = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
-        items = [
-            GalleryItem(
-                image,
-                f"{self.classes[targets[row]]}, predicted as {self.classes[predictions[row]]}",
-                f"confidence {confidence[row]:.0%} · {ids[row]}",
-                "bad",
-            )
-            for row in most_confident
-            if (image := read_image(int(row))) is not None
-        ]
+        rows = self._most_confident(stats, wrong, MAX_OF_CELL, MAX_MISTAKES)
         text = (
-            f"{len(wrong):,} of {len(ids):,} predictions are wrong; these are the most confident "
-            "of them. Look here first for wrong labels, and for what the model cannot see."
+            f"{len(wrong):,} of {len(ids):,} predictions are wrong; the most confident of them "
+            "come first. Look here first for wrong labels, and for what the model cannot see."
         )
+        if len(rows) < len(wrong):
+            text += f" {len(rows)} are on the page."
         return Gallery(
-            "Most confident mistakes", text if len(wrong) else "There are no mistakes.", items
+            "Most confident mistakes",
+            text if len(wrong) else "There are no mistakes.",
+            self._items(stats, rows, ids, read_image),
         )
+
+    def _least_confident(
+        self, stats: PerImageStats, ids: Sequence[str], read_image: ReadImage
+    ) -> Gallery:
+        """Correct predictions of each class, the least confident first."""
+        correct = np.flatnonzero(stats["target"] == stats["predicted"])
+        less = {**stats, "confidence": -stats["confidence"]}
+        rows = self._most_confident(less, correct, MAX_CORRECT_OF_CLASS, MAX_CORRECT)
+        return Gallery(
+            "Least confident of the correct predictions",
+            "The images of each class that were nearly predicted wrongly.",
+            self._items(stats, rows, ids, read_image),
+            first=12,
+        )
+
+    def _most_confident(
+        self, stats: PerImageStats, rows: NDArray[np.int64], of_cell: int, most: int
+    ) -> list[int]:
+        """The most confident rows, at most so many of a cell of the confusion matrix and in all."""
+        chosen: list[int] = []
+        counts: Counter[tuple[int, int]] = Counter()
+        for row in rows[np.argsort(-stats["confidence"][rows], kind="stable")].tolist():
+            cell = (int(stats["target"][row]), int(stats["predicted"][row]))
+            if counts[cell] < of_cell and len(chosen) < most:
+                counts[cell] += 1
+                chosen.append(row)
+        return chosen
+
+    def _items(
+        self, stats: PerImageStats, rows: Sequence[int], ids: Sequence[str], read_image: ReadImage
+    ) -> list[GalleryItem]:
+        items = []
+        for row in rows:
+            if (image := read_image(row)) is None:
+                continue
+            target, predicted = int(stats["target"][row]), int(stats["predicted"][row])
+            wrong = target != predicted
+            name = self.classes[target]
+            items.append(
+                GalleryItem(
+                    image,
+                    f"{name}, predicted as {self.classes[predicted]}" if wrong else name,
+                    f"confidence {stats['confidence'][row]:.0%} · {ids[row]}",
+                    "bad" if wrong else "good",
+                    classes=[self.classes[k] for k in dict.fromkeys((target, predicted))],
+                    cells=[(target, predicted)],
+                )
+            )
+        return items

@@ -17,7 +17,7 @@ from foveate.report.box_panels import box_panels
 from foveate.report.panels import Panel
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import A, ObjectPrediction
-from foveate.tasks.presenters.presenter import ReadImage, count_images, interval
+from foveate.tasks.presenters.presenter import ReadImage, count_images
 from foveate.tasks.presenters.rates import Rates, rates_of_objects
 from foveate.tasks.presenters.tables import (
     OBJECT_COLUMNS,
@@ -26,6 +26,7 @@ from foveate.tasks.presenters.tables import (
     object_rows,
 )
 from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD, HasThresholds
+from foveate.wording import percent
 
 
 class BoxPrediction(ObjectPrediction[A]):
@@ -108,8 +109,8 @@ class DetectionPresenter(HasThresholds[Boxes]):
         return drawing.draw_boxes(image, boxes.corners, colours, captions)
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The mAP50 with its interval."""
-        return map50_headline(metrics, split, "box")
+        """The mAP50."""
+        return map50_headline(metrics, split)
 
     def report_panels(
         self,
@@ -122,17 +123,14 @@ class DetectionPresenter(HasThresholds[Boxes]):
         return box_panels(stats, ids, read_image, self.classes, self.thresholds)
 
 
-def map50_headline(metrics: Mapping[str, Any], split: str, shape: str) -> str:
-    """The mAP50 with its interval; shape: "box" or "mask"."""
+def map50_headline(metrics: Mapping[str, Any], split: str) -> str:
+    """The mAP50."""
     map50 = metrics["map50"]
-    return (
-        f"reaches a mean average precision of {map50['value']:.1%} on "
-        f"{count_images(map50, split)} {interval(map50)}, where a {shape} counts as correct if "
-        f"its IoU with a true {shape} is 50% or more"
-    )
+    return f"reaches an mAP50 of {percent(map50['value'])} on {count_images(map50, split)}"
 
 
 def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:
-    """The number of objects of each class: "2 cat, 1 dog"."""
-    amounts = class_amounts(boxes, classes)
-    return ", ".join(f"{count:.0f} {name}" for name, count in amounts.items()) or "nothing"
+    """The number of objects of each class: "2 cat, 1 dog"; or "2 of class 3, 1 of class 7"."""
+    of_class = " of class" if any(name[:1].isdigit() for name in classes) else ""
+    amounts = class_amounts(boxes, classes).items()
+    return ", ".join(f"{count:.0f}{of_class} {name}" for name, count in amounts) or "nothing"

@@ -106,8 +106,8 @@ class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
         return numbered_objects(prediction, len(self.classes))
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The mAP50 with its interval."""
-        return map50_headline(metrics, split, "mask")
+        """The mAP50."""
+        return map50_headline(metrics, split)
 
     def report_panels(
         self,
@@ -116,12 +116,5 @@ class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
         read_image: ReadImage,
         read_pair: Callable[[int], tuple[Instances, Instances]],
     ) -> list[Panel]:
-        """Average precision by class and the worst images."""
-
-        def read_confident(row: int) -> tuple[Instances, Instances]:
-            prediction, target = read_pair(row)
-            return self.confident(prediction), target
-
-        return instance_panels(
-            stats, ids, read_image, read_confident, self.classes, self.thresholds
-        )
+        """Average precision by class, by threshold, and the worst images."""
+        return instance_panels(stats, ids, read_image, read_pair, self.classes, self.thresholds)

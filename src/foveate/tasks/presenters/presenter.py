@@ -13,7 +13,6 @@ from foveate.annotations import Annotation
 from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.metrics.metric import PerImageStats
-from foveate.metrics.names import interval_basis
 from foveate.report.panels import Panel
 from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.rates import Rates
@@ -91,7 +90,7 @@ class Presenter(ABC, Generic[A]):
 
     @abstractmethod
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The result as a predicate, to follow "This model".
+        """The result as a predicate, to follow "this model", without interval and definitions.
 
         Args:
             metrics: Each metric of one split with its value, low, high and n.
@@ -119,10 +118,3 @@ class Presenter(ABC, Generic[A]):
 def count_images(metric: Mapping[str, Any], split: str) -> str:
     """The images that a metric was computed on: "1,000 test images"."""
     return count_noun(metric["n"], "test image" if split == "test" else "validation image")
-
-
-def interval(metric: Mapping[str, Any]) -> str:
-    """The confidence interval of a metric, in parentheses."""
-    rough = "rough " if metric.get("rough") else ""
-    ends = f"{metric['low']:.1%} to {metric['high']:.1%}"
-    return f"({rough}95% confidence interval {ends}{interval_basis(metric)})"

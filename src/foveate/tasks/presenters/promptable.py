@@ -21,9 +21,9 @@ from foveate.report.panels import Panel
 from foveate.tasks.capabilities import FindsObjects, MaskImage, WritesMasks, object_masks
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import ObjectPrediction
-from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images
 from foveate.tasks.presenters.tables import OBJECT_COLUMNS, mask_areas, object_rows
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 Prediction = Instances | InteractiveResult
 _CLASS = "object"
@@ -109,9 +109,8 @@ class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction], FindsO
         """The IoU after the first and after the last click."""
         first, last = metrics["iou_1"], metrics[f"iou_{MAX_CLICKS}"]
         return (
-            f"reaches a mean IoU of {first['value']:.1%} after one click on each object of "
-            f"{count_images(first, split)} {interval(first)}, and {last['value']:.1%} after "
-            f"{MAX_CLICKS} clicks"
+            f"reaches a mean IoU of {percent(first['value'])} after one click and "
+            f"{percent(last['value'])} after {MAX_CLICKS} on {count_images(first, split)}"
         )
 
     def report_panels(

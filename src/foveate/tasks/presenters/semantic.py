@@ -22,8 +22,9 @@ from foveate.report.panels import Panel
 from foveate.tasks.capabilities import MaskImage, WritesMasks
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import Prediction
-from foveate.tasks.presenters.presenter import Colours, Presenter, ReadImage, count_images, interval
+from foveate.tasks.presenters.presenter import Colours, Presenter, ReadImage, count_images
 from foveate.tasks.presenters.rates import Rates
+from foveate.wording import percent
 
 MAX_PALETTE_CLASSES = 255
 """Classes of a mask image with 8 bits a pixel; 255 itself stands for unlabelled."""
@@ -98,7 +99,7 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
         """The share of each class that occurs, the largest first."""
         counts = class_counts(annotation, len(self.classes))
         order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-        shares = [f"{self.classes[k]} {counts[k] / counts.sum():.1%}" for k in order]
+        shares = [f"{self.classes[k]} {percent(counts[k] / counts.sum())}" for k in order]
         return ", ".join(shares) or "nothing"
 
     def draw(self, image: Image, annotation: Mask) -> Image:
@@ -113,13 +114,9 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
         return [MaskImage("", values.astype(np.uint8), self.colours)]
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The mean IoU with its interval."""
+        """The mean IoU."""
         miou = metrics["miou"]
-        return (
-            f"reaches a mean IoU of {miou['value']:.1%} on {count_images(miou, split)} "
-            f"{interval(miou)}: of the pixels that belong to a class or are predicted as it, "
-            "the share that are both"
-        )
+        return f"reaches a mean IoU of {percent(miou['value'])} on {count_images(miou, split)}"
 
     def report_panels(
         self,

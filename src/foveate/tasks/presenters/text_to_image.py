@@ -14,7 +14,8 @@ from foveate.data.resizing import fit
 from foveate.metrics.generation import GeneratedImage
 from foveate.report import drawing
 from foveate.tasks.catalog import CATALOG
-from foveate.tasks.presenters.presenter import Presenter, count_images, interval
+from foveate.tasks.presenters.presenter import Presenter, count_images
+from foveate.wording import percent
 
 Prediction = Captions | GeneratedImage
 
@@ -48,12 +49,10 @@ class TextToImagePresenter(Presenter[Prediction]):
         return drawing.add_caption(image, self.summary(annotation))
 
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
-        """The likeness with its interval, and the accuracy of the captions."""
+        """The likeness, and the accuracy of the captions."""
         likeness, accuracy = metrics["likeness"], metrics["prompt_accuracy"]
         return (
-            f"reaches a likeness of {likeness['value']:.1%} to {count_images(likeness, split)} "
-            f"with the same captions {interval(likeness)}; real images reach "
-            f"{metrics['real_likeness']['value']:.1%} among themselves. The caption is recognised "
-            f"in {accuracy['value']:.1%} of the generated images and in "
-            f"{metrics['real_accuracy']['value']:.1%} of real ones"
+            f"reaches a likeness of {percent(likeness['value'])} to "
+            f"{count_images(likeness, split)}, and {percent(accuracy['value'])} of its images "
+            "match their caption"
         )

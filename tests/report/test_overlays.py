@@ -1,0 +1,105 @@
+"""What is drawn over an image: outlines are exact, light, and say what they belong to."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveate.annotations import Boxes
+from foveate.report import data_uris, overlays
+from foveate.report.drawing import TARGET_COLOUR
+
+
+def filled(path: str, shape: tuple[int, int]) -> np.ndarray:
+    """The pixels inside a path of steps, by the even-odd rule: (H, W) bool."""
+    inside = np.zeros(shape, bool)
+    x = y = 0
+    for command, one, two in re.findall(r"([MhvZz])(-?\d+)?(?: (-?\d+))?", path):
+        if command == "M":
+            x, y = int(one), int(two)
+        elif command == "h":
+            x += int(one)
+        elif command == "v":
+            top, bottom = sorted((y, y + int(one)))
+            inside[top:bottom, x:] ^= True
+            y += int(one)
+    return inside
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 5), (20, 30)])
+def test_the_outline_of_any_mask_encloses_its_pixels(seed, shape):
+    mask = np.random.default_rng(seed).random(shape) < (0.2, 0.5, 0.8, 1.0)[seed % 4]
+    path = overlays.mask_path(mask)
+    assert np.array_equal(filled(path, shape), mask)
+    moved = overlays.mask_path(mask, (3, 2))
+    assert np.array_equal(filled(moved, (shape[0] + 2, shape[1] + 3))[2:, 3:], mask)
+
+
+def test_straight_sides_are_one_step():
+    assert overlays.mask_path(np.ones((30, 20), bool)) == "M0 0h20v30h-20v-30z"
+    assert overlays.mask_path(np.zeros((3, 3), bool)) == ""
+
+
+def test_masks_are_outlined_at_a_size_that_keeps_the_page_small():
+    label_map = np.zeros((2000, 1000), np.int32)
+    label_map[200:400, 100:300], label_map[1000:1100, 500:900] = 1, 3
+    boxes = Boxes(np.zeros((3, 4)), [0, 1, 2], np.array([0.4, 0.9, 0.8]))
+    shown = np.array([False, True, True])
+    layer = overlays.masks_layer(
+        "prediction", label_map, boxes, [(1, 1, 1), (2, 2, 2), (3, 3, 3)], shown
+    )
+    assert layer.size == (overlays.MAX_OUTLINE_SIDE, overlays.MAX_OUTLINE_SIDE // 2)
+    assert [(one.score, one.label, one.colour, one.shown) for one in layer.shapes] == [
+        (0.8, 2, (3, 3, 3), True), (0.4, 0, (1, 1, 1), False),
+    ]  # fmt: skip
+    assert np.argwhere(filled(layer.shapes[1].path, layer.size)).min(0).tolist() == [48, 24]
+
+
+def test_predicted_boxes_come_by_confidence_with_the_name_of_their_class():
+    boxes = Boxes(np.array([[0, 1, 20.25, 30], [5, 5, 6, 6]]), [1, 0], np.array([0.2, 0.9]))
+    layer = overlays.predicted_boxes(boxes, (40, 50), ["cat", "dog"], np.array([False, True]))
+    assert [one.caption for one in layer.shapes] == ["cat 90%", "dog 20%"]
+    assert [one.shown for one in layer.shapes] == [True, False]
+    assert layer.shapes[1].path == "M0 1H20.2V30H0Z"
+    assert layer.shapes[1].place == (0, 1)
+
+
+def test_of_a_crowd_the_most_confident_are_drawn():
+    many = overlays.MAX_SHAPES + 50
+    scores = np.linspace(0, 1, many)
+    boxes = Boxes(np.zeros((many, 4)), np.zeros(many), scores)
+    layer = overlays.predicted_boxes(boxes, (9, 9), ["cat"], np.ones(many, bool))
+    assert len(layer.shapes) == overlays.MAX_SHAPES
+    assert min(one.score for one in layer.shapes) == scores[50]
+    assert len(overlays.target_boxes(boxes, (9, 9)).shapes) == overlays.MAX_SHAPES
+
+
+def test_pixels_with_opacity_are_encoded_without_loss():
+    class_map = np.repeat(np.arange(-1, 5), 20)[None].repeat(9, 0)
+    colours = [(40 * k, 255 - 40 * k, 7) for k in range(5)]
+    layer = overlays.class_map_layer("prediction", class_map, colours, filled=True)
+    for pixels in (layer.lines, layer.filling):
+        assert np.array_equal(decoded(data_uris.pixels_data_uri(pixels)), pixels)
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+    assert np.array_equal(decoded(data_uris.pixels_data_uri(noise)), noise)
+
+
+def decoded(uri: str) -> np.ndarray:
+    import base64
+    import io
+
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGBA")
+    )
+
+
+def test_outlines_are_wider_on_large_images_so_that_they_are_seen():
+    for side, width in ((100, 2), (800, 3)):
+        class_map = np.zeros((side, side), np.int64)
+        class_map[:, side // 2 :] = 1
+        layer = overlays.class_map_layer("target", class_map, [TARGET_COLOUR] * 2, filled=False)
+        assert (layer.lines[5, :, 3] > 0).sum() == width

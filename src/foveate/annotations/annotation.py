@@ -82,6 +82,18 @@ class Annotation(ABC):
         """The bounding boxes, one an object; None for annotations without boxes."""
         return None
 
+    def class_map(self) -> NDArray[np.integer] | None:
+        """(H, W) the class of each pixel, below 0 for none; None where pixels have no class."""
+        return None
+
+    def object_map(self, size: tuple[int, int]) -> NDArray[np.integer] | None:
+        """(H, W) the number of the object at each pixel, from 1 on, 0 for none; None without masks.
+
+        Args:
+            size: (height, width) of the image.
+        """
+        return None
+
     # --- geometry
 
     def resize(self, before: tuple[int, int], after: tuple[int, int]) -> Annotation:

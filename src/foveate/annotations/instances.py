@@ -192,6 +192,10 @@ class Instances(Annotation):
         """The classes that occur, each once, in ascending order."""
         return self.boxes.present()
 
+    def object_map(self, size: Size) -> NDArray[np.integer]:
+        """See `label_map`."""
+        return self.label_map(size)
+
     def as_boxes(self) -> Boxes:
         """The boxes of the objects."""
         return self.boxes

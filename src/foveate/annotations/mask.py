@@ -50,6 +50,10 @@ class Mask(Annotation):
             return self.classes
         return tuple(value for value in np.unique(self.pixels.read()).tolist() if value >= 0)
 
+    def class_map(self) -> NDArray[np.integer]:
+        """(H, W) the class of each pixel."""
+        return self.pixels.read()
+
     @property
     def present_is_cheap(self) -> bool:
         """Whether the classes that occur are already known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from foveate.audit import Audit, FindingGroup
+from foveate.audit.data_panels import data_panels
 from foveate.audit.deep_panels import deep_panels
 from foveate.audit.feature_space import FeatureSpace
 from foveate.audit.finding import SEVERITIES
@@ -25,7 +27,8 @@ MAX_THUMBNAILS = 12
 """Findings of each check on the page."""
 MAX_TABLE_ROWS = 30
 """Findings without an image on the page."""
-_TONES: dict[str, Tone] = {"error": "bad", "warning": "careful", "note": "plain"}
+SEVERITY_TONES: dict[str, Tone] = {"error": "bad", "warning": "careful", "note": "plain"}
+"""The sign and colour of a severity."""
 _MARK = (230, 40, 90)  # colour of boxes at fault
 
 
@@ -69,7 +72,10 @@ def write_page(
     panels: list[Panel] = [
         Table(
             "Findings",
-            "Errors first. The worst examples of each check are shown below.",
+            "Errors first. Each check leads to its worst examples. "
+            "Error: metrics would be wrong. Warning: look at it first. Note: good to know."
+            if groups
+            else "Every check passed. What the data holds is shown below.",
             ["check", "severity", "what to do", "samples"],
             [
                 [
@@ -81,13 +87,15 @@ def write_page(
                 for group in groups
             ],
             3,
+            sections=[_title(group) for group in groups],
+            tones=[SEVERITY_TONES[group.severity] for group in groups],
         ),
         *(_gallery(group, dataset, rows) for group in groups),
     ]
+    read = partial(_thumbnail, dataset, faulty=())
     if space is not None:
-        panels += deep_panels(
-            dataset, label_errors, space, lambda row: _thumbnail(dataset, row, ())
-        )
+        panels += deep_panels(dataset, label_errors, space, read)
+    panels += data_panels(dataset, audit.image_stats, space, read)
     counts = {"Images": len(dataset), "Skipped": len(dataset.skipped)}
     counts |= {f"{severity.capitalize()}s": audit.count(severity) for severity in SEVERITIES}
     classes = [_classes(dataset)] if dataset.classes else []
@@ -129,15 +137,20 @@ def _verdict(audit: Audit) -> tuple[str, str, Tone]:
     return headline, "A model can be trained on it.", "good"
 
 
+def _title(group: FindingGroup) -> str:
+    """The title of the section on a check."""
+    return f"{group.check[0].upper()}{group.check[1:]}"
+
+
 def _gallery(group: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) -> Panel:
     """Thumbnails of a group's worst findings, or a table if none has an image."""
-    title = f"{group.check[0].upper()}{group.check[1:]}"
+    title = _title(group)
     items = []
     for finding in group.findings[:MAX_THUMBNAILS]:
         for id in finding.ids[:2]:
             image = _thumbnail(dataset, rows[id], finding.rows) if id in rows else None
             if image is not None:
-                items.append(GalleryItem(image, id, finding.reason, _TONES[group.severity]))
+                items.append(GalleryItem(image, id, finding.reason, SEVERITY_TONES[group.severity]))
     if items:
         return Gallery(title, _remedy(group, MAX_THUMBNAILS), items)
     table = [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from foveate import record_io
+from foveate.audit.report import SEVERITY_TONES
 from foveate.data.dataset import SPLITS, Image, SplitName
 from foveate.data.resizing import resize
 from foveate.data.rng import SampleRNG, sample_keys
@@ -21,6 +22,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
 from foveate.experiment.verdict import judge
+from foveate.metrics.definitions import definition
 from foveate.metrics.names import display_name, interval_basis, rough_mark, title_name
 from foveate.report import charts
 from foveate.report.page import write_html
@@ -40,7 +42,7 @@ from foveate.report.panels import (
 )
 from foveate.tasks.task import Task
 from foveate.training import reproducibility
-from foveate.wording import count_noun
+from foveate.wording import count_noun, percent
 
 MAX_LISTED = 50
 """Skipped samples and leaks on the page; data.json has all."""
@@ -69,8 +71,9 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
             f"{data['name']} · {classes}{results['model']} · "
             f"{count_noun(results['weights'], 'parameter')}"
         ),
-        headline=verdict.headline,
-        verdict=verdict.sentence,
+        headline=verdict.title,
+        verdict=verdict.reason,
+        context=verdict.context,
         tone=verdict.tone,
         cards=[metric_card(name, metric, task) for name, metric in results[split].items()],
         panels=[
@@ -100,19 +103,24 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
 
 
 def _with_percent(metric: Mapping[str, Any]) -> str:
-    return "–" if metric["value"] is None else f"{metric['value']:.1%}"
+    return "–" if metric["value"] is None else percent(metric["value"])
 
 
 def metric_card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
     """A metric with its interval."""
     title = title_name(name) + (" (lower is better)" if name in task.lower_is_better else "")
     if metric["value"] is None:
-        return Card(title, "–")
-    form = ".3f" if name in task.raw_metrics else ".1%"
-    if metric["low"] is None:
-        return Card(title, f"{metric['value']:{form}}")
-    interval = f"{metric['low']:{form}} to {metric['high']:{form}}{rough_mark(metric)}"
-    return Card(title, f"{metric['value']:{form}}", interval)
+        return Card(title, "–", definition=definition(name))
+
+    def text(value: float) -> str:
+        return f"{value:.3f}" if name in task.raw_metrics else percent(value)
+
+    interval = (
+        ""
+        if metric["low"] is None
+        else f"{text(metric['low'])} to {text(metric['high'])}{rough_mark(metric)}"
+    )
+    return Card(title, text(metric["value"]), interval, definition(name))
 
 
 def baselines_panel(
@@ -240,9 +248,10 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
         [name, *(f"{counts[split][k]:,}" for split in SPLITS)]
         for k, name in enumerate(data["classes"])
     ]
-    rows.append(["all", *(f"{data['images'][split]:,}" for split in SPLITS)])
+    total = ["all images", *(f"{data['images'][split]:,}" for split in SPLITS)]
+    columns = ["class", *SPLITS]
     panels: list[Panel] = [
-        Table("The data", "Images of each class in each split.", ["class", *SPLITS], rows)
+        Table("The data", "Images of each class in each split.", columns, rows, total=total)
     ]
     if data["audit"]:
         origin = shlex.quote(str(data["origin"] or data["name"]))
@@ -262,6 +271,7 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
                 ["check", "severity", "for example", "samples"],
                 groups,
                 3,
+                tones=[SEVERITY_TONES[group["severity"]] for group in data["audit"]],
             )
         )
     notes = [Note("note", note, tone="careful") for note in data["notes"]]
@@ -290,8 +300,10 @@ def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:
     seconds = " · ".join(f"{step} {value:.1f} s" for step, value in results["seconds"].items())
     versions = " · ".join(f"{name} {version}" for name, version in results["versions"].items())
     return Code(
-        "How to repeat this run",
+        "Run it again",
         f"{results['hardware']}. {seconds}. {versions}. "
         + reproducibility.sentence(results.get("reproducible")),
+        run.settings.command or command_line(run),
+        "The same with every choice written out, and all settings",
         f"{command_line(run)}\n\n{run.settings.to_yaml()}",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -25,7 +27,7 @@ from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.training import device, helping, reproducibility
-from foveate.training.doctor import diagnose
+from foveate.training.doctor import LabelEvidence, diagnose
 from foveate.training.fit import TrainResult
 
 _PACKAGES = ("foveate", "torch", "torchvision", "numpy", "scikit-learn")
@@ -105,17 +107,28 @@ def evaluate(
             name: sign * one.samples.value[task.primary_metric] for name, one in scored.items()
         }
         results["best_baseline"] = max(values, key=lambda name: values[name])
-        wrong = metric.label_errors(found.predictions, found.targets)
-        verdicts = diagnose(
-            run.curves,
-            metric=task.curve_metric,
-            floor=task.loss_floor,
-            suspects=None if wrong is None else len(wrong) / len(found.ids),
-        )
-        results["verdicts"] = [verdict.to_json() for verdict in verdicts]
+        results["verdicts"] = [
+            verdict.to_json()
+            for verdict in diagnose(
+                run.curves,
+                metric=task.curve_metric,
+                floor=task.loss_floor,
+                perfect=task.curve_reaches_one,
+                fitted=(results["fitted"] or {}).get(task.curve_metric),
+                valid_images=len(np.unique(found.units)),
+                check_labels=partial(_check_labels, task, prepared, run.settings.seed),
+            )
+        ]
     results["lift"][split] = model.lift_over(scored[results["best_baseline"]])
     run.write_predictions(split, found.ids, found.summaries(task), found.stats)
     return results
+
+
+def _check_labels(task: Task[Any], prepared: PreparedData, seed: int) -> LabelEvidence | None:
+    """What out-of-fold predictions say about the labels; None if images have no single class."""
+    if not isinstance(task, Classification):
+        return None
+    return probing.check_labels(task, prepared, seed)
 
 
 @dataclass(frozen=True)
@@ -210,6 +223,7 @@ def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
         "best_epoch": best["epoch"],
         "epochs": progress.rows[-1]["epoch"],
         "steps": progress.step,
+        "fitted": _named(result.fitted, task.curve_metric),
         "baseline": {},
         "lift": {},
         "valid": None,
@@ -222,3 +236,11 @@ def unscored_results(run: RunFolder, result: TrainResult) -> dict[str, Any]:
         ),
         "versions": {name: version(name) for name in _PACKAGES},
     }
+
+
+def _named(fitted: tuple[float, float] | None, metric: str) -> dict[str, float | None] | None:
+    """Loss and metric as JSON values; None stands for what is unknown."""
+    if fitted is None:
+        return None
+    named = zip(("loss", metric), fitted, strict=True)
+    return {name: value if math.isfinite(value) else None for name, value in named}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +14,16 @@ from torch import nn
 from foveate import models
 from foveate.annotations import Label
 from foveate.data.dataset import SplitName
+from foveate.experiment.cross_validation import out_of_fold_probabilities
 from foveate.experiment.feature_cache import cached_features
 from foveate.experiment.prepared_data import PreparedData
+from foveate.metrics import label_errors
 from foveate.models.backbone import Backbone
 from foveate.models.features import features, last_layer
 from foveate.models.model import VisionModel, published_statistics
-from foveate.progress import Reporter
+from foveate.progress import NullReporter, Reporter
 from foveate.tasks.classification import Classification, labels_of
+from foveate.training.doctor import LabelEvidence
 from foveate.training.probe import Examples, Probe, fit_probe
 
 NAME = "linear probe"
@@ -33,6 +38,10 @@ MAX_PROBE_IMAGES = 20_000
 """Train images that the probe is fitted on where it is the model."""
 MAX_VALID_IMAGES = 3_000
 """Validation images that choose the regularisation."""
+MAX_CHECKED_LABELS = 1_000
+"""Train and validation images whose labels are checked: a share is then known to 3 points."""
+MIN_CHECKED_LABELS = 100
+"""Fewer images say nothing about the share of wrong labels."""
 
 
 def included_net(
@@ -69,6 +78,44 @@ def baseline(
     rows = prepared.splits[split]
     probabilities = probe.probabilities(_features(net, prepared, rows, reporter))
     return labels_of(probabilities)
+
+
+def check_labels(task: Classification, prepared: PreparedData, seed: int) -> LabelEvidence | None:
+    """Cross-validate the linear probe on train and validation images, to find wrong labels.
+
+    The features are those of the baseline, so they lie in the cache.
+
+    Args:
+        task: The classes.
+        prepared: The data.
+        seed: Chooses the images, if there are many, and the folds.
+
+    Returns:
+        What probes say about the labels of images that they were not fitted to; None if there are
+        too few images for folds.
+    """
+    _, side, _, channels = prepared.images.pixels.shape
+    net = included_net(channels, min(max(side, MIN_SIZE), MAX_SIZE), task.head)
+    limits: tuple[tuple[SplitName, int], ...] = (
+        ("train", MAX_BASELINE_IMAGES),
+        ("valid", MAX_VALID_IMAGES),
+    )
+    parts = [prepared.drawn(split, limit, seed) for split, limit in limits]
+    points = np.concatenate([_features(net, prepared, rows, NullReporter()) for rows in parts])
+    rows = np.concatenate(parts)
+    if len(rows) < MIN_CHECKED_LABELS:
+        return None
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:MAX_CHECKED_LABELS]
+    rows = rows[chosen]
+    dataset = prepared.images.dataset
+    samples: list[Any] = [dataset.samples[row] for row in rows]
+    dataset = replace(dataset, samples=samples)
+    labels = np.array([sample.target.index for sample in samples], np.int64)
+    probabilities = out_of_fold_probabilities(
+        points[chosen], labels, dataset, prepared.units[rows], seed=seed
+    )
+    mistakes = int((probabilities.argmax(1) != labels).sum())
+    return LabelEvidence(len(rows), mistakes, len(label_errors.suspects(probabilities, labels)))
 
 
 def start_from_probe(

@@ -55,6 +55,7 @@ class ResultsRecord(Record):
     best_epoch: Number
     epochs: Number
     steps: Count
+    fitted: dict[str, Number | None] | None = None
     baseline: dict[Split, dict[str, Metrics]]
     lift: dict[Split, Metrics]
     valid: Metrics | None

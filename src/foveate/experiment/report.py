@@ -176,8 +176,15 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], metric: str) -> str
         "The model has the weights with the "
         f"lowest validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. "
         f"The training curves are measured on {images} while the model still learns, so "
-        "its metric can be lower than on the validation split."
+        f"its metric can be lower than on the validation split.{_fitted_text(results, metric)}"
     )
+
+
+def _fitted_text(results: Mapping[str, Any], metric: str) -> str:
+    fitted = (results.get("fitted") or {}).get(metric)
+    if fitted is None:
+        return ""
+    return f" The kept weights reach {fitted:.1%} on train images that are not augmented."
 
 
 def _predictions(

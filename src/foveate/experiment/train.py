@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from foveate.data.depth import reading_of
 from foveate.data.image_reading import ImageReading
 from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
+from foveate.experiment.fitted import measure_fit
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.probing import start_from_probe
@@ -196,6 +198,7 @@ def _learn(
         if settings.minutes is not None:
             run.save_settings(minutes=None, progress_segments=result.progress.segments)
         _calibrate(run, *valid[:2])
+        result = replace(result, fitted=measure_fit(run, prepared))
     processes.wait()
     return result
 

@@ -51,6 +51,7 @@ class Task(Presenter[A]):
 
     Attributes:
         curve_metric: The metric of the learning curves; the primary one unless that is too slow.
+        curve_reaches_one: Whether that metric is 1 for a model that fits its train images.
         lower_is_better: Metrics of which less is better.
         raw_metrics: Metrics that are shown as numbers, not in percent.
         default_settings: Settings that suit this problem better than the general defaults.
@@ -70,6 +71,7 @@ class Task(Presenter[A]):
     """
 
     curve_metric: ClassVar[str]
+    curve_reaches_one: ClassVar[bool] = True
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     raw_metrics: ClassVar[frozenset[str]] = frozenset()
     default_settings: ClassVar[Mapping[str, Any]] = {}

@@ -76,6 +76,7 @@ class TextToImage(
     """
 
     curve_metric = "explained"
+    curve_reaches_one = False  # noise cannot be predicted
     lower_is_better = frozenset({"copies"})
     raw_metrics = frozenset({"diversity"})
     default_settings: ClassVar[Mapping[str, Any]] = {

@@ -1,25 +1,41 @@
 """The curve doctor: reads the learning curves and says what to try next.
 
-Each diagnosis is a rule of a few lines on the rows of curves.csv. tests/training/test_doctor.py
-trains a run that deserves each of them, and checks that the others do not get it.
+Each diagnosis is a rule of a few lines. A loss has no scale of its own: one that rises from
+0.018 to 0.037 has doubled, and nothing has happened. So losses are compared with themselves only,
+and what matters is measured in points of the metric. `benchmarks/curves.py` measures how often a
+verdict is right, and tests/training/test_doctor.py holds the rules to it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from foveate.metrics.names import display_name
+from foveate.metrics.names import display_name, title_name
 from foveate.training.curves import CurveRow
+from foveate.training.run_curves import RunCurves, end_of
 from foveate.wording import count_noun
 
 MIN_ROWS = 4
 """Validations from which curves can be read."""
-LABEL_NOISE = 0.03
-"""Share of suspect validation labels from which label noise is likely."""
+GAP, CLEAR_GAP = 0.08, 0.05
+"""Points of the metric by which the train images are ahead where a model overfits, and those that
+remain of them within two standard errors."""
+MISFIT = 0.20
+"""Points of the metric that are missing on the train images where a model underfits."""
+FEW_EPOCHS = 10
+"""Epochs below which a run may just have been short."""
+GAINS = 0.04, 0.10
+"""Points of the metric that the second half of a run still brings where it is too short: of one of
+fewer than FEW_EPOCHS, and of a longer one, whose learning rate alone brings some by falling."""
+LOST = 0.10
+"""Points of the metric that are lost again where the learning rate is too high, or half of them
+from one epoch to the next."""
+MAX_MISTAKES = 2 / 3
+"""Share of a probe's mistakes up to which it is worth asking about labels."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +59,49 @@ class Verdict:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class LabelEvidence:
+    """What models say of labels that they were not fitted to; see `probing.check_labels`.
+
+    Attributes:
+        images: Number of images whose labels were checked.
+        mistakes: Those for which another class is predicted.
+        suspects: Those among them whose label is probably wrong.
+    """
+
+    images: int
+    mistakes: int
+    suspects: int
+
+
 def diagnose(
-    rows: Sequence[CurveRow], *, metric: str, floor: float = 0.0, suspects: float | None = None
+    rows: Sequence[CurveRow],
+    *,
+    metric: str,
+    floor: float = 0.0,
+    perfect: bool = True,
+    fitted: float | None = None,
+    valid_images: int | None = None,
+    check_labels: Callable[[], LabelEvidence | None] = lambda: None,
 ) -> list[Verdict]:
     """Diagnose a finished run.
 
     Args:
         rows: The learning curves.
-        metric: The metric that they show.
+        metric: The metric that they show; of values up to 1, and more is better.
         floor: The lowest possible loss, e.g. the entropy of smoothed labels. What counts is how far
             a loss is above it.
-        suspects: Share of the validation labels that a confident model contradicts, if known.
+        perfect: Whether a model that fits its train images reaches 1.
+        fitted: The metric of the kept weights on train images that are not augmented. The curve of
+            the train metric is lower: augmentation and dropout make training harder.
+        valid_images: Number of validation images, if known.
+        check_labels: Finds out-of-fold evidence on the labels. It is called only where wrong labels
+            would explain the curves, since it takes time.
 
     Returns:
         The verdicts, most serious first; never empty.
     """
-    rows = [row for row in rows if row["step"] > 0]  # before it stands what training began with
-    if not rows:
+    if not any(row["step"] for row in rows):
         return [
             Verdict(
                 "fitted at once",
@@ -68,160 +110,221 @@ def diagnose(
                 "good",
             )
         ]
-    if len(rows) < MIN_ROWS:
-        is_are = "is" if len(rows) == 1 else "are"
-        return [
-            Verdict(
-                "too short to judge",
-                f"There {is_are} only {count_noun(len(rows), 'validation point')}; curves need at "
-                "least four to be read.",
-                "Train for more epochs (--epochs) or minutes (--minutes).",
-                "careful",
-            )
-        ]
-    train = [row["train_loss"] - floor for row in rows]
-    valid = [row["valid_loss"] - floor for row in rows]
-    rules = [
-        _too_high(rows, train, valid),
-        _too_low(rows, train, valid),
-        _overfitting(rows, train, valid),
-        _label_noise(suspects),
-        _still_improving(rows, valid, metric),
-    ]
-    verdicts = [verdict for verdict in rules if verdict is not None]
-    names = {verdict.name for verdict in verdicts}
-    silenced = set()
-    if names & {"learning rate too high", "learning rate too low"}:
-        # A model that has not learnt cannot judge labels.
-        silenced = {"label noise likely", "still improving"}
-    elif "overfitting" in names:
-        silenced = {"still improving"}
-    verdicts = [verdict for verdict in verdicts if verdict.name not in silenced]
-    return verdicts or [
-        Verdict(
-            "healthy",
-            "Both losses fell and levelled off together; the validation loss was lowest at epoch "
-            f"{_best_epoch(rows, valid):g}.",
-            "For more: more data, a larger model, or stronger augmentation (--set augment=strong).",
-            "good",
-        )
-    ]
+    curves = RunCurves.of(rows, metric, floor, fitted, valid_images)
+    broken = _too_high(curves) or _too_low(curves)
+    if broken:
+        return [broken]  # a model that has not learnt says nothing else
+    poor = _overfitting(curves) or _short(curves) or (_underfitting(curves) if perfect else None)
+    if poor is None:
+        return [_healthy(curves)]
+    if poor.name == "overfitting" or poor.name == "underfitting":
+        noise = _label_noise(check_labels())
+        if noise is not None:
+            # Wrong labels are enough to explain a poor fit, but not to explain memorising them.
+            return [noise, poor] if poor.name == "overfitting" else [noise]
+    return [poor]
 
 
-def _best_epoch(rows: Sequence[CurveRow], valid: Sequence[float]) -> float:
-    epoch: float = rows[valid.index(min(valid))]["epoch"]
-    return epoch
+def _too_high(curves: RunCurves) -> Verdict | None:
+    """The steps jump over the minimum: what was learnt is lost, or little is ever learnt.
 
-
-def _too_high(
-    rows: Sequence[CurveRow], train: Sequence[float], valid: Sequence[float]
-) -> Verdict | None:
-    """The training loss diverged, never recovered from a jump, or rises again and again.
-
-    Only the training loss counts, a mean over an epoch: the validation loss jumps with noisy data.
+    A loss that rises does not suffice. The metric must be poor, or fall with it.
     """
-    small = 0.03 * max(train)  # a smaller rise is noise, however low the loss has become
-    rises = sum(
-        after > 1.05 * before and after - before > small for before, after in pairwise(train)
-    )
-    diverged = not math.isfinite(train[-1]) or (
-        train[-1] > 1.2 * min(train) and train[-1] - min(train) > small
-    )
-    stuck = min(train) > 0.97 * train[0] and max(valid) > 1.5 * min(valid)
-    jumped = max(train) > 1.3 * train[0] and train[-1] > 0.7 * train[0]
-    if not (diverged or stuck or jumped or rises >= max(2, len(train) // 4)):
+    train, metric = curves.train, curves.train_metric
+    end, highest = end_of(train), max(train)
+    if not all(math.isfinite(loss) for loss in train):
+        how = "is no longer a number"
+    elif max(metric) - end_of(metric) > LOST and end > 1.2 * min(train):
+        how = f"rose again from {min(train):.3g} to {end:.3g}"
+    elif _falls_back(train, metric) >= max(2, len(train) // 4):
+        how = f"went up and down, between {min(train):.3g} and {highest:.3g}"
+    elif max(curves.fitted, end_of(metric)) < 1 - MISFIT and _jumped(curves):
+        how = f"was {highest:.3g} at its highest and stayed at {end:.3g}"
+    else:
         return None
-    how = (
-        "rose again"
-        if diverged
-        else "never fell while the validation loss jumped"
-        if stuck
-        else f"jumped to {max(train):.3g} and stayed high"
-        if jumped
-        else "went up and down"
-    )
     return Verdict(
         "learning rate too high",
-        f"The training loss {how}: it began at {train[0]:.3g}, was {min(train):.3g} at its lowest "
-        f"and {train[-1]:.3g} at the end. The steps are so long that they jump over the minimum.",
-        f"Try a fifth of the learning rate (--lr {max(row['lr'] for row in rows) / 5:.2g}), "
-        "or --lr find.",
+        f"The training loss {how}: the steps are so long that they jump over the minimum.",
+        f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or --lr find.",
         "bad",
     )
 
 
-def _too_low(
-    rows: Sequence[CurveRow], train: Sequence[float], valid: Sequence[float]
-) -> Verdict | None:
-    """Both losses fall in nearly a straight line, and are still high at the end."""
-    falls = [before - after for before, after in pairwise(train)]
-    total = train[0] - train[-1]
-    steady = all(fall > 0 for fall in falls) and max(falls) < 4 * (total / len(falls))
-    still_high = train[-1] > 0.5 * train[0]
-    together = valid[-1] < 1.1 * train[-1]
-    if not (steady and still_high and together and min(valid) == valid[-1]):
+def _falls_back(train: Sequence[float], metric: Sequence[float]) -> int:
+    """Epochs after which the training loss is clearly higher and the metric clearly lower."""
+    return sum(
+        loss > 1.1 * loss_before and value < value_before - LOST / 2
+        for (loss_before, loss), (value_before, value) in zip(
+            pairwise(train), pairwise(metric), strict=True
+        )
+    )
+
+
+def _jumped(curves: RunCurves) -> bool:
+    """Whether a loss was once far above where it stays, or jumps at every fourth validation.
+
+    A net begins near the loss of a guess, and a poor model has not come far below that. So a loss
+    far above its end was above that of a guess.
+    """
+    train, valid, metric = curves.train, curves.valid, curves.train_metric
+    jumps = sum(after > 1.2 * before for before, after in pairwise(valid))
+    stays = end_of(train) > 0.97 * train[curves.half]
+    far = 1.15 if end_of(metric) - metric[0] < LOST / 2 else 3.0
+    return stays and (max(train) > far * end_of(train) or jumps >= max(2, len(valid) // 4))
+
+
+def _too_low(curves: RunCurves) -> Verdict | None:
+    """A loss has hardly fallen, and falls as fast as at first."""
+    fitted = curves.fitted - curves.kept > GAP  # that takes longer steps
+    creeping = next((loss for loss in (curves.valid, curves.train) if _creeps(loss)), None)
+    if creeping is None or fitted:
         return None
+    which = "validation" if creeping is curves.valid else "training"
     return Verdict(
         "learning rate too low",
-        f"Both losses fell slowly and in nearly a straight line, from {train[0]:.3g} only to "
-        f"{train[-1]:.3g}: each step is too short.",
-        f"Try five times the learning rate (--lr {5 * max(row['lr'] for row in rows):.2g}), "
-        "or --lr find.",
+        f"The {which} loss has hardly fallen, from {creeping[0]:.3g} to {creeping[-1]:.3g}, and "
+        "still falls in nearly a straight line: each step is too short.",
+        f"Try ten times the learning rate (--lr {10 * curves.lr:.2g}), or --lr find.",
         "bad",
     )
 
 
-def _overfitting(
-    rows: Sequence[CurveRow], train: Sequence[float], valid: Sequence[float]
-) -> Verdict | None:
-    """The validation loss rises for good while the training loss keeps falling.
+def _creeps(loss: Sequence[float]) -> bool:
+    """Few epochs seldom lower a loss by a fifth, at the right learning rate either."""
+    fall, half = loss[0] - loss[-1], loss[(len(loss) - 1) // 2] - loss[-1]
+    little = 0.2 if len(loss) >= FEW_EPOCHS else 0.05
+    return len(loss) >= MIN_ROWS and 0 < fall < little * loss[0] and half > 0.4 * fall
 
-    A rise by a small share of the first loss is noise, however low the loss has become.
+
+def _overfitting(curves: RunCurves) -> Verdict | None:
+    """The train images are far ahead of the validation images, or fall apart from them.
+
+    The gap decides, not the shape: it is the part of the error that more data would remove (Ng,
+    "Machine learning yearning", 2018, chapter 22). A validation loss that rises alone may come from
+    growing confidence (Guo et al., "On calibration of modern neural networks", 2017).
     """
-    turn = valid.index(min(valid))
-    after = valid[turn + 1 :]
-    if len(after) < 2 or train[-1] > 0.95 * train[turn]:
+    valid, best = curves.valid, curves.best
+    gap = curves.fitted - curves.kept
+    end_gap = end_of(curves.train_metric) - end_of(curves.valid_metric)
+    rose = end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]
+    flat = gap > GAP and gap - curves.margin > CLEAR_GAP
+    if not (flat or (rose and end_gap > GAP and end_gap - curves.margin > CLEAR_GAP)):
         return None
-    if sum(after[-3:]) / len(after[-3:]) < valid[turn] + max(0.05 * valid[turn], 0.02 * max(train)):
-        return None
+    name = title_name(curves.metric)
+    if flat:
+        text = (
+            f"{name} is {curves.fitted:.1%} on the train images and "
+            f"{curves.kept:.1%} on the validation images"
+        )
+    else:
+        text = (
+            f"At the end {display_name(curves.metric)} is {end_of(curves.train_metric):.1%} on the "
+            f"train images and {end_of(curves.valid_metric):.1%} on the validation images"
+        )
+    if rose:
+        text += (
+            f", whose loss rose from epoch {curves.epochs[best]:g} on ({valid[best]:.3g} to "
+            f"{valid[-1]:.3g})"
+        )
     return Verdict(
         "overfitting",
-        f"From epoch {rows[turn]['epoch']:g} on the validation loss rose (from {valid[turn]:.3g} "
-        f"to {valid[-1]:.3g}) while the training loss kept falling (to {train[-1]:.3g}): the model "
-        "memorises the training images.",
-        "The model has the weights from before that. More data helps most; then stronger "
-        "augmentation (--set augment=strong), a smaller model, more weight decay, or fewer epochs.",
+        f"{text}: the model memorises the train images.",
+        "More labelled images help most. Then, where this run did without: pretrained weights "
+        "(--model efficientnet_lite0), stronger augmentation (--set augment=strong), a smaller "
+        "model, or more weight decay (--set weight_decay=0.05).",
         "careful",
     )
 
 
-def _label_noise(suspects: float | None) -> Verdict | None:
-    if suspects is None or suspects < LABEL_NOISE:
+def _short(curves: RunCurves) -> Verdict | None:
+    """The second half of the run still brought much, or there are too few epochs to know."""
+    train, valid, metric = curves.train, curves.valid, curves.valid_metric
+    few = curves.epochs[-1] < FEW_EPOCHS
+    gain = end_of(metric) - metric[curves.half]
+    longer = f"Train longer: --epochs {max(2 * MIN_ROWS, 2 * math.ceil(curves.epochs[-1]))}."
+    text = None
+    if gain > GAINS[0 if few else 1] and end_of(valid) < 0.95 * valid[curves.half]:
+        text = (
+            f"{title_name(curves.metric)} on the validation images rose by {100 * gain:.0f} points "
+            f"in the second half of the run, to {end_of(metric):.1%}"
+        )
+    elif few and curves.fitted < 1 - MISFIT and end_of(train) < 0.95 * train[curves.half]:
+        text = (
+            f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images, and their "
+            f"loss still fell in the second half of the run, to {end_of(train):.3g}"
+        )
+    if text is not None:
+        return Verdict("still improving", f"{text}: it ended too early.", longer, "careful")
+    if len(valid) < MIN_ROWS and curves.fitted < 1 - GAP:
+        is_are = "is" if len(valid) == 1 else "are"
+        return Verdict(
+            "too short to judge",
+            f"There {is_are} only {count_noun(len(valid), 'validation point')}; curves need at "
+            "least four to be read.",
+            longer,
+            "careful",
+        )
+    return None
+
+
+def _underfitting(curves: RunCurves) -> Verdict | None:
+    """The model is far from right even on the images that it was trained on."""
+    if curves.fitted > 1 - MISFIT:
+        return None
+    harder = end_of(curves.valid_metric) - end_of(curves.train_metric) > max(GAP, curves.margin)
+    return Verdict(
+        "underfitting",
+        f"{title_name(curves.metric)} is only {curves.fitted:.1%} on the train images, and no "
+        "longer rises: the model cannot fit what it is trained on.",
+        (
+            "Augmentation or dropout make training much harder than validation: try less "
+            "(--set augment=none), or more epochs, or a larger model."
+            if harder
+            else "Try a larger model (foveate models lists them), larger images (--size), or "
+            "another learning rate (--lr find). Images that do not show the class and wrong labels "
+            "(foveate audit DATA --deep) look the same."
+        ),
+        "careful",
+    )
+
+
+def _label_noise(evidence: LabelEvidence | None) -> Verdict | None:
+    """Of a model's mistakes on images that it has not seen, too many look like wrong labels.
+
+    The curves alone do not show it: hard images give the same ones. Mistakes on hard images look
+    like wrong labels the more often, the harder they are: that was so for a tenth of them where 1
+    in 10 predictions was wrong, and for nearly half where 6 in 10 were (benchmarks/README.md).
+    """
+    if evidence is None or not 0 < evidence.mistakes <= MAX_MISTAKES * evidence.images:
+        return None
+    share = evidence.suspects / evidence.images
+    error = 2 * math.sqrt(share * (1 - share) / evidence.images)
+    usual = 0.3 + 0.35 * evidence.mistakes / evidence.images
+    if share - error < 0.03 or evidence.suspects < usual * evidence.mistakes:
         return None
     return Verdict(
         "label noise likely",
-        f"On about {suspects:.0%} of the validation images the model predicts another class with "
-        "the confidence that it usually has when it is right, and the label is not even its second "
-        "choice. Wrong labels look like that; hard images do not.",
-        "Look at the most confident mistakes below and correct the labels; then train again. Until "
-        f"then no model can score much above {1 - suspects:.0%}.",
+        f"About {share:.0%} of the labels are probably wrong: models that were not fitted to these "
+        "images predict another class with the confidence that they usually have when they are "
+        "right, and the label is not even their second choice.",
+        "List them with foveate audit DATA --deep, correct them, and train again.",
         "careful",
     )
 
 
-def _still_improving(
-    rows: Sequence[CurveRow], valid: Sequence[float], metric: str
-) -> Verdict | None:
-    """The last validation loss is the lowest, and the last fifth of the run lowered it clearly."""
-    tail = max(1, len(valid) // 5)
-    gain = valid[-1 - tail] - valid[-1]
-    if min(valid) != valid[-1] or gain < max(0.03 * valid[-1 - tail], 0.01 * valid[0]):
-        return None
-    span = "in the last epoch" if tail == 1 else f"over the last {tail} epochs"
+def _healthy(curves: RunCurves) -> Verdict:
+    gap = curves.fitted - curves.kept
     return Verdict(
-        "still improving",
-        f"The validation loss was still falling at the end ({valid[-1 - tail]:.3g} to "
-        f"{valid[-1]:.3g} {span}; {display_name(metric)} {rows[-1][f'valid_{metric}']:.1%}).",
-        f"Train longer: --epochs {2 * math.ceil(rows[-1]['epoch'])}.",
-        "careful",
+        "healthy",
+        f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images and "
+        f"{curves.kept:.1%} on the validation images, which is no sign of over- or underfitting. "
+        f"The validation loss was lowest at epoch {curves.epochs[curves.best]:g}.",
+        "For more: "
+        + (
+            "more images, or stronger augmentation (--set augment=strong)."
+            if gap > 1 - curves.fitted
+            else "a larger model (foveate models lists them), larger images (--size) or more "
+            "epochs (--epochs)."
+        ),
+        "good",
     )

@@ -73,11 +73,13 @@ class TrainResult:
         reason: "finished", "patience" or "interrupted".
         progress: How far the run came.
         irreproducible: Why the same command may give other bits.
+        fitted: Loss and curve metric of the kept weights on train images that are not augmented.
     """
 
     reason: str
     progress: Progress
     irreproducible: Sequence[str] = ()
+    fitted: tuple[float, float] | None = None
 
 
 def fit(

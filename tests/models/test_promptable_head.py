@@ -9,6 +9,7 @@ import torch
 from foveate import models
 from foveate.errors import SettingError
 from foveate.models.heads import promptable
+from foveate.models.heads.prompt_losses import prompt_losses
 from foveate.models.heads.promptable import (
     CANDIDATES,
     DRAWS_PER_OBJECT,
@@ -169,9 +170,9 @@ def test_training_gives_one_prediction_per_round():
     targets[:3, 10:30, 20:40] = True
     predictions = net(torch.randn(4, 3, 64, 64), targets, torch.rand(4, DRAWS_PER_OBJECT))
     assert len(predictions) == ROUNDS
-    losses = promptable.prompt_losses(predictions, targets)
+    losses = prompt_losses(predictions, targets)
     assert all(torch.isfinite(loss) for loss in losses.values())
-    alone = promptable.prompt_losses(
+    alone = prompt_losses(
         [MaskPrediction(one.masks[3:], one.iou_logits[3:]) for one in predictions], targets[3:]
     )
     assert all(loss == 0 for loss in alone.values())  # an image without an object has no loss
@@ -184,17 +185,16 @@ def test_a_perfect_prediction_has_no_loss_and_one_good_candidate_a_small_one():
     perfect = MaskPrediction(
         right[:, None].expand(-1, CANDIDATES, -1, -1), torch.full((1, CANDIDATES), 20.0)
     )
-    losses = promptable.prompt_losses([perfect], targets)
+    losses = prompt_losses([perfect], targets)
     assert losses["mask"] == pytest.approx(0, abs=1e-4)
     assert losses["estimate"] == pytest.approx(0, abs=1e-6)
     one = MaskPrediction(torch.stack([right, -right, -right], 1), torch.tensor([[20.0, -20, -20]]))
     none = MaskPrediction(torch.stack([-right] * 3, 1), torch.full((1, 3), -20.0))
     losses = [
-        promptable.prompt_losses([prediction], targets)["mask"].item()
-        for prediction in (perfect, one, none)
+        prompt_losses([prediction], targets)["mask"].item() for prediction in (perfect, one, none)
     ]
     assert losses[0] < losses[1] < losses[2] / 2
-    assert promptable.prompt_losses([one], targets)["estimate"] == pytest.approx(0, abs=1e-6)
+    assert prompt_losses([one], targets)["estimate"] == pytest.approx(0, abs=1e-6)
 
 
 # --- interactive prediction
@@ -278,3 +278,26 @@ def test_a_pixel_cannot_be_inside_and_outside():
 def test_a_box_without_a_pixel_of_the_image_is_refused(box):
     with pytest.raises(SettingError, match="left, top, right and bottom are expected"):
         make_predictor().box(*box)
+
+
+@pytest.mark.parametrize("name", ["tiny_encoder", "tiny_cnn"])
+def test_what_prompts_share_changes_no_mask(name):
+    head, generator = built(name), torch.Generator().manual_seed(1)
+    for module in head.modules():  # so that folding and splitting have something to get wrong
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean)
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+    images = torch.randn(2, 3, 64, 64, generator=generator)
+    prompts = Prompts(
+        torch.tensor([0, 1, 1]),
+        torch.tensor(
+            [[[9.0, 9, 1], [30, 8, 0]], [[40.0, 50, 1], [0, 0, NO_CLICK]], [[1.0, 2, 0]] * 2]
+        ),
+        torch.tensor([[0.0] * 4, [5, 6, 40, 50], [0.0] * 4]),
+        torch.randn(3, 64, 64, generator=generator),
+    )
+    with torch.no_grad():
+        maps = head.encode(images)
+        plain, quick = (head.decode(maps, prompts, one) for one in (None, head.share(maps)))
+    for one, other in ((plain.masks, quick.masks), (plain.iou_logits, quick.iou_logits)):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

@@ -137,14 +137,14 @@ def from_coco_string(text: str | bytes, size: Size) -> NDArray[np.int64]:
 
 def to_coco_string(counts: NDArray[np.int64]) -> str:
     """Encode run lengths as COCO's compressed text; the inverse of `from_coco_string`."""
-    runs = counts.tolist()
-    out = bytearray()
-    for index, run in enumerate(runs):
-        value = run - runs[index - 2] if index > 2 else run
-        more = True
-        while more:
-            code = value & 31
-            value >>= 5
-            more = value != (-1 if code & 16 else 0)
-            out.append(48 + (code | 32 if more else code))
-    return out.decode("ascii")
+    runs = np.asarray(counts, np.int64)
+    values = runs.copy()
+    values[3:] -= runs[1:-2]
+    groups = np.ones(len(runs), np.int64)  # of five bits, with the sign in the highest one
+    while (long := ((values >> (5 * groups - 1)) + 1) >> 1 != 0).any():
+        groups += long
+    place = np.arange(groups.max(initial=1))
+    codes = (values[:, None] >> (5 * place)) & 31
+    codes += np.where(place < groups[:, None] - 1, 48 + 32, 48)
+    text: str = codes[place < groups[:, None]].astype(np.uint8).tobytes().decode("ascii")
+    return text

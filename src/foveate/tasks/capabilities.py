@@ -29,6 +29,7 @@ CLASSES_IMAGE = "-classes"
 
 A = TypeVar("A", bound=Annotation)
 C = TypeVar("C", bound="Capability")
+N = TypeVar("N")
 
 
 class Capability(ABC):
@@ -93,20 +94,20 @@ def with_prompts(task: Task[Any], images: Images, targets: Sequence[Any]) -> Ima
     return task.make_prompts(images, targets) if isinstance(task, PromptedByTargets) else images
 
 
-class Interactive(Capability):
-    """A person clicks on an object and gets its mask."""
+class Interactive(Capability, Generic[N]):
+    """A person clicks on an object and gets its mask, by a net of type N."""
 
     lacking = "predicts for whole images, without prompts"
     option = "point or box"
     remedy = "Leave them out, or train with --task promptable."
 
     @abstractmethod
-    def set_image(self, net: VisionModel, image: Image) -> InteractivePredictor:
+    def set_image(self, net: N, image: Image) -> InteractivePredictor:
         """Encode the image once, for any number of prompts."""
 
 
-class GeneratesImages(Capability):
-    """Images are generated from text."""
+class GeneratesImages(Capability, Generic[N]):
+    """Images are generated from text, by a net of type N."""
 
     lacking = "predicts from images and generates none"
     option = "generate"
@@ -115,7 +116,7 @@ class GeneratesImages(Capability):
     @abstractmethod
     def generate(
         self,
-        net: VisionModel,
+        net: N,
         texts: Sequence[str],
         rng: SampleRNG,
         *,

@@ -18,12 +18,8 @@ from foveate.metrics import interactive
 from foveate.metrics.baselines.clicks import fit_baselines, predict_clicks
 from foveate.metrics.interactive import InteractiveMetric
 from foveate.models.backbone import Backbone
-from foveate.models.heads.promptable import (
-    DRAWS_PER_OBJECT,
-    MaskPrediction,
-    PromptableHead,
-    prompt_losses,
-)
+from foveate.models.heads.prompt_losses import prompt_losses
+from foveate.models.heads.promptable import DRAWS_PER_OBJECT, MaskPrediction, PromptableHead
 from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.models.net_interactive import NetInteractivePredictor
@@ -35,7 +31,12 @@ from foveate.tasks.prompted import PromptedImages
 from foveate.tasks.task import BaselinePredictors, Task
 
 
-class Promptable(PromptablePresenter, Task[Prediction], PromptedByTargets[Prediction], Interactive):
+class Promptable(
+    PromptablePresenter,
+    Task[Prediction],
+    PromptedByTargets[Prediction],
+    Interactive[VisionModel],
+):
     """Masks from prompts (Kirillov et al., "Segment anything", 2023).
 
     Classes are not learnt; they only group the metrics.

@@ -100,6 +100,17 @@ def test_an_unfinished_or_damaged_run_has_a_repr(damage, trained, tmp_path):
     assert ("<a " in page) == (damage in ("results.json", "unfinished"))
 
 
+def test_an_audit_and_a_comparison_are_what_the_commands_print(trained, colours, tmp_path):
+    odd = tmp_path / "a\x1b[2J"
+    shutil.copytree(trained.path, odd)
+    text = repr(fv.compare([trained, odd]))
+    assert "valid accuracy" in text
+    assert "\x1b" not in text
+    audited = fv.audit(colours, progress=False)
+    assert repr(audited) == "\n".join(audited.summary())
+    assert "60 images of 3 classes" in repr(audited)
+
+
 def test_a_tuning_is_escaped(tmp_path):
     (path := tmp_path / "<script>").mkdir()
     (path / "report.html").touch()

@@ -29,6 +29,7 @@ from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import load
 from foveate.errors import RunError
 from foveate.progress import Reporter
+from foveate.wording import escape_controls
 
 MIN_DECODED_SIZE = 16
 """Side in pixels below which images are enlarged as they are read."""
@@ -64,6 +65,9 @@ class AuditResult:
     def groups(self) -> list[FindingGroup]:
         """The findings by check, errors first."""
         return self.audit.groups
+
+    def __repr__(self) -> str:
+        return "\n".join(map(escape_controls, self.summary()))
 
     def summary(self) -> Iterator[str]:
         """The findings in lines of text."""

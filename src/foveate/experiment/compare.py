@@ -11,7 +11,7 @@ from foveate.errors import RunError
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name, rough_mark
 from foveate.tasks import find
-from foveate.wording import count_noun, percent
+from foveate.wording import count_noun, escape_controls, percent
 
 _NO_CHOICES = frozenset({"progress_segments", "command"})
 """Settings that a run finds out itself."""
@@ -57,6 +57,9 @@ class Comparison:
     rows: list[ComparedRun]
     warnings: list[str]
     differences: dict[str, list[str]]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(escape_controls, [*self.lines(), "", *self.warnings]))
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows as text."""

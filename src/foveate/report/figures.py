@@ -25,7 +25,7 @@ _MAX_ASPECT = 2.0
 """Height to width above which images are shown smaller, so that a row fits on a screen."""
 
 
-class InlineFigure(Figure):
+class _InlineFigure(Figure):
     """A figure that a notebook shows, whether it has loaded pyplot or not."""
 
     def _repr_png_(self) -> bytes:
@@ -50,7 +50,7 @@ def gallery(
     aspect = max((image.shape[0] / image.shape[1] for image, _ in items), default=0.0)
     height = width * min(aspect, _MAX_ASPECT) + _TITLE_HEIGHT
     with charts.styled():
-        figure = InlineFigure((width * columns, height * rows + _TITLE_HEIGHT * bool(title)))
+        figure = _InlineFigure((width * columns, height * rows + _TITLE_HEIGHT * bool(title)))
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis in axes:
             axis.set_axis_off()
@@ -67,7 +67,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     """Draw loss and metric by epoch; see `charts.learning_curves`."""
     best = charts.best_row(rows)
     with charts.styled():
-        figure = InlineFigure((_WIDTH, 3.4))
+        figure = _InlineFigure((_WIDTH, 3.4))
         axes = figure.subplots(1, 2)
         for axis, quantity in zip(axes, ("loss", metric), strict=True):
             charts.draw_curves(axis, rows, quantity, best)

@@ -23,7 +23,7 @@ MIN_ROWS = 4
 """Validations from which curves can be read."""
 GAP, CLEAR_GAP = 0.08, 0.05
 """Points of the metric by which the train images are ahead where a model overfits, and those that
-remain of them within two standard errors."""
+remain when two standard errors are taken off."""
 MISFIT = 0.20
 """Points of the metric that are missing on the train images where a model underfits."""
 FEW_EPOCHS = 10

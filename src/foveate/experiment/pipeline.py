@@ -29,6 +29,7 @@ from foveate.experiment.evaluate import (
     score_baselines,
     unscored_results,
 )
+from foveate.experiment.live_report import live_report
 from foveate.experiment.prepare import collect, load_again
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import write_report
@@ -219,9 +220,10 @@ def _baseline_to_report(
     reporter.baselines(values, metric)
     clock.lap("baseline")
 
-    result = learn(run, prepared, reporter, clock.began, resume=resume)  # 5. train
-    if result.reason == "interrupted":
-        raise Interrupted(run.path, result.progress.step)
+    with live_report(run, prepared, reporter) as watched:
+        result = learn(run, prepared, watched, clock.began, resume=resume)  # 5. train
+        if result.reason == "interrupted":
+            raise Interrupted(run.path, result.progress.step)
     clock.lap("train")
 
     run.save_results(unscored_results(run, result))

@@ -273,6 +273,7 @@ class Page:
         cards: The metrics below the verdict.
         panels: The sections of the page.
         kind: What the page reports on; with it foveate recognises the page as its own.
+        reload_seconds: Seconds after which a browser reads the page again; None for never.
     """
 
     title: str
@@ -284,6 +285,7 @@ class Page:
     cards: Sequence[Card] = ()
     panels: Sequence[Panel] = ()
     kind: str = "run"
+    reload_seconds: int | None = None
 
 
 def share_bars(title: str, text: str, shares: Sequence[tuple[str, float]]) -> Bars:

@@ -1,0 +1,168 @@
+"""report.html while training goes on: the curves so far, on a page that reloads itself.
+
+The report of the finished run takes its place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from foveate.errors import StorageError
+from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.watchers import WatchedReporter
+from foveate.metrics.names import display_name, title_name
+from foveate.progress import Reporter, TrainingProgress
+from foveate.report.live_chart import draw_lines
+from foveate.report.page import write_html
+from foveate.report.panels import Card, Chart, Code, LegendEntry, Page, Panel, Plot
+from foveate.training.time_budget import UNKNOWN_TOTAL
+
+RELOAD_SECONDS = 5
+MAX_SHARE = 0.02
+"""Share of the time that is spent on the page."""
+
+
+class LiveReport:
+    """Writes the page after validations, as often as it costs next to nothing.
+
+    Args:
+        run: The run.
+        name: Of its data.
+        metric: The metric of its curves.
+        reporter: Receives where the page is.
+    """
+
+    def __init__(self, run: RunFolder, name: str, metric: str, reporter: Reporter):
+        self.run, self.name, self.metric, self.reporter = run, name, metric, reporter
+        self._written, self._cost = 0.0, 0.0
+        self._rows: Sequence[Any] = ()
+
+    def validated(self, progress: TrainingProgress) -> None:
+        """Write the page, unless it was written a moment ago."""
+        first = not self._rows
+        self._rows = progress.rows
+        if time.monotonic() - self._written < self._cost / MAX_SHARE:
+            return
+        began = time.monotonic()
+        total = progress.total
+        done = "" if total >= UNKNOWN_TOTAL else f"{min(1, progress.step / max(1, total)):.0%}"
+        self._write("Training goes on", done, reload=True)
+        self._written = time.monotonic()
+        self._cost = self._written - began
+        if first:
+            self.reporter.info(
+                f"the curves so far, until the report is there: {self.run.report_path}"
+            )
+
+    def trained(self) -> None:
+        """Say that training has ended and the run is evaluated now."""
+        self._write("Training has ended, and the run is being evaluated", "", reload=True)
+
+    def stopped(self) -> None:
+        """Say that training was stopped before its end; the page reloads no more."""
+        self._write("Training was stopped before its end", "", reload=False)
+
+    def _write(self, state: str, done: str, *, reload: bool) -> None:
+        if not self._rows:
+            return
+        name = self.name
+        page = Page(
+            title=f"{name} · {self.run.settings.model} · training · foveate",
+            subtitle=f"{name} · {self.run.settings.model}",
+            headline=f"{state}. So far {self._so_far()}.",
+            verdict="This is not the result: the report takes the place of this page when the run "
+            "is finished.",
+            tone="careful",
+            cards=self._cards(done),
+            panels=self._panels(reload=reload),
+            reload_seconds=RELOAD_SECONDS if reload else None,
+        )
+        try:
+            write_html(page, self.run.report_path)
+        except StorageError:  # training goes on: what it needs to save it reports itself
+            return
+
+    def _so_far(self) -> str:
+        row, best = self._rows[-1], min(self._rows, key=_loss)
+        value, name = row[f"valid_{self.metric}"], display_name(self.metric)
+        return (
+            f"the validation {name} is {value:.1%} after {row['epoch']:g} epochs, and the "
+            f"validation loss was lowest at epoch {best['epoch']:g}"
+        )
+
+    def _cards(self, done: str) -> list[Card]:
+        row, best = self._rows[-1], min(self._rows, key=_loss)
+        minutes, seconds = divmod(round(row["seconds"]), 60)
+        cards = [
+            Card("Epoch", f"{row['epoch']:g}", f"{done} of training" if done else ""),
+            Card("Validation loss", f"{row['valid_loss']:.4g}", f"lowest {best['valid_loss']:.4g}"),
+            Card(
+                f"Validation {display_name(self.metric)}",
+                f"{row[f'valid_{self.metric}']:.1%}",
+                f"at the lowest loss {best[f'valid_{self.metric}']:.1%}",
+            ),
+            Card("Time of training", f"{minutes}:{seconds:02}", f"written at {_now()}"),
+        ]
+        return cards
+
+    def _panels(self, *, reload: bool) -> list[Panel]:
+        epochs = [row["epoch"] for row in self._rows]
+        svgs = [
+            draw_lines(
+                name,
+                epochs,
+                {
+                    split: [row[f"{split}_{key}"] for row in self._rows]
+                    for split in ("valid", "train")
+                },
+                percent=key != "loss",
+            )
+            for name, key in (("Loss", "loss"), (title_name(self.metric), self.metric))
+        ]
+        legend = [LegendEntry("validation", "model"), LegendEntry("training", "other")]
+        alt = f"Loss and {display_name(self.metric)} by epoch so far"
+        again = "This page reloads itself. " if reload else ""
+        return [
+            Chart("Learning curves so far", "Loss and metric by epoch.", Plot(svgs, alt, legend)),
+            Code(
+                "If it was stopped",
+                f"{again}A run that was stopped goes on from its last checkpoint.",
+                f"foveate train --resume {self.run.quoted_path}",
+            ),
+        ]
+
+
+@contextmanager
+def live_report(
+    run: RunFolder, prepared: PreparedData, reporter: Reporter
+) -> Iterator[WatchedReporter]:
+    """Write report.html after validations in the block, in which the run is trained.
+
+    Args:
+        run: The run.
+        prepared: Its data.
+        reporter: Receives the progress.
+
+    Yields:
+        The reporter for the training.
+    """
+    dataset, metric = prepared.images.dataset, prepared.task.curve_metric
+    live = LiveReport(run, dataset.name, metric, reporter)
+    try:
+        yield WatchedReporter(reporter, [live])
+    except BaseException:
+        live.stopped()
+        raise
+    live.trained()
+
+
+def _loss(row: Any) -> float:
+    return float(row["valid_loss"]) if row["valid_loss"] == row["valid_loss"] else float("inf")
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")

@@ -154,6 +154,9 @@ class Settings(BaseModel):
     """Whether to train although many images are unreadable."""
     allow_errors: bool = False
     """Whether to train although the audit finds errors."""
+    log: Literal["tensorboard", "mlflow", "wandb"] | None = None
+    """A tracker that gets curves, settings and report too. It writes on this machine, unless it is
+    set up otherwise (MLFLOW_TRACKING_URI, WANDB_API_KEY)."""
     save_seconds: float = Field(10.0, ge=0, le=86_400)
     """Shortest time between two checkpoints: about what a kill loses. Large checkpoints are saved
     less often, so that saving takes a few percent of the time; 0 saves after every step."""

@@ -163,6 +163,10 @@ class SettingOptions:
         bool | None,
         typer.Option("--flip/--no-flip", help="Whether mirrored images are valid examples."),
     ] = None
+    log: Annotated[
+        str | None,
+        typer.Option(metavar="TRACKER", help="Log to tensorboard, mlflow or wandb too."),
+    ] = None
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Train although the splits share images.")
     ] = False

@@ -13,6 +13,7 @@ from typing import Any
 from foveate.errors import StorageError
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.trackers import Tracked
 from foveate.experiment.watchers import WatchedReporter
 from foveate.metrics.names import display_name, title_name
 from foveate.progress import Reporter, TrainingProgress
@@ -137,14 +138,15 @@ class LiveReport:
 
 
 @contextmanager
-def live_report(
-    run: RunFolder, prepared: PreparedData, reporter: Reporter
+def watched(
+    run: RunFolder, prepared: PreparedData, tracked: Tracked, reporter: Reporter
 ) -> Iterator[WatchedReporter]:
-    """Write report.html after validations in the block, in which the run is trained.
+    """Write report.html after validations in the block, in which the run is trained, and log them.
 
     Args:
         run: The run.
         prepared: Its data.
+        tracked: Its tracker.
         reporter: Receives the progress.
 
     Yields:
@@ -153,9 +155,10 @@ def live_report(
     dataset, metric = prepared.images.dataset, prepared.task.curve_metric
     live = LiveReport(run, dataset.name, metric, reporter)
     try:
-        yield WatchedReporter(reporter, [live])
+        yield WatchedReporter(reporter, [live, tracked])
     except BaseException:
         live.stopped()
+        tracked.stopped()
         raise
     live.trained()
 

@@ -13,7 +13,7 @@ from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets.load import load
 from foveate.errors import DataChanged, Interrupted, StorageError
-from foveate.experiment import choice, ranks
+from foveate.experiment import choice, ranks, trackers
 from foveate.experiment.clock import Clock
 from foveate.experiment.data_place import (
     Place,
@@ -29,7 +29,7 @@ from foveate.experiment.evaluate import (
     score_baselines,
     unscored_results,
 )
-from foveate.experiment.live_report import live_report
+from foveate.experiment.live_report import watched
 from foveate.experiment.prepare import collect, load_again
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.report import write_report
@@ -204,6 +204,7 @@ def define(
     settings = settings.model_copy(update={"weights": weights})
     tasks.check_settings(task, settings)
     choice.check(settings, task)
+    trackers.check(settings)
     return dataset, settings
 
 
@@ -220,8 +221,9 @@ def _baseline_to_report(
     reporter.baselines(values, metric)
     clock.lap("baseline")
 
-    with live_report(run, prepared, reporter) as watched:
-        result = learn(run, prepared, watched, clock.began, resume=resume)  # 5. train
+    tracked = trackers.Tracked(run, reporter)
+    with watched(run, prepared, tracked, reporter) as watched_reporter:
+        result = learn(run, prepared, watched_reporter, clock.began, resume=resume)  # 5. train
         if result.reason == "interrupted":
             raise Interrupted(run.path, result.progress.step)
     clock.lap("train")
@@ -233,3 +235,4 @@ def _baseline_to_report(
     restore_test(run)
 
     write_report(run, prepared)  # 7. use
+    tracked.finished(run.results)

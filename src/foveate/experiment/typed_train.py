@@ -79,6 +79,7 @@ def train(
     rare_classes: Literal["refuse", "train", "merge", "drop"] = "refuse",
     allow_skipped: bool = False,
     allow_errors: bool = False,
+    log: Literal["tensorboard", "mlflow", "wandb"] | None = None,
     save_seconds: float = 10.0,
     **unknown: Never,
 ) -> Run:
@@ -148,6 +149,8 @@ def train(
             "merge" makes one class of them, "drop" leaves them and their images out.
         allow_skipped: Whether to train although many images are unreadable.
         allow_errors: Whether to train although the audit finds errors.
+        log: A tracker that gets curves, settings and report too. It writes on this machine,
+            unless it is set up otherwise (MLFLOW_TRACKING_URI, WANDB_API_KEY).
         save_seconds: Shortest time between two checkpoints: about what a kill loses. Large
             checkpoints are saved less often, so that saving takes a few percent of the time; 0
             saves after every step.

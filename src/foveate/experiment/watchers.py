@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from foveate.progress import NullReporter, OnStep, Reporter, TrainingProgress
+from foveate.progress import OnStep, Reporter, TrainingProgress
 
 
 class Watcher(Protocol):
@@ -16,7 +16,7 @@ class Watcher(Protocol):
         """Look at the curves so far, of which the last row is new."""
 
 
-class WatchedReporter(NullReporter):
+class WatchedReporter(Reporter):
     """A reporter whose training has watchers too.
 
     Args:
@@ -26,8 +26,18 @@ class WatchedReporter(NullReporter):
 
     def __init__(self, reporter: Reporter, watchers: Sequence[Watcher]):
         self._reporter, self._watchers = reporter, watchers
-        self.info, self.warning = reporter.info, reporter.warning  # type: ignore[method-assign]
-        self.bar = reporter.bar  # type: ignore[method-assign]
+
+    def info(self, text: str, /) -> None:
+        """See `Reporter`."""
+        self._reporter.info(text)
+
+    def warning(self, text: str, /) -> None:
+        """See `Reporter`."""
+        self._reporter.warning(text)
+
+    def bar(self, title: str, total: int, /) -> AbstractContextManager[Callable[[int], None]]:
+        """See `Reporter`."""
+        return self._reporter.bar(title, total)
 
     def baselines(self, values: Mapping[str, float], metric: str, /) -> None:
         """See `Reporter`."""

@@ -10,7 +10,7 @@ from foveate import tasks
 from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
 from foveate.errors import SettingError
-from foveate.experiment import pipeline, test_split
+from foveate.experiment import pipeline, test_split, trackers
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trials.ensemble import RESULT, CrossValidation
@@ -76,6 +76,7 @@ def cross_validate(
             )
     values = whole_paths({**settings, "data": place_of(data)})
     dataset, resolved = pipeline.define(data, settings, download)
+    trackers.refuse(resolved)
     task = tasks.find(resolved.task)
     if issubclass(task, HasEvaluator):
         raise SettingError(

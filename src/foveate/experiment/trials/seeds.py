@@ -11,7 +11,7 @@ from typing import Any
 from foveate import atomic_io, tasks
 from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
-from foveate.experiment import pipeline
+from foveate.experiment import pipeline, trackers
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run import Run
 from foveate.experiment.run_folder import RunFolder
@@ -89,6 +89,7 @@ def train_seeds(
     check_count("seeds", seeds, 2, MAX_SEEDS, "a spread needs two")
     values = whole_paths({**settings, "data": place_of(data)})
     dataset, resolved = pipeline.define(data, settings, download)
+    trackers.refuse(resolved)
     asked = {
         "kind": "training with several seeds",
         "seeds": seeds,

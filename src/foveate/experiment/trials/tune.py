@@ -14,7 +14,7 @@ from foveate import atomic_io, models, tasks
 from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
 from foveate.errors import DataChanged, RunError, SettingError
-from foveate.experiment import pipeline
+from foveate.experiment import pipeline, trackers
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.evaluate import fit_evaluator
 from foveate.experiment.prepare import collect, reopen
@@ -104,6 +104,7 @@ def tune(
     _check_length(trials, minutes)
     values = whole_paths({**settings, "data": place_of(data)})
     dataset, resolved = pipeline.define(data, settings, download)
+    trackers.refuse(resolved)
     space = search_space(resolved, settings)
     asked = {
         "kind": "study",

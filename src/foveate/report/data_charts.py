@@ -97,3 +97,5 @@ def _paint_histogram(figure: Any, values: NDArray[np.float64], name: str) -> Non
     axis.grid(visible=False, axis="x")
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
+    if low == high:
+        axis.set_xticks([low])

@@ -102,7 +102,7 @@ def test_the_folds_predict_together_by_the_mean_of_their_probabilities(crossed, 
 def test_the_page_says_what_to_believe(crossed):
     page = crossed.report_path.read_text(encoding="utf-8")
     for text in (
-        "Cross-validated in 3 folds",
+        ": cross-validated in 3 folds",
         "60 test images",
         "Spread over folds",
         "The interval to quote is the one over all images",

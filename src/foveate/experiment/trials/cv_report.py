@@ -99,7 +99,7 @@ def judge(record: Mapping[str, Any], task: Task[Any]) -> Verdict:
         "it."
     )
     return Verdict(
-        f"in {record['folds']} folds, {record['model']}",
+        f"cross-validated in {record['folds']} folds, {record['model']}",
         task.headline(record["test"], "test"),
         context_of(record["test"][metric], name, baseline["value"]),
         doubt or Doubt(BELIEVE, reason, "good"),

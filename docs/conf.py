@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import tempfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "agg")
+# The notebook opens a test split: this machine's record of openings has no part in that.
+os.environ["FOVEATE_STATE"] = tempfile.mkdtemp()
 
 HERE = Path(__file__).parent
 
@@ -19,7 +22,7 @@ copyright = author
 version = release = installed_version("foveate")
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -33,6 +36,11 @@ suppress_warnings = ["ref.python"]  # foveate.Dataset is foveate.data.dataset.Da
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_timeout = 600  # seconds a cell
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 autosummary_generate = True
 autosummary_ignore_module_all = False

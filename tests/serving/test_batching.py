@@ -31,3 +31,20 @@ def test_requests_that_gave_up_leave_nothing_in_the_queue():
     assert first.result(30) == [12]
     assert last.result(30) == [6]
     worker.close()
+
+
+def test_the_end_waits_no_longer_than_it_was_asked_to():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def compute():
+        begun.set()
+        go_on.wait(30)
+
+    worker = Worker("m", lambda images: images, batch=4)
+    worker.call(compute, time.monotonic() + 60)
+    assert begun.wait(30)
+    start = time.monotonic()
+    assert not worker.close(start + 0.2)
+    assert time.monotonic() - start < 10
+    go_on.set()
+    assert worker.close()

@@ -13,7 +13,9 @@ import httpx
 import numpy as np
 import pytest
 
-from foveate.serving.limits import Limits
+from foveate.errors import SettingError
+from foveate.serving.limits import MIB, Limits
+from helpers.command_line import refused
 from helpers.served import begun, connected, png_bytes, response, serving
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -286,3 +288,26 @@ def wait_for(condition, seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(upload=513 * MIB), "at most 512 MiB are expected"),
+        (Limits(upload=4096 * MIB), "at most 512 MiB are expected"),
+        (Limits(pixels=10**9), "at most 346,729,130 pixels are expected"),
+        (Limits(upload=512 * MIB, pixels=200_000_000), "at most 178,956,970 pixels"),
+        (Limits(memory=2 * MIB, upload=2 * MIB), "at most 1 MiB"),
+    ],
+    ids=str,
+)
+def test_a_request_that_could_never_fit_is_refused_at_the_start(limits, message):
+    with pytest.raises(SettingError, match=message):
+        limits.check()
+
+
+def test_the_largest_limits_that_fit_are_taken():
+    Limits().check()
+    Limits(upload=512 * MIB).check()
+    assert "--max-mb" in refused("serve", "run", "--max-mb", 1024)
+    assert "--max-pixels" in refused("serve", "run", "--max-pixels", 10**9)

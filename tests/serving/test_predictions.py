@@ -203,4 +203,4 @@ def test_the_models_are_listed_with_their_cards(client, runs):
         metric = results["valid"][results["primary"]]
         assert card["metric"]["value"] == metric["value"]
         assert card["split"] == "valid"
-        assert "still locked" in card["not_tested"][0]
+        assert "still locked" in card["limits"][0]

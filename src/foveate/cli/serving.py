@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -24,7 +26,7 @@ def serve(
     runtime: Annotated[
         str | None, typer.Option(metavar="NAME", help="What computes the nets of runs.")
     ] = None,
-    max_mb: Annotated[int, typer.Option(min=1, max=4096, help="MiB of a request.")] = 32,
+    max_mb: Annotated[int, typer.Option(min=1, help="MiB of a request, at most 512.")] = 32,
     max_pixels: Annotated[
         int, typer.Option(min=1, max=10**9, help="Pixels of an image.")
     ] = 50_000_000,
@@ -46,12 +48,17 @@ def serve(
     from foveate.serving import server
     from foveate.serving.limits import MIB, Limits
 
+    limits = Limits(max_mb * MIB, max_pixels, max_images, requests, batch=batch, seconds=seconds)
     server.check_libraries()
+    limits.check()
     server.find_token(host)  # before models are loaded
     models = {}
     for name, run in zip(server.names_of(runs), runs, strict=True):
         models[name] = model = open_model(run, classes, download, device)
         if runtime is not None:
             model.runtime = runtime
-    limits = Limits(max_mb * MIB, max_pixels, max_images, requests, batch=batch, seconds=seconds)
-    server.serve(models, host=host, port=port, limits=limits, say=ConsoleReporter().info)
+    say = ConsoleReporter().info
+    if not server.serve(models, host=host, port=port, limits=limits, say=say):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # a thread in torch would be cut off in the middle, and bring the process down

@@ -7,6 +7,7 @@ A request is never divided, so that one which is alone is predicted as `foveate 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -82,12 +83,22 @@ class Worker:
         """The number of requests that are not begun."""
         return len(self._jobs)
 
-    def close(self) -> None:
-        """Finish what waits, and end the thread."""
+    def close(self, deadline: float = float("inf")) -> bool:
+        """Finish what waits, and end the thread.
+
+        Args:
+            deadline: When to wait no longer, on the clock of `time.monotonic`: a computation cannot
+                be broken off from outside of its thread.
+
+        Returns:
+            Whether the thread has ended.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        seconds = deadline - time.monotonic()
+        self._thread.join(max(0.0, seconds) if math.isfinite(seconds) else None)
+        return not self._thread.is_alive()
 
     def _put(self, job: _Job) -> Future[Any]:
         with self._changed:

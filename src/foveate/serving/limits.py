@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from foveate.errors import SettingError
+
 MIB = 1 << 20
+COLOURS = 3
+"""Bytes of a pixel of an image in colour."""
 MAX_RETRY_SECONDS = 60
 
 
@@ -33,6 +37,23 @@ class Limits:
     memory: int = 1024 * MIB
     batch: int = 32
     seconds: float = 30.0
+
+    def check(self) -> None:
+        """Raise SettingError if a request that one limit admits can never fit into the memory."""
+        if 2 * self.upload > self.memory:  # its body, and what is decoded from it
+            raise SettingError(
+                f"at most {self.memory // 2 // MIB:,} MiB are expected, as all requests of a model "
+                f"together hold {self.memory // MIB:,} MiB, got {self.upload // MIB:,}",
+                where="--max-mb",
+            )
+        if self.upload + COLOURS * self.pixels > self.memory:
+            most = (self.memory - self.upload) // COLOURS
+            raise SettingError(
+                f"at most {most:,} pixels are expected, as an image in colour has {COLOURS} bytes "
+                f"for each and all requests of a model together hold {self.memory // MIB:,} MiB, "
+                f"got {self.pixels:,}",
+                where="--max-pixels",
+            )
 
 
 class RequestError(Exception):

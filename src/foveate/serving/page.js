@@ -33,7 +33,8 @@ async function ask(path, options = {}) {
   }
   const { error } = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
   const wait = response.headers.get("retry-after");
-  throw new Error(sentence(error) + (wait ? ` Try again in ${wait} s.` : ""));
+  const refusal = new Error(sentence(error) + (wait ? ` Try again in ${wait} s.` : ""));
+  throw Object.assign(refusal, { status: response.status });
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
@@ -305,7 +306,8 @@ async function segment() {
   await work("Cutting out …", async (current) => {
     const asked = clicks;
     try {
-      const response = await ask(at("/click"), json({ session, clicks: asked, box: null }));
+      const response = await askAgain(() => ask(at("/click"), json({ session, clicks: asked, box: null })), current);
+      if (!current()) return "";
       const [found] = (await response.json()).instances;
       if (!current()) return "";
       cut = marks.toMask(marks.decodeRuns(found.mask), image.width, image.height);
@@ -321,6 +323,21 @@ async function segment() {
       throw error;
     }
   });
+}
+
+/** Ask; if the server has dropped the encoded image since, encode it again and ask once more. */
+async function askAgain(action, current) {
+  try {
+    return await action();
+  } catch (error) {
+    if (error.status !== 404 || !current()) throw error;
+    $("status").textContent = "The server dropped the image: encoding it again …";
+    const response = await ask(at("/encode"), { method: "POST", body: image.file });
+    const got = await response.json();
+    if (!current()) return response;
+    session = got.session;
+    return action();
+  }
 }
 
 function pixelAt(event) {
@@ -415,7 +432,7 @@ function showCard(card) {
   };
   const between = metric.low === null ? [] : [mark("between", metric.low, metric.high)];
   $("scale").replaceChildren(...between, mark("value", metric.value), mark("baseline", baseline.value));
-  $("untested").replaceChildren(...card.not_tested.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  $("limits").replaceChildren(...card.limits.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
 function fact(name, value, detail, key) {

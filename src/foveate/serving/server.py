@@ -25,6 +25,8 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 MIN_TOKEN = 16
 """Characters that a token must have."""
 MAX_CONNECTIONS = 1024
+CLOSING_SECONDS = 5.0
+"""How long the end waits for a computation whose request was answered with 503 already."""
 _LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
@@ -131,7 +133,7 @@ def serve(
     port: int = 8000,
     limits: Limits = Limits(),
     say: Callable[[str], None] = print,
-) -> None:
+) -> bool:
     """Serve models until the process is asked to end, and finish what was accepted.
 
     Args:
@@ -141,15 +143,20 @@ def serve(
         limits: What is taken at most.
         say: Receives a line on what is served where.
 
+    Returns:
+        Whether all threads have ended. Otherwise one computes what nobody waits for any more.
+
     Raises:
-        SettingError: The port is taken, or a library or the token is missing.
+        SettingError: The port is taken, a limit contradicts another one, or a library or the token
+            is missing.
         FoveateError: A model cannot be used.
     """
     check_libraries()
+    limits.check()
     token = find_token(host)
     bound = bind(host, port)
     try:
-        _serve(models, bound, token, limits, say)
+        return _serve(models, bound, token, limits, say)
     finally:
         bound.close()
 
@@ -160,7 +167,7 @@ def _serve(
     token: str | None,
     limits: Limits,
     say: Callable[[str], None],
-) -> None:
+) -> bool:
     import uvicorn
 
     from foveate.serving.app import build_app
@@ -189,8 +196,11 @@ def _serve(
     with _logging_json(), _signals_end(server):
         say(f"serving {', '.join(models)} at {address}")
         server.run(sockets=[bound])
-        service.close()
+        busy = service.close(CLOSING_SECONDS)
     say("every request that was accepted is answered")
+    if busy:
+        say(f"broken off: what {', '.join(busy)} still computed for requests answered with 503")
+    return not busy
 
 
 @contextmanager

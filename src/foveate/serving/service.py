@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -107,11 +108,19 @@ class Service:
         """Each prediction as JSON values."""
         return await self.in_pool(lambda: [model.values(one, masks=masks) for one in predictions])
 
-    def close(self) -> None:
-        """Finish what was accepted."""
-        for model in self.models.values():
-            model.worker.close()
-        self.pool.shutdown()
+    def close(self, seconds: float = float("inf")) -> list[str]:
+        """Finish what was accepted.
+
+        Args:
+            seconds: How long to wait for all models together.
+
+        Returns:
+            The models that still compute something.
+        """
+        deadline = time.monotonic() + seconds
+        busy = [one.name for one in self.models.values() if not one.worker.close(deadline)]
+        self.pool.shutdown(wait=not busy, cancel_futures=True)
+        return busy
 
 
 def parse(schema: type[T], body: bytes, most: int = MAX_VALUES) -> T:

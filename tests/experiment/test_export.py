@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import foveate as fv
 from foveate.errors import SettingError
@@ -149,6 +151,28 @@ def test_the_other_formats_pass_the_gate(run, format, tmp_path, colours):
         assert opened.runtime == "openvino"
 
 
+def test_a_program_of_torch_says_how_it_is_opened(run, tmp_path, colours):
+    path = exporting.export(run, format="pt2", out=tmp_path / "m.pt2").path
+    image = colours / "red" / "000.png"
+    for words in (["predict", path, image], ["generate", path, "red", "--out", tmp_path / "out"]):
+        assert "torch.export.load('m.pt2').module()" in refused(*words)
+    assert "torch.export.load" in refused("watch", path, image)
+    assert "there is no such file" in refused("predict", tmp_path / "n.pt2", image)
+    module = torch.export.load(path).module()
+    pixels = torch.from_numpy(np.array(Image.open(image).resize((run.load()[1].size,) * 2)))
+    logits = module(pixels.permute(2, 0, 1)[None])
+    assert run.task.classes[int(logits.argmax())] == run.predict(image).class_name
+
+
+def test_a_command_for_runs_says_what_to_do_with_a_file(model):
+    assert "other commands need its run" in refused("export", model)
+    assert "other commands need its run" in refused("card", model)
+
+
+def test_foundation_models_are_not_exported():
+    assert "no validation split" in refused("export", "sam:somewhere")
+
+
 def test_eight_bits_take_less_room_and_pass_the_gate(run, model, tmp_path):
     out = tmp_path / "m.onnx"
     made = exporting.export(run, int8=True, out=out)
@@ -257,10 +281,9 @@ def test_eight_bits_need_training_images(run, monkeypatch, tmp_path):
     assert "without --int8" in text
 
 
-@pytest.mark.parametrize("task", ["text_to_image", "nothing"])
-def test_tasks_without_an_export_are_refused(task):
+def test_tasks_without_an_export_are_refused():
     with pytest.raises(SettingError, match="cannot be exported"):
-        exported.build(task, ("a",), {})
+        exported.build("nothing", ("a",), {})
 
 
 # --- files that are no exports
@@ -282,12 +305,23 @@ def record_of(model: Path) -> dict:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2}, {"classes": "ab"}, {"size": 0}, {"size": 10**9}, {"task": "text_to_image"},
+        {"format": 3}, {"classes": "ab"}, {"size": 0}, {"size": 10**9}, {"task": "text_to_image"},
         {"options": {"temperature": "hot"}}, {"reading": {"black": 5.0, "white": 1.0}},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_damaged_record_is_one_error(model, tmp_path, colours, change):
+    path = with_record(model, tmp_path / "m.onnx", record_of(model) | change)
+    assert "damaged" in refused("predict", path, colours)
+
+
+def test_a_file_of_another_version_says_so(model, tmp_path, colours):
+    path = with_record(model, tmp_path / "m.onnx", record_of(model) | {"format": 1})
+    assert "this version of foveate reads the format 2, got 1" in refused("predict", path, colours)
+
+
+@pytest.mark.parametrize("change", [{"channels": 1}, {"channels": 5}], ids=str)
+def test_a_record_that_does_not_fit_its_net_is_one_error(model, tmp_path, colours, change):
     path = with_record(model, tmp_path / "m.onnx", record_of(model) | change)
     assert "damaged" in refused("predict", path, colours)
 

@@ -11,7 +11,6 @@ from PIL import Image
 import foveate as fv
 from foveate.errors import RunError
 from foveate.inference.exported.model import ExportedModel
-from foveate.inference.exported.runtimes import DECODER_SUFFIX
 from helpers import toy_datasets
 from helpers.command_line import hurry, refused, run_cli, run_without_torch
 
@@ -45,7 +44,7 @@ def image(tmp_path):
 def test_two_files_are_written_and_agree_with_the_run(exported):
     run, made = exported
     assert made.path == run.path / "model.onnx"
-    assert made.path.with_suffix(DECODER_SUFFIX).exists()
+    assert made.path.with_name("model.decoder.onnx").exists()
     assert made.parity.agreement > 0.999
     assert max(made.parity.outputs.values()) < 1e-4
     assert made.parity.exported["iou_1"]["value"] == pytest.approx(
@@ -101,7 +100,23 @@ def test_the_decoder_must_be_there(exported, tmp_path):
         ExportedModel.open(alone)
 
 
-def test_other_formats_and_eight_bits_are_refused(exported):
+@pytest.mark.parametrize("format", ["pt2", "openvino"])
+def test_other_formats_are_refused(exported, format):
     run, _ = exported
-    for words in (["--format", "pt2"], ["--int8"]):
-        assert "exported as ONNX with 32 bits" in refused("export", run.path, *words)
+    text = refused("export", run.path, "--format", format)
+    assert "models of two files are exported as ONNX" in text
+
+
+def test_eight_bits_pass_the_gate(exported, image, tmp_path):
+    run, made = exported
+    data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+    path, decoder = tmp_path / "m.onnx", tmp_path / "m.decoder.onnx"
+    other = fv.export(run, int8=True, out=path, data=data)
+    assert other.parity.agreement > 0.8
+    assert decoder.stat().st_size < made.path.with_name("model.decoder.onnx").stat().st_size
+    masks = [one.set_image(image).click(9, 9) for one in (run, ExportedModel.open(path))]
+    assert (masks[0] != masks[1]).mean() < 0.2
+    again = ["export", run.path, "--int8", "--out", path]
+    assert "--overwrite" in refused(*again)
+    path.unlink()  # the decoder of an earlier export is not replaced either
+    assert decoder.name in refused(*again)

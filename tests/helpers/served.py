@@ -19,6 +19,7 @@ import uvicorn
 from PIL import Image
 
 import foveate as fv
+from foveate.inference.predictor import Predictor
 from foveate.serving.app import build_app
 from foveate.serving.limits import Limits
 from foveate.serving.model import ServedModel
@@ -26,12 +27,17 @@ from foveate.serving.server import bind
 from foveate.serving.service import Service
 
 
+def _opened(path: Path) -> Predictor:
+    exported = fv.ExportedModel.is_one(path)
+    return fv.ExportedModel.open(path) if exported else fv.Run.open(path)
+
+
 @contextlib.contextmanager
 def serving(
     paths: dict[str, Path], limits: Limits = Limits(), token: str | None = None
 ) -> Iterator[tuple[str, Service]]:
     """A server on a thread of this process; yields its address and its service."""
-    models = [ServedModel(name, fv.Run.open(path), limits) for name, path in paths.items()]
+    models = [ServedModel(name, _opened(path), limits) for name, path in paths.items()]
     for model in models:
         model.load()
     service, bound = Service(models, limits), bind("127.0.0.1", 0)

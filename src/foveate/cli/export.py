@@ -9,6 +9,7 @@ import typer
 
 from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import NewPlace
+from foveate.errors import SettingError
 
 
 def export(
@@ -33,7 +34,16 @@ def export(
     from foveate.experiment.export.export import export
     from foveate.experiment.export.page import PAGE, conclusion
     from foveate.experiment.run import Run
+    from foveate.inference import foundation
 
+    if foundation.is_reference(str(run)):
+        raise SettingError(
+            "foundation models are not exported: there is no validation split that a file could be "
+            "compared on",
+            where=str(run),
+            remedy="Their own libraries export many of them, such as Optimum: optimum-cli export "
+            "onnx.",
+        )
     opened, reporter = Run.open(run), ConsoleReporter()
     made = export(
         opened,

@@ -22,6 +22,7 @@ from foveate.errors import SettingError
 
 if TYPE_CHECKING:
     from foveate.experiment.run import Run
+    from foveate.inference.generate import Generator
     from foveate.inference.predictor import Predictor
 
 LISTED_PROPOSALS = 5
@@ -31,7 +32,7 @@ LISTED_PROPOSALS = 5
 def generate(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run folder, or diffusion:DIR."),
+        typer.Argument(metavar="RUN", help="A run folder, an exported model, or diffusion:DIR."),
     ],
     prompts: Annotated[
         list[str], typer.Argument(metavar="TEXT...", help="What to show, in quotes.")
@@ -59,16 +60,10 @@ def generate(
     download: Download = False,
 ) -> None:
     """Generate images from text."""
-    from foveate.inference import foundation
     from foveate.inference.generate import generate
 
-    generator = (
-        foundation.open_generator(run, download=download)
-        if foundation.is_reference(run)
-        else _open_run(run, {"--download": download})
-    )
     generate(
-        generator,
+        _open_generator(run, download),
         prompts,
         out,
         n=n,
@@ -77,6 +72,20 @@ def generate(
         steps=steps,
         reporter=ConsoleReporter(),
     )
+
+
+def _open_generator(name: str, download: bool) -> Generator:
+    """Open what generates: an exported model, before anything needs torch; a run, or diffusion."""
+    from foveate.inference.exported.model import ExportedModel
+
+    if ExportedModel.is_one(name):
+        _refuse_options({"--download": download})
+        return ExportedModel.open(name)
+    from foveate.inference import foundation
+
+    if foundation.is_reference(name):
+        return foundation.open_generator(name, download=download)
+    return _open_run(name, {"--download": download})
 
 
 def label(

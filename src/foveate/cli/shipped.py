@@ -65,9 +65,7 @@ def pack(
 
 
 def watch(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run folder, or an exported file in it.")
-    ],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")],
     paths: Annotated[
         list[Path],
         typer.Argument(

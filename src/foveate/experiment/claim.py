@@ -29,6 +29,13 @@ def settings_file(path: Path) -> Path:
     Raises:
         RunError: There is no run in it.
     """
+    if path.is_file():
+        raise RunError(
+            "the folder of a run is expected, got a file",
+            where=path,
+            remedy="foveate predict, generate, serve and watch take the file of an exported model; "
+            "other commands need its run.",
+        )
     if not path.is_dir():
         raise RunError(
             "no such run",

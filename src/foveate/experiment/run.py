@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, overload
 from foveate.console import choose_reporter
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import ImageReading
-from foveate.data.rng import SampleRNG, sample_keys
 from foveate.data.split import file as split_file
-from foveate.data.vocabulary import numbered_ids
 from foveate.errors import FoveateError, RunError, SettingError
 from foveate.experiment import card, figures, pipeline, report_again, test_split
 from foveate.experiment.claim import UNFINISHED
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
 from foveate.inference.exported.model import ExportedModel
+from foveate.inference.generate import TextPredictor
 from foveate.inference.inputs import ImageInput
 from foveate.inference.onnx_model import open_onnx
 from foveate.inference.predictor import Predictor
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Run(RunFolder, Predictor):
+class Run(RunFolder, Predictor, TextPredictor):
     """A trained model with the record of its training. See `RunFolder` for its files."""
 
     _runtimes = ("torch", "onnx")
@@ -158,51 +157,9 @@ class Run(RunFolder, Predictor):
         task, net = self._load_for_prediction()
         return require(task, Interactive).set_image(net, image)
 
-    def generate(
-        self,
-        text: str,
-        n: int = 1,
-        *,
-        seed: int = 0,
-        guidance: float | None = None,
-        steps: int | None = None,
-    ) -> list[Image]:
-        """Generate images from a text. The i-th image of a text and a seed is always the same.
-
-        Args:
-            text: What to show, in words that the run has learnt.
-            n: Number of images.
-            seed: Seed of the noise.
-            guidance: Weight of the text; None: the one calibrated on the validation split.
-            steps: Steps from noise to image.
-
-        Returns:
-            n images, (S, S, C) uint8.
-
-        Raises:
-            SettingError: A word is unknown, or the task generates no images.
-        """
-        all_stages = self.stages([text] * n, seed=seed, guidance=guidance, steps=steps)
-        return [stages[-1] for stages in all_stages]
-
-    def stages(
-        self,
-        texts: Sequence[str],
-        *,
-        seed: int = 0,
-        guidance: float | None = None,
-        steps: int | None = None,
-    ) -> Iterator[list[Image]]:
-        """Generate an image from each text, with every stage on the way from noise to image.
-
-        A text that is given twice gives two different images. Arguments and errors are those of
-        `generate`.
-        """
+    def _generator(self) -> tuple[GeneratesImages[Any], VisionModel]:
         task, net = self.load()
-        rng = SampleRNG(sample_keys(numbered_ids(texts)), seed)
-        return require(task, GeneratesImages).generate(
-            net, texts, rng, guidance=guidance, steps=steps
-        )
+        return require(task, GeneratesImages), net
 
     def __repr__(self) -> str:
         return describe_object(*self._description())

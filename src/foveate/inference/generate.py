@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from foveate.data.dataset import Image
+from foveate.data.rng import SampleRNG, sample_keys
+from foveate.data.vocabulary import numbered_ids
 from foveate.inference.interruptions import explain_kept_images
 from foveate.inference.writers import prepare_folder, write_image
 from foveate.progress import NullReporter, Reporter
 from foveate.report import drawing
+from foveate.tasks.capabilities import GeneratesImages
 
 STRIP_IMAGES = 8
 """Stages in a strip."""
@@ -35,6 +39,58 @@ class Generator(Protocol):
             SettingError: A text or an option is invalid; raised before anything is generated.
         """
         ...
+
+
+class TextPredictor(ABC):
+    """A model that generates images from text, if its task does."""
+
+    @abstractmethod
+    def _generator(self) -> tuple[GeneratesImages[Any], Any]:
+        """The task and its net; raise SettingError if the task generates nothing."""
+
+    def generate(
+        self,
+        text: str,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> list[Image]:
+        """Generate images from a text. The i-th image of a text and a seed is always the same.
+
+        Args:
+            text: What to show, in words that the run has learnt.
+            n: Number of images.
+            seed: Seed of the noise.
+            guidance: Weight of the text; None: the one calibrated on the validation split.
+            steps: Steps from noise to image.
+
+        Returns:
+            n images, (S, S, C) uint8.
+
+        Raises:
+            SettingError: A word is unknown, or the task generates no images.
+        """
+        all_stages = self.stages([text] * n, seed=seed, guidance=guidance, steps=steps)
+        return [stages[-1] for stages in all_stages]
+
+    def stages(
+        self,
+        texts: Sequence[str],
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Iterator[list[Image]]:
+        """Generate an image from each text, with every stage on the way from noise to image.
+
+        A text that is given twice gives two different images. Arguments and errors are those of
+        `generate`.
+        """
+        task, net = self._generator()
+        rng = SampleRNG(sample_keys(numbered_ids(texts)), seed)
+        return task.generate(net, texts, rng, guidance=guidance, steps=steps)
 
 
 def generate(

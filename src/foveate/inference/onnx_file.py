@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from foveate.errors import SettingError
 from foveate.inference.runtimes import REMEDY
 from foveate.models.backbone import Backbone
-from foveate.models.heads.promptable import PromptableHead, Prompts
+from foveate.models.heads.promptable import PromptableHead
 from foveate.models.model import VisionModel
 
 INPUT = "images"
@@ -39,6 +39,32 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
     Raises:
         SettingError: onnx or onnxscript is not installed, or the net cannot be converted.
     """
+    images, axes = _example(net, any_size=any_size)
+    return convert(_Exported(net), (images,), (axes,), inputs=[INPUT], what="net")
+
+
+def convert(
+    module: nn.Module,
+    arguments: tuple[Any, ...],
+    axes: tuple[Any, ...],
+    *,
+    inputs: list[str],
+    outputs: list[str] | None = None,
+    what: str,
+) -> bytes:
+    """Convert a module to the bytes of an ONNX file.
+
+    Args:
+        module: On the CPU.
+        arguments: Examples of its arguments.
+        axes: For each, the axes that may have another length; see `torch.onnx.export`.
+        inputs: Names of the arguments.
+        outputs: Names of what it returns.
+        what: It is, for errors.
+
+    Raises:
+        SettingError: onnx or onnxscript is not installed, or it cannot be converted.
+    """
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -48,25 +74,26 @@ def to_onnx(net: VisionModel, *, any_size: bool) -> bytes:
             where="runtime",
             remedy=REMEDY,
         ) from None
-    images, axes = _example(net, any_size=any_size)
     with quiet():
         try:
             program = torch.onnx.export(
-                _Exported(net).eval(),
-                (images,),
+                module.eval(),
+                arguments,
                 dynamo=True,
                 verbose=False,
-                input_names=[INPUT],
-                dynamic_shapes=(axes,),
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_shapes=axes,
             )
         except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()
             raise SettingError(
-                f"this net cannot be converted to ONNX ({reason[0] if reason else error!r})",
+                f"this {what} cannot be converted to ONNX ({reason[0] if reason else error!r})",
                 where="runtime",
                 remedy="Use the runtime torch.",
             ) from error
     assert program is not None
+    program.model_proto.producer_name = "foveate"
     return _content(program)
 
 
@@ -77,77 +104,6 @@ def _content(program: Any) -> bytes:
         node.ClearField("metadata_props")
     content: bytes = model.SerializeToString()
     return content
-
-
-def decoder_to_onnx(net: VisionModel) -> bytes:
-    """Convert the decoder of a promptable net to the bytes of an ONNX file.
-
-    Its inputs are map_0, map_1, ..., clicks, boxes and masks, see `heads.promptable.Prompts`; all
-    objects are in one image. Its outputs are masks and iou_logits.
-
-    Args:
-        net: A net on the CPU whose body is a `PromptableHead`.
-
-    Raises:
-        SettingError: The decoder cannot be converted.
-    """
-    from torch.export import Dim
-
-    assert isinstance(net.body, PromptableHead)
-    step = net_step(net)
-    height, width = (net.size, net.size) if step is None else (4 * step, 3 * step)
-    with torch.no_grad():
-        maps = net.encode(torch.zeros(1, net.channels, height, width, dtype=torch.uint8))
-    prompts = (torch.zeros(3, 2, 3), torch.zeros(3, 4), torch.zeros(3, height, width))
-    axes: list[Any] = [{} for _ in maps]
-    sides: dict[int, Any] = {}
-    if step is not None:
-        rows, columns = Dim("rows", min=1), Dim("columns", min=1)
-        factors = [step * one.shape[2] // height for one in maps]
-        axes = [{2: _times(factor, rows), 3: _times(factor, columns)} for factor in factors]
-        sides = {1: step * rows, 2: step * columns}
-    objects = Dim("objects")
-    shapes = ([*axes], {0: objects, 1: Dim("clicks")}, {0: objects}, {0: objects, **sides})
-    names = [*(f"map_{number}" for number in range(len(maps))), "clicks", "boxes", "masks"]
-    with quiet():
-        try:
-            program = torch.onnx.export(
-                _Decoder(net.body).eval(),
-                ([*maps], *prompts),
-                dynamo=True,
-                verbose=False,
-                input_names=names,
-                output_names=["candidates", "iou_logits"],
-                dynamic_shapes=shapes,
-            )
-        except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()
-            raise SettingError(
-                f"this decoder cannot be converted to ONNX ({reason[0] if reason else error!r})",
-                where="--format",
-            ) from error
-    assert program is not None
-    program.model_proto.producer_name = "foveate"
-    return _content(program)
-
-
-def _times(factor: int, side: Any) -> Any:
-    return side if factor == 1 else factor * side
-
-
-class _Decoder(nn.Module):
-    """The decoder with tensors as inputs and outputs; all objects are in one image."""
-
-    def __init__(self, body: PromptableHead):
-        super().__init__()
-        self.body = body
-
-    def forward(
-        self, maps: list[Tensor], clicks: Tensor, boxes: Tensor, masks: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        rows = torch.zeros_like(clicks[:, 0, 0], dtype=torch.int64)
-        prediction = self.body.decode(maps, Prompts(rows, clicks, boxes, masks))
-        return prediction.masks, prediction.iou_logits
 
 
 def to_program(net: VisionModel, *, any_size: bool) -> torch.export.ExportedProgram:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
@@ -11,35 +11,29 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from annotated_types import Interval
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate import processes
 from foveate.annotations import Captions
-from foveate.data.dataset import Dataset, Image, Images
+from foveate.data.dataset import Dataset, Images
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
 from foveate.data.vocabulary import PAD_INDEX, TextReader, Vocabulary
 from foveate.metrics.baselines.generation import fit_baselines
 from foveate.metrics.generation import GeneratedImage, GenerationMetric, image_keys
-from foveate.metrics.metric import PerImageStats
 from foveate.models import text_encoder as text_encoders
 from foveate.models.backbone import Backbone
-from foveate.models.heads.flow_matching import (
-    FlowMatchingModel,
-    sample,
-    shift_timesteps,
-    to_pixels,
-)
+from foveate.models.heads.flow_matching import FlowMatchingModel, sample, to_pixels
 from foveate.models.model import VisionModel
 from foveate.models.search import SearchSpace
 from foveate.models.text_encoder import TextEncoder
-from foveate.report.generation_panels import generation_panels
-from foveate.report.panels import Panel
+from foveate.ops.timesteps import shift_timesteps
 from foveate.settings import Settings
-from foveate.tasks.capabilities import GeneratesImages, HasEvaluator, PromptedByTargets
+from foveate.tasks.capabilities import HasEvaluator, PromptedByTargets
+from foveate.tasks.generating import DEFAULT_STEPS, MAX_STEPS, Generating
 from foveate.tasks.policies import caption_policy
-from foveate.tasks.presenters.presenter import ReadImage
-from foveate.tasks.presenters.text_to_image import Prediction, TextToImagePresenter
+from foveate.tasks.presenters.text_to_image import Prediction
 from foveate.tasks.prompted import CaptionedImages
 from foveate.tasks.task import BaselinePredictors, Task
 from foveate.training.caption_evaluator import CaptionEvaluator, train_evaluator
@@ -47,22 +41,16 @@ from foveate.training.caption_evaluator import CaptionEvaluator, train_evaluator
 CAPTION_DROPOUT = 0.1
 """Share of training images shown without their caption, so that the network also learns the
 unconditional direction (Ho and Salimans, 2021)."""
-DEFAULT_STEPS = 20
-MAX_STEPS = 1000
-"""Most steps that a run may have as its default."""
 GUIDANCE_SCALES = (1.0, 2.0, 3.0)
 """Candidates, of which one is chosen on the validation split."""
 CALIBRATION_IMAGES = 150
 """Images that each candidate is tried on."""
-BATCH_SIZE = 64
-"""Images that are generated at once."""
 
 
 class TextToImage(
-    TextToImagePresenter,
+    Generating[VisionModel],
     Task[Prediction],
     PromptedByTargets[Prediction],
-    GeneratesImages,
     HasEvaluator[Prediction],
 ):
     """Flow matching with classifier-free guidance; see `models.heads.flow_matching`.
@@ -185,57 +173,22 @@ class TextToImage(
         ]
         return CaptionedImages(images, texts)
 
-    def predict(self, net: VisionModel, images: Images) -> list[Prediction]:
-        """Generate an image from each caption; from none for images without captions."""
-        captioned = isinstance(images, CaptionedImages)
-        texts = images.texts if isinstance(images, CaptionedImages) else [""] * len(images)
-        generated = [
-            stages[-1] for stages in self._sample(net, texts, SampleRNG(image_keys(images), 0))
-        ]
-        reals = images if captioned else [None] * len(images)
-        return [
-            GeneratedImage(image, text, real)
-            for image, text, real in zip(generated, texts, reals, strict=True)
-        ]
+    def _shape(self, net: VisionModel) -> tuple[int, int, int]:
+        return net.channels, net.size, net.size
 
-    def generate(
+    def _stages(
         self,
         net: VisionModel,
-        texts: Sequence[str],
-        rng: SampleRNG,
+        noise: NDArray[np.float32],
+        words: NDArray[Any],
+        guidance: float,
+        steps: int,
         *,
-        guidance: float | None = None,
-        steps: int | None = None,
-    ) -> Iterator[list[Image]]:
-        """Generate an image for each text, with all stages."""
-        for text in dict.fromkeys(texts):
-            self.reader.check(text)
-        return self._sample(net, texts, rng, guidance, steps, all_stages=True)
-
-    def _sample(
-        self,
-        net: VisionModel,
-        texts: Sequence[str],
-        rng: SampleRNG,
-        guidance: float | None = None,
-        steps: int | None = None,
-        *,
-        all_stages: bool = False,
-    ) -> Iterator[list[Image]]:
-        """The last stage for each text, or all stages from the noise on."""
-        size, device = (net.channels, net.size, net.size), net.mean.device
-        noise = torch.from_numpy(rng.normal(int(np.prod(size))))
-        guidance = self.guidance if guidance is None else guidance
-        for start in range(0, len(texts), BATCH_SIZE):
-            rows = slice(start, start + BATCH_SIZE)
-            first = noise[rows].reshape(-1, *size).to(device)
-            words = torch.from_numpy(self.reader.read(texts[rows])).to(device)
-            states = sample(net, first, words, guidance=guidance, steps=steps or self.steps)
-            stages = [
-                to_pixels(net, x) for x in (states if all_stages else deque(states, maxlen=1))
-            ]
-            for row in range(len(first)):
-                yield [stage[row].numpy() for stage in stages]
+        every: bool,
+    ) -> list[NDArray[np.uint8]]:
+        first, read = (torch.from_numpy(one).to(net.mean.device) for one in (noise, words))
+        states = sample(net, first, read, guidance=guidance, steps=steps)
+        return [to_pixels(net, x).numpy() for x in (states if every else deque(states, maxlen=1))]
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Prediction]) -> None:
         """Choose the guidance of the highest likeness, among equals that of the best accuracy."""
@@ -293,17 +246,7 @@ class TextToImage(
 
     # --- present
 
-    def report_panels(
-        self,
-        stats: PerImageStats,
-        ids: Sequence[str],
-        read_image: ReadImage,
-        read_pair: Callable[[int], tuple[Prediction, Prediction]],
-    ) -> list[Panel]:
-        """Examples beside real images, and the accuracy of each word."""
-        return generation_panels(stats, ids, read_image, read_pair, self._decode)
-
-    def _decode(self, tokens: Sequence[int]) -> str:
+    def _words(self, tokens: Sequence[int]) -> str:
         return "" if self.evaluator is None else self.evaluator.vocabulary.decode(tokens)
 
 

@@ -192,3 +192,28 @@ def test_every_task_has_the_tag_of_hubs():
 
 def test_a_fence_is_longer_than_what_it_holds():
     assert markdown.code(["a ```` b"]).startswith("`````\n")
+
+
+def test_every_limit_of_the_page_stands_in_the_card_too(trained, tmp_path):
+    text = write_card(trained, tmp_path / "card.md").read_text()
+    shown = trained.card["limits"]
+    assert "still locked" in shown[0]
+    for limit in shown:
+        assert markdown.escape(limit) in text
+    listed = text.split("## Limits")[1].split("\n## ")[0].strip().splitlines()
+    assert len(listed) == len(shown)
+
+
+def test_names_of_images_stand_in_the_card_alone(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained.path, folder)
+    leak = {"ids": ["train/secret.png", "test/other.png"], "splits": ["train"], "reason": "copies"}
+    skipped = [{"id": "secret2.png", "reason": "it is damaged"}]
+    data = {**trained.data, "leaks": [leak], "skipped": skipped}
+    (folder / "data.json").write_text(json.dumps(data))
+    run = fv.Run.open(folder)
+    text, shown = write_card(run).read_text(), " ".join(run.card["limits"])
+    assert "secret" not in shown
+    assert "2 images of several splits are the same" in shown
+    assert "1 image could not be read" in shown
+    assert "secret" in text

@@ -12,17 +12,21 @@ from PIL import Image, ImageEnhance
 
 import foveate as fv
 from foveate.audit import drift
+from foveate.audit.representative import features
 from foveate.data.image_stats import compute_batch
 from foveate.experiment.shipped.observed import Observed, Predictions, predicted_rates
+from foveate.experiment.shipped.reference import MAX_RECORDED, Reference
 from foveate.experiment.shipped.watch import (
     CLASSES,
+    CONFIDENCE,
     FEATURES,
     STATISTICS,
-    Reference,
     compare,
     watch,
 )
 from foveate.experiment.shipped.watch_page import headline, write_page
+from foveate.inference.exported.joining import with_record
+from foveate.inference.exported.model import ExportedModel
 from foveate.models.features import map_statistics
 from helpers.command_line import hurry, refused, run_cli
 
@@ -294,5 +298,59 @@ def test_an_exported_file_is_watched_with_the_run_in_its_folder(run, fresh, tmp_
     assert [one.p for one in found.comparisons] == [
         one.p for one in watch(run.path, [fresh]).comparisons
     ]
-    (tmp_path / "model.onnx").write_bytes((tmp_path / "run" / "model.onnx").read_bytes())
-    assert "foveate watch RUN" in refused("watch", tmp_path / "model.onnx", fresh)
+
+
+@pytest.fixture(scope="module")
+def alone(run, tmp_path_factory):
+    """An exported file far from its run."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path = tmp_path_factory.mktemp("alone") / "model.onnx"
+    code, _, err = run_cli("export", run.path, "--out", path)
+    assert code == 0, err
+    return path
+
+
+def test_an_exported_file_alone_is_watched(run, alone, fresh, tmp_path):
+    found = watch(alone, [fresh])
+    assert [one.name for one in found.comparisons] == [STATISTICS, CLASSES, CONFIDENCE]
+    assert not found.changed
+    assert any("an exported file gives none" in text for text in found.missing)
+    known, recorded = watch(run.path, [fresh]).reference, found.reference
+    np.testing.assert_allclose(features(recorded.image_stats)[:, -7:].mean(0),
+                               features(known.image_stats)[:, -7:].mean(0), rtol=0.1)  # fmt: skip
+    assert len(recorded.units) <= MAX_RECORDED
+    dark = watch(alone, [dark_copy(fresh, tmp_path / "dark", 0.5)])
+    assert STATISTICS in [one.name for one in dark.changed]
+    assert alone.stat().st_size < 2e6
+
+
+def test_an_exported_file_and_its_predictions_are_watched(alone, fresh, tmp_path):
+    code, _, err = run_cli("predict", alone, fresh, "--json", tmp_path / "found.json")
+    assert code == 0, err
+    found = watch(alone, [tmp_path / "found.json"])
+    assert [one.name for one in found.comparisons] == [CLASSES, CONFIDENCE]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"units": ["a"]}, {"units": [1]}, {"thumbs": ["zz"]}, {"numbers": {}}, {"rates": [{}]},
+        {"colours": [[300, 0, 0]]}, {"valid_units": [1.5]}, {"units": [10**30] * 10},
+        {"rates": [{"amounts": {"elephant": 1.0}, "objects": None, "confidence": None}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_reference_in_a_file_is_one_error(alone, fresh, tmp_path, change):
+    content = alone.read_bytes()
+    record = ExportedModel.open(alone).record.model_dump()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(with_record(content, record | {"watch": record["watch"] | change}))
+    assert "damaged" in refused("watch", path, fresh)
+    path.write_bytes(with_record(content, record | {"watch": None}))
+    assert "Export the run again" in refused("watch", path, fresh)
+
+
+def test_an_exported_file_takes_no_data(alone, fresh, data):
+    assert "--data" in refused("watch", alone, fresh, "--data", data)

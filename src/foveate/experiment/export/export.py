@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from foveate import atomic_io
 from foveate.console import choose_reporter
+from foveate.data.dataset import Image, SplitName
 from foveate.errors import RunError, SettingError
 from foveate.experiment import card
 from foveate.experiment.data_place import Place, reopen_at
@@ -25,14 +26,18 @@ from foveate.experiment.export.page import write_page
 from foveate.experiment.export.parity import Parity
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.shipped.reference import to_record
 from foveate.inference.exported.record import FORMAT
-from foveate.inference.exported.runtimes import DECODER_SUFFIX
-from foveate.inference.onnx_file import to_onnx
+from foveate.inference.exported.runtimes import DECODER_SUFFIXES
+from foveate.inference.onnx_file import INPUT, to_onnx
+from foveate.inference.onnx_parts import decoder_to_onnx, step_to_onnx, text_to_onnx
 from foveate.models.fused import fused
 from foveate.models.model import VisionModel
 from foveate.outputs import FileKind, check_output
 from foveate.progress import Reporter
 from foveate.tasks import exported
+from foveate.tasks.capabilities import GeneratesImages
+from foveate.tasks.exported.exported_task import ExportedTask
 from foveate.tasks.task import Task
 from foveate.training.device import hardware
 
@@ -103,7 +108,7 @@ def export(
         )
     task, net = run.load()
     after = exported.build(task.name, task.classes, task.options)
-    check_format(format, int8=int8, has_decoder=after.has_decoder)
+    check_format(format, after, int8=int8)
     if out is None:  # a file of the run, like its report
         out = run.path / f"{'model-int8' if int8 else 'model'}{SUFFIXES[format]}"
     else:
@@ -116,18 +121,25 @@ def export(
         _check_outputs(out, has_decoder=after.has_decoder, overwrite=overwrite)
     with run.locked():
         prepared = reopen_at(run, data, reporter)
-        net = fused(net.cpu() if net.mean.device.type != "cpu" else net)
         reporter.info(f"converting the net to {format}")
-        onnx = to_onnx(net, any_size=task.letterbox)
+        net, onnx, decoder = _graphs(task, net, after)
         if int8:
-            onnx = quantization.quantized(onnx, _training_batches(prepared, task, net))
+            onnx = quantization.quantized(onnx, _training_inputs(prepared, task, net))
+            if decoder is not None:
+                clicked = _drawn(prepared, "train", quantization.MAX_CLICKED_IMAGES)
+                prompts = quantization.decoder_inputs(net, decoder, *clicked)
+                decoder = quantization.quantized(decoder, prompts)
         record = _description(run, task, net, after.outputs, int8=int8)
-        source = Source(task, after, net, onnx, record)
-        converted = FORMATS[format](source)
-        images = _images(prepared, "valid", gate.OUTPUT_IMAGES)
-        outputs = gate.output_differences(
-            net, converted.net, after.net_outputs, images, letterbox=task.letterbox
-        )
+        if not isinstance(task, GeneratesImages):
+            record["watch"] = to_record(task, net, prepared)
+        converted = FORMATS[format](Source(task, after, net, onnx, decoder, record))
+        if converted.sampler is not None:
+            outputs = gate.sampler_differences(net, converted.sampler)
+        else:
+            images, _ = _drawn(prepared, "valid", gate.OUTPUT_IMAGES)
+            outputs = gate.output_differences(
+                net, converted.net, after.net_outputs, images, letterbox=task.letterbox
+            )
         reporter.info("both predict the validation split")
         found = gate.compare(
             task, prepared, lambda some: task.predict(net, some), converted.predict, outputs
@@ -153,17 +165,33 @@ def export(
     return Export(out, found, entry)
 
 
+def _graphs(
+    task: Task[Any], net: VisionModel, after: ExportedTask[Any]
+) -> tuple[VisionModel, bytes, bytes | None]:
+    """The net on the CPU, its ONNX file, and that of its decoder if it has one."""
+    net = net.cpu() if net.mean.device.type != "cpu" else net
+    if isinstance(task, GeneratesImages):
+        return net, text_to_onnx(net), step_to_onnx(net)
+    net = fused(net)
+    decoder = decoder_to_onnx(net) if after.has_decoder else None
+    return net, to_onnx(net, any_size=task.letterbox), decoder
+
+
 def _check_outputs(out: Path, *, has_decoder: bool, overwrite: bool) -> None:
     """Check the file that names the model, and those beside it; see `check_output`."""
-    if out.suffix == ".xml" and not out.exists():  # weights have no head that tells whose they are
-        check_output(out.with_suffix(".bin"), None, option="--out")
-    beside = [CONFIG, *([DECODER_SUFFIX] if has_decoder else [])] if out.suffix == ".onnx" else []
-    for path in (out, *map(out.with_suffix, beside)):
+    models = [out, *([out.with_suffix(DECODER_SUFFIXES[out.suffix])] if has_decoder else [])]
+    for path in models:
+        if path.suffix == ".xml" and not path.exists():  # weights have no head that tells whose
+            check_output(path.with_suffix(".bin"), None, option="--out")
+    for path in (*models, *([out.with_suffix(CONFIG)] if out.suffix == ".onnx" else [])):
         check_output(path, KIND, option="--out", overwrite=overwrite)
 
 
-def _training_batches(prepared: PreparedData, task: Task[Any], net: VisionModel) -> list[Tensor]:
-    images = _images(prepared, "train", quantization.MAX_IMAGES)
+def _training_inputs(
+    prepared: PreparedData, task: Task[Any], net: VisionModel
+) -> list[Mapping[str, NDArray[Any]]]:
+    """Training images as the net takes them."""
+    images, _ = _drawn(prepared, "train", quantization.MAX_IMAGES)
     if len(images) < quantization.MIN_IMAGES:
         raise SettingError(
             f"eight bits are calibrated on at least {quantization.MIN_IMAGES} training images, "
@@ -172,14 +200,18 @@ def _training_batches(prepared: PreparedData, task: Task[Any], net: VisionModel)
             remedy="Export it without --int8.",
         )
     if task.letterbox:
-        return [batch for _, batch in net.padded_batches(images, 1)]
-    return [net.batch([image]) for image in images]
+        batches = [batch for _, batch in net.padded_batches(images, 1)]
+    else:
+        batches = [net.batch([image]) for image in images]
+    return [{INPUT: batch.numpy().copy(order="C")} for batch in batches]
 
 
-def _images(prepared: PreparedData, split: Any, most: int) -> list[Any]:
-    """Some images of a split as they are, drawn by their ids."""
+def _drawn(prepared: PreparedData, split: SplitName, most: int) -> tuple[list[Image], list[Any]]:
+    """Some images of a split as they are, drawn by their ids, and their targets."""
     rows = prepared.drawn(split, most)
-    return [prepared.images.dataset[row].source.read() for row in rows]
+    known = dict(zip(prepared.splits[split].tolist(), prepared.targets(split), strict=True))
+    images = [prepared.images.dataset[row].source.read() for row in rows]
+    return images, [known[row] for row in rows.tolist()]
 
 
 def _description(
@@ -198,7 +230,9 @@ def _description(
         "reading": {**asdict(net.reading), "max_pixels": run.settings.max_pixels},
         "weights": run.weights_digest(),
         "int8": int8,
-        "outputs": {**outputs, "content": _CONTENT},
+        "mean": net.mean.flatten().tolist(),
+        "std": net.std.flatten().tolist(),
+        "outputs": {**outputs, **({} if isinstance(task, GeneratesImages) else _CONTENT)},
         "card": {
             **card.describe(run),
             "valid": run.results["valid"],
@@ -208,4 +242,6 @@ def _description(
     }
 
 
-_CONTENT = "(2,) int64: height and width of the images at the training size, without padding"
+_CONTENT = {
+    "content": "(2,) int64: height and width of the images at the training size, without padding"
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tempfile
@@ -18,19 +19,15 @@ from numpy.typing import NDArray
 from foveate.data.dataset import Images
 from foveate.errors import SettingError
 from foveate.experiment.export.triton import triton_config
-from foveate.inference.exported.joining import join
+from foveate.inference.exported.joining import join, with_record
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import INPUT, KEY
-from foveate.inference.exported.runtimes import (
-    DECODER_SUFFIX,
-    OnnxRuntime,
-    OpenVino,
-    Runtime,
-    import_openvino,
-)
-from foveate.inference.onnx_file import decoder_to_onnx, net_step, quiet, to_program
+from foveate.inference.exported.runtimes import OnnxRuntime, OpenVino, Runtime, import_openvino
+from foveate.inference.exported.sampler import ExportedSampler
+from foveate.inference.onnx_file import net_step, quiet, to_program
 from foveate.inference.onnx_model import OnnxModel, open_session
 from foveate.models.model import VisionModel
+from foveate.tasks.capabilities import GeneratesImages
 from foveate.tasks.exported.exported_task import ExportedTask
 from foveate.tasks.task import Task
 
@@ -42,8 +39,10 @@ class Source:
     Attributes:
         task: The task of the run.
         exported: The same without its training.
-        net: Fused, on the CPU.
-        onnx: The net as an ONNX file, perhaps with eight bits.
+        net: On the CPU, fused if it takes images alone.
+        onnx: The net as an ONNX file, perhaps with eight bits; of a net with a decoder its first
+            half.
+        decoder: The second half, likewise; None if there is none.
         record: Of the model, see `ExportRecord`.
     """
 
@@ -51,6 +50,7 @@ class Source:
     exported: ExportedTask[Any]
     net: VisionModel
     onnx: bytes
+    decoder: bytes | None
     record: dict[str, Any]
 
 
@@ -60,36 +60,48 @@ class Converted:
 
     Attributes:
         files: Bytes of each file by its suffix, the first of which names the model.
-        net: The net alone, computed by the format's own runtime.
+        net: The net alone, computed by the format's own runtime; it takes images.
         predict: Predicts with the files.
+        sampler: Generates with them, if the task generates images.
     """
 
     files: Mapping[str, bytes]
     net: VisionModel
     predict: Callable[[Images], list[Any]]
+    sampler: ExportedSampler | None = None
 
 
 def _onnx(source: Source) -> Converted:
-    content = _joined(source)
-    net = OnnxModel(source.net, open_session(source.onnx))
-    files = {".onnx": content, CONFIG: triton_config(content).encode()}
-    decoder = None
-    if source.exported.has_decoder:
-        files[DECODER_SUFFIX] = decoder_to_onnx(source.net)
-        decoder = OnnxRuntime("the decoder", files[DECODER_SUFFIX])
-    return Converted(files, net, _predictor(OnnxRuntime("the export", content), decoder))
+    decoder, files = None, {}
+    if source.decoder is not None:
+        files[OnnxRuntime.decoder_suffix] = source.decoder
+        decoder = OnnxRuntime("the decoder", source.decoder)
+    content = _joined(source, decoder)
+    files = {".onnx": content, CONFIG: triton_config(content).encode(), **files}
+    model = ExportedModel("the export", OnnxRuntime("the export", content), decoder)
+    return _converted(source, files, model, open_session(source.onnx))
 
 
 def _openvino(source: Source) -> Converted:
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.xml"
-        model = openvino.convert_model(io.BytesIO(_joined(source)))
-        model.set_friendly_name("foveate")
-        model.set_rt_info(json.dumps(source.record), [KEY])
-        openvino.save_model(model, path, compress_to_fp16=False)
-        files = {".xml": path.read_bytes(), ".bin": path.with_suffix(".bin").read_bytes()}
-        predict = _predictor(OpenVino(path))
+
+        def opened(onnx: bytes, name: str, record: str | None) -> tuple[OpenVino, dict[str, bytes]]:
+            path = Path(folder) / name
+            model = openvino.convert_model(io.BytesIO(onnx))
+            model.set_friendly_name("foveate")
+            if record is not None:
+                model.set_rt_info(record, [KEY])
+            openvino.save_model(model, path, compress_to_fp16=False)
+            both = [path, path.with_suffix(".bin")]
+            return OpenVino(path), {one.name.removeprefix("m"): one.read_bytes() for one in both}
+
+        decoder, beside = None, dict[str, bytes]()
+        if source.decoder is not None:
+            decoder, beside = opened(source.decoder, f"m{OpenVino.decoder_suffix}", None)
+        record = json.dumps(_record(source, decoder))
+        computed, files = opened(_joined(source, decoder), "m.xml", record)
+    model = ExportedModel("the export", computed, decoder)
     precision = {"INFERENCE_PRECISION_HINT": "f32"}
     net = openvino.convert_model(io.BytesIO(source.onnx))
     compiled = openvino.compile_model(net, "CPU", precision)
@@ -98,7 +110,14 @@ def _openvino(source: Source) -> Converted:
         found = compiled(images)
         return [np.array(found[output]) for output in compiled.outputs]
 
-    return Converted(files, OnnxModel(source.net, _Session(compute)), predict)
+    return _converted(source, files | beside, model, _Session(compute))
+
+
+def _converted(
+    source: Source, files: Mapping[str, bytes], model: ExportedModel, session: Any
+) -> Converted:
+    sampler = model.sampler if isinstance(source.task, GeneratesImages) else None
+    return Converted(files, OnnxModel(source.net, session), model.predict_images, sampler)
 
 
 def _pt2(source: Source) -> Converted:
@@ -140,22 +159,31 @@ SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 """The suffix of the file that names a model, by format."""
 
 
-def check_format(name: str, *, int8: bool, has_decoder: bool) -> None:
+def check_format(name: str, task: ExportedTask[Any], *, int8: bool) -> None:
     """Check that a model can be written in this format.
 
     Args:
         name: Of the format.
+        task: Of the model.
         int8: Whether it is to hold eight bits.
-        has_decoder: Whether the task needs a decoder.
 
     Raises:
         SettingError: It cannot.
     """
     if name not in FORMATS:
         raise SettingError(f"{', '.join(FORMATS)} are the formats, got {name!r}", where="--format")
-    if has_decoder and (name != "onnx" or int8):
+    if int8 and isinstance(task, GeneratesImages):
         raise SettingError(
-            "promptable models are exported as ONNX with 32 bits", where="--format and --int8"
+            "models that generate images keep 32 bits: an image takes many steps, whose rounding "
+            "adds up",
+            where="--int8",
+            remedy="Leave it out.",
+        )
+    if task.has_decoder and name != "onnx":
+        raise SettingError(
+            "models of two files are exported as ONNX",
+            where="--format",
+            remedy="Use --format onnx.",
         )
     if int8 and name == "pt2":
         raise SettingError(
@@ -163,16 +191,19 @@ def check_format(name: str, *, int8: bool, has_decoder: bool) -> None:
         )
 
 
-def _joined(source: Source) -> bytes:
+def _joined(source: Source, decoder: Runtime | None) -> bytes:
+    """The ONNX file of the model, with its record."""
+    record = _record(source, decoder)
+    if isinstance(source.task, GeneratesImages):
+        return with_record(source.onnx, record)
     step = net_step(source.net) if source.task.letterbox else None
-    size = source.net.size
-    return join(source.onnx, source.exported, size=size, step=step, record=source.record)
+    return join(source.onnx, source.exported, size=source.net.size, step=step, record=record)
 
 
-def _predictor(
-    computed: Runtime, decoder: OnnxRuntime | None = None
-) -> Callable[[Images], list[Any]]:
-    return ExportedModel("the export", computed, decoder).predict_images
+def _record(source: Source, decoder: Runtime | None) -> dict[str, Any]:
+    """The record, with the checksum of the decoder's file if there is one."""
+    digest = None if decoder is None else hashlib.sha256(decoder.content).hexdigest()
+    return {**source.record, "decoder": digest}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name, title_name
 from foveate.report.page import write_html
 from foveate.report.panels import Card, Code, Page, Panel, Table
+from foveate.tasks.capabilities import GeneratesImages
 from foveate.tasks.task import Task
 from foveate.wording import percent
 
@@ -81,7 +82,7 @@ def _page(run: RunFolder, task: Task[Any], entries: list[dict[str, Any]]) -> Pag
                 f"{percent(after['low'])} to {percent(after['high'])}",
             ),
         ],
-        panels=[_sizes(entries, primary), _outputs(newest), *_use(newest)],
+        panels=[_sizes(entries, primary), _outputs(newest), *_use(newest, task)],
         kind="export",
     )
 
@@ -116,12 +117,17 @@ def _sizes(entries: list[dict[str, Any]], primary: str) -> Panel:
     return Table(
         "Sizes, speeds and metrics",
         "Milliseconds are the median for one image at a time, resizing and decoding of predictions "
-        f"included, on {newest['hardware']}. Agreement is the same metric of each image, "
-        "with the prediction of the run as ground truth.",
+        f"included, on {newest['hardware']}. Agreement is {_agreement(newest)}.",
         ["format", "file", "MB", "ms", display_name(primary), "95% interval", "agreement"],
         rows,
         text_columns=2,
     )
+
+
+def _agreement(entry: Mapping[str, Any]) -> str:
+    if entry.get("pixels"):
+        return "the share of values within one grey level, of images from the same noise and words"
+    return "the same metric of each image, with the prediction of the run as ground truth"
 
 
 def _outputs(entry: Mapping[str, Any]) -> Panel:
@@ -135,15 +141,19 @@ def _outputs(entry: Mapping[str, Any]) -> Panel:
     )
 
 
-def _use(entry: Mapping[str, Any]) -> list[Panel]:
-    commands = {
-        "onnx": "pip install foveate onnxruntime\nfoveate predict {} images/ --json found.json",
-        "openvino": "pip install foveate openvino\nfoveate predict {} images/ --json found.json",
-    }
-    if entry["format"] not in commands:
+def _use(entry: Mapping[str, Any], task: Task[Any]) -> list[Panel]:
+    packages = {"onnx": "onnxruntime", "openvino": "openvino"}
+    if entry["format"] not in packages:
         return []
-    text = commands[entry["format"]].format(entry["file"])
-    return [Code("Use it", "Predictions are those of foveate predict with the run.", text)]
+    generates = isinstance(task, GeneratesImages)
+    command = "generate" if generates else "predict"
+    what = "'words' --out generated/" if generates else "images/ --json found.json"
+    lines = (
+        f"pip install foveate {packages[entry['format']]}",
+        f"foveate {command} {entry['file']} {what}",
+    )
+    same = f"It gives what foveate {command} gives with the run."
+    return [Code("Use it", same, "\n".join(lines))]
 
 
 def conclusion(entry: Mapping[str, Any], path: Path, task: Task[Any]) -> list[str]:
@@ -164,7 +174,17 @@ def conclusion(entry: Mapping[str, Any], path: Path, task: Task[Any]) -> list[st
         f"validation {display_name(primary)}  {percent(after['value'])} ({interval}); in torch "
         f"{percent(before['value'])}, difference {100 * difference['value']:+.2f} points",
         f"agreement with torch    {percent(entry['agreement'])} on {entry['images']:,} images",
+        *_pixels(entry),
         f"an image takes          {entry['milliseconds']:.1f} ms; in torch "
         f"{entry['torch_milliseconds']:.1f} ms",
         "",
+    ]
+
+
+def _pixels(entry: Mapping[str, Any]) -> list[str]:
+    if not (pixels := entry.get("pixels")):
+        return []
+    return [
+        f"equal images            {percent(pixels['equal'])}; the largest difference is "
+        f"{pixels['largest']} of 255 grey levels"
     ]

@@ -15,16 +15,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from foveate.data.dataset import Images
+from foveate.data.vocabulary import PAD_INDEX
 from foveate.errors import RunError
 from foveate.experiment.evaluate import Scored
 from foveate.experiment.prepared_data import PreparedData
+from foveate.inference.exported.sampler import ExportedSampler
+from foveate.metrics.generation import GeneratedImage
 from foveate.metrics.interactive import iou
+from foveate.models.heads.flow_matching import FlowMatchingModel
 from foveate.models.heads.promptable import PromptableHead
 from foveate.models.model import VisionModel
-from foveate.tasks.capabilities import PromptedByTargets, with_prompts
+from foveate.tasks.capabilities import GeneratesImages, PromptedByTargets, with_prompts
 from foveate.tasks.task import Task
 from foveate.wording import count_noun, percent
 
@@ -40,13 +45,41 @@ MAX_INT8_LOSS = 0.01
 """What eight bits may cost of the primary metric."""
 MIN_AGREEMENT, MIN_INT8_AGREEMENT = 0.95, 0.8
 """Least agreement of the predictions, also of a run whose metric is low or not defined."""
-TIMED_IMAGES = 20
-OUTPUT_IMAGES = 64
-"""Images for which the outputs of the nets are compared."""
+MAX_GENERATED_IMAGES = 64
+"""Validation captions from which both generate images."""
+MAX_PIXEL_DIFFERENCE = 8
+"""Largest difference of a value of a generated image, in grey levels."""
+TIMED_IMAGES, TIMED_GENERATED = 20, 4
+OUTPUT_IMAGES, OUTPUT_WORDS = 64, 16
+"""Images, or prompts of drawn words, for which the outputs of the nets are compared."""
 _READ_AT_ONCE = 32
 _REMEDY = "Choose another --format, or predict with the run."
 
 Predict = Callable[[Images], list[Any]]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How images that both generated from the same noise and words compare.
+
+    Attributes:
+        largest: The largest difference of a value, in grey levels.
+        equal: The share of images in which no value differs.
+    """
+
+    largest: int
+    equal: float
+
+    @classmethod
+    def of(cls, found: Sequence[GeneratedImage], others: Sequence[GeneratedImage]) -> Pixels:
+        """Compare images in pairs."""
+        largest = [int(_differences(*pair).max()) for pair in zip(found, others, strict=True)]
+        return cls(max(largest), sum(one == 0 for one in largest) / len(largest))
+
+
+def _differences(one: GeneratedImage, other: GeneratedImage) -> NDArray[np.int16]:
+    differences: NDArray[np.int16] = np.abs(one.image.astype(np.int16) - other.image)
+    return differences
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,7 @@ class Parity:
         outputs: Largest difference of each output of the net, as a share of its largest value.
         torch_milliseconds: Median time of one image in torch.
         milliseconds: Median time of one image in the export.
+        pixels: Of generated images; None if the task generates none.
     """
 
     images: int
@@ -73,6 +107,7 @@ class Parity:
     outputs: dict[str, float]
     torch_milliseconds: float
     milliseconds: float
+    pixels: Pixels | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -95,7 +130,9 @@ def compare(
         by_export: Predicts with the export.
         outputs: From `output_differences`.
     """
+    generates = isinstance(task, GeneratesImages)
     most = MAX_PROMPTED_IMAGES if isinstance(task, PromptedByTargets) else MAX_IMAGES
+    most, timed = (MAX_GENERATED_IMAGES, TIMED_GENERATED) if generates else (most, TIMED_IMAGES)
     rows = prepared.drawn("valid", most)
     samples = [prepared.images.dataset[row] for row in rows]
     known = dict(zip(prepared.splits["valid"].tolist(), prepared.targets("valid"), strict=True))
@@ -107,7 +144,7 @@ def compare(
     for start in range(0, len(samples), _READ_AT_ONCE):
         images = [sample.source.read() for sample in samples[start : start + _READ_AT_ONCE]]
         if not start:
-            seconds = _times(images[:TIMED_IMAGES], by_torch, by_export)
+            seconds = _times(images[:timed], by_torch, by_export)
         prompted = with_prompts(task, images, targets[start : start + _READ_AT_ONCE])
         predictions, exported = by_torch(prompted), by_export(prompted)
         found += predictions
@@ -127,6 +164,7 @@ def compare(
         outputs=dict(outputs),
         torch_milliseconds=1000 * statistics.median(seconds[0]),
         milliseconds=1000 * statistics.median(seconds[1]),
+        pixels=Pixels.of(found, others) if generates else None,
     )
 
 
@@ -134,8 +172,11 @@ def _agreement(task: Task[Any], one: Any, other: Any, image: Any) -> float:
     """How far two predictions for an image agree, from 0 to 1; NaN if there is nothing in either.
 
     It is the primary metric of the one with the confident part of the other as target; where
-    predictions follow prompts, the mean IoU of their last masks.
+    predictions follow prompts, the mean IoU of their last masks; of generated images, the share of
+    values that differ by no more than one grey level.
     """
+    if isinstance(task, GeneratesImages):
+        return float((_differences(one, other) <= 1).mean())
     size = (image.shape[0], image.shape[1])
     first, second = task.confident(one), task.confident(other)
     if isinstance(task, PromptedByTargets):
@@ -196,6 +237,39 @@ def output_differences(
     return {name: largest[name] / max(scale[name], 1e-12) for name in largest}
 
 
+@torch.no_grad()
+def sampler_differences(net: VisionModel, sampler: ExportedSampler) -> dict[str, float]:
+    """Compare the two graphs of a model that generates images with its net, on drawn inputs.
+
+    Args:
+        net: The net in torch.
+        sampler: The graphs in another runtime.
+
+    Returns:
+        The largest difference of each output as a share of its largest value.
+    """
+    body = net.body
+    assert isinstance(body, FlowMatchingModel)
+    assert isinstance(body.text.embedding, nn.Embedding)
+    length, rng = body.text.positions.shape[0], np.random.default_rng(0)
+    words = rng.integers(0, body.text.embedding.num_embeddings, (OUTPUT_WORDS, length))
+    words[0] = PAD_INDEX
+    state = rng.standard_normal((OUTPUT_WORDS, *sampler.shape), np.float32)
+    conditioning = body.spatial_conditioning(torch.from_numpy(words), state.shape[2:])
+    shares = {"conditioning": _share(conditioning.numpy(), sampler.conditioning(words))}
+    for moment in (0.0, 0.1, 0.9):
+        times = torch.full((len(state),), moment)
+        one = body.velocity(torch.from_numpy(state), times, conditioning).numpy()
+        other = sampler.velocity(state, np.float32(moment), conditioning.numpy())
+        shares["velocity"] = float(np.maximum(shares.get("velocity", 0), _share(one, other)))
+    return shares
+
+
+def _share(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The largest difference as a share of the largest value; NaN if there is one."""
+    return float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-12))
+
+
 def _tensors(net: VisionModel, batch: Tensor) -> list[Tensor]:
     if isinstance(net.body, PromptableHead):
         return net.encode(batch)
@@ -223,6 +297,13 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
             f"predictions of the export agree with the run's to {percent(parity.agreement)} on "
             f"{some}, {least:.0%} are expected; no file was written",
             remedy="Export it without --int8." if int8 else _REMEDY,
+        )
+    if parity.pixels is not None and parity.pixels.largest > MAX_PIXEL_DIFFERENCE:
+        raise RunError(
+            f"images of the export differ from the run's by up to {parity.pixels.largest} of 255 "
+            f"grey levels for {parity.images} validation captions, at most {MAX_PIXEL_DIFFERENCE} "
+            "are expected; no file was written",
+            remedy="Generate with the run.",
         )
     name = task.primary_metric
     if all(one[name]["value"] != one[name]["value"] for one in (parity.torch, parity.exported)):

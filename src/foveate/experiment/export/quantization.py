@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from foveate.inference.onnx_file import INPUT, quiet
+from foveate.annotations import Instances
+from foveate.data.dataset import Images
+from foveate.data.resizing import letterbox_size
+from foveate.inference.exported.interactive import ExportedInteractivePredictor
+from foveate.inference.exported.runtimes import OnnxRuntime
+from foveate.inference.onnx_file import quiet
+from foveate.models.model import VisionModel
+from foveate.tasks.clicking import click_on_objects
 
 MIN_IMAGES = 16
 """Training images without which the range of activations is a guess."""
-MAX_IMAGES = 128
+MAX_IMAGES, MAX_CLICKED_IMAGES = 128, 24
 
 
-def quantized(net: bytes, batches: Sequence[Tensor]) -> bytes:
+def quantized(net: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> bytes:
     """Quantise the convolutions of a net (Jacob et al., 2018), but for the last ones.
 
     Activations that clip are quantised with them: their range is that of the clipped values.
@@ -24,7 +33,7 @@ def quantized(net: bytes, batches: Sequence[Tensor]) -> bytes:
 
     Args:
         net: An ONNX file.
-        batches: Inputs of the net, (B, C, h, w) uint8, whose activations set the ranges.
+        inputs: Its inputs by their names, several times: their activations set the ranges.
 
     Returns:
         An ONNX file.
@@ -39,7 +48,7 @@ def quantized(net: bytes, batches: Sequence[Tensor]) -> bytes:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc] # the package has no types
         def __init__(self) -> None:
-            self.inputs = ({INPUT: batch.numpy().copy(order="C")} for batch in batches)
+            self.inputs = iter(inputs)
 
         def get_next(self) -> Any:
             return next(self.inputs, None)
@@ -58,7 +67,46 @@ def quantized(net: bytes, batches: Sequence[Tensor]) -> bytes:
             op_types_to_quantize=["Conv", "Clip", "Relu"],
             nodes_to_exclude=_last_layers(model.graph),
         )
-        return path.read_bytes()
+        made = onnx.load(path)
+    made.producer_name = "foveate"
+    content: bytes = made.SerializeToString()
+    return content
+
+
+@torch.no_grad()
+def decoder_inputs(
+    net: VisionModel, decoder: bytes, images: Images, targets: Sequence[Instances]
+) -> list[Mapping[str, NDArray[Any]]]:
+    """What a decoder gets while the objects of images are clicked on.
+
+    Args:
+        net: A net whose body is a `PromptableHead`.
+        decoder: An ONNX file, from `onnx_parts.decoder_to_onnx`.
+        images: Of any size.
+        targets: Their objects.
+    """
+    recorder = _Recorder("the decoder", decoder)
+    for image, target in zip(images, targets, strict=True):
+        ((_, batch),) = net.padded_batches([image], 1)
+        size = (image.shape[0], image.shape[1])
+        outputs = {f"map_{number}": one.numpy() for number, one in enumerate(net.encode(batch))}
+        content = np.array(letterbox_size(*size, net.size))
+        predictor = ExportedInteractivePredictor(recorder, {**outputs, "content": content}, size)
+        click_on_objects(predictor, image, target)
+    return recorder.inputs
+
+
+class _Recorder(OnnxRuntime):
+    """A graph that keeps what it is given."""
+
+    def __init__(self, name: str, content: bytes):
+        super().__init__(name, content)
+        self.inputs: list[Mapping[str, NDArray[Any]]] = []
+
+    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The outputs for these inputs, which are kept."""
+        self.inputs.append(dict(inputs))
+        return super().compute(inputs)
 
 
 def _last_layers(graph: Any) -> list[str]:

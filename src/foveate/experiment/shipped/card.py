@@ -34,7 +34,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What a card is made of.
 
     Attributes:
@@ -136,7 +136,7 @@ def _slug(text: str) -> str:
 
 def make_card(
     run: RunFolder, license: str | None = None, files: Sequence[str] = (), *, paths: Any = None
-) -> Card:
+) -> ModelCard:
     """Gather the record of a run for its card.
 
     Args:
@@ -164,7 +164,7 @@ def make_card(
     task, _ = run.load()
     if list(task.classes) != data["classes"]:
         raise record_io.damaged(run.weights, "its classes are not those of data.json")
-    return Card(
+    return ModelCard(
         run, task, results, data, paths or PrivatePaths.of(run), license or UNKNOWN_LICENSE, files
     )
 

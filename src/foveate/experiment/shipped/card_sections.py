@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING, Any
 from foveate import models
 from foveate.data.dataset import SPLITS, SplitName
 from foveate.data.split import file as split_file
-from foveate.experiment.card import FEW_IMAGES
+from foveate.experiment.limits import SPLIT_NAMES, limits_of
 from foveate.experiment.report import metric_card
 from foveate.experiment.shipped.markdown import bullets, code, escape, table
-from foveate.inference.exported.runtimes import DECODER_SUFFIX
+from foveate.inference.exported.runtimes import DECODER_SUFFIXES
 from foveate.metrics.names import display_name, interval_basis
-from foveate.report.panels import Table
 from foveate.tasks.capabilities import GeneratesImages, Interactive
-from foveate.wording import count_noun, list_some
+from foveate.wording import count_noun
 
 if TYPE_CHECKING:
-    from foveate.experiment.shipped.card import Card
+    from foveate.experiment.shipped.card import ModelCard
 
 MAX_CLASSES = 50
 """Classes in a table; data.json has all."""
-WEAKEST = 5
-"""Classes that are named as the weakest."""
-_SPLIT_NAMES = {"train": "train", "valid": "validation", "test": "test"}
 _SETTINGS = (
     "task", "model", "model_reason", "size", "epochs", "minutes", "batch_size", "optimizer",
     "schedule", "lr", "weight_decay", "precision", "clip", "accumulate", "ema", "patience",
@@ -34,7 +30,7 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-def prediction(card: Card) -> list[str]:
+def prediction(card: ModelCard) -> list[str]:
     """What the model predicts."""
     classes = card.task.classes
     what = f"The task is {card.task.name.replace('_', ' ')}: {card.task.description}."
@@ -45,7 +41,7 @@ def prediction(card: Card) -> list[str]:
     return ["## What it predicts", escape(what)]
 
 
-def use(card: Card) -> list[str]:
+def use(card: ModelCard) -> list[str]:
     """The commands that use it."""
     _, net = card.run.load()
     colour = {1: "grey", 3: "colour"}.get(net.channels, f"{net.channels} channels")
@@ -62,28 +58,29 @@ def use(card: Card) -> list[str]:
     return ["## How to use it", escape(text), code(_commands(card))]
 
 
-def _commands(card: Card) -> list[str]:
-    if isinstance(card.task, GeneratesImages):
-        return ["foveate generate RUN 'words' --out generated/"]
-    what = "images/ --json predictions.json"
+def _commands(card: ModelCard) -> list[str]:
+    command, what = "predict", "images/ --json predictions.json"
     if isinstance(card.task, Interactive):
         what = "image.png --point X,Y --masks masks/"
+    if isinstance(card.task, GeneratesImages):
+        command, what = "generate", "'words' --out generated/"
+    decoders = tuple(DECODER_SUFFIXES.values())
     exported = [name for name in card.files if name.endswith((".onnx", ".xml"))]
-    exported = [name for name in exported if not name.endswith(DECODER_SUFFIX)]
+    exported = [name for name in exported if not name.endswith(decoders)]
     programs = [name for name in card.files if name.endswith(".pt2")]
     if programs and not exported:
         names = map(json.dumps, programs)
         return ["# in Python", *(f"torch.export.load({name}).module()" for name in names)]
     if not exported:
-        return [f"foveate predict RUN {what}", "foveate export RUN --out model.onnx"]
+        return [f"foveate {command} RUN {what}", "foveate export RUN --out model.onnx"]
     runtime = "openvino" if exported[0].endswith(".xml") else "onnxruntime"
     return [
         f"pip install foveate {runtime}",
-        *(f"foveate predict {shlex.quote(name)} {what}" for name in exported),
+        *(f"foveate {command} {shlex.quote(name)} {what}" for name in exported),
     ]
 
 
-def metrics(card: Card) -> list[str]:
+def metrics(card: ModelCard) -> list[str]:
     """The metrics of both splits beside the best baseline."""
     parts = ["## How well it predicts"]
     for split in ("test", "valid"):
@@ -100,8 +97,8 @@ def metrics(card: Card) -> list[str]:
     return parts
 
 
-def _metrics_of(card: Card, split: SplitName) -> list[str]:
-    results, task, name = card.results, card.task, _SPLIT_NAMES[split]
+def _metrics_of(card: ModelCard, split: SplitName) -> list[str]:
+    results, task, name = card.results, card.task, SPLIT_NAMES[split]
     found, best = results[split], results["best_baseline"]
     if not found:
         images = count_noun(card.data["images"][split], "image")
@@ -138,86 +135,14 @@ def _lift(value: Mapping[str, Any] | None, raw: bool) -> str:
     return f"{scale * value['value']:{form}}{unit} ({low:{form}} to {high:{form}})"
 
 
-def limits(card: Card) -> list[str]:
+def limits(card: ModelCard) -> list[str]:
     """Where not to trust it."""
-    data, results, split = card.data, card.results, card.split
-    texts = []
-    openings = card.run.ledger.entries
-    if not results["test"]:
-        texts.append("It was not tested: the test split was never opened.")
-    elif len(openings) > 1:
-        texts.append(
-            f"The test split was opened {len(openings)} times, so its metrics are optimistic."
-        )
-    texts.append(
-        "It was not tested on images from elsewhere: other cameras, places, times or people than "
-        f"those of {data['name']}, damaged images, or objects of a class that it does not know."
-    )
-    if weakest := _weakest(card, split):
-        texts.append(weakest)
-    rare = [
-        f"{name} ({counted})"
-        for name, counted in zip(data["classes"], data["counts"][split], strict=True)
-        if counted < FEW_IMAGES
-    ]
-    if rare:
-        texts.append(
-            f"Fewer than {FEW_IMAGES} {_SPLIT_NAMES[split]} images have these classes, so little "
-            f"is known of them: {list_some(rare)}."
-        )
-    if leaks := data["leaks"]:
-        texts.append(
-            f"{count_noun(len(leaks), 'leak')} between the splits were allowed (--allow-leak), so "
-            f"its metrics are partly memory. The first: {leaks[0]['reason']}: "
-            f"{', '.join(leaks[0]['ids'][:2])}."
-        )
-    if skipped := data["skipped"]:
-        texts.append(
-            f"{count_noun(len(skipped), 'image')} could not be read and were left out. The first: "
-            f"{skipped[0]['id']}: {skipped[0]['reason']}."
-        )
-    texts += [
-        f"The audit of the data found {found['check']} ({found['severity']}): {found['first']}."
-        for found in data["audit"]
-    ]
-    texts += [
-        f"The curve doctor: {verdict['name']}. {verdict['text']}"
-        for verdict in results["verdicts"]
-        if verdict["tone"] != "good"
-    ]
+    found = limits_of(card.run, card.results, card.data, card.task)
+    texts = [f"{one.text} {one.example}".strip() for one in found]
     return ["## Limits", bullets([card.paths.hide(text) for text in texts])]
 
 
-def _weakest(card: Card, split: SplitName) -> str:
-    """The classes with the lowest metric, by the table of classes of the report."""
-    ids, stats = card.run.read_predictions(split)
-
-    def unread(_: int) -> Any:
-        raise AssertionError("without images nothing is predicted again")
-
-    panels = card.task.report_panels(stats, ids, lambda _: None, unread)
-    for panel in panels:
-        if isinstance(panel, Table) and panel.header[0] == "class" and len(panel.rows) > 1:
-            names = [name for name in panel.header if name in ("F1", "IoU", "AP50")]
-            if not names:
-                continue
-            column = list(panel.header).index(names[0])
-            values = [(_percent(row[column]), row[0]) for row in panel.rows]
-            known = sorted(pair for pair in values if pair[0] is not None)[:WEAKEST]
-            listed = ", ".join(f"{name} {value:.1f}%" for value, name in known)
-            where = f"the {_SPLIT_NAMES[split]} split"
-            return f"Its weakest classes on {where}, by {names[0]}: {listed}."
-    return ""
-
-
-def _percent(text: str) -> float | None:
-    try:
-        return float(text.removesuffix("%"))
-    except ValueError:  # a dash
-        return None
-
-
-def dataset(card: Card) -> list[str]:
+def dataset(card: ModelCard) -> list[str]:
     """The data, and how it was split."""
     data = card.data
     rows = [
@@ -231,7 +156,7 @@ def dataset(card: Card) -> list[str]:
     parts = [
         "## Data",
         escape(f"{data['name']}: {count_noun(total, 'image')}, fingerprint {data['fingerprint']}."),
-        table(["class", *_SPLIT_NAMES.values()], rows),
+        table(["class", *SPLIT_NAMES.values()], rows),
         escape(_split_text(card)),
     ]
     if data["notes"]:
@@ -239,7 +164,7 @@ def dataset(card: Card) -> list[str]:
     return parts
 
 
-def _split_text(card: Card) -> str:
+def _split_text(card: ModelCard) -> str:
     settings, run = card.run.settings, card.run
     path = run.path / "split.csv"
     rows = split_file.read(path)
@@ -268,7 +193,7 @@ def _split_text(card: Card) -> str:
     return how + f" The split's hash is {card.data['split']['hash']}."
 
 
-def training(card: Card) -> list[str]:
+def training(card: ModelCard) -> list[str]:
     """How it was trained."""
     results, settings = card.results, card.run.settings.model_dump(mode="json")
     rows = [
@@ -292,7 +217,7 @@ def training(card: Card) -> list[str]:
     ]
 
 
-def licences(card: Card) -> list[str]:
+def licences(card: ModelCard) -> list[str]:
     """The licences of the model and of the weights that it started from."""
     weights = card.run.settings.weights
     if weights is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ from foveate import record_io
 from foveate.data.dataset import Image
 from foveate.data.image_stats import ImageStatsCollector, content_hash
 from foveate.data.images import FileInfo, examine
-from foveate.data.resizing import convertible, fit
+from foveate.data.resizing import convertible
 from foveate.data.video import VIDEO_SUFFIXES
 from foveate.errors import BadImage, RunError
-from foveate.experiment.run import Run
 from foveate.inference.image_list import image_files
 from foveate.inference.inputs import batches
+from foveate.inference.predictor import Predictor
 from foveate.inference.result_files import LINES_SUFFIX, PREDICTIONS
-from foveate.models.features import map_statistics
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import Interactive
 from foveate.tasks.presenters.presenter import Presenter
@@ -32,6 +31,10 @@ MAX_IMAGES = 2000
 """Images of service that are looked at: as many as the two-sample test takes."""
 MAX_JSON_BYTES = 1_000_000_000
 _REMEDY = "Write it again: foveate predict RUN IMAGES --json FILE."
+
+
+Look = Callable[[Sequence[Image]], NDArray[np.float32]]
+"""From N images to their features, (N, D)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Observed:
     Attributes:
         count: How many there are.
         image_stats: (N,) of IMAGE_STATS; None if only predictions are known.
-        features: (N, D) of the net; likewise.
+        features: (N, D) of the net; None also of an exported model, which gives none.
         units: (N,) equal for copies of an image.
         predictions: What is predicted for them; None if the task predicts from prompts.
         notes: What the user should know.
@@ -93,20 +96,27 @@ def predicts_alone(task: Presenter[Any]) -> bool:
     return not isinstance(task, Interactive)
 
 
-def predicted_rates(run: Run, images: Sequence[Image]) -> list[Rates]:
+def predicted_rates(model: Predictor, images: Sequence[Image]) -> list[Rates]:
     """Predict for some images, as `foveate predict` does."""
-    task = run.task
-    values = [task.to_dict(one) for one in run.predict_confident(images)]
+    return rates_of(model.task, model.predict_confident(images))
+
+
+def rates_of(task: Presenter[Any], predictions: Sequence[Any]) -> list[Rates]:
+    """Predictions in a few numbers each."""
+    values = map(task.to_dict, predictions)
     return [rates for one in values if (rates := task.rates(one)) is not None]
 
 
-def observe_images(run: Run, paths: Sequence[Path], reporter: Reporter) -> Observed:
-    """Look at images and at what the run predicts for them.
+def observe_images(
+    model: Predictor, paths: Sequence[Path], reporter: Reporter, look: Look | None = None
+) -> Observed:
+    """Look at images and at what a model predicts for them.
 
     Args:
-        run: The run.
+        model: A run, or an exported model.
         paths: Images, and folders of them.
         reporter: Receives the progress, and what is left out.
+        look: See `Look`; None for an exported model, which gives no features.
     """
     notes: list[str] = []
     listed = image_files(paths, lambda path, why: reporter.warning(f"{path}: {why}"), reporter)
@@ -118,21 +128,19 @@ def observe_images(run: Run, paths: Sequence[Path], reporter: Reporter) -> Obser
         rows = np.random.default_rng(0).permutation(len(files))[:MAX_IMAGES]
         notes.append(f"of {len(files):,} images {MAX_IMAGES:,} were drawn at random")
         files = [files[row] for row in sorted(rows)]
-    task, net = run.load()
-    stats, hashes = ImageStatsCollector(), list[str]()
-    features = [np.zeros((0, 2 * sum(net.backbone.channels)), np.float32)]
+    task, stats, hashes = model.task, ImageStatsCollector(), list[str]()
+    features: list[NDArray[np.float32]] = []
     rates: list[Rates] = []
     alone = predicts_alone(task)
     with reporter.bar("looking at images", len(files)) as bar:
-        for batch in batches(_read(run, files, reporter)):
+        for batch in batches(_read(model, files, reporter)):
             images = [image for _, image in batch]
             for info, image in batch:
                 stats.add(image, info)
                 hashes.append(content_hash(image))
-            side, channels = net.size, net.channels
-            fitted = [fit(image, side, channels, letterbox=task.letterbox) for image in images]
-            features.append(map_statistics(net, np.stack(fitted)))
-            rates += predicted_rates(run, images) if alone else []
+            if look is not None:
+                features.append(look(images))
+            rates += predicted_rates(model, images) if alone else []
             bar(len(hashes))
     if len(hashes) < len(files):
         notes.append(f"{count_noun(len(files) - len(hashes), 'image')} could not be read")
@@ -140,17 +148,20 @@ def observe_images(run: Run, paths: Sequence[Path], reporter: Reporter) -> Obser
     if (copies := len(hashes) - len(set(hashes))) > 0:
         are = "is a copy of another" if copies == 1 else "are copies of others"
         notes.append(f"{count_noun(copies, 'image')} {are}")
+    points = np.concatenate(features) if features else None
     return Observed(
-        len(hashes), stats.rows(), np.concatenate(features), units.astype(np.int64),
+        len(hashes), stats.rows(), points, units.astype(np.int64),
         Predictions.of(rates, task.classes) if alone else None, tuple(notes),
     )  # fmt: skip
 
 
-def _read(run: Run, files: Iterable[Path], reporter: Reporter) -> Iterator[tuple[FileInfo, Image]]:
+def _read(
+    model: Predictor, files: Iterable[Path], reporter: Reporter
+) -> Iterator[tuple[FileInfo, Image]]:
     for path in files:
         try:
-            image, info = examine(path, run.reading)
-            convertible(image, run.channels)  # other bands cannot be predicted
+            image, info = examine(path, model.reading)
+            convertible(image, model.channels or image.shape[2])  # other bands cannot be predicted
         except BadImage as error:
             reporter.warning(f"{path}: {error.message}")
             continue

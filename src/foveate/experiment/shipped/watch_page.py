@@ -163,7 +163,7 @@ def _cards(watched: Watched) -> list[Card]:
     cards = [
         Card("images of service", f"{watched.service.count:,}"),
         Card("train images", f"{len(watched.reference.units):,}"),
-        Card("validation images", f"{len(watched.reference.feature_units):,}"),
+        Card("validation images", f"{len(watched.reference.valid_units):,}"),
     ]
     both = watched.reference.predictions, watched.service.predictions
     if both[0] is not None and both[1] is not None and len(both[1].confidences):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.inference.exported.runtimes import OnnxRuntime
+from foveate.inference.exported.runtimes import Runtime
 from foveate.models.interactive import MASK_LOGIT, Box, InteractivePredictor
 from foveate.ops.clicks import Click, padded_prompts
 from foveate.ops.masks import resize_bilinear, resize_nearest
@@ -49,7 +49,7 @@ class ExportedInteractivePredictor(InteractivePredictor):
     """
 
     def __init__(
-        self, decoder: OnnxRuntime, outputs: Mapping[str, NDArray[Any]], size: tuple[int, int]
+        self, decoder: Runtime, outputs: Mapping[str, NDArray[Any]], size: tuple[int, int]
     ):
         super().__init__(size)
         self._decoder = decoder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from foveate.data.resizing import PADDING
 from foveate.inference.exported.record import INPUT, KEY
-from foveate.tasks.exported.exported_task import ExportedTask
+from foveate.tasks.exported.exported_task import ExportedTask, WholeTask
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -30,7 +30,7 @@ def join(
         An ONNX file that takes `images` (N, H, W, C) uint8, of any size but all of the same.
     """
     import onnx
-    from onnx import compose, helper
+    from onnx import compose
 
     core = onnx.load_from_string(net)
     opset = next(one.version for one in core.opset_import if one.domain in ("", "ai.onnx"))
@@ -48,9 +48,8 @@ def join(
     outputs = [one.name for one in core.graph.output]
     joined = compose.merge_models(before, core, inputs)
     names = task.net_outputs or tuple(f"net_{number}" for number in range(len(outputs)))
-    after = compose.add_prefix(
-        parsed(task.graph() or _maps(names)), "after/", rename_inputs=False, rename_outputs=False
-    )
+    end = task.graph() if isinstance(task, WholeTask) else _maps(names)
+    after = compose.add_prefix(parsed(end), "after/", rename_inputs=False, rename_outputs=False)
     for value in after.graph.input:
         _forget_sizes(value)
     pairs = list(zip(outputs, names, strict=True))
@@ -58,10 +57,23 @@ def join(
     pairs += [(name, name) for name in ("content", "sides") if name in needed]
     results = [one.name for one in after.graph.output]
     joined = compose.merge_models(joined, after, pairs, outputs=[*results, "content"])
-    joined.producer_name = "foveate"
-    helper.set_model_props(joined, {KEY: json.dumps(record)})
     onnx.checker.check_model(joined)
-    content: bytes = joined.SerializeToString()
+    return with_record(joined.SerializeToString(), record)
+
+
+def with_record(model: bytes, record: dict[str, Any]) -> bytes:
+    """The same ONNX file with the record of its model in its metadata.
+
+    Args:
+        model: An ONNX file.
+        record: See `ExportRecord`.
+    """
+    import onnx
+
+    proto = onnx.load_from_string(model)
+    proto.producer_name = "foveate"
+    onnx.helper.set_model_props(proto, {KEY: json.dumps(record)})
+    content: bytes = proto.SerializeToString()
     return content
 
 

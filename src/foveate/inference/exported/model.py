@@ -13,22 +13,25 @@ import numpy as np
 from foveate import record_io
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import ImageReading
-from foveate.data.resizing import fit, fit_within
+from foveate.data.resizing import PADDING, fit, fit_within
 from foveate.errors import FoveateError, RunError, SettingError
 from foveate.inference.exported.interactive import ExportedInteractivePredictor
 from foveate.inference.exported.record import ExportRecord
 from foveate.inference.exported.runtimes import (
-    DECODER_SUFFIX,
+    DECODER_SUFFIXES,
+    PROGRAM_SUFFIX,
     REMEDY,
     RUNTIMES,
-    OnnxRuntime,
     Runtime,
 )
+from foveate.inference.exported.sampler import ExportedSampler
+from foveate.inference.generate import TextPredictor
 from foveate.inference.predictor import Predictor
 from foveate.tasks import exported
-from foveate.tasks.capabilities import Interactive
+from foveate.tasks.capabilities import GeneratesImages, Interactive, require
 from foveate.tasks.clicking import segment
-from foveate.tasks.exported.exported_task import ExportedTask
+from foveate.tasks.exported.exported_task import ExportedTask, WholeTask
+from foveate.tasks.generating import Generating
 from foveate.wording import describe_html, describe_object, list_some
 
 if TYPE_CHECKING:
@@ -38,13 +41,13 @@ _BATCH_PIXELS = 2**21
 """Pixels of the images that are predicted at once."""
 
 
-class ExportedModel(Predictor):
+class ExportedModel(Predictor, TextPredictor):
     """A model in a file that `foveate export` wrote.
 
     Args:
         name: Of the file.
         computed: The file, opened.
-        decoder: Decodes its outputs with prompts, if the task has a decoder.
+        decoder: Takes its outputs with prompts or noise, if the task has a decoder.
 
     Attributes:
         record: What the file says about the model.
@@ -54,33 +57,65 @@ class ExportedModel(Predictor):
         RunError: The file is damaged, or was not written by foveate.
     """
 
-    def __init__(self, name: str, computed: Runtime, decoder: OnnxRuntime | None = None):
+    def __init__(self, name: str, computed: Runtime, decoder: Runtime | None = None):
         self._name, self.computed, self._decoder = name, computed, decoder
         self._runtimes = (computed.name,)
         if computed.record is None:
             raise RunError(
                 "a file that foveate has exported is expected, this one has no record of a model",
                 where=name,
-                remedy=REMEDY,
+                remedy=_remedy(name),
             )
         try:
-            self.record = ExportRecord.model_validate(record_io.parse_json(computed.record))
+            self.record = record_io.validated(ExportRecord, record_io.parse_json(computed.record))
             record = self.record
             self._task = exported.build(record.task, tuple(record.classes), record.options)
             self._read_as = ImageReading(**record.reading.model_dump())
         except (ValueError, TypeError, LookupError, FoveateError) as error:
             raise record_io.damaged(Path(name), error, remedy=REMEDY) from None
-        if self._task.has_decoder and decoder is None:
+        if self._task.has_decoder:
+            self._check_decoder()
+        try:
+            self._try_out()
+        except Exception as error:  # onnxruntime's errors have no common class but this
+            raise record_io.damaged(Path(name), error, remedy=REMEDY) from None
+
+    def _try_out(self) -> None:
+        """Compute something small: the record may be of another size, or of other words."""
+        task, record = self._task, self.record
+        if isinstance(task, Generating):
+            if not len(record.mean) == len(record.std) == record.channels:
+                raise ValueError(f"{record.channels} values of mean and std are expected")
+            last_word = np.full((1, task.reader.max_length), task.reader.vocabulary_size, np.int64)
+            noise = np.zeros((1, *self.sampler.shape), np.float32)
+            list(self.sampler.sample(noise, last_word, guidance=1, steps=1))
+            return
+        grey = np.full((record.size, record.size, record.channels), PADDING, np.uint8)
+        if isinstance(task, Interactive):
+            self._set_image(grey).click(0, 0)
+        else:
+            self.predict_images([grey])
+
+    def _check_decoder(self) -> None:
+        """Raise RunError if the file of the decoder is missing, or was exported with another."""
+        path = Path(self._name).with_suffix(self.computed.decoder_suffix)
+        if self._decoder is None:
             raise RunError(
                 "the file of the decoder is missing",
-                where=Path(name).with_suffix(DECODER_SUFFIX),
+                where=path,
                 remedy="Keep both files together. " + REMEDY,
+            )
+        if hashlib.sha256(self._decoder.content).hexdigest() != self.record.decoder:
+            raise RunError(
+                f"this decoder was not exported together with {Path(self._name).name}",
+                where=path,
+                remedy="Copy both files of one export. " + REMEDY,
             )
 
     @staticmethod
     def is_one(path: str | Path) -> bool:
         """Whether a path has the suffix of an exported file."""
-        return Path(path).suffix.lower() in RUNTIMES
+        return Path(path).suffix.lower() in (*RUNTIMES, PROGRAM_SUFFIX)
 
     @classmethod
     def open(cls, path: str | Path) -> ExportedModel:
@@ -88,17 +123,23 @@ class ExportedModel(Predictor):
 
         Raises:
             RunError: There is none, it is damaged, or was not written by foveate.
-            SettingError: What computes it is not installed.
+            SettingError: It is a net alone, or what computes it is not installed.
         """
-        path = Path(path)
-        try:
-            decoder = path.with_suffix(DECODER_SUFFIX)
-            return cls(
-                str(path),
-                RUNTIMES[path.suffix.lower()](path),
-                OnnxRuntime.open(decoder) if decoder.exists() else None,
+        path, suffix = Path(path), Path(path).suffix.lower()
+        if not path.exists():
+            raise RunError("there is no such file", where=path)
+        if suffix == PROGRAM_SUFFIX:
+            raise SettingError(
+                "a program of torch.export is a net alone: it neither resizes images nor makes "
+                "predictions of its outputs, so foveate cannot predict with it",
+                where=path,
+                remedy=f"Open it in Python: torch.export.load({path.name!r}).module(). To predict "
+                "or serve without the run: foveate export RUN --format onnx.",
             )
-        except FileNotFoundError as error:
+        try:
+            decoder, opened = path.with_suffix(DECODER_SUFFIXES[suffix]), RUNTIMES[suffix]
+            return cls(str(path), opened(path), opened(decoder) if decoder.exists() else None)
+        except FileNotFoundError as error:  # the weights of OpenVINO, or a file that went just now
             raise RunError("there is no such file", where=error.filename or path) from None
 
     def __repr__(self) -> str:
@@ -155,7 +196,10 @@ class ExportedModel(Predictor):
                 where="tile",
                 remedy="Leave out --tile, or predict with the run.",
             )
-        if self._task.has_decoder:
+        task = self._task
+        if isinstance(task, Generating):
+            return task.predict(self.sampler, images)
+        if not isinstance(task, WholeTask):
             return segment(images, self._set_image)
         fitted = [self._fit(image) for image in images]
         by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -169,7 +213,7 @@ class ExportedModel(Predictor):
                 outputs = self.computed.run(np.stack([fitted[row] for row in some]))
                 for place, row in enumerate(some):
                     size = (images[row].shape[0], images[row].shape[1])
-                    predictions[row] = self._task.decode(outputs, place, size)
+                    predictions[row] = task.decode(outputs, place, size)
         return predictions
 
     def _fit(self, image: Image) -> Image:
@@ -180,12 +224,29 @@ class ExportedModel(Predictor):
         return fit(image, record.size, record.channels)
 
     def _set_image(self, image: Image) -> InteractivePredictor:
-        if self._decoder is None:
-            raise SettingError(
-                f"the task {self._task.name} {Interactive.lacking}",
-                where=Interactive.option,
-                remedy=Interactive.remedy,
-            )
+        return require(self._task, Interactive).set_image(self, image)
+
+    def encode(self, image: Image) -> InteractivePredictor:
+        """Encode an image for prompts, (H, W, C) uint8 of any size; for promptable models."""
+        assert self._decoder is not None
         outputs = self.computed.run(self._fit(image)[None])
         size = (image.shape[0], image.shape[1])
         return ExportedInteractivePredictor(self._decoder, outputs, size)
+
+    @cached_property
+    def sampler(self) -> ExportedSampler:
+        """Leads noise to images; of a model that generates them."""
+        assert self._decoder is not None
+        record = self.record
+        return ExportedSampler(self.computed, self._decoder, record.size, record.mean, record.std)
+
+    def _generator(self) -> tuple[GeneratesImages[Any], Any]:
+        return require(self._task, GeneratesImages), self.sampler
+
+
+def _remedy(name: str) -> str:
+    """What to do about a file without a record: it may be the decoder of a model."""
+    for suffix, decoder_suffix in DECODER_SUFFIXES.items():
+        if name.endswith(decoder_suffix):
+            return f"It is a decoder: name the model, {name.removesuffix(decoder_suffix)}{suffix}."
+    return REMEDY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,19 +27,25 @@ class Runtime(ABC):
     Attributes:
         name: Of the runtime.
         suffix: Of its files.
+        decoder_suffix: Of the file beside a model that has a decoder, in the place of `suffix`.
         record: The model's description as JSON; None if the file has none.
         content: The bytes of the file, from which its fingerprint is made.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
+    decoder_suffix: ClassVar[str]
 
     record: str | None
     content: bytes
 
-    @abstractmethod
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """The outputs for (N, H, W, C) uint8 images, by their names."""
+        return self.compute({INPUT: images})
+
+    @abstractmethod
+    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The outputs for these inputs, both by their names."""
 
 
 class OnnxRuntime(Runtime):
@@ -53,7 +60,7 @@ class OnnxRuntime(Runtime):
         SettingError: ONNX Runtime is not installed.
     """
 
-    name, suffix = "onnx", ".onnx"
+    name, suffix, decoder_suffix = "onnx", ".onnx", ".decoder.onnx"
 
     def __init__(self, name: str | Path, content: bytes):
         check_installed("to open an exported model")
@@ -79,13 +86,9 @@ class OnnxRuntime(Runtime):
         """Open a file; FileNotFoundError if there is none."""
         return cls(path, _read(path))
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """The outputs for (N, H, W, C) uint8 images, by their names."""
-        return self.compute({INPUT: images})
-
-    def compute(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The outputs for these inputs, both by their names."""
-        return dict(zip(self._names, self._session.run(None, inputs), strict=True))
+        return dict(zip(self._names, self._session.run(None, dict(inputs)), strict=True))
 
 
 class OpenVino(Runtime):
@@ -99,7 +102,7 @@ class OpenVino(Runtime):
         SettingError: OpenVINO is not installed.
     """
 
-    name, suffix = "openvino", ".xml"
+    name, suffix, decoder_suffix = "openvino", ".xml", ".decoder.xml"
 
     def __init__(self, path: Path):
         openvino = import_openvino()
@@ -114,9 +117,9 @@ class OpenVino(Runtime):
         except Exception as error:  # openvino's errors have no common class but this
             raise record_io.damaged(path, error, remedy=REMEDY) from None
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """The outputs for (N, H, W, C) uint8 images, by their names."""
-        found = self._compiled(images)
+    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The outputs for these inputs, both by their names."""
+        found = self._compiled(dict(inputs))
         return {output.any_name: np.array(found[output]) for output in self._compiled.outputs}
 
 
@@ -141,7 +144,12 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
-DECODER_SUFFIX = ".decoder.onnx"
-"""Of the file beside a promptable model, in the place of .onnx."""
-RUNTIMES = {OnnxRuntime.suffix: OnnxRuntime.open, OpenVino.suffix: OpenVino}
+RUNTIMES: Mapping[str, Callable[[Path], Runtime]] = {
+    OnnxRuntime.suffix: OnnxRuntime.open,
+    OpenVino.suffix: OpenVino,
+}
 """What opens an exported file, by its suffix."""
+DECODER_SUFFIXES = {one.suffix: one.decoder_suffix for one in (OnnxRuntime, OpenVino)}
+"""Of the file beside a model that has a decoder, by the suffix of the model."""
+PROGRAM_SUFFIX = ".pt2"
+"""Of a program of torch.export, which is the net alone: nothing here computes it."""

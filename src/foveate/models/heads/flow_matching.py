@@ -28,6 +28,7 @@ from foveate.models.heads.text_conditioning import (
     TextConditioner,
     position_encoding,
 )
+from foveate.ops.timesteps import shift_timesteps
 
 if TYPE_CHECKING:
     from foveate.models.backbone import Backbone
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 TIME_FREQUENCIES = 32
 """Sinusoids that encode a timestep."""
-TIMESTEP_SHIFT = 8
-"""Strength of `shift_timesteps`; 1 is uniform."""
 MIN_WIDTH = 32
 
 
@@ -110,7 +109,7 @@ class FlowMatchingModel(nn.Module):
         tokens, mask = self.text(words)
         grid = [-(-side // self.backbone.strides[-1]) for side in size]
         out: Tensor = self.layout(tokens, mask, self.text.pool(tokens, mask), *grid)
-        return out.reshape(len(out), *grid, WIDTH)
+        return out.reshape(out.shape[0], *grid, WIDTH)
 
     def velocity(self, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
         """Predict the velocity.
@@ -151,20 +150,6 @@ class FlowMatchingModel(nn.Module):
         position = self.position(position_encoding(height, width, features.device))
         attended = self.attention(features.flatten(2).transpose(1, 2) + position)
         return attended.transpose(1, 2).reshape(features.shape)  # type: ignore[no-any-return]
-
-
-def shift_timesteps(t: Tensor) -> Tensor:
-    """Shift uniform timesteps towards noise (Esser et al., "SD3", 2024, equation 23).
-
-    An image's content is decided while it is mostly noise.
-
-    Args:
-        t: (N,) from 0 to 1.
-
-    Returns:
-        (N,) from 0 to 1.
-    """
-    return t / (t + TIMESTEP_SHIFT * (1 - t))
 
 
 @torch.no_grad()

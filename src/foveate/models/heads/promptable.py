@@ -147,11 +147,13 @@ class PromptableHead(nn.Module):
         """
         shared = []
         for image_map, embed, fuse in zip(maps[1:], self.embeddings, self.fusions, strict=True):
+            assert isinstance(fuse, nn.Sequential)
             first, width = fuse[0], image_map.shape[1]
+            assert isinstance(first, nn.Conv2d)
             weight, rest = (
                 one.contiguous() for one in (first.weight[:, :width], first.weight[:, width:])
             )
-            fused = F.conv2d(image_map, weight, first.bias, padding=first.padding)
+            fused = F.conv2d(image_map, weight, first.bias, padding="same")
             shared.append(SharedMap(fused, F.normalize(embed(image_map).float(), dim=1), rest))
         return shared
 
@@ -185,9 +187,10 @@ class PromptableHead(nn.Module):
                 prompted = channels(F.normalize(embed(x).float(), dim=1)).to(x.dtype)
                 fused.append(fuse(torch.cat([x, prompted], 1)))
             else:
+                assert isinstance(fuse, nn.Sequential)
                 one = shared[level]
                 prompted = channels(one.unit[prompts.rows]).to(one.weight.dtype)
-                added = F.conv2d(prompted, one.weight, padding=fuse[0].padding)
+                added = F.conv2d(prompted, one.weight, padding="same")
                 fused.append(fuse[1:](one.fused[prompts.rows] + added))
         joined = self.decoder(fused)
         masks = self.candidates(joined).float()[:, :, : size[0], : size[1]]

@@ -1,7 +1,7 @@
 """Tasks of exported models: what follows the net, as an ONNX graph and in NumPy, without torch.
 
-One file a task. An ONNX file holds the net between two small graphs: the one before it resizes and
-pads images, the one after it makes what the file returns.
+One file a task. An ONNX file that takes images holds the net between two small graphs: the one
+before it resizes and pads images, the one after it makes what the file returns.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def find(name: str) -> type[ExportedTask[Any]]:
         "instance": "ExportedInstance",
         "promptable": "ExportedPromptable",
         "semantic": "ExportedSemantic",
+        "text_to_image": "ExportedTextToImage",
     }
     if name not in classes:
         raise SettingError(
@@ -44,9 +45,15 @@ def build(name: str, classes: tuple[str, ...], options: Mapping[str, Any]) -> Ex
     """The exported form of a task with its classes, and with those of its options that it uses.
 
     Raises:
-        SettingError: Models of this task cannot be exported.
+        SettingError: Models of this task, or with these options, cannot be exported.
         ValueError: The options do not fit the task.
     """
     exported = find(name)
+    for option in exported.refused_options.keys() & options.keys():
+        raise SettingError(
+            f"this model cannot be exported: {exported.refused_options[option]}",
+            where="RUN",
+            remedy=f"Use the run itself, or train without {option}.",
+        )
     used = signature(exported).parameters.keys() & options.keys()
     return exported(classes, **checked_options(exported, {key: options[key] for key in used}))

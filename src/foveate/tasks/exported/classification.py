@@ -9,11 +9,11 @@ import numpy as np
 from annotated_types import Gt
 
 from foveate.annotations import Label
-from foveate.tasks.exported.exported_task import ExportedTask, Outputs
+from foveate.tasks.exported.exported_task import Outputs, WholeTask
 from foveate.tasks.presenters.classification import ClassificationPresenter
 
 
-class ExportedClassification(ClassificationPresenter, ExportedTask[Label]):
+class ExportedClassification(ClassificationPresenter, WholeTask[Label]):
     """Calibrated probabilities, the mean over an image and its mirror image.
 
     Attributes:

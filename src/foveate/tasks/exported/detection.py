@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from foveate.annotations import Boxes
-from foveate.tasks.exported.exported_task import ExportedTask, Outputs
+from foveate.tasks.exported.exported_task import Outputs, WholeTask
 from foveate.tasks.presenters.detection import DetectionPresenter
 from foveate.tasks.suppression import MAX_CANDIDATES, MAX_DETECTIONS, MIN_SCORE, NMS_IOU
 
 
-class ExportedDetection(DetectionPresenter, ExportedTask[Boxes]):
+class ExportedDetection(DetectionPresenter, WholeTask[Boxes]):
     """Boxes in the pixels of the images."""
 
     letterbox = True

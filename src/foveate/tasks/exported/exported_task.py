@@ -22,19 +22,24 @@ class ExportedTask(Presenter[A]):
     Attributes:
         letterbox: Whether images keep their aspect at the training size.
         mirrored: Whether the net predicts for each image and its mirror image.
-        has_decoder: Whether a second file decodes the outputs, with prompts.
-        net_outputs: Names of the net's outputs, in their order; empty if they are maps of any
-            number.
+        has_decoder: Whether a second file takes the outputs, with prompts or noise.
+        net_outputs: Names of the net's outputs, in their order; empty if there may be any number.
+        refused_options: Options of the task with which it cannot be exported, and why.
         outputs: What each output of the file holds, by its name. N is the number of images, H and
             W are their sides.
     """
 
     letterbox: ClassVar[bool]
     has_decoder: ClassVar[bool] = False
-    net_outputs: ClassVar[tuple[str, ...]]
+    net_outputs: ClassVar[tuple[str, ...]] = ()
+    refused_options: ClassVar[Mapping[str, str]] = {}
     outputs: ClassVar[Mapping[str, str]]
 
     mirrored: bool = False
+
+
+class WholeTask(ExportedTask[A]):
+    """A task whose file gives predictions without prompts or words."""
 
     @abstractmethod
     def graph(self) -> str:

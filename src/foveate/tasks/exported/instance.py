@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from foveate.annotations import Instances
-from foveate.tasks.exported.exported_task import ExportedTask, Outputs
+from foveate.tasks.exported.exported_task import Outputs, WholeTask
 from foveate.tasks.grouping import OFFSET_UNIT, group
 from foveate.tasks.presenters.instance import InstancePresenter
 
 
-class ExportedInstance(InstancePresenter, ExportedTask[Instances]):
+class ExportedInstance(InstancePresenter, WholeTask[Instances]):
     """Objects whose pixels vote for one centre; ONNX has no operation that groups them.
 
     Attributes:

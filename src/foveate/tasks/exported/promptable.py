@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from foveate.tasks.exported.exported_task import ExportedTask, Outputs
+from foveate.data.dataset import Image
+from foveate.tasks.capabilities import Interactive
+from foveate.tasks.exported.exported_task import ExportedTask
 from foveate.tasks.presenters.promptable import Prediction, PromptablePresenter
 
+if TYPE_CHECKING:
+    from foveate.models.interactive import InteractivePredictor
 
-class ExportedPromptable(PromptablePresenter, ExportedTask[Prediction]):
+
+class PromptEncoder(Protocol):
+    """Encodes images for prompts; see `inference.exported.model`."""
+
+    def encode(self, image: Image) -> InteractivePredictor:
+        """Encode an image of any size, (H, W, C) uint8."""
+        ...
+
+
+class ExportedPromptable(PromptablePresenter, ExportedTask[Prediction], Interactive[PromptEncoder]):
     """Objects by clicks, with an encoder and a decoder."""
 
     letterbox = True
     has_decoder = True
-    net_outputs = ()
     outputs: ClassVar = {
         "map_0": "(N, C, h, w) float32: the normalised images at the training size, padded; "
         "map_1, map_2, ... are their features. The decoder takes all of them for one image, with "
@@ -23,10 +35,6 @@ class ExportedPromptable(PromptablePresenter, ExportedTask[Prediction]):
         "estimated IoUs",
     }
 
-    def graph(self) -> str:
-        """Nothing: the maps are the outputs."""
-        return ""
-
-    def decode(self, outputs: Outputs, row: int, size: tuple[int, int]) -> Prediction:
-        """Not without prompts."""
-        raise NotImplementedError
+    def set_image(self, net: PromptEncoder, image: Image) -> InteractivePredictor:
+        """Encode the image once, for any number of prompts."""
+        return net.encode(image)

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from foveate.annotations import Mask
 from foveate.ops.masks import resize_nearest
-from foveate.tasks.exported.exported_task import ExportedTask, Outputs
+from foveate.tasks.exported.exported_task import Outputs, WholeTask
 from foveate.tasks.presenters.semantic import SemanticPresenter
 
 
-class ExportedSemantic(SemanticPresenter, ExportedTask[Mask]):
+class ExportedSemantic(SemanticPresenter, WholeTask[Mask]):
     """The most likely class of each pixel, at the size of the image."""
 
     letterbox = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -12,9 +12,12 @@ from foveate.annotations import Captions
 from foveate.data.dataset import Image
 from foveate.data.resizing import fit
 from foveate.metrics.generation import GeneratedImage
+from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
+from foveate.report.generation_panels import generation_panels
+from foveate.report.panels import Panel
 from foveate.tasks.catalog import CATALOG
-from foveate.tasks.presenters.presenter import Presenter, count_images
+from foveate.tasks.presenters.presenter import Presenter, ReadImage, count_images
 from foveate.wording import percent
 
 Prediction = Captions | GeneratedImage
@@ -56,3 +59,17 @@ class TextToImagePresenter(Presenter[Prediction]):
             f"{count_images(likeness, split)}, and {percent(accuracy['value'])} of its images "
             "match their caption"
         )
+
+    def report_panels(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Prediction, Prediction]],
+    ) -> list[Panel]:
+        """Examples beside real images, and the accuracy of each word."""
+        return generation_panels(stats, ids, read_image, read_pair, self._words)
+
+    def _words(self, tokens: Sequence[int]) -> str:
+        """The words of these tokens, as the evaluator numbers them; empty without one."""
+        return ""

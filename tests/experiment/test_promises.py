@@ -14,7 +14,7 @@ import pytest
 
 import foveate as fv
 from foveate.errors import RunError, StorageError
-from foveate.experiment import test_split
+from foveate.experiment import pipeline, test_split
 from foveate.progress import NullReporter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -208,11 +208,12 @@ def test_a_run_in_use_is_refused_with_process_and_machine(run, colours):
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         (run.path / ".unfinished.yaml").write_text(run.settings.to_yaml())
+        settings = run.settings.model_dump(exclude={"data"})
         for use in (
             run.test,
             run.report,
             lambda: fv.resume(run.path),
-            lambda: fv.train(colours, out=run.path, **run.settings.model_dump(exclude={"data"})),
+            lambda: pipeline.train(colours, out=run.path, **settings),
         ):
             with pytest.raises(RunError, match=rf"in use by process {holder.pid} on \S+ \("):
                 use()

@@ -18,7 +18,6 @@ from foveate.experiment import predictions_file
 from foveate.metrics.interactive import InteractiveMetric
 from foveate.metrics.metric import ragged_column
 from foveate.models.model import VisionModel, pixel_statistics
-from foveate.settings import check_segments
 from foveate.training import checkpoint, device, fit, time_budget
 from foveate.training.lr_finder import find_lr
 from foveate.training.optim import optimizer
@@ -84,37 +83,6 @@ def test_a_run_of_minutes_ends_in_time_and_can_be_repeated_to_the_bit(colours, t
     )
     mine, theirs = (checkpoint.read(one.weights)[0] for one in (run, again))
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
-
-
-@pytest.mark.parametrize("ahead", [0, 2])
-def test_a_time_budget_finds_the_speed_and_follows_it(ahead):
-    """10 steps a second, half as many after step 100: 20 seconds are 100 + 50 steps.
-
-    Batches that are prepared ahead see the progress that is recorded for them.
-    """
-    segments, budget = time_budget.unknown(), time_budget.TimeBudget(20.0, 0, 0.0)
-    seen = [time_budget.progress_at(segments, step) for step in range(ahead)]
-    step, seconds = 0, 0.0
-    while step < segments[-1][2]:
-        seen.append(time_budget.progress_at(segments, step + ahead))
-        step += 1
-        seconds += 0.1 if step <= 100 else 0.2
-        segments = budget.update(segments, step, seconds, ahead)
-    assert 18 < seconds < 21.5
-    assert segments[-1][2] == step
-    seen = seen[:step]
-    recorded = [time_budget.progress_at(segments, step) for step in range(step)]
-    assert recorded == seen  # to the bit, though segments came later
-    check_segments(segments)
-    assert np.all(np.diff(seen) > 0)
-    assert seen[-1] > 0.97
-    assert np.max(np.diff(seen[12:])) < 0.02  # no jump in the learning rate
-    assert len(segments) < 15
-
-
-def test_a_budget_that_is_used_up_ends_the_run_at_once():
-    reporter = time_budget.TimeBudget(0.0, 0, 0.0)
-    assert reporter.update(time_budget.unknown(), 1, 0.1)[-1][2] == 1
 
 
 def test_the_progress_of_a_step_is_that_of_its_middle():

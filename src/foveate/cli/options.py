@@ -30,7 +30,8 @@ def _check_task(task: str | None) -> str | None:
     return task
 
 
-def _task_names() -> list[str]:
+def task_names() -> list[str]:
+    """The names of all tasks, for the shell's completion."""
     from foveate import tasks
 
     return list(tasks.entries())
@@ -54,7 +55,7 @@ ReadAs = Annotated[
     typer.Option(
         "--task",
         callback=_check_task,
-        autocompletion=_task_names,
+        autocompletion=task_names,
         help="Task that DATA is for, if it can be read for several.",
     ),
 ]
@@ -129,7 +130,7 @@ class SettingOptions:
     task: Annotated[
         str | None,
         typer.Option(
-            autocompletion=_task_names, help="See: foveate tasks (default: what DATA fits)."
+            autocompletion=task_names, help="See: foveate tasks (default: what DATA fits)."
         ),
     ] = None
     model: Annotated[

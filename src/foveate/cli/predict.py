@@ -138,6 +138,8 @@ def predict(
     model.reading = parse_reading(set_, model.reading)
     wanted = parse_names(classes) if classes and named is None else None
     reporter = ConsoleReporter()
+    if caution := model.caution:
+        reporter.warning(caution)
     if show:
         show_live(
             model, paths[0], tile=tile, conf=conf, classes=wanted, reporter=reporter,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foveate.cli import BEGAN
 from foveate.cli.console import ConsoleReporter
 from foveate.cli.options import (
     Device,
@@ -17,31 +18,40 @@ from foveate.cli.options import (
     given_options,
     parse_settings,
     takes_settings,
+    task_names,
     typed_command,
 )
 from foveate.errors import SettingError
 
 if TYPE_CHECKING:
     from foveate.data.dataset import SplitName
-    from foveate.experiment.run import Run
+    from foveate.experiment import run_folder
 
 
 def demo(
+    task: Annotated[
+        str, typer.Option(autocompletion=task_names, help="See: foveate tasks.")
+    ] = "detection",
+    minutes: Annotated[float, typer.Option(help="Time for all of it but the test.")] = 1.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="A new run folder (default: runs/digits-tiny_cnn-N)."),
+        typer.Option(metavar="RUN", help="A new run folder (default: runs/DATA-MODEL-N)."),
     ] = None,
 ) -> None:
-    """Train, test and report on the built-in handwritten digits, in about a minute."""
-    from foveate.experiment import run as runs
-    from foveate.experiment import typed_train
+    """Train, test and report on built-in images, in about a minute."""
+    from foveate import tasks
+
+    tasks.check_name(task)
+    from foveate.experiment import pipeline, test_split
     from foveate.experiment.typed_command import recorded
 
     reporter = ConsoleReporter()
-    # Size and epochs were chosen on the validation split.
+    data = tasks.find(task).demo_data
     with recorded(typed_command()):
-        run = typed_train.train("digits", out=out, reporter=reporter, size=24, epochs=30)
-    runs.test(run, reporter=reporter)
+        run = pipeline.train(
+            data, out=out, reporter=reporter, began=BEGAN, task=task, minutes=minutes
+        )
+    test_split.test(run, reporter=reporter)
     _print_conclusion(run, "test")
 
 
@@ -79,8 +89,7 @@ def train(
     The test split stays locked: see foveate test.
     """
     chosen = chosen_settings(settings, set_, pretrained=pretrained)
-    from foveate.experiment import run as runs
-    from foveate.experiment import typed_train
+    from foveate.experiment import pipeline
     from foveate.experiment.typed_command import recorded
 
     reporter = ConsoleReporter()
@@ -90,7 +99,7 @@ def train(
         if seeds != 1:
             raise SettingError("--resume goes on with one run", where=f"--seeds {seeds}")
         _check_resume(data, out)
-        run = runs.resume(
+        run = pipeline.resume(
             resume,
             data=place,
             reporter=reporter,
@@ -113,7 +122,9 @@ def train(
         _train_seeds(data, seeds, out=out, reporter=reporter, download=download, **chosen)
         return
     with recorded(typed_command()):
-        run = typed_train.train(data, out=out, reporter=reporter, download=download, **chosen)
+        run = pipeline.train(
+            data, out=out, reporter=reporter, download=download, began=BEGAN, **chosen
+        )
     _print_conclusion(run, "valid")
 
 
@@ -186,7 +197,7 @@ def compare(
         reporter.info(str(html))
 
 
-def _print_conclusion(run: Run, split: SplitName) -> None:
+def _print_conclusion(run: run_folder.RunFolder, split: SplitName) -> None:
     from foveate.experiment.verdict import conclusion
 
     reporter = ConsoleReporter()

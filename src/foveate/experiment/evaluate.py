@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -48,8 +49,8 @@ def fit_evaluator(run: RunFolder, prepared: PreparedData, reporter: Reporter) ->
 
 def score_baselines(
     run: RunFolder, prepared: PreparedData, split: SplitName, reporter: Reporter
-) -> dict[str, PerImageStats]:
-    """Per-image statistics on a split of each baseline, fitted on the train split."""
+) -> dict[str, Scored]:
+    """Each baseline scored on a split, fitted on the train split."""
     with helping.helped():
         scored = _score_baselines(run, prepared, split, reporter)
     processes.wait()
@@ -58,7 +59,7 @@ def score_baselines(
 
 def _score_baselines(
     run: RunFolder, prepared: PreparedData, split: SplitName, reporter: Reporter
-) -> dict[str, PerImageStats]:
+) -> dict[str, Scored]:
     task, seed = prepared.task, run.settings.seed
     pixels, targets, _ = prepared.of("train")
     predictors = task.baselines(pixels, targets, seed)
@@ -68,8 +69,9 @@ def _score_baselines(
     predictions = predictors(with_prompts(task, pixels, fitted))
     if isinstance(task, Classification) and run.settings.model != models.PROBE:
         predictions[probing.NAME] = probing.baseline(task, prepared, split, seed, reporter)
+    metric, units = task.metric(), prepared.units[prepared.splits[split]]
     return {
-        name: task.metric().per_image(prepared.to_original(split, one), targets)
+        name: Scored(metric, metric.per_image(prepared.to_original(split, one), targets), units)
         for name, one in predictions.items()
     }
 
@@ -78,7 +80,7 @@ def evaluate(
     run: RunFolder,
     prepared: PreparedData,
     split: SplitName,
-    baselines: Mapping[str, PerImageStats],
+    baselines: Mapping[str, Scored],
 ) -> dict[str, Any]:
     """Score the model on a split; writes predictions_SPLIT.csv.
 
@@ -97,14 +99,13 @@ def evaluate(
     task, found = run.load()[0], predicted(run, prepared, split)
     metric = task.metric()
     model = Scored(metric, found.stats, found.units)
-    scored = {name: Scored(metric, stats, found.units) for name, stats in baselines.items()}
     results = run.unscored_results
     results[split] = model.values()
-    results["baseline"][split] = {name: one.values() for name, one in scored.items()}
+    results["baseline"][split] = {name: one.values() for name, one in baselines.items()}
     if split == "valid":
         sign = -1 if task.primary_metric in task.lower_is_better else 1
         values = {
-            name: sign * one.samples.value[task.primary_metric] for name, one in scored.items()
+            name: sign * one.samples.value[task.primary_metric] for name, one in baselines.items()
         }
         results["best_baseline"] = max(values, key=lambda name: values[name])
         results["verdicts"] = [
@@ -119,7 +120,7 @@ def evaluate(
                 check_labels=partial(_check_labels, task, prepared, run.settings.seed),
             )
         ]
-    results["lift"][split] = model.lift_over(scored[results["best_baseline"]])
+    results["lift"][split] = model.lift_over(baselines[results["best_baseline"]])
     run.write_predictions(split, found.ids, found.summaries(task), found.stats)
     return results
 
@@ -181,13 +182,18 @@ class Scored:
         metric: Of the task.
         stats: Per-image statistics of N images.
         units: (N,) equal for images that belong together.
+
+    Attributes:
+        seconds: Seconds that it took.
     """
 
     def __init__(self, metric: Metric[Any], stats: PerImageStats, units: NDArray[np.int64]):
+        began = time.monotonic()
         self.metric, self.stats, self.units = metric, stats, units
         self.samples = resample(len(units), metric.scorer(stats), clusters=units)
         self._rough = metric.rough(stats, units)
         self._rules: Any = {"ranges": metric.ranges, "min_images": metric.min_images}
+        self.seconds = time.monotonic() - began
 
     def values(self) -> dict[str, Any]:
         """Each metric as JSON values."""

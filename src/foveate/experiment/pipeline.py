@@ -51,6 +51,7 @@ def train(
     out: str | Path | None = None,
     reporter: Reporter | None = None,
     download: bool = False,
+    began: float | None = None,
     **settings: Any,
 ) -> RunFolder:
     """From images to a trained, evaluated and reported model. The test split stays locked.
@@ -62,13 +63,14 @@ def train(
         out: A new run folder; by default runs/DATA-MODEL-N.
         reporter: Receives the progress.
         download: Whether a known dataset may be downloaded.
+        began: time.monotonic() at which the time budget begins; by default, now.
         **settings: Any of `Settings`.
 
     Raises:
         FoveateError: Data or settings cannot work; before training, where that can be known.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
     """
-    reporter, clock = reporter or NullReporter(), Clock()
+    reporter, clock = reporter or NullReporter(), Clock(began)
     with preserved_torch_state(), ranks.connected(settings.get("device")):
         if not processes.is_main():
             return ranks.join_training(settings.get("device"), data)
@@ -215,15 +217,13 @@ def _baseline_to_report(
     fit_evaluator(run, prepared, reporter)
     baselines = score_baselines(run, prepared, "valid", reporter)  # 4. baseline
     metric = prepared.task.primary_metric
-    values = {
-        name: prepared.task.metric().compute(stats)[metric] for name, stats in baselines.items()
-    }
-    reporter.baselines(values, metric)
+    reporter.baselines({name: one.samples.value[metric] for name, one in baselines.items()}, metric)
     clock.lap("baseline")
 
+    scoring = max(one.seconds for one in baselines.values())
     tracked = trackers.Tracked(run, reporter)
-    with watched(run, prepared, tracked, reporter) as watched_reporter:
-        result = learn(run, prepared, watched_reporter, clock.began, resume=resume)  # 5. train
+    with watched(run, prepared, tracked, reporter) as watching:
+        result = learn(run, prepared, watching, clock.began, scoring, resume=resume)  # 5. train
         if result.reason == "interrupted":
             raise Interrupted(run.path, result.progress.step)
     clock.lap("train")

@@ -22,6 +22,7 @@ from foveate.data.split.rare_classes import Handled
 from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
+from foveate.experiment.affordable_size import affordable_size
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.shares import read_images
@@ -70,6 +71,9 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     task = task_type(dataset.classes)
     default_size = _default_size(dataset, task_type, settings)
     size = settings.size or max(model.min_size, default_size)
+    reduced = None
+    if settings.size is None and settings.minutes is not None:
+        size, reduced = affordable_size(task, dataset, settings, size)
     model.check(size, pretrained=settings.weights is not None)
     max_skipped = 1.0 if settings.allow_skipped else MAX_SKIPPED
     images = depth.decode_measured(
@@ -95,7 +99,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         *images.dataset.notes,
         *handled.notes,
         *split.notes,
-        *([] if settings.size else _reduced(task, images)),
+        *([reduced] if reduced else [] if settings.size else _reduced(task, images)),
         *_encoded(images),
     )
     prepared = PreparedData.of_rows(task, images, rows, notes, split.leaks)

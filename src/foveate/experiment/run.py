@@ -12,7 +12,7 @@ from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import ImageReading
 from foveate.data.split import file as split_file
 from foveate.errors import FoveateError, RunError, SettingError
-from foveate.experiment import card, figures, pipeline, report_again, test_split
+from foveate.experiment import card, figures, pipeline, report_again, test_split, verdict
 from foveate.experiment.claim import UNFINISHED
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
@@ -54,6 +54,11 @@ class Run(RunFolder, Predictor, TextPredictor):
     def task(self) -> Task[Any]:
         """The task, as it was calibrated for the best weights."""
         return self.load()[0]
+
+    @property
+    def caution(self) -> str | None:
+        """A sentence for whoever uses the predictions, if a baseline is better."""
+        return verdict.caution(self)
 
     def test(self, *, data: Place | None = None, progress: bool = True) -> Mapping[str, Any]:
         """Open the locked test split, and record that; see `foveate.test`."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,17 +15,17 @@ from torch import nn
 from foveate import models, processes
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
 from foveate.data.depth import reading_of
-from foveate.data.image_reading import ImageReading
 from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
+from foveate.experiment.building import build_net, recipe_of
 from foveate.experiment.fitted import measure_fit
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.probing import start_from_probe
+from foveate.experiment.rehearsal import rehearse, warn_of_short_budget
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.smaller_batches import smaller_batches
-from foveate.models.model import VisionModel, pixel_statistics, published_statistics
-from foveate.models.registry import Recipe
+from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
@@ -43,12 +42,16 @@ from foveate.wording import count_noun
 
 MIN_EPOCHS = 4
 """Epochs without epochs or minutes, however many images there are."""
-MAX_RESERVE = 8.0
-"""Seconds of a time budget for what follows training: evaluation and report."""
 
 
 def learn(
-    run: RunFolder, prepared: PreparedData, reporter: Reporter, began: float, *, resume: bool
+    run: RunFolder,
+    prepared: PreparedData,
+    reporter: Reporter,
+    began: float,
+    scoring: float = 0.0,
+    *,
+    resume: bool,
 ) -> TrainResult:
     """Train, or resume training; leaves config.yaml with every setting resolved, and the weights.
 
@@ -59,6 +62,7 @@ def learn(
         prepared: Its data.
         reporter: Receives the progress.
         began: time.monotonic() at the start of the command, from which the time budget counts.
+        scoring: Seconds that it takes to score the predictions for the validation split.
         resume: Whether to go on from last.safetensors.
 
     Raises:
@@ -68,7 +72,7 @@ def learn(
     """
     while True:
         try:
-            return _learn(run, prepared, reporter, began, resume=resume)
+            return _learn(run, prepared, reporter, began, scoring, resume=resume)
         except torch.OutOfMemoryError:
             smaller = smaller_batches(run, alone=not resume and processes.size() == 1)
         # Out of the block above, which holds on to the tensors of the steps.
@@ -84,7 +88,13 @@ def learn(
 
 
 def _learn(
-    run: RunFolder, prepared: PreparedData, reporter: Reporter, began: float, *, resume: bool
+    run: RunFolder,
+    prepared: PreparedData,
+    reporter: Reporter,
+    began: float,
+    scoring: float,
+    *,
+    resume: bool,
 ) -> TrainResult:
     """Train once; see `learn`."""
     began_on = run.settings.device
@@ -103,7 +113,7 @@ def _learn(
     valid: tuple[Subset, Sequence[Any], Sequence[str]] = prepared.of("valid")
     if isinstance(task, Tiled):
         valid = task.tile_targets(*valid)
-    net = _build_net(task, settings, pixels, reading_of(prepared.images.dataset))
+    net = build_net(task, settings, pixels, reading_of(prepared.images.dataset))
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     start = None
     if settings.weights is not None and isinstance(task, Classification):
@@ -151,9 +161,15 @@ def _learn(
         flip=policy.flip,
     )
 
+    rehearsal = None
+    if settings.minutes is not None and settings.model != models.PROBE:
+        rehearsal = rehearse(task, net, prepared, valid, scoring=scoring, began=began)
+    elapsed = 0.0 if resume else time.monotonic() - began
     segments, budget = processes.broadcast(
-        _segments(settings, batches, 0.0 if resume else time.monotonic() - began)
+        _segments(settings, batches, elapsed + (rehearsal.after if rehearsal else 0.0))
     )
+    if rehearsal and budget is not None:
+        warn_of_short_budget(rehearsal, budget, len(ids), run.settings, reporter)
     assert settings.optimizer is not None, "it is resolved"
     assert isinstance(settings.lr, float), "it is resolved"
     state = TrainState(
@@ -180,6 +196,7 @@ def _learn(
         patience=settings.patience,
         save_seconds=settings.save_seconds,
         compiled=settings.compile,
+        validation_seconds=rehearsal.validation if rehearsal else 0.0,
     )
     notes = reproducibility.noted(state.irreproducible)
     with notes, reporter.training(batches.per_epoch, task.curve_metric, budget) as on_step:
@@ -204,15 +221,6 @@ def _learn(
 
 
 # --- settings -> concrete
-
-
-def recipe_of(settings: Settings) -> Recipe:
-    """The training recipe of a run's model."""
-    return models.find(settings.model).recipe(
-        pretrained=settings.weights is not None,
-        frozen=settings.freeze,
-        dense=settings.task != Classification.name,
-    )
 
 
 def _with_length(settings: Settings, prepared: PreparedData) -> Settings:
@@ -264,14 +272,16 @@ def _optimizer(settings: Settings, net: nn.Module, lr: float) -> torch.optim.Opt
 
 
 def _segments(
-    settings: Settings, batches: Batches, elapsed: float
+    settings: Settings, batches: Batches, other: float
 ) -> tuple[time_budget.Segments, float | None]:
-    """Progress by step, and seconds of training if there is a time budget."""
+    """Progress by step, and seconds of training if there is a time budget.
+
+    `other` are the seconds before and after training.
+    """
     if settings.model == models.PROBE:
         return time_budget.straight(0), None
     if settings.minutes is not None:
-        reserve = min(MAX_RESERVE, 8 * settings.minutes)
-        return time_budget.unknown(), max(0.0, 60 * settings.minutes - reserve - elapsed)
+        return time_budget.unknown(), max(0.0, 60 * settings.minutes - other)
     segments = settings.progress_segments or time_budget.straight(
         max(1, round((settings.epochs or 1) * batches.per_epoch))
     )
@@ -295,31 +305,6 @@ def augmentation(settings: Settings, prepared: PreparedData) -> AugmentPolicy:
         kind=settings.augment,
         epochs=settings.epochs,
     )
-
-
-def _build_net(
-    task: Task[Any], settings: Settings, pixels: Any, reading: ImageReading
-) -> VisionModel:
-    """The net with its first weights; normalised by the train split, or as its weights were."""
-    size, channels = pixels.shape[1], pixels.shape[3]
-    start: models.Weights
-    match settings.weights:
-        case "download" | "included" | None:
-            start = settings.weights
-        case _:
-            start = Path(settings.weights)
-    backbone = models.build(settings.model, channels=channels, size=size, weights=start)
-    if settings.freeze:
-        backbone.freeze()
-    elif start is not None:
-        backbone.freeze(recipe_of(settings).frozen_groups)
-    mean, std = (
-        published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)
-    )
-    net = VisionModel(task.head(backbone), size=size, mean=mean, std=std, reading=reading)
-    if start is None:
-        net.fit(pixels)
-    return net
 
 
 def _calibrate(run: RunFolder, images: Any, targets: Sequence[Any]) -> None:

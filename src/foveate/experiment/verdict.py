@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ import numpy as np
 from foveate import record_io, tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
+from foveate.metrics.metric import PerImageStats
 from foveate.metrics.names import display_name, interval, interval_basis
 from foveate.report.panels import Tone
 from foveate.tasks.task import Task
 from foveate.wording import count_noun, percent
 
-BELIEVE = "Believe it"
+BELIEVE = "Believe this value"
+FAR_BELOW = 0.05
+"""How far below the metric of all classes that of the worst class is named."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Doubt:
     """Whether to believe a result, and why.
 
     Attributes:
-        word: Two or three words, e.g. "Believe it".
+        word: Two or three words, e.g. "Careful".
         reason: A sentence without its capital letter.
         tone: How serious it is.
     """
@@ -110,13 +114,51 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     openings = len(run.ledger.entries)
     if doubt := doubt_of(lift, name, leak, lower=metric in task.lower_is_better):
         return verdict(doubt)
+    worst = worst_class(task, run.read_predictions(split)[1], results[split][metric]["value"])
     if split != "test":
-        reason = "better than every baseline, and the test split is still locked."
+        reason = f"better than every baseline, and the test split is still locked.{worst}"
         return verdict(Doubt("Not yet tested", reason, "plain"))
     if openings > 1:
-        return verdict(Doubt("Careful", f"the test split was opened {openings} times.", "careful"))
-    reason = "clearly better than every baseline, on images that it had never seen."
+        reason = f"the test split was opened {openings} times.{worst}"
+        return verdict(Doubt("Careful", reason, "careful"))
+    reason = f"clearly better than every baseline, on images that the model had never seen.{worst}"
     return verdict(Doubt(BELIEVE, reason, "good"))
+
+
+def caution(run: RunFolder) -> str | None:
+    """A sentence for whoever uses a run to predict, if one of its baselines is better."""
+    results = run.unscored_results
+    split = "test" if results["test"] else "valid"
+    if not results[split]:  # it was interrupted before its evaluation
+        return None
+    task, name = tasks.find(results["task"]), results["best_baseline"]
+    lift = results["lift"][split][task.primary_metric]
+    doubt = doubt_of(lift, name, lower=task.primary_metric in task.lower_is_better)
+    if doubt is None or doubt.tone != "bad":
+        return None
+    return f"on the {split} split, the baseline {name} is better than this model"
+
+
+def worst_class(task: Task[Any], stats: PerImageStats, overall: float) -> str:
+    """A sentence on the class with the lowest metric, if it is far below the metric of all.
+
+    Args:
+        task: The task.
+        stats: Per-image statistics of a split.
+        overall: The primary metric on it.
+
+    Returns:
+        The sentence, with a space before it, or "".
+    """
+    metric, values = task.class_values(stats) or ("", [])
+    known = {name: v for name, v in zip(task.classes, values, strict=False) if not math.isnan(v)}
+    if len(known) < 2:
+        return ""
+    name = min(known, key=lambda name: known[name])
+    if known[name] > overall - FAR_BELOW:
+        return ""
+    article = "an" if metric[0] in "AI" else "a"
+    return f" Its worst class is {name!r}, with {article} {metric} of {percent(known[name])}."
 
 
 def doubt_of(
@@ -132,7 +174,7 @@ def doubt_of(
     """
     low, high = (-lift["high"], -lift["low"]) if lower else (lift["low"], lift["high"])
     if high < 0:
-        return Doubt("Do not believe it", f"the baseline {baseline} is better.{leak}", "bad")
+        return Doubt("Do not use it", f"the baseline {baseline} is better.{leak}", "bad")
     if low <= 0:
         reason = f"it is not clearly better than {baseline}.{leak}"
         return Doubt("Careful", reason, "careful")

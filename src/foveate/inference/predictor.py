@@ -61,6 +61,11 @@ class Predictor(ABC):
         """Encode an image for prompts; raise SettingError if the task takes none."""
 
     @property
+    def caution(self) -> str | None:
+        """A sentence for whoever uses the predictions, if the model is known to be poor."""
+        return None
+
+    @property
     def fingerprint(self) -> str:
         """A text that changes when the model predicts something else."""
         return self.name

@@ -67,6 +67,7 @@ class Task(Presenter[A]):
             them, so it is skipped where the size does not change.
         max_default_size: Pixels a side of training images, unless the user asks for more.
         max_eval_images: Images of a split that are evaluated, where prediction is slow.
+        demo_data: Built-in dataset on which `foveate demo` shows the task.
         loss_floor: The loss of a perfect prediction; above 0 if targets are smoothed.
     """
 
@@ -84,6 +85,7 @@ class Task(Presenter[A]):
     overlapping_masks: ClassVar[bool] = False
     max_default_size: ClassVar[int] = 128
     max_eval_images: ClassVar[int | None] = None
+    demo_data: ClassVar[str] = "scenes"
 
     loss_floor: float = 0.0
 
@@ -167,6 +169,10 @@ class Task(Presenter[A]):
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[A]) -> None:
         """Choose temperatures, thresholds and the like on the validation split."""
+
+    def calibration_predictions(self, images: int) -> int:
+        """How many predictions `calibrate` makes for so many validation images."""
+        return images
 
     # --- measure
 

@@ -67,6 +67,7 @@ class TextToImage(
     curve_reaches_one = False  # noise cannot be predicted
     lower_is_better = frozenset({"copies"})
     raw_metrics = frozenset({"diversity"})
+    demo_data: ClassVar[str] = "duos"
     default_settings: ClassVar[Mapping[str, Any]] = {
         "model": "patch_resnet",
         "batch_size": 64,
@@ -202,6 +203,10 @@ class TextToImage(
             return round(metrics[self.primary_metric], 2), metrics["prompt_accuracy"]
 
         self.guidance = max(GUIDANCE_SCALES, key=quality)
+
+    def calibration_predictions(self, images: int) -> int:
+        """One for each of the scales and of a few images."""
+        return len(GUIDANCE_SCALES) * min(images, CALIBRATION_IMAGES)
 
     # --- measure
 

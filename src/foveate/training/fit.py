@@ -45,6 +45,7 @@ class TrainConfig:
     Attributes:
         schedule: Progress from 0 to 1 -> factor of the peak learning rate.
         budget: Seconds of training after which the run must end, or None.
+        validation_seconds: Seconds of a validation, as far as they are known.
         seed: Seed of dropout and the like.
         clip: Largest norm of the gradient, or None.
         accumulate: Batches whose gradients are summed before the weights change.
@@ -63,6 +64,7 @@ class TrainConfig:
     patience: int | None
     save_seconds: float
     compiled: bool = False
+    validation_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -125,22 +127,31 @@ def fit(
     def close_epoch(train_loss: float, metric: float, lr: float) -> None:
         if state.ema is not None:
             best_net.load_state_dict(state.ema.state)
+        validation_began = time.monotonic()
         valid = validate(best_net, task, validation(), config.amp)
         state.net.train()
+        if budget is not None:
+            budget.add_validation(time.monotonic() - validation_began)
         progress.close_epoch(_curve_row(progress, task, (train_loss, metric), valid, batches, lr))
         if main:
             curves.write(folder / "curves.csv", progress.rows)
             if progress.best_step == progress.step:
                 checkpoint.write(folder / "best.safetensors", best_net.state_dict(), header)
 
+    budget = None
+    if config.budget is not None:
+        budget = time_budget.TimeBudget(
+            config.budget,
+            progress.step,
+            progress.seconds,
+            batches.per_epoch,
+            config.validation_seconds,
+        )
     if first_step == 0:
         if start is not None and not progress.rows:
             close_epoch(*start, 0.0)
         if main:
             autosave.save()
-    budget = None
-    if config.budget is not None:
-        budget = time_budget.TimeBudget(config.budget, progress.step, progress.seconds)
     every, ahead = 1, 0
     if not computes_at_once(next(state.net.parameters()).device):
         # Whole updates, after which the state can be saved.
@@ -153,8 +164,10 @@ def fit(
         reason, stop = "finished", False
         losses: list[Tensor] = []  # that are not read yet
 
-        def ends_epoch() -> bool:
-            return progress.step % batches.per_epoch == 0 or progress.step >= progress.total
+        def validation_due() -> bool:
+            return progress.step >= progress.total or time_budget.validation_due(
+                progress.segments, progress.step, batches.per_epoch
+            )
 
         try:
             while progress.step < progress.total:
@@ -171,7 +184,7 @@ def fit(
                 step = next(stream)
                 progress.step += 1
                 losses.append(step.losses["total"].detach())
-                if progress.step % check.every and not ends_epoch():
+                if progress.step % check.every and not validation_due():
                     continue
                 check.read()
                 seconds = time.monotonic() - began
@@ -183,7 +196,7 @@ def fit(
                     progress.segments = budget.update(
                         progress.segments, progress.step, progress.seconds, ahead
                     )
-                if ends_epoch():
+                if validation_due():
                     metric = progress.epoch_metric
                     close_epoch(
                         progress.epoch_loss, math.nan if metric is None else metric, step.lr

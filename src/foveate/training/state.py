@@ -66,9 +66,10 @@ class Progress:
         return self.metric_sum / self.metric_batches if self.metric_batches else None
 
     @property
-    def epochs_since_best(self) -> int:
-        """Validations since the lowest validation loss."""
-        return sum(row["step"] > self.best_step for row in self.rows)
+    def epochs_since_best(self) -> float:
+        """Epochs since the lowest validation loss."""
+        best = next((row["epoch"] for row in self.rows if row["step"] == self.best_step), 0.0)
+        return self.rows[-1]["epoch"] - best if self.rows else 0.0
 
     def add(self, losses: Sequence[float], metric: float) -> None:
         """Add the losses of steps that are done, and the metric of the last; nan for none."""

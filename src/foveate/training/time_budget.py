@@ -8,6 +8,7 @@ be repeated to the bit, which a schedule that reads the clock could not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 Segments = list[tuple[int, float, int]]
@@ -16,8 +17,11 @@ holds up to the step of the next segment. Each keeps its numbers, so progress at
 is the same to the last bit after later segments are added; a line through the corners would not."""
 
 UNKNOWN_TOTAL = 10**9
+MIN_VALIDATIONS = 6
+"""Validations of each run, however few epochs it has."""
 _FIRST_CHECK, _CHECK_EVERY = 1.0, 2.0  # seconds
 _MIN_STEPS = 4  # between two checks
+_LONG_CHECK = 0.05  # of the budget: after so long, fewer steps suffice
 _TOLERANCE = 0.03  # of the remaining steps: a smaller change is noise
 
 
@@ -41,18 +45,51 @@ def _on_line(segments: Sequence[tuple[int, float, int]], steps: float) -> float:
     return done + (1 - done) * (steps - first) / (total - first)
 
 
+def validation_due(segments: Sequence[tuple[int, float, int]], step: int, per_epoch: int) -> bool:
+    """Whether the net is validated after so many steps, before the last one.
+
+    That is at the end of each epoch. A run of fewer than MIN_VALIDATIONS epochs is validated in
+    equal shares of its progress instead, so that its curves can be read.
+
+    Args:
+        segments: The run's progress. Those that follow later change nothing here.
+        step: Steps that are done.
+        per_epoch: Steps of an epoch.
+    """
+    total = next(segment for segment in reversed(segments) if segment[0] <= step)[2]
+    if total >= MIN_VALIDATIONS * per_epoch:
+        return step % per_epoch == 0
+    return _validations(segments, step) > _validations(segments, step - 1)
+
+
+def _validations(segments: Sequence[tuple[int, float, int]], step: int) -> int:
+    """Equal shares of the progress that are done; a sum that is a share but for rounding counts."""
+    return math.floor(MIN_VALIDATIONS * _on_line(segments, step) + 1e-9)
+
+
 class TimeBudget:
     """Fits the number of steps to a number of seconds while the run goes on.
 
     Args:
-        budget: Seconds of training in all, counted from step 0.
+        budget: Seconds of training in all, counted from step 0; validation is part of them.
         step: The step at which measuring begins.
         seconds: Seconds of training up to that step.
+        per_epoch: Steps of an epoch.
+        validation: Seconds of a validation, as far as it is known.
     """
 
-    def __init__(self, budget: float, step: int, seconds: float):
-        self.budget, self.seconds_per_step = budget, 0.0
+    def __init__(
+        self, budget: float, step: int, seconds: float, per_epoch: int, validation: float = 0.0
+    ):
+        self.budget, self.per_epoch, self.validation = budget, per_epoch, validation
+        self.seconds_per_step = 0.0
         self.first, self.last = (step, seconds), (step, seconds)
+        self._validated = 0.0  # seconds since `last`
+
+    def add_validation(self, seconds: float) -> None:
+        """Take note of a validation, which is no part of a step."""
+        self.validation = seconds
+        self._validated += seconds
 
     def update(self, segments: Segments, step: int, seconds: float, ahead: int = 0) -> Segments:
         """The segments after `step` steps in `seconds`: another one if the end would move by 3%.
@@ -63,19 +100,20 @@ class TimeBudget:
             seconds: Seconds of training up to now.
             ahead: Batches after these steps that may be prepared already: their progress stays.
         """
-        steps, elapsed = step - self.last[0], seconds - self.last[1]
+        steps, elapsed = step - self.last[0], seconds - self.last[1] - self._validated
         first_check = self.last == self.first
-        if elapsed < (_FIRST_CHECK if first_check else _CHECK_EVERY) or steps < _MIN_STEPS:
+        is_short = steps < _MIN_STEPS and elapsed < _LONG_CHECK * self.budget
+        if elapsed < (_FIRST_CHECK if first_check else _CHECK_EVERY) or is_short:
             if seconds < self.budget:
                 return segments
             steps = max(steps, 1)
-        measured = elapsed / steps
-        # The first steps are slow (memory, choice of kernels), later ones include validation.
+        measured = max(elapsed, 0.0) / steps
+        # The first steps are slow (memory, choice of kernels).
         self.seconds_per_step = (
             measured if first_check else 0.7 * self.seconds_per_step + 0.3 * measured
         )
-        self.last = (step, seconds)
-        left = max(0, int((self.budget - seconds) / self.seconds_per_step))
+        self.last, self._validated = (step, seconds), 0.0
+        left = self._steps_left(segments, step, self.budget - seconds)
         total = segments[-1][2]
         if abs(step + left - total) <= _TOLERANCE * max(1, total - step):
             return segments
@@ -83,3 +121,13 @@ class TimeBudget:
         if ahead and first >= total:
             return segments
         return [*segments, (first, _on_line(segments, first), max(first, step + left))]
+
+    def _steps_left(self, segments: Segments, step: int, seconds: float) -> int:
+        """Steps for which the seconds that are left suffice, the validations among them."""
+        per_step = max(self.seconds_per_step, 1e-9)
+        # The last validation may come on top of those at the ends of epochs.
+        by_epoch = (seconds - self.validation) / (per_step + self.validation / self.per_epoch)
+        if step + by_epoch >= MIN_VALIDATIONS * self.per_epoch:
+            return int(by_epoch)
+        validations = MIN_VALIDATIONS - _validations(segments, step)
+        return max(0, int((seconds - validations * self.validation) / per_step))

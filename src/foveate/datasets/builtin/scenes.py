@@ -1,8 +1,9 @@
 """Scenes of handwritten digits with exact boxes and masks.
 
-scikit-learn's scans are coloured, resized and rotated on textured backgrounds, some partly behind
-others. A scan occurs in one split only, so a network has never seen the digits it is tested on.
-Each scene is a function of its id.
+scikit-learn's scans are coloured, shaded, textured, resized and rotated on textured backgrounds,
+some partly behind others. No digit has one flat colour, so its pixels cannot be found by their
+colour alone. A scan occurs in one split only, so a network has never seen the digits it is tested
+on. Each scene is a function of its id.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ COLOURS = {
 _SIZES = (22.0, 64.0)  # smallest and largest side of a digit before rotation, in pixels
 _MAX_ROTATION = 25.0  # degrees, either way
 _MAX_HIDDEN = 0.4  # largest fraction of a digit that later ones cover
+_LIGHT = (1.0, 2.0)  # smallest and largest number of waves of light across a scene, about
+_PERIODS = 4.0
+_STAIN_CELLS = 24
 _TRIES = 12  # positions to try for a digit; if none is free enough it is left out
 _MIN_OPACITY = 0.5  # from which a pixel belongs to the digit
 
@@ -74,6 +78,7 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
     """Draw the scene of an id, (S, S, 3) uint8; its digits come from back to front."""
     split = id.split("/")[0]
     draws = SampleRNG(sample_keys([f"scenes/{id}"]), 0)
+    surfaces = SampleRNG(sample_keys([f"scenes/{id}/surfaces"]), 0)
     image, colours = _background(draws)
     split_scans = scans()[split]
     instances: list[SceneObject] = []
@@ -85,11 +90,11 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
         colour = colours[int(tint * len(colours))]
         ink = _place(scan, colour, instances, draws)
         if ink is not None:
-            image += ink[..., None] * (np.array(COLOURS[colour]) - image)
+            image += ink[..., None] * (_surface(COLOURS[colour], surfaces) - image)
             mask = ink > _MIN_OPACITY
             instances = [replace(instance, mask=instance.mask & ~mask) for instance in instances]
             instances.append(SceneObject(digit, colour, mask, int(mask.sum())))
-    return np.rint(image).astype(np.uint8), instances
+    return np.rint(np.clip(image, 0, 255)).astype(np.uint8), instances
 
 
 @cache
@@ -127,6 +132,20 @@ def _background(draws: SampleRNG) -> tuple[NDArray[np.float64], list[str]]:
     mean = ground.mean((0, 1))
     far = {name: float(np.abs(np.array(colour) - mean).max()) for name, colour in COLOURS.items()}
     return np.clip(ground, 0, 255), [name for name in COLOURS if far[name] > 80]
+
+
+def _surface(colour: tuple[int, int, int], draws: SampleRNG) -> NDArray[np.float64]:
+    """Draw a surface of a colour, (S, S, 3): light from one side, stains, and grain."""
+    angle, light, stain = draws.uniform(3)[0]
+    towards = 2 * np.pi * float(angle)
+    down, right = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    shade = (_LIGHT[0] + float(light) * (_LIGHT[1] - _LIGHT[0])) * _PERIODS
+    bright = np.sin(shade * (np.sin(towards) * down + np.cos(towards) * right))
+    stains = 2 * _noise(_STAIN_CELLS, draws) - 1
+    grain = 2 * draws.uniform(SIDE * SIDE)[0].reshape(SIDE, SIDE) - 1
+    change = 50 * bright + (35 + 45 * float(stain)) * stains + 12 * grain
+    surface: NDArray[np.float64] = np.array(colour, np.float64) + change[..., None]
+    return surface
 
 
 def _noise(cells: int, draws: SampleRNG) -> NDArray[np.float64]:

@@ -134,7 +134,7 @@ def _pool(runs: Sequence[RunFolder], prepared: PreparedData) -> Pooled:
             _stacked([found.stats for found in founds]),
         ),
         np.repeat(np.arange(1, len(runs) + 1), [len(found.ids) for found in founds]),
-        {name: _stacked([one[name] for one in baselines]) for name in baselines[0]},
+        {name: _stacked([one[name].stats for one in baselines]) for name in baselines[0]},
     )
 
 

@@ -15,13 +15,13 @@ from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
 from foveate.errors import DataChanged, RunError, SettingError
 from foveate.experiment import pipeline, trackers
+from foveate.experiment.building import recipe_of
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.evaluate import fit_evaluator
 from foveate.experiment.prepare import collect, reopen
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run import Run
 from foveate.experiment.run_folder import RunFolder
-from foveate.experiment.train import recipe_of
 from foveate.experiment.trials.folder import TrialsFolder, is_finished
 from foveate.experiment.trials.tune_result import RESULT, WINNER, write_result
 from foveate.experiment.trials.worker import Worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -100,6 +101,11 @@ class ClassificationPresenter(Presenter[Label]):
         accuracy = metrics["accuracy"]
         images = count_images(accuracy, split)
         return f"classifies {percent(accuracy['value'])} of {images} correctly"
+
+    def class_values(self, stats: PerImageStats) -> tuple[str, Sequence[float]]:
+        """The recall of each class."""
+        rows = classification_metrics.per_class(stats, len(self.classes))
+        return "recall", [row.recall if row.n else math.nan for row in rows]
 
     def report_panels(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from foveate.annotations import Boxes
 from foveate.csv_file import Cell
 from foveate.data.dataset import Image
-from foveate.metrics.detection import check_thresholds
+from foveate.metrics.detection import check_thresholds, per_class
 from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
 from foveate.report.box_panels import box_panels
@@ -111,6 +112,11 @@ class DetectionPresenter(HasThresholds[Boxes]):
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The mAP50."""
         return map50_headline(metrics, split)
+
+    def class_values(self, stats: PerImageStats) -> tuple[str, Sequence[float]]:
+        """The AP50 of each class."""
+        rows = per_class(stats, len(self.classes), self.thresholds)
+        return "AP50", [row.ap50 if row.n else math.nan for row in rows]
 
     def report_panels(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -108,6 +109,11 @@ class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
     def headline(self, metrics: Mapping[str, Any], split: str) -> str:
         """The mAP50."""
         return map50_headline(metrics, split)
+
+    def class_values(self, stats: PerImageStats) -> tuple[str, Sequence[float]]:
+        """The AP50 of each class."""
+        rows = instance_metrics.per_class(stats, len(self.classes), self.thresholds)
+        return "AP50", [row.ap50 if row.n else math.nan for row in rows]
 
     def report_panels(
         self,

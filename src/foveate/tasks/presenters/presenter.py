@@ -97,6 +97,14 @@ class Presenter(ABC, Generic[A]):
             split: "test" or "valid".
         """
 
+    def class_values(self, stats: PerImageStats) -> tuple[str, Sequence[float]] | None:
+        """A metric of each class, as its name and K values; None where classes have none.
+
+        Args:
+            stats: Per-image statistics of N images. A class that none of them holds has nan.
+        """
+        return None
+
     @abstractmethod
     def report_panels(
         self,

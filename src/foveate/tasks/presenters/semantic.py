@@ -118,6 +118,10 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
         miou = metrics["miou"]
         return f"reaches a mean IoU of {percent(miou['value'])} on {count_images(miou, split)}"
 
+    def class_values(self, stats: PerImageStats) -> tuple[str, Sequence[float]]:
+        """The IoU of each class."""
+        return "IoU", [row.iou for row in Scorer(stats, len(self.classes)).per_class()]
+
     def report_panels(
         self,
         stats: PerImageStats,

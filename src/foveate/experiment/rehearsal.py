@@ -1,0 +1,135 @@
+"""What validation and evaluation will take, measured on a few images before training begins."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from foveate.data.batches import validation_batches
+from foveate.data.subset import Subset
+from foveate.experiment.prepared_data import PreparedData
+from foveate.models.model import VisionModel
+from foveate.progress import Reporter
+from foveate.settings import Settings
+from foveate.tasks.capabilities import with_prompts
+from foveate.tasks.task import Task
+from foveate.training.device import preserved_torch_state
+from foveate.training.time_budget import MIN_VALIDATIONS
+
+MIN_EPOCHS = 3
+"""Epochs below which the user is advised to give more time."""
+MAX_IMAGES = 8
+"""Images that are predicted to see how long it takes."""
+REPORT_SECONDS = 6.0
+"""Of processor time, for the report and the search for wrong labels."""
+_WARM = 1.0  # seconds of a first call after which its preparations count for little
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How long parts of a run will take, in seconds.
+
+    Attributes:
+        validation: A validation, which gives a point of the learning curves.
+        after: All that follows training: calibration, evaluation and report.
+        images: Images of the validation split.
+    """
+
+    validation: float
+    after: float
+    images: int
+
+    def epoch(self, images: int) -> float:
+        """An epoch of so many train images: a backward pass takes about two forward passes."""
+        return 3 * self.validation / max(1, self.images) * images
+
+
+def rehearse(
+    task: Task[Any],
+    net: VisionModel,
+    prepared: PreparedData,
+    valid: tuple[Subset, Sequence[Any], Sequence[str]],
+    *,
+    scoring: float,
+    began: float,
+) -> Rehearsal:
+    """Validate and predict a few images; net and random state stay as they are.
+
+    Args:
+        task: The task.
+        net: The net, with any weights.
+        prepared: The data.
+        valid: Images, targets and ids of the validation split, as it is validated.
+        scoring: Seconds that it took to score the predictions of a baseline.
+        began: time.monotonic() at the start of the command.
+    """
+    was_training, device = net.training, next(net.parameters()).device
+    inputs, target = next(iter(validation_batches(task, *valid)))
+
+    def validate_batch() -> None:
+        output = net(*(tensor.to(device) for tensor in inputs))
+        task.loss(output, target)["total"].item()
+
+    images, fitted, _ = prepared.for_evaluation("valid").of("valid")
+    count = min(MAX_IMAGES, len(fitted))
+    prompted = with_prompts(task, images.part(range(count)), fitted[:count])
+    with preserved_torch_state(), torch.no_grad():
+        net.eval()
+        validation = _seconds(validate_batch) / len(inputs[0]) * len(valid[2])
+        prediction = _seconds(lambda: task.predict(net, prompted)) / count
+    net.train(was_training)
+    predictions = len(fitted) + task.calibration_predictions(len(valid[2]))
+    # The fit to the train images takes another validation.
+    # Where the processor has other work, the report takes as much longer.
+    busy = max(1.0, (time.monotonic() - began) / max(time.process_time(), 1e-3))
+    return Rehearsal(
+        validation,
+        validation + prediction * predictions + 2 * scoring + REPORT_SECONDS * busy,
+        len(valid[2]),
+    )
+
+
+def warn_of_short_budget(
+    rehearsal: Rehearsal, budget: float, images: int, settings: Settings, reporter: Reporter
+) -> None:
+    """Say before training begins what the time budget cannot buy.
+
+    Args:
+        rehearsal: What validation and evaluation will take.
+        budget: Seconds that are left for training.
+        images: Images of the train split.
+        settings: Of the run; it has minutes and a size.
+        reporter: Receives the sentence.
+    """
+    assert settings.minutes is not None, "there is a time budget"
+    assert settings.size is not None, "it is resolved"
+    validations = MIN_VALIDATIONS * rehearsal.validation
+    epoch = max(rehearsal.epoch(images), 1e-9)
+    epochs = max(0.0, budget - validations) / epoch
+    if epochs >= MIN_EPOCHS:
+        return
+    other = 60 * settings.minutes - budget
+    needed = (other + validations + MIN_EPOCHS * epoch) / 60
+    smaller = max(32, int(settings.size * math.sqrt(max(epochs, 0.02) / MIN_EPOCHS)) // 32 * 32)
+    sizes = f", or --size {smaller}" if smaller < settings.size else ""
+    reporter.warning(
+        f"the budget of {settings.minutes:g} min trains about {epochs:.1g} epochs: all else takes "
+        f"about {other + validations:.0f} s; for {MIN_EPOCHS} epochs give --minutes "
+        f"{math.ceil(needed)}{sizes}"
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Seconds of a call; of the second one where the first is short, as it also prepares much."""
+    for _ in range(2):
+        began = time.monotonic()
+        work()
+        seconds = time.monotonic() - began
+        if seconds > _WARM:
+            break
+    return seconds

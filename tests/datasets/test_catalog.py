@@ -149,7 +149,15 @@ def test_what_is_packed_or_pickled_is_pointed_at_and_not_opened(tmp_path: Path) 
 def test_the_catalogue(tmp_path: Path) -> None:
     lay_idx(tmp_path / "mnist")
     entries = {entry.name: entry for entry in list_datasets(tmp_path)}
-    assert list(entries) == ["digits", "duos", "scenes", "mnist", "fashion-mnist", "cifar10"]
+    assert list(entries) == [
+        "colour-digits",
+        "digits",
+        "duos",
+        "scenes",
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+    ]
     assert entries["digits"].where == "built in"
     assert entries["mnist"].where == tmp_path / "mnist"
     assert entries["cifar10"].where is None

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 def demo(
     task: Annotated[
         str, typer.Option(autocompletion=task_names, help="See: foveate tasks.")
-    ] = "detection",
-    minutes: Annotated[float, typer.Option(help="Time for all of it but the test.")] = 1.0,
+    ] = "classification",
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Time for all but the test (default: 1 for classification, else 5)."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="A new run folder (default: runs/DATA-MODEL-N)."),
@@ -46,10 +49,15 @@ def demo(
     from foveate.experiment.typed_command import recorded
 
     reporter = ConsoleReporter()
-    data = tasks.find(task).demo_data
+    shown = tasks.find(task)
     with recorded(typed_command()):
         run = pipeline.train(
-            data, out=out, reporter=reporter, began=BEGAN, task=task, minutes=minutes
+            shown.demo_data,
+            out=out,
+            reporter=reporter,
+            began=BEGAN,
+            task=task,
+            minutes=minutes or shown.demo_minutes,
         )
     test_split.test(run, reporter=reporter)
     _print_conclusion(run, "test")

@@ -49,7 +49,8 @@ class Classification(ClassificationPresenter, Task[Label], Averaged[Label]):
         "label_smoothing": SearchRange(0.0, 0.3),
     }
     default_settings: ClassVar[Mapping[str, Any]] = {"model": "tiny_cnn"}
-    demo_data: ClassVar[str] = "digits"
+    demo_data: ClassVar[str] = "colour-digits"
+    demo_minutes: ClassVar[float] = 1
     pretrained_model = "efficientnet_lite0"
     lower_is_better = frozenset({"log_loss", "calibration_error"})
     raw_metrics = frozenset({"log_loss"})

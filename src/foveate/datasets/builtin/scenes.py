@@ -37,8 +37,7 @@ COLOURS = {
 _SIZES = (22.0, 64.0)  # smallest and largest side of a digit before rotation, in pixels
 _MAX_ROTATION = 25.0  # degrees, either way
 _MAX_HIDDEN = 0.4  # largest fraction of a digit that later ones cover
-_LIGHT = (1.0, 2.0)  # smallest and largest number of waves of light across a scene, about
-_PERIODS = 4.0
+_WAVES = 4.0  # radians of the light from the middle of a scene to its edge, and up to twice
 _STAIN_CELLS = 24
 _TRIES = 12  # positions to try for a digit; if none is free enough it is left out
 _MIN_OPACITY = 0.5  # from which a pixel belongs to the digit
@@ -79,6 +78,7 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
     split = id.split("/")[0]
     draws = SampleRNG(sample_keys([f"scenes/{id}"]), 0)
     surfaces = SampleRNG(sample_keys([f"scenes/{id}/surfaces"]), 0)
+    texture = _grain(surfaces)
     image, colours = _background(draws)
     split_scans = scans()[split]
     instances: list[SceneObject] = []
@@ -90,7 +90,7 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
         colour = colours[int(tint * len(colours))]
         ink = _place(scan, colour, instances, draws)
         if ink is not None:
-            image += ink[..., None] * (_surface(COLOURS[colour], surfaces) - image)
+            image += ink[..., None] * (_surface(COLOURS[colour], texture, surfaces) - image)
             mask = ink > _MIN_OPACITY
             instances = [replace(instance, mask=instance.mask & ~mask) for instance in instances]
             instances.append(SceneObject(digit, colour, mask, int(mask.sum())))
@@ -134,16 +134,22 @@ def _background(draws: SampleRNG) -> tuple[NDArray[np.float64], list[str]]:
     return np.clip(ground, 0, 255), [name for name in COLOURS if far[name] > 80]
 
 
-def _surface(colour: tuple[int, int, int], draws: SampleRNG) -> NDArray[np.float64]:
-    """Draw a surface of a colour, (S, S, 3): light from one side, stains, and grain."""
-    angle, light, stain = draws.uniform(3)[0]
-    towards = 2 * np.pi * float(angle)
-    down, right = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
-    shade = (_LIGHT[0] + float(light) * (_LIGHT[1] - _LIGHT[0])) * _PERIODS
-    bright = np.sin(shade * (np.sin(towards) * down + np.cos(towards) * right))
-    stains = 2 * _noise(_STAIN_CELLS, draws) - 1
-    grain = 2 * draws.uniform(SIDE * SIDE)[0].reshape(SIDE, SIDE) - 1
-    change = 50 * bright + (35 + 45 * float(stain)) * stains + 12 * grain
+def _grain(draws: SampleRNG) -> NDArray[np.float64]:
+    """Draw stains and grain, (2, S, S) from -1 to 1, that all digits of a scene share."""
+    grain = draws.uniform(SIDE * SIDE)[0].reshape(SIDE, SIDE)
+    return 2 * np.stack([_noise(_STAIN_CELLS, draws), grain]) - 1
+
+
+def _surface(
+    colour: tuple[int, int, int], texture: NDArray[np.float64], draws: SampleRNG
+) -> NDArray[np.float64]:
+    """Draw a surface of a colour, (S, S, 3): waves of light, stains, and grain."""
+    angle, light, stain = map(float, draws.uniform(3)[0])
+    waves = _WAVES * (1 + light)
+    steps = np.linspace(-1, 1, SIDE)
+    down, right = np.sin(2 * np.pi * angle) * steps, np.cos(2 * np.pi * angle) * steps
+    bright = np.sin(waves * (down[:, None] + right))
+    change = 50 * bright + (35 + 45 * stain) * texture[0] + 12 * texture[1]
     surface: NDArray[np.float64] = np.array(colour, np.float64) + change[..., None]
     return surface
 

@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null
 
 .PHONY: demo test test-slow test-all check format docs lessons clean
 
-# Train, test and report on the built-in handwritten digits: about a minute.
+# Train, test and report on built-in images: about a minute.
 demo: $(VENV)/.user
 	$(BIN)/foveate demo
 

@@ -351,5 +351,5 @@ def test_options_that_an_exported_file_lacks_are_refused(model, colours):
     assert "--tile" in refused("predict", model, image, "--tile", 64)
     assert "runtime onnx is expected" in refused("predict", model, image, "--runtime", "torch")
     assert "without prompts" in refused("predict", model, image, "--point", "1,1")
-    assert "foundation models" in refused("predict", model, image, "--classes", "a,b")
+    assert "finds no objects" in refused("predict", model, image, "--classes", "a,b")
     assert "computes on the CPU" in refused("predict", model, image, "--device", "cuda")

@@ -89,7 +89,7 @@ def test_where_time_is_the_limit_time_is_the_unit(budget):
 
 def test_a_time_budget_never_goes_backward_nor_promises_nonsense():
     """The number of steps is unknown at first and estimated anew all the time."""
-    budget, segments, shares, texts = TimeBudget(60.0, 0, 0.0), unknown(), [], []
+    budget, segments, shares, texts = TimeBudget(60.0, 0, 0.0, PER_EPOCH), unknown(), [], []
     progress, log = Progress(total=UNKNOWN_TOTAL), TrainingLog(PER_EPOCH, "map50", 60.0)
     while progress.step < progress.total:
         progress.step += 1

@@ -33,7 +33,7 @@ def test_audit_prints_writes_and_repairs(folder, tmp_path):
     assert {"red/copy.png", "blue/000.png"} in [set(f["ids"]) for f in record["findings"]]
     page = (tmp_path / "a.html").read_text()
     assert "data:image/png" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "://" not in page.replace("http://www.w3.org", "")
     code, out, err = run_cli("audit", tmp_path / "b", "--html", tmp_path / "b.html")
     assert code == 0, err
     assert "duplicate" not in out

@@ -109,7 +109,7 @@ def test_folds_do_not_offer_to_test_nothing_of_a_class():
     rows = samples([0] * 10 + [1] * 10 + [2] * 2)
     with pytest.raises(DataError) as refused:
         assign.assign_splits(rows, strata_of(rows), range(22), classes=list("abc"), fold=(0, 3))
-    assert "--rare-classes merge" in str(refused.value)
+    assert "--rare-classes drop" in str(refused.value)
     assert "--rare-classes train" not in str(refused.value)
 
 
@@ -200,3 +200,39 @@ def test_changed_masks_can_be_sent_to_other_processes():
     handled = rare_classes.merge(dataset([0] * 5 + [1, 2], "abc"), 3)
     assert pickle.loads(pickle.dumps(rare_classes._NewIndex(np.array([0, 1]), 2)))
     assert handled.dataset.classes == ("a", "other")
+
+
+def test_a_split_that_leaks_leave_empty_is_made_again():
+    """The valid folder is a copy of the test folder."""
+    rows = samples([0, 1] * 12, ["train"] * 16 + ["valid"] * 4 + ["test"] * 4)
+    keys = [*range(20), *range(16, 20)]
+    made = assign.assign_splits(rows, strata_of(rows), keys, classes=["a", "b"], drop_leaks=True)
+    assert [made.splits[f"s{i:03}"] for i in range(16, 20)] == [None] * 4
+    assert [made.splits[f"s{i:03}"] for i in range(20, 24)] == ["test"] * 4
+    assert "valid" in [made.splits[f"s{i:03}"] for i in range(16)]
+
+
+def test_a_dropped_class_is_dropped_from_every_split_and_becomes_no_other():
+    splits = ["train"] * 11 + ["test"] * 7
+    labels = [0] * 5 + [1] * 5 + [2] + [0, 1, 2, 2, 0, 1, 1]
+    handled = rare_classes.drop(dataset(labels, ["a", "other", "x"], splits), 2)
+    assert handled.dataset.classes == ("a", "other")
+    assert {one.id for one in handled.left_out} == {"s010", "s013", "s014"}
+    assert [one.target.index for one in handled.dataset if one.split == "test"] == [0, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("counts", "offered"), [([2], False), ([1, 1], False), ([2, 1], True)])
+def test_merging_is_offered_where_it_helps(counts, offered):
+    labels = [0] * 5 + [1] * 5 + [k for k, count in enumerate(counts, 2) for _ in range(count)]
+    rows = samples(labels)
+    with pytest.raises(DataError) as refused:
+        assign.assign_splits(rows, strata_of(rows), range(len(rows)), classes=list("abcd"))
+    assert ("--rare-classes merge" in str(refused.value)) == offered
+
+
+def test_rare_classes_everywhere_leave_nothing_to_divide():
+    rows = samples([k for k in range(10) for _ in range(2)])
+    with pytest.raises(DataError, match="nothing is left for the other splits"):
+        assign.assign_splits(
+            rows, strata_of(rows), range(20), classes=list("abcdefghij"), rare_in_train=True
+        )

@@ -29,7 +29,7 @@ class StoppedError(Exception):
 
 class Stopper(NullReporter):
     @contextmanager
-    def training(self, _per_epoch: int, _metric: str, /):
+    def training(self, *_asked: Any):
         def on_step(progress: Any, _loss: float) -> None:
             if progress.step == 7:
                 raise StoppedError

@@ -114,7 +114,8 @@ def test_a_killed_command_loses_no_batch_that_it_has_predicted(name, tmp_path):
     done = run("crowded")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("going on after 64 predictions made before")
-    assert len(done.stdout.splitlines()) == 1 + 36 + 1
+    # One line says that it goes on, one the classes that were found, one where the files are.
+    assert len(done.stdout.splitlines()) == 1 + 36 + 2
     assert "100 predictions, in " in done.stdout.splitlines()[-1]
     assert not journal.exists()
     assert sorted(path.name for path in drawn.iterdir()) == [f"{n:03}.png" for n in range(100)]

@@ -111,3 +111,16 @@ def test_steps_and_validations_together_fit_the_budget(budget, speed, share, per
 def test_steps_that_each_take_a_tenth_of_the_budget_are_counted_in_time():
     seconds, _, _ = simulate(60.0, lambda step: 6.0, 1.0, 100, 1.0)
     assert seconds <= 66
+
+
+@pytest.mark.parametrize("seconds_per_step", [0.2, 1.0])
+@pytest.mark.parametrize("budget", [0.0, 3.0, 20.0])
+def test_a_budget_ends_well_where_batches_are_prepared_ahead(budget, seconds_per_step):
+    """As on accelerators, whose clock is read after several steps."""
+    clock, segments, step = time_budget.TimeBudget(budget, 0, 0.0, 10), time_budget.unknown(), 0
+    while step < segments[-1][2]:
+        step += 1
+        if step % 16 == 0 or step >= segments[-1][2]:
+            segments = clock.update(segments, step, seconds_per_step * step, ahead=2)
+            time_budget.validation_due(segments, step, 10)
+    check_segments(segments)

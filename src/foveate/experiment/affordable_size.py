@@ -50,7 +50,8 @@ def affordable_size(
     assert settings.minutes is not None, "there is a time budget"
     least = models.find(settings.model).smallest_size(pretrained=settings.weights is not None)
     smallest = max(_MIN_SIZE, least, math.ceil(size * SMALLEST))
-    if size <= smallest or settings.model == models.PROBE:
+    # Nets of other libraries take some sizes alone, and none lists them.
+    if size <= smallest or settings.model == models.PROBE or ":" in settings.model:
         return size, None
     seconds = _seconds_per_image(task, dataset, settings, size)
     if seconds is None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
-from foveate.report.panels import Table
 from foveate.tasks.task import Task
-from foveate.wording import count_noun, list_some
+from foveate.wording import count_noun, list_some, percent
 
 FEW_IMAGES = 10
 """Images of a class in the evaluated split below which it is named as hardly tested."""
@@ -116,7 +116,7 @@ def _data(data: Mapping[str, Any]) -> Iterator[Limit]:
         )
     if skipped := data["skipped"]:
         yield Limit(
-            f"{count_noun(len(skipped), 'image')} could not be read, and the data lacks them.",
+            f"{count_noun(len(skipped), 'image')} could not be used, and the data lacks them.",
             f"The first: {skipped[0]['id']}: {skipped[0]['reason']}.",
         )
     for found in data["audit"]:
@@ -127,28 +127,14 @@ def _data(data: Mapping[str, Any]) -> Iterator[Limit]:
 
 
 def _weakest(run: RunFolder, task: Task[Any], split: SplitName) -> str:
-    """The classes with the lowest metric, by the table of classes of the report."""
-    ids, stats = run.read_predictions(split)
-
-    def unread(_: int) -> Any:
-        raise AssertionError("without images nothing is predicted again")
-
-    for panel in task.report_panels(stats, ids, lambda _: None, unread):
-        if isinstance(panel, Table) and panel.header[0] == "class" and len(panel.rows) > 1:
-            names = [name for name in panel.header if name in ("F1", "IoU", "AP50")]
-            if not names:
-                continue
-            column = list(panel.header).index(names[0])
-            values = [(_percent(row[column]), row[0]) for row in panel.rows]
-            known = sorted(pair for pair in values if pair[0] is not None)[:WEAKEST]
-            listed = ", ".join(f"{name} {value:.1f}%" for value, name in known)
-            where = f"the {SPLIT_NAMES[split]} split"
-            return f"Its weakest classes on {where}, by {names[0]}: {listed}."
-    return ""
-
-
-def _percent(text: str) -> float | None:
-    try:
-        return float(text.removesuffix("%"))
-    except ValueError:  # a dash
-        return None
+    """The classes with the lowest metric."""
+    metric, values = task.class_values(run.read_predictions(split)[1]) or ("", [])
+    known = sorted(
+        (value, name)
+        for name, value in zip(task.classes, values, strict=False)
+        if not math.isnan(value)
+    )
+    if len(known) < 2:
+        return ""
+    listed = ", ".join(f"{name} {percent(value)}" for value, name in known[:WEAKEST])
+    return f"Its weakest classes on the {SPLIT_NAMES[split]} split, by {metric}: {listed}."

@@ -59,15 +59,16 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
         reporter.info(f"model {settings.model}: {settings.model_reason}")
     task_type, model = tasks.find(settings.task), models.find(settings.model)
     dataset = task_views.for_task(dataset, settings.task)
+    check_unique_ids(dataset)
+    handled = with_rare_classes(dataset, settings)
+    dataset = handled.dataset
     if not len(dataset):
         raise DataError(
             "there is no image in this dataset",
             where=str(dataset.origin or dataset.name),
             remedy="Name another folder, or see what was left out: foveate audit DATA.",
         )
-    check_unique_ids(dataset)
-    handled = with_rare_classes(dataset, settings)
-    dataset = depth.with_reading(handled.dataset, ImageReading.of(settings))
+    dataset = depth.with_reading(dataset, ImageReading.of(settings))
     task = task_type(dataset.classes)
     default_size = _default_size(dataset, task_type, settings)
     size = settings.size or max(model.min_size, default_size)

@@ -58,7 +58,10 @@ class Run(RunFolder, Predictor, TextPredictor):
     @property
     def caution(self) -> str | None:
         """A sentence for whoever uses the predictions, if a baseline is better."""
-        return verdict.caution(self)
+        try:
+            return verdict.caution(self)
+        except (FoveateError, OSError):  # a damaged record is no reason not to predict
+            return None
 
     def test(self, *, data: Place | None = None, progress: bool = True) -> Mapping[str, Any]:
         """Open the locked test split, and record that; see `foveate.test`."""

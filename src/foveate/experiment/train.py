@@ -163,7 +163,9 @@ def _learn(
 
     rehearsal = None
     if settings.minutes is not None and settings.model != models.PROBE:
-        rehearsal = rehearse(task, net, prepared, valid, scoring=scoring, began=began)
+        rehearsal = processes.broadcast(
+            rehearse(task, net, prepared, valid, scoring=scoring, began=began)
+        )
     elapsed = 0.0 if resume else time.monotonic() - began
     segments, budget = processes.broadcast(
         _segments(settings, batches, elapsed + (rehearsal.after if rehearsal else 0.0))

@@ -39,8 +39,8 @@ PIPELINE_TAGS = {
 """What model hubs call each task."""
 WITHOUT_TASK = frozenset(
     {
-        "capabilities", "catalog", "clicking", "exported", "grouping", "options", "policies",
-        "presenters", "prompted", "suppression", "task", "tiled",
+        "capabilities", "catalog", "clicking", "exported", "generating", "grouping", "options",
+        "policies", "presenters", "prompted", "suppression", "task", "tiled",
     }
 )  # fmt: skip
 """Files of this folder in which there is no task."""

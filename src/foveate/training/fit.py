@@ -131,7 +131,8 @@ def fit(
         valid = validate(best_net, task, validation(), config.amp)
         state.net.train()
         if budget is not None:
-            budget.add_validation(time.monotonic() - validation_began)
+            # The same number on all ranks, which must end at the same step.
+            budget.add_validation(processes.broadcast(time.monotonic() - validation_began))
         progress.close_epoch(_curve_row(progress, task, (train_loss, metric), valid, batches, lr))
         if main:
             curves.write(folder / "curves.csv", progress.rows)

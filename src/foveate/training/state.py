@@ -69,7 +69,7 @@ class Progress:
     def epochs_since_best(self) -> float:
         """Epochs since the lowest validation loss."""
         best = next((row["epoch"] for row in self.rows if row["step"] == self.best_step), 0.0)
-        return self.rows[-1]["epoch"] - best if self.rows else 0.0
+        return round(self.rows[-1]["epoch"] - best, 3) if self.rows else 0.0
 
     def add(self, losses: Sequence[float], metric: float) -> None:
         """Add the losses of steps that are done, and the metric of the last; nan for none."""

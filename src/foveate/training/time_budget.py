@@ -42,6 +42,8 @@ def progress_at(segments: Sequence[tuple[int, float, int]], step: int) -> float:
 
 def _on_line(segments: Sequence[tuple[int, float, int]], steps: float) -> float:
     first, done, total = next(segment for segment in reversed(segments) if segment[0] <= steps)
+    if total <= first:  # a run that ends where its last segment begins
+        return 1.0
     return done + (1 - done) * (steps - first) / (total - first)
 
 
@@ -100,6 +102,8 @@ class TimeBudget:
             seconds: Seconds of training up to now.
             ahead: Batches after these steps that may be prepared already: their progress stays.
         """
+        if step >= segments[-1][2]:
+            return segments
         steps, elapsed = step - self.last[0], seconds - self.last[1] - self._validated
         first_check = self.last == self.first
         is_short = steps < _MIN_STEPS and elapsed < _LONG_CHECK * self.budget

@@ -157,7 +157,5 @@ def test_references_are_recognised_by_their_form(tmp_path):
 
 
 def test_options_of_foundation_models_are_refused_for_runs(trained, tmp_path):
-    assert "a run has its own classes" in refused(
-        "predict", trained.path, tmp_path, "--classes", "a,b"
-    )
+    assert "finds no objects" in refused("predict", trained.path, tmp_path, "--classes", "a,b")
     assert "--download" in refused("predict", trained.path, tmp_path, "--download")

@@ -104,6 +104,10 @@ def assign_splits(
         left_out = {*left_out, *(dropped := leaking.to_leave_out(leaks, samples, assigned))}
         notes.append(leaking.describe_left_out(dropped, samples, assigned))
         units, leaks = units_without(every_unit, samples, left_out), []
+    assigned = [
+        None if sample.id in left_out else split
+        for sample, split in zip(samples, assigned, strict=True)
+    ]
     if leaks and not allow_leak:
         raise leaking.error(leaks, samples, assigned)
     shares = _held_out_shares(fractions, {split for split in assigned if split})
@@ -117,6 +121,12 @@ def assign_splits(
         if rare_in_train:
             free, rare_notes = _without_rare_classes(strata, free, classes, 1 + len(shares))
             notes += rare_notes
+            if len(free) <= len(shares):
+                raise DataError(
+                    "nearly every image holds a class that is too rare to be measured, so that "
+                    "nothing is left for the other splits",
+                    remedy="Add images.",
+                )
         else:
             _check_rare_classes(samples, strata, free, classes, 1 + len(shares))
         total = sum(len(unit) for unit in free)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -60,23 +60,23 @@ def error(
         for k, rows in list(rare.items())[:_MAX_LISTED]
     ]
     more = [f"... and {len(rare) - _MAX_LISTED:,} more"] if len(rare) > _MAX_LISTED else []
-    images = count_noun(len({row for rows in rare.values() for row in rows}), "image")
+    rows = {row for members in rare.values() for row in members}
+    images, plural = count_noun(len(rows), "image"), len(rare) > 1
     subject = count_noun(len(rare), "class has", "classes have")
-    options = [
-        (f"Put their {images} into train; the test split will not measure them", _option("train")),
-        (f"Make them one class, named {MERGED!r}", _option("merge")),
-        (f"Leave the classes and their {images} out", _option("drop")),
-    ][in_folds:]
+    options = []
+    if not in_folds:
+        options.append(
+            (f"Put their {images} into train; the test split will not measure them", "train")
+        )
+    if plural and len(rows) >= num_splits:
+        options.append((f"Make them one class, named {MERGED!r}", "merge"))
+    options.append((f"Leave the class{'es' * plural} and the {images} out", "drop"))
     return DataError(
         f"{subject} too few images: each of {num_splits} splits needs one of every class",
         details=listed + more,
         remedy="Add images of them, or give the same command with one of these options.",
-        options=options,
+        options=[(what, f"--rare-classes {how}") for what, how in options],
     )
-
-
-def _option(how: RareClasses) -> str:
-    return f"--rare-classes {how}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def merge(dataset: Dataset[Any], num_splits: int) -> Handled:
         names.append(MERGED)
     merged = [dataset.classes[k] for k in rare]
     note = f"classes {list_some(merged)} are one class here, {MERGED!r}: each has too few images"
-    return Handled(_with_classes(dataset, names), notes=(note,))
+    return Handled(_with_classes(dataset, names, names.index(MERGED)), notes=(note,))
 
 
 def drop(dataset: Dataset[Any], num_splits: int) -> Handled:
@@ -113,35 +113,47 @@ def drop(dataset: Dataset[Any], num_splits: int) -> Handled:
     Classes that become rare by that are left out, too.
     """
     reasons: dict[str, str] = {}
-    dropped: set[str] = set()
-    while rare := _rare_of(dataset, num_splits):
-        dropped.update(dataset.classes[k] for k in rare)
-        for k, rows in rare.items():
-            reason = f"its class {dataset.classes[k]!r} has only {count_noun(len(rows), 'image')}"
-            for row in rows:
-                reasons.setdefault(dataset[row].id, reason)
-        dataset = replace(dataset, samples=[one for one in dataset if one.id not in reasons])
+    dropped: set[int] = set()
+    while rare := _rare_of(dataset, num_splits, reasons):
+        dropped.update(rare)
+        for sample in dataset:
+            for k in rare.keys() & _present(sample):
+                count = count_noun(len(rare[k]), "image")
+                reasons.setdefault(sample.id, f"its class {dataset.classes[k]!r} has only {count}")
     if not reasons:
         return Handled(dataset)
+    names = [name for k, name in enumerate(dataset.classes) if k not in dropped]
+    gone = [name for k, name in enumerate(dataset.classes) if k in dropped]
+    subject = "class" if len(gone) == 1 else "classes"
     note = (
-        f"classes {list_some(sorted(dropped))} are left out with "
-        f"{count_noun(len(reasons), 'image')}: each has too few images"
+        f"{subject} {list_some(gone)} left out with {count_noun(len(reasons), 'image')}: too few "
+        "images to learn from and to measure"
     )
-    names = [name for name in dataset.classes if name not in dropped]
+    left = replace(dataset, samples=[one for one in dataset if one.id not in reasons])
     left_out = tuple(Skipped(id, reason) for id, reason in reasons.items())
-    return Handled(_with_classes(dataset, names), left_out, (note,))
+    return Handled(_with_classes(left, names, merged=-1), left_out, (note,))
 
 
-def _rare_of(dataset: Dataset[Any], num_splits: int) -> dict[int, list[int]]:
-    rows = [row for row, sample in enumerate(dataset) if sample.split in (None, "train")]
-    strata = [() if sample.target is None else sample.target.present() for sample in dataset]
-    found = find(strata, rows, num_splits)
+def _present(sample: Sample[Any]) -> tuple[int, ...]:
+    present: tuple[int, ...] = () if sample.target is None else sample.target.present()
+    return present
+
+
+def _rare_of(
+    dataset: Dataset[Any], num_splits: int, left_out: Container[str] = ()
+) -> dict[int, list[int]]:
+    """The rare classes among the samples that are divided and not left out."""
+    rows = [
+        row
+        for row, sample in enumerate(dataset)
+        if sample.split in (None, "train") and sample.id not in left_out
+    ]
+    found = find([_present(sample) for sample in dataset], rows, num_splits)
     return {k: rows for k, rows in found.items() if k < len(dataset.classes)}
 
 
-def _with_classes(dataset: Dataset[Any], names: Sequence[str]) -> Dataset[Any]:
-    """The dataset with these classes; one that has no such name becomes MERGED."""
-    merged = names.index(MERGED) if MERGED in names else -1
+def _with_classes(dataset: Dataset[Any], names: Sequence[str], merged: int) -> Dataset[Any]:
+    """The dataset with these classes; one that has no such name gets the index `merged`."""
     index = np.array(
         [names.index(name) if name in names else merged for name in dataset.classes], np.int64
     )

@@ -54,7 +54,7 @@ def draw(ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         Images (N, S, S, 3) uint8; the digits in them, (N,).
     """
     rng = SampleRNG(sample_keys([f"{NAME}/{id}" for id in ids]), 0)
-    by_digit = scenes.scans()[ids[0].split("/")[0]]  # type: ignore[index]
+    by_digit = scenes.scans()[ids[0].split("/")[0]]
     scans = np.array([scan for one in by_digit for scan in one])
     labels = np.repeat(np.arange(10), [len(one) for one in by_digit])
     which = (rng.uniform(1)[:, 0] * len(scans)).astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ class MLflow(Tracker):
 
     def __init__(self, client: Any, run_id: str, address: str):
         self._client, self._id = client, run_id
-        self.record, self.where = {"id": run_id, "uri": address}, address
+        self.where = _without_password(address)
+        self.record = {"id": run_id, "uri": self.where}
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log metrics."""
@@ -43,6 +45,11 @@ class MLflow(Tracker):
         self._client.set_terminated(self._id, "KILLED")
 
 
+def _without_password(address: str) -> str:
+    """The address as it may be shown and stored."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", address)
+
+
 def open_tracker(
     run: Path, config: Mapping[str, Any], recorded: Mapping[str, str] | None, step: int
 ) -> MLflow:
@@ -51,9 +58,12 @@ def open_tracker(
     # A server that is gone must not hold up the training for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # which is on by default
     import mlflow
 
-    address = recorded["uri"] if recorded else _whole(mlflow.get_tracking_uri())
+    address = _whole(mlflow.get_tracking_uri())
+    if recorded and recorded["uri"] != _without_password(address):
+        address = recorded["uri"]
     client = mlflow.MlflowClient(tracking_uri=address)
     if recorded:
         client.update_run(recorded["id"], status="RUNNING")

@@ -20,6 +20,7 @@ from foveate.experiment.trials.folder import (
     check_count,
     check_same_data,
     is_finished,
+    shared_size,
 )
 from foveate.experiment.trials.merge import merge
 from foveate.progress import Reporter
@@ -162,7 +163,9 @@ class _Members:
                 run = self._open(name)
             else:
                 seeded = {"seed": seed, "split_seed": self.seeds[0]} if seed else {}
-                settings = {**self.values, **seeded, "fold": f"{fold}/{self.folds}"}
+                done = [self._open(one) for one in self.names if self.done(one)]
+                sized = shared_size(done, self.values)
+                settings = {**self.values, **seeded, **sized, "fold": f"{fold}/{self.folds}"}
                 del settings["data"]
                 run = pipeline.train(self.data, out=path, reporter=reporter, **settings)
             test_split.test(run, reporter=reporter)

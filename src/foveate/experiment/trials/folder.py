@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import count
@@ -307,6 +307,13 @@ def check_same_data(runs: Collection[RunFolder]) -> None:
             where=first.path.parent,
             remedy="Bring the data back as it was, or begin anew in another --out.",
         )
+
+
+def shared_size(runs: Sequence[RunFolder], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The size of the runs that are done, for those that follow: a time budget may choose it."""
+    if not runs or settings.get("minutes") is None or settings.get("size") is not None:
+        return {}
+    return {"size": runs[0].settings.size}
 
 
 def _differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

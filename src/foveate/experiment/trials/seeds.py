@@ -21,6 +21,7 @@ from foveate.experiment.trials.folder import (
     check_count,
     check_same_data,
     is_finished,
+    shared_size,
 )
 from foveate.experiment.trials.spread import seed_text, seeds_panel, spread_of, values_of
 from foveate.metrics.names import display_name, interval, title_name
@@ -102,12 +103,16 @@ def train_seeds(
     seed_of = {f"seed-{seed}": seed for seed in range(first, first + seeds)}
     own = {name: value for name, value in values.items() if name != "data"}
 
+    def finished() -> list[RunFolder]:
+        paths = [folder.path / name for name in seed_of]
+        return [RunFolder.open(path) for path in paths if is_finished(path)]
+
     def work(name: str) -> None:
         reporter.info(f"seed {seed_of[name]}")
         seeded = {"seed": seed_of[name], "split_seed": first}
-        pipeline.train(data, out=folder.path / name, reporter=reporter, **{**own, **seeded})
-        done = [one for one in seed_of if is_finished(folder.path / one)]
-        check_same_data([RunFolder.open(folder.path / one) for one in done])
+        settings = {**own, **seeded, **shared_size(finished(), own)}
+        pipeline.train(data, out=folder.path / name, reporter=reporter, **settings)
+        check_same_data(finished())
 
     with folder.at_work():
         folder.fill([*seed_of], lambda name: is_finished(folder.path / name), work, reporter)

@@ -14,7 +14,7 @@ from test_page import Walk
 from foveate.annotations import Boxes
 from foveate.metrics import detection
 from foveate.metrics.box_errors import ERROR_TYPES
-from foveate.report import charts, drawing
+from foveate.report import charts, drawing, tools
 from foveate.report.box_panels import (
     MAX_CURVES,
     MAX_PER_ERROR_TYPE,
@@ -24,6 +24,7 @@ from foveate.report.box_panels import (
 )
 from foveate.report.page import render_html
 from foveate.report.panels import Chart, Gallery, Page, Table, Thresholds
+from foveate.report.tools import filters
 from helpers import report_demo as demo
 
 RED = (200, 0, 0)
@@ -336,6 +337,34 @@ def test_precision_and_recall_are_counted_at_each_threshold():
     assert curves[0]["predicted"] == cat.predicted.tolist()
     row = walk.text("td")[walk.text("td").index("as chosen") :][:7]
     assert row == ["as chosen", "50.0%", "25.0%", "33.3%", "2", "2", "6"]
+
+
+def test_totals_of_the_thresholds_count_classes_that_cannot_be_chosen():
+    count = tools.MAX_CHOICES + 5
+    corners = np.array([[40.0 * k, 0, 40 * k + 30, 30] for k in range(count)])
+    targets, predicted = (
+        Boxes(corners, np.arange(count), scores) for scores in (None, np.full(count, 0.9))
+    )
+    panels, walk = page_of([(predicted, targets)], [f"class {k}" for k in range(count)])
+    (panel,) = [panel for panel in panels if isinstance(panel, Thresholds)]
+    (chosen,) = [row for row in tools.threshold_rows(panel) if row[0] == "as chosen"]
+    assert chosen == ["as chosen", "100.0%", "100.0%", "100.0%", str(count), "0", "0"]
+    curves = json.loads(next(a["data-curves"] for a in walk.all("div") if "data-curves" in a))
+    assert sum(one["objects"] for one in curves) == count
+    assert len(tools.threshold_choices(panel)) == tools.MAX_CHOICES
+
+
+def test_a_class_with_the_name_of_an_error_is_filtered_as_a_class():
+    _, walk = page_of([(PREDICTED, TARGETS)] * 2, ("missed", "background"))
+    (mistakes, worst) = (
+        filters(panel) for panel in page_of([(PREDICTED, TARGETS)], ("missed", "background"))[0]
+        if isinstance(panel, Gallery)
+    )  # fmt: skip
+    assert mistakes.classes == worst.classes == ["background", "missed"]
+    assert mistakes.class_indices(["missed"]) == "1"
+    assert mistakes.kind_indices(["missed"]) == str(mistakes.kinds.index("missed")) != "1"
+    figures = [attrs for attrs in walk.all("figure") if "data-class" in attrs]
+    assert {k for attrs in figures for k in attrs["data-class"].split()} == {"0", "1"}
 
 
 # --- the curve

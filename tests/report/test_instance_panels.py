@@ -15,7 +15,7 @@ from foveate.report.instance_panels import (
     instance_panels,
 )
 from foveate.report.page import render_html
-from foveate.report.panels import Bars, Chart, Gallery, Page, Table, Thresholds
+from foveate.report.panels import Bars, Chart, Gallery, Page, Table
 from helpers import report_demo as demo
 
 SIZE = (60, 80)
@@ -23,7 +23,6 @@ TITLES = [
     "AP50 by class",
     "Metrics by class",
     "Precision and recall",
-    "Confidence threshold",
     "Images with the most errors",
 ]
 
@@ -68,7 +67,7 @@ def page_of(pairs, classes=("cat", "dog"), image=None, threshold=0.3):
 def test_every_panel_is_there():
     panels, walk = page_of([(PREDICTED, TARGETS)] * 2)
     assert list(panels) == TITLES == walk.text("h2")
-    assert [type(panel) for panel in panels.values()] == [Bars, Table, Chart, Thresholds, Gallery]
+    assert [type(panel) for panel in panels.values()] == [Bars, Table, Chart, Gallery]
     assert len(walk.all("img")) == 2
 
 
@@ -126,7 +125,7 @@ def test_predictions_below_their_threshold_are_neither_counted_nor_shown():
         "Images with the most errors"
     ].items
     assert item.caption == "3 missed, 0 false positives"
-    assert not any(shape.shown for shape in item.layers[1].shapes)
+    assert item.layers[1].shapes == []
 
 
 def test_targets_and_predictions_are_outlined_over_the_image():
@@ -139,9 +138,7 @@ def test_targets_and_predictions_are_outlined_over_the_image():
     assert targets.size == predictions.size == SIZE
     assert {shape.path for shape in targets.shapes} == {outline(box) for box in (A, B, C)}
     assert {shape.colour for shape in targets.shapes} == {TARGET_COLOUR}
-    assert [(shape.score, shape.shown, shape.label) for shape in predictions.shapes] == [
-        (0.9, True, 0), (0.8, True, 1), (0.2, False, 0),
-    ]  # fmt: skip
+    assert [(shape.score, shape.label) for shape in predictions.shapes] == [(0.9, 0), (0.8, 1)]
     assert item.kinds == ["missed"]
     assert item.classes == ["dog"]
 
@@ -164,7 +161,7 @@ def test_without_images_every_metric_is_reported():
     with_, _ = page_of([(PREDICTED, TARGETS)] * 3)
     panels, walk = page_of([(PREDICTED, TARGETS)] * 3, image=lambda row: None)
     assert walk.all("img") == []
-    assert list(panels) == TITLES[:4]
+    assert list(panels) == TITLES[:3]
     assert [panels[title] for title in TITLES[:3]] == [with_[title] for title in TITLES[:3]]
     some, _ = page_of(
         [(PREDICTED, TARGETS)] * 3,

@@ -11,6 +11,9 @@ from PIL import Image
 from foveate.annotations import Boxes
 from foveate.report import data_uris, overlays
 from foveate.report.drawing import TARGET_COLOUR
+from foveate.report.page import render_html
+from foveate.report.panels import Gallery, GalleryItem, Page
+from foveate.report.tools import detail
 
 
 def filled(path: str, shape: tuple[int, int]) -> np.ndarray:
@@ -48,13 +51,10 @@ def test_masks_are_outlined_at_a_size_that_keeps_the_page_small():
     label_map = np.zeros((2000, 1000), np.int32)
     label_map[200:400, 100:300], label_map[1000:1100, 500:900] = 1, 3
     boxes = Boxes(np.zeros((3, 4)), [0, 1, 2], np.array([0.4, 0.9, 0.8]))
-    shown = np.array([False, True, True])
-    layer = overlays.masks_layer(
-        "prediction", label_map, boxes, [(1, 1, 1), (2, 2, 2), (3, 3, 3)], shown
-    )
+    layer = overlays.masks_layer("prediction", label_map, boxes, [(1, 1, 1), (2, 2, 2), (3, 3, 3)])
     assert layer.size == (overlays.MAX_OUTLINE_SIDE, overlays.MAX_OUTLINE_SIDE // 2)
-    assert [(one.score, one.label, one.colour, one.shown) for one in layer.shapes] == [
-        (0.8, 2, (3, 3, 3), True), (0.4, 0, (1, 1, 1), False),
+    assert [(one.score, one.label, one.colour) for one in layer.shapes] == [
+        (0.8, 2, (3, 3, 3)), (0.4, 0, (1, 1, 1)),
     ]  # fmt: skip
     assert np.argwhere(filled(layer.shapes[1].path, layer.size)).min(0).tolist() == [48, 24]
 
@@ -75,7 +75,23 @@ def test_of_a_crowd_the_most_confident_are_drawn():
     layer = overlays.predicted_boxes(boxes, (9, 9), ["cat"], np.ones(many, bool))
     assert len(layer.shapes) == overlays.MAX_SHAPES
     assert min(one.score for one in layer.shapes) == scores[50]
-    assert len(overlays.target_boxes(boxes, (9, 9)).shapes) == overlays.MAX_SHAPES
+
+
+def test_a_page_says_how_many_outlines_it_leaves_out():
+    boxes = Boxes(np.zeros((1000, 4)), np.zeros(1000), np.linspace(0, 1, 1000))
+    label_map = np.arange(1, 1001).reshape(25, 40).repeat(2, 0)
+    for layer in (
+        overlays.target_boxes(boxes, (9, 9)),
+        overlays.named_boxes(boxes, (9, 9), ["cat"]),
+        overlays.masks_layer("target", label_map, boxes, [TARGET_COLOUR] * 1000),
+    ):
+        assert len(layer.shapes) == overlays.MAX_SHAPES == 300
+        item = GalleryItem(np.zeros((9, 9, 3), np.uint8), "crowd", "x.png", layers=[layer])
+        page = Page("t", "", "a", "v", "plain", panels=[Gallery("g", "", [item])])
+        assert "<small>x.png · 300 of 1,000 targets outlined</small>" in render_html(page)
+    few = overlays.target_boxes(boxes[:300], (9, 9))
+    item = GalleryItem(np.zeros((9, 9, 3), np.uint8), "few", "x.png", layers=[few])
+    assert detail(item) == "x.png"
 
 
 def test_pixels_with_opacity_are_encoded_without_loss():

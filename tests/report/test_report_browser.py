@@ -260,6 +260,15 @@ def test_tables_are_sorted_by_a_column_with_dashes_and_the_total_last(open_page)
     expect(table.locator("tfoot td").first).to_have_text("all")
 
 
+def test_names_that_begin_with_digits_are_sorted_as_names(open_page):
+    names = ["2021 b.png", "2021 a.png", "10.png", "9.png", "-3.png", "cat"]
+    table = Table("Files", "", ["file", "pixels"], [[name, "1"] for name in names])
+    tab = open_page(Page("t", "s", "a", "v", "plain", panels=[table]))
+    tab.get_by_role("button", name="file").click()
+    cells = tab.locator("tbody td:first-child").all_inner_texts()
+    assert cells == ["-3.png", "9.png", "10.png", "2021 a.png", "2021 b.png", "cat"]
+
+
 def test_sections_are_reached_by_links(open_page):
     tab = open_page(classification_page(), 390)
     tab.get_by_role("navigation").get_by_role("link", name="Code").click()

@@ -33,8 +33,6 @@ MAX_PER_ERROR_TYPE = 8
 """Close-ups of each type of error."""
 MAX_WITH_CLASSES = 24
 """The same with one for each class, where classes are not among the first."""
-MAX_THRESHOLD_CLASSES = 40
-"""Classes whose threshold can be moved: those with the most objects."""
 MIN_DRAWN_SCORE = 0.05
 """Confidence below which a box is not on the page, unless it reaches its threshold."""
 MAX_WORST_IMAGES = 6
@@ -66,7 +64,7 @@ def box_panels(
     return [
         class_table(rows, classes, thresholds, "boxes"),
         precision_recall_chart(rows, classes, "boxes"),
-        threshold_panel(stats, classes, thresholds, "boxes"),
+        _threshold_panel(stats, classes, thresholds),
         _error_table(errors, sum(len(boxes) for boxes, _ in confident)),
         _mistakes(confident, errors, ids, read_image, classes),
         _worst_images(pairs, errors, ids, read_image, classes, thresholds),
@@ -133,13 +131,9 @@ def precision_recall_chart(
     )
 
 
-def threshold_panel(
-    stats: Mapping[str, NDArray[Any]],
-    classes: Sequence[str],
-    thresholds: NDArray[np.float64],
-    noun: str,
+def _threshold_panel(
+    stats: Mapping[str, NDArray[Any]], classes: Sequence[str], thresholds: NDArray[np.float64]
 ) -> Thresholds:
-    """Make the panel of precision and recall by confidence threshold; see `class_table`."""
     counts = [
         ThresholdCounts(classes[k], k, objects, float(thresholds[k]), predicted, correct)
         for k, (objects, predicted, correct) in enumerate(
@@ -147,13 +141,12 @@ def threshold_panel(
         )
     ]
     counts = [one for one in counts if one.objects or one.predicted[0]]
-    chosen = sorted(counts, key=lambda one: -one.objects)[:MAX_THRESHOLD_CLASSES]
     return Thresholds(
         "Confidence threshold",
-        f"Precision and recall of the {noun} with at least this confidence, all classes together. "
+        "Precision and recall of the boxes with at least this confidence, all classes together. "
         "A higher threshold gives fewer false positives and more missed objects. The model uses "
         "the threshold of the best F1 of each class on the validation split.",
-        sorted(chosen, key=lambda one: one.label),
+        counts,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Instances
 from foveate.metrics import instance
-from foveate.report.box_panels import class_table, precision_recall_chart, threshold_panel
+from foveate.report.box_panels import class_table, precision_recall_chart
 from foveate.report.drawing import TARGET_COLOUR, class_colour
 from foveate.report.overlays import Layer, masks_layer
 from foveate.report.panels import Gallery, GalleryItem, Panel, share_bars
@@ -47,7 +47,6 @@ def instance_panels(
         ),
         class_table(rows, classes, thresholds, "masks"),
         precision_recall_chart(rows, classes, "masks"),
-        threshold_panel(stats, classes, thresholds, "masks"),
         *_worst_images(stats, ids, read_image, read_pair, classes, thresholds),
     ]
 
@@ -99,14 +98,12 @@ def _layers(
     targets: Instances,
     thresholds: NDArray[np.float64],
 ) -> list[Layer]:
-    """Outlines of targets and predictions; of each shape one class, the one that is confident."""
+    """Outlines of targets and of confident predictions."""
     size = (image.shape[0], image.shape[1])
-    shown = instance.is_confident(predictions, thresholds)
-    rows = np.flatnonzero(shown | (predictions.best_per_shape() & ~_is_shown(predictions, shown)))
-    some, scores = predictions[rows], predictions[rows].boxes.scores
-    assert scores is not None
-    order = np.argsort(scores, kind="stable")  # where two overlap, the more confident one is seen
-    some, shown = some[order], shown[rows][order]
+    some = predictions[instance.is_confident(predictions, thresholds)]
+    assert some.boxes.scores is not None
+    # Where two overlap, the more confident one is seen.
+    some = some[np.argsort(some.boxes.scores, kind="stable")]
     return [
         masks_layer(
             "target", targets.label_map(size), targets.boxes, [TARGET_COLOUR] * len(targets)
@@ -116,12 +113,5 @@ def _layers(
             some.label_map(size),
             some.boxes,
             [class_colour(int(k)) for k in some.boxes.classes],
-            shown,
         ),
     ]
-
-
-def _is_shown(predictions: Instances, shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(N,) whether the shape of a prediction is shown, with any class."""
-    _, shape_of = predictions.unique_shapes()
-    return np.isin(shape_of, shape_of[shown])

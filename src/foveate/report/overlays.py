@@ -14,7 +14,7 @@ from foveate.ops.masks import resize_nearest
 from foveate.report.drawing import TARGET_COLOUR, Colour, class_colour, edge_pixels
 
 MAX_SHAPES = 300
-"""Shapes of a layer: those with the highest scores."""
+"""Shapes of a layer: those with the highest scores. The page says how many there are."""
 MAX_OUTLINE_SIDE = 480
 """Pixels of the longer side at which masks are outlined; more would make the page large."""
 _FILLING = 77  # of 255, the opacity of the filling of pixels
@@ -55,6 +55,7 @@ class Layer:
         lines: Outlines as pixels, (H, W, 4) uint8 with opacity; None where there are shapes.
         filling: A light filling as pixels, likewise; it is shown when it is switched on.
         shown: Whether it is shown before anybody switches it on or off.
+        count: The number of objects, of which `shapes` may be a part.
     """
 
     name: Literal["target", "prediction", "error"]
@@ -63,6 +64,7 @@ class Layer:
     lines: NDArray[np.uint8] | None = None
     filling: NDArray[np.uint8] | None = None
     shown: bool = True
+    count: int = 0
 
 
 def target_boxes(boxes: Boxes, size: tuple[int, int]) -> Layer:
@@ -76,7 +78,7 @@ def target_boxes(boxes: Boxes, size: tuple[int, int]) -> Layer:
         Shape(box_path(corners), TARGET_COLOUR, label=int(k))
         for corners, k in zip(boxes.corners, boxes.classes, strict=True)
     ]
-    return Layer("target", size, shapes[:MAX_SHAPES])
+    return Layer("target", size, shapes[:MAX_SHAPES], count=len(boxes))
 
 
 def predicted_boxes(
@@ -100,7 +102,7 @@ def predicted_boxes(
         shapes.append(
             Shape(path, class_colour(k), caption, (left, top), score, k, bool(shown[row]))
         )
-    return Layer("prediction", size, shapes)
+    return Layer("prediction", size, shapes, count=len(boxes))
 
 
 def named_boxes(boxes: Boxes, size: tuple[int, int], classes: Sequence[str]) -> Layer:
@@ -115,7 +117,7 @@ def named_boxes(boxes: Boxes, size: tuple[int, int], classes: Sequence[str]) -> 
         )
         for corners, k in zip(boxes.corners, boxes.classes, strict=True)
     ]
-    return Layer("target", size, shapes[:MAX_SHAPES])
+    return Layer("target", size, shapes[:MAX_SHAPES], count=len(boxes))
 
 
 def box_path(corners: NDArray[np.float64]) -> str:
@@ -129,7 +131,6 @@ def masks_layer(
     label_map: NDArray[np.integer],
     boxes: Boxes,
     colours: Sequence[Colour],
-    shown: NDArray[np.bool_] | None = None,
 ) -> Layer:
     """Outlines of masks.
 
@@ -138,7 +139,6 @@ def masks_layer(
         label_map: (H, W) the number of the object at each pixel, from 1 on; 0 for none.
         boxes: Classes and scores of the objects.
         colours: The colour of each object.
-        shown: (N,) whether an object reaches the threshold of its class; None for all.
     """
     from scipy.ndimage import find_objects
 
@@ -157,11 +157,10 @@ def masks_layer(
                 colours[row],
                 score=None if boxes.scores is None else float(boxes.scores[row]),
                 label=int(boxes.classes[row]),
-                shown=shown is None or bool(shown[row]),
             )
         )
     shapes.sort(key=lambda shape: -(shape.score or 0.0))
-    return Layer(name, size, shapes[:MAX_SHAPES])
+    return Layer(name, size, shapes[:MAX_SHAPES], count=len(boxes))
 
 
 def mask_path(mask: NDArray[np.bool_], place: tuple[int, int] = (0, 0)) -> str:

@@ -189,9 +189,9 @@ for (const cell of all("[data-cell]")) {
 
 // --- tables sorted by a column
 
-const valueOf = (text) => {
+const numberIn = (text) => {
   const number = Number.parseFloat(text.replace(/[,%<>≥]/g, ""));
-  return /^[-+<>≥]?[\d.]/.test(text) && Number.isFinite(number) ? number : null;
+  return Number.isFinite(number) ? number : null;
 };
 for (const table of all(".scroll > table:not(.matrix)")) {
   const body = table.tBodies[0];
@@ -204,11 +204,11 @@ for (const table of all(".scroll > table:not(.matrix)")) {
       const down = head.matches(".number") ? before !== "descending" : before === "ascending";
       for (const one of all("thead th", table)) one.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const rows = [...body.rows].map((row) => [row, row.cells[column].textContent.trim()]);
-      rows.sort(([, one], [, two]) => {
-        const [a, b] = [valueOf(one), valueOf(two)];
+      const keyOf = (text) => (text === "–" ? null : head.matches(".number") ? numberIn(text) : text);
+      const rows = [...body.rows].map((row) => [row, keyOf(row.cells[column].textContent.trim())]);
+      rows.sort(([, a], [, b]) => {
         if ((a === null) !== (b === null)) return a === null ? 1 : -1; // dashes last, either way
-        const order = a === null ? one.localeCompare(two, "en", { numeric: true }) : a - b;
+        const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
         return down ? -order : order;
       });
       body.append(...rows.map(([row]) => row));

@@ -168,6 +168,11 @@ class Thresholds:
     """Precision and recall by confidence threshold: a table, and a slider where scripts run.
 
     The slider also hides and shows the predictions that are drawn over images.
+
+    Attributes:
+        title: The heading of the panel.
+        text: A sentence or two below the title.
+        classes: All classes that occur, by index; totals are those of all of them.
     """
 
     title: str

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from foveate.report.panels import Gallery, Panel, Thresholds
+from foveate.report.panels import Gallery, GalleryItem, Panel, ThresholdCounts, Thresholds
 from foveate.wording import percent
 
+MAX_CHOICES = 40
+"""Classes whose threshold can be moved alone: those with the most objects."""
 _SWITCH_NAMES = {"target": "targets", "prediction": "predictions", "error": "errors"}
 
 
@@ -27,10 +29,13 @@ class Filters:
     kinds: Sequence[str]
     classes: Sequence[str]
 
-    def indices(self, names: Sequence[str]) -> str:
-        """Where these kinds or classes stand, separated by spaces."""
-        known = self.kinds if set(names) <= set(self.kinds) else self.classes
-        return " ".join(str(known.index(name)) for name in names)
+    def kind_indices(self, names: Sequence[str]) -> str:
+        """Where these kinds stand, separated by spaces."""
+        return " ".join(str(self.kinds.index(name)) for name in names)
+
+    def class_indices(self, names: Sequence[str]) -> str:
+        """Where these classes stand, likewise: a class may have the name of a kind."""
+        return " ".join(str(self.classes.index(name)) for name in names)
 
 
 def filters(gallery: Gallery) -> Filters:
@@ -52,6 +57,16 @@ def switches(gallery: Gallery) -> list[tuple[str, str, bool]]:
     return rows
 
 
+def detail(item: GalleryItem) -> str:
+    """The second line of an item, with what its layers leave out."""
+    notes = [
+        f"{len(layer.shapes):,} of {layer.count:,} {_SWITCH_NAMES[layer.name]} outlined"
+        for layer in item.layers
+        if len(layer.shapes) < layer.count
+    ]
+    return " · ".join(filter(None, [item.detail, *notes]))
+
+
 def anchors(panels: Sequence[Panel]) -> dict[str, str]:
     """The id of each panel by its title."""
     return {panel.title: f"s{number}" for number, panel in reversed([*enumerate(panels, 1)])}
@@ -70,6 +85,12 @@ def curves(panel: Thresholds) -> str:
         for one in panel.classes
     ]
     return json.dumps(rows, separators=(",", ":"))
+
+
+def threshold_choices(panel: Thresholds) -> list[ThresholdCounts]:
+    """The classes whose threshold can be moved alone, by index."""
+    frequent = sorted(panel.classes, key=lambda one: -one.objects)[:MAX_CHOICES]
+    return sorted(frequent, key=lambda one: one.label)
 
 
 def threshold_rows(panel: Thresholds) -> list[list[str]]:

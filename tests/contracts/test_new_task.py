@@ -165,7 +165,7 @@ def test_it_predicts_as_json(run, data, tmp_path):
     assert code == 0, error
     written = json.loads((tmp_path / "predictions.json").read_text())
     assert "dots" in str(written)
-    assert run.predict(data[0].source.path).to_dict().keys() == {"dots"}
+    assert run.predict(data[0].source.path).to_dict().keys() == {"path", "dots"}
 
 
 def test_what_it_cannot_do_is_refused(run, data):

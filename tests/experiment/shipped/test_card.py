@@ -215,5 +215,5 @@ def test_names_of_images_stand_in_the_card_alone(trained, tmp_path):
     text, shown = write_card(run).read_text(), " ".join(run.card["limits"])
     assert "secret" not in shown
     assert "2 images of several splits are the same" in shown
-    assert "1 image could not be read" in shown
+    assert "1 image could not be used" in shown
     assert "secret" in text

@@ -16,6 +16,7 @@ from foveate.data.resizing import letterbox_size
 from foveate.inference import onnx_model
 from foveate.inference.exported.joining import join
 from foveate.inference.exported.model import ExportedModel
+from foveate.inference.exported.record import FORMAT
 from foveate.inference.exported.runtimes import OnnxRuntime
 from foveate.inference.onnx_file import net_step
 from foveate.inference.onnx_model import open_onnx
@@ -122,7 +123,7 @@ def check_export(
     """The file predicts what torch predicts, and takes whole batches of images as they are."""
     after = exported.build(task.name, CLASSES, task.options)
     record = {
-        "format": 1, "version": "0", "task": task.name, "classes": list(CLASSES),
+        "format": FORMAT, "version": "0", "task": task.name, "classes": list(CLASSES),
         "options": task.options, "model": "x", "size": net.size, "channels": 3, "weights": "",
         "outputs": dict(after.outputs), "card": {},
     }  # fmt: skip

@@ -239,7 +239,7 @@ def test_many_images_are_found_quickly(tmp_path: Path) -> None:
         for name in names:
             id = finder.find(prefix + name, folder=tmp_path / "images", where=tmp_path)
             assert id == f"images/{name}"
-        assert time.process_time() - start < 6
+        assert time.process_time() - start < 12
 
 
 def test_splits_stand_in_the_paths_of_all_images_or_of_none() -> None:
